@@ -1,0 +1,57 @@
+//! A stream's contract as pods see it: fields with SQL types, key, event time and wire format.
+
+use serde::{Deserialize, Serialize};
+
+/// The contract of a stream: what every record in its topic obeys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contract {
+    /// Fields in order.
+    pub fields: Vec<Field>,
+    /// Field names (dotted for nested ones) whose values make the Kafka key, in order; empty: no key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// The field that says when a thing happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTime>,
+    /// Wire format.
+    pub format: Format,
+}
+
+/// One field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Field {
+    /// Field name.
+    pub name: String,
+    /// SQL type as text, such as `decimal(12,2)` or `array<struct<sku string, qty int>>`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// True: the field may be null or absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nullable: bool,
+    /// Labels such as `pii`, carried through queries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+}
+
+/// Which field is the event time, and how it behaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventTime {
+    /// A `timestamp_ltz` field.
+    pub field: String,
+    /// How far out of order records may come, in milliseconds.
+    pub max_out_of_orderness_ms: u64,
+    /// After how long without records a partition counts as idle, in milliseconds; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+}
+
+/// Wire format of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// UTF-8 JSON objects, one a record.
+    #[default]
+    Json,
+}

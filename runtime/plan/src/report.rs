@@ -1,0 +1,91 @@
+//! What a pod says of itself on `GET /status`.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of `GET /status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// [`crate::VERSION`] of the pod.
+    pub version: u32,
+    /// Version of the runtime binary.
+    pub runtime: String,
+    /// Where the pod is in its life.
+    pub phase: Phase,
+    /// What is wrong now; empty when nothing is. A pod with problems that stop its work isn't ready.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+    /// Counts and rates.
+    #[serde(default)]
+    pub figures: Figures,
+}
+
+/// Where a pod is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Connecting, joining the group.
+    #[default]
+    Starting,
+    /// At work, or at rest because there is nothing to do.
+    Running,
+    /// Finishing what it has before it ends.
+    Draining,
+    /// Stopped by something that only a person can mend; see the problems.
+    Stalled,
+}
+
+/// Something that is wrong, in words a condition can carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// CamelCase reason, such as `KafkaUnavailable`, `CredentialsRefused`, `DataLost`, `BadRecord`.
+    pub reason: String,
+    /// What, where, and what to do.
+    pub message: String,
+    /// True: the pod can't go on until somebody acts.
+    #[serde(default)]
+    pub fatal: bool,
+}
+
+/// Counts since the pod's start, and present rates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figures {
+    /// Records read (pipeline) or received (source).
+    pub records_in: u64,
+    /// Records written to outputs and committed or acknowledged.
+    pub records_out: u64,
+    /// Records sent to dead-letter topics.
+    pub dead_letters: u64,
+    /// Records counted and dropped (`onBadRecord: Drop`).
+    pub dropped: u64,
+    /// Records in a second, a moving average over about 10 s.
+    pub rate: f64,
+    /// Largest record lag: high watermark minus position, summed over the pod's partitions. Absent: not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
+    /// Largest event time seen, milliseconds since 1970 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_event_time_ms: Option<i64>,
+    /// Last commit, milliseconds since 1970 UTC. An idle pipeline commits nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_commit_ms: Option<i64>,
+    /// Partitions this pod owns.
+    #[serde(default)]
+    pub partitions: Vec<PartitionFigure>,
+}
+
+/// One owned partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionFigure {
+    /// Topic.
+    pub topic: String,
+    /// Partition number.
+    pub partition: i32,
+    /// Next offset to be read.
+    pub position: i64,
+    /// Lag in records, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<i64>,
+}
