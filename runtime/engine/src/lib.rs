@@ -1,1 +1,3 @@
-//! (being written)
+//! The native engine (being written).
+
+pub mod format;

@@ -1,0 +1,83 @@
+//! What the engine asks of a wire format: bytes to columns and back.
+//!
+//! The engine knows no format; `connectors` implements these for JSON and the others. A decoder is
+//! made for a pruned schema, so it never builds a column that no query reads.
+
+use arrow::array::RecordBatch;
+use snafu::Snafu;
+
+/// Why a record can't be read: which rule, where in the record, and what was found.
+#[derive(Clone, Debug, PartialEq, Eq, Snafu)]
+#[snafu(display("{}{message}", if path.is_empty() { String::new() } else { format!("field {path}: ") }))]
+pub struct RowError {
+    /// `Decode` (not of the format at all) or `Contract` (breaks the contract).
+    pub reason: &'static str,
+    /// Path of the field, such as `items[2].sku`; empty for the record itself.
+    pub path: String,
+    /// What was expected and what was found; never the whole value.
+    pub message: String,
+}
+
+/// Why a batch can't be built or written.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub))]
+pub enum FormatError {
+    /// Arrow refused the columns: a bug of ours, never of the data.
+    #[snafu(display("cannot build columns: {source}"))]
+    Columns {
+        /// What Arrow said.
+        source: arrow::error::ArrowError,
+    },
+    /// A value that the format cannot write.
+    #[snafu(display("cannot write field {field}: {message}"))]
+    Value {
+        /// The field.
+        field: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Turns payloads into rows of one batch. A refused payload leaves no trace in the batch.
+pub trait Decoder: Send {
+    /// Adds one record.
+    ///
+    /// # Errors
+    /// The record isn't of the format or breaks the contract.
+    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError>;
+    /// Records added since the last [`Decoder::finish`].
+    fn rows(&self) -> usize;
+    /// Gives the batch and starts a new one.
+    ///
+    /// # Errors
+    /// Arrow refused the columns.
+    fn finish(&mut self) -> Result<RecordBatch, FormatError>;
+}
+
+/// Writes rows of a batch that has the contract's schema.
+pub trait Encoder: Send {
+    /// Appends row `row`'s value to `out`.
+    ///
+    /// # Errors
+    /// A value that the format cannot write.
+    fn encode(&mut self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Result<(), FormatError>;
+    /// Appends row `row`'s Kafka key to `out`; false where the contract has no key.
+    ///
+    /// # Errors
+    /// A value that the format cannot write.
+    fn key(&mut self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Result<bool, FormatError>;
+}
+
+/// Makes decoders and encoders: the seam through which the binary hands formats to the engine.
+pub trait Formats: Send + Sync {
+    /// A decoder for `columns` (top-level fields, in this order) of `contract`.
+    ///
+    /// # Errors
+    /// The contract has a type that the format cannot carry.
+    fn decoder(&self, contract: &headworks_plan::Contract, columns: &[String]) -> Result<Box<dyn Decoder>, FormatError>;
+    /// An encoder for batches that have the contract's whole schema.
+    ///
+    /// # Errors
+    /// The contract has a type that the format cannot carry.
+    fn encoder(&self, contract: &headworks_plan::Contract) -> Result<Box<dyn Encoder>, FormatError>;
+}
