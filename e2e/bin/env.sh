@@ -1,0 +1,25 @@
+# Sourced by the scripts beside it: where things are, and how a step is announced.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+HEADWORKS_CACHE=${HEADWORKS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headworks}
+# One target folder for every checkout: the dependencies are compiled once on a machine.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HEADWORKS_CACHE/target}
+export HEADWORKS_CACHE CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+POCKET=$ROOT/e2e/pocket/pocket
+BIN=$CARGO_TARGET_DIR/release
+NAMESPACE=headworks-system
+cd "$ROOT"
+
+say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
+# step "what (about N min)" command…: runs it, says how long it took.
+step() {
+  local what=$1 began=$SECONDS; shift
+  say "$what"
+  "$@"
+  printf '    done: %s, %dm%02ds\n' "${what%% (*}" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
+  echo "$(((SECONDS - began) / 60))m$(((SECONDS - began) % 60))s  ${what%% (*}" >> "${PHASES:-/dev/null}"
+}
+use_pocket() {
+  export KUBECONFIG; KUBECONFIG=$("$POCKET" kubeconfig)
+  PATH=$("$POCKET" bin):$PATH; export PATH
+}
