@@ -1,3 +1,19 @@
-//! The native engine (being written).
+//! The native engine: runs one pipeline, exactly once, over a [`log::Log`].
+//!
+//! [`Engine::run`] is a pipeline pod's working thread. It compiles the plan's SQL, joins the consumer
+//! group, and then does the same round for ever: poll a bounded batch, decode only the columns the
+//! query reads, evaluate it column by column, encode, produce, and at every `commitInterval` commit
+//! output, dead letters and the position of every owned partition in **one** Kafka transaction
+//! (KIP-98, KIP-447). It never gives up a partition before it has committed what it did with it, and
+//! never commits once a partition was taken away.
+//!
+//! Rooms: [`format`] what a wire format offers; [`log`] what the loop asks of a broker, with [`kafka`]
+//! and [`memory`] (deterministic, seeded, whole broker in one process) behind it; [`pipeline`] the
+//! loop; [`status`] what a pod says of itself meanwhile.
 
 pub mod format;
+pub mod status;
+
+mod run;
+
+pub use run::{Engine, Identity, Outcome, StopFlag};

@@ -1,0 +1,193 @@
+//! What a pipeline says of itself: shared between the engine's thread, which writes at commits, and
+//! whoever serves `/status` and `/metrics`, who read whenever they like.
+//!
+//! The engine writes a few times a second at most and never per record, so one short mutex is enough;
+//! it is never held across a poll or a call to a broker.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report};
+
+/// The rate is an exponentially weighted mean with this time constant, in seconds.
+const RATE_WINDOW_S: f64 = 10.0;
+
+/// A handle on the status; clones share it.
+#[derive(Clone, Debug)]
+pub struct StatusHandle(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    phase: Phase,
+    problems: Vec<Problem>,
+    figures: Figures,
+    rate: Rate,
+}
+
+/// What one committed transaction (or one acknowledged batch) added. Counted when it is committed, so an aborted
+/// transaction is never counted and its records are not counted twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Records read.
+    pub records_in: u64,
+    /// Records written to outputs.
+    pub records_out: u64,
+    /// Records sent to dead-letter topics.
+    pub dead_letters: u64,
+    /// Records counted and dropped.
+    pub dropped: u64,
+    /// Largest event time among the records, milliseconds since 1970 UTC.
+    pub max_event_time_ms: Option<i64>,
+}
+
+impl Default for StatusHandle {
+    fn default() -> StatusHandle {
+        StatusHandle::new()
+    }
+}
+
+impl StatusHandle {
+    /// A status in phase `Starting` without problems.
+    pub fn new() -> StatusHandle {
+        StatusHandle(Arc::new(Mutex::new(Inner {
+            phase: Phase::Starting,
+            problems: Vec::new(),
+            figures: Figures::default(),
+            rate: Rate { per_second: 0.0, at: Instant::now() },
+        })))
+    }
+
+    /// The report as of now, for `GET /status` and `/metrics`.
+    pub fn report(&self) -> Report {
+        let inner = self.lock();
+        let mut figures = inner.figures.clone();
+        figures.rate = inner.rate.at(Instant::now());
+        Report {
+            version: headworks_plan::VERSION,
+            runtime: env!("CARGO_PKG_VERSION").to_owned(),
+            phase: inner.phase,
+            problems: inner.problems.clone(),
+            figures,
+        }
+    }
+
+    /// The phase as of now.
+    pub fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    /// True: the pod does its work (or rests because there is nothing to do), so it may be called ready.
+    pub fn is_ready(&self) -> bool {
+        let inner = self.lock();
+        inner.phase == Phase::Running && !inner.problems.iter().any(|p| p.fatal)
+    }
+
+    /// Moves to `phase`.
+    pub fn set_phase(&self, phase: Phase) {
+        self.lock().phase = phase;
+    }
+
+    /// Reports a problem; one of the same reason is replaced.
+    pub fn raise(&self, problem: Problem) {
+        let mut inner = self.lock();
+        match inner.problems.iter_mut().find(|p| p.reason == problem.reason) {
+            Some(known) => *known = problem,
+            None => inner.problems.push(problem),
+        }
+    }
+
+    /// Takes back the problem of this reason.
+    pub fn heal(&self, reason: &str) {
+        self.lock().problems.retain(|p| p.reason != reason);
+    }
+
+    /// Takes back every problem.
+    pub fn heal_all(&self) {
+        self.lock().problems.clear();
+    }
+
+    /// Adds what a commit made durable, and where the owned partitions now stand.
+    pub fn committed(&self, progress: &Progress, now_ms: i64) {
+        let mut inner = self.lock();
+        inner.rate.add(progress.records_in, Instant::now());
+        let figures = &mut inner.figures;
+        figures.records_in += progress.records_in;
+        figures.records_out += progress.records_out;
+        figures.dead_letters += progress.dead_letters;
+        figures.dropped += progress.dropped;
+        figures.max_event_time_ms = figures.max_event_time_ms.max(progress.max_event_time_ms);
+        figures.last_commit_ms = Some(now_ms);
+    }
+
+    /// Says where the owned partitions stand. The sum of their lags is the report's lag.
+    pub fn set_partitions(&self, partitions: Vec<PartitionFigure>) {
+        let lag = partitions.iter().map(|p| p.lag).try_fold(0_u64, |sum, lag| Some(sum + u64::try_from(lag?).unwrap_or(0)));
+        let mut inner = self.lock();
+        inner.figures.lag = if partitions.is_empty() { None } else { lag };
+        inner.figures.partitions = partitions;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Rate {
+    per_second: f64,
+    at: Instant,
+}
+
+impl Rate {
+    fn at(&self, now: Instant) -> f64 {
+        let silent = now.saturating_duration_since(self.at).as_secs_f64();
+        let rate = self.per_second * (-silent / RATE_WINDOW_S).exp();
+        if rate < 0.001 { 0.0 } else { rate }
+    }
+
+    fn add(&mut self, records: u64, now: Instant) {
+        self.per_second = self.at(now) + records as f64 / RATE_WINDOW_S;
+        self.at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_rate_nears_what_flows_and_decays_when_nothing_does() {
+        let start = Instant::now();
+        let mut rate = Rate { per_second: 0.0, at: start };
+        for tenth in 1..=600 {
+            rate.add(100, start + Duration::from_millis(tenth * 100));
+        }
+        let end = start + Duration::from_secs(60);
+        assert!((rate.at(end) - 1000.0).abs() < 15.0, "{}", rate.at(end));
+        assert!(rate.at(end + Duration::from_secs(10)) < 380.0);
+        assert_eq!(rate.at(end + Duration::from_secs(600)), 0.0);
+    }
+
+    #[test]
+    fn a_lag_that_is_not_known_for_one_partition_is_not_known_at_all() {
+        let status = StatusHandle::new();
+        let at = |partition, lag| PartitionFigure { topic: "t".into(), partition, position: 5, lag };
+        status.set_partitions(vec![at(0, Some(3)), at(1, Some(4))]);
+        assert_eq!(status.report().figures.lag, Some(7));
+        status.set_partitions(vec![at(0, Some(3)), at(1, None)]);
+        assert_eq!(status.report().figures.lag, None);
+    }
+
+    #[test]
+    fn a_problem_replaces_its_like_and_heals() {
+        let status = StatusHandle::new();
+        let problem = |message: &str| Problem { reason: "KafkaUnavailable".into(), message: message.into(), fatal: false };
+        status.raise(problem("first"));
+        status.raise(problem("second"));
+        assert_eq!(status.report().problems, [problem("second")]);
+        status.heal("KafkaUnavailable");
+        assert!(status.report().problems.is_empty());
+    }
+}
