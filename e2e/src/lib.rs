@@ -1,1 +1,163 @@
-//! (being written)
+//! End-to-end tests do what a user does: `kubectl apply`, post records, read topics, kill things.
+//!
+//! Every test asks [`cluster`] first. Without `HEADWORKS_E2E=on` (set by `make e2e`, which starts pocket and installs
+//! the charts) it says that it was skipped. Each test has a namespace of its own, named after it, so that
+//! tests run side by side.
+
+// Tests may stop with a message; that is what they are for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
+mod kafka;
+mod kubectl;
+mod process;
+
+pub use kafka::{Kafka, Record};
+pub use kubectl::{Kubectl, Outcome};
+pub use process::{audit_writes, kill_container};
+
+use std::time::{Duration, Instant};
+
+/// A connection to pocket, and a namespace for one test.
+pub struct Cluster {
+    /// The test's namespace.
+    pub namespace: String,
+    /// `kubectl` against pocket.
+    pub kubectl: Kubectl,
+    /// Pocket's Kafka, as this machine reaches it.
+    pub kafka: Kafka,
+}
+
+/// The cluster and a fresh namespace, or nothing where the end-to-end tests are switched off.
+pub fn cluster(namespace: &str) -> Option<Cluster> {
+    if std::env::var("HEADWORKS_E2E").as_deref() != Ok("on") {
+        println!("skipped: needs a cluster; run `make e2e`");
+        return None;
+    }
+    let kubectl = Kubectl;
+    let kafka = Kafka::connect(&std::env::var("KAFKA_BOOTSTRAP").expect("KAFKA_BOOTSTRAP, from `make -s endpoints`"));
+    let cluster = Cluster { namespace: namespace.to_owned(), kubectl, kafka };
+    cluster.reset();
+    Some(cluster)
+}
+
+impl Cluster {
+    /// Removes what an earlier run left, topics included, and makes the namespace and the Platform anew.
+    fn reset(&self) {
+        let ns = &self.namespace;
+        self.kubectl.run(&["delete", "pipelines.headworks.dev,sources.headworks.dev,datastreams.headworks.dev", "--all", "-n", ns, "--timeout=60s", "--ignore-not-found"]);
+        self.kubectl.run(&["delete", "namespace", ns, "--ignore-not-found", "--timeout=90s"]);
+        self.kafka.forget(&format!("{ns}."), &format!(".{ns}."));
+        self.apply(&format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {ns}\n  labels: {{pod-security.kubernetes.io/enforce: restricted}}\n"
+        ));
+        self.apply(&platform("e2e", &bootstrap(), ""));
+        self.ready("platforms.headworks.dev", "e2e");
+    }
+
+    /// `kubectl apply`; panics with kubectl's words if it is refused.
+    pub fn apply(&self, yaml: &str) {
+        let outcome = self.kubectl.apply(yaml, &self.namespace);
+        assert!(outcome.ok, "kubectl apply was refused: {}\n{yaml}", outcome.text);
+    }
+
+    /// `kubectl apply` that must be refused; gives kubectl's words.
+    pub fn refused(&self, yaml: &str) -> String {
+        let outcome = self.kubectl.apply(yaml, &self.namespace);
+        assert!(!outcome.ok, "kubectl apply should have been refused:\n{yaml}\n{}", outcome.text);
+        outcome.text
+    }
+
+    /// Waits until the object is Ready.
+    pub fn ready(&self, kind: &str, name: &str) {
+        self.condition(kind, name, "Ready", "True", None);
+    }
+
+    /// Waits until a condition has a status (and reason, if given) for the object's present generation; gives its message.
+    pub fn condition(&self, kind: &str, name: &str, type_: &str, status: &str, reason: Option<&str>) -> String {
+        self.condition_within(kind, name, type_, status, reason, Duration::from_secs(120))
+    }
+
+    /// As [`Cluster::condition`], with a limit.
+    pub fn condition_within(&self, kind: &str, name: &str, type_: &str, status: &str, reason: Option<&str>, limit: Duration) -> String {
+        let what = format!("{kind}/{name} {type_}={status} {}", reason.unwrap_or_default());
+        let mut last = String::new();
+        until(&what, limit, || {
+            let object = self.kubectl.get(kind, name, &self.namespace)?;
+            last = object["status"]["conditions"].to_string();
+            let condition = object["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == type_)?.clone();
+            let fresh = condition["observedGeneration"].as_i64().is_none_or(|g| Some(g) == object["metadata"]["generation"].as_i64());
+            (fresh && condition["status"] == status && reason.is_none_or(|r| condition["reason"] == r))
+                .then(|| condition["message"].as_str().unwrap_or_default().to_owned())
+        })
+        .unwrap_or_else(|| panic!("never saw {what}; conditions: {last}"))
+    }
+
+    /// Applies a stream `name` with fields `id: string, n: bigint` and waits for it.
+    pub fn stream(&self, name: &str) {
+        self.apply(&stream(name, "partitions: 3"));
+        self.ready("datastreams.headworks.dev", name);
+    }
+
+    /// Base address of a Source's Service, reachable from this machine.
+    pub fn address(&self, source: &str) -> String {
+        let service = self.kubectl.get("services", source, &self.namespace).expect("the source's Service");
+        format!("http://{}:8080", service["spec"]["clusterIP"].as_str().expect("clusterIP"))
+    }
+
+    /// The topic of a stream by default.
+    pub fn topic(&self, stream: &str) -> String {
+        format!("{}.{stream}", self.namespace)
+    }
+}
+
+/// Kafka's address inside the cluster.
+pub fn bootstrap() -> String {
+    std::env::var("KAFKA_BOOTSTRAP_IN_CLUSTER").unwrap_or_else(|_| "events-kafka-bootstrap.kafka.svc:9092".into())
+}
+
+/// A Platform; `extra` goes under `spec.kafka` (indented by four).
+pub fn platform(name: &str, bootstrap: &str, extra: &str) -> String {
+    format!(
+        "apiVersion: headworks.dev/v1alpha1\nkind: Platform\nmetadata: {{name: {name}}}\nspec:\n  kafka:\n    bootstrapServers: {bootstrap}\n    management: {{admin: {{}}}}\n{extra}  defaults: {{partitions: 3, replicas: 1, retention: 1d}}\n"
+    )
+}
+
+/// A DataStream with fields `id: string, n: bigint`, keyed by id; `extra` is one more line under `spec`.
+pub fn stream(name: &str, extra: &str) -> String {
+    format!(
+        "apiVersion: headworks.dev/v1alpha1\nkind: DataStream\nmetadata: {{name: {name}}}\nspec:\n  platform: e2e\n  format: Json\n  {extra}\n  schema:\n    - {{name: id, type: string}}\n    - {{name: n, type: bigint}}\n  key: [id]\n"
+    )
+}
+
+/// A Pipeline over Platform `e2e`.
+pub fn pipeline(name: &str, sql: &str, to: &str) -> String {
+    format!(
+        "apiVersion: headworks.dev/v1alpha1\nkind: Pipeline\nmetadata: {{name: {name}}}\nspec:\n  platform: e2e\n  sql: |\n    {}\n  to:\n    - stream: {to}\n",
+        sql.replace('\n', "\n    ")
+    )
+}
+
+/// An HTTP source at /in; `extra` is YAML under `http` in flow style, such as `, maxBodyBytes: 1Ki`.
+pub fn source(name: &str, into: &str, extra: &str) -> String {
+    format!(
+        "apiVersion: headworks.dev/v1alpha1\nkind: Source\nmetadata: {{name: {name}}}\nspec:\n  into: {into}\n  http: {{path: /in{extra}}}\n"
+    )
+}
+
+/// Asks every quarter second until there is an answer, or gives up at the limit.
+pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            let took = began.elapsed();
+            if took > Duration::from_secs(20) {
+                println!("    ({what}: after {} s)", took.as_secs());
+            }
+            return Some(answer);
+        }
+        if began.elapsed() > limit {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
