@@ -1,1 +1,74 @@
-//! (being written)
+//! The API of Headworks: the kinds of `headworks.dev/v1alpha1` as Rust types.
+//!
+//! A user's YAML is read into these types, and the CRDs that an API server checks it against are made
+//! from them, so the two can't drift apart. One file holds one kind; words that several kinds share
+//! (durations, quantities, references, pod templates) have a file each. No client lives here.
+//!
+//! A wrong object is refused at the earliest place that can know it is wrong:
+//! 1. the schema (types, bounds, patterns, enums) and its CEL rules, in the API server;
+//! 2. [`garde::Validate`] for what needs our own parsing, such as the range of a duration;
+//! 3. the operator, for what needs other objects, SQL or Kafka.
+#![warn(missing_docs)]
+
+mod borrowed;
+pub mod conditions;
+mod data_stream;
+mod duration;
+pub mod manifest;
+mod pipeline;
+mod platform;
+mod pod_template;
+mod quantity;
+mod references;
+mod source;
+
+pub use conditions::Condition;
+pub use data_stream::{
+    AcceptedContract, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus, DeadLetter,
+    EventTime, Field, Format,
+};
+pub use duration::{Duration, DurationError};
+pub use garde::Validate;
+pub use pipeline::{
+    Delivery, OnBadRecord, Pipeline, PipelineSpec, PipelineStatus, Position, StartFrom, Target,
+};
+pub use platform::{
+    Authentication, Defaults, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi, Management,
+    Platform, PlatformSpec, PlatformStatus, ScramSha512, TopicPolicy, WorkloadAuthentication,
+    WorkloadScramSha512,
+};
+pub use pod_template::PodTemplate;
+pub use quantity::{Quantity, QuantityError};
+pub use references::{ClusterScramRef, ClusterSecretKeyRef, DeletionPolicy, SecretKeyRef};
+pub use source::{
+    BearerAuth, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid, ServiceType, Source,
+    SourceSpec, SourceStatus, UnknownFields,
+};
+
+/// API group of every kind.
+pub const GROUP: &str = "headworks.dev";
+/// Version of every kind.
+pub const VERSION: &str = "v1alpha1";
+/// Field manager of the operator's server-side applies.
+pub const FIELD_MANAGER: &str = "headworks";
+/// Finalizer on objects whose deletion needs work outside the API server.
+pub const FINALIZER: &str = "headworks.dev/finalizer";
+/// Label on children: the kind of the object they belong to.
+pub const LABEL_KIND: &str = "headworks.dev/kind";
+/// Label on children: the name of the object they belong to.
+pub const LABEL_NAME: &str = "headworks.dev/name";
+/// Label on children: the namespace of the object they belong to.
+pub const LABEL_NAMESPACE: &str = "headworks.dev/namespace";
+/// Annotation on a Pipeline whose input lost records to retention: any new value lets it go on from the
+/// oldest record that is left.
+pub const ANNOTATION_ACCEPT_DATA_LOSS: &str = "headworks.dev/accept-data-loss";
+/// The Platform that is used where a spec names none.
+pub const DEFAULT_PLATFORM: &str = "default";
+
+pub(crate) fn default_platform() -> String {
+    DEFAULT_PLATFORM.to_owned()
+}
+
+pub(crate) fn one() -> i32 {
+    1
+}

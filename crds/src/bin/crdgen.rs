@@ -1,0 +1,19 @@
+//! Writes the CRDs into `charts/headworks-crds/templates`, or into the folder given as first argument.
+
+use std::{error::Error, fs, path::PathBuf};
+
+use headworks_crds::manifest;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args_os().nth(1).map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../charts/headworks-crds/templates"),
+        PathBuf::from,
+    );
+    fs::create_dir_all(&folder)?;
+    for crd in manifest::all() {
+        let file = folder.join(manifest::file_name(&crd));
+        fs::write(&file, manifest::yaml(&crd)?)?;
+        println!("{}", file.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! DataStream: a Kafka topic with a contract that every record in it obeys.
+
+use std::collections::BTreeMap;
+
+use garde::Validate;
+use kube::{CustomResource, KubeSchema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Condition, DeletionPolicy, Duration, Quantity, borrowed, conditions, default_platform,
+    references,
+};
+
+/// Text of a column's name: what SQL calls it (quoted, if it isn't a plain word) and JSON's key.
+const FIELD_NAME: &str = "^[A-Za-z_@][A-Za-z0-9_@-]*$";
+const FIELD_PATH: &str = r"^[A-Za-z_@][A-Za-z0-9_@-]*(\.[A-Za-z_@][A-Za-z0-9_@-]*)*$";
+
+/// What a DataStream is.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
+#[kube(
+    group = "headworks.dev",
+    version = "v1alpha1",
+    kind = "DataStream",
+    plural = "datastreams",
+    singular = "datastream",
+    shortname = "stream",
+    shortname = "streams",
+    category = "headworks",
+    namespaced,
+    status = "DataStreamStatus",
+    derive = "PartialEq",
+    cel,
+    doc = "A stream of records: a Kafka topic with a contract that every record in it obeys, and a topic for those that don't (dead letters).",
+    validation = Rule::new("self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')").message("metadata.name may have at most 63 characters and no dots: SQL uses it as a table's name"),
+    printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the topic is as the spec says"),
+    printcolumn(name = "STATUS", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why it is or isn't ready"),
+    printcolumn(name = "TOPIC", type_ = "string", json_path = ".status.topic", description = "Kafka topic"),
+    printcolumn(name = "PARTITIONS", type_ = "integer", json_path = ".status.partitions", description = "Partitions of the topic"),
+    printcolumn(name = "CONTRACT", type_ = "integer", json_path = ".status.contract.version", description = "Version of the contract in force"),
+    printcolumn(name = "OWNER", type_ = "string", json_path = ".spec.owner", priority = "1", description = "Who answers for it"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.platform == oldSelf.platform").message("platform can't change: make a new DataStream").field_path(".platform"))]
+#[x_kube(validation = Rule::new("has(self.topic) == has(oldSelf.topic) && (!has(self.topic) || self.topic == oldSelf.topic)").message("topic can't change: make a new DataStream and copy the records with a Pipeline").field_path(".topic"))]
+#[x_kube(validation = Rule::new("(has(self.key) ? self.key : []) == (has(oldSelf.key) ? oldSelf.key : [])").message("key can't change: it decides which partition a record is in; make a new DataStream and copy the records with a Pipeline").field_path(".key"))]
+#[x_kube(validation = Rule::new("self.format == oldSelf.format").message("format can't change: make a new DataStream and copy the records with a Pipeline").field_path(".format"))]
+#[x_kube(validation = Rule::new("self.compacted == oldSelf.compacted").message("compacted can't change: make a new DataStream and copy the records with a Pipeline").field_path(".compacted"))]
+#[x_kube(validation = Rule::new("!has(self.partitions) || !has(oldSelf.partitions) || self.partitions >= oldSelf.partitions").message("partitions can't shrink: Kafka can't take partitions away").field_path(".partitions"))]
+#[x_kube(validation = Rule::new("!self.compacted || (has(self.key) && self.key.size() > 0)").message("a compacted stream needs a key: Kafka keeps the last record of each").field_path(".key"))]
+#[x_kube(validation = Rule::new("!has(self.key) || self.key.all(k, self.schema.exists(f, k == f.name || k.startsWith(f.name + '.')))").message("every field in key must be in schema").field_path(".key"))]
+#[x_kube(validation = Rule::new("!has(self.eventTime) || self.schema.exists(f, self.eventTime.field == f.name && f.type.lowerAscii().startsWith('timestamp_ltz'))").message("eventTime.field must be a field in schema of type timestamp_ltz: an instant, not a local time").field_path(".eventTime"))]
+#[garde(allow_unvalidated)]
+pub struct DataStreamSpec {
+    /// The Platform whose Kafka has the topic. Can't change.
+    #[serde(default = "default_platform")]
+    #[schemars(length(min = 1, max = references::LABEL_MAX), regex(pattern = references::LABEL))]
+    pub platform: String,
+    /// Who answers for the stream, such as a team's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub owner: Option<String>,
+    /// What one record is, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub description: Option<String>,
+    /// Kafka topic. Absent: `<namespace>.<name>`. A name that doesn't begin with `<namespace>.` needs a rule in the
+    /// Platform's topicPolicy. Can't change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 240), regex(pattern = r"^[a-zA-Z0-9._-]+$"))]
+    #[x_kube(validation = Rule::new("!self.startsWith('__') && self != '.' && self != '..'").message("names that begin with __ belong to Kafka, and . and .. are no topic names"))]
+    #[x_kube(validation = Rule::new("!self.endsWith('.dlq')").message("names that end with .dlq belong to the dead letters of other streams"))]
+    pub topic: Option<String>,
+    /// Partitions of the topic. May grow, never shrink; after growing, records of a key that was there before may go to
+    /// another partition. Absent: the Platform's default at the moment the topic is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub partitions: Option<i32>,
+    /// How long records are kept. Absent: the Platform's default at the moment the topic is made; for a compacted
+    /// stream: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(borrowed::between(1_000, i64::MAX as u64))))]
+    pub retention: Option<Duration>,
+    /// How many bytes of records are kept in each partition. With `retention` as well: whichever comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(custom(borrowed::amount(1 << 20, i64::MAX as u64)))]
+    pub retention_bytes: Option<Quantity>,
+    /// True: Kafka keeps the last record of each key for ever, as a table does. Needs a key. Can't change.
+    #[serde(default)]
+    pub compacted: bool,
+    /// How records are written: Json (UTF-8, one object a record). Can't change.
+    #[serde(default)]
+    pub format: Format,
+    /// The contract: the fields of a record, in order.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub schema: Vec<Field>,
+    /// Fields whose values make the Kafka key, in order: records with the same key stay in order. A dot reaches into a
+    /// struct. Absent: no key, records are spread evenly. Can't change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 128), regex(pattern = FIELD_PATH)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub key: Vec<String>,
+    /// Which field says when a thing happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTime>,
+    /// The topic for records that break the contract: `<topic>.dlq`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub dead_letter: Option<DeadLetter>,
+    /// What happens to the topics and their records when this object is deleted: Retain (they stay) or Delete.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// True: a topic that exists already is taken over. Its settings that aren't listed here stay as they are, and its
+    /// retention is never lowered by taking it over. False: such a topic is left alone and the DataStream isn't Ready.
+    #[serde(default)]
+    pub adopt: bool,
+    /// Other Kafka settings of the topic, such as `compression.type: zstd`. A setting that is taken out of this list
+    /// goes back to the broker's default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "config")]
+    #[x_kube(validation = Rule::new("!('cleanup.policy' in self)").message("cleanup.policy is set by spec.compacted"))]
+    #[x_kube(validation = Rule::new("!('retention.ms' in self)").message("retention.ms is set by spec.retention"))]
+    #[x_kube(validation = Rule::new("!('retention.bytes' in self)").message("retention.bytes is set by spec.retentionBytes"))]
+    pub config: BTreeMap<String, ConfigValue>,
+}
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Format {
+    /// UTF-8 JSON objects, one a record.
+    #[default]
+    Json,
+}
+
+/// One field of a contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Field {
+    /// Name: JSON's key and SQL's column.
+    #[schemars(length(min = 1, max = 128), regex(pattern = FIELD_NAME))]
+    pub name: String,
+    /// SQL type: boolean, int, bigint, float, double, decimal(p,s), string, bytes, date, time, timestamp(0|3|6),
+    /// timestamp_ltz(0|3|6) (an instant), array<type>, map<string,type>, struct<name type, name type?>.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub type_: String,
+    /// True: the field may be null or absent. False: a record without it breaks the contract.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nullable: bool,
+    /// What the field means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub description: Option<String>,
+    /// Labels such as pii. They are part of the contract and shown in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63), regex(pattern = references::LABEL)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub labels: Vec<String>,
+}
+
+/// Which field says when a thing happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventTime {
+    /// A field of type timestamp_ltz. A Pipeline's DELAY is measured by it.
+    #[schemars(length(min = 1, max = 128), regex(pattern = FIELD_NAME))]
+    pub field: String,
+}
+
+/// The topic for records that break the contract.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+#[garde(allow_unvalidated)]
+pub struct DeadLetter {
+    /// How long dead letters are kept. Absent: 30d.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(borrowed::between(1_000, i64::MAX as u64))))]
+    pub retention: Option<Duration>,
+}
+
+/// A Kafka setting's value: text or a whole number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ConfigValue {
+    /// A whole number, such as 3.
+    Number(i64),
+    /// Text, such as zstd or "true".
+    Text(String),
+}
+
+impl std::fmt::Display for ConfigValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(n) => write!(f, "{n}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+fn config(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 64,
+        "additionalProperties": {"x-kubernetes-int-or-string": true, "maxLength": 1024},
+    })
+}
+
+/// What is known of a DataStream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataStreamStatus {
+    /// The `metadata.generation` this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What is true of the object now: Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The Kafka topic. Present once the topic is this object's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 249))]
+    pub topic: Option<String>,
+    /// The Kafka topic of the dead letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 249))]
+    pub dead_letter_topic: Option<String>,
+    /// Partitions of the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<i32>,
+    /// Replicas of each partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// The Platform's default retention, as it was when the topic was made; a later default doesn't change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_retention: Option<Duration>,
+    /// Settings of the topic that this object has made, so that one taken out of the spec is taken out of Kafka.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 80), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub managed_config: Vec<String>,
+    /// The contract in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<AcceptedContract>,
+}
+
+/// The contract in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedContract {
+    /// Number of the contract, from 1.
+    pub version: i32,
+    /// Digest of the contract: equal contracts have equal fingerprints.
+    #[schemars(length(max = 64))]
+    pub fingerprint: String,
+    /// Name of the immutable ConfigMap that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub config_map: Option<String>,
+}

@@ -1,0 +1,203 @@
+//! Pipeline: a SQL query that runs for ever, from streams into streams.
+
+use garde::Validate;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Condition, DeletionPolicy, Duration, PodTemplate, borrowed, conditions, default_platform, one,
+    references,
+};
+
+/// What a Pipeline is.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
+#[kube(
+    group = "headworks.dev",
+    version = "v1alpha1",
+    kind = "Pipeline",
+    plural = "pipelines",
+    singular = "pipeline",
+    shortname = "pipe",
+    category = "headworks",
+    namespaced,
+    status = "PipelineStatus",
+    derive = "PartialEq",
+    cel,
+    doc = "A SQL query that runs for ever: it reads DataStreams and writes DataStreams, each record exactly once.",
+    scale(spec_replicas_path = ".spec.replicas", status_replicas_path = ".status.replicas", label_selector_path = ".status.selector"),
+    validation = Rule::new("self.metadata.name.size() <= 48 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name may have at most 48 characters, begins with a letter and has no dots: pods are named after it"),
+    printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the query runs"),
+    printcolumn(name = "STATUS", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why it is or isn't ready"),
+    printcolumn(name = "RATE", type_ = "string", json_path = ".status.rate", description = "Records read in a second"),
+    printcolumn(name = "LAG", type_ = "integer", json_path = ".status.lag", description = "Records not yet read"),
+    printcolumn(name = "DELAY", type_ = "string", json_path = ".status.delay", description = "Now less the event time of the newest record read"),
+    printcolumn(name = "COMMITTED", type_ = "date", json_path = ".status.lastCommitTime", description = "Since when results are committed"),
+    printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".status.readyReplicas", description = "Pods that are ready"),
+    printcolumn(name = "DEADLETTERS", type_ = "integer", json_path = ".status.deadLetters", priority = "1", description = "Records sent to dead-letter topics since the pods' start"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.platform == oldSelf.platform").message("platform can't change: make a new Pipeline").field_path(".platform"))]
+#[garde(allow_unvalidated)]
+pub struct PipelineSpec {
+    /// The Platform whose Kafka has the streams. Can't change.
+    #[serde(default = "default_platform")]
+    #[schemars(length(min = 1, max = references::LABEL_MAX), regex(pattern = references::LABEL))]
+    pub platform: String,
+    /// The query: a subset of Flink SQL. The tables in it are DataStreams of this namespace; a name that isn't a plain
+    /// word is written in backticks.
+    #[schemars(length(min = 1, max = 65536))]
+    pub sql: String,
+    /// Where the result goes. Each target's contract must accept the query's columns.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[x_kube(validation = Rule::new("self.all(t, !has(t.stream) || self.exists_one(u, has(u.stream) && u.stream == t.stream))").message("a stream may be named once in to"))]
+    pub to: Vec<Target>,
+    /// What a record is promised. ExactlyOnce: results and progress are committed together in a Kafka transaction.
+    /// AtLeastOnce: a crash repeats a little.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// Longest time between two commits: readers of the result see it after at most this, and a larger one is cheaper
+    /// for Kafka. From 10ms to 1m.
+    #[serde(default = "commit_interval")]
+    #[garde(custom(borrowed::between(10, 60_000)))]
+    pub commit_interval: Duration,
+    /// Where a pipeline without progress begins. Absent: at the oldest record kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<StartFrom>,
+    /// What happens to a record that can't be read or evaluated. DeadLetter: it goes to the input's dead-letter topic.
+    /// Drop: it is counted and dropped. Stop: the pipeline stops before it and says so.
+    #[serde(default)]
+    pub on_bad_record: OnBadRecord,
+    /// Pods. More than the inputs have partitions stand idle.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 256))]
+    pub replicas: i32,
+    /// True: the pods are taken away until it is false again; progress is kept.
+    #[serde(default)]
+    pub suspend: bool,
+    /// What happens to the pipeline's progress when this object is deleted. Retain: a Pipeline of the same name goes on
+    /// where this one ended. Delete: it begins anew.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Pods' image, resources and placement. A field that is given here replaces the Platform's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
+}
+
+/// Where a result goes: exactly one of the kinds of target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.stream)").message("a target needs exactly one of: stream"))]
+pub struct Target {
+    /// Name of a DataStream in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = references::LABEL_MAX), regex(pattern = references::LABEL))]
+    pub stream: Option<String>,
+}
+
+/// What a record is promised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Delivery {
+    /// Results and progress are committed together in a Kafka transaction.
+    #[default]
+    ExactlyOnce,
+    /// Progress is committed after the results; a crash repeats a little.
+    AtLeastOnce,
+}
+
+/// What happens to a record that can't be read or evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum OnBadRecord {
+    /// It goes to the input's dead-letter topic.
+    #[default]
+    DeadLetter,
+    /// It is counted and dropped.
+    Drop,
+    /// The pipeline stops before it and says so.
+    Stop,
+}
+
+/// Where a pipeline without progress begins: exactly one of a position and a time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.position) != has(self.time)").message("startFrom needs exactly one of position and time"))]
+pub struct StartFrom {
+    /// Earliest: the oldest record kept. Latest: records written after the first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// The first record written at or after this instant, such as 2026-01-01T00:00:00Z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "instant")]
+    pub time: Option<Time>,
+}
+
+/// An end of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Position {
+    /// The oldest record kept.
+    #[default]
+    Earliest,
+    /// Records written after the first start.
+    Latest,
+}
+
+fn commit_interval() -> Duration {
+    Duration::from_millis(100)
+}
+
+fn instant(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
+}
+
+/// What is known of a Pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PipelineStatus {
+    /// The `metadata.generation` this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What is true of the object now: Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions::conditions")]
+    pub conditions: Vec<Condition>,
+    /// Pods that exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// Pods that are ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+    /// Label selector of the pods, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub selector: Option<String>,
+    /// The Kafka consumer group that holds the progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 249))]
+    pub group: Option<String>,
+    /// DataStreams the query reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub inputs: Vec<String>,
+    /// Records read in a second, all pods together, such as 1.2k.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub rate: Option<String>,
+    /// Records not yet read, all partitions together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<i64>,
+    /// Now less the event time of the newest record read, such as 3s, when the figures were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub delay: Option<String>,
+    /// When results were last committed. Moves at most once a minute; an idle pipeline commits nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "instant")]
+    pub last_commit_time: Option<Time>,
+    /// Records sent to dead-letter topics since the pods' start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<i64>,
+}
