@@ -60,12 +60,22 @@ pub trait Encoder: Send {
     ///
     /// # Errors
     /// A value that the format cannot write.
-    fn encode(&mut self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Result<(), FormatError>;
+    fn encode(
+        &mut self,
+        batch: &RecordBatch,
+        row: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError>;
     /// Appends row `row`'s Kafka key to `out`; false where the contract has no key.
     ///
     /// # Errors
     /// A value that the format cannot write.
-    fn key(&mut self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Result<bool, FormatError>;
+    fn key(
+        &mut self,
+        batch: &RecordBatch,
+        row: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, FormatError>;
 }
 
 /// Makes decoders and encoders: the seam through which the binary hands formats to the engine.
@@ -74,10 +84,15 @@ pub trait Formats: Send + Sync {
     ///
     /// # Errors
     /// The contract has a type that the format cannot carry.
-    fn decoder(&self, contract: &headworks_plan::Contract, columns: &[String]) -> Result<Box<dyn Decoder>, FormatError>;
+    fn decoder(
+        &self,
+        contract: &headworks_plan::Contract,
+        columns: &[String],
+    ) -> Result<Box<dyn Decoder>, FormatError>;
     /// An encoder for batches that have the contract's whole schema.
     ///
     /// # Errors
     /// The contract has a type that the format cannot carry.
-    fn encoder(&self, contract: &headworks_plan::Contract) -> Result<Box<dyn Encoder>, FormatError>;
+    fn encoder(&self, contract: &headworks_plan::Contract)
+    -> Result<Box<dyn Encoder>, FormatError>;
 }

@@ -7,11 +7,12 @@
 //! (KIP-98, KIP-447). It never gives up a partition before it has committed what it did with it, and
 //! never commits once a partition was taken away.
 //!
-//! Rooms: [`format`] what a wire format offers; [`log`] what the loop asks of a broker, with [`kafka`]
-//! and [`memory`] (deterministic, seeded, whole broker in one process) behind it; [`pipeline`] the
-//! loop; [`status`] what a pod says of itself meanwhile.
+//! Rooms: [`format`](mod@format) what a wire format offers; [`log`] what the loop asks of a broker,
+//! with [`kafka`] behind it; [`status`] what a pod says of itself meanwhile.
 
 pub mod format;
+pub mod kafka;
+pub mod log;
 pub mod status;
 
 mod run;

@@ -53,7 +53,10 @@ impl StatusHandle {
             phase: Phase::Starting,
             problems: Vec::new(),
             figures: Figures::default(),
-            rate: Rate { per_second: 0.0, at: Instant::now() },
+            rate: Rate {
+                per_second: 0.0,
+                at: Instant::now(),
+            },
         })))
     }
 
@@ -90,7 +93,11 @@ impl StatusHandle {
     /// Reports a problem; one of the same reason is replaced.
     pub fn raise(&self, problem: Problem) {
         let mut inner = self.lock();
-        match inner.problems.iter_mut().find(|p| p.reason == problem.reason) {
+        match inner
+            .problems
+            .iter_mut()
+            .find(|p| p.reason == problem.reason)
+        {
             Some(known) => *known = problem,
             None => inner.problems.push(problem),
         }
@@ -121,7 +128,12 @@ impl StatusHandle {
 
     /// Says where the owned partitions stand. The sum of their lags is the report's lag.
     pub fn set_partitions(&self, partitions: Vec<PartitionFigure>) {
-        let lag = partitions.iter().map(|p| p.lag).try_fold(0_u64, |sum, lag| Some(sum + u64::try_from(lag?).unwrap_or(0)));
+        let lag = partitions
+            .iter()
+            .map(|p| p.lag)
+            .try_fold(0_u64, |sum, lag| {
+                Some(sum + u64::try_from(lag?).unwrap_or(0))
+            });
         let mut inner = self.lock();
         inner.figures.lag = if partitions.is_empty() { None } else { lag };
         inner.figures.partitions = partitions;
@@ -160,7 +172,10 @@ mod tests {
     #[test]
     fn the_rate_nears_what_flows_and_decays_when_nothing_does() {
         let start = Instant::now();
-        let mut rate = Rate { per_second: 0.0, at: start };
+        let mut rate = Rate {
+            per_second: 0.0,
+            at: start,
+        };
         for tenth in 1..=600 {
             rate.add(100, start + Duration::from_millis(tenth * 100));
         }
@@ -173,7 +188,12 @@ mod tests {
     #[test]
     fn a_lag_that_is_not_known_for_one_partition_is_not_known_at_all() {
         let status = StatusHandle::new();
-        let at = |partition, lag| PartitionFigure { topic: "t".into(), partition, position: 5, lag };
+        let at = |partition, lag| PartitionFigure {
+            topic: "t".into(),
+            partition,
+            position: 5,
+            lag,
+        };
         status.set_partitions(vec![at(0, Some(3)), at(1, Some(4))]);
         assert_eq!(status.report().figures.lag, Some(7));
         status.set_partitions(vec![at(0, Some(3)), at(1, None)]);
@@ -183,7 +203,11 @@ mod tests {
     #[test]
     fn a_problem_replaces_its_like_and_heals() {
         let status = StatusHandle::new();
-        let problem = |message: &str| Problem { reason: "KafkaUnavailable".into(), message: message.into(), fatal: false };
+        let problem = |message: &str| Problem {
+            reason: "KafkaUnavailable".into(),
+            message: message.into(),
+            fatal: false,
+        };
         status.raise(problem("first"));
         status.raise(problem("second"));
         assert_eq!(status.report().problems, [problem("second")]);

@@ -1,0 +1,103 @@
+//! What one poll brought: records in one growing buffer, so that a record costs no allocation.
+
+use super::Partition;
+
+/// Bounds of one poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most records.
+    pub rows: usize,
+    /// Bytes of keys and values after which no further record is taken.
+    pub bytes: usize,
+}
+
+/// Records in the order they were delivered. Clearing keeps the memory.
+#[derive(Debug, Default)]
+pub struct Batch {
+    rows: Vec<Row>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    partition: Partition,
+    offset: i64,
+    timestamp_ms: Option<i64>,
+    key: Option<(usize, usize)>,
+    value: Option<(usize, usize)>,
+}
+
+/// One record of a [`Batch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it was read.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: i64,
+    /// Kafka timestamp, milliseconds since 1970 UTC.
+    pub timestamp_ms: Option<i64>,
+    /// Key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// Value; absent: a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+impl Batch {
+    /// Appends a record.
+    pub fn push(&mut self, record: &Record<'_>) {
+        let mut keep = |part: Option<&[u8]>| {
+            part.map(|part| {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(part);
+                (start, self.bytes.len())
+            })
+        };
+        let (key, value) = (keep(record.key), keep(record.value));
+        self.rows.push(Row {
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            key,
+            value,
+        });
+    }
+
+    /// Forgets the records, keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.bytes.clear();
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// True without records.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// True once `limits` are reached.
+    pub fn is_full(&self, limits: Limits) -> bool {
+        self.rows.len() >= limits.rows || self.bytes.len() >= limits.bytes
+    }
+
+    /// Record `row`, which must be below [`Batch::len`].
+    pub fn record(&self, row: usize) -> Record<'_> {
+        let kept = self.rows[row];
+        let part = |range: Option<(usize, usize)>| range.map(|(from, to)| &self.bytes[from..to]);
+        Record {
+            partition: kept.partition,
+            offset: kept.offset,
+            timestamp_ms: kept.timestamp_ms,
+            key: part(kept.key),
+            value: part(kept.value),
+        }
+    }
+
+    /// Keeps the records for which `keep` says so, given partition and offset.
+    pub fn retain(&mut self, mut keep: impl FnMut(Partition, i64) -> bool) {
+        self.rows.retain(|row| keep(row.partition, row.offset));
+    }
+}

@@ -1,0 +1,86 @@
+//! Errors of a log, sorted by what the loop does about them.
+
+use snafu::Snafu;
+
+/// What went wrong, as a kind of remedy.
+#[derive(Clone, Debug, PartialEq, Eq, Snafu)]
+pub enum LogError {
+    /// The same call may be repeated. After a commit: its outcome is unknown until then.
+    #[snafu(display("{message}"))]
+    Retriable {
+        /// What the broker or the client said.
+        message: String,
+    },
+    /// The transaction can't be committed: abort it, rewind, go on.
+    #[snafu(display("{message}"))]
+    Abortable {
+        /// What the broker or the client said.
+        message: String,
+    },
+    /// The position asked for isn't there (any more): abort, then compare positions with what is kept.
+    #[snafu(display("{message}"))]
+    OutOfRange {
+        /// What the broker or the client said.
+        message: String,
+    },
+    /// This client is of no more use. A new one with the same ids finds out what was committed.
+    #[snafu(display("{message}"))]
+    Broken {
+        /// What the broker or the client said.
+        message: String,
+    },
+    /// Another process runs under the same ids.
+    #[snafu(display("{message}"))]
+    Fenced {
+        /// What the broker or the client said.
+        message: String,
+    },
+    /// No broker answers. Tried again without end.
+    #[snafu(display("{message}"))]
+    Unavailable {
+        /// What the broker or the client said.
+        message: String,
+    },
+    /// Somebody has to act; tried again at intervals, so it heals once the cause is gone.
+    #[snafu(display("{message}"))]
+    NeedsPerson {
+        /// Which kind of problem.
+        reason: Reason,
+        /// What, where, and what to do.
+        message: String,
+    },
+}
+
+/// Problems that a person mends. The names are the reasons that a condition shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Kafka refused the user name or password, or there is none where there should be.
+    CredentialsRefused,
+    /// The broker's certificate isn't trusted, or the CA file can't be used.
+    TlsRefused,
+    /// The user lacks an ACL.
+    NotAuthorized,
+    /// An input, output or dead-letter topic doesn't exist.
+    TopicMissing,
+    /// Records that were never read are no longer in the topic.
+    DataLost,
+    /// A bad record under `onBadRecord: Stop`.
+    BadRecord,
+    /// The plan itself can't be run.
+    PlanRefused,
+}
+
+impl Reason {
+    /// The reason as conditions show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::CredentialsRefused => "CredentialsRefused",
+            Reason::TlsRefused => "TlsRefused",
+            Reason::NotAuthorized => "NotAuthorized",
+            Reason::TopicMissing => "TopicMissing",
+            Reason::DataLost => "DataLost",
+            Reason::BadRecord => "BadRecord",
+            Reason::PlanRefused => "PlanRefused",
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the loop asks of a broker: one member of a consumer group and one transactional producer,
+//! seen as a single thing, because their fates are one.
+//!
+//! A [`Log`] reads only committed records. It never moves on its own: it takes an assignment when the
+//! loop calls [`Log::assign`], gives it up when the loop calls [`Log::unassign`], and commits when
+//! told. The loop can therefore always finish its transaction before a partition goes to somebody
+//! else. `kafka` implements this over librdkafka, `memory` over a deterministic broker in one process.
+
+mod batch;
+mod error;
+
+pub use batch::{Batch, Limits, Record};
+pub use error::{LogError, Reason};
+
+use std::time::Duration;
+
+/// A partition of one of the input topics that the log was opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// Index into the list of input topics.
+    pub topic: u16,
+    /// Partition number.
+    pub number: i32,
+}
+
+/// How far a partition has been read, as the group's commit keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The next offset to be read.
+    pub offset: i64,
+    /// When the pipeline first started, in milliseconds since 1970 UTC, if it began at `Latest`. It
+    /// travels in the commit's metadata, so that a partition added later (or owned by a member that
+    /// came second) begins at the same moment and not at its own end.
+    pub first_start_ms: Option<i64>,
+}
+
+/// The offsets that a partition holds now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest retained offset.
+    pub earliest: i64,
+    /// The offset after the last one that a `read_committed` reader may see.
+    pub end: i64,
+}
+
+/// What else a poll can bring besides records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The group gave this member these partitions (all of them, the former set is void). Nothing is
+    /// read before [`Log::assign`].
+    Assigned(Vec<Partition>),
+    /// The group wants every partition back, and waits for [`Log::unassign`].
+    Revoked {
+        /// True: they are already somebody else's, so what is uncommitted must be aborted.
+        lost: bool,
+    },
+    /// Everything below these offsets has been delivered, though no record is there: transaction
+    /// markers, aborted records and compacted ones take offsets too.
+    Passed(Vec<(Partition, i64)>),
+}
+
+/// A record to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Key; decides the partition (murmur2, as Java's producer does). Absent: any partition.
+    pub key: Option<&'a [u8]>,
+    /// Value; absent: a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Kafka timestamp, milliseconds since 1970 UTC; absent: the time of writing.
+    pub timestamp_ms: Option<i64>,
+    /// Headers in order.
+    pub headers: &'a [(&'static str, Vec<u8>)],
+}
+
+/// One group member with one transactional producer. Every call may block for some seconds, none
+/// longer than the group's patience (`max.poll.interval.ms`).
+pub trait Log {
+    /// Waits up to `wait` for something to read, then appends what is at hand to `batch`, at most
+    /// `limits`. An event ends the poll; the records before it belong to the old assignment.
+    ///
+    /// # Errors
+    /// See [`LogError`]; records already in `batch` are to be forgotten.
+    fn poll(
+        &mut self,
+        wait: Duration,
+        limits: Limits,
+        batch: &mut Batch,
+    ) -> Result<Option<Event>, LogError>;
+
+    /// The group's stable commits: waits for transactions that hold these partitions to end.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError>;
+
+    /// What the partitions hold now, in the same order.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn bounds(&mut self, partitions: &[Partition]) -> Result<Vec<Bounds>, LogError>;
+
+    /// For each partition the first offset whose record has this timestamp or a later one (the end, if
+    /// there is none).
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn offsets_at(&mut self, partitions: &[Partition], time_ms: i64) -> Result<Vec<i64>, LogError>;
+
+    /// Reads from these positions on. Also rewinds: nothing that was fetched before is delivered.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<(), LogError>;
+
+    /// Gives every partition up.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn unassign(&mut self) -> Result<(), LogError>;
+
+    /// Opens a transaction.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn begin(&mut self) -> Result<(), LogError>;
+
+    /// Writes a record in the open transaction. It is copied; a full queue makes the call wait.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError>;
+
+    /// Commits the open transaction together with the positions of **every** owned partition.
+    ///
+    /// # Errors
+    /// After [`LogError::Retriable`] the outcome is unknown: call it again with the same positions to
+    /// learn it. See [`LogError`] for the others.
+    fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError>;
+
+    /// Aborts the open transaction. The caller rewinds with [`Log::assign`] afterwards.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn abort(&mut self) -> Result<(), LogError>;
+
+    /// The end (last stable offset) of a partition as last heard from the broker; costs no request.
+    fn end(&self, partition: Partition) -> Option<i64>;
+
+    /// Why the broker can't be reached just now, if it can't. The log goes on trying.
+    fn trouble(&self) -> Option<String>;
+
+    /// Time since an arbitrary beginning; never goes back.
+    fn now(&self) -> Duration;
+
+    /// Milliseconds since 1970 UTC.
+    fn wall_ms(&self) -> i64;
+}
