@@ -78,11 +78,9 @@ impl Kafka {
         for (key, value) in config {
             topic = topic.set(key, value);
         }
-        block_on(async { self.admin().create_topics(&[topic], &AdminOptions::new()).await.expect("a topic is made") })
-            .into_iter()
-            .for_each(|result| {
-                result.expect("a topic is made");
-            });
+        for result in block_on(async { self.admin().create_topics(&[topic], &AdminOptions::new()).await.expect("a topic is made") }) {
+            result.expect("a topic is made");
+        }
     }
 
     /// Partition count, if the topic exists.
