@@ -4,7 +4,7 @@
 BINARY_NAMES=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy coredns kubectl helm tls-proxy)
 
 binary_key() {
-  { cat "$POCKET_DIR"/node/{go.mod,go.sum,*.go,pause/*.go}; go version; echo "$KUBERNETES_VERSION"; } | sha256sum | cut -c1-16
+  { cat "$POCKET_DIR"/lib/binary.sh "$POCKET_DIR"/node/{go.mod,go.sum,*.go,pause/*.go}; go version; echo "$KUBERNETES_VERSION $HELM_VERSION"; } | sha256sum | cut -c1-16
 }
 
 binary_cached() { printf '%s/node/%s' "$CACHE" "$(binary_key)"; }
@@ -12,13 +12,16 @@ binary_cached() { printf '%s/node/%s' "$CACHE" "$(binary_key)"; }
 binary_expected() { if [[ -x $(binary_cached)/node ]]; then echo "0 min, cached"; else echo "7 to 15 min on 2 cores, once"; fi; }
 
 binary_build() {
-  local dir version=k8s.io/component-base/version
+  local dir flags='-s -w' version=k8s.io/component-base/version
   dir=$(binary_cached)
   if [[ ! -x $dir/node ]]; then
     mkdir -p "$dir"
     PROGRESS_TOTAL=$(cd "$POCKET_DIR/node" && go list -deps . 2>"$dir/list.log" | wc -l)
-    with_progress "$dir/build.log" binary_compile "$dir" \
-      "-s -w -X $version.gitVersion=v$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=35 -X $version.gitTreeState=clean -X helm.sh/helm/v4/internal/version.version=v$HELM_VERSION" ||
+    flags+=" -X $version.gitVersion=v$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=35"
+    flags+=" -X $version.gitTreeState=clean -X helm.sh/helm/v4/internal/version.version=v$HELM_VERSION"
+    # The user agent of every client, as audit events show it.
+    flags+=" -X k8s.io/client-go/pkg/version.gitVersion=v$KUBERNETES_VERSION -X k8s.io/client-go/pkg/version.gitCommit=release"
+    with_progress "$dir/build.log" binary_compile "$dir" "$flags" ||
       die "the Go build failed; see $dir/build.log"
     unset PROGRESS_TOTAL
     mv "$dir/node.new" "$dir/node"

@@ -113,7 +113,7 @@ node_ready() {
   [[ $(kubectl get node "$NODE_NAME" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') == True ]]
 }
 
-containerd_healthy() { ctr_k8s version; }
+containerd_healthy() { timeout 5 ctr --address "$CONTAINERD_SOCKET" version; }
 kubelet_healthy() { https_ok "http://127.0.0.1:$KUBELET_HEALTH_PORT/healthz"; }
 proxy_healthy() { https_ok "http://127.0.0.1:$PROXY_HEALTH_PORT/healthz"; }
 ctr_k8s() { ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"; }
