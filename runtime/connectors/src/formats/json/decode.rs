@@ -1,0 +1,104 @@
+//! The decoder: payloads in, one Arrow batch out.
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
+use headworks_engine::format::{Decoder, FormatError, RowError};
+use headworks_plan::{Contract, UnknownFields};
+use serde::de::DeserializeSeed;
+use std::sync::Arc;
+
+use super::column::Column;
+use super::fault::{DECODE, Fault};
+use super::object::{Object, Record};
+
+/// Reads JSON objects into Arrow columns by a contract.
+pub struct JsonDecoder {
+    schema: SchemaRef,
+    object: Object,
+}
+
+impl JsonDecoder {
+    /// Reads only `columns` (top-level fields, in this order). A field that isn't read isn't checked.
+    ///
+    /// # Errors
+    /// The contract is no contract, or has no such field.
+    pub fn pruned(contract: &Contract, columns: &[String]) -> Result<JsonDecoder, FormatError> {
+        let schema = super::schema(contract)?;
+        let mut fields = Vec::with_capacity(columns.len());
+        for name in columns {
+            let column = schema.column(name).ok_or_else(|| FormatError::Value {
+                field: name.clone(),
+                message: "the contract has no such field".to_owned(),
+            })?;
+            fields.push(column);
+        }
+        Ok(JsonDecoder::over(&fields, UnknownFields::Ignore))
+    }
+
+    /// Reads the whole contract: what it lets through obeys it in every field.
+    ///
+    /// # Errors
+    /// The contract is no contract.
+    pub fn whole(contract: &Contract, unknown: UnknownFields) -> Result<JsonDecoder, FormatError> {
+        let schema = super::schema(contract)?;
+        Ok(JsonDecoder::over(
+            &schema.columns.iter().collect::<Vec<_>>(),
+            unknown,
+        ))
+    }
+
+    fn over(columns: &[&headworks_sql::schema::Column], unknown: UnknownFields) -> JsonDecoder {
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|c| Field::new(&c.name, c.data_type.to_arrow(), c.nullable))
+            .collect();
+        let columns = columns.iter().map(|c| {
+            (
+                c.name.clone(),
+                Column::new(&c.data_type, c.nullable, unknown),
+            )
+        });
+        JsonDecoder {
+            schema: Arc::new(ArrowSchema::new(fields)),
+            object: Object::new(columns, unknown),
+        }
+    }
+}
+
+impl Decoder for JsonDecoder {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+        // Once for the whole record: skipped fields are checked too, and the parser needn't check again.
+        let text = std::str::from_utf8(payload).map_err(|error| RowError {
+            reason: DECODE,
+            path: String::new(),
+            message: format!("not UTF-8 at byte {}", error.valid_up_to()),
+        })?;
+        let rows = self.object.rows();
+        let fault = Fault::default();
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = Record {
+            object: &mut self.object,
+            fault: &fault,
+        }
+        .deserialize(&mut json)
+        .and_then(|()| json.end());
+        read.map_err(|error| {
+            self.object.truncate(rows);
+            fault.into_row_error(&error)
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.object.rows()
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch, FormatError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.object.rows()));
+        self.object
+            .finish()
+            .and_then(|arrays| {
+                RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
+            })
+            .map_err(|source| FormatError::Columns { source })
+    }
+}

@@ -1,0 +1,101 @@
+//! Where and why a record was refused. Built while the error travels up, so the way down costs nothing.
+
+use std::cell::RefCell;
+use std::fmt::Write;
+
+use headworks_engine::format::RowError;
+use serde::de;
+
+/// The record isn't JSON, or isn't an object.
+pub(super) const DECODE: &str = "Decode";
+/// The record is JSON and breaks the contract.
+pub(super) const CONTRACT: &str = "Contract";
+
+/// Longest map key that a path shows, in characters: a path is for reading, the value stays in the record.
+const SHOWN: usize = 64;
+
+/// One step of a path.
+pub(super) enum Step {
+    Field(String),
+    Index(usize),
+    Key(String),
+}
+
+/// Collects the reason at the place of the fault, and the path on the way out of it.
+#[derive(Default)]
+pub(super) struct Fault(RefCell<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    found: Option<(&'static str, String)>,
+    /// Innermost first.
+    steps: Vec<Step>,
+}
+
+impl Fault {
+    /// The value here breaks the contract.
+    pub(super) fn contract<E: de::Error>(&self, message: impl Into<String>) -> E {
+        self.note(CONTRACT, message.into())
+    }
+
+    /// The record isn't of the format.
+    pub(super) fn decode<E: de::Error>(&self, message: impl Into<String>) -> E {
+        self.note(DECODE, message.into())
+    }
+
+    /// The field `step` here breaks the contract.
+    pub(super) fn contract_at<E: de::Error>(&self, step: Step, message: impl Into<String>) -> E {
+        let error = self.contract(message);
+        self.within(step, error)
+    }
+
+    /// Passes `error` on, one step further out.
+    pub(super) fn within<E>(&self, step: Step, error: E) -> E {
+        self.0.borrow_mut().steps.push(step);
+        error
+    }
+
+    fn note<E: de::Error>(&self, reason: &'static str, message: String) -> E {
+        self.0.borrow_mut().found = Some((reason, message));
+        E::custom("")
+    }
+
+    /// The whole story. Where no rule of ours was broken, `error` is the parser's own.
+    pub(super) fn into_row_error(self, error: &serde_json::Error) -> RowError {
+        let Inner { found, steps } = self.0.into_inner();
+        let (reason, message) = found.unwrap_or_else(|| (DECODE, format!("not JSON: {error}")));
+        RowError {
+            reason,
+            path: path(&steps),
+            message,
+        }
+    }
+}
+
+fn path(steps: &[Step]) -> String {
+    let mut path = String::new();
+    for step in steps.iter().rev() {
+        match step {
+            Step::Field(name) => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(&shown(name));
+            }
+            Step::Index(index) => {
+                let _ = write!(path, "[{index}]");
+            }
+            Step::Key(key) => {
+                let _ = write!(path, "[{:?}]", shown(key));
+            }
+        }
+    }
+    path
+}
+
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
