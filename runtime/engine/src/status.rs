@@ -126,16 +126,20 @@ impl StatusHandle {
         figures.last_commit_ms = Some(now_ms);
     }
 
-    /// Says where the owned partitions stand. The sum of their lags is the report's lag.
-    pub fn set_partitions(&self, partitions: Vec<PartitionFigure>) {
-        let lag = partitions
-            .iter()
-            .map(|p| p.lag)
-            .try_fold(0_u64, |sum, lag| {
-                Some(sum + u64::try_from(lag?).unwrap_or(0))
-            });
+    /// Adds records that were read or received and not kept, such as those of a refused request.
+    pub fn refused(&self, records: u64) {
         let mut inner = self.lock();
-        inner.figures.lag = if partitions.is_empty() { None } else { lag };
+        inner.rate.add(records, Instant::now());
+        inner.figures.records_in += records;
+    }
+
+    /// Says where the owned partitions stand. The sum of their lags is the report's lag; a member that
+    /// owns none has none.
+    pub fn set_partitions(&self, partitions: Vec<PartitionFigure>) {
+        let mut lags = partitions.iter().map(|partition| partition.lag);
+        let lag = lags.try_fold(0_u64, |sum, lag| Some(sum + u64::try_from(lag?).unwrap_or(0)));
+        let mut inner = self.lock();
+        inner.figures.lag = lag;
         inner.figures.partitions = partitions;
     }
 

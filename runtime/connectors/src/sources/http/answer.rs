@@ -1,0 +1,147 @@
+//! What a client hears. Every answer is JSON; every refusal says what is wrong and what to do.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use headworks_engine::format::RowError;
+use serde::Serialize;
+
+/// Most bad records that an answer lists.
+pub(super) const LISTED: usize = 20;
+
+/// Everything posted is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Accepted {
+    pub(super) accepted: usize,
+    pub(super) dead_lettered: usize,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Refusal {
+    #[serde(skip)]
+    pub(super) status: StatusCode,
+    #[serde(skip)]
+    pub(super) retry_after: Option<u64>,
+    #[serde(skip)]
+    header: Option<(HeaderName, &'static str)>,
+    error: String,
+    /// How many records are bad; `records` lists the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invalid: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    records: Vec<BadRecord>,
+    /// How many records are in Kafka all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledged: Option<usize>,
+}
+
+/// One bad record: its place in the request (from 0), the field, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct BadRecord {
+    pub(super) index: usize,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) field: String,
+    pub(super) message: String,
+}
+
+impl BadRecord {
+    pub(super) fn new(index: usize, error: &RowError) -> BadRecord {
+        BadRecord {
+            index,
+            field: error.path.clone(),
+            message: error.message.clone(),
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Refusal {
+        Refusal {
+            status,
+            retry_after: None,
+            header: None,
+            error: error.into(),
+            invalid: None,
+            records: Vec::new(),
+            acknowledged: None,
+        }
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.error
+    }
+
+    pub(super) fn bad_request(error: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    pub(super) fn too_large(error: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+    }
+
+    /// 503 with `Retry-After`.
+    pub(super) fn unavailable(error: impl Into<String>, retry_after: u64) -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).with_retry_after(retry_after)
+    }
+
+    pub(super) fn with_retry_after(self, seconds: u64) -> Refusal {
+        Refusal {
+            retry_after: Some(seconds),
+            ..self
+        }
+    }
+
+    pub(super) fn with_header(self, name: HeaderName, value: &'static str) -> Refusal {
+        Refusal {
+            header: Some((name, value)),
+            ..self
+        }
+    }
+
+    pub(super) fn with_acknowledged(self, acknowledged: usize) -> Refusal {
+        Refusal {
+            acknowledged: Some(acknowledged),
+            ..self
+        }
+    }
+
+    /// Names the bad records, the first [`LISTED`] of them.
+    pub(super) fn with_records(self, bad: impl ExactSizeIterator<Item = BadRecord>) -> Refusal {
+        Refusal {
+            invalid: Some(bad.len()),
+            records: bad.take(LISTED).collect(),
+            ..self
+        }
+    }
+}
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        json(StatusCode::ACCEPTED, &self)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = json(self.status, &self);
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some((name, value)) = self.header {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let mut text = serde_json::to_vec(body).unwrap_or_default();
+    text.push(b'\n');
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}

@@ -1,0 +1,441 @@
+//! The sink: an idempotent Kafka producer, and a watch that knows whether it can work.
+//!
+//! A record counts as written when every in-sync replica has it (`acks=all`); librdkafka's idempotence
+//! (KIP-98) keeps its own retries from making duplicates or changing the order. The watch asks for the
+//! topics' metadata now and then, so that an outage is known before a request has to wait for it, and is
+//! known to be over without one. Credentials are read again whenever the client is made anew.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use headworks_plan::{KafkaConnection, OnInvalid, Problem, SourcePlan};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use tokio::sync::Notify;
+
+use super::sink::{Cause, Outgoing, Sink, Target, Undelivered};
+
+/// Longest wait for an acknowledgement; then the client hears 503.
+const DELIVERY: Duration = Duration::from_secs(10);
+/// How long the answer to a metadata request is waited for.
+const METADATA: Duration = Duration::from_secs(5);
+/// How often a sound connection is looked at.
+const CALM: Duration = Duration::from_secs(15);
+/// How often a broken one is.
+const URGENT: Duration = Duration::from_secs(2);
+/// How often a full producer queue is tried again.
+const QUEUE_FULL: Duration = Duration::from_millis(5);
+/// Room for a header of Kafka's protocol above the topic's own limit.
+const PROTOCOL_OVERHEAD: u64 = 64 * 1024;
+
+/// Writes records to a stream's topic and its dead-letter topic.
+pub struct KafkaSink {
+    connection: KafkaConnection,
+    topics: Topics,
+    max_message_bytes: u64,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+struct Topics {
+    stream: String,
+    dead_letters: String,
+    /// Those that must be there: no dead letter is written under `onInvalid: Reject`.
+    needed: Vec<String>,
+}
+
+struct State {
+    producer: Option<ThreadedProducer<Context>>,
+    problem: Option<Problem>,
+    /// Set when something looks wrong: look at once.
+    look: bool,
+    stopped: bool,
+}
+
+impl KafkaSink {
+    /// A sink that can't work yet: [`KafkaSink::watch`] connects it.
+    pub fn new(connection: KafkaConnection, plan: &SourcePlan) -> KafkaSink {
+        let into = &plan.into;
+        let problem = Problem {
+            reason: "KafkaUnavailable".to_owned(),
+            message: format!("not connected to {} yet", connection.bootstrap_servers),
+            fatal: false,
+        };
+        let mut needed = vec![into.topic.clone()];
+        needed.extend(
+            (plan.on_invalid == OnInvalid::DeadLetter).then(|| into.dead_letter_topic.clone()),
+        );
+        KafkaSink {
+            connection,
+            topics: Topics {
+                stream: into.topic.clone(),
+                dead_letters: into.dead_letter_topic.clone(),
+                needed,
+            },
+            max_message_bytes: into.max_message_bytes,
+            state: Mutex::new(State {
+                producer: None,
+                problem: Some(problem),
+                look: false,
+                stopped: false,
+            }),
+            wake: Condvar::new(),
+        }
+    }
+
+    /// Connects, and keeps looking whether records can be written, until [`KafkaSink::stop`]. Blocks: give
+    /// it a thread.
+    pub fn watch(&self) {
+        loop {
+            let found = self.look();
+            let mut state = self.lock();
+            if state.stopped {
+                return;
+            }
+            match (&state.problem, &found) {
+                (Some(was), None) => {
+                    tracing::info!(reason = was.reason, "mended: records can be written")
+                }
+                (before, Some(now))
+                    if before.as_ref().is_none_or(|was| was.reason != now.reason) =>
+                {
+                    tracing::warn!(reason = now.reason, "{}", now.message);
+                }
+                _ => {}
+            }
+            let pause = if found.is_none() { CALM } else { URGENT };
+            state.problem = found;
+            let (mut state, _) = self
+                .wake
+                .wait_timeout_while(state, pause, |state| !state.look && !state.stopped)
+                .unwrap_or_else(PoisonError::into_inner);
+            if state.stopped {
+                return;
+            }
+            state.look = false;
+        }
+    }
+
+    /// Waits until what was handed over is acknowledged or given up, at most `limit`; then ends the watch.
+    /// False: the limit came first. Blocks.
+    pub fn stop(&self, limit: Duration) -> bool {
+        let producer = self.lock().producer.take();
+        let flushed = producer.is_none_or(|producer| producer.flush(limit).is_ok());
+        self.lock().stopped = true;
+        self.wake.notify_all();
+        flushed
+    }
+
+    /// What is wrong, if anything. A client that can't go on is thrown away, so that the next look makes
+    /// a new one with the credentials of then.
+    fn look(&self) -> Option<Problem> {
+        let producer = match self.producer() {
+            Ok(producer) => producer,
+            Err(problem) => return Some(problem),
+        };
+        let problem = self.problem_of(&producer);
+        let beyond_repair = producer.client().fatal_error().is_some()
+            || problem
+                .as_ref()
+                .is_some_and(|p| p.fatal && p.reason != "TopicMissing");
+        if beyond_repair {
+            self.lock().producer = None;
+        }
+        problem
+    }
+
+    fn producer(&self) -> Result<ThreadedProducer<Context>, Problem> {
+        if let Some(producer) = &self.lock().producer {
+            return Ok(producer.clone());
+        }
+        let mut config =
+            headworks_engine::kafka::config(&self.connection).map_err(|error| Problem {
+                reason: "SecretMissing".to_owned(),
+                message: error.to_string(),
+                fatal: true,
+            })?;
+        self.configure(&mut config);
+        let producer = ThreadedProducer::from_config_and_context(&config, Context::default())
+            .map_err(|error| Problem {
+                reason: "KafkaUnavailable".to_owned(),
+                message: format!("cannot make a Kafka client: {error}"),
+                fatal: false,
+            })?;
+        let mut state = self.lock();
+        if !state.stopped {
+            state.producer = Some(producer.clone());
+        }
+        Ok(producer)
+    }
+
+    fn configure(&self, config: &mut ClientConfig) {
+        // A batch is refused whole if it is above the topic's limit, so no batch may outgrow it.
+        let batch = self.max_message_bytes.clamp(1_000, 1_000_000);
+        let largest = (self.max_message_bytes + PROTOCOL_OVERHEAD).clamp(batch, 1_000_000_000);
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("linger.ms", "2")
+            .set("partitioner", "murmur2_random")
+            .set("delivery.timeout.ms", DELIVERY.as_millis().to_string())
+            .set("request.timeout.ms", "5000")
+            .set("batch.size", batch.to_string())
+            .set("message.max.bytes", largest.to_string())
+            .set("queue.buffering.max.messages", "200000")
+            .set(
+                "queue.buffering.max.kbytes",
+                (64 * 1024_u64).max(largest / 512).to_string(),
+            );
+    }
+
+    fn problem_of(&self, producer: &ThreadedProducer<Context>) -> Option<Problem> {
+        for topic in &self.topics.needed {
+            let code = match producer.client().fetch_metadata(Some(topic), METADATA) {
+                // librdkafka says only that no broker answered; why, it told the context.
+                Err(error) => producer.context().refusal().or(error.rdkafka_error_code()),
+                Ok(metadata) => match metadata.topics().first() {
+                    Some(found) => found.error().map(Code::from),
+                    None => Some(Code::UnknownTopic),
+                },
+            };
+            if let Some(code) = code {
+                return Some(problem(code, topic, &self.connection.bootstrap_servers));
+            }
+        }
+        producer.context().forgive();
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hurry(&self) {
+        self.lock().look = true;
+        self.wake.notify_all();
+    }
+}
+
+/// What an error means to the person who can mend it.
+fn problem(code: Code, topic: &str, servers: &str) -> Problem {
+    let (reason, message, fatal) = match code {
+        Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => (
+            "CredentialsRefused",
+            format!(
+                "Kafka at {servers} refuses the user name or password; check the Secret, and that the SCRAM-SHA-512 user exists"
+            ),
+            true,
+        ),
+        Code::SSL => (
+            "TlsRefused",
+            format!(
+                "no TLS connection to Kafka at {servers}; check that spec.kafka.tls of the Platform names the CA that signed the brokers' certificate"
+            ),
+            true,
+        ),
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => (
+            "NotAuthorized",
+            format!("the user may not write to topic {topic}; grant it Write and Describe"),
+            true,
+        ),
+        Code::UnknownTopic | Code::UnknownTopicOrPartition => (
+            "TopicMissing",
+            format!("topic {topic} doesn't exist; is its DataStream ready?"),
+            true,
+        ),
+        code => (
+            "KafkaUnavailable",
+            format!("Kafka at {servers} doesn't answer for topic {topic}: {code}"),
+            false,
+        ),
+    };
+    Problem {
+        reason: reason.to_owned(),
+        message,
+        fatal,
+    }
+}
+
+impl Sink for KafkaSink {
+    fn problem(&self) -> Option<Problem> {
+        self.lock().problem.clone()
+    }
+
+    async fn write(&self, records: Vec<Outgoing>) -> Result<(), Undelivered> {
+        let Some(producer) = self.lock().producer.clone() else {
+            let cause = Cause::Unavailable {
+                message: "not connected".to_owned(),
+            };
+            return Err(Undelivered {
+                acknowledged: 0,
+                failed: records.len(),
+                cause,
+            });
+        };
+        let request = Arc::new(InFlight::new(records.len()));
+        let deadline = Instant::now() + DELIVERY;
+        for outgoing in &records {
+            let mut record = self.record(outgoing, request.clone());
+            while let Err((error, back)) = producer.send(record) {
+                if error.rdkafka_error_code() != Some(Code::QueueFull) || Instant::now() > deadline
+                {
+                    request.settle(Some(&error));
+                    break;
+                }
+                record = back;
+                tokio::time::sleep(QUEUE_FULL).await;
+            }
+        }
+        let result = request.settled().await;
+        if result.is_err() {
+            self.hurry();
+        }
+        result
+    }
+}
+
+impl KafkaSink {
+    fn record<'a>(
+        &'a self,
+        outgoing: &'a Outgoing,
+        request: Arc<InFlight>,
+    ) -> BaseRecord<'a, [u8], [u8], Arc<InFlight>> {
+        let topic = match outgoing.target {
+            Target::Stream => &self.topics.stream,
+            Target::DeadLetters => &self.topics.dead_letters,
+        };
+        let mut record = BaseRecord::with_opaque_to(topic, request).payload(&outgoing.value[..]);
+        if let Some(key) = &outgoing.key {
+            record = record.key(&key[..]);
+        }
+        if !outgoing.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
+            for (key, value) in &outgoing.headers {
+                headers = headers.insert(Header {
+                    key,
+                    value: Some(value),
+                });
+            }
+            record = record.headers(headers);
+        }
+        record
+    }
+}
+
+/// A request's records between the producer's queue and their acknowledgement.
+struct InFlight {
+    open: AtomicUsize,
+    failed: AtomicUsize,
+    total: usize,
+    cause: Mutex<Option<Cause>>,
+    done: Notify,
+}
+
+impl InFlight {
+    fn new(total: usize) -> InFlight {
+        InFlight {
+            open: AtomicUsize::new(total),
+            failed: AtomicUsize::new(0),
+            total,
+            cause: Mutex::new(None),
+            done: Notify::new(),
+        }
+    }
+
+    /// One record is acknowledged, or given up with `error`.
+    fn settle(&self, error: Option<&KafkaError>) {
+        if let Some(error) = error {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+            cause.get_or_insert_with(|| match error.rdkafka_error_code() {
+                Some(Code::MessageSizeTooLarge) => Cause::TooLarge,
+                Some(code) => Cause::Unavailable {
+                    message: code.to_string(),
+                },
+                None => Cause::Unavailable {
+                    message: error.to_string(),
+                },
+            });
+        }
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.notify_one();
+        }
+    }
+
+    async fn settled(&self) -> Result<(), Undelivered> {
+        while self.open.load(Ordering::Acquire) > 0 {
+            self.done.notified().await;
+        }
+        let failed = self.failed.load(Ordering::Relaxed);
+        let cause = self
+            .cause
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match cause {
+            None => Ok(()),
+            Some(cause) => Err(Undelivered {
+                acknowledged: self.total - failed,
+                failed,
+                cause,
+            }),
+        }
+    }
+}
+
+/// Hears acknowledgements, and why brokers can't be reached.
+#[derive(Default)]
+struct Context {
+    refused: Mutex<Option<Code>>,
+}
+
+impl Context {
+    /// The last refusal that only a person can mend.
+    fn refusal(&self) -> Option<Code> {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forgive(&self) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
+                tracing::warn!(target: "librdkafka", facility, "{message}");
+            }
+            _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", "{error}: {reason}");
+        if let Some(
+            code @ (Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::SSL),
+        ) = error.rdkafka_error_code()
+        {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Arc<InFlight>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, request: Arc<InFlight>) {
+        request.settle(result.as_ref().err().map(|(error, _)| error));
+    }
+}

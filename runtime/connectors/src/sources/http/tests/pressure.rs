@@ -1,0 +1,183 @@
+//! Rates, slow and broken clients, drains, protocols.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{JSON, LINES, Source, config, error, source, until};
+
+#[tokio::test]
+async fn above_the_rate_the_client_hears_when_to_come_back() {
+    let mut config = config();
+    config.http.records_per_second = Some(10);
+    let source = source(config);
+    assert_eq!(
+        source
+            .post(LINES, "{\"id\":\"a\",\"amount\":1}\n".repeat(25))
+            .await
+            .code,
+        202
+    );
+    let refused = source.post(JSON, r#"{"id":"a","amount":1}"#).await;
+    assert_eq!(
+        (refused.code, refused.retry_after.as_deref()),
+        (429, Some("2"))
+    );
+    assert!(error(&refused).contains("recordsPerSecond"));
+    assert_eq!(source.kept().len(), 25);
+}
+
+#[tokio::test]
+async fn too_many_requests_or_bytes_at_once_are_sent_away() {
+    let source = Arc::new(source(config()));
+    source.kafka.holds.store(true, Ordering::SeqCst);
+    let hold = |padding: usize| {
+        let source = source.clone();
+        tokio::spawn(async move {
+            source
+                .post(
+                    JSON,
+                    format!(r#"{{"id":"a","amount":1}}{}"#, " ".repeat(padding)),
+                )
+                .await
+                .code
+        })
+    };
+    let mut held = vec![hold(9_900), hold(9_900)];
+    until(|| source.kafka.calls.load(Ordering::SeqCst) == 2).await;
+    let bytes = source
+        .post(
+            JSON,
+            format!(r#"{{"id":"a","amount":1}}{}"#, " ".repeat(500)),
+        )
+        .await;
+    assert_eq!(
+        (bytes.code, bytes.retry_after.as_deref(), error(&bytes)),
+        (503, Some("1"), "too many bytes at once")
+    );
+    held.extend([hold(0), hold(0)]);
+    until(|| source.kafka.calls.load(Ordering::SeqCst) == 4).await;
+    let requests = source.post(JSON, "[]").await;
+    assert_eq!(
+        (requests.code, error(&requests)),
+        (503, "too many requests at once")
+    );
+    source.kafka.holds.store(false, Ordering::SeqCst);
+    for held in held {
+        assert_eq!(held.await.unwrap(), 202);
+    }
+    assert_eq!(source.post(JSON, "[]").await.code, 202);
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_given_up() {
+    let source = source(config());
+    let mut stream = TcpStream::connect(("127.0.0.1", source.listening.address.port()))
+        .await
+        .unwrap();
+    stream.write_all(b"POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"id\"").await.unwrap();
+    let mut heard = String::new();
+    tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut heard))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        heard.starts_with("HTTP/1.1 408") && heard.contains("didn't come within 0.3 s"),
+        "{heard}"
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_writes_nothing() {
+    let source = source(config());
+    let mut stream = TcpStream::connect(("127.0.0.1", source.listening.address.port()))
+        .await
+        .unwrap();
+    stream.write_all(b"POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 100\r\n\r\n{\"id\":\"a\",\"amount\":1}\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(source.kafka.calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_drain_finishes_what_is_under_way_and_takes_nothing_new() {
+    let Source {
+        kafka,
+        service,
+        listening,
+        client,
+        ..
+    } = source(config());
+    kafka.holds.store(true, Ordering::SeqCst);
+    let url = format!("http://127.0.0.1:{}/v1/orders", listening.address.port());
+    let post = |client: reqwest::Client| {
+        client
+            .post(&url)
+            .header(CONTENT_TYPE, JSON)
+            .body(r#"{"id":"a","amount":1}"#)
+            .send()
+    };
+    let under_way = tokio::spawn(post(client));
+    until(|| kafka.calls.load(Ordering::SeqCst) == 1).await;
+    service.drain();
+    let drain = tokio::spawn(listening.drain(Duration::from_secs(5)));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(post(reqwest::Client::new()).await.is_err());
+    assert!(!drain.is_finished());
+    kafka.holds.store(false, Ordering::SeqCst);
+    let answer = under_way.await.unwrap().unwrap();
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            answer.headers()["connection"].to_str().unwrap()
+        ),
+        (202, "close")
+    );
+    tokio::time::timeout(Duration::from_secs(2), drain)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn http_2_without_tls_is_spoken() {
+    let source = source(config());
+    let mut stream = TcpStream::connect(("127.0.0.1", source.listening.address.port()))
+        .await
+        .unwrap();
+    // The client's preface and an empty SETTINGS frame; the server answers with its own (RFC 9113 §3.4).
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!((head[3], &head[5..]), (4, [0; 4].as_slice()));
+}
+
+#[tokio::test]
+async fn answers_are_counted_by_code() {
+    let source = source(config());
+    source.post(JSON, r#"{"id":"a","amount":1}"#).await;
+    source.post(JSON, "{").await;
+    source.post(JSON, "}").await;
+    let mut shown = String::new();
+    prometheus_client::encoding::text::encode(&mut shown, &source.registry).unwrap();
+    assert!(
+        shown.contains("headworks_http_answers_total{code=\"202\"} 1\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("headworks_http_answers_total{code=\"400\"} 2\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("headworks_http_received_bytes_total 23\n"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,3 @@
+//! Where records come in. One folder each.
+
+pub mod http;
