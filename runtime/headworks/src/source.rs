@@ -1,0 +1,194 @@
+//! The role `source`: the HTTP source, its Kafka sink, and what both say of themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headworks_connectors::sources::http::{Config, KafkaSink, Listening, Metrics, Service, listen};
+use headworks_engine::status::StatusHandle;
+use headworks_plan::{Phase, Plan, Problem};
+use prometheus_client::registry::Registry;
+use snafu::ResultExt;
+
+use crate::run::{BeginSnafu, DRAIN, End, RunError, SystemSnafu, told_to_stop};
+
+/// How often the problems are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// After SIGTERM requests are still taken for this long, until every node has heard that the pod is
+/// leaving the Service.
+const LEAVING: Duration = Duration::from_secs(3);
+/// What remains for acknowledgements after the last request.
+const FLUSH: Duration = Duration::from_secs(4);
+
+/// A source that is ready to run.
+pub struct Source {
+    service: Arc<Service<Arc<KafkaSink>>>,
+    sink: Arc<KafkaSink>,
+    status: StatusHandle,
+}
+
+impl Source {
+    /// A source by the plan; it doesn't listen yet.
+    pub fn new(
+        plan: &Plan,
+        port: u16,
+        status: &StatusHandle,
+        registry: &mut Registry,
+    ) -> Result<Source, RunError> {
+        let begin = |error: &dyn std::fmt::Display| {
+            BeginSnafu {
+                message: error.to_string(),
+            }
+            .build()
+        };
+        let config = Config {
+            port,
+            ..Config::from_plan(plan).map_err(|error| begin(&error))?
+        };
+        let sink = Arc::new(KafkaSink::new(plan.kafka.clone(), &config.plan));
+        let metrics = Metrics::register(registry);
+        let service = Service::new(config, sink.clone(), status.clone(), metrics)
+            .map_err(|error| begin(&error))?;
+        Ok(Source {
+            service,
+            sink,
+            status: status.clone(),
+        })
+    }
+
+    /// Serves until a signal, then until the requests under way are answered.
+    pub async fn run(self) -> Result<End, RunError> {
+        let watched = self.sink.clone();
+        std::thread::Builder::new()
+            .name("kafka-watch".to_owned())
+            .spawn(move || watched.watch())
+            .context(SystemSnafu)?;
+        let listening = listen(&self.service).map_err(|error| {
+            BeginSnafu {
+                message: error.to_string(),
+            }
+            .build()
+        })?;
+        tracing::info!(address = %listening.address, path = self.service.config().http.path, "taking records");
+        let mut shown = Shown::default();
+        let told = told_to_stop();
+        tokio::pin!(told);
+        loop {
+            shown.update(self.problems(&listening), &self.status);
+            tokio::select! {
+                told = &mut told => break told?,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        self.status.set_phase(Phase::Draining);
+        self.service.drain();
+        tokio::time::sleep(LEAVING).await;
+        let in_time = listening.drain(DRAIN - LEAVING - FLUSH).await;
+        let sink = self.sink.clone();
+        let flushed = tokio::task::spawn_blocking(move || sink.stop(FLUSH))
+            .await
+            .unwrap_or(false);
+        Ok(if in_time && flushed {
+            End::Drained
+        } else {
+            End::CutShort
+        })
+    }
+
+    fn problems(&self, listening: &Listening) -> Vec<Problem> {
+        self.service
+            .problems()
+            .into_iter()
+            .chain(listening.problem())
+            .collect()
+    }
+}
+
+/// The problems in the report, one a reason.
+#[derive(Default)]
+struct Shown(BTreeMap<String, Problem>);
+
+impl Shown {
+    fn update(&mut self, problems: Vec<Problem>, status: &StatusHandle) {
+        let mut now: BTreeMap<String, Problem> = BTreeMap::new();
+        for problem in problems {
+            match now.get_mut(&problem.reason) {
+                Some(same) => {
+                    same.message = format!("{}; {}", same.message, problem.message);
+                    same.fatal |= problem.fatal;
+                }
+                None => {
+                    now.insert(problem.reason.clone(), problem);
+                }
+            }
+        }
+        if now == self.0 && status.phase() != Phase::Starting {
+            return;
+        }
+        for reason in self.0.keys().filter(|reason| !now.contains_key(*reason)) {
+            status.heal(reason);
+        }
+        for problem in now.values() {
+            status.raise(problem.clone());
+        }
+        // Once at work, an outage of Kafka leaves the pod in the Service: an answer with Retry-After tells
+        // a client more than a connection that is refused.
+        if now.is_empty() && status.phase() == Phase::Starting {
+            status.set_phase(Phase::Running);
+        }
+        self.0 = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(reason: &str, message: &str, fatal: bool) -> Problem {
+        Problem {
+            reason: reason.into(),
+            message: message.into(),
+            fatal,
+        }
+    }
+
+    #[test]
+    fn a_source_is_ready_once_nothing_is_wrong_and_stays_so_while_kafka_is_away() {
+        let status = StatusHandle::new();
+        let mut shown = Shown::default();
+        let away = || vec![problem("KafkaUnavailable", "no broker", false)];
+        shown.update(away(), &status);
+        assert!(!status.is_ready());
+        shown.update(vec![], &status);
+        assert!(status.is_ready() && status.report().problems.is_empty());
+        shown.update(away(), &status);
+        assert!(status.is_ready());
+        assert_eq!(status.report().problems, away());
+    }
+
+    #[test]
+    fn a_missing_secret_makes_it_unready_until_the_secret_is_there() {
+        let status = StatusHandle::new();
+        let mut shown = Shown::default();
+        shown.update(vec![], &status);
+        shown.update(
+            vec![
+                problem("SecretMissing", "no token", true),
+                problem("SecretMissing", "no password", true),
+            ],
+            &status,
+        );
+        assert!(!status.is_ready());
+        assert_eq!(
+            status.report().problems,
+            [problem("SecretMissing", "no token; no password", true)]
+        );
+        shown.update(vec![problem("SecretMissing", "no password", true)], &status);
+        assert_eq!(
+            status.report().problems,
+            [problem("SecretMissing", "no password", true)]
+        );
+        shown.update(vec![], &status);
+        assert!(status.is_ready());
+    }
+}

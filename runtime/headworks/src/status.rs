@@ -1,0 +1,304 @@
+//! The status port: `/status` for the operator, `/metrics` for Prometheus, `/healthz` and `/readyz` for
+//! the kubelet.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use headworks_engine::status::StatusHandle;
+use headworks_plan::{Phase, Plan, Report, Role};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::Registry;
+
+/// The registry with what every role shows: the report's figures as of each scrape.
+pub fn registry(plan: &Plan, status: &StatusHandle) -> Registry {
+    let kind = match plan.role {
+        Role::Pipeline(_) => "Pipeline",
+        Role::Source(_) => "Source",
+    };
+    let labels = [
+        ("headworks_kind", kind),
+        ("headworks_namespace", &plan.namespace),
+        ("headworks_name", &plan.name),
+    ];
+    let mut registry = Registry::with_labels(
+        labels
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.to_owned().into())),
+    );
+    let build = Family::<[(&str, &str); 1], Gauge>::default();
+    build
+        .get_or_create(&[("version", env!("CARGO_PKG_VERSION"))])
+        .set(1);
+    registry.register("headworks_build_info", "The runtime's version", build);
+    registry.register_collector(Box::new(Figures(status.clone())));
+    registry
+}
+
+/// Serves in the background, on both address families where there are two.
+pub fn serve(port: u16, status: StatusHandle, registry: Registry) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router(status, registry)).await {
+            tracing::error!("the status server ended: {error}");
+        }
+    });
+    Ok(address)
+}
+
+fn router(status: StatusHandle, registry: Registry) -> Router {
+    Router::new()
+        .route("/status", get(report))
+        .route("/readyz", get(ready))
+        .with_state(status)
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(registry))
+        // That it is answered at all is the answer; a dead engine thread ends the process.
+        .route("/healthz", get(|| async { "ok\n" }))
+}
+
+async fn report(State(status): State<StatusHandle>) -> Response {
+    json(StatusCode::OK, &status.report())
+}
+
+async fn ready(State(status): State<StatusHandle>) -> Response {
+    if status.is_ready() {
+        return (StatusCode::OK, "ok\n").into_response();
+    }
+    let Report {
+        phase, problems, ..
+    } = status.report();
+    json(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &Report {
+            phase,
+            problems,
+            ..Report::default()
+        },
+    )
+}
+
+fn json(status: StatusCode, report: &Report) -> Response {
+    let text = serde_json::to_vec(report).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
+    let mut text = String::new();
+    if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &registry) {
+        return (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("cannot write metrics: {error}\n"),
+        )
+            .into_response();
+    }
+    (
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
+}
+
+/// The report as metrics.
+#[derive(Debug)]
+struct Figures(StatusHandle);
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let report = self.0.report();
+        let figures = &report.figures;
+        let mut counter = |name: &str, help: &str, value: u64| {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+        };
+        counter(
+            "headworks_records_in",
+            "Records read or received",
+            figures.records_in,
+        )?;
+        counter(
+            "headworks_records_out",
+            "Records written and committed or acknowledged",
+            figures.records_out,
+        )?;
+        counter(
+            "headworks_dead_letters",
+            "Records sent to dead-letter topics",
+            figures.dead_letters,
+        )?;
+        counter(
+            "headworks_records_dropped",
+            "Records counted and dropped",
+            figures.dropped,
+        )?;
+        let mut gauge = |name: &str, help: &str, value: f64| {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        gauge(
+            "headworks_records_per_second",
+            "Records read or received in a second, over about 10 s",
+            figures.rate,
+        )?;
+        gauge(
+            "headworks_ready",
+            "1 if the pod is at work and nothing stops it",
+            f64::from(u8::from(self.0.is_ready())),
+        )?;
+        gauge(
+            "headworks_draining",
+            "1 if the pod is finishing what it has",
+            f64::from(u8::from(report.phase == Phase::Draining)),
+        )?;
+        if let Some(lag) = figures.lag {
+            gauge(
+                "headworks_lag_records",
+                "Records not read yet, over the pod's partitions",
+                lag as f64,
+            )?;
+        }
+        if let Some(at) = figures.max_event_time_ms {
+            gauge(
+                "headworks_event_time_max_timestamp_seconds",
+                "The largest event time read",
+                at as f64 / 1e3,
+            )?;
+        }
+        if let Some(at) = figures.last_commit_ms {
+            gauge(
+                "headworks_last_commit_timestamp_seconds",
+                "When records were last committed or acknowledged",
+                at as f64 / 1e3,
+            )?;
+        }
+        partition_lags(&report, &mut encoder)?;
+        problems(&report, &mut encoder)
+    }
+}
+
+fn partition_lags(report: &Report, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let mut lags = encoder.encode_descriptor(
+        "headworks_partition_lag_records",
+        "Records of a partition not read yet",
+        None,
+        MetricType::Gauge,
+    )?;
+    for partition in &report.figures.partitions {
+        if let Some(lag) = partition.lag {
+            let labels = [
+                ("topic", partition.topic.clone()),
+                ("partition", partition.partition.to_string()),
+            ];
+            ConstGauge::new(lag).encode(lags.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn problems(report: &Report, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let mut problems = encoder.encode_descriptor(
+        "headworks_problem",
+        "1 for each problem there is",
+        None,
+        MetricType::Gauge,
+    )?;
+    for problem in &report.problems {
+        let labels = [
+            ("reason", problem.reason.clone()),
+            ("fatal", problem.fatal.to_string()),
+        ];
+        ConstGauge::new(1_i64).encode(problems.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_engine::status::Progress;
+    use headworks_plan::{KafkaConnection, PartitionFigure, Problem};
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let text = r#"{"version":1,"installation":"x","namespace":"shop","name":"orders-http","kafka":{"bootstrapServers":"k:9092"},
+            "role":{"source":{"into":{"name":"orders","topic":"shop.orders","deadLetterTopic":"shop.orders.dlq","maxMessageBytes":1000,
+            "contract":{"fields":[{"name":"id","type":"string"}],"format":"Json"}},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#;
+        let plan: Plan = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            plan.kafka,
+            KafkaConnection {
+                bootstrap_servers: "k:9092".into(),
+                ..KafkaConnection::default()
+            }
+        );
+        plan
+    }
+
+    #[test]
+    fn the_figures_are_shown_as_metrics() {
+        let status = StatusHandle::new();
+        let mut registry = registry(&plan(), &status);
+        headworks_connectors::sources::http::Metrics::register(&mut registry);
+        status.set_phase(Phase::Running);
+        status.committed(
+            &Progress {
+                records_in: 5,
+                records_out: 3,
+                dead_letters: 2,
+                ..Progress::default()
+            },
+            1_767_225_600_000,
+        );
+        status.set_partitions(vec![PartitionFigure {
+            topic: "shop.orders".into(),
+            partition: 3,
+            position: 8,
+            lag: Some(9),
+        }]);
+        status.raise(Problem {
+            reason: "KafkaUnavailable".into(),
+            message: "no broker".into(),
+            fatal: false,
+        });
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let labels =
+            r#"headworks_kind="Source",headworks_namespace="shop",headworks_name="orders-http""#;
+        for line in [
+            format!("headworks_records_in_total{{{labels}}} 5"),
+            format!("headworks_records_out_total{{{labels}}} 3"),
+            format!("headworks_dead_letters_total{{{labels}}} 2"),
+            format!("headworks_lag_records{{{labels}}} 9.0"),
+            format!("headworks_ready{{{labels}}} 1.0"),
+            format!("headworks_last_commit_timestamp_seconds{{{labels}}} 1767225600.0"),
+            format!(
+                r#"headworks_partition_lag_records{{{labels},topic="shop.orders",partition="3"}} 9"#
+            ),
+            format!(r#"headworks_problem{{{labels},reason="KafkaUnavailable",fatal="false"}} 1"#),
+            format!(
+                r#"headworks_build_info{{{labels},version="{}"}} 1"#,
+                env!("CARGO_PKG_VERSION")
+            ),
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line}\n\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
