@@ -23,6 +23,7 @@ kafka_build() {
   kafka_rootfs "$dir" || die "cannot make Kafka's image; see $CACHE/kafka/jlink.log"
   python3 "$POCKET_DIR/lib/oci_layout.py" "$tar.new" "$KAFKA_IMAGE" rootfs "$dir" \
     /opt/java/bin/java -cp '/opt/kafka/libs/*' || die "cannot write Kafka's image"
+  rm -f "${tar%/*}"/image-*.tar # an older one
   mv "$tar.new" "$tar"
   rm -rf "$dir"
 }
@@ -58,9 +59,9 @@ kafka_rootfs() ( # DIR
 kafka_up() {
   local tar
   tar=$(kafka_image_tar)
-  if [[ $(cat "$STATE/images/kafka" 2>/dev/null) != "$tar" ]] || ! image_there "$KAFKA_IMAGE"; then
+  if [[ $(cat "$STATE/images/kafka" 2>/dev/null) != "${tar##*/}" ]] || ! image_there "$KAFKA_IMAGE"; then
     image_import "$tar"
-    echo "$tar" >"$STATE/images/kafka"
+    echo "${tar##*/}" >"$STATE/images/kafka"
   fi
   sed -e "s|@DATA@|$KAFKA_DATA|" -e "s|@NODE_IP@|$NODE_IP|g" -e "s|@NODE_PORT@|$KAFKA_NODE_PORT|" \
     -e "s|@SCRAM_NODE_PORT@|$KAFKA_SCRAM_NODE_PORT|" "$POCKET_DIR/config/kafka.properties" >"$CONFIG/kafka.properties"
