@@ -54,7 +54,9 @@ pub enum LogError {
 /// Problems that a person mends. The names are the reasons that a condition shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Kafka refused the user name or password, or there is none where there should be.
+    /// A credentials file isn't there, or is empty.
+    SecretMissing,
+    /// Kafka refused the user name or password.
     CredentialsRefused,
     /// The broker's certificate isn't trusted, or the CA file can't be used.
     TlsRefused,
@@ -74,6 +76,7 @@ impl Reason {
     /// The reason as conditions show it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Reason::SecretMissing => "SecretMissing",
             Reason::CredentialsRefused => "CredentialsRefused",
             Reason::TlsRefused => "TlsRefused",
             Reason::NotAuthorized => "NotAuthorized",
