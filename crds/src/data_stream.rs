@@ -239,6 +239,12 @@ pub struct DataStreamStatus {
     #[schemars(length(max = 80), inner(length(max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub managed_config: Vec<String>,
+    /// Settings that the topic kept when it was taken over, because the spec asks for less: a retention is never
+    /// lowered by taking a topic over. Each holds until the spec asks for something else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
+    pub kept_config: Vec<KeptSetting>,
     /// The contract in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<AcceptedContract>,
@@ -257,4 +263,19 @@ pub struct AcceptedContract {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub config_map: Option<String>,
+}
+
+/// A setting that a topic kept when it was taken over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptSetting {
+    /// Kafka's name of the setting.
+    #[schemars(length(max = 253))]
+    pub key: String,
+    /// What the spec asked for at that time.
+    #[schemars(length(max = 1024))]
+    pub asked: String,
+    /// What the topic had, and keeps.
+    #[schemars(length(max = 1024))]
+    pub kept: String,
 }

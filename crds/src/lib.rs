@@ -25,7 +25,7 @@ mod source;
 pub use conditions::Condition;
 pub use data_stream::{
     AcceptedContract, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus, DeadLetter,
-    EventTime, Field, Format,
+    EventTime, Field, Format, KeptSetting,
 };
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;

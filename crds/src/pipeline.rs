@@ -71,7 +71,7 @@ pub struct PipelineSpec {
     /// Drop: it is counted and dropped. Stop: the pipeline stops before it and says so.
     #[serde(default)]
     pub on_bad_record: OnBadRecord,
-    /// Pods. More than the inputs have partitions stand idle.
+    /// How many pods run the query. More than the inputs have partitions stand idle.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 256))]
     pub replicas: i32,
@@ -182,6 +182,11 @@ pub struct PipelineStatus {
     #[schemars(length(max = 64), inner(length(max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub inputs: Vec<String>,
+    /// DataStreams the query writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub outputs: Vec<String>,
     /// Records read in a second, all pods together, such as 1.2k.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]

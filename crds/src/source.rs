@@ -57,7 +57,7 @@ pub struct SourceSpec {
     /// record breaks the contract.
     #[serde(default)]
     pub unknown_fields: UnknownFields,
-    /// Pods.
+    /// How many pods take records.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 256))]
     pub replicas: i32,

@@ -1,0 +1,315 @@
+//! The CEL rules of the kinds, evaluated here as an API server evaluates them; and the checks (garde) that
+//! need our own parsing.
+
+use headworks_crds::{DataStream, Pipeline, Platform, Source, Validate};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+fn object<K: DeserializeOwned>(kind: &str, spec: &Value) -> K {
+    named(kind, "shop", spec)
+}
+
+fn named<K: DeserializeOwned>(kind: &str, name: &str, spec: &Value) -> K {
+    serde_json::from_value(json!({
+        "apiVersion": "headworks.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
+    }))
+    .unwrap()
+}
+
+/// The spec with some members replaced; a null takes one away.
+fn with(mut spec: Value, changes: &Value) -> Value {
+    for (key, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            spec.as_object_mut().unwrap().remove(key);
+        } else {
+            spec[key] = value.clone();
+        }
+    }
+    spec
+}
+
+fn stream(changes: Value) -> DataStream {
+    object(
+        "DataStream",
+        &with(
+            json!({"schema": [{"name": "id", "type": "string"}, {"name": "user", "type": "struct<id bigint>"},
+                              {"name": "at", "type": "timestamp_ltz(3)"}, {"name": "local", "type": "timestamp(3)"}]}),
+            &changes,
+        ),
+    )
+}
+
+fn pipeline(changes: Value) -> Pipeline {
+    object(
+        "Pipeline",
+        &with(
+            json!({"sql": "SELECT id FROM orders", "to": [{"stream": "ids"}]}),
+            &changes,
+        ),
+    )
+}
+
+fn source(changes: Value) -> Source {
+    object(
+        "Source",
+        &with(
+            json!({"into": "orders", "http": {"path": "/v1/orders"}}),
+            &changes,
+        ),
+    )
+}
+
+fn platform(changes: Value) -> Platform {
+    let kafka = with(
+        json!({"bootstrapServers": "kafka:9092", "management": {"admin": {}}}),
+        &changes,
+    );
+    object("Platform", &json!({"kafka": kafka}))
+}
+
+fn refusal(result: Result<(), kube::core::cel::ValidationErrors>) -> String {
+    result.err().map(|e| e.to_string()).unwrap_or_default()
+}
+
+macro_rules! refused {
+    ($new:expr, $words:expr) => {{
+        let text = refusal($new.validate_cel());
+        assert!(text.contains($words), "{text:?}");
+    }};
+    ($old:expr => $new:expr, $words:expr) => {{
+        let text = refusal($new.validate_cel_update(&$old));
+        assert!(text.contains($words), "{text:?}");
+    }};
+}
+
+macro_rules! accepted {
+    ($new:expr) => {
+        assert_eq!(refusal($new.validate_cel()), "")
+    };
+    ($old:expr => $new:expr) => {
+        assert_eq!(refusal($new.validate_cel_update(&$old)), "")
+    };
+}
+
+#[test]
+fn the_smallest_objects_are_accepted() {
+    accepted!(stream(json!({})));
+    accepted!(pipeline(json!({})));
+    accepted!(source(json!({})));
+    accepted!(platform(json!({})));
+}
+
+#[test]
+fn a_streams_identity_cant_change_even_where_it_is_a_default() {
+    for (field, value) in [
+        ("platform", json!("other")),
+        ("topic", json!("shop.x")),
+        ("key", json!(["id"])),
+    ] {
+        let words = format!("{field} can't change");
+        refused!(stream(json!({})) => stream(json!({field: value})), &words);
+        refused!(stream(json!({field: value})) => stream(json!({})), &words);
+        accepted!(stream(json!({field: value})) => stream(json!({field: value})));
+    }
+    refused!(stream(json!({"key": ["id"]})) => stream(json!({"key": ["id"], "compacted": true})), "compacted can't change");
+    accepted!(stream(json!({})) => stream(json!({"platform": "default", "key": []})));
+}
+
+#[test]
+fn partitions_only_grow() {
+    refused!(stream(json!({"partitions": 6})) => stream(json!({"partitions": 5})), "partitions can't shrink");
+    accepted!(stream(json!({"partitions": 6})) => stream(json!({"partitions": 7})));
+    accepted!(stream(json!({})) => stream(json!({"partitions": 2})));
+}
+
+#[test]
+fn key_and_event_time_name_fields_of_the_contract() {
+    refused!(stream(json!({"key": ["nobody"]})), "every field in key");
+    refused!(stream(json!({"key": ["i"]})), "every field in key");
+    accepted!(stream(json!({"key": ["id", "user.id"]})));
+    refused!(
+        stream(json!({"eventTime": {"field": "local"}})),
+        "timestamp_ltz"
+    );
+    refused!(
+        stream(json!({"eventTime": {"field": "nobody"}})),
+        "timestamp_ltz"
+    );
+    accepted!(stream(json!({"eventTime": {"field": "at"}})));
+    refused!(
+        stream(json!({"compacted": true})),
+        "a compacted stream needs a key"
+    );
+}
+
+#[test]
+fn names_and_settings_that_belong_to_others_are_refused() {
+    refused!(
+        stream(json!({"topic": "__consumer_offsets"})),
+        "belong to Kafka"
+    );
+    refused!(stream(json!({"topic": "shop.orders.dlq"})), "dead letters");
+    accepted!(stream(json!({"topic": "shop.orders"})));
+    for key in ["cleanup.policy", "retention.ms", "retention.bytes"] {
+        refused!(stream(json!({"config": {key: "1"}})), "is set by spec.");
+    }
+    accepted!(stream(
+        json!({"config": {"compression.type": "zstd", "min.insync.replicas": 2}})
+    ));
+}
+
+#[test]
+fn a_one_of_takes_exactly_one() {
+    refused!(
+        platform(json!({"management": {}})),
+        "exactly one of admin and strimzi"
+    );
+    let both = json!({"admin": {}, "strimzi": {"cluster": "events", "namespace": "kafka"}});
+    refused!(
+        platform(json!({"management": both})),
+        "exactly one of admin and strimzi"
+    );
+    accepted!(platform(
+        json!({"management": {"strimzi": {"cluster": "events", "namespace": "kafka"}}})
+    ));
+    refused!(
+        platform(json!({"authentication": {}})),
+        "authentication needs scramSha512"
+    );
+    refused!(
+        platform(json!({"workloadAuthentication": {}})),
+        "workloadAuthentication needs scramSha512"
+    );
+    refused!(source(json!({"http": null})), "exactly one way in");
+    refused!(
+        source(json!({"http": {"auth": {}}})),
+        "auth needs exactly one of"
+    );
+    refused!(
+        pipeline(json!({"to": [{}]})),
+        "a target needs exactly one of"
+    );
+    refused!(
+        pipeline(json!({"startFrom": {}})),
+        "exactly one of position and time"
+    );
+    refused!(
+        pipeline(json!({"startFrom": {"position": "Latest", "time": "2026-01-01T00:00:00Z"}})),
+        "exactly one of position"
+    );
+    accepted!(pipeline(
+        json!({"startFrom": {"time": "2026-01-01T00:00:00Z"}})
+    ));
+}
+
+#[test]
+fn a_stream_is_named_once_in_to() {
+    refused!(
+        pipeline(json!({"to": [{"stream": "a"}, {"stream": "b"}, {"stream": "a"}]})),
+        "named once"
+    );
+    accepted!(pipeline(json!({"to": [{"stream": "a"}, {"stream": "b"}]})));
+}
+
+#[test]
+fn what_a_pod_or_its_progress_is_named_after_cant_change() {
+    refused!(pipeline(json!({})) => pipeline(json!({"platform": "other"})), "platform can't change");
+    refused!(source(json!({})) => source(json!({"into": "other"})), "into can't change");
+    refused!(platform(json!({})) => platform(json!({"installation": "eu"})), "installation can't change");
+    refused!(platform(json!({"installation": "eu"})) => platform(json!({})), "installation can't change");
+    let address = |ip: Value| {
+        source(json!({"http": {"service": with(json!({}), &json!({"clusterIP": ip}))}}))
+    };
+    refused!(address(json!("10.96.0.80")) => address(json!("10.96.0.81")), "clusterIP can't change");
+    accepted!(address(json!("10.96.0.80")) => address(json!("10.96.0.80")));
+}
+
+#[test]
+fn names_leave_room_for_pods_and_services() {
+    let spec = json!({"sql": "SELECT 1", "to": [{"stream": "a"}]});
+    accepted!(named::<Pipeline>("Pipeline", &"p".repeat(48), &spec));
+    refused!(
+        named::<Pipeline>("Pipeline", &"p".repeat(49), &spec),
+        "48 characters"
+    );
+    refused!(named::<Pipeline>("Pipeline", "a.b", &spec), "no dots");
+    refused!(
+        named::<Source>("Source", "1a", &json!({"into": "a", "http": {}})),
+        "begins with a letter"
+    );
+    refused!(
+        named::<DataStream>("DataStream", "a.b", &json!({"schema": []})),
+        "no dots"
+    );
+}
+
+#[test]
+fn durations_and_amounts_out_of_range_are_named() {
+    let text =
+        |result: Result<(), garde::Report>| result.err().map(|e| e.to_string()).unwrap_or_default();
+    let commit = |interval| {
+        text(
+            pipeline(json!({"commitInterval": interval}))
+                .spec
+                .validate(),
+        )
+    };
+    assert!(
+        commit("5ms").contains("commit_interval") && commit("5ms").contains("between 10ms and 1m"),
+        "{}",
+        commit("5ms")
+    );
+    assert_eq!(commit("1s"), "");
+    let body = |size: &str| {
+        text(
+            source(json!({"http": {"maxBodyBytes": size}}))
+                .spec
+                .validate(),
+        )
+    };
+    assert!(body("0").contains("http"), "{}", body("0"));
+    assert!(body("2Gi").contains("between 1 and 1Gi"), "{}", body("2Gi"));
+    assert_eq!(body("16Mi"), "");
+    assert_ne!(
+        text(stream(json!({"retention": "1ms"})).spec.validate()),
+        ""
+    );
+    assert_ne!(
+        text(
+            stream(json!({"deadLetter": {"retention": "1ms"}}))
+                .spec
+                .validate()
+        ),
+        ""
+    );
+    assert_eq!(
+        text(
+            stream(json!({"retention": "7d", "retentionBytes": "1Gi"}))
+                .spec
+                .validate()
+        ),
+        ""
+    );
+}
+
+#[test]
+fn an_unknown_word_doesnt_become_a_known_one() {
+    let with_word = json!({"metadata": {"name": "a"}, "spec": {"sql": "x", "to": [], "onBadRecord": "Explode"}});
+    let error = serde_json::from_value::<Pipeline>(with_word)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("Explode") && error.contains("DeadLetter"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_left_out_has_the_schemas_default() {
+    let pipeline = pipeline(json!({}));
+    assert_eq!(pipeline.spec.platform, "default");
+    assert_eq!(pipeline.spec.replicas, 1);
+    assert_eq!(pipeline.spec.commit_interval.millis(), 100);
+    let source = source(json!({"http": {}}));
+    assert_eq!(source.spec.http.unwrap().max_body_bytes.value(), 4 << 20);
+}
