@@ -1,0 +1,280 @@
+//! Tests against a real Kafka. They run where `HEADWORKS_KAFKA` holds a bootstrap address (`make test` sets
+//! it), and say so where they don't. `HEADWORKS_KAFKA_SCRAM` names a SASL listener, if there is one.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use super::{Admin, ConfigChange, Connection, KafkaError, NewTopic, Scram, Tls};
+
+fn address(variable: &str) -> Option<String> {
+    let found = std::env::var(variable).ok().filter(|a| !a.is_empty());
+    if found.is_none() {
+        eprintln!("SKIPPED: {variable} names no Kafka");
+    }
+    found
+}
+
+fn plain(bootstrap: &str) -> Connection {
+    Connection {
+        bootstrap_servers: bootstrap.to_owned(),
+        tls: None,
+        scram: None,
+    }
+}
+
+fn connect(connection: &Connection) -> Admin {
+    Admin::new(connection).expect("a client")
+}
+
+fn fresh(what: &str) -> String {
+    format!("admin-test.{what}-{:08x}", rand::random::<u32>())
+}
+
+fn settings(list: &[(&str, &str)]) -> BTreeMap<String, String> {
+    list.iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_topic_is_made_described_grown_and_deleted() {
+    let Some(kafka) = address("HEADWORKS_KAFKA") else {
+        return;
+    };
+    let admin = connect(&plain(&kafka));
+    let cluster = admin.cluster().await.expect("the cluster");
+    assert!(
+        !cluster.id.is_empty() && cluster.brokers >= 1,
+        "{cluster:?}"
+    );
+
+    let name = fresh("made");
+    assert_eq!(admin.topic(&name).await, Ok(None));
+    let topic = NewTopic {
+        name: name.clone(),
+        partitions: Some(2),
+        replicas: Some(1),
+        config: settings(&[("retention.ms", "3600000")]),
+    };
+    admin.create_topic(&topic).await.expect("made");
+    assert_eq!(
+        admin.create_topic(&topic).await,
+        Err(KafkaError::TopicExists {
+            topic: name.clone()
+        })
+    );
+
+    let found = admin.topic(&name).await.expect("described").expect("there");
+    assert_eq!((found.partitions, found.replicas), (2, 1));
+    assert_eq!(found.value("retention.ms"), Some("3600000"));
+    assert!(found.config["retention.ms"].on_topic && !found.config["max.message.bytes"].on_topic);
+
+    admin.add_partitions(&name, 5).await.expect("grown");
+    assert_eq!(
+        admin
+            .topic(&name)
+            .await
+            .expect("described")
+            .expect("there")
+            .partitions,
+        5
+    );
+    let shrunk = admin
+        .add_partitions(&name, 3)
+        .await
+        .expect_err("can't shrink");
+    assert!(
+        matches!(&shrunk, KafkaError::PolicyRefused { what, .. } if what.contains('5')),
+        "{shrunk:?}"
+    );
+
+    let absent = fresh("absent");
+    let exist = admin
+        .topics_exist(&[name.clone(), absent])
+        .await
+        .expect("looked up");
+    assert_eq!(exist.into_iter().collect::<Vec<_>>(), [name.clone()]);
+    assert_eq!(admin.delete_topic(&name).await, Ok(true));
+    assert_eq!(admin.delete_topic(&fresh("absent")).await, Ok(false));
+}
+
+#[tokio::test]
+async fn looking_a_topic_up_never_makes_it() {
+    let Some(kafka) = address("HEADWORKS_KAFKA") else {
+        return;
+    };
+    let admin = connect(&plain(&kafka));
+    let name = fresh("never");
+    for _ in 0..3 {
+        assert_eq!(admin.topic(&name).await, Ok(None));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::test]
+async fn altering_one_setting_leaves_the_others_alone() {
+    let Some(kafka) = address("HEADWORKS_KAFKA") else {
+        return;
+    };
+    let admin = connect(&plain(&kafka));
+    let name = fresh("altered");
+    let config = settings(&[
+        ("retention.ms", "3600000"),
+        ("compression.type", "zstd"),
+        ("segment.bytes", "2097152"),
+    ]);
+    admin
+        .create_topic(&NewTopic {
+            name: name.clone(),
+            partitions: Some(1),
+            replicas: Some(1),
+            config,
+        })
+        .await
+        .expect("made");
+    admin
+        .alter_topic_config(
+            &name,
+            &[
+                ConfigChange::Set("retention.ms".into(), "7200000".into()),
+                ConfigChange::Delete("segment.bytes".into()),
+            ],
+        )
+        .await
+        .expect("altered");
+    let found = admin.topic(&name).await.expect("described").expect("there");
+    assert_eq!(found.value("retention.ms"), Some("7200000"));
+    assert_eq!(found.value("compression.type"), Some("zstd"));
+    assert!(found.config["compression.type"].on_topic && !found.config["segment.bytes"].on_topic);
+
+    let refused = admin
+        .alter_topic_config(&name, &[ConfigChange::Set("retention.ms".into(), "soon".into())])
+        .await
+        .expect_err("no number");
+    assert!(
+        matches!(&refused, KafkaError::PolicyRefused { what, .. } if what.contains("soon")),
+        "{refused:?}"
+    );
+    assert_eq!(admin.delete_topic(&name).await, Ok(true));
+}
+
+#[tokio::test]
+async fn a_refusal_carries_the_brokers_words() {
+    let Some(kafka) = address("HEADWORKS_KAFKA") else {
+        return;
+    };
+    let admin = connect(&plain(&kafka));
+    let name = fresh("refused");
+    let make = async |replicas, config| {
+        let (name, partitions, replicas) = (name.clone(), Some(1), Some(replicas));
+        admin.create_topic(&NewTopic { name, partitions, replicas, config }).await
+    };
+    let many = make(99, BTreeMap::new())
+        .await
+        .expect_err("too many replicas");
+    assert!(
+        matches!(&many, KafkaError::PolicyRefused { what, .. } if what.contains("99")),
+        "{many:?}"
+    );
+    let unknown = make(1, settings(&[("retention.hours", "1")]))
+        .await
+        .expect_err("no such setting");
+    assert!(
+        matches!(&unknown, KafkaError::PolicyRefused { what, .. } if what.contains("retention.hours")),
+        "{unknown:?}"
+    );
+    assert_eq!(admin.delete_group(&fresh("group")).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_refused_password_is_told_apart_and_told_soon() {
+    let Some(kafka) = address("HEADWORKS_KAFKA_SCRAM") else {
+        return;
+    };
+    let wrong = Scram {
+        username: "headworks".into(),
+        password: "not the password".into(),
+    };
+    let tls = std::env::var("HEADWORKS_KAFKA_CA")
+        .ok()
+        .and_then(|f| std::fs::read_to_string(f).ok())
+        .map(|pem| Tls { ca_pem: Some(pem) });
+    let admin = connect(&Connection {
+        bootstrap_servers: kafka,
+        tls,
+        scram: Some(wrong),
+    });
+    let started = Instant::now();
+    let first = admin.cluster().await.expect_err("refused");
+    assert!(
+        matches!(first, KafkaError::CredentialsRefused { .. }),
+        "{first:?}"
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    let second = admin.cluster().await.expect_err("refused again");
+    assert_eq!(second, first);
+}
+
+#[tokio::test]
+async fn an_unreachable_broker_is_named_within_the_time_limit() {
+    // Port 9 of this machine: nothing listens there.
+    let admin = connect(&plain("127.0.0.1:9"));
+    let started = Instant::now();
+    let error = admin.cluster().await.expect_err("unreachable");
+    let KafkaError::Unreachable { broker, what } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(broker, "127.0.0.1:9");
+    assert!(what.contains("refused"), "{what}");
+    assert!(
+        started.elapsed() < Duration::from_secs(16),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_doesnt_resolve_is_unreachable() {
+    let error = connect(&plain("no-such-host.invalid:9092"))
+        .cluster()
+        .await
+        .expect_err("unreachable");
+    assert!(
+        matches!(&error, KafkaError::Unreachable { broker, .. } if broker.contains("no-such-host.invalid")),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn tls_towards_a_plain_listener_is_a_tls_error() {
+    let Some(kafka) = address("HEADWORKS_KAFKA") else {
+        return;
+    };
+    let admin = connect(&Connection {
+        bootstrap_servers: kafka,
+        tls: Some(Tls { ca_pem: None }),
+        scram: None,
+    });
+    let error = admin.cluster().await.expect_err("no TLS there");
+    assert!(matches!(error, KafkaError::TlsFailed { .. }), "{error:?}");
+}
+
+#[test]
+fn a_ca_that_is_no_certificate_is_a_tls_error() {
+    let error = Admin::new(&Connection {
+        bootstrap_servers: "k:9092".into(),
+        tls: Some(Tls {
+            ca_pem: Some("nonsense".into()),
+        }),
+        scram: None,
+    })
+    .map(|_| ())
+    .expect_err("no certificate");
+    assert!(matches!(error, KafkaError::TlsFailed { .. }), "{error:?}");
+}
