@@ -13,7 +13,7 @@ mod process;
 
 pub use kafka::{Kafka, Record};
 pub use kubectl::{Kubectl, Outcome};
-pub use process::{audit_writes, kill_container};
+pub use process::kill_container;
 
 use std::time::{Duration, Instant};
 
@@ -125,7 +125,7 @@ pub fn platform(name: &str, bootstrap: &str, extra: &str) -> String {
 /// A DataStream with fields `id: string, n: bigint`, keyed by id; `extra` is one more line under `spec`.
 pub fn stream(name: &str, extra: &str) -> String {
     format!(
-        "apiVersion: headworks.dev/v1alpha1\nkind: DataStream\nmetadata: {{name: {name}}}\nspec:\n  platform: e2e\n  format: Json\n  {extra}\n  schema:\n    - {{name: id, type: string}}\n    - {{name: n, type: bigint}}\n  key: [id]\n"
+        "apiVersion: headworks.dev/v1alpha1\nkind: DataStream\nmetadata: {{name: {name}}}\nspec:\n  platform: e2e\n  format: Json\n  {extra}\n  schema:\n    - {{name: id, type: string}}\n    - {{name: \"n\", type: bigint}}\n  key: [id]\n"
     )
 }
 

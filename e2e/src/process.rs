@@ -1,4 +1,4 @@
-//! Killing the hard way, and counting what the API server was asked to write.
+//! Killing the hard way.
 
 use std::process::Command;
 
@@ -16,16 +16,4 @@ pub fn kill_container(kubectl: &Kubectl, namespace: &str, pod: &str) -> bool {
         return false;
     };
     Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success()
-}
-
-/// Writes in pocket's audit log by a user since an instant (RFC 3339, UTC), as `verb resource` lines.
-pub fn audit_writes(user: &str, since: &str) -> Vec<String> {
-    let path = std::env::var("AUDIT_LOG").expect("AUDIT_LOG, from `make -s endpoints`");
-    let log = std::fs::read_to_string(path).expect("pocket's audit log");
-    log.lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|e| e["user"]["username"] == user && e["requestReceivedTimestamp"].as_str().is_some_and(|t| t > since))
-        .filter(|e| matches!(e["verb"].as_str(), Some("create" | "update" | "patch" | "delete" | "deletecollection")))
-        .map(|e| format!("{} {}", e["verb"].as_str().unwrap_or_default(), e["requestURI"].as_str().unwrap_or_default()))
-        .collect()
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The Go program that is every Kubernetes component, and the names it goes by.
 
-BINARY_NAMES=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy coredns kubectl helm tls-proxy)
+BINARY_NAMES=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy coredns kubectl helm)
 
 binary_key() {
   { cat "$POCKET_DIR"/lib/binary.sh "$POCKET_DIR"/node/{go.mod,go.sum,*.go,pause/*.go}; go version; echo "$KUBERNETES_VERSION $HELM_VERSION"; } | sha256sum | cut -c1-16

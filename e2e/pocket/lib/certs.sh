@@ -35,7 +35,7 @@ certs_make() {
   cert_authority front-proxy-ca /CN=headworks-pocket-front-proxy
   cert_authority kafka-ca /CN=headworks-pocket-kafka
   cert_issue ca apiserver /CN=kube-apiserver "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,DNS:localhost,IP:127.0.0.1,IP:$API_SERVICE_IP,IP:$NODE_IP"
-  cert_issue ca audit-proxy /CN=audit-proxy "IP:127.0.0.1"
+  cert_issue ca audit /CN=audit "IP:$AUDIT_IP"
   cert_issue ca etcd /CN=etcd "DNS:localhost,IP:127.0.0.1"
   cert_issue ca apiserver-kubelet /O=system:masters/CN=kube-apiserver-kubelet-client
   cert_issue ca kubelet "$node" "DNS:$NODE_NAME,IP:$NODE_IP"
@@ -78,8 +78,8 @@ contexts:
 EOF
 )
 
-# The API server's audit webhook. https to a proxy of ours, because client-go
-# sends a token over nothing else; see node/tlsproxy.go.
+# The API server's audit webhook. https, because client-go sends a token over
+# nothing else: the Source that takes the address serves the certificate `audit`.
 kubeconfig_audit() {
   cat <<EOF
 apiVersion: v1
@@ -87,7 +87,7 @@ kind: Config
 current-context: audit
 clusters:
 - name: audit
-  cluster: {server: "https://127.0.0.1:$AUDIT_PROXY_PORT/v1/audit", certificate-authority-data: $(base64_of "$PKI/ca.crt")}
+  cluster: {server: "$AUDIT_URL", certificate-authority-data: $(base64_of "$PKI/ca.crt")}
 users:
 - name: audit
   user: {token: $(cat "$SECRETS/audit-token")}

@@ -6,9 +6,6 @@ controlplane_up() {
   chmod 700 "$STATE/etcd"
   etcd_up
   cp "$POCKET_DIR/config/audit-policy.yaml" "$CONFIG/audit-policy.yaml"
-  process_ensure tls-proxy audit_proxy_healthy "" "$BIN/tls-proxy" \
-    --listen "127.0.0.1:$AUDIT_PROXY_PORT" --cert "$PKI/audit-proxy.crt" --key "$PKI/audit-proxy.key" \
-    --target "http://$AUDIT_IP:8080"
   apiserver_up
   process_ensure kube-controller-manager controller_manager_healthy "$CONFIG/controller-manager.kubeconfig" \
     "$BIN/kube-controller-manager" \
@@ -89,6 +86,5 @@ port_open() { # ADDRESS PORT
 
 etcd_healthy() { https_ok "https://127.0.0.1:$ETCD_PORT/health" etcd; }
 apiserver_healthy() { https_ok "https://$NODE_IP:$API_PORT/readyz" admin; }
-audit_proxy_healthy() { port_open 127.0.0.1 "$AUDIT_PROXY_PORT"; }
 controller_manager_healthy() { https_ok "https://127.0.0.1:$CONTROLLER_MANAGER_PORT/healthz"; }
 scheduler_healthy() { https_ok "https://127.0.0.1:$SCHEDULER_PORT/healthz"; }

@@ -101,7 +101,7 @@ preflight_kernel() {
 # Ports and address ranges, asked only where pocket does not hold them itself.
 preflight_addresses() {
   local port taken='' address entry
-  for entry in "$API_PORT:kube-apiserver" "$AUDIT_PROXY_PORT:tls-proxy" "$ETCD_PORT:etcd" "$ETCD_PEER_PORT:etcd" \
+  for entry in "$API_PORT:kube-apiserver" "$ETCD_PORT:etcd" "$ETCD_PEER_PORT:etcd" \
     "$CONTROLLER_MANAGER_PORT:kube-controller-manager" "$SCHEDULER_PORT:kube-scheduler" "$KUBELET_PORT:kubelet" \
     "$KUBELET_HEALTH_PORT:kubelet" "$PROXY_HEALTH_PORT:kube-proxy" "$PROXY_METRICS_PORT:kube-proxy"; do
     port=${entry%%:*}

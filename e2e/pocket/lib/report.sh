@@ -18,6 +18,9 @@ KAFKA_SCRAM_PASSWORD_FILE=$SECRETS/kafka-password
 KAFKA_CA_FILE=$ca
 AUDIT_URL=$AUDIT_URL
 AUDIT_TOKEN_FILE=$SECRETS/audit-token
+AUDIT_CA_FILE=$PKI/ca.crt
+AUDIT_CERT_FILE=$PKI/audit.crt
+AUDIT_KEY_FILE=$PKI/audit.key
 AUDIT_LOG_FILE=$STATE/audit/audit.log
 EOF
 }
@@ -25,7 +28,7 @@ EOF
 # status: one line a part; fails if one is not well.
 status() {
   local bad=0 entry
-  for entry in etcd:etcd_healthy kube-apiserver:apiserver_healthy tls-proxy:audit_proxy_healthy \
+  for entry in etcd:etcd_healthy kube-apiserver:apiserver_healthy \
     kube-controller-manager:controller_manager_healthy kube-scheduler:scheduler_healthy \
     containerd:containerd_healthy kubelet:kubelet_healthy kube-proxy:proxy_healthy; do
     status_line "${entry%%:*}" process_alive "${entry%%:*}" && status_line '' "${entry#*:}" || bad=1

@@ -16,10 +16,9 @@ DNS_IP=10.96.0.10
 # The address a Source takes to receive this API server's audit events. It is
 # in the range's low band, which Kubernetes never hands out by itself.
 AUDIT_IP=10.96.0.80
-AUDIT_URL=http://$AUDIT_IP:8080/v1/audit
+AUDIT_URL=https://$AUDIT_IP:8080/v1/audit
 
 API_PORT=16443
-AUDIT_PROXY_PORT=16444
 ETCD_PORT=16379
 ETCD_PEER_PORT=16380
 CONTROLLER_MANAGER_PORT=16257

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # `pocket down`: the reverse of up, to the last mount. The cache stays.
 
-DAEMONS=(kube-proxy kubelet containerd kube-scheduler kube-controller-manager kube-apiserver tls-proxy etcd)
+DAEMONS=(kube-proxy kubelet containerd kube-scheduler kube-controller-manager kube-apiserver etcd)
 
 teardown() {
   process_stop kubelet

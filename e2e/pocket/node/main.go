@@ -52,7 +52,6 @@ var programs = map[string]func() int{
 	"helm":       runHelm,
 	"kubectl":    runKubectl,
 	"kube-proxy": func() int { return run(proxy.NewProxyCommand()) },
-	"tls-proxy":  runTLSProxy,
 	"kube-apiserver": func() int {
 		return run(apiserver.NewAPIServerCommand())
 	},
