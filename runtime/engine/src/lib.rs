@@ -8,13 +8,20 @@
 //! never commits once a partition was taken away.
 //!
 //! Rooms: [`format`](mod@format) what a wire format offers; [`log`] what the loop asks of a broker,
-//! with [`kafka`] behind it; [`status`] what a pod says of itself meanwhile.
+//! with [`kafka`] and [`memory`] (deterministic, seeded, a whole broker in one process) behind it;
+//! `pipeline` the loop; [`status`] what a pod says of itself meanwhile.
 
 pub mod format;
 pub mod kafka;
 pub mod log;
+pub mod memory;
 pub mod status;
 
+mod pipeline;
 mod run;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod words;
 
 pub use run::{Engine, Identity, Outcome, StopFlag};

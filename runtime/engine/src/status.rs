@@ -137,7 +137,9 @@ impl StatusHandle {
     /// owns none has none.
     pub fn set_partitions(&self, partitions: Vec<PartitionFigure>) {
         let mut lags = partitions.iter().map(|partition| partition.lag);
-        let lag = lags.try_fold(0_u64, |sum, lag| Some(sum + u64::try_from(lag?).unwrap_or(0)));
+        let lag = lags.try_fold(0_u64, |sum, lag| {
+            Some(sum + u64::try_from(lag?).unwrap_or(0))
+        });
         let mut inner = self.lock();
         inner.figures.lag = lag;
         inner.figures.partitions = partitions;

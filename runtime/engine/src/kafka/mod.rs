@@ -14,6 +14,8 @@
 //!   else retention could remove a marker and make an idle pipeline look as if it had lost data.
 
 mod config;
+#[cfg(test)]
+mod real;
 mod verdict;
 mod witness;
 
@@ -22,7 +24,7 @@ pub use config::{ConfigError, config};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -70,6 +72,9 @@ pub struct KafkaLog {
     assign_owed: bool,
     assigned: Vec<Partition>,
     assigned_at: Instant,
+    /// The group's generation that gave us the partitions. Commits carry this one and not the present
+    /// one, so that a rebalance we haven't noticed makes the broker refuse them.
+    generation: Option<ConsumerGroupMetadata>,
     in_transaction: bool,
     offsets_sent: bool,
     passed_from: Option<Instant>,
@@ -107,6 +112,7 @@ impl KafkaLog {
             assign_owed: false,
             assigned: Vec::new(),
             assigned_at: now,
+            generation: None,
             in_transaction: false,
             offsets_sent: false,
             passed_from: None,
@@ -340,14 +346,13 @@ impl KafkaLog {
     fn commit_transaction(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
         if !self.offsets_sent {
             let list = self.positions(positions)?;
-            let group = self
-                .consumer
-                .group_metadata()
-                .ok_or_else(|| LogError::Broken {
-                    message: "the consumer has no group".into(),
-                })?;
+            let Some(generation) = &self.generation else {
+                return Err(LogError::Abortable {
+                    message: "no partition was ever assigned".into(),
+                });
+            };
             self.producer
-                .send_offsets_to_transaction(&list, &group, ANSWER)
+                .send_offsets_to_transaction(&list, generation, ANSWER)
                 .map_err(|error| {
                     verdict::of_transaction(&error, "adding positions to the transaction")
                 })?;
@@ -450,6 +455,7 @@ impl Log for KafkaLog {
         match self.witness.take_rebalance() {
             Some(Rebalanced::Assigned(partitions)) => {
                 self.assign_owed = true;
+                self.generation = self.consumer.group_metadata();
                 Ok(Some(Event::Assigned(partitions)))
             }
             Some(Rebalanced::Revoked { lost }) => Ok(Some(Event::Revoked { lost })),
@@ -492,6 +498,25 @@ impl Log for KafkaLog {
             .collect()
     }
 
+    fn siblings(&mut self, of: Partition) -> Result<Vec<Partition>, LogError> {
+        let topic = self.topic(of).to_owned();
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&topic), ANSWER)
+            .map_err(|error| verdict::of_query(&error, "asking for the topic's partitions"))?;
+        let known = metadata.topics().iter().find(|found| found.name() == topic);
+        Ok(known.map_or_else(Vec::new, |found| {
+            found
+                .partitions()
+                .iter()
+                .map(|partition| Partition {
+                    topic: of.topic,
+                    number: partition.id(),
+                })
+                .collect()
+        }))
+    }
+
     fn bounds(&mut self, partitions: &[Partition]) -> Result<Vec<Bounds>, LogError> {
         let earliest = self.offsets_for(partitions, Offset::Beginning)?;
         let end = self.offsets_for(partitions, Offset::End)?;
@@ -518,6 +543,12 @@ impl Log for KafkaLog {
     }
 
     fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<(), LogError> {
+        if !self.assign_owed && self.consumer.assignment_lost() {
+            // Assigning would hide the loss; the event that tells of it comes with the next poll.
+            return Err(LogError::Abortable {
+                message: "the partitions were given to others".into(),
+            });
+        }
         let partitions: Vec<Partition> =
             positions.iter().map(|(partition, _)| *partition).collect();
         let list = self.list(&partitions, |at| Offset::Offset(positions[at].1))?;

@@ -95,6 +95,12 @@ pub trait Log {
     /// See [`LogError`].
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError>;
 
+    /// Every partition of the same topic.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn siblings(&mut self, of: Partition) -> Result<Vec<Partition>, LogError>;
+
     /// What the partitions hold now, in the same order.
     ///
     /// # Errors

@@ -1,0 +1,386 @@
+//! Topics and transactions: offsets, markers, the last stable offset, epochs.
+
+use std::collections::BTreeMap;
+
+use super::chance::Chance;
+use super::group::Group;
+
+/// A record as the broker keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Key, if any.
+    pub key: Option<Vec<u8>>,
+    /// Value; absent: a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Kafka timestamp in milliseconds.
+    pub timestamp_ms: Option<i64>,
+    /// Headers in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    offset: i64,
+    /// Absent: a marker, or a record that compaction took.
+    record: Option<Stored>,
+    transaction: Option<u64>,
+}
+
+/// One partition's log.
+#[derive(Debug, Default)]
+pub(super) struct PartitionLog {
+    entries: Vec<Entry>,
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Open,
+    Committed,
+    Aborted,
+}
+
+/// A transaction. Its fate is decided at once; each partition learns it by a marker, perhaps later.
+#[derive(Debug)]
+struct Transaction {
+    producer: String,
+    fate: Fate,
+    since_ms: u64,
+    /// Partitions that hold its records and have no marker yet.
+    unmarked: Vec<(String, usize)>,
+    /// True while its offsets, if any, have no marker yet.
+    offsets_unmarked: bool,
+}
+
+/// A transactional producer as the coordinator knows it.
+#[derive(Debug, Default)]
+struct Producer {
+    epoch: u64,
+    current: Option<u64>,
+}
+
+/// The whole broker.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) chance: Chance,
+    pub(super) now_ms: u64,
+    pub(super) group: Group,
+    topics: BTreeMap<String, Vec<PartitionLog>>,
+    producers: BTreeMap<String, Producer>,
+    transactions: Vec<Transaction>,
+    /// How often, in a thousand ticks, a due marker is still not written.
+    pub(super) marker_delay: u64,
+    transaction_timeout_ms: u64,
+}
+
+/// Why a producer's request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A newer producer has the id.
+    Fenced,
+    /// The coordinator ended the transaction (it took too long).
+    Ended,
+}
+
+impl Broker {
+    pub(super) fn new(seed: u64) -> Broker {
+        Broker {
+            chance: Chance::new(seed),
+            now_ms: 1_000_000,
+            group: Group::default(),
+            topics: BTreeMap::new(),
+            producers: BTreeMap::new(),
+            transactions: Vec::new(),
+            marker_delay: 0,
+            transaction_timeout_ms: 15_000,
+        }
+    }
+
+    pub(super) fn create(&mut self, topic: &str, partitions: usize) {
+        let logs = self.topics.entry(topic.to_owned()).or_default();
+        while logs.len() < partitions {
+            logs.push(PartitionLog::default());
+        }
+    }
+
+    pub(super) fn remake(&mut self, topic: &str) {
+        for log in self.topics.get_mut(topic).into_iter().flatten() {
+            *log = PartitionLog::default();
+        }
+    }
+
+    pub(super) fn partitions(&self, topic: &str) -> usize {
+        self.topics.get(topic).map_or(0, Vec::len)
+    }
+
+    pub(super) fn log(&self, topic: &str, partition: usize) -> Option<&PartitionLog> {
+        self.topics.get(topic)?.get(partition)
+    }
+
+    fn log_mut(&mut self, topic: &str, partition: usize) -> Option<&mut PartitionLog> {
+        self.topics.get_mut(topic)?.get_mut(partition)
+    }
+
+    /// Lets time pass: sessions expire, transactions time out, due markers are written.
+    pub(super) fn tick(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.group.expire(self.now_ms);
+        for id in 0..self.transactions.len() {
+            if self.transactions[id].fate == Fate::Open
+                && self.now_ms > self.transactions[id].since_ms + self.transaction_timeout_ms
+            {
+                // KIP-98: the coordinator aborts and bumps the epoch, so the producer can't go on.
+                self.decide(id as u64, Fate::Aborted);
+                for producer in self.producers.values_mut() {
+                    if producer.current == Some(id as u64) {
+                        producer.current = None;
+                        producer.epoch += 1;
+                    }
+                }
+            }
+        }
+        self.write_markers();
+    }
+
+    fn write_markers(&mut self) {
+        for id in 0..self.transactions.len() {
+            self.write_markers_of(id);
+        }
+    }
+
+    fn write_markers_of(&mut self, id: usize) {
+        let fate = self.transactions[id].fate;
+        if fate == Fate::Open {
+            return;
+        }
+        let due = std::mem::take(&mut self.transactions[id].unmarked);
+        for (topic, partition) in due {
+            if self.chance.once_in(self.marker_delay) {
+                self.transactions[id].unmarked.push((topic, partition));
+            } else {
+                self.append_marker(&topic, partition);
+            }
+        }
+        if self.transactions[id].offsets_unmarked && !self.chance.once_in(self.marker_delay) {
+            self.transactions[id].offsets_unmarked = false;
+            self.group.settle(id as u64, fate == Fate::Committed);
+        }
+    }
+
+    fn append_marker(&mut self, topic: &str, partition: usize) {
+        if let Some(log) = self.log_mut(topic, partition) {
+            log.entries.push(Entry {
+                offset: log.end,
+                record: None,
+                transaction: None,
+            });
+            log.end += 1;
+        }
+    }
+
+    fn decide(&mut self, id: u64, fate: Fate) {
+        self.transactions[id as usize].fate = fate;
+    }
+
+    /// `InitProducerId`: fences the former holder of the id and ends what it left open.
+    pub(super) fn init_producer(&mut self, name: &str) -> u64 {
+        let producer = self.producers.entry(name.to_owned()).or_default();
+        producer.epoch += 1;
+        let epoch = producer.epoch;
+        if let Some(open) = producer.current.take() {
+            self.decide(open, Fate::Aborted);
+        }
+        self.finish(name);
+        epoch
+    }
+
+    /// Writes every marker that a producer's decided transactions still lack: the coordinator lets it
+    /// begin the next one only then (CONCURRENT_TRANSACTIONS until it may).
+    fn finish(&mut self, name: &str) {
+        let delay = std::mem::take(&mut self.marker_delay);
+        for id in 0..self.transactions.len() {
+            if self.transactions[id].producer == name {
+                self.write_markers_of(id);
+            }
+        }
+        self.marker_delay = delay;
+    }
+
+    fn transaction(&mut self, name: &str, epoch: u64) -> Result<u64, Refusal> {
+        let since_ms = self.now_ms;
+        let producer = self.producers.get_mut(name).ok_or(Refusal::Fenced)?;
+        if producer.epoch != epoch {
+            return Err(Refusal::Fenced);
+        }
+        if let Some(current) = producer.current {
+            return Ok(current);
+        }
+        self.finish(name);
+        let id = self.transactions.len() as u64;
+        if let Some(producer) = self.producers.get_mut(name) {
+            producer.current = Some(id);
+        }
+        self.transactions.push(Transaction {
+            producer: name.to_owned(),
+            fate: Fate::Open,
+            since_ms,
+            unmarked: Vec::new(),
+            offsets_unmarked: false,
+        });
+        Ok(id)
+    }
+
+    pub(super) fn produce(
+        &mut self,
+        name: &str,
+        epoch: u64,
+        topic: &str,
+        record: Stored,
+    ) -> Result<(), Refusal> {
+        let id = self.transaction(name, epoch)?;
+        let count = self.partitions(topic) as u64;
+        let partition = match &record.key {
+            Some(key) => {
+                key.iter().fold(7_u64, |hash, byte| {
+                    hash.wrapping_mul(31).wrapping_add(u64::from(*byte))
+                }) % count.max(1)
+            }
+            None => self.chance.below(count),
+        } as usize;
+        let place = (topic.to_owned(), partition);
+        let unmarked = &mut self.transactions[id as usize].unmarked;
+        if !unmarked.contains(&place) {
+            unmarked.push(place);
+        }
+        if let Some(log) = self.log_mut(topic, partition) {
+            log.entries.push(Entry {
+                offset: log.end,
+                record: Some(record),
+                transaction: Some(id),
+            });
+            log.end += 1;
+        }
+        Ok(())
+    }
+
+    /// `TxnOffsetCommit`: the offsets wait for the transaction's end.
+    pub(super) fn add_offsets(
+        &mut self,
+        name: &str,
+        epoch: u64,
+        offsets: Vec<super::group::Offset>,
+    ) -> Result<(), Refusal> {
+        let id = self.transaction(name, epoch)?;
+        self.transactions[id as usize].offsets_unmarked = true;
+        self.group.hold(id, offsets);
+        Ok(())
+    }
+
+    /// `EndTxn`.
+    pub(super) fn end_transaction(
+        &mut self,
+        name: &str,
+        epoch: u64,
+        fate: Fate,
+    ) -> Result<(), Refusal> {
+        let producer = self.producers.get_mut(name).ok_or(Refusal::Fenced)?;
+        if producer.epoch != epoch {
+            return Err(Refusal::Fenced);
+        }
+        let Some(id) = producer.current.take() else {
+            // Nothing was written: nothing to end.
+            return Ok(());
+        };
+        if self.transactions[id as usize].fate != Fate::Open {
+            return Err(Refusal::Ended);
+        }
+        self.decide(id, fate);
+        self.write_markers();
+        Ok(())
+    }
+
+    /// Appends outside of any transaction; returns the offset.
+    pub(super) fn append(&mut self, topic: &str, partition: usize, record: Option<Stored>) -> i64 {
+        let Some(log) = self.log_mut(topic, partition) else {
+            return -1;
+        };
+        let offset = log.end;
+        log.entries.push(Entry {
+            offset,
+            record,
+            transaction: None,
+        });
+        log.end += 1;
+        offset
+    }
+
+    /// The offset from which on nothing is decided yet.
+    pub(super) fn stable_end(&self, topic: &str, partition: usize) -> i64 {
+        let Some(log) = self.log(topic, partition) else {
+            return 0;
+        };
+        let undecided = |entry: &&Entry| {
+            entry.transaction.is_some_and(|id| {
+                let transaction = &self.transactions[id as usize];
+                transaction.fate == Fate::Open
+                    || transaction
+                        .unmarked
+                        .iter()
+                        .any(|(t, p)| t == topic && *p == partition)
+            })
+        };
+        log.entries
+            .iter()
+            .find(undecided)
+            .map_or(log.end, |entry| entry.offset)
+    }
+
+    /// Committed records in `[from, stable end)`.
+    pub(super) fn read(
+        &self,
+        topic: &str,
+        partition: usize,
+        from: i64,
+    ) -> impl Iterator<Item = (i64, &Stored)> {
+        let end = self.stable_end(topic, partition);
+        let entries = self
+            .log(topic, partition)
+            .map_or(&[][..], |log| &log.entries);
+        let begin = entries.partition_point(move |entry| entry.offset < from);
+        entries[begin..]
+            .iter()
+            .take_while(move |entry| entry.offset < end)
+            .filter_map(|entry| {
+                let committed = entry
+                    .transaction
+                    .is_none_or(|id| self.transactions[id as usize].fate == Fate::Committed);
+                entry
+                    .record
+                    .as_ref()
+                    .filter(|_| committed)
+                    .map(|record| (entry.offset, record))
+            })
+    }
+
+    /// Takes away everything below `start`.
+    pub(super) fn truncate(&mut self, topic: &str, partition: usize, start: i64) {
+        if let Some(log) = self.log_mut(topic, partition) {
+            log.entries.retain(|entry| entry.offset >= start);
+            log.start = start;
+            log.end = log.end.max(start);
+        }
+    }
+
+    /// How many transactions were ever opened.
+    pub(super) fn transactions(&self) -> usize {
+        self.transactions.len()
+    }
+
+    /// Nothing is open and every marker is written.
+    pub(super) fn is_settled(&self) -> bool {
+        self.transactions
+            .iter()
+            .all(|t| t.fate != Fate::Open && t.unmarked.is_empty() && !t.offsets_unmarked)
+    }
+}

@@ -1,0 +1,181 @@
+//! The dead letter of a bad record: its own bytes, and headers that say what, why and where.
+
+use jiff::Timestamp;
+
+use super::stage::{Bad, RECORD_OVERHEAD};
+use crate::log::Record;
+
+/// Longest error text in a header, in bytes.
+const ERROR_BYTES: usize = 2_000;
+
+/// Headers and value of a dead letter.
+#[derive(Debug)]
+pub(super) struct DeadLetter<'a> {
+    pub(super) headers: Vec<(&'static str, Vec<u8>)>,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+}
+
+/// Where a bad record came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    /// Topic it was read from.
+    pub(super) topic: &'a str,
+    /// `namespace/name` of the pipeline.
+    pub(super) pipeline: &'a str,
+    /// Now, milliseconds since 1970 UTC.
+    pub(super) now_ms: i64,
+    /// What the dead-letter topic takes, in bytes.
+    pub(super) max_message_bytes: u64,
+}
+
+/// Makes the dead letter. A record that would not fit with its headers loses the end of its value and
+/// says so in `headworks.truncated` (the bytes it had); the origin headers still lead to the whole one.
+pub(super) fn of<'a>(record: &Record<'a>, bad: &Bad, origin: Origin<'_>) -> DeadLetter<'a> {
+    let time = Timestamp::from_millisecond(origin.now_ms)
+        .map_or_else(|_| origin.now_ms.to_string(), |time| time.to_string());
+    let mut headers = vec![
+        ("headworks.error", shorten(&bad.message).as_bytes().to_vec()),
+        ("headworks.reason", bad.reason.as_bytes().to_vec()),
+        ("headworks.origin.topic", origin.topic.as_bytes().to_vec()),
+        (
+            "headworks.origin.partition",
+            record.partition.number.to_string().into_bytes(),
+        ),
+        (
+            "headworks.origin.offset",
+            record.offset.to_string().into_bytes(),
+        ),
+        ("headworks.pipeline", origin.pipeline.as_bytes().to_vec()),
+        ("headworks.time", time.into_bytes()),
+    ];
+    let (mut key, mut value) = (record.key, record.value);
+    let size = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+    let carried = |headers: &[(&'static str, Vec<u8>)]| {
+        headers
+            .iter()
+            .map(|(name, text)| name.len() + text.len() + 8)
+            .sum::<usize>()
+    };
+    let limit = usize::try_from(origin.max_message_bytes.saturating_sub(RECORD_OVERHEAD))
+        .unwrap_or(usize::MAX);
+    if carried(&headers) + size(key) + size(value) > limit {
+        headers.push(("headworks.truncated", size(value).to_string().into_bytes()));
+        let room = limit.saturating_sub(carried(&headers));
+        if size(key) > room {
+            key = None;
+        }
+        let room = room - size(key);
+        value = value.map(|value| &value[..value.len().min(room)]);
+    }
+    DeadLetter {
+        headers,
+        key,
+        value,
+    }
+}
+
+fn shorten(text: &str) -> &str {
+    let mut end = text.len().min(ERROR_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Partition;
+
+    fn letter(value: &[u8], max_message_bytes: u64) -> DeadLetter<'_> {
+        let record = Record {
+            partition: Partition {
+                topic: 0,
+                number: 3,
+            },
+            offset: 42,
+            timestamp_ms: Some(1),
+            key: Some(b"k"),
+            value: Some(value),
+        };
+        let bad = Bad {
+            row: 0,
+            reason: "Decode",
+            message: "é".repeat(3_000),
+        };
+        of(
+            &record,
+            &bad,
+            Origin {
+                topic: "shop.orders",
+                pipeline: "shop/p",
+                now_ms: 0,
+                max_message_bytes,
+            },
+        )
+    }
+
+    fn header(letter: &DeadLetter<'_>, name: &str) -> Option<String> {
+        letter
+            .headers
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_the_bytes_and_says_where_they_came_from() {
+        let letter = letter(b"{broken", 1_000_000);
+        assert_eq!(
+            (letter.key, letter.value),
+            (Some(&b"k"[..]), Some(&b"{broken"[..]))
+        );
+        assert_eq!(
+            header(&letter, "headworks.reason").as_deref(),
+            Some("Decode")
+        );
+        assert_eq!(
+            header(&letter, "headworks.origin.topic").as_deref(),
+            Some("shop.orders")
+        );
+        assert_eq!(
+            header(&letter, "headworks.origin.partition").as_deref(),
+            Some("3")
+        );
+        assert_eq!(
+            header(&letter, "headworks.origin.offset").as_deref(),
+            Some("42")
+        );
+        assert_eq!(
+            header(&letter, "headworks.pipeline").as_deref(),
+            Some("shop/p")
+        );
+        assert_eq!(
+            header(&letter, "headworks.time").as_deref(),
+            Some("1970-01-01T00:00:00Z")
+        );
+        assert_eq!(header(&letter, "headworks.truncated"), None);
+        assert!(header(&letter, "headworks.error").unwrap().len() <= ERROR_BYTES);
+    }
+
+    #[test]
+    fn a_dead_letter_fits_its_topic_even_when_the_record_was_as_large_as_a_record_may_be() {
+        let value = vec![b'x'; 10_000];
+        let letter = letter(&value, 10_000);
+        let headers: usize = letter
+            .headers
+            .iter()
+            .map(|(name, text)| name.len() + text.len() + 8)
+            .sum();
+        assert!(headers + 1 + letter.value.unwrap().len() + RECORD_OVERHEAD as usize <= 10_000);
+        assert!(
+            letter.value.unwrap().len() > 5_000,
+            "it keeps as much as it can"
+        );
+        assert_eq!(
+            header(&letter, "headworks.truncated").as_deref(),
+            Some("10000")
+        );
+    }
+}

@@ -1,0 +1,467 @@
+//! The loop: poll, run the query, write, commit. One call of [`Pipeline::step`] is one round.
+//!
+//! A round never leaves a transaction in doubt: an error that concerns the transaction aborts it and
+//! rewinds to the group's commits; any other ends the session, and a new one finds out from the broker
+//! what was committed. Nothing that matters lives in memory alone.
+
+mod compile;
+mod dead_letter;
+mod owned;
+mod stage;
+mod start;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use compile::compile;
+pub(crate) use stage::Stage;
+#[cfg(test)]
+pub(crate) use stage::{Branch, Evaluation, Input, Output};
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headworks_plan::{OnBadRecord, Phase, Problem, StartFrom};
+
+use crate::log::{Batch, Event, Limits, Log, LogError, Outgoing, Partition, Reason};
+use crate::status::{Progress, StatusHandle};
+use dead_letter::Origin;
+use owned::Owned;
+use stage::Staged;
+
+/// Bounds of one batch.
+const BATCH: Limits = Limits {
+    rows: 8_192,
+    bytes: 8 * 1024 * 1024,
+};
+/// Longest wait for a record; also how late a stop is noticed.
+const IDLE_WAIT: Duration = Duration::from_millis(250);
+/// A position that moved past markers only is committed this much later, so that an idle pipeline
+/// doesn't answer each of its upstream's commits with one of its own.
+const MARKERS_WAIT: Duration = Duration::from_secs(30);
+/// How often the figures about partitions are renewed.
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
+/// How often a call whose outcome is unknown is repeated before the session is given up.
+const ATTEMPTS: u32 = 4;
+/// How many aborts may follow each other before the session is given up, which brings a pause.
+const ABORTS: u32 = 5;
+/// The reason under which a broker that can't be reached is reported.
+pub(crate) const UNAVAILABLE: &str = "KafkaUnavailable";
+
+/// What a pipeline does with what it reads, apart from the query.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `namespace/name`, for dead-letter headers.
+    pub(crate) pipeline: String,
+    /// In the order of the log's topics.
+    pub(crate) inputs: Vec<InputTopic>,
+    pub(crate) on_bad_record: OnBadRecord,
+    pub(crate) start_from: StartFrom,
+    pub(crate) commit_interval: Duration,
+    pub(crate) accept_data_loss: Option<String>,
+}
+
+/// An input topic and where its bad records go.
+#[derive(Clone, Debug)]
+pub(crate) struct InputTopic {
+    pub(crate) topic: String,
+    pub(crate) dead_letter_topic: String,
+    pub(crate) max_message_bytes: u64,
+}
+
+/// One session of a pipeline over a log.
+pub(crate) struct Pipeline<L> {
+    log: L,
+    stage: Stage,
+    settings: Arc<Settings>,
+    topics: Vec<String>,
+    status: StatusHandle,
+    owned: Owned,
+    /// The transaction was aborted; what is polled is thrown away until the positions are rewound.
+    rewind_owed: bool,
+    in_transaction: bool,
+    /// When the first record was read, or the first marker passed, that isn't committed yet.
+    read_since: Option<Duration>,
+    passed_since: Option<Duration>,
+    pending: Progress,
+    batch: Batch,
+    staged: Staged,
+    /// Aborts since the last commit.
+    aborts: u32,
+    figures_at: Option<Duration>,
+    troubled: bool,
+}
+
+impl<L: Log> Pipeline<L> {
+    pub(crate) fn new(log: L, stage: Stage, settings: Arc<Settings>, status: StatusHandle) -> Self {
+        let topics = settings
+            .inputs
+            .iter()
+            .map(|input| input.topic.clone())
+            .collect();
+        Pipeline {
+            log,
+            stage,
+            settings,
+            topics,
+            status,
+            owned: Owned::default(),
+            rewind_owed: false,
+            in_transaction: false,
+            read_since: None,
+            passed_since: None,
+            pending: Progress::default(),
+            batch: Batch::default(),
+            staged: Staged::default(),
+            aborts: 0,
+            figures_at: None,
+            troubled: false,
+        }
+    }
+
+    /// The query, for the next session.
+    pub(crate) fn into_stage(self) -> Stage {
+        self.stage
+    }
+
+    /// One round.
+    ///
+    /// # Errors
+    /// The session is over; what was not committed will be read again.
+    pub(crate) fn step(&mut self) -> Result<(), LogError> {
+        self.batch.clear();
+        let wait = if self.rewind_owed {
+            Duration::ZERO
+        } else {
+            self.wait()
+        };
+        let event = match self.log.poll(wait, BATCH, &mut self.batch) {
+            Ok(event) => event,
+            Err(error) => {
+                self.recover(error)?;
+                None
+            }
+        };
+        if !self.rewind_owed && !self.batch.is_empty() {
+            self.process().or_else(|error| self.recover(error))?;
+        }
+        if let Some(event) = event {
+            self.heed(event).or_else(|error| self.recover(error))?;
+        } else if self.rewind_owed {
+            let partitions = self.owned.partitions();
+            self.read_from_commits(&partitions)
+                .or_else(|error| self.recover(error))?;
+        }
+        if self.commit_is_due() {
+            self.commit().or_else(|error| self.recover(error))?;
+        }
+        self.tell();
+        Ok(())
+    }
+
+    /// Commits what was read, so that the session can end.
+    ///
+    /// # Errors
+    /// It could not be committed; it will be read again.
+    pub(crate) fn drain(&mut self) -> Result<(), LogError> {
+        self.status.set_phase(Phase::Draining);
+        if self.rewind_owed || (self.read_since.is_none() && self.passed_since.is_none()) {
+            return Ok(());
+        }
+        self.commit()
+    }
+
+    fn wait(&self) -> Duration {
+        match self.read_since {
+            Some(since) => (since + self.settings.commit_interval)
+                .saturating_sub(self.log.now())
+                .min(IDLE_WAIT),
+            None => IDLE_WAIT,
+        }
+    }
+
+    fn commit_is_due(&self) -> bool {
+        let past = |since: Option<Duration>, wait| {
+            since.is_some_and(|since| self.log.now() >= since + wait)
+        };
+        !self.rewind_owed
+            && (past(self.read_since, self.settings.commit_interval)
+                || past(self.passed_since, MARKERS_WAIT))
+    }
+
+    /// What an error means for the transaction: abort and rewind, or the end of the session.
+    fn recover(&mut self, error: LogError) -> Result<(), LogError> {
+        match error {
+            LogError::Abortable { .. } | LogError::OutOfRange { .. } => {
+                tracing::warn!(%error, "the transaction is aborted; its records are read again");
+                self.forget();
+                self.aborts += 1;
+                if self.aborts > ABORTS {
+                    return Err(LogError::Broken {
+                        message: error.to_string(),
+                    });
+                }
+                self.rewind_owed = true;
+                self.log.abort()
+            }
+            // Whether it took effect is found out from the broker, by a new session.
+            LogError::Retriable { message } => Err(LogError::Broken { message }),
+            error => Err(error),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.in_transaction = false;
+        self.read_since = None;
+        self.passed_since = None;
+        self.pending = Progress::default();
+    }
+
+    fn heed(&mut self, event: Event) -> Result<(), LogError> {
+        match event {
+            Event::Assigned(partitions) => {
+                if self.in_transaction {
+                    self.forget();
+                    self.log.abort()?;
+                }
+                self.owned = Owned::default();
+                self.read_from_commits(&partitions)
+            }
+            Event::Revoked { lost } => {
+                let committed = if lost {
+                    let aborted = if self.in_transaction {
+                        self.log.abort()
+                    } else {
+                        Ok(())
+                    };
+                    self.forget();
+                    aborted
+                } else if self.read_since.is_some() && !self.rewind_owed {
+                    self.commit().or_else(|error| self.recover(error))
+                } else {
+                    Ok(())
+                };
+                self.owned = Owned::default();
+                self.forget();
+                self.rewind_owed = false;
+                committed.and_then(|()| self.log.unassign())
+            }
+            Event::Passed(offsets) => {
+                for (partition, offset) in offsets {
+                    if !self.rewind_owed && self.owned.pass(partition, offset) {
+                        self.passed_since = self.passed_since.or(Some(self.log.now()));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes `partitions` and reads them from the group's commits on. The partitions count as owned
+    /// only once this succeeds.
+    fn read_from_commits(&mut self, partitions: &[Partition]) -> Result<(), LogError> {
+        let mut attempt = 0;
+        let start = loop {
+            let accepted = self.settings.accept_data_loss.as_deref();
+            match start::resolve(
+                &mut self.log,
+                &self.topics,
+                partitions,
+                self.settings.start_from,
+                accepted,
+            ) {
+                Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
+                    tracing::info!(message, "the group's commits can't be read yet");
+                    attempt += 1;
+                }
+                answer => break answer?,
+            }
+        };
+        self.owned = Owned::new(&start.positions);
+        // An error from here on leads back here.
+        self.rewind_owed = true;
+        if start.fresh {
+            self.commit()?;
+        }
+        let offsets: Vec<(Partition, i64)> = start
+            .positions
+            .iter()
+            .map(|(partition, position)| (*partition, position.offset))
+            .collect();
+        self.log.assign(&offsets)?;
+        self.rewind_owed = false;
+        self.status.set_phase(Phase::Running);
+        self.status.heal_all();
+        self.troubled = false;
+        self.figures_at = None;
+        tracing::info!(partitions = offsets.len(), "reading");
+        Ok(())
+    }
+
+    fn process(&mut self) -> Result<(), LogError> {
+        let owned = &mut self.owned;
+        self.batch
+            .retain(|partition, offset| owned.wants(partition, offset));
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.stage
+            .run(&self.batch, &mut self.staged)
+            .map_err(|error| LogError::Broken {
+                message: error.to_string(),
+            })?;
+        let stop = match self.settings.on_bad_record {
+            OnBadRecord::Stop => self.stop_before_the_first_bad(),
+            OnBadRecord::DeadLetter | OnBadRecord::Drop => None,
+        };
+        if !self.batch.is_empty() {
+            self.write()?;
+            self.owned.advance(&self.batch);
+            self.pending.records_in += self.batch.len() as u64;
+            self.pending.max_event_time_ms = self
+                .pending
+                .max_event_time_ms
+                .max(self.staged.max_event_time_ms);
+            self.read_since = self.read_since.or(Some(self.log.now()));
+        }
+        match stop {
+            None => Ok(()),
+            Some(problem) => {
+                if self.read_since.is_some() {
+                    self.commit()?;
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// Keeps, of every partition, only what comes before its first bad record.
+    fn stop_before_the_first_bad(&mut self) -> Option<LogError> {
+        let first = self.staged.bad.first()?;
+        let mut ends: HashMap<Partition, i64> = HashMap::new();
+        for bad in &self.staged.bad {
+            let record = self.batch.record(bad.row);
+            ends.entry(record.partition).or_insert(record.offset);
+        }
+        let record = self.batch.record(first.row);
+        let problem = LogError::NeedsPerson {
+            reason: Reason::BadRecord,
+            message: format!(
+                "{}/{} offset {}: {} ({}); mend the query, or set onBadRecord to DeadLetter or Drop to go on without it",
+                self.topics[usize::from(record.partition.topic)],
+                record.partition.number,
+                record.offset,
+                first.message,
+                first.reason
+            ),
+        };
+        let goes = |partition: Partition, offset: i64| {
+            ends.get(&partition).is_none_or(|end| offset < *end)
+        };
+        let batch = &self.batch;
+        self.staged.records.retain(|staged| {
+            let record = batch.record(staged.row);
+            goes(record.partition, record.offset)
+        });
+        self.staged.bad.clear();
+        // Last, because staged rows are indexes into the batch; they aren't used as such any more.
+        self.batch.retain(goes);
+        Some(problem)
+    }
+
+    fn write(&mut self) -> Result<(), LogError> {
+        let letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
+        if !self.staged.records.is_empty() || (letters && !self.staged.bad.is_empty()) {
+            self.open_transaction()?;
+        }
+        for record in &self.staged.records {
+            self.log.produce(&Outgoing {
+                topic: &self.stage.outputs[record.output].topic,
+                key: self.staged.key(record),
+                value: Some(self.staged.value(record)),
+                timestamp_ms: record.timestamp_ms,
+                headers: &[],
+            })?;
+        }
+        self.pending.records_out += self.staged.records.len() as u64;
+        if !letters {
+            self.pending.dropped += self.staged.bad.len() as u64;
+            return Ok(());
+        }
+        let now_ms = self.log.wall_ms();
+        for bad in &self.staged.bad {
+            let record = self.batch.record(bad.row);
+            let input = &self.settings.inputs[usize::from(record.partition.topic)];
+            let origin = Origin {
+                topic: &input.topic,
+                pipeline: &self.settings.pipeline,
+                now_ms,
+                max_message_bytes: input.max_message_bytes,
+            };
+            let letter = dead_letter::of(&record, bad, origin);
+            self.log.produce(&Outgoing {
+                topic: &input.dead_letter_topic,
+                key: letter.key,
+                value: letter.value,
+                timestamp_ms: record.timestamp_ms,
+                headers: &letter.headers,
+            })?;
+        }
+        self.pending.dead_letters += self.staged.bad.len() as u64;
+        Ok(())
+    }
+
+    fn open_transaction(&mut self) -> Result<(), LogError> {
+        if !self.in_transaction {
+            self.log.begin()?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    /// Commits output, dead letters and every owned position. An unknown outcome is asked for again,
+    /// never aborted: it may have been a yes.
+    fn commit(&mut self) -> Result<(), LogError> {
+        self.open_transaction()?;
+        let positions = self.owned.positions();
+        let mut attempt = 0;
+        while let Err(error) = self.log.commit(&positions) {
+            attempt += 1;
+            match error {
+                LogError::Retriable { message } if attempt < ATTEMPTS => {
+                    tracing::warn!(
+                        message,
+                        attempt,
+                        "whether the commit succeeded isn't known yet"
+                    );
+                }
+                error => return Err(error),
+            }
+        }
+        self.status.committed(&self.pending, self.log.wall_ms());
+        self.aborts = 0;
+        self.forget();
+        Ok(())
+    }
+
+    /// Keeps the status fresh.
+    fn tell(&mut self) {
+        let trouble = self.log.trouble();
+        match &trouble {
+            Some(said) => self.status.raise(Problem {
+                reason: UNAVAILABLE.to_owned(),
+                message: format!("no broker can be reached: {said}; nothing is lost, the work goes on when one answers"),
+                fatal: false,
+            }),
+            None if self.troubled => self.status.heal(UNAVAILABLE),
+            None => {}
+        }
+        self.troubled = trouble.is_some();
+        let now = self.log.now();
+        if self.figures_at.is_none_or(|at| now >= at + FIGURES_EVERY) && !self.rewind_owed {
+            self.figures_at = Some(now);
+            self.status
+                .set_partitions(self.owned.figures(&self.log, &self.topics));
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! One batch through the query: decode, evaluate, encode. Nothing is written yet.
+//!
+//! A record goes through whole or not at all: if any branch refuses it, or any of its outputs is too
+//! large, everything it gave is taken back and it is bad. That is why results are staged.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampSecondType,
+};
+
+use crate::format::{Decoder, Encoder, FormatError};
+use crate::log::Batch;
+
+/// Kafka's batch header (61 bytes) and a record's own lengths, rounded up: what a record costs beyond
+/// its key, value and headers when it travels alone.
+pub(super) const RECORD_OVERHEAD: u64 = 128;
+
+/// What a branch makes of some rows: for each output topic a batch of its schema, and for each result
+/// row the input row it came from.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) rows: Vec<u32>,
+    pub(crate) outputs: Vec<RecordBatch>,
+}
+
+/// Evaluates a branch over a batch of its columns. An error concerns the batch as a whole.
+pub(crate) type Evaluate = Box<dyn Fn(&RecordBatch) -> Result<Evaluation, String> + Send>;
+
+/// A query, ready to run.
+pub(crate) struct Stage {
+    /// In the order of the log's topics.
+    pub(crate) inputs: Vec<Input>,
+    /// In the order of the plan's outputs.
+    pub(crate) outputs: Vec<Output>,
+}
+
+/// What happens to one input topic's records.
+pub(crate) struct Input {
+    /// Decodes the columns that any branch reads.
+    pub(crate) decoder: Box<dyn Decoder>,
+    /// Index of the event-time column among them.
+    pub(crate) event_time: Option<usize>,
+    pub(crate) branches: Vec<Branch>,
+}
+
+/// One `SELECT` over an input.
+pub(crate) struct Branch {
+    /// Indexes of its columns among the decoded ones.
+    pub(crate) columns: Vec<usize>,
+    pub(crate) evaluate: Evaluate,
+}
+
+/// One output topic.
+pub(crate) struct Output {
+    pub(crate) topic: String,
+    pub(crate) max_message_bytes: u64,
+    pub(crate) encoder: Box<dyn Encoder>,
+}
+
+/// What a batch gave.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    bytes: Vec<u8>,
+    /// In the order of the input rows.
+    pub(crate) records: Vec<StagedRecord>,
+    /// At most one for a row, in the order of the input rows.
+    pub(crate) bad: Vec<Bad>,
+    pub(crate) max_event_time_ms: Option<i64>,
+}
+
+/// A record to be written.
+#[derive(Debug)]
+pub(crate) struct StagedRecord {
+    /// The batch's row that it came from.
+    pub(crate) row: usize,
+    /// Index of the output.
+    pub(crate) output: usize,
+    /// That row's Kafka timestamp.
+    pub(crate) timestamp_ms: Option<i64>,
+    key: Option<Range<usize>>,
+    value: Range<usize>,
+}
+
+/// A record that could not be read or evaluated, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bad {
+    pub(crate) row: usize,
+    /// `Decode`, `Contract`, `Evaluation` or `TooLarge`.
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Staged {
+    pub(crate) fn key(&self, record: &StagedRecord) -> Option<&[u8]> {
+        record.key.clone().map(|range| &self.bytes[range])
+    }
+
+    pub(crate) fn value(&self, record: &StagedRecord) -> &[u8] {
+        &self.bytes[record.value.clone()]
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.records.clear();
+        self.bad.clear();
+        self.max_event_time_ms = None;
+    }
+
+    fn refuse(&mut self, row: usize, reason: &'static str, message: String) {
+        self.bad.push(Bad {
+            row,
+            reason,
+            message,
+        });
+    }
+
+    /// Takes back what bad rows gave, and restores the order of rows.
+    fn settle(&mut self) {
+        self.bad.sort_by_key(|bad| bad.row);
+        self.bad.dedup_by_key(|bad| bad.row);
+        if !self.bad.is_empty() {
+            let bad = &self.bad;
+            self.records.retain(|record| {
+                bad.binary_search_by_key(&record.row, |bad| bad.row)
+                    .is_err()
+            });
+        }
+        if !self.records.is_sorted_by_key(|record| record.row) {
+            self.records.sort_by_key(|record| record.row);
+        }
+    }
+}
+
+impl Stage {
+    /// Runs `batch` and leaves the result in `staged`, whose memory is reused.
+    ///
+    /// # Errors
+    /// Columns that can't be built: a bug, never the data.
+    pub(crate) fn run(&mut self, batch: &Batch, staged: &mut Staged) -> Result<(), FormatError> {
+        staged.clear();
+        let mut rows_of: HashMap<u16, Vec<usize>> = HashMap::new();
+        for row in 0..batch.len() {
+            rows_of
+                .entry(batch.record(row).partition.topic)
+                .or_default()
+                .push(row);
+        }
+        for (at, input) in self.inputs.iter_mut().enumerate() {
+            if let Some(rows) = u16::try_from(at)
+                .ok()
+                .and_then(|topic| rows_of.remove(&topic))
+            {
+                input.run(&rows, batch, &mut self.outputs, staged)?;
+            }
+        }
+        staged.settle();
+        Ok(())
+    }
+}
+
+impl Input {
+    fn run(
+        &mut self,
+        rows: &[usize],
+        batch: &Batch,
+        outputs: &mut [Output],
+        staged: &mut Staged,
+    ) -> Result<(), FormatError> {
+        let mut decoded = Vec::with_capacity(rows.len());
+        for &row in rows {
+            match batch.record(row).value.map(|value| self.decoder.decode(value)) {
+                Some(Ok(())) => decoded.push(row),
+                Some(Err(error)) => staged.refuse(row, error.reason, error.to_string()),
+                None => staged.refuse(
+                    row,
+                    "Contract",
+                    "the record has no value (a tombstone), which only a compacted stream gives a meaning".to_owned(),
+                ),
+            }
+        }
+        if decoded.is_empty() {
+            return Ok(());
+        }
+        let columns = self.decoder.finish()?;
+        if let Some(column) = self.event_time {
+            staged.max_event_time_ms = staged.max_event_time_ms.max(latest(columns.column(column)));
+        }
+        for branch in &self.branches {
+            let view = columns
+                .project(&branch.columns)
+                .map_err(|source| FormatError::Columns { source })?;
+            branch.run(&view, &decoded, batch, outputs, staged);
+        }
+        Ok(())
+    }
+}
+
+impl Branch {
+    /// Evaluates `view`, whose rows are the batch's `rows`. Where the batch fails as a whole, its halves
+    /// are tried, down to the row that is to blame.
+    fn run(
+        &self,
+        view: &RecordBatch,
+        rows: &[usize],
+        batch: &Batch,
+        outputs: &mut [Output],
+        staged: &mut Staged,
+    ) {
+        match (self.evaluate)(view) {
+            Ok(evaluation) => encode(&evaluation, rows, batch, outputs, staged),
+            Err(message) => match rows {
+                [] => {}
+                [row] => staged.refuse(*row, "Evaluation", message),
+                _ => {
+                    let half = rows.len() / 2;
+                    self.run(&view.slice(0, half), &rows[..half], batch, outputs, staged);
+                    self.run(
+                        &view.slice(half, rows.len() - half),
+                        &rows[half..],
+                        batch,
+                        outputs,
+                        staged,
+                    );
+                }
+            },
+        }
+    }
+}
+
+fn encode(
+    evaluation: &Evaluation,
+    rows: &[usize],
+    batch: &Batch,
+    outputs: &mut [Output],
+    staged: &mut Staged,
+) {
+    for (result, &from) in evaluation.rows.iter().enumerate() {
+        let row = rows[from as usize];
+        for (at, (output, results)) in outputs.iter_mut().zip(&evaluation.outputs).enumerate() {
+            let start = staged.bytes.len();
+            let keyed = output.encoder.key(results, result, &mut staged.bytes);
+            let middle = staged.bytes.len();
+            let written = keyed.and_then(|keyed| {
+                output
+                    .encoder
+                    .encode(results, result, &mut staged.bytes)
+                    .map(|()| keyed)
+            });
+            let end = staged.bytes.len();
+            let refusal = match written {
+                Err(error) => Some(("Evaluation", format!("output {}: {error}", output.topic))),
+                Ok(_) if (end - start) as u64 + RECORD_OVERHEAD > output.max_message_bytes => {
+                    Some((
+                        "TooLarge",
+                        format!(
+                            "the result is {} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
+                            end - start,
+                            output.max_message_bytes,
+                            output.topic
+                        ),
+                    ))
+                }
+                Ok(keyed) => {
+                    let key = keyed.then_some(start..middle);
+                    staged.records.push(StagedRecord {
+                        row,
+                        output: at,
+                        timestamp_ms: batch.record(row).timestamp_ms,
+                        key,
+                        value: middle..end,
+                    });
+                    None
+                }
+            };
+            if let Some((reason, message)) = refusal {
+                staged.bytes.truncate(start);
+                staged.refuse(row, reason, message);
+            }
+        }
+    }
+}
+
+/// The largest time of a timestamp column, in milliseconds.
+fn latest(column: &dyn Array) -> Option<i64> {
+    let DataType::Timestamp(unit, _) = column.data_type() else {
+        return None;
+    };
+    match unit {
+        TimeUnit::Second => column
+            .as_primitive::<TimestampSecondType>()
+            .iter()
+            .flatten()
+            .max()
+            .map(|at| at.saturating_mul(1_000)),
+        TimeUnit::Millisecond => column
+            .as_primitive::<TimestampMillisecondType>()
+            .iter()
+            .flatten()
+            .max(),
+        TimeUnit::Microsecond => column
+            .as_primitive::<TimestampMicrosecondType>()
+            .iter()
+            .flatten()
+            .max()
+            .map(|at| at.div_euclid(1_000)),
+        TimeUnit::Nanosecond => None,
+    }
+}
