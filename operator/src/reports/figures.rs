@@ -1,0 +1,129 @@
+//! From pods' reports to the coarse figures that a status shows.
+//!
+//! A status is written to etcd and sent to every watcher, so figures are rounded (two digits), the
+//! last commit moves at most once a minute, and an idle object's figures don't move at all.
+
+use headworks_plan::{Problem, Report};
+
+/// What a status shows of a running object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coarse {
+    /// Records in a second, all pods together.
+    pub rate: u64,
+    /// Records not read yet, all pods together; absent: no pod knows.
+    pub lag: Option<u64>,
+    /// How far event time was behind the clock at the last commit, in milliseconds.
+    pub delay_ms: Option<u64>,
+    /// Last commit, milliseconds since 1970 UTC.
+    pub last_commit_ms: Option<i64>,
+    /// Records sent to dead letters since the pods' start.
+    pub dead_letters: u64,
+}
+
+/// A minute: how often a last commit may move.
+const COMMIT_STEP_MS: i64 = 60_000;
+
+/// The figures to show, given those shown before.
+pub fn coarse<'a>(before: Option<&Coarse>, reports: impl Iterator<Item = &'a Report> + Clone) -> Coarse {
+    let all = reports.clone().map(|r| &r.figures);
+    let rate: f64 = all.clone().map(|f| f.rate.max(0.0)).sum();
+    let lag = all.clone().filter_map(|f| f.lag).reduce(u64::saturating_add);
+    let committed = all.clone().filter_map(|f| f.last_commit_ms).max();
+    let dead_letters = all.clone().map(|f| f.dead_letters).fold(0, u64::saturating_add);
+    let event_time = all.filter_map(|f| f.max_event_time_ms).max();
+    let last_commit_ms = match (before.and_then(|b| b.last_commit_ms), committed) {
+        (Some(shown), Some(now)) if now.saturating_sub(shown) < COMMIT_STEP_MS && now >= shown => Some(shown),
+        (shown, now) => now.or(shown),
+    };
+    let delay_ms = match (committed, event_time) {
+        (Some(commit), Some(event)) => Some(round_delay(u64::try_from(commit.saturating_sub(event)).unwrap_or(0))),
+        _ => before.and_then(|b| b.delay_ms),
+    };
+    Coarse { rate: two_digits(rate.round() as u64), lag: lag.map(two_digits).or(before.and_then(|b| b.lag)), delay_ms, last_commit_ms, dead_letters }
+}
+
+/// Whether the change is worth a write: idle noise isn't.
+pub fn worth_writing(before: &Coarse, now: &Coarse) -> bool {
+    before != now
+}
+
+/// Rounds to two significant digits: 12 345 → 12 000.
+fn two_digits(number: u64) -> u64 {
+    let mut unit = 1;
+    while number / unit >= 100 {
+        unit *= 10;
+    }
+    number / unit * unit
+}
+
+/// Rounds a delay: below a second to 100 ms, below a minute to a second, above to a minute.
+fn round_delay(ms: u64) -> u64 {
+    let unit = match ms {
+        0..1_000 => 100,
+        1_000..60_000 => 1_000,
+        _ => 60_000,
+    };
+    ms / unit * unit
+}
+
+/// The problem to show first: a fatal one before others; of equals the one most pods have, then by name.
+pub fn worst<'a>(reports: impl Iterator<Item = &'a Report>) -> Option<Problem> {
+    let mut counts: Vec<(Problem, usize)> = Vec::new();
+    for problem in reports.flat_map(|r| &r.problems) {
+        match counts.iter_mut().find(|(known, _)| known.reason == problem.reason && known.fatal == problem.fatal) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((problem.clone(), 1)),
+        }
+    }
+    counts.sort_by(|(a, n), (b, m)| (b.fatal, m, &a.reason).cmp(&(a.fatal, n, &b.reason)));
+    counts.into_iter().next().map(|(problem, _)| problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::Figures;
+
+    use super::*;
+
+    fn report(rate: f64, lag: Option<u64>, commit: Option<i64>, event: Option<i64>) -> Report {
+        Report { figures: Figures { rate, lag, last_commit_ms: commit, max_event_time_ms: event, ..Figures::default() }, ..Report::default() }
+    }
+
+    #[test]
+    fn pods_add_up_and_are_rounded() {
+        let reports = [report(1234.4, Some(70), Some(5_000), Some(4_200)), report(1000.0, Some(80), None, None)];
+        let figures = coarse(None, reports.iter());
+        assert_eq!(figures, Coarse { rate: 2200, lag: Some(150), delay_ms: Some(800), last_commit_ms: Some(5_000), dead_letters: 0 });
+    }
+
+    #[test]
+    fn the_last_commit_moves_at_most_once_a_minute() {
+        let before = Coarse { last_commit_ms: Some(100_000), ..Coarse::default() };
+        assert_eq!(coarse(Some(&before), [report(0.0, None, Some(159_000), None)].iter()).last_commit_ms, Some(100_000));
+        assert_eq!(coarse(Some(&before), [report(0.0, None, Some(160_000), None)].iter()).last_commit_ms, Some(160_000));
+    }
+
+    #[test]
+    fn an_idle_pipeline_changes_nothing() {
+        let idle = [report(0.0, Some(0), Some(100_000), Some(90_000))];
+        let first = coarse(None, idle.iter());
+        assert!(!worth_writing(&first, &coarse(Some(&first), idle.iter())));
+    }
+
+    #[test]
+    fn a_restarted_pod_that_committed_nothing_yet_takes_nothing_back() {
+        let before = Coarse { rate: 5, lag: Some(3), delay_ms: Some(100), last_commit_ms: Some(7), dead_letters: 0 };
+        let now = coarse(Some(&before), [report(0.0, None, None, None)].iter());
+        assert_eq!((now.lag, now.delay_ms, now.last_commit_ms), (Some(3), Some(100), Some(7)));
+    }
+
+    #[test]
+    fn a_fatal_problem_is_shown_before_a_frequent_one() {
+        let problem = |reason: &str, fatal| Problem { reason: reason.into(), message: String::new(), fatal };
+        let reports = [
+            Report { problems: vec![problem("KafkaUnavailable", false)], ..Report::default() },
+            Report { problems: vec![problem("KafkaUnavailable", false), problem("DataLost", true)], ..Report::default() },
+        ];
+        assert_eq!(worst(reports.iter()).unwrap().reason, "DataLost");
+    }
+}

@@ -1,0 +1,195 @@
+//! What pods say of themselves: `GET /status` of each, its problems and figures.
+//!
+//! Readiness is never taken from here; that is what readiness probes and watches are for. A change of a
+//! pod's problems wakes its owner at once; a change of figures does so when the one token bucket allows.
+
+mod bucket;
+mod figures;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bucket::Bucket;
+pub use figures::{Coarse, worst};
+use futures::StreamExt;
+use headworks_plan::{Problem, Report, STATUS_PORT};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{ResourceExt, runtime::reflector::Store};
+
+use crate::{indexes::Indexes, names::Key, telemetry::Metrics};
+
+/// Figure writes in a second, for the whole operator.
+const FIGURE_WRITES: u32 = 20;
+/// Shortest time between two rounds.
+const ROUND: Duration = Duration::from_secs(5);
+/// A round is stretched so that no more than so many pods are asked in a second.
+const PODS_PER_SECOND: usize = 50;
+/// A pod that takes longer to answer counts as silent.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Pods asked at once.
+const AT_ONCE: usize = 16;
+
+#[derive(Default)]
+struct Inner {
+    by_pod: HashMap<String, (Key, Report)>,
+    shown: HashMap<Key, Coarse>,
+}
+
+/// The last report of each pod.
+#[derive(Default)]
+pub struct Reports(Mutex<Inner>);
+
+impl Reports {
+    /// A pod's last report, by UID.
+    pub fn of_pod(&self, uid: &str) -> Option<Report> {
+        self.lock().by_pod.get(uid).map(|(_, report)| report.clone())
+    }
+
+    /// The figures that the object's status may show now; absent: no pod has reported.
+    pub fn figures(&self, key: &Key) -> Option<Coarse> {
+        self.lock().shown.get(key).cloned()
+    }
+
+    /// The figures an object's status shows, so that a new operator goes on from them and rewrites nothing.
+    pub fn shown_already(&self, key: &Key, figures: Coarse) {
+        self.lock().shown.entry(key.clone()).or_insert(figures);
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.lock().shown.remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in one round of answers and says who must be woken.
+    fn take_in(&self, answers: Vec<(String, Key, Option<Report>)>, bucket: &mut Bucket, now: Instant) -> Vec<Key> {
+        let mut inner = self.lock();
+        let before: HashMap<Key, Vec<Problem>> = problems(&inner.by_pod);
+        let mut by_pod = HashMap::new();
+        for (uid, key, report) in answers {
+            // A pod that doesn't answer keeps its last report until it is gone; its readiness tells the rest.
+            if let Some(report) = report.or_else(|| inner.by_pod.remove(&uid).map(|(_, report)| report)) {
+                by_pod.insert(uid, (key, report));
+            }
+        }
+        inner.by_pod = by_pod;
+        let after = problems(&inner.by_pod);
+        let mut wake: Vec<Key> = after.iter().filter(|(key, list)| before.get(*key) != Some(*list)).map(|(key, _)| key.clone()).collect();
+        wake.extend(before.keys().filter(|key| !after.contains_key(*key)).cloned());
+        let mut owners: Vec<Key> = inner.by_pod.values().map(|(key, _)| key.clone()).collect();
+        owners.sort();
+        owners.dedup();
+        for key in owners {
+            let shown = inner.shown.get(&key);
+            let now_shown = figures::coarse(shown, inner.by_pod.values().filter(|(k, _)| *k == key).map(|(_, r)| r));
+            let changed = shown.is_none_or(|shown| figures::worth_writing(shown, &now_shown));
+            if changed && bucket.take(now) {
+                inner.shown.insert(key.clone(), now_shown);
+                wake.push(key);
+            }
+        }
+        wake.sort();
+        wake.dedup();
+        wake
+    }
+}
+
+/// Each owner's problems, in a stable order.
+fn problems(by_pod: &HashMap<String, (Key, Report)>) -> HashMap<Key, Vec<Problem>> {
+    let mut pods: Vec<_> = by_pod.iter().collect();
+    pods.sort_by_key(|(uid, _)| *uid);
+    let mut all: HashMap<Key, Vec<Problem>> = HashMap::new();
+    for (_, (key, report)) in pods {
+        if !report.problems.is_empty() {
+            all.entry(key.clone()).or_default().extend(report.problems.iter().cloned());
+        }
+    }
+    all
+}
+
+/// Asks all pods, round after round, until the process ends. `owner` says whose pod it is.
+pub async fn run(reports: Arc<Reports>, pods: Store<Pod>, indexes: Arc<Indexes>, metrics: Arc<Metrics>, owner: impl Fn(&Pod) -> Option<Key>) {
+    // Pods are asked directly, never through a proxy that the environment names.
+    let client = match reqwest::Client::builder().timeout(PATIENCE).no_proxy().build() {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::error!(%error, "no HTTP client: statuses will show no figures");
+            return;
+        }
+    };
+    let mut bucket = Bucket::new(FIGURE_WRITES, Instant::now());
+    loop {
+        let asked: Vec<(String, Key, String)> = pods
+            .state()
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .filter_map(|pod| {
+                let ip = pod.status.as_ref().filter(|s| s.phase.as_deref() == Some("Running"))?.pod_ip.clone()?;
+                let host = if ip.contains(':') { format!("[{ip}]") } else { ip };
+                Some((pod.uid()?, owner(pod)?, format!("http://{host}:{STATUS_PORT}/status")))
+            })
+            .collect();
+        let count = asked.len();
+        let answers: Vec<_> = futures::stream::iter(asked)
+            .map(|(uid, key, url)| {
+                let client = client.clone();
+                async move { (uid, key, ask(&client, &url).await) }
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        metrics.reporting(answers.iter().filter(|(_, _, report)| report.is_some()).count());
+        for key in reports.take_in(answers, &mut bucket, Instant::now()) {
+            indexes.wake(&key);
+        }
+        tokio::time::sleep(ROUND.max(Duration::from_secs_f64(count as f64 / PODS_PER_SECOND as f64))).await;
+    }
+}
+
+async fn ask(client: &reqwest::Client, url: &str) -> Option<Report> {
+    let answer = client.get(url).send().await.ok()?;
+    // A pod with problems may answer with another code than 200; the report is what counts.
+    let report: Report = answer.json().await.ok()?;
+    (report.version == headworks_plan::VERSION).then_some(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::Figures;
+
+    use super::*;
+
+    fn answer(pod: &str, rate: f64, reason: Option<&str>) -> (String, Key, Option<Report>) {
+        let problems = reason.map(|r| Problem { reason: r.into(), message: String::new(), fatal: true }).into_iter().collect();
+        let report = Report { problems, figures: Figures { rate, ..Figures::default() }, ..Report::default() };
+        (pod.into(), Key::new("Pipeline", "shop", "p"), Some(report))
+    }
+
+    #[test]
+    fn an_owner_is_woken_by_news_and_by_nothing_else() {
+        let (reports, now) = (Reports::default(), Instant::now());
+        let mut bucket = Bucket::new(20, now);
+        assert_eq!(reports.take_in(vec![answer("a", 0.0, None)], &mut bucket, now).len(), 1, "first figures");
+        assert!(reports.take_in(vec![answer("a", 0.0, None)], &mut bucket, now).is_empty(), "idle");
+        assert_eq!(reports.take_in(vec![answer("a", 0.0, Some("DataLost"))], &mut bucket, now).len(), 1, "a problem");
+        assert!(reports.take_in(vec![("a".into(), Key::new("Pipeline", "shop", "p"), None)], &mut bucket, now).is_empty(), "silence is no news");
+        assert_eq!(reports.take_in(vec![answer("a", 0.0, None)], &mut bucket, now).len(), 1, "healed");
+    }
+
+    #[test]
+    fn figures_wait_for_a_token() {
+        let (reports, now) = (Reports::default(), Instant::now());
+        let mut bucket = Bucket::new(1, now);
+        reports.take_in(vec![answer("a", 1.0, None)], &mut bucket, now);
+        assert!(reports.take_in(vec![answer("a", 50.0, None)], &mut bucket, now).is_empty());
+        let later = now + Duration::from_secs(2);
+        assert_eq!(reports.take_in(vec![answer("a", 50.0, None)], &mut bucket, later).len(), 1);
+        assert_eq!(reports.figures(&Key::new("Pipeline", "shop", "p")).unwrap().rate, 50);
+    }
+}
