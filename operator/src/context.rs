@@ -1,0 +1,166 @@
+//! What every reconcile has at hand: stores of what the cluster holds, and the rooms that act on it.
+
+use std::{sync::Arc, time::Duration};
+
+use headworks_crds::{DataStream, Pipeline, Platform, Source};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::{ConfigMap, Namespace, Pod, Service},
+};
+use kube::{
+    Client, Resource, ResourceExt,
+    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
+    runtime::reflector::{ObjectRef, Store},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    apply::{self, Written},
+    events::Events,
+    indexes::Indexes,
+    kafka_pool::KafkaPool,
+    names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, label_value},
+    pipeline::Flows,
+    reports::Reports,
+    retry::{Backoff, Error},
+    status::Memory,
+    telemetry::Metrics,
+};
+
+/// An object of ours that may be unreadable.
+pub type Guarded<K> = DeserializeGuard<K>;
+
+/// Facts of the installation.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Image of the runtime, where no podTemplate names another.
+    pub runtime_image: String,
+    /// Namespace of the operator.
+    pub namespace: String,
+    /// How often a healthy Platform or topic is looked at again.
+    pub recheck: Duration,
+}
+
+/// Stores of everything that is watched.
+pub struct Stores {
+    /// Platforms.
+    pub platforms: Store<Guarded<Platform>>,
+    /// DataStreams.
+    pub streams: Store<Guarded<DataStream>>,
+    /// Sources.
+    pub sources: Store<Guarded<Source>>,
+    /// Pipelines.
+    pub pipelines: Store<Guarded<Pipeline>>,
+    /// Namespaces, metadata only.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// Our ConfigMaps.
+    pub config_maps: Store<ConfigMap>,
+    /// Our Services.
+    pub services: Store<Service>,
+    /// Our Deployments.
+    pub deployments: Store<Deployment>,
+    /// Our StatefulSets.
+    pub stateful_sets: Store<StatefulSet>,
+    /// Our pods.
+    pub pods: Store<Pod>,
+}
+
+/// What every reconcile has at hand.
+pub struct Context {
+    /// Client of the API server.
+    pub client: Client,
+    /// Facts of the installation.
+    pub settings: Settings,
+    /// What is watched.
+    pub stores: Stores,
+    /// Who refers to whom.
+    pub indexes: Arc<Indexes>,
+    /// Which streams each Pipeline reads and writes.
+    pub flows: Arc<Flows>,
+    /// Our own last status writes.
+    pub memory: Arc<Memory>,
+    /// Consecutive failures.
+    pub backoff: Backoff,
+    /// Kubernetes Events.
+    pub events: Events,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Pods' reports.
+    pub reports: Arc<Reports>,
+    /// Connections to Kafka clusters.
+    pub kafka: Arc<KafkaPool>,
+}
+
+impl Context {
+    /// A readable Platform.
+    pub fn platform(&self, name: &str) -> Option<Platform> {
+        readable(&self.stores.platforms, &ObjectRef::new(name))
+    }
+
+    /// A readable DataStream.
+    pub fn stream(&self, namespace: &str, name: &str) -> Option<DataStream> {
+        readable(&self.stores.streams, &ObjectRef::new(name).within(namespace))
+    }
+
+    /// Labels of a namespace.
+    pub fn namespace_labels(&self, name: &str) -> std::collections::BTreeMap<String, String> {
+        self.stores.namespaces.get(&ObjectRef::new(name)).map(|n| n.labels().clone()).unwrap_or_default()
+    }
+
+    /// A child in a store.
+    pub fn child<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<Arc<K>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + 'static,
+    {
+        store.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// All children of one object in a store, by name.
+    pub fn children<K>(store: &Store<K>, owner: &Key) -> Vec<Arc<K>>
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let (namespace, name) = (label_value(&owner.namespace), label_value(&owner.name));
+        let mut children = store.state_filter(|child| {
+            let labels = child.labels();
+            child.meta().namespace.as_deref() == Some(owner.namespace.as_str())
+                && labels.get(LABEL_KIND) == Some(&owner.kind)
+                && labels.get(LABEL_NAMESPACE) == Some(&namespace)
+                && labels.get(LABEL_NAME) == Some(&name)
+        });
+        children.sort_by_key(|child| child.name_any());
+        children
+    }
+
+    /// Applies one child, counted.
+    pub async fn apply<K>(&self, store: &Store<K>, desired: &K, owner_uid: &str) -> Result<Written, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug + 'static,
+    {
+        let live = Self::child(store, &desired.namespace().unwrap_or_default(), &desired.name_any());
+        let written = apply::apply(&self.client, desired, live.as_deref(), owner_uid).await?;
+        if written != Written::Nothing {
+            self.metrics.wrote(&K::kind(&()));
+        }
+        Ok(written)
+    }
+
+    /// Removes one child, counted.
+    pub async fn remove<K>(&self, child: &K) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
+    {
+        if child.meta().deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        self.metrics.wrote(&K::kind(&()));
+        apply::remove(&self.client, child).await
+    }
+}
+
+fn readable<K>(store: &Store<Guarded<K>>, key: &ObjectRef<Guarded<K>>) -> Option<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.get(key).and_then(|guarded| guarded.0.as_ref().ok().cloned())
+}

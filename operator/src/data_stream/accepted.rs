@@ -1,0 +1,180 @@
+//! Accepted contracts: immutable ConfigMaps `<stream>-contract-<n>`, the last ten.
+//!
+//! The contract in force is what every pod and query is checked against, so it is written down before
+//! anything uses it and never changed. The ConfigMaps carry no owner reference: under `Retain` they outlive
+//! the object beside its topic, and prove later that the topic is this DataStream's.
+
+use std::sync::Arc;
+
+use headworks_crds::{AcceptedContract, KeptSetting};
+use headworks_plan::Contract;
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{Api, ResourceExt, api::PostParams};
+
+use super::contract::fingerprint;
+use crate::{
+    context::Context,
+    names::{CONTRACT_PART, FIELD_MANAGER, Key, PART_LABEL},
+    retry::Error,
+};
+
+/// Name of the file in the ConfigMap.
+pub const CONTRACT_FILE: &str = "contract.json";
+/// The topic that the contract is about.
+const TOPIC_ANNOTATION: &str = "headworks.dev/topic";
+/// The Platform whose Kafka has the topic.
+const PLATFORM_ANNOTATION: &str = "headworks.dev/platform";
+/// Settings kept at an adoption, as JSON.
+const KEPT_ANNOTATION: &str = "headworks.dev/kept-config";
+/// The contract's number.
+const VERSION_ANNOTATION: &str = "headworks.dev/contract-version";
+/// So many are kept.
+const KEPT: usize = 10;
+
+/// A contract in force, read from its ConfigMap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// Number, from 1.
+    pub version: i32,
+    /// The contract.
+    pub contract: Contract,
+    /// The topic it is about.
+    pub topic: String,
+    /// The Platform whose Kafka has the topic.
+    pub platform: String,
+    /// Settings that the topic kept when it was taken over, so that an operator that dies before it writes the
+    /// status lowers nothing afterwards.
+    pub kept: Vec<KeptSetting>,
+}
+
+impl Accepted {
+    /// What a status says of it.
+    pub fn reference(&self, stream: &str) -> AcceptedContract {
+        AcceptedContract { version: self.version, fingerprint: fingerprint(&self.contract), config_map: Some(name(stream, self.version)) }
+    }
+}
+
+/// Name of the ConfigMap of a contract.
+pub fn name(stream: &str, version: i32) -> String {
+    format!("{stream}-contract-{version}")
+}
+
+/// Reads a contract out of its ConfigMap.
+pub fn read(map: &ConfigMap) -> Option<Accepted> {
+    let annotation = |key: &str| map.annotations().get(key).cloned();
+    Some(Accepted {
+        version: annotation(VERSION_ANNOTATION)?.parse().ok()?,
+        contract: serde_json::from_str(map.data.as_ref()?.get(CONTRACT_FILE)?).ok()?,
+        topic: annotation(TOPIC_ANNOTATION)?,
+        platform: annotation(PLATFORM_ANNOTATION)?,
+        kept: annotation(KEPT_ANNOTATION).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+    })
+}
+
+/// All accepted contracts of a stream, newest first.
+fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
+    let mut maps: Vec<(i32, Arc<ConfigMap>)> = Context::children(&context.stores.config_maps, owner)
+        .into_iter()
+        .filter(|map| map.labels().get(PART_LABEL).is_some_and(|part| part == CONTRACT_PART))
+        .filter_map(|map| Some((read(&map)?.version, map)))
+        .collect();
+    maps.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    maps.into_iter().map(|(_, map)| map).collect()
+}
+
+/// The contract in force: the one that the status names, else the newest that an earlier object of this name left.
+pub async fn in_force(context: &Context, owner: &Key, named: Option<&AcceptedContract>) -> Result<Option<Accepted>, Error> {
+    let newest = maps(context, owner).first().and_then(|map| read(map));
+    match (newest, named) {
+        (Some(newest), Some(named)) if newest.version >= named.version => Ok(Some(newest)),
+        (newest, None) => Ok(newest),
+        // Our own write of a moment ago isn't in the store yet.
+        (_, Some(named)) => {
+            let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
+            let name = named.config_map.clone().unwrap_or_else(|| self::name(&owner.name, named.version));
+            let map = api.get_opt(&name).await.map_err(|e| Error::api(&format!("reading ConfigMap {name}"), &e))?;
+            Ok(map.and_then(|map| read(&map)))
+        }
+    }
+}
+
+/// The ConfigMap of an accepted contract.
+pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> {
+    let text = serde_json::to_string_pretty(&accepted.contract).map_err(|e| Error::transient("Internal", format!("the contract can't be written as JSON: {e}")))?;
+    let mut labels = owner.labels();
+    labels.insert(PART_LABEL.into(), CONTRACT_PART.into());
+    let kept = serde_json::to_string(&accepted.kept).unwrap_or_default();
+    let annotations = [
+        (VERSION_ANNOTATION, accepted.version.to_string()),
+        (TOPIC_ANNOTATION, accepted.topic.clone()),
+        (PLATFORM_ANNOTATION, accepted.platform.clone()),
+        ("headworks.dev/fingerprint", fingerprint(&accepted.contract)),
+        (KEPT_ANNOTATION, kept),
+    ];
+    Ok(ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name(&owner.name, accepted.version)),
+            namespace: Some(owner.namespace.clone()),
+            labels: Some(labels),
+            annotations: Some(annotations.map(|(k, v)| (k.to_owned(), v)).into()),
+            ..ObjectMeta::default()
+        },
+        immutable: Some(true),
+        data: Some([(CONTRACT_FILE.to_owned(), text)].into()),
+        ..ConfigMap::default()
+    })
+}
+
+/// Writes a contract down. One that is there with the same content is the same write, done before.
+pub async fn accept(context: &Context, owner: &Key, accepted: &Accepted) -> Result<(), Error> {
+    let map = config_map(owner, accepted)?;
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    context.metrics.wrote("ConfigMap");
+    match api.create(&params, &map).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            let there = api.get_opt(&map.name_any()).await.map_err(|e| Error::api("reading a contract", &e))?;
+            match there.as_ref().map(read) {
+                Some(Some(there)) if there == *accepted => Ok(()),
+                None => Err(Error::transient("Conflict", format!("ConfigMap {} is being replaced", map.name_any()))),
+                Some(_) => Err(Error::stalled(
+                    "OwnedByAnother",
+                    format!("ConfigMap {}/{} exists and isn't this contract; delete or rename it", owner.namespace, map.name_any()),
+                )
+                .after(std::time::Duration::from_secs(60))),
+            }
+        }
+        Err(error) => Err(Error::api(&format!("writing ConfigMap {}", map.name_any()), &error)),
+    }
+}
+
+/// Removes all but the last ten, or all of them.
+pub async fn sweep(context: &Context, owner: &Key, all: bool) -> Result<(), Error> {
+    for map in maps(context, owner).iter().skip(if all { 0 } else { KEPT }) {
+        context.remove(map.as_ref()).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::Field;
+
+    use super::*;
+
+    #[test]
+    fn a_contract_survives_its_config_map() {
+        let accepted = Accepted {
+            version: 3,
+            contract: Contract { fields: vec![Field { name: "id".into(), type_: "string".into(), nullable: false, labels: vec![] }], ..Contract::default() },
+            topic: "shop.orders".into(),
+            platform: "default".into(),
+            kept: vec![KeptSetting { key: "retention.ms".into(), asked: "1".into(), kept: "2".into() }],
+        };
+        let map = config_map(&Key::new("DataStream", "shop", "orders"), &accepted).unwrap();
+        assert_eq!(map.immutable, Some(true));
+        assert_eq!(read(&map), Some(accepted));
+        insta::assert_yaml_snapshot!(map);
+    }
+}

@@ -1,0 +1,210 @@
+//! A stream's topics in Kafka, brought to what the spec asks for.
+//!
+//! All calls to Kafka for a DataStream are here; what to change is decided in `settings`, purely.
+
+use std::collections::BTreeMap;
+
+use headworks_crds::{DataStream, DataStreamStatus, Defaults, KeptSetting};
+use kube::Resource;
+
+use super::settings::{self, CLEANUP, Change, Live, RETENTION};
+use crate::{
+    context::Context,
+    kafka::{Admin, ConfigChange, KafkaError, NewTopic, Topic},
+    retry::Error,
+};
+
+/// Whose the topic is when a reconcile finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It doesn't exist.
+    Free,
+    /// This object made it, or took it over, before.
+    Ours,
+    /// It exists, isn't ours, and may be taken over.
+    Adopt,
+}
+
+/// Whose a topic is; an error if it must be left alone.
+pub fn claim(topic: &str, exists: bool, known: bool, adopt: bool) -> Result<Claim, Error> {
+    match (exists, known, adopt) {
+        (false, ..) => Ok(Claim::Free),
+        (true, true, _) => Ok(Claim::Ours),
+        (true, false, true) => Ok(Claim::Adopt),
+        (true, false, false) => Err(Error::stalled(
+            "TopicExists",
+            format!("topic {topic} exists in Kafka and wasn't made by this DataStream; set spec.adopt: true to take it over (its other settings stay, its retention is never lowered), or choose another spec.topic"),
+        )
+        .after(std::time::Duration::from_secs(60))),
+    }
+}
+
+/// The live settings as the pure part sees them.
+pub fn live(topic: &Topic) -> BTreeMap<String, Live> {
+    topic.config.iter().map(|(key, entry)| (key.clone(), Live { value: entry.value.clone().unwrap_or_default(), on_topic: entry.on_topic })).collect()
+}
+
+/// What a topic keeps when it is taken over; an error if taking it over would lose records.
+pub fn adoption(stream: &DataStream, topic: &str, found: &Topic) -> Result<Vec<KeptSetting>, Error> {
+    let live = live(found);
+    check_cleanup(topic, stream.spec.compacted, &live)?;
+    let there = found.partitions;
+    if let Some(wanted) = stream.spec.partitions.filter(|wanted| *wanted < there) {
+        return Err(cannot_shrink(topic, there, wanted));
+    }
+    Ok(settings::kept_on_adoption(&settings::desired(&stream.spec, None), &live))
+}
+
+/// Makes or changes the topic, and says in the status what it is now.
+pub async fn ensure(
+    admin: &Admin,
+    stream: &DataStream,
+    topic: &str,
+    found: Option<Topic>,
+    claim: Claim,
+    defaults: &Defaults,
+    status: &mut DataStreamStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let spec = &stream.spec;
+    let Some(found) = found else {
+        status.default_retention.clone_from(&defaults.retention);
+        status.kept_config.clear();
+        let config = settings::desired(spec, defaults.retention.as_ref());
+        let partitions = spec.partitions.or(status.partitions).or(defaults.partitions);
+        let replicas = status.replicas.or(defaults.replicas);
+        create(admin, topic, partitions, replicas, config.clone()).await?;
+        if status.topic.as_deref() == Some(topic) {
+            let note = format!("topic {topic} was gone from Kafka and is made again, empty");
+            context.events.warning(&stream.object_ref(&()), "TopicRecreated", &note).await;
+        }
+        let made = admin.topic(topic).await.map_err(|e| kafka_error(&e, topic))?;
+        status.partitions = made.as_ref().map(|t| t.partitions).or(partitions);
+        status.replicas = made.as_ref().map(|t| t.replicas).or(replicas);
+        status.topic = Some(topic.to_owned());
+        status.managed_config = config.into_keys().collect();
+        return Ok(());
+    };
+    let live = live(&found);
+    if claim == Claim::Adopt {
+        status.default_retention = None;
+    }
+    let desired = settings::with_kept(settings::desired(spec, status.default_retention.as_ref()), &status.kept_config);
+    status.kept_config.retain(|kept| still_kept(kept, &desired));
+    let changes = settings::changes(&desired, &status.managed_config, &live);
+    alter(admin, topic, changes).await?;
+    status.managed_config = desired.into_keys().collect();
+    status.topic = Some(topic.to_owned());
+    status.replicas = Some(found.replicas);
+    status.partitions = Some(found.partitions);
+    grow(admin, stream, topic, status, context).await
+}
+
+/// A kept setting is forgotten once the spec asks for something else.
+fn still_kept(kept: &KeptSetting, desired: &BTreeMap<String, String>) -> bool {
+    desired.get(&kept.key) == Some(&kept.kept)
+}
+
+/// A topic that compacts keeps the last record of each key for ever: reading it as one that deletes would lose them, and the other way round.
+fn check_cleanup(topic: &str, compacted: bool, live: &BTreeMap<String, Live>) -> Result<(), Error> {
+    let there = live.get(CLEANUP).map_or("delete", |l| l.value.as_str());
+    if there.contains("compact") == compacted {
+        return Ok(());
+    }
+    let remedy = if compacted { "set spec.compacted: false" } else { "set spec.compacted: true" };
+    Err(Error::stalled("TopicMismatch", format!("topic {topic} has {CLEANUP}={there}, and taking it over must lose nothing: {remedy} or choose another topic")))
+}
+
+/// Partitions go up only.
+async fn grow(admin: &Admin, stream: &DataStream, topic: &str, status: &mut DataStreamStatus, context: &Context) -> Result<(), Error> {
+    let (Some(wanted), Some(there)) = (stream.spec.partitions, status.partitions) else { return Ok(()) };
+    if wanted < there {
+        return Err(cannot_shrink(topic, there, wanted));
+    }
+    if wanted > there {
+        admin.add_partitions(topic, wanted).await.map_err(|e| kafka_error(&e, topic))?;
+        status.partitions = Some(wanted);
+        if !stream.spec.key.is_empty() {
+            let note = format!("topic {topic} grew from {there} to {wanted} partitions: records of a key that was there before may go to another partition, so their order across the change isn't kept");
+            context.events.warning(&stream.object_ref(&()), "PartitionsGrew", &note).await;
+        }
+    }
+    Ok(())
+}
+
+fn cannot_shrink(topic: &str, there: i32, wanted: i32) -> Error {
+    Error::stalled(
+        "PartitionsCannotShrink",
+        format!("topic {topic} has {there} partitions and spec.partitions is {wanted}: Kafka can't take partitions away; set spec.partitions to {there} or more, or remove it"),
+    )
+}
+
+/// Makes the dead-letter topic, or puts its settings right.
+pub async fn ensure_dead_letter(admin: &Admin, stream: &DataStream, name: &str, known: bool, status: &mut DataStreamStatus) -> Result<(), Error> {
+    let desired = settings::dead_letter(&stream.spec);
+    match admin.topic(name).await.map_err(|e| kafka_error(&e, name))? {
+        None => create(admin, name, status.partitions, status.replicas, desired).await?,
+        Some(found) => {
+            let live = live(&found);
+            // A dead-letter topic that was there before us keeps at least what it kept.
+            let lowers = !known && desired.get(RETENTION).is_some() && !settings::kept_on_adoption(&desired, &live).is_empty();
+            let mut changes = settings::changes(&desired, &[], &live);
+            changes.retain(|change| !(lowers && matches!(change, Change::Set(key, _) if key == RETENTION)));
+            alter(admin, name, changes).await?;
+        }
+    }
+    status.dead_letter_topic = Some(name.to_owned());
+    Ok(())
+}
+
+async fn alter(admin: &Admin, topic: &str, changes: Vec<Change>) -> Result<(), Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(topic, ?changes, "topic settings");
+    let changes: Vec<ConfigChange> = changes
+        .into_iter()
+        .map(|change| match change {
+            Change::Set(key, value) => ConfigChange::Set(key, value),
+            Change::Unset(key) => ConfigChange::Delete(key),
+        })
+        .collect();
+    admin.alter_topic_config(topic, &changes).await.map_err(|e| kafka_error(&e, topic))
+}
+
+async fn create(admin: &Admin, name: &str, partitions: Option<i32>, replicas: Option<i32>, config: BTreeMap<String, String>) -> Result<(), Error> {
+    tracing::info!(topic = name, ?partitions, ?replicas, "create topic");
+    let topic = NewTopic { name: name.into(), partitions, replicas, config };
+    match admin.create_topic(&topic).await {
+        // Another try of ours got through although its answer didn't.
+        Ok(()) | Err(KafkaError::TopicExists { .. }) => Ok(()),
+        Err(error) => Err(kafka_error(&error, name)),
+    }
+}
+
+/// A Kafka error in a DataStream's words.
+pub fn kafka_error(error: &KafkaError, topic: &str) -> Error {
+    crate::kafka_pool::translate(error, &format!("topic {topic}"), "correct the user that the Platform names")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_existing_topic_is_taken_only_on_request() {
+        assert_eq!(claim("t", false, false, false).unwrap(), Claim::Free);
+        assert_eq!(claim("t", true, true, false).unwrap(), Claim::Ours);
+        assert_eq!(claim("t", true, false, true).unwrap(), Claim::Adopt);
+        let error = claim("t", true, false, false).unwrap_err();
+        assert_eq!(error.reason(), "TopicExists");
+        assert!(error.message().contains("adopt: true"));
+    }
+
+    #[test]
+    fn a_compacted_topic_is_not_taken_as_one_that_deletes() {
+        let live = BTreeMap::from([(CLEANUP.to_owned(), Live { value: "compact".into(), on_topic: true })]);
+        assert!(check_cleanup("t", true, &live).is_ok());
+        assert_eq!(check_cleanup("t", false, &live).unwrap_err().reason(), "TopicMismatch");
+    }
+}

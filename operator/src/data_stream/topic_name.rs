@@ -1,0 +1,82 @@
+//! Which topics a namespace's DataStreams may use.
+//!
+//! A namespace owns the names that begin with it and a dot; any other name needs a rule of the
+//! Platform's `topicPolicy`. Names that belong to Kafka, Connect or a schema registry are nobody's.
+
+use std::collections::BTreeMap;
+
+use headworks_crds::TopicPolicy;
+use kube::core::{Selector, SelectorExt};
+
+/// Names that infrastructure beside Kafka uses by default.
+const RESERVED: [&str; 5] = ["_schemas", "connect-configs", "connect-offsets", "connect-status", "kafkasql-journal"];
+
+/// The topic that a DataStream uses.
+pub fn topic_of(namespace: &str, name: &str, given: Option<&str>) -> String {
+    given.map_or_else(|| format!("{namespace}.{name}"), str::to_owned)
+}
+
+/// The topic of a stream's dead letters.
+pub fn dead_letter_topic(topic: &str) -> String {
+    format!("{topic}.dlq")
+}
+
+/// Ok if the namespace may use the topic; else what is wrong and what to do.
+pub fn allowed(topic: &str, namespace: &str, labels: &BTreeMap<String, String>, policy: &[TopicPolicy]) -> Result<(), String> {
+    if topic.starts_with("__") || RESERVED.contains(&topic) {
+        return Err(format!("topic {topic} belongs to Kafka, Connect or a schema registry; choose another name, such as {namespace}.{}", topic.trim_start_matches('_')));
+    }
+    let own = format!("{namespace}.");
+    if topic.starts_with(&own) && topic.len() > own.len() {
+        return Ok(());
+    }
+    let by_rule = policy.iter().any(|rule| {
+        rule.prefixes.iter().any(|prefix| topic.starts_with(prefix.as_str()))
+            && Selector::try_from(rule.namespaces.clone()).is_ok_and(|selector| selector.matches(labels))
+    });
+    if by_rule {
+        return Ok(());
+    }
+    Err(format!(
+        "topic {topic} doesn't begin with {own} and no rule of the Platform's spec.kafka.topicPolicy lets namespace {namespace} use it; \
+         choose a name that begins with {own} or ask for a rule"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn policy() -> Vec<TopicPolicy> {
+        serde_json::from_value(json!([{"namespaces": {"matchLabels": {"team": "core"}}, "prefixes": ["core.", "legacy-"]}])).unwrap()
+    }
+
+    fn core() -> BTreeMap<String, String> {
+        BTreeMap::from([("team".into(), "core".into())])
+    }
+
+    #[test]
+    fn a_namespace_owns_the_names_that_begin_with_it_and_a_dot() {
+        assert!(allowed("shop.orders", "shop", &BTreeMap::new(), &[]).is_ok());
+        assert!(allowed("shopping.orders", "shop", &BTreeMap::new(), &[]).is_err());
+        assert!(allowed("shop.", "shop", &BTreeMap::new(), &[]).is_err());
+    }
+
+    #[test]
+    fn another_name_needs_a_rule_that_selects_the_namespace() {
+        assert!(allowed("legacy-orders", "shop", &core(), &policy()).is_ok());
+        assert!(allowed("other-orders", "shop", &core(), &policy()).is_err());
+        let message = allowed("legacy-orders", "shop", &BTreeMap::new(), &policy()).unwrap_err();
+        assert!(message.contains("topicPolicy") && message.contains("shop."), "{message}");
+    }
+
+    #[test]
+    fn names_of_kafka_and_its_neighbours_are_refused_even_where_a_rule_allows_them() {
+        let all: Vec<TopicPolicy> = serde_json::from_value(json!([{"namespaces": {}, "prefixes": ["_", "connect-"]}])).unwrap();
+        for topic in ["__consumer_offsets", "_schemas", "connect-configs"] {
+            assert!(allowed(topic, "shop", &core(), &all).is_err(), "{topic}");
+        }
+    }
+}

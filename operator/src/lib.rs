@@ -1,0 +1,34 @@
+//! The control plane of Headworks.
+//!
+//! One reconcile a kind (`platform`, `data_stream`, `source`, `pipeline`), each going the same way:
+//! *dereference* (read everything the object refers to, from local stores) → *validate* (pure) → *build* (pure: the
+//! children as they should be) → *apply* (write what differs) → *status* (one exit, also on error). `controller` holds
+//! what is the same for all; every other room does one thing: `apply` writes children, `status` writes status,
+//! `retry` says when to try again, `indexes` who must be looked at when something changes, `feed` watches, `reports` asks
+//! pods how they are, `kafka` administers Kafka, `election` picks the leader, `telemetry` and `events` speak.
+//!
+//! The operator never touches a record, and pods never talk to the API server: between them stands the
+//! plan (`headworks-plan`).
+
+pub mod apply;
+pub mod context;
+pub mod controller;
+pub mod data_stream;
+pub mod election;
+pub mod events;
+pub mod feed;
+pub mod indexes;
+pub mod kafka;
+pub mod kafka_pool;
+pub mod names;
+pub mod pipeline;
+pub mod platform;
+pub mod reports;
+pub mod retry;
+pub mod run;
+pub mod secrets;
+pub mod source;
+pub mod status;
+pub mod telemetry;
+pub mod watches;
+pub mod workload;

@@ -1,0 +1,88 @@
+//! Platform: is Kafka there, does it accept us, and what is this installation called.
+//!
+//! A Platform makes nothing. It is looked at again and again, but its status is written only when
+//! something changed, and it heals by itself when Kafka or a Secret comes back.
+
+pub mod facts;
+
+use std::time::Duration;
+
+use headworks_crds::{Platform, PlatformStatus};
+use kube::ResourceExt;
+
+use crate::{
+    context::Context,
+    controller::{Draft, Subject},
+    kafka_pool::{blame, translate},
+    names::Key,
+    retry::Error,
+    status::Verdict,
+};
+
+/// A Platform that isn't well is looked at again after this long.
+const SICK_RECHECK: Duration = Duration::from_secs(10);
+
+impl Subject for Platform {
+    type Status = PlatformStatus;
+
+    fn status(&self) -> Option<&PlatformStatus> {
+        self.status.as_ref()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        headworks_crds::check(&self.spec)
+    }
+
+    fn needs_finalizer(&self) -> bool {
+        false
+    }
+
+    async fn reconcile(&self, draft: &mut Draft<PlatformStatus>, context: &Context) -> Result<Verdict, Error> {
+        let status = &mut draft.status;
+        if status.installation.is_none() {
+            status.installation = Some(match &self.spec.kafka.installation {
+                Some(given) => given.clone(),
+                None => short_uid(context)?,
+            });
+        }
+        (status.streams, status.pipelines) = members(context, &self.name_any());
+        if let Some(strimzi) = &self.spec.kafka.management.strimzi {
+            return Err(Error::stalled(
+                "NotSupported",
+                format!(
+                    "spec.kafka.management.strimzi: this version makes topics by Kafka's Admin API only; use management: {{admin: {{}}}}, \
+                     which works beside Strimzi cluster {}/{} as its Topic Operator leaves topics without a KafkaTopic alone",
+                    strimzi.namespace, strimzi.cluster
+                ),
+            ));
+        }
+        let (connected, changed) = context.kafka.refresh(context, self).await.map_err(|e| e.after(SICK_RECHECK))?;
+        if changed {
+            context.indexes.wake_readers(&Key::of(self));
+        }
+        let place = format!("spec.kafka.bootstrapServers {}", self.spec.kafka.bootstrap_servers);
+        let cluster = connected.admin.cluster().await.map_err(|e| translate(&e, &place, &blame(self)).after(SICK_RECHECK))?;
+        status.brokers = Some(cluster.brokers);
+        status.cluster_id = Some(cluster.id);
+        Ok(Verdict::ready("Connected", format!("Kafka answers at {}", self.spec.kafka.bootstrap_servers)).recheck(context.settings.recheck))
+    }
+
+    async fn finalize(&self, _: &PlatformStatus, _: &Context) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// The cluster's own id: the first group of the UID of kube-system, which lives as long as the cluster.
+fn short_uid(context: &Context) -> Result<String, Error> {
+    let namespace = context.stores.namespaces.get(&kube::runtime::reflector::ObjectRef::new("kube-system"));
+    let uid = namespace.and_then(|n| n.metadata.uid.clone());
+    uid.and_then(|uid| uid.split('-').next().map(str::to_owned))
+        .ok_or_else(|| Error::transient("Internal", "namespace kube-system isn't known yet; set spec.kafka.installation to go on without it"))
+}
+
+/// How many DataStreams and Pipelines use the Platform.
+fn members(context: &Context, name: &str) -> (Option<i32>, Option<i32>) {
+    let streams = context.stores.streams.state().iter().filter(|s| s.0.as_ref().is_ok_and(|s| s.spec.platform == name)).count();
+    let pipelines = context.stores.pipelines.state().iter().filter(|p| p.0.as_ref().is_ok_and(|p| p.spec.platform == name)).count();
+    (i32::try_from(streams).ok(), i32::try_from(pipelines).ok())
+}
