@@ -1,0 +1,62 @@
+//! Everything a Pipeline refers to: the streams its SQL names, the streams it writes, its Platform.
+
+use headworks_crds::Pipeline;
+
+use super::query;
+use crate::{
+    context::Context,
+    data_stream::reading::{self, Usable as Stream},
+    names::Key,
+    platform::facts::{self, Usable},
+    retry::Error,
+    workload::connection,
+};
+
+/// What was found.
+pub struct Found {
+    /// The Platform.
+    pub platform: Usable,
+    /// Streams the query reads, in the order in which it names them.
+    pub inputs: Vec<Stream>,
+    /// Streams it writes, in the order of `spec.to`.
+    pub outputs: Vec<Stream>,
+    /// Kafka's CA, if the Platform names one.
+    pub ca: Option<String>,
+}
+
+/// Reads it all, and declares it first, so that a change in between wakes us again.
+pub async fn dereference(pipeline: &Pipeline, key: &Key, context: &Context) -> Result<Found, Error> {
+    let named = query::inputs(&pipeline.spec.sql);
+    let targets: Vec<(usize, &String)> = pipeline.spec.to.iter().enumerate().filter_map(|(i, t)| Some((i, t.stream.as_ref()?))).collect();
+    let reads = named.clone().unwrap_or_default();
+    let streams = reads.iter().chain(targets.iter().map(|(_, name)| *name)).map(|name| Key::new("DataStream", &key.namespace, name));
+    context.indexes.refers(key, streams.chain(facts::references(&pipeline.spec.platform, &key.namespace)));
+
+    let named = named.map_err(|errors| Error::stalled("InvalidSql", errors))?;
+    let platform = facts::usable(context, &pipeline.spec.platform, &key.namespace)?;
+    let mut inputs = Vec::with_capacity(named.len());
+    for name in &named {
+        inputs.push(on_platform(pipeline, "spec.sql", reading::usable(context, "spec.sql", &key.namespace, name).await?)?);
+    }
+    let mut outputs = Vec::with_capacity(targets.len());
+    for (index, name) in targets {
+        let place = format!("spec.to[{index}].stream");
+        outputs.push(on_platform(pipeline, &place, reading::usable(context, &place, &key.namespace, name).await?)?);
+    }
+    let ca = connection::ca(context, &platform).await?;
+    Ok(Found { platform, inputs, outputs, ca })
+}
+
+/// One Kafka transaction spans one Kafka.
+fn on_platform(pipeline: &Pipeline, place: &str, stream: Stream) -> Result<Stream, Error> {
+    if stream.platform == pipeline.spec.platform {
+        return Ok(stream);
+    }
+    Err(Error::stalled(
+        "PlatformMismatch",
+        format!(
+            "{place}: DataStream {} is on Platform {} and this Pipeline on {}; a Pipeline reads and writes one Kafka",
+            stream.stream.name, stream.platform, pipeline.spec.platform
+        ),
+    ))
+}

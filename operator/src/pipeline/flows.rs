@@ -1,0 +1,183 @@
+//! Which streams every Pipeline reads and writes, and which Pipelines close a loop.
+//!
+//! A loop of streams feeds itself for ever. Of the Pipelines of a loop one must give way: those whose present
+//! flow is already in force go first, then the older ones; a Pipeline is refused if it closes a loop with
+//! those that went before it. So an edit of an old Pipeline doesn't stop a younger one that runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::names::Key;
+
+/// What one Pipeline reads and writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Streams it reads.
+    pub inputs: BTreeSet<String>,
+    /// Streams it writes.
+    pub outputs: BTreeSet<String>,
+    /// True: its status says that just this flow is in force.
+    pub in_force: bool,
+    /// Seconds since 1970 UTC when it was made.
+    pub born: i64,
+}
+
+/// A loop as one Pipeline sees it: the way back from its output to its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loop {
+    /// Streams in order, beginning and ending with the same one.
+    pub streams: Vec<String>,
+    /// The other Pipelines on the way.
+    pub pipelines: Vec<String>,
+}
+
+impl std::fmt::Display for Loop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.streams.join(" → "))?;
+        if !self.pipelines.is_empty() {
+            write!(f, ", through Pipeline {}", self.pipelines.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// All Pipelines' flows, by namespace and name: a Pipeline's streams are in its own namespace.
+#[derive(Default)]
+pub struct Flows(Mutex<HashMap<String, BTreeMap<String, Flow>>>);
+
+impl Flows {
+    /// Notes a Pipeline's flow; says which Pipelines' verdict changed by it.
+    pub fn set(&self, key: &Key, flow: Flow) -> Vec<Key> {
+        self.change(key, |flows| {
+            flows.insert(key.name.clone(), flow);
+        })
+    }
+
+    /// A Pipeline is gone; says which Pipelines' verdict changed by it.
+    pub fn remove(&self, key: &Key) -> Vec<Key> {
+        self.change(key, |flows| {
+            flows.remove(&key.name);
+        })
+    }
+
+    /// The loop for which a Pipeline is refused, if it is.
+    pub fn refused(&self, key: &Key) -> Option<Loop> {
+        let flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        flows.get(&key.namespace).and_then(|flows| verdicts(flows).remove(&key.name))
+    }
+
+    fn change(&self, key: &Key, how: impl FnOnce(&mut BTreeMap<String, Flow>)) -> Vec<Key> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let flows = all.entry(key.namespace.clone()).or_default();
+        let before = verdicts(flows);
+        how(flows);
+        let after = verdicts(flows);
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        names.into_iter().filter(|name| before.get(*name) != after.get(*name)).map(|name| Key::new(&key.kind, &key.namespace, name)).collect()
+    }
+}
+
+/// The refused Pipelines of one namespace, each with its loop.
+fn verdicts(flows: &BTreeMap<String, Flow>) -> BTreeMap<String, Loop> {
+    let mut order: Vec<(&String, &Flow)> = flows.iter().collect();
+    order.sort_by_key(|(name, flow)| (!flow.in_force, flow.born, name.as_str()));
+    let mut accepted: Vec<(&String, &Flow)> = Vec::new();
+    let mut refused = BTreeMap::new();
+    for (name, flow) in order {
+        match way_back(flow, &accepted) {
+            Some(found) => {
+                refused.insert(name.clone(), found);
+            }
+            None => accepted.push((name, flow)),
+        }
+    }
+    refused
+}
+
+/// The shortest way from one of a flow's outputs to one of its inputs, through accepted Pipelines.
+fn way_back(flow: &Flow, accepted: &[(&String, &Flow)]) -> Option<Loop> {
+    let mut queue: Vec<Loop> = flow.outputs.iter().map(|stream| Loop { streams: vec![stream.clone()], pipelines: vec![] }).collect();
+    let mut seen: BTreeSet<String> = flow.outputs.clone();
+    let mut next = 0;
+    while let Some(way) = queue.get(next).cloned() {
+        next += 1;
+        let Some(last) = way.streams.last().cloned() else { continue };
+        if flow.inputs.contains(&last) {
+            let mut streams = vec![last];
+            streams.extend(way.streams);
+            return Some(Loop { streams, pipelines: way.pipelines });
+        }
+        for (name, step) in accepted.iter().filter(|(_, step)| step.inputs.contains(&last)) {
+            for stream in step.outputs.iter().filter(|stream| seen.insert((*stream).clone())) {
+                let mut way = way.clone();
+                way.streams.push(stream.clone());
+                way.pipelines.push((*name).clone());
+                queue.push(way);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::new("Pipeline", "shop", name)
+    }
+
+    fn flow(inputs: &[&str], outputs: &[&str], born: i64, in_force: bool) -> Flow {
+        let set = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        Flow { inputs: set(inputs), outputs: set(outputs), in_force, born }
+    }
+
+    #[test]
+    fn the_younger_of_two_that_close_a_loop_is_refused_and_told_the_way() {
+        let flows = Flows::default();
+        assert!(flows.set(&key("forth"), flow(&["a"], &["b"], 1, true)).is_empty());
+        assert_eq!(flows.set(&key("back"), flow(&["b"], &["a"], 2, false)), [key("back")]);
+        assert_eq!(flows.refused(&key("forth")), None);
+        let text = flows.refused(&key("back")).unwrap().to_string();
+        assert_eq!(text, "b → a → b, through Pipeline forth");
+        assert_eq!(flows.remove(&key("forth")), [key("back")]);
+        assert_eq!(flows.refused(&key("back")), None);
+    }
+
+    #[test]
+    fn a_long_way_round_is_found() {
+        let flows = Flows::default();
+        flows.set(&key("one"), flow(&["a"], &["b"], 1, false));
+        flows.set(&key("two"), flow(&["b"], &["c", "x"], 2, false));
+        flows.set(&key("three"), flow(&["c"], &["a"], 3, false));
+        assert!(flows.refused(&key("three")).is_some());
+        assert!(flows.refused(&key("two")).is_none());
+    }
+
+    #[test]
+    fn a_pipeline_into_its_own_input_is_a_loop_by_itself() {
+        let flows = Flows::default();
+        flows.set(&key("self"), flow(&["a"], &["a"], 1, false));
+        assert_eq!(flows.refused(&key("self")).unwrap().to_string(), "a → a");
+    }
+
+    #[test]
+    fn an_edit_of_an_old_pipeline_does_not_stop_a_younger_one_that_runs() {
+        let flows = Flows::default();
+        flows.set(&key("old"), flow(&["a"], &["b"], 1, true));
+        flows.set(&key("young"), flow(&["b"], &["c"], 2, true));
+        assert_eq!(flows.set(&key("old"), flow(&["c"], &["b"], 1, false)), [key("old")]);
+    }
+
+    #[test]
+    fn a_refused_pipeline_closes_no_loop_for_others() {
+        let flows = Flows::default();
+        flows.set(&key("one"), flow(&["a"], &["b"], 1, true));
+        flows.set(&key("two"), flow(&["b", "x"], &["a"], 2, false));
+        flows.set(&key("three"), flow(&["a"], &["x"], 3, false));
+        assert!(flows.refused(&key("two")).is_some());
+        assert!(flows.refused(&key("three")).is_none());
+    }
+}

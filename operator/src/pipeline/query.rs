@@ -1,0 +1,14 @@
+//! What the operator says of a query's text.
+
+use headworks_sql::SqlError;
+
+/// The streams that a query reads, each once; or what is wrong with its text, in words for a condition.
+pub fn inputs(sql: &str) -> Result<Vec<String>, String> {
+    headworks_sql::inputs(sql).map_err(|error| places(&[error]))
+}
+
+/// SQL errors in words for a condition: `spec.sql line 3, column 12: …`.
+pub fn places(errors: &[SqlError]) -> String {
+    let list: Vec<String> = errors.iter().map(|error| format!("spec.sql {error}")).collect();
+    list.join("; ")
+}

@@ -1,0 +1,103 @@
+//! A Pipeline's query and targets against the contracts in force. Pure; after this nothing rejects.
+
+use headworks_crds::{ANNOTATION_ACCEPT_DATA_LOSS, Kafka, Pipeline, PodTemplate, Position};
+use headworks_plan as plan;
+use headworks_sql::Catalog;
+use kube::ResourceExt;
+
+use super::dereference::Found;
+use crate::{
+    retry::Error,
+    workload::connection::{self, NeededSecret},
+};
+
+/// A Pipeline that can be built.
+#[derive(Clone, Debug)]
+pub struct Valid {
+    /// What the pods are told.
+    pub plan: plan::Plan,
+    /// How to reach Kafka.
+    pub kafka: Kafka,
+    /// Kafka's CA.
+    pub ca: Option<String>,
+    /// Pods.
+    pub replicas: i32,
+    /// The user's pod template over the Platform's.
+    pub template: PodTemplate,
+    /// Secrets that the pods read.
+    pub secrets: Vec<NeededSecret>,
+    /// The consumer group.
+    pub group: String,
+}
+
+/// The consumer group, and the prefix of transactional ids: it belongs to the name, so that progress survives a
+/// delete and re-create, and a zombie of an earlier object is fenced.
+pub fn group(installation: &str, namespace: &str, name: &str) -> String {
+    format!("headworks.{installation}.{namespace}.{name}")
+}
+
+/// Checks and resolves.
+pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
+    let spec = &pipeline.spec;
+    check_query(&spec.sql, found)?;
+    let kafka = &found.platform.platform.spec.kafka;
+    let (namespace, name) = (pipeline.namespace().unwrap_or_default(), pipeline.name_any());
+    let group = group(&found.platform.installation, &namespace, &name);
+    let role = plan::PipelinePlan {
+        sql: spec.sql.clone(),
+        inputs: found.inputs.iter().map(|i| i.stream.clone()).collect(),
+        outputs: found.outputs.iter().map(|o| o.stream.clone()).collect(),
+        delivery: match spec.delivery {
+            headworks_crds::Delivery::ExactlyOnce => plan::Delivery::ExactlyOnce,
+            headworks_crds::Delivery::AtLeastOnce => plan::Delivery::AtLeastOnce,
+        },
+        commit_interval_ms: spec.commit_interval.millis(),
+        start_from: start_from(pipeline),
+        on_bad_record: match spec.on_bad_record {
+            headworks_crds::OnBadRecord::DeadLetter => plan::OnBadRecord::DeadLetter,
+            headworks_crds::OnBadRecord::Drop => plan::OnBadRecord::Drop,
+            headworks_crds::OnBadRecord::Stop => plan::OnBadRecord::Stop,
+        },
+        group: group.clone(),
+        accept_data_loss: pipeline.annotations().get(ANNOTATION_ACCEPT_DATA_LOSS).cloned(),
+    };
+    let template = spec.pod_template.clone().unwrap_or_default();
+    Ok(Valid {
+        plan: plan::Plan {
+            version: plan::VERSION,
+            installation: found.platform.installation.clone(),
+            namespace,
+            name,
+            kafka: connection::connection(kafka),
+            role: plan::Role::Pipeline(role),
+        },
+        kafka: kafka.clone(),
+        ca: found.ca.clone(),
+        replicas: if spec.suspend { 0 } else { spec.replicas },
+        template: template.over(&found.platform.platform.spec.pod_template.clone().unwrap_or_default()),
+        secrets: connection::needed_secret(kafka).into_iter().collect(),
+        group,
+    })
+}
+
+fn check_query(sql: &str, found: &Found) -> Result<(), Error> {
+    let catalog = found.inputs.iter().fold(Catalog::new(), |catalog, i| catalog.with(i.stream.name.clone(), i.stream.contract.clone()));
+    let dataflow = headworks_sql::plan(sql, &catalog).map_err(|errors| Error::stalled("InvalidSql", super::query::places(&errors)))?;
+    for (index, output) in found.outputs.iter().enumerate() {
+        let stream = &output.stream;
+        headworks_sql::target::check(&dataflow.output, &stream.contract).map_err(|mismatches| {
+            let list: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
+            Error::stalled("OutputMismatch", format!("spec.to[{index}].stream: the query's columns don't fit DataStream {}: {}", stream.name, list.join("; ")))
+        })?;
+    }
+    Ok(())
+}
+
+fn start_from(pipeline: &Pipeline) -> plan::StartFrom {
+    let Some(start) = &pipeline.spec.start_from else { return plan::StartFrom::Earliest };
+    match (&start.time, start.position) {
+        (Some(time), _) => plan::StartFrom::Time(time.0.as_millisecond()),
+        (None, Some(Position::Latest)) => plan::StartFrom::Latest,
+        (None, _) => plan::StartFrom::Earliest,
+    }
+}

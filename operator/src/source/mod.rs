@@ -1,0 +1,86 @@
+//! Source: a Deployment that takes records in by HTTP, and the Service in front of it.
+
+pub mod build;
+mod dereference;
+mod validate;
+
+use headworks_crds::{Source, SourceStatus};
+use kube::Resource;
+
+use crate::{
+    context::Context,
+    controller::{Draft, Subject},
+    names::Key,
+    retry::Error,
+    status::Verdict,
+    workload::{
+        self,
+        figures,
+        health::{self, Pods},
+    },
+};
+
+impl Subject for Source {
+    type Status = SourceStatus;
+
+    fn status(&self) -> Option<&SourceStatus> {
+        self.status.as_ref()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        headworks_crds::check(&self.spec)
+    }
+
+    fn needs_finalizer(&self) -> bool {
+        false
+    }
+
+    async fn reconcile(&self, draft: &mut Draft<SourceStatus>, context: &Context) -> Result<Verdict, Error> {
+        let key = Key::of(self);
+        figures::source(&mut draft.status, &key, context);
+        let live = Context::child(&context.stores.deployments, &key.namespace, &key.name);
+        if let (true, Some(live)) = (self.spec.suspend, &live) {
+            workload::scale_to_zero(context, live.as_ref(), live.spec.as_ref().and_then(|s| s.replicas)).await?;
+        }
+        let found = dereference::dereference(self, &key, context).await?;
+        let valid = validate::validate(self, &found)?;
+        let uid = self.metadata.uid.clone().unwrap_or_default();
+        let built = build::build(&key, &self.controller_owner_ref(&()).unwrap_or_default(), &valid, &context.settings.runtime_image)?;
+        if let Some(ca) = &built.ca {
+            context.apply(&context.stores.config_maps, ca, &uid).await?;
+        }
+        context.apply(&context.stores.config_maps, &built.plan.config_map, &uid).await?;
+        context.apply(&context.stores.services, &built.service, &uid).await?;
+        context.apply(&context.stores.deployments, &built.deployment, &uid).await?;
+        workload::sweep_plans(context, &key, &built.plan.digest).await?;
+        draft.status.address = Some(built.address);
+        draft.status.selector = Some(workload::selector_text(&key));
+
+        let live = Context::child(&context.stores.deployments, &key.namespace, &key.name);
+        let seen = live.as_ref().and_then(|d| d.status.clone()).unwrap_or_default();
+        draft.status.replicas = Some(seen.replicas.unwrap_or(0));
+        draft.status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
+        if self.spec.suspend {
+            return Ok(Verdict::ready("Suspended", "spec.suspend is true: no pods run, and the address answers nobody"));
+        }
+        let pods = Context::children(&context.stores.pods, &key);
+        let generation = live.as_ref().and_then(|d| d.metadata.generation);
+        health::verdict(
+            &Pods {
+                pods: &pods,
+                plan: &built.plan.digest,
+                wanted: self.spec.replicas,
+                updated: seen.updated_replicas.unwrap_or(0),
+                ready: seen.ready_replicas.unwrap_or(0).min(seen.available_replicas.unwrap_or(0)),
+                observed: generation.is_some() && seen.observed_generation >= generation,
+                secrets: &valid.secrets,
+                namespace: &key.namespace,
+            },
+            |uid| context.reports.of_pod(uid),
+        )
+    }
+
+    async fn finalize(&self, _: &SourceStatus, _: &Context) -> Result<(), Error> {
+        Ok(())
+    }
+}

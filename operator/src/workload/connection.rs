@@ -1,0 +1,126 @@
+//! How pods reach Kafka: the plan's connection, and the volumes with its files.
+
+use headworks_crds::{Kafka, SecretKeyRef};
+use headworks_plan::{KAFKA_CA_PATH, KAFKA_CREDENTIALS_DIR, KafkaConnection, ScramFiles};
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, ConfigMapVolumeSource, KeyToPath, SecretVolumeSource, Volume, VolumeMount},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use crate::{context::Context, names::Key, platform::facts::Usable, retry::Error};
+
+/// A volume and where it is mounted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mounted {
+    /// The volume.
+    pub volume: Volume,
+    /// Where.
+    pub mount: VolumeMount,
+}
+
+/// A Secret that a pod needs, in words for a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededSecret {
+    /// Name of the Secret in the pod's namespace.
+    pub name: String,
+    /// Keys in it.
+    pub keys: Vec<String>,
+    /// What for.
+    pub purpose: &'static str,
+}
+
+impl std::fmt::Display for NeededSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret {} with {} ({})", self.name, self.keys.join(" and "), self.purpose)
+    }
+}
+
+/// What a pod's plan says of Kafka.
+pub fn connection(kafka: &Kafka) -> KafkaConnection {
+    KafkaConnection {
+        bootstrap_servers: kafka.bootstrap_servers.clone(),
+        tls_ca_file: kafka.tls.as_ref().map(|tls| if tls.ca_secret.is_some() { KAFKA_CA_PATH.to_owned() } else { String::new() }),
+        scram: kafka.workload_authentication.as_ref().and_then(|w| w.scram_sha512.as_ref()).map(|_| ScramFiles {
+            username_file: format!("{KAFKA_CREDENTIALS_DIR}/username"),
+            password_file: format!("{KAFKA_CREDENTIALS_DIR}/password"),
+        }),
+    }
+}
+
+/// The volumes that the connection needs. `ca_map` is the ConfigMap with Kafka's CA.
+pub fn volumes(kafka: &Kafka, ca_map: &str) -> Vec<Mounted> {
+    let mut all = Vec::new();
+    if kafka.tls.as_ref().is_some_and(|tls| tls.ca_secret.is_some()) {
+        let folder = KAFKA_CA_PATH.rsplit_once('/').map_or(KAFKA_CA_PATH, |(folder, _)| folder);
+        all.push(Mounted {
+            volume: Volume {
+                name: "kafka-ca".into(),
+                config_map: Some(ConfigMapVolumeSource { name: ca_map.into(), ..ConfigMapVolumeSource::default() }),
+                ..Volume::default()
+            },
+            mount: read_only("kafka-ca", folder),
+        });
+    }
+    if let Some(scram) = kafka.workload_authentication.as_ref().and_then(|w| w.scram_sha512.as_ref()) {
+        let items = [(&scram.username_key, "username"), (&scram.password_key, "password")];
+        all.push(secret("kafka", KAFKA_CREDENTIALS_DIR, &scram.secret_name, &items.map(|(key, path)| (key.as_str(), path))));
+    }
+    all
+}
+
+/// The Secret with the workload's Kafka user, if there is one.
+pub fn needed_secret(kafka: &Kafka) -> Option<NeededSecret> {
+    let scram = kafka.workload_authentication.as_ref()?.scram_sha512.as_ref()?;
+    Some(NeededSecret {
+        name: scram.secret_name.clone(),
+        keys: vec![scram.username_key.clone(), scram.password_key.clone()],
+        purpose: "the Kafka user, from the Platform's workloadAuthentication",
+    })
+}
+
+/// A Secret's keys as files in a folder. Optional: a missing Secret is reported by the pod in words and
+/// heals without a restart, while a required one leaves the pod in ContainerCreating without a word.
+pub fn secret(volume: &str, folder: &str, name: &str, items: &[(&str, &str)]) -> Mounted {
+    Mounted {
+        volume: Volume {
+            name: volume.into(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(name.into()),
+                optional: Some(true),
+                items: Some(items.iter().map(|(key, path)| KeyToPath { key: (*key).into(), path: (*path).into(), mode: None }).collect()),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        mount: read_only(volume, folder),
+    }
+}
+
+/// A single key of a Secret as one file.
+pub fn secret_key(volume: &str, folder: &str, reference: &SecretKeyRef, file: &str) -> Mounted {
+    secret(volume, folder, &reference.name, &[(reference.key.as_str(), file)])
+}
+
+fn read_only(volume: &str, path: &str) -> VolumeMount {
+    VolumeMount { name: volume.into(), mount_path: path.into(), read_only: Some(true), ..VolumeMount::default() }
+}
+
+/// The ConfigMap with Kafka's CA (public) for pods that can't read the Platform's Secret.
+pub fn ca_config_map(meta: ObjectMeta, pem: &str) -> ConfigMap {
+    ConfigMap { metadata: meta, data: Some([("ca.crt".to_owned(), pem.to_owned())].into()), ..ConfigMap::default() }
+}
+
+/// Name of that ConfigMap.
+pub fn ca_name(owner: &Key) -> String {
+    format!("{}-{}-kafka-ca", owner.name, owner.kind.to_lowercase())
+}
+
+/// Kafka's CA, if the Platform names one.
+pub async fn ca(context: &Context, platform: &Usable) -> Result<Option<String>, Error> {
+    let named = platform.platform.spec.kafka.tls.as_ref().is_some_and(|tls| tls.ca_secret.is_some());
+    if !named {
+        return Ok(None);
+    }
+    let connected = context.kafka.get(context, &platform.platform).await?;
+    Ok(connected.ca.as_deref().map(ToString::to_string))
+}

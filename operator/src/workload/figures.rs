@@ -1,0 +1,86 @@
+//! Figures in a status: the coarse ones that the reports room lets through, in the words people read.
+
+use headworks_crds::{PipelineStatus, SourceStatus};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+
+use crate::{context::Context, names::Key, reports::Coarse};
+
+/// Puts a Source's figures in its status.
+pub fn source(status: &mut SourceStatus, key: &Key, context: &Context) {
+    let shown = Coarse { rate: rate_of(status.rate.as_deref()), dead_letters: count_of(status.dead_letters), ..Coarse::default() };
+    if status.rate.is_some() {
+        context.reports.shown_already(key, shown);
+    }
+    let Some(figures) = context.reports.figures(key) else { return };
+    status.rate = Some(rate(figures.rate));
+    status.dead_letters = i64::try_from(figures.dead_letters).ok();
+}
+
+/// Puts a Pipeline's figures in its status.
+pub fn pipeline(status: &mut PipelineStatus, key: &Key, context: &Context) {
+    if status.rate.is_some() {
+        let shown = Coarse {
+            rate: rate_of(status.rate.as_deref()),
+            lag: status.lag.and_then(|lag| u64::try_from(lag).ok()),
+            delay_ms: delay_of(status.delay.as_deref()),
+            last_commit_ms: status.last_commit_time.as_ref().map(|t| t.0.as_millisecond()),
+            dead_letters: count_of(status.dead_letters),
+        };
+        context.reports.shown_already(key, shown);
+    }
+    let Some(figures) = context.reports.figures(key) else { return };
+    status.rate = Some(rate(figures.rate));
+    status.lag = figures.lag.and_then(|lag| i64::try_from(lag).ok());
+    status.delay = figures.delay_ms.map(delay);
+    status.last_commit_time = figures.last_commit_ms.and_then(|ms| Timestamp::from_second(ms.div_euclid(1000)).ok()).map(Time);
+    status.dead_letters = i64::try_from(figures.dead_letters).ok();
+}
+
+/// 1200 → `1.2k`. Two digits, as the reports room rounds.
+fn rate(number: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+    for (size, unit) in UNITS {
+        if number >= size {
+            let (whole, tenth) = (number / size, number % size * 10 / size);
+            return if tenth == 0 { format!("{whole}{unit}") } else { format!("{whole}.{tenth}{unit}") };
+        }
+    }
+    number.to_string()
+}
+
+fn rate_of(text: Option<&str>) -> u64 {
+    text.and_then(|t| t.parse::<headworks_crds::Quantity>().ok()).map_or(0, |q| q.value())
+}
+
+fn count_of(number: Option<i64>) -> u64 {
+    number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
+}
+
+/// 61 000 ms → `1m`.
+fn delay(ms: u64) -> String {
+    headworks_crds::Duration::from_millis(ms).to_string()
+}
+
+fn delay_of(text: Option<&str>) -> Option<u64> {
+    text?.parse::<headworks_crds::Duration>().ok().map(|d| d.millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_written_short_and_read_back_as_it_was_shown() {
+        for (number, text) in [(0, "0"), (99, "99"), (1_200, "1.2k"), (12_000, "12k"), (3_400_000, "3.4M")] {
+            assert_eq!(rate(number), text);
+            assert_eq!(rate_of(Some(text)), number);
+        }
+    }
+
+    #[test]
+    fn a_delay_is_read_back_as_it_was_shown() {
+        for ms in [0, 300, 4_000, 120_000, 7_200_000] {
+            assert_eq!(delay_of(Some(&delay(ms))), Some(ms));
+        }
+    }
+}

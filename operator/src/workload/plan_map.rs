@@ -1,0 +1,99 @@
+//! A plan in an immutable ConfigMap named by its digest, and which old ones may go.
+//!
+//! A pod reads its plan at start, and a StatefulSet or a user may roll back to an older revision; so a
+//! plan is removed only when nothing names it any more, and the newest two always stay.
+
+use std::collections::HashSet;
+
+use headworks_plan::Plan;
+use k8s_openapi::{
+    api::core::v1::ConfigMap,
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+    jiff::Timestamp,
+};
+use kube::ResourceExt;
+
+use crate::{
+    apply::child_meta,
+    names::{Key, PART_LABEL, PLAN_PART, digest},
+    retry::Error,
+};
+
+/// Name of the file in the ConfigMap.
+pub const PLAN_FILE: &str = "plan.json";
+/// A ConfigMap holds a mebibyte; a larger plan must be said before the API server refuses it.
+const MAX_BYTES: usize = 900 << 10;
+
+/// A plan, ready to be mounted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanMap {
+    /// The ConfigMap.
+    pub config_map: ConfigMap,
+    /// First ten digits of the plan's SHA-256.
+    pub digest: String,
+}
+
+/// The ConfigMap of a plan: equal plans have equal names.
+pub fn plan_map(plan: &Plan, owner: &Key, reference: OwnerReference) -> Result<PlanMap, Error> {
+    let text = serde_json::to_string(plan).map_err(|e| Error::transient("Internal", format!("the plan can't be written as JSON: {e}")))?;
+    if text.len() > MAX_BYTES {
+        return Err(Error::stalled("PlanTooLarge", format!("the plan has {} bytes and a ConfigMap holds {MAX_BYTES}: use fewer or smaller contracts", text.len())));
+    }
+    let digest = digest(text.as_bytes())[..10].to_owned();
+    let mut meta = child_meta(format!("{}-{}-plan-{digest}", owner.name, owner.kind.to_lowercase()), owner, reference);
+    meta.labels.get_or_insert_default().insert(PART_LABEL.into(), PLAN_PART.into());
+    let config_map =
+        ConfigMap { metadata: meta, immutable: Some(true), data: Some([(PLAN_FILE.to_owned(), text)].into()), ..ConfigMap::default() };
+    Ok(PlanMap { config_map, digest })
+}
+
+/// The plans that may go: not named by anything, and not among the newest two.
+pub fn superseded<'a>(plans: impl Iterator<Item = &'a ConfigMap>, named: &HashSet<String>) -> Vec<&'a ConfigMap> {
+    let mut plans: Vec<&ConfigMap> =
+        plans.filter(|map| map.labels().get(PART_LABEL).is_some_and(|part| part == PLAN_PART)).collect();
+    let made = |map: &ConfigMap| map.creation_timestamp().map_or(Timestamp::MIN, |t| t.0);
+    plans.sort_by_key(|map| (std::cmp::Reverse(made(map)), map.name_any()));
+    plans.into_iter().skip(2).filter(|map| !named.contains(&map.name_any())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::{KafkaConnection, OnInvalid, Role, SourcePlan, Stream, UnknownFields};
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(name: &str, second: i64) -> ConfigMap {
+        serde_json::from_value(json!({"metadata": {
+            "name": name, "labels": {PART_LABEL: PLAN_PART}, "creationTimestamp": Timestamp::from_second(second).unwrap().to_string()
+        }}))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_newest_two_and_those_in_use_stay() {
+        let maps = [map("a", 1), map("b", 2), map("c", 3), map("d", 4)];
+        let gone: Vec<String> = superseded(maps.iter(), &["a".to_owned()].into()).iter().map(|m| m.name_any()).collect();
+        assert_eq!(gone, ["b"]);
+    }
+
+    #[test]
+    fn equal_plans_have_equal_names_and_others_do_not() {
+        let plan = |group: &str| Plan {
+            version: headworks_plan::VERSION,
+            installation: "i".into(),
+            namespace: "shop".into(),
+            name: group.into(),
+            kafka: KafkaConnection::default(),
+            role: Role::Source(SourcePlan {
+                into: Stream { name: "s".into(), topic: "t".into(), dead_letter_topic: "t.dlq".into(), contract: Default::default(), max_message_bytes: 1 },
+                http: None,
+                on_invalid: OnInvalid::Reject,
+                unknown_fields: UnknownFields::Ignore,
+            }),
+        };
+        let name = |p: &Plan| plan_map(p, &Key::new("Source", "shop", "s"), OwnerReference::default()).unwrap().config_map.name_any();
+        assert_eq!(name(&plan("g")), name(&plan("g")));
+        assert_ne!(name(&plan("g")), name(&plan("h")));
+    }
+}
