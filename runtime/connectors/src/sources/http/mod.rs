@@ -23,6 +23,7 @@
 
 mod answer;
 mod auth;
+mod body;
 mod config;
 mod intake;
 mod kafka;

@@ -181,7 +181,7 @@ struct Certificate {
 }
 
 impl Certificate {
-    async fn first(&self, dir: &Path) -> (RustlsConfig, Option<SystemTime>) {
+    async fn first(&self, dir: &Path) -> (RustlsConfig, Seen) {
         loop {
             let seen = changed(dir);
             match RustlsConfig::from_pem_file(dir.join("tls.crt"), dir.join("tls.key")).await {
@@ -205,12 +205,7 @@ impl Certificate {
 }
 
 /// A broken new certificate leaves the old one in force and is a problem until it is mended.
-async fn watch(
-    certificate: Arc<Certificate>,
-    dir: PathBuf,
-    config: RustlsConfig,
-    mut seen: Option<SystemTime>,
-) {
+async fn watch(certificate: Arc<Certificate>, dir: PathBuf, config: RustlsConfig, mut seen: Seen) {
     loop {
         tokio::time::sleep(CERTIFICATE).await;
         let now = changed(&dir);
@@ -238,12 +233,13 @@ async fn watch(
     }
 }
 
-/// The later of the two files' times; the kubelet swaps both at once.
-fn changed(dir: &Path) -> Option<SystemTime> {
-    let time = |name: &str| {
+/// When the two files were last written; `None` for one that isn't there.
+type Seen = [Option<SystemTime>; 2];
+
+fn changed(dir: &Path) -> Seen {
+    ["tls.crt", "tls.key"].map(|name| {
         std::fs::metadata(dir.join(name))
-            .and_then(|m| m.modified())
+            .and_then(|file| file.modified())
             .ok()
-    };
-    time("tls.crt").max(time("tls.key"))
+    })
 }

@@ -7,16 +7,17 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
 use headworks_engine::format::FormatError;
 use headworks_engine::status::{Progress, StatusHandle};
 use headworks_plan::{OnInvalid, Problem};
 
 use super::answer::{Accepted, BadRecord, Refusal};
 use super::auth::Tokens;
+use super::body::{self, Leftovers};
 use super::config::Config;
 use super::intake::{Checked, Intake};
 use super::limits::{Place, Rate, Room};
@@ -37,6 +38,7 @@ pub struct Service<S> {
     room: Room,
     status: StatusHandle,
     metrics: Metrics,
+    leftovers: Leftovers,
     draining: AtomicBool,
 }
 
@@ -62,6 +64,7 @@ impl<S: Sink> Service<S> {
                 .records_per_second
                 .map(|rate| Rate::new(rate, Instant::now())),
             room: Room::new(config.concurrency, config.in_flight_bytes),
+            leftovers: Leftovers::default(),
             draining: AtomicBool::new(false),
             config,
             sink,
@@ -101,8 +104,7 @@ impl<S: Sink> Service<S> {
         self.draining.store(true, Ordering::Release);
     }
 
-    async fn answer(&self, request: Request) -> Result<Accepted, Refusal> {
-        let (head, body) = request.into_parts();
+    async fn answer(&self, head: &Parts, body: &mut Body) -> Result<Accepted, Refusal> {
         if head.uri.path() != self.config.http.path {
             let error = format!("nothing is here; post records to {}", self.config.http.path);
             return Err(Refusal::new(StatusCode::NOT_FOUND, error));
@@ -148,10 +150,9 @@ impl<S: Sink> Service<S> {
     }
 
     /// The whole body. The limit is kept while it comes, whatever its length was said to be.
-    async fn read(&self, body: Body, place: &mut Place) -> Result<Bytes, Refusal> {
-        let mut chunks = body.into_data_stream();
+    async fn read(&self, body: &mut Body, place: &mut Place) -> Result<Bytes, Refusal> {
         let mut read = BytesMut::new();
-        while let Some(chunk) = chunks.next().await {
+        while let Some(chunk) = body::next(body).await {
             let chunk = chunk.map_err(|_| Refusal::bad_request("the body broke off"))?;
             let length = read.len() + chunk.len();
             if length as u64 > self.config.http.max_body_bytes {
@@ -286,11 +287,17 @@ impl<S: Sink> Service<S> {
 
 async fn handle<S: Sink>(State(service): State<Arc<Service<S>>>, request: Request) -> Response {
     let begun = Instant::now();
-    let version = request.version();
-    let mut response = match service.answer(request).await {
+    let (head, mut body) = request.into_parts();
+    let version = head.version;
+    let mut response = match service.answer(&head, &mut body).await {
         Ok(accepted) => accepted.into_response(),
         Err(refusal) => {
             tracing::debug!(code = refusal.status.as_u16(), "{}", refusal.message());
+            if refusal.status != StatusCode::REQUEST_TIMEOUT
+                && !head.headers.contains_key(header::EXPECT)
+            {
+                service.leftovers.swallow(body);
+            }
             refusal.into_response()
         }
     };
