@@ -104,9 +104,14 @@ impl Source {
     }
 }
 
-/// The problems in the report, one a reason.
+/// What the report shows.
 #[derive(Default)]
-struct Shown(BTreeMap<String, Problem>);
+struct Shown {
+    /// One a reason.
+    problems: BTreeMap<String, Problem>,
+    /// Whether records could be taken at any time so far.
+    worked: bool,
+}
 
 impl Shown {
     fn update(&mut self, problems: Vec<Problem>, status: &StatusHandle) {
@@ -122,21 +127,27 @@ impl Shown {
                 }
             }
         }
-        if now == self.0 && status.phase() != Phase::Starting {
-            return;
-        }
-        for reason in self.0.keys().filter(|reason| !now.contains_key(*reason)) {
+        for reason in self
+            .problems
+            .keys()
+            .filter(|reason| !now.contains_key(*reason))
+        {
             status.heal(reason);
         }
         for problem in now.values() {
             status.raise(problem.clone());
         }
+        self.worked |= now.is_empty();
         // Once at work, an outage of Kafka leaves the pod in the Service: an answer with Retry-After tells
         // a client more than a connection that is refused.
-        if now.is_empty() && status.phase() == Phase::Starting {
-            status.set_phase(Phase::Running);
-        }
-        self.0 = now;
+        status.set_phase(
+            match (now.values().any(|problem| problem.fatal), self.worked) {
+                (true, _) => Phase::Stalled,
+                (false, true) => Phase::Running,
+                (false, false) => Phase::Starting,
+            },
+        );
+        self.problems = now;
     }
 }
 
