@@ -1,0 +1,161 @@
+//! What a query becomes: branches that turn batches of a stream into batches of the output.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+
+use crate::check::Checked;
+use crate::eval::lazy::take_rows;
+use crate::eval::{EvaluationError, NodeRef, Rows};
+use crate::schema::Schema;
+
+/// A checked query.
+#[derive(Debug)]
+pub struct Dataflow {
+    /// One for each SELECT that `UNION ALL` puts together, in order.
+    pub branches: Vec<Branch>,
+    /// The columns of the result.
+    pub output: Schema,
+    /// For each output column, in order, which stream columns its values are computed from.
+    pub lineage: Vec<ColumnLineage>,
+    /// Equal for queries that are equal but for spaces and comments, over inputs with the same types, in
+    /// this version's semantics: hexadecimal SHA-256.
+    pub fingerprint: String,
+}
+
+/// Where an output column's values come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnLineage {
+    /// The output column.
+    pub column: String,
+    /// Stream columns, sorted.
+    pub sources: BTreeSet<Source>,
+}
+
+/// A column of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// The stream's name.
+    pub stream: String,
+    /// The top-level column's name.
+    pub column: String,
+}
+
+/// One SELECT over one stream: a filter, then a projection.
+pub struct Branch {
+    /// The stream it reads.
+    pub input: String,
+    /// The stream's columns it needs, in the order of the contract. Never empty.
+    pub columns: Vec<String>,
+    /// The Arrow schema of the batches it takes: `columns`, in that order.
+    pub input_schema: SchemaRef,
+    /// The Arrow schema of the batches it gives.
+    pub output_schema: SchemaRef,
+    slots: Vec<Option<usize>>,
+    filter: Option<NodeRef>,
+    projection: Vec<NodeRef>,
+}
+
+/// The result of a batch.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// Rows that satisfy the filter, projected.
+    pub batch: RecordBatch,
+    /// For each row of `batch`, the row of the input that it comes from; ascending.
+    pub rows: UInt32Array,
+}
+
+impl fmt::Debug for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Branch").field("input", &self.input).field("columns", &self.columns).field("filtered", &self.filter.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Branch {
+    pub(crate) fn new(checked: &Checked, output_schema: SchemaRef) -> Self {
+        let mut used: BTreeSet<usize> = checked.columns.iter().flat_map(|(_, t)| t.sources.iter().copied()).collect();
+        used.extend(checked.filter.iter().flat_map(|t| t.sources.iter().copied()));
+        if used.is_empty() {
+            // A batch without columns would not know how many rows it has.
+            used.insert(cheapest(&checked.schema));
+        }
+        let mut slots = vec![None; checked.schema.columns.len()];
+        for (slot, index) in used.iter().enumerate() {
+            if let Some(entry) = slots.get_mut(*index) {
+                *entry = Some(slot);
+            }
+        }
+        let full = checked.schema.to_arrow();
+        let fields: Vec<_> = used.iter().filter_map(|i| full.fields().get(*i).cloned()).collect();
+        Self {
+            input: checked.input.clone(),
+            columns: fields.iter().map(|f| f.name().clone()).collect(),
+            input_schema: Arc::new(ArrowSchema::new(fields)),
+            output_schema,
+            slots,
+            filter: checked.filter.as_ref().map(|t| t.node.clone()),
+            projection: checked.columns.iter().map(|(_, t)| t.node.clone()).collect(),
+        }
+    }
+
+    /// Filters and projects a batch of [`Self::input_schema`].
+    ///
+    /// An error says nothing about which row failed: the caller halves the batch until it has the row.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<Evaluated, EvaluationError> {
+        let count = batch.num_rows();
+        let mut rows = Rows { batch: batch.clone(), slots: &self.slots };
+        let kept: UInt32Array = match &self.filter {
+            None => (0..count as u32).collect(),
+            Some(filter) => {
+                let holds = filter.evaluate(&rows)?.into_array(count)?;
+                let holds = holds.as_boolean();
+                let kept: UInt32Array = (0..count).filter(|i| holds.is_valid(*i) && holds.value(*i)).map(|i| Some(i as u32)).collect();
+                if kept.len() < count {
+                    rows.batch = take_rows(batch, &kept)?;
+                }
+                kept
+            }
+        };
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.projection.len());
+        for node in &self.projection {
+            // Constants, too, have as many values as there are rows; nothing is evaluated for no rows.
+            columns.push(if kept.is_empty() {
+                arrow::array::new_empty_array(self.output_schema.field(columns.len()).data_type())
+            } else {
+                node.evaluate(&rows)?.into_array(kept.len())?
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
+        let batch = RecordBatch::try_new_with_options(self.output_schema.clone(), columns, &options).map_err(|e| EvaluationError {
+            place: crate::error::Place { line: 1, column: 1 },
+            message: format!("internal error: {e}"),
+        })?;
+        Ok(Evaluated { batch, rows: kept })
+    }
+}
+
+/// The column that costs least to read.
+fn cheapest(schema: &Schema) -> usize {
+    let cost = |width: Option<usize>| width.unwrap_or(usize::MAX);
+    schema.columns.iter().enumerate().min_by_key(|(_, c)| cost(c.data_type.to_arrow().primitive_width())).map_or(0, |(i, _)| i)
+}
+
+/// A compiled condition over one schema.
+pub struct Condition {
+    pub(crate) node: NodeRef,
+    pub(crate) slots: Vec<Option<usize>>,
+    /// The columns it reads.
+    pub columns: Vec<String>,
+}
+
+impl Condition {
+    /// Evaluates a batch whose columns are the schema's, all of them and in order: true, false or unknown a row.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<arrow::array::BooleanArray, EvaluationError> {
+        let rows = Rows { batch: batch.clone(), slots: &self.slots };
+        let value = self.node.evaluate(&rows)?.into_array(batch.num_rows())?;
+        Ok(value.as_boolean().clone())
+    }
+}
