@@ -15,7 +15,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    apply::{self, Written},
+    apply,
     events::Events,
     indexes::Indexes,
     kafka_pool::KafkaPool,
@@ -132,17 +132,18 @@ impl Context {
         children
     }
 
-    /// Applies one child, counted.
-    pub async fn apply<K>(&self, store: &Store<K>, desired: &K, owner_uid: &str) -> Result<Written, Error>
+    /// Applies one child, counted. Gives the freshest that is known of it: after a write that is the API
+    /// server's answer, because the store still shows the child as it was.
+    pub async fn apply<K>(&self, store: &Store<K>, desired: &K, owner_uid: &str) -> Result<Arc<K>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug + 'static,
     {
         let live = Self::child(store, &desired.namespace().unwrap_or_default(), &desired.name_any());
         let written = apply::apply(&self.client, desired, live.as_deref(), owner_uid).await?;
-        if written != Written::Nothing {
+        if written.is_some() {
             self.metrics.wrote(&K::kind(&()));
         }
-        Ok(written)
+        Ok(written.map(Arc::new).or(live).unwrap_or_else(|| Arc::new(desired.clone())))
     }
 
     /// Removes one child, counted.

@@ -35,20 +35,10 @@ pub fn child_meta(name: impl Into<String>, owner: &Key, reference: OwnerReferenc
     }
 }
 
-/// What a write did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It was so already.
-    Nothing,
-    /// The child was made.
-    Created,
-    /// The child was changed.
-    Changed,
-}
-
-/// Makes one child so. `live` is the cached child; where the cache has none, the API server is asked
+/// Makes one child so. Gives the child as the API server answered if something was written, nothing if it was
+/// so already. `live` is the cached child; where the cache has none, the API server is asked
 /// once, because a foreign object doesn't carry our label and is in no cache of ours.
-pub async fn apply<K>(client: &Client, desired: &K, live: Option<&K>, owner_uid: &str) -> Result<Written, Error>
+pub async fn apply<K>(client: &Client, desired: &K, live: Option<&K>, owner_uid: &str) -> Result<Option<K>, Error>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
 {
@@ -77,7 +67,7 @@ where
             }
             let value = serde_json::to_value(live).map_err(|e| unserialisable(&place, &e))?;
             if live.annotations().get(APPLIED_ANNOTATION).map(String::as_str) == applied_hash(&body) && is_subset(&body, &value) {
-                return Ok(Written::Nothing);
+                return Ok(None);
             }
             true
         }
@@ -85,8 +75,7 @@ where
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), force: ours, ..PatchParams::default() };
     tracing::info!(child = %place, created = !ours, "apply");
     match api.patch(&name, &params, &Patch::Apply(&body)).await {
-        Ok(_) if ours => Ok(Written::Changed),
-        Ok(_) => Ok(Written::Created),
+        Ok(answer) => Ok(Some(answer)),
         Err(kube::Error::Api(status)) if status.code == 409 && !ours => {
             Err(Error::stalled("OwnedByAnother", format!("{place}: {}; rename one of the two", status.message)))
         }

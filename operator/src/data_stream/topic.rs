@@ -93,7 +93,8 @@ pub async fn ensure(
     status.kept_config.retain(|kept| still_kept(kept, &desired));
     let changes = settings::changes(&desired, &status.managed_config, &live);
     alter(admin, topic, changes).await?;
-    status.managed_config = desired.into_keys().collect();
+    // What the topic keeps of its own isn't ours: when the spec asks for nothing any more, it stays as well.
+    status.managed_config = desired.into_keys().filter(|key| !status.kept_config.iter().any(|kept| kept.key == *key)).collect();
     status.topic = Some(topic.to_owned());
     status.replicas = Some(found.replicas);
     status.partitions = Some(found.partitions);

@@ -18,9 +18,6 @@ mod native;
 mod signals;
 mod topics;
 
-#[cfg(test)]
-mod real_kafka;
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -10,7 +10,7 @@ mod flows;
 pub mod query;
 mod validate;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub use flows::{Flow, Flows};
 use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
@@ -64,7 +64,7 @@ impl Subject for Pipeline {
         draft.status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         draft.status.selector = Some(workload::selector_text(&key));
         match applied {
-            Ok(applied) => observe(self, &key, &applied, live.as_deref(), context).await,
+            Ok(applied) => observe(self, &key, &applied, context).await,
             Err(Error::Stalled { reason, message, recheck }) if seen.replicas > 0 => {
                 Err(Error::Stalled { reason, message: format!("{message}. The pods go on with the last good plan"), recheck })
             }
@@ -79,6 +79,7 @@ impl Subject for Pipeline {
 
 /// What was applied.
 struct Applied {
+    stateful_set: Arc<StatefulSet>,
     digest: String,
     secrets: Vec<NeededSecret>,
 }
@@ -100,25 +101,24 @@ async fn plan_and_apply(pipeline: &Pipeline, key: &Key, draft: &mut Draft<Pipeli
         context.apply(&context.stores.config_maps, ca, &uid).await?;
     }
     context.apply(&context.stores.config_maps, &built.plan.config_map, &uid).await?;
-    context.apply(&context.stores.stateful_sets, &built.stateful_set, &uid).await?;
+    let stateful_set = context.apply(&context.stores.stateful_sets, &built.stateful_set, &uid).await?;
     draft.status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
     draft.status.outputs = found.outputs.iter().map(|o| o.stream.name.clone()).collect();
     draft.status.group = Some(valid.group);
-    Ok(Applied { digest: built.plan.digest, secrets: valid.secrets })
+    Ok(Applied { stateful_set, digest: built.plan.digest, secrets: valid.secrets })
 }
 
 /// From the children to the verdict, and what a roll-out needs on its way.
-async fn observe(pipeline: &Pipeline, key: &Key, applied: &Applied, live: Option<&StatefulSet>, context: &Context) -> Result<Verdict, Error> {
+async fn observe(pipeline: &Pipeline, key: &Key, applied: &Applied, context: &Context) -> Result<Verdict, Error> {
     let pods = Context::children(&context.stores.pods, key);
-    if let Some(live) = live {
-        free_the_roll_out(live, &pods, context).await?;
-    }
+    let live = applied.stateful_set.as_ref();
+    free_the_roll_out(live, &pods, context).await?;
     workload::sweep_plans(context, key, &applied.digest).await?;
     if pipeline.spec.suspend {
         return Ok(Verdict::ready("Suspended", "spec.suspend is true: no pods run, progress is kept"));
     }
-    let seen = live.and_then(|s| s.status.clone()).unwrap_or_default();
-    let generation = live.and_then(|s| s.metadata.generation);
+    let seen = live.status.clone().unwrap_or_default();
+    let generation = live.metadata.generation;
     // A StatefulSet counts as updated only pods of a roll-out that isn't complete; afterwards all are.
     let updated = if seen.current_revision == seen.update_revision { seen.replicas } else { seen.updated_replicas.unwrap_or(0) };
     health::verdict(
@@ -137,7 +137,7 @@ async fn observe(pipeline: &Pipeline, key: &Key, applied: &Applied, live: Option
 }
 
 /// A StatefulSet waits for an unready pod of an older revision before it goes on, perhaps for ever: it is deleted.
-async fn free_the_roll_out(live: &StatefulSet, pods: &[std::sync::Arc<Pod>], context: &Context) -> Result<(), Error> {
+async fn free_the_roll_out(live: &StatefulSet, pods: &[Arc<Pod>], context: &Context) -> Result<(), Error> {
     let status = live.status.clone().unwrap_or_default();
     let Some(revision) = status.update_revision.filter(|_| status.observed_generation >= live.metadata.generation) else { return Ok(()) };
     for pod in health::stuck(pods, REVISION, &revision) {

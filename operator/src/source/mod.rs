@@ -51,20 +51,19 @@ impl Subject for Source {
         }
         context.apply(&context.stores.config_maps, &built.plan.config_map, &uid).await?;
         context.apply(&context.stores.services, &built.service, &uid).await?;
-        context.apply(&context.stores.deployments, &built.deployment, &uid).await?;
+        let live = context.apply(&context.stores.deployments, &built.deployment, &uid).await?;
         workload::sweep_plans(context, &key, &built.plan.digest).await?;
         draft.status.address = Some(built.address);
         draft.status.selector = Some(workload::selector_text(&key));
 
-        let live = Context::child(&context.stores.deployments, &key.namespace, &key.name);
-        let seen = live.as_ref().and_then(|d| d.status.clone()).unwrap_or_default();
+        let seen = live.status.clone().unwrap_or_default();
         draft.status.replicas = Some(seen.replicas.unwrap_or(0));
         draft.status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         if self.spec.suspend {
             return Ok(Verdict::ready("Suspended", "spec.suspend is true: no pods run, and the address answers nobody"));
         }
         let pods = Context::children(&context.stores.pods, &key);
-        let generation = live.as_ref().and_then(|d| d.metadata.generation);
+        let generation = live.metadata.generation;
         health::verdict(
             &Pods {
                 pods: &pods,

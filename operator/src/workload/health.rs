@@ -89,6 +89,10 @@ fn trouble(pod: &Pod) -> Option<(String, String)> {
         let state = container.state.as_ref()?;
         if let Some(waiting) = state.waiting.as_ref().filter(|w| !matches!(w.reason.as_deref(), Some("ContainerCreating" | "PodInitializing") | None)) {
             let reason = waiting.reason.clone().unwrap_or_default();
+            // Kubernetes goes to and fro between two words for one state, with a new text each time.
+            if matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff") {
+                return Some(("ImagePullBackOff".into(), format!("image {} can't be pulled; see kubectl describe pod", container.image)));
+            }
             let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref()).map(|t| format!(" (last exit code {})", t.exit_code));
             let text = format!("{reason}{}: {}", last.unwrap_or_default(), waiting.message.as_deref().unwrap_or("see kubectl describe pod"));
             return Some((word(&reason), text));
@@ -158,12 +162,12 @@ mod tests {
 
     #[test]
     fn an_image_that_cannot_be_pulled_is_said() {
-        let status = json!({"containerStatuses": [{"name": "headworks", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        let status = json!({"containerStatuses": [{"name": "headworks", "image": "reg/x:1", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}}]});
         let pods = [pod("p-0", "new", status)];
         let verdict = verdict(&seen(&pods, &[], 0), |_| None).unwrap();
         assert_eq!(verdict.reason, "ImagePullBackOff");
-        assert!(verdict.message.contains("p-0") && verdict.message.contains("0 of 1"), "{}", verdict.message);
+        assert!(verdict.message.contains("p-0") && verdict.message.contains("0 of 1") && verdict.message.contains("reg/x:1"), "{}", verdict.message);
     }
 
     #[test]
