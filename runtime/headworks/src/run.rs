@@ -114,7 +114,6 @@ pub fn run(settings: &Settings) -> ExitCode {
 
 fn start(settings: &Settings) -> Result<End, RunError> {
     let plan = plan_file::read(&settings.path)?;
-    let ordinal = ordinal(&settings.pod_name)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(16)
@@ -122,16 +121,18 @@ fn start(settings: &Settings) -> Result<End, RunError> {
         .enable_all()
         .build()
         .context(SystemSnafu)?;
-    let end = runtime.block_on(work(settings, plan, ordinal));
+    let end = runtime.block_on(work(settings, plan));
     runtime.shutdown_timeout(Duration::from_millis(500));
     end
 }
 
-async fn work(settings: &Settings, plan: Plan, ordinal: u32) -> Result<End, RunError> {
+async fn work(settings: &Settings, plan: Plan) -> Result<End, RunError> {
     let handle = StatusHandle::new();
     let mut registry = status::registry(&plan, &handle);
     match &plan.role {
         Role::Pipeline(_) => {
+            // Only a StatefulSet numbers its pods; a source's pods are a Deployment's.
+            let ordinal = ordinal(&settings.pod_name)?;
             serve_status(settings, &handle, registry)?;
             pipeline::run(&plan, ordinal, &handle).await
         }
