@@ -12,7 +12,7 @@ use headworks_e2e::{Cluster, cluster, kill_container, pipeline, source, stream};
 use rand::Rng;
 
 const PIPELINE: &str = "pipelines.headworks.dev";
-const OPERATOR: &str = "app.kubernetes.io/name=headworks";
+const OPERATOR: &str = "app.kubernetes.io/name=headworks-operator";
 
 /// What the poster knows: ids answered 202, and ids whose answer never came.
 struct Posted {
