@@ -1,5 +1,8 @@
 //! The HTTP source in front of a real Kafka. Runs where `HEADWORKS_KAFKA=host:port` names one.
 
+// All of this is test: a helper may fail it as well.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -10,13 +10,15 @@ use headworks_plan::{Phase, Plan, Problem};
 use prometheus_client::registry::Registry;
 use snafu::ResultExt;
 
-use crate::run::{BeginSnafu, DRAIN, End, RunError, SystemSnafu, told_to_stop};
+use crate::run::{BeginSnafu, End, RunError, SystemSnafu, told_to_stop};
 
 /// How often the problems are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// After SIGTERM requests are still taken for this long, until every node has heard that the pod is
 /// leaving the Service.
 const LEAVING: Duration = Duration::from_secs(3);
+/// Longest for requests under way.
+const REQUESTS: Duration = Duration::from_secs(13);
 /// What remains for acknowledgements after the last request.
 const FLUSH: Duration = Duration::from_secs(4);
 
@@ -83,7 +85,7 @@ impl Source {
         self.status.set_phase(Phase::Draining);
         self.service.drain();
         tokio::time::sleep(LEAVING).await;
-        let in_time = listening.drain(DRAIN - LEAVING - FLUSH).await;
+        let in_time = listening.drain(REQUESTS).await;
         let sink = self.sink.clone();
         let flushed = tokio::task::spawn_blocking(move || sink.stop(FLUSH))
             .await

@@ -1,6 +1,9 @@
 //! The binary as a pod runs it: what it answers, logs and returns. No Kafka is needed: what happens
 //! without one is what is asked here.
 
+// All of this is test: a helper may fail it as well.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;

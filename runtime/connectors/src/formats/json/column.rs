@@ -215,7 +215,7 @@ impl Column {
             Values::Decimal { values, .. } => values.push(0),
             Values::String(text) | Values::Bytes(text) => text.pad(),
             Values::Array { offsets, .. } | Values::Map { offsets, .. } => {
-                offsets.push(last(offsets))
+                offsets.push(last(offsets));
             }
             Values::Struct(object) => object.push_nulls(),
         }

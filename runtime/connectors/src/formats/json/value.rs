@@ -23,9 +23,8 @@ pub(super) struct Slot<'a> {
 }
 
 impl Slot<'_> {
-    fn done<E>(self) -> Result<(), E> {
+    fn done(self) {
         self.column.valid();
-        Ok(())
     }
 
     fn unexpected<E: Error>(&self, found: &str) -> E {
@@ -54,7 +53,8 @@ impl Slot<'_> {
             Values::BigInt(values) => values.push(value),
             _ => return Err(self.unexpected("a number")),
         }
-        self.done()
+        self.done();
+        Ok(())
     }
 
     /// A number whose digits matter, as the text that came.
@@ -89,7 +89,8 @@ impl Slot<'_> {
             },
             _ => return Err(self.unexpected("a number")),
         }
-        self.done()
+        self.done();
+        Ok(())
     }
 
     fn decimal_string<E: Error>(self, raw: &str) -> Result<(), E> {
@@ -106,7 +107,8 @@ impl Slot<'_> {
                 Err(message) => return Err(self.fault.contract(message)),
             }
         }
-        self.done()
+        self.done();
+        Ok(())
     }
 }
 
@@ -137,7 +139,8 @@ impl<'de> Visitor<'de> for Slot<'_> {
             Values::Boolean(values) => values.append(value),
             _ => return Err(self.unexpected("a boolean")),
         }
-        self.done()
+        self.done();
+        Ok(())
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
@@ -196,7 +199,10 @@ impl<'de> Visitor<'de> for Slot<'_> {
             _ => return Err(self.unexpected("a string")),
         };
         match parsed {
-            Ok(()) => self.done(),
+            Ok(()) => {
+                self.done();
+                Ok(())
+            }
             Err(message) => Err(self.fault.contract(message)),
         }
     }
@@ -224,7 +230,8 @@ impl<'de> Visitor<'de> for Slot<'_> {
             Ok(end) => offsets.push(end),
             Err(_) => return Err(Slot { column, fault }.full(Full)),
         }
-        Slot { column, fault }.done()
+        column.valid();
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
@@ -244,7 +251,8 @@ impl<'de> Visitor<'de> for Slot<'_> {
             }
             _ => return Err(Slot { column, fault }.unexpected("an object")),
         }
-        Slot { column, fault }.done()
+        column.valid();
+        Ok(())
     }
 }
 

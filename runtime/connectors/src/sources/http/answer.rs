@@ -17,13 +17,17 @@ pub(super) struct Accepted {
 }
 
 /// Why a request was refused.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    detail: Box<Detail>,
+}
+
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Refusal {
+struct Detail {
     #[serde(skip)]
-    pub(super) status: StatusCode,
-    #[serde(skip)]
-    pub(super) retry_after: Option<u64>,
+    retry_after: Option<u64>,
     #[serde(skip)]
     header: Option<(HeaderName, &'static str)>,
     error: String,
@@ -58,19 +62,18 @@ impl BadRecord {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Refusal {
-        Refusal {
-            status,
+        let detail = Detail {
             retry_after: None,
             header: None,
             error: error.into(),
             invalid: None,
             records: Vec::new(),
             acknowledged: None,
+        };
+        Refusal {
+            status,
+            detail: Box::new(detail),
         }
-    }
-
-    pub(super) fn message(&self) -> &str {
-        &self.error
     }
 
     pub(super) fn bad_request(error: impl Into<String>) -> Refusal {
@@ -86,34 +89,36 @@ impl Refusal {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).with_retry_after(retry_after)
     }
 
-    pub(super) fn with_retry_after(self, seconds: u64) -> Refusal {
-        Refusal {
-            retry_after: Some(seconds),
-            ..self
-        }
+    pub(super) fn message(&self) -> &str {
+        &self.detail.error
     }
 
-    pub(super) fn with_header(self, name: HeaderName, value: &'static str) -> Refusal {
-        Refusal {
-            header: Some((name, value)),
-            ..self
-        }
+    /// Seconds.
+    pub(super) fn with_retry_after(mut self, seconds: u64) -> Refusal {
+        self.detail.retry_after = Some(seconds);
+        self
     }
 
-    pub(super) fn with_acknowledged(self, acknowledged: usize) -> Refusal {
-        Refusal {
-            acknowledged: Some(acknowledged),
-            ..self
-        }
+    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Refusal {
+        self.detail.header = Some((name, value));
+        self
+    }
+
+    pub(super) fn with_acknowledged(mut self, acknowledged: usize) -> Refusal {
+        self.detail.acknowledged = Some(acknowledged);
+        self
     }
 
     /// Names the bad records, the first [`LISTED`] of them.
-    pub(super) fn with_records(self, bad: impl ExactSizeIterator<Item = BadRecord>) -> Refusal {
-        Refusal {
-            invalid: Some(bad.len()),
-            records: bad.take(LISTED).collect(),
-            ..self
-        }
+    pub(super) fn with_records(mut self, bad: impl ExactSizeIterator<Item = BadRecord>) -> Refusal {
+        self.detail.invalid = Some(bad.len());
+        self.detail.records = bad.take(LISTED).collect();
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.detail.retry_after
     }
 }
 
@@ -125,13 +130,13 @@ impl IntoResponse for Accepted {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = json(self.status, &self);
-        if let Some(seconds) = self.retry_after {
+        let mut response = json(self.status, &self.detail);
+        if let Some(seconds) = self.detail.retry_after {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = self.detail.header {
             response
                 .headers_mut()
                 .insert(name, HeaderValue::from_static(value));

@@ -13,11 +13,14 @@ use super::answer::Refusal;
 /// How long tokens are used before the files are read again.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// Tokens as last read.
+type Read = Arc<[Vec<u8>]>;
+
 /// The tokens that open the door.
 pub(super) struct Tokens {
     dir: PathBuf,
     retry_after: u64,
-    read: Mutex<Option<(Instant, Arc<[Vec<u8>]>)>>,
+    read: Mutex<Option<(Instant, Read)>>,
 }
 
 impl Tokens {
@@ -70,7 +73,7 @@ impl Tokens {
         self.current().err()
     }
 
-    fn current(&self) -> Result<Arc<[Vec<u8>]>, String> {
+    fn current(&self) -> Result<Read, String> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, tokens)) = read.as_ref()
             && at.elapsed() < FRESH
@@ -87,7 +90,7 @@ impl Tokens {
                 "no bearer token in {dir}; the Secret of spec.http.auth.bearer needs a key with a token that isn't empty"
             ));
         }
-        let tokens: Arc<[Vec<u8>]> = tokens.into();
+        let tokens: Read = tokens.into();
         *read = Some((Instant::now(), tokens.clone()));
         Ok(tokens)
     }

@@ -13,10 +13,11 @@ pub(super) async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> 
     loop {
         match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
             // What isn't data is trailers.
-            Ok(frame) => match frame.into_data() {
-                Ok(data) => return Some(Ok(data)),
-                Err(_) => continue,
-            },
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
             Err(error) => return Some(Err(error)),
         }
     }

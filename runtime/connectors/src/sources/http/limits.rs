@@ -117,11 +117,11 @@ mod tests {
         let start = Instant::now();
         let rate = Rate::new(100, start);
         rate.take(250, start).unwrap();
-        assert_eq!(rate.take(1, start).unwrap_err().retry_after, Some(2));
+        assert_eq!(rate.take(1, start).unwrap_err().retry_after(), Some(2));
         assert_eq!(
             rate.take(1, start + Duration::from_millis(1400))
                 .unwrap_err()
-                .retry_after,
+                .retry_after(),
             Some(1)
         );
         rate.take(1, start + Duration::from_millis(1520)).unwrap();

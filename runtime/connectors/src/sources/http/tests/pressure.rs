@@ -35,7 +35,7 @@ async fn above_the_rate_the_client_hears_when_to_come_back() {
 async fn too_many_requests_or_bytes_at_once_are_sent_away() {
     let source = Arc::new(source(config()));
     source.kafka.holds.store(true, Ordering::SeqCst);
-    let hold = |padding: usize| {
+    let begin = |padding: usize| {
         let source = source.clone();
         tokio::spawn(async move {
             source
@@ -47,7 +47,7 @@ async fn too_many_requests_or_bytes_at_once_are_sent_away() {
                 .code
         })
     };
-    let mut held = vec![hold(9_900), hold(9_900)];
+    let mut held = vec![begin(9_900), begin(9_900)];
     until(|| source.kafka.calls.load(Ordering::SeqCst) == 2).await;
     let bytes = source
         .post(
@@ -59,7 +59,7 @@ async fn too_many_requests_or_bytes_at_once_are_sent_away() {
         (bytes.code, bytes.retry_after.as_deref(), error(&bytes)),
         (503, Some("1"), "too many bytes at once")
     );
-    held.extend([hold(0), hold(0)]);
+    held.extend([begin(0), begin(0)]);
     until(|| source.kafka.calls.load(Ordering::SeqCst) == 4).await;
     let requests = source.post(JSON, "[]").await;
     assert_eq!(
