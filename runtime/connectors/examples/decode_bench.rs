@@ -39,13 +39,13 @@ fn bids() -> Contract {
 fn payloads() -> Vec<String> {
     let bid = |i: usize| {
         format!(
-            r#"{{"auction":{},"bidder":{},"price":"{}.{:02}","channel":"channel-{}","url":"https://www.nexmark.com/{:032x}/item.htm?query=1&channel_id={}","date_time":"2026-01-{:02}T{:02}:{:02}:{:02}.{:03}Z"}}"#,
+            r#"{{"auction":{},"bidder":{},"price":"{}.{:02}","channel":"channel-{}","url":"https://nexmark.com/{:08x}/item.htm?q=1&channel_id={}","date_time":"2026-01-{:02}T{:02}:{:02}:{:02}.{:03}Z"}}"#,
             1000 + i % 5000,
             2000 + i * 7 % 9000,
             i % 10_000,
             i % 100,
             i % 400,
-            i * 2_654_435_761,
+            i * 2_654_435_761 % 0xffff_ffff,
             i % 1000,
             1 + i % 28,
             i % 24,

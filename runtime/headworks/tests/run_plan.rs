@@ -46,10 +46,9 @@ impl Pod {
         let (lines, logs) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || {
-            stderr
-                .lines()
-                .map_while(Result::ok)
-                .for_each(|line| drop(lines.send(line)))
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
         });
         Pod {
             child,
