@@ -287,6 +287,52 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_plan_that_cannot_run_is_reported_until_the_pod_is_stopped() {
+        let plan = PipelinePlan {
+            sql: "SELEC".into(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            delivery: Delivery::ExactlyOnce,
+            commit_interval_ms: 10,
+            start_from: headworks_plan::StartFrom::Earliest,
+            on_bad_record: headworks_plan::OnBadRecord::DeadLetter,
+            group: "g".into(),
+            accept_data_loss: None,
+        };
+        let identity = Identity {
+            namespace: "shop".into(),
+            name: "p".into(),
+            ordinal: 0,
+        };
+        let (status, stop) = (StatusHandle::new(), StopFlag::new());
+        let formats: Arc<dyn Formats> = Arc::new(crate::words::WordFormats);
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| {
+                Engine::run(
+                    &plan,
+                    &KafkaConnection::default(),
+                    &identity,
+                    &formats,
+                    &status,
+                    &stop,
+                )
+            });
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while status.phase() != Phase::Stalled && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let report = status.report();
+            assert!(
+                report.problems[0].fatal && report.problems[0].reason == "PlanRefused",
+                "{report:?}"
+            );
+            assert!(!status.is_ready());
+            stop.stop();
+            assert_eq!(running.join().unwrap(), Outcome::Drained);
+        });
+    }
+
+    #[test]
     fn pauses_double_up_to_a_ceiling() {
         let broken = LogError::Broken {
             message: String::new(),

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
-use crate::format::{Decoder, Encoder, FormatError, RowError};
+use headworks_plan::Contract;
+
+use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::pipeline::{Branch, Evaluation, Input, Output, Stage};
 
 /// Longest result that fits the output topic.
@@ -24,6 +26,8 @@ fn schema() -> SchemaRef {
 pub(crate) struct Words {
     ids: Vec<String>,
     numbers: Vec<i64>,
+    /// Indexes of the columns that are asked for; all, if absent.
+    columns: Option<Vec<usize>>,
 }
 
 impl Decoder for Words {
@@ -48,7 +52,13 @@ impl Decoder for Words {
     fn finish(&mut self) -> Result<RecordBatch, FormatError> {
         let ids = StringArray::from(std::mem::take(&mut self.ids));
         let numbers = Int64Array::from(std::mem::take(&mut self.numbers));
-        RecordBatch::try_new(schema(), vec![Arc::new(ids), Arc::new(numbers)])
+        let all: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(numbers)];
+        RecordBatch::try_new(schema(), all)
+            .and_then(|all| {
+                self.columns
+                    .as_ref()
+                    .map_or_else(|| Ok(all.clone()), |columns| all.project(columns))
+            })
             .map_err(|source| FormatError::Columns { source })
     }
 }
@@ -85,6 +95,27 @@ impl Encoder for Words {
                 .as_bytes(),
         );
         Ok(true)
+    }
+}
+
+/// The same as a format of the engine: for contracts with the fields `id` and `n`.
+pub(crate) struct WordFormats;
+
+impl Formats for WordFormats {
+    fn decoder(&self, _: &Contract, columns: &[String]) -> Result<Box<dyn Decoder>, FormatError> {
+        let known = schema();
+        let columns = columns
+            .iter()
+            .filter_map(|column| known.index_of(column).ok())
+            .collect();
+        Ok(Box::new(Words {
+            columns: Some(columns),
+            ..Words::default()
+        }))
+    }
+
+    fn encoder(&self, _: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
+        Ok(Box::new(Words::default()))
     }
 }
 

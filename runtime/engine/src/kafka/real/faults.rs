@@ -1,0 +1,234 @@
+//! What a pipeline says and does when Kafka isn't as it should be.
+
+use std::time::{Duration, Instant};
+
+use futures::executor::block_on;
+use headworks_plan::{KafkaConnection, ScramFiles};
+use rdkafka::admin::AdminOptions;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::Place;
+use crate::kafka::{KafkaLog, Setup, config};
+use crate::log::{Batch, Limits, Log, LogError, Partition, Reason};
+
+#[test]
+fn the_markers_of_an_upstream_pipeline_leave_no_lag_and_are_committed() {
+    let Some(place) = Place::new("markers", 1) else {
+        return;
+    };
+    let mut settings = config(&place.connection).unwrap();
+    let producer: BaseProducer = settings
+        .set("transactional.id", &place.topic)
+        .create()
+        .unwrap();
+    producer.init_transactions(Duration::from_secs(20)).unwrap();
+    for commit in [true, false, true, false] {
+        producer.begin_transaction().unwrap();
+        producer
+            .send(BaseRecord::<(), str>::to(&place.topic).payload("p-0 2"))
+            .map_err(|(error, _)| error)
+            .unwrap();
+        producer.flush(Duration::from_secs(10)).unwrap();
+        if commit {
+            producer
+                .commit_transaction(Duration::from_secs(10))
+                .unwrap();
+        } else {
+            producer.abort_transaction(Duration::from_secs(10)).unwrap();
+        }
+    }
+    let mut session = place.start(0);
+    place
+        .run(&mut session, |status| {
+            status
+                .report()
+                .figures
+                .partitions
+                .first()
+                .is_some_and(|at| at.position == 8 && at.lag == Some(0))
+        })
+        .unwrap();
+    session.drain().unwrap();
+    drop(session);
+    let mut log = place.open(0).unwrap();
+    let position = log
+        .committed(&[Partition {
+            topic: 0,
+            number: 0,
+        }])
+        .unwrap()[0]
+        .unwrap();
+    assert_eq!(position.offset, 8, "four records and four markers");
+    place.judge(&["p-0 2".to_owned(), "p-0 2".to_owned()]);
+}
+
+#[test]
+fn records_deleted_before_they_were_read_stop_the_pipeline_with_the_remedy() {
+    let Some(mut place) = Place::new("lost", 1) else {
+        return;
+    };
+    let mut written = place.write(1, 0, 100);
+    let mut session = place.start(0);
+    place
+        .run(&mut session, |status| {
+            status.report().figures.records_in == 100
+        })
+        .unwrap();
+    session.drain().unwrap();
+    drop(session);
+    let gone = place.write(1, 100, 50);
+    written.extend(place.write(1, 150, 50));
+    let mut before = TopicPartitionList::new();
+    before
+        .add_partition_offset(&place.topic, 0, Offset::Offset(150))
+        .unwrap();
+    block_on(place.admin().delete_records(&before, &AdminOptions::new())).unwrap();
+
+    let mut session = place.start(0);
+    let error = place.run(&mut session, |_| false).unwrap_err();
+    drop(session);
+    let LogError::NeedsPerson {
+        reason: Reason::DataLost,
+        message,
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    let token = format!("{}/0@100", place.topic);
+    assert!(
+        message.contains(&token) && message.contains("only 150 and later"),
+        "{message}"
+    );
+    assert_eq!(gone.len(), 50);
+
+    place.settings.accept_data_loss = Some(token);
+    let mut session = place.start(0);
+    place
+        .run(&mut session, |status| {
+            status.report().figures.records_in == 150
+        })
+        .unwrap();
+    session.drain().unwrap();
+    drop(session);
+    place.judge(&written);
+}
+
+#[test]
+fn a_missing_topic_and_a_silent_broker_are_told_apart() {
+    let Some(place) = Place::new("missing", 1) else {
+        return;
+    };
+    let mut nowhere = Place::new("missing", 1).unwrap();
+    nowhere.topic = format!("{}-nowhere", place.topic);
+    let error = nowhere.open(0).err().unwrap();
+    assert!(
+        matches!(&error, LogError::NeedsPerson { reason: Reason::TopicMissing, message } if message.contains("-nowhere")),
+        "{error:?}"
+    );
+    nowhere.connection.bootstrap_servers = "127.0.0.1:1".into();
+    let error = nowhere.open(0).err().unwrap();
+    assert!(
+        matches!(&error, LogError::Unavailable { message } if message.contains("127.0.0.1:1")),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
+    // librdkafka's own mock broker: it has no isolation, but a switch.
+    let cluster = MockCluster::new(1).unwrap();
+    for topic in ["in", "out"] {
+        cluster.create_topic(topic, 1, 1).unwrap();
+    }
+    let connection = KafkaConnection {
+        bootstrap_servers: cluster.bootstrap_servers(),
+        ..KafkaConnection::default()
+    };
+    let setup = Setup {
+        topics: vec!["in".into()],
+        other_topics: vec!["out".into()],
+        group: "group".into(),
+        member: "group-0".into(),
+        commit_interval_ms: 50,
+        exactly_once: true,
+        max_message_bytes: vec![1_000_000],
+    };
+    let mut log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
+    let mut poll_until = |wanted: bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while log.trouble().is_some() != wanted {
+            assert!(
+                Instant::now() < deadline,
+                "trouble is still {:?}",
+                log.trouble()
+            );
+            let _ = log
+                .poll(
+                    Duration::from_millis(100),
+                    Limits {
+                        rows: 10,
+                        bytes: 1_000,
+                    },
+                    &mut Batch::default(),
+                )
+                .unwrap();
+        }
+    };
+    poll_until(false);
+    cluster.broker_down(1).unwrap();
+    poll_until(true);
+    cluster.broker_up(1).unwrap();
+    poll_until(false);
+}
+
+#[test]
+fn wrong_credentials_are_named_as_such() {
+    let var = |name: &str| std::env::var(name).ok();
+    let (Some(bootstrap_servers), tls_ca_file) =
+        (var("HEADWORKS_KAFKA_SCRAM"), var("HEADWORKS_KAFKA_CA"))
+    else {
+        eprintln!(
+            "credentials: SKIPPED, because HEADWORKS_KAFKA_SCRAM=host:port (and HEADWORKS_KAFKA_CA=file) isn't set"
+        );
+        return;
+    };
+    let file = |name: &str| {
+        let path =
+            std::env::temp_dir().join(format!("headworks-scram-{}-{name}", std::process::id()));
+        std::fs::write(&path, "wrong").unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let scram = Some(ScramFiles {
+        username_file: file("user"),
+        password_file: file("password"),
+    });
+    let connection = KafkaConnection {
+        bootstrap_servers,
+        tls_ca_file,
+        scram,
+    };
+    let setup = Setup {
+        topics: vec!["in".into()],
+        other_topics: vec![],
+        group: "group".into(),
+        member: "group-0".into(),
+        commit_interval_ms: 50,
+        exactly_once: true,
+        max_message_bytes: vec![],
+    };
+    let error = KafkaLog::open(&config(&connection).unwrap(), setup)
+        .err()
+        .unwrap();
+    assert!(
+        matches!(
+            &error,
+            LogError::NeedsPerson {
+                reason: Reason::CredentialsRefused,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}

@@ -1,0 +1,185 @@
+//! Writing, committing, aborting.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer};
+
+use super::{ANSWER, KafkaLog, verdict};
+use crate::log::{LogError, Outgoing, Partition, Position};
+
+impl KafkaLog {
+    pub(super) fn send(&self, record: &Outgoing<'_>) -> Result<(), LogError> {
+        let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
+        outgoing.key = record.key;
+        outgoing.payload = record.value;
+        outgoing.timestamp = record.timestamp_ms;
+        if !record.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            outgoing.headers = Some(record.headers.iter().fold(
+                headers,
+                |headers, (key, value)| {
+                    headers.insert(Header {
+                        key,
+                        value: Some(value),
+                    })
+                },
+            ));
+        }
+        let deadline = Instant::now() + ANSWER;
+        loop {
+            let (error, back) = match self.producer.send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
+                    self.producer.poll(Duration::from_millis(2))
+                }
+                Some(RDKafkaErrorCode::QueueFull) => {
+                    return Err(LogError::Abortable {
+                        message: format!("Kafka took no record for {} s", ANSWER.as_secs()),
+                    });
+                }
+                Some(RDKafkaErrorCode::Fatal) => {
+                    let said = self.producer.client().fatal_error();
+                    let message = said
+                        .as_ref()
+                        .map_or_else(|| error.to_string(), |(_, text)| text.clone());
+                    return Err(
+                        match said.map(|(code, _)| verdict::of_client(code, &message)) {
+                            Some(Some(known)) => known,
+                            _ => LogError::Broken { message },
+                        },
+                    );
+                }
+                // The transaction has failed already: the delivery report says why, the abort mends it.
+                Some(RDKafkaErrorCode::State) => {
+                    return Err(LogError::Abortable {
+                        message: format!("writing to {}: {error}", record.topic),
+                    });
+                }
+                _ => {
+                    return Err(verdict::of_query(
+                        &error,
+                        &format!("writing to {}", record.topic),
+                    ));
+                }
+            }
+            outgoing = back;
+        }
+    }
+
+    pub(super) fn commit_transaction(
+        &mut self,
+        positions: &[(Partition, Position)],
+    ) -> Result<(), LogError> {
+        if !self.offsets_sent {
+            let list = self.positions(positions)?;
+            let Some(generation) = &self.generation else {
+                return Err(LogError::Abortable {
+                    message: "no partition was ever assigned".into(),
+                });
+            };
+            self.producer
+                .send_offsets_to_transaction(&list, generation, ANSWER)
+                .map_err(|error| {
+                    verdict::of_transaction(&error, "adding positions to the transaction")
+                })?;
+            self.offsets_sent = true;
+        }
+        self.flush(ANSWER)?;
+        self.delivered()?;
+        self.producer
+            .commit_transaction(ANSWER)
+            .map_err(|error| verdict::of_transaction(&error, "committing the transaction"))?;
+        self.in_transaction = false;
+        self.offsets_sent = false;
+        Ok(())
+    }
+
+    pub(super) fn commit_after_delivery(
+        &mut self,
+        positions: &[(Partition, Position)],
+    ) -> Result<(), LogError> {
+        self.flush(ANSWER)?;
+        self.delivered()?;
+        let list = self.positions(positions)?;
+        match self.consumer.commit(&list, CommitMode::Sync) {
+            Ok(()) => {
+                self.in_transaction = false;
+                Ok(())
+            }
+            // The generation is over: what was written stays, what wasn't committed is read again.
+            Err(KafkaError::ConsumerCommit(
+                RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::RebalanceInProgress,
+            )) => Err(LogError::Abortable {
+                message: "the partitions were given to others before the commit".into(),
+            }),
+            Err(error) => Err(verdict::of_query(&error, "committing positions")),
+        }
+    }
+
+    pub(super) fn abort_transaction(&mut self) -> Result<(), LogError> {
+        if !std::mem::take(&mut self.in_transaction) || !self.setup.exactly_once {
+            return Ok(());
+        }
+        let deadline = Instant::now() + ANSWER;
+        loop {
+            // Aborting waits for the delivery reports of the purged records, which only we can serve.
+            let answer = self.producer.abort_transaction(Duration::from_millis(500));
+            match answer
+                .map_err(|error| verdict::of_transaction(&error, "aborting the transaction"))
+            {
+                Ok(()) => {
+                    self.offsets_sent = false;
+                    return Ok(());
+                }
+                Err(LogError::Retriable { .. }) if Instant::now() < deadline => {
+                    self.producer.poll(Duration::from_millis(5))
+                }
+                Err(LogError::Retriable { message } | LogError::Abortable { message }) => {
+                    return Err(LogError::Broken { message });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Serves delivery reports until nothing is in flight.
+    fn flush(&self, patience: Duration) -> Result<(), LogError> {
+        let deadline = Instant::now() + patience;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() >= deadline {
+                return Err(LogError::Retriable {
+                    message: format!(
+                        "{} records are not acknowledged yet",
+                        self.producer.in_flight_count()
+                    ),
+                });
+            }
+            self.producer.poll(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    fn delivered(&self) -> Result<(), LogError> {
+        match self.witness.take_delivery_error() {
+            None => Ok(()),
+            Some(code) => {
+                let error = KafkaError::MessageProduction(code);
+                Err(match verdict::of_query(&error, "writing") {
+                    person @ LogError::NeedsPerson { .. } => person,
+                    fenced @ LogError::Fenced { .. } => fenced,
+                    _ => LogError::Abortable {
+                        message: format!("writing: {error}"),
+                    },
+                })
+            }
+        }
+    }
+}

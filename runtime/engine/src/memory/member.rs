@@ -1,0 +1,398 @@
+//! One member of the group, with everything that can go wrong in its calls.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::group::{Phase, Place};
+use super::topics::{Fate, Refusal, Stored};
+use super::{MemoryBroker, Mutant};
+use crate::log::{
+    Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Record,
+};
+
+/// One member.
+#[derive(Debug)]
+pub struct MemoryLog {
+    pub(super) shared: MemoryBroker,
+    pub(super) name: String,
+    pub(super) topics: Vec<String>,
+    pub(super) epoch: u64,
+    pub(super) session: u64,
+    pub(super) generation: u64,
+    pub(super) reading: BTreeMap<Partition, i64>,
+    pub(super) dead: bool,
+    /// The positions are in the transaction already.
+    pub(super) committing: bool,
+    /// The commit took effect, but its answer was lost.
+    pub(super) committed_unheard: bool,
+}
+
+impl MemoryLog {
+    /// Every call costs time, and may be the process's last.
+    fn call(&mut self) -> Result<(), LogError> {
+        let mut broker = self.shared.broker.borrow_mut();
+        broker.tick(1);
+        let now_ms = broker.now_ms;
+        if let Some(member) = broker.group.member(&self.name, self.session) {
+            member.last_seen_ms = now_ms;
+        }
+        if self.dead || broker.chance.once_in(self.shared.faults.kill) {
+            drop(broker);
+            return Err(self.die());
+        }
+        Ok(())
+    }
+
+    fn die(&mut self) -> LogError {
+        self.dead = true;
+        LogError::Broken {
+            message: "killed".to_owned(),
+        }
+    }
+
+    /// True once the process was killed: whoever holds it must drop it.
+    pub fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    fn chance(&self, per_mille: u64) -> bool {
+        self.shared.broker.borrow_mut().chance.once_in(per_mille)
+    }
+
+    fn may_fail(&self, doing: &str) -> Result<(), LogError> {
+        if self.chance(self.shared.faults.abortable) {
+            return Err(LogError::Abortable {
+                message: format!("{doing} failed"),
+            });
+        }
+        Ok(())
+    }
+
+    fn place(&self, partition: Partition) -> Place {
+        (
+            self.topics[usize::from(partition.topic)].clone(),
+            partition.number as usize,
+        )
+    }
+
+    fn partition(&self, place: &Place) -> Option<Partition> {
+        let topic = self.topics.iter().position(|topic| *topic == place.0)?;
+        Some(Partition {
+            topic: topic as u16,
+            number: place.1 as i32,
+        })
+    }
+
+    fn refused(refusal: Refusal) -> LogError {
+        match refusal {
+            Refusal::Fenced => LogError::Fenced {
+                message: "the producer is fenced".to_owned(),
+            },
+            Refusal::Ended => LogError::Abortable {
+                message: "the coordinator ended the transaction".to_owned(),
+            },
+        }
+    }
+
+    fn group_event(&mut self) -> Result<Option<Event>, LogError> {
+        let mut broker = self.shared.broker.borrow_mut();
+        let broker = &mut *broker;
+        if broker.group.is_replaced(&self.name, self.session) {
+            return Err(LogError::Fenced {
+                message: "another process has this member's id".to_owned(),
+            });
+        }
+        let generation = broker.group.generation;
+        let Some(member) = broker.group.member(&self.name, self.session) else {
+            if self.reading.is_empty() {
+                self.session = broker.group.join(&self.name, broker.now_ms);
+                return Ok(None);
+            }
+            return Ok((!broker.chance.once_in(self.shared.faults.unnoticed))
+                .then_some(Event::Revoked { lost: true }));
+        };
+        match member.phase {
+            Phase::Revoking { told: false } => {
+                member.phase = Phase::Revoking { told: true };
+                Ok(Some(Event::Revoked { lost: false }))
+            }
+            Phase::Assigned { told: false } => {
+                member.phase = Phase::Assigned { told: true };
+                let places = member.assignment.clone();
+                self.generation = generation;
+                Ok(Some(Event::Assigned(
+                    places
+                        .iter()
+                        .filter_map(|place| self.partition(place))
+                        .collect(),
+                )))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn fetch(&mut self, limits: Limits, batch: &mut Batch) -> Option<Event> {
+        let mut broker = self.shared.broker.borrow_mut();
+        let mut passed = Vec::new();
+        let partitions: Vec<Partition> = self.reading.keys().copied().collect();
+        for partition in partitions {
+            if broker.chance.once_in(300) {
+                continue;
+            }
+            let most = broker.chance.below(6) as usize + 1;
+            let place = (
+                self.topics[usize::from(partition.topic)].clone(),
+                partition.number as usize,
+            );
+            let at = self.reading.get(&partition).copied().unwrap_or(0);
+            let mut next = at;
+            let mut taken = 0;
+            for (offset, record) in broker.read(&place.0, place.1, at) {
+                if taken == most || batch.is_full(limits) {
+                    break;
+                }
+                taken += 1;
+                next = offset + 1;
+                batch.push(&Record {
+                    partition,
+                    offset,
+                    timestamp_ms: record.timestamp_ms,
+                    key: record.key.as_deref(),
+                    value: record.value.as_deref(),
+                });
+            }
+            if taken == 0 {
+                let end = broker.stable_end(&place.0, place.1);
+                if end > at {
+                    next = end;
+                    passed.push((partition, end));
+                }
+            }
+            self.reading.insert(partition, next);
+        }
+        (!passed.is_empty()).then_some(Event::Passed(passed))
+    }
+
+    /// True if the group still knows us by the generation that gave us the partitions.
+    fn is_current(&self) -> bool {
+        let mut broker = self.shared.broker.borrow_mut();
+        broker.group.generation == self.generation
+            && broker.group.member(&self.name, self.session).is_some()
+    }
+
+    fn commit_now(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+        let mutant = self.shared.mutant;
+        let offsets: Vec<(Place, Position)> = positions
+            .iter()
+            .map(|(partition, position)| (self.place(*partition), *position))
+            .collect();
+        if !self.committing && mutant != Some(Mutant::OffsetsOutside) {
+            if mutant != Some(Mutant::Unfenced) && !self.is_current() {
+                return Err(LogError::Abortable {
+                    message: "the group's generation is over".to_owned(),
+                });
+            }
+            self.shared
+                .broker
+                .borrow_mut()
+                .add_offsets(&self.name, self.epoch, offsets.clone())
+                .map_err(Self::refused)?;
+            self.committing = true;
+            self.call()?;
+        }
+        self.may_fail("commit")?;
+        let unknown = self.chance(self.shared.faults.unknown_commit);
+        if unknown && self.chance(500) {
+            return Err(LogError::Retriable {
+                message: "no answer, and no effect".to_owned(),
+            });
+        }
+        self.shared
+            .broker
+            .borrow_mut()
+            .end_transaction(&self.name, self.epoch, Fate::Committed)
+            .map_err(Self::refused)?;
+        self.committing = false;
+        self.call()?;
+        if mutant == Some(Mutant::OffsetsOutside) {
+            self.shared.broker.borrow_mut().group.commit(offsets);
+        }
+        if unknown {
+            self.committed_unheard = true;
+            return Err(LogError::Retriable {
+                message: "no answer, but an effect".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Log for MemoryLog {
+    fn poll(
+        &mut self,
+        wait: Duration,
+        limits: Limits,
+        batch: &mut Batch,
+    ) -> Result<Option<Event>, LogError> {
+        self.call()?;
+        if let Some(event) = self.group_event()? {
+            return Ok(Some(event));
+        }
+        let event = self.fetch(limits, batch);
+        if batch.is_empty() {
+            self.shared
+                .broker
+                .borrow_mut()
+                .tick(wait.as_millis() as u64);
+        }
+        Ok(event)
+    }
+
+    fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
+        self.call()?;
+        let places: Vec<Place> = partitions
+            .iter()
+            .map(|partition| self.place(*partition))
+            .collect();
+        let broker = self.shared.broker.borrow();
+        let unstable = || LogError::Retriable {
+            message: "a transaction holds the partition".to_owned(),
+        };
+        places
+            .iter()
+            .map(|place| broker.group.stable(place).ok_or_else(unstable))
+            .collect()
+    }
+
+    fn siblings(&mut self, of: Partition) -> Result<Vec<Partition>, LogError> {
+        self.call()?;
+        let count = self.shared.partitions(&self.topics[usize::from(of.topic)]);
+        Ok((0..count as i32)
+            .map(|number| Partition {
+                topic: of.topic,
+                number,
+            })
+            .collect())
+    }
+
+    fn bounds(&mut self, partitions: &[Partition]) -> Result<Vec<Bounds>, LogError> {
+        self.call()?;
+        let places: Vec<Place> = partitions
+            .iter()
+            .map(|partition| self.place(*partition))
+            .collect();
+        let broker = self.shared.broker.borrow();
+        let bounds = |(topic, partition): &Place| Bounds {
+            earliest: broker.log(topic, *partition).map_or(0, |log| log.start),
+            end: broker.stable_end(topic, *partition),
+        };
+        Ok(places.iter().map(bounds).collect())
+    }
+
+    fn offsets_at(&mut self, partitions: &[Partition], time_ms: i64) -> Result<Vec<i64>, LogError> {
+        self.call()?;
+        let places: Vec<Place> = partitions
+            .iter()
+            .map(|partition| self.place(*partition))
+            .collect();
+        let broker = self.shared.broker.borrow();
+        let first = |(topic, partition): &Place| {
+            let mut records = broker.read(topic, *partition, 0);
+            let found =
+                records.find(|(_, record)| record.timestamp_ms.is_some_and(|at| at >= time_ms));
+            found.map_or_else(
+                || broker.stable_end(topic, *partition),
+                |(offset, _)| offset,
+            )
+        };
+        Ok(places.iter().map(first).collect())
+    }
+
+    fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<(), LogError> {
+        self.call()?;
+        let rewinds = !self.reading.is_empty();
+        if rewinds && self.shared.mutant == Some(Mutant::NoRewind) {
+            return Ok(());
+        }
+        self.reading = positions.iter().copied().collect();
+        Ok(())
+    }
+
+    fn unassign(&mut self) -> Result<(), LogError> {
+        self.call()?;
+        self.reading.clear();
+        let mut broker = self.shared.broker.borrow_mut();
+        let broker = &mut *broker;
+        match broker.group.member(&self.name, self.session) {
+            Some(member) => {
+                if matches!(member.phase, Phase::Revoking { .. }) {
+                    member.phase = Phase::Joining;
+                }
+                broker.group.complete();
+            }
+            None => self.session = broker.group.join(&self.name, broker.now_ms),
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), LogError> {
+        self.committing = false;
+        self.committed_unheard = false;
+        self.call()
+    }
+
+    fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
+        self.call()?;
+        self.may_fail("produce")?;
+        let stored = Stored {
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            timestamp_ms: record.timestamp_ms,
+            headers: record
+                .headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+        };
+        self.shared
+            .broker
+            .borrow_mut()
+            .produce(&self.name, self.epoch, record.topic, stored)
+            .map_err(Self::refused)
+    }
+
+    fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+        self.call()?;
+        if std::mem::take(&mut self.committed_unheard) {
+            return Ok(());
+        }
+        self.commit_now(positions)
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.call()?;
+        self.committing = false;
+        self.shared
+            .broker
+            .borrow_mut()
+            .end_transaction(&self.name, self.epoch, Fate::Aborted)
+            .map_err(Self::refused)
+    }
+
+    fn end(&self, partition: Partition) -> Option<i64> {
+        let (topic, number) = self.place(partition);
+        Some(self.shared.broker.borrow().stable_end(&topic, number))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.shared.broker.borrow().now_ms)
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.shared.broker.borrow().now_ms as i64
+    }
+}
