@@ -6,11 +6,12 @@
 //!
 //! A wrong object is refused at the earliest place that can know it is wrong:
 //! 1. the schema (types, bounds, patterns, enums) and its CEL rules, in the API server;
-//! 2. [`garde::Validate`] for what needs our own parsing, such as the range of a duration;
+//! 2. [`check`] for what needs our own parsing, such as the range of a duration;
 //! 3. the operator, for what needs other objects, SQL or Kafka.
 #![warn(missing_docs)]
 
 mod borrowed;
+mod check;
 pub mod conditions;
 mod data_stream;
 mod duration;
@@ -19,9 +20,11 @@ mod pipeline;
 mod platform;
 mod pod_template;
 mod quantity;
+pub mod reference;
 mod references;
 mod source;
 
+pub use check::check;
 pub use conditions::Condition;
 pub use data_stream::{
     AcceptedContract, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus, DeadLetter,

@@ -72,6 +72,7 @@ pub struct SourceSpec {
 /// Records are posted by HTTP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.service) && has(self.service.clusterIP) ? self.service.clusterIP : '') == (has(oldSelf.service) && has(oldSelf.service.clusterIP) ? oldSelf.service.clusterIP : '')").message("service.clusterIP can't change: Kubernetes doesn't allow it; make a new Source").field_path(".service"))]
 #[garde(allow_unvalidated)]
 pub struct HttpSource {
     /// Path that records are posted to.
@@ -131,7 +132,6 @@ pub struct HttpTls {
 /// The Service in front of the pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.clusterIP) == has(oldSelf.clusterIP) && (!has(self.clusterIP) || self.clusterIP == oldSelf.clusterIP)").message("clusterIP can't change: Kubernetes doesn't allow it; make a new Source").field_path(".clusterIP"))]
 pub struct HttpService {
     /// Kind of Service: ClusterIP, NodePort or LoadBalancer.
     #[serde(default, rename = "type")]

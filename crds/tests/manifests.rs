@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use headworks_crds::manifest;
+use headworks_crds::{manifest, reference};
 use serde_json::Value;
 
 /// Calls `visit` with the path of every property, list item and map value in a schema.
@@ -186,4 +186,13 @@ fn the_charts_crds_are_the_ones_made_from_this_code() {
     expected.sort();
     there.sort();
     assert_eq!(there, expected, "files that no kind belongs to");
+}
+
+#[test]
+fn the_reference_is_the_one_made_from_this_code() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/kinds.md");
+    assert!(
+        fs::read_to_string(file).unwrap_or_default() == reference::markdown(),
+        "docs/reference/kinds.md is out of date: cargo run --release -p headworks-crds --bin crdgen"
+    );
 }
