@@ -147,17 +147,25 @@ fn source_plan() -> Value {
     })
 }
 
-/// Waits until the status has a problem of that reason, and gives its message.
-fn problem(status: u16, reason: &str) -> String {
+/// Waits until the status has a problem of that reason which names all of `words`.
+fn until_problem(status: u16, reason: &str, words: &[&str]) {
     let begun = Instant::now();
     loop {
         let (code, _, body) = http(status, "GET", "/status", "");
         assert_eq!(code, 200);
         let report: headworks_plan::Report = serde_json::from_str(&body).unwrap();
-        if let Some(problem) = report.problems.into_iter().find(|p| p.reason == reason) {
-            return problem.message;
+        let named = |message: &str| words.iter().all(|word| message.contains(word));
+        if report
+            .problems
+            .iter()
+            .any(|p| p.reason == reason && named(&p.message))
+        {
+            return;
         }
-        assert!(begun.elapsed() < LIMIT, "no {reason} within 20 s: {body}");
+        assert!(
+            begun.elapsed() < LIMIT,
+            "no {reason} that names {words:?} within 20 s: {body}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -169,7 +177,7 @@ fn a_source_without_kafka_says_so_and_drains_on_sigterm() {
         pod.port("status, metrics, health"),
         pod.port("taking records"),
     );
-    assert!(problem(status, "KafkaUnavailable").contains("127.0.0.1:9"));
+    until_problem(status, "KafkaUnavailable", &["127.0.0.1:9"]);
     assert_eq!(http(status, "GET", "/healthz", "").0, 200);
     assert_eq!(http(status, "GET", "/readyz", "").0, 503);
     let (code, head, body) = http(source, "POST", "/v1/orders", r#"{"id":"a"}"#);
@@ -213,10 +221,10 @@ fn a_source_without_its_secret_is_shut_and_not_ready() {
         pod.port("status, metrics, health"),
         pod.port("taking records"),
     );
-    let message = problem(status, "SecretMissing");
-    assert!(
-        message.contains(headworks_plan::BEARER_DIR) && message.contains("/nonexistent/username"),
-        "{message}"
+    until_problem(
+        status,
+        "SecretMissing",
+        &[headworks_plan::BEARER_DIR, "/nonexistent/username"],
     );
     let (code, _, body) = http(status, "GET", "/readyz", "");
     assert!(code == 503 && body.contains("SecretMissing"), "{body}");
@@ -235,7 +243,7 @@ fn a_pipeline_without_its_secret_waits_for_it() {
     }});
     let mut pod = Pod::run("pipeline", &plan);
     let status = pod.port("status, metrics, health");
-    assert!(problem(status, "SecretMissing").contains("/nonexistent/username"));
+    until_problem(status, "SecretMissing", &["/nonexistent/username"]);
     assert_eq!(http(status, "GET", "/readyz", "").0, 503);
     pod.terminate();
     assert_eq!(pod.end().0, Some(0));
