@@ -70,14 +70,27 @@ pub struct Evaluated {
 
 impl fmt::Debug for Branch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Branch").field("input", &self.input).field("columns", &self.columns).field("filtered", &self.filter.is_some()).finish_non_exhaustive()
+        f.debug_struct("Branch")
+            .field("input", &self.input)
+            .field("columns", &self.columns)
+            .field("filtered", &self.filter.is_some())
+            .finish_non_exhaustive()
     }
 }
 
 impl Branch {
     pub(crate) fn new(checked: &Checked, output_schema: SchemaRef) -> Self {
-        let mut used: BTreeSet<usize> = checked.columns.iter().flat_map(|(_, t)| t.sources.iter().copied()).collect();
-        used.extend(checked.filter.iter().flat_map(|t| t.sources.iter().copied()));
+        let mut used: BTreeSet<usize> = checked
+            .columns
+            .iter()
+            .flat_map(|(_, t)| t.sources.iter().copied())
+            .collect();
+        used.extend(
+            checked
+                .filter
+                .iter()
+                .flat_map(|t| t.sources.iter().copied()),
+        );
         if used.is_empty() {
             // A batch without columns would not know how many rows it has.
             used.insert(cheapest(&checked.schema));
@@ -89,7 +102,10 @@ impl Branch {
             }
         }
         let full = checked.schema.to_arrow();
-        let fields: Vec<_> = used.iter().filter_map(|i| full.fields().get(*i).cloned()).collect();
+        let fields: Vec<_> = used
+            .iter()
+            .filter_map(|i| full.fields().get(*i).cloned())
+            .collect();
         Self {
             input: checked.input.clone(),
             columns: fields.iter().map(|f| f.name().clone()).collect(),
@@ -97,7 +113,11 @@ impl Branch {
             output_schema,
             slots,
             filter: checked.filter.as_ref().map(|t| t.node.clone()),
-            projection: checked.columns.iter().map(|(_, t)| t.node.clone()).collect(),
+            projection: checked
+                .columns
+                .iter()
+                .map(|(_, t)| t.node.clone())
+                .collect(),
         }
     }
 
@@ -106,13 +126,19 @@ impl Branch {
     /// An error says nothing about which row failed: the caller halves the batch until it has the row.
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<Evaluated, EvaluationError> {
         let count = batch.num_rows();
-        let mut rows = Rows { batch: batch.clone(), slots: &self.slots };
+        let mut rows = Rows {
+            batch: batch.clone(),
+            slots: &self.slots,
+        };
         let kept: UInt32Array = match &self.filter {
             None => (0..count as u32).collect(),
             Some(filter) => {
                 let holds = filter.evaluate(&rows)?.into_array(count)?;
                 let holds = holds.as_boolean();
-                let kept: UInt32Array = (0..count).filter(|i| holds.is_valid(*i) && holds.value(*i)).map(|i| Some(i as u32)).collect();
+                let kept: UInt32Array = (0..count)
+                    .filter(|i| holds.is_valid(*i) && holds.value(*i))
+                    .map(|i| Some(i as u32))
+                    .collect();
                 if kept.len() < count {
                     rows.batch = take_rows(batch, &kept)?;
                 }
@@ -129,10 +155,12 @@ impl Branch {
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
-        let batch = RecordBatch::try_new_with_options(self.output_schema.clone(), columns, &options).map_err(|e| EvaluationError {
-            place: crate::error::Place { line: 1, column: 1 },
-            message: format!("internal error: {e}"),
-        })?;
+        let batch =
+            RecordBatch::try_new_with_options(self.output_schema.clone(), columns, &options)
+                .map_err(|e| EvaluationError {
+                    place: crate::error::Place { line: 1, column: 1 },
+                    message: format!("internal error: {e}"),
+                })?;
         Ok(Evaluated { batch, rows: kept })
     }
 }
@@ -140,7 +168,12 @@ impl Branch {
 /// The column that costs least to read.
 fn cheapest(schema: &Schema) -> usize {
     let cost = |width: Option<usize>| width.unwrap_or(usize::MAX);
-    schema.columns.iter().enumerate().min_by_key(|(_, c)| cost(c.data_type.to_arrow().primitive_width())).map_or(0, |(i, _)| i)
+    schema
+        .columns
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, c)| cost(c.data_type.to_arrow().primitive_width()))
+        .map_or(0, |(i, _)| i)
 }
 
 /// A compiled condition over one schema.
@@ -153,9 +186,23 @@ pub struct Condition {
 
 impl Condition {
     /// Evaluates a batch whose columns are the schema's, all of them and in order: true, false or unknown a row.
-    pub fn evaluate(&self, batch: &RecordBatch) -> Result<arrow::array::BooleanArray, EvaluationError> {
-        let rows = Rows { batch: batch.clone(), slots: &self.slots };
+    pub fn evaluate(
+        &self,
+        batch: &RecordBatch,
+    ) -> Result<arrow::array::BooleanArray, EvaluationError> {
+        let rows = Rows {
+            batch: batch.clone(),
+            slots: &self.slots,
+        };
         let value = self.node.evaluate(&rows)?.into_array(batch.num_rows())?;
         Ok(value.as_boolean().clone())
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condition")
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
     }
 }

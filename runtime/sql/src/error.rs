@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A place in a query's text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Place {
     /// Line, from 1.
     pub line: u32,
@@ -36,7 +38,12 @@ pub struct SqlError {
 
 impl SqlError {
     pub(crate) fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { line: place.line, column: place.column, message: message.into(), suggestion: None }
+        Self {
+            line: place.line,
+            column: place.column,
+            message: message.into(),
+            suggestion: None,
+        }
     }
 
     pub(crate) fn meant(mut self, suggestion: Option<String>) -> Self {
@@ -47,7 +54,11 @@ impl SqlError {
 
 impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)?;
+        write!(
+            f,
+            "line {}, column {}: {}",
+            self.line, self.column, self.message
+        )?;
         match &self.suggestion {
             Some(suggestion) => write!(f, "; did you mean {suggestion}?"),
             None => Ok(()),

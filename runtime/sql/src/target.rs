@@ -7,7 +7,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray,
+    new_null_array,
+};
 use arrow::datatypes::{DataType as Arrow, SchemaRef};
 use headworks_plan::Contract;
 
@@ -28,7 +31,11 @@ pub struct Mismatch {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.column.is_empty() { f.write_str(&self.message) } else { write!(f, "column \"{}\": {}", self.column, self.message) }
+        if self.column.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "column \"{}\": {}", self.column, self.message)
+        }
     }
 }
 
@@ -50,14 +57,23 @@ type Widen = Arc<dyn Fn(&ArrayRef) -> Result<ArrayRef, String> + Send + Sync>;
 
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mapping").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("Mapping")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
     }
 }
 
 /// Checks a query's output against the contract of the stream that it goes to.
 pub fn check(output: &Schema, target: &Contract) -> Result<Mapping, Vec<Mismatch>> {
     let wanted = Schema::from_contract(target).map_err(|error| {
-        error.problems.into_iter().map(|p| Mismatch { column: p.field, message: p.message }).collect::<Vec<_>>()
+        error
+            .problems
+            .into_iter()
+            .map(|p| Mismatch {
+                column: p.field,
+                message: p.message,
+            })
+            .collect::<Vec<_>>()
     })?;
     let mut mismatches = Vec::new();
     let mut columns = Vec::with_capacity(wanted.columns.len());
@@ -67,8 +83,13 @@ pub fn check(output: &Schema, target: &Contract) -> Result<Mapping, Vec<Mismatch
                 columns.push(From::Null);
             } else {
                 // A misspelt column is told where it stands, below.
-                let near = nearest(&column.name, output.names().filter(|n| wanted.column(n).is_none()));
-                let hint = near.map(|n| format!("; the query gives \"{n}\", did you mean to name it so?")).unwrap_or_default();
+                let near = nearest(
+                    &column.name,
+                    output.names().filter(|n| wanted.column(n).is_none()),
+                );
+                let hint = near
+                    .map(|n| format!("; the query gives \"{n}\", did you mean to name it so?"))
+                    .unwrap_or_default();
                 mismatches.push(Mismatch {
                     column: column.name.clone(),
                     message: format!("the contract requires it ({}), the query doesn't give it: add it to the SELECT, or make it nullable in the contract{hint}", column.data_type),
@@ -78,18 +99,34 @@ pub fn check(output: &Schema, target: &Contract) -> Result<Mapping, Vec<Mismatch
         };
         match fit(&output.columns[index], column) {
             Ok(widen) => columns.push(From::Column(index, widen)),
-            Err(message) => mismatches.push(Mismatch { column: column.name.clone(), message }),
+            Err(message) => mismatches.push(Mismatch {
+                column: column.name.clone(),
+                message,
+            }),
         }
     }
-    for column in output.columns.iter().filter(|c| wanted.column(&c.name).is_none()) {
+    for column in output
+        .columns
+        .iter()
+        .filter(|c| wanted.column(&c.name).is_none())
+    {
         let near = nearest(&column.name, wanted.names());
-        let hint = near.map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default();
+        let hint = near
+            .map(|n| format!("; did you mean \"{n}\"?"))
+            .unwrap_or_default();
         mismatches.push(Mismatch {
             column: column.name.clone(),
             message: format!("the query gives it ({}), the contract doesn't have it: leave it out, name it otherwise with AS, or add it to the contract{hint}", column.data_type),
         });
     }
-    if mismatches.is_empty() { Ok(Mapping { schema: wanted.to_arrow(), columns }) } else { Err(mismatches) }
+    if mismatches.is_empty() {
+        Ok(Mapping {
+            schema: wanted.to_arrow(),
+            columns,
+        })
+    } else {
+        Err(mismatches)
+    }
 }
 
 impl Mapping {
@@ -107,7 +144,10 @@ impl Mapping {
             columns.push(match from {
                 From::Null => new_null_array(self.schema.field(i).data_type(), rows),
                 From::Column(index, widen) => {
-                    let column = batch.columns().get(*index).ok_or_else(|| wrong(format!("the batch has no column {index}")))?;
+                    let column = batch
+                        .columns()
+                        .get(*index)
+                        .ok_or_else(|| wrong(format!("the batch has no column {index}")))?;
                     match widen {
                         None => column.clone(),
                         Some(widen) => widen(column).map_err(wrong)?,
@@ -123,7 +163,10 @@ impl Mapping {
 /// How a column becomes the wanted one; `Err` says why it can't.
 fn fit(given: &Column, wanted: &Column) -> Result<Option<Widen>, String> {
     let widen = widen(&given.data_type, &wanted.data_type).map_err(|hint| {
-        format!("the query gives {}, the contract wants {}{hint}", given.data_type, wanted.data_type)
+        format!(
+            "the query gives {}, the contract wants {}{hint}",
+            given.data_type, wanted.data_type
+        )
     })?;
     if given.nullable && !wanted.nullable {
         let name = &given.name;
@@ -144,43 +187,82 @@ fn widen(given: &DataType, wanted: &DataType) -> Result<Option<Widen>, String> {
         (T::Int, T::BigInt | T::Double) | (T::Float, T::Double) => true,
         (T::Int, T::Decimal { precision, scale }) => precision - scale >= 10,
         (T::BigInt, T::Decimal { precision, scale }) => precision - scale >= 19,
-        (T::Decimal { precision: p, scale: s }, T::Decimal { precision, scale }) => scale >= s && precision - scale >= p - s,
-        (T::Timestamp(given), T::Timestamp(wanted)) | (T::TimestampLtz(given), T::TimestampLtz(wanted)) => wanted >= given,
+        (
+            T::Decimal {
+                precision: p,
+                scale: s,
+            },
+            T::Decimal { precision, scale },
+        ) => scale >= s && precision - scale >= p - s,
+        (T::Timestamp(given), T::Timestamp(wanted))
+        | (T::TimestampLtz(given), T::TimestampLtz(wanted)) => wanted >= given,
         _ => false,
     };
     if lossless {
         let kernel: Kernel = cast(given, wanted, false).ok_or_else(String::new)?.kernel;
         return Ok(Some(Arc::new(move |array: &ArrayRef| {
-            kernel(&Args { values: vec![Value::Array(array.clone())], rows: array.len() })
+            kernel(&Args {
+                values: vec![Value::Array(array.clone())],
+                rows: array.len(),
+            })
         })));
     }
     match (given, wanted) {
-        (T::Array(a), T::Array(b)) => Ok(Some(widen_list(nested(a, b, "its elements")?, &wanted.to_arrow()))),
-        (T::Map(a), T::Map(b)) => Ok(Some(widen_map(nested(a, b, "its values")?, &wanted.to_arrow()))),
+        (T::Array(a), T::Array(b)) => Ok(Some(widen_list(
+            nested(a, b, "its elements")?,
+            &wanted.to_arrow(),
+        ))),
+        (T::Map(a), T::Map(b)) => Ok(Some(widen_map(
+            nested(a, b, "its values")?,
+            &wanted.to_arrow(),
+        ))),
         (T::Struct(given_fields), T::Struct(wanted_fields)) => {
             let mut fields = Vec::new();
             for field in wanted_fields {
                 match given_fields.iter().position(|f| f.name == field.name) {
                     None if field.nullable => fields.push(From::Null),
-                    None => return Err(format!(": the field \"{}\" is required and missing", field.name)),
+                    None => {
+                        return Err(format!(
+                            ": the field \"{}\" is required and missing",
+                            field.name
+                        ));
+                    }
                     Some(index) if given_fields[index].nullable && !field.nullable => {
-                        return Err(format!(": the field \"{}\" may be null and is required", field.name));
+                        return Err(format!(
+                            ": the field \"{}\" may be null and is required",
+                            field.name
+                        ));
                     }
                     Some(index) => {
-                        let widen = widen(&given_fields[index].data_type, &field.data_type).map_err(|hint| format!(": the field \"{}\" differs{hint}", field.name))?;
+                        let widen = widen(&given_fields[index].data_type, &field.data_type)
+                            .map_err(|hint| {
+                                format!(": the field \"{}\" differs{hint}", field.name)
+                            })?;
                         fields.push(From::Column(index, widen));
                     }
                 }
             }
-            if let Some(extra) = given_fields.iter().find(|f| !wanted_fields.iter().any(|w| w.name == f.name)) {
-                return Err(format!(": the field \"{}\" is not in the contract", extra.name));
+            if let Some(extra) = given_fields
+                .iter()
+                .find(|f| !wanted_fields.iter().any(|w| w.name == f.name))
+            {
+                return Err(format!(
+                    ": the field \"{}\" is not in the contract",
+                    extra.name
+                ));
             }
             Ok(Some(widen_struct(fields, &wanted.to_arrow())))
         }
         (T::Timestamp(_), T::TimestampLtz(_)) | (T::TimestampLtz(_), T::Timestamp(_)) => {
-            Err(format!(": one is an instant, the other has no zone; if UTC is meant, use CAST(… AS {})", sql_name(wanted)))
+            Err(format!(
+                ": one is an instant, the other has no zone; if UTC is meant, use CAST(… AS {})",
+                sql_name(wanted)
+            ))
         }
-        _ if cast(given, wanted, false).is_some() => Err(format!(": that may lose something; if it is meant, use CAST(… AS {})", sql_name(wanted))),
+        _ if cast(given, wanted, false).is_some() => Err(format!(
+            ": that may lose something; if it is meant, use CAST(… AS {})",
+            sql_name(wanted)
+        )),
         _ => Err(": one can't become the other".to_owned()),
     }
 }
@@ -202,9 +284,18 @@ fn widen_list(element: Option<Widen>, wanted: &Arrow) -> Widen {
     let wanted = wanted.clone();
     Arc::new(move |array: &ArrayRef| {
         let list: &ListArray = array.as_list();
-        let Arrow::List(field) = &wanted else { return Err("internal error: no list".to_owned()) };
+        let Arrow::List(field) = &wanted else {
+            return Err("internal error: no list".to_owned());
+        };
         let values = child(element.as_ref(), list.values())?;
-        ListArray::try_new(field.clone(), list.offsets().clone(), values, list.nulls().cloned()).map(|l| Arc::new(l) as ArrayRef).map_err(|e| e.to_string())
+        ListArray::try_new(
+            field.clone(),
+            list.offsets().clone(),
+            values,
+            list.nulls().cloned(),
+        )
+        .map(|l| Arc::new(l) as ArrayRef)
+        .map_err(|e| e.to_string())
     })
 }
 
@@ -212,10 +303,27 @@ fn widen_map(value: Option<Widen>, wanted: &Arrow) -> Widen {
     let wanted = wanted.clone();
     Arc::new(move |array: &ArrayRef| {
         let map: &MapArray = array.as_map();
-        let Arrow::Map(entries, _) = &wanted else { return Err("internal error: no map".to_owned()) };
-        let Arrow::Struct(fields) = entries.data_type() else { return Err("internal error: no entries".to_owned()) };
-        let content = StructArray::try_new(fields.clone(), vec![map.keys().clone(), child(value.as_ref(), map.values())?], None).map_err(|e| e.to_string())?;
-        MapArray::try_new(entries.clone(), map.offsets().clone(), content, map.nulls().cloned(), false).map(|m| Arc::new(m) as ArrayRef).map_err(|e| e.to_string())
+        let Arrow::Map(entries, _) = &wanted else {
+            return Err("internal error: no map".to_owned());
+        };
+        let Arrow::Struct(fields) = entries.data_type() else {
+            return Err("internal error: no entries".to_owned());
+        };
+        let content = StructArray::try_new(
+            fields.clone(),
+            vec![map.keys().clone(), child(value.as_ref(), map.values())?],
+            None,
+        )
+        .map_err(|e| e.to_string())?;
+        MapArray::try_new(
+            entries.clone(),
+            map.offsets().clone(),
+            content,
+            map.nulls().cloned(),
+            false,
+        )
+        .map(|m| Arc::new(m) as ArrayRef)
+        .map_err(|e| e.to_string())
     })
 }
 
@@ -223,7 +331,9 @@ fn widen_struct(from: Vec<From>, wanted: &Arrow) -> Widen {
     let wanted = wanted.clone();
     Arc::new(move |array: &ArrayRef| {
         let given = array.as_struct();
-        let Arrow::Struct(fields) = &wanted else { return Err("internal error: no struct".to_owned()) };
+        let Arrow::Struct(fields) = &wanted else {
+            return Err("internal error: no struct".to_owned());
+        };
         let columns: Result<Vec<ArrayRef>, String> = from
             .iter()
             .zip(fields)
@@ -232,6 +342,8 @@ fn widen_struct(from: Vec<From>, wanted: &Arrow) -> Widen {
                 From::Column(index, widen) => child(widen.as_ref(), given.column(*index)),
             })
             .collect();
-        StructArray::try_new(fields.clone(), columns?, array.nulls().cloned()).map(|s| Arc::new(s) as ArrayRef).map_err(|e| e.to_string())
+        StructArray::try_new(fields.clone(), columns?, array.nulls().cloned())
+            .map(|s| Arc::new(s) as ArrayRef)
+            .map_err(|e| e.to_string())
     })
 }

@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int32Array, RecordBatch, StringArray, StructArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Int32Array, RecordBatch, StringArray, StructArray,
+    new_null_array,
+};
 use arrow::compute::concat;
 use arrow::datatypes as at;
 use arrow::datatypes::DataType as Arrow;
@@ -33,36 +36,75 @@ fn columns() -> Vec<(String, String, Vec<String>)> {
 }
 
 fn ours(flink: &str) -> String {
-    let text = flink.replace("ROW<p STRING, q ROW<z INT>>", "struct<p string, q struct<z int>>").replace("MAP<STRING, INT>", "map<string,int>");
-    if text.starts_with("struct") { text } else { text.to_lowercase().replace("time(3)", "time").replace(", ", ",") }
+    let text = flink
+        .replace(
+            "ROW<p STRING, q ROW<z INT>>",
+            "struct<p string, q struct<z int>>",
+        )
+        .replace("MAP<STRING, INT>", "map<string,int>");
+    if text.starts_with("struct") {
+        text
+    } else {
+        text.to_lowercase()
+            .replace("time(3)", "time")
+            .replace(", ", ",")
+    }
 }
 
 fn contract() -> Contract {
-    let fields = columns().into_iter().map(|(name, flink, _)| Field { nullable: name != "n", name, type_: ours(&flink), labels: vec![] });
-    Contract { fields: fields.collect(), ..Contract::default() }
+    let fields = columns().into_iter().map(|(name, flink, _)| Field {
+        nullable: name != "n",
+        name,
+        type_: ours(&flink),
+        labels: vec![],
+    });
+    Contract {
+        fields: fields.collect(),
+        ..Contract::default()
+    }
 }
 
 fn base() -> RecordBatch {
     let schema = headworks_sql::schema::Schema::from_contract(&contract()).unwrap();
-    let arrays = columns().into_iter().zip(&schema.columns).map(|((name, flink, cells), column)| match name.as_str() {
-        "n" => Arc::new(Int32Array::from(vec![1, 2, 3, 4])) as ArrayRef,
-        "y" => Arc::new(BinaryArray::from(vec![Some(&b"Hello"[..]), Some(b""), None, Some(&[0xff, 0])])),
-        "r" => row_column(&column.data_type.to_arrow()),
-        _ => {
-            let parts: Vec<ArrayRef> = cells.iter().map(|cell| constant(cell, &flink, &column.data_type)).collect();
-            concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).unwrap()
-        }
-    });
+    let arrays =
+        columns()
+            .into_iter()
+            .zip(&schema.columns)
+            .map(|((name, flink, cells), column)| match name.as_str() {
+                "n" => Arc::new(Int32Array::from(vec![1, 2, 3, 4])) as ArrayRef,
+                "y" => Arc::new(BinaryArray::from(vec![
+                    Some(&b"Hello"[..]),
+                    Some(b""),
+                    None,
+                    Some(&[0xff, 0]),
+                ])),
+                "r" => row_column(&column.data_type.to_arrow()),
+                _ => {
+                    let parts: Vec<ArrayRef> = cells
+                        .iter()
+                        .map(|cell| constant(cell, &flink, &column.data_type))
+                        .collect();
+                    concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).unwrap()
+                }
+            });
     RecordBatch::try_new(schema.to_arrow(), arrays.collect()).unwrap()
 }
 
 fn row_column(data_type: &Arrow) -> ArrayRef {
-    let Arrow::Struct(fields) = data_type else { panic!("a struct") };
-    let Arrow::Struct(inner) = fields[1].data_type() else { panic!("a struct") };
+    let Arrow::Struct(fields) = data_type else {
+        panic!("a struct")
+    };
+    let Arrow::Struct(inner) = fields[1].data_type() else {
+        panic!("a struct")
+    };
     let z = Int32Array::from(vec![Some(5), None, None, Some(6)]);
     let q = StructArray::new(inner.clone(), vec![Arc::new(z)], None);
     let p = StringArray::from(vec![Some("in"), None, None, Some("y")]);
-    Arc::new(StructArray::new(fields.clone(), vec![Arc::new(p), Arc::new(q)], Some(vec![true, true, false, true].into())))
+    Arc::new(StructArray::new(
+        fields.clone(),
+        vec![Arc::new(p), Arc::new(q)],
+        Some(vec![true, true, false, true].into()),
+    ))
 }
 
 /// A cell's value, read by the planner itself; Flink's answers for bare columns check that it is right.
@@ -70,11 +112,36 @@ fn constant(cell: &str, flink: &str, data_type: &T) -> ArrayRef {
     if cell == "NULL" {
         return new_null_array(&data_type.to_arrow(), 1);
     }
-    let expression = if flink.starts_with("MAP") { cell.to_owned() } else { format!("CAST({cell} AS {flink})") };
-    let one = Contract { fields: vec![Field { name: "n".into(), type_: "int".into(), nullable: false, labels: vec![] }], ..Contract::default() };
-    let flow = plan(&format!("SELECT {expression} AS v FROM one"), &Catalog::new().with("one", one)).unwrap_or_else(|e| panic!("{cell}: {}", e[0]));
-    let batch = RecordBatch::try_new(flow.branches[0].input_schema.clone(), vec![Arc::new(Int32Array::from(vec![1]))]).unwrap();
-    flow.branches[0].evaluate(&batch).unwrap().batch.column(0).clone()
+    let expression = if flink.starts_with("MAP") {
+        cell.to_owned()
+    } else {
+        format!("CAST({cell} AS {flink})")
+    };
+    let one = Contract {
+        fields: vec![Field {
+            name: "n".into(),
+            type_: "int".into(),
+            nullable: false,
+            labels: vec![],
+        }],
+        ..Contract::default()
+    };
+    let flow = plan(
+        &format!("SELECT {expression} AS v FROM dual"),
+        &Catalog::new().with("dual", one),
+    )
+    .unwrap_or_else(|e| panic!("{cell}: {}", e[0]));
+    let batch = RecordBatch::try_new(
+        flow.branches[0].input_schema.clone(),
+        vec![Arc::new(Int32Array::from(vec![1]))],
+    )
+    .unwrap();
+    flow.branches[0]
+        .evaluate(&batch)
+        .unwrap()
+        .batch
+        .column(0)
+        .clone()
 }
 
 /// The expression's type and values, as Flink's side writes them; or why it is refused.
@@ -83,12 +150,24 @@ fn answer(expression: &str, base: &RecordBatch, catalog: &Catalog) -> String {
         Ok(flow) => flow,
         Err(errors) => {
             let error = &errors[0];
-            let hint = error.suggestion.as_ref().map(|s| format!("; did you mean {s}?")).unwrap_or_default();
+            let hint = error
+                .suggestion
+                .as_ref()
+                .map(|s| format!("; did you mean {s}?"))
+                .unwrap_or_default();
             return format!("refused: {}{hint}", error.message);
         }
     };
     let branch = &flow.branches[0];
-    let input = base.project(&branch.columns.iter().map(|c| base.schema().index_of(c).unwrap()).collect::<Vec<_>>()).unwrap();
+    let input = base
+        .project(
+            &branch
+                .columns
+                .iter()
+                .map(|c| base.schema().index_of(c).unwrap())
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
     let data_type = &flow.output.columns[0].data_type;
     let mut text = flink_type(data_type);
     for row in 0..ROWS {
@@ -101,10 +180,19 @@ fn answer(expression: &str, base: &RecordBatch, catalog: &Catalog) -> String {
     // The whole batch must give the same as its rows, or fail if one does.
     match branch.evaluate(&input) {
         Ok(done) => {
-            let whole: Vec<String> = (0..ROWS).map(|row| shown(done.batch.column(0), row, data_type)).collect();
-            assert_eq!(text, format!("{} | {}", flink_type(data_type), whole.join(" | ")), "{expression}: row by row and as a batch");
+            let whole: Vec<String> = (0..ROWS)
+                .map(|row| shown(done.batch.column(0), row, data_type))
+                .collect();
+            assert_eq!(
+                text,
+                format!("{} | {}", flink_type(data_type), whole.join(" | ")),
+                "{expression}: row by row and as a batch"
+            );
         }
-        Err(error) => assert!(text.contains("error"), "{expression}: only the batch fails: {error}"),
+        Err(error) => assert!(
+            text.contains("error"),
+            "{expression}: only the batch fails: {error}"
+        ),
     }
     text
 }
@@ -115,7 +203,10 @@ fn flink_type(data_type: &T) -> String {
         T::Array(element) => format!("ARRAY<{}>", flink_type(element)),
         T::Map(value) => format!("MAP<STRING, {}>", flink_type(value)),
         T::Struct(fields) => {
-            let fields: Vec<String> = fields.iter().map(|f| format!("`{}` {}", f.name, flink_type(&f.data_type))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|f| format!("`{}` {}", f.name, flink_type(&f.data_type)))
+                .collect();
             format!("ROW<{}>", fields.join(", "))
         }
         other => other.to_string().to_uppercase(),
@@ -126,7 +217,10 @@ fn flink_type(data_type: &T) -> String {
 fn normal_type(flink: &str) -> String {
     let mut text = flink.replace(" NOT NULL", "");
     for start in ["VARCHAR(", "CHAR(", "TIME("] {
-        while let Some(at) = text.find(start).filter(|at| *at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric()) {
+        while let Some(at) = text
+            .find(start)
+            .filter(|at| *at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric())
+        {
             let end = at + text[at..].find(')').unwrap();
             text.replace_range(at..=end, if start == "TIME(" { "TIME" } else { "STRING" });
         }
@@ -144,36 +238,92 @@ fn shown(array: &ArrayRef, row: usize, data_type: &T) -> String {
         T::BigInt => array.as_primitive::<at::Int64Type>().value(row).to_string(),
         T::Float => format!("{:?}", array.as_primitive::<at::Float32Type>().value(row)),
         T::Double => format!("{:?}", array.as_primitive::<at::Float64Type>().value(row)),
-        T::Decimal { .. } => array.as_primitive::<at::Decimal128Type>().value_as_string(row),
-        T::String => array.as_string::<i32>().value(row).replace('\\', "\\\\").replace('\n', "\\n"),
-        T::Bytes => format!("x'{}'", array.as_binary::<i32>().value(row).iter().map(|b| format!("{b:02x}")).collect::<String>()),
-        T::Date => array.as_primitive::<at::Date32Type>().value_as_date(row).unwrap().to_string(),
-        T::Time => clock(array.as_primitive::<at::Time64MicrosecondType>().value(row), false),
+        T::Decimal { .. } => array
+            .as_primitive::<at::Decimal128Type>()
+            .value_as_string(row),
+        T::String => array
+            .as_string::<i32>()
+            .value(row)
+            .replace('\\', "\\\\")
+            .replace('\n', "\\n"),
+        T::Bytes => format!(
+            "x'{}'",
+            array
+                .as_binary::<i32>()
+                .value(row)
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect::<String>()
+        ),
+        T::Date => array
+            .as_primitive::<at::Date32Type>()
+            .value_as_date(row)
+            .unwrap()
+            .to_string(),
+        T::Time => clock(
+            array.as_primitive::<at::Time64MicrosecondType>().value(row),
+            false,
+        ),
         T::Timestamp(digits) | T::TimestampLtz(digits) => {
             let (value, per_second) = match digits {
-                0 => (array.as_primitive::<at::TimestampSecondType>().value(row), 1),
-                3 => (array.as_primitive::<at::TimestampMillisecondType>().value(row), 1000),
-                _ => (array.as_primitive::<at::TimestampMicrosecondType>().value(row), 1_000_000),
+                0 => (
+                    array.as_primitive::<at::TimestampSecondType>().value(row),
+                    1,
+                ),
+                3 => (
+                    array
+                        .as_primitive::<at::TimestampMillisecondType>()
+                        .value(row),
+                    1000,
+                ),
+                _ => (
+                    array
+                        .as_primitive::<at::TimestampMicrosecondType>()
+                        .value(row),
+                    1_000_000,
+                ),
             };
             let day = 86_400 * per_second;
             let date = at::Date32Type::to_naive_date_opt(value.div_euclid(day) as i32).unwrap();
             let instant = matches!(data_type, T::TimestampLtz(_));
-            format!("{date}T{}{}", clock(value.rem_euclid(day) * (1_000_000 / per_second), instant), if instant { "Z" } else { "" })
+            format!(
+                "{date}T{}{}",
+                clock(value.rem_euclid(day) * (1_000_000 / per_second), instant),
+                if instant { "Z" } else { "" }
+            )
         }
         T::Array(element) => {
             let values = array.as_list::<i32>().value(row);
-            format!("[{}]", (0..values.len()).map(|i| shown(&values, i, element)).collect::<Vec<_>>().join(", "))
+            format!(
+                "[{}]",
+                (0..values.len())
+                    .map(|i| shown(&values, i, element))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
         }
         T::Map(value) => {
             let entries = array.as_map().value(row);
             let (keys, values) = (entries.column(0).clone(), entries.column(1).clone());
-            let entry = |i| format!("{}={}", shown(&keys, i, &T::String), shown(&values, i, value));
-            format!("{{{}}}", (0..entries.len()).map(entry).collect::<Vec<_>>().join(", "))
+            let entry = |i| {
+                format!(
+                    "{}={}",
+                    shown(&keys, i, &T::String),
+                    shown(&values, i, value)
+                )
+            };
+            format!(
+                "{{{}}}",
+                (0..entries.len()).map(entry).collect::<Vec<_>>().join(", ")
+            )
         }
         T::Struct(fields) => {
             let values = array.as_struct();
             let field = |i: usize| shown(values.column(i), row, &fields[i].data_type);
-            format!("({})", (0..fields.len()).map(field).collect::<Vec<_>>().join(", "))
+            format!(
+                "({})",
+                (0..fields.len()).map(field).collect::<Vec<_>>().join(", ")
+            )
         }
     }
 }
@@ -195,7 +345,9 @@ fn clock(micros: i64, seconds: bool) -> String {
 
 /// Equal but for the last digits of floating-point numbers and what [`normal_type`] leaves out.
 fn same(flink: &str, ours: &str) -> bool {
-    let (Some((flink_type, flink_values)), Some((our_type, our_values))) = (flink.split_once(" | "), ours.split_once(" | ")) else {
+    let (Some((flink_type, flink_values)), Some((our_type, our_values))) =
+        (flink.split_once(" | "), ours.split_once(" | "))
+    else {
         return flink == "refused" && ours.starts_with("refused");
     };
     let tolerance = match our_type {
@@ -205,10 +357,18 @@ fn same(flink: &str, ours: &str) -> bool {
     };
     let number = |text: &str| text.replace("Infinity", "inf").parse::<f64>().ok();
     let close = |a: &str, b: &str| match (number(a), number(b)) {
-        (Some(a), Some(b)) => a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * a.abs().max(b.abs()),
+        (Some(a), Some(b)) => {
+            a == b
+                || (a.is_nan() && b.is_nan())
+                || (a - b).abs() <= tolerance * a.abs().max(b.abs())
+        }
         _ => a == b,
     };
-    normal_type(flink_type) == our_type && flink_values.split(" | ").zip(our_values.split(" | ")).all(|(a, b)| close(a, b))
+    normal_type(flink_type) == our_type
+        && flink_values
+            .split(" | ")
+            .zip(our_values.split(" | "))
+            .all(|(a, b)| close(a, b))
 }
 
 #[test]
@@ -217,16 +377,20 @@ fn every_expression_answers_as_flink_does_or_as_the_file_says() {
     let catalog = Catalog::new().with("t", contract());
     let write = std::env::var_os("GOLDEN_WRITE").is_some();
     let (mut count, mut different, mut failures) = (0, 0, Vec::new());
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "golden")).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "golden"))
+        .collect();
     files.sort();
     for file in &files {
         let text = std::fs::read_to_string(file).unwrap();
         let mut renewed = String::new();
         for block in text.split("\n\n") {
-            let mut lines = block.trim_end().lines();
+            let mut lines = block.trim_matches('\n').lines();
             let expression = lines.next().unwrap();
             if expression.starts_with('#') {
-                writeln!(renewed, "{}", block.trim_end()).unwrap();
+                writeln!(renewed, "{}", block.trim_matches('\n')).unwrap();
                 continue;
             }
             let mut flink = None;
@@ -247,14 +411,25 @@ fn every_expression_answers_as_flink_does_or_as_the_file_says() {
             let reason = stated.as_ref().map(|(_, r)| r.clone()).unwrap_or_default();
             if !agrees || stated.is_some() {
                 different += 1;
-                writeln!(renewed, "  headworks  {got}{}", if reason.is_empty() { String::new() } else { format!("  # {reason}") }).unwrap();
+                writeln!(
+                    renewed,
+                    "  headworks  {got}{}",
+                    if reason.is_empty() {
+                        String::new()
+                    } else {
+                        format!("  # {reason}")
+                    }
+                )
+                .unwrap();
             }
             let right = match &stated {
                 Some((wanted, reason)) => *wanted == got && !reason.is_empty(),
                 None => agrees,
             };
             if !right {
-                failures.push(format!("{expression}\n  flink      {flink}\n  headworks  {got}"));
+                failures.push(format!(
+                    "{expression}\n  flink      {flink}\n  headworks  {got}"
+                ));
             }
         }
         if write {
@@ -262,5 +437,10 @@ fn every_expression_answers_as_flink_does_or_as_the_file_says() {
         }
     }
     assert!(count > 400, "only {count} expressions were found");
-    assert!(failures.is_empty() || write, "{} of {count} expressions ({different} differ from Flink):\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty() || write,
+        "{} of {count} expressions ({different} differ from Flink):\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }

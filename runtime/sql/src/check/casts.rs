@@ -11,7 +11,12 @@ use crate::syntax::ast::TypeName;
 use crate::types::DataType as T;
 
 /// CAST and TRY_CAST.
-pub(super) fn explicit(typed: Typed, to: &TypeName, lenient: bool, place: crate::error::Place) -> Bound<Typed> {
+pub(super) fn explicit(
+    typed: Typed,
+    to: &TypeName,
+    lenient: bool,
+    place: crate::error::Place,
+) -> Bound<Typed> {
     let result = convert(typed, &to.data_type, lenient, place)?;
     match to.max_chars {
         Some(max) => call(place, T::String, &[result], Nulls::Strict, false, cut(max)),
@@ -28,16 +33,40 @@ fn convert(typed: Typed, to: &T, lenient: bool, place: crate::error::Place) -> B
     }
     let Some(found) = cast(&typed.data_type, to, lenient) else {
         let hint = match (&typed.data_type, to) {
-            (T::BigInt | T::Int, T::Timestamp(_) | T::TimestampLtz(_)) => "; use TO_TIMESTAMP_LTZ(number, 3) for milliseconds since 1970, or 0 for seconds",
-            (T::Timestamp(_) | T::TimestampLtz(_), T::Int | T::BigInt) => "; use EXTRACT(EPOCH FROM …) for seconds since 1970",
-            (T::Array(_) | T::Map(_) | T::Struct(_), T::String) => "; name the element or field that is wanted",
+            (T::BigInt | T::Int, T::Timestamp(_) | T::TimestampLtz(_)) => {
+                "; use TO_TIMESTAMP_LTZ(number, 3) for milliseconds since 1970, or 0 for seconds"
+            }
+            (T::Timestamp(_) | T::TimestampLtz(_), T::Int | T::BigInt) => {
+                "; use EXTRACT(EPOCH FROM …) for seconds since 1970"
+            }
+            (T::Array(_) | T::Map(_) | T::Struct(_), T::String) => {
+                "; name the element or field that is wanted"
+            }
             _ => "",
         };
-        return refuse(place, format!("{} can't be cast to {}{hint}", shortened(&typed.data_type), shortened(to)));
+        return refuse(
+            place,
+            format!(
+                "{} can't be cast to {}{hint}",
+                shortened(&typed.data_type),
+                shortened(to)
+            ),
+        );
     };
     // A constant that doesn't fit a decimal would be null in every row.
-    let nulls = if found.nulls { Nulls::Possible } else { Nulls::Strict };
-    call(place, to.clone(), &[typed], nulls, found.fails, found.kernel)
+    let nulls = if found.nulls {
+        Nulls::Possible
+    } else {
+        Nulls::Strict
+    };
+    call(
+        place,
+        to.clone(),
+        &[typed],
+        nulls,
+        found.fails,
+        found.kernel,
+    )
 }
 
 /// Brings an expression to a type that [`unify`] found for it.
@@ -51,14 +80,20 @@ pub(super) fn shape(data_type: &T) -> Option<Shape> {
     match data_type {
         T::Int => Some(Shape::INT),
         T::BigInt => Some(Shape::BIGINT),
-        T::Decimal { precision, scale } => Some(Shape { precision: *precision, scale: *scale }),
+        T::Decimal { precision, scale } => Some(Shape {
+            precision: *precision,
+            scale: *scale,
+        }),
         _ => None,
     }
 }
 
 /// The decimal type of a shape.
 pub(super) fn decimal(shape: Shape) -> T {
-    T::Decimal { precision: shape.precision, scale: shape.scale }
+    T::Decimal {
+        precision: shape.precision,
+        scale: shape.scale,
+    }
 }
 
 /// The type to which two types widen, if there is one.
@@ -74,7 +109,11 @@ pub(super) fn common(left: &T, right: &T) -> Option<T> {
         (T::Decimal { .. }, other) | (other, T::Decimal { .. }) => {
             // A whole number beside a decimal takes the decimal's shape where Flink does so: it adds no
             // digits before the point that the decimal hasn't.
-            let decimal_side = if matches!(left, T::Decimal { .. }) { left } else { right };
+            let decimal_side = if matches!(left, T::Decimal { .. }) {
+                left
+            } else {
+                right
+            };
             decimal(shape(decimal_side)?.common(shape(other)?))
         }
         (T::Timestamp(a), T::Timestamp(b)) => T::Timestamp(*a.max(b)),
@@ -99,8 +138,15 @@ pub(super) fn unify(all: &[Typed]) -> Option<T> {
 /// Brings all to one type; the error names what doesn't fit.
 pub(super) fn to_one_type(what: &str, all: Vec<Typed>) -> Bound<(T, Vec<Typed>)> {
     let Some(to) = unify(&all) else {
-        let first = all.iter().find(|t| !t.untyped_null).unwrap_or(&all[0]).clone();
-        let other = all.iter().find(|t| !t.untyped_null && common(&first.data_type, &t.data_type).is_none()).unwrap_or(&first);
+        let first = all
+            .iter()
+            .find(|t| !t.untyped_null)
+            .unwrap_or(&all[0])
+            .clone();
+        let other = all
+            .iter()
+            .find(|t| !t.untyped_null && common(&first.data_type, &t.data_type).is_none())
+            .unwrap_or(&first);
         let message = format!(
             "{what} mixes {} and {}; make them equal with CAST",
             shortened(&first.data_type),
@@ -115,7 +161,12 @@ pub(super) fn to_one_type(what: &str, all: Vec<Typed>) -> Bound<(T, Vec<Typed>)>
 /// A constant text beside a date or time is read as one, as Flink does.
 pub(super) fn read_as_time(typed: Typed, beside: &T) -> Bound<Typed> {
     let text = typed.data_type == T::String && typed.literal_text().is_some();
-    if text && matches!(beside, T::Date | T::Time | T::Timestamp(_) | T::TimestampLtz(_)) {
+    if text
+        && matches!(
+            beside,
+            T::Date | T::Time | T::Timestamp(_) | T::TimestampLtz(_)
+        )
+    {
         return coerce(typed, beside);
     }
     Ok(typed)

@@ -14,7 +14,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     own("CARDINALITY", &[Any], 1, false, cardinality),
     own("ELEMENT", &[Any], 1, false, element),
     own("ARRAY_CONTAINS", &[Any, Any], 2, false, contains),
-    own("ARRAY_JOIN", &[Any, Takes::Text, Takes::Text], 2, false, join),
+    own(
+        "ARRAY_JOIN",
+        &[Any, Takes::Text, Takes::Text],
+        2,
+        false,
+        join,
+    ),
     own("MAP_KEYS", &[Any], 1, false, map_part),
     own("MAP_VALUES", &[Any], 1, false, map_part),
 ];
@@ -24,33 +30,72 @@ pub(super) fn index(place: Place, of: Typed, index: Typed) -> Bound<Typed> {
     match of.data_type.clone() {
         T::Array(element) => {
             if !matches!(index.data_type, T::Int | T::BigInt) {
-                return refuse(index.place, format!("an array's index is a whole number, this is {}", shortened(&index.data_type)));
+                return refuse(
+                    index.place,
+                    format!(
+                        "an array's index is a whole number, this is {}",
+                        shortened(&index.data_type)
+                    ),
+                );
             }
             if index.literal_int().is_some_and(|i| i < 1) {
                 return refuse(index.place, "an array's first element has the index 1");
             }
             let fallible = !index.is_literal();
             let index = coerce(index, &T::BigInt)?;
-            call(place, *element, &[of, index], Nulls::Possible, fallible, eval::element_at())
+            call(
+                place,
+                *element,
+                &[of, index],
+                Nulls::Possible,
+                fallible,
+                eval::element_at(),
+            )
         }
         T::Map(value) => {
             if index.data_type != T::String {
-                return refuse(index.place, format!("a map's key is a string, this is {}", shortened(&index.data_type)));
+                return refuse(
+                    index.place,
+                    format!(
+                        "a map's key is a string, this is {}",
+                        shortened(&index.data_type)
+                    ),
+                );
             }
-            call(place, *value, &[of, index], Nulls::Possible, false, eval::value_of())
+            call(
+                place,
+                *value,
+                &[of, index],
+                Nulls::Possible,
+                false,
+                eval::value_of(),
+            )
         }
-        other => refuse(place, format!("{} has no elements to take with [ ]", shortened(&other))),
+        other => refuse(
+            place,
+            format!("{} has no elements to take with [ ]", shortened(&other)),
+        ),
     }
 }
 
 /// `ARRAY[…]`.
 pub(super) fn array(place: Place, items: Vec<Typed>) -> Bound<Typed> {
     if items.is_empty() || items.iter().all(|i| i.untyped_null) {
-        return refuse(place, "the array's type is open; give it an element that isn't NULL");
+        return refuse(
+            place,
+            "the array's type is open; give it an element that isn't NULL",
+        );
     }
     let (element, items) = to_one_type("ARRAY", items)?;
     let kernel = eval::make_array(element.to_arrow());
-    call(place, T::Array(Box::new(element)), &items, Nulls::Never, false, kernel)
+    call(
+        place,
+        T::Array(Box::new(element)),
+        &items,
+        Nulls::Never,
+        false,
+        kernel,
+    )
 }
 
 /// `MAP['key', value, …]`.
@@ -65,17 +110,34 @@ pub(super) fn map(place: Place, items: Vec<Typed>) -> Bound<Typed> {
         } else if item.data_type == T::String && !item.nullable {
             keys.push(item);
         } else {
-            let null = if item.nullable { " that may be null" } else { "" };
-            return refuse(item.place, format!("a map's key is a string that isn't null, this is {}{null}", shortened(&item.data_type)));
+            let null = if item.nullable {
+                " that may be null"
+            } else {
+                ""
+            };
+            return refuse(
+                item.place,
+                format!(
+                    "a map's key is a string that isn't null, this is {}{null}",
+                    shortened(&item.data_type)
+                ),
+            );
         }
     }
     if values.iter().all(|v| v.untyped_null) {
-        return refuse(place, "the map's type is open; give it a value that isn't NULL");
+        return refuse(
+            place,
+            "the map's type is open; give it a value that isn't NULL",
+        );
     }
     let (value, values) = to_one_type("MAP", values)?;
     let data_type = T::Map(Box::new(value));
     let kernel = eval::make_map(data_type.to_arrow());
-    let items: Vec<Typed> = keys.into_iter().zip(values).flat_map(|(k, v)| [k, v]).collect();
+    let items: Vec<Typed> = keys
+        .into_iter()
+        .zip(values)
+        .flat_map(|(k, v)| [k, v])
+        .collect();
     call(place, data_type, &items, Nulls::Never, false, kernel)
 }
 
@@ -85,9 +147,16 @@ pub(super) fn row(place: Place, items: Vec<Typed>) -> Bound<Typed> {
         return refuse(place, "ROW() has no fields");
     }
     if let Some(null) = items.iter().find(|i| i.untyped_null) {
-        return refuse(null.place, "NULL alone has no type; write CAST(NULL AS STRING) or another type");
+        return refuse(
+            null.place,
+            "NULL alone has no type; write CAST(NULL AS STRING) or another type",
+        );
     }
-    let fields = items.iter().enumerate().map(|(i, t)| StructField { name: format!("EXPR${i}"), data_type: t.data_type.clone(), nullable: t.nullable });
+    let fields = items.iter().enumerate().map(|(i, t)| StructField {
+        name: format!("EXPR${i}"),
+        data_type: t.data_type.clone(),
+        nullable: t.nullable,
+    });
     let data_type = T::Struct(fields.collect());
     let kernel = eval::make_struct(data_type.to_arrow());
     call(place, data_type, &items, Nulls::Never, false, kernel)
@@ -95,52 +164,119 @@ pub(super) fn row(place: Place, items: Vec<Typed>) -> Bound<Typed> {
 
 fn cardinality(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     match args[0].data_type {
-        T::Array(_) | T::Map(_) => call(place, T::Int, &args, Nulls::Strict, false, eval::cardinality()),
+        T::Array(_) | T::Map(_) => call(
+            place,
+            T::Int,
+            &args,
+            Nulls::Strict,
+            false,
+            eval::cardinality(),
+        ),
         _ => no_array(&args[0], name),
     }
 }
 
 fn no_array(arg: &Typed, name: &str) -> Bound<Typed> {
-    refuse(arg.place, format!("{name} takes an array, this is {}", shortened(&arg.data_type)))
+    refuse(
+        arg.place,
+        format!(
+            "{name} takes an array, this is {}",
+            shortened(&arg.data_type)
+        ),
+    )
 }
 
 fn element(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     match args[0].data_type.clone() {
-        T::Array(element) => call(place, *element, &args, Nulls::Possible, true, eval::only_element()),
+        T::Array(element) => call(
+            place,
+            *element,
+            &args,
+            Nulls::Possible,
+            true,
+            eval::only_element(),
+        ),
         _ => no_array(&args[0], name),
     }
 }
 
 fn contains(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
-    let T::Array(element) = args[0].data_type.clone() else { return no_array(&args[0], name) };
+    let T::Array(element) = args[0].data_type.clone() else {
+        return no_array(&args[0], name);
+    };
     if matches!(*element, T::Array(_) | T::Map(_) | T::Struct(_)) {
-        return refuse(args[0].place, format!("elements of {} can't be compared", shortened(&args[0].data_type)));
+        return refuse(
+            args[0].place,
+            format!(
+                "elements of {} can't be compared",
+                shortened(&args[0].data_type)
+            ),
+        );
     }
     let mut args = args;
     let wanted = args.remove(1);
-    if !wanted.untyped_null && super::casts::common(&element, &wanted.data_type).as_ref() != Some(&*element) {
-        return refuse(wanted.place, format!("the array holds {element}, this is {}", shortened(&wanted.data_type)));
+    if !wanted.untyped_null
+        && super::casts::common(&element, &wanted.data_type).as_ref() != Some(&*element)
+    {
+        return refuse(
+            wanted.place,
+            format!(
+                "the array holds {element}, this is {}",
+                shortened(&wanted.data_type)
+            ),
+        );
     }
     let list = args.remove(0);
     let nullable = list.nullable;
     let wanted = coerce(wanted, &element)?;
-    let nulls = if nullable { Nulls::Possible } else { Nulls::Never };
-    call(place, T::Boolean, &[list, wanted], nulls, false, eval::contains())
+    let nulls = if nullable {
+        Nulls::Possible
+    } else {
+        Nulls::Never
+    };
+    call(
+        place,
+        T::Boolean,
+        &[list, wanted],
+        nulls,
+        false,
+        eval::contains(),
+    )
 }
 
 fn join(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     match &args[0].data_type {
-        T::Array(element) if **element == T::String => call(place, T::String, &args, Nulls::Strict, false, eval::join()),
-        T::Array(element) => refuse(args[0].place, format!("{name} takes an array of strings, this one holds {element}; cast it with CAST(… AS ARRAY<STRING>)")),
+        T::Array(element) if **element == T::String => {
+            call(place, T::String, &args, Nulls::Strict, false, eval::join())
+        }
+        T::Array(element) => refuse(
+            args[0].place,
+            format!(
+                "{name} takes an array of strings, this one holds {element}; cast it with CAST(… AS ARRAY<STRING>)"
+            ),
+        ),
         _ => no_array(&args[0], name),
     }
 }
 
 fn map_part(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     let T::Map(value) = args[0].data_type.clone() else {
-        return refuse(args[0].place, format!("{name} takes a map, this is {}", shortened(&args[0].data_type)));
+        return refuse(
+            args[0].place,
+            format!(
+                "{name} takes a map, this is {}",
+                shortened(&args[0].data_type)
+            ),
+        );
     };
     let keys = name == "MAP_KEYS";
     let element = if keys { T::String } else { *value };
-    call(place, T::Array(Box::new(element)), &args, Nulls::Strict, false, eval::map_part(keys))
+    call(
+        place,
+        T::Array(Box::new(element)),
+        &args,
+        Nulls::Strict,
+        false,
+        eval::map_part(keys),
+    )
 }

@@ -19,9 +19,10 @@ impl Checker<'_> {
             Kind::Number(number) => literals::number(place, number),
             Kind::Text(text) => Ok(literals::text(place, text)),
             Kind::Temporal(kind, text) => literals::temporal(place, *kind, text),
-            Kind::Interval(Interval::Months(_) | Interval::Millis(_)) => {
-                refuse(place, "an interval can only be added to, or taken from, a date or time")
-            }
+            Kind::Interval(Interval::Months(_) | Interval::Millis(_)) => refuse(
+                place,
+                "an interval can only be added to, or taken from, a date or time",
+            ),
             Kind::Path(names) => self.scope.path(names),
             Kind::Field(of, name) => self.scope.field(self.bind(of)?, name),
             Kind::Index(of, index) => {
@@ -31,7 +32,14 @@ impl Checker<'_> {
             Kind::Negate(inner) => numbers::negate(place, self.bind(inner)?),
             Kind::Not(inner) => {
                 let inner = self.truth("NOT", inner)?;
-                call(place, T::Boolean, &[inner], Nulls::Strict, false, compare::not())
+                call(
+                    place,
+                    T::Boolean,
+                    &[inner],
+                    Nulls::Strict,
+                    false,
+                    compare::not(),
+                )
             }
             Kind::And(parts) => self.logic(place, false, parts),
             Kind::Or(parts) => self.logic(place, true, parts),
@@ -40,12 +48,39 @@ impl Checker<'_> {
                 let (left, right) = self.bind_two(left, right)?;
                 self.compare(place, *op, left, right)
             }
-            Kind::Distinct { negated, left, right } => self.distinct(place, *negated, left, right),
-            Kind::Is { expr, what, negated } => self.is(place, expr, *what, *negated),
-            Kind::Between { expr, low, high, symmetric, negated } => self.between(place, [expr, low, high], *symmetric, *negated),
-            Kind::In { expr, list, negated } => self.among(place, expr, list, *negated),
-            Kind::Like { expr, pattern, escape, negated } => self.like(place, expr, pattern, escape.as_ref(), *negated),
-            Kind::Case { operand, whens, otherwise } => self.case(place, operand.as_deref(), whens, otherwise.as_deref()),
+            Kind::Distinct {
+                negated,
+                left,
+                right,
+            } => self.distinct(place, *negated, left, right),
+            Kind::Is {
+                expr,
+                what,
+                negated,
+            } => self.is(place, expr, *what, *negated),
+            Kind::Between {
+                expr,
+                low,
+                high,
+                symmetric,
+                negated,
+            } => self.between(place, [expr, low, high], *symmetric, *negated),
+            Kind::In {
+                expr,
+                list,
+                negated,
+            } => self.among(place, expr, list, *negated),
+            Kind::Like {
+                expr,
+                pattern,
+                escape,
+                negated,
+            } => self.like(place, expr, pattern, escape.as_ref(), *negated),
+            Kind::Case {
+                operand,
+                whens,
+                otherwise,
+            } => self.case(place, operand.as_deref(), whens, otherwise.as_deref()),
             Kind::Cast { expr, to, try_ } => casts::explicit(self.bind(expr)?, to, *try_, place),
             Kind::Call { name, args } => functions::bind(self, name, args),
             Kind::Timed { name, unit, args } => time::timed(name, *unit, self.bind_all(args)?),
@@ -54,8 +89,16 @@ impl Checker<'_> {
                 let what = what.as_ref().map(|w| self.bind(w)).transpose()?;
                 super::strings::trim(place, *side, text, what)
             }
-            Kind::Json { function, input, path } => json::bind(self, place, function, input, path),
-            Kind::IsJson { expr, kind, negated } => json::is_json(place, self.bind(expr)?, *kind, *negated),
+            Kind::Json {
+                function,
+                input,
+                path,
+            } => json::bind(self, place, function, input, path),
+            Kind::IsJson {
+                expr,
+                kind,
+                negated,
+            } => json::is_json(place, self.bind(expr)?, *kind, *negated),
             Kind::Array(list) => collections::array(place, self.bind_all(list)?),
             Kind::Map(list) => collections::map(place, self.bind_all(list)?),
             Kind::Row(list) => collections::row(place, self.bind_all(list)?),
@@ -68,15 +111,27 @@ impl Checker<'_> {
         if typed.untyped_null {
             return Ok(Typed::null(typed.place, T::Boolean));
         }
-        if typed.data_type == T::Boolean { Ok(typed) } else { not_boolean(typed.place, what, &typed.data_type) }
+        if typed.data_type == T::Boolean {
+            Ok(typed)
+        } else {
+            not_boolean(typed.place, what, &typed.data_type)
+        }
     }
 }
 
 fn not_boolean<V>(place: Place, what: &str, data_type: &T) -> Bound<V> {
-    refuse(place, format!("{what} needs a condition (boolean), this is {}", super::scope::shortened(data_type)))
+    refuse(
+        place,
+        format!(
+            "{what} needs a condition (boolean), this is {}",
+            super::scope::shortened(data_type)
+        ),
+    )
 }
 
 /// A kernel that a room gives as a plain function.
-pub(super) fn plain(kernel: fn(&crate::eval::Args) -> Result<arrow::array::ArrayRef, String>) -> crate::eval::Kernel {
+pub(super) fn plain(
+    kernel: fn(&crate::eval::Args) -> Result<arrow::array::ArrayRef, String>,
+) -> crate::eval::Kernel {
     Arc::new(kernel)
 }

@@ -24,7 +24,6 @@ pub(super) enum Takes {
     BigInt,
     /// A number, as DOUBLE.
     Double,
-    Bytes,
     /// Whatever; the function's own rule looks at it.
     Any,
 }
@@ -44,7 +43,12 @@ pub(super) struct Function {
 /// How a function's call is checked.
 pub(super) enum Rule {
     /// A kernel with a fixed result type. `fails`: a value may fail the row.
-    Kernel { result: T, nulls: Nulls, fails: bool, kernel: fn(&Args) -> Result<ArrayRef, String> },
+    Kernel {
+        result: T,
+        nulls: Nulls,
+        fails: bool,
+        kernel: fn(&Args) -> Result<ArrayRef, String>,
+    },
     /// A rule of its own.
     Own(fn(Place, &'static str, Vec<Typed>) -> Bound<Typed>),
 }
@@ -57,7 +61,18 @@ pub(super) const fn kernel(
     result: T,
     kernel: fn(&Args) -> Result<ArrayRef, String>,
 ) -> Function {
-    Function { name, params, least, repeats: false, rule: Rule::Kernel { result, nulls: Nulls::Strict, fails: false, kernel } }
+    Function {
+        name,
+        params,
+        least,
+        repeats: false,
+        rule: Rule::Kernel {
+            result,
+            nulls: Nulls::Strict,
+            fails: false,
+            kernel,
+        },
+    }
 }
 
 /// A function with a kernel that may give null for arguments that aren't.
@@ -68,7 +83,18 @@ pub(super) const fn nullable(
     result: T,
     kernel: fn(&Args) -> Result<ArrayRef, String>,
 ) -> Function {
-    Function { name, params, least, repeats: false, rule: Rule::Kernel { result, nulls: Nulls::Possible, fails: false, kernel } }
+    Function {
+        name,
+        params,
+        least,
+        repeats: false,
+        rule: Rule::Kernel {
+            result,
+            nulls: Nulls::Possible,
+            fails: false,
+            kernel,
+        },
+    }
 }
 
 /// A function with a kernel that may fail the row.
@@ -79,7 +105,18 @@ pub(super) const fn failing(
     result: T,
     kernel: fn(&Args) -> Result<ArrayRef, String>,
 ) -> Function {
-    Function { name, params, least, repeats: false, rule: Rule::Kernel { result, nulls: Nulls::Strict, fails: true, kernel } }
+    Function {
+        name,
+        params,
+        least,
+        repeats: false,
+        rule: Rule::Kernel {
+            result,
+            nulls: Nulls::Strict,
+            fails: true,
+            kernel,
+        },
+    }
 }
 
 /// A function with a rule of its own.
@@ -90,18 +127,40 @@ pub(super) const fn own(
     repeats: bool,
     rule: fn(Place, &'static str, Vec<Typed>) -> Bound<Typed>,
 ) -> Function {
-    Function { name, params, least, repeats, rule: Rule::Own(rule) }
+    Function {
+        name,
+        params,
+        least,
+        repeats,
+        rule: Rule::Own(rule),
+    }
 }
 
 fn rooms() -> impl Iterator<Item = &'static Function> {
-    strings::FUNCTIONS.iter().chain(math::FUNCTIONS).chain(time::FUNCTIONS).chain(collections::FUNCTIONS)
+    strings::FUNCTIONS
+        .iter()
+        .chain(math::FUNCTIONS)
+        .chain(time::FUNCTIONS)
+        .chain(collections::FUNCTIONS)
 }
 
 /// Conditional functions, which the checker itself knows.
 const CONDITIONAL: &[&str] = &["COALESCE", "NULLIF", "IF", "IFNULL", "GREATEST", "LEAST"];
 /// Functions that have a syntax of their own.
 const SPECIAL: &[&str] = &[
-    "CAST", "TRY_CAST", "EXTRACT", "FLOOR", "CEIL", "TRIM", "SUBSTRING", "POSITION", "OVERLAY", "TIMESTAMPADD", "TIMESTAMPDIFF", "JSON_VALUE", "JSON_QUERY",
+    "CAST",
+    "TRY_CAST",
+    "EXTRACT",
+    "FLOOR",
+    "CEIL",
+    "TRIM",
+    "SUBSTRING",
+    "POSITION",
+    "OVERLAY",
+    "TIMESTAMPADD",
+    "TIMESTAMPDIFF",
+    "JSON_VALUE",
+    "JSON_QUERY",
     "JSON_EXISTS",
 ];
 
@@ -119,22 +178,46 @@ pub(super) fn bind(checker: &Checker, name: &Name, args: &[Expr]) -> Bound<Typed
         return Err(errors);
     };
     let args = checker.bind_all(args)?;
-    let most = if function.repeats { usize::MAX } else { function.params.len() };
+    let most = if function.repeats {
+        usize::MAX
+    } else {
+        function.params.len()
+    };
     if args.len() < function.least || args.len() > most {
         let wanted = match (function.least, most) {
             (least, usize::MAX) => format!("at least {least}"),
             (least, most) if least == most => least.to_string(),
             (least, most) => format!("{least} to {most}"),
         };
-        return refuse(place, format!("{upper} takes {wanted} argument(s), not {}", args.len()));
+        return refuse(
+            place,
+            format!("{upper} takes {wanted} argument(s), not {}", args.len()),
+        );
     }
     let mut taken = Vec::with_capacity(args.len());
     for (i, arg) in args.into_iter().enumerate() {
-        let takes = function.params.get(i).or(function.params.last()).copied().unwrap_or(Takes::Any);
+        let takes = function
+            .params
+            .get(i)
+            .or(function.params.last())
+            .copied()
+            .unwrap_or(Takes::Any);
         taken.push(take(&upper, i, takes, arg)?);
     }
     match &function.rule {
-        Rule::Kernel { result, nulls, fails, kernel } => call(place, result.clone(), &taken, *nulls, *fails, plain(*kernel)),
+        Rule::Kernel {
+            result,
+            nulls,
+            fails,
+            kernel,
+        } => call(
+            place,
+            result.clone(),
+            &taken,
+            *nulls,
+            *fails,
+            plain(*kernel),
+        ),
         Rule::Own(rule) => rule(place, function.name, taken),
     }
 }
@@ -147,7 +230,6 @@ fn take(function: &str, index: usize, takes: Takes, arg: Typed) -> Bound<Typed> 
         Takes::Int => T::Int,
         Takes::BigInt => T::BigInt,
         Takes::Double => T::Double,
-        Takes::Bytes => T::Bytes,
     };
     let fits = arg.untyped_null
         || arg.data_type == to
@@ -159,14 +241,31 @@ fn take(function: &str, index: usize, takes: Takes, arg: Typed) -> Bound<Typed> 
     if fits {
         return coerce(arg, &to);
     }
-    let hint = if takes == Takes::Text { "; use CAST(… AS STRING)".to_owned() } else { String::new() };
-    refuse(arg.place, format!("argument {} of {function} is {}, not {}{hint}", index + 1, to, shortened(&arg.data_type)))
+    let hint = if takes == Takes::Text {
+        "; use CAST(… AS STRING)".to_owned()
+    } else {
+        String::new()
+    };
+    refuse(
+        arg.place,
+        format!(
+            "argument {} of {function} is {}, not {}{hint}",
+            index + 1,
+            to,
+            shortened(&arg.data_type)
+        ),
+    )
 }
 
 fn conditional(checker: &Checker, upper: &str, place: Place, args: &[Expr]) -> Bound<Typed> {
     let args = checker.bind_all(args)?;
     let count = args.len();
-    let wrong = |wanted: &str| refuse(place, format!("{upper} takes {wanted} arguments, not {count}"));
+    let wrong = |wanted: &str| {
+        refuse(
+            place,
+            format!("{upper} takes {wanted} arguments, not {count}"),
+        )
+    };
     match upper {
         "COALESCE" if count == 0 => wrong("at least 1"),
         "COALESCE" => logic::coalesce(place, upper, args),
@@ -177,8 +276,16 @@ fn conditional(checker: &Checker, upper: &str, place: Place, args: &[Expr]) -> B
             Err(_) => wrong("2"),
         },
         "IF" => match <[Typed; 3]>::try_from(args) {
-            Ok([condition, yes, no]) if condition.data_type == T::Boolean => logic::choose(place, upper, vec![condition], vec![yes, no]),
-            Ok([condition, ..]) => refuse(condition.place, format!("IF needs a condition (boolean), this is {}", shortened(&condition.data_type))),
+            Ok([condition, yes, no]) if condition.data_type == T::Boolean => {
+                logic::choose(place, upper, vec![condition], vec![yes, no])
+            }
+            Ok([condition, ..]) => refuse(
+                condition.place,
+                format!(
+                    "IF needs a condition (boolean), this is {}",
+                    shortened(&condition.data_type)
+                ),
+            ),
             Err(_) => wrong("3"),
         },
         _ if count == 0 => wrong("at least 1"),
@@ -207,15 +314,28 @@ fn unknown(name: &Name, upper: &str) -> SqlError {
         "TO_NUMBER" => Some("CAST"),
         _ => None,
     };
-    let near = elsewhere
-        .map(str::to_owned)
-        .or_else(|| nearest(upper, rooms().map(|f| f.name).chain(CONDITIONAL.iter().copied()).chain(SPECIAL.iter().copied())));
-    SqlError::new(name.place, format!("unknown function {upper}; this version has those of docs/reference/sql.md")).meant(near)
+    let near = elsewhere.map(str::to_owned).or_else(|| {
+        nearest(
+            upper,
+            rooms()
+                .map(|f| f.name)
+                .chain(CONDITIONAL.iter().copied())
+                .chain(SPECIAL.iter().copied()),
+        )
+    });
+    SqlError::new(
+        name.place,
+        format!("unknown function {upper}; this version has those of docs/reference/sql.md"),
+    )
+    .meant(near)
 }
 
 /// Reads a constant text beside dates and times as one.
 pub(super) fn times_of(args: Vec<Typed>) -> Bound<Vec<Typed>> {
-    let beside = args.iter().map(|a| a.data_type.clone()).find(|t| *t != T::String);
+    let beside = args
+        .iter()
+        .map(|a| a.data_type.clone())
+        .find(|t| *t != T::String);
     match beside {
         Some(beside) => args.into_iter().map(|a| read_as_time(a, &beside)).collect(),
         None => Ok(args),
@@ -228,11 +348,16 @@ mod tests {
 
     #[test]
     fn names_are_distinct_and_upper_case() {
-        let mut names: Vec<&str> = rooms().map(|f| f.name).chain(CONDITIONAL.iter().copied()).collect();
+        let mut names: Vec<&str> = rooms()
+            .map(|f| f.name)
+            .chain(CONDITIONAL.iter().copied())
+            .collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert!(rooms().all(|f| f.name == f.name.to_ascii_uppercase() && f.least <= f.params.len()));
+        assert!(
+            rooms().all(|f| f.name == f.name.to_ascii_uppercase() && f.least <= f.params.len())
+        );
     }
 }

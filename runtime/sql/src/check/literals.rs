@@ -28,7 +28,11 @@ pub(super) fn text(place: Place, value: &str) -> Typed {
 pub(super) fn number(place: Place, number: &str) -> Bound<Typed> {
     if number.contains(['e', 'E']) {
         return match number.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(Typed::literal(place, T::Double, Arc::new(Float64Array::from(vec![value])))),
+            Ok(value) if value.is_finite() => Ok(Typed::literal(
+                place,
+                T::Double,
+                Arc::new(Float64Array::from(vec![value])),
+            )),
             _ => refuse(place, format!("{number} is beyond the range of double")),
         };
     }
@@ -37,7 +41,11 @@ pub(super) fn number(place: Place, number: &str) -> Bound<Typed> {
             return Ok(int(place, value));
         }
         if let Ok(value) = number.parse::<i64>() {
-            return Ok(Typed::literal(place, T::BigInt, Arc::new(Int64Array::from(vec![value]))));
+            return Ok(Typed::literal(
+                place,
+                T::BigInt,
+                Arc::new(Int64Array::from(vec![value])),
+            ));
         }
     }
     let digits = number.trim_start_matches('-');
@@ -46,9 +54,15 @@ pub(super) fn number(place: Place, number: &str) -> Bound<Typed> {
     let whole = whole.trim_start_matches('0').len().max(1);
     let precision = whole + fraction.len();
     if precision > 38 {
-        return refuse(place, format!("the number {number} has {precision} digits; a decimal has at most 38"));
+        return refuse(
+            place,
+            format!("the number {number} has {precision} digits; a decimal has at most 38"),
+        );
     }
-    let shape = Shape { precision: precision as u8, scale: fraction.len() as u8 };
+    let shape = Shape {
+        precision: precision as u8,
+        scale: fraction.len() as u8,
+    };
     let value = from_text(number, shape).flatten();
     match (value, arithmetic::decimal_array(vec![value], shape)) {
         (Some(_), Ok(array)) => Ok(Typed::literal(place, decimal(shape), array)),
@@ -75,7 +89,10 @@ pub(super) fn temporal(place: Place, kind: Temporal, text: &str) -> Bound<Typed>
     let moment = cast::read_time(text.trim(), &data_type);
     match moment.map(|m| calendar::column(std::iter::once(Some(m)), &data_type)) {
         Some(Ok(array)) if array.len() == 1 => Ok(Typed::literal(place, data_type, array)),
-        _ => refuse(place, format!("'{text}' is no {data_type}; write it as {example}")),
+        _ => refuse(
+            place,
+            format!("'{text}' is no {data_type}; write it as {example}"),
+        ),
     }
 }
 

@@ -24,31 +24,79 @@ impl Checker<'_> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let node = Node::Logic { decides, parts: bound.iter().map(Typed::part).collect() };
+        let node = Node::Logic {
+            decides,
+            parts: bound.iter().map(Typed::part).collect(),
+        };
         let nullable = bound.iter().any(|p| p.nullable);
         build(place, T::Boolean, &bound, nullable, false, node)
     }
 
-    pub(super) fn compare(&self, place: Place, op: Compare, left: Typed, right: Typed) -> Bound<Typed> {
+    pub(super) fn compare(
+        &self,
+        place: Place,
+        op: Compare,
+        left: Typed,
+        right: Typed,
+    ) -> Bound<Typed> {
         let (left, right) = comparable(place, sign(op), left, right)?;
-        call(place, T::Boolean, &[left, right], Nulls::Strict, false, compare::compare(op))
+        call(
+            place,
+            T::Boolean,
+            &[left, right],
+            Nulls::Strict,
+            false,
+            compare::compare(op),
+        )
     }
 
-    pub(super) fn distinct(&self, place: Place, negated: bool, left: &Expr, right: &Expr) -> Bound<Typed> {
+    pub(super) fn distinct(
+        &self,
+        place: Place,
+        negated: bool,
+        left: &Expr,
+        right: &Expr,
+    ) -> Bound<Typed> {
         let (left, right) = self.bind_two(left, right)?;
         let (left, right) = comparable(place, "IS DISTINCT FROM", left, right)?;
-        call(place, T::Boolean, &[left, right], Nulls::Never, false, compare::distinct(negated))
+        call(
+            place,
+            T::Boolean,
+            &[left, right],
+            Nulls::Never,
+            false,
+            compare::distinct(negated),
+        )
     }
 
     pub(super) fn is(&self, place: Place, expr: &Expr, what: Is, negated: bool) -> Bound<Typed> {
-        let typed = if what == Is::Null { self.bind(expr)? } else { self.truth("IS", expr)? };
-        call(place, T::Boolean, &[typed], Nulls::Never, false, compare::is(what, negated))
+        let typed = if what == Is::Null {
+            self.bind(expr)?
+        } else {
+            self.truth("IS", expr)?
+        };
+        call(
+            place,
+            T::Boolean,
+            &[typed],
+            Nulls::Never,
+            false,
+            compare::is(what, negated),
+        )
     }
 
     /// `x BETWEEN low AND high` is `x >= low AND x <= high`.
-    pub(super) fn between(&self, place: Place, parts: [&Expr; 3], symmetric: bool, negated: bool) -> Bound<Typed> {
+    pub(super) fn between(
+        &self,
+        place: Place,
+        parts: [&Expr; 3],
+        symmetric: bool,
+        negated: bool,
+    ) -> Bound<Typed> {
         let bound = self.bind_all(parts)?;
-        let [x, low, high] = bound.as_slice() else { return refuse(place, "BETWEEN needs two bounds") };
+        let [x, low, high] = bound.as_slice() else {
+            return refuse(place, "BETWEEN needs two bounds");
+        };
         let range = |low: &Typed, high: &Typed| -> Bound<Typed> {
             let above = self.compare(place, Compare::GreaterOrEqual, x.clone(), low.clone())?;
             let below = self.compare(place, Compare::LessOrEqual, x.clone(), high.clone())?;
@@ -58,10 +106,27 @@ impl Checker<'_> {
         if symmetric {
             result = combine(place, true, [result, range(high, low)?])?;
         }
-        if negated { call(place, T::Boolean, &[result], Nulls::Strict, false, compare::not()) } else { Ok(result) }
+        if negated {
+            call(
+                place,
+                T::Boolean,
+                &[result],
+                Nulls::Strict,
+                false,
+                compare::not(),
+            )
+        } else {
+            Ok(result)
+        }
     }
 
-    pub(super) fn among(&self, place: Place, expr: &Expr, list: &[Expr], negated: bool) -> Bound<Typed> {
+    pub(super) fn among(
+        &self,
+        place: Place,
+        expr: &Expr,
+        list: &[Expr],
+        negated: bool,
+    ) -> Bound<Typed> {
         let x = self.bind(expr);
         let list = self.bind_all(list);
         let (x, list) = match (x, list) {
@@ -78,23 +143,61 @@ impl Checker<'_> {
         }
         let (data_type, all) = to_one_type("IN", all)?;
         if is_nested(&data_type) {
-            return refuse(place, format!("{} can't be compared", shortened(&data_type)));
+            return refuse(
+                place,
+                format!("{} can't be compared", shortened(&data_type)),
+            );
         }
         // With a null in the list, a row that isn't found is neither in nor out.
-        let nulls = if all.iter().skip(1).any(|t| t.nullable) { Nulls::Possible } else { Nulls::Strict };
+        let nulls = if all.iter().skip(1).any(|t| t.nullable) {
+            Nulls::Possible
+        } else {
+            Nulls::Strict
+        };
         if data_type == T::String && all.iter().skip(1).all(Typed::is_literal) {
-            let set: HashSet<String> = all.iter().skip(1).filter_map(|t| t.literal_text().map(str::to_owned)).collect();
+            let set: HashSet<String> = all
+                .iter()
+                .skip(1)
+                .filter_map(|t| t.literal_text().map(str::to_owned))
+                .collect();
             let has_null = all.iter().skip(1).any(is_null_constant);
-            return call(place, T::Boolean, &all[..1], nulls, false, compare::among_texts(set, has_null, negated));
+            return call(
+                place,
+                T::Boolean,
+                &all[..1],
+                nulls,
+                false,
+                compare::among_texts(set, has_null, negated),
+            );
         }
-        call(place, T::Boolean, &all, nulls, false, compare::among(negated))
+        call(
+            place,
+            T::Boolean,
+            &all,
+            nulls,
+            false,
+            compare::among(negated),
+        )
     }
 
-    pub(super) fn like(&self, place: Place, expr: &Expr, pattern: &Expr, escape: Option<&(String, Place)>, negated: bool) -> Bound<Typed> {
+    pub(super) fn like(
+        &self,
+        place: Place,
+        expr: &Expr,
+        pattern: &Expr,
+        escape: Option<&(String, Place)>,
+        negated: bool,
+    ) -> Bound<Typed> {
         let (text, pattern) = self.bind_two(expr, pattern)?;
         for side in [&text, &pattern] {
             if side.data_type != T::String {
-                return refuse(side.place, format!("LIKE compares text, this is {}; use CAST(… AS STRING)", shortened(&side.data_type)));
+                return refuse(
+                    side.place,
+                    format!(
+                        "LIKE compares text, this is {}; use CAST(… AS STRING)",
+                        shortened(&side.data_type)
+                    ),
+                );
             }
         }
         let escape = match escape {
@@ -106,14 +209,34 @@ impl Checker<'_> {
         };
         if let Some(constant) = pattern.literal_text() {
             return match compare::Like::compile(constant, escape) {
-                Ok(like) => call(place, T::Boolean, &[text], Nulls::Strict, false, compare::like(like, negated)),
+                Ok(like) => call(
+                    place,
+                    T::Boolean,
+                    &[text],
+                    Nulls::Strict,
+                    false,
+                    compare::like(like, negated),
+                ),
                 Err(message) => refuse(pattern.place, message),
             };
         }
-        call(place, T::Boolean, &[text, pattern], Nulls::Strict, escape.is_some(), compare::like_each(escape, negated))
+        call(
+            place,
+            T::Boolean,
+            &[text, pattern],
+            Nulls::Strict,
+            escape.is_some(),
+            compare::like_each(escape, negated),
+        )
     }
 
-    pub(super) fn case(&self, place: Place, operand: Option<&Expr>, whens: &[(Expr, Expr)], otherwise: Option<&Expr>) -> Bound<Typed> {
+    pub(super) fn case(
+        &self,
+        place: Place,
+        operand: Option<&Expr>,
+        whens: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+    ) -> Bound<Typed> {
         let mut errors: Vec<SqlError> = Vec::new();
         let mut keep = |result: Bound<Typed>| result.map_err(|more| errors.extend(more)).ok();
         let operand_typed = operand.map(|o| keep(self.bind(o)));
@@ -122,7 +245,9 @@ impl Checker<'_> {
             let condition = match &operand_typed {
                 None => keep(self.truth("WHEN", when)),
                 Some(operand) => match (operand, keep(self.bind(when))) {
-                    (Some(operand), Some(when)) => keep(self.compare(when.place, Compare::Equal, operand.clone(), when)),
+                    (Some(operand), Some(when)) => {
+                        keep(self.compare(when.place, Compare::Equal, operand.clone(), when))
+                    }
                     _ => None,
                 },
             };
@@ -141,19 +266,38 @@ impl Checker<'_> {
 }
 
 /// CASE of checked parts; `values` has one more than `conditions`, the ELSE.
-pub(super) fn choose(place: Place, what: &str, conditions: Vec<Typed>, values: Vec<Typed>) -> Bound<Typed> {
+pub(super) fn choose(
+    place: Place,
+    what: &str,
+    conditions: Vec<Typed>,
+    values: Vec<Typed>,
+) -> Bound<Typed> {
     if values.iter().all(|v| v.untyped_null) {
-        return refuse(place, format!("{what} gives only NULL, which has no type; write CAST(NULL AS STRING) or another type"));
+        return refuse(
+            place,
+            format!(
+                "{what} gives only NULL, which has no type; write CAST(NULL AS STRING) or another type"
+            ),
+        );
     }
     let (data_type, values) = to_one_type(what, values)?;
     let nullable = values.iter().any(|v| v.nullable);
-    let Some((otherwise, thens)) = values.split_last() else { return refuse(place, format!("{what} has no values")) };
+    let Some((otherwise, thens)) = values.split_last() else {
+        return refuse(place, format!("{what} has no values"));
+    };
     let node = Node::Case {
-        whens: conditions.iter().zip(thens).map(|(c, t)| (c.node.clone(), t.part())).collect(),
+        whens: conditions
+            .iter()
+            .zip(thens)
+            .map(|(c, t)| (c.node.clone(), t.part()))
+            .collect(),
         otherwise: otherwise.part(),
         data_type: data_type.to_arrow(),
     };
-    let parts: Vec<Typed> = conditions.into_iter().chain(values.iter().cloned()).collect();
+    let parts: Vec<Typed> = conditions
+        .into_iter()
+        .chain(values.iter().cloned())
+        .collect();
     build(place, data_type, &parts, nullable, false, node)
 }
 
@@ -164,7 +308,10 @@ pub(super) fn coalesce(place: Place, what: &str, parts: Vec<Typed>) -> Bound<Typ
     }
     let (data_type, parts) = to_one_type(what, parts)?;
     let nullable = parts.iter().all(|p| p.nullable);
-    let node = Node::Coalesce { parts: parts.iter().map(Typed::part).collect(), data_type: data_type.to_arrow() };
+    let node = Node::Coalesce {
+        parts: parts.iter().map(Typed::part).collect(),
+        data_type: data_type.to_arrow(),
+    };
     build(place, data_type, &parts, nullable, false, node)
 }
 
@@ -172,11 +319,19 @@ pub(super) fn coalesce(place: Place, what: &str, parts: Vec<Typed>) -> Bound<Typ
 pub(super) fn nullif(checker: &Checker, place: Place, left: Typed, right: Typed) -> Bound<Typed> {
     let data_type = left.data_type.clone();
     let equal = checker.compare(place, Compare::Equal, left.clone(), right)?;
-    choose(place, "NULLIF", vec![equal], vec![Typed::null(place, data_type), left])
+    choose(
+        place,
+        "NULLIF",
+        vec![equal],
+        vec![Typed::null(place, data_type), left],
+    )
 }
 
 fn combine(place: Place, decides: bool, parts: [Typed; 2]) -> Bound<Typed> {
-    let node = Node::Logic { decides, parts: parts.iter().map(Typed::part).collect() };
+    let node = Node::Logic {
+        decides,
+        parts: parts.iter().map(Typed::part).collect(),
+    };
     let nullable = parts.iter().any(|p| p.nullable);
     build(place, T::Boolean, &parts, nullable, false, node)
 }
@@ -199,7 +354,10 @@ fn is_nested(data_type: &T) -> bool {
 /// Brings two expressions to a type in which they can be compared.
 fn comparable(place: Place, what: &str, left: Typed, right: Typed) -> Bound<(Typed, Typed)> {
     if left.untyped_null && right.untyped_null {
-        return Ok((literals::null_text(left.place), literals::null_text(right.place)));
+        return Ok((
+            literals::null_text(left.place),
+            literals::null_text(right.place),
+        ));
     }
     let left_type = left.data_type.clone();
     let right = read_as_time(right, &left_type)?;
@@ -208,7 +366,13 @@ fn comparable(place: Place, what: &str, left: Typed, right: Typed) -> Bound<(Typ
         return Err(vec![incomparable(place, what, &left, &right)]);
     };
     if is_nested(&to) {
-        return refuse(place, format!("{} can't be compared; compare its elements or fields", shortened(&to)));
+        return refuse(
+            place,
+            format!(
+                "{} can't be compared; compare its elements or fields",
+                shortened(&to)
+            ),
+        );
     }
     Ok((coerce(left, &to)?, coerce(right, &to)?))
 }
@@ -229,5 +393,12 @@ fn incomparable(place: Place, what: &str, left: &Typed, right: &Typed) -> SqlErr
         },
         _ => "; make them equal with CAST".to_owned(),
     };
-    SqlError::new(place, format!("{} {what} {} is not defined{hint}", shortened(l), shortened(r)))
+    SqlError::new(
+        place,
+        format!(
+            "{} {what} {} is not defined{hint}",
+            shortened(l),
+            shortened(r)
+        ),
+    )
 }

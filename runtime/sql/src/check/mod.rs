@@ -47,11 +47,20 @@ impl Checked {
     /// The column as the output contract shows it.
     pub(crate) fn output(&self, index: usize) -> Option<Column> {
         let (name, typed) = self.columns.get(index)?;
-        let mut labels: Vec<String> =
-            typed.sources.iter().filter_map(|i| self.schema.columns.get(*i)).flat_map(|c| c.labels.iter().cloned()).collect();
+        let mut labels: Vec<String> = typed
+            .sources
+            .iter()
+            .filter_map(|i| self.schema.columns.get(*i))
+            .flat_map(|c| c.labels.iter().cloned())
+            .collect();
         labels.sort();
         labels.dedup();
-        Some(Column { name: name.clone(), data_type: typed.data_type.clone(), nullable: typed.nullable, labels })
+        Some(Column {
+            name: name.clone(),
+            data_type: typed.data_type.clone(),
+            nullable: typed.nullable,
+            labels,
+        })
     }
 }
 
@@ -73,7 +82,10 @@ pub(crate) fn condition(expr: &Expr, schema: &Schema) -> Bound<Typed> {
     if typed.data_type == crate::types::DataType::Boolean || typed.untyped_null {
         Ok(typed)
     } else {
-        refuse(typed.place, format!("a condition is a boolean, this is {}", typed.data_type))
+        refuse(
+            typed.place,
+            format!("a condition is a boolean, this is {}", typed.data_type),
+        )
     }
 }
 
@@ -84,7 +96,10 @@ pub(crate) struct Checker<'a> {
 
 impl Checker<'_> {
     /// Checks several expressions; the errors of all are kept.
-    pub(crate) fn bind_all<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>) -> Bound<Vec<Typed>> {
+    pub(crate) fn bind_all<'e>(
+        &self,
+        exprs: impl IntoIterator<Item = &'e Expr>,
+    ) -> Bound<Vec<Typed>> {
         let (mut bound, mut errors) = (Vec::new(), Vec::<SqlError>::new());
         for expr in exprs {
             match self.bind(expr) {
@@ -92,7 +107,11 @@ impl Checker<'_> {
                 Err(more) => errors.extend(more),
             }
         }
-        if errors.is_empty() { Ok(bound) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(bound)
+        } else {
+            Err(errors)
+        }
     }
 
     /// Checks two expressions; the errors of both are kept.

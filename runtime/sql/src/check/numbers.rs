@@ -25,12 +25,25 @@ fn sign(op: Arithmetic) -> &'static str {
 }
 
 impl Checker<'_> {
-    pub(super) fn arithmetic(&self, place: Place, op: Arithmetic, left: &Expr, right: &Expr) -> Bound<Typed> {
+    pub(super) fn arithmetic(
+        &self,
+        place: Place,
+        op: Arithmetic,
+        left: &Expr,
+        right: &Expr,
+    ) -> Bound<Typed> {
         match (op, &left.kind, &right.kind) {
             (Arithmetic::Add | Arithmetic::Subtract, _, Kind::Interval(interval)) => {
-                return time::shift(place, self.bind(left)?, *interval, op == Arithmetic::Subtract);
+                return time::shift(
+                    place,
+                    self.bind(left)?,
+                    *interval,
+                    op == Arithmetic::Subtract,
+                );
             }
-            (Arithmetic::Add, Kind::Interval(interval), _) => return time::shift(place, self.bind(right)?, *interval, false),
+            (Arithmetic::Add, Kind::Interval(interval), _) => {
+                return time::shift(place, self.bind(right)?, *interval, false);
+            }
             _ => {}
         }
         let (left, right) = self.bind_two(left, right)?;
@@ -44,7 +57,12 @@ impl Checker<'_> {
 /// The arithmetic of two checked numbers.
 pub(super) fn compute(place: Place, op: Arithmetic, left: Typed, right: Typed) -> Bound<Typed> {
     let (left, right) = match (left.untyped_null, right.untyped_null) {
-        (true, true) => return refuse(place, "NULL alone has no type; write CAST(NULL AS INT) or another type"),
+        (true, true) => {
+            return refuse(
+                place,
+                "NULL alone has no type; write CAST(NULL AS INT) or another type",
+            );
+        }
         (true, false) => (Typed::null(left.place, right.data_type.clone()), right),
         (false, true) => {
             let null = Typed::null(right.place, left.data_type.clone());
@@ -73,25 +91,50 @@ pub(super) fn compute(place: Place, op: Arithmetic, left: Typed, right: Typed) -
         // A sum that isn't cut to 38 digits always fits.
         let whole = |s: Shape| s.precision - s.scale;
         let fits = match op {
-            Arithmetic::Add | Arithmetic::Subtract => result.scale == l.scale.max(r.scale) && whole(result) > whole(l).max(whole(r)),
+            Arithmetic::Add | Arithmetic::Subtract => {
+                result.scale == l.scale.max(r.scale) && whole(result) > whole(l).max(whole(r))
+            }
             Arithmetic::Multiply => result.scale == l.scale + r.scale,
             _ => false,
         };
         let nulls = if fits { Nulls::Strict } else { Nulls::Possible };
-        return call(place, decimal(result), &[left, right], nulls, exact && !nonzero, kernel);
+        return call(
+            place,
+            decimal(result),
+            &[left, right],
+            nulls,
+            exact && !nonzero,
+            kernel,
+        );
     }
-    let Some(to) = common(&left.data_type, &right.data_type) else { return Err(vec![not_numbers(place, op, &left, &right)]) };
+    let Some(to) = common(&left.data_type, &right.data_type) else {
+        return Err(vec![not_numbers(place, op, &left, &right)]);
+    };
     let divisor = right.data_type.clone();
     let nonzero = right.literal_int().is_some_and(|v| v != 0);
     let fallible = exact && matches!(to, T::Int | T::BigInt) && !nonzero;
     let (left, right) = (coerce(left, &to)?, coerce(right, &to)?);
-    let result = call(place, to.clone(), &[left, right], Nulls::Strict, fallible, arithmetic::plain(op, &to))?;
+    let result = call(
+        place,
+        to.clone(),
+        &[left, right],
+        Nulls::Strict,
+        fallible,
+        arithmetic::plain(op, &to),
+    )?;
     // The remainder of whole numbers has the divisor's type.
-    if op == Arithmetic::Remainder && to == T::BigInt { coerce(result, &divisor) } else { Ok(result) }
+    if op == Arithmetic::Remainder && to == T::BigInt {
+        coerce(result, &divisor)
+    } else {
+        Ok(result)
+    }
 }
 
 fn is_zero(typed: &Typed) -> bool {
-    let decimal = |v: &arrow::array::ArrayRef| v.as_primitive_opt::<Decimal128Type>().is_some_and(|d| d.is_null(0) || d.value(0) == 0);
+    let decimal = |v: &arrow::array::ArrayRef| {
+        v.as_primitive_opt::<Decimal128Type>()
+            .is_some_and(|d| d.is_null(0) || d.value(0) == 0)
+    };
     typed.literal_int() == Some(0) || typed.node.literal().is_some_and(decimal)
 }
 
@@ -99,25 +142,51 @@ fn not_numbers(place: Place, op: Arithmetic, left: &Typed, right: &Typed) -> Sql
     let (l, r) = (&left.data_type, &right.data_type);
     let time = |t: &T| matches!(t, T::Date | T::Time | T::Timestamp(_) | T::TimestampLtz(_));
     let hint = match (op, l, r) {
-        (Arithmetic::Add, T::String, _) | (Arithmetic::Add, _, T::String) => "; text is joined with ||",
-        (Arithmetic::Subtract, l, r) if time(l) && time(r) => "; the time between two is TIMESTAMPDIFF(SECOND, earlier, later)",
-        (Arithmetic::Add | Arithmetic::Subtract, l, _) if time(l) => "; time is added as INTERVAL '1' DAY",
-        (_, T::String, _) | (_, _, T::String) => "; text becomes a number with CAST(… AS DOUBLE) or another type",
+        (Arithmetic::Add, T::String, _) | (Arithmetic::Add, _, T::String) => {
+            "; text is joined with ||"
+        }
+        (Arithmetic::Subtract, l, r) if time(l) && time(r) => {
+            "; the time between two is TIMESTAMPDIFF(SECOND, earlier, later)"
+        }
+        (Arithmetic::Add | Arithmetic::Subtract, l, _) if time(l) => {
+            "; time is added as INTERVAL '1' DAY"
+        }
+        (_, T::String, _) | (_, _, T::String) => {
+            "; text becomes a number with CAST(… AS DOUBLE) or another type"
+        }
         _ => "",
     };
-    SqlError::new(place, format!("{} {} {} is not defined{hint}", shortened(l), sign(op), shortened(r)))
+    SqlError::new(
+        place,
+        format!(
+            "{} {} {} is not defined{hint}",
+            shortened(l),
+            sign(op),
+            shortened(r)
+        ),
+    )
 }
 
 /// `-x`.
 pub(super) fn negate(place: Place, typed: Typed) -> Bound<Typed> {
     if typed.untyped_null || !typed.data_type.is_numeric() {
-        return refuse(place, format!("-{} is not defined: a number is needed", shortened(&typed.data_type)));
+        return refuse(
+            place,
+            format!(
+                "-{} is not defined: a number is needed",
+                shortened(&typed.data_type)
+            ),
+        );
     }
     let data_type = typed.data_type.clone();
     let kernel = match &data_type {
-        T::Decimal { precision, scale } => {
-            arithmetic::decimal_unary(Shape { precision: *precision, scale: *scale }, |v| v.checked_neg())
-        }
+        T::Decimal { precision, scale } => arithmetic::decimal_unary(
+            Shape {
+                precision: *precision,
+                scale: *scale,
+            },
+            |v| v.checked_neg(),
+        ),
         _ => arithmetic::negate(),
     };
     call(place, data_type, &[typed], Nulls::Strict, false, kernel)

@@ -29,18 +29,36 @@ pub(crate) struct Scope {
 impl Scope {
     pub(crate) fn of_stream(name: &str, schema: &Schema) -> Self {
         let columns = schema.columns.iter().enumerate();
-        let columns = columns.map(|(i, c)| (c.name.clone(), Typed::column(crate::error::Place::default(), i, c.data_type.clone(), c.nullable)));
-        Self { name: name.to_owned(), columns: columns.collect(), not_null: HashSet::new() }
+        let columns = columns.map(|(i, c)| {
+            (
+                c.name.clone(),
+                Typed::column(
+                    crate::error::Place::default(),
+                    i,
+                    c.data_type.clone(),
+                    c.nullable,
+                ),
+            )
+        });
+        Self {
+            name: name.to_owned(),
+            columns: columns.collect(),
+            not_null: HashSet::new(),
+        }
     }
 
     /// All columns, as `*` gives them.
     pub(crate) fn all(&self) -> impl Iterator<Item = (String, Typed)> + '_ {
-        self.columns.iter().map(|(name, typed)| (name.clone(), self.narrowed(typed.clone())))
+        self.columns
+            .iter()
+            .map(|(name, typed)| (name.clone(), self.narrowed(typed.clone())))
     }
 
     /// Finds a path: `column.field.field`, or the same behind the stream's name.
     pub(crate) fn path(&self, names: &[Name]) -> Bound<Typed> {
-        let Some((first, mut rest)) = names.split_first() else { return refuse(crate::error::Place::default(), "a name is missing") };
+        let Some((first, mut rest)) = names.split_first() else {
+            return refuse(crate::error::Place::default(), "a name is missing");
+        };
         // A column of the name wins over the stream's name, as in Flink.
         let mut found = self.column(first);
         if found.is_none() && first.text == self.name {
@@ -52,7 +70,9 @@ impl Scope {
                 }
             }
         }
-        let Some(mut typed) = found else { return Err(vec![self.unknown(first)]) };
+        let Some(mut typed) = found else {
+            return Err(vec![self.unknown(first)]);
+        };
         for name in rest {
             typed = self.field(typed, name)?;
         }
@@ -66,7 +86,11 @@ impl Scope {
     }
 
     fn narrowed(&self, mut typed: Typed) -> Typed {
-        if typed.path.as_ref().is_some_and(|p| self.not_null.contains(p)) {
+        if typed
+            .path
+            .as_ref()
+            .is_some_and(|p| self.not_null.contains(p))
+        {
             typed.nullable = false;
         }
         typed
@@ -76,9 +100,22 @@ impl Scope {
         let near = nearest(&name.text, self.columns.iter().map(|(n, _)| n));
         let mut message = format!("unknown column \"{}\"", name.text);
         if near.is_none() {
-            let names: Vec<&str> = self.columns.iter().take(12).map(|(n, _)| n.as_str()).collect();
+            let names: Vec<&str> = self
+                .columns
+                .iter()
+                .take(12)
+                .map(|(n, _)| n.as_str())
+                .collect();
             let more = if self.columns.len() > 12 { ", …" } else { "" };
-            message = format!("{message}; {} has {}{more}", if self.name.is_empty() { "the input" } else { &self.name }, names.join(", "));
+            message = format!(
+                "{message}; {} has {}{more}",
+                if self.name.is_empty() {
+                    "the input"
+                } else {
+                    &self.name
+                },
+                names.join(", ")
+            );
         }
         SqlError::new(name.place, message).meant(near.map(|n| format!("\"{n}\"")))
     }
@@ -89,21 +126,48 @@ impl Scope {
             let hint = match &of.data_type {
                 DataType::Map(_) => format!("; a map's value is taken with ['{}']", name.text),
                 DataType::Array(_) => "; an array's element is taken with [1]".to_owned(),
-                DataType::String => format!("; if the text is JSON, use JSON_VALUE(…, '$.{}')", name.text),
+                DataType::String => format!(
+                    "; if the text is JSON, use JSON_VALUE(…, '$.{}')",
+                    name.text
+                ),
                 _ => String::new(),
             };
-            return refuse(name.place, format!("{} has no fields, so no \"{}\"{hint}", of.data_type, name.text));
+            return refuse(
+                name.place,
+                format!(
+                    "{} has no fields, so no \"{}\"{hint}",
+                    of.data_type, name.text
+                ),
+            );
         };
         let Some(index) = fields.iter().position(|f| f.name == name.text) else {
             let near = nearest(&name.text, fields.iter().map(|f| f.name.as_str()));
-            let error = SqlError::new(name.place, format!("unknown field \"{}\" of {}", name.text, shortened(&of.data_type)));
+            let error = SqlError::new(
+                name.place,
+                format!(
+                    "unknown field \"{}\" of {}",
+                    name.text,
+                    shortened(&of.data_type)
+                ),
+            );
             return Err(vec![error.meant(near.map(|n| format!("\"{n}\"")))]);
         };
         let field = &fields[index];
         let kernel: Kernel = Arc::new(move |args: &Args| struct_field(args.array(0), index));
-        let nulls = if field.nullable { Nulls::Possible } else { Nulls::Strict };
+        let nulls = if field.nullable {
+            Nulls::Possible
+        } else {
+            Nulls::Strict
+        };
         let data_type = field.data_type.clone();
-        let mut typed = call(name.place, data_type, std::slice::from_ref(&of), nulls, false, kernel)?;
+        let mut typed = call(
+            name.place,
+            data_type,
+            std::slice::from_ref(&of),
+            nulls,
+            false,
+            kernel,
+        )?;
         typed.path = of.path.map(|mut path| {
             path.push(index);
             path
@@ -120,11 +184,17 @@ fn struct_field(array: &ArrayRef, index: usize) -> Result<ArrayRef, String> {
         None => Ok(child.clone()),
         Some(nulls) if child.nulls().is_none() => {
             // Only the struct has nulls: share the child's buffers and put the struct's nulls on top.
-            let data = child.to_data().into_builder().nulls(Some(nulls.clone())).build().map_err(|e| e.to_string())?;
+            let data = child
+                .to_data()
+                .into_builder()
+                .nulls(Some(nulls.clone()))
+                .build()
+                .map_err(|e| e.to_string())?;
             Ok(make_array(data))
         }
         Some(_) => {
-            let null = arrow::compute::not(&is_not_null(array).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+            let null = arrow::compute::not(&is_not_null(array).map_err(|e| e.to_string())?)
+                .map_err(|e| e.to_string())?;
             nullif(child, &null).map_err(|e| e.to_string())
         }
     }
@@ -133,5 +203,9 @@ fn struct_field(array: &ArrayRef, index: usize) -> Result<ArrayRef, String> {
 /// A type's text, cut to what fits a message.
 pub(crate) fn shortened(data_type: &DataType) -> String {
     let text = data_type.to_string();
-    if text.chars().count() <= 80 { text } else { format!("{}…", text.chars().take(80).collect::<String>()) }
+    if text.chars().count() <= 80 {
+        text
+    } else {
+        format!("{}…", text.chars().take(80).collect::<String>())
+    }
 }

@@ -21,14 +21,32 @@ pub(super) const FUNCTIONS: &[Function] = &[
     kernel("LTRIM", &[Text, Text], 1, T::String, eval::left_trim),
     kernel("RTRIM", &[Text, Text], 1, T::String, eval::right_trim),
     kernel("BTRIM", &[Text, Text], 1, T::String, eval::both_trim),
-    nullable("SUBSTRING", &[Text, Int, Int], 2, T::String, eval::substring),
+    nullable(
+        "SUBSTRING",
+        &[Text, Int, Int],
+        2,
+        T::String,
+        eval::substring,
+    ),
     nullable("SUBSTR", &[Text, Int, Int], 2, T::String, eval::substring),
     kernel("POSITION", &[Text, Text], 2, T::Int, eval::position),
     kernel("LOCATE", &[Text, Text, Int], 2, T::Int, eval::position),
     kernel("INSTR", &[Text, Text], 2, T::Int, eval::position_in),
     kernel("REPLACE", &[Text, Text, Text], 3, T::String, eval::replace),
-    Function { name: "CONCAT", params: &[Text], least: 1, repeats: true, rule: Rule::Own(concat_call) },
-    Function { name: "CONCAT_WS", params: &[Text], least: 1, repeats: true, rule: Rule::Own(concat_with) },
+    Function {
+        name: "CONCAT",
+        params: &[Text],
+        least: 1,
+        repeats: true,
+        rule: Rule::Own(concat_call),
+    },
+    Function {
+        name: "CONCAT_WS",
+        params: &[Text],
+        least: 1,
+        repeats: true,
+        rule: Rule::Own(concat_with),
+    },
     nullable("LPAD", &[Text, Int, Text], 3, T::String, eval::left_pad),
     nullable("RPAD", &[Text, Int, Text], 3, T::String, eval::right_pad),
     failing("REPEAT", &[Text, Int], 2, T::String, eval::repeat),
@@ -38,13 +56,53 @@ pub(super) const FUNCTIONS: &[Function] = &[
     kernel("INITCAP", &[Text], 1, T::String, eval::initcap),
     kernel("ASCII", &[Text], 1, T::Int, eval::ascii),
     own("CHR", &[Any], 1, false, chr),
-    own("SPLIT_INDEX", &[Text, Text, Int], 3, false, |place, _, args| call(place, T::String, &args, Nulls::Possible, false, super::expressions::plain(eval::split_index))),
+    own(
+        "SPLIT_INDEX",
+        &[Text, Text, Int],
+        3,
+        false,
+        |place, _, args| {
+            call(
+                place,
+                T::String,
+                &args,
+                Nulls::Possible,
+                false,
+                super::expressions::plain(eval::split_index),
+            )
+        },
+    ),
     own("SPLIT", &[Text, Text], 2, false, |place, _, args| {
-        call(place, T::Array(Box::new(T::String)), &args, Nulls::Strict, false, super::expressions::plain(eval::split))
+        call(
+            place,
+            T::Array(Box::new(T::String)),
+            &args,
+            Nulls::Strict,
+            false,
+            super::expressions::plain(eval::split),
+        )
     }),
-    kernel("OVERLAY", &[Text, Text, Int, Int], 3, T::String, eval::overlay),
-    kernel("TRANSLATE", &[Text, Text, Text], 3, T::String, eval::translate),
-    kernel("STARTSWITH", &[Text, Text], 2, T::Boolean, eval::starts_with),
+    kernel(
+        "OVERLAY",
+        &[Text, Text, Int, Int],
+        3,
+        T::String,
+        eval::overlay,
+    ),
+    kernel(
+        "TRANSLATE",
+        &[Text, Text, Text],
+        3,
+        T::String,
+        eval::translate,
+    ),
+    kernel(
+        "STARTSWITH",
+        &[Text, Text],
+        2,
+        T::Boolean,
+        eval::starts_with,
+    ),
     kernel("ENDSWITH", &[Text, Text], 2, T::Boolean, eval::ends_with),
     own("REGEXP", &[Text, Text], 2, false, regexp),
     own("REGEXP_EXTRACT", &[Text, Text, Int], 2, false, regexp),
@@ -59,7 +117,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     kernel("SHA512", &[Text], 1, T::String, hash::sha512),
     own("TO_BASE64", &[Any], 1, false, to_base64),
     failing("FROM_BASE64", &[Text], 1, T::String, hash::from_base64),
-    nullable("PARSE_URL", &[Text, Text, Text], 2, T::String, eval::parse_url),
+    nullable(
+        "PARSE_URL",
+        &[Text, Text, Text],
+        2,
+        T::String,
+        eval::parse_url,
+    ),
     kernel("URL_ENCODE", &[Text], 1, T::String, eval::url_encode),
     nullable("URL_DECODE", &[Text], 1, T::String, eval::url_decode),
 ];
@@ -71,10 +135,23 @@ pub(super) fn concat(place: Place, what: &str, args: Vec<Typed>) -> Bound<Typed>
         if arg.untyped_null || arg.data_type == T::String {
             texts.push(coerce(arg, &T::String)?);
         } else {
-            return refuse(arg.place, format!("{what} joins text, this is {}; use CAST(… AS STRING)", shortened(&arg.data_type)));
+            return refuse(
+                arg.place,
+                format!(
+                    "{what} joins text, this is {}; use CAST(… AS STRING)",
+                    shortened(&arg.data_type)
+                ),
+            );
         }
     }
-    call(place, T::String, &texts, Nulls::Strict, false, super::expressions::plain(eval::concat))
+    call(
+        place,
+        T::String,
+        &texts,
+        Nulls::Strict,
+        false,
+        super::expressions::plain(eval::concat),
+    )
 }
 
 fn concat_call(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
@@ -83,8 +160,19 @@ fn concat_call(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Type
 
 /// CONCAT_WS: null only if the separator is; null arguments are left out.
 fn concat_with(place: Place, _: &'static str, args: Vec<Typed>) -> Bound<Typed> {
-    let nulls = if args[0].nullable { Nulls::Possible } else { Nulls::Never };
-    call(place, T::String, &args, nulls, false, super::expressions::plain(eval::concat_with))
+    let nulls = if args[0].nullable {
+        Nulls::Possible
+    } else {
+        Nulls::Never
+    };
+    call(
+        place,
+        T::String,
+        &args,
+        nulls,
+        false,
+        super::expressions::plain(eval::concat_with),
+    )
 }
 
 /// `TRIM([BOTH|LEADING|TRAILING] [what] FROM text)`.
@@ -92,7 +180,13 @@ pub(super) fn trim(place: Place, side: TrimSide, text: Typed, what: Option<Typed
     let what = what.unwrap_or_else(|| literals::text(place, " "));
     for arg in [&text, &what] {
         if arg.data_type != T::String {
-            return refuse(arg.place, format!("TRIM takes text, this is {}; use CAST(… AS STRING)", shortened(&arg.data_type)));
+            return refuse(
+                arg.place,
+                format!(
+                    "TRIM takes text, this is {}; use CAST(… AS STRING)",
+                    shortened(&arg.data_type)
+                ),
+            );
         }
     }
     let kernel = match side {
@@ -100,24 +194,59 @@ pub(super) fn trim(place: Place, side: TrimSide, text: Typed, what: Option<Typed
         TrimSide::Trailing => eval::right_trim,
         TrimSide::Both => eval::both_trim,
     };
-    call(place, T::String, &[text, what], Nulls::Strict, false, super::expressions::plain(kernel))
+    call(
+        place,
+        T::String,
+        &[text, what],
+        Nulls::Strict,
+        false,
+        super::expressions::plain(kernel),
+    )
 }
 
 fn chr(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     if !matches!(args[0].data_type, T::Int | T::BigInt) {
-        return refuse(args[0].place, format!("{name} takes a whole number, this is {}", shortened(&args[0].data_type)));
+        return refuse(
+            args[0].place,
+            format!(
+                "{name} takes a whole number, this is {}",
+                shortened(&args[0].data_type)
+            ),
+        );
     }
     let args: Bound<Vec<Typed>> = args.into_iter().map(|a| coerce(a, &T::BigInt)).collect();
-    call(place, T::String, &args?, Nulls::Strict, false, super::expressions::plain(eval::chr))
+    call(
+        place,
+        T::String,
+        &args?,
+        Nulls::Strict,
+        false,
+        super::expressions::plain(eval::chr),
+    )
 }
 
 fn to_base64(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     let kernel = match args[0].data_type {
         T::String => hash::text_to_base64,
         T::Bytes => hash::bytes_to_base64,
-        _ => return refuse(args[0].place, format!("{name} takes text or bytes, this is {}", shortened(&args[0].data_type))),
+        _ => {
+            return refuse(
+                args[0].place,
+                format!(
+                    "{name} takes text or bytes, this is {}",
+                    shortened(&args[0].data_type)
+                ),
+            );
+        }
     };
-    call(place, T::String, &args, Nulls::Strict, false, super::expressions::plain(kernel))
+    call(
+        place,
+        T::String,
+        &args,
+        Nulls::Strict,
+        false,
+        super::expressions::plain(kernel),
+    )
 }
 
 /// The functions of regular expressions. A constant pattern is compiled, and refused, once.

@@ -4,9 +4,9 @@
 
 use super::casts::coerce;
 use super::functions::{Function, Takes, own, times_of};
+use super::literals;
 use super::scope::shortened;
 use super::typed::{Bound, Nulls, Typed, call, refuse};
-use super::literals;
 use crate::error::Place;
 use crate::eval::pattern::Pattern;
 use crate::eval::time as eval;
@@ -17,26 +17,55 @@ use crate::types::DataType as T;
 use Takes::{Any, Text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    own("YEAR", &[Any], 1, false, |p, n, a| short(p, n, Unit::Year, a)),
-    own("QUARTER", &[Any], 1, false, |p, n, a| short(p, n, Unit::Quarter, a)),
-    own("MONTH", &[Any], 1, false, |p, n, a| short(p, n, Unit::Month, a)),
-    own("WEEK", &[Any], 1, false, |p, n, a| short(p, n, Unit::Week, a)),
-    own("DAYOFYEAR", &[Any], 1, false, |p, n, a| short(p, n, Unit::DayOfYear, a)),
-    own("DAYOFMONTH", &[Any], 1, false, |p, n, a| short(p, n, Unit::Day, a)),
-    own("DAYOFWEEK", &[Any], 1, false, |p, n, a| short(p, n, Unit::DayOfWeek, a)),
-    own("HOUR", &[Any], 1, false, |p, n, a| short(p, n, Unit::Hour, a)),
-    own("MINUTE", &[Any], 1, false, |p, n, a| short(p, n, Unit::Minute, a)),
-    own("SECOND", &[Any], 1, false, |p, n, a| short(p, n, Unit::Second, a)),
+    own("YEAR", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::Year, a)
+    }),
+    own("QUARTER", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::Quarter, a)
+    }),
+    own("MONTH", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::Month, a)
+    }),
+    own("WEEK", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::Week, a)
+    }),
+    own("DAYOFYEAR", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::DayOfYear, a)
+    }),
+    own("DAYOFMONTH", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::Day, a)
+    }),
+    own("DAYOFWEEK", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::DayOfWeek, a)
+    }),
+    own("HOUR", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::Hour, a)
+    }),
+    own("MINUTE", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::Minute, a)
+    }),
+    own("SECOND", &[Any], 1, false, |p, n, a| {
+        short(p, n, Unit::Second, a)
+    }),
     own("DATE_FORMAT", &[Any, Text], 2, false, date_format),
     own("TO_TIMESTAMP", &[Text, Text], 1, false, to_time),
     own("TO_DATE", &[Text, Text], 1, false, to_time),
     own("TO_TIMESTAMP_LTZ", &[Any, Any], 1, false, to_instant),
-    own("FROM_UNIXTIME", &[Takes::BigInt, Text], 1, false, from_unixtime),
+    own(
+        "FROM_UNIXTIME",
+        &[Takes::BigInt, Text],
+        1,
+        false,
+        from_unixtime,
+    ),
     own("UNIX_TIMESTAMP", &[Text, Text], 0, false, unix_timestamp),
 ];
 
 fn is_time(data_type: &T) -> bool {
-    matches!(data_type, T::Date | T::Time | T::Timestamp(_) | T::TimestampLtz(_))
+    matches!(
+        data_type,
+        T::Date | T::Time | T::Timestamp(_) | T::TimestampLtz(_)
+    )
 }
 
 fn short(place: Place, name: &'static str, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
@@ -51,7 +80,13 @@ pub(super) fn timed(name: &Name, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
         _ => 1,
     };
     if args.len() != wanted {
-        return refuse(name.place, format!("{upper} takes {wanted} argument(s) besides the unit, not {}", args.len()));
+        return refuse(
+            name.place,
+            format!(
+                "{upper} takes {wanted} argument(s) besides the unit, not {}",
+                args.len()
+            ),
+        );
     }
     match upper.as_str() {
         "EXTRACT" => extract(name.place, &upper, unit, args),
@@ -62,8 +97,18 @@ pub(super) fn timed(name: &Name, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
 }
 
 fn no_time(arg: &Typed, name: &str) -> Bound<Typed> {
-    let hint = if arg.data_type == T::String { "; use CAST(… AS TIMESTAMP(3)), or TO_TIMESTAMP with a format" } else { "" };
-    refuse(arg.place, format!("{name} takes a date or time, this is {}{hint}", shortened(&arg.data_type)))
+    let hint = if arg.data_type == T::String {
+        "; use CAST(… AS TIMESTAMP(3)), or TO_TIMESTAMP with a format"
+    } else {
+        ""
+    };
+    refuse(
+        arg.place,
+        format!(
+            "{name} takes a date or time, this is {}{hint}",
+            shortened(&arg.data_type)
+        ),
+    )
 }
 
 fn extract(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
@@ -71,11 +116,21 @@ fn extract(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Type
     if !is_time(&data_type) {
         return no_time(&args[0], name);
     }
-    let clock = matches!(unit, Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond | Unit::Microsecond);
+    let clock = matches!(
+        unit,
+        Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond | Unit::Microsecond
+    );
     if data_type == T::Time && !clock {
         return refuse(place, format!("a time of day has no {unit:?}"));
     }
-    call(place, T::BigInt, &args, Nulls::Strict, false, eval::extract(unit, data_type))
+    call(
+        place,
+        T::BigInt,
+        &args,
+        Nulls::Strict,
+        false,
+        eval::extract(unit, data_type),
+    )
 }
 
 /// `FLOOR(t TO unit)`, `CEIL(t TO unit)`.
@@ -84,9 +139,17 @@ fn floor(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Typed>
     if !is_time(&data_type) {
         return no_time(&args[0], name);
     }
-    let calendar = matches!(unit, Unit::Year | Unit::Quarter | Unit::Month | Unit::Week | Unit::Day);
+    let calendar = matches!(
+        unit,
+        Unit::Year | Unit::Quarter | Unit::Month | Unit::Week | Unit::Day
+    );
     if !calendar && millis(unit).is_none() {
-        return refuse(place, format!("{name} goes to YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE, SECOND or MILLISECOND"));
+        return refuse(
+            place,
+            format!(
+                "{name} goes to YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE, SECOND or MILLISECOND"
+            ),
+        );
     }
     if data_type == T::Time && calendar {
         return refuse(place, format!("a time of day can't go to {unit:?}"));
@@ -96,7 +159,14 @@ fn floor(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Typed>
     }
     let up = name != "FLOOR";
     // Only CEIL near the end of time could go beyond it.
-    call(place, data_type.clone(), &args, Nulls::Strict, true, eval::floor(unit, up, data_type))
+    call(
+        place,
+        data_type.clone(),
+        &args,
+        Nulls::Strict,
+        true,
+        eval::floor(unit, up, data_type),
+    )
 }
 
 /// `t + INTERVAL …` and `t - INTERVAL …`.
@@ -114,7 +184,14 @@ pub(super) fn shift(place: Place, typed: Typed, interval: Interval, minus: bool)
         Interval::Millis(n) => (0, n * sign),
     };
     let amount = literals::int(place, 1);
-    call(place, data_type.clone(), &[typed, amount], Nulls::Strict, true, eval::add(months, millis, data_type))
+    call(
+        place,
+        data_type.clone(),
+        &[typed, amount],
+        Nulls::Strict,
+        true,
+        eval::add(months, millis, data_type),
+    )
 }
 
 fn add(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
@@ -127,7 +204,13 @@ fn add(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
         return no_time(&time, "TIMESTAMPADD");
     }
     if amount.data_type != T::Int && !amount.untyped_null {
-        return refuse(amount.place, format!("TIMESTAMPADD's amount is int, this is {}", shortened(&amount.data_type)));
+        return refuse(
+            amount.place,
+            format!(
+                "TIMESTAMPADD's amount is int, this is {}",
+                shortened(&amount.data_type)
+            ),
+        );
     }
     let months = match unit {
         Unit::Year => 12,
@@ -136,15 +219,35 @@ fn add(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
         _ => 0,
     };
     let unit_millis = if months == 0 { millis(unit) } else { Some(0) };
-    let Some(unit_millis) = unit_millis else { return refuse(place, "TIMESTAMPADD's unit is YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND") };
-    if data_type == T::Date && matches!(unit, Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond) {
-        return refuse(time.place, "a date has no time of day; use CAST(… AS TIMESTAMP(3)) first");
+    let Some(unit_millis) = unit_millis else {
+        return refuse(
+            place,
+            "TIMESTAMPADD's unit is YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND",
+        );
+    };
+    if data_type == T::Date
+        && matches!(
+            unit,
+            Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond
+        )
+    {
+        return refuse(
+            time.place,
+            "a date has no time of day; use CAST(… AS TIMESTAMP(3)) first",
+        );
     }
     if data_type == T::Time && months > 0 {
         return refuse(place, "a time of day has no months or years");
     }
     let amount = coerce(amount, &T::Int)?;
-    call(place, data_type.clone(), &[time, amount], Nulls::Strict, true, eval::add(months, unit_millis, data_type))
+    call(
+        place,
+        data_type.clone(),
+        &[time, amount],
+        Nulls::Strict,
+        true,
+        eval::add(months, unit_millis, data_type),
+    )
 }
 
 fn difference(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
@@ -156,13 +259,28 @@ fn difference(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
     }
     let (left, right) = (args[0].data_type.clone(), args[1].data_type.clone());
     if matches!(left, T::TimestampLtz(_)) != matches!(right, T::TimestampLtz(_)) {
-        return refuse(place, format!("TIMESTAMPDIFF mixes {left} and {right}; one is an instant, the other has no zone: cast one of them"));
+        return refuse(
+            place,
+            format!(
+                "TIMESTAMPDIFF mixes {left} and {right}; one is an instant, the other has no zone: cast one of them"
+            ),
+        );
     }
     let months = matches!(unit, Unit::Year | Unit::Quarter | Unit::Month);
     if !months && millis(unit).is_none() {
-        return refuse(place, "TIMESTAMPDIFF's unit is YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND");
+        return refuse(
+            place,
+            "TIMESTAMPDIFF's unit is YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND",
+        );
     }
-    call(place, T::Int, &args, Nulls::Strict, false, eval::difference(unit, left, right))
+    call(
+        place,
+        T::Int,
+        &args,
+        Nulls::Strict,
+        false,
+        eval::difference(unit, left, right),
+    )
 }
 
 /// The format of an argument: `None` for a format that differs by row.
@@ -189,22 +307,57 @@ fn date_format(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<
     let from_text = args[0].data_type == T::String;
     if from_text {
         // Text is read as a time stamp first; null if it is none.
-        args = vec![call(place, T::Timestamp(3), &args, Nulls::Possible, false, eval::read(None, T::Timestamp(3)))?];
+        args = vec![call(
+            place,
+            T::Timestamp(3),
+            &args,
+            Nulls::Possible,
+            false,
+            eval::read(None, T::Timestamp(3)),
+        )?];
     }
     let data_type = args[0].data_type.clone();
     if !matches!(data_type, T::Timestamp(_) | T::TimestampLtz(_)) {
-        let hint = if data_type == T::Date { "; use CAST(… AS TIMESTAMP(3))" } else { "" };
-        return refuse(args[0].place, format!("{name} takes a time stamp, this is {}{hint}", shortened(&data_type)));
+        let hint = if data_type == T::Date {
+            "; use CAST(… AS TIMESTAMP(3))"
+        } else {
+            ""
+        };
+        return refuse(
+            args[0].place,
+            format!(
+                "{name} takes a time stamp, this is {}{hint}",
+                shortened(&data_type)
+            ),
+        );
     }
-    call(place, T::String, &args, Nulls::Strict, false, eval::write(pattern, data_type))
+    call(
+        place,
+        T::String,
+        &args,
+        Nulls::Strict,
+        false,
+        eval::write(pattern, data_type),
+    )
 }
 
 /// TO_TIMESTAMP and TO_DATE: null for text that can't be read.
 fn to_time(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
     let pattern = args.get(1).map(|a| fixed(name, a)).transpose()?;
     args.truncate(1);
-    let to = if name == "TO_DATE" { T::Date } else { T::Timestamp(3) };
-    call(place, to.clone(), &args, Nulls::Possible, false, eval::read(pattern, to))
+    let to = if name == "TO_DATE" {
+        T::Date
+    } else {
+        T::Timestamp(3)
+    };
+    call(
+        place,
+        to.clone(),
+        &args,
+        Nulls::Possible,
+        false,
+        eval::read(pattern, to),
+    )
 }
 
 /// TO_TIMESTAMP_LTZ: from a number of seconds (0), milliseconds (3) or microseconds (6), or from text in UTC.
@@ -212,23 +365,50 @@ fn to_instant(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<T
     if args[0].data_type == T::String && !args[0].untyped_null {
         let pattern = args.get(1).map(|a| fixed(name, a)).transpose()?;
         args.truncate(1);
-        return call(place, T::TimestampLtz(3), &args, Nulls::Possible, false, eval::read(pattern, T::TimestampLtz(3)));
+        return call(
+            place,
+            T::TimestampLtz(3),
+            &args,
+            Nulls::Possible,
+            false,
+            eval::read(pattern, T::TimestampLtz(3)),
+        );
     }
     let digits = match args.get(1) {
         None => 3,
         Some(arg) => match arg.literal_int() {
             Some(digits @ (0 | 3 | 6)) => digits as u8,
-            _ => return refuse(arg.place, format!("{name}'s second argument is 0 (seconds), 3 (milliseconds) or 6 (microseconds)")),
+            _ => {
+                return refuse(
+                    arg.place,
+                    format!(
+                        "{name}'s second argument is 0 (seconds), 3 (milliseconds) or 6 (microseconds)"
+                    ),
+                );
+            }
         },
     };
     args.truncate(1);
     if !matches!(args[0].data_type, T::Int | T::BigInt) {
-        return refuse(args[0].place, format!("{name} takes a whole number or text, this is {}", shortened(&args[0].data_type)));
+        return refuse(
+            args[0].place,
+            format!(
+                "{name} takes a whole number or text, this is {}",
+                shortened(&args[0].data_type)
+            ),
+        );
     }
     let args: Bound<Vec<Typed>> = args.into_iter().map(|a| coerce(a, &T::BigInt)).collect();
     // As in Flink, seconds too give three digits.
     let to = T::TimestampLtz(digits.max(3));
-    call(place, to.clone(), &args?, Nulls::Possible, false, eval::from_number(digits, to))
+    call(
+        place,
+        to.clone(),
+        &args?,
+        Nulls::Possible,
+        false,
+        eval::from_number(digits, to),
+    )
 }
 
 fn default_pattern(place: Place) -> Bound<Pattern> {
@@ -241,18 +421,42 @@ fn from_unixtime(place: Place, name: &'static str, mut args: Vec<Typed>) -> Boun
         None => default_pattern(place)?,
     };
     args.truncate(1);
-    let seconds = call(place, T::TimestampLtz(0), &args, Nulls::Strict, false, eval::from_number(0, T::TimestampLtz(0)))?;
-    call(place, T::String, &[seconds], Nulls::Strict, false, eval::write(pattern, T::TimestampLtz(0)))
+    let seconds = call(
+        place,
+        T::TimestampLtz(0),
+        &args,
+        Nulls::Strict,
+        false,
+        eval::from_number(0, T::TimestampLtz(0)),
+    )?;
+    call(
+        place,
+        T::String,
+        &[seconds],
+        Nulls::Strict,
+        false,
+        eval::write(pattern, T::TimestampLtz(0)),
+    )
 }
 
 fn unix_timestamp(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
     let Some(_) = args.first() else {
-        return refuse(place, "UNIX_TIMESTAMP() gives another answer at every run, so a repeated record would differ from its first; use a column of the record, such as its event time");
+        return refuse(
+            place,
+            "UNIX_TIMESTAMP() gives another answer at every run, so a repeated record would differ from its first; use a column of the record, such as its event time",
+        );
     };
     let pattern = match args.get(1) {
         Some(arg) => fixed(name, arg)?,
         None => default_pattern(place)?,
     };
     args.truncate(1);
-    call(place, T::BigInt, &args, Nulls::Strict, false, eval::to_unix_seconds(pattern))
+    call(
+        place,
+        T::BigInt,
+        &args,
+        Nulls::Strict,
+        false,
+        eval::to_unix_seconds(pattern),
+    )
 }

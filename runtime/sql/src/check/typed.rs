@@ -79,7 +79,10 @@ impl Typed {
 
     /// The NULL that a query writes.
     pub(crate) fn untyped_null(place: Place) -> Self {
-        Self { untyped_null: true, ..Self::null(place, DataType::String) }
+        Self {
+            untyped_null: true,
+            ..Self::null(place, DataType::String)
+        }
     }
 
     /// A column of the stream.
@@ -125,26 +128,44 @@ impl Typed {
         if let Some(ints) = value.as_any().downcast_ref::<arrow::array::Int32Array>() {
             return Some(i64::from(ints.value(0)));
         }
-        value.as_any().downcast_ref::<arrow::array::Int64Array>().map(|a| a.value(0))
+        value
+            .as_any()
+            .downcast_ref::<arrow::array::Int64Array>()
+            .map(|a| a.value(0))
     }
 
     /// The expression as a part that is evaluated only where needed.
     pub(crate) fn part(&self) -> Part {
-        Part { node: self.node.clone(), fallible: self.fallible }
+        Part {
+            node: self.node.clone(),
+            fallible: self.fallible,
+        }
     }
 }
 
 /// A function call. A call of constants is computed now; if that fails, the query always would.
-pub(crate) fn call(place: Place, data_type: DataType, args: &[Typed], nulls: Nulls, fallible: bool, kernel: Kernel) -> Bound<Typed> {
+pub(crate) fn call(
+    place: Place,
+    data_type: DataType,
+    args: &[Typed],
+    nulls: Nulls,
+    fallible: bool,
+    kernel: Kernel,
+) -> Bound<Typed> {
     let nullable = match nulls {
         Nulls::Strict => args.iter().any(|a| a.nullable),
         Nulls::Possible => true,
         Nulls::Never => false,
     };
     let constant = !args.is_empty() && args.iter().all(Typed::is_literal);
-    let node = Node::Call { place, args: args.iter().map(|a| a.node.clone()).collect(), kernel };
+    let node = Node::Call {
+        place,
+        args: args.iter().map(|a| a.node.clone()).collect(),
+        kernel,
+    };
     if constant {
-        let batch = arrow::array::RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
+        let batch =
+            arrow::array::RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
         return match node.evaluate(&Rows { batch, slots: &[] }) {
             Ok(value) => Ok(Typed::literal(place, data_type, value.array().clone())),
             Err(error) => refuse(place, format!("this always fails: {}", error.message)),
@@ -154,11 +175,23 @@ pub(crate) fn call(place: Place, data_type: DataType, args: &[Typed], nulls: Nul
 }
 
 /// A node over checked parts.
-pub(crate) fn build(place: Place, data_type: DataType, parts: &[Typed], nullable: bool, fallible: bool, node: Node) -> Bound<Typed> {
-    let weight = parts.iter().fold(1usize, |sum, p| sum.saturating_add(p.weight));
+pub(crate) fn build(
+    place: Place,
+    data_type: DataType,
+    parts: &[Typed],
+    nullable: bool,
+    fallible: bool,
+    node: Node,
+) -> Bound<Typed> {
+    let weight = parts
+        .iter()
+        .fold(1usize, |sum, p| sum.saturating_add(p.weight));
     let depth = 1 + parts.iter().map(|p| p.depth).max().unwrap_or(0);
     if weight > MAX_WEIGHT || depth > MAX_DEPTH {
-        return refuse(place, "with its sub-queries put in, this expression is too large; split the pipeline in two with a stream between them");
+        return refuse(
+            place,
+            "with its sub-queries put in, this expression is too large; split the pipeline in two with a stream between them",
+        );
     }
     Ok(Typed {
         place,
@@ -167,7 +200,10 @@ pub(crate) fn build(place: Place, data_type: DataType, parts: &[Typed], nullable
         untyped_null: false,
         nullable,
         fallible: fallible || parts.iter().any(|p| p.fallible),
-        sources: parts.iter().flat_map(|p| p.sources.iter().copied()).collect(),
+        sources: parts
+            .iter()
+            .flat_map(|p| p.sources.iter().copied())
+            .collect(),
         path: None,
         weight,
         depth,

@@ -19,21 +19,67 @@ pub(crate) const BY_ZERO: &str = "division by zero";
 /// The kernel for two arguments of the same non-decimal numeric type.
 pub(crate) fn plain(op: Arithmetic, data_type: &DataType) -> Kernel {
     match (op, data_type) {
-        (Arithmetic::Add, _) => Arc::new(|a: &Args| numeric::add_wrapping(&*a.values[0].datum(), &*a.values[1].datum()).map_err(|e| e.to_string())),
-        (Arithmetic::Subtract, _) => Arc::new(|a: &Args| numeric::sub_wrapping(&*a.values[0].datum(), &*a.values[1].datum()).map_err(|e| e.to_string())),
-        (Arithmetic::Multiply, _) => Arc::new(|a: &Args| numeric::mul_wrapping(&*a.values[0].datum(), &*a.values[1].datum()).map_err(|e| e.to_string())),
-        (Arithmetic::Divide, DataType::Int) => Arc::new(|a: &Args| two::<Int32Type>(a, |l, r| if r == 0 { None } else { Some(l.wrapping_div(r)) })),
-        (Arithmetic::Divide, DataType::BigInt) => Arc::new(|a: &Args| two::<Int64Type>(a, |l, r| if r == 0 { None } else { Some(l.wrapping_div(r)) })),
-        (Arithmetic::Divide, DataType::Float) => Arc::new(|a: &Args| two::<Float32Type>(a, |l, r| Some(l / r))),
+        (Arithmetic::Add, _) => Arc::new(|a: &Args| {
+            numeric::add_wrapping(&*a.values[0].datum(), &*a.values[1].datum())
+                .map_err(|e| e.to_string())
+        }),
+        (Arithmetic::Subtract, _) => Arc::new(|a: &Args| {
+            numeric::sub_wrapping(&*a.values[0].datum(), &*a.values[1].datum())
+                .map_err(|e| e.to_string())
+        }),
+        (Arithmetic::Multiply, _) => Arc::new(|a: &Args| {
+            numeric::mul_wrapping(&*a.values[0].datum(), &*a.values[1].datum())
+                .map_err(|e| e.to_string())
+        }),
+        (Arithmetic::Divide, DataType::Int) => Arc::new(|a: &Args| {
+            two::<Int32Type>(a, |l, r| {
+                if r == 0 {
+                    None
+                } else {
+                    Some(l.wrapping_div(r))
+                }
+            })
+        }),
+        (Arithmetic::Divide, DataType::BigInt) => Arc::new(|a: &Args| {
+            two::<Int64Type>(a, |l, r| {
+                if r == 0 {
+                    None
+                } else {
+                    Some(l.wrapping_div(r))
+                }
+            })
+        }),
+        (Arithmetic::Divide, DataType::Float) => {
+            Arc::new(|a: &Args| two::<Float32Type>(a, |l, r| Some(l / r)))
+        }
         (Arithmetic::Divide, _) => Arc::new(|a: &Args| two::<Float64Type>(a, |l, r| Some(l / r))),
-        (_, DataType::Int) => Arc::new(|a: &Args| two::<Int32Type>(a, |l, r| if r == 0 { None } else { Some(l.wrapping_rem(r)) })),
-        (_, DataType::BigInt) => Arc::new(|a: &Args| two::<Int64Type>(a, |l, r| if r == 0 { None } else { Some(l.wrapping_rem(r)) })),
+        (_, DataType::Int) => Arc::new(|a: &Args| {
+            two::<Int32Type>(a, |l, r| {
+                if r == 0 {
+                    None
+                } else {
+                    Some(l.wrapping_rem(r))
+                }
+            })
+        }),
+        (_, DataType::BigInt) => Arc::new(|a: &Args| {
+            two::<Int64Type>(a, |l, r| {
+                if r == 0 {
+                    None
+                } else {
+                    Some(l.wrapping_rem(r))
+                }
+            })
+        }),
         (_, DataType::Float) => Arc::new(|a: &Args| two::<Float32Type>(a, |l, r| Some(l % r))),
         (_, _) => Arc::new(|a: &Args| two::<Float64Type>(a, |l, r| Some(l % r))),
     }
 }
 
-fn two<P: ArrowPrimitiveType>(args: &Args, compute: impl Fn(P::Native, P::Native) -> Option<P::Native>) -> Result<ArrayRef, String> {
+fn two<P: ArrowPrimitiveType>(
+    args: &Args,
+    compute: impl Fn(P::Native, P::Native) -> Option<P::Native>,
+) -> Result<ArrayRef, String> {
     let (left, right) = (args.primitive::<P>(0), args.primitive::<P>(1));
     let mut values = Vec::with_capacity(args.rows);
     for row in 0..args.rows {
@@ -48,7 +94,10 @@ fn two<P: ArrowPrimitiveType>(args: &Args, compute: impl Fn(P::Native, P::Native
 /// The kernel for two decimals of these scales.
 pub(crate) fn decimals(op: Arithmetic, ls: u8, rs: u8, shape: Shape) -> Kernel {
     Arc::new(move |args: &Args| {
-        let (left, right) = (args.primitive::<Decimal128Type>(0), args.primitive::<Decimal128Type>(1));
+        let (left, right) = (
+            args.primitive::<Decimal128Type>(0),
+            args.primitive::<Decimal128Type>(1),
+        );
         let mut values = Vec::with_capacity(args.rows);
         for row in 0..args.rows {
             let (Some(l), Some(r)) = (left.get(row), right.get(row)) else {
@@ -70,23 +119,39 @@ pub(crate) fn decimals(op: Arithmetic, ls: u8, rs: u8, shape: Shape) -> Kernel {
 
 /// Decimals of a shape as a column.
 pub(crate) fn decimal_array(values: Vec<Option<i128>>, shape: Shape) -> Result<ArrayRef, String> {
-    let array = Decimal128Array::from(values).with_precision_and_scale(shape.precision, shape.scale as i8).map_err(|e| e.to_string())?;
+    let array = Decimal128Array::from(values)
+        .with_precision_and_scale(shape.precision, shape.scale as i8)
+        .map_err(|e| e.to_string())?;
     Ok(Arc::new(array))
 }
 
 /// Applies a function to each value of a decimal column.
-pub(crate) fn decimal_unary(shape: Shape, compute: impl Fn(i128) -> Option<i128> + Send + Sync + 'static) -> Kernel {
+pub(crate) fn decimal_unary(
+    shape: Shape,
+    compute: impl Fn(i128) -> Option<i128> + Send + Sync + 'static,
+) -> Kernel {
     Arc::new(move |args: &Args| {
         let column = args.primitive::<Decimal128Type>(0);
-        decimal_array((0..args.rows).map(|row| column.get(row).and_then(&compute)).collect(), shape)
+        decimal_array(
+            (0..args.rows)
+                .map(|row| column.get(row).and_then(&compute))
+                .collect(),
+            shape,
+        )
     })
 }
 
 /// Applies a function to each value of a column.
-pub(crate) fn unary<P: ArrowPrimitiveType, O: ArrowPrimitiveType>(compute: impl Fn(P::Native) -> O::Native + Send + Sync + 'static) -> Kernel {
+pub(crate) fn unary<P: ArrowPrimitiveType, O: ArrowPrimitiveType>(
+    compute: impl Fn(P::Native) -> O::Native + Send + Sync + 'static,
+) -> Kernel {
     Arc::new(move |args: &Args| {
         let column = args.primitive::<P>(0);
-        Ok(Arc::new((0..args.rows).map(|row| column.get(row).map(&compute)).collect::<PrimitiveArray<O>>()))
+        Ok(Arc::new(
+            (0..args.rows)
+                .map(|row| column.get(row).map(&compute))
+                .collect::<PrimitiveArray<O>>(),
+        ))
     })
 }
 
@@ -97,5 +162,7 @@ pub(crate) fn negate() -> Kernel {
 
 /// ROUND or TRUNCATE of a decimal to a constant number of digits.
 pub(crate) fn round_decimal(scale: u8, digits: i32, rounding: Rounding, shape: Shape) -> Kernel {
-    decimal_unary(shape, move |v| decimal::round(v, scale, digits, rounding, shape))
+    decimal_unary(shape, move |v| {
+        decimal::round(v, scale, digits, rounding, shape)
+    })
 }

@@ -5,7 +5,8 @@
 use arrow::array::ArrayRef;
 use arrow::array::{Date32Array, PrimitiveArray, Time64MicrosecondArray};
 use arrow::datatypes::{
-    Date32Type, Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampSecondType,
+    Date32Type, Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampSecondType,
 };
 use std::sync::Arc;
 
@@ -43,7 +44,11 @@ impl Date {
         let mp = (5 * doy + 2) / 153;
         let day = doy - (153 * mp + 2) / 5 + 1;
         let month = if mp < 10 { mp + 3 } else { mp - 9 };
-        Self { year: yoe + era * 400 + i64::from(month <= 2), month, day }
+        Self {
+            year: yoe + era * 400 + i64::from(month <= 2),
+            month,
+            day,
+        }
     }
 
     /// Days since 1970-01-01.
@@ -58,19 +63,31 @@ impl Date {
 
     /// The date, if it exists.
     pub(crate) fn checked(year: i64, month: i64, day: i64) -> Option<Self> {
-        ((1..=12).contains(&month) && day >= 1 && day <= days_of_month(year, month)).then_some(Self { year, month, day })
+        ((1..=12).contains(&month) && day >= 1 && day <= days_of_month(year, month))
+            .then_some(Self { year, month, day })
     }
 
     /// So many months later, on the month's last day if it has no such day.
     pub(crate) fn plus_months(self, months: i64) -> Self {
         let total = self.year * 12 + self.month - 1 + months;
         let (year, month) = (total.div_euclid(12), total.rem_euclid(12) + 1);
-        Self { year, month, day: self.day.min(days_of_month(year, month)) }
+        Self {
+            year,
+            month,
+            day: self.day.min(days_of_month(year, month)),
+        }
     }
 
     /// 1 to 366.
     pub(crate) fn day_of_year(self) -> i64 {
-        self.days() - Self { year: self.year, month: 1, day: 1 }.days() + 1
+        self.days()
+            - Self {
+                year: self.year,
+                month: 1,
+                day: 1,
+            }
+            .days()
+            + 1
     }
 }
 
@@ -100,12 +117,17 @@ impl Moment {
     /// From a count of units since 1970, so many a second.
     pub(crate) fn from_units(value: i64, per_second: i64) -> Self {
         let day = 86_400 * per_second;
-        Self { days: value.div_euclid(day), micros: value.rem_euclid(day) * (1_000_000 / per_second) }
+        Self {
+            days: value.div_euclid(day),
+            micros: value.rem_euclid(day) * (1_000_000 / per_second),
+        }
     }
 
     /// As a count of units since 1970, cut; `None` beyond 64 bits.
     pub(crate) fn to_units(self, per_second: i64) -> Option<i64> {
-        self.days.checked_mul(86_400 * per_second)?.checked_add(self.micros / (1_000_000 / per_second))
+        self.days
+            .checked_mul(86_400 * per_second)?
+            .checked_add(self.micros / (1_000_000 / per_second))
     }
 
     pub(crate) fn date(self) -> Date {
@@ -120,11 +142,17 @@ impl Moment {
 
     pub(crate) fn plus_micros(self, micros: i64) -> Option<Self> {
         let total = self.micros.checked_add(micros)?;
-        Some(Self { days: self.days.checked_add(total.div_euclid(DAY))?, micros: total.rem_euclid(DAY) })
+        Some(Self {
+            days: self.days.checked_add(total.div_euclid(DAY))?,
+            micros: total.rem_euclid(DAY),
+        })
     }
 
     pub(crate) fn plus_months(self, months: i64) -> Self {
-        Self { days: self.date().plus_months(months).days(), micros: self.micros }
+        Self {
+            days: self.date().plus_months(months).days(),
+            micros: self.micros,
+        }
     }
 
     /// Microseconds since 1970; wide enough for any moment.
@@ -143,11 +171,20 @@ pub(crate) fn per_second(digits: u8) -> i64 {
 }
 
 /// Reads argument `i`, a date, time or time stamp, as moments.
-pub(crate) fn moments<'a>(args: &'a Args, i: usize, data_type: &DataType) -> Box<dyn Fn(usize) -> Option<Moment> + 'a> {
+pub(crate) fn moments<'a>(
+    args: &'a Args,
+    i: usize,
+    data_type: &DataType,
+) -> Box<dyn Fn(usize) -> Option<Moment> + 'a> {
     match data_type {
         DataType::Date => {
             let column = args.primitive::<Date32Type>(i);
-            Box::new(move |row| column.get(row).map(|d| Moment { days: i64::from(d), micros: 0 }))
+            Box::new(move |row| {
+                column.get(row).map(|d| Moment {
+                    days: i64::from(d),
+                    micros: 0,
+                })
+            })
         }
         DataType::Time => {
             let column = args.primitive::<Time64MicrosecondType>(i);
@@ -169,26 +206,51 @@ pub(crate) fn moments<'a>(args: &'a Args, i: usize, data_type: &DataType) -> Box
 }
 
 /// Moments as a column of a date, time or time stamp type; a moment beyond the type is an error.
-pub(crate) fn column(values: impl Iterator<Item = Option<Moment>>, data_type: &DataType) -> Result<ArrayRef, String> {
+pub(crate) fn column(
+    values: impl Iterator<Item = Option<Moment>>,
+    data_type: &DataType,
+) -> Result<ArrayRef, String> {
     let beyond = || format!("the result is beyond the range of {data_type}");
-    let units = |digits: u8, values: &mut dyn Iterator<Item = Option<Moment>>| -> Result<Vec<Option<i64>>, String> {
-        values.map(|v| v.map(|m| m.to_units(per_second(digits)).ok_or_else(beyond)).transpose()).collect()
+    let units = |digits: u8,
+                 values: &mut dyn Iterator<Item = Option<Moment>>|
+     -> Result<Vec<Option<i64>>, String> {
+        values
+            .map(|v| {
+                v.map(|m| m.to_units(per_second(digits)).ok_or_else(beyond))
+                    .transpose()
+            })
+            .collect()
     };
     let mut values = values;
     Ok(match data_type {
         DataType::Date => {
-            let days: Result<Vec<Option<i32>>, String> = values.map(|v| v.map(|m| i32::try_from(m.days).map_err(|_| beyond())).transpose()).collect();
+            let days: Result<Vec<Option<i32>>, String> = values
+                .map(|v| {
+                    v.map(|m| i32::try_from(m.days).map_err(|_| beyond()))
+                        .transpose()
+                })
+                .collect();
             Arc::new(Date32Array::from(days?))
         }
-        DataType::Time => Arc::new(values.map(|v| v.map(|m| m.micros)).collect::<Time64MicrosecondArray>()),
+        DataType::Time => Arc::new(
+            values
+                .map(|v| v.map(|m| m.micros))
+                .collect::<Time64MicrosecondArray>(),
+        ),
         DataType::Timestamp(digits) | DataType::TimestampLtz(digits) => {
             let units = units(*digits, &mut values)?;
             let zone = matches!(data_type, DataType::TimestampLtz(_)).then(|| "UTC".into());
             let zone: Option<Arc<str>> = zone;
             match digits {
-                0 => Arc::new(PrimitiveArray::<TimestampSecondType>::from(units).with_timezone_opt(zone)),
-                3 => Arc::new(PrimitiveArray::<TimestampMillisecondType>::from(units).with_timezone_opt(zone)),
-                _ => Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from(units).with_timezone_opt(zone)),
+                0 => Arc::new(
+                    PrimitiveArray::<TimestampSecondType>::from(units).with_timezone_opt(zone),
+                ),
+                3 => Arc::new(
+                    PrimitiveArray::<TimestampMillisecondType>::from(units).with_timezone_opt(zone),
+                ),
+                _ => Arc::new(
+                    PrimitiveArray::<TimestampMicrosecondType>::from(units).with_timezone_opt(zone),
+                ),
             }
         }
         other => return Err(format!("internal error: {other} is no time")),
@@ -197,7 +259,13 @@ pub(crate) fn column(values: impl Iterator<Item = Option<Moment>>, data_type: &D
 
 /// `2026-03-31`.
 pub(crate) fn date_text(date: Date) -> String {
-    format!("{}{:04}-{:02}-{:02}", if date.year < 0 { "-" } else { "" }, date.year.abs(), date.month, date.day)
+    format!(
+        "{}{:04}-{:02}-{:02}",
+        if date.year < 0 { "-" } else { "" },
+        date.year.abs(),
+        date.month,
+        date.day
+    )
 }
 
 /// `12:34:56`, with so many digits of a second.
@@ -213,7 +281,9 @@ pub(crate) fn clock_text(moment: Moment, digits: u8) -> String {
 
 /// Reads `2026-03-31` (months and days may have one digit).
 pub(crate) fn read_date(text: &str) -> Option<Date> {
-    let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (negative, rest) = text
+        .strip_prefix('-')
+        .map_or((false, text), |rest| (true, rest));
     let mut parts = rest.splitn(3, '-');
     let year = number(parts.next()?, 4, 6)?;
     let month = number(parts.next()?, 1, 2)?;
@@ -237,14 +307,18 @@ pub(crate) fn read_clock(text: &str) -> Option<i64> {
             }
         },
     };
-    (hour < 24 && minute < 60 && second < 60).then_some(((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction)
+    (hour < 24 && minute < 60 && second < 60)
+        .then_some(((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction)
 }
 
 /// Reads a date and time, parted by a space or `T`; also a date alone. With `zone`, a `Z` or an offset
 /// such as `+02:00` may follow and is applied.
 pub(crate) fn read_moment(text: &str, zone: bool) -> Option<Moment> {
     let Some(at) = text.find([' ', 'T']) else {
-        return read_date(text).map(|d| Moment { days: d.days(), micros: 0 });
+        return read_date(text).map(|d| Moment {
+            days: d.days(),
+            micros: 0,
+        });
     };
     let days = read_date(&text[..at])?.days();
     let mut clock = &text[at + 1..];
@@ -254,7 +328,9 @@ pub(crate) fn read_moment(text: &str, zone: bool) -> Option<Moment> {
             clock = rest;
         } else if let Some(at) = clock.rfind(['+', '-']) {
             let sign = if clock[at..].starts_with('-') { -1 } else { 1 };
-            let (hours, minutes) = clock[at + 1..].split_once(':').unwrap_or((&clock[at + 1..], "0"));
+            let (hours, minutes) = clock[at + 1..]
+                .split_once(':')
+                .unwrap_or((&clock[at + 1..], "0"));
             let (hours, minutes) = (number(hours, 2, 2)?, number(minutes, 1, 2)?);
             if hours > 18 || minutes > 59 {
                 return None;
@@ -263,7 +339,11 @@ pub(crate) fn read_moment(text: &str, zone: bool) -> Option<Moment> {
             clock = &clock[..at];
         }
     }
-    Moment { days, micros: read_clock(clock)? }.plus_micros(-offset)
+    Moment {
+        days,
+        micros: read_clock(clock)?,
+    }
+    .plus_micros(-offset)
 }
 
 fn number(text: &str, least: usize, most: usize) -> Option<i64> {
@@ -286,18 +366,45 @@ mod tests {
         }
         assert_eq!(date_text(Date::of(20_543)), "2026-03-31");
         assert_eq!(iso_weekday(0), 4);
-        assert_eq!(iso_week(Date { year: 2021, month: 1, day: 3 }.days()), (2020, 53));
+        assert_eq!(
+            iso_week(
+                Date {
+                    year: 2021,
+                    month: 1,
+                    day: 3
+                }
+                .days()
+            ),
+            (2020, 53)
+        );
     }
 
     #[test]
     fn moments_are_read_with_and_without_a_zone() {
         let noon = read_moment("2026-03-31 12:00:00", false).unwrap();
-        assert_eq!(read_moment("2026-03-31T14:00:00.000+02:00", true), Some(noon));
+        assert_eq!(
+            read_moment("2026-03-31T14:00:00.000+02:00", true),
+            Some(noon)
+        );
         assert_eq!(read_moment("2026-03-31T12:00Z", true), Some(noon));
         assert_eq!(read_moment("2026-03-31T12:00Z", false), None);
         assert_eq!(read_moment("2026-02-30", false), None);
         assert_eq!(read_moment("2026-03-31 24:00:00", false), None);
-        assert_eq!(Moment { days: -1, micros: DAY - 1 }.to_units(1_000_000), Some(-1));
-        assert_eq!(Moment { days: i64::from(i32::MAX), micros: 0 }.to_units(1_000_000_000), None);
+        assert_eq!(
+            Moment {
+                days: -1,
+                micros: DAY - 1
+            }
+            .to_units(1_000_000),
+            Some(-1)
+        );
+        assert_eq!(
+            Moment {
+                days: i64::from(i32::MAX),
+                micros: 0
+            }
+            .to_units(1_000_000_000),
+            None
+        );
     }
 }

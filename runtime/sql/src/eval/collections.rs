@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListArray, MapArray, StringArray, StructArray, UInt32Array, make_comparator,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListArray, MapArray, StringArray,
+    StructArray, UInt32Array, make_comparator,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{SortOptions, interleave, take};
@@ -22,14 +23,19 @@ pub(crate) fn element_at() -> Kernel {
         let index = args.primitive::<Int64Type>(1);
         for row in 0..args.rows {
             if let (Some(_), Some(index @ ..=0)) = (args.position(0, row), index.get(row)) {
-                return Err(format!("an array's first element has the index 1, this one is {index}"));
+                return Err(format!(
+                    "an array's first element has the index 1, this one is {index}"
+                ));
             }
         }
         let positions = (0..args.rows).map(|row| {
             let at = args.position(0, row)?;
             let index = usize::try_from(index.get(row)?.checked_sub(1)?).ok()?;
             let (start, end) = span(list.offsets(), at);
-            start.checked_add(index).filter(|p| *p < end).map(|p| p as u32)
+            start
+                .checked_add(index)
+                .filter(|p| *p < end)
+                .map(|p| p as u32)
         });
         take(list.values(), &positions.collect::<UInt32Array>(), None).map_err(|e| error(&e))
     })
@@ -49,7 +55,10 @@ pub(crate) fn value_of() -> Kernel {
             let at = args.position(0, row)?;
             let wanted = wanted.get(row)?;
             let (start, end) = span(map.offsets(), at);
-            (start..end).rev().find(|p| keys.value(*p) == wanted).map(|p| p as u32)
+            (start..end)
+                .rev()
+                .find(|p| keys.value(*p) == wanted)
+                .map(|p| p as u32)
         });
         take(map.values(), &positions.collect::<UInt32Array>(), None).map_err(|e| error(&e))
     })
@@ -57,7 +66,10 @@ pub(crate) fn value_of() -> Kernel {
 
 /// The arguments as one array each.
 fn columns(args: &Args) -> Result<Vec<ArrayRef>, String> {
-    args.values.iter().map(|v| v.shared().into_array(args.rows).map_err(|e| e.message)).collect()
+    args.values
+        .iter()
+        .map(|v| v.shared().into_array(args.rows).map_err(|e| e.message))
+        .collect()
 }
 
 /// A list of the arguments, row by row.
@@ -67,7 +79,9 @@ pub(crate) fn make_array(element: Arrow) -> Kernel {
         let values = side_by_side(&columns.iter().collect::<Vec<_>>(), args.rows, &element)?;
         let offsets = OffsetBuffer::from_repeated_length(columns.len(), args.rows);
         let field = Arc::new(Field::new("item", element.clone(), true));
-        ListArray::try_new(field, offsets, values, None).map(|l| Arc::new(l) as ArrayRef).map_err(|e| error(&e))
+        ListArray::try_new(field, offsets, values, None)
+            .map(|l| Arc::new(l) as ArrayRef)
+            .map_err(|e| error(&e))
     })
 }
 
@@ -77,7 +91,9 @@ fn side_by_side(columns: &[&ArrayRef], rows: usize, data_type: &Arrow) -> Result
         return Ok(arrow::array::new_empty_array(data_type));
     }
     let arrays: Vec<&dyn Array> = columns.iter().map(|c| c.as_ref()).collect();
-    let order: Vec<(usize, usize)> = (0..rows).flat_map(|row| (0..columns.len()).map(move |c| (c, row))).collect();
+    let order: Vec<(usize, usize)> = (0..rows)
+        .flat_map(|row| (0..columns.len()).map(move |c| (c, row)))
+        .collect();
     interleave(&arrays, &order).map_err(|e| error(&e))
 }
 
@@ -85,24 +101,35 @@ fn side_by_side(columns: &[&ArrayRef], rows: usize, data_type: &Arrow) -> Result
 pub(crate) fn make_map(data_type: Arrow) -> Kernel {
     Arc::new(move |args: &Args| {
         let columns = columns(args)?;
-        let Arrow::Map(entries, _) = &data_type else { return Err("internal error: no map type".to_owned()) };
-        let Arrow::Struct(fields) = entries.data_type() else { return Err("internal error: no entries".to_owned()) };
+        let Arrow::Map(entries, _) = &data_type else {
+            return Err("internal error: no map type".to_owned());
+        };
+        let Arrow::Struct(fields) = entries.data_type() else {
+            return Err("internal error: no entries".to_owned());
+        };
         let keys: Vec<&ArrayRef> = columns.iter().step_by(2).collect();
         let values: Vec<&ArrayRef> = columns.iter().skip(1).step_by(2).collect();
         let pairs = keys.len();
         let keys = side_by_side(&keys, args.rows, fields[0].data_type())?;
         let values = side_by_side(&values, args.rows, fields[1].data_type())?;
-        let content = StructArray::try_new(fields.clone(), vec![keys, values], None).map_err(|e| error(&e))?;
+        let content = StructArray::try_new(fields.clone(), vec![keys, values], None)
+            .map_err(|e| error(&e))?;
         let offsets = OffsetBuffer::from_repeated_length(pairs, args.rows);
-        MapArray::try_new(entries.clone(), offsets, content, None, false).map(|m| Arc::new(m) as ArrayRef).map_err(|e| error(&e))
+        MapArray::try_new(entries.clone(), offsets, content, None, false)
+            .map(|m| Arc::new(m) as ArrayRef)
+            .map_err(|e| error(&e))
     })
 }
 
 /// A struct of the arguments.
 pub(crate) fn make_struct(data_type: Arrow) -> Kernel {
     Arc::new(move |args: &Args| {
-        let Arrow::Struct(fields) = &data_type else { return Err("internal error: no struct type".to_owned()) };
-        StructArray::try_new(fields.clone(), columns(args)?, None).map(|s| Arc::new(s) as ArrayRef).map_err(|e| error(&e))
+        let Arrow::Struct(fields) = &data_type else {
+            return Err("internal error: no struct type".to_owned());
+        };
+        StructArray::try_new(fields.clone(), columns(args)?, None)
+            .map(|s| Arc::new(s) as ArrayRef)
+            .map_err(|e| error(&e))
     })
 }
 
@@ -113,7 +140,10 @@ pub(crate) fn cardinality() -> Kernel {
             Arrow::Map(..) => args.array(0).as_map().offsets(),
             _ => args.array(0).as_list::<i32>().offsets(),
         };
-        let counts = (0..args.rows).map(|row| args.position(0, row).map(|at| offsets[at + 1] - offsets[at]));
+        let counts = (0..args.rows).map(|row| {
+            args.position(0, row)
+                .map(|at| offsets[at + 1] - offsets[at])
+        });
         Ok(Arc::new(counts.collect::<Int32Array>()))
     })
 }
@@ -124,12 +154,16 @@ pub(crate) fn only_element() -> Kernel {
         let list: &ListArray = args.array(0).as_list();
         let mut positions = Vec::with_capacity(args.rows);
         for row in 0..args.rows {
-            positions.push(match args.position(0, row).map(|at| span(list.offsets(), at)) {
-                None => None,
-                Some((start, end)) if end <= start => None,
-                Some((start, end)) if end - start == 1 => Some(start as u32),
-                Some((start, end)) => return Err(format!("ELEMENT of an array with {} elements", end - start)),
-            });
+            positions.push(
+                match args.position(0, row).map(|at| span(list.offsets(), at)) {
+                    None => None,
+                    Some((start, end)) if end <= start => None,
+                    Some((start, end)) if end - start == 1 => Some(start as u32),
+                    Some((start, end)) => {
+                        return Err(format!("ELEMENT of an array with {} elements", end - start));
+                    }
+                },
+            );
         }
         take(list.values(), &UInt32Array::from(positions), None).map_err(|e| error(&e))
     })
@@ -140,7 +174,8 @@ pub(crate) fn contains() -> Kernel {
     Arc::new(|args: &Args| {
         let list: &ListArray = args.array(0).as_list();
         let values = list.values();
-        let same = make_comparator(values, args.array(1), SortOptions::default()).map_err(|e| error(&e))?;
+        let same = make_comparator(values, args.array(1), SortOptions::default())
+            .map_err(|e| error(&e))?;
         let constant = matches!(args.values[1], Value::Constant(_));
         let found = (0..args.rows).map(|row| {
             let (start, end) = span(list.offsets(), args.position(0, row)?);
@@ -161,8 +196,20 @@ pub(crate) fn join() -> Kernel {
         let texts = (0..args.rows).map(|row| {
             let (start, end) = span(list.offsets(), args.position(0, row)?);
             let separator = separator.get(row)?;
-            let null = if has_third { Some(args.text(2).get(row)?) } else { None };
-            let parts: Vec<&str> = (start..end).filter_map(|p| if values.is_null(p) { null } else { Some(values.value(p)) }).collect();
+            let null = if has_third {
+                Some(args.text(2).get(row)?)
+            } else {
+                None
+            };
+            let parts: Vec<&str> = (start..end)
+                .filter_map(|p| {
+                    if values.is_null(p) {
+                        null
+                    } else {
+                        Some(values.value(p))
+                    }
+                })
+                .collect();
             Some(parts.join(separator))
         });
         Ok(Arc::new(texts.collect::<StringArray>()))
@@ -176,6 +223,8 @@ pub(crate) fn map_part(keys: bool) -> Kernel {
         let part = if keys { map.keys() } else { map.values() };
         let field = Arc::new(Field::new("item", part.data_type().clone(), true));
         let nulls: Option<NullBuffer> = map.nulls().cloned();
-        ListArray::try_new(field, map.offsets().clone(), part.clone(), nulls).map(|l| Arc::new(l) as ArrayRef).map_err(|e| error(&e))
+        ListArray::try_new(field, map.offsets().clone(), part.clone(), nulls)
+            .map(|l| Arc::new(l) as ArrayRef)
+            .map_err(|e| error(&e))
     })
 }

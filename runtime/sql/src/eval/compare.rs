@@ -13,7 +13,9 @@ use super::{Args, Kernel};
 use crate::syntax::ast::{Compare, Is};
 
 fn done(result: Result<BooleanArray, arrow::error::ArrowError>) -> Result<ArrayRef, String> {
-    result.map(|r| Arc::new(r) as ArrayRef).map_err(|e| e.to_string())
+    result
+        .map(|r| Arc::new(r) as ArrayRef)
+        .map_err(|e| e.to_string())
 }
 
 /// Compares two arguments of the same type. Floating-point numbers compare as IEEE 754 says
@@ -49,7 +51,9 @@ where
         Compare::Greater => l > r,
         Compare::GreaterOrEqual => l >= r,
     };
-    (0..args.rows).map(|row| Some(compare(left.get(row)?, right.get(row)?))).collect()
+    (0..args.rows)
+        .map(|row| Some(compare(left.get(row)?, right.get(row)?)))
+        .collect()
 }
 
 /// `IS [NOT] DISTINCT FROM`: nulls are equal to each other and to nothing else.
@@ -76,11 +80,19 @@ pub(crate) fn distinct(negated: bool) -> Kernel {
 pub(crate) fn is(what: Is, negated: bool) -> Kernel {
     Arc::new(move |args: &Args| {
         if matches!(what, Is::Null | Is::Unknown) {
-            return done(if negated { logic::is_not_null(args.array(0)) } else { logic::is_null(args.array(0)) });
+            return done(if negated {
+                logic::is_not_null(args.array(0))
+            } else {
+                logic::is_null(args.array(0))
+            });
         }
         let column = args.boolean(0);
         let wanted = what == Is::True;
-        Ok(Arc::new((0..args.rows).map(|row| Some((column.get(row) == Some(wanted)) != negated)).collect::<BooleanArray>()))
+        Ok(Arc::new(
+            (0..args.rows)
+                .map(|row| Some((column.get(row) == Some(wanted)) != negated))
+                .collect::<BooleanArray>(),
+        ))
     })
 }
 
@@ -95,7 +107,10 @@ pub(crate) fn among(negated: bool) -> Kernel {
     Arc::new(move |args: &Args| {
         let mut result: Option<BooleanArray> = None;
         for i in 1..args.len() {
-            let pair = Args { values: vec![args.values[0].shared(), args.values[i].shared()], rows: args.rows };
+            let pair = Args {
+                values: vec![args.values[0].shared(), args.values[i].shared()],
+                rows: args.rows,
+            };
             let next = equal(&pair)?;
             let next = next.as_boolean();
             result = Some(match result {
@@ -104,7 +119,11 @@ pub(crate) fn among(negated: bool) -> Kernel {
             });
         }
         let result = result.ok_or("IN of nothing")?;
-        done(if negated { logic::not(&result) } else { Ok(result) })
+        done(if negated {
+            logic::not(&result)
+        } else {
+            Ok(result)
+        })
     })
 }
 
@@ -145,7 +164,11 @@ impl Like {
                         parts.push(Some(next));
                         regex.push_str(&regex::escape(next.encode_utf8(&mut [0; 4])));
                     }
-                    _ => return Err(format!("in the LIKE pattern '{pattern}' the escape character '{c}' stands before neither % nor _ nor itself")),
+                    _ => {
+                        return Err(format!(
+                            "in the LIKE pattern '{pattern}' the escape character '{c}' stands before neither % nor _ nor itself"
+                        ));
+                    }
                 }
             } else if c == '%' {
                 parts.push(None);
@@ -171,7 +194,9 @@ impl Like {
                 _ => {}
             }
         }
-        Regex::new(&regex).map(Self::Regex).map_err(|_| "the LIKE pattern is too large".to_owned())
+        Regex::new(&regex)
+            .map(Self::Regex)
+            .map_err(|_| "the LIKE pattern is too large".to_owned())
     }
 
     fn matches(&self, text: &str) -> bool {
@@ -189,7 +214,11 @@ impl Like {
 pub(crate) fn like(pattern: Like, negated: bool) -> Kernel {
     Arc::new(move |args: &Args| {
         let column = args.text(0);
-        Ok(Arc::new((0..args.rows).map(|row| column.get(row).map(|t| pattern.matches(t) != negated)).collect::<BooleanArray>()))
+        Ok(Arc::new(
+            (0..args.rows)
+                .map(|row| column.get(row).map(|t| pattern.matches(t) != negated))
+                .collect::<BooleanArray>(),
+        ))
     })
 }
 
@@ -208,7 +237,11 @@ pub(crate) fn like_each(escape: Option<char>, negated: bool) -> Kernel {
             if fresh {
                 compiled = Some((pattern.to_owned(), Like::compile(pattern, escape)?));
             }
-            values.push(compiled.as_ref().map(|(_, like)| like.matches(text) != negated));
+            values.push(
+                compiled
+                    .as_ref()
+                    .map(|(_, like)| like.matches(text) != negated),
+            );
         }
         Ok(Arc::new(BooleanArray::from(values)))
     })
@@ -216,17 +249,36 @@ pub(crate) fn like_each(escape: Option<char>, negated: bool) -> Kernel {
 
 /// The greatest or least of the arguments, null if one is.
 pub(crate) fn extreme(greatest: bool) -> Kernel {
-    let better = compare(if greatest { Compare::Greater } else { Compare::Less });
+    let better = compare(if greatest {
+        Compare::Greater
+    } else {
+        Compare::Less
+    });
     Arc::new(move |args: &Args| {
-        let mut best = args.values[0].shared().into_array(args.rows).map_err(|e| e.message)?;
+        let mut best = args.values[0]
+            .shared()
+            .into_array(args.rows)
+            .map_err(|e| e.message)?;
         for value in &args.values[1..] {
-            let next = value.shared().into_array(args.rows).map_err(|e| e.message)?;
-            let pair = Args { values: vec![super::Value::Array(next.clone()), super::Value::Array(best.clone())], rows: args.rows };
+            let next = value
+                .shared()
+                .into_array(args.rows)
+                .map_err(|e| e.message)?;
+            let pair = Args {
+                values: vec![
+                    super::Value::Array(next.clone()),
+                    super::Value::Array(best.clone()),
+                ],
+                rows: args.rows,
+            };
             let wins = better(&pair)?;
             let wins = wins.as_boolean();
             // Null where either is: take the side that is null.
-            let mask: BooleanArray = (0..args.rows).map(|row| Some(next.is_null(row) || (wins.is_valid(row) && wins.value(row)))).collect();
-            best = arrow::compute::kernels::zip::zip(&mask, &next, &best).map_err(|e| e.to_string())?;
+            let mask: BooleanArray = (0..args.rows)
+                .map(|row| Some(next.is_null(row) || (wins.is_valid(row) && wins.value(row))))
+                .collect();
+            best = arrow::compute::kernels::zip::zip(&mask, &next, &best)
+                .map_err(|e| e.to_string())?;
         }
         Ok(best)
     })

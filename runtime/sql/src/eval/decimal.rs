@@ -26,16 +26,28 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    pub(crate) const INT: Self = Self { precision: 10, scale: 0 };
-    pub(crate) const BIGINT: Self = Self { precision: 19, scale: 0 };
+    pub(crate) const INT: Self = Self {
+        precision: 10,
+        scale: 0,
+    };
+    pub(crate) const BIGINT: Self = Self {
+        precision: 19,
+        scale: 0,
+    };
 
     /// Flink's cap at 38 digits: digits before the point are kept, down to 6 after it.
     fn capped(precision: i32, scale: i32) -> Self {
         if precision <= 38 {
-            return Self { precision: precision as u8, scale: scale as u8 };
+            return Self {
+                precision: precision as u8,
+                scale: scale as u8,
+            };
         }
         let scale = (38 - (precision - scale)).max(scale.min(6));
-        Self { precision: 38, scale: scale as u8 }
+        Self {
+            precision: 38,
+            scale: scale as u8,
+        }
     }
 
     fn parts(self) -> (i32, i32) {
@@ -78,9 +90,15 @@ impl Shape {
         if digits >= s {
             self
         } else if digits < 0 {
-            Self { precision: (1 + p - s).min(38) as u8, scale: 0 }
+            Self {
+                precision: (1 + p - s).min(38) as u8,
+                scale: 0,
+            }
         } else {
-            Self { precision: (1 + p - s + digits).min(38) as u8, scale: digits as u8 }
+            Self {
+                precision: (1 + p - s + digits).min(38) as u8,
+                scale: digits as u8,
+            }
         }
     }
 }
@@ -100,8 +118,16 @@ fn divide_rounded(value: i256, by: i256) -> Option<i256> {
     let quotient = value.checked_div(by)?;
     let rest = value.checked_rem(by)?;
     let up = abs(rest) >= abs(by).checked_sub(abs(rest))?;
-    let step = if (value < i256::ZERO) == (by < i256::ZERO) { i256::ONE } else { i256::MINUS_ONE };
-    if up { quotient.checked_add(step) } else { Some(quotient) }
+    let step = if (value < i256::ZERO) == (by < i256::ZERO) {
+        i256::ONE
+    } else {
+        i256::MINUS_ONE
+    };
+    if up {
+        quotient.checked_add(step)
+    } else {
+        Some(quotient)
+    }
 }
 
 fn abs(value: i256) -> i256 {
@@ -115,7 +141,11 @@ fn fit(value: i256, scale: u8, shape: Shape) -> Option<i128> {
     } else {
         divide_rounded(value, power(u32::from(scale - shape.scale)))?
     };
-    if abs(value) < power(u32::from(shape.precision)) { value.to_i128() } else { None }
+    if abs(value) < power(u32::from(shape.precision)) {
+        value.to_i128()
+    } else {
+        None
+    }
 }
 
 /// A value in another shape.
@@ -131,12 +161,24 @@ pub(crate) fn add(l: i128, ls: u8, r: i128, rs: u8, minus: bool, shape: Shape) -
     let scale = ls.max(rs);
     let l = i256::from_i128(l).checked_mul(power(u32::from(scale - ls)))?;
     let r = i256::from_i128(r).checked_mul(power(u32::from(scale - rs)))?;
-    fit(if minus { l.checked_sub(r)? } else { l.checked_add(r)? }, scale, shape)
+    fit(
+        if minus {
+            l.checked_sub(r)?
+        } else {
+            l.checked_add(r)?
+        },
+        scale,
+        shape,
+    )
 }
 
 /// `l * r`.
 pub(crate) fn multiply(l: i128, ls: u8, r: i128, rs: u8, shape: Shape) -> Option<i128> {
-    fit(i256::from_i128(l).checked_mul(i256::from_i128(r))?, ls + rs, shape)
+    fit(
+        i256::from_i128(l).checked_mul(i256::from_i128(r))?,
+        ls + rs,
+        shape,
+    )
 }
 
 /// `l / r`; the divisor isn't zero.
@@ -169,7 +211,13 @@ pub(crate) enum Rounding {
 }
 
 /// Rounds to `digits` after the point (or, negative, before it), into `shape`.
-pub(crate) fn round(value: i128, scale: u8, digits: i32, rounding: Rounding, shape: Shape) -> Option<i128> {
+pub(crate) fn round(
+    value: i128,
+    scale: u8,
+    digits: i32,
+    rounding: Rounding,
+    shape: Shape,
+) -> Option<i128> {
     let cut = i32::from(scale) - digits;
     if cut <= 0 {
         return reshape(value, scale, shape);
@@ -203,10 +251,18 @@ pub(crate) fn round(value: i128, scale: u8, digits: i32, rounding: Rounding, sha
 
 /// The number as text, with all its digits.
 pub(crate) fn to_text(value: i128, scale: u8) -> String {
-    let digits = format!("{:0>width$}", value.unsigned_abs(), width = usize::from(scale) + 1);
+    let digits = format!(
+        "{:0>width$}",
+        value.unsigned_abs(),
+        width = usize::from(scale) + 1
+    );
     let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
     let sign = if value < 0 { "-" } else { "" };
-    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    if scale == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    }
 }
 
 /// Reads a number such as `-12.50` or `1e3`; `None` if it is none or doesn't fit.
@@ -221,17 +277,28 @@ pub(crate) fn from_text(text: &str, shape: Shape) -> Option<Option<i128>> {
         _ => (false, mantissa),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+    if whole.len() + fraction.len() == 0
+        || !whole
+            .bytes()
+            .chain(fraction.bytes())
+            .all(|b| b.is_ascii_digit())
+    {
         return None;
     }
     // Digits beyond 76 can't matter to a value that fits.
     let all: String = whole.chars().chain(fraction.chars()).collect();
     let all = all.trim_start_matches('0');
     let scale = (fraction.len() as i32).saturating_sub(exponent);
-    let (kept, scale) = if all.len() > 70 { (&all[..70], scale - (all.len() as i32 - 70)) } else { (all, scale) };
+    let (kept, scale) = if all.len() > 70 {
+        (&all[..70], scale - (all.len() as i32 - 70))
+    } else {
+        (all, scale)
+    };
     let mut value = i256::ZERO;
     for digit in kept.bytes() {
-        value = value.wrapping_mul(i256::from_i128(10)).wrapping_add(i256::from_i128(i128::from(digit - b'0')));
+        value = value
+            .wrapping_mul(i256::from_i128(10))
+            .wrapping_add(i256::from_i128(i128::from(digit - b'0')));
     }
     if negative {
         value = value.wrapping_neg();
@@ -239,7 +306,13 @@ pub(crate) fn from_text(text: &str, shape: Shape) -> Option<Option<i128>> {
     Some(if value == i256::ZERO {
         Some(0)
     } else if scale < 0 {
-        if scale < -76 { None } else { value.checked_mul(power(scale.unsigned_abs())).and_then(|v| fit(v, 0, shape)) }
+        if scale < -76 {
+            None
+        } else {
+            value
+                .checked_mul(power(scale.unsigned_abs()))
+                .and_then(|v| fit(v, 0, shape))
+        }
     } else if scale > 76 + 70 {
         Some(0)
     } else if scale > 76 {
@@ -253,18 +326,66 @@ pub(crate) fn from_text(text: &str, shape: Shape) -> Option<Option<i128>> {
 mod tests {
     use super::*;
 
-    const MONEY: Shape = Shape { precision: 12, scale: 2 };
+    const MONEY: Shape = Shape {
+        precision: 12,
+        scale: 2,
+    };
 
     #[test]
     fn result_shapes_are_flinks() {
-        assert_eq!(MONEY.sum(MONEY), Shape { precision: 13, scale: 2 });
-        assert_eq!(MONEY.product(MONEY), Shape { precision: 25, scale: 4 });
-        assert_eq!(MONEY.quotient(MONEY), Shape { precision: 27, scale: 15 });
-        let wide = Shape { precision: 38, scale: 10 };
-        assert_eq!(wide.sum(wide), Shape { precision: 38, scale: 9 });
-        assert_eq!(wide.product(wide), Shape { precision: 38, scale: 6 });
-        assert_eq!(wide.quotient(Shape::INT), Shape { precision: 38, scale: 10 });
-        assert_eq!(MONEY.rounded(0), Shape { precision: 11, scale: 0 });
+        assert_eq!(
+            MONEY.sum(MONEY),
+            Shape {
+                precision: 13,
+                scale: 2
+            }
+        );
+        assert_eq!(
+            MONEY.product(MONEY),
+            Shape {
+                precision: 25,
+                scale: 4
+            }
+        );
+        assert_eq!(
+            MONEY.quotient(MONEY),
+            Shape {
+                precision: 27,
+                scale: 15
+            }
+        );
+        let wide = Shape {
+            precision: 38,
+            scale: 10,
+        };
+        assert_eq!(
+            wide.sum(wide),
+            Shape {
+                precision: 38,
+                scale: 9
+            }
+        );
+        assert_eq!(
+            wide.product(wide),
+            Shape {
+                precision: 38,
+                scale: 6
+            }
+        );
+        assert_eq!(
+            wide.quotient(Shape::INT),
+            Shape {
+                precision: 38,
+                scale: 10
+            }
+        );
+        assert_eq!(
+            MONEY.rounded(0),
+            Shape {
+                precision: 11,
+                scale: 0
+            }
+        );
     }
 
     #[test]
@@ -274,9 +395,36 @@ mod tests {
         assert_eq!(from_text("1e3", MONEY), Some(Some(100_000)));
         assert_eq!(from_text("99999999999", MONEY), Some(None));
         assert_eq!(from_text("1.2.3", MONEY), None);
-        assert_eq!(divide(200, 2, 300, 2, Shape { precision: 10, scale: 3 }), Some(667));
-        assert_eq!(divide(-200, 2, 300, 2, Shape { precision: 10, scale: 3 }), Some(-667));
-        let wide = Shape { precision: 38, scale: 0 };
+        assert_eq!(
+            divide(
+                200,
+                2,
+                300,
+                2,
+                Shape {
+                    precision: 10,
+                    scale: 3
+                }
+            ),
+            Some(667)
+        );
+        assert_eq!(
+            divide(
+                -200,
+                2,
+                300,
+                2,
+                Shape {
+                    precision: 10,
+                    scale: 3
+                }
+            ),
+            Some(-667)
+        );
+        let wide = Shape {
+            precision: 38,
+            scale: 0,
+        };
         assert_eq!(multiply(10i128.pow(30), 0, 10i128.pow(30), 0, wide), None);
         assert_eq!(to_text(-5, 2), "-0.05");
     }

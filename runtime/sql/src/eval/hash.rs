@@ -11,12 +11,24 @@ use super::Args;
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char]).collect()
+    bytes
+        .iter()
+        .flat_map(|b| {
+            [
+                DIGITS[usize::from(b >> 4)] as char,
+                DIGITS[usize::from(b & 15)] as char,
+            ]
+        })
+        .collect()
 }
 
 fn digest(args: &Args, digest: impl Fn(&[u8]) -> String) -> Result<ArrayRef, String> {
     let column = args.text(0);
-    Ok(Arc::new((0..args.rows).map(|row| column.get(row).map(|t| digest(t.as_bytes()))).collect::<StringArray>()))
+    Ok(Arc::new(
+        (0..args.rows)
+            .map(|row| column.get(row).map(|t| digest(t.as_bytes())))
+            .collect::<StringArray>(),
+    ))
 }
 
 pub(crate) fn md5(args: &Args) -> Result<ArrayRef, String> {
@@ -49,7 +61,11 @@ pub(crate) fn text_to_base64(args: &Args) -> Result<ArrayRef, String> {
 
 pub(crate) fn bytes_to_base64(args: &Args) -> Result<ArrayRef, String> {
     let column = args.bytes(0);
-    Ok(Arc::new((0..args.rows).map(|row| column.get(row).map(|b| STANDARD.encode(b))).collect::<StringArray>()))
+    Ok(Arc::new(
+        (0..args.rows)
+            .map(|row| column.get(row).map(|b| STANDARD.encode(b)))
+            .collect::<StringArray>(),
+    ))
 }
 
 pub(crate) fn from_base64(args: &Args) -> Result<ArrayRef, String> {
@@ -59,7 +75,9 @@ pub(crate) fn from_base64(args: &Args) -> Result<ArrayRef, String> {
         values.push(match column.get(row) {
             None => None,
             Some(text) => {
-                let bytes = STANDARD.decode(text).map_err(|_| "the text is no Base64".to_owned())?;
+                let bytes = STANDARD
+                    .decode(text)
+                    .map_err(|_| "the text is no Base64".to_owned())?;
                 Some(String::from_utf8_lossy(&bytes).into_owned())
             }
         });

@@ -2,7 +2,8 @@
 //!
 //! A path is followed through the text itself: one pass a step, which checks the whole document and
 //! keeps numbers as they are written. Paths are `$`, members and indexes (`$.a.b[0]['c d']`), with
-//! `strict` (what is missing is an error; as in Flink 2.3, the default) or `lax` (it is empty).
+//! `strict` (as in Flink 2.3, the default: what is missing, or no JSON at all, is an error) or `lax`
+//! (it is empty).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,21 +33,34 @@ impl Path {
     /// Compiles a path such as `$.a.b[0]` or `strict $['a b']`.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
-        let mode = |word: &str| trimmed.get(..word.len()).filter(|m| m.eq_ignore_ascii_case(word)).map(|_| trimmed[word.len()..].trim_start());
+        let mode = |word: &str| {
+            trimmed
+                .get(..word.len())
+                .filter(|m| m.eq_ignore_ascii_case(word))
+                .map(|_| trimmed[word.len()..].trim_start())
+        };
         let (strict, path) = match (mode("strict "), mode("lax ")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
             _ => (true, trimmed),
         };
-        let wrong = |what: &str| format!("the JSON path '{text}' {what}; a path is $ with members and indexes, as in $.a.b[0]['c d']");
-        let mut rest = path.strip_prefix('$').ok_or_else(|| wrong("doesn't begin with $"))?;
+        let wrong = |what: &str| {
+            format!(
+                "the JSON path '{text}' {what}; a path is $ with members and indexes, as in $.a.b[0]['c d']"
+            )
+        };
+        let mut rest = path
+            .strip_prefix('$')
+            .ok_or_else(|| wrong("doesn't begin with $"))?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix('.') {
                 let end = after.find(['.', '[']).unwrap_or(after.len());
                 let name = &after[..end];
                 if name.is_empty() || name == "*" || name.contains(['(', '?', '@']) {
-                    return Err(wrong("has a step that is not supported (wildcards, descents and filters are not)"));
+                    return Err(wrong(
+                        "has a step that is not supported (wildcards, descents and filters are not)",
+                    ));
                 }
                 steps.push(Step::Member(name.to_owned()));
                 rest = &after[end..];
@@ -54,9 +68,13 @@ impl Path {
                 let quote = after.chars().next().filter(|c| matches!(c, '\'' | '"'));
                 if let Some(quote) = quote {
                     let name = &after[1..];
-                    let end = name.find(quote).ok_or_else(|| wrong("has a quote that is not closed"))?;
+                    let end = name
+                        .find(quote)
+                        .ok_or_else(|| wrong("has a quote that is not closed"))?;
                     steps.push(Step::Member(name[..end].to_owned()));
-                    rest = name[end + 1..].strip_prefix(']').ok_or_else(|| wrong("lacks ]"))?;
+                    rest = name[end + 1..]
+                        .strip_prefix(']')
+                        .ok_or_else(|| wrong("lacks ]"))?;
                 } else {
                     let end = after.find(']').ok_or_else(|| wrong("lacks ]"))?;
                     let index = after[..end].trim().parse().map_err(|_| wrong("has an index that is not supported (wildcards, ranges and negative ones are not)"))?;
@@ -75,32 +93,51 @@ impl Path {
 
     fn find<'a>(&self, document: &'a str) -> Found<'a> {
         // As in Flink, what follows the document is not looked at.
-        let mut documents = serde_json::Deserializer::from_str(document).into_iter::<&'a RawValue>();
-        let Some(Ok(mut here)) = documents.next() else { return Found::Invalid };
+        let mut documents =
+            serde_json::Deserializer::from_str(document).into_iter::<&'a RawValue>();
+        let Some(Ok(mut here)) = documents.next() else {
+            return self.nothing();
+        };
         for step in &self.steps {
             let mut reader = serde_json::Deserializer::from_str(here.get());
             let next = match step {
-                Step::Member(name) if here.get().starts_with('{') => Member(name).deserialize(&mut reader),
-                Step::Index(index) if here.get().starts_with('[') => Element(*index).deserialize(&mut reader),
+                Step::Member(name) if here.get().starts_with('{') => {
+                    Member(name).deserialize(&mut reader)
+                }
+                Step::Index(index) if here.get().starts_with('[') => {
+                    Element(*index).deserialize(&mut reader)
+                }
                 _ => Ok(None),
             };
             match next {
                 Ok(Some(value)) => here = value,
-                Ok(None) if self.strict => return Found::Invalid,
-                Ok(None) => return Found::Missing,
-                Err(_) => return Found::Invalid,
+                Ok(None) | Err(_) => return self.nothing(),
             }
         }
-        Found::Value(here)
+        // In lax mode null is as good as nothing.
+        if !self.strict && here.get() == "null" {
+            Found::Missing
+        } else {
+            Found::Value(here)
+        }
+    }
+
+    /// What it means that a path leads nowhere, or that the text is no JSON.
+    fn nothing<'a>(&self) -> Found<'a> {
+        if self.strict {
+            Found::Invalid
+        } else {
+            Found::Missing
+        }
     }
 }
 
 /// What a path leads to.
 enum Found<'a> {
     Value(&'a RawValue),
-    /// Nothing is there, and the path is lax.
+    /// Nothing is there, or the text is no JSON, and the path is lax.
     Missing,
-    /// The text is no JSON, or nothing is there and the path is strict.
+    /// The same for a strict path.
     Invalid,
 }
 
@@ -186,10 +223,18 @@ fn scalar_text(value: &RawValue) -> Option<Option<String>> {
 fn number_text(raw: &str) -> String {
     let (mantissa, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
     if !raw.contains(['.', 'e', 'E']) {
-        return if raw == "-0" { "0".to_owned() } else { raw.to_owned() };
+        return if raw == "-0" {
+            "0".to_owned()
+        } else {
+            raw.to_owned()
+        };
     }
-    let Ok(exponent) = exponent.parse::<i64>() else { return raw.to_owned() };
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |m| ("-", m));
+    let Ok(exponent) = exponent.parse::<i64>() else {
+        return raw.to_owned();
+    };
+    let (sign, mantissa) = mantissa
+        .strip_prefix('-')
+        .map_or(("", mantissa), |m| ("-", m));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let joined = format!("{whole}{fraction}");
     let digits = joined.trim_start_matches('0');
@@ -208,7 +253,10 @@ fn number_text(raw: &str) -> String {
     }
     let (first, rest) = digits.split_at(1);
     let point = if rest.is_empty() { "" } else { "." };
-    format!("{sign}{first}{point}{rest}E{}{adjusted}", if adjusted >= 0 { "+" } else { "" })
+    format!(
+        "{sign}{first}{point}{rest}E{}{adjusted}",
+        if adjusted >= 0 { "+" } else { "" }
+    )
 }
 
 /// What JSON_VALUE gives for a row.
@@ -229,16 +277,51 @@ pub(crate) enum Otherwise {
 /// JSON_VALUE; the defaults' values are arguments of the result's type.
 pub(crate) fn value(path: Path, to: T, on_empty: Otherwise, on_error: Otherwise) -> Kernel {
     Arc::new(move |args: &Args| match &to {
-        T::Int => collect(args, &path, on_empty, on_error, |t| t.parse::<i32>().ok(), |i, row| args.primitive::<arrow::datatypes::Int32Type>(i).get(row))
-            .map(|v| Arc::new(Int32Array::from(v)) as ArrayRef),
-        T::BigInt => collect(args, &path, on_empty, on_error, |t| t.parse::<i64>().ok(), |i, row| args.primitive::<arrow::datatypes::Int64Type>(i).get(row))
-            .map(|v| Arc::new(Int64Array::from(v)) as ArrayRef),
-        T::Double => collect(args, &path, on_empty, on_error, |t| t.parse::<f64>().ok(), |i, row| args.primitive::<arrow::datatypes::Float64Type>(i).get(row))
-            .map(|v| Arc::new(Float64Array::from(v)) as ArrayRef),
-        T::Boolean => collect(args, &path, on_empty, on_error, |t| t.parse::<bool>().ok(), |i, row| args.boolean(i).get(row))
-            .map(|v| Arc::new(BooleanArray::from(v)) as ArrayRef),
-        _ => collect(args, &path, on_empty, on_error, |t| Some(t.to_owned()), |i, row| args.text(i).get(row).map(str::to_owned))
-            .map(|v| Arc::new(StringArray::from(v)) as ArrayRef),
+        T::Int => collect(
+            args,
+            &path,
+            on_empty,
+            on_error,
+            |t| t.parse::<i32>().ok(),
+            |i, row| args.primitive::<arrow::datatypes::Int32Type>(i).get(row),
+        )
+        .map(|v| Arc::new(Int32Array::from(v)) as ArrayRef),
+        T::BigInt => collect(
+            args,
+            &path,
+            on_empty,
+            on_error,
+            |t| t.parse::<i64>().ok(),
+            |i, row| args.primitive::<arrow::datatypes::Int64Type>(i).get(row),
+        )
+        .map(|v| Arc::new(Int64Array::from(v)) as ArrayRef),
+        T::Double => collect(
+            args,
+            &path,
+            on_empty,
+            on_error,
+            |t| t.parse::<f64>().ok(),
+            |i, row| args.primitive::<arrow::datatypes::Float64Type>(i).get(row),
+        )
+        .map(|v| Arc::new(Float64Array::from(v)) as ArrayRef),
+        T::Boolean => collect(
+            args,
+            &path,
+            on_empty,
+            on_error,
+            |t| t.parse::<bool>().ok(),
+            |i, row| args.boolean(i).get(row),
+        )
+        .map(|v| Arc::new(BooleanArray::from(v)) as ArrayRef),
+        _ => collect(
+            args,
+            &path,
+            on_empty,
+            on_error,
+            |t| Some(t.to_owned()),
+            |i, row| args.text(i).get(row).map(str::to_owned),
+        )
+        .map(|v| Arc::new(StringArray::from(v)) as ArrayRef),
     })
 }
 
@@ -260,7 +343,9 @@ fn collect<V>(
         let outcome = match path.find(document) {
             Found::Value(found) => match scalar_text(found) {
                 Some(text) => Outcome::Text(text),
-                None if path.strict => Outcome::Error("JSON_VALUE finds an object or array".to_owned()),
+                None if path.strict => {
+                    Outcome::Error("JSON_VALUE finds an object or array".to_owned())
+                }
                 None => Outcome::Empty,
             },
             Found::Missing => Outcome::Empty,
@@ -273,7 +358,13 @@ fn collect<V>(
                     values.push(Some(value));
                     continue;
                 }
-                None => (on_error, format!("JSON_VALUE finds '{}', which is no value of the wanted type", text.chars().take(40).collect::<String>())),
+                None => (
+                    on_error,
+                    format!(
+                        "JSON_VALUE finds '{}', which is no value of the wanted type",
+                        text.chars().take(40).collect::<String>()
+                    ),
+                ),
             },
             Outcome::Empty => (on_empty, "JSON_VALUE finds nothing".to_owned()),
             Outcome::Error(message) => (on_error, message),
@@ -288,7 +379,12 @@ fn collect<V>(
 }
 
 /// JSON_QUERY: an object or array as text.
-pub(crate) fn query(path: Path, wrapper: JsonWrapper, on_empty: JsonQueryDefault, on_error: JsonQueryDefault) -> Kernel {
+pub(crate) fn query(
+    path: Path,
+    wrapper: JsonWrapper,
+    on_empty: JsonQueryDefault,
+    on_error: JsonQueryDefault,
+) -> Kernel {
     Arc::new(move |args: &Args| {
         let documents = args.text(0);
         let mut values: Vec<Option<String>> = Vec::with_capacity(args.rows);
@@ -312,7 +408,10 @@ pub(crate) fn query(path: Path, wrapper: JsonWrapper, on_empty: JsonQueryDefault
                         values.push(Some(if wrap { format!("[{text}]") } else { text }));
                         continue;
                     } else {
-                        (if path.strict { on_error } else { on_empty }, "JSON_QUERY finds neither object nor array")
+                        (
+                            if path.strict { on_error } else { on_empty },
+                            "JSON_QUERY finds neither object nor array",
+                        )
                     }
                 }
                 Found::Missing => (on_empty, "JSON_QUERY finds nothing"),
@@ -334,15 +433,27 @@ fn canonical(value: &RawValue) -> String {
     let raw = value.get();
     match raw.as_bytes().first() {
         Some(b'{') => {
-            let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw).unwrap_or_default();
-            let members: Vec<String> = members.iter().map(|(name, value)| format!("{}:{}", quoted(name), canonical(value))).collect();
+            let members: BTreeMap<String, &RawValue> =
+                serde_json::from_str(raw).unwrap_or_default();
+            let members: Vec<String> = members
+                .iter()
+                .map(|(name, value)| format!("{}:{}", quoted(name), canonical(value)))
+                .collect();
             format!("{{{}}}", members.join(","))
         }
         Some(b'[') => {
             let elements: Vec<&RawValue> = serde_json::from_str(raw).unwrap_or_default();
-            format!("[{}]", elements.into_iter().map(canonical).collect::<Vec<_>>().join(","))
+            format!(
+                "[{}]",
+                elements
+                    .into_iter()
+                    .map(canonical)
+                    .collect::<Vec<_>>()
+                    .join(",")
+            )
         }
-        Some(b'"') => serde_json::from_str::<String>(raw).map_or_else(|_| raw.to_owned(), |text| quoted(&text)),
+        Some(b'"') => serde_json::from_str::<String>(raw)
+            .map_or_else(|_| raw.to_owned(), |text| quoted(&text)),
         Some(b'-' | b'0'..=b'9') => number_text(raw),
         _ => raw.to_owned(),
     }
@@ -366,7 +477,9 @@ pub(crate) fn exists(path: Path, on_error: JsonExistsError) -> Kernel {
                     JsonExistsError::True => Some(true),
                     JsonExistsError::False => Some(false),
                     JsonExistsError::Unknown => None,
-                    JsonExistsError::Error => return Err("JSON_EXISTS finds no JSON there".to_owned()),
+                    JsonExistsError::Error => {
+                        return Err("JSON_EXISTS finds no JSON there".to_owned());
+                    }
                 },
             });
         }
@@ -379,8 +492,12 @@ pub(crate) fn is_json(kind: JsonKind, negated: bool) -> Kernel {
     Arc::new(move |args: &Args| {
         let texts = args.text(0);
         let values = (0..args.rows).map(|row| {
-            let Some(text) = texts.get(row) else { return Some(negated) };
-            let first = serde_json::from_str::<&RawValue>(text).ok().and_then(|v| v.get().bytes().next());
+            let Some(text) = texts.get(row) else {
+                return Some(negated);
+            };
+            let first = serde_json::from_str::<&RawValue>(text)
+                .ok()
+                .and_then(|v| v.get().bytes().next());
             let is = match (first, kind) {
                 (None, _) => false,
                 (Some(_), JsonKind::Value) => true,
@@ -401,7 +518,14 @@ mod tests {
     #[test]
     fn paths_lead_through_the_text() {
         let document = r#" {"a": {"b": [1, {"c d": "x\n"}], "b2": 1.50}, "a.b": null} "#;
-        for (path, want) in [("$.a.b[1]['c d']", Some("\"x\\n\"")), ("lax $.a.b2", Some("1.50")), ("$['a.b']", Some("null")), ("lax $.a.zz", None), ("$[0]", None), ("$.a.b[7]", None)] {
+        for (path, want) in [
+            ("$.a.b[1]['c d']", Some("\"x\\n\"")),
+            ("lax $.a.b2", Some("1.50")),
+            ("$['a.b']", Some("null")),
+            ("lax $.a.zz", None),
+            ("$[0]", None),
+            ("$.a.b[7]", None),
+        ] {
             let got = match Path::compile(path).unwrap().find(document) {
                 Found::Value(v) => Some(v.get().to_owned()),
                 _ => None,
@@ -415,7 +539,16 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_javas_big_decimals() {
-        for (raw, text) in [("1", "1"), ("2.50", "2.50"), ("1e2", "1E+2"), ("1E-7", "1E-7"), ("1.0", "1.0"), ("-12.5e1", "-125"), ("0.00000012", "1.2E-7"), ("123e-2", "1.23")] {
+        for (raw, text) in [
+            ("1", "1"),
+            ("2.50", "2.50"),
+            ("1e2", "1E+2"),
+            ("1E-7", "1E-7"),
+            ("1.0", "1.0"),
+            ("-12.5e1", "-125"),
+            ("0.00000012", "1.2E-7"),
+            ("123e-2", "1.23"),
+        ] {
             assert_eq!(number_text(raw), text);
         }
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array,
+};
 use arrow::compute::kernels::boolean::{and_kleene, or_kleene};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType as Arrow;
@@ -40,14 +42,21 @@ pub(super) fn logic(decides: bool, parts: &[Part], rows: &Rows) -> Evaluated<Val
         };
         result = Some(combine(&so_far, &next).map_err(|e| arrow_error(&e))?);
     }
-    result.map(|r| Value::Array(Arc::new(r) as ArrayRef)).ok_or_else(|| internal("AND or OR of nothing"))
+    result
+        .map(|r| Value::Array(Arc::new(r) as ArrayRef))
+        .ok_or_else(|| internal("AND or OR of nothing"))
 }
 
 fn boolean(value: Value, count: usize) -> Evaluated<BooleanArray> {
     Ok(value.into_array(count)?.as_boolean().clone())
 }
 
-pub(super) fn case(whens: &[(NodeRef, Part)], otherwise: &Part, data_type: &Arrow, rows: &Rows) -> Evaluated<Value> {
+pub(super) fn case(
+    whens: &[(NodeRef, Part)],
+    otherwise: &Part,
+    data_type: &Arrow,
+    rows: &Rows,
+) -> Evaluated<Value> {
     let mut pieces = Pieces::new(rows);
     let mut open: Vec<u32> = positions(rows.batch.num_rows(), |_| true);
     for (when, then) in whens {
@@ -58,7 +67,11 @@ pub(super) fn case(whens: &[(NodeRef, Part)], otherwise: &Part, data_type: &Arro
         let holds = boolean(when.evaluate(&here)?, open.len())?;
         let (mut hit, mut rest) = (Vec::new(), Vec::new());
         for (i, row) in open.iter().enumerate() {
-            if holds.is_valid(i) && holds.value(i) { hit.push(*row) } else { rest.push(*row) }
+            if holds.is_valid(i) && holds.value(i) {
+                hit.push(*row)
+            } else {
+                rest.push(*row)
+            }
         }
         pieces.add(then, &hit)?;
         open = rest;
@@ -104,7 +117,11 @@ struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     fn new(rows: &'a Rows<'a>) -> Self {
-        Self { rows, arrays: Vec::new(), from: vec![(0, 0); rows.batch.num_rows()] }
+        Self {
+            rows,
+            arrays: Vec::new(),
+            from: vec![(0, 0); rows.batch.num_rows()],
+        }
     }
 
     /// Evaluates `part` for these rows.
@@ -118,7 +135,10 @@ impl<'a> Pieces<'a> {
             let values = evaluate_at(part, self.rows, hit)?;
             self.add_values(values, hit, 0..hit.len());
         } else {
-            let values = part.node.evaluate(self.rows)?.into_array(self.rows.batch.num_rows())?;
+            let values = part
+                .node
+                .evaluate(self.rows)?
+                .into_array(self.rows.batch.num_rows())?;
             self.add_values(values, hit, hit.iter().map(|row| *row as usize));
         }
         Ok(())
@@ -136,13 +156,18 @@ impl<'a> Pieces<'a> {
             return Ok(Value::Array(arrow::array::new_empty_array(data_type)));
         }
         let arrays: Vec<&dyn Array> = self.arrays.iter().map(AsRef::as_ref).collect();
-        interleave(&arrays, &self.from).map(Value::Array).map_err(|e| arrow_error(&e))
+        interleave(&arrays, &self.from)
+            .map(Value::Array)
+            .map_err(|e| arrow_error(&e))
     }
 }
 
 /// The rows for which `wanted` holds.
 fn positions(count: usize, wanted: impl Fn(usize) -> bool) -> Vec<u32> {
-    (0..count).filter(|i| wanted(*i)).map(|i| i as u32).collect()
+    (0..count)
+        .filter(|i| wanted(*i))
+        .map(|i| i as u32)
+        .collect()
 }
 
 /// Evaluates a part for some rows; the result has as many values.
@@ -159,12 +184,18 @@ fn select<'a>(rows: &Rows<'a>, at: &[u32]) -> Evaluated<Rows<'a>> {
         return Ok(rows.clone());
     }
     let batch = take_rows(&rows.batch, &UInt32Array::from(at.to_vec()))?;
-    Ok(Rows { batch, slots: rows.slots })
+    Ok(Rows {
+        batch,
+        slots: rows.slots,
+    })
 }
 
 /// Some rows of a batch.
 pub(crate) fn take_rows(batch: &RecordBatch, at: &UInt32Array) -> Evaluated<RecordBatch> {
-    let columns: Result<Vec<ArrayRef>, _> = batch.columns().iter().map(|c| take(c, at, None)).collect();
+    let columns: Result<Vec<ArrayRef>, _> =
+        batch.columns().iter().map(|c| take(c, at, None)).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(at.len()));
-    columns.and_then(|columns| RecordBatch::try_new_with_options(batch.schema(), columns, &options)).map_err(|e| arrow_error(&e))
+    columns
+        .and_then(|columns| RecordBatch::try_new_with_options(batch.schema(), columns, &options))
+        .map_err(|e| arrow_error(&e))
 }

@@ -44,11 +44,19 @@ pub(crate) enum Node {
     /// A constant: an array of one value.
     Literal(ArrayRef),
     /// A function of its arguments.
-    Call { place: Place, args: Vec<NodeRef>, kernel: Kernel },
+    Call {
+        place: Place,
+        args: Vec<NodeRef>,
+        kernel: Kernel,
+    },
     /// AND (`decides`: false) or OR (`decides`: true), three-valued, from left to right.
     Logic { decides: bool, parts: Vec<Part> },
     /// Searched CASE.
-    Case { whens: Vec<(NodeRef, Part)>, otherwise: Part, data_type: Arrow },
+    Case {
+        whens: Vec<(NodeRef, Part)>,
+        otherwise: Part,
+        data_type: Arrow,
+    },
     /// The first argument that isn't null.
     Coalesce { parts: Vec<Part>, data_type: Arrow },
 }
@@ -97,26 +105,50 @@ impl Node {
     pub(crate) fn evaluate(&self, rows: &Rows) -> Evaluated<Value> {
         match self {
             Self::Column(index) => match rows.slots.get(*index).copied().flatten() {
-                Some(slot) if slot < rows.batch.num_columns() => Ok(Value::Array(rows.batch.column(slot).clone())),
+                Some(slot) if slot < rows.batch.num_columns() => {
+                    Ok(Value::Array(rows.batch.column(slot).clone()))
+                }
                 _ => Err(internal("a column is missing from the batch")),
             },
             Self::Literal(value) => Ok(Value::Constant(value.clone())),
-            Self::Call { place, args, kernel } => {
+            Self::Call {
+                place,
+                args,
+                kernel,
+            } => {
                 let mut values = Vec::with_capacity(args.len());
                 for arg in args {
                     values.push(arg.evaluate(rows)?);
                 }
-                let constant = !values.is_empty() && values.iter().all(|v| matches!(v, Value::Constant(_)));
+                let constant =
+                    !values.is_empty() && values.iter().all(|v| matches!(v, Value::Constant(_)));
                 let count = if constant { 1 } else { rows.batch.num_rows() };
-                let args = Args { values, rows: count };
-                let result = kernel(&args).map_err(|message| EvaluationError { place: *place, message })?;
+                let args = Args {
+                    values,
+                    rows: count,
+                };
+                let result = kernel(&args).map_err(|message| EvaluationError {
+                    place: *place,
+                    message,
+                })?;
                 if result.len() != count {
-                    return Err(EvaluationError { place: *place, message: format!("the result has {} rows instead of {count}", result.len()) });
+                    return Err(EvaluationError {
+                        place: *place,
+                        message: format!("the result has {} rows instead of {count}", result.len()),
+                    });
                 }
-                Ok(if constant { Value::Constant(result) } else { Value::Array(result) })
+                Ok(if constant {
+                    Value::Constant(result)
+                } else {
+                    Value::Array(result)
+                })
             }
             Self::Logic { decides, parts } => lazy::logic(*decides, parts, rows),
-            Self::Case { whens, otherwise, data_type } => lazy::case(whens, otherwise, data_type, rows),
+            Self::Case {
+                whens,
+                otherwise,
+                data_type,
+            } => lazy::case(whens, otherwise, data_type, rows),
             Self::Coalesce { parts, data_type } => lazy::coalesce(parts, data_type, rows),
         }
     }
@@ -171,5 +203,8 @@ fn repeat(value: &ArrayRef, rows: usize) -> Evaluated<ArrayRef> {
 }
 
 fn internal(message: &str) -> EvaluationError {
-    EvaluationError { place: Place::default(), message: format!("internal error: {message}") }
+    EvaluationError {
+        place: Place::default(),
+        message: format!("internal error: {message}"),
+    }
 }

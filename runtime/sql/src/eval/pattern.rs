@@ -15,8 +15,29 @@ enum Part {
     Field(char, usize),
 }
 
-const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
-const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
 
 impl Pattern {
     /// Compiles a format such as `yyyy-MM-dd HH:mm:ss.SSS`.
@@ -28,13 +49,19 @@ impl Pattern {
                 let mut literal = String::new();
                 loop {
                     match chars.next() {
-                        None => return Err(format!("in the format '{text}' a quote is not closed")),
+                        None => {
+                            return Err(format!("in the format '{text}' a quote is not closed"));
+                        }
                         Some('\'') if chars.next_if_eq(&'\'').is_some() => literal.push('\''),
                         Some('\'') => break,
                         Some(c) => literal.push(c),
                     }
                 }
-                parts.push(Part::Literal(if literal.is_empty() { "'".to_owned() } else { literal }));
+                parts.push(Part::Literal(if literal.is_empty() {
+                    "'".to_owned()
+                } else {
+                    literal
+                }));
             } else if c.is_ascii_alphabetic() {
                 let mut count = 1;
                 while chars.next_if_eq(&c).is_some() {
@@ -42,7 +69,9 @@ impl Pattern {
                 }
                 if !is_known(c, count) {
                     let letters: String = std::iter::repeat_n(c, count).collect();
-                    return Err(format!("the format '{text}' has '{letters}', which is not supported; text stands in quotes, as in yyyy-MM-dd''T''HH:mm:ss"));
+                    return Err(format!(
+                        "the format '{text}' has '{letters}', which is not supported; text stands in quotes, as in yyyy-MM-dd''T''HH:mm:ss"
+                    ));
                 }
                 parts.push(Part::Field(c, count));
             } else {
@@ -87,7 +116,12 @@ impl Pattern {
             let mut number = |least: usize, most: usize| take_number(&mut rest, least, most);
             match letter {
                 'y' | 'u' if count == 2 => year = 2000 + number(2, 2)?,
-                'y' | 'u' => year = number(if exact { count } else { 1 }, if next_is_number { count } else { 6 })?,
+                'y' | 'u' => {
+                    year = number(
+                        if exact { count } else { 1 },
+                        if next_is_number { count } else { 6 },
+                    )?
+                }
                 'M' | 'L' if count >= 3 => month = take_name(&mut rest, &MONTHS, count == 3)? + 1,
                 'M' | 'L' => month = number(count, 2)?,
                 'd' => day = number(count, 2)?,
@@ -124,7 +158,10 @@ impl Pattern {
             Some(day) => Date::checked(year, 1, 1)?.days() + day - 1,
             None => Date::checked(year, month, day)?.days(),
         };
-        Some(Moment { days, micros: ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros })
+        Some(Moment {
+            days,
+            micros: ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros,
+        })
     }
 }
 
@@ -143,7 +180,13 @@ fn write_field(letter: char, count: usize, moment: Moment) -> String {
     let date = moment.date();
     let (hour, minute, second) = moment.clock();
     let number = |value: i64| format!("{value:0>count$}");
-    let name = |names: &[&str], at: i64| names.get(at as usize).copied().unwrap_or_default().to_owned();
+    let name = |names: &[&str], at: i64| {
+        names
+            .get(at as usize)
+            .copied()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let short = |names: &[&str], at: i64| name(names, at).chars().take(3).collect::<String>();
     match (letter, count) {
         ('y' | 'u', 2) => number(date.year.rem_euclid(100)),
@@ -165,14 +208,21 @@ fn write_field(letter: char, count: usize, moment: Moment) -> String {
         ('h', _) => number((hour + 11) % 12 + 1),
         ('m', _) => number(minute),
         ('s', _) => number(second),
-        ('S', _) => format!("{:06}000", moment.micros % 1_000_000).chars().take(count).collect(),
+        ('S', _) => format!("{:06}000", moment.micros % 1_000_000)
+            .chars()
+            .take(count)
+            .collect(),
         // The session's zone is UTC.
         _ => "Z".to_owned(),
     }
 }
 
 fn take_digits<'a>(rest: &mut &'a str, least: usize, most: usize) -> Option<&'a str> {
-    let count = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
+    let count = rest
+        .bytes()
+        .take(most)
+        .take_while(u8::is_ascii_digit)
+        .count();
     if count < least {
         return None;
     }
@@ -187,8 +237,15 @@ fn take_number(rest: &mut &str, least: usize, most: usize) -> Option<i64> {
 
 fn take_name(rest: &mut &str, names: &[&str], short: bool) -> Option<i64> {
     for (i, name) in names.iter().enumerate() {
-        let name = if short { &name[..3.min(name.len())] } else { name };
-        if rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)) {
+        let name = if short {
+            &name[..3.min(name.len())]
+        } else {
+            name
+        };
+        if rest
+            .get(..name.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        {
             *rest = &rest[name.len()..];
             return Some(i as i64);
         }
@@ -215,13 +272,26 @@ mod tests {
 
     #[test]
     fn what_a_format_writes_it_reads_back() {
-        let moment = Moment { days: 20_543, micros: 45_296_789_000 };
-        for format in ["yyyy-MM-dd HH:mm:ss.SSS", "yyyyMMddHHmmssSSS", "EEE, d MMM yyyy h:mm:ss a SSS", "dd.MM.yy''HH:mm:ss,SSS", "yyyy DDD HH:mm:ss.SSSX"] {
+        let moment = Moment {
+            days: 20_543,
+            micros: 45_296_789_000,
+        };
+        for format in [
+            "yyyy-MM-dd HH:mm:ss.SSS",
+            "yyyyMMddHHmmssSSS",
+            "EEE, d MMM yyyy h:mm:ss a SSS",
+            "dd.MM.yy''HH:mm:ss,SSS",
+            "yyyy DDD HH:mm:ss.SSSX",
+        ] {
             let pattern = Pattern::compile(format).unwrap();
             let text = pattern.write(moment);
             assert_eq!(pattern.read(&text), Some(moment), "{format}: {text}");
         }
-        assert!(Pattern::compile("yyyy-MM-ddTHH").unwrap_err().contains("'T'"));
+        assert!(
+            Pattern::compile("yyyy-MM-ddTHH")
+                .unwrap_err()
+                .contains("'T'")
+        );
         assert!(Pattern::compile("yyyy'x").is_err());
     }
 }

@@ -21,17 +21,30 @@ pub(crate) enum Pattern {
 
 /// Compiles a pattern, within bounds of size.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(1 << 20).dfa_size_limit(1 << 20).build().map_err(|error| {
-        let text = error.to_string();
-        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let shown: String = pattern.chars().take(60).collect();
-        format!("the regular expression '{shown}' can't be used: {reason}")
-    })
+    RegexBuilder::new(pattern)
+        .size_limit(1 << 20)
+        .dfa_size_limit(1 << 20)
+        .build()
+        .map_err(|error| {
+            let text = error.to_string();
+            let reason = text
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            let shown: String = pattern.chars().take(60).collect();
+            format!("the regular expression '{shown}' can't be used: {reason}")
+        })
 }
 
 impl Pattern {
     /// Calls `with` for each row whose first two arguments aren't null.
-    fn each<'a, V>(&self, args: &'a Args, mut with: impl FnMut(usize, &Regex, &'a str, &str) -> Option<V>) -> Result<Vec<Option<V>>, String> {
+    fn each<'a, V>(
+        &self,
+        args: &'a Args,
+        mut with: impl FnMut(usize, &Regex, &'a str, &str) -> Option<V>,
+    ) -> Result<Vec<Option<V>>, String> {
         let (texts, patterns) = (args.text(0), args.text(1));
         let mut last: Option<(String, Regex)> = None;
         let mut values = Vec::with_capacity(args.rows);
@@ -61,7 +74,9 @@ impl Pattern {
 /// REGEXP: true if the pattern is found somewhere; never for an empty pattern.
 pub(crate) fn matches(pattern: Pattern) -> Kernel {
     Arc::new(move |args: &Args| {
-        let values = pattern.each(args, |_, regex, text, pattern| Some(!pattern.is_empty() && regex.is_match(text)))?;
+        let values = pattern.each(args, |_, regex, text, pattern| {
+            Some(!pattern.is_empty() && regex.is_match(text))
+        })?;
         Ok(Arc::new(BooleanArray::from(values)) as ArrayRef)
     })
 }
@@ -69,7 +84,9 @@ pub(crate) fn matches(pattern: Pattern) -> Kernel {
 /// REGEXP_COUNT: how often the pattern is found.
 pub(crate) fn count(pattern: Pattern) -> Kernel {
     Arc::new(move |args: &Args| {
-        let values = pattern.each(args, |_, regex, text, _| Some(regex.find_iter(text).count() as i32))?;
+        let values = pattern.each(args, |_, regex, text, _| {
+            Some(regex.find_iter(text).count() as i32)
+        })?;
         Ok(Arc::new(Int32Array::from(values)) as ArrayRef)
     })
 }
@@ -93,7 +110,13 @@ pub(crate) fn extract(pattern: Pattern) -> Kernel {
 pub(crate) fn replace(pattern: Pattern) -> Kernel {
     Arc::new(move |args: &Args| {
         let replacement = args.text(2);
-        let values = pattern.each(args, |row, regex, text, _| Some(regex.replace_all(text, NoExpand(replacement.get(row)?)).into_owned()))?;
+        let values = pattern.each(args, |row, regex, text, _| {
+            Some(
+                regex
+                    .replace_all(text, NoExpand(replacement.get(row)?))
+                    .into_owned(),
+            )
+        })?;
         Ok(Arc::new(StringArray::from(values)) as ArrayRef)
     })
 }

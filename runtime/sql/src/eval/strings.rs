@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int32Array, ListBuilder, StringArray, StringBuilder};
+use arrow::array::{ArrayRef, BooleanArray, Int32Array, ListBuilder, StringBuilder};
 use arrow::datatypes::{Int32Type, Int64Type};
 
 use super::Args;
@@ -13,7 +13,10 @@ type Evaluated = Result<ArrayRef, String>;
 /// Longest text that a function may make, in bytes; a longer one fails the row.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
 
-fn texts<'a, S: AsRef<str>>(args: &'a Args, compute: impl Fn(usize) -> Option<S> + 'a) -> Evaluated {
+fn texts<'a, S: AsRef<str>>(
+    args: &'a Args,
+    compute: impl Fn(usize) -> Option<S> + 'a,
+) -> Evaluated {
     let mut builder = StringBuilder::with_capacity(args.rows, args.rows * 16);
     for row in 0..args.rows {
         builder.append_option(compute(row));
@@ -27,7 +30,11 @@ fn byte_of(text: &str, at: usize) -> usize {
 }
 
 fn chars(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.chars().count() }
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.chars().count()
+    }
 }
 
 pub(crate) fn upper(args: &Args) -> Evaluated {
@@ -42,7 +49,11 @@ pub(crate) fn lower(args: &Args) -> Evaluated {
 
 pub(crate) fn char_length(args: &Args) -> Evaluated {
     let text = args.text(0);
-    Ok(Arc::new((0..args.rows).map(|row| text.get(row).map(|t| chars(t) as i32)).collect::<Int32Array>()))
+    Ok(Arc::new(
+        (0..args.rows)
+            .map(|row| text.get(row).map(|t| chars(t) as i32))
+            .collect::<Int32Array>(),
+    ))
 }
 
 fn trim(args: &Args, cut: impl for<'t> Fn(&'t str, &dyn Fn(char) -> bool) -> &'t str) -> Evaluated {
@@ -66,7 +77,9 @@ pub(crate) fn right_trim(args: &Args) -> Evaluated {
 }
 
 pub(crate) fn both_trim(args: &Args) -> Evaluated {
-    trim(args, |text, what| text.trim_start_matches(what).trim_end_matches(what))
+    trim(args, |text, what| {
+        text.trim_start_matches(what).trim_end_matches(what)
+    })
 }
 
 /// From a position (from 1; from the end if negative), so many characters or all.
@@ -74,7 +87,11 @@ pub(crate) fn substring(args: &Args) -> Evaluated {
     let (text, from) = (args.text(0), args.primitive::<Int32Type>(1));
     texts(args, |row| {
         let (text, from) = (text.get(row)?, i64::from(from.get(row)?));
-        let length = if args.len() == 3 { Some(i64::from(args.primitive::<Int32Type>(2).get(row)?)) } else { None };
+        let length = if args.len() == 3 {
+            Some(i64::from(args.primitive::<Int32Type>(2).get(row)?))
+        } else {
+            None
+        };
         if length.is_some_and(|l| l < 0) {
             return None;
         }
@@ -99,14 +116,20 @@ fn find(text: &str, needle: &str, from: usize) -> i32 {
     if from > 0 && begin == text.len() && !needle.is_empty() {
         return 0;
     }
-    text[begin..].find(needle).map_or(0, |at| (chars(&text[..begin + at]) + 1) as i32)
+    text[begin..]
+        .find(needle)
+        .map_or(0, |at| (chars(&text[..begin + at]) + 1) as i32)
 }
 
 /// POSITION and LOCATE: the first argument in the second.
 pub(crate) fn position(args: &Args) -> Evaluated {
     let (needle, text) = (args.text(0), args.text(1));
     let found = (0..args.rows).map(|row| {
-        let from = if args.len() == 3 { args.primitive::<Int32Type>(2).get(row)?.max(1) as usize - 1 } else { 0 };
+        let from = if args.len() == 3 {
+            args.primitive::<Int32Type>(2).get(row)?.max(1) as usize - 1
+        } else {
+            0
+        };
         Some(find(text.get(row)?, needle.get(row)?, from))
     });
     Ok(Arc::new(found.collect::<Int32Array>()))
@@ -115,12 +138,18 @@ pub(crate) fn position(args: &Args) -> Evaluated {
 /// INSTR: the second argument in the first.
 pub(crate) fn position_in(args: &Args) -> Evaluated {
     let (text, needle) = (args.text(0), args.text(1));
-    Ok(Arc::new((0..args.rows).map(|row| Some(find(text.get(row)?, needle.get(row)?, 0))).collect::<Int32Array>()))
+    Ok(Arc::new(
+        (0..args.rows)
+            .map(|row| Some(find(text.get(row)?, needle.get(row)?, 0)))
+            .collect::<Int32Array>(),
+    ))
 }
 
 pub(crate) fn replace(args: &Args) -> Evaluated {
     let (text, from, to) = (args.text(0), args.text(1), args.text(2));
-    texts(args, |row| Some(text.get(row)?.replace(from.get(row)?, to.get(row)?)))
+    texts(args, |row| {
+        Some(text.get(row)?.replace(from.get(row)?, to.get(row)?))
+    })
 }
 
 pub(crate) fn concat(args: &Args) -> Evaluated {
@@ -129,7 +158,9 @@ pub(crate) fn concat(args: &Args) -> Evaluated {
     let mut joined = String::new();
     for row in 0..args.rows {
         joined.clear();
-        let whole = columns.iter().all(|c| c.get(row).map(|t| joined.push_str(t)).is_some());
+        let whole = columns
+            .iter()
+            .all(|c| c.get(row).map(|t| joined.push_str(t)).is_some());
         builder.append_option(whole.then_some(&joined));
     }
     Ok(Arc::new(builder.finish()))
@@ -148,7 +179,11 @@ pub(crate) fn concat_with(args: &Args) -> Evaluated {
 fn pad(args: &Args, left: bool) -> Evaluated {
     let (text, length, pad) = (args.text(0), args.primitive::<Int32Type>(1), args.text(2));
     texts(args, |row| {
-        let (text, length, pad) = (text.get(row)?, usize::try_from(length.get(row)?).ok()?, pad.get(row)?);
+        let (text, length, pad) = (
+            text.get(row)?,
+            usize::try_from(length.get(row)?).ok()?,
+            pad.get(row)?,
+        );
         let count = chars(text);
         if pad.is_empty() || length > MAX_TEXT {
             return None;
@@ -157,7 +192,11 @@ fn pad(args: &Args, left: bool) -> Evaluated {
             return Some(Cow::Borrowed(&text[..byte_of(text, length)]));
         }
         let fill: String = pad.chars().cycle().take(length - count).collect();
-        Some(Cow::Owned(if left { fill + text } else { text.to_owned() + &fill }))
+        Some(Cow::Owned(if left {
+            fill + text
+        } else {
+            text.to_owned() + &fill
+        }))
     })
 }
 
@@ -178,12 +217,16 @@ pub(crate) fn repeat(args: &Args) -> Evaluated {
             }
         }
     }
-    texts(args, |row| Some(text.get(row)?.repeat(times.get(row)?.max(0) as usize)))
+    texts(args, |row| {
+        Some(text.get(row)?.repeat(times.get(row)?.max(0) as usize))
+    })
 }
 
 pub(crate) fn reverse(args: &Args) -> Evaluated {
     let text = args.text(0);
-    texts(args, |row| text.get(row).map(|t| t.chars().rev().collect::<String>()))
+    texts(args, |row| {
+        text.get(row).map(|t| t.chars().rev().collect::<String>())
+    })
 }
 
 pub(crate) fn left(args: &Args) -> Evaluated {
@@ -209,7 +252,11 @@ pub(crate) fn initcap(args: &Args) -> Evaluated {
     texts(args, |row| {
         let mut within = false;
         let capped = text.get(row)?.chars().map(|c| {
-            let cased = if within { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() };
+            let cased = if within {
+                c.to_ascii_lowercase()
+            } else {
+                c.to_ascii_uppercase()
+            };
             within = c.is_ascii_alphanumeric();
             cased
         });
@@ -220,7 +267,14 @@ pub(crate) fn initcap(args: &Args) -> Evaluated {
 /// The first byte as a signed number, 0 for an empty text.
 pub(crate) fn ascii(args: &Args) -> Evaluated {
     let text = args.text(0);
-    Ok(Arc::new((0..args.rows).map(|row| text.get(row).map(|t| t.bytes().next().map_or(0, |b| i32::from(b as i8)))).collect::<Int32Array>()))
+    Ok(Arc::new(
+        (0..args.rows)
+            .map(|row| {
+                text.get(row)
+                    .map(|t| t.bytes().next().map_or(0, |b| i32::from(b as i8)))
+            })
+            .collect::<Int32Array>(),
+    ))
 }
 
 /// The character of a code modulo 256; an empty text for a negative one.
@@ -228,7 +282,11 @@ pub(crate) fn chr(args: &Args) -> Evaluated {
     let code = args.primitive::<Int64Type>(0);
     texts(args, |row| {
         let code = code.get(row)?;
-        Some(if code < 0 { String::new() } else { char::from((code % 256) as u8).to_string() })
+        Some(if code < 0 {
+            String::new()
+        } else {
+            char::from((code % 256) as u8).to_string()
+        })
     })
 }
 
@@ -236,7 +294,11 @@ pub(crate) fn chr(args: &Args) -> Evaluated {
 pub(crate) fn split_index(args: &Args) -> Evaluated {
     let (text, separator, index) = (args.text(0), args.text(1), args.primitive::<Int32Type>(2));
     texts(args, |row| {
-        let (text, separator, index) = (text.get(row)?, separator.get(row)?, usize::try_from(index.get(row)?).ok()?);
+        let (text, separator, index) = (
+            text.get(row)?,
+            separator.get(row)?,
+            usize::try_from(index.get(row)?).ok()?,
+        );
         if text.is_empty() || separator.is_empty() {
             return None;
         }
@@ -272,7 +334,11 @@ pub(crate) fn overlay(args: &Args) -> Evaluated {
     let (text, over, from) = (args.text(0), args.text(1), args.primitive::<Int32Type>(2));
     texts(args, |row| {
         let (text, over, from) = (text.get(row)?, over.get(row)?, from.get(row)?);
-        let length = if args.len() == 4 { i64::from(args.primitive::<Int32Type>(3).get(row)?) } else { chars(over) as i64 };
+        let length = if args.len() == 4 {
+            i64::from(args.primitive::<Int32Type>(3).get(row)?)
+        } else {
+            chars(over) as i64
+        };
         let count = chars(text) as i64;
         if from < 1 || i64::from(from) > count {
             return Some(Cow::Borrowed(text));
@@ -280,8 +346,16 @@ pub(crate) fn overlay(args: &Args) -> Evaluated {
         let begin = byte_of(text, from as usize - 1);
         let end = i64::from(from) - 1 + length;
         // A negative length takes the rest, as in Flink.
-        let end = if length < 0 || end > count { text.len() } else { byte_of(text, end as usize) };
-        Some(Cow::Owned(format!("{}{over}{}", &text[..begin], &text[end..])))
+        let end = if length < 0 || end > count {
+            text.len()
+        } else {
+            byte_of(text, end as usize)
+        };
+        Some(Cow::Owned(format!(
+            "{}{over}{}",
+            &text[..begin],
+            &text[end..]
+        )))
     })
 }
 
@@ -290,45 +364,69 @@ pub(crate) fn translate(args: &Args) -> Evaluated {
     let (text, from, to) = (args.text(0), args.text(1), args.text(2));
     texts(args, |row| {
         let (text, from, to) = (text.get(row)?, from.get(row)?, to.get(row)?);
-        let translated = text.chars().filter_map(|c| match from.chars().position(|f| f == c) {
-            None => Some(c),
-            Some(at) => to.chars().nth(at),
-        });
+        let translated = text
+            .chars()
+            .filter_map(|c| match from.chars().position(|f| f == c) {
+                None => Some(c),
+                Some(at) => to.chars().nth(at),
+            });
         Some(translated.collect::<String>())
     })
 }
 
 pub(crate) fn starts_with(args: &Args) -> Evaluated {
     let (text, start) = (args.text(0), args.text(1));
-    Ok(Arc::new((0..args.rows).map(|row| Some(text.get(row)?.starts_with(start.get(row)?))).collect::<BooleanArray>()))
+    Ok(Arc::new(
+        (0..args.rows)
+            .map(|row| Some(text.get(row)?.starts_with(start.get(row)?)))
+            .collect::<BooleanArray>(),
+    ))
 }
 
 pub(crate) fn ends_with(args: &Args) -> Evaluated {
     let (text, end) = (args.text(0), args.text(1));
-    Ok(Arc::new((0..args.rows).map(|row| Some(text.get(row)?.ends_with(end.get(row)?))).collect::<BooleanArray>()))
+    Ok(Arc::new(
+        (0..args.rows)
+            .map(|row| Some(text.get(row)?.ends_with(end.get(row)?)))
+            .collect::<BooleanArray>(),
+    ))
 }
 
 /// A part of a URL: PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, QUERY (whole, or one key's value), FILE or REF.
 pub(crate) fn parse_url(args: &Args) -> Evaluated {
     let (url, part) = (args.text(0), args.text(1));
     texts(args, |row| {
-        let key = if args.len() == 3 { Some(args.text(2).get(row)?) } else { None };
+        let key = if args.len() == 3 {
+            Some(args.text(2).get(row)?)
+        } else {
+            None
+        };
         url_part(url.get(row)?, part.get(row)?, key)
     })
 }
 
 fn url_part<'a>(url: &'a str, part: &str, key: Option<&str>) -> Option<&'a str> {
     let (protocol, rest) = url.split_once(':')?;
-    if protocol.is_empty() || !protocol.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+    if protocol.is_empty()
+        || !protocol
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    {
         return None;
     }
-    let (rest, reference) = rest.split_once('#').map_or((rest, None), |(r, f)| (r, Some(f)));
+    let (rest, reference) = rest
+        .split_once('#')
+        .map_or((rest, None), |(r, f)| (r, Some(f)));
     let (authority, file) = match rest.strip_prefix("//") {
         Some(rest) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
         None => ("", rest),
     };
-    let (path, query) = file.split_once('?').map_or((file, None), |(p, q)| (p, Some(q)));
-    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(u, h)| (Some(u), h));
+    let (path, query) = file
+        .split_once('?')
+        .map_or((file, None), |(p, q)| (p, Some(q)));
+    let (user, host) = authority
+        .rsplit_once('@')
+        .map_or((None, authority), |(u, h)| (Some(u), h));
     if key.is_some() && part != "QUERY" {
         return None;
     }
@@ -345,7 +443,11 @@ fn url_part<'a>(url: &'a str, part: &str, key: Option<&str>) -> Option<&'a str> 
         "REF" => reference,
         "QUERY" => match key {
             None => query,
-            Some(key) => query?.split('&').find_map(|pair| pair.split_once('=').filter(|(k, _)| *k == key).map(|(_, v)| v)),
+            Some(key) => query?.split('&').find_map(|pair| {
+                pair.split_once('=')
+                    .filter(|(k, _)| *k == key)
+                    .map(|(_, v)| v)
+            }),
         },
         _ => None,
     }
@@ -358,7 +460,9 @@ pub(crate) fn url_encode(args: &Args) -> Evaluated {
         let mut encoded = String::new();
         for byte in text.get(row)?.bytes() {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => encoded.push(char::from(byte)),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => {
+                    encoded.push(char::from(byte))
+                }
                 b' ' => encoded.push('+'),
                 _ => encoded.push_str(&format!("%{byte:02X}")),
             }

@@ -16,7 +16,11 @@ use crate::types::DataType as T;
 pub(crate) fn extract(unit: Unit, data_type: T) -> Kernel {
     Arc::new(move |args: &Args| {
         let moments = moments(args, 0, &data_type);
-        Ok(Arc::new((0..args.rows).map(|row| moments(row).map(|m| part(unit, m))).collect::<Int64Array>()))
+        Ok(Arc::new(
+            (0..args.rows)
+                .map(|row| moments(row).map(|m| part(unit, m)))
+                .collect::<Int64Array>(),
+        ))
     })
 }
 
@@ -49,21 +53,49 @@ fn part(unit: Unit, moment: Moment) -> i64 {
 pub(crate) fn floor(unit: Unit, up: bool, data_type: T) -> Kernel {
     Arc::new(move |args: &Args| {
         let moments = moments(args, 0, &data_type);
-        column((0..args.rows).map(|row| moments(row).map(|m| if up { ceiling(unit, m) } else { floored(unit, m) })), &data_type)
+        column(
+            (0..args.rows).map(|row| {
+                moments(row).map(|m| {
+                    if up {
+                        ceiling(unit, m)
+                    } else {
+                        floored(unit, m)
+                    }
+                })
+            }),
+            &data_type,
+        )
     })
 }
 
 fn floored(unit: Unit, moment: Moment) -> Moment {
     let date = moment.date();
-    let day = |date: Date| Moment { days: date.days(), micros: 0 };
+    let day = |date: Date| Moment {
+        days: date.days(),
+        micros: 0,
+    };
     match unit {
-        Unit::Year => day(Date { month: 1, day: 1, ..date }),
-        Unit::Quarter => day(Date { month: (date.month - 1) / 3 * 3 + 1, day: 1, ..date }),
+        Unit::Year => day(Date {
+            month: 1,
+            day: 1,
+            ..date
+        }),
+        Unit::Quarter => day(Date {
+            month: (date.month - 1) / 3 * 3 + 1,
+            day: 1,
+            ..date
+        }),
         Unit::Month => day(Date { day: 1, ..date }),
-        Unit::Week => Moment { days: moment.days - iso_weekday(moment.days) % 7, micros: 0 },
+        Unit::Week => Moment {
+            days: moment.days - iso_weekday(moment.days) % 7,
+            micros: 0,
+        },
         _ => {
             let step = millis(unit).map_or(DAY, |ms| ms * 1000);
-            Moment { micros: moment.micros / step * step, ..moment }
+            Moment {
+                micros: moment.micros / step * step,
+                ..moment
+            }
         }
     }
 }
@@ -77,7 +109,9 @@ fn ceiling(unit: Unit, moment: Moment) -> Moment {
         Unit::Year => low.plus_months(12),
         Unit::Quarter => low.plus_months(3),
         Unit::Month => low.plus_months(1),
-        _ => low.plus_micros(millis(unit).map_or(DAY, |ms| ms * 1000)).unwrap_or(low),
+        _ => low
+            .plus_micros(millis(unit).map_or(DAY, |ms| ms * 1000))
+            .unwrap_or(low),
     }
 }
 
@@ -94,11 +128,19 @@ pub(crate) fn add(months: i64, millis: i64, data_type: T) -> Kernel {
                     let shifted = months
                         .checked_mul(amount)
                         .filter(|m| m.abs() < 12_000_000)
-                        .zip(millis.checked_mul(amount).and_then(|ms| ms.checked_mul(1000)))
+                        .zip(
+                            millis
+                                .checked_mul(amount)
+                                .and_then(|ms| ms.checked_mul(1000)),
+                        )
                         .and_then(|(months, micros)| moment.plus_months(months).plus_micros(micros))
                         .ok_or("the result is beyond the range of time")?;
                     // A time of day goes around the clock.
-                    Some(if data_type == T::Time { Moment { days: 0, ..shifted } } else { shifted })
+                    Some(if data_type == T::Time {
+                        Moment { days: 0, ..shifted }
+                    } else {
+                        shifted
+                    })
                 }
                 _ => None,
             });
@@ -135,15 +177,23 @@ fn months_between(from: Moment, to: Moment) -> i64 {
     }
     let (a, b) = (from.date(), to.date());
     let months = (b.year - a.year) * 12 + b.month - a.month;
-    // A month is whole when its day and time of day are reached.
-    if (b.day, to.micros) < (a.day, from.micros) { months - 1 } else { months }
+    // A month is whole when its day, or the month's last, and the time of day are reached.
+    if from.plus_months(months) > to {
+        months - 1
+    } else {
+        months
+    }
 }
 
 /// DATE_FORMAT.
 pub(crate) fn write(pattern: Pattern, data_type: T) -> Kernel {
     Arc::new(move |args: &Args| {
         let moments = moments(args, 0, &data_type);
-        Ok(Arc::new((0..args.rows).map(|row| moments(row).map(|m| pattern.write(m))).collect::<StringArray>()))
+        Ok(Arc::new(
+            (0..args.rows)
+                .map(|row| moments(row).map(|m| pattern.write(m)))
+                .collect::<StringArray>(),
+        ))
     })
 }
 
@@ -157,7 +207,14 @@ pub(crate) fn read(pattern: Option<Pattern>, to: T) -> Kernel {
                 Some(pattern) => pattern.read(text),
                 None => cast::read_time(text.trim(), &to),
             }?;
-            Some(if to == T::Date { Moment { micros: 0, ..moment } } else { moment })
+            Some(if to == T::Date {
+                Moment {
+                    micros: 0,
+                    ..moment
+                }
+            } else {
+                moment
+            })
         });
         column(values, &to)
     })
@@ -167,7 +224,12 @@ pub(crate) fn read(pattern: Option<Pattern>, to: T) -> Kernel {
 pub(crate) fn from_number(digits: u8, to: T) -> Kernel {
     Arc::new(move |args: &Args| {
         let number = args.primitive::<Int64Type>(0);
-        let limit = Date { year: 10_000, month: 1, day: 1 }.days();
+        let limit = Date {
+            year: 10_000,
+            month: 1,
+            day: 1,
+        }
+        .days();
         let values = (0..args.rows).map(|row| {
             let moment = Moment::from_units(number.get(row)?, per_second(digits));
             let known = digits == 0 && to == T::TimestampLtz(0);

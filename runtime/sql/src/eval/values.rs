@@ -1,6 +1,8 @@
 //! A kernel's arguments: columns and constants, read row by row.
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, GenericByteArray, PrimitiveArray};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, GenericByteArray, PrimitiveArray,
+};
 use arrow::datatypes::{BinaryType, ByteArrayType, Utf8Type};
 
 use super::Value;
@@ -33,23 +35,38 @@ impl Args {
     }
 
     /// Argument `i`, an array of Arrow's type `P`.
-    pub(crate) fn primitive<P: ArrowPrimitiveType>(&self, i: usize) -> Column<'_, PrimitiveArray<P>> {
-        Column { array: self.array(i).as_primitive(), step: self.step(i) }
+    pub(crate) fn primitive<P: ArrowPrimitiveType>(
+        &self,
+        i: usize,
+    ) -> Column<'_, PrimitiveArray<P>> {
+        Column {
+            array: self.array(i).as_primitive(),
+            step: self.step(i),
+        }
     }
 
     /// Argument `i`, text.
     pub(crate) fn text(&self, i: usize) -> Column<'_, GenericByteArray<Utf8Type>> {
-        Column { array: self.array(i).as_string(), step: self.step(i) }
+        Column {
+            array: self.array(i).as_string(),
+            step: self.step(i),
+        }
     }
 
     /// Argument `i`, bytes.
     pub(crate) fn bytes(&self, i: usize) -> Column<'_, GenericByteArray<BinaryType>> {
-        Column { array: self.array(i).as_binary(), step: self.step(i) }
+        Column {
+            array: self.array(i).as_binary(),
+            step: self.step(i),
+        }
     }
 
     /// Argument `i`, true or false.
     pub(crate) fn boolean(&self, i: usize) -> Column<'_, BooleanArray> {
-        Column { array: self.array(i).as_boolean(), step: self.step(i) }
+        Column {
+            array: self.array(i).as_boolean(),
+            step: self.step(i),
+        }
     }
 
     /// Argument `i` in row `row`: its place in the argument's array, `None` for null.

@@ -54,7 +54,7 @@ pub(crate) struct From {
 #[derive(Clone, Debug)]
 pub(crate) enum FromSource {
     Name(Name),
-    Query(Box<Query>, Place),
+    Query(Box<Query>),
 }
 
 /// A name and where it stands.
@@ -93,20 +93,70 @@ pub(crate) enum Kind {
     Arithmetic(Arithmetic, Box<Expr>, Box<Expr>),
     Compare(Compare, Box<Expr>, Box<Expr>),
     /// `IS [NOT] DISTINCT FROM`.
-    Distinct { negated: bool, left: Box<Expr>, right: Box<Expr> },
-    Is { expr: Box<Expr>, what: Is, negated: bool },
-    Between { expr: Box<Expr>, low: Box<Expr>, high: Box<Expr>, symmetric: bool, negated: bool },
-    In { expr: Box<Expr>, list: Vec<Expr>, negated: bool },
-    Like { expr: Box<Expr>, pattern: Box<Expr>, escape: Option<(String, Place)>, negated: bool },
-    Case { operand: Option<Box<Expr>>, whens: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
-    Cast { expr: Box<Expr>, to: TypeName, try_: bool },
-    Call { name: Name, args: Vec<Expr> },
+    Distinct {
+        negated: bool,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    Is {
+        expr: Box<Expr>,
+        what: Is,
+        negated: bool,
+    },
+    Between {
+        expr: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        symmetric: bool,
+        negated: bool,
+    },
+    In {
+        expr: Box<Expr>,
+        list: Vec<Expr>,
+        negated: bool,
+    },
+    Like {
+        expr: Box<Expr>,
+        pattern: Box<Expr>,
+        escape: Option<(String, Place)>,
+        negated: bool,
+    },
+    Case {
+        operand: Option<Box<Expr>>,
+        whens: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Cast {
+        expr: Box<Expr>,
+        to: TypeName,
+        try_: bool,
+    },
+    Call {
+        name: Name,
+        args: Vec<Expr>,
+    },
     /// A function whose first argument is a unit of time, such as `EXTRACT(DAY FROM t)`.
-    Timed { name: Name, unit: Unit, args: Vec<Expr> },
+    Timed {
+        name: Name,
+        unit: Unit,
+        args: Vec<Expr>,
+    },
     /// `TRIM([LEADING|TRAILING|BOTH] [what] FROM text)`.
-    Trim { side: TrimSide, what: Option<Box<Expr>>, expr: Box<Expr> },
-    Json { function: JsonFunction, input: Box<Expr>, path: Box<Expr> },
-    IsJson { expr: Box<Expr>, kind: JsonKind, negated: bool },
+    Trim {
+        side: TrimSide,
+        what: Option<Box<Expr>>,
+        expr: Box<Expr>,
+    },
+    Json {
+        function: JsonFunction,
+        input: Box<Expr>,
+        path: Box<Expr>,
+    },
+    IsJson {
+        expr: Box<Expr>,
+        kind: JsonKind,
+        negated: bool,
+    },
     Array(Vec<Expr>),
     Map(Vec<Expr>),
     Row(Vec<Expr>),
@@ -205,8 +255,16 @@ pub(crate) struct TypeName {
 #[derive(Clone, Debug)]
 pub(crate) enum JsonFunction {
     Exists(JsonExistsError),
-    Value { returning: Option<TypeName>, on_empty: JsonDefault, on_error: JsonDefault },
-    Query { wrapper: JsonWrapper, on_empty: JsonQueryDefault, on_error: JsonQueryDefault },
+    Value {
+        returning: Option<TypeName>,
+        on_empty: JsonDefault,
+        on_error: JsonDefault,
+    },
+    Query {
+        wrapper: JsonWrapper,
+        on_empty: JsonQueryDefault,
+        on_error: JsonQueryDefault,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Type names as a query writes them, and the clauses of the JSON functions.
 
-use super::ast::{Expr, JsonDefault, JsonExistsError, JsonFunction, JsonQueryDefault, JsonWrapper, Kind, TypeName};
+use super::ast::{
+    Expr, JsonDefault, JsonExistsError, JsonFunction, JsonQueryDefault, JsonWrapper, Kind, TypeName,
+};
 use super::lexer::Token;
 use super::{Parsed, Parser};
 use crate::error::{Place, SqlError};
@@ -8,7 +10,23 @@ use crate::suggest::nearest;
 use crate::types::{DataType, StructField};
 
 const TYPES: &[&str] = &[
-    "BOOLEAN", "INT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL", "NUMERIC", "STRING", "VARCHAR", "BYTES", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ", "ARRAY", "MAP",
+    "BOOLEAN",
+    "INT",
+    "INTEGER",
+    "BIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+    "NUMERIC",
+    "STRING",
+    "VARCHAR",
+    "BYTES",
+    "DATE",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMP_LTZ",
+    "ARRAY",
+    "MAP",
     "ROW",
 ];
 
@@ -24,74 +42,120 @@ impl Parser {
             return Err(self.expected("a type such as STRING"));
         };
         let mut max_chars = None;
-        let data_type = match word.to_ascii_uppercase().as_str() {
-            "BOOLEAN" => DataType::Boolean,
-            "INT" | "INTEGER" => DataType::Int,
-            "BIGINT" => DataType::BigInt,
-            "FLOAT" => DataType::Float,
-            "DOUBLE" => {
-                self.accept_word("PRECISION");
-                DataType::Double
-            }
-            "DECIMAL" | "DEC" | "NUMERIC" => self.decimal()?,
-            "STRING" => DataType::String,
-            "VARCHAR" => {
-                max_chars = Some(self.varchar(place)?);
-                DataType::String
-            }
-            "BYTES" => DataType::Bytes,
-            "DATE" => DataType::Date,
-            "TIME" => {
-                self.digits("TIME", 0)?;
-                DataType::Time
-            }
-            "TIMESTAMP" => {
-                let digits = self.digits("TIMESTAMP", 6)?;
-                if self.accept_words(&["WITH", "LOCAL", "TIME", "ZONE"]) {
-                    DataType::TimestampLtz(digits)
-                } else if self.is_word("WITH") {
-                    return Err(SqlError::new(self.place(), "a time stamp WITH TIME ZONE is not part of the dialect").meant(Some("TIMESTAMP_LTZ(3)".into())));
-                } else {
-                    self.accept_words(&["WITHOUT", "TIME", "ZONE"]);
-                    DataType::Timestamp(digits)
+        let data_type =
+            match word.to_ascii_uppercase().as_str() {
+                "BOOLEAN" => DataType::Boolean,
+                "INT" | "INTEGER" => DataType::Int,
+                "BIGINT" => DataType::BigInt,
+                "FLOAT" => DataType::Float,
+                "DOUBLE" => {
+                    self.accept_word("PRECISION");
+                    DataType::Double
                 }
-            }
-            "TIMESTAMP_LTZ" => DataType::TimestampLtz(self.digits("TIMESTAMP_LTZ", 6)?),
-            "ARRAY" => {
-                self.expect_sign("<")?;
-                let element = self.type_name()?;
-                self.expect_sign(">")?;
-                DataType::Array(Box::new(element.data_type))
-            }
-            "MAP" => {
-                self.expect_sign("<")?;
-                let key = self.type_name()?;
-                if key.data_type != DataType::String {
-                    return Err(SqlError::new(key.place, format!("a map's key is a STRING, not {}", key.data_type)));
+                "DECIMAL" | "DEC" | "NUMERIC" => self.decimal()?,
+                "STRING" => DataType::String,
+                "VARCHAR" => {
+                    max_chars = Some(self.varchar(place)?);
+                    DataType::String
                 }
-                self.expect_sign(",")?;
-                let value = self.type_name()?;
-                self.expect_sign(">")?;
-                DataType::Map(Box::new(value.data_type))
-            }
-            "ROW" => self.row()?,
-            "TINYINT" | "SMALLINT" => return Err(SqlError::new(place, format!("{word} is not a type here")).meant(Some("INT".into()))),
-            "CHAR" => return Err(SqlError::new(place, "CHAR (padded text) is not a type here").meant(Some("STRING".into()))),
-            "BINARY" | "VARBINARY" | "BLOB" => return Err(SqlError::new(place, format!("{word} is not a type here")).meant(Some("BYTES".into()))),
-            "TEXT" | "UTF8" => return Err(SqlError::new(place, format!("{word} is not a type here")).meant(Some("STRING".into()))),
-            "LONG" => return Err(SqlError::new(place, "LONG is not a type here").meant(Some("BIGINT".into()))),
-            "DATETIME" => return Err(SqlError::new(place, "DATETIME is not a type here").meant(Some("TIMESTAMP(3)".into()))),
-            "BOOL" => return Err(SqlError::new(place, "BOOL is not a type here").meant(Some("BOOLEAN".into()))),
-            "REAL" => return Err(SqlError::new(place, "REAL is not a type here").meant(Some("FLOAT".into()))),
-            _ => return Err(SqlError::new(place, format!("unknown type \"{word}\"")).meant(nearest(&word, TYPES.iter()))),
-        };
+                "BYTES" => DataType::Bytes,
+                "DATE" => DataType::Date,
+                "TIME" => {
+                    self.digits("TIME", 0)?;
+                    DataType::Time
+                }
+                "TIMESTAMP" => {
+                    let digits = self.digits("TIMESTAMP", 6)?;
+                    if self.accept_words(&["WITH", "LOCAL", "TIME", "ZONE"]) {
+                        DataType::TimestampLtz(digits)
+                    } else if self.is_word("WITH") {
+                        return Err(SqlError::new(
+                            self.place(),
+                            "a time stamp WITH TIME ZONE is not part of the dialect",
+                        )
+                        .meant(Some("TIMESTAMP_LTZ(3)".into())));
+                    } else {
+                        self.accept_words(&["WITHOUT", "TIME", "ZONE"]);
+                        DataType::Timestamp(digits)
+                    }
+                }
+                "TIMESTAMP_LTZ" => DataType::TimestampLtz(self.digits("TIMESTAMP_LTZ", 6)?),
+                "ARRAY" => {
+                    self.expect_sign("<")?;
+                    let element = self.type_name()?;
+                    self.expect_sign(">")?;
+                    DataType::Array(Box::new(element.data_type))
+                }
+                "MAP" => {
+                    self.expect_sign("<")?;
+                    let key = self.type_name()?;
+                    if key.data_type != DataType::String {
+                        return Err(SqlError::new(
+                            key.place,
+                            format!("a map's key is a STRING, not {}", key.data_type),
+                        ));
+                    }
+                    self.expect_sign(",")?;
+                    let value = self.type_name()?;
+                    self.expect_sign(">")?;
+                    DataType::Map(Box::new(value.data_type))
+                }
+                "ROW" => self.row()?,
+                "TINYINT" | "SMALLINT" => {
+                    return Err(SqlError::new(place, format!("{word} is not a type here"))
+                        .meant(Some("INT".into())));
+                }
+                "CHAR" => {
+                    return Err(
+                        SqlError::new(place, "CHAR (padded text) is not a type here")
+                            .meant(Some("STRING".into())),
+                    );
+                }
+                "BINARY" | "VARBINARY" | "BLOB" => {
+                    return Err(SqlError::new(place, format!("{word} is not a type here"))
+                        .meant(Some("BYTES".into())));
+                }
+                "TEXT" | "UTF8" => {
+                    return Err(SqlError::new(place, format!("{word} is not a type here"))
+                        .meant(Some("STRING".into())));
+                }
+                "LONG" => {
+                    return Err(SqlError::new(place, "LONG is not a type here")
+                        .meant(Some("BIGINT".into())));
+                }
+                "DATETIME" => {
+                    return Err(SqlError::new(place, "DATETIME is not a type here")
+                        .meant(Some("TIMESTAMP(3)".into())));
+                }
+                "BOOL" => {
+                    return Err(SqlError::new(place, "BOOL is not a type here")
+                        .meant(Some("BOOLEAN".into())));
+                }
+                "REAL" => {
+                    return Err(
+                        SqlError::new(place, "REAL is not a type here").meant(Some("FLOAT".into()))
+                    );
+                }
+                _ => {
+                    return Err(SqlError::new(place, format!("unknown type \"{word}\""))
+                        .meant(nearest(&word, TYPES.iter())));
+                }
+            };
         if self.is_word("ARRAY") || self.is_word("MULTISET") {
-            return Err(SqlError::new(self.place(), "a type's name ends here").meant(Some(format!("ARRAY<{word}>"))));
+            return Err(SqlError::new(self.place(), "a type's name ends here")
+                .meant(Some(format!("ARRAY<{word}>"))));
         }
         if self.is_words(&["NOT", "NULL"]) {
-            return Err(SqlError::new(self.place(), "NOT NULL is not part of a type in a query; a cast keeps what it is given"));
+            return Err(SqlError::new(
+                self.place(),
+                "NOT NULL is not part of a type in a query; a cast keeps what it is given",
+            ));
         }
-        Ok(TypeName { place, data_type, max_chars })
+        Ok(TypeName {
+            place,
+            data_type,
+            max_chars,
+        })
     }
 
     fn row(&mut self) -> Parsed<DataType> {
@@ -100,10 +164,17 @@ impl Parser {
         loop {
             let name = self.name("a field's name")?;
             if fields.iter().any(|f| f.name == name.text) {
-                return Err(SqlError::new(name.place, format!("the row has two fields named \"{}\"", name.text)));
+                return Err(SqlError::new(
+                    name.place,
+                    format!("the row has two fields named \"{}\"", name.text),
+                ));
             }
             let data_type = self.type_name()?.data_type;
-            fields.push(StructField { name: name.text, data_type, nullable: true });
+            fields.push(StructField {
+                name: name.text,
+                data_type,
+                nullable: true,
+            });
             if !self.accept_sign(",") {
                 self.expect_sign(">")?;
                 return Ok(DataType::Struct(fields));
@@ -113,7 +184,11 @@ impl Parser {
 
     fn varchar(&mut self, place: Place) -> Parsed<usize> {
         if !self.accept_sign("(") {
-            return Err(SqlError::new(place, "VARCHAR without a length is one character long in Flink").meant(Some("STRING".into())));
+            return Err(SqlError::new(
+                place,
+                "VARCHAR without a length is one character long in Flink",
+            )
+            .meant(Some("STRING".into())));
         }
         let at = self.place();
         let length = self.whole_number()?;
@@ -135,9 +210,15 @@ impl Parser {
             self.expect_sign(")")?;
         }
         if !(1..=38).contains(&precision) || scale > precision {
-            return Err(SqlError::new(place, "a decimal has 1 to 38 digits, of which at most all stand after the point"));
+            return Err(SqlError::new(
+                place,
+                "a decimal has 1 to 38 digits, of which at most all stand after the point",
+            ));
         }
-        Ok(DataType::Decimal { precision: precision as u8, scale: scale as u8 })
+        Ok(DataType::Decimal {
+            precision: precision as u8,
+            scale: scale as u8,
+        })
     }
 
     fn digits(&mut self, word: &str, default: u8) -> Parsed<u8> {
@@ -151,7 +232,10 @@ impl Parser {
             0 => Ok(0),
             3 => Ok(3),
             6 => Ok(6),
-            _ => Err(SqlError::new(place, format!("{word} has 0, 3 or 6 digits of a second here, not {digits}"))),
+            _ => Err(SqlError::new(
+                place,
+                format!("{word} has 0, 3 or 6 digits of a second here, not {digits}"),
+            )),
         }
     }
 
@@ -179,11 +263,24 @@ impl Parser {
             return Err(self.expected(&format!("a clause of {upper} or \")\"")));
         }
         let depth = input.depth.max(path.depth);
-        self.node(name.place, depth, Kind::Json { function, input: Box::new(input), path: Box::new(path) })
+        self.node(
+            name.place,
+            depth,
+            Kind::Json {
+                function,
+                input: Box::new(input),
+                path: Box::new(path),
+            },
+        )
     }
 
     fn exists_error(&mut self) -> Parsed<JsonExistsError> {
-        let words = [("TRUE", JsonExistsError::True), ("FALSE", JsonExistsError::False), ("UNKNOWN", JsonExistsError::Unknown), ("ERROR", JsonExistsError::Error)];
+        let words = [
+            ("TRUE", JsonExistsError::True),
+            ("FALSE", JsonExistsError::False),
+            ("UNKNOWN", JsonExistsError::Unknown),
+            ("ERROR", JsonExistsError::Error),
+        ];
         for (word, error) in words {
             if self.accept_word(word) {
                 self.expect_word("ON")?;
@@ -195,7 +292,11 @@ impl Parser {
     }
 
     fn json_value(&mut self) -> Parsed<JsonFunction> {
-        let returning = if self.accept_word("RETURNING") { Some(self.type_name()?) } else { None };
+        let returning = if self.accept_word("RETURNING") {
+            Some(self.type_name()?)
+        } else {
+            None
+        };
         let (mut on_empty, mut on_error) = (None, None);
         while on_error.is_none() {
             let default = if self.accept_word("NULL") {
@@ -209,12 +310,19 @@ impl Parser {
             };
             self.on_clause(default, &mut on_empty, &mut on_error)?;
         }
-        Ok(JsonFunction::Value { returning, on_empty: on_empty.unwrap_or(JsonDefault::Null), on_error: on_error.unwrap_or(JsonDefault::Null) })
+        Ok(JsonFunction::Value {
+            returning,
+            on_empty: on_empty.unwrap_or(JsonDefault::Null),
+            on_error: on_error.unwrap_or(JsonDefault::Null),
+        })
     }
 
     fn json_query(&mut self) -> Parsed<JsonFunction> {
         if self.is_word("RETURNING") {
-            return Err(SqlError::new(self.place(), "JSON_QUERY gives a STRING here; RETURNING is not part of the dialect"));
+            return Err(SqlError::new(
+                self.place(),
+                "JSON_QUERY gives a STRING here; RETURNING is not part of the dialect",
+            ));
         }
         let mut wrapper = JsonWrapper::Without;
         let wrapped = if self.accept_word("WITHOUT") {
@@ -249,10 +357,19 @@ impl Parser {
             };
             self.on_clause(default, &mut on_empty, &mut on_error)?;
         }
-        Ok(JsonFunction::Query { wrapper, on_empty: on_empty.unwrap_or(JsonQueryDefault::Null), on_error: on_error.unwrap_or(JsonQueryDefault::Null) })
+        Ok(JsonFunction::Query {
+            wrapper,
+            on_empty: on_empty.unwrap_or(JsonQueryDefault::Null),
+            on_error: on_error.unwrap_or(JsonQueryDefault::Null),
+        })
     }
 
-    fn on_clause<T>(&mut self, default: T, on_empty: &mut Option<T>, on_error: &mut Option<T>) -> Parsed<()> {
+    fn on_clause<T>(
+        &mut self,
+        default: T,
+        on_empty: &mut Option<T>,
+        on_error: &mut Option<T>,
+    ) -> Parsed<()> {
         self.expect_word("ON")?;
         let place = self.place();
         if self.accept_word("ERROR") {

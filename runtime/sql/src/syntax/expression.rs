@@ -27,7 +27,12 @@ impl Parser {
         self.chain("AND", Self::not, Kind::And)
     }
 
-    fn chain(&mut self, word: &str, part: fn(&mut Self) -> Parsed<Expr>, make: fn(Vec<Expr>) -> Kind) -> Parsed<Expr> {
+    fn chain(
+        &mut self,
+        word: &str,
+        part: fn(&mut Self) -> Parsed<Expr>,
+        make: fn(Vec<Expr>) -> Kind,
+    ) -> Parsed<Expr> {
         let first = part(self)?;
         if !self.is_word(word) {
             return Ok(first);
@@ -63,7 +68,10 @@ impl Parser {
                 }
                 self.advance();
                 let right = self.deeper(|p| p.operators(level + 1))?;
-                (left.depth.max(right.depth), Kind::Arithmetic(op, Box::new(left), Box::new(right)))
+                (
+                    left.depth.max(right.depth),
+                    Kind::Arithmetic(op, Box::new(left), Box::new(right)),
+                )
             } else if let Some(op) = self.comparison() {
                 if COMPARISON < least {
                     return Ok(left);
@@ -73,7 +81,10 @@ impl Parser {
                     return Err(stateful(self.place(), "a comparison with a sub-query"));
                 }
                 let right = self.deeper(|p| p.operators(COMPARISON + 1))?;
-                (left.depth.max(right.depth), Kind::Compare(op, Box::new(left), Box::new(right)))
+                (
+                    left.depth.max(right.depth),
+                    Kind::Compare(op, Box::new(left), Box::new(right)),
+                )
             } else if self.is_word("IS") {
                 if IS < least {
                     return Ok(left);
@@ -93,7 +104,9 @@ impl Parser {
     }
 
     fn arithmetic(&self) -> Option<(Arithmetic, u8)> {
-        let Token::Sign(sign) = self.token() else { return None };
+        let Token::Sign(sign) = self.token() else {
+            return None;
+        };
         Some(match *sign {
             "+" => (Arithmetic::Add, SUM),
             "-" => (Arithmetic::Subtract, SUM),
@@ -106,7 +119,9 @@ impl Parser {
     }
 
     fn comparison(&self) -> Option<Compare> {
-        let Token::Sign(sign) = self.token() else { return None };
+        let Token::Sign(sign) = self.token() else {
+            return None;
+        };
         Some(match *sign {
             "=" => Compare::Equal,
             "<>" | "!=" => Compare::NotEqual,
@@ -123,25 +138,61 @@ impl Parser {
         if self.accept_words(&["DISTINCT", "FROM"]) {
             let right = self.deeper(|p| p.operators(IS + 1))?;
             let depth = left.depth.max(right.depth);
-            return Ok((depth, Kind::Distinct { negated, left: Box::new(left), right: Box::new(right) }));
+            return Ok((
+                depth,
+                Kind::Distinct {
+                    negated,
+                    left: Box::new(left),
+                    right: Box::new(right),
+                },
+            ));
         }
         let depth = left.depth;
         let expr = Box::new(left);
         if self.accept_word("JSON") {
-            let kind = [("VALUE", JsonKind::Value), ("SCALAR", JsonKind::Scalar), ("ARRAY", JsonKind::Array), ("OBJECT", JsonKind::Object)];
-            let kind = kind.into_iter().find(|(w, _)| self.accept_word(w)).map_or(JsonKind::Value, |(_, k)| k);
-            return Ok((depth, Kind::IsJson { expr, kind, negated }));
+            let kind = [
+                ("VALUE", JsonKind::Value),
+                ("SCALAR", JsonKind::Scalar),
+                ("ARRAY", JsonKind::Array),
+                ("OBJECT", JsonKind::Object),
+            ];
+            let kind = kind
+                .into_iter()
+                .find(|(w, _)| self.accept_word(w))
+                .map_or(JsonKind::Value, |(_, k)| k);
+            return Ok((
+                depth,
+                Kind::IsJson {
+                    expr,
+                    kind,
+                    negated,
+                },
+            ));
         }
-        let what = [("NULL", Is::Null), ("TRUE", Is::True), ("FALSE", Is::False), ("UNKNOWN", Is::Unknown)];
+        let what = [
+            ("NULL", Is::Null),
+            ("TRUE", Is::True),
+            ("FALSE", Is::False),
+            ("UNKNOWN", Is::Unknown),
+        ];
         match what.into_iter().find(|(w, _)| self.accept_word(w)) {
-            Some((_, what)) => Ok((depth, Kind::Is { expr, what, negated })),
+            Some((_, what)) => Ok((
+                depth,
+                Kind::Is {
+                    expr,
+                    what,
+                    negated,
+                },
+            )),
             None => Err(self.expected("NULL, TRUE, FALSE, UNKNOWN, JSON or DISTINCT FROM")),
         }
     }
 
     fn at_range(&self) -> bool {
         let by = usize::from(self.is_word("NOT"));
-        ["BETWEEN", "IN", "LIKE", "SIMILAR", "ILIKE", "RLIKE"].iter().any(|w| self.is_word_ahead(by, w))
+        ["BETWEEN", "IN", "LIKE", "SIMILAR", "ILIKE", "RLIKE"]
+            .iter()
+            .any(|w| self.is_word_ahead(by, w))
     }
 
     fn range(&mut self, left: Expr) -> Parsed<(usize, Kind)> {
@@ -155,7 +206,16 @@ impl Parser {
             self.expect_word("AND")?;
             let high = self.deeper(|p| p.operators(RANGE + 1))?;
             let depth = expr.depth.max(low.depth).max(high.depth);
-            return Ok((depth, Kind::Between { expr, low: Box::new(low), high: Box::new(high), symmetric, negated }));
+            return Ok((
+                depth,
+                Kind::Between {
+                    expr,
+                    low: Box::new(low),
+                    high: Box::new(high),
+                    symmetric,
+                    negated,
+                },
+            ));
         }
         if self.accept_word("IN") {
             self.expect_sign("(")?;
@@ -166,23 +226,48 @@ impl Parser {
             if list.is_empty() {
                 return Err(SqlError::new(place, "the list of IN is empty"));
             }
-            let depth = list.iter().map(|e| e.depth).max().unwrap_or(0).max(expr.depth);
-            return Ok((depth, Kind::In { expr, list, negated }));
+            let depth = list
+                .iter()
+                .map(|e| e.depth)
+                .max()
+                .unwrap_or(0)
+                .max(expr.depth);
+            return Ok((
+                depth,
+                Kind::In {
+                    expr,
+                    list,
+                    negated,
+                },
+            ));
         }
         if self.accept_word("LIKE") {
             let pattern = self.deeper(|p| p.operators(RANGE + 1))?;
             let mut escape = None;
             if self.accept_word("ESCAPE") {
                 let place = self.place();
-                let Token::Text(text) = self.token() else { return Err(self.expected("one character in quotes")) };
+                let Token::Text(text) = self.token() else {
+                    return Err(self.expected("one character in quotes"));
+                };
                 escape = Some((text.clone(), place));
                 self.advance();
             }
             let depth = expr.depth.max(pattern.depth);
-            return Ok((depth, Kind::Like { expr, pattern: Box::new(pattern), escape, negated }));
+            return Ok((
+                depth,
+                Kind::Like {
+                    expr,
+                    pattern: Box::new(pattern),
+                    escape,
+                    negated,
+                },
+            ));
         }
         let word = self.token().shown();
-        Err(SqlError::new(place, format!("{word} is not part of the dialect; use LIKE, or REGEXP(text, 'pattern')")))
+        Err(SqlError::new(
+            place,
+            format!("{word} is not part of the dialect; use LIKE, or REGEXP(text, 'pattern')"),
+        ))
     }
 
     fn unary(&mut self) -> Parsed<Expr> {
@@ -211,12 +296,17 @@ impl Parser {
             if self.accept_sign("[") {
                 let index = self.expression()?;
                 self.expect_sign("]")?;
-                expr = self.node(place, expr.depth.max(index.depth), Kind::Index(Box::new(expr), Box::new(index)))?;
+                expr = self.node(
+                    place,
+                    expr.depth.max(index.depth),
+                    Kind::Index(Box::new(expr), Box::new(index)),
+                )?;
             } else if self.accept_sign(".") {
                 let name = self.name("a field's name")?;
                 expr = self.node(name.place, expr.depth, Kind::Field(Box::new(expr), name))?;
             } else if self.is_sign("::") {
-                return Err(SqlError::new(place, "\"::\" is not part of the dialect").meant(Some("CAST(… AS type)".into())));
+                return Err(SqlError::new(place, "\"::\" is not part of the dialect")
+                    .meant(Some("CAST(… AS type)".into())));
             } else {
                 return Ok(expr);
             }
@@ -235,10 +325,16 @@ impl Parser {
                 self.node(place, 0, Kind::Text(text))
             }
             Token::Sign("(") => self.parenthesised(place),
-            Token::Sign("*") => Err(SqlError::new(place, "\"*\" stands alone in a SELECT list; here an expression is expected")),
+            Token::Sign("*") => Err(SqlError::new(
+                place,
+                "\"*\" stands alone in a SELECT list; here an expression is expected",
+            )),
             Token::Quoted(_) => {
                 if self.ahead(1) == &Token::Sign("(") {
-                    return Err(SqlError::new(place, "a function's name stands without backticks"));
+                    return Err(SqlError::new(
+                        place,
+                        "a function's name stands without backticks",
+                    ));
                 }
                 self.path()
             }
@@ -254,7 +350,10 @@ impl Parser {
         }
         let inner = self.expression()?;
         if self.is_sign(",") {
-            return Err(SqlError::new(place, "a list in parentheses is not part of the dialect").meant(Some("ROW(…)".into())));
+            return Err(
+                SqlError::new(place, "a list in parentheses is not part of the dialect")
+                    .meant(Some("ROW(…)".into())),
+            );
         }
         self.expect_sign(")")?;
         Ok(inner)
@@ -277,14 +376,21 @@ impl Parser {
                 return Err(stateful(self.place(), &self.token().shown()));
             }
             let depth = args.iter().map(|a| a.depth).max().unwrap_or(0);
-            let name = Name { text: word.to_owned(), place };
+            let name = Name {
+                text: word.to_owned(),
+                place,
+            };
             return self.node(place, depth, Kind::Call { name, args });
         }
         let constant = match upper.as_str() {
             "NULL" => Kind::Null,
             "TRUE" => Kind::Boolean(true),
             "FALSE" => Kind::Boolean(false),
-            "UNKNOWN" => return Err(SqlError::new(place, "UNKNOWN stands only after IS").meant(Some("NULL".into()))),
+            "UNKNOWN" => {
+                return Err(
+                    SqlError::new(place, "UNKNOWN stands only after IS").meant(Some("NULL".into()))
+                );
+            }
             _ if words::is_reserved(word) => return Err(self.reserved("an expression")),
             _ => return self.path(),
         };
@@ -299,7 +405,10 @@ impl Parser {
         while self.is_sign(".") {
             self.advance();
             if self.is_sign("*") {
-                return Err(SqlError::new(self.place(), "\".*\" stands only directly in a SELECT list, after a stream's name"));
+                return Err(SqlError::new(
+                    self.place(),
+                    "\".*\" stands only directly in a SELECT list, after a stream's name",
+                ));
             }
             if names.len() == MAX_DEPTH {
                 return Err(self.too_deep(self.place()));
@@ -321,7 +430,10 @@ impl Parser {
             }
             list.push(self.expression()?);
             if self.accept_sign("=>") {
-                return Err(SqlError::new(self.place(), "arguments are given by position, without names"));
+                return Err(SqlError::new(
+                    self.place(),
+                    "arguments are given by position, without names",
+                ));
             }
             if self.accept_sign(close) {
                 return Ok(list);
@@ -335,6 +447,10 @@ impl Parser {
     /// A node one deeper than its deepest child.
     pub(super) fn node(&self, place: Place, children: usize, kind: Kind) -> Parsed<Expr> {
         let depth = children + 1;
-        if depth > MAX_DEPTH { Err(self.too_deep(place)) } else { Ok(Expr { place, depth, kind }) }
+        if depth > MAX_DEPTH {
+            Err(self.too_deep(place))
+        } else {
+            Ok(Expr { place, depth, kind })
+        }
     }
 }

@@ -45,13 +45,16 @@ pub(crate) struct Placed {
 
 /// Longest signs first, so that `<=` is not read as `<`.
 const SIGNS: &[&str] = &[
-    "<>", "!=", "<=", ">=", "||", "=>", "::", "(", ")", "[", "]", ",", ".", ";", "+", "-", "*", "/", "%", "=", "<", ">", "{", "}", "?", ":",
-    "&", "|", "^", "~", "!", "@", "#", "$", "\\",
+    "<>", "!=", "<=", ">=", "||", "=>", "::", "(", ")", "[", "]", ",", ".", ";", "+", "-", "*",
+    "/", "%", "=", "<", ">", "{", "}", "?", ":", "&", "|", "^", "~", "!", "@", "#", "$", "\\",
 ];
 
 /// Reads the whole text.
 pub(crate) fn tokens(sql: &str) -> Result<Vec<Placed>, SqlError> {
-    let mut lexer = Lexer { rest: sql, place: Place { line: 1, column: 1 } };
+    let mut lexer = Lexer {
+        rest: sql,
+        place: Place { line: 1, column: 1 },
+    };
     let mut tokens = Vec::new();
     loop {
         lexer.skip_space()?;
@@ -72,12 +75,16 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn token(&mut self) -> Result<Token, SqlError> {
-        let Some(first) = self.rest.chars().next() else { return Ok(Token::End) };
+        let Some(first) = self.rest.chars().next() else {
+            return Ok(Token::End);
+        };
         if first.is_alphabetic() || first == '_' {
             let word = self.take(|c| c.is_alphanumeric() || c == '_' || c == '$');
             return Ok(Token::Word(word.to_owned()));
         }
-        if first.is_ascii_digit() || (first == '.' && self.rest[1..].starts_with(|c: char| c.is_ascii_digit())) {
+        if first.is_ascii_digit()
+            || (first == '.' && self.rest[1..].starts_with(|c: char| c.is_ascii_digit()))
+        {
             return self.number();
         }
         match first {
@@ -93,7 +100,9 @@ impl<'a> Lexer<'a> {
             '"' | '“' | '”' | '‘' | '’' => {
                 return Err(SqlError::new(
                     self.place,
-                    format!("{first} is no quote here: a string stands in 'single quotes', a name in `backticks`"),
+                    format!(
+                        "{first} is no quote here: a string stands in 'single quotes', a name in `backticks`"
+                    ),
                 ));
             }
             _ => {}
@@ -102,7 +111,10 @@ impl<'a> Lexer<'a> {
             self.advance(sign.len());
             return Ok(Token::Sign(sign));
         }
-        Err(SqlError::new(self.place, format!("the character {first:?} has no meaning here")))
+        Err(SqlError::new(
+            self.place,
+            format!("the character {first:?} has no meaning here"),
+        ))
     }
 
     fn number(&mut self) -> Result<Token, SqlError> {
@@ -127,8 +139,16 @@ impl<'a> Lexer<'a> {
         }
         let number = self.rest[..end].to_owned();
         self.advance(end);
-        if self.rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
-            return Err(SqlError::new(place, format!("after the number {number} a space is missing; a name that begins with a digit stands in `backticks`")));
+        if self
+            .rest
+            .starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        {
+            return Err(SqlError::new(
+                place,
+                format!(
+                    "after the number {number} a space is missing; a name that begins with a digit stands in `backticks`"
+                ),
+            ));
         }
         Ok(Token::Number(number))
     }
@@ -140,7 +160,10 @@ impl<'a> Lexer<'a> {
         let mut value = String::new();
         loop {
             let Some(end) = self.rest.find(delimiter) else {
-                return Err(SqlError::new(place, format!("this {what} is not closed: {delimiter} is missing")));
+                return Err(SqlError::new(
+                    place,
+                    format!("this {what} is not closed: {delimiter} is missing"),
+                ));
             };
             value.push_str(&self.rest[..end]);
             self.advance(end + 1);
@@ -158,11 +181,19 @@ impl<'a> Lexer<'a> {
             if self.rest.starts_with("--") {
                 self.take(|c| c != '\n');
             } else if self.rest.starts_with("/*+") {
-                return Err(SqlError::new(self.place, "query hints are not part of the dialect; leave the hint out"));
+                return Err(SqlError::new(
+                    self.place,
+                    "query hints are not part of the dialect; leave the hint out",
+                ));
             } else if self.rest.starts_with("/*") {
                 match self.rest.find("*/") {
                     Some(end) => self.advance(end + 2),
-                    None => return Err(SqlError::new(self.place, "this comment is not closed: */ is missing")),
+                    None => {
+                        return Err(SqlError::new(
+                            self.place,
+                            "this comment is not closed: */ is missing",
+                        ));
+                    }
                 }
             } else {
                 return Ok(());
@@ -197,16 +228,38 @@ mod tests {
     #[test]
     fn tokens_have_places_in_characters() {
         let placed = tokens("SELECT 'ü''b' -- c\n  , `a``b`<=1.5e3.x /* x\n*/ ||").unwrap();
-        let shown: Vec<String> = placed.iter().map(|p| format!("{}:{} {}", p.place.line, p.place.column, p.token.shown())).collect();
+        let shown: Vec<String> = placed
+            .iter()
+            .map(|p| format!("{}:{} {}", p.place.line, p.place.column, p.token.shown()))
+            .collect();
         assert_eq!(
             shown,
-            ["1:1 \"SELECT\"", "1:8 'ü'b'", "2:3 \",\"", "2:5 `a`b`", "2:11 \"<=\"", "2:13 1.5e3", "2:18 \".\"", "2:19 \"x\"", "3:4 \"||\"", "3:6 the end of the query"]
+            [
+                "1:1 \"SELECT\"",
+                "1:8 'ü'b'",
+                "2:3 \",\"",
+                "2:5 `a`b`",
+                "2:11 \"<=\"",
+                "2:13 1.5e3",
+                "2:18 \".\"",
+                "2:19 \"x\"",
+                "3:4 \"||\"",
+                "3:6 the end of the query"
+            ]
         );
     }
 
     #[test]
     fn what_is_left_open_is_named_where_it_begins() {
-        for (sql, column) in [("a 'bc", 3), ("a `bc", 3), ("ab /* x", 4), ("a \"b\"", 3), ("1abc", 1), ("a \u{0}", 3), ("a /*+ x */", 3)] {
+        for (sql, column) in [
+            ("a 'bc", 3),
+            ("a `bc", 3),
+            ("ab /* x", 4),
+            ("a \"b\"", 3),
+            ("1abc", 1),
+            ("a \u{0}", 3),
+            ("a /*+ x */", 3),
+        ] {
             assert_eq!(tokens(sql).unwrap_err().column, column, "{sql}");
         }
     }

@@ -28,27 +28,49 @@ const MAX_DEPTH: usize = 160;
 /// Reads one query.
 pub(crate) fn parse(sql: &str) -> Result<Query, SqlError> {
     if sql.len() > MAX_SQL {
-        let message = format!("a query has at most {MAX_SQL} bytes, this one has {}", sql.len());
+        let message = format!(
+            "a query has at most {MAX_SQL} bytes, this one has {}",
+            sql.len()
+        );
         return Err(SqlError::new(Place { line: 1, column: 1 }, message));
     }
-    let mut parser = Parser { tokens: lexer::tokens(sql)?, at: 0, depth: 0 };
+    let mut parser = Parser {
+        tokens: lexer::tokens(sql)?,
+        at: 0,
+        depth: 0,
+    };
     parser.whole_query()
 }
 
 /// Reads one expression, for conditions outside a query.
 pub(crate) fn parse_expression(sql: &str) -> Result<ast::Expr, SqlError> {
     if sql.len() > MAX_SQL {
-        return Err(SqlError::new(Place { line: 1, column: 1 }, format!("a condition has at most {MAX_SQL} bytes")));
+        return Err(SqlError::new(
+            Place { line: 1, column: 1 },
+            format!("a condition has at most {MAX_SQL} bytes"),
+        ));
     }
-    let mut parser = Parser { tokens: lexer::tokens(sql)?, at: 0, depth: 0 };
+    let mut parser = Parser {
+        tokens: lexer::tokens(sql)?,
+        at: 0,
+        depth: 0,
+    };
     let expr = parser.expression()?;
-    if *parser.token() == Token::End { Ok(expr) } else { Err(parser.expected("the end of the condition")) }
+    if *parser.token() == Token::End {
+        Ok(expr)
+    } else {
+        Err(parser.expected("the end of the condition"))
+    }
 }
 
 /// The query's words without spaces and comments, for its fingerprint.
 pub(crate) fn normal_form(sql: &str) -> Result<String, SqlError> {
     let tokens = lexer::tokens(sql)?;
-    Ok(tokens.iter().map(|t| t.token.shown_fully()).collect::<Vec<_>>().join(" "))
+    Ok(tokens
+        .iter()
+        .map(|t| t.token.shown_fully())
+        .collect::<Vec<_>>()
+        .join(" "))
 }
 
 /// The names that the query reads and doesn't define itself, each once, in order of appearance.
@@ -63,9 +85,11 @@ pub(crate) fn inputs(query: &Query) -> Vec<&ast::Name> {
             match branch {
                 Body::Query(query) => visit(query, defined, names),
                 Body::Select(select) => match &select.from.source {
-                    FromSource::Query(query, _) => visit(query, defined, names),
+                    FromSource::Query(query) => visit(query, defined, names),
                     FromSource::Name(name) => {
-                        if !defined.contains(&name.text.as_str()) && !names.iter().any(|n| n.text == name.text) {
+                        if !defined.contains(&name.text.as_str())
+                            && !names.iter().any(|n| n.text == name.text)
+                        {
                             names.push(name);
                         }
                     }
@@ -93,11 +117,17 @@ impl Parser {
     }
 
     fn ahead(&self, by: usize) -> &Token {
-        self.tokens.get(self.at + by).map_or(&Token::End, |t| &t.token)
+        self.tokens
+            .get(self.at + by)
+            .map_or(&Token::End, |t| &t.token)
     }
 
     fn place(&self) -> Place {
-        self.tokens.get(self.at).or(self.tokens.last()).map(|t| t.place).unwrap_or_default()
+        self.tokens
+            .get(self.at)
+            .or(self.tokens.last())
+            .map(|t| t.place)
+            .unwrap_or_default()
     }
 
     fn advance(&mut self) -> Token {
@@ -116,7 +146,10 @@ impl Parser {
     }
 
     fn is_words(&self, words: &[&str]) -> bool {
-        words.iter().enumerate().all(|(i, w)| self.is_word_ahead(i, w))
+        words
+            .iter()
+            .enumerate()
+            .all(|(i, w)| self.is_word_ahead(i, w))
     }
 
     fn accept_word(&mut self, word: &str) -> bool {
@@ -132,7 +165,11 @@ impl Parser {
     }
 
     fn expect_word(&mut self, word: &str) -> Parsed<()> {
-        if self.accept_word(word) { Ok(()) } else { Err(self.expected(&format!("\"{word}\""))) }
+        if self.accept_word(word) {
+            Ok(())
+        } else {
+            Err(self.expected(&format!("\"{word}\"")))
+        }
     }
 
     fn is_sign(&self, sign: &str) -> bool {
@@ -146,11 +183,18 @@ impl Parser {
     }
 
     fn expect_sign(&mut self, sign: &str) -> Parsed<()> {
-        if self.accept_sign(sign) { Ok(()) } else { Err(self.expected(&format!("\"{sign}\""))) }
+        if self.accept_sign(sign) {
+            Ok(())
+        } else {
+            Err(self.expected(&format!("\"{sign}\"")))
+        }
     }
 
     fn expected(&self, what: &str) -> SqlError {
-        SqlError::new(self.place(), format!("{what} is expected here, not {}", self.token().shown()))
+        SqlError::new(
+            self.place(),
+            format!("{what} is expected here, not {}", self.token().shown()),
+        )
     }
 
     /// A name; a bare word that Flink reserves is refused with its backticked form.
@@ -173,8 +217,12 @@ impl Parser {
     }
 
     fn reserved(&self, what: &str) -> SqlError {
-        let Token::Word(word) = self.token() else { return self.expected(what) };
-        let message = format!("{what} is expected here, and \"{word}\" is a reserved word of Flink SQL; as a name it stands in backticks");
+        let Token::Word(word) = self.token() else {
+            return self.expected(what);
+        };
+        let message = format!(
+            "{what} is expected here, and \"{word}\" is a reserved word of Flink SQL; as a name it stands in backticks"
+        );
         SqlError::new(self.place(), message).meant(Some(format!("`{word}`")))
     }
 
@@ -190,7 +238,12 @@ impl Parser {
     }
 
     fn too_deep(&self, place: Place) -> SqlError {
-        SqlError::new(place, format!("the query is nested more than {MAX_DEPTH} levels deep here; split it with a sub-query in WITH"))
+        SqlError::new(
+            place,
+            format!(
+                "the query is nested more than {MAX_DEPTH} levels deep here; split it with a sub-query in WITH"
+            ),
+        )
     }
 }
 

@@ -12,7 +12,10 @@ const MAX_BRANCHES: usize = 64;
 impl Parser {
     pub(super) fn whole_query(&mut self) -> Parsed<Query> {
         if *self.token() == Token::End {
-            return Err(SqlError::new(self.place(), "the query is empty; it begins with SELECT"));
+            return Err(SqlError::new(
+                self.place(),
+                "the query is empty; it begins with SELECT",
+            ));
         }
         let query = self.query()?;
         while self.accept_sign(";") {}
@@ -24,16 +27,24 @@ impl Parser {
 
     fn query(&mut self) -> Parsed<Query> {
         self.deeper(|p| {
-            let with = if p.accept_word("WITH") { p.with()? } else { Vec::new() };
+            let with = if p.accept_word("WITH") {
+                p.with()?
+            } else {
+                Vec::new()
+            };
             let mut branches = vec![p.branch()?];
             while p.is_word("UNION") {
                 let place = p.place();
                 p.advance();
                 if !p.accept_word("ALL") {
-                    return Err(stateful(place, "UNION without ALL (it removes duplicates)").meant(Some("UNION ALL".into())));
+                    return Err(stateful(place, "UNION without ALL (it removes duplicates)")
+                        .meant(Some("UNION ALL".into())));
                 }
                 if branches.len() == MAX_BRANCHES {
-                    return Err(SqlError::new(place, format!("a query unites at most {MAX_BRANCHES} branches")));
+                    return Err(SqlError::new(
+                        place,
+                        format!("a query unites at most {MAX_BRANCHES} branches"),
+                    ));
                 }
                 branches.push(p.branch()?);
             }
@@ -43,20 +54,30 @@ impl Parser {
 
     fn with(&mut self) -> Parsed<Vec<Named>> {
         if self.is_word("RECURSIVE") {
-            return Err(SqlError::new(self.place(), "WITH RECURSIVE is not part of the dialect"));
+            return Err(SqlError::new(
+                self.place(),
+                "WITH RECURSIVE is not part of the dialect",
+            ));
         }
         let mut with: Vec<Named> = Vec::new();
         loop {
             let name = self.name("a sub-query's name")?;
             if with.iter().any(|n| n.name.text == name.text) {
-                return Err(SqlError::new(name.place, format!("WITH defines \"{}\" twice", name.text)));
+                return Err(SqlError::new(
+                    name.place,
+                    format!("WITH defines \"{}\" twice", name.text),
+                ));
             }
             let columns = self.column_names()?;
             self.expect_word("AS")?;
             self.expect_sign("(")?;
             let query = self.query()?;
             self.close_query()?;
-            with.push(Named { name, columns, query });
+            with.push(Named {
+                name,
+                columns,
+                query,
+            });
             if !self.accept_sign(",") {
                 return Ok(with);
             }
@@ -86,13 +107,22 @@ impl Parser {
         if self.is_word("SELECT") {
             return self.select().map(|s| Body::Select(Box::new(s)));
         }
-        let statement = ["INSERT", "CREATE", "UPDATE", "DELETE", "MERGE", "SET", "DROP", "ALTER", "EXPLAIN", "USE", "SHOW", "DESCRIBE", "EXECUTE", "BEGIN"];
+        let statement = [
+            "INSERT", "CREATE", "UPDATE", "DELETE", "MERGE", "SET", "DROP", "ALTER", "EXPLAIN",
+            "USE", "SHOW", "DESCRIBE", "EXECUTE", "BEGIN",
+        ];
         if statement.iter().any(|w| self.is_word(w)) {
-            let message = format!("a pipeline's SQL is one query that begins with SELECT, not {}; where the result goes is said in `to:`", self.token().shown());
+            let message = format!(
+                "a pipeline's SQL is one query that begins with SELECT, not {}; where the result goes is said in `to:`",
+                self.token().shown()
+            );
             return Err(SqlError::new(self.place(), message));
         }
         if self.is_word("VALUES") {
-            return Err(SqlError::new(self.place(), "VALUES is not part of the dialect: a pipeline reads streams"));
+            return Err(SqlError::new(
+                self.place(),
+                "VALUES is not part of the dialect: a pipeline reads streams",
+            ));
         }
         let near = match self.token() {
             Token::Word(word) => nearest(word, ["SELECT", "WITH"].into_iter()),
@@ -108,13 +138,19 @@ impl Parser {
             return Err(stateful(self.place(), "SELECT DISTINCT"));
         }
         if self.is_word("STREAM") {
-            return Err(SqlError::new(self.place(), "SELECT STREAM is not part of the dialect; leave STREAM out"));
+            return Err(SqlError::new(
+                self.place(),
+                "SELECT STREAM is not part of the dialect; leave STREAM out",
+            ));
         }
         self.accept_word("ALL");
         let mut items = vec![self.item()?];
         while self.accept_sign(",") {
             if self.is_word("FROM") {
-                return Err(SqlError::new(self.place(), "after the comma another column is expected, not FROM; leave the comma out"));
+                return Err(SqlError::new(
+                    self.place(),
+                    "after the comma another column is expected, not FROM; leave the comma out",
+                ));
             }
             items.push(self.item()?);
         }
@@ -123,25 +159,54 @@ impl Parser {
         }
         self.advance();
         let from = self.from()?;
-        let filter = if self.accept_word("WHERE") { Some(self.expression()?) } else { None };
+        let filter = if self.accept_word("WHERE") {
+            Some(self.expression()?)
+        } else {
+            None
+        };
         if !self.at_end_of_select() {
             return Err(self.unexpected_clause("the end of the SELECT"));
         }
-        Ok(Select { place, items, from, filter })
+        Ok(Select {
+            place,
+            items,
+            from,
+            filter,
+        })
     }
 
     fn at_end_of_select(&self) -> bool {
-        *self.token() == Token::End || self.is_sign(")") || self.is_sign(";") || self.is_word("UNION")
+        *self.token() == Token::End
+            || self.is_sign(")")
+            || self.is_sign(";")
+            || self.is_word("UNION")
     }
 
     fn no_from(&self, items: &[Item]) -> SqlError {
         // `SELECT a FORM orders` reads FORM as a's alias.
-        if let Some(Item::Expr { alias: Some(alias), .. }) = items.last() {
-            if alias.text.to_ascii_uppercase() != "FROM" && nearest(&alias.text, ["FROM"].into_iter()).is_some() {
-                return SqlError::new(alias.place, format!("\"{}\" is read as a column's alias, and FROM is missing", alias.text)).meant(Some("FROM".into()));
+        if let Some(Item::Expr {
+            alias: Some(alias), ..
+        }) = items.last()
+        {
+            if alias.text.to_ascii_uppercase() != "FROM"
+                && nearest(&alias.text, ["FROM"].into_iter()).is_some()
+            {
+                return SqlError::new(
+                    alias.place,
+                    format!(
+                        "\"{}\" is read as a column's alias, and FROM is missing",
+                        alias.text
+                    ),
+                )
+                .meant(Some("FROM".into()));
             }
         }
-        if *self.token() == Token::End || self.is_sign(")") || self.is_word("UNION") || self.is_word("WHERE") || self.is_sign(";") {
+        if *self.token() == Token::End
+            || self.is_sign(")")
+            || self.is_word("UNION")
+            || self.is_word("WHERE")
+            || self.is_sign(";")
+        {
             return SqlError::new(self.place(), "FROM is missing: a pipeline reads a stream");
         }
         self.expected("\",\" or \"FROM\"")
@@ -152,10 +217,15 @@ impl Parser {
         if self.accept_sign("*") {
             return Ok(Item::All { place, of: None });
         }
-        if let (Token::Word(_) | Token::Quoted(_), Token::Sign("."), Token::Sign("*")) = (self.ahead(0), self.ahead(1), self.ahead(2)) {
+        if let (Token::Word(_) | Token::Quoted(_), Token::Sign("."), Token::Sign("*")) =
+            (self.ahead(0), self.ahead(1), self.ahead(2))
+        {
             let of = self.name("a stream's name")?;
             self.at += 2;
-            return Ok(Item::All { place, of: Some(of) });
+            return Ok(Item::All {
+                place,
+                of: Some(of),
+            });
         }
         let expr = self.expression()?;
         if self.is_word("OVER") {
@@ -181,17 +251,27 @@ impl Parser {
         let source = if self.accept_sign("(") {
             let query = self.query()?;
             self.close_query()?;
-            FromSource::Query(Box::new(query), place)
+            FromSource::Query(Box::new(query))
         } else if self.is_word("TABLE") || self.is_word("LATERAL") || self.is_word("UNNEST") {
-            let what = if self.is_word("TABLE") { "TABLE(…) (a window)" } else { "a table made in FROM" };
+            let what = if self.is_word("TABLE") {
+                "TABLE(…) (a window)"
+            } else {
+                "a table made in FROM"
+            };
             return Err(stateful(place, what));
         } else {
             let name = self.name("a stream's name")?;
             if self.is_sign(".") {
-                return Err(SqlError::new(self.place(), "a stream is named without a catalog or namespace; a name with a dot stands in backticks"));
+                return Err(SqlError::new(
+                    self.place(),
+                    "a stream is named without a catalog or namespace; a name with a dot stands in backticks",
+                ));
             }
             if self.is_sign("(") {
-                return Err(stateful(place, &format!("the table function {}", name.text)));
+                return Err(stateful(
+                    place,
+                    &format!("the table function {}", name.text),
+                ));
             }
             FromSource::Name(name)
         };
@@ -199,11 +279,19 @@ impl Parser {
             return Err(refused);
         }
         let alias = self.alias("an alias")?;
-        let columns = if alias.is_some() { self.column_names()? } else { Vec::new() };
+        let columns = if alias.is_some() {
+            self.column_names()?
+        } else {
+            Vec::new()
+        };
         if let Some(refused) = self.refused_in_from() {
             return Err(refused);
         }
-        Ok(From { source, alias, columns })
+        Ok(From {
+            source,
+            alias,
+            columns,
+        })
     }
 
     fn refused_in_from(&self) -> Option<SqlError> {
@@ -214,14 +302,38 @@ impl Parser {
         if self.is_sign(",") {
             return Some(stateful(place, "a join (FROM names more than one stream)").meant(None));
         }
-        ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "MATCH_RECOGNIZE", "TABLESAMPLE", "PIVOT"]
-            .into_iter()
-            .find(|w| self.is_word(w))
-            .map(|w| stateful(place, if matches!(w, "MATCH_RECOGNIZE" | "TABLESAMPLE" | "PIVOT") { w } else { "a join" }))
+        [
+            "JOIN",
+            "INNER",
+            "LEFT",
+            "RIGHT",
+            "FULL",
+            "CROSS",
+            "NATURAL",
+            "MATCH_RECOGNIZE",
+            "TABLESAMPLE",
+            "PIVOT",
+        ]
+        .into_iter()
+        .find(|w| self.is_word(w))
+        .map(|w| {
+            stateful(
+                place,
+                if matches!(w, "MATCH_RECOGNIZE" | "TABLESAMPLE" | "PIVOT") {
+                    w
+                } else {
+                    "a join"
+                },
+            )
+        })
     }
 
     fn close_query(&mut self) -> Parsed<()> {
-        if self.accept_sign(")") { Ok(()) } else { Err(self.unexpected_clause("\")\"")) }
+        if self.accept_sign(")") {
+            Ok(())
+        } else {
+            Err(self.unexpected_clause("\")\""))
+        }
     }
 
     /// What stands where a SELECT should have ended.
@@ -245,15 +357,27 @@ impl Parser {
                 return stateful(place, what);
             }
         }
+        if self
+            .tokens
+            .get(self.at.wrapping_sub(1))
+            .is_some_and(|t| t.token == Token::Sign(";"))
+        {
+            return SqlError::new(
+                place,
+                "a pipeline's SQL is one query; this begins a second one",
+            );
+        }
         if self.is_sign(")") {
             return SqlError::new(place, "this \")\" closes nothing");
         }
         if let Token::Word(word) = self.token() {
-            let near = nearest(word, ["WHERE", "UNION", "AND", "OR", "AS", "GROUP", "ORDER"].into_iter());
-            return self.expected(wanted).meant(near.filter(|n| !n.eq_ignore_ascii_case(word)));
-        }
-        if self.tokens.get(self.at.wrapping_sub(1)).is_some_and(|t| t.token == Token::Sign(";")) {
-            return SqlError::new(place, "a pipeline's SQL is one query; this begins a second one");
+            let near = nearest(
+                word,
+                ["WHERE", "UNION", "AND", "OR", "AS", "GROUP", "ORDER"].into_iter(),
+            );
+            return self
+                .expected(wanted)
+                .meant(near.filter(|n| !n.eq_ignore_ascii_case(word)));
         }
         self.expected(wanted)
     }
@@ -263,7 +387,9 @@ impl Parser {
 pub(super) fn stateful(place: Place, what: &str) -> SqlError {
     SqlError::new(
         place,
-        format!("{what} needs stateful SQL, which is not in this version; a query projects (SELECT), filters (WHERE) and unites (UNION ALL) streams"),
+        format!(
+            "{what} needs stateful SQL, which is not in this version; a query projects (SELECT), filters (WHERE) and unites (UNION ALL) streams"
+        ),
     )
 }
 
@@ -271,11 +397,50 @@ pub(super) fn stateful(place: Place, what: &str) -> SqlError {
 pub(super) fn is_aggregate(name: &str) -> bool {
     matches!(
         name.to_ascii_uppercase().as_str(),
-        "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "STDDEV_POP" | "STDDEV_SAMP" | "STDDEV" | "VAR_POP" | "VAR_SAMP" | "VARIANCE" | "COLLECT"
-            | "ARRAY_AGG" | "LISTAGG" | "STRING_AGG" | "FIRST_VALUE" | "LAST_VALUE" | "LEAD" | "LAG" | "RANK" | "DENSE_RANK" | "ROW_NUMBER"
-            | "NTILE" | "CUME_DIST" | "PERCENT_RANK" | "PERCENTILE" | "APPROX_COUNT_DISTINCT" | "JSON_OBJECTAGG" | "JSON_ARRAYAGG" | "GROUPING"
-            | "TUMBLE" | "TUMBLE_START" | "TUMBLE_END" | "TUMBLE_ROWTIME" | "TUMBLE_PROCTIME" | "HOP" | "HOP_START" | "HOP_END" | "HOP_ROWTIME"
-            | "SESSION" | "SESSION_START" | "SESSION_END" | "SESSION_ROWTIME" | "CUMULATE"
+        "COUNT"
+            | "SUM"
+            | "AVG"
+            | "MIN"
+            | "MAX"
+            | "STDDEV_POP"
+            | "STDDEV_SAMP"
+            | "STDDEV"
+            | "VAR_POP"
+            | "VAR_SAMP"
+            | "VARIANCE"
+            | "COLLECT"
+            | "ARRAY_AGG"
+            | "LISTAGG"
+            | "STRING_AGG"
+            | "FIRST_VALUE"
+            | "LAST_VALUE"
+            | "LEAD"
+            | "LAG"
+            | "RANK"
+            | "DENSE_RANK"
+            | "ROW_NUMBER"
+            | "NTILE"
+            | "CUME_DIST"
+            | "PERCENT_RANK"
+            | "PERCENTILE"
+            | "APPROX_COUNT_DISTINCT"
+            | "JSON_OBJECTAGG"
+            | "JSON_ARRAYAGG"
+            | "GROUPING"
+            | "TUMBLE"
+            | "TUMBLE_START"
+            | "TUMBLE_END"
+            | "TUMBLE_ROWTIME"
+            | "TUMBLE_PROCTIME"
+            | "HOP"
+            | "HOP_START"
+            | "HOP_END"
+            | "HOP_ROWTIME"
+            | "SESSION"
+            | "SESSION_START"
+            | "SESSION_END"
+            | "SESSION_ROWTIME"
+            | "CUMULATE"
     )
 }
 

@@ -53,17 +53,46 @@ impl Parser {
                 self.at += 2;
                 let list = self.list("]")?;
                 let depth = depth_of(&list);
-                let kind = if upper == "ARRAY" { Kind::Array(list) } else { Kind::Map(list) };
+                let kind = if upper == "ARRAY" {
+                    Kind::Array(list)
+                } else {
+                    Kind::Map(list)
+                };
                 return self.node(place, depth, kind).map(Some);
             }
             (
-                "CURRENT_TIMESTAMP" | "NOW" | "LOCALTIMESTAMP" | "CURRENT_DATE" | "CURRENT_TIME" | "LOCALTIME" | "CURRENT_ROW_TIMESTAMP" | "PROCTIME"
-                | "RAND" | "RAND_INTEGER" | "UUID" | "CURRENT_WATERMARK" | "SOURCE_WATERMARK",
+                "CURRENT_TIMESTAMP"
+                | "NOW"
+                | "LOCALTIMESTAMP"
+                | "CURRENT_DATE"
+                | "CURRENT_TIME"
+                | "LOCALTIME"
+                | "CURRENT_ROW_TIMESTAMP"
+                | "PROCTIME"
+                | "RAND"
+                | "RAND_INTEGER"
+                | "UUID"
+                | "CURRENT_WATERMARK"
+                | "SOURCE_WATERMARK",
                 _,
-            ) if call || !matches!(upper, "NOW" | "PROCTIME" | "RAND" | "RAND_INTEGER" | "UUID" | "CURRENT_ROW_TIMESTAMP" | "CURRENT_WATERMARK" | "SOURCE_WATERMARK") => {
+            ) if call
+                || !matches!(
+                    upper,
+                    "NOW"
+                        | "PROCTIME"
+                        | "RAND"
+                        | "RAND_INTEGER"
+                        | "UUID"
+                        | "CURRENT_ROW_TIMESTAMP"
+                        | "CURRENT_WATERMARK"
+                        | "SOURCE_WATERMARK"
+                ) =>
+            {
                 return Err(SqlError::new(
                     place,
-                    format!("{upper} gives another answer at every run, so a repeated record would differ from its first; use a column of the record, such as its event time"),
+                    format!(
+                        "{upper} gives another answer at every run, so a repeated record would differ from its first; use a column of the record, such as its event time"
+                    ),
                 ));
             }
             (_, false) => return Ok(None),
@@ -74,7 +103,17 @@ impl Parser {
                 let to = self.type_name()?;
                 self.expect_sign(")")?;
                 let depth = expr.depth;
-                return self.node(place, depth, Kind::Cast { expr: Box::new(expr), to, try_: upper == "TRY_CAST" }).map(Some);
+                return self
+                    .node(
+                        place,
+                        depth,
+                        Kind::Cast {
+                            expr: Box::new(expr),
+                            to,
+                            try_: upper == "TRY_CAST",
+                        },
+                    )
+                    .map(Some);
             }
             ("ROW", _) => {
                 self.at += 2;
@@ -104,7 +143,9 @@ impl Parser {
                 let text = self.expression()?;
                 self.expect_sign(")")?;
                 let args = vec![needle, text];
-                return self.node(place, depth_of(&args), Kind::Call { name, args }).map(Some);
+                return self
+                    .node(place, depth_of(&args), Kind::Call { name, args })
+                    .map(Some);
             }
             ("OVERLAY", _) => return self.spelled(&["PLACING", "FROM", "FOR"]).map(Some),
             ("JSON_VALUE" | "JSON_QUERY" | "JSON_EXISTS", _) => return self.json(upper).map(Some),
@@ -138,13 +179,24 @@ impl Parser {
     fn floor(&mut self, place: Place) -> Parsed<Expr> {
         let name = self.callee();
         if self.accept_sign(")") {
-            return self.node(place, 0, Kind::Call { name, args: Vec::new() });
+            return self.node(
+                place,
+                0,
+                Kind::Call {
+                    name,
+                    args: Vec::new(),
+                },
+            );
         }
         let arg = self.expression()?;
         let depth = arg.depth;
         let kind = if self.accept_word("TO") {
             let unit = self.unit()?;
-            Kind::Timed { name, unit, args: vec![arg] }
+            Kind::Timed {
+                name,
+                unit,
+                args: vec![arg],
+            }
         } else {
             let mut args = vec![arg];
             while self.accept_sign(",") {
@@ -181,7 +233,13 @@ impl Parser {
 
     fn trim(&mut self, place: Place) -> Parsed<Expr> {
         self.at += 2;
-        let side = [("LEADING", TrimSide::Leading), ("TRAILING", TrimSide::Trailing), ("BOTH", TrimSide::Both)].into_iter().find(|(w, _)| self.accept_word(w));
+        let side = [
+            ("LEADING", TrimSide::Leading),
+            ("TRAILING", TrimSide::Trailing),
+            ("BOTH", TrimSide::Both),
+        ]
+        .into_iter()
+        .find(|(w, _)| self.accept_word(w));
         let mut what = None;
         let expr = if side.is_some() && self.accept_word("FROM") {
             self.expression()?
@@ -197,17 +255,32 @@ impl Parser {
         self.expect_sign(")")?;
         let depth = expr.depth.max(what.as_ref().map_or(0, |w| w.depth));
         let side = side.map_or(TrimSide::Both, |(_, s)| s);
-        self.node(place, depth, Kind::Trim { side, what, expr: Box::new(expr) })
+        self.node(
+            place,
+            depth,
+            Kind::Trim {
+                side,
+                what,
+                expr: Box::new(expr),
+            },
+        )
     }
 
     fn case(&mut self, place: Place) -> Parsed<Expr> {
         self.advance();
-        let operand = if self.is_word("WHEN") { None } else { Some(Box::new(self.expression()?)) };
+        let operand = if self.is_word("WHEN") {
+            None
+        } else {
+            Some(Box::new(self.expression()?))
+        };
         let mut whens = Vec::new();
         while self.accept_word("WHEN") {
             let when = self.expression()?;
             if operand.is_some() && self.is_sign(",") {
-                return Err(SqlError::new(self.place(), "a WHEN has one value; write another WHEN"));
+                return Err(SqlError::new(
+                    self.place(),
+                    "a WHEN has one value; write another WHEN",
+                ));
             }
             self.expect_word("THEN")?;
             whens.push((when, self.expression()?));
@@ -215,14 +288,33 @@ impl Parser {
         if whens.is_empty() {
             return Err(self.expected("\"WHEN\""));
         }
-        let otherwise = if self.accept_word("ELSE") { Some(Box::new(self.expression()?)) } else { None };
+        let otherwise = if self.accept_word("ELSE") {
+            Some(Box::new(self.expression()?))
+        } else {
+            None
+        };
         self.expect_word("END")?;
-        let depth = whens.iter().map(|(w, t)| w.depth.max(t.depth)).chain(operand.iter().chain(&otherwise).map(|e| e.depth)).max().unwrap_or(0);
-        self.node(place, depth, Kind::Case { operand, whens, otherwise })
+        let depth = whens
+            .iter()
+            .map(|(w, t)| w.depth.max(t.depth))
+            .chain(operand.iter().chain(&otherwise).map(|e| e.depth))
+            .max()
+            .unwrap_or(0);
+        self.node(
+            place,
+            depth,
+            Kind::Case {
+                operand,
+                whens,
+                otherwise,
+            },
+        )
     }
 
     pub(super) fn unit(&mut self) -> Parsed<Unit> {
-        let Token::Word(word) = self.token() else { return Err(self.expected("a unit of time such as DAY")) };
+        let Token::Word(word) = self.token() else {
+            return Err(self.expected("a unit of time such as DAY"));
+        };
         if let Some((_, unit)) = UNITS.iter().find(|(w, _)| w.eq_ignore_ascii_case(word)) {
             self.advance();
             return Ok(*unit);
@@ -238,15 +330,30 @@ impl Parser {
             Token::Text(text) => text.clone(),
             Token::Number(number) => {
                 let message = "an interval's amount stands in quotes";
-                return Err(SqlError::new(place, message).meant(Some(format!("INTERVAL '{number}' …"))));
+                return Err(
+                    SqlError::new(place, message).meant(Some(format!("INTERVAL '{number}' …")))
+                );
             }
-            _ => return Err(self.expected("an interval's amount in quotes, as in INTERVAL '5' MINUTE,")),
+            _ => {
+                return Err(
+                    self.expected("an interval's amount in quotes, as in INTERVAL '5' MINUTE,")
+                );
+            }
         };
         self.advance();
         let from = self.interval_unit()?;
-        let to = if self.accept_word("TO") { self.interval_unit()? } else { from };
+        let to = if self.accept_word("TO") {
+            self.interval_unit()?
+        } else {
+            from
+        };
         let Some(interval) = read_interval(&text, from, to) else {
-            return Err(SqlError::new(place, format!("'{text}' is no interval of this unit; examples: INTERVAL '5' MINUTE, INTERVAL '1:30' HOUR TO MINUTE, INTERVAL '2-6' YEAR TO MONTH")));
+            return Err(SqlError::new(
+                place,
+                format!(
+                    "'{text}' is no interval of this unit; examples: INTERVAL '5' MINUTE, INTERVAL '1:30' HOUR TO MINUTE, INTERVAL '2-6' YEAR TO MONTH"
+                ),
+            ));
         };
         Ok(match (interval, negative) {
             (Interval::Months(n), true) => Interval::Months(-n),
@@ -261,7 +368,10 @@ impl Parser {
             // Flink also takes the plural.
             Token::Word(word) if word.len() > 1 && word.to_ascii_uppercase().ends_with('S') => {
                 let singular = &word[..word.len() - 1];
-                let unit = UNITS.iter().find(|(w, _)| w.eq_ignore_ascii_case(singular)).map(|(_, u)| *u);
+                let unit = UNITS
+                    .iter()
+                    .find(|(w, _)| w.eq_ignore_ascii_case(singular))
+                    .map(|(_, u)| *u);
                 match unit {
                     Some(unit) => {
                         self.advance();
@@ -279,8 +389,18 @@ impl Parser {
             self.expect_sign(")")?;
         }
         match unit {
-            Unit::Year | Unit::Quarter | Unit::Month | Unit::Week | Unit::Day | Unit::Hour | Unit::Minute | Unit::Second => Ok(unit),
-            _ => Err(SqlError::new(place, "an interval is in YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND")),
+            Unit::Year
+            | Unit::Quarter
+            | Unit::Month
+            | Unit::Week
+            | Unit::Day
+            | Unit::Hour
+            | Unit::Minute
+            | Unit::Second => Ok(unit),
+            _ => Err(SqlError::new(
+                place,
+                "an interval is in YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND",
+            )),
         }
     }
 }
@@ -297,10 +417,20 @@ fn read_interval(text: &str, from: Unit, to: Unit) -> Option<Interval> {
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let signed = |n: i64| if negative { -n } else { n };
-    let number = |s: &str| if s.is_empty() || s.len() > 12 || !s.bytes().all(|b| b.is_ascii_digit()) { None } else { s.parse::<i64>().ok() };
+    let number = |s: &str| {
+        if s.is_empty() || s.len() > 12 || !s.bytes().all(|b| b.is_ascii_digit()) {
+            None
+        } else {
+            s.parse::<i64>().ok()
+        }
+    };
     if let (Unit::Year, Unit::Month) = (from, to) {
         let (years, months) = text.split_once('-')?;
-        return Some(Interval::Months(signed(number(years)?.checked_mul(12)?.checked_add(number(months).filter(|m| *m < 12)?)?)));
+        return Some(Interval::Months(signed(
+            number(years)?
+                .checked_mul(12)?
+                .checked_add(number(months).filter(|m| *m < 12)?)?,
+        )));
     }
     if from == to {
         let months = match from {
@@ -313,12 +443,17 @@ fn read_interval(text: &str, from: Unit, to: Unit) -> Option<Interval> {
             return Some(Interval::Months(signed(number(text)?.checked_mul(months)?)));
         }
         if from != Unit::Second {
-            return Some(Interval::Millis(signed(number(text)?.checked_mul(millis(from)?)?)));
+            return Some(Interval::Millis(signed(
+                number(text)?.checked_mul(millis(from)?)?,
+            )));
         }
     }
     let units = [Unit::Day, Unit::Hour, Unit::Minute, Unit::Second];
     let first = units.iter().position(|u| *u == from)?;
-    let last = units.iter().position(|u| *u == to).filter(|last| *last >= first)?;
+    let last = units
+        .iter()
+        .position(|u| *u == to)
+        .filter(|last| *last >= first)?;
     let mut rest = text;
     let mut total = 0i64;
     for (i, unit) in units.iter().enumerate().take(last + 1).skip(first) {
@@ -328,7 +463,11 @@ fn read_interval(text: &str, from: Unit, to: Unit) -> Option<Interval> {
         } else {
             (part, rest) = rest.split_once(if *unit == Unit::Day { ' ' } else { ':' })?;
         }
-        let (whole, fraction) = if *unit == Unit::Second { part.split_once('.').unwrap_or((part, "")) } else { (part, "") };
+        let (whole, fraction) = if *unit == Unit::Second {
+            part.split_once('.').unwrap_or((part, ""))
+        } else {
+            (part, "")
+        };
         total = total.checked_add(number(whole)?.checked_mul(millis(*unit)?)?)?;
         if !fraction.is_empty() {
             let digits: String = format!("{fraction:0<3}").chars().take(3).collect();
@@ -361,11 +500,31 @@ mod tests {
     #[test]
     fn intervals_are_read_in_their_units() {
         for (text, from, to, want) in [
-            ("5", Unit::Minute, Unit::Minute, Some(Interval::Millis(300_000))),
-            ("-1:30", Unit::Hour, Unit::Minute, Some(Interval::Millis(-5_400_000))),
-            ("1 02:03:04.5", Unit::Day, Unit::Second, Some(Interval::Millis(93_784_500))),
+            (
+                "5",
+                Unit::Minute,
+                Unit::Minute,
+                Some(Interval::Millis(300_000)),
+            ),
+            (
+                "-1:30",
+                Unit::Hour,
+                Unit::Minute,
+                Some(Interval::Millis(-5_400_000)),
+            ),
+            (
+                "1 02:03:04.5",
+                Unit::Day,
+                Unit::Second,
+                Some(Interval::Millis(93_784_500)),
+            ),
             ("2-6", Unit::Year, Unit::Month, Some(Interval::Months(30))),
-            ("1.25", Unit::Second, Unit::Second, Some(Interval::Millis(1250))),
+            (
+                "1.25",
+                Unit::Second,
+                Unit::Second,
+                Some(Interval::Millis(1250)),
+            ),
             ("1.5", Unit::Day, Unit::Day, None),
             ("x", Unit::Day, Unit::Day, None),
             ("999999999999", Unit::Week, Unit::Week, None),

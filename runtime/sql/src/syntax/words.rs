@@ -441,7 +441,9 @@ const RESERVED: &[&str] = &[
 
 /// True for a word that may be a name only in backticks.
 pub(crate) fn is_reserved(word: &str) -> bool {
-    RESERVED.binary_search(&word.to_ascii_uppercase().as_str()).is_ok()
+    RESERVED
+        .binary_search(&word.to_ascii_uppercase().as_str())
+        .is_ok()
 }
 
 #[cfg(test)]
@@ -451,7 +453,15 @@ mod tests {
     #[test]
     fn the_list_is_sorted_and_is_flinks() {
         assert!(RESERVED.is_sorted());
-        assert!(["value", "user", "date", "Count", "MINUTE"].iter().all(|w| is_reserved(w)));
-        assert!(!["name", "type", "key", "data", "source", "state"].iter().any(|w| is_reserved(w)));
+        assert!(
+            ["value", "user", "date", "Count", "MINUTE"]
+                .iter()
+                .all(|w| is_reserved(w))
+        );
+        assert!(
+            !["name", "type", "key", "data", "source", "state"]
+                .iter()
+                .any(|w| is_reserved(w))
+        );
     }
 }

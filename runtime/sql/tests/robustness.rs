@@ -1,0 +1,359 @@
+//! Random text never makes the planner panic, and what it accepts can be evaluated.
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use headworks_plan::{Contract, Field};
+use headworks_sql::{Catalog, inputs, plan};
+
+/// SplitMix64: small, seeded, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+}
+
+const WORDS: &[&str] = &[
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "t",
+    "i",
+    "s",
+    "m",
+    "d",
+    "o",
+    "ts",
+    "tz",
+    "dt",
+    "xs",
+    "mp",
+    "st",
+    "st.a",
+    "UNION ALL",
+    "AND",
+    "OR",
+    "NOT",
+    "IS",
+    "NULL",
+    "IN",
+    "LIKE",
+    "BETWEEN",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "CAST",
+    "TRY_CAST",
+    "AS",
+    "x",
+    "INT",
+    "STRING",
+    "DECIMAL(5,2)",
+    "TIMESTAMP(3)",
+    "DATE",
+    "INTERVAL",
+    "'1'",
+    "DAY",
+    "MONTH",
+    "1",
+    "0",
+    "-1",
+    "2.5",
+    "1e10",
+    "99999999999",
+    "'abc'",
+    "'%a_'",
+    "''",
+    "(",
+    ")",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ",",
+    ".",
+    "*",
+    "+",
+    "-",
+    "/",
+    "%",
+    "||",
+    "=",
+    "<>",
+    "<",
+    ">=",
+    "COALESCE(",
+    "SUBSTRING(",
+    "UPPER(",
+    "ROUND(",
+    "FLOOR(",
+    "TO",
+    "EXTRACT(",
+    "YEAR",
+    "TIMESTAMPADD(",
+    "JSON_VALUE(",
+    "'$.a'",
+    "REGEXP_EXTRACT(",
+    "CONCAT(",
+    "IF(",
+    "ARRAY[",
+    "MAP[",
+    "ROW(",
+    "LPAD(",
+    "REPEAT(",
+    "SPLIT_INDEX(",
+    "CARDINALITY(",
+    "WITH",
+    "TRIM(",
+    "POSITION(",
+    "GREATEST(",
+    "`",
+    "'",
+    "é",
+    "😀",
+    "--",
+    "/*",
+    ";",
+    "\u{0}",
+];
+
+fn catalog() -> Catalog {
+    let fields = [
+        ("i", "int"),
+        ("s", "string"),
+        ("m", "decimal(12,2)"),
+        ("d", "double"),
+        ("o", "boolean"),
+        ("ts", "timestamp(3)"),
+        ("tz", "timestamp_ltz(6)"),
+        ("dt", "date"),
+        ("xs", "array<int>"),
+        ("mp", "map<string,int>"),
+        ("st", "struct<a int, b string>"),
+    ];
+    let fields = fields
+        .iter()
+        .map(|(n, t)| Field {
+            name: (*n).into(),
+            type_: (*t).into(),
+            nullable: true,
+            labels: vec![],
+        })
+        .collect();
+    Catalog::new().with(
+        "t",
+        Contract {
+            fields,
+            ..Contract::default()
+        },
+    )
+}
+
+fn probe(sql: &str, catalog: &Catalog) -> bool {
+    let _ = inputs(sql);
+    let flow = match plan(sql, catalog) {
+        Ok(flow) => flow,
+        Err(errors) => {
+            assert!(!errors.is_empty() && errors.len() <= 10, "{sql}");
+            assert!(
+                errors.iter().all(|e| e.line >= 1 && e.column >= 1),
+                "{sql}: {errors:?}"
+            );
+            return false;
+        }
+    };
+    for branch in &flow.branches {
+        let columns: Vec<ArrayRef> = branch
+            .input_schema
+            .fields()
+            .iter()
+            .map(|f| new_null_array(f.data_type(), 3))
+            .collect();
+        let batch = RecordBatch::try_new(branch.input_schema.clone(), columns).unwrap();
+        match branch.evaluate(&batch) {
+            Ok(done) => assert_eq!(done.batch.num_rows(), done.rows.len()),
+            Err(error) => assert!(!error.message.contains("internal"), "{sql}: {error}"),
+        }
+    }
+    true
+}
+
+#[test]
+fn random_tokens_never_panic() {
+    let (catalog, mut random, mut accepted) = (catalog(), Random(7), 0);
+    for _ in 0..20_000 {
+        let count = 1 + random.below(25);
+        let mut sql = String::from("SELECT ");
+        for _ in 0..count {
+            sql += WORDS[random.below(WORDS.len())];
+            sql.push(' ');
+        }
+        if random.below(3) > 0 {
+            sql += "AS x FROM t";
+        }
+        accepted += usize::from(probe(&sql, &catalog));
+    }
+    assert!(
+        accepted > 20,
+        "only {accepted} were accepted: the test reaches too little"
+    );
+}
+
+#[test]
+fn random_expressions_are_accepted_often_and_never_panic() {
+    fn expression(random: &mut Random, depth: usize) -> String {
+        const LEAVES: &[&str] = &[
+            "i",
+            "s",
+            "m",
+            "d",
+            "o",
+            "ts",
+            "tz",
+            "dt",
+            "xs",
+            "mp",
+            "st.a",
+            "st.b",
+            "1",
+            "-7",
+            "0",
+            "2.50",
+            "'a'",
+            "''",
+            "NULL",
+            "TRUE",
+            "DATE '2026-01-31'",
+            "12345678901",
+            "1e3",
+        ];
+        const FORMS: &[&str] = &[
+            "(# + #)",
+            "(# - #)",
+            "(# * #)",
+            "(# / #)",
+            "(# % #)",
+            "(# || #)",
+            "(# = #)",
+            "(# < #)",
+            "(# AND #)",
+            "(# OR #)",
+            "NOT #",
+            "(# IS NULL)",
+            "(# IS DISTINCT FROM #)",
+            "COALESCE(#, #)",
+            "NULLIF(#, #)",
+            "CASE WHEN # THEN # ELSE # END",
+            "CASE # WHEN # THEN # END",
+            "IF(#, #, #)",
+            "CAST(# AS STRING)",
+            "TRY_CAST(# AS INT)",
+            "CAST(# AS DECIMAL(10,3))",
+            "CAST(# AS DOUBLE)",
+            "TRY_CAST(# AS TIMESTAMP(3))",
+            "CAST(# AS DATE)",
+            "UPPER(#)",
+            "SUBSTRING(#, #)",
+            "SUBSTRING(#, #, #)",
+            "CHAR_LENGTH(#)",
+            "REPLACE(#, #, #)",
+            "LPAD(#, #, #)",
+            "ABS(#)",
+            "ROUND(#, 1)",
+            "FLOOR(#)",
+            "FLOOR(# TO MONTH)",
+            "CEIL(# TO HOUR)",
+            "EXTRACT(DAY FROM #)",
+            "(# + INTERVAL '1' MONTH)",
+            "(# - INTERVAL '90' MINUTE)",
+            "TIMESTAMPADD(DAY, #, #)",
+            "TIMESTAMPDIFF(MONTH, #, #)",
+            "DATE_FORMAT(#, 'yyyy-MM-dd')",
+            "JSON_VALUE(#, '$.a')",
+            "JSON_QUERY(#, 'lax $.a[0]')",
+            "# IS JSON",
+            "(# IN (#, #))",
+            "(# BETWEEN # AND #)",
+            "(# LIKE '%a_')",
+            "(# LIKE #)",
+            "REGEXP_EXTRACT(#, '(a+)', 1)",
+            "REGEXP(#, #)",
+            "GREATEST(#, #)",
+            "ARRAY[#, #]",
+            "xs[#]",
+            "mp[#]",
+            "ARRAY[#, #][1]",
+            "CARDINALITY(#)",
+            "ARRAY_CONTAINS(#, #)",
+            "MAP['k', #]",
+            "MAP['k', #]['k']",
+            "ELEMENT(#)",
+            "SPLIT_INDEX(#, ',', #)",
+            "CONCAT_WS(',', #, #)",
+            "OVERLAY(# PLACING # FROM # FOR #)",
+            "TRIM(BOTH # FROM #)",
+            "-#",
+            "POWER(#, #)",
+            "MOD(#, #)",
+            "TO_TIMESTAMP_LTZ(#, 3)",
+        ];
+        if depth == 0 || random.below(5) == 0 {
+            return LEAVES[random.below(LEAVES.len())].to_owned();
+        }
+        let form = FORMS[random.below(FORMS.len())];
+        form.split('#')
+            .enumerate()
+            .map(|(i, part)| {
+                if i == 0 {
+                    part.to_owned()
+                } else {
+                    expression(random, depth - 1) + part
+                }
+            })
+            .collect()
+    }
+    let (catalog, mut random, mut accepted) = (catalog(), Random(11), 0);
+    for round in 0..20_000 {
+        let sql = format!(
+            "SELECT {} AS x FROM t",
+            expression(&mut random, 1 + round % 4)
+        );
+        accepted += usize::from(probe(&sql, &catalog));
+    }
+    assert!(
+        accepted > 1500,
+        "only {accepted} were accepted: the test reaches too little"
+    );
+}
+
+#[test]
+fn random_bytes_never_panic() {
+    let (catalog, mut random) = (catalog(), Random(13));
+    for _ in 0..20_000 {
+        let bytes: Vec<u8> = (0..random.below(60)).map(|_| random.next() as u8).collect();
+        probe(&String::from_utf8_lossy(&bytes), &catalog);
+        let mut sql = "SELECT UPPER(s) || 'ü' AS x, st.a FROM t WHERE i > 1 AND s LIKE 'a%'"
+            .to_owned()
+            .into_bytes();
+        for _ in 0..1 + random.below(3) {
+            let at = random.below(sql.len());
+            match random.below(3) {
+                0 => sql[at] = random.next() as u8,
+                1 => sql.truncate(at.max(1)),
+                _ => sql.insert(at, b"()'`,.*[]-/"[random.below(11)]),
+            }
+        }
+        probe(&String::from_utf8_lossy(&sql), &catalog);
+    }
+}

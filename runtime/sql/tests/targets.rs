@@ -1,0 +1,165 @@
+//! A query's result against the contract of the stream that it goes to.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch};
+use arrow::datatypes::{Decimal128Type, Int64Type};
+use headworks_plan::{Contract, Field};
+use headworks_sql::{Catalog, plan, target};
+
+fn contract(fields: &[(&str, &str)]) -> Contract {
+    let field = |(name, type_): &(&str, &str)| {
+        let (nullable, type_) = type_
+            .strip_suffix('?')
+            .map_or((false, *type_), |t| (true, t));
+        Field {
+            name: (*name).into(),
+            type_: type_.into(),
+            nullable,
+            labels: vec![],
+        }
+    };
+    Contract {
+        fields: fields.iter().map(field).collect(),
+        ..Contract::default()
+    }
+}
+
+fn check(sql: &str, wanted: &[(&str, &str)]) -> Result<target::Mapping, String> {
+    let input = contract(&[
+        ("i", "int"),
+        ("b", "bigint"),
+        ("d", "decimal(9,2)"),
+        ("n", "int?"),
+        ("at", "timestamp(3)"),
+        ("xs", "array<int>"),
+        ("st", "struct<a int, b string>"),
+        ("f", "double"),
+    ]);
+    let flow = plan(sql, &Catalog::new().with("t", input)).unwrap();
+    target::check(&flow.output, &contract(wanted)).map_err(|m| {
+        m.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    })
+}
+
+#[test]
+fn what_loses_nothing_is_done_silently() {
+    let wanted = [
+        ("w", "bigint"),
+        ("x", "decimal(12,2)"),
+        ("absent", "string?"),
+        ("i", "int?"),
+        ("xs", "array<bigint>"),
+        ("st", "struct<b string, a bigint, c int>"),
+        ("at", "timestamp(6)"),
+    ];
+    let mapping = check("SELECT i, i AS w, d AS x, xs, st, `at` FROM t", &wanted).unwrap();
+    assert_eq!(mapping.schema().fields().len(), 7);
+}
+
+#[test]
+fn a_batch_is_ordered_widened_and_completed() {
+    let input = contract(&[("i", "int"), ("j", "int?")]);
+    let flow = plan("SELECT j, i FROM t", &Catalog::new().with("t", input)).unwrap();
+    let mapping = target::check(
+        &flow.output,
+        &contract(&[
+            ("i", "bigint"),
+            ("gone", "string?"),
+            ("j", "decimal(12,1)?"),
+        ]),
+    )
+    .unwrap();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from(vec![1, 2])),
+        Arc::new(Int32Array::from(vec![None, Some(7)])),
+    ];
+    let batch = RecordBatch::try_new(flow.branches[0].input_schema.clone(), columns).unwrap();
+    let done = mapping
+        .apply(&flow.branches[0].evaluate(&batch).unwrap().batch)
+        .unwrap();
+    assert_eq!(done.column(0).as_primitive::<Int64Type>().values(), &[1, 2]);
+    assert_eq!(done.column(1).null_count(), 2);
+    assert_eq!(
+        done.column(2)
+            .as_primitive::<Decimal128Type>()
+            .iter()
+            .collect::<Vec<_>>(),
+        [None, Some(70)]
+    );
+}
+
+#[test]
+fn each_mismatch_names_the_column_both_types_and_the_remedy() {
+    for (sql, wanted, message) in [
+        (
+            "SELECT b FROM t",
+            ("b", "int"),
+            "column \"b\": the query gives bigint, the contract wants int: that may lose something; if it is meant, use CAST(… AS INT)",
+        ),
+        (
+            "SELECT n FROM t",
+            ("n", "int"),
+            "column \"n\": the query may give null, the contract requires a value: use COALESCE(n, …), or leave such rows out with WHERE … IS NOT NULL",
+        ),
+        (
+            "SELECT i FROM t",
+            ("i", "string"),
+            "column \"i\": the query gives int, the contract wants string: that may lose something; if it is meant, use CAST(… AS STRING)",
+        ),
+        (
+            "SELECT f FROM t",
+            ("f", "array<int>"),
+            "column \"f\": the query gives double, the contract wants array<int>: one can't become the other",
+        ),
+        (
+            "SELECT d FROM t",
+            ("d", "decimal(9,1)"),
+            "column \"d\": the query gives decimal(9,2), the contract wants decimal(9,1): that may lose",
+        ),
+        (
+            "SELECT `at` FROM t",
+            ("at", "timestamp_ltz(3)"),
+            "column \"at\": the query gives timestamp(3), the contract wants timestamp_ltz(3): one is an instant, the other has no zone; if UTC is meant, use CAST(… AS TIMESTAMP_LTZ(3))",
+        ),
+        (
+            "SELECT xs FROM t",
+            ("xs", "array<string>"),
+            "column \"xs\": the query gives array<int>, the contract wants array<string>: its elements differ: that may lose",
+        ),
+        (
+            "SELECT st FROM t",
+            ("st", "struct<a int>"),
+            "column \"st\": the query gives struct<a int, b string>, the contract wants struct<a int>: the field \"b\" is not in the contract",
+        ),
+    ] {
+        let text = check(sql, &[wanted]).unwrap_err();
+        assert!(
+            text.starts_with(message),
+            "{sql}\n  wanted {message}\n  got    {text}"
+        );
+    }
+}
+
+#[test]
+fn missing_and_extra_columns_are_told_together() {
+    let text = check(
+        "SELECT i AS amuont, b AS other FROM t",
+        &[("amount", "int")],
+    )
+    .unwrap_err();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(
+        lines[0].starts_with(
+            "column \"amount\": the contract requires it (int), the query doesn't give it"
+        ) && lines[0].contains("the query gives \"amuont\"")
+    );
+    assert!(
+        lines[1].contains("did you mean \"amount\"?")
+            && lines[2].starts_with("column \"other\": the query gives it (bigint)")
+    );
+}
