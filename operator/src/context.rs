@@ -99,12 +99,19 @@ impl Context {
 
     /// A readable DataStream.
     pub fn stream(&self, namespace: &str, name: &str) -> Option<DataStream> {
-        readable(&self.stores.streams, &ObjectRef::new(name).within(namespace))
+        readable(
+            &self.stores.streams,
+            &ObjectRef::new(name).within(namespace),
+        )
     }
 
     /// Labels of a namespace.
     pub fn namespace_labels(&self, name: &str) -> std::collections::BTreeMap<String, String> {
-        self.stores.namespaces.get(&ObjectRef::new(name)).map(|n| n.labels().clone()).unwrap_or_default()
+        self.stores
+            .namespaces
+            .get(&ObjectRef::new(name))
+            .map(|n| n.labels().clone())
+            .unwrap_or_default()
     }
 
     /// A child in a store.
@@ -134,22 +141,42 @@ impl Context {
 
     /// Applies one child, counted. Gives the freshest that is known of it: after a write that is the API
     /// server's answer, because the store still shows the child as it was.
-    pub async fn apply<K>(&self, store: &Store<K>, desired: &K, owner_uid: &str) -> Result<Arc<K>, Error>
+    pub async fn apply<K>(
+        &self,
+        store: &Store<K>,
+        desired: &K,
+        owner_uid: &str,
+    ) -> Result<Arc<K>, Error>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug + 'static,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Serialize
+            + DeserializeOwned
+            + Clone
+            + std::fmt::Debug
+            + 'static,
     {
-        let live = Self::child(store, &desired.namespace().unwrap_or_default(), &desired.name_any());
+        let live = Self::child(
+            store,
+            &desired.namespace().unwrap_or_default(),
+            &desired.name_any(),
+        );
         let written = apply::apply(&self.client, desired, live.as_deref(), owner_uid).await?;
         if written.is_some() {
             self.metrics.wrote(&K::kind(&()));
         }
-        Ok(written.map(Arc::new).or(live).unwrap_or_else(|| Arc::new(desired.clone())))
+        Ok(written
+            .map(Arc::new)
+            .or(live)
+            .unwrap_or_else(|| Arc::new(desired.clone())))
     }
 
     /// Removes one child, counted.
     pub async fn remove<K>(&self, child: &K) -> Result<(), Error>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
     {
         if child.meta().deletion_timestamp.is_some() {
             return Ok(());
@@ -163,5 +190,7 @@ fn readable<K>(store: &Store<Guarded<K>>, key: &ObjectRef<Guarded<K>>) -> Option
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    store.get(key).and_then(|guarded| guarded.0.as_ref().ok().cloned())
+    store
+        .get(key)
+        .and_then(|guarded| guarded.0.as_ref().ok().cloned())
 }

@@ -26,8 +26,14 @@ pub struct Events {
 impl Events {
     /// `instance` is the operator's pod.
     pub fn new(client: Client, instance: String) -> Self {
-        let reporter = Reporter { controller: "headworks.dev/operator".into(), instance: Some(instance) };
-        Self { recorder: Recorder::new(client, reporter), said: Mutex::default() }
+        let reporter = Reporter {
+            controller: "headworks.dev/operator".into(),
+            instance: Some(instance),
+        };
+        Self {
+            recorder: Recorder::new(client, reporter),
+            said: Mutex::default(),
+        }
     }
 
     /// Says that something normal happened.
@@ -41,12 +47,29 @@ impl Events {
     }
 
     async fn publish(&self, about: &ObjectReference, type_: EventType, reason: &str, note: &str) {
-        let key = (about.uid.clone().unwrap_or_default(), reason.to_owned(), note.to_owned());
-        if !first_within(&mut self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner), key, Instant::now()) {
+        let key = (
+            about.uid.clone().unwrap_or_default(),
+            reason.to_owned(),
+            note.to_owned(),
+        );
+        if !first_within(
+            &mut self
+                .said
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+            key,
+            Instant::now(),
+        ) {
             return;
         }
         let note = Some(note.chars().take(1000).collect());
-        let event = Event { type_, reason: reason.into(), note, action: "Reconcile".into(), secondary: None };
+        let event = Event {
+            type_,
+            reason: reason.into(),
+            note,
+            action: "Reconcile".into(),
+            secondary: None,
+        };
         // An Event is a courtesy: failing to say it must not fail the work.
         if let Err(error) = self.recorder.publish(&event, about).await {
             tracing::warn!(%error, reason, "an Event could not be published");
@@ -55,7 +78,11 @@ impl Events {
 }
 
 /// True if these words weren't said within the last hour; notes that they are said now.
-fn first_within<K: std::hash::Hash + Eq>(said: &mut HashMap<K, Instant>, key: K, now: Instant) -> bool {
+fn first_within<K: std::hash::Hash + Eq>(
+    said: &mut HashMap<K, Instant>,
+    key: K,
+    now: Instant,
+) -> bool {
     said.retain(|_, at| now.duration_since(*at) < QUIET);
     said.insert(key, now).is_none()
 }
@@ -69,8 +96,20 @@ mod tests {
         let mut said = HashMap::new();
         let start = Instant::now();
         assert!(first_within(&mut said, "a", start));
-        assert!(!first_within(&mut said, "a", start + Duration::from_secs(10)));
-        assert!(first_within(&mut said, "b", start + Duration::from_secs(10)));
-        assert!(first_within(&mut said, "a", start + Duration::from_secs(10) + QUIET));
+        assert!(!first_within(
+            &mut said,
+            "a",
+            start + Duration::from_secs(10)
+        ));
+        assert!(first_within(
+            &mut said,
+            "b",
+            start + Duration::from_secs(10)
+        ));
+        assert!(first_within(
+            &mut said,
+            "a",
+            start + Duration::from_secs(10) + QUIET
+        ));
     }
 }

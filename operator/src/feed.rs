@@ -26,7 +26,11 @@ pub enum Change<K> {
 }
 
 /// The store of a kind, and the task that keeps it and calls `on` after each change.
-pub fn feed<K>(api: Api<K>, config: watcher::Config, mut on: impl FnMut(Change<K>) + Send + 'static) -> (Store<K>, impl Future<Output = ()> + Send)
+pub fn feed<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    mut on: impl FnMut(Change<K>) + Send + 'static,
+) -> (Store<K>, impl Future<Output = ()> + Send)
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
     ObjectRef<K>: Hash + Eq,
@@ -53,8 +57,11 @@ where
                     on(Change::Removed(Arc::new(object)));
                 }
                 Ok(Event::InitDone) => {
-                    let listed: HashMap<ObjectRef<K>, Arc<K>> =
-                        store.state().into_iter().map(|object| (ObjectRef::from_obj(object.as_ref()), object)).collect();
+                    let listed: HashMap<ObjectRef<K>, Arc<K>> = store
+                        .state()
+                        .into_iter()
+                        .map(|object| (ObjectRef::from_obj(object.as_ref()), object))
+                        .collect();
                     for (key, object) in &known {
                         if !listed.contains_key(key) {
                             on(Change::Removed(object.clone()));
@@ -66,7 +73,9 @@ where
                     known = listed;
                 }
                 Ok(Event::Init | Event::InitApply(_)) => {}
-                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "watch interrupted; it is tried again"),
+                Err(error) => {
+                    tracing::warn!(kind = %K::kind(&()), %error, "watch interrupted; it is tried again")
+                }
             }
         }
     };

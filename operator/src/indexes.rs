@@ -114,7 +114,11 @@ impl Inner {
     }
 
     fn refers(&mut self, reader: &Key, targets: BTreeSet<Key>) {
-        let before = if targets.is_empty() { self.targets.remove(reader) } else { self.targets.insert(reader.clone(), targets.clone()) };
+        let before = if targets.is_empty() {
+            self.targets.remove(reader)
+        } else {
+            self.targets.insert(reader.clone(), targets.clone())
+        };
         for target in before.unwrap_or_default().difference(&targets) {
             if let Some(readers) = self.readers.get_mut(target) {
                 readers.remove(reader);
@@ -124,7 +128,10 @@ impl Inner {
             }
         }
         for target in targets {
-            self.readers.entry(target).or_default().insert(reader.clone());
+            self.readers
+                .entry(target)
+                .or_default()
+                .insert(reader.clone());
         }
     }
 }
@@ -140,7 +147,9 @@ mod tests {
     use super::*;
 
     fn drain(queue: &mut mpsc::UnboundedReceiver<Key>) -> Vec<String> {
-        std::iter::from_fn(|| queue.try_recv().ok()).map(|k| k.name).collect()
+        std::iter::from_fn(|| queue.try_recv().ok())
+            .map(|k| k.name)
+            .collect()
     }
 
     #[test]
@@ -149,11 +158,21 @@ mod tests {
         let mut queue = indexes.queue("Pipeline");
         let stream = Key::new("DataStream", "shop", "orders");
         indexes.refers(&Key::new("Pipeline", "shop", "p"), [stream.clone()]);
-        let facts = Facts { generation: 1, ready: true, ..Facts::default() };
+        let facts = Facts {
+            generation: 1,
+            ready: true,
+            ..Facts::default()
+        };
         indexes.seen(&stream, &facts);
         indexes.seen(&stream, &facts);
         assert_eq!(drain(&mut queue), ["p"]);
-        indexes.seen(&stream, &Facts { ready: false, ..facts });
+        indexes.seen(
+            &stream,
+            &Facts {
+                ready: false,
+                ..facts
+            },
+        );
         assert_eq!(drain(&mut queue), ["p"]);
     }
 
@@ -161,7 +180,10 @@ mod tests {
     fn a_reader_that_no_longer_refers_is_left_alone() {
         let indexes = Indexes::default();
         let mut queue = indexes.queue("Pipeline");
-        let (a, b) = (Key::new("DataStream", "shop", "a"), Key::new("DataStream", "shop", "b"));
+        let (a, b) = (
+            Key::new("DataStream", "shop", "a"),
+            Key::new("DataStream", "shop", "b"),
+        );
         let reader = Key::new("Pipeline", "shop", "p");
         indexes.refers(&reader, [a.clone()]);
         indexes.refers(&reader, [b.clone()]);

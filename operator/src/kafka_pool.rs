@@ -40,23 +40,44 @@ impl KafkaPool {
     /// The connection that the Platform's reconcile made, or a new one where the operator has just started.
     pub async fn get(&self, context: &Context, platform: &Platform) -> Result<Connected, Error> {
         let known = self.lock().get(&platform.name_any()).cloned();
-        match known.filter(|known| known.connection.bootstrap_servers == platform.spec.kafka.bootstrap_servers) {
+        match known.filter(|known| {
+            known.connection.bootstrap_servers == platform.spec.kafka.bootstrap_servers
+        }) {
             Some(connected) => Ok(connected),
-            None => self.refresh(context, platform).await.map(|(connected, _)| connected),
+            None => self
+                .refresh(context, platform)
+                .await
+                .map(|(connected, _)| connected),
         }
     }
 
     /// Reads the Secrets again; says whether what pods are told of it (the CA) is another than before.
-    pub async fn refresh(&self, context: &Context, platform: &Platform) -> Result<(Connected, bool), Error> {
+    pub async fn refresh(
+        &self,
+        context: &Context,
+        platform: &Platform,
+    ) -> Result<(Connected, bool), Error> {
         let connection = connection(context, platform).await?;
         let name = platform.name_any();
         let known = self.lock().get(&name).cloned();
-        if let Some(known) = known.as_ref().filter(|known| *known.connection == connection) {
+        if let Some(known) = known
+            .as_ref()
+            .filter(|known| *known.connection == connection)
+        {
             return Ok((known.clone(), false));
         }
-        let ca: Option<Arc<str>> = connection.tls.as_ref().and_then(|tls| tls.ca_pem.as_deref()).map(Arc::from);
-        let admin = Admin::new(&connection).map_err(|e| translate(&e, &format!("Platform {name}"), &blame(platform)))?;
-        let connected = Connected { admin, ca, connection: Arc::new(connection) };
+        let ca: Option<Arc<str>> = connection
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.ca_pem.as_deref())
+            .map(Arc::from);
+        let admin = Admin::new(&connection)
+            .map_err(|e| translate(&e, &format!("Platform {name}"), &blame(platform)))?;
+        let connected = Connected {
+            admin,
+            ca,
+            connection: Arc::new(connection),
+        };
         self.lock().insert(name, connected.clone());
         let changed = known.is_some_and(|known| known.ca != connected.ca);
         Ok((connected, changed))
@@ -78,29 +99,56 @@ async fn connection(context: &Context, platform: &Platform) -> Result<Connection
         None => None,
         Some(None) => Some(Tls { ca_pem: None }),
         Some(Some(r)) => {
-            let ca = secrets::text(context, "spec.kafka.tls.caSecret", &r.namespace, &r.name, &r.key).await?;
+            let ca = secrets::text(
+                context,
+                "spec.kafka.tls.caSecret",
+                &r.namespace,
+                &r.name,
+                &r.key,
+            )
+            .await?;
             Some(Tls { ca_pem: Some(ca) })
         }
     };
-    let scram = match kafka.authentication.as_ref().and_then(|a| a.scram_sha512.as_ref()) {
+    let scram = match kafka
+        .authentication
+        .as_ref()
+        .and_then(|a| a.scram_sha512.as_ref())
+    {
         None => None,
         Some(r) => {
             let place = "spec.kafka.authentication.scramSha512";
             Some(Scram {
-                username: secrets::text(context, place, &r.namespace, &r.name, &r.username_key).await?,
-                password: secrets::text(context, place, &r.namespace, &r.name, &r.password_key).await?,
+                username: secrets::text(context, place, &r.namespace, &r.name, &r.username_key)
+                    .await?,
+                password: secrets::text(context, place, &r.namespace, &r.name, &r.password_key)
+                    .await?,
             })
         }
     };
-    Ok(Connection { bootstrap_servers: kafka.bootstrap_servers.clone(), tls, scram })
+    Ok(Connection {
+        bootstrap_servers: kafka.bootstrap_servers.clone(),
+        tls,
+        scram,
+    })
 }
 
 /// What a user looks at when Kafka refuses the operator: the Secret by name.
 pub fn blame(platform: &Platform) -> String {
-    let secret = platform.spec.kafka.authentication.as_ref().and_then(|a| a.scram_sha512.as_ref());
+    let secret = platform
+        .spec
+        .kafka
+        .authentication
+        .as_ref()
+        .and_then(|a| a.scram_sha512.as_ref());
     secret.map_or_else(
         || "spec.kafka.authentication is absent: give the operator a user".to_owned(),
-        |r| format!("correct Secret {}/{} (keys {} and {})", r.namespace, r.name, r.username_key, r.password_key),
+        |r| {
+            format!(
+                "correct Secret {}/{} (keys {} and {})",
+                r.namespace, r.name, r.username_key, r.password_key
+            )
+        },
     )
 }
 
@@ -108,11 +156,22 @@ pub fn blame(platform: &Platform) -> String {
 pub fn translate(error: &KafkaError, what: &str, blame: &str) -> Error {
     let message = format!("{what}: {error}");
     match error {
-        KafkaError::Unreachable { .. } | KafkaError::Timeout { .. } => Error::waiting("KafkaUnavailable", message).after(Duration::from_secs(15)),
-        KafkaError::CredentialsRefused { .. } => Error::stalled("CredentialsRefused", format!("{message}; {blame}")).after(REFUSAL_RECHECK),
+        KafkaError::Unreachable { .. } | KafkaError::Timeout { .. } => {
+            Error::waiting("KafkaUnavailable", message).after(Duration::from_secs(15))
+        }
+        KafkaError::CredentialsRefused { .. } => {
+            Error::stalled("CredentialsRefused", format!("{message}; {blame}"))
+                .after(REFUSAL_RECHECK)
+        }
         KafkaError::TlsFailed { .. } => Error::stalled("TlsFailed", message).after(REFUSAL_RECHECK),
-        KafkaError::NotAuthorized { .. } => Error::stalled("NotAuthorized", message).after(REFUSAL_RECHECK),
-        KafkaError::PolicyRefused { .. } => Error::stalled("RefusedByKafka", message).after(Duration::from_secs(120)),
-        KafkaError::TopicExists { .. } | KafkaError::NoSuchTopic { .. } | KafkaError::Other { .. } => Error::transient("KafkaError", message),
+        KafkaError::NotAuthorized { .. } => {
+            Error::stalled("NotAuthorized", message).after(REFUSAL_RECHECK)
+        }
+        KafkaError::PolicyRefused { .. } => {
+            Error::stalled("RefusedByKafka", message).after(Duration::from_secs(120))
+        }
+        KafkaError::TopicExists { .. }
+        | KafkaError::NoSuchTopic { .. }
+        | KafkaError::Other { .. } => Error::transient("KafkaError", message),
     }
 }

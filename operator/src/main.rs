@@ -41,7 +41,10 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     telemetry::logs(&arguments.log);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "no threads");
@@ -76,7 +79,10 @@ fn main() -> ExitCode {
 
 /// Cancels the token on SIGTERM or SIGINT.
 async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::error!("signals can't be caught; the process ends only when killed");
         return;
     };

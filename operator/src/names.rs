@@ -35,12 +35,20 @@ pub struct Key {
 impl Key {
     /// An object in a namespace.
     pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
-        Self { kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        Self {
+            kind: kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 
     /// The key of an object at hand.
     pub fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
-        Self::new(&K::kind(&()), object.meta().namespace.as_deref().unwrap_or_default(), object.meta().name.as_deref().unwrap_or_default())
+        Self::new(
+            &K::kind(&()),
+            object.meta().namespace.as_deref().unwrap_or_default(),
+            object.meta().name.as_deref().unwrap_or_default(),
+        )
     }
 
     /// The three labels that tie a child to its owner, and `managed-by`.
@@ -50,7 +58,10 @@ impl Key {
         let mut labels = self.selector();
         labels.insert(MANAGED_BY.into(), MANAGED_BY_VALUE.into());
         labels.insert("app.kubernetes.io/instance".into(), label_value(&self.name));
-        labels.insert("app.kubernetes.io/component".into(), self.kind.to_lowercase());
+        labels.insert(
+            "app.kubernetes.io/component".into(),
+            self.kind.to_lowercase(),
+        );
         labels
     }
 
@@ -80,16 +91,22 @@ pub fn label_value(name: &str) -> String {
         return name.to_owned();
     }
     let head: String = name.chars().take(52).collect();
-    format!("{}-{}", head.trim_end_matches(['-', '.', '_']), &digest(name.as_bytes())[..10])
+    format!(
+        "{}-{}",
+        head.trim_end_matches(['-', '.', '_']),
+        &digest(name.as_bytes())[..10]
+    )
 }
 
 /// SHA-256 in lower-case hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

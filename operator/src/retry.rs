@@ -4,9 +4,12 @@
 //! ([`Error::Stalled`]), something else must happen first ([`Error::Waiting`]), or nothing but time is
 //! needed ([`Error::Transient`]). The status room turns each into conditions; this room into a delay.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
-
-use rand::Rng;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Mutex,
+    time::Duration,
+};
 
 use crate::names::Key;
 
@@ -53,22 +56,39 @@ impl std::error::Error for Error {}
 impl Error {
     /// The user must act.
     pub fn stalled(reason: &str, message: impl Into<String>) -> Self {
-        Self::Stalled { reason: reason.into(), message: message.into(), recheck: None }
+        Self::Stalled {
+            reason: reason.into(),
+            message: message.into(),
+            recheck: None,
+        }
     }
 
     /// A neighbour isn't there or isn't ready yet; a watch will tell, so the delay is only a safety net.
     pub fn waiting(reason: &str, message: impl Into<String>) -> Self {
-        Self::Waiting { reason: reason.into(), message: message.into(), after: Duration::from_secs(60), missing: false }
+        Self::Waiting {
+            reason: reason.into(),
+            message: message.into(),
+            after: Duration::from_secs(60),
+            missing: false,
+        }
     }
 
     /// A name that the spec refers to doesn't exist.
     pub fn missing(reason: &str, message: impl Into<String>) -> Self {
-        Self::Waiting { reason: reason.into(), message: message.into(), after: Duration::from_secs(60), missing: true }
+        Self::Waiting {
+            reason: reason.into(),
+            message: message.into(),
+            after: Duration::from_secs(60),
+            missing: true,
+        }
     }
 
     /// Time will mend it.
     pub fn transient(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Transient { reason: reason.into(), message: message.into() }
+        Self::Transient {
+            reason: reason.into(),
+            message: message.into(),
+        }
     }
 
     /// The same error, looked at again after `delay`.
@@ -85,14 +105,18 @@ impl Error {
     /// CamelCase reason of the condition.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Stalled { reason, .. } | Self::Waiting { reason, .. } | Self::Transient { reason, .. } => reason,
+            Self::Stalled { reason, .. }
+            | Self::Waiting { reason, .. }
+            | Self::Transient { reason, .. } => reason,
         }
     }
 
     /// Text of the condition.
     pub fn message(&self) -> &str {
         match self {
-            Self::Stalled { message, .. } | Self::Waiting { message, .. } | Self::Transient { message, .. } => message,
+            Self::Stalled { message, .. }
+            | Self::Waiting { message, .. }
+            | Self::Transient { message, .. } => message,
         }
     }
 
@@ -106,7 +130,9 @@ impl Error {
         let reason = match error {
             kube::Error::Api(status) if status.code == 403 => "Forbidden",
             kube::Error::Api(status) if status.code == 409 => "Conflict",
-            kube::Error::Api(status) if status.code == 422 || status.code == 400 => "RefusedByKubernetes",
+            kube::Error::Api(status) if status.code == 422 || status.code == 400 => {
+                "RefusedByKubernetes"
+            }
             _ => "KubernetesUnavailable",
         };
         Self::transient(reason, format!("{what}: {text}"))
@@ -122,7 +148,12 @@ const CAP: Duration = Duration::from_secs(120);
 ///
 /// `jitter` is a number in 0..1.
 pub fn delay(failures: u32, jitter: f64) -> Duration {
-    let whole = CAP.min(BASE.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX)));
+    let whole = CAP.min(
+        BASE.saturating_mul(
+            1u32.checked_shl(failures.saturating_sub(1))
+                .unwrap_or(u32::MAX),
+        ),
+    );
     whole.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
@@ -139,7 +170,7 @@ impl Backoff {
             *count = count.saturating_add(1);
             *count
         };
-        delay(failures, rand::rng().random::<f64>())
+        delay(failures, chance())
     }
 
     /// Forgets an object's failures.
@@ -148,8 +179,16 @@ impl Backoff {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, u32>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// A number in 0..1 that differs between calls and processes; std seeds its hashers from the system's randomness.
+fn chance() -> f64 {
+    let bits = RandomState::new().build_hasher().finish();
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::{
     status::Memory,
     telemetry::{Health, Metrics, serve},
     watches::{Gone, owner_of, warm, watches},
+    workload::figures,
 };
 
 /// Name of the leader election Lease.
@@ -43,13 +44,17 @@ pub struct Options {
 #[derive(Debug, Snafu)]
 pub enum Error {
     /// No API server.
-    #[snafu(display("no connection to the API server: {source}. In a cluster the ServiceAccount's token is used; outside set KUBECONFIG"))]
+    #[snafu(display(
+        "no connection to the API server: {source}. In a cluster the ServiceAccount's token is used; outside set KUBECONFIG"
+    ))]
     Connect {
         /// The cause.
         source: Box<kube::Error>,
     },
     /// The port is taken.
-    #[snafu(display("can't serve metrics and health on {listen}: {source}; choose another with --listen"))]
+    #[snafu(display(
+        "can't serve metrics and health on {listen}: {source}; choose another with --listen"
+    ))]
     Listen {
         /// The address.
         listen: SocketAddr,
@@ -75,8 +80,16 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let mut server = tokio::spawn(serve(options.listen, metrics.clone(), health.clone()));
-    let client = Client::try_default().await.map_err(Box::new).context(ConnectSnafu)?;
-    let mut elector = Elector::new(client.clone(), &options.settings.namespace, LEASE, options.pod_name.clone());
+    let client = Client::try_default()
+        .await
+        .map_err(Box::new)
+        .context(ConnectSnafu)?;
+    let mut elector = Elector::new(
+        client.clone(),
+        &options.settings.namespace,
+        LEASE,
+        options.pod_name.clone(),
+    );
     if options.election {
         // A replica that stands by is ready: a roll-out must not wait for it to lead.
         health.ready();
@@ -102,17 +115,30 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     outcome
 }
 
-fn listen_error(options: &Options, ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Error {
+fn listen_error(
+    options: &Options,
+    ended: Result<std::io::Result<()>, tokio::task::JoinError>,
+) -> Error {
     let source = match ended {
         Ok(Err(source)) => source,
         Ok(Ok(())) => std::io::Error::other("the server ended"),
         Err(error) => std::io::Error::other(error),
     };
-    Error::Listen { listen: options.listen, source }
+    Error::Listen {
+        listen: options.listen,
+        source,
+    }
 }
 
 /// All the work of a leader. Ends after `stop`, when the running reconciles are done.
-async fn lead(options: &Options, client: Client, metrics: Arc<Metrics>, work: &mut JoinSet<()>, stop: &CancellationToken, health: &Health) -> Result<(), Error> {
+async fn lead(
+    options: &Options,
+    client: Client,
+    metrics: Arc<Metrics>,
+    work: &mut JoinSet<()>,
+    stop: &CancellationToken,
+    health: &Health,
+) -> Result<(), Error> {
     let indexes = Arc::new(Indexes::default());
     let flows = Arc::new(Flows::default());
     let memory = Arc::new(Memory::default());
@@ -138,7 +164,14 @@ async fn lead(options: &Options, client: Client, metrics: Arc<Metrics>, work: &m
         () = stop.cancelled() => return Ok(()),
     }
     health.ready();
-    let asking = reports::run(reports.clone(), stores.pods.clone(), indexes.clone(), metrics.clone(), |pod| owner_of(pod));
+    figures::remember(&reports, &stores);
+    let asking = reports::run(
+        reports.clone(),
+        stores.pods.clone(),
+        indexes.clone(),
+        metrics.clone(),
+        |pod| owner_of(pod),
+    );
     watching.spawn(asking);
     let context = Arc::new(Context {
         events: Events::new(client.clone(), options.pod_name.clone()),
@@ -154,10 +187,26 @@ async fn lead(options: &Options, client: Client, metrics: Arc<Metrics>, work: &m
         kafka,
     });
     let stores = &context.stores;
-    work.spawn(controller::run(context.clone(), stores.platforms.clone(), stop.clone()));
-    work.spawn(controller::run(context.clone(), stores.streams.clone(), stop.clone()));
-    work.spawn(controller::run(context.clone(), stores.sources.clone(), stop.clone()));
-    work.spawn(controller::run(context.clone(), stores.pipelines.clone(), stop.clone()));
+    work.spawn(controller::run(
+        context.clone(),
+        stores.platforms.clone(),
+        stop.clone(),
+    ));
+    work.spawn(controller::run(
+        context.clone(),
+        stores.streams.clone(),
+        stop.clone(),
+    ));
+    work.spawn(controller::run(
+        context.clone(),
+        stores.sources.clone(),
+        stop.clone(),
+    ));
+    work.spawn(controller::run(
+        context.clone(),
+        stores.pipelines.clone(),
+        stop.clone(),
+    ));
     loop {
         tokio::select! {
             ended = work.join_next() => match ended {

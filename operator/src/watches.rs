@@ -30,30 +30,64 @@ pub type Task = BoxFuture<'static, ()>;
 pub type Gone = Arc<dyn Fn(&Key, &str) + Send + Sync>;
 
 /// Starts all watches: their stores, and the tasks that must be driven.
-pub fn watches(client: &Client, indexes: &Arc<Indexes>, flows: &Arc<Flows>, gone: &Gone) -> (Stores, Vec<Task>) {
+pub fn watches(
+    client: &Client,
+    indexes: &Arc<Indexes>,
+    flows: &Arc<Flows>,
+    gone: &Gone,
+) -> (Stores, Vec<Task>) {
     let mut tasks: Vec<Task> = Vec::new();
     let stores = Stores {
         platforms: own::<Platform>(client, indexes, gone, &mut tasks, |platform, _, indexes| {
             let status = platform.status.clone().unwrap_or_default();
-            facts(platform, &status.conditions, format!("{:?} {:?}", status.installation, platform.spec.pod_template), indexes);
+            facts(
+                platform,
+                &status.conditions,
+                format!("{:?} {:?}", status.installation, platform.spec.pod_template),
+                indexes,
+            );
         }),
-        streams: own::<DataStream>(client, indexes, gone, &mut tasks, |stream, here, indexes| {
-            let status = stream.status.clone().unwrap_or_default();
-            let contract = status.contract.map(|c| (c.version, c.fingerprint));
-            facts(stream, &status.conditions, format!("{contract:?} {:?} {:?}", status.topic, status.dead_letter_topic), indexes);
-            count_again(stream, here, &stream.spec.platform, indexes);
-        }),
+        streams: own::<DataStream>(
+            client,
+            indexes,
+            gone,
+            &mut tasks,
+            |stream, here, indexes| {
+                let status = stream.status.clone().unwrap_or_default();
+                let contract = status.contract.map(|c| (c.version, c.fingerprint));
+                facts(
+                    stream,
+                    &status.conditions,
+                    format!(
+                        "{contract:?} {:?} {:?}",
+                        status.topic, status.dead_letter_topic
+                    ),
+                    indexes,
+                );
+                count_again(stream, here, &stream.spec.platform, indexes);
+            },
+        ),
         sources: own::<Source>(client, indexes, gone, &mut tasks, |_, _, _| {}),
         pipelines: {
             let flows = flows.clone();
-            own::<Pipeline>(client, indexes, gone, &mut tasks, move |pipeline, here, indexes| {
-                let key = Key::of(pipeline);
-                let changed = if here { flows.set(&key, flow_of(pipeline)) } else { flows.remove(&key) };
-                for key in changed {
-                    indexes.wake(&key);
-                }
-                count_again(pipeline, here, &pipeline.spec.platform, indexes);
-            })
+            own::<Pipeline>(
+                client,
+                indexes,
+                gone,
+                &mut tasks,
+                move |pipeline, here, indexes| {
+                    let key = Key::of(pipeline);
+                    let changed = if here {
+                        flows.set(&key, flow_of(pipeline))
+                    } else {
+                        flows.remove(&key)
+                    };
+                    for key in changed {
+                        indexes.wake(&key);
+                    }
+                    count_again(pipeline, here, &pipeline.spec.platform, indexes);
+                },
+            )
         },
         namespaces: namespaces(client, indexes, &mut tasks),
         config_maps: children::<ConfigMap>(client, indexes, &mut tasks),
@@ -83,51 +117,93 @@ pub async fn warm(stores: &Stores) {
 }
 
 /// One of our kinds; `seen` is told of each object and whether it is (still) here. A change of generation, annotations, finalizers or deletion wakes the object itself.
-fn own<K>(client: &Client, indexes: &Arc<Indexes>, gone: &Gone, tasks: &mut Vec<Task>, seen: impl Fn(&K, bool, &Indexes) + Send + 'static) -> Store<Guarded<K>>
+fn own<K>(
+    client: &Client,
+    indexes: &Arc<Indexes>,
+    gone: &Gone,
+    tasks: &mut Vec<Task>,
+    seen: impl Fn(&K, bool, &Indexes) + Send + 'static,
+) -> Store<Guarded<K>>
 where
-    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
 {
     let (indexes, gone) = (indexes.clone(), gone.clone());
-    let (store, task) = feed(Api::<DeserializeGuard<K>>::all(client.clone()), watcher::Config::default(), move |change| match change {
-        Change::Applied(object) => {
-            let (key, meta) = (Key::of(object.as_ref()), object.meta());
-            let own = (&meta.uid, meta.generation, &meta.annotations, &meta.finalizers, meta.deletion_timestamp.is_some(), object.0.is_err());
-            indexes.own_change(&key, &own);
-            if let Ok(object) = &object.0 {
-                seen(object, true, &indexes);
+    let (store, task) = feed(
+        Api::<DeserializeGuard<K>>::all(client.clone()),
+        watcher::Config::default(),
+        move |change| match change {
+            Change::Applied(object) => {
+                let (key, meta) = (Key::of(object.as_ref()), object.meta());
+                let own = (
+                    &meta.uid,
+                    meta.generation,
+                    &meta.annotations,
+                    &meta.finalizers,
+                    meta.deletion_timestamp.is_some(),
+                    object.0.is_err(),
+                );
+                indexes.own_change(&key, &own);
+                if let Ok(object) = &object.0 {
+                    seen(object, true, &indexes);
+                }
             }
-        }
-        Change::Removed(object) => {
-            let key = Key::of(object.as_ref());
-            if let Ok(object) = &object.0 {
-                seen(object, false, &indexes);
+            Change::Removed(object) => {
+                let key = Key::of(object.as_ref());
+                if let Ok(object) = &object.0 {
+                    seen(object, false, &indexes);
+                }
+                indexes.gone(&key);
+                gone(&key, object.meta().uid.as_deref().unwrap_or_default());
             }
-            indexes.gone(&key);
-            gone(&key, object.meta().uid.as_deref().unwrap_or_default());
-        }
-    });
+        },
+    );
     tasks.push(Box::pin(task));
     store
 }
 
-fn facts<K: Resource<DynamicType = ()>>(object: &K, conditions: &[Condition], detail: String, indexes: &Indexes) {
+fn facts<K: Resource<DynamicType = ()>>(
+    object: &K,
+    conditions: &[Condition],
+    detail: String,
+    indexes: &Indexes,
+) {
     let meta = object.meta();
     let facts = Facts {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         deleting: meta.deletion_timestamp.is_some(),
-        ready: conditions.iter().any(|c| c.type_ == READY && c.status == "True"),
+        ready: conditions
+            .iter()
+            .any(|c| c.type_ == READY && c.status == "True"),
         detail,
     };
     indexes.seen(&Key::of(object), &facts);
 }
 
 /// A Platform shows how many streams and pipelines it has: it is woken when one comes or goes.
-fn count_again<K: Resource<DynamicType = ()>>(member: &K, here: bool, platform: &str, indexes: &Indexes) {
+fn count_again<K: Resource<DynamicType = ()>>(
+    member: &K,
+    here: bool,
+    platform: &str,
+    indexes: &Indexes,
+) {
     let key = Key::new("Member", &K::kind(&()), &Key::of(member).to_string());
     let uid = member.meta().uid.clone().unwrap_or_default();
     let changed = if here {
-        indexes.seen(&key, &Facts { uid, detail: platform.to_owned(), ..Facts::default() })
+        indexes.seen(
+            &key,
+            &Facts {
+                uid,
+                detail: platform.to_owned(),
+                ..Facts::default()
+            },
+        )
     } else {
         indexes.gone(&key);
         true
@@ -138,15 +214,31 @@ fn count_again<K: Resource<DynamicType = ()>>(member: &K, here: bool, platform: 
 }
 
 /// Namespaces, for their labels.
-fn namespaces(client: &Client, indexes: &Arc<Indexes>, tasks: &mut Vec<Task>) -> Store<PartialObjectMeta<Namespace>> {
+fn namespaces(
+    client: &Client,
+    indexes: &Arc<Indexes>,
+    tasks: &mut Vec<Task>,
+) -> Store<PartialObjectMeta<Namespace>> {
     let indexes = indexes.clone();
-    let (store, task) = feed(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), watcher::Config::default(), move |change| match change {
-        Change::Applied(namespace) => {
-            let key = Key::new("Namespace", "", &namespace.name_any());
-            indexes.seen(&key, &Facts { detail: format!("{:?}", namespace.labels()), ..Facts::default() });
-        }
-        Change::Removed(namespace) => indexes.gone(&Key::new("Namespace", "", &namespace.name_any())),
-    });
+    let (store, task) = feed(
+        Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+        watcher::Config::default(),
+        move |change| match change {
+            Change::Applied(namespace) => {
+                let key = Key::new("Namespace", "", &namespace.name_any());
+                indexes.seen(
+                    &key,
+                    &Facts {
+                        detail: format!("{:?}", namespace.labels()),
+                        ..Facts::default()
+                    },
+                );
+            }
+            Change::Removed(namespace) => {
+                indexes.gone(&Key::new("Namespace", "", &namespace.name_any()))
+            }
+        },
+    );
     tasks.push(Box::pin(task));
     store
 }
@@ -154,7 +246,13 @@ fn namespaces(client: &Client, indexes: &Arc<Indexes>, tasks: &mut Vec<Task>) ->
 /// Objects that carry our label: each change wakes the owner.
 fn children<K>(client: &Client, indexes: &Arc<Indexes>, tasks: &mut Vec<Task>) -> Store<K>
 where
-    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
 {
     let indexes = indexes.clone();
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGED_BY_VALUE}"));
@@ -171,7 +269,11 @@ where
 /// Whose child an object is, by its labels. (Names of our kinds fit a label.)
 pub fn owner_of<K: Resource>(child: &K) -> Option<Key> {
     let labels = child.labels();
-    Some(Key::new(labels.get(LABEL_KIND)?, labels.get(LABEL_NAMESPACE)?, labels.get(LABEL_NAME)?))
+    Some(Key::new(
+        labels.get(LABEL_KIND)?,
+        labels.get(LABEL_NAMESPACE)?,
+        labels.get(LABEL_NAME)?,
+    ))
 }
 
 #[cfg(test)]
@@ -181,7 +283,13 @@ mod tests {
     #[test]
     fn a_child_is_traced_back_to_its_owner() {
         let owner = Key::new("Pipeline", "shop", "p");
-        let pod = Pod { metadata: kube::core::ObjectMeta { labels: Some(owner.labels()), ..Default::default() }, ..Pod::default() };
+        let pod = Pod {
+            metadata: kube::core::ObjectMeta {
+                labels: Some(owner.labels()),
+                ..Default::default()
+            },
+            ..Pod::default()
+        };
         assert_eq!(owner_of(&pod), Some(owner));
         assert_eq!(owner_of(&Pod::default()), None);
     }

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headworks_operator::kafka::{Admin, ConfigChange, Connection, KafkaError, NewTopic, Scram, Tls};
+use headworks_operator::kafka::{
+    Admin, ConfigChange, Connection, KafkaError, NewTopic, Scram, Tls,
+};
 
 fn address(variable: &str) -> Option<String> {
     let found = std::env::var(variable).ok().filter(|a| !a.is_empty());
@@ -154,7 +156,10 @@ async fn altering_one_setting_leaves_the_others_alone() {
     assert!(found.config["compression.type"].on_topic && !found.config["segment.bytes"].on_topic);
 
     let refused = admin
-        .alter_topic_config(&name, &[ConfigChange::Set("retention.ms".into(), "soon".into())])
+        .alter_topic_config(
+            &name,
+            &[ConfigChange::Set("retention.ms".into(), "soon".into())],
+        )
         .await
         .expect_err("no number");
     assert!(
@@ -173,7 +178,14 @@ async fn a_refusal_carries_the_brokers_words() {
     let name = fresh("refused");
     let make = async |replicas, config| {
         let (name, partitions, replicas) = (name.clone(), Some(1), Some(replicas));
-        admin.create_topic(&NewTopic { name, partitions, replicas, config }).await
+        admin
+            .create_topic(&NewTopic {
+                name,
+                partitions,
+                replicas,
+                config,
+            })
+            .await
     };
     let many = make(99, BTreeMap::new())
         .await
@@ -195,40 +207,74 @@ async fn a_refusal_carries_the_brokers_words() {
 /// The SASL listener, with this password or the right one.
 fn scram(password: Option<&str>) -> Option<Connection> {
     let bootstrap_servers = address("KAFKA_SCRAM_BOOTSTRAP")?;
-    let file = |variable: &str| std::env::var(variable).ok().map(|f| std::fs::read_to_string(f).expect("readable"));
+    let file = |variable: &str| {
+        std::env::var(variable)
+            .ok()
+            .map(|f| std::fs::read_to_string(f).expect("readable"))
+    };
     let right = file("KAFKA_SCRAM_PASSWORD_FILE").expect("a password");
     let username = std::env::var("KAFKA_SCRAM_USER").expect("a user");
     let password = password.unwrap_or(right.trim()).to_owned();
     let tls = file("KAFKA_CA_FILE").map(|pem| Tls { ca_pem: Some(pem) });
-    Some(Connection { bootstrap_servers, tls, scram: Some(Scram { username, password }) })
+    Some(Connection {
+        bootstrap_servers,
+        tls,
+        scram: Some(Scram { username, password }),
+    })
 }
 
 #[tokio::test]
 async fn the_right_password_and_ca_are_accepted() {
-    let Some(connection) = scram(None) else { return };
-    assert!(connect(&connection).cluster().await.expect("accepted").brokers >= 1);
+    let Some(connection) = scram(None) else {
+        return;
+    };
+    assert!(
+        connect(&connection)
+            .cluster()
+            .await
+            .expect("accepted")
+            .brokers
+            >= 1
+    );
 }
 
 #[tokio::test]
 async fn a_refused_password_is_told_apart_and_told_soon() {
-    let Some(connection) = scram(Some("not the password")) else { return };
+    let Some(connection) = scram(Some("not the password")) else {
+        return;
+    };
     let admin = connect(&connection);
     let started = Instant::now();
     let first = admin.cluster().await.expect_err("refused");
-    assert!(matches!(first, KafkaError::CredentialsRefused { .. }), "{first:?}");
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(
+        matches!(first, KafkaError::CredentialsRefused { .. }),
+        "{first:?}"
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
     let second = admin.cluster().await.expect_err("refused again");
     assert_eq!(second, first);
 }
 
 #[tokio::test]
 async fn a_ca_that_signed_nothing_here_is_a_tls_error() {
-    let Some(connection) = scram(None) else { return };
+    let Some(connection) = scram(None) else {
+        return;
+    };
     if connection.tls.is_none() {
         return;
     }
-    let connection = Connection { tls: Some(Tls { ca_pem: None }), ..connection };
-    let error = connect(&connection).cluster().await.expect_err("not trusted");
+    let connection = Connection {
+        tls: Some(Tls { ca_pem: None }),
+        ..connection
+    };
+    let error = connect(&connection)
+        .cluster()
+        .await
+        .expect_err("not trusted");
     assert!(matches!(error, KafkaError::TlsFailed { .. }), "{error:?}");
 }
 

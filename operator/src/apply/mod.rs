@@ -38,9 +38,18 @@ pub fn child_meta(name: impl Into<String>, owner: &Key, reference: OwnerReferenc
 /// Makes one child so. Gives the child as the API server answered if something was written, nothing if it was
 /// so already. `live` is the cached child; where the cache has none, the API server is asked
 /// once, because a foreign object doesn't carry our label and is in no cache of ours.
-pub async fn apply<K>(client: &Client, desired: &K, live: Option<&K>, owner_uid: &str) -> Result<Option<K>, Error>
+pub async fn apply<K>(
+    client: &Client,
+    desired: &K,
+    live: Option<&K>,
+    owner_uid: &str,
+) -> Result<Option<K>, Error>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Serialize
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
 {
     let namespace = desired.namespace().unwrap_or_default();
     let name = desired.name_any();
@@ -50,7 +59,10 @@ where
     let live = match live {
         Some(live) => Some(live),
         None => {
-            fetched = api.get_opt(&name).await.map_err(|e| Error::api(&format!("reading {place}"), &e))?;
+            fetched = api
+                .get_opt(&name)
+                .await
+                .map_err(|e| Error::api(&format!("reading {place}"), &e))?;
             fetched.as_ref()
         }
     };
@@ -59,33 +71,48 @@ where
         None => false,
         Some(live) => {
             if live.meta().deletion_timestamp.is_some() {
-                return Err(Error::waiting("ChildTerminating", format!("{place} is being deleted; it is made again when it is gone"))
-                    .after(Duration::from_secs(5)));
+                return Err(Error::waiting(
+                    "ChildTerminating",
+                    format!("{place} is being deleted; it is made again when it is gone"),
+                )
+                .after(Duration::from_secs(5)));
             }
             if !live.owner_references().iter().any(|r| r.uid == owner_uid) {
                 return Err(not_ours(&place, live, desired));
             }
             let value = serde_json::to_value(live).map_err(|e| unserialisable(&place, &e))?;
-            if live.annotations().get(APPLIED_ANNOTATION).map(String::as_str) == applied_hash(&body) && is_subset(&body, &value) {
+            if live
+                .annotations()
+                .get(APPLIED_ANNOTATION)
+                .map(String::as_str)
+                == applied_hash(&body)
+                && is_subset(&body, &value)
+            {
                 return Ok(None);
             }
             true
         }
     };
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), force: ours, ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        force: ours,
+        ..PatchParams::default()
+    };
     tracing::info!(child = %place, created = !ours, "apply");
     match api.patch(&name, &params, &Patch::Apply(&body)).await {
         Ok(answer) => Ok(Some(answer)),
-        Err(kube::Error::Api(status)) if status.code == 409 && !ours => {
-            Err(Error::stalled("OwnedByAnother", format!("{place}: {}; rename one of the two", status.message)))
-        }
+        Err(kube::Error::Api(status)) if status.code == 409 && !ours => Err(Error::stalled(
+            "OwnedByAnother",
+            format!("{place}: {}; rename one of the two", status.message),
+        )),
         Err(error) => Err(Error::api(&format!("applying {place}"), &error)),
     }
 }
 
 /// The object as it is sent: with type and with the digest of itself.
 fn prepared<K: Resource<DynamicType = ()> + Serialize>(desired: &K) -> Result<Value, Error> {
-    let mut body = serde_json::to_value(desired).map_err(|e| unserialisable(&desired.name_any(), &e))?;
+    let mut body =
+        serde_json::to_value(desired).map_err(|e| unserialisable(&desired.name_any(), &e))?;
     let hash = digest(body.to_string().as_bytes());
     body["apiVersion"] = K::api_version(&()).into();
     body["kind"] = K::kind(&()).into();
@@ -98,24 +125,48 @@ fn applied_hash(body: &Value) -> Option<&str> {
 }
 
 fn unserialisable(place: &str, error: &serde_json::Error) -> Error {
-    Error::transient("Internal", format!("{place} can't be written as JSON: {error}"))
+    Error::transient(
+        "Internal",
+        format!("{place} can't be written as JSON: {error}"),
+    )
 }
 
 /// A child of an earlier object of the same name is on its way out (garbage collection); any other is foreign.
 fn not_ours<K: Resource>(place: &str, live: &K, desired: &K) -> Error {
     let earlier_self = live.meta().owner_references.iter().flatten().any(|live| {
-        desired.meta().owner_references.iter().flatten().any(|ours| ours.kind == live.kind && ours.name == live.name)
+        desired
+            .meta()
+            .owner_references
+            .iter()
+            .flatten()
+            .any(|ours| ours.kind == live.kind && ours.name == live.name)
     });
     if earlier_self {
-        return Error::waiting("ChildTerminating", format!("{place} belongs to a deleted object of this name; it is made again when it is gone"))
-            .after(Duration::from_secs(5));
+        return Error::waiting(
+            "ChildTerminating",
+            format!(
+                "{place} belongs to a deleted object of this name; it is made again when it is gone"
+            ),
+        )
+        .after(Duration::from_secs(5));
     }
     owned_by_another(place, live)
 }
 
 fn owned_by_another<K: Resource>(place: &str, live: &K) -> Error {
-    let owner = live.meta().owner_references.iter().flatten().next().map(|r| format!("{} {}", r.kind, r.name));
-    let manager = live.meta().managed_fields.iter().flatten().find_map(|entry| entry.manager.clone());
+    let owner = live
+        .meta()
+        .owner_references
+        .iter()
+        .flatten()
+        .next()
+        .map(|r| format!("{} {}", r.kind, r.name));
+    let manager = live
+        .meta()
+        .managed_fields
+        .iter()
+        .flatten()
+        .find_map(|entry| entry.manager.clone());
     let who = match (owner, manager) {
         (Some(owner), Some(manager)) => format!("belongs to {owner} (field manager {manager})"),
         (Some(owner), None) => format!("belongs to {owner}"),
@@ -132,13 +183,19 @@ fn owned_by_another<K: Resource>(place: &str, live: &K) -> Error {
 /// Deletes a child that is no longer wanted, exactly the one that was seen (UID precondition).
 pub async fn remove<K>(client: &Client, child: &K) -> Result<(), Error>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
 {
     let namespace = child.namespace().unwrap_or_default();
     let name = child.name_any();
     let api: Api<K> = Api::namespaced(client.clone(), &namespace);
     let params = DeleteParams {
-        preconditions: Some(Preconditions { uid: child.uid(), ..Preconditions::default() }),
+        preconditions: Some(Preconditions {
+            uid: child.uid(),
+            ..Preconditions::default()
+        }),
         propagation_policy: Some(PropagationPolicy::Background),
         ..DeleteParams::default()
     };
@@ -146,7 +203,10 @@ where
     match api.delete(&name, &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
-        Err(error) => Err(Error::api(&format!("deleting {} {namespace}/{name}", K::kind(&())), &error)),
+        Err(error) => Err(Error::api(
+            &format!("deleting {} {namespace}/{name}", K::kind(&())),
+            &error,
+        )),
     }
 }
 
@@ -158,21 +218,31 @@ mod tests {
     use super::*;
 
     fn config_map(value: &str) -> ConfigMap {
-        serde_json::from_value(json!({"metadata": {"name": "a", "namespace": "shop"}, "data": {"k": value}})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "a", "namespace": "shop"}, "data": {"k": value}}),
+        )
+        .unwrap()
     }
 
     #[test]
     fn what_is_sent_carries_its_type_and_a_digest_that_follows_its_content() {
         let one = prepared(&config_map("1")).unwrap();
         assert_eq!(one["kind"], "ConfigMap");
-        assert_eq!(applied_hash(&one), applied_hash(&prepared(&config_map("1")).unwrap()));
-        assert_ne!(applied_hash(&one), applied_hash(&prepared(&config_map("2")).unwrap()));
+        assert_eq!(
+            applied_hash(&one),
+            applied_hash(&prepared(&config_map("1")).unwrap())
+        );
+        assert_ne!(
+            applied_hash(&one),
+            applied_hash(&prepared(&config_map("2")).unwrap())
+        );
     }
 
     #[test]
     fn a_foreign_child_is_named_with_its_field_manager() {
         let mut live = config_map("1");
-        live.metadata.managed_fields = Some(serde_json::from_value(json!([{"manager": "helm"}])).unwrap());
+        live.metadata.managed_fields =
+            Some(serde_json::from_value(json!([{"manager": "helm"}])).unwrap());
         let error = owned_by_another("ConfigMap shop/a", &live);
         assert_eq!(error.reason(), "OwnedByAnother");
         assert!(error.message().contains("helm"), "{error}");

@@ -14,10 +14,12 @@ const LIST_KEYS: [&str; 5] = ["name", "mountPath", "containerPort", "port", "typ
 /// True if everything `desired` says is already so in `live`.
 pub fn is_subset(desired: &Value, live: &Value) -> bool {
     match (desired, live) {
-        (Value::Object(desired), Value::Object(live)) => desired.iter().all(|(key, value)| match live.get(key) {
-            Some(there) => is_subset(value, there),
-            None => is_empty(value),
-        }),
+        (Value::Object(desired), Value::Object(live)) => {
+            desired.iter().all(|(key, value)| match live.get(key) {
+                Some(there) => is_subset(value, there),
+                None => is_empty(value),
+            })
+        }
         (Value::Array(desired), Value::Array(live)) => list_is_subset(desired, live),
         (desired, live) if desired == live => true,
         (desired, live) if is_empty(desired) && is_empty(live) => true,
@@ -31,10 +33,15 @@ pub fn is_subset(desired: &Value, live: &Value) -> bool {
 fn list_is_subset(desired: &[Value], live: &[Value]) -> bool {
     if let Some(key) = list_key(desired).or_else(|| list_key(live)) {
         return desired.iter().all(|item| {
-            live.iter().any(|there| there.get(key) == item.get(key) && is_subset(item, there))
+            live.iter()
+                .any(|there| there.get(key) == item.get(key) && is_subset(item, there))
         });
     }
-    desired.len() == live.len() && desired.iter().zip(live).all(|(item, there)| is_subset(item, there))
+    desired.len() == live.len()
+        && desired
+            .iter()
+            .zip(live)
+            .all(|(item, there)| is_subset(item, there))
 }
 
 /// The key that every item of a list has, if there is one.
@@ -43,7 +50,9 @@ fn list_key(items: &[Value]) -> Option<&'static str> {
     if objects.is_empty() || objects.len() != items.len() {
         return None;
     }
-    LIST_KEYS.into_iter().find(|key| objects.iter().all(|object| object.contains_key(*key)))
+    LIST_KEYS
+        .into_iter()
+        .find(|key| objects.iter().all(|object| object.contains_key(*key)))
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -80,9 +89,15 @@ pub fn quantity(value: &Value) -> Option<i128> {
         ("m", 0),
         ("", 1),
     ];
-    let (digits, factor) = SUFFIXES.into_iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, factor)))?;
+    let (digits, factor) = SUFFIXES
+        .into_iter()
+        .find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, factor)))?;
     let thousandths = decimal_thousandths(digits)?;
-    if factor == 0 { (thousandths % 1000 == 0).then_some(thousandths / 1000) } else { thousandths.checked_mul(factor) }
+    if factor == 0 {
+        (thousandths % 1000 == 0).then_some(thousandths / 1000)
+    } else {
+        thousandths.checked_mul(factor)
+    }
 }
 
 /// `1.25` → 1250. At most three digits after the point, as finer quantities are rounded by Kubernetes.
@@ -93,7 +108,13 @@ fn decimal_thousandths(text: &str) -> Option<i128> {
     }
     let whole: i128 = whole.parse().ok()?;
     let padded: i128 = format!("{fraction:0<3}").parse().ok()?;
-    whole.checked_mul(1000)?.checked_add(if text.starts_with('-') { -padded } else { padded })
+    whole
+        .checked_mul(1000)?
+        .checked_add(if text.starts_with('-') {
+            -padded
+        } else {
+            padded
+        })
 }
 
 #[cfg(test)]
@@ -119,21 +140,33 @@ mod tests {
 
     #[test]
     fn quantities_are_compared_by_value() {
-        assert!(is_subset(&json!({"memory": "1024Mi", "cpu": "1000m"}), &json!({"memory": "1Gi", "cpu": "1"})));
+        assert!(is_subset(
+            &json!({"memory": "1024Mi", "cpu": "1000m"}),
+            &json!({"memory": "1Gi", "cpu": "1"})
+        ));
         assert!(is_subset(&json!("0.5"), &json!("500m")));
-        assert!(!is_subset(&json!({"memory": "1Gi"}), &json!({"memory": "1G"})));
+        assert!(!is_subset(
+            &json!({"memory": "1Gi"}),
+            &json!({"memory": "1G"})
+        ));
     }
 
     #[test]
     fn a_list_without_keys_must_be_the_same_list() {
-        assert!(is_subset(&json!(["run-plan", "/p"]), &json!(["run-plan", "/p"])));
+        assert!(is_subset(
+            &json!(["run-plan", "/p"]),
+            &json!(["run-plan", "/p"])
+        ));
         assert!(!is_subset(&json!(["run-plan"]), &json!(["run-plan", "/p"])));
         assert!(!is_subset(&json!(["b", "a"]), &json!(["a", "b"])));
     }
 
     #[test]
     fn a_changed_word_is_seen_at_any_depth() {
-        assert!(!is_subset(&json!({"a": {"b": [{"name": "x", "v": 1}]}}), &json!({"a": {"b": [{"name": "x", "v": 2}]}})));
+        assert!(!is_subset(
+            &json!({"a": {"b": [{"name": "x", "v": 1}]}}),
+            &json!({"a": {"b": [{"name": "x", "v": 2}]}})
+        ));
         assert!(!is_subset(&json!({"a": "x"}), &json!({})));
     }
 

@@ -50,7 +50,11 @@ pub struct Accepted {
 impl Accepted {
     /// What a status says of it.
     pub fn reference(&self, stream: &str) -> AcceptedContract {
-        AcceptedContract { version: self.version, fingerprint: fingerprint(&self.contract), config_map: Some(name(stream, self.version)) }
+        AcceptedContract {
+            version: self.version,
+            fingerprint: fingerprint(&self.contract),
+            config_map: Some(name(stream, self.version)),
+        }
     }
 }
 
@@ -67,23 +71,34 @@ pub fn read(map: &ConfigMap) -> Option<Accepted> {
         contract: serde_json::from_str(map.data.as_ref()?.get(CONTRACT_FILE)?).ok()?,
         topic: annotation(TOPIC_ANNOTATION)?,
         platform: annotation(PLATFORM_ANNOTATION)?,
-        kept: annotation(KEPT_ANNOTATION).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        kept: annotation(KEPT_ANNOTATION)
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
     })
 }
 
 /// All accepted contracts of a stream, newest first.
 fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
-    let mut maps: Vec<(i32, Arc<ConfigMap>)> = Context::children(&context.stores.config_maps, owner)
-        .into_iter()
-        .filter(|map| map.labels().get(PART_LABEL).is_some_and(|part| part == CONTRACT_PART))
-        .filter_map(|map| Some((read(&map)?.version, map)))
-        .collect();
+    let mut maps: Vec<(i32, Arc<ConfigMap>)> =
+        Context::children(&context.stores.config_maps, owner)
+            .into_iter()
+            .filter(|map| {
+                map.labels()
+                    .get(PART_LABEL)
+                    .is_some_and(|part| part == CONTRACT_PART)
+            })
+            .filter_map(|map| Some((read(&map)?.version, map)))
+            .collect();
     maps.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     maps.into_iter().map(|(_, map)| map).collect()
 }
 
 /// The contract in force: the one that the status names, else the newest that an earlier object of this name left.
-pub async fn in_force(context: &Context, owner: &Key, named: Option<&AcceptedContract>) -> Result<Option<Accepted>, Error> {
+pub async fn in_force(
+    context: &Context,
+    owner: &Key,
+    named: Option<&AcceptedContract>,
+) -> Result<Option<Accepted>, Error> {
     let newest = maps(context, owner).first().and_then(|map| read(map));
     match (newest, named) {
         (Some(newest), Some(named)) if newest.version >= named.version => Ok(Some(newest)),
@@ -91,8 +106,14 @@ pub async fn in_force(context: &Context, owner: &Key, named: Option<&AcceptedCon
         // Our own write of a moment ago isn't in the store yet.
         (_, Some(named)) => {
             let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
-            let name = named.config_map.clone().unwrap_or_else(|| self::name(&owner.name, named.version));
-            let map = api.get_opt(&name).await.map_err(|e| Error::api(&format!("reading ConfigMap {name}"), &e))?;
+            let name = named
+                .config_map
+                .clone()
+                .unwrap_or_else(|| self::name(&owner.name, named.version));
+            let map = api
+                .get_opt(&name)
+                .await
+                .map_err(|e| Error::api(&format!("reading ConfigMap {name}"), &e))?;
             Ok(map.and_then(|map| read(&map)))
         }
     }
@@ -100,7 +121,12 @@ pub async fn in_force(context: &Context, owner: &Key, named: Option<&AcceptedCon
 
 /// The ConfigMap of an accepted contract.
 pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> {
-    let text = serde_json::to_string_pretty(&accepted.contract).map_err(|e| Error::transient("Internal", format!("the contract can't be written as JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(&accepted.contract).map_err(|e| {
+        Error::transient(
+            "Internal",
+            format!("the contract can't be written as JSON: {e}"),
+        )
+    })?;
     let mut labels = owner.labels();
     labels.insert(PART_LABEL.into(), CONTRACT_PART.into());
     let kept = serde_json::to_string(&accepted.kept).unwrap_or_default();
@@ -129,23 +155,39 @@ pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> 
 pub async fn accept(context: &Context, owner: &Key, accepted: &Accepted) -> Result<(), Error> {
     let map = config_map(owner, accepted)?;
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PostParams::default()
+    };
     context.metrics.wrote("ConfigMap");
     match api.create(&params, &map).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 409 => {
-            let there = api.get_opt(&map.name_any()).await.map_err(|e| Error::api("reading a contract", &e))?;
+            let there = api
+                .get_opt(&map.name_any())
+                .await
+                .map_err(|e| Error::api("reading a contract", &e))?;
             match there.as_ref().map(read) {
                 Some(Some(there)) if there == *accepted => Ok(()),
-                None => Err(Error::transient("Conflict", format!("ConfigMap {} is being replaced", map.name_any()))),
+                None => Err(Error::transient(
+                    "Conflict",
+                    format!("ConfigMap {} is being replaced", map.name_any()),
+                )),
                 Some(_) => Err(Error::stalled(
                     "OwnedByAnother",
-                    format!("ConfigMap {}/{} exists and isn't this contract; delete or rename it", owner.namespace, map.name_any()),
+                    format!(
+                        "ConfigMap {}/{} exists and isn't this contract; delete or rename it",
+                        owner.namespace,
+                        map.name_any()
+                    ),
                 )
                 .after(std::time::Duration::from_secs(60))),
             }
         }
-        Err(error) => Err(Error::api(&format!("writing ConfigMap {}", map.name_any()), &error)),
+        Err(error) => Err(Error::api(
+            &format!("writing ConfigMap {}", map.name_any()),
+            &error,
+        )),
     }
 }
 
@@ -167,10 +209,22 @@ mod tests {
     fn a_contract_survives_its_config_map() {
         let accepted = Accepted {
             version: 3,
-            contract: Contract { fields: vec![Field { name: "id".into(), type_: "string".into(), nullable: false, labels: vec![] }], ..Contract::default() },
+            contract: Contract {
+                fields: vec![Field {
+                    name: "id".into(),
+                    type_: "string".into(),
+                    nullable: false,
+                    labels: vec![],
+                }],
+                ..Contract::default()
+            },
             topic: "shop.orders".into(),
             platform: "default".into(),
-            kept: vec![KeptSetting { key: "retention.ms".into(), asked: "1".into(), kept: "2".into() }],
+            kept: vec![KeptSetting {
+                key: "retention.ms".into(),
+                asked: "1".into(),
+                kept: "2".into(),
+            }],
         };
         let map = config_map(&Key::new("DataStream", "shop", "orders"), &accepted).unwrap();
         assert_eq!(map.immutable, Some(true));

@@ -13,7 +13,11 @@ use crate::{context::Context, names::Key, retry::Error};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Deletes the topics and contracts under `Delete`; under `Retain` both stay.
-pub async fn finalize(stream: &DataStream, status: &DataStreamStatus, context: &Context) -> Result<(), Error> {
+pub async fn finalize(
+    stream: &DataStream,
+    status: &DataStreamStatus,
+    context: &Context,
+) -> Result<(), Error> {
     let key = Key::of(stream);
     if stream.spec.deletion_policy == DeletionPolicy::Retain {
         return Ok(());
@@ -25,25 +29,44 @@ pub async fn finalize(stream: &DataStream, status: &DataStreamStatus, context: &
             if !out_of_patience(stream) && context.platform(&stream.spec.platform).is_some() {
                 return Err(error);
             }
-            let note = format!("topic {topic} and its dead letters stay in Kafka: {error}; delete them by hand");
-            context.events.warning(&stream.object_ref(&()), "TopicLeft", &note).await;
+            let note = format!(
+                "topic {topic} and its dead letters stay in Kafka: {error}; delete them by hand"
+            );
+            context
+                .events
+                .warning(&stream.object_ref(&()), "TopicLeft", &note)
+                .await;
         }
     }
     accepted::sweep(context, &key, true).await
 }
 
-async fn delete_topics(stream: &DataStream, topics: impl Iterator<Item = &String>, context: &Context) -> Result<(), Error> {
+async fn delete_topics(
+    stream: &DataStream,
+    topics: impl Iterator<Item = &String>,
+    context: &Context,
+) -> Result<(), Error> {
     let name = &stream.spec.platform;
-    let platform = context.platform(name).ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
+    let platform = context
+        .platform(name)
+        .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
     let connected = context.kafka.get(context, &platform).await?;
     for topic in topics {
         // A topic that is gone already is what was wanted; the room of Kafka says so as success.
-        connected.admin.delete_topic(topic).await.map_err(|e| kafka_error(&e, topic))?;
+        connected
+            .admin
+            .delete_topic(topic)
+            .await
+            .map_err(|e| kafka_error(&e, topic))?;
     }
     Ok(())
 }
 
 fn out_of_patience(stream: &DataStream) -> bool {
-    let since = stream.metadata.deletion_timestamp.as_ref().map_or_else(Timestamp::now, |t| t.0);
+    let since = stream
+        .metadata
+        .deletion_timestamp
+        .as_ref()
+        .map_or_else(Timestamp::now, |t| t.0);
     Timestamp::now().duration_since(since).unsigned_abs() > PATIENCE
 }

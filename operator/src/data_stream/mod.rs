@@ -43,19 +43,46 @@ impl Subject for DataStream {
         self.spec.deletion_policy == DeletionPolicy::Delete
     }
 
-    async fn reconcile(&self, draft: &mut Draft<DataStreamStatus>, context: &Context) -> Result<Verdict, Error> {
+    async fn reconcile(
+        &self,
+        draft: &mut Draft<DataStreamStatus>,
+        context: &Context,
+    ) -> Result<Verdict, Error> {
         let key = Key::of(self);
         let topic = topic_name::topic_of(&key.namespace, &key.name, self.spec.topic.as_deref());
         let rivals = rivals(self, &topic, context);
-        context.indexes.refers(&key, facts::references(&self.spec.platform, &key.namespace).into_iter().chain(rivals.iter().map(|r| Key::of(r))));
+        context.indexes.refers(
+            &key,
+            facts::references(&self.spec.platform, &key.namespace)
+                .into_iter()
+                .chain(rivals.iter().map(|r| Key::of(r))),
+        );
 
         let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
         let policy = &platform.platform.spec.kafka.topic_policy;
-        topic_name::allowed(&topic, &key.namespace, &context.namespace_labels(&key.namespace), policy)
-            .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
-        if let Some(owner) = rivals.iter().filter(|r| older(r, self) && entitled(r, &topic, &platform, context)).min_by_key(|r| age(r)) {
-            let place = format!("{}/{}", owner.namespace().unwrap_or_default(), owner.name_any());
-            return Err(Error::stalled("TopicOwnedBy", format!("topic {topic} belongs to DataStream {place}, which is older; choose another spec.topic")));
+        topic_name::allowed(
+            &topic,
+            &key.namespace,
+            &context.namespace_labels(&key.namespace),
+            policy,
+        )
+        .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
+        if let Some(owner) = rivals
+            .iter()
+            .filter(|r| older(r, self) && entitled(r, &topic, &platform, context))
+            .min_by_key(|r| age(r))
+        {
+            let place = format!(
+                "{}/{}",
+                owner.namespace().unwrap_or_default(),
+                owner.name_any()
+            );
+            return Err(Error::stalled(
+                "TopicOwnedBy",
+                format!(
+                    "topic {topic} belongs to DataStream {place}, which is older; choose another spec.topic"
+                ),
+            ));
         }
         let contract = contract::contract(&self.spec);
         contract::check(&contract).map_err(|message| Error::stalled("InvalidSchema", message))?;
@@ -64,7 +91,9 @@ impl Subject for DataStream {
         }
         match in_kafka(self, &key, &topic, contract, &platform, draft, context).await {
             // Kafka is away for a moment: what was true of the topic is taken to be true still.
-            Err(error) if matches!(error.reason(), "KafkaUnavailable" | "KafkaError") => unverified(self, &draft.status, error),
+            Err(error) if matches!(error.reason(), "KafkaUnavailable" | "KafkaError") => {
+                unverified(self, &draft.status, error)
+            }
             other => other,
         }
     }
@@ -75,12 +104,21 @@ impl Subject for DataStream {
 }
 
 /// A Ready stream stays Ready while Kafka can't be asked: the Platform says what is wrong, once, instead of every stream.
-fn unverified(stream: &DataStream, status: &DataStreamStatus, error: Error) -> Result<Verdict, Error> {
-    let before = status.conditions.iter().find(|c| c.type_ == READY && c.status == "True" && c.observed_generation == stream.metadata.generation);
+fn unverified(
+    stream: &DataStream,
+    status: &DataStreamStatus,
+    error: Error,
+) -> Result<Verdict, Error> {
+    let before = status.conditions.iter().find(|c| {
+        c.type_ == READY
+            && c.status == "True"
+            && c.observed_generation == stream.metadata.generation
+    });
     match before {
         Some(ready) => {
             tracing::warn!(stream = %Key::of(stream), %error, "not looked at in Kafka");
-            Ok(Verdict::ready(ready.reason.clone(), ready.message.clone()).recheck(Duration::from_secs(30)))
+            Ok(Verdict::ready(ready.reason.clone(), ready.message.clone())
+                .recheck(Duration::from_secs(30)))
         }
         None => Err(error),
     }
@@ -98,16 +136,25 @@ async fn in_kafka(
     let connected = context.kafka.get(context, &platform.platform).await?;
     let admin = &connected.admin;
     let status = &mut draft.status;
-    let found = admin.topic(topic).await.map_err(|e| topic::kafka_error(&e, topic))?;
+    let found = admin
+        .topic(topic)
+        .await
+        .map_err(|e| topic::kafka_error(&e, topic))?;
     let before = accepted::in_force(context, key, status.contract.as_ref()).await?;
     // An earlier object of this name may have had another topic or another Kafka: its contracts are not about this one.
-    let about_this = before.as_ref().is_some_and(|a| a.topic == topic && a.platform == stream.spec.platform);
+    let about_this = before
+        .as_ref()
+        .is_some_and(|a| a.topic == topic && a.platform == stream.spec.platform);
     let known = status.topic.as_deref() == Some(topic) || about_this;
     let claim = topic::claim(topic, found.is_some(), known, stream.spec.adopt)?;
     let kept = match (&found, claim) {
         (Some(found), topic::Claim::Adopt) => topic::adoption(stream, topic, found)?,
         _ if status.topic.is_some() => status.kept_config.clone(),
-        _ => before.as_ref().filter(|_| about_this).map(|a| a.kept.clone()).unwrap_or_default(),
+        _ => before
+            .as_ref()
+            .filter(|_| about_this)
+            .map(|a| a.kept.clone())
+            .unwrap_or_default(),
     };
 
     let version = before.as_ref().map_or(0, |a| a.version);
@@ -120,28 +167,54 @@ async fn in_kafka(
     let force = match in_force {
         Some(accepted) if refused.is_some() || accepted.contract == contract => accepted,
         _ => {
-            let next = Accepted { version: version.saturating_add(1), contract, topic: topic.to_owned(), platform: stream.spec.platform.clone(), kept: kept.clone() };
+            let next = Accepted {
+                version: version.saturating_add(1),
+                contract,
+                topic: topic.to_owned(),
+                platform: stream.spec.platform.clone(),
+                kept: kept.clone(),
+            };
             accepted::accept(context, key, &next).await?;
             next
         }
     };
     let defaults = platform.platform.spec.defaults.clone().unwrap_or_default();
     status.kept_config = kept;
-    topic::ensure(admin, stream, topic, found, claim, &defaults, status, context).await?;
+    topic::ensure(
+        admin, stream, topic, found, claim, &defaults, status, context,
+    )
+    .await?;
     let dead_letters = topic_name::dead_letter_topic(topic);
     topic::ensure_dead_letter(admin, stream, &dead_letters, known, status).await?;
     status.contract = Some(force.reference(&key.name));
     accepted::sweep(context, key, false).await?;
     if claim == topic::Claim::Adopt {
-        context.events.normal(&stream.object_ref(&()), "TopicAdopted", &format!("topic {topic} was taken over with its settings")).await;
+        context
+            .events
+            .normal(
+                &stream.object_ref(&()),
+                "TopicAdopted",
+                &format!("topic {topic} was taken over with its settings"),
+            )
+            .await;
     }
     if let Some(message) = refused {
         return Err(Error::stalled(
             "IncompatibleContract",
-            format!("spec.schema: {message}. Contract {} stays in force; undo the change, or make a new DataStream and copy the records with a Pipeline", force.version),
+            format!(
+                "spec.schema: {message}. Contract {} stays in force; undo the change, or make a new DataStream and copy the records with a Pipeline",
+                force.version
+            ),
         ));
     }
-    Ok(Verdict::ready("TopicReady", format!("topic {topic} is as the spec says, contract {} is in force", force.version)).recheck(spread(context.settings.recheck, key)))
+    Ok(Verdict::ready(
+        "TopicReady",
+        format!(
+            "topic {topic} is as the spec says, contract {} is in force",
+            force.version
+        ),
+    )
+    .recheck(spread(context.settings.recheck, key)))
 }
 
 /// Other DataStreams that name the same topic on the same Platform.
@@ -152,13 +225,25 @@ fn rivals(stream: &DataStream, topic: &str, context: &Context) -> Vec<DataStream
             && other.spec.platform == stream.spec.platform
             && topic_name::topic_of(&namespace, &name, other.spec.topic.as_deref()) == topic
     };
-    context.stores.streams.state().iter().filter_map(|s| s.0.as_ref().ok().filter(|s| same(s)).cloned()).collect()
+    context
+        .stores
+        .streams
+        .state()
+        .iter()
+        .filter_map(|s| s.0.as_ref().ok().filter(|s| same(s)).cloned())
+        .collect()
 }
 
 /// Age, made total by name so that two operators agree.
 fn age(stream: &DataStream) -> (i64, String, String) {
-    let born = stream.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
-    (born, stream.namespace().unwrap_or_default(), stream.name_any())
+    let born = stream
+        .creation_timestamp()
+        .map_or(i64::MAX, |t| t.0.as_second());
+    (
+        born,
+        stream.namespace().unwrap_or_default(),
+        stream.name_any(),
+    )
 }
 
 fn older(one: &DataStream, other: &DataStream) -> bool {
@@ -169,7 +254,13 @@ fn older(one: &DataStream, other: &DataStream) -> bool {
 fn entitled(rival: &DataStream, topic: &str, platform: &Usable, context: &Context) -> bool {
     let namespace = rival.namespace().unwrap_or_default();
     rival.metadata.deletion_timestamp.is_none()
-        && topic_name::allowed(topic, &namespace, &context.namespace_labels(&namespace), &platform.platform.spec.kafka.topic_policy).is_ok()
+        && topic_name::allowed(
+            topic,
+            &namespace,
+            &context.namespace_labels(&namespace),
+            &platform.platform.spec.kafka.topic_policy,
+        )
+        .is_ok()
         && facts::usable(context, &rival.spec.platform, &namespace).is_ok()
 }
 

@@ -21,29 +21,74 @@ pub struct Usable {
 
 /// The stream, if it has a topic and a contract in force. A stream whose newest spec isn't accepted still has
 /// both: what runs goes on with the accepted contract.
-pub async fn usable(context: &Context, place: &str, namespace: &str, name: &str) -> Result<Usable, Error> {
+pub async fn usable(
+    context: &Context,
+    place: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Usable, Error> {
     let Some(stream) = context.stream(namespace, name) else {
-        return Err(Error::missing("StreamNotFound", format!("{place}: DataStream {namespace}/{name} doesn't exist; make it, or correct the name")));
+        return Err(Error::missing(
+            "StreamNotFound",
+            format!(
+                "{place}: DataStream {namespace}/{name} doesn't exist; make it, or correct the name"
+            ),
+        ));
     };
     if stream.metadata.deletion_timestamp.is_some() {
-        return Err(Error::waiting("StreamNotReady", format!("{place}: DataStream {name} is being deleted")));
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!("{place}: DataStream {name} is being deleted"),
+        ));
     }
     let status = stream.status.clone().unwrap_or_default();
-    let (Some(topic), Some(dead_letter_topic), Some(contract)) = (status.topic, status.dead_letter_topic, status.contract) else {
-        return Err(Error::waiting("StreamNotReady", format!("{place}: DataStream {name} has no topic yet: {}", why(&stream))));
+    let (Some(topic), Some(dead_letter_topic), Some(contract)) =
+        (status.topic, status.dead_letter_topic, status.contract)
+    else {
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!(
+                "{place}: DataStream {name} has no topic yet: {}",
+                why(&stream)
+            ),
+        ));
     };
     let owner = Key::of(&stream);
     let Some(accepted) = accepted::in_force(context, &owner, Some(&contract)).await? else {
-        return Err(Error::waiting("StreamNotReady", format!("{place}: DataStream {name} has no accepted contract: {}", why(&stream))));
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!(
+                "{place}: DataStream {name} has no accepted contract: {}",
+                why(&stream)
+            ),
+        ));
     };
-    let max_message_bytes = stream.spec.config.get(MAX_MESSAGE).and_then(|v| v.to_string().parse().ok()).unwrap_or(DEFAULT_MAX_MESSAGE);
+    let max_message_bytes = stream
+        .spec
+        .config
+        .get(MAX_MESSAGE)
+        .and_then(|v| v.to_string().parse().ok())
+        .unwrap_or(DEFAULT_MAX_MESSAGE);
     Ok(Usable {
-        stream: Stream { name: stream.name_any(), topic, dead_letter_topic, contract: accepted.contract, max_message_bytes },
+        stream: Stream {
+            name: stream.name_any(),
+            topic,
+            dead_letter_topic,
+            contract: accepted.contract,
+            max_message_bytes,
+        },
         platform: stream.spec.platform,
     })
 }
 
 fn why(stream: &DataStream) -> String {
-    let ready = stream.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == READY);
-    ready.map_or_else(|| "it wasn't looked at yet".into(), |c| format!("{}: {}", c.reason, c.message))
+    let ready = stream
+        .status
+        .iter()
+        .flat_map(|s| &s.conditions)
+        .find(|c| c.type_ == READY);
+    ready.map_or_else(
+        || "it wasn't looked at yet".into(),
+        |c| format!("{}: {}", c.reason, c.message),
+    )
 }

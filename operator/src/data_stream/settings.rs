@@ -36,9 +36,20 @@ pub enum Change {
 }
 
 /// The settings that a spec asks for; `default_retention` applies where it names none.
-pub fn desired(spec: &DataStreamSpec, default_retention: Option<&Duration>) -> BTreeMap<String, String> {
-    let mut settings: BTreeMap<String, String> = spec.config.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
-    let retention = spec.retention.as_ref().or(if spec.compacted { None } else { default_retention });
+pub fn desired(
+    spec: &DataStreamSpec,
+    default_retention: Option<&Duration>,
+) -> BTreeMap<String, String> {
+    let mut settings: BTreeMap<String, String> = spec
+        .config
+        .iter()
+        .map(|(key, value)| (key.clone(), value.to_string()))
+        .collect();
+    let retention = spec.retention.as_ref().or(if spec.compacted {
+        None
+    } else {
+        default_retention
+    });
     let bounded = retention.is_some() || spec.retention_bytes.is_some();
     let cleanup = match (spec.compacted, bounded) {
         (true, true) => "compact,delete",
@@ -57,23 +68,41 @@ pub fn desired(spec: &DataStreamSpec, default_retention: Option<&Duration>) -> B
 
 /// The settings of a dead-letter topic.
 pub fn dead_letter(spec: &DataStreamSpec) -> BTreeMap<String, String> {
-    let retention = spec.dead_letter.as_ref().and_then(|d| d.retention.as_ref()).map_or(DEAD_LETTER_RETENTION_MS, Duration::millis);
-    let mut settings = BTreeMap::from([(CLEANUP.to_owned(), "delete".to_owned()), (RETENTION.to_owned(), retention.to_string())]);
+    let retention = spec
+        .dead_letter
+        .as_ref()
+        .and_then(|d| d.retention.as_ref())
+        .map_or(DEAD_LETTER_RETENTION_MS, Duration::millis);
+    let mut settings = BTreeMap::from([
+        (CLEANUP.to_owned(), "delete".to_owned()),
+        (RETENTION.to_owned(), retention.to_string()),
+    ]);
     // A dead letter is the original record with headers, so its topic must take at least as much.
-    if let Some(size) = spec.config.get(MAX_MESSAGE).and_then(|v| v.to_string().parse::<u64>().ok()) {
+    if let Some(size) = spec
+        .config
+        .get(MAX_MESSAGE)
+        .and_then(|v| v.to_string().parse::<u64>().ok())
+    {
         settings.insert(MAX_MESSAGE.into(), size.saturating_add(1 << 16).to_string());
     }
     settings
 }
 
 /// The settings where taking the topic over would lower how much it keeps: these stay until the spec asks for something else.
-pub fn kept_on_adoption(desired: &BTreeMap<String, String>, live: &BTreeMap<String, Live>) -> Vec<KeptSetting> {
+pub fn kept_on_adoption(
+    desired: &BTreeMap<String, String>,
+    live: &BTreeMap<String, Live>,
+) -> Vec<KeptSetting> {
     [RETENTION, RETENTION_BYTES]
         .into_iter()
         .filter_map(|key| {
             let asked = desired.get(key)?;
             let there = live.get(key)?;
-            lowers(&there.value, asked).then(|| KeptSetting { key: key.into(), asked: asked.clone(), kept: there.value.clone() })
+            lowers(&there.value, asked).then(|| KeptSetting {
+                key: key.into(),
+                asked: asked.clone(),
+                kept: there.value.clone(),
+            })
         })
         .collect()
 }
@@ -87,9 +116,15 @@ fn lowers(from: &str, to: &str) -> bool {
 }
 
 /// Puts what was kept at an adoption in place of what the spec asks for, as long as it asks for the same.
-pub fn with_kept(mut desired: BTreeMap<String, String>, kept: &[KeptSetting]) -> BTreeMap<String, String> {
+pub fn with_kept(
+    mut desired: BTreeMap<String, String>,
+    kept: &[KeptSetting],
+) -> BTreeMap<String, String> {
     for setting in kept {
-        if let Some(value) = desired.get_mut(&setting.key).filter(|value| **value == setting.asked) {
+        if let Some(value) = desired
+            .get_mut(&setting.key)
+            .filter(|value| **value == setting.asked)
+        {
             value.clone_from(&setting.kept);
         }
     }
@@ -97,14 +132,23 @@ pub fn with_kept(mut desired: BTreeMap<String, String>, kept: &[KeptSetting]) ->
 }
 
 /// What must change; `managed` are the settings we made before.
-pub fn changes(desired: &BTreeMap<String, String>, managed: &[String], live: &BTreeMap<String, Live>) -> Vec<Change> {
+pub fn changes(
+    desired: &BTreeMap<String, String>,
+    managed: &[String],
+    live: &BTreeMap<String, Live>,
+) -> Vec<Change> {
     let set = desired
         .iter()
-        .filter(|(key, value)| live.get(*key).is_none_or(|there| !same(&there.value, value)))
+        .filter(|(key, value)| {
+            live.get(*key)
+                .is_none_or(|there| !same(&there.value, value))
+        })
         .map(|(key, value)| Change::Set(key.clone(), value.clone()));
     let unset = managed
         .iter()
-        .filter(|key| !desired.contains_key(*key) && live.get(*key).is_some_and(|there| there.on_topic))
+        .filter(|key| {
+            !desired.contains_key(*key) && live.get(*key).is_some_and(|there| there.on_topic)
+        })
         .map(|key| Change::Unset(key.clone()));
     set.chain(unset).collect()
 }
@@ -127,22 +171,42 @@ mod tests {
 
     fn spec(extra: serde_json::Value) -> DataStreamSpec {
         let mut value = json!({"schema": [{"name": "id", "type": "string"}]});
-        value.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        value
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         serde_json::from_value(value).unwrap()
     }
 
     fn live(entries: &[(&str, &str, bool)]) -> BTreeMap<String, Live> {
-        entries.iter().map(|(k, v, on_topic)| ((*k).to_owned(), Live { value: (*v).into(), on_topic: *on_topic })).collect()
+        entries
+            .iter()
+            .map(|(k, v, on_topic)| {
+                (
+                    (*k).to_owned(),
+                    Live {
+                        value: (*v).into(),
+                        on_topic: *on_topic,
+                    },
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn a_spec_says_its_settings_and_the_pinned_default_fills_in() {
         let week: Duration = "7d".parse().unwrap();
-        let settings = desired(&spec(json!({"config": {"compression.type": "zstd"}})), Some(&week));
+        let settings = desired(
+            &spec(json!({"config": {"compression.type": "zstd"}})),
+            Some(&week),
+        );
         assert_eq!(settings["retention.ms"], "604800000");
         assert_eq!(settings["cleanup.policy"], "delete");
         assert_eq!(settings["compression.type"], "zstd");
-        let compacted = desired(&spec(json!({"compacted": true, "key": ["id"]})), Some(&week));
+        let compacted = desired(
+            &spec(json!({"compacted": true, "key": ["id"]})),
+            Some(&week),
+        );
         assert_eq!(compacted.get("retention.ms"), None);
         assert_eq!(compacted["cleanup.policy"], "compact");
     }
@@ -158,8 +222,18 @@ mod tests {
         ]);
         let asked = desired(&day, None);
         let kept = kept_on_adoption(&asked, &there);
-        assert_eq!(kept, [KeptSetting { key: "retention.ms".into(), asked: "86400000".into(), kept: "2592000000".into() }]);
-        assert_eq!(changes(&with_kept(asked, &kept), &[], &there), [Change::Set("max.message.bytes".into(), "2000000".into())]);
+        assert_eq!(
+            kept,
+            [KeptSetting {
+                key: "retention.ms".into(),
+                asked: "86400000".into(),
+                kept: "2592000000".into()
+            }]
+        );
+        assert_eq!(
+            changes(&with_kept(asked, &kept), &[], &there),
+            [Change::Set("max.message.bytes".into(), "2000000".into())]
+        );
         // The user asks for another retention later: that is an order, not an adoption.
         let shorter = desired(&spec(json!({"retention": "2d"})), None);
         assert_eq!(with_kept(shorter, &kept)["retention.ms"], "172800000");
@@ -174,14 +248,42 @@ mod tests {
 
     #[test]
     fn drift_is_put_back_and_a_setting_taken_out_of_the_spec_is_unset() {
-        let there = live(&[("retention.ms", "5", true), ("cleanup.policy", "delete", false), ("compression.type", "zstd", true), ("by.hand", "1", true)]);
-        let found = changes(&desired(&spec(json!({"retention": "1d"})), None), &["compression.type".into()], &there);
-        assert_eq!(found, [Change::Set("retention.ms".into(), "86400000".into()), Change::Unset("compression.type".into())]);
+        let there = live(&[
+            ("retention.ms", "5", true),
+            ("cleanup.policy", "delete", false),
+            ("compression.type", "zstd", true),
+            ("by.hand", "1", true),
+        ]);
+        let found = changes(
+            &desired(&spec(json!({"retention": "1d"})), None),
+            &["compression.type".into()],
+            &there,
+        );
+        assert_eq!(
+            found,
+            [
+                Change::Set("retention.ms".into(), "86400000".into()),
+                Change::Unset("compression.type".into())
+            ]
+        );
     }
 
     #[test]
     fn what_is_so_already_changes_nothing() {
-        let there = live(&[("retention.ms", "86400000", true), ("cleanup.policy", "delete,compact", true)]);
-        assert!(changes(&desired(&spec(json!({"retention": "1d", "compacted": true, "key": ["id"]})), None), &[], &there).is_empty());
+        let there = live(&[
+            ("retention.ms", "86400000", true),
+            ("cleanup.policy", "delete,compact", true),
+        ]);
+        assert!(
+            changes(
+                &desired(
+                    &spec(json!({"retention": "1d", "compacted": true, "key": ["id"]})),
+                    None
+                ),
+                &[],
+                &there
+            )
+            .is_empty()
+        );
     }
 }

@@ -41,18 +41,37 @@ pub fn claim(topic: &str, exists: bool, known: bool, adopt: bool) -> Result<Clai
 
 /// The live settings as the pure part sees them.
 pub fn live(topic: &Topic) -> BTreeMap<String, Live> {
-    topic.config.iter().map(|(key, entry)| (key.clone(), Live { value: entry.value.clone().unwrap_or_default(), on_topic: entry.on_topic })).collect()
+    topic
+        .config
+        .iter()
+        .map(|(key, entry)| {
+            (
+                key.clone(),
+                Live {
+                    value: entry.value.clone().unwrap_or_default(),
+                    on_topic: entry.on_topic,
+                },
+            )
+        })
+        .collect()
 }
 
 /// What a topic keeps when it is taken over; an error if taking it over would lose records.
-pub fn adoption(stream: &DataStream, topic: &str, found: &Topic) -> Result<Vec<KeptSetting>, Error> {
+pub fn adoption(
+    stream: &DataStream,
+    topic: &str,
+    found: &Topic,
+) -> Result<Vec<KeptSetting>, Error> {
     let live = live(found);
     check_cleanup(topic, stream.spec.compacted, &live)?;
     let there = found.partitions;
     if let Some(wanted) = stream.spec.partitions.filter(|wanted| *wanted < there) {
         return Err(cannot_shrink(topic, there, wanted));
     }
-    Ok(settings::kept_on_adoption(&settings::desired(&stream.spec, None), &live))
+    Ok(settings::kept_on_adoption(
+        &settings::desired(&stream.spec, None),
+        &live,
+    ))
 }
 
 /// Makes or changes the topic, and says in the status what it is now.
@@ -71,14 +90,23 @@ pub async fn ensure(
         status.default_retention.clone_from(&defaults.retention);
         status.kept_config.clear();
         let config = settings::desired(spec, defaults.retention.as_ref());
-        let partitions = spec.partitions.or(status.partitions).or(defaults.partitions);
+        let partitions = spec
+            .partitions
+            .or(status.partitions)
+            .or(defaults.partitions);
         let replicas = status.replicas.or(defaults.replicas);
         create(admin, topic, partitions, replicas, config.clone()).await?;
         if status.topic.as_deref() == Some(topic) {
             let note = format!("topic {topic} was gone from Kafka and is made again, empty");
-            context.events.warning(&stream.object_ref(&()), "TopicRecreated", &note).await;
+            context
+                .events
+                .warning(&stream.object_ref(&()), "TopicRecreated", &note)
+                .await;
         }
-        let made = admin.topic(topic).await.map_err(|e| kafka_error(&e, topic))?;
+        let made = admin
+            .topic(topic)
+            .await
+            .map_err(|e| kafka_error(&e, topic))?;
         status.partitions = made.as_ref().map(|t| t.partitions).or(partitions);
         status.replicas = made.as_ref().map(|t| t.replicas).or(replicas);
         status.topic = Some(topic.to_owned());
@@ -89,12 +117,18 @@ pub async fn ensure(
     if claim == Claim::Adopt {
         status.default_retention = None;
     }
-    let desired = settings::with_kept(settings::desired(spec, status.default_retention.as_ref()), &status.kept_config);
+    let desired = settings::with_kept(
+        settings::desired(spec, status.default_retention.as_ref()),
+        &status.kept_config,
+    );
     status.kept_config.retain(|kept| still_kept(kept, &desired));
     let changes = settings::changes(&desired, &status.managed_config, &live);
     alter(admin, topic, changes).await?;
     // What the topic keeps of its own isn't ours: when the spec asks for nothing any more, it stays as well.
-    status.managed_config = desired.into_keys().filter(|key| !status.kept_config.iter().any(|kept| kept.key == *key)).collect();
+    status.managed_config = desired
+        .into_keys()
+        .filter(|key| !status.kept_config.iter().any(|kept| kept.key == *key))
+        .collect();
     status.topic = Some(topic.to_owned());
     status.replicas = Some(found.replicas);
     status.partitions = Some(found.partitions);
@@ -112,22 +146,47 @@ fn check_cleanup(topic: &str, compacted: bool, live: &BTreeMap<String, Live>) ->
     if there.contains("compact") == compacted {
         return Ok(());
     }
-    let remedy = if compacted { "set spec.compacted: false" } else { "set spec.compacted: true" };
-    Err(Error::stalled("TopicMismatch", format!("topic {topic} has {CLEANUP}={there}, and taking it over must lose nothing: {remedy} or choose another topic")))
+    let remedy = if compacted {
+        "set spec.compacted: false"
+    } else {
+        "set spec.compacted: true"
+    };
+    Err(Error::stalled(
+        "TopicMismatch",
+        format!(
+            "topic {topic} has {CLEANUP}={there}, and taking it over must lose nothing: {remedy} or choose another topic"
+        ),
+    ))
 }
 
 /// Partitions go up only.
-async fn grow(admin: &Admin, stream: &DataStream, topic: &str, status: &mut DataStreamStatus, context: &Context) -> Result<(), Error> {
-    let (Some(wanted), Some(there)) = (stream.spec.partitions, status.partitions) else { return Ok(()) };
+async fn grow(
+    admin: &Admin,
+    stream: &DataStream,
+    topic: &str,
+    status: &mut DataStreamStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let (Some(wanted), Some(there)) = (stream.spec.partitions, status.partitions) else {
+        return Ok(());
+    };
     if wanted < there {
         return Err(cannot_shrink(topic, there, wanted));
     }
     if wanted > there {
-        admin.add_partitions(topic, wanted).await.map_err(|e| kafka_error(&e, topic))?;
+        admin
+            .add_partitions(topic, wanted)
+            .await
+            .map_err(|e| kafka_error(&e, topic))?;
         status.partitions = Some(wanted);
         if !stream.spec.key.is_empty() {
-            let note = format!("topic {topic} grew from {there} to {wanted} partitions: records of a key that was there before may go to another partition, so their order across the change isn't kept");
-            context.events.warning(&stream.object_ref(&()), "PartitionsGrew", &note).await;
+            let note = format!(
+                "topic {topic} grew from {there} to {wanted} partitions: records of a key that was there before may go to another partition, so their order across the change isn't kept"
+            );
+            context
+                .events
+                .warning(&stream.object_ref(&()), "PartitionsGrew", &note)
+                .await;
         }
     }
     Ok(())
@@ -136,21 +195,33 @@ async fn grow(admin: &Admin, stream: &DataStream, topic: &str, status: &mut Data
 fn cannot_shrink(topic: &str, there: i32, wanted: i32) -> Error {
     Error::stalled(
         "PartitionsCannotShrink",
-        format!("topic {topic} has {there} partitions and spec.partitions is {wanted}: Kafka can't take partitions away; set spec.partitions to {there} or more, or remove it"),
+        format!(
+            "topic {topic} has {there} partitions and spec.partitions is {wanted}: Kafka can't take partitions away; set spec.partitions to {there} or more, or remove it"
+        ),
     )
 }
 
 /// Makes the dead-letter topic, or puts its settings right.
-pub async fn ensure_dead_letter(admin: &Admin, stream: &DataStream, name: &str, known: bool, status: &mut DataStreamStatus) -> Result<(), Error> {
+pub async fn ensure_dead_letter(
+    admin: &Admin,
+    stream: &DataStream,
+    name: &str,
+    known: bool,
+    status: &mut DataStreamStatus,
+) -> Result<(), Error> {
     let desired = settings::dead_letter(&stream.spec);
     match admin.topic(name).await.map_err(|e| kafka_error(&e, name))? {
         None => create(admin, name, status.partitions, status.replicas, desired).await?,
         Some(found) => {
             let live = live(&found);
             // A dead-letter topic that was there before us keeps at least what it kept.
-            let lowers = !known && desired.get(RETENTION).is_some() && !settings::kept_on_adoption(&desired, &live).is_empty();
+            let lowers = !known
+                && desired.get(RETENTION).is_some()
+                && !settings::kept_on_adoption(&desired, &live).is_empty();
             let mut changes = settings::changes(&desired, &[], &live);
-            changes.retain(|change| !(lowers && matches!(change, Change::Set(key, _) if key == RETENTION)));
+            changes.retain(|change| {
+                !(lowers && matches!(change, Change::Set(key, _) if key == RETENTION))
+            });
             alter(admin, name, changes).await?;
         }
     }
@@ -170,12 +241,26 @@ async fn alter(admin: &Admin, topic: &str, changes: Vec<Change>) -> Result<(), E
             Change::Unset(key) => ConfigChange::Delete(key),
         })
         .collect();
-    admin.alter_topic_config(topic, &changes).await.map_err(|e| kafka_error(&e, topic))
+    admin
+        .alter_topic_config(topic, &changes)
+        .await
+        .map_err(|e| kafka_error(&e, topic))
 }
 
-async fn create(admin: &Admin, name: &str, partitions: Option<i32>, replicas: Option<i32>, config: BTreeMap<String, String>) -> Result<(), Error> {
+async fn create(
+    admin: &Admin,
+    name: &str,
+    partitions: Option<i32>,
+    replicas: Option<i32>,
+    config: BTreeMap<String, String>,
+) -> Result<(), Error> {
     tracing::info!(topic = name, ?partitions, ?replicas, "create topic");
-    let topic = NewTopic { name: name.into(), partitions, replicas, config };
+    let topic = NewTopic {
+        name: name.into(),
+        partitions,
+        replicas,
+        config,
+    };
     match admin.create_topic(&topic).await {
         // Another try of ours got through although its answer didn't.
         Ok(()) | Err(KafkaError::TopicExists { .. }) => Ok(()),
@@ -185,7 +270,11 @@ async fn create(admin: &Admin, name: &str, partitions: Option<i32>, replicas: Op
 
 /// A Kafka error in a DataStream's words.
 pub fn kafka_error(error: &KafkaError, topic: &str) -> Error {
-    crate::kafka_pool::translate(error, &format!("topic {topic}"), "correct the user that the Platform names")
+    crate::kafka_pool::translate(
+        error,
+        &format!("topic {topic}"),
+        "correct the user that the Platform names",
+    )
 }
 
 #[cfg(test)]
@@ -204,8 +293,17 @@ mod tests {
 
     #[test]
     fn a_compacted_topic_is_not_taken_as_one_that_deletes() {
-        let live = BTreeMap::from([(CLEANUP.to_owned(), Live { value: "compact".into(), on_topic: true })]);
+        let live = BTreeMap::from([(
+            CLEANUP.to_owned(),
+            Live {
+                value: "compact".into(),
+                on_topic: true,
+            },
+        )]);
         assert!(check_cleanup("t", true, &live).is_ok());
-        assert_eq!(check_cleanup("t", false, &live).unwrap_err().reason(), "TopicMismatch");
+        assert_eq!(
+            check_cleanup("t", false, &live).unwrap_err().reason(),
+            "TopicMismatch"
+        );
     }
 }

@@ -9,7 +9,13 @@ use headworks_crds::TopicPolicy;
 use kube::core::{Selector, SelectorExt};
 
 /// Names that infrastructure beside Kafka uses by default.
-const RESERVED: [&str; 5] = ["_schemas", "connect-configs", "connect-offsets", "connect-status", "kafkasql-journal"];
+const RESERVED: [&str; 5] = [
+    "_schemas",
+    "connect-configs",
+    "connect-offsets",
+    "connect-status",
+    "kafkasql-journal",
+];
 
 /// The topic that a DataStream uses.
 pub fn topic_of(namespace: &str, name: &str, given: Option<&str>) -> String {
@@ -22,17 +28,28 @@ pub fn dead_letter_topic(topic: &str) -> String {
 }
 
 /// Ok if the namespace may use the topic; else what is wrong and what to do.
-pub fn allowed(topic: &str, namespace: &str, labels: &BTreeMap<String, String>, policy: &[TopicPolicy]) -> Result<(), String> {
+pub fn allowed(
+    topic: &str,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+    policy: &[TopicPolicy],
+) -> Result<(), String> {
     if topic.starts_with("__") || RESERVED.contains(&topic) {
-        return Err(format!("topic {topic} belongs to Kafka, Connect or a schema registry; choose another name, such as {namespace}.{}", topic.trim_start_matches('_')));
+        return Err(format!(
+            "topic {topic} belongs to Kafka, Connect or a schema registry; choose another name, such as {namespace}.{}",
+            topic.trim_start_matches('_')
+        ));
     }
     let own = format!("{namespace}.");
     if topic.starts_with(&own) && topic.len() > own.len() {
         return Ok(());
     }
     let by_rule = policy.iter().any(|rule| {
-        rule.prefixes.iter().any(|prefix| topic.starts_with(prefix.as_str()))
-            && Selector::try_from(rule.namespaces.clone()).is_ok_and(|selector| selector.matches(labels))
+        rule.prefixes
+            .iter()
+            .any(|prefix| topic.starts_with(prefix.as_str()))
+            && Selector::try_from(rule.namespaces.clone())
+                .is_ok_and(|selector| selector.matches(labels))
     });
     if by_rule {
         return Ok(());
@@ -69,12 +86,17 @@ mod tests {
         assert!(allowed("legacy-orders", "shop", &core(), &policy()).is_ok());
         assert!(allowed("other-orders", "shop", &core(), &policy()).is_err());
         let message = allowed("legacy-orders", "shop", &BTreeMap::new(), &policy()).unwrap_err();
-        assert!(message.contains("topicPolicy") && message.contains("shop."), "{message}");
+        assert!(
+            message.contains("topicPolicy") && message.contains("shop."),
+            "{message}"
+        );
     }
 
     #[test]
     fn names_of_kafka_and_its_neighbours_are_refused_even_where_a_rule_allows_them() {
-        let all: Vec<TopicPolicy> = serde_json::from_value(json!([{"namespaces": {}, "prefixes": ["_", "connect-"]}])).unwrap();
+        let all: Vec<TopicPolicy> =
+            serde_json::from_value(json!([{"namespaces": {}, "prefixes": ["_", "connect-"]}]))
+                .unwrap();
         for topic in ["__consumer_offsets", "_schemas", "connect-configs"] {
             assert!(allowed(topic, "shop", &core(), &all).is_err(), "{topic}");
         }

@@ -27,7 +27,12 @@ pub struct Elector {
 impl Elector {
     /// An elector for Lease `name`; `me` must differ between replicas (the pod's name).
     pub fn new(client: Client, namespace: &str, name: &str, me: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.into(), me, last: None }
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.into(),
+            me,
+            last: None,
+        }
     }
 
     /// Returns once we lead.
@@ -36,7 +41,9 @@ impl Elector {
             match self.step().await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the leader election Lease can't be read or written"),
+                Err(error) => {
+                    tracing::warn!(%error, "the leader election Lease can't be read or written")
+                }
             }
             tokio::time::sleep(PERIOD).await;
         }
@@ -54,17 +61,29 @@ impl Elector {
                 Err(_) => tracing::warn!("renewing the Lease took too long"),
             }
             if renewed.elapsed() > RENEW_DEADLINE {
-                return Lost(format!("the Lease was not renewed for {} s", RENEW_DEADLINE.as_secs()));
+                return Lost(format!(
+                    "the Lease was not renewed for {} s",
+                    RENEW_DEADLINE.as_secs()
+                ));
             }
         }
     }
 
     /// Gives the Lease up, so that the next replica needn't wait for it to expire.
     pub async fn release(&mut self) {
-        let Ok(Some(mut lease)) = self.api.get_opt(&self.name).await else { return };
-        if let Some(spec) = lease.spec.as_mut().filter(|s| s.holder_identity.as_deref() == Some(&self.me)) {
+        let Ok(Some(mut lease)) = self.api.get_opt(&self.name).await else {
+            return;
+        };
+        if let Some(spec) = lease
+            .spec
+            .as_mut()
+            .filter(|s| s.holder_identity.as_deref() == Some(&self.me))
+        {
             spec.holder_identity = None;
-            let _ = self.api.replace(&self.name, &PostParams::default(), &lease).await;
+            let _ = self
+                .api
+                .replace(&self.name, &PostParams::default(), &lease)
+                .await;
         }
     }
 
@@ -78,7 +97,10 @@ impl Elector {
             (Decision::Wait, _) => return Ok(false),
             (_, None) => {
                 let lease = Lease {
-                    metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                    metadata: ObjectMeta {
+                        name: Some(self.name.clone()),
+                        ..ObjectMeta::default()
+                    },
                     spec: Some(LeaseSpec {
                         holder_identity: Some(self.me.clone()),
                         lease_duration_seconds: Some(LEASE.as_secs() as i32),
@@ -93,19 +115,24 @@ impl Elector {
             (decision, Some(mut lease)) => {
                 let spec = lease.spec.get_or_insert_default();
                 if decision == Decision::Take {
-                    spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+                    spec.lease_transitions =
+                        Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
                     spec.acquire_time = Some(now.clone());
                 }
                 spec.holder_identity = Some(self.me.clone());
                 spec.lease_duration_seconds = Some(LEASE.as_secs() as i32);
                 spec.renew_time = Some(now);
                 // The resource version is a precondition: of two takers one gets a conflict.
-                self.api.replace(&self.name, &PostParams::default(), &lease).await
+                self.api
+                    .replace(&self.name, &PostParams::default(), &lease)
+                    .await
             }
         };
         match result {
             Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 409 && decision != Decision::Renew => Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 409 && decision != Decision::Renew => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -123,7 +150,10 @@ impl Elector {
         let spec = lease.spec.clone().unwrap_or_default();
         Seen {
             holder: spec.holder_identity.unwrap_or_default(),
-            duration: spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).map_or(LEASE, std::time::Duration::from_secs),
+            duration: spec
+                .lease_duration_seconds
+                .and_then(|s| u64::try_from(s).ok())
+                .map_or(LEASE, std::time::Duration::from_secs),
             unchanged_for: since.elapsed(),
         }
     }

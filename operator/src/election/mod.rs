@@ -46,7 +46,9 @@ pub fn decide(me: &str, lease: Option<&Seen>) -> Decision {
     match lease {
         None => Decision::Create,
         Some(seen) if seen.holder == me => Decision::Renew,
-        Some(seen) if seen.holder.is_empty() || seen.unchanged_for > seen.duration => Decision::Take,
+        Some(seen) if seen.holder.is_empty() || seen.unchanged_for > seen.duration => {
+            Decision::Take
+        }
         Some(_) => Decision::Wait,
     }
 }
@@ -56,7 +58,11 @@ mod tests {
     use super::*;
 
     fn held(holder: &str, unchanged_for: u64) -> Seen {
-        Seen { holder: holder.into(), duration: LEASE, unchanged_for: Duration::from_secs(unchanged_for) }
+        Seen {
+            holder: holder.into(),
+            duration: LEASE,
+            unchanged_for: Duration::from_secs(unchanged_for),
+        }
     }
 
     #[test]

@@ -151,7 +151,11 @@ impl Admin {
     /// # Errors
     /// [`KafkaError::PolicyRefused`] with the broker's words for an unknown setting or value; other [`KafkaError`]s as for
     /// every call.
-    pub async fn alter_topic_config(&self, topic: &str, changes: &[ConfigChange]) -> Result<(), KafkaError> {
+    pub async fn alter_topic_config(
+        &self,
+        topic: &str,
+        changes: &[ConfigChange],
+    ) -> Result<(), KafkaError> {
         if changes.is_empty() {
             return Ok(());
         }

@@ -25,26 +25,55 @@ pub struct Found {
 }
 
 /// Reads it all, and declares it first, so that a change in between wakes us again.
-pub async fn dereference(pipeline: &Pipeline, key: &Key, context: &Context) -> Result<Found, Error> {
+pub async fn dereference(
+    pipeline: &Pipeline,
+    key: &Key,
+    context: &Context,
+) -> Result<Found, Error> {
     let named = query::inputs(&pipeline.spec.sql);
-    let targets: Vec<(usize, &String)> = pipeline.spec.to.iter().enumerate().filter_map(|(i, t)| Some((i, t.stream.as_ref()?))).collect();
+    let targets: Vec<(usize, &String)> = pipeline
+        .spec
+        .to
+        .iter()
+        .enumerate()
+        .filter_map(|(i, t)| Some((i, t.stream.as_ref()?)))
+        .collect();
     let reads = named.clone().unwrap_or_default();
-    let streams = reads.iter().chain(targets.iter().map(|(_, name)| *name)).map(|name| Key::new("DataStream", &key.namespace, name));
-    context.indexes.refers(key, streams.chain(facts::references(&pipeline.spec.platform, &key.namespace)));
+    let streams = reads
+        .iter()
+        .chain(targets.iter().map(|(_, name)| *name))
+        .map(|name| Key::new("DataStream", &key.namespace, name));
+    context.indexes.refers(
+        key,
+        streams.chain(facts::references(&pipeline.spec.platform, &key.namespace)),
+    );
 
     let named = named.map_err(|errors| Error::stalled("InvalidSql", errors))?;
     let platform = facts::usable(context, &pipeline.spec.platform, &key.namespace)?;
     let mut inputs = Vec::with_capacity(named.len());
     for name in &named {
-        inputs.push(on_platform(pipeline, "spec.sql", reading::usable(context, "spec.sql", &key.namespace, name).await?)?);
+        inputs.push(on_platform(
+            pipeline,
+            "spec.sql",
+            reading::usable(context, "spec.sql", &key.namespace, name).await?,
+        )?);
     }
     let mut outputs = Vec::with_capacity(targets.len());
     for (index, name) in targets {
         let place = format!("spec.to[{index}].stream");
-        outputs.push(on_platform(pipeline, &place, reading::usable(context, &place, &key.namespace, name).await?)?);
+        outputs.push(on_platform(
+            pipeline,
+            &place,
+            reading::usable(context, &place, &key.namespace, name).await?,
+        )?);
     }
     let ca = connection::ca(context, &platform).await?;
-    Ok(Found { platform, inputs, outputs, ca })
+    Ok(Found {
+        platform,
+        inputs,
+        outputs,
+        ca,
+    })
 }
 
 /// One Kafka transaction spans one Kafka.

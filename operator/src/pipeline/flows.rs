@@ -65,7 +65,9 @@ impl Flows {
     /// The loop for which a Pipeline is refused, if it is.
     pub fn refused(&self, key: &Key) -> Option<Loop> {
         let flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        flows.get(&key.namespace).and_then(|flows| verdicts(flows).remove(&key.name))
+        flows
+            .get(&key.namespace)
+            .and_then(|flows| verdicts(flows).remove(&key.name))
     }
 
     fn change(&self, key: &Key, how: impl FnOnce(&mut BTreeMap<String, Flow>)) -> Vec<Key> {
@@ -75,7 +77,11 @@ impl Flows {
         how(flows);
         let after = verdicts(flows);
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        names.into_iter().filter(|name| before.get(*name) != after.get(*name)).map(|name| Key::new(&key.kind, &key.namespace, name)).collect()
+        names
+            .into_iter()
+            .filter(|name| before.get(*name) != after.get(*name))
+            .map(|name| Key::new(&key.kind, &key.namespace, name))
+            .collect()
     }
 }
 
@@ -98,19 +104,38 @@ fn verdicts(flows: &BTreeMap<String, Flow>) -> BTreeMap<String, Loop> {
 
 /// The shortest way from one of a flow's outputs to one of its inputs, through accepted Pipelines.
 fn way_back(flow: &Flow, accepted: &[(&String, &Flow)]) -> Option<Loop> {
-    let mut queue: Vec<Loop> = flow.outputs.iter().map(|stream| Loop { streams: vec![stream.clone()], pipelines: vec![] }).collect();
+    let mut queue: Vec<Loop> = flow
+        .outputs
+        .iter()
+        .map(|stream| Loop {
+            streams: vec![stream.clone()],
+            pipelines: vec![],
+        })
+        .collect();
     let mut seen: BTreeSet<String> = flow.outputs.clone();
     let mut next = 0;
     while let Some(way) = queue.get(next).cloned() {
         next += 1;
-        let Some(last) = way.streams.last().cloned() else { continue };
+        let Some(last) = way.streams.last().cloned() else {
+            continue;
+        };
         if flow.inputs.contains(&last) {
             let mut streams = vec![last];
             streams.extend(way.streams);
-            return Some(Loop { streams, pipelines: way.pipelines });
+            return Some(Loop {
+                streams,
+                pipelines: way.pipelines,
+            });
         }
-        for (name, step) in accepted.iter().filter(|(_, step)| step.inputs.contains(&last)) {
-            for stream in step.outputs.iter().filter(|stream| seen.insert((*stream).clone())) {
+        for (name, step) in accepted
+            .iter()
+            .filter(|(_, step)| step.inputs.contains(&last))
+        {
+            for stream in step
+                .outputs
+                .iter()
+                .filter(|stream| seen.insert((*stream).clone()))
+            {
                 let mut way = way.clone();
                 way.streams.push(stream.clone());
                 way.pipelines.push((*name).clone());
@@ -131,14 +156,26 @@ mod tests {
 
     fn flow(inputs: &[&str], outputs: &[&str], born: i64, in_force: bool) -> Flow {
         let set = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
-        Flow { inputs: set(inputs), outputs: set(outputs), in_force, born }
+        Flow {
+            inputs: set(inputs),
+            outputs: set(outputs),
+            in_force,
+            born,
+        }
     }
 
     #[test]
     fn the_younger_of_two_that_close_a_loop_is_refused_and_told_the_way() {
         let flows = Flows::default();
-        assert!(flows.set(&key("forth"), flow(&["a"], &["b"], 1, true)).is_empty());
-        assert_eq!(flows.set(&key("back"), flow(&["b"], &["a"], 2, false)), [key("back")]);
+        assert!(
+            flows
+                .set(&key("forth"), flow(&["a"], &["b"], 1, true))
+                .is_empty()
+        );
+        assert_eq!(
+            flows.set(&key("back"), flow(&["b"], &["a"], 2, false)),
+            [key("back")]
+        );
         assert_eq!(flows.refused(&key("forth")), None);
         let text = flows.refused(&key("back")).unwrap().to_string();
         assert_eq!(text, "b → a → b, through Pipeline forth");
@@ -168,7 +205,10 @@ mod tests {
         let flows = Flows::default();
         flows.set(&key("old"), flow(&["a"], &["b"], 1, true));
         flows.set(&key("young"), flow(&["b"], &["c"], 2, true));
-        assert_eq!(flows.set(&key("old"), flow(&["c"], &["b"], 1, false)), [key("old")]);
+        assert_eq!(
+            flows.set(&key("old"), flow(&["c"], &["b"], 1, false)),
+            [key("old")]
+        );
     }
 
     #[test]

@@ -15,7 +15,10 @@ use std::{collections::BTreeSet, sync::Arc};
 pub use flows::{Flow, Flows};
 use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
-use kube::{Api, Resource, ResourceExt, api::{DeleteParams, Preconditions}};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
 
 use crate::{
     context::Context,
@@ -50,24 +53,42 @@ impl Subject for Pipeline {
         self.spec.deletion_policy == DeletionPolicy::Delete
     }
 
-    async fn reconcile(&self, draft: &mut Draft<PipelineStatus>, context: &Context) -> Result<Verdict, Error> {
+    async fn reconcile(
+        &self,
+        draft: &mut Draft<PipelineStatus>,
+        context: &Context,
+    ) -> Result<Verdict, Error> {
         let key = Key::of(self);
         figures::pipeline(&mut draft.status, &key, context);
         let live = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
-            workload::scale_to_zero(context, live.as_ref(), live.spec.as_ref().and_then(|s| s.replicas)).await?;
+            workload::scale_to_zero(
+                context,
+                live.as_ref(),
+                live.spec.as_ref().and_then(|s| s.replicas),
+            )
+            .await?;
         }
         let applied = plan_and_apply(self, &key, draft, context).await;
         let live = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name);
-        let seen = live.as_ref().and_then(|s| s.status.clone()).unwrap_or_default();
+        let seen = live
+            .as_ref()
+            .and_then(|s| s.status.clone())
+            .unwrap_or_default();
         draft.status.replicas = Some(seen.replicas);
         draft.status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         draft.status.selector = Some(workload::selector_text(&key));
         match applied {
             Ok(applied) => observe(self, &key, &applied, context).await,
-            Err(Error::Stalled { reason, message, recheck }) if seen.replicas > 0 => {
-                Err(Error::Stalled { reason, message: format!("{message}. The pods go on with the last good plan"), recheck })
-            }
+            Err(Error::Stalled {
+                reason,
+                message,
+                recheck,
+            }) if seen.replicas > 0 => Err(Error::Stalled {
+                reason,
+                message: format!("{message} (the pods go on with the last good plan)"),
+                recheck,
+            }),
             Err(error) => Err(error),
         }
     }
@@ -85,11 +106,18 @@ struct Applied {
 }
 
 /// From the spec to the children. Nothing is applied before all of it is known to be right.
-async fn plan_and_apply(pipeline: &Pipeline, key: &Key, draft: &mut Draft<PipelineStatus>, context: &Context) -> Result<Applied, Error> {
+async fn plan_and_apply(
+    pipeline: &Pipeline,
+    key: &Key,
+    draft: &mut Draft<PipelineStatus>,
+    context: &Context,
+) -> Result<Applied, Error> {
     if let Some(found) = context.flows.refused(key) {
         return Err(Error::stalled(
             "StreamLoop",
-            format!("spec.to: the streams feed themselves: {found}; write to another stream, or delete the other Pipeline"),
+            format!(
+                "spec.to: the streams feed themselves: {found}; write to another stream, or delete the other Pipeline"
+            ),
         ));
     }
     let found = dereference::dereference(pipeline, key, context).await?;
@@ -100,27 +128,51 @@ async fn plan_and_apply(pipeline: &Pipeline, key: &Key, draft: &mut Draft<Pipeli
     if let Some(ca) = &built.ca {
         context.apply(&context.stores.config_maps, ca, &uid).await?;
     }
-    context.apply(&context.stores.config_maps, &built.plan.config_map, &uid).await?;
-    let stateful_set = context.apply(&context.stores.stateful_sets, &built.stateful_set, &uid).await?;
+    context
+        .apply(&context.stores.config_maps, &built.plan.config_map, &uid)
+        .await?;
+    let stateful_set = context
+        .apply(&context.stores.stateful_sets, &built.stateful_set, &uid)
+        .await?;
     draft.status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
-    draft.status.outputs = found.outputs.iter().map(|o| o.stream.name.clone()).collect();
+    draft.status.outputs = found
+        .outputs
+        .iter()
+        .map(|o| o.stream.name.clone())
+        .collect();
     draft.status.group = Some(valid.group);
-    Ok(Applied { stateful_set, digest: built.plan.digest, secrets: valid.secrets })
+    Ok(Applied {
+        stateful_set,
+        digest: built.plan.digest,
+        secrets: valid.secrets,
+    })
 }
 
 /// From the children to the verdict, and what a roll-out needs on its way.
-async fn observe(pipeline: &Pipeline, key: &Key, applied: &Applied, context: &Context) -> Result<Verdict, Error> {
+async fn observe(
+    pipeline: &Pipeline,
+    key: &Key,
+    applied: &Applied,
+    context: &Context,
+) -> Result<Verdict, Error> {
     let pods = Context::children(&context.stores.pods, key);
     let live = applied.stateful_set.as_ref();
     free_the_roll_out(live, &pods, context).await?;
     workload::sweep_plans(context, key, &applied.digest).await?;
     if pipeline.spec.suspend {
-        return Ok(Verdict::ready("Suspended", "spec.suspend is true: no pods run, progress is kept"));
+        return Ok(Verdict::ready(
+            "Suspended",
+            "spec.suspend is true: no pods run, progress is kept",
+        ));
     }
     let seen = live.status.clone().unwrap_or_default();
     let generation = live.metadata.generation;
     // A StatefulSet counts as updated only pods of a roll-out that isn't complete; afterwards all are.
-    let updated = if seen.current_revision == seen.update_revision { seen.replicas } else { seen.updated_replicas.unwrap_or(0) };
+    let updated = if seen.current_revision == seen.update_revision {
+        seen.replicas
+    } else {
+        seen.updated_replicas.unwrap_or(0)
+    };
     health::verdict(
         &Pods {
             pods: &pods,
@@ -137,19 +189,43 @@ async fn observe(pipeline: &Pipeline, key: &Key, applied: &Applied, context: &Co
 }
 
 /// A StatefulSet waits for an unready pod of an older revision before it goes on, perhaps for ever: it is deleted.
-async fn free_the_roll_out(live: &StatefulSet, pods: &[Arc<Pod>], context: &Context) -> Result<(), Error> {
+async fn free_the_roll_out(
+    live: &StatefulSet,
+    pods: &[Arc<Pod>],
+    context: &Context,
+) -> Result<(), Error> {
     let status = live.status.clone().unwrap_or_default();
-    let Some(revision) = status.update_revision.filter(|_| status.observed_generation >= live.metadata.generation) else { return Ok(()) };
+    let Some(revision) = status
+        .update_revision
+        .filter(|_| status.observed_generation >= live.metadata.generation)
+    else {
+        return Ok(());
+    };
     for pod in health::stuck(pods, REVISION, &revision) {
         let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-        tracing::info!(namespace, name, "delete: an unready pod of a superseded revision");
+        tracing::info!(
+            namespace,
+            name,
+            "delete: an unready pod of a superseded revision"
+        );
         let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
-        let params = DeleteParams { preconditions: Some(Preconditions { uid: pod.uid(), ..Preconditions::default() }), ..DeleteParams::default() };
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: pod.uid(),
+                ..Preconditions::default()
+            }),
+            ..DeleteParams::default()
+        };
         context.metrics.wrote("Pod");
         match api.delete(&name, &params).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
-            Err(error) => return Err(Error::api(&format!("deleting pod {namespace}/{name}"), &error)),
+            Err(error) => {
+                return Err(Error::api(
+                    &format!("deleting pod {namespace}/{name}"),
+                    &error,
+                ));
+            }
         }
     }
     Ok(())
@@ -157,10 +233,26 @@ async fn free_the_roll_out(live: &StatefulSet, pods: &[Arc<Pod>], context: &Cont
 
 /// What a Pipeline reads and writes, from its spec alone; a query that can't be parsed flows nowhere.
 pub fn flow_of(pipeline: &Pipeline) -> Flow {
-    let inputs: BTreeSet<String> = query::inputs(&pipeline.spec.sql).map(|list| list.into_iter().collect()).unwrap_or_default();
-    let outputs: BTreeSet<String> = pipeline.spec.to.iter().filter_map(|t| t.stream.clone()).collect();
+    let inputs: BTreeSet<String> = query::inputs(&pipeline.spec.sql)
+        .map(|list| list.into_iter().collect())
+        .unwrap_or_default();
+    let outputs: BTreeSet<String> = pipeline
+        .spec
+        .to
+        .iter()
+        .filter_map(|t| t.stream.clone())
+        .collect();
     let in_force = pipeline.status.as_ref().is_some_and(|s| {
-        s.group.is_some() && s.inputs.iter().cloned().collect::<BTreeSet<_>>() == inputs && s.outputs.iter().cloned().collect::<BTreeSet<_>>() == outputs
+        s.group.is_some()
+            && s.inputs.iter().cloned().collect::<BTreeSet<_>>() == inputs
+            && s.outputs.iter().cloned().collect::<BTreeSet<_>>() == outputs
     });
-    Flow { inputs, outputs, in_force, born: pipeline.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second()) }
+    Flow {
+        inputs,
+        outputs,
+        in_force,
+        born: pipeline
+            .creation_timestamp()
+            .map_or(i64::MAX, |t| t.0.as_second()),
+    }
 }

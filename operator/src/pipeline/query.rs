@@ -9,6 +9,9 @@ pub fn inputs(sql: &str) -> Result<Vec<String>, String> {
 
 /// SQL errors in words for a condition: `spec.sql line 3, column 12: …`.
 pub fn places(errors: &[SqlError]) -> String {
-    let list: Vec<String> = errors.iter().map(|error| format!("spec.sql {error}")).collect();
+    let list: Vec<String> = errors
+        .iter()
+        .map(|error| format!("spec.sql {error}"))
+        .collect();
     list.join("; ")
 }

@@ -41,10 +41,14 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
     let spec = &pipeline.spec;
     check_query(&spec.sql, found)?;
     let kafka = &found.platform.platform.spec.kafka;
-    let (namespace, name) = (pipeline.namespace().unwrap_or_default(), pipeline.name_any());
+    let (namespace, name) = (
+        pipeline.namespace().unwrap_or_default(),
+        pipeline.name_any(),
+    );
     let group = group(&found.platform.installation, &namespace, &name);
     let role = plan::PipelinePlan {
-        sql: spec.sql.clone(),
+        // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
+        sql: spec.sql.trim_end().to_owned(),
         inputs: found.inputs.iter().map(|i| i.stream.clone()).collect(),
         outputs: found.outputs.iter().map(|o| o.stream.clone()).collect(),
         delivery: match spec.delivery {
@@ -59,7 +63,10 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
             headworks_crds::OnBadRecord::Stop => plan::OnBadRecord::Stop,
         },
         group: group.clone(),
-        accept_data_loss: pipeline.annotations().get(ANNOTATION_ACCEPT_DATA_LOSS).cloned(),
+        accept_data_loss: pipeline
+            .annotations()
+            .get(ANNOTATION_ACCEPT_DATA_LOSS)
+            .cloned(),
     };
     let template = spec.pod_template.clone().unwrap_or_default();
     Ok(Valid {
@@ -74,27 +81,47 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
         kafka: kafka.clone(),
         ca: found.ca.clone(),
         replicas: if spec.suspend { 0 } else { spec.replicas },
-        template: template.over(&found.platform.platform.spec.pod_template.clone().unwrap_or_default()),
+        template: template.over(
+            &found
+                .platform
+                .platform
+                .spec
+                .pod_template
+                .clone()
+                .unwrap_or_default(),
+        ),
         secrets: connection::needed_secret(kafka).into_iter().collect(),
         group,
     })
 }
 
 fn check_query(sql: &str, found: &Found) -> Result<(), Error> {
-    let catalog = found.inputs.iter().fold(Catalog::new(), |catalog, i| catalog.with(i.stream.name.clone(), i.stream.contract.clone()));
-    let dataflow = headworks_sql::plan(sql, &catalog).map_err(|errors| Error::stalled("InvalidSql", super::query::places(&errors)))?;
+    let catalog = found.inputs.iter().fold(Catalog::new(), |catalog, i| {
+        catalog.with(i.stream.name.clone(), i.stream.contract.clone())
+    });
+    let dataflow = headworks_sql::plan(sql, &catalog)
+        .map_err(|errors| Error::stalled("InvalidSql", super::query::places(&errors)))?;
     for (index, output) in found.outputs.iter().enumerate() {
         let stream = &output.stream;
         headworks_sql::target::check(&dataflow.output, &stream.contract).map_err(|mismatches| {
             let list: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
-            Error::stalled("OutputMismatch", format!("spec.to[{index}].stream: the query's columns don't fit DataStream {}: {}", stream.name, list.join("; ")))
+            Error::stalled(
+                "OutputMismatch",
+                format!(
+                    "spec.to[{index}].stream: the query's columns don't fit DataStream {}: {}",
+                    stream.name,
+                    list.join("; ")
+                ),
+            )
         })?;
     }
     Ok(())
 }
 
 fn start_from(pipeline: &Pipeline) -> plan::StartFrom {
-    let Some(start) = &pipeline.spec.start_from else { return plan::StartFrom::Earliest };
+    let Some(start) = &pipeline.spec.start_from else {
+        return plan::StartFrom::Earliest;
+    };
     match (&start.time, start.position) {
         (Some(time), _) => plan::StartFrom::Time(time.0.as_millisecond()),
         (None, Some(Position::Latest)) => plan::StartFrom::Latest,

@@ -25,39 +25,75 @@ impl Usable {
 
     /// What others wait for while it isn't ready.
     pub fn not_ready(&self) -> Error {
-        let why = condition(&self.platform).map_or_else(|| "it wasn't looked at yet".to_owned(), |c| format!("{}: {}", c.reason, c.message));
-        Error::waiting("PlatformNotReady", format!("Platform {} isn't ready: {why}", self.platform.name_any()))
+        let why = condition(&self.platform).map_or_else(
+            || "it wasn't looked at yet".to_owned(),
+            |c| format!("{}: {}", c.reason, c.message),
+        );
+        Error::waiting(
+            "PlatformNotReady",
+            format!("Platform {} isn't ready: {why}", self.platform.name_any()),
+        )
     }
 }
 
 fn condition(platform: &Platform) -> Option<&headworks_crds::Condition> {
-    platform.status.as_ref()?.conditions.iter().find(|c| c.type_ == READY)
+    platform
+        .status
+        .as_ref()?
+        .conditions
+        .iter()
+        .find(|c| c.type_ == READY)
 }
 
 /// The Platform of that name, if it exists and admits the namespace.
 pub fn usable(context: &Context, name: &str, namespace: &str) -> Result<Usable, Error> {
     let Some(platform) = context.platform(name) else {
-        return Err(Error::missing("PlatformNotFound", format!("spec.platform: Platform {name} doesn't exist; make it or name another")));
+        return Err(Error::missing(
+            "PlatformNotFound",
+            format!("spec.platform: Platform {name} doesn't exist; make it or name another"),
+        ));
     };
     if platform.metadata.deletion_timestamp.is_some() {
-        return Err(Error::waiting("PlatformNotReady", format!("Platform {name} is being deleted")));
+        return Err(Error::waiting(
+            "PlatformNotReady",
+            format!("Platform {name} is being deleted"),
+        ));
     }
     if let Some(selector) = platform.spec.allowed_namespaces.clone() {
-        let selector = Selector::try_from(selector)
-            .map_err(|e| Error::waiting("PlatformNotReady", format!("Platform {name}: spec.allowedNamespaces isn't a label selector: {e}")))?;
+        let selector = Selector::try_from(selector).map_err(|e| {
+            Error::waiting(
+                "PlatformNotReady",
+                format!("Platform {name}: spec.allowedNamespaces isn't a label selector: {e}"),
+            )
+        })?;
         if !selector.matches(&context.namespace_labels(namespace)) {
             return Err(Error::stalled(
                 "NamespaceNotAllowed",
-                format!("Platform {name} doesn't admit namespace {namespace}: give the namespace the labels {selector} that spec.allowedNamespaces asks for, or use another Platform"),
+                format!(
+                    "Platform {name} doesn't admit namespace {namespace}: give the namespace the labels {selector} that spec.allowedNamespaces asks for, or use another Platform"
+                ),
             ));
         }
     }
-    let installation = platform.status.as_ref().and_then(|s| s.installation.clone());
-    let usable = Usable { platform, installation: installation.clone().unwrap_or_default() };
-    if installation.is_none() { Err(usable.not_ready()) } else { Ok(usable) }
+    let installation = platform
+        .status
+        .as_ref()
+        .and_then(|s| s.installation.clone());
+    let usable = Usable {
+        platform,
+        installation: installation.clone().unwrap_or_default(),
+    };
+    if installation.is_none() {
+        Err(usable.not_ready())
+    } else {
+        Ok(usable)
+    }
 }
 
 /// What a user of a Platform refers to.
 pub fn references(name: &str, namespace: &str) -> [Key; 2] {
-    [Key::new("Platform", "", name), Key::new("Namespace", "", namespace)]
+    [
+        Key::new("Platform", "", name),
+        Key::new("Namespace", "", namespace),
+    ]
 }

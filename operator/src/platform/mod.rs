@@ -37,7 +37,11 @@ impl Subject for Platform {
         false
     }
 
-    async fn reconcile(&self, draft: &mut Draft<PlatformStatus>, context: &Context) -> Result<Verdict, Error> {
+    async fn reconcile(
+        &self,
+        draft: &mut Draft<PlatformStatus>,
+        context: &Context,
+    ) -> Result<Verdict, Error> {
         let status = &mut draft.status;
         if status.installation.is_none() {
             status.installation = Some(match &self.spec.kafka.installation {
@@ -56,15 +60,30 @@ impl Subject for Platform {
                 ),
             ));
         }
-        let (connected, changed) = context.kafka.refresh(context, self).await.map_err(|e| e.after(SICK_RECHECK))?;
+        let (connected, changed) = context
+            .kafka
+            .refresh(context, self)
+            .await
+            .map_err(|e| e.after(SICK_RECHECK))?;
         if changed {
             context.indexes.wake_readers(&Key::of(self));
         }
-        let place = format!("spec.kafka.bootstrapServers {}", self.spec.kafka.bootstrap_servers);
-        let cluster = connected.admin.cluster().await.map_err(|e| translate(&e, &place, &blame(self)).after(SICK_RECHECK))?;
+        let place = format!(
+            "spec.kafka.bootstrapServers {}",
+            self.spec.kafka.bootstrap_servers
+        );
+        let cluster = connected
+            .admin
+            .cluster()
+            .await
+            .map_err(|e| translate(&e, &place, &blame(self)).after(SICK_RECHECK))?;
         status.brokers = Some(cluster.brokers);
         status.cluster_id = Some(cluster.id);
-        Ok(Verdict::ready("Connected", format!("Kafka answers at {}", self.spec.kafka.bootstrap_servers)).recheck(context.settings.recheck))
+        Ok(Verdict::ready(
+            "Connected",
+            format!("Kafka answers at {}", self.spec.kafka.bootstrap_servers),
+        )
+        .recheck(context.settings.recheck))
     }
 
     async fn finalize(&self, _: &PlatformStatus, _: &Context) -> Result<(), Error> {
@@ -74,7 +93,10 @@ impl Subject for Platform {
 
 /// The cluster's own id: the first group of the UID of kube-system, which lives as long as the cluster.
 fn short_uid(context: &Context) -> Result<String, Error> {
-    let namespace = context.stores.namespaces.get(&kube::runtime::reflector::ObjectRef::new("kube-system"));
+    let namespace = context
+        .stores
+        .namespaces
+        .get(&kube::runtime::reflector::ObjectRef::new("kube-system"));
     let uid = namespace.and_then(|n| n.metadata.uid.clone());
     uid.and_then(|uid| uid.split('-').next().map(str::to_owned))
         .ok_or_else(|| Error::transient("Internal", "namespace kube-system isn't known yet; set spec.kafka.installation to go on without it"))
@@ -82,7 +104,19 @@ fn short_uid(context: &Context) -> Result<String, Error> {
 
 /// How many DataStreams and Pipelines use the Platform.
 fn members(context: &Context, name: &str) -> (Option<i32>, Option<i32>) {
-    let streams = context.stores.streams.state().iter().filter(|s| s.0.as_ref().is_ok_and(|s| s.spec.platform == name)).count();
-    let pipelines = context.stores.pipelines.state().iter().filter(|p| p.0.as_ref().is_ok_and(|p| p.spec.platform == name)).count();
+    let streams = context
+        .stores
+        .streams
+        .state()
+        .iter()
+        .filter(|s| s.0.as_ref().is_ok_and(|s| s.spec.platform == name))
+        .count();
+    let pipelines = context
+        .stores
+        .pipelines
+        .state()
+        .iter()
+        .filter(|p| p.0.as_ref().is_ok_and(|p| p.spec.platform == name))
+        .count();
     (i32::try_from(streams).ok(), i32::try_from(pipelines).ok())
 }

@@ -13,7 +13,11 @@ pub struct Bucket {
 impl Bucket {
     /// A full bucket.
     pub fn new(per_second: u32, now: Instant) -> Self {
-        Self { per_second: f64::from(per_second), tokens: f64::from(per_second), at: now }
+        Self {
+            per_second: f64::from(per_second),
+            tokens: f64::from(per_second),
+            at: now,
+        }
     }
 
     /// Takes one token if there is one.

@@ -24,22 +24,42 @@ pub struct Coarse {
 const COMMIT_STEP_MS: i64 = 60_000;
 
 /// The figures to show, given those shown before.
-pub fn coarse<'a>(before: Option<&Coarse>, reports: impl Iterator<Item = &'a Report> + Clone) -> Coarse {
+pub fn coarse<'a>(
+    before: Option<&Coarse>,
+    reports: impl Iterator<Item = &'a Report> + Clone,
+) -> Coarse {
     let all = reports.clone().map(|r| &r.figures);
     let rate: f64 = all.clone().map(|f| f.rate.max(0.0)).sum();
-    let lag = all.clone().filter_map(|f| f.lag).reduce(u64::saturating_add);
+    let lag = all
+        .clone()
+        .filter_map(|f| f.lag)
+        .reduce(u64::saturating_add);
     let committed = all.clone().filter_map(|f| f.last_commit_ms).max();
-    let dead_letters = all.clone().map(|f| f.dead_letters).fold(0, u64::saturating_add);
+    let dead_letters = two_digits(
+        all.clone()
+            .map(|f| f.dead_letters)
+            .fold(0, u64::saturating_add),
+    );
     let event_time = all.filter_map(|f| f.max_event_time_ms).max();
     let last_commit_ms = match (before.and_then(|b| b.last_commit_ms), committed) {
-        (Some(shown), Some(now)) if now.saturating_sub(shown) < COMMIT_STEP_MS && now >= shown => Some(shown),
+        (Some(shown), Some(now)) if now.saturating_sub(shown) < COMMIT_STEP_MS && now >= shown => {
+            Some(shown)
+        }
         (shown, now) => now.or(shown),
     };
     let delay_ms = match (committed, event_time) {
-        (Some(commit), Some(event)) => Some(round_delay(u64::try_from(commit.saturating_sub(event)).unwrap_or(0))),
+        (Some(commit), Some(event)) => Some(round_delay(
+            u64::try_from(commit.saturating_sub(event)).unwrap_or(0),
+        )),
         _ => before.and_then(|b| b.delay_ms),
     };
-    Coarse { rate: two_digits(rate.round() as u64), lag: lag.map(two_digits).or(before.and_then(|b| b.lag)), delay_ms, last_commit_ms, dead_letters }
+    Coarse {
+        rate: two_digits(rate.round() as u64),
+        lag: lag.map(two_digits).or(before.and_then(|b| b.lag)),
+        delay_ms,
+        last_commit_ms,
+        dead_letters,
+    }
 }
 
 /// Whether the change is worth a write: idle noise isn't.
@@ -70,7 +90,10 @@ fn round_delay(ms: u64) -> u64 {
 pub fn worst<'a>(reports: impl Iterator<Item = &'a Report>) -> Option<Problem> {
     let mut counts: Vec<(Problem, usize)> = Vec::new();
     for problem in reports.flat_map(|r| &r.problems) {
-        match counts.iter_mut().find(|(known, _)| known.reason == problem.reason && known.fatal == problem.fatal) {
+        match counts
+            .iter_mut()
+            .find(|(known, _)| known.reason == problem.reason && known.fatal == problem.fatal)
+        {
             Some((_, count)) => *count += 1,
             None => counts.push((problem.clone(), 1)),
         }
@@ -86,21 +109,59 @@ mod tests {
     use super::*;
 
     fn report(rate: f64, lag: Option<u64>, commit: Option<i64>, event: Option<i64>) -> Report {
-        Report { figures: Figures { rate, lag, last_commit_ms: commit, max_event_time_ms: event, ..Figures::default() }, ..Report::default() }
+        Report {
+            figures: Figures {
+                rate,
+                lag,
+                last_commit_ms: commit,
+                max_event_time_ms: event,
+                ..Figures::default()
+            },
+            ..Report::default()
+        }
     }
 
     #[test]
     fn pods_add_up_and_are_rounded() {
-        let reports = [report(1234.4, Some(70), Some(5_000), Some(4_200)), report(1000.0, Some(80), None, None)];
+        let reports = [
+            report(1234.4, Some(70), Some(5_000), Some(4_200)),
+            report(1000.0, Some(80), None, None),
+        ];
         let figures = coarse(None, reports.iter());
-        assert_eq!(figures, Coarse { rate: 2200, lag: Some(150), delay_ms: Some(800), last_commit_ms: Some(5_000), dead_letters: 0 });
+        assert_eq!(
+            figures,
+            Coarse {
+                rate: 2200,
+                lag: Some(150),
+                delay_ms: Some(800),
+                last_commit_ms: Some(5_000),
+                dead_letters: 0
+            }
+        );
     }
 
     #[test]
     fn the_last_commit_moves_at_most_once_a_minute() {
-        let before = Coarse { last_commit_ms: Some(100_000), ..Coarse::default() };
-        assert_eq!(coarse(Some(&before), [report(0.0, None, Some(159_000), None)].iter()).last_commit_ms, Some(100_000));
-        assert_eq!(coarse(Some(&before), [report(0.0, None, Some(160_000), None)].iter()).last_commit_ms, Some(160_000));
+        let before = Coarse {
+            last_commit_ms: Some(100_000),
+            ..Coarse::default()
+        };
+        assert_eq!(
+            coarse(
+                Some(&before),
+                [report(0.0, None, Some(159_000), None)].iter()
+            )
+            .last_commit_ms,
+            Some(100_000)
+        );
+        assert_eq!(
+            coarse(
+                Some(&before),
+                [report(0.0, None, Some(160_000), None)].iter()
+            )
+            .last_commit_ms,
+            Some(160_000)
+        );
     }
 
     #[test]
@@ -112,17 +173,39 @@ mod tests {
 
     #[test]
     fn a_restarted_pod_that_committed_nothing_yet_takes_nothing_back() {
-        let before = Coarse { rate: 5, lag: Some(3), delay_ms: Some(100), last_commit_ms: Some(7), dead_letters: 0 };
+        let before = Coarse {
+            rate: 5,
+            lag: Some(3),
+            delay_ms: Some(100),
+            last_commit_ms: Some(7),
+            dead_letters: 0,
+        };
         let now = coarse(Some(&before), [report(0.0, None, None, None)].iter());
-        assert_eq!((now.lag, now.delay_ms, now.last_commit_ms), (Some(3), Some(100), Some(7)));
+        assert_eq!(
+            (now.lag, now.delay_ms, now.last_commit_ms),
+            (Some(3), Some(100), Some(7))
+        );
     }
 
     #[test]
     fn a_fatal_problem_is_shown_before_a_frequent_one() {
-        let problem = |reason: &str, fatal| Problem { reason: reason.into(), message: String::new(), fatal };
+        let problem = |reason: &str, fatal| Problem {
+            reason: reason.into(),
+            message: String::new(),
+            fatal,
+        };
         let reports = [
-            Report { problems: vec![problem("KafkaUnavailable", false)], ..Report::default() },
-            Report { problems: vec![problem("KafkaUnavailable", false), problem("DataLost", true)], ..Report::default() },
+            Report {
+                problems: vec![problem("KafkaUnavailable", false)],
+                ..Report::default()
+            },
+            Report {
+                problems: vec![
+                    problem("KafkaUnavailable", false),
+                    problem("DataLost", true),
+                ],
+                ..Report::default()
+            },
         ];
         assert_eq!(worst(reports.iter()).unwrap().reason, "DataLost");
     }

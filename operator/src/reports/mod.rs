@@ -45,7 +45,10 @@ pub struct Reports(Mutex<Inner>);
 impl Reports {
     /// A pod's last report, by UID.
     pub fn of_pod(&self, uid: &str) -> Option<Report> {
-        self.lock().by_pod.get(uid).map(|(_, report)| report.clone())
+        self.lock()
+            .by_pod
+            .get(uid)
+            .map(|(_, report)| report.clone())
     }
 
     /// The figures that the object's status may show now; absent: no pod has reported.
@@ -68,26 +71,49 @@ impl Reports {
     }
 
     /// Takes in one round of answers and says who must be woken.
-    fn take_in(&self, answers: Vec<(String, Key, Option<Report>)>, bucket: &mut Bucket, now: Instant) -> Vec<Key> {
+    fn take_in(
+        &self,
+        answers: Vec<(String, Key, Option<Report>)>,
+        bucket: &mut Bucket,
+        now: Instant,
+    ) -> Vec<Key> {
         let mut inner = self.lock();
         let before: HashMap<Key, Vec<Problem>> = problems(&inner.by_pod);
         let mut by_pod = HashMap::new();
         for (uid, key, report) in answers {
             // A pod that doesn't answer keeps its last report until it is gone; its readiness tells the rest.
-            if let Some(report) = report.or_else(|| inner.by_pod.remove(&uid).map(|(_, report)| report)) {
+            if let Some(report) =
+                report.or_else(|| inner.by_pod.remove(&uid).map(|(_, report)| report))
+            {
                 by_pod.insert(uid, (key, report));
             }
         }
         inner.by_pod = by_pod;
         let after = problems(&inner.by_pod);
-        let mut wake: Vec<Key> = after.iter().filter(|(key, list)| before.get(*key) != Some(*list)).map(|(key, _)| key.clone()).collect();
-        wake.extend(before.keys().filter(|key| !after.contains_key(*key)).cloned());
+        let mut wake: Vec<Key> = after
+            .iter()
+            .filter(|(key, list)| before.get(*key) != Some(*list))
+            .map(|(key, _)| key.clone())
+            .collect();
+        wake.extend(
+            before
+                .keys()
+                .filter(|key| !after.contains_key(*key))
+                .cloned(),
+        );
         let mut owners: Vec<Key> = inner.by_pod.values().map(|(key, _)| key.clone()).collect();
         owners.sort();
         owners.dedup();
         for key in owners {
             let shown = inner.shown.get(&key);
-            let now_shown = figures::coarse(shown, inner.by_pod.values().filter(|(k, _)| *k == key).map(|(_, r)| r));
+            let now_shown = figures::coarse(
+                shown,
+                inner
+                    .by_pod
+                    .values()
+                    .filter(|(k, _)| *k == key)
+                    .map(|(_, r)| r),
+            );
             let changed = shown.is_none_or(|shown| figures::worth_writing(shown, &now_shown));
             if changed && bucket.take(now) {
                 inner.shown.insert(key.clone(), now_shown);
@@ -107,16 +133,28 @@ fn problems(by_pod: &HashMap<String, (Key, Report)>) -> HashMap<Key, Vec<Problem
     let mut all: HashMap<Key, Vec<Problem>> = HashMap::new();
     for (_, (key, report)) in pods {
         if !report.problems.is_empty() {
-            all.entry(key.clone()).or_default().extend(report.problems.iter().cloned());
+            all.entry(key.clone())
+                .or_default()
+                .extend(report.problems.iter().cloned());
         }
     }
     all
 }
 
 /// Asks all pods, round after round, until the process ends. `owner` says whose pod it is.
-pub async fn run(reports: Arc<Reports>, pods: Store<Pod>, indexes: Arc<Indexes>, metrics: Arc<Metrics>, owner: impl Fn(&Pod) -> Option<Key>) {
+pub async fn run(
+    reports: Arc<Reports>,
+    pods: Store<Pod>,
+    indexes: Arc<Indexes>,
+    metrics: Arc<Metrics>,
+    owner: impl Fn(&Pod) -> Option<Key>,
+) {
     // Pods are asked directly, never through a proxy that the environment names.
-    let client = match reqwest::Client::builder().timeout(PATIENCE).no_proxy().build() {
+    let client = match reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .no_proxy()
+        .build()
+    {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "no HTTP client: statuses will show no figures");
@@ -130,9 +168,22 @@ pub async fn run(reports: Arc<Reports>, pods: Store<Pod>, indexes: Arc<Indexes>,
             .iter()
             .filter(|pod| pod.metadata.deletion_timestamp.is_none())
             .filter_map(|pod| {
-                let ip = pod.status.as_ref().filter(|s| s.phase.as_deref() == Some("Running"))?.pod_ip.clone()?;
-                let host = if ip.contains(':') { format!("[{ip}]") } else { ip };
-                Some((pod.uid()?, owner(pod)?, format!("http://{host}:{STATUS_PORT}/status")))
+                let ip = pod
+                    .status
+                    .as_ref()
+                    .filter(|s| s.phase.as_deref() == Some("Running"))?
+                    .pod_ip
+                    .clone()?;
+                let host = if ip.contains(':') {
+                    format!("[{ip}]")
+                } else {
+                    ip
+                };
+                Some((
+                    pod.uid()?,
+                    owner(pod)?,
+                    format!("http://{host}:{STATUS_PORT}/status"),
+                ))
             })
             .collect();
         let count = asked.len();
@@ -144,11 +195,19 @@ pub async fn run(reports: Arc<Reports>, pods: Store<Pod>, indexes: Arc<Indexes>,
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        metrics.reporting(answers.iter().filter(|(_, _, report)| report.is_some()).count());
+        metrics.reporting(
+            answers
+                .iter()
+                .filter(|(_, _, report)| report.is_some())
+                .count(),
+        );
         for key in reports.take_in(answers, &mut bucket, Instant::now()) {
             indexes.wake(&key);
         }
-        tokio::time::sleep(ROUND.max(Duration::from_secs_f64(count as f64 / PODS_PER_SECOND as f64))).await;
+        tokio::time::sleep(ROUND.max(Duration::from_secs_f64(
+            count as f64 / PODS_PER_SECOND as f64,
+        )))
+        .await;
     }
 }
 
@@ -166,8 +225,22 @@ mod tests {
     use super::*;
 
     fn answer(pod: &str, rate: f64, reason: Option<&str>) -> (String, Key, Option<Report>) {
-        let problems = reason.map(|r| Problem { reason: r.into(), message: String::new(), fatal: true }).into_iter().collect();
-        let report = Report { problems, figures: Figures { rate, ..Figures::default() }, ..Report::default() };
+        let problems = reason
+            .map(|r| Problem {
+                reason: r.into(),
+                message: String::new(),
+                fatal: true,
+            })
+            .into_iter()
+            .collect();
+        let report = Report {
+            problems,
+            figures: Figures {
+                rate,
+                ..Figures::default()
+            },
+            ..Report::default()
+        };
         (pod.into(), Key::new("Pipeline", "shop", "p"), Some(report))
     }
 
@@ -175,11 +248,43 @@ mod tests {
     fn an_owner_is_woken_by_news_and_by_nothing_else() {
         let (reports, now) = (Reports::default(), Instant::now());
         let mut bucket = Bucket::new(20, now);
-        assert_eq!(reports.take_in(vec![answer("a", 0.0, None)], &mut bucket, now).len(), 1, "first figures");
-        assert!(reports.take_in(vec![answer("a", 0.0, None)], &mut bucket, now).is_empty(), "idle");
-        assert_eq!(reports.take_in(vec![answer("a", 0.0, Some("DataLost"))], &mut bucket, now).len(), 1, "a problem");
-        assert!(reports.take_in(vec![("a".into(), Key::new("Pipeline", "shop", "p"), None)], &mut bucket, now).is_empty(), "silence is no news");
-        assert_eq!(reports.take_in(vec![answer("a", 0.0, None)], &mut bucket, now).len(), 1, "healed");
+        assert_eq!(
+            reports
+                .take_in(vec![answer("a", 0.0, None)], &mut bucket, now)
+                .len(),
+            1,
+            "first figures"
+        );
+        assert!(
+            reports
+                .take_in(vec![answer("a", 0.0, None)], &mut bucket, now)
+                .is_empty(),
+            "idle"
+        );
+        assert_eq!(
+            reports
+                .take_in(vec![answer("a", 0.0, Some("DataLost"))], &mut bucket, now)
+                .len(),
+            1,
+            "a problem"
+        );
+        assert!(
+            reports
+                .take_in(
+                    vec![("a".into(), Key::new("Pipeline", "shop", "p"), None)],
+                    &mut bucket,
+                    now
+                )
+                .is_empty(),
+            "silence is no news"
+        );
+        assert_eq!(
+            reports
+                .take_in(vec![answer("a", 0.0, None)], &mut bucket, now)
+                .len(),
+            1,
+            "healed"
+        );
     }
 
     #[test]
@@ -187,9 +292,24 @@ mod tests {
         let (reports, now) = (Reports::default(), Instant::now());
         let mut bucket = Bucket::new(1, now);
         reports.take_in(vec![answer("a", 1.0, None)], &mut bucket, now);
-        assert!(reports.take_in(vec![answer("a", 50.0, None)], &mut bucket, now).is_empty());
+        assert!(
+            reports
+                .take_in(vec![answer("a", 50.0, None)], &mut bucket, now)
+                .is_empty()
+        );
         let later = now + Duration::from_secs(2);
-        assert_eq!(reports.take_in(vec![answer("a", 50.0, None)], &mut bucket, later).len(), 1);
-        assert_eq!(reports.figures(&Key::new("Pipeline", "shop", "p")).unwrap().rate, 50);
+        assert_eq!(
+            reports
+                .take_in(vec![answer("a", 50.0, None)], &mut bucket, later)
+                .len(),
+            1
+        );
+        assert_eq!(
+            reports
+                .figures(&Key::new("Pipeline", "shop", "p"))
+                .unwrap()
+                .rate,
+            50
+        );
     }
 }

@@ -23,12 +23,22 @@ pub struct Found {
 /// Reads it all, and declares it first, so that a change in between wakes us again.
 pub async fn dereference(source: &Source, key: &Key, context: &Context) -> Result<Found, Error> {
     let stream_key = Key::new("DataStream", &key.namespace, &source.spec.into);
-    let platform_name = context.stream(&key.namespace, &source.spec.into).map(|s| s.spec.platform);
-    let platform_keys = platform_name.iter().flat_map(|name| facts::references(name, &key.namespace));
-    context.indexes.refers(key, platform_keys.chain([stream_key]));
+    let platform_name = context
+        .stream(&key.namespace, &source.spec.into)
+        .map(|s| s.spec.platform);
+    let platform_keys = platform_name
+        .iter()
+        .flat_map(|name| facts::references(name, &key.namespace));
+    context
+        .indexes
+        .refers(key, platform_keys.chain([stream_key]));
 
     let stream = reading::usable(context, "spec.into", &key.namespace, &source.spec.into).await?;
     let platform = facts::usable(context, &stream.platform, &key.namespace)?;
     let ca = crate::workload::connection::ca(context, &platform).await?;
-    Ok(Found { stream, platform, ca })
+    Ok(Found {
+        stream,
+        platform,
+        ca,
+    })
 }

@@ -14,8 +14,7 @@ use crate::{
     retry::Error,
     status::Verdict,
     workload::{
-        self,
-        figures,
+        self, figures,
         health::{self, Pods},
     },
 };
@@ -35,23 +34,43 @@ impl Subject for Source {
         false
     }
 
-    async fn reconcile(&self, draft: &mut Draft<SourceStatus>, context: &Context) -> Result<Verdict, Error> {
+    async fn reconcile(
+        &self,
+        draft: &mut Draft<SourceStatus>,
+        context: &Context,
+    ) -> Result<Verdict, Error> {
         let key = Key::of(self);
         figures::source(&mut draft.status, &key, context);
         let live = Context::child(&context.stores.deployments, &key.namespace, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
-            workload::scale_to_zero(context, live.as_ref(), live.spec.as_ref().and_then(|s| s.replicas)).await?;
+            workload::scale_to_zero(
+                context,
+                live.as_ref(),
+                live.spec.as_ref().and_then(|s| s.replicas),
+            )
+            .await?;
         }
         let found = dereference::dereference(self, &key, context).await?;
         let valid = validate::validate(self, &found)?;
         let uid = self.metadata.uid.clone().unwrap_or_default();
-        let built = build::build(&key, &self.controller_owner_ref(&()).unwrap_or_default(), &valid, &context.settings.runtime_image)?;
+        let built = build::build(
+            &key,
+            &self.controller_owner_ref(&()).unwrap_or_default(),
+            &valid,
+            &context.settings.runtime_image,
+        )?;
         if let Some(ca) = &built.ca {
             context.apply(&context.stores.config_maps, ca, &uid).await?;
         }
-        context.apply(&context.stores.config_maps, &built.plan.config_map, &uid).await?;
-        context.apply(&context.stores.services, &built.service, &uid).await?;
-        let live = context.apply(&context.stores.deployments, &built.deployment, &uid).await?;
+        context
+            .apply(&context.stores.config_maps, &built.plan.config_map, &uid)
+            .await?;
+        context
+            .apply(&context.stores.services, &built.service, &uid)
+            .await?;
+        let live = context
+            .apply(&context.stores.deployments, &built.deployment, &uid)
+            .await?;
         workload::sweep_plans(context, &key, &built.plan.digest).await?;
         draft.status.address = Some(built.address);
         draft.status.selector = Some(workload::selector_text(&key));
@@ -60,7 +79,10 @@ impl Subject for Source {
         draft.status.replicas = Some(seen.replicas.unwrap_or(0));
         draft.status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         if self.spec.suspend {
-            return Ok(Verdict::ready("Suspended", "spec.suspend is true: no pods run, and the address answers nobody"));
+            return Ok(Verdict::ready(
+                "Suspended",
+                "spec.suspend is true: no pods run, and the address answers nobody",
+            ));
         }
         let pods = Context::children(&context.stores.pods, &key);
         let generation = live.metadata.generation;
@@ -70,7 +92,10 @@ impl Subject for Source {
                 plan: &built.plan.digest,
                 wanted: self.spec.replicas,
                 updated: seen.updated_replicas.unwrap_or(0),
-                ready: seen.ready_replicas.unwrap_or(0).min(seen.available_replicas.unwrap_or(0)),
+                ready: seen
+                    .ready_replicas
+                    .unwrap_or(0)
+                    .min(seen.available_replicas.unwrap_or(0)),
                 observed: generation.is_some() && seen.observed_generation >= generation,
                 secrets: &valid.secrets,
                 namespace: &key.namespace,

@@ -32,7 +32,10 @@ pub struct Valid {
 pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
     let spec = &source.spec;
     let Some(http) = &spec.http else {
-        return Err(Error::stalled("InvalidSpec", "spec: a Source needs exactly one way in: http"));
+        return Err(Error::stalled(
+            "InvalidSpec",
+            "spec: a Source needs exactly one way in: http",
+        ));
     };
     let kafka = &found.platform.platform.spec.kafka;
     let bearer = http.auth.as_ref().and_then(|a| a.bearer.as_ref());
@@ -54,7 +57,10 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
             bearer: bearer.is_some(),
             tls: http.tls.is_some(),
             max_body_bytes: http.max_body_bytes.value(),
-            records_per_second: http.records_per_second.as_ref().map(headworks_crds::Quantity::value),
+            records_per_second: http
+                .records_per_second
+                .as_ref()
+                .map(headworks_crds::Quantity::value),
             items_path: http.items_path.clone(),
         }),
         on_invalid: match spec.on_invalid {
@@ -80,7 +86,15 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
         kafka: kafka.clone(),
         ca: found.ca.clone(),
         replicas: if spec.suspend { 0 } else { spec.replicas },
-        template: template.over(&found.platform.platform.spec.pod_template.clone().unwrap_or_default()),
+        template: template.over(
+            &found
+                .platform
+                .platform
+                .spec
+                .pod_template
+                .clone()
+                .unwrap_or_default(),
+        ),
         secrets,
     })
 }

@@ -34,12 +34,22 @@ pub struct Verdict {
 impl Verdict {
     /// It does what its spec says.
     pub fn ready(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { ready: true, reason: reason.into(), message: message.into(), recheck: None }
+        Self {
+            ready: true,
+            reason: reason.into(),
+            message: message.into(),
+            recheck: None,
+        }
     }
 
     /// On its way; a watch tells when it is there.
     pub fn progressing(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { ready: false, reason: reason.into(), message: message.into(), recheck: None }
+        Self {
+            ready: false,
+            reason: reason.into(),
+            message: message.into(),
+            recheck: None,
+        }
     }
 
     /// The same verdict, looked at again after `delay`.
@@ -64,7 +74,13 @@ pub struct Extra {
 }
 
 /// The conditions after a reconcile.
-pub fn conditions(old: &[Condition], outcome: &Result<Verdict, Error>, extra: &[Extra], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+pub fn conditions(
+    old: &[Condition],
+    outcome: &Result<Verdict, Error>,
+    extra: &[Extra],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
     let make = |type_: &str, status: &str, reason: &str, message: &str| {
         let since = old
             .iter()
@@ -73,45 +89,92 @@ pub fn conditions(old: &[Condition], outcome: &Result<Verdict, Error>, extra: &[
         Condition {
             type_: type_.into(),
             status: status.into(),
-            reason: if reason.is_empty() { "Unknown".into() } else { reason.into() },
+            reason: if reason.is_empty() {
+                "Unknown".into()
+            } else {
+                reason.into()
+            },
             message: shorten(message),
             observed_generation: generation,
             last_transition_time: since,
         }
     };
     let mut list = match outcome {
-        Ok(verdict) if verdict.ready => vec![make("Ready", "True", &verdict.reason, &verdict.message)],
+        Ok(verdict) if verdict.ready => {
+            vec![make("Ready", "True", &verdict.reason, &verdict.message)]
+        }
         Ok(verdict) => vec![
             make("Ready", "False", &verdict.reason, &verdict.message),
             make("Reconciling", "True", &verdict.reason, &verdict.message),
         ],
-        Err(Error::Stalled { reason, message, .. }) => {
-            vec![make("Ready", "False", reason, message), make("Stalled", "True", reason, message)]
+        Err(Error::Stalled {
+            reason, message, ..
+        }) => {
+            vec![
+                make("Ready", "False", reason, message),
+                make("Stalled", "True", reason, message),
+            ]
         }
-        Err(Error::Waiting { reason, message, missing, .. }) => {
+        Err(Error::Waiting {
+            reason,
+            message,
+            missing,
+            ..
+        }) => {
             let reconciling = make("Reconciling", "True", reason, message);
-            let patient = now.duration_since(reconciling.last_transition_time.0).unsigned_abs() < MISSING_PATIENCE;
-            let said = if *missing && !patient { "ReferenceNotFound" } else { reason };
+            let patient = now
+                .duration_since(reconciling.last_transition_time.0)
+                .unsigned_abs()
+                < MISSING_PATIENCE;
+            let said = if *missing && !patient {
+                "ReferenceNotFound"
+            } else {
+                reason
+            };
             vec![make("Ready", "False", said, message), reconciling]
         }
         Err(Error::Transient { reason, message }) => {
-            vec![make("Ready", "False", reason, message), make("Reconciling", "True", reason, message)]
+            vec![
+                make("Ready", "False", reason, message),
+                make("Reconciling", "True", reason, message),
+            ]
         }
     };
-    list.extend(extra.iter().map(|e| make(e.type_, if e.status { "True" } else { "False" }, &e.reason, &e.message)));
+    list.extend(extra.iter().map(|e| {
+        make(
+            e.type_,
+            if e.status { "True" } else { "False" },
+            &e.reason,
+            &e.message,
+        )
+    }));
     list
 }
 
 /// When a waiting object's words change by time alone; absent: they don't.
-pub fn patience_left(conditions: &[Condition], outcome: &Result<Verdict, Error>, now: Timestamp) -> Option<Duration> {
-    let Err(Error::Waiting { missing: true, .. }) = outcome else { return None };
-    let since = conditions.iter().find(|c| c.type_ == "Reconciling")?.last_transition_time.0;
-    MISSING_PATIENCE.checked_sub(now.duration_since(since).unsigned_abs()).map(|left| left + Duration::from_secs(1))
+pub fn patience_left(
+    conditions: &[Condition],
+    outcome: &Result<Verdict, Error>,
+    now: Timestamp,
+) -> Option<Duration> {
+    let Err(Error::Waiting { missing: true, .. }) = outcome else {
+        return None;
+    };
+    let since = conditions
+        .iter()
+        .find(|c| c.type_ == "Reconciling")?
+        .last_transition_time
+        .0;
+    MISSING_PATIENCE
+        .checked_sub(now.duration_since(since).unsigned_abs())
+        .map(|left| left + Duration::from_secs(1))
 }
 
 /// True if the list says Ready=True.
 pub fn is_ready(conditions: &[Condition]) -> bool {
-    conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+    conditions
+        .iter()
+        .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// Conditions are written with whole seconds, so that what we compare is what was stored.
@@ -144,7 +207,13 @@ mod tests {
 
     #[test]
     fn a_ready_object_has_no_other_condition() {
-        let list = conditions(&[], &Ok(Verdict::ready("Running", "2 of 2 pods")), &[], Some(3), at(10));
+        let list = conditions(
+            &[],
+            &Ok(Verdict::ready("Running", "2 of 2 pods")),
+            &[],
+            Some(3),
+            at(10),
+        );
         assert_eq!(list.len(), 1);
         assert!(is_ready(&list));
         assert_eq!(list[0].observed_generation, Some(3));
@@ -152,30 +221,69 @@ mod tests {
 
     #[test]
     fn the_transition_time_stays_until_the_status_changes() {
-        let first = conditions(&[], &Ok(Verdict::ready("Running", "a")), &[], Some(1), at(10));
-        let second = conditions(&first, &Ok(Verdict::ready("Running", "b")), &[], Some(2), at(99));
+        let first = conditions(
+            &[],
+            &Ok(Verdict::ready("Running", "a")),
+            &[],
+            Some(1),
+            at(10),
+        );
+        let second = conditions(
+            &first,
+            &Ok(Verdict::ready("Running", "b")),
+            &[],
+            Some(2),
+            at(99),
+        );
         assert_eq!(second[0].last_transition_time.0, at(10));
         assert_eq!(second[0].message, "b");
-        let third = conditions(&second, &Err(Error::stalled("InvalidSql", "line 1")), &[], Some(3), at(100));
-        assert_eq!(find(&third, "Ready").unwrap().last_transition_time.0, at(100));
+        let third = conditions(
+            &second,
+            &Err(Error::stalled("InvalidSql", "line 1")),
+            &[],
+            Some(3),
+            at(100),
+        );
+        assert_eq!(
+            find(&third, "Ready").unwrap().last_transition_time.0,
+            at(100)
+        );
     }
 
     #[test]
     fn the_user_must_act_is_said_as_stalled_and_heals_to_ready_alone() {
-        let stalled = conditions(&[], &Err(Error::stalled("InvalidSql", "line 1")), &[], Some(1), at(1));
+        let stalled = conditions(
+            &[],
+            &Err(Error::stalled("InvalidSql", "line 1")),
+            &[],
+            Some(1),
+            at(1),
+        );
         assert_eq!(find(&stalled, "Stalled").unwrap().status, "True");
         assert!(find(&stalled, "Reconciling").is_none());
-        let healed = conditions(&stalled, &Ok(Verdict::ready("Running", "")), &[], Some(2), at(2));
+        let healed = conditions(
+            &stalled,
+            &Ok(Verdict::ready("Running", "")),
+            &[],
+            Some(2),
+            at(2),
+        );
         assert!(find(&healed, "Stalled").is_none());
     }
 
     #[test]
     fn a_missing_reference_is_waited_for_ten_minutes_and_then_said() {
-        let missing = Err(Error::missing("StreamNotFound", "DataStream shop/orders doesn't exist"));
+        let missing = Err(Error::missing(
+            "StreamNotFound",
+            "DataStream shop/orders doesn't exist",
+        ));
         let first = conditions(&[], &missing, &[], Some(1), at(0));
         assert_eq!(find(&first, "Ready").unwrap().reason, "StreamNotFound");
         assert_eq!(find(&first, "Reconciling").unwrap().status, "True");
-        assert_eq!(patience_left(&first, &missing, at(100)), Some(Duration::from_secs(501)));
+        assert_eq!(
+            patience_left(&first, &missing, at(100)),
+            Some(Duration::from_secs(501))
+        );
         let later = conditions(&first, &missing, &[], Some(1), at(601));
         assert_eq!(find(&later, "Ready").unwrap().reason, "ReferenceNotFound");
         assert!(find(&later, "Stalled").is_none());
@@ -184,7 +292,13 @@ mod tests {
 
     #[test]
     fn a_very_long_message_is_cut_between_characters() {
-        let list = conditions(&[], &Err(Error::stalled("X", "é".repeat(5000))), &[], None, at(0));
+        let list = conditions(
+            &[],
+            &Err(Error::stalled("X", "é".repeat(5000))),
+            &[],
+            None,
+            at(0),
+        );
         assert!(list[0].message.len() < 2060);
     }
 }

@@ -47,8 +47,12 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_sent_and_what_is_gone_becomes_null() {
-        let old = json!({"rate": "1", "address": "x", "contract": {"version": 1, "fingerprint": "f"}});
+        let old =
+            json!({"rate": "1", "address": "x", "contract": {"version": 1, "fingerprint": "f"}});
         let new = json!({"rate": "2", "contract": {"version": 2, "fingerprint": "f"}});
-        assert_eq!(merge_patch(&old, &new), Some(json!({"rate": "2", "address": null, "contract": {"version": 2}})));
+        assert_eq!(
+            merge_patch(&old, &new),
+            Some(json!({"rate": "2", "address": null, "contract": {"version": 2}}))
+        );
     }
 }

@@ -36,7 +36,10 @@ pub struct Memory(Mutex<HashMap<String, Written>>);
 impl Memory {
     /// The status to compare with: the watched one, unless our last write is newer.
     pub fn freshest(&self, uid: &str, resource_version: Option<&str>, watched: Value) -> Value {
-        let mut memory = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut memory = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let seen = version(resource_version);
         match memory.get(uid) {
             Some(written) if written.resource_version > seen => written.status.clone(),
@@ -49,13 +52,25 @@ impl Memory {
     }
 
     fn remember(&self, uid: &str, resource_version: Option<&str>, status: Value) {
-        let mut memory = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        memory.insert(uid.to_owned(), Written { resource_version: version(resource_version), status });
+        let mut memory = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        memory.insert(
+            uid.to_owned(),
+            Written {
+                resource_version: version(resource_version),
+                status,
+            },
+        );
     }
 
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(uid);
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
@@ -65,24 +80,43 @@ fn version(text: Option<&str>) -> u64 {
 }
 
 /// Patches the status from `old` to `new` if they differ; says whether it wrote.
-pub async fn publish(client: &Client, memory: &Memory, resource: &ApiResource, owner: &Key, uid: &str, old: &Value, new: Value) -> Result<bool, Error> {
-    let Some(patch) = merge_patch(old, &new) else { return Ok(false) };
+pub async fn publish(
+    client: &Client,
+    memory: &Memory,
+    resource: &ApiResource,
+    owner: &Key,
+    uid: &str,
+    old: &Value,
+    new: Value,
+) -> Result<bool, Error> {
+    let Some(patch) = merge_patch(old, &new) else {
+        return Ok(false);
+    };
     let api: Api<DynamicObject> = if owner.namespace.is_empty() {
         Api::all_with(client.clone(), resource)
     } else {
         Api::namespaced_with(client.clone(), &owner.namespace, resource)
     };
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
     // The UID is a precondition: a new object of the same name must not get the old one's status.
     let body = json!({"metadata": {"uid": uid}, "status": patch});
     tracing::debug!(%owner, %patch, "status");
-    match api.patch_status(&owner.name, &params, &Patch::Merge(&body)).await {
+    match api
+        .patch_status(&owner.name, &params, &Patch::Merge(&body))
+        .await
+    {
         Ok(object) => {
             memory.remember(uid, object.metadata.resource_version.as_deref(), new);
             Ok(true)
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        Err(error) => Err(Error::api(&format!("writing the status of {owner}"), &error)),
+        Err(error) => Err(Error::api(
+            &format!("writing the status of {owner}"),
+            &error,
+        )),
     }
 }
 
@@ -94,8 +128,17 @@ mod tests {
     fn our_own_newer_write_wins_until_the_watch_shows_it() {
         let memory = Memory::default();
         memory.remember("u", Some("10"), json!({"a": 2}));
-        assert_eq!(memory.freshest("u", Some("9"), json!({"a": 1})), json!({"a": 2}));
-        assert_eq!(memory.freshest("u", Some("10"), json!({"a": 2})), json!({"a": 2}));
-        assert_eq!(memory.freshest("u", Some("11"), json!({"a": 3})), json!({"a": 3}));
+        assert_eq!(
+            memory.freshest("u", Some("9"), json!({"a": 1})),
+            json!({"a": 2})
+        );
+        assert_eq!(
+            memory.freshest("u", Some("10"), json!({"a": 2})),
+            json!({"a": 2})
+        );
+        assert_eq!(
+            memory.freshest("u", Some("11"), json!({"a": 3})),
+            json!({"a": 3})
+        );
     }
 }

@@ -4,7 +4,12 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::{Histogram, exponential_buckets}},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
     registry::Registry,
 };
 
@@ -38,29 +43,63 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("headworks_operator");
         let reconciles = Family::<Outcome, Counter>::default();
-        registry.register("reconciles", "Reconciles, by kind and outcome", reconciles.clone());
-        let seconds = Family::<OfKind, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 4.0, 8)));
-        registry.register("reconcile_seconds", "How long a reconcile takes", seconds.clone());
+        registry.register(
+            "reconciles",
+            "Reconciles, by kind and outcome",
+            reconciles.clone(),
+        );
+        let seconds = Family::<OfKind, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.001, 4.0, 8))
+        });
+        registry.register(
+            "reconcile_seconds",
+            "How long a reconcile takes",
+            seconds.clone(),
+        );
         let writes = Family::<OfKind, Counter>::default();
-        registry.register("writes", "Writes to the API server, by the kind that was written (Status for status)", writes.clone());
+        registry.register(
+            "writes",
+            "Writes to the API server, by the kind that was written (Status for status)",
+            writes.clone(),
+        );
         let leader = Gauge::default();
         registry.register("leader", "1 while this replica leads", leader.clone());
         let pods = Gauge::<f64, AtomicU64>::default();
-        registry.register("reporting_pods", "Pods whose report was read in the last round", pods.clone());
-        Self { registry, reconciles, seconds, writes, leader, pods }
+        registry.register(
+            "reporting_pods",
+            "Pods whose report was read in the last round",
+            pods.clone(),
+        );
+        Self {
+            registry,
+            reconciles,
+            seconds,
+            writes,
+            leader,
+            pods,
+        }
     }
 }
 
 impl Metrics {
     /// One reconcile ended.
     pub fn reconciled(&self, kind: &str, outcome: &'static str, seconds: f64) {
-        self.reconciles.get_or_create(&Outcome { kind: kind.into(), outcome }).inc();
-        self.seconds.get_or_create(&OfKind { kind: kind.into() }).observe(seconds);
+        self.reconciles
+            .get_or_create(&Outcome {
+                kind: kind.into(),
+                outcome,
+            })
+            .inc();
+        self.seconds
+            .get_or_create(&OfKind { kind: kind.into() })
+            .observe(seconds);
     }
 
     /// One write to the API server.
     pub fn wrote(&self, kind: &str) {
-        self.writes.get_or_create(&OfKind { kind: kind.into() }).inc();
+        self.writes
+            .get_or_create(&OfKind { kind: kind.into() })
+            .inc();
     }
 
     /// This replica leads or doesn't.
@@ -90,6 +129,12 @@ mod tests {
     fn a_reconcile_is_counted_under_its_kind_and_outcome() {
         let metrics = Metrics::default();
         metrics.reconciled("Pipeline", "stalled", 0.01);
-        assert!(metrics.text().contains(r#"headworks_operator_reconciles_total{kind="Pipeline",outcome="stalled"} 1"#), "{}", metrics.text());
+        assert!(
+            metrics.text().contains(
+                r#"headworks_operator_reconciles_total{kind="Pipeline",outcome="stalled"} 1"#
+            ),
+            "{}",
+            metrics.text()
+        );
     }
 }

@@ -8,7 +8,13 @@ use std::{
     },
 };
 
-use axum::{Router, extract::State, http::{StatusCode, header}, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
 
 use super::Metrics;
 
@@ -26,7 +32,11 @@ impl Health {
 }
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.
-pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Health>) -> std::io::Result<()> {
+pub async fn serve(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -39,9 +49,19 @@ pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Healt
 type Shared = (Arc<Metrics>, Arc<Health>);
 
 async fn readyz(State((_, health)): State<Shared>) -> impl IntoResponse {
-    if health.ready.load(Ordering::Relaxed) { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "reading the cluster\n") }
+    if health.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "reading the cluster\n")
+    }
 }
 
 async fn text(State((metrics, _)): State<Shared>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
+    (
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        metrics.text(),
+    )
 }

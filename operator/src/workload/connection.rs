@@ -3,7 +3,9 @@
 use headworks_crds::{Kafka, SecretKeyRef};
 use headworks_plan::{KAFKA_CA_PATH, KAFKA_CREDENTIALS_DIR, KafkaConnection, ScramFiles};
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, ConfigMapVolumeSource, KeyToPath, SecretVolumeSource, Volume, VolumeMount},
+    api::core::v1::{
+        ConfigMap, ConfigMapVolumeSource, KeyToPath, SecretVolumeSource, Volume, VolumeMount,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
@@ -31,7 +33,13 @@ pub struct NeededSecret {
 
 impl std::fmt::Display for NeededSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secret {} with {} ({})", self.name, self.keys.join(" and "), self.purpose)
+        write!(
+            f,
+            "Secret {} with {} ({})",
+            self.name,
+            self.keys.join(" and "),
+            self.purpose
+        )
     }
 }
 
@@ -39,38 +47,73 @@ impl std::fmt::Display for NeededSecret {
 pub fn connection(kafka: &Kafka) -> KafkaConnection {
     KafkaConnection {
         bootstrap_servers: kafka.bootstrap_servers.clone(),
-        tls_ca_file: kafka.tls.as_ref().map(|tls| if tls.ca_secret.is_some() { KAFKA_CA_PATH.to_owned() } else { String::new() }),
-        scram: kafka.workload_authentication.as_ref().and_then(|w| w.scram_sha512.as_ref()).map(|_| ScramFiles {
-            username_file: format!("{KAFKA_CREDENTIALS_DIR}/username"),
-            password_file: format!("{KAFKA_CREDENTIALS_DIR}/password"),
+        tls_ca_file: kafka.tls.as_ref().map(|tls| {
+            if tls.ca_secret.is_some() {
+                KAFKA_CA_PATH.to_owned()
+            } else {
+                String::new()
+            }
         }),
+        scram: kafka
+            .workload_authentication
+            .as_ref()
+            .and_then(|w| w.scram_sha512.as_ref())
+            .map(|_| ScramFiles {
+                username_file: format!("{KAFKA_CREDENTIALS_DIR}/username"),
+                password_file: format!("{KAFKA_CREDENTIALS_DIR}/password"),
+            }),
     }
 }
 
 /// The volumes that the connection needs. `ca_map` is the ConfigMap with Kafka's CA.
 pub fn volumes(kafka: &Kafka, ca_map: &str) -> Vec<Mounted> {
     let mut all = Vec::new();
-    if kafka.tls.as_ref().is_some_and(|tls| tls.ca_secret.is_some()) {
-        let folder = KAFKA_CA_PATH.rsplit_once('/').map_or(KAFKA_CA_PATH, |(folder, _)| folder);
+    if kafka
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.ca_secret.is_some())
+    {
+        let folder = KAFKA_CA_PATH
+            .rsplit_once('/')
+            .map_or(KAFKA_CA_PATH, |(folder, _)| folder);
         all.push(Mounted {
             volume: Volume {
                 name: "kafka-ca".into(),
-                config_map: Some(ConfigMapVolumeSource { name: ca_map.into(), ..ConfigMapVolumeSource::default() }),
+                config_map: Some(ConfigMapVolumeSource {
+                    name: ca_map.into(),
+                    ..ConfigMapVolumeSource::default()
+                }),
                 ..Volume::default()
             },
             mount: read_only("kafka-ca", folder),
         });
     }
-    if let Some(scram) = kafka.workload_authentication.as_ref().and_then(|w| w.scram_sha512.as_ref()) {
-        let items = [(&scram.username_key, "username"), (&scram.password_key, "password")];
-        all.push(secret("kafka", KAFKA_CREDENTIALS_DIR, &scram.secret_name, &items.map(|(key, path)| (key.as_str(), path))));
+    if let Some(scram) = kafka
+        .workload_authentication
+        .as_ref()
+        .and_then(|w| w.scram_sha512.as_ref())
+    {
+        let items = [
+            (&scram.username_key, "username"),
+            (&scram.password_key, "password"),
+        ];
+        all.push(secret(
+            "kafka",
+            KAFKA_CREDENTIALS_DIR,
+            &scram.secret_name,
+            &items.map(|(key, path)| (key.as_str(), path)),
+        ));
     }
     all
 }
 
 /// The Secret with the workload's Kafka user, if there is one.
 pub fn needed_secret(kafka: &Kafka) -> Option<NeededSecret> {
-    let scram = kafka.workload_authentication.as_ref()?.scram_sha512.as_ref()?;
+    let scram = kafka
+        .workload_authentication
+        .as_ref()?
+        .scram_sha512
+        .as_ref()?;
     Some(NeededSecret {
         name: scram.secret_name.clone(),
         keys: vec![scram.username_key.clone(), scram.password_key.clone()],
@@ -87,7 +130,16 @@ pub fn secret(volume: &str, folder: &str, name: &str, items: &[(&str, &str)]) ->
             secret: Some(SecretVolumeSource {
                 secret_name: Some(name.into()),
                 optional: Some(true),
-                items: Some(items.iter().map(|(key, path)| KeyToPath { key: (*key).into(), path: (*path).into(), mode: None }).collect()),
+                items: Some(
+                    items
+                        .iter()
+                        .map(|(key, path)| KeyToPath {
+                            key: (*key).into(),
+                            path: (*path).into(),
+                            mode: None,
+                        })
+                        .collect(),
+                ),
                 ..SecretVolumeSource::default()
             }),
             ..Volume::default()
@@ -98,16 +150,30 @@ pub fn secret(volume: &str, folder: &str, name: &str, items: &[(&str, &str)]) ->
 
 /// A single key of a Secret as one file.
 pub fn secret_key(volume: &str, folder: &str, reference: &SecretKeyRef, file: &str) -> Mounted {
-    secret(volume, folder, &reference.name, &[(reference.key.as_str(), file)])
+    secret(
+        volume,
+        folder,
+        &reference.name,
+        &[(reference.key.as_str(), file)],
+    )
 }
 
 fn read_only(volume: &str, path: &str) -> VolumeMount {
-    VolumeMount { name: volume.into(), mount_path: path.into(), read_only: Some(true), ..VolumeMount::default() }
+    VolumeMount {
+        name: volume.into(),
+        mount_path: path.into(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    }
 }
 
 /// The ConfigMap with Kafka's CA (public) for pods that can't read the Platform's Secret.
 pub fn ca_config_map(meta: ObjectMeta, pem: &str) -> ConfigMap {
-    ConfigMap { metadata: meta, data: Some([("ca.crt".to_owned(), pem.to_owned())].into()), ..ConfigMap::default() }
+    ConfigMap {
+        metadata: meta,
+        data: Some([("ca.crt".to_owned(), pem.to_owned())].into()),
+        ..ConfigMap::default()
+    }
 }
 
 /// Name of that ConfigMap.
@@ -117,7 +183,13 @@ pub fn ca_name(owner: &Key) -> String {
 
 /// Kafka's CA, if the Platform names one.
 pub async fn ca(context: &Context, platform: &Usable) -> Result<Option<String>, Error> {
-    let named = platform.platform.spec.kafka.tls.as_ref().is_some_and(|tls| tls.ca_secret.is_some());
+    let named = platform
+        .platform
+        .spec
+        .kafka
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.ca_secret.is_some());
     if !named {
         return Ok(None);
     }

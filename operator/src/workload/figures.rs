@@ -3,36 +3,67 @@
 use headworks_crds::{PipelineStatus, SourceStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
-use crate::{context::Context, names::Key, reports::Coarse};
+use crate::{
+    context::{Context, Stores},
+    names::Key,
+    reports::{Coarse, Reports},
+};
+
+/// Tells the reports room what every status shows already, before the first report: a new operator goes on from
+/// there and rewrites nothing.
+pub fn remember(reports: &Reports, stores: &Stores) {
+    for source in stores.sources.state() {
+        let Ok(object) = &source.0 else { continue };
+        let Some(status) = object.status.as_ref().filter(|s| s.rate.is_some()) else {
+            continue;
+        };
+        let shown = Coarse {
+            rate: rate_of(status.rate.as_deref()),
+            dead_letters: count_of(status.dead_letters),
+            ..Coarse::default()
+        };
+        reports.shown_already(&Key::of(object), shown);
+    }
+    for pipeline in stores.pipelines.state() {
+        let Ok(object) = &pipeline.0 else { continue };
+        let Some(status) = object.status.as_ref().filter(|s| s.rate.is_some()) else {
+            continue;
+        };
+        let shown = Coarse {
+            rate: rate_of(status.rate.as_deref()),
+            lag: status.lag.and_then(|lag| u64::try_from(lag).ok()),
+            delay_ms: delay_of(status.delay.as_deref()),
+            last_commit_ms: status
+                .last_commit_time
+                .as_ref()
+                .map(|t| t.0.as_millisecond()),
+            dead_letters: count_of(status.dead_letters),
+        };
+        reports.shown_already(&Key::of(object), shown);
+    }
+}
 
 /// Puts a Source's figures in its status.
 pub fn source(status: &mut SourceStatus, key: &Key, context: &Context) {
-    let shown = Coarse { rate: rate_of(status.rate.as_deref()), dead_letters: count_of(status.dead_letters), ..Coarse::default() };
-    if status.rate.is_some() {
-        context.reports.shown_already(key, shown);
-    }
-    let Some(figures) = context.reports.figures(key) else { return };
+    let Some(figures) = context.reports.figures(key) else {
+        return;
+    };
     status.rate = Some(rate(figures.rate));
     status.dead_letters = i64::try_from(figures.dead_letters).ok();
 }
 
 /// Puts a Pipeline's figures in its status.
 pub fn pipeline(status: &mut PipelineStatus, key: &Key, context: &Context) {
-    if status.rate.is_some() {
-        let shown = Coarse {
-            rate: rate_of(status.rate.as_deref()),
-            lag: status.lag.and_then(|lag| u64::try_from(lag).ok()),
-            delay_ms: delay_of(status.delay.as_deref()),
-            last_commit_ms: status.last_commit_time.as_ref().map(|t| t.0.as_millisecond()),
-            dead_letters: count_of(status.dead_letters),
-        };
-        context.reports.shown_already(key, shown);
-    }
-    let Some(figures) = context.reports.figures(key) else { return };
+    let Some(figures) = context.reports.figures(key) else {
+        return;
+    };
     status.rate = Some(rate(figures.rate));
     status.lag = figures.lag.and_then(|lag| i64::try_from(lag).ok());
     status.delay = figures.delay_ms.map(delay);
-    status.last_commit_time = figures.last_commit_ms.and_then(|ms| Timestamp::from_second(ms.div_euclid(1000)).ok()).map(Time);
+    status.last_commit_time = figures
+        .last_commit_ms
+        .and_then(|ms| Timestamp::from_second(ms.div_euclid(1000)).ok())
+        .map(Time);
     status.dead_letters = i64::try_from(figures.dead_letters).ok();
 }
 
@@ -42,14 +73,19 @@ fn rate(number: u64) -> String {
     for (size, unit) in UNITS {
         if number >= size {
             let (whole, tenth) = (number / size, number % size * 10 / size);
-            return if tenth == 0 { format!("{whole}{unit}") } else { format!("{whole}.{tenth}{unit}") };
+            return if tenth == 0 {
+                format!("{whole}{unit}")
+            } else {
+                format!("{whole}.{tenth}{unit}")
+            };
         }
     }
     number.to_string()
 }
 
 fn rate_of(text: Option<&str>) -> u64 {
-    text.and_then(|t| t.parse::<headworks_crds::Quantity>().ok()).map_or(0, |q| q.value())
+    text.and_then(|t| t.parse::<headworks_crds::Quantity>().ok())
+        .map_or(0, |q| q.value())
 }
 
 fn count_of(number: Option<i64>) -> u64 {
@@ -62,7 +98,10 @@ fn delay(ms: u64) -> String {
 }
 
 fn delay_of(text: Option<&str>) -> Option<u64> {
-    text?.parse::<headworks_crds::Duration>().ok().map(|d| d.millis())
+    text?
+        .parse::<headworks_crds::Duration>()
+        .ok()
+        .map(|d| d.millis())
 }
 
 #[cfg(test)]
@@ -71,7 +110,13 @@ mod tests {
 
     #[test]
     fn a_rate_is_written_short_and_read_back_as_it_was_shown() {
-        for (number, text) in [(0, "0"), (99, "99"), (1_200, "1.2k"), (12_000, "12k"), (3_400_000, "3.4M")] {
+        for (number, text) in [
+            (0, "0"),
+            (99, "99"),
+            (1_200, "1.2k"),
+            (12_000, "12k"),
+            (3_400_000, "3.4M"),
+        ] {
             assert_eq!(rate(number), text);
             assert_eq!(rate_of(Some(text)), number);
         }

@@ -37,26 +37,54 @@ pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<V
     let current: Vec<&Arc<Pod>> = seen
         .pods
         .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none() && pod.labels().get(PLAN_LABEL).is_some_and(|plan| plan == seen.plan))
+        .filter(|pod| {
+            pod.metadata.deletion_timestamp.is_none()
+                && pod
+                    .labels()
+                    .get(PLAN_LABEL)
+                    .is_some_and(|plan| plan == seen.plan)
+        })
         .collect();
-    let reported: Vec<Report> = current.iter().filter_map(|pod| report(pod.metadata.uid.as_deref().unwrap_or_default())).collect();
+    let reported: Vec<Report> = current
+        .iter()
+        .filter_map(|pod| report(pod.metadata.uid.as_deref().unwrap_or_default()))
+        .collect();
     let worst = reports::worst(reported.iter());
     let all_ready = seen.observed && seen.ready >= seen.wanted && seen.updated >= seen.wanted;
     if let Some(problem) = worst.filter(|problem| problem.fatal || !all_ready) {
         let message = explain(&problem.reason, &problem.message, seen);
         return if problem.fatal {
-            Err(Error::Stalled { reason: word(&problem.reason), message, recheck: None })
+            Err(Error::Stalled {
+                reason: word(&problem.reason),
+                message,
+                recheck: None,
+            })
         } else {
-            Err(Error::Waiting { reason: word(&problem.reason), message, after: Duration::from_secs(60), missing: false })
+            Err(Error::Waiting {
+                reason: word(&problem.reason),
+                message,
+                after: Duration::from_secs(60),
+                missing: false,
+            })
         };
     }
     if all_ready {
         let plural = if seen.wanted == 1 { "pod" } else { "pods" };
-        return Ok(Verdict::ready("Running", format!("{} {plural} ready", seen.wanted)));
+        return Ok(Verdict::ready(
+            "Running",
+            format!("{} {plural} ready", seen.wanted),
+        ));
     }
-    let mut message = format!("{} of {} pods are ready", seen.ready.min(seen.updated).max(0), seen.wanted);
+    let mut message = format!(
+        "{} of {} pods are ready",
+        seen.ready.min(seen.updated).max(0),
+        seen.wanted
+    );
     let mut reason = "PodsNotReady".to_owned();
-    if let Some((pod, why, text)) = current.iter().find_map(|pod| trouble(pod).map(|(why, text)| (pod.name_any(), why, text))) {
+    if let Some((pod, why, text)) = current
+        .iter()
+        .find_map(|pod| trouble(pod).map(|(why, text)| (pod.name_any(), why, text)))
+    {
         reason = why;
         let _ = write!(message, "; pod {pod}: {text}");
     }
@@ -69,45 +97,109 @@ fn explain(reason: &str, message: &str, seen: &Pods) -> String {
         return message.to_owned();
     }
     let list: Vec<String> = seen.secrets.iter().map(ToString::to_string).collect();
-    format!("{message}; the pods need in namespace {}: {}. They go on by themselves once it is there", seen.namespace, list.join(", "))
+    format!(
+        "{message}; the pods need in namespace {}: {}. They go on by themselves once it is there",
+        seen.namespace,
+        list.join(", ")
+    )
 }
 
 /// A condition's reason is one CamelCase word; a pod's word is made to fit.
 fn word(reason: &str) -> String {
-    let word: String = reason.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
-    if word.starts_with(|c: char| c.is_ascii_alphabetic()) { word } else { "PodProblem".into() }
+    let word: String = reason
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(64)
+        .collect();
+    if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        word
+    } else {
+        "PodProblem".into()
+    }
 }
 
 /// Why Kubernetes can't run a pod, if it says so.
 fn trouble(pod: &Pod) -> Option<(String, String)> {
     let status = pod.status.as_ref()?;
-    let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
-        return Some(("PodUnschedulable".into(), condition.message.clone().unwrap_or_else(|| "no node takes it".into())));
+        return Some((
+            "PodUnschedulable".into(),
+            condition
+                .message
+                .clone()
+                .unwrap_or_else(|| "no node takes it".into()),
+        ));
     }
-    status.container_statuses.iter().flatten().find_map(|container| {
-        let state = container.state.as_ref()?;
-        if let Some(waiting) = state.waiting.as_ref().filter(|w| !matches!(w.reason.as_deref(), Some("ContainerCreating" | "PodInitializing") | None)) {
-            let reason = waiting.reason.clone().unwrap_or_default();
-            // Kubernetes goes to and fro between two words for one state, with a new text each time.
-            if matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff") {
-                return Some(("ImagePullBackOff".into(), format!("image {} can't be pulled; see kubectl describe pod", container.image)));
+    status
+        .container_statuses
+        .iter()
+        .flatten()
+        .find_map(|container| {
+            let state = container.state.as_ref()?;
+            if let Some(waiting) = state.waiting.as_ref().filter(|w| {
+                !matches!(
+                    w.reason.as_deref(),
+                    Some("ContainerCreating" | "PodInitializing") | None
+                )
+            }) {
+                let reason = waiting.reason.clone().unwrap_or_default();
+                // Kubernetes goes to and fro between two words for one state, with a new text each time.
+                if matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff") {
+                    return Some((
+                        "ImagePullBackOff".into(),
+                        format!(
+                            "image {} can't be pulled; see kubectl describe pod",
+                            container.image
+                        ),
+                    ));
+                }
+                let last = container
+                    .last_state
+                    .as_ref()
+                    .and_then(|s| s.terminated.as_ref())
+                    .map(|t| format!(" (last exit code {})", t.exit_code));
+                let text = format!(
+                    "{reason}{}: {}",
+                    last.unwrap_or_default(),
+                    waiting
+                        .message
+                        .as_deref()
+                        .unwrap_or("see kubectl describe pod")
+                );
+                return Some((word(&reason), text));
             }
-            let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref()).map(|t| format!(" (last exit code {})", t.exit_code));
-            let text = format!("{reason}{}: {}", last.unwrap_or_default(), waiting.message.as_deref().unwrap_or("see kubectl describe pod"));
-            return Some((word(&reason), text));
-        }
-        let ended = state.terminated.as_ref()?;
-        Some(("PodEnded".into(), format!("ended with exit code {}: {}", ended.exit_code, ended.reason.as_deref().unwrap_or("see its log"))))
-    })
+            let ended = state.terminated.as_ref()?;
+            Some((
+                "PodEnded".into(),
+                format!(
+                    "ended with exit code {}: {}",
+                    ended.exit_code,
+                    ended.reason.as_deref().unwrap_or("see its log")
+                ),
+            ))
+        })
 }
 
 /// Pods of an older template that aren't ready: a StatefulSet may wait for them for ever, so they are deleted.
 pub fn stuck<'a>(pods: &'a [Arc<Pod>], revision_label: &str, revision: &str) -> Vec<&'a Arc<Pod>> {
     pods.iter()
         .filter(|pod| {
-            let ready = pod.status.iter().flat_map(|s| s.conditions.iter().flatten()).any(|c| c.type_ == "Ready" && c.status == "True");
-            pod.metadata.deletion_timestamp.is_none() && !ready && pod.labels().get(revision_label).is_some_and(|r| r != revision)
+            let ready = pod
+                .status
+                .iter()
+                .flat_map(|s| s.conditions.iter().flatten())
+                .any(|c| c.type_ == "Ready" && c.status == "True");
+            pod.metadata.deletion_timestamp.is_none()
+                && !ready
+                && pod
+                    .labels()
+                    .get(revision_label)
+                    .is_some_and(|r| r != revision)
         })
         .collect()
 }
@@ -124,11 +216,29 @@ mod tests {
     }
 
     fn seen<'a>(pods: &'a [Arc<Pod>], secrets: &'a [NeededSecret], ready: i32) -> Pods<'a> {
-        Pods { pods, plan: "new", wanted: 1, updated: 1, ready, observed: true, secrets, namespace: "shop" }
+        Pods {
+            pods,
+            plan: "new",
+            wanted: 1,
+            updated: 1,
+            ready,
+            observed: true,
+            secrets,
+            namespace: "shop",
+        }
     }
 
     fn reporting(reason: &'static str, fatal: bool) -> impl Fn(&str) -> Option<Report> {
-        move |_| Some(Report { problems: vec![Problem { reason: reason.into(), message: "no file".into(), fatal }], ..Report::default() })
+        move |_| {
+            Some(Report {
+                problems: vec![Problem {
+                    reason: reason.into(),
+                    message: "no file".into(),
+                    fatal,
+                }],
+                ..Report::default()
+            })
+        }
     }
 
     #[test]
@@ -142,22 +252,44 @@ mod tests {
     #[test]
     fn a_passing_problem_of_a_ready_pod_is_not_shown() {
         let pods = [pod("p-0", "new", json!({}))];
-        assert!(verdict(&seen(&pods, &[], 1), reporting("KafkaUnavailable", false)).unwrap().ready);
-        assert_eq!(verdict(&seen(&pods, &[], 0), reporting("KafkaUnavailable", false)).unwrap_err().reason(), "KafkaUnavailable");
+        assert!(
+            verdict(&seen(&pods, &[], 1), reporting("KafkaUnavailable", false))
+                .unwrap()
+                .ready
+        );
+        assert_eq!(
+            verdict(&seen(&pods, &[], 0), reporting("KafkaUnavailable", false))
+                .unwrap_err()
+                .reason(),
+            "KafkaUnavailable"
+        );
     }
 
     #[test]
     fn a_pod_of_an_older_plan_has_no_say() {
         let pods = [pod("p-0", "old", json!({}))];
-        assert!(verdict(&seen(&pods, &[], 1), reporting("BadRecord", true)).unwrap().ready);
+        assert!(
+            verdict(&seen(&pods, &[], 1), reporting("BadRecord", true))
+                .unwrap()
+                .ready
+        );
     }
 
     #[test]
     fn a_missing_secret_is_named_with_its_keys() {
         let pods = [pod("p-0", "new", json!({}))];
-        let secrets = [NeededSecret { name: "ingest".into(), keys: vec!["token".into()], purpose: "the bearer token" }];
-        let error = verdict(&seen(&pods, &secrets, 0), reporting("SecretMissing", true)).unwrap_err();
-        assert!(error.message().contains("Secret ingest with token") && error.message().contains("shop"), "{error}");
+        let secrets = [NeededSecret {
+            name: "ingest".into(),
+            keys: vec!["token".into()],
+            purpose: "the bearer token",
+        }];
+        let error =
+            verdict(&seen(&pods, &secrets, 0), reporting("SecretMissing", true)).unwrap_err();
+        assert!(
+            error.message().contains("Secret ingest with token")
+                && error.message().contains("shop"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -167,14 +299,27 @@ mod tests {
         let pods = [pod("p-0", "new", status)];
         let verdict = verdict(&seen(&pods, &[], 0), |_| None).unwrap();
         assert_eq!(verdict.reason, "ImagePullBackOff");
-        assert!(verdict.message.contains("p-0") && verdict.message.contains("0 of 1") && verdict.message.contains("reg/x:1"), "{}", verdict.message);
+        assert!(
+            verdict.message.contains("p-0")
+                && verdict.message.contains("0 of 1")
+                && verdict.message.contains("reg/x:1"),
+            "{}",
+            verdict.message
+        );
     }
 
     #[test]
     fn an_unready_pod_of_an_older_revision_is_stuck() {
         let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
-        let pods = [pod("p-0", "old", json!({})), pod("p-1", "old", ready), pod("p-2", "new", json!({}))];
-        let names: Vec<String> = stuck(&pods, "rev", "new").iter().map(|p| p.name_any()).collect();
+        let pods = [
+            pod("p-0", "old", json!({})),
+            pod("p-1", "old", ready),
+            pod("p-2", "new", json!({})),
+        ];
+        let names: Vec<String> = stuck(&pods, "rev", "new")
+            .iter()
+            .map(|p| p.name_any())
+            .collect();
         assert_eq!(names, ["p-0"]);
     }
 }

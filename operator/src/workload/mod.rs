@@ -28,40 +28,75 @@ use crate::{
 
 /// The scale subresource's selector.
 pub fn selector_text(key: &Key) -> String {
-    let pairs: Vec<String> = key.selector().iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let pairs: Vec<String> = key
+        .selector()
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
     pairs.join(",")
 }
 
 /// Takes the pods away at once, whatever else may be wrong with the object.
-pub async fn scale_to_zero<K>(context: &Context, live: &K, replicas: Option<i32>) -> Result<(), Error>
+pub async fn scale_to_zero<K>(
+    context: &Context,
+    live: &K,
+    replicas: Option<i32>,
+) -> Result<(), Error>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
 {
     if replicas == Some(0) {
         return Ok(());
     }
-    let api: Api<K> = Api::namespaced(context.client.clone(), &live.namespace().unwrap_or_default());
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let api: Api<K> = Api::namespaced(
+        context.client.clone(),
+        &live.namespace().unwrap_or_default(),
+    );
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
     context.metrics.wrote(&K::kind(&()));
     let body = json!({"metadata": {"uid": live.uid()}, "spec": {"replicas": 0}});
-    api.patch(&live.name_any(), &params, &Patch::Merge(&body)).await.map_err(|e| Error::api("suspending", &e))?;
+    api.patch(&live.name_any(), &params, &Patch::Merge(&body))
+        .await
+        .map_err(|e| Error::api("suspending", &e))?;
     Ok(())
 }
 
 /// Removes plans that nothing names any more.
 pub async fn sweep_plans(context: &Context, key: &Key, digest: &str) -> Result<(), Error> {
     let maps = Context::children(&context.stores.config_maps, key);
-    let mut named: HashSet<String> = Context::children(&context.stores.pods, key).iter().flat_map(|pod| mounted(pod)).collect();
-    named.extend(maps.iter().map(|map| map.name_any()).filter(|name| name.ends_with(digest)));
+    let mut named: HashSet<String> = Context::children(&context.stores.pods, key)
+        .iter()
+        .flat_map(|pod| mounted(pod))
+        .collect();
+    named.extend(
+        maps.iter()
+            .map(|map| map.name_any())
+            .filter(|name| name.ends_with(digest)),
+    );
     let gone = plan_map::superseded(maps.iter().map(AsRef::as_ref), &named);
     if gone.is_empty() {
         return Ok(());
     }
     // A StatefulSet rolls back to a ControllerRevision by itself; asked for only when there is something to remove.
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &key.namespace);
-    let revisions = api.list(&ListParams::default().labels(&selector_text(key))).await.map_err(|e| Error::api("listing revisions", &e))?;
-    let texts: Vec<String> = revisions.iter().filter_map(|r| serde_json::to_string(&r.data).ok()).collect();
-    for map in gone.into_iter().filter(|map| !texts.iter().any(|text| text.contains(&map.name_any()))) {
+    let revisions = api
+        .list(&ListParams::default().labels(&selector_text(key)))
+        .await
+        .map_err(|e| Error::api("listing revisions", &e))?;
+    let texts: Vec<String> = revisions
+        .iter()
+        .filter_map(|r| serde_json::to_string(&r.data).ok())
+        .collect();
+    for map in gone
+        .into_iter()
+        .filter(|map| !texts.iter().any(|text| text.contains(&map.name_any())))
+    {
         context.remove(map).await?;
     }
     Ok(())
@@ -69,6 +104,12 @@ pub async fn sweep_plans(context: &Context, key: &Key, digest: &str) -> Result<(
 
 /// Names of the ConfigMaps that a pod mounts.
 fn mounted(pod: &Pod) -> Vec<String> {
-    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    volumes.filter_map(|volume| volume.config_map.as_ref()).map(|map| map.name.clone()).collect()
+    let volumes = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten());
+    volumes
+        .filter_map(|volume| volume.config_map.as_ref())
+        .map(|map| map.name.clone())
+        .collect()
 }

@@ -7,9 +7,7 @@ use std::collections::HashSet;
 
 use headworks_plan::Plan;
 use k8s_openapi::{
-    api::core::v1::ConfigMap,
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
-    jiff::Timestamp,
+    api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp,
 };
 use kube::ResourceExt;
 
@@ -35,25 +33,58 @@ pub struct PlanMap {
 
 /// The ConfigMap of a plan: equal plans have equal names.
 pub fn plan_map(plan: &Plan, owner: &Key, reference: OwnerReference) -> Result<PlanMap, Error> {
-    let text = serde_json::to_string(plan).map_err(|e| Error::transient("Internal", format!("the plan can't be written as JSON: {e}")))?;
+    let text = serde_json::to_string(plan).map_err(|e| {
+        Error::transient(
+            "Internal",
+            format!("the plan can't be written as JSON: {e}"),
+        )
+    })?;
     if text.len() > MAX_BYTES {
-        return Err(Error::stalled("PlanTooLarge", format!("the plan has {} bytes and a ConfigMap holds {MAX_BYTES}: use fewer or smaller contracts", text.len())));
+        return Err(Error::stalled(
+            "PlanTooLarge",
+            format!(
+                "the plan has {} bytes and a ConfigMap holds {MAX_BYTES}: use fewer or smaller contracts",
+                text.len()
+            ),
+        ));
     }
     let digest = digest(text.as_bytes())[..10].to_owned();
-    let mut meta = child_meta(format!("{}-{}-plan-{digest}", owner.name, owner.kind.to_lowercase()), owner, reference);
-    meta.labels.get_or_insert_default().insert(PART_LABEL.into(), PLAN_PART.into());
-    let config_map =
-        ConfigMap { metadata: meta, immutable: Some(true), data: Some([(PLAN_FILE.to_owned(), text)].into()), ..ConfigMap::default() };
+    let mut meta = child_meta(
+        format!("{}-{}-plan-{digest}", owner.name, owner.kind.to_lowercase()),
+        owner,
+        reference,
+    );
+    meta.labels
+        .get_or_insert_default()
+        .insert(PART_LABEL.into(), PLAN_PART.into());
+    let config_map = ConfigMap {
+        metadata: meta,
+        immutable: Some(true),
+        data: Some([(PLAN_FILE.to_owned(), text)].into()),
+        ..ConfigMap::default()
+    };
     Ok(PlanMap { config_map, digest })
 }
 
 /// The plans that may go: not named by anything, and not among the newest two.
-pub fn superseded<'a>(plans: impl Iterator<Item = &'a ConfigMap>, named: &HashSet<String>) -> Vec<&'a ConfigMap> {
-    let mut plans: Vec<&ConfigMap> =
-        plans.filter(|map| map.labels().get(PART_LABEL).is_some_and(|part| part == PLAN_PART)).collect();
+pub fn superseded<'a>(
+    plans: impl Iterator<Item = &'a ConfigMap>,
+    named: &HashSet<String>,
+) -> Vec<&'a ConfigMap> {
+    let mut plans: Vec<&ConfigMap> = plans
+        .filter(|map| {
+            map.labels()
+                .get(PART_LABEL)
+                .is_some_and(|part| part == PLAN_PART)
+        })
+        .collect();
     let made = |map: &ConfigMap| map.creation_timestamp().map_or(Timestamp::MIN, |t| t.0);
     plans.sort_by_key(|map| (std::cmp::Reverse(made(map)), map.name_any()));
-    plans.into_iter().skip(2).filter(|map| !named.contains(&map.name_any())).collect()
+    plans
+        .into_iter()
+        .skip(2)
+        .filter(|map| !named.contains(&map.name_any()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -73,7 +104,10 @@ mod tests {
     #[test]
     fn the_newest_two_and_those_in_use_stay() {
         let maps = [map("a", 1), map("b", 2), map("c", 3), map("d", 4)];
-        let gone: Vec<String> = superseded(maps.iter(), &["a".to_owned()].into()).iter().map(|m| m.name_any()).collect();
+        let gone: Vec<String> = superseded(maps.iter(), &["a".to_owned()].into())
+            .iter()
+            .map(|m| m.name_any())
+            .collect();
         assert_eq!(gone, ["b"]);
     }
 
@@ -86,13 +120,28 @@ mod tests {
             name: group.into(),
             kafka: KafkaConnection::default(),
             role: Role::Source(SourcePlan {
-                into: Stream { name: "s".into(), topic: "t".into(), dead_letter_topic: "t.dlq".into(), contract: Default::default(), max_message_bytes: 1 },
+                into: Stream {
+                    name: "s".into(),
+                    topic: "t".into(),
+                    dead_letter_topic: "t.dlq".into(),
+                    contract: Default::default(),
+                    max_message_bytes: 1,
+                },
                 http: None,
                 on_invalid: OnInvalid::Reject,
                 unknown_fields: UnknownFields::Ignore,
             }),
         };
-        let name = |p: &Plan| plan_map(p, &Key::new("Source", "shop", "s"), OwnerReference::default()).unwrap().config_map.name_any();
+        let name = |p: &Plan| {
+            plan_map(
+                p,
+                &Key::new("Source", "shop", "s"),
+                OwnerReference::default(),
+            )
+            .unwrap()
+            .config_map
+            .name_any()
+        };
         assert_eq!(name(&plan("g")), name(&plan("g")));
         assert_ne!(name(&plan("g")), name(&plan("h")));
     }

@@ -7,14 +7,21 @@ use headworks_crds::PodTemplate;
 use headworks_plan::{HTTP_PORT, PLAN_PATH, STATUS_PORT};
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector,
-        PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Volume, VolumeMount,
+        Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
+        EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector, PodSecurityContext, PodSpec,
+        PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
+        VolumeMount,
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+    apimachinery::pkg::{
+        api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString,
+    },
 };
 use kube::ResourceExt;
 
-use super::{connection::Mounted, plan_map::{PLAN_FILE, PlanMap}};
+use super::{
+    connection::Mounted,
+    plan_map::{PLAN_FILE, PlanMap},
+};
 use crate::names::{Key, digest};
 
 /// Label of pods with the digest of the plan they were started with.
@@ -46,9 +53,18 @@ pub struct PodInputs<'a> {
 pub fn pod_template(inputs: &PodInputs) -> PodTemplateSpec {
     let mut labels = inputs.owner.labels();
     labels.insert(PLAN_LABEL.into(), inputs.plan.digest.clone());
-    let annotations = inputs.ca.map(|ca| BTreeMap::from([(INPUTS_ANNOTATION.to_owned(), digest(ca.as_bytes())[..10].to_owned())]));
+    let annotations = inputs.ca.map(|ca| {
+        BTreeMap::from([(
+            INPUTS_ANNOTATION.to_owned(),
+            digest(ca.as_bytes())[..10].to_owned(),
+        )])
+    });
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels), annotations, ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations,
+            ..ObjectMeta::default()
+        }),
         spec: Some(pod_spec(inputs)),
     }
 }
@@ -58,10 +74,20 @@ fn pod_spec(inputs: &PodInputs) -> PodSpec {
     let mut volumes = vec![
         Volume {
             name: "plan".into(),
-            config_map: Some(ConfigMapVolumeSource { name: inputs.plan.config_map.name_any(), ..ConfigMapVolumeSource::default() }),
+            config_map: Some(ConfigMapVolumeSource {
+                name: inputs.plan.config_map.name_any(),
+                ..ConfigMapVolumeSource::default()
+            }),
             ..Volume::default()
         },
-        Volume { name: "tmp".into(), empty_dir: Some(EmptyDirVolumeSource { size_limit: Some(Quantity("1Gi".into())), ..Default::default() }), ..Volume::default() },
+        Volume {
+            name: "tmp".into(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity("1Gi".into())),
+                ..Default::default()
+            }),
+            ..Volume::default()
+        },
     ];
     volumes.extend(inputs.volumes.iter().map(|m| m.volume.clone()));
     PodSpec {
@@ -73,7 +99,10 @@ fn pod_spec(inputs: &PodInputs) -> PodSpec {
             run_as_user: Some(USER),
             run_as_group: Some(USER),
             fs_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                localhost_profile: None,
+            }),
             ..PodSecurityContext::default()
         }),
         containers: vec![container(inputs)],
@@ -87,26 +116,49 @@ fn pod_spec(inputs: &PodInputs) -> PodSpec {
 }
 
 fn container(inputs: &PodInputs) -> Container {
-    let port = |name: &str, number: u16| ContainerPort { name: Some(name.into()), container_port: i32::from(number), ..ContainerPort::default() };
+    let port = |name: &str, number: u16| ContainerPort {
+        name: Some(name.into()),
+        container_port: i32::from(number),
+        ..ContainerPort::default()
+    };
     let mut ports = vec![port("status", STATUS_PORT)];
     if inputs.http {
         ports.push(port("http", HTTP_PORT));
     }
     let mut mounts = vec![
         // One file, not the folder: other volumes are mounted below the same folder.
-        VolumeMount { name: "plan".into(), mount_path: PLAN_PATH.into(), sub_path: Some(PLAN_FILE.into()), read_only: Some(true), ..VolumeMount::default() },
-        VolumeMount { name: "tmp".into(), mount_path: "/tmp".into(), ..VolumeMount::default() },
+        VolumeMount {
+            name: "plan".into(),
+            mount_path: PLAN_PATH.into(),
+            sub_path: Some(PLAN_FILE.into()),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        },
+        VolumeMount {
+            name: "tmp".into(),
+            mount_path: "/tmp".into(),
+            ..VolumeMount::default()
+        },
     ];
     mounts.extend(inputs.volumes.iter().map(|m| m.mount.clone()));
     Container {
         name: "headworks".into(),
-        image: Some(inputs.template.image.clone().unwrap_or_else(|| inputs.image.to_owned())),
+        image: Some(
+            inputs
+                .template
+                .image
+                .clone()
+                .unwrap_or_else(|| inputs.image.to_owned()),
+        ),
         image_pull_policy: Some("IfNotPresent".into()),
         args: Some(vec!["run-plan".into(), PLAN_PATH.into()]),
         env: Some(vec![EnvVar {
             name: "HEADWORKS_POD_NAME".into(),
             value_from: Some(EnvVarSource {
-                field_ref: Some(ObjectFieldSelector { api_version: Some("v1".into()), field_path: "metadata.name".into() }),
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".into()),
+                    field_path: "metadata.name".into(),
+                }),
                 ..EnvVarSource::default()
             }),
             ..EnvVar::default()
@@ -119,7 +171,10 @@ fn container(inputs: &PodInputs) -> Container {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
             run_as_non_root: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".into()]),
+                add: None,
+            }),
             ..SecurityContext::default()
         }),
         volume_mounts: Some(mounts),
@@ -129,7 +184,11 @@ fn container(inputs: &PodInputs) -> Container {
 
 fn probe(path: &str, period: i32, failures: i32) -> Probe {
     Probe {
-        http_get: Some(HTTPGetAction { path: Some(path.into()), port: IntOrString::String("status".into()), ..HTTPGetAction::default() }),
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::String("status".into()),
+            ..HTTPGetAction::default()
+        }),
         period_seconds: Some(period),
         timeout_seconds: Some(3),
         failure_threshold: Some(failures),
@@ -140,7 +199,10 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
 /// What a pod asks for where nobody says more: little, and no limit, because only the user knows the load.
 fn modest() -> ResourceRequirements {
     ResourceRequirements {
-        requests: Some(BTreeMap::from([("cpu".to_owned(), Quantity("50m".into())), ("memory".to_owned(), Quantity("64Mi".into()))])),
+        requests: Some(BTreeMap::from([
+            ("cpu".to_owned(), Quantity("50m".into())),
+            ("memory".to_owned(), Quantity("64Mi".into())),
+        ])),
         ..ResourceRequirements::default()
     }
 }

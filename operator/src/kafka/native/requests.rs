@@ -87,13 +87,21 @@ impl Request<'_> {
 
     /// IncrementalAlterConfigs (KIP-339) of one topic: sets some settings, takes others back to the broker's
     /// default, leaves the rest alone.
-    pub(in crate::kafka) fn alter_config(&self, topic: &str, changes: &[ConfigChange]) -> Result<(), KafkaError> {
+    pub(in crate::kafka) fn alter_config(
+        &self,
+        topic: &str,
+        changes: &[ConfigChange],
+    ) -> Result<(), KafkaError> {
         use sys::rd_kafka_AlterConfigOpType_t as Op;
         let resource = self.topic_resource(topic)?;
         for change in changes {
             let (name, operation, value) = match change {
-                ConfigChange::Set(name, value) => (name, Op::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, Some(value)),
-                ConfigChange::Delete(name) => (name, Op::RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE, None),
+                ConfigChange::Set(name, value) => {
+                    (name, Op::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, Some(value))
+                }
+                ConfigChange::Delete(name) => {
+                    (name, Op::RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE, None)
+                }
             };
             let name = self.text(name)?;
             let value = value.map(|value| self.text(value)).transpose()?;

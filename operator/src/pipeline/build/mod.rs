@@ -30,11 +30,25 @@ pub struct Built {
 }
 
 /// Builds all of it.
-pub fn build(key: &Key, reference: &OwnerReference, valid: &Valid, image: &str) -> Result<Built, Error> {
+pub fn build(
+    key: &Key,
+    reference: &OwnerReference,
+    valid: &Valid,
+    image: &str,
+) -> Result<Built, Error> {
     let plan = plan_map(&valid.plan, key, reference.clone())?;
-    let ca = valid.ca.as_ref().map(|pem| connection::ca_config_map(child_meta(connection::ca_name(key), key, reference.clone()), pem));
+    let ca = valid.ca.as_ref().map(|pem| {
+        connection::ca_config_map(
+            child_meta(connection::ca_name(key), key, reference.clone()),
+            pem,
+        )
+    });
     let stateful_set = stateful_set::stateful_set(key, reference, valid, &plan, image);
-    Ok(Built { plan, ca, stateful_set })
+    Ok(Built {
+        plan,
+        ca,
+        stateful_set,
+    })
 }
 
 #[cfg(test)]
@@ -51,13 +65,24 @@ mod tests {
     };
 
     fn stream(name: &str, fields: &[(&str, &str)]) -> reading::Usable {
-        let fields = fields.iter().map(|(name, t)| Field { name: (*name).into(), type_: (*t).into(), nullable: false, labels: vec![] }).collect();
+        let fields = fields
+            .iter()
+            .map(|(name, t)| Field {
+                name: (*name).into(),
+                type_: (*t).into(),
+                nullable: false,
+                labels: vec![],
+            })
+            .collect();
         reading::Usable {
             stream: Stream {
                 name: name.into(),
                 topic: format!("shop.{name}"),
                 dead_letter_topic: format!("shop.{name}.dlq"),
-                contract: Contract { fields, ..Contract::default() },
+                contract: Contract {
+                    fields,
+                    ..Contract::default()
+                },
                 max_message_bytes: 1_048_588,
             },
             platform: "default".into(),
@@ -65,36 +90,71 @@ mod tests {
     }
 
     fn found() -> Found {
-        let platform: Platform = serde_json::from_value(json!({"metadata": {"name": "default"}, "spec": {"kafka":
+        let platform: Platform =
+            serde_json::from_value(json!({"metadata": {"name": "default"}, "spec": {"kafka":
             {"bootstrapServers": "k:9092", "management": {"admin": {}}}}}))
-        .unwrap();
+            .unwrap();
         let fields = [("id", "string"), ("n", "bigint")];
-        Found { platform: Usable { platform, installation: "prod".into() }, inputs: vec![stream("a", &fields)], outputs: vec![stream("b", &fields)], ca: None }
+        Found {
+            platform: Usable {
+                platform,
+                installation: "prod".into(),
+            },
+            inputs: vec![stream("a", &fields)],
+            outputs: vec![stream("b", &fields)],
+            ca: None,
+        }
     }
 
     fn pipeline(spec: serde_json::Value) -> Pipeline {
-        serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec}),
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_pipeline_is_a_plan_and_a_stateful_set() {
-        let pipeline = pipeline(json!({"sql": "SELECT id, n * 2 AS n FROM a", "to": [{"stream": "b"}], "replicas": 2}));
+        let pipeline = pipeline(
+            json!({"sql": "SELECT id, n * 2 AS n FROM a", "to": [{"stream": "b"}], "replicas": 2}),
+        );
         let valid = validate(&pipeline, &found()).unwrap();
-        let built = build(&Key::new("Pipeline", "shop", "p"), &OwnerReference::default(), &valid, "runtime:1").unwrap();
+        let built = build(
+            &Key::new("Pipeline", "shop", "p"),
+            &OwnerReference::default(),
+            &valid,
+            "runtime:1",
+        )
+        .unwrap();
         insta::assert_yaml_snapshot!("pipeline_stateful_set", built.stateful_set);
         insta::assert_yaml_snapshot!("pipeline_plan", built.plan.config_map);
     }
 
     #[test]
     fn a_wrong_column_is_named_with_line_and_column() {
-        let error = validate(&pipeline(json!({"sql": "SELECT id,\n       nn AS n\nFROM a", "to": [{"stream": "b"}]})), &found()).unwrap_err();
+        let error = validate(
+            &pipeline(
+                json!({"sql": "SELECT id,\n       nn AS n\nFROM a", "to": [{"stream": "b"}]}),
+            ),
+            &found(),
+        )
+        .unwrap_err();
         assert_eq!(error.reason(), "InvalidSql");
-        assert!(error.message().starts_with("spec.sql line 2, column 8: "), "{error}");
+        assert!(
+            error.message().starts_with("spec.sql line 2, column 8: "),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_column_that_does_not_fit_its_target_is_named() {
-        let error = validate(&pipeline(json!({"sql": "SELECT id, CAST(n AS STRING) AS n FROM a", "to": [{"stream": "b"}]})), &found()).unwrap_err();
+        let error = validate(
+            &pipeline(
+                json!({"sql": "SELECT id, CAST(n AS STRING) AS n FROM a", "to": [{"stream": "b"}]}),
+            ),
+            &found(),
+        )
+        .unwrap_err();
         assert_eq!(error.reason(), "OutputMismatch");
         for word in ["spec.to[0]", "bigint", "string", "b"] {
             assert!(error.message().contains(word), "{word}: {error}");

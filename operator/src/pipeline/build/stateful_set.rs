@@ -18,9 +18,23 @@ use crate::{
 };
 
 /// The StatefulSet.
-pub fn stateful_set(key: &Key, reference: &OwnerReference, valid: &Valid, plan: &PlanMap, image: &str) -> StatefulSet {
+pub fn stateful_set(
+    key: &Key,
+    reference: &OwnerReference,
+    valid: &Valid,
+    plan: &PlanMap,
+    image: &str,
+) -> StatefulSet {
     let volumes = connection::volumes(&valid.kafka, &connection::ca_name(key));
-    let inputs = PodInputs { owner: key, plan, image, template: &valid.template, volumes, ca: valid.ca.as_deref(), http: false };
+    let inputs = PodInputs {
+        owner: key,
+        plan,
+        image,
+        template: &valid.template,
+        volumes,
+        ca: valid.ca.as_deref(),
+        http: false,
+    };
     StatefulSet {
         metadata: child_meta(&key.name, key, reference.clone()),
         spec: Some(StatefulSetSpec {
@@ -28,8 +42,14 @@ pub fn stateful_set(key: &Key, reference: &OwnerReference, valid: &Valid, plan: 
             service_name: Some(key.name.clone()),
             pod_management_policy: Some("Parallel".into()),
             revision_history_limit: Some(2),
-            selector: LabelSelector { match_labels: Some(key.selector()), match_expressions: None },
-            update_strategy: Some(StatefulSetUpdateStrategy { type_: Some("RollingUpdate".into()), rolling_update: None }),
+            selector: LabelSelector {
+                match_labels: Some(key.selector()),
+                match_expressions: None,
+            },
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".into()),
+                rolling_update: None,
+            }),
             template: pod_template(&inputs),
             ..StatefulSetSpec::default()
         }),

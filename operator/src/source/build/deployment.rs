@@ -21,24 +21,54 @@ use crate::{
 };
 
 /// The Deployment.
-pub fn deployment(key: &Key, reference: &OwnerReference, valid: &Valid, plan: &PlanMap, image: &str) -> Deployment {
+pub fn deployment(
+    key: &Key,
+    reference: &OwnerReference,
+    valid: &Valid,
+    plan: &PlanMap,
+    image: &str,
+) -> Deployment {
     let mut volumes = connection::volumes(&valid.kafka, &connection::ca_name(key));
     if let Some(bearer) = valid.http.auth.as_ref().and_then(|a| a.bearer.as_ref()) {
-        volumes.push(connection::secret_key("bearer", BEARER_DIR, &bearer.secret, "token"));
+        volumes.push(connection::secret_key(
+            "bearer",
+            BEARER_DIR,
+            &bearer.secret,
+            "token",
+        ));
     }
     if let Some(tls) = &valid.http.tls {
-        volumes.push(connection::secret("http-tls", HTTP_TLS_DIR, &tls.secret_name, &[("tls.crt", "tls.crt"), ("tls.key", "tls.key")]));
+        volumes.push(connection::secret(
+            "http-tls",
+            HTTP_TLS_DIR,
+            &tls.secret_name,
+            &[("tls.crt", "tls.crt"), ("tls.key", "tls.key")],
+        ));
     }
-    let inputs = PodInputs { owner: key, plan, image, template: &valid.template, volumes, ca: valid.ca.as_deref(), http: true };
+    let inputs = PodInputs {
+        owner: key,
+        plan,
+        image,
+        template: &valid.template,
+        volumes,
+        ca: valid.ca.as_deref(),
+        http: true,
+    };
     Deployment {
         metadata: child_meta(&key.name, key, reference.clone()),
         spec: Some(DeploymentSpec {
             replicas: Some(valid.replicas),
             revision_history_limit: Some(2),
-            selector: LabelSelector { match_labels: Some(key.selector()), match_expressions: None },
+            selector: LabelSelector {
+                match_labels: Some(key.selector()),
+                match_expressions: None,
+            },
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".into()),
-                rolling_update: Some(RollingUpdateDeployment { max_surge: Some(IntOrString::Int(1)), max_unavailable: Some(IntOrString::Int(0)) }),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
             }),
             template: pod_template(&inputs),
             ..DeploymentSpec::default()

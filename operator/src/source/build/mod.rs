@@ -38,14 +38,40 @@ pub struct Built {
 }
 
 /// Builds all of it.
-pub fn build(key: &Key, reference: &OwnerReference, valid: &Valid, image: &str) -> Result<Built, Error> {
+pub fn build(
+    key: &Key,
+    reference: &OwnerReference,
+    valid: &Valid,
+    image: &str,
+) -> Result<Built, Error> {
     let plan = plan_map(&valid.plan, key, reference.clone())?;
-    let ca = valid.ca.as_ref().map(|pem| connection::ca_config_map(child_meta(connection::ca_name(key), key, reference.clone()), pem));
+    let ca = valid.ca.as_ref().map(|pem| {
+        connection::ca_config_map(
+            child_meta(connection::ca_name(key), key, reference.clone()),
+            pem,
+        )
+    });
     let deployment = deployment::deployment(key, reference, valid, &plan, image);
     let service = service::service(key, reference, valid);
-    let scheme = if valid.http.tls.is_some() { "https" } else { "http" };
-    let address = format!("{scheme}://{}.{}.svc:{}{}", key.name, key.namespace, headworks_plan::HTTP_PORT, valid.http.path);
-    Ok(Built { plan, ca, deployment, service, address })
+    let scheme = if valid.http.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let address = format!(
+        "{scheme}://{}.{}.svc:{}{}",
+        key.name,
+        key.namespace,
+        headworks_plan::HTTP_PORT,
+        valid.http.path
+    );
+    Ok(Built {
+        plan,
+        ca,
+        deployment,
+        service,
+        address,
+    })
 }
 
 #[cfg(test)]
@@ -55,16 +81,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{data_stream::reading, platform::facts::Usable, source::{dereference::Found, validate::validate}};
+    use crate::{
+        data_stream::reading,
+        platform::facts::Usable,
+        source::{dereference::Found, validate::validate},
+    };
 
     fn stream() -> reading::Usable {
-        let field = Field { name: "id".into(), type_: "string".into(), nullable: false, labels: vec![] };
+        let field = Field {
+            name: "id".into(),
+            type_: "string".into(),
+            nullable: false,
+            labels: vec![],
+        };
         reading::Usable {
             stream: Stream {
                 name: "orders".into(),
                 topic: "shop.orders".into(),
                 dead_letter_topic: "shop.orders.dlq".into(),
-                contract: Contract { fields: vec![field], ..Contract::default() },
+                contract: Contract {
+                    fields: vec![field],
+                    ..Contract::default()
+                },
                 max_message_bytes: 1_048_588,
             },
             platform: "default".into(),
@@ -75,15 +113,35 @@ mod tests {
         let platform: Platform = serde_json::from_value(json!({"metadata": {"name": "default"}, "spec": {"kafka": kafka,
             "podTemplate": {"nodeSelector": {"disk": "ssd"}, "imagePullSecrets": [{"name": "pull"}]}}}))
         .unwrap();
-        let source: Source = serde_json::from_value(json!({"metadata": {"name": "orders-http", "namespace": "shop"}, "spec": spec})).unwrap();
-        let found = Found { stream: stream(), platform: Usable { platform, installation: "prod".into() }, ca: ca.map(str::to_owned) };
+        let source: Source = serde_json::from_value(
+            json!({"metadata": {"name": "orders-http", "namespace": "shop"}, "spec": spec}),
+        )
+        .unwrap();
+        let found = Found {
+            stream: stream(),
+            platform: Usable {
+                platform,
+                installation: "prod".into(),
+            },
+            ca: ca.map(str::to_owned),
+        };
         let valid = validate(&source, &found).unwrap();
-        build(&Key::new("Source", "shop", "orders-http"), &OwnerReference::default(), &valid, "runtime:1").unwrap()
+        build(
+            &Key::new("Source", "shop", "orders-http"),
+            &OwnerReference::default(),
+            &valid,
+            "runtime:1",
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_plain_source_is_a_deployment_and_a_service() {
-        let built = built(json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}), json!({"into": "orders", "http": {"path": "/v1/orders"}}), None);
+        let built = built(
+            json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),
+            json!({"into": "orders", "http": {"path": "/v1/orders"}}),
+            None,
+        );
         assert_eq!(built.address, "http://orders-http.shop.svc:8080/v1/orders");
         insta::assert_yaml_snapshot!("plain_deployment", built.deployment);
         insta::assert_yaml_snapshot!("plain_service", built.service);
