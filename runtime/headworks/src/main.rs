@@ -42,7 +42,7 @@ enum Command {
         /// Port of an HTTP source; 0: any.
         #[arg(long, default_value_t = headworks_plan::HTTP_PORT)]
         http_port: u16,
-        /// The pod's name, which ends in its number: `orders-to-revenue-0`.
+        /// The pod's name. A pipeline's ends in its number: `orders-to-revenue-0`.
         #[arg(long, env = "HEADWORKS_POD_NAME", default_value = "local-0")]
         pod_name: String,
         /// What is logged, as in `info,headworks_engine=debug`.

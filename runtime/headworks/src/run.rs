@@ -132,7 +132,6 @@ async fn work(settings: &Settings, plan: Plan) -> Result<End, RunError> {
     match &plan.role {
         Role::Pipeline(_) => {
             // Only a StatefulSet numbers its pods; a source's pods are a Deployment's.
-            let ordinal = ordinal(&settings.pod_name)?;
             serve_status(settings, &handle, registry)?;
             pipeline::run(&plan, ordinal, &handle).await
         }

@@ -32,13 +32,20 @@ impl Drop for Pod {
 
 impl Pod {
     fn run(name: &str, plan: &Value) -> Pod {
+        // As a StatefulSet and a Deployment name them.
+        let pipeline = plan["role"].get("pipeline").is_some();
+        let pod_name = if pipeline {
+            "orders-to-revenue-0"
+        } else {
+            "orders-http-6d5f9c7b8d-x7k2p"
+        };
         let path =
             std::env::temp_dir().join(format!("headworks-{}-{name}.json", std::process::id()));
         std::fs::write(&path, plan.to_string()).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_headworks"))
             .args(["run-plan", "--status-port", "0", "--http-port", "0"])
             .arg(&path)
-            .env("HEADWORKS_POD_NAME", "orders-http-0")
+            .env("HEADWORKS_POD_NAME", pod_name)
             .env("HEADWORKS_LOG", "info")
             .stderr(Stdio::piped())
             .spawn()
