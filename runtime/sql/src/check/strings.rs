@@ -7,7 +7,7 @@ use super::scope::shortened;
 use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::Place;
 use crate::eval::strings as eval;
-use crate::eval::{hash, regex};
+use crate::eval::{hash, regex, url};
 use crate::syntax::ast::TrimSide;
 use crate::types::DataType as T;
 
@@ -122,10 +122,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Text, Text, Text],
         2,
         T::String,
-        eval::parse_url,
+        url::parse_url,
     ),
-    kernel("URL_ENCODE", &[Text], 1, T::String, eval::url_encode),
-    nullable("URL_DECODE", &[Text], 1, T::String, eval::url_decode),
+    kernel("URL_ENCODE", &[Text], 1, T::String, url::url_encode),
+    nullable("URL_DECODE", &[Text], 1, T::String, url::url_decode),
 ];
 
 /// `a || b`, and CONCAT: null if an argument is.

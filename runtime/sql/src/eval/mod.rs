@@ -19,6 +19,7 @@ pub(crate) mod pattern;
 pub(crate) mod regex;
 pub(crate) mod strings;
 pub(crate) mod time;
+pub(crate) mod url;
 pub(crate) mod values;
 
 use std::fmt;

@@ -8,12 +8,13 @@ use arrow::datatypes::{Int32Type, Int64Type};
 
 use super::Args;
 
-type Evaluated = Result<ArrayRef, String>;
+pub(super) type Evaluated = Result<ArrayRef, String>;
 
 /// Longest text that a function may make, in bytes; a longer one fails the row.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
 
-fn texts<'a, S: AsRef<str>>(
+/// One text a row.
+pub(super) fn texts<'a, S: AsRef<str>>(
     args: &'a Args,
     compute: impl Fn(usize) -> Option<S> + 'a,
 ) -> Evaluated {
@@ -390,106 +391,4 @@ pub(crate) fn ends_with(args: &Args) -> Evaluated {
             .map(|row| Some(text.get(row)?.ends_with(end.get(row)?)))
             .collect::<BooleanArray>(),
     ))
-}
-
-/// A part of a URL: PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, QUERY (whole, or one key's value), FILE or REF.
-pub(crate) fn parse_url(args: &Args) -> Evaluated {
-    let (url, part) = (args.text(0), args.text(1));
-    texts(args, |row| {
-        let key = if args.len() == 3 {
-            Some(args.text(2).get(row)?)
-        } else {
-            None
-        };
-        url_part(url.get(row)?, part.get(row)?, key)
-    })
-}
-
-fn url_part<'a>(url: &'a str, part: &str, key: Option<&str>) -> Option<&'a str> {
-    let (protocol, rest) = url.split_once(':')?;
-    if protocol.is_empty()
-        || !protocol
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-    {
-        return None;
-    }
-    let (rest, reference) = rest
-        .split_once('#')
-        .map_or((rest, None), |(r, f)| (r, Some(f)));
-    let (authority, file) = match rest.strip_prefix("//") {
-        Some(rest) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
-        None => ("", rest),
-    };
-    let (path, query) = file
-        .split_once('?')
-        .map_or((file, None), |(p, q)| (p, Some(q)));
-    let (user, host) = authority
-        .rsplit_once('@')
-        .map_or((None, authority), |(u, h)| (Some(u), h));
-    if key.is_some() && part != "QUERY" {
-        return None;
-    }
-    match part {
-        "PROTOCOL" => Some(protocol),
-        "AUTHORITY" => Some(authority),
-        "USERINFO" => user,
-        "HOST" => Some(match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => host,
-        }),
-        "PATH" => Some(path),
-        "FILE" => Some(file),
-        "REF" => reference,
-        "QUERY" => match key {
-            None => query,
-            Some(key) => query?.split('&').find_map(|pair| {
-                pair.split_once('=')
-                    .filter(|(k, _)| *k == key)
-                    .map(|(_, v)| v)
-            }),
-        },
-        _ => None,
-    }
-}
-
-/// `application/x-www-form-urlencoded`, as java.net.URLEncoder writes it.
-pub(crate) fn url_encode(args: &Args) -> Evaluated {
-    let text = args.text(0);
-    texts(args, |row| {
-        let mut encoded = String::new();
-        for byte in text.get(row)?.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => {
-                    encoded.push(char::from(byte))
-                }
-                b' ' => encoded.push('+'),
-                _ => encoded.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        Some(encoded)
-    })
-}
-
-/// The reverse; null for a broken escape.
-pub(crate) fn url_decode(args: &Args) -> Evaluated {
-    let text = args.text(0);
-    texts(args, |row| {
-        let bytes = text.get(row)?.as_bytes();
-        let mut decoded = Vec::with_capacity(bytes.len());
-        let mut at = 0;
-        while at < bytes.len() {
-            match bytes[at] {
-                b'+' => decoded.push(b' '),
-                b'%' => {
-                    let digits = std::str::from_utf8(bytes.get(at + 1..at + 3)?).ok()?;
-                    decoded.push(u8::from_str_radix(digits, 16).ok()?);
-                    at += 2;
-                }
-                byte => decoded.push(byte),
-            }
-            at += 1;
-        }
-        Some(String::from_utf8_lossy(&decoded).into_owned())
-    })
 }

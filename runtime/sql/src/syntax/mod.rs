@@ -8,13 +8,14 @@
 pub(crate) mod ast;
 mod clauses;
 mod expression;
+mod interval;
 mod lexer;
 mod query;
 mod special;
 mod words;
 
+pub(crate) use interval::millis;
 pub(crate) use query::own_name;
-pub(crate) use special::millis;
 
 use crate::error::{Place, SqlError};
 use ast::{Body, FromSource, Query};

@@ -1,0 +1,71 @@
+//! The pipelines of `examples/` against their own streams: they plan, and their results fit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use headworks_plan::{Contract, Field};
+use headworks_sql::{Catalog, plan, target};
+use serde_json::Value;
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn contract(spec: &Value) -> Contract {
+    let fields = spec["schema"].as_array().unwrap().iter().map(|f| Field {
+        name: text(&f["name"]),
+        type_: text(&f["type"]),
+        nullable: f["nullable"].as_bool().unwrap_or(false),
+        labels: f["labels"]
+            .as_array()
+            .map_or(vec![], |l| l.iter().map(text).collect()),
+    });
+    let key = spec["key"]
+        .as_array()
+        .map_or(vec![], |k| k.iter().map(text).collect());
+    Contract {
+        fields: fields.collect(),
+        key,
+        ..Contract::default()
+    }
+}
+
+#[test]
+fn every_pipeline_of_the_examples_plans_and_fits_its_streams() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut pipelines = 0;
+    for example in std::fs::read_dir(folder).unwrap() {
+        let (mut streams, mut queries) = (BTreeMap::new(), Vec::new());
+        for file in std::fs::read_dir(example.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|e| e != "yaml") {
+                continue;
+            }
+            let yaml = std::fs::read_to_string(&path).unwrap();
+            for object in serde_saphyr::from_multiple::<Value>(&yaml).unwrap() {
+                let name = object["metadata"]["name"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
+                match object["kind"].as_str() {
+                    Some("DataStream") => drop(streams.insert(name, contract(&object["spec"]))),
+                    Some("Pipeline") => queries.push((name, object["spec"].clone())),
+                    _ => {}
+                }
+            }
+        }
+        let catalog = streams
+            .iter()
+            .fold(Catalog::new(), |c, (name, s)| c.with(name, s.clone()));
+        for (name, spec) in queries {
+            let flow =
+                plan(&text(&spec["sql"]), &catalog).unwrap_or_else(|e| panic!("{name}: {}", e[0]));
+            for to in spec["to"].as_array().unwrap() {
+                let stream = &streams[to["stream"].as_str().unwrap()];
+                target::check(&flow.output, stream).unwrap_or_else(|m| panic!("{name}: {}", m[0]));
+            }
+            pipelines += 1;
+        }
+    }
+    assert!(pipelines > 0, "no example has a pipeline");
+}
