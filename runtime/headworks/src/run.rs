@@ -131,9 +131,8 @@ async fn work(settings: &Settings, plan: Plan) -> Result<End, RunError> {
     let mut registry = status::registry(&plan, &handle);
     match &plan.role {
         Role::Pipeline(_) => {
-            // Only a pipeline\'s pods are numbered; a source\'s come from a Deployment.
-            let ordinal = ordinal(&settings.pod_name)?;
             // Only a StatefulSet numbers its pods; a source's pods are a Deployment's.
+            let ordinal = ordinal(&settings.pod_name)?;
             serve_status(settings, &handle, registry)?;
             pipeline::run(&plan, ordinal, &handle).await
         }
