@@ -360,4 +360,13 @@ mod tests {
             rooms().all(|f| f.name == f.name.to_ascii_uppercase() && f.least <= f.params.len())
         );
     }
+
+    #[test]
+    fn the_reference_names_every_function() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/sql.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for name in rooms().map(|f| f.name).chain(CONDITIONAL.iter().copied()) {
+            assert!(text.contains(&format!("`{name}`")) || text.contains(&format!("`{name}(")), "{name}");
+        }
+    }
 }
