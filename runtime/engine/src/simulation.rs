@@ -41,7 +41,7 @@ impl World {
         if let Some(mutant) = mutant {
             broker = broker.with_mutant(mutant);
         }
-        let topics: Vec<(String, usize)> = (0..1 + chance.below(2))
+        let topics: Vec<(String, usize)> = (0..=chance.below(2))
             .map(|at| (format!("in{at}"), 1 + chance.below(3) as usize))
             .collect();
         for (topic, partitions) in &topics {

@@ -8,7 +8,7 @@ use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::Offset;
 
 use super::witness::{Rebalanced, Witness};
-use super::{KafkaLog, STATISTICS_LAG, verdict};
+use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, verdict};
 use crate::log::{
     Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Record,
 };
@@ -103,8 +103,7 @@ impl Log for KafkaLog {
                 .begin_transaction()
                 .map_err(|error| verdict::of_transaction(&error, "opening a transaction"))?;
         }
-        self.in_transaction = true;
-        self.offsets_sent = false;
+        self.transaction = Transaction::Open;
         Ok(())
     }
 
@@ -113,7 +112,7 @@ impl Log for KafkaLog {
     }
 
     fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
-        if self.consumer.assignment_lost() {
+        if self.transaction != Transaction::InDoubt && self.consumer.assignment_lost() {
             return Err(LogError::Abortable {
                 message: "the partitions were given to others before the commit".into(),
             });
@@ -126,7 +125,7 @@ impl Log for KafkaLog {
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
-        self.abort_transaction()
+        self.abort_transaction(ANSWER)
     }
 
     fn end(&self, partition: Partition) -> Option<i64> {

@@ -61,6 +61,17 @@ pub struct Setup {
     pub max_message_bytes: Vec<u64>,
 }
 
+/// How far the transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transaction {
+    Closed,
+    Open,
+    /// It holds the positions.
+    Positioned,
+    /// A commit was asked for, and its outcome isn't known.
+    InDoubt,
+}
+
 /// See the module.
 pub struct KafkaLog {
     consumer: BaseConsumer<Witness>,
@@ -75,8 +86,7 @@ pub struct KafkaLog {
     /// The group's generation that gave us the partitions. Commits carry this one and not the present
     /// one, so that a rebalance we haven't noticed makes the broker refuse them.
     generation: Option<ConsumerGroupMetadata>,
-    in_transaction: bool,
-    offsets_sent: bool,
+    transaction: Transaction,
     passed_from: Option<Instant>,
     /// The last topic's handle and its index: consecutive records mostly share it.
     last_topic: Option<(usize, u16)>,
@@ -113,8 +123,7 @@ impl KafkaLog {
             assigned: Vec::new(),
             assigned_at: now,
             generation: None,
-            in_transaction: false,
-            offsets_sent: false,
+            transaction: Transaction::Closed,
             passed_from: None,
             last_topic: None,
         };
@@ -219,8 +228,7 @@ impl Drop for KafkaLog {
             let _ = self.consumer.assign(&TopicPartitionList::new());
         }
         let _ = self.consumer.unassign();
-        if self.in_transaction && self.setup.exactly_once {
-            let _ = self.abort_transaction();
-        }
+        // Readers needn't wait for the time-out of what is left open; a successor would end it, too.
+        let _ = self.abort_transaction(Duration::from_secs(2));
     }
 }

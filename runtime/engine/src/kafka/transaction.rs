@@ -7,7 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
 
-use super::{ANSWER, KafkaLog, verdict};
+use super::{ANSWER, KafkaLog, Transaction, verdict};
 use crate::log::{LogError, Outgoing, Partition, Position};
 
 impl KafkaLog {
@@ -36,7 +36,7 @@ impl KafkaLog {
             };
             match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
-                    self.producer.poll(Duration::from_millis(2))
+                    self.producer.poll(Duration::from_millis(2));
                 }
                 Some(RDKafkaErrorCode::QueueFull) => {
                     return Err(LogError::Abortable {
@@ -76,7 +76,7 @@ impl KafkaLog {
         &mut self,
         positions: &[(Partition, Position)],
     ) -> Result<(), LogError> {
-        if !self.offsets_sent {
+        if self.transaction == Transaction::Open {
             let list = self.positions(positions)?;
             let Some(generation) = &self.generation else {
                 return Err(LogError::Abortable {
@@ -88,16 +88,20 @@ impl KafkaLog {
                 .map_err(|error| {
                     verdict::of_transaction(&error, "adding positions to the transaction")
                 })?;
-            self.offsets_sent = true;
+            self.transaction = Transaction::Positioned;
         }
         self.flush(ANSWER)?;
         self.delivered()?;
-        self.producer
+        let answer = self
+            .producer
             .commit_transaction(ANSWER)
-            .map_err(|error| verdict::of_transaction(&error, "committing the transaction"))?;
-        self.in_transaction = false;
-        self.offsets_sent = false;
-        Ok(())
+            .map_err(|error| verdict::of_transaction(&error, "committing the transaction"));
+        self.transaction = match answer {
+            Ok(()) => Transaction::Closed,
+            Err(LogError::Retriable { .. }) => Transaction::InDoubt,
+            Err(_) => Transaction::Positioned,
+        };
+        answer
     }
 
     pub(super) fn commit_after_delivery(
@@ -109,7 +113,7 @@ impl KafkaLog {
         let list = self.positions(positions)?;
         match self.consumer.commit(&list, CommitMode::Sync) {
             Ok(()) => {
-                self.in_transaction = false;
+                self.transaction = Transaction::Closed;
                 Ok(())
             }
             // The generation is over: what was written stays, what wasn't committed is read again.
@@ -124,23 +128,27 @@ impl KafkaLog {
         }
     }
 
-    pub(super) fn abort_transaction(&mut self) -> Result<(), LogError> {
-        if !std::mem::take(&mut self.in_transaction) || !self.setup.exactly_once {
-            return Ok(());
+    pub(super) fn abort_transaction(&mut self, patience: Duration) -> Result<(), LogError> {
+        match std::mem::replace(&mut self.transaction, Transaction::Closed) {
+            Transaction::Closed => return Ok(()),
+            _ if !self.setup.exactly_once => return Ok(()),
+            Transaction::InDoubt => {
+                return Err(LogError::Broken {
+                    message: "a commit whose outcome isn't known can't be aborted".into(),
+                });
+            }
+            Transaction::Open | Transaction::Positioned => {}
         }
-        let deadline = Instant::now() + ANSWER;
+        let deadline = Instant::now() + patience;
         loop {
             // Aborting waits for the delivery reports of the purged records, which only we can serve.
             let answer = self.producer.abort_transaction(Duration::from_millis(500));
             match answer
                 .map_err(|error| verdict::of_transaction(&error, "aborting the transaction"))
             {
-                Ok(()) => {
-                    self.offsets_sent = false;
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(LogError::Retriable { .. }) if Instant::now() < deadline => {
-                    self.producer.poll(Duration::from_millis(5))
+                    self.producer.poll(Duration::from_millis(5));
                 }
                 Err(LogError::Retriable { message } | LogError::Abortable { message }) => {
                     return Err(LogError::Broken { message });

@@ -43,34 +43,33 @@ pub(super) enum Phase {
     Revoking { told: bool },
 }
 
+/// A transaction that isn't over holds the partition's commit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unstable;
+
 impl Group {
     /// Joins under a static id. One that comes back while the group is at rest gets its partitions
     /// without a rebalance (KIP-345), and its former self is fenced.
     pub(super) fn join(&mut self, name: &str, now_ms: u64) -> u64 {
         self.sessions += 1;
         let session = self.sessions;
-        match self.members.get_mut(name) {
-            Some(member) => {
-                member.session = session;
-                member.last_seen_ms = now_ms;
-                member.phase = if self.rebalancing {
-                    Phase::Joining
-                } else {
-                    Phase::Assigned { told: false }
-                };
-            }
-            None => {
-                self.members.insert(
-                    name.to_owned(),
-                    Member {
-                        session,
-                        last_seen_ms: now_ms,
-                        phase: Phase::Joining,
-                        assignment: Vec::new(),
-                    },
-                );
-                self.rebalance();
-            }
+        if let Some(member) = self.members.get_mut(name) {
+            member.session = session;
+            member.last_seen_ms = now_ms;
+            member.phase = if self.rebalancing {
+                Phase::Joining
+            } else {
+                Phase::Assigned { told: false }
+            };
+        } else {
+            let member = Member {
+                session,
+                last_seen_ms: now_ms,
+                phase: Phase::Joining,
+                assignment: Vec::new(),
+            };
+            self.members.insert(name.to_owned(), member);
+            self.rebalance();
         }
         self.complete();
         session
@@ -158,11 +157,14 @@ impl Group {
     }
 
     /// `OffsetFetch` with `require_stable`: nothing while a transaction holds the partition.
-    pub(super) fn stable(&self, place: &Place) -> Option<Option<Position>> {
+    pub(super) fn stable(&self, place: &Place) -> Result<Option<Position>, Unstable> {
         let held = self
             .held
             .iter()
             .any(|(_, offsets)| offsets.iter().any(|(held, _)| held == place));
-        (!held).then(|| self.offsets.get(place).copied())
+        if held {
+            return Err(Unstable);
+        }
+        Ok(self.offsets.get(place).copied())
     }
 }

@@ -260,7 +260,7 @@ impl Log for MemoryLog {
         };
         places
             .iter()
-            .map(|place| broker.group.stable(place).ok_or_else(unstable))
+            .map(|place| broker.group.stable(place).map_err(|_| unstable()))
             .collect()
     }
 

@@ -163,6 +163,7 @@ impl MemoryBroker {
             .borrow()
             .group
             .stable(&(topic.to_owned(), partition))
+            .ok()
             .flatten()
     }
 

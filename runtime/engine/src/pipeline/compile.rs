@@ -280,8 +280,14 @@ mod tests {
     #[test]
     fn only_the_columns_that_the_query_reads_are_decoded() {
         let mut plan = plan("SELECT id, CAST(CHAR_LENGTH(id) AS BIGINT) AS n FROM words");
+        plan.inputs[0].contract.fields.push(Field {
+            name: "at".into(),
+            type_: "timestamp_ltz(3)".into(),
+            nullable: false,
+            labels: Vec::new(),
+        });
         plan.inputs[0].contract.event_time = Some(EventTime {
-            field: "n".into(),
+            field: "at".into(),
             max_out_of_orderness_ms: 0,
             idle_timeout_ms: None,
         });

@@ -309,3 +309,23 @@ fn latest(column: &dyn Array) -> Option<i64> {
         TimeUnit::Nanosecond => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        TimestampMicrosecondArray, TimestampMillisecondArray, TimestampSecondArray,
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_latest_event_time_is_in_milliseconds_whatever_the_columns_precision() {
+        let seconds = TimestampSecondArray::from(vec![Some(3), None, Some(2)]);
+        let millis = TimestampMillisecondArray::from(vec![Some(3), None, Some(2)]);
+        let micros = TimestampMicrosecondArray::from(vec![Some(-1_500), Some(-2_500)]);
+        assert_eq!(latest(&seconds), Some(3_000));
+        assert_eq!(latest(&millis), Some(3));
+        assert_eq!(latest(&micros), Some(-2), "1969 has milliseconds too");
+        assert_eq!(latest(&TimestampSecondArray::from(vec![None])), None);
+    }
+}

@@ -139,8 +139,8 @@ struct Flaky<L> {
 }
 
 impl<L> Flaky<L> {
-    fn may_fail(&mut self, per_mille: u64) -> Result<(), LogError> {
-        if self.chance.once_in(per_mille) {
+    fn may_fail(&mut self, of: u64) -> Result<(), LogError> {
+        if self.chance.below(of) == 0 {
             return Err(LogError::Abortable {
                 message: "as the test wants it".into(),
             });
@@ -188,11 +188,11 @@ impl<L: Log> Log for Flaky<L> {
         self.log.begin()
     }
     fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
-        self.may_fail(1)?;
+        self.may_fail(10_000)?;
         self.log.produce(record)
     }
     fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
-        self.may_fail(200)?;
+        self.may_fail(3)?;
         self.log.commit(positions)
     }
     fn abort(&mut self) -> Result<(), LogError> {
