@@ -149,6 +149,5 @@ fn fingerprint(sql: &str, checked: &[Checked]) -> Result<String, SqlError> {
             ));
         }
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::eval::hash::hex(&hash.finalize()))
 }

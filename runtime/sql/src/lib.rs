@@ -9,9 +9,14 @@
 //! the engine to run it; both see the same types, the same errors and the same places.
 
 mod catalog;
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the functions' rules share one signature"
+)]
 mod check;
 pub mod dataflow;
 mod error;
+#[allow(clippy::unnecessary_wraps, reason = "kernels share one signature")]
 mod eval;
 pub mod schema;
 mod suggest;

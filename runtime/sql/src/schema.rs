@@ -71,7 +71,7 @@ impl Schema {
                 problems.push(Problem {
                     field: field.name.clone(),
                     message,
-                })
+                });
             };
             if field.name.is_empty() || field.name.len() > 128 {
                 refuse("a name has 1 to 128 characters".to_owned());

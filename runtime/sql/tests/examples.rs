@@ -1,5 +1,11 @@
 //! The pipelines of `examples/` against their own streams: they plan, and their results fit.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it fails"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::typed::{Bound, Nulls, Typed, call, refuse};
-use super::{Checker, casts, collections, functions, json, literals, numbers, time};
+use super::{Checker, casts, collections, functions, json, literals, logic, numbers, time};
 use crate::error::Place;
 use crate::eval::compare;
 use crate::syntax::ast::{Expr, Interval, Kind};
@@ -46,7 +46,7 @@ impl Checker<'_> {
             Kind::Arithmetic(op, left, right) => self.arithmetic(place, *op, left, right),
             Kind::Compare(op, left, right) => {
                 let (left, right) = self.bind_two(left, right)?;
-                self.compare(place, *op, left, right)
+                logic::compare_typed(place, *op, left, right)
             }
             Kind::Distinct {
                 negated,

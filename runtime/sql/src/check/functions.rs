@@ -194,7 +194,7 @@ pub(super) fn bind(checker: &Checker, name: &Name, args: &[Expr]) -> Bound<Typed
             format!("{upper} takes {wanted} argument(s), not {}", args.len()),
         );
     }
-    let mut taken = Vec::with_capacity(args.len());
+    let mut given = Vec::with_capacity(args.len());
     for (i, arg) in args.into_iter().enumerate() {
         let takes = function
             .params
@@ -202,7 +202,7 @@ pub(super) fn bind(checker: &Checker, name: &Name, args: &[Expr]) -> Bound<Typed
             .or(function.params.last())
             .copied()
             .unwrap_or(Takes::Any);
-        taken.push(take(&upper, i, takes, arg)?);
+        given.push(take(&upper, i, takes, arg)?);
     }
     match &function.rule {
         Rule::Kernel {
@@ -213,12 +213,12 @@ pub(super) fn bind(checker: &Checker, name: &Name, args: &[Expr]) -> Bound<Typed
         } => call(
             place,
             result.clone(),
-            &taken,
+            &given,
             *nulls,
             *fails,
             plain(*kernel),
         ),
-        Rule::Own(rule) => rule(place, function.name, taken),
+        Rule::Own(rule) => rule(place, function.name, given),
     }
 }
 
@@ -268,11 +268,10 @@ fn conditional(checker: &Checker, upper: &str, place: Place, args: &[Expr]) -> B
     };
     match upper {
         "COALESCE" if count == 0 => wrong("at least 1"),
-        "COALESCE" => logic::coalesce(place, upper, args),
         "IFNULL" if count != 2 => wrong("2"),
-        "IFNULL" => logic::coalesce(place, upper, args),
+        "COALESCE" | "IFNULL" => logic::coalesce(place, upper, args),
         "NULLIF" => match <[Typed; 2]>::try_from(args) {
-            Ok([left, right]) => logic::nullif(checker, place, left, right),
+            Ok([left, right]) => logic::nullif(place, left, right),
             Err(_) => wrong("2"),
         },
         "IF" => match <[Typed; 3]>::try_from(args) {
@@ -366,7 +365,10 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/sql.md");
         let text = std::fs::read_to_string(path).unwrap();
         for name in rooms().map(|f| f.name).chain(CONDITIONAL.iter().copied()) {
-            assert!(text.contains(&format!("`{name}`")) || text.contains(&format!("`{name}(")), "{name}");
+            assert!(
+                text.contains(&format!("`{name}`")) || text.contains(&format!("`{name}(")),
+                "{name}"
+            );
         }
     }
 }

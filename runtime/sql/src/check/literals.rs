@@ -63,7 +63,7 @@ pub(super) fn number(place: Place, number: &str) -> Bound<Typed> {
         precision: precision as u8,
         scale: fraction.len() as u8,
     };
-    let value = from_text(number, shape).flatten();
+    let value = from_text(number, shape).value();
     match (value, arithmetic::decimal_array(vec![value], shape)) {
         (Some(_), Ok(array)) => Ok(Typed::literal(place, decimal(shape), array)),
         _ => refuse(place, format!("the number {number} can't be read")),

@@ -32,24 +32,6 @@ impl Checker<'_> {
         build(place, T::Boolean, &bound, nullable, false, node)
     }
 
-    pub(super) fn compare(
-        &self,
-        place: Place,
-        op: Compare,
-        left: Typed,
-        right: Typed,
-    ) -> Bound<Typed> {
-        let (left, right) = comparable(place, sign(op), left, right)?;
-        call(
-            place,
-            T::Boolean,
-            &[left, right],
-            Nulls::Strict,
-            false,
-            compare::compare(op),
-        )
-    }
-
     pub(super) fn distinct(
         &self,
         place: Place,
@@ -98,8 +80,8 @@ impl Checker<'_> {
             return refuse(place, "BETWEEN needs two bounds");
         };
         let range = |low: &Typed, high: &Typed| -> Bound<Typed> {
-            let above = self.compare(place, Compare::GreaterOrEqual, x.clone(), low.clone())?;
-            let below = self.compare(place, Compare::LessOrEqual, x.clone(), high.clone())?;
+            let above = compare_typed(place, Compare::GreaterOrEqual, x.clone(), low.clone())?;
+            let below = compare_typed(place, Compare::LessOrEqual, x.clone(), high.clone())?;
             combine(place, false, [above, below])
         };
         let mut result = range(low, high)?;
@@ -245,9 +227,12 @@ impl Checker<'_> {
             let condition = match &operand_typed {
                 None => keep(self.truth("WHEN", when)),
                 Some(operand) => match (operand, keep(self.bind(when))) {
-                    (Some(operand), Some(when)) => {
-                        keep(self.compare(when.place, Compare::Equal, operand.clone(), when))
-                    }
+                    (Some(operand), Some(when)) => keep(compare_typed(
+                        when.place,
+                        Compare::Equal,
+                        operand.clone(),
+                        when,
+                    )),
                     _ => None,
                 },
             };
@@ -263,6 +248,19 @@ impl Checker<'_> {
         }
         choose(place, "CASE", conditions, values)
     }
+}
+
+/// A comparison of checked parts.
+pub(super) fn compare_typed(place: Place, op: Compare, left: Typed, right: Typed) -> Bound<Typed> {
+    let (left, right) = comparable(place, sign(op), left, right)?;
+    call(
+        place,
+        T::Boolean,
+        &[left, right],
+        Nulls::Strict,
+        false,
+        compare::compare(op),
+    )
 }
 
 /// CASE of checked parts; `values` has one more than `conditions`, the ELSE.
@@ -316,9 +314,9 @@ pub(super) fn coalesce(place: Place, what: &str, parts: Vec<Typed>) -> Bound<Typ
 }
 
 /// NULLIF: null where both are equal.
-pub(super) fn nullif(checker: &Checker, place: Place, left: Typed, right: Typed) -> Bound<Typed> {
+pub(super) fn nullif(place: Place, left: Typed, right: Typed) -> Bound<Typed> {
     let data_type = left.data_type.clone();
-    let equal = checker.compare(place, Compare::Equal, left.clone(), right)?;
+    let equal = compare_typed(place, Compare::Equal, left.clone(), right)?;
     choose(
         place,
         "NULLIF",

@@ -185,7 +185,7 @@ pub(super) fn negate(place: Place, typed: Typed) -> Bound<Typed> {
                 precision: *precision,
                 scale: *scale,
             },
-            |v| v.checked_neg(),
+            i128::checked_neg,
         ),
         _ => arithmetic::negate(),
     };

@@ -61,13 +61,14 @@ impl Scope {
         };
         // A column of the name wins over the stream's name, as in Flink.
         let mut found = self.column(first);
-        if found.is_none() && first.text == self.name {
-            if let Some((second, fields)) = rest.split_first() {
-                found = self.column(second);
-                rest = fields;
-                if found.is_none() {
-                    return Err(vec![self.unknown(second)]);
-                }
+        if found.is_none()
+            && first.text == self.name
+            && let Some((second, fields)) = rest.split_first()
+        {
+            found = self.column(second);
+            rest = fields;
+            if found.is_none() {
+                return Err(vec![self.unknown(second)]);
             }
         }
         let Some(mut typed) = found else {

@@ -128,24 +128,21 @@ fn unite(mut branches: Vec<Checked>) -> Bound<Vec<Checked>> {
             .iter()
             .map(|b| b.columns[index].1.clone())
             .collect();
-        match casts::unify(&column) {
-            Some(data_type) => {
-                for branch in &mut branches {
-                    let typed = branch.columns[index].1.clone();
-                    match casts::coerce(typed, &data_type) {
-                        Ok(typed) => branch.columns[index] = (name.clone(), typed),
-                        Err(more) => errors.extend(more),
-                    }
+        if let Some(data_type) = casts::unify(&column) {
+            for branch in &mut branches {
+                let typed = branch.columns[index].1.clone();
+                match casts::coerce(typed, &data_type) {
+                    Ok(typed) => branch.columns[index] = (name.clone(), typed),
+                    Err(more) => errors.extend(more),
                 }
             }
-            None => {
-                let first = &column[0].data_type;
-                let other = column
-                    .iter()
-                    .find(|t| casts::unify(&[column[0].clone(), (*t).clone()]).is_none())
-                    .unwrap_or(&column[0]);
-                errors.push(SqlError::new(other.place, format!("UNION ALL: column {} (\"{name}\") is {first} in the first branch and {} here; make them equal with CAST", index + 1, other.data_type)));
-            }
+        } else {
+            let first = &column[0].data_type;
+            let other = column
+                .iter()
+                .find(|t| casts::unify(&[column[0].clone(), (*t).clone()]).is_none())
+                .unwrap_or(&column[0]);
+            errors.push(SqlError::new(other.place, format!("UNION ALL: column {} (\"{name}\") is {first} in the first branch and {} here; make them equal with CAST", index + 1, other.data_type)));
         }
     }
     if errors.is_empty() {
@@ -365,14 +362,13 @@ fn condition(expr: &Expr, scope: &Scope) -> Bound<Typed> {
 fn item(item: &Item, checker: &Checker, named: bool) -> Bound<Vec<(String, Typed, Place)>> {
     match item {
         Item::All { place, of } => {
-            if let Some(of) = of {
-                if of.text != checker.scope.name {
-                    let near = nearest(&of.text, [checker.scope.name.as_str()].into_iter());
-                    return Err(vec![
-                        SqlError::new(of.place, format!("unknown stream \"{}\"", of.text))
-                            .meant(near),
-                    ]);
-                }
+            if let Some(of) = of
+                && of.text != checker.scope.name
+            {
+                let near = nearest(&of.text, [checker.scope.name.as_str()].into_iter());
+                return Err(vec![
+                    SqlError::new(of.place, format!("unknown stream \"{}\"", of.text)).meant(near),
+                ]);
             }
             Ok(checker
                 .scope
@@ -408,10 +404,10 @@ fn item(item: &Item, checker: &Checker, named: bool) -> Bound<Vec<(String, Typed
 /// Finds the paths that a row must have non-null to satisfy a condition.
 fn not_null(expr: &Expr, scope: &Scope, found: &mut impl FnMut(Vec<usize>)) {
     let mut path = |expr: &Expr| {
-        if matches!(expr.kind, Kind::Path(_) | Kind::Field(..)) {
-            if let Some(path) = (Checker { scope }).bind(expr).ok().and_then(|t| t.path) {
-                found(path);
-            }
+        if matches!(expr.kind, Kind::Path(_) | Kind::Field(..))
+            && let Some(path) = (Checker { scope }).bind(expr).ok().and_then(|t| t.path)
+        {
+            found(path);
         }
     };
     match &expr.kind {
@@ -425,13 +421,15 @@ fn not_null(expr: &Expr, scope: &Scope, found: &mut impl FnMut(Vec<usize>)) {
             expr,
             what: Is::True | Is::False,
             negated: false,
-        } => path(expr),
+        }
+        | Kind::In { expr, .. }
+        | Kind::Like { expr, .. }
+        | Kind::Between { expr, .. } => path(expr),
         // Comparisons of null are unknown, and WHERE keeps only what is true.
         Kind::Compare(_, left, right) => {
             path(left);
             path(right);
         }
-        Kind::In { expr, .. } | Kind::Like { expr, .. } | Kind::Between { expr, .. } => path(expr),
         Kind::Path(_) | Kind::Field(..) => path(expr),
         _ => {}
     }

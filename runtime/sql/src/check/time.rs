@@ -195,9 +195,8 @@ pub(super) fn shift(place: Place, typed: Typed, interval: Interval, minus: bool)
 }
 
 fn add(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
-    let [amount, time] = match <[Typed; 2]>::try_from(args) {
-        Ok(pair) => pair,
-        Err(_) => return refuse(place, "TIMESTAMPADD takes a unit, an amount and a time"),
+    let Ok([amount, time]) = <[Typed; 2]>::try_from(args) else {
+        return refuse(place, "TIMESTAMPADD takes a unit, an amount and a time");
     };
     let data_type = time.data_type.clone();
     if !is_time(&data_type) {

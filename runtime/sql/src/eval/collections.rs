@@ -90,7 +90,7 @@ fn side_by_side(columns: &[&ArrayRef], rows: usize, data_type: &Arrow) -> Result
     if rows == 0 || columns.is_empty() {
         return Ok(arrow::array::new_empty_array(data_type));
     }
-    let arrays: Vec<&dyn Array> = columns.iter().map(|c| c.as_ref()).collect();
+    let arrays: Vec<&dyn Array> = columns.iter().map(std::convert::AsRef::as_ref).collect();
     let order: Vec<(usize, usize)> = (0..rows)
         .flat_map(|row| (0..columns.len()).map(move |c| (c, row)))
         .collect();

@@ -265,8 +265,36 @@ pub(crate) fn to_text(value: i128, scale: u8) -> String {
     }
 }
 
-/// Reads a number such as `-12.50` or `1e3`; `None` if it is none or doesn't fit.
-pub(crate) fn from_text(text: &str, shape: Shape) -> Option<Option<i128>> {
+/// What a text is as a decimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Value(i128),
+    /// A number with more digits than fit.
+    TooLarge,
+    /// No number.
+    Unreadable,
+}
+
+impl Read {
+    /// The value, if there is one.
+    pub(crate) fn value(self) -> Option<i128> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::TooLarge | Self::Unreadable => None,
+        }
+    }
+}
+
+/// Reads a number such as `-12.50` or `1e3`.
+pub(crate) fn from_text(text: &str, shape: Shape) -> Read {
+    match digits_of(text) {
+        None => Read::Unreadable,
+        Some((value, scale)) => scaled(value, scale, shape).map_or(Read::TooLarge, Read::Value),
+    }
+}
+
+/// A number's digits and how many of them stand after the point; `None` if it is no number.
+fn digits_of(text: &str) -> Option<(i256, i32)> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
         None => (text, 0),
@@ -290,7 +318,7 @@ pub(crate) fn from_text(text: &str, shape: Shape) -> Option<Option<i128>> {
     let all = all.trim_start_matches('0');
     let scale = (fraction.len() as i32).saturating_sub(exponent);
     let (kept, scale) = if all.len() > 70 {
-        (&all[..70], scale - (all.len() as i32 - 70))
+        (&all[..70], scale.saturating_sub(all.len() as i32 - 70))
     } else {
         (all, scale)
     };
@@ -303,7 +331,12 @@ pub(crate) fn from_text(text: &str, shape: Shape) -> Option<Option<i128>> {
     if negative {
         value = value.wrapping_neg();
     }
-    Some(if value == i256::ZERO {
+    Some((value, scale))
+}
+
+/// Digits of which `scale` stand after the point (or, negative, zeros that are missing), in a shape.
+fn scaled(value: i256, scale: i32, shape: Shape) -> Option<i128> {
+    if value == i256::ZERO {
         Some(0)
     } else if scale < 0 {
         if scale < -76 {
@@ -319,7 +352,7 @@ pub(crate) fn from_text(text: &str, shape: Shape) -> Option<Option<i128>> {
         divide_rounded(value, power(scale as u32 - 76)).and_then(|v| fit(v, 76, shape))
     } else {
         fit(value, scale as u8, shape)
-    })
+    }
 }
 
 #[cfg(test)]
@@ -390,11 +423,14 @@ mod tests {
 
     #[test]
     fn values_round_half_away_from_zero_and_overflow_to_null() {
-        assert_eq!(from_text("1.005", MONEY), Some(Some(101)));
-        assert_eq!(from_text("-1.005", MONEY), Some(Some(-101)));
-        assert_eq!(from_text("1e3", MONEY), Some(Some(100_000)));
-        assert_eq!(from_text("99999999999", MONEY), Some(None));
-        assert_eq!(from_text("1.2.3", MONEY), None);
+        assert_eq!(from_text("1.005", MONEY), Read::Value(101));
+        assert_eq!(from_text("-1.005", MONEY), Read::Value(-101));
+        assert_eq!(from_text("1e3", MONEY), Read::Value(100_000));
+        assert_eq!(from_text("99999999999", MONEY), Read::TooLarge);
+        assert_eq!(from_text("1.2.3", MONEY), Read::Unreadable);
+        let long = format!("{}e2147483647", "1".repeat(100));
+        assert_eq!(from_text(&long, MONEY), Read::TooLarge);
+        assert_eq!(from_text("1e-2147483648", MONEY), Read::Value(0));
         assert_eq!(
             divide(
                 200,

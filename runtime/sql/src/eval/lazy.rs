@@ -68,9 +68,9 @@ pub(super) fn case(
         let (mut hit, mut rest) = (Vec::new(), Vec::new());
         for (i, row) in open.iter().enumerate() {
             if holds.is_valid(i) && holds.value(i) {
-                hit.push(*row)
+                hit.push(*row);
             } else {
-                rest.push(*row)
+                rest.push(*row);
             }
         }
         pieces.add(then, &hit)?;

@@ -120,7 +120,7 @@ impl Pattern {
                     year = number(
                         if exact { count } else { 1 },
                         if next_is_number { count } else { 6 },
-                    )?
+                    )?;
                 }
                 'M' | 'L' if count >= 3 => month = take_name(&mut rest, &MONTHS, count == 3)? + 1,
                 'M' | 'L' => month = number(count, 2)?,

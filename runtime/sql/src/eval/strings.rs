@@ -212,10 +212,10 @@ pub(crate) fn right_pad(args: &Args) -> Evaluated {
 pub(crate) fn repeat(args: &Args) -> Evaluated {
     let (text, times) = (args.text(0), args.primitive::<Int32Type>(1));
     for row in 0..args.rows {
-        if let (Some(text), Some(times)) = (text.get(row), times.get(row)) {
-            if text.len().saturating_mul(times.max(0) as usize) > MAX_TEXT {
-                return Err(format!("REPEAT makes a text of more than {MAX_TEXT} bytes"));
-            }
+        if let (Some(text), Some(times)) = (text.get(row), times.get(row))
+            && text.len().saturating_mul(times.max(0) as usize) > MAX_TEXT
+        {
+            return Err(format!("REPEAT makes a text of more than {MAX_TEXT} bytes"));
         }
     }
     texts(args, |row| {

@@ -46,7 +46,7 @@ fn url_part<'a>(url: &'a str, part: &str, key: Option<&str>) -> Option<&'a str> 
         "AUTHORITY" => Some(authority),
         "USERINFO" => user,
         "HOST" => Some(match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            Some((name, digits)) if digits.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => host,
         }),
         "PATH" => Some(path),
@@ -64,6 +64,10 @@ fn url_part<'a>(url: &'a str, part: &str, key: Option<&str>) -> Option<&'a str> 
     }
 }
 
+const HEX: [char; 16] = [
+    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+];
+
 /// `application/x-www-form-urlencoded`, as java.net.URLEncoder writes it.
 pub(crate) fn url_encode(args: &Args) -> Evaluated {
     let text = args.text(0);
@@ -72,10 +76,14 @@ pub(crate) fn url_encode(args: &Args) -> Evaluated {
         for byte in text.get(row)?.bytes() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => {
-                    encoded.push(char::from(byte))
+                    encoded.push(char::from(byte));
                 }
                 b' ' => encoded.push('+'),
-                _ => encoded.push_str(&format!("%{byte:02X}")),
+                _ => encoded.extend([
+                    '%',
+                    HEX[usize::from(byte >> 4)],
+                    HEX[usize::from(byte & 15)],
+                ]),
             }
         }
         Some(encoded)

@@ -240,11 +240,11 @@ impl Parser {
     }
 
     fn whole_number(&mut self) -> Parsed<usize> {
-        if let Token::Number(number) = self.token() {
-            if let Ok(n) = number.parse() {
-                self.advance();
-                return Ok(n);
-            }
+        if let Token::Number(number) = self.token()
+            && let Ok(n) = number.parse()
+        {
+            self.advance();
+            return Ok(n);
         }
         Err(self.expected("a whole number"))
     }
@@ -263,7 +263,7 @@ impl Parser {
             return Err(self.expected(&format!("a clause of {upper} or \")\"")));
         }
         let depth = input.depth.max(path.depth);
-        self.node(
+        Self::node(
             name.place,
             depth,
             Kind::Json {
@@ -325,7 +325,7 @@ impl Parser {
             ));
         }
         let mut wrapper = JsonWrapper::Without;
-        let wrapped = if self.accept_word("WITHOUT") {
+        let stated = if self.accept_word("WITHOUT") {
             true
         } else if self.accept_word("WITH") {
             wrapper = if self.accept_word("CONDITIONAL") {
@@ -338,7 +338,7 @@ impl Parser {
         } else {
             false
         };
-        if wrapped {
+        if stated {
             self.accept_word("ARRAY");
             self.expect_word("WRAPPER")?;
         }

@@ -43,7 +43,7 @@ impl Parser {
             parts.push(part(self)?);
         }
         let depth = parts.iter().map(|p| p.depth).max().unwrap_or(0);
-        self.node(place, depth, make(parts))
+        Self::node(place, depth, make(parts))
     }
 
     fn not(&mut self) -> Parsed<Expr> {
@@ -55,7 +55,7 @@ impl Parser {
             return self.operators(0);
         }
         let inner = self.deeper(Self::not)?;
-        self.node(place, inner.depth, Kind::Not(Box::new(inner)))
+        Self::node(place, inner.depth, Kind::Not(Box::new(inner)))
     }
 
     pub(super) fn operators(&mut self, least: u8) -> Parsed<Expr> {
@@ -99,7 +99,7 @@ impl Parser {
             } else {
                 return Ok(left);
             };
-            left = self.node(place, next.0, next.1)?;
+            left = Self::node(place, next.0, next.1)?;
         }
     }
 
@@ -277,11 +277,11 @@ impl Parser {
             if let Token::Number(number) = self.token() {
                 let number = format!("-{number}");
                 self.advance();
-                let literal = self.node(place, 0, Kind::Number(number))?;
+                let literal = Self::node(place, 0, Kind::Number(number))?;
                 return self.postfix(literal);
             }
             let inner = self.deeper(|p| p.operators(UNARY))?;
-            return self.node(place, inner.depth, Kind::Negate(Box::new(inner)));
+            return Self::node(place, inner.depth, Kind::Negate(Box::new(inner)));
         }
         if self.accept_sign("+") {
             return self.deeper(|p| p.operators(UNARY));
@@ -296,14 +296,14 @@ impl Parser {
             if self.accept_sign("[") {
                 let index = self.expression()?;
                 self.expect_sign("]")?;
-                expr = self.node(
+                expr = Self::node(
                     place,
                     expr.depth.max(index.depth),
                     Kind::Index(Box::new(expr), Box::new(index)),
                 )?;
             } else if self.accept_sign(".") {
                 let name = self.name("a field's name")?;
-                expr = self.node(name.place, expr.depth, Kind::Field(Box::new(expr), name))?;
+                expr = Self::node(name.place, expr.depth, Kind::Field(Box::new(expr), name))?;
             } else if self.is_sign("::") {
                 return Err(SqlError::new(place, "\"::\" is not part of the dialect")
                     .meant(Some("CAST(… AS type)".into())));
@@ -318,11 +318,11 @@ impl Parser {
         match self.token().clone() {
             Token::Number(number) => {
                 self.advance();
-                self.node(place, 0, Kind::Number(number))
+                Self::node(place, 0, Kind::Number(number))
             }
             Token::Text(text) => {
                 self.advance();
-                self.node(place, 0, Kind::Text(text))
+                Self::node(place, 0, Kind::Text(text))
             }
             Token::Sign("(") => self.parenthesised(place),
             Token::Sign("*") => Err(SqlError::new(
@@ -380,7 +380,7 @@ impl Parser {
                 text: word.to_owned(),
                 place,
             };
-            return self.node(place, depth, Kind::Call { name, args });
+            return Self::node(place, depth, Kind::Call { name, args });
         }
         let constant = match upper.as_str() {
             "NULL" => Kind::Null,
@@ -395,7 +395,7 @@ impl Parser {
             _ => return self.path(),
         };
         self.advance();
-        self.node(place, 0, constant)
+        Self::node(place, 0, constant)
     }
 
     /// `a.b.c`: the checker finds out which part is a stream, a column, a field.
@@ -411,11 +411,11 @@ impl Parser {
                 ));
             }
             if names.len() == MAX_DEPTH {
-                return Err(self.too_deep(self.place()));
+                return Err(Self::too_deep(self.place()));
             }
             names.push(self.name("a field's name")?);
         }
-        self.node(place, 0, Kind::Path(names))
+        Self::node(place, 0, Kind::Path(names))
     }
 
     /// Expressions up to the closing sign, which is taken.
@@ -445,10 +445,10 @@ impl Parser {
     }
 
     /// A node one deeper than its deepest child.
-    pub(super) fn node(&self, place: Place, children: usize, kind: Kind) -> Parsed<Expr> {
+    pub(super) fn node(place: Place, children: usize, kind: Kind) -> Parsed<Expr> {
         let depth = children + 1;
         if depth > MAX_DEPTH {
-            Err(self.too_deep(place))
+            Err(Self::too_deep(place))
         } else {
             Ok(Expr { place, depth, kind })
         }

@@ -230,7 +230,7 @@ impl Parser {
     /// Runs `inner` one level deeper; too deep is an error, not an overflow of the stack.
     fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= MAX_DEPTH {
-            return Err(self.too_deep(self.place()));
+            return Err(Self::too_deep(self.place()));
         }
         self.depth += 1;
         let result = inner(self);
@@ -238,7 +238,7 @@ impl Parser {
         result
     }
 
-    fn too_deep(&self, place: Place) -> SqlError {
+    fn too_deep(place: Place) -> SqlError {
         SqlError::new(
             place,
             format!(

@@ -187,19 +187,17 @@ impl Parser {
         if let Some(Item::Expr {
             alias: Some(alias), ..
         }) = items.last()
+            && !alias.text.eq_ignore_ascii_case("FROM")
+            && nearest(&alias.text, ["FROM"].into_iter()).is_some()
         {
-            if alias.text.to_ascii_uppercase() != "FROM"
-                && nearest(&alias.text, ["FROM"].into_iter()).is_some()
-            {
-                return SqlError::new(
-                    alias.place,
-                    format!(
-                        "\"{}\" is read as a column's alias, and FROM is missing",
-                        alias.text
-                    ),
-                )
-                .meant(Some("FROM".into()));
-            }
+            return SqlError::new(
+                alias.place,
+                format!(
+                    "\"{}\" is read as a column's alias, and FROM is missing",
+                    alias.text
+                ),
+            )
+            .meant(Some("FROM".into()));
         }
         if *self.token() == Token::End
             || self.is_sign(")")

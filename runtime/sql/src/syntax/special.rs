@@ -36,7 +36,7 @@ impl Parser {
                 } else {
                     Kind::Map(list)
                 };
-                return self.node(place, depth, kind).map(Some);
+                return Self::node(place, depth, kind).map(Some);
             }
             (
                 "CURRENT_TIMESTAMP"
@@ -81,22 +81,21 @@ impl Parser {
                 let to = self.type_name()?;
                 self.expect_sign(")")?;
                 let depth = expr.depth;
-                return self
-                    .node(
-                        place,
-                        depth,
-                        Kind::Cast {
-                            expr: Box::new(expr),
-                            to,
-                            try_: upper == "TRY_CAST",
-                        },
-                    )
-                    .map(Some);
+                return Self::node(
+                    place,
+                    depth,
+                    Kind::Cast {
+                        expr: Box::new(expr),
+                        to,
+                        try_: upper == "TRY_CAST",
+                    },
+                )
+                .map(Some);
             }
             ("ROW", _) => {
                 self.at += 2;
                 let list = self.list(")")?;
-                return self.node(place, depth_of(&list), Kind::Row(list)).map(Some);
+                return Self::node(place, depth_of(&list), Kind::Row(list)).map(Some);
             }
             ("EXTRACT", _) => {
                 let name = self.callee();
@@ -121,15 +120,13 @@ impl Parser {
                 let text = self.expression()?;
                 self.expect_sign(")")?;
                 let args = vec![needle, text];
-                return self
-                    .node(place, depth_of(&args), Kind::Call { name, args })
-                    .map(Some);
+                return Self::node(place, depth_of(&args), Kind::Call { name, args }).map(Some);
             }
             ("OVERLAY", _) => return self.spelled(&["PLACING", "FROM", "FOR"]).map(Some),
             ("JSON_VALUE" | "JSON_QUERY" | "JSON_EXISTS", _) => return self.json(upper).map(Some),
             _ => return Ok(None),
         };
-        self.node(place, 0, kind).map(Some)
+        Self::node(place, 0, kind).map(Some)
     }
 
     /// The function's name; the parser then stands behind its opening parenthesis.
@@ -150,14 +147,14 @@ impl Parser {
     fn timed(&mut self, name: Name, unit: Unit) -> Parsed<Expr> {
         let args = self.list(")")?;
         let place = name.place;
-        self.node(place, depth_of(&args), Kind::Timed { name, unit, args })
+        Self::node(place, depth_of(&args), Kind::Timed { name, unit, args })
     }
 
     /// `FLOOR(x)` or `FLOOR(t TO unit)`.
     fn floor(&mut self, place: Place) -> Parsed<Expr> {
         let name = self.callee();
         if self.accept_sign(")") {
-            return self.node(
+            return Self::node(
                 place,
                 0,
                 Kind::Call {
@@ -183,7 +180,7 @@ impl Parser {
             Kind::Call { name, args }
         };
         self.expect_sign(")")?;
-        self.node(place, depth, kind)
+        Self::node(place, depth, kind)
     }
 
     /// A function whose arguments may be parted by words instead of commas.
@@ -206,7 +203,7 @@ impl Parser {
             }
         }
         self.expect_sign(")")?;
-        self.node(place, depth_of(&args), Kind::Call { name, args })
+        Self::node(place, depth_of(&args), Kind::Call { name, args })
     }
 
     fn trim(&mut self, place: Place) -> Parsed<Expr> {
@@ -233,7 +230,7 @@ impl Parser {
         self.expect_sign(")")?;
         let depth = expr.depth.max(what.as_ref().map_or(0, |w| w.depth));
         let side = side.map_or(TrimSide::Both, |(_, s)| s);
-        self.node(
+        Self::node(
             place,
             depth,
             Kind::Trim {
@@ -278,7 +275,7 @@ impl Parser {
             .chain(operand.iter().chain(&otherwise).map(|e| e.depth))
             .max()
             .unwrap_or(0);
-        self.node(
+        Self::node(
             place,
             depth,
             Kind::Case {

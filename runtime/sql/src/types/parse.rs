@@ -250,12 +250,11 @@ impl<'a> Parser<'a> {
                 data_type,
                 nullable,
             });
-            match self.peek() {
-                Some(',') => self.expect(',', example)?,
-                _ => {
-                    self.expect('>', example)?;
-                    return Ok(fields);
-                }
+            if let Some(',') = self.peek() {
+                self.expect(',', example)?;
+            } else {
+                self.expect('>', example)?;
+                return Ok(fields);
             }
         }
     }

@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, ListArray, StringArray
 use arrow::datatypes::{Decimal128Type, Field, Float32Type, Float64Type, Int32Type, Int64Type};
 
 use super::calendar::{self, Moment};
-use super::decimal::{self, Rounding, Shape};
+use super::decimal::{self, Read, Rounding, Shape};
 use super::{Args, Kernel, Value, arithmetic};
 use crate::types::DataType as T;
 use read::from_text;
@@ -144,7 +144,7 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool) -> Option<Cast> {
                     .map(|row| {
                         column
                             .get(row)
-                            .and_then(|v| decimal::from_text(&format!("{v:e}"), shape).flatten())
+                            .and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value())
                     })
                     .collect(),
                 shape,
@@ -157,7 +157,7 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool) -> Option<Cast> {
                     .map(|row| {
                         column
                             .get(row)
-                            .and_then(|v| decimal::from_text(&format!("{v:e}"), shape).flatten())
+                            .and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value())
                     })
                     .collect(),
                 shape,
@@ -184,16 +184,15 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool) -> Option<Cast> {
                     values.push(match column.get(row) {
                         None => None,
                         Some(text) => match decimal::from_text(text.trim(), shape) {
-                            Some(value) => value,
-                            None if lenient => None,
-                            None => {
-                                return Err(unreadable(
-                                    text,
-                                    &T::Decimal {
-                                        precision: shape.precision,
-                                        scale: shape.scale,
-                                    },
-                                ));
+                            Read::Value(value) => Some(value),
+                            Read::TooLarge => None,
+                            Read::Unreadable if lenient => None,
+                            Read::Unreadable => {
+                                let to = T::Decimal {
+                                    precision: shape.precision,
+                                    scale: shape.scale,
+                                };
+                                return Err(unreadable(text, &to));
                             }
                         },
                     });

@@ -17,9 +17,9 @@ fn texts(args: &Args, write: impl Fn(usize, &mut String) -> bool) -> Result<Arra
     for row in 0..args.rows {
         text.clear();
         if write(row, &mut text) {
-            builder.append_value(&text)
+            builder.append_value(&text);
         } else {
-            builder.append_null()
+            builder.append_null();
         }
     }
     Ok(Arc::new(builder.finish()))
@@ -106,11 +106,9 @@ pub(super) fn to_text(from: &T) -> Option<Cast> {
                     let moment = moments(row);
                     moment
                         .map(|m| {
-                            text.push_str(&format!(
-                                "{} {}",
-                                calendar::date_text(m.date()),
-                                calendar::clock_text(m, digits)
-                            ))
+                            text.push_str(&calendar::date_text(m.date()));
+                            text.push(' ');
+                            text.push_str(&calendar::clock_text(m, digits));
                         })
                         .is_some()
                 })

@@ -18,14 +18,7 @@ use crate::syntax::ast::{JsonExistsError, JsonKind, JsonQueryDefault, JsonWrappe
 use crate::types::DataType as T;
 use path::Found;
 pub(crate) use path::Path;
-use text::{canonical, scalar_text};
-
-/// What JSON_VALUE gives for a row.
-enum Outcome {
-    Text(Option<String>),
-    Empty,
-    Error(String),
-}
+use text::{Scalar, canonical, scalar};
 
 /// What happens to an empty or failed JSON_VALUE: null, an error, or the value of argument `n`.
 #[derive(Clone, Copy, Debug)]
@@ -101,34 +94,29 @@ fn collect<V>(
             values.push(None);
             continue;
         };
-        let outcome = match path.find(document) {
-            Found::Value(found) => match scalar_text(found) {
-                Some(text) => Outcome::Text(text),
-                None if path.strict => {
-                    Outcome::Error("JSON_VALUE finds an object or array".to_owned())
+        let (otherwise, message) = match path.find(document) {
+            Found::Value(found) => match scalar(found) {
+                Scalar::Null => (Otherwise::Null, String::new()),
+                Scalar::Text(text) => {
+                    if let Some(value) = read(&text) {
+                        values.push(Some(value));
+                        continue;
+                    }
+                    let shown: String = text.chars().take(40).collect();
+                    let message =
+                        format!("JSON_VALUE finds '{shown}', which is no value of the wanted type");
+                    (on_error, message)
                 }
-                None => Outcome::Empty,
-            },
-            Found::Missing => Outcome::Empty,
-            Found::Invalid => Outcome::Error("JSON_VALUE finds no JSON there".to_owned()),
-        };
-        let (otherwise, message) = match outcome {
-            Outcome::Text(None) => (Otherwise::Null, String::new()),
-            Outcome::Text(Some(text)) => match read(&text) {
-                Some(value) => {
-                    values.push(Some(value));
-                    continue;
+                Scalar::Nested => {
+                    let otherwise = if path.strict { on_error } else { on_empty };
+                    (otherwise, "JSON_VALUE finds an object or array".to_owned())
                 }
-                None => (
-                    on_error,
-                    format!(
-                        "JSON_VALUE finds '{}', which is no value of the wanted type",
-                        text.chars().take(40).collect::<String>()
-                    ),
-                ),
             },
-            Outcome::Empty => (on_empty, "JSON_VALUE finds nothing".to_owned()),
-            Outcome::Error(message) => (on_error, message),
+            Found::Missing => (on_empty, "JSON_VALUE finds nothing".to_owned()),
+            Found::Invalid => (
+                on_error,
+                "JSON_VALUE finds nothing there, or no JSON".to_owned(),
+            ),
         };
         values.push(match otherwise {
             Otherwise::Null => None,

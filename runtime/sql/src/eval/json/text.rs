@@ -4,15 +4,24 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// A scalar's text as Flink shows it; `None`: an object or array. `Some(None)`: null.
-pub(super) fn scalar_text(value: &RawValue) -> Option<Option<String>> {
+/// What a JSON value is to JSON_VALUE.
+pub(super) enum Scalar {
+    Null,
+    /// A string, number or boolean, as Flink shows it.
+    Text(String),
+    /// An object or array.
+    Nested,
+}
+
+/// Looks at a JSON value.
+pub(super) fn scalar(value: &RawValue) -> Scalar {
     let raw = value.get();
-    match raw.as_bytes().first()? {
-        b'{' | b'[' => None,
-        b'"' => serde_json::from_str::<String>(raw).ok().map(Some),
-        b'n' => Some(None),
-        b't' | b'f' => Some(Some(raw.to_owned())),
-        _ => Some(Some(number_text(raw))),
+    match raw.as_bytes().first() {
+        Some(b'{' | b'[') => Scalar::Nested,
+        Some(b'"') => Scalar::Text(serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned())),
+        Some(b'n') | None => Scalar::Null,
+        Some(b't' | b'f') => Scalar::Text(raw.to_owned()),
+        Some(_) => Scalar::Text(number_text(raw)),
     }
 }
 
