@@ -9,7 +9,7 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 
 use crate::check::Checked;
 use crate::eval::lazy::take_rows;
-use crate::eval::{EvaluationError, NodeRef, Rows};
+use crate::eval::{EvaluationError, NodeRef, Rows, internal};
 use crate::schema::Schema;
 
 /// A checked query.
@@ -55,6 +55,10 @@ pub struct Branch {
     /// The Arrow schema of the batches it gives.
     pub output_schema: SchemaRef,
     slots: Vec<Option<usize>>,
+    /// Of `columns`, those that the projection needs: only they are copied for the rows that are kept.
+    projected: Vec<usize>,
+    /// Where the projection finds them.
+    projected_slots: Vec<Option<usize>>,
     filter: Option<NodeRef>,
     projection: Vec<NodeRef>,
 }
@@ -95,12 +99,17 @@ impl Branch {
             // A batch without columns would not know how many rows it has.
             used.insert(cheapest(&checked.schema));
         }
-        let mut slots = vec![None; checked.schema.columns.len()];
-        for (slot, index) in used.iter().enumerate() {
-            if let Some(entry) = slots.get_mut(*index) {
-                *entry = Some(slot);
-            }
-        }
+        let shown: BTreeSet<usize> = checked
+            .columns
+            .iter()
+            .flat_map(|(_, t)| t.sources.iter().copied())
+            .collect();
+        let width = checked.schema.columns.len();
+        let projected = used
+            .iter()
+            .enumerate()
+            .filter(|(_, i)| shown.contains(i))
+            .map(|(slot, _)| slot);
         let full = checked.schema.to_arrow();
         let fields: Vec<_> = used
             .iter()
@@ -111,7 +120,9 @@ impl Branch {
             columns: fields.iter().map(|f| f.name().clone()).collect(),
             input_schema: Arc::new(ArrowSchema::new(fields)),
             output_schema,
-            slots,
+            slots: slots(&used, width),
+            projected: projected.collect(),
+            projected_slots: slots(&shown, width),
             filter: checked.filter.as_ref().map(|t| t.node.clone()),
             projection: checked
                 .columns
@@ -126,24 +137,31 @@ impl Branch {
     /// An error says nothing about which row failed: the caller halves the batch until it has the row.
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<Evaluated, EvaluationError> {
         let count = batch.num_rows();
-        let mut rows = Rows {
-            batch: batch.clone(),
-            slots: &self.slots,
-        };
-        let kept: UInt32Array = match &self.filter {
-            None => (0..count as u32).collect(),
+        let kept: Option<UInt32Array> = match &self.filter {
+            None => None,
             Some(filter) => {
+                let rows = Rows {
+                    batch: batch.clone(),
+                    slots: &self.slots,
+                };
                 let holds = filter.evaluate(&rows)?.into_array(count)?;
                 let holds = holds.as_boolean();
-                let kept: UInt32Array = (0..count)
-                    .filter(|i| holds.is_valid(*i) && holds.value(*i))
-                    .map(|i| Some(i as u32))
-                    .collect();
-                if kept.len() < count {
-                    rows.batch = take_rows(batch, &kept)?;
-                }
-                kept
+                let kept = (0..count).filter(|i| holds.is_valid(*i) && holds.value(*i));
+                let kept: UInt32Array = kept.map(|i| Some(i as u32)).collect();
+                Some(kept).filter(|kept| kept.len() < count)
             }
+        };
+        let shown = batch
+            .project(&self.projected)
+            .map_err(|e| internal(&e.to_string()))?;
+        let shown = match &kept {
+            None => shown,
+            Some(kept) => take_rows(&shown, kept)?,
+        };
+        let kept = kept.unwrap_or_else(|| (0..count as u32).collect());
+        let rows = Rows {
+            batch: shown,
+            slots: &self.projected_slots,
         };
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.projection.len());
         for node in &self.projection {
@@ -157,12 +175,16 @@ impl Branch {
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
         let batch =
             RecordBatch::try_new_with_options(self.output_schema.clone(), columns, &options)
-                .map_err(|e| EvaluationError {
-                    place: crate::error::Place { line: 1, column: 1 },
-                    message: format!("internal error: {e}"),
-                })?;
+                .map_err(|e| internal(&e.to_string()))?;
         Ok(Evaluated { batch, rows: kept })
     }
+}
+
+/// For each of `width` columns, its position among those in use.
+fn slots(used: &BTreeSet<usize>, width: usize) -> Vec<Option<usize>> {
+    (0..width)
+        .map(|index| used.iter().position(|i| *i == index))
+        .collect()
 }
 
 /// The column that costs least to read.

@@ -287,7 +287,7 @@ pub(super) fn choose(
         whens: conditions
             .iter()
             .zip(thens)
-            .map(|(c, t)| (c.node.clone(), t.part()))
+            .map(|(c, t)| (c.part(), t.part()))
             .collect(),
         otherwise: otherwise.part(),
         data_type: data_type.to_arrow(),

@@ -9,7 +9,7 @@ use arrow::compute::kernels::boolean::{and_kleene, or_kleene};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType as Arrow;
 
-use super::{Evaluated, EvaluationError, NodeRef, Part, Rows, Value, internal, repeat};
+use super::{Evaluated, EvaluationError, Part, Rows, Value, internal, repeat};
 
 fn arrow_error(error: &arrow::error::ArrowError) -> EvaluationError {
     internal(&error.to_string())
@@ -52,7 +52,7 @@ fn boolean(value: Value, count: usize) -> Evaluated<BooleanArray> {
 }
 
 pub(super) fn case(
-    whens: &[(NodeRef, Part)],
+    whens: &[(Part, Part)],
     otherwise: &Part,
     data_type: &Arrow,
     rows: &Rows,
@@ -63,11 +63,12 @@ pub(super) fn case(
         if open.is_empty() {
             break;
         }
-        let here = select(rows, &open)?;
-        let holds = boolean(when.evaluate(&here)?, open.len())?;
+        let condition = Values::of(when, rows, &open)?;
+        let holds = condition.array.as_boolean();
         let (mut hit, mut rest) = (Vec::new(), Vec::new());
-        for (i, row) in open.iter().enumerate() {
-            if holds.is_valid(i) && holds.value(i) {
+        for (position, row) in open.iter().enumerate() {
+            let at = condition.at(position, *row);
+            if holds.is_valid(at) && holds.value(at) {
                 hit.push(*row);
             } else {
                 rest.push(*row);
@@ -87,24 +88,76 @@ pub(super) fn coalesce(parts: &[Part], data_type: &Arrow, rows: &Rows) -> Evalua
         if open.is_empty() {
             break;
         }
-        let values = evaluate_at(part, rows, &open)?;
-        if i == 0 && values.null_count() == 0 {
-            return Ok(Value::Array(values));
+        let values = Values::of(part, rows, &open)?;
+        let whole = values.array.null_count() == 0;
+        if i == 0 && whole && values.array.len() == rows.batch.num_rows() {
+            return Ok(Value::Array(values.array));
         }
         let last = i + 1 == parts.len();
         let (mut hit, mut at, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for (position, row) in open.iter().enumerate() {
-            if last || values.is_valid(position) {
+            let index = values.at(position, *row);
+            if last || values.array.is_valid(index) {
                 hit.push(*row);
-                at.push(position);
+                at.push(index);
             } else {
                 rest.push(*row);
             }
         }
-        pieces.add_values(values, &hit, at.into_iter());
+        pieces.add_values(values.array, &hit, at.into_iter());
         open = rest;
     }
     pieces.finish(data_type)
+}
+
+/// A part's values for some rows.
+struct Values {
+    array: ArrayRef,
+    order: Order,
+}
+
+/// Where a row's value stands in the array.
+enum Order {
+    /// At the row: what can't fail is evaluated for all rows, which copies nothing.
+    Row,
+    /// At the row's position among those that were asked for.
+    Position,
+    /// It is the same for all.
+    Constant,
+}
+
+impl Values {
+    fn of(part: &Part, rows: &Rows, wanted: &[u32]) -> Evaluated<Self> {
+        if let Some(value) = part.node.literal() {
+            return Ok(Self {
+                array: value.clone(),
+                order: Order::Constant,
+            });
+        }
+        if !part.fallible || wanted.len() == rows.batch.num_rows() {
+            let array = part
+                .node
+                .evaluate(rows)?
+                .into_array(rows.batch.num_rows())?;
+            return Ok(Self {
+                array,
+                order: Order::Row,
+            });
+        }
+        let array = evaluate_at(part, rows, wanted)?;
+        Ok(Self {
+            array,
+            order: Order::Position,
+        })
+    }
+
+    fn at(&self, position: usize, row: u32) -> usize {
+        match self.order {
+            Order::Row => row as usize,
+            Order::Position => position,
+            Order::Constant => 0,
+        }
+    }
 }
 
 /// Puts a column together from values of several arrays.
@@ -129,18 +182,13 @@ impl<'a> Pieces<'a> {
         if hit.is_empty() {
             return Ok(());
         }
-        if let Some(value) = part.node.literal() {
-            self.add_values(value.clone(), hit, std::iter::repeat_n(0, hit.len()));
-        } else if part.fallible {
-            let values = evaluate_at(part, self.rows, hit)?;
-            self.add_values(values, hit, 0..hit.len());
-        } else {
-            let values = part
-                .node
-                .evaluate(self.rows)?
-                .into_array(self.rows.batch.num_rows())?;
-            self.add_values(values, hit, hit.iter().map(|row| *row as usize));
-        }
+        let values = Values::of(part, self.rows, hit)?;
+        let at: Vec<usize> = hit
+            .iter()
+            .enumerate()
+            .map(|(i, row)| values.at(i, *row))
+            .collect();
+        self.add_values(values.array, hit, at.into_iter());
         Ok(())
     }
 

@@ -54,7 +54,7 @@ pub(crate) enum Node {
     Logic { decides: bool, parts: Vec<Part> },
     /// Searched CASE.
     Case {
-        whens: Vec<(NodeRef, Part)>,
+        whens: Vec<(Part, Part)>,
         otherwise: Part,
         data_type: Arrow,
     },
@@ -203,7 +203,8 @@ fn repeat(value: &ArrayRef, rows: usize) -> Evaluated<ArrayRef> {
     take(value, &UInt32Array::from_value(0, rows), None).map_err(|e| internal(&e.to_string()))
 }
 
-fn internal(message: &str) -> EvaluationError {
+/// What should not happen, and doesn't stop the process.
+pub(crate) fn internal(message: &str) -> EvaluationError {
     EvaluationError {
         place: Place::default(),
         message: format!("internal error: {message}"),
