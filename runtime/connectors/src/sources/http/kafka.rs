@@ -98,7 +98,7 @@ impl KafkaSink {
             }
             match (&state.problem, &found) {
                 (Some(was), None) => {
-                    tracing::info!(reason = was.reason, "mended: records can be written");
+                    tracing::info!(reason = was.reason, "over: records can be written");
                 }
                 (before, Some(now))
                     if before.as_ref().is_none_or(|was| was.reason != now.reason) =>
