@@ -148,6 +148,26 @@ fn fit(value: i256, scale: u8, shape: Shape) -> Option<i128> {
     }
 }
 
+/// [`fit`] for a value that 128 bits hold.
+fn fit_small(value: i128, scale: u8, shape: Shape) -> Option<i128> {
+    let limit = 10i128.pow(u32::from(shape.precision));
+    let value = if shape.scale >= scale {
+        value.checked_mul(10i128.pow(u32::from(shape.scale - scale)))?
+    } else if scale - shape.scale <= 38 {
+        let unit = 10i128.pow(u32::from(scale - shape.scale));
+        let (quotient, rest) = (value / unit, value % unit);
+        let up = rest.unsigned_abs() >= unit.unsigned_abs().div_ceil(2);
+        if up {
+            quotient + value.signum()
+        } else {
+            quotient
+        }
+    } else {
+        return fit(i256::from_i128(value), scale, shape);
+    };
+    (-limit < value && value < limit).then_some(value)
+}
+
 /// A value in another shape.
 pub(crate) fn reshape(value: i128, scale: u8, shape: Shape) -> Option<i128> {
     if scale == shape.scale && value.unsigned_abs() < 10u128.pow(u32::from(shape.precision)) {
@@ -158,6 +178,15 @@ pub(crate) fn reshape(value: i128, scale: u8, shape: Shape) -> Option<i128> {
 
 /// `l + r`, or `l - r` with `minus`.
 pub(crate) fn add(l: i128, ls: u8, r: i128, rs: u8, minus: bool, shape: Shape) -> Option<i128> {
+    if ls == rs
+        && let Some(sum) = if minus {
+            l.checked_sub(r)
+        } else {
+            l.checked_add(r)
+        }
+    {
+        return fit_small(sum, ls, shape);
+    }
     let scale = ls.max(rs);
     let l = i256::from_i128(l).checked_mul(power(u32::from(scale - ls)))?;
     let r = i256::from_i128(r).checked_mul(power(u32::from(scale - rs)))?;
@@ -174,6 +203,9 @@ pub(crate) fn add(l: i128, ls: u8, r: i128, rs: u8, minus: bool, shape: Shape) -
 
 /// `l * r`.
 pub(crate) fn multiply(l: i128, ls: u8, r: i128, rs: u8, shape: Shape) -> Option<i128> {
+    if let Some(product) = l.checked_mul(r) {
+        return fit_small(product, ls + rs, shape);
+    }
     fit(
         i256::from_i128(l).checked_mul(i256::from_i128(r))?,
         ls + rs,
@@ -184,6 +216,18 @@ pub(crate) fn multiply(l: i128, ls: u8, r: i128, rs: u8, shape: Shape) -> Option
 /// `l / r`; the divisor isn't zero.
 pub(crate) fn divide(l: i128, ls: u8, r: i128, rs: u8, shape: Shape) -> Option<i128> {
     let exponent = i32::from(shape.scale) + i32::from(rs) - i32::from(ls);
+    if let Ok(exponent @ 0..=38) = u32::try_from(exponent)
+        && let Some(dividend) = l.checked_mul(10i128.pow(exponent))
+    {
+        let (quotient, rest) = (dividend.checked_div(r)?, dividend.checked_rem(r)?);
+        let up = rest.unsigned_abs() >= r.unsigned_abs() - rest.unsigned_abs();
+        let step = if (dividend < 0) == (r < 0) { 1 } else { -1 };
+        return fit_small(
+            if up { quotient + step } else { quotient },
+            shape.scale,
+            shape,
+        );
+    }
     let (mut dividend, mut divisor) = (i256::from_i128(l), i256::from_i128(r));
     if exponent >= 0 {
         dividend = dividend.checked_mul(power(exponent as u32))?;
@@ -463,5 +507,37 @@ mod tests {
         };
         assert_eq!(multiply(10i128.pow(30), 0, 10i128.pow(30), 0, wide), None);
         assert_eq!(to_text(-5, 2), "-0.05");
+    }
+
+    #[test]
+    fn the_short_way_and_the_long_way_agree() {
+        let mut seed = 5u64;
+        let mut next = move || {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            i128::from((seed >> 20) as i64) - (1 << 43)
+        };
+        for scale in 0..=12u8 {
+            for _ in 0..500 {
+                let (value, to) = (next() * next(), (next() & 7) as u8);
+                let shape = Shape {
+                    precision: 30,
+                    scale: to,
+                };
+                let long = fit(i256::from_i128(value), scale, shape);
+                assert_eq!(fit_small(value, scale, shape), long, "{value} {scale} {to}");
+            }
+        }
+        for half in [5, -5, 15, -15, 4, -4, 0] {
+            let shape = Shape {
+                precision: 5,
+                scale: 0,
+            };
+            assert_eq!(
+                fit_small(half, 1, shape),
+                fit(i256::from_i128(half), 1, shape)
+            );
+        }
     }
 }

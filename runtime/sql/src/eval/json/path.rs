@@ -1,5 +1,6 @@
 //! JSON paths, followed through the text itself: a step reads its object or array once.
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -80,27 +81,36 @@ impl Path {
 
     pub(super) fn find<'a>(&self, document: &'a str) -> Found<'a> {
         // As in Flink, what follows the document is not looked at.
-        let mut documents =
-            serde_json::Deserializer::from_str(document).into_iter::<&'a RawValue>();
-        let Some(Ok(mut here)) = documents.next() else {
-            return self.nothing();
-        };
+        let mut here = document.trim_start();
+        let mut found = None;
         for step in &self.steps {
-            let mut reader = serde_json::Deserializer::from_str(here.get());
+            let mut reader = serde_json::Deserializer::from_str(here);
             let next = match step {
-                Step::Member(name) if here.get().starts_with('{') => {
+                Step::Member(name) if here.starts_with('{') => {
                     Member(name).deserialize(&mut reader)
                 }
-                Step::Index(index) if here.get().starts_with('[') => {
+                Step::Index(index) if here.starts_with('[') => {
                     Element(*index).deserialize(&mut reader)
                 }
                 _ => Ok(None),
             };
             match next {
-                Ok(Some(value)) => here = value,
+                Ok(Some(value)) => {
+                    here = value.get();
+                    found = Some(value);
+                }
                 Ok(None) | Err(_) => return self.nothing(),
             }
         }
+        let here = match found {
+            Some(value) => value,
+            None => {
+                match <&'a RawValue>::deserialize(&mut serde_json::Deserializer::from_str(here)) {
+                    Ok(value) => value,
+                    Err(_) => return self.nothing(),
+                }
+            }
+        };
         // In lax mode null is as good as nothing.
         if !self.strict && here.get() == "null" {
             Found::Missing
