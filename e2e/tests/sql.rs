@@ -39,7 +39,7 @@ spec:
   partitions: 1
   schema:
     - {{name: id, type: string}}
-    - {{name: who, type: string}}
+    - {{name: who, type: string, nullable: true}}
     - {{name: first_sku, type: string, nullable: true}}
     - {{name: items, type: int}}
     - {{name: with_tax, type: 'decimal(30,4)', nullable: true}}
