@@ -20,7 +20,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::{
     context::Context,
-    controller::{Draft, Subject},
+    controller::Subject,
     names::Key,
     platform::facts::{self, Usable},
     retry::Error,
@@ -45,7 +45,7 @@ impl Subject for DataStream {
 
     async fn reconcile(
         &self,
-        draft: &mut Draft<DataStreamStatus>,
+        status: &mut DataStreamStatus,
         context: &Context,
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
@@ -87,12 +87,12 @@ impl Subject for DataStream {
         let contract = contract::contract(&self.spec);
         contract::check(&contract).map_err(|message| Error::stalled("InvalidSchema", message))?;
         if !platform.ready() {
-            return unverified(self, &draft.status, platform.not_ready());
+            return unverified(self, status, platform.not_ready());
         }
-        match in_kafka(self, &key, &topic, contract, &platform, draft, context).await {
+        match in_kafka(self, &key, &topic, contract, &platform, status, context).await {
             // Kafka is away for a moment: what was true of the topic is taken to be true still.
             Err(error) if matches!(error.reason(), "KafkaUnavailable" | "KafkaError") => {
-                unverified(self, &draft.status, error)
+                unverified(self, status, error)
             }
             other => other,
         }
@@ -130,12 +130,11 @@ async fn in_kafka(
     topic: &str,
     contract: headworks_plan::Contract,
     platform: &Usable,
-    draft: &mut Draft<DataStreamStatus>,
+    status: &mut DataStreamStatus,
     context: &Context,
 ) -> Result<Verdict, Error> {
     let connected = context.kafka.get(context, &platform.platform).await?;
     let admin = &connected.admin;
-    let status = &mut draft.status;
     let found = admin
         .topic(topic)
         .await

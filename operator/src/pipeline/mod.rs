@@ -22,7 +22,7 @@ use kube::{
 
 use crate::{
     context::Context,
-    controller::{Draft, Subject},
+    controller::Subject,
     names::Key,
     retry::Error,
     status::Verdict,
@@ -55,11 +55,11 @@ impl Subject for Pipeline {
 
     async fn reconcile(
         &self,
-        draft: &mut Draft<PipelineStatus>,
+        status: &mut PipelineStatus,
         context: &Context,
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
-        figures::pipeline(&mut draft.status, &key, context);
+        figures::pipeline(status, &key, context);
         let live = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
             workload::scale_to_zero(
@@ -69,15 +69,15 @@ impl Subject for Pipeline {
             )
             .await?;
         }
-        let applied = plan_and_apply(self, &key, draft, context).await;
+        let applied = plan_and_apply(self, &key, status, context).await;
         let live = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name);
         let seen = live
             .as_ref()
             .and_then(|s| s.status.clone())
             .unwrap_or_default();
-        draft.status.replicas = Some(seen.replicas);
-        draft.status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
-        draft.status.selector = Some(workload::selector_text(&key));
+        status.replicas = Some(seen.replicas);
+        status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
+        status.selector = Some(workload::selector_text(&key));
         match applied {
             Ok(applied) => observe(self, &key, &applied, context).await,
             Err(Error::Stalled {
@@ -109,7 +109,7 @@ struct Applied {
 async fn plan_and_apply(
     pipeline: &Pipeline,
     key: &Key,
-    draft: &mut Draft<PipelineStatus>,
+    status: &mut PipelineStatus,
     context: &Context,
 ) -> Result<Applied, Error> {
     if let Some(found) = context.flows.refused(key) {
@@ -134,13 +134,13 @@ async fn plan_and_apply(
     let stateful_set = context
         .apply(&context.stores.stateful_sets, &built.stateful_set, &uid)
         .await?;
-    draft.status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
-    draft.status.outputs = found
+    status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
+    status.outputs = found
         .outputs
         .iter()
         .map(|o| o.stream.name.clone())
         .collect();
-    draft.status.group = Some(valid.group);
+    status.group = Some(valid.group);
     Ok(Applied {
         stateful_set,
         digest: built.plan.digest,

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::{Draft, Subject},
+    controller::Subject,
     kafka_pool::{blame, translate},
     names::Key,
     retry::Error,
@@ -39,10 +39,9 @@ impl Subject for Platform {
 
     async fn reconcile(
         &self,
-        draft: &mut Draft<PlatformStatus>,
+        status: &mut PlatformStatus,
         context: &Context,
     ) -> Result<Verdict, Error> {
-        let status = &mut draft.status;
         if status.installation.is_none() {
             status.installation = Some(match &self.spec.kafka.installation {
                 Some(given) => given.clone(),

@@ -9,7 +9,7 @@ use kube::Resource;
 
 use crate::{
     context::Context,
-    controller::{Draft, Subject},
+    controller::Subject,
     names::Key,
     retry::Error,
     status::Verdict,
@@ -36,11 +36,11 @@ impl Subject for Source {
 
     async fn reconcile(
         &self,
-        draft: &mut Draft<SourceStatus>,
+        status: &mut SourceStatus,
         context: &Context,
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
-        figures::source(&mut draft.status, &key, context);
+        figures::source(status, &key, context);
         let live = Context::child(&context.stores.deployments, &key.namespace, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
             workload::scale_to_zero(
@@ -72,12 +72,12 @@ impl Subject for Source {
             .apply(&context.stores.deployments, &built.deployment, &uid)
             .await?;
         workload::sweep_plans(context, &key, &built.plan.digest).await?;
-        draft.status.address = Some(built.address);
-        draft.status.selector = Some(workload::selector_text(&key));
+        status.address = Some(built.address);
+        status.selector = Some(workload::selector_text(&key));
 
         let seen = live.status.clone().unwrap_or_default();
-        draft.status.replicas = Some(seen.replicas.unwrap_or(0));
-        draft.status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
+        status.replicas = Some(seen.replicas.unwrap_or(0));
+        status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         if self.spec.suspend {
             return Ok(Verdict::ready(
                 "Suspended",

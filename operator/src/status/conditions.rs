@@ -60,24 +60,10 @@ impl Verdict {
     }
 }
 
-/// A condition of the kind's own, beside Ready, Reconciling and Stalled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extra {
-    /// Type of the condition.
-    pub type_: &'static str,
-    /// Its status.
-    pub status: bool,
-    /// CamelCase reason.
-    pub reason: String,
-    /// Words.
-    pub message: String,
-}
-
 /// The conditions after a reconcile.
 pub fn conditions(
     old: &[Condition],
     outcome: &Result<Verdict, Error>,
-    extra: &[Extra],
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
@@ -99,7 +85,7 @@ pub fn conditions(
             last_transition_time: since,
         }
     };
-    let mut list = match outcome {
+    match outcome {
         Ok(verdict) if verdict.ready => {
             vec![make("Ready", "True", &verdict.reason, &verdict.message)]
         }
@@ -139,16 +125,7 @@ pub fn conditions(
                 make("Reconciling", "True", reason, message),
             ]
         }
-    };
-    list.extend(extra.iter().map(|e| {
-        make(
-            e.type_,
-            if e.status { "True" } else { "False" },
-            &e.reason,
-            &e.message,
-        )
-    }));
-    list
+    }
 }
 
 /// When a waiting object's words change by time alone; absent: they don't.
@@ -210,7 +187,6 @@ mod tests {
         let list = conditions(
             &[],
             &Ok(Verdict::ready("Running", "2 of 2 pods")),
-            &[],
             Some(3),
             at(10),
         );
@@ -221,26 +197,13 @@ mod tests {
 
     #[test]
     fn the_transition_time_stays_until_the_status_changes() {
-        let first = conditions(
-            &[],
-            &Ok(Verdict::ready("Running", "a")),
-            &[],
-            Some(1),
-            at(10),
-        );
-        let second = conditions(
-            &first,
-            &Ok(Verdict::ready("Running", "b")),
-            &[],
-            Some(2),
-            at(99),
-        );
+        let first = conditions(&[], &Ok(Verdict::ready("Running", "a")), Some(1), at(10));
+        let second = conditions(&first, &Ok(Verdict::ready("Running", "b")), Some(2), at(99));
         assert_eq!(second[0].last_transition_time.0, at(10));
         assert_eq!(second[0].message, "b");
         let third = conditions(
             &second,
             &Err(Error::stalled("InvalidSql", "line 1")),
-            &[],
             Some(3),
             at(100),
         );
@@ -255,19 +218,12 @@ mod tests {
         let stalled = conditions(
             &[],
             &Err(Error::stalled("InvalidSql", "line 1")),
-            &[],
             Some(1),
             at(1),
         );
         assert_eq!(find(&stalled, "Stalled").unwrap().status, "True");
         assert!(find(&stalled, "Reconciling").is_none());
-        let healed = conditions(
-            &stalled,
-            &Ok(Verdict::ready("Running", "")),
-            &[],
-            Some(2),
-            at(2),
-        );
+        let healed = conditions(&stalled, &Ok(Verdict::ready("Running", "")), Some(2), at(2));
         assert!(find(&healed, "Stalled").is_none());
     }
 
@@ -277,14 +233,14 @@ mod tests {
             "StreamNotFound",
             "DataStream shop/orders doesn't exist",
         ));
-        let first = conditions(&[], &missing, &[], Some(1), at(0));
+        let first = conditions(&[], &missing, Some(1), at(0));
         assert_eq!(find(&first, "Ready").unwrap().reason, "StreamNotFound");
         assert_eq!(find(&first, "Reconciling").unwrap().status, "True");
         assert_eq!(
             patience_left(&first, &missing, at(100)),
             Some(Duration::from_secs(501))
         );
-        let later = conditions(&first, &missing, &[], Some(1), at(601));
+        let later = conditions(&first, &missing, Some(1), at(601));
         assert_eq!(find(&later, "Ready").unwrap().reason, "ReferenceNotFound");
         assert!(find(&later, "Stalled").is_none());
         assert_eq!(patience_left(&later, &missing, at(601)), None);
@@ -295,7 +251,6 @@ mod tests {
         let list = conditions(
             &[],
             &Err(Error::stalled("X", "é".repeat(5000))),
-            &[],
             None,
             at(0),
         );

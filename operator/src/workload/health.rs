@@ -3,7 +3,7 @@
 //! Pure. Readiness comes from the pods' own conditions; the words come from the pods' reports, and where a
 //! pod can't report (it isn't scheduled, its image can't be pulled, it crashes), from Kubernetes.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{fmt::Write, sync::Arc};
 
 use headworks_plan::Report;
 use k8s_openapi::api::core::v1::Pod;
@@ -53,20 +53,13 @@ pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<V
     let all_ready = seen.observed && seen.ready >= seen.wanted && seen.updated >= seen.wanted;
     if let Some(problem) = worst.filter(|problem| problem.fatal || !all_ready) {
         let message = explain(&problem.reason, &problem.message, seen);
-        return if problem.fatal {
-            Err(Error::Stalled {
-                reason: word(&problem.reason),
-                message,
-                recheck: None,
-            })
-        } else {
-            Err(Error::Waiting {
-                reason: word(&problem.reason),
-                message,
-                after: Duration::from_secs(60),
-                missing: false,
-            })
-        };
+        let reason = word(&problem.reason);
+        // A missing reference is waited for, whatever the pod thinks of it: GitOps applies in any order.
+        return Err(match (reason.as_str(), problem.fatal) {
+            ("SecretMissing", _) => Error::missing(&reason, message),
+            (_, true) => Error::stalled(&reason, message),
+            (_, false) => Error::waiting(&reason, message),
+        });
     }
     if all_ready {
         let plural = if seen.wanted == 1 { "pod" } else { "pods" };

@@ -1,0 +1,93 @@
+//! Finalizers: set before anything is made outside Kubernetes, taken away when that is seen to.
+
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, Patch, PatchParams},
+    runtime::controller::Action,
+};
+use serde_json::json;
+
+use super::{Subject, dynamic_api, exit::label};
+use crate::{
+    context::Context,
+    names::{FIELD_MANAGER, FINALIZER, Key},
+    retry::Error,
+};
+
+/// Finalizer first, so that nothing is made outside Kubernetes that a deletion could forget; then the spec alone.
+pub(super) async fn prepare<K: Subject>(object: &K, context: &Context) -> Result<(), Error> {
+    if object.needs_finalizer() && !object.finalizers().iter().any(|f| f == FINALIZER) {
+        let mut finalizers = object.finalizers().to_vec();
+        finalizers.push(FINALIZER.into());
+        set_finalizers(object, finalizers, context).await?;
+    }
+    object
+        .check()
+        .map_err(|message| Error::stalled("InvalidSpec", message))
+}
+
+/// Deletion's own reconcile: the work first, then the finalizer goes.
+pub(super) async fn delete<K: Subject>(
+    object: &K,
+    key: &Key,
+    status: &K::Status,
+    context: &Context,
+) -> (&'static str, Action) {
+    if !object.finalizers().iter().any(|f| f == FINALIZER) {
+        return ("deleted", Action::await_change());
+    }
+    let outcome = match object.finalize(status, context).await {
+        Ok(()) => {
+            let finalizers = object
+                .finalizers()
+                .iter()
+                .filter(|f| *f != FINALIZER)
+                .cloned()
+                .collect();
+            set_finalizers(object, finalizers, context).await
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(()) => {
+            context.backoff.succeeded(key);
+            ("deleted", Action::await_change())
+        }
+        Err(error) => {
+            tracing::warn!(%key, %error, "deletion is not done yet");
+            let reference = object.object_ref(&());
+            context
+                .events
+                .warning(&reference, "DeletionDelayed", error.message())
+                .await;
+            (
+                label(&Err(error)),
+                Action::requeue(context.backoff.failed(key)),
+            )
+        }
+    }
+}
+
+async fn set_finalizers<K: Subject>(
+    object: &K,
+    finalizers: Vec<String>,
+    context: &Context,
+) -> Result<(), Error> {
+    let key = Key::of(object);
+    let api: Api<DynamicObject> = dynamic_api::<K>(&key, context);
+    // The resource version is a precondition: another's finalizer that came meanwhile isn't lost.
+    let body = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.meta().resource_version}});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    context.metrics.wrote(&key.kind);
+    match api.patch(&key.name, &params, &Patch::Merge(&body)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Error::api(
+            &format!("setting the finalizer of {key}"),
+            &error,
+        )),
+    }
+}

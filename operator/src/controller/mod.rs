@@ -1,0 +1,154 @@
+//! One controller a kind: takes keys from the kind's queue, runs its reconcile, and ends in status.
+//!
+//! The four kinds differ only in what [`Subject`] asks of them. Everything else is here once: objects
+//! that can't be read (`unreadable`), finalizers (`deletion`), and the single way out through status (`exit`).
+
+mod deletion;
+mod exit;
+mod unreadable;
+
+use std::{convert::Infallible, fmt::Debug, future::Future, sync::Arc, time::Instant};
+
+use futures::{StreamExt, stream};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject},
+    core::DeserializeGuard,
+    runtime::{
+        Controller,
+        controller::{Action, Config},
+        reflector::{ObjectRef, Store},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{context::Context, names::Key, retry::Error, status::Verdict};
+
+/// Reconciles of one kind at once.
+const CONCURRENCY: u16 = 16;
+
+/// What a kind does.
+pub trait Subject:
+    Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// Its status.
+    type Status: Clone + Default + Debug + Serialize + DeserializeOwned + Send + Sync;
+
+    /// The status as watched.
+    fn status(&self) -> Option<&Self::Status>;
+
+    /// Checks of the spec alone, beyond the schema.
+    fn check(&self) -> Result<(), String>;
+
+    /// True: deletion needs work outside the API server.
+    fn needs_finalizer(&self) -> bool;
+
+    /// Makes it so.
+    fn reconcile(
+        &self,
+        status: &mut Self::Status,
+        context: &Context,
+    ) -> impl Future<Output = Result<Verdict, Error>> + Send;
+
+    /// The work that deletion needs. An error delays it; it must not fail for ever.
+    fn finalize(
+        &self,
+        status: &Self::Status,
+        context: &Context,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Runs one kind's controller until `stop`.
+pub async fn run<K: Subject>(
+    context: Arc<Context>,
+    store: Store<DeserializeGuard<K>>,
+    stop: CancellationToken,
+) {
+    let queue = context.indexes.queue(&K::kind(&()));
+    let keys = queue.map(|key| {
+        let reference = ObjectRef::new(&key.name);
+        if key.namespace.is_empty() {
+            reference
+        } else {
+            reference.within(&key.namespace)
+        }
+    });
+    // What is in the store already was seen before this queue existed.
+    let known: Vec<_> = store
+        .state()
+        .iter()
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect();
+    Controller::for_stream(stream::pending(), store)
+        .with_config(
+            Config::default()
+                .concurrency(CONCURRENCY)
+                .debounce(std::time::Duration::from_millis(50)),
+        )
+        .reconcile_on(stream::iter(known).chain(keys))
+        .graceful_shutdown_on(async move { stop.cancelled().await })
+        .run(
+            |object, context| async move { Ok::<_, Infallible>(one(&object, &context).await) },
+            |_, never: &Infallible, _| match *never {},
+            context,
+        )
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// One reconcile, from a key to a status.
+async fn one<K: Subject>(object: &DeserializeGuard<K>, context: &Context) -> Action {
+    let began = Instant::now();
+    let key = Key::of(object);
+    let (outcome, action) = match &object.0 {
+        Ok(object) => readable(object, &key, context).await,
+        Err(invalid) => {
+            unreadable::say::<K>(&key, &invalid.metadata, &invalid.error, context).await
+        }
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    context.metrics.reconciled(&key.kind, outcome, seconds);
+    tracing::debug!(%key, outcome, seconds, "reconciled");
+    action
+}
+
+async fn readable<K: Subject>(object: &K, key: &Key, context: &Context) -> (&'static str, Action) {
+    let uid = object.uid().unwrap_or_default();
+    let watched = object
+        .status()
+        .map_or(Value::Null, |s| serde_json::to_value(s).unwrap_or_default());
+    let old = context
+        .memory
+        .freshest(&uid, object.meta().resource_version.as_deref(), watched);
+    let status: K::Status = serde_json::from_value(old.clone()).unwrap_or_default();
+    if object.meta().deletion_timestamp.is_some() {
+        return deletion::delete(object, key, &status, context).await;
+    }
+    let mut status = status;
+    let outcome = match deletion::prepare(object, context).await {
+        Ok(()) => object.reconcile(&mut status, context).await,
+        Err(error) => Err(error),
+    };
+    let new = serde_json::to_value(&status).unwrap_or_default();
+    exit::finish::<K>(
+        key,
+        &uid,
+        object.meta().generation,
+        &old,
+        new,
+        &outcome,
+        context,
+    )
+    .await
+}
+
+fn dynamic_api<K: Subject>(key: &Key, context: &Context) -> Api<DynamicObject> {
+    let resource = ApiResource::erase::<K>(&());
+    if key.namespace.is_empty() {
+        Api::all_with(context.client.clone(), &resource)
+    } else {
+        Api::namespaced_with(context.client.clone(), &key.namespace, &resource)
+    }
+}
