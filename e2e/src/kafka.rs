@@ -27,7 +27,8 @@ pub struct Record {
 impl Record {
     /// The value as JSON.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.value).unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&self.value)))
+        serde_json::from_slice(&self.value)
+            .unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&self.value)))
     }
 }
 
@@ -41,7 +42,9 @@ const WAIT: Duration = Duration::from_secs(20);
 impl Kafka {
     /// Names the broker; connections are made when needed.
     pub fn connect(bootstrap: &str) -> Self {
-        Self { bootstrap: bootstrap.to_owned() }
+        Self {
+            bootstrap: bootstrap.to_owned(),
+        }
     }
 
     fn config(&self) -> ClientConfig {
@@ -58,16 +61,31 @@ impl Kafka {
     pub fn forget(&self, topics: &str, groups: &str) {
         let client: BaseConsumer = self.config().create().expect("a client");
         let metadata = client.fetch_metadata(None, WAIT).expect("metadata");
-        let names: Vec<&str> = metadata.topics().iter().map(rdkafka::metadata::MetadataTopic::name).filter(|t| t.starts_with(topics)).collect();
+        let names: Vec<&str> = metadata
+            .topics()
+            .iter()
+            .map(rdkafka::metadata::MetadataTopic::name)
+            .filter(|t| t.starts_with(topics))
+            .collect();
         let list = client.fetch_group_list(None, WAIT).expect("groups");
-        let group_names: Vec<&str> = list.groups().iter().map(rdkafka::groups::GroupInfo::name).filter(|g| g.contains(groups)).collect();
+        let group_names: Vec<&str> = list
+            .groups()
+            .iter()
+            .map(rdkafka::groups::GroupInfo::name)
+            .filter(|g| g.contains(groups))
+            .collect();
         block_on(async {
             let admin = self.admin();
             if !names.is_empty() {
-                admin.delete_topics(&names, &AdminOptions::new()).await.expect("topics are deleted");
+                admin
+                    .delete_topics(&names, &AdminOptions::new())
+                    .await
+                    .expect("topics are deleted");
             }
             if !group_names.is_empty() {
-                let _ = admin.delete_groups(&group_names, &AdminOptions::new()).await;
+                let _ = admin
+                    .delete_groups(&group_names, &AdminOptions::new())
+                    .await;
             }
         });
     }
@@ -78,7 +96,12 @@ impl Kafka {
         for (key, value) in config {
             topic = topic.set(key, value);
         }
-        for result in block_on(async { self.admin().create_topics(&[topic], &AdminOptions::new()).await.expect("a topic is made") }) {
+        for result in block_on(async {
+            self.admin()
+                .create_topics(&[topic], &AdminOptions::new())
+                .await
+                .expect("a topic is made")
+        }) {
             result.expect("a topic is made");
         }
     }
@@ -87,22 +110,39 @@ impl Kafka {
     pub fn partitions(&self, topic: &str) -> Option<usize> {
         let client: BaseConsumer = self.config().create().expect("a client");
         let metadata = client.fetch_metadata(None, WAIT).expect("metadata");
-        metadata.topics().iter().find(|t| t.name() == topic).map(|t| t.partitions().len())
+        metadata
+            .topics()
+            .iter()
+            .find(|t| t.name() == topic)
+            .map(|t| t.partitions().len())
     }
 
     /// A topic's configuration.
     pub fn topic_config(&self, topic: &str) -> BTreeMap<String, String> {
         let results = block_on(async {
-            self.admin().describe_configs(&[rdkafka::admin::ResourceSpecifier::Topic(topic)], &AdminOptions::new()).await.expect("config")
+            self.admin()
+                .describe_configs(
+                    &[rdkafka::admin::ResourceSpecifier::Topic(topic)],
+                    &AdminOptions::new(),
+                )
+                .await
+                .expect("config")
         });
-        results.into_iter().flat_map(|r| r.expect("config").entries).filter_map(|e| Some((e.name, e.value?))).collect()
+        results
+            .into_iter()
+            .flat_map(|r| r.expect("config").entries)
+            .filter_map(|e| Some((e.name, e.value?)))
+            .collect()
     }
 
     /// Writes records by hand.
     pub fn produce(&self, topic: &str, values: &[&[u8]]) {
         let producer: BaseProducer = self.config().create().expect("a producer");
         for value in values {
-            producer.send(BaseRecord::<(), [u8]>::to(topic).payload(value)).map_err(|(e, _)| e).expect("a record is queued");
+            producer
+                .send(BaseRecord::<(), [u8]>::to(topic).payload(value))
+                .map_err(|(e, _)| e)
+                .expect("a record is queued");
         }
         producer.flush(WAIT).expect("records are written");
     }
@@ -117,17 +157,23 @@ impl Kafka {
             .set("enable.partition.eof", "true")
             .create()
             .expect("a consumer");
-        let Some(count) = self.partitions(topic) else { return Vec::new() };
+        let Some(count) = self.partitions(topic) else {
+            return Vec::new();
+        };
         let mut list = TopicPartitionList::new();
         for partition in 0..i32::try_from(count).expect("few") {
-            list.add_partition_offset(topic, partition, Offset::Beginning).expect("valid");
+            list.add_partition_offset(topic, partition, Offset::Beginning)
+                .expect("valid");
         }
         consumer.assign(&list).expect("assigned");
         let mut records = Vec::new();
         let mut at_end = 0;
         let began = Instant::now();
         while at_end < count {
-            assert!(began.elapsed() < Duration::from_secs(60), "topic {topic} could not be read to its end: an open transaction?");
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "topic {topic} could not be read to its end: an open transaction?"
+            );
             match consumer.poll(Duration::from_millis(500)) {
                 Some(Ok(message)) => records.push(Record {
                     key: message.key().map(<[u8]>::to_vec),
@@ -135,7 +181,17 @@ impl Kafka {
                     partition: message.partition(),
                     headers: message
                         .headers()
-                        .map(|h| h.iter().map(|h| (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap_or_default()).into_owned())).collect())
+                        .map(|h| {
+                            h.iter()
+                                .map(|h| {
+                                    (
+                                        h.key.to_owned(),
+                                        String::from_utf8_lossy(h.value.unwrap_or_default())
+                                            .into_owned(),
+                                    )
+                                })
+                                .collect()
+                        })
                         .unwrap_or_default(),
                 }),
                 Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => at_end += 1,
@@ -153,12 +209,20 @@ impl Kafka {
             last = self.read(topic);
             (last.len() >= count).then_some(())
         });
-        assert!(last.len() >= count, "{topic} has {} records, not {count}", last.len());
+        assert!(
+            last.len() >= count,
+            "{topic} has {} records, not {count}",
+            last.len()
+        );
         last
     }
 }
 
 /// Runs a future to its end.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }

@@ -19,14 +19,29 @@ pub struct Outcome {
 impl Kubectl {
     /// Runs kubectl with these arguments.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
-        let output = Command::new("kubectl").args(arguments).output().expect("kubectl runs");
-        Outcome { ok: output.status.success(), text: format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)) }
+        let output = Command::new("kubectl")
+            .args(arguments)
+            .output()
+            .expect("kubectl runs");
+        Outcome {
+            ok: output.status.success(),
+            text: format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        }
     }
 
     /// Runs kubectl and panics with its words if it fails.
     pub fn must(&self, arguments: &[&str]) -> String {
         let outcome = self.run(arguments);
-        assert!(outcome.ok, "kubectl {} failed: {}", arguments.join(" "), outcome.text);
+        assert!(
+            outcome.ok,
+            "kubectl {} failed: {}",
+            arguments.join(" "),
+            outcome.text
+        );
         outcome.text
     }
 
@@ -37,22 +52,53 @@ impl Kubectl {
 
     /// Runs kubectl with something on its standard input.
     pub fn pipe(&self, arguments: &[&str], input: &str) -> Outcome {
-        let mut child = Command::new("kubectl").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl runs");
-        child.stdin.take().expect("stdin").write_all(input.as_bytes()).expect("kubectl reads");
+        let mut child = Command::new("kubectl")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl runs");
+        child
+            .stdin
+            .take()
+            .expect("stdin")
+            .write_all(input.as_bytes())
+            .expect("kubectl reads");
         let output = child.wait_with_output().expect("kubectl ends");
-        Outcome { ok: output.status.success(), text: format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)) }
+        Outcome {
+            ok: output.status.success(),
+            text: format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        }
     }
 
     /// One object as JSON, if it exists.
     pub fn get(&self, kind: &str, name: &str, namespace: &str) -> Option<Value> {
-        let output = Command::new("kubectl").args(["get", kind, name, "-n", namespace, "-o", "json"]).output().expect("kubectl runs");
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("kubectl prints JSON"))
+        let output = Command::new("kubectl")
+            .args(["get", kind, name, "-n", namespace, "-o", "json"])
+            .output()
+            .expect("kubectl runs");
+        output
+            .status
+            .success()
+            .then(|| serde_json::from_slice(&output.stdout).expect("kubectl prints JSON"))
     }
 
     /// Objects of a kind by label selector (empty: all).
     pub fn list(&self, kind: &str, namespace: &str, selector: &str) -> Vec<Value> {
-        let output = Command::new("kubectl").args(["get", kind, "-n", namespace, "-l", selector, "-o", "json"]).output().expect("kubectl runs");
-        assert!(output.status.success(), "kubectl get {kind}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("kubectl")
+            .args(["get", kind, "-n", namespace, "-l", selector, "-o", "json"])
+            .output()
+            .expect("kubectl runs");
+        assert!(
+            output.status.success(),
+            "kubectl get {kind}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let list: Value = serde_json::from_slice(&output.stdout).expect("kubectl prints JSON");
         list["items"].as_array().cloned().unwrap_or_default()
     }

@@ -5,7 +5,12 @@
 //! tests run side by side.
 
 // Tests may stop with a message; that is what they are for.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc
+)]
 
 mod kafka;
 mod kubectl;
@@ -34,8 +39,14 @@ pub fn cluster(namespace: &str) -> Option<Cluster> {
         return None;
     }
     let kubectl = Kubectl;
-    let kafka = Kafka::connect(&std::env::var("KAFKA_BOOTSTRAP").expect("KAFKA_BOOTSTRAP, from `make -s endpoints`"));
-    let cluster = Cluster { namespace: namespace.to_owned(), kubectl, kafka };
+    let kafka = Kafka::connect(
+        &std::env::var("KAFKA_BOOTSTRAP").expect("KAFKA_BOOTSTRAP, from `make -s endpoints`"),
+    );
+    let cluster = Cluster {
+        namespace: namespace.to_owned(),
+        kubectl,
+        kafka,
+    };
     cluster.reset();
     Some(cluster)
 }
@@ -44,8 +55,22 @@ impl Cluster {
     /// Removes what an earlier run left, topics included, and makes the namespace and the Platform anew.
     fn reset(&self) {
         let ns = &self.namespace;
-        self.kubectl.run(&["delete", "pipelines.headworks.dev,sources.headworks.dev,datastreams.headworks.dev", "--all", "-n", ns, "--timeout=60s", "--ignore-not-found"]);
-        self.kubectl.run(&["delete", "namespace", ns, "--ignore-not-found", "--timeout=90s"]);
+        self.kubectl.run(&[
+            "delete",
+            "pipelines.headworks.dev,sources.headworks.dev,datastreams.headworks.dev",
+            "--all",
+            "-n",
+            ns,
+            "--timeout=60s",
+            "--ignore-not-found",
+        ]);
+        self.kubectl.run(&[
+            "delete",
+            "namespace",
+            ns,
+            "--ignore-not-found",
+            "--timeout=90s",
+        ]);
         self.kafka.forget(&format!("{ns}."), &format!(".{ns}."));
         self.apply(&format!(
             "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {ns}\n  labels: {{pod-security.kubernetes.io/enforce: restricted}}\n"
@@ -57,13 +82,21 @@ impl Cluster {
     /// `kubectl apply`; panics with kubectl's words if it is refused.
     pub fn apply(&self, yaml: &str) {
         let outcome = self.kubectl.apply(yaml, &self.namespace);
-        assert!(outcome.ok, "kubectl apply was refused: {}\n{yaml}", outcome.text);
+        assert!(
+            outcome.ok,
+            "kubectl apply was refused: {}\n{yaml}",
+            outcome.text
+        );
     }
 
     /// `kubectl apply` that must be refused; gives kubectl's words.
     pub fn refused(&self, yaml: &str) -> String {
         let outcome = self.kubectl.apply(yaml, &self.namespace);
-        assert!(!outcome.ok, "kubectl apply should have been refused:\n{yaml}\n{}", outcome.text);
+        assert!(
+            !outcome.ok,
+            "kubectl apply should have been refused:\n{yaml}\n{}",
+            outcome.text
+        );
         outcome.text
     }
 
@@ -73,21 +106,47 @@ impl Cluster {
     }
 
     /// Waits until a condition has a status (and reason, if given) for the object's present generation; gives its message.
-    pub fn condition(&self, kind: &str, name: &str, type_: &str, status: &str, reason: Option<&str>) -> String {
+    pub fn condition(
+        &self,
+        kind: &str,
+        name: &str,
+        type_: &str,
+        status: &str,
+        reason: Option<&str>,
+    ) -> String {
         self.condition_within(kind, name, type_, status, reason, Duration::from_secs(120))
     }
 
     /// As [`Cluster::condition`], with a limit.
-    pub fn condition_within(&self, kind: &str, name: &str, type_: &str, status: &str, reason: Option<&str>, limit: Duration) -> String {
-        let what = format!("{kind}/{name} {type_}={status} {}", reason.unwrap_or_default());
+    pub fn condition_within(
+        &self,
+        kind: &str,
+        name: &str,
+        type_: &str,
+        status: &str,
+        reason: Option<&str>,
+        limit: Duration,
+    ) -> String {
+        let what = format!(
+            "{kind}/{name} {type_}={status} {}",
+            reason.unwrap_or_default()
+        );
         let mut last = String::new();
         until(&what, limit, || {
             let object = self.kubectl.get(kind, name, &self.namespace)?;
             last = object["status"]["conditions"].to_string();
-            let condition = object["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == type_)?.clone();
-            let fresh = condition["observedGeneration"].as_i64().is_none_or(|g| Some(g) == object["metadata"]["generation"].as_i64());
-            (fresh && condition["status"] == status && reason.is_none_or(|r| condition["reason"] == r))
-                .then(|| condition["message"].as_str().unwrap_or_default().to_owned())
+            let condition = object["status"]["conditions"]
+                .as_array()?
+                .iter()
+                .find(|c| c["type"] == type_)?
+                .clone();
+            let fresh = condition["observedGeneration"]
+                .as_i64()
+                .is_none_or(|g| Some(g) == object["metadata"]["generation"].as_i64());
+            (fresh
+                && condition["status"] == status
+                && reason.is_none_or(|r| condition["reason"] == r))
+            .then(|| condition["message"].as_str().unwrap_or_default().to_owned())
         })
         .unwrap_or_else(|| panic!("never saw {what}; conditions: {last}"))
     }
@@ -100,8 +159,14 @@ impl Cluster {
 
     /// Base address of a Source's Service, reachable from this machine.
     pub fn address(&self, source: &str) -> String {
-        let service = self.kubectl.get("services", source, &self.namespace).expect("the source's Service");
-        format!("http://{}:8080", service["spec"]["clusterIP"].as_str().expect("clusterIP"))
+        let service = self
+            .kubectl
+            .get("services", source, &self.namespace)
+            .expect("the source's Service");
+        format!(
+            "http://{}:8080",
+            service["spec"]["clusterIP"].as_str().expect("clusterIP")
+        )
     }
 
     /// The topic of a stream by default.
@@ -112,7 +177,8 @@ impl Cluster {
 
 /// Kafka's address inside the cluster.
 pub fn bootstrap() -> String {
-    std::env::var("KAFKA_BOOTSTRAP_IN_CLUSTER").unwrap_or_else(|_| "events-kafka-bootstrap.kafka.svc:9092".into())
+    std::env::var("KAFKA_BOOTSTRAP_IN_CLUSTER")
+        .unwrap_or_else(|_| "events-kafka-bootstrap.kafka.svc:9092".into())
 }
 
 /// A Platform; `extra` goes under `spec.kafka` (indented by four).

@@ -6,14 +6,30 @@ use crate::Kubectl;
 
 /// `kill -9` of the process in a pod's first container, without a word to Kubernetes. False if it wasn't running.
 pub fn kill_container(kubectl: &Kubectl, namespace: &str, pod: &str) -> bool {
-    let Some(object) = kubectl.get("pods", pod, namespace) else { return false };
-    let Some(id) = object["status"]["containerStatuses"][0]["containerID"].as_str().and_then(|id| id.strip_prefix("containerd://")) else {
+    let Some(object) = kubectl.get("pods", pod, namespace) else {
         return false;
     };
-    let tasks = Command::new("ctr").args(["-n", "k8s.io", "tasks", "ls"]).output().expect("ctr runs");
+    let Some(id) = object["status"]["containerStatuses"][0]["containerID"]
+        .as_str()
+        .and_then(|id| id.strip_prefix("containerd://"))
+    else {
+        return false;
+    };
+    let tasks = Command::new("ctr")
+        .args(["-n", "k8s.io", "tasks", "ls"])
+        .output()
+        .expect("ctr runs");
     let tasks = String::from_utf8_lossy(&tasks.stdout).into_owned();
-    let Some(pid) = tasks.lines().find(|l| l.starts_with(id)).and_then(|l| l.split_whitespace().nth(1).map(str::to_owned)) else {
+    let Some(pid) = tasks
+        .lines()
+        .find(|l| l.starts_with(id))
+        .and_then(|l| l.split_whitespace().nth(1).map(str::to_owned))
+    else {
         return false;
     };
-    Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success()
+    Command::new("kill")
+        .args(["-9", &pid])
+        .status()
+        .expect("kill runs")
+        .success()
 }

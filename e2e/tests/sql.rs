@@ -93,7 +93,9 @@ fn a_query_over_nested_fields_arrays_maps_json_and_time_goes_into_two_streams() 
         ],
     );
     for name in ["big", "copy"] {
-        let records = c.kafka.read_at_least(&c.topic(name), 2, Duration::from_secs(60));
+        let records = c
+            .kafka
+            .read_at_least(&c.topic(name), 2, Duration::from_secs(60));
         let rows: Vec<_> = records.iter().map(headworks_e2e::Record::json).collect();
         assert_eq!(
             rows,

@@ -229,7 +229,9 @@ mod tests {
         let plan: Plan = serde_json::from_str(json).unwrap();
         let again: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
         assert_eq!(plan, again);
-        let Role::Pipeline(p) = plan.role else { panic!("a pipeline") };
+        let Role::Pipeline(p) = plan.role else {
+            panic!("a pipeline")
+        };
         assert_eq!(p.start_from, StartFrom::Time(5));
     }
 }
