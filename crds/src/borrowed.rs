@@ -141,3 +141,15 @@ pub(crate) fn amount(min: u64, max: u64) -> impl Fn(&Option<Quantity>, &()) -> g
         _ => Ok(()),
     }
 }
+
+/// garde: a size in bytes of at least 1 and at most `max`.
+pub(crate) fn at_most(max: u64) -> impl Fn(&Quantity, &()) -> garde::Result {
+    move |quantity, ()| {
+        if (1..=max).contains(&quantity.value()) {
+            return Ok(());
+        }
+        Err(garde::Error::new(format!(
+            "{quantity} is out of range: choose between 1 and {max} bytes"
+        )))
+    }
+}

@@ -5,7 +5,7 @@ use garde::Validate;
 /// Checks a spec beyond its schema.
 ///
 /// # Errors
-/// What is wrong and where, such as `spec.http.maxBodyBytes: 2Gi is out of range: choose between 1 and 1Gi`.
+/// What is wrong and where, such as `spec.http.maxBodyBytes: 2Gi is out of range: choose between 1 and 1073741824 bytes`.
 pub fn check<S: Validate<Context = ()>>(spec: &S) -> Result<(), String> {
     let Err(report) = spec.validate() else {
         return Ok(());

@@ -87,7 +87,7 @@ pub struct HttpSource {
     pub tls: Option<HttpTls>,
     /// Largest request body. A larger one is refused with 413.
     #[serde(default = "max_body_bytes")]
-    #[garde(custom(body_size))]
+    #[garde(custom(borrowed::at_most(1 << 30)))]
     pub max_body_bytes: Quantity,
     /// Most records in a second for each pod, such as 20k. Above it the answer is 429 with Retry-After. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,16 +195,6 @@ fn slash() -> String {
 
 fn max_body_bytes() -> Quantity {
     Quantity::mebibytes(4)
-}
-
-fn body_size(quantity: &Quantity, (): &()) -> garde::Result {
-    if (1..=1 << 30).contains(&quantity.value()) {
-        Ok(())
-    } else {
-        Err(garde::Error::new(format!(
-            "{quantity} is out of range: choose between 1 and 1Gi"
-        )))
-    }
 }
 
 fn annotations(_: &mut SchemaGenerator) -> Schema {

@@ -260,7 +260,7 @@ fn durations_and_amounts_out_of_range_are_named_as_users_write_them() {
     let body = |size: &str| fault(&source(json!({"http": {"maxBodyBytes": size}})).spec);
     assert_eq!(
         body("2Gi"),
-        "spec.http.maxBodyBytes: 2Gi is out of range: choose between 1 and 1Gi"
+        "spec.http.maxBodyBytes: 2Gi is out of range: choose between 1 and 1073741824 bytes"
     );
     assert!(body("0").starts_with("spec.http.maxBodyBytes: 0 "));
     assert_eq!(body("16Mi"), "");

@@ -35,7 +35,14 @@ fn connect(connection: &Connection) -> Admin {
 }
 
 fn fresh(what: &str) -> String {
-    format!("admin-test.{what}-{:08x}", rand::random::<u32>())
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970");
+    format!(
+        "admin-test.{what}-{}-{}",
+        std::process::id(),
+        now.as_nanos()
+    )
 }
 
 fn settings(list: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -27,7 +27,7 @@ pub(super) use replies::{ConfigAnswer, TopicAnswer};
 
 /// One librdkafka client and what it last said of its connections.
 pub(super) struct Client {
-    client: RdClient<DefaultClientContext>,
+    handle: RdClient<DefaultClientContext>,
     bootstrap: String,
     signals: Mutex<Signals>,
 }
@@ -70,7 +70,7 @@ impl Drop for Options {
 impl Client {
     pub(super) fn new(connection: &Connection) -> Result<Self, KafkaError> {
         let config = connection.client_config();
-        let client = config
+        let handle = config
             .create_native_config()
             // A producer is librdkafka's lightest client; nothing is produced.
             .and_then(|native| {
@@ -83,7 +83,7 @@ impl Client {
             })
             .map_err(setup_error)?;
         Ok(Self {
-            client,
+            handle,
             bootstrap: connection.bootstrap_servers.clone(),
             signals: Mutex::default(),
         })
@@ -103,7 +103,7 @@ impl Client {
     ) -> Result<Reply, KafkaError> {
         let started = Instant::now();
         self.listen();
-        let rk = self.client.native_ptr();
+        let rk = self.handle.native_ptr();
         // SAFETY: rk is a live client for as long as `self`; both results are checked and freed by their guards.
         let (queue, options) = unsafe {
             (
@@ -210,7 +210,7 @@ impl Client {
     /// Reads what the client says of itself: errors are kept, log lines go to our log.
     fn listen(&self) {
         // SAFETY: rk is live; the main queue's reference is ours and freed by the guard.
-        let main = Queue(unsafe { sys::rd_kafka_queue_get_main(self.client.native_ptr()) });
+        let main = Queue(unsafe { sys::rd_kafka_queue_get_main(self.handle.native_ptr()) });
         loop {
             // SAFETY: the queue is live; an event that comes back is owned by `Reply`.
             let event = unsafe { sys::rd_kafka_queue_poll(main.0, 0) };
