@@ -51,13 +51,29 @@ pub fn cluster(namespace: &str) -> Option<Cluster> {
     Some(cluster)
 }
 
+/// A test that passed takes its pods away; one that failed leaves everything to look at.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let ns = &self.namespace;
+            self.kubectl
+                .run(&["delete", OBJECTS, "--all", "-n", ns, "--wait=false"]);
+            self.kubectl
+                .run(&["delete", "namespace", ns, "--wait=false"]);
+        }
+    }
+}
+
+/// The kinds that hold something in a namespace.
+const OBJECTS: &str = "pipelines.headworks.dev,sources.headworks.dev,datastreams.headworks.dev";
+
 impl Cluster {
     /// Removes what an earlier run left, topics included, and makes the namespace and the Platform anew.
     fn reset(&self) {
         let ns = &self.namespace;
         self.kubectl.run(&[
             "delete",
-            "pipelines.headworks.dev,sources.headworks.dev,datastreams.headworks.dev",
+            OBJECTS,
             "--all",
             "-n",
             ns,
