@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -14,7 +15,7 @@ use rand::Rng;
 const PIPELINE: &str = "pipelines.headworks.dev";
 const OPERATOR: &str = "app.kubernetes.io/name=headworks-operator";
 
-/// What the poster knows: ids answered 202, and ids whose answer never came.
+/// What the sender knows: ids answered 202, and ids whose answer never came.
 struct Posted {
     acknowledged: HashSet<u64>,
     unknown: HashSet<u64>,
@@ -37,10 +38,10 @@ fn load(url: String, stop: Arc<AtomicBool>) -> JoinHandle<Posted> {
         while !stop.load(Ordering::Relaxed) && Instant::now() < limit {
             let ids: Vec<u64> = (next..next + 50).collect();
             next += 50;
-            let body: String = ids
-                .iter()
-                .map(|id| format!("{{\"id\":\"{id}\",\"n\":{id}}}\n"))
-                .collect();
+            let mut body = String::new();
+            for id in &ids {
+                let _ = writeln!(body, "{{\"id\":\"{id}\",\"n\":{id}}}");
+            }
             let answer = runtime.block_on(async {
                 client
                     .post(&url)
@@ -128,7 +129,7 @@ fn acknowledged_records_are_out_exactly_once_after_kill_9_of_pipeline_pods_and_o
     let Some(c) = cluster("e2e-kill") else { return };
     let url = shop(&c);
     let stop = Arc::new(AtomicBool::new(false));
-    let poster = load(url, stop.clone());
+    let sender = load(url, stop.clone());
     let mut rng = rand::rng();
     let (mut pods, mut operators) = (0, 0);
     let until = Instant::now() + Duration::from_secs(75);
@@ -148,7 +149,7 @@ fn acknowledged_records_are_out_exactly_once_after_kill_9_of_pipeline_pods_and_o
         }
     }
     stop.store(true, Ordering::Relaxed);
-    let posted = poster.join().unwrap();
+    let posted = sender.join().unwrap();
     println!("    kill -9: {pods} of pipeline pods, {operators} of the operator");
     assert!(pods >= 3, "pods were killed");
     verify(&c, &posted, |id, v| v["n"] == id * 2);
@@ -160,7 +161,7 @@ fn an_edit_of_the_sql_rolls_out_without_loss_or_repeat() {
     let Some(c) = cluster("e2e-edit") else { return };
     let url = shop(&c);
     let stop = Arc::new(AtomicBool::new(false));
-    let poster = load(url, stop.clone());
+    let sender = load(url, stop.clone());
     for factor in [3, 5] {
         std::thread::sleep(Duration::from_secs(8));
         c.apply(
@@ -172,7 +173,7 @@ fn an_edit_of_the_sql_rolls_out_without_loss_or_repeat() {
     }
     std::thread::sleep(Duration::from_secs(5));
     stop.store(true, Ordering::Relaxed);
-    let posted = poster.join().unwrap();
+    let posted = sender.join().unwrap();
     verify(&c, &posted, |id, v| {
         [2, 3, 5].iter().any(|f| v["n"] == id * f)
     });

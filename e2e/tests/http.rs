@@ -87,6 +87,15 @@ fn ready_source<'a>(c: &Cluster, extra: &str, more: &str) -> Client<'a> {
     client
 }
 
+/// What it is, content type, body, the answer's code, words in the answer.
+type Case = (
+    &'static str,
+    &'static str,
+    Vec<u8>,
+    u16,
+    &'static [&'static str],
+);
+
 #[test]
 fn good_records_are_answered_202_after_kafka_has_them_and_bad_requests_say_what_is_wrong() {
     let Some(c) = cluster("e2e-http") else { return };
@@ -115,7 +124,7 @@ fn good_records_are_answered_202_after_kafka_has_them_and_bad_requests_say_what_
             .all(|r| r.json().get("unknown").is_none() && r.key.is_some())
     );
 
-    let cases: [(&str, &str, Vec<u8>, u16, &[&str]); 8] = [
+    let cases: [Case; 8] = [
         (
             "malformed",
             JSON,
