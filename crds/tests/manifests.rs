@@ -1,5 +1,7 @@
 //! What must hold for the CRDs as a whole: they are bounded, explained, and the same as those committed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::{fs, path::PathBuf};
 
 use headworks_crds::{manifest, reference};
@@ -67,7 +69,7 @@ fn unbounded(schema: &Value) -> Option<&'static str> {
 fn every_string_list_and_map_is_bounded() {
     let mut faults = Vec::new();
     each_part(|path, schema| {
-        faults.extend(unbounded(schema).map(|fault| format!("{path}: {fault}")))
+        faults.extend(unbounded(schema).map(|fault| format!("{path}: {fault}")));
     });
     assert!(faults.is_empty(), "{faults:#?}");
 }

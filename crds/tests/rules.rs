@@ -1,6 +1,8 @@
 //! The CEL rules of the kinds, evaluated here as an API server evaluates them; and the checks (garde) that
 //! need our own parsing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use headworks_crds::{DataStream, Pipeline, Platform, Source, Validate};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
