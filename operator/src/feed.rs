@@ -74,7 +74,7 @@ where
                 }
                 Ok(Event::Init | Event::InitApply(_)) => {}
                 Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), %error, "watch interrupted; it is tried again")
+                    tracing::warn!(kind = %K::kind(&()), %error, "watch interrupted; it is tried again");
                 }
             }
         }

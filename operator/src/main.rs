@@ -64,7 +64,7 @@ fn main() -> ExitCode {
             election: !arguments.no_election,
             listen: arguments.listen,
         };
-        run(options, stop).await
+        run(&options, stop).await
     });
     // A call into Kafka that is still waiting must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -76,7 +76,7 @@ pub enum Error {
 }
 
 /// Runs until `stop`, or until leadership is lost.
-pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
+pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let mut server = tokio::spawn(serve(options.listen, metrics.clone(), health.clone()));
@@ -96,17 +96,17 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         tokio::select! {
             () = elector.acquire() => {}
             () = stop.cancelled() => return Ok(()),
-            ended = &mut server => return Err(listen_error(&options, ended)),
+            ended = &mut server => return Err(listen_error(options, ended)),
         }
     }
     tracing::info!(pod = options.pod_name, "leading");
     metrics.leads(true);
     let mut work = JoinSet::new();
-    let lead = lead(&options, client, metrics.clone(), &mut work, &stop, &health);
+    let lead = lead(options, client, metrics.clone(), &mut work, &stop, &health);
     let outcome = tokio::select! {
         outcome = lead => outcome,
         Lost(why) = async { if options.election { elector.hold().await } else { std::future::pending().await } } => LeadershipLostSnafu { why }.fail(),
-        ended = &mut server => Err(listen_error(&options, ended)),
+        ended = &mut server => Err(listen_error(options, ended)),
     };
     metrics.leads(false);
     if outcome.is_ok() && options.election {
@@ -170,7 +170,7 @@ async fn lead(
         stores.pods.clone(),
         indexes.clone(),
         metrics.clone(),
-        |pod| owner_of(pod),
+        owner_of,
     );
     watching.spawn(asking);
     let context = Arc::new(Context {

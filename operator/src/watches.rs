@@ -235,7 +235,7 @@ fn namespaces(
                 );
             }
             Change::Removed(namespace) => {
-                indexes.gone(&Key::new("Namespace", "", &namespace.name_any()))
+                indexes.gone(&Key::new("Namespace", "", &namespace.name_any()));
             }
         },
     );

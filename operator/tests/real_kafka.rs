@@ -108,7 +108,10 @@ async fn a_topic_is_made_described_grown_and_deleted() {
         .topics_exist(&[name.clone(), absent])
         .await
         .expect("looked up");
-    assert_eq!(exist.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&name));
+    assert_eq!(
+        exist.into_iter().collect::<Vec<_>>(),
+        std::slice::from_ref(&name)
+    );
     assert_eq!(admin.delete_topic(&name).await, Ok(true));
     assert_eq!(admin.delete_topic(&fresh("absent")).await, Ok(false));
 }

@@ -55,17 +55,13 @@ where
     let name = desired.name_any();
     let place = format!("{} {namespace}/{name}", K::kind(&()));
     let api: Api<K> = Api::namespaced(client.clone(), &namespace);
-    let fetched;
-    let live = match live {
-        Some(live) => Some(live),
-        None => {
-            fetched = api
-                .get_opt(&name)
-                .await
-                .map_err(|e| Error::api(&format!("reading {place}"), &e))?;
-            fetched.as_ref()
-        }
+    let fetched = if live.is_none() {
+        let found = api.get_opt(&name).await;
+        found.map_err(|e| Error::api(&format!("reading {place}"), &e))?
+    } else {
+        None
     };
+    let live = live.or(fetched.as_ref());
     let body = prepared(desired)?;
     let ours = match live {
         None => false,

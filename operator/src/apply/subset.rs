@@ -66,6 +66,24 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Suffixes of quantities; thousandths (`m`) are told by a factor of 0.
+const SUFFIXES: [(&str, i128); 14] = [
+    ("Ki", 1 << 10),
+    ("Mi", 1 << 20),
+    ("Gi", 1 << 30),
+    ("Ti", 1 << 40),
+    ("Pi", 1 << 50),
+    ("Ei", 1 << 60),
+    ("k", 1_000),
+    ("M", 1_000_000),
+    ("G", 1_000_000_000),
+    ("T", 1_000_000_000_000),
+    ("P", 1_000_000_000_000_000),
+    ("E", 1_000_000_000_000_000_000),
+    ("m", 0),
+    ("", 1),
+];
+
 /// A Kubernetes quantity in thousandths, from a string such as `250m`, `1Gi`, `1e3` or a number.
 pub fn quantity(value: &Value) -> Option<i128> {
     let text = match value {
@@ -73,22 +91,6 @@ pub fn quantity(value: &Value) -> Option<i128> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    const SUFFIXES: [(&str, i128); 14] = [
-        ("Ki", 1 << 10),
-        ("Mi", 1 << 20),
-        ("Gi", 1 << 30),
-        ("Ti", 1 << 40),
-        ("Pi", 1 << 50),
-        ("Ei", 1 << 60),
-        ("k", 1_000),
-        ("M", 1_000_000),
-        ("G", 1_000_000_000),
-        ("T", 1_000_000_000_000),
-        ("P", 1_000_000_000_000_000),
-        ("E", 1_000_000_000_000_000_000),
-        ("m", 0),
-        ("", 1),
-    ];
     let (digits, factor) = SUFFIXES
         .into_iter()
         .find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, factor)))?;

@@ -14,10 +14,6 @@ use crate::{
 };
 
 /// The one way out: conditions, status, next look.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the one exit needs all that was learnt"
-)]
 pub(super) async fn finish<K: Subject>(
     key: &Key,
     uid: &str,

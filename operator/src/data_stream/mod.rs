@@ -55,7 +55,7 @@ impl Subject for DataStream {
             &key,
             facts::references(&self.spec.platform, &key.namespace)
                 .into_iter()
-                .chain(rivals.iter().map(|r| Key::of(r))),
+                .chain(rivals.iter().map(Key::of)),
         );
 
         let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
@@ -145,9 +145,10 @@ async fn in_kafka(
         .as_ref()
         .is_some_and(|a| a.topic == topic && a.platform == stream.spec.platform);
     let known = status.topic.as_deref() == Some(topic) || about_this;
-    let claim = topic::claim(topic, found.is_some(), known, stream.spec.adopt)?;
-    let kept = match (&found, claim) {
-        (Some(found), topic::Claim::Adopt) => topic::adoption(stream, topic, found)?,
+    let claim = topic::claim(topic, found, known, stream.spec.adopt)?;
+    let adopting = matches!(claim, topic::Claim::Adopt(_));
+    let kept = match &claim {
+        topic::Claim::Adopt(found) => topic::adoption(stream, topic, found)?,
         _ if status.topic.is_some() => status.kept_config.clone(),
         _ => before
             .as_ref()
@@ -179,15 +180,12 @@ async fn in_kafka(
     };
     let defaults = platform.platform.spec.defaults.clone().unwrap_or_default();
     status.kept_config = kept;
-    topic::ensure(
-        admin, stream, topic, found, claim, &defaults, status, context,
-    )
-    .await?;
+    topic::ensure(admin, stream, topic, claim, &defaults, status, context).await?;
     let dead_letters = topic_name::dead_letter_topic(topic);
     topic::ensure_dead_letter(admin, stream, &dead_letters, known, status).await?;
     status.contract = Some(force.reference(&key.name));
     accepted::sweep(context, key, false).await?;
-    if claim == topic::Claim::Adopt {
+    if adopting {
         context
             .events
             .normal(

@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    fn spec(extra: serde_json::Value) -> DataStreamSpec {
+    fn spec(extra: &serde_json::Value) -> DataStreamSpec {
         let mut value = json!({"schema": [{"name": "id", "type": "string"}]});
         value
             .as_object_mut()
@@ -197,14 +197,14 @@ mod tests {
     fn a_spec_says_its_settings_and_the_pinned_default_fills_in() {
         let week: Duration = "7d".parse().unwrap();
         let settings = desired(
-            &spec(json!({"config": {"compression.type": "zstd"}})),
+            &spec(&json!({"config": {"compression.type": "zstd"}})),
             Some(&week),
         );
         assert_eq!(settings["retention.ms"], "604800000");
         assert_eq!(settings["cleanup.policy"], "delete");
         assert_eq!(settings["compression.type"], "zstd");
         let compacted = desired(
-            &spec(json!({"compacted": true, "key": ["id"]})),
+            &spec(&json!({"compacted": true, "key": ["id"]})),
             Some(&week),
         );
         assert_eq!(compacted.get("retention.ms"), None);
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_adoption_carries_unlisted_settings_over_and_never_lowers_retention() {
-        let day = spec(json!({"retention": "1d", "config": {"max.message.bytes": 2_000_000}}));
+        let day = spec(&json!({"retention": "1d", "config": {"max.message.bytes": 2_000_000}}));
         let there = live(&[
             ("retention.ms", "2592000000", true),
             ("segment.bytes", "20971520", true),
@@ -235,7 +235,7 @@ mod tests {
             [Change::Set("max.message.bytes".into(), "2000000".into())]
         );
         // The user asks for another retention later: that is an order, not an adoption.
-        let shorter = desired(&spec(json!({"retention": "2d"})), None);
+        let shorter = desired(&spec(&json!({"retention": "2d"})), None);
         assert_eq!(with_kept(shorter, &kept)["retention.ms"], "172800000");
     }
 
@@ -255,7 +255,7 @@ mod tests {
             ("by.hand", "1", true),
         ]);
         let found = changes(
-            &desired(&spec(json!({"retention": "1d"})), None),
+            &desired(&spec(&json!({"retention": "1d"})), None),
             &["compression.type".into()],
             &there,
         );
@@ -277,7 +277,7 @@ mod tests {
         assert!(
             changes(
                 &desired(
-                    &spec(json!({"retention": "1d", "compacted": true, "key": ["id"]})),
+                    &spec(&json!({"retention": "1d", "compacted": true, "key": ["id"]})),
                     None
                 ),
                 &[],

@@ -14,26 +14,26 @@ use crate::{
     retry::Error,
 };
 
-/// Whose the topic is when a reconcile finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The topic as a reconcile found it, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// It doesn't exist.
     Free,
     /// This object made it, or took it over, before.
-    Ours,
+    Ours(Topic),
     /// It exists, isn't ours, and may be taken over.
-    Adopt,
+    Adopt(Topic),
 }
 
 /// Whose a topic is; an error if it must be left alone.
-pub fn claim(topic: &str, exists: bool, known: bool, adopt: bool) -> Result<Claim, Error> {
-    match (exists, known, adopt) {
-        (false, ..) => Ok(Claim::Free),
-        (true, true, _) => Ok(Claim::Ours),
-        (true, false, true) => Ok(Claim::Adopt),
-        (true, false, false) => Err(Error::stalled(
+pub fn claim(name: &str, found: Option<Topic>, known: bool, adopt: bool) -> Result<Claim, Error> {
+    match found {
+        None => Ok(Claim::Free),
+        Some(topic) if known => Ok(Claim::Ours(topic)),
+        Some(topic) if adopt => Ok(Claim::Adopt(topic)),
+        Some(_) => Err(Error::stalled(
             "TopicExists",
-            format!("topic {topic} exists in Kafka and wasn't made by this DataStream; set spec.adopt: true to take it over (its other settings stay, its retention is never lowered), or choose another spec.topic"),
+            format!("topic {name} exists in Kafka and wasn't made by this DataStream; set spec.adopt: true to take it over (its other settings stay, its retention is never lowered), or choose another spec.topic"),
         )
         .after(std::time::Duration::from_secs(60))),
     }
@@ -79,44 +79,21 @@ pub async fn ensure(
     admin: &Admin,
     stream: &DataStream,
     topic: &str,
-    found: Option<Topic>,
     claim: Claim,
     defaults: &Defaults,
     status: &mut DataStreamStatus,
     context: &Context,
 ) -> Result<(), Error> {
     let spec = &stream.spec;
-    let Some(found) = found else {
-        status.default_retention.clone_from(&defaults.retention);
-        status.kept_config.clear();
-        let config = settings::desired(spec, defaults.retention.as_ref());
-        let partitions = spec
-            .partitions
-            .or(status.partitions)
-            .or(defaults.partitions);
-        let replicas = status.replicas.or(defaults.replicas);
-        create(admin, topic, partitions, replicas, config.clone()).await?;
-        if status.topic.as_deref() == Some(topic) {
-            let note = format!("topic {topic} was gone from Kafka and is made again, empty");
-            context
-                .events
-                .warning(&stream.object_ref(&()), "TopicRecreated", &note)
-                .await;
+    let found = match claim {
+        Claim::Free => return make(admin, stream, topic, defaults, status, context).await,
+        Claim::Ours(found) => found,
+        Claim::Adopt(found) => {
+            status.default_retention = None;
+            found
         }
-        let made = admin
-            .topic(topic)
-            .await
-            .map_err(|e| kafka_error(&e, topic))?;
-        status.partitions = made.as_ref().map(|t| t.partitions).or(partitions);
-        status.replicas = made.as_ref().map(|t| t.replicas).or(replicas);
-        status.topic = Some(topic.to_owned());
-        status.managed_config = config.into_keys().collect();
-        return Ok(());
     };
     let live = live(&found);
-    if claim == Claim::Adopt {
-        status.default_retention = None;
-    }
     let desired = settings::with_kept(
         settings::desired(spec, status.default_retention.as_ref()),
         &status.kept_config,
@@ -133,6 +110,43 @@ pub async fn ensure(
     status.replicas = Some(found.replicas);
     status.partitions = Some(found.partitions);
     grow(admin, stream, topic, status, context).await
+}
+
+/// Makes the topic.
+async fn make(
+    admin: &Admin,
+    stream: &DataStream,
+    topic: &str,
+    defaults: &Defaults,
+    status: &mut DataStreamStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let spec = &stream.spec;
+    status.default_retention.clone_from(&defaults.retention);
+    status.kept_config.clear();
+    let config = settings::desired(spec, defaults.retention.as_ref());
+    let partitions = spec
+        .partitions
+        .or(status.partitions)
+        .or(defaults.partitions);
+    let replicas = status.replicas.or(defaults.replicas);
+    create(admin, topic, partitions, replicas, config.clone()).await?;
+    if status.topic.as_deref() == Some(topic) {
+        let note = format!("topic {topic} was gone from Kafka and is made again, empty");
+        context
+            .events
+            .warning(&stream.object_ref(&()), "TopicRecreated", &note)
+            .await;
+    }
+    let made = admin
+        .topic(topic)
+        .await
+        .map_err(|e| kafka_error(&e, topic))?;
+    status.partitions = made.as_ref().map(|t| t.partitions).or(partitions);
+    status.replicas = made.as_ref().map(|t| t.replicas).or(replicas);
+    status.topic = Some(topic.to_owned());
+    status.managed_config = config.into_keys().collect();
+    Ok(())
 }
 
 /// A kept setting is forgotten once the spec asks for something else.
@@ -216,7 +230,7 @@ pub async fn ensure_dead_letter(
             let live = live(&found);
             // A dead-letter topic that was there before us keeps at least what it kept.
             let lowers = !known
-                && desired.get(RETENTION).is_some()
+                && desired.contains_key(RETENTION)
                 && !settings::kept_on_adoption(&desired, &live).is_empty();
             let mut changes = settings::changes(&desired, &[], &live);
             changes.retain(|change| {
@@ -283,10 +297,18 @@ mod tests {
 
     #[test]
     fn an_existing_topic_is_taken_only_on_request() {
-        assert_eq!(claim("t", false, false, false).unwrap(), Claim::Free);
-        assert_eq!(claim("t", true, true, false).unwrap(), Claim::Ours);
-        assert_eq!(claim("t", true, false, true).unwrap(), Claim::Adopt);
-        let error = claim("t", true, false, false).unwrap_err();
+        let topic = Topic::default();
+        let found = || Some(topic.clone());
+        assert_eq!(claim("t", None, false, false).unwrap(), Claim::Free);
+        assert_eq!(
+            claim("t", found(), true, false).unwrap(),
+            Claim::Ours(topic.clone())
+        );
+        assert_eq!(
+            claim("t", found(), false, true).unwrap(),
+            Claim::Adopt(topic.clone())
+        );
+        let error = claim("t", found(), false, false).unwrap_err();
         assert_eq!(error.reason(), "TopicExists");
         assert!(error.message().contains("adopt: true"));
     }

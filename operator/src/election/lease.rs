@@ -42,7 +42,7 @@ impl Elector {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the leader election Lease can't be read or written")
+                    tracing::warn!(%error, "the leader election Lease can't be read or written");
                 }
             }
             tokio::time::sleep(PERIOD).await;

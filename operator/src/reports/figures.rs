@@ -24,11 +24,8 @@ pub struct Coarse {
 const COMMIT_STEP_MS: i64 = 60_000;
 
 /// The figures to show, given those shown before.
-pub fn coarse<'a>(
-    before: Option<&Coarse>,
-    reports: impl Iterator<Item = &'a Report> + Clone,
-) -> Coarse {
-    let all = reports.clone().map(|r| &r.figures);
+pub fn coarse(before: Option<&Coarse>, reports: &[&Report]) -> Coarse {
+    let all = reports.iter().map(|r| &r.figures);
     let rate: f64 = all.clone().map(|f| f.rate.max(0.0)).sum();
     let lag = all
         .clone()
@@ -127,7 +124,7 @@ mod tests {
             report(1234.4, Some(70), Some(5_000), Some(4_200)),
             report(1000.0, Some(80), None, None),
         ];
-        let figures = coarse(None, reports.iter());
+        let figures = coarse(None, &reports.iter().collect::<Vec<_>>());
         assert_eq!(
             figures,
             Coarse {
@@ -147,28 +144,20 @@ mod tests {
             ..Coarse::default()
         };
         assert_eq!(
-            coarse(
-                Some(&before),
-                [report(0.0, None, Some(159_000), None)].iter()
-            )
-            .last_commit_ms,
+            coarse(Some(&before), &[&report(0.0, None, Some(159_000), None)]).last_commit_ms,
             Some(100_000)
         );
         assert_eq!(
-            coarse(
-                Some(&before),
-                [report(0.0, None, Some(160_000), None)].iter()
-            )
-            .last_commit_ms,
+            coarse(Some(&before), &[&report(0.0, None, Some(160_000), None)]).last_commit_ms,
             Some(160_000)
         );
     }
 
     #[test]
     fn an_idle_pipeline_changes_nothing() {
-        let idle = [report(0.0, Some(0), Some(100_000), Some(90_000))];
-        let first = coarse(None, idle.iter());
-        assert!(!worth_writing(&first, &coarse(Some(&first), idle.iter())));
+        let idle = report(0.0, Some(0), Some(100_000), Some(90_000));
+        let first = coarse(None, &[&idle]);
+        assert!(!worth_writing(&first, &coarse(Some(&first), &[&idle])));
     }
 
     #[test]
@@ -180,7 +169,7 @@ mod tests {
             last_commit_ms: Some(7),
             dead_letters: 0,
         };
-        let now = coarse(Some(&before), [report(0.0, None, None, None)].iter());
+        let now = coarse(Some(&before), &[&report(0.0, None, None, None)]);
         assert_eq!(
             (now.lag, now.delay_ms, now.last_commit_ms),
             (Some(3), Some(100), Some(7))

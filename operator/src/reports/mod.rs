@@ -106,14 +106,13 @@ impl Reports {
         owners.dedup();
         for key in owners {
             let shown = inner.shown.get(&key);
-            let now_shown = figures::coarse(
-                shown,
-                inner
-                    .by_pod
-                    .values()
-                    .filter(|(k, _)| *k == key)
-                    .map(|(_, r)| r),
-            );
+            let of_owner: Vec<&Report> = inner
+                .by_pod
+                .values()
+                .filter(|(k, _)| *k == key)
+                .map(|(_, r)| r)
+                .collect();
+            let now_shown = figures::coarse(shown, &of_owner);
             let changed = shown.is_none_or(|shown| figures::worth_writing(shown, &now_shown));
             if changed && bucket.take(now) {
                 inner.shown.insert(key.clone(), now_shown);

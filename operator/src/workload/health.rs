@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(name: &str, plan: &str, status: Value) -> Arc<Pod> {
+    fn pod(name: &str, plan: &str, status: &Value) -> Arc<Pod> {
         Arc::new(serde_json::from_value(json!({"metadata": {"name": name, "uid": name, "labels": {PLAN_LABEL: plan, "rev": plan}}, "status": status})).unwrap())
     }
 
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_fatal_problem_is_the_object_s_reason() {
-        let pods = [pod("p-0", "new", json!({}))];
+        let pods = [pod("p-0", "new", &json!({}))];
         let error = verdict(&seen(&pods, &[], 1), reporting("DataLost", true)).unwrap_err();
         assert_eq!((error.reason(), error.message()), ("DataLost", "no file"));
         assert!(matches!(error, Error::Stalled { .. }));
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_passing_problem_of_a_ready_pod_is_not_shown() {
-        let pods = [pod("p-0", "new", json!({}))];
+        let pods = [pod("p-0", "new", &json!({}))];
         assert!(
             verdict(&seen(&pods, &[], 1), reporting("KafkaUnavailable", false))
                 .unwrap()
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_pod_of_an_older_plan_has_no_say() {
-        let pods = [pod("p-0", "old", json!({}))];
+        let pods = [pod("p-0", "old", &json!({}))];
         assert!(
             verdict(&seen(&pods, &[], 1), reporting("BadRecord", true))
                 .unwrap()
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_missing_secret_is_named_with_its_keys() {
-        let pods = [pod("p-0", "new", json!({}))];
+        let pods = [pod("p-0", "new", &json!({}))];
         let secrets = [NeededSecret {
             name: "ingest".into(),
             keys: vec!["token".into()],
@@ -289,7 +289,7 @@ mod tests {
     fn an_image_that_cannot_be_pulled_is_said() {
         let status = json!({"containerStatuses": [{"name": "headworks", "image": "reg/x:1", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}}]});
-        let pods = [pod("p-0", "new", status)];
+        let pods = [pod("p-0", "new", &status)];
         let verdict = verdict(&seen(&pods, &[], 0), |_| None).unwrap();
         assert_eq!(verdict.reason, "ImagePullBackOff");
         assert!(
@@ -305,9 +305,9 @@ mod tests {
     fn an_unready_pod_of_an_older_revision_is_stuck() {
         let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
         let pods = [
-            pod("p-0", "old", json!({})),
-            pod("p-1", "old", ready),
-            pod("p-2", "new", json!({})),
+            pod("p-0", "old", &json!({})),
+            pod("p-1", "old", &ready),
+            pod("p-2", "new", &json!({})),
         ];
         let names: Vec<String> = stuck(&pods, "rev", "new")
             .iter()

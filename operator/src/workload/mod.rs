@@ -9,7 +9,7 @@ pub mod health;
 pub mod plan_map;
 pub mod pod;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1::Pod};
 use kube::{
@@ -70,7 +70,7 @@ where
 /// Removes plans that nothing names any more.
 pub async fn sweep_plans(context: &Context, key: &Key, digest: &str) -> Result<(), Error> {
     let maps = Context::children(&context.stores.config_maps, key);
-    let mut named: HashSet<String> = Context::children(&context.stores.pods, key)
+    let mut named: BTreeSet<String> = Context::children(&context.stores.pods, key)
         .iter()
         .flat_map(|pod| mounted(pod))
         .collect();

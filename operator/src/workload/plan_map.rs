@@ -3,7 +3,7 @@
 //! A pod reads its plan at start, and a StatefulSet or a user may roll back to an older revision; so a
 //! plan is removed only when nothing names it any more, and the newest two always stay.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use headworks_plan::Plan;
 use k8s_openapi::{
@@ -69,7 +69,7 @@ pub fn plan_map(plan: &Plan, owner: &Key, reference: OwnerReference) -> Result<P
 /// The plans that may go: not named by anything, and not among the newest two.
 pub fn superseded<'a>(
     plans: impl Iterator<Item = &'a ConfigMap>,
-    named: &HashSet<String>,
+    named: &BTreeSet<String>,
 ) -> Vec<&'a ConfigMap> {
     let mut plans: Vec<&ConfigMap> = plans
         .filter(|map| {
@@ -124,7 +124,7 @@ mod tests {
                     name: "s".into(),
                     topic: "t".into(),
                     dead_letter_topic: "t.dlq".into(),
-                    contract: Default::default(),
+                    contract: headworks_plan::Contract::default(),
                     max_message_bytes: 1,
                 },
                 http: None,

@@ -106,7 +106,7 @@ mod tests {
         }
     }
 
-    fn pipeline(spec: serde_json::Value) -> Pipeline {
+    fn pipeline(spec: &serde_json::Value) -> Pipeline {
         serde_json::from_value(
             json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec}),
         )
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_pipeline_is_a_plan_and_a_stateful_set() {
         let pipeline = pipeline(
-            json!({"sql": "SELECT id, n * 2 AS n FROM a", "to": [{"stream": "b"}], "replicas": 2}),
+            &json!({"sql": "SELECT id, n * 2 AS n FROM a", "to": [{"stream": "b"}], "replicas": 2}),
         );
         let valid = validate(&pipeline, &found()).unwrap();
         let built = build(
@@ -134,7 +134,7 @@ mod tests {
     fn a_wrong_column_is_named_with_line_and_column() {
         let error = validate(
             &pipeline(
-                json!({"sql": "SELECT id,\n       nn AS n\nFROM a", "to": [{"stream": "b"}]}),
+                &json!({"sql": "SELECT id,\n       nn AS n\nFROM a", "to": [{"stream": "b"}]}),
             ),
             &found(),
         )
@@ -150,7 +150,7 @@ mod tests {
     fn a_column_that_does_not_fit_its_target_is_named() {
         let error = validate(
             &pipeline(
-                json!({"sql": "SELECT id, CAST(n AS STRING) AS n FROM a", "to": [{"stream": "b"}]}),
+                &json!({"sql": "SELECT id, CAST(n AS STRING) AS n FROM a", "to": [{"stream": "b"}]}),
             ),
             &found(),
         )

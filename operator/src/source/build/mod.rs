@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    fn built(kafka: serde_json::Value, spec: serde_json::Value, ca: Option<&str>) -> Built {
+    fn built(kafka: &serde_json::Value, spec: &serde_json::Value, ca: Option<&str>) -> Built {
         let platform: Platform = serde_json::from_value(json!({"metadata": {"name": "default"}, "spec": {"kafka": kafka,
             "podTemplate": {"nodeSelector": {"disk": "ssd"}, "imagePullSecrets": [{"name": "pull"}]}}}))
         .unwrap();
@@ -138,8 +138,8 @@ mod tests {
     #[test]
     fn a_plain_source_is_a_deployment_and_a_service() {
         let built = built(
-            json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),
-            json!({"into": "orders", "http": {"path": "/v1/orders"}}),
+            &json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),
+            &json!({"into": "orders", "http": {"path": "/v1/orders"}}),
             None,
         );
         assert_eq!(built.address, "http://orders-http.shop.svc:8080/v1/orders");
@@ -156,7 +156,7 @@ mod tests {
         let spec = json!({"into": "orders", "replicas": 2, "podTemplate": {"nodeSelector": {"zone": "1"}},
             "http": {"path": "/", "auth": {"bearer": {"secret": {"name": "ingest"}}}, "tls": {"secretName": "cert"},
                      "service": {"type": "LoadBalancer", "clusterIP": "10.96.0.9", "annotations": {"cloud/x": "y"}}}});
-        let built = built(kafka, spec, Some("PEM"));
+        let built = built(&kafka, &spec, Some("PEM"));
         insta::assert_yaml_snapshot!("secured_deployment", built.deployment);
         insta::assert_yaml_snapshot!("secured_service", built.service);
         insta::assert_yaml_snapshot!("secured_ca", built.ca);
