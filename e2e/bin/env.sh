@@ -21,5 +21,6 @@ step() {
 }
 use_pocket() {
   export KUBECONFIG; KUBECONFIG=$("$POCKET" kubeconfig)
-  PATH=$("$POCKET" bin):$PATH; export PATH
+  local bin; bin=$("$POCKET" bin)
+  [[ :$PATH: == *:"$bin":* ]] || export PATH=$bin:$PATH
 }
