@@ -222,7 +222,7 @@ fn a_platform_with_a_missing_secret_then_a_wrong_password_says_each_and_heals_an
         "Ready",
         "True",
         None,
-        Duration::from_secs(200),
+        Duration::from_secs(300),
     );
     c.kafka.produce(&c.topic("a"), &[br#"{"id":"x","n":1}"#]);
     let records = c
@@ -499,6 +499,6 @@ fn a_source_without_its_secret_is_never_open_and_starts_when_it_comes() {
         "Ready",
         "True",
         None,
-        Duration::from_secs(200),
+        Duration::from_secs(300),
     );
 }
