@@ -142,6 +142,11 @@ pub(crate) fn amount(min: u64, max: u64) -> impl Fn(&Option<Quantity>, &()) -> g
     }
 }
 
+/// garde: a quantity that must lie between two numbers.
+pub(crate) fn amount_of(min: u64, max: u64) -> impl Fn(&Quantity, &()) -> garde::Result {
+    move |quantity, ()| amount(min, max)(&Some(quantity.clone()), &())
+}
+
 /// garde: a size in bytes of at least 1 and at most `max`.
 pub(crate) fn at_most(max: u64) -> impl Fn(&Quantity, &()) -> garde::Result {
     move |quantity, ()| {

@@ -13,6 +13,7 @@
 mod borrowed;
 mod check;
 pub mod conditions;
+mod data_store;
 mod data_stream;
 mod duration;
 pub mod manifest;
@@ -26,6 +27,7 @@ mod source;
 
 pub use check::check;
 pub use conditions::Condition;
+pub use data_store::{DataStore, DataStoreSpec, DataStoreStatus, PostgresStore, StoreTls};
 pub use data_stream::{
     AcceptedContract, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus, DeadLetter,
     EventTime, Field, Format, KeptSetting,
@@ -33,7 +35,8 @@ pub use data_stream::{
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
-    Delivery, OnBadRecord, Pipeline, PipelineSpec, PipelineStatus, Position, StartFrom, Target,
+    Delivery, OnBadRecord, Pipeline, PipelineSpec, PipelineStatus, PipelineTest, Position,
+    StartFrom, TableTarget, Target,
 };
 pub use platform::{
     Authentication, Defaults, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi, Management,
@@ -44,8 +47,8 @@ pub use pod_template::PodTemplate;
 pub use quantity::{Quantity, QuantityError};
 pub use references::{ClusterScramRef, ClusterSecretKeyRef, DeletionPolicy, SecretKeyRef};
 pub use source::{
-    BearerAuth, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid, ServiceType, Source,
-    SourceSpec, SourceStatus, UnknownFields,
+    BearerAuth, Disorder, GenerateSource, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid,
+    ServiceType, ShopRecords, Source, SourceSpec, SourceStatus, Template, UnknownFields,
 };
 
 /// API group of every kind.

@@ -6,13 +6,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{DataStream, Pipeline, Platform, Source};
+use crate::{DataStore, DataStream, Pipeline, Platform, Source};
 
 /// Every CRD, as it is to be applied.
 pub fn all() -> Vec<CustomResourceDefinition> {
     [
         Platform::crd(),
         DataStream::crd(),
+        DataStore::crd(),
         Source::crd(),
         Pipeline::crd(),
     ]

@@ -1,4 +1,6 @@
-//! Pipeline: a SQL query that runs for ever, from streams into streams.
+//! Pipeline: a SQL query that runs for ever, from streams into streams and tables.
+
+use std::collections::BTreeMap;
 
 use garde::Validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -25,7 +27,7 @@ use crate::{
     status = "PipelineStatus",
     derive = "PartialEq",
     cel,
-    doc = "A SQL query that runs for ever: it reads DataStreams and writes DataStreams, each record exactly once.",
+    doc = "A SQL query that runs for ever: it reads DataStreams and writes DataStreams and tables, each record exactly once.",
     scale(spec_replicas_path = ".spec.replicas", status_replicas_path = ".status.replicas", label_selector_path = ".status.selector"),
     validation = Rule::new("self.metadata.name.size() <= 48 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name may have at most 48 characters, begins with a letter and has no dots: pods are named after it"),
     printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the query runs"),
@@ -50,10 +52,11 @@ pub struct PipelineSpec {
     /// word is written in backticks.
     #[schemars(length(min = 1, max = 65536))]
     pub sql: String,
-    /// Where the result goes. Each target's contract must accept the query's columns.
+    /// Where the result goes: streams, tables, or both. Each target must accept the query's columns.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     #[x_kube(validation = Rule::new("self.all(t, !has(t.stream) || self.exists_one(u, has(u.stream) && u.stream == t.stream))").message("a stream may be named once in to"))]
+    #[x_kube(validation = Rule::new("self.all(t, !has(t.table) || self.exists_one(u, has(u.table) && u.table.store == t.table.store && u.table.name == t.table.name))").message("a table may be named once in to"))]
     pub to: Vec<Target>,
     /// What a record is promised. ExactlyOnce: results and progress are committed together in a Kafka transaction.
     /// AtLeastOnce: a crash repeats a little.
@@ -78,6 +81,11 @@ pub struct PipelineSpec {
     /// True: the pods are taken away until it is false again; progress is kept.
     #[serde(default)]
     pub suspend: bool,
+    /// Tests of the query, run by `headworks test`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub tests: Vec<PipelineTest>,
     /// What happens to the pipeline's progress when this object is deleted. Retain: a Pipeline of the same name goes on
     /// where this one ended. Delete: it begins anew.
     #[serde(default)]
@@ -90,12 +98,55 @@ pub struct PipelineSpec {
 /// Where a result goes: exactly one of the kinds of target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.stream)").message("a target needs exactly one of: stream"))]
+#[x_kube(validation = Rule::new("has(self.stream) != has(self.table)").message("a target needs exactly one of: stream, table"))]
 pub struct Target {
     /// Name of a DataStream in this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = references::LABEL_MAX), regex(pattern = references::LABEL))]
     pub stream: Option<String>,
+    /// A table of a DataStore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableTarget>,
+}
+
+/// A table that the result goes to, each record exactly once: the rows and how far the query has read are one
+/// transaction of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableTarget {
+    /// Name of a DataStore in this namespace.
+    #[schemars(length(min = 1, max = references::LABEL_MAX), regex(pattern = references::LABEL))]
+    pub store: String,
+    /// The table, such as `orders` or `reporting.orders`. Without a schema it is the first of the user's search path,
+    /// mostly `public`.
+    #[schemars(
+        length(min = 1, max = 127),
+        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?$")
+    )]
+    pub name: String,
+    /// Columns of the query by which a row replaces an earlier one. Absent: every row is appended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub key: Vec<String>,
+    /// True: a table that isn't there is made from the query's columns. A table that is there is never changed.
+    #[serde(default)]
+    pub create: bool,
+}
+
+/// A test of the query: what comes in and what must come out. `headworks test` runs it, without a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PipelineTest {
+    /// What the test shows, such as: sums a minute.
+    #[schemars(length(min = 1, max = 128))]
+    pub name: String,
+    /// Records that come in, by the name of their stream, in order.
+    #[schemars(schema_with = "given")]
+    pub given: BTreeMap<String, Vec<serde_json::Value>>,
+    /// Rows that must come out, in any order. A field that isn't named here isn't compared.
+    #[schemars(schema_with = "rows")]
+    pub expect: Vec<serde_json::Value>,
 }
 
 /// What a record is promised.
@@ -148,6 +199,16 @@ fn commit_interval() -> Duration {
     Duration::from_millis(100)
 }
 
+/// Records of any shape; the stream's contract says which are right.
+fn rows(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 256, "x-kubernetes-list-type": "atomic",
+        "items": {"type": "object", "maxProperties": 256, "x-kubernetes-preserve-unknown-fields": true}})
+}
+
+fn given(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 64, "additionalProperties": rows(generator)})
+}
+
 fn instant(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
 }
@@ -187,6 +248,11 @@ pub struct PipelineStatus {
     #[schemars(length(max = 16), inner(length(max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub outputs: Vec<String>,
+    /// Tables the query writes, as store/table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub tables: Vec<String>,
     /// Records read in a second, all pods together, such as 1.2k.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]

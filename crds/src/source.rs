@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, PodTemplate, Quantity, SecretKeyRef, borrowed, conditions, one, references,
+    Condition, Duration, PodTemplate, Quantity, SecretKeyRef, borrowed, conditions, one, references,
 };
 
 /// What a Source is.
@@ -39,7 +39,8 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.into == oldSelf.into").message("into can't change: make a new Source").field_path(".into"))]
-#[x_kube(validation = Rule::new("has(self.http)").message("a Source needs exactly one way in: http"))]
+#[x_kube(validation = Rule::new("has(self.http) != has(self.generate)").message("a Source needs exactly one way in: http or generate"))]
+#[x_kube(validation = Rule::new("!has(self.generate) || self.replicas <= 1").message("a generate Source has one pod at most: its records are one sequence").field_path(".replicas"))]
 #[garde(allow_unvalidated)]
 pub struct SourceSpec {
     /// Name of the DataStream, in this namespace, that records go into. Can't change.
@@ -49,6 +50,10 @@ pub struct SourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub http: Option<HttpSource>,
+    /// Records are made up: for demos and load tests. Each record of the sequence is written exactly once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub generate: Option<GenerateSource>,
     /// What happens to records that break the contract. Reject: the whole request is refused and the answer lists the
     /// bad ones. DeadLetter: the good ones go in, the bad ones to the stream's dead-letter topic.
     #[serde(default)]
@@ -167,6 +172,76 @@ impl ServiceType {
             Self::LoadBalancer => "LoadBalancer",
         }
     }
+}
+
+/// Records are made up from a seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+#[garde(allow_unvalidated)]
+pub struct GenerateSource {
+    /// How many records in a second, such as 1k.
+    #[garde(custom(borrowed::amount_of(1, 1_000_000)))]
+    pub records_per_second: Quantity,
+    /// Equal seeds make equal records, apart from their times.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub seed: i64,
+    /// What the records are like. shop: the stream's fields are those of examples/shop, and `records` says which.
+    /// Absent: random values of the types in the stream's contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+    /// Which of the template's records: clicks, orders, inventory or feedback. Absent: the one that is named as the
+    /// stream in `into`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<ShopRecords>,
+    /// Present: some records come late, with an event time before those of records written earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub disorder: Option<Disorder>,
+    /// How many in a hundred records break the contract; set onInvalid to DeadLetter to see them in the dead letters,
+    /// else they are counted and left out.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    pub faulty_percent: i32,
+    /// After how many records the source rests. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(custom(borrowed::amount(1, i64::MAX as u64)))]
+    pub limit: Option<Quantity>,
+}
+
+/// Records that come late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+#[garde(allow_unvalidated)]
+pub struct Disorder {
+    /// How many in a hundred records are late.
+    #[schemars(range(min = 1, max = 100))]
+    pub percent: i32,
+    /// By how much at most, such as 30s.
+    #[garde(custom(borrowed::between(1, 86_400_000)))]
+    pub by: Duration,
+}
+
+/// What made-up records are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Template {
+    /// A shop.
+    Shop,
+}
+
+/// Which of a shop's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ShopRecords {
+    /// Pages that were looked at.
+    Clicks,
+    /// Orders that were placed.
+    Orders,
+    /// Stock that came and went.
+    Inventory,
+    /// What customers said.
+    Feedback,
 }
 
 /// What happens to records that break the contract.

@@ -51,6 +51,7 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
         sql: spec.sql.trim_end().to_owned(),
         inputs: found.inputs.iter().map(|i| i.stream.clone()).collect(),
         outputs: found.outputs.iter().map(|o| o.stream.clone()).collect(),
+        tables: Vec::new(),
         delivery: match spec.delivery {
             headworks_crds::Delivery::ExactlyOnce => plan::Delivery::ExactlyOnce,
             headworks_crds::Delivery::AtLeastOnce => plan::Delivery::AtLeastOnce,

@@ -63,6 +63,7 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
                 .map(headworks_crds::Quantity::value),
             items_path: http.items_path.clone(),
         }),
+        generate: None,
         on_invalid: match spec.on_invalid {
             headworks_crds::OnInvalid::Reject => plan::OnInvalid::Reject,
             headworks_crds::OnInvalid::DeadLetter => plan::OnInvalid::DeadLetter,

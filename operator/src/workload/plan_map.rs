@@ -128,6 +128,7 @@ mod tests {
                     max_message_bytes: 1,
                 },
                 http: None,
+                generate: None,
                 on_invalid: OnInvalid::Reject,
                 unknown_fields: UnknownFields::Ignore,
             }),

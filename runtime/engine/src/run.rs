@@ -292,6 +292,7 @@ mod tests {
             sql: "SELEC".into(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            tables: Vec::new(),
             delivery: Delivery::ExactlyOnce,
             commit_interval_ms: 10,
             start_from: headworks_plan::StartFrom::Earliest,

@@ -141,6 +141,10 @@ async fn work(settings: &Settings, plan: Plan) -> Result<End, RunError> {
             serve_status(settings, &handle, registry)?;
             source.run().await
         }
+        Role::Store(_) => BeginSnafu {
+            message: "this runtime watches no stores",
+        }
+        .fail(),
     }
 }
 

@@ -25,6 +25,7 @@ pub fn registry(plan: &Plan, status: &StatusHandle) -> Registry {
     let kind = match plan.role {
         Role::Pipeline(_) => "Pipeline",
         Role::Source(_) => "Source",
+        Role::Store(_) => "DataStore",
     };
     let labels = [
         ("headworks_kind", kind),

@@ -42,7 +42,7 @@ impl Pod {
         let path =
             std::env::temp_dir().join(format!("headworks-{}-{name}.json", std::process::id()));
         std::fs::write(&path, plan.to_string()).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_headworks"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_headworks-runtime"))
             .args(["run-plan", "--status-port", "0", "--http-port", "0"])
             .arg(&path)
             .env("HEADWORKS_POD_NAME", pod_name)
@@ -267,7 +267,7 @@ fn a_plan_of_another_version_ends_with_code_3() {
 
 #[test]
 fn the_version_is_told() {
-    let output = Command::new(env!("CARGO_BIN_EXE_headworks"))
+    let output = Command::new(env!("CARGO_BIN_EXE_headworks-runtime"))
         .arg("version")
         .output()
         .unwrap();

@@ -28,6 +28,9 @@ pub const KAFKA_CREDENTIALS_DIR: &str = "/etc/headworks/kafka";
 pub const BEARER_DIR: &str = "/etc/headworks/bearer";
 /// The folder where the HTTP source's certificate is mounted (`tls.crt`, `tls.key`).
 pub const HTTP_TLS_DIR: &str = "/etc/headworks/http-tls";
+/// The folder below which every store has one of its own name, with its credentials (`username`,
+/// `password`) and, where it has a CA of its own, `ca.crt`.
+pub const STORES_DIR: &str = "/etc/headworks/stores";
 /// The port of `/status`, `/metrics`, `/healthz` and `/readyz`.
 pub const STATUS_PORT: u16 = 9464;
 /// The port an HTTP source listens on.
@@ -59,6 +62,8 @@ pub enum Role {
     Pipeline(PipelinePlan),
     /// Takes records in.
     Source(SourcePlan),
+    /// Watches a store: ready while the store answers.
+    Store(StorePlan),
 }
 
 /// How a pod reaches Kafka. Secrets are files, never values.
@@ -111,6 +116,9 @@ pub struct PipelinePlan {
     pub inputs: Vec<Stream>,
     /// Every stream the result goes to.
     pub outputs: Vec<Stream>,
+    /// Every table the result goes to. Each is a stage of its own, with a group and progress of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableOutput>,
     /// What a record is promised.
     pub delivery: Delivery,
     /// Longest time between two commits, in milliseconds.
@@ -125,6 +133,73 @@ pub struct PipelinePlan {
     /// the earliest retained record where its own report named the same token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_data_loss: Option<String>,
+}
+
+/// A table that a pipeline writes.
+///
+/// Its writer reads the inputs by a consumer group of its own ([`TableOutput::group`]), so that a store
+/// that is down holds up nothing but itself. How far it has read is kept in the store, in the
+/// transaction that holds the rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableOutput {
+    /// The store.
+    pub store: Store,
+    /// The table, as the user wrote it: `orders` or `reporting.orders`.
+    pub table: String,
+    /// Columns by which a row replaces an earlier one (upsert); empty: rows are appended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// True: a table that isn't there is made from the query's columns.
+    #[serde(default)]
+    pub create: bool,
+    /// The writer's consumer group.
+    pub group: String,
+}
+
+/// What a store's pod watches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StorePlan {
+    /// The store.
+    pub store: Store,
+}
+
+/// A store as a pod sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Store {
+    /// Name of the DataStore.
+    pub name: String,
+    /// How to reach it.
+    pub connection: StoreConnection,
+}
+
+/// How a pod reaches a store, by the kind of store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StoreConnection {
+    /// PostgreSQL.
+    Postgres(PostgresConnection),
+}
+
+/// How a pod reaches a PostgreSQL database. Secrets are files, never values, and are read at each connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresConnection {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+    /// File with the user name.
+    pub username_file: String,
+    /// File with the password.
+    pub password_file: String,
+    /// Present: TLS, verified in full against this CA file (PEM); an empty path means the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_ca_file: Option<String>,
 }
 
 /// What a record is promised.
@@ -171,6 +246,9 @@ pub struct SourcePlan {
     /// Present: records come by HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSource>,
+    /// Present: records are made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<GenerateSource>,
     /// What happens to a record that breaks the contract.
     pub on_invalid: OnInvalid,
     /// What happens to a field that the contract doesn't know.
@@ -195,6 +273,55 @@ pub struct HttpSource {
     /// Dotted path of the array in an envelope (`items`); absent: the body is the record(s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_path: Option<String>,
+}
+
+/// The making-up side of a source: a seeded sequence of records, each number of it written once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerateSource {
+    /// Rate in records a second.
+    pub records_per_second: u64,
+    /// Equal seeds make equal records.
+    pub seed: u64,
+    /// What the records are like; absent: random values of the contract's types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+    /// How many in a hundred records are late.
+    #[serde(default)]
+    pub disorder_percent: u8,
+    /// By how much a late record is late at most, in milliseconds.
+    #[serde(default)]
+    pub disorder_by_ms: u64,
+    /// How many in a hundred records break the contract.
+    #[serde(default)]
+    pub faulty_percent: u8,
+    /// After how many records the sequence ends; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The consumer group under which the place in the sequence is kept, in the transaction that holds the
+    /// records: a restart goes on where it stopped.
+    pub group: String,
+}
+
+/// What made-up records are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Template {
+    /// A shop, whose users look at things, order some, and say how they liked them.
+    Shop(ShopRecords),
+}
+
+/// Which of the shop's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShopRecords {
+    /// Pages that were looked at.
+    Clicks,
+    /// Orders that were placed.
+    Orders,
+    /// Stock that came and went.
+    Inventory,
+    /// What customers said.
+    Feedback,
 }
 
 /// What happens to a record that breaks the contract at a source.

@@ -179,6 +179,7 @@ mod tests {
             sql: sql.into(),
             inputs: vec![stream("words")],
             outputs: vec![stream("out")],
+            tables: Vec::new(),
             delivery: Delivery::ExactlyOnce,
             commit_interval_ms: 10,
             start_from: StartFrom::Earliest,

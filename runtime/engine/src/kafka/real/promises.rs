@@ -296,6 +296,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
         sql: "SELECT id, n * 10 AS n FROM words WHERE n < 5".into(),
         inputs: vec![stream("words", place.topic.clone())],
         outputs: vec![stream("tens", place.out())],
+        tables: Vec::new(),
         delivery: Delivery::ExactlyOnce,
         commit_interval_ms: 50,
         start_from: StartFrom::Earliest,

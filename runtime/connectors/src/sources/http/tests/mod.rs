@@ -114,6 +114,7 @@ fn config() -> Config {
         plan: SourcePlan {
             into,
             http: Some(http.clone()),
+            generate: None,
             on_invalid: OnInvalid::Reject,
             unknown_fields: UnknownFields::Ignore,
         },

@@ -1,0 +1,3 @@
+//! `headworks`, the command line for people.
+
+fn main() {}
