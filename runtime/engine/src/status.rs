@@ -19,6 +19,7 @@ pub struct StatusHandle(Arc<Mutex<Inner>>);
 #[derive(Debug)]
 struct Inner {
     phase: Phase,
+    server_version: Option<String>,
     problems: Vec<Problem>,
     figures: Figures,
     rate: Rate,
@@ -51,6 +52,7 @@ impl StatusHandle {
     pub fn new() -> StatusHandle {
         StatusHandle(Arc::new(Mutex::new(Inner {
             phase: Phase::Starting,
+            server_version: None,
             problems: Vec::new(),
             figures: Figures::default(),
             rate: Rate {
@@ -69,6 +71,7 @@ impl StatusHandle {
             version: headworks_plan::VERSION,
             runtime: env!("CARGO_PKG_VERSION").to_owned(),
             phase: inner.phase,
+            server_version: inner.server_version.clone(),
             problems: inner.problems.clone(),
             figures,
         }
@@ -88,6 +91,11 @@ impl StatusHandle {
     /// Moves to `phase`.
     pub fn set_phase(&self, phase: Phase) {
         self.lock().phase = phase;
+    }
+
+    /// Says which version the watched server has.
+    pub fn set_server_version(&self, version: String) {
+        self.lock().server_version = Some(version);
     }
 
     /// Reports a problem; one of the same reason is replaced.

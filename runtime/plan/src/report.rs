@@ -12,6 +12,9 @@ pub struct Report {
     pub runtime: String,
     /// Where the pod is in its life.
     pub phase: Phase,
+    /// A store's pod: the version of the server it watches, such as `16.4`. Absent: not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
     /// What is wrong now; empty when nothing is. A pod with problems that stop its work isn't ready.
     #[serde(default)]
     pub problems: Vec<Problem>,
