@@ -34,6 +34,7 @@ certs_make() {
   cert_authority ca /CN=headworks-pocket
   cert_authority front-proxy-ca /CN=headworks-pocket-front-proxy
   cert_authority kafka-ca /CN=headworks-pocket-kafka
+  cert_authority postgres-ca /CN=headworks-pocket-postgres
   cert_issue ca apiserver /CN=kube-apiserver "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,DNS:localhost,IP:127.0.0.1,IP:$API_SERVICE_IP,IP:$NODE_IP"
   cert_issue ca audit /CN=audit "IP:$AUDIT_IP"
   cert_issue ca etcd /CN=etcd "DNS:localhost,IP:127.0.0.1"
@@ -45,9 +46,11 @@ certs_make() {
   cert_issue ca admin /O=system:masters/CN=pocket-admin
   cert_issue front-proxy-ca front-proxy /CN=front-proxy-client
   cert_issue kafka-ca kafka /CN=events-kafka "DNS:events-kafka-bootstrap,DNS:events-kafka-bootstrap.kafka,DNS:events-kafka-bootstrap.kafka.svc,DNS:events-kafka-bootstrap.kafka.svc.cluster.local,DNS:localhost,IP:127.0.0.1,IP:$NODE_IP"
+  cert_issue postgres-ca postgres /CN=warehouse "DNS:warehouse,DNS:warehouse.postgres,DNS:warehouse.postgres.svc,DNS:warehouse.postgres.svc.cluster.local,DNS:localhost,IP:127.0.0.1,IP:$NODE_IP"
   [[ -s $PKI/service-accounts.key ]] || openssl genrsa -out "$PKI/service-accounts.key" 2048 2>/dev/null
   secret_make audit-token
   secret_make kafka-password
+  secret_make postgres-password
   local name
   for name in kubelet controller-manager scheduler proxy; do kubeconfig_make "$name" "$CONFIG/$name.kubeconfig"; done
   kubeconfig_make admin "$ADMIN_KUBECONFIG"

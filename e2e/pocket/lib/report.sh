@@ -16,6 +16,11 @@ KAFKA_SCRAM_BOOTSTRAP_IN_CLUSTER=events-kafka-bootstrap.kafka.svc:9093
 KAFKA_SCRAM_USER=headworks
 KAFKA_SCRAM_PASSWORD_FILE=$SECRETS/kafka-password
 KAFKA_CA_FILE=$ca
+POSTGRES=$NODE_IP:$POSTGRES_NODE_PORT
+POSTGRES_IN_CLUSTER=warehouse.postgres.svc:5432
+POSTGRES_USER=postgres
+POSTGRES_PASSWORD_FILE=$SECRETS/postgres-password
+POSTGRES_CA_FILE=$PKI/postgres-ca.crt
 AUDIT_URL=$AUDIT_URL
 AUDIT_TOKEN_FILE=$SECRETS/audit-token
 AUDIT_CA_FILE=$PKI/ca.crt
@@ -36,6 +41,7 @@ status() {
   status_line node node_ready || bad=1
   status_line coredns dns_answers || bad=1
   status_line kafka kafka_ready || bad=1
+  status_line postgres postgres_ready || bad=1
   return "$bad"
 }
 
@@ -57,9 +63,10 @@ logs() { # COMPONENT [tail's options]
   case $name in
     coredns) shift && kubectl -n kube-system logs deployment/coredns "$@" ;;
     kafka) shift && kubectl -n kafka logs statefulset/events "$@" ;;
+    postgres) shift && kubectl -n postgres logs statefulset/warehouse "$@" ;;
     *)
       [[ -n $name && -f $LOGS/$name.log ]] ||
-        die "usage: pocket logs coredns|kafka|$(find "$LOGS" -maxdepth 1 -name '*.log' -printf '%f\n' 2>/dev/null | sed 's/\.log$//' | sort | paste -sd'|')"
+        die "usage: pocket logs coredns|kafka|postgres|$(find "$LOGS" -maxdepth 1 -name '*.log' -printf '%f\n' 2>/dev/null | sed 's/\.log$//' | sort | paste -sd'|')"
       shift
       if (($#)); then tail "$@" "$LOGS/$name.log"; else cat "$LOGS/$name.log"; fi
       ;;

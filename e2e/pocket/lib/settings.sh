@@ -29,6 +29,7 @@ PROXY_HEALTH_PORT=16256
 PROXY_METRICS_PORT=16249
 KAFKA_NODE_PORT=30092
 KAFKA_SCRAM_NODE_PORT=30093
+POSTGRES_NODE_PORT=30432
 
 STATE=/var/lib/headworks-pocket
 RUN=/run/headworks-pocket # short: unix socket paths end at 108 bytes
@@ -47,4 +48,5 @@ CONTAINERD_SOCKET=$RUN/containerd.sock
 PAUSE_IMAGE=headworks.local/pocket/pause:1
 COREDNS_IMAGE=headworks.local/pocket/coredns:1
 KAFKA_IMAGE=headworks.local/pocket/kafka:$KAFKA_VERSION
+POSTGRES_IMAGE=headworks.local/pocket/postgres:1
 SHELL_IMAGE=headworks.local/pocket/shell:1
