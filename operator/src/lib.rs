@@ -13,6 +13,7 @@
 pub mod apply;
 pub mod context;
 pub mod controller;
+pub mod data_store;
 pub mod data_stream;
 pub mod election;
 pub mod events;

@@ -4,6 +4,7 @@
 //! spec is known to be right, and the condition says that the last good plan goes on.
 
 pub mod build;
+pub mod check;
 mod deletion;
 mod dereference;
 mod flows;

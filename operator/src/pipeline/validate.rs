@@ -1,11 +1,12 @@
 //! A Pipeline's query and targets against the contracts in force. Pure; after this nothing rejects.
 
-use headworks_crds::{ANNOTATION_ACCEPT_DATA_LOSS, Kafka, Pipeline, PodTemplate, Position};
+use headworks_crds::{
+    ANNOTATION_ACCEPT_DATA_LOSS, Kafka, Pipeline, PipelineSpec, PodTemplate, Position,
+};
 use headworks_plan as plan;
-use headworks_sql::Catalog;
 use kube::ResourceExt;
 
-use super::dereference::Found;
+use super::{check, dereference::Found};
 use crate::{
     retry::Error,
     workload::connection::{self, NeededSecret},
@@ -39,7 +40,7 @@ pub fn group(installation: &str, namespace: &str, name: &str) -> String {
 /// Checks and resolves.
 pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
     let spec = &pipeline.spec;
-    check_query(&spec.sql, found)?;
+    check_query(spec, found)?;
     let kafka = &found.platform.platform.spec.kafka;
     let (namespace, name) = (
         pipeline.namespace().unwrap_or_default(),
@@ -96,27 +97,19 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
     })
 }
 
-fn check_query(sql: &str, found: &Found) -> Result<(), Error> {
-    let catalog = found.inputs.iter().fold(Catalog::new(), |catalog, i| {
-        catalog.with(i.stream.name.clone(), i.stream.contract.clone())
-    });
-    let dataflow = headworks_sql::plan(sql, &catalog)
-        .map_err(|errors| Error::stalled("InvalidSql", super::query::places(&errors)))?;
-    for (index, output) in found.outputs.iter().enumerate() {
-        let stream = &output.stream;
-        headworks_sql::target::check(&dataflow.output, &stream.contract).map_err(|mismatches| {
-            let list: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
-            Error::stalled(
-                "OutputMismatch",
-                format!(
-                    "spec.to[{index}].stream: the query's columns don't fit DataStream {}: {}",
-                    stream.name,
-                    list.join("; ")
-                ),
-            )
-        })?;
-    }
-    Ok(())
+/// The query over the contracts in force.
+fn check_query(spec: &PipelineSpec, found: &Found) -> Result<(), Error> {
+    let inputs: Vec<_> = found
+        .inputs
+        .iter()
+        .map(|i| (i.stream.name.as_str(), &i.stream.contract))
+        .collect();
+    let streams = (0..spec.to.len()).filter(|index| spec.to[*index].stream.is_some());
+    let outputs: Vec<_> = streams
+        .zip(&found.outputs)
+        .map(|(index, o)| (index, o.stream.name.as_str(), &o.stream.contract))
+        .collect();
+    check::check(spec, &inputs, &outputs).map(|_| ())
 }
 
 fn start_from(pipeline: &Pipeline) -> plan::StartFrom {

@@ -1,6 +1,7 @@
 //! Source: a Deployment that takes records in by HTTP, and the Service in front of it.
 
 pub mod build;
+pub mod check;
 mod dereference;
 mod validate;
 

@@ -3,7 +3,7 @@
 use headworks_crds::{HttpSource, Kafka, PodTemplate, Source};
 use headworks_plan as plan;
 
-use super::dereference::Found;
+use super::{check, dereference::Found};
 use crate::{
     retry::Error,
     workload::connection::{self, NeededSecret},
@@ -31,6 +31,7 @@ pub struct Valid {
 /// Checks and resolves.
 pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
     let spec = &source.spec;
+    check::check(spec)?;
     let Some(http) = &spec.http else {
         return Err(Error::stalled(
             "InvalidSpec",

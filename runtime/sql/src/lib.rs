@@ -19,7 +19,7 @@ mod error;
 #[allow(clippy::unnecessary_wraps, reason = "kernels share one signature")]
 mod eval;
 pub mod schema;
-mod suggest;
+pub mod suggest;
 mod syntax;
 pub mod target;
 pub mod types;

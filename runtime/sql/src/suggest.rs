@@ -4,10 +4,7 @@
 ///
 /// A candidate that differs only in case wins; else the least Damerau-Levenshtein distance, of at
 /// most a third of the word's length.
-pub(crate) fn nearest<S: AsRef<str>>(
-    word: &str,
-    candidates: impl Iterator<Item = S>,
-) -> Option<String> {
+pub fn nearest<S: AsRef<str>>(word: &str, candidates: impl Iterator<Item = S>) -> Option<String> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .filter_map(|c| {

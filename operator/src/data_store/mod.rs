@@ -1,0 +1,3 @@
+//! DataStore: a database that Pipelines write tables of.
+
+pub mod address;
