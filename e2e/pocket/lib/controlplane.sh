@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # etcd, the API server, the controller manager and the scheduler.
 
-controlplane_up() {
+controlplane_up() { # [AUDIT-POLICY]
   mkdir -p "$STATE/etcd" "$STATE/audit"
   chmod 700 "$STATE/etcd"
   etcd_up
-  cp "$POCKET_DIR/config/audit-policy.yaml" "$CONFIG/audit-policy.yaml"
+  cp "$POCKET_DIR/config/${1:-audit-policy}.yaml" "$CONFIG/audit-policy.yaml"
   apiserver_up
   process_ensure kube-controller-manager controller_manager_healthy "$CONFIG/controller-manager.kubeconfig" \
     "$BIN/kube-controller-manager" \

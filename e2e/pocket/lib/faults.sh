@@ -43,12 +43,16 @@ kill_daemon() { # NAME
 # is one for log and webhook together, so what the example leaves out (our own
 # operator's status) is in the log only while a test asks for it.
 audit_command() {
+  local policy
   need_up
   lock
   case ${1:-} in
-    writes) cp "$POCKET_DIR/config/audit-policy-writes.yaml" "$CONFIG/audit-policy.yaml" ;;
-    example) cp "$POCKET_DIR/config/audit-policy.yaml" "$CONFIG/audit-policy.yaml" ;;
+    writes) policy=audit-policy-writes ;;
+    example) policy=audit-policy ;;
     *) die "usage: pocket audit writes|example" ;;
   esac
-  apiserver_up
+  # With the API server anew, the others would stand in their back-off for a minute.
+  process_stop kube-controller-manager
+  process_stop kube-scheduler
+  controlplane_up "$policy"
 }

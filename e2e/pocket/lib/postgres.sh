@@ -114,5 +114,5 @@ postgres_ready() {
 # psql in the server's pod, as its superuser.
 postgres_command() {
   need_up
-  exec kubectl -n postgres exec -i warehouse-0 -- /postgresql/psql -X -h /tmp -U postgres "$@"
+  kubectl -n postgres exec -i warehouse-0 -- /postgresql/psql -X -h /tmp -U postgres "$@"
 }
