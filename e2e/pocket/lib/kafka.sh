@@ -109,8 +109,7 @@ kafka_wait() {
 }
 
 kafka_ready() {
-  [[ $(kubectl -n kafka get statefulset events -o 'jsonpath={.status.readyReplicas}/{.status.currentRevision}') == \
-    "1/$(kubectl -n kafka get statefulset events -o 'jsonpath={.status.updateRevision}')" ]] &&
+  stateful_set_ready kafka events &&
     port_open "$NODE_IP" "$KAFKA_NODE_PORT"
 }
 

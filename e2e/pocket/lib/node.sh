@@ -117,3 +117,9 @@ containerd_healthy() { timeout 5 ctr --address "$CONTAINERD_SOCKET" version; }
 kubelet_healthy() { https_ok "http://127.0.0.1:$KUBELET_HEALTH_PORT/healthz"; }
 proxy_healthy() { https_ok "http://127.0.0.1:$PROXY_HEALTH_PORT/healthz"; }
 ctr_k8s() { ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"; }
+
+# The one pod of a StatefulSet is ready, and of the newest revision.
+stateful_set_ready() { # NAMESPACE NAME
+  kubectl -n "$1" get statefulset "$2" -o go-template='{{.metadata.generation}} {{.status.observedGeneration}} {{.status.currentRevision}} {{.status.updateRevision}} {{.status.readyReplicas}}' |
+    awk '{exit !($1 == $2 && $3 == $4 && $5 == 1)}'
+}

@@ -106,8 +106,7 @@ postgres_wait() {
 }
 
 postgres_ready() {
-  [[ $(kubectl -n postgres get statefulset warehouse -o 'jsonpath={.status.readyReplicas}/{.status.currentRevision}') == \
-    "1/$(kubectl -n postgres get statefulset warehouse -o 'jsonpath={.status.updateRevision}')" ]] &&
+  stateful_set_ready postgres warehouse &&
     port_open "$NODE_IP" "$POSTGRES_NODE_PORT"
 }
 
