@@ -202,6 +202,16 @@ impl Kafka {
         records
     }
 
+    /// The ids and numbers of a topic of records `{"id":"7","n":7}`.
+    pub fn numbers(&self, topic: &str) -> Vec<(u64, i64)> {
+        let number = |record: &Record| {
+            let json = record.json();
+            let id = json["id"].as_str().expect("id").parse().expect("a number");
+            (id, json["n"].as_i64().expect("n"))
+        };
+        self.read(topic).iter().map(number).collect()
+    }
+
     /// Reads again and again until there are at least `count` records.
     pub fn read_at_least(&self, topic: &str, count: usize, limit: Duration) -> Vec<Record> {
         let mut last = Vec::new();

@@ -14,11 +14,15 @@
 
 mod kafka;
 mod kubectl;
+mod load;
 mod process;
+mod warehouse;
 
-pub use kafka::{Kafka, Record};
+pub use kafka::{Kafka, Record, block_on};
 pub use kubectl::{Kubectl, Outcome};
-pub use process::kill_container;
+pub use load::{Load, Posted};
+pub use process::{kill_container, pocket};
+pub use warehouse::{Warehouse, data_store, table_pipeline};
 
 use std::time::{Duration, Instant};
 
@@ -65,7 +69,7 @@ impl Drop for Cluster {
 }
 
 /// The kinds that hold something in a namespace.
-const OBJECTS: &str = "pipelines.headworks.dev,sources.headworks.dev,datastreams.headworks.dev";
+const OBJECTS: &str = "pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev,datastreams.headworks.dev";
 
 impl Cluster {
     /// Removes what an earlier run left, topics included, and makes the namespace and the Platform anew.

@@ -33,3 +33,17 @@ pub fn kill_container(kubectl: &Kubectl, namespace: &str, pod: &str) -> bool {
         .expect("kill runs")
         .success()
 }
+
+/// Runs `e2e/pocket/pocket` with these arguments; gives what it printed, and whether it succeeded.
+pub fn pocket(arguments: &[&str]) -> (bool, String) {
+    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pocket/pocket");
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .expect("pocket runs");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}

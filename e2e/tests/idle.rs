@@ -1,0 +1,119 @@
+//! An idle minute: with 200 objects applied and no record flowing, the operator writes nothing but its Lease. The witness is the
+//! API server's own audit log.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use headworks_e2e::{cluster, data_store, pipeline, pocket, source, stream, until};
+use serde_json::Value;
+
+const STREAMS: usize = 170;
+const PIPELINES: usize = 22;
+const SOURCES: usize = 4;
+const STORES: usize = 4;
+
+/// The audit log of the operator's writes, until dropped.
+struct Writes(String);
+
+impl Writes {
+    fn on() -> Writes {
+        let (ok, text) = pocket(&["audit", "writes"]);
+        assert!(ok, "{text}");
+        Writes(std::env::var("AUDIT_LOG_FILE").expect("AUDIT_LOG_FILE, from `make -s endpoints`"))
+    }
+
+    /// What is in the log beyond `from` bytes, and how long it is now.
+    fn since(&self, from: usize) -> (Vec<Value>, usize) {
+        let log = std::fs::read(&self.0).expect("the audit log");
+        let events = String::from_utf8_lossy(&log[from.min(log.len())..])
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        (events, log.len())
+    }
+}
+
+impl Drop for Writes {
+    fn drop(&mut self) {
+        pocket(&["audit", "example"]);
+    }
+}
+
+#[test]
+fn an_idle_minute_with_200_objects_writes_nothing_but_the_lease() {
+    let Some(c) = cluster("e2e-idle") else { return };
+    let writes = Writes::on();
+    let database = c.database();
+    let mut all = String::new();
+    for at in 0..STREAMS {
+        let _ = write!(all, "---\n{}", stream(&format!("s{at}"), "partitions: 1"));
+    }
+    for at in 0..PIPELINES {
+        let sql = format!("SELECT id, n FROM s{at}");
+        let _ = write!(
+            all,
+            "---\n{}",
+            pipeline(&format!("p{at}"), &sql, &format!("s{}", at + PIPELINES))
+        );
+    }
+    for at in 0..SOURCES {
+        let _ = write!(
+            all,
+            "---\n{}",
+            source(&format!("in{at}"), &format!("s{at}"), "")
+        );
+    }
+    for at in 0..STORES {
+        let _ = write!(
+            all,
+            "---\n{}",
+            data_store(&format!("store{at}"), &database.name)
+        );
+    }
+    c.apply(&all);
+    let objects = STREAMS + PIPELINES + SOURCES + STORES;
+    assert_eq!(objects, 200);
+    until("200 objects are Ready", Duration::from_secs(240), || {
+        let kinds = "datastreams.headworks.dev,pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev";
+        let ready = c.kubectl.list(kinds, &c.namespace, "").iter().filter(|object| {
+            let conditions = object["status"]["conditions"].as_array();
+            conditions.is_some_and(|list| list.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+        }).count();
+        (ready == objects).then_some(())
+    }).expect("200 objects are Ready");
+    // Figures that were taken while pods started are written within this.
+    std::thread::sleep(Duration::from_secs(30));
+
+    let (before, from) = writes.since(0);
+    let made = before
+        .iter()
+        .filter(|event| event["objectRef"]["namespace"] == c.namespace.as_str())
+        .count();
+    assert!(made > objects, "the log sees the operator's writes: {made}");
+    std::thread::sleep(Duration::from_secs(60));
+    let (events, _) = writes.since(from);
+    let (lease, others): (Vec<&Value>, Vec<&Value>) = events
+        .iter()
+        .partition(|event| event["objectRef"]["resource"] == "leases");
+    println!(
+        "    {objects} objects, an idle minute: {} writes of the Lease, {} others ({made} to make them)",
+        lease.len(),
+        others.len()
+    );
+    assert!(
+        !lease.is_empty(),
+        "the operator was there, and the log saw it"
+    );
+    let others: Vec<String> = others
+        .iter()
+        .map(|event| format!("{} {}", event["verb"], event["requestURI"]))
+        .collect();
+    assert!(others.is_empty(), "{others:#?}");
+    drop(writes);
+    // The pods first, then the topics: 170 streams would be in the next tests' way.
+    c.kubectl.run(&["delete", "pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev,datastreams.headworks.dev", "--all", "-n", &c.namespace, "--timeout=120s"]);
+    c.kafka
+        .forget(&format!("{}.", c.namespace), &format!(".{}.", c.namespace));
+}
