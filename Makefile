@@ -6,9 +6,10 @@ POCKET := e2e/pocket/pocket
 help:  ## Say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo:  ## The main job, end to end: a cluster, Kafka, the operator by Helm, the audit example, data flowing
-	@e2e/bin/demo
-demo-down: pocket-down  ## Clean up what `make demo` and `make test` started (the cache stays)
+demo:  ## The main job, end to end: a cluster, Kafka, the operator by Helm, examples, data. CLUSTER=current IMAGES=REPOSITORY: on your cluster
+	@if [ "$(CLUSTER)" = current ]; then IMAGES="$(IMAGES)" TAG="$(TAG)" KAFKA="$(KAFKA)" e2e/bin/demo-current; else e2e/bin/demo; fi
+demo-down:  ## Clean up what `make demo` and `make test` started (the cache stays)
+	@if [ "$(CLUSTER)" = current ]; then e2e/bin/demo-current down; else $(POCKET) down; fi
 
 test:  ## Everything: fmt, lint, unit, golden, simulation, charts, e2e on pocket
 	@e2e/bin/test all
@@ -24,6 +25,8 @@ crds:  ## Print the CRDs into charts/headworks-crds again
 	@e2e/bin/build --crds
 build:  ## Build the binaries
 	@e2e/bin/build
+cli:  ## Build `headworks`, the command line, and link it into ~/.local/bin, also as kubectl-headworks
+	@e2e/bin/cli
 install: pocket build  ## Build, load the images and install by Helm on pocket
 	@e2e/bin/install
 
@@ -39,4 +42,4 @@ endpoints:  ## Print pocket's addresses that this machine can reach, as KEY=valu
 clean-cache:  ## Remove the cache (built tools, target folder, images)
 	rm -rf "$${HEADWORKS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headworks}"
 
-.PHONY: help demo demo-down test fmt lint unit e2e crds build install pocket pocket-down kubeconfig endpoints clean-cache
+.PHONY: help cli demo demo-down test fmt lint unit e2e crds build install pocket pocket-down kubeconfig endpoints clean-cache

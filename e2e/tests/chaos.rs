@@ -149,3 +149,64 @@ fn five_minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
         "nothing was refused"
     );
 }
+
+#[test]
+fn a_database_that_is_down_holds_up_its_table_only_and_loses_nothing() {
+    let Some(c) = cluster("e2e-store-down") else {
+        return;
+    };
+    let warehouse = c.warehouse();
+    c.apply(&stream("a", "partitions: 2"));
+    c.apply(&stream("b", "partitions: 2"));
+    c.apply(&source("in", "a", ""));
+    c.apply(PIPELINE);
+    c.ready("sources.headworks.dev", "in");
+    c.ready("pipelines.headworks.dev", "p");
+    let load = Load::start(format!("{}/in", c.address("in")));
+    let servers = |count: &str| {
+        c.kubectl.must(&[
+            "scale",
+            "statefulset/warehouse",
+            "-n",
+            "postgres",
+            "--replicas",
+            count,
+        ])
+    };
+    servers("0");
+    for (kind, name) in [
+        ("pipelines.headworks.dev", "p"),
+        ("datastores.headworks.dev", "warehouse"),
+    ] {
+        let message = c.condition(kind, name, "Ready", "False", Some("StoreUnavailable"));
+        assert!(message.contains("warehouse"), "{message}");
+    }
+    let before = c.kafka.numbers(&c.topic("b")).len();
+    std::thread::sleep(Duration::from_secs(20));
+    let after = c.kafka.numbers(&c.topic("b")).len();
+    servers("1");
+    assert!(
+        after > before + 5_000,
+        "the stream goes on meanwhile: {before} then {after}"
+    );
+    c.ready("pipelines.headworks.dev", "p");
+    c.ready("datastores.headworks.dev", "warehouse");
+    let posted = load.stop();
+    let limit = Duration::from_secs(120);
+    let right = |id: u64, n: i64| n == id as i64 * 2;
+    posted.verify(
+        "topic b",
+        limit,
+        || Some(c.kafka.numbers(&c.topic("b"))),
+        right,
+    );
+    let rows = || {
+        let rows = warehouse.ask("SELECT id, n FROM results")?;
+        Some(
+            rows.iter()
+                .map(|row| (row[0].parse().unwrap(), row[1].parse().unwrap()))
+                .collect(),
+        )
+    };
+    posted.verify("table results", limit, rows, right);
+}
