@@ -502,3 +502,60 @@ fn a_source_without_its_secret_is_never_open_and_starts_when_it_comes() {
         Duration::from_secs(300),
     );
 }
+
+#[test]
+fn a_reserved_word_is_told_with_its_backticks_and_a_bare_n_with_its_quotes() {
+    let Some(c) = cluster("e2e-words") else {
+        return;
+    };
+    two_streams(&c);
+    c.apply(&pipeline("p", "SELECT id, n AS at FROM a", "b"));
+    let message = c.condition(PIPELINE, "p", "Ready", "False", Some("InvalidSql"));
+    says(&message, &["line 1", "reserved word", "`at`"]);
+    let text = c.refused(&stream("c", "partitions: 1").replace("\"n\"", "n"));
+    says(&text, &["spec.schema[1].name", "string"]);
+}
+
+#[test]
+fn after_a_namespace_is_deleted_its_kept_topics_are_taken_over_only_on_request() {
+    let Some(c) = cluster("e2e-namespace-gone") else {
+        return;
+    };
+    let space = format!("{}-shop", c.namespace);
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {space}}}\n");
+    c.kubectl.run(&[
+        "delete",
+        "namespace",
+        &space,
+        "--ignore-not-found",
+        "--timeout=60s",
+    ]);
+    c.kafka.forget(&format!("{space}."), &format!(".{space}."));
+    let there = |yaml: &str| {
+        let outcome = c.kubectl.apply(yaml, &space);
+        assert!(outcome.ok, "{}", outcome.text);
+    };
+    let reason = |wanted: &str| {
+        until(wanted, Duration::from_secs(90), || {
+            let stream = c.kubectl.get(STREAM, "a", &space)?;
+            let conditions = stream["status"]["conditions"].as_array()?.clone();
+            conditions
+                .iter()
+                .find(|c| c["type"] == "Ready" && (c["reason"] == wanted || c["status"] == wanted))
+                .map(|c| c["message"].as_str().unwrap_or_default().to_owned())
+        })
+        .unwrap_or_else(|| panic!("never {wanted}"))
+    };
+    c.apply(&namespace);
+    there(&stream("a", "partitions: 1"));
+    reason("True");
+    c.kubectl
+        .must(&["delete", "namespace", &space, "--timeout=90s"]);
+    c.apply(&namespace);
+    there(&stream("a", "partitions: 1"));
+    says(&reason("TopicExists"), &["adopt: true"]);
+    there(&stream("a", "partitions: 1\n  adopt: true"));
+    reason("True");
+    c.kubectl
+        .run(&["delete", "namespace", &space, "--wait=false"]);
+}
