@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use headworks_crds::{DataStream, Pipeline, Platform, Source};
+use headworks_crds::{DataStore, DataStream, Pipeline, Platform, Source};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
@@ -51,6 +51,8 @@ pub struct Stores {
     pub sources: Store<Guarded<Source>>,
     /// Pipelines.
     pub pipelines: Store<Guarded<Pipeline>>,
+    /// DataStores.
+    pub data_stores: Store<Guarded<DataStore>>,
     /// Namespaces, metadata only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Our ConfigMaps.
@@ -101,6 +103,14 @@ impl Context {
     pub fn stream(&self, namespace: &str, name: &str) -> Option<DataStream> {
         readable(
             &self.stores.streams,
+            &ObjectRef::new(name).within(namespace),
+        )
+    }
+
+    /// A readable DataStore.
+    pub fn data_store(&self, namespace: &str, name: &str) -> Option<DataStore> {
+        readable(
+            &self.stores.data_stores,
             &ObjectRef::new(name).within(namespace),
         )
     }

@@ -1,6 +1,6 @@
 //! The control plane of Headworks.
 //!
-//! One reconcile a kind (`platform`, `data_stream`, `source`, `pipeline`), each going the same way:
+//! One reconcile a kind (`platform`, `data_stream`, `source`, `pipeline`, `data_store`), each going the same way:
 //! *dereference* (read everything the object refers to, from local stores) → *validate* (pure) → *build* (pure: the
 //! children as they should be) → *apply* (write what differs) → *status* (one exit, also on error). `controller` holds
 //! what is the same for all; every other room does one thing: `apply` writes children, `status` writes status,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::{Context, Settings},
     controller,
-    election::{Elector, Lost},
+    election::{Elector, Lost, PACE},
     events::Events,
     indexes::Indexes,
     kafka_pool::KafkaPool,
@@ -89,13 +89,18 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
         &options.settings.namespace,
         LEASE,
         options.pod_name.clone(),
+        PACE,
     );
     if options.election {
         // A replica that stands by is ready: a roll-out must not wait for it to lead.
         health.ready();
         tokio::select! {
             () = elector.acquire() => {}
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => {
+                // A try that was on its way may have taken it.
+                elector.release().await;
+                return Ok(());
+            }
             ended = &mut server => return Err(listen_error(options, ended)),
         }
     }
@@ -205,6 +210,11 @@ async fn lead(
     work.spawn(controller::run(
         context.clone(),
         stores.pipelines.clone(),
+        stop.clone(),
+    ));
+    work.spawn(controller::run(
+        context.clone(),
+        stores.data_stores.clone(),
         stop.clone(),
     ));
     loop {

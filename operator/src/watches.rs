@@ -1,9 +1,11 @@
 //! All watches, and what each change means: whose reconcile it wakes.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
-use headworks_crds::{Condition, DataStream, Pipeline, Platform, Source, conditions::READY};
+use headworks_crds::{
+    Condition, DataStore, DataStream, Pipeline, Platform, Source, conditions::READY,
+};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
@@ -17,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     context::{Guarded, Stores},
+    data_store::writers::{Writers, stores_of},
     feed::{Change, feed},
     indexes::{Facts, Indexes},
     names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, MANAGED_BY, MANAGED_BY_VALUE},
@@ -69,7 +72,7 @@ pub fn watches(
         ),
         sources: own::<Source>(client, indexes, gone, &mut tasks, |_, _, _| {}),
         pipelines: {
-            let flows = flows.clone();
+            let (flows, writers) = (flows.clone(), Writers::default());
             own::<Pipeline>(
                 client,
                 indexes,
@@ -82,13 +85,22 @@ pub fn watches(
                     } else {
                         flows.remove(&key)
                     };
-                    for key in changed {
+                    let stores = if here {
+                        stores_of(pipeline)
+                    } else {
+                        BTreeSet::new()
+                    };
+                    for key in changed.into_iter().chain(writers.set(&key, stores)) {
                         indexes.wake(&key);
                     }
                     count_again(pipeline, here, &pipeline.spec.platform, indexes);
                 },
             )
         },
+        data_stores: own::<DataStore>(client, indexes, gone, &mut tasks, |store, _, indexes| {
+            let status = store.status.clone().unwrap_or_default();
+            facts(store, &status.conditions, String::new(), indexes);
+        }),
         namespaces: namespaces(client, indexes, &mut tasks),
         config_maps: children::<ConfigMap>(client, indexes, &mut tasks),
         services: children::<Service>(client, indexes, &mut tasks),
@@ -107,6 +119,7 @@ pub async fn warm(stores: &Stores) {
         stores.streams.wait_until_ready(),
         stores.sources.wait_until_ready(),
         stores.pipelines.wait_until_ready(),
+        stores.data_stores.wait_until_ready(),
         stores.namespaces.wait_until_ready(),
         stores.config_maps.wait_until_ready(),
         stores.services.wait_until_ready(),

@@ -1,6 +1,6 @@
 //! One controller a kind: takes keys from the kind's queue, runs its reconcile, and ends in status.
 //!
-//! The four kinds differ only in what [`Subject`] asks of them. Everything else is here once: objects
+//! The kinds differ only in what [`Subject`] asks of them. Everything else is here once: objects
 //! that can't be read (`unreadable`), finalizers (`deletion`), and the single way out through status (`exit`).
 
 mod deletion;

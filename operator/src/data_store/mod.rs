@@ -1,3 +1,131 @@
 //! DataStore: a database that Pipelines write tables of.
+//!
+//! The operator never speaks to it. A pod of its own watches it, with the store's credentials, and its
+//! readiness is the DataStore's. Pipelines reach the store by themselves, so that one that is suspended, or whose
+//! pod can't run, holds up nobody.
 
 pub mod address;
+pub mod build;
+pub mod reading;
+pub mod writers;
+
+use headworks_crds::{DataStore, DataStoreStatus};
+use kube::{Resource, ResourceExt};
+
+use crate::{
+    context::Context,
+    controller::Subject,
+    names::Key,
+    retry::Error,
+    status::Verdict,
+    workload::{
+        self,
+        health::{self, Pods},
+        store,
+    },
+};
+
+/// Longest version that a status shows, in characters: it is the server's own text.
+const MAX_VERSION: usize = 64;
+
+impl Subject for DataStore {
+    type Status = DataStoreStatus;
+
+    fn status(&self) -> Option<&DataStoreStatus> {
+        self.status.as_ref()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        headworks_crds::check(&self.spec)
+    }
+
+    fn needs_finalizer(&self) -> bool {
+        false
+    }
+
+    async fn reconcile(
+        &self,
+        status: &mut DataStoreStatus,
+        context: &Context,
+    ) -> Result<Verdict, Error> {
+        let key = Key::of(self);
+        status.pipelines = i64::try_from(writers::count(context, &key)).ok();
+        let live = Context::child(
+            &context.stores.deployments,
+            &key.namespace,
+            &build::deployment_name(&key),
+        );
+        if let (true, Some(live)) = (self.spec.suspend, &live) {
+            workload::scale_to_zero(
+                context,
+                live.as_ref(),
+                live.spec.as_ref().and_then(|s| s.replicas),
+            )
+            .await?;
+        }
+        let address = address::check(&self.spec)?.to_string();
+        let reach = store::reach(&key.name, &self.spec)?;
+        let uid = self.uid().unwrap_or_default();
+        let built = build::build(
+            &key,
+            &self.controller_owner_ref(&()).unwrap_or_default(),
+            &self.spec,
+            &reach,
+            &context.settings.runtime_image,
+        )?;
+        context
+            .apply(&context.stores.config_maps, &built.plan.config_map, &uid)
+            .await?;
+        let live = context
+            .apply(&context.stores.deployments, &built.deployment, &uid)
+            .await?;
+        workload::sweep_plans(context, &key, &built.plan.digest).await?;
+
+        if status.address.as_ref() != Some(&address) {
+            // What is known is about another server.
+            status.server_version = None;
+            status.address = Some(address.clone());
+        }
+        let pods = Context::children(&context.stores.pods, &key);
+        if let Some(version) = health::current(&pods, &built.plan.digest)
+            .filter_map(|pod| context.reports.of_pod(pod.metadata.uid.as_deref()?))
+            .find_map(|report| report.server_version)
+        {
+            status.server_version = Some(version.chars().take(MAX_VERSION).collect());
+        }
+        if self.spec.suspend {
+            return Ok(Verdict::ready(
+                "Suspended",
+                "spec.suspend is true: nothing watches the store; Pipelines go on",
+            ));
+        }
+        let seen = live.status.clone().unwrap_or_default();
+        let generation = live.metadata.generation;
+        let names = [key.name.clone()];
+        let verdict = health::verdict(
+            &Pods {
+                pods: &pods,
+                plan: &built.plan.digest,
+                wanted: 1,
+                updated: seen.updated_replicas.unwrap_or(0),
+                ready: seen.ready_replicas.unwrap_or(0),
+                observed: generation.is_some() && seen.observed_generation >= generation,
+                secrets: &reach.secrets,
+                stores: &names,
+                namespace: &key.namespace,
+            },
+            |uid| context.reports.of_pod(uid),
+        )?;
+        if verdict.ready {
+            return Ok(Verdict::ready(
+                "Connected",
+                format!("PostgreSQL answers at {address}"),
+            ));
+        }
+        Ok(verdict)
+    }
+
+    async fn finalize(&self, _: &DataStoreStatus, _: &Context) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,15 +1,16 @@
-//! Everything a Pipeline refers to: the streams its SQL names, the streams it writes, its Platform.
+//! Everything a Pipeline refers to: the streams its SQL names, the streams and stores it writes, its Platform.
 
-use headworks_crds::Pipeline;
+use headworks_crds::{Pipeline, TableTarget};
 
 use super::query;
 use crate::{
     context::Context,
+    data_store,
     data_stream::reading::{self, Usable as Stream},
     names::Key,
     platform::facts::{self, Usable},
     retry::Error,
-    workload::connection,
+    workload::{connection, store::Reach},
 };
 
 /// What was found.
@@ -20,6 +21,8 @@ pub struct Found {
     pub inputs: Vec<Stream>,
     /// Streams it writes, in the order of `spec.to`.
     pub outputs: Vec<Stream>,
+    /// Tables it writes, in the order of `spec.to`, each with its store.
+    pub tables: Vec<(TableTarget, Reach)>,
     /// Kafka's CA, if the Platform names one.
     pub ca: Option<String>,
 }
@@ -43,9 +46,15 @@ pub async fn dereference(
         .iter()
         .chain(targets.iter().map(|(_, name)| *name))
         .map(|name| Key::new("DataStream", &key.namespace, name));
+    let stores = data_store::writers::stores_of(pipeline);
+    let stores = stores
+        .iter()
+        .map(|name| Key::new("DataStore", &key.namespace, name));
     context.indexes.refers(
         key,
-        streams.chain(facts::references(&pipeline.spec.platform, &key.namespace)),
+        streams
+            .chain(stores)
+            .chain(facts::references(&pipeline.spec.platform, &key.namespace)),
     );
 
     let named = named.map_err(|errors| Error::stalled("InvalidSql", errors))?;
@@ -67,11 +76,19 @@ pub async fn dereference(
             reading::usable(context, &place, &key.namespace, name).await?,
         )?);
     }
+    let mut tables = Vec::new();
+    for (index, target) in pipeline.spec.to.iter().enumerate() {
+        let Some(table) = &target.table else { continue };
+        let place = format!("spec.to[{index}].table.store");
+        let store = data_store::reading::usable(context, &place, &key.namespace, &table.store)?;
+        tables.push((table.clone(), store));
+    }
     let ca = connection::ca(context, &platform).await?;
     Ok(Found {
         platform,
         inputs,
         outputs,
+        tables,
         ca,
     })
 }

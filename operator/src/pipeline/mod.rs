@@ -24,6 +24,7 @@ use kube::{
 use crate::{
     context::Context,
     controller::Subject,
+    data_store,
     names::Key,
     retry::Error,
     status::Verdict,
@@ -104,6 +105,7 @@ struct Applied {
     stateful_set: Arc<StatefulSet>,
     digest: String,
     secrets: Vec<NeededSecret>,
+    stores: Vec<String>,
 }
 
 /// From the spec to the children. Nothing is applied before all of it is known to be right.
@@ -141,11 +143,19 @@ async fn plan_and_apply(
         .iter()
         .map(|o| o.stream.name.clone())
         .collect();
+    status.tables = found
+        .tables
+        .iter()
+        .map(|(table, _)| format!("{}/{}", table.store, table.name))
+        .collect();
     status.group = Some(valid.group);
     Ok(Applied {
         stateful_set,
         digest: built.plan.digest,
         secrets: valid.secrets,
+        stores: data_store::writers::stores_of(pipeline)
+            .into_iter()
+            .collect(),
     })
 }
 
@@ -183,6 +193,7 @@ async fn observe(
             ready: seen.ready_replicas.unwrap_or(0),
             observed: generation.is_some() && seen.observed_generation >= generation,
             secrets: &applied.secrets,
+            stores: &applied.stores,
             namespace: &key.namespace,
         },
         |uid| context.reports.of_pod(uid),

@@ -8,8 +8,9 @@ use kube::ResourceExt;
 
 use super::{check, dereference::Found};
 use crate::{
+    names::digest,
     retry::Error,
-    workload::connection::{self, NeededSecret},
+    workload::connection::{self, Mounted, NeededSecret},
 };
 
 /// A Pipeline that can be built.
@@ -27,6 +28,8 @@ pub struct Valid {
     pub template: PodTemplate,
     /// Secrets that the pods read.
     pub secrets: Vec<NeededSecret>,
+    /// Volumes with the stores' files.
+    pub stores: Vec<Mounted>,
     /// The consumer group.
     pub group: String,
 }
@@ -35,6 +38,23 @@ pub struct Valid {
 /// delete and re-create, and a zombie of an earlier object is fenced.
 pub fn group(installation: &str, namespace: &str, name: &str) -> String {
     format!("headworks.{installation}.{namespace}.{name}")
+}
+
+/// Kafka's bound for names, which brokers of some makers hold for groups, too.
+const MAX_GROUP: usize = 249;
+
+/// The consumer group of a table's writer. One that is too long ends in a digest of the whole.
+pub fn table_group(group: &str, store: &str, table: &str) -> String {
+    let whole = format!("{group}.table.{store}.{table}");
+    if whole.len() <= MAX_GROUP {
+        return whole;
+    }
+    let digest = &digest(whole.as_bytes())[..16];
+    let mut end = MAX_GROUP - digest.len() - 1;
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}-{digest}", &whole[..end])
 }
 
 /// Checks and resolves.
@@ -52,7 +72,17 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
         sql: spec.sql.trim_end().to_owned(),
         inputs: found.inputs.iter().map(|i| i.stream.clone()).collect(),
         outputs: found.outputs.iter().map(|o| o.stream.clone()).collect(),
-        tables: Vec::new(),
+        tables: found
+            .tables
+            .iter()
+            .map(|(table, reach)| plan::TableOutput {
+                store: reach.store.clone(),
+                table: table.name.clone(),
+                key: table.key.clone(),
+                create: table.create,
+                group: table_group(&group, &table.store, &table.name),
+            })
+            .collect(),
         delivery: match spec.delivery {
             headworks_crds::Delivery::ExactlyOnce => plan::Delivery::ExactlyOnce,
             headworks_crds::Delivery::AtLeastOnce => plan::Delivery::AtLeastOnce,
@@ -71,6 +101,15 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
             .cloned(),
     };
     let template = spec.pod_template.clone().unwrap_or_default();
+    let mut secrets: Vec<NeededSecret> = connection::needed_secret(kafka).into_iter().collect();
+    let mut stores: Vec<Mounted> = Vec::new();
+    // Two tables of one store share its files.
+    for (_, reach) in &found.tables {
+        if !stores.contains(&reach.volume) {
+            stores.push(reach.volume.clone());
+            secrets.extend(reach.secrets.iter().cloned());
+        }
+    }
     Ok(Valid {
         plan: plan::Plan {
             version: plan::VERSION,
@@ -92,7 +131,8 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
                 .clone()
                 .unwrap_or_default(),
         ),
-        secrets: connection::needed_secret(kafka).into_iter().collect(),
+        secrets,
+        stores,
         group,
     })
 }
@@ -120,5 +160,24 @@ fn start_from(pipeline: &Pipeline) -> plan::StartFrom {
         (Some(time), _) => plan::StartFrom::Time(time.0.as_millisecond()),
         (None, Some(Position::Latest)) => plan::StartFrom::Latest,
         (None, _) => plan::StartFrom::Earliest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_s_group_is_never_too_long_and_never_another_s() {
+        let group = group(&"i".repeat(32), &"n".repeat(63), &"p".repeat(48));
+        let store = "s".repeat(48);
+        let of = |table: &str| table_group(&group, &store, table);
+        let (one, other) = (of(&"t".repeat(127)), of(&format!("{}u", "t".repeat(126))));
+        assert_eq!((one.len(), other.len()), (249, 249));
+        assert_ne!(one, other);
+        assert_eq!(
+            table_group("headworks.i.shop.p", "warehouse", "reporting.orders"),
+            "headworks.i.shop.p.table.warehouse.reporting.orders"
+        );
     }
 }

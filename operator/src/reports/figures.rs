@@ -83,10 +83,17 @@ fn round_delay(ms: u64) -> u64 {
     ms / unit * unit
 }
 
-/// The problem to show first: a fatal one before others; of equals the one most pods have, then by name.
-pub fn worst<'a>(reports: impl Iterator<Item = &'a Report>) -> Option<Problem> {
+/// Of the problems that count, the one to show first: a fatal one before others; of equals the one most pods have,
+/// then by name.
+pub fn worst<'a>(
+    reports: impl Iterator<Item = &'a Report>,
+    counts_here: impl Fn(&Problem) -> bool,
+) -> Option<Problem> {
     let mut counts: Vec<(Problem, usize)> = Vec::new();
-    for problem in reports.flat_map(|r| &r.problems) {
+    for problem in reports
+        .flat_map(|r| &r.problems)
+        .filter(|problem| counts_here(problem))
+    {
         match counts
             .iter_mut()
             .find(|(known, _)| known.reason == problem.reason && known.fatal == problem.fatal)
@@ -196,6 +203,6 @@ mod tests {
                 ..Report::default()
             },
         ];
-        assert_eq!(worst(reports.iter()).unwrap().reason, "DataLost");
+        assert_eq!(worst(reports.iter(), |_| true).unwrap().reason, "DataLost");
     }
 }

@@ -1,7 +1,7 @@
 //! What pods say of themselves: `GET /status` of each, its problems and figures.
 //!
 //! Readiness is never taken from here; that is what readiness probes and watches are for. A change of a
-//! pod's problems wakes its owner at once; a change of figures does so when the one token bucket allows.
+//! pod's problems, or of a store's version, wakes its owner at once; a change of figures does so when the one token bucket allows.
 
 mod bucket;
 mod figures;
@@ -78,7 +78,7 @@ impl Reports {
         now: Instant,
     ) -> Vec<Key> {
         let mut inner = self.lock();
-        let before: HashMap<Key, Vec<Problem>> = problems(&inner.by_pod);
+        let before = news(&inner.by_pod);
         let mut by_pod = HashMap::new();
         for (uid, key, report) in answers {
             // A pod that doesn't answer keeps its last report until it is gone; its readiness tells the rest.
@@ -89,7 +89,7 @@ impl Reports {
             }
         }
         inner.by_pod = by_pod;
-        let after = problems(&inner.by_pod);
+        let after = news(&inner.by_pod);
         let mut wake: Vec<Key> = after
             .iter()
             .filter(|(key, list)| before.get(*key) != Some(*list))
@@ -125,16 +125,23 @@ impl Reports {
     }
 }
 
-/// Each owner's problems, in a stable order.
-fn problems(by_pod: &HashMap<String, (Key, Report)>) -> HashMap<Key, Vec<Problem>> {
+/// What an owner is told of at once.
+#[derive(Debug, Default, PartialEq)]
+struct News {
+    problems: Vec<Problem>,
+    server_versions: Vec<String>,
+}
+
+/// Each owner's news, in a stable order.
+fn news(by_pod: &HashMap<String, (Key, Report)>) -> HashMap<Key, News> {
     let mut pods: Vec<_> = by_pod.iter().collect();
     pods.sort_by_key(|(uid, _)| *uid);
-    let mut all: HashMap<Key, Vec<Problem>> = HashMap::new();
+    let mut all: HashMap<Key, News> = HashMap::new();
     for (_, (key, report)) in pods {
-        if !report.problems.is_empty() {
-            all.entry(key.clone())
-                .or_default()
-                .extend(report.problems.iter().cloned());
+        if !report.problems.is_empty() || report.server_version.is_some() {
+            let news = all.entry(key.clone()).or_default();
+            news.problems.extend(report.problems.iter().cloned());
+            news.server_versions.extend(report.server_version.clone());
         }
     }
     all

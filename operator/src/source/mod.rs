@@ -1,4 +1,4 @@
-//! Source: a Deployment that takes records in by HTTP, and the Service in front of it.
+//! Source: a Deployment that takes records in by HTTP, and the Service in front of it; or one that makes them up.
 
 pub mod build;
 pub mod check;
@@ -66,14 +66,24 @@ impl Subject for Source {
         context
             .apply(&context.stores.config_maps, &built.plan.config_map, &uid)
             .await?;
-        context
-            .apply(&context.stores.services, &built.service, &uid)
-            .await?;
+        match &built.service {
+            Some(service) => {
+                context
+                    .apply(&context.stores.services, service, &uid)
+                    .await?;
+            }
+            // A Source that took records by HTTP before.
+            None => {
+                for service in Context::children(&context.stores.services, &key) {
+                    context.remove(service.as_ref()).await?;
+                }
+            }
+        }
         let live = context
             .apply(&context.stores.deployments, &built.deployment, &uid)
             .await?;
         workload::sweep_plans(context, &key, &built.plan.digest).await?;
-        status.address = Some(built.address);
+        status.address = built.address;
         status.selector = Some(workload::selector_text(&key));
 
         let seen = live.status.clone().unwrap_or_default();
@@ -82,7 +92,11 @@ impl Subject for Source {
         if self.spec.suspend {
             return Ok(Verdict::ready(
                 "Suspended",
-                "spec.suspend is true: no pods run, and the address answers nobody",
+                if self.spec.http.is_some() {
+                    "spec.suspend is true: no pods run, and the address answers nobody"
+                } else {
+                    "spec.suspend is true: no records are made"
+                },
             ));
         }
         let pods = Context::children(&context.stores.pods, &key);
@@ -99,6 +113,7 @@ impl Subject for Source {
                     .min(seen.available_replicas.unwrap_or(0)),
                 observed: generation.is_some() && seen.observed_generation >= generation,
                 secrets: &valid.secrets,
+                stores: &[],
                 namespace: &key.namespace,
             },
             |uid| context.reports.of_pod(uid),

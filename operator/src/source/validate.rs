@@ -1,6 +1,6 @@
 //! A Source's spec against what it refers to. After this nothing rejects.
 
-use headworks_crds::{HttpSource, Kafka, PodTemplate, Source};
+use headworks_crds::{GenerateSource, HttpSource, Kafka, PodTemplate, Source};
 use headworks_plan as plan;
 
 use super::{check, dereference::Found};
@@ -14,8 +14,8 @@ use crate::{
 pub struct Valid {
     /// What the pods are told.
     pub plan: plan::Plan,
-    /// The HTTP part of the spec.
-    pub http: HttpSource,
+    /// The HTTP part of the spec, if records come that way.
+    pub http: Option<HttpSource>,
     /// How to reach Kafka.
     pub kafka: Kafka,
     /// Kafka's CA.
@@ -32,28 +32,27 @@ pub struct Valid {
 pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
     let spec = &source.spec;
     check::check(spec)?;
-    let Some(http) = &spec.http else {
-        return Err(Error::stalled(
-            "InvalidSpec",
-            "spec: a Source needs exactly one way in: http",
-        ));
-    };
+    let http = spec.http.as_ref();
     let kafka = &found.platform.platform.spec.kafka;
-    let bearer = http.auth.as_ref().and_then(|a| a.bearer.as_ref());
+    let bearer = http.and_then(|h| h.auth.as_ref()?.bearer.as_ref());
     let mut secrets: Vec<NeededSecret> = connection::needed_secret(kafka).into_iter().collect();
     secrets.extend(bearer.map(|b| NeededSecret {
         name: b.secret.name.clone(),
         keys: vec![b.secret.key.clone()],
-        purpose: "the bearer token, from spec.http.auth.bearer.secret",
+        purpose: "the bearer token, from spec.http.auth.bearer.secret".into(),
     }));
-    secrets.extend(http.tls.as_ref().map(|tls| NeededSecret {
+    secrets.extend(http.and_then(|h| h.tls.as_ref()).map(|tls| NeededSecret {
         name: tls.secret_name.clone(),
         keys: vec!["tls.crt".into(), "tls.key".into()],
-        purpose: "the certificate, from spec.http.tls.secretName",
+        purpose: "the certificate, from spec.http.tls.secretName".into(),
     }));
+    let generate = match &spec.generate {
+        Some(generate) => Some(generated(source, generate, &found.platform.installation)?),
+        None => None,
+    };
     let role = plan::SourcePlan {
         into: found.stream.stream.clone(),
-        http: Some(plan::HttpSource {
+        http: http.map(|http| plan::HttpSource {
             path: http.path.clone(),
             bearer: bearer.is_some(),
             tls: http.tls.is_some(),
@@ -64,7 +63,7 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
                 .map(headworks_crds::Quantity::value),
             items_path: http.items_path.clone(),
         }),
-        generate: None,
+        generate,
         on_invalid: match spec.on_invalid {
             headworks_crds::OnInvalid::Reject => plan::OnInvalid::Reject,
             headworks_crds::OnInvalid::DeadLetter => plan::OnInvalid::DeadLetter,
@@ -84,10 +83,14 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
             kafka: connection::connection(kafka),
             role: plan::Role::Source(role),
         },
-        http: http.clone(),
+        http: http.cloned(),
         kafka: kafka.clone(),
         ca: found.ca.clone(),
-        replicas: if spec.suspend { 0 } else { spec.replicas },
+        replicas: match (spec.suspend, http) {
+            (true, _) => 0,
+            (false, Some(_)) => spec.replicas,
+            (false, None) => spec.replicas.min(1),
+        },
         template: template.over(
             &found
                 .platform
@@ -98,5 +101,30 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
                 .unwrap_or_default(),
         ),
         secrets,
+    })
+}
+
+/// The making-up side of the plan. Its group belongs to the name, so that the sequence goes on after a delete and
+/// re-create.
+fn generated(
+    source: &Source,
+    generate: &GenerateSource,
+    installation: &str,
+) -> Result<plan::GenerateSource, Error> {
+    let small = |percent: i32| u8::try_from(percent.clamp(0, 100)).unwrap_or(0);
+    let disorder = generate.disorder.as_ref();
+    Ok(plan::GenerateSource {
+        records_per_second: generate.records_per_second.value(),
+        seed: u64::try_from(generate.seed).unwrap_or(0),
+        template: check::template(generate, &source.spec.into)?,
+        disorder_percent: disorder.map_or(0, |d| small(d.percent)),
+        disorder_by_ms: disorder.map_or(0, |d| d.by.millis()),
+        faulty_percent: small(generate.faulty_percent),
+        limit: generate.limit.as_ref().map(headworks_crds::Quantity::value),
+        group: format!(
+            "headworks.{installation}.{}.{}.generate",
+            source.metadata.namespace.as_deref().unwrap_or_default(),
+            source.metadata.name.as_deref().unwrap_or_default()
+        ),
     })
 }

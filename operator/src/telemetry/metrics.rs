@@ -126,6 +126,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_leads_says_so() {
+        let metrics = Metrics::default();
+        assert!(metrics.text().contains("headworks_operator_leader 0"));
+        metrics.leads(true);
+        assert!(metrics.text().contains("headworks_operator_leader 1"));
+    }
+
+    #[test]
     fn a_reconcile_is_counted_under_its_kind_and_outcome() {
         let metrics = Metrics::default();
         metrics.reconciled("Pipeline", "stalled", 0.01);

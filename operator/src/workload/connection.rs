@@ -1,5 +1,7 @@
 //! How pods reach Kafka: the plan's connection, and the volumes with its files.
 
+use std::borrow::Cow;
+
 use headworks_crds::{Kafka, SecretKeyRef};
 use headworks_plan::{KAFKA_CA_PATH, KAFKA_CREDENTIALS_DIR, KafkaConnection, ScramFiles};
 use k8s_openapi::{
@@ -28,7 +30,7 @@ pub struct NeededSecret {
     /// Keys in it.
     pub keys: Vec<String>,
     /// What for.
-    pub purpose: &'static str,
+    pub purpose: Cow<'static, str>,
 }
 
 impl std::fmt::Display for NeededSecret {
@@ -117,7 +119,7 @@ pub fn needed_secret(kafka: &Kafka) -> Option<NeededSecret> {
     Some(NeededSecret {
         name: scram.secret_name.clone(),
         keys: vec![scram.username_key.clone(), scram.password_key.clone()],
-        purpose: "the Kafka user, from the Platform's workloadAuthentication",
+        purpose: "the Kafka user, from the Platform's workloadAuthentication".into(),
     })
 }
 
@@ -158,7 +160,8 @@ pub fn secret_key(volume: &str, folder: &str, reference: &SecretKeyRef, file: &s
     )
 }
 
-fn read_only(volume: &str, path: &str) -> VolumeMount {
+/// Where a volume is mounted, for reading.
+pub fn read_only(volume: &str, path: &str) -> VolumeMount {
     VolumeMount {
         name: volume.into(),
         mount_path: path.into(),

@@ -1,4 +1,4 @@
-//! What the conditions of a Source or Pipeline say about its pods.
+//! What the conditions of a Source, Pipeline or DataStore say about its pods.
 //!
 //! Pure. Readiness comes from the pods' own conditions; the words come from the pods' reports, and where a
 //! pod can't report (it isn't scheduled, its image can't be pulled, it crashes), from Kubernetes.
@@ -28,30 +28,24 @@ pub struct Pods<'a> {
     pub observed: bool,
     /// Secrets that the pods read.
     pub secrets: &'a [NeededSecret],
+    /// DataStores that the pods work with.
+    pub stores: &'a [String],
     /// Namespace of the pods.
     pub namespace: &'a str,
 }
 
 /// The verdict over the pods.
 pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<Verdict, Error> {
-    let current: Vec<&Arc<Pod>> = seen
-        .pods
-        .iter()
-        .filter(|pod| {
-            pod.metadata.deletion_timestamp.is_none()
-                && pod
-                    .labels()
-                    .get(PLAN_LABEL)
-                    .is_some_and(|plan| plan == seen.plan)
-        })
-        .collect();
+    let current: Vec<&Arc<Pod>> = current(seen.pods, seen.plan).collect();
     let reported: Vec<Report> = current
         .iter()
         .filter_map(|pod| report(pod.metadata.uid.as_deref().unwrap_or_default()))
         .collect();
-    let worst = reports::worst(reported.iter());
     let all_ready = seen.observed && seen.ready >= seen.wanted && seen.updated >= seen.wanted;
-    if let Some(problem) = worst.filter(|problem| problem.fatal || !all_ready) {
+    let worst = reports::worst(reported.iter(), |problem| {
+        problem.fatal || !all_ready || holds_up_a_part(&problem.reason, seen)
+    });
+    if let Some(problem) = worst {
         let message = explain(&problem.reason, &problem.message, seen);
         let reason = word(&problem.reason);
         // A missing reference is waited for, whatever the pod thinks of it: GitOps applies in any order.
@@ -84,8 +78,31 @@ pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<V
     Ok(Verdict::progressing(reason, message))
 }
 
+/// The pods of the plan in force that aren't ending.
+pub fn current<'a>(pods: &'a [Arc<Pod>], plan: &'a str) -> impl Iterator<Item = &'a Arc<Pod>> {
+    pods.iter().filter(move |pod| {
+        pod.metadata.deletion_timestamp.is_none()
+            && pod.labels().get(PLAN_LABEL).is_some_and(|p| p == plan)
+    })
+}
+
+/// True: although the pod is ready, and goes on with its streams, one of its tables stands still. Who reads that
+/// table must be able to see it.
+fn holds_up_a_part(reason: &str, seen: &Pods) -> bool {
+    !seen.stores.is_empty()
+        && (reason.starts_with("Store") || reason.starts_with("Table") || reason == "SecretMissing")
+}
+
 /// A pod knows the file that is missing; only we know which Secret it comes from.
 fn explain(reason: &str, message: &str, seen: &Pods) -> String {
+    let about_a_store = reason.starts_with("Store") || reason.starts_with("Table");
+    if about_a_store && !seen.stores.iter().any(|name| message.contains(name)) {
+        return match seen.stores {
+            [] => message.to_owned(),
+            [one] => format!("DataStore {one}: {message}"),
+            several => format!("one of the DataStores {}: {message}", several.join(", ")),
+        };
+    }
     if reason != "SecretMissing" || seen.secrets.is_empty() {
         return message.to_owned();
     }
@@ -217,6 +234,7 @@ mod tests {
             ready,
             observed: true,
             secrets,
+            stores: &[],
             namespace: "shop",
         }
     }
@@ -259,6 +277,46 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_stands_still_is_shown_although_the_pod_is_ready() {
+        let pods = [pod("p-0", "new", &json!({}))];
+        let stores = ["warehouse".to_owned()];
+        let seen = Pods {
+            stores: &stores,
+            ..seen(&pods, &[], 1)
+        };
+        let two = |_: &str| {
+            let problem = |reason: &str, message: &str| Problem {
+                reason: reason.into(),
+                message: message.into(),
+                fatal: false,
+            };
+            Some(Report {
+                problems: vec![
+                    problem("KafkaUnavailable", "a broker is away"),
+                    problem("StoreUnavailable", "connection refused"),
+                ],
+                ..Report::default()
+            })
+        };
+        let error = verdict(&seen, two).unwrap_err();
+        assert!(matches!(error, Error::Waiting { .. }));
+        assert_eq!(
+            (error.reason(), error.message()),
+            (
+                "StoreUnavailable",
+                "DataStore warehouse: connection refused"
+            )
+        );
+        assert!(
+            verdict(&seen, reporting("KafkaUnavailable", false))
+                .unwrap()
+                .ready
+        );
+        let error = verdict(&seen, reporting("TableMismatch", true)).unwrap_err();
+        assert!(matches!(error, Error::Stalled { .. }));
+    }
+
+    #[test]
     fn a_pod_of_an_older_plan_has_no_say() {
         let pods = [pod("p-0", "old", &json!({}))];
         assert!(
@@ -274,7 +332,7 @@ mod tests {
         let secrets = [NeededSecret {
             name: "ingest".into(),
             keys: vec!["token".into()],
-            purpose: "the bearer token",
+            purpose: "the bearer token".into(),
         }];
         let error =
             verdict(&seen(&pods, &secrets, 0), reporting("SecretMissing", true)).unwrap_err();

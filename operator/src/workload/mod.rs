@@ -1,6 +1,6 @@
-//! What Sources and Pipelines have in common: pods that are told a plan and report on themselves.
+//! What Sources, Pipelines and DataStores have in common: pods that are told a plan and report on themselves.
 //!
-//! `connection` is how such a pod reaches Kafka, `plan_map` its plan in an immutable ConfigMap, `pod` the
+//! `connection` is how such a pod reaches Kafka, `store` how it reaches a database, `plan_map` its plan in an immutable ConfigMap, `pod` the
 //! pod template, and `health` what its owner's conditions say of the pods.
 
 pub mod connection;
@@ -8,6 +8,7 @@ pub mod figures;
 pub mod health;
 pub mod plan_map;
 pub mod pod;
+pub mod store;
 
 use std::collections::BTreeSet;
 

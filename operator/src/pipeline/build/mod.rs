@@ -53,7 +53,7 @@ pub fn build(
 
 #[cfg(test)]
 mod tests {
-    use headworks_crds::{Pipeline, Platform};
+    use headworks_crds::{DataStoreSpec, Pipeline, Platform, TableTarget};
     use headworks_plan::{Contract, Field, Stream};
     use serde_json::json;
 
@@ -62,6 +62,7 @@ mod tests {
         data_stream::reading,
         pipeline::{dereference::Found, validate::validate},
         platform::facts::Usable,
+        workload::store::{self, Reach},
     };
 
     fn stream(name: &str, fields: &[(&str, &str)]) -> reading::Usable {
@@ -102,6 +103,7 @@ mod tests {
             },
             inputs: vec![stream("a", &fields)],
             outputs: vec![stream("b", &fields)],
+            tables: vec![],
             ca: None,
         }
     }
@@ -128,6 +130,57 @@ mod tests {
         .unwrap();
         insta::assert_yaml_snapshot!("pipeline_stateful_set", built.stateful_set);
         insta::assert_yaml_snapshot!("pipeline_plan", built.plan.config_map);
+    }
+
+    /// A table of a store, as `dereference` finds it.
+    fn table(target: &serde_json::Value) -> (TableTarget, Reach) {
+        let spec: DataStoreSpec = serde_json::from_value(json!({"postgres": {"url": "postgres://db.shop.svc/shop",
+            "secret": "warehouse-app", "tls": {"caSecret": {"name": "warehouse-ca", "key": "ca.crt"}}}}))
+        .unwrap();
+        let target: TableTarget = serde_json::from_value(target.clone()).unwrap();
+        let reach = store::reach(&target.store, &spec).unwrap();
+        (target, reach)
+    }
+
+    #[test]
+    fn two_tables_of_a_store_are_two_stages_and_one_volume() {
+        let one = json!({"store": "warehouse", "name": "orders", "key": ["id"], "create": true});
+        let two = json!({"store": "warehouse", "name": "reporting.log"});
+        let pipeline = pipeline(
+            &json!({"sql": "SELECT id, n FROM a", "to": [{"table": one}, {"stream": "b"}, {"table": two}]}),
+        );
+        let found = Found {
+            tables: vec![table(&one), table(&two)],
+            ..found()
+        };
+        let valid = validate(&pipeline, &found).unwrap();
+        let names: Vec<&str> = valid.secrets.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["warehouse-app", "warehouse-ca"]);
+        let built = build(
+            &Key::new("Pipeline", "shop", "p"),
+            &OwnerReference::default(),
+            &valid,
+            "runtime:1",
+        )
+        .unwrap();
+        insta::assert_yaml_snapshot!("tables_stateful_set", built.stateful_set);
+        insta::assert_yaml_snapshot!("tables_plan", built.plan.config_map);
+    }
+
+    #[test]
+    fn a_pipeline_may_write_tables_alone() {
+        let only = json!({"store": "warehouse", "name": "orders"});
+        let pipeline = pipeline(&json!({"sql": "SELECT id FROM a", "to": [{"table": only}]}));
+        let found = Found {
+            outputs: vec![],
+            tables: vec![table(&only)],
+            ..found()
+        };
+        let valid = validate(&pipeline, &found).unwrap();
+        let headworks_plan::Role::Pipeline(plan) = valid.plan.role else {
+            panic!("a pipeline")
+        };
+        assert_eq!((plan.outputs.len(), plan.tables.len()), (0, 1));
     }
 
     #[test]

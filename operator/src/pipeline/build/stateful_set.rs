@@ -25,7 +25,8 @@ pub fn stateful_set(
     plan: &PlanMap,
     image: &str,
 ) -> StatefulSet {
-    let volumes = connection::volumes(&valid.kafka, &connection::ca_name(key));
+    let mut volumes = connection::volumes(&valid.kafka, &connection::ca_name(key));
+    volumes.extend(valid.stores.iter().cloned());
     let inputs = PodInputs {
         owner: key,
         plan,

@@ -1,4 +1,5 @@
-//! The Deployment of a Source. A roll-out never has fewer ready pods than before.
+//! The Deployment of a Source. One that takes records in never has fewer ready pods than before in a roll-out; one
+//! that makes them up never has two, because its records are one sequence.
 
 use headworks_plan::{BEARER_DIR, HTTP_TLS_DIR};
 use k8s_openapi::{
@@ -29,7 +30,11 @@ pub fn deployment(
     image: &str,
 ) -> Deployment {
     let mut volumes = connection::volumes(&valid.kafka, &connection::ca_name(key));
-    if let Some(bearer) = valid.http.auth.as_ref().and_then(|a| a.bearer.as_ref()) {
+    if let Some(bearer) = valid
+        .http
+        .as_ref()
+        .and_then(|h| h.auth.as_ref()?.bearer.as_ref())
+    {
         volumes.push(connection::secret_key(
             "bearer",
             BEARER_DIR,
@@ -37,7 +42,7 @@ pub fn deployment(
             "token",
         ));
     }
-    if let Some(tls) = &valid.http.tls {
+    if let Some(tls) = valid.http.as_ref().and_then(|h| h.tls.as_ref()) {
         volumes.push(connection::secret(
             "http-tls",
             HTTP_TLS_DIR,
@@ -52,7 +57,7 @@ pub fn deployment(
         template: &valid.template,
         volumes,
         ca: valid.ca.as_deref(),
-        http: true,
+        http: valid.http.is_some(),
     };
     Deployment {
         metadata: child_meta(&key.name, key, reference.clone()),
@@ -63,16 +68,26 @@ pub fn deployment(
                 match_labels: Some(key.selector()),
                 match_expressions: None,
             },
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".into()),
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::Int(1)),
-                    max_unavailable: Some(IntOrString::Int(0)),
-                }),
-            }),
+            strategy: Some(strategy(valid.http.is_some())),
             template: pod_template(&inputs),
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()
+    }
+}
+
+fn strategy(http: bool) -> DeploymentStrategy {
+    if !http {
+        return DeploymentStrategy {
+            type_: Some("Recreate".into()),
+            rolling_update: None,
+        };
+    }
+    DeploymentStrategy {
+        type_: Some("RollingUpdate".into()),
+        rolling_update: Some(RollingUpdateDeployment {
+            max_surge: Some(IntOrString::Int(1)),
+            max_unavailable: Some(IntOrString::Int(0)),
+        }),
     }
 }

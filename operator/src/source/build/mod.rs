@@ -1,4 +1,4 @@
-//! The children of a Source: plan, Deployment, Service and, with a private CA, a copy of the CA. Pure.
+//! The children of a Source: plan, Deployment, for HTTP a Service and, with a private CA, a copy of the CA. Pure.
 
 mod deployment;
 mod service;
@@ -31,10 +31,10 @@ pub struct Built {
     pub ca: Option<ConfigMap>,
     /// The pods.
     pub deployment: Deployment,
-    /// The address in front of them.
-    pub service: Service,
-    /// Where to send records.
-    pub address: String,
+    /// The address in front of them, if records are sent to them.
+    pub service: Option<Service>,
+    /// Where to send records, if they are sent.
+    pub address: Option<String>,
 }
 
 /// Builds all of it.
@@ -52,19 +52,20 @@ pub fn build(
         )
     });
     let deployment = deployment::deployment(key, reference, valid, &plan, image);
-    let service = service::service(key, reference, valid);
-    let scheme = if valid.http.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let address = format!(
-        "{scheme}://{}.{}.svc:{}{}",
-        key.name,
-        key.namespace,
-        headworks_plan::HTTP_PORT,
-        valid.http.path
-    );
+    let service = valid
+        .http
+        .as_ref()
+        .map(|http| service::service(key, reference, http));
+    let address = valid.http.as_ref().map(|http| {
+        let scheme = if http.tls.is_some() { "https" } else { "http" };
+        format!(
+            "{scheme}://{}.{}.svc:{}{}",
+            key.name,
+            key.namespace,
+            headworks_plan::HTTP_PORT,
+            http.path
+        )
+    });
     Ok(Built {
         plan,
         ca,
@@ -142,10 +143,27 @@ mod tests {
             &json!({"into": "orders", "http": {"path": "/v1/orders"}}),
             None,
         );
-        assert_eq!(built.address, "http://orders-http.shop.svc:8080/v1/orders");
+        assert_eq!(
+            built.address.as_deref(),
+            Some("http://orders-http.shop.svc:8080/v1/orders")
+        );
         insta::assert_yaml_snapshot!("plain_deployment", built.deployment);
-        insta::assert_yaml_snapshot!("plain_service", built.service);
+        insta::assert_yaml_snapshot!("plain_service", built.service.unwrap());
         insta::assert_yaml_snapshot!("plain_plan", built.plan.config_map);
+    }
+
+    #[test]
+    fn a_source_that_makes_records_up_has_one_pod_and_no_address() {
+        let spec = json!({"into": "orders", "onInvalid": "DeadLetter", "generate": {"recordsPerSecond": "1k", "seed": 7,
+            "template": "shop", "disorder": {"percent": 10, "by": "30s"}, "faultyPercent": 2, "limit": "5k"}});
+        let built = built(
+            &json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),
+            &spec,
+            None,
+        );
+        assert!(built.service.is_none() && built.address.is_none());
+        insta::assert_yaml_snapshot!("generate_deployment", built.deployment);
+        insta::assert_yaml_snapshot!("generate_plan", built.plan.config_map);
     }
 
     #[test]
@@ -158,7 +176,7 @@ mod tests {
                      "service": {"type": "LoadBalancer", "clusterIP": "10.96.0.9", "annotations": {"cloud/x": "y"}}}});
         let built = built(&kafka, &spec, Some("PEM"));
         insta::assert_yaml_snapshot!("secured_deployment", built.deployment);
-        insta::assert_yaml_snapshot!("secured_service", built.service);
+        insta::assert_yaml_snapshot!("secured_service", built.service.unwrap());
         insta::assert_yaml_snapshot!("secured_ca", built.ca);
     }
 }

@@ -1,16 +1,17 @@
 //! The Service of a Source: one stable address, with the user's type, fixed address and annotations.
 
+use headworks_crds::HttpSource;
 use headworks_plan::HTTP_PORT;
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
     apimachinery::pkg::{apis::meta::v1::OwnerReference, util::intstr::IntOrString},
 };
 
-use crate::{apply::child_meta, names::Key, source::validate::Valid};
+use crate::{apply::child_meta, names::Key};
 
 /// The Service.
-pub fn service(key: &Key, reference: &OwnerReference, valid: &Valid) -> Service {
-    let wanted = valid.http.service.clone().unwrap_or_default();
+pub fn service(key: &Key, reference: &OwnerReference, http: &HttpSource) -> Service {
+    let wanted = http.service.clone().unwrap_or_default();
     let mut metadata = child_meta(&key.name, key, reference.clone());
     metadata.annotations = Some(wanted.annotations).filter(|a| !a.is_empty());
     Service {
