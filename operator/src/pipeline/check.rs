@@ -66,7 +66,7 @@ pub fn check(
 
 /// What keeps the query's columns out of a table. Types don't: each has one of PostgreSQL's, and arrays, maps and
 /// structs become jsonb.
-fn table_faults(output: &Schema, table: &TableTarget) -> Vec<String> {
+pub fn table_faults(output: &Schema, table: &TableTarget) -> Vec<String> {
     let mut faults = Vec::new();
     for column in &output.columns {
         let name = &column.name;
