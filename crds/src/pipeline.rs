@@ -86,8 +86,9 @@ pub struct PipelineSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub tests: Vec<PipelineTest>,
-    /// What happens to the pipeline's progress when this object is deleted. Retain: a Pipeline of the same name goes on
-    /// where this one ended. Delete: it begins anew.
+    /// What happens to the pipeline's progress in Kafka when this object is deleted. Retain: a Pipeline of the same name
+    /// goes on where this one ended. Delete: it begins anew. What is in a store stays either way: a table, its rows, and
+    /// how far it has been written.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// Pods' image, resources and placement. A field that is given here replaces the Platform's.

@@ -157,7 +157,11 @@ async fn a_leader_that_cannot_renew_gives_up_before_its_lease_ends() {
     let began = Instant::now();
     let Lost(why) = a.hold().await;
     assert!(why.contains("not renewed"), "{why}");
-    assert!(began.elapsed() < Duration::from_millis(2000), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(2000),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]

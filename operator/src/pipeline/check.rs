@@ -50,10 +50,12 @@ pub fn check(
         let Some(table) = &target.table else { continue };
         let wrong = table_faults(&dataflow.output, table);
         if !wrong.is_empty() {
+            let only_the_key = column_faults(&dataflow.output).is_empty();
+            let field = if only_the_key { ".key" } else { "" };
             return Err(Error::stalled(
                 "OutputMismatch",
                 format!(
-                    "spec.to[{index}].table: the query's columns don't fit table {} of DataStore {}: {}",
+                    "spec.to[{index}].table{field}: the query's columns don't fit table {} of DataStore {}: {}",
                     table.name,
                     table.store,
                     wrong.join("; ")
@@ -67,6 +69,12 @@ pub fn check(
 /// What keeps the query's columns out of a table. Types don't: each has one of PostgreSQL's, and arrays, maps and
 /// structs become jsonb.
 pub fn table_faults(output: &Schema, table: &TableTarget) -> Vec<String> {
+    let mut faults = column_faults(output);
+    faults.extend(key_faults(output, table));
+    faults
+}
+
+fn column_faults(output: &Schema) -> Vec<String> {
     let mut faults = Vec::new();
     for column in &output.columns {
         let name = &column.name;
@@ -81,6 +89,11 @@ pub fn table_faults(output: &Schema, table: &TableTarget) -> Vec<String> {
             ));
         }
     }
+    faults
+}
+
+fn key_faults(output: &Schema, table: &TableTarget) -> Vec<String> {
+    let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
     for key in &table.key {
         if !seen.insert(key) {
@@ -156,7 +169,7 @@ mod tests {
                 "SELECT order_id FROM a",
                 json!(["orderid"]),
                 vec![
-                    "spec.to[0].table",
+                    "spec.to[0].table.key: ",
                     "warehouse",
                     "\"orderid\"",
                     "did you mean \"order_id\"",
@@ -172,7 +185,11 @@ mod tests {
                 json!(["order_id", "order_id"]),
                 vec!["named twice"],
             ),
-            (long.as_str(), json!([]), vec!["64 bytes", "AS"]),
+            (
+                long.as_str(),
+                json!([]),
+                vec!["spec.to[0].table: ", "64 bytes", "AS"],
+            ),
             (
                 "SELECT order_id AS xmin FROM a",
                 json!([]),

@@ -14,13 +14,13 @@ mod validate;
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use flows::{Flow, Flows};
-pub use validate::group;
 use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Preconditions},
 };
+pub use validate::group;
 
 use crate::{
     context::Context,
