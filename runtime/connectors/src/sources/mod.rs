@@ -1,3 +1,6 @@
-//! Where records come in. One folder each.
+//! Where records come in. One folder each; what they share stands beside them.
 
 pub mod http;
+
+mod intake;
+mod outgoing;

@@ -17,7 +17,8 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::Notify;
 
-use super::sink::{Cause, Outgoing, Sink, Target, Undelivered};
+use super::sink::{Cause, Sink, Undelivered};
+use crate::sources::outgoing::{Outgoing, Target};
 
 /// Longest wait for an acknowledgement; then the client hears 503.
 const DELIVERY: Duration = Duration::from_secs(10);

@@ -19,11 +19,12 @@ use super::answer::{Accepted, BadRecord, Refusal};
 use super::auth::Tokens;
 use super::body::{self, Leftovers};
 use super::config::Config;
-use super::intake::{Checked, Intake};
+use super::gzip::{self, Inflater};
 use super::limits::{Place, Rate, Room};
 use super::metrics::Metrics;
-use super::request::{self, Layout};
+use super::request::{self, Encoding, Layout};
 use super::sink::{Cause, Sink, Undelivered};
+use crate::sources::intake::{Checked, Intake};
 
 /// Bodies above this are parsed on a thread of their own, so that they hold up nobody else's answer.
 const LARGE: usize = 128 * 1024;
@@ -119,12 +120,13 @@ impl<S: Sink> Service<S> {
             );
             return Err(refusal.with_header(header::ALLOW, "POST"));
         }
+        let encoding = request::encoding(&head.headers)?;
         let layout = request::layout(&head.headers)?;
         let announced = head
             .headers
             .get(header::CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > self.config.http.max_body_bytes) {
+        if announced.is_some_and(|length| length > self.most(encoding)) {
             return Err(self.body_too_large());
         }
         if let Some(problem) = self.sink.problem() {
@@ -134,8 +136,15 @@ impl<S: Sink> Service<S> {
             rate.take(0, Instant::now())?;
         }
         let mut place = self.room.enter()?;
-        place.hold(usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX))?;
-        let reading = self.read(body, &mut place);
+        if encoding == Encoding::Identity {
+            place.hold(usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX))?;
+        }
+        let reading = async {
+            match encoding {
+                Encoding::Identity => self.read(body, &mut place).await,
+                Encoding::Gzip => self.inflate(body, &mut place).await,
+            }
+        };
         let Ok(body) = tokio::time::timeout(self.config.body_timeout, reading).await else {
             let seconds = self.config.body_timeout.as_secs_f32();
             return Err(Refusal::new(
@@ -144,7 +153,6 @@ impl<S: Sink> Service<S> {
             ));
         };
         let body = body?;
-        self.metrics.received(body.len());
         let checked = self.checked(body, layout).await?;
         self.take(checked).await
     }
@@ -161,7 +169,47 @@ impl<S: Sink> Service<S> {
             place.hold(length)?;
             read.extend_from_slice(&chunk);
         }
+        self.metrics.received(read.len());
         Ok(read.freeze())
+    }
+
+    /// The whole body, inflated while it comes: neither it nor what it came as is ever held in full beyond
+    /// the limit.
+    async fn inflate(&self, body: &mut Body, place: &mut Place) -> Result<Bytes, Refusal> {
+        let limit = usize::try_from(self.config.http.max_body_bytes).unwrap_or(usize::MAX);
+        let mut inflater = Inflater::new(limit, place);
+        let refusal = |fault: gzip::Fault| match fault {
+            gzip::Fault::TooLarge => self.body_too_large(),
+            gzip::Fault::Refused(refusal) => refusal,
+            fault @ gzip::Fault::Corrupt => Refusal::bad_request(fault.to_string()),
+        };
+        let (mut received, mut rested) = (0, 0);
+        while let Some(chunk) = body::next(body).await {
+            let chunk = chunk.map_err(|_| Refusal::bad_request("the body broke off"))?;
+            received += chunk.len();
+            if received as u64 > self.most(Encoding::Gzip) {
+                return Err(self.body_too_large());
+            }
+            for piece in chunk.chunks(gzip::PIECE) {
+                inflater.take(piece).map_err(refusal)?;
+                if inflater.len() - rested > gzip::REST {
+                    rested = inflater.len();
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        let inflated = inflater.finish().map_err(refusal)?;
+        self.metrics.received(received);
+        Ok(inflated.into())
+    }
+
+    /// Most bytes that a body may have on its way. Packed, it may be a little longer than unpacked.
+    fn most(&self, encoding: Encoding) -> u64 {
+        let limit = self.config.http.max_body_bytes;
+        match encoding {
+            Encoding::Identity => limit,
+            Encoding::Gzip => limit.saturating_add(limit / 1024 + 1024),
+        }
     }
 
     fn body_too_large(&self) -> Refusal {

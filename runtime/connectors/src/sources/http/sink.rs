@@ -2,31 +2,10 @@
 
 use std::future::Future;
 
-use bytes::Bytes;
 use headworks_plan::Problem;
 use snafu::Snafu;
 
-/// One record on its way out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Which topic.
-    pub target: Target,
-    /// Kafka key.
-    pub key: Option<Bytes>,
-    /// Kafka value.
-    pub value: Bytes,
-    /// Kafka headers.
-    pub headers: Vec<(&'static str, String)>,
-}
-
-/// Which topic a record goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The stream's.
-    Stream,
-    /// The stream's dead letters.
-    DeadLetters,
-}
+use crate::sources::outgoing::Outgoing;
 
 /// Some records were not acknowledged. The others, if any, are in Kafka.
 #[derive(Debug, Snafu)]

@@ -1,5 +1,6 @@
 //! Every answer of the service, heard by a real HTTP client, with a fake in Kafka's place.
 
+mod packed;
 mod pressure;
 mod records;
 mod refusals;

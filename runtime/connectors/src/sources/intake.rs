@@ -1,10 +1,11 @@
 //! Records against the contract: what goes in, what is a dead letter, and what neither topic can hold.
+//! Every source checks and encodes its records here, so that they are alike whichever way they came.
 
 use bytes::Bytes;
 use headworks_engine::format::{Decoder, Encoder, FormatError, RowError};
 use headworks_plan::SourcePlan;
 
-use super::sink::{Outgoing, Target};
+use super::outgoing::{Outgoing, Target};
 use crate::formats::json::{JsonDecoder, JsonEncoder};
 
 /// What a batch with one record costs beyond keys, values and headers: the batch's header (61 bytes,
@@ -13,13 +14,13 @@ const RECORD_OVERHEAD: usize = 100;
 /// A header's two lengths at their longest.
 const HEADER_OVERHEAD: usize = 10;
 
-/// Checks requests of one source.
+/// Checks the records of one source.
 pub(super) struct Intake {
     source: String,
     plan: SourcePlan,
 }
 
-/// What became of a request's records, each in the order of the request.
+/// What became of a batch of records, each in the order of the batch.
 pub(super) struct Checked {
     /// Those that obey the contract, encoded by it.
     pub(super) good: Vec<Outgoing>,
