@@ -52,7 +52,7 @@ impl StopFlag {
     }
 
     /// Waits; true if the flag was raised meanwhile.
-    fn wait(&self, time: Duration) -> bool {
+    pub fn wait(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
         while !self.is_stopped() {
             let left = end.saturating_duration_since(Instant::now());

@@ -19,7 +19,7 @@ mod offsets;
 #[cfg(test)]
 mod real;
 mod transaction;
-mod verdict;
+pub mod verdict;
 mod witness;
 
 pub use config::{ConfigError, config};

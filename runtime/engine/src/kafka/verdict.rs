@@ -1,11 +1,11 @@
-//! What an error of librdkafka means for the loop.
+//! What an error of librdkafka means for the loop, here and in whatever else writes in transactions.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::log::{LogError, Reason};
 
 /// An error of a call that a transaction depends on.
-pub(super) fn of_transaction(error: &KafkaError, doing: &str) -> LogError {
+pub fn of_transaction(error: &KafkaError, doing: &str) -> LogError {
     let message = format!("{doing}: {error}");
     if let Some(person) = error
         .rdkafka_error_code()
@@ -25,7 +25,7 @@ pub(super) fn of_transaction(error: &KafkaError, doing: &str) -> LogError {
 }
 
 /// An error of a query: committed offsets, bounds, metadata.
-pub(super) fn of_query(error: &KafkaError, doing: &str) -> LogError {
+pub fn of_query(error: &KafkaError, doing: &str) -> LogError {
     let message = format!("{doing}: {error}");
     match error.rdkafka_error_code() {
         Some(code) => needs_person(code, &message).unwrap_or_else(|| of_code(Some(code), message)),
@@ -50,7 +50,7 @@ pub(super) fn of_poll(error: &KafkaError) -> Option<LogError> {
 }
 
 /// An error that a client reports outside of any call. `None`: not one that stops the work.
-pub(super) fn of_client(code: Code, said: &str) -> Option<LogError> {
+pub fn of_client(code: Code, said: &str) -> Option<LogError> {
     match code {
         Code::Fenced => Some(LogError::Fenced {
             message: said.to_owned(),
