@@ -1,4 +1,5 @@
-//! The role `source`: the HTTP source, its Kafka sink, and what both say of themselves.
+//! The role `source`, by its way in: the HTTP source with its Kafka sink, and what both say of
+//! themselves; or the generate source.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,10 +7,11 @@ use std::time::Duration;
 
 use headworks_connectors::sources::http::{Config, KafkaSink, Listening, Metrics, Service, listen};
 use headworks_engine::status::StatusHandle;
-use headworks_plan::{Phase, Plan, Problem};
+use headworks_plan::{Phase, Plan, Problem, Role};
 use prometheus_client::registry::Registry;
 use snafu::ResultExt;
 
+use crate::generate::Generate;
 use crate::run::{BeginSnafu, End, RunError, SystemSnafu, told_to_stop};
 
 /// How often the problems are looked at.
@@ -23,20 +25,51 @@ const REQUESTS: Duration = Duration::from_secs(13);
 const FLUSH: Duration = Duration::from_secs(4);
 
 /// A source that is ready to run.
-pub struct Source {
-    service: Arc<Service<Arc<KafkaSink>>>,
-    sink: Arc<KafkaSink>,
-    status: StatusHandle,
+pub enum Source {
+    /// Records come by HTTP.
+    Http(Http),
+    /// Records are made up.
+    Generate(Box<Generate>),
 }
 
 impl Source {
-    /// A source by the plan; it doesn't listen yet.
+    /// A source by the plan.
     pub fn new(
         plan: &Plan,
         port: u16,
         status: &StatusHandle,
         registry: &mut Registry,
     ) -> Result<Source, RunError> {
+        if matches!(&plan.role, Role::Source(source) if source.generate.is_some()) {
+            return Ok(Source::Generate(Box::new(Generate::new(plan, status)?)));
+        }
+        Ok(Source::Http(Http::new(plan, port, status, registry)?))
+    }
+
+    /// Takes records in until a signal, then finishes what is under way.
+    pub async fn run(self) -> Result<End, RunError> {
+        match self {
+            Source::Http(http) => http.run().await,
+            Source::Generate(generate) => generate.run().await,
+        }
+    }
+}
+
+/// An HTTP source that is ready to run.
+pub struct Http {
+    service: Arc<Service<Arc<KafkaSink>>>,
+    sink: Arc<KafkaSink>,
+    status: StatusHandle,
+}
+
+impl Http {
+    /// A source by the plan; it doesn't listen yet.
+    fn new(
+        plan: &Plan,
+        port: u16,
+        status: &StatusHandle,
+        registry: &mut Registry,
+    ) -> Result<Http, RunError> {
         let begin = |error: &dyn std::fmt::Display| {
             BeginSnafu {
                 message: error.to_string(),
@@ -51,7 +84,7 @@ impl Source {
         let metrics = Metrics::register(registry);
         let service = Service::new(config, sink.clone(), status.clone(), metrics)
             .map_err(|error| begin(&error))?;
-        Ok(Source {
+        Ok(Http {
             service,
             sink,
             status: status.clone(),
@@ -59,7 +92,7 @@ impl Source {
     }
 
     /// Serves until a signal, then until the requests under way are answered.
-    pub async fn run(self) -> Result<End, RunError> {
+    async fn run(self) -> Result<End, RunError> {
         let watched = self.sink.clone();
         std::thread::Builder::new()
             .name("kafka-watch".to_owned())

@@ -238,6 +238,48 @@ fn a_source_without_its_secret_is_shut_and_not_ready() {
     assert_eq!(http(source, "POST", "/v1/orders", r#"{"id":"a"}"#).0, 503);
 }
 
+fn generate_plan() -> Value {
+    let mut plan = source_plan();
+    plan["role"]["source"]["generate"] =
+        json!({"recordsPerSecond": 100, "seed": 7, "limit": 5, "group": "test.shop.orders-http"});
+    plan["role"]["source"]
+        .as_object_mut()
+        .unwrap()
+        .remove("http");
+    plan
+}
+
+#[test]
+fn a_generate_source_without_kafka_says_so_and_ends_at_once_on_sigterm() {
+    let mut pod = Pod::run("generate-no-kafka", &generate_plan());
+    let status = pod.port("status, metrics, health");
+    until_problem(status, "KafkaUnavailable", &["127.0.0.1:9"]);
+    assert_eq!(http(status, "GET", "/healthz", "").0, 200);
+    assert_eq!(http(status, "GET", "/readyz", "").0, 503);
+    let begun = Instant::now();
+    pod.terminate();
+    let (code, logged) = pod.end();
+    assert_eq!(code, Some(0), "{logged}");
+    assert!(begun.elapsed() < Duration::from_secs(6), "{logged}");
+}
+
+#[test]
+fn a_template_that_does_not_fit_its_stream_stalls_the_source() {
+    let mut plan = generate_plan();
+    plan["role"]["source"]["generate"]["template"] = json!({"shop": "Orders"});
+    let mut pod = Pod::run("generate-mismatch", &plan);
+    let status = pod.port("status, metrics, health");
+    until_problem(
+        status,
+        "TemplateMismatch",
+        &["stream orders", "the template has no field id"],
+    );
+    let (_, _, body) = http(status, "GET", "/status", "");
+    assert!(body.contains(r#""phase":"Stalled""#), "{body}");
+    pod.terminate();
+    assert_eq!(pod.end().0, Some(0));
+}
+
 #[test]
 fn a_pipeline_without_its_secret_waits_for_it() {
     let mut plan = source_plan();

@@ -198,9 +198,9 @@ impl<S: Sink> Service<S> {
                 }
             }
         }
-        let inflated = inflater.finish().map_err(refusal)?;
+        let whole = inflater.finish().map_err(refusal)?;
         self.metrics.received(received);
-        Ok(inflated.into())
+        Ok(whole.into())
     }
 
     /// Most bytes that a body may have on its way. Packed, it may be a little longer than unpacked.

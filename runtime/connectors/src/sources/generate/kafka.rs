@@ -1,0 +1,365 @@
+//! The transactions: records, and the place in the sequence after them, committed together.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use headworks_engine::StopFlag;
+use headworks_engine::kafka::{config, verdict};
+use headworks_engine::log::{LogError, Reason};
+use headworks_plan::{KafkaConnection, OnInvalid, Stream};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::Config;
+use super::run::Ledger;
+use crate::sources::outgoing::{Outgoing, Target};
+
+/// Longest wait for an answer while connecting; a stop is heard in between.
+const CONNECTING: Duration = Duration::from_secs(3);
+/// How long the transactional producer may take to start.
+const STARTING: Duration = Duration::from_secs(20);
+/// Longest wait for an answer within a transaction.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long an open transaction of a dead pod holds up readers.
+const TRANSACTION_MS: u64 = 20_000;
+/// How long an abort may take; a successor would end the transaction as well.
+const ABORT: Duration = Duration::from_secs(2);
+/// How often a full producer queue is tried again.
+const QUEUE_FULL: Duration = Duration::from_millis(2);
+/// Room for a header of Kafka's protocol above the topic's own limit.
+const PROTOCOL_OVERHEAD: u64 = 64 * 1024;
+
+/// A transactional producer that has fenced its predecessors.
+pub(super) struct Session {
+    producer: ThreadedProducer<Context>,
+    /// Of a group without members: it is the transactional id that fences.
+    group: ConsumerGroupMetadata,
+    into: Stream,
+    /// True while an abort would help.
+    open: bool,
+}
+
+impl Session {
+    /// Connects, fences whoever wrote this sequence before, and says which number is next.
+    pub(super) fn open(
+        kafka: &KafkaConnection,
+        source: &Config,
+        stop: &StopFlag,
+    ) -> Result<(Session, u64), LogError> {
+        let base = config(kafka).map_err(|error| LogError::NeedsPerson {
+            reason: Reason::SecretMissing,
+            message: error.to_string(),
+        })?;
+        let (into, group) = (&source.plan.into, &source.generate.group);
+        let context = Context::default();
+        let refused = |error: KafkaError| LogError::NeedsPerson {
+            reason: Reason::PlanRefused,
+            message: format!(
+                "the Kafka client can't be made: {error}; check the connection settings of the Platform"
+            ),
+        };
+        let producer: ThreadedProducer<Context> = producer(&base, into.max_message_bytes, group)
+            .create_with_context(context.clone())
+            .map_err(refused)?;
+        let consumer: BaseConsumer<Context> = base
+            .clone()
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            // Waits for the markers of the predecessor's transaction.
+            .set("isolation.level", "read_committed")
+            .create_with_context(context.clone())
+            .map_err(refused)?;
+        let dead_letters =
+            (source.plan.on_invalid == OnInvalid::DeadLetter).then_some(&into.dead_letter_topic);
+        for topic in [Some(&into.topic), dead_letters].into_iter().flatten() {
+            let found = producer.client().fetch_metadata(Some(topic), CONNECTING);
+            let found = found.and_then(|metadata| {
+                match metadata.topics().first().and_then(MetadataTopic::error) {
+                    Some(code) => Err(KafkaError::MetadataFetch(code.into())),
+                    None => Ok(()),
+                }
+            });
+            context.explain(found, &format!("asking for topic {topic}"))?;
+        }
+        start(&producer, &context, stop)?;
+        let next = place(&consumer, &context, &into.topic)?;
+        let group = consumer
+            .group_metadata()
+            .ok_or_else(|| broken("the consumer has no group"))?;
+        let session = Session {
+            producer,
+            group,
+            into: into.clone(),
+            open: false,
+        };
+        Ok((session, next))
+    }
+}
+
+/// Waits until the producer may begin a transaction, and every predecessor's is over.
+fn start(
+    producer: &ThreadedProducer<Context>,
+    context: &Context,
+    stop: &StopFlag,
+) -> Result<(), LogError> {
+    let deadline = Instant::now() + STARTING;
+    loop {
+        let answer = producer.init_transactions(CONNECTING);
+        let error = match answer {
+            Ok(()) => return Ok(()),
+            Err(error) => verdict::of_transaction(&error, "starting the transactional producer"),
+        };
+        let LogError::Retriable { message } = error else {
+            return Err(error);
+        };
+        if let Some(refused) = context.take().refused {
+            return Err(refused);
+        }
+        if stop.is_stopped() || Instant::now() >= deadline {
+            return Err(LogError::Unavailable { message });
+        }
+    }
+}
+
+/// The committed place in the sequence; 0 before the first commit.
+fn place(
+    consumer: &BaseConsumer<Context>,
+    context: &Context,
+    topic: &str,
+) -> Result<u64, LogError> {
+    let doing = "reading the place in the sequence";
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, 0);
+    let told = context.explain(consumer.committed_offsets(asked, ANSWER), doing)?;
+    let told = told
+        .find_partition(topic, 0)
+        .ok_or_else(|| broken("no answer about the place in the sequence"))?;
+    told.error()
+        .map_err(|error| verdict::of_query(&error, doing))?;
+    Ok(match told.offset() {
+        Offset::Offset(next) => u64::try_from(next).unwrap_or(0),
+        _ => 0,
+    })
+}
+
+fn broken(message: &str) -> LogError {
+    LogError::Broken {
+        message: message.to_owned(),
+    }
+}
+
+fn producer(base: &ClientConfig, max_message_bytes: u64, group: &str) -> ClientConfig {
+    // A batch is refused whole if it is above the topic's limit, so no batch may outgrow it.
+    let batch = max_message_bytes.clamp(1_000, 1_000_000);
+    let largest = (max_message_bytes + PROTOCOL_OVERHEAD).clamp(batch, 1_000_000_000);
+    let mut config = base.clone();
+    config
+        .set("transactional.id", group)
+        .set("transaction.timeout.ms", TRANSACTION_MS.to_string())
+        .set("message.timeout.ms", TRANSACTION_MS.to_string())
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.type", "lz4")
+        .set("linger.ms", "5")
+        .set("partitioner", "murmur2_random")
+        .set("batch.size", batch.to_string())
+        .set("message.max.bytes", largest.to_string())
+        .set("queue.buffering.max.messages", "100000")
+        .set(
+            "queue.buffering.max.kbytes",
+            (32 * 1024_u64).max(largest / 512).to_string(),
+        );
+    config
+}
+
+impl Ledger for Session {
+    fn commit(&mut self, records: &[Outgoing], next: u64) -> Result<(), LogError> {
+        self.producer.context().take();
+        self.producer
+            .begin_transaction()
+            .map_err(|error| verdict::of_transaction(&error, "opening a transaction"))?;
+        self.open = true;
+        for record in records {
+            self.send(record)?;
+        }
+        let mut place = TopicPartitionList::with_capacity(1);
+        let offset = Offset::Offset(next.cast_signed());
+        place
+            .add_partition_offset(&self.into.topic, 0, offset)
+            .map_err(|error| broken(&format!("place {next} can't be committed: {error}")))?;
+        self.producer
+            .send_offsets_to_transaction(&place, &self.group, ANSWER)
+            .map_err(|error| self.cause(&error, "adding the place to the transaction"))?;
+        // From here on the outcome may be unknown; only a successor learns it then.
+        self.open = false;
+        self.producer.commit_transaction(ANSWER).map_err(|error| {
+            let error = self.cause(&error, "committing the transaction");
+            self.open = matches!(error, LogError::Abortable { .. });
+            error
+        })
+    }
+}
+
+impl Session {
+    fn send(&self, outgoing: &Outgoing) -> Result<(), LogError> {
+        let topic = match outgoing.target {
+            Target::Stream => &self.into.topic,
+            Target::DeadLetters => &self.into.dead_letter_topic,
+        };
+        let mut record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(topic).payload(&outgoing.value[..]);
+        record.key = outgoing.key.as_deref();
+        if !outgoing.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
+            let headers = outgoing
+                .headers
+                .iter()
+                .fold(headers, |headers, (key, value)| {
+                    headers.insert(Header {
+                        key,
+                        value: Some(value),
+                    })
+                });
+            record.headers = Some(headers);
+        }
+        let deadline = Instant::now() + ANSWER;
+        while let Err((error, back)) = self.producer.send(record) {
+            let full = error.rdkafka_error_code() == Some(Code::QueueFull);
+            if !full || Instant::now() > deadline {
+                return Err(match error.rdkafka_error_code() {
+                    Some(Code::QueueFull) => LogError::Abortable {
+                        message: format!("Kafka took no record for {} s", ANSWER.as_secs()),
+                    },
+                    _ => self.cause(&error, &format!("writing to {topic}")),
+                });
+            }
+            record = back;
+            std::thread::sleep(QUEUE_FULL);
+        }
+        Ok(())
+    }
+
+    /// What lies behind the failure of a call: it may be a record that wasn't taken, or a fence.
+    fn cause(&self, error: &KafkaError, doing: &str) -> LogError {
+        let heard = self.producer.context().take();
+        if let Some(refused) = heard.refused {
+            return refused;
+        }
+        if let Some((code, said)) = self.producer.client().fatal_error()
+            && let Some(known) = verdict::of_client(code, &said)
+        {
+            return known;
+        }
+        let verdict = verdict::of_transaction(error, doing);
+        match heard.delivery {
+            Some(code) if !matches!(verdict, LogError::Fenced { .. }) => {
+                let error = KafkaError::MessageProduction(code);
+                match verdict::of_query(&error, &format!("{doing}, as a record wasn't taken")) {
+                    LogError::Broken { message } => LogError::Abortable { message },
+                    known => known,
+                }
+            }
+            _ => verdict,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Readers needn't wait for the time-out of what is left open.
+        if self.open {
+            let _ = self.producer.abort_transaction(ABORT);
+        }
+    }
+}
+
+/// What the client says outside of calls.
+#[derive(Clone, Debug, Default)]
+struct Context(Arc<Mutex<Heard>>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// Only a person, or another process, can mend it.
+    refused: Option<LogError>,
+    /// Why a record wasn't taken.
+    delivery: Option<Code>,
+    /// Why a broker couldn't be reached.
+    down: Option<String>,
+}
+
+impl Context {
+    fn take(&self) -> Heard {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Heard)) {
+        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Turns the failure of a first answer into what lies behind it.
+    fn explain<T>(&self, answer: Result<T, KafkaError>, doing: &str) -> Result<T, LogError> {
+        answer.map_err(|error| {
+            let heard = self.take();
+            match (heard.refused, verdict::of_query(&error, doing)) {
+                (Some(refused), _) => refused,
+                (None, LogError::Retriable { message }) => LogError::Unavailable {
+                    message: heard.down.unwrap_or(message),
+                },
+                (None, known) => known,
+            }
+        })
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
+                tracing::warn!(target: "librdkafka", facility, "{message}");
+            }
+            _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, said: &str) {
+        tracing::debug!(target: "librdkafka", "{error}: {said}");
+        match error.rdkafka_error_code() {
+            Some(Code::BrokerTransportFailure | Code::Resolve) => {
+                self.note(|heard| heard.down = Some(said.to_owned()));
+            }
+            Some(code) => {
+                if let Some(refused) = verdict::of_client(code, said) {
+                    self.note(|heard| heard.refused = Some(refused));
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result
+            && let Some(code) = error.rdkafka_error_code()
+            // What an abort throws away isn't why it was aborted.
+            && !matches!(code, Code::PurgeQueue | Code::PurgeInflight)
+        {
+            self.note(|heard| {
+                heard.delivery.get_or_insert(code);
+            });
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Random values of a contract's types.
+
+use std::fmt::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use headworks_plan::Contract;
+use headworks_sql::schema::{Schema, SchemaError};
+use headworks_sql::types::DataType;
+
+use super::dice::{Dice, Purpose};
+use super::instant;
+
+/// So many keys there are.
+const KEYS: u64 = 1_000;
+/// Of a hundred values that may be null so many are.
+const NULLS: u8 = 10;
+const WORDS: [&str; 16] = [
+    "amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heron", "iris", "juniper",
+    "kelp", "lotus", "maple", "nettle", "opal", "pine",
+];
+
+/// Makes records of one contract.
+#[derive(Clone, Debug)]
+pub(super) struct Random {
+    fields: Vec<Node>,
+}
+
+/// A value to be made, and what it is in the contract.
+#[derive(Clone, Debug)]
+struct Node {
+    /// `"name":`; empty for elements.
+    prefix: String,
+    data_type: DataType,
+    nullable: bool,
+    role: Role,
+    /// Fields of a struct, or the one element.
+    children: Vec<Node>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Plain,
+    /// A part of the key, by its place in it.
+    Key(u64),
+    EventTime,
+}
+
+impl Random {
+    /// # Errors
+    /// The contract is no contract.
+    pub(super) fn new(contract: &Contract) -> Result<Random, SchemaError> {
+        let schema = Schema::from_contract(contract)?;
+        let fields = schema.columns.iter();
+        let fields =
+            fields.map(|c| Node::new(&c.name, &c.data_type, c.nullable, Some(&c.name), contract));
+        Ok(Random {
+            fields: fields.collect(),
+        })
+    }
+
+    /// Appends record `number`, which happened at `at_ms`.
+    pub(super) fn write(&self, seed: u64, number: u64, at_ms: i64, out: &mut String) {
+        let mut dice = Dice::new(seed, number, Purpose::Content);
+        let key = Key {
+            seed,
+            number: dice.below(KEYS),
+        };
+        let mut throw = Throw { dice, key, at_ms };
+        throw.object(&self.fields, out);
+    }
+}
+
+impl Node {
+    /// `path`: the dotted way to it, where only structs are on it.
+    fn new(
+        name: &str,
+        data_type: &DataType,
+        nullable: bool,
+        path: Option<&str>,
+        contract: &Contract,
+    ) -> Node {
+        let key = contract.key.iter().position(|key| Some(&**key) == path);
+        let event_time = contract.event_time.as_ref();
+        let role = match key {
+            _ if event_time.is_some_and(|time| Some(&*time.field) == path) => Role::EventTime,
+            Some(place) => Role::Key(place as u64),
+            None => Role::Plain,
+        };
+        let children: Vec<Node> = match data_type {
+            DataType::Struct(fields) => fields
+                .iter()
+                .map(|f| {
+                    let path = path.map(|path| format!("{path}.{}", f.name));
+                    Node::new(&f.name, &f.data_type, f.nullable, path.as_deref(), contract)
+                })
+                .collect(),
+            DataType::Array(item) | DataType::Map(item) => {
+                vec![Node::new("", item, false, None, contract)]
+            }
+            _ => Vec::new(),
+        };
+        // Above a key or the event time nothing may be null either.
+        let needed = role != Role::Plain || children.iter().any(Node::is_needed);
+        Node {
+            prefix: format!("{}:", serde_json::Value::from(name)),
+            data_type: data_type.clone(),
+            nullable: nullable && !needed,
+            role,
+            children,
+        }
+    }
+
+    fn is_needed(&self) -> bool {
+        self.role != Role::Plain || self.children.iter().any(Node::is_needed)
+    }
+}
+
+/// Which of the keys a record has.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    seed: u64,
+    number: u64,
+}
+
+struct Throw {
+    dice: Dice,
+    key: Key,
+    at_ms: i64,
+}
+
+impl Throw {
+    fn object(&mut self, fields: &[Node], out: &mut String) {
+        out.push('{');
+        for (i, field) in fields.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            out.push_str(&field.prefix);
+            self.field(field, out);
+        }
+        out.push('}');
+    }
+
+    fn field(&mut self, node: &Node, out: &mut String) {
+        if node.nullable && self.dice.percent(NULLS) {
+            out.push_str("null");
+            return;
+        }
+        match node.role {
+            Role::EventTime => {
+                let _ = write!(out, "\"{}\"", instant(self.at_ms));
+            }
+            Role::Key(place) => {
+                let key = self.key.number * 64 + place;
+                let dice = Dice::new(self.key.seed, key, Purpose::Key);
+                let own = std::mem::replace(&mut self.dice, dice);
+                self.value(node, out);
+                self.dice = own;
+            }
+            Role::Plain => self.value(node, out),
+        }
+    }
+
+    fn value(&mut self, node: &Node, out: &mut String) {
+        let dice = &mut self.dice;
+        let _ = match &node.data_type {
+            DataType::Boolean => write!(out, "{}", dice.percent(50)),
+            DataType::Int | DataType::BigInt => write!(out, "{}", dice.below(1_000_000)),
+            DataType::Float | DataType::Double => {
+                write!(out, "{}.{:02}", dice.below(1_000), dice.below(100))
+            }
+            DataType::Decimal { precision, scale } => {
+                let whole = 10_u64.pow(u32::from((precision - scale).min(6)));
+                let digits = usize::from((*scale).min(6));
+                let fraction = dice.below(10_u64.pow(digits as u32));
+                match digits {
+                    0 => write!(out, "\"{}\"", dice.below(whole)),
+                    _ => write!(out, "\"{}.{fraction:0digits$}\"", dice.below(whole)),
+                }
+            }
+            DataType::String => write!(out, "\"{}-{}\"", dice.of(&WORDS), dice.below(1_000)),
+            DataType::Bytes => {
+                write!(out, "\"{}\"", STANDARD.encode(dice.any().to_be_bytes()))
+            }
+            DataType::Date => write!(out, "\"{}\"", date(dice)),
+            DataType::Time => write!(out, "\"{}\"", time(dice)),
+            DataType::Timestamp(_) => write!(out, "\"{}T{}\"", date(dice), time(dice)),
+            DataType::TimestampLtz(_) => write!(out, "\"{}T{}Z\"", date(dice), time(dice)),
+            DataType::Array(_) => {
+                out.push('[');
+                for i in 0..self.dice.below(4) {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    self.field(&node.children[0], out);
+                }
+                out.push(']');
+                Ok(())
+            }
+            DataType::Map(_) => {
+                out.push('{');
+                for i in 0..self.dice.below(4) {
+                    let comma = if i > 0 { "," } else { "" };
+                    let _ = write!(out, "{comma}\"{}\":", WORDS[i as usize]);
+                    self.field(&node.children[0], out);
+                }
+                out.push('}');
+                Ok(())
+            }
+            DataType::Struct(_) => {
+                self.object(&node.children, out);
+                Ok(())
+            }
+        };
+    }
+}
+
+fn date(dice: &mut Dice) -> String {
+    format!("2025-{:02}-{:02}", 1 + dice.below(12), 1 + dice.below(28))
+}
+
+fn time(dice: &mut Dice) -> String {
+    format!(
+        "{:02}:{:02}:{:02}",
+        dice.below(24),
+        dice.below(60),
+        dice.below(60)
+    )
+}

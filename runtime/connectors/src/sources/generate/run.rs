@@ -1,0 +1,293 @@
+//! The loop: what is due is made, checked and committed, and whatever hinders it is reported.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use headworks_engine::format::FormatError;
+use headworks_engine::log::{LogError, Reason};
+use headworks_engine::status::{Progress, StatusHandle};
+use headworks_engine::{Outcome, StopFlag};
+use headworks_plan::{KafkaConnection, OnInvalid, Phase, Problem};
+
+use super::Config;
+use super::kafka::Session;
+use super::maker::Maker;
+use super::pace::Pace;
+use crate::sources::intake::Intake;
+use crate::sources::outgoing::Outgoing;
+
+/// A source at rest commits its place this often, because Kafka forgets groups that don't (by default
+/// after 7 days), and the sequence would begin again.
+const REMINDER: Duration = Duration::from_secs(6 * 3_600);
+
+/// Where records go together with the place in the sequence after them.
+pub(super) trait Ledger {
+    /// Commits `records`, and that number `next` comes after them.
+    ///
+    /// # Errors
+    /// The ledger is of no more use. After anything but [`LogError::Abortable`] the records may have been
+    /// committed all the same; the next ledger's place tells.
+    fn commit(&mut self, records: &[Outgoing], next: u64) -> Result<(), LogError>;
+}
+
+/// Runs a generate source on the calling thread until `stop` is raised.
+///
+/// Blocking: give it an OS thread of its own. Everything a user should know meanwhile is in `status`.
+pub fn run(
+    config: &Config,
+    kafka: &KafkaConnection,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Outcome {
+    status.set_phase(Phase::Starting);
+    let work = match Work::new(config) {
+        Ok(work) => work,
+        Err(problem) => {
+            tracing::error!(reason = problem.reason, "{}", problem.message);
+            status.raise(problem);
+            status.set_phase(Phase::Stalled);
+            while !stop.wait(REMINDER) {}
+            return Outcome::Drained;
+        }
+    };
+    let open = || Session::open(kafka, config, stop);
+    keep_going(&work, open, pause, status, stop)
+}
+
+/// Session after session, until the stop flag is raised.
+pub(super) fn keep_going<L: Ledger>(
+    work: &Work,
+    mut open: impl FnMut() -> Result<(L, u64), LogError>,
+    pause: impl Fn(&LogError, u32) -> Duration,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Outcome {
+    let mut failures = 0;
+    let mut doubtful = None;
+    while !stop.is_stopped() {
+        let begun = Instant::now();
+        let ended = open().and_then(|(ledger, next)| {
+            settle(doubtful.take(), next, status);
+            tracing::info!(next, "making records");
+            status.heal_all();
+            status.set_phase(Phase::Running);
+            session(work, ledger, next, &mut doubtful, status, stop)
+        });
+        let Err(error) = ended else {
+            return Outcome::Drained;
+        };
+        if stop.is_stopped() && doubtful.is_some() {
+            tracing::warn!(%error, "the last transaction could not be committed");
+            return Outcome::Interrupted;
+        }
+        if begun.elapsed() > Duration::from_secs(60) {
+            failures = 0;
+        }
+        report(status, &error);
+        if stop.wait(pause(&error, failures)) {
+            break;
+        }
+        failures += 1;
+    }
+    Outcome::Drained
+}
+
+/// A batch whose commit failed: it counts if the place that is found afterwards is the one behind it.
+struct Doubtful {
+    next: u64,
+    progress: Progress,
+}
+
+fn settle(doubtful: Option<Doubtful>, next: u64, status: &StatusHandle) {
+    if let Some(doubtful) = doubtful.filter(|doubtful| doubtful.next == next) {
+        status.committed(&doubtful.progress, now_ms());
+    }
+}
+
+/// One ledger's time: until it fails, or the stop flag is raised between two batches.
+fn session(
+    work: &Work,
+    mut ledger: impl Ledger,
+    mut next: u64,
+    doubtful: &mut Option<Doubtful>,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Result<(), LogError> {
+    let generate = &work.config.generate;
+    let begun = Instant::now();
+    let mut pace = Pace::new(generate.records_per_second, begun.elapsed());
+    while !stop.is_stopped() {
+        let left = generate
+            .limit
+            .map_or(u64::MAX, |limit| limit.saturating_sub(next));
+        if left == 0 {
+            if stop.wait(REMINDER) {
+                break;
+            }
+            ledger.commit(&[], next)?;
+            continue;
+        }
+        let now = begun.elapsed();
+        let count = pace.due(now).min(left);
+        if count == 0 {
+            stop.wait(pace.wait(now));
+            continue;
+        }
+        pace.made(count, now);
+        let batch = work.batch(next, count, now_ms());
+        let (records, progress) = batch.map_err(|error| LogError::Broken {
+            message: format!("records from number {next} on can't be encoded: {error}"),
+        })?;
+        *doubtful = Some(Doubtful {
+            next: next + count,
+            progress,
+        });
+        ledger.commit(&records, next + count)?;
+        next += count;
+        settle(doubtful.take(), next, status);
+        stop.wait(pace.wait(begun.elapsed()));
+    }
+    Ok(())
+}
+
+/// What makes batches.
+pub(super) struct Work {
+    config: Config,
+    maker: Maker,
+    intake: Intake,
+}
+
+impl Work {
+    /// The inner problem is one that only a person can mend.
+    pub(super) fn new(config: &Config) -> Result<Work, Problem> {
+        let problem = |reason: &str, message: String| Problem {
+            reason: reason.to_owned(),
+            message,
+            fatal: true,
+        };
+        let refused = |error: &dyn std::fmt::Display| {
+            let stream = &config.plan.into.name;
+            problem(
+                Reason::PlanRefused.as_str(),
+                format!("the contract of stream {stream} can't be used: {error}"),
+            )
+        };
+        let maker = Maker::new(&config.generate, &config.plan.into.contract)
+            .map_err(|error| refused(&error))?;
+        maker
+            .fits(&config.plan)
+            .map_err(|error| refused(&error))?
+            .map_err(|message| problem("TemplateMismatch", message))?;
+        let intake = Intake::new(&config.source, &config.plan).map_err(|error| refused(&error))?;
+        Ok(Work {
+            config: config.clone(),
+            maker,
+            intake,
+        })
+    }
+
+    /// `count` records from number `first` on, as they are written, and what they count for.
+    pub(super) fn batch(
+        &self,
+        first: u64,
+        count: u64,
+        now_ms: i64,
+    ) -> Result<(Vec<Outgoing>, Progress), FormatError> {
+        let made = self.maker.make(first, count, now_ms);
+        let text = Bytes::from(made.text);
+        let records: Vec<&[u8]> = made.records.into_iter().map(|at| &text[at]).collect();
+        let mut checked = self.intake.check(&text, &records)?;
+        let sound = checked.good.len();
+        let mut outgoing = checked.good;
+        if self.config.plan.on_invalid == OnInvalid::DeadLetter {
+            let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
+            let letters = self.intake.dead_letters(&checked.bad, now);
+            outgoing.extend(
+                letters
+                    .or_else(|too_large| {
+                        checked.bad.retain(|bad| !too_large.contains(&bad.index));
+                        // What remains fits.
+                        self.intake.dead_letters(&checked.bad, now)
+                    })
+                    .unwrap_or_default(),
+            );
+        }
+        let dead = outgoing.len() - sound;
+        let progress = Progress {
+            records_in: count,
+            records_out: sound as u64,
+            dead_letters: dead as u64,
+            dropped: count - outgoing.len() as u64,
+            ..Progress::default()
+        };
+        Ok((outgoing, progress))
+    }
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// How long to wait before the next session: doubling, with a ceiling that depends on what is wrong.
+fn pause(error: &LogError, failures: u32) -> Duration {
+    let (first, longest) = match error {
+        // Two processes under one name must not fence each other at full speed.
+        LogError::Fenced { .. } => (2_000, 60_000),
+        LogError::NeedsPerson { .. } => (2_000, 20_000),
+        _ => (500, 5_000),
+    };
+    Duration::from_millis((first << failures.min(10)).min(longest))
+}
+
+fn report(status: &StatusHandle, error: &LogError) {
+    let said = error.to_string();
+    let (reason, message, fatal) = match error {
+        LogError::NeedsPerson { reason, .. } => (reason.as_str(), said, true),
+        LogError::Unavailable { .. } | LogError::Retriable { .. } => (
+            "KafkaUnavailable",
+            format!(
+                "Kafka doesn't answer: {said}; the sequence goes on where it stopped when it does"
+            ),
+            false,
+        ),
+        LogError::Fenced { .. } => (
+            "Fenced",
+            format!(
+                "{said}; another process writes this source's sequence, or did until now; trying again at intervals"
+            ),
+            false,
+        ),
+        _ => (
+            "KafkaError",
+            format!("{said}; nothing is lost, the sequence goes on by itself"),
+            false,
+        ),
+    };
+    tracing::warn!(reason, message, "the source is held up");
+    status.set_phase(if fatal {
+        Phase::Stalled
+    } else {
+        Phase::Starting
+    });
+    status.heal_all();
+    status.raise(Problem {
+        reason: reason.to_owned(),
+        message,
+        fatal,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_ceiling_and_are_long_between_two_that_fence_each_other() {
+        let message = String::new;
+        let broken = LogError::Broken { message: message() };
+        assert_eq!(pause(&broken, 0), Duration::from_millis(500));
+        assert_eq!(pause(&broken, 500), Duration::from_secs(5));
+        let fenced = LogError::Fenced { message: message() };
+        assert_eq!(pause(&fenced, 9), Duration::from_secs(60));
+    }
+}
