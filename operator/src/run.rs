@@ -114,7 +114,9 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
         ended = &mut server => Err(listen_error(options, ended)),
     };
     metrics.leads(false);
-    if outcome.is_ok() && options.election {
+    // Nothing of ours may still act when another leads, not even a reconcile that hangs.
+    work.shutdown().await;
+    if options.election && !matches!(outcome, Err(Error::LeadershipLost { .. })) {
         elector.release().await;
     }
     outcome

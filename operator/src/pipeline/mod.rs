@@ -269,3 +269,20 @@ pub fn flow_of(pipeline: &Pipeline) -> Flow {
             .map_or(i64::MAX, |t| t.0.as_second()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_is_no_stream_that_could_close_a_loop() {
+        let pipeline: Pipeline = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {
+            "sql": "SELECT id FROM a", "to": [{"stream": "b"}, {"table": {"store": "a", "name": "a"}}]}}))
+        .unwrap();
+        let flow = flow_of(&pipeline);
+        assert_eq!(flow.inputs, ["a".to_owned()].into());
+        assert_eq!(flow.outputs, ["b".to_owned()].into());
+    }
+}

@@ -294,6 +294,24 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_is_told_when_its_store_s_version_becomes_known() {
+        let (reports, now) = (Reports::default(), Instant::now());
+        let mut bucket = Bucket::new(20, now);
+        let mut round = |version: Option<&str>| {
+            let report = Report {
+                server_version: version.map(str::to_owned),
+                ..Report::default()
+            };
+            let key = Key::new("DataStore", "shop", "warehouse");
+            let answers = vec![("a".to_owned(), key, Some(report))];
+            reports.take_in(answers, &mut bucket, now).len()
+        };
+        round(None);
+        assert_eq!(round(Some("15.8")), 1);
+        assert_eq!(round(Some("15.8")), 0);
+    }
+
+    #[test]
     fn figures_wait_for_a_token() {
         let (reports, now) = (Reports::default(), Instant::now());
         let mut bucket = Bucket::new(1, now);
