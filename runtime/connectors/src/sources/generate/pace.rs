@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The time between two batches, unless the next record is due later.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// Most records in a batch, and so in a transaction.
-pub(super) const MOST: u64 = 10_000;
+pub(super) const MOST: u64 = 20_000;
 
 /// Keeps a rate over any length of time. Times are counted from an arbitrary beginning.
 #[derive(Clone, Debug)]
