@@ -9,10 +9,12 @@
 //!
 //! Rooms: [`format`](mod@format) what a wire format offers; [`log`] what the loop asks of a broker,
 //! with [`kafka`] and [`memory`] (deterministic, seeded, a whole broker in one process) behind it;
+//! [`local`] a run without any broker;
 //! `pipeline` the loop; [`status`] what a pod says of itself meanwhile.
 
 pub mod format;
 pub mod kafka;
+pub mod local;
 pub mod log;
 pub mod memory;
 pub mod status;

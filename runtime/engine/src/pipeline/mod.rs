@@ -14,9 +14,9 @@ mod tests;
 mod work;
 
 pub(crate) use compile::compile;
-pub(crate) use stage::Stage;
 #[cfg(test)]
 pub(crate) use stage::{Branch, Evaluation, Input, Output};
+pub(crate) use stage::{Stage, Staged};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,6 @@ use headworks_plan::{OnBadRecord, Phase, Problem, StartFrom};
 use crate::log::{Batch, Event, Limits, Log, LogError, Partition};
 use crate::status::{Progress, StatusHandle};
 use owned::Owned;
-use stage::Staged;
 
 /// Bounds of one batch.
 const BATCH: Limits = Limits {

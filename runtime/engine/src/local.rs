@@ -1,0 +1,312 @@
+//! A run in memory: the same decoding, evaluation and encoding as in a pod, without a broker.
+//!
+//! It is what `headworks test` and `headworks run` stand on. A [`Local`] takes records one by one, runs
+//! the compiled stage over bounded batches, and gives back rows and bad records in the order of what they
+//! came from. There is no transaction, because there is nothing that could die between two of them; the
+//! `memory` broker, which is made to fail, is for the loop's own tests.
+
+use std::io;
+
+use headworks_plan::{OnBadRecord, PipelinePlan};
+use snafu::{ResultExt, Snafu};
+
+use crate::format::{FormatError, Formats};
+use crate::log::{Batch, Limits, Partition, Record};
+use crate::pipeline::{Stage, Staged, compile};
+
+/// Bounds of one batch, as in the loop.
+const BATCH: Limits = Limits {
+    rows: 8_192,
+    bytes: 8 * 1024 * 1024,
+};
+
+/// Why a local run ends early.
+#[derive(Debug, Snafu)]
+pub enum LocalError {
+    /// The plan can't be run.
+    #[snafu(display("{message}"))]
+    Plan {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Columns that can't be built: a bug, never the data.
+    #[snafu(display("{source}"))]
+    Columns {
+        /// What the format said.
+        source: FormatError,
+    },
+    /// What takes the results couldn't.
+    #[snafu(display("{source}"))]
+    Sink {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `onBadRecord: Stop` met a bad record, and nothing after it was done.
+    #[snafu(display(
+        "record {number}: {message} ({reason}); mend the query, or set onBadRecord to DeadLetter or Drop to go on without it"
+    ))]
+    Stopped {
+        /// The record's number within its input, from 0.
+        number: u64,
+        /// `Decode`, `Contract`, `Evaluation` or `TooLarge`.
+        reason: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// A row of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// Index of the output among the plan's.
+    pub output: usize,
+    /// The Kafka key it would have.
+    pub key: Option<&'a [u8]>,
+    /// The row, encoded.
+    pub value: &'a [u8],
+}
+
+/// A record that can't be read or evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadRecord<'a> {
+    /// Index of the input among the plan's.
+    pub input: usize,
+    /// Its number within the input, from 0.
+    pub number: u64,
+    /// `Decode`, `Contract`, `Evaluation` or `TooLarge`.
+    pub reason: &'static str,
+    /// What is wrong with it.
+    pub message: &'a str,
+    /// Its bytes.
+    pub value: &'a [u8],
+}
+
+/// Takes what a run gives.
+pub trait Sink {
+    /// Takes a row.
+    ///
+    /// # Errors
+    /// It can't be written; the run ends.
+    fn row(&mut self, row: Row<'_>) -> io::Result<()>;
+    /// Takes a bad record; under `onBadRecord: Drop`, too.
+    ///
+    /// # Errors
+    /// It can't be written; the run ends.
+    fn bad(&mut self, bad: BadRecord<'_>) -> io::Result<()>;
+}
+
+/// A pipeline that runs in memory.
+pub struct Local {
+    stage: Stage,
+    stops: bool,
+    batch: Batch,
+    staged: Staged,
+    /// Records taken so far, an input.
+    taken: Vec<u64>,
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Local")
+            .field("taken", &self.taken)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Local {
+    /// Compiles a plan. Of its outputs only streams are served.
+    ///
+    /// # Errors
+    /// The query or a contract is wrong.
+    pub fn new(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Local, LocalError> {
+        let stage = compile(plan, formats).map_err(|error| LocalError::Plan {
+            message: error.to_string(),
+        })?;
+        Ok(Local {
+            stage,
+            stops: plan.on_bad_record == OnBadRecord::Stop,
+            batch: Batch::default(),
+            staged: Staged::default(),
+            taken: vec![0; plan.inputs.len()],
+        })
+    }
+
+    /// Takes a record of the input of that index among the plan's; runs a batch when one is full.
+    ///
+    /// # Errors
+    /// The run is over.
+    pub fn push(
+        &mut self,
+        input: usize,
+        value: &[u8],
+        sink: &mut dyn Sink,
+    ) -> Result<(), LocalError> {
+        let number = self.taken[input];
+        self.taken[input] += 1;
+        self.batch.push(&Record {
+            partition: Partition {
+                topic: input as u16,
+                number: 0,
+            },
+            offset: number as i64,
+            timestamp_ms: None,
+            key: None,
+            value: Some(value),
+        });
+        if self.batch.is_full(BATCH) {
+            self.flush(sink)?;
+        }
+        Ok(())
+    }
+
+    /// Runs what was taken and isn't run yet.
+    ///
+    /// # Errors
+    /// The run is over.
+    pub fn flush(&mut self, sink: &mut dyn Sink) -> Result<(), LocalError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.stage
+            .run(&self.batch, &mut self.staged)
+            .context(ColumnsSnafu)?;
+        let mut bad = self.staged.bad.iter().peekable();
+        let mut rows = self.staged.records.iter().peekable();
+        loop {
+            // A bad record has no rows, so which of the two comes first is never in doubt.
+            let bad_is_next = match (bad.peek(), rows.peek()) {
+                (Some(bad), Some(row)) => bad.row < row.row,
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (None, None) => break,
+            };
+            if !bad_is_next {
+                if let Some(row) = rows.next() {
+                    sink.row(Row {
+                        output: row.output,
+                        key: self.staged.key(row),
+                        value: self.staged.value(row),
+                    })
+                    .context(SinkSnafu)?;
+                }
+            } else if let Some(bad) = bad.next() {
+                let record = self.batch.record(bad.row);
+                let number = record.offset as u64;
+                if self.stops {
+                    return StoppedSnafu {
+                        number,
+                        reason: bad.reason,
+                        message: &bad.message,
+                    }
+                    .fail();
+                }
+                sink.bad(BadRecord {
+                    input: usize::from(record.partition.topic),
+                    number,
+                    reason: bad.reason,
+                    message: &bad.message,
+                    value: record.value.unwrap_or_default(),
+                })
+                .context(SinkSnafu)?;
+            }
+        }
+        self.batch.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::{Contract, Delivery, Field, StartFrom, Stream};
+
+    use super::*;
+    use crate::words::WordFormats;
+
+    #[derive(Default)]
+    struct Kept(Vec<String>);
+
+    impl Sink for Kept {
+        fn row(&mut self, row: Row<'_>) -> io::Result<()> {
+            self.0.push(String::from_utf8_lossy(row.value).into_owned());
+            Ok(())
+        }
+
+        fn bad(&mut self, bad: BadRecord<'_>) -> io::Result<()> {
+            let value = String::from_utf8_lossy(bad.value);
+            self.0
+                .push(format!("#{} {value} {}", bad.number, bad.reason));
+            Ok(())
+        }
+    }
+
+    fn plan(on_bad_record: OnBadRecord) -> PipelinePlan {
+        let field = |name: &str, type_: &str| Field {
+            name: name.into(),
+            type_: type_.into(),
+            nullable: false,
+            labels: Vec::new(),
+        };
+        let stream = |name: &str| Stream {
+            name: name.into(),
+            topic: name.into(),
+            dead_letter_topic: format!("{name}.dlq"),
+            contract: Contract {
+                fields: vec![field("id", "string"), field("n", "bigint")],
+                ..Contract::default()
+            },
+            max_message_bytes: 1_000_000,
+        };
+        PipelinePlan {
+            sql: "SELECT id, 40 / n AS n FROM words WHERE n < 20".into(),
+            inputs: vec![stream("words")],
+            outputs: vec![stream("out")],
+            tables: Vec::new(),
+            delivery: Delivery::ExactlyOnce,
+            commit_interval_ms: 10,
+            start_from: StartFrom::Earliest,
+            on_bad_record,
+            group: "g".into(),
+            accept_data_loss: None,
+        }
+    }
+
+    fn run(on_bad_record: OnBadRecord, values: &[&str]) -> (Vec<String>, Result<(), LocalError>) {
+        let mut kept = Kept::default();
+        let mut local = Local::new(&plan(on_bad_record), &WordFormats).unwrap();
+        let pushed = values
+            .iter()
+            .try_for_each(|value| local.push(0, value.as_bytes(), &mut kept));
+        let ended = pushed.and_then(|()| local.flush(&mut kept));
+        (kept.0, ended)
+    }
+
+    #[test]
+    fn rows_and_bad_records_come_in_the_order_of_the_input() {
+        let values = ["a 1", "b 0", "nonsense", "d 30", "e 5"];
+        let (kept, ended) = run(OnBadRecord::DeadLetter, &values);
+        assert_eq!(kept[0], "a=40");
+        assert_eq!(kept[1], "#1 b 0 Evaluation");
+        assert!(kept[2].starts_with("#2 nonsense"), "{kept:?}");
+        assert_eq!(kept[3..], ["e=8"]);
+        ended.unwrap();
+    }
+
+    #[test]
+    fn stop_ends_before_the_bad_record_and_after_what_came_before_it() {
+        let (kept, ended) = run(OnBadRecord::Stop, &["a 1", "b 0", "c 2"]);
+        assert_eq!(kept, ["a=40"]);
+        assert!(ended.unwrap_err().to_string().starts_with("record 1: "));
+    }
+
+    #[test]
+    fn more_records_than_a_batch_holds_keep_their_numbers() {
+        let mut values = vec!["a 1"; BATCH.rows + 1];
+        values.push("b 0");
+        let (kept, _) = run(OnBadRecord::DeadLetter, &values);
+        assert_eq!(kept.len(), BATCH.rows + 2);
+        assert_eq!(
+            kept.last().unwrap(),
+            &format!("#{} b 0 Evaluation", BATCH.rows + 1)
+        );
+    }
+}
