@@ -1,0 +1,312 @@
+//! `headworks run`: a Pipeline over files of records, through the same decoding, evaluation and encoding as in a
+//! pod. Memory is bounded: a batch is read, run and written before the next one.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use headworks_crds::Pipeline;
+use headworks_engine::local::{BadRecord, LocalError, Row, Sink};
+use serde_json::json;
+
+use crate::object::Object;
+use crate::validate::{self, Checked};
+use crate::{End, local, output};
+
+/// Longest record. Kafka takes 1 MB if it isn't told otherwise.
+const LONGEST: u64 = 64 << 20;
+
+/// Arguments of `headworks run`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The file or folder with the Pipeline; its streams may stand there too.
+    file: PathBuf,
+    /// Records, one JSON object a line: STREAM=FILE, or FILE alone where the query reads one stream; - is standard
+    /// input. May be given several times.
+    #[arg(short, long, required = true, value_name = "[STREAM=]FILE")]
+    input: Vec<String>,
+    /// More files or folders with streams.
+    #[arg(long, value_name = "PATH")]
+    stream_file: Vec<PathBuf>,
+    /// Which Pipeline, where there are several: NAME or NAMESPACE/NAME.
+    #[arg(short, long, value_name = "NAME")]
+    pipeline: Option<String>,
+    /// In whose form rows are written, by the target's name: a stream's contract, or a table's columns. Absent: the
+    /// first target's.
+    #[arg(long, value_name = "TARGET")]
+    to: Option<String>,
+    /// Where rows go, one JSON object a line; - is standard output.
+    #[arg(short, long, default_value = "-", value_name = "FILE")]
+    output: PathBuf,
+    /// Where records that can't be used go, one JSON object a line with the reason. Absent: standard error.
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Option<PathBuf>,
+    /// Namespace of objects that name none.
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+}
+
+/// Runs a Pipeline on files.
+pub fn run(arguments: &Arguments) -> End {
+    match prepare(arguments) {
+        Ok(end) => end,
+        Err((end, message)) => {
+            output::note(&format!("headworks: {message}"));
+            end
+        }
+    }
+}
+
+type Failure = (End, String);
+
+fn prepare(arguments: &Arguments) -> Result<End, Failure> {
+    let paths: Vec<PathBuf> = std::iter::once(arguments.file.clone())
+        .chain(arguments.stream_file.iter().cloned())
+        .collect();
+    let checked = match super::load(&paths, &arguments.namespace, true) {
+        Ok(checked) => checked,
+        Err(end) => return Ok(end),
+    };
+    let (object, pipeline) = choose(&checked, arguments.pipeline.as_deref())?;
+    let Some(planned) = validate::plan(&checked.world, object, pipeline) else {
+        return Err((End::Problems, why_not(&checked, object, pipeline)));
+    };
+    let target = match &arguments.to {
+        None => pipeline.spec.to.first(),
+        Some(name) => {
+            let found = pipeline.spec.to.iter().find(|to| {
+                to.stream.as_ref() == Some(name)
+                    || to.table.as_ref().is_some_and(|t| t.name == *name)
+            });
+            let unknown = || {
+                (
+                    End::Usage,
+                    format!("--to {name}: the Pipeline has no such target"),
+                )
+            };
+            Some(found.ok_or_else(unknown)?)
+        }
+    };
+    let inputs = inputs(&arguments.input, &planned.inputs)?;
+    let plan = local::plan(&checked.world, object, pipeline, &planned, target);
+    let mut run = local::compile(&plan).map_err(|e| (End::Problems, e.to_string()))?;
+
+    let unwritable = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: io::Error| (End::Unreadable, format!("{path}: {error}"))
+    };
+    let open = |path: &Path| -> Result<Box<dyn Write>, Failure> {
+        if path.as_os_str() == "-" {
+            return Ok(Box::new(io::stdout().lock()));
+        }
+        let file = File::create(path).map_err(unwritable(path))?;
+        Ok(Box::new(file))
+    };
+    let mut sink = Written {
+        streams: &planned.inputs,
+        rows: BufWriter::with_capacity(1 << 16, open(&arguments.output)?),
+        letters: match &arguments.dead_letters {
+            Some(path) => BufWriter::new(open(path)?),
+            None => BufWriter::new(Box::new(io::stderr())),
+        },
+        given: 0,
+        bad: 0,
+    };
+    let mut read = 0;
+    let result = (|| -> Result<(), Failure> {
+        for (stream, path) in &inputs {
+            read += feed(path, *stream, &mut run, &mut sink)?;
+        }
+        run.flush(&mut sink).map_err(failed)
+    })();
+    let flushed = sink.rows.flush().and_then(|()| sink.letters.flush());
+    if gone(&result) || flushed.as_ref().is_err_and(is_gone) {
+        return Ok(End::Fine);
+    }
+    flushed.map_err(|e| (End::Unreadable, format!("writing: {e}")))?;
+    output::note(&format!(
+        "{}/{}: {read} records read, {} rows written, {} dead letters",
+        object.namespace, object.name, sink.given, sink.bad
+    ));
+    result.map(|()| End::Fine)
+}
+
+fn choose<'a>(
+    checked: &'a Checked,
+    name: Option<&str>,
+) -> Result<(&'a Object, &'a Pipeline), Failure> {
+    let fits = |object: &Object| {
+        name.is_none_or(|name| {
+            name == object.name || name == format!("{}/{}", object.namespace, object.name)
+        })
+    };
+    let mut found = checked.world.pipelines().filter(|(o, _)| fits(o));
+    let Some(first) = found.next() else {
+        let mut said = match name {
+            Some(name) => format!("no Pipeline {name} in these files"),
+            None => "no Pipeline in these files".to_owned(),
+        };
+        for finding in checked.findings.iter().filter(|f| f.is_error()) {
+            said.push_str(&format!("\n{finding}"));
+        }
+        return Err((End::Problems, said));
+    };
+    let rest: Vec<String> = found
+        .map(|(o, _)| format!("{}/{}", o.namespace, o.name))
+        .collect();
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    Err((
+        End::Usage,
+        format!(
+            "there are several Pipelines: choose one by --pipeline: {}/{}, {}",
+            first.0.namespace,
+            first.0.name,
+            rest.join(", ")
+        ),
+    ))
+}
+
+/// The findings about a Pipeline and its streams.
+fn why_not(checked: &Checked, object: &Object, pipeline: &Pipeline) -> String {
+    let mut titles = vec![object.title()];
+    for name in headworks_sql::inputs(&pipeline.spec.sql).unwrap_or_default() {
+        titles.push(format!("DataStream {}/{name}", object.namespace));
+    }
+    let said: Vec<String> = checked
+        .findings
+        .iter()
+        .filter(|f| titles.contains(&f.object))
+        .map(ToString::to_string)
+        .collect();
+    format!("the Pipeline can't run:\n{}", said.join("\n"))
+}
+
+/// Which input is which stream's.
+fn inputs(given: &[String], streams: &[String]) -> Result<Vec<(usize, PathBuf)>, Failure> {
+    let mut inputs = Vec::new();
+    for text in given {
+        let named = text.split_once('=').and_then(|(name, path)| {
+            let at = streams.iter().position(|stream| stream == name)?;
+            Some((at, PathBuf::from(path)))
+        });
+        match named {
+            Some(input) => inputs.push(input),
+            None if streams.len() == 1 && (!text.contains('=') || Path::new(text).exists()) => {
+                inputs.push((0, PathBuf::from(text)));
+            }
+            None => {
+                return Err((
+                    End::Usage,
+                    format!(
+                        "--input {text}: write STREAM=FILE; the query reads {}",
+                        streams.join(", ")
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+/// Feeds a file's lines; how many records there were.
+fn feed(
+    path: &Path,
+    stream: usize,
+    run: &mut headworks_engine::local::Local,
+    sink: &mut Written<'_>,
+) -> Result<u64, Failure> {
+    let shown = path.display();
+    let unreadable = |error: io::Error| (End::Unreadable, format!("{shown}: {error}"));
+    let source: Box<dyn Read> = if path.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(unreadable)?)
+    };
+    let mut reader = BufReader::with_capacity(1 << 16, source);
+    let (mut line, mut number, mut records) = (Vec::new(), 0_u64, 0);
+    loop {
+        line.clear();
+        let taken = reader
+            .by_ref()
+            .take(LONGEST)
+            .read_until(b'\n', &mut line)
+            .map_err(unreadable)?;
+        if taken == 0 {
+            return Ok(records);
+        }
+        number += 1;
+        if taken as u64 == LONGEST && line.last() != Some(&b'\n') {
+            return Err((
+                End::Unreadable,
+                format!("{shown}: line {number} is longer than 64 MiB: write one record a line"),
+            ));
+        }
+        let start = if number == 1 && line.starts_with(b"\xef\xbb\xbf") {
+            3
+        } else {
+            0
+        };
+        let record = line[start..].trim_ascii();
+        if !record.is_empty() {
+            records += 1;
+            run.push(stream, record, sink).map_err(failed)?;
+        }
+    }
+}
+
+fn failed(error: LocalError) -> Failure {
+    let end = match &error {
+        LocalError::Sink { .. } => End::Unreadable,
+        _ => End::Problems,
+    };
+    let gone = matches!(&error, LocalError::Sink { source } if is_gone(source));
+    (
+        end,
+        if gone {
+            GONE.to_owned()
+        } else {
+            error.to_string()
+        },
+    )
+}
+
+/// Stands for a reader that went away, which is no failure.
+const GONE: &str = "the reader went away";
+
+fn gone(result: &Result<(), Failure>) -> bool {
+    matches!(result, Err((_, message)) if message == GONE)
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+struct Written<'a> {
+    streams: &'a [String],
+    rows: BufWriter<Box<dyn Write>>,
+    letters: BufWriter<Box<dyn Write>>,
+    given: u64,
+    bad: u64,
+}
+
+impl Sink for Written<'_> {
+    fn row(&mut self, row: Row<'_>) -> io::Result<()> {
+        self.given += 1;
+        self.rows.write_all(row.value)?;
+        self.rows.write_all(b"\n")
+    }
+
+    fn bad(&mut self, bad: BadRecord<'_>) -> io::Result<()> {
+        self.bad += 1;
+        let letter = json!({
+            "stream": self.streams[bad.input],
+            "record": bad.number + 1,
+            "reason": bad.reason,
+            "error": bad.message,
+            "value": String::from_utf8_lossy(bad.value),
+        });
+        writeln!(self.letters, "{letter}")
+    }
+}

@@ -1,0 +1,127 @@
+//! Which files are read: those that were named, and the manifests in folders that were named.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use snafu::{ResultExt, Snafu};
+
+/// Largest file. A manifest of an object that a cluster takes has at most 1.5 MB.
+const LARGEST: u64 = 32 << 20;
+/// Deepest folder, so that a folder linked into itself ends.
+const DEEPEST: usize = 64;
+
+/// Why files can't be read.
+#[derive(Debug, Snafu)]
+pub enum FilesError {
+    /// A file or folder can't be read.
+    #[snafu(display("{path}: {source}; correct the path or its permissions"))]
+    Unreadable {
+        /// As it was named.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is not a manifest.
+    #[snafu(display("{path}: {what}"))]
+    NotText {
+        /// As it was named.
+        path: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// A file's text.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// As it was named; `-` is standard input.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Reads all of it: files in the order given, folders by name.
+pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, FilesError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            files.push(text("-", std::io::stdin().lock())?);
+            continue;
+        }
+        let name = path.display().to_string();
+        let about = fs::metadata(path).context(UnreadableSnafu { path: &name })?;
+        if about.is_dir() {
+            let mut found = Vec::new();
+            walk(path, 0, &mut found)?;
+            for path in found {
+                files.push(open(&path)?);
+            }
+        } else {
+            files.push(open(path)?);
+        }
+    }
+    Ok(files)
+}
+
+fn open(path: &Path) -> Result<File, FilesError> {
+    let name = path.display().to_string();
+    let file = fs::File::open(path).context(UnreadableSnafu { path: &name })?;
+    text(&name, file)
+}
+
+fn text(name: &str, from: impl Read) -> Result<File, FilesError> {
+    let mut bytes = Vec::new();
+    from.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .context(UnreadableSnafu { path: name })?;
+    let wrong = |what| FilesError::NotText {
+        path: name.to_owned(),
+        what,
+    };
+    if bytes.len() as u64 > LARGEST {
+        return Err(wrong("larger than 32 MiB; split it"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| wrong("not UTF-8; write the file in UTF-8"))?;
+    Ok(File {
+        name: name.to_owned(),
+        text,
+    })
+}
+
+/// The manifests below a folder. Hidden folders, a chart's templates and kustomizations hold no objects.
+fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {
+    let name = folder.display().to_string();
+    let listed = fs::read_dir(folder).context(UnreadableSnafu { path: &name })?;
+    let mut entries = Vec::new();
+    for entry in listed {
+        entries.push(entry.context(UnreadableSnafu { path: &name })?.path());
+    }
+    entries.sort();
+    let chart = entries.iter().any(|path| path.ends_with("Chart.yaml"));
+    for path in entries {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let manifest = matches!(
+            path.extension().and_then(|e| e.to_str()),
+            Some("yaml" | "yml" | "json")
+        );
+        if file.starts_with('.') || is_kustomization(&file) {
+            continue;
+        }
+        if path.is_dir() {
+            if !(chart && file == "templates") && depth < DEEPEST {
+                walk(&path, depth + 1, found)?;
+            }
+        } else if manifest {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_kustomization(file: &str) -> bool {
+    matches!(
+        file,
+        "kustomization.yaml" | "kustomization.yml" | "Kustomization"
+    )
+}

@@ -1,0 +1,83 @@
+//! From a checked Pipeline to a plan that runs in memory: its streams as a pod would see them, and one output.
+
+use headworks_connectors::formats::Known;
+use headworks_crds::{Pipeline, Target};
+use headworks_engine::local::{Local, LocalError};
+use headworks_operator::data_stream::topic_name;
+use headworks_plan::{Contract, Delivery, OnBadRecord, PipelinePlan, StartFrom, Stream};
+
+use crate::object::Object;
+use crate::rows;
+use crate::validate::{Planned, World};
+
+/// Kafka's own default of `max.message.bytes`.
+const DEFAULT_MAX_MESSAGE: u64 = 1_048_588;
+
+/// A stream as a pod sees it.
+pub fn stream(world: &World, namespace: &str, name: &str, contract: Contract) -> Stream {
+    let spec = world.stream(namespace, name).map(|s| &s.spec);
+    let topic = topic_name::topic_of(namespace, name, spec.and_then(|s| s.topic.as_deref()));
+    Stream {
+        name: name.to_owned(),
+        dead_letter_topic: topic_name::dead_letter_topic(&topic),
+        topic,
+        contract,
+        max_message_bytes: spec.map_or(DEFAULT_MAX_MESSAGE, max_message_bytes),
+    }
+}
+
+fn max_message_bytes(spec: &headworks_crds::DataStreamSpec) -> u64 {
+    let given = spec.config.get("max.message.bytes");
+    given
+        .and_then(|value| value.to_string().parse().ok())
+        .unwrap_or(DEFAULT_MAX_MESSAGE)
+}
+
+/// The plan of a run whose one output is the target's, or the query's own columns where the target is a table
+/// or a stream that isn't there.
+pub fn plan(
+    world: &World,
+    object: &Object,
+    pipeline: &Pipeline,
+    planned: &Planned,
+    target: Option<&Target>,
+) -> PipelinePlan {
+    let namespace = &object.namespace;
+    let inputs = planned.inputs.iter().map(|name| {
+        let contract = world.contract(namespace, name).cloned();
+        stream(world, namespace, name, contract.unwrap_or_default())
+    });
+    let of_stream = target.and_then(|t| t.stream.as_ref()).and_then(|name| {
+        let contract = world.contract(namespace, name)?;
+        Some(stream(world, namespace, name, contract.clone()))
+    });
+    let output = of_stream.unwrap_or_else(|| Stream {
+        name: "output".to_owned(),
+        topic: "output".to_owned(),
+        dead_letter_topic: "output.dlq".to_owned(),
+        contract: rows::contract_of(&planned.dataflow.output),
+        // A table takes rows of any size.
+        max_message_bytes: u64::MAX,
+    });
+    PipelinePlan {
+        sql: pipeline.spec.sql.clone(),
+        inputs: inputs.collect(),
+        outputs: vec![output],
+        tables: Vec::new(),
+        delivery: Delivery::ExactlyOnce,
+        commit_interval_ms: pipeline.spec.commit_interval.millis(),
+        start_from: StartFrom::Earliest,
+        on_bad_record: match pipeline.spec.on_bad_record {
+            headworks_crds::OnBadRecord::DeadLetter => OnBadRecord::DeadLetter,
+            headworks_crds::OnBadRecord::Drop => OnBadRecord::Drop,
+            headworks_crds::OnBadRecord::Stop => OnBadRecord::Stop,
+        },
+        group: "local".to_owned(),
+        accept_data_loss: None,
+    }
+}
+
+/// Compiles a plan for a run in memory.
+pub fn compile(plan: &PipelinePlan) -> Result<Local, LocalError> {
+    Local::new(plan, &Known)
+}

@@ -1,0 +1,225 @@
+//! Streams, sources and stores together: contracts, topics, and who refers to what isn't there.
+
+use std::collections::BTreeMap;
+
+use headworks_crds::{DataStream, Source};
+use headworks_operator::data_stream::{contract, topic_name};
+use headworks_sql::schema::Schema;
+
+use super::{Options, World};
+use crate::finding::{Finding, Severity, hint};
+use crate::object::{Object, Typed};
+use crate::yaml::Place;
+
+/// Checks all of it, and keeps the contracts that are right.
+pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) {
+    let mut contracts = BTreeMap::new();
+    for object in &world.objects {
+        if let Some(Typed::DataStream(stream)) = &object.typed {
+            let contract = contract::contract(&stream.spec);
+            match Schema::from_contract(&contract) {
+                Ok(_) => {
+                    contracts.insert((object.namespace.clone(), object.name.clone()), contract);
+                }
+                Err(error) => {
+                    // The rules say the same of key and event time in other words.
+                    findings.retain(|f| {
+                        let of_ours = f.object == object.title()
+                            && *f.file == *object.file
+                            && (f.field.starts_with("spec.key")
+                                || f.field.starts_with("spec.eventTime"));
+                        !of_ours
+                    });
+                    for problem in error.problems {
+                        findings.push(misfit(object, stream, &problem.field, &problem.message));
+                    }
+                }
+            }
+        }
+    }
+    world.contracts = contracts;
+    topics(world, options, findings);
+    for object in &world.objects {
+        match &object.typed {
+            Some(Typed::Source(source)) => into(world, object, source, options, findings),
+            Some(Typed::DataStream(stream)) => {
+                platform(world, object, &stream.spec.platform, findings);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A contract's problem, at the type, key or event time that it is about.
+fn misfit(object: &Object, stream: &DataStream, field: &str, message: &str) -> Finding {
+    let of_type = stream.spec.schema.iter().position(|f| f.name == field);
+    let of_key = stream.spec.key.iter().position(|key| key == field);
+    let path = if message.starts_with("eventTime") || message.starts_with("event time") {
+        "spec.eventTime.field".to_owned()
+    } else if let (Some(at), true) = (of_key, message.contains("key")) {
+        format!("spec.key[{at}]")
+    } else if let Some(at) = of_type {
+        let twice = message.contains("twice");
+        let at = if twice {
+            let mut same = stream.spec.schema.iter().enumerate();
+            same.rfind(|(_, f)| f.name == field)
+                .map_or(at, |(at, _)| at)
+        } else {
+            at
+        };
+        let part = if message.starts_with("type") {
+            "type"
+        } else {
+            "name"
+        };
+        format!("spec.schema[{at}].{part}")
+    } else {
+        "spec.schema".to_owned()
+    };
+    object.wrong(&path, format!("field \"{field}\": {message}"))
+}
+
+/// A Platform that isn't in the files is mostly somewhere else.
+pub(super) fn platform(world: &World, object: &Object, name: &str, findings: &mut Vec<Finding>) {
+    if world.find("Platform", "", name).is_some() {
+        return;
+    }
+    let known = world.names("Platform", "");
+    let explicit = object.node.get("spec").and_then(|s| s.get("platform"));
+    // Without any Platform in the files there is nothing to compare with, and one warning a file of objects
+    // that rely on the default would only be noise.
+    if explicit.is_none() && known.is_empty() {
+        return;
+    }
+    let mut finding = object.wrong(
+        "spec.platform",
+        format!(
+            "Platform {name} isn't in these files; it must be in the cluster{}",
+            hint(name, known)
+        ),
+    );
+    finding.severity = Severity::Warning;
+    findings.push(finding);
+}
+
+/// A reference to an object that isn't in the files.
+pub(super) fn missing(
+    world: &World,
+    object: &Object,
+    place: Option<Place>,
+    field: &str,
+    (kind, name): (&'static str, &str),
+    options: &Options,
+) -> Finding {
+    let known = world.names(kind, &object.namespace);
+    let mut message = format!(
+        "{kind} {}/{name} isn't in these files{}",
+        object.namespace,
+        hint(name, known.iter().copied())
+    );
+    if !message.contains("did you mean") {
+        let elsewhere = world
+            .objects
+            .iter()
+            .find(|o| o.kind == kind && o.name == name);
+        message.push_str(&match elsewhere {
+            Some(other) => format!(
+                "; {} is in another namespace ({}), where it can't be used",
+                other.title(),
+                other.whereabouts()
+            ),
+            None => "; add it, correct the name, or pass --allow-missing if it is elsewhere".into(),
+        });
+    }
+    let mut finding = match place {
+        Some(place) => object.finding(place, field, message),
+        None => object.wrong(field, message),
+    };
+    if options.allow_missing {
+        finding.severity = Severity::Warning;
+    }
+    finding
+}
+
+fn into(
+    world: &World,
+    object: &Object,
+    source: &Source,
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) {
+    if world
+        .find("DataStream", &object.namespace, &source.spec.into)
+        .is_none()
+    {
+        let what = ("DataStream", source.spec.into.as_str());
+        findings.push(missing(world, object, None, "spec.into", what, options));
+    }
+}
+
+/// A topic has one owner, a name that its namespace may use, and no dead letters of another stream in it.
+fn topics(world: &World, options: &Options, findings: &mut Vec<Finding>) {
+    let mut owners: BTreeMap<(String, String), &Object> = BTreeMap::new();
+    let streams = || {
+        world
+            .objects
+            .iter()
+            .filter_map(|object| match &object.typed {
+                Some(Typed::DataStream(stream)) if !object.name.is_empty() => {
+                    Some((object, stream))
+                }
+                _ => None,
+            })
+    };
+    let topic = |object: &Object, stream: &DataStream| {
+        topic_name::topic_of(
+            &object.namespace,
+            &object.name,
+            stream.spec.topic.as_deref(),
+        )
+    };
+    for (object, stream) in streams() {
+        let topic = topic(object, stream);
+        if let Some(finding) = not_allowed(world, object, stream, &topic, options) {
+            findings.push(finding);
+        }
+        let key = (stream.spec.platform.clone(), topic.clone());
+        match owners.get(&key) {
+            // An object that stands there twice was told of already.
+            Some(owner) if owner.title() == object.title() => {}
+            Some(owner) => findings.push(object.wrong(
+                "spec.topic",
+                format!(
+                    "topic {topic} is claimed by {} too ({}): a topic has one DataStream; choose another name",
+                    owner.title(),
+                    owner.whereabouts()
+                ),
+            )),
+            None => {
+                owners.insert(key, object);
+            }
+        }
+    }
+}
+
+fn not_allowed(
+    world: &World,
+    object: &Object,
+    stream: &DataStream,
+    topic: &str,
+    options: &Options,
+) -> Option<Finding> {
+    let empty = BTreeMap::new();
+    let platform = world.platform(&stream.spec.platform);
+    let policy = platform.map_or(&[][..], |p| &p.spec.kafka.topic_policy);
+    let labels = world.namespaces.get(&object.namespace);
+    let allowed = topic_name::allowed(topic, &object.namespace, labels.unwrap_or(&empty), policy);
+    let message = allowed.err()?;
+    let mut finding = object.wrong("spec.topic", message);
+    // A rule may be in a Platform, or select by labels, that these files don't hold.
+    let unknown = platform.is_none() || (labels.is_none() && !policy.is_empty());
+    if unknown && !topic.starts_with("__") || options.allow_missing {
+        finding.severity = Severity::Warning;
+    }
+    Some(finding)
+}
