@@ -78,7 +78,13 @@ fn upgrade_rollback_and_uninstall_keep_crds_data_and_pods() {
     helm(&["uninstall", "headworks", "--wait"]);
     helm(&["uninstall", "headworks-crds", "--wait"]);
     let crds = c.kubectl.must(&["get", "crd", "-o", "name"]);
-    for kind in ["platforms", "datastreams", "datastores", "sources", "pipelines"] {
+    for kind in [
+        "platforms",
+        "datastreams",
+        "datastores",
+        "sources",
+        "pipelines",
+    ] {
         assert!(
             crds.contains(&format!("{kind}.headworks.dev")),
             "uninstall keeps the CRDs: {crds}"

@@ -67,12 +67,12 @@ fn the_shop_example_applies_whole_and_its_rows_are_in_the_database_once() {
         .collect();
     assert!(kinds.len() >= 3, "UNION ALL of three streams: {kinds:?}");
     if mine {
-        c.kubectl.must(&[
-            "delete",
-            "-k",
-            &format!("{root}/examples/shop"),
-            "--timeout=120s",
-        ]);
+        // The Platform is the audit example's, too.
+        let kinds = "pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev,datastreams.headworks.dev";
+        c.kubectl
+            .must(&["delete", kinds, "--all", "-n", "shop", "--timeout=120s"]);
+        c.kubectl
+            .must(&["delete", "namespace", "shop", "--wait=false"]);
         c.kafka.forget("shop.", ".shop.");
     }
 }
