@@ -1,9 +1,11 @@
-//! What stands between the engine and the world: wire formats and sources.
+//! What stands between the engine and the world: wire formats, sources and stores.
 //!
 //! [`formats`] turns bytes into Arrow columns and back, behind the traits of
 //! [`headworks_engine::format`]; the engine knows no format. [`sources`] takes records in: each has a
 //! folder split into *config* (what the plan says), *request* (what came), *service* (what is answered)
-//! and *sink* (where it goes).
+//! and *sink* (where it goes). [`stores`] are databases whose tables pipelines write, behind the traits
+//! of [`headworks_engine::store`].
 
 pub mod formats;
 pub mod sources;
+pub mod stores;

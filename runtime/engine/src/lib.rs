@@ -9,8 +9,8 @@
 //!
 //! Rooms: [`format`](mod@format) what a wire format offers; [`log`] what the loop asks of a broker,
 //! with [`kafka`] and [`memory`] (deterministic, seeded, a whole broker in one process) behind it;
-//! [`local`] a run without any broker;
-//! `pipeline` the loop; [`status`] what a pod says of itself meanwhile.
+//! [`local`] a run without any broker; [`store`] what the loop asks of a store, for the stages that
+//! write tables; `pipeline` the loop; [`status`] what a pod says of itself meanwhile.
 
 pub mod format;
 pub mod kafka;
@@ -18,6 +18,7 @@ pub mod local;
 pub mod log;
 pub mod memory;
 pub mod status;
+pub mod store;
 
 mod pipeline;
 mod run;
@@ -26,4 +27,4 @@ mod simulation;
 #[cfg(test)]
 mod words;
 
-pub use run::{Engine, Identity, Outcome, StopFlag};
+pub use run::{Engine, Identity, Outcome, Part, StopFlag, Work};

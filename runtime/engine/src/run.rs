@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use headworks_plan::{Delivery, KafkaConnection, Phase, PipelinePlan, Problem};
+use headworks_plan::{Delivery, KafkaConnection, Phase, PipelinePlan, Problem, TableOutput};
+use headworks_sql::schema::Schema;
 
 use crate::format::Formats;
 use crate::kafka::{self, KafkaLog, Setup};
 use crate::log::{Log, LogError, Reason};
 use crate::pipeline::{self, InputTopic, Pipeline, Settings, Stage};
 use crate::status::StatusHandle;
+use crate::store::{StoreLog, Stores};
 
 /// Which member of which pipeline this process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,26 +79,66 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// A part of a pipeline that runs by itself: the streams it writes, or one of its tables. Each reads the
+/// inputs by a consumer group of its own, so a store that is down holds up nothing but its own part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Every output stream, in one Kafka transaction.
+    Streams,
+    /// The table of this index in the plan.
+    Table(usize),
+}
+
+impl Part {
+    /// The parts of a plan. The first one tells of bad input records; the others meet the same ones.
+    pub fn of(plan: &PipelinePlan) -> Vec<Part> {
+        let streams = (!plan.outputs.is_empty() || plan.tables.is_empty()).then_some(Part::Streams);
+        let tables = (0..plan.tables.len()).map(Part::Table);
+        streams.into_iter().chain(tables).collect()
+    }
+}
+
+/// What the engine is to run, and with what.
+#[derive(Clone)]
+pub struct Work<'a> {
+    /// The pipeline.
+    pub plan: &'a PipelinePlan,
+    /// Which part of it.
+    pub part: Part,
+    /// How to reach Kafka.
+    pub kafka: &'a KafkaConnection,
+    /// Who runs it.
+    pub identity: &'a Identity,
+    /// Wire formats.
+    pub formats: &'a dyn Formats,
+    /// Stores.
+    pub stores: &'a dyn Stores,
+}
+
 /// The native engine.
 #[derive(Debug)]
 pub struct Engine;
 
 impl Engine {
-    /// Runs a pipeline on the calling thread until `stop` is raised.
+    /// Runs a part of a pipeline on the calling thread until `stop` is raised.
     ///
     /// Blocking: give it an OS thread of its own. Everything a user should know meanwhile is in
     /// `status`.
-    pub fn run(
-        plan: &PipelinePlan,
-        kafka: &KafkaConnection,
-        identity: &Identity,
-        formats: &Arc<dyn Formats>,
-        status: &StatusHandle,
-        stop: &StopFlag,
-    ) -> Outcome {
+    pub fn run(work: &Work<'_>, status: &StatusHandle, stop: &StopFlag) -> Outcome {
         status.set_phase(Phase::Starting);
-        let stage = match pipeline::compile(plan, formats.as_ref()) {
-            Ok(stage) => stage,
+        let settings = Arc::new(settings(work.plan, work.identity));
+        let open = |group: &str| {
+            let base = kafka::config(work.kafka).map_err(|error| LogError::NeedsPerson {
+                reason: Reason::SecretMissing,
+                message: error.to_string(),
+            })?;
+            KafkaLog::open(&base, setup(work, group))
+        };
+        let compiled = match work.part {
+            Part::Streams => pipeline::compile(work.plan, work.formats).map(|stage| (stage, None)),
+            Part::Table(index) => table(work, index).map(|(stage, table)| (stage, Some(table))),
+        };
+        match compiled {
             Err(error) => {
                 report(
                     status,
@@ -105,19 +147,43 @@ impl Engine {
                         message: error.to_string(),
                     },
                 );
-                return park(stop);
+                park(stop)
             }
-        };
-        let settings = Arc::new(settings(plan, identity));
-        let open = || {
-            let base = kafka::config(kafka).map_err(|error| LogError::NeedsPerson {
-                reason: Reason::SecretMissing,
-                message: error.to_string(),
-            })?;
-            KafkaLog::open(&base, setup(plan, identity))
-        };
-        keep_going(open, stage, &settings, status, stop)
+            Ok((stage, None)) => {
+                keep_going(|| open(&work.plan.group), stage, &settings, status, stop)
+            }
+            Ok((stage, Some((table, columns)))) => {
+                let topics: Vec<String> = work
+                    .plan
+                    .inputs
+                    .iter()
+                    .map(|stream| stream.topic.clone())
+                    .collect();
+                let open = || {
+                    let log = open(&table.group)?;
+                    let store = work.stores.open(table, &columns);
+                    Ok(StoreLog::new(log, store, topics.clone()))
+                };
+                keep_going(open, stage, &settings, status, stop)
+            }
+        }
     }
+}
+
+/// The stage of a table, with the table and the columns of its rows.
+fn table<'a>(
+    work: &Work<'a>,
+    index: usize,
+) -> Result<(Stage, (&'a TableOutput, Schema)), pipeline::CompileError> {
+    let table = work
+        .plan
+        .tables
+        .get(index)
+        .ok_or(pipeline::CompileError::NoTable { index })?;
+    let tells = Part::of(work.plan).first() == Some(&work.part);
+    let (stage, columns) =
+        pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
+    Ok((stage, (table, columns)))
 }
 
 fn settings(plan: &PipelinePlan, identity: &Identity) -> Settings {
@@ -136,7 +202,13 @@ fn settings(plan: &PipelinePlan, identity: &Identity) -> Settings {
     }
 }
 
-fn setup(plan: &PipelinePlan, identity: &Identity) -> Setup {
+fn setup(work: &Work<'_>, group: &str) -> Setup {
+    let plan = work.plan;
+    // A table's rows don't go through Kafka.
+    let outputs = match work.part {
+        Part::Streams => plan.outputs.as_slice(),
+        Part::Table(_) => &[],
+    };
     let dead_letters = plan
         .inputs
         .iter()
@@ -152,20 +224,20 @@ fn setup(plan: &PipelinePlan, identity: &Identity) -> Setup {
             .iter()
             .map(|stream| stream.topic.clone())
             .collect(),
-        other_topics: plan
-            .outputs
+        other_topics: outputs
             .iter()
             .map(|stream| stream.topic.clone())
             .chain(written)
             .collect(),
-        group: plan.group.clone(),
-        member: identity.member(&plan.group),
+        group: group.to_owned(),
+        member: work.identity.member(group),
         commit_interval_ms: plan.commit_interval_ms,
-        exactly_once: plan.delivery == Delivery::ExactlyOnce,
+        // A table's offsets are in its transaction whatever is promised, so its letters may as well be.
+        exactly_once: plan.delivery == Delivery::ExactlyOnce || work.part != Part::Streams,
         max_message_bytes: plan
             .inputs
             .iter()
-            .chain(&plan.outputs)
+            .chain(outputs)
             .map(|stream| stream.max_message_bytes)
             .collect(),
     }
@@ -248,6 +320,7 @@ fn report(status: &StatusHandle, error: &LogError) {
     let said = error.to_string();
     let (reason, message, fatal) = match error {
         LogError::NeedsPerson { reason, .. } => (reason.as_str(), said, true),
+        LogError::Held { reason, .. } => (reason.as_str(), said, reason.needs_person()),
         LogError::Unavailable { .. } => (
             pipeline::UNAVAILABLE,
             format!(
@@ -306,17 +379,17 @@ mod tests {
             ordinal: 0,
         };
         let (status, stop) = (StatusHandle::new(), StopFlag::new());
-        let formats: Arc<dyn Formats> = Arc::new(crate::words::WordFormats);
         std::thread::scope(|scope| {
             let running = scope.spawn(|| {
-                Engine::run(
-                    &plan,
-                    &KafkaConnection::default(),
-                    &identity,
-                    &formats,
-                    &status,
-                    &stop,
-                )
+                let work = Work {
+                    plan: &plan,
+                    part: Part::Streams,
+                    kafka: &KafkaConnection::default(),
+                    identity: &identity,
+                    formats: &crate::words::WordFormats,
+                    stores: &crate::words::NoStores,
+                };
+                Engine::run(&work, &status, &stop)
             });
             let deadline = Instant::now() + Duration::from_secs(10);
             while status.phase() != Phase::Stalled && Instant::now() < deadline {

@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use headworks_plan::{OnBadRecord, StartFrom};
 
-use crate::memory::{Chance, Faults, MemoryBroker, MemoryLog, Mutant, Stored};
+use crate::log::{Log, LogError};
+use crate::memory::{
+    Chance, Faults, MemoryBroker, MemoryDatabase, MemoryLog, Mutant, StoreFaults, Stored,
+};
 use crate::pipeline::{InputTopic, Pipeline, Settings};
 use crate::status::StatusHandle;
-use crate::words::{oracle, stage};
+use crate::store::StoreLog;
+use crate::words::{oracle, stage, table_stage};
 
 /// The world of one seed.
 struct World {
@@ -20,15 +24,35 @@ struct World {
     settings: Arc<Settings>,
     written: Vec<(String, usize, i64, Option<String>)>,
     left: u64,
+    /// Present: results are rows of its table.
+    database: Option<MemoryDatabase>,
+    /// Whether the stage tells of bad input records.
+    tells: bool,
+}
+
+/// A session, whatever it commits to.
+trait Session {
+    fn step(&mut self) -> Result<(), LogError>;
+    fn drain(&mut self) -> Result<(), LogError>;
+}
+
+impl<L: Log> Session for Pipeline<L> {
+    fn step(&mut self) -> Result<(), LogError> {
+        Pipeline::step(self)
+    }
+
+    fn drain(&mut self) -> Result<(), LogError> {
+        Pipeline::drain(self)
+    }
 }
 
 struct Process {
-    session: Option<Pipeline<MemoryLog>>,
+    session: Option<Box<dyn Session>>,
     asleep_until: u64,
 }
 
 impl World {
-    fn new(seed: u64, mutant: Option<Mutant>) -> World {
+    fn new(seed: u64, mutant: Option<Mutant>, table: bool) -> World {
         let mut chance = Chance::new(seed.wrapping_mul(0x9E37_79B9));
         let faults = Faults {
             kill: chance.below(12),
@@ -67,6 +91,17 @@ impl World {
             accept_data_loss: None,
         };
         let left = 20 + chance.below(60);
+        let database = table.then(|| {
+            let faults = StoreFaults {
+                down: chance.below(40),
+                unknown_commit: chance.below(300),
+                fickle: chance.below(700),
+                kill: chance.below(12),
+                slow: chance.below(4),
+            };
+            MemoryDatabase::new(&broker, faults)
+        });
+        let tells = !table || chance.once_in(700);
         World {
             chance,
             broker,
@@ -74,6 +109,8 @@ impl World {
             settings: Arc::new(settings),
             written: Vec::new(),
             left,
+            database,
+            tells,
         }
     }
 
@@ -104,19 +141,28 @@ impl World {
         }
     }
 
-    fn open(&self, broker: &MemoryBroker, name: &str) -> Option<Pipeline<MemoryLog>> {
+    fn open(&self, broker: &MemoryBroker, name: &str) -> Option<Box<dyn Session>> {
         let topics: Vec<&str> = self
             .topics
             .iter()
             .map(|(topic, _)| topic.as_str())
             .collect();
         let log = broker.open(name, &topics).ok()?;
-        Some(Pipeline::new(
-            log,
-            stage(self.topics.len(), "out"),
-            Arc::clone(&self.settings),
-            StatusHandle::new(),
-        ))
+        let (settings, status) = (Arc::clone(&self.settings), StatusHandle::new());
+        Some(match &self.database {
+            None => Box::new(Pipeline::<MemoryLog>::new(
+                log,
+                stage(topics.len(), "out"),
+                settings,
+                status,
+            )),
+            Some(database) => {
+                let names = topics.iter().map(|topic| (*topic).to_owned()).collect();
+                let log = StoreLog::new(log, Box::new(database.open()), names);
+                let stage = table_stage(topics.len(), self.tells);
+                Box::new(Pipeline::new(log, stage, settings, status))
+            }
+        })
     }
 
     /// Everything goes wrong.
@@ -191,21 +237,24 @@ impl World {
             self.write();
         }
         let broker = self.broker.clone().without_faults();
+        self.database = self.database.take().map(MemoryDatabase::without_faults);
         let mut session = None;
         for _ in 0..4_000 {
             broker.tick(20);
             match &mut session {
                 None => session = self.open(&broker, "member-0"),
                 Some(running) => {
-                    if Pipeline::step(running).is_err() {
+                    if running.step().is_err() {
                         session = None;
                     }
                 }
             }
             let done = |(topic, partition, offset, _): &(String, usize, i64, Option<String>)| {
-                broker
-                    .position(topic, *partition)
-                    .is_some_and(|position| position.offset > *offset)
+                match &self.database {
+                    None => broker.position(topic, *partition),
+                    Some(database) => database.position(topic, *partition as i32),
+                }
+                .is_some_and(|position| position.offset > *offset)
             };
             if broker.is_settled() && self.written.iter().all(done) {
                 return Ok(());
@@ -271,9 +320,58 @@ impl World {
                 ));
             }
         }
+        if let Some(database) = &self.database {
+            return self.table_verdict(database, found_bad);
+        }
         same("results", expected, found)?;
         same("dead letters", expected_bad, found_bad)?;
         disorder
+    }
+}
+
+impl World {
+    /// Each record's rows are in the table once, or the record is among the dead letters once.
+    fn table_verdict(&self, database: &MemoryDatabase, letters: Vec<String>) -> Result<(), String> {
+        let (mut rows, mut bad) = (Vec::new(), Vec::new());
+        for (topic, partition, offset, value) in &self.written {
+            let text = value.clone().unwrap_or_default();
+            let letter = |reason| format!("{topic}/{partition}@{offset} {reason} {text}");
+            match oracle(value.as_deref()) {
+                Ok(results) => {
+                    let ends = |known: &[&str]| {
+                        results
+                            .iter()
+                            .any(|row| known.iter().any(|end| row.ends_with(end)))
+                    };
+                    let refused = letter("StoreRefused");
+                    // Which of the two a fickle record is, only the run can tell.
+                    let is_letter = ends(&MemoryDatabase::REFUSED)
+                        || (ends(&MemoryDatabase::FICKLE) && letters.contains(&refused));
+                    let dropped = self.settings.on_bad_record == OnBadRecord::Drop
+                        && ends(&MemoryDatabase::FICKLE)
+                        && !results.iter().any(|row| database.rows().contains(row));
+                    if is_letter {
+                        bad.push(refused);
+                    } else if !dropped {
+                        rows.extend(results);
+                    }
+                }
+                // No row is too large for a table.
+                Err("TooLarge") => {
+                    let (id, n) = text.split_once(' ').unwrap_or_default();
+                    rows.extend([format!("{id}={n}"), format!("{id}=-{n}")]);
+                }
+                Err(reason) if self.tells => bad.push(letter(reason)),
+                Err(_) => {}
+            }
+        }
+        if self.settings.on_bad_record == OnBadRecord::Drop {
+            bad.clear();
+        }
+        let found = database.rows();
+        let found = found.iter().map(|row| row.trim_end_matches('.').to_owned());
+        same("rows", rows, found.collect())?;
+        same("dead letters", bad, letters)
     }
 }
 
@@ -308,7 +406,15 @@ pub(crate) fn same(
 }
 
 fn run(seed: u64, mutant: Option<Mutant>) -> Result<(), String> {
-    let mut world = World::new(seed, mutant);
+    run_to(seed, mutant, false)
+}
+
+fn run_table(seed: u64, mutant: Option<Mutant>) -> Result<(), String> {
+    run_to(seed, mutant, true)
+}
+
+fn run_to(seed: u64, mutant: Option<Mutant>, table: bool) -> Result<(), String> {
+    let mut world = World::new(seed, mutant, table);
     world.storm();
     world.calm()?;
     world.verdict()
@@ -348,4 +454,33 @@ fn a_client_that_commits_without_the_groups_generation_is_caught() {
 #[test]
 fn a_client_that_does_not_rewind_after_an_abort_is_caught() {
     assert!((0..400).any(|seed| run(seed, Some(Mutant::NoRewind)).is_err()));
+}
+
+#[test]
+fn whatever_goes_wrong_every_record_is_in_the_table_or_a_dead_letter_exactly_once() {
+    for seed in seeds(4_000) {
+        if let Err(wrong) = run_table(seed, None) {
+            panic!("SEED={seed}: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_does_not_compare_offsets_is_caught() {
+    assert!((0..400).any(|seed| run_table(seed, Some(Mutant::OffsetsUnchecked)).is_err()));
+}
+
+#[test]
+fn a_store_that_does_not_compare_claims_is_caught() {
+    assert!((0..400).any(|seed| run_table(seed, Some(Mutant::ClaimsUnchecked)).is_err()));
+}
+
+#[test]
+fn a_store_that_commits_rows_before_offsets_is_caught() {
+    assert!((0..400).any(|seed| run_table(seed, Some(Mutant::OffsetsApart)).is_err()));
+}
+
+#[test]
+fn a_stage_that_forgets_what_became_a_dead_letter_is_caught() {
+    assert!((0..400).any(|seed| run_table(seed, Some(Mutant::NotesForgotten)).is_err()));
 }

@@ -16,6 +16,8 @@ const RATE_WINDOW_S: f64 = 10.0;
 #[derive(Clone, Debug)]
 pub struct StatusHandle(Arc<Mutex<Inner>>);
 
+mod merge;
+
 #[derive(Debug)]
 struct Inner {
     phase: Phase,
@@ -23,6 +25,8 @@ struct Inner {
     problems: Vec<Problem>,
     figures: Figures,
     rate: Rate,
+    /// The parts that report to this one.
+    parts: Vec<StatusHandle>,
 }
 
 /// What one committed transaction (or one acknowledged batch) added. Counted when it is committed, so an aborted
@@ -59,7 +63,17 @@ impl StatusHandle {
                 per_second: 0.0,
                 at: Instant::now(),
             },
+            parts: Vec::new(),
         })))
+    }
+
+    /// A handle for a part of the work, which [`StatusHandle::report`] of this one takes in: a part's
+    /// problems stay until that part takes them back.
+    #[must_use]
+    pub fn part(&self) -> StatusHandle {
+        let part = StatusHandle::new();
+        self.lock().parts.push(part.clone());
+        part
     }
 
     /// The report as of now, for `GET /status` and `/metrics`.
@@ -67,25 +81,31 @@ impl StatusHandle {
         let inner = self.lock();
         let mut figures = inner.figures.clone();
         figures.rate = inner.rate.at(Instant::now());
-        Report {
+        let parts: Vec<Report> = inner.parts.iter().map(StatusHandle::report).collect();
+        let own = Report {
             version: headworks_plan::VERSION,
             runtime: env!("CARGO_PKG_VERSION").to_owned(),
             phase: inner.phase,
             server_version: inner.server_version.clone(),
             problems: inner.problems.clone(),
             figures,
+        };
+        if parts.is_empty() {
+            own
+        } else {
+            merge::merge(own, parts)
         }
     }
 
     /// The phase as of now.
     pub fn phase(&self) -> Phase {
-        self.lock().phase
+        self.report().phase
     }
 
     /// True: the pod does its work (or rests because there is nothing to do), so it may be called ready.
     pub fn is_ready(&self) -> bool {
-        let inner = self.lock();
-        inner.phase == Phase::Running && !inner.problems.iter().any(|p| p.fatal)
+        let report = self.report();
+        report.phase == Phase::Running && !report.problems.iter().any(|p| p.fatal)
     }
 
     /// Moves to `phase`.

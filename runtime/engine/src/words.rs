@@ -6,10 +6,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
-use headworks_plan::Contract;
+use headworks_plan::{Contract, TableOutput};
+use headworks_sql::schema::Schema as Columns;
 
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::pipeline::{Branch, Evaluation, Input, Output, Stage};
+use crate::store::{Store, Stores};
 
 /// Longest result that fits the output topic.
 pub(crate) const FITS: i64 = 40;
@@ -119,6 +121,19 @@ impl Formats for WordFormats {
     }
 }
 
+/// There are none.
+pub(crate) struct NoStores;
+
+impl Stores for NoStores {
+    fn encoder(&self, _: &TableOutput, _: &Columns) -> Result<Box<dyn Encoder>, FormatError> {
+        Ok(Box::new(Words::default()))
+    }
+
+    fn open(&self, _: &TableOutput, _: &Columns) -> Box<dyn Store> {
+        unreachable!("no plan of these tests has a table")
+    }
+}
+
 /// Keeps the rows whose number `divisor` divides, and multiplies it. A batch with a 13 in it fails.
 fn branch(divisor: i64, factor: i64) -> Branch {
     Branch {
@@ -158,10 +173,23 @@ pub(crate) fn stage(inputs: usize, output: &str) -> Stage {
         inputs: (0..inputs).map(input).collect(),
         outputs: vec![Output {
             topic: output.to_owned(),
+            table: false,
             max_message_bytes: 1_000,
             encoder: Box::new(Words::default()),
         }],
+        tells: true,
     }
+}
+
+/// The same query, whose results are rows of a table.
+pub(crate) fn table_stage(inputs: usize, tells: bool) -> Stage {
+    let mut stage = stage(inputs, "table words");
+    stage.tells = tells;
+    for output in &mut stage.outputs {
+        output.table = true;
+        output.max_message_bytes = u64::MAX;
+    }
+    stage
 }
 
 /// What the query should make of a record: results, or the reason why it is bad.

@@ -1,7 +1,7 @@
 //! `headworks`, the data plane's one binary: what a pod runs, and what a laptop may run too.
 //!
 //! `headworks run-plan /etc/headworks/plan.json` does what the plan says and nothing else: runs a
-//! pipeline's SQL, or takes records in. It never talks to Kubernetes; it answers `/status`, `/metrics`,
+//! pipeline's SQL, takes records in, or watches a store. It never talks to Kubernetes; it answers `/status`, `/metrics`,
 //! `/healthz` and `/readyz` on a port of its own, logs JSON lines to standard error, and on SIGTERM
 //! finishes what it has within 20 s.
 //!
@@ -16,6 +16,7 @@ mod plan_file;
 mod run;
 mod source;
 mod status;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,44 +1,83 @@
-//! The role `pipeline`: the engine on a thread of its own, since it blocks.
+//! The role `pipeline`: one engine thread for the streams it writes and one for each table, since the
+//! engine blocks and a part that is held up must not hold up the others.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use headworks_connectors::formats::Known;
-use headworks_engine::format::Formats;
+use headworks_connectors::{formats, stores};
 use headworks_engine::status::StatusHandle;
-use headworks_engine::{Engine, Identity, Outcome, StopFlag};
+use headworks_engine::{Engine, Identity, Outcome, Part, StopFlag, Work};
 use headworks_plan::{Phase, Plan, Role};
 use snafu::ResultExt;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use crate::run::{DRAIN, DiedSnafu, End, RunError, SystemSnafu, told_to_stop};
 
-/// Runs the engine until a signal, then until it has committed what it has.
+/// Runs the parts until a signal, then until each has committed what it has.
 pub async fn run(plan: &Plan, ordinal: u32, status: &StatusHandle) -> Result<End, RunError> {
+    let Role::Pipeline(pipeline) = &plan.role else {
+        return Ok(End::Drained);
+    };
     let stop = StopFlag::new();
-    let mut engine = spawn(plan.clone(), ordinal, status.clone(), stop.clone())?;
+    let parts = Part::of(pipeline);
+    let (tell, mut told) = mpsc::channel(parts.len());
+    let plan = Arc::new(plan.clone());
+    for part in &parts {
+        spawn(&plan, *part, ordinal, status.part(), &stop, tell.clone())?;
+    }
+    // The channel ends when the last thread does.
+    drop(tell);
     let died = || DiedSnafu { thread: "engine" }.fail();
     tokio::select! {
-        told = told_to_stop() => told?,
-        _ = &mut engine => return died(),
+        signal = told_to_stop() => signal?,
+        _ = told.recv() => return died(),
     }
     status.set_phase(Phase::Draining);
     stop.stop();
-    match tokio::time::timeout(DRAIN, engine).await {
-        Ok(Ok(Outcome::Drained)) => Ok(End::Drained),
-        Ok(Ok(Outcome::Interrupted)) | Err(_) => Ok(End::CutShort),
-        Ok(Err(_)) => died(),
+    let deadline = Instant::now() + DRAIN;
+    let mut end = End::Drained;
+    for _ in &parts {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match tokio::time::timeout(left, told.recv()).await {
+            Ok(Some(Some(Outcome::Drained))) => {}
+            Ok(Some(Some(Outcome::Interrupted))) | Err(_) => end = End::CutShort,
+            Ok(Some(None) | None) => return died(),
+        }
+    }
+    Ok(end)
+}
+
+/// Tells how a part ended, even if that was by a panic.
+struct Teller {
+    tell: mpsc::Sender<Option<Outcome>>,
+    outcome: Option<Outcome>,
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        // There is room for each part's word.
+        let _ = self.tell.try_send(self.outcome);
     }
 }
 
-/// The receiver fails if the thread panics.
 fn spawn(
-    plan: Plan,
+    plan: &Arc<Plan>,
+    part: Part,
     ordinal: u32,
     status: StatusHandle,
-    stop: StopFlag,
-) -> Result<oneshot::Receiver<Outcome>, RunError> {
-    let (tell, told) = oneshot::channel();
+    stop: &StopFlag,
+    tell: mpsc::Sender<Option<Outcome>>,
+) -> Result<(), RunError> {
+    let (plan, stop) = (Arc::clone(plan), stop.clone());
+    let name = match part {
+        Part::Streams => "engine".to_owned(),
+        Part::Table(index) => format!("engine-table-{index}"),
+    };
     let work = move || {
+        let mut teller = Teller {
+            tell,
+            outcome: None,
+        };
         let Role::Pipeline(pipeline) = &plan.role else {
             return;
         };
@@ -47,25 +86,25 @@ fn spawn(
             name: plan.name.clone(),
             ordinal,
         };
-        let formats: Arc<dyn Formats> = Arc::new(Known);
         tracing::info!(
             pipeline = format!("{}/{}", plan.namespace, plan.name),
-            group = pipeline.group,
+            ?part,
             ordinal,
             "starting"
         );
-        let _ = tell.send(Engine::run(
-            pipeline,
-            &plan.kafka,
-            &identity,
-            &formats,
-            &status,
-            &stop,
-        ));
+        let work = Work {
+            plan: pipeline,
+            part,
+            kafka: &plan.kafka,
+            identity: &identity,
+            formats: &formats::Known,
+            stores: &stores::Known,
+        };
+        teller.outcome = Some(Engine::run(&work, &status, &stop));
     };
     std::thread::Builder::new()
-        .name("engine".to_owned())
+        .name(name)
         .spawn(work)
         .context(SystemSnafu)?;
-    Ok(told)
+    Ok(())
 }

@@ -11,7 +11,7 @@ use snafu::{ResultExt, Snafu};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan_file::{self, PlanError};
-use crate::{pipeline, source, status};
+use crate::{pipeline, source, status, store};
 
 /// From SIGTERM to the end, at most. Below Kubernetes' default grace of 30 s.
 pub const DRAIN: Duration = Duration::from_secs(20);
@@ -141,10 +141,10 @@ async fn work(settings: &Settings, plan: Plan) -> Result<End, RunError> {
             serve_status(settings, &handle, registry)?;
             source.run().await
         }
-        Role::Store(_) => BeginSnafu {
-            message: "this runtime watches no stores",
+        Role::Store(watched) => {
+            serve_status(settings, &handle, registry)?;
+            store::run(watched, &handle).await
         }
-        .fail(),
     }
 }
 

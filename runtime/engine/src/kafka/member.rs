@@ -8,7 +8,7 @@ use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::Offset;
 
 use super::witness::{Rebalanced, Witness};
-use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, verdict};
+use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, offsets, verdict};
 use crate::log::{
     Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Record,
 };
@@ -53,7 +53,24 @@ impl Log for KafkaLog {
     }
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
-        self.stable_commits(partitions)
+        let first_start = |(offset, metadata): (i64, String)| Position {
+            offset,
+            first_start_ms: offsets::first_start(&metadata),
+        };
+        let stable = self.stable_commits(partitions)?;
+        Ok(stable.into_iter().map(|at| at.map(first_start)).collect())
+    }
+
+    fn note(&mut self, notes: Vec<(Partition, String)>) {
+        self.notes = notes.into_iter().collect();
+    }
+
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
+        let stable = self.stable_commits(partitions)?;
+        Ok(stable
+            .into_iter()
+            .map(|at| at.map(|(_, note)| note))
+            .collect())
     }
 
     fn siblings(&mut self, of: Partition) -> Result<Vec<Partition>, LogError> {
@@ -91,6 +108,7 @@ impl Log for KafkaLog {
 
     fn unassign(&mut self) -> Result<(), LogError> {
         self.assigned.clear();
+        self.assign_owed = false;
         self.consumer.unassign().map_err(|error| LogError::Broken {
             message: format!("giving the assignment up: {error}"),
         })

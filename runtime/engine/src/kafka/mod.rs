@@ -24,6 +24,7 @@ mod witness;
 
 pub use config::{ConfigError, config};
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -88,6 +89,8 @@ pub struct KafkaLog {
     generation: Option<ConsumerGroupMetadata>,
     transaction: Transaction,
     passed_from: Option<Instant>,
+    /// What the next commit keeps beside the positions.
+    notes: HashMap<Partition, String>,
     /// The last topic's handle and its index: consecutive records mostly share it.
     last_topic: Option<(usize, u16)>,
 }
@@ -125,6 +128,7 @@ impl KafkaLog {
             generation: None,
             transaction: Transaction::Closed,
             passed_from: None,
+            notes: HashMap::new(),
             last_topic: None,
         };
         log.find_topics()?;

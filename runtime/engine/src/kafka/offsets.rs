@@ -9,11 +9,17 @@ use crate::log::{Bounds, LogError, Partition, Position};
 /// How the first start is written in a commit's metadata.
 const FIRST_START: &str = "headworks-first-start=";
 
+/// When the pipeline first started, if a commit's metadata says so.
+pub(super) fn first_start(metadata: &str) -> Option<i64> {
+    metadata.strip_prefix(FIRST_START)?.parse().ok()
+}
+
 impl KafkaLog {
+    /// Offset and metadata of the group's stable commits.
     pub(super) fn stable_commits(
         &self,
         partitions: &[Partition],
-    ) -> Result<Vec<Option<Position>>, LogError> {
+    ) -> Result<Vec<Option<(i64, String)>>, LogError> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -34,13 +40,7 @@ impl KafkaLog {
                     verdict::of_query(&error, &format!("reading the commit of {place}"))
                 })?;
                 Ok(match found.offset() {
-                    Offset::Offset(offset) => Some(Position {
-                        offset,
-                        first_start_ms: found
-                            .metadata()
-                            .strip_prefix(FIRST_START)
-                            .and_then(|first| first.parse().ok()),
-                    }),
+                    Offset::Offset(offset) => Some((offset, found.metadata().to_owned())),
                     _ => None,
                 })
             })
@@ -107,7 +107,9 @@ impl KafkaLog {
                 .map_err(|error| LogError::Broken {
                     message: format!("position {} can't be committed: {error}", position.offset),
                 })?;
-            if let Some(first) = position.first_start_ms {
+            if let Some(note) = self.notes.get(partition) {
+                entry.set_metadata(note.as_str());
+            } else if let Some(first) = position.first_start_ms {
                 entry.set_metadata(format!("{FIRST_START}{first}"));
             }
         }

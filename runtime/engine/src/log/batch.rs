@@ -96,6 +96,11 @@ impl Batch {
         }
     }
 
+    /// Keeps the first `rows` records.
+    pub fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+    }
+
     /// Keeps the records for which `keep` says so, given partition and offset.
     pub fn retain(&mut self, mut keep: impl FnMut(Partition, i64) -> bool) {
         self.rows.retain(|row| keep(row.partition, row.offset));

@@ -41,6 +41,15 @@ pub enum LogError {
         /// What the broker or the client said.
         message: String,
     },
+    /// A store can't take rows, or may not be asked to. The member keeps its partitions, reads nothing,
+    /// and tries again at intervals from the positions that the store holds.
+    #[snafu(display("{message}"))]
+    Held {
+        /// Which kind of problem.
+        reason: Reason,
+        /// What, where, and what to do.
+        message: String,
+    },
     /// Somebody has to act; tried again at intervals, so it heals once the cause is gone.
     #[snafu(display("{message}"))]
     NeedsPerson {
@@ -51,7 +60,7 @@ pub enum LogError {
     },
 }
 
-/// Problems that a person mends. The names are the reasons that a condition shows.
+/// Kinds of problems. The names are the reasons that a condition shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A credentials file isn't there, or is empty.
@@ -70,6 +79,19 @@ pub enum Reason {
     BadRecord,
     /// The plan itself can't be run.
     PlanRefused,
+    /// A store can't be reached, doesn't answer, or can't take rows just now. Not a person's to mend,
+    /// as far as can be told.
+    StoreUnavailable,
+    /// A store refused the user name or password.
+    StoreCredentialsRefused,
+    /// A store has no room left.
+    StoreFull,
+    /// The store's user may not do what is needed.
+    StorePermissionDenied,
+    /// The table isn't there, and isn't to be made.
+    TableNotFound,
+    /// The table doesn't take the query's columns.
+    TableMismatch,
 }
 
 impl Reason {
@@ -84,6 +106,17 @@ impl Reason {
             Reason::DataLost => "DataLost",
             Reason::BadRecord => "BadRecord",
             Reason::PlanRefused => "PlanRefused",
+            Reason::StoreUnavailable => "StoreUnavailable",
+            Reason::StoreCredentialsRefused => "StoreCredentialsRefused",
+            Reason::StoreFull => "StoreFull",
+            Reason::StorePermissionDenied => "StorePermissionDenied",
+            Reason::TableNotFound => "TableNotFound",
+            Reason::TableMismatch => "TableMismatch",
         }
+    }
+
+    /// True: a person must act before the work can go on.
+    pub fn needs_person(self) -> bool {
+        self != Reason::StoreUnavailable
     }
 }

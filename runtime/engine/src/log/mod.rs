@@ -74,6 +74,36 @@ pub struct Outgoing<'a> {
     pub headers: &'a [(&'static str, Vec<u8>)],
 }
 
+/// Rows for a table: those of one record follow each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The batch's record that it came from.
+    pub record: usize,
+    /// The row as its encoder wrote it.
+    pub bytes: &'a [u8],
+}
+
+/// A record whose rows a store refused for what they hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// [`Row::record`].
+    pub record: usize,
+    /// What the store said.
+    pub message: String,
+}
+
+/// What an earlier attempt, whose rows were lost, left behind of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Former {
+    /// Nothing.
+    Nothing,
+    /// Its dead letter.
+    Letter,
+    /// The store had it, and has it no more (it was restored from a backup, or made anew). Where the
+    /// record itself is bad, its dead letter was written then.
+    Stored,
+}
+
 /// One group member with one transactional producer. Every call may block for some seconds, none
 /// longer than the group's patience (`max.poll.interval.ms`).
 pub trait Log {
@@ -94,6 +124,14 @@ pub trait Log {
     /// # Errors
     /// See [`LogError`].
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError>;
+
+    /// The same for partitions that are not to be read, and may be another member's.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn peek(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
+        self.committed(partitions)
+    }
 
     /// Every partition of the same topic.
     ///
@@ -150,6 +188,43 @@ pub trait Log {
     /// # Errors
     /// See [`LogError`].
     fn abort(&mut self) -> Result<(), LogError>;
+
+    /// Writes rows, in the order of their records, to the table in the open transaction. Records whose
+    /// rows the store refuses for what they hold stay out whole, and are named in order;
+    /// `first_only`: nothing after the first of them is written.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
+        let _ = (rows, first_only);
+        Err(LogError::Broken {
+            message: "this log has no table".to_owned(),
+        })
+    }
+
+    /// What an earlier attempt left behind of a record that is read again.
+    fn former(&self, partition: Partition, offset: i64) -> Former {
+        let _ = (partition, offset);
+        Former::Nothing
+    }
+
+    /// Says that the record is a dead letter, by this transaction or an earlier one.
+    fn lettered(&mut self, partition: Partition, offset: i64) {
+        let _ = (partition, offset);
+    }
+
+    /// What the next commit is to keep beside the positions, for [`Log::notes`]. At most 4 KB each.
+    fn note(&mut self, notes: Vec<(Partition, String)>) {
+        let _ = notes;
+    }
+
+    /// The notes of the group's stable commits, as [`Log::committed`] gives the positions.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
+        Ok(vec![None; partitions.len()])
+    }
 
     /// The end (last stable offset) of a partition as last heard from the broker; costs no request.
     fn end(&self, partition: Partition) -> Option<i64>;

@@ -10,8 +10,10 @@ pub(super) const SESSION_TIMEOUT_MS: u64 = 12_000;
 
 /// Topic and partition.
 pub(super) type Place = (String, usize);
+/// A position, and the note beside it.
+pub(super) type Noted = (Position, Option<String>);
 /// A commit of one partition.
-pub(super) type Offset = (Place, Position);
+pub(super) type Offset = (Place, Noted);
 
 #[derive(Debug, Default)]
 pub(super) struct Group {
@@ -20,7 +22,7 @@ pub(super) struct Group {
     /// Topics that the group reads, with their partition counts.
     pub(super) topics: Vec<(String, usize)>,
     rebalancing: bool,
-    offsets: HashMap<Place, Position>,
+    offsets: HashMap<Place, Noted>,
     held: Vec<(u64, Vec<Offset>)>,
     sessions: u64,
 }
@@ -157,7 +159,7 @@ impl Group {
     }
 
     /// `OffsetFetch` with `require_stable`: nothing while a transaction holds the partition.
-    pub(super) fn stable(&self, place: &Place) -> Result<Option<Position>, Unstable> {
+    pub(super) fn stable(&self, place: &Place) -> Result<Option<Noted>, Unstable> {
         let held = self
             .held
             .iter()
@@ -165,6 +167,6 @@ impl Group {
         if held {
             return Err(Unstable);
         }
-        Ok(self.offsets.get(place).copied())
+        Ok(self.offsets.get(place).cloned())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::group::{Phase, Place};
+use super::group::{Noted, Offset, Phase, Place};
 use super::topics::{Fate, Refusal, Stored};
 use super::{MemoryBroker, Mutant};
 use crate::log::{
@@ -25,6 +25,8 @@ pub struct MemoryLog {
     pub(super) committing: bool,
     /// The commit took effect, but its answer was lost.
     pub(super) committed_unheard: bool,
+    /// What the next commit keeps beside the positions.
+    pub(super) notes: BTreeMap<Partition, String>,
 }
 
 impl MemoryLog {
@@ -182,9 +184,12 @@ impl MemoryLog {
 
     fn commit_now(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
         let mutant = self.shared.mutant;
-        let offsets: Vec<(Place, Position)> = positions
+        let offsets: Vec<Offset> = positions
             .iter()
-            .map(|(partition, position)| (self.place(*partition), *position))
+            .map(|(partition, position)| {
+                let note = self.notes.get(partition).cloned();
+                (self.place(*partition), (*position, note))
+            })
             .collect();
         if !self.committing && mutant != Some(Mutant::OffsetsOutside) {
             if mutant != Some(Mutant::Unfenced) && !self.is_current() {
@@ -225,6 +230,23 @@ impl MemoryLog {
         }
         Ok(())
     }
+
+    /// The group's stable commits.
+    fn stable(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Noted>>, LogError> {
+        self.call()?;
+        let places: Vec<Place> = partitions
+            .iter()
+            .map(|partition| self.place(*partition))
+            .collect();
+        let broker = self.shared.broker.borrow();
+        let unstable = || LogError::Retriable {
+            message: "a transaction holds the partition".to_owned(),
+        };
+        places
+            .iter()
+            .map(|place| broker.group.stable(place).map_err(|_| unstable()))
+            .collect()
+    }
 }
 
 impl Log for MemoryLog {
@@ -249,19 +271,22 @@ impl Log for MemoryLog {
     }
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
-        self.call()?;
-        let places: Vec<Place> = partitions
-            .iter()
-            .map(|partition| self.place(*partition))
-            .collect();
-        let broker = self.shared.broker.borrow();
-        let unstable = || LogError::Retriable {
-            message: "a transaction holds the partition".to_owned(),
-        };
-        places
-            .iter()
-            .map(|place| broker.group.stable(place).map_err(|_| unstable()))
-            .collect()
+        let stable = self.stable(partitions)?;
+        let position = |noted: Option<Noted>| noted.map(|(position, _)| position);
+        Ok(stable.into_iter().map(position).collect())
+    }
+
+    fn note(&mut self, notes: Vec<(Partition, String)>) {
+        self.notes = notes.into_iter().collect();
+    }
+
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
+        let stable = self.stable(partitions)?;
+        if self.shared.mutant == Some(Mutant::NotesForgotten) {
+            return Ok(vec![None; partitions.len()]);
+        }
+        let note = |noted: Option<Noted>| noted.and_then(|(_, note)| note);
+        Ok(stable.into_iter().map(note).collect())
     }
 
     fn siblings(&mut self, of: Partition) -> Result<Vec<Partition>, LogError> {

@@ -10,10 +10,12 @@
 mod chance;
 mod group;
 mod member;
+mod store;
 mod topics;
 
 pub use chance::Chance;
 pub use member::MemoryLog;
+pub use store::{MemoryDatabase, MemoryStore, StoreFaults};
 pub use topics::Stored;
 
 use std::cell::RefCell;
@@ -47,6 +49,14 @@ pub enum Mutant {
     Unfenced,
     /// An abort isn't followed by a rewind.
     NoRewind,
+    /// A store's offsets are set without a look at what they were.
+    OffsetsUnchecked,
+    /// A store's offsets are compared, but not who has claimed them.
+    ClaimsUnchecked,
+    /// A store's rows are committed before its offsets.
+    OffsetsApart,
+    /// An attempt doesn't know which records are dead letters by an earlier one.
+    NotesForgotten,
 }
 
 /// A broker that several members share.
@@ -165,6 +175,7 @@ impl MemoryBroker {
             .stable(&(topic.to_owned(), partition))
             .ok()
             .flatten()
+            .map(|(position, _)| position)
     }
 
     /// Joins the group as the static member `name`, and fences its former self.
@@ -197,6 +208,7 @@ impl MemoryBroker {
             dead: false,
             committing: false,
             committed_unheard: false,
+            notes: BTreeMap::new(),
         })
     }
 }

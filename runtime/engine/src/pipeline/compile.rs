@@ -2,13 +2,15 @@
 //! columns it reads, and encoders for every output.
 
 use arrow::array::RecordBatch;
-use headworks_plan::{PipelinePlan, Stream};
+use headworks_plan::{PipelinePlan, Stream, TableOutput};
+use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::{Catalog, Dataflow, target};
 use snafu::{ResultExt, Snafu};
 
 use super::stage::{Branch, Evaluation, Input, Output, Stage};
 use crate::format::{FormatError, Formats};
+use crate::store::Stores;
 
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
 /// when operator and runtime differ.
@@ -28,27 +30,29 @@ pub(crate) enum CompileError {
     /// A wire format can't carry a contract.
     #[snafu(display("stream {stream}: {source}"))]
     Format { stream: String, source: FormatError },
+    /// The plan has no such table.
+    #[snafu(display("the plan has no table {index}"))]
+    NoTable { index: usize },
+    /// A store can't hold the result.
+    #[snafu(display("table {table}: {source}"))]
+    Row { table: String, source: FormatError },
 }
 
-/// Compiles `plan`. The inputs of the stage are in the plan's order.
+/// Compiles the part of `plan` that writes streams. The inputs of the stage are in the plan's order.
 pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stage, CompileError> {
-    let catalog = plan.inputs.iter().fold(Catalog::new(), |catalog, stream| {
-        catalog.with(&stream.name, stream.contract.clone())
-    });
-    let mut dataflow =
-        headworks_sql::plan(&plan.sql, &catalog).map_err(|errors| CompileError::Sql {
-            said: listed(&errors),
-        })?;
-    let mut inputs = Vec::with_capacity(plan.inputs.len());
-    for stream in &plan.inputs {
-        inputs.push(input(stream, plan, &mut dataflow, formats)?);
-    }
+    let mut dataflow = query(plan)?;
+    let inputs = plan
+        .inputs
+        .iter()
+        .map(|stream| input(stream, Some(&plan.outputs), &mut dataflow, formats))
+        .collect::<Result<_, _>>()?;
     let output = |stream: &Stream| {
         let encoder = formats.encoder(&stream.contract).context(FormatSnafu {
             stream: &stream.name,
         })?;
         Ok(Output {
             topic: stream.topic.clone(),
+            table: false,
             max_message_bytes: stream.max_message_bytes,
             encoder,
         })
@@ -56,12 +60,56 @@ pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stag
     Ok(Stage {
         inputs,
         outputs: plan.outputs.iter().map(output).collect::<Result<_, _>>()?,
+        tells: true,
     })
 }
 
+/// Compiles the part of `plan` that writes `table`, and gives the query's columns. `tells`: see
+/// [`Stage::tells`].
+pub(crate) fn compile_table(
+    plan: &PipelinePlan,
+    table: &TableOutput,
+    formats: &dyn Formats,
+    stores: &dyn Stores,
+    tells: bool,
+) -> Result<(Stage, Schema), CompileError> {
+    let mut dataflow = query(plan)?;
+    let inputs = plan
+        .inputs
+        .iter()
+        .map(|stream| input(stream, None, &mut dataflow, formats))
+        .collect::<Result<_, _>>()?;
+    let encoder = stores.encoder(table, &dataflow.output).context(RowSnafu {
+        table: &table.table,
+    })?;
+    let output = Output {
+        topic: format!("table {}", table.table),
+        table: true,
+        // Whatever Kafka held, the store says itself whether it fits.
+        max_message_bytes: u64::MAX,
+        encoder,
+    };
+    let stage = Stage {
+        inputs,
+        outputs: vec![output],
+        tells,
+    };
+    Ok((stage, dataflow.output))
+}
+
+fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
+    let catalog = plan.inputs.iter().fold(Catalog::new(), |catalog, stream| {
+        catalog.with(&stream.name, stream.contract.clone())
+    });
+    headworks_sql::plan(&plan.sql, &catalog).map_err(|errors| CompileError::Sql {
+        said: listed(&errors),
+    })
+}
+
+/// What happens to `stream`'s records. Without `outputs` the results stay as the query gives them.
 fn input(
     stream: &Stream,
-    plan: &PipelinePlan,
+    outputs: Option<&[Stream]>,
     dataflow: &mut Dataflow,
     formats: &dyn Formats,
 ) -> Result<Input, CompileError> {
@@ -99,11 +147,14 @@ fn input(
         .branches
         .extract_if(.., |branch| branch.input == stream.name)
     {
-        let mappings = plan
-            .outputs
-            .iter()
-            .map(|to| mapping(&dataflow.output, to))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mappings = outputs
+            .map(|outputs| {
+                outputs
+                    .iter()
+                    .map(|to| mapping(&dataflow.output, to))
+                    .collect::<Result<Vec<_>, _>>()
+            })
+            .transpose()?;
         branches.push(Branch {
             columns: branch
                 .columns
@@ -112,13 +163,17 @@ fn input(
                 .collect(),
             evaluate: Box::new(move |batch: &RecordBatch| {
                 let evaluated = branch.evaluate(batch).map_err(|error| error.to_string())?;
-                let outputs = mappings
-                    .iter()
-                    .map(|mapping| mapping.apply(&evaluated.batch))
-                    .collect::<Result<_, _>>();
+                let outputs = match &mappings {
+                    None => vec![evaluated.batch],
+                    Some(mappings) => mappings
+                        .iter()
+                        .map(|mapping| mapping.apply(&evaluated.batch))
+                        .collect::<Result<_, _>>()
+                        .map_err(|error| error.to_string())?,
+                };
                 Ok(Evaluation {
                     rows: evaluated.rows.values().to_vec(),
-                    outputs: outputs.map_err(|error| error.to_string())?,
+                    outputs,
                 })
             }),
         });
@@ -130,7 +185,7 @@ fn input(
     })
 }
 
-fn mapping(output: &headworks_sql::schema::Schema, to: &Stream) -> Result<Mapping, CompileError> {
+fn mapping(output: &Schema, to: &Stream) -> Result<Mapping, CompileError> {
     target::check(output, &to.contract).map_err(|mismatches| CompileError::Misfit {
         stream: to.name.clone(),
         said: listed(&mismatches),

@@ -6,6 +6,7 @@
 
 mod compile;
 mod dead_letter;
+mod hold;
 mod owned;
 mod stage;
 mod start;
@@ -13,7 +14,7 @@ mod start;
 mod tests;
 mod work;
 
-pub(crate) use compile::compile;
+pub(crate) use compile::{CompileError, compile, compile_table};
 #[cfg(test)]
 pub(crate) use stage::{Branch, Evaluation, Input, Output};
 pub(crate) use stage::{Stage, Staged};
@@ -25,6 +26,7 @@ use headworks_plan::{OnBadRecord, Phase, Problem, StartFrom};
 
 use crate::log::{Batch, Event, Limits, Log, LogError, Partition};
 use crate::status::{Progress, StatusHandle};
+use hold::Hold;
 use owned::Owned;
 
 /// Bounds of one batch.
@@ -32,6 +34,12 @@ const BATCH: Limits = Limits {
     rows: 8_192,
     bytes: 8 * 1024 * 1024,
 };
+/// Most records of one batch for a table: what a search for the rows that the store refuses may cost.
+const TABLE_ROWS: usize = 2_000;
+/// The same for a store that was too slow for more.
+const FEWEST_ROWS: usize = 50;
+/// So many dead letters make a table's commit due: it names each of them in a note of 4 KB.
+const TABLE_LETTERS: u64 = 500;
 /// Longest wait for a record; also how late a stop is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 /// A position that moved past markers only is committed this much later, so that an idle pipeline
@@ -75,6 +83,12 @@ pub(crate) struct Pipeline<L> {
     topics: Vec<String>,
     status: StatusHandle,
     owned: Owned,
+    /// What the group gave this member. Owned once their positions are known.
+    assigned: Vec<Partition>,
+    /// The store can't take rows, or couldn't until just now.
+    hold: Option<Hold>,
+    /// Most records of a table's batch, for now.
+    most_rows: usize,
     /// The transaction was aborted; what is polled is thrown away until the positions are rewound.
     rewind_owed: bool,
     in_transaction: bool,
@@ -104,6 +118,9 @@ impl<L: Log> Pipeline<L> {
             topics,
             status,
             owned: Owned::default(),
+            assigned: Vec::new(),
+            hold: None,
+            most_rows: TABLE_ROWS,
             rewind_owed: false,
             in_transaction: false,
             read_since: None,
@@ -128,12 +145,12 @@ impl<L: Log> Pipeline<L> {
     /// The session is over; what was not committed will be read again.
     pub(crate) fn step(&mut self) -> Result<(), LogError> {
         self.batch.clear();
-        let wait = if self.rewind_owed {
+        let wait = if self.rewind_owed && !self.is_held() {
             Duration::ZERO
         } else {
             self.wait()
         };
-        let event = match self.log.poll(wait, BATCH, &mut self.batch) {
+        let event = match self.log.poll(wait, self.limits(), &mut self.batch) {
             Ok(event) => event,
             Err(error) => {
                 self.recover(error)?;
@@ -145,14 +162,15 @@ impl<L: Log> Pipeline<L> {
         }
         if let Some(event) = event {
             self.heed(event).or_else(|error| self.recover(error))?;
-        } else if self.rewind_owed {
-            let partitions = self.owned.partitions();
+        } else if self.rewind_owed && !self.is_held() {
+            let partitions = self.assigned.clone();
             self.read_from_commits(&partitions)
                 .or_else(|error| self.recover(error))?;
         }
         if self.commit_is_due() {
             self.commit().or_else(|error| self.recover(error))?;
         }
+        self.heal_in_time();
         self.tell();
         Ok(())
     }
@@ -167,6 +185,15 @@ impl<L: Log> Pipeline<L> {
             return Ok(());
         }
         self.commit()
+    }
+
+    fn limits(&self) -> Limits {
+        let rows = if self.stage.writes_table() {
+            self.most_rows
+        } else {
+            BATCH.rows
+        };
+        Limits { rows, ..BATCH }
     }
 
     fn wait(&self) -> Duration {
@@ -184,6 +211,7 @@ impl<L: Log> Pipeline<L> {
         };
         !self.rewind_owed
             && (past(self.read_since, self.settings.commit_interval)
+                || (self.stage.writes_table() && self.pending.dead_letters >= TABLE_LETTERS)
                 || past(self.passed_since, MARKERS_WAIT))
     }
 
@@ -202,6 +230,7 @@ impl<L: Log> Pipeline<L> {
                 self.rewind_owed = true;
                 self.log.abort()
             }
+            LogError::Held { reason, message } => self.hold(reason, message),
             // Whether it took effect is found out from the broker, by a new session.
             LogError::Retriable { message } => Err(LogError::Broken { message }),
             error => Err(error),
@@ -223,6 +252,7 @@ impl<L: Log> Pipeline<L> {
                     self.log.abort()?;
                 }
                 self.owned = Owned::default();
+                self.assigned.clone_from(&partitions);
                 self.read_from_commits(&partitions)
             }
             Event::Revoked { lost } => {
@@ -240,6 +270,7 @@ impl<L: Log> Pipeline<L> {
                     Ok(())
                 };
                 self.owned = Owned::default();
+                self.assigned.clear();
                 self.forget();
                 self.rewind_owed = false;
                 committed.and_then(|()| self.log.unassign())
@@ -288,9 +319,7 @@ impl<L: Log> Pipeline<L> {
             .collect();
         self.log.assign(&offsets)?;
         self.rewind_owed = false;
-        self.status.set_phase(Phase::Running);
-        self.status.heal_all();
-        self.troubled = false;
+        self.reading_again();
         self.figures_at = None;
         tracing::info!(partitions = offsets.len(), "reading");
         Ok(())
@@ -324,6 +353,7 @@ impl<L: Log> Pipeline<L> {
             }
         }
         self.status.committed(&self.pending, self.log.wall_ms());
+        self.held_no_more();
         self.aborts = 0;
         self.forget();
         Ok(())

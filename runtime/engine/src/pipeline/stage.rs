@@ -33,8 +33,11 @@ pub(crate) type Evaluate = Box<dyn Fn(&RecordBatch) -> Result<Evaluation, String
 pub(crate) struct Stage {
     /// In the order of the log's topics.
     pub(crate) inputs: Vec<Input>,
-    /// In the order of the plan's outputs.
+    /// In the order of the plan's outputs; or one table.
     pub(crate) outputs: Vec<Output>,
+    /// True: bad records of the inputs are this stage's to tell of. Every stage of a pipeline meets the
+    /// same ones, so only one of them does.
+    pub(crate) tells: bool,
 }
 
 /// What happens to one input topic's records.
@@ -53,9 +56,12 @@ pub(crate) struct Branch {
     pub(crate) evaluate: Evaluate,
 }
 
-/// One output topic.
+/// One output topic, or a table.
 pub(crate) struct Output {
+    /// The topic; a table's name.
     pub(crate) topic: String,
+    /// True: results are rows of a table.
+    pub(crate) table: bool,
     pub(crate) max_message_bytes: u64,
     pub(crate) encoder: Box<dyn Encoder>,
 }
@@ -84,11 +90,14 @@ pub(crate) struct StagedRecord {
     value: Range<usize>,
 }
 
-/// A record that could not be read or evaluated, and why.
+/// The reason of a record whose rows a store refused.
+pub(crate) const STORE_REFUSED: &str = "StoreRefused";
+
+/// A record that could not be read, evaluated or stored, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bad {
     pub(crate) row: usize,
-    /// `Decode`, `Contract`, `Evaluation` or `TooLarge`.
+    /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or [`STORE_REFUSED`].
     pub(crate) reason: &'static str,
     pub(crate) message: String,
 }
@@ -109,7 +118,7 @@ impl Staged {
         self.max_event_time_ms = None;
     }
 
-    fn refuse(&mut self, row: usize, reason: &'static str, message: String) {
+    pub(super) fn refuse(&mut self, row: usize, reason: &'static str, message: String) {
         self.bad.push(Bad {
             row,
             reason,
@@ -117,8 +126,21 @@ impl Staged {
         });
     }
 
+    /// Forgets everything about these rows, which are in order.
+    pub(super) fn forget(&mut self, rows: &[usize]) {
+        self.records
+            .retain(|record| rows.binary_search(&record.row).is_err());
+        self.bad.retain(|bad| rows.binary_search(&bad.row).is_err());
+    }
+
+    /// Forgets everything about the rows from `row` on.
+    pub(super) fn truncate(&mut self, row: usize) {
+        self.records.retain(|record| record.row < row);
+        self.bad.retain(|bad| bad.row < row);
+    }
+
     /// Takes back what bad rows gave, and restores the order of rows.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.bad.sort_by_key(|bad| bad.row);
         self.bad.dedup_by_key(|bad| bad.row);
         if !self.bad.is_empty() {
@@ -135,6 +157,11 @@ impl Staged {
 }
 
 impl Stage {
+    /// True: results are rows of a table.
+    pub(crate) fn writes_table(&self) -> bool {
+        self.outputs.iter().any(|output| output.table)
+    }
+
     /// Runs `batch` and leaves the result in `staged`, whose memory is reused.
     ///
     /// # Errors

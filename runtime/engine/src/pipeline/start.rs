@@ -105,7 +105,7 @@ fn first(log: &mut impl Log, partition: Partition, from: StartFrom) -> Result<Po
             // "Latest" is the moment the pipeline first started, wherever that was; a partition that
             // is new since then belongs to it from its first record.
             let siblings = log.siblings(partition)?;
-            let others: Vec<Position> = log.committed(&siblings)?.into_iter().flatten().collect();
+            let others: Vec<Position> = log.peek(&siblings)?.into_iter().flatten().collect();
             match others.iter().find_map(|position| position.first_start_ms) {
                 Some(time) => Ok(Position {
                     offset: only(log.offsets_at(&one, time)?)?,

@@ -1,12 +1,11 @@
-//! What a round does with the records it read: run the query, write results and dead letters.
-
-use std::collections::HashMap;
+//! What a round does with the records it read: run the query, write results, rows and dead letters.
 
 use headworks_plan::OnBadRecord;
 
-use super::Pipeline;
 use super::dead_letter::{self, Origin};
-use crate::log::{Log, LogError, Outgoing, Partition, Reason};
+use super::stage::STORE_REFUSED;
+use super::{FEWEST_ROWS, Pipeline, TABLE_ROWS};
+use crate::log::{Former, Log, LogError, Outgoing, Reason, Row};
 
 impl<L: Log> Pipeline<L> {
     pub(super) fn process(&mut self) -> Result<(), LogError> {
@@ -21,12 +20,20 @@ impl<L: Log> Pipeline<L> {
             .map_err(|error| LogError::Broken {
                 message: error.to_string(),
             })?;
-        let stop = match self.settings.on_bad_record {
-            OnBadRecord::Stop => self.stop_before_the_first_bad(),
-            OnBadRecord::DeadLetter | OnBadRecord::Drop => None,
-        };
+        let told = self.forget_former_letters();
+        let stops = self.settings.on_bad_record == OnBadRecord::Stop;
+        let mut stop = None;
+        if stops {
+            stop = self.stop_before_the_first_bad();
+        }
+        if self.stage.writes_table() {
+            self.insert(stops)?;
+            if stops && let Some(earlier) = self.stop_before_the_first_bad() {
+                stop = Some(earlier);
+            }
+        }
         if !self.batch.is_empty() {
-            self.write()?;
+            self.write(told)?;
             self.owned.advance(&self.batch);
             self.pending.records_in += self.batch.len() as u64;
             self.pending.max_event_time_ms = self
@@ -46,15 +53,60 @@ impl<L: Log> Pipeline<L> {
         }
     }
 
-    /// Keeps, of every partition, only what comes before its first bad record.
+    /// Forgets the records that an earlier attempt, whose rows were lost, made dead letters: neither a
+    /// row nor another letter becomes of them. Gives their number.
+    fn forget_former_letters(&mut self) -> u64 {
+        if !self.stage.writes_table() {
+            return 0;
+        }
+        let mut rows = Vec::new();
+        for row in 0..self.batch.len() {
+            let record = self.batch.record(row);
+            if self.log.former(record.partition, record.offset) == Former::Letter {
+                self.log.lettered(record.partition, record.offset);
+                rows.push(row);
+            }
+        }
+        if !rows.is_empty() {
+            self.staged.forget(&rows);
+        }
+        rows.len() as u64
+    }
+
+    /// Writes the table's rows. Those that the store refuses make their records bad.
+    fn insert(&mut self, first_only: bool) -> Result<(), LogError> {
+        if self.staged.records.is_empty() {
+            return Ok(());
+        }
+        self.open_transaction()?;
+        let rows: Vec<Row<'_>> = self
+            .staged
+            .records
+            .iter()
+            .map(|record| Row {
+                record: record.row,
+                bytes: self.staged.value(record),
+            })
+            .collect();
+        let answer = self.log.insert(&rows, first_only);
+        self.most_rows = match answer {
+            // It was too much, perhaps.
+            Err(LogError::Held { .. }) => (self.most_rows / 2).max(FEWEST_ROWS),
+            _ => (self.most_rows * 2).min(TABLE_ROWS),
+        };
+        for refusal in answer? {
+            self.staged
+                .refuse(refusal.record, STORE_REFUSED, refusal.message);
+        }
+        self.staged.settle();
+        Ok(())
+    }
+
+    /// Keeps only what comes before the first bad record.
     fn stop_before_the_first_bad(&mut self) -> Option<LogError> {
         let first = self.staged.bad.first()?;
-        let mut ends: HashMap<Partition, i64> = HashMap::new();
-        for bad in &self.staged.bad {
-            let record = self.batch.record(bad.row);
-            ends.entry(record.partition).or_insert(record.offset);
-        }
-        let record = self.batch.record(first.row);
+        let row = first.row;
+        let record = self.batch.record(row);
         let problem = LogError::NeedsPerson {
             reason: Reason::BadRecord,
             message: format!(
@@ -66,42 +118,49 @@ impl<L: Log> Pipeline<L> {
                 first.reason
             ),
         };
-        let goes = |partition: Partition, offset: i64| {
-            ends.get(&partition).is_none_or(|end| offset < *end)
-        };
-        let batch = &self.batch;
-        self.staged.records.retain(|staged| {
-            let record = batch.record(staged.row);
-            goes(record.partition, record.offset)
-        });
-        self.staged.bad.clear();
-        // Last, because staged rows are indexes into the batch; they aren't used as such any more.
-        self.batch.retain(goes);
+        self.staged.truncate(row);
+        self.batch.truncate(row);
         Some(problem)
     }
 
-    fn write(&mut self) -> Result<(), LogError> {
+    /// Writes results and dead letters. `told`: how many records are letters already.
+    fn write(&mut self, told: u64) -> Result<(), LogError> {
         let letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
-        if !self.staged.records.is_empty() || (letters && !self.staged.bad.is_empty()) {
+        let to_topics = !self.stage.writes_table();
+        if (to_topics && !self.staged.records.is_empty())
+            || (letters && !self.staged.bad.is_empty())
+        {
             self.open_transaction()?;
         }
-        for record in &self.staged.records {
-            self.log.produce(&Outgoing {
-                topic: &self.stage.outputs[record.output].topic,
-                key: self.staged.key(record),
-                value: Some(self.staged.value(record)),
-                timestamp_ms: record.timestamp_ms,
-                headers: &[],
-            })?;
+        if to_topics {
+            for record in &self.staged.records {
+                self.log.produce(&Outgoing {
+                    topic: &self.stage.outputs[record.output].topic,
+                    key: self.staged.key(record),
+                    value: Some(self.staged.value(record)),
+                    timestamp_ms: record.timestamp_ms,
+                    headers: &[],
+                })?;
+            }
         }
         self.pending.records_out += self.staged.records.len() as u64;
-        if !letters {
-            self.pending.dropped += self.staged.bad.len() as u64;
-            return Ok(());
-        }
+        self.pending.dead_letters += told;
         let now_ms = self.log.wall_ms();
         for bad in &self.staged.bad {
+            let by_store = bad.reason == STORE_REFUSED;
+            if !by_store && !self.stage.tells {
+                continue;
+            }
+            if !letters {
+                self.pending.dropped += 1;
+                continue;
+            }
+            self.pending.dead_letters += 1;
             let record = self.batch.record(bad.row);
+            self.log.lettered(record.partition, record.offset);
+            if !by_store && self.log.former(record.partition, record.offset) == Former::Stored {
+                continue;
+            }
             let input = &self.settings.inputs[usize::from(record.partition.topic)];
             let origin = Origin {
                 topic: &input.topic,
@@ -118,7 +177,6 @@ impl<L: Log> Pipeline<L> {
                 headers: &letter.headers,
             })?;
         }
-        self.pending.dead_letters += self.staged.bad.len() as u64;
         Ok(())
     }
 }

@@ -106,7 +106,7 @@ fn too_fine(precision: u8, scale: u8) -> String {
 }
 
 /// Appends an unscaled value as digits with a point: `1250` at scale 2 is `12.50`.
-pub(super) fn write(value: i128, scale: u8, out: &mut Vec<u8>) {
+pub(crate) fn write(value: i128, scale: u8, out: &mut Vec<u8>) {
     // 39 digits is the longest u128.
     let mut digits = [b'0'; 40];
     let mut at = digits.len();

@@ -33,6 +33,24 @@ struct Member {
     children: Vec<Member>,
 }
 
+/// Writes the values of one column.
+pub(crate) struct JsonValue(Member);
+
+impl JsonValue {
+    pub(crate) fn new(name: &str, data_type: &DataType) -> JsonValue {
+        JsonValue(Member::new(name, data_type))
+    }
+
+    pub(crate) fn write(
+        &self,
+        array: &dyn Array,
+        row: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
+        Ok(write(&self.0, array, row, out).map_err(|refused| refused.within(&self.0.name))?)
+    }
+}
+
 /// A key field: the column, then the way down through structs.
 struct Key {
     name: String,

@@ -26,12 +26,12 @@
 //! of its values counts differs from parser to parser (RFC 8259 §4).
 
 mod column;
-mod decimal;
+pub(crate) mod decimal;
 mod decode;
 mod encode;
 mod fault;
 mod object;
-mod temporal;
+pub(crate) mod temporal;
 mod value;
 
 #[cfg(test)]
@@ -43,6 +43,7 @@ use headworks_sql::schema::Schema;
 
 pub use decode::JsonDecoder;
 pub use encode::JsonEncoder;
+pub(crate) use encode::JsonValue;
 
 fn schema(contract: &Contract) -> Result<Schema, FormatError> {
     Schema::from_contract(contract).map_err(|error| FormatError::Value {

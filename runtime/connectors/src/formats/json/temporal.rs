@@ -222,7 +222,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 }
 
 /// Appends `YYYY-MM-DD`; false: the year has no four digits, and nothing was appended.
-pub(super) fn write_date(days: i64, out: &mut Vec<u8>) -> bool {
+pub(crate) fn write_date(days: i64, out: &mut Vec<u8>) -> bool {
     if !(FIRST / DAY..END / DAY).contains(&days) {
         return false;
     }
@@ -236,7 +236,7 @@ pub(super) fn write_date(days: i64, out: &mut Vec<u8>) -> bool {
 }
 
 /// Appends `HH:MM:SS` with 0, 3 or 6 digits of a second, as few as lose nothing; false: no time of day.
-pub(super) fn write_time(micros: i64, out: &mut Vec<u8>) -> bool {
+pub(crate) fn write_time(micros: i64, out: &mut Vec<u8>) -> bool {
     if !(0..DAY).contains(&micros) {
         return false;
     }
@@ -250,7 +250,7 @@ pub(super) fn write_time(micros: i64, out: &mut Vec<u8>) -> bool {
 }
 
 /// Appends `YYYY-MM-DDTHH:MM:SS` and `digits` digits of a second; false: outside the years 0001 to 9999.
-pub(super) fn write_timestamp(value: i64, digits: u8, out: &mut Vec<u8>) -> bool {
+pub(crate) fn write_timestamp(value: i64, digits: u8, out: &mut Vec<u8>) -> bool {
     let Some(micros) = value.checked_mul(per_unit(digits)) else {
         return false;
     };

@@ -8,12 +8,11 @@ use headworks_plan::{
 };
 
 use super::Place;
-use crate::format::Formats;
 use crate::log::{Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position};
 use crate::memory::Chance;
 use crate::status::StatusHandle;
-use crate::words::{WordFormats, oracle};
-use crate::{Engine, Identity, Outcome, StopFlag};
+use crate::words::{NoStores, WordFormats, oracle};
+use crate::{Engine, Identity, Outcome, Part, StopFlag, Work};
 
 #[test]
 #[ignore = "needs a broker: HEADWORKS_KAFKA=host:port"]
@@ -322,17 +321,17 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
             }
         }
         let (status, stop) = (StatusHandle::new(), StopFlag::new());
-        let formats: Arc<dyn Formats> = Arc::new(WordFormats);
         let outcome = std::thread::scope(|scope| {
             let running = scope.spawn(|| {
-                Engine::run(
-                    &plan,
-                    &place.connection,
-                    &identity,
-                    &formats,
-                    &status,
-                    &stop,
-                )
+                let work = Work {
+                    plan: &plan,
+                    part: Part::Streams,
+                    kafka: &place.connection,
+                    identity: &identity,
+                    formats: &WordFormats,
+                    stores: &NoStores,
+                };
+                Engine::run(&work, &status, &stop)
             });
             let deadline = Instant::now() + Duration::from_secs(60);
             while status.report().figures.records_in < 1_000 && Instant::now() < deadline {

@@ -1,0 +1,44 @@
+//! Stores. One folder each.
+
+use headworks_engine::format::{Encoder, FormatError};
+use headworks_engine::log::Reason;
+use headworks_engine::store::{Store, Stores};
+use headworks_plan::{StoreConnection, TableOutput};
+use headworks_sql::schema::Schema;
+
+pub mod postgres;
+
+/// Every kind of store that this binary knows, chosen by the plan's connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known;
+
+impl Stores for Known {
+    fn encoder(
+        &self,
+        table: &TableOutput,
+        columns: &Schema,
+    ) -> Result<Box<dyn Encoder>, FormatError> {
+        match table.store.connection {
+            StoreConnection::Postgres(_) => Ok(Box::new(postgres::RowEncoder::new(columns))),
+        }
+    }
+
+    fn open(&self, table: &TableOutput, columns: &Schema) -> Box<dyn Store> {
+        match &table.store.connection {
+            StoreConnection::Postgres(connection) => Box::new(postgres::PostgresStore::new(
+                table.clone(),
+                connection.clone(),
+                columns.clone(),
+            )),
+        }
+    }
+}
+
+/// Why a store can't be worked with just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Which kind of problem.
+    pub reason: Reason,
+    /// What, where, and what to do.
+    pub message: String,
+}

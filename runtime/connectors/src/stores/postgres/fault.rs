@@ -1,0 +1,149 @@
+//! What an error of the server, or of the way to it, means.
+
+use std::error::Error as _;
+
+use headworks_engine::log::Reason;
+use headworks_plan::PostgresConnection;
+use tokio_postgres::Error;
+
+use crate::stores::Trouble;
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The server refuses rows for what they hold. The connection is as good as before.
+    Rows {
+        message: String,
+        /// The column that must not be null, if that is what it said.
+        null_in: Option<String>,
+    },
+    /// Anything else. The connection is given up.
+    Trouble(Trouble),
+}
+
+/// Which store it is about: begins every message.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    what: String,
+}
+
+impl Place {
+    pub(super) fn new(store: &str, connection: &PostgresConnection) -> Place {
+        Place {
+            what: format!(
+                "DataStore {store} ({}:{}/{})",
+                connection.host, connection.port, connection.database
+            ),
+        }
+    }
+
+    pub(super) fn trouble(&self, reason: Reason, said: impl std::fmt::Display) -> Trouble {
+        Trouble {
+            reason,
+            message: format!("{}: {said}", self.what),
+        }
+    }
+
+    pub(super) fn slow(&self, doing: &str, seconds: u64) -> Trouble {
+        let said = format!("{doing}: no answer for {seconds} s; tried again until it answers");
+        self.trouble(Reason::StoreUnavailable, said)
+    }
+
+    /// Sorts an error of a connection attempt or a statement.
+    pub(super) fn fault(&self, error: &Error, doing: &str) -> Fault {
+        let Some(server) = error.as_db_error() else {
+            return Fault::Trouble(self.way(error, doing));
+        };
+        let code = server.code().code();
+        let said = server.message();
+        if is_about_rows(code) {
+            let column = server.column().map(ToOwned::to_owned);
+            let at = column
+                .as_ref()
+                .map(|column| format!(", column \"{column}\""));
+            return Fault::Rows {
+                message: format!("{said}{} (SQLSTATE {code})", at.unwrap_or_default()),
+                null_in: column.filter(|_| code == "23502"),
+            };
+        }
+        let (reason, remedy) = match code {
+            "28P01" | "28000" => (
+                Reason::StoreCredentialsRefused,
+                "check the user name and password in the Secret, and that the server lets this user in (pg_hba.conf)",
+            ),
+            "53100" => (
+                Reason::StoreFull,
+                "make room on the server; nothing is lost, the work goes on then",
+            ),
+            "42501" => (
+                Reason::StorePermissionDenied,
+                "grant the user what is missing",
+            ),
+            "42P01" => (Reason::TableNotFound, "was the table dropped?"),
+            "42703" | "42804" | "42P10" | "428C9" => {
+                (Reason::TableMismatch, "was the table altered?")
+            }
+            "3D000" => (
+                Reason::StoreUnavailable,
+                "make the database, or name another in spec.postgres.database of the DataStore",
+            ),
+            "25006" => (
+                Reason::StoreUnavailable,
+                "this server takes no writes (a standby?)",
+            ),
+            _ => (
+                Reason::StoreUnavailable,
+                "nothing is lost, the work goes on by itself",
+            ),
+        };
+        Fault::Trouble(self.trouble(
+            reason,
+            format!("{doing}: {said} (SQLSTATE {code}); {remedy}"),
+        ))
+    }
+
+    fn way(&self, error: &Error, doing: &str) -> Trouble {
+        let mut said = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            said = format!("{said}: {inner}");
+            cause = inner.source();
+        }
+        if said.contains("TLS handshake") {
+            return self.trouble(
+                Reason::TlsRefused,
+                format!(
+                    "{doing}: {said}; check that the server speaks TLS, that the DataStore names the CA that signed its certificate, and the host name in it"
+                ),
+            );
+        }
+        self.trouble(
+            Reason::StoreUnavailable,
+            format!("{doing}: {said}; nothing is lost, the work goes on when it answers"),
+        )
+    }
+}
+
+/// Classes 22 (data) and 23 (constraints), what a trigger raises, and what is too large for an index.
+fn is_about_rows(code: &str) -> bool {
+    code.starts_with("22") || code.starts_with("23") || code == "P0001" || code == "54000"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_of_rows_is_told_from_what_holds_it_up() {
+        for code in [
+            "22003", "22P02", "22021", "23502", "23505", "23514", "P0001", "54000",
+        ] {
+            assert!(is_about_rows(code), "{code}");
+        }
+        for code in [
+            "53100", "53300", "57P01", "57014", "40001", "40P01", "42501", "28P01", "08006",
+        ] {
+            assert!(!is_about_rows(code), "{code}");
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! The store as the engine sees it: blocking calls over a connection that this thread drives.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use bytes::Bytes;
+use futures::SinkExt;
+use headworks_engine::log::{Position, Reason};
+use headworks_engine::store::{Move, Store, StoreError};
+use headworks_plan::{PostgresConnection, TableOutput};
+use headworks_sql::schema::Schema;
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, Error, Statement};
+
+use super::connect::{ANSWER, connect};
+use super::fault::{Fault, Place};
+use super::quoted;
+use super::table::{self, Target};
+use crate::stores::Trouble;
+
+/// Opens a transaction. Constraints that wait for the commit are checked at once, so that the row that
+/// breaks one is known.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE; \
+    SAVEPOINT headworks";
+const KEEP: &str = "RELEASE SAVEPOINT headworks; SAVEPOINT headworks";
+const TAKE_BACK: &str = "ROLLBACK TO SAVEPOINT headworks";
+
+/// One table's session with a PostgreSQL server.
+pub struct PostgresStore {
+    plan: TableOutput,
+    connection: PostgresConnection,
+    columns: Schema,
+    place: Place,
+    runtime: Option<Runtime>,
+    session: Option<Session>,
+    /// The epochs of this session's claims.
+    epochs: HashMap<(String, i32), i64>,
+    in_transaction: bool,
+}
+
+/// A connection whose table is checked.
+struct Session {
+    client: Client,
+    target: Target,
+    copy: Statement,
+    /// Moves rows from the session's own table to the target, by the key.
+    upsert: Option<Statement>,
+}
+
+/// The rows of an answer of `headworks_offsets`.
+type Offsets = HashMap<(String, i32), (Position, i64)>;
+/// One of them: partition, position and epoch.
+type Offset = ((String, i32), (Position, i64));
+
+impl PostgresStore {
+    /// A session that isn't connected yet.
+    pub fn new(
+        plan: TableOutput,
+        connection: PostgresConnection,
+        columns: Schema,
+    ) -> PostgresStore {
+        PostgresStore {
+            place: Place::new(&plan.store.name, &connection),
+            plan,
+            connection,
+            columns,
+            runtime: None,
+            session: None,
+            epochs: HashMap::new(),
+            in_transaction: false,
+        }
+    }
+
+    /// Runs `work` with the session, which lives on unless the work fails for another reason than rows.
+    fn with<T, F>(
+        &mut self,
+        doing: &str,
+        work: impl FnOnce(Session, Place) -> F,
+    ) -> Result<T, Fault>
+    where
+        F: Future<Output = (Session, Result<T, Fault>)>,
+    {
+        let (Some(session), Some(runtime)) = (self.session.take(), &self.runtime) else {
+            return Err(Fault::Trouble(self.place.trouble(
+                Reason::StoreUnavailable,
+                format!("{doing}: the connection is lost"),
+            )));
+        };
+        let place = self.place.clone();
+        let answer =
+            runtime.block_on(async { tokio::time::timeout(ANSWER, work(session, place)).await });
+        let Ok((session, answer)) = answer else {
+            self.in_transaction = false;
+            return Err(Fault::Trouble(self.place.slow(doing, ANSWER.as_secs())));
+        };
+        if matches!(answer, Err(Fault::Trouble(_))) {
+            self.in_transaction = false;
+        } else {
+            self.session = Some(session);
+        }
+        answer
+    }
+
+    /// Connects where there is no connection, and checks the table.
+    fn ready(&mut self) -> Result<(), StoreError> {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| !session.client.is_closed())
+        {
+            return Ok(());
+        }
+        self.session = None;
+        self.in_transaction = false;
+        if self.runtime.is_none() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| StoreError::Broken {
+                    message: format!("no runtime for the connection to the store: {error}"),
+                })?;
+            self.runtime = Some(runtime);
+        }
+        let Some(runtime) = &self.runtime else {
+            return Ok(());
+        };
+        let (place, plan, columns) = (&self.place, &self.plan, &self.columns);
+        let session = runtime.block_on(async {
+            let client = connect(place, &self.connection).await?;
+            let preparing = prepare(client, place, plan, columns);
+            tokio::time::timeout(ANSWER, preparing)
+                .await
+                .unwrap_or_else(|_| Err(place.slow("looking at the table", ANSWER.as_secs())))
+        });
+        self.session = Some(session.map_err(held)?);
+        Ok(())
+    }
+
+    fn offsets_by(
+        &mut self,
+        doing: &'static str,
+        places: &[(String, i32)],
+        statement: impl Fn(&Target) -> &str,
+    ) -> Result<Offsets, Fault> {
+        let topics: Vec<String> = places.iter().map(|(topic, _)| topic.clone()).collect();
+        let numbers: Vec<i32> = places.iter().map(|(_, number)| *number).collect();
+        let group = self.plan.group.clone();
+        self.with(doing, |session, place| async move {
+            let asked = session
+                .client
+                .query(statement(&session.target), &[&group, &topics, &numbers])
+                .await;
+            let found = asked.and_then(|rows| rows.iter().map(offset).collect());
+            let found = found.map_err(|error| place.fault(&error, doing));
+            (session, found)
+        })
+    }
+
+    /// Asks, and once more over a new connection where the old one turns out to be gone.
+    fn offsets_anew(
+        &mut self,
+        doing: &'static str,
+        places: &[(String, i32)],
+        statement: fn(&Target) -> &str,
+    ) -> Result<Offsets, StoreError> {
+        let fresh = self.session.is_none();
+        self.ready()?;
+        match self.offsets_by(doing, places, statement) {
+            Err(Fault::Trouble(_)) if !fresh => {
+                self.ready()?;
+                self.offsets_by(doing, places, statement)
+            }
+            answer => answer,
+        }
+        .map_err(stopped)
+    }
+}
+
+impl Store for PostgresStore {
+    fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Vec<Option<Position>>, StoreError> {
+        self.rollback();
+        let found = self.offsets_anew("claiming offsets", partitions, |target| {
+            &target.statements.claim
+        })?;
+        let claim = |place: &(String, i32)| {
+            let (position, epoch) = found.get(place)?;
+            self.epochs.insert(place.clone(), *epoch);
+            Some(*position)
+        };
+        Ok(partitions.iter().map(claim).collect())
+    }
+
+    fn offsets(
+        &mut self,
+        partitions: &[(String, i32)],
+    ) -> Result<Vec<Option<Position>>, StoreError> {
+        let found = self.offsets_anew("reading offsets", partitions, |target| {
+            &target.statements.read
+        })?;
+        let position = |place| found.get(place).map(|(position, _)| *position);
+        Ok(partitions.iter().map(position).collect())
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let doing = "opening a transaction";
+        let mut begin = || {
+            self.ready().map_err(|error| match error {
+                StoreError::Held { reason, message } => Fault::Trouble(Trouble { reason, message }),
+                other => Fault::Trouble(
+                    self.place
+                        .trouble(Reason::StoreUnavailable, format!("{other:?}")),
+                ),
+            })?;
+            self.with(doing, |session, place| async move {
+                let begun = session.client.batch_execute(BEGIN).await;
+                let begun = begun.map_err(|error| place.fault(&error, doing));
+                (session, begun)
+            })
+        };
+        // The server may have closed a connection that was idle; nothing depends on it yet.
+        begin().or_else(|_| begin()).map_err(stopped)?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError> {
+        let data = Bytes::from(rows.concat());
+        let doing = format!("writing to {}", self.plan.table);
+        let said = doing.clone();
+        let written = self.with(&doing, |session, place| async move {
+            let written = match copy(&session, data).await {
+                Ok(()) => session.client.batch_execute(KEEP).await,
+                Err(error) => match place.fault(&error, &said) {
+                    Fault::Rows { message, null_in } => {
+                        let back = session.client.batch_execute(TAKE_BACK).await;
+                        let fault = back.map_or_else(
+                            |error| place.fault(&error, &said),
+                            |()| Fault::Rows { message, null_in },
+                        );
+                        return (session, Err(fault));
+                    }
+                    Fault::Trouble(_) => Err(error),
+                },
+            };
+            let written = written.map_err(|error| place.fault(&error, &said));
+            (session, written)
+        });
+        match written {
+            Ok(()) => Ok(()),
+            // A column that the table has got since the session began.
+            Err(Fault::Rows {
+                message,
+                null_in: Some(column),
+            }) if self.columns.column(&column).is_none() => {
+                self.rollback();
+                self.session = None;
+                let trouble = self.place.trouble(
+                    Reason::TableMismatch,
+                    format!("{doing}: {message}; the query doesn't give this column: add it to the SELECT, or give it a default"),
+                );
+                Err(held(trouble))
+            }
+            Err(Fault::Rows { message, .. }) => Err(StoreError::Refused { message }),
+            Err(Fault::Trouble(trouble)) => Err(held(trouble)),
+        }
+    }
+
+    fn commit(&mut self, moves: &[Move<'_>]) -> Result<(), StoreError> {
+        if !self.in_transaction {
+            return Err(StoreError::Broken {
+                message: "no transaction is open".to_owned(),
+            });
+        }
+        let doing = "committing";
+        let group = self.plan.group.clone();
+        let steps = Moves::new(moves, &self.epochs);
+        let inserted = steps.inserted();
+        let applied = self.with(doing, |session, place| async move {
+            let applied = steps
+                .apply(&session, &group)
+                .await
+                .map_err(|error| place.fault(&error, doing));
+            (session, applied)
+        });
+        if !applied.map_err(stopped)? {
+            self.rollback();
+            return Err(StoreError::Conflict {
+                message: format!(
+                    "{}: another process has moved the offsets of {}; its rows stand, and the rest is read again",
+                    self.plan.store.name, self.plan.group
+                ),
+            });
+        }
+        let committed = self.with(doing, |session, place| async move {
+            let committed = session.client.batch_execute("COMMIT").await;
+            let committed = committed.map_err(|error| place.fault(&error, doing));
+            (session, committed)
+        });
+        self.in_transaction = false;
+        match committed {
+            Ok(()) => {
+                self.epochs
+                    .extend(inserted.into_iter().map(|place| (place, 0)));
+                Ok(())
+            }
+            Err(Fault::Rows { message, .. } | Fault::Trouble(Trouble { message, .. })) => {
+                // Even where it looks like a refusal: the offsets tell.
+                self.session = None;
+                Err(StoreError::Unknown { message })
+            }
+        }
+    }
+
+    fn rollback(&mut self) {
+        if std::mem::take(&mut self.in_transaction) {
+            let doing = "rolling back";
+            // If it fails, the connection is given up, which has the same effect.
+            let _ = self.with(doing, |session, place| async move {
+                let back = session.client.batch_execute("ROLLBACK").await;
+                (session, back.map_err(|error| place.fault(&error, doing)))
+            });
+        }
+    }
+}
+
+fn held(trouble: Trouble) -> StoreError {
+    StoreError::Held {
+        reason: trouble.reason,
+        message: trouble.message,
+    }
+}
+
+/// A fault where no row can be to blame.
+fn stopped(fault: Fault) -> StoreError {
+    match fault {
+        Fault::Trouble(trouble) => held(trouble),
+        Fault::Rows { message, .. } => StoreError::Held {
+            reason: Reason::StoreUnavailable,
+            message,
+        },
+    }
+}
+
+async fn prepare(
+    client: Client,
+    place: &Place,
+    plan: &TableOutput,
+    columns: &Schema,
+) -> Result<Session, Trouble> {
+    let target = table::prepare(&client, place, plan, columns).await?;
+    let prepared = async {
+        let all = table::list(columns.columns.iter().map(|column| &column.name));
+        if plan.key.is_empty() {
+            let copy = format!("COPY {} ({all}) FROM STDIN", target.name);
+            return Ok((client.prepare(&copy).await?, None));
+        }
+        client.batch_execute(&staging(&target.name, &all)).await?;
+        let copy = format!("COPY pg_temp.headworks_rows ({all}) FROM STDIN");
+        let upsert = upsert(&target.name, columns, &plan.key);
+        Ok::<_, Error>((
+            client.prepare(&copy).await?,
+            Some(client.prepare(&upsert).await?),
+        ))
+    };
+    let doing = format!("preparing to write {}", target.name);
+    let (copy, upsert) = prepared
+        .await
+        .map_err(|error| match place.fault(&error, &doing) {
+            Fault::Trouble(trouble) => trouble,
+            Fault::Rows { message, .. } => place.trouble(Reason::TableMismatch, message),
+        })?;
+    Ok(Session {
+        client,
+        target,
+        copy,
+        upsert,
+    })
+}
+
+/// The session's own table, where rows wait for the upsert. It keeps the types and forgets the rows at
+/// each commit.
+fn staging(target: &str, all: &str) -> String {
+    format!(
+        "CREATE TEMPORARY TABLE headworks_rows ON COMMIT DELETE ROWS AS SELECT {all} FROM {target} WITH NO DATA; \
+         ALTER TABLE pg_temp.headworks_rows ADD COLUMN headworks_n bigint GENERATED ALWAYS AS IDENTITY"
+    )
+}
+
+/// Of the waiting rows the last one of each key goes into the table.
+fn upsert(target: &str, columns: &Schema, key: &[String]) -> String {
+    let all = table::list(columns.columns.iter().map(|column| &column.name));
+    let keys = table::list(key);
+    let others: Vec<String> = columns
+        .columns
+        .iter()
+        .filter(|column| !key.contains(&column.name))
+        .map(|column| format!("{0} = EXCLUDED.{0}", quoted(&column.name)))
+        .collect();
+    let then = if others.is_empty() {
+        "NOTHING".to_owned()
+    } else {
+        format!("UPDATE SET {}", others.join(", "))
+    };
+    format!(
+        "WITH waiting AS (DELETE FROM pg_temp.headworks_rows RETURNING *) \
+         INSERT INTO {target} ({all}) SELECT DISTINCT ON ({keys}) {all} FROM waiting \
+         ORDER BY {keys}, headworks_n DESC ON CONFLICT ({keys}) DO {then}"
+    )
+}
+
+async fn copy(session: &Session, data: Bytes) -> Result<(), Error> {
+    let sink = session.client.copy_in(&session.copy).await?;
+    let mut sink = std::pin::pin!(sink);
+    sink.send(data).await?;
+    sink.finish().await?;
+    if let Some(upsert) = &session.upsert {
+        session.client.execute(upsert, &[]).await?;
+    }
+    Ok(())
+}
+
+fn offset(row: &tokio_postgres::Row) -> Result<Offset, Error> {
+    let position = Position {
+        offset: row.try_get(2)?,
+        first_start_ms: row.try_get(3)?,
+    };
+    Ok((
+        (row.try_get(0)?, row.try_get(1)?),
+        (position, row.try_get(4)?),
+    ))
+}
+
+/// Moves as the statements take them: a list a column.
+#[derive(Default)]
+struct Moves {
+    advanced: Columns,
+    expected: Vec<i64>,
+    epochs: Vec<i64>,
+    inserted: Columns,
+}
+
+#[derive(Default)]
+struct Columns {
+    topics: Vec<String>,
+    partitions: Vec<i32>,
+    next: Vec<i64>,
+    first_start: Vec<Option<i64>>,
+}
+
+impl Columns {
+    fn push(&mut self, one: &Move<'_>) {
+        self.topics.push(one.topic.to_owned());
+        self.partitions.push(one.partition);
+        self.next.push(one.position.offset);
+        self.first_start.push(one.position.first_start_ms);
+    }
+}
+
+impl Moves {
+    fn new(moves: &[Move<'_>], claims: &HashMap<(String, i32), i64>) -> Moves {
+        let mut columns = Moves::default();
+        for one in moves {
+            if let Some(expected) = one.expected {
+                let place = (one.topic.to_owned(), one.partition);
+                columns.advanced.push(one);
+                columns.expected.push(expected);
+                // Without a claim nothing matches.
+                columns
+                    .epochs
+                    .push(claims.get(&place).copied().unwrap_or(-1));
+            } else {
+                columns.inserted.push(one);
+            }
+        }
+        columns
+    }
+
+    fn inserted(&self) -> Vec<(String, i32)> {
+        let topics = self.inserted.topics.iter().cloned();
+        topics
+            .zip(self.inserted.partitions.iter().copied())
+            .collect()
+    }
+
+    /// False: an offset isn't what it was expected to be.
+    async fn apply(&self, session: &Session, group: &str) -> Result<bool, Error> {
+        let (client, statements) = (&session.client, &session.target.statements);
+        if !self.advanced.topics.is_empty() {
+            let to = &self.advanced;
+            let moved = client
+                .execute(
+                    &statements.advance,
+                    &[
+                        &group,
+                        &to.topics,
+                        &to.partitions,
+                        &self.expected,
+                        &self.epochs,
+                        &to.next,
+                        &to.first_start,
+                    ],
+                )
+                .await?;
+            if moved != to.topics.len() as u64 {
+                return Ok(false);
+            }
+        }
+        if !self.inserted.topics.is_empty() {
+            let to = &self.inserted;
+            let made = client
+                .execute(
+                    &statements.insert,
+                    &[
+                        &group,
+                        &to.topics,
+                        &to.partitions,
+                        &to.next,
+                        &to.first_start,
+                    ],
+                )
+                .await?;
+            if made != to.topics.len() as u64 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,344 @@
+//! A log that reads from Kafka and commits to a store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::note::Note;
+use super::{Move, Store, StoreError};
+use crate::log::{
+    Batch, Bounds, Event, Former, Limits, Log, LogError, Outgoing, Partition, Position, Reason,
+    Refusal, Row,
+};
+
+/// Longest search for the rows that a store refuses, within one batch.
+const SEARCH: Duration = Duration::from_secs(25);
+
+/// See the module above. `L` is the group member, and the producer of dead letters.
+pub struct StoreLog<L> {
+    inner: L,
+    store: Box<dyn Store>,
+    topics: Vec<String>,
+    /// What the store holds, as last read or written.
+    stored: HashMap<Partition, Option<Position>>,
+    /// What earlier attempts left behind in Kafka.
+    former: HashMap<Partition, Note>,
+    /// Records that are dead letters by this transaction or an earlier attempt at it.
+    lettered: BTreeMap<Partition, BTreeSet<i64>>,
+    letters: Letters,
+}
+
+/// How far the Kafka transaction is that holds the letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Letters {
+    None,
+    Open,
+    Committed,
+}
+
+impl<L: Log> StoreLog<L> {
+    /// `topics` are the inputs that `inner` was opened with.
+    pub fn new(inner: L, store: Box<dyn Store>, topics: Vec<String>) -> StoreLog<L> {
+        StoreLog {
+            inner,
+            store,
+            topics,
+            stored: HashMap::new(),
+            former: HashMap::new(),
+            lettered: BTreeMap::new(),
+            letters: Letters::None,
+        }
+    }
+
+    fn topic(&self, partition: Partition) -> &str {
+        self.topics
+            .get(usize::from(partition.topic))
+            .map_or("", String::as_str)
+    }
+
+    fn places(&self, partitions: &[Partition]) -> Vec<(String, i32)> {
+        partitions
+            .iter()
+            .map(|partition| (self.topic(*partition).to_owned(), partition.number))
+            .collect()
+    }
+
+    fn claim(&mut self, partitions: &[Partition]) -> Result<(), StoreError> {
+        let places = self.places(partitions);
+        let found = self.store.claim(&places)?;
+        if found.len() != partitions.len() {
+            return Err(StoreError::Broken {
+                message: "the store answered about other partitions".to_owned(),
+            });
+        }
+        self.stored.extend(partitions.iter().copied().zip(found));
+        Ok(())
+    }
+
+    /// What a partition's note must say once it is read up to `position`.
+    fn note_of(&self, partition: Partition, position: Position) -> Note {
+        let start = self
+            .stored
+            .get(&partition)
+            .copied()
+            .flatten()
+            .map_or(position.offset, |stored| stored.offset);
+        let mut letters = self.lettered.get(&partition).cloned().unwrap_or_default();
+        let mut end = position.offset;
+        // An earlier attempt may have come further.
+        if let Some(former) = self.former.get(&partition) {
+            letters.extend(former.letters.range(position.offset..));
+            end = end.max(former.end);
+        }
+        Note {
+            start,
+            end,
+            letters,
+        }
+    }
+
+    /// Commits the letters, so that the store's commit can follow.
+    fn commit_letters(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+        let notes: Vec<(Partition, Note)> = positions
+            .iter()
+            .map(|(partition, position)| (*partition, self.note_of(*partition, *position)))
+            .collect();
+        self.inner.note(
+            notes
+                .iter()
+                .map(|(partition, note)| (*partition, note.write()))
+                .collect(),
+        );
+        self.inner.commit(positions)?;
+        self.letters = Letters::Committed;
+        self.former.extend(notes);
+        Ok(())
+    }
+
+    fn commit_rows(&mut self, positions: &[(Partition, Position)]) -> Result<(), StoreError> {
+        let moves: Vec<Move<'_>> = positions
+            .iter()
+            .filter_map(|(partition, position)| {
+                let stored = self.stored.get(partition).copied().flatten();
+                (stored != Some(*position)).then(|| Move {
+                    topic: self
+                        .topics
+                        .get(usize::from(partition.topic))
+                        .map_or("", String::as_str),
+                    partition: partition.number,
+                    expected: stored.map(|stored| stored.offset),
+                    position: *position,
+                })
+            })
+            .collect();
+        self.store.commit(&moves)
+    }
+
+    /// Whether a commit whose answer was lost took effect. It is never assumed; and the new claim keeps it
+    /// from doing so later.
+    fn look(&mut self, positions: &[(Partition, Position)], why: String) -> Result<(), StoreError> {
+        tracing::warn!(
+            why,
+            "whether the store has committed isn't known; its offsets tell"
+        );
+        let partitions: Vec<Partition> = positions.iter().map(|(p, _)| *p).collect();
+        self.claim(&partitions)?;
+        let there = positions
+            .iter()
+            .all(|(partition, position)| self.stored.get(partition) == Some(&Some(*position)));
+        if there {
+            return Ok(());
+        }
+        Err(StoreError::Conflict { message: why })
+    }
+
+    fn write_bisecting(
+        &mut self,
+        rows: &[Row<'_>],
+        first_only: bool,
+        deadline: Duration,
+        refusals: &mut Vec<Refusal>,
+    ) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+            return Ok(());
+        };
+        if self.inner.now() > deadline {
+            return Err(StoreError::Held {
+                reason: Reason::StoreUnavailable,
+                message: format!(
+                    "the store was still busy with one batch of rows after {} s; it is written again in smaller ones",
+                    SEARCH.as_secs()
+                ),
+            });
+        }
+        let bytes: Vec<&[u8]> = rows.iter().map(|row| row.bytes).collect();
+        match self.store.write(&bytes) {
+            Err(StoreError::Refused { message }) if first.record == last.record => {
+                refusals.push(Refusal {
+                    record: first.record,
+                    message,
+                });
+                Ok(())
+            }
+            Err(StoreError::Refused { .. }) => {
+                // A record goes in whole or not at all, so its rows stay together.
+                let middle = rows[rows.len() / 2].record;
+                let mut at = rows.partition_point(|row| row.record < middle);
+                if at == 0 {
+                    at = rows.partition_point(|row| row.record <= middle);
+                }
+                self.write_bisecting(&rows[..at], first_only, deadline, refusals)?;
+                if first_only && !refusals.is_empty() {
+                    return Ok(());
+                }
+                self.write_bisecting(&rows[at..], first_only, deadline, refusals)
+            }
+            other => other,
+        }
+    }
+}
+
+fn said(error: StoreError) -> LogError {
+    match error {
+        StoreError::Refused { message } | StoreError::Broken { message } => {
+            LogError::Broken { message }
+        }
+        StoreError::Conflict { message } | StoreError::Unknown { message } => {
+            LogError::Abortable { message }
+        }
+        StoreError::Held { reason, message } => LogError::Held { reason, message },
+    }
+}
+
+impl<L: Log> Log for StoreLog<L> {
+    fn poll(
+        &mut self,
+        wait: Duration,
+        limits: Limits,
+        batch: &mut Batch,
+    ) -> Result<Option<Event>, LogError> {
+        self.inner.poll(wait, limits, batch)
+    }
+
+    /// The store's offsets: without any, the pipeline begins where `startFrom` says, whatever the group
+    /// has committed. A database that was made anew is filled anew.
+    fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
+        // Whoever asks reads again from there.
+        self.lettered.clear();
+        // First the claim: what is noted in Kafka by then is all that will be.
+        self.claim(partitions).map_err(said)?;
+        let notes = self.inner.notes(partitions)?;
+        for (partition, note) in partitions.iter().zip(notes) {
+            self.former.remove(partition);
+            if let Some(note) = note.as_deref().and_then(Note::read) {
+                self.former.insert(*partition, note);
+            }
+        }
+        Ok(partitions
+            .iter()
+            .map(|partition| self.stored.get(partition).copied().flatten())
+            .collect())
+    }
+
+    fn peek(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
+        let places = self.places(partitions);
+        self.store.offsets(&places).map_err(said)
+    }
+
+    fn siblings(&mut self, of: Partition) -> Result<Vec<Partition>, LogError> {
+        self.inner.siblings(of)
+    }
+
+    fn bounds(&mut self, partitions: &[Partition]) -> Result<Vec<Bounds>, LogError> {
+        self.inner.bounds(partitions)
+    }
+
+    fn offsets_at(&mut self, partitions: &[Partition], time_ms: i64) -> Result<Vec<i64>, LogError> {
+        self.inner.offsets_at(partitions, time_ms)
+    }
+
+    fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<(), LogError> {
+        self.inner.assign(positions)
+    }
+
+    fn unassign(&mut self) -> Result<(), LogError> {
+        self.inner.unassign()
+    }
+
+    fn begin(&mut self) -> Result<(), LogError> {
+        self.letters = Letters::None;
+        self.store.begin().map_err(said)
+    }
+
+    /// Only dead letters are written to Kafka.
+    fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
+        if self.letters == Letters::None {
+            self.inner.begin()?;
+            self.letters = Letters::Open;
+        }
+        self.inner.produce(record)
+    }
+
+    fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+        if self.letters == Letters::Open {
+            self.commit_letters(positions)?;
+        }
+        match self.commit_rows(positions) {
+            Err(StoreError::Unknown { message }) => self.look(positions, message),
+            answer => answer,
+        }
+        .map_err(said)?;
+        self.stored.extend(
+            positions
+                .iter()
+                .map(|(partition, position)| (*partition, Some(*position))),
+        );
+        self.letters = Letters::None;
+        self.lettered.clear();
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.store.rollback();
+        self.lettered.clear();
+        if std::mem::replace(&mut self.letters, Letters::None) == Letters::Open {
+            return self.inner.abort();
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
+        let mut refusals = Vec::new();
+        let deadline = self.inner.now() + SEARCH;
+        self.write_bisecting(rows, first_only, deadline, &mut refusals)
+            .map_err(said)?;
+        Ok(refusals)
+    }
+
+    fn former(&self, partition: Partition, offset: i64) -> Former {
+        match self.former.get(&partition) {
+            Some(note) if offset < note.start => Former::Stored,
+            Some(note) if note.letters.contains(&offset) => Former::Letter,
+            _ => Former::Nothing,
+        }
+    }
+
+    fn lettered(&mut self, partition: Partition, offset: i64) {
+        self.lettered.entry(partition).or_default().insert(offset);
+    }
+
+    fn end(&self, partition: Partition) -> Option<i64> {
+        self.inner.end(partition)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.inner.trouble()
+    }
+
+    fn now(&self) -> Duration {
+        self.inner.now()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.inner.wall_ms()
+    }
+}

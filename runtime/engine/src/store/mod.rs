@@ -1,0 +1,131 @@
+//! What the engine asks of a store: rows and the place they were read up to, in one transaction.
+//!
+//! A table's stage is the same loop as a stream's, over another log: [`StoreLog`] reads from Kafka and
+//! commits to the store. The store's own transaction holds the rows and moves each partition's offset
+//! **from the value it was read at** (rule 20 of the engine). Whoever takes a partition also **claims**
+//! its offset: a later claim, or an offset that isn't the expected one, refuses the commit. So a process
+//! that was replaced without knowing it can't write anything, and neither can a commit of its that is
+//! still on its way when its successor has read the offset.
+//!
+//! Dead letters can't be part of that transaction. They are committed in Kafka first, together with a
+//! [note](note) of which records they were, and an attempt that comes after a lost store transaction
+//! goes by that note: what is a letter already becomes neither a letter nor a row again.
+//!
+//! The engine knows no store; `connectors` implements [`Store`] for PostgreSQL, [`crate::memory`] for
+//! the simulation.
+
+mod log;
+pub(crate) mod note;
+
+pub use log::StoreLog;
+
+use headworks_plan::TableOutput;
+use headworks_sql::schema::Schema;
+
+use crate::format::{Encoder, FormatError};
+use crate::log::{Position, Reason};
+
+/// Why a store didn't do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// The rows of one [`Store::write`] are refused for what they hold. None of them was written, and
+    /// the transaction goes on.
+    Refused {
+        /// What the store said.
+        message: String,
+    },
+    /// An offset isn't what it was expected to be: somebody else has moved it. Nothing was committed.
+    Conflict {
+        /// Whose offset.
+        message: String,
+    },
+    /// The answer to a commit was lost: it may have taken effect, or may still.
+    Unknown {
+        /// What went wrong.
+        message: String,
+    },
+    /// The work can't go on until the store, or somebody, does something. The transaction is over.
+    Held {
+        /// Which kind of problem.
+        reason: Reason,
+        /// What, where, and what to do.
+        message: String,
+    },
+    /// This session is of no more use.
+    Broken {
+        /// What went wrong.
+        message: String,
+    },
+}
+
+/// How far a partition moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Partition number.
+    pub partition: i32,
+    /// The offset that the store holds now; absent: none.
+    pub expected: Option<i64>,
+    /// What it is to hold.
+    pub position: Position,
+}
+
+/// One session with a store, for one table. Every call blocks, none longer than about 15 s, and each
+/// connects anew where it must (but never in the middle of a transaction).
+pub trait Store {
+    /// Claims these partitions (topic and number) for this session, and says how far each was read, by
+    /// the rows that the store holds. From now on no commit of an earlier claim takes effect. Checks
+    /// first that the table is there and takes the query's columns.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Vec<Option<Position>>, StoreError>;
+
+    /// How far each partition was read, without a claim.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn offsets(
+        &mut self,
+        partitions: &[(String, i32)],
+    ) -> Result<Vec<Option<Position>>, StoreError>;
+
+    /// Opens a transaction.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// Writes rows, as the table's encoder made them, in the open transaction: all or none.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError>;
+
+    /// Commits the open transaction together with these moves, of partitions that this session claimed
+    /// or that have no offset yet: all or nothing.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn commit(&mut self, moves: &[Move<'_>]) -> Result<(), StoreError>;
+
+    /// Takes the open transaction back, if there is one.
+    fn rollback(&mut self);
+}
+
+/// Makes stores: the seam through which the binary hands them to the engine.
+pub trait Stores: Send + Sync {
+    /// An encoder for rows of `columns`, in the form that the table's [`Store::write`] takes.
+    ///
+    /// # Errors
+    /// A type that the store cannot hold.
+    fn encoder(
+        &self,
+        table: &TableOutput,
+        columns: &Schema,
+    ) -> Result<Box<dyn Encoder>, FormatError>;
+
+    /// A session that isn't connected yet.
+    fn open(&self, table: &TableOutput, columns: &Schema) -> Box<dyn Store>;
+}

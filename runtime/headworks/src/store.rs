@@ -1,0 +1,58 @@
+//! The role `store`: asks a database at intervals whether it answers, and says so.
+
+use std::time::Duration;
+
+use headworks_connectors::stores::postgres::Watch;
+use headworks_engine::status::StatusHandle;
+use headworks_plan::{Phase, Problem, StorePlan};
+
+use crate::run::{End, RunError, told_to_stop};
+
+/// How often the store is asked.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Watches until a signal. The pod is ready while the store answers.
+pub async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunError> {
+    let told = told_to_stop();
+    tokio::pin!(told);
+    let mut watch = Watch::new(plan.store.clone());
+    tracing::info!(store = plan.store.name, "watching");
+    let watching = async {
+        loop {
+            match watch.look().await {
+                Ok(version) => {
+                    status.set_server_version(version);
+                    status.heal_all();
+                    status.set_phase(Phase::Running);
+                }
+                Err(trouble) => {
+                    let reason = trouble.reason.as_str();
+                    tracing::warn!(
+                        reason,
+                        message = trouble.message,
+                        "the store doesn't answer"
+                    );
+                    let fatal = trouble.reason.needs_person();
+                    status.set_phase(if fatal {
+                        Phase::Stalled
+                    } else {
+                        Phase::Starting
+                    });
+                    status.heal_all();
+                    status.raise(Problem {
+                        reason: reason.to_owned(),
+                        message: trouble.message,
+                        fatal,
+                    });
+                }
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    tokio::select! {
+        signal = &mut told => signal?,
+        () = watching => {}
+    }
+    status.set_phase(Phase::Draining);
+    Ok(End::Drained)
+}
