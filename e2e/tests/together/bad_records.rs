@@ -150,18 +150,21 @@ fn by_http_each_is_answered_with_its_place_and_nothing_of_it_gets_in() {
         );
         assert_eq!(answer.status, 400, "{what}: {}", answer.body);
     }
-    // Above what the topic takes, though the body is below maxBodyBytes.
-    let big = format!(r#"{{"id":"{}"}}"#, "x".repeat(10 * 1024 * 1024));
-    let answer = post(&url, None, big.clone().into_bytes());
+    let big = |bytes: usize| format!(r#"{{"id":"{}"}}"#, "x".repeat(bytes)).into_bytes();
+    let answer = post(&url, None, big(10 << 20));
+    assert_eq!(answer.status, 413, "10 MB: {}", answer.body);
+    assert!(answer.body.contains("maxBodyBytes"), "{}", answer.body);
+    // Below maxBodyBytes, above what the topic takes.
+    let answer = post(&url, None, big(2 << 20));
     assert!(
         matches!(answer.status, 400 | 413),
-        "10 MB: {} {}",
+        "2 MB: {} {}",
         answer.status,
         answer.body
     );
     assert!(
         answer.body.contains("max.message.bytes"),
-        "10 MB: {}",
+        "2 MB: {}",
         answer.body
     );
     // 1 GiB of zeros is 1 MB of gzip.
