@@ -1,5 +1,6 @@
 //! Which files are read: those that were named, and the manifests in folders that were named.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,9 @@ pub struct File {
 /// Reads all of it: files in the order given, folders by name.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, FilesError> {
     let mut files = Vec::new();
+    // A file that is named twice, as in `a.yaml .`, is read once.
+    let mut seen = BTreeSet::new();
+    let mut is_new = |path: &Path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.into()));
     for path in paths {
         if path.as_os_str() == "-" {
             files.push(text("-", std::io::stdin().lock())?);
@@ -55,9 +59,11 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, FilesError> {
             let mut found = Vec::new();
             walk(path, 0, &mut found)?;
             for path in found {
-                files.push(open(&path)?);
+                if is_new(&path) {
+                    files.push(open(&path)?);
+                }
             }
-        } else {
+        } else if is_new(path) {
             files.push(open(path)?);
         }
     }
@@ -65,7 +71,12 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, FilesError> {
 }
 
 fn open(path: &Path) -> Result<File, FilesError> {
-    let name = path.display().to_string();
+    // As git, and so an annotation of a pull request, names it.
+    let name = path
+        .strip_prefix("./")
+        .unwrap_or(path)
+        .display()
+        .to_string();
     let file = fs::File::open(path).context(UnreadableSnafu { path: &name })?;
     text(&name, file)
 }
@@ -109,6 +120,10 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fil
             continue;
         }
         if path.is_dir() {
+            // As kubectl does: a link may lead back to where we are.
+            if path.is_symlink() {
+                continue;
+            }
             if !(chart && file == "templates") && depth < DEEPEST {
                 walk(&path, depth + 1, found)?;
             }

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{explain, run, test, validate as validating, version};
+use commands::{doctor, explain, run, test, uninstall, validate as validating, version};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,12 @@ enum Command {
     /// Says what a Pipeline becomes: stages, columns read, the result's contract, lineage, guarantees.
     #[command(after_help = EXIT_CODES)]
     Explain(explain::Arguments),
+    /// Looks at a cluster: what isn't well, and what to do.
+    #[command(after_help = EXIT_CODES)]
+    Doctor(doctor::Arguments),
+    /// Takes Headworks out of a cluster; topics, tables and Secrets stay.
+    #[command(after_help = EXIT_CODES)]
+    Uninstall(uninstall::Arguments),
     /// Prints a script that completes this command in a shell.
     #[command(after_help = "bash: source <(headworks completion bash)")]
     Completion {
@@ -101,6 +107,8 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completion { shell } => {
             complete(shell);
             End::Fine

@@ -223,6 +223,52 @@ fn a_run_on_files_gives_rows_dead_letters_and_counts() {
 }
 
 #[test]
+fn a_pipeline_is_explained_by_its_files() {
+    let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/explained.yaml");
+    let output = run(&["explain", "pipeline", "-f", shop]);
+    insta::assert_snapshot!("explain", told(&output));
+    let output = run(&["explain", "pipeline", "-f", shop, "-o", "json"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["columns"][1]["labels"][0], "pii");
+    assert_eq!(json["stages"][1]["endsIn"], "DataStore");
+    let output = run(&["explain", "pipeline", "nobody", "-f", shop]);
+    assert_eq!(code(&output), 1, "{}", told(&output));
+    assert_eq!(code(&run(&["explain", "pipeline"])), 2);
+}
+
+#[test]
+fn a_namespace_that_the_platform_does_not_admit_is_told() {
+    let manifests = "apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {team: core}}
+---
+apiVersion: headworks.dev/v1alpha1
+kind: Platform
+metadata: {name: default}
+spec:
+  allowedNamespaces: {matchLabels: {team: TEAM}}
+  kafka: {bootstrapServers: 'kafka:9092', management: {admin: {}}, topicPolicy: [{namespaces: {matchLabels: {kubernetes.io/metadata.name: shop}}, prefixes: [legacy-]}]}
+---
+apiVersion: headworks.dev/v1alpha1
+kind: DataStream
+metadata: {name: a, namespace: shop}
+spec: {topic: legacy-a, schema: [{name: id, type: string}]}
+";
+    let output = fed(&["validate", "-"], &manifests.replace("TEAM", "core"));
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    let output = fed(&["validate", "-"], &manifests.replace("TEAM", "bi"));
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stdout).contains("doesn't admit namespace shop"));
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_read_once() {
+    let output = run(&["validate", "good.yaml", "./good.yaml"]);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert!(text(&output.stderr).contains("in 1 file:"));
+}
+
+#[test]
 fn two_thousand_objects_take_less_than_two_seconds() {
     let folder = folder("many");
     let good = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/good.yaml")).unwrap();

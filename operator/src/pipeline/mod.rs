@@ -20,7 +20,7 @@ use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Preconditions},
 };
-pub use validate::group;
+pub use validate::{group, table_group};
 
 use crate::{
     context::Context,

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use headworks_crds::{DataStream, Delivery, Pipeline, Platform};
-use headworks_operator::pipeline::group;
+use headworks_operator::pipeline::{group, table_group};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
@@ -246,7 +246,7 @@ fn explanation(
     for table in pipeline.spec.to.iter().filter_map(|to| to.table.as_ref()) {
         stages.push(Stage {
             ends_in: "DataStore",
-            group: format!("{group} (a group of its own, beginning so)"),
+            group: table_group(&group, &table.store, &table.name),
             reads: topics.clone(),
             writes: vec![format!("table {} of {}", table.name, table.store)],
         });

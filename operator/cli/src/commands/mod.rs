@@ -1,8 +1,10 @@
 //! The commands, one file each: arguments, what is done, what is said.
 
+pub mod doctor;
 pub mod explain;
 pub mod run;
 pub mod test;
+pub mod uninstall;
 pub mod validate;
 pub mod version;
 

@@ -194,9 +194,10 @@ fn note_namespace(node: &yaml::Node, world: &mut World) {
             .filter_map(|(key, value)| Some((key.name.clone(), value.text()?.to_owned())))
             .collect()
     });
-    world
-        .namespaces
-        .insert(name.to_owned(), labels.unwrap_or_default());
+    let mut labels: BTreeMap<String, String> = labels.unwrap_or_default();
+    // Kubernetes gives it to every namespace.
+    labels.insert("kubernetes.io/metadata.name".into(), name.to_owned());
+    world.namespaces.insert(name.to_owned(), labels);
 }
 
 /// Makes the objects findable; two of one name are wrong.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use headworks_crds::{DataStream, Source};
 use headworks_operator::data_stream::{contract, topic_name};
 use headworks_sql::schema::Schema;
+use kube::core::{Selector, SelectorExt};
 
 use super::{Options, World};
 use crate::finding::{Finding, Severity, hint};
@@ -45,6 +46,12 @@ pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) 
             Some(Typed::DataStream(stream)) => {
                 platform(world, object, &stream.spec.platform, findings);
             }
+            Some(Typed::Platform(platform)) if platform.spec.kafka.management.strimzi.is_some() => {
+                findings.push(object.wrong(
+                    "spec.kafka.management.strimzi",
+                    "this version makes topics by Kafka's Admin API only: use management: {admin: {}}",
+                ));
+            }
             _ => {}
         }
     }
@@ -82,6 +89,7 @@ fn misfit(object: &Object, stream: &DataStream, field: &str, message: &str) -> F
 /// A Platform that isn't in the files is mostly somewhere else.
 pub(super) fn platform(world: &World, object: &Object, name: &str, findings: &mut Vec<Finding>) {
     if world.find("Platform", "", name).is_some() {
+        findings.extend(not_admitted(world, object, name));
         return;
     }
     let known = world.names("Platform", "");
@@ -100,6 +108,23 @@ pub(super) fn platform(world: &World, object: &Object, name: &str, findings: &mu
     );
     finding.severity = Severity::Warning;
     findings.push(finding);
+}
+
+/// A Platform may say which namespaces use it, by their labels; those are known where the Namespace stands in the files.
+fn not_admitted(world: &World, object: &Object, name: &str) -> Option<Finding> {
+    let platform = world.platform(name)?;
+    let labels = world.namespaces.get(&object.namespace)?;
+    let selector = Selector::try_from(platform.spec.allowed_namespaces.clone()?).ok()?;
+    if selector.matches(labels) {
+        return None;
+    }
+    Some(object.wrong(
+        "spec.platform",
+        format!(
+            "Platform {name} doesn't admit namespace {}: give the namespace the labels {selector} that spec.allowedNamespaces asks for, or use another Platform",
+            object.namespace
+        ),
+    ))
 }
 
 /// A reference to an object that isn't in the files.

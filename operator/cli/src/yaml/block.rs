@@ -52,7 +52,7 @@ impl Block {
         let mark = line_of(start.line).chars().nth(start.column as usize - 1);
         let mut header = start.line;
         if mark != Some('|') {
-            header -= 1;
+            header = header.saturating_sub(1);
             while header > 1 && line_of(header).trim().is_empty() {
                 header -= 1;
             }
