@@ -1,6 +1,6 @@
-//! `headworks`, the data plane's one binary: what a pod runs, and what a laptop may run too.
+//! `headworks-runtime`, the data plane's one binary: what a pod runs.
 //!
-//! `headworks run-plan /etc/headworks/plan.json` does what the plan says and nothing else: runs a
+//! `headworks-runtime run-plan /etc/headworks/plan.json` does what the plan says and nothing else: runs a
 //! pipeline's SQL, takes records in, or watches a store. It never talks to Kubernetes; it answers `/status`, `/metrics`,
 //! `/healthz` and `/readyz` on a port of its own, logs JSON lines to standard error, and on SIGTERM
 //! finishes what it has within 20 s.
@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 /// The Headworks runtime: runs pipelines and takes records in.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = None)]
+#[command(name = "headworks-runtime", version, about, long_about = None)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Version => {
             println!(
-                "headworks {} (plan version {})",
+                "headworks-runtime {} (plan version {})",
                 env!("CARGO_PKG_VERSION"),
                 headworks_plan::VERSION
             );

@@ -317,7 +317,7 @@ fn the_version_is_told() {
     assert_eq!(
         text,
         format!(
-            "headworks {} (plan version {})\n",
+            "headworks-runtime {} (plan version {})\n",
             env!("CARGO_PKG_VERSION"),
             headworks_plan::VERSION
         )
