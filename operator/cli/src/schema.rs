@@ -175,7 +175,7 @@ impl Walk<'_> {
         }
         let found = match &node.content {
             Content::Null => "null",
-            Content::Bool(_) => "boolean",
+            Content::Bool(..) => "boolean",
             Content::Number(text) if text.contains(['.', 'e', 'E']) => "number",
             Content::Number(_) => "integer",
             Content::Text(..) => "string",
@@ -184,10 +184,16 @@ impl Walk<'_> {
         };
         if schema["x-kubernetes-int-or-string"] == true {
             if !matches!(found, "integer" | "string") {
-                return self.say(
-                    node.place,
-                    format!("must be text or a whole number, not {}", words(found)),
+                let quoted = if matches!(found, "boolean" | "number") {
+                    "; write it in quotes"
+                } else {
+                    ""
+                };
+                let message = format!(
+                    "must be text or a whole number, not {}{quoted}",
+                    words(found)
                 );
+                return self.say(node.place, message);
             }
         } else if let Some(wanted) = schema["type"].as_str()
             && wanted != found
@@ -200,14 +206,19 @@ impl Walk<'_> {
             Content::Number(text) => self.number(node, text, schema),
             Content::List(items) => self.list(node, items, schema),
             Content::Map(entries) => self.map(node, entries, schema),
-            Content::Null | Content::Bool(_) => {}
+            Content::Null | Content::Bool(..) => {}
         }
     }
 
     fn wrong_type(&mut self, node: &Node, wanted: &str, found: &str) {
+        if let ("string", Content::Bool(value, word)) = (wanted, &node.content) {
+            let message =
+                format!("must be text, and YAML reads {word} as {value}; write it in quotes");
+            return self.say(node.place, message);
+        }
         let remedy = match (wanted, found) {
             (_, "null") => "; give it a value or leave it out",
-            ("string", "boolean" | "integer" | "number") => "; write it in quotes",
+            ("string", "integer" | "number") => "; write it in quotes",
             ("integer" | "boolean", "string") => "; write it without quotes",
             ("array", _) => "; begin each item with a -, or write [ ] around them",
             _ => "",

@@ -153,7 +153,23 @@ fn read(file: &File, options: &Options, checked: &mut Checked) {
             "the file is empty: fill or remove it".into(),
         ));
     }
+    let mut ours = false;
+    for node in documents {
+        if matches!(node.content, yaml::Content::Null) {
+            continue;
+        }
+        note_namespace(&node, &mut checked.world);
+        let (objects, others) =
+            object::sort(&name, node, &options.namespace, &mut checked.findings, 0);
+        ours |= !objects.is_empty();
+        checked.world.objects.extend(objects);
+        checked.others += others;
+    }
     for flaw in flaws {
+        // A doubtful word in somebody else's file is not our business.
+        if !flaw.fatal && !ours {
+            continue;
+        }
         let severity = if flaw.fatal {
             Severity::Error
         } else {
@@ -165,16 +181,6 @@ fn read(file: &File, options: &Options, checked: &mut Checked) {
             flaw.place,
             flaw.message,
         ));
-    }
-    for node in documents {
-        if matches!(node.content, yaml::Content::Null) {
-            continue;
-        }
-        note_namespace(&node, &mut checked.world);
-        let (objects, others) =
-            object::sort(&name, node, &options.namespace, &mut checked.findings, 0);
-        checked.world.objects.extend(objects);
-        checked.others += others;
     }
 }
 

@@ -101,7 +101,7 @@ impl Builder<'_> {
                     } else {
                         Content::Text(text.into_owned(), block)
                     };
-                    self.warn_of_key(&stack, &content, place, span);
+                    self.warn_of_key(&stack, &content, place);
                     (Node { place, content }, anchor)
                 }
                 Event::Alias(of) => {
@@ -197,28 +197,18 @@ impl Builder<'_> {
     }
 
     /// `n: 1` is `false: 1` to kubectl.
-    fn warn_of_key(&mut self, stack: &[Open], content: &Content, place: Place, span: Span) {
+    fn warn_of_key(&mut self, stack: &[Open], content: &Content, place: Place) {
         let is_key = stack
             .last()
             .is_some_and(|open| open.key.is_none() && matches!(open.node.content, Content::Map(_)));
-        if let (true, Content::Bool(value)) = (is_key, content) {
-            let line = self
-                .lines
-                .get(place.line as usize - 1)
-                .copied()
-                .unwrap_or("");
-            let word: String = line
-                .chars()
-                .skip(place.column as usize - 1)
-                .take(span.len())
-                .collect();
-            if word != value.to_string() {
-                self.flaws.push(Flaw {
-                    place,
-                    message: format!("kubectl reads the key {word} as {value}: write it in quotes"),
-                    fatal: false,
-                });
-            }
+        if let (true, Content::Bool(value, word)) = (is_key, content)
+            && *word != value.to_string()
+        {
+            self.flaws.push(Flaw {
+                place,
+                message: format!("kubectl reads the key {word} as {value}: write it in quotes"),
+                fatal: false,
+            });
         }
     }
 

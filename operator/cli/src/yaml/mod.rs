@@ -36,8 +36,8 @@ pub struct Node {
 pub enum Content {
     /// Nothing, or `null`.
     Null,
-    /// True or false.
-    Bool(bool),
+    /// True or false, and the word that says so in the file.
+    Bool(bool, String),
     /// A number, as JSON writes it and with every digit of the file.
     Number(String),
     /// Text, and how its places are found again.
@@ -125,7 +125,7 @@ impl Node {
     pub fn to_json(&self) -> Value {
         match &self.content {
             Content::Null => Value::Null,
-            Content::Bool(value) => Value::Bool(*value),
+            Content::Bool(value, _) => Value::Bool(*value),
             Content::Number(text) => serde_json::from_str(text).unwrap_or(Value::Null),
             Content::Text(text, _) => Value::String(text.clone()),
             Content::List(items) => items.iter().map(Node::to_json).collect(),
@@ -149,7 +149,7 @@ impl Node {
         let quoted = |text: &str| Value::from(text).to_string();
         match &self.content {
             Content::Null => out.push_str("null"),
-            Content::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Content::Bool(value, _) => out.push_str(if *value { "true" } else { "false" }),
             Content::Number(text) => out.push_str(text),
             Content::Text(text, _) => out.push_str(&quoted(text)),
             Content::List(items) => {

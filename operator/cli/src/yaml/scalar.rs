@@ -9,7 +9,7 @@ pub(super) fn plain(text: &str, block: Block) -> Content {
         _ => {}
     }
     if let Some(value) = boolean(text) {
-        return Content::Bool(value);
+        return Content::Bool(value, text.to_owned());
     }
     number(text).map_or_else(|| Content::Text(text.to_owned(), block), Content::Number)
 }
