@@ -342,7 +342,7 @@ fn text(of: &Explanation) -> String {
         "\nGuarantees\n  delivery         {}{}\n  commitInterval   {}\n  onBadRecord      {}\n  fingerprint      {}\n",
         of.delivery,
         match of.delivery.as_str() {
-            "ExactlyOnce" => ": results, dead letters and progress are one transaction; readers of the topics need isolation.level=read_committed",
+            "ExactlyOnce" => ": results, dead letters and progress are one transaction of Kafka (readers need isolation.level=read_committed); a table's rows and progress one of its database",
             _ => ": a crash repeats a little",
         },
         of.commit_interval,
