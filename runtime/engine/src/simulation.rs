@@ -98,6 +98,7 @@ impl World {
                 fickle: chance.below(700),
                 kill: chance.below(12),
                 slow: chance.below(4),
+                full: chance.below(10),
             };
             MemoryDatabase::new(&broker, faults)
         });
@@ -237,7 +238,9 @@ impl World {
             self.write();
         }
         let broker = self.broker.clone().without_faults();
-        self.database = self.database.take().map(MemoryDatabase::without_faults);
+        if let Some(database) = &self.database {
+            database.calm();
+        }
         let mut session = None;
         for _ in 0..4_000 {
             broker.tick(20);

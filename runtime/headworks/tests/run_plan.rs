@@ -218,6 +218,38 @@ fn a_source_without_kafka_says_so_and_drains_on_sigterm() {
 }
 
 #[test]
+fn a_store_that_does_not_answer_makes_its_pod_unready_and_needs_no_kafka() {
+    let file = |name: &str| {
+        let path = std::env::temp_dir().join(format!("headworks-{}-{name}", std::process::id()));
+        std::fs::write(&path, "x").unwrap();
+        path
+    };
+    let (user, password) = (file("store-user"), file("store-password"));
+    let mut pod = Pod::run(
+        "store",
+        &json!({
+            "version": 1, "installation": "test", "namespace": "shop", "name": "warehouse",
+            "kafka": {"bootstrapServers": ""},
+            "role": {"store": {"store": {"name": "warehouse", "connection": {"postgres": {
+                "host": "127.0.0.1", "port": 9, "database": "shop", "usernameFile": user, "passwordFile": password,
+            }}}}},
+        }),
+    );
+    let status = pod.port("status, metrics, health");
+    until_problem(
+        status,
+        "StoreUnavailable",
+        &["DataStore warehouse", "127.0.0.1:9", "refused"],
+    );
+    assert_eq!(http(status, "GET", "/healthz", "").0, 200);
+    assert_eq!(http(status, "GET", "/readyz", "").0, 503);
+    pod.terminate();
+    assert_eq!(pod.end().0, Some(0));
+    std::fs::remove_file(user).unwrap();
+    std::fs::remove_file(password).unwrap();
+}
+
+#[test]
 fn a_source_without_its_secret_is_shut_and_not_ready() {
     let mut plan = source_plan();
     plan["role"]["source"]["http"]["bearer"] = json!(true);

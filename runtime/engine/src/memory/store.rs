@@ -2,7 +2,7 @@
 //! refused, commits whose answer is lost (with and without an effect, which may also come much later),
 //! rows that are refused, always or only today, and a process that dies in between.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -23,6 +23,8 @@ pub struct StoreFaults {
     pub kill: u64,
     /// A call takes seconds.
     pub slow: u64,
+    /// There is no room for rows.
+    pub full: u64,
 }
 
 type Place = (String, i32);
@@ -49,7 +51,7 @@ struct Transaction {
 pub struct MemoryDatabase {
     content: Rc<RefCell<Content>>,
     broker: MemoryBroker,
-    faults: StoreFaults,
+    faults: Rc<Cell<StoreFaults>>,
 }
 
 impl MemoryDatabase {
@@ -63,19 +65,22 @@ impl MemoryDatabase {
         MemoryDatabase {
             content: Rc::default(),
             broker: broker.clone(),
-            faults,
+            faults: Rc::new(Cell::new(faults)),
         }
     }
 
-    /// The same database, where nothing goes wrong any more. What is on its way arrives.
-    #[must_use]
-    pub fn without_faults(mut self) -> MemoryDatabase {
-        self.faults = StoreFaults {
-            fickle: self.faults.fickle,
+    /// From now on this goes wrong, for every session.
+    pub fn set_faults(&self, faults: StoreFaults) {
+        self.faults.set(faults);
+    }
+
+    /// Nothing goes wrong any more, except for fickle rows. What is on its way arrives.
+    pub fn calm(&self) {
+        self.set_faults(StoreFaults {
+            fickle: self.faults.get().fickle,
             ..StoreFaults::default()
-        };
+        });
         self.arrive(1_000);
-        self
     }
 
     /// The rows that are committed.
@@ -153,7 +158,7 @@ pub struct MemoryStore {
 
 impl MemoryStore {
     fn call(&mut self) -> Result<(), StoreError> {
-        let faults = self.database.faults;
+        let faults = self.database.faults.get();
         let slow = self.database.chance(faults.slow);
         self.database.broker.tick(if slow { 4_000 } else { 1 });
         self.database.arrive(100);
@@ -219,11 +224,19 @@ impl Store for MemoryStore {
 
     fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError> {
         self.call()?;
+        let faults = self.database.faults.get();
+        if self.database.chance(faults.full) {
+            self.open = None;
+            return Err(StoreError::Held {
+                reason: Reason::StoreFull,
+                message: "no space left on device".to_owned(),
+            });
+        }
         let mut open = self.take_open()?;
         for row in rows {
             let ends = |ends: &&str| row.ends_with(ends.as_bytes());
-            let fickle = MemoryDatabase::FICKLE.iter().any(&ends)
-                && self.database.chance(self.database.faults.fickle);
+            let fickle =
+                MemoryDatabase::FICKLE.iter().any(&ends) && self.database.chance(faults.fickle);
             if fickle || MemoryDatabase::REFUSED.iter().any(ends) {
                 self.open = Some(open);
                 return Err(StoreError::Refused {
@@ -252,7 +265,10 @@ impl Store for MemoryStore {
         let lost = || StoreError::Unknown {
             message: "the connection was lost while committing".to_owned(),
         };
-        if self.database.chance(self.database.faults.unknown_commit) {
+        if self
+            .database
+            .chance(self.database.faults.get().unknown_commit)
+        {
             if self.database.chance(300) {
                 return Err(lost());
             }

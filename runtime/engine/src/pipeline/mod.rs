@@ -11,6 +11,8 @@ mod owned;
 mod stage;
 mod start;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 mod work;
 
