@@ -630,6 +630,48 @@ fn a_user_without_rights_is_told_which() {
     std::fs::remove_file(password).unwrap();
 }
 
+/// Where `HEADWORKS_POSTGRES_CA` names the file of the CA that signed the server's certificate.
+#[test]
+fn tls_is_verified_in_full() {
+    let Some(place) = place() else { return };
+    let Ok(ca) = std::env::var("HEADWORKS_POSTGRES_CA") else {
+        eprintln!("SKIPPED: HEADWORKS_POSTGRES_CA names no CA");
+        return;
+    };
+    let mut store = place.table("none", &[]).store;
+    let StoreConnection::Postgres(connection) = &mut store.connection;
+    connection.tls_ca_file = Some(ca);
+    place
+        .runtime
+        .block_on(Watch::new(store.clone()).look())
+        .unwrap();
+    let StoreConnection::Postgres(connection) = &mut store.connection;
+    // The system's roots didn't sign it.
+    connection.tls_ca_file = Some(String::new());
+    let refused = place.runtime.block_on(Watch::new(store).look());
+    let trouble = refused.unwrap_err();
+    assert_eq!(trouble.reason, Reason::TlsRefused, "{trouble:?}");
+}
+
+#[test]
+fn a_server_that_hangs_is_noticed() {
+    let Some(place) = place() else { return };
+    // Takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut table = place.table("none", &[]);
+    let StoreConnection::Postgres(connection) = &mut table.store.connection;
+    connection.host = "127.0.0.1".to_owned();
+    connection.port = silent.local_addr().unwrap().port();
+    let begun = std::time::Instant::now();
+    let mut session = Session::open(&table, columns(&[("id", DataType::BigInt)]));
+    let (reason, message) = held(session.claim());
+    assert_eq!(reason, Reason::StoreUnavailable, "{message}");
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(18),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_watch_tells_the_servers_version() {
     let Some(place) = place() else { return };

@@ -24,6 +24,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 
 const PARTITIONS: i32 = 2;
+const RECORDS: i64 = 40_000;
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn var(name: &str) -> Option<String> {
@@ -141,7 +142,9 @@ fn world() -> Option<World> {
         .runtime
         .block_on(admin.create_topics(&made, &AdminOptions::new()))
         .unwrap();
-    made.into_iter().for_each(|made| drop(made.unwrap()));
+    for made in made {
+        made.unwrap();
+    }
     Some(world)
 }
 
@@ -286,7 +289,6 @@ impl Pod {
 #[test]
 fn rows_and_letters_are_there_once_though_pods_are_killed_and_cut_off() {
     let Some(world) = world() else { return };
-    const RECORDS: i64 = 40_000;
     world.write(0..RECORDS / 2);
 
     // The table isn't there yet: its stage waits in its group, and the stream's goes on.

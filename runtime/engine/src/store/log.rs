@@ -11,7 +11,7 @@ use crate::log::{
 };
 
 /// Longest search for the rows that a store refuses, within one batch.
-const SEARCH: Duration = Duration::from_secs(25);
+const SEARCH: Duration = Duration::from_secs(15);
 
 /// See the module above. `L` is the group member, and the producer of dead letters.
 pub struct StoreLog<L> {

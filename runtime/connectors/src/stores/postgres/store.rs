@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::SinkExt;
@@ -36,6 +37,8 @@ pub struct PostgresStore {
     /// The epochs of this session's claims.
     epochs: HashMap<(String, i32), i64>,
     in_transaction: bool,
+    /// When the present call gives up, whatever it is made of.
+    until: Instant,
 }
 
 /// A connection whose table is checked.
@@ -68,7 +71,13 @@ impl PostgresStore {
             session: None,
             epochs: HashMap::new(),
             in_transaction: false,
+            until: Instant::now(),
         }
+    }
+
+    /// A call begins.
+    fn call(&mut self) {
+        self.until = Instant::now() + ANSWER;
     }
 
     /// Runs `work` with the session, which lives on unless the work fails for another reason than rows.
@@ -87,8 +96,9 @@ impl PostgresStore {
             )));
         };
         let place = self.place.clone();
-        let answer =
-            runtime.block_on(async { tokio::time::timeout(ANSWER, work(session, place)).await });
+        let answer = runtime.block_on(async {
+            tokio::time::timeout_at(self.until.into(), work(session, place)).await
+        });
         let Ok((session, answer)) = answer else {
             self.in_transaction = false;
             return Err(Fault::Trouble(self.place.slow(doing, ANSWER.as_secs())));
@@ -126,9 +136,12 @@ impl PostgresStore {
         };
         let (place, plan, columns) = (&self.place, &self.plan, &self.columns);
         let session = runtime.block_on(async {
-            let client = connect(place, &self.connection).await?;
+            let connecting = connect(place, &self.connection);
+            let client = tokio::time::timeout_at(self.until.into(), connecting)
+                .await
+                .unwrap_or_else(|_| Err(place.slow("connecting", ANSWER.as_secs())))?;
             let preparing = prepare(client, place, plan, columns);
-            tokio::time::timeout(ANSWER, preparing)
+            tokio::time::timeout_at(self.until.into(), preparing)
                 .await
                 .unwrap_or_else(|_| Err(place.slow("looking at the table", ANSWER.as_secs())))
         });
@@ -179,6 +192,7 @@ impl PostgresStore {
 impl Store for PostgresStore {
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Vec<Option<Position>>, StoreError> {
         self.rollback();
+        self.call();
         let found = self.offsets_anew("claiming offsets", partitions, |target| {
             &target.statements.claim
         })?;
@@ -194,6 +208,7 @@ impl Store for PostgresStore {
         &mut self,
         partitions: &[(String, i32)],
     ) -> Result<Vec<Option<Position>>, StoreError> {
+        self.call();
         let found = self.offsets_anew("reading offsets", partitions, |target| {
             &target.statements.read
         })?;
@@ -202,6 +217,7 @@ impl Store for PostgresStore {
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
+        self.call();
         let doing = "opening a transaction";
         let mut begin = || {
             self.ready().map_err(|error| match error {
@@ -224,6 +240,7 @@ impl Store for PostgresStore {
     }
 
     fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError> {
+        self.call();
         let data = Bytes::from(rows.concat());
         let doing = format!("writing to {}", self.plan.table);
         let said = doing.clone();
@@ -271,6 +288,7 @@ impl Store for PostgresStore {
                 message: "no transaction is open".to_owned(),
             });
         }
+        self.call();
         let doing = "committing";
         let group = self.plan.group.clone();
         let steps = Moves::new(moves, &self.epochs);
@@ -313,6 +331,7 @@ impl Store for PostgresStore {
 
     fn rollback(&mut self) {
         if std::mem::take(&mut self.in_transaction) {
+            self.call();
             let doing = "rolling back";
             // If it fails, the connection is given up, which has the same effect.
             let _ = self.with(doing, |session, place| async move {
