@@ -79,12 +79,12 @@ pub enum Reason {
     BadRecord,
     /// The plan itself can't be run.
     PlanRefused,
-    /// A store can't be reached, doesn't answer, or can't take rows just now. Not a person's to mend,
-    /// as far as can be told.
+    /// A store can't be reached, isn't trusted, doesn't answer, or can't take rows just now. Not a
+    /// person's to mend, as far as can be told.
     StoreUnavailable,
     /// A store refused the user name or password.
     StoreCredentialsRefused,
-    /// A store has no room left.
+    /// A store has no room left, or is read-only.
     StoreFull,
     /// The store's user may not do what is needed.
     StorePermissionDenied,
@@ -115,8 +115,8 @@ impl Reason {
         }
     }
 
-    /// True: a person must act before the work can go on.
+    /// True: nothing but a person's act lets the work go on.
     pub fn needs_person(self) -> bool {
-        self != Reason::StoreUnavailable
+        !matches!(self, Reason::StoreUnavailable | Reason::StoreFull)
     }
 }

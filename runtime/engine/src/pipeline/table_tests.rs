@@ -218,7 +218,7 @@ fn a_full_store_is_said_all_the_while_though_its_offsets_can_be_read() {
         session.step().unwrap();
         if round > 5 {
             assert_eq!(world.problems(), ["StoreFull"], "round {round}");
-            assert_eq!(world.status.phase(), Phase::Stalled, "round {round}");
+            assert_eq!(world.status.phase(), Phase::Starting, "round {round}");
         }
     }
     world.database.set_faults(StoreFaults::default());

@@ -65,7 +65,7 @@ pub(super) async fn connect(
         };
         let client = if let Some(ca) = &connection.tls_ca_file {
             config.ssl_mode(SslMode::Require);
-            let tls = tls(ca).map_err(|why| place.trouble(Reason::TlsRefused, why))?;
+            let tls = tls(ca).map_err(|why| place.trouble(Reason::StoreUnavailable, why))?;
             let (client, driver) = config.connect(tls).await.map_err(fault)?;
             tokio::spawn(driver);
             client

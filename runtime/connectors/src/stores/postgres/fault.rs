@@ -88,8 +88,8 @@ impl Place {
                 "make the database, or name another in spec.postgres.database of the DataStore",
             ),
             "25006" => (
-                Reason::StoreUnavailable,
-                "this server takes no writes (a standby?)",
+                Reason::StoreFull,
+                "this server is read-only (a standby, or protected because its disk is full); nothing is lost, the work goes on when it takes writes",
             ),
             _ => (
                 Reason::StoreUnavailable,
@@ -111,7 +111,7 @@ impl Place {
         }
         if said.contains("TLS handshake") {
             return self.trouble(
-                Reason::TlsRefused,
+                Reason::StoreUnavailable,
                 format!(
                     "{doing}: {said}; check that the server speaks TLS, that the DataStore names the CA that signed its certificate, and the host name in it"
                 ),
