@@ -10,6 +10,8 @@ use crate::log::{
     Refusal, Row,
 };
 
+/// How often a commit in Kafka is repeated whose outcome isn't known.
+const ATTEMPTS: u32 = 4;
 /// Longest search for the rows that a store refuses, within one batch.
 const SEARCH: Duration = Duration::from_secs(15);
 
@@ -76,7 +78,7 @@ impl<L: Log> StoreLog<L> {
 
     /// What a partition's note must say once it is read up to `position`.
     fn note_of(&self, partition: Partition, position: Position) -> Note {
-        let start = self
+        let mut start = self
             .stored
             .get(&partition)
             .copied()
@@ -88,6 +90,7 @@ impl<L: Log> StoreLog<L> {
         if let Some(former) = self.former.get(&partition) {
             letters.extend(former.letters.range(position.offset..));
             end = end.max(former.end);
+            start = start.max(former.start);
         }
         Note {
             start,
@@ -256,7 +259,36 @@ impl<L: Log> Log for StoreLog<L> {
         self.inner.offsets_at(partitions, time_ms)
     }
 
+    /// Proves first that the claim was made by the partitions' owner, by a commit that Kafka refuses to
+    /// anybody else. Without that, a member that was put out and doesn't know it could claim after its
+    /// successor, and write rows of what has become dead letters meanwhile. With it, claims follow
+    /// each other as owners do.
     fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<(), LogError> {
+        if !positions.is_empty() {
+            let positions: Vec<(Partition, Position)> = positions
+                .iter()
+                .map(|(partition, offset)| {
+                    let position = Position {
+                        offset: *offset,
+                        first_start_ms: None,
+                    };
+                    (*partition, position)
+                })
+                .collect();
+            self.inner.begin()?;
+            self.letters = Letters::Open;
+            let mut attempt = 0;
+            loop {
+                attempt += 1;
+                match self.commit_letters(&positions) {
+                    Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
+                        tracing::warn!(message, "whether the commit succeeded isn't known yet");
+                    }
+                    answer => break answer?,
+                }
+            }
+            self.letters = Letters::None;
+        }
         self.inner.assign(positions)
     }
 
@@ -316,8 +348,8 @@ impl<L: Log> Log for StoreLog<L> {
 
     fn former(&self, partition: Partition, offset: i64) -> Former {
         match self.former.get(&partition) {
-            Some(note) if offset < note.start => Former::Stored,
             Some(note) if note.letters.contains(&offset) => Former::Letter,
+            Some(note) if offset < note.start => Former::Stored,
             _ => Former::Nothing,
         }
     }

@@ -5,7 +5,8 @@
 //! **from the value it was read at** (rule 20 of the engine). Whoever takes a partition also **claims**
 //! its offset: a later claim, or an offset that isn't the expected one, refuses the commit. So a process
 //! that was replaced without knowing it can't write anything, and neither can a commit of its that is
-//! still on its way when its successor has read the offset.
+//! still on its way when its successor has read the offset. A claim counts once Kafka has confirmed,
+//! by a commit of the group, that whoever made it owns the partition.
 //!
 //! Dead letters can't be part of that transaction. They are committed in Kafka first, together with a
 //! [note](note) of which records they were, and an attempt that comes after a lost store transaction

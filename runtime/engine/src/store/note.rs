@@ -14,7 +14,8 @@ const LONGEST: usize = 4_000;
 /// Five bits a digit; the sixth says that another digit follows.
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
-/// Which records of `[start, end)` are dead letters. What lies below `start` is in the store.
+/// Which records below `end` are dead letters. Of what lies below `start` the store has had the rows: there
+/// the list is only of letters that came while they were written again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Note {
     pub(crate) start: i64,
@@ -26,8 +27,8 @@ impl Note {
     /// The note as metadata. Letters beyond what fits are left out, the latest first: such a record is
     /// judged again, so that it is never lost, at worst told of twice.
     pub(crate) fn write(&self) -> String {
-        let mut text = format!("{MARK}{},{},", self.start, self.end);
-        let mut before = self.start;
+        let mut before = self.letters.first().copied().unwrap_or(self.start);
+        let mut text = format!("{MARK}{},{},{before},", self.start, self.end);
         for letter in &self.letters {
             let mut digits = Vec::new();
             let mut step = letter - before;
@@ -55,11 +56,12 @@ impl Note {
 
     /// Reads a commit's metadata; absent where it holds no note.
     pub(crate) fn read(text: &str) -> Option<Note> {
-        let mut parts = text.strip_prefix(MARK)?.splitn(3, ',');
+        let mut parts = text.strip_prefix(MARK)?.splitn(4, ',');
         let start = parts.next()?.parse().ok()?;
         let end = parts.next()?.parse().ok()?;
+        let mut before: i64 = parts.next()?.parse().ok()?;
         let mut letters = BTreeSet::new();
-        let (mut before, mut step, mut shift) = (start, 0_i64, 0);
+        let (mut step, mut shift) = (0_i64, 0);
         for byte in parts.next()?.bytes() {
             let digit = DIGITS.iter().position(|known| *known == byte)? as i64;
             if shift > 55 {
@@ -102,6 +104,7 @@ mod tests {
             note(7, 5_000, [7, 38, 39, 71, 1_100, 4_999]),
             note(1 << 50, (1 << 50) + (1 << 40), [(1 << 50) + (1 << 39)]),
             note(3, 2_003, 3..2_003),
+            note(900, 1_000, [5, 901]),
         ] {
             assert_eq!(Note::read(&written.write()), Some(written));
         }
@@ -110,7 +113,7 @@ mod tests {
             "headworks-first-start=5",
             "headworks-letters=",
             "headworks-letters=1,2",
-            "headworks-letters=1,2,!",
+            "headworks-letters=1,2,1,!",
         ] {
             assert_eq!(Note::read(other), None, "{other}");
         }
