@@ -302,7 +302,14 @@ fn rows_and_letters_are_there_once_though_pods_are_killed_and_cut_off() {
     };
     pods[0].until("the missing table is told", waits);
     pods.push(world.pod(1));
+    let joined = Instant::now();
     pods[1].until("the second pod waits too", waits);
+    // A member that waits answers the group; else the others would wait for it for a minute.
+    assert!(
+        joined.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        joined.elapsed()
+    );
     pods[0].until("the stream is written meanwhile", |report| {
         report.figures.records_out > 1_000
     });

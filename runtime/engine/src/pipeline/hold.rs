@@ -71,7 +71,12 @@ impl<L: Log> Pipeline<L> {
         });
         self.troubled = false;
         self.log.abort()?;
-        self.log.unassign()
+        // Not `unassign`, which librdkafka takes for the answer to a revocation: the group would wait for this member.
+        match self.log.assign(&[]) {
+            // They are somebody else's already; the event that says so comes with the next poll.
+            Err(LogError::Abortable { .. }) => Ok(()),
+            answer => answer,
+        }
     }
 
     /// Positions could be read, and reading goes on from them.
