@@ -131,6 +131,10 @@ fn kubectl_explain_describes_every_kind() {
         "platforms.spec.kafka.bootstrapServers",
         "datastreams.spec.eventTime",
         "sources.spec.http.maxBodyBytes",
+        "sources.spec.generate.disorder.by",
+        "datastores.spec.postgres.tls.caSecret",
+        "pipelines.spec.to.table.create",
+        "pipelines.spec.tests.given",
         "pipelines.spec.onBadRecord",
     ] {
         let text = c
@@ -141,4 +145,93 @@ fn kubectl_explain_describes_every_kind() {
             "{field}: {text}"
         );
     }
+}
+
+#[test]
+fn headworks_uninstall_leaves_nothing_of_itself_and_all_of_the_data_and_what_is_applied_again_goes_on()
+ {
+    let Some(c) = cluster("e2e-uninstall") else {
+        return;
+    };
+    let yaml = [
+        stream("a", "partitions: 1"),
+        stream("b", "partitions: 1").replace("spec:", "spec:\n  deletionPolicy: Delete"),
+        pipeline("p", "SELECT id, n FROM a", "b"),
+    ]
+    .join("---\n");
+    c.apply(&yaml);
+    c.ready("pipelines.headworks.dev", "p");
+    c.kafka.produce(&c.topic("a"), &[br#"{"id":"x","n":1}"#]);
+    c.kafka
+        .read_at_least(&c.topic("b"), 1, Duration::from_secs(60));
+    let values = std::env::temp_dir().join(format!("headworks-values-{}.yaml", std::process::id()));
+    std::fs::write(&values, helm(&["get", "values", "headworks", "-o", "yaml"])).unwrap();
+
+    let uninstall = || {
+        let program = std::env::var("HEADWORKS_CLI").expect("HEADWORKS_CLI");
+        let output = Command::new(program)
+            .args(["uninstall", "--yes"])
+            .output()
+            .expect("headworks runs");
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(output.status.success(), "{text}");
+        text
+    };
+    uninstall();
+    let left = c.kubectl.must(&["get", "crd", "-o", "name"]);
+    assert!(!left.contains("headworks.dev"), "{left}");
+    assert!(
+        c.kubectl
+            .get("pods", "p-0", &c.namespace)
+            .is_none_or(|pod| { pod["metadata"]["deletionTimestamp"].is_string() }),
+        "its pods go with it"
+    );
+    for topic in ["a", "b"] {
+        assert_eq!(c.kafka.read(&c.topic(topic)).len(), 1, "records stay");
+    }
+    assert!(
+        uninstall().contains("nothing of Headworks is left"),
+        "a second time finds nothing to do"
+    );
+
+    let main = chart("headworks");
+    helm(&[
+        "install",
+        "headworks-crds",
+        &chart("headworks-crds"),
+        "--wait",
+    ]);
+    let values = values.to_str().unwrap();
+    helm(&[
+        "install",
+        "headworks",
+        &main,
+        "-f",
+        values,
+        "--wait",
+        "--timeout",
+        "2m",
+    ]);
+    c.apply(&headworks_e2e::platform(
+        "e2e",
+        &headworks_e2e::bootstrap(),
+        "",
+    ));
+    // What proved that the topics are ours are ConfigMaps of the streams: they went with them.
+    c.apply(&yaml.replace("partitions: 1", "partitions: 1\n  adopt: true"));
+    c.ready("pipelines.headworks.dev", "p");
+    c.kafka.produce(&c.topic("a"), &[br#"{"id":"y","n":2}"#]);
+    c.kafka
+        .read_at_least(&c.topic("b"), 2, Duration::from_secs(60));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(
+        c.kafka.read(&c.topic("b")).len(),
+        2,
+        "the pipeline went on where it was"
+    );
+    std::fs::remove_file(values).unwrap();
 }
