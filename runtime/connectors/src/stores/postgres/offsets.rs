@@ -3,6 +3,12 @@
 //! A row is a partition of an input topic. `epoch` counts the claims: a commit names the epoch of its own
 //! claim, so that it has no effect once somebody else has claimed the partition.
 
+use std::collections::HashMap;
+
+use headworks_engine::log::Position;
+use headworks_engine::store::Move;
+use tokio_postgres::{Client, Error, Row};
+
 use super::quoted;
 
 /// The table's name; it is in the schema of the written table.
@@ -50,5 +56,124 @@ impl Statements {
                  AS m(topic, partition, next, first_start) ON CONFLICT DO NOTHING"
             ),
         }
+    }
+}
+
+/// The rows of an answer of `headworks_offsets`.
+pub(super) type Offsets = HashMap<(String, i32), (Position, i64)>;
+/// One of them: partition, position and epoch.
+pub(super) type Offset = ((String, i32), (Position, i64));
+
+/// Reads a row of the answers.
+pub(super) fn offset(row: &Row) -> Result<Offset, Error> {
+    let position = Position {
+        offset: row.try_get(2)?,
+        first_start_ms: row.try_get(3)?,
+    };
+    Ok((
+        (row.try_get(0)?, row.try_get(1)?),
+        (position, row.try_get(4)?),
+    ))
+}
+
+/// Moves as the statements take them: a list a column.
+#[derive(Default)]
+pub(super) struct Moves {
+    advanced: Columns,
+    expected: Vec<i64>,
+    epochs: Vec<i64>,
+    inserted: Columns,
+}
+
+#[derive(Default)]
+struct Columns {
+    topics: Vec<String>,
+    partitions: Vec<i32>,
+    next: Vec<i64>,
+    first_start: Vec<Option<i64>>,
+}
+
+impl Columns {
+    fn push(&mut self, one: &Move<'_>) {
+        self.topics.push(one.topic.to_owned());
+        self.partitions.push(one.partition);
+        self.next.push(one.position.offset);
+        self.first_start.push(one.position.first_start_ms);
+    }
+}
+
+impl Moves {
+    pub(super) fn new(moves: &[Move<'_>], claims: &HashMap<(String, i32), i64>) -> Moves {
+        let mut columns = Moves::default();
+        for one in moves {
+            if let Some(expected) = one.expected {
+                let place = (one.topic.to_owned(), one.partition);
+                columns.advanced.push(one);
+                columns.expected.push(expected);
+                // Without a claim nothing matches.
+                columns
+                    .epochs
+                    .push(claims.get(&place).copied().unwrap_or(-1));
+            } else {
+                columns.inserted.push(one);
+            }
+        }
+        columns
+    }
+
+    /// The partitions that had no offset.
+    pub(super) fn inserted(&self) -> Vec<(String, i32)> {
+        let topics = self.inserted.topics.iter().cloned();
+        topics
+            .zip(self.inserted.partitions.iter().copied())
+            .collect()
+    }
+
+    /// False: an offset isn't what it was expected to be.
+    pub(super) async fn apply(
+        &self,
+        client: &Client,
+        statements: &Statements,
+        group: &str,
+    ) -> Result<bool, Error> {
+        if !self.advanced.topics.is_empty() {
+            let to = &self.advanced;
+            let moved = client
+                .execute(
+                    &statements.advance,
+                    &[
+                        &group,
+                        &to.topics,
+                        &to.partitions,
+                        &self.expected,
+                        &self.epochs,
+                        &to.next,
+                        &to.first_start,
+                    ],
+                )
+                .await?;
+            if moved != to.topics.len() as u64 {
+                return Ok(false);
+            }
+        }
+        if !self.inserted.topics.is_empty() {
+            let to = &self.inserted;
+            let made = client
+                .execute(
+                    &statements.insert,
+                    &[
+                        &group,
+                        &to.topics,
+                        &to.partitions,
+                        &to.next,
+                        &to.first_start,
+                    ],
+                )
+                .await?;
+            if made != to.topics.len() as u64 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

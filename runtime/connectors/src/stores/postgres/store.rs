@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Error, Statement};
 
 use super::connect::{ANSWER, connect};
 use super::fault::{Fault, Place};
+use super::offsets::{Moves, Offsets, offset};
 use super::quoted;
 use super::table::{self, Target};
 use crate::stores::Trouble;
@@ -49,11 +50,6 @@ struct Session {
     /// Moves rows from the session's own table to the target, by the key.
     upsert: Option<Statement>,
 }
-
-/// The rows of an answer of `headworks_offsets`.
-type Offsets = HashMap<(String, i32), (Position, i64)>;
-/// One of them: partition, position and epoch.
-type Offset = ((String, i32), (Position, i64));
 
 impl PostgresStore {
     /// A session that isn't connected yet.
@@ -295,7 +291,7 @@ impl Store for PostgresStore {
         let inserted = steps.inserted();
         let applied = self.with(doing, |session, place| async move {
             let applied = steps
-                .apply(&session, &group)
+                .apply(&session.client, &session.target.statements, &group)
                 .await
                 .map_err(|error| place.fault(&error, doing));
             (session, applied)
@@ -436,112 +432,4 @@ async fn copy(session: &Session, data: Bytes) -> Result<(), Error> {
         session.client.execute(upsert, &[]).await?;
     }
     Ok(())
-}
-
-fn offset(row: &tokio_postgres::Row) -> Result<Offset, Error> {
-    let position = Position {
-        offset: row.try_get(2)?,
-        first_start_ms: row.try_get(3)?,
-    };
-    Ok((
-        (row.try_get(0)?, row.try_get(1)?),
-        (position, row.try_get(4)?),
-    ))
-}
-
-/// Moves as the statements take them: a list a column.
-#[derive(Default)]
-struct Moves {
-    advanced: Columns,
-    expected: Vec<i64>,
-    epochs: Vec<i64>,
-    inserted: Columns,
-}
-
-#[derive(Default)]
-struct Columns {
-    topics: Vec<String>,
-    partitions: Vec<i32>,
-    next: Vec<i64>,
-    first_start: Vec<Option<i64>>,
-}
-
-impl Columns {
-    fn push(&mut self, one: &Move<'_>) {
-        self.topics.push(one.topic.to_owned());
-        self.partitions.push(one.partition);
-        self.next.push(one.position.offset);
-        self.first_start.push(one.position.first_start_ms);
-    }
-}
-
-impl Moves {
-    fn new(moves: &[Move<'_>], claims: &HashMap<(String, i32), i64>) -> Moves {
-        let mut columns = Moves::default();
-        for one in moves {
-            if let Some(expected) = one.expected {
-                let place = (one.topic.to_owned(), one.partition);
-                columns.advanced.push(one);
-                columns.expected.push(expected);
-                // Without a claim nothing matches.
-                columns
-                    .epochs
-                    .push(claims.get(&place).copied().unwrap_or(-1));
-            } else {
-                columns.inserted.push(one);
-            }
-        }
-        columns
-    }
-
-    fn inserted(&self) -> Vec<(String, i32)> {
-        let topics = self.inserted.topics.iter().cloned();
-        topics
-            .zip(self.inserted.partitions.iter().copied())
-            .collect()
-    }
-
-    /// False: an offset isn't what it was expected to be.
-    async fn apply(&self, session: &Session, group: &str) -> Result<bool, Error> {
-        let (client, statements) = (&session.client, &session.target.statements);
-        if !self.advanced.topics.is_empty() {
-            let to = &self.advanced;
-            let moved = client
-                .execute(
-                    &statements.advance,
-                    &[
-                        &group,
-                        &to.topics,
-                        &to.partitions,
-                        &self.expected,
-                        &self.epochs,
-                        &to.next,
-                        &to.first_start,
-                    ],
-                )
-                .await?;
-            if moved != to.topics.len() as u64 {
-                return Ok(false);
-            }
-        }
-        if !self.inserted.topics.is_empty() {
-            let to = &self.inserted;
-            let made = client
-                .execute(
-                    &statements.insert,
-                    &[
-                        &group,
-                        &to.topics,
-                        &to.partitions,
-                        &to.next,
-                        &to.first_start,
-                    ],
-                )
-                .await?;
-            if made != to.topics.len() as u64 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }
