@@ -559,3 +559,29 @@ fn after_a_namespace_is_deleted_its_kept_topics_are_taken_over_only_on_request()
     c.kubectl
         .run(&["delete", "namespace", &space, "--wait=false"]);
 }
+
+#[test]
+fn a_source_whose_new_image_is_not_there_says_so_while_the_old_pod_serves() {
+    let Some(c) = cluster("e2e-bad-image") else {
+        return;
+    };
+    c.apply(&stream("a", "partitions: 1"));
+    c.apply(&source("in", "a", ""));
+    c.ready("sources.headworks.dev", "in");
+    let image = "headworks.local/nobody/made:this";
+    c.apply(&format!(
+        "{}  podTemplate: {{image: {image}}}\n",
+        source("in", "a", "")
+    ));
+    let message = c.condition_within(
+        "sources.headworks.dev",
+        "in",
+        "Reconciling",
+        "True",
+        Some("ImagePullBackOff"),
+        Duration::from_secs(60),
+    );
+    says(&message, &[image]);
+    c.apply(&source("in", "a", ""));
+    c.ready("sources.headworks.dev", "in");
+}

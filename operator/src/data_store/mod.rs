@@ -107,7 +107,7 @@ impl Subject for DataStore {
                 pods: &pods,
                 plan: &built.plan.digest,
                 wanted: 1,
-                updated: seen.updated_replicas.unwrap_or(0),
+                updated: health::rolled_out(seen.replicas, seen.updated_replicas),
                 ready: seen.ready_replicas.unwrap_or(0),
                 observed: generation.is_some() && seen.observed_generation >= generation,
                 secrets: &reach.secrets,

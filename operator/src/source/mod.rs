@@ -106,7 +106,7 @@ impl Subject for Source {
                 pods: &pods,
                 plan: &built.plan.digest,
                 wanted: self.spec.replicas,
-                updated: seen.updated_replicas.unwrap_or(0),
+                updated: health::rolled_out(seen.replicas, seen.updated_replicas),
                 ready: seen
                     .ready_replicas
                     .unwrap_or(0)

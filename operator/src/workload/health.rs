@@ -78,6 +78,13 @@ pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<V
     Ok(Verdict::progressing(reason, message))
 }
 
+/// How many pods of a Deployment's present template count: while pods of an older one serve beside them, the ready
+/// ones may all be old, so each old pod takes one away.
+pub fn rolled_out(replicas: Option<i32>, updated: Option<i32>) -> i32 {
+    let updated = updated.unwrap_or(0);
+    updated - (replicas.unwrap_or(0) - updated).max(0)
+}
+
 /// The pods of the plan in force that aren't ending.
 pub fn current<'a>(pods: &'a [Arc<Pod>], plan: &'a str) -> impl Iterator<Item = &'a Arc<Pod>> {
     pods.iter().filter(move |pod| {
@@ -341,6 +348,13 @@ mod tests {
                 && error.message().contains("shop"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_new_pod_that_never_becomes_ready_beside_an_old_one_that_serves_is_no_success() {
+        assert_eq!(rolled_out(Some(2), Some(1)), 0, "one old, one new");
+        assert_eq!(rolled_out(Some(1), Some(1)), 1);
+        assert_eq!(rolled_out(None, None), 0);
     }
 
     #[test]
