@@ -177,6 +177,21 @@ impl Cluster {
         self.ready("datastreams.headworks.dev", name);
     }
 
+    /// Streams `a` and `b`, a source `in` into `a`, a pipeline `p` of two pods from `a` to `b` that doubles `n`, all Ready;
+    /// gives the URL to post to.
+    pub fn flow(&self) -> String {
+        self.apply(&stream("a", "partitions: 4"));
+        self.apply(&stream("b", "partitions: 4"));
+        self.apply(&source("in", "a", ""));
+        self.apply(
+            &pipeline("p", "SELECT id, n * 2 AS n FROM a", "b")
+                .replace("  sql:", "  replicas: 2\n  sql:"),
+        );
+        self.ready("sources.headworks.dev", "in");
+        self.ready("pipelines.headworks.dev", "p");
+        format!("{}/in", self.address("in"))
+    }
+
     /// Base address of a Source's Service, reachable from this machine.
     pub fn address(&self, source: &str) -> String {
         let service = self

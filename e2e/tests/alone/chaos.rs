@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use headworks_e2e::{Cluster, Load, cluster, kill_container, pocket, source, stream};
+use headworks_e2e::{
+    Cluster, Load, Posted, Warehouse, cluster, kill_container, pocket, source, stream,
+};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
@@ -82,6 +84,23 @@ fn leader(c: &Cluster) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// What was acknowledged is in the topic and in the table once.
+fn verify(c: &Cluster, warehouse: &Warehouse, posted: &Posted) {
+    let limit = Duration::from_secs(120);
+    let right = |id: u64, n: i64| n == id as i64 * 2;
+    let records = || Some(c.kafka.numbers(&c.topic("b")));
+    posted.verify("topic b", limit, records, right);
+    let rows = || {
+        let rows = warehouse.ask("SELECT id, n FROM results")?;
+        Some(
+            rows.iter()
+                .map(|row| (row[0].parse().unwrap(), row[1].parse().unwrap()))
+                .collect(),
+        )
+    };
+    posted.verify("table results", limit, rows, right);
+}
+
 #[test]
 fn five_minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
     let Some(c) = cluster("e2e-chaos") else {
@@ -124,23 +143,7 @@ fn five_minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
     for (victim, _) in VICTIMS {
         assert!(kills.contains_key(&victim), "{victim:?} was never killed");
     }
-    let limit = Duration::from_secs(120);
-    let right = |id: u64, n: i64| n == id as i64 * 2;
-    posted.verify(
-        "topic b",
-        limit,
-        || Some(c.kafka.numbers(&c.topic("b"))),
-        right,
-    );
-    let rows = || {
-        let rows = warehouse.ask("SELECT id, n FROM results")?;
-        Some(
-            rows.iter()
-                .map(|row| (row[0].parse().unwrap(), row[1].parse().unwrap()))
-                .collect(),
-        )
-    };
-    posted.verify("table results", limit, rows, right);
+    verify(&c, &warehouse, &posted);
     c.ready("pipelines.headworks.dev", "p");
     c.ready("datastores.headworks.dev", "warehouse");
     assert_eq!(
@@ -192,21 +195,5 @@ fn a_database_that_is_down_holds_up_its_table_only_and_loses_nothing() {
     c.ready("pipelines.headworks.dev", "p");
     c.ready("datastores.headworks.dev", "warehouse");
     let posted = load.stop();
-    let limit = Duration::from_secs(120);
-    let right = |id: u64, n: i64| n == id as i64 * 2;
-    posted.verify(
-        "topic b",
-        limit,
-        || Some(c.kafka.numbers(&c.topic("b"))),
-        right,
-    );
-    let rows = || {
-        let rows = warehouse.ask("SELECT id, n FROM results")?;
-        Some(
-            rows.iter()
-                .map(|row| (row[0].parse().unwrap(), row[1].parse().unwrap()))
-                .collect(),
-        )
-    };
-    posted.verify("table results", limit, rows, right);
+    verify(&c, &warehouse, &posted);
 }

@@ -1,6 +1,6 @@
 //! Tests that measure, or that end what others need (the broker, the operator, PostgreSQL), one at a time.
 
 mod chaos;
-mod exactly_once;
 mod helm;
 mod idle;
+mod operator;

@@ -2,6 +2,7 @@
 
 mod bad_records;
 mod cli;
+mod edits;
 mod http;
 mod shop;
 mod sql;
