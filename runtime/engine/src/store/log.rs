@@ -154,6 +154,27 @@ impl<L: Log> StoreLog<L> {
         Err(StoreError::Conflict { message: why })
     }
 
+    /// Proves that a claim was made by the partitions' owner, by a commit that Kafka refuses to anybody else.
+    /// Without that, a member that was put out and doesn't know it could claim after its successor, and
+    /// write rows of what has become dead letters meanwhile. With it, claims follow each other as owners
+    /// do.
+    fn prove(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+        self.inner.begin()?;
+        self.letters = Letters::Open;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.commit_letters(positions) {
+                Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
+                    tracing::warn!(message, "whether the commit succeeded isn't known yet");
+                }
+                answer => break answer?,
+            }
+        }
+        self.letters = Letters::None;
+        Ok(())
+    }
+
     fn write_bisecting(
         &mut self,
         rows: &[Row<'_>],
@@ -259,10 +280,7 @@ impl<L: Log> Log for StoreLog<L> {
         self.inner.offsets_at(partitions, time_ms)
     }
 
-    /// Proves first that the claim was made by the partitions' owner, by a commit that Kafka refuses to
-    /// anybody else. Without that, a member that was put out and doesn't know it could claim after its
-    /// successor, and write rows of what has become dead letters meanwhile. With it, claims follow
-    /// each other as owners do.
+    /// The claim counts only for the partitions' owner.
     fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<(), LogError> {
         if !positions.is_empty() {
             let positions: Vec<(Partition, Position)> = positions
@@ -275,19 +293,7 @@ impl<L: Log> Log for StoreLog<L> {
                     (*partition, position)
                 })
                 .collect();
-            self.inner.begin()?;
-            self.letters = Letters::Open;
-            let mut attempt = 0;
-            loop {
-                attempt += 1;
-                match self.commit_letters(&positions) {
-                    Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
-                        tracing::warn!(message, "whether the commit succeeded isn't known yet");
-                    }
-                    answer => break answer?,
-                }
-            }
-            self.letters = Letters::None;
+            self.prove(&positions)?;
         }
         self.inner.assign(positions)
     }
@@ -315,10 +321,13 @@ impl<L: Log> Log for StoreLog<L> {
             self.commit_letters(positions)?;
         }
         match self.commit_rows(positions) {
-            Err(StoreError::Unknown { message }) => self.look(positions, message),
-            answer => answer,
+            Err(StoreError::Unknown { message }) => {
+                self.look(positions, message).map_err(said)?;
+                // To look took a claim.
+                self.prove(positions)?;
+            }
+            answer => answer.map_err(said)?,
         }
-        .map_err(said)?;
         self.stored.extend(
             positions
                 .iter()
