@@ -38,8 +38,9 @@ const BATCH: Limits = Limits {
 };
 /// Most records of one batch for a table: what a search for the rows that the store refuses may cost.
 const TABLE_ROWS: usize = 2_000;
-/// The same for a store that was too slow for more.
-const FEWEST_ROWS: usize = 50;
+/// The same for a store that was too slow for more. One, since a search through any more may be too slow
+/// each time.
+const FEWEST_ROWS: usize = 1;
 /// So many dead letters make a table's commit due: it names each of them in a note of 4 KB.
 const TABLE_LETTERS: u64 = 500;
 /// Longest wait for a record; also how late a stop is noticed.
