@@ -91,6 +91,23 @@ fn prepare(arguments: &Arguments) -> Result<End, Failure> {
     let plan = local::plan(&checked.world, object, pipeline, &planned, target);
     let mut run = local::compile(&plan).map_err(|e| (End::Problems, e.to_string()))?;
 
+    let read: Vec<&Path> = paths
+        .iter()
+        .chain(inputs.iter().map(|(_, path)| path))
+        .map(PathBuf::as_path)
+        .collect();
+    let written: Vec<&Path> = std::iter::once(arguments.output.as_path())
+        .chain(arguments.dead_letters.as_deref())
+        .collect();
+    if let Some(path) = overwritten(&read, &written) {
+        return Err((
+            End::Usage,
+            format!(
+                "{}: it can't be read and written, or written twice: choose another file for --output or --dead-letters",
+                path.display()
+            ),
+        ));
+    }
     let unwritable = |path: &Path| {
         let path = path.display().to_string();
         move |error: io::Error| (End::Unreadable, format!("{path}: {error}"))
@@ -210,6 +227,21 @@ fn inputs(given: &[String], streams: &[String]) -> Result<Vec<(usize, PathBuf)>,
     Ok(inputs)
 }
 
+/// A file that would be written although it is read, or is written already. Devices may be: they keep nothing.
+fn overwritten<'a>(read: &[&Path], written: &[&'a Path]) -> Option<&'a Path> {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut taken: Vec<PathBuf> = read.iter().map(|path| whole(path)).collect();
+    for path in written {
+        let at = whole(path);
+        let kept = at.is_file() || !at.exists();
+        if kept && path.as_os_str() != "-" && taken.contains(&at) {
+            return Some(path);
+        }
+        taken.push(at);
+    }
+    None
+}
+
 /// Feeds a file's lines; how many records there were.
 fn feed(
     path: &Path,
@@ -308,5 +340,28 @@ impl Sink for Written<'_> {
             "value": String::from_utf8_lossy(bad.value),
         });
         writeln!(self.letters, "{letter}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_read_is_not_written() {
+        let folder = std::env::temp_dir();
+        let input = folder.join(format!("headworks-run-{}.jsonl", std::process::id()));
+        std::fs::write(&input, "{}").unwrap();
+        let again = folder.join(".").join(input.file_name().unwrap());
+        let (other, dash) = (folder.join("headworks-run-none"), Path::new("-"));
+        assert_eq!(overwritten(&[&input], &[&again]), Some(again.as_path()));
+        assert_eq!(
+            overwritten(&[&input], &[&other, &other]),
+            Some(other.as_path())
+        );
+        assert_eq!(overwritten(&[&input, dash], &[dash, &other]), None);
+        let null = Path::new("/dev/null");
+        assert_eq!(overwritten(&[&input], &[null, null]), None);
+        std::fs::remove_file(&input).unwrap();
     }
 }

@@ -4,6 +4,10 @@ use granit_parser::ScalarStyle;
 
 use super::Place;
 
+/// Places in texts that begin further along their line aren't looked for: it is JSON on one line, where nobody
+/// reads a place, and to count the line's characters for each of its texts would take minutes.
+const FAR: u32 = 10_000;
+
 /// How a text stands in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
@@ -25,6 +29,7 @@ impl Block {
     pub(super) fn of(text: &str, style: ScalarStyle, start: Place, lines: &[&str]) -> Self {
         match style {
             ScalarStyle::Literal => Self::literal(text, start, lines),
+            _ if start.column > FAR => Self::Other,
             ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
                 let quote = u32::from(style != ScalarStyle::Plain);
                 let from = start.column as usize - 1 + quote as usize;

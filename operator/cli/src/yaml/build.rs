@@ -133,6 +133,8 @@ impl Builder<'_> {
                 _ => continue,
             };
             if anchor > 0 {
+                // A copy: anchors within each other are copies of copies.
+                self.values += size(&node);
                 self.anchors.insert(anchor, node.clone());
             }
             match stack.last_mut() {

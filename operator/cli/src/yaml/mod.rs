@@ -277,6 +277,27 @@ mod tests {
     }
 
     #[test]
+    fn anchors_within_anchors_are_refused_before_they_fill_the_memory() {
+        let open: Vec<String> = (0..100).map(|n| format!("&a{n} [")).collect();
+        let open = open.concat();
+        let text = format!("a: {open}{}{}\n", "x,".repeat(20_000), "]".repeat(100));
+        let (_, flaws) = read(&text);
+        assert!(flaws[0].message.contains("too large"), "{flaws:?}");
+    }
+
+    #[test]
+    fn a_line_of_a_megabyte_is_read_at_once() {
+        let text = format!("{{\"a\": [{}\"x\"]}}", "\"x\", ".repeat(200_000));
+        let begun = std::time::Instant::now();
+        let node = one(&text);
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+        let Content::Text(_, block) = &node.get("a").unwrap().items()[100_000].content else {
+            panic!("a text")
+        };
+        assert_eq!(block.place(1, 1), None);
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_has_a_place_and_the_next_document_is_read() {
         for (text, line, column, words) in [
             ("a: 1\n\tb: 2\n---\nc: 3\n", 2, 1, "tab"),
