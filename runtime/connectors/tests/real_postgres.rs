@@ -330,6 +330,35 @@ fn the_last_row_of_a_key_wins_within_a_batch_and_after_it() {
 }
 
 #[test]
+fn a_refusal_names_the_column_and_does_not_repeat_the_value() {
+    let Some(place) = place() else { return };
+    place.execute("CREATE TABLE SCHEMA_.quoted (id smallint PRIMARY KEY, u uuid)");
+    let schema = columns(&[("id", DataType::BigInt), ("u", DataType::String)]);
+    for key in [&[][..], &["id"][..]] {
+        let mut session = Session::open(&place.table("quoted", key), schema.clone());
+        session.claim().unwrap();
+        session.store.begin().unwrap();
+        for (id, u, code, column) in [
+            (1, "se\"cret", "22P02", "u"),
+            (4_111_111, "", "22003", "id"),
+        ] {
+            let row: Vec<ArrayRef> = vec![numbers(&[id]), Arc::new(StringArray::from(vec![u]))];
+            let Err(StoreError::Refused { message }) = session.write(row) else {
+                panic!("{code}")
+            };
+            assert!(
+                message.contains(code) && message.contains(&format!("column \"{column}\"")),
+                "{message}"
+            );
+            assert!(
+                !message.contains("cret") && !message.contains("4111111"),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
 fn rows_that_the_server_refuses_leave_no_trace_and_the_others_go_on() {
     let Some(place) = place() else { return };
     place.execute(

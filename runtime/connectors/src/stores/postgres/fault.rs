@@ -59,10 +59,15 @@ impl Place {
         if is_about_rows(code) {
             let column = server.column().map(ToOwned::to_owned);
             let at = column
-                .as_ref()
+                .clone()
+                .or_else(|| server.where_().and_then(column_of))
                 .map(|column| format!(", column \"{column}\""));
             return Fault::Rows {
-                message: format!("{said}{} (SQLSTATE {code})", at.unwrap_or_default()),
+                message: format!(
+                    "{}{} (SQLSTATE {code})",
+                    without_value(code, said),
+                    at.unwrap_or_default()
+                ),
                 null_in: column.filter(|_| code == "23502"),
             };
         }
@@ -129,9 +134,76 @@ fn is_about_rows(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("23") || code == "P0001" || code == "54000"
 }
 
+/// What the server said, without the value it said it of: the message may come into a Pipeline's status,
+/// which more people may read than may read the data.
+fn without_value(code: &str, said: &str) -> String {
+    let quotes = ["22P02", "22003", "22007", "22008"].contains(&code);
+    match (said.find('"'), said.rfind('"')) {
+        (Some(from), Some(to)) if quotes && from < to => {
+            format!("{}…{}", &said[..from], &said[to + 1..])
+        }
+        _ => said.to_owned(),
+    }
+}
+
+/// The column of a line such as `COPY orders, line 3, column id: "x"`.
+fn column_of(context: &str) -> Option<String> {
+    let line = context.lines().find(|line| line.starts_with("COPY "))?;
+    let (before, column) = line.split_once(", column ")?;
+    // Without a column the whole row may follow.
+    before.rsplit_once(", line ")?.1.parse::<u64>().ok()?;
+    let (column, _) = column.split_once(": ")?;
+    Some(column.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_is_refused_is_not_repeated() {
+        for (code, said, kept) in [
+            (
+                "22P02",
+                "invalid input syntax for type uuid: \"a \"b\" c\"",
+                "invalid input syntax for type uuid: …",
+            ),
+            (
+                "22003",
+                "value \"4111111111\" is out of range for type integer",
+                "value … is out of range for type integer",
+            ),
+            ("22003", "numeric field overflow", "numeric field overflow"),
+            (
+                "23514",
+                "new row for relation \"r\" violates check constraint \"c\"",
+                "new row for relation \"r\" violates check constraint \"c\"",
+            ),
+        ] {
+            assert_eq!(without_value(code, said), kept);
+        }
+    }
+
+    #[test]
+    fn the_column_of_a_refused_value_is_named() {
+        for (context, column) in [
+            (
+                "COPY strict, line 1, column n: \"1, column x: 2\"",
+                Some("n"),
+            ),
+            ("COPY a, line 2: \"1, column x: 2\"", None),
+            (
+                "PL/pgSQL function f() line 1 at RAISE\nCOPY a, line 2",
+                None,
+            ),
+            (
+                "JSON data, line 1: x\nCOPY a, line 2, column j: \"x\"",
+                Some("j"),
+            ),
+        ] {
+            assert_eq!(column_of(context).as_deref(), column, "{context}");
+        }
+    }
 
     #[test]
     fn what_the_server_says_of_rows_is_told_from_what_holds_it_up() {
