@@ -19,6 +19,8 @@ step() {
   printf '    done: %s, %dm%02ds\n' "${what%% (*}" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
   echo "$(((SECONDS - began) / 60))m$(((SECONDS - began) % 60))s  ${what%% (*}" >> "${PHASES:-/dev/null}"
 }
+# Cargo's words, without a line a crate.
+quieter() { awk '/^ *(Fresh|Downloaded|Locking|Adding) /{next} /^ *(Compiling|Downloading) /{n++; if (n % 40 == 0) {print "    … " n " crates"; fflush()} next} {print; fflush()}'; }
 use_pocket() {
   export KUBECONFIG; KUBECONFIG=$("$POCKET" kubeconfig)
   local bin; bin=$("$POCKET" bin)
