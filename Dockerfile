@@ -4,7 +4,7 @@
 #   docker build --target runtime  -t REGISTRY/headworks-runtime:TAG .
 #   docker build --target cli      -t REGISTRY/headworks:TAG .
 #
-# `make demo CLUSTER=current IMAGES=REGISTRY` does both, and more. Pocket doesn't use this file: it makes the same layout (the
+# `make demo CLUSTER=current IMAGES=REGISTRY` does the first two, and more. Pocket doesn't use this file: it makes the same layout (the
 # binary, the libraries it loads, CA certificates, user 65532) without a registry, in e2e/pocket/lib/oci_layout.py.
 
 FROM docker.io/library/rust:1.95-bookworm AS build

@@ -5,7 +5,7 @@ use garde::Validate;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, PodTemplate, SecretKeyRef, conditions, references};
+use crate::{CaSecretRef, Condition, PodTemplate, conditions, references};
 
 /// What a DataStore is.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
@@ -70,10 +70,9 @@ pub struct PostgresStore {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreTls {
-    /// Secret with the CA that signed the server's certificate; the key is named here, mostly `ca.crt`. Absent: the CAs
-    /// that the image knows.
+    /// Secret with the CA that signed the server's certificate. Absent: the CAs that the image knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret: Option<SecretKeyRef>,
+    pub ca_secret: Option<CaSecretRef>,
 }
 
 /// What is known of a DataStore.

@@ -45,7 +45,9 @@ pub use platform::{
 };
 pub use pod_template::PodTemplate;
 pub use quantity::{Quantity, QuantityError};
-pub use references::{ClusterScramRef, ClusterSecretKeyRef, DeletionPolicy, SecretKeyRef};
+pub use references::{
+    CaSecretRef, ClusterScramRef, ClusterSecretKeyRef, DeletionPolicy, SecretKeyRef,
+};
 pub use source::{
     BearerAuth, Disorder, GenerateSource, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid,
     ServiceType, ShopRecords, Source, SourceSpec, SourceStatus, Template, UnknownFields,

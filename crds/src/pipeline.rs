@@ -139,7 +139,7 @@ pub struct TableTarget {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PipelineTest {
-    /// What the test shows, such as: sums a minute.
+    /// What the test shows, such as: small orders are left out.
     #[schemars(length(min = 1, max = 128))]
     pub name: String,
     /// Records that come in, by the name of their stream, in order.

@@ -99,7 +99,7 @@ pub struct Kafka {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.admin), has(self.strimzi)].filter(x, x).size() == 1").message("management needs exactly one of admin and strimzi"))]
 pub struct Management {
-    /// Kafka's own Admin API: for Kafka that no operator manages, such as MSK, Confluent Cloud or Redpanda.
+    /// Kafka's own Admin API: for Kafka that no operator manages, such as MSK or Redpanda.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<ManagedByAdmin>,
     /// A Strimzi cluster, whose Topic Operator makes the topics. Not supported by this version: such a

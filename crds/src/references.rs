@@ -40,6 +40,19 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
+/// A CA's certificate in a Secret of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CaSecretRef {
+    /// Name of the Secret, in this object's namespace.
+    #[schemars(length(min = 1, max = SUBDOMAIN_MAX), regex(pattern = SUBDOMAIN))]
+    pub name: String,
+    /// Key in the Secret.
+    #[serde(default = "ca_crt")]
+    #[schemars(length(min = 1, max = SUBDOMAIN_MAX), regex(pattern = DATA_KEY))]
+    pub key: String,
+}
+
 /// A key of a Secret anywhere in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

@@ -21,6 +21,7 @@ apply_shop() {
   # The name that the example's DataStore has.
   kubectl -n shop create service externalname warehouse --external-name "$POSTGRES_SERVICE" --dry-run=client -o yaml | kubectl apply -f -
   kubectl apply -k examples/shop
+  [ -z "${SHOP_PATCH:-}" ] || "${SHOP_PATCH[@]}" # where the cluster isn't pocket
   kubectl wait --for=condition=Ready --timeout=3m -n shop \
     datastreams.headworks.dev,datastores.headworks.dev,sources.headworks.dev,pipelines.headworks.dev --all
 }

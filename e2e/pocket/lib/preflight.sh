@@ -53,11 +53,11 @@ preflight_tools() {
   if [[ -x $(binary_cached 2>/dev/null)/node ]]; then
     preflight_ok "the Go programs are built"
   elif [[ -z $go_version ]]; then
-    preflight_missing "go" "install Go 1.25 or newer: https://go.dev/doc/install (Debian: apt-get install -t bookworm-backports golang-go)"
-  elif printf '1.21\n%s\n' "$go_version" | sort -VC; then
+    preflight_missing "go" "install Go 1.26 or newer: https://go.dev/doc/install (Debian: apt-get install -t bookworm-backports golang-go)"
+  elif printf '1.26\n%s\n' "$go_version" | sort -VC; then
     preflight_ok "go $go_version"
   else
-    preflight_missing "go $go_version is too old" "install Go 1.25 or newer: https://go.dev/doc/install"
+    preflight_missing "go $go_version is too old" "install Go 1.26 or newer: https://go.dev/doc/install"
   fi
   mapfile -t missing < <(packages_missing)
   if ((!${#missing[@]})); then preflight_ok "packages"
