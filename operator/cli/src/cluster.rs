@@ -26,6 +26,8 @@ pub struct Arguments {
 pub struct Cluster {
     /// The client.
     pub client: Client,
+    /// Address of its API server.
+    pub server: String,
     /// Namespace of the context.
     pub namespace: String,
 }
@@ -66,8 +68,13 @@ impl Arguments {
         config.connect_timeout = Some(PATIENCE);
         config.read_timeout = Some(PATIENCE);
         let namespace = config.default_namespace.clone();
+        let server = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|e| e.to_string())?;
-        Ok(Cluster { client, namespace })
+        Ok(Cluster {
+            client,
+            server,
+            namespace,
+        })
     }
 }
 

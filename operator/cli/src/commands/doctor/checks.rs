@@ -31,7 +31,8 @@ pub async fn cluster(cluster: &Cluster) -> Result<Item, End> {
         )),
         Err(error) => {
             output::note(&format!(
-                "headworks: the cluster can't be reached: {}; check KUBECONFIG and --context",
+                "headworks: the cluster at {} can't be reached: {}; check KUBECONFIG and --context",
+                cluster.server,
                 said(&error)
             ));
             Err(End::Unreadable)

@@ -23,8 +23,8 @@ pub(super) async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> 
     }
 }
 
-/// Bytes of a refused body that are read and thrown away.
-const MOST: usize = 1024 * 1024;
+/// Bytes of a refused body that are read and thrown away; they cost no memory.
+const MOST: usize = 64 * 1024 * 1024;
 /// For how long.
 const LONGEST: Duration = Duration::from_secs(2);
 /// How many at once.
