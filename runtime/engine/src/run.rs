@@ -342,13 +342,7 @@ fn report(status: &StatusHandle, error: &LogError) {
         ),
     };
     tracing::warn!(reason, message, "the pipeline is held up");
-    status.set_phase(if fatal {
-        Phase::Stalled
-    } else {
-        Phase::Starting
-    });
-    status.heal_all();
-    status.raise(Problem {
+    status.hold_up(Problem {
         reason: reason.to_owned(),
         message,
         fatal,

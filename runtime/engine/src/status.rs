@@ -131,6 +131,18 @@ impl StatusHandle {
         }
     }
 
+    /// Says that the work is held up by this problem alone: a person must act (`Stalled`), or it goes on by itself
+    /// (`Starting`). In one step, so that no report shows the phase without its reason.
+    pub fn hold_up(&self, problem: Problem) {
+        let mut inner = self.lock();
+        inner.phase = if problem.fatal {
+            Phase::Stalled
+        } else {
+            Phase::Starting
+        };
+        inner.problems = vec![problem];
+    }
+
     /// Takes back the problem of this reason.
     pub fn heal(&self, reason: &str) {
         self.lock().problems.retain(|p| p.reason != reason);

@@ -33,13 +33,7 @@ pub async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunErro
                         "the store doesn't answer"
                     );
                     let fatal = trouble.reason.needs_person();
-                    status.set_phase(if fatal {
-                        Phase::Stalled
-                    } else {
-                        Phase::Starting
-                    });
-                    status.heal_all();
-                    status.raise(Problem {
+                    status.hold_up(Problem {
                         reason: reason.to_owned(),
                         message: trouble.message,
                         fatal,
