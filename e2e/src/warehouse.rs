@@ -1,6 +1,6 @@
 //! A database of a test's own on pocket's PostgreSQL, and what is in it, seen from outside.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
@@ -16,6 +16,14 @@ pub struct Warehouse {
     superuser: (String, String),
     /// Name of the database and of its user.
     pub name: String,
+}
+
+/// Why a statement gave no rows.
+enum Failure {
+    /// The server didn't take the connection.
+    Connect(String),
+    /// The server refused the statement, or went away during it.
+    Said(String),
 }
 
 impl Cluster {
@@ -69,8 +77,7 @@ impl Cluster {
 impl Warehouse {
     /// Runs statements in the test's database as its user; gives the rows as text, null as `NULL`.
     pub fn sql(&self, sql: &str) -> Vec<Vec<String>> {
-        self.run(&self.name, &self.name, PASSWORD, sql)
-            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        self.patiently((&self.name, &self.name, PASSWORD), sql)
     }
 
     /// As [`Warehouse::sql`]; an error (the server is down, the table isn't there) is no answer.
@@ -80,8 +87,22 @@ impl Warehouse {
 
     /// Runs a statement as superuser in database `postgres`.
     pub fn admin(&self, sql: &str) -> Vec<Vec<String>> {
-        self.run("postgres", &self.superuser.0, &self.superuser.1, sql)
-            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        self.patiently(("postgres", &self.superuser.0, &self.superuser.1), sql)
+    }
+
+    /// Runs statements once a connection is there: a server that can't be reached for a moment says
+    /// nothing about Headworks.
+    fn patiently(&self, to: (&str, &str, &str), sql: &str) -> Vec<Vec<String>> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            match self.run(to.0, to.1, to.2, sql) {
+                Ok(rows) => return rows,
+                Err(Failure::Connect(_)) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+                Err(Failure::Connect(error) | Failure::Said(error)) => panic!("{sql}: {error}"),
+            }
+        }
     }
 
     /// The first value of the first row, as a number.
@@ -95,7 +116,7 @@ impl Warehouse {
         user: &str,
         password: &str,
         sql: &str,
-    ) -> Result<Vec<Vec<String>>, String> {
+    ) -> Result<Vec<Vec<String>>, Failure> {
         let (host, port) = self.address.split_once(':').expect("host:port");
         let mut config = tokio_postgres::Config::new();
         config
@@ -107,13 +128,18 @@ impl Warehouse {
             .connect_timeout(Duration::from_secs(5));
         block_on(async {
             let words = |error: tokio_postgres::Error| {
-                error
-                    .as_db_error()
-                    .map_or_else(|| error.to_string(), ToString::to_string)
+                let cause = std::error::Error::source(&error);
+                cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
             };
-            let (client, connection) = config.connect(NoTls).await.map_err(words)?;
+            let (client, connection) = config
+                .connect(NoTls)
+                .await
+                .map_err(|error| Failure::Connect(words(error)))?;
             let connection = tokio::spawn(connection);
-            let messages = client.simple_query(sql).await.map_err(words)?;
+            let messages = client
+                .simple_query(sql)
+                .await
+                .map_err(|error| Failure::Said(words(error)))?;
             drop(client);
             let _ = connection.await;
             Ok(messages
