@@ -73,6 +73,7 @@ pub fn plan(
             headworks_crds::OnBadRecord::Stop => OnBadRecord::Stop,
         },
         group: "local".to_owned(),
+        keyed: None,
         accept_data_loss: None,
     }
 }

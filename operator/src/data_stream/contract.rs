@@ -20,6 +20,7 @@ pub fn contract(spec: &DataStreamSpec) -> Contract {
             })
             .collect(),
         key: spec.key.clone(),
+        compacted: spec.compacted,
         event_time: spec.event_time.as_ref().map(|e| EventTime {
             field: e.field.clone(),
             max_out_of_orderness_ms: 0,

@@ -95,6 +95,7 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
             headworks_crds::OnBadRecord::Stop => plan::OnBadRecord::Stop,
         },
         group: group.clone(),
+        keyed: None,
         accept_data_loss: pipeline
             .annotations()
             .get(ANNOTATION_ACCEPT_DATA_LOSS)

@@ -185,6 +185,7 @@ impl Session {
         let position = Position {
             offset,
             first_start_ms: None,
+            clock: headworks_engine::log::Clock::default(),
         };
         self.store.commit(&[Move {
             topic: "in",

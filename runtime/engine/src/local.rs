@@ -266,6 +266,7 @@ mod tests {
             start_from: StartFrom::Earliest,
             on_bad_record,
             group: "g".into(),
+            keyed: None,
             accept_data_loss: None,
         }
     }

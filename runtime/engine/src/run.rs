@@ -365,6 +365,7 @@ mod tests {
             start_from: headworks_plan::StartFrom::Earliest,
             on_bad_record: headworks_plan::OnBadRecord::DeadLetter,
             group: "g".into(),
+            keyed: None,
             accept_data_loss: None,
         };
         let identity = Identity {

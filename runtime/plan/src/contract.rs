@@ -11,6 +11,9 @@ pub struct Contract {
     /// Field names (dotted for nested ones) whose values make the Kafka key, in order; empty: no key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
+    /// True: a record replaces the one with the same key, and one without a value deletes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compacted: bool,
     /// The field that says when a thing happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_time: Option<EventTime>,

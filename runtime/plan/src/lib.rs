@@ -8,10 +8,12 @@
 //! optional field does not, because both sides ignore fields they don't know.
 
 mod contract;
+mod keyed;
 mod report;
 
 pub use contract::{Contract, EventTime, Field, Format};
-pub use report::{Figures, PartitionFigure, Phase, Problem, Report};
+pub use keyed::{InternalTopic, KeyedPlan, STATE_DIR};
+pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +131,9 @@ pub struct PipelinePlan {
     pub on_bad_record: OnBadRecord,
     /// The consumer group. Belongs to namespace/name, so progress survives delete and re-create.
     pub group: String,
+    /// Present where the query needs state: it then runs in two parts with a topic between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed: Option<KeyedPlan>,
     /// A token from the Pipeline's annotation `headworks.dev/accept-data-loss`: the pod may go on from
     /// the earliest retained record where its own report named the same token.
     #[serde(default, skip_serializing_if = "Option::is_none")]

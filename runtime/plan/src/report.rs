@@ -73,9 +73,36 @@ pub struct Figures {
     /// Last commit, milliseconds since 1970 UTC. An idle pipeline commits nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_commit_ms: Option<i64>,
+    /// What the pod keeps as state; absent: its query needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateFigures>,
     /// Partitions this pod owns.
     #[serde(default)]
     pub partitions: Vec<PartitionFigure>,
+}
+
+/// A pod's state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateFigures {
+    /// In memory, in bytes.
+    pub memory_bytes: u64,
+    /// On the pod's disk, in bytes.
+    pub disk_bytes: u64,
+    /// Keys (of all windows).
+    pub keys: u64,
+    /// Rows that came too late for every window, and became dead letters or were dropped.
+    pub late: u64,
+    /// How long the last restore from the changelog took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_ms: Option<u64>,
+    /// The least event time that rows may still have without being late, in milliseconds since 1970 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark_ms: Option<i64>,
+    /// A key to which more than half of the rows of the last minute belong, as text of at most 128
+    /// characters; never of a column that is labelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hot_key: Option<String>,
 }
 
 /// One owned partition.

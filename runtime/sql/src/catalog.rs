@@ -56,6 +56,7 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
         .collect();
     Ok(Dataflow {
         branches,
+        keyed: None,
         output,
         lineage,
         fingerprint,

@@ -10,13 +10,17 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use crate::check::Checked;
 use crate::eval::lazy::take_rows;
 use crate::eval::{EvaluationError, NodeRef, Rows, internal};
+use crate::keyed::{Changes, Keyed};
 use crate::schema::Schema;
 
 /// A checked query.
 #[derive(Debug)]
 pub struct Dataflow {
-    /// One for each SELECT that `UNION ALL` puts together, in order.
+    /// One for each SELECT that `UNION ALL` puts together, in order. They give the output, or, if `keyed`
+    /// is there, its rows.
     pub branches: Vec<Branch>,
+    /// What is done with the branches' rows by state, if anything.
+    pub keyed: Option<Keyed>,
     /// The columns of the result.
     pub output: Schema,
     /// For each output column, in order, which stream columns its values are computed from.
@@ -24,6 +28,18 @@ pub struct Dataflow {
     /// Equal for queries that are equal but for spaces and comments, over inputs with the same types, in
     /// this version's semantics: hexadecimal SHA-256.
     pub fingerprint: String,
+}
+
+impl Dataflow {
+    /// What readers of the output must know.
+    pub fn changes(&self) -> Changes {
+        match &self.keyed {
+            Some(keyed) if !keyed.unique.is_empty() => Changes::Upsert {
+                key: keyed.unique.clone(),
+            },
+            _ => Changes::Append,
+        }
+    }
 }
 
 /// Where an output column's values come from.

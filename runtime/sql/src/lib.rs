@@ -18,6 +18,7 @@ pub mod dataflow;
 mod error;
 #[allow(clippy::unnecessary_wraps, reason = "kernels share one signature")]
 mod eval;
+pub mod keyed;
 pub mod schema;
 pub mod suggest;
 mod syntax;

@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::Offset;
 use super::witness::{Rebalanced, Witness};
 use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, offsets, verdict};
 use crate::log::{
-    Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Record,
+    Batch, Bounds, Clock, Event, Limits, Log, LogError, Outgoing, Partition, Position, Record,
 };
 
 impl Log for KafkaLog {
@@ -56,6 +56,7 @@ impl Log for KafkaLog {
         let first_start = |(offset, metadata): (i64, String)| Position {
             offset,
             first_start_ms: offsets::first_start(&metadata),
+            clock: Clock::default(),
         };
         let stable = self.stable_commits(partitions)?;
         Ok(stable.into_iter().map(|at| at.map(first_start)).collect())

@@ -32,6 +32,18 @@ pub struct Position {
     /// travels in the commit's metadata, so that a partition added later (or owned by a member that
     /// came second) begins at the same moment and not at its own end.
     pub first_start_ms: Option<i64>,
+    /// How far event time has come in the partition; kept only by the first part of a pipeline with state.
+    pub clock: Clock,
+}
+
+/// The event time of a partition, which travels in the commit's metadata: a watermark is part of the
+/// transaction, else a restart would let late rows reopen windows that are written already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// The greatest event time read, in milliseconds since 1970 UTC.
+    pub event_time_ms: Option<i64>,
+    /// True: the owner of the partition was at its end for the stream's `idleTimeout`.
+    pub idle: bool,
 }
 
 /// The offsets that a partition holds now.
@@ -64,6 +76,8 @@ pub enum Event {
 pub struct Outgoing<'a> {
     /// Topic.
     pub topic: &'a str,
+    /// Partition; absent: as the key says.
+    pub partition: Option<i32>,
     /// Key; decides the partition (murmur2, as Java's producer does). Absent: any partition.
     pub key: Option<&'a [u8]>,
     /// Value; absent: a tombstone.
@@ -224,6 +238,36 @@ pub trait Log {
     /// See [`LogError`].
     fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
         Ok(vec![None; partitions.len()])
+    }
+
+    /// Reads a changelog partition from its beginning to the end that it has now, committed records only:
+    /// every transaction that was open when this was called has ended before the answer. `take` gets key
+    /// and value; an absent value is a tombstone. Gives the number of records.
+    ///
+    /// # Errors
+    /// See [`LogError`]; what was taken is to be forgotten.
+    fn restore(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        take: &mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), String>,
+    ) -> Result<u64, LogError> {
+        let _ = (topic, partition, take);
+        Err(LogError::Broken {
+            message: "this log has no changelog".to_owned(),
+        })
+    }
+
+    /// Lets the broker delete what is below these offsets of the topics that are read, when it finds time.
+    /// Only for topics of the pipeline's own. A failure is of no consequence and isn't told.
+    fn trim(&mut self, offsets: &[(Partition, i64)]) {
+        let _ = offsets;
+    }
+
+    /// From now on the next polls bring nothing of these partitions, and bring the others on; an empty list
+    /// lets all go on. Nothing is lost or read twice by it. [`Log::assign`] lets all go on.
+    fn hold_back(&mut self, partitions: &[Partition]) {
+        let _ = partitions;
     }
 
     /// The end (last stable offset) of a partition as last heard from the broker; costs no request.

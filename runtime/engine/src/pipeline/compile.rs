@@ -240,6 +240,7 @@ mod tests {
             start_from: StartFrom::Earliest,
             on_bad_record: OnBadRecord::DeadLetter,
             group: "g".into(),
+            keyed: None,
             accept_data_loss: None,
         }
     }

@@ -135,6 +135,7 @@ impl<L: Log> Pipeline<L> {
         if to_topics {
             for record in &self.staged.records {
                 self.log.produce(&Outgoing {
+                    partition: None,
                     topic: &self.stage.outputs[record.output].topic,
                     key: self.staged.key(record),
                     value: Some(self.staged.value(record)),
@@ -170,6 +171,7 @@ impl<L: Log> Pipeline<L> {
             };
             let letter = dead_letter::of(&record, bad, origin);
             self.log.produce(&Outgoing {
+                partition: None,
                 topic: &input.dead_letter_topic,
                 key: letter.key,
                 value: letter.value,

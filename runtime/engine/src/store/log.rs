@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::note::Note;
 use super::{Move, Store, StoreError};
 use crate::log::{
-    Batch, Bounds, Event, Former, Limits, Log, LogError, Outgoing, Partition, Position, Reason,
-    Refusal, Row,
+    Batch, Bounds, Clock, Event, Former, Limits, Log, LogError, Outgoing, Partition, Position,
+    Reason, Refusal, Row,
 };
 
 /// How often a commit in Kafka is repeated whose outcome isn't known.
@@ -289,6 +289,7 @@ impl<L: Log> Log for StoreLog<L> {
                     let position = Position {
                         offset: *offset,
                         first_start_ms: None,
+                        clock: Clock::default(),
                     };
                     (*partition, position)
                 })

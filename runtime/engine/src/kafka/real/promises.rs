@@ -301,6 +301,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
         start_from: StartFrom::Earliest,
         on_bad_record: OnBadRecord::DeadLetter,
         group: format!("{}.group", place.topic),
+        keyed: None,
         accept_data_loss: None,
     };
     let identity = Identity {

@@ -1,0 +1,161 @@
+//! The keyed half of a query: what GROUP BY and ROW_NUMBER need state for.
+//!
+//! Such a query is cut in two. Its [branches](crate::Branch) give **rows**: the key's columns first, then
+//! the event time, then what the operator reads. The engine brings rows with equal keys together and
+//! keeps state for them; what the [`Operator`] gives of it are **results**, and [`Keyed::finish`] makes
+//! the query's output of those (HAVING and the SELECT list).
+
+use crate::dataflow::Branch;
+use crate::schema::Schema;
+use crate::types::DataType;
+
+/// What a query does with the rows of its branches.
+#[derive(Debug)]
+pub struct Keyed {
+    /// The rows: `keys` columns of the key, then (with a window, or where the operator orders by it) the
+    /// event time, then the operator's arguments. Every branch of the dataflow gives these columns.
+    pub rows: Schema,
+    /// How many columns the key has. None: all rows have the same key.
+    pub keys: usize,
+    /// The column of `rows` that is the event time, a `timestamp_ltz(3)`. A row whose event time is null
+    /// is bad.
+    pub time: Option<usize>,
+    /// The windows that rows fall into; absent: state is kept for each key for ever (or for its TTL), and
+    /// every change of a result is an upsert.
+    pub window: Option<Window>,
+    /// What is computed for each key (and window).
+    pub operator: Operator,
+    /// What the operator gives: the key's columns; with a window `window_start` and `window_end`
+    /// (`timestamp(3)`) and `window_time` (`timestamp_ltz(3)`, the end less 1 ms); then for
+    /// [`Operator::Aggregate`] a column for each aggregate, for [`Operator::Rank`] the rows' columns after
+    /// the key, in order, and `row_number` (`bigint`).
+    pub results: Schema,
+    /// From results to output: takes batches of its `columns` of `results`.
+    pub finish: Branch,
+    /// Output columns that hold the key, in the key's order, where the output is an upsert; empty with a
+    /// window, whose results are final.
+    pub unique: Vec<usize>,
+    /// Equal for queries whose state is the same: key, window, operator, types of rows and the inputs they
+    /// come from; hexadecimal SHA-256. A query with another HAVING or SELECT list may go on with the state.
+    pub fingerprint: String,
+}
+
+/// How event time is cut into windows; all in milliseconds, aligned to 1970-01-01T00:00:00Z plus `offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Every `size`, without overlap.
+    Tumble {
+        /// Length.
+        size: i64,
+        /// Shift, below `size`.
+        offset: i64,
+    },
+    /// `size` long, one every `slide`, which divides `size`.
+    Hop {
+        /// Length.
+        size: i64,
+        /// Distance of two.
+        slide: i64,
+        /// Shift, below `slide`.
+        offset: i64,
+    },
+    /// Begins every `max`, and ends `step` after its beginning, 2 × `step` after it, … `max` after it.
+    Cumulate {
+        /// Longest length.
+        max: i64,
+        /// How much longer each is than the one before; divides `max`.
+        step: i64,
+        /// Shift, below `max`.
+        offset: i64,
+    },
+    /// Ends when no row of the key came for `gap`.
+    Session {
+        /// Length of silence.
+        gap: i64,
+    },
+}
+
+/// What is computed for each key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operator {
+    /// These aggregates; none for `SELECT DISTINCT`-like queries that only want the key.
+    Aggregate(Vec<Aggregate>),
+    /// The first rows of each key by an order.
+    Rank(Rank),
+}
+
+/// One aggregate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// The function.
+    pub function: Function,
+    /// The column of the rows that it reads; absent only for COUNT(*).
+    pub argument: Option<usize>,
+    /// A boolean column of the rows: only rows where it is true count (FILTER).
+    pub filter: Option<usize>,
+    /// True: equal values count once.
+    pub distinct: bool,
+    /// Type of the result, by Flink's rules: AVG(INT) is INT, SUM(INT) is INT and wraps.
+    pub data_type: DataType,
+}
+
+/// An aggregate function. Null arguments don't count, except as FIRST_VALUE and LAST_VALUE say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// Number of rows, or of values that aren't null.
+    Count,
+    /// Sum; null without a value.
+    Sum,
+    /// Least; null without a value.
+    Min,
+    /// Greatest; null without a value.
+    Max,
+    /// Mean; null without a value.
+    Avg,
+    /// Standard deviation of a population.
+    StddevPop,
+    /// Standard deviation of a sample; null below two values.
+    StddevSamp,
+    /// Variance of a population.
+    VarPop,
+    /// Variance of a sample; null below two values.
+    VarSamp,
+    /// The value that isn't null and came first.
+    FirstValue,
+    /// The value that isn't null and came last.
+    LastValue,
+    /// Texts, in the order they came, with this between them.
+    ListAgg(String),
+}
+
+/// The first rows of each key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// Columns of the rows, most significant first.
+    pub order: Vec<Order>,
+    /// How many rows are kept; 1 is deduplication.
+    pub limit: u32,
+}
+
+/// A column that rows are ordered by. Rows that are equal are in the order they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Column of the rows.
+    pub column: usize,
+    /// True: the greatest first.
+    pub descending: bool,
+    /// True: null comes before everything else. Flink: first where ascending, last where descending.
+    pub nulls_first: bool,
+}
+
+/// What readers of a query's output must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// Every row is final.
+    Append,
+    /// A row replaces the one with the same values in these output columns, and may be deleted.
+    Upsert {
+        /// Indexes of output columns.
+        key: Vec<usize>,
+    },
+}

@@ -1,0 +1,41 @@
+//! What kind of state it is: the keyed half of a query, and the pipeline's bounds.
+
+use arrow::datatypes::SchemaRef;
+use headworks_sql::keyed::{Keyed, Operator, Window};
+
+/// What all shards of a pipeline have in common.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Columns of the rows.
+    pub rows: SchemaRef,
+    /// How many of them are the key.
+    pub keys: usize,
+    /// Which is the event time.
+    pub time: Option<usize>,
+    /// The windows.
+    pub window: Option<Window>,
+    /// What is computed.
+    pub operator: Operator,
+    /// Columns of the results.
+    pub results: SchemaRef,
+    /// A window is final this long after its end, in milliseconds.
+    pub allowed_lateness_ms: i64,
+    /// A key without a window is forgotten after so long without a row, in milliseconds.
+    pub ttl_ms: Option<i64>,
+}
+
+impl Spec {
+    /// From a query's keyed half.
+    pub fn new(keyed: &Keyed, allowed_lateness_ms: i64, ttl_ms: Option<i64>) -> Spec {
+        Spec {
+            rows: keyed.rows.to_arrow(),
+            keys: keyed.keys,
+            time: keyed.time,
+            window: keyed.window,
+            operator: keyed.operator.clone(),
+            results: keyed.results.to_arrow(),
+            allowed_lateness_ms,
+            ttl_ms,
+        }
+    }
+}
