@@ -118,6 +118,9 @@ pub enum Former {
     Stored,
 }
 
+/// Takes a record of a changelog: key, and value unless it is a tombstone.
+pub type Take<'a> = &'a mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), String>;
+
 /// One group member with one transactional producer. Every call may block for some seconds, none
 /// longer than the group's patience (`max.poll.interval.ms`).
 pub trait Log {
@@ -246,12 +249,7 @@ pub trait Log {
     ///
     /// # Errors
     /// See [`LogError`]; what was taken is to be forgotten.
-    fn restore(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        take: &mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), String>,
-    ) -> Result<u64, LogError> {
+    fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError> {
         let _ = (topic, partition, take);
         Err(LogError::Broken {
             message: "this log has no changelog".to_owned(),
