@@ -16,12 +16,14 @@ use rdkafka::{Offset, TopicPartitionList};
 pub struct Record {
     /// Kafka key.
     pub key: Option<Vec<u8>>,
-    /// Kafka value.
+    /// Kafka value; empty: a tombstone.
     pub value: Vec<u8>,
     /// Headers as text.
     pub headers: BTreeMap<String, String>,
     /// Partition.
     pub partition: i32,
+    /// Offset.
+    pub offset: i64,
 }
 
 impl Record {
@@ -147,6 +149,20 @@ impl Kafka {
         producer.flush(WAIT).expect("records are written");
     }
 
+    /// Writes one record by hand into a partition, without a key.
+    pub fn produce_to(&self, topic: &str, partition: i32, value: &[u8]) {
+        let producer: BaseProducer = self.config().create().expect("a producer");
+        producer
+            .send(
+                BaseRecord::<(), [u8]>::to(topic)
+                    .partition(partition)
+                    .payload(value),
+            )
+            .map_err(|(e, _)| e)
+            .expect("a record is queued");
+        producer.flush(WAIT).expect("records are written");
+    }
+
     /// Every committed record of a topic, from the beginning to the end as it is now.
     pub fn read(&self, topic: &str) -> Vec<Record> {
         let consumer: BaseConsumer = self
@@ -179,6 +195,7 @@ impl Kafka {
                     key: message.key().map(<[u8]>::to_vec),
                     value: message.payload().unwrap_or_default().to_vec(),
                     partition: message.partition(),
+                    offset: message.offset(),
                     headers: message
                         .headers()
                         .map(|h| {

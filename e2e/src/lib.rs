@@ -12,12 +12,14 @@
     clippy::missing_panics_doc
 )]
 
+mod events;
 mod kafka;
 mod kubectl;
 mod load;
 mod process;
 mod warehouse;
 
+pub use events::{Events, Session, Window, compare, instant, millis};
 pub use kafka::{Kafka, Record, block_on};
 pub use kubectl::{Kubectl, Outcome};
 pub use load::{Load, Posted};

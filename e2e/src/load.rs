@@ -25,12 +25,17 @@ pub struct Load {
 }
 
 impl Load {
-    /// Posts batches of 50 fresh records `{"id":"7","n":7}`, about 1,000 a second, until told to stop or for ten minutes. An id
+    /// Posts batches of 50 fresh records `{"id":"7","n":7}`, about 1,000 a second, until told to stop or for a quarter of an hour. An id
     /// is posted once, so a double is never ours.
     pub fn start(url: String) -> Load {
+        Load::of(url, |id| format!("{{\"id\":\"{id}\",\"n\":{id}}}"))
+    }
+
+    /// The same with records of another form: `line` makes the record of an id.
+    pub fn of(url: String, line: fn(u64) -> String) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let told = stop.clone();
-        let thread = std::thread::spawn(move || post(&url, &told));
+        let thread = std::thread::spawn(move || post(&url, &told, line));
         Load { stop, thread }
     }
 
@@ -41,18 +46,18 @@ impl Load {
     }
 }
 
-fn post(url: &str, stop: &AtomicBool) -> Posted {
+fn post(url: &str, stop: &AtomicBool, line: fn(u64) -> String) -> Posted {
     let client = reqwest::Client::new();
     let mut posted = Posted::default();
     let mut next = 0_u64;
-    let limit = Instant::now() + Duration::from_secs(600);
+    let limit = Instant::now() + Duration::from_secs(900);
     block_on(async {
         while !stop.load(Ordering::Relaxed) && Instant::now() < limit {
             let ids: Vec<u64> = (next..next + 50).collect();
             next += 50;
             let mut body = String::new();
             for id in &ids {
-                let _ = writeln!(body, "{{\"id\":\"{id}\",\"n\":{id}}}");
+                let _ = writeln!(body, "{}", line(*id));
             }
             let answer = client
                 .post(url)

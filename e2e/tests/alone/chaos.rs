@@ -1,5 +1,6 @@
-//! Five minutes of load while everything is killed with `kill -9` at random: what was acknowledged over HTTP is in the output
-//! topic and in the table, each exactly once.
+//! Minutes of load while everything is killed with `kill -9`, or deleted, at random, and pipelines are scaled: what was
+//! acknowledged over HTTP is in the output topic and in the table, each exactly once, and windows, sessions and the newest of
+//! each key are what the input topic says. `HEADWORKS_CHAOS_SECONDS` (300 if absent) says how long.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -7,12 +8,86 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use headworks_e2e::{
-    Cluster, Load, Posted, Warehouse, cluster, kill_container, pocket, source, stream,
+    Cluster, Events, Load, Posted, Warehouse, cluster, compare, kill_container, millis, pocket,
+    source, stream,
 };
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-const TIME: Duration = Duration::from_secs(300);
+/// Tumbling windows of the test, in milliseconds.
+const WINDOW: i64 = 60_000;
+/// Silence that ends a session of the test, in milliseconds.
+const GAP: i64 = 30_000;
+
+fn time() -> Duration {
+    let seconds = std::env::var("HEADWORKS_CHAOS_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(300, |text| text.parse().expect("seconds")))
+}
+
+/// Pipelines with state over the same stream, and their outputs.
+const KEYED: &str = r#"
+apiVersion: headworks.dev/v1alpha1
+kind: DataStream
+metadata: {name: windows}
+spec:
+  platform: e2e
+  partitions: 2
+  schema: [{name: k, type: string}, {name: w, type: timestamp(3)}, {name: c, type: bigint}, {name: s, type: bigint, nullable: true}]
+  key: [k]
+---
+apiVersion: headworks.dev/v1alpha1
+kind: DataStream
+metadata: {name: sessions}
+spec:
+  platform: e2e
+  partitions: 2
+  schema: [{name: k, type: string}, {name: b, type: timestamp(3)}, {name: e, type: timestamp(3)}, {name: c, type: bigint}]
+  key: [k]
+---
+apiVersion: headworks.dev/v1alpha1
+kind: DataStream
+metadata: {name: newest}
+spec:
+  platform: e2e
+  partitions: 2
+  compacted: true
+  schema: [{name: k, type: string}, {name: "n", type: bigint}]
+  key: [k]
+---
+apiVersion: headworks.dev/v1alpha1
+kind: Pipeline
+metadata: {name: windows}
+spec:
+  platform: e2e
+  sql: |
+    SELECT k, TUMBLE_START(ts, INTERVAL '1' MINUTE) AS w, COUNT(*) AS c, SUM(n) AS s
+    FROM a
+    GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)
+  to: [{stream: windows}]
+---
+apiVersion: headworks.dev/v1alpha1
+kind: Pipeline
+metadata: {name: sessions}
+spec:
+  platform: e2e
+  sql: |
+    SELECT k, SESSION_START(ts, INTERVAL '30' SECOND) AS b, SESSION_END(ts, INTERVAL '30' SECOND) AS e, COUNT(*) AS c
+    FROM a
+    GROUP BY k, SESSION(ts, INTERVAL '30' SECOND)
+  to: [{stream: sessions}]
+---
+apiVersion: headworks.dev/v1alpha1
+kind: Pipeline
+metadata: {name: newest}
+spec:
+  platform: e2e
+  sql: |
+    SELECT k, n
+    FROM (SELECT k, n, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) AS rn FROM a)
+    WHERE rn = 1
+  to: [{stream: newest}]
+"#;
+const KEYED_PIPELINES: [&str; 3] = ["windows", "sessions", "newest"];
 
 const PIPELINE: &str = "
 apiVersion: headworks.dev/v1alpha1
@@ -31,6 +106,7 @@ spec:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Victim {
     PipelinePod,
+    DeletedPod,
     SourcePod,
     Broker,
     Postgres,
@@ -38,8 +114,9 @@ enum Victim {
     NodeAgent,
 }
 
-const VICTIMS: [(Victim, u32); 6] = [
+const VICTIMS: [(Victim, u32); 7] = [
     (Victim::PipelinePod, 6),
+    (Victim::DeletedPod, 6),
     (Victim::SourcePod, 4),
     (Victim::Broker, 2),
     (Victim::Postgres, 3),
@@ -56,6 +133,19 @@ impl Victim {
         };
         match self {
             Victim::PipelinePod => one_of("headworks.dev/kind=Pipeline", rng).unwrap_or(false),
+            Victim::DeletedPod => {
+                let pods = c
+                    .kubectl
+                    .list("pods", &c.namespace, "headworks.dev/kind=Pipeline");
+                let name = pods
+                    .choose(rng)
+                    .and_then(|pod| pod["metadata"]["name"].as_str());
+                name.is_some_and(|name| {
+                    let now = ["--grace-period=0", "--force"];
+                    let what = ["delete", "pod", name, "-n", &c.namespace];
+                    c.kubectl.run(&[&what[..], &now[..]].concat()).ok
+                })
+            }
             Victim::SourcePod => one_of("headworks.dev/kind=Source", rng).unwrap_or(false),
             Victim::Broker => pocket(&["kill", "kafka"]).0,
             Victim::Postgres => pocket(&["kill", "postgres"]).0,
@@ -101,13 +191,82 @@ fn verify(c: &Cluster, warehouse: &Warehouse, posted: &Posted) {
     posted.verify("table results", limit, rows, right);
 }
 
+/// Windows, sessions and the newest of each key, recomputed from the input topic.
+fn verify_keyed(c: &Cluster) {
+    let topic = c.topic("a");
+    Events::close(c, &topic);
+    let limit = Duration::from_secs(180);
+    let number = |json: &serde_json::Value, name: &str| json[name].as_i64().unwrap();
+    let text = |json: &serde_json::Value, name: &str| json[name].as_str().unwrap().to_owned();
+    let results = |stream: &str| {
+        let records = c.kafka.read(&c.topic(stream));
+        records
+            .iter()
+            .filter(|record| !record.value.is_empty())
+            .map(headworks_e2e::Record::json)
+            .filter(|json| json["k"] != "end")
+            .collect::<Vec<_>>()
+    };
+    let windows = || {
+        let one = |json: &serde_json::Value| {
+            let key = (text(json, "k"), millis(&text(json, "w")));
+            (key, (number(json, "c"), number(json, "s")))
+        };
+        results("windows").iter().map(one).collect::<Vec<_>>()
+    };
+    let sessions = || {
+        let one = |json: &serde_json::Value| {
+            let key = (text(json, "k"), millis(&text(json, "b")));
+            (key, (millis(&text(json, "e")), number(json, "c")))
+        };
+        results("sessions").iter().map(one).collect::<Vec<_>>()
+    };
+    let newest = || {
+        let one = |json: &serde_json::Value| (text(json, "k"), number(json, "n"));
+        let all: BTreeMap<String, i64> = results("newest").iter().map(one).collect();
+        all.into_iter().collect::<Vec<_>>()
+    };
+    let of = |pipeline: &str| {
+        let events = Events::read(c, &topic, pipeline);
+        println!(
+            "    {pipeline}: {} events, {} late",
+            events.events.len(),
+            events.late
+        );
+        events
+    };
+    let expected = of("newest").newest();
+    headworks_e2e::until("the newest of each key", limit, || {
+        (newest().into_iter().collect::<BTreeMap<_, _>>() == expected).then_some(())
+    });
+    compare("newest of each key", Duration::ZERO, &expected, newest);
+    // What was late is known once the windows are out.
+    let settled = |stream: &str| {
+        let mut last = 0;
+        headworks_e2e::until(stream, limit, || {
+            let now = results(stream).len();
+            std::thread::sleep(Duration::from_secs(3));
+            (std::mem::replace(&mut last, now) == now && now > 0).then_some(())
+        });
+    };
+    settled("windows");
+    settled("sessions");
+    compare(
+        "tumbling windows",
+        limit,
+        &of("windows").windows(WINDOW),
+        windows,
+    );
+    compare("sessions", limit, &of("sessions").sessions(GAP), sessions);
+}
+
 #[test]
-fn five_minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
+fn minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_table_windows_and_sessions() {
     let Some(c) = cluster("e2e-chaos") else {
         return;
     };
     let warehouse = c.warehouse();
-    c.apply(&stream("a", "partitions: 4"));
+    c.apply(&Events::stream("a", 4));
     c.apply(&stream("b", "partitions: 4"));
     c.apply(&source("in", "a", "").replace("spec:", "spec:\n  replicas: 2"));
     c.apply(PIPELINE);
@@ -119,13 +278,26 @@ fn five_minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
     ] {
         c.ready(kind, name);
     }
+    c.apply(KEYED);
+    for name in KEYED_PIPELINES {
+        c.ready("pipelines.headworks.dev", name);
+    }
     assert!(leader(&c).is_some(), "an operator leads");
 
-    let load = Load::start(format!("{}/in", c.address("in")));
+    let load = Events::load(format!("{}/in", c.address("in")));
     let mut rng = rand::rng();
     let mut kills: BTreeMap<Victim, u32> = BTreeMap::new();
-    let end = Instant::now() + TIME;
-    while Instant::now() < end {
+    let (began, time) = (Instant::now(), time());
+    // From one pod to three, then to two.
+    let mut scales = vec![(time * 2 / 3, "2"), (time / 3, "3")];
+    while began.elapsed() < time {
+        if let Some((_, replicas)) = scales.pop_if(|(at, _)| began.elapsed() >= *at) {
+            for name in KEYED_PIPELINES {
+                let what = format!("pipelines.headworks.dev/{name}");
+                c.kubectl
+                    .must(&["scale", &what, "-n", &c.namespace, "--replicas", replicas]);
+            }
+        }
         std::thread::sleep(Duration::from_millis(rng.random_range(1500..6000)));
         let (victim, _) = VICTIMS
             .choose_weighted(&mut rng, |(_, weight)| *weight)
@@ -137,7 +309,7 @@ fn five_minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
     let posted = load.stop();
     println!(
         "    kill -9 in {} s: {kills:?}, {} in all",
-        TIME.as_secs(),
+        time.as_secs(),
         kills.values().sum::<u32>()
     );
     for (victim, _) in VICTIMS {
@@ -146,11 +318,10 @@ fn five_minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
     verify(&c, &warehouse, &posted);
     c.ready("pipelines.headworks.dev", "p");
     c.ready("datastores.headworks.dev", "warehouse");
-    assert_eq!(
-        c.kafka.read(&format!("{}.dlq", c.topic("a"))).len(),
-        0,
-        "nothing was refused"
-    );
+    verify_keyed(&c);
+    for name in KEYED_PIPELINES {
+        c.ready("pipelines.headworks.dev", name);
+    }
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod http;
 mod shop;
 mod sql;
 mod tables;
+mod windows;
 mod wrong_turns;
