@@ -7,6 +7,10 @@ use crate::Stream;
 /// The folder in a pod where state that doesn't fit in memory is spilled. It needs not survive the pod.
 pub const STATE_DIR: &str = "/var/lib/headworks/state";
 
+/// The last column of a result that is an upsert and is written to tables: a `boolean`, true where the row
+/// of that key is gone. It is never a column of the table.
+pub const DELETED_COLUMN: &str = "headworks_deleted";
+
 /// The second half of a pipeline whose query needs state (GROUP BY, ROW_NUMBER).
 ///
 /// The first part reads the inputs and writes rows to the repartition topic, by their keys; the second

@@ -12,7 +12,7 @@ mod keyed;
 mod report;
 
 pub use contract::{Contract, EventTime, Field, Format};
-pub use keyed::{InternalTopic, KeyedPlan, STATE_DIR};
+pub use keyed::{DELETED_COLUMN, InternalTopic, KeyedPlan, STATE_DIR};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 
 use serde::{Deserialize, Serialize};

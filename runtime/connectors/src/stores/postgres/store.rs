@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Instant;
 
-use bytes::Bytes;
-use futures::SinkExt;
 use headworks_engine::log::{Position, Reason};
 use headworks_engine::store::{Move, Store, StoreError};
 use headworks_plan::{PostgresConnection, TableOutput};
 use headworks_sql::schema::Schema;
 use tokio::runtime::Runtime;
-use tokio_postgres::{Client, Error, Statement};
+use tokio_postgres::Client;
 
 use super::connect::{ANSWER, connect};
 use super::fault::{Fault, Place};
 use super::offsets::{Moves, Offsets, offset};
-use super::quoted;
 use super::table::{self, Target};
+use super::writing::{Rows, Writing, without_mark};
 use crate::stores::Trouble;
 
 /// Opens a transaction. Constraints that wait for the commit are checked at once, so that the row that
@@ -31,7 +29,10 @@ const TAKE_BACK: &str = "ROLLBACK TO SAVEPOINT headworks";
 pub struct PostgresStore {
     plan: TableOutput,
     connection: PostgresConnection,
+    /// The table's columns: the query's, without the mark of deletes.
     columns: Schema,
+    /// Each row ends with that mark.
+    deletes: bool,
     place: Place,
     runtime: Option<Runtime>,
     session: Option<Session>,
@@ -46,9 +47,7 @@ pub struct PostgresStore {
 struct Session {
     client: Client,
     target: Target,
-    copy: Statement,
-    /// Moves rows from the session's own table to the target, by the key.
-    upsert: Option<Statement>,
+    writing: Writing,
 }
 
 impl PostgresStore {
@@ -58,11 +57,13 @@ impl PostgresStore {
         connection: PostgresConnection,
         columns: Schema,
     ) -> PostgresStore {
+        let (columns, deletes) = without_mark(columns, &plan.key);
         PostgresStore {
             place: Place::new(&plan.store.name, &connection),
             plan,
             connection,
             columns,
+            deletes,
             runtime: None,
             session: None,
             epochs: HashMap::new(),
@@ -131,12 +132,13 @@ impl PostgresStore {
             return Ok(());
         };
         let (place, plan, columns) = (&self.place, &self.plan, &self.columns);
+        let deletes = self.deletes;
         let session = runtime.block_on(async {
             let connecting = connect(place, &self.connection);
             let client = tokio::time::timeout_at(self.until.into(), connecting)
                 .await
                 .unwrap_or_else(|_| Err(place.slow("connecting", ANSWER.as_secs())))?;
-            let preparing = prepare(client, place, plan, columns);
+            let preparing = prepare(client, place, plan, columns, deletes);
             tokio::time::timeout_at(self.until.into(), preparing)
                 .await
                 .unwrap_or_else(|_| Err(place.slow("looking at the table", ANSWER.as_secs())))
@@ -237,11 +239,11 @@ impl Store for PostgresStore {
 
     fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError> {
         self.call();
-        let data = Bytes::from(rows.concat());
+        let batch = Rows::new(rows);
         let doing = format!("writing to {}", self.plan.table);
         let said = doing.clone();
         let written = self.with(&doing, |session, place| async move {
-            let written = match copy(&session, data).await {
+            let written = match session.writing.write(&session.client, batch).await {
                 Ok(()) => session.client.batch_execute(KEEP).await,
                 Err(error) => match place.fault(&error, &said) {
                     Fault::Rows { message, null_in } => {
@@ -361,24 +363,11 @@ async fn prepare(
     place: &Place,
     plan: &TableOutput,
     columns: &Schema,
+    deletes: bool,
 ) -> Result<Session, Trouble> {
     let target = table::prepare(&client, place, plan, columns).await?;
-    let prepared = async {
-        let all = table::list(columns.columns.iter().map(|column| &column.name));
-        if plan.key.is_empty() {
-            let copy = format!("COPY {} ({all}) FROM STDIN", target.name);
-            return Ok((client.prepare(&copy).await?, None));
-        }
-        client.batch_execute(&staging(&target.name, &all)).await?;
-        let copy = format!("COPY pg_temp.headworks_rows ({all}) FROM STDIN");
-        let upsert = upsert(&target.name, columns, &plan.key);
-        Ok::<_, Error>((
-            client.prepare(&copy).await?,
-            Some(client.prepare(&upsert).await?),
-        ))
-    };
     let doing = format!("preparing to write {}", target.name);
-    let (copy, upsert) = prepared
+    let writing = Writing::prepare(&client, &target.name, columns, &plan.key, deletes)
         .await
         .map_err(|error| match place.fault(&error, &doing) {
             Fault::Trouble(trouble) => trouble,
@@ -387,49 +376,6 @@ async fn prepare(
     Ok(Session {
         client,
         target,
-        copy,
-        upsert,
+        writing,
     })
-}
-
-/// The session's own table, where rows wait for the upsert. It keeps the types and forgets the rows at
-/// each commit.
-fn staging(target: &str, all: &str) -> String {
-    format!(
-        "CREATE TEMPORARY TABLE headworks_rows ON COMMIT DELETE ROWS AS SELECT {all} FROM {target} WITH NO DATA; \
-         ALTER TABLE pg_temp.headworks_rows ADD COLUMN headworks_n bigint GENERATED ALWAYS AS IDENTITY"
-    )
-}
-
-/// Of the waiting rows the last one of each key goes into the table.
-fn upsert(target: &str, columns: &Schema, key: &[String]) -> String {
-    let all = table::list(columns.columns.iter().map(|column| &column.name));
-    let keys = table::list(key);
-    let others: Vec<String> = columns
-        .columns
-        .iter()
-        .filter(|column| !key.contains(&column.name))
-        .map(|column| format!("{0} = EXCLUDED.{0}", quoted(&column.name)))
-        .collect();
-    let then = if others.is_empty() {
-        "NOTHING".to_owned()
-    } else {
-        format!("UPDATE SET {}", others.join(", "))
-    };
-    format!(
-        "WITH waiting AS (DELETE FROM pg_temp.headworks_rows RETURNING *) \
-         INSERT INTO {target} ({all}) SELECT DISTINCT ON ({keys}) {all} FROM waiting \
-         ORDER BY {keys}, headworks_n DESC ON CONFLICT ({keys}) DO {then}"
-    )
-}
-
-async fn copy(session: &Session, data: Bytes) -> Result<(), Error> {
-    let sink = session.client.copy_in(&session.copy).await?;
-    let mut sink = std::pin::pin!(sink);
-    sink.send(data).await?;
-    sink.finish().await?;
-    if let Some(upsert) = &session.upsert {
-        session.client.execute(upsert, &[]).await?;
-    }
-    Ok(())
 }
