@@ -102,8 +102,9 @@ pub struct DataStreamSpec {
     #[schemars(length(max = 8), inner(length(min = 1, max = 128), regex(pattern = FIELD_PATH)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub key: Vec<String>,
-    /// Which field says when a thing happened.
+    /// Which field says when a thing happened, and how far out of order records come. Windows go by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
     pub event_time: Option<EventTime>,
     /// The topic for records that break the contract: `<topic>.dlq`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,13 +161,37 @@ pub struct Field {
     pub labels: Vec<String>,
 }
 
-/// Which field says when a thing happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+/// Which field says when a thing happened, and how far out of order records come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
 #[serde(rename_all = "camelCase")]
+#[garde(allow_unvalidated)]
 pub struct EventTime {
     /// A field of type timestamp_ltz. A Pipeline's DELAY is measured by it.
     #[schemars(length(min = 1, max = 128), regex(pattern = FIELD_NAME))]
     pub field: String,
+    /// How much older than the newest of its partition a record may be without being late. A larger one waits longer
+    /// for stragglers, and every window's result comes later by as much. From 0s to 1d. A change is taken up by the
+    /// Pipelines that read the stream.
+    #[serde(default = "max_out_of_orderness")]
+    #[garde(custom(borrowed::between(0, MAX_EVENT_TIME_MS)))]
+    pub max_out_of_orderness: Duration,
+    /// A partition that was read to its end, and got no record for this long, holds up no window any more; its records
+    /// may be late when they come again. 0s: never, each partition holds up every window until it has a newer record.
+    /// From 0s to 1d.
+    #[serde(default = "idle_timeout")]
+    #[garde(custom(borrowed::between(0, MAX_EVENT_TIME_MS)))]
+    pub idle_timeout: Duration,
+}
+
+/// A day: the longest `maxOutOfOrderness` and `idleTimeout`.
+pub const MAX_EVENT_TIME_MS: u64 = 86_400_000;
+
+fn max_out_of_orderness() -> Duration {
+    Duration::from_millis(5_000)
+}
+
+fn idle_timeout() -> Duration {
+    Duration::from_millis(30_000)
 }
 
 /// The topic for records that break the contract.

@@ -30,13 +30,13 @@ pub use conditions::Condition;
 pub use data_store::{DataStore, DataStoreSpec, DataStoreStatus, PostgresStore, StoreTls};
 pub use data_stream::{
     AcceptedContract, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus, DeadLetter,
-    EventTime, Field, Format, KeptSetting,
+    EventTime, Field, Format, KeptSetting, MAX_EVENT_TIME_MS,
 };
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
-    Delivery, OnBadRecord, Pipeline, PipelineSpec, PipelineStatus, PipelineTest, Position,
-    StartFrom, TableTarget, Target,
+    Delivery, OnBadRecord, OnStateChange, Pipeline, PipelineSpec, PipelineStatus, PipelineTest,
+    Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
 };
 pub use platform::{
     Authentication, Defaults, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi, Management,

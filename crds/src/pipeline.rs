@@ -9,8 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, DeletionPolicy, Duration, PodTemplate, borrowed, conditions, default_platform, one,
-    references,
+    Condition, DeletionPolicy, Duration, PodTemplate, Quantity, borrowed, conditions,
+    default_platform, one, references,
 };
 
 /// What a Pipeline is.
@@ -38,6 +38,7 @@ use crate::{
     printcolumn(name = "COMMITTED", type_ = "date", json_path = ".status.lastCommitTime", description = "Since when results are committed"),
     printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".status.readyReplicas", description = "Pods that are ready"),
     printcolumn(name = "DEADLETTERS", type_ = "integer", json_path = ".status.deadLetters", priority = "1", description = "Records sent to dead-letter topics since the pods' start"),
+    printcolumn(name = "STATE", type_ = "string", json_path = ".status.state.size", priority = "1", description = "How much the query keeps"),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -74,7 +75,27 @@ pub struct PipelineSpec {
     /// Drop: it is counted and dropped. Stop: the pipeline stops before it and says so.
     #[serde(default)]
     pub on_bad_record: OnBadRecord,
-    /// How many pods run the query. More than the inputs have partitions stand idle.
+    /// A query with windows: a window's result is written once, when event time is past the window's end by this much.
+    /// Rows that come later still are dead letters with the reason Late. From 0s to 30d.
+    #[serde(default = "allowed_lateness")]
+    #[garde(custom(borrowed::between(0, 30 * DAY_MS)))]
+    pub allowed_lateness: Duration,
+    /// A query with windows: a partition whose event time is further ahead than this of the slowest that its pod reads
+    /// isn't read on until the others have come closer, so that what was read early needn't be kept. From 1s to 30d.
+    #[serde(default = "max_drift")]
+    #[garde(custom(borrowed::between(1_000, 30 * DAY_MS)))]
+    pub max_drift: Duration,
+    /// A query with GROUP BY or ROW_NUMBER: bounds of what its pods keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub state: Option<StateBounds>,
+    /// What happens when the query is changed so that it can't go on with its state. Block: the pods go on with the
+    /// query as it was, and Ready is False with the reason StateChange. Reset: the pods end, state and progress are
+    /// deleted, and the new query begins at startFrom; what was written already stays.
+    #[serde(default)]
+    pub on_state_change: OnStateChange,
+    /// How many pods run the query. More than the inputs have partitions stand idle. Leave it out where an autoscaler
+    /// sets it.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 256))]
     pub replicas: i32,
@@ -86,8 +107,8 @@ pub struct PipelineSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub tests: Vec<PipelineTest>,
-    /// What happens to the pipeline's progress in Kafka when this object is deleted. Retain: a Pipeline of the same name
-    /// goes on where this one ended. Delete: it begins anew. What is in a store stays either way: a table, its rows, and
+    /// What happens to the pipeline's progress and state in Kafka when this object is deleted. Retain: a Pipeline of the
+    /// same name goes on where this one ended. Delete: it begins anew. What is in a store stays either way: a table, its rows, and
     /// how far it has been written.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -196,8 +217,68 @@ pub enum Position {
     Latest,
 }
 
+/// Bounds of the state that a query keeps, in each pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+#[garde(allow_unvalidated)]
+pub struct StateBounds {
+    /// How much memory a pod's state may take; what is beyond goes to the pod's disk. Comes on top of what a pod needs
+    /// otherwise: where no resources are given, the pod asks for both. From 16Mi to 1Ti.
+    #[serde(default = "state_memory")]
+    #[garde(custom(borrowed::amount_of(16 << 20, 1 << 40)))]
+    pub memory: Quantity,
+    /// How much disk a pod's state may take. It is a folder of the node's (emptyDir) that goes with the pod: what it
+    /// holds is in Kafka as well. A pod that needs more is evicted. From 64Mi to 16Ti.
+    #[serde(default = "state_disk")]
+    #[garde(custom(borrowed::amount_of(64 << 20, 16 << 40)))]
+    pub disk: Quantity,
+    /// Without windows: a key for which no row came for this long is forgotten, and begins anew when one comes. Absent:
+    /// never, and the state grows with the number of keys. From 1m to 520w.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(borrowed::between(60_000, 3640 * DAY_MS))))]
+    pub ttl: Option<Duration>,
+}
+
+impl Default for StateBounds {
+    fn default() -> Self {
+        Self {
+            memory: state_memory(),
+            disk: state_disk(),
+            ttl: None,
+        }
+    }
+}
+
+/// What happens when a query is changed so that it can't go on with its state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum OnStateChange {
+    /// The pods go on with the query as it was.
+    #[default]
+    Block,
+    /// State and progress are deleted, and the new query begins at startFrom.
+    Reset,
+}
+
+const DAY_MS: u64 = 86_400_000;
+
 fn commit_interval() -> Duration {
     Duration::from_millis(100)
+}
+
+fn allowed_lateness() -> Duration {
+    "0s".parse().unwrap_or_else(|_| Duration::from_millis(0))
+}
+
+fn max_drift() -> Duration {
+    Duration::from_millis(600_000)
+}
+
+fn state_memory() -> Quantity {
+    Quantity::mebibytes(256)
+}
+
+fn state_disk() -> Quantity {
+    Quantity::gibibytes(10)
 }
 
 /// Records of any shape; the stream's contract says which are right.
@@ -272,4 +353,54 @@ pub struct PipelineStatus {
     /// Records sent to dead-letter topics since the pods' start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<i64>,
+    /// What the query keeps. Absent: it needs no state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateStatus>,
+}
+
+/// A query's state: whose it is, where it is kept, and how much it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StateStatus {
+    /// Digest of what the state is of: key, window, aggregates, types. A query with another one can't go on with it.
+    #[schemars(length(max = 64))]
+    pub fingerprint: String,
+    /// The part of the fingerprint that names of topics and consumer groups have in them.
+    #[schemars(length(max = 16))]
+    pub version: String,
+    /// The Kafka topics that this Pipeline made for itself. They are deleted with it under deletionPolicy Delete, and
+    /// by a Reset; nobody else may write to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 249)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub topics: Vec<String>,
+    /// Partitions of each of them, as many as the inputs' topics had when they were made; they never change. More pods
+    /// than this stand idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<i32>,
+    /// Largest record of these topics, in bytes, as it was when they were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_message_bytes: Option<i64>,
+    /// How much it is, in memory and on disk, all pods together, such as 12Mi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub size: Option<String>,
+    /// How many keys it has, those of all windows, all pods together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<i64>,
+    /// Rows that came too late since the pods' start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<i64>,
+    /// How long the slowest pod took to read its state from Kafka when it last did, such as 3s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub restore: Option<String>,
+    /// Rows with an older event time are late, by the pod that is furthest behind. Rounded down to a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "instant")]
+    pub watermark: Option<Time>,
+    /// A key to which more than half of the rows of the last minute belong: one pod has all its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub hot_key: Option<String>,
 }

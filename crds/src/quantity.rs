@@ -50,6 +50,14 @@ impl Quantity {
         }
     }
 
+    /// So many times 1024 x 1024 x 1024.
+    pub fn gibibytes(n: u32) -> Self {
+        Self {
+            text: format!("{n}Gi"),
+            value: u64::from(n) << 30,
+        }
+    }
+
     /// The text as the user wrote it.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -266,6 +266,28 @@ fn durations_and_amounts_out_of_range_are_named_as_users_write_them() {
     );
     assert!(body("0").starts_with("spec.http.maxBodyBytes: 0 "));
     assert_eq!(body("16Mi"), "");
+    for (field, spec) in [
+        ("allowedLateness", json!({"allowedLateness": "31d"})),
+        ("maxDrift", json!({"maxDrift": "999ms"})),
+        ("state.memory", json!({"state": {"memory": "1Mi"}})),
+        ("state.disk", json!({"state": {"disk": "1Mi"}})),
+        ("state.ttl", json!({"state": {"ttl": "1s"}})),
+    ] {
+        let fault = fault(&pipeline(spec).spec);
+        assert!(fault.starts_with(&format!("spec.{field}: ")), "{fault}");
+    }
+    let state = json!({"memory": "1Gi", "disk": "50Gi", "ttl": "30d"});
+    let all = json!({"allowedLateness": "1m", "maxDrift": "1h", "state": state});
+    assert_eq!(fault(&pipeline(all).spec), "");
+    for time in ["maxOutOfOrderness", "idleTimeout"] {
+        let fault =
+            |value: &str| fault(&stream(json!({"eventTime": {"field": "at", time: value}})).spec);
+        assert_eq!(
+            fault("25h"),
+            format!("spec.eventTime.{time}: 25h is out of range: choose between 0ms and 1d")
+        );
+        assert_eq!(fault("0s"), "");
+    }
     assert!(fault(&stream(json!({"retention": "1ms"})).spec).starts_with("spec.retention"));
     assert!(
         fault(&stream(json!({"deadLetter": {"retention": "1ms"}})).spec)
@@ -279,6 +301,8 @@ fn durations_and_amounts_out_of_range_are_named_as_users_write_them() {
 
 #[test]
 fn an_unknown_word_doesnt_become_a_known_one() {
+    let reset = json!({"metadata": {"name": "a"}, "spec": {"sql": "x", "to": [], "onStateChange": "Backfill"}});
+    assert!(serde_json::from_value::<Pipeline>(reset).is_err());
     let with_word = json!({"metadata": {"name": "a"}, "spec": {"sql": "x", "to": [], "onBadRecord": "Explode"}});
     let error = serde_json::from_value::<Pipeline>(with_word)
         .unwrap_err()
@@ -295,6 +319,25 @@ fn what_is_left_out_has_the_schemas_default() {
     assert_eq!(pipeline.spec.platform, "default");
     assert_eq!(pipeline.spec.replicas, 1);
     assert_eq!(pipeline.spec.commit_interval.millis(), 100);
+    assert_eq!(pipeline.spec.allowed_lateness.as_str(), "0s");
+    assert_eq!(pipeline.spec.max_drift.as_str(), "10m");
+    let bounds = self::pipeline(json!({"state": {"ttl": "1d"}}))
+        .spec
+        .state
+        .unwrap();
+    assert_eq!(
+        (bounds.memory.as_str(), bounds.disk.as_str()),
+        ("256Mi", "10Gi")
+    );
+    let time = stream(json!({"eventTime": {"field": "at"}}))
+        .spec
+        .event_time
+        .unwrap();
+    let times = (
+        time.max_out_of_orderness.as_str(),
+        time.idle_timeout.as_str(),
+    );
+    assert_eq!(times, ("5s", "30s"));
     let source = source(json!({"http": {}}));
     assert_eq!(source.spec.http.unwrap().max_body_bytes.value(), 4 << 20);
 }

@@ -1,6 +1,11 @@
 //! From a spec's schema to a contract, and whether a new contract may follow an old one.
+//!
+//! A contract has two parts. What every record obeys (fields, key, which field is the event time, format) is
+//! accepted, numbered and written down ([`obeyed`]). How its readers go about it (how long they wait for
+//! stragglers, that a record replaces another) is taken from the spec whenever somebody reads the stream
+//! ([`as_read`]): changing it makes no new contract and breaks nobody.
 
-use headworks_crds::DataStreamSpec;
+use headworks_crds::{DataStreamSpec, MAX_EVENT_TIME_MS};
 use headworks_plan::{Contract, EventTime, Field, Format};
 use headworks_sql::{schema::Schema, types::DataType};
 
@@ -23,8 +28,10 @@ pub fn contract(spec: &DataStreamSpec) -> Contract {
         compacted: spec.compacted,
         event_time: spec.event_time.as_ref().map(|e| EventTime {
             field: e.field.clone(),
-            max_out_of_orderness_ms: 0,
-            idle_timeout_ms: None,
+            // A spec out of bounds is refused, but what is accepted already may be read meanwhile.
+            max_out_of_orderness_ms: e.max_out_of_orderness.millis().min(MAX_EVENT_TIME_MS),
+            idle_timeout_ms: Some(e.idle_timeout.millis().min(MAX_EVENT_TIME_MS))
+                .filter(|ms| *ms > 0),
         }),
         format: match spec.format {
             headworks_crds::Format::Json => Format::Json,
@@ -52,9 +59,36 @@ fn sorted(labels: &[String]) -> Vec<String> {
     labels
 }
 
-/// Equal contracts have equal fingerprints.
+/// The part of a contract that is accepted, and stays as it is until another one is.
+pub fn obeyed(contract: &Contract) -> Contract {
+    Contract {
+        compacted: false,
+        event_time: contract.event_time.as_ref().map(|time| EventTime {
+            field: time.field.clone(),
+            max_out_of_orderness_ms: 0,
+            idle_timeout_ms: None,
+        }),
+        ..contract.clone()
+    }
+}
+
+/// An accepted contract as readers see it: with the part that the spec says anew.
+pub fn as_read(accepted: &Contract, spec: &DataStreamSpec) -> Contract {
+    let now = contract(spec);
+    let same_field = |time: &EventTime| {
+        let now = now.event_time.as_ref().filter(|n| n.field == time.field);
+        now.unwrap_or(time).clone()
+    };
+    Contract {
+        compacted: now.compacted,
+        event_time: accepted.event_time.as_ref().map(same_field),
+        ..accepted.clone()
+    }
+}
+
+/// Contracts that say the same of records have equal fingerprints.
 pub fn fingerprint(contract: &Contract) -> String {
-    let text = serde_json::to_string(contract).unwrap_or_default();
+    let text = serde_json::to_string(&obeyed(contract)).unwrap_or_default();
     digest(text.as_bytes())[..16].to_owned()
 }
 
@@ -139,6 +173,47 @@ mod tests {
         ] {
             assert!(message.contains(word), "{word} in {message}");
         }
+    }
+
+    fn spec(extra: &serde_json::Value) -> DataStreamSpec {
+        let mut spec = serde_json::json!({"schema": [{"name": "id", "type": "string"},
+            {"name": "at", "type": "timestamp_ltz(3)"}], "key": ["id"]});
+        spec.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn how_a_stream_is_read_is_no_part_of_what_is_accepted() {
+        let plain = serde_json::json!({"eventTime": {"field": "at"}});
+        let patient = serde_json::json!({"compacted": true,
+            "eventTime": {"field": "at", "maxOutOfOrderness": "1m", "idleTimeout": "0s"}});
+        let (plain, patient) = (spec(&plain), spec(&patient));
+        let accepted = obeyed(&contract(&plain));
+        // As it was written down before there was anything else to say of event time.
+        assert_eq!(
+            serde_json::to_value(&accepted).unwrap()["eventTime"],
+            serde_json::json!({"field": "at", "maxOutOfOrdernessMs": 0})
+        );
+        assert_eq!(obeyed(&contract(&patient)), accepted);
+        assert_eq!(fingerprint(&contract(&patient)), fingerprint(&accepted));
+
+        let time = as_read(&accepted, &plain).event_time.unwrap();
+        assert_eq!(
+            (time.max_out_of_orderness_ms, time.idle_timeout_ms),
+            (5_000, Some(30_000))
+        );
+        let read = as_read(&accepted, &patient);
+        let time = read.event_time.unwrap();
+        assert!(read.compacted);
+        assert_eq!(
+            (time.max_out_of_orderness_ms, time.idle_timeout_ms),
+            (60_000, None)
+        );
+        // Another field isn't accepted yet, or never: what is said of it isn't about the one in force.
+        let other = spec(&serde_json::json!({"eventTime": {"field": "id"}}));
+        assert_eq!(as_read(&accepted, &other).event_time, accepted.event_time);
     }
 
     #[test]

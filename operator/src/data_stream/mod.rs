@@ -164,8 +164,11 @@ async fn in_kafka(
         Some(a) => contract::compatible(&a.contract, &contract).err(),
         None => None,
     };
+    let contract = contract::obeyed(&contract);
     let force = match in_force {
-        Some(accepted) if refused.is_some() || accepted.contract == contract => accepted,
+        Some(accepted) if refused.is_some() || contract::obeyed(&accepted.contract) == contract => {
+            accepted
+        }
         _ => {
             let next = Accepted {
                 version: version.saturating_add(1),

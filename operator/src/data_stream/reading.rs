@@ -1,10 +1,10 @@
 //! What Sources and Pipelines ask of a DataStream: its topics and the contract in force.
 
 use headworks_crds::{DataStream, conditions::READY};
-use headworks_plan::Stream;
+use headworks_plan::{Contract, Stream};
 use kube::ResourceExt;
 
-use super::{accepted, settings::MAX_MESSAGE};
+use super::{accepted, contract, settings::MAX_MESSAGE};
 use crate::{context::Context, names::Key, retry::Error};
 
 /// Kafka's own default of `max.message.bytes`.
@@ -17,6 +17,8 @@ pub struct Usable {
     pub stream: Stream,
     /// Its Platform.
     pub platform: String,
+    /// Partitions of its topic.
+    pub partitions: Option<i32>,
 }
 
 /// The stream, if it has a topic and a contract in force. A stream whose newest spec isn't accepted still has
@@ -42,7 +44,7 @@ pub async fn usable(
         ));
     }
     let status = stream.status.clone().unwrap_or_default();
-    let (Some(topic), Some(dead_letter_topic), Some(contract)) =
+    let (Some(topic), Some(dead_letter_topic), Some(in_force)) =
         (status.topic, status.dead_letter_topic, status.contract)
     else {
         return Err(Error::waiting(
@@ -54,7 +56,7 @@ pub async fn usable(
         ));
     };
     let owner = Key::of(&stream);
-    let Some(accepted) = accepted::in_force(context, &owner, Some(&contract)).await? else {
+    let Some(accepted) = accepted::in_force(context, &owner, Some(&in_force)).await? else {
         return Err(Error::waiting(
             "StreamNotReady",
             format!(
@@ -74,11 +76,26 @@ pub async fn usable(
             name: stream.name_any(),
             topic,
             dead_letter_topic,
-            contract: accepted.contract,
+            contract: contract::as_read(&accepted.contract, &stream.spec),
             max_message_bytes,
         },
         platform: stream.spec.platform,
+        partitions: status.partitions,
     })
+}
+
+impl Usable {
+    /// As those pods see it that don't go by event time: how long somebody waits for stragglers must not roll them.
+    pub fn untimed(&self) -> Stream {
+        let contract = &self.stream.contract;
+        Stream {
+            contract: Contract {
+                compacted: contract.compacted,
+                ..contract::obeyed(contract)
+            },
+            ..self.stream.clone()
+        }
+    }
 }
 
 fn why(stream: &DataStream) -> String {

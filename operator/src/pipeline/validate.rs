@@ -8,6 +8,7 @@ use kube::ResourceExt;
 
 use super::{check, dereference::Found};
 use crate::{
+    data_stream::reading::Usable as Stream,
     names::digest,
     retry::Error,
     workload::connection::{self, Mounted, NeededSecret},
@@ -70,8 +71,8 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
     let role = plan::PipelinePlan {
         // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
         sql: spec.sql.trim_end().to_owned(),
-        inputs: found.inputs.iter().map(|i| i.stream.clone()).collect(),
-        outputs: found.outputs.iter().map(|o| o.stream.clone()).collect(),
+        inputs: found.inputs.iter().map(Stream::untimed).collect(),
+        outputs: found.outputs.iter().map(Stream::untimed).collect(),
         tables: found
             .tables
             .iter()

@@ -51,7 +51,7 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
         None => None,
     };
     let role = plan::SourcePlan {
-        into: found.stream.stream.clone(),
+        into: found.stream.untimed(),
         http: http.map(|http| plan::HttpSource {
             path: http.path.clone(),
             bearer: bearer.is_some(),

@@ -107,6 +107,7 @@ mod tests {
                 max_message_bytes: 1_048_588,
             },
             platform: "default".into(),
+            partitions: Some(6),
         }
     }
 
