@@ -14,8 +14,13 @@ const SESSION_TIMEOUT_MS: u32 = 12_000;
 const MAX_POLL_INTERVAL_MS: u32 = 60_000;
 /// How long after a pod's death its open transaction holds up readers, beyond the commit interval.
 const TRANSACTION_SLACK_MS: u64 = 15_000;
-/// Records fetched ahead, in KiB over all partitions of the member.
-const FETCH_QUEUE_KIB: u32 = 32 * 1024;
+/// Records fetched ahead, in KiB over all partitions of the inputs.
+const FETCH_QUEUE_KIB: usize = 32 * 1024;
+/// The same in records: what librdkafka keeps of each counts, too.
+const FETCH_QUEUE_RECORDS: usize = 100_000;
+/// However many partitions there are, one may have so much fetched ahead: about one answer of the broker.
+const LEAST_FETCH_QUEUE_KIB: usize = 1024;
+const LEAST_FETCH_QUEUE_RECORDS: usize = 1_000;
 /// Records waiting to be acknowledged, in KiB; a full queue makes the loop wait.
 const PRODUCE_QUEUE_KIB: u32 = 32 * 1024;
 /// librdkafka's default for one batch of records, in bytes.
@@ -101,8 +106,12 @@ fn non_empty(path: &str) -> Result<String, ConfigError> {
 }
 
 /// The consumer's settings: a static member of a classic group that reads committed records, decides
-/// itself what is committed, and fails rather than jumps when a position is gone.
-pub(super) fn consumer(base: &ClientConfig, setup: &Setup) -> ClientConfig {
+/// itself what is committed, and fails rather than jumps when a position is gone. What is fetched ahead
+/// is bounded by partition, so the bound is a share by the number of `partitions` of all inputs.
+pub(super) fn consumer(base: &ClientConfig, setup: &Setup, partitions: usize) -> ClientConfig {
+    let partitions = partitions.max(1);
+    let kib = (FETCH_QUEUE_KIB / partitions).max(LEAST_FETCH_QUEUE_KIB);
+    let records = (FETCH_QUEUE_RECORDS / partitions).max(LEAST_FETCH_QUEUE_RECORDS);
     let mut config = base.clone();
     config
         .set("group.id", &setup.group)
@@ -120,11 +129,35 @@ pub(super) fn consumer(base: &ClientConfig, setup: &Setup) -> ClientConfig {
         // The end of a partition is learnt from the statistics, which name topic and offset.
         .set("enable.partition.eof", "false")
         .set("statistics.interval.ms", STATISTICS_MS.to_string())
-        .set("queued.min.messages", "100000")
-        .set("queued.max.messages.kbytes", FETCH_QUEUE_KIB.to_string())
+        .set("queued.min.messages", records.to_string())
+        .set("queued.max.messages.kbytes", kib.to_string())
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.error.backoff.ms", "100")
         .set("fetch.wait.max.ms", "500");
+    config
+}
+
+/// The settings of a client that reads one partition from its beginning to its end and belongs to no
+/// group's members. The group's name is needed by librdkafka, and the user is allowed it.
+pub(super) fn reader(base: &ClientConfig, group: &str, committed: bool) -> ClientConfig {
+    let isolation = if committed {
+        "read_committed"
+    } else {
+        "read_uncommitted"
+    };
+    let mut config = base.clone();
+    config
+        .set("group.id", group)
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("check.crcs", "true")
+        .set("queued.max.messages.kbytes", FETCH_QUEUE_KIB.to_string())
+        .set("fetch.queue.backoff.ms", "10")
+        .set("fetch.error.backoff.ms", "100")
+        .set("fetch.wait.max.ms", "100");
     config
 }
 
@@ -256,7 +289,18 @@ mod tests {
             exactly_once: true,
             max_message_bytes: vec![300_000, 5_000_000],
         };
-        consumer(&base, &setup).create_native_config().unwrap();
+        let of_consumer = |partitions: usize, key: &str| {
+            let native = consumer(&base, &setup, partitions).create_native_config();
+            native.unwrap().get(key).unwrap()
+        };
+        assert_eq!(of_consumer(4, "queued.max.messages.kbytes"), "8192");
+        assert_eq!(of_consumer(4, "queued.min.messages"), "25000");
+        assert_eq!(of_consumer(5_000, "queued.max.messages.kbytes"), "1024");
+        for committed in [true, false] {
+            reader(&base, "g", committed)
+                .create_native_config()
+                .unwrap();
+        }
         let of = |setup: &Setup, key: &str| {
             producer(&base, setup)
                 .create_native_config()

@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::Consumer;
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::Offset;
 
-use super::witness::{Rebalanced, Witness};
+use super::queue::Queue;
+use super::witness::Rebalanced;
 use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, offsets, verdict};
 use crate::log::{
-    Batch, Bounds, Clock, Event, Limits, Log, LogError, Outgoing, Partition, Position, Record,
+    Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Take,
 };
 
 impl Log for KafkaLog {
@@ -21,23 +23,10 @@ impl Log for KafkaLog {
         batch: &mut Batch,
     ) -> Result<Option<Event>, LogError> {
         self.serve_producer();
-        let mut wait = wait;
-        let mut empty = false;
         let heard = self.witness.heard();
-        while !batch.is_full(limits) {
-            match self.consumer.poll(wait) {
-                None => {
-                    empty = self.witness.heard() == heard;
-                    break;
-                }
-                Some(Ok(message)) => take(&self.witness, &mut self.last_topic, &message, batch),
-                Some(Err(error)) => {
-                    if let Some(error) = verdict::of_poll(&error) {
-                        return Err(error);
-                    }
-                }
-            }
-            wait = Duration::ZERO;
+        let mut empty = self.read(limits, batch)?;
+        if batch.is_empty() && self.witness.heard() == heard && self.bell.wait(wait) {
+            empty = self.read(limits, batch)?;
         }
         self.not_refused()?;
         match self.witness.take_rebalance() {
@@ -47,19 +36,17 @@ impl Log for KafkaLog {
                 Ok(Some(Event::Assigned(partitions)))
             }
             Some(Rebalanced::Revoked { lost }) => Ok(Some(Event::Revoked { lost })),
-            None if empty => Ok(self.passed()),
+            None if empty && self.witness.heard() == heard => Ok(self.passed()),
             None => Ok(None),
         }
     }
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
-        let first_start = |(offset, metadata): (i64, String)| Position {
-            offset,
-            first_start_ms: offsets::first_start(&metadata),
-            clock: Clock::default(),
-        };
         let stable = self.stable_commits(partitions)?;
-        Ok(stable.into_iter().map(|at| at.map(first_start)).collect())
+        Ok(stable
+            .into_iter()
+            .map(|at| at.map(|(offset, metadata)| offsets::position(offset, &metadata)))
+            .collect())
     }
 
     fn note(&mut self, notes: Vec<(Partition, String)>) {
@@ -96,6 +83,16 @@ impl Log for KafkaLog {
         let partitions: Vec<Partition> =
             positions.iter().map(|(partition, _)| *partition).collect();
         let list = self.list(&partitions, |at| Offset::Offset(positions[at].1))?;
+        self.reader = None;
+        self.lanes.clear();
+        for partition in &partitions {
+            let (topic, number) = (self.topic(*partition), partition.number);
+            let queue = Queue::detach(&self.consumer, topic, number, &self.bell);
+            let queue = queue.ok_or_else(|| LogError::Broken {
+                message: format!("{topic}/{number} has no queue"),
+            })?;
+            self.lanes.add(*partition, queue);
+        }
         self.consumer
             .assign(&list)
             .map_err(|error| LogError::Broken {
@@ -108,6 +105,8 @@ impl Log for KafkaLog {
     }
 
     fn unassign(&mut self) -> Result<(), LogError> {
+        self.reader = None;
+        self.lanes.clear();
         self.assigned.clear();
         self.assign_owed = false;
         self.consumer.unassign().map_err(|error| LogError::Broken {
@@ -147,6 +146,18 @@ impl Log for KafkaLog {
         self.abort_transaction(ANSWER)
     }
 
+    fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError> {
+        self.read_changelog(topic, partition, take)
+    }
+
+    fn trim(&mut self, offsets: &[(Partition, i64)]) {
+        self.delete_below(offsets);
+    }
+
+    fn hold_back(&mut self, partitions: &[Partition]) {
+        self.lanes.hold(partitions);
+    }
+
     fn end(&self, partition: Partition) -> Option<i64> {
         self.witness
             .ends(partition)
@@ -174,52 +185,63 @@ impl KafkaLog {
     /// Offsets below which everything was delivered, though no record is there. Call only when the
     /// queue was just found empty.
     fn passed(&mut self) -> Option<Event> {
-        let snapshot = self.witness.snapshot();
-        let taken = snapshot.taken?;
+        let taken = self.witness.taken()?;
         if self.passed_from == Some(taken) || taken < self.assigned_at + STATISTICS_LAG {
             return None;
         }
         self.passed_from = Some(taken);
+        // What is held back isn't read, so what was fetched of it isn't delivered.
         let passed: Vec<(Partition, i64)> = self
-            .assigned
-            .iter()
+            .lanes
+            .open()
             .filter_map(|partition| {
-                snapshot
-                    .partitions
-                    .get(partition)
-                    .map(|ends| (*partition, ends.passed))
+                self.witness
+                    .ends(partition)
+                    .map(|ends| (partition, ends.passed))
             })
             .filter(|(_, offset)| *offset >= 0)
             .collect();
         (!passed.is_empty()).then_some(Event::Passed(passed))
     }
-}
 
-fn take(
-    witness: &Witness,
-    last_topic: &mut Option<(usize, u16)>,
-    message: &BorrowedMessage<'_>,
-    batch: &mut Batch,
-) {
-    let handle = message.topic_ptr() as usize;
-    let topic = match *last_topic {
-        Some((known, topic)) if known == handle => topic,
-        _ => {
-            let Some(partition) = witness.partition(message.topic(), message.partition()) else {
-                return;
-            };
-            *last_topic = Some((handle, partition.topic));
-            partition.topic
+    /// Serves events, then appends what is at hand. True: nothing more was there.
+    fn read(&mut self, limits: Limits, batch: &mut Batch) -> Result<bool, LogError> {
+        self.serve_events()?;
+        if self.witness.is_rebalancing() {
+            return Ok(false);
         }
-    };
-    batch.push(&Record {
-        partition: Partition {
-            topic,
-            number: message.partition(),
-        },
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key(),
-        value: message.payload(),
-    });
+        let filled = self.lanes.fill(limits, batch);
+        match filled.map_err(|code| verdict::of_poll(&KafkaError::MessageConsumption(code))) {
+            Ok(empty) => Ok(empty),
+            Err(Some(error)) => Err(error),
+            // librdkafka goes on by itself.
+            Err(None) => Ok(false),
+        }
+    }
+
+    /// Takes what the consumer's own queue brings: everything but records.
+    pub(super) fn serve_events(&mut self) -> Result<(), LogError> {
+        while !self.witness.is_rebalancing() {
+            let heard = self.witness.heard();
+            match self.consumer.poll(Duration::ZERO) {
+                None if self.witness.heard() == heard => break,
+                None => {}
+                Some(Err(error)) => {
+                    if let Some(error) = verdict::of_poll(&error) {
+                        return Err(error);
+                    }
+                }
+                Some(Ok(message)) => {
+                    return Err(LogError::Broken {
+                        message: format!(
+                            "a record of {}/{} came by the wrong queue",
+                            message.topic(),
+                            message.partition()
+                        ),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
 }

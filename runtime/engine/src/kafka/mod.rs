@@ -7,15 +7,20 @@
 //! * A rewind is an `assign` of the same partitions: it raises each partition's version barrier
 //!   before it returns, so nothing that was fetched earlier is delivered (a `seek` needs a started
 //!   fetcher and fails in between).
+//! * Records come from the partitions' own queues, by whole batches (`queue`). They are detached before the
+//!   `assign` that starts them; the consumer's queue brings events alone, and is served first.
 //! * Delivery reports are events here, and `commit_transaction` waits for them; the queue is
 //!   therefore served until nothing is in flight before the commit is asked for.
 //! * Markers, aborted and compacted records take offsets. The position moves past them once the
 //!   statistics say that the fetcher stood at the end *and* the queue was found empty after that;
 //!   else retention could remove a marker and make an idle pipeline look as if it had lost data.
 
+mod changelog;
 mod config;
+mod lane;
 mod member;
 mod offsets;
+mod queue;
 #[cfg(test)]
 mod real;
 mod transaction;
@@ -25,6 +30,7 @@ mod witness;
 pub use config::{ConfigError, config};
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -34,6 +40,9 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::log::{LogError, Partition, Reason};
+use changelog::{Reader, Trimmer};
+use lane::Lanes;
+use queue::Bell;
 use witness::Witness;
 
 /// Longest wait for one answer of the broker. Well below the group's patience, so that a few may follow each other.
@@ -75,7 +84,9 @@ enum Transaction {
 
 /// See the module.
 pub struct KafkaLog {
-    consumer: BaseConsumer<Witness>,
+    lanes: Lanes,
+    bell: Arc<Bell>,
+    consumer: Arc<BaseConsumer<Witness>>,
     producer: BaseProducer<Witness>,
     witness: Witness,
     setup: Setup,
@@ -91,8 +102,10 @@ pub struct KafkaLog {
     passed_from: Option<Instant>,
     /// What the next commit keeps beside the positions.
     notes: HashMap<Partition, String>,
-    /// The last topic's handle and its index: consecutive records mostly share it.
-    last_topic: Option<(usize, u16)>,
+    /// What every client needs: for the clients of changelogs, which are made when they are needed.
+    base: ClientConfig,
+    reader: Option<Reader>,
+    trimmer: Trimmer,
 }
 
 impl KafkaLog {
@@ -109,15 +122,23 @@ impl KafkaLog {
                 "the Kafka client can't be made: {error}; check the connection settings of the Platform"
             ),
         };
-        let consumer: BaseConsumer<Witness> = config::consumer(base, &setup)
-            .create_with_context(witness.clone())
-            .map_err(broken)?;
         let producer: BaseProducer<Witness> = config::producer(base, &setup)
             .create_with_context(witness.clone())
             .map_err(broken)?;
+        let partitions = find_topics(&producer, &witness, &setup)?;
+        let mut consumer: BaseConsumer<Witness> = config::consumer(base, &setup, partitions)
+            .create_with_context(witness.clone())
+            .map_err(broken)?;
+        let bell = Arc::new(Bell::default());
+        consumer.set_nonempty_callback({
+            let bell = Arc::clone(&bell);
+            move || bell.ring()
+        });
         let now = Instant::now();
         let log = KafkaLog {
-            consumer,
+            lanes: Lanes::default(),
+            bell,
+            consumer: Arc::new(consumer),
             producer,
             witness,
             setup,
@@ -129,9 +150,10 @@ impl KafkaLog {
             transaction: Transaction::Closed,
             passed_from: None,
             notes: HashMap::new(),
-            last_topic: None,
+            base: base.clone(),
+            reader: None,
+            trimmer: Trimmer::default(),
         };
-        log.find_topics()?;
         if log.setup.exactly_once {
             log.fence_predecessor()?;
         }
@@ -140,35 +162,6 @@ impl KafkaLog {
             .subscribe(&topics)
             .map_err(|error| verdict::of_query(&error, "joining the group"))?;
         Ok(log)
-    }
-
-    fn find_topics(&self) -> Result<(), LogError> {
-        let mut topics: Vec<&str> = self
-            .setup
-            .topics
-            .iter()
-            .chain(&self.setup.other_topics)
-            .map(String::as_str)
-            .collect();
-        topics.sort_unstable();
-        topics.dedup();
-        for topic in topics {
-            let metadata = self.answered(
-                self.consumer.fetch_metadata(Some(topic), ANSWER),
-                "asking for the topics",
-            )?;
-            let error = metadata
-                .topics()
-                .first()
-                .and_then(rdkafka::metadata::MetadataTopic::error);
-            if let Some(error) = error.map(RDKafkaErrorCode::from) {
-                return Err(verdict::of_query(
-                    &KafkaError::MetadataFetch(error),
-                    &format!("topic {topic}"),
-                ));
-            }
-        }
-        Ok(())
     }
 
     fn fence_predecessor(&self) -> Result<(), LogError> {
@@ -193,26 +186,6 @@ impl KafkaLog {
         }
     }
 
-    /// Turns the failure of a first answer into what lies behind it.
-    fn answered<T>(&self, answer: Result<T, KafkaError>, doing: &str) -> Result<T, LogError> {
-        answer.map_err(|error| {
-            // Errors wait in the queues until somebody polls.
-            let _ = self.consumer.poll(Duration::ZERO);
-            for _ in 0..20 {
-                let _ = self.consumer.poll(Duration::from_millis(5));
-            }
-            if let Some(refused) = self.witness.take_refusal() {
-                return refused;
-            }
-            match verdict::of_query(&error, doing) {
-                LogError::Retriable { message } => LogError::Unavailable {
-                    message: self.witness.down().unwrap_or(message),
-                },
-                other => other,
-            }
-        })
-    }
-
     fn not_refused(&self) -> Result<(), LogError> {
         self.witness.take_refusal().map_or(Ok(()), Err)
     }
@@ -224,9 +197,67 @@ impl KafkaLog {
     }
 }
 
+/// Checks that every topic is there. Gives the number of partitions of the inputs.
+fn find_topics(
+    producer: &BaseProducer<Witness>,
+    witness: &Witness,
+    setup: &Setup,
+) -> Result<usize, LogError> {
+    let mut topics: Vec<&str> = setup
+        .topics
+        .iter()
+        .chain(&setup.other_topics)
+        .map(String::as_str)
+        .collect();
+    topics.sort_unstable();
+    topics.dedup();
+    let mut partitions = 0;
+    for topic in topics {
+        let metadata = producer
+            .client()
+            .fetch_metadata(Some(topic), ANSWER)
+            .map_err(|error| explained(producer, witness, &error, "asking for the topics"))?;
+        let found = metadata.topics().first();
+        let error = found.and_then(rdkafka::metadata::MetadataTopic::error);
+        if let Some(error) = error.map(RDKafkaErrorCode::from) {
+            return Err(verdict::of_query(
+                &KafkaError::MetadataFetch(error),
+                &format!("topic {topic}"),
+            ));
+        }
+        if setup.topics.iter().any(|input| input == topic) {
+            partitions += found.map_or(0, |found| found.partitions().len());
+        }
+    }
+    Ok(partitions)
+}
+
+/// Turns the failure of a first answer into what lies behind it.
+fn explained(
+    producer: &BaseProducer<Witness>,
+    witness: &Witness,
+    error: &KafkaError,
+    doing: &str,
+) -> LogError {
+    // Errors wait in the queue until somebody polls.
+    for _ in 0..20 {
+        producer.poll(Duration::from_millis(5));
+    }
+    if let Some(refused) = witness.take_refusal() {
+        return refused;
+    }
+    match verdict::of_query(error, doing) {
+        LogError::Retriable { message } => LogError::Unavailable {
+            message: witness.down().unwrap_or(message),
+        },
+        other => other,
+    }
+}
+
 impl Drop for KafkaLog {
     fn drop(&mut self) {
         self.witness.close();
+        self.lanes.clear();
         // A group that waits for our answer would wait for ever in the consumer's close.
         if self.assign_owed {
             let _ = self.consumer.assign(&TopicPartitionList::new());

@@ -4,14 +4,52 @@ use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{ANSWER, KafkaLog, verdict};
-use crate::log::{Bounds, LogError, Partition, Position};
+use crate::log::{Bounds, Clock, LogError, Partition, Position};
 
-/// How the first start is written in a commit's metadata.
+/// How the first start is written in a commit's metadata, a word among others.
 const FIRST_START: &str = "headworks-first-start=";
+/// The greatest event time.
+const EVENT_TIME: &str = "headworks-event-time=";
+/// The partition is idle.
+const IDLE: &str = "headworks-idle";
+/// No metadata of ours is longer.
+const LONGEST: usize = 256;
 
-/// When the pipeline first started, if a commit's metadata says so.
-pub(super) fn first_start(metadata: &str) -> Option<i64> {
-    metadata.strip_prefix(FIRST_START)?.parse().ok()
+/// A position from an offset and its commit's metadata. What isn't ours in it is left out.
+pub(super) fn position(offset: i64, metadata: &str) -> Position {
+    let mut position = Position {
+        offset,
+        first_start_ms: None,
+        clock: Clock::default(),
+    };
+    if metadata.len() > LONGEST {
+        return position;
+    }
+    for word in metadata.split(' ') {
+        if let Some(time) = word.strip_prefix(FIRST_START) {
+            position.first_start_ms = time.parse().ok();
+        } else if let Some(time) = word.strip_prefix(EVENT_TIME) {
+            position.clock.event_time_ms = time.parse().ok();
+        } else if word == IDLE {
+            position.clock.idle = true;
+        }
+    }
+    position
+}
+
+/// A commit's metadata; empty: there is nothing to be kept.
+fn metadata(position: &Position) -> String {
+    let words = [
+        position
+            .first_start_ms
+            .map(|time| format!("{FIRST_START}{time}")),
+        position
+            .clock
+            .event_time_ms
+            .map(|time| format!("{EVENT_TIME}{time}")),
+        position.clock.idle.then(|| IDLE.to_owned()),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 impl KafkaLog {
@@ -109,8 +147,11 @@ impl KafkaLog {
                 })?;
             if let Some(note) = self.notes.get(partition) {
                 entry.set_metadata(note.as_str());
-            } else if let Some(first) = position.first_start_ms {
-                entry.set_metadata(format!("{FIRST_START}{first}"));
+            } else {
+                let kept = metadata(position);
+                if !kept.is_empty() {
+                    entry.set_metadata(kept);
+                }
             }
         }
         Ok(list)
@@ -135,7 +176,7 @@ impl KafkaLog {
         Ok(list)
     }
 
-    fn topic(&self, partition: Partition) -> &str {
+    pub(super) fn topic(&self, partition: Partition) -> &str {
         self.setup
             .topics
             .get(usize::from(partition.topic))
@@ -172,5 +213,53 @@ impl KafkaLog {
                 })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_commit_keeps_beside_the_offset_is_read_back() {
+        for first_start_ms in [None, Some(0), Some(i64::MAX)] {
+            for event_time_ms in [None, Some(-1), Some(1_700_000_000_000), Some(i64::MIN)] {
+                for idle in [false, true] {
+                    let kept = Position {
+                        offset: 7,
+                        first_start_ms,
+                        clock: Clock {
+                            event_time_ms,
+                            idle,
+                        },
+                    };
+                    let written = metadata(&kept);
+                    assert!(written.len() <= LONGEST, "{written}");
+                    assert_eq!(position(7, &written), kept, "{written}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn metadata_of_an_earlier_version_or_of_others_has_no_clock() {
+        assert_eq!(
+            position(7, "headworks-first-start=42"),
+            Position {
+                offset: 7,
+                first_start_ms: Some(42),
+                clock: Clock::default()
+            }
+        );
+        let nothing = Position {
+            offset: 7,
+            first_start_ms: None,
+            clock: Clock::default(),
+        };
+        assert_eq!(metadata(&nothing), "");
+        let long = format!("{EVENT_TIME}1 {}", "x".repeat(LONGEST));
+        for text in ["", "AgAAAA==", "headworks-event-time=soon", "idle", &long] {
+            assert_eq!(position(7, text), nothing, "{text}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::log::{LogError, Outgoing, Partition, Position};
 impl KafkaLog {
     pub(super) fn send(&self, record: &Outgoing<'_>) -> Result<(), LogError> {
         let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
+        outgoing.partition = record.partition;
         outgoing.key = record.key;
         outgoing.payload = record.value;
         outgoing.timestamp = record.timestamp_ms;

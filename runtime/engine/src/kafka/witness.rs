@@ -57,11 +57,11 @@ pub(super) enum Rebalanced {
 }
 
 /// The statistics that matter.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Snapshot {
+#[derive(Debug, Default)]
+struct Snapshot {
     /// Not later than the moment the numbers were taken.
-    pub(super) taken: Option<Instant>,
-    pub(super) partitions: HashMap<Partition, Ends>,
+    taken: Option<Instant>,
+    partitions: HashMap<Partition, Ends>,
 }
 
 /// Ends of a partition.
@@ -104,6 +104,11 @@ impl Witness {
         self.seen().rebalance.take()
     }
 
+    /// True: a rebalance waits to be taken.
+    pub(super) fn is_rebalancing(&self) -> bool {
+        self.seen().rebalance.is_some()
+    }
+
     pub(super) fn take_refusal(&self) -> Option<LogError> {
         self.seen().refused.take()
     }
@@ -116,8 +121,9 @@ impl Witness {
         self.seen().down.clone()
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
-        self.seen().snapshot.clone()
+    /// Not later than the moment the statistics were taken.
+    pub(super) fn taken(&self) -> Option<Instant> {
+        self.seen().snapshot.taken
     }
 
     pub(super) fn ends(&self, partition: Partition) -> Option<Ends> {
@@ -297,8 +303,8 @@ mod tests {
           "topics":{"b":{"topic":"b","partitions":{"0":{"partition":0,"ls_offset":9,"hi_offset":12,"eof_offset":7},"-1":{"ls_offset":-1001,"eof_offset":-1001}}},
                     "other":{"partitions":{"0":{"ls_offset":1,"eof_offset":1}}}}}"#;
         witness.stats_raw(json.as_bytes());
-        let snapshot = witness.snapshot();
-        assert_eq!(snapshot.partitions.len(), 1);
+        assert!(witness.taken().is_some());
+        assert_eq!(witness.seen().snapshot.partitions.len(), 1);
         assert_eq!(
             witness.ends(Partition {
                 topic: 1,

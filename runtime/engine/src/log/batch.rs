@@ -7,7 +7,8 @@ use super::Partition;
 pub struct Limits {
     /// Most records.
     pub rows: usize,
-    /// Bytes of keys and values after which no further record is taken.
+    /// Bytes of keys and values after which no further record is taken. Records that are much larger than
+    /// those before may pass it by what a client has fetched ahead.
     pub bytes: usize,
 }
 
@@ -71,6 +72,11 @@ impl Batch {
     /// Number of records.
     pub fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Bytes of their keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// True without records.

@@ -248,7 +248,8 @@ pub trait Log {
     /// and value; an absent value is a tombstone. Gives the number of records.
     ///
     /// # Errors
-    /// See [`LogError`]; what was taken is to be forgotten.
+    /// See [`LogError`]; what was taken is to be forgotten. [`LogError::Abortable`]: the group wants the
+    /// partitions back, as the next poll will say.
     fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError> {
         let _ = (topic, partition, take);
         Err(LogError::Broken {

@@ -3,6 +3,7 @@
 
 mod faults;
 mod promises;
+mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,115 @@
+//! The owned partitions, each with its own queue, and how a batch is filled from them.
+//!
+//! Back-pressure is a queue that isn't read: librdkafka stops fetching when it is full, and nothing that
+//! was fetched is thrown away (`pause` would do that).
+
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::queue::{MOST, Queue, Taken};
+use super::witness::Witness;
+use crate::log::{Batch, Limits, Partition, Record};
+
+/// What a record is taken to be large before any was seen, in bytes.
+const FIRST_GUESS: usize = 16 * 1024;
+
+/// Where the records of one partition come in.
+pub(super) struct Lane {
+    partition: Partition,
+    queue: Queue<Witness>,
+    held: bool,
+}
+
+/// Every owned partition.
+#[derive(Default)]
+pub(super) struct Lanes {
+    all: Vec<Lane>,
+    /// Whose turn it is.
+    turn: usize,
+    /// Bytes of a record, as seen last.
+    usual: usize,
+}
+
+impl Lanes {
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.turn = 0;
+    }
+
+    pub(super) fn add(&mut self, partition: Partition, queue: Queue<Witness>) {
+        self.all.push(Lane {
+            partition,
+            queue,
+            held: false,
+        });
+    }
+
+    pub(super) fn hold(&mut self, partitions: &[Partition]) {
+        for lane in &mut self.all {
+            lane.held = partitions.contains(&lane.partition);
+        }
+    }
+
+    /// The partitions that are read.
+    pub(super) fn open(&self) -> impl Iterator<Item = Partition> {
+        self.all
+            .iter()
+            .filter(|lane| !lane.held)
+            .map(|lane| lane.partition)
+    }
+
+    /// Appends what is at hand, in turn. True: every queue that is read was found empty.
+    pub(super) fn fill(
+        &mut self,
+        limits: Limits,
+        batch: &mut Batch,
+    ) -> Result<bool, RDKafkaErrorCode> {
+        let count = self.all.len();
+        let mut failed = None;
+        for step in 0..count {
+            let at = (self.turn + step) % count;
+            let lane = &mut self.all[at];
+            if lane.held {
+                continue;
+            }
+            loop {
+                if batch.is_full(limits) {
+                    self.turn = (at + 1) % count;
+                    return failed.map_or(Ok(false), Err);
+                }
+                // A whole piece is taken at once, so its size is bounded by what records were like until now.
+                let usual = if self.usual == 0 {
+                    FIRST_GUESS
+                } else {
+                    self.usual
+                };
+                let most = ((limits.bytes - batch.bytes()) / usual)
+                    .clamp(1, MOST)
+                    .min(limits.rows - batch.len());
+                let (rows, bytes) = (batch.len(), batch.bytes());
+                let taken = lane.queue.take(most, |taken| match taken {
+                    Taken::Record {
+                        offset,
+                        timestamp_ms,
+                        key,
+                        value,
+                    } => batch.push(&Record {
+                        partition: lane.partition,
+                        offset,
+                        timestamp_ms,
+                        key,
+                        value,
+                    }),
+                    Taken::End(_) => {}
+                    Taken::Failed(code) => failed = Some(code),
+                });
+                if batch.len() > rows {
+                    self.usual = ((batch.bytes() - bytes) / (batch.len() - rows)).max(1);
+                }
+                if taken < most {
+                    break;
+                }
+            }
+        }
+        failed.map_or(Ok(true), Err)
+    }
+}
