@@ -12,7 +12,7 @@ import org.apache.flink.util.CloseableIterator;
 
 /**
  * Answers queries in streaming mode, in one process and one task. Reads {"setup": [statement], "queries":
- * [{"name", "sql", "plan"}]}; writes a list of {"types", "rows"}, {"refused"} or {"failed"}. With "plan" the query
+ * [{"name", "sql", "plan", "database"}]}; writes a list of {"types", "rows"}, {"refused"} or {"failed"}. With "plan" the query
  * is only planned. Rows are what is left when all changes are applied, each a JSON array of values in the
  * forms that Headworks writes.
  */
@@ -70,6 +70,7 @@ public class Answers {
     List<LogicalType> types = new ArrayList<>();
     List<String> said = new ArrayList<>();
     try {
+      if (query.has("database")) t.useDatabase(query.get("database").asText());
       table = t.sqlQuery(query.get("sql").asText());
       for (Column c : table.getResolvedSchema().getColumns()) {
         LogicalType type = c.getDataType().getLogicalType();
