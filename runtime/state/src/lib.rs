@@ -9,15 +9,37 @@
 //!
 //! Pure but for the spill to disk: no Kafka, no clock (times are arguments), no threads.
 
+mod accumulate;
+mod bucket;
+mod codec;
+mod keys;
+mod nested;
+mod order;
+mod pool;
+mod record;
+mod sketch;
+mod slices;
 mod spec;
+mod state;
+mod table;
+mod upserts;
+mod windows;
 
+pub use pool::Pool;
 pub use spec::Spec;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
+use arrow::datatypes::TimestampMillisecondType;
 use snafu::Snafu;
+
+use crate::sketch::Sketch;
+use crate::slices::Slices;
+use crate::state::{Common, State};
+use crate::table::Layout;
+use crate::upserts::Upserts;
+use crate::windows::Windows;
 
 /// Why state can't be worked with. Never the data's fault.
 #[derive(Debug, Snafu)]
@@ -75,58 +97,50 @@ pub struct Figures {
     pub keys: u64,
 }
 
-/// The memory and disk that all shards of a process share. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Pool {
-    inner: Arc<PoolInner>,
-}
-
-#[derive(Debug)]
-struct PoolInner {
-    memory_bytes: u64,
-    folder: Option<PathBuf>,
-}
-
-impl Pool {
-    /// A pool. State beyond `memory_bytes` goes to files in `folder`, which is emptied first; without a
-    /// folder everything stays in memory.
-    ///
-    /// # Errors
-    /// The folder can't be emptied or written.
-    pub fn open(memory_bytes: u64, folder: Option<PathBuf>) -> Result<Pool, StateError> {
-        Ok(Pool {
-            inner: Arc::new(PoolInner {
-                memory_bytes,
-                folder,
-            }),
-        })
-    }
-}
-
 /// The state of one partition.
 #[derive(Debug)]
 pub struct Shard {
-    spec: Arc<Spec>,
-    pool: Pool,
+    layout: Arc<Layout>,
+    common: Common,
+    state: Box<dyn State>,
 }
 
 impl Shard {
     /// Empty state.
     pub fn new(spec: Arc<Spec>, pool: Pool) -> Shard {
-        Shard { spec, pool }
+        let layout = Arc::new(Layout::new(spec));
+        let slices = layout.spec.window.and_then(Slices::new);
+        let state: Box<dyn State> = match slices {
+            Some(slices) => Box::new(Windows::new(layout.clone(), slices)),
+            None => Box::new(Upserts::new(layout.clone())),
+        };
+        Shard {
+            layout,
+            common: Common {
+                pool,
+                sketch: Sketch::default(),
+                next: 0,
+                committed: 0,
+            },
+            state,
+        }
     }
 
     /// Takes rows (the columns of [`headworks_sql::keyed::Keyed::rows`]) into the epoch's overlay. Gives, ascending,
     /// the rows that are too late for every window they would fall into, by the watermark of the last commit;
-    /// nothing was done with them. `now_ms`: wall time, for the TTL.
+    /// nothing was done with them. So are rows whose event time is beyond all reason (more than 36 million years
+    /// away), with windows. `now_ms`: wall time, for the TTL.
     ///
     /// # Errors
     /// See [`StateError`].
     pub fn add(&mut self, rows: &RecordBatch, now_ms: i64) -> Result<Vec<u32>, StateError> {
-        let _ = (rows, now_ms, &self.spec, &self.pool);
-        Err(StateError::Unreadable {
-            message: "not built".into(),
-        })
+        if rows.num_columns() != self.layout.spec.rows.fields().len() {
+            return Err(columns("the rows have other columns"));
+        }
+        if rows.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        self.state.add(rows, now_ms, &mut self.common)
     }
 
     /// Ends the epoch: what it gives if the watermark is now `watermark_ms` (every later row will have at least
@@ -136,10 +150,7 @@ impl Shard {
     /// # Errors
     /// See [`StateError`].
     pub fn seal(&mut self, watermark_ms: Option<i64>, now_ms: i64) -> Result<Sealed, StateError> {
-        let _ = (watermark_ms, now_ms);
-        Err(StateError::Unreadable {
-            message: "not built".into(),
-        })
+        self.state.seal(watermark_ms, now_ms, &self.common)
     }
 
     /// The transaction that holds what [`Shard::seal`] gave last has succeeded.
@@ -147,18 +158,25 @@ impl Shard {
     /// # Errors
     /// See [`StateError`]; the shard must be restored.
     pub fn commit(&mut self) -> Result<(), StateError> {
+        self.state.commit(&self.common)?;
+        self.common.committed = self.common.next;
         Ok(())
     }
 
     /// The transaction is void: the epoch is forgotten.
-    pub fn abort(&mut self) {}
+    pub fn abort(&mut self) {
+        self.state.abort();
+        self.common.next = self.common.committed;
+    }
 
     /// Takes a record of the changelog, in the changelog's order. Afterwards [`Shard::restored`] once.
     ///
     /// # Errors
     /// [`StateError::Unreadable`].
     pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
-        let _ = (key, value);
+        if let Some(next) = self.state.restore(key, value)? {
+            self.common.next = self.common.next.max(next);
+        }
         Ok(())
     }
 
@@ -167,18 +185,38 @@ impl Shard {
     /// # Errors
     /// See [`StateError`].
     pub fn restored(&mut self, watermark_ms: Option<i64>) -> Result<(), StateError> {
-        let _ = watermark_ms;
-        Ok(())
+        self.common.committed = self.common.next;
+        self.state.restored(watermark_ms)
     }
 
     /// What it holds now.
     pub fn figures(&self) -> Figures {
-        Figures::default()
+        self.state.figures()
     }
 
     /// The key (its columns, one row) that most rows had since this was last asked, and which share of them in
     /// per cent; an estimate that finds any key above a third.
     pub fn hot_key(&mut self) -> Option<(RecordBatch, u8)> {
-        None
+        let (key, share) = self.common.sketch.hottest()?;
+        let key = self.layout.keys(std::iter::once(&key[..])).ok()?;
+        Some((key, share))
     }
+}
+
+/// Columns that can't be built.
+pub(crate) fn columns(error: impl ToString) -> StateError {
+    StateError::Columns {
+        message: error.to_string(),
+    }
+}
+
+/// The event times of rows.
+pub(crate) fn times(
+    rows: &RecordBatch,
+    column: Option<usize>,
+) -> Result<&TimestampMillisecondArray, StateError> {
+    column
+        .and_then(|i| rows.columns().get(i))
+        .and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>())
+        .ok_or_else(|| columns("the rows have no event time in milliseconds"))
 }

@@ -1,0 +1,362 @@
+//! Rows as bytes: what keys are compared by, and how single rows stand in the changelog and on disk.
+//!
+//! The encoding is ours, so that an upgrade of a library can't change it: a bit for each column that says
+//! whether it is null, then the columns in order. A column of fixed width takes that width (zeros where it
+//! is null), a text or bytes its length and the bytes, and an array, map or struct the length and bytes of
+//! [`crate::nested`]. All numbers are little-endian. Equal rows have equal bytes, and the other way round.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayData, ArrayRef, AsArray, BinaryArray, BooleanArray, StringArray, make_array,
+};
+use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, OffsetBuffer};
+use arrow::datatypes::DataType;
+
+use crate::nested;
+use crate::{StateError, columns};
+
+/// Encoded rows, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    data: Vec<u8>,
+    /// Where each row begins, and the end; empty where all rows have `width`.
+    offsets: Vec<usize>,
+    width: usize,
+    len: usize,
+}
+
+impl Rows {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        if self.offsets.is_empty() {
+            &self.data[row * self.width..(row + 1) * self.width]
+        } else {
+            &self.data[self.offsets[row]..self.offsets[row + 1]]
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len).map(|row| self.row(row))
+    }
+}
+
+/// How columns of some types become bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Codec {
+    types: Vec<DataType>,
+}
+
+/// Bytes a value of a type takes, where all take as many.
+pub(crate) fn fixed_width(data_type: &DataType) -> Option<usize> {
+    match data_type {
+        DataType::Boolean => Some(1),
+        other => other.primitive_width(),
+    }
+}
+
+/// The values of a column of fixed width (not boolean), as they lie in memory.
+pub(crate) fn raw(data: &ArrayData, width: usize) -> &[u8] {
+    data.buffers()
+        .first()
+        .map_or(&[], |b| &b.as_slice()[data.offset() * width..])
+}
+
+/// The bytes of row `row` of a text or bytes column.
+pub(crate) enum Texts<'a> {
+    Text(&'a StringArray),
+    Bytes(&'a BinaryArray),
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) fn of(array: &'a dyn Array) -> Option<Texts<'a>> {
+        match array.data_type() {
+            DataType::Utf8 => Some(Texts::Text(array.as_string())),
+            DataType::Binary => Some(Texts::Bytes(array.as_binary())),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get(&self, row: usize) -> &'a [u8] {
+        match self {
+            Texts::Text(array) => array.value(row).as_bytes(),
+            Texts::Bytes(array) => array.value(row),
+        }
+    }
+}
+
+/// A text or bytes column of these values. Texts are checked.
+pub(crate) fn texts(
+    data_type: &DataType,
+    values: &[u8],
+    lengths: impl Iterator<Item = usize>,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, StateError> {
+    let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
+    let values = Buffer::from(values);
+    Ok(match data_type {
+        DataType::Utf8 => Arc::new(StringArray::try_new(offsets, values, nulls).map_err(columns)?),
+        _ => Arc::new(BinaryArray::try_new(offsets, values, nulls).map_err(columns)?),
+    })
+}
+
+/// A column of fixed width (not boolean) of these bytes.
+pub(crate) fn fixed(
+    data_type: &DataType,
+    len: usize,
+    values: MutableBuffer,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, StateError> {
+    let data = ArrayData::builder(data_type.clone())
+        .len(len)
+        .add_buffer(values.into())
+        .nulls(nulls)
+        .align_buffers(true)
+        .build()
+        .map_err(columns)?;
+    Ok(make_array(data))
+}
+
+impl Codec {
+    pub(crate) fn new(types: Vec<DataType>) -> Codec {
+        Codec { types }
+    }
+
+    fn null_bytes(&self) -> usize {
+        self.types.len().div_ceil(8)
+    }
+
+    /// Bytes a row takes, where all take as many.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.types
+            .iter()
+            .try_fold(self.null_bytes(), |sum, t| Some(sum + fixed_width(t)?))
+    }
+
+    /// The rows of `arrays`, each behind 8 bytes of `head` if there is one.
+    pub(crate) fn encode(
+        &self,
+        arrays: &[ArrayRef],
+        len: usize,
+        head: Option<&[i64]>,
+    ) -> Result<Rows, StateError> {
+        let head_width = if head.is_some() { 8 } else { 0 };
+        let start = head_width + self.null_bytes();
+        // The nested columns' bytes must be known before the others find their places.
+        let mut blobs: Vec<Vec<Vec<u8>>> = Vec::new();
+        for array in arrays.iter().filter(|a| a.data_type().is_nested()) {
+            blobs.push(
+                (0..len)
+                    .map(|row| nested::write(array, row))
+                    .collect::<Result<_, _>>()?,
+            );
+        }
+        let mut rows = Rows {
+            len,
+            ..Rows::default()
+        };
+        let mut places: Vec<usize> = Vec::new();
+        if let Some(width) = self.width() {
+            rows.width = width + head_width;
+            rows.data = vec![0; rows.width * len];
+        } else {
+            let mut lengths = vec![start; len];
+            let mut blob = blobs.iter();
+            for array in arrays {
+                if let Some(width) = fixed_width(array.data_type()) {
+                    for length in &mut lengths {
+                        *length += width;
+                    }
+                } else if let Some(values) = Texts::of(array) {
+                    for (row, length) in lengths.iter_mut().enumerate() {
+                        *length += 4;
+                        if array.is_valid(row) {
+                            *length += values.get(row).len();
+                        }
+                    }
+                } else if let Some(values) = blob.next() {
+                    for (length, value) in lengths.iter_mut().zip(values) {
+                        *length += 4 + value.len();
+                    }
+                }
+            }
+            rows.offsets.reserve(len + 1);
+            let mut end = 0;
+            rows.offsets.push(0);
+            for length in lengths {
+                end += length;
+                rows.offsets.push(end);
+            }
+            rows.data = vec![0; end];
+            places = rows.offsets[..len].iter().map(|o| o + start).collect();
+        }
+        let starts = |row: usize, rows: &Rows| {
+            if rows.offsets.is_empty() {
+                row * rows.width
+            } else {
+                rows.offsets[row]
+            }
+        };
+        if let Some(head) = head {
+            for (row, value) in head.iter().enumerate() {
+                let at = starts(row, &rows);
+                rows.data[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        let mut blob = blobs.iter();
+        let mut column_start = start;
+        for (column, array) in arrays.iter().enumerate() {
+            if let Some(nulls) = array.nulls().filter(|n| n.null_count() > 0) {
+                for row in 0..len {
+                    if nulls.is_null(row) {
+                        let at = starts(row, &rows) + head_width + column / 8;
+                        rows.data[at] |= 1 << (column % 8);
+                    }
+                }
+            }
+            let valid = |row: usize| array.is_valid(row);
+            if let Some(width) = fixed_width(array.data_type()) {
+                let data = array.to_data();
+                let bools = array.as_boolean_opt();
+                let values = if bools.is_some() {
+                    &[]
+                } else {
+                    raw(&data, width)
+                };
+                let all_valid = array.null_count() == 0;
+                for row in 0..len {
+                    let at = match places.get_mut(row) {
+                        Some(place) => {
+                            *place += width;
+                            *place - width
+                        }
+                        None => row * rows.width + column_start,
+                    };
+                    if all_valid || valid(row) {
+                        match (bools, width) {
+                            (Some(bools), _) => rows.data[at] = u8::from(bools.value(row)),
+                            // The usual width, without a call.
+                            (None, 8) => {
+                                rows.data[at..at + 8]
+                                    .copy_from_slice(&values[row * 8..row * 8 + 8]);
+                            }
+                            (None, _) => rows.data[at..at + width]
+                                .copy_from_slice(&values[row * width..(row + 1) * width]),
+                        }
+                    }
+                }
+                column_start += width;
+            } else {
+                let texts = Texts::of(array);
+                let blob = if texts.is_none() { blob.next() } else { None };
+                for (row, place) in places.iter_mut().enumerate() {
+                    let value: &[u8] = match (&texts, blob) {
+                        (Some(texts), _) if valid(row) => texts.get(row),
+                        (None, Some(blob)) => &blob[row],
+                        _ => &[],
+                    };
+                    let length = u32::try_from(value.len()).map_err(columns)?;
+                    rows.data[*place..*place + 4].copy_from_slice(&length.to_le_bytes());
+                    *place += 4;
+                    rows.data[*place..*place + value.len()].copy_from_slice(value);
+                    *place += value.len();
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The columns of encoded rows.
+    pub(crate) fn decode<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Vec<ArrayRef>, StateError> {
+        let heads: Vec<&[u8]> = rows.collect();
+        let null_bytes = self.null_bytes();
+        let mut cursors = heads
+            .iter()
+            .map(|row| row.get(null_bytes..).ok_or_else(cut))
+            .collect::<Result<Vec<_>, _>>()?;
+        let len = heads.len();
+        let mut arrays = Vec::with_capacity(self.types.len());
+        for (column, data_type) in self.types.iter().enumerate() {
+            let valid = BooleanBuffer::collect_bool(len, |row| {
+                heads[row][column / 8] & (1 << (column % 8)) == 0
+            });
+            let nulls = Some(NullBuffer::new(valid)).filter(|n| n.null_count() > 0);
+            arrays.push(match fixed_width(data_type) {
+                Some(_) if *data_type == DataType::Boolean => {
+                    let mut values = Vec::with_capacity(len);
+                    for cursor in &mut cursors {
+                        values.push(take(cursor, 1)?[0] != 0);
+                    }
+                    Arc::new(BooleanArray::new(values.into(), nulls)) as ArrayRef
+                }
+                Some(width) => {
+                    let mut values = MutableBuffer::with_capacity(len * width);
+                    for cursor in &mut cursors {
+                        values.extend_from_slice(take(cursor, width)?);
+                    }
+                    fixed(data_type, len, values, nulls)?
+                }
+                None => {
+                    let mut values = Vec::new();
+                    let mut lengths = Vec::with_capacity(len);
+                    for cursor in &mut cursors {
+                        let value = take_sized(cursor)?;
+                        lengths.push(value.len());
+                        values.extend_from_slice(value);
+                    }
+                    if data_type.is_nested() {
+                        nested::read(data_type, &values, &lengths)?
+                    } else {
+                        texts(data_type, &values, lengths.into_iter(), nulls)?
+                    }
+                }
+            });
+        }
+        Ok(arrays)
+    }
+}
+
+fn cut() -> StateError {
+    StateError::Unreadable {
+        message: "a row is cut off".into(),
+    }
+}
+
+/// The next `len` bytes.
+pub(crate) fn take<'a>(cursor: &mut &'a [u8], len: usize) -> Result<&'a [u8], StateError> {
+    let (head, rest) = cursor.split_at_checked(len).ok_or_else(cut)?;
+    *cursor = rest;
+    Ok(head)
+}
+
+/// The next four bytes, a number.
+pub(crate) fn take_u32(cursor: &mut &[u8]) -> Result<u32, StateError> {
+    let bytes = take(cursor, 4)?;
+    Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+}
+
+/// The next eight bytes, a number.
+pub(crate) fn take_i64(cursor: &mut &[u8]) -> Result<i64, StateError> {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(take(cursor, 8)?);
+    Ok(i64::from_le_bytes(bytes))
+}
+
+/// The next value, behind its length.
+pub(crate) fn take_sized<'a>(cursor: &mut &'a [u8]) -> Result<&'a [u8], StateError> {
+    let len = take_u32(cursor)? as usize;
+    take(cursor, len)
+}
+
+/// A value behind its length.
+pub(crate) fn put_sized(out: &mut Vec<u8>, value: &[u8]) {
+    // A value above 4 GiB can't come in a record.
+    out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    out.extend_from_slice(value);
+}

@@ -1,0 +1,50 @@
+//! What the kinds of state have in common.
+
+use std::fmt::Debug;
+
+use arrow::array::RecordBatch;
+
+use crate::sketch::Sketch;
+use crate::{Figures, Pool, Sealed, StateError};
+
+/// A kind of state; see [`crate::Shard`] for what the functions do.
+pub(crate) trait State: Debug + Send {
+    fn add(
+        &mut self,
+        rows: &RecordBatch,
+        now_ms: i64,
+        common: &mut Common,
+    ) -> Result<Vec<u32>, StateError>;
+    fn seal(
+        &mut self,
+        watermark_ms: Option<i64>,
+        now_ms: i64,
+        common: &Common,
+    ) -> Result<Sealed, StateError>;
+    fn commit(&mut self, common: &Common) -> Result<(), StateError>;
+    fn abort(&mut self);
+    /// Gives the next arrival number, if the record knows one.
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<Option<i64>, StateError>;
+    fn restored(&mut self, watermark_ms: Option<i64>) -> Result<(), StateError>;
+    fn figures(&self) -> Figures;
+}
+
+/// What every kind of state needs.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub pool: Pool,
+    pub sketch: Sketch,
+    /// The arrival number of the next row.
+    pub next: i64,
+    /// The same, at the last commit.
+    pub committed: i64,
+}
+
+impl Common {
+    /// The number of the first of so many rows.
+    pub(crate) fn arrivals(&mut self, rows: usize) -> i64 {
+        let first = self.next;
+        self.next += rows as i64;
+        first
+    }
+}

@@ -1,0 +1,191 @@
+//! Random rows in random epochs, with aborts, restarts from a compacted changelog and too little memory: the
+//! answers must be those of the oracle.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::oracle::Oracle;
+use common::{Row, aggregates, batch, compacted, lines, spec};
+use headworks_sql::keyed::{Operator, Order, Rank, Window};
+use headworks_state::{Change, Pool, Shard, Spec};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+fn rank(random: &mut SmallRng, limit: u32) -> Operator {
+    let descending = random.random();
+    let order = |column| Order {
+        column,
+        descending,
+        nulls_first: !descending,
+    };
+    Operator::Rank(Rank {
+        order: if random.random() {
+            vec![order(2)]
+        } else {
+            vec![order(3), order(7)]
+        },
+        limit,
+    })
+}
+
+fn some_aggregates(random: &mut SmallRng) -> Operator {
+    let mut all = aggregates();
+    all.retain(|_| random.random_bool(0.5));
+    Operator::Aggregate(all)
+}
+
+/// Restores a shard from what compaction left of the log.
+fn restored(
+    spec: &Arc<Spec>,
+    pool: &Pool,
+    log: &[Change],
+    watermark: Option<i64>,
+    random: &mut SmallRng,
+) -> Shard {
+    let mut shard = Shard::new(spec.clone(), pool.clone());
+    for change in compacted(log, random) {
+        shard.restore(&change.key, change.value.as_deref()).unwrap();
+    }
+    shard.restored(watermark).unwrap();
+    shard
+}
+
+/// Where the windows' ends are in a line.
+fn end_of(line: &str) -> i64 {
+    line.split(',').nth(3).unwrap().parse().unwrap()
+}
+
+fn run(seed: u64, window: Option<Window>, operator: Operator, pool: &Pool) {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let lateness = if random.random() { 0 } else { 7 };
+    let ttl = (window.is_none() && random.random()).then_some(1000);
+    let spec = Arc::new(spec(window, operator.clone(), lateness, ttl));
+    let mut shard = Shard::new(spec.clone(), pool.clone());
+    let mut oracle = Oracle::new(window, operator, lateness, ttl);
+    let mut log: Vec<Change> = Vec::new();
+    let keys = random.random_range(1..30);
+    let mut time = random.random_range(-100..100);
+    let mut now = 0;
+    let epochs = random.random_range(2..16);
+    for epoch in 0..epochs {
+        let mut trial = oracle.clone();
+        now += random.random_range(1..400);
+        for _ in 0..random.random_range(0..4) {
+            let rows: Vec<Row> = (0..random.random_range(0..40))
+                .map(|_| {
+                    time += random.random_range(0..3);
+                    let at = time - random.random_range(0..60);
+                    Row::random(&mut random, keys, at)
+                })
+                .collect();
+            let late = shard.add(&batch(&spec, &rows), now).unwrap();
+            let expected: Vec<u32> = rows
+                .iter()
+                .enumerate()
+                .filter(|(_, row)| trial.add(row, now))
+                .map(|(i, _)| i as u32)
+                .collect();
+            assert_eq!(late, expected, "late rows of epoch {epoch}");
+            if random.random_bool(0.2) {
+                shard.seal(Some(time), now).unwrap();
+            }
+        }
+        let watermark = if epoch + 1 == epochs {
+            Some(i64::MAX)
+        } else {
+            Some(time - random.random_range(0..80)).filter(|_| random.random_bool(0.9))
+        };
+        let sealed = shard.seal(watermark, now).unwrap();
+        let mut found = lines(&sealed.results);
+        if window.is_some() {
+            assert!(
+                found.is_sorted_by_key(|line| end_of(line)),
+                "windows in order of their end"
+            );
+            found.sort_by_key(|line| (end_of(line), line.clone()));
+        } else {
+            found.sort();
+        }
+        if epoch + 1 < epochs && random.random_bool(0.2) {
+            shard.abort();
+        } else {
+            let expected = trial.seal(watermark);
+            assert_eq!(found, expected.results, "results of epoch {epoch}");
+            oracle = trial;
+            log.extend(sealed.changelog);
+            shard.commit().unwrap();
+        }
+        if random.random_bool(0.3) {
+            shard = restored(&spec, pool, &log, oracle.watermark, &mut random);
+        }
+    }
+    if window.is_some() {
+        let left = shard.figures().keys;
+        assert_eq!(left, 0, "at the end nothing is left");
+    }
+}
+
+/// Runs seeds, and names the one that fails.
+fn seeds(count: u64, pool: &Pool, kind: impl Fn(&mut SmallRng) -> (Option<Window>, Operator)) {
+    for seed in 0..count {
+        let (window, operator) = kind(&mut SmallRng::seed_from_u64(seed));
+        let what = format!("seed {seed}: {window:?} {operator:?}");
+        let run = || run(seed, window, operator, pool);
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+            eprintln!("{what}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn unbounded() -> Pool {
+    Pool::open(u64::MAX, None).unwrap()
+}
+
+fn window(random: &mut SmallRng) -> Window {
+    let (step, count) = (random.random_range(1..20), random.random_range(1..6));
+    let offset = random.random_range(0..step);
+    match random.random_range(0..3) {
+        0 => Window::Tumble {
+            size: step * count,
+            offset,
+        },
+        1 => Window::Hop {
+            size: step * count,
+            slide: step,
+            offset,
+        },
+        _ => Window::Cumulate {
+            max: step * count,
+            step,
+            offset,
+        },
+    }
+}
+
+#[test]
+fn aggregates_in_windows() {
+    seeds(800, &unbounded(), |random| {
+        (Some(window(random)), some_aggregates(random))
+    });
+}
+
+#[test]
+fn aggregates_without_windows() {
+    seeds(500, &unbounded(), |random| (None, some_aggregates(random)));
+}
+
+#[test]
+fn top_n_in_windows() {
+    seeds(500, &unbounded(), |random| {
+        let limit = random.random_range(1..5);
+        (Some(window(random)), rank(random, limit))
+    });
+}
+
+#[test]
+fn deduplication() {
+    seeds(500, &unbounded(), |random| (None, rank(random, 1)));
+}
