@@ -61,6 +61,7 @@ pub fn build(
         volumes: vec![reach.volume.clone()],
         ca: None,
         http: false,
+        memory: 0,
     };
     let deployment = Deployment {
         metadata: child_meta(deployment_name(key), key, reference.clone()),

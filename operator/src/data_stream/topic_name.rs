@@ -17,6 +17,17 @@ const RESERVED: [&str; 5] = [
     "kafkasql-journal",
 ];
 
+/// How the names of Pipelines' own topics begin.
+const OURS: &str = "headworks.";
+/// How they end: rows by key, state, results for tables.
+pub const INTERNAL: [&str; 3] = ["-repartition", "-changelog", "-results"];
+
+/// True for a topic that a Pipeline makes for itself, or that is named like one.
+fn internal(topic: &str) -> bool {
+    let whole = topic.trim_end_matches(".dlq");
+    topic.starts_with(OURS) && INTERNAL.iter().any(|end| whole.ends_with(end))
+}
+
 /// The topic that a DataStream uses.
 pub fn topic_of(namespace: &str, name: &str, given: Option<&str>) -> String {
     given.map_or_else(|| format!("{namespace}.{name}"), str::to_owned)
@@ -38,6 +49,11 @@ pub fn allowed(
         return Err(format!(
             "topic {topic} belongs to Kafka, Connect or a schema registry; choose another name, such as {namespace}.{}",
             topic.trim_start_matches('_')
+        ));
+    }
+    if internal(topic) {
+        return Err(format!(
+            "topic {topic} is named like one that a Pipeline makes for its state; choose another name"
         ));
     }
     let own = format!("{namespace}.");

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use headworks_crds::{PipelineSpec, TableTarget};
-use headworks_plan::Contract;
-use headworks_sql::{Catalog, Dataflow, schema::Schema, suggest::nearest};
+use headworks_crds::{Delivery, PipelineSpec, PodTemplate, TableTarget};
+use headworks_plan::{Contract, DELETED_COLUMN};
+use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest};
+use serde_json::json;
 
 use super::query;
-use crate::retry::Error;
+use crate::{apply::quantity, retry::Error, workload::pod::OWN_MEMORY_MI};
 
 /// PostgreSQL cuts longer names off, in silence.
 const MAX_COLUMN_BYTES: usize = 63;
@@ -21,7 +22,7 @@ const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "
 /// is the index in `spec.to`, the stream's name and its contract; tables are taken from the spec.
 ///
 /// # Errors
-/// `InvalidSql` or `OutputMismatch`, with the place in the spec and the remedy.
+/// `InvalidSql`, `NotSupported` or `OutputMismatch`, with the place in the spec and the remedy.
 pub fn check(
     spec: &PipelineSpec,
     inputs: &[(&str, &Contract)],
@@ -34,6 +35,9 @@ pub fn check(
         });
     let dataflow = headworks_sql::plan(&spec.sql, &catalog)
         .map_err(|errors| Error::stalled("InvalidSql", query::places(&errors)))?;
+    if let Some(fault) = delivery_fault(spec, &dataflow) {
+        return Err(Error::stalled("NotSupported", fault));
+    }
     for (index, name, contract) in outputs {
         headworks_sql::target::check(&dataflow.output, contract).map_err(|mismatches| {
             let list: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
@@ -45,12 +49,16 @@ pub fn check(
                 ),
             )
         })?;
+        if let Some(fault) = stream_fault(&dataflow, name, contract) {
+            let message = format!("spec.to[{index}].stream: {fault}");
+            return Err(Error::stalled("OutputMismatch", message));
+        }
     }
     for (index, target) in spec.to.iter().enumerate() {
         let Some(table) = &target.table else { continue };
-        let wrong = table_faults(&dataflow.output, table);
+        let wrong = table_faults(&dataflow, table);
         if !wrong.is_empty() {
-            let only_the_key = column_faults(&dataflow.output).is_empty();
+            let only_the_key = column_faults(&dataflow).is_empty();
             let field = if only_the_key { ".key" } else { "" };
             return Err(Error::stalled(
                 "OutputMismatch",
@@ -66,17 +74,93 @@ pub fn check(
     Ok(dataflow)
 }
 
+/// State needs exactly once: what is counted twice stays wrong for ever.
+pub fn delivery_fault(spec: &PipelineSpec, dataflow: &Dataflow) -> Option<String> {
+    let refused = dataflow.keyed.is_some() && spec.delivery == Delivery::AtLeastOnce;
+    refused.then(|| {
+        "spec.delivery: AtLeastOnce isn't for a query with state (GROUP BY, ROW_NUMBER), which would count a repeated record twice: leave delivery out, or set ExactlyOnce".to_owned()
+    })
+}
+
+/// A pod's memory limit that its state alone would fill.
+pub fn memory_fault(spec: &PipelineSpec, template: &PodTemplate) -> Option<String> {
+    let limits = template.resources.as_ref()?.limits.as_ref()?;
+    let limit = limits.get("memory")?;
+    let state = spec.state.clone().unwrap_or_default().memory;
+    let needed = i128::from(state.value()) + i128::from(OWN_MEMORY_MI << 20);
+    let given = quantity(&json!(limit.0))? / 1000;
+    (given < needed).then(|| {
+        format!(
+            "spec.podTemplate.resources.limits.memory: {} is too little for spec.state.memory: {state} and the {OWN_MEMORY_MI}Mi that a pod needs besides: raise the limit to {}Mi at least, or lower spec.state.memory",
+            limit.0,
+            needed.unsigned_abs().div_ceil(1 << 20)
+        )
+    })
+}
+
+/// The names of the columns by which a result's rows replace each other; empty if every row is final.
+pub fn unique_columns(dataflow: &Dataflow) -> Vec<&str> {
+    let columns = &dataflow.output.columns;
+    match dataflow.changes() {
+        Changes::Append => Vec::new(),
+        Changes::Upsert { key } => key
+            .iter()
+            .filter_map(|index| columns.get(*index))
+            .map(|column| column.name.as_str())
+            .collect(),
+    }
+}
+
+fn same_columns(one: &[&str], other: &[String]) -> bool {
+    one.iter().copied().collect::<BTreeSet<_>>()
+        == other.iter().map(String::as_str).collect::<BTreeSet<_>>()
+}
+
+/// What keeps a result whose rows replace each other out of a stream.
+pub fn stream_fault(dataflow: &Dataflow, name: &str, contract: &Contract) -> Option<String> {
+    let unique = unique_columns(dataflow);
+    if unique.is_empty() {
+        return None;
+    }
+    let key = unique.join(", ");
+    if !contract.compacted || !same_columns(&unique, &contract.key) {
+        let there = match (contract.compacted, contract.key.as_slice()) {
+            (false, _) => "isn't compacted".to_owned(),
+            (true, key) => format!("has the key [{}]", key.join(", ")),
+        };
+        return Some(format!(
+            "the result has a row for each ({key}) that is replaced when it changes, and DataStream {name} {there}: write into one with compacted: true and key: [{key}], or group by a window too, whose results are final"
+        ));
+    }
+    // Kafka takes no record without a key into a compacted topic; a key of several columns is never without one.
+    let column = dataflow.output.column(unique.first()?)?;
+    (unique.len() == 1 && column.nullable).then(|| {
+        format!(
+            "column \"{key}\" is the key of DataStream {name} and may be null, and null is no key: leave such rows out with WHERE {key} IS NOT NULL, or group by COALESCE(…)"
+        )
+    })
+}
+
 /// What keeps the query's columns out of a table. Types don't: each has one of PostgreSQL's, and arrays, maps and
 /// structs become jsonb.
-pub fn table_faults(output: &Schema, table: &TableTarget) -> Vec<String> {
-    let mut faults = column_faults(output);
-    faults.extend(key_faults(output, table));
+pub fn table_faults(dataflow: &Dataflow, table: &TableTarget) -> Vec<String> {
+    let mut faults = column_faults(dataflow);
+    let of_key = key_faults(&dataflow.output, table);
+    let unique = unique_columns(dataflow);
+    if of_key.is_empty() && !unique.is_empty() && !same_columns(&unique, &table.key) {
+        let key = unique.join(", ");
+        faults.push(format!(
+            "the result has a row for each ({key}) that is replaced when it changes: set key: [{key}], or group by a window too, whose results are final"
+        ));
+    }
+    faults.extend(of_key);
     faults
 }
 
-fn column_faults(output: &Schema) -> Vec<String> {
+fn column_faults(dataflow: &Dataflow) -> Vec<String> {
     let mut faults = Vec::new();
-    for column in &output.columns {
+    let upsert = !unique_columns(dataflow).is_empty();
+    for column in &dataflow.output.columns {
         let name = &column.name;
         if name.len() > MAX_COLUMN_BYTES {
             faults.push(format!(
@@ -86,6 +170,10 @@ fn column_faults(output: &Schema) -> Vec<String> {
         } else if SYSTEM_COLUMNS.contains(&name.as_str()) {
             faults.push(format!(
                 "column \"{name}\" is one that PostgreSQL keeps for itself: name it otherwise with AS"
+            ));
+        } else if upsert && name == DELETED_COLUMN {
+            faults.push(format!(
+                "column \"{name}\" is how Headworks marks rows that are gone: name it otherwise with AS"
             ));
         }
     }
@@ -120,25 +208,10 @@ fn key_faults(output: &Schema, table: &TableTarget) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use headworks_plan::Field;
     use serde_json::{Value, json};
 
     use super::*;
-
-    fn contract(fields: &[(&str, &str, bool)]) -> Contract {
-        Contract {
-            fields: fields
-                .iter()
-                .map(|(name, type_, nullable)| Field {
-                    name: (*name).into(),
-                    type_: (*type_).into(),
-                    nullable: *nullable,
-                    labels: vec![],
-                })
-                .collect(),
-            ..Contract::default()
-        }
-    }
+    use crate::pipeline::testing::{contract, keyed};
 
     /// The fault of a pipeline over stream `a` into one table.
     fn fault(sql: &str, table: &Value) -> Option<String> {
@@ -202,5 +275,91 @@ mod tests {
                 assert!(message.contains(word), "{word} in {message}");
             }
         }
+    }
+
+    #[test]
+    fn rows_that_replace_each_other_need_a_target_with_their_key() {
+        let a = contract(&[("uid", "string", false), ("n", "bigint", true)]);
+        let dataflow = keyed("SELECT uid, n FROM a", &a, &[0]);
+        let stream = |compacted: bool, key: &[&str]| {
+            let contract = Contract {
+                compacted,
+                key: key.iter().map(|k| (*k).to_owned()).collect(),
+                ..a.clone()
+            };
+            stream_fault(&dataflow, "totals", &contract).unwrap_or_default()
+        };
+        assert_eq!(stream(true, &["uid"]), "");
+        for (message, word) in [
+            (stream(false, &["uid"]), "isn't compacted"),
+            (stream(true, &["n"]), "has the key [n]"),
+            (stream(true, &["uid", "n"]), "has the key [uid, n]"),
+        ] {
+            let remedy = "compacted: true and key: [uid]";
+            assert!(
+                message.contains(word) && message.contains(remedy),
+                "{message}"
+            );
+        }
+        let table = |key: &Value| {
+            let table = json!({"store": "warehouse", "name": "totals", "key": key});
+            table_faults(&dataflow, &serde_json::from_value(table).unwrap())
+        };
+        assert!(table(&json!(["uid"])).is_empty());
+        assert!(table(&json!([]))[0].contains("set key: [uid]"));
+        // What is final may go anywhere.
+        let windowed = keyed("SELECT uid, n FROM a", &a, &[]);
+        assert_eq!(stream_fault(&windowed, "totals", &a), None);
+    }
+
+    #[test]
+    fn null_is_the_key_of_nothing() {
+        let a = contract(&[("uid", "string", true), ("n", "bigint", true)]);
+        let of = |key: &[&str], unique: &[usize]| {
+            let contract = Contract {
+                compacted: true,
+                key: key.iter().map(|k| (*k).to_owned()).collect(),
+                ..a.clone()
+            };
+            stream_fault(
+                &keyed("SELECT uid, n FROM a", &a, unique),
+                "totals",
+                &contract,
+            )
+        };
+        assert!(
+            of(&["uid"], &[0])
+                .unwrap()
+                .contains("WHERE uid IS NOT NULL")
+        );
+        assert_eq!(of(&["n", "uid"], &[0, 1]), None, "JSON's [null,1]");
+    }
+
+    #[test]
+    fn a_limit_that_the_state_alone_would_fill_is_refused() {
+        let of = |memory: &str, limit: &str| {
+            let spec = json!({"sql": "", "to": [], "state": {"memory": memory},
+                "podTemplate": {"resources": {"limits": {"memory": limit}}}});
+            let spec: PipelineSpec = serde_json::from_value(spec).unwrap();
+            memory_fault(&spec, spec.pod_template.as_ref().unwrap())
+        };
+        assert_eq!(of("256Mi", "320Mi"), None);
+        assert_eq!(of("256Mi", "1G"), None);
+        let fault = of("256Mi", "256Mi").unwrap();
+        assert!(fault.contains("320Mi at least"), "{fault}");
+    }
+
+    #[test]
+    fn a_repeated_record_must_not_be_counted_twice() {
+        let a = contract(&[("uid", "string", false)]);
+        let spec = json!({"sql": "", "to": [], "delivery": "AtLeastOnce"});
+        let spec: PipelineSpec = serde_json::from_value(spec).unwrap();
+        let stateful = keyed("SELECT uid FROM a", &a, &[]);
+        assert!(delivery_fault(&spec, &stateful).is_some());
+        let stateless = Dataflow {
+            keyed: None,
+            ..stateful
+        };
+        assert_eq!(delivery_fault(&spec, &stateless), None);
     }
 }

@@ -1,13 +1,13 @@
-//! What a deletion with `deletionPolicy: Delete` takes along: the progress in Kafka. It never hangs.
+//! What a deletion with `deletionPolicy: Delete` takes along: progress and state in Kafka. It never hangs.
 //! What is in a store, the tables' rows and how far they have been written, isn't touched.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
-use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
+use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus, Platform};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 
-use super::validate::table_group;
+use super::{state, validate::table_group};
 use crate::{
     context::Context,
     kafka_pool::{blame, translate},
@@ -15,28 +15,64 @@ use crate::{
     retry::Error,
 };
 
-/// Kafka that is away for longer than this keeps the group; the object goes.
+/// Kafka that is away for longer than this keeps it all; the object goes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Takes the pods away, then the consumer groups, because a group with members can't be deleted.
+/// What Kafka keeps of a Pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    groups: Vec<String>,
+    topics: Vec<String>,
+}
+
+impl Progress {
+    /// What the status names: the groups of both parts and of every table that is or was written, and the topics
+    /// of the state.
+    pub fn of(pipeline: &Pipeline, status: &PipelineStatus) -> Self {
+        let keyed = status.state.is_some();
+        let group = status.group.iter();
+        Self {
+            groups: group
+                .flat_map(|group| groups(pipeline, status, group, keyed))
+                .collect(),
+            topics: status
+                .state
+                .iter()
+                .flat_map(|s| s.topics.iter().cloned())
+                .collect(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.topics.is_empty()
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "consumer groups {}", self.groups.join(", "))?;
+        if self.topics.is_empty() {
+            return Ok(());
+        }
+        write!(f, " and topics {}", self.topics.join(", "))
+    }
+}
+
+/// Takes the pods away, then what Kafka keeps, because a group with members can't be deleted.
 pub async fn finalize(
     pipeline: &Pipeline,
     status: &PipelineStatus,
     context: &Context,
 ) -> Result<(), Error> {
-    let Some(group) = status
-        .group
-        .as_ref()
-        .filter(|_| pipeline.spec.deletion_policy == DeletionPolicy::Delete)
-    else {
+    let left = Progress::of(pipeline, status);
+    if left.is_empty() || pipeline.spec.deletion_policy != DeletionPolicy::Delete {
         return Ok(());
-    };
+    }
     let key = Key::of(pipeline);
     if let Some(live) = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name) {
         context.remove(live.as_ref()).await?;
     }
-    let groups = groups(pipeline, status, group);
-    let outcome = forget_progress(pipeline, &key, &groups, context).await;
+    let outcome = forget(pipeline, &key, &left, context).await;
     let Err(error) = outcome else { return Ok(()) };
     let since = pipeline
         .metadata
@@ -47,10 +83,7 @@ pub async fn finalize(
     if patient && context.platform(&pipeline.spec.platform).is_some() {
         return Err(error);
     }
-    let note = format!(
-        "consumer groups stay in Kafka: {error}; delete by hand what is left of {}",
-        groups.join(", ")
-    );
+    let note = format!("progress stays in Kafka: {error}; delete by hand what is left of {left}");
     context
         .events
         .warning(&pipeline.object_ref(&()), "ProgressLeft", &note)
@@ -58,8 +91,8 @@ pub async fn finalize(
     Ok(())
 }
 
-/// The query's group, and one for each table it writes or wrote when its status was last written.
-fn groups(pipeline: &Pipeline, status: &PipelineStatus, group: &str) -> Vec<String> {
+/// The query's group, the one of its state, and one for each table it writes or wrote when its status was last written.
+fn groups(pipeline: &Pipeline, status: &PipelineStatus, group: &str, keyed: bool) -> Vec<String> {
     let wanted = pipeline.spec.to.iter().filter_map(|t| t.table.as_ref());
     let wanted = wanted.map(|table| (table.store.as_str(), table.name.as_str()));
     let written = status.tables.iter().filter_map(|t| t.split_once('/'));
@@ -67,13 +100,17 @@ fn groups(pipeline: &Pipeline, status: &PipelineStatus, group: &str) -> Vec<Stri
     let of_tables = tables
         .into_iter()
         .map(|(store, table)| table_group(group, store, table));
-    std::iter::once(group.to_owned()).chain(of_tables).collect()
+    let of_state = keyed.then(|| state::keyed_group(group));
+    std::iter::once(group.to_owned())
+        .chain(of_state)
+        .chain(of_tables)
+        .collect()
 }
 
-async fn forget_progress(
+async fn forget(
     pipeline: &Pipeline,
     key: &Key,
-    groups: &[String],
+    left: &Progress,
     context: &Context,
 ) -> Result<(), Error> {
     if !Context::children(&context.stores.pods, key).is_empty() {
@@ -83,13 +120,25 @@ async fn forget_progress(
     let platform = context
         .platform(name)
         .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
-    let connected = context.kafka.get(context, &platform).await?;
-    for group in groups {
+    delete(left, &platform, context).await
+}
+
+/// Deletes it. The topics last: while a group is left, they are, too, and it all is found again.
+pub async fn delete(left: &Progress, platform: &Platform, context: &Context) -> Result<(), Error> {
+    let connected = context.kafka.get(context, platform).await?;
+    for group in &left.groups {
         connected
             .admin
             .delete_group(group)
             .await
-            .map_err(|e| translate(&e, &format!("consumer group {group}"), &blame(&platform)))?;
+            .map_err(|e| translate(&e, &format!("consumer group {group}"), &blame(platform)))?;
+    }
+    for topic in &left.topics {
+        connected
+            .admin
+            .delete_topic(topic)
+            .await
+            .map_err(|e| translate(&e, &format!("internal topic {topic}"), &blame(platform)))?;
     }
     Ok(())
 }
@@ -110,8 +159,32 @@ mod tests {
             ..PipelineStatus::default()
         };
         assert_eq!(
-            groups(&pipeline, &status, "g"),
+            groups(&pipeline, &status, "g", false),
             ["g", "g.table.w.kept", "g.table.w.new", "g.table.w.old"]
         );
+    }
+
+    #[test]
+    fn a_state_goes_with_its_groups_and_topics() {
+        let pipeline: Pipeline = serde_json::from_value(
+            json!({"metadata": {"name": "p"}, "spec": {"sql": "", "to": [{"stream": "b"}]}}),
+        )
+        .unwrap();
+        let status: PipelineStatus = serde_json::from_value(json!({"group": "g.01234567",
+            "state": {"fingerprint": "0123456789", "version": "01234567", "topics": ["t"]}}))
+        .unwrap();
+        let left = Progress::of(&pipeline, &status);
+        assert_eq!(
+            left.to_string(),
+            "consumer groups g.01234567, g.01234567.keyed and topics t"
+        );
+        // Topics were made and nothing ran.
+        let never_ran = PipelineStatus {
+            group: None,
+            ..status
+        };
+        let left = Progress::of(&pipeline, &never_ran);
+        assert!(left.groups.is_empty() && left.topics == ["t"]);
+        assert!(Progress::of(&pipeline, &PipelineStatus::default()).is_empty());
     }
 }

@@ -9,6 +9,9 @@ mod deletion;
 mod dereference;
 mod flows;
 pub mod query;
+pub mod state;
+#[cfg(test)]
+mod testing;
 mod validate;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -125,7 +128,14 @@ async fn plan_and_apply(
         ));
     }
     let found = dereference::dereference(pipeline, key, context).await?;
-    let valid = validate::validate(pipeline, &found)?;
+    let dataflow = validate::check(pipeline, &found)?;
+    let wanted = state::Wanted::of(pipeline, &found, &dataflow);
+    let kept = state::settle(pipeline, key, &found, wanted.as_ref(), status, context).await?;
+    let keyed = wanted.as_ref().zip(kept.as_ref()).map(|(wanted, kept)| {
+        let plan = state::plan(pipeline, wanted, kept, &dataflow);
+        (wanted, plan)
+    });
+    let valid = validate::resolve(pipeline, &found, keyed);
     let uid = pipeline.uid().unwrap_or_default();
     let reference = pipeline.controller_owner_ref(&()).unwrap_or_default();
     let built = build::build(key, &reference, &valid, &context.settings.runtime_image)?;

@@ -1,17 +1,22 @@
-//! A Pipeline's query and targets against the contracts in force. Pure; after this nothing rejects.
+//! A Pipeline's query and targets against the contracts in force ([`check`]), and everything resolved that its
+//! children are built from ([`resolve`], which rejects nothing). Pure.
 
 use headworks_crds::{
     ANNOTATION_ACCEPT_DATA_LOSS, Kafka, Pipeline, PipelineSpec, PodTemplate, Position,
 };
 use headworks_plan as plan;
+use headworks_sql::Dataflow;
 use kube::ResourceExt;
 
-use super::{check, dereference::Found};
+use super::{check, dereference::Found, state};
 use crate::{
     data_stream::reading::Usable as Stream,
     names::digest,
     retry::Error,
-    workload::connection::{self, Mounted, NeededSecret},
+    workload::{
+        connection::{self, Mounted, NeededSecret},
+        state_volume,
+    },
 };
 
 /// A Pipeline that can be built.
@@ -29,10 +34,12 @@ pub struct Valid {
     pub template: PodTemplate,
     /// Secrets that the pods read.
     pub secrets: Vec<NeededSecret>,
-    /// Volumes with the stores' files.
-    pub stores: Vec<Mounted>,
+    /// Volumes with the stores' files, and the one that state is spilled to.
+    pub volumes: Vec<Mounted>,
     /// The consumer group.
     pub group: String,
+    /// Memory that the pods need besides what every pod needs, in bytes.
+    pub state_memory: u64,
 }
 
 /// The consumer group, and the prefix of transactional ids: it belongs to the name, so that progress survives a
@@ -58,20 +65,55 @@ pub fn table_group(group: &str, store: &str, table: &str) -> String {
     format!("{}-{digest}", &whole[..end])
 }
 
-/// Checks and resolves.
-pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
+/// Checks the spec against what it refers to.
+pub fn check(pipeline: &Pipeline, found: &Found) -> Result<Dataflow, Error> {
     let spec = &pipeline.spec;
-    check_query(spec, found)?;
+    let dataflow = check_query(spec, found)?;
+    if dataflow.keyed.is_some()
+        && let Some(fault) = check::memory_fault(spec, &template(spec, found))
+    {
+        return Err(Error::stalled("MemoryTooLow", fault));
+    }
+    Ok(dataflow)
+}
+
+/// The user's pod template over the Platform's.
+fn template(spec: &PipelineSpec, found: &Found) -> PodTemplate {
+    let platform = found.platform.platform.spec.pod_template.clone();
+    let own = spec.pod_template.clone().unwrap_or_default();
+    own.over(&platform.unwrap_or_default())
+}
+
+/// Resolves a Pipeline that is right. `keyed` is the state that its query needs.
+pub fn resolve(
+    pipeline: &Pipeline,
+    found: &Found,
+    keyed: Option<(&state::Wanted, plan::KeyedPlan)>,
+) -> Valid {
+    let spec = &pipeline.spec;
     let kafka = &found.platform.platform.spec.kafka;
     let (namespace, name) = (
         pipeline.namespace().unwrap_or_default(),
         pipeline.name_any(),
     );
-    let group = group(&found.platform.installation, &namespace, &name);
+    let group = match &keyed {
+        Some((wanted, _)) => wanted.group.clone(),
+        None => group(&found.platform.installation, &namespace, &name),
+    };
+    let bounds = spec.state.clone().unwrap_or_default();
+    let state_memory = keyed.as_ref().map_or(0, |(_, keyed)| keyed.memory_bytes);
+    let stateful = keyed.is_some();
+    let inputs = found.inputs.iter().map(|input| {
+        if stateful {
+            input.stream.clone()
+        } else {
+            input.untimed()
+        }
+    });
     let role = plan::PipelinePlan {
         // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
         sql: spec.sql.trim_end().to_owned(),
-        inputs: found.inputs.iter().map(Stream::untimed).collect(),
+        inputs: inputs.collect(),
         outputs: found.outputs.iter().map(Stream::untimed).collect(),
         tables: found
             .tables
@@ -96,23 +138,25 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
             headworks_crds::OnBadRecord::Stop => plan::OnBadRecord::Stop,
         },
         group: group.clone(),
-        keyed: None,
+        keyed: keyed.map(|(_, keyed)| keyed),
         accept_data_loss: pipeline
             .annotations()
             .get(ANNOTATION_ACCEPT_DATA_LOSS)
             .cloned(),
     };
-    let template = spec.pod_template.clone().unwrap_or_default();
     let mut secrets: Vec<NeededSecret> = connection::needed_secret(kafka).into_iter().collect();
-    let mut stores: Vec<Mounted> = Vec::new();
+    let mut volumes: Vec<Mounted> = Vec::new();
     // Two tables of one store share its files.
     for (_, reach) in &found.tables {
-        if !stores.contains(&reach.volume) {
-            stores.push(reach.volume.clone());
+        if !volumes.contains(&reach.volume) {
+            volumes.push(reach.volume.clone());
             secrets.extend(reach.secrets.iter().cloned());
         }
     }
-    Ok(Valid {
+    if stateful {
+        volumes.push(state_volume::state_volume(&bounds.disk));
+    }
+    Valid {
         plan: plan::Plan {
             version: plan::VERSION,
             installation: found.platform.installation.clone(),
@@ -124,23 +168,16 @@ pub fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
         kafka: kafka.clone(),
         ca: found.ca.clone(),
         replicas: if spec.suspend { 0 } else { spec.replicas },
-        template: template.over(
-            &found
-                .platform
-                .platform
-                .spec
-                .pod_template
-                .clone()
-                .unwrap_or_default(),
-        ),
+        template: template(spec, found),
         secrets,
-        stores,
+        volumes,
         group,
-    })
+        state_memory,
+    }
 }
 
 /// The query over the contracts in force.
-fn check_query(spec: &PipelineSpec, found: &Found) -> Result<(), Error> {
+fn check_query(spec: &PipelineSpec, found: &Found) -> Result<Dataflow, Error> {
     let inputs: Vec<_> = found
         .inputs
         .iter()
@@ -151,7 +188,7 @@ fn check_query(spec: &PipelineSpec, found: &Found) -> Result<(), Error> {
         .zip(&found.outputs)
         .map(|(index, o)| (index, o.stream.name.as_str(), &o.stream.contract))
         .collect();
-    check::check(spec, &inputs, &outputs).map(|_| ())
+    check::check(spec, &inputs, &outputs)
 }
 
 fn start_from(pipeline: &Pipeline) -> plan::StartFrom {

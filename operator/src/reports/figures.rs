@@ -3,7 +3,7 @@
 //! A status is written to etcd and sent to every watcher, so figures are rounded (two digits), the
 //! last commit moves at most once a minute, and an idle object's figures don't move at all.
 
-use headworks_plan::{Problem, Report};
+use headworks_plan::{Problem, Report, StateFigures};
 
 /// What a status shows of a running object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,9 +18,28 @@ pub struct Coarse {
     pub last_commit_ms: Option<i64>,
     /// Records sent to dead letters since the pods' start.
     pub dead_letters: u64,
+    /// What the pods keep; absent: no pod has said, or the query needs no state.
+    pub state: Option<CoarseState>,
 }
 
-/// A minute: how often a last commit may move.
+/// What a status shows of a query's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoarseState {
+    /// In memory and on disk, all pods together.
+    pub bytes: u64,
+    /// Keys, all pods together.
+    pub keys: u64,
+    /// Late rows since the pods' start.
+    pub late: u64,
+    /// Longest last restore, in milliseconds.
+    pub restore_ms: Option<u64>,
+    /// Least watermark, milliseconds since 1970 UTC, rounded down to a minute.
+    pub watermark_ms: Option<i64>,
+    /// A key that has most of a pod's rows.
+    pub hot_key: Option<String>,
+}
+
+/// A minute: how often a last commit may move, and the step of a watermark.
 const COMMIT_STEP_MS: i64 = 60_000;
 
 /// The figures to show, given those shown before.
@@ -56,7 +75,43 @@ pub fn coarse(before: Option<&Coarse>, reports: &[&Report]) -> Coarse {
         delay_ms,
         last_commit_ms,
         dead_letters,
+        state: state(before.and_then(|b| b.state.as_ref()), reports),
     }
+}
+
+/// The state to show, given the one shown before.
+fn state(before: Option<&CoarseState>, reports: &[&Report]) -> Option<CoarseState> {
+    let all: Vec<&StateFigures> = reports
+        .iter()
+        .filter_map(|r| r.figures.state.as_ref())
+        .collect();
+    if all.is_empty() {
+        return before.cloned();
+    }
+    let sum = |of: fn(&StateFigures) -> u64| {
+        all.iter()
+            .map(|figures| of(figures))
+            .fold(0, u64::saturating_add)
+    };
+    let watermark = all.iter().filter_map(|f| f.watermark_ms).min();
+    let hot = |key: &&String| all.iter().any(|f| f.hot_key.as_ref() == Some(*key));
+    Some(CoarseState {
+        bytes: round_size(sum(|f| f.memory_bytes.saturating_add(f.disk_bytes))),
+        keys: two_digits(sum(|f| f.keys)),
+        late: two_digits(sum(|f| f.late)),
+        restore_ms: all
+            .iter()
+            .filter_map(|f| f.restore_ms)
+            .max()
+            .map(round_delay),
+        watermark_ms: watermark.map(|ms| ms.div_euclid(COMMIT_STEP_MS) * COMMIT_STEP_MS),
+        // Of several, the one shown before: pods answer in any order.
+        hot_key: before
+            .and_then(|b| b.hot_key.as_ref())
+            .filter(hot)
+            .or_else(|| all.iter().filter_map(|f| f.hot_key.as_ref()).min())
+            .cloned(),
+    })
 }
 
 /// Whether the change is worth a write: idle noise isn't.
@@ -71,6 +126,23 @@ fn two_digits(number: u64) -> u64 {
         unit *= 10;
     }
     number / unit * unit
+}
+
+/// Rounds a size to two digits of its binary unit: 1.2Gi, 340Mi. Below a kibibyte it is nothing.
+fn round_size(bytes: u64) -> u64 {
+    let Some(unit) = [40, 30, 20, 10]
+        .into_iter()
+        .map(|shift| 1_u64 << shift)
+        .find(|unit| bytes >= *unit)
+    else {
+        return 0;
+    };
+    if bytes / unit >= 10 {
+        two_digits(bytes / unit) * unit
+    } else {
+        // In thousandths, as quantities are read.
+        bytes / (unit / 10) * 100 * unit / 1_000
+    }
 }
 
 /// Rounds a delay: below a second to 100 ms, below a minute to a second, above to a minute.
@@ -139,9 +211,75 @@ mod tests {
                 lag: Some(150),
                 delay_ms: Some(800),
                 last_commit_ms: Some(5_000),
-                dead_letters: 0
+                dead_letters: 0,
+                state: None,
             }
         );
+    }
+
+    fn keeping(state: StateFigures) -> Report {
+        Report {
+            figures: Figures {
+                state: Some(state),
+                ..Figures::default()
+            },
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn states_add_up_and_the_slowest_pod_s_watermark_counts() {
+        let one = StateFigures {
+            memory_bytes: 300 << 20,
+            disk_bytes: 1 << 30,
+            keys: 1_234_567,
+            late: 3,
+            restore_ms: Some(3_700),
+            watermark_ms: Some(119_999),
+            hot_key: Some("b".into()),
+        };
+        let other = StateFigures {
+            memory_bytes: 45 << 20,
+            keys: 10,
+            watermark_ms: Some(200_000),
+            hot_key: Some("a".into()),
+            ..StateFigures::default()
+        };
+        let reports = [keeping(one), keeping(other)];
+        let now = coarse(None, &[&reports[0], &reports[1]]).state.unwrap();
+        assert_eq!(
+            (now.keys, now.late, now.restore_ms, now.watermark_ms),
+            (1_200_000, 3, Some(3_000), Some(60_000))
+        );
+        assert_eq!(now.bytes, 1_395_864_371, "1.3Gi");
+        assert_eq!(now.hot_key.as_deref(), Some("a"));
+        // The pods answer in another order, and nothing has moved by much.
+        let before = Coarse {
+            state: Some(CoarseState {
+                hot_key: Some("b".into()),
+                ..now.clone()
+            }),
+            ..Coarse::default()
+        };
+        let again = coarse(Some(&before), &[&reports[1], &reports[0]]);
+        assert_eq!(again.state, before.state);
+        // Pods that have just started say nothing yet.
+        let silent = coarse(Some(&before), &[&Report::default()]);
+        assert_eq!(silent.state, before.state);
+    }
+
+    #[test]
+    fn sizes_are_rounded_down_to_two_digits() {
+        for (bytes, rounded) in [
+            (0, 0),
+            (1_023, 0),
+            (1_024, 1_024),
+            ((1 << 20) + 70_000, 1 << 20),
+            (345 << 20, 340 << 20),
+            (1_023 << 20, 1_000 << 20),
+        ] {
+            assert_eq!(round_size(bytes), rounded);
+        }
     }
 
     #[test]
@@ -174,7 +312,7 @@ mod tests {
             lag: Some(3),
             delay_ms: Some(100),
             last_commit_ms: Some(7),
-            dead_letters: 0,
+            ..Coarse::default()
         };
         let now = coarse(Some(&before), &[&report(0.0, None, None, None)]);
         assert_eq!(

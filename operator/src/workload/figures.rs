@@ -1,12 +1,12 @@
 //! Figures in a status: the coarse ones that the reports room lets through, in the words people read.
 
-use headworks_crds::{PipelineStatus, SourceStatus};
+use headworks_crds::{PipelineStatus, SourceStatus, StateStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
     context::{Context, Stores},
     names::Key,
-    reports::{Coarse, Reports},
+    reports::{Coarse, CoarseState, Reports},
 };
 
 /// Tells the reports room what every status shows already, before the first report: a new operator goes on from
@@ -38,6 +38,7 @@ pub fn remember(reports: &Reports, stores: &Stores) {
                 .as_ref()
                 .map(|t| t.0.as_millisecond()),
             dead_letters: count_of(status.dead_letters),
+            state: status.state.as_ref().and_then(state_of),
         };
         reports.shown_already(&Key::of(object), shown);
     }
@@ -60,11 +61,54 @@ pub fn pipeline(status: &mut PipelineStatus, key: &Key, context: &Context) {
     status.rate = Some(rate(figures.rate));
     status.lag = figures.lag.and_then(|lag| i64::try_from(lag).ok());
     status.delay = figures.delay_ms.map(delay);
-    status.last_commit_time = figures
-        .last_commit_ms
-        .and_then(|ms| Timestamp::from_second(ms.div_euclid(1000)).ok())
-        .map(Time);
+    status.last_commit_time = figures.last_commit_ms.and_then(instant);
     status.dead_letters = i64::try_from(figures.dead_letters).ok();
+    // Whose state it is, is not for the pods to say.
+    if let (Some(shown), Some(now)) = (&mut status.state, figures.state) {
+        state(shown, now);
+    }
+}
+
+fn state(shown: &mut StateStatus, now: CoarseState) {
+    shown.size = Some(size(now.bytes));
+    shown.keys = i64::try_from(now.keys).ok();
+    shown.late = i64::try_from(now.late).ok();
+    shown.restore = now.restore_ms.map(delay);
+    shown.watermark = now.watermark_ms.and_then(instant);
+    shown.hot_key = now.hot_key.map(|key| key.chars().take(128).collect());
+}
+
+fn state_of(shown: &StateStatus) -> Option<CoarseState> {
+    let size: headworks_crds::Quantity = shown.size.as_deref()?.parse().ok()?;
+    Some(CoarseState {
+        bytes: size.value(),
+        keys: count_of(shown.keys),
+        late: count_of(shown.late),
+        restore_ms: delay_of(shown.restore.as_deref()),
+        watermark_ms: shown.watermark.as_ref().map(|t| t.0.as_millisecond()),
+        hot_key: shown.hot_key.clone(),
+    })
+}
+
+fn instant(ms: i64) -> Option<Time> {
+    Timestamp::from_second(ms.div_euclid(1000)).ok().map(Time)
+}
+
+/// 1 288 490 188 → `1.2Gi`. Two digits, as the reports room rounds.
+fn size(bytes: u64) -> String {
+    const UNITS: [(u32, &str); 4] = [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
+    for (shift, unit) in UNITS {
+        let size = 1_u64 << shift;
+        if bytes >= size {
+            // A tenth of a unit is no whole number of bytes, and was rounded down.
+            let tenths = (bytes % size * 10).div_ceil(size);
+            return match (bytes / size + tenths / 10, tenths % 10) {
+                (whole, 0) => format!("{whole}{unit}"),
+                (whole, tenth) => format!("{whole}.{tenth}{unit}"),
+            };
+        }
+    }
+    "0".into()
 }
 
 /// 1200 → `1.2k`. Two digits, as the reports room rounds.
@@ -119,6 +163,30 @@ mod tests {
         ] {
             assert_eq!(rate(number), text);
             assert_eq!(rate_of(Some(text)), number);
+        }
+    }
+
+    #[test]
+    fn a_state_is_read_back_as_it_was_shown() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1 << 10, "1Ki"),
+            (340 << 20, "340Mi"),
+            (1_288_490_188, "1.2Gi"),
+            (10_307_921_510, "9.6Gi"),
+        ] {
+            assert_eq!(size(bytes), text);
+            let coarse = CoarseState {
+                bytes,
+                keys: 12,
+                late: 3,
+                restore_ms: Some(4_000),
+                watermark_ms: Some(1_767_225_600_000),
+                hot_key: Some("a".into()),
+            };
+            let mut shown = StateStatus::default();
+            state(&mut shown, coarse.clone());
+            assert_eq!(state_of(&shown), Some(coarse));
         }
     }
 

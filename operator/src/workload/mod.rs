@@ -8,6 +8,7 @@ pub mod figures;
 pub mod health;
 pub mod plan_map;
 pub mod pod;
+pub mod state_volume;
 pub mod store;
 
 use std::collections::BTreeSet;

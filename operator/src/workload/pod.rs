@@ -47,6 +47,8 @@ pub struct PodInputs<'a> {
     pub ca: Option<&'a str>,
     /// True: the pod serves HTTP.
     pub http: bool,
+    /// Memory that it needs besides what every pod needs, in bytes.
+    pub memory: u64,
 }
 
 /// The pod template.
@@ -166,7 +168,13 @@ fn container(inputs: &PodInputs) -> Container {
         ports: Some(ports),
         readiness_probe: Some(probe("/readyz", 2, 2)),
         liveness_probe: Some(probe("/healthz", 10, 6)),
-        resources: Some(inputs.template.resources.clone().unwrap_or_else(modest)),
+        resources: Some(
+            inputs
+                .template
+                .resources
+                .clone()
+                .unwrap_or_else(|| modest(inputs.memory)),
+        ),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -196,12 +204,17 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
-/// What a pod asks for where nobody says more: little, and no limit, because only the user knows the load.
-fn modest() -> ResourceRequirements {
+/// Memory that a pod asks for besides its state, in mebibytes.
+pub const OWN_MEMORY_MI: u64 = 64;
+
+/// What a pod asks for where nobody says more: little besides its state, and no limit, because only the user knows
+/// the load.
+fn modest(state: u64) -> ResourceRequirements {
+    let memory = OWN_MEMORY_MI + state.div_ceil(1 << 20);
     ResourceRequirements {
         requests: Some(BTreeMap::from([
             ("cpu".to_owned(), Quantity("50m".into())),
-            ("memory".to_owned(), Quantity("64Mi".into())),
+            ("memory".to_owned(), Quantity(format!("{memory}Mi"))),
         ])),
         ..ResourceRequirements::default()
     }

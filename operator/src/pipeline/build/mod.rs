@@ -60,8 +60,14 @@ mod tests {
     use super::*;
     use crate::{
         data_stream::reading,
-        pipeline::{dereference::Found, validate::validate},
+        pipeline::{
+            dereference::Found,
+            state::{self, Kept, Wanted},
+            testing,
+            validate::{self, Valid},
+        },
         platform::facts::Usable,
+        retry::Error,
         workload::store::{self, Reach},
     };
 
@@ -114,6 +120,86 @@ mod tests {
             json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec}),
         )
         .unwrap()
+    }
+
+    /// A Pipeline without state.
+    fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
+        validate::check(pipeline, found)?;
+        Ok(validate::resolve(pipeline, found, None))
+    }
+
+    fn built(valid: &Valid) -> Built {
+        build(
+            &Key::new("Pipeline", "shop", "p"),
+            &OwnerReference::default(),
+            valid,
+            "runtime:1",
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_pipeline_with_state_has_two_parts_and_a_folder() {
+        let table = json!({"store": "warehouse", "name": "counts", "key": ["id"]});
+        let pipeline = pipeline(
+            &json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}, {"table": table}], "allowedLateness": "1m",
+            "state": {"memory": "1Gi", "disk": "20Gi", "ttl": "30d"}}),
+        );
+        let mut found = Found {
+            tables: vec![self::table(&table)],
+            ..found()
+        };
+        found.inputs[0].stream.contract.event_time = Some(headworks_plan::EventTime {
+            field: "at".into(),
+            max_out_of_orderness_ms: 5_000,
+            idle_timeout_ms: None,
+        });
+        found.outputs[0].stream.contract.event_time =
+            found.inputs[0].stream.contract.event_time.clone();
+        let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
+        let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
+        let wanted = Wanted::of(&pipeline, &found, &dataflow).unwrap();
+        let kept = Kept {
+            topics: vec![],
+            partitions: 6,
+            max_message_bytes: wanted.max_message_bytes,
+        };
+        let plan = state::plan(&pipeline, &wanted, &kept, &dataflow);
+        let valid = validate::resolve(&pipeline, &found, Some((&wanted, plan)));
+        let built = built(&valid);
+        insta::assert_yaml_snapshot!("keyed_stateful_set", built.stateful_set);
+        let plan: serde_json::Value =
+            serde_json::from_str(&built.plan.config_map.data.unwrap()["plan.json"]).unwrap();
+        insta::assert_yaml_snapshot!("keyed_plan", plan["role"]["pipeline"]);
+    }
+
+    #[test]
+    fn replicas_are_the_spec_s_and_roll_no_pod() {
+        let of = |replicas: &serde_json::Value| {
+            let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}], "replicas": replicas});
+            built(&validate(&pipeline(&spec), &found()).unwrap())
+        };
+        let (one, three) = (of(&json!(1)), of(&json!(3)));
+        let replicas = |built: &Built| built.stateful_set.spec.as_ref().unwrap().replicas;
+        assert_eq!((replicas(&one), replicas(&three)), (Some(1), Some(3)));
+        assert_eq!(one.plan.digest, three.plan.digest);
+        let template = |built: &Built| built.stateful_set.spec.clone().unwrap().template;
+        assert_eq!(template(&one), template(&three));
+    }
+
+    #[test]
+    fn how_long_others_wait_for_stragglers_rolls_no_pod_without_state() {
+        let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}]});
+        let of = |lateness: u64| {
+            let mut found = found();
+            found.inputs[0].stream.contract.event_time = Some(headworks_plan::EventTime {
+                field: "at".into(),
+                max_out_of_orderness_ms: lateness,
+                idle_timeout_ms: Some(1),
+            });
+            validate::resolve(&pipeline(&spec), &found, None).plan
+        };
+        assert_eq!(of(5), of(50));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn stateful_set(
     image: &str,
 ) -> StatefulSet {
     let mut volumes = connection::volumes(&valid.kafka, &connection::ca_name(key));
-    volumes.extend(valid.stores.iter().cloned());
+    volumes.extend(valid.volumes.iter().cloned());
     let inputs = PodInputs {
         owner: key,
         plan,
@@ -35,6 +35,7 @@ pub fn stateful_set(
         volumes,
         ca: valid.ca.as_deref(),
         http: false,
+        memory: valid.state_memory,
     };
     StatefulSet {
         metadata: child_meta(&key.name, key, reference.clone()),

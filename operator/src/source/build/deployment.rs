@@ -58,6 +58,7 @@ pub fn deployment(
         volumes,
         ca: valid.ca.as_deref(),
         http: valid.http.is_some(),
+        memory: 0,
     };
     Deployment {
         metadata: child_meta(&key.name, key, reference.clone()),

@@ -1,0 +1,294 @@
+//! The state of a Pipeline whose query needs one: whose it is, where it is kept, and what a change of the
+//! query does to it.
+//!
+//! A state belongs to what it is of: the digest of key, window, aggregates and types (`fingerprint`). The first
+//! eight digits of it, the **version**, stand in the names of the consumer groups and of the internal topics, so
+//! a query over another state never reads what isn't its own, and a Pipeline that is deleted under `Retain` and
+//! made again finds what it had. What is in force stands in the status. A query that would need another state is
+//! held back (`onStateChange: Block`), or the old state goes before the new query starts (`Reset`): pods of
+//! two versions never write the same outputs at once.
+
+mod reset;
+mod topics;
+
+use headworks_crds::{OnStateChange, Pipeline, PipelineStatus, StateStatus};
+use headworks_plan::{Contract, DELETED_COLUMN, Field, Format, InternalTopic, KeyedPlan, Stream};
+use headworks_sql::{Dataflow, keyed::Changes};
+use kube::ResourceExt;
+pub use topics::Kept;
+
+use super::{dereference::Found, validate};
+use crate::{context::Context, data_stream::topic_name, names::Key, retry::Error};
+
+/// So many digits of the fingerprint are the version.
+const VERSION_DIGITS: usize = 8;
+/// Kafka's own default of `max.message.bytes`, and the least that internal topics have.
+const LEAST_MAX_MESSAGE: u64 = 1_048_588;
+/// A late row travels with its record and where it came from.
+const HEADROOM: u64 = 1 << 16;
+
+/// The version of a state.
+pub fn version(fingerprint: &str) -> String {
+    fingerprint.chars().take(VERSION_DIGITS).collect()
+}
+
+/// The consumer group of the part that reads the inputs, and the beginning of all the other names of this state.
+pub fn versioned(group: &str, version: &str) -> String {
+    format!("{group}.{version}")
+}
+
+/// The consumer group of the part that keeps the state.
+pub fn keyed_group(group: &str) -> String {
+    format!("{group}.keyed")
+}
+
+/// A state that a query needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it is of.
+    pub fingerprint: String,
+    /// The first part's consumer group.
+    pub group: String,
+    /// True: tables are written, so there is a topic with results.
+    pub tables: bool,
+    /// Partitions that internal topics get: as many as the inputs' have at most.
+    pub partitions: Option<i32>,
+    /// Largest record that internal topics take, in bytes.
+    pub max_message_bytes: u64,
+}
+
+impl Wanted {
+    /// What a checked query needs, if it needs any.
+    pub fn of(pipeline: &Pipeline, found: &Found, dataflow: &Dataflow) -> Option<Self> {
+        let keyed = dataflow.keyed.as_ref()?;
+        let largest = found.inputs.iter().chain(&found.outputs);
+        let largest = largest.map(|s| s.stream.max_message_bytes).max();
+        Some(Self {
+            fingerprint: keyed.fingerprint.clone(),
+            group: versioned(&base_group(pipeline, found), &version(&keyed.fingerprint)),
+            tables: !found.tables.is_empty(),
+            partitions: found.inputs.iter().filter_map(|i| i.partitions).max(),
+            max_message_bytes: largest
+                .unwrap_or_default()
+                .saturating_add(HEADROOM)
+                .max(LEAST_MAX_MESSAGE),
+        })
+    }
+}
+
+fn base_group(pipeline: &Pipeline, found: &Found) -> String {
+    let namespace = pipeline.namespace().unwrap_or_default();
+    validate::group(
+        &found.platform.installation,
+        &namespace,
+        &pipeline.name_any(),
+    )
+}
+
+/// How a query stands to what is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nothing ran yet, or it needs what is there (which may be: nothing).
+    GoesOn,
+    /// Something was prepared for another query, and nothing has run.
+    NeverRan,
+    /// It needs another state; in words.
+    Changed(&'static str),
+}
+
+fn standing(status: &PipelineStatus, wanted: Option<&str>) -> Standing {
+    let in_force = status.state.as_ref().map(|s| s.fingerprint.as_str());
+    match (in_force, wanted) {
+        (one, other) if one == other => Standing::GoesOn,
+        (None, _) if status.group.is_none() => Standing::GoesOn,
+        (Some(_), _) if status.group.is_none() => Standing::NeverRan,
+        (None, _) => Standing::Changed(
+            "the query needs state now, and what was read so far was read without any",
+        ),
+        (_, None) => Standing::Changed("the query needs no state any more"),
+        _ => Standing::Changed(
+            "the query can't go on with the state of the one before: it has another key, window or aggregate, or other inputs or types",
+        ),
+    }
+}
+
+/// Brings what is in force and what the query needs together: holds the query back, takes an old state away, makes
+/// the topics of a new one. Gives what the pods are told of it; nothing for a query without state.
+pub async fn settle(
+    pipeline: &Pipeline,
+    key: &Key,
+    found: &Found,
+    wanted: Option<&Wanted>,
+    status: &mut PipelineStatus,
+    context: &Context,
+) -> Result<Option<Kept>, Error> {
+    match standing(status, wanted.map(|w| w.fingerprint.as_str())) {
+        Standing::GoesOn => {}
+        Standing::Changed(why) if pipeline.spec.on_state_change == OnStateChange::Block => {
+            return Err(Error::stalled(
+                "StateChange",
+                format!(
+                    "spec.sql: {why}. Set spec.onStateChange: Reset to delete state and progress and begin anew at spec.startFrom, make another Pipeline for the new query, or undo the change"
+                ),
+            ));
+        }
+        Standing::Changed(_) | Standing::NeverRan => {
+            reset::reset(pipeline, key, found, status, context).await?;
+        }
+    }
+    let Some(wanted) = wanted else {
+        status.state = None;
+        return Ok(None);
+    };
+    let before = status.state.take().unwrap_or_else(|| StateStatus {
+        fingerprint: wanted.fingerprint.clone(),
+        version: version(&wanted.fingerprint),
+        ..StateStatus::default()
+    });
+    let kept = topics::ensure(wanted, &before, found, context).await;
+    status.state = Some(match &kept {
+        Ok(kept) => kept.status(&before),
+        Err(_) => before,
+    });
+    kept.map(Some)
+}
+
+/// What the pods are told.
+pub fn plan(pipeline: &Pipeline, wanted: &Wanted, kept: &Kept, dataflow: &Dataflow) -> KeyedPlan {
+    let spec = &pipeline.spec;
+    let bounds = spec.state.clone().unwrap_or_default();
+    let topic = |name: String| InternalTopic {
+        topic: name,
+        partitions: kept.partitions,
+        max_message_bytes: kept.max_message_bytes,
+    };
+    let results = topics::results(&wanted.group);
+    KeyedPlan {
+        repartition: topic(topics::repartition(&wanted.group)),
+        changelog: topic(topics::changelog(&wanted.group)),
+        group: keyed_group(&wanted.group),
+        allowed_lateness_ms: spec.allowed_lateness.millis(),
+        max_drift_ms: spec.max_drift.millis(),
+        ttl_ms: bounds.ttl.as_ref().map(headworks_crds::Duration::millis),
+        memory_bytes: bounds.memory.value(),
+        results: wanted.tables.then(|| Stream {
+            name: "results".into(),
+            dead_letter_topic: topic_name::dead_letter_topic(&results),
+            topic: results,
+            contract: results_contract(dataflow),
+            max_message_bytes: kept.max_message_bytes,
+        }),
+    }
+}
+
+/// The query's columns as a stream that tables are written from. Where the result is an upsert, a row may say that
+/// the one with its key is gone, and then has nothing but the key.
+pub fn results_contract(dataflow: &Dataflow) -> Contract {
+    let columns = &dataflow.output.columns;
+    let key: Vec<usize> = match dataflow.changes() {
+        Changes::Append => Vec::new(),
+        Changes::Upsert { key } => key,
+    };
+    let mut fields: Vec<Field> = columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| Field {
+            name: column.name.clone(),
+            type_: column.data_type.to_string(),
+            nullable: column.nullable || !key.is_empty() && !key.contains(&index),
+            labels: column.labels.clone(),
+        })
+        .collect();
+    if !key.is_empty() {
+        fields.push(Field {
+            name: DELETED_COLUMN.into(),
+            type_: "boolean".into(),
+            nullable: false,
+            labels: Vec::new(),
+        });
+    }
+    let names = key.iter().filter_map(|index| columns.get(*index));
+    Contract {
+        fields,
+        key: names.map(|column| column.name.clone()).collect(),
+        compacted: false,
+        event_time: None,
+        format: Format::Json,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn status(group: Option<&str>, fingerprint: Option<&str>) -> PipelineStatus {
+        PipelineStatus {
+            group: group.map(str::to_owned),
+            state: fingerprint.map(|f| StateStatus {
+                fingerprint: f.into(),
+                ..StateStatus::default()
+            }),
+            ..PipelineStatus::default()
+        }
+    }
+
+    #[test]
+    fn only_what_ran_can_be_changed() {
+        use Standing::{Changed, GoesOn, NeverRan};
+        let changed = |s| matches!(s, Changed(_));
+        // A new Pipeline, or one that is made again under Retain.
+        assert_eq!(standing(&status(None, None), Some("a")), GoesOn);
+        assert_eq!(standing(&status(None, None), None), GoesOn);
+        // The same as before.
+        assert_eq!(standing(&status(Some("g.a"), Some("a")), Some("a")), GoesOn);
+        assert_eq!(standing(&status(Some("g"), None), None), GoesOn);
+        // Topics were made, and then the query was corrected before anything ran.
+        assert_eq!(standing(&status(None, Some("a")), Some("b")), NeverRan);
+        assert_eq!(standing(&status(None, Some("a")), None), NeverRan);
+        for (before, now) in [(Some("a"), Some("b")), (Some("a"), None), (None, Some("b"))] {
+            assert!(changed(standing(&status(Some("g"), before), now)));
+        }
+    }
+
+    #[test]
+    fn every_name_of_a_state_fits_kafka_and_is_no_stream_s() {
+        let group = validate::group(&"i".repeat(32), &"n".repeat(63), &"p".repeat(48));
+        let group = versioned(&group, &version(&"f".repeat(64)));
+        let all = BTreeMap::from([("team".to_owned(), "core".to_owned())]);
+        let policy = serde_json::from_value(
+            serde_json::json!([{"namespaces": {}, "prefixes": ["headworks."]}]),
+        );
+        let policy: Vec<headworks_crds::TopicPolicy> = policy.unwrap();
+        let results = topics::results(&group);
+        for name in [
+            topics::repartition(&group),
+            topics::changelog(&group),
+            topic_name::dead_letter_topic(&results),
+            results,
+        ] {
+            assert!(name.len() <= 249, "{name}");
+            let refused = topic_name::allowed(&name, "headworks", &all, &policy).unwrap_err();
+            assert!(refused.contains("Pipeline"), "{refused}");
+        }
+        assert!(topic_name::allowed("headworks.orders", "headworks", &all, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_row_that_is_gone_has_nothing_but_its_key() {
+        use crate::pipeline::testing::{contract, keyed};
+        let a = contract(&[("k", "string", false), ("n", "bigint", false)]);
+        let results = results_contract(&keyed("SELECT n, k FROM a", &a, &[1]));
+        let fields: Vec<(&str, bool)> = results
+            .fields
+            .iter()
+            .map(|f| (f.name.as_str(), f.nullable))
+            .collect();
+        assert_eq!(fields, [("n", true), ("k", false), (DELETED_COLUMN, false)]);
+        assert_eq!(results.key, ["k"]);
+        let results = results_contract(&keyed("SELECT n, k FROM a", &a, &[]));
+        assert_eq!(results.fields.len(), 2, "final rows are never gone");
+        assert!(!results.fields[0].nullable && results.key.is_empty());
+    }
+}

@@ -1,0 +1,49 @@
+//! A query with state, as the planner gives it, for this room's tests.
+#![allow(clippy::unwrap_used)]
+
+use headworks_plan::{Contract, Field};
+use headworks_sql::{
+    Catalog, Dataflow,
+    keyed::{Keyed, Operator},
+    schema::Schema,
+};
+
+/// A stream's contract of these fields: name, type, nullable.
+pub fn contract(fields: &[(&str, &str, bool)]) -> Contract {
+    Contract {
+        fields: fields
+            .iter()
+            .map(|(name, type_, nullable)| Field {
+                name: (*name).into(),
+                type_: (*type_).into(),
+                nullable: *nullable,
+                labels: vec![],
+            })
+            .collect(),
+        ..Contract::default()
+    }
+}
+
+/// A query over stream `a` whose rows are replaced by these output columns, or final if there are none.
+pub fn keyed(sql: &str, a: &Contract, unique: &[usize]) -> Dataflow {
+    let catalog = || Catalog::new().with("a", a.clone());
+    let mut dataflow = headworks_sql::plan(sql, &catalog()).unwrap();
+    let finish = headworks_sql::plan(sql, &catalog()).unwrap().branches;
+    let columns = Schema {
+        columns: dataflow.output.columns.clone(),
+    };
+    dataflow.keyed = Some(Keyed {
+        rows: columns,
+        keys: unique.len(),
+        time: None,
+        window: None,
+        operator: Operator::Aggregate(vec![]),
+        results: Schema {
+            columns: dataflow.output.columns.clone(),
+        },
+        finish: finish.into_iter().next().unwrap(),
+        unique: unique.to_vec(),
+        fingerprint: "0123456789abcdef".repeat(4),
+    });
+    dataflow
+}
