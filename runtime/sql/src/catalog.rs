@@ -1,13 +1,15 @@
 //! The entry: a query and the streams it may read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use headworks_plan::Contract;
 use sha2::{Digest, Sha256};
 
-use crate::check::{self, Checked};
+use crate::check::{self, Checked, Stage};
 use crate::dataflow::{Branch, ColumnLineage, Condition, Dataflow, Source};
 use crate::error::SqlError;
+use crate::keyed::Keyed;
 use crate::schema::{Column, Schema};
 use crate::syntax;
 
@@ -46,6 +48,11 @@ impl Catalog {
 pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
     let query = syntax::parse(sql).map_err(|e| vec![e])?;
     let checked = check::query(&query, catalog)?;
+    if let [one] = checked.as_slice()
+        && let Some(stage) = one.stage()
+    {
+        return keyed(sql, one.clone(), stage);
+    }
     let output = output(&checked);
     let arrow = output.to_arrow();
     let fingerprint = fingerprint(sql, &checked).map_err(|e| vec![e])?;
@@ -61,6 +68,69 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
         lineage,
         fingerprint,
     })
+}
+
+/// A query whose results come from state.
+fn keyed(sql: &str, mut finish: Checked, stage: &Rc<Stage>) -> Result<Dataflow, Vec<SqlError>> {
+    let whole = lineage_of_rows(stage);
+    let used: BTreeSet<usize> = finish
+        .columns
+        .iter()
+        .map(|(_, typed)| typed)
+        .chain(&finish.filter)
+        .flat_map(|typed| typed.sources.iter().copied())
+        .collect();
+    // Lineage goes by the columns' numbers before those that nobody asks for are left out.
+    let all = stage.labelled(&output(&stage.rows));
+    finish.schema = all;
+    let lineage = finish
+        .columns
+        .iter()
+        .map(|(name, typed)| ColumnLineage {
+            column: name.clone(),
+            sources: typed
+                .sources
+                .iter()
+                .filter_map(|result| stage.from.get(*result))
+                .flatten()
+                .filter_map(|row| whole.get(*row))
+                .flatten()
+                .cloned()
+                .collect(),
+        })
+        .collect();
+    let unique = check::unique(&finish, stage)?;
+    let output_schema = output(std::slice::from_ref(&finish));
+    let pruned = stage.pruned(&used);
+    let rows = output(&pruned.rows);
+    let arrow = rows.to_arrow();
+    let branches = pruned.rows.iter();
+    let branches = branches.map(|c| Branch::new(c, arrow.clone())).collect();
+    Ok(Dataflow {
+        branches,
+        fingerprint: fingerprint(sql, &pruned.rows).map_err(|e| vec![e])?,
+        lineage,
+        keyed: Some(Keyed {
+            keys: pruned.keys,
+            time: pruned.time,
+            window: pruned.window,
+            finish: Branch::new(&finish, output_schema.to_arrow()),
+            unique,
+            fingerprint: pruned.fingerprint(&rows),
+            results: pruned.labelled(&rows),
+            operator: pruned.operator,
+            rows,
+        }),
+        output: output_schema,
+    })
+}
+
+/// The stream columns that each column of the rows is computed from, in all branches.
+fn lineage_of_rows(stage: &Stage) -> Vec<BTreeSet<Source>> {
+    let count = stage.rows.first().map_or(0, |r| r.columns.len());
+    (0..count)
+        .map(|index| stage.rows.iter().flat_map(|c| sources(c, index)).collect())
+        .collect()
 }
 
 /// The streams that a query reads, each once, in order; needs no catalog.
@@ -109,28 +179,28 @@ fn output(checked: &[Checked]) -> Schema {
     }
 }
 
-fn lineage(checked: &[Checked], output: &Schema) -> Vec<ColumnLineage> {
-    let sources = |index: usize| {
-        checked.iter().flat_map(move |c| {
-            let typed = c.columns.get(index).map(|(_, t)| t);
-            typed
-                .into_iter()
-                .flat_map(|t| t.sources.iter())
-                .filter_map(|i| {
-                    c.schema.columns.get(*i).map(|column| Source {
-                        stream: c.input.clone(),
-                        column: column.name.clone(),
-                    })
-                })
+/// The stream columns that a column is computed from.
+fn sources(checked: &Checked, index: usize) -> impl Iterator<Item = Source> + '_ {
+    let typed = checked.columns.get(index).map(|(_, t)| t);
+    typed
+        .into_iter()
+        .flat_map(|t| t.sources.iter())
+        .filter_map(|i| {
+            checked.schema.columns.get(*i).map(|column| Source {
+                stream: checked.stream().to_owned(),
+                column: column.name.clone(),
+            })
         })
-    };
+}
+
+fn lineage(checked: &[Checked], output: &Schema) -> Vec<ColumnLineage> {
     output
         .columns
         .iter()
         .enumerate()
         .map(|(i, c)| ColumnLineage {
             column: c.name.clone(),
-            sources: sources(i).collect(),
+            sources: checked.iter().flat_map(|c| sources(c, i)).collect(),
         })
         .collect()
 }
@@ -142,7 +212,7 @@ fn fingerprint(sql: &str, checked: &[Checked]) -> Result<String, SqlError> {
         syntax::normal_form(sql)?
     ));
     for branch in checked {
-        hash.update(format!("{}\n", branch.input));
+        hash.update(format!("{}\n", branch.stream()));
         for column in &branch.schema.columns {
             hash.update(format!(
                 "{:?} {} {}\n",

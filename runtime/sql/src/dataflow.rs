@@ -62,7 +62,7 @@ pub struct Source {
 
 /// One SELECT over one stream: a filter, then a projection.
 pub struct Branch {
-    /// The stream it reads.
+    /// The stream it reads; empty if it reads the results of state.
     pub input: String,
     /// The stream's columns it needs, in the order of the contract. Never empty.
     pub columns: Vec<String>,
@@ -132,7 +132,7 @@ impl Branch {
             .filter_map(|i| full.fields().get(*i).cloned())
             .collect();
         Self {
-            input: checked.input.clone(),
+            input: checked.stream().to_owned(),
             columns: fields.iter().map(|f| f.name().clone()).collect(),
             input_schema: Arc::new(ArrowSchema::new(fields)),
             output_schema,

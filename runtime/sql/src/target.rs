@@ -4,6 +4,7 @@
 //! `decimal(12,2)`, a column that is never null into a nullable one, an absent nullable column as
 //! null). Everything else is a [`Mismatch`] that names the column, both types and the remedy.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use headworks_plan::Contract;
 
 use crate::eval::cast::cast;
 use crate::eval::{Args, Kernel, Value};
+use crate::keyed::Changes;
 use crate::schema::{Column, Schema};
 use crate::suggest::nearest;
 use crate::types::DataType;
@@ -127,6 +129,44 @@ pub fn check(output: &Schema, target: &Contract) -> Result<Mapping, Vec<Mismatch
     } else {
         Err(mismatches)
     }
+}
+
+/// Checks that a stream can hold a query's changes: results that replace each other need a compacted
+/// stream whose key is theirs. A stream that is compacted takes every query.
+pub fn accepts(changes: &Changes, output: &Schema, target: &Contract) -> Result<(), Mismatch> {
+    let Changes::Upsert { key } = changes else {
+        return Ok(());
+    };
+    let of = |index: &usize| output.columns.get(*index).map(|c| c.name.as_str());
+    let wanted: BTreeSet<&str> = key.iter().filter_map(of).collect();
+    let given: BTreeSet<&str> = target.key.iter().map(String::as_str).collect();
+    let named = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
+    let what = format!(
+        "without a window, the query's results replace each other by their key ({})",
+        named(&wanted)
+    );
+    let message = if !target.compacted {
+        format!(
+            "{what}, and the stream keeps all records: make it compacted, with that key, or aggregate in windows, whose results are final"
+        )
+    } else if wanted == given {
+        return Ok(());
+    } else if given.is_empty() {
+        format!(
+            "{what}, and the stream's contract has no key: make it {}",
+            named(&wanted)
+        )
+    } else {
+        format!(
+            "{what}, and the stream's key is another one ({}): make it {}, or group by the stream's key",
+            named(&given),
+            named(&wanted)
+        )
+    };
+    Err(Mismatch {
+        column: String::new(),
+        message,
+    })
 }
 
 impl Mapping {

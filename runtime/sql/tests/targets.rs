@@ -169,3 +169,44 @@ fn missing_and_extra_columns_are_told_together() {
             && lines[2].starts_with("column \"other\": the query gives it (bigint)")
     );
 }
+
+#[test]
+fn results_that_replace_each_other_need_a_compacted_stream_with_their_key() {
+    let input = contract(&[("a", "string"), ("b", "int"), ("c", "int")]);
+    let flow = |sql: &str| plan(sql, &Catalog::new().with("t", input.clone())).unwrap();
+    let upsert = flow("SELECT b, COUNT(*) AS n, a FROM t GROUP BY a, b");
+    let append = flow("SELECT a, b, c FROM t");
+    let refused = |flow: &headworks_sql::Dataflow, compacted: bool, key: &[&str]| {
+        let target = Contract {
+            compacted,
+            key: key.iter().map(|k| (*k).to_owned()).collect(),
+            ..Contract::default()
+        };
+        target::accepts(&flow.changes(), &flow.output, &target)
+            .map_err(|m| m.to_string())
+            .err()
+    };
+    assert_eq!(refused(&append, false, &[]), None);
+    assert_eq!(refused(&append, true, &["c"]), None);
+    assert_eq!(refused(&upsert, true, &["a", "b"]), None);
+    assert_eq!(refused(&upsert, true, &["b", "a"]), None);
+    let what = "without a window, the query's results replace each other by their key (a, b), and ";
+    for (compacted, key, wanted) in [
+        (
+            false,
+            &["a", "b"][..],
+            "the stream keeps all records: make it compacted, with that key, or aggregate in windows, whose results are final",
+        ),
+        (true, &[], "the stream's contract has no key: make it a, b"),
+        (
+            true,
+            &["a"],
+            "the stream's key is another one (a): make it a, b, or group by the stream's key",
+        ),
+    ] {
+        assert_eq!(
+            refused(&upsert, compacted, key),
+            Some(format!("{what}{wanted}"))
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::typed::{Bound, Nulls, Typed, call, refuse};
-use super::{Checker, casts, collections, functions, json, literals, logic, numbers, time};
+use super::{Checker, casts, collections, functions, json, literals, logic, numbers, time, window};
 use crate::error::Place;
 use crate::eval::compare;
 use crate::syntax::ast::{Expr, Interval, Kind};
@@ -13,7 +13,21 @@ impl Checker<'_> {
     /// Checks one expression.
     pub(crate) fn bind(&self, expr: &Expr) -> Bound<Typed> {
         let place = expr.place;
+        if let Some(found) = self.groups.and_then(|g| g.find(expr, self.scope)) {
+            return found;
+        }
         match &expr.kind {
+            Kind::Aggregate(call) => refuse(
+                place,
+                format!(
+                    "{}(…) is made of many rows, and here one row is looked at; aggregates stand in a SELECT list and in HAVING",
+                    call.function
+                ),
+            ),
+            Kind::RowNumber(_) => refuse(
+                place,
+                "ROW_NUMBER() OVER (…) stands alone in a SELECT list, as in SELECT *, ROW_NUMBER() OVER (…) AS rn",
+            ),
             Kind::Null => Ok(Typed::untyped_null(place)),
             Kind::Boolean(value) => Ok(literals::boolean(place, *value)),
             Kind::Number(number) => literals::number(place, number),
@@ -82,6 +96,9 @@ impl Checker<'_> {
                 otherwise,
             } => self.case(place, operand.as_deref(), whens, otherwise.as_deref()),
             Kind::Cast { expr, to, try_ } => casts::explicit(self.bind(expr)?, to, *try_, place),
+            Kind::Call { name, .. } if window::is_window(&name.text) => {
+                Err(vec![window::misplaced(name)])
+            }
             Kind::Call { name, args } => functions::bind(self, name, args),
             Kind::Timed { name, unit, args } => time::timed(name, *unit, self.bind_all(args)?),
             Kind::Trim { side, what, expr } => {

@@ -4,46 +4,100 @@
 //! and says everything that is wrong (up to [`MAX_ERRORS`]) with its place. Sub-queries are put in
 //! where they are used, so that what runs is always one filter and one projection over one stream.
 
+mod aggregate;
+mod aggregates;
+mod bound;
 mod casts;
 mod collections;
 mod expressions;
+mod from;
 mod functions;
+mod grouping;
+mod groups;
+mod items;
 mod json;
+mod lengths;
 mod literals;
 mod logic;
 mod math;
 mod numbers;
+mod rank;
+mod rows;
 mod scope;
 mod select;
+mod stage;
 mod strings;
 mod time;
 pub(crate) mod typed;
+mod window;
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use crate::Catalog;
 use crate::error::SqlError;
 use crate::schema::{Column, Schema};
 use crate::syntax::ast::{Expr, Query};
+use groups::Groups;
 use scope::Scope;
+pub(crate) use stage::{Stage, unique};
 use typed::{Bound, Typed, refuse};
+use window::Windowed;
 
 /// Most errors that are reported at once.
 pub(crate) const MAX_ERRORS: usize = 10;
 
-/// A checked SELECT over one stream.
+/// A checked SELECT over one stream, or over the results of what is aggregated.
+#[derive(Clone)]
 pub(crate) struct Checked {
-    /// The stream's name.
-    pub input: String,
-    /// The stream's columns.
+    pub input: Input,
+    /// The input's columns.
     pub schema: Schema,
     /// What a row must satisfy, if anything.
     pub filter: Option<Typed>,
+    /// The texts of the conditions that `filter` is made of.
+    pub conditions: Vec<String>,
     /// Output columns.
     pub columns: Vec<(String, Typed)>,
+    /// A window table, whose rows aren't aggregated yet.
+    pub windowed: Option<Windowed>,
+}
+
+/// What a SELECT reads.
+#[derive(Clone)]
+pub(crate) enum Input {
+    Stream(Stream),
+    Stage(Rc<Stage>),
+}
+
+/// A stream, as far as windows need to know it.
+#[derive(Clone)]
+pub(crate) struct Stream {
+    pub name: String,
+    /// The event time: column and fields.
+    pub time: Option<Vec<usize>>,
+    /// The same as the contract writes it.
+    pub time_field: Option<String>,
+    pub compacted: bool,
 }
 
 impl Checked {
+    /// What makes the results that it reads.
+    pub(crate) fn stage(&self) -> Option<&Rc<Stage>> {
+        match &self.input {
+            Input::Stage(stage) => Some(stage),
+            Input::Stream(_) => None,
+        }
+    }
+
+    /// The stream's name; empty if it reads results.
+    pub(crate) fn stream(&self) -> &str {
+        match &self.input {
+            Input::Stage(_) => "",
+            Input::Stream(stream) => &stream.name,
+        }
+    }
+
     /// The column as the output contract shows it.
     pub(crate) fn output(&self, index: usize) -> Option<Column> {
         let (name, typed) = self.columns.get(index)?;
@@ -67,7 +121,8 @@ impl Checked {
 /// Checks a query.
 pub(crate) fn query(query: &Query, catalog: &Catalog) -> Bound<Vec<Checked>> {
     let budget = Cell::new(select::MAX_SELECTS);
-    select::query(query, &select::Environment::of(catalog, &budget)).map_err(|mut errors| {
+    let checked = select::query(query, &select::Environment::of(catalog, &budget));
+    checked.and_then(stage::finished).map_err(|mut errors| {
         errors.sort_by_key(|e| (e.line, e.column));
         errors.dedup();
         errors.truncate(MAX_ERRORS);
@@ -78,7 +133,11 @@ pub(crate) fn query(query: &Query, catalog: &Catalog) -> Bound<Vec<Checked>> {
 /// Checks a condition over one schema's columns.
 pub(crate) fn condition(expr: &Expr, schema: &Schema) -> Bound<Typed> {
     let scope = Scope::of_stream("", schema);
-    let typed = Checker { scope: &scope }.bind(expr)?;
+    let typed = Checker {
+        scope: &scope,
+        groups: None,
+    }
+    .bind(expr)?;
     if typed.data_type == crate::types::DataType::Boolean || typed.untyped_null {
         Ok(typed)
     } else {
@@ -92,9 +151,16 @@ pub(crate) fn condition(expr: &Expr, schema: &Schema) -> Bound<Typed> {
 /// Checks expressions within a scope.
 pub(crate) struct Checker<'a> {
     pub scope: &'a Scope,
+    /// In a SELECT list or HAVING over groups: what stands for keys and aggregates.
+    pub groups: Option<&'a Groups<'a>>,
 }
 
 impl Checker<'_> {
+    /// The input's name before a dot.
+    fn name(&self) -> &str {
+        self.groups.map_or(&self.scope.name, |g| &g.scope.name)
+    }
+
     /// Checks several expressions; the errors of all are kept.
     pub(crate) fn bind_all<'e>(
         &self,

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
 use arrow::compute::kernels::boolean::is_not_null;
 use arrow::compute::nullif;
+use sha2::{Digest, Sha256};
 
 use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::SqlError;
+use crate::eval::hash::hex;
 use crate::eval::{Args, Kernel};
 use crate::schema::Schema;
 use crate::suggest::nearest;
-use crate::syntax::ast::Name;
+use crate::syntax::ast::{Expr, Name};
+use crate::syntax::walk::canonical;
 use crate::types::DataType;
 
 /// The columns that a SELECT sees.
@@ -30,15 +33,10 @@ impl Scope {
     pub(crate) fn of_stream(name: &str, schema: &Schema) -> Self {
         let columns = schema.columns.iter().enumerate();
         let columns = columns.map(|(i, c)| {
-            (
-                c.name.clone(),
-                Typed::column(
-                    crate::error::Place::default(),
-                    i,
-                    c.data_type.clone(),
-                    c.nullable,
-                ),
-            )
+            let place = crate::error::Place::default();
+            let mut typed = Typed::column(place, i, c.data_type.clone(), c.nullable);
+            typed.identity = Some(format!("{:?}", c.name).into());
+            (c.name.clone(), typed)
         });
         Self {
             name: name.to_owned(),
@@ -81,12 +79,12 @@ impl Scope {
         Ok(typed)
     }
 
-    fn column(&self, name: &Name) -> Option<Typed> {
+    pub(super) fn column(&self, name: &Name) -> Option<Typed> {
         let (_, typed) = self.columns.iter().find(|(n, _)| *n == name.text)?;
         Some(self.narrowed(typed.clone().at(name.place)))
     }
 
-    fn narrowed(&self, mut typed: Typed) -> Typed {
+    pub(super) fn narrowed(&self, mut typed: Typed) -> Typed {
         if typed
             .path
             .as_ref()
@@ -95,6 +93,48 @@ impl Scope {
             typed.nullable = false;
         }
         typed
+    }
+
+    /// The text of an expression by the names that it uses; equal for equal expressions of one SELECT.
+    pub(crate) fn text(&self, expr: &Expr) -> String {
+        canonical(expr, &|names| {
+            let (column, fields) = self.split(names);
+            let column = column.map_or("", |(name, _)| name);
+            std::iter::once(column)
+                .chain(fields.iter().map(|f| f.text.as_str()))
+                .map(|name| format!("{name:?}"))
+                .collect::<Vec<_>>()
+                .join(".")
+        })
+    }
+
+    /// The text of an expression in terms of the stream's columns; what is long becomes a digest.
+    pub(crate) fn identity(&self, expr: &Expr) -> Arc<str> {
+        let text = canonical(expr, &|names| {
+            let (column, fields) = self.split(names);
+            let mut text = column
+                .and_then(|(_, typed)| typed.identity.as_deref())
+                .unwrap_or_default()
+                .to_owned();
+            for field in fields {
+                text = format!("{text}.{:?}", field.text);
+            }
+            text
+        });
+        if text.len() <= 80 {
+            return text.into();
+        }
+        hex(&Sha256::digest(text.as_bytes())).into()
+    }
+
+    /// The column that a path begins with, and the fields behind.
+    fn split<'n>(&self, names: &'n [Name]) -> (Option<&(String, Typed)>, &'n [Name]) {
+        let find = |name: &Name| self.columns.iter().find(|(n, _)| *n == name.text);
+        match names {
+            [first, rest @ ..] if find(first).is_some() => (find(first), rest),
+            [_, second, rest @ ..] => (find(second), rest),
+            _ => (None, &[]),
+        }
     }
 
     fn unknown(&self, name: &Name) -> SqlError {

@@ -3,19 +3,15 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use super::casts;
+use super::from::from;
+use super::items::{item, not_null};
 use super::scope::Scope;
 use super::typed::{Bound, Typed, build, refuse};
-use super::{Checked, Checker};
+use super::{Checked, Checker, aggregate, bound, casts, rank};
 use crate::Catalog;
 use crate::error::{Place, SqlError};
 use crate::eval::Node;
-use crate::schema::Schema;
-use crate::suggest::nearest;
-use crate::syntax::ast::{
-    Body, Expr, From, FromSource, Is, Item, Kind, Name, Named, Query, Select,
-};
-use crate::syntax::own_name;
+use crate::syntax::ast::{Body, Expr, Named, Query, Select};
 use crate::types::DataType;
 
 /// Most branches once sub-queries are put in.
@@ -27,8 +23,8 @@ const MAX_COLUMNS: usize = 1000;
 
 /// The names that FROM may use: streams, and sub-queries of WITH.
 pub(super) struct Environment<'a> {
-    catalog: &'a Catalog,
-    with: Vec<&'a Named>,
+    pub(super) catalog: &'a Catalog,
+    pub(super) with: Vec<&'a Named>,
     /// SELECTs that may still be checked: sub-queries that use each other twice double at every step.
     budget: &'a Cell<usize>,
 }
@@ -43,7 +39,7 @@ impl<'a> Environment<'a> {
     }
 
     /// What a sub-query of WITH sees: what was defined before it.
-    fn before(&self, index: usize) -> Self {
+    pub(super) fn before(&self, index: usize) -> Self {
         Self {
             catalog: self.catalog,
             with: self.with[..index].to_vec(),
@@ -122,6 +118,24 @@ fn unite(mut branches: Vec<Checked>) -> Bound<Vec<Checked>> {
             Err(errors)
         };
     }
+    for branch in &branches {
+        let place = branch
+            .columns
+            .first()
+            .map_or(Place::default(), |(_, t)| t.place);
+        if branch.stage().is_some() {
+            return refuse(
+                place,
+                "UNION ALL of what was aggregated is not in this version; unite the streams first and aggregate the sub-query, or write each aggregation to the stream by a Pipeline of its own",
+            );
+        }
+        if let Some(windowed) = &branch.windowed {
+            return refuse(
+                windowed.place,
+                "UNION ALL of windows is not in this version; unite the streams in a sub-query and take the window of that: TABLE(TUMBLE((SELECT … UNION ALL SELECT …), DESCRIPTOR(…), …))",
+            );
+        }
+    }
     for index in 0..count {
         let name = branches[0].columns[index].0.clone();
         let column: Vec<Typed> = branches
@@ -131,8 +145,12 @@ fn unite(mut branches: Vec<Checked>) -> Bound<Vec<Checked>> {
         if let Some(data_type) = casts::unify(&column) {
             for branch in &mut branches {
                 let typed = branch.columns[index].1.clone();
+                let identity = typed.identity.clone();
                 match casts::coerce(typed, &data_type) {
-                    Ok(typed) => branch.columns[index] = (name.clone(), typed),
+                    Ok(mut typed) => {
+                        typed.identity = identity;
+                        branch.columns[index] = (name.clone(), typed);
+                    }
                     Err(more) => errors.extend(more),
                 }
             }
@@ -167,7 +185,16 @@ fn select<'a>(
         );
     }
     environment.budget.set(left - 1);
-    let inputs = from(&select.from, environment)?;
+    let mut inputs = from(&select.from, environment)?;
+    if rank::wanted(select) {
+        return rank::select(select, inputs, named).map(|checked| vec![checked]);
+    }
+    if aggregate::wanted(select) {
+        return aggregate::select(select, inputs, named).map(|checked| vec![checked]);
+    }
+    for (input, scope) in &mut inputs {
+        bound::close(select, input, scope)?;
+    }
     let (mut branches, mut errors) = (Vec::new(), Vec::new());
     for input in inputs {
         match over(select, input, named) {
@@ -181,128 +208,90 @@ fn select<'a>(
     Ok(branches)
 }
 
-/// What FROM names: branches and the scope over each.
-fn from<'a>(from: &'a From, environment: &Environment<'a>) -> Bound<Vec<(Checked, Scope)>> {
-    let alias = from.alias.as_ref().map(|a| a.text.as_str());
-    let (own_name, branches) = match &from.source {
-        FromSource::Query(inner) => ("", query(inner, environment)?),
-        FromSource::Name(name) => match environment
-            .with
-            .iter()
-            .rposition(|n| n.name.text == name.text)
-        {
-            Some(index) => {
-                let named = environment.with[index];
-                let branches = query(&named.query, &environment.before(index))?;
-                (name.text.as_str(), rename(branches, &named.columns)?)
-            }
-            None => (name.text.as_str(), vec![stream(name, environment)?]),
-        },
+/// A SELECT without GROUP BY over one branch.
+fn over(select: &Select, (mut input, mut scope): (Checked, Scope), named: bool) -> Bound<Checked> {
+    let mut errors = filter(select, &mut input, &mut scope)
+        .err()
+        .unwrap_or_default();
+    let checker = Checker {
+        scope: &scope,
+        groups: None,
     };
-    let branches = rename(branches, &from.columns)?;
-    Ok(branches
-        .into_iter()
-        .map(|checked| {
-            let scope = Scope {
-                name: alias.unwrap_or(own_name).to_owned(),
-                columns: checked.columns.clone(),
-                not_null: HashSet::new(),
-            };
-            (checked, scope)
-        })
-        .collect())
-}
-
-fn stream(name: &Name, environment: &Environment) -> Bound<Checked> {
-    let Some(contract) = environment.catalog.get(&name.text) else {
-        let names = environment
-            .catalog
-            .names()
-            .chain(environment.with.iter().map(|n| n.name.text.as_str()));
-        let near = nearest(&name.text, names);
-        return Err(vec![
-            SqlError::new(name.place, format!("unknown stream \"{}\"", name.text))
-                .meant(near.map(|n| format!("\"{n}\""))),
-        ]);
-    };
-    let schema = match Schema::from_contract(contract) {
-        Ok(schema) => schema,
-        Err(error) => {
-            return refuse(
-                name.place,
-                format!(
-                    "the contract of stream \"{}\" can't be read: {error}",
-                    name.text
-                ),
-            );
-        }
-    };
-    let columns = Scope::of_stream(&name.text, &schema).columns;
-    Ok(Checked {
-        input: name.text.clone(),
-        schema,
-        filter: None,
-        columns,
-    })
-}
-
-fn rename(mut branches: Vec<Checked>, names: &[Name]) -> Bound<Vec<Checked>> {
-    let Some(first) = names.first() else {
-        return Ok(branches);
-    };
-    for branch in &mut branches {
-        if branch.columns.len() != names.len() {
-            return refuse(
-                first.place,
-                format!(
-                    "{} names are given for {} columns",
-                    names.len(),
-                    branch.columns.len()
-                ),
-            );
-        }
-        for (column, name) in branch.columns.iter_mut().zip(names) {
-            column.0.clone_from(&name.text);
-        }
+    match columns(select, &checker, named) {
+        Ok(columns) => input.columns = columns,
+        Err(more) => errors.extend(more),
     }
-    Ok(branches)
+    if errors.is_empty() {
+        Ok(input)
+    } else {
+        Err(errors)
+    }
 }
 
-fn over(select: &Select, (input, mut scope): (Checked, Scope), named: bool) -> Bound<Checked> {
-    let mut errors = Vec::new();
-    let mut filter = input.filter;
-    if let Some(expr) = &select.filter {
-        match condition(expr, &scope) {
-            Ok(typed) => {
-                let mut paths = HashSet::new();
-                not_null(expr, &scope, &mut |path| {
-                    // A field that isn't null has parents that aren't.
-                    for length in 1..=path.len() {
-                        paths.insert(path[..length].to_vec());
-                    }
-                });
-                scope.not_null = paths;
-                filter = Some(match filter {
-                    None => typed,
-                    Some(inner) => and(inner, typed)?,
-                });
-            }
-            Err(more) => errors.extend(more),
-        }
+/// WHERE over all branches.
+pub(super) fn filtered(
+    select: &Select,
+    mut inputs: Vec<(Checked, Scope)>,
+) -> Bound<Vec<(Checked, Scope)>> {
+    for (input, scope) in &mut inputs {
+        filter(select, input, scope)?;
     }
-    let checker = Checker { scope: &scope };
-    let mut columns: Vec<(String, Typed)> = Vec::new();
+    Ok(inputs)
+}
+
+/// WHERE over one branch.
+fn filter(select: &Select, input: &mut Checked, scope: &mut Scope) -> Bound<()> {
+    let Some(expr) = &select.filter else {
+        return Ok(());
+    };
+    let checker = Checker {
+        scope,
+        groups: None,
+    };
+    let typed = condition("WHERE", expr, &checker)?;
+    if let Some(windowed) = &input.windowed
+        && windowed.reads(&typed)
+    {
+        return refuse(
+            expr.place,
+            "WHERE is asked before a row is in its window; say this of the window in HAVING, or in WHERE around the aggregation",
+        );
+    }
+    input.conditions.push(scope.identity(expr).to_string());
+    let known = known(expr, &checker);
+    scope.not_null = known;
+    input.filter = Some(match input.filter.take() {
+        None => typed,
+        Some(inner) => and(inner, typed)?,
+    });
+    Ok(())
+}
+
+/// The paths that a condition makes non-null.
+pub(super) fn known(expr: &Expr, checker: &Checker) -> HashSet<Vec<usize>> {
+    let mut paths = HashSet::new();
+    not_null(expr, checker, &mut |path| {
+        // A field that isn't null has parents that aren't.
+        for length in 1..=path.len() {
+            paths.insert(path[..length].to_vec());
+        }
+    });
+    paths
+}
+
+/// The SELECT list.
+pub(super) fn columns(
+    select: &Select,
+    checker: &Checker,
+    named: bool,
+) -> Bound<Vec<(String, Typed)>> {
+    let (mut columns, mut errors) = (Vec::<(String, Typed)>::new(), Vec::new());
     for item in &select.items {
-        match self::item(item, &checker, named) {
+        match self::item(item, checker, named) {
             Ok(more) => {
                 for (name, typed, place) in more {
                     if named && columns.iter().any(|(n, _)| *n == name) {
-                        errors.push(SqlError::new(
-                            place,
-                            format!(
-                                "two columns are named \"{name}\"; give one another name with AS"
-                            ),
-                        ));
+                        errors.push(twice(place, &name));
                     }
                     columns.push((name, typed));
                 }
@@ -317,15 +306,18 @@ fn over(select: &Select, (input, mut scope): (Checked, Scope), named: bool) -> B
         ));
     }
     if errors.is_empty() {
-        Ok(Checked {
-            input: input.input,
-            schema: input.schema,
-            filter,
-            columns,
-        })
+        Ok(columns)
     } else {
         Err(errors)
     }
+}
+
+/// A name that two columns have.
+pub(super) fn twice(place: Place, name: &str) -> SqlError {
+    SqlError::new(
+        place,
+        format!("two columns are named \"{name}\"; give one another name with AS"),
+    )
 }
 
 fn and(inner: Typed, outer: Typed) -> Bound<Typed> {
@@ -344,93 +336,18 @@ fn and(inner: Typed, outer: Typed) -> Bound<Typed> {
     )
 }
 
-fn condition(expr: &Expr, scope: &Scope) -> Bound<Typed> {
-    let typed = Checker { scope }.bind(expr)?;
+/// A condition of WHERE or HAVING.
+pub(super) fn condition(clause: &str, expr: &Expr, checker: &Checker) -> Bound<Typed> {
+    let typed = checker.bind(expr)?;
     if typed.data_type == DataType::Boolean {
         Ok(typed)
     } else {
         refuse(
             typed.place,
             format!(
-                "WHERE needs a condition (boolean), this is {}",
+                "{clause} needs a condition (boolean), this is {}",
                 typed.data_type
             ),
         )
-    }
-}
-
-fn item(item: &Item, checker: &Checker, named: bool) -> Bound<Vec<(String, Typed, Place)>> {
-    match item {
-        Item::All { place, of } => {
-            if let Some(of) = of
-                && of.text != checker.scope.name
-            {
-                let near = nearest(&of.text, [checker.scope.name.as_str()].into_iter());
-                return Err(vec![
-                    SqlError::new(of.place, format!("unknown stream \"{}\"", of.text)).meant(near),
-                ]);
-            }
-            Ok(checker
-                .scope
-                .all()
-                .map(|(name, typed)| (name, typed.at(*place), *place))
-                .collect())
-        }
-        Item::Expr { expr, alias } => {
-            let typed = checker.bind(expr)?;
-            if typed.untyped_null {
-                return refuse(
-                    expr.place,
-                    "NULL alone has no type; write CAST(NULL AS STRING) or another type",
-                );
-            }
-            let name = match (alias, own_name(&expr.kind)) {
-                (Some(alias), _) => alias.text.clone(),
-                (None, Some(name)) => name.to_owned(),
-                (None, None) if !named => String::new(),
-                (None, None) => {
-                    return refuse(expr.place, "this column needs a name: add AS and one");
-                }
-            };
-            Ok(vec![(
-                name,
-                typed,
-                alias.as_ref().map_or(expr.place, |a| a.place),
-            )])
-        }
-    }
-}
-
-/// Finds the paths that a row must have non-null to satisfy a condition.
-fn not_null(expr: &Expr, scope: &Scope, found: &mut impl FnMut(Vec<usize>)) {
-    let mut path = |expr: &Expr| {
-        if matches!(expr.kind, Kind::Path(_) | Kind::Field(..))
-            && let Some(path) = (Checker { scope }).bind(expr).ok().and_then(|t| t.path)
-        {
-            found(path);
-        }
-    };
-    match &expr.kind {
-        Kind::And(parts) => parts.iter().for_each(|p| not_null(p, scope, found)),
-        Kind::Is {
-            expr,
-            what: Is::Null,
-            negated: true,
-        }
-        | Kind::Is {
-            expr,
-            what: Is::True | Is::False,
-            negated: false,
-        }
-        | Kind::In { expr, .. }
-        | Kind::Like { expr, .. }
-        | Kind::Between { expr, .. } => path(expr),
-        // Comparisons of null are unknown, and WHERE keeps only what is true.
-        Kind::Compare(_, left, right) => {
-            path(left);
-            path(right);
-        }
-        Kind::Path(_) | Kind::Field(..) => path(expr),
-        _ => {}
     }
 }

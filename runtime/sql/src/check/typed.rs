@@ -38,6 +38,8 @@ pub(crate) struct Typed {
     pub sources: BTreeSet<usize>,
     /// Column and fields, if it is nothing but those.
     pub path: Option<Vec<usize>>,
+    /// The text of what a column is, in terms of the stream's columns; equal for columns that are equal.
+    pub identity: Option<Arc<str>>,
     pub weight: usize,
     pub depth: usize,
 }
@@ -66,6 +68,7 @@ impl Typed {
             fallible: false,
             sources: BTreeSet::new(),
             path: None,
+            identity: None,
             weight: 1,
             depth: 1,
         }
@@ -96,6 +99,7 @@ impl Typed {
             fallible: false,
             sources: BTreeSet::from([index]),
             path: Some(vec![index]),
+            identity: None,
             weight: 1,
             depth: 1,
         }
@@ -205,6 +209,7 @@ pub(crate) fn build(
             .flat_map(|p| p.sources.iter().copied())
             .collect(),
         path: None,
+        identity: None,
         weight,
         depth,
     })

@@ -24,13 +24,24 @@ pub(crate) enum Body {
     Query(Box<Query>),
 }
 
-/// `SELECT items FROM from [WHERE filter]`.
+/// `SELECT [DISTINCT] items FROM from [WHERE filter] [GROUP BY group] [HAVING having]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Select {
     pub place: Place,
+    /// Where DISTINCT stands.
+    pub distinct: Option<Place>,
     pub items: Vec<Item>,
     pub from: From,
     pub filter: Option<Expr>,
+    pub group: Option<Group>,
+    pub having: Option<Expr>,
+}
+
+/// `GROUP BY keys`.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub place: Place,
+    pub keys: Vec<Expr>,
 }
 
 /// An entry of the SELECT list.
@@ -50,11 +61,62 @@ pub(crate) struct From {
     pub columns: Vec<Name>,
 }
 
-/// A stream or named sub-query, or a sub-query in place.
+/// A stream or named sub-query, a sub-query in place, or one of them cut into windows.
 #[derive(Clone, Debug)]
 pub(crate) enum FromSource {
     Name(Name),
     Query(Box<Query>),
+    Window(Box<WindowTable>),
+}
+
+/// `TABLE(TUMBLE(TABLE source, DESCRIPTOR(time), INTERVAL …))` and the like.
+#[derive(Clone, Debug)]
+pub(crate) struct WindowTable {
+    /// TUMBLE, HOP, CUMULATE or SESSION, as written.
+    pub function: Name,
+    pub source: From,
+    /// `PARTITION BY` of SESSION.
+    pub partition: Vec<Name>,
+    pub time: Name,
+    /// The lengths, by the names of the function's parameters.
+    pub lengths: Vec<Length>,
+}
+
+/// A length of a window table: `SIZE => INTERVAL …`.
+#[derive(Clone, Debug)]
+pub(crate) struct Length {
+    /// SIZE, SLIDE, STEP, GAP or OFFSET.
+    pub parameter: &'static str,
+    pub place: Place,
+    pub interval: Interval,
+}
+
+/// An aggregate function's call.
+#[derive(Clone, Debug)]
+pub(crate) struct AggregateCall {
+    /// Upper case.
+    pub function: String,
+    pub distinct: bool,
+    /// `COUNT(*)`.
+    pub star: bool,
+    pub args: Vec<Expr>,
+    /// `FILTER (WHERE …)`.
+    pub filter: Option<Expr>,
+}
+
+/// `ROW_NUMBER() OVER (PARTITION BY partition ORDER BY order)`.
+#[derive(Clone, Debug)]
+pub(crate) struct RowNumber {
+    pub partition: Vec<Expr>,
+    pub order: Vec<Ordering>,
+}
+
+/// `expr [ASC|DESC] [NULLS FIRST|LAST]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Ordering {
+    pub expr: Expr,
+    pub descending: bool,
+    pub nulls_first: bool,
 }
 
 /// A name and where it stands.
@@ -160,6 +222,8 @@ pub(crate) enum Kind {
     Array(Vec<Expr>),
     Map(Vec<Expr>),
     Row(Vec<Expr>),
+    Aggregate(Box<AggregateCall>),
+    RowNumber(Box<RowNumber>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use super::ast::{Arithmetic, Compare, Expr, Is, JsonKind, Kind, Name};
 use super::lexer::Token;
-use super::query::{is_aggregate, stateful};
+use super::refused::refused;
 use super::{MAX_DEPTH, Parsed, Parser, words};
 use crate::error::{Place, SqlError};
 
@@ -49,7 +49,7 @@ impl Parser {
     fn not(&mut self) -> Parsed<Expr> {
         let place = self.place();
         if self.is_words(&["NOT", "EXISTS"]) || self.is_word("EXISTS") {
-            return Err(stateful(place, "EXISTS"));
+            return Err(refused(place, "EXISTS"));
         }
         if !self.accept_word("NOT") {
             return self.operators(0);
@@ -78,7 +78,7 @@ impl Parser {
                 }
                 self.advance();
                 if self.is_word("ANY") || self.is_word("SOME") || self.is_word("ALL") {
-                    return Err(stateful(self.place(), "a comparison with a sub-query"));
+                    return Err(refused(self.place(), "a comparison with a sub-query"));
                 }
                 let right = self.deeper(|p| p.operators(COMPARISON + 1))?;
                 (
@@ -220,7 +220,7 @@ impl Parser {
         if self.accept_word("IN") {
             self.expect_sign("(")?;
             if self.is_word("SELECT") || self.is_word("WITH") {
-                return Err(stateful(self.place(), "IN with a sub-query"));
+                return Err(refused(self.place(), "IN with a sub-query"));
             }
             let list = self.list(")")?;
             if list.is_empty() {
@@ -346,7 +346,7 @@ impl Parser {
     fn parenthesised(&mut self, place: Place) -> Parsed<Expr> {
         self.advance();
         if self.is_word("SELECT") || self.is_word("WITH") {
-            return Err(stateful(self.place(), "a sub-query in an expression"));
+            return Err(refused(self.place(), "a sub-query in an expression"));
         }
         let inner = self.expression()?;
         if self.is_sign(",") {
@@ -367,14 +367,12 @@ impl Parser {
             return Ok(special);
         }
         if call {
-            if is_aggregate(word) {
-                return Err(stateful(place, &format!("{upper}(…)")));
+            if let Some(aggregate) = self.aggregate(&upper)? {
+                return Ok(aggregate);
             }
             self.at += 2;
             let args = self.list(")")?;
-            if self.is_word("OVER") || self.is_word("FILTER") {
-                return Err(stateful(self.place(), &self.token().shown()));
-            }
+            self.no_clause_of_aggregates(&upper)?;
             let depth = args.iter().map(|a| a.depth).max().unwrap_or(0);
             let name = Name {
                 text: word.to_owned(),
@@ -426,7 +424,10 @@ impl Parser {
         }
         loop {
             if self.is_word("DISTINCT") {
-                return Err(stateful(self.place(), "DISTINCT"));
+                return Err(SqlError::new(
+                    self.place(),
+                    "DISTINCT stands only in an aggregate, as in COUNT(DISTINCT x)",
+                ));
             }
             list.push(self.expression()?);
             if self.accept_sign("=>") {

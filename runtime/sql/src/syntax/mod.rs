@@ -8,10 +8,14 @@
 pub(crate) mod ast;
 mod clauses;
 mod expression;
+mod group;
 mod interval;
 mod lexer;
 mod query;
+mod refused;
 mod special;
+mod tvf;
+pub(crate) mod walk;
 mod words;
 
 pub(crate) use interval::millis;
@@ -85,19 +89,27 @@ pub(crate) fn inputs(query: &Query) -> Vec<&ast::Name> {
         for branch in &query.branches {
             match branch {
                 Body::Query(query) => visit(query, defined, names),
-                Body::Select(select) => match &select.from.source {
-                    FromSource::Query(query) => visit(query, defined, names),
-                    FromSource::Name(name) => {
-                        if !defined.contains(&name.text.as_str())
-                            && !names.iter().any(|n| n.text == name.text)
-                        {
-                            names.push(name);
-                        }
-                    }
-                },
+                Body::Select(select) => read(&select.from.source, defined, names),
             }
         }
         defined.truncate(outer);
+    }
+    fn read<'a>(
+        source: &'a FromSource,
+        defined: &mut Vec<&'a str>,
+        names: &mut Vec<&'a ast::Name>,
+    ) {
+        match source {
+            FromSource::Query(query) => visit(query, defined, names),
+            FromSource::Window(table) => read(&table.source.source, defined, names),
+            FromSource::Name(name) => {
+                if !defined.contains(&name.text.as_str())
+                    && !names.iter().any(|n| n.text == name.text)
+                {
+                    names.push(name);
+                }
+            }
+        }
     }
     let mut names = Vec::new();
     visit(query, &mut Vec::new(), &mut names);

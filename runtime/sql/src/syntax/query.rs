@@ -1,9 +1,9 @@
-//! Queries: WITH, SELECT, FROM, WHERE, UNION ALL; and, by name, what this version refuses.
+//! Queries: WITH, SELECT, FROM, WHERE, GROUP BY, HAVING, UNION ALL.
 
 use super::ast::{Body, From, FromSource, Item, Kind, Name, Named, Query, Select};
 use super::lexer::Token;
-use super::{Parsed, Parser, words};
-use crate::error::{Place, SqlError};
+use super::{Parsed, Parser, refused, words};
+use crate::error::SqlError;
 use crate::suggest::nearest;
 
 /// Most branches that a query may unite.
@@ -25,7 +25,7 @@ impl Parser {
         Ok(query)
     }
 
-    fn query(&mut self) -> Parsed<Query> {
+    pub(super) fn query(&mut self) -> Parsed<Query> {
         self.deeper(|p| {
             let with = if p.accept_word("WITH") {
                 p.with()?
@@ -37,8 +37,7 @@ impl Parser {
                 let place = p.place();
                 p.advance();
                 if !p.accept_word("ALL") {
-                    return Err(stateful(place, "UNION without ALL (it removes duplicates)")
-                        .meant(Some("UNION ALL".into())));
+                    return Err(refused::union(place));
                 }
                 if branches.len() == MAX_BRANCHES {
                     return Err(SqlError::new(
@@ -134,9 +133,8 @@ impl Parser {
     fn select(&mut self) -> Parsed<Select> {
         let place = self.place();
         self.expect_word("SELECT")?;
-        if self.is_word("DISTINCT") {
-            return Err(stateful(self.place(), "SELECT DISTINCT"));
-        }
+        let at = self.place();
+        let distinct = self.accept_word("DISTINCT").then_some(at);
         if self.is_word("STREAM") {
             return Err(SqlError::new(
                 self.place(),
@@ -164,14 +162,23 @@ impl Parser {
         } else {
             None
         };
+        let group = self.group_by()?;
+        let having = if self.accept_word("HAVING") {
+            Some(self.expression()?)
+        } else {
+            None
+        };
         if !self.at_end_of_select() {
             return Err(self.unexpected_clause("the end of the SELECT"));
         }
         Ok(Select {
             place,
+            distinct,
             items,
             from,
             filter,
+            group,
+            having,
         })
     }
 
@@ -226,14 +233,11 @@ impl Parser {
             });
         }
         let expr = self.expression()?;
-        if self.is_word("OVER") {
-            return Err(stateful(self.place(), "OVER"));
-        }
         let alias = self.alias("an alias")?;
         Ok(Item::Expr { expr, alias })
     }
 
-    fn alias(&mut self, what: &str) -> Parsed<Option<Name>> {
+    pub(super) fn alias(&mut self, what: &str) -> Parsed<Option<Name>> {
         if self.accept_word("AS") {
             return self.name(what).map(Some);
         }
@@ -250,13 +254,10 @@ impl Parser {
             let query = self.query()?;
             self.close_query()?;
             FromSource::Query(Box::new(query))
-        } else if self.is_word("TABLE") || self.is_word("LATERAL") || self.is_word("UNNEST") {
-            let what = if self.is_word("TABLE") {
-                "TABLE(…) (a window)"
-            } else {
-                "a table made in FROM"
-            };
-            return Err(stateful(place, what));
+        } else if self.at_window_table() {
+            self.window_table()?
+        } else if self.is_word("LATERAL") || self.is_word("UNNEST") {
+            return Err(refused::refused(place, "a table made in FROM"));
         } else {
             let name = self.name("a stream's name")?;
             if self.is_sign(".") {
@@ -266,7 +267,7 @@ impl Parser {
                 ));
             }
             if self.is_sign("(") {
-                return Err(stateful(
+                return Err(refused::refused(
                     place,
                     &format!("the table function {}", name.text),
                 ));
@@ -292,154 +293,13 @@ impl Parser {
         })
     }
 
-    fn refused_in_from(&self) -> Option<SqlError> {
-        let place = self.place();
-        if self.is_words(&["FOR", "SYSTEM_TIME"]) {
-            return Some(stateful(place, "FOR SYSTEM_TIME AS OF (a temporal join)"));
-        }
-        if self.is_sign(",") {
-            return Some(stateful(place, "a join (FROM names more than one stream)").meant(None));
-        }
-        [
-            "JOIN",
-            "INNER",
-            "LEFT",
-            "RIGHT",
-            "FULL",
-            "CROSS",
-            "NATURAL",
-            "MATCH_RECOGNIZE",
-            "TABLESAMPLE",
-            "PIVOT",
-        ]
-        .into_iter()
-        .find(|w| self.is_word(w))
-        .map(|w| {
-            stateful(
-                place,
-                if matches!(w, "MATCH_RECOGNIZE" | "TABLESAMPLE" | "PIVOT") {
-                    w
-                } else {
-                    "a join"
-                },
-            )
-        })
-    }
-
-    fn close_query(&mut self) -> Parsed<()> {
+    pub(super) fn close_query(&mut self) -> Parsed<()> {
         if self.accept_sign(")") {
             Ok(())
         } else {
             Err(self.unexpected_clause("\")\""))
         }
     }
-
-    /// What stands where a SELECT should have ended.
-    fn unexpected_clause(&self, wanted: &str) -> SqlError {
-        let place = self.place();
-        for (word, what) in [
-            ("GROUP", "GROUP BY"),
-            ("HAVING", "HAVING"),
-            ("WINDOW", "WINDOW"),
-            ("QUALIFY", "QUALIFY"),
-            ("ORDER", "ORDER BY"),
-            ("LIMIT", "LIMIT"),
-            ("OFFSET", "OFFSET"),
-            ("FETCH", "FETCH"),
-            ("INTERSECT", "INTERSECT"),
-            ("EXCEPT", "EXCEPT"),
-            ("MINUS", "MINUS"),
-            ("OVER", "OVER"),
-        ] {
-            if self.is_word(word) {
-                return stateful(place, what);
-            }
-        }
-        if self
-            .tokens
-            .get(self.at.wrapping_sub(1))
-            .is_some_and(|t| t.token == Token::Sign(";"))
-        {
-            return SqlError::new(
-                place,
-                "a pipeline's SQL is one query; this begins a second one",
-            );
-        }
-        if self.is_sign(")") {
-            return SqlError::new(place, "this \")\" closes nothing");
-        }
-        if let Token::Word(word) = self.token() {
-            let near = nearest(
-                word,
-                ["WHERE", "UNION", "AND", "OR", "AS", "GROUP", "ORDER"].into_iter(),
-            );
-            return self
-                .expected(wanted)
-                .meant(near.filter(|n| !n.eq_ignore_ascii_case(word)));
-        }
-        self.expected(wanted)
-    }
-}
-
-/// A construct that needs state.
-pub(super) fn stateful(place: Place, what: &str) -> SqlError {
-    SqlError::new(
-        place,
-        format!(
-            "{what} needs stateful SQL, which is not in this version; a query projects (SELECT), filters (WHERE) and unites (UNION ALL) streams"
-        ),
-    )
-}
-
-/// True for a function that aggregates rows.
-pub(super) fn is_aggregate(name: &str) -> bool {
-    matches!(
-        name.to_ascii_uppercase().as_str(),
-        "COUNT"
-            | "SUM"
-            | "AVG"
-            | "MIN"
-            | "MAX"
-            | "STDDEV_POP"
-            | "STDDEV_SAMP"
-            | "STDDEV"
-            | "VAR_POP"
-            | "VAR_SAMP"
-            | "VARIANCE"
-            | "COLLECT"
-            | "ARRAY_AGG"
-            | "LISTAGG"
-            | "STRING_AGG"
-            | "FIRST_VALUE"
-            | "LAST_VALUE"
-            | "LEAD"
-            | "LAG"
-            | "RANK"
-            | "DENSE_RANK"
-            | "ROW_NUMBER"
-            | "NTILE"
-            | "CUME_DIST"
-            | "PERCENT_RANK"
-            | "PERCENTILE"
-            | "APPROX_COUNT_DISTINCT"
-            | "JSON_OBJECTAGG"
-            | "JSON_ARRAYAGG"
-            | "GROUPING"
-            | "TUMBLE"
-            | "TUMBLE_START"
-            | "TUMBLE_END"
-            | "TUMBLE_ROWTIME"
-            | "TUMBLE_PROCTIME"
-            | "HOP"
-            | "HOP_START"
-            | "HOP_END"
-            | "HOP_ROWTIME"
-            | "SESSION"
-            | "SESSION_START"
-            | "SESSION_END"
-            | "SESSION_ROWTIME"
-            | "CUMULATE"
-    )
 }
 
 /// A path of one name is a column's; used for a SELECT item's own name.

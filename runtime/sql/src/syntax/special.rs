@@ -66,6 +66,12 @@ impl Parser {
                         | "SOURCE_WATERMARK"
                 ) =>
             {
+                if upper == "PROCTIME" {
+                    return Err(SqlError::new(
+                        place,
+                        "PROCTIME() is processing time, by which a repeated record would fall into another window than at first; windows are over event time: name the stream's event-time column",
+                    ));
+                }
                 return Err(SqlError::new(
                     place,
                     format!(

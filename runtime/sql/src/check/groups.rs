@@ -1,0 +1,73 @@
+//! What a SELECT list and HAVING see over groups: keys, the window's bounds and aggregates.
+
+use super::scope::Scope;
+use super::typed::{Bound, Typed, refuse};
+use super::window;
+use crate::error::Place;
+use crate::syntax::ast::{Expr, Kind, Name};
+
+/// The columns of the results, by the texts of the expressions that they stand for.
+pub(crate) struct Groups<'a> {
+    /// The input's columns, which the texts are in terms of.
+    pub scope: &'a Scope,
+    /// Text and column.
+    pub columns: Vec<(String, Typed)>,
+}
+
+impl Groups<'_> {
+    /// What stands for an expression; `None`: look into it.
+    pub(super) fn find(&self, expr: &Expr, results: &Scope) -> Option<Bound<Typed>> {
+        let text = self.scope.text(expr);
+        if let Some((_, typed)) = self.columns.iter().find(|(t, _)| *t == text) {
+            return Some(Ok(results.narrowed(typed.clone().at(expr.place))));
+        }
+        match &expr.kind {
+            Kind::Call { name, .. } if window::is_window(&name.text) => {
+                Some(Err(vec![window::misplaced(name)]))
+            }
+            Kind::Path(names) => Some(self.ungrouped(names)),
+            _ => None,
+        }
+    }
+
+    /// All columns, as `*` gives them.
+    pub(super) fn all(&self, place: Place) -> Bound<Vec<(String, Typed)>> {
+        let mut all = Vec::new();
+        for (name, _) in &self.scope.columns {
+            let expr = window::column(&Name {
+                text: name.clone(),
+                place,
+            });
+            let text = self.scope.text(&expr);
+            match self.columns.iter().find(|(t, _)| *t == text) {
+                Some((_, typed)) => all.push((name.clone(), typed.clone())),
+                None => {
+                    return self
+                        .ungrouped(&[Name {
+                            text: name.clone(),
+                            place,
+                        }])
+                        .map(|_| all);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn ungrouped(&self, names: &[Name]) -> Bound<Typed> {
+        let typed = self.scope.path(names)?;
+        let name = names.last().map_or("", |n| n.text.as_str());
+        if window::COLUMNS.iter().any(|(column, _)| *column == name) {
+            return refuse(
+                typed.place,
+                format!("\"{name}\" is not in GROUP BY; add it there"),
+            );
+        }
+        refuse(
+            typed.place,
+            format!(
+                "\"{name}\" differs within a group: add it to GROUP BY, or say which value is meant, as in MAX({name}) or LAST_VALUE({name})"
+            ),
+        )
+    }
+}

@@ -1,0 +1,232 @@
+//! GROUP BY, aggregate functions and ROW_NUMBER() OVER (…).
+
+use super::ast::{AggregateCall, Expr, Group, Kind, Ordering, RowNumber};
+use super::refused;
+use super::{Parsed, Parser};
+use crate::error::SqlError;
+
+/// Most keys of a GROUP BY or PARTITION BY.
+const MAX_KEYS: usize = 64;
+
+/// The aggregate functions.
+pub(crate) const AGGREGATES: &[&str] = &[
+    "AVG",
+    "COUNT",
+    "FIRST_VALUE",
+    "LAST_VALUE",
+    "LISTAGG",
+    "MAX",
+    "MIN",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "SUM",
+    "VARIANCE",
+    "VAR_POP",
+    "VAR_SAMP",
+];
+
+impl Parser {
+    pub(super) fn group_by(&mut self) -> Parsed<Option<Group>> {
+        let place = self.place();
+        if !self.accept_words(&["GROUP", "BY"]) {
+            return Ok(None);
+        }
+        for word in ["GROUPING", "CUBE", "ROLLUP"] {
+            if self.is_word(word) {
+                return Err(SqlError::new(
+                    self.place(),
+                    format!("{word} is not in this version; write a pipeline for each grouping"),
+                ));
+            }
+        }
+        let mut keys = self.group_key()?;
+        while self.accept_sign(",") {
+            keys.extend(self.group_key()?);
+        }
+        if keys.len() > MAX_KEYS {
+            return Err(SqlError::new(
+                place,
+                format!("GROUP BY has at most {MAX_KEYS} keys"),
+            ));
+        }
+        Ok(Some(Group { place, keys }))
+    }
+
+    /// A key, or several in parentheses.
+    fn group_key(&mut self) -> Parsed<Vec<Expr>> {
+        let start = self.at;
+        if self.accept_sign("(") {
+            let mut keys = vec![self.expression()?];
+            while self.accept_sign(",") {
+                keys.push(self.expression()?);
+            }
+            if keys.len() > 1 {
+                self.expect_sign(")")?;
+                return Ok(keys);
+            }
+            // One in parentheses may be where an expression begins, such as (a + b) * 2.
+            self.at = start;
+        }
+        Ok(vec![self.expression()?])
+    }
+
+    /// An aggregate or ROW_NUMBER; `None`: the function is another one.
+    pub(super) fn aggregate(&mut self, upper: &str) -> Parsed<Option<Expr>> {
+        let place = self.place();
+        if let Some(error) = refused::aggregate(place, upper) {
+            return Err(error);
+        }
+        if upper == "ROW_NUMBER" {
+            return self.row_number().map(Some);
+        }
+        if !AGGREGATES.contains(&upper) {
+            return Ok(None);
+        }
+        self.at += 2;
+        let distinct = self.accept_word("DISTINCT");
+        if !distinct {
+            self.accept_word("ALL");
+        }
+        let star = self.is_sign("*");
+        let args = if star {
+            if upper != "COUNT" || distinct {
+                return Err(SqlError::new(
+                    self.place(),
+                    "\"*\" stands only in COUNT(*); here a column or expression is expected",
+                ));
+            }
+            self.at += 1;
+            self.expect_sign(")")?;
+            Vec::new()
+        } else {
+            self.list(")")?
+        };
+        if self.is_word("WITHIN") || self.is_word("IGNORE") || self.is_word("RESPECT") {
+            return Err(SqlError::new(
+                self.place(),
+                format!(
+                    "{} is not in this version: {upper} takes values in the order they come, and leaves null out",
+                    self.token().shown()
+                ),
+            ));
+        }
+        let mut filter = None;
+        if self.accept_word("FILTER") {
+            self.expect_sign("(")?;
+            self.expect_word("WHERE")?;
+            filter = Some(self.expression()?);
+            self.expect_sign(")")?;
+        }
+        if self.is_word("OVER") {
+            return Err(SqlError::new(
+                self.place(),
+                format!(
+                    "{upper} OVER (…) is not in this version; aggregate by windows instead: GROUP BY key, TUMBLE(time, INTERVAL '1' MINUTE), or HOP for a sliding one"
+                ),
+            ));
+        }
+        let depth = args
+            .iter()
+            .chain(&filter)
+            .map(|a| a.depth)
+            .max()
+            .unwrap_or(0);
+        let call = AggregateCall {
+            function: upper.to_owned(),
+            distinct,
+            star,
+            args,
+            filter,
+        };
+        Self::node(place, depth, Kind::Aggregate(Box::new(call))).map(Some)
+    }
+
+    /// Clauses that only aggregates have, behind another function.
+    pub(super) fn no_clause_of_aggregates(&self, upper: &str) -> Parsed<()> {
+        if self.is_word("OVER") || self.is_word("FILTER") {
+            return Err(SqlError::new(
+                self.place(),
+                format!(
+                    "{upper} is no aggregate, so {} can't follow it",
+                    self.token().shown()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn row_number(&mut self) -> Parsed<Expr> {
+        let place = self.place();
+        self.at += 2;
+        self.expect_sign(")")?;
+        self.expect_word("OVER")?;
+        if !self.is_sign("(") {
+            return Err(self.expected("\"(\" (a window without a name)"));
+        }
+        self.expect_sign("(")?;
+        let mut number = RowNumber {
+            partition: Vec::new(),
+            order: Vec::new(),
+        };
+        if self.accept_words(&["PARTITION", "BY"]) {
+            number.partition.push(self.expression()?);
+            while self.accept_sign(",") {
+                number.partition.push(self.expression()?);
+            }
+        }
+        if !self.accept_words(&["ORDER", "BY"]) {
+            return Err(self.expected("\"ORDER BY\", which says which rows are first,"));
+        }
+        number.order.push(self.ordering()?);
+        while self.accept_sign(",") {
+            number.order.push(self.ordering()?);
+        }
+        if number.partition.len() > MAX_KEYS || number.order.len() > MAX_KEYS {
+            return Err(SqlError::new(
+                place,
+                format!("PARTITION BY and ORDER BY have at most {MAX_KEYS} expressions"),
+            ));
+        }
+        if self.is_word("ROWS") || self.is_word("RANGE") {
+            return Err(SqlError::new(
+                self.place(),
+                "ROW_NUMBER has no frame; leave it out",
+            ));
+        }
+        self.expect_sign(")")?;
+        let depth = number
+            .partition
+            .iter()
+            .chain(number.order.iter().map(|o| &o.expr))
+            .map(|e| e.depth)
+            .max()
+            .unwrap_or(0);
+        Self::node(place, depth, Kind::RowNumber(Box::new(number)))
+    }
+
+    fn ordering(&mut self) -> Parsed<Ordering> {
+        let expr = self.expression()?;
+        let descending = if self.accept_word("DESC") {
+            true
+        } else {
+            self.accept_word("ASC");
+            false
+        };
+        // Flink takes null for the least value.
+        let mut nulls_first = !descending;
+        if self.accept_word("NULLS") {
+            nulls_first = if self.accept_word("FIRST") {
+                true
+            } else {
+                self.expect_word("LAST")?;
+                false
+            };
+        }
+        Ok(Ordering {
+            expr,
+            descending,
+            nulls_first,
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! What this version refuses, by name and place, with the reason and the other way to write it.
+
+use super::Parser;
+use super::lexer::Token;
+use crate::error::{Place, SqlError};
+use crate::suggest::nearest;
+
+const JOIN: &str = "; where both sides have a key in common, unite them with UNION ALL and take LAST_VALUE(x) FILTER (WHERE …) for each key";
+const SORTED: &str = ": a stream has no end, so it is never sorted or counted out as a whole; the first rows of each window are taken with ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY …) and WHERE row_number <= n";
+
+/// A construct that isn't in this version.
+pub(super) fn refused(place: Place, what: &str) -> SqlError {
+    let why = match what {
+        "a join" => JOIN,
+        "ORDER BY" | "LIMIT" | "OFFSET" | "FETCH" => SORTED,
+        "QUALIFY" => "; write WHERE around a sub-query that names the row number",
+        "WINDOW" => "; write the window in OVER (…) itself",
+        _ if what.contains("sub-query") || what == "EXISTS" => {
+            " would be a join, which is not in this version; a sub-query stands in FROM or WITH"
+        }
+        _ => "",
+    };
+    if why.starts_with(' ') {
+        return SqlError::new(place, format!("{what}{why}"));
+    }
+    SqlError::new(place, format!("{what} is not in this version{why}"))
+}
+
+/// UNION that removes duplicates.
+pub(super) fn union(place: Place) -> SqlError {
+    SqlError::new(
+        place,
+        "UNION without ALL removes duplicates; write SELECT DISTINCT … FROM (… UNION ALL …) if that is meant",
+    )
+    .meant(Some("UNION ALL".into()))
+}
+
+/// Why a function that aggregates or numbers rows isn't there.
+pub(super) fn aggregate(place: Place, upper: &str) -> Option<SqlError> {
+    let (why, meant) = match upper {
+        "STRING_AGG" | "GROUP_CONCAT" => ("", Some("LISTAGG(text, ', ')")),
+        "APPROX_COUNT_DISTINCT" => (
+            ": Flink refuses it over streams, too",
+            Some("COUNT(DISTINCT x)"),
+        ),
+        "EVERY" => ("", Some("MIN(IF(condition, 1, 0)) = 1")),
+        "SOME" | "ANY" => ("", Some("MAX(IF(condition, 1, 0)) = 1")),
+        "COLLECT" | "ARRAY_AGG" | "JSON_OBJECTAGG" | "JSON_ARRAYAGG" => (
+            ": its result has no bound; LISTAGG(text, ', ') joins texts",
+            None,
+        ),
+        "GROUPING" | "GROUPING_ID" => (", as GROUPING SETS are not", None),
+        "PERCENTILE" | "PERCENTILE_CONT" | "PERCENTILE_DISC" => {
+            (": it would keep every value", None)
+        }
+        "LEAD" | "LAG" | "RANK" | "DENSE_RANK" | "NTILE" | "CUME_DIST" | "PERCENT_RANK"
+        | "NTH_VALUE" => (
+            "; of OVER there is ROW_NUMBER(), to take the first rows of each key",
+            None,
+        ),
+        _ => return None,
+    };
+    let error = SqlError::new(place, format!("{upper} is not in this version{why}"));
+    Some(error.meant(meant.map(str::to_owned)))
+}
+
+impl Parser {
+    /// What may stand behind a stream's name elsewhere, and not here.
+    pub(super) fn refused_in_from(&self) -> Option<SqlError> {
+        let place = self.place();
+        if self.is_words(&["FOR", "SYSTEM_TIME"]) {
+            return Some(refused(place, "FOR SYSTEM_TIME AS OF (a temporal join)"));
+        }
+        if self.is_sign(",") {
+            return Some(SqlError::new(
+                place,
+                format!("FROM names more than one stream: a join is not in this version{JOIN}"),
+            ));
+        }
+        [
+            "JOIN",
+            "INNER",
+            "LEFT",
+            "RIGHT",
+            "FULL",
+            "CROSS",
+            "NATURAL",
+            "MATCH_RECOGNIZE",
+            "TABLESAMPLE",
+            "PIVOT",
+        ]
+        .into_iter()
+        .find(|w| self.is_word(w))
+        .map(|w| match w {
+            "MATCH_RECOGNIZE" | "TABLESAMPLE" | "PIVOT" => refused(place, w),
+            _ => refused(place, "a join"),
+        })
+    }
+
+    /// What stands where a SELECT should have ended.
+    pub(super) fn unexpected_clause(&self, wanted: &str) -> SqlError {
+        let place = self.place();
+        for (word, what) in [
+            ("GROUP", "a second GROUP BY"),
+            ("HAVING", "a second HAVING"),
+            ("WINDOW", "WINDOW"),
+            ("QUALIFY", "QUALIFY"),
+            ("ORDER", "ORDER BY"),
+            ("LIMIT", "LIMIT"),
+            ("OFFSET", "OFFSET"),
+            ("FETCH", "FETCH"),
+            ("INTERSECT", "INTERSECT"),
+            ("EXCEPT", "EXCEPT"),
+            ("MINUS", "MINUS"),
+            ("OVER", "OVER"),
+        ] {
+            if self.is_word(word) {
+                return refused(place, what);
+            }
+        }
+        if self
+            .tokens
+            .get(self.at.wrapping_sub(1))
+            .is_some_and(|t| t.token == Token::Sign(";"))
+        {
+            return SqlError::new(
+                place,
+                "a pipeline's SQL is one query; this begins a second one",
+            );
+        }
+        if self.is_sign(")") {
+            return SqlError::new(place, "this \")\" closes nothing");
+        }
+        if let Token::Word(word) = self.token() {
+            let near = nearest(
+                word,
+                [
+                    "WHERE", "UNION", "AND", "OR", "AS", "GROUP", "ORDER", "HAVING",
+                ]
+                .into_iter(),
+            );
+            return self
+                .expected(wanted)
+                .meant(near.filter(|n| !n.eq_ignore_ascii_case(word)));
+        }
+        self.expected(wanted)
+    }
+}
