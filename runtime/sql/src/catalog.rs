@@ -100,9 +100,18 @@ fn keyed(sql: &str, mut finish: Checked, stage: &Rc<Stage>) -> Result<Dataflow, 
         })
         .collect();
     let unique = check::unique(&finish, stage)?;
-    let output_schema = output(std::slice::from_ref(&finish));
     let pruned = stage.pruned(&used);
     let rows = output(&pruned.rows);
+    let mut output_schema = output(std::slice::from_ref(&finish));
+    for (key, column) in unique.iter().enumerate() {
+        // Whatever HAVING lets through, state has the other keys, too, and they are deleted.
+        if let (Some(row), Some(column)) = (
+            rows.columns.get(key),
+            output_schema.columns.get_mut(*column),
+        ) {
+            column.nullable = row.nullable;
+        }
+    }
     let arrow = rows.to_arrow();
     let branches = pruned.rows.iter();
     let branches = branches.map(|c| Branch::new(c, arrow.clone())).collect();

@@ -150,7 +150,16 @@ pub fn accepts(changes: &Changes, output: &Schema, target: &Contract) -> Result<
             "{what}, and the stream keeps all records: make it compacted, with that key, or aggregate in windows, whose results are final"
         )
     } else if wanted == given {
-        return Ok(());
+        let null = key.iter().filter_map(|i| output.columns.get(*i));
+        return match null.filter(|c| c.nullable).map(|c| &c.name).next() {
+            None => Ok(()),
+            Some(name) => Err(Mismatch {
+                column: name.clone(),
+                message: format!(
+                    "without a window, the query's results replace each other by this key, and it may be null, which is no key: use COALESCE({name}, …) in GROUP BY (or PARTITION BY) and SELECT, or leave such rows out with WHERE {name} IS NOT NULL"
+                ),
+            }),
+        };
     } else if given.is_empty() {
         format!(
             "{what}, and the stream's contract has no key: make it {}",

@@ -7,8 +7,13 @@
     reason = "a test ends where it fails"
 )]
 
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch};
+use arrow::datatypes::Int32Type;
 use headworks_plan::{Contract, EventTime, Field};
-use headworks_sql::keyed::{Aggregate, Keyed, Operator, Window};
+use headworks_sql::keyed::{Aggregate, Changes, Keyed, Operator, Window};
 use headworks_sql::schema::Schema;
 use headworks_sql::{Catalog, Dataflow, plan};
 
@@ -57,21 +62,21 @@ fn catalog() -> Catalog {
         ("id", "string"),
         ("user_id", "int"),
         ("amount", "decimal(9,2)"),
-        ("at", "timestamp_ltz(3)?"),
+        ("refunded_at", "timestamp_ltz(3)?"),
     ];
     let mut prices = contract(
         &[
             ("sku", "string"),
             ("price", "int"),
-            ("at", "timestamp_ltz(3)"),
+            ("changed_at", "timestamp_ltz(3)"),
         ],
-        Some("at"),
+        Some("changed_at"),
     );
     prices.key = vec!["sku".into()];
     prices.compacted = true;
     Catalog::new()
         .with("orders", contract(&orders, Some("placed_at")))
-        .with("refunds", contract(&refunds, Some("at")))
+        .with("refunds", contract(&refunds, Some("refunded_at")))
         .with("deep", contract(&orders, Some("customer.since")))
         .with("timeless", contract(&[("k", "string"), ("n", "int")], None))
         .with(
@@ -175,61 +180,188 @@ fn described(flow: &Dataflow) -> String {
     )
 }
 
-fn check(sql: &str, wanted: &str) {
-    let got = described(&good(sql));
-    let wanted: Vec<&str> = wanted.trim().lines().map(str::trim).collect();
-    assert_eq!(got, wanted.join("\n"), "{sql}\n--- got\n{got}\n");
+/// The query's plan, or what is said against it.
+fn answer(sql: &str) -> String {
+    match plan(sql, &catalog()) {
+        Ok(flow) if flow.keyed.is_some() => described(&flow),
+        Ok(_) => "no state".to_owned(),
+        Err(errors) => errors
+            .iter()
+            .map(|e| format!("refused: {e}"))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    }
+}
+
+/// Each block of `plans.golden` is a query and, behind `---`, its plan in short or why it is refused.
+/// `GOLDEN_WRITE=1` writes the answers anew; read what changed.
+#[test]
+fn queries_are_planned_or_refused_as_the_file_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plans.golden");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut written = String::new();
+    let (mut wrong, mut count) = (String::new(), 0);
+    for block in text.split("\n\n") {
+        let block = block.trim_end();
+        if block.starts_with('#') || block.is_empty() {
+            writeln!(written, "{block}\n").unwrap();
+            continue;
+        }
+        let (sql, wanted) = block.split_once("\n---\n").unwrap_or((block, ""));
+        let sql = sql.strip_suffix("\n---").unwrap_or(sql);
+        let got = answer(sql);
+        count += 1;
+        if got != wanted {
+            writeln!(wrong, "{sql}\n--- wanted\n{wanted}\n--- got\n{got}\n").unwrap();
+        }
+        writeln!(written, "{sql}\n---\n{got}\n").unwrap();
+    }
+    if std::env::var_os("GOLDEN_WRITE").is_some() {
+        std::fs::write(path, written.trim_end().to_owned() + "\n").unwrap();
+        return;
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(count > 100, "only {count} queries");
+}
+
+fn fingerprint(sql: &str) -> String {
+    good(sql).keyed.unwrap().fingerprint
 }
 
 #[test]
-fn a_tumbling_window_counts_and_sums_by_key() {
-    check(
-        "SELECT user_id, TUMBLE_START(placed_at, INTERVAL '1' MINUTE) AS since, COUNT(*) AS orders, SUM(amount) AS revenue
-         FROM orders WHERE qty > 0 GROUP BY user_id, TUMBLE(placed_at, INTERVAL '1' MINUTE)",
-        "from orders(user_id amount qty placed_at)
-         rows user_id bigint, event_time timestamp_ltz(3), amount decimal(12,2); keys 1, time Some(1)
-         window tumble 60000+0: Count(*) bigint, Sum($2) decimal(38,2)
-         results user_id bigint, window_start timestamp(3), window_end timestamp(3), window_time timestamp_ltz(3), aggregate_1 bigint, aggregate_2 decimal(38,2)
-         output user_id bigint, since timestamp(3), orders bigint, revenue decimal(38,2); unique []",
+fn the_fingerprint_is_that_of_the_state() {
+    let base = fingerprint(
+        "SELECT user_id, COUNT(*) AS n, SUM(qty) AS s FROM orders WHERE qty > 1 GROUP BY user_id",
     );
+    for same in [
+        "SELECT user_id AS u, SUM(qty) / COUNT(*) AS mean FROM orders WHERE qty > 1 GROUP BY user_id HAVING COUNT(*) > 3",
+        "SELECT SUM(o.qty) AS s, o.user_id, COUNT(*) AS n FROM orders AS o WHERE o.qty > 1 GROUP BY o.user_id",
+        "WITH big AS (SELECT qty AS q, user_id AS u FROM orders WHERE qty > 1)
+         SELECT x, t FROM (SELECT u AS x, COUNT(*) AS n, SUM(q) AS t FROM big GROUP BY u) WHERE n > 1",
+    ] {
+        assert_eq!(fingerprint(same), base, "{same}");
+    }
+    let others = [
+        "SELECT user_id, COUNT(*) AS n, SUM(qty) AS s FROM orders WHERE qty > 2 GROUP BY user_id",
+        "SELECT user_id, COUNT(*) AS n, SUM(qty + 1) AS s FROM orders WHERE qty > 1 GROUP BY user_id",
+        "SELECT user_id, COUNT(*) AS n, SUM(DISTINCT qty) AS s FROM orders WHERE qty > 1 GROUP BY user_id",
+        "SELECT user_id, COUNT(*) AS n FROM orders WHERE qty > 1 GROUP BY user_id",
+        "SELECT order_id, COUNT(*) AS n, SUM(qty) AS s FROM orders WHERE qty > 1 GROUP BY order_id",
+        "SELECT user_id, order_id, COUNT(*) AS n, SUM(qty) AS s FROM orders WHERE qty > 1 GROUP BY user_id, order_id",
+        "SELECT user_id, COUNT(*) AS n, SUM(qty) AS s FROM deep WHERE qty > 1 GROUP BY user_id",
+        "SELECT user_id, COUNT(*) AS n, SUM(qty) AS s FROM orders WHERE qty > 1 GROUP BY user_id, TUMBLE(placed_at, INTERVAL '1' MINUTE)",
+        "SELECT user_id, COUNT(*) AS n, SUM(qty) AS s FROM orders WHERE qty > 1 GROUP BY user_id, TUMBLE(placed_at, INTERVAL '2' MINUTE)",
+    ];
+    let mut all: Vec<String> = others.iter().map(|sql| fingerprint(sql)).collect();
+    all.push(base);
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), count);
 }
 
 #[test]
-fn a_window_table_is_grouped_by_its_bounds() {
-    check(
-        "SELECT window_start, window_end, user_id, COUNT(*) AS n
-         FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(placed_at), INTERVAL '1' HOUR, INTERVAL '-10' MINUTE))
-         GROUP BY window_start, window_end, user_id",
-        "from orders(user_id placed_at)
-         rows user_id bigint, event_time timestamp_ltz(3); keys 1, time Some(1)
-         window tumble 3600000+3000000: Count(*) bigint
-         results user_id bigint, window_start timestamp(3), window_end timestamp(3), window_time timestamp_ltz(3), aggregate_1 bigint
-         output window_start timestamp(3), window_end timestamp(3), user_id bigint, n bigint; unique []",
+fn the_fingerprint_of_the_query_covers_its_words_and_its_inputs() {
+    let a = good("SELECT user_id, COUNT(*) AS n FROM orders GROUP BY user_id").fingerprint;
+    let b =
+        good("SELECT user_id,   COUNT(*) AS n -- all\nFROM orders GROUP BY user_id").fingerprint;
+    let c = good("SELECT user_id, COUNT(*) AS n FROM orders GROUP BY user_id HAVING COUNT(*) > 1");
+    assert_eq!(a, b);
+    assert_ne!(a, c.fingerprint);
+}
+
+#[test]
+fn lineage_and_labels_go_through_aggregates_windows_and_ranks() {
+    let flow = good(
+        "SELECT UPPER(who) AS who, n, total, since, 'x' AS x FROM (
+           SELECT email AS who, COUNT(*) AS n, SUM(amount * qty) AS total, window_start AS since, window_end
+           FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(placed_at), INTERVAL '1' HOUR))
+           GROUP BY window_start, window_end, email)",
     );
-}
-
-#[test]
-fn without_a_window_results_replace_each_other_by_key() {
-    check(
-        "SELECT COUNT(*) AS n, user_id FROM orders GROUP BY user_id HAVING SUM(qty) > 10",
-        "from orders(user_id qty)
-         rows user_id bigint, qty int; keys 1, time None
-         window none: Count(*) bigint, Sum($1) int
-         results user_id bigint, aggregate_1 bigint, aggregate_2 int
-         output n bigint, user_id bigint; unique [1]",
+    let sources = |flow: &Dataflow| -> Vec<String> {
+        flow.lineage
+            .iter()
+            .map(|l| {
+                let sources = l
+                    .sources
+                    .iter()
+                    .map(|s| format!("{}.{}", s.stream, s.column));
+                format!("{}: {}", l.column, sources.collect::<Vec<_>>().join(" "))
+            })
+            .collect()
+    };
+    assert_eq!(
+        sources(&flow),
+        [
+            "who: orders.email",
+            "n: ",
+            "total: orders.amount orders.qty",
+            "since: orders.placed_at",
+            "x: "
+        ]
     );
+    assert_eq!(flow.output.columns[0].labels, ["pii"]);
+    assert!(flow.output.columns[1..].iter().all(|c| c.labels.is_empty()));
+    let flow =
+        good("SELECT user_id, MAX(email) AS m, COUNT(email) AS n FROM orders GROUP BY user_id");
+    let labels: Vec<usize> = flow.output.columns.iter().map(|c| c.labels.len()).collect();
+    assert_eq!(labels, [0, 1, 1]);
+    let flow = good(
+        "SELECT email, rn FROM (
+           SELECT email, qty, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY amount DESC) AS rn
+           FROM TABLE(TUMBLE((SELECT * FROM orders UNION ALL SELECT * FROM orders), DESCRIPTOR(placed_at), INTERVAL '1' HOUR)))
+         WHERE rn <= 2",
+    );
+    assert_eq!(sources(&flow), ["email: orders.email", "rn: orders.amount"]);
+    assert_eq!(flow.output.columns[0].labels, ["pii"]);
 }
 
 #[test]
-fn the_last_row_of_a_key() {
-    check(
-        "SELECT order_id, user_id, amount FROM (
-           SELECT *, ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY placed_at DESC) AS rn FROM orders
-         ) WHERE rn = 1 AND qty > 0",
-        "from orders(order_id user_id amount qty placed_at)
-         rows order_id string, event_time timestamp_ltz(3), amount decimal(12,2), qty int, user_id bigint; keys 1, time Some(1)
-         window none: rank 1 by $1 desc nulls last
-         results order_id string, event_time timestamp_ltz(3), amount decimal(12,2), qty int, user_id bigint, row_number bigint
-         output order_id string, user_id bigint, amount decimal(12,2); unique [0]",
+fn what_readers_must_know() {
+    let upsert =
+        good("SELECT COUNT(*) AS n, user_id, order_id FROM orders GROUP BY order_id, user_id");
+    assert_eq!(upsert.changes(), Changes::Upsert { key: vec![2, 1] });
+    let append =
+        good("SELECT COUNT(*) AS n FROM orders GROUP BY TUMBLE(placed_at, INTERVAL '1' DAY)");
+    assert_eq!(append.changes(), Changes::Append);
+}
+
+#[test]
+fn inputs_are_found_in_window_tables() {
+    let sql = "WITH x AS (SELECT * FROM TABLE(HOP(TABLE orders, DESCRIPTOR(placed_at), INTERVAL '1' HOUR, INTERVAL '2' HOUR)))
+               SELECT COUNT(*) AS n FROM x GROUP BY window_start, window_end";
+    assert_eq!(headworks_sql::inputs(sql).unwrap(), ["orders"]);
+}
+
+/// Rows go through the branch, and what state would make of them through what finishes.
+#[test]
+fn branches_and_finish_evaluate() {
+    let flow = good(
+        "SELECT total * 2 AS twice, user_id FROM (
+           SELECT user_id, SUM(qty) AS total FROM orders WHERE qty > 1 GROUP BY user_id)
+         WHERE total < 100",
+    );
+    let branch = &flow.branches[0];
+    assert_eq!(branch.columns, ["user_id", "qty"]);
+    let batch = |schema: &arrow::datatypes::SchemaRef, ids: Vec<i64>, values: Vec<i32>| {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(ids)),
+            Arc::new(Int32Array::from(values)),
+        ];
+        RecordBatch::try_new(schema.clone(), columns).unwrap()
+    };
+    let rows = branch
+        .evaluate(&batch(&branch.input_schema, vec![1, 2, 1], vec![5, 1, 7]))
+        .unwrap();
+    assert_eq!(rows.rows.values(), &[0, 2]);
+    let finish = &flow.keyed.as_ref().unwrap().finish;
+    assert_eq!(finish.columns, ["user_id", "aggregate_1"]);
+    let done = finish
+        .evaluate(&batch(&finish.input_schema, vec![1, 2], vec![12, 500]))
+        .unwrap();
+    assert_eq!(done.rows.values(), &[0]);
+    assert_eq!(
+        done.batch.column(0).as_primitive::<Int32Type>().values(),
+        &[24]
     );
 }

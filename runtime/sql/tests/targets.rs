@@ -172,7 +172,7 @@ fn missing_and_extra_columns_are_told_together() {
 
 #[test]
 fn results_that_replace_each_other_need_a_compacted_stream_with_their_key() {
-    let input = contract(&[("a", "string"), ("b", "int"), ("c", "int")]);
+    let input = contract(&[("a", "string"), ("b", "int"), ("c", "int"), ("n", "int?")]);
     let flow = |sql: &str| plan(sql, &Catalog::new().with("t", input.clone())).unwrap();
     let upsert = flow("SELECT b, COUNT(*) AS n, a FROM t GROUP BY a, b");
     let append = flow("SELECT a, b, c FROM t");
@@ -190,6 +190,12 @@ fn results_that_replace_each_other_need_a_compacted_stream_with_their_key() {
     assert_eq!(refused(&append, true, &["c"]), None);
     assert_eq!(refused(&upsert, true, &["a", "b"]), None);
     assert_eq!(refused(&upsert, true, &["b", "a"]), None);
+    let null = flow("SELECT n, COUNT(*) AS c FROM t GROUP BY n HAVING n IS NOT NULL");
+    let said = refused(&null, true, &["n"]).unwrap();
+    assert!(
+        said.starts_with("column \"n\": ") && said.contains("COALESCE(n, …)"),
+        "{said}"
+    );
     let what = "without a window, the query's results replace each other by their key (a, b), and ";
     for (compacted, key, wanted) in [
         (

@@ -29,7 +29,7 @@ pub(super) fn wanted(select: &Select) -> bool {
 
 /// The first aggregate of the SELECT list or HAVING.
 pub(super) fn aggregate(select: &Select) -> Option<&Expr> {
-    expressions(select).find_map(Expr::stateful)
+    expressions(select).find_map(Expr::aggregate)
 }
 
 fn expressions(select: &Select) -> impl Iterator<Item = &Expr> {
@@ -199,8 +199,7 @@ fn stage(
             data_type: aggregate.data_type.clone(),
         });
     }
-    let (texts, cells): (Vec<String>, Vec<Cell>) =
-        keys.cells.into_iter().map(|(t, c, _)| (t, c)).unzip();
+    let (texts, cells): (Vec<String>, Vec<Cell>) = keys.cells.into_iter().unzip();
     let parts = Parts {
         place,
         keys: cells,

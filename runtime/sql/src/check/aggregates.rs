@@ -81,14 +81,14 @@ pub(super) fn bind(
     let Some(data_type) = result(&function, &given) else {
         return refuse(arg.place, unfit(name, &function, &given));
     };
-    if call.distinct && matches!(given, T::Array(_) | T::Map(_) | T::Struct(_)) {
+    if call.distinct && matches!(given, T::Array(_) | T::Map(_) | T::Struct(_) | T::Bytes) {
+        let given = shortened(&given);
         return refuse(
             arg.place,
-            format!("DISTINCT compares single values, not {}", shortened(&given)),
+            format!("{name}(DISTINCT …) takes single values that aren't bytes, this is {given}"),
         );
     }
     let null = argument.nullable();
-    let sample = matches!(function, Function::StddevSamp | Function::VarSamp);
     let count = function == Function::Count;
     Ok(Aggregated {
         // Rows with equal values have the same least, greatest and first one.
@@ -99,7 +99,7 @@ pub(super) fn bind(
             ),
         // Of a column that is never null every value counts.
         argument: (!count || call.distinct || null).then_some(argument),
-        nullable: !count && (null || filter.is_some() || sample),
+        nullable: !count && (null || filter.is_some() || may_lack(&function, &given)),
         function,
         filter,
         data_type,
@@ -190,36 +190,60 @@ fn result(function: &Function, given: &T) -> Option<T> {
             }),
             _ => given.is_numeric().then(|| given.clone()),
         },
-        Function::Avg => match given {
+        Function::Avg
+        | Function::StddevPop
+        | Function::StddevSamp
+        | Function::VarPop
+        | Function::VarSamp => match given {
             T::Decimal { scale, .. } => Some(T::Decimal {
                 precision: 38,
                 scale: (*scale).max(6),
             }),
             _ => given.is_numeric().then(|| given.clone()),
         },
-        Function::StddevPop | Function::StddevSamp | Function::VarPop | Function::VarSamp => {
-            (*given == T::Double).then_some(T::Double)
-        }
         Function::Min | Function::Max => (!nested && *given != T::Bytes).then(|| given.clone()),
         Function::FirstValue | Function::LastValue => (!nested).then(|| given.clone()),
         Function::ListAgg(_) => (*given == T::String).then_some(T::String),
     }
 }
 
-fn unfit(name: &str, function: &Function, given: &T) -> String {
-    let given = shortened(given);
+/// True if the result may be null though values were there: of one value there is no sample's variance,
+/// and a decimal that has too many digits is null. (Flink says "never null" and gives null all the same.)
+fn may_lack(function: &Function, given: &T) -> bool {
+    let T::Decimal { precision, .. } = given else {
+        return matches!(function, Function::StddevSamp | Function::VarSamp);
+    };
     match function {
-        Function::Sum | Function::Avg => format!(
-            "{name} takes a number, this is {given}; text becomes one with CAST(… AS DECIMAL(12,2)) or another type"
-        ),
+        Function::StddevSamp | Function::VarSamp => true,
+        // A sum of 20 digits needs 10^18 rows for a digit too many; a variance has twice the digits.
+        Function::Sum | Function::Avg | Function::StddevPop => *precision > 20,
+        Function::VarPop => *precision > 15,
+        _ => false,
+    }
+}
+
+fn unfit(name: &str, function: &Function, given: &T) -> String {
+    match function {
+        Function::Sum
+        | Function::Avg
+        | Function::StddevPop
+        | Function::StddevSamp
+        | Function::VarPop
+        | Function::VarSamp => {
+            let hint = if *given == T::String {
+                "; text becomes one with CAST(… AS DECIMAL(12,2)) or another type"
+            } else {
+                ""
+            };
+            format!("{name} takes a number, this is {}{hint}", shortened(given))
+        }
         Function::ListAgg(_) => {
+            let given = shortened(given);
             format!("{name} takes text, this is {given}; use CAST(… AS STRING)")
         }
-        Function::StddevPop | Function::StddevSamp | Function::VarPop | Function::VarSamp => {
-            format!(
-                "{name} takes a DOUBLE, this is {given}; use CAST(… AS DOUBLE) (Flink would give the argument's type and cut digits off)"
-            )
-        }
-        _ => format!("{name} takes single values that have an order, this is {given}"),
+        _ => format!(
+            "{name} takes single values that have an order, this is {}",
+            shortened(given)
+        ),
     }
 }

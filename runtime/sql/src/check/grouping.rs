@@ -17,7 +17,7 @@ use crate::syntax::ast::{Expr, Item, Kind, Name, Select};
 #[derive(Default)]
 pub(super) struct Keys {
     /// Keys with their texts.
-    pub cells: Vec<(String, Cell, Place)>,
+    pub cells: Vec<(String, Cell)>,
     pub window: Option<Window>,
     pub time: Option<Cell>,
     /// Texts of the window's columns, as far as the query may use them.
@@ -173,8 +173,8 @@ fn key(
         "GROUP BY"
     };
     check_key(clause, &cell, expr.place)?;
-    if !keys.cells.iter().any(|(t, ..)| *t == text) {
-        keys.cells.push((text, cell, expr.place));
+    if !keys.cells.iter().any(|(t, _)| *t == text) {
+        keys.cells.push((text, cell));
     }
     Ok(())
 }
@@ -218,7 +218,7 @@ fn sessions(windowed: &Windowed, keys: &Keys, place: Place) -> Bound<()> {
     let Some(partition) = &windowed.partition else {
         return Ok(());
     };
-    let cells = keys.cells.iter().map(|(_, cell, _)| cell);
+    let cells = keys.cells.iter().map(|(_, cell)| cell);
     let grouped: HashSet<&Arc<str>> = cells.filter_map(|c| c.identity.first()).collect();
     let parted: HashSet<&Arc<str>> = partition.iter().collect();
     if grouped == parted {
@@ -230,41 +230,13 @@ fn sessions(windowed: &Windowed, keys: &Keys, place: Place) -> Bound<()> {
     )
 }
 
+/// Without a window and a key there is nothing to replace a result by.
 pub(super) fn check_keys(keys: &Keys, place: Place) -> Bound<()> {
-    if keys.window.is_some() {
-        return Ok(());
-    }
-    if keys.cells.is_empty() {
+    if keys.window.is_none() && keys.cells.is_empty() {
         return refuse(
             place,
             "an aggregate over the whole stream has no key by which a result would replace the one before it; add GROUP BY with a column, or with a window such as TUMBLE(time, INTERVAL '1' MINUTE)",
         );
     }
-    let mut errors = Vec::new();
-    for (_, cell, place) in &keys.cells {
-        if cell.nullable() {
-            errors.push(null_key(*place, &cell.name));
-        }
-    }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors)
-    }
-}
-
-/// A key of an upsert that may be null.
-pub(super) fn null_key(place: Place, name: &str) -> SqlError {
-    let what = if name.is_empty() {
-        "this may be null".to_owned()
-    } else {
-        format!("\"{name}\" may be null")
-    };
-    let name = if name.is_empty() { "…" } else { name };
-    SqlError::new(
-        place,
-        format!(
-            "without a window, results replace each other by this key, and {what}, which is no key: use COALESCE({name}, …), or leave such rows out with WHERE {name} IS NOT NULL"
-        ),
-    )
+    Ok(())
 }

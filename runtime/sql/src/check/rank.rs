@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::grouping::{null_key, time_cell};
+use super::grouping::time_cell;
 use super::rows::{Cell, check_inputs, check_key};
 use super::scope::{Scope, shortened};
 use super::select::{filtered, twice};
@@ -37,7 +37,7 @@ enum Shown {
 /// What PARTITION BY names.
 #[derive(Default)]
 struct Partition {
-    keys: Vec<(Cell, Place)>,
+    keys: Vec<Cell>,
     bounds: [bool; 3],
 }
 
@@ -63,7 +63,7 @@ pub(super) fn select(
         }
         time = Some(time_cell(&inputs));
     } else {
-        unwindowed(&partition, number, place)?;
+        unwindowed(number, place)?;
     }
 
     let mut arguments: Vec<Cell> = Vec::new();
@@ -90,7 +90,7 @@ pub(super) fn select(
     for (_, what) in &listed {
         if let Listed::Cell(cell) = what
             && key_of(&partition, cell).is_none()
-            && !is_event_time(cell, &inputs)
+            && !is_shown_time(cell, &inputs)
         {
             add(&mut arguments, cell);
         }
@@ -115,7 +115,7 @@ pub(super) fn select(
                 Listed::Window(index) => Shown::Window(index),
                 Listed::Cell(cell) => match key_of(&partition, &cell) {
                     Some(key) => Shown::Key(key),
-                    None if is_event_time(&cell, &inputs) => Shown::Time,
+                    None if is_shown_time(&cell, &inputs) => Shown::Time,
                     None => Shown::Argument(find(&cell).unwrap_or(0)),
                 },
             };
@@ -133,7 +133,7 @@ pub(super) fn select(
     let last = own.len() - 1;
     let parts = Parts {
         place,
-        keys: partition.keys.into_iter().map(|(cell, _)| cell).collect(),
+        keys: partition.keys,
         time,
         arguments,
         window: windowed.map(|w| w.window),
@@ -220,7 +220,7 @@ fn partition(number: &RowNumber, inputs: &[(Checked, Scope)], place: Place) -> B
         }
         check_key("PARTITION BY", &cell, expr.place)?;
         if key_of(&partition, &cell).is_none() {
-            partition.keys.push((cell, expr.place));
+            partition.keys.push(cell);
         }
     }
     if partition.keys.is_empty() && partition.bounds == [false; 3] {
@@ -233,12 +233,7 @@ fn partition(number: &RowNumber, inputs: &[(Checked, Scope)], place: Place) -> B
 }
 
 /// Without a window: the first or last row of each key by event time.
-fn unwindowed(partition: &Partition, number: &RowNumber, place: Place) -> Bound<()> {
-    for (cell, place) in &partition.keys {
-        if cell.nullable() {
-            return Err(vec![null_key(*place, &cell.name)]);
-        }
-    }
+fn unwindowed(number: &RowNumber, place: Place) -> Bound<()> {
     if number.order.len() > 1 {
         return refuse(
             place,
@@ -267,16 +262,20 @@ fn check_order(cell: &Cell, inputs: &[(Checked, Scope)], place: Place) -> Bound<
     }
 }
 
+/// True for the event time of every branch that has lost no digit on its way into the rows.
+fn is_shown_time(cell: &Cell, inputs: &[(Checked, Scope)]) -> bool {
+    *cell.data_type() == window::TIME && is_event_time(cell, inputs)
+}
+
 /// True for the event time of every branch, as it is.
 fn is_event_time(cell: &Cell, inputs: &[(Checked, Scope)]) -> bool {
-    *cell.data_type() == window::TIME
-        && inputs
-            .iter()
-            .zip(&cell.typed)
-            .all(|((checked, _), typed)| match &checked.input {
-                Input::Stream(stream) => stream.time.is_some() && typed.path == stream.time,
-                Input::Stage(_) => false,
-            })
+    inputs
+        .iter()
+        .zip(&cell.typed)
+        .all(|((checked, _), typed)| match &checked.input {
+            Input::Stream(stream) => stream.time.is_some() && typed.path == stream.time,
+            Input::Stage(_) => false,
+        })
 }
 
 fn not_time(inputs: &[(Checked, Scope)], cell: &Cell, place: Place) -> SqlError {
@@ -312,7 +311,7 @@ fn add(arguments: &mut Vec<Cell>, cell: &Cell) {
 
 fn key_of(partition: &Partition, cell: &Cell) -> Option<usize> {
     let keys = &partition.keys;
-    keys.iter().position(|(k, _)| k.identity == cell.identity)
+    keys.iter().position(|k| k.identity == cell.identity)
 }
 
 /// A column of the SELECT list before the rows are laid out.

@@ -28,6 +28,8 @@ pub(crate) struct Stage {
     pub rows: Vec<Checked>,
     /// How many columns of the rows are the key.
     pub keys: usize,
+    /// For each of them, how an error names it.
+    pub named: Vec<String>,
     pub time: Option<usize>,
     pub window: Option<Window>,
     /// The limit of a rank is 0 as long as the query hasn't said it.
@@ -57,6 +59,17 @@ impl Stage {
         own: Vec<(Column, Vec<usize>)>,
     ) -> Self {
         let keys = parts.keys.len();
+        let named = parts.keys.iter().enumerate().map(|(index, cell)| {
+            if cell.name.is_empty() {
+                format!(
+                    "key {} (an expression, which is to be repeated there)",
+                    index + 1
+                )
+            } else {
+                format!("\"{}\"", cell.name)
+            }
+        });
+        let named = named.collect();
         let time = parts.time.as_ref().map(|_| keys);
         let mut cells = parts.keys;
         cells.extend(parts.time);
@@ -78,14 +91,15 @@ impl Stage {
         }
         results.extend(own);
         let (mut columns, from): (Vec<Column>, Vec<Vec<usize>>) = results.into_iter().unzip();
-        let names = distinct_names(columns.iter().map(|c| c.name.as_str()));
-        for (column, name) in columns.iter_mut().zip(names) {
+        let distinct = distinct_names(columns.iter().map(|c| c.name.as_str()));
+        for (column, name) in columns.iter_mut().zip(distinct) {
             column.name = name;
         }
         Self {
             place: parts.place,
             rows,
             keys,
+            named,
             time,
             window: parts.window,
             operator,
@@ -273,13 +287,7 @@ pub(crate) fn unique(checked: &Checked, stage: &Rc<Stage>) -> Bound<Vec<usize>> 
             .position(|(_, t)| t.path.as_deref() == Some(&path))
         {
             Some(index) => found.push(index),
-            None => missing.extend(
-                stage
-                    .results
-                    .columns
-                    .get(key)
-                    .map(|c| format!("\"{}\"", c.name)),
-            ),
+            None => missing.extend(stage.named.get(key).cloned()),
         }
     }
     if missing.is_empty() {

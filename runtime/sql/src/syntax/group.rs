@@ -32,14 +32,6 @@ impl Parser {
         if !self.accept_words(&["GROUP", "BY"]) {
             return Ok(None);
         }
-        for word in ["GROUPING", "CUBE", "ROLLUP"] {
-            if self.is_word(word) {
-                return Err(SqlError::new(
-                    self.place(),
-                    format!("{word} is not in this version; write a pipeline for each grouping"),
-                ));
-            }
-        }
         let mut keys = self.group_key()?;
         while self.accept_sign(",") {
             keys.extend(self.group_key()?);
@@ -55,6 +47,14 @@ impl Parser {
 
     /// A key, or several in parentheses.
     fn group_key(&mut self) -> Parsed<Vec<Expr>> {
+        for word in ["GROUPING", "CUBE", "ROLLUP"] {
+            if self.is_word(word) {
+                return Err(SqlError::new(
+                    self.place(),
+                    format!("{word} is not in this version; write a Pipeline for each grouping"),
+                ));
+            }
+        }
         let start = self.at;
         if self.accept_sign("(") {
             let mut keys = vec![self.expression()?];

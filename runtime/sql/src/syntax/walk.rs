@@ -140,6 +140,15 @@ impl Expr {
         }
     }
 
+    /// The first aggregate in it, itself included; not one within a row number.
+    pub(crate) fn aggregate(&self) -> Option<&Expr> {
+        match self.kind {
+            Kind::Aggregate(_) => Some(self),
+            Kind::RowNumber(_) => None,
+            _ => self.children().into_iter().find_map(Expr::aggregate),
+        }
+    }
+
     /// The first aggregate or row number in it, itself included.
     pub(crate) fn stateful(&self) -> Option<&Expr> {
         if matches!(self.kind, Kind::Aggregate(_) | Kind::RowNumber(_)) {
