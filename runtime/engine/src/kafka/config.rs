@@ -204,6 +204,7 @@ pub(super) fn producer(base: &ClientConfig, setup: &Setup) -> ClientConfig {
                 .min(1_000_000_000)
                 .to_string(),
         )
+        .set("delivery.report.only.error", "true")
         .set("queue.buffering.max.messages", "100000")
         .set(
             "queue.buffering.max.kbytes",

@@ -9,8 +9,9 @@
 //!   fetcher and fails in between).
 //! * Records come from the partitions' own queues, by whole batches (`queue`). They are detached before the
 //!   `assign` that starts them; the consumer's queue brings events alone, and is served first.
-//! * Delivery reports are events here, and `commit_transaction` waits for them; the queue is
-//!   therefore served until nothing is in flight before the commit is asked for.
+//! * Delivery reports are events here, and come for failures only. A record is in flight until the broker
+//!   has acknowledged it or its report is served; the queue is therefore served until nothing is in flight
+//!   before the commit is asked for.
 //! * Markers, aborted and compacted records take offsets. The position moves past them once the
 //!   statistics say that the fetcher stood at the end *and* the queue was found empty after that;
 //!   else retention could remove a marker and make an idle pipeline look as if it had lost data.
@@ -23,6 +24,7 @@ mod offsets;
 mod queue;
 #[cfg(test)]
 mod real;
+mod sender;
 mod transaction;
 pub mod verdict;
 mod witness;
@@ -43,6 +45,7 @@ use crate::log::{LogError, Partition, Reason};
 use changelog::{Reader, Trimmer};
 use lane::Lanes;
 use queue::Bell;
+use sender::Sender;
 use witness::Witness;
 
 /// Longest wait for one answer of the broker. Well below the group's patience, so that a few may follow each other.
@@ -87,7 +90,7 @@ pub struct KafkaLog {
     lanes: Lanes,
     bell: Arc<Bell>,
     consumer: Arc<BaseConsumer<Witness>>,
-    producer: BaseProducer<Witness>,
+    producer: Sender,
     witness: Witness,
     setup: Setup,
     born: Instant,
@@ -139,7 +142,7 @@ impl KafkaLog {
             lanes: Lanes::default(),
             bell,
             consumer: Arc::new(consumer),
-            producer,
+            producer: Sender::new(producer),
             witness,
             setup,
             born: now,

@@ -4,51 +4,34 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::producer::Producer;
 
 use super::{ANSWER, KafkaLog, Transaction, verdict};
 use crate::log::{LogError, Outgoing, Partition, Position};
 
 impl KafkaLog {
-    pub(super) fn send(&self, record: &Outgoing<'_>) -> Result<(), LogError> {
-        let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
-        outgoing.partition = record.partition;
-        outgoing.key = record.key;
-        outgoing.payload = record.value;
-        outgoing.timestamp = record.timestamp_ms;
-        if !record.headers.is_empty() {
-            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            outgoing.headers = Some(record.headers.iter().fold(
-                headers,
-                |headers, (key, value)| {
-                    headers.insert(Header {
-                        key,
-                        value: Some(value),
-                    })
-                },
-            ));
-        }
-        let deadline = Instant::now() + ANSWER;
+    pub(super) fn send(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
+        let mut deadline = None;
         loop {
-            let (error, back) = match self.producer.send(outgoing) {
-                Ok(()) => return Ok(()),
-                Err(refused) => refused,
+            let Err(code) = self.producer.send(record) else {
+                return Ok(());
             };
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
+            match code {
+                RDKafkaErrorCode::QueueFull => {
+                    // The clock is asked only where there is something to wait for.
+                    let now = Instant::now();
+                    if now >= *deadline.get_or_insert(now + ANSWER) {
+                        return Err(LogError::Abortable {
+                            message: format!("Kafka took no record for {} s", ANSWER.as_secs()),
+                        });
+                    }
                     self.producer.poll(Duration::from_millis(2));
                 }
-                Some(RDKafkaErrorCode::QueueFull) => {
-                    return Err(LogError::Abortable {
-                        message: format!("Kafka took no record for {} s", ANSWER.as_secs()),
-                    });
-                }
-                Some(RDKafkaErrorCode::Fatal) => {
+                RDKafkaErrorCode::Fatal => {
                     let said = self.producer.client().fatal_error();
                     let message = said
                         .as_ref()
-                        .map_or_else(|| error.to_string(), |(_, text)| text.clone());
+                        .map_or_else(|| code.to_string(), |(_, text)| text.clone());
                     return Err(
                         match said.map(|(code, _)| verdict::of_client(code, &message)) {
                             Some(Some(known)) => known,
@@ -57,19 +40,18 @@ impl KafkaLog {
                     );
                 }
                 // The transaction has failed already: the delivery report says why, the abort mends it.
-                Some(RDKafkaErrorCode::State) => {
+                RDKafkaErrorCode::State => {
                     return Err(LogError::Abortable {
-                        message: format!("writing to {}: {error}", record.topic),
+                        message: format!("writing to {}: {code}", record.topic),
                     });
                 }
-                _ => {
+                code => {
                     return Err(verdict::of_query(
-                        &error,
+                        &KafkaError::MessageProduction(code),
                         &format!("writing to {}", record.topic),
                     ));
                 }
             }
-            outgoing = back;
         }
     }
 

@@ -45,6 +45,7 @@ pub struct Record<'a> {
 
 impl Batch {
     /// Appends a record.
+    #[inline]
     pub fn push(&mut self, record: &Record<'_>) {
         let mut keep = |part: Option<&[u8]>| {
             part.map(|part| {
@@ -70,11 +71,13 @@ impl Batch {
     }
 
     /// Number of records.
+    #[inline]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Bytes of their keys and values.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -85,6 +88,7 @@ impl Batch {
     }
 
     /// True once `limits` are reached.
+    #[inline]
     pub fn is_full(&self, limits: Limits) -> bool {
         self.rows.len() >= limits.rows || self.bytes.len() >= limits.bytes
     }
@@ -100,6 +104,25 @@ impl Batch {
             key: part(kept.key),
             value: part(kept.value),
         }
+    }
+
+    /// Where record `row` was read: partition and offset.
+    #[inline]
+    pub fn place(&self, row: usize) -> (Partition, i64) {
+        let kept = &self.rows[row];
+        (kept.partition, kept.offset)
+    }
+
+    /// The value of record `row`.
+    #[inline]
+    pub fn value(&self, row: usize) -> Option<&[u8]> {
+        self.rows[row].value.map(|(from, to)| &self.bytes[from..to])
+    }
+
+    /// The Kafka timestamp of record `row`, milliseconds since 1970 UTC.
+    #[inline]
+    pub fn timestamp_ms(&self, row: usize) -> Option<i64> {
+        self.rows[row].timestamp_ms
     }
 
     /// Keeps the first `rows` records.

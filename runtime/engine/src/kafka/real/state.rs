@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use super::Place;
 use crate::kafka::{KafkaLog, config};
 use crate::log::{Batch, Clock, Event, Limits, Log, LogError, Outgoing, Partition, Position};
+use crate::memory::Chance;
 
 const LIMITS: Limits = Limits {
     rows: 1_000,
@@ -265,6 +266,49 @@ fn a_record_goes_to_the_partition_that_was_named_whatever_its_key() {
             .collect();
         assert_eq!(found, expected);
     }
+}
+
+#[test]
+#[ignore = "needs a broker: HEADWORKS_KAFKA=host:port"]
+fn a_record_that_the_broker_refuses_keeps_the_transaction_from_being_committed() {
+    let place = Place::new("refused", 1);
+    let (mut log, partitions) = reading(&place, 0);
+    let topic = place.out();
+    let positions = [(partitions[0], position(0, Clock::default()))];
+    // Above what a topic takes by default, below what the client would refuse itself, and not to be compressed.
+    let mut chance = Chance::new(1);
+    let large: Vec<u8> = (0..1_060_000).map(|_| chance.below(256) as u8).collect();
+    let mut commit = |value: &[u8]| {
+        log.begin().unwrap();
+        log.produce(&Outgoing {
+            topic: &topic,
+            partition: Some(0),
+            key: None,
+            value: Some(value),
+            timestamp_ms: None,
+            headers: &[],
+        })
+        .unwrap();
+        let committed = log.commit(&positions);
+        if committed.is_err() {
+            log.abort().unwrap();
+        }
+        committed
+    };
+    commit(b"small").unwrap();
+    let refused = commit(&large);
+    assert!(
+        matches!(&refused, Err(LogError::Abortable { message }) if message.contains("too large")),
+        "{refused:?}"
+    );
+    // For some milliseconds after such an abort librdkafka has no producer id.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = commit(b"again") {
+        assert!(matches!(error, LogError::Abortable { .. }), "{error:?}");
+        assert!(Instant::now() < deadline, "{error:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(log.restore(&topic, 0, &mut |_, _| Ok(())).unwrap(), 2);
 }
 
 #[test]
