@@ -43,6 +43,7 @@ impl Owned {
     }
 
     /// True for a record that is next or later in an owned partition.
+    #[inline]
     pub(super) fn wants(&mut self, partition: Partition, offset: i64) -> bool {
         self.slot(partition)
             .is_some_and(|slot| offset >= slot.position.offset)
@@ -51,12 +52,13 @@ impl Owned {
     /// Moves past what the batch's rows hold.
     pub(super) fn advance(&mut self, batch: &Batch) {
         for row in 0..batch.len() {
-            let record = batch.record(row);
-            self.pass(record.partition, record.offset + 1);
+            let (partition, offset) = batch.place(row);
+            self.pass(partition, offset + 1);
         }
     }
 
     /// Moves a partition to `offset`, if that is ahead. True if it was.
+    #[inline]
     pub(super) fn pass(&mut self, partition: Partition, offset: i64) -> bool {
         match self.slot(partition) {
             Some(slot) if slot.position.offset < offset => {
@@ -83,6 +85,7 @@ impl Owned {
         self.slots.iter().map(figure).collect()
     }
 
+    #[inline]
     fn slot(&mut self, partition: Partition) -> Option<&mut Slot> {
         // Records come in runs of one partition.
         if self

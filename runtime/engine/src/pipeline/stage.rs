@@ -3,7 +3,6 @@
 //! A record goes through whole or not at all: if any branch refuses it, or any of its outputs is too
 //! large, everything it gave is taken back and it is bad. That is why results are staged.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -168,19 +167,16 @@ impl Stage {
     /// Columns that can't be built: a bug, never the data.
     pub(crate) fn run(&mut self, batch: &Batch, staged: &mut Staged) -> Result<(), FormatError> {
         staged.clear();
-        let mut rows_of: HashMap<u16, Vec<usize>> = HashMap::new();
+        let mut rows_of = vec![Vec::new(); self.inputs.len()];
         for row in 0..batch.len() {
-            rows_of
-                .entry(batch.record(row).partition.topic)
-                .or_default()
-                .push(row);
+            let (partition, _) = batch.place(row);
+            if let Some(rows) = rows_of.get_mut(usize::from(partition.topic)) {
+                rows.push(row);
+            }
         }
-        for (at, input) in self.inputs.iter_mut().enumerate() {
-            if let Some(rows) = u16::try_from(at)
-                .ok()
-                .and_then(|topic| rows_of.remove(&topic))
-            {
-                input.run(&rows, batch, &mut self.outputs, staged)?;
+        for (input, rows) in self.inputs.iter_mut().zip(&rows_of) {
+            if !rows.is_empty() {
+                input.run(rows, batch, &mut self.outputs, staged)?;
             }
         }
         staged.settle();
@@ -198,7 +194,7 @@ impl Input {
     ) -> Result<(), FormatError> {
         let mut decoded = Vec::with_capacity(rows.len());
         for &row in rows {
-            match batch.record(row).value.map(|value| self.decoder.decode(value)) {
+            match batch.value(row).map(|value| self.decoder.decode(value)) {
                 Some(Ok(())) => decoded.push(row),
                 Some(Err(error)) => staged.refuse(row, error.reason, error.to_string()),
                 None => staged.refuse(
@@ -295,7 +291,7 @@ fn encode(
                     staged.records.push(StagedRecord {
                         row,
                         output: at,
-                        timestamp_ms: batch.record(row).timestamp_ms,
+                        timestamp_ms: batch.timestamp_ms(row),
                         key,
                         value: middle..end,
                     });
