@@ -84,17 +84,20 @@ impl Text {
     }
 
     /// Ends the value whose bytes were appended to `bytes`.
+    #[inline]
     pub(super) fn end(&mut self) -> Result<(), Full> {
         self.offsets
             .push(i32::try_from(self.bytes.len()).map_err(|_| Full)?);
         Ok(())
     }
 
+    #[inline]
     pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Full> {
         self.bytes.extend_from_slice(value);
         self.end()
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.offsets.len() - 1
     }
@@ -190,11 +193,13 @@ impl Column {
         }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.nulls.len()
     }
 
     /// Says that the value just appended to `values` is one.
+    #[inline]
     pub(super) fn valid(&mut self) {
         self.nulls.append_non_null();
     }

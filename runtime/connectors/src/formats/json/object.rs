@@ -19,7 +19,13 @@ pub(super) struct Object {
     columns: Vec<Column>,
     rows: usize,
     unknown: UnknownFields,
+    /// The names of the last objects' fields by their place, as far as they are of ordinary number and
+    /// length, with their column; absent: none of ours. Objects of one stream mostly look alike.
+    order: Vec<(String, Option<usize>)>,
 }
+
+/// So many places are remembered, and names of at most so many bytes.
+const REMEMBERED: usize = 128;
 
 impl Object {
     pub(super) fn new(
@@ -35,6 +41,7 @@ impl Object {
             columns,
             rows: 0,
             unknown,
+            order: Vec::new(),
         }
     }
 
@@ -61,16 +68,31 @@ impl Object {
         self.columns.iter_mut().map(Column::finish).collect()
     }
 
-    /// The column `name`. Records mostly have their fields in one order, so `guess` is mostly right.
-    fn find(&self, name: &str, guess: usize) -> Option<usize> {
-        if self.names.get(guess).is_some_and(|n| n == name) {
-            return Some(guess);
+    /// The column `name`, which is the object's field number `place`.
+    #[inline]
+    fn find(&mut self, name: &str, place: usize) -> Option<usize> {
+        match self.order.get(place) {
+            Some((known, column)) if same(known.as_bytes(), name.as_bytes()) => *column,
+            _ => self.search(name, place),
         }
-        let at = self
+    }
+
+    #[cold]
+    fn search(&mut self, name: &str, place: usize) -> Option<usize> {
+        let found = self
             .sorted
-            .binary_search_by(|i| self.names[*i].as_str().cmp(name))
-            .ok()?;
-        Some(self.sorted[at])
+            .binary_search_by(|i| self.names[*i].as_str().cmp(name));
+        let column = found.ok().map(|at| self.sorted[at]);
+        if name.len() <= REMEMBERED {
+            if let Some((known, known_column)) = self.order.get_mut(place) {
+                known.clear();
+                known.push_str(name);
+                *known_column = column;
+            } else if place == self.order.len() && place < REMEMBERED {
+                self.order.push((name.to_owned(), column));
+            }
+        }
+        column
     }
 
     /// Reads an object's fields into a new row. On an error the row is half written: truncate.
@@ -79,11 +101,12 @@ impl Object {
         mut map: A,
         fault: &Fault,
     ) -> Result<(), A::Error> {
-        let mut guess = 0;
+        let mut place = 0;
         while let Some(found) = map.next_key_seed(Name {
             object: self,
-            guess,
+            place,
         })? {
+            place += 1;
             match found {
                 Found::Field(index) => {
                     let column = &mut self.columns[index];
@@ -97,7 +120,6 @@ impl Object {
                         .map_err(|error| {
                             fault.within(Step::Field(self.names[index].clone()), error)
                         })?;
-                    guess = index + 1;
                 }
                 Found::Unknown => {
                     map.next_value::<IgnoredAny>()?;
@@ -126,6 +148,26 @@ impl Object {
     }
 }
 
+/// Whether two names are equal. Names are short: a call to compare memory costs more than it saves.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    fn ends<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        text.first_chunk().zip(text.last_chunk())
+    }
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        0 => true,
+        1..4 => {
+            a[0] == b[0] && a[a.len() / 2] == b[a.len() / 2] && a[a.len() - 1] == b[a.len() - 1]
+        }
+        4..8 => ends::<4>(a) == ends::<4>(b),
+        8..=16 => ends::<8>(a) == ends::<8>(b),
+        _ => a == b,
+    }
+}
+
 enum Found {
     Field(usize),
     Unknown,
@@ -134,8 +176,8 @@ enum Found {
 
 /// Reads a field's name and finds its column, without keeping the name.
 struct Name<'a> {
-    object: &'a Object,
-    guess: usize,
+    object: &'a mut Object,
+    place: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {
@@ -155,7 +197,7 @@ impl Visitor<'_> for Name<'_> {
 
     fn visit_str<E>(self, name: &str) -> Result<Found, E> {
         Ok(
-            match (self.object.find(name, self.guess), self.object.unknown) {
+            match (self.object.find(name, self.place), self.object.unknown) {
                 (Some(index), _) => Found::Field(index),
                 (None, UnknownFields::Ignore) => Found::Unknown,
                 (None, UnknownFields::Reject) => Found::Refused(name.to_owned()),
@@ -222,5 +264,24 @@ impl<'de> Visitor<'de> for Record<'_> {
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
         Err(self.refuse("null"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same;
+
+    #[test]
+    fn names_are_equal_if_every_byte_is() {
+        for length in 0..40 {
+            let name = vec![b'n'; length];
+            assert!(same(&name, &name.clone()), "{length}");
+            assert!(!same(&name, &vec![b'n'; length + 1]), "{length}");
+            for at in 0..length {
+                let mut other = name.clone();
+                other[at] = b'm';
+                assert!(!same(&name, &other), "{length} {at}");
+            }
+        }
     }
 }
