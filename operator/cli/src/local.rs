@@ -4,7 +4,10 @@ use headworks_connectors::formats::Known;
 use headworks_crds::{Pipeline, Target};
 use headworks_engine::local::{Local, LocalError};
 use headworks_operator::data_stream::topic_name;
-use headworks_plan::{Contract, Delivery, OnBadRecord, PipelinePlan, StartFrom, Stream};
+use headworks_operator::pipeline::check::unique_columns;
+use headworks_plan::{
+    Contract, Delivery, InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan, StartFrom, Stream,
+};
 
 use crate::object::Object;
 use crate::rows;
@@ -55,7 +58,7 @@ pub fn plan(
         name: "output".to_owned(),
         topic: "output".to_owned(),
         dead_letter_topic: "output.dlq".to_owned(),
-        contract: rows::contract_of(&planned.dataflow.output),
+        contract: own_columns(planned),
         // A table takes rows of any size.
         max_message_bytes: u64::MAX,
     });
@@ -73,8 +76,40 @@ pub fn plan(
             headworks_crds::OnBadRecord::Stop => OnBadRecord::Stop,
         },
         group: "local".to_owned(),
-        keyed: None,
+        keyed: planned.dataflow.keyed.is_some().then(|| keyed(pipeline)),
         accept_data_loss: None,
+    }
+}
+
+/// The query's own columns as a stream. Rows that replace each other do so by its key.
+fn own_columns(planned: &Planned) -> Contract {
+    let key = unique_columns(&planned.dataflow);
+    Contract {
+        compacted: !key.is_empty(),
+        key: key.into_iter().map(str::to_owned).collect(),
+        ..rows::contract_of(&planned.dataflow.output)
+    }
+}
+
+/// State in memory alone: nothing is kept after the run.
+fn keyed(pipeline: &Pipeline) -> KeyedPlan {
+    let spec = &pipeline.spec;
+    let bounds = spec.state.clone().unwrap_or_default();
+    let topic = |name: &str| InternalTopic {
+        topic: name.to_owned(),
+        partitions: 1,
+        // Nothing travels, so nothing is too large.
+        max_message_bytes: 1 << 30,
+    };
+    KeyedPlan {
+        repartition: topic("local-repartition"),
+        changelog: topic("local-changelog"),
+        group: "local.keyed".to_owned(),
+        allowed_lateness_ms: spec.allowed_lateness.millis(),
+        max_drift_ms: spec.max_drift.millis(),
+        ttl_ms: bounds.ttl.as_ref().map(headworks_crds::Duration::millis),
+        memory_bytes: bounds.memory.value(),
+        results: None,
     }
 }
 

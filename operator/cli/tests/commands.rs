@@ -81,6 +81,7 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "misspelt-stream",
         "nesting",
         "one-of",
+        "state",
         "tab",
         "unknown-kind",
         "wrong-type",
@@ -227,6 +228,11 @@ fn a_pipeline_is_explained_by_its_files() {
     let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/explained.yaml");
     let output = run(&["explain", "pipeline", "-f", shop]);
     insta::assert_snapshot!("explain", told(&output));
+    let stateful = "cases/explained-state.yaml";
+    for name in ["revenue", "totals"] {
+        let output = run(&["explain", "pipeline", name, "-n", "shop", "-f", stateful]);
+        insta::assert_snapshot!(format!("explain-{name}"), told(&output));
+    }
     let output = run(&["explain", "pipeline", "-f", shop, "-o", "json"]);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["columns"][1]["labels"][0], "pii");

@@ -1,10 +1,12 @@
 //! `headworks explain pipeline`: what a query becomes: stages, the columns that are read, the result's contract and
 //! where each of its columns comes from.
 
+mod stages;
+
 use std::path::PathBuf;
 
-use headworks_crds::{DataStream, Delivery, Pipeline, Platform};
-use headworks_operator::pipeline::{group, table_group};
+use headworks_crds::{DataStream, Delivery, Duration, Pipeline, Platform};
+use headworks_plan::EventTime;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
@@ -52,26 +54,13 @@ struct OfPipeline {
 struct Explanation {
     namespace: String,
     name: String,
-    stages: Vec<Stage>,
+    stages: Vec<stages::Stage>,
     reads: Vec<Read>,
     columns: Vec<Column>,
     delivery: String,
     commit_interval: String,
     on_bad_record: String,
     fingerprint: String,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Stage {
-    /// What it ends in.
-    ends_in: &'static str,
-    /// Its consumer group.
-    group: String,
-    /// Topics it reads.
-    reads: Vec<String>,
-    /// Topics or tables it writes.
-    writes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +72,9 @@ struct Read {
     columns: Vec<String>,
     /// How many columns its contract has.
     of: usize,
+    /// Its event time, where the query goes by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_time: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -218,40 +210,8 @@ fn explanation(
         let contract = world.contract(namespace, name).cloned().unwrap_or_default();
         local::stream(world, namespace, name, contract)
     };
-    let installation = world
-        .platform(&pipeline.spec.platform)
-        .and_then(|p| {
-            let given = p.spec.kafka.installation.clone();
-            given.or_else(|| p.status.as_ref().and_then(|s| s.installation.clone()))
-        })
-        .unwrap_or_else(|| "<installation>".to_owned());
-    let group = group(&installation, namespace, &object.name);
-    let topics: Vec<String> = planned.inputs.iter().map(|i| stream(i).topic).collect();
-    let mut stages = Vec::new();
-    let written: Vec<String> = pipeline
-        .spec
-        .to
-        .iter()
-        .filter_map(|to| to.stream.as_deref())
-        .map(|name| stream(name).topic)
-        .collect();
-    if !written.is_empty() {
-        stages.push(Stage {
-            ends_in: "Kafka",
-            group: group.clone(),
-            reads: topics.clone(),
-            writes: written,
-        });
-    }
-    for table in pipeline.spec.to.iter().filter_map(|to| to.table.as_ref()) {
-        stages.push(Stage {
-            ends_in: "DataStore",
-            group: table_group(&group, &table.store, &table.name),
-            reads: topics.clone(),
-            writes: vec![format!("table {} of {}", table.name, table.store)],
-        });
-    }
     let dataflow = &planned.dataflow;
+    let timed = dataflow.keyed.as_ref().is_some_and(|k| k.time.is_some());
     let reads = planned.inputs.iter().map(|name| {
         let of = stream(name);
         let used = |column: &str| {
@@ -263,6 +223,11 @@ fn explanation(
             stream: name.clone(),
             columns: all.filter(|c| used(c)).collect(),
             of: of.contract.fields.len(),
+            event_time: of
+                .contract
+                .event_time
+                .filter(|_| timed)
+                .map(|time| said(&time)),
             topic: of.topic,
             dead_letter_topic: of.dead_letter_topic,
         }
@@ -271,7 +236,7 @@ fn explanation(
     Explanation {
         namespace: namespace.clone(),
         name: object.name.clone(),
-        stages,
+        stages: stages::stages(world, object, pipeline, planned),
         reads: reads.collect(),
         columns: columns
             .map(|(column, lineage)| Column {
@@ -296,17 +261,22 @@ fn explanation(
     }
 }
 
+/// An event time in words.
+fn said(time: &EventTime) -> String {
+    let text = |ms: u64| Duration::from_millis(ms).to_string();
+    let idle = time
+        .idle_timeout_ms
+        .map_or_else(|| "never".to_owned(), |ms| format!("after {}", text(ms)));
+    format!(
+        "{}, up to {} out of order (maxOutOfOrderness); a silent partition is left out {idle} (idleTimeout)",
+        time.field,
+        text(time.max_out_of_orderness_ms)
+    )
+}
+
 fn text(of: &Explanation) -> String {
     let mut text = format!("Pipeline {}/{}\n\nStages\n", of.namespace, of.name);
-    for (at, stage) in (1..).zip(&of.stages) {
-        text.push_str(&format!(
-            "  {at}. ends in {}\n     reads   {}\n     writes  {}\n     group   {}\n",
-            stage.ends_in,
-            stage.reads.join(", "),
-            stage.writes.join(", "),
-            stage.group
-        ));
-    }
+    text.push_str(&stages::text(&of.stages));
     text.push_str("\nReads\n");
     for read in &of.reads {
         text.push_str(&format!(
@@ -318,6 +288,9 @@ fn text(of: &Explanation) -> String {
             read.of,
             read.columns.join(", ")
         ));
+        if let Some(time) = &read.event_time {
+            text.push_str(&format!("     event time: {time}\n"));
+        }
     }
     text.push_str("\nResult\n");
     let mut rows = vec![["COLUMN", "TYPE", "NULL", "LABELS", "FROM"].map(str::to_owned)];

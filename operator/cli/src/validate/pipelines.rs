@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{Pipeline, Target};
-use headworks_operator::pipeline::check::table_faults;
+use headworks_operator::pipeline::check::{
+    delivery_fault, memory_fault, stream_fault, table_faults,
+};
 use headworks_sql::{Catalog, Dataflow, SqlError, target};
 
 use super::{Options, World, streams};
@@ -53,11 +55,40 @@ pub fn check(
             };
             of.check(target, planned.as_ref(), findings);
         }
+        if let Some(planned) = &planned {
+            with_state(world, object, pipeline, planned, findings);
+        }
         if let Some(planned) = planned {
             all.insert((object.namespace.clone(), object.name.clone()), planned);
         }
     }
     all
+}
+
+/// What a query with state asks of the rest of the spec. The faults begin with the field they are about.
+fn with_state(
+    world: &World,
+    object: &Object,
+    pipeline: &Pipeline,
+    planned: &Planned,
+    findings: &mut Vec<Finding>,
+) {
+    let spec = &pipeline.spec;
+    let platform = world.platform(&spec.platform);
+    let template = platform.and_then(|p| p.spec.pod_template.clone());
+    let own = spec.pod_template.clone().unwrap_or_default();
+    let memory = planned
+        .dataflow
+        .keyed
+        .as_ref()
+        .and_then(|_| memory_fault(spec, &own.over(&template.unwrap_or_default())));
+    for fault in delivery_fault(spec, &planned.dataflow)
+        .into_iter()
+        .chain(memory)
+    {
+        let (field, what) = fault.split_once(": ").unwrap_or(("spec", &fault));
+        findings.push(object.wrong(field, what));
+    }
 }
 
 /// The file's place of a place in the query.
@@ -211,7 +242,7 @@ impl To<'_> {
                 ));
             }
             if let Some(planned) = planned {
-                for fault in table_faults(&planned.dataflow.output, table) {
+                for fault in table_faults(&planned.dataflow, table) {
                     let at = table
                         .key
                         .iter()
@@ -260,6 +291,8 @@ impl To<'_> {
                     format!("the query's columns don't fit DataStream {name}: {mismatch}"),
                 ));
             }
+        } else if let Some(fault) = stream_fault(&planned.dataflow, name, contract) {
+            findings.push(object.wrong(&field, fault));
         }
     }
 }

@@ -1,0 +1,298 @@
+//! The stages of a Pipeline: what each reads and writes, by which group, and how what it writes changes.
+
+use headworks_crds::{Duration, Pipeline};
+use headworks_operator::data_stream::topic_name::INTERNAL;
+use headworks_operator::pipeline::{check::unique_columns, group, state, table_group};
+use headworks_sql::keyed::{Aggregate, Function, Keyed, Operator, Rank, Window};
+use serde::Serialize;
+
+use crate::local;
+use crate::object::Object;
+use crate::validate::{Planned, World};
+
+/// A stage: what reads something, and ends in one system.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// What it ends in.
+    ends_in: &'static str,
+    /// Its consumer group.
+    group: String,
+    /// Topics it reads.
+    reads: Vec<String>,
+    /// Topics or tables it writes.
+    writes: Vec<String>,
+    /// How what it writes changes: `append`, or `upsert by (…)`. Only where there is state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<String>,
+    /// The columns that bring rows together which go to the next stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repartitions_by: Option<Vec<String>>,
+    /// What it keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<State>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct State {
+    key: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<String>,
+    computes: Vec<String>,
+    memory: String,
+    disk: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<String>,
+    allowed_lateness: String,
+    changelog: String,
+    version: String,
+}
+
+/// The stages, in the order in which records pass them.
+pub fn stages(
+    world: &World,
+    object: &Object,
+    pipeline: &Pipeline,
+    planned: &Planned,
+) -> Vec<Stage> {
+    let namespace = &object.namespace;
+    let topic = |name: &str| {
+        let contract = world.contract(namespace, name).cloned().unwrap_or_default();
+        local::stream(world, namespace, name, contract).topic
+    };
+    let installation = world
+        .platform(&pipeline.spec.platform)
+        .and_then(|p| {
+            let given = p.spec.kafka.installation.clone();
+            given.or_else(|| p.status.as_ref().and_then(|s| s.installation.clone()))
+        })
+        .unwrap_or_else(|| "<installation>".to_owned());
+    let group = group(&installation, namespace, &object.name);
+    let inputs: Vec<String> = planned.inputs.iter().map(|i| topic(i)).collect();
+    let targets = || pipeline.spec.to.iter();
+    let written: Vec<String> = targets()
+        .filter_map(|to| to.stream.as_deref())
+        .map(topic)
+        .collect();
+    let mut all = Vec::new();
+    // What comes before tables: their group, what they read, and how that changes.
+    let (group, reads, changes) = match &planned.dataflow.keyed {
+        None => {
+            if !written.is_empty() {
+                all.push(Stage {
+                    ends_in: "Kafka",
+                    group: group.clone(),
+                    reads: inputs.clone(),
+                    writes: written,
+                    ..Stage::default()
+                });
+            }
+            (group, inputs, None)
+        }
+        Some(keyed) => {
+            let group = state::versioned(&group, &state::version(&keyed.fingerprint));
+            let [repartition, changelog, results] = INTERNAL.map(|end| format!("{group}{end}"));
+            let key = key(keyed);
+            all.push(Stage {
+                ends_in: "Kafka",
+                group: group.clone(),
+                reads: inputs,
+                writes: vec![repartition.clone()],
+                changes: Some("append".to_owned()),
+                repartitions_by: Some(key.clone()),
+                ..Stage::default()
+            });
+            let changes = match unique_columns(&planned.dataflow).as_slice() {
+                [] => "append".to_owned(),
+                columns => format!("upsert by ({})", columns.join(", ")),
+            };
+            let tables = targets().any(|to| to.table.is_some());
+            all.push(Stage {
+                ends_in: "Kafka",
+                group: state::keyed_group(&group),
+                reads: vec![repartition],
+                writes: written
+                    .into_iter()
+                    .chain(tables.then(|| results.clone()))
+                    .collect(),
+                changes: Some(changes.clone()),
+                repartitions_by: None,
+                state: Some(kept(pipeline, keyed, key, changelog)),
+            });
+            (group, vec![results], Some(changes))
+        }
+    };
+    for table in targets().filter_map(|to| to.table.as_ref()) {
+        all.push(Stage {
+            ends_in: "DataStore",
+            group: table_group(&group, &table.store, &table.name),
+            reads: reads.clone(),
+            writes: vec![format!("table {} of {}", table.name, table.store)],
+            changes: changes.clone(),
+            ..Stage::default()
+        });
+    }
+    all
+}
+
+fn kept(pipeline: &Pipeline, keyed: &Keyed, key: Vec<String>, changelog: String) -> State {
+    let bounds = pipeline.spec.state.clone().unwrap_or_default();
+    State {
+        key,
+        window: keyed.window.map(window),
+        computes: match &keyed.operator {
+            Operator::Aggregate(list) => list.iter().map(|a| aggregate(keyed, a)).collect(),
+            Operator::Rank(of) => vec![rank(keyed, of)],
+        },
+        memory: bounds.memory.to_string(),
+        disk: bounds.disk.to_string(),
+        // A window's state ends with it.
+        ttl: bounds
+            .ttl
+            .filter(|_| keyed.window.is_none())
+            .map(|ttl| ttl.to_string()),
+        allowed_lateness: pipeline.spec.allowed_lateness.to_string(),
+        changelog,
+        version: state::version(&keyed.fingerprint),
+    }
+}
+
+/// Columns of the key, as the query names them.
+fn key(keyed: &Keyed) -> Vec<String> {
+    (0..keyed.keys).map(|at| column(keyed, at)).collect()
+}
+
+/// A column of the rows; one that is computed has no name.
+fn column(keyed: &Keyed, at: usize) -> String {
+    let name = keyed.rows.columns.get(at).map(|c| c.name.as_str());
+    match name.filter(|name| !name.contains('$')) {
+        Some(name) => name.to_owned(),
+        None => format!("expression {}", at + 1),
+    }
+}
+
+fn window(window: Window) -> String {
+    let text = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or_default()).to_string();
+    let shifted = |offset: i64| match offset {
+        0 => String::new(),
+        ms => format!(", shifted by {}", text(ms)),
+    };
+    match window {
+        Window::Tumble { size, offset } => format!("TUMBLE {}{}", text(size), shifted(offset)),
+        Window::Hop {
+            size,
+            slide,
+            offset,
+        } => format!(
+            "HOP {} every {}{}",
+            text(size),
+            text(slide),
+            shifted(offset)
+        ),
+        Window::Cumulate { max, step, offset } => format!(
+            "CUMULATE {} in steps of {}{}",
+            text(max),
+            text(step),
+            shifted(offset)
+        ),
+        Window::Session { gap } => format!("SESSION, a gap of {}", text(gap)),
+    }
+}
+
+fn aggregate(keyed: &Keyed, of: &Aggregate) -> String {
+    let function = match &of.function {
+        Function::Count => "COUNT",
+        Function::Sum => "SUM",
+        Function::Min => "MIN",
+        Function::Max => "MAX",
+        Function::Avg => "AVG",
+        Function::StddevPop => "STDDEV_POP",
+        Function::StddevSamp => "STDDEV_SAMP",
+        Function::VarPop => "VAR_POP",
+        Function::VarSamp => "VAR_SAMP",
+        Function::FirstValue => "FIRST_VALUE",
+        Function::LastValue => "LAST_VALUE",
+        Function::ListAgg(_) => "LISTAGG",
+    };
+    let argument = of
+        .argument
+        .map_or_else(|| "*".to_owned(), |at| column(keyed, at));
+    let distinct = if of.distinct { "DISTINCT " } else { "" };
+    let filter = of.filter.map_or_else(String::new, |at| {
+        format!(" FILTER (WHERE {})", column(keyed, at))
+    });
+    format!("{function}({distinct}{argument}){filter}")
+}
+
+fn rank(keyed: &Keyed, of: &Rank) -> String {
+    let order: Vec<String> = of
+        .order
+        .iter()
+        .map(|order| {
+            let direction = if order.descending { " DESC" } else { "" };
+            format!("{}{direction}", column(keyed, order.column))
+        })
+        .collect();
+    format!("the first {} by {}", of.limit, order.join(", "))
+}
+
+/// Stages as text.
+pub fn text(stages: &[Stage]) -> String {
+    let mut text = String::new();
+    for (at, stage) in (1..).zip(stages) {
+        let changes = stage
+            .changes
+            .as_ref()
+            .map(|how| format!(" ({how})"))
+            .unwrap_or_default();
+        text.push_str(&format!(
+            "  {at}. ends in {}\n     reads   {}\n",
+            stage.ends_in,
+            stage.reads.join(", ")
+        ));
+        if let Some(state) = &stage.state {
+            text.push_str(&of_state(state));
+        }
+        text.push_str(&format!(
+            "     writes  {}{changes}{}\n     group   {}\n",
+            stage.writes.join(", "),
+            stage
+                .repartitions_by
+                .as_ref()
+                .map(|key| format!(", rows by {}", by(key)))
+                .unwrap_or_default(),
+            stage.group
+        ));
+    }
+    text
+}
+
+fn by(key: &[String]) -> String {
+    if key.is_empty() {
+        "one key".to_owned()
+    } else {
+        format!("({})", key.join(", "))
+    }
+}
+
+fn of_state(state: &State) -> String {
+    let mut text = format!("     keeps   for {}", by(&state.key));
+    if let Some(window) = &state.window {
+        text.push_str(&format!(" and {window}"));
+    }
+    text.push_str(&format!(": {}\n", state.computes.join(", ")));
+    text.push_str(&match (&state.window, &state.ttl) {
+        (Some(_), _) => format!(
+            "     until   the watermark is at the window's end plus {} (allowedLateness); then the result is written, once\n",
+            state.allowed_lateness
+        ),
+        (None, Some(ttl)) => format!("     until   no row of the key came for {ttl} (state.ttl)\n"),
+        (None, None) => "     until   for ever (state.ttl is absent)\n".to_owned(),
+    });
+    text.push_str(&format!(
+        "     state   version {}, changelog {}, up to {} of memory and {} of disk in each pod\n",
+        state.version, state.changelog, state.memory, state.disk
+    ));
+    text
+}
