@@ -28,7 +28,7 @@ impl Hasher {
 }
 
 /// A table wants 64 bits, of which the highest and the lowest count.
-fn spread(hash: u32) -> u64 {
+pub(crate) fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
@@ -95,14 +95,20 @@ impl Keys {
             hashbrown::hash_table::Entry::Vacant(free) => {
                 let group = self.len as u32;
                 free.insert(Slot { hash, group });
-                self.data.extend_from_slice(bytes);
-                if self.width.is_none() {
-                    self.ends.push(self.data.len());
-                }
-                self.len += 1;
-                group
+                self.append(bytes)
             }
         }
+    }
+
+    /// A new group that is not looked up by its key.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> u32 {
+        let group = self.len as u32;
+        self.data.extend_from_slice(bytes);
+        if self.width.is_none() {
+            self.ends.push(self.data.len());
+        }
+        self.len += 1;
+        group
     }
 
     /// The groups of rows.

@@ -13,13 +13,17 @@ mod accumulate;
 mod bucket;
 mod codec;
 mod keys;
+mod logs;
 mod nested;
 mod order;
 mod pool;
 mod record;
+mod sessions;
 mod sketch;
 mod slices;
+mod spans;
 mod spec;
+mod spill;
 mod state;
 mod table;
 mod upserts;
@@ -32,9 +36,10 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
+use headworks_sql::keyed::Window;
 use snafu::Snafu;
 
-use crate::sketch::Sketch;
+use crate::sessions::Sessions;
 use crate::slices::Slices;
 use crate::state::{Common, State};
 use crate::table::Layout;
@@ -75,6 +80,9 @@ pub struct Sealed {
     pub gone: Vec<RecordBatch>,
     /// Records for the changelog, in order.
     pub changelog: Vec<Change>,
+    /// True: there are more final results than an epoch should give at once. They come with the next
+    /// [`Shard::seal`] after the commit, with any watermark.
+    pub more: bool,
 }
 
 /// A record of the changelog.
@@ -111,17 +119,17 @@ impl Shard {
         let layout = Arc::new(Layout::new(spec));
         let slices = layout.spec.window.and_then(Slices::new);
         let state: Box<dyn State> = match slices {
-            Some(slices) => Box::new(Windows::new(layout.clone(), slices)),
-            None => Box::new(Upserts::new(layout.clone())),
+            Some(slices) => Box::new(Windows::new(layout.clone(), slices, pool.logs())),
+            None => match layout.spec.window {
+                Some(Window::Session { gap }) => {
+                    Box::new(Sessions::new(layout.clone(), gap, pool.logs()))
+                }
+                _ => Box::new(Upserts::new(layout.clone())),
+            },
         };
         Shard {
             layout,
-            common: Common {
-                pool,
-                sketch: Sketch::default(),
-                next: 0,
-                committed: 0,
-            },
+            common: Common::new(pool),
             state,
         }
     }
@@ -158,7 +166,7 @@ impl Shard {
     /// # Errors
     /// See [`StateError`]; the shard must be restored.
     pub fn commit(&mut self) -> Result<(), StateError> {
-        self.state.commit(&self.common)?;
+        self.state.commit(&mut self.common)?;
         self.common.committed = self.common.next;
         Ok(())
     }
@@ -174,7 +182,7 @@ impl Shard {
     /// # Errors
     /// [`StateError::Unreadable`].
     pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
-        if let Some(next) = self.state.restore(key, value)? {
+        if let Some(next) = self.state.restore(key, value, &mut self.common)? {
             self.common.next = self.common.next.max(next);
         }
         Ok(())
@@ -186,7 +194,7 @@ impl Shard {
     /// See [`StateError`].
     pub fn restored(&mut self, watermark_ms: Option<i64>) -> Result<(), StateError> {
         self.common.committed = self.common.next;
-        self.state.restored(watermark_ms)
+        self.state.restored(watermark_ms, &mut self.common)
     }
 
     /// What it holds now.

@@ -7,7 +7,7 @@
 //! | `0x12` | to where windows have given their results |
 //!
 //! Numbers in keys are big-endian, others little-endian. A value begins with the version of the encoding, a byte
-//! of flags, and the arrival number of the next row.
+//! of flags, the arrival number of the next row, and up to which end windows were final before.
 
 use std::collections::HashMap;
 
@@ -32,6 +32,8 @@ const VERSION: u8 = 1;
 pub(crate) const RESET_PART: u8 = 1;
 /// The bucket begins anew with this record.
 pub(crate) const RESET_BUCKET: u8 = 2;
+/// It belongs to a base.
+pub(crate) const BASE: u8 = 4;
 
 /// A record is split above so many bytes.
 pub(crate) const RECORD_BYTES: usize = 512 * 1024;
@@ -68,17 +70,26 @@ impl Place {
     }
 }
 
-/// The beginning of a value.
-pub(crate) fn head(flags: u8, next: i64) -> Vec<u8> {
+/// The beginning of a value: version, flags, next arrival number, and up to where windows were final before.
+pub(crate) fn head(flags: u8, next: i64, floor: i64) -> Vec<u8> {
     let mut value = vec![VERSION, flags];
     value.extend_from_slice(&next.to_le_bytes());
+    value.extend_from_slice(&floor.to_le_bytes());
     value
 }
 
-/// A value's flags, next arrival number and the rest.
-pub(crate) fn read_head(value: &[u8]) -> Result<(u8, i64, &[u8]), StateError> {
-    let mut rest = value;
-    let head = take(&mut rest, 2)?;
+/// A value that was read back.
+pub(crate) struct Head<'a> {
+    pub flags: u8,
+    pub next: i64,
+    pub floor: i64,
+    pub body: &'a [u8],
+}
+
+/// A value's beginning, and the rest.
+pub(crate) fn read_head(value: &[u8]) -> Result<Head<'_>, StateError> {
+    let mut body = value;
+    let head = take(&mut body, 2)?;
     if head[0] != VERSION {
         return Err(StateError::Unreadable {
             message: format!(
@@ -87,8 +98,12 @@ pub(crate) fn read_head(value: &[u8]) -> Result<(u8, i64, &[u8]), StateError> {
             ),
         });
     }
-    let next = take_i64(&mut rest)?;
-    Ok((head[1], next, rest))
+    Ok(Head {
+        flags: head[1],
+        next: take_i64(&mut body)?,
+        floor: take_i64(&mut body)?,
+        body,
+    })
 }
 
 /// Appends a batch: length of the message, message, body.
@@ -128,14 +143,22 @@ pub(crate) fn read_batch(bytes: &[u8], schema: &SchemaRef) -> Result<RecordBatch
     .map_err(unreadable)
 }
 
-/// Cuts a batch into values of at most about [`RECORD_BYTES`]. Flags go to the first.
+/// What the values of a batch begin with.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    /// Flags of the first value, and of the others.
+    pub flags: (u8, u8),
+    pub next: i64,
+    pub floor: i64,
+}
+
+/// Cuts a batch into values of at most about [`RECORD_BYTES`].
 pub(crate) fn values(
     batch: &RecordBatch,
-    flags: u8,
-    next: i64,
+    start: Start,
     out: &mut Vec<Vec<u8>>,
 ) -> Result<(), StateError> {
-    let mut value = head(flags, next);
+    let mut value = head(start.flags.0, start.next, start.floor);
     put_batch(batch, &mut value)?;
     let rows = batch.num_rows();
     if value.len() <= RECORD_BYTES || rows < 2 {
@@ -144,29 +167,49 @@ pub(crate) fn values(
     }
     let pieces = (value.len() / RECORD_BYTES + 1).min(rows);
     let each = rows.div_ceil(pieces);
-    let mut flags = flags;
-    for start in (0..rows).step_by(each) {
-        let piece = batch.slice(start, each.min(rows - start));
-        values(&piece, flags, next, out)?;
-        flags = 0;
+    let mut start = start;
+    for first in (0..rows).step_by(each) {
+        let piece = batch.slice(first, each.min(rows - first));
+        values(&piece, start, out)?;
+        start.flags.0 = start.flags.1;
     }
     Ok(())
 }
 
-/// The record that windows have given their results up to `fired`.
-pub(crate) fn fired(fired: i64, next: i64) -> Change {
-    let mut value = head(0, next);
-    value.extend_from_slice(&fired.to_le_bytes());
+/// The record that windows have given their results up to `until`, and of the window that ends at
+/// `progress.0` those of the parts below `progress.1`.
+pub(crate) fn fired(until: i64, progress: Option<(i64, usize)>, next: i64) -> Change {
+    let mut value = head(0, next, until);
+    if let Some((end, part)) = progress {
+        value.extend_from_slice(&end.to_le_bytes());
+        value.push(part as u8);
+    }
     Change {
         key: vec![FIRED],
         value: Some(value),
     }
 }
 
-/// What [`fired`] wrote: to where, and the next arrival number.
-pub(crate) fn read_fired(value: &[u8]) -> Result<(i64, i64), StateError> {
-    let (_, next, mut rest) = read_head(value)?;
-    Ok((take_i64(&mut rest)?, next))
+/// What [`fired`] wrote.
+pub(crate) struct Fired {
+    pub until: i64,
+    pub progress: Option<(i64, usize)>,
+    pub next: i64,
+}
+
+pub(crate) fn read_fired(value: &[u8]) -> Result<Fired, StateError> {
+    let head = read_head(value)?;
+    let mut body = head.body;
+    let progress = if body.is_empty() {
+        None
+    } else {
+        Some((take_i64(&mut body)?, usize::from(take(&mut body, 1)?[0])))
+    };
+    Ok(Fired {
+        until: head.floor,
+        progress,
+        next: head.next,
+    })
 }
 
 pub(crate) fn unreadable(error: impl ToString) -> StateError {

@@ -21,11 +21,20 @@ pub(crate) trait State: Debug + Send {
         now_ms: i64,
         common: &Common,
     ) -> Result<Sealed, StateError>;
-    fn commit(&mut self, common: &Common) -> Result<(), StateError>;
+    fn commit(&mut self, common: &mut Common) -> Result<(), StateError>;
     fn abort(&mut self);
     /// Gives the next arrival number, if the record knows one.
-    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<Option<i64>, StateError>;
-    fn restored(&mut self, watermark_ms: Option<i64>) -> Result<(), StateError>;
+    fn restore(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        common: &mut Common,
+    ) -> Result<Option<i64>, StateError>;
+    fn restored(
+        &mut self,
+        watermark_ms: Option<i64>,
+        common: &mut Common,
+    ) -> Result<(), StateError>;
     fn figures(&self) -> Figures;
 }
 
@@ -38,13 +47,42 @@ pub(crate) struct Common {
     pub next: i64,
     /// The same, at the last commit.
     pub committed: i64,
+    /// What of the pool's memory this shard has.
+    memory: u64,
 }
 
 impl Common {
+    pub(crate) fn new(pool: Pool) -> Common {
+        Common {
+            pool,
+            sketch: Sketch::default(),
+            next: 0,
+            committed: 0,
+            memory: 0,
+        }
+    }
+
     /// The number of the first of so many rows.
     pub(crate) fn arrivals(&mut self, rows: usize) -> i64 {
         let first = self.next;
         self.next += rows as i64;
         first
+    }
+
+    /// The shard has so much memory now.
+    pub(crate) fn account(&mut self, memory: u64) {
+        self.pool.account(memory as i64 - self.memory as i64);
+        self.memory = memory;
+    }
+
+    /// The shard has so much memory more.
+    pub(crate) fn account_more(&mut self, memory: u64) {
+        self.account(self.memory + memory);
+    }
+}
+
+impl Drop for Common {
+    fn drop(&mut self) {
+        self.account(0);
     }
 }

@@ -108,6 +108,10 @@ impl Upserts {
         (gone, ((start + count) % len) as u32)
     }
 
+    fn memory(&self) -> u64 {
+        (self.committed.size() + self.overlay.size()) as u64
+    }
+
     /// Takes in the records that were read back.
     fn take_back(&mut self) -> Result<(), StateError> {
         let back = std::mem::take(&mut self.back);
@@ -182,7 +186,7 @@ impl State for Upserts {
         for (i, &group) in written.iter().enumerate() {
             let mut key = vec![record::KEY];
             key.extend_from_slice(changed.key(group));
-            let mut value = record::head(0, common.next);
+            let mut value = record::head(0, common.next, 0);
             value.extend_from_slice(states.row(i));
             sealed.changelog.push(Change {
                 key,
@@ -207,7 +211,7 @@ impl State for Upserts {
         Ok(sealed)
     }
 
-    fn commit(&mut self, _common: &Common) -> Result<(), StateError> {
+    fn commit(&mut self, common: &mut Common) -> Result<(), StateError> {
         let Some(pending) = self.pending.take() else {
             return if self.overlay.keys.len() == 0 {
                 Ok(())
@@ -226,6 +230,7 @@ impl State for Upserts {
         self.committed.remove(&pending.gone)?;
         self.sweep = pending.sweep;
         self.overlay.clear();
+        common.account(self.memory());
         Ok(())
     }
 
@@ -234,14 +239,19 @@ impl State for Upserts {
         self.overlay.clear();
     }
 
-    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<Option<i64>, StateError> {
+    fn restore(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        _common: &mut Common,
+    ) -> Result<Option<i64>, StateError> {
         if key.first() != Some(&record::KEY) {
             return Ok(None);
         }
         let (next, state) = match value {
             Some(value) => {
-                let (_, next, state) = read_head(value)?;
-                (Some(next), Some(state.to_vec()))
+                let head = read_head(value)?;
+                (Some(head.next), Some(head.body.to_vec()))
             }
             None => (None, None),
         };
@@ -252,13 +262,19 @@ impl State for Upserts {
         Ok(next)
     }
 
-    fn restored(&mut self, _watermark_ms: Option<i64>) -> Result<(), StateError> {
-        self.take_back()
+    fn restored(
+        &mut self,
+        _watermark_ms: Option<i64>,
+        common: &mut Common,
+    ) -> Result<(), StateError> {
+        self.take_back()?;
+        common.account(self.memory());
+        Ok(())
     }
 
     fn figures(&self) -> Figures {
         Figures {
-            memory_bytes: (self.committed.size() + self.overlay.size()) as u64,
+            memory_bytes: self.memory(),
             disk_bytes: 0,
             keys: self.committed.keys.live() as u64,
         }

@@ -3,6 +3,7 @@
 //! The overlay is one table whose keys begin with the slice, so that a batch that touches many slices costs no more
 //! than one that touches one. The committed state is a [`Bucket`] for each slice.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,12 +11,20 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 
 use crate::accumulate::Input;
-use crate::bucket::{Bucket, Log};
+use crate::bucket::{Bucket, parts};
+use crate::logs::{BASES, Content, Logs, PARTS, Writer};
 use crate::record::{self, Place};
 use crate::slices::Slices;
+use crate::spill::Store;
 use crate::state::{Common, State};
 use crate::table::{Bounds, Layout, Table};
 use crate::{Figures, Sealed, StateError, columns, times};
+
+/// An epoch gives about so many results at most; those that are due beyond wait for the next one.
+const RESULTS: usize = 500_000;
+
+/// So many bytes of memory are turned into bytes for the disk at once.
+const SPILLED: usize = 16 * 1024 * 1024;
 
 /// State in slices.
 #[derive(Debug)]
@@ -28,7 +37,11 @@ pub(crate) struct Windows {
     fired: i64,
     /// The same, as the changelog has it.
     recorded: i64,
+    /// The window that gives its results over several epochs, by its end, and the part to go on with.
+    progress: Option<(i64, usize)>,
     committed: BTreeMap<i64, Bucket>,
+    store: Option<Store>,
+    logs: Logs,
     overlay: Table,
     pending: Option<Pending>,
     groups: Vec<u32>,
@@ -40,15 +53,16 @@ struct Pending {
     watermark: Option<i64>,
     fired: i64,
     recorded: i64,
+    progress: Option<(i64, usize)>,
     /// Slices whose last window has given its result.
     gone: Vec<i64>,
     /// What the overlay adds to the slices that stay.
     added: BTreeMap<i64, Vec<u32>>,
-    logs: BTreeMap<i64, Log>,
+    logs: BTreeMap<i64, Logs>,
 }
 
 impl Windows {
-    pub(crate) fn new(layout: Arc<Layout>, slices: Slices) -> Windows {
+    pub(crate) fn new(layout: Arc<Layout>, slices: Slices, logs: Logs) -> Windows {
         Windows {
             overlay: Table::new(&layout, true),
             layout,
@@ -56,7 +70,10 @@ impl Windows {
             watermark: None,
             fired: i64::MIN,
             recorded: i64::MIN,
+            progress: None,
             committed: BTreeMap::new(),
+            store: None,
+            logs,
             pending: None,
             groups: Vec::new(),
         }
@@ -106,42 +123,186 @@ impl Windows {
         due
     }
 
-    /// The results of a window: its slices together, committed and not.
+    /// The groups of slices together, committed and not; of one part, or of all.
+    fn merged(&self, slices: &[Touched<'_>], part: Option<usize>) -> Result<Table, StateError> {
+        let mut merged = Table::new(&self.layout, false);
+        for (i, touched) in slices.iter().enumerate() {
+            if let Some(bucket) = self.committed.get(&touched.slice) {
+                if i == 0 && part.is_none() && !bucket.is_spilled() {
+                    merged = bucket.table.copy();
+                } else {
+                    bucket.load(
+                        touched.slice,
+                        part,
+                        &self.layout,
+                        self.store.as_ref(),
+                        &mut merged,
+                    )?;
+                    match part {
+                        Some(part) => {
+                            merged.absorb(&bucket.table, &touched.committed(self)[part])?;
+                        }
+                        None => merged.absorb(&bucket.table, &bucket.table.keys.groups())?,
+                    }
+                }
+            }
+            match part {
+                Some(part) => merged.absorb(&self.overlay, &touched.added(self)[part])?,
+                None => merged.absorb(&self.overlay, touched.groups)?,
+            }
+        }
+        Ok(merged)
+    }
+
+    /// The results of a window. Gives the part to go on with in the next epoch, if they are too many.
     fn results(
         &self,
         (start, end): (i64, i64),
         touched: &BTreeMap<i64, Vec<u32>>,
         out: &mut Vec<RecordBatch>,
-    ) -> Result<(), StateError> {
-        let slices: BTreeSet<i64> = self
+    ) -> Result<Option<usize>, StateError> {
+        let numbers: BTreeSet<i64> = self
             .committed
             .range(start..end)
             .map(|(s, _)| *s)
             .chain(touched.range(start..end).map(|(s, _)| *s))
             .collect();
-        let mut sources: Vec<(&Table, Vec<u32>)> = Vec::new();
-        for slice in slices {
-            if let Some(bucket) = self.committed.get(&slice) {
-                sources.push((&bucket.table, bucket.table.keys.groups()));
-            }
-            if let Some(groups) = touched.get(&slice) {
-                sources.push((&self.overlay, groups.clone()));
-            }
-        }
+        let slices: Vec<Touched<'_>> = numbers
+            .iter()
+            .map(|slice| Touched::new(*slice, touched.get(slice)))
+            .collect();
         let bounds = Bounds::One(start, end);
-        if let [(table, groups)] = &sources[..] {
-            return table.results(groups, &bounds, out);
+        let begun = self.progress.filter(|p| p.0 == end).map(|p| p.1);
+        let spilled = |slice| self.committed.get(slice).is_some_and(Bucket::is_spilled);
+        if begun.is_some() || numbers.iter().any(spilled) {
+            for part in begun.unwrap_or(0)..PARTS {
+                if rows(out) >= RESULTS {
+                    return Ok(Some(part));
+                }
+                let merged = self.merged(&slices, Some(part))?;
+                merged.results(&merged.keys.groups(), &bounds, out)?;
+            }
+            return Ok(None);
         }
-        let mut merged = Table::new(&self.layout, false);
-        for (i, (table, groups)) in sources.iter().enumerate() {
-            if i == 0 && !std::ptr::eq(*table, &raw const self.overlay) {
-                merged = table.copy();
-            } else {
-                merged.absorb(table, groups)?;
+        if let [one] = &slices[..] {
+            let committed = self.committed.get(&one.slice);
+            if let Some(bucket) = committed.filter(|_| one.groups.is_empty()) {
+                let groups = bucket.table.keys.groups();
+                return bucket.table.results(&groups, &bounds, out).map(|()| None);
+            }
+            if committed.is_none() {
+                return self
+                    .overlay
+                    .results(one.groups, &bounds, out)
+                    .map(|()| None);
             }
         }
-        merged.results(&merged.keys.groups(), &bounds, out)
+        let merged = self.merged(&slices, None)?;
+        merged.results(&merged.keys.groups(), &bounds, out)?;
+        Ok(None)
     }
+
+    /// Moves the largest slices to the disk until there is room.
+    fn spill(&mut self, common: &mut Common) -> Result<(), StateError> {
+        let mut sizes: Vec<(usize, i64)> = self
+            .committed
+            .iter()
+            .map(|(slice, bucket)| (bucket.table.size(), *slice))
+            .filter(|(size, _)| *size >= common.pool.least())
+            .collect();
+        sizes.sort_unstable();
+        let mut writes = BTreeMap::new();
+        let mut bytes = 0;
+        while let Some((size, slice)) = sizes.pop() {
+            if let Some(bucket) = self.committed.get_mut(&slice) {
+                bucket.spill(slice, &self.layout, &mut writes)?;
+            }
+            bytes += size;
+            common.account(self.memory());
+            // What is to be written is in memory, too: some at a time.
+            if bytes >= SPILLED || sizes.is_empty() || !common.pool.is_well_filled() {
+                if self.store.is_none() {
+                    self.store = Some(common.pool.store(true)?);
+                }
+                if let Some(store) = &self.store {
+                    store.write(std::mem::take(&mut writes).into_iter())?;
+                }
+                bytes = 0;
+            }
+            if !common.pool.is_well_filled() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> u64 {
+        let committed = self.committed.values().map(|b| b.table.size());
+        (committed.sum::<usize>() + self.overlay.size()) as u64
+    }
+}
+
+/// A slice, what the epoch adds to it, and both by part.
+struct Touched<'a> {
+    slice: i64,
+    groups: &'a [u32],
+    added: OnceCell<Vec<Vec<u32>>>,
+    committed: OnceCell<Vec<Vec<u32>>>,
+}
+
+impl<'a> Touched<'a> {
+    fn new(slice: i64, groups: Option<&'a Vec<u32>>) -> Touched<'a> {
+        Touched {
+            slice,
+            groups: groups.map_or(&[], |groups| groups),
+            added: OnceCell::new(),
+            committed: OnceCell::new(),
+        }
+    }
+
+    fn added(&self, windows: &Windows) -> &[Vec<u32>] {
+        let all = || parts(&windows.overlay, self.groups.iter().copied());
+        self.added.get_or_init(all)
+    }
+
+    fn committed(&self, windows: &Windows) -> &[Vec<u32>] {
+        self.committed.get_or_init(|| {
+            let bucket = windows.committed.get(&self.slice);
+            bucket.map_or_else(
+                || vec![Vec::new(); PARTS],
+                |b| parts(&b.table, b.table.keys.groups().into_iter()),
+            )
+        })
+    }
+}
+
+/// What an epoch writes of a slice.
+struct Epoch<'a> {
+    windows: &'a Windows,
+    touched: Touched<'a>,
+}
+
+impl Content for Epoch<'_> {
+    fn added(&self, part: Option<usize>) -> Result<Option<RecordBatch>, StateError> {
+        let groups = part.map_or(self.touched.groups, |part| {
+            &self.touched.added(self.windows)[part]
+        });
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        self.windows.overlay.state(groups).map(Some)
+    }
+
+    fn all(&self, part: Option<usize>) -> Result<RecordBatch, StateError> {
+        let all = self
+            .windows
+            .merged(std::slice::from_ref(&self.touched), part)?;
+        all.state(&all.keys.groups())
+    }
+}
+
+fn rows(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
 }
 
 impl State for Windows {
@@ -202,13 +363,31 @@ impl State for Windows {
         // Never back, should the lateness have become longer.
         let fired = fired.max(self.fired);
         let due = self.due(fired, &added);
+        let (mut until, mut progress) = (self.fired, None);
         for (&end, &start) in &due {
-            self.results((start, end), &added, &mut sealed.results)?;
+            if rows(&sealed.results) >= RESULTS {
+                sealed.more = true;
+                break;
+            }
+            if let Some(part) = self.results((start, end), &added, &mut sealed.results)? {
+                sealed.more = true;
+                progress = Some((end, part));
+                break;
+            }
+            until = end;
         }
+        // What is left is due in the next epoch.
+        let fired = if sealed.more {
+            until.min(fired).max(self.fired)
+        } else {
+            fired
+        };
         // Whatever is there had a window to come, so nothing is over while no window is due.
         let mut recorded = self.recorded;
-        if fired > recorded && !(due.is_empty() && added.is_empty()) {
-            sealed.changelog.push(record::fired(fired, common.next));
+        let moved = fired > recorded || progress != self.progress;
+        if moved && !(due.is_empty() && added.is_empty()) {
+            let record = record::fired(fired, progress, common.next);
+            sealed.changelog.push(record);
             recorded = fired;
         }
         let over = |slice: &i64| self.slices.last_end(*slice) <= fired;
@@ -219,24 +398,33 @@ impl State for Windows {
         added.retain(|slice, _| !over(slice));
         for slice in &gone {
             if let Some(bucket) = self.committed.get(slice) {
-                bucket.log.forget(*slice, 0, &mut sealed.changelog);
+                bucket.logs.clone().forget(*slice, &mut sealed.changelog);
             }
         }
         let mut logs = BTreeMap::new();
+        let mut bases = BASES;
         for (&slice, groups) in &added {
-            let mut log = self
-                .committed
-                .get(&slice)
-                .map_or_else(Log::default, |b| b.log.clone());
-            let mut values = Vec::new();
-            record::values(&self.overlay.state(groups)?, 0, common.next, &mut values)?;
-            log.append(slice, 0, values, &mut sealed.changelog);
+            let committed = self.committed.get(&slice);
+            let mut log = committed.map_or_else(|| self.logs.clone(), |b| b.logs.clone());
+            let epoch = Epoch {
+                windows: self,
+                touched: Touched::new(slice, Some(groups)),
+            };
+            let mut writer = Writer {
+                bucket: slice,
+                next: common.next,
+                floor: self.fired,
+                bases: &mut bases,
+                out: &mut sealed.changelog,
+            };
+            log.write(&epoch, &mut writer)?;
             logs.insert(slice, log);
         }
         self.pending = Some(Pending {
             watermark,
             fired,
             recorded,
+            progress,
             gone,
             added,
             logs,
@@ -244,7 +432,7 @@ impl State for Windows {
         Ok(sealed)
     }
 
-    fn commit(&mut self, _common: &Common) -> Result<(), StateError> {
+    fn commit(&mut self, common: &mut Common) -> Result<(), StateError> {
         let Some(mut pending) = self.pending.take() else {
             return if self.overlay.keys.len() == 0 {
                 Ok(())
@@ -253,22 +441,29 @@ impl State for Windows {
             };
         };
         for slice in &pending.gone {
-            self.committed.remove(slice);
+            if let Some(mut bucket) = self.committed.remove(slice) {
+                bucket.discard(*slice, None, self.store.as_ref())?;
+            }
         }
         for (slice, groups) in &pending.added {
             let bucket = self
                 .committed
                 .entry(*slice)
-                .or_insert_with(|| Bucket::new(&self.layout));
+                .or_insert_with(|| Bucket::new(&self.layout, self.logs.clone()));
             bucket.table.absorb(&self.overlay, groups)?;
-            if let Some(log) = pending.logs.remove(slice) {
-                bucket.log = log;
+            if let Some(logs) = pending.logs.remove(slice) {
+                bucket.logs = logs;
             }
         }
         self.watermark = pending.watermark;
         self.fired = pending.fired;
         self.recorded = pending.recorded;
+        self.progress = pending.progress;
         self.overlay.clear();
+        common.account(self.memory());
+        if common.pool.is_full() {
+            self.spill(common)?;
+        }
         Ok(())
     }
 
@@ -277,38 +472,66 @@ impl State for Windows {
         self.overlay.clear();
     }
 
-    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<Option<i64>, StateError> {
+    fn restore(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        common: &mut Common,
+    ) -> Result<Option<i64>, StateError> {
         match (key.first(), value) {
             (Some(&record::FIRED), Some(value)) => {
-                let (fired, next) = record::read_fired(value)?;
-                self.recorded = fired;
-                Ok(Some(next))
+                let fired = record::read_fired(value)?;
+                self.recorded = fired.until;
+                self.progress = fired.progress;
+                return Ok(Some(fired.next));
             }
-            (Some(&record::BATCH), value) => {
-                let place = Place::read(&key[1..])?;
-                let Some(value) = value else {
-                    if let Some(bucket) = self.committed.get_mut(&place.bucket)
-                        && bucket.log.drop(place.sequence)
-                    {
-                        self.committed.remove(&place.bucket);
-                    }
-                    return Ok(None);
-                };
-                let (_, next, body) = record::read_head(value)?;
-                let batch = record::read_batch(body, &self.layout.state)?;
-                let bucket = self
-                    .committed
-                    .entry(place.bucket)
-                    .or_insert_with(|| Bucket::new(&self.layout));
-                bucket.table.absorb_state(&batch)?;
-                bucket.log.restore(place.sequence, value.len());
-                Ok(Some(next))
-            }
-            _ => Ok(None),
+            (Some(&record::BATCH), _) => {}
+            _ => return Ok(None),
         }
+        let place = Place::read(&key[1..])?;
+        let Some(value) = value else {
+            if let Some(bucket) = self.committed.get_mut(&place.bucket) {
+                bucket.logs.restore_tombstone(place);
+                if bucket.logs.is_empty() {
+                    bucket.discard(place.bucket, None, self.store.as_ref())?;
+                    self.committed.remove(&place.bucket);
+                }
+            }
+            return Ok(None);
+        };
+        let head = record::read_head(value)?;
+        let batch = record::read_batch(head.body, &self.layout.state)?;
+        let bucket = self
+            .committed
+            .entry(place.bucket)
+            .or_insert_with(|| Bucket::new(&self.layout, self.logs.clone()));
+        if head.flags & record::RESET_BUCKET != 0 {
+            bucket.discard(place.bucket, None, self.store.as_ref())?;
+            bucket.table.clear();
+        } else if head.flags & record::RESET_PART != 0 {
+            let part = usize::from(place.part).saturating_sub(1) % PARTS;
+            bucket.discard(place.bucket, Some(part), self.store.as_ref())?;
+            let groups = bucket.table.keys.groups().into_iter();
+            let old = parts(&bucket.table, groups).swap_remove(part);
+            bucket.table.remove(&old)?;
+        }
+        let before = bucket.table.size();
+        bucket.table.absorb_state(&batch)?;
+        bucket.logs.restore(place, head.flags, value.len());
+        // An estimate: what was dropped is counted when the changelog is read.
+        common.account_more(bucket.table.size().saturating_sub(before) as u64);
+        if common.pool.is_full() {
+            common.account(self.memory());
+            self.spill(common)?;
+        }
+        Ok(Some(head.next))
     }
 
-    fn restored(&mut self, watermark_ms: Option<i64>) -> Result<(), StateError> {
+    fn restored(
+        &mut self,
+        watermark_ms: Option<i64>,
+        common: &mut Common,
+    ) -> Result<(), StateError> {
         self.watermark = watermark_ms;
         self.fired = self.recorded;
         let lateness = self.layout.spec.allowed_lateness_ms;
@@ -318,16 +541,17 @@ impl State for Windows {
         if self.due(fired, &BTreeMap::new()).is_empty() {
             self.fired = self.fired.max(fired);
         }
+        common.account(self.memory());
         Ok(())
     }
 
     fn figures(&self) -> Figures {
-        let tables = self.committed.values().map(|b| &b.table);
-        let mut figures = Figures::default();
-        for table in tables.chain([&self.overlay]) {
-            figures.memory_bytes += table.size() as u64;
-            figures.keys += table.keys.live() as u64;
+        let committed = self.committed.values();
+        let keys = committed.map(|b| b.table.keys.live() as u64 + b.spilled_keys());
+        Figures {
+            memory_bytes: self.memory(),
+            disk_bytes: self.store.as_ref().map_or(0, Store::bytes),
+            keys: keys.sum::<u64>() + self.overlay.keys.live() as u64,
         }
-        figures
     }
 }

@@ -165,6 +165,18 @@ fn window(random: &mut SmallRng) -> Window {
     }
 }
 
+/// So little memory that nearly everything goes to the disk, and that bases and parts are small.
+fn scarce(name: &str) -> Pool {
+    let folder = format!("headworks-state-{}-{name}", std::process::id());
+    Pool::open(8 * 1024, Some(std::env::temp_dir().join(folder))).unwrap()
+}
+
+fn session(random: &mut SmallRng) -> Window {
+    Window::Session {
+        gap: random.random_range(1..25),
+    }
+}
+
 #[test]
 fn aggregates_in_windows() {
     seeds(800, &unbounded(), |random| {
@@ -188,4 +200,40 @@ fn top_n_in_windows() {
 #[test]
 fn deduplication() {
     seeds(500, &unbounded(), |random| (None, rank(random, 1)));
+}
+
+#[test]
+fn aggregates_in_sessions() {
+    seeds(800, &unbounded(), |random| {
+        (Some(session(random)), some_aggregates(random))
+    });
+}
+
+#[test]
+fn top_n_in_sessions() {
+    seeds(200, &unbounded(), |random| {
+        let limit = random.random_range(1..5);
+        (Some(session(random)), rank(random, limit))
+    });
+}
+
+#[test]
+fn windows_with_little_memory() {
+    seeds(15, &scarce("windows"), |random| {
+        (Some(window(random)), some_aggregates(random))
+    });
+}
+
+#[test]
+fn sessions_with_little_memory() {
+    seeds(15, &scarce("sessions"), |random| {
+        (Some(session(random)), some_aggregates(random))
+    });
+}
+
+#[test]
+fn upserts_with_little_memory() {
+    seeds(15, &scarce("upserts"), |random| {
+        (None, some_aggregates(random))
+    });
 }

@@ -1,0 +1,538 @@
+//! State of SESSION windows: for each key intervals that become one when a row joins them.
+//!
+//! The overlay has sessions of its own; where they touch committed ones, they are part of them from the commit on. A
+//! row joins a session if no more than the gap lies between (as in Flink, exactly the gap still joins). The
+//! changelog has what epochs add, as sessions that are merged again when they are read back; each record says
+//! what was final before it, as a row may begin a session beside one that has just given its result. Sessions
+//! stay in memory: which of them a row joins must be known when it comes.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+
+use crate::accumulate::Input;
+use crate::keys::Keys;
+use crate::logs::{BASES, Content, Logs, PARTS, Writer, part_of};
+use crate::record::{self, Place};
+use crate::spans::{Span, Spans};
+use crate::state::{Common, State};
+use crate::table::{Bounds, Layout, Table};
+use crate::{Figures, Sealed, StateError, columns, times};
+
+/// Times beyond are unusable, as in [`crate::slices`].
+const LIMIT: i64 = i64::MAX / 8;
+
+/// State in sessions.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    layout: Arc<Layout>,
+    /// Columns of a record: key, first and last time, state.
+    schema: SchemaRef,
+    gap: i64,
+    /// Sessions that end up to here are final.
+    floor: i64,
+    /// The same, as the changelog has it.
+    recorded: i64,
+    committed: Spans,
+    /// Committed sessions by the end that they had when they were put here, which may have moved since.
+    calendar: BTreeMap<i64, Vec<u32>>,
+    overlay: Spans,
+    logs: Logs,
+    no_logs: Logs,
+    pending: Option<Pending>,
+    groups: Vec<u32>,
+}
+
+/// What a commit does.
+#[derive(Debug)]
+struct Pending {
+    floor: i64,
+    recorded: i64,
+    /// Sessions of the overlay that go on, and committed ones that gave their result.
+    staying: Vec<u32>,
+    gone: Vec<u32>,
+    logs: Logs,
+}
+
+/// A session of which something came in this epoch, or that gives its result.
+#[derive(Debug)]
+struct Merged {
+    span: Span,
+    committed: Vec<u32>,
+    overlay: Vec<u32>,
+}
+
+impl Sessions {
+    pub(crate) fn new(layout: Arc<Layout>, gap: i64, logs: Logs) -> Sessions {
+        let mut fields = layout.state.fields().to_vec();
+        for (i, name) in ["start", "last"].into_iter().enumerate() {
+            fields.insert(1 + i, Arc::new(Field::new(name, DataType::Int64, false)));
+        }
+        let gap = gap.clamp(0, LIMIT);
+        Sessions {
+            schema: Arc::new(Schema::new(fields)),
+            gap,
+            floor: i64::MIN,
+            recorded: i64::MIN,
+            committed: Spans::new(&layout, gap),
+            calendar: BTreeMap::new(),
+            overlay: Spans::new(&layout, gap),
+            no_logs: logs.clone(),
+            logs,
+            pending: None,
+            groups: Vec::new(),
+            layout,
+        }
+    }
+
+    fn is_final(&self, last: i64, floor: i64) -> bool {
+        last.saturating_add(self.gap) <= floor
+    }
+
+    /// Up to which end sessions are final by a watermark.
+    fn floor_of(&self, watermark_ms: Option<i64>) -> i64 {
+        let lateness = self.layout.spec.allowed_lateness_ms;
+        let floor = watermark_ms.map_or(i64::MIN, |w| w.saturating_sub(lateness));
+        floor.max(self.floor)
+    }
+
+    /// Puts sessions from that group on, or all, into the calendar.
+    fn plan(&mut self, from: u32) {
+        for group in self.committed.groups_from(from) {
+            let last = self.committed.span(group).last;
+            self.calendar.entry(last).or_default().push(group);
+        }
+    }
+
+    /// Committed sessions that may be final by their place in the calendar.
+    fn planned(&self, floor: i64) -> impl Iterator<Item = u32> {
+        let latest = floor.saturating_sub(self.gap);
+        self.calendar
+            .range(..=latest)
+            .flat_map(|(_, groups)| groups.iter().copied())
+            .filter(|&group| self.committed.is_alive(group))
+    }
+
+    fn is_late(&self, key: &[u8], time: i64) -> bool {
+        if !(-LIMIT..LIMIT).contains(&time) {
+            return true;
+        }
+        let row = Span {
+            start: time,
+            last: time,
+        };
+        let joins = |spans: &Spans| {
+            spans
+                .of(key)
+                .any(|group| spans.span(group).touches(row, self.gap))
+        };
+        // A session that still runs takes it in, however old it is.
+        self.is_final(time, self.floor) && !joins(&self.overlay) && !joins(&self.committed)
+    }
+
+    /// Sessions as they would be after the epoch: those with something new, and other committed ones that are
+    /// final now.
+    fn merged(&self, floor: i64) -> (Vec<Merged>, Vec<Merged>) {
+        let mut keys = Keys::new(None);
+        let (mut running, mut ending) = (Vec::new(), Vec::new());
+        let mut add = |merged: Merged| {
+            if self.is_final(merged.span.last, floor) {
+                ending.push(merged);
+            } else {
+                running.push(merged);
+            }
+        };
+        for group in self.overlay.groups_from(0) {
+            let key = self.overlay.table.key(group);
+            let known = keys.len();
+            if (keys.intern(key) as usize) < known {
+                continue;
+            }
+            let old = self
+                .committed
+                .of(key)
+                .map(|g| (self.committed.span(g), g, true));
+            let new = self
+                .overlay
+                .of(key)
+                .map(|g| (self.overlay.span(g), g, false));
+            let mut all: Vec<(Span, u32, bool)> = old.chain(new).collect();
+            all.sort_by_key(|s| (s.0.start, s.1, s.2));
+            let mut last: Option<Merged> = None;
+            for (span, group, is_old) in all {
+                let mut merged = match last.take() {
+                    Some(merged) if merged.span.touches(span, self.gap) => merged,
+                    before => {
+                        before.into_iter().for_each(&mut add);
+                        Merged {
+                            span,
+                            committed: Vec::new(),
+                            overlay: Vec::new(),
+                        }
+                    }
+                };
+                merged.span = merged.span.and(span);
+                if is_old {
+                    merged.committed.push(group);
+                } else {
+                    merged.overlay.push(group);
+                }
+                last = Some(merged);
+            }
+            last.into_iter().for_each(&mut add);
+        }
+        for group in self.planned(floor) {
+            let span = self.committed.span(group);
+            let touched = keys.find(self.committed.table.key(group)).is_some();
+            if !touched && self.is_final(span.last, floor) {
+                ending.push(Merged {
+                    span,
+                    committed: vec![group],
+                    overlay: Vec::new(),
+                });
+            }
+        }
+        (running, ending)
+    }
+
+    fn memory(&self) -> u64 {
+        (self.committed.size() + self.overlay.size()) as u64
+    }
+
+    /// Takes away what had given its result before a record of these keys was written.
+    fn forget_final(&mut self, keys: &BinaryArray, floor: i64) -> Result<(), StateError> {
+        let mut over: Vec<u32> = keys
+            .iter()
+            .flatten()
+            .flat_map(|key| self.committed.of(key))
+            .filter(|&group| self.is_final(self.committed.span(group).last, floor))
+            .collect();
+        over.sort_unstable();
+        over.dedup();
+        self.committed.remove(&over).map(drop)
+    }
+
+    fn results(&self, ending: &mut [Merged], out: &mut Vec<RecordBatch>) -> Result<(), StateError> {
+        if ending.is_empty() {
+            return Ok(());
+        }
+        ending.sort_by_key(|m| (m.span.last, m.span.start));
+        let mut results = Table::new(&self.layout, false);
+        let (mut old, mut old_to) = (Vec::new(), Vec::new());
+        let (mut new, mut new_to) = (Vec::new(), Vec::new());
+        for merged in ending.iter() {
+            let key = match (merged.committed.first(), merged.overlay.first()) {
+                (Some(&group), _) => self.committed.table.key(group),
+                (None, Some(&group)) => self.overlay.table.key(group),
+                (None, None) => continue,
+            };
+            let target = results.keys.append(key);
+            old.extend_from_slice(&merged.committed);
+            old_to.resize(old.len(), target);
+            new.extend_from_slice(&merged.overlay);
+            new_to.resize(new.len(), target);
+        }
+        results.absorb_groups(&self.committed.table, &old, &old_to)?;
+        results.absorb_groups(&self.overlay.table, &new, &new_to)?;
+        let windows: Vec<(i64, i64)> = ending
+            .iter()
+            .map(|m| (m.span.start, m.span.last.saturating_add(self.gap)))
+            .collect();
+        let all: Vec<u32> = (0..windows.len() as u32).collect();
+        results.results(&all, &Bounds::Each(&windows), out)
+    }
+
+    /// Sessions as a record has them.
+    fn record(&self, spans: &Spans, groups: &[u32]) -> Result<RecordBatch, StateError> {
+        let state = spans.table.state(groups)?;
+        let times = |pick: fn(Span) -> i64| -> ArrayRef {
+            let times = groups.iter().map(|&group| pick(spans.span(group)));
+            Arc::new(Int64Array::from_iter_values(times))
+        };
+        let mut all = state.columns().to_vec();
+        all.insert(1, times(|s| s.start));
+        all.insert(2, times(|s| s.last));
+        RecordBatch::try_new(self.schema.clone(), all).map_err(columns)
+    }
+}
+
+/// What an epoch writes: sessions of the overlay that stay, or all that stay.
+struct Epoch<'a> {
+    sessions: &'a Sessions,
+    staying: &'a [u32],
+    gone: &'a [u32],
+    staying_parts: OnceCell<Vec<Vec<u32>>>,
+    committed_parts: OnceCell<Vec<Vec<u32>>>,
+}
+
+fn parts(spans: &Spans, groups: impl Iterator<Item = u32>) -> Vec<Vec<u32>> {
+    let mut parts = vec![Vec::new(); PARTS];
+    for group in groups {
+        let hash = spans.table.keys.hash(spans.table.key(group));
+        parts[part_of(hash)].push(group);
+    }
+    parts
+}
+
+impl Epoch<'_> {
+    fn staying(&self) -> &[Vec<u32>] {
+        let all = || parts(&self.sessions.overlay, self.staying.iter().copied());
+        self.staying_parts.get_or_init(all)
+    }
+
+    fn committed(&self) -> &[Vec<u32>] {
+        self.committed_parts.get_or_init(|| {
+            let committed = &self.sessions.committed;
+            let gone: HashSet<u32> = self.gone.iter().copied().collect();
+            let rest = committed.groups_from(0).filter(|g| !gone.contains(g));
+            parts(committed, rest)
+        })
+    }
+}
+
+impl Content for Epoch<'_> {
+    fn added(&self, part: Option<usize>) -> Result<Option<RecordBatch>, StateError> {
+        let groups = part.map_or(self.staying, |part| &self.staying()[part]);
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        self.sessions
+            .record(&self.sessions.overlay, groups)
+            .map(Some)
+    }
+
+    fn all(&self, part: Option<usize>) -> Result<RecordBatch, StateError> {
+        let mut all = Spans::new(&self.sessions.layout, self.sessions.gap);
+        for i in (0..PARTS).filter(|&i| part.is_none_or(|part| part == i)) {
+            all.absorb(&self.sessions.committed, &self.committed()[i])?;
+            all.absorb(&self.sessions.overlay, &self.staying()[i])?;
+        }
+        let groups: Vec<u32> = all.groups_from(0).collect();
+        self.sessions.record(&all, &groups)
+    }
+}
+
+impl State for Sessions {
+    fn add(
+        &mut self,
+        rows: &RecordBatch,
+        now_ms: i64,
+        common: &mut Common,
+    ) -> Result<Vec<u32>, StateError> {
+        self.pending = None;
+        let times = times(rows, self.layout.spec.time)?.values();
+        let keys = self
+            .layout
+            .key
+            .encode(self.layout.key_columns(rows), rows.num_rows(), None)?;
+        common.sketch.take(&keys, 0);
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.clear();
+        let (mut taken, mut late) = (Vec::new(), Vec::new());
+        for (row, &time) in times.iter().enumerate() {
+            if self.is_late(keys.row(row), time) {
+                late.push(row as u32);
+                continue;
+            }
+            let span = Span {
+                start: time,
+                last: time,
+            };
+            groups.push(self.overlay.put(keys.row(row), span));
+            taken.push(row as u32);
+        }
+        let kept;
+        let rows = if late.is_empty() {
+            rows
+        } else {
+            kept = take_record_batch(rows, &UInt32Array::from(taken)).map_err(columns)?;
+            &kept
+        };
+        let input = Input {
+            batch: rows,
+            first: common.arrivals(rows.num_rows()),
+            now_ms,
+        };
+        self.overlay.update(&input, &mut groups)?;
+        self.groups = groups;
+        Ok(late)
+    }
+
+    fn seal(
+        &mut self,
+        watermark_ms: Option<i64>,
+        _now_ms: i64,
+        common: &Common,
+    ) -> Result<Sealed, StateError> {
+        let mut sealed = Sealed::default();
+        let floor = self.floor_of(watermark_ms);
+        let (running, mut ending) = self.merged(floor);
+        self.results(&mut ending, &mut sealed.results)?;
+        let mut staying: Vec<u32> = running.iter().flat_map(|m| &m.overlay).copied().collect();
+        staying.sort_unstable();
+        let gone: Vec<u32> = ending.iter().flat_map(|m| &m.committed).copied().collect();
+        let mut logs = self.logs.clone();
+        let mut recorded = self.recorded;
+        if floor > recorded && !(ending.is_empty() && staying.is_empty()) {
+            let record = record::fired(floor, None, common.next);
+            sealed.changelog.push(record);
+            recorded = floor;
+        }
+        if staying.is_empty() && gone.len() == self.committed.len() {
+            logs.forget(0, &mut sealed.changelog);
+        } else {
+            let epoch = Epoch {
+                sessions: self,
+                staying: &staying,
+                gone: &gone,
+                staying_parts: OnceCell::new(),
+                committed_parts: OnceCell::new(),
+            };
+            let mut writer = Writer {
+                bucket: 0,
+                next: common.next,
+                floor: self.floor,
+                bases: &mut { BASES },
+                out: &mut sealed.changelog,
+            };
+            logs.write(&epoch, &mut writer)?;
+        }
+        self.pending = Some(Pending {
+            floor,
+            recorded,
+            staying,
+            gone,
+            logs,
+        });
+        Ok(sealed)
+    }
+
+    fn commit(&mut self, common: &mut Common) -> Result<(), StateError> {
+        let Some(pending) = self.pending.take() else {
+            return if self.overlay.len() == 0 {
+                Ok(())
+            } else {
+                Err(columns("rows were added after the epoch was sealed"))
+            };
+        };
+        // Those in the calendar that go on get a new place in it.
+        let again: Vec<u32> = self.planned(pending.floor).collect();
+        let latest = pending.floor.saturating_sub(self.gap);
+        self.calendar = self.calendar.split_off(&latest.saturating_add(1));
+        self.floor = pending.floor;
+        self.recorded = pending.recorded;
+        self.logs = pending.logs;
+        let renumbered = self.committed.remove(&pending.gone)?;
+        let new = self.committed.end();
+        self.committed.absorb(&self.overlay, &pending.staying)?;
+        self.overlay.clear();
+        if renumbered {
+            self.calendar.clear();
+            self.plan(0);
+        } else {
+            for group in again {
+                if self.committed.is_alive(group) {
+                    let last = self.committed.span(group).last;
+                    self.calendar.entry(last).or_default().push(group);
+                }
+            }
+            self.plan(new);
+        }
+        common.account(self.memory());
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.pending = None;
+        self.overlay.clear();
+    }
+
+    fn restore(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        _common: &mut Common,
+    ) -> Result<Option<i64>, StateError> {
+        if let (Some(&record::FIRED), Some(value)) = (key.first(), value) {
+            let fired = record::read_fired(value)?;
+            self.recorded = fired.until;
+            return Ok(Some(fired.next));
+        }
+        if key.first() != Some(&record::BATCH) {
+            return Ok(None);
+        }
+        let place = Place::read(&key[1..])?;
+        let Some(value) = value else {
+            self.logs.restore_tombstone(place);
+            if self.logs.is_empty() {
+                self.committed.clear();
+                self.logs = self.no_logs.clone();
+            }
+            return Ok(None);
+        };
+        let head = record::read_head(value)?;
+        let batch = record::read_batch(head.body, &self.schema)?;
+        if head.flags & record::RESET_BUCKET != 0 {
+            self.committed.clear();
+        } else if head.flags & record::RESET_PART != 0 {
+            let part = usize::from(place.part).saturating_sub(1) % PARTS;
+            let mut old = parts(&self.committed, self.committed.groups_from(0));
+            self.committed.remove(&old.swap_remove(part))?;
+        }
+        self.logs.restore(place, head.flags, value.len());
+        let keys = batch.column(0).as_binary::<i32>();
+        self.forget_final(keys, head.floor)?;
+        let starts = batch.column(1).as_primitive::<Int64Type>().values();
+        let lasts = batch.column(2).as_primitive::<Int64Type>().values();
+        let targets: Vec<u32> = (0..batch.num_rows())
+            .map(|row| {
+                let span = Span {
+                    start: starts[row],
+                    last: lasts[row],
+                };
+                self.committed.put(keys.value(row), span)
+            })
+            .collect();
+        self.committed
+            .absorb_columns(&batch.columns()[3..], &targets)?;
+        Ok(Some(head.next))
+    }
+
+    fn restored(
+        &mut self,
+        watermark_ms: Option<i64>,
+        common: &mut Common,
+    ) -> Result<(), StateError> {
+        let recorded = self.recorded;
+        let over: Vec<u32> = self
+            .committed
+            .groups_from(0)
+            .filter(|&group| self.is_final(self.committed.span(group).last, recorded))
+            .collect();
+        self.committed.remove(&over)?;
+        self.floor = recorded;
+        let floor = self.floor_of(watermark_ms);
+        // Sessions that are final already but are still there: the lateness has become shorter, and they are for
+        // the next epoch to give.
+        let due = |group| self.is_final(self.committed.span(group).last, floor);
+        if !self.committed.groups_from(0).any(due) {
+            self.floor = floor;
+        }
+        self.calendar.clear();
+        self.plan(0);
+        common.account(self.memory());
+        Ok(())
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            memory_bytes: self.memory(),
+            disk_bytes: 0,
+            keys: (self.committed.len() + self.overlay.len()) as u64,
+        }
+    }
+}
