@@ -7,8 +7,9 @@
 )]
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use headworks_plan::{Contract, Field};
-use headworks_sql::{Catalog, inputs, plan};
+use headworks_plan::{Contract, EventTime, Field};
+use headworks_sql::keyed::{Aggregate, Changes, Keyed, Operator};
+use headworks_sql::{Catalog, Dataflow, inputs, plan};
 
 /// SplitMix64: small, seeded, and the same everywhere.
 struct Random(u64);
@@ -177,9 +178,51 @@ fn catalog() -> Catalog {
         "t",
         Contract {
             fields,
+            event_time: Some(EventTime {
+                field: "tz".into(),
+                max_out_of_orderness_ms: 0,
+                idle_timeout_ms: None,
+            }),
             ..Contract::default()
         },
     )
+}
+
+/// What every keyed half keeps to.
+fn check_keyed(sql: &str, flow: &Dataflow, keyed: &Keyed) {
+    let (rows, results) = (keyed.rows.columns.len(), keyed.results.columns.len());
+    assert!(keyed.keys <= rows, "{sql}");
+    assert!(
+        keyed.window.is_none() || keyed.time == Some(keyed.keys),
+        "{sql}"
+    );
+    let windows = if keyed.window.is_some() { 3 } else { 0 };
+    let own = match &keyed.operator {
+        Operator::Aggregate(all) => {
+            let read = |a: &Aggregate| a.argument.into_iter().chain(a.filter);
+            assert!(all.iter().flat_map(read).all(|i| i < rows), "{sql}");
+            all.len()
+        }
+        Operator::Rank(rank) => {
+            assert!(
+                rank.limit > 0 && rank.order.iter().all(|o| o.column < rows),
+                "{sql}"
+            );
+            rows - keyed.keys + 1
+        }
+    };
+    assert_eq!(results, keyed.keys + windows + own, "{sql}");
+    for column in &keyed.finish.columns {
+        assert!(keyed.results.column(column).is_some(), "{sql}: {column}");
+    }
+    assert_eq!(keyed.finish.output_schema, flow.output.to_arrow(), "{sql}");
+    match flow.changes() {
+        Changes::Append => assert!(keyed.window.is_some(), "{sql}"),
+        Changes::Upsert { key } => {
+            assert!(keyed.window.is_none() && key.len() == keyed.keys, "{sql}");
+            assert!(key.iter().all(|i| *i < flow.output.columns.len()), "{sql}");
+        }
+    }
 }
 
 fn probe(sql: &str, catalog: &Catalog) -> bool {
@@ -195,7 +238,13 @@ fn probe(sql: &str, catalog: &Catalog) -> bool {
             return false;
         }
     };
+    if let Some(keyed) = &flow.keyed {
+        check_keyed(sql, &flow, keyed);
+    }
     for branch in &flow.branches {
+        if let Some(keyed) = &flow.keyed {
+            assert_eq!(branch.output_schema, keyed.rows.to_arrow(), "{sql}");
+        }
         let columns: Vec<ArrayRef> = branch
             .input_schema
             .fields()
@@ -355,6 +404,86 @@ fn random_expressions_are_accepted_often_and_never_panic() {
     }
     assert!(
         accepted > 1500,
+        "only {accepted} were accepted: the test reaches too little"
+    );
+}
+
+#[test]
+fn random_queries_with_state_are_planned_whole() {
+    const FROM: &[&str] = &[
+        "t",
+        "t",
+        "(SELECT * FROM t UNION ALL SELECT * FROM t WHERE i > 1)",
+        "(SELECT i * 2 AS i, s, m, d, o, tz, dt, xs FROM t)",
+        "TABLE(TUMBLE(TABLE t, DESCRIPTOR(tz), INTERVAL '1' HOUR))",
+        "TABLE(CUMULATE(TABLE t, DESCRIPTOR(tz), INTERVAL '1' HOUR, INTERVAL '1' DAY))",
+        "TABLE(SESSION(TABLE t PARTITION BY s, DESCRIPTOR(tz), INTERVAL '1' HOUR))",
+    ];
+    const KEYS: &[&str] = &[
+        "i",
+        "s",
+        "m",
+        "o",
+        "dt",
+        "UPPER(s)",
+        "i + 1",
+        "d",
+        "window_start, window_end",
+        "window_start, window_end",
+        "TUMBLE(tz, INTERVAL '1' DAY)",
+        "HOP(tz, INTERVAL '1' HOUR, INTERVAL '1' DAY)",
+    ];
+    const ITEMS: &[&str] = &[
+        "COUNT(*)",
+        "COUNT(DISTINCT s)",
+        "SUM(i) FILTER (WHERE o)",
+        "SUM(m) / COUNT(*)",
+        "MAX(d)",
+        "LISTAGG(UPPER(s))",
+        "i",
+        "UPPER(s) || 'x'",
+        "window_start",
+        "TUMBLE_START(tz, INTERVAL '1' DAY)",
+        "xs",
+        "1",
+    ];
+    const RANKS: &[&str] = &[
+        "PARTITION BY s ORDER BY tz DESC",
+        "PARTITION BY i, s ORDER BY tz",
+        "PARTITION BY window_start, window_end ORDER BY d DESC, i",
+        "PARTITION BY s, window_start, window_end ORDER BY tz",
+    ];
+    let (catalog, mut random, mut accepted) = (catalog(), Random(17), 0);
+    for _ in 0..10_000 {
+        let mut pick = |from: &[&'static str]| from[random.below(from.len())];
+        let sql = if pick(&["group", "group", "rank"]) == "rank" {
+            format!(
+                "SELECT s, i, {} AS x FROM (SELECT *, ROW_NUMBER() OVER ({}) AS rn FROM {}) WHERE rn {}",
+                pick(&["m", "rn", "xs", "i + 1"]),
+                pick(RANKS),
+                pick(FROM),
+                pick(&["= 1", "<= 1", "< 3", "= 1 AND m > 1"]),
+            )
+        } else {
+            let keys = [pick(KEYS), pick(KEYS)];
+            let shown = keys
+                .iter()
+                .filter(|k| !k.contains("window") && !k.contains("tz"));
+            let shown = shown.enumerate().map(|(i, k)| format!("{k} AS k{i}, "));
+            format!(
+                "SELECT {}{} AS x, {} AS y FROM {} GROUP BY {} {}",
+                shown.collect::<String>(),
+                pick(ITEMS),
+                pick(ITEMS),
+                pick(FROM),
+                keys.join(", "),
+                pick(&["", "HAVING COUNT(*) > 1", "HAVING SUM(i) > MIN(m)"]),
+            )
+        };
+        accepted += usize::from(probe(&sql, &catalog));
+    }
+    assert!(
+        accepted > 1000,
         "only {accepted} were accepted: the test reaches too little"
     );
 }

@@ -7,7 +7,7 @@ use super::Checked;
 use super::aggregate::aggregate;
 use super::rows::{Cell, check_key};
 use super::scope::Scope;
-use super::typed::{Bound, refuse};
+use super::typed::{Bound, Typed, refuse};
 use super::window::{self, Windowed};
 use crate::error::{Place, SqlError};
 use crate::keyed::Window;
@@ -76,13 +76,17 @@ pub(super) fn keys(
 
 /// The event time of window tables.
 pub(super) fn time_cell(inputs: &[(Checked, Scope)]) -> Cell {
-    let typed = inputs
-        .iter()
-        .filter_map(|(checked, _)| checked.windowed.as_ref().map(|w| w.time.clone()));
+    let windowed = inputs.iter().filter_map(|(c, _)| c.windowed.as_ref());
+    of_times(windowed.map(|w| w.time.clone()).collect())
+}
+
+/// The event times of all branches.
+pub(super) fn of_times(typed: Vec<Typed>) -> Cell {
+    let identity = typed.iter().map(|t| t.identity.clone().unwrap_or_default());
     Cell {
         name: "event_time".to_owned(),
-        identity: vec!["event_time()".into(); inputs.len()],
-        typed: typed.collect(),
+        identity: identity.collect(),
+        typed,
     }
 }
 
@@ -144,11 +148,7 @@ fn key(
             typed.push(window::time_of(name, args, checked, scope)?);
         }
         keys.window = Some(window);
-        keys.time = Some(Cell {
-            name: "event_time".to_owned(),
-            identity: vec!["event_time()".into(); inputs.len()],
-            typed,
-        });
+        keys.time = Some(of_times(typed));
         keys.bounds
             .extend(window::properties(&text).enumerate().map(|(i, t)| (t, i)));
         return Ok(());

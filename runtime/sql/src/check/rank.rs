@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::grouping::time_cell;
+use super::grouping::{of_times, time_cell};
 use super::rows::{Cell, check_inputs, check_key};
 use super::scope::{Scope, shortened};
 use super::select::{filtered, twice};
@@ -73,10 +73,12 @@ pub(super) fn select(
         check_order(&cell, &inputs, by.expr.place)?;
         let is_time = is_event_time(&cell, &inputs);
         if windowed.is_none() {
-            if !is_time {
-                return Err(vec![not_time(&inputs, &cell, by.expr.place)]);
+            let mut times = Vec::with_capacity(inputs.len());
+            for ((checked, _), typed) in inputs.iter().zip(&cell.typed) {
+                let typed = typed.clone().at(by.expr.place);
+                times.push(window::event_time("ROW_NUMBER", checked, typed).map_err(elsewhere)?);
             }
-            time = Some(time_of(&cell)?);
+            time = Some(of_times(times));
         }
         if is_time {
             order.push((None, by.descending, by.nulls_first));
@@ -278,29 +280,12 @@ fn is_event_time(cell: &Cell, inputs: &[(Checked, Scope)]) -> bool {
         })
 }
 
-fn not_time(inputs: &[(Checked, Scope)], cell: &Cell, place: Place) -> SqlError {
-    let mut message = "without a window, ROW_NUMBER() is ordered by the event time of the stream, and this isn't it".to_owned();
-    for ((checked, _), typed) in inputs.iter().zip(&cell.typed) {
-        if let Err(errors) = window::event_time("ROW_NUMBER", checked, typed.clone().at(place))
-            && let Some(error) = errors.into_iter().next()
-        {
-            message = error.message;
-            break;
-        }
+/// Where the first rows by other columns are found.
+fn elsewhere(mut errors: Vec<SqlError>) -> Vec<SqlError> {
+    for error in &mut errors {
+        error.message.push_str("; the first rows by another column are found in a window: TABLE(TUMBLE(…)) and PARTITION BY window_start, window_end");
     }
-    SqlError::new(
-        place,
-        format!(
-            "{message}; the first rows by another column are found in a window: TABLE(TUMBLE(…)) and PARTITION BY window_start, window_end"
-        ),
-    )
-}
-
-fn time_of(cell: &Cell) -> Bound<Cell> {
-    cell.clone().coerce(&window::TIME).map(|mut cell| {
-        "event_time".clone_into(&mut cell.name);
-        cell
-    })
+    errors
 }
 
 fn add(arguments: &mut Vec<Cell>, cell: &Cell) {

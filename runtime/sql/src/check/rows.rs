@@ -71,16 +71,6 @@ impl Cell {
         let (checked, _) = inputs.first()?;
         checked.windowed.as_ref()?.column(self.typed.first()?)
     }
-
-    pub(super) fn coerce(mut self, to: &DataType) -> Bound<Self> {
-        let typed: Bound<Vec<Typed>> = self
-            .typed
-            .into_iter()
-            .map(|typed| casts::coerce(typed, to))
-            .collect();
-        self.typed = typed?;
-        Ok(self)
-    }
 }
 
 /// Checks that equal values of a key's column are written equally.

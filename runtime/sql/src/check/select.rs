@@ -145,7 +145,10 @@ fn unite(mut branches: Vec<Checked>) -> Bound<Vec<Checked>> {
         if let Some(data_type) = casts::unify(&column) {
             for branch in &mut branches {
                 let typed = branch.columns[index].1.clone();
-                let identity = typed.identity.clone();
+                let mut identity = typed.identity.clone();
+                if typed.data_type != data_type {
+                    identity = identity.map(|i| format!("{i} as {data_type}").into());
+                }
                 match casts::coerce(typed, &data_type) {
                     Ok(mut typed) => {
                         typed.identity = identity;

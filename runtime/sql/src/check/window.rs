@@ -237,7 +237,9 @@ pub(super) fn event_time(function: &str, checked: &Checked, given: Typed) -> Bou
         );
     }
     // A row without event time is bad, which is found where it is read.
-    casts::coerce(given, &TIME)
+    let mut time = casts::coerce(given, &TIME)?;
+    time.identity = Some(format!("event_time({field:?})").into());
+    Ok(time)
 }
 
 /// Aggregation of what was aggregated.
