@@ -454,7 +454,7 @@ fn random_queries_with_state_are_planned_whole() {
         "PARTITION BY s, window_start, window_end ORDER BY tz",
     ];
     let (catalog, mut random, mut accepted) = (catalog(), Random(17), 0);
-    for _ in 0..10_000 {
+    for _ in 0..4_000 {
         let mut pick = |from: &[&'static str]| from[random.below(from.len())];
         let sql = if pick(&["group", "group", "rank"]) == "rank" {
             format!(
@@ -483,7 +483,7 @@ fn random_queries_with_state_are_planned_whole() {
         accepted += usize::from(probe(&sql, &catalog));
     }
     assert!(
-        accepted > 1000,
+        accepted > 400,
         "only {accepted} were accepted: the test reaches too little"
     );
 }

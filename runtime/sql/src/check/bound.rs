@@ -28,13 +28,12 @@ pub(super) fn close(select: &Select, input: &mut Checked, scope: &Scope) -> Boun
         scope,
         groups: None,
     };
-    let parts = match &filter.kind {
-        Kind::And(parts) => parts.iter().collect(),
-        _ => vec![filter],
-    };
     let mut least: Option<(i64, Place)> = None;
-    for part in parts {
-        if let Some(limit) = bound(part, &checker, number)?
+    let mut open = vec![filter];
+    while let Some(part) = open.pop() {
+        if let Kind::And(parts) = &part.kind {
+            open.extend(parts);
+        } else if let Some(limit) = bound(part, &checker, number)?
             && least.is_none_or(|(l, _)| limit < l)
         {
             least = Some((limit, part.place));

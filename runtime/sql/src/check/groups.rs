@@ -17,9 +17,11 @@ pub(crate) struct Groups<'a> {
 impl Groups<'_> {
     /// What stands for an expression; `None`: look into it.
     pub(super) fn find(&self, expr: &Expr, results: &Scope) -> Option<Bound<Typed>> {
-        let text = self.scope.text(expr);
-        if let Some((_, typed)) = self.columns.iter().find(|(t, _)| *t == text) {
-            return Some(Ok(results.narrowed(typed.clone().at(expr.place))));
+        if self.may_have(expr) {
+            let text = self.scope.text(expr);
+            if let Some((_, typed)) = self.columns.iter().find(|(t, _)| *t == text) {
+                return Some(Ok(results.narrowed(typed.clone().at(expr.place))));
+            }
         }
         match &expr.kind {
             Kind::Call { name, .. } if window::is_window(&name.text) => {
@@ -28,6 +30,12 @@ impl Groups<'_> {
             Kind::Path(names) => Some(self.ungrouped(names)),
             _ => None,
         }
+    }
+
+    /// False if nothing begins like the expression: so a text isn't made for each part of a long one.
+    fn may_have(&self, expr: &Expr) -> bool {
+        let head = format!("{}(", expr.label());
+        matches!(expr.kind, Kind::Path(_)) || self.columns.iter().any(|(t, _)| t.starts_with(&head))
     }
 
     /// All columns, as `*` gives them.

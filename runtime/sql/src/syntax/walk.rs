@@ -80,7 +80,7 @@ impl Expr {
     }
 
     /// What it is, but for its parts.
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match &self.kind {
             Kind::Null => "null".into(),
             Kind::Boolean(value) => value.to_string(),
