@@ -128,7 +128,8 @@ pub enum Function {
     ListAgg(String),
 }
 
-/// The first rows of each key.
+/// The first rows of each key. Rows that are equal by the order are in the order they came, but where the
+/// [last row by event time](Rank::keeps_last) is kept: of equal ones that is the one that came last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rank {
     /// Columns of the rows, most significant first.
@@ -137,7 +138,14 @@ pub struct Rank {
     pub limit: u32,
 }
 
-/// A column that rows are ordered by. Rows that are equal are in the order they came.
+impl Rank {
+    /// True if the one row that is kept is the last by event time, which is this column of the rows.
+    pub fn keeps_last(&self, time: Option<usize>) -> bool {
+        matches!(self.order[..], [order] if self.limit == 1 && order.descending && Some(order.column) == time)
+    }
+}
+
+/// A column that rows are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     /// Column of the rows.

@@ -36,6 +36,14 @@ struct Moment {
 }
 
 impl Moment {
+    /// Welford's step, in Flink's order of operations.
+    fn push(&mut self, value: f64) {
+        self.count += 1;
+        let distance = value - self.mean;
+        self.mean += distance / self.count as f64;
+        self.squares += distance * (value - self.mean);
+    }
+
     fn add(&mut self, other: Moment) {
         if other.count == 0 {
             return;
@@ -47,6 +55,25 @@ impl Moment {
         self.mean += distance * share;
         self.count = count;
     }
+}
+
+/// The number that the shortest text of `value`, which isn't negative, names; none where it doesn't fit.
+fn decimal(value: f64, precision: u8, scale: i8) -> Option<i128> {
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e')?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let number: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let shift = exponent - i32::try_from(fraction.len()).ok()? + i32::from(scale);
+    let unit = 10i128.checked_pow(shift.unsigned_abs());
+    let number = match unit {
+        Some(unit) if shift >= 0 => number.checked_mul(unit)?,
+        // Half away from zero.
+        Some(unit) => number / unit + i128::from(number % unit >= unit - unit / 2),
+        None if shift < 0 => 0,
+        None => return None,
+    };
+    (number < 10i128.pow(u32::from(precision.min(38)))).then_some(number)
 }
 
 #[derive(Clone, Debug)]
@@ -85,11 +112,7 @@ impl Accumulator for Moments {
         let value = doubles(column);
         let all = &mut self.all;
         self.read.each(input, groups, |row, group| {
-            all[group].add(Moment {
-                count: 1,
-                mean: value(row),
-                squares: 0.0,
-            });
+            all[group].push(value(row));
         });
         Ok(())
     }
@@ -132,10 +155,8 @@ impl Accumulator for Moments {
                     .collect::<Float32Array>(),
             ),
             DataType::Decimal128(precision, scale) => {
-                let unit = 10f64.powi(i32::from(*scale));
-                let limit = 10i128.pow(u32::from((*precision).min(38)));
                 let values: Decimal128Array = values
-                    .map(|v| v.map(|v| (v * unit).round() as i128).filter(|v| *v < limit))
+                    .map(|v| v.and_then(|v| decimal(v, *precision, *scale)))
                     .collect();
                 Arc::new(
                     values
@@ -164,5 +185,27 @@ impl Accumulator for Moments {
 
     fn copy(&self) -> Box<dyn Accumulator> {
         Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn a_decimal_has_the_digits_that_are_shown() {
+        assert_eq!(
+            decimal(4.999_999_999_979_999e19, 38, 6),
+            Some(49_999_999_999_799_990_000_000_000)
+        );
+        assert_eq!(decimal(27.642_568_75, 38, 6), Some(27_642_569));
+        assert_eq!(decimal(0.000_000_5, 38, 6), Some(1));
+        assert_eq!(decimal(0.000_000_49, 38, 6), Some(0));
+        assert_eq!(decimal(1e-300, 38, 6), Some(0));
+        assert_eq!(decimal(0.0, 38, 6), Some(0));
+        assert_eq!(decimal(1e32, 38, 6), None);
+        assert_eq!(decimal(9e31, 38, 6), Some(9 * 10i128.pow(37)));
+        assert_eq!(decimal(1e300, 38, 6), None);
+        assert_eq!(decimal(f64::INFINITY, 38, 6), None);
     }
 }

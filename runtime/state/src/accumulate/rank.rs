@@ -18,6 +18,8 @@ type Entry<'a> = (&'a [u8], i64, &'a [u8]);
 pub(crate) struct Rank {
     order: Vec<Order>,
     limit: usize,
+    /// Of rows with equal orders the one that came last is the first.
+    last: bool,
     /// Rows' columns from here on are kept.
     keys: usize,
     codec: Codec,
@@ -31,11 +33,17 @@ impl Rank {
         Rank {
             order: rank.order.clone(),
             limit: rank.limit as usize,
+            last: rank.keeps_last(spec.time),
             keys: spec.keys,
             codec: Codec::new(fields.map(|f| f.data_type().clone()).collect()),
             rows: Vec::new(),
             bytes: 0,
         }
+    }
+
+    fn precedes(&self, a: Entry<'_>, b: Entry<'_>) -> bool {
+        let wins = if self.last { a.1 > b.1 } else { a.1 < b.1 };
+        a.0 < b.0 || (a.0 == b.0 && wins)
     }
 
     fn take(&mut self, group: usize, entry: Entry<'_>) -> Result<(), StateError> {
@@ -44,7 +52,7 @@ impl Rank {
         let (mut at, mut count, mut place) = (0, 0, None);
         while !rest.is_empty() && count < self.limit {
             let before = read(&mut rest)?;
-            if place.is_none() && (entry.0, entry.1) < (before.0, before.1) {
+            if place.is_none() && self.precedes(entry, before) {
                 place = Some(at);
             }
             at = old.len() - rest.len();
@@ -166,6 +174,7 @@ impl Accumulator for Rank {
         Box::new(Rank {
             order: self.order.clone(),
             limit: self.limit,
+            last: self.last,
             keys: self.keys,
             codec: self.codec.clone(),
             rows: Vec::new(),

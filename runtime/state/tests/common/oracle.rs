@@ -249,6 +249,10 @@ fn cells(row: &Row) -> Vec<String> {
 /// Column 3 (int, may be null) and column 7 (text) are what tests order by.
 fn first<'a>(rank: &Rank, rows: &[&'a Row]) -> Vec<&'a Row> {
     let mut rows = rows.to_vec();
+    // The last by event time: of equal ones that is the one that came last. The sort is stable.
+    if rank.limit == 1 && matches!(rank.order[..], [by] if by.column == 2 && by.descending) {
+        rows.reverse();
+    }
     rows.sort_by(|a, b| {
         for by in &rank.order {
             let order = match by.column {
