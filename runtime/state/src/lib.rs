@@ -12,6 +12,7 @@
 mod accumulate;
 mod bucket;
 mod codec;
+mod hot;
 mod keys;
 mod logs;
 mod nested;

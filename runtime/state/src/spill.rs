@@ -43,11 +43,30 @@ impl Store {
         &self,
         entries: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Result<(), StateError> {
+        self.write_chunks(std::iter::once(Ok(entries)))
+    }
+
+    /// The same, where entries are made chunk by chunk.
+    pub(crate) fn write_chunks<C>(
+        &self,
+        chunks: impl Iterator<Item = Result<C, StateError>>,
+    ) -> Result<(), StateError>
+    where
+        C: IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    {
         let mut ingestion = self.keyspace()?.start_ingestion().map_err(disk)?;
-        for (key, value) in entries {
-            ingestion.write(key, value).map_err(disk)?;
+        for chunk in chunks {
+            for (key, value) in chunk? {
+                ingestion.write(key, value).map_err(disk)?;
+            }
         }
         ingestion.finish().map_err(disk)
+    }
+
+    /// About how many entries there are.
+    pub(crate) fn len(&self) -> u64 {
+        let len = self.keyspace.as_ref().map_or(0, Keyspace::approximate_len);
+        len as u64
     }
 
     /// Takes values away.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use crate::accumulate::Input;
-use crate::codec::Codec;
+use crate::hot::Hot;
 use crate::record::{self, read_head};
 use crate::state::{Common, State};
 use crate::table::{Bounds, Layout, Table};
@@ -19,16 +19,20 @@ const RESTORED: usize = 8_192;
 #[derive(Debug)]
 pub(crate) struct Upserts {
     layout: Arc<Layout>,
-    /// A group's state as one record has it.
-    codec: Codec,
-    committed: Table,
+    committed: Hot,
     overlay: Table,
     pending: Option<Pending>,
     groups: Vec<u32>,
-    /// Where the search for keys that are past their TTL goes on.
-    sweep: u32,
+    sweep: Sweep,
     /// Records that were read back and not yet taken in.
     back: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+/// Where the search for keys that are past their TTL goes on.
+#[derive(Clone, Debug, Default)]
+struct Sweep {
+    memory: usize,
+    disk: Vec<u8>,
 }
 
 /// What a commit does.
@@ -36,22 +40,20 @@ pub(crate) struct Upserts {
 struct Pending {
     /// The new state of the keys that have rows.
     changed: Table,
-    /// Committed groups whose TTL is over.
-    gone: Vec<u32>,
-    sweep: u32,
+    /// Keys whose TTL is over.
+    gone: Vec<Vec<u8>>,
+    sweep: Sweep,
 }
 
 impl Upserts {
     pub(crate) fn new(layout: Arc<Layout>) -> Upserts {
-        let fields = layout.state.fields().iter().skip(1);
         Upserts {
-            codec: Codec::new(fields.map(|f| f.data_type().clone()).collect()),
-            committed: Table::new(&layout, false),
+            committed: Hot::new(&layout),
             overlay: Table::new(&layout, false),
             layout,
             pending: None,
             groups: Vec::new(),
-            sweep: 0,
+            sweep: Sweep::default(),
             back: BTreeMap::new(),
         }
     }
@@ -61,76 +63,96 @@ impl Upserts {
         ttl.is_some_and(|ttl| last.saturating_add(ttl) <= now)
     }
 
-    /// The keys of the overlay with everything that is known of them, in its order; and where each was before.
-    fn merged(&self) -> Result<(Table, Vec<Option<u32>>), StateError> {
+    /// The keys of the overlay with everything that is known of them, in its order; and the number of the row that
+    /// each kept before.
+    fn merged(&self) -> Result<(Table, Vec<Option<i64>>), StateError> {
         let groups = self.overlay.keys.groups();
+        let keys = groups.iter().map(|&group| self.overlay.key(group));
+        let found = self.committed.find(keys)?;
         let mut changed = Table::new(&self.layout, false);
         let mut before = Vec::with_capacity(groups.len());
         let (mut from, mut to) = (Vec::new(), Vec::new());
         for &group in &groups {
             let key = self.overlay.key(group);
             let target = changed.keys.intern(key);
-            let old = self.committed.keys.find(key).filter(|&old| {
+            let old = found.keys.find(key).filter(|&old| {
                 // A key that came again after its TTL begins anew.
                 let first = self.overlay.stamp(group).map_or(0, |s| s.0);
-                let last = self.committed.stamp(old).map_or(i64::MAX, |s| s.1);
+                let last = found.stamp(old).map_or(i64::MAX, |s| s.1);
                 !self.is_over(last, first)
             });
             if let Some(old) = old {
                 from.push(old);
                 to.push(target);
             }
-            before.push(old);
+            before.push(old.and_then(|old| found.kept(old)));
         }
-        changed.absorb_groups(&self.committed, &from, &to)?;
+        changed.absorb_groups(&found, &from, &to)?;
         changed.absorb(&self.overlay, &groups)?;
         Ok((changed, before))
     }
 
-    /// Some of the committed groups whose TTL is over, and where to go on.
-    fn over(&self, now: i64) -> (Vec<u32>, u32) {
-        let len = self.committed.keys.len();
-        if self.layout.spec.ttl_ms.is_none() || len == 0 {
-            return (Vec::new(), 0);
+    /// Some of the keys whose TTL is over, and where to go on. A bounded share each time: all in memory are seen
+    /// within some 64 epochs.
+    fn over(&self, now: i64) -> Result<(Vec<Vec<u8>>, Sweep), StateError> {
+        let mut gone = Vec::new();
+        let mut sweep = self.sweep.clone();
+        if self.layout.spec.ttl_ms.is_none() {
+            return Ok((gone, sweep));
         }
-        // A bounded share each time: all are seen within some 64 epochs.
+        let (young, old) = (&self.committed.young, &self.committed.old);
+        let is_over = |table: &Table, group: u32| {
+            let last = table.stamp(group).map(|stamp| stamp.1);
+            last.is_some_and(|last| self.is_over(last, now))
+                && self.overlay.keys.find(table.key(group)).is_none()
+        };
+        let len = young.keys.len() + old.keys.len();
         let count = (len / 64 + 1024).min(len);
-        let start = self.sweep as usize % len;
-        let gone = (0..count)
-            .map(|i| ((start + i) % len) as u32)
-            .filter(|&group| {
-                self.committed
-                    .stamp(group)
-                    .is_some_and(|(_, last)| self.is_over(last, now))
-            })
-            .filter(|&group| self.overlay.keys.find(self.committed.key(group)).is_none())
-            .collect();
-        (gone, ((start + count) % len) as u32)
-    }
-
-    fn memory(&self) -> u64 {
-        (self.committed.size() + self.overlay.size()) as u64
+        for i in 0..count {
+            let place = (sweep.memory + i) % len;
+            let (table, group) = match place.checked_sub(young.keys.len()) {
+                None => (young, place as u32),
+                Some(place) => (old, place as u32),
+            };
+            let is_stale = place >= young.keys.len() && young.keys.find(table.key(group)).is_some();
+            if !is_stale && is_over(table, group) {
+                gone.push(table.key(group).to_vec());
+            }
+        }
+        sweep.memory = (sweep.memory + count) % len.max(1);
+        let (table, last) = self.committed.on_disk(&sweep.disk, 1024)?;
+        for group in table.keys.groups() {
+            let key = table.key(group);
+            let is_stale = young.keys.find(key).is_some() || old.keys.find(key).is_some();
+            if !is_stale && is_over(&table, group) {
+                gone.push(key.to_vec());
+            }
+        }
+        sweep.disk = last.unwrap_or_default();
+        Ok((gone, sweep))
     }
 
     /// Takes in the records that were read back.
-    fn take_back(&mut self) -> Result<(), StateError> {
+    fn take_back(&mut self, common: &mut Common) -> Result<(), StateError> {
         let back = std::mem::take(&mut self.back);
-        let mut removed = Vec::new();
+        let mut table = Table::new(&self.layout, false);
         let mut targets = Vec::new();
         let mut values = Vec::new();
+        let mut removed = Vec::new();
         for (key, value) in &back {
             match value {
                 Some(value) => {
-                    targets.push(self.committed.keys.intern(key));
+                    targets.push(table.keys.intern(key));
                     values.push(&value[..]);
                 }
-                None => removed.extend(self.committed.keys.find(key)),
+                None => removed.push(key.clone()),
             }
         }
-        self.committed.reset(&targets);
-        let states = self.codec.decode(values.into_iter())?;
-        self.committed.absorb_columns(&states, &targets)?;
-        self.committed.remove(&removed)
+        let states = self.committed.codec().decode(values.into_iter())?;
+        table.absorb_columns(&states, &targets)?;
+        self.committed.put(&table)?;
+        self.committed.remove(&removed)?;
+        self.committed.make_room(0, common)
     }
 }
 
@@ -170,8 +192,7 @@ impl State for Upserts {
         let groups: Vec<u32> = (0..before.len() as u32)
             .filter(|&group| {
                 let kept = changed.kept(group);
-                let old = before[group as usize].and_then(|old| self.committed.kept(old));
-                kept.is_none() || kept != old
+                kept.is_none() || kept != before[group as usize]
             })
             .collect();
         changed.results(&groups, &Bounds::No, &mut sealed.results)?;
@@ -182,25 +203,30 @@ impl State for Upserts {
             groups
         };
         let states = changed.state_columns(&written)?;
-        let states = self.codec.encode(&states, written.len(), None)?;
-        for (i, &group) in written.iter().enumerate() {
+        let states = self
+            .committed
+            .codec()
+            .encode(&states, written.len(), None)?;
+        let key = |bytes: &[u8]| {
             let mut key = vec![record::KEY];
-            key.extend_from_slice(changed.key(group));
+            key.extend_from_slice(bytes);
+            key
+        };
+        for (i, &group) in written.iter().enumerate() {
             let mut value = record::head(0, common.next, 0);
             value.extend_from_slice(states.row(i));
             sealed.changelog.push(Change {
-                key,
+                key: key(changed.key(group)),
                 value: Some(value),
             });
         }
-        let (gone, sweep) = self.over(now_ms);
+        let (gone, sweep) = self.over(now_ms)?;
         if !gone.is_empty() {
-            let keys = gone.iter().map(|&group| self.committed.key(group));
-            sealed.gone.push(self.layout.keys(keys.clone())?);
-            sealed.changelog.extend(keys.map(|bytes| {
-                let mut key = vec![record::KEY];
-                key.extend_from_slice(bytes);
-                Change { key, value: None }
+            let keys = gone.iter().map(|key| &key[..]);
+            sealed.gone.push(self.layout.keys(keys)?);
+            sealed.changelog.extend(gone.iter().map(|bytes| Change {
+                key: key(bytes),
+                value: None,
             }));
         }
         self.pending = Some(Pending {
@@ -219,19 +245,11 @@ impl State for Upserts {
                 Err(columns("rows were added after the epoch was sealed"))
             };
         };
-        let groups = pending.changed.keys.groups();
-        let targets: Vec<u32> = groups
-            .iter()
-            .map(|&group| self.committed.keys.intern(pending.changed.key(group)))
-            .collect();
-        self.committed.reset(&targets);
-        self.committed
-            .absorb_groups(&pending.changed, &groups, &targets)?;
+        self.committed.put(&pending.changed)?;
         self.committed.remove(&pending.gone)?;
         self.sweep = pending.sweep;
         self.overlay.clear();
-        common.account(self.memory());
-        Ok(())
+        self.committed.make_room(self.overlay.size() as u64, common)
     }
 
     fn abort(&mut self) {
@@ -243,7 +261,7 @@ impl State for Upserts {
         &mut self,
         key: &[u8],
         value: Option<&[u8]>,
-        _common: &mut Common,
+        common: &mut Common,
     ) -> Result<Option<i64>, StateError> {
         if key.first() != Some(&record::KEY) {
             return Ok(None);
@@ -257,7 +275,7 @@ impl State for Upserts {
         };
         self.back.insert(key[1..].to_vec(), state);
         if self.back.len() >= RESTORED {
-            self.take_back()?;
+            self.take_back(common)?;
         }
         Ok(next)
     }
@@ -267,16 +285,14 @@ impl State for Upserts {
         _watermark_ms: Option<i64>,
         common: &mut Common,
     ) -> Result<(), StateError> {
-        self.take_back()?;
-        common.account(self.memory());
-        Ok(())
+        self.take_back(common)
     }
 
     fn figures(&self) -> Figures {
         Figures {
-            memory_bytes: self.memory(),
-            disk_bytes: 0,
-            keys: self.committed.keys.live() as u64,
+            memory_bytes: self.committed.size() + self.overlay.size() as u64,
+            disk_bytes: self.committed.disk(),
+            keys: self.committed.keys(),
         }
     }
 }

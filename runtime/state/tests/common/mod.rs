@@ -2,6 +2,7 @@
 
 pub mod oracle;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -207,17 +208,20 @@ pub fn lines(batches: &[RecordBatch]) -> Vec<String> {
 pub fn compacted(log: &[Change], random: &mut SmallRng) -> Vec<Change> {
     let until = random.random_range(0..=log.len());
     let cleaned = random.random_range(0..=until);
-    let mut kept = Vec::new();
-    for (i, change) in log.iter().enumerate() {
-        let replaced = i < until
-            && log[i + 1..until]
-                .iter()
-                .any(|later| later.key == change.key);
+    let last: BTreeMap<&[u8], usize> = log[..until]
+        .iter()
+        .enumerate()
+        .map(|(i, change)| (&change.key[..], i))
+        .collect();
+    let stays = |i: usize, change: &Change| {
+        let replaced = i < until && last[&change.key[..]] != i;
         // A tombstone goes once everything before it is clean.
         let buried = i < cleaned && change.value.is_none();
-        if !replaced && !buried {
-            kept.push(change.clone());
-        }
-    }
-    kept
+        !replaced && !buried
+    };
+    log.iter()
+        .enumerate()
+        .filter(|(i, change)| stays(*i, change))
+        .map(|(_, change)| change.clone())
+        .collect()
 }
