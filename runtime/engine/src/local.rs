@@ -2,17 +2,22 @@
 //!
 //! It is what `headworks test` and `headworks run` stand on. A [`Local`] takes records one by one, runs
 //! the compiled stage over bounded batches, and gives back rows and bad records in the order of what they
-//! came from. There is no transaction, because there is nothing that could die between two of them; the
+//! came from. Where the query needs state, rows come at the end of the input: there event time is over, and
+//! every window with it. There is no transaction, because there is nothing that could die between two of them; the
 //! `memory` broker, which is made to fail, is for the loop's own tests.
 
 use std::io;
 
-use headworks_plan::{OnBadRecord, PipelinePlan};
+use headworks_plan::{InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan};
+use headworks_state::{Pool, Sealed, Shard};
 use snafu::{ResultExt, Snafu};
 
 use crate::format::{FormatError, Formats};
-use crate::log::{Batch, Limits, Partition, Record};
-use crate::pipeline::{Stage, Staged, compile};
+use crate::keyed::results::{Given, Results};
+use crate::log::{Batch, Limits, LogError, Partition, Record};
+use crate::pipeline::{
+    CompileError, Stage, Staged, compile, compile_rows, compile_second, needs_state,
+};
 
 /// Bounds of one batch, as in the loop.
 const BATCH: Limits = Limits {
@@ -34,6 +39,12 @@ pub enum LocalError {
     Columns {
         /// What the format said.
         source: FormatError,
+    },
+    /// State that can't be kept: a bug, never the data.
+    #[snafu(display("{message}"))]
+    State {
+        /// What went wrong.
+        message: String,
     },
     /// What takes the results couldn't.
     #[snafu(display("{source}"))]
@@ -71,13 +82,14 @@ pub struct Row<'a> {
 pub struct BadRecord<'a> {
     /// Index of the input among the plan's.
     pub input: usize,
-    /// Its number within the input, from 0.
+    /// Its number within the input, from 0. A result that can't be evaluated or written comes after all
+    /// records.
     pub number: u64,
     /// `Decode`, `Contract`, `Evaluation` or `TooLarge`.
     pub reason: &'static str,
     /// What is wrong with it.
     pub message: &'a str,
-    /// Its bytes.
+    /// Its bytes; of a result its columns as text.
     pub value: &'a [u8],
 }
 
@@ -98,11 +110,47 @@ pub trait Sink {
 /// A pipeline that runs in memory.
 pub struct Local {
     stage: Stage,
+    keyed: Option<Keyed>,
     stops: bool,
     batch: Batch,
     staged: Staged,
     /// Records taken so far, an input.
     taken: Vec<u64>,
+}
+
+/// The keyed half.
+struct Keyed {
+    shard: Shard,
+    results: Results,
+    /// The column of the rows that is the event time.
+    time: Option<usize>,
+}
+
+impl Keyed {
+    fn new(plan: &PipelinePlan, formats: &dyn Formats) -> Result<(Stage, Keyed), CompileError> {
+        let (stage, keyed) = compile_rows(plan, formats)?;
+        // One shard, without a topic before it; no row comes after the watermark, which is at the end.
+        let alone = KeyedPlan {
+            repartition: InternalTopic::default(),
+            changelog: InternalTopic::default(),
+            group: String::new(),
+            allowed_lateness_ms: 0,
+            max_drift_ms: 0,
+            ttl_ms: None,
+            memory_bytes: u64::MAX,
+            results: None,
+        };
+        let compiled = compile_second(plan, &alone, formats)?;
+        let pool = Pool::open(alone.memory_bytes, None).map_err(|error| CompileError::State {
+            said: error.to_string(),
+        })?;
+        let keyed = Keyed {
+            shard: Shard::new(compiled.spec, pool),
+            results: compiled.results,
+            time: keyed.time,
+        };
+        Ok((stage, keyed))
+    }
 }
 
 impl std::fmt::Debug for Local {
@@ -119,11 +167,19 @@ impl Local {
     /// # Errors
     /// The query or a contract is wrong.
     pub fn new(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Local, LocalError> {
-        let stage = compile(plan, formats).map_err(|error| LocalError::Plan {
+        let compiled = needs_state(plan).and_then(|needed| {
+            if needed {
+                Keyed::new(plan, formats).map(|(stage, keyed)| (stage, Some(keyed)))
+            } else {
+                compile(plan, formats).map(|stage| (stage, None))
+            }
+        });
+        let (stage, keyed) = compiled.map_err(|error| LocalError::Plan {
             message: error.to_string(),
         })?;
         Ok(Local {
             stage,
+            keyed,
             stops: plan.on_bad_record == OnBadRecord::Stop,
             batch: Batch::default(),
             staged: Staged::default(),
@@ -170,6 +226,9 @@ impl Local {
         self.stage
             .run(&self.batch, &mut self.staged)
             .context(ColumnsSnafu)?;
+        if let Some(keyed) = &self.keyed {
+            self.staged.refuse_timeless(keyed.time);
+        }
         let mut bad = self.staged.bad.iter().peekable();
         let mut rows = self.staged.records.iter().peekable();
         loop {
@@ -210,8 +269,84 @@ impl Local {
                 .context(SinkSnafu)?;
             }
         }
+        if let Some(keyed) = &mut self.keyed {
+            let rows = self.staged.good_rows(&self.batch);
+            for (rows, _) in rows.map_err(|message| LocalError::State { message })? {
+                keyed.shard.add(&rows, 0).map_err(state)?;
+            }
+        }
         self.batch.clear();
         Ok(())
+    }
+
+    /// The input is over: runs what isn't run yet, and gives what state held back. Of an upsert each key's
+    /// last row; what was deleted isn't shown.
+    ///
+    /// # Errors
+    /// The run is over.
+    pub fn finish(&mut self, sink: &mut dyn Sink) -> Result<(), LocalError> {
+        self.flush(sink)?;
+        let Some(keyed) = &mut self.keyed else {
+            return Ok(());
+        };
+        let sealed: Sealed = keyed.shard.seal(Some(i64::MAX), 0).map_err(state)?;
+        let number = self.taken.first().copied().unwrap_or(0);
+        let stops = self.stops;
+        let mut ended = Ok(());
+        let given = keyed.results.run(&sealed, &mut |given| {
+            let answer = match given {
+                Given::Record { value: None, .. } => Ok(()),
+                Given::Record {
+                    outlet,
+                    key,
+                    value: Some(value),
+                    ..
+                } => sink
+                    .row(Row {
+                        output: outlet,
+                        key,
+                        value,
+                    })
+                    .context(SinkSnafu),
+                Given::Bad {
+                    reason, message, ..
+                } if stops => StoppedSnafu {
+                    number,
+                    reason,
+                    message,
+                }
+                .fail(),
+                Given::Bad {
+                    reason,
+                    message,
+                    text,
+                } => sink
+                    .bad(BadRecord {
+                        input: 0,
+                        number,
+                        reason,
+                        message,
+                        value: text.as_bytes(),
+                    })
+                    .context(SinkSnafu),
+            };
+            answer.map_err(|error| {
+                let message = error.to_string();
+                ended = Err(error);
+                LogError::Broken { message }
+            })
+        });
+        ended?;
+        given.map_err(|error| LocalError::State {
+            message: error.to_string(),
+        })?;
+        keyed.shard.commit().map_err(state)
+    }
+}
+
+fn state(error: headworks_state::StateError) -> LocalError {
+    LocalError::State {
+        message: error.to_string(),
     }
 }
 

@@ -1,16 +1,22 @@
 //! The engine's front door: start one pipeline, keep it going, hear how it ended.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use headworks_plan::{Delivery, KafkaConnection, Phase, PipelinePlan, Problem, TableOutput};
+use headworks_plan::{
+    Delivery, InternalTopic, KafkaConnection, KeyedPlan, OnBadRecord, Phase, PipelinePlan, Problem,
+    STATE_DIR, StartFrom, TableOutput,
+};
 use headworks_sql::schema::Schema;
+use headworks_state::Pool;
 
 use crate::format::Formats;
 use crate::kafka::{self, KafkaLog, Setup};
+use crate::keyed::shards::Shards;
 use crate::log::{Log, LogError, Reason};
-use crate::pipeline::{self, InputTopic, Pipeline, Settings, Stage};
+use crate::pipeline::{self, CompileError, Half, InputTopic, Pipeline, Second, Settings, Stage};
 use crate::status::StatusHandle;
 use crate::store::{StoreLog, Stores};
 
@@ -79,12 +85,15 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// A part of a pipeline that runs by itself: the streams it writes, or one of its tables. Each reads the
-/// inputs by a consumer group of its own, so a store that is down holds up nothing but its own part.
+/// A part of a pipeline that runs by itself, with a consumer group and transactions of its own, so that a
+/// store that is down holds up nothing but its own part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Every output stream, in one Kafka transaction.
+    /// Reads the inputs and writes every output stream, in one Kafka transaction. Where the query needs state:
+    /// reads the inputs and brings rows with equal keys together.
     Streams,
+    /// Keeps the state of a query that needs some, and writes its output streams.
+    Keyed,
     /// The table of this index in the plan.
     Table(usize),
 }
@@ -92,9 +101,12 @@ pub enum Part {
 impl Part {
     /// The parts of a plan. The first one tells of bad input records; the others meet the same ones.
     pub fn of(plan: &PipelinePlan) -> Vec<Part> {
-        let streams = (!plan.outputs.is_empty() || plan.tables.is_empty()).then_some(Part::Streams);
+        let keyed = plan.keyed.is_some();
+        let streams =
+            (keyed || !plan.outputs.is_empty() || plan.tables.is_empty()).then_some(Part::Streams);
+        let second = keyed.then_some(Part::Keyed);
         let tables = (0..plan.tables.len()).map(Part::Table);
-        streams.into_iter().chain(tables).collect()
+        streams.into_iter().chain(second).chain(tables).collect()
     }
 }
 
@@ -126,60 +138,192 @@ impl Engine {
     /// `status`.
     pub fn run(work: &Work<'_>, status: &StatusHandle, stop: &StopFlag) -> Outcome {
         status.set_phase(Phase::Starting);
-        let settings = Arc::new(settings(work.plan, work.identity));
-        let open = |group: &str| {
-            let base = kafka::config(work.kafka).map_err(|error| LogError::NeedsPerson {
-                reason: Reason::SecretMissing,
+        let running = match (&work.plan.keyed, work.part) {
+            (None, Part::Streams) => streams(work, status, stop),
+            (None, Part::Keyed) => pipeline::parts_differ(),
+            (None, Part::Table(index)) => table(work, index, status, stop),
+            (Some(keyed), Part::Streams) => first(work, keyed, status, stop),
+            (Some(keyed), Part::Keyed) => second(work, keyed, status, stop),
+            (Some(_), Part::Table(index)) => match pipeline::table_plan(work.plan) {
+                Some(plan) => {
+                    let work = Work {
+                        plan: &plan,
+                        ..work.clone()
+                    };
+                    table(&work, index, status, stop)
+                }
+                None => pipeline::parts_differ(),
+            },
+        };
+        running.unwrap_or_else(|error| {
+            let refused = LogError::NeedsPerson {
+                reason: Reason::PlanRefused,
                 message: error.to_string(),
-            })?;
-            KafkaLog::open(&base, setup(work, group))
-        };
-        let compiled = match work.part {
-            Part::Streams => pipeline::compile(work.plan, work.formats).map(|stage| (stage, None)),
-            Part::Table(index) => table(work, index).map(|(stage, table)| (stage, Some(table))),
-        };
-        match compiled {
-            Err(error) => {
-                report(
-                    status,
-                    &LogError::NeedsPerson {
-                        reason: Reason::PlanRefused,
-                        message: error.to_string(),
-                    },
-                );
-                park(stop)
-            }
-            Ok((stage, None)) => {
-                keep_going(|| open(&work.plan.group), stage, &settings, status, stop)
-            }
-            Ok((stage, Some((table, columns)))) => {
-                let topics: Vec<String> = work
-                    .plan
-                    .inputs
-                    .iter()
-                    .map(|stream| stream.topic.clone())
-                    .collect();
-                let open = || {
-                    let log = open(&table.group)?;
-                    let store = work.stores.open(table, &columns);
-                    Ok(StoreLog::new(log, store, topics.clone()))
-                };
-                keep_going(open, stage, &settings, status, stop)
-            }
+            };
+            report(status, &refused);
+            park(stop)
+        })
+    }
+}
+
+fn open(work: &Work<'_>, setup: Setup) -> Result<KafkaLog, LogError> {
+    let base = kafka::config(work.kafka).map_err(|error| LogError::NeedsPerson {
+        reason: Reason::SecretMissing,
+        message: error.to_string(),
+    })?;
+    KafkaLog::open(&base, setup)
+}
+
+fn streams(
+    work: &Work<'_>,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Result<Outcome, CompileError> {
+    let stage = pipeline::compile(work.plan, work.formats)?;
+    let exactly_once = work.plan.delivery == Delivery::ExactlyOnce;
+    let outputs: Vec<Written<'_>> = work.plan.outputs.iter().map(Written::from).collect();
+    let open = || open(work, setup(work, &work.plan.group, &outputs, exactly_once));
+    let settings = Arc::new(settings(work.plan, work.identity));
+    Ok(keep_going(
+        open,
+        (stage, Half::None),
+        &settings,
+        status,
+        stop,
+    ))
+}
+
+fn table(
+    work: &Work<'_>,
+    index: usize,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Result<Outcome, CompileError> {
+    let plan = work.plan;
+    let (stage, (table, columns)) = table_stage(work, index)?;
+    let topics: Vec<String> = plan
+        .inputs
+        .iter()
+        .map(|stream| stream.topic.clone())
+        .collect();
+    let open = || {
+        // Rows don't go through Kafka. Their offsets are in their transaction whatever is promised, so their
+        // letters may as well be.
+        let log = open(work, setup(work, &table.group, &[], true))?;
+        let store = work.stores.open(table, &columns);
+        Ok(StoreLog::new(log, store, topics.clone()))
+    };
+    let settings = Arc::new(settings(plan, work.identity));
+    Ok(keep_going(
+        open,
+        (stage, Half::None),
+        &settings,
+        status,
+        stop,
+    ))
+}
+
+/// The first part of a pipeline with state.
+fn first(
+    work: &Work<'_>,
+    keyed: &KeyedPlan,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Result<Outcome, CompileError> {
+    let (stage, first) = pipeline::compile_first(work.plan, keyed, work.formats)?;
+    let outputs = [Written::from(&keyed.repartition)];
+    let open = || open(work, setup(work, &work.plan.group, &outputs, true));
+    let settings = Arc::new(settings(work.plan, work.identity));
+    let half = Half::First(Box::new(first));
+    Ok(keep_going(open, (stage, half), &settings, status, stop))
+}
+
+/// The second part of a pipeline with state.
+fn second(
+    work: &Work<'_>,
+    keyed: &KeyedPlan,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Result<Outcome, CompileError> {
+    let plan = work.plan;
+    let compiled = pipeline::compile_second(plan, keyed, work.formats)?;
+    let Some(pool) = pool(keyed, status, stop) else {
+        return Ok(Outcome::Drained);
+    };
+    let shards = Shards::new(compiled.spec, pool, plan.inputs.len());
+    let inputs = settings(plan, work.identity).inputs;
+    let second = Second::new(
+        shards,
+        compiled.results,
+        &keyed.changelog.topic,
+        &keyed.group,
+        inputs,
+        compiled.labelled,
+    );
+    let streams = plan.outputs.iter().chain(&keyed.results);
+    let outputs: Vec<Written<'_>> = streams
+        .map(Written::from)
+        .chain([Written::from(&keyed.changelog)])
+        .collect();
+    let open = || {
+        let mut setup = setup(work, &keyed.group, &outputs, true);
+        setup.topics = vec![keyed.repartition.topic.clone()];
+        open(work, setup)
+    };
+    let settings = Settings {
+        inputs: vec![InputTopic {
+            topic: keyed.repartition.topic.clone(),
+            dead_letter_topic: String::new(),
+            max_message_bytes: keyed.repartition.max_message_bytes,
+        }],
+        // Its input is the pipeline's own, and nothing of it is left out.
+        start_from: StartFrom::Earliest,
+        ..settings(plan, work.identity)
+    };
+    let half = Half::Second(Box::new(second));
+    Ok(keep_going(
+        open,
+        (Stage::default(), half),
+        &Arc::new(settings),
+        status,
+        stop,
+    ))
+}
+
+/// Memory and disk for the state; none, where the stop flag was raised before they could be had.
+fn pool(keyed: &KeyedPlan, status: &StatusHandle, stop: &StopFlag) -> Option<Pool> {
+    let folder = Path::new(STATE_DIR);
+    let folder = folder.is_dir().then(|| folder.to_owned());
+    if folder.is_none() {
+        tracing::warn!("there is no folder {STATE_DIR}: all state stays in memory");
+    }
+    loop {
+        match Pool::open(keyed.memory_bytes, folder.clone()) {
+            Ok(pool) => return Some(pool),
+            Err(error) => report(
+                status,
+                &LogError::NeedsPerson {
+                    reason: Reason::StateDisk,
+                    message: error.to_string(),
+                },
+            ),
+        }
+        if stop.wait(Duration::from_secs(10)) {
+            return None;
         }
     }
 }
 
 /// The stage of a table, with the table and the columns of its rows.
-fn table<'a>(
+fn table_stage<'a>(
     work: &Work<'a>,
     index: usize,
-) -> Result<(Stage, (&'a TableOutput, Schema)), pipeline::CompileError> {
+) -> Result<(Stage, (&'a TableOutput, Schema)), CompileError> {
     let table = work
         .plan
         .tables
         .get(index)
-        .ok_or(pipeline::CompileError::NoTable { index })?;
+        .ok_or(CompileError::NoTable { index })?;
     let tells = Part::of(work.plan).first() == Some(&work.part);
     let (stage, columns) =
         pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
@@ -202,22 +346,39 @@ fn settings(plan: &PipelinePlan, identity: &Identity) -> Settings {
     }
 }
 
-fn setup(work: &Work<'_>, group: &str) -> Setup {
+/// A topic that is written to.
+struct Written<'a> {
+    topic: &'a str,
+    max_message_bytes: u64,
+}
+
+impl<'a> From<&'a headworks_plan::Stream> for Written<'a> {
+    fn from(stream: &'a headworks_plan::Stream) -> Written<'a> {
+        Written {
+            topic: &stream.topic,
+            max_message_bytes: stream.max_message_bytes,
+        }
+    }
+}
+
+impl<'a> From<&'a InternalTopic> for Written<'a> {
+    fn from(topic: &'a InternalTopic) -> Written<'a> {
+        Written {
+            topic: &topic.topic,
+            max_message_bytes: topic.max_message_bytes,
+        }
+    }
+}
+
+/// The clients of a part that reads the plan's inputs.
+fn setup(work: &Work<'_>, group: &str, outputs: &[Written<'_>], exactly_once: bool) -> Setup {
     let plan = work.plan;
-    // A table's rows don't go through Kafka.
-    let outputs = match work.part {
-        Part::Streams => plan.outputs.as_slice(),
-        Part::Table(_) => &[],
-    };
     let dead_letters = plan
         .inputs
         .iter()
+        .filter(|_| plan.on_bad_record == OnBadRecord::DeadLetter)
         .map(|stream| stream.dead_letter_topic.clone());
-    let written = if plan.on_bad_record == headworks_plan::OnBadRecord::DeadLetter {
-        dead_letters.collect()
-    } else {
-        Vec::new()
-    };
+    let limits = outputs.iter().map(|output| output.max_message_bytes);
     Setup {
         topics: plan
             .inputs
@@ -226,19 +387,18 @@ fn setup(work: &Work<'_>, group: &str) -> Setup {
             .collect(),
         other_topics: outputs
             .iter()
-            .map(|stream| stream.topic.clone())
-            .chain(written)
+            .map(|output| output.topic.to_owned())
+            .chain(dead_letters)
             .collect(),
         group: group.to_owned(),
         member: work.identity.member(group),
         commit_interval_ms: plan.commit_interval_ms,
-        // A table's offsets are in its transaction whatever is promised, so its letters may as well be.
-        exactly_once: plan.delivery == Delivery::ExactlyOnce || work.part != Part::Streams,
+        exactly_once,
         max_message_bytes: plan
             .inputs
             .iter()
-            .chain(outputs)
             .map(|stream| stream.max_message_bytes)
+            .chain(limits)
             .collect(),
     }
 }
@@ -246,7 +406,7 @@ fn setup(work: &Work<'_>, group: &str) -> Setup {
 /// Session after session, until the stop flag is raised.
 fn keep_going<L: Log>(
     mut open: impl FnMut() -> Result<L, LogError>,
-    mut stage: Stage,
+    (mut stage, mut half): (Stage, Half),
     settings: &Arc<Settings>,
     status: &StatusHandle,
     stop: &StopFlag,
@@ -259,7 +419,8 @@ fn keep_going<L: Log>(
         let begun = Instant::now();
         let error = match open() {
             Ok(log) => {
-                let mut session = Pipeline::new(log, stage, Arc::clone(settings), status.clone());
+                let mut session =
+                    Pipeline::with_half(log, stage, half, Arc::clone(settings), status.clone());
                 let error = loop {
                     if stop.is_stopped() {
                         return match session.drain() {
@@ -274,7 +435,7 @@ fn keep_going<L: Log>(
                         break error;
                     }
                 };
-                stage = session.into_stage();
+                (stage, half) = session.into_stage();
                 error
             }
             Err(error) => error,

@@ -423,7 +423,7 @@ fn run_to(seed: u64, mutant: Option<Mutant>, table: bool) -> Result<(), String> 
     world.verdict()
 }
 
-fn seeds(default: u64) -> std::ops::Range<u64> {
+pub(crate) fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name: &str| {
         std::env::var(name)
             .ok()

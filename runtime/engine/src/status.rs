@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report};
+use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
 const RATE_WINDOW_S: f64 = 10.0;
@@ -25,6 +25,8 @@ struct Inner {
     problems: Vec<Problem>,
     figures: Figures,
     rate: Rate,
+    late: u64,
+    repartition_records: u64,
     /// The parts that report to this one.
     parts: Vec<StatusHandle>,
 }
@@ -43,6 +45,10 @@ pub struct Progress {
     pub dropped: u64,
     /// Largest event time among the records, milliseconds since 1970 UTC.
     pub max_event_time_ms: Option<i64>,
+    /// Rows that came too late for every window; each is a dead letter or dropped besides.
+    pub late: u64,
+    /// Records written to the repartition topic.
+    pub repartition_records: u64,
 }
 
 impl Default for StatusHandle {
@@ -63,6 +69,8 @@ impl StatusHandle {
                 per_second: 0.0,
                 at: Instant::now(),
             },
+            late: 0,
+            repartition_records: 0,
             parts: Vec::new(),
         })))
     }
@@ -164,6 +172,29 @@ impl StatusHandle {
         figures.dropped += progress.dropped;
         figures.max_event_time_ms = figures.max_event_time_ms.max(progress.max_event_time_ms);
         figures.last_commit_ms = Some(now_ms);
+        inner.late += progress.late;
+        inner.repartition_records += progress.repartition_records;
+    }
+
+    /// Says what the pod keeps as state; late rows and repartition records are counted here.
+    pub fn set_state(&self, state: &StateFigures) {
+        let mut inner = self.lock();
+        let late = inner.late;
+        inner.figures.state = Some(StateFigures {
+            late,
+            ..state.clone()
+        });
+    }
+
+    /// Records written to the repartition topic since the pod's start; none, where no part writes any.
+    pub fn repartition_records(&self) -> u64 {
+        let inner = self.lock();
+        let parts: u64 = inner
+            .parts
+            .iter()
+            .map(StatusHandle::repartition_records)
+            .sum();
+        inner.repartition_records + parts
     }
 
     /// Adds records that were read or received and not kept, such as those of a refused request.

@@ -178,6 +178,7 @@ pub(crate) fn stage(inputs: usize, output: &str) -> Stage {
             encoder: Box::new(Words::default()),
         }],
         tells: true,
+        keeps_rows: false,
     }
 }
 

@@ -1,5 +1,6 @@
-//! The role `pipeline`: one engine thread for the streams it writes and one for each table, since the
-//! engine blocks and a part that is held up must not hold up the others.
+//! The role `pipeline`: one engine thread for the streams it writes, one for the state if its query needs
+//! some, and one for each table, since the engine blocks and a part that is held up must not hold up the
+//! others.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -71,6 +72,7 @@ fn spawn(
     let (plan, stop) = (Arc::clone(plan), stop.clone());
     let name = match part {
         Part::Streams => "engine".to_owned(),
+        Part::Keyed => "engine-state".to_owned(),
         Part::Table(index) => format!("engine-table-{index}"),
     };
     let work = move || {

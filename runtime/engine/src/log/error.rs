@@ -92,6 +92,12 @@ pub enum Reason {
     TableNotFound,
     /// The table doesn't take the query's columns.
     TableMismatch,
+    /// The state and the consumer group don't mean the same position: one of them was set back.
+    StateOffsetMismatch,
+    /// The changelog or the repartition topic holds something that this version can't read.
+    StateUnreadable,
+    /// The disk that state is spilled to can't be used.
+    StateDisk,
 }
 
 impl Reason {
@@ -112,6 +118,9 @@ impl Reason {
             Reason::StorePermissionDenied => "StorePermissionDenied",
             Reason::TableNotFound => "TableNotFound",
             Reason::TableMismatch => "TableMismatch",
+            Reason::StateOffsetMismatch => "StateOffsetMismatch",
+            Reason::StateUnreadable => "StateUnreadable",
+            Reason::StateDisk => "StateDisk",
         }
     }
 

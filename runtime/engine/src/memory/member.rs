@@ -7,14 +7,18 @@ use super::group::{Noted, Offset, Phase, Place};
 use super::topics::{Fate, Refusal, Stored};
 use super::{MemoryBroker, Mutant};
 use crate::log::{
-    Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Record,
+    Batch, Bounds, Clock, Event, Limits, Log, LogError, Outgoing, Partition, Position, Record, Take,
 };
 
 /// One member.
 #[derive(Debug)]
 pub struct MemoryLog {
     pub(super) shared: MemoryBroker,
+    pub(super) group: String,
+    /// The transactional id.
+    pub(super) producer: String,
     pub(super) name: String,
+    pub(super) held_back: Vec<Partition>,
     pub(super) topics: Vec<String>,
     pub(super) epoch: u64,
     pub(super) session: u64,
@@ -35,7 +39,7 @@ impl MemoryLog {
         let mut broker = self.shared.broker.borrow_mut();
         broker.tick(1);
         let now_ms = broker.now_ms;
-        if let Some(member) = broker.group.member(&self.name, self.session) {
+        if let Some(member) = broker.group(&self.group).member(&self.name, self.session) {
             member.last_seen_ms = now_ms;
         }
         if self.dead || broker.chance.once_in(self.shared.faults.kill) {
@@ -99,15 +103,19 @@ impl MemoryLog {
     fn group_event(&mut self) -> Result<Option<Event>, LogError> {
         let mut broker = self.shared.broker.borrow_mut();
         let broker = &mut *broker;
-        if broker.group.is_replaced(&self.name, self.session) {
+        if broker
+            .group(&self.group)
+            .is_replaced(&self.name, self.session)
+        {
             return Err(LogError::Fenced {
                 message: "another process has this member's id".to_owned(),
             });
         }
-        let generation = broker.group.generation;
-        let Some(member) = broker.group.member(&self.name, self.session) else {
+        let generation = broker.group(&self.group).generation;
+        let Some(member) = broker.group(&self.group).member(&self.name, self.session) else {
             if self.reading.is_empty() {
-                self.session = broker.group.join(&self.name, broker.now_ms);
+                let now_ms = broker.now_ms;
+                self.session = broker.group(&self.group).join(&self.name, now_ms);
                 return Ok(None);
             }
             return Ok((!broker.chance.once_in(self.shared.faults.unnoticed))
@@ -138,6 +146,9 @@ impl MemoryLog {
         let mut passed = Vec::new();
         let partitions: Vec<Partition> = self.reading.keys().copied().collect();
         for partition in partitions {
+            if self.held_back.contains(&partition) {
+                continue;
+            }
             if broker.chance.once_in(300) {
                 continue;
             }
@@ -178,8 +189,11 @@ impl MemoryLog {
     /// True if the group still knows us by the generation that gave us the partitions.
     fn is_current(&self) -> bool {
         let mut broker = self.shared.broker.borrow_mut();
-        broker.group.generation == self.generation
-            && broker.group.member(&self.name, self.session).is_some()
+        broker.group(&self.group).generation == self.generation
+            && broker
+                .group(&self.group)
+                .member(&self.name, self.session)
+                .is_some()
     }
 
     fn commit_now(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
@@ -200,7 +214,7 @@ impl MemoryLog {
             self.shared
                 .broker
                 .borrow_mut()
-                .add_offsets(&self.name, self.epoch, offsets.clone())
+                .add_offsets(&self.producer, self.epoch, &self.group, offsets.clone())
                 .map_err(Self::refused)?;
             self.committing = true;
             self.call()?;
@@ -215,12 +229,13 @@ impl MemoryLog {
         self.shared
             .broker
             .borrow_mut()
-            .end_transaction(&self.name, self.epoch, Fate::Committed)
+            .end_transaction(&self.producer, self.epoch, Fate::Committed)
             .map_err(Self::refused)?;
         self.committing = false;
         self.call()?;
         if mutant == Some(Mutant::OffsetsOutside) {
-            self.shared.broker.borrow_mut().group.commit(offsets);
+            let mut broker = self.shared.broker.borrow_mut();
+            broker.group(&self.group).commit(offsets);
         }
         if unknown {
             self.committed_unheard = true;
@@ -238,13 +253,14 @@ impl MemoryLog {
             .iter()
             .map(|partition| self.place(*partition))
             .collect();
-        let broker = self.shared.broker.borrow();
+        let mut broker = self.shared.broker.borrow_mut();
+        let group = broker.group(&self.group);
         let unstable = || LogError::Retriable {
             message: "a transaction holds the partition".to_owned(),
         };
         places
             .iter()
-            .map(|place| broker.group.stable(place).map_err(|_| unstable()))
+            .map(|place| group.stable(place).map_err(|_| unstable()))
             .collect()
     }
 }
@@ -272,7 +288,15 @@ impl Log for MemoryLog {
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
         let stable = self.stable(partitions)?;
-        let position = |noted: Option<Noted>| noted.map(|(position, _)| position);
+        let forgets = self.shared.mutant == Some(Mutant::ClockForgotten);
+        let position = |noted: Option<Noted>| {
+            noted.map(|(mut position, _)| {
+                if forgets {
+                    position.clock = Clock::default();
+                }
+                position
+            })
+        };
         Ok(stable.into_iter().map(position).collect())
     }
 
@@ -340,6 +364,7 @@ impl Log for MemoryLog {
             return Ok(());
         }
         self.reading = positions.iter().copied().collect();
+        self.held_back.clear();
         Ok(())
     }
 
@@ -348,14 +373,15 @@ impl Log for MemoryLog {
         self.reading.clear();
         let mut broker = self.shared.broker.borrow_mut();
         let broker = &mut *broker;
-        match broker.group.member(&self.name, self.session) {
-            Some(member) => {
-                if matches!(member.phase, Phase::Revoking { .. }) {
-                    member.phase = Phase::Joining;
-                }
-                broker.group.complete();
+        let now_ms = broker.now_ms;
+        let group = broker.group(&self.group);
+        if let Some(member) = group.member(&self.name, self.session) {
+            if matches!(member.phase, Phase::Revoking { .. }) {
+                member.phase = Phase::Joining;
             }
-            None => self.session = broker.group.join(&self.name, broker.now_ms),
+            group.complete();
+        } else {
+            self.session = group.join(&self.name, now_ms);
         }
         Ok(())
     }
@@ -379,10 +405,16 @@ impl Log for MemoryLog {
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),
         };
-        self.shared
-            .broker
-            .borrow_mut()
-            .produce(&self.name, self.epoch, record.topic, stored)
+        let partition = record.partition.map(|partition| partition as usize);
+        let mut broker = self.shared.broker.borrow_mut();
+        if let (Some(partition), true, Some(Mutant::ChangelogOutside)) =
+            (partition, record.key.is_some(), self.shared.mutant)
+        {
+            broker.append(record.topic, partition, Some(stored));
+            return Ok(());
+        }
+        broker
+            .produce(&self.producer, self.epoch, record.topic, partition, stored)
             .map_err(Self::refused)
     }
 
@@ -400,8 +432,62 @@ impl Log for MemoryLog {
         self.shared
             .broker
             .borrow_mut()
-            .end_transaction(&self.name, self.epoch, Fate::Aborted)
+            .end_transaction(&self.producer, self.epoch, Fate::Aborted)
             .map_err(Self::refused)
+    }
+
+    fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError> {
+        self.call()?;
+        let partition = partition as usize;
+        let mut broker = self.shared.broker.borrow_mut();
+        let end = broker.high_watermark(topic, partition);
+        if self.shared.mutant != Some(Mutant::RestoredToStable) {
+            let mut waited = 0;
+            while broker.stable_end(topic, partition) < end {
+                broker.tick(10);
+                waited += 1;
+                if waited > 10_000 {
+                    return Err(LogError::Broken {
+                        message: "the changelog's transactions don't end".to_owned(),
+                    });
+                }
+            }
+        }
+        let found: Vec<Stored> = broker
+            .read(topic, partition, 0)
+            .map(|(_, record)| record.clone())
+            .collect();
+        // Compaction has come to some point: before it only the last record of each key is left, and of
+        // tombstones perhaps nothing.
+        let clean = broker.chance.below(found.len() as u64 + 1) as usize;
+        let no_tombstones = broker.chance.once_in(500);
+        drop(broker);
+        let mut count = 0;
+        for (at, record) in found.iter().enumerate() {
+            let outlived = at < clean
+                && (found[at + 1..].iter().any(|later| later.key == record.key)
+                    || (no_tombstones && record.value.is_none()));
+            if !outlived {
+                count += 1;
+                take(
+                    record.key.as_deref().unwrap_or_default(),
+                    record.value.as_deref(),
+                )
+                .map_err(|message| LogError::Broken { message })?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn trim(&mut self, offsets: &[(Partition, i64)]) {
+        for (partition, offset) in offsets {
+            let (topic, number) = self.place(*partition);
+            self.shared.truncate(&topic, number, *offset);
+        }
+    }
+
+    fn hold_back(&mut self, partitions: &[Partition]) {
+        self.held_back = partitions.to_vec();
     }
 
     fn end(&self, partition: Partition) -> Option<i64> {

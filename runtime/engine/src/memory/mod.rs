@@ -25,6 +25,9 @@ use std::rc::Rc;
 use crate::log::{LogError, Position, Reason};
 use topics::Broker;
 
+/// The group of those who name none.
+const GROUP: &str = "g";
+
 /// How often things go wrong, each in a thousand calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
@@ -57,6 +60,13 @@ pub enum Mutant {
     OffsetsApart,
     /// An attempt doesn't know which records are dead letters by an earlier one.
     NotesForgotten,
+    /// A partition's event time isn't restored from the group's commit.
+    ClockForgotten,
+    /// Records that name their partition are written outside of the transaction, if they have a key: those
+    /// of a changelog.
+    ChangelogOutside,
+    /// A changelog is read to its last stable offset, not to the end that it had when reading began.
+    RestoredToStable,
 }
 
 /// A broker that several members share.
@@ -98,15 +108,12 @@ impl MemoryBroker {
     pub fn create(&self, topic: &str, partitions: usize) {
         let mut broker = self.broker.borrow_mut();
         broker.create(topic, partitions);
-        if let Some(known) = broker
-            .group
-            .topics
-            .iter_mut()
-            .find(|(known, _)| known == topic)
-        {
-            known.1 = partitions;
-            broker.group.rebalance();
-            broker.group.complete();
+        for group in broker.groups.values_mut() {
+            if let Some(known) = group.topics.iter_mut().find(|(known, _)| known == topic) {
+                known.1 = partitions;
+                group.rebalance();
+                group.complete();
+            }
         }
     }
 
@@ -147,6 +154,13 @@ impl MemoryBroker {
             .collect()
     }
 
+    /// The offset of the last record that a `read_committed` reader finds in a partition.
+    pub fn last_record(&self, topic: &str, partition: usize) -> Option<i64> {
+        let broker = self.broker.borrow();
+        let last = broker.read(topic, partition, 0).last();
+        last.map(|(offset, _)| offset)
+    }
+
     /// Partitions of a topic.
     pub fn partitions(&self, topic: &str) -> usize {
         self.broker.borrow().partitions(topic)
@@ -167,22 +181,36 @@ impl MemoryBroker {
         self.broker.borrow().is_settled()
     }
 
-    /// The group's stable commit of a partition.
+    /// A stable commit of a partition, by the group [`MemoryBroker::open`] joins.
     pub fn position(&self, topic: &str, partition: usize) -> Option<Position> {
+        self.position_of(GROUP, topic, partition)
+    }
+
+    /// A group's stable commit of a partition.
+    pub fn position_of(&self, group: &str, topic: &str, partition: usize) -> Option<Position> {
         self.broker
             .borrow()
-            .group
+            .groups
+            .get(group)?
             .stable(&(topic.to_owned(), partition))
             .ok()
             .flatten()
             .map(|(position, _)| position)
     }
 
-    /// Joins the group as the static member `name`, and fences its former self.
+    /// Joins a group as the static member `name`, and fences its former self.
     ///
     /// # Errors
     /// A topic doesn't exist.
     pub fn open(&self, name: &str, topics: &[&str]) -> Result<MemoryLog, LogError> {
+        self.open_in(GROUP, name, topics)
+    }
+
+    /// Joins the group of that name.
+    ///
+    /// # Errors
+    /// A topic doesn't exist.
+    pub fn open_in(&self, group: &str, name: &str, topics: &[&str]) -> Result<MemoryLog, LogError> {
         let mut broker = self.broker.borrow_mut();
         if let Some(missing) = topics.iter().find(|topic| broker.partitions(topic) == 0) {
             return Err(LogError::NeedsPerson {
@@ -190,16 +218,22 @@ impl MemoryBroker {
                 message: format!("topic {missing}"),
             });
         }
-        broker.group.topics = topics
+        let counted = topics
             .iter()
             .map(|topic| ((*topic).to_owned(), broker.partitions(topic)))
             .collect();
-        let epoch = broker.init_producer(name);
+        let producer = format!("{group}-{name}");
+        let epoch = broker.init_producer(&producer);
         let now_ms = broker.now_ms;
-        let session = broker.group.join(name, now_ms);
+        let joined = broker.group(group);
+        joined.topics = counted;
+        let session = joined.join(name, now_ms);
         Ok(MemoryLog {
             shared: self.clone(),
+            group: group.to_owned(),
+            producer,
             name: name.to_owned(),
+            held_back: Vec::new(),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             epoch,
             session,

@@ -65,7 +65,7 @@ struct Producer {
 pub(super) struct Broker {
     pub(super) chance: Chance,
     pub(super) now_ms: u64,
-    pub(super) group: Group,
+    pub(super) groups: BTreeMap<String, Group>,
     topics: BTreeMap<String, Vec<PartitionLog>>,
     producers: BTreeMap<String, Producer>,
     transactions: Vec<Transaction>,
@@ -88,7 +88,7 @@ impl Broker {
         Broker {
             chance: Chance::new(seed),
             now_ms: 1_000_000,
-            group: Group::default(),
+            groups: BTreeMap::new(),
             topics: BTreeMap::new(),
             producers: BTreeMap::new(),
             transactions: Vec::new(),
@@ -102,6 +102,11 @@ impl Broker {
         while logs.len() < partitions {
             logs.push(PartitionLog::default());
         }
+    }
+
+    /// The group of that name.
+    pub(super) fn group(&mut self, name: &str) -> &mut Group {
+        self.groups.entry(name.to_owned()).or_default()
     }
 
     pub(super) fn remake(&mut self, topic: &str) {
@@ -125,7 +130,9 @@ impl Broker {
     /// Lets time pass: sessions expire, transactions time out, due markers are written.
     pub(super) fn tick(&mut self, ms: u64) {
         self.now_ms += ms;
-        self.group.expire(self.now_ms);
+        for group in self.groups.values_mut() {
+            group.expire(self.now_ms);
+        }
         for id in 0..self.transactions.len() {
             if self.transactions[id].fate == Fate::Open
                 && self.now_ms > self.transactions[id].since_ms + self.transaction_timeout_ms
@@ -164,7 +171,9 @@ impl Broker {
         }
         if self.transactions[id].offsets_unmarked && !self.chance.once_in(self.marker_delay) {
             self.transactions[id].offsets_unmarked = false;
-            self.group.settle(id as u64, fate == Fate::Committed);
+            for group in self.groups.values_mut() {
+                group.settle(id as u64, fate == Fate::Committed);
+            }
         }
     }
 
@@ -236,17 +245,19 @@ impl Broker {
         name: &str,
         epoch: u64,
         topic: &str,
+        partition: Option<usize>,
         record: Stored,
     ) -> Result<(), Refusal> {
         let id = self.transaction(name, epoch)?;
         let count = self.partitions(topic) as u64;
-        let partition = match &record.key {
-            Some(key) => {
+        let partition = match (&record.key, partition) {
+            (_, Some(partition)) => partition as u64,
+            (Some(key), None) => {
                 key.iter().fold(7_u64, |hash, byte| {
                     hash.wrapping_mul(31).wrapping_add(u64::from(*byte))
                 }) % count.max(1)
             }
-            None => self.chance.below(count),
+            (None, None) => self.chance.below(count),
         } as usize;
         let place = (topic.to_owned(), partition);
         let unmarked = &mut self.transactions[id as usize].unmarked;
@@ -269,11 +280,12 @@ impl Broker {
         &mut self,
         name: &str,
         epoch: u64,
+        group: &str,
         offsets: Vec<super::group::Offset>,
     ) -> Result<(), Refusal> {
         let id = self.transaction(name, epoch)?;
         self.transactions[id as usize].offsets_unmarked = true;
-        self.group.hold(id, offsets);
+        self.group(group).hold(id, offsets);
         Ok(())
     }
 
@@ -361,6 +373,11 @@ impl Broker {
                     .filter(|_| committed)
                     .map(|record| (entry.offset, record))
             })
+    }
+
+    /// The offset after the last one, decided or not.
+    pub(super) fn high_watermark(&self, topic: &str, partition: usize) -> i64 {
+        self.log(topic, partition).map_or(0, |log| log.end)
     }
 
     /// Takes away everything below `start`.

@@ -5,9 +5,11 @@ use arrow::array::RecordBatch;
 use headworks_plan::{PipelinePlan, Stream, TableOutput};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
+use headworks_sql::types::DataType;
 use headworks_sql::{Catalog, Dataflow, target};
-use snafu::{ResultExt, Snafu};
+use snafu::{ResultExt, Snafu, ensure};
 
+use super::event_time::EventTime;
 use super::stage::{Branch, Evaluation, Input, Output, Stage};
 use crate::format::{FormatError, Formats};
 use crate::store::Stores;
@@ -15,6 +17,7 @@ use crate::store::Stores;
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
 /// when operator and runtime differ.
 #[derive(Debug, Snafu)]
+#[snafu(visibility(pub(super)))]
 pub(crate) enum CompileError {
     /// The query has errors.
     #[snafu(display("spec.sql: {said}"))]
@@ -33,6 +36,17 @@ pub(crate) enum CompileError {
     /// The plan has no such table.
     #[snafu(display("the plan has no table {index}"))]
     NoTable { index: usize },
+    /// The query needs state and the plan has none, or the other way round.
+    #[snafu(display(
+        "the plan's parts aren't the query's (with or without state); operator and runtime must be of one version"
+    ))]
+    Parts,
+    /// State can't be kept.
+    #[snafu(display("{said}"))]
+    State { said: String },
+    /// Keys of a type by which rows can't be brought together.
+    #[snafu(display("column {column}: {type_} is no key; group by its fields or items instead"))]
+    Key { column: String, type_: String },
     /// A store can't hold the result.
     #[snafu(display("table {table}: {source}"))]
     Row { table: String, source: FormatError },
@@ -41,10 +55,11 @@ pub(crate) enum CompileError {
 /// Compiles the part of `plan` that writes streams. The inputs of the stage are in the plan's order.
 pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stage, CompileError> {
     let mut dataflow = query(plan)?;
+    ensure!(dataflow.keyed.is_none(), PartsSnafu);
     let inputs = plan
         .inputs
         .iter()
-        .map(|stream| input(stream, Some(&plan.outputs), &mut dataflow, formats))
+        .map(|stream| input(stream, Some(&plan.outputs), None, &mut dataflow, formats))
         .collect::<Result<_, _>>()?;
     let output = |stream: &Stream| {
         let encoder = formats.encoder(&stream.contract).context(FormatSnafu {
@@ -61,6 +76,7 @@ pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stag
         inputs,
         outputs: plan.outputs.iter().map(output).collect::<Result<_, _>>()?,
         tells: true,
+        keeps_rows: false,
     })
 }
 
@@ -74,10 +90,11 @@ pub(crate) fn compile_table(
     tells: bool,
 ) -> Result<(Stage, Schema), CompileError> {
     let mut dataflow = query(plan)?;
+    ensure!(dataflow.keyed.is_none(), PartsSnafu);
     let inputs = plan
         .inputs
         .iter()
-        .map(|stream| input(stream, None, &mut dataflow, formats))
+        .map(|stream| input(stream, None, None, &mut dataflow, formats))
         .collect::<Result<_, _>>()?;
     let encoder = stores.encoder(table, &dataflow.output).context(RowSnafu {
         table: &table.table,
@@ -93,11 +110,12 @@ pub(crate) fn compile_table(
         inputs,
         outputs: vec![output],
         tells,
+        keeps_rows: false,
     };
     Ok((stage, dataflow.output))
 }
 
-fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
+pub(super) fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
     let catalog = plan.inputs.iter().fold(Catalog::new(), |catalog, stream| {
         catalog.with(&stream.name, stream.contract.clone())
     });
@@ -107,9 +125,11 @@ fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
 }
 
 /// What happens to `stream`'s records. Without `outputs` the results stay as the query gives them.
-fn input(
+/// `clock`: the event time is read whatever the query reads; true, if a record must have one.
+pub(super) fn input(
     stream: &Stream,
     outputs: Option<&[Stream]>,
+    clock: Option<bool>,
     dataflow: &mut Dataflow,
     formats: &dyn Formats,
 ) -> Result<Input, CompileError> {
@@ -118,25 +138,32 @@ fn input(
             branch.input == stream.name && branch.columns.iter().any(|read| read == column)
         })
     };
+    let time = stream
+        .contract
+        .event_time
+        .as_ref()
+        .map(|time| time.field.as_str());
+    let first = time
+        .and_then(|time| time.split('.').next())
+        .filter(|_| clock.is_some());
     // In the contract's order, each once, whichever branches read it.
     let columns: Vec<String> = stream
         .contract
         .fields
         .iter()
         .map(|field| field.name.clone())
-        .filter(|name| reads(name))
+        .filter(|name| reads(name) || first == Some(name))
         .collect();
-    if columns.is_empty() {
-        return UnreadSnafu {
+    ensure!(
+        dataflow
+            .branches
+            .iter()
+            .any(|branch| branch.input == stream.name),
+        UnreadSnafu {
             stream: &stream.name,
         }
-        .fail();
-    }
-    let event_time = stream
-        .contract
-        .event_time
-        .as_ref()
-        .and_then(|time| columns.iter().position(|column| *column == time.field));
+    );
+    let event_time = event_time(stream, &columns, clock == Some(true));
     let decoder = formats
         .decoder(&stream.contract, &columns)
         .context(FormatSnafu {
@@ -185,14 +212,37 @@ fn input(
     })
 }
 
-fn mapping(output: &Schema, to: &Stream) -> Result<Mapping, CompileError> {
+/// Where the stream's event time is among these columns, if it is there.
+fn event_time(stream: &Stream, columns: &[String], required: bool) -> Option<EventTime> {
+    let field = &stream.contract.event_time.as_ref()?.field;
+    let mut steps = field.split('.');
+    let first = steps.next()?;
+    let mut path = vec![columns.iter().position(|column| column == first)?];
+    let schema = Schema::from_contract(&stream.contract).ok()?;
+    let mut level = schema.column(first)?.data_type.clone();
+    for step in steps {
+        let DataType::Struct(fields) = level else {
+            return None;
+        };
+        let at = fields.iter().position(|field| field.name == step)?;
+        path.push(at);
+        level = fields[at].data_type.clone();
+    }
+    Some(EventTime {
+        path,
+        field: field.clone(),
+        required,
+    })
+}
+
+pub(super) fn mapping(output: &Schema, to: &Stream) -> Result<Mapping, CompileError> {
     target::check(output, &to.contract).map_err(|mismatches| CompileError::Misfit {
         stream: to.name.clone(),
         said: listed(&mismatches),
     })
 }
 
-fn listed<E: ToString>(errors: &[E]) -> String {
+pub(super) fn listed<E: ToString>(errors: &[E]) -> String {
     errors
         .iter()
         .map(ToString::to_string)

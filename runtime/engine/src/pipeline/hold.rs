@@ -50,7 +50,7 @@ impl<L: Log> Pipeline<L> {
             writing: writing || before.is_some_and(|hold| hold.writing),
             reading_since: None,
         });
-        self.forget();
+        self.give_up();
         self.rewind_owed = true;
         tracing::warn!(
             reason = reason.as_str(),

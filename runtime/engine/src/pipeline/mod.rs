@@ -5,9 +5,15 @@
 //! what was committed. Nothing that matters lives in memory alone.
 
 mod compile;
+mod compile_keyed;
 mod dead_letter;
+mod event_time;
+mod first;
 mod hold;
+#[cfg(test)]
+mod keyed_tests;
 mod owned;
+mod second;
 mod stage;
 mod start;
 #[cfg(test)]
@@ -17,9 +23,18 @@ mod tests;
 mod work;
 
 pub(crate) use compile::{CompileError, compile, compile_table};
+pub(crate) use compile_keyed::{
+    compile_first, compile_rows, compile_second, needs_state, parts_differ, table_plan,
+};
+#[cfg(test)]
+pub(crate) use event_time::EventTime;
+pub(crate) use first::First;
+#[cfg(test)]
+pub(crate) use first::Times;
+pub(crate) use second::Second;
 #[cfg(test)]
 pub(crate) use stage::{Branch, Evaluation, Input, Output};
-pub(crate) use stage::{Stage, Staged};
+pub(crate) use stage::{RECORD_OVERHEAD, Stage, Staged};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +85,16 @@ pub(crate) struct Settings {
     pub(crate) accept_data_loss: Option<String>,
 }
 
+/// What a part of a pipeline with state does besides.
+pub(crate) enum Half {
+    /// Nothing: a pipeline without state, or a table of one with state.
+    None,
+    /// Brings rows with equal keys together.
+    First(Box<First>),
+    /// Keeps the state.
+    Second(Box<Second>),
+}
+
 /// An input topic and where its bad records go.
 #[derive(Clone, Debug)]
 pub(crate) struct InputTopic {
@@ -82,6 +107,9 @@ pub(crate) struct InputTopic {
 pub(crate) struct Pipeline<L> {
     log: L,
     stage: Stage,
+    half: Half,
+    /// When the half has something to commit, though nothing was read.
+    half_due: Option<Duration>,
     settings: Arc<Settings>,
     topics: Vec<String>,
     status: StatusHandle,
@@ -108,15 +136,28 @@ pub(crate) struct Pipeline<L> {
 }
 
 impl<L: Log> Pipeline<L> {
+    #[cfg(test)]
     pub(crate) fn new(log: L, stage: Stage, settings: Arc<Settings>, status: StatusHandle) -> Self {
+        Self::with_half(log, stage, Half::None, settings, status)
+    }
+
+    pub(crate) fn with_half(
+        log: L,
+        stage: Stage,
+        half: Half,
+        settings: Arc<Settings>,
+        status: StatusHandle,
+    ) -> Self {
         let topics = settings
             .inputs
             .iter()
             .map(|input| input.topic.clone())
             .collect();
-        Pipeline {
+        let mut pipeline = Pipeline {
             log,
             stage,
+            half,
+            half_due: None,
             settings,
             topics,
             status,
@@ -134,12 +175,20 @@ impl<L: Log> Pipeline<L> {
             aborts: 0,
             figures_at: None,
             troubled: false,
-        }
+        };
+        // What an earlier session left behind was not committed, or isn't known to be.
+        pipeline.give_up();
+        pipeline
     }
 
     /// The query, for the next session.
-    pub(crate) fn into_stage(self) -> Stage {
-        self.stage
+    pub(crate) fn into_stage(self) -> (Stage, Half) {
+        (self.stage, self.half)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn log(&self) -> &L {
+        &self.log
     }
 
     /// One round.
@@ -170,6 +219,7 @@ impl<L: Log> Pipeline<L> {
             self.read_from_commits(&partitions)
                 .or_else(|error| self.recover(error))?;
         }
+        self.tick().or_else(|error| self.recover(error))?;
         if self.commit_is_due() {
             self.commit().or_else(|error| self.recover(error))?;
         }
@@ -184,10 +234,35 @@ impl<L: Log> Pipeline<L> {
     /// It could not be committed; it will be read again.
     pub(crate) fn drain(&mut self) -> Result<(), LogError> {
         self.status.set_phase(Phase::Draining);
-        if self.rewind_owed || (self.read_since.is_none() && self.passed_since.is_none()) {
+        let nothing =
+            self.read_since.is_none() && self.passed_since.is_none() && self.half_due.is_none();
+        if self.rewind_owed || nothing {
             return Ok(());
         }
         self.commit()
+    }
+
+    /// What the half does at every round, whether or not something was read.
+    fn tick(&mut self) -> Result<(), LogError> {
+        if self.rewind_owed {
+            return Ok(());
+        }
+        match &self.half {
+            Half::None => Ok(()),
+            Half::First(_) => self.tick_first(),
+            Half::Second(_) => self.tick_second(),
+        }
+    }
+
+    /// Forgets what isn't committed.
+    fn give_up(&mut self) {
+        self.forget();
+        self.half_due = None;
+        match &mut self.half {
+            Half::None => {}
+            Half::First(first) => first.gather.aborted(),
+            Half::Second(second) => second.aborted(),
+        }
     }
 
     fn limits(&self) -> Limits {
@@ -200,10 +275,11 @@ impl<L: Log> Pipeline<L> {
     }
 
     fn wait(&self) -> Duration {
-        match self.read_since {
-            Some(since) => (since + self.settings.commit_interval)
-                .saturating_sub(self.log.now())
-                .min(IDLE_WAIT),
+        let read = self
+            .read_since
+            .map(|since| since + self.settings.commit_interval);
+        match read.into_iter().chain(self.half_due).min() {
+            Some(due) => due.saturating_sub(self.log.now()).min(IDLE_WAIT),
             None => IDLE_WAIT,
         }
     }
@@ -215,7 +291,8 @@ impl<L: Log> Pipeline<L> {
         !self.rewind_owed
             && (past(self.read_since, self.settings.commit_interval)
                 || (self.stage.writes_table() && self.pending.dead_letters >= TABLE_LETTERS)
-                || past(self.passed_since, MARKERS_WAIT))
+                || past(self.passed_since, MARKERS_WAIT)
+                || past(self.half_due, Duration::ZERO))
     }
 
     /// What an error means for the transaction: abort and rewind, or the end of the session.
@@ -223,7 +300,7 @@ impl<L: Log> Pipeline<L> {
         match error {
             LogError::Abortable { .. } | LogError::OutOfRange { .. } => {
                 tracing::warn!(%error, "the transaction is aborted; its records are read again");
-                self.forget();
+                self.give_up();
                 self.aborts += 1;
                 if self.aborts > ABORTS {
                     return Err(LogError::Broken {
@@ -250,8 +327,9 @@ impl<L: Log> Pipeline<L> {
     fn heed(&mut self, event: Event) -> Result<(), LogError> {
         match event {
             Event::Assigned(partitions) => {
-                if self.in_transaction {
-                    self.forget();
+                let open = self.in_transaction;
+                self.give_up();
+                if open {
                     self.log.abort()?;
                 }
                 self.owned = Owned::default();
@@ -265,7 +343,7 @@ impl<L: Log> Pipeline<L> {
                     } else {
                         Ok(())
                     };
-                    self.forget();
+                    self.give_up();
                     aborted
                 } else if self.read_since.is_some() && !self.rewind_owed {
                     self.commit().or_else(|error| self.recover(error))
@@ -274,7 +352,7 @@ impl<L: Log> Pipeline<L> {
                 };
                 self.owned = Owned::default();
                 self.assigned.clear();
-                self.forget();
+                self.give_up();
                 self.rewind_owed = false;
                 committed.and_then(|()| self.log.unassign())
             }
@@ -312,6 +390,11 @@ impl<L: Log> Pipeline<L> {
         self.owned = Owned::new(&start.positions);
         // An error from here on leads back here.
         self.rewind_owed = true;
+        match &self.half {
+            Half::None => {}
+            Half::First(_) => self.assign_first()?,
+            Half::Second(_) => self.assign_second(&start)?,
+        }
         if start.fresh {
             self.commit()?;
         }
@@ -340,6 +423,11 @@ impl<L: Log> Pipeline<L> {
     /// never aborted: it may have been a yes.
     fn commit(&mut self) -> Result<(), LogError> {
         self.open_transaction()?;
+        let later = match &self.half {
+            Half::None => None,
+            Half::First(_) => self.before_commit_first()?,
+            Half::Second(_) => self.before_commit_second()?,
+        };
         let positions = self.owned.positions();
         let mut attempt = 0;
         while let Err(error) = self.log.commit(&positions) {
@@ -359,6 +447,12 @@ impl<L: Log> Pipeline<L> {
         self.held_no_more();
         self.aborts = 0;
         self.forget();
+        self.half_due = later;
+        match &mut self.half {
+            Half::None => {}
+            Half::First(first) => first.gather.committed(),
+            Half::Second(_) => self.after_commit_second(&positions),
+        }
         Ok(())
     }
 
@@ -380,6 +474,7 @@ impl<L: Log> Pipeline<L> {
             self.figures_at = Some(now);
             self.status
                 .set_partitions(self.owned.figures(&self.log, &self.topics));
+            self.tell_of_state();
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The partitions this member owns, and how far it has read each.
 
+use std::time::Duration;
+
 use headworks_plan::PartitionFigure;
 
+use crate::keyed::gather::Heard;
 use crate::log::{Batch, Log, Partition, Position};
 
 /// Owned partitions in order.
@@ -11,10 +14,25 @@ pub(super) struct Owned {
     last: usize,
 }
 
+/// An owned partition.
 #[derive(Debug)]
-struct Slot {
-    partition: Partition,
-    position: Position,
+pub(super) struct Slot {
+    pub(super) partition: Partition,
+    pub(super) position: Position,
+    /// Since when nothing is left to be read, as far as is known.
+    pub(super) at_end_since: Option<Duration>,
+    /// It was idle, and its event time is still behind the others', who didn't wait for it.
+    behind: bool,
+}
+
+impl Slot {
+    /// The partition's watermark, if records come up to `disorder_ms` out of order.
+    pub(super) fn watermark(&self, disorder_ms: i64) -> Option<i64> {
+        self.position
+            .clock
+            .event_time_ms
+            .map(|time| time.saturating_sub(disorder_ms))
+    }
 }
 
 impl Owned {
@@ -24,6 +42,8 @@ impl Owned {
             .map(|(partition, position)| Slot {
                 partition: *partition,
                 position: *position,
+                at_end_since: None,
+                behind: false,
             })
             .collect();
         slots.sort_by_key(|slot| slot.partition);
@@ -47,6 +67,59 @@ impl Owned {
     pub(super) fn wants(&mut self, partition: Partition, offset: i64) -> bool {
         self.slot(partition)
             .is_some_and(|slot| offset >= slot.position.offset)
+    }
+
+    /// Owned partitions in order.
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    pub(super) fn slots_mut(&mut self) -> &mut [Slot] {
+        &mut self.slots
+    }
+
+    /// Moves a partition's clock by a record, and says what that means for the record's rows.
+    pub(super) fn hear(
+        &mut self,
+        partition: Partition,
+        time_ms: Option<i64>,
+        disorder_ms: i64,
+    ) -> Heard {
+        let Some(slot) = self.slot(partition) else {
+            return Heard {
+                source: 0,
+                suspect: true,
+            };
+        };
+        let before = slot.watermark(disorder_ms);
+        let clock = &mut slot.position.clock;
+        if std::mem::take(&mut clock.idle) {
+            slot.behind = true;
+        }
+        slot.at_end_since = None;
+        clock.event_time_ms = clock.event_time_ms.max(time_ms);
+        let suspect = slot.behind
+            || time_ms
+                .zip(before)
+                .is_some_and(|(time, before)| time < before);
+        Heard {
+            source: self.last as u32,
+            suspect,
+        }
+    }
+
+    /// Notices which partitions have caught up with the others.
+    pub(super) fn catch_up(&mut self) {
+        if self.slots.iter().any(|slot| slot.behind) {
+            let times = self
+                .slots
+                .iter()
+                .map(|slot| slot.position.clock.event_time_ms);
+            let latest = times.max().flatten();
+            for slot in &mut self.slots {
+                slot.behind &= slot.position.clock.event_time_ms < latest;
+            }
+        }
     }
 
     /// Moves past what the batch's rows hold.

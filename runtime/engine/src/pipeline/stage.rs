@@ -5,17 +5,16 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{
-    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampSecondType,
-};
+use arrow::array::{Array, RecordBatch};
 
+use super::event_time::EventTime;
 use crate::format::{Decoder, Encoder, FormatError};
+use crate::keyed::gather::taken;
 use crate::log::Batch;
 
 /// Kafka's batch header (61 bytes) and a record's own lengths, rounded up: what a record costs beyond
 /// its key, value and headers when it travels alone.
-pub(super) const RECORD_OVERHEAD: u64 = 128;
+pub(crate) const RECORD_OVERHEAD: u64 = 128;
 
 /// What a branch makes of some rows: for each output topic a batch of its schema, and for each result
 /// row the input row it came from.
@@ -29,6 +28,7 @@ pub(crate) struct Evaluation {
 pub(crate) type Evaluate = Box<dyn Fn(&RecordBatch) -> Result<Evaluation, String> + Send>;
 
 /// A query, ready to run.
+#[derive(Default)]
 pub(crate) struct Stage {
     /// In the order of the log's topics.
     pub(crate) inputs: Vec<Input>,
@@ -37,14 +37,17 @@ pub(crate) struct Stage {
     /// True: bad records of the inputs are this stage's to tell of. Every stage of a pipeline meets the
     /// same ones, so only one of them does.
     pub(crate) tells: bool,
+    /// True: results are the rows of a query with state, which stay columns ([`Staged::rows`]). There are no
+    /// outputs then.
+    pub(crate) keeps_rows: bool,
 }
 
 /// What happens to one input topic's records.
 pub(crate) struct Input {
     /// Decodes the columns that any branch reads.
     pub(crate) decoder: Box<dyn Decoder>,
-    /// Index of the event-time column among them.
-    pub(crate) event_time: Option<usize>,
+    /// Where the event time is among them.
+    pub(crate) event_time: Option<EventTime>,
     pub(crate) branches: Vec<Branch>,
 }
 
@@ -74,6 +77,19 @@ pub(crate) struct Staged {
     /// At most one for a row, in the order of the input rows.
     pub(crate) bad: Vec<Bad>,
     pub(crate) max_event_time_ms: Option<i64>,
+    /// What the branches of a stage that keeps rows gave; also of bad records.
+    pub(crate) rows: Vec<StagedRows>,
+    /// For a stage that keeps rows: the event time of each of the batch's rows that has one.
+    pub(crate) times: Vec<Option<i64>>,
+    keeps_rows: bool,
+}
+
+/// Rows that a branch gave.
+#[derive(Debug)]
+pub(crate) struct StagedRows {
+    pub(crate) rows: RecordBatch,
+    /// For each the batch's row that it came from; ascending.
+    pub(crate) from: Vec<u32>,
 }
 
 /// A record to be written.
@@ -115,6 +131,68 @@ impl Staged {
         self.records.clear();
         self.bad.clear();
         self.max_event_time_ms = None;
+        self.rows.clear();
+        self.times.clear();
+    }
+
+    /// True for a row that is bad. For settled results.
+    pub(crate) fn is_bad(&self, row: usize) -> bool {
+        !self.bad.is_empty() && self.bad.binary_search_by_key(&row, |bad| bad.row).is_ok()
+    }
+
+    /// Rows without the event time that the query needs make their records bad.
+    pub(crate) fn refuse_timeless(&mut self, time: Option<usize>) {
+        let Some(time) = time else { return };
+        let mut bad = Vec::new();
+        for piece in &self.rows {
+            if let Some(column) = piece
+                .rows
+                .columns()
+                .get(time)
+                .filter(|c| c.null_count() > 0)
+            {
+                let nulls = piece
+                    .from
+                    .iter()
+                    .enumerate()
+                    .filter(|(row, _)| column.is_null(*row));
+                bad.extend(nulls.map(|(_, from)| *from as usize));
+            }
+        }
+        if !bad.is_empty() {
+            for row in bad {
+                self.refuse(
+                    row,
+                    "Contract",
+                    "the event time of its row is null".to_owned(),
+                );
+            }
+            self.settle();
+        }
+    }
+
+    /// The rows, without those of bad records and of records that `batch` doesn't hold any more; with each
+    /// the batch's row that it came from.
+    ///
+    /// # Errors
+    /// Arrow refused the columns: a bug.
+    pub(crate) fn good_rows(&self, batch: &Batch) -> Result<Vec<(RecordBatch, Vec<u32>)>, String> {
+        let stays = |from: &u32| (*from as usize) < batch.len() && !self.is_bad(*from as usize);
+        let good = |piece: &StagedRows| {
+            if piece.from.iter().all(stays) {
+                return Ok((piece.rows.clone(), piece.from.clone()));
+            }
+            let kept: Vec<u32> = (0..piece.from.len() as u32)
+                .filter(|row| stays(&piece.from[*row as usize]))
+                .collect();
+            let from = kept.iter().map(|row| piece.from[*row as usize]).collect();
+            Ok((taken(&piece.rows, kept)?, from))
+        };
+        self.rows
+            .iter()
+            .filter(|piece| !piece.from.is_empty())
+            .map(good)
+            .collect()
     }
 
     pub(super) fn refuse(&mut self, row: usize, reason: &'static str, message: String) {
@@ -167,6 +245,10 @@ impl Stage {
     /// Columns that can't be built: a bug, never the data.
     pub(crate) fn run(&mut self, batch: &Batch, staged: &mut Staged) -> Result<(), FormatError> {
         staged.clear();
+        staged.keeps_rows = self.keeps_rows;
+        if self.keeps_rows {
+            staged.times.resize(batch.len(), None);
+        }
         let mut rows_of = vec![Vec::new(); self.inputs.len()];
         for row in 0..batch.len() {
             let (partition, _) = batch.place(row);
@@ -208,8 +290,18 @@ impl Input {
             return Ok(());
         }
         let columns = self.decoder.finish()?;
-        if let Some(column) = self.event_time {
-            staged.max_event_time_ms = staged.max_event_time_ms.max(latest(columns.column(column)));
+        if let Some(event_time) = &self.event_time {
+            let times = event_time.of(&columns);
+            let latest = times.iter().flatten().max().copied();
+            staged.max_event_time_ms = staged.max_event_time_ms.max(latest);
+            if staged.keeps_rows {
+                for (row, time) in decoded.iter().zip(times) {
+                    staged.times[*row] = time;
+                    if time.is_none() && event_time.required {
+                        staged.refuse(*row, "Contract", event_time.missing());
+                    }
+                }
+            }
         }
         for branch in &self.branches {
             let view = columns
@@ -233,6 +325,13 @@ impl Branch {
         staged: &mut Staged,
     ) {
         match (self.evaluate)(view) {
+            Ok(mut evaluation) if staged.keeps_rows => {
+                let from = evaluation.rows.iter().map(|row| rows[*row as usize] as u32);
+                let from = from.collect();
+                if let Some(rows) = evaluation.outputs.pop() {
+                    staged.rows.push(StagedRows { rows, from });
+                }
+            }
             Ok(evaluation) => encode(&evaluation, rows, batch, outputs, staged),
             Err(message) => match rows {
                 [] => {}
@@ -303,52 +402,5 @@ fn encode(
                 staged.refuse(row, reason, message);
             }
         }
-    }
-}
-
-/// The largest time of a timestamp column, in milliseconds.
-fn latest(column: &dyn Array) -> Option<i64> {
-    let DataType::Timestamp(unit, _) = column.data_type() else {
-        return None;
-    };
-    match unit {
-        TimeUnit::Second => column
-            .as_primitive::<TimestampSecondType>()
-            .iter()
-            .flatten()
-            .max()
-            .map(|at| at.saturating_mul(1_000)),
-        TimeUnit::Millisecond => column
-            .as_primitive::<TimestampMillisecondType>()
-            .iter()
-            .flatten()
-            .max(),
-        TimeUnit::Microsecond => column
-            .as_primitive::<TimestampMicrosecondType>()
-            .iter()
-            .flatten()
-            .max()
-            .map(|at| at.div_euclid(1_000)),
-        TimeUnit::Nanosecond => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use arrow::array::{
-        TimestampMicrosecondArray, TimestampMillisecondArray, TimestampSecondArray,
-    };
-
-    use super::*;
-
-    #[test]
-    fn the_latest_event_time_is_in_milliseconds_whatever_the_columns_precision() {
-        let seconds = TimestampSecondArray::from(vec![Some(3), None, Some(2)]);
-        let millis = TimestampMillisecondArray::from(vec![Some(3), None, Some(2)]);
-        let micros = TimestampMicrosecondArray::from(vec![Some(-1_500), Some(-2_500)]);
-        assert_eq!(latest(&seconds), Some(3_000));
-        assert_eq!(latest(&millis), Some(3));
-        assert_eq!(latest(&micros), Some(-2), "1969 has milliseconds too");
-        assert_eq!(latest(&TimestampSecondArray::from(vec![None])), None);
     }
 }

@@ -11,6 +11,8 @@ pub(super) struct Start {
     pub(super) positions: Vec<(Partition, Position)>,
     /// True: some of them aren't in the group's commits yet, and must be before the first record.
     pub(super) fresh: bool,
+    /// What the group's commits say.
+    pub(super) committed: Vec<(Partition, Option<i64>)>,
 }
 
 /// Finds the positions of `partitions`.
@@ -26,6 +28,12 @@ pub(super) fn resolve(
     accepted: Option<&str>,
 ) -> Result<Start, LogError> {
     let committed = log.committed(partitions)?;
+    let offset = |position: &Option<Position>| position.map(|position| position.offset);
+    let offsets = partitions
+        .iter()
+        .copied()
+        .zip(committed.iter().map(offset))
+        .collect();
     let bounds = log.bounds(partitions)?;
     let mut positions = Vec::with_capacity(partitions.len());
     let mut fresh = false;
@@ -72,7 +80,11 @@ pub(super) fn resolve(
         }
     }
     if lost.is_empty() {
-        return Ok(Start { positions, fresh });
+        return Ok(Start {
+            positions,
+            fresh,
+            committed: offsets,
+        });
     }
     let each: Vec<String> = lost
         .iter()

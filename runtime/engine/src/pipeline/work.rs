@@ -4,7 +4,7 @@ use headworks_plan::OnBadRecord;
 
 use super::dead_letter::{self, Origin};
 use super::stage::STORE_REFUSED;
-use super::{FEWEST_ROWS, Pipeline, TABLE_ROWS};
+use super::{FEWEST_ROWS, Half, Pipeline, TABLE_ROWS};
 use crate::log::{Former, Log, LogError, Outgoing, Reason, Row};
 
 impl<L: Log> Pipeline<L> {
@@ -15,11 +15,15 @@ impl<L: Log> Pipeline<L> {
         if self.batch.is_empty() {
             return Ok(());
         }
+        if let Half::Second(_) = self.half {
+            return self.process_second();
+        }
         self.stage
             .run(&self.batch, &mut self.staged)
             .map_err(|error| LogError::Broken {
                 message: error.to_string(),
             })?;
+        self.refuse_large_rows();
         let told = self.forget_former_letters();
         let stops = self.settings.on_bad_record == OnBadRecord::Stop;
         let mut stop = None;
@@ -33,6 +37,7 @@ impl<L: Log> Pipeline<L> {
             }
         }
         if !self.batch.is_empty() {
+            self.collect()?;
             self.write(told)?;
             self.owned.advance(&self.batch);
             self.pending.records_in += self.batch.len() as u64;

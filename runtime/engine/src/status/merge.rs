@@ -71,6 +71,7 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
             (a, b) => a.or(b),
         },
         partitions,
+        state: so_far.state.or(part.state),
         ..so_far
     }
 }

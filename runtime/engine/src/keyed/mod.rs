@@ -1,0 +1,35 @@
+//! The keyed half of a pipeline: what lies between rows and results.
+//!
+//! A query with GROUP BY or ROW_NUMBER runs in two parts. The first reads the inputs, and its branches
+//! give rows; [`gather`] brings rows with equal keys into one partition of the repartition topic, as
+//! [`wire`] records that also say how far event time has come ([`marks`]). The second part reads that
+//! topic; [`shards`] keeps the state of each of its partitions and the changelog of it, and [`results`]
+//! makes output records of what the state gives.
+//!
+//! Nothing here polls or commits: that is the loop's ([`crate::pipeline`]), which is the same for both
+//! parts and for pipelines without state. Why each part has transactions of its own: docs/decisions/0007.
+
+pub(crate) mod bytes;
+pub(crate) mod gather;
+pub(crate) mod hash;
+pub(crate) mod marks;
+pub(crate) mod meta;
+pub(crate) mod results;
+pub(crate) mod shards;
+pub(crate) mod wire;
+
+/// Rules that the simulation breaks, to see whether it notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) enum Rule {
+    /// What an aborted epoch took stays.
+    OverlayKept,
+    /// Watermark and marks aren't restored.
+    WatermarkForgotten,
+    /// The state isn't restored.
+    StateForgotten,
+    /// A partition of which nothing was heard counts as idle.
+    SilenceIsIdle,
+    /// The first part takes a row for late that is behind its own partition's watermark.
+    LateInFirst,
+}

@@ -1,0 +1,322 @@
+//! From results to records: HAVING and the SELECT list, each output's form, its bytes.
+//!
+//! A result goes into every output or into none. One that can't be evaluated or written is given back as
+//! bad, as text, since there is no single input record that it comes from.
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMillisecondType};
+use arrow::util::display::array_value_to_string;
+use headworks_state::Sealed;
+
+use super::gather::taken;
+use crate::format::{Encoder, FormatError};
+use crate::log::LogError;
+use crate::pipeline::RECORD_OVERHEAD;
+
+/// Makes the query's output of results; with each row the result it comes from, ascending. An error
+/// concerns the batch as a whole.
+pub(crate) type Finish =
+    Box<dyn Fn(&RecordBatch) -> Result<(RecordBatch, Vec<u32>), String> + Send>;
+/// Brings the query's output into a stream's form.
+pub(crate) type Shape = Box<dyn Fn(&RecordBatch) -> Result<RecordBatch, String> + Send>;
+
+/// How a stream is told that a row is gone. The shape takes the output's columns, of which all but the
+/// key's are null.
+pub(crate) enum Gone {
+    /// By a record without a value.
+    Tombstone(Shape),
+    /// By a row that says so in a column.
+    Row(Shape),
+}
+
+/// An output topic.
+pub(crate) struct Outlet {
+    pub(crate) topic: String,
+    pub(crate) max_message_bytes: u64,
+    pub(crate) encoder: Box<dyn Encoder>,
+    pub(crate) shape: Shape,
+    /// Present where the output is an upsert.
+    pub(crate) gone: Option<Gone>,
+}
+
+/// What is made of results.
+pub(crate) struct Results {
+    pub(crate) finish: Finish,
+    pub(crate) outlets: Vec<Outlet>,
+    /// How many of the results' first columns are the key.
+    pub(crate) keys: usize,
+    /// The output columns that hold the key; empty: results are final.
+    pub(crate) unique: Vec<usize>,
+    /// The output's columns, each of which may be null.
+    pub(crate) output: SchemaRef,
+    /// The column of the results that is the window's end.
+    pub(crate) window_end: Option<usize>,
+}
+
+/// What comes of a result.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Given<'a> {
+    /// A record.
+    Record {
+        /// Index of the outlet.
+        outlet: usize,
+        topic: &'a str,
+        key: Option<&'a [u8]>,
+        /// Absent: a tombstone.
+        value: Option<&'a [u8]>,
+        timestamp_ms: Option<i64>,
+    },
+    /// A result that can't be evaluated or written.
+    Bad {
+        reason: &'static str,
+        message: &'a str,
+        /// The result, as text.
+        text: &'a str,
+    },
+}
+
+/// Takes what comes of results.
+pub(crate) type Give<'a> = &'a mut dyn FnMut(Given<'_>) -> Result<(), LogError>;
+
+/// The bytes of a result for one outlet.
+struct Piece {
+    keyed: bool,
+    start: usize,
+    middle: usize,
+    end: usize,
+}
+
+impl Results {
+    /// Makes records of what an epoch gave.
+    ///
+    /// # Errors
+    /// What `give` says, or `Broken` where Arrow refuses the columns: a bug.
+    pub(crate) fn run(&mut self, sealed: &Sealed, give: Give<'_>) -> Result<(), LogError> {
+        for batch in &sealed.results {
+            self.results(batch, give)?;
+        }
+        for keys in &sealed.gone {
+            self.gone(keys, give)?;
+        }
+        Ok(())
+    }
+
+    fn results(&mut self, results: &RecordBatch, give: Give<'_>) -> Result<(), LogError> {
+        let rows = results.num_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        match (self.finish)(results) {
+            Ok((output, from)) => {
+                self.write(&output, results, &from, give)?;
+                if !self.unique.is_empty() && from.len() < rows {
+                    let mut kept = from.iter().peekable();
+                    let left = (0..rows as u32).filter(|row| kept.next_if_eq(&row).is_none());
+                    let columns: Vec<usize> = (0..self.keys).collect();
+                    let keys = results
+                        .project(&columns)
+                        .map_err(|error| error.to_string())
+                        .and_then(|keys| taken(&keys, left.collect()))
+                        .map_err(broken)?;
+                    self.gone(&keys, give)?;
+                }
+                Ok(())
+            }
+            Err(message) if rows == 1 => give(Given::Bad {
+                reason: "Evaluation",
+                message: &message,
+                text: &text(results, 0),
+            }),
+            Err(_) => {
+                let half = rows / 2;
+                self.results(&results.slice(0, half), give)?;
+                self.results(&results.slice(half, rows - half), give)
+            }
+        }
+    }
+
+    /// Writes output rows, each made of the result of that number.
+    fn write(
+        &mut self,
+        output: &RecordBatch,
+        results: &RecordBatch,
+        from: &[u32],
+        give: Give<'_>,
+    ) -> Result<(), LogError> {
+        let shaped = self
+            .outlets
+            .iter()
+            .map(|outlet| (outlet.shape)(output))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(broken)?;
+        let ends = self.window_end.map(|column| results.column(column).clone());
+        let mut bytes = Vec::new();
+        for (row, result) in from.iter().enumerate() {
+            bytes.clear();
+            let mut pieces = Vec::with_capacity(shaped.len());
+            let mut refusal = None;
+            for (outlet, batch) in self.outlets.iter_mut().zip(&shaped) {
+                match outlet.encode(batch, row, &mut bytes) {
+                    Ok(piece) => pieces.push(piece),
+                    Err(why) => {
+                        refusal = Some(why);
+                        break;
+                    }
+                }
+            }
+            if let Some((reason, message)) = refusal {
+                let text = text(results, *result as usize);
+                give(Given::Bad {
+                    reason,
+                    message: &message,
+                    text: &text,
+                })?;
+                continue;
+            }
+            let timestamp_ms = ends
+                .as_ref()
+                .and_then(|ends| last_moment(ends, *result as usize));
+            for (at, (outlet, piece)) in self.outlets.iter().zip(&pieces).enumerate() {
+                give(Given::Record {
+                    outlet: at,
+                    topic: &outlet.topic,
+                    key: piece.keyed.then(|| &bytes[piece.start..piece.middle]),
+                    value: Some(&bytes[piece.middle..piece.end]),
+                    timestamp_ms,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells every outlet that the rows of these keys are gone.
+    fn gone(&mut self, keys: &RecordBatch, give: Give<'_>) -> Result<(), LogError> {
+        let rows = keys.num_rows();
+        let columns: Vec<ArrayRef> = (0..self.output.fields().len())
+            .map(|column| {
+                let key = self.unique.iter().position(|unique| *unique == column);
+                match key.and_then(|key| keys.columns().get(key)) {
+                    Some(values) => values.clone(),
+                    None => new_null_array(self.output.field(column).data_type(), rows),
+                }
+            })
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let output = RecordBatch::try_new_with_options(self.output.clone(), columns, &options)
+            .map_err(|error| broken(error.to_string()))?;
+        let mut bytes = Vec::new();
+        for (at, outlet) in self.outlets.iter_mut().enumerate() {
+            let Some(gone) = &outlet.gone else { continue };
+            let (Gone::Tombstone(shape) | Gone::Row(shape)) = gone;
+            let batch = shape(&output).map_err(broken)?;
+            for row in 0..rows {
+                bytes.clear();
+                let written = |error: FormatError| broken(error.to_string());
+                let keyed = outlet
+                    .encoder
+                    .key(&batch, row, &mut bytes)
+                    .map_err(written)?;
+                let middle = bytes.len();
+                let value = match outlet.gone {
+                    Some(Gone::Row(_)) => {
+                        outlet
+                            .encoder
+                            .encode(&batch, row, &mut bytes)
+                            .map_err(written)?;
+                        Some(&bytes[middle..])
+                    }
+                    // No row can have been written without a key.
+                    _ if !keyed => continue,
+                    _ => None,
+                };
+                give(Given::Record {
+                    outlet: at,
+                    topic: &outlet.topic,
+                    key: keyed.then(|| &bytes[..middle]),
+                    value,
+                    timestamp_ms: None,
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Outlet {
+    fn encode(
+        &mut self,
+        batch: &RecordBatch,
+        row: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Piece, (&'static str, String)> {
+        let start = bytes.len();
+        let failed =
+            |error: FormatError, topic: &str| ("Evaluation", format!("output {topic}: {error}"));
+        let keyed = self
+            .encoder
+            .key(batch, row, bytes)
+            .map_err(|error| failed(error, &self.topic))?;
+        if !keyed && matches!(self.gone, Some(Gone::Tombstone(_))) {
+            return Err((
+                "Evaluation",
+                format!(
+                    "output {}: the key is null, and a compacted stream has a row for each key",
+                    self.topic
+                ),
+            ));
+        }
+        let middle = bytes.len();
+        self.encoder
+            .encode(batch, row, bytes)
+            .map_err(|error| failed(error, &self.topic))?;
+        let end = bytes.len();
+        if (end - start) as u64 + RECORD_OVERHEAD > self.max_message_bytes {
+            return Err((
+                "TooLarge",
+                format!(
+                    "the result is {} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
+                    end - start,
+                    self.max_message_bytes,
+                    self.topic
+                ),
+            ));
+        }
+        Ok(Piece {
+            keyed,
+            start,
+            middle,
+            end,
+        })
+    }
+}
+
+fn broken(message: String) -> LogError {
+    LogError::Broken { message }
+}
+
+/// The last millisecond of the window, which is the result's Kafka timestamp.
+fn last_moment(ends: &ArrayRef, row: usize) -> Option<i64> {
+    match ends.data_type() {
+        DataType::Timestamp(TimeUnit::Millisecond, _) if ends.is_valid(row) => {
+            // Kafka knows no time before 1970.
+            Some((ends.as_primitive::<TimestampMillisecondType>().value(row) - 1).max(0))
+        }
+        _ => None,
+    }
+}
+
+/// A row as text, for a dead letter.
+fn text(rows: &RecordBatch, row: usize) -> String {
+    let mut members = serde_json::Map::new();
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        let value = if column.is_null(row) {
+            serde_json::Value::Null
+        } else {
+            array_value_to_string(column, row)
+                .unwrap_or_default()
+                .into()
+        };
+        members.insert(field.name().clone(), value);
+    }
+    serde_json::Value::Object(members).to_string()
+}

@@ -1,0 +1,462 @@
+//! The shards of a member: the state of each owned partition of the repartition topic, between the loop's
+//! transactions and the state's epochs.
+//!
+//! A shard that has to be given up is kept in memory. If the partition comes back and the group's commit
+//! is still the one that this member made last (its offset, and the epoch in its note), the state is the
+//! one in the changelog, and is used again; else it is restored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headworks_state::{Pool, Sealed, Shard, Spec, StateError};
+
+use super::Rule;
+use super::marks::{Mark, Marks};
+use super::meta::{self, Meta};
+use super::wire::{self, Original};
+use crate::log::{Log, LogError, Reason};
+
+/// All shards of a member, owned or kept.
+pub(crate) struct Shards {
+    spec: Arc<Spec>,
+    pool: Pool,
+    /// How many inputs the first part reads.
+    inputs: usize,
+    slots: BTreeMap<i32, Slot>,
+    /// For the simulation.
+    pub(crate) broken: Option<Rule>,
+}
+
+struct Slot {
+    shard: Shard,
+    /// As committed; absent: nothing was, yet.
+    committed: Option<Meta>,
+    /// Once the open transaction is committed.
+    next: Option<Meta>,
+    /// As heard in the open transaction.
+    marks: Marks,
+    /// Rows came in the open transaction.
+    added: bool,
+    /// The epoch was sealed.
+    sealed: bool,
+    /// Rows since the hottest key was last asked for.
+    rows: u64,
+}
+
+/// A row that came too late.
+#[derive(Debug)]
+pub(crate) struct Late {
+    /// The partition of the inputs that it came from.
+    pub(crate) source: Mark,
+    pub(crate) offset: i64,
+    /// Its record, where the first part could foresee it.
+    pub(crate) original: Option<Original>,
+    /// The watermark that had passed it.
+    pub(crate) watermark_ms: Option<i64>,
+}
+
+/// What a partition's epoch gives.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    pub(crate) sealed: Sealed,
+    /// The meta record.
+    pub(crate) meta: Vec<u8>,
+}
+
+fn said(error: StateError) -> LogError {
+    let message = error.to_string();
+    match error {
+        StateError::Unreadable { .. } => LogError::NeedsPerson {
+            reason: Reason::StateUnreadable,
+            message,
+        },
+        StateError::Disk { .. } => LogError::NeedsPerson {
+            reason: Reason::StateDisk,
+            message,
+        },
+        StateError::Columns { .. } => LogError::Broken { message },
+    }
+}
+
+/// Where the state and what is read are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Topics<'a> {
+    pub(crate) repartition: &'a str,
+    pub(crate) changelog: &'a str,
+    pub(crate) group: &'a str,
+}
+
+impl Shards {
+    pub(crate) fn new(spec: Arc<Spec>, pool: Pool, inputs: usize) -> Shards {
+        Shards {
+            spec,
+            pool,
+            inputs,
+            slots: BTreeMap::new(),
+            broken: None,
+        }
+    }
+
+    pub(crate) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// True: the shard in memory is the state of this commit.
+    pub(crate) fn is_current(
+        &self,
+        partition: i32,
+        committed: Option<i64>,
+        note: Option<&str>,
+    ) -> bool {
+        let Some(slot) = self.slots.get(&partition) else {
+            return false;
+        };
+        match (&slot.committed, committed) {
+            (Some(meta), Some(offset)) => {
+                meta.offset == offset && note.is_some_and(|note| note == meta.note())
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets the shards of other partitions.
+    pub(crate) fn keep(&mut self, partitions: &[i32]) {
+        self.slots
+            .retain(|partition, _| partitions.contains(partition));
+    }
+
+    /// Reads a shard from the changelog, and checks that it is the state of the group's commit.
+    ///
+    /// # Errors
+    /// `StateOffsetMismatch` where it isn't; else see [`LogError`].
+    pub(crate) fn restore(
+        &mut self,
+        log: &mut impl Log,
+        topics: Topics<'_>,
+        partition: i32,
+        committed: Option<i64>,
+        note: Option<&str>,
+    ) -> Result<(), LogError> {
+        self.slots.remove(&partition);
+        let mut shard = Shard::new(self.spec.clone(), self.pool.clone());
+        let mut found: Option<Vec<u8>> = None;
+        let mut failure = None;
+        let mut of_state = 0_u64;
+        let forgets = self.broken == Some(Rule::StateForgotten);
+        let answer = log.restore(topics.changelog, partition, &mut |key, value| {
+            if key.first().is_none_or(|first| *first < meta::STATE_KEYS) {
+                if key == meta::KEY {
+                    found = value.map(<[u8]>::to_vec);
+                }
+                return Ok(());
+            }
+            of_state += 1;
+            if forgets {
+                return Ok(());
+            }
+            shard.restore(key, value).map_err(|error| {
+                let message = error.to_string();
+                failure = Some(error);
+                message
+            })
+        });
+        if let Some(error) = failure {
+            return Err(said(error));
+        }
+        answer?;
+        let mut meta = match found.as_deref().map(Meta::read).transpose() {
+            Ok(meta) => meta,
+            Err(why) => {
+                return Err(LogError::NeedsPerson {
+                    reason: Reason::StateUnreadable,
+                    message: format!("{} partition {partition}: {why}", topics.changelog),
+                });
+            }
+        };
+        let fits = match (&meta, committed) {
+            (Some(meta), Some(offset)) => {
+                meta.offset == offset && note.is_none_or(|note| note == meta.note())
+            }
+            (None, None) => of_state == 0,
+            _ => false,
+        };
+        if !fits {
+            return Err(mismatch(topics, partition, meta.as_ref(), committed));
+        }
+        if self.broken == Some(Rule::WatermarkForgotten)
+            && let Some(meta) = &mut meta
+        {
+            meta.watermark_ms = None;
+            meta.marks = Marks::new(self.inputs);
+        }
+        let watermark_ms = meta.as_ref().and_then(|meta| meta.watermark_ms);
+        shard.restored(watermark_ms).map_err(said)?;
+        let marks = meta
+            .as_ref()
+            .map_or_else(|| Marks::new(self.inputs), |meta| meta.marks.clone());
+        self.slots.insert(
+            partition,
+            Slot {
+                shard,
+                committed: meta,
+                next: None,
+                marks,
+                added: false,
+                sealed: false,
+                rows: 0,
+            },
+        );
+        Ok(())
+    }
+
+    /// Takes a record of the repartition topic.
+    ///
+    /// # Errors
+    /// It can't be read, or the state can't take it.
+    pub(crate) fn add(
+        &mut self,
+        partition: i32,
+        bytes: &[u8],
+        now_ms: i64,
+    ) -> Result<Vec<Late>, LogError> {
+        let unreadable = |message: String| LogError::NeedsPerson {
+            reason: Reason::StateUnreadable,
+            message: format!(
+                "a record in partition {partition} of the repartition topic can't be read: {message}"
+            ),
+        };
+        let slot = self
+            .slots
+            .get_mut(&partition)
+            .ok_or_else(|| LogError::Broken {
+                message: format!("there is no state for partition {partition}"),
+            })?;
+        let incoming = wire::read(bytes, &self.spec.rows).map_err(unreadable)?;
+        let mut late = Vec::new();
+        if let Some(rows) = &incoming.rows {
+            slot.added = true;
+            slot.rows += rows.batch.num_rows() as u64;
+            let refused = slot.shard.add(&rows.batch, now_ms).map_err(said)?;
+            if !refused.is_empty() {
+                let origins = rows.origins().map_err(unreadable)?;
+                let mut originals = rows.originals().map_err(unreadable)?.into_iter().peekable();
+                let watermark_ms = slot.committed.as_ref().and_then(|meta| meta.watermark_ms);
+                for row in refused {
+                    let origin = origins.get(row as usize);
+                    let source =
+                        origin.and_then(|origin| incoming.marks.get(origin.source as usize));
+                    let (Some(origin), Some(source)) = (origin, source) else {
+                        return Err(unreadable("a row has no origin".to_owned()));
+                    };
+                    while originals.next_if(|one| one.row < row).is_some() {}
+                    late.push(Late {
+                        source: *source,
+                        offset: origin.offset,
+                        original: originals.next_if(|one| one.row == row),
+                        watermark_ms,
+                    });
+                }
+            }
+        }
+        if !incoming.more {
+            for mark in incoming.marks {
+                if !slot.marks.heed(mark) {
+                    return Err(unreadable("it marks an input that isn't there".to_owned()));
+                }
+            }
+        }
+        Ok(late)
+    }
+
+    /// Ends the epoch of a partition that was read up to `offset`; nothing, where nothing changed.
+    ///
+    /// # Errors
+    /// The state can't be written.
+    pub(crate) fn seal(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        now_ms: i64,
+    ) -> Result<Option<Epoch>, LogError> {
+        let Some(slot) = self.slots.get_mut(&partition) else {
+            return Ok(None);
+        };
+        let before = slot.committed.as_ref().and_then(|meta| meta.watermark_ms);
+        let heard = if self.broken == Some(Rule::SilenceIsIdle) {
+            slot.marks.watermark_of_known()
+        } else {
+            slot.marks.watermark()
+        };
+        let watermark_ms = before.max(heard);
+        let as_before = slot
+            .committed
+            .as_ref()
+            .is_some_and(|meta| meta.offset == offset && meta.marks == slot.marks);
+        if as_before && !slot.added && !slot.sealed {
+            return Ok(None);
+        }
+        let mut sealed = Sealed::default();
+        if slot.added || slot.sealed || watermark_ms != before {
+            sealed = slot.shard.seal(watermark_ms, now_ms).map_err(said)?;
+            slot.sealed = true;
+        }
+        let next = Meta {
+            offset,
+            epoch: slot.committed.as_ref().map_or(0, |meta| meta.epoch) + 1,
+            watermark_ms,
+            marks: slot.marks.clone(),
+        };
+        let meta = next.write();
+        slot.next = Some(next);
+        Ok(Some(Epoch { sealed, meta }))
+    }
+
+    /// Lets time pass where nothing was read: true if keys have outlived their time, so that there is
+    /// something to commit.
+    ///
+    /// # Errors
+    /// See [`Shards::seal`].
+    pub(crate) fn expire(&mut self, now_ms: i64) -> Result<bool, LogError> {
+        let mut any = false;
+        for slot in self
+            .slots
+            .values_mut()
+            .filter(|slot| !slot.added && !slot.sealed)
+        {
+            let watermark_ms = slot.committed.as_ref().and_then(|meta| meta.watermark_ms);
+            let sealed = slot.shard.seal(watermark_ms, now_ms).map_err(said)?;
+            if sealed.changelog.is_empty() && sealed.gone.is_empty() && sealed.results.is_empty() {
+                slot.shard.abort();
+            } else {
+                slot.sealed = true;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// What the group's commit notes of each partition.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = (i32, String)> {
+        self.slots.iter().filter_map(|(partition, slot)| {
+            let meta = slot.next.as_ref().or(slot.committed.as_ref())?;
+            Some((*partition, meta.note()))
+        })
+    }
+
+    /// The transaction is committed. A shard that can't follow is forgotten, and the answer is false: it
+    /// must be restored.
+    pub(crate) fn committed(&mut self) -> bool {
+        let mut all = true;
+        self.slots.retain(|partition, slot| {
+            if let Some(next) = slot.next.take() {
+                slot.committed = Some(next);
+            }
+            slot.added = false;
+            if std::mem::take(&mut slot.sealed)
+                && let Err(error) = slot.shard.commit()
+            {
+                tracing::warn!(%error, partition, "the state must be restored");
+                all = false;
+                return false;
+            }
+            true
+        });
+        all
+    }
+
+    /// The transaction is void.
+    pub(crate) fn aborted(&mut self) {
+        let keeps = self.broken == Some(Rule::OverlayKept);
+        for slot in self.slots.values_mut() {
+            if (slot.added || slot.sealed) && !keeps {
+                slot.shard.abort();
+            }
+            slot.added = false;
+            slot.sealed = false;
+            slot.next = None;
+            slot.marks = match &slot.committed {
+                Some(meta) => meta.marks.clone(),
+                None => Marks::new(self.inputs),
+            };
+        }
+    }
+
+    /// What the shards of these partitions hold, and the least of their watermarks.
+    pub(crate) fn figures(&self, partitions: &[i32]) -> (headworks_state::Figures, Option<i64>) {
+        let mut sum = headworks_state::Figures::default();
+        let mut least = None;
+        for (partition, slot) in &self.slots {
+            let figures = slot.shard.figures();
+            sum.memory_bytes += figures.memory_bytes;
+            sum.disk_bytes += figures.disk_bytes;
+            if partitions.contains(partition) {
+                sum.keys += figures.keys;
+                if let Some(at) = slot.committed.as_ref().and_then(|meta| meta.watermark_ms) {
+                    least = Some(least.map_or(at, |least: i64| least.min(at)));
+                }
+            }
+        }
+        (sum, least)
+    }
+
+    /// The key that most rows had since this was last asked, if it had more than half of them.
+    pub(crate) fn hot_key(&mut self) -> Option<String> {
+        let all: u64 = self.slots.values().map(|slot| slot.rows).sum();
+        let mut hottest = None;
+        for slot in self.slots.values_mut() {
+            let rows = std::mem::take(&mut slot.rows);
+            if let Some((key, percent)) = slot.shard.hot_key()
+                && rows * u64::from(percent) > all * 50
+            {
+                hottest = Some(key);
+            }
+        }
+        let key = hottest?;
+        let text: Vec<String> = key
+            .columns()
+            .iter()
+            .map(|column| {
+                arrow::util::display::array_value_to_string(column, 0).unwrap_or_default()
+            })
+            .collect();
+        Some(text.join(", ").chars().take(128).collect())
+    }
+}
+
+fn mismatch(
+    topics: Topics<'_>,
+    partition: i32,
+    meta: Option<&Meta>,
+    committed: Option<i64>,
+) -> LogError {
+    let Topics {
+        repartition,
+        changelog,
+        group,
+    } = topics;
+    let state = meta.map_or_else(
+        || format!("{changelog} holds no whole state"),
+        |meta| {
+            format!(
+                "the state in {changelog} counts what was read up to {}",
+                meta.offset
+            )
+        },
+    );
+    let stands = committed.map_or_else(
+        || "has no position".to_owned(),
+        |offset| format!("stands at {offset}"),
+    );
+    let back = meta.map_or_else(String::new, |meta| {
+        format!(
+            "to go on with the state, suspend the Pipeline and set the group back to {} with kafka-consumer-groups --reset-offsets --to-offset; ",
+            meta.offset
+        )
+    });
+    LogError::NeedsPerson {
+        reason: Reason::StateOffsetMismatch,
+        message: format!(
+            "partition {partition} of {repartition}: {state}, but the consumer group {group} {stands}; somebody has changed one of them. {back}to begin anew, delete the Pipeline with deletionPolicy: Delete and make it again"
+        ),
+    }
+}

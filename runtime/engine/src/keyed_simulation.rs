@@ -1,0 +1,671 @@
+//! Seeded runs of pipelines with state: both parts, several members of each, over one in-memory broker on
+//! which everything goes wrong, compared with an oracle that shares no code with planner and state.
+//! `SEED=17 cargo test … keyed_simulation` replays one run; `SEEDS=100000` runs more of them.
+//!
+//! What a late row is depends on the run, so the oracle takes what the dead letters name as late; but each
+//! of them must have been behind a watermark that can have been reached, and where records keep to their
+//! disorder and no partition rests, there must be none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headworks_plan::{InternalTopic, OnBadRecord, StartFrom};
+use headworks_sql::keyed::Window;
+
+use crate::keyed::Rule;
+use crate::keyed_words::{Query, Row, first, oracle, row, second, stage, windows};
+use crate::memory::{Chance, Faults, MemoryBroker, MemoryLog, Mutant, Stored};
+use crate::pipeline::{Half, InputTopic, Pipeline, Settings, Stage, Times};
+use crate::simulation::{same, seeds};
+use crate::status::StatusHandle;
+
+/// The event time of the last records, which closes every window before it.
+const END: i64 = 1_000_000;
+
+/// A rule of exactly-once that is broken.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    Client(Mutant),
+    Engine(Rule),
+}
+
+struct Written {
+    topic: usize,
+    partition: usize,
+    offset: i64,
+    value: Option<String>,
+}
+
+/// The world of one seed.
+struct World {
+    chance: Chance,
+    broker: MemoryBroker,
+    broken: Option<Broken>,
+    query: Query,
+    partitions: Vec<usize>,
+    shards: usize,
+    times: Vec<Times>,
+    allowed_lateness_ms: i64,
+    drift_ms: u64,
+    max_message_bytes: u64,
+    /// Records come further out of order than is allowed, or partitions rest.
+    may_be_late: bool,
+    on_bad_record: OnBadRecord,
+    commit_interval: Duration,
+    written: Vec<Written>,
+    /// The event time that each partition has come to.
+    clocks: BTreeMap<(usize, usize), i64>,
+    left: u64,
+}
+
+/// A process of a part.
+struct Process {
+    second: bool,
+    name: String,
+    session: Option<Pipeline<MemoryLog>>,
+    /// What the last session left in memory.
+    kept: Option<(Stage, Half)>,
+    asleep_until: u64,
+    /// How the last session ended.
+    why: String,
+}
+
+impl World {
+    fn new(seed: u64, broken: Option<Broken>) -> World {
+        let mut chance = Chance::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x5EED);
+        let faults = Faults {
+            kill: chance.below(8),
+            abortable: chance.below(12),
+            unknown_commit: chance.below(200),
+            marker_delay: chance.below(600),
+            unnoticed: 500,
+        };
+        let mut brokers = MemoryBroker::new(seed, faults);
+        if let Some(Broken::Client(mutant)) = broken {
+            brokers = brokers.with_mutant(mutant);
+        }
+        let partitions: Vec<usize> = (0..=chance.below(2))
+            .map(|_| 1 + chance.below(3) as usize)
+            .collect();
+        let shards = 1 + chance.below(3) as usize;
+        for (at, partitions) in partitions.iter().enumerate() {
+            brokers.create(&format!("in{at}"), *partitions);
+            brokers.create(&format!("in{at}.dlq"), 1);
+        }
+        for (topic, partitions) in [("out", 2), ("re", shards), ("state", shards)] {
+            brokers.create(topic, partitions);
+        }
+        let size = 50 + 50 * chance.below(4) as i64;
+        let query = match chance.below(8) {
+            0..=2 => Query::Windowed(Window::Tumble { size, offset: 0 }),
+            3 => Query::Windowed(Window::Hop {
+                size,
+                slide: size / 5,
+                offset: 0,
+            }),
+            4 => Query::Windowed(Window::Session { gap: size / 5 }),
+            5 => Query::Windowed(Window::Cumulate {
+                max: size,
+                step: size / 5,
+                offset: 0,
+            }),
+            6 => Query::Upserts,
+            _ => Query::First,
+        };
+        // Only where a row is in one window, whose bounds don't depend on others, can the oracle tell what a
+        // row that comes after the watermark belongs to.
+        let tumbles = matches!(query, Query::Windowed(Window::Tumble { .. }));
+        let may_be_late = tumbles && chance.once_in(600);
+        let times = partitions
+            .iter()
+            .map(|_| Times {
+                disorder_ms: chance.below(80) as i64,
+                idle_timeout: (may_be_late && chance.once_in(400))
+                    .then(|| Duration::from_millis(300 + chance.below(2_000))),
+            })
+            .collect();
+        World {
+            broken,
+            query,
+            partitions,
+            shards,
+            times,
+            allowed_lateness_ms: [0, 0, 30, 100][chance.below(4) as usize],
+            drift_ms: [100, 1_000_000][chance.below(2) as usize],
+            max_message_bytes: [2_500, 1_000_000][chance.below(2) as usize],
+            may_be_late,
+            on_bad_record: if !may_be_late && chance.once_in(200) {
+                OnBadRecord::Drop
+            } else {
+                OnBadRecord::DeadLetter
+            },
+            commit_interval: Duration::from_millis(chance.below(80)),
+            written: Vec::new(),
+            clocks: BTreeMap::new(),
+            left: 20 + chance.below(60),
+            chance,
+            broker: brokers,
+        }
+    }
+
+    fn write(&mut self) {
+        for _ in 0..self.chance.below(6).min(self.left) {
+            self.left -= 1;
+            let topic = self.chance.below(self.partitions.len() as u64) as usize;
+            let partition = self.chance.below(self.partitions[topic] as u64) as usize;
+            // Some partitions are faster than others.
+            let step = self.chance.below(20 + 40 * partition as u64) as i64;
+            let clock = self.clocks.entry((topic, partition)).or_insert(1_000);
+            *clock += step;
+            let allowed = self.times[topic].disorder_ms as u64 + 1;
+            let disorder = if self.may_be_late && self.chance.once_in(200) {
+                self.chance.below(400)
+            } else {
+                self.chance.below(allowed)
+            };
+            // Never below the disorder's bound, which is the greatest event time that was written.
+            let mut time = *clock - disorder as i64;
+            if self.query == Query::First {
+                // Which of two equal rows came first depends on the run.
+                time = time * 100 + self.left as i64;
+            }
+            let key = ["a", "b", "c", "d"][self.chance.below(4) as usize];
+            let n = self.chance.below(20);
+            let value = match self.chance.below(40) {
+                0 => None,
+                1 => Some(format!("{key} {time}")),
+                2 => Some(format!("{key} - {n}")),
+                _ => Some(format!("{key} {time} {n}")),
+            };
+            if self.chance.once_in(100) {
+                self.broker.skip(&format!("in{topic}"), partition);
+            }
+            self.append(topic, partition, value);
+        }
+    }
+
+    fn append(&mut self, topic: usize, partition: usize, value: Option<String>) {
+        let record = Stored {
+            value: value.clone().map(String::into_bytes),
+            timestamp_ms: Some(1),
+            ..Stored::default()
+        };
+        let offset = self.broker.append(&format!("in{topic}"), partition, record);
+        self.written.push(Written {
+            topic,
+            partition,
+            offset,
+            value,
+        });
+    }
+
+    fn input(topic: usize) -> InputTopic {
+        InputTopic {
+            topic: format!("in{topic}"),
+            dead_letter_topic: format!("in{topic}.dlq"),
+            max_message_bytes: 1_000_000,
+        }
+    }
+
+    fn inputs(&self) -> Vec<InputTopic> {
+        (0..self.partitions.len()).map(World::input).collect()
+    }
+
+    fn halves(&self, of_second: bool) -> (Stage, Half) {
+        let rule = match self.broken {
+            Some(Broken::Engine(rule)) => Some(rule),
+            _ => None,
+        };
+        if of_second {
+            let half = second(self.query, self.allowed_lateness_ms, self.inputs()).breaking(rule);
+            return (Stage::default(), Half::Second(Box::new(half)));
+        }
+        let topic = InternalTopic {
+            topic: "re".into(),
+            partitions: self.shards as i32,
+            max_message_bytes: self.max_message_bytes,
+        };
+        let half = first(self.query, &topic, self.times.clone(), self.drift_ms).breaking(rule);
+        (stage(self.partitions.len()), Half::First(Box::new(half)))
+    }
+
+    fn open(&self, broker: &MemoryBroker, process: &mut Process) {
+        let (group, topics) = if process.second {
+            ("second", vec!["re".to_owned()])
+        } else {
+            (
+                "first",
+                self.inputs().into_iter().map(|input| input.topic).collect(),
+            )
+        };
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let Ok(log) = broker.open_in(group, &process.name, &names) else {
+            return;
+        };
+        let (stage, half) = process
+            .kept
+            .take()
+            .unwrap_or_else(|| self.halves(process.second));
+        let inputs = if process.second {
+            vec![InputTopic {
+                topic: "re".into(),
+                dead_letter_topic: String::new(),
+                max_message_bytes: self.max_message_bytes,
+            }]
+        } else {
+            self.inputs()
+        };
+        let settings = Settings {
+            pipeline: "sim/p".to_owned(),
+            inputs,
+            on_bad_record: self.on_bad_record,
+            start_from: StartFrom::Earliest,
+            commit_interval: self.commit_interval,
+            accept_data_loss: None,
+        };
+        process.session = Some(Pipeline::with_half(
+            log,
+            stage,
+            half,
+            Arc::new(settings),
+            StatusHandle::new(),
+        ));
+    }
+
+    /// One round of a process; a session that ends leaves its memory, unless the process died.
+    fn step(&self, broker: &MemoryBroker, process: &mut Process) -> bool {
+        let Some(session) = &mut process.session else {
+            self.open(broker, process);
+            return true;
+        };
+        match session.step() {
+            Ok(()) => true,
+            Err(error) => {
+                process.why = error.to_string();
+                process.end();
+                false
+            }
+        }
+    }
+
+    fn processes(&mut self) -> Vec<Process> {
+        let process = |second, at| Process {
+            second,
+            name: format!("member-{at}"),
+            session: None,
+            kept: None,
+            asleep_until: 0,
+            why: String::new(),
+        };
+        let (firsts, seconds) = (1 + self.chance.below(2), 1 + self.chance.below(2));
+        let firsts = (0..firsts).map(|at| process(false, at));
+        firsts
+            .chain((0..seconds).map(|at| process(true, at)))
+            .collect()
+    }
+
+    /// Everything goes wrong.
+    fn storm(&mut self) {
+        let mut processes = self.processes();
+        let broker = self.broker.clone();
+        let mut now = 0;
+        for _ in 0..300 + self.chance.below(300) {
+            let ms = self.chance.below(20);
+            self.broker.tick(ms);
+            now += ms;
+            if self.chance.once_in(200) {
+                self.write();
+            }
+            let at = self.chance.below(processes.len() as u64) as usize;
+            if processes[at].asleep_until > now {
+                continue;
+            }
+            if processes[at].session.is_some() || self.chance.once_in(300) {
+                let goes_on = self.step(&broker, &mut processes[at]);
+                if goes_on
+                    && self.chance.once_in(5)
+                    && let Some(session) = &mut processes[at].session
+                {
+                    // Whether or not the last commit succeeds: a pod that was told to stop stops.
+                    let _ = session.drain();
+                    processes[at].session = None;
+                    processes[at].kept = None;
+                }
+            }
+            if self.chance.once_in(10) {
+                // Asleep: not a sound from it, and it won't know how long it was.
+                let slept = 1_000 + self.chance.below(16_000);
+                processes[at].asleep_until = now + 60;
+                for part in 0..20 {
+                    self.broker.tick(slept / 20);
+                    for (other, process) in processes.iter_mut().enumerate() {
+                        if other != at && (process.session.is_some() || part == 13) {
+                            self.step(&broker, process);
+                        }
+                    }
+                }
+                now += 60;
+            }
+        }
+    }
+
+    /// Nothing goes wrong any more; the rest must get done.
+    fn calm(&mut self) -> Result<(), String> {
+        while self.left > 0 {
+            self.write();
+        }
+        let broker = self.broker.clone().without_faults();
+        let mut processes = vec![
+            Process {
+                second: false,
+                name: "member-0".to_owned(),
+                session: None,
+                kept: None,
+                asleep_until: 0,
+                why: String::new(),
+            },
+            Process {
+                second: true,
+                name: "member-0".to_owned(),
+                session: None,
+                kept: None,
+                asleep_until: 0,
+                why: String::new(),
+            },
+        ];
+        self.until(&broker, &mut processes, |world| world.is_read(&broker))?;
+        // Only now, so that no watermark before this can have been as far.
+        for topic in 0..self.partitions.len() {
+            for partition in 0..self.partitions[topic] {
+                self.append(topic, partition, Some(format!("z {END} 1")));
+            }
+        }
+        self.until(&broker, &mut processes, |world| {
+            world.is_read(&broker) && world.verdict().is_ok()
+        })
+        .or_else(|stuck| self.verdict().map_err(|wrong| format!("{stuck}: {wrong}")))?;
+        // Nor may anything come after that.
+        for _ in 0..20 {
+            broker.tick(20);
+            for process in &mut processes {
+                self.step(&broker, process);
+            }
+        }
+        self.verdict()
+    }
+
+    fn until(
+        &mut self,
+        broker: &MemoryBroker,
+        processes: &mut [Process],
+        done: impl Fn(&World) -> bool,
+    ) -> Result<(), String> {
+        for round in 0..1_500 {
+            broker.tick(20);
+            for process in processes.iter_mut() {
+                self.step(broker, process);
+            }
+            if round % 8 == 0 && done(self) {
+                return Ok(());
+            }
+        }
+        let whys: Vec<&str> = processes
+            .iter()
+            .map(|process| process.why.as_str())
+            .collect();
+        Err(format!("the pipeline is stuck: {whys:?}"))
+    }
+
+    /// Both parts have read all there is.
+    fn is_read(&self, broker: &MemoryBroker) -> bool {
+        let beyond = |group: &str, topic: &str, partition: usize, offset: i64| {
+            broker
+                .position_of(group, topic, partition)
+                .is_some_and(|position| position.offset > offset)
+        };
+        broker.is_settled()
+            && self.written.iter().all(|written| {
+                beyond(
+                    "first",
+                    &format!("in{}", written.topic),
+                    written.partition,
+                    written.offset,
+                )
+            })
+            && (0..self.shards).all(|shard| {
+                broker
+                    .last_record("re", shard)
+                    .is_none_or(|offset| beyond("second", "re", shard, offset))
+            })
+    }
+
+    fn verdict(&self) -> Result<(), String> {
+        let (late, mut letters) = self.letters()?;
+        let mut rows: Vec<Row> = Vec::new();
+        let mut bad = Vec::new();
+        for written in &self.written {
+            let place = format!(
+                "in{}/{}@{}",
+                written.topic, written.partition, written.offset
+            );
+            match row(written.value.as_deref()) {
+                Ok(Some(_)) if late.contains(&place) => {}
+                Ok(row) => rows.extend(row),
+                Err(reason) => bad.push(format!("{place} {reason}")),
+            }
+        }
+        if self.on_bad_record == OnBadRecord::Drop {
+            bad.clear();
+        }
+        letters.retain(|letter| !letter.ends_with(" Late"));
+        let until = END
+            - self
+                .times
+                .iter()
+                .map(|times| times.disorder_ms)
+                .max()
+                .unwrap_or(0)
+            - self.allowed_lateness_ms;
+        let expected = oracle(self.query, &rows, until);
+        same("results", expected, self.results()?)?;
+        same("dead letters", bad, letters)
+    }
+
+    /// What the output says at last.
+    fn results(&self) -> Result<Vec<String>, String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut lines = Vec::new();
+        for partition in 0..2 {
+            let mut last: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
+            for record in self.broker.committed("out", partition) {
+                let line = record.value.as_deref().map(text);
+                if self.query.window().is_none() {
+                    last.insert(record.key.unwrap_or_default(), line);
+                    continue;
+                }
+                let line = line.ok_or("a window was deleted")?;
+                let time = line.split('|').nth(3).and_then(|word| word.parse().ok());
+                if time != record.timestamp_ms {
+                    return Err(format!("{line} has the time {:?}", record.timestamp_ms));
+                }
+                lines.push(line);
+            }
+            lines.extend(last.into_values().flatten());
+        }
+        Ok(lines)
+    }
+
+    /// The places of late rows, and all letters. Checks that what is late was late.
+    fn letters(&self) -> Result<(Vec<String>, Vec<String>), String> {
+        let (mut late, mut letters) = (Vec::new(), Vec::new());
+        for topic in 0..self.partitions.len() {
+            for record in self.broker.committed(&format!("in{topic}.dlq"), 0) {
+                let header = |name: &str| {
+                    let header = record.headers.iter().find(|(known, _)| known == name);
+                    header.map_or_else(String::new, |(_, value)| {
+                        String::from_utf8_lossy(value).into_owned()
+                    })
+                };
+                let place = format!(
+                    "{}/{}@{}",
+                    header("headworks.origin.topic"),
+                    header("headworks.origin.partition"),
+                    header("headworks.origin.offset")
+                );
+                let reason = header("headworks.reason");
+                if reason == "Late" {
+                    self.was_late(&place, record.value.as_deref())?;
+                    late.push(place.clone());
+                }
+                letters.push(format!("{place} {reason}"));
+            }
+        }
+        let mut once = late.clone();
+        once.sort();
+        once.dedup();
+        if once.len() < late.len() {
+            return Err(format!("a row was late twice: {late:?}"));
+        }
+        Ok((late, letters))
+    }
+
+    fn was_late(&self, place: &str, value: Option<&[u8]>) -> Result<(), String> {
+        let found = self.written.iter().find(|written| {
+            place
+                == format!(
+                    "in{}/{}@{}",
+                    written.topic, written.partition, written.offset
+                )
+        });
+        let written = found.ok_or_else(|| format!("{place} was never written"))?;
+        let Ok(Some((_, time, _))) = row(written.value.as_deref()) else {
+            return Err(format!("{place} is late, and has no row"));
+        };
+        if value.is_some_and(|value| Some(value) != written.value.as_deref().map(str::as_bytes)) {
+            return Err(format!("the letter of {place} has other bytes"));
+        }
+        if !self.may_be_late {
+            return Err(format!("{place} kept to its disorder, and is late"));
+        }
+        let rests = self.times.iter().any(|times| times.idle_timeout.is_some());
+        // What the watermark can have been at most.
+        let mark = |topic: usize, partition: usize, below: i64| {
+            self.written
+                .iter()
+                .filter(|w| (w.topic, w.partition) == (topic, partition) && w.offset < below)
+                .filter_map(|w| event_time(w.value.as_deref()))
+                .filter(|time| *time < END)
+                .max()
+                .map(|time| time - self.times[topic].disorder_ms)
+        };
+        let all = (0..self.partitions.len())
+            .flat_map(|topic| (0..self.partitions[topic]).map(move |partition| (topic, partition)))
+            .map(|(topic, partition)| mark(topic, partition, i64::MAX));
+        let bound = if rests {
+            all.max().flatten()
+        } else {
+            // None is less than any: such a partition holds the watermark back.
+            all.min()
+                .flatten()
+                .min(mark(written.topic, written.partition, written.offset))
+        };
+        let window = self
+            .query
+            .window()
+            .ok_or("without windows nothing is late")?;
+        let end = windows(window, time)
+            .iter()
+            .map(|(_, end)| *end)
+            .max()
+            .unwrap_or(i64::MAX);
+        if bound.is_none_or(|bound| end + self.allowed_lateness_ms > bound) {
+            return Err(format!(
+                "{place} is late, and its window was not over: {bound:?} {end}"
+            ));
+        }
+        if !rests && value.is_none() && self.max_message_bytes > 2_500 {
+            return Err(format!("the letter of {place} has lost its bytes"));
+        }
+        Ok(())
+    }
+}
+
+/// The event time of any record that can be read, filtered out or not.
+fn event_time(value: Option<&str>) -> Option<i64> {
+    let mut words = value?.split(' ');
+    words.next()?;
+    let time = words.next()?.parse().ok()?;
+    words.next()?.parse::<i64>().ok()?;
+    Some(time)
+}
+
+impl Process {
+    fn end(&mut self) {
+        let dead = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.log().is_dead());
+        let kept = self.session.take().map(Pipeline::into_stage);
+        self.kept = kept.filter(|_| !dead);
+    }
+}
+
+fn run(seed: u64, broken: Option<Broken>) -> Result<(), String> {
+    let mut world = World::new(seed, broken);
+    world.storm();
+    world.calm()
+}
+
+fn is_caught(broken: Broken) -> bool {
+    (0..400).any(|seed| run(seed, Some(broken)).is_err())
+}
+
+#[test]
+fn whatever_goes_wrong_the_results_are_those_of_the_rows_that_are_not_late() {
+    for seed in seeds(2_000) {
+        if let Err(wrong) = run(seed, None) {
+            panic!("SEED={seed}: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_first_part_that_forgets_its_event_time_is_caught() {
+    assert!(is_caught(Broken::Client(Mutant::ClockForgotten)));
+}
+
+#[test]
+fn a_changelog_outside_of_the_transaction_is_caught() {
+    assert!(is_caught(Broken::Client(Mutant::ChangelogOutside)));
+}
+
+#[test]
+fn a_changelog_that_is_read_to_its_stable_end_is_caught() {
+    assert!(is_caught(Broken::Client(Mutant::RestoredToStable)));
+}
+
+#[test]
+fn an_overlay_that_outlives_its_transaction_is_caught() {
+    assert!(is_caught(Broken::Engine(Rule::OverlayKept)));
+}
+
+#[test]
+fn a_watermark_that_is_not_restored_is_caught() {
+    assert!(is_caught(Broken::Engine(Rule::WatermarkForgotten)));
+}
+
+#[test]
+fn a_state_that_is_not_restored_is_caught() {
+    assert!(is_caught(Broken::Engine(Rule::StateForgotten)));
+}
+
+#[test]
+fn a_silent_partition_that_counts_as_idle_is_caught() {
+    assert!(is_caught(Broken::Engine(Rule::SilenceIsIdle)));
+}
+
+#[test]
+fn lateness_that_the_first_part_decides_is_caught() {
+    assert!(is_caught(Broken::Engine(Rule::LateInFirst)));
+}

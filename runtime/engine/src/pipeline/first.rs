@@ -1,0 +1,317 @@
+//! The first part of a pipeline with state: event time, and rows on their way to their keys' partitions.
+
+use std::time::Duration;
+
+use super::second::again;
+use super::{Half, Pipeline};
+use crate::keyed::Rule;
+use crate::keyed::gather::{Gather, Heard};
+use crate::keyed::marks::Mark;
+use crate::log::{Log, LogError, Outgoing, Partition};
+
+/// How often idleness and drift are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What the first part has besides its stage.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub(super) gather: Gather,
+    /// By input.
+    times: Vec<Times>,
+    /// False: the query has no windows, so nobody waits for event time.
+    windowed: bool,
+    /// The column of the rows that is the event time.
+    time: Option<usize>,
+    /// How far a partition's event time may be ahead, in milliseconds.
+    max_drift_ms: i64,
+    /// By input: how many partitions it has.
+    counts: Vec<i32>,
+    held_back: Vec<Partition>,
+    looked: Duration,
+    /// Records written to the repartition topic since the last commit.
+    pub(super) records: u64,
+    /// For the simulation.
+    broken: Option<Rule>,
+}
+
+/// How an input's event time behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// How far records come out of order, in milliseconds.
+    pub(crate) disorder_ms: i64,
+    /// After how long at its end a partition is idle; absent: never.
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+impl First {
+    pub(crate) fn new(
+        gather: Gather,
+        times: Vec<Times>,
+        windowed: bool,
+        time: Option<usize>,
+        max_drift_ms: u64,
+    ) -> First {
+        First {
+            gather,
+            counts: vec![0; times.len()],
+            times,
+            windowed,
+            time,
+            max_drift_ms: i64::try_from(max_drift_ms).unwrap_or(i64::MAX),
+            held_back: Vec::new(),
+            looked: Duration::ZERO,
+            records: 0,
+            broken: None,
+        }
+    }
+
+    /// The same, with a rule broken.
+    #[cfg(test)]
+    pub(crate) fn breaking(mut self, rule: Option<Rule>) -> First {
+        self.broken = rule;
+        self
+    }
+
+    fn disorder_ms(&self, topic: u16) -> i64 {
+        self.times
+            .get(usize::from(topic))
+            .map_or(0, |times| times.disorder_ms)
+    }
+}
+
+impl<L: Log> Pipeline<L> {
+    /// Records whose rows can't be carried become bad: they are too large, or have no event time.
+    pub(super) fn refuse_large_rows(&mut self) {
+        let Half::First(first) = &mut self.half else {
+            return;
+        };
+        self.staged.refuse_timeless(first.time);
+        let mut refused = Vec::new();
+        for piece in &self.staged.rows {
+            for row in first.gather.too_large(&piece.rows) {
+                let message = format!(
+                    "its row is above what a record of topic {} takes (max.message.bytes)",
+                    first.gather.topic()
+                );
+                refused.push((piece.from[row], message));
+            }
+        }
+        if !refused.is_empty() {
+            for (row, message) in refused {
+                self.staged.refuse(row as usize, "TooLarge", message);
+            }
+            self.staged.settle();
+        }
+    }
+
+    /// Gathers the batch's rows, and moves the clocks of its partitions.
+    pub(super) fn collect(&mut self) -> Result<(), LogError> {
+        let Half::First(first) = &mut self.half else {
+            return Ok(());
+        };
+        let mut heard: Vec<Heard> = Vec::with_capacity(self.batch.len());
+        for row in 0..self.batch.len() {
+            let (partition, _) = self.batch.place(row);
+            let time = self.staged.times.get(row).copied().flatten();
+            let disorder_ms = first.disorder_ms(partition.topic);
+            let mut one = self.owned.hear(partition, time, disorder_ms);
+            one.suspect &= first.windowed;
+            heard.push(one);
+        }
+        self.owned.catch_up();
+        if first.broken == Some(Rule::LateInFirst) {
+            for (row, _) in heard.iter().enumerate().filter(|(_, heard)| heard.suspect) {
+                self.staged.refuse(
+                    row,
+                    "Late",
+                    "below its own partition's watermark".to_owned(),
+                );
+            }
+            self.staged.settle();
+        }
+        first
+            .gather
+            .take(&self.staged, &self.batch, &heard)
+            .map_err(|message| LogError::Broken { message })?;
+        if first.gather.is_full() {
+            self.open_transaction()?;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is gathered.
+    fn flush(&mut self) -> Result<(), LogError> {
+        let now = self.log.now();
+        let Half::First(first) = &mut self.half else {
+            return Ok(());
+        };
+        let marks = self
+            .owned
+            .slots()
+            .iter()
+            .map(|slot| {
+                let topic = slot.partition.topic;
+                Mark {
+                    topic,
+                    partition: slot.partition.number,
+                    of: first.counts.get(usize::from(topic)).copied().unwrap_or(0),
+                    watermark_ms: slot.watermark(first.disorder_ms(topic)),
+                    idle: slot.position.clock.idle,
+                }
+            })
+            .collect();
+        let First {
+            gather, records, ..
+        } = first.as_mut();
+        let topic = gather.topic().to_owned();
+        let log = &mut self.log;
+        gather.flush(marks, now, &mut |partition, value| {
+            *records += 1;
+            log.produce(&repartition(&topic, partition, value))
+        })
+    }
+
+    /// Writes what is gathered and tells how far event time has come. Gives when to tell more of that.
+    pub(super) fn before_commit_first(&mut self) -> Result<Option<Duration>, LogError> {
+        self.flush()?;
+        let now = self.log.now();
+        let Half::First(first) = &mut self.half else {
+            return Ok(None);
+        };
+        let mut later = None;
+        let First {
+            gather,
+            records,
+            windowed,
+            ..
+        } = first.as_mut();
+        if *windowed {
+            let topic = gather.topic().to_owned();
+            let log = &mut self.log;
+            later = gather.tell(now, &mut |partition, value| {
+                *records += 1;
+                log.produce(&repartition(&topic, partition, value))
+            })?;
+        }
+        self.pending.repartition_records = std::mem::take(&mut first.records);
+        Ok(later)
+    }
+
+    /// The positions are known, and nothing is read yet.
+    pub(super) fn assign_first(&mut self) -> Result<(), LogError> {
+        let Half::First(first) = &mut self.half else {
+            return Ok(());
+        };
+        first.gather.assigned();
+        first.held_back.clear();
+        first.records = 0;
+        for topic in 0..first.counts.len() {
+            let of = self
+                .owned
+                .slots()
+                .iter()
+                .find(|slot| usize::from(slot.partition.topic) == topic);
+            if let Some(slot) = of {
+                let partition = slot.partition;
+                first.counts[topic] = again(|| self.log.siblings(partition))?.len() as i32;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notices idle partitions, and holds those back that are too far ahead.
+    pub(super) fn tick_first(&mut self) -> Result<(), LogError> {
+        let now = self.log.now();
+        let Half::First(first) = &mut self.half else {
+            return Ok(());
+        };
+        if !first.windowed || now < first.looked + LOOK_EVERY {
+            return Ok(());
+        }
+        first.looked = now;
+        let mut news = false;
+        for slot in self.owned.slots_mut() {
+            let times = first.times.get(usize::from(slot.partition.topic));
+            let Some(timeout) = times.and_then(|times| times.idle_timeout) else {
+                continue;
+            };
+            let end = self.log.end(slot.partition);
+            if end.is_none_or(|end| end > slot.position.offset) {
+                slot.at_end_since = None;
+                continue;
+            }
+            let since = *slot.at_end_since.get_or_insert(now);
+            if slot.position.clock.idle || now < since + timeout {
+                continue;
+            }
+            // What is known of the end may be old: a broker that can't be reached must not pass for a
+            // partition that rests.
+            match self.log.bounds(&[slot.partition]) {
+                Ok(bounds)
+                    if bounds
+                        .iter()
+                        .all(|bounds| bounds.end <= slot.position.offset) =>
+                {
+                    slot.position.clock.idle = true;
+                    news = true;
+                }
+                Ok(_) | Err(LogError::Retriable { .. } | LogError::Unavailable { .. }) => {
+                    slot.at_end_since = None;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if news {
+            self.half_due = Some(self.half_due.map_or(now, |due| due.min(now)));
+        }
+        self.hold_back();
+        Ok(())
+    }
+
+    /// Lets those partitions wait whose event time is too far ahead of one that has more to be read.
+    fn hold_back(&mut self) {
+        let Half::First(first) = &mut self.half else {
+            return;
+        };
+        let slots = self.owned.slots();
+        let log = &self.log;
+        let slowest = slots
+            .iter()
+            .filter(|slot| {
+                // There is nothing to wait for where nothing is left to be read.
+                log.end(slot.partition)
+                    .is_none_or(|end| end > slot.position.offset)
+            })
+            .filter_map(|slot| slot.position.clock.event_time_ms)
+            .min();
+        let ahead: Vec<Partition> = match slowest {
+            None => Vec::new(),
+            Some(slowest) => slots
+                .iter()
+                .filter(|slot| {
+                    slot.position
+                        .clock
+                        .event_time_ms
+                        .is_some_and(|time| time.saturating_sub(slowest) > first.max_drift_ms)
+                })
+                .map(|slot| slot.partition)
+                .collect(),
+        };
+        if ahead != first.held_back {
+            self.log.hold_back(&ahead);
+            first.held_back = ahead;
+        }
+    }
+}
+
+fn repartition<'a>(topic: &'a str, partition: i32, value: &'a [u8]) -> Outgoing<'a> {
+    Outgoing {
+        topic,
+        partition: Some(partition),
+        key: None,
+        value: Some(value),
+        timestamp_ms: None,
+        headers: &[],
+    }
+}

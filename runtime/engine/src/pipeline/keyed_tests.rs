@@ -1,0 +1,386 @@
+//! Both parts of a pipeline with state over a broker on which nothing goes wrong by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headworks_plan::{InternalTopic, OnBadRecord, StartFrom};
+use headworks_sql::keyed::Window;
+
+use super::{Half, InputTopic, Pipeline, Settings, Times};
+use crate::keyed_words::{Query, first, second, stage};
+use crate::log::{LogError, Reason};
+use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
+use crate::status::StatusHandle;
+
+const MINUTE: Query = Query::Windowed(Window::Tumble {
+    size: 60,
+    offset: 0,
+});
+
+struct World {
+    broker: MemoryBroker,
+    query: Query,
+    times: Times,
+    drift_ms: u64,
+    max_message_bytes: u64,
+    on_bad_record: OnBadRecord,
+    first: StatusHandle,
+    second: StatusHandle,
+}
+
+impl World {
+    fn new(query: Query, partitions: usize) -> World {
+        let broker = MemoryBroker::new(1, Faults::default());
+        for (topic, partitions) in [
+            ("in", partitions),
+            ("in.dlq", 1),
+            ("out", 1),
+            ("re", 2),
+            ("state", 2),
+        ] {
+            broker.create(topic, partitions);
+        }
+        World {
+            broker,
+            query,
+            times: Times::default(),
+            drift_ms: 1_000_000,
+            max_message_bytes: 1_000_000,
+            on_bad_record: OnBadRecord::DeadLetter,
+            first: StatusHandle::new(),
+            second: StatusHandle::new(),
+        }
+    }
+
+    fn write(&self, partition: usize, values: &[&str]) {
+        for value in values {
+            let record = Stored {
+                value: Some(value.as_bytes().to_vec()),
+                ..Stored::default()
+            };
+            self.broker.append("in", partition, record);
+        }
+    }
+
+    fn settings(&self, topic: &str) -> Settings {
+        Settings {
+            pipeline: "shop/p".into(),
+            inputs: vec![InputTopic {
+                topic: topic.into(),
+                dead_letter_topic: "in.dlq".into(),
+                max_message_bytes: 1_000_000,
+            }],
+            on_bad_record: self.on_bad_record,
+            start_from: StartFrom::Earliest,
+            commit_interval: Duration::from_millis(20),
+            accept_data_loss: None,
+        }
+    }
+
+    fn first(&self) -> Pipeline<MemoryLog> {
+        let topic = InternalTopic {
+            topic: "re".into(),
+            partitions: 2,
+            max_message_bytes: self.max_message_bytes,
+        };
+        let half = first(self.query, &topic, vec![self.times], self.drift_ms);
+        Pipeline::with_half(
+            self.broker.open_in("first", "member-0", &["in"]).unwrap(),
+            stage(1),
+            Half::First(Box::new(half)),
+            Arc::new(self.settings("in")),
+            self.first.clone(),
+        )
+    }
+
+    fn second(&self) -> Pipeline<MemoryLog> {
+        let half = second(self.query, 0, self.settings("in").inputs);
+        Pipeline::with_half(
+            self.broker.open_in("second", "member-0", &["re"]).unwrap(),
+            super::Stage::default(),
+            Half::Second(Box::new(half)),
+            Arc::new(self.settings("re")),
+            self.second.clone(),
+        )
+    }
+
+    /// Runs both parts for a while and stops them.
+    fn run(&self, rounds: usize) -> Result<(), LogError> {
+        let (mut first, mut second) = (self.first(), self.second());
+        for _ in 0..rounds {
+            first.step()?;
+            second.step()?;
+        }
+        first.drain()?;
+        for _ in 0..20 {
+            second.step()?;
+        }
+        second.drain()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = |record: Stored| {
+            let key = String::from_utf8(record.key.unwrap()).unwrap();
+            match record.value {
+                Some(value) => String::from_utf8(value).unwrap(),
+                None => format!("{key} gone"),
+            }
+        };
+        let mut lines: Vec<String> = self
+            .broker
+            .committed("out", 0)
+            .into_iter()
+            .map(text)
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    fn letters(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let reason = |record: &Stored| {
+            let header = record
+                .headers
+                .iter()
+                .find(|(name, _)| name == "headworks.reason");
+            String::from_utf8(header.unwrap().1.clone()).unwrap()
+        };
+        let letters = self.broker.committed("in.dlq", 0);
+        letters
+            .into_iter()
+            .map(|record| (reason(&record), record.value))
+            .collect()
+    }
+}
+
+#[test]
+fn a_window_is_written_once_when_the_watermark_has_passed_it() {
+    let world = World::new(MINUTE, 1);
+    world.write(0, &["a 5 1", "b 10 2", "a 59 3", "a 60 4"]);
+    world.run(60).unwrap();
+    assert_eq!(world.lines(), ["a|0|60|59|2|4", "b|0|60|59|1|2"]);
+    assert_eq!(world.broker.committed("out", 0)[0].timestamp_ms, Some(59));
+
+    world.write(0, &["b 120 5", "a 3 1"]);
+    world.run(60).unwrap();
+    assert_eq!(
+        world.lines(),
+        ["a|0|60|59|2|4", "a|60|120|119|1|4", "b|0|60|59|1|2"],
+        "the state came back from the changelog, and the first window isn't written again"
+    );
+}
+
+#[test]
+fn a_late_row_is_a_dead_letter_with_its_bytes() {
+    let world = World::new(MINUTE, 1);
+    world.write(0, &["a 5 1", "a 300 1"]);
+    world.run(60).unwrap();
+    world.write(0, &["a 30 9", "a 301 1", "b 400 1"]);
+    world.run(60).unwrap();
+    assert_eq!(
+        world.letters(),
+        [("Late".to_owned(), Some(b"a 30 9".to_vec()))]
+    );
+    assert_eq!(world.lines(), ["a|0|60|59|1|1", "a|300|360|359|2|2"]);
+    let report = world.second.report().figures;
+    assert_eq!(report.state.unwrap().late, 1);
+    assert_eq!(report.dead_letters, 1);
+}
+
+#[test]
+fn a_partition_that_says_nothing_holds_windows_open_until_its_owner_finds_it_idle() {
+    let mut world = World::new(MINUTE, 2);
+    world.write(0, &["a 5 1", "a 300 1"]);
+    world.run(60).unwrap();
+    assert_eq!(
+        world.lines(),
+        [] as [&str; 0],
+        "partition 1 may still bring anything"
+    );
+
+    world.times.idle_timeout = Some(Duration::from_secs(2));
+    world.run(60).unwrap();
+    assert_eq!(
+        world.lines(),
+        ["a|0|60|59|1|1"],
+        "both rest, and the greatest counts"
+    );
+    world.write(1, &["a 301 1", "b 20 1"]);
+    world.run(60).unwrap();
+    assert_eq!(
+        world.letters(),
+        [("Late".to_owned(), Some(b"b 20 1".to_vec()))]
+    );
+}
+
+#[test]
+fn disorder_within_its_bound_is_no_lateness() {
+    let mut world = World::new(MINUTE, 1);
+    world.times.disorder_ms = 50;
+    world.write(
+        0,
+        &["a 5 1", "a 70 1", "a 20 1", "a 110 1", "a 60 1", "a 170 1"],
+    );
+    world.run(60).unwrap();
+    assert_eq!(world.lines(), ["a|0|60|59|2|2", "a|60|120|119|3|3"]);
+    assert_eq!(world.letters(), []);
+}
+
+#[test]
+fn records_without_an_event_time_and_bad_ones_are_the_first_parts_dead_letters() {
+    let world = World::new(MINUTE, 1);
+    world.write(0, &["a - 1", "nonsense", "a 5 13", "a 5 1", "a 600 7"]);
+    world.run(60).unwrap();
+    let reasons: Vec<String> = world
+        .letters()
+        .into_iter()
+        .map(|(reason, _)| reason)
+        .collect();
+    assert_eq!(reasons, ["Contract", "Decode", "Evaluation"]);
+    assert_eq!(
+        world.lines(),
+        ["a|0|60|59|1|1"],
+        "a row that is filtered out moves event time on"
+    );
+    let first = world.first.report().figures;
+    assert_eq!(
+        (first.records_in, first.dead_letters, first.records_out),
+        (5, 3, 0)
+    );
+}
+
+#[test]
+fn an_upsert_is_written_at_each_commit_and_deleted_where_having_fails() {
+    let world = World::new(Query::Upserts, 1);
+    world.write(0, &["a 5 1", "b 6 2"]);
+    world.run(40).unwrap();
+    assert_eq!(world.lines(), ["a|1|1", "b|1|2"]);
+    world.write(0, &["a 7 1", "a 2 1"]);
+    world.run(40).unwrap();
+    assert_eq!(world.lines(), ["a gone", "a|1|1", "b|1|2"], "three of them");
+}
+
+#[test]
+fn rows_that_do_not_fit_one_record_go_in_several_and_none_is_late_for_it() {
+    let mut world = World::new(MINUTE, 1);
+    world.max_message_bytes = 2_000;
+    let values: Vec<String> = (0..300).map(|n| format!("key-{} {n} 1", n % 5)).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    world.write(0, &values);
+    world.run(200).unwrap();
+    let records: Vec<Stored> = (0..2)
+        .flat_map(|partition| world.broker.committed("re", partition))
+        .collect();
+    assert!(
+        records
+            .iter()
+            .all(|record| record.value.as_ref().unwrap().len() < 2_000)
+    );
+    assert_eq!(world.letters(), []);
+    assert_eq!(world.lines().len(), 4 * 5);
+}
+
+#[test]
+fn a_row_that_no_record_can_hold_is_a_dead_letter() {
+    let mut world = World::new(MINUTE, 1);
+    world.max_message_bytes = 3_000;
+    let long = format!("{} 5 1", "x".repeat(4_000));
+    world.write(0, &["a 5 1", &long, "b 6 1", "a 100 1"]);
+    world.run(60).unwrap();
+    assert_eq!(
+        world.letters(),
+        [("TooLarge".to_owned(), Some(long.into_bytes()))]
+    );
+    assert_eq!(world.lines(), ["a|0|60|59|1|1", "b|0|60|59|1|1"]);
+}
+
+#[test]
+fn a_late_row_stops_the_pipeline_where_that_is_asked() {
+    let mut world = World::new(MINUTE, 1);
+    world.on_bad_record = OnBadRecord::Stop;
+    world.write(0, &["a 5 1", "a 300 1"]);
+    world.run(60).unwrap();
+    world.write(0, &["a 30 9"]);
+    let error = world.run(60).unwrap_err();
+    let LogError::NeedsPerson {
+        reason: Reason::BadRecord,
+        message,
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(
+        message.contains("in/0 offset 2") && message.contains("Late"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_group_that_was_set_back_is_not_read_with_a_state_that_is_ahead() {
+    let world = World::new(MINUTE, 1);
+    world.write(0, &["a 5 1", "a 300 1"]);
+    world.run(60).unwrap();
+    // Somebody makes the changelog anew.
+    world.broker.remake("state");
+    let error = world.run(60).unwrap_err();
+    let LogError::NeedsPerson {
+        reason: Reason::StateOffsetMismatch,
+        message,
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(
+        message.contains("of re")
+            && message.contains("group second stands at")
+            && message.contains("to begin anew"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_partition_far_ahead_waits_for_one_that_has_more() {
+    let mut world = World::new(MINUTE, 2);
+    world.drift_ms = 100;
+    let ahead: Vec<String> = (0..400).map(|n| format!("a {} 1", n * 100)).collect();
+    let behind: Vec<String> = (0..200).map(|n| format!("a {n} 1")).collect();
+    world.write(0, &ahead.iter().map(String::as_str).collect::<Vec<_>>());
+    world.write(1, &behind.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut session = world.first();
+    for _ in 0..60 {
+        session.step().unwrap();
+    }
+    let position = |partition| world.broker.position_of("first", "in", partition).unwrap();
+    assert!(position(1).offset > 50, "{:?}", position(1));
+    assert!(position(0).offset < 60, "{:?}", position(0));
+    for _ in 0..600 {
+        session.step().unwrap();
+    }
+    assert_eq!(
+        (position(0).offset, position(1).offset),
+        (400, 200),
+        "in the end all is read"
+    );
+}
+
+#[test]
+fn an_idle_pipeline_opens_no_transaction_and_its_topic_is_trimmed() {
+    let mut world = World::new(MINUTE, 2);
+    world.times.idle_timeout = Some(Duration::from_secs(1));
+    world.write(0, &["a 5 1", "a 300 1"]);
+    let (mut first, mut second) = (world.first(), world.second());
+    for _ in 0..200 {
+        first.step().unwrap();
+        second.step().unwrap();
+    }
+    let before = world.broker.transactions();
+    for _ in 0..100 {
+        first.step().unwrap();
+        second.step().unwrap();
+    }
+    assert!(
+        world.broker.transactions() <= before + 2,
+        "{before} {}: markers are passed now and then",
+        world.broker.transactions()
+    );
+    assert_eq!(world.lines(), ["a|0|60|59|1|1"]);
+}

@@ -1,0 +1,451 @@
+//! The second part of a pipeline with state: rows into shards, results and changelog out of them.
+
+use std::time::Duration;
+
+use headworks_plan::{OnBadRecord, Phase, StateFigures};
+use jiff::Timestamp;
+
+use super::dead_letter::{self, Origin};
+use super::stage::Bad;
+use super::start::Start;
+use super::{ATTEMPTS, Half, InputTopic, Pipeline, Settings};
+#[cfg(test)]
+use crate::keyed::Rule;
+use crate::keyed::meta;
+use crate::keyed::results::{Given, Results};
+use crate::keyed::shards::{Late, Shards, Topics};
+use crate::log::{Log, LogError, Outgoing, Partition, Position, Reason, Record};
+use crate::status::Progress;
+
+/// How often what was read is given back to the broker.
+const TRIM_EVERY: Duration = Duration::from_secs(30);
+/// Over how long a key's share of the rows is measured.
+const HOT_EVERY: Duration = Duration::from_secs(60);
+
+/// What the second part has instead of a stage.
+pub(crate) struct Second {
+    shards: Shards,
+    results: Results,
+    changelog: String,
+    /// Its consumer group.
+    group: String,
+    /// The pipeline's inputs: where late rows come from.
+    inputs: Vec<InputTopic>,
+    /// True: a column of the key is labelled, so no key is shown.
+    labelled: bool,
+    trimmed: Option<Duration>,
+    expired: Option<Duration>,
+    hot: Option<(Duration, Option<String>)>,
+    figures: StateFigures,
+}
+
+impl Second {
+    pub(crate) fn new(
+        shards: Shards,
+        results: Results,
+        changelog: &str,
+        group: &str,
+        inputs: Vec<InputTopic>,
+        labelled: bool,
+    ) -> Second {
+        Second {
+            shards,
+            results,
+            changelog: changelog.to_owned(),
+            group: group.to_owned(),
+            inputs,
+            labelled,
+            trimmed: None,
+            expired: None,
+            hot: None,
+            figures: StateFigures::default(),
+        }
+    }
+
+    /// The same, with a rule broken.
+    #[cfg(test)]
+    pub(crate) fn breaking(mut self, rule: Option<Rule>) -> Second {
+        self.shards.broken = rule;
+        self
+    }
+
+    pub(super) fn aborted(&mut self) {
+        self.shards.aborted();
+    }
+}
+
+impl<L: Log> Pipeline<L> {
+    /// Brings the batch's rows into their shards.
+    pub(super) fn process_second(&mut self) -> Result<(), LogError> {
+        let now_ms = self.log.wall_ms();
+        let mut late = Vec::new();
+        let Half::Second(second) = &mut self.half else {
+            return Ok(());
+        };
+        for row in 0..self.batch.len() {
+            let record = self.batch.record(row);
+            let bytes = record.value.unwrap_or_default();
+            late.extend(second.shards.add(record.partition.number, bytes, now_ms)?);
+        }
+        self.owned.advance(&self.batch);
+        self.read_since = self.read_since.or(Some(self.log.now()));
+        if late.is_empty() {
+            return Ok(());
+        }
+        self.pending.late += late.len() as u64;
+        match self.settings.on_bad_record {
+            OnBadRecord::Stop => Err(stopped(&late[0], &second.inputs)),
+            OnBadRecord::Drop => {
+                self.pending.dropped += late.len() as u64;
+                Ok(())
+            }
+            OnBadRecord::DeadLetter => {
+                self.open_transaction()?;
+                self.letters(&late, now_ms)
+            }
+        }
+    }
+
+    fn letters(&mut self, late: &[Late], now_ms: i64) -> Result<(), LogError> {
+        let Half::Second(second) = &self.half else {
+            return Ok(());
+        };
+        for one in late {
+            let Some(input) = second.inputs.get(usize::from(one.source.topic)) else {
+                continue;
+            };
+            let original = one.original.as_ref();
+            let record = Record {
+                partition: Partition {
+                    topic: one.source.topic,
+                    number: one.source.partition,
+                },
+                offset: one.offset,
+                timestamp_ms: original.and_then(|original| original.timestamp_ms),
+                key: original.and_then(|original| original.key.as_deref()),
+                value: original.and_then(|original| original.value.as_deref()),
+            };
+            let bad = Bad {
+                row: 0,
+                reason: "Late",
+                message: too_late(one),
+            };
+            produce_letter(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
+            self.pending.dead_letters += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the epochs: writes their results, their changelog and the meta records.
+    pub(super) fn before_commit_second(&mut self) -> Result<Option<Duration>, LogError> {
+        let now_ms = self.log.wall_ms();
+        let Pipeline {
+            log,
+            half,
+            owned,
+            settings,
+            pending,
+            ..
+        } = self;
+        let Half::Second(second) = half else {
+            return Ok(None);
+        };
+        let Second {
+            shards,
+            results,
+            changelog,
+            inputs,
+            ..
+        } = second.as_mut();
+        for slot in owned.slots() {
+            let (partition, offset) = (slot.partition, slot.position.offset);
+            let Some(epoch) = shards.seal(partition.number, offset, now_ms)? else {
+                continue;
+            };
+            results.run(&epoch.sealed, &mut |given| {
+                let at = (partition, offset);
+                give(log, settings, inputs.first(), pending, at, now_ms, given)
+            })?;
+            let changes = epoch.sealed.changelog.iter();
+            let changes = changes.map(|change| (change.key.as_slice(), change.value.as_deref()));
+            for (key, value) in changes.chain([(meta::KEY, Some(epoch.meta.as_slice()))]) {
+                log.produce(&Outgoing {
+                    topic: changelog,
+                    partition: Some(partition.number),
+                    key: Some(key),
+                    value,
+                    timestamp_ms: None,
+                    headers: &[],
+                })?;
+            }
+        }
+        let notes = shards.notes();
+        log.note(
+            notes
+                .map(|(number, note)| (Partition { topic: 0, number }, note))
+                .filter(|(partition, _)| {
+                    owned
+                        .slots()
+                        .iter()
+                        .any(|slot| slot.partition == *partition)
+                })
+                .collect(),
+        );
+        Ok(None)
+    }
+
+    pub(super) fn after_commit_second(&mut self, positions: &[(Partition, Position)]) {
+        let now = self.log.now();
+        let Half::Second(second) = &mut self.half else {
+            return;
+        };
+        if !second.shards.committed() {
+            self.rewind_owed = true;
+        }
+        if second.trimmed.is_none_or(|at| now >= at + TRIM_EVERY) {
+            second.trimmed = Some(now);
+            let offsets: Vec<(Partition, i64)> = positions
+                .iter()
+                .map(|(partition, position)| (*partition, position.offset))
+                .collect();
+            self.log.trim(&offsets);
+        }
+    }
+
+    /// Brings the state of the owned partitions to the group's commits.
+    pub(super) fn assign_second(&mut self, start: &Start) -> Result<(), LogError> {
+        let partitions = self.owned.partitions();
+        let Half::Second(second) = &mut self.half else {
+            return Ok(());
+        };
+        second.trimmed.get_or_insert(self.log.now());
+        let numbers: Vec<i32> = partitions
+            .iter()
+            .map(|partition| partition.number)
+            .collect();
+        second.shards.keep(&numbers);
+        let notes = again(|| self.log.notes(&partitions))?;
+        let topics = Topics {
+            repartition: self.topics.first().map_or("", String::as_str),
+            changelog: &second.changelog,
+            group: &second.group,
+        };
+        let begun = self.log.now();
+        let mut restored = false;
+        for (partition, note) in partitions.iter().zip(notes) {
+            let committed = start
+                .committed
+                .iter()
+                .find(|(known, _)| known == partition)
+                .and_then(|(_, offset)| *offset);
+            let (number, note) = (partition.number, note.as_deref());
+            if second.shards.is_current(number, committed, note) {
+                continue;
+            }
+            if !restored {
+                // The pod isn't ready meanwhile.
+                self.status.set_phase(Phase::Starting);
+            }
+            restored = true;
+            again(|| {
+                second
+                    .shards
+                    .restore(&mut self.log, topics, number, committed, note)
+            })?;
+        }
+        if restored {
+            let took = self.log.now().saturating_sub(begun);
+            tracing::info!(ms = took.as_millis(), "the state is restored");
+            second.figures.restore_ms = Some(took.as_millis() as u64);
+        }
+        Ok(())
+    }
+
+    /// Notices keys that have outlived their time though nothing is read.
+    pub(super) fn tick_second(&mut self) -> Result<(), LogError> {
+        let now = self.log.now();
+        let Half::Second(second) = &mut self.half else {
+            return Ok(());
+        };
+        let Some(ttl_ms) = second.shards.spec().ttl_ms else {
+            return Ok(());
+        };
+        let every = Duration::from_millis((ttl_ms / 4).clamp(1_000, 60_000) as u64);
+        let due = second.expired.is_none_or(|at| now >= at + every);
+        if self.read_since.is_some() || self.half_due.is_some() || !due {
+            return Ok(());
+        }
+        second.expired = Some(now);
+        if second.shards.expire(self.log.wall_ms())? {
+            self.half_due = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Keeps the status fresh.
+    pub(super) fn tell_of_state(&mut self) {
+        let now = self.log.now();
+        let Half::Second(second) = &mut self.half else {
+            return;
+        };
+        let numbers: Vec<i32> = self
+            .owned
+            .slots()
+            .iter()
+            .map(|slot| slot.partition.number)
+            .collect();
+        let (figures, watermark_ms) = second.shards.figures(&numbers);
+        if second
+            .hot
+            .as_ref()
+            .is_none_or(|(at, _)| now >= *at + HOT_EVERY)
+        {
+            let before = second.hot.is_some();
+            let key = second
+                .shards
+                .hot_key()
+                .filter(|_| before && !second.labelled);
+            second.hot = Some((now, key));
+        }
+        second.figures = StateFigures {
+            memory_bytes: figures.memory_bytes,
+            disk_bytes: figures.disk_bytes,
+            keys: figures.keys,
+            watermark_ms,
+            hot_key: second.hot.as_ref().and_then(|(_, key)| key.clone()),
+            ..std::mem::take(&mut second.figures)
+        };
+        self.status.set_state(&second.figures);
+    }
+}
+
+/// Repeats a call that may be repeated.
+pub(super) fn again<T>(mut call: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+    let mut attempt = 0;
+    loop {
+        match call() {
+            Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
+                tracing::info!(message, "the state can't be read yet");
+                attempt += 1;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Writes a record of the results, or the dead letter of a result that is bad.
+fn give(
+    log: &mut impl Log,
+    settings: &Settings,
+    input: Option<&InputTopic>,
+    pending: &mut Progress,
+    (partition, offset): (Partition, i64),
+    now_ms: i64,
+    given: Given<'_>,
+) -> Result<(), LogError> {
+    match given {
+        Given::Record {
+            topic,
+            key,
+            value,
+            timestamp_ms,
+            ..
+        } => {
+            pending.records_out += 1;
+            log.produce(&Outgoing {
+                topic,
+                partition: None,
+                key,
+                value,
+                timestamp_ms,
+                headers: &[],
+            })
+        }
+        Given::Bad {
+            reason,
+            message,
+            text,
+        } => match (settings.on_bad_record, input) {
+            (OnBadRecord::DeadLetter, Some(input)) => {
+                pending.dead_letters += 1;
+                // There is no input record: where it stood between the parts is all that is known.
+                let record = Record {
+                    partition,
+                    offset: offset - 1,
+                    timestamp_ms: None,
+                    key: None,
+                    value: Some(text.as_bytes()),
+                };
+                let bad = Bad {
+                    row: 0,
+                    reason,
+                    message: message.to_owned(),
+                };
+                let from = settings.inputs.first().unwrap_or(input);
+                let to = InputTopic {
+                    topic: from.topic.clone(),
+                    ..input.clone()
+                };
+                produce_letter(log, settings, &to, &record, &bad, now_ms)
+            }
+            (OnBadRecord::Stop, _) => Err(LogError::NeedsPerson {
+                reason: Reason::BadRecord,
+                message: format!(
+                    "a result: {message} ({reason}); mend the query, or set onBadRecord to DeadLetter or Drop to go on without it"
+                ),
+            }),
+            _ => {
+                pending.dropped += 1;
+                Ok(())
+            }
+        },
+    }
+}
+
+fn produce_letter(
+    log: &mut impl Log,
+    settings: &Settings,
+    input: &InputTopic,
+    record: &Record<'_>,
+    bad: &Bad,
+    now_ms: i64,
+) -> Result<(), LogError> {
+    let origin = Origin {
+        topic: &input.topic,
+        pipeline: &settings.pipeline,
+        now_ms,
+        max_message_bytes: input.max_message_bytes,
+    };
+    let letter = dead_letter::of(record, bad, origin);
+    log.produce(&Outgoing {
+        topic: &input.dead_letter_topic,
+        partition: None,
+        key: letter.key,
+        value: letter.value,
+        timestamp_ms: record.timestamp_ms,
+        headers: &letter.headers,
+    })
+}
+
+fn too_late(late: &Late) -> String {
+    let watermark = late
+        .watermark_ms
+        .and_then(|at| Timestamp::from_millisecond(at).ok())
+        .map_or_else(String::new, |at| format!(" ({at})"));
+    format!("every window of the row was final already: the watermark{watermark} had passed it")
+}
+
+fn stopped(late: &Late, inputs: &[InputTopic]) -> LogError {
+    let topic = inputs
+        .get(usize::from(late.source.topic))
+        .map_or("", |input| &input.topic);
+    LogError::NeedsPerson {
+        reason: Reason::BadRecord,
+        message: format!(
+            "{topic}/{} offset {}: {} (Late); raise maxOutOfOrderness of the stream or allowedLateness of the Pipeline, or set onBadRecord to DeadLetter or Drop to go on without it",
+            late.source.partition,
+            late.offset,
+            too_late(late)
+        ),
+    }
+}
