@@ -6,6 +6,7 @@
 //! of them must have been behind a watermark that can have been reached, and where records keep to their
 //! disorder and no partition rests, there must be none.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use headworks_sql::keyed::Window;
 
 use crate::keyed::Rule;
 use crate::keyed_words::{Query, Row, first, oracle, row, second, stage, windows};
+use crate::log::LogError;
 use crate::memory::{Chance, Faults, MemoryBroker, MemoryLog, Mutant, Stored};
 use crate::pipeline::{Half, InputTopic, Pipeline, Settings, Stage, Times};
 use crate::simulation::{same, seeds};
@@ -57,6 +59,8 @@ struct World {
     /// The event time that each partition has come to.
     clocks: BTreeMap<(usize, usize), i64>,
     left: u64,
+    /// Something that only a person could mend, though nobody did anything.
+    wrong: RefCell<Option<String>>,
 }
 
 /// A process of a part.
@@ -69,6 +73,7 @@ struct Process {
     asleep_until: u64,
     /// How the last session ended.
     why: String,
+    status: StatusHandle,
 }
 
 impl World {
@@ -144,6 +149,7 @@ impl World {
             written: Vec::new(),
             clocks: BTreeMap::new(),
             left: 20 + chance.below(60),
+            wrong: RefCell::new(None),
             chance,
             broker: brokers,
         }
@@ -269,7 +275,7 @@ impl World {
             stage,
             half,
             Arc::new(settings),
-            StatusHandle::new(),
+            process.status.clone(),
         ));
     }
 
@@ -283,6 +289,9 @@ impl World {
             Ok(()) => true,
             Err(error) => {
                 process.why = error.to_string();
+                if let LogError::NeedsPerson { message, .. } = error {
+                    self.wrong.borrow_mut().get_or_insert(message);
+                }
                 process.end();
                 false
             }
@@ -297,6 +306,7 @@ impl World {
             kept: None,
             asleep_until: 0,
             why: String::new(),
+            status: StatusHandle::new(),
         };
         let (firsts, seconds) = (1 + self.chance.below(2), 1 + self.chance.below(2));
         let firsts = (0..firsts).map(|at| process(false, at));
@@ -364,6 +374,7 @@ impl World {
                 kept: None,
                 asleep_until: 0,
                 why: String::new(),
+                status: StatusHandle::new(),
             },
             Process {
                 second: true,
@@ -372,9 +383,27 @@ impl World {
                 kept: None,
                 asleep_until: 0,
                 why: String::new(),
+                status: StatusHandle::new(),
             },
         ];
         self.until(&broker, &mut processes, |world| world.is_read(&broker))?;
+        if let Some(wrong) = self.wrong.borrow_mut().take() {
+            return Err(wrong);
+        }
+        let rests = self.times.iter().any(|times| times.idle_timeout.is_some());
+        if self.query.window().is_some() && !rests {
+            // Nothing new is told: what a restarted member knows of event time is what it restored.
+            let watermark = self.marks().min().flatten();
+            processes[1].end();
+            processes[1].kept = None;
+            processes[1].status = StatusHandle::new();
+            let status = processes[1].status.clone();
+            self.until(&broker, &mut processes, |_| {
+                let state = status.report().figures.state;
+                state.is_some_and(|state| state.watermark_ms == watermark)
+            })
+            .map_err(|stuck| format!("{stuck}, the watermark isn't {watermark:?}"))?;
+        }
         // Only now, so that no watermark before this can have been as far.
         for topic in 0..self.partitions.len() {
             for partition in 0..self.partitions[topic] {
@@ -530,6 +559,24 @@ impl World {
         Ok((late, letters))
     }
 
+    /// What the watermark of a partition is once it is read up to an offset, but for the last records of all.
+    fn mark(&self, topic: usize, partition: usize, below: i64) -> Option<i64> {
+        self.written
+            .iter()
+            .filter(|w| (w.topic, w.partition) == (topic, partition) && w.offset < below)
+            .filter_map(|w| event_time(w.value.as_deref()))
+            .filter(|time| *time < END)
+            .max()
+            .map(|time| time - self.times[topic].disorder_ms)
+    }
+
+    /// The same of every partition that is read to its end.
+    fn marks(&self) -> impl Iterator<Item = Option<i64>> {
+        (0..self.partitions.len())
+            .flat_map(|topic| (0..self.partitions[topic]).map(move |partition| (topic, partition)))
+            .map(|(topic, partition)| self.mark(topic, partition, i64::MAX))
+    }
+
     fn was_late(&self, place: &str, value: Option<&[u8]>) -> Result<(), String> {
         let found = self.written.iter().find(|written| {
             place
@@ -550,18 +597,7 @@ impl World {
         }
         let rests = self.times.iter().any(|times| times.idle_timeout.is_some());
         // What the watermark can have been at most.
-        let mark = |topic: usize, partition: usize, below: i64| {
-            self.written
-                .iter()
-                .filter(|w| (w.topic, w.partition) == (topic, partition) && w.offset < below)
-                .filter_map(|w| event_time(w.value.as_deref()))
-                .filter(|time| *time < END)
-                .max()
-                .map(|time| time - self.times[topic].disorder_ms)
-        };
-        let all = (0..self.partitions.len())
-            .flat_map(|topic| (0..self.partitions[topic]).map(move |partition| (topic, partition)))
-            .map(|(topic, partition)| mark(topic, partition, i64::MAX));
+        let all = self.marks();
         let bound = if rests {
             all.max().flatten()
         } else {
