@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use headworks_plan::{Contract, Field};
+use headworks_plan::{Contract, EventTime, Field};
 use headworks_sql::schema::Schema;
 use headworks_sql::types::DataType;
 use headworks_sql::{Catalog, plan, target};
@@ -31,9 +31,16 @@ fn contract(spec: &Value) -> Contract {
     let key = spec["key"]
         .as_array()
         .map_or(vec![], |k| k.iter().map(text).collect());
+    let event_time = spec["eventTime"]["field"].as_str().map(|field| EventTime {
+        field: field.to_owned(),
+        max_out_of_orderness_ms: 0,
+        idle_timeout_ms: None,
+    });
     Contract {
         fields: fields.collect(),
         key,
+        compacted: spec["compacted"].as_bool().unwrap_or(false),
+        event_time,
         ..Contract::default()
     }
 }
