@@ -56,7 +56,8 @@ pub fn answer(sql: &str, streams: &Streams, way: Way) -> Answer {
     }
 }
 
-fn described(columns: &Schema) -> String {
+/// Columns and types in Flink's words.
+pub fn described(columns: &Schema) -> String {
     let column = |column: &headworks_sql::schema::Column| {
         let kind = column.data_type.to_string().to_uppercase();
         format!("{} {}", column.name, kind.replace(',', ", "))
@@ -110,7 +111,7 @@ impl Rows {
                         .map(|name| object[name].take())
                         .collect()
                 }
-                Err(error) => Value::String(format!("dead letter: {error}")),
+                Err(_) => dead_letter(),
             }
         };
         (0..batch.num_rows()).map(encoded).collect()
@@ -124,7 +125,13 @@ impl Rows {
     }
 }
 
-fn contract(columns: &Schema) -> Contract {
+/// Stands for a row that can't be written.
+pub fn dead_letter() -> Value {
+    "a dead letter".into()
+}
+
+/// A stream of these columns.
+pub fn contract(columns: &Schema) -> Contract {
     let fields = columns.columns.iter().map(|column| Field {
         name: column.name.clone(),
         type_: column.data_type.to_string(),
