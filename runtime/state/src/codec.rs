@@ -360,3 +360,59 @@ pub(crate) fn put_sized(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(&(value.len() as u32).to_le_bytes());
     out.extend_from_slice(value);
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Decimal128Array, Int32Array, Int64Array, ListArray};
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    #[test]
+    fn rows_come_back_as_they_were() {
+        let lists = vec![Some(vec![Some(1)]), None, Some(vec![])];
+        let arrays: Vec<ArrayRef> = vec![
+            Arc::new(Int32Array::from(vec![Some(1), None, Some(-1)])),
+            Arc::new(StringArray::from(vec![Some("ä"), Some(""), None])),
+            Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
+            Arc::new(Decimal128Array::from(vec![Some(i128::MIN), None, Some(0)])),
+            Arc::new(BinaryArray::from(vec![Some(&b"\0"[..]), None, Some(b"")])),
+            Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists)),
+        ];
+        let codec = Codec::new(arrays.iter().map(|a| a.data_type().clone()).collect());
+        let rows = codec.encode(&arrays, 3, None).unwrap();
+        assert_eq!(codec.decode(rows.iter()).unwrap(), arrays);
+        // Parts of arrays, too, and bytes before them.
+        let parts: Vec<ArrayRef> = arrays.iter().map(|a| a.slice(1, 2)).collect();
+        let behind = codec.encode(&parts, 2, Some(&[7, -7])).unwrap();
+        assert_eq!(behind.row(1)[..8], (-7i64).to_le_bytes());
+        assert_eq!(&behind.row(0)[8..], rows.row(1));
+        assert_eq!(&behind.row(1)[8..], rows.row(2));
+    }
+
+    #[test]
+    fn columns_of_fixed_width_make_rows_of_fixed_width() {
+        let arrays: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![Some(0), None])),
+            Arc::new(BooleanArray::from(vec![Some(false), None])),
+        ];
+        let codec = Codec::new(vec![DataType::Int64, DataType::Boolean]);
+        assert_eq!(codec.width(), Some(10));
+        let rows = codec.encode(&arrays, 2, None).unwrap();
+        assert_ne!(rows.row(0), rows.row(1), "null isn't zero");
+        assert_eq!(codec.decode(rows.iter()).unwrap(), arrays);
+    }
+
+    #[test]
+    fn bytes_that_are_cut_off_are_refused() {
+        let codec = Codec::new(vec![DataType::Utf8, DataType::Int64]);
+        let arrays: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec!["abc"])),
+            Arc::new(Int64Array::from(vec![1])),
+        ];
+        let rows = codec.encode(&arrays, 1, None).unwrap();
+        for end in 0..rows.row(0).len() {
+            assert!(codec.decode(std::iter::once(&rows.row(0)[..end])).is_err());
+        }
+    }
+}

@@ -120,7 +120,7 @@ impl Shard {
         let layout = Arc::new(Layout::new(spec));
         let slices = layout.spec.window.and_then(Slices::new);
         let state: Box<dyn State> = match slices {
-            Some(slices) => Box::new(Windows::new(layout.clone(), slices, pool.logs())),
+            Some(slices) => Box::new(Windows::new(layout.clone(), slices, &pool)),
             None => match layout.spec.window {
                 Some(Window::Session { gap }) => {
                     Box::new(Sessions::new(layout.clone(), gap, pool.logs()))

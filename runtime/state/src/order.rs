@@ -76,3 +76,72 @@ fn float(value: f64, out: &mut Vec<u8>) {
     // Negative numbers grow with their bits: turned, all but the sign.
     int(bits ^ (((bits >> 63) as u64) >> 1) as i64, out);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray};
+
+    use super::*;
+
+    /// Ascending; null is the first.
+    fn is_ascending(array: ArrayRef) {
+        let keys = |descending, nulls_first| -> Vec<Vec<u8>> {
+            (0..array.len())
+                .map(|row| {
+                    let mut key = Vec::new();
+                    put(&array, row, descending, nulls_first, &mut key);
+                    key.push(7); // what comes behind doesn't matter
+                    key
+                })
+                .collect()
+        };
+        assert!(keys(false, true).is_sorted_by(|a, b| a < b), "{array:?}");
+        let mut turned = keys(true, false);
+        turned.reverse();
+        assert!(turned.is_sorted_by(|a, b| a < b), "descending {array:?}");
+    }
+
+    #[test]
+    fn bytes_are_ordered_as_their_values() {
+        is_ascending(Arc::new(Int64Array::from(vec![
+            None,
+            Some(i64::MIN),
+            Some(-1),
+            Some(0),
+            Some(9),
+        ])));
+        is_ascending(Arc::new(StringArray::from(vec![
+            None,
+            Some(""),
+            Some("a"),
+            Some("a\0"),
+            Some("a\0b"),
+            Some("aa"),
+            Some("b"),
+        ])));
+        is_ascending(Arc::new(Float64Array::from(vec![
+            None,
+            Some(f64::NEG_INFINITY),
+            Some(-1.5),
+            Some(-1.0),
+            Some(-0.0),
+            Some(0.0),
+            Some(2.0),
+            Some(f64::NAN),
+        ])));
+        is_ascending(Arc::new(Decimal128Array::from(vec![
+            None,
+            Some(i128::MIN),
+            Some(-7),
+            Some(0),
+            Some(i128::MAX),
+        ])));
+        is_ascending(Arc::new(BooleanArray::from(vec![
+            None,
+            Some(false),
+            Some(true),
+        ])));
+    }
+}

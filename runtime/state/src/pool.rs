@@ -62,6 +62,13 @@ impl Pool {
         Logs::with_limits(memory / 64, memory / 16)
     }
 
+    /// About how many results an epoch may give.
+    pub(crate) fn results(&self) -> usize {
+        usize::try_from(self.inner.memory_bytes / 1024)
+            .unwrap_or(usize::MAX)
+            .clamp(1, 500_000)
+    }
+
     /// The least that is worth being spilled.
     pub(crate) fn least(&self) -> usize {
         usize::try_from(self.inner.memory_bytes / 64)

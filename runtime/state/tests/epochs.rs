@@ -57,6 +57,17 @@ fn end_of(line: &str) -> i64 {
     line.split(',').nth(3).unwrap().parse().unwrap()
 }
 
+fn check(mut found: Vec<String>, expected: Vec<String>, windowed: bool, epoch: usize) {
+    if windowed {
+        let in_order = found.is_sorted_by_key(|line| end_of(line));
+        assert!(in_order, "windows in order of their end");
+        found.sort_by_key(|line| (end_of(line), line.clone()));
+    } else {
+        found.sort();
+    }
+    assert_eq!(found, expected, "results of epoch {epoch}");
+}
+
 fn run(seed: u64, window: Option<Window>, operator: Operator, pool: &Pool) {
     let mut random = SmallRng::seed_from_u64(seed);
     let lateness = if random.random() { 0 } else { 7 };
@@ -97,25 +108,26 @@ fn run(seed: u64, window: Option<Window>, operator: Operator, pool: &Pool) {
         } else {
             Some(time - random.random_range(0..80)).filter(|_| random.random_bool(0.9))
         };
-        let sealed = shard.seal(watermark, now).unwrap();
+        let mut sealed = shard.seal(watermark, now).unwrap();
         let mut found = lines(&sealed.results);
-        if window.is_some() {
-            assert!(
-                found.is_sorted_by_key(|line| end_of(line)),
-                "windows in order of their end"
-            );
-            found.sort_by_key(|line| (end_of(line), line.clone()));
-        } else {
-            found.sort();
-        }
-        if epoch + 1 < epochs && random.random_bool(0.2) {
+        let aborted = epoch + 1 < epochs && random.random_bool(0.2);
+        if aborted {
             shard.abort();
         } else {
             let expected = trial.seal(watermark);
-            assert_eq!(found, expected.results, "results of epoch {epoch}");
-            oracle = trial;
-            log.extend(sealed.changelog);
+            log.append(&mut sealed.changelog);
             shard.commit().unwrap();
+            while sealed.more {
+                if random.random_bool(0.1) {
+                    shard = restored(&spec, pool, &log, trial.watermark, &mut random);
+                }
+                sealed = shard.seal(None, now).unwrap();
+                found.extend(lines(&sealed.results));
+                log.append(&mut sealed.changelog);
+                shard.commit().unwrap();
+            }
+            check(found, expected.results, window.is_some(), epoch);
+            oracle = trial;
         }
         if random.random_bool(0.3) {
             shard = restored(&spec, pool, &log, oracle.watermark, &mut random);
@@ -168,7 +180,7 @@ fn window(random: &mut SmallRng) -> Window {
 /// So little memory that nearly everything goes to the disk, and that bases and parts are small.
 fn scarce(name: &str) -> Pool {
     let folder = format!("headworks-state-{}-{name}", std::process::id());
-    Pool::open(8 * 1024, Some(std::env::temp_dir().join(folder))).unwrap()
+    Pool::open(24 * 1024, Some(std::env::temp_dir().join(folder))).unwrap()
 }
 
 fn session(random: &mut SmallRng) -> Window {
@@ -179,19 +191,19 @@ fn session(random: &mut SmallRng) -> Window {
 
 #[test]
 fn aggregates_in_windows() {
-    seeds(800, &unbounded(), |random| {
+    seeds(400, &unbounded(), |random| {
         (Some(window(random)), some_aggregates(random))
     });
 }
 
 #[test]
 fn aggregates_without_windows() {
-    seeds(500, &unbounded(), |random| (None, some_aggregates(random)));
+    seeds(250, &unbounded(), |random| (None, some_aggregates(random)));
 }
 
 #[test]
 fn top_n_in_windows() {
-    seeds(500, &unbounded(), |random| {
+    seeds(250, &unbounded(), |random| {
         let limit = random.random_range(1..5);
         (Some(window(random)), rank(random, limit))
     });
@@ -199,12 +211,12 @@ fn top_n_in_windows() {
 
 #[test]
 fn deduplication() {
-    seeds(500, &unbounded(), |random| (None, rank(random, 1)));
+    seeds(250, &unbounded(), |random| (None, rank(random, 1)));
 }
 
 #[test]
 fn aggregates_in_sessions() {
-    seeds(800, &unbounded(), |random| {
+    seeds(400, &unbounded(), |random| {
         (Some(session(random)), some_aggregates(random))
     });
 }
@@ -219,21 +231,106 @@ fn top_n_in_sessions() {
 
 #[test]
 fn windows_with_little_memory() {
-    seeds(15, &scarce("windows"), |random| {
+    seeds(12, &scarce("windows"), |random| {
         (Some(window(random)), some_aggregates(random))
     });
 }
 
 #[test]
 fn sessions_with_little_memory() {
-    seeds(15, &scarce("sessions"), |random| {
+    seeds(40, &scarce("sessions"), |random| {
         (Some(session(random)), some_aggregates(random))
     });
 }
 
 #[test]
 fn upserts_with_little_memory() {
-    seeds(15, &scarce("upserts"), |random| {
+    seeds(40, &scarce("upserts"), |random| {
         (None, some_aggregates(random))
     });
+}
+
+#[test]
+fn a_key_is_gone_after_its_ttl_and_begins_anew() {
+    let ttl = Some(100);
+    let count = Operator::Aggregate(aggregates().into_iter().take(1).collect());
+    let spec = Arc::new(spec(None, count, 0, ttl));
+    let mut random = SmallRng::seed_from_u64(1);
+    let row = Row::random(&mut random, 1, 0);
+    let pool = unbounded();
+    let mut shard = Shard::new(spec.clone(), pool.clone());
+    let mut log = Vec::new();
+    let mut epoch = |shard: &mut Shard, rows: &[Row], now: i64| {
+        shard.add(&batch(&spec, rows), now).unwrap();
+        let sealed = shard.seal(None, now).unwrap();
+        log.extend(sealed.changelog);
+        shard.commit().unwrap();
+        (lines(&sealed.results), lines(&sealed.gone))
+    };
+    let none = Vec::<String>::new();
+    let rows = [row.clone(), row.clone()];
+    assert_eq!(
+        epoch(&mut shard, &rows, 0),
+        (vec!["-,0,2".into()], none.clone())
+    );
+    assert_eq!(epoch(&mut shard, &[], 99), (none.clone(), none.clone()));
+    assert_eq!(
+        epoch(&mut shard, &rows, 99),
+        (vec!["-,0,4".into()], none.clone())
+    );
+    assert_eq!(epoch(&mut shard, &[], 198), (none.clone(), none.clone()));
+    // Rows that come when it is over find nothing, and it isn't gone.
+    assert_eq!(
+        epoch(&mut shard, &rows, 199),
+        (vec!["-,0,2".into()], none.clone())
+    );
+    let gone = vec!["-,0".to_owned()];
+    assert_eq!(epoch(&mut shard, &[], 299), (none.clone(), gone));
+    assert_eq!(epoch(&mut shard, &[], 300), (none.clone(), none.clone()));
+    assert_eq!(epoch(&mut shard, &rows, 310), (vec!["-,0,2".into()], none));
+    // A restart doesn't make it younger.
+    let mut shard = restored(&spec, &pool, &log, None, &mut random);
+    assert_eq!(shard.figures().keys, 1);
+    assert!(shard.seal(None, 409).unwrap().gone.is_empty());
+    assert_eq!(lines(&shard.seal(None, 410).unwrap().gone), ["-,0"]);
+}
+
+#[test]
+fn a_changelog_is_bounded_by_the_state() {
+    let memory = Pool::open(1 << 20, None).unwrap();
+    let day = Window::Tumble {
+        size: 86_400_000,
+        offset: 0,
+    };
+    for window in [day, Window::Session { gap: 1_000_000 }] {
+        let count = Operator::Aggregate(aggregates().into_iter().take(1).collect());
+        let spec = Arc::new(spec(Some(window), count, 0, None));
+        let mut random = SmallRng::seed_from_u64(1);
+        let mut shard = Shard::new(spec.clone(), memory.clone());
+        let mut log = std::collections::BTreeMap::new();
+        for epoch in 0..600 {
+            let rows: Vec<Row> = (0..200)
+                .map(|_| Row::random(&mut random, 500, epoch))
+                .collect();
+            shard.add(&batch(&spec, &rows), 0).unwrap();
+            for change in shard.seal(None, 0).unwrap().changelog {
+                match change.value {
+                    Some(value) => log.insert(change.key, value.len()),
+                    None => log.remove(&change.key),
+                };
+            }
+            shard.commit().unwrap();
+        }
+        let bytes: usize = log.values().sum();
+        // 500 keys are some 20 KiB; 600 epochs' deltas would be 100 times that.
+        assert!(bytes < 400 * 1024, "{window:?}: {bytes}");
+        let mut sealed = shard.seal(Some(i64::MAX), 0).unwrap();
+        sealed.changelog.retain(|c| c.value.is_none());
+        let left = sealed.changelog.iter().map(|c| log.remove(&c.key));
+        assert!(left.count() > 0, "{window:?}: tombstones");
+        assert!(
+            log.keys().all(|key| key[0] == 0x12),
+            "{window:?}: all but the mark is gone"
+        );
+    }
 }

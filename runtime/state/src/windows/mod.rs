@@ -3,25 +3,24 @@
 //! The overlay is one table whose keys begin with the slice, so that a batch that touches many slices costs no more
 //! than one that touches one. The committed state is a [`Bucket`] for each slice.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+mod merge;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 
+use self::merge::{Epoch, Touched, rows};
 use crate::accumulate::Input;
 use crate::bucket::{Bucket, parts};
-use crate::logs::{BASES, Content, Logs, PARTS, Writer};
+use crate::logs::{BASES, Logs, PARTS, Writer};
 use crate::record::{self, Place};
 use crate::slices::Slices;
 use crate::spill::Store;
 use crate::state::{Common, State};
-use crate::table::{Bounds, Layout, Table};
-use crate::{Figures, Sealed, StateError, columns, times};
-
-/// An epoch gives about so many results at most; those that are due beyond wait for the next one.
-const RESULTS: usize = 500_000;
+use crate::table::{Layout, Table};
+use crate::{Figures, Pool, Sealed, StateError, columns, times};
 
 /// So many bytes of memory are turned into bytes for the disk at once.
 const SPILLED: usize = 16 * 1024 * 1024;
@@ -41,6 +40,8 @@ pub(crate) struct Windows {
     progress: Option<(i64, usize)>,
     committed: BTreeMap<i64, Bucket>,
     store: Option<Store>,
+    /// About how many results an epoch gives at most; those that are due beyond wait for the next one.
+    most: usize,
     logs: Logs,
     overlay: Table,
     pending: Option<Pending>,
@@ -62,7 +63,7 @@ struct Pending {
 }
 
 impl Windows {
-    pub(crate) fn new(layout: Arc<Layout>, slices: Slices, logs: Logs) -> Windows {
+    pub(crate) fn new(layout: Arc<Layout>, slices: Slices, pool: &Pool) -> Windows {
         Windows {
             overlay: Table::new(&layout, true),
             layout,
@@ -73,7 +74,8 @@ impl Windows {
             progress: None,
             committed: BTreeMap::new(),
             store: None,
-            logs,
+            most: pool.results(),
+            logs: pool.logs(),
             pending: None,
             groups: Vec::new(),
         }
@@ -123,85 +125,6 @@ impl Windows {
         due
     }
 
-    /// The groups of slices together, committed and not; of one part, or of all.
-    fn merged(&self, slices: &[Touched<'_>], part: Option<usize>) -> Result<Table, StateError> {
-        let mut merged = Table::new(&self.layout, false);
-        for (i, touched) in slices.iter().enumerate() {
-            if let Some(bucket) = self.committed.get(&touched.slice) {
-                if i == 0 && part.is_none() && !bucket.is_spilled() {
-                    merged = bucket.table.copy();
-                } else {
-                    bucket.load(
-                        touched.slice,
-                        part,
-                        &self.layout,
-                        self.store.as_ref(),
-                        &mut merged,
-                    )?;
-                    match part {
-                        Some(part) => {
-                            merged.absorb(&bucket.table, &touched.committed(self)[part])?;
-                        }
-                        None => merged.absorb(&bucket.table, &bucket.table.keys.groups())?,
-                    }
-                }
-            }
-            match part {
-                Some(part) => merged.absorb(&self.overlay, &touched.added(self)[part])?,
-                None => merged.absorb(&self.overlay, touched.groups)?,
-            }
-        }
-        Ok(merged)
-    }
-
-    /// The results of a window. Gives the part to go on with in the next epoch, if they are too many.
-    fn results(
-        &self,
-        (start, end): (i64, i64),
-        touched: &BTreeMap<i64, Vec<u32>>,
-        out: &mut Vec<RecordBatch>,
-    ) -> Result<Option<usize>, StateError> {
-        let numbers: BTreeSet<i64> = self
-            .committed
-            .range(start..end)
-            .map(|(s, _)| *s)
-            .chain(touched.range(start..end).map(|(s, _)| *s))
-            .collect();
-        let slices: Vec<Touched<'_>> = numbers
-            .iter()
-            .map(|slice| Touched::new(*slice, touched.get(slice)))
-            .collect();
-        let bounds = Bounds::One(start, end);
-        let begun = self.progress.filter(|p| p.0 == end).map(|p| p.1);
-        let spilled = |slice| self.committed.get(slice).is_some_and(Bucket::is_spilled);
-        if begun.is_some() || numbers.iter().any(spilled) {
-            for part in begun.unwrap_or(0)..PARTS {
-                if rows(out) >= RESULTS {
-                    return Ok(Some(part));
-                }
-                let merged = self.merged(&slices, Some(part))?;
-                merged.results(&merged.keys.groups(), &bounds, out)?;
-            }
-            return Ok(None);
-        }
-        if let [one] = &slices[..] {
-            let committed = self.committed.get(&one.slice);
-            if let Some(bucket) = committed.filter(|_| one.groups.is_empty()) {
-                let groups = bucket.table.keys.groups();
-                return bucket.table.results(&groups, &bounds, out).map(|()| None);
-            }
-            if committed.is_none() {
-                return self
-                    .overlay
-                    .results(one.groups, &bounds, out)
-                    .map(|()| None);
-            }
-        }
-        let merged = self.merged(&slices, None)?;
-        merged.results(&merged.keys.groups(), &bounds, out)?;
-        Ok(None)
-    }
-
     /// Moves the largest slices to the disk until there is room.
     fn spill(&mut self, common: &mut Common) -> Result<(), StateError> {
         let mut sizes: Vec<(usize, i64)> = self
@@ -240,69 +163,6 @@ impl Windows {
         let committed = self.committed.values().map(|b| b.table.size());
         (committed.sum::<usize>() + self.overlay.size()) as u64
     }
-}
-
-/// A slice, what the epoch adds to it, and both by part.
-struct Touched<'a> {
-    slice: i64,
-    groups: &'a [u32],
-    added: OnceCell<Vec<Vec<u32>>>,
-    committed: OnceCell<Vec<Vec<u32>>>,
-}
-
-impl<'a> Touched<'a> {
-    fn new(slice: i64, groups: Option<&'a Vec<u32>>) -> Touched<'a> {
-        Touched {
-            slice,
-            groups: groups.map_or(&[], |groups| groups),
-            added: OnceCell::new(),
-            committed: OnceCell::new(),
-        }
-    }
-
-    fn added(&self, windows: &Windows) -> &[Vec<u32>] {
-        let all = || parts(&windows.overlay, self.groups.iter().copied());
-        self.added.get_or_init(all)
-    }
-
-    fn committed(&self, windows: &Windows) -> &[Vec<u32>] {
-        self.committed.get_or_init(|| {
-            let bucket = windows.committed.get(&self.slice);
-            bucket.map_or_else(
-                || vec![Vec::new(); PARTS],
-                |b| parts(&b.table, b.table.keys.groups().into_iter()),
-            )
-        })
-    }
-}
-
-/// What an epoch writes of a slice.
-struct Epoch<'a> {
-    windows: &'a Windows,
-    touched: Touched<'a>,
-}
-
-impl Content for Epoch<'_> {
-    fn added(&self, part: Option<usize>) -> Result<Option<RecordBatch>, StateError> {
-        let groups = part.map_or(self.touched.groups, |part| {
-            &self.touched.added(self.windows)[part]
-        });
-        if groups.is_empty() {
-            return Ok(None);
-        }
-        self.windows.overlay.state(groups).map(Some)
-    }
-
-    fn all(&self, part: Option<usize>) -> Result<RecordBatch, StateError> {
-        let all = self
-            .windows
-            .merged(std::slice::from_ref(&self.touched), part)?;
-        all.state(&all.keys.groups())
-    }
-}
-
-fn rows(batches: &[RecordBatch]) -> usize {
-    batches.iter().map(RecordBatch::num_rows).sum()
 }
 
 impl State for Windows {
@@ -365,7 +225,7 @@ impl State for Windows {
         let due = self.due(fired, &added);
         let (mut until, mut progress) = (self.fired, None);
         for (&end, &start) in &due {
-            if rows(&sealed.results) >= RESULTS {
+            if rows(&sealed.results) >= self.most {
                 sealed.more = true;
                 break;
             }
