@@ -6,6 +6,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::windows::instant;
+
 /// A bid below this price leaves in the workload `filter`. Prices are uniform below twice that.
 pub const LEAST_PRICE: i64 = 5_000;
 
@@ -13,23 +15,66 @@ const CHANNELS: [&str; 4] = ["Google", "Facebook", "Baidu", "Apple"];
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 
 /// Makes bids, equal ones for equal seeds.
-pub struct Bids(SmallRng);
+pub struct Bids {
+    rng: SmallRng,
+    /// Bytes of the field `extra`.
+    extra: usize,
+}
+
+/// Bytes of `extra` that make a bid about 180 bytes long.
+pub const SHORT: usize = 16;
 
 impl Bids {
     pub fn new(seed: u64) -> Bids {
-        Bids(SmallRng::seed_from_u64(seed))
+        Bids::with_extra(seed, SHORT)
+    }
+
+    /// Bids with so many bytes in the field `extra`.
+    pub fn with_extra(seed: u64, extra: usize) -> Bids {
+        Bids {
+            rng: SmallRng::seed_from_u64(seed),
+            extra,
+        }
     }
 
     /// The next bid, in place of what was in `into`. `date_time` is in milliseconds since 1970.
     pub fn next(&mut self, date_time: i64, into: &mut Vec<u8>) -> Numbers {
-        let rng = &mut self.0;
+        let rng = &mut self.rng;
         let numbers = Numbers {
             auction: rng.random_range(1_000..101_000),
             bidder: rng.random_range(1_000..51_000),
             price: rng.random_range(0..2 * LEAST_PRICE),
             date_time,
         };
-        let mut words = [0_u8; 28];
+        self.write(&numbers, into, |into| number(date_time, into));
+        numbers
+    }
+
+    /// A bid for one of so many auctions, whose `date_time` is text. Gives the auction.
+    pub fn timed(&mut self, date_time: i64, auctions: i64, into: &mut Vec<u8>) -> i64 {
+        let auction = self.rng.random_range(0..auctions);
+        self.of(date_time, auction, into);
+        auction
+    }
+
+    /// A bid for this auction, whose `date_time` is text.
+    pub fn of(&mut self, date_time: i64, auction: i64, into: &mut Vec<u8>) {
+        let numbers = Numbers {
+            auction,
+            bidder: self.rng.random_range(1_000..51_000),
+            price: self.rng.random_range(0..2 * LEAST_PRICE),
+            date_time,
+        };
+        self.write(&numbers, into, |into| {
+            into.push(b'"');
+            instant(date_time, into);
+            into.push(b'"');
+        });
+    }
+
+    fn write(&mut self, bid: &Numbers, into: &mut Vec<u8>, time: impl FnOnce(&mut Vec<u8>)) {
+        let rng = &mut self.rng;
+        let mut words = [0_u8; 12];
         for letter in &mut words {
             *letter = LETTERS[rng.random_range(0..LETTERS.len())];
         }
@@ -38,15 +83,18 @@ impl Bids {
         // Writing to memory doesn't fail.
         let _ = write!(
             into,
-            r#"{{"auction":{},"bidder":{},"price":{},"channel":"{}","url":"https://auctions.example/{}/item.htm","date_time":{date_time},"extra":"{}"}}"#,
-            numbers.auction,
-            numbers.bidder,
-            numbers.price,
+            r#"{{"auction":{},"bidder":{},"price":{},"channel":"{}","url":"https://auctions.example/{words}/item.htm","date_time":"#,
+            bid.auction,
+            bid.bidder,
+            bid.price,
             CHANNELS[rng.random_range(0..CHANNELS.len())],
-            &words[..12],
-            &words[12..],
         );
-        numbers
+        time(into);
+        into.extend_from_slice(br#","extra":""#);
+        for _ in 0..self.extra {
+            into.push(LETTERS[rng.random_range(0..LETTERS.len())]);
+        }
+        into.extend_from_slice(br#""}"#);
     }
 }
 
@@ -114,7 +162,8 @@ impl Numbers {
     }
 }
 
-fn find(value: &[u8], from: usize, byte: u8) -> Option<usize> {
+/// Where a byte is next.
+pub fn find(value: &[u8], from: usize, byte: u8) -> Option<usize> {
     let at = value.get(from..)?.iter().position(|found| *found == byte)?;
     Some(from + at)
 }
@@ -147,9 +196,14 @@ pub struct Tally {
 
 impl Tally {
     pub fn add(&mut self, bid: &Numbers) {
+        self.add_parts(&[bid.auction, bid.bidder, bid.price, bid.date_time]);
+    }
+
+    /// Adds a record that consists of these numbers.
+    pub fn add_parts(&mut self, parts: &[i64]) {
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        for part in [bid.auction, bid.bidder, bid.price, bid.date_time] {
-            hash = (hash ^ part as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for part in parts {
+            hash = (hash ^ *part as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             hash ^= hash >> 29;
         }
         self.records += 1;

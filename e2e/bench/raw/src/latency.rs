@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::bid::{Bids, Numbers};
 use crate::topics::{PARTITIONS, producer, send};
-use crate::{Result, measure};
+use crate::{Result, measure, windows};
 
 /// How many records and for how long.
 pub struct Load {
@@ -20,6 +20,9 @@ pub struct Load {
     pub rate: u64,
     pub seconds: u64,
     pub seed: u64,
+    /// Present: the output holds windows over bids of so many auctions, and what is measured is the time from
+    /// a window's end, which the watermark reaches as soon as a bid of that time is written.
+    pub auctions: Option<i64>,
 }
 
 fn now_ms() -> i64 {
@@ -36,7 +39,7 @@ pub fn run(bootstrap: &str, input: &str, output: &str, load: &Load) -> Result<()
     let end = Instant::now() + Duration::from_secs(load.seconds + 2);
     let mut delays = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            read(bootstrap, output, counted_from, end).map_err(|error| error.to_string())
+            read(bootstrap, output, counted_from, end, load).map_err(|error| error.to_string())
         });
         write(bootstrap, input, load)?;
         reader
@@ -65,8 +68,20 @@ fn write(bootstrap: &str, input: &str, load: &Load) -> Result<()> {
     while sent < load.rate * load.seconds {
         let due = (begun.elapsed().as_secs_f64() * load.rate as f64) as u64;
         while sent < due.min(load.rate * load.seconds) {
-            bids.next(now_ms(), &mut value);
-            send(&producer, input, (sent % PARTITIONS as u64) as i32, &value)?;
+            match load.auctions {
+                None => {
+                    bids.next(now_ms(), &mut value);
+                }
+                Some(auctions) => {
+                    bids.timed(now_ms(), auctions, &mut value);
+                }
+            }
+            // Bids for windows have a topic of one partition.
+            let partition = match load.auctions {
+                None => (sent % PARTITIONS as u64) as i32,
+                Some(_) => 0,
+            };
+            send(&producer, input, partition, &value)?;
             sent += 1;
         }
         producer.poll(Duration::ZERO);
@@ -76,7 +91,13 @@ fn write(bootstrap: &str, input: &str, load: &Load) -> Result<()> {
     Ok(())
 }
 
-fn read(bootstrap: &str, output: &str, counted_from: i64, end: Instant) -> Result<Vec<i64>> {
+fn read(
+    bootstrap: &str,
+    output: &str,
+    counted_from: i64,
+    end: Instant,
+    load: &Load,
+) -> Result<Vec<i64>> {
     let consumer = measure::from_beginning(bootstrap, output)?;
     let mut delays = Vec::new();
     while Instant::now() < end {
@@ -84,8 +105,12 @@ fn read(bootstrap: &str, output: &str, counted_from: i64, end: Instant) -> Resul
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(message)) => {
-                let bid = Numbers::scan(message.payload().unwrap_or_default());
-                let made = bid.ok_or("the output holds no bid")?.date_time;
+                let value = message.payload().unwrap_or_default();
+                let made = match load.auctions {
+                    None => Numbers::scan(value).map(|bid| bid.date_time),
+                    Some(_) => windows::read(value).map(|found| found.end_ms),
+                };
+                let made = made.ok_or("the output holds something else")?;
                 if made >= counted_from {
                     delays.push(now_ms() - made);
                 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::bid::{Bids, LEAST_PRICE, Tally};
 use crate::{Result, client};
 
-/// Partitions of every topic here.
+/// Partitions of every topic here for which no other number is named.
 pub const PARTITIONS: i32 = 4;
 /// Event time of the first bid; each is a millisecond after the one before.
 const BEGINNING_MS: i64 = 1_700_000_000_000;
@@ -25,11 +25,18 @@ fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)))
 }
 
+/// Makes topics: `NAME`, or `NAME:PARTITIONS`.
 pub fn create(bootstrap: &str, names: &[&str]) -> Result<()> {
-    let topics: Vec<NewTopic<'_>> = names
+    let topics = names
         .iter()
-        .map(|name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)))
-        .collect();
+        .map(|name| {
+            let (name, partitions) = match name.split_once(':') {
+                None => (*name, PARTITIONS),
+                Some((name, partitions)) => (name, partitions.parse()?),
+            };
+            Ok(NewTopic::new(name, partitions, TopicReplication::Fixed(1)))
+        })
+        .collect::<Result<Vec<_>>>()?;
     for made in block_on(admin(bootstrap)?.create_topics(&topics, &options()))? {
         made.map_err(|(topic, error)| format!("topic {topic} can't be made: {error}"))?;
     }
@@ -76,10 +83,10 @@ pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &[u8]) 
     }
 }
 
-/// Writes seeded bids and prints what the outputs of the two workloads must hold.
-pub fn fill(bootstrap: &str, topic: &str, records: u64, seed: u64) -> Result<()> {
+/// Writes seeded bids with so many bytes in the field `extra`, and prints what the outputs of the two workloads must hold.
+pub fn fill(bootstrap: &str, topic: &str, records: u64, seed: u64, extra: usize) -> Result<()> {
     let producer = producer(bootstrap)?;
-    let (mut bids, mut value) = (Bids::new(seed), Vec::new());
+    let (mut bids, mut value) = (Bids::with_extra(seed, extra), Vec::new());
     let (mut pass, mut filter, mut bytes) = (Tally::default(), Tally::default(), 0);
     let begun = Instant::now();
     for at in 0..records {
