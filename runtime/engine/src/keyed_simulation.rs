@@ -85,6 +85,7 @@ impl World {
             unknown_commit: chance.below(200),
             marker_delay: chance.below(600),
             unnoticed: 500,
+            slow_markers: chance.below(400),
         };
         let mut brokers = MemoryBroker::new(seed, faults);
         if let Some(Broken::Client(mutant)) = broken {
@@ -604,7 +605,7 @@ impl World {
             // None is less than any: such a partition holds the watermark back.
             all.min()
                 .flatten()
-                .min(mark(written.topic, written.partition, written.offset))
+                .min(self.mark(written.topic, written.partition, written.offset))
         };
         let window = self
             .query

@@ -60,6 +60,7 @@ impl World {
             unknown_commit: chance.below(200),
             marker_delay: chance.below(600),
             unnoticed: 500,
+            slow_markers: 0,
         };
         let mut broker = MemoryBroker::new(seed, faults);
         if let Some(mutant) = mutant {

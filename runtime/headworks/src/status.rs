@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::State;
@@ -11,7 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use headworks_engine::status::StatusHandle;
-use headworks_plan::{Phase, Plan, Report, Role};
+use headworks_plan::{Phase, Plan, Report, Role, StateFigures};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -189,9 +190,75 @@ impl Collector for Figures {
                 at as f64 / 1e3,
             )?;
         }
+        if let Some(state) = &figures.state {
+            of_state(state, self.0.repartition_records(), &mut encoder)?;
+        }
         partition_lags(&report, &mut encoder)?;
         problems(&report, &mut encoder)
     }
+}
+
+fn of_state(
+    state: &StateFigures,
+    repartition_records: u64,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    let mut counter = |name: &str, help: &str, value: u64| {
+        let counter = ConstCounter::new(value);
+        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+    };
+    counter(
+        "headworks_late_rows",
+        "Rows that came too late for every window",
+        state.late,
+    )?;
+    counter(
+        "headworks_repartition_records",
+        "Records of rows written to the topic between the parts of a query with state",
+        repartition_records,
+    )?;
+    let mut gauge = |name: &str, help: &str, value: f64| {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+    };
+    gauge(
+        "headworks_state_memory_bytes",
+        "State in memory",
+        state.memory_bytes as f64,
+    )?;
+    gauge(
+        "headworks_state_disk_bytes",
+        "State on the pod's disk",
+        state.disk_bytes as f64,
+    )?;
+    gauge(
+        "headworks_state_keys",
+        "Keys of the state, each counted in every window",
+        state.keys as f64,
+    )?;
+    if let Some(ms) = state.restore_ms {
+        gauge(
+            "headworks_state_restore_seconds",
+            "How long the state was last read back from its changelog",
+            ms as f64 / 1e3,
+        )?;
+    }
+    if let Some(at) = state.watermark_ms {
+        gauge(
+            "headworks_watermark_timestamp_seconds",
+            "The least event time that rows may still have without being late",
+            at as f64 / 1e3,
+        )?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        gauge(
+            "headworks_watermark_lag_seconds",
+            "How far the watermark is behind the clock",
+            now.as_secs_f64() - at as f64 / 1e3,
+        )?;
+    }
+    Ok(())
 }
 
 fn partition_lags(report: &Report, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -250,6 +317,47 @@ mod tests {
             }
         );
         plan
+    }
+
+    #[test]
+    fn state_is_shown_as_metrics_where_there_is_some() {
+        let status = StatusHandle::new();
+        let registry = registry(&plan(), &status);
+        let text = |registry: &Registry| {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+            text
+        };
+        assert!(!text(&registry).contains("headworks_state"));
+        let (first, second) = (status.part(), status.part());
+        let progress = Progress {
+            late: 2,
+            repartition_records: 7,
+            ..Progress::default()
+        };
+        first.committed(&progress, 1);
+        second.committed(&progress, 1);
+        second.set_state(&StateFigures {
+            memory_bytes: 10,
+            keys: 3,
+            restore_ms: Some(1_500),
+            watermark_ms: Some(2_000),
+            ..StateFigures::default()
+        });
+        let text = text(&registry);
+        let labels =
+            r#"headworks_kind="Source",headworks_namespace="shop",headworks_name="orders-http""#;
+        for line in [
+            format!("headworks_late_rows_total{{{labels}}} 2"),
+            format!("headworks_repartition_records_total{{{labels}}} 14"),
+            format!("headworks_state_memory_bytes{{{labels}}} 10.0"),
+            format!("headworks_state_keys{{{labels}}} 3.0"),
+            format!("headworks_state_restore_seconds{{{labels}}} 1.5"),
+            format!("headworks_watermark_timestamp_seconds{{{labels}}} 2.0"),
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line}\n\n{text}");
+        }
+        assert!(text.contains("headworks_watermark_lag_seconds"));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Faults {
     pub unknown_commit: u64,
     /// A due marker waits for another tick.
     pub marker_delay: u64,
+    /// A committed transaction's markers come up to seconds late, but for that of its offsets.
+    pub slow_markers: u64,
     /// A member that was put out doesn't notice at this poll.
     pub unnoticed: u64,
 }
@@ -82,6 +84,7 @@ impl MemoryBroker {
     pub fn new(seed: u64, faults: Faults) -> MemoryBroker {
         let mut broker = Broker::new(seed);
         broker.marker_delay = faults.marker_delay;
+        broker.slow_markers = faults.slow_markers;
         MemoryBroker {
             broker: Rc::new(RefCell::new(broker)),
             faults,
@@ -100,7 +103,10 @@ impl MemoryBroker {
     #[must_use]
     pub fn without_faults(mut self) -> MemoryBroker {
         self.faults = Faults::default();
-        self.broker.borrow_mut().marker_delay = 0;
+        let mut broker = self.broker.borrow_mut();
+        broker.marker_delay = 0;
+        broker.slow_markers = 0;
+        drop(broker);
         self
     }
 

@@ -51,6 +51,8 @@ struct Transaction {
     unmarked: Vec<(String, usize)>,
     /// True while its offsets, if any, have no marker yet.
     offsets_unmarked: bool,
+    /// No partition gets its marker before.
+    slow_until_ms: u64,
 }
 
 /// A transactional producer as the coordinator knows it.
@@ -71,6 +73,8 @@ pub(super) struct Broker {
     transactions: Vec<Transaction>,
     /// How often, in a thousand ticks, a due marker is still not written.
     pub(super) marker_delay: u64,
+    /// How often, in a thousand transactions, markers come much later.
+    pub(super) slow_markers: u64,
     transaction_timeout_ms: u64,
 }
 
@@ -93,6 +97,7 @@ impl Broker {
             producers: BTreeMap::new(),
             transactions: Vec::new(),
             marker_delay: 0,
+            slow_markers: 0,
             transaction_timeout_ms: 15_000,
         }
     }
@@ -161,7 +166,10 @@ impl Broker {
         if fate == Fate::Open {
             return;
         }
-        let due = std::mem::take(&mut self.transactions[id].unmarked);
+        let mut due = Vec::new();
+        if self.now_ms >= self.transactions[id].slow_until_ms {
+            due = std::mem::take(&mut self.transactions[id].unmarked);
+        }
         for (topic, partition) in due {
             if self.chance.once_in(self.marker_delay) {
                 self.transactions[id].unmarked.push((topic, partition));
@@ -210,6 +218,7 @@ impl Broker {
         let delay = std::mem::take(&mut self.marker_delay);
         for id in 0..self.transactions.len() {
             if self.transactions[id].producer == name {
+                self.transactions[id].slow_until_ms = 0;
                 self.write_markers_of(id);
             }
         }
@@ -236,6 +245,7 @@ impl Broker {
             since_ms,
             unmarked: Vec::new(),
             offsets_unmarked: false,
+            slow_until_ms: 0,
         });
         Ok(id)
     }
@@ -308,6 +318,13 @@ impl Broker {
             return Err(Refusal::Ended);
         }
         self.decide(id, fate);
+        if fate == Fate::Committed
+            && self.slow_markers > 0
+            && self.chance.once_in(self.slow_markers)
+        {
+            let slow_ms = self.chance.below(3_000);
+            self.transactions[id as usize].slow_until_ms = self.now_ms + slow_ms;
+        }
         self.write_markers();
         Ok(())
     }

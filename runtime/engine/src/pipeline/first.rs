@@ -7,7 +7,7 @@ use super::{Half, Pipeline};
 use crate::keyed::Rule;
 use crate::keyed::gather::{Gather, Heard};
 use crate::keyed::marks::Mark;
-use crate::log::{Log, LogError, Outgoing, Partition};
+use crate::log::{Clock, Log, LogError, Outgoing, Partition};
 
 /// How often idleness and drift are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -206,6 +206,17 @@ impl<L: Log> Pipeline<L> {
         first.gather.assigned();
         first.held_back.clear();
         first.records = 0;
+        let known = |clock: Clock| clock.idle || clock.event_time_ms.is_some();
+        if first.windowed
+            && self
+                .owned
+                .slots()
+                .iter()
+                .any(|slot| known(slot.position.clock))
+        {
+            // Who had the partitions before may not have come to tell what it had committed.
+            self.half_due = Some(self.log.now());
+        }
         for topic in 0..first.counts.len() {
             let of = self
                 .owned
