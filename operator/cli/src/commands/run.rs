@@ -135,7 +135,7 @@ fn prepare(arguments: &Arguments) -> Result<End, Failure> {
         for (stream, path) in &inputs {
             read += feed(path, *stream, &mut run, &mut sink)?;
         }
-        run.flush(&mut sink).map_err(failed)
+        run.finish(&mut sink).map_err(failed)
     })();
     let flushed = sink.rows.flush().and_then(|()| sink.letters.flush());
     if gone(&result) || flushed.as_ref().is_err_and(is_gone) {

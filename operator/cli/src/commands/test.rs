@@ -179,7 +179,7 @@ fn one(
                     .map_err(|e| e.to_string())?;
             }
         }
-        run.flush(&mut taken).map_err(|e| e.to_string())
+        run.finish(&mut taken).map_err(|e| e.to_string())
     };
     if let Err(error) = work() {
         outcome.error = error;
