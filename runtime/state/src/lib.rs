@@ -81,8 +81,9 @@ pub struct Sealed {
     pub gone: Vec<RecordBatch>,
     /// Records for the changelog, in order.
     pub changelog: Vec<Change>,
-    /// True: there are more final results than an epoch should give at once. They come with the next
-    /// [`Shard::seal`] after the commit, with any watermark.
+    /// True: there are more final results than an epoch should give at once (at most half a million, and less
+    /// with little memory). They come with the next [`Shard::seal`] after the commit, with any watermark. Never
+    /// with a [`Pool`] without a folder.
     pub more: bool,
 }
 

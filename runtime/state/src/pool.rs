@@ -62,8 +62,11 @@ impl Pool {
         Logs::with_limits(memory / 64, memory / 16)
     }
 
-    /// About how many results an epoch may give.
+    /// About how many results an epoch may give. Where state can't leave memory, results needn't either.
     pub(crate) fn results(&self) -> usize {
+        if self.inner.folder.is_none() {
+            return usize::MAX;
+        }
         usize::try_from(self.inner.memory_bytes / 1024)
             .unwrap_or(usize::MAX)
             .clamp(1, 500_000)

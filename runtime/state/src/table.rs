@@ -206,14 +206,25 @@ impl Table {
         Ok(())
     }
 
-    /// Merges a state as [`Table::state`] gave it; gives the groups it went to.
-    pub(crate) fn absorb_state(&mut self, state: &RecordBatch) -> Result<Vec<u32>, StateError> {
+    /// Merges a state as [`Table::state`] gave it.
+    pub(crate) fn absorb_state(&mut self, state: &RecordBatch) -> Result<(), StateError> {
+        let targets = self.targets(state);
+        self.absorb_columns(&state.columns()[1..], &targets)
+    }
+
+    /// The same, where the state is all there is of its keys.
+    pub(crate) fn replace_state(&mut self, state: &RecordBatch) -> Result<(), StateError> {
+        let targets = self.targets(state);
+        self.reset(&targets);
+        self.absorb_columns(&state.columns()[1..], &targets)
+    }
+
+    /// The groups of a state's keys.
+    fn targets(&mut self, state: &RecordBatch) -> Vec<u32> {
         let keys = state.column(0).as_binary::<i32>();
-        let targets: Vec<u32> = (0..state.num_rows())
+        (0..state.num_rows())
             .map(|row| self.keys.intern(keys.value(row)))
-            .collect();
-        self.absorb_columns(&state.columns()[1..], &targets)?;
-        Ok(targets)
+            .collect()
     }
 
     /// Merges the columns of a state into groups.

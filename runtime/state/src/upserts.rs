@@ -253,7 +253,10 @@ impl State for Upserts {
     }
 
     fn abort(&mut self) {
-        self.pending = None;
+        // A search that found nothing needs not be made again.
+        if let Some(pending) = self.pending.take().filter(|p| p.gone.is_empty()) {
+            self.sweep = pending.sweep;
+        }
         self.overlay.clear();
     }
 

@@ -296,6 +296,34 @@ fn a_key_is_gone_after_its_ttl_and_begins_anew() {
 }
 
 #[test]
+fn keys_are_gone_even_if_nothing_else_happens() {
+    let count = Operator::Aggregate(aggregates().into_iter().take(1).collect());
+    let spec = Arc::new(spec(None, count, 0, Some(100)));
+    let mut random = SmallRng::seed_from_u64(1);
+    let mut shard = Shard::new(spec.clone(), unbounded());
+    // More than one search sees; the last ones are older.
+    for (now, keys) in [(0, 10_000..10_010), (50, 0..5_000)] {
+        let row = Row::random(&mut random, 1, 0);
+        let rows: Vec<Row> = keys.map(|id| Row { id, ..row.clone() }).collect();
+        shard.add(&batch(&spec, &rows), now).unwrap();
+        shard.seal(None, now).unwrap();
+        shard.commit().unwrap();
+    }
+    let mut gone = 0;
+    for _ in 0..100 {
+        let sealed = shard.seal(None, 150).unwrap();
+        let rows: usize = sealed.gone.iter().map(|b| b.num_rows()).sum();
+        gone += rows;
+        if rows > 0 {
+            shard.commit().unwrap();
+        } else {
+            shard.abort();
+        }
+    }
+    assert_eq!((gone, shard.figures().keys), (5_010, 0));
+}
+
+#[test]
 fn a_changelog_is_bounded_by_the_state() {
     let memory = Pool::open(1 << 20, None).unwrap();
     let day = Window::Tumble {

@@ -13,7 +13,7 @@ use arrow::compute::take_record_batch;
 
 use self::merge::{Epoch, Touched, rows};
 use crate::accumulate::Input;
-use crate::bucket::{Bucket, parts};
+use crate::bucket::Bucket;
 use crate::logs::{BASES, Logs, PARTS, Writer};
 use crate::record::{self, Place};
 use crate::slices::Slices;
@@ -371,12 +371,14 @@ impl State for Windows {
         } else if head.flags & record::RESET_PART != 0 {
             let part = usize::from(place.part).saturating_sub(1) % PARTS;
             bucket.discard(place.bucket, Some(part), self.store.as_ref())?;
-            let groups = bucket.table.keys.groups().into_iter();
-            let old = parts(&bucket.table, groups).swap_remove(part);
-            bucket.table.remove(&old)?;
         }
         let before = bucket.table.size();
-        bucket.table.absorb_state(&batch)?;
+        if head.flags & record::BASE == 0 {
+            bucket.table.absorb_state(&batch)?;
+        } else {
+            // A slice loses no keys, so whatever there was of the part, its base has it.
+            bucket.table.replace_state(&batch)?;
+        }
         bucket.logs.restore(place, head.flags, value.len());
         // An estimate: what was dropped is counted when the changelog is read.
         common.account_more(bucket.table.size().saturating_sub(before) as u64);
