@@ -12,12 +12,12 @@ use arrow::array::{
 use arrow::datatypes::{
     DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
 };
-use headworks_plan::InternalTopic;
+use headworks_plan::{Contract, InternalTopic};
 use headworks_sql::keyed::{Aggregate, Function, Operator, Order, Rank, Window};
 use headworks_sql::types::DataType as Sql;
 use headworks_state::{Pool, Spec};
 
-use crate::format::{Decoder, Encoder, FormatError, RowError};
+use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::gather::{Gather, taken};
 use crate::keyed::results::{Gone, Outlet, Results, Shape};
 use crate::keyed::shards::Shards;
@@ -167,8 +167,21 @@ fn parse(text: &str) -> Option<(String, Option<i64>, i64)> {
     Some((key, time, words.next()?.parse().ok()?))
 }
 
-/// Writes the columns with a bar between them, under the key `k`.
+/// Writes the columns with a bar between them, under the first one as key.
 struct Bars;
+
+/// The same as a format of the engine, for writing.
+pub(crate) struct BarFormats;
+
+impl Formats for BarFormats {
+    fn decoder(&self, _: &Contract, _: &[String]) -> Result<Box<dyn Decoder>, FormatError> {
+        Ok(Box::new(Words::default()))
+    }
+
+    fn encoder(&self, _: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
+        Ok(Box::new(Bars))
+    }
+}
 
 impl Encoder for Bars {
     fn encode(
@@ -183,6 +196,7 @@ impl Encoder for Bars {
             }
             match column.data_type() {
                 DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+                DataType::Boolean => column.as_boolean().value(row).to_string(),
                 DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
                 _ => column
                     .as_primitive::<TimestampMillisecondType>()
@@ -254,9 +268,15 @@ pub(crate) fn first(
     First::new(gather, times, query.window().is_some(), Some(1), drift_ms)
 }
 
-/// The second part of a query, which writes to `out` and keeps its state in `state`.
-pub(crate) fn second(query: Query, allowed_lateness_ms: i64, inputs: Vec<InputTopic>) -> Second {
-    let pool = Pool::open(64 << 20, None).unwrap();
+/// The second part of a query, which writes to `out` and keeps its state in `state`. The less memory it has,
+/// the fewer results an epoch gives.
+pub(crate) fn second(
+    query: Query,
+    allowed_lateness_ms: i64,
+    inputs: Vec<InputTopic>,
+    memory_bytes: u64,
+) -> Second {
+    let pool = Pool::open(memory_bytes, None).unwrap();
     let spec = spec(query, allowed_lateness_ms);
     let results = spec.results.clone();
     let shards = Shards::new(Arc::new(spec), pool, inputs.len());

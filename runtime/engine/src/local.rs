@@ -9,7 +9,7 @@
 use std::io;
 
 use headworks_plan::{InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan};
-use headworks_state::{Pool, Sealed, Shard};
+use headworks_state::{Pool, Shard};
 use snafu::{ResultExt, Snafu};
 
 use crate::format::{FormatError, Formats};
@@ -289,58 +289,63 @@ impl Local {
         let Some(keyed) = &mut self.keyed else {
             return Ok(());
         };
-        let sealed: Sealed = keyed.shard.seal(Some(i64::MAX), 0).map_err(state)?;
         let number = self.taken.first().copied().unwrap_or(0);
         let stops = self.stops;
-        let mut ended = Ok(());
-        let given = keyed.results.run(&sealed, &mut |given| {
-            let answer = match given {
-                Given::Record { value: None, .. } => Ok(()),
-                Given::Record {
-                    outlet,
-                    key,
-                    value: Some(value),
-                    ..
-                } => sink
-                    .row(Row {
-                        output: outlet,
+        let mut more = true;
+        while more {
+            let sealed = keyed.shard.seal(Some(i64::MAX), 0).map_err(state)?;
+            more = sealed.more;
+            let mut ended = Ok(());
+            let given = keyed.results.run(&sealed, &mut |given| {
+                let answer = match given {
+                    Given::Record { value: None, .. } => Ok(()),
+                    Given::Record {
+                        outlet,
                         key,
-                        value,
-                    })
-                    .context(SinkSnafu),
-                Given::Bad {
-                    reason, message, ..
-                } if stops => StoppedSnafu {
-                    number,
-                    reason,
-                    message,
-                }
-                .fail(),
-                Given::Bad {
-                    reason,
-                    message,
-                    text,
-                } => sink
-                    .bad(BadRecord {
-                        input: 0,
+                        value: Some(value),
+                        ..
+                    } => sink
+                        .row(Row {
+                            output: outlet,
+                            key,
+                            value,
+                        })
+                        .context(SinkSnafu),
+                    Given::Bad {
+                        reason, message, ..
+                    } if stops => StoppedSnafu {
                         number,
                         reason,
                         message,
-                        value: text.as_bytes(),
-                    })
-                    .context(SinkSnafu),
-            };
-            answer.map_err(|error| {
-                let message = error.to_string();
-                ended = Err(error);
-                LogError::Broken { message }
-            })
-        });
-        ended?;
-        given.map_err(|error| LocalError::State {
-            message: error.to_string(),
-        })?;
-        keyed.shard.commit().map_err(state)
+                    }
+                    .fail(),
+                    Given::Bad {
+                        reason,
+                        message,
+                        text,
+                    } => sink
+                        .bad(BadRecord {
+                            input: 0,
+                            number,
+                            reason,
+                            message,
+                            value: text.as_bytes(),
+                        })
+                        .context(SinkSnafu),
+                };
+                answer.map_err(|error| {
+                    let message = error.to_string();
+                    ended = Err(error);
+                    LogError::Broken { message }
+                })
+            });
+            ended?;
+            given.map_err(|error| LocalError::State {
+                message: error.to_string(),
+            })?;
+            keyed.shard.commit().map_err(state)?;
+        }
+        Ok(())
     }
 }
 
@@ -425,6 +430,24 @@ mod tests {
         assert!(kept[2].starts_with("#2 nonsense"), "{kept:?}");
         assert_eq!(kept[3..], ["e=8"]);
         ended.unwrap();
+    }
+
+    #[test]
+    fn a_query_with_state_gives_its_rows_when_the_input_is_over() {
+        let mut plan = plan(OnBadRecord::DeadLetter);
+        plan.sql =
+            "SELECT id, COUNT(*) AS n FROM words WHERE n < 20 GROUP BY id HAVING COUNT(*) > 1"
+                .into();
+        let mut kept = Kept::default();
+        let mut local = Local::new(&plan, &WordFormats).unwrap();
+        for value in ["a 1", "b 0", "a 2", "nonsense", "b 30", "c 3", "b 5"] {
+            local.push(0, value.as_bytes(), &mut kept).unwrap();
+        }
+        local.flush(&mut kept).unwrap();
+        assert_eq!(kept.0.len(), 1, "{:?}: only the bad record", kept.0);
+        local.finish(&mut kept).unwrap();
+        kept.0[1..].sort();
+        assert_eq!(kept.0[1..], ["a=2", "b=2"]);
     }
 
     #[test]

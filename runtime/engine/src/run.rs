@@ -1,24 +1,18 @@
 //! The engine's front door: start one pipeline, keep it going, hear how it ended.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use headworks_plan::{
-    Delivery, InternalTopic, KafkaConnection, KeyedPlan, OnBadRecord, Phase, PipelinePlan, Problem,
-    STATE_DIR, StartFrom, TableOutput,
-};
-use headworks_sql::schema::Schema;
-use headworks_state::Pool;
+use headworks_plan::{KafkaConnection, Phase, PipelinePlan, Problem};
 
 use crate::format::Formats;
-use crate::kafka::{self, KafkaLog, Setup};
-use crate::keyed::shards::Shards;
 use crate::log::{Log, LogError, Reason};
-use crate::pipeline::{self, CompileError, Half, InputTopic, Pipeline, Second, Settings, Stage};
+use crate::pipeline::{self, Half, Pipeline, Settings, Stage};
 use crate::status::StatusHandle;
-use crate::store::{StoreLog, Stores};
+use crate::store::Stores;
+
+mod parts;
 
 /// Which member of which pipeline this process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,18 +133,18 @@ impl Engine {
     pub fn run(work: &Work<'_>, status: &StatusHandle, stop: &StopFlag) -> Outcome {
         status.set_phase(Phase::Starting);
         let running = match (&work.plan.keyed, work.part) {
-            (None, Part::Streams) => streams(work, status, stop),
+            (None, Part::Streams) => parts::streams(work, status, stop),
             (None, Part::Keyed) => pipeline::parts_differ(),
-            (None, Part::Table(index)) => table(work, index, status, stop),
-            (Some(keyed), Part::Streams) => first(work, keyed, status, stop),
-            (Some(keyed), Part::Keyed) => second(work, keyed, status, stop),
+            (None, Part::Table(index)) => parts::table(work, index, status, stop),
+            (Some(keyed), Part::Streams) => parts::first(work, keyed, status, stop),
+            (Some(keyed), Part::Keyed) => parts::second(work, keyed, status, stop),
             (Some(_), Part::Table(index)) => match pipeline::table_plan(work.plan) {
                 Some(plan) => {
                     let work = Work {
                         plan: &plan,
                         ..work.clone()
                     };
-                    table(&work, index, status, stop)
+                    parts::table(&work, index, status, stop)
                 }
                 None => pipeline::parts_differ(),
             },
@@ -163,243 +157,6 @@ impl Engine {
             report(status, &refused);
             park(stop)
         })
-    }
-}
-
-fn open(work: &Work<'_>, setup: Setup) -> Result<KafkaLog, LogError> {
-    let base = kafka::config(work.kafka).map_err(|error| LogError::NeedsPerson {
-        reason: Reason::SecretMissing,
-        message: error.to_string(),
-    })?;
-    KafkaLog::open(&base, setup)
-}
-
-fn streams(
-    work: &Work<'_>,
-    status: &StatusHandle,
-    stop: &StopFlag,
-) -> Result<Outcome, CompileError> {
-    let stage = pipeline::compile(work.plan, work.formats)?;
-    let exactly_once = work.plan.delivery == Delivery::ExactlyOnce;
-    let outputs: Vec<Written<'_>> = work.plan.outputs.iter().map(Written::from).collect();
-    let open = || open(work, setup(work, &work.plan.group, &outputs, exactly_once));
-    let settings = Arc::new(settings(work.plan, work.identity));
-    Ok(keep_going(
-        open,
-        (stage, Half::None),
-        &settings,
-        status,
-        stop,
-    ))
-}
-
-fn table(
-    work: &Work<'_>,
-    index: usize,
-    status: &StatusHandle,
-    stop: &StopFlag,
-) -> Result<Outcome, CompileError> {
-    let plan = work.plan;
-    let (stage, (table, columns)) = table_stage(work, index)?;
-    let topics: Vec<String> = plan
-        .inputs
-        .iter()
-        .map(|stream| stream.topic.clone())
-        .collect();
-    let open = || {
-        // Rows don't go through Kafka. Their offsets are in their transaction whatever is promised, so their
-        // letters may as well be.
-        let log = open(work, setup(work, &table.group, &[], true))?;
-        let store = work.stores.open(table, &columns);
-        Ok(StoreLog::new(log, store, topics.clone()))
-    };
-    let settings = Arc::new(settings(plan, work.identity));
-    Ok(keep_going(
-        open,
-        (stage, Half::None),
-        &settings,
-        status,
-        stop,
-    ))
-}
-
-/// The first part of a pipeline with state.
-fn first(
-    work: &Work<'_>,
-    keyed: &KeyedPlan,
-    status: &StatusHandle,
-    stop: &StopFlag,
-) -> Result<Outcome, CompileError> {
-    let (stage, first) = pipeline::compile_first(work.plan, keyed, work.formats)?;
-    let outputs = [Written::from(&keyed.repartition)];
-    let open = || open(work, setup(work, &work.plan.group, &outputs, true));
-    let settings = Arc::new(settings(work.plan, work.identity));
-    let half = Half::First(Box::new(first));
-    Ok(keep_going(open, (stage, half), &settings, status, stop))
-}
-
-/// The second part of a pipeline with state.
-fn second(
-    work: &Work<'_>,
-    keyed: &KeyedPlan,
-    status: &StatusHandle,
-    stop: &StopFlag,
-) -> Result<Outcome, CompileError> {
-    let plan = work.plan;
-    let compiled = pipeline::compile_second(plan, keyed, work.formats)?;
-    let Some(pool) = pool(keyed, status, stop) else {
-        return Ok(Outcome::Drained);
-    };
-    let shards = Shards::new(compiled.spec, pool, plan.inputs.len());
-    let inputs = settings(plan, work.identity).inputs;
-    let second = Second::new(
-        shards,
-        compiled.results,
-        &keyed.changelog.topic,
-        &keyed.group,
-        inputs,
-        compiled.labelled,
-    );
-    let streams = plan.outputs.iter().chain(&keyed.results);
-    let outputs: Vec<Written<'_>> = streams
-        .map(Written::from)
-        .chain([Written::from(&keyed.changelog)])
-        .collect();
-    let open = || {
-        let mut setup = setup(work, &keyed.group, &outputs, true);
-        setup.topics = vec![keyed.repartition.topic.clone()];
-        open(work, setup)
-    };
-    let settings = Settings {
-        inputs: vec![InputTopic {
-            topic: keyed.repartition.topic.clone(),
-            dead_letter_topic: String::new(),
-            max_message_bytes: keyed.repartition.max_message_bytes,
-        }],
-        // Its input is the pipeline's own, and nothing of it is left out.
-        start_from: StartFrom::Earliest,
-        ..settings(plan, work.identity)
-    };
-    let half = Half::Second(Box::new(second));
-    Ok(keep_going(
-        open,
-        (Stage::default(), half),
-        &Arc::new(settings),
-        status,
-        stop,
-    ))
-}
-
-/// Memory and disk for the state; none, where the stop flag was raised before they could be had.
-fn pool(keyed: &KeyedPlan, status: &StatusHandle, stop: &StopFlag) -> Option<Pool> {
-    let folder = Path::new(STATE_DIR);
-    let folder = folder.is_dir().then(|| folder.to_owned());
-    if folder.is_none() {
-        tracing::warn!("there is no folder {STATE_DIR}: all state stays in memory");
-    }
-    loop {
-        match Pool::open(keyed.memory_bytes, folder.clone()) {
-            Ok(pool) => return Some(pool),
-            Err(error) => report(
-                status,
-                &LogError::NeedsPerson {
-                    reason: Reason::StateDisk,
-                    message: error.to_string(),
-                },
-            ),
-        }
-        if stop.wait(Duration::from_secs(10)) {
-            return None;
-        }
-    }
-}
-
-/// The stage of a table, with the table and the columns of its rows.
-fn table_stage<'a>(
-    work: &Work<'a>,
-    index: usize,
-) -> Result<(Stage, (&'a TableOutput, Schema)), CompileError> {
-    let table = work
-        .plan
-        .tables
-        .get(index)
-        .ok_or(CompileError::NoTable { index })?;
-    let tells = Part::of(work.plan).first() == Some(&work.part);
-    let (stage, columns) =
-        pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
-    Ok((stage, (table, columns)))
-}
-
-fn settings(plan: &PipelinePlan, identity: &Identity) -> Settings {
-    let input = |stream: &headworks_plan::Stream| InputTopic {
-        topic: stream.topic.clone(),
-        dead_letter_topic: stream.dead_letter_topic.clone(),
-        max_message_bytes: stream.max_message_bytes,
-    };
-    Settings {
-        pipeline: format!("{}/{}", identity.namespace, identity.name),
-        inputs: plan.inputs.iter().map(input).collect(),
-        on_bad_record: plan.on_bad_record,
-        start_from: plan.start_from,
-        commit_interval: Duration::from_millis(plan.commit_interval_ms),
-        accept_data_loss: plan.accept_data_loss.clone(),
-    }
-}
-
-/// A topic that is written to.
-struct Written<'a> {
-    topic: &'a str,
-    max_message_bytes: u64,
-}
-
-impl<'a> From<&'a headworks_plan::Stream> for Written<'a> {
-    fn from(stream: &'a headworks_plan::Stream) -> Written<'a> {
-        Written {
-            topic: &stream.topic,
-            max_message_bytes: stream.max_message_bytes,
-        }
-    }
-}
-
-impl<'a> From<&'a InternalTopic> for Written<'a> {
-    fn from(topic: &'a InternalTopic) -> Written<'a> {
-        Written {
-            topic: &topic.topic,
-            max_message_bytes: topic.max_message_bytes,
-        }
-    }
-}
-
-/// The clients of a part that reads the plan's inputs.
-fn setup(work: &Work<'_>, group: &str, outputs: &[Written<'_>], exactly_once: bool) -> Setup {
-    let plan = work.plan;
-    let dead_letters = plan
-        .inputs
-        .iter()
-        .filter(|_| plan.on_bad_record == OnBadRecord::DeadLetter)
-        .map(|stream| stream.dead_letter_topic.clone());
-    let limits = outputs.iter().map(|output| output.max_message_bytes);
-    Setup {
-        topics: plan
-            .inputs
-            .iter()
-            .map(|stream| stream.topic.clone())
-            .collect(),
-        other_topics: outputs
-            .iter()
-            .map(|output| output.topic.to_owned())
-            .chain(dead_letters)
-            .collect(),
-        group: group.to_owned(),
-        member: work.identity.member(group),
-        commit_interval_ms: plan.commit_interval_ms,
-        exactly_once,
-        max_message_bytes: plan
-            .inputs
-            .iter()
-            .map(|stream| stream.max_message_bytes)
-            .chain(limits)
-            .collect(),
     }
 }
 
@@ -521,7 +278,7 @@ mod tests {
             inputs: Vec::new(),
             outputs: Vec::new(),
             tables: Vec::new(),
-            delivery: Delivery::ExactlyOnce,
+            delivery: headworks_plan::Delivery::ExactlyOnce,
             commit_interval_ms: 10,
             start_from: headworks_plan::StartFrom::Earliest,
             on_bad_record: headworks_plan::OnBadRecord::DeadLetter,
@@ -560,6 +317,22 @@ mod tests {
             stop.stop();
             assert_eq!(running.join().unwrap(), Outcome::Drained);
         });
+    }
+
+    #[test]
+    fn a_plan_with_state_has_a_part_for_it_and_always_a_first_one() {
+        let text = r#"{"sql":"","inputs":[],"outputs":[],"delivery":"ExactlyOnce","commitIntervalMs":1,"startFrom":"earliest",
+            "onBadRecord":"Drop","group":"g","tables":[{"store":{"name":"s","connection":{"postgres":{"host":"h","port":1,
+            "database":"d","usernameFile":"u","passwordFile":"p"}}},"table":"t","group":"g.t"}]}"#;
+        let mut plan: PipelinePlan = serde_json::from_str(text).unwrap();
+        assert_eq!(Part::of(&plan), [Part::Table(0)]);
+        let keyed = r#"{"repartition":{"topic":"r","partitions":1,"maxMessageBytes":1},"changelog":{"topic":"c","partitions":1,
+            "maxMessageBytes":1},"group":"k","allowedLatenessMs":0,"maxDriftMs":0,"memoryBytes":1}"#;
+        plan.keyed = Some(serde_json::from_str(keyed).unwrap());
+        assert_eq!(
+            Part::of(&plan),
+            [Part::Streams, Part::Keyed, Part::Table(0)]
+        );
     }
 
     #[test]

@@ -37,8 +37,10 @@ struct Slot {
     marks: Marks,
     /// Rows came in the open transaction.
     added: bool,
-    /// The epoch was sealed.
-    sealed: bool,
+    /// The epoch was sealed; true: without giving all that is due.
+    sealed: Option<bool>,
+    /// The last committed epoch didn't give all that was due.
+    owes: bool,
     /// Rows since the hottest key was last asked for.
     rows: u64,
 }
@@ -202,7 +204,8 @@ impl Shards {
                 next: None,
                 marks,
                 added: false,
-                sealed: false,
+                sealed: None,
+                owes: false,
                 rows: 0,
             },
         );
@@ -292,13 +295,14 @@ impl Shards {
             .committed
             .as_ref()
             .is_some_and(|meta| meta.offset == offset && meta.marks == slot.marks);
-        if as_before && !slot.added && !slot.sealed {
+        let idle = !slot.added && slot.sealed.is_none() && !slot.owes;
+        if as_before && idle {
             return Ok(None);
         }
         let mut sealed = Sealed::default();
-        if slot.added || slot.sealed || watermark_ms != before {
+        if !idle || watermark_ms != before {
             sealed = slot.shard.seal(watermark_ms, now_ms).map_err(said)?;
-            slot.sealed = true;
+            slot.sealed = Some(sealed.more);
         }
         let next = Meta {
             offset,
@@ -311,24 +315,24 @@ impl Shards {
         Ok(Some(Epoch { sealed, meta }))
     }
 
-    /// Lets time pass where nothing was read: true if keys have outlived their time, so that there is
-    /// something to commit.
+    /// Seals where nothing was read: true if there is something to commit, because keys have outlived their
+    /// time, or results are due that an earlier epoch didn't give.
     ///
     /// # Errors
     /// See [`Shards::seal`].
-    pub(crate) fn expire(&mut self, now_ms: i64) -> Result<bool, LogError> {
+    pub(crate) fn look(&mut self, now_ms: i64) -> Result<bool, LogError> {
         let mut any = false;
         for slot in self
             .slots
             .values_mut()
-            .filter(|slot| !slot.added && !slot.sealed)
+            .filter(|slot| !slot.added && slot.sealed.is_none())
         {
             let watermark_ms = slot.committed.as_ref().and_then(|meta| meta.watermark_ms);
             let sealed = slot.shard.seal(watermark_ms, now_ms).map_err(said)?;
             if sealed.changelog.is_empty() && sealed.gone.is_empty() && sealed.results.is_empty() {
                 slot.shard.abort();
             } else {
-                slot.sealed = true;
+                slot.sealed = Some(sealed.more);
                 any = true;
             }
         }
@@ -352,12 +356,13 @@ impl Shards {
                 slot.committed = Some(next);
             }
             slot.added = false;
-            if std::mem::take(&mut slot.sealed)
-                && let Err(error) = slot.shard.commit()
-            {
-                tracing::warn!(%error, partition, "the state must be restored");
-                all = false;
-                return false;
+            if let Some(more) = slot.sealed.take() {
+                slot.owes = more;
+                if let Err(error) = slot.shard.commit() {
+                    tracing::warn!(%error, partition, "the state must be restored");
+                    all = false;
+                    return false;
+                }
             }
             true
         });
@@ -368,11 +373,11 @@ impl Shards {
     pub(crate) fn aborted(&mut self) {
         let keeps = self.broken == Some(Rule::OverlayKept);
         for slot in self.slots.values_mut() {
-            if (slot.added || slot.sealed) && !keeps {
+            if (slot.added || slot.sealed.is_some()) && !keeps {
                 slot.shard.abort();
             }
             slot.added = false;
-            slot.sealed = false;
+            slot.sealed = None;
             slot.next = None;
             slot.marks = match &slot.committed {
                 Some(meta) => meta.marks.clone(),

@@ -277,3 +277,161 @@ pub(crate) fn table_plan(plan: &PipelinePlan) -> Option<PipelinePlan> {
         ..plan.clone()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+    use headworks_plan::{Contract, Delivery, Field, InternalTopic, OnBadRecord};
+    use headworks_state::Sealed;
+
+    use super::*;
+    use crate::keyed::results::Given;
+    use crate::keyed_words::BarFormats;
+
+    fn stream(name: &str, fields: &[(&str, &str, bool)]) -> Stream {
+        let field = |(name, type_, nullable): &(&str, &str, bool)| Field {
+            name: (*name).into(),
+            type_: (*type_).into(),
+            nullable: *nullable,
+            labels: Vec::new(),
+        };
+        Stream {
+            name: name.into(),
+            topic: name.into(),
+            dead_letter_topic: format!("{name}.dlq"),
+            contract: Contract {
+                fields: fields.iter().map(field).collect(),
+                key: vec!["id".into()],
+                ..Contract::default()
+            },
+            max_message_bytes: 1_000_000,
+        }
+    }
+
+    fn plan(sql: &str) -> PipelinePlan {
+        let topic = |name: &str| InternalTopic {
+            topic: name.into(),
+            partitions: 2,
+            max_message_bytes: 1_000_000,
+        };
+        PipelinePlan {
+            sql: sql.into(),
+            inputs: vec![stream(
+                "words",
+                &[("id", "string", false), ("n", "bigint", false)],
+            )],
+            // Its columns are in another order, and one isn't the query's.
+            outputs: vec![stream(
+                "counts",
+                &[
+                    ("id", "string", false),
+                    ("more", "bigint", true),
+                    ("n", "bigint", false),
+                ],
+            )],
+            tables: Vec::new(),
+            delivery: Delivery::ExactlyOnce,
+            commit_interval_ms: 10,
+            start_from: StartFrom::Latest,
+            on_bad_record: OnBadRecord::DeadLetter,
+            group: "g".into(),
+            keyed: Some(KeyedPlan {
+                repartition: topic("re"),
+                changelog: topic("state"),
+                group: "g.keyed".into(),
+                allowed_lateness_ms: 0,
+                max_drift_ms: 0,
+                ttl_ms: None,
+                memory_bytes: 1_000_000,
+                results: Some(stream(
+                    "words-results",
+                    &[
+                        ("id", "string", false),
+                        ("n", "bigint", true),
+                        (DELETED_COLUMN, "boolean", false),
+                    ],
+                )),
+            }),
+            accept_data_loss: None,
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_gone_is_a_tombstone_for_a_stream_and_a_marked_row_for_tables() {
+        let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id HAVING COUNT(*) > 1");
+        let keyed = plan.keyed.clone().unwrap();
+        let mut compiled = compile_second(&plan, &keyed, &BarFormats).unwrap();
+        let results = RecordBatch::try_new(
+            compiled.spec.results.clone(),
+            vec![
+                Arc::new(StringArray::from(vec!["a", "b"])),
+                Arc::new(Int64Array::from(vec![1, 2])),
+            ],
+        )
+        .unwrap();
+        let keys = RecordBatch::try_from_iter([(
+            "id",
+            Arc::new(StringArray::from(vec!["c"])) as ArrayRef,
+        )])
+        .unwrap();
+        let sealed = Sealed {
+            results: vec![results],
+            gone: vec![keys],
+            ..Sealed::default()
+        };
+        let mut lines = Vec::new();
+        compiled
+            .results
+            .run(&sealed, &mut |given| {
+                let Given::Record {
+                    topic, key, value, ..
+                } = given
+                else {
+                    panic!("{given:?}")
+                };
+                let text = |bytes: Option<&[u8]>| {
+                    bytes.map_or("-".to_owned(), |b| String::from_utf8_lossy(b).into_owned())
+                };
+                lines.push(format!("{topic} {} {}", text(key), text(value)));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(
+            lines,
+            [
+                "counts b b|null|2",
+                "words-results b b|2|false",
+                "counts a -",
+                "words-results a a|null|true",
+                "counts c -",
+                "words-results c c|null|true",
+            ]
+        );
+    }
+
+    #[test]
+    fn tables_are_written_from_the_results_without_state() {
+        let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
+        let tables = table_plan(&plan).unwrap();
+        assert_eq!(
+            tables.sql,
+            "SELECT `id`, `n`, `headworks_deleted` FROM `words-results`"
+        );
+        assert!(!needs_state(&tables).unwrap());
+        assert_eq!(
+            (tables.start_from, tables.keyed),
+            (StartFrom::Earliest, None)
+        );
+        assert_eq!(tables.inputs[0].topic, "words-results");
+    }
+
+    #[test]
+    fn a_plan_whose_parts_are_not_the_querys_is_refused() {
+        let without = plan("SELECT id, n FROM words");
+        let keyed = without.keyed.clone().unwrap();
+        let refused = compile_first(&without, &keyed, &BarFormats).err().unwrap();
+        assert!(refused.to_string().contains("of one version"), "{refused}");
+        let with = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
+        assert!(super::super::compile(&with, &BarFormats).is_err());
+    }
+}

@@ -23,6 +23,7 @@ struct World {
     times: Times,
     drift_ms: u64,
     max_message_bytes: u64,
+    memory_bytes: u64,
     on_bad_record: OnBadRecord,
     first: StatusHandle,
     second: StatusHandle,
@@ -46,6 +47,7 @@ impl World {
             times: Times::default(),
             drift_ms: 1_000_000,
             max_message_bytes: 1_000_000,
+            memory_bytes: 64 << 20,
             on_bad_record: OnBadRecord::DeadLetter,
             first: StatusHandle::new(),
             second: StatusHandle::new(),
@@ -94,7 +96,7 @@ impl World {
     }
 
     fn second(&self) -> Pipeline<MemoryLog> {
-        let half = second(self.query, 0, self.settings("in").inputs);
+        let half = second(self.query, 0, self.settings("in").inputs, self.memory_bytes);
         Pipeline::with_half(
             self.broker.open_in("second", "member-0", &["re"]).unwrap(),
             super::Stage::default(),
@@ -277,6 +279,24 @@ fn rows_that_do_not_fit_one_record_go_in_several_and_none_is_late_for_it() {
     );
     assert_eq!(world.letters(), []);
     assert_eq!(world.lines().len(), 4 * 5);
+}
+
+#[test]
+fn results_that_are_too_many_for_one_transaction_come_in_several() {
+    let mut world = World::new(MINUTE, 1);
+    // Two results an epoch.
+    world.memory_bytes = 2_048;
+    let values: Vec<String> = (0..50).map(|n| format!("key-{n} 5 1")).collect();
+    let values: Vec<&str> = values
+        .iter()
+        .map(String::as_str)
+        .chain(["a 300 1"])
+        .collect();
+    world.write(0, &values);
+    // A little of it, and the rest after a restart.
+    world.run(5).unwrap();
+    world.run(100).unwrap();
+    assert_eq!(world.lines().len(), 50);
 }
 
 #[test]

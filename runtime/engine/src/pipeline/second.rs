@@ -136,7 +136,8 @@ impl<L: Log> Pipeline<L> {
         Ok(())
     }
 
-    /// Ends the epochs: writes their results, their changelog and the meta records.
+    /// Ends the epochs: writes their results, their changelog and the meta records. Gives when there is more to
+    /// be written.
     pub(super) fn before_commit_second(&mut self) -> Result<Option<Duration>, LogError> {
         let now_ms = self.log.wall_ms();
         let Pipeline {
@@ -157,11 +158,15 @@ impl<L: Log> Pipeline<L> {
             inputs,
             ..
         } = second.as_mut();
+        let mut later = None;
         for slot in owned.slots() {
             let (partition, offset) = (slot.partition, slot.position.offset);
             let Some(epoch) = shards.seal(partition.number, offset, now_ms)? else {
                 continue;
             };
+            if epoch.sealed.more {
+                later = Some(log.now());
+            }
             results.run(&epoch.sealed, &mut |given| {
                 let at = (partition, offset);
                 give(log, settings, inputs.first(), pending, at, now_ms, given)
@@ -191,7 +196,7 @@ impl<L: Log> Pipeline<L> {
                 })
                 .collect(),
         );
-        Ok(None)
+        Ok(later)
     }
 
     pub(super) fn after_commit_second(&mut self, positions: &[(Partition, Position)]) {
@@ -258,6 +263,10 @@ impl<L: Log> Pipeline<L> {
             tracing::info!(ms = took.as_millis(), "the state is restored");
             second.figures.restore_ms = Some(took.as_millis() as u64);
         }
+        // An epoch may not have given all that was due.
+        if second.shards.look(self.log.wall_ms())? {
+            self.half_due = Some(self.log.now());
+        }
         Ok(())
     }
 
@@ -276,7 +285,7 @@ impl<L: Log> Pipeline<L> {
             return Ok(());
         }
         second.expired = Some(now);
-        if second.shards.expire(self.log.wall_ms())? {
+        if second.shards.look(self.log.wall_ms())? {
             self.half_due = Some(now);
         }
         Ok(())
