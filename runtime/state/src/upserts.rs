@@ -249,6 +249,10 @@ impl State for Upserts {
         self.committed.remove(&pending.gone)?;
         self.sweep = pending.sweep;
         self.overlay.clear();
+        if common.pool.is_full() {
+            // What it keeps for the next epoch is more than there is.
+            self.overlay = Table::new(&self.layout, false);
+        }
         self.committed.make_room(self.overlay.size() as u64, common)
     }
 

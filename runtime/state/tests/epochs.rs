@@ -6,6 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use common::oracle::Oracle;
 use common::{Row, aggregates, batch, compacted, lines, spec};
 use headworks_sql::keyed::{Operator, Order, Rank, Window};
@@ -244,6 +245,11 @@ fn sessions_with_little_memory() {
 }
 
 #[test]
+fn deduplication_with_little_memory() {
+    seeds(40, &scarce("ranks"), |random| (None, rank(random, 1)));
+}
+
+#[test]
 fn upserts_with_little_memory() {
     seeds(40, &scarce("upserts"), |random| {
         (None, some_aggregates(random))
@@ -312,7 +318,7 @@ fn keys_are_gone_even_if_nothing_else_happens() {
     let mut gone = 0;
     for _ in 0..100 {
         let sealed = shard.seal(None, 150).unwrap();
-        let rows: usize = sealed.gone.iter().map(|b| b.num_rows()).sum();
+        let rows: usize = sealed.gone.iter().map(RecordBatch::num_rows).sum();
         gone += rows;
         if rows > 0 {
             shard.commit().unwrap();

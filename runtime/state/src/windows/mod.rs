@@ -131,8 +131,12 @@ impl Windows {
             .committed
             .iter()
             .map(|(slice, bucket)| (bucket.table.size(), *slice))
-            .filter(|(size, _)| *size >= common.pool.least())
+            .filter(|(size, _)| *size >= common.pool.least() / 64)
             .collect();
+        // Many small slices are worth it together.
+        if sizes.iter().map(|(size, _)| size).sum::<usize>() < common.pool.least() {
+            return Ok(());
+        }
         sizes.sort_unstable();
         let mut writes = BTreeMap::new();
         let mut bytes = 0;
@@ -321,6 +325,11 @@ impl State for Windows {
         self.progress = pending.progress;
         self.overlay.clear();
         common.account(self.memory());
+        if common.pool.is_full() {
+            // What the overlay keeps for the next epoch is more than there is.
+            self.overlay = Table::new(&self.layout, true);
+            common.account(self.memory());
+        }
         if common.pool.is_full() {
             self.spill(common)?;
         }
