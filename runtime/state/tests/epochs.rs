@@ -178,10 +178,14 @@ fn window(random: &mut SmallRng) -> Window {
     }
 }
 
-/// So little memory that nearly everything goes to the disk, and that bases and parts are small.
-fn scarce(name: &str) -> Pool {
-    let folder = format!("headworks-state-{}-{name}", std::process::id());
-    Pool::open(24 * 1024, Some(std::env::temp_dir().join(folder))).unwrap()
+/// The same with so little memory that nearly everything goes to the disk, and that bases and parts are small.
+fn scarce(name: &str, count: u64, kind: impl Fn(&mut SmallRng) -> (Option<Window>, Operator)) {
+    let name = format!("headworks-state-{}-{name}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    let pool = Pool::open(24 * 1024, Some(folder.clone())).unwrap();
+    seeds(count, &pool, kind);
+    drop(pool);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 fn session(random: &mut SmallRng) -> Window {
@@ -232,28 +236,26 @@ fn top_n_in_sessions() {
 
 #[test]
 fn windows_with_little_memory() {
-    seeds(12, &scarce("windows"), |random| {
+    scarce("windows", 12, |random| {
         (Some(window(random)), some_aggregates(random))
     });
 }
 
 #[test]
 fn sessions_with_little_memory() {
-    seeds(40, &scarce("sessions"), |random| {
+    scarce("sessions", 40, |random| {
         (Some(session(random)), some_aggregates(random))
     });
 }
 
 #[test]
 fn deduplication_with_little_memory() {
-    seeds(40, &scarce("ranks"), |random| (None, rank(random, 1)));
+    scarce("ranks", 40, |random| (None, rank(random, 1)));
 }
 
 #[test]
 fn upserts_with_little_memory() {
-    seeds(40, &scarce("upserts"), |random| {
-        (None, some_aggregates(random))
-    });
+    scarce("upserts", 40, |random| (None, some_aggregates(random)));
 }
 
 #[test]
