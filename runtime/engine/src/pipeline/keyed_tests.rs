@@ -358,6 +358,31 @@ fn a_group_that_was_set_back_is_not_read_with_a_state_that_is_ahead() {
 }
 
 #[test]
+fn a_shard_that_comes_back_as_it_was_is_not_restored() {
+    let world = World::new(MINUTE, 1);
+    world.write(0, &["a 5 1", "b 6 1", "a 300 1"]);
+    let (mut first, mut second) = (world.first(), world.second());
+    for _ in 0..60 {
+        first.step().unwrap();
+        second.step().unwrap();
+    }
+    assert_eq!(world.second.report().figures.partitions.len(), 2);
+    // Without the changelog only what is in memory can be right; to restore would be a mismatch.
+    world.broker.remake("state");
+    let other = world.broker.open_in("second", "member-1", &["re"]).unwrap();
+    for _ in 0..15 {
+        first.step().unwrap();
+        second.step().unwrap();
+    }
+    assert_eq!(
+        world.second.report().figures.partitions.len(),
+        1,
+        "the other has one"
+    );
+    drop(other);
+}
+
+#[test]
 fn a_partition_far_ahead_waits_for_one_that_has_more() {
     let mut world = World::new(MINUTE, 2);
     world.drift_ms = 100;
