@@ -23,7 +23,7 @@ const OURS: &str = "headworks.";
 pub const INTERNAL: [&str; 3] = ["-repartition", "-changelog", "-results"];
 
 /// True for a topic that a Pipeline makes for itself, or that is named like one.
-fn internal(topic: &str) -> bool {
+pub fn internal(topic: &str) -> bool {
     let whole = topic.trim_end_matches(".dlq");
     topic.starts_with(OURS) && INTERNAL.iter().any(|end| whole.ends_with(end))
 }
@@ -106,6 +106,18 @@ mod tests {
             message.contains("topicPolicy") && message.contains("shop."),
             "{message}"
         );
+    }
+
+    #[test]
+    fn only_a_pipeline_s_own_topics_are_internal() {
+        for (name, is) in [
+            ("headworks.eu.shop.p.01234567-repartition", true),
+            ("headworks.eu.shop.p.01234567-results.dlq", true),
+            ("headworks.orders", false),
+            ("shop.a-changelog", false),
+        ] {
+            assert_eq!(internal(name), is, "{name}");
+        }
     }
 
     #[test]

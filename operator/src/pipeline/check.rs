@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use headworks_crds::{Delivery, PipelineSpec, PodTemplate, TableTarget};
 use headworks_plan::{Contract, DELETED_COLUMN};
-use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest};
+use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest, target};
 use serde_json::json;
 
 use super::query;
@@ -39,7 +39,7 @@ pub fn check(
         return Err(Error::stalled("NotSupported", fault));
     }
     for (index, name, contract) in outputs {
-        headworks_sql::target::check(&dataflow.output, contract).map_err(|mismatches| {
+        target::check(&dataflow.output, contract).map_err(|mismatches| {
             let list: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
             Error::stalled(
                 "OutputMismatch",
@@ -116,29 +116,12 @@ fn same_columns(one: &[&str], other: &[String]) -> bool {
         == other.iter().map(String::as_str).collect::<BTreeSet<_>>()
 }
 
-/// What keeps a result whose rows replace each other out of a stream.
+/// What keeps a result whose rows replace each other out of a stream. Neither `compacted` nor `key` of a stream can
+/// change, so the remedy is mostly another stream.
 pub fn stream_fault(dataflow: &Dataflow, name: &str, contract: &Contract) -> Option<String> {
-    let unique = unique_columns(dataflow);
-    if unique.is_empty() {
-        return None;
-    }
-    let key = unique.join(", ");
-    if !contract.compacted || !same_columns(&unique, &contract.key) {
-        let there = match (contract.compacted, contract.key.as_slice()) {
-            (false, _) => "isn't compacted".to_owned(),
-            (true, key) => format!("has the key [{}]", key.join(", ")),
-        };
-        return Some(format!(
-            "the result has a row for each ({key}) that is replaced when it changes, and DataStream {name} {there}: write into one with compacted: true and key: [{key}], or group by a window too, whose results are final"
-        ));
-    }
-    // Kafka takes no record without a key into a compacted topic; a key of several columns is never without one.
-    let column = dataflow.output.column(unique.first()?)?;
-    (unique.len() == 1 && column.nullable).then(|| {
-        format!(
-            "column \"{key}\" is the key of DataStream {name} and may be null, and null is no key: leave such rows out with WHERE {key} IS NOT NULL, or group by COALESCE(…)"
-        )
-    })
+    let fits = target::accepts(&dataflow.changes(), &dataflow.output, contract);
+    fits.err()
+        .map(|mismatch| format!("the query's results don't fit DataStream {name}: {mismatch}"))
 }
 
 /// What keeps the query's columns out of a table. Types don't: each has one of PostgreSQL's, and arrays, maps and
@@ -277,62 +260,53 @@ mod tests {
         }
     }
 
-    #[test]
-    fn rows_that_replace_each_other_need_a_target_with_their_key() {
-        let a = contract(&[("uid", "string", false), ("n", "bigint", true)]);
-        let dataflow = keyed("SELECT uid, n FROM a", &a, &[0]);
-        let stream = |compacted: bool, key: &[&str]| {
-            let contract = Contract {
-                compacted,
-                key: key.iter().map(|k| (*k).to_owned()).collect(),
-                ..a.clone()
-            };
-            stream_fault(&dataflow, "totals", &contract).unwrap_or_default()
-        };
-        assert_eq!(stream(true, &["uid"]), "");
-        for (message, word) in [
-            (stream(false, &["uid"]), "isn't compacted"),
-            (stream(true, &["n"]), "has the key [n]"),
-            (stream(true, &["uid", "n"]), "has the key [uid, n]"),
-        ] {
-            let remedy = "compacted: true and key: [uid]";
-            assert!(
-                message.contains(word) && message.contains(remedy),
-                "{message}"
-            );
-        }
-        let table = |key: &Value| {
-            let table = json!({"store": "warehouse", "name": "totals", "key": key});
-            table_faults(&dataflow, &serde_json::from_value(table).unwrap())
-        };
-        assert!(table(&json!(["uid"])).is_empty());
-        assert!(table(&json!([]))[0].contains("set key: [uid]"));
-        // What is final may go anywhere.
-        let windowed = keyed("SELECT uid, n FROM a", &a, &[]);
-        assert_eq!(stream_fault(&windowed, "totals", &a), None);
+    /// What is said of `a` grouped by `uid` into a stream and a table.
+    fn grouped(stream: &Contract, key: &Value) -> Result<(), Error> {
+        let sql = "SELECT uid, COUNT(*) AS n FROM a GROUP BY uid";
+        let targets =
+            json!([{"stream": "totals"}, {"table": {"store": "w", "name": "t", "key": key}}]);
+        let spec = serde_json::from_value(json!({"sql": sql, "to": targets})).unwrap();
+        let a = contract(&[("uid", "string", false)]);
+        check(&spec, &[("a", &a)], &[(0, "totals", stream)]).map(|_| ())
     }
 
     #[test]
-    fn null_is_the_key_of_nothing() {
-        let a = contract(&[("uid", "string", true), ("n", "bigint", true)]);
-        let of = |key: &[&str], unique: &[usize]| {
-            let contract = Contract {
-                compacted: true,
-                key: key.iter().map(|k| (*k).to_owned()).collect(),
-                ..a.clone()
-            };
-            stream_fault(
-                &keyed("SELECT uid, n FROM a", &a, unique),
-                "totals",
-                &contract,
-            )
+    fn rows_that_replace_each_other_need_targets_with_their_key() {
+        let stream = |compacted: bool, key: &[&str]| Contract {
+            compacted,
+            key: key.iter().map(|k| (*k).to_owned()).collect(),
+            ..contract(&[("uid", "string", false), ("n", "bigint", false)])
         };
-        assert!(
-            of(&["uid"], &[0])
-                .unwrap()
-                .contains("WHERE uid IS NOT NULL")
-        );
-        assert_eq!(of(&["n", "uid"], &[0, 1]), None, "JSON's [null,1]");
+        let right = stream(true, &["uid"]);
+        assert_eq!(grouped(&right, &json!(["uid"])), Ok(()));
+        for (stream, key, words) in [
+            (
+                stream(false, &["uid"]),
+                json!(["uid"]),
+                vec!["to[0].stream", "totals", "compacted"],
+            ),
+            (
+                stream(true, &["n"]),
+                json!(["uid"]),
+                vec!["to[0].stream", "(n)", "uid"],
+            ),
+            (
+                right.clone(),
+                json!([]),
+                vec!["to[1].table.key", "key: [uid]"],
+            ),
+            (
+                right.clone(),
+                json!(["n"]),
+                vec!["to[1].table.key", "key: [uid]"],
+            ),
+        ] {
+            let error = grouped(&stream, &key).unwrap_err();
+            assert_eq!(error.reason(), "OutputMismatch");
+            for word in words {
+                assert!(error.message().contains(word), "{word}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub mod state;
 mod testing;
 mod validate;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write, sync::Arc};
 
 pub use flows::{Flow, Flows};
 use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
@@ -110,6 +110,8 @@ struct Applied {
     digest: String,
     secrets: Vec<NeededSecret>,
     stores: Vec<String>,
+    /// Partitions that the pods share; absent: not known.
+    partitions: Option<i32>,
 }
 
 /// From the spec to the children. Nothing is applied before all of it is known to be right.
@@ -136,6 +138,7 @@ async fn plan_and_apply(
         (wanted, plan)
     });
     let valid = validate::resolve(pipeline, &found, keyed);
+    let of_inputs = found.inputs.iter().filter_map(|i| i.partitions).max();
     let uid = pipeline.uid().unwrap_or_default();
     let reference = pipeline.controller_owner_ref(&()).unwrap_or_default();
     let built = build::build(key, &reference, &valid, &context.settings.runtime_image)?;
@@ -161,6 +164,7 @@ async fn plan_and_apply(
         .collect();
     status.group = Some(valid.group);
     Ok(Applied {
+        partitions: kept.map(|k| k.partitions).max(of_inputs),
         stateful_set,
         digest: built.plan.digest,
         secrets: valid.secrets,
@@ -209,6 +213,19 @@ async fn observe(
         },
         |uid| context.reports.of_pod(uid),
     )
+    .map(|verdict| with_idle_pods(verdict, pipeline.spec.replicas, applied.partitions))
+}
+
+/// A partition is one pod's: of more pods than partitions, some have nothing to do.
+fn with_idle_pods(mut verdict: Verdict, replicas: i32, partitions: Option<i32>) -> Verdict {
+    if let Some(partitions) = partitions.filter(|p| verdict.ready && *p < replicas) {
+        let idle = replicas - partitions;
+        let _ = write!(
+            verdict.message,
+            "; {idle} of them idle, because there are {partitions} partitions"
+        );
+    }
+    verdict
 }
 
 /// A StatefulSet waits for an unready pod of an older revision before it goes on, perhaps for ever: it is deleted.
@@ -285,6 +302,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn pods_that_have_nothing_to_do_are_said() {
+        let ready = || Verdict::ready("Running", "6 pods ready");
+        let said = |replicas, partitions| with_idle_pods(ready(), replicas, partitions).message;
+        assert_eq!(said(6, Some(6)), "6 pods ready");
+        assert_eq!(said(6, None), "6 pods ready");
+        assert_eq!(
+            said(6, Some(4)),
+            "6 pods ready; 2 of them idle, because there are 4 partitions"
+        );
+    }
 
     #[test]
     fn a_table_is_no_stream_that_could_close_a_loop() {

@@ -243,7 +243,8 @@ fn not_allowed(
     let mut finding = object.wrong("spec.topic", message);
     // A rule may be in a Platform, or select by labels, that these files don't hold.
     let unknown = platform.is_none() || (labels.is_none() && !policy.is_empty());
-    if unknown && !topic.starts_with("__") || options.allow_missing {
+    let nobody_s = topic.starts_with("__") || topic_name::internal(topic);
+    if unknown && !nobody_s || options.allow_missing {
         finding.severity = Severity::Warning;
     }
     Some(finding)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use headworks_crds::{Pipeline, PipelineStatus};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Resource;
 
 use crate::{
@@ -30,7 +31,9 @@ pub async fn reset(
         let replicas = live.spec.as_ref().and_then(|s| s.replicas);
         workload::scale_to_zero(context, live.as_ref(), replicas).await?;
     }
-    if !Context::children(&context.stores.pods, key).is_empty() {
+    let ending = live.is_some_and(|live| !has_ended(&live))
+        || !Context::children(&context.stores.pods, key).is_empty();
+    if ending {
         return Err(waiting("the pods of the query before end first"));
     }
     let left = deletion::Progress::of(pipeline, status);
@@ -53,6 +56,40 @@ pub async fn reset(
     Ok(())
 }
 
+/// True once the StatefulSet's controller has seen that there shall be no pods, and there are none. Before that it might
+/// still start one.
+fn has_ended(live: &StatefulSet) -> bool {
+    let status = live.status.clone().unwrap_or_default();
+    let wanted = live.spec.as_ref().and_then(|s| s.replicas);
+    wanted == Some(0)
+        && status.replicas == 0
+        && live.metadata.generation.is_some()
+        && status.observed_generation >= live.metadata.generation
+}
+
 fn waiting(what: &str) -> Error {
     Error::waiting("StateReset", format!("spec.onStateChange: Reset: {what}")).after(LOOK_AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pods_may_still_come_until_the_controller_has_seen_that_none_shall() {
+        let of = |replicas: i32, generation: i64, observed: i64, there: i32| {
+            let live: StatefulSet =
+                serde_json::from_value(json!({"metadata": {"generation": generation},
+                "spec": {"replicas": replicas, "selector": {}, "serviceName": "p", "template": {}},
+                "status": {"observedGeneration": observed, "replicas": there}}))
+                .unwrap();
+            has_ended(&live)
+        };
+        assert!(of(0, 2, 2, 0));
+        assert!(!of(1, 2, 2, 0), "our write isn't seen yet");
+        assert!(!of(0, 2, 1, 0), "the controller hasn't seen it yet");
+        assert!(!of(0, 2, 2, 1));
+    }
 }

@@ -132,19 +132,41 @@ pub async fn ensure(
     }
     let platform = &found.platform.platform;
     let connected = context.kafka.get(context, platform).await?;
-    let said = |error: &KafkaError, name: &str| {
-        translate(error, &format!("internal topic {name}"), &blame(platform))
-    };
+    let replicas = platform.spec.defaults.as_ref().and_then(|d| d.replicas);
+    let blame = blame(platform);
+    let (partitions, size) =
+        make(&connected.admin, wanted, before, &missing, replicas, &blame).await?;
+    let mut topics: Vec<String> = settings.iter().map(|(name, _)| name.clone()).collect();
+    topics.extend(before.topics.iter().cloned());
+    topics.sort();
+    topics.dedup();
+    Ok(Kept {
+        topics,
+        partitions,
+        max_message_bytes: size,
+    })
+}
+
+/// Makes those that Kafka hasn't got.
+async fn make(
+    admin: &Admin,
+    wanted: &Wanted,
+    before: &StateStatus,
+    missing: &[&(String, BTreeMap<String, String>)],
+    replicas: Option<i32>,
+    blame: &str,
+) -> Result<(i32, u64), Error> {
+    let said =
+        |error: &KafkaError, name: &str| translate(error, &format!("internal topic {name}"), blame);
     let mut there: BTreeMap<&String, Topic> = BTreeMap::new();
-    for (name, _) in &missing {
-        let topic = connected.admin.topic(name).await;
-        if let Some(topic) = topic.map_err(|e| said(&e, name))? {
+    for (name, _) in missing {
+        let topic = admin.topic(name).await.map_err(|e| said(&e, name))?;
+        if let Some(topic) = topic {
             there.insert(name, topic);
         }
     }
     let (partitions, size) = shape(wanted, before, &there)?;
-    let replicas = platform.spec.defaults.as_ref().and_then(|d| d.replicas);
-    for (name, config) in &missing {
+    for (name, config) in missing {
         if !there.contains_key(name) {
             let mut config = config.clone();
             config.insert(MAX_MESSAGE.into(), size.to_string());
@@ -154,20 +176,10 @@ pub async fn ensure(
                 replicas,
                 config,
             };
-            create(&connected.admin, &topic)
-                .await
-                .map_err(|e| said(&e, name))?;
+            create(admin, &topic).await.map_err(|e| said(&e, name))?;
         }
     }
-    let mut topics: Vec<String> = settings.into_iter().map(|(name, _)| name).collect();
-    topics.extend(before.topics.iter().cloned());
-    topics.sort();
-    topics.dedup();
-    Ok(Kept {
-        topics,
-        partitions,
-        max_message_bytes: size,
-    })
+    Ok((partitions, size))
 }
 
 /// Partitions and largest record: those that were written down, else those of the topics that are there, else what is
@@ -288,5 +300,50 @@ mod tests {
         };
         let error = shape(&unknown, &fresh, &none).unwrap_err();
         assert!(matches!(error, Error::Waiting { .. }));
+    }
+
+    /// `make e2e` sets `HEADWORKS_KAFKA`; without it this says that it was skipped.
+    #[tokio::test]
+    async fn a_real_kafka_takes_the_settings_and_the_topics_are_found_again() {
+        use std::io::Write as _;
+
+        use crate::kafka::Connection;
+        let Some(kafka) = std::env::var("HEADWORKS_KAFKA")
+            .ok()
+            .filter(|a| !a.is_empty())
+        else {
+            let _ = writeln!(std::io::stderr(), "SKIPPED: HEADWORKS_KAFKA names no Kafka");
+            return;
+        };
+        let admin = Admin::new(&Connection {
+            bootstrap_servers: kafka,
+            tls: None,
+            scram: None,
+        })
+        .unwrap();
+        let wanted = Wanted {
+            group: format!("headworks.test.shop.p{}.01234567", std::process::id()),
+            partitions: Some(3),
+            ..wanted(true)
+        };
+        let all = settings(&wanted);
+        let all: Vec<_> = all.iter().collect();
+        let fresh = StateStatus::default();
+        let made = make(&admin, &wanted, &fresh, &all, Some(1), "").await;
+        // Made again under Retain, over inputs that have grown.
+        let grown = Wanted {
+            partitions: Some(5),
+            max_message_bytes: 3_000_000,
+            ..wanted.clone()
+        };
+        let again = make(&admin, &grown, &fresh, &all, Some(1), "").await;
+        let mut policies = Vec::new();
+        for (name, _) in &all {
+            let topic = admin.topic(name).await.unwrap().unwrap();
+            policies.push(topic.value("cleanup.policy").unwrap().to_owned());
+            assert!(admin.delete_topic(name).await.unwrap());
+        }
+        assert_eq!((made, again), (Ok((3, 2_000_000)), Ok((3, 2_000_000))));
+        assert_eq!(policies, ["delete", "compact", "delete", "delete"]);
     }
 }
