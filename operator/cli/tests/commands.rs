@@ -113,6 +113,14 @@ fn the_examples_are_valid_and_their_tests_pass() {
 }
 
 #[test]
+fn queries_with_state_are_tested_by_what_is_left_at_the_end() {
+    let output = run(&["test", "cases/windows.yaml"]);
+    let said = told(&output);
+    assert_eq!(code(&output), 0, "{said}");
+    assert!(said.contains("2 passed, 0 failed"), "{said}");
+}
+
+#[test]
 fn a_reference_to_what_is_elsewhere_may_be_allowed() {
     let output = run(&["validate", "--allow-missing", "cases/misspelt-stream.yaml"]);
     assert_eq!(code(&output), 0, "{}", told(&output));

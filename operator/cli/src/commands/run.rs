@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use headworks_crds::Pipeline;
 use headworks_engine::local::{BadRecord, LocalError, Row, Sink};
-use headworks_plan::DELETED_COLUMN;
 use serde_json::json;
 
 use crate::object::Object;
@@ -327,10 +326,6 @@ struct Written<'a> {
 impl Sink for Written<'_> {
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
         self.given += 1;
-        if row.value.is_empty() {
-            let key = row.key.map(String::from_utf8_lossy);
-            return writeln!(self.rows, "{}", json!({"key": key, DELETED_COLUMN: true}));
-        }
         self.rows.write_all(row.value)?;
         self.rows.write_all(b"\n")
     }

@@ -1,6 +1,6 @@
 //! `headworks test`: every test in `spec.tests`, through the same decoding, evaluation and encoding as in a pod.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -124,22 +124,12 @@ fn fits(pattern: &str, title: &str) -> bool {
 #[derive(Default)]
 struct Taken {
     rows: Vec<Row>,
-    /// Where rows replace each other: the last of each key. How often one was replaced on the way isn't tested.
-    by_key: Option<BTreeMap<Vec<u8>, Row>>,
     bad: Vec<(usize, u64, &'static str, String)>,
 }
 
 impl Sink for Taken {
     fn row(&mut self, row: Encoded<'_>) -> io::Result<()> {
-        match (&mut self.by_key, row.key) {
-            (Some(last), Some(key)) if row.value.is_empty() => {
-                last.remove(key);
-            }
-            (Some(last), Some(key)) => {
-                last.insert(key.to_owned(), rows::parse(row.value));
-            }
-            _ => self.rows.push(rows::parse(row.value)),
-        }
+        self.rows.push(rows::parse(row.value));
         Ok(())
     }
 
@@ -165,10 +155,7 @@ fn one(
     };
     // The query's own columns: what every target gets.
     let plan = local::plan(world, object, pipeline, planned, None);
-    let mut taken = Taken {
-        by_key: plan.outputs[0].contract.compacted.then(BTreeMap::new),
-        ..Taken::default()
-    };
+    let mut taken = Taken::default();
     let of = |part: &str| object.node.at(&steps(&format!("spec.tests[{at}].{part}")));
     let mut work = || -> Result<(), String> {
         let mut run = local::compile(&plan).map_err(|e| e.to_string())?;
@@ -184,9 +171,6 @@ fn one(
     if let Err(error) = work() {
         outcome.error = error;
     }
-    taken
-        .rows
-        .extend(taken.by_key.take().unwrap_or_default().into_values());
     let mut expected = Vec::new();
     for row in of("expect").map_or(&[][..], Node::items) {
         let mut wanted = Row::new();
