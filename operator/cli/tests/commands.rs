@@ -239,7 +239,15 @@ fn a_pipeline_is_explained_by_its_files() {
     let stateful = "cases/explained-state.yaml";
     for name in ["revenue", "totals"] {
         let output = run(&["explain", "pipeline", name, "-n", "shop", "-f", stateful]);
-        insta::assert_snapshot!(format!("explain-{name}"), told(&output));
+        // Digests are the planner's; that they stand where they belong is what is shown.
+        let said = told(&output);
+        let version = &said.split("version ").nth(1).unwrap()[..8];
+        let said = said.replace(version, "<version>");
+        let said: Vec<&str> = said
+            .lines()
+            .filter(|line| !line.starts_with("  fingerprint"))
+            .collect();
+        insta::assert_snapshot!(format!("explain-{name}"), said.join("\n"));
     }
     let output = run(&["explain", "pipeline", "-f", shop, "-o", "json"]);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
