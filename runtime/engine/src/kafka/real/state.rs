@@ -297,8 +297,9 @@ fn a_record_that_the_broker_refuses_keeps_the_transaction_from_being_committed()
     };
     commit(b"small").unwrap();
     let refused = commit(&large);
+    // As its own report, or as that of a transaction that has failed already.
     assert!(
-        matches!(&refused, Err(LogError::Abortable { message }) if message.contains("too large")),
+        matches!(refused, Err(LogError::Abortable { .. })),
         "{refused:?}"
     );
     // For some milliseconds after such an abort librdkafka has no producer id.
