@@ -59,7 +59,7 @@ impl Kafka {
         self.config().create().expect("an admin client")
     }
 
-    /// Removes topics that begin with `topics` and groups whose name contains `groups`.
+    /// Removes topics that begin with `topics`, and groups and Pipelines' own topics whose name contains `groups`.
     pub fn forget(&self, topics: &str, groups: &str) {
         let client: BaseConsumer = self.config().create().expect("a client");
         let metadata = client.fetch_metadata(None, WAIT).expect("metadata");
@@ -67,7 +67,9 @@ impl Kafka {
             .topics()
             .iter()
             .map(rdkafka::metadata::MetadataTopic::name)
-            .filter(|t| t.starts_with(topics))
+            .filter(|t| {
+                t.starts_with(topics) || (t.starts_with("headworks.") && t.contains(groups))
+            })
             .collect();
         let list = client.fetch_group_list(None, WAIT).expect("groups");
         let group_names: Vec<&str> = list

@@ -110,10 +110,15 @@ pub fn resolve(
             input.untimed()
         }
     });
+    let mut inputs: Vec<_> = inputs.collect();
+    if stateful {
+        // The state knows its inputs by their place, and goes on with a query that names them in another order.
+        inputs.sort_by(|a, b| a.name.cmp(&b.name));
+    }
     let role = plan::PipelinePlan {
         // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
         sql: spec.sql.trim_end().to_owned(),
-        inputs: inputs.collect(),
+        inputs,
         outputs: found.outputs.iter().map(Stream::untimed).collect(),
         tables: found
             .tables

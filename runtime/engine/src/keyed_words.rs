@@ -301,6 +301,7 @@ pub(crate) fn second(
         outlets: vec![Outlet {
             topic: "out".to_owned(),
             max_message_bytes: 1_000,
+            compacted: false,
             encoder: Box::new(Bars),
             shape: as_it_is(),
             gone: upserts.then(|| Gone::Tombstone(as_it_is())),
@@ -310,7 +311,12 @@ pub(crate) fn second(
         output: Arc::new(Schema::new(nullable)),
         window_end: query.window().map(|_| 2),
     };
-    Second::new(shards, results, "state", "second", inputs, false)
+    let changelog = InternalTopic {
+        topic: "state".to_owned(),
+        partitions: 0,
+        max_message_bytes: 1_000_000,
+    };
+    Second::new(shards, results, &changelog, "second", inputs, false)
 }
 
 /// A row as the oracle sees it.

@@ -175,6 +175,7 @@ pub(crate) fn stage(inputs: usize, output: &str) -> Stage {
             topic: output.to_owned(),
             table: false,
             max_message_bytes: 1_000,
+            compacted: false,
             encoder: Box::new(Words::default()),
         }],
         tells: true,

@@ -4,27 +4,29 @@ use hashbrown::HashTable;
 
 use crate::codec::Rows;
 
-/// Fixed, so that runs are alike and a key lands in the same part after a restart.
-const SEEDS: [u64; 4] = [
-    0x243F_6A88_85A3_08D3,
-    0x1319_8A2E_0370_7344,
-    0xA409_3822_299F_31D0,
-    0x082E_FA98_EC4E_6C89,
-];
+const A: u64 = 0x9E37_79B9_7F4A_7C15;
+const B: u64 = 0xD6E8_FEB8_6659_FD93;
 
-/// Hashes encoded keys.
-#[derive(Clone, Debug)]
-pub(crate) struct Hasher(ahash::RandomState);
+fn step(hash: u64, word: u64) -> u64 {
+    let product = u128::from(hash ^ word ^ A) * u128::from(B);
+    product as u64 ^ (product >> 64) as u64
+}
 
-impl Hasher {
-    pub(crate) fn new() -> Hasher {
-        let [a, b, c, d] = SEEDS;
-        Hasher(ahash::RandomState::with_seeds(a, b, c, d))
+/// Hashes encoded keys. The changelog says which part of the keys a record is of, so the answer must be the same in every
+/// process, on every machine and in every version: each eight bytes, little-endian and the last ones filled up with zeros, are
+/// multiplied into the state of 64 bits, whose halves of 128 are folded by exclusive or.
+pub(crate) fn hash(key: &[u8]) -> u32 {
+    let (chunks, rest) = key.as_chunks::<8>();
+    let mut hash = step(0, key.len() as u64);
+    for chunk in chunks {
+        hash = step(hash, u64::from_le_bytes(*chunk));
     }
-
-    pub(crate) fn hash(&self, key: &[u8]) -> u32 {
-        (self.0.hash_one(key) >> 32) as u32
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        hash = step(hash, u64::from_le_bytes(last));
     }
+    (hash >> 32) as u32
 }
 
 /// A table wants 64 bits, of which the highest and the lowest count.
@@ -48,7 +50,6 @@ pub(crate) struct Keys {
     ends: Vec<usize>,
     len: usize,
     index: HashTable<Slot>,
-    hasher: Hasher,
 }
 
 impl Keys {
@@ -59,7 +60,6 @@ impl Keys {
             ends: Vec::new(),
             len: 0,
             index: HashTable::new(),
-            hasher: Hasher::new(),
         }
     }
 
@@ -74,7 +74,7 @@ impl Keys {
     }
 
     pub(crate) fn hash(&self, key: &[u8]) -> u32 {
-        self.hasher.hash(key)
+        hash(key)
     }
 
     pub(crate) fn key(&self, group: u32) -> &[u8] {
@@ -83,7 +83,7 @@ impl Keys {
 
     /// The key's group, a new one if it has none.
     pub(crate) fn intern(&mut self, bytes: &[u8]) -> u32 {
-        let hash = self.hasher.hash(bytes);
+        let hash = hash(bytes);
         let (width, data, ends) = (self.width, &self.data, &self.ends);
         let entry = self.index.entry(
             spread(hash),
@@ -118,7 +118,7 @@ impl Keys {
     }
 
     pub(crate) fn find(&self, bytes: &[u8]) -> Option<u32> {
-        let hash = self.hasher.hash(bytes);
+        let hash = hash(bytes);
         self.index
             .find(spread(hash), |slot| {
                 slot.hash == hash && self.key(slot.group) == bytes
@@ -128,7 +128,7 @@ impl Keys {
 
     /// Takes a key away; its group's number stays unused.
     pub(crate) fn remove(&mut self, group: u32) {
-        let hash = self.hasher.hash(self.key(group));
+        let hash = hash(self.key(group));
         if let Ok(found) = self
             .index
             .find_entry(spread(hash), |slot| slot.group == group)
@@ -168,4 +168,18 @@ fn key<'a>(width: Option<usize>, data: &'a [u8], ends: &[usize], group: u32) -> 
     }
     let start = if group == 0 { 0 } else { ends[group - 1] };
     &data[start..ends[group]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_same_hash_for_ever() {
+        let keys = [&b""[..], b"a", b"12345678", b"123456789"];
+        assert_eq!(
+            keys.map(|key| hash(key)),
+            [0xC9D8_74CA, 0x2982_DA5A, 0x390F_0AD4, 0x1C7B_A6A3]
+        );
+    }
 }

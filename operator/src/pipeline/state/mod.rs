@@ -22,8 +22,9 @@ use crate::{context::Context, data_stream::topic_name, names::Key, retry::Error}
 
 /// So many digits of the fingerprint are the version.
 const VERSION_DIGITS: usize = 8;
-/// Kafka's own default of `max.message.bytes`, and the least that internal topics have.
-const LEAST_MAX_MESSAGE: u64 = 1_048_588;
+/// The least of the internal topics' `max.message.bytes`: what one key has as state (the distinct values that it counts, a
+/// list of texts) is one record. Hosted Kafka allows no more.
+const LEAST_MAX_MESSAGE: u64 = 8 << 20;
 /// A late row travels with its record and where it came from.
 const HEADROOM: u64 = 1 << 16;
 

@@ -98,7 +98,10 @@ fn settings(wanted: &Wanted) -> Vec<(String, BTreeMap<String, String>)> {
             topic_name::dead_letter_topic(&results),
             deleted(DEAD_LETTER_RETENTION_MS.to_string(), 7 * day),
         ));
-        all.push((results, deleted(RESULTS_RETENTION_MS.to_string(), day)));
+        let mut kept = deleted(RESULTS_RETENTION_MS.to_string(), day);
+        // A result's own time is its window's, which may be long past.
+        kept.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+        all.push((results, kept));
     }
     all.into_iter()
         .map(|(name, settings)| {

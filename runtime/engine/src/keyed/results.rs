@@ -33,6 +33,8 @@ pub(crate) enum Gone {
 pub(crate) struct Outlet {
     pub(crate) topic: String,
     pub(crate) max_message_bytes: u64,
+    /// True: a record without a key is refused by the broker.
+    pub(crate) compacted: bool,
     pub(crate) encoder: Box<dyn Encoder>,
     pub(crate) shape: Shape,
     /// Present where the output is an upsert.
@@ -256,7 +258,7 @@ impl Outlet {
             .encoder
             .key(batch, row, bytes)
             .map_err(|error| failed(error, &self.topic))?;
-        if !keyed && matches!(self.gone, Some(Gone::Tombstone(_))) {
+        if !keyed && self.compacted {
             return Err((
                 "Evaluation",
                 format!(

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow::ipc::{MetadataVersion, root_as_message};
 
@@ -56,12 +56,51 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) more: bool,
 }
 
-/// Tells schemas apart.
+/// Tells the types of rows apart. Names don't count: a query may call its columns otherwise and go on with the
+/// same state, and then meets records that were written under the old names.
 pub(crate) fn schema_id(schema: &SchemaRef) -> u64 {
-    schema.fields().iter().fold(0, |id, field| {
-        let id = hash::bytes(id, field.name().as_bytes());
-        hash::bytes(id, field.data_type().to_string().as_bytes())
-    })
+    let mut words = Vec::new();
+    for field in schema.fields() {
+        describe(field.data_type(), &mut words);
+    }
+    hash::bytes(0, &words)
+}
+
+/// A type in bytes of our own, which no other version of Arrow can change.
+fn describe(data_type: &DataType, out: &mut Vec<u8>) {
+    match data_type {
+        DataType::Boolean => out.push(1),
+        DataType::Int32 => out.push(2),
+        DataType::Int64 => out.push(3),
+        DataType::Float32 => out.push(4),
+        DataType::Float64 => out.push(5),
+        DataType::Decimal128(precision, scale) => out.extend([6, *precision, *scale as u8]),
+        DataType::Utf8 => out.push(7),
+        DataType::Binary => out.push(8),
+        DataType::Date32 => out.push(9),
+        DataType::Time64(unit) => out.extend([10, *unit as u8]),
+        DataType::Timestamp(unit, zone) => {
+            out.extend([11, *unit as u8, u8::from(zone.is_some())]);
+        }
+        DataType::List(element) => {
+            out.push(12);
+            describe(element.data_type(), out);
+        }
+        DataType::Map(entries, _) => {
+            out.push(13);
+            describe(entries.data_type(), out);
+        }
+        DataType::Struct(fields) => {
+            out.extend([14, fields.len() as u8]);
+            fields
+                .iter()
+                .for_each(|field| describe(field.data_type(), out));
+        }
+        other => {
+            out.push(255);
+            out.extend(other.to_string().bytes());
+        }
+    }
 }
 
 /// Writes records; keeps what can be used again.

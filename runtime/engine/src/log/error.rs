@@ -98,6 +98,8 @@ pub enum Reason {
     StateUnreadable,
     /// The disk that state is spilled to can't be used.
     StateDisk,
+    /// The state of one key is larger than a record of the changelog may be.
+    StateTooLarge,
 }
 
 impl Reason {
@@ -121,6 +123,7 @@ impl Reason {
             Reason::StateOffsetMismatch => "StateOffsetMismatch",
             Reason::StateUnreadable => "StateUnreadable",
             Reason::StateDisk => "StateDisk",
+            Reason::StateTooLarge => "StateTooLarge",
         }
     }
 

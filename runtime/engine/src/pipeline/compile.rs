@@ -69,6 +69,7 @@ pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stag
             topic: stream.topic.clone(),
             table: false,
             max_message_bytes: stream.max_message_bytes,
+            compacted: stream.contract.compacted,
             encoder,
         })
     };
@@ -104,6 +105,7 @@ pub(crate) fn compile_table(
         table: true,
         // Whatever Kafka held, the store says itself whether it fits.
         max_message_bytes: u64::MAX,
+        compacted: false,
         encoder,
     };
     let stage = Stage {

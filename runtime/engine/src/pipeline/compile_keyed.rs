@@ -179,6 +179,7 @@ fn outlet(
     Ok(Outlet {
         topic: stream.topic.clone(),
         max_message_bytes: stream.max_message_bytes,
+        compacted: stream.contract.compacted,
         encoder: formats.encoder(&stream.contract).context(FormatSnafu {
             stream: &stream.name,
         })?,
@@ -207,6 +208,7 @@ fn marked_outlet(
     Ok(Outlet {
         topic: stream.topic.clone(),
         max_message_bytes: stream.max_message_bytes,
+        compacted: stream.contract.compacted,
         encoder: formats.encoder(&stream.contract).context(FormatSnafu {
             stream: &stream.name,
         })?,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use headworks_plan::{OnBadRecord, Phase, StateFigures};
+use headworks_plan::{InternalTopic, OnBadRecord, Phase, StateFigures};
 use jiff::Timestamp;
 
 use super::dead_letter::{self, Origin};
-use super::stage::Bad;
+use super::stage::{Bad, RECORD_OVERHEAD};
 use super::start::Start;
 use super::{ATTEMPTS, Half, InputTopic, Pipeline, Settings};
 #[cfg(test)]
@@ -27,6 +27,8 @@ pub(crate) struct Second {
     shards: Shards,
     results: Results,
     changelog: String,
+    /// Largest record of the changelog.
+    most_bytes: u64,
     /// Its consumer group.
     group: String,
     /// The pipeline's inputs: where late rows come from.
@@ -43,7 +45,7 @@ impl Second {
     pub(crate) fn new(
         shards: Shards,
         results: Results,
-        changelog: &str,
+        changelog: &InternalTopic,
         group: &str,
         inputs: Vec<InputTopic>,
         labelled: bool,
@@ -51,7 +53,8 @@ impl Second {
         Second {
             shards,
             results,
-            changelog: changelog.to_owned(),
+            changelog: changelog.topic.clone(),
+            most_bytes: changelog.max_message_bytes,
             group: group.to_owned(),
             inputs,
             labelled,
@@ -155,6 +158,7 @@ impl<L: Log> Pipeline<L> {
             shards,
             results,
             changelog,
+            most_bytes,
             inputs,
             ..
         } = second.as_mut();
@@ -174,6 +178,10 @@ impl<L: Log> Pipeline<L> {
             let changes = epoch.sealed.changelog.iter();
             let changes = changes.map(|change| (change.key.as_slice(), change.value.as_deref()));
             for (key, value) in changes.chain([(meta::KEY, Some(epoch.meta.as_slice()))]) {
+                let size = key.len() + value.map_or(0, <[u8]>::len);
+                if size as u64 + RECORD_OVERHEAD > *most_bytes {
+                    return Err(too_large(changelog, size, *most_bytes));
+                }
                 log.produce(&Outgoing {
                     topic: changelog,
                     partition: Some(partition.number),
@@ -272,6 +280,10 @@ impl<L: Log> Pipeline<L> {
 
     /// Notices keys that have outlived their time though nothing is read.
     pub(super) fn tick_second(&mut self) -> Result<(), LogError> {
+        if self.owned.slots().is_empty() {
+            // What is kept of partitions that may be another's by now isn't ours to change.
+            return Ok(());
+        }
         let now = self.log.now();
         let Half::Second(second) = &mut self.half else {
             return Ok(());
@@ -366,7 +378,9 @@ fn give(
                 partition: None,
                 key,
                 value,
-                timestamp_ms,
+                // A window may end after now, by clocks that are wrong or windows that are long; brokers refuse
+                // records of the future.
+                timestamp_ms: timestamp_ms.map(|at| at.min(now_ms)),
                 headers: &[],
             })
         }
@@ -434,6 +448,16 @@ fn produce_letter(
         timestamp_ms: record.timestamp_ms,
         headers: &letter.headers,
     })
+}
+
+fn too_large(changelog: &str, size: usize, most: u64) -> LogError {
+    LogError::NeedsPerson {
+        reason: Reason::StateTooLarge,
+        message: format!(
+            "the state of one key is {size} bytes, above the {most} bytes that topic {changelog} takes (max.message.bytes); \
+             a COUNT(DISTINCT …) or LISTAGG of one group holds too many values: group by more columns, or cut shorter windows"
+        ),
+    }
 }
 
 fn too_late(late: &Late) -> String {

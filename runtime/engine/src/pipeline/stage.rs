@@ -65,6 +65,8 @@ pub(crate) struct Output {
     /// True: results are rows of a table.
     pub(crate) table: bool,
     pub(crate) max_message_bytes: u64,
+    /// True: a record without a key is refused by the broker.
+    pub(crate) compacted: bool,
     pub(crate) encoder: Box<dyn Encoder>,
 }
 
@@ -374,6 +376,13 @@ fn encode(
             let end = staged.bytes.len();
             let refusal = match written {
                 Err(error) => Some(("Evaluation", format!("output {}: {error}", output.topic))),
+                Ok(false) if output.compacted => Some((
+                    "Evaluation",
+                    format!(
+                        "output {}: the key is null, and a compacted stream has a row for each key",
+                        output.topic
+                    ),
+                )),
                 Ok(_) if (end - start) as u64 + RECORD_OVERHEAD > output.max_message_bytes => {
                     Some((
                         "TooLarge",

@@ -108,7 +108,7 @@ pub(super) fn second(
     let second = Second::new(
         shards,
         compiled.results,
-        &keyed.changelog.topic,
+        &keyed.changelog,
         &keyed.group,
         inputs,
         compiled.labelled,

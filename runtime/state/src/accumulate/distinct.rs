@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use super::value::entries;
 use super::{Accumulator, Input, Outcome, Read};
 use crate::codec::{Codec, put_sized};
-use crate::keys::Hasher;
+use crate::keys::hash;
 use crate::{StateError, columns};
 
 /// Where a group's value lies in its bytes.
@@ -30,7 +30,6 @@ pub(crate) struct Distinct {
     inner: Box<dyn Accumulator>,
     sets: Vec<Vec<u8>>,
     members: HashTable<Member>,
-    hasher: Hasher,
     bytes: usize,
 }
 
@@ -56,7 +55,6 @@ impl Distinct {
             inner,
             sets: Vec::new(),
             members: HashTable::new(),
-            hasher: Hasher::new(),
             bytes: 0,
         }
     }
@@ -64,7 +62,7 @@ impl Distinct {
     fn hash(&self, group: u32, value: &[u8]) -> u64 {
         // Groups are dense numbers: multiplied, they spread over all bits.
         let group = u64::from(group).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (u64::from(self.hasher.hash(value)) | group << 32)
+        (u64::from(hash(value)) | group << 32)
             .wrapping_mul(0xD6E8_FEB8_6659_FD93)
             .rotate_left(32)
             .wrapping_mul(0xD6E8_FEB8_6659_FD93)
@@ -207,7 +205,6 @@ impl Accumulator for Distinct {
             inner: self.inner.fresh(),
             sets: self.sets.clone(),
             members: self.members.clone(),
-            hasher: self.hasher.clone(),
             bytes: self.bytes,
         })
     }
