@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::StateError;
+use crate::keys::hash;
 use crate::logs::{Logs, PARTS, part_of};
 use crate::record::{put_batch, read_batch};
 use crate::spill::{Store, disk};
@@ -35,7 +36,7 @@ fn place(bucket: i64, part: u8, run: u32) -> Vec<u8> {
 pub(crate) fn parts(table: &Table, groups: impl Iterator<Item = u32>) -> Vec<Vec<u32>> {
     let mut parts = vec![Vec::new(); PARTS];
     for group in groups {
-        let hash = table.keys.hash(table.key(group));
+        let hash = hash(table.key(group));
         parts[part_of(hash)].push(group);
     }
     parts

@@ -73,10 +73,6 @@ impl Keys {
         self.index.len()
     }
 
-    pub(crate) fn hash(&self, key: &[u8]) -> u32 {
-        hash(key)
-    }
-
     pub(crate) fn key(&self, group: u32) -> &[u8] {
         key(self.width, &self.data, &self.ends, group)
     }
@@ -178,7 +174,7 @@ mod tests {
     fn a_key_has_the_same_hash_for_ever() {
         let keys = [&b""[..], b"a", b"12345678", b"123456789"];
         assert_eq!(
-            keys.map(|key| hash(key)),
+            keys.map(hash),
             [0xC9D8_74CA, 0x2982_DA5A, 0x390F_0AD4, 0x1C7B_A6A3]
         );
     }

@@ -8,7 +8,7 @@ use hashbrown::hash_table::Entry;
 
 use crate::StateError;
 use crate::accumulate::Input;
-use crate::keys::spread;
+use crate::keys::{hash, spread};
 use crate::table::{Layout, Table};
 
 const NONE: u32 = u32::MAX;
@@ -114,7 +114,7 @@ impl Spans {
 
     /// The sessions of a key.
     pub(crate) fn of<'a>(&'a self, key: &[u8]) -> impl Iterator<Item = u32> + use<'a> {
-        let hash = self.table.keys.hash(key);
+        let hash = hash(key);
         let head = self
             .heads
             .find(spread(hash), |h| {
@@ -130,7 +130,7 @@ impl Spans {
     /// Puts a span where it belongs, merging what it joins; gives its session, which is final only after
     /// [`Spans::settle`].
     pub(crate) fn put(&mut self, key: &[u8], span: Span) -> u32 {
-        let hash = self.table.keys.hash(key);
+        let hash = hash(key);
         let table = &self.table;
         let entry = self.heads.entry(
             spread(hash),
@@ -237,7 +237,7 @@ impl Spans {
     /// Takes sessions away. True: the others have new numbers.
     pub(crate) fn remove(&mut self, groups: &[u32]) -> Result<bool, StateError> {
         for &group in groups {
-            let hash = self.table.keys.hash(self.table.key(group));
+            let hash = hash(self.table.key(group));
             let next = self.links[group as usize].next;
             let before = self
                 .of(self.table.key(group))

@@ -59,17 +59,8 @@ impl Distinct {
         }
     }
 
-    fn hash(&self, group: u32, value: &[u8]) -> u64 {
-        // Groups are dense numbers: multiplied, they spread over all bits.
-        let group = u64::from(group).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (u64::from(hash(value)) | group << 32)
-            .wrapping_mul(0xD6E8_FEB8_6659_FD93)
-            .rotate_left(32)
-            .wrapping_mul(0xD6E8_FEB8_6659_FD93)
-    }
-
     fn take(&mut self, group: u32, arrival: i64, bytes: &[u8]) {
-        let hash = self.hash(group, bytes);
+        let hash = member(group, bytes);
         let sets = &mut self.sets;
         let entry = self.members.entry(
             hash,
@@ -172,7 +163,7 @@ impl Accumulator for Distinct {
             let mut at = 0;
             while at < set.len() {
                 let bytes = value(&set, at);
-                let hash = self.hash(group, bytes);
+                let hash = member(group, bytes);
                 if let Ok(found) = self
                     .members
                     .find_entry(hash, |m| m.group == group && m.at as usize == at)
@@ -208,4 +199,14 @@ impl Accumulator for Distinct {
             bytes: self.bytes,
         })
     }
+}
+
+/// The hash of a group's value.
+fn member(group: u32, value: &[u8]) -> u64 {
+    // Groups are dense numbers: multiplied, they spread over all bits.
+    let group = u64::from(group).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (u64::from(hash(value)) | group << 32)
+        .wrapping_mul(0xD6E8_FEB8_6659_FD93)
+        .rotate_left(32)
+        .wrapping_mul(0xD6E8_FEB8_6659_FD93)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::Sessions;
-use crate::keys::Keys;
+use crate::keys::{Keys, hash};
 use crate::logs::{Content, PARTS, part_of};
 use crate::spans::{Span, Spans};
 use crate::table::{Bounds, Table};
@@ -148,7 +148,7 @@ pub(super) struct Epoch<'a> {
 pub(super) fn parts(spans: &Spans, groups: impl Iterator<Item = u32>) -> Vec<Vec<u32>> {
     let mut parts = vec![Vec::new(); PARTS];
     for group in groups {
-        let hash = spans.table.keys.hash(spans.table.key(group));
+        let hash = hash(spans.table.key(group));
         parts[part_of(hash)].push(group);
     }
     parts
