@@ -174,6 +174,35 @@ mod tests {
     }
 
     #[test]
+    fn the_state_knows_its_inputs_by_a_place_that_no_edit_of_the_query_changes() {
+        let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}]});
+        let pipeline = pipeline(&spec);
+        let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
+        let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
+        let names = |inputs: &[&str]| -> Vec<String> {
+            let inputs = inputs.iter().map(|name| stream(name, &[("id", "string")]));
+            let found = Found {
+                inputs: inputs.collect(),
+                ..found()
+            };
+            let wanted = Wanted::of(&pipeline, &found, &dataflow).unwrap();
+            let kept = Kept {
+                topics: vec![],
+                partitions: 6,
+                max_message_bytes: wanted.max_message_bytes,
+            };
+            let plan = state::plan(&pipeline, &wanted, &kept, &dataflow);
+            let valid = validate::resolve(&pipeline, &found, Some((&wanted, plan)));
+            let headworks_plan::Role::Pipeline(plan) = valid.plan.role else {
+                panic!("a pipeline")
+            };
+            plan.inputs.iter().map(|i| i.name.clone()).collect()
+        };
+        assert_eq!(names(&["orders", "clicks"]), ["clicks", "orders"]);
+        assert_eq!(names(&["clicks", "orders"]), ["clicks", "orders"]);
+    }
+
+    #[test]
     fn replicas_are_the_spec_s_and_roll_no_pod() {
         let of = |replicas: &serde_json::Value| {
             let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}], "replicas": replicas});

@@ -311,6 +311,23 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn rows_are_told_apart_by_their_types_and_not_by_their_names() {
+        let id = |columns: &[(&str, DataType)]| {
+            let fields = columns
+                .iter()
+                .map(|(name, t)| Field::new(*name, t.clone(), false));
+            schema_id(&Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+        };
+        let named = id(&[("user_id", DataType::Int64), ("qty", DataType::Int32)]);
+        assert_eq!(named, id(&[("u", DataType::Int64), ("q", DataType::Int32)]));
+        assert_ne!(named, id(&[("u", DataType::Int32), ("q", DataType::Int64)]));
+        assert_ne!(
+            id(&[("d", DataType::Decimal128(12, 2))]),
+            id(&[("d", DataType::Decimal128(12, 3))])
+        );
+    }
+
     fn batch() -> RecordBatch {
         let schema = Schema::new(vec![
             Field::new("id", DataType::Utf8, true),
