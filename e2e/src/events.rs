@@ -95,7 +95,7 @@ impl Events {
     pub fn close(c: &Cluster, topic: &str) {
         let ts = instant(BASE + 30 * 86_400_000);
         let count = c.kafka.partitions(topic).expect("the topic is there");
-        let value = format!("{{\"k\":\"end\",\"n\":-1,\"ts\":\"{ts}\"}}");
+        let value = format!("{{\"id\":\"end\",\"k\":\"end\",\"n\":-1,\"ts\":\"{ts}\"}}");
         for partition in 0..count {
             c.kafka
                 .produce_to(topic, partition as i32, value.as_bytes());
