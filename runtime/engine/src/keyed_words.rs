@@ -309,7 +309,6 @@ pub(crate) fn second(
         keys: 1,
         unique: if upserts { vec![0] } else { Vec::new() },
         output: Arc::new(Schema::new(nullable)),
-        window_end: query.window().map(|_| 2),
     };
     let changelog = InternalTopic {
         topic: "state".to_owned(),

@@ -3,8 +3,8 @@
 //! A result goes into every output or into none. One that can't be evaluated or written is given back as
 //! bad, as text, since there is no single input record that it comes from.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMillisecondType};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
 use headworks_state::Sealed;
 
@@ -51,8 +51,6 @@ pub(crate) struct Results {
     pub(crate) unique: Vec<usize>,
     /// The output's columns, each of which may be null.
     pub(crate) output: SchemaRef,
-    /// The column of the results that is the window's end.
-    pub(crate) window_end: Option<usize>,
 }
 
 /// What comes of a result.
@@ -66,7 +64,6 @@ pub(crate) enum Given<'a> {
         key: Option<&'a [u8]>,
         /// Absent: a tombstone.
         value: Option<&'a [u8]>,
-        timestamp_ms: Option<i64>,
     },
     /// A result that can't be evaluated or written.
     Bad {
@@ -151,7 +148,6 @@ impl Results {
             .map(|outlet| (outlet.shape)(output))
             .collect::<Result<Vec<_>, _>>()
             .map_err(broken)?;
-        let ends = self.window_end.map(|column| results.column(column).clone());
         let mut bytes = Vec::new();
         for (row, result) in from.iter().enumerate() {
             bytes.clear();
@@ -175,16 +171,12 @@ impl Results {
                 })?;
                 continue;
             }
-            let timestamp_ms = ends
-                .as_ref()
-                .and_then(|ends| last_moment(ends, *result as usize));
             for (at, (outlet, piece)) in self.outlets.iter().zip(&pieces).enumerate() {
                 give(Given::Record {
                     outlet: at,
                     topic: &outlet.topic,
                     key: piece.keyed.then(|| &bytes[piece.start..piece.middle]),
                     value: Some(&bytes[piece.middle..piece.end]),
-                    timestamp_ms,
                 })?;
             }
         }
@@ -236,7 +228,6 @@ impl Results {
                     topic: &outlet.topic,
                     key: keyed.then(|| &bytes[..middle]),
                     value,
-                    timestamp_ms: None,
                 })?;
             }
         }
@@ -294,17 +285,6 @@ impl Outlet {
 
 fn broken(message: String) -> LogError {
     LogError::Broken { message }
-}
-
-/// The last millisecond of the window, which is the result's Kafka timestamp.
-fn last_moment(ends: &ArrayRef, row: usize) -> Option<i64> {
-    match ends.data_type() {
-        DataType::Timestamp(TimeUnit::Millisecond, _) if ends.is_valid(row) => {
-            // Kafka knows no time before 1970.
-            Some((ends.as_primitive::<TimestampMillisecondType>().value(row) - 1).max(0))
-        }
-        _ => None,
-    }
 }
 
 /// A row as text, for a dead letter.

@@ -129,7 +129,6 @@ pub(crate) fn compile_second(
         keys: keyed.keys,
         unique: keyed.unique.clone(),
         output: nullable(&dataflow.output).to_arrow(),
-        window_end: keyed.window.is_some().then_some(keyed.keys + 1),
         finish: finish(keyed),
     };
     Ok(Compiled {

@@ -160,7 +160,8 @@ fn a_window_is_written_once_when_the_watermark_has_passed_it() {
     world.write(0, &["a 5 1", "b 10 2", "a 59 3", "a 60 4"]);
     world.run(60).unwrap();
     assert_eq!(world.lines(), ["a|0|60|59|2|4", "b|0|60|59|1|2"]);
-    assert_eq!(world.broker.committed("out", 0)[0].timestamp_ms, Some(59));
+    // Of the time of writing: retention would delete a result that has the time of a window long past.
+    assert_eq!(world.broker.committed("out", 0)[0].timestamp_ms, None);
 
     world.write(0, &["b 120 5", "a 3 1"]);
     world.run(60).unwrap();

@@ -366,11 +366,7 @@ fn give(
 ) -> Result<(), LogError> {
     match given {
         Given::Record {
-            topic,
-            key,
-            value,
-            timestamp_ms,
-            ..
+            topic, key, value, ..
         } => {
             pending.records_out += 1;
             log.produce(&Outgoing {
@@ -378,9 +374,9 @@ fn give(
                 partition: None,
                 key,
                 value,
-                // A window may end after now, by clocks that are wrong or windows that are long; brokers refuse
-                // records of the future.
-                timestamp_ms: timestamp_ms.map(|at| at.min(now_ms)),
+                // The time of writing. A window's own end may be long past, and the topic's retention would delete
+                // the result at once; or be to come, and the broker would refuse it.
+                timestamp_ms: None,
                 headers: &[],
             })
         }
