@@ -218,10 +218,11 @@ pub fn bootstrap() -> String {
         .unwrap_or_else(|_| "events-kafka-bootstrap.kafka.svc:9092".into())
 }
 
-/// A Platform; `extra` goes under `spec.kafka` (indented by four).
+/// A Platform, whose pods ask for little: tests run side by side, and a node of two cores has to take all of their pods.
+/// `extra` goes under `spec.kafka` (indented by four).
 pub fn platform(name: &str, bootstrap: &str, extra: &str) -> String {
     format!(
-        "apiVersion: headworks.dev/v1alpha1\nkind: Platform\nmetadata: {{name: {name}}}\nspec:\n  kafka:\n    bootstrapServers: {bootstrap}\n    management: {{admin: {{}}}}\n{extra}  defaults: {{partitions: 3, replicas: 1, retention: 1d}}\n"
+        "apiVersion: headworks.dev/v1alpha1\nkind: Platform\nmetadata: {{name: {name}}}\nspec:\n  kafka:\n    bootstrapServers: {bootstrap}\n    management: {{admin: {{}}}}\n{extra}  defaults: {{partitions: 3, replicas: 1, retention: 1d}}\n  podTemplate: {{resources: {{requests: {{cpu: 10m, memory: 64Mi}}}}}}\n"
     )
 }
 
