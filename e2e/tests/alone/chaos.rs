@@ -1,6 +1,6 @@
-//! Minutes of load while everything is killed with `kill -9`, or deleted, at random, and pipelines are scaled: what was
-//! acknowledged over HTTP is in the output topic and in the table, each exactly once, and windows, sessions and the newest of
-//! each key are what the input topic says. `HEADWORKS_CHAOS_SECONDS` (300 if absent) says how long.
+//! Minutes of load while everything is killed with `kill -9`, or deleted, at random: what was acknowledged over HTTP is in the
+//! output topic and in the table, each exactly once. `HEADWORKS_CHAOS_SECONDS` (300 if absent) says how long. And windows, sessions
+//! and the newest of each key while pods go and pipelines are scaled: they are what the input topic says.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -265,7 +265,7 @@ fn verify_keyed(c: &Cluster) {
 }
 
 #[test]
-fn minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_table_windows_and_sessions() {
+fn minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
     let Some(c) = cluster("e2e-chaos") else {
         return;
     };
@@ -289,26 +289,13 @@ fn minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_table_windows_and_
     ] {
         c.ready(kind, name);
     }
-    c.apply(KEYED);
-    for name in KEYED_PIPELINES {
-        c.ready("pipelines.headworks.dev", name);
-    }
     assert!(leader(&c).is_some(), "an operator leads");
 
     let load = Events::load(format!("{}/in", c.address("in")));
     let mut rng = rand::rng();
     let mut kills: BTreeMap<Victim, u32> = BTreeMap::new();
     let (began, time) = (Instant::now(), time());
-    // From one pod to three, then to two.
-    let mut scales = vec![(time * 2 / 3, "2"), (time / 3, "3")];
     while began.elapsed() < time {
-        if let Some((_, replicas)) = scales.pop_if(|(at, _)| began.elapsed() >= *at) {
-            for name in KEYED_PIPELINES {
-                let what = format!("pipelines.headworks.dev/{name}");
-                c.kubectl
-                    .must(&["scale", &what, "-n", &c.namespace, "--replicas", replicas]);
-            }
-        }
         std::thread::sleep(Duration::from_millis(rng.random_range(1500..6000)));
         let (victim, _) = VICTIMS
             .choose_weighted(&mut rng, |(_, weight)| *weight)
@@ -329,6 +316,65 @@ fn minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_table_windows_and_
     verify(&c, &warehouse, &posted);
     c.ready("pipelines.headworks.dev", "p");
     c.ready("datastores.headworks.dev", "warehouse");
+    assert_eq!(
+        c.kafka.read(&format!("{}.dlq", c.topic("a"))).len(),
+        0,
+        "nothing was refused"
+    );
+}
+
+/// How long pods with state are killed and deleted.
+const KEYED_TIME: Duration = Duration::from_secs(120);
+
+#[test]
+fn windows_sessions_and_deduplication_are_right_while_pods_go_the_broker_restarts_and_pipelines_scale()
+ {
+    let Some(c) = cluster("e2e-keyed-chaos") else {
+        return;
+    };
+    c.apply(&Events::stream("a", 4));
+    c.apply(&source("in", "a", "").replace("spec:", "spec:\n  replicas: 2"));
+    c.ready("sources.headworks.dev", "in");
+    c.apply(KEYED);
+    for name in KEYED_PIPELINES {
+        c.ready("pipelines.headworks.dev", name);
+    }
+    let load = Events::load(format!("{}/in", c.address("in")));
+    let mut rng = rand::rng();
+    let began = Instant::now();
+    let scale = |replicas: &str| {
+        for name in KEYED_PIPELINES {
+            let what = format!("pipelines.headworks.dev/{name}");
+            c.kubectl
+                .must(&["scale", &what, "-n", &c.namespace, "--replicas", replicas]);
+        }
+    };
+    // From one pod to three, the broker anew, then to two.
+    let mut steps: Vec<(Duration, Box<dyn Fn() + '_>)> = vec![
+        (KEYED_TIME * 3 / 4, Box::new(|| scale("2"))),
+        (
+            KEYED_TIME / 2,
+            Box::new(|| {
+                c.kubectl
+                    .must(&["delete", "pod", "events-0", "-n", "kafka", "--wait=false"]);
+            }),
+        ),
+        (KEYED_TIME / 4, Box::new(|| scale("3"))),
+    ];
+    let mut kills = 0;
+    while began.elapsed() < KEYED_TIME {
+        if let Some((_, step)) = steps.pop_if(|(at, _)| began.elapsed() >= *at) {
+            step();
+        }
+        std::thread::sleep(Duration::from_millis(rng.random_range(4_000..9_000)));
+        let victim = [Victim::DeletedPod, Victim::DeletedPod, Victim::PipelinePod]
+            .choose(&mut rng)
+            .unwrap();
+        kills += u32::from(victim.kill(&c, &mut rng));
+    }
+    let posted = load.stop();
+    println!("    {kills} pods killed or deleted with grace 0, one restart of the broker");
+    assert!(posted.acknowledged.len() > 1000 && kills > 5);
     verify_keyed(&c);
     for name in KEYED_PIPELINES {
         c.ready("pipelines.headworks.dev", name);
