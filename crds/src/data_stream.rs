@@ -49,8 +49,13 @@ const FIELD_PATH: &str = r"^[A-Za-z_@][A-Za-z0-9_@-]*(\.[A-Za-z_@][A-Za-z0-9_@-]
 #[x_kube(validation = Rule::new("self.compacted == oldSelf.compacted").message("compacted can't change: make a new DataStream and copy the records with a Pipeline").field_path(".compacted"))]
 #[x_kube(validation = Rule::new("!has(self.partitions) || !has(oldSelf.partitions) || self.partitions >= oldSelf.partitions").message("partitions can't shrink: Kafka can't take partitions away").field_path(".partitions"))]
 #[x_kube(validation = Rule::new("!self.compacted || (has(self.key) && self.key.size() > 0)").message("a compacted stream needs a key: Kafka keeps the last record of each").field_path(".key"))]
-#[x_kube(validation = Rule::new("!has(self.key) || self.key.all(k, self.schema.exists(f, k == f.name || k.startsWith(f.name + '.')))").message("every field in key must be in schema").field_path(".key"))]
-#[x_kube(validation = Rule::new("!has(self.eventTime) || self.schema.exists(f, self.eventTime.field == f.name && f.type.lowerAscii().startsWith('timestamp_ltz'))").message("eventTime.field must be a field in schema of type timestamp_ltz: an instant, not a local time").field_path(".eventTime"))]
+#[x_kube(validation = Rule::new("[has(self.schema), has(self.avro), has(self.protobuf)].filter(x, x).size() == 1").message("a DataStream needs exactly one of schema, avro and protobuf: the contract is said once"))]
+#[x_kube(validation = Rule::new("!has(self.avro) || self.format == 'Avro'").message("avro needs format: Avro").field_path(".avro"))]
+#[x_kube(validation = Rule::new("!has(self.protobuf) || self.format == 'Protobuf'").message("protobuf needs format: Protobuf").field_path(".protobuf"))]
+#[x_kube(validation = Rule::new("!has(self.subject) || self.format != 'Json'").message("subject is for format: Avro and Protobuf: JSON records carry no schema id").field_path(".subject"))]
+#[x_kube(validation = Rule::new("(has(self.subject) ? self.subject : 'TopicName') == (has(oldSelf.subject) ? oldSelf.subject : 'TopicName')").message("subject can't change: the schemas are registered under it").field_path(".subject"))]
+#[x_kube(validation = Rule::new("!has(self.key) || !has(self.schema) || self.key.all(k, self.schema.exists(f, k == f.name || k.startsWith(f.name + '.')))").message("every field in key must be in schema").field_path(".key"))]
+#[x_kube(validation = Rule::new("!has(self.eventTime) || !has(self.schema) || self.schema.exists(f, self.eventTime.field == f.name && f.type.lowerAscii().startsWith('timestamp_ltz'))").message("eventTime.field must be a field in schema of type timestamp_ltz: an instant, not a local time").field_path(".eventTime"))]
 #[garde(allow_unvalidated)]
 pub struct DataStreamSpec {
     /// The Platform whose Kafka has the topic. Can't change.
@@ -89,13 +94,36 @@ pub struct DataStreamSpec {
     /// True: Kafka keeps the last record of each key for ever, as a table does. Needs a key. Can't change.
     #[serde(default)]
     pub compacted: bool,
-    /// How records are written: Json (UTF-8, one object a record). Can't change.
+    /// How records are written: Json (UTF-8, one object a record), Avro or Protobuf. Where the Platform has a
+    /// schemaRegistry, Avro and Protobuf records begin with the schema's id (Confluent's wire format). Can't change.
     #[serde(default)]
     pub format: Format,
-    /// The contract: the fields of a record, in order.
+    /// Which changes of the contract are accepted. Backward: new readers can read old records. Forward: old readers can
+    /// read new records. Full: both. …Transitive: with every contract that was accepted, not only the last. None: any
+    /// change. A change that isn't accepted leaves the contract in force as it is.
+    #[serde(default)]
+    pub compatibility: Compatibility,
+    /// The contract: the fields of a record, in order. Exactly one of schema, avro and protobuf is given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub schema: Vec<Field>,
+    /// The contract as an Avro schema: JSON text of a record. Its fields become the contract's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = DEFINITION_MAX))]
+    pub avro: Option<String>,
+    /// The contract as a Protobuf file. The message's fields become the contract's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protobuf: Option<ProtobufDefinition>,
+    /// Labels of fields where the contract is given as `avro` or `protobuf`; with `schema` they stand at the field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["field".into()]))]
+    pub field_labels: Vec<FieldLabels>,
+    /// How the schema registry's subject is named: TopicName (`<topic>-value`, the default), RecordName (the record's full
+    /// name) or TopicRecordName (`<topic>-<record's full name>`). Can't change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectNaming>,
     /// Fields whose values make the Kafka key, in order: records with the same key stay in order. A dot reaches into a
     /// struct. Absent: no key, records are spread evenly. Can't change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -133,6 +161,74 @@ pub enum Format {
     /// UTF-8 JSON objects, one a record.
     #[default]
     Json,
+    /// Avro's binary encoding.
+    Avro,
+    /// Protobuf (proto3) messages.
+    Protobuf,
+}
+
+/// Which changes of a contract are accepted, in the words of Confluent's registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Compatibility {
+    /// Any change.
+    None,
+    /// Readers of the new contract can read what was written under the last one.
+    #[default]
+    Backward,
+    /// Readers of the new contract can read what was written under every one before.
+    BackwardTransitive,
+    /// Readers of the last contract can read what is written under the new one.
+    Forward,
+    /// Readers of every contract before can read what is written under the new one.
+    ForwardTransitive,
+    /// Backward and forward.
+    Full,
+    /// Backward and forward, with every contract before.
+    FullTransitive,
+}
+
+/// How the schema registry's subject is named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum SubjectNaming {
+    /// `<topic>-value`.
+    #[default]
+    TopicName,
+    /// The record's or message's full name.
+    RecordName,
+    /// `<topic>-<full name>`.
+    TopicRecordName,
+}
+
+/// A Protobuf file, and which of its messages a record is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProtobufDefinition {
+    /// Text of the file (proto3). It may import google/protobuf/timestamp.proto and Google's other well-known types.
+    #[schemars(length(min = 1, max = DEFINITION_MAX))]
+    pub schema: String,
+    /// Full name of the message, such as `shop.Order`. Absent: the file's only (or first) message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 256),
+        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
+    )]
+    pub message: Option<String>,
+}
+
+/// Longest text of an Avro schema or a Protobuf file, in characters.
+const DEFINITION_MAX: u64 = 65_536;
+
+/// Labels of a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldLabels {
+    /// Name of the field.
+    #[schemars(length(min = 1, max = 128), regex(pattern = FIELD_NAME))]
+    pub field: String,
+    /// Labels such as pii.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63), regex(pattern = references::LABEL)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub labels: Vec<String>,
 }
 
 /// One field of a contract.
@@ -273,6 +369,47 @@ pub struct DataStreamStatus {
     /// The contract in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<AcceptedContract>,
+    /// The definition in force in the schema registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<RegisteredSchema>,
+    /// Labels of the contract in force: each with the fields that carry it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["label".into()]))]
+    pub labels: Vec<LabelledFields>,
+    /// Name of the KafkaTopic object, where Strimzi manages the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub kafka_topic: Option<String>,
+}
+
+/// A definition as the schema registry knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisteredSchema {
+    /// The subject.
+    #[schemars(length(max = 512))]
+    pub subject: String,
+    /// Id of the schema: what every record written under the contract in force carries.
+    pub id: i32,
+    /// Version of the schema in the subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
+    /// Number of the contract that the schema is of.
+    pub contract: i32,
+}
+
+/// A label and the fields that carry it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelledFields {
+    /// The label, such as pii.
+    #[schemars(length(max = 63))]
+    pub label: String,
+    /// Names of the fields.
+    #[schemars(length(max = 256), inner(length(max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub fields: Vec<String>,
 }
 
 /// The contract in force.

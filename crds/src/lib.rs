@@ -10,6 +10,7 @@
 //! 3. the operator, for what needs other objects, SQL or Kafka.
 #![warn(missing_docs)]
 
+mod access_grant;
 mod borrowed;
 mod check;
 pub mod conditions;
@@ -25,12 +26,16 @@ pub mod reference;
 mod references;
 mod source;
 
+pub use access_grant::{
+    AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantedStream, Grantee, Quota, Rotation,
+};
 pub use check::check;
 pub use conditions::Condition;
 pub use data_store::{DataStore, DataStoreSpec, DataStoreStatus, PostgresStore, StoreTls};
 pub use data_stream::{
-    AcceptedContract, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus, DeadLetter,
-    EventTime, Field, Format, KeptSetting, MAX_EVENT_TIME_MS,
+    AcceptedContract, Compatibility, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus,
+    DeadLetter, EventTime, Field, FieldLabels, Format, KeptSetting, LabelledFields,
+    MAX_EVENT_TIME_MS, ProtobufDefinition, RegisteredSchema, SubjectNaming,
 };
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
@@ -39,9 +44,9 @@ pub use pipeline::{
     Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
 };
 pub use platform::{
-    Authentication, Defaults, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi, Management,
-    Platform, PlatformSpec, PlatformStatus, ScramSha512, TopicPolicy, WorkloadAuthentication,
-    WorkloadScramSha512,
+    Authentication, Defaults, GeneratedUsers, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi,
+    Management, Platform, PlatformSpec, PlatformStatus, SchemaRegistry, ScramSha512, TopicPolicy,
+    WorkloadAuthentication, WorkloadScramSha512,
 };
 pub use pod_template::PodTemplate;
 pub use quantity::{Quantity, QuantityError};
@@ -70,6 +75,11 @@ pub const LABEL_NAMESPACE: &str = "headworks.dev/namespace";
 /// Annotation on a Pipeline whose input lost records to retention: any new value lets it go on from the
 /// oldest record that is left.
 pub const ANNOTATION_ACCEPT_DATA_LOSS: &str = "headworks.dev/accept-data-loss";
+/// Annotation on a DataStream: the fingerprint of a change of its contract that its `compatibility` refuses, and that is
+/// to be made nevertheless. It permits exactly that change.
+pub const ANNOTATION_ALLOW_BREAKING: &str = "headworks.dev/allow-breaking";
+/// Label by which a namespace lets AccessGrants of others write their Secrets into it.
+pub const LABEL_ACCEPT_GRANTS: &str = "headworks.dev/accept-grants";
 /// The Platform that is used where a spec names none.
 pub const DEFAULT_PLATFORM: &str = "default";
 

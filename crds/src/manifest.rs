@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{DataStore, DataStream, Pipeline, Platform, Source};
+use crate::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
 
 /// Every CRD, as it is to be applied.
 pub fn all() -> Vec<CustomResourceDefinition> {
@@ -16,6 +16,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         DataStore::crd(),
         Source::crd(),
         Pipeline::crd(),
+        AccessGrant::crd(),
     ]
     .into_iter()
     .map(finished)

@@ -47,6 +47,10 @@ pub struct PlatformSpec {
     /// The Kafka cluster.
     #[garde(dive)]
     pub kafka: Kafka,
+    /// The schema registry (Confluent's API: Confluent's own, Apicurio's `/apis/ccompat/v7`, Karapace) that Avro and
+    /// Protobuf streams use. Absent: their records carry no registry's schema id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_registry: Option<SchemaRegistry>,
     /// What a DataStream gets where it says nothing, at the moment its topic is made. A later change here
     /// changes nothing that exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,8 +106,8 @@ pub struct Management {
     /// Kafka's own Admin API: for Kafka that no operator manages, such as MSK or Redpanda.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<ManagedByAdmin>,
-    /// A Strimzi cluster, whose Topic Operator makes the topics. Not supported by this version: such a
-    /// Platform is not Ready and says so.
+    /// A Strimzi cluster: its Topic Operator makes the topics of KafkaTopic objects, its User Operator the users of
+    /// KafkaUser objects, both in the Kafka's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strimzi: Option<ManagedByStrimzi>,
 }
@@ -150,11 +154,35 @@ pub type ScramSha512 = ClusterScramRef;
 /// How pods log in to Kafka.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.scramSha512)").message("workloadAuthentication needs scramSha512"))]
+#[x_kube(validation = Rule::new("[has(self.scramSha512), has(self.generated)].filter(x, x).size() == 1").message("workloadAuthentication needs exactly one of scramSha512 and generated"))]
 pub struct WorkloadAuthentication {
     /// SASL/SCRAM-SHA-512 with the name and password in a Secret of the pod's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scram_sha512: Option<WorkloadScramSha512>,
+    /// Each Pipeline and Source gets a user of its own, with the rights it needs and no other. The operator makes the user
+    /// and puts its password into a Secret beside the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<GeneratedUsers>,
+}
+
+/// Users that the operator makes. There is nothing to say yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GeneratedUsers {}
+
+/// A schema registry with Confluent's API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaRegistry {
+    /// Base address, such as `http://registry.kafka.svc:8080/apis/ccompat/v7`. No user or password stands in it.
+    #[schemars(
+        length(min = 8, max = 512),
+        regex(pattern = r"^https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$")
+    )]
+    pub url: String,
+    /// Secret with the CA (PEM) that signed the registry's certificate. Absent: the public roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<ClusterSecretKeyRef>,
 }
 
 /// The Secret with a namespace's Kafka user.

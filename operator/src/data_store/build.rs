@@ -42,6 +42,7 @@ pub fn build(
     image: &str,
 ) -> Result<Built, Error> {
     let plan = Plan {
+        registry: None,
         version: VERSION,
         installation: String::new(),
         namespace: key.namespace.clone(),

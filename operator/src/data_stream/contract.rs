@@ -35,7 +35,10 @@ pub fn contract(spec: &DataStreamSpec) -> Contract {
         }),
         format: match spec.format {
             headworks_crds::Format::Json => Format::Json,
+            headworks_crds::Format::Avro => Format::Avro,
+            headworks_crds::Format::Protobuf => Format::Protobuf,
         },
+        ..Contract::default()
     }
 }
 
@@ -63,6 +66,7 @@ fn sorted(labels: &[String]) -> Vec<String> {
 pub fn obeyed(contract: &Contract) -> Contract {
     Contract {
         compacted: false,
+        registered: None,
         event_time: contract.event_time.as_ref().map(|time| EventTime {
             field: time.field.clone(),
             max_out_of_orderness_ms: 0,

@@ -163,6 +163,7 @@ pub fn resolve(
     }
     Valid {
         plan: plan::Plan {
+            registry: None,
             version: plan::VERSION,
             installation: found.platform.installation.clone(),
             namespace,

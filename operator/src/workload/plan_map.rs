@@ -114,6 +114,7 @@ mod tests {
     #[test]
     fn equal_plans_have_equal_names_and_others_do_not() {
         let plan = |group: &str| Plan {
+            registry: None,
             version: headworks_plan::VERSION,
             installation: "i".into(),
             namespace: "shop".into(),

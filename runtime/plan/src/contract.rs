@@ -19,6 +19,48 @@ pub struct Contract {
     pub event_time: Option<EventTime>,
     /// Wire format.
     pub format: Format,
+    /// Avro's or Protobuf's own text of the contract. Absent for JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Definition>,
+    /// Present where a schema registry holds the definition: records then begin with its id. Filled in when a plan is
+    /// made; it is no part of what is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registered>,
+}
+
+/// A contract in the words of its wire format: an Avro schema (JSON text) or a Protobuf file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Definition {
+    /// The text.
+    pub schema: String,
+    /// Protobuf: the full name of the message that a record is. Absent for Avro.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What a schema registry says of a stream's definition (Confluent's wire format: a zero byte, then the schema's id as
+/// four bytes, big end first; Protobuf then has the message's indexes).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registered {
+    /// The subject.
+    pub subject: String,
+    /// Id of the definition in force: what is written carries it.
+    pub id: u32,
+    /// Definitions of earlier contracts, so that their records can be read while the registry is down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<KnownSchema>,
+}
+
+/// A definition that a registry gave an id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KnownSchema {
+    /// Its id.
+    pub id: u32,
+    /// Its text.
+    pub schema: String,
 }
 
 /// One field.
@@ -57,4 +99,9 @@ pub enum Format {
     /// UTF-8 JSON objects, one a record.
     #[default]
     Json,
+    /// Avro's binary encoding. With a registry: Confluent's wire format; without: Avro's single-object encoding, whose
+    /// fingerprint names the definition.
+    Avro,
+    /// Protobuf messages. With a registry: Confluent's wire format; without: the bare message.
+    Protobuf,
 }

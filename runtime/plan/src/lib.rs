@@ -11,7 +11,7 @@ mod contract;
 mod keyed;
 mod report;
 
-pub use contract::{Contract, EventTime, Field, Format};
+pub use contract::{Contract, Definition, EventTime, Field, Format, KnownSchema, Registered};
 pub use keyed::{DELETED_COLUMN, InternalTopic, KeyedPlan, STATE_DIR};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 
@@ -52,8 +52,22 @@ pub struct Plan {
     pub name: String,
     /// How to reach Kafka.
     pub kafka: KafkaConnection,
+    /// How to reach the schema registry, if the Platform has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryConnection>,
     /// What the pod does.
     pub role: Role,
+}
+
+/// How a pod reaches the schema registry (Confluent's API). It is asked only for schemas that the plan doesn't hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryConnection {
+    /// Base address, such as `http://registry.kafka.svc:8080/apis/ccompat/v7`.
+    pub url: String,
+    /// Present: the CA (PEM) that signed the registry's certificate; absent: the public roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
 }
 
 /// What a pod does.

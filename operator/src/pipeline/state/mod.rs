@@ -215,6 +215,7 @@ pub fn results_contract(dataflow: &Dataflow) -> Contract {
         compacted: false,
         event_time: None,
         format: Format::Json,
+        ..Contract::default()
     }
 }
 

@@ -17,12 +17,21 @@ impl Formats for Known {
     ) -> Result<Box<dyn Decoder>, FormatError> {
         match contract.format {
             Format::Json => Ok(Box::new(json::JsonDecoder::pruned(contract, columns)?)),
+            Format::Avro | Format::Protobuf => Err(unknown(contract.format)),
         }
     }
 
     fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
         match contract.format {
             Format::Json => Ok(Box::new(json::JsonEncoder::new(contract)?)),
+            Format::Avro | Format::Protobuf => Err(unknown(contract.format)),
         }
+    }
+}
+
+fn unknown(format: Format) -> FormatError {
+    FormatError::Value {
+        field: String::new(),
+        message: format!("this version doesn't read or write {format:?} records"),
     }
 }
