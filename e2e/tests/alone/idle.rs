@@ -6,11 +6,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use headworks_e2e::{cluster, data_store, pipeline, pocket, source, stream, until};
+use headworks_e2e::{Events, cluster, data_store, pipeline, pocket, source, stream, until};
 use serde_json::Value;
 
-const STREAMS: usize = 170;
-const PIPELINES: usize = 22;
+/// Without state. One of each is there besides, with windows.
+const STREAMS: usize = 168;
+const PIPELINES: usize = 21;
 const SOURCES: usize = 4;
 const STORES: usize = 4;
 
@@ -58,6 +59,17 @@ fn an_idle_minute_with_200_objects_writes_nothing_but_the_lease() {
             pipeline(&format!("p{at}"), &sql, &format!("s{}", at + PIPELINES))
         );
     }
+    let counts = "SELECT k, TUMBLE_START(ts, INTERVAL '1' MINUTE) AS w, COUNT(*) AS c FROM events GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)";
+    let _ = write!(
+        all,
+        "---\n{}---\n{}---\n{}",
+        Events::stream("events", 2),
+        stream("counts", "partitions: 1").replace(
+            "{name: id, type: string}\n    - {name: \"n\", type: bigint}\n  key: [id]",
+            "{name: k, type: string}\n    - {name: w, type: timestamp(3)}\n    - {name: c, type: bigint}\n  key: [k]"
+        ),
+        pipeline("windows", counts, "counts")
+    );
     for at in 0..SOURCES {
         let _ = write!(
             all,
@@ -73,7 +85,7 @@ fn an_idle_minute_with_200_objects_writes_nothing_but_the_lease() {
         );
     }
     c.apply(&all);
-    let objects = STREAMS + PIPELINES + SOURCES + STORES;
+    let objects = STREAMS + PIPELINES + SOURCES + STORES + 3;
     assert_eq!(objects, 200);
     until("200 objects are Ready", Duration::from_secs(240), || {
         let kinds = "datastreams.headworks.dev,pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev";
@@ -83,8 +95,8 @@ fn an_idle_minute_with_200_objects_writes_nothing_but_the_lease() {
         }).count();
         (ready == objects).then_some(())
     }).expect("200 objects are Ready");
-    // Figures that were taken while pods started are written within this.
-    std::thread::sleep(Duration::from_secs(30));
+    // Figures that were taken while pods started are written within this, and partitions become idle.
+    std::thread::sleep(Duration::from_secs(60));
 
     let (before, from) = writes.since(0);
     let made = before
