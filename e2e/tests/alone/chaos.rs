@@ -1,6 +1,6 @@
 //! Minutes of load while everything is killed with `kill -9`, or deleted, at random: what was acknowledged over HTTP is in the
-//! output topic and in the table, each exactly once. `HEADWORKS_CHAOS_SECONDS` (300 if absent) says how long. And windows, sessions
-//! and the newest of each key while pods go and pipelines are scaled: they are what the input topic says.
+//! output topic and in the table, each exactly once. `HEADWORKS_CHAOS_SECONDS` says how long. And
+//! windows, sessions and the newest of each key while pods go and pipelines are scaled: they are what the input topic says.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -19,9 +19,10 @@ const WINDOW: i64 = 60_000;
 /// Silence that ends a session of the test, in milliseconds.
 const GAP: i64 = 30_000;
 
-fn time() -> Duration {
-    let seconds = std::env::var("HEADWORKS_CHAOS_SECONDS").ok();
-    Duration::from_secs(seconds.map_or(300, |text| text.parse().expect("seconds")))
+/// How long the faults go on: as the environment says, or so long.
+fn time(seconds: u64) -> Duration {
+    let asked = std::env::var("HEADWORKS_CHAOS_SECONDS").ok();
+    Duration::from_secs(asked.map_or(seconds, |text| text.parse().expect("seconds")))
 }
 
 /// Pipelines with state over the same stream, and their outputs.
@@ -294,7 +295,7 @@ fn minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
     let load = Events::load(format!("{}/in", c.address("in")));
     let mut rng = rand::rng();
     let mut kills: BTreeMap<Victim, u32> = BTreeMap::new();
-    let (began, time) = (Instant::now(), time());
+    let (began, time) = (Instant::now(), time(180));
     while began.elapsed() < time {
         std::thread::sleep(Duration::from_millis(rng.random_range(1500..6000)));
         let (victim, _) = VICTIMS
@@ -323,9 +324,6 @@ fn minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
     );
 }
 
-/// How long pods with state are killed and deleted.
-const KEYED_TIME: Duration = Duration::from_secs(120);
-
 #[test]
 fn windows_sessions_and_deduplication_are_right_while_pods_go_the_broker_restarts_and_pipelines_scale()
  {
@@ -341,7 +339,7 @@ fn windows_sessions_and_deduplication_are_right_while_pods_go_the_broker_restart
     }
     let load = Events::load(format!("{}/in", c.address("in")));
     let mut rng = rand::rng();
-    let began = Instant::now();
+    let (began, whole) = (Instant::now(), time(120));
     let scale = |replicas: &str| {
         for name in KEYED_PIPELINES {
             let what = format!("pipelines.headworks.dev/{name}");
@@ -351,18 +349,18 @@ fn windows_sessions_and_deduplication_are_right_while_pods_go_the_broker_restart
     };
     // From one pod to three, the broker anew, then to two.
     let mut steps: Vec<(Duration, Box<dyn Fn() + '_>)> = vec![
-        (KEYED_TIME * 3 / 4, Box::new(|| scale("2"))),
+        (whole * 3 / 4, Box::new(|| scale("2"))),
         (
-            KEYED_TIME / 2,
+            whole / 2,
             Box::new(|| {
                 c.kubectl
                     .must(&["delete", "pod", "events-0", "-n", "kafka", "--wait=false"]);
             }),
         ),
-        (KEYED_TIME / 4, Box::new(|| scale("3"))),
+        (whole / 4, Box::new(|| scale("3"))),
     ];
     let mut kills = 0;
-    while began.elapsed() < KEYED_TIME {
+    while began.elapsed() < whole {
         if let Some((_, step)) = steps.pop_if(|(at, _)| began.elapsed() >= *at) {
             step();
         }
