@@ -15,6 +15,9 @@ check() {
   check_one "a service account's token" kubectl -n "$CHECK" create token default
   check_one "Kafka: produce and consume" check_kafka PLAINTEXT
   check_one "Kafka with SCRAM and TLS: produce and consume" check_kafka SCRAM
+  check_one "Kafka refuses a user whom no ACL names" check_kafka_refuses
+  check_one "the schema registry: register, read, refuse" check_registry
+  check_one "the schema registry's name from a pod" check_in_client wget -qO- "http://registry.kafka.svc:8080$REGISTRY_API/subjects"
   check_one "Kafka's name from a pod" check_in_client nc -w 5 events-kafka-bootstrap.kafka.svc 9092
   kubectl delete namespace "$CHECK" --wait=false >/dev/null
   return "$failed"
@@ -57,13 +60,7 @@ check_kafka() { # PLAINTEXT | SCRAM
   config=$(mktemp)
   if [[ $1 == SCRAM ]]; then
     server=$NODE_IP:$KAFKA_SCRAM_NODE_PORT
-    cat >"$config" <<EOF
-security.protocol=SASL_SSL
-sasl.mechanism=SCRAM-SHA-512
-sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="headworks" password="$(cat "$SECRETS/kafka-password")";
-ssl.truststore.type=PEM
-ssl.truststore.location=$PKI/kafka-ca.crt
-EOF
+    check_kafka_login headworks "$(cat "$SECRETS/kafka-password")" >"$config"
   fi
   check_kafka_tool topics --bootstrap-server "$server" --command-config "$config" --create --if-not-exists --topic "$topic" &&
     check_kafka_tool console-producer --bootstrap-server "$server" --command-config "$config" --topic "$topic" <<<"$word" &&
@@ -74,6 +71,57 @@ EOF
   rm -f "$config"
   [[ $got == *"$word"* ]] || { echo "sent $word, got ${got:-nothing}"; status=1; }
   return "$status"
+}
+
+check_kafka_login() { # USER PASSWORD
+  cat <<EOF
+security.protocol=SASL_SSL
+sasl.mechanism=SCRAM-SHA-512
+sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="$1" password="$2";
+ssl.truststore.type=PEM
+ssl.truststore.location=$PKI/kafka-ca.crt
+EOF
+}
+
+check_kafka_refuses() {
+  local config answer
+  config=$(mktemp)
+  check_kafka_login "$CHECK" "$CHECK" >"$config"
+  check_kafka_tool configs --alter --entity-type users --entity-name "$CHECK" --add-config "SCRAM-SHA-512=[password=$CHECK]"
+  answer=$(check_kafka_tool topics --bootstrap-server "$NODE_IP:$KAFKA_SCRAM_NODE_PORT" --command-config "$config" --create --topic "$CHECK-refused" 2>&1)
+  check_kafka_tool configs --alter --entity-type users --entity-name "$CHECK" --delete-config SCRAM-SHA-512
+  rm -f "$config"
+  [[ $answer == *"Authorization failed"* ]] || { printf 'not refused: %s\n' "$answer"; return 1; }
+}
+
+# A subject, the same again, a schema that old readers of it would not
+# understand; then nothing is left of it.
+check_registry() {
+  python3 - "http://$NODE_IP:$REGISTRY_NODE_PORT$REGISTRY_API" "$CHECK-value" <<'EOF'
+import json, sys, urllib.error, urllib.request
+url, subject = sys.argv[1:]
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def ask(method, path, body=None):
+    request = urllib.request.Request(url + path, method=method, data=json.dumps(body).encode() if body else None,
+                                     headers={"Content-Type": "application/vnd.schemaregistry.v1+json"})
+    return json.load(opener.open(request, timeout=20))
+def schema(kind):
+    return {"schema": json.dumps({"type": "record", "name": "Check", "fields": [{"name": "id", "type": kind}]})}
+try:
+    first = ask("POST", f"/subjects/{subject}/versions", schema("long"))["id"]
+    again = ask("POST", f"/subjects/{subject}/versions", schema("long"))["id"]
+    assert first == again, f"one schema, two ids: {first}, {again}"
+    assert '"long"' in ask("GET", f"/schemas/ids/{first}")["schema"]
+    ask("PUT", f"/config/{subject}", {"compatibility": "BACKWARD"})
+    try:
+        ask("POST", f"/subjects/{subject}/versions", schema("string"))
+        sys.exit("an incompatible schema was taken")
+    except urllib.error.HTTPError as error:
+        assert error.code == 409, error
+finally:
+    ask("DELETE", f"/subjects/{subject}")
+    ask("DELETE", f"/subjects/{subject}?permanent=true")
+EOF
 }
 
 check_kafka_tool() { (kafka_command "$@"); }

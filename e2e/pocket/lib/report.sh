@@ -16,6 +16,8 @@ KAFKA_SCRAM_BOOTSTRAP_IN_CLUSTER=events-kafka-bootstrap.kafka.svc:9093
 KAFKA_SCRAM_USER=headworks
 KAFKA_SCRAM_PASSWORD_FILE=$SECRETS/kafka-password
 KAFKA_CA_FILE=$ca
+REGISTRY_URL=http://$NODE_IP:$REGISTRY_NODE_PORT$REGISTRY_API
+REGISTRY_URL_IN_CLUSTER=http://registry.kafka.svc:8080$REGISTRY_API
 POSTGRES=$NODE_IP:$POSTGRES_NODE_PORT
 POSTGRES_IN_CLUSTER=warehouse.postgres.svc:5432
 POSTGRES_USER=postgres
@@ -41,7 +43,11 @@ status() {
   status_line node node_ready || bad=1
   status_line coredns dns_answers || bad=1
   status_line kafka kafka_ready || bad=1
+  status_line registry registry_ready || bad=1
   status_line postgres postgres_ready || bad=1
+  for entry in topic user; do # where they were started
+    [[ ! -e $RUN/pid/strimzi-$entry ]] || { status_line "strimzi-$entry" process_alive "strimzi-$entry" && status_line '' "strimzi_${entry}_healthy"; } || bad=1
+  done
   return "$bad"
 }
 
@@ -63,10 +69,11 @@ logs() { # COMPONENT [tail's options]
   case $name in
     coredns) shift && kubectl -n kube-system logs deployment/coredns "$@" ;;
     kafka) shift && kubectl -n kafka logs statefulset/events "$@" ;;
+    registry) shift && kubectl -n kafka logs statefulset/registry "$@" ;;
     postgres) shift && kubectl -n postgres logs statefulset/warehouse "$@" ;;
     *)
       [[ -n $name && -f $LOGS/$name.log ]] ||
-        die "usage: pocket logs coredns|kafka|postgres|$(find "$LOGS" -maxdepth 1 -name '*.log' -printf '%f\n' 2>/dev/null | sed 's/\.log$//' | sort | paste -sd'|')"
+        die "usage: pocket logs coredns|kafka|registry|postgres|$(find "$LOGS" -maxdepth 1 -name '*.log' -printf '%f\n' 2>/dev/null | sed 's/\.log$//' | sort | paste -sd'|')"
       shift
       if (($#)); then tail "$@" "$LOGS/$name.log"; else cat "$LOGS/$name.log"; fi
       ;;

@@ -5,6 +5,8 @@
 KUBERNETES_VERSION=1.35.4
 HELM_VERSION=4.1.3
 KAFKA_VERSION=4.3.1
+REGISTRY_VERSION=3.3.3
+STRIMZI_VERSION=1.2.0
 
 NODE_NAME=pocket
 LINK=hwpocket0 # carries the node's address; pods have links of their own
@@ -30,6 +32,7 @@ PROXY_METRICS_PORT=16249
 KAFKA_NODE_PORT=30092
 KAFKA_SCRAM_NODE_PORT=30093
 POSTGRES_NODE_PORT=30432
+REGISTRY_NODE_PORT=30081
 
 STATE=/var/lib/headworks-pocket
 RUN=/run/headworks-pocket # short: unix socket paths end at 108 bytes
@@ -48,5 +51,6 @@ CONTAINERD_SOCKET=$RUN/containerd.sock
 PAUSE_IMAGE=headworks.local/pocket/pause:1
 COREDNS_IMAGE=headworks.local/pocket/coredns:1
 KAFKA_IMAGE=headworks.local/pocket/kafka:$KAFKA_VERSION
+REGISTRY_IMAGE=headworks.local/pocket/registry:$REGISTRY_VERSION
 POSTGRES_IMAGE=headworks.local/pocket/postgres:1
 SHELL_IMAGE=headworks.local/pocket/shell:1

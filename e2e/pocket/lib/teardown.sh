@@ -4,6 +4,8 @@
 DAEMONS=(kube-proxy kubelet containerd kube-scheduler kube-controller-manager kube-apiserver etcd)
 
 teardown() {
+  process_stop strimzi-topic
+  process_stop strimzi-user
   process_stop kubelet
   process_stop kube-proxy
   teardown_containers
