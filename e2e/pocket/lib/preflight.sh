@@ -40,6 +40,7 @@ preflight_room() {
   until [[ -d $where ]]; do where=$(dirname "$where"); done
   disk=$(df -Pk "$where" | awk 'NR == 2 {printf "%d", $4 / 1048576}')
   # What is built already does not need its room again.
+  [[ ! -x $(binary_cached)/node ]] || needed=6
   [[ ! -e $STATE/up ]] || needed=2
   if ((disk >= needed)); then preflight_ok "disk: $disk GiB free in $where"; else
     preflight_missing "disk: $disk GiB free in $where, of $needed" "free some, e.g. go clean -cache"
