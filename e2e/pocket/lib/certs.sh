@@ -9,7 +9,7 @@ cert_authority() { # NAME SUBJECT
     die "openssl could not make $PKI/$1.crt"
 }
 
-cert_issue() { # AUTHORITY NAME SUBJECT [SUBJECT-ALT-NAMES]
+cert_issue() { # AUTHORITY NAME SUBJECT [SUBJECT-ALT-NAMES [RSA]]
   [[ -s $PKI/$2.crt ]] && return
   {
     echo 'basicConstraints=critical,CA:FALSE'
@@ -18,7 +18,9 @@ cert_issue() { # AUTHORITY NAME SUBJECT [SUBJECT-ALT-NAMES]
     [[ -z ${4:-} ]] || echo "subjectAltName=$4"
   } >"$PKI/$2.ext"
   # PKCS#8, the one form that Kafka's PEM key store reads as well.
-  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$PKI/$2.key" 2>/dev/null &&
+  local -a algorithm=(EC -pkeyopt ec_paramgen_curve:P-256)
+  [[ ${5:-} != RSA ]] || algorithm=(RSA -pkeyopt rsa_keygen_bits:2048)
+  openssl genpkey -algorithm "${algorithm[@]}" -out "$PKI/$2.key" 2>/dev/null &&
     openssl req -new -key "$PKI/$2.key" -subj "$3" -out "$PKI/$2.csr" &&
     openssl x509 -req -in "$PKI/$2.csr" -CA "$PKI/$1.crt" -CAkey "$PKI/$1.key" -CAcreateserial \
       -sha256 -days 3650 -extfile "$PKI/$2.ext" -out "$PKI/$2.crt" 2>/dev/null ||

@@ -31,12 +31,13 @@ strimzi_command() {
 
 # In Kubernetes, and established.
 strimzi_crds() {
-  local kind crds=()
+  local kind crds=() established
   strimzi_generate
   kubectl apply --server-side --force-conflicts -f "$STRIMZI_CACHE/crds" >"$LOGS/strimzi-crds.log" 2>&1 ||
     { tail -n 5 "$LOGS/strimzi-crds.log" >&2; die "cannot apply Strimzi's CRDs"; }
   for kind in "${STRIMZI_KINDS[@]#*.}"; do crds+=("crd/${kind,,}s.kafka.strimzi.io"); done
-  kubectl wait --for=condition=Established --timeout=30s "${crds[@]}" >/dev/null || die "Strimzi's CRDs are not established"
+  established=(kubectl wait --for=condition=Established --timeout=1s "${crds[@]}")
+  wait_until 30 "Strimzi's CRDs are established" "${established[@]}" || die "Strimzi's CRDs are not established"
   say "Strimzi's CRDs $STRIMZI_VERSION are applied"
 }
 
@@ -90,7 +91,10 @@ strimzi_up() { # topic|user [OPTION...]
   elif [[ -n $queue ]]; then
     command+=("STRIMZI_MAX_QUEUE_SIZE=$queue")
   fi
-  command+=("$home/run" "$which" --kubeconfig "$ADMIN_KUBECONFIG" --namespace kafka
+  # Its Kubernetes client reads no key of an elliptic curve. A name of its own tells its writes from a person's.
+  cert_issue ca strimzi "/O=system:masters/CN=strimzi-operators" "" RSA
+  kubeconfig_make strimzi "$CONFIG/strimzi.kubeconfig"
+  command+=("$home/run" "$which" --kubeconfig "$CONFIG/strimzi.kubeconfig" --namespace kafka
     --bootstrap "$NODE_IP:$KAFKA_NODE_PORT" --cluster "$STRIMZI_CLUSTER")
   [[ $which != user ]] || command+=(--acls)
   if ! process_alive "strimzi-$which" && port_open 127.0.0.1 "$(strimzi_port "$which")"; then
