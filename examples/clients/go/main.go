@@ -122,6 +122,9 @@ func settings(folder string) ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if other := os.Getenv("KAFKA_CLIENT_BOOTSTRAP"); other != "" { // another way in
+		servers = other
+	}
 	user, err := value("username")
 	if err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ def settings():
                 if value.startswith(MOUNTED + "/"):
                     value = os.path.join(FOLDER, value[len(MOUNTED) + 1 :])
                 found[name.strip()] = value
+    if os.environ.get("KAFKA_CLIENT_BOOTSTRAP"):  # another way in
+        found["bootstrap.servers"] = os.environ["KAFKA_CLIENT_BOOTSTRAP"]
     return found
 
 
@@ -45,16 +47,19 @@ def read(topic, group, count):
         if error.code() in REFUSED:
             refusals.append(error)
 
-    consumer = Consumer(
-        settings()
-        | {
-            "group.id": group,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",  # streams are written in transactions
-            "error_cb": on_error,
-        }
-    )
+    try:
+        consumer = Consumer(
+            settings()
+            | {
+                "group.id": group,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",  # streams are written in transactions
+                "error_cb": on_error,
+            }
+        )
+    except KafkaException as error:  # what the files say is not what librdkafka takes
+        return fail(error.args[0])
     try:
         consumer.subscribe([topic])
         until = time.monotonic() + SECONDS

@@ -85,6 +85,9 @@ public final class Read {
         settings.replaceAll((name, value) -> value instanceof String path && path.startsWith(MOUNTED + "/")
                 ? folder.resolve(path.substring(MOUNTED.length() + 1)).toString()
                 : value);
+        if (System.getenv("KAFKA_CLIENT_BOOTSTRAP") != null) { // another way in
+            settings.put(ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, System.getenv("KAFKA_CLIENT_BOOTSTRAP"));
+        }
         return settings;
     }
 }
