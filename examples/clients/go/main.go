@@ -137,18 +137,26 @@ func settings(folder string) ([]kgo.Opt, error) {
 		kgo.SeedBrokers(strings.Split(servers, ",")...),
 		kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()),
 	}
-	authority, err := value("ca.crt")
-	if errors.Is(err, os.ErrNotExist) || err == nil && authority == "" {
-		return options, nil // a Kafka without TLS
-	}
+	protocol, err := value("security.protocol")
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(authority)) {
-		return nil, errors.New("ca.crt has no certificate in it")
+	if protocol == "SASL_PLAINTEXT" {
+		return options, nil
 	}
-	return append(options, kgo.DialTLSConfig(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12})), nil
+	secure := &tls.Config{MinVersion: tls.VersionTLS12}
+	authority, err := value("ca.crt")
+	switch {
+	case errors.Is(err, os.ErrNotExist): // a certificate that the machine trusts anyway
+	case err != nil:
+		return nil, err
+	default:
+		secure.RootCAs = x509.NewCertPool()
+		if !secure.RootCAs.AppendCertsFromPEM([]byte(authority)) {
+			return nil, errors.New("ca.crt has no certificate in it")
+		}
+	}
+	return append(options, kgo.DialTLSConfig(secure)), nil
 }
 
 func refused(err error) bool {
