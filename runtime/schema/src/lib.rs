@@ -1,1 +1,41 @@
 //! Contracts in the words of Avro, Protobuf and JSON Schema, and the registry that keeps them.
+//!
+//! A contract is SQL's: fields with types. Here it is said as an Avro schema ([`avro`]), a Protobuf file
+//! ([`protobuf`]) or a JSON Schema ([`json_schema`]), and an Avro or Protobuf text that somebody wrote is read into
+//! the fields of a contract. Both ways are pure. `docs/formats.md` has the table of types.
+//!
+//! [`registry`] is a client of the API that Confluent's registry, Apicurio and Karapace share. Nothing else here
+//! waits for anything.
+
+pub mod avro;
+mod error;
+pub mod json_schema;
+mod names;
+pub mod protobuf;
+pub mod registry;
+mod sql;
+
+pub use error::SchemaError;
+
+use headworks_plan::Definition;
+
+/// Longest text of a definition, in bytes. A DataStream's has 65,536 characters; a registry's may be longer.
+pub const MAX_TEXT: usize = 512 * 1024;
+/// Nesting that a definition may have.
+pub const MAX_DEPTH: usize = 32;
+/// Most fields of a definition, those of nested records counted at each place where they stand.
+pub const MAX_FIELDS: usize = 4096;
+/// Most fields that a contract has at its top.
+pub const MAX_COLUMNS: usize = 256;
+
+/// The full name of the record or message that the definition says a record is, such as `shop.Order`: what the
+/// subject strategies RecordName and TopicRecordName go by.
+///
+/// # Errors
+/// The text is no Avro schema of a record.
+pub fn record_name(definition: &Definition) -> Result<String, SchemaError> {
+    match &definition.message {
+        Some(message) => Ok(message.clone()),
+        None => avro::Avro::parse(&definition.schema)?.record_name(),
+    }
+}

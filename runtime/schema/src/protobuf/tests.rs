@@ -1,0 +1,191 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use headworks_plan::{Contract, Field, Format};
+
+use super::{from_contract, message, parse, to_fields};
+
+fn contract(lines: &str) -> Contract {
+    let fields = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+    let fields = fields.map(|line| {
+        let (name, type_) = line.split_once(' ').unwrap();
+        let (type_, nullable) = type_
+            .strip_suffix(" null")
+            .map_or((type_, false), |type_| (type_, true));
+        Field {
+            name: name.into(),
+            type_: type_.into(),
+            nullable,
+            labels: vec![],
+        }
+    });
+    Contract {
+        fields: fields.collect(),
+        format: Format::Protobuf,
+        ..Contract::default()
+    }
+}
+
+fn said(text: &str, message: Option<&str>) -> String {
+    let (fields, name) = to_fields(text, message).unwrap();
+    let fields: Vec<String> = fields
+        .into_iter()
+        .map(|f| {
+            format!(
+                "{} {}{}",
+                f.name,
+                f.type_,
+                if f.nullable { " null" } else { "" }
+            )
+        })
+        .collect();
+    format!("{name}\n{}", fields.join("\n"))
+}
+
+const EVERYTHING: &str = "
+    a boolean
+    b int null
+    c bigint
+    d float
+    e double null
+    f decimal(12,2)
+    g string
+    h bytes
+    i date
+    j time
+    k timestamp(3)
+    l timestamp_ltz(3)
+    m array<array<int>> null
+    n map<string,array<string>>
+    o array<struct<sku string not null, at struct<x int>>>
+    p struct<x int, l timestamp_ltz(6) not null>
+    q map<string,bigint>";
+
+#[test]
+fn a_contract_is_said_in_protobuf() {
+    let definition = from_contract(&contract(EVERYTHING), "my-shop.order-items", None).unwrap();
+    assert_eq!(definition.message.as_deref(), Some("my_shop.OrderItems"));
+    insta::assert_snapshot!(definition.schema);
+    // Read back, what Protobuf has no type for is text, and messages may be absent.
+    insta::assert_snapshot!(said(&definition.schema, definition.message.as_deref()));
+}
+
+#[test]
+fn field_numbers_keep_their_meaning() {
+    let first = from_contract(
+        &contract("a string\nb int\nc struct<x int, y int>\nd string"),
+        "s.r",
+        None,
+    )
+    .unwrap();
+    // b is wider, a and c.x go, d changes its type, two come.
+    let second = from_contract(
+        &contract("new double null\nd double\nc struct<y int, z int>\nb bigint"),
+        "s.r",
+        Some(&first),
+    )
+    .unwrap();
+    insta::assert_snapshot!(second.schema);
+    // One that went and comes again doesn't get its old number.
+    let third = from_contract(
+        &contract("a string\nnew double null\nc struct<x int>"),
+        "s.r",
+        Some(&second),
+    )
+    .unwrap();
+    insta::assert_snapshot!(third.schema);
+    // The same contract gives the same text.
+    let again = from_contract(
+        &contract("a string\nnew double null\nc struct<x int>"),
+        "s.r",
+        Some(&third),
+    )
+    .unwrap();
+    assert_eq!(again, third);
+}
+
+#[test]
+fn a_file_of_other_hands_is_read() {
+    let text = r#"
+      syntax = "proto3";
+      package shop;
+      import "google/protobuf/timestamp.proto";
+      import "google/protobuf/wrappers.proto";
+      message Other { string x = 1; }
+      message Order {
+        enum State { STATE_UNKNOWN = 0; PAID = 1; }
+        string id = 1;
+        State state = 2;
+        optional State before = 3;
+        uint32 u = 4;
+        uint64 v = 5;
+        google.protobuf.Timestamp at = 6;
+        google.protobuf.StringValue note = 7;
+        repeated Other others = 8;
+        map<string, Other> by_name = 9;
+        oneof payment { string card = 10; Other invoice = 11; }
+        sfixed64 s = 12;
+      }"#;
+    insta::assert_snapshot!(said(text, Some("shop.Order")), @r"
+    shop.Order
+    id string
+    state string
+    before string null
+    u bigint
+    v decimal(20,0)
+    at timestamp_ltz(6) null
+    note string null
+    others array<struct<x string not null>>
+    by_name map<string,struct<x string not null>>
+    card string null
+    invoice struct<x string not null> null
+    s bigint
+    ");
+    assert_eq!(said(text, None), "shop.Other\nx string");
+    let file = parse(text).unwrap();
+    assert!(
+        message(&file, Some("shop.Orders"))
+            .unwrap_err()
+            .to_string()
+            .contains("it has shop.Other, shop.Order")
+    );
+}
+
+#[test]
+fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
+    let deep = format!(
+        "syntax = \"proto3\";\n{}{}",
+        "message A { /* } */ ".repeat(5000),
+        "}".repeat(5000)
+    );
+    let texts = [
+        "syntax = \"proto3\";\nmessage A { string a = ; }".to_owned(),
+        "syntax = \"proto3\";\nmessage A { Strin a = 1; }".to_owned(),
+        "syntax = \"proto3\";\nimport \"shop/other.proto\";\nmessage A { string a = 1; }".to_owned(),
+        "syntax = \"proto3\";\nmessage A { A a = 1; }".to_owned(),
+        "syntax = \"proto3\";\nmessage A { map<int32, string> a = 1; }".to_owned(),
+        "syntax = \"proto3\";\nmessage A { B b = 1; }\nmessage B {}".to_owned(),
+        "syntax = \"proto3\";\nmessage A {}".to_owned(),
+        "syntax = \"proto3\";".to_owned(),
+        String::new(),
+        "syntax = \"proto2\";\nmessage A { repeated group B = 1 { optional int32 x = 1; } }".to_owned(),
+        "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\nmessage A { google.protobuf.Struct a = 1; }".to_owned(),
+        deep,
+    ];
+    let said: Vec<String> = texts
+        .iter()
+        .map(|text| to_fields(text, None).expect_err(text).to_string())
+        .collect();
+    insta::assert_snapshot!(said.join("\n"));
+    let refused = |lines: &str| {
+        from_contract(&contract(lines), "x", None)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(refused("ä int").starts_with("field ä: Protobuf names begin"));
+    // Equal in Protobuf's JSON; protoc refuses them, too.
+    assert!(
+        refused("user_id int\nuserId int").contains("userId"),
+        "{}",
+        refused("user_id int\nuserId int")
+    );
+}
