@@ -164,12 +164,17 @@ pub(super) fn reader(base: &ClientConfig, group: &str, committed: bool) -> Clien
 /// How often the client tells of its partitions and brokers, in milliseconds.
 const STATISTICS_MS: u32 = 2_000;
 
-/// The producer's settings.
-pub(super) fn producer(base: &ClientConfig, setup: &Setup) -> ClientConfig {
-    let transaction_ms = setup
+/// How long a transaction may be open before Kafka aborts it, in milliseconds.
+pub(super) fn transaction_ms(setup: &Setup) -> u64 {
+    setup
         .commit_interval_ms
         .saturating_add(TRANSACTION_SLACK_MS)
-        .min(600_000);
+        .min(600_000)
+}
+
+/// The producer's settings.
+pub(super) fn producer(base: &ClientConfig, setup: &Setup) -> ClientConfig {
+    let transaction_ms = transaction_ms(setup);
     // A batch is refused whole if it is above the topic's limit, so no batch may outgrow the smallest one.
     let largest = setup
         .max_message_bytes
@@ -289,6 +294,7 @@ mod tests {
             commit_interval_ms: 100,
             exactly_once: true,
             max_message_bytes: vec![300_000, 5_000_000],
+            ledger: crate::kafka::Ledger::default(),
         };
         let of_consumer = |partitions: usize, key: &str| {
             let native = consumer(&base, &setup, partitions).create_native_config();

@@ -19,17 +19,20 @@
 mod changelog;
 mod config;
 mod lane;
+mod ledger;
 mod member;
 mod offsets;
 mod queue;
 #[cfg(test)]
 mod real;
 mod sender;
+mod settle;
 mod transaction;
 pub mod verdict;
 mod witness;
 
 pub use config::{ConfigError, config};
+pub use ledger::Ledger;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -72,6 +75,8 @@ pub struct Setup {
     pub exactly_once: bool,
     /// `max.message.bytes` of every topic written to.
     pub max_message_bytes: Vec<u64>,
+    /// What earlier sessions of this member in this process know.
+    pub ledger: Ledger,
 }
 
 /// How far the transaction is.

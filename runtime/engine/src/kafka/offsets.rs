@@ -65,7 +65,8 @@ impl KafkaLog {
         let answer = self
             .consumer
             .committed_offsets(list, ANSWER)
-            .map_err(|error| verdict::of_query(&error, "reading the group's commits"))?;
+            .map_err(|error| self.no_stable_commits(partitions, &error))?;
+        self.setup.ledger.not_pending();
         partitions
             .iter()
             .map(|partition| {

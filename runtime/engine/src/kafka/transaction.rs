@@ -66,6 +66,7 @@ impl KafkaLog {
                     message: "no partition was ever assigned".into(),
                 });
             };
+            self.setup.ledger.sent(&list);
             self.producer
                 .send_offsets_to_transaction(&list, generation, ANSWER)
                 .map_err(|error| {
@@ -75,12 +76,16 @@ impl KafkaLog {
         }
         self.flush(ANSWER)?;
         self.delivered()?;
+        self.setup.ledger.asked();
         let answer = self
             .producer
             .commit_transaction(ANSWER)
             .map_err(|error| verdict::of_transaction(&error, "committing the transaction"));
         self.transaction = match answer {
-            Ok(()) => Transaction::Closed,
+            Ok(()) => {
+                self.setup.ledger.confirmed();
+                Transaction::Closed
+            }
             Err(LogError::Retriable { .. }) => Transaction::InDoubt,
             Err(_) => Transaction::Positioned,
         };

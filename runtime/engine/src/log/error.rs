@@ -98,6 +98,8 @@ pub enum Reason {
     StateUnreadable,
     /// The disk that state is spilled to can't be used.
     StateDisk,
+    /// A transaction that is over still holds the group's commits.
+    TransactionHanging,
     /// The state of one key is larger than a record of the changelog may be.
     StateTooLarge,
 }
@@ -123,6 +125,7 @@ impl Reason {
             Reason::StateOffsetMismatch => "StateOffsetMismatch",
             Reason::StateUnreadable => "StateUnreadable",
             Reason::StateDisk => "StateDisk",
+            Reason::TransactionHanging => "TransactionHanging",
             Reason::StateTooLarge => "StateTooLarge",
         }
     }

@@ -12,7 +12,7 @@ use headworks_sql::schema::Schema;
 use headworks_state::Pool;
 
 use super::{Identity, Outcome, Part, StopFlag, Work, keep_going, report};
-use crate::kafka::{self, KafkaLog, Setup};
+use crate::kafka::{self, KafkaLog, Ledger, Setup};
 use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
 use crate::pipeline::{self, CompileError, Half, InputTopic, Second, Settings, Stage};
@@ -35,7 +35,8 @@ pub(super) fn streams(
     let stage = pipeline::compile(work.plan, work.formats)?;
     let exactly_once = work.plan.delivery == Delivery::ExactlyOnce;
     let outputs: Vec<Written<'_>> = work.plan.outputs.iter().map(Written::from).collect();
-    let open = || open(work, setup(work, &work.plan.group, &outputs, exactly_once));
+    let setup = setup(work, &work.plan.group, &outputs, exactly_once);
+    let open = || open(work, setup.clone());
     let settings = Arc::new(settings(work.plan, work.identity));
     Ok(keep_going(
         open,
@@ -59,10 +60,11 @@ pub(super) fn table(
         .iter()
         .map(|stream| stream.topic.clone())
         .collect();
+    // Rows don't go through Kafka. Their offsets are in their transaction whatever is promised, so their
+    // letters may as well be.
+    let setup = setup(work, &table.group, &[], true);
     let open = || {
-        // Rows don't go through Kafka. Their offsets are in their transaction whatever is promised, so their
-        // letters may as well be.
-        let log = open(work, setup(work, &table.group, &[], true))?;
+        let log = open(work, setup.clone())?;
         let store = work.stores.open(table, &columns);
         Ok(StoreLog::new(log, store, topics.clone()))
     };
@@ -85,7 +87,8 @@ pub(super) fn first(
 ) -> Result<Outcome, CompileError> {
     let (stage, first) = pipeline::compile_first(work.plan, keyed, work.formats)?;
     let outputs = [Written::from(&keyed.repartition)];
-    let open = || open(work, setup(work, &work.plan.group, &outputs, true));
+    let setup = setup(work, &work.plan.group, &outputs, true);
+    let open = || open(work, setup.clone());
     let settings = Arc::new(settings(work.plan, work.identity));
     let half = Half::First(Box::new(first));
     Ok(keep_going(open, (stage, half), &settings, status, stop))
@@ -118,11 +121,9 @@ pub(super) fn second(
         .map(Written::from)
         .chain([Written::from(&keyed.changelog)])
         .collect();
-    let open = || {
-        let mut setup = setup(work, &keyed.group, &outputs, true);
-        setup.topics = vec![keyed.repartition.topic.clone()];
-        open(work, setup)
-    };
+    let mut setup = setup(work, &keyed.group, &outputs, true);
+    setup.topics = vec![keyed.repartition.topic.clone()];
+    let open = || open(work, setup.clone());
     let settings = Settings {
         inputs: vec![InputTopic {
             topic: keyed.repartition.topic.clone(),
@@ -253,5 +254,6 @@ fn setup(work: &Work<'_>, group: &str, outputs: &[Written<'_>], exactly_once: bo
             .map(|stream| stream.max_message_bytes)
             .chain(limits)
             .collect(),
+        ledger: Ledger::default(),
     }
 }

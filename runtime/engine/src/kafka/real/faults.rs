@@ -153,6 +153,7 @@ fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
         commit_interval_ms: 50,
         exactly_once: true,
         max_message_bytes: vec![1_000_000],
+        ledger: crate::kafka::Ledger::default(),
     };
     let mut log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
     let mut poll_until = |wanted: bool| {
@@ -211,6 +212,7 @@ fn wrong_credentials_are_named_as_such() {
         commit_interval_ms: 50,
         exactly_once: true,
         max_message_bytes: vec![],
+        ledger: crate::kafka::Ledger::default(),
     };
     let error = KafkaLog::open(&config(&connection).unwrap(), setup)
         .err()

@@ -2,6 +2,7 @@
 //! `HEADWORKS_KAFKA=host:port cargo test --release -p headworks-engine -- --ignored`.
 
 mod faults;
+mod killed;
 mod promises;
 mod state;
 
@@ -18,7 +19,7 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{KafkaLog, Setup, config};
+use super::{KafkaLog, Ledger, Setup, config};
 use crate::log::{Log, LogError};
 use crate::pipeline::{InputTopic, Pipeline, Settings};
 use crate::simulation::same;
@@ -32,6 +33,8 @@ struct Place {
     pub(super) settings: Settings,
     pub(super) status: StatusHandle,
     pub(super) exactly_once: bool,
+    /// Of each ordinal.
+    pub(super) ledgers: Vec<Ledger>,
 }
 
 impl Place {
@@ -66,6 +69,7 @@ impl Place {
             settings,
             status: StatusHandle::new(),
             exactly_once: true,
+            ledgers: (0..4).map(|_| Ledger::default()).collect(),
         };
         let wanted = [
             (place.topic.clone(), partitions),
@@ -108,6 +112,7 @@ impl Place {
             commit_interval_ms: 50,
             exactly_once: self.exactly_once,
             max_message_bytes: vec![1_000_000],
+            ledger: self.ledgers[ordinal as usize].clone(),
         };
         KafkaLog::open(&config(connection).unwrap(), setup)
     }

@@ -1,0 +1,166 @@
+//! A group whose commits stay pending: found out, ended where this member knows how, told where it doesn't.
+//! `ledger` says why.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::Producer;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::ledger::{self, Ending, Entry};
+use super::{ANSWER, KafkaLog, Transaction, config, verdict};
+use crate::log::{LogError, Partition, Reason};
+
+/// Kafka looks for transactions whose time is over every ten seconds, and needs some to end them.
+const SLACK: Duration = Duration::from_secs(30);
+/// Longest wait for an answer that comes at once if it comes.
+const SHORT: Duration = Duration::from_secs(5);
+/// How often the end of this member's own transaction is asked for.
+const ATTEMPTS: u32 = 3;
+
+impl KafkaLog {
+    /// What the failure to read stable commits means.
+    pub(super) fn no_stable_commits(
+        &self,
+        partitions: &[Partition],
+        error: &KafkaError,
+    ) -> LogError {
+        let said = verdict::of_query(error, "reading the group's commits");
+        // librdkafka repeats the question while the answer is "pending", so all that comes out is a time-out.
+        let waited = matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::UnstableOffsetCommit)
+        );
+        if !waited {
+            return said;
+        }
+        match self.pending(partitions) {
+            Ok(Some(hanging)) => hanging,
+            Ok(None) => said,
+            Err(error) => error,
+        }
+    }
+
+    /// An error of its own where the commits hang.
+    fn pending(&self, partitions: &[Partition]) -> Result<Option<LogError>, LogError> {
+        let ledger = &self.setup.ledger;
+        let list = self.list(partitions, |_| Offset::Invalid)?;
+        let outsider: BaseConsumer = config::reader(&self.base, &self.setup.group, false)
+            .create()
+            .map_err(|error| verdict::of_query(&error, "making a reader of commits"))?;
+        // One that doesn't wait for transactions is answered, if the group is there at all.
+        if outsider.committed_offsets(list, SHORT).is_err() {
+            ledger.not_pending();
+            return Ok(None);
+        }
+        let for_so_long = ledger.pending();
+        if self.end_own(&outsider)? {
+            return Ok(None);
+        }
+        let patience = Duration::from_millis(config::transaction_ms(&self.setup)) + SLACK;
+        if for_so_long < patience {
+            return Ok(None);
+        }
+        let (group, seconds) = (&self.setup.group, for_so_long.as_secs());
+        Ok(Some(LogError::NeedsPerson {
+            reason: Reason::TransactionHanging,
+            message: format!(
+                "the commits of group {group} are pending for {seconds} s, longer than any transaction may be open: a broker ended one and \
+                 never told the partition (KAFKA-20734, where partitions have one replica and a broker was killed). Nothing is lost. It isn't \
+                 known here whether it was committed, and to guess would lose or double records: the runbook of this reason says how to find \
+                 out, and how to end it"
+            ),
+        }))
+    }
+
+    /// Ends what this member itself left pending, the way it was decided. False: nothing was to be done.
+    fn end_own(&self, outsider: &BaseConsumer) -> Result<bool, LogError> {
+        if !self.setup.exactly_once || self.transaction != Transaction::Closed {
+            return Ok(false);
+        }
+        let Some(known) = self.setup.ledger.last() else {
+            return Ok(false);
+        };
+        let list = positions(&known)?;
+        if self.consumer.committed_offsets(list.clone(), SHORT).is_ok() {
+            // Others hold what was asked for.
+            return Ok(false);
+        }
+        let Ok(shown) = outsider.committed_offsets(list.clone(), SHORT) else {
+            return Ok(false);
+        };
+        let of = |entry: &Entry| {
+            let found = shown.find_partition(&entry.topic, entry.partition)?;
+            found.offset().to_raw().filter(|offset| *offset >= 0)
+        };
+        let Some(ending) = ledger::ending(&known, of) else {
+            return Ok(false);
+        };
+        tracing::warn!(
+            ?ending,
+            group = self.setup.group,
+            "a transaction of this member is over, and its commits are still pending: the marker is written by another one"
+        );
+        self.end(&list, ending, outsider)?;
+        self.setup.ledger.ended();
+        Ok(true)
+    }
+
+    fn end(
+        &self,
+        list: &TopicPartitionList,
+        ending: Ending,
+        outsider: &BaseConsumer,
+    ) -> Result<(), LogError> {
+        // Of no generation: who owns the partitions by now doesn't matter, since nobody could read them further.
+        let Some(outside) = outsider.group_metadata() else {
+            return Ok(());
+        };
+        let broken = |error: &KafkaError| {
+            let error = verdict::of_transaction(error, "ending a transaction that hangs");
+            match error {
+                LogError::Retriable { message } | LogError::Abortable { message } => {
+                    LogError::Broken { message }
+                }
+                error => error,
+            }
+        };
+        self.producer
+            .begin_transaction()
+            .map_err(|error| broken(&error))?;
+        self.producer
+            .send_offsets_to_transaction(list, &outside, ANSWER)
+            .map_err(|error| broken(&error))?;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let answer = match ending {
+                Ending::Commit => self.producer.commit_transaction(SHORT),
+                Ending::Abort => self.producer.abort_transaction(SHORT),
+            };
+            match answer {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && attempt < ATTEMPTS => {}
+                Err(error) => return Err(broken(&error)),
+            }
+        }
+    }
+}
+
+fn positions(entries: &[Entry]) -> Result<TopicPartitionList, LogError> {
+    let mut list = TopicPartitionList::with_capacity(entries.len());
+    for entry in entries {
+        let mut added = list.add_partition(&entry.topic, entry.partition);
+        added
+            .set_offset(Offset::Offset(entry.offset))
+            .map_err(|error| LogError::Broken {
+                message: format!("position {} can't be committed: {error}", entry.offset),
+            })?;
+        if !entry.metadata.is_empty() {
+            added.set_metadata(entry.metadata.as_str());
+        }
+    }
+    Ok(list)
+}
