@@ -15,7 +15,7 @@ use headworks_plan::{InternalTopic, OnBadRecord, StartFrom};
 use headworks_sql::keyed::Window;
 
 use crate::keyed::Rule;
-use crate::keyed_words::{Query, first, second, stage};
+use crate::keyed_words::{Query, STATE_BYTES, first, second, stage};
 use crate::log::LogError;
 use crate::memory::{Chance, Faults, MemoryBroker, MemoryLog, Mutant, Stored};
 use crate::pipeline::{Half, InputTopic, Pipeline, Settings, Stage, Times};
@@ -234,6 +234,7 @@ impl World {
                 self.allowed_lateness_ms,
                 self.inputs(),
                 self.memory_bytes,
+                STATE_BYTES,
             )
             .breaking(rule);
             return (Stage::default(), Half::Second(Box::new(half)));

@@ -25,6 +25,11 @@ use crate::pipeline::{
     Branch, Evaluation, EventTime, First, Input, InputTopic, Second, Stage, Times,
 };
 
+/// The result has no key.
+pub(crate) const NOBODY: &str = "nobody";
+/// What a record of the changelog may be long.
+pub(crate) const STATE_BYTES: u64 = 1_000_000;
+
 /// A query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Query {
@@ -215,7 +220,11 @@ impl Encoder for Bars {
         row: usize,
         out: &mut Vec<u8>,
     ) -> Result<bool, FormatError> {
-        out.extend_from_slice(batch.column(0).as_string::<i32>().value(row).as_bytes());
+        let key = batch.column(0).as_string::<i32>().value(row);
+        if key == NOBODY {
+            return Ok(false);
+        }
+        out.extend_from_slice(key.as_bytes());
         Ok(true)
     }
 }
@@ -275,6 +284,7 @@ pub(crate) fn second(
     allowed_lateness_ms: i64,
     inputs: Vec<InputTopic>,
     memory_bytes: u64,
+    state_bytes: u64,
 ) -> Second {
     let pool = Pool::open(memory_bytes, None).unwrap();
     let spec = spec(query, allowed_lateness_ms);
@@ -301,7 +311,7 @@ pub(crate) fn second(
         outlets: vec![Outlet {
             topic: "out".to_owned(),
             max_message_bytes: 1_000,
-            compacted: false,
+            compacted: upserts,
             encoder: Box::new(Bars),
             shape: as_it_is(),
             gone: upserts.then(|| Gone::Tombstone(as_it_is())),
@@ -313,7 +323,7 @@ pub(crate) fn second(
     let changelog = InternalTopic {
         topic: "state".to_owned(),
         partitions: 0,
-        max_message_bytes: 1_000_000,
+        max_message_bytes: state_bytes,
     };
     Second::new(shards, results, &changelog, "second", inputs, false)
 }

@@ -13,6 +13,8 @@ use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::pipeline::{Branch, Evaluation, Input, Output, Stage};
 use crate::store::{Store, Stores};
 
+/// The result has no key.
+pub(crate) const NOBODY: &str = "nobody";
 /// Longest result that fits the output topic.
 pub(crate) const FITS: i64 = 40;
 
@@ -91,6 +93,9 @@ impl Encoder for Words {
         out: &mut Vec<u8>,
     ) -> Result<bool, FormatError> {
         let id = batch.column(0).as_string::<i32>().value(row);
+        if id == NOBODY {
+            return Ok(false);
+        }
         out.extend_from_slice(
             id.rsplit_once('-')
                 .map_or(id, |(source, _)| source)

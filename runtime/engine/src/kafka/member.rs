@@ -100,6 +100,7 @@ impl Log for KafkaLog {
                 message: format!("taking the assignment: {error}"),
             })?;
         self.assign_owed = false;
+        self.committed_here = false;
         self.assigned = partitions;
         self.assigned_at = Instant::now();
         Ok(())
@@ -110,6 +111,7 @@ impl Log for KafkaLog {
         self.lanes.clear();
         self.assigned.clear();
         self.assign_owed = false;
+        self.committed_here = false;
         self.consumer.unassign().map_err(|error| LogError::Broken {
             message: format!("giving the assignment up: {error}"),
         })

@@ -108,6 +108,10 @@ pub struct KafkaLog {
     generation: Option<ConsumerGroupMetadata>,
     transaction: Transaction,
     passed_from: Option<Instant>,
+    /// The last commit was made under the present assignment.
+    committed_here: bool,
+    /// How many connections had broken when the last commit was asked for, or was last seen to be there.
+    broke_before: u64,
     /// What the next commit keeps beside the positions.
     notes: HashMap<Partition, String>,
     /// What every client needs: for the clients of changelogs, which are made when they are needed.
@@ -157,6 +161,8 @@ impl KafkaLog {
             generation: None,
             transaction: Transaction::Closed,
             passed_from: None,
+            committed_here: false,
+            broke_before: 0,
             notes: HashMap::new(),
             base: base.clone(),
             reader: None,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -15,7 +15,7 @@ use crate::log::{LogError, Partition, Reason};
 /// Kafka looks for transactions whose time is over every ten seconds, and needs some to end them.
 const SLACK: Duration = Duration::from_secs(30);
 /// Longest wait for an answer that comes at once if it comes.
-const SHORT: Duration = Duration::from_secs(5);
+pub(super) const SHORT: Duration = Duration::from_secs(5);
 /// How often the end of this member's own transaction is asked for.
 const ATTEMPTS: u32 = 3;
 
@@ -42,13 +42,55 @@ impl KafkaLog {
         }
     }
 
+    /// After a connection broke, and before the next transaction gets hold of the group's commits: makes sure
+    /// that this member's last commit is there. Were it still pending, the abort of the next transaction
+    /// would undo it, though it was confirmed. A commit outside of any transaction brings it in, and is refused to anybody but the
+    /// partitions' owner.
+    pub(super) fn restate(&mut self) -> Result<(), LogError> {
+        self.serve_producer();
+        let broke = self.witness.broke();
+        if !self.committed_here || broke == self.broke_before {
+            return Ok(());
+        }
+        if let Some(known) = self.setup.ledger.last() {
+            let outsider = self.outsider()?;
+            let list = positions(&known)?;
+            let shown = outsider
+                .committed_offsets(list.clone(), SHORT)
+                .map_err(|error| verdict::of_query(&error, "looking for the last commit"))?;
+            if decided(&known, &shown) == Some(Ending::Commit) {
+                tracing::warn!(
+                    group = self.setup.group,
+                    "the last commit was confirmed, and isn't there since a connection broke: it is repeated"
+                );
+                self.consumer
+                    .commit(&list, CommitMode::Sync)
+                    .map_err(|error| {
+                        match verdict::of_query(&error, "repeating the last commit") {
+                            LogError::Broken { message } | LogError::Fenced { message } => {
+                                LogError::Abortable { message }
+                            }
+                            error => error,
+                        }
+                    })?;
+            }
+        }
+        self.broke_before = broke;
+        Ok(())
+    }
+
+    /// A client of no generation that doesn't wait for transactions.
+    fn outsider(&self) -> Result<BaseConsumer, LogError> {
+        config::reader(&self.base, &self.setup.group, false)
+            .create()
+            .map_err(|error| verdict::of_query(&error, "making a reader of commits"))
+    }
+
     /// An error of its own where the commits hang.
     fn pending(&self, partitions: &[Partition]) -> Result<Option<LogError>, LogError> {
         let ledger = &self.setup.ledger;
         let list = self.list(partitions, |_| Offset::Invalid)?;
-        let outsider: BaseConsumer = config::reader(&self.base, &self.setup.group, false)
-            .create()
-            .map_err(|error| verdict::of_query(&error, "making a reader of commits"))?;
+        let outsider = self.outsider()?;
         // One that doesn't wait for transactions is answered, if the group is there at all.
         if outsider.committed_offsets(list, SHORT).is_err() {
             ledger.not_pending();
@@ -90,11 +132,7 @@ impl KafkaLog {
         let Ok(shown) = outsider.committed_offsets(list.clone(), SHORT) else {
             return Ok(false);
         };
-        let of = |entry: &Entry| {
-            let found = shown.find_partition(&entry.topic, entry.partition)?;
-            found.offset().to_raw().filter(|offset| *offset >= 0)
-        };
-        let Some(ending) = ledger::ending(&known, of) else {
+        let Some(ending) = decided(&known, &shown) else {
             return Ok(false);
         };
         tracing::warn!(
@@ -147,6 +185,14 @@ impl KafkaLog {
             }
         }
     }
+}
+
+/// See [`ledger::ending`].
+fn decided(known: &[Entry], shown: &TopicPartitionList) -> Option<Ending> {
+    ledger::ending(known, |entry| {
+        let found = shown.find_partition(&entry.topic, entry.partition)?;
+        found.offset().to_raw().filter(|offset| *offset >= 0)
+    })
 }
 
 fn positions(entries: &[Entry]) -> Result<TopicPartitionList, LogError> {

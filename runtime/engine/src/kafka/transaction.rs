@@ -6,6 +6,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 
+use super::settle::SHORT;
 use super::{ANSWER, KafkaLog, Transaction, verdict};
 use crate::log::{LogError, Outgoing, Partition, Position};
 
@@ -61,14 +62,16 @@ impl KafkaLog {
     ) -> Result<(), LogError> {
         if self.transaction == Transaction::Open {
             let list = self.positions(positions)?;
+            self.restate()?;
             let Some(generation) = &self.generation else {
                 return Err(LogError::Abortable {
                     message: "no partition was ever assigned".into(),
                 });
             };
             self.setup.ledger.sent(&list);
+            // Not for longer: what `restate` found must still hold.
             self.producer
-                .send_offsets_to_transaction(&list, generation, ANSWER)
+                .send_offsets_to_transaction(&list, generation, SHORT)
                 .map_err(|error| {
                     verdict::of_transaction(&error, "adding positions to the transaction")
                 })?;
@@ -77,6 +80,9 @@ impl KafkaLog {
         self.flush(ANSWER)?;
         self.delivered()?;
         self.setup.ledger.asked();
+        if self.transaction != Transaction::InDoubt {
+            self.broke_before = self.witness.broke();
+        }
         let answer = self
             .producer
             .commit_transaction(ANSWER)
@@ -84,6 +90,7 @@ impl KafkaLog {
         self.transaction = match answer {
             Ok(()) => {
                 self.setup.ledger.confirmed();
+                self.committed_here = true;
                 Transaction::Closed
             }
             Err(LogError::Retriable { .. }) => Transaction::InDoubt,

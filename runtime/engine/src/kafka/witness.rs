@@ -31,6 +31,8 @@ struct Shared {
     closing: AtomicBool,
     /// Counts everything that came instead of a record, so that "nothing came" can be told apart.
     heard: AtomicU64,
+    /// Counts connections that broke.
+    broke: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -80,6 +82,7 @@ impl Witness {
             born: Instant::now(),
             closing: AtomicBool::new(false),
             heard: AtomicU64::new(0),
+            broke: AtomicU64::new(0),
             seen: Mutex::new(Seen::default()),
         }))
     }
@@ -98,6 +101,11 @@ impl Witness {
 
     pub(super) fn heard(&self) -> u64 {
         self.0.heard.load(Ordering::Acquire)
+    }
+
+    /// How often a connection broke, in all.
+    pub(super) fn broke(&self) -> u64 {
+        self.0.broke.load(Ordering::Acquire)
     }
 
     pub(super) fn take_rebalance(&self) -> Option<Rebalanced> {
@@ -169,6 +177,7 @@ impl ClientContext for Witness {
         let mut seen = self.seen();
         match code {
             RDKafkaErrorCode::AllBrokersDown => {
+                self.0.broke.fetch_add(1, Ordering::AcqRel);
                 seen.down = Some(
                     seen.last_transport
                         .clone()
@@ -178,6 +187,7 @@ impl ClientContext for Witness {
             RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::Resolve
             | RDKafkaErrorCode::OperationTimedOut => {
+                self.0.broke.fetch_add(1, Ordering::AcqRel);
                 seen.last_transport = Some(said.to_owned());
             }
             code => {

@@ -22,6 +22,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+#[cfg(test)]
+use crate::log::Clock;
 use crate::log::{LogError, Position, Reason};
 use topics::Broker;
 
@@ -202,6 +204,19 @@ impl MemoryBroker {
             .ok()
             .flatten()
             .map(|(position, _)| position)
+    }
+
+    /// What `kafka-consumer-groups.sh --reset-offsets` does: a commit outside of any transaction, with nothing beside it.
+    #[cfg(test)]
+    pub(crate) fn set_position(&self, group: &str, topic: &str, partition: usize, offset: i64) {
+        let position = Position {
+            offset,
+            first_start_ms: None,
+            clock: Clock::default(),
+        };
+        let place = (topic.to_owned(), partition);
+        let mut broker = self.broker.borrow_mut();
+        broker.group(group).commit(vec![(place, (position, None))]);
     }
 
     /// Joins a group as the static member `name`, and fences its former self.

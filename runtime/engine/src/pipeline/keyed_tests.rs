@@ -7,7 +7,7 @@ use headworks_plan::{InternalTopic, OnBadRecord, StartFrom};
 use headworks_sql::keyed::Window;
 
 use super::{Half, InputTopic, Pipeline, Settings, Times};
-use crate::keyed_words::{Query, first, second, stage};
+use crate::keyed_words::{NOBODY, Query, STATE_BYTES, first, second, stage};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
@@ -24,6 +24,7 @@ struct World {
     drift_ms: u64,
     max_message_bytes: u64,
     memory_bytes: u64,
+    state_bytes: u64,
     on_bad_record: OnBadRecord,
     first: StatusHandle,
     second: StatusHandle,
@@ -48,6 +49,7 @@ impl World {
             drift_ms: 1_000_000,
             max_message_bytes: 1_000_000,
             memory_bytes: 64 << 20,
+            state_bytes: STATE_BYTES,
             on_bad_record: OnBadRecord::DeadLetter,
             first: StatusHandle::new(),
             second: StatusHandle::new(),
@@ -96,7 +98,13 @@ impl World {
     }
 
     fn second(&self) -> Pipeline<MemoryLog> {
-        let half = second(self.query, 0, self.settings("in").inputs, self.memory_bytes);
+        let half = second(
+            self.query,
+            0,
+            self.settings("in").inputs,
+            self.memory_bytes,
+            self.state_bytes,
+        );
         Pipeline::with_half(
             self.broker.open_in("second", "member-0", &["re"]).unwrap(),
             super::Stage::default(),
@@ -429,4 +437,111 @@ fn an_idle_pipeline_opens_no_transaction_and_its_topic_is_trimmed() {
         world.broker.transactions()
     );
     assert_eq!(world.lines(), ["a|0|60|59|1|1"]);
+}
+
+#[test]
+fn a_result_without_a_key_for_a_compacted_stream_is_a_dead_letter() {
+    let mut world = World::new(Query::Upserts, 1);
+    let value = format!("{NOBODY} 5 1");
+    world.write(0, &[&value, "a 6 2"]);
+    world.run(40).unwrap();
+    assert_eq!(world.lines(), ["a|1|2"]);
+    let letters = world.letters();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let text = String::from_utf8(letters[0].1.clone().unwrap()).unwrap();
+    assert_eq!(letters[0].0, "Evaluation");
+    assert!(text.contains(NOBODY), "{text}");
+
+    world.on_bad_record = OnBadRecord::Stop;
+    world.write(0, &[&value]);
+    let error = world.run(40).unwrap_err();
+    let LogError::NeedsPerson {
+        reason: Reason::BadRecord,
+        message,
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(
+        message.contains("output out") && message.contains("the key is null"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_state_too_large_for_a_record_stops_with_the_remedy_and_goes_on_when_there_is_room() {
+    let mut world = World::new(MINUTE, 1);
+    world.state_bytes = 3_000;
+    let long = format!("{} 5 1", "x".repeat(4_000));
+    world.write(0, &["a 5 1", &long]);
+    let error = world.run(60).unwrap_err();
+    let LogError::NeedsPerson {
+        reason: Reason::StateTooLarge,
+        message,
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(
+        message.contains("topic state") && message.contains("3000 bytes"),
+        "{message}"
+    );
+    assert_eq!(world.lines(), [] as [&str; 0]);
+
+    world.state_bytes = STATE_BYTES;
+    world.write(0, &["b 100 1"]);
+    world.run(60).unwrap();
+    let reasons: Vec<String> = world.letters().into_iter().map(|(why, _)| why).collect();
+    assert_eq!(
+        (world.lines(), reasons),
+        (
+            vec!["a|0|60|59|1|1".to_owned()],
+            vec!["TooLarge".to_owned()]
+        ),
+        "the result of the long key doesn't fit the output"
+    );
+}
+
+#[test]
+fn a_group_that_was_set_by_hand_has_no_notes_and_must_be_where_the_state_is() {
+    let world = World::new(MINUTE, 1);
+    world.write(0, &["a 5 1", "b 6 1", "a 300 1"]);
+    world.run(60).unwrap();
+    let set = |ahead: i64| {
+        for partition in 0..2 {
+            if let Some(at) = world.broker.position_of("second", "re", partition) {
+                let offset = at.offset + ahead;
+                world.broker.set_position("second", "re", partition, offset);
+            }
+        }
+    };
+    set(0);
+    world.write(0, &["a 301 1", "b 400 1"]);
+    world.run(60).unwrap();
+    assert_eq!(
+        world.lines(),
+        ["a|0|60|59|1|1", "a|300|360|359|2|2", "b|0|60|59|1|1"],
+        "the same place is the same progress"
+    );
+
+    // There is more to be read, and the group is set past some of it.
+    world.write(0, &["a 500 1", "b 501 1"]);
+    let mut first = world.first();
+    for _ in 0..40 {
+        first.step().unwrap();
+    }
+    first.drain().unwrap();
+    drop(first);
+    set(1);
+    let error = world.run(60).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            LogError::NeedsPerson {
+                reason: Reason::StateOffsetMismatch,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }

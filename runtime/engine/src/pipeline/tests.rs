@@ -9,7 +9,7 @@ use super::{InputTopic, Pipeline, Settings};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
-use crate::words::stage;
+use crate::words::{NOBODY, stage};
 
 struct World {
     broker: MemoryBroker,
@@ -313,4 +313,34 @@ fn nothing_is_counted_before_it_is_committed() {
     session.drain().unwrap();
     assert_eq!(world.status.report().figures.records_in, 1);
     assert_eq!(world.status.phase(), Phase::Draining);
+}
+
+#[test]
+fn a_record_without_a_key_for_a_compacted_stream_is_a_dead_letter() {
+    let world = World::new(1);
+    world.write(0, "a-1 2", 1);
+    world.write(0, &format!("{NOBODY} 2"), 1);
+    world.write(0, "a-3 4", 1);
+    let mut stage = stage(1, "out");
+    for output in &mut stage.outputs {
+        output.compacted = true;
+    }
+    let session = Pipeline::new(
+        world.broker.open("member-0", &["in"]).unwrap(),
+        stage,
+        Arc::new(world.settings.clone()),
+        world.status.clone(),
+    );
+    run(session).unwrap();
+    assert_eq!(world.results(), ["a-1=2", "a-3=4"]);
+    let letters = world.broker.committed("in.dlq", 0);
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].value.as_deref(), Some(&b"nobody 2"[..]));
+    let of = |name: &str| {
+        let mut headers = letters[0].headers.iter();
+        let found = headers.find(|(known, _)| known == name);
+        String::from_utf8(found.unwrap().1.clone()).unwrap()
+    };
+    assert_eq!(of("headworks.reason"), "Evaluation");
+    assert!(of("headworks.error").contains("the key is null"));
 }

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Place;
 use crate::kafka::{KafkaLog, config};
@@ -30,6 +31,31 @@ fn joined(log: &mut KafkaLog) -> Vec<Partition> {
         }
     }
     panic!("the group gave nothing");
+}
+
+#[test]
+#[ignore = "needs a broker: HEADWORKS_KAFKA=host:port"]
+fn a_group_that_was_set_by_hand_has_positions_and_no_notes() {
+    let place = Place::new("notes", 2);
+    let mut settings = config(&place.connection).unwrap();
+    let by_hand: BaseConsumer = settings
+        .set("group.id", format!("{}.group", place.topic))
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&place.topic, 0, Offset::Offset(3))
+        .unwrap();
+    by_hand.commit(&list, CommitMode::Sync).unwrap();
+    let mut log = place.open(0).unwrap();
+    let partitions = [partition(0), partition(1)];
+    assert_eq!(log.notes(&partitions).unwrap(), [None, None]);
+    let offsets: Vec<Option<i64>> = log
+        .committed(&partitions)
+        .unwrap()
+        .into_iter()
+        .map(|position| position.map(|position| position.offset))
+        .collect();
+    assert_eq!(offsets, [Some(3), None]);
 }
 
 /// Owns every partition, read from `offset` on.
