@@ -325,7 +325,7 @@ fn minutes_of_kill_9_lose_nothing_and_double_nothing_in_topic_and_table() {
 }
 
 #[test]
-fn windows_sessions_and_deduplication_are_right_while_pods_go_the_broker_restarts_and_pipelines_scale()
+fn windows_sessions_and_deduplication_are_right_while_pods_go_the_broker_is_killed_and_pipelines_scale()
  {
     let Some(c) = cluster("e2e-keyed-chaos") else {
         return;
@@ -347,20 +347,36 @@ fn windows_sessions_and_deduplication_are_right_while_pods_go_the_broker_restart
                 .must(&["scale", &what, "-n", &c.namespace, "--replicas", replicas]);
         }
     };
-    // From one pod to three, the broker anew, then to two.
+    let committed = |name: &str| {
+        let pipeline = c
+            .kubectl
+            .get("pipelines.headworks.dev", name, &c.namespace)?;
+        let time = pipeline["status"]["lastCommitTime"].as_str()?;
+        Some(millis(time))
+    };
+    // No pod goes until the pipelines get on again: Kafka may leave a transaction without its end where a
+    // partition has one replica (KAFKA-20734), and only a process that lived through it knows how it was decided.
+    let kill_broker = || {
+        assert!(pocket(&["kill", "kafka"]).0, "the broker is killed");
+        std::thread::sleep(Duration::from_secs(5));
+        let before = KEYED_PIPELINES.map(committed);
+        for (name, before) in KEYED_PIPELINES.into_iter().zip(before) {
+            headworks_e2e::until(name, Duration::from_secs(180), || {
+                (committed(name) > before).then_some(())
+            });
+        }
+        // The first part tells of its commits; the second ends within half a minute what hangs.
+        std::thread::sleep(Duration::from_secs(45));
+    };
+    // From one pod to three, the broker killed, then to two, and killed again.
     let mut steps: Vec<(Duration, Box<dyn Fn() + '_>)> = vec![
+        (whole * 7 / 8, Box::new(kill_broker)),
         (whole * 3 / 4, Box::new(|| scale("2"))),
-        (
-            whole / 2,
-            Box::new(|| {
-                c.kubectl
-                    .must(&["delete", "pod", "events-0", "-n", "kafka", "--wait=false"]);
-            }),
-        ),
+        (whole / 2, Box::new(kill_broker)),
         (whole / 4, Box::new(|| scale("3"))),
     ];
     let mut kills = 0;
-    while began.elapsed() < whole {
+    while began.elapsed() < whole || !steps.is_empty() {
         if let Some((_, step)) = steps.pop_if(|(at, _)| began.elapsed() >= *at) {
             step();
         }
@@ -371,7 +387,7 @@ fn windows_sessions_and_deduplication_are_right_while_pods_go_the_broker_restart
         kills += u32::from(victim.kill(&c, &mut rng));
     }
     let posted = load.stop();
-    println!("    {kills} pods killed or deleted with grace 0, one restart of the broker");
+    println!("    {kills} pods killed or deleted with grace 0, the broker twice with kill -9");
     assert!(posted.acknowledged.len() > 1000 && kills > 5);
     verify_keyed(&c);
     for name in KEYED_PIPELINES {

@@ -19,7 +19,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::queue::{Bell, MOST, Queue, Taken};
-use super::{ANSWER, KafkaLog, config, verdict};
+use super::{ANSWER, KafkaLog, config, settle, verdict};
 use crate::log::{LogError, Partition, Take};
 
 /// A restore that gets nowhere for so long is given up, and tried again by a new session. Longer than an
@@ -118,7 +118,10 @@ impl KafkaLog {
             .records
             .assign(&list)
             .map_err(|error| broken(error.to_string()))?;
+        let patience = PATIENCE.max(settle::patience(&self.setup));
         let (mut count, mut at, mut ended) = (0, -1, false);
+        // All that is committed was read, and there is more.
+        let mut waits = false;
         let mut moved = Instant::now();
         let mut alive = moved;
         while !ended {
@@ -135,6 +138,7 @@ impl KafkaLog {
                 Taken::End(offset) => {
                     at = at.max(offset);
                     ended |= offset >= mark;
+                    waits = !ended;
                 }
                 Taken::Failed(code) => {
                     let error = KafkaError::MessageConsumption(code);
@@ -144,11 +148,16 @@ impl KafkaLog {
             outcome?;
             if at > before {
                 moved = Instant::now();
-            } else if moved.elapsed() > PATIENCE {
+            } else if moved.elapsed() > patience {
+                let (seconds, at) = (patience.as_secs(), at.max(0));
+                if waits {
+                    return Err(settle::hanging(
+                        &format!("{place} from offset {at} on"),
+                        seconds,
+                    ));
+                }
                 return Err(broken(format!(
-                    "nothing came for {} s, at offset {} of {mark}",
-                    PATIENCE.as_secs(),
-                    at.max(0)
+                    "nothing came for {seconds} s, at offset {at} of {mark}"
                 )));
             }
             if let Some(Err(error)) = reader.records.poll(Duration::ZERO)

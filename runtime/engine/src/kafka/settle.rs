@@ -9,7 +9,7 @@ use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::ledger::{self, Ending, Entry};
-use super::{ANSWER, KafkaLog, Transaction, config, verdict};
+use super::{ANSWER, KafkaLog, Setup, Transaction, config, verdict};
 use crate::log::{LogError, Partition, Reason};
 
 /// Kafka looks for transactions whose time is over every ten seconds, and needs some to end them.
@@ -18,6 +18,23 @@ const SLACK: Duration = Duration::from_secs(30);
 pub(super) const SHORT: Duration = Duration::from_secs(5);
 /// How often the end of this member's own transaction is asked for.
 const ATTEMPTS: u32 = 3;
+
+/// How long something may be pending before no transaction that is still open can be the cause.
+pub(super) fn patience(setup: &Setup) -> Duration {
+    Duration::from_millis(config::transaction_ms(setup)) + SLACK
+}
+
+/// Somebody has to find out how a transaction was decided.
+pub(super) fn hanging(what: &str, seconds: u64) -> LogError {
+    LogError::NeedsPerson {
+        reason: Reason::TransactionHanging,
+        message: format!(
+            "{what}: pending for {seconds} s, longer than any transaction may be open: a broker ended one and never told the partition \
+             (KAFKA-20734, where partitions have one replica and a broker was killed). Nothing is lost. It isn't known here whether it was \
+             committed, and to guess would lose or double records: the runbook of this reason says how to find out, and how to end it"
+        ),
+    }
+}
 
 impl KafkaLog {
     /// What the failure to read stable commits means.
@@ -100,20 +117,11 @@ impl KafkaLog {
         if self.end_own(&outsider)? {
             return Ok(None);
         }
-        let patience = Duration::from_millis(config::transaction_ms(&self.setup)) + SLACK;
-        if for_so_long < patience {
+        if for_so_long < patience(&self.setup) {
             return Ok(None);
         }
-        let (group, seconds) = (&self.setup.group, for_so_long.as_secs());
-        Ok(Some(LogError::NeedsPerson {
-            reason: Reason::TransactionHanging,
-            message: format!(
-                "the commits of group {group} are pending for {seconds} s, longer than any transaction may be open: a broker ended one and \
-                 never told the partition (KAFKA-20734, where partitions have one replica and a broker was killed). Nothing is lost. It isn't \
-                 known here whether it was committed, and to guess would lose or double records: the runbook of this reason says how to find \
-                 out, and how to end it"
-            ),
-        }))
+        let what = format!("commits of group {}", self.setup.group);
+        Ok(Some(hanging(&what, for_so_long.as_secs())))
     }
 
     /// Ends what this member itself left pending, the way it was decided. False: nothing was to be done.

@@ -59,7 +59,7 @@ fn a_group_that_was_set_by_hand_has_positions_and_no_notes() {
 }
 
 /// Owns every partition, read from `offset` on.
-fn reading(place: &Place, offset: i64) -> (KafkaLog, Vec<Partition>) {
+pub(super) fn reading(place: &Place, offset: i64) -> (KafkaLog, Vec<Partition>) {
     let mut log = place.open(0).unwrap();
     let partitions = joined(&mut log);
     let positions: Vec<(Partition, i64)> = partitions.iter().map(|at| (*at, offset)).collect();
