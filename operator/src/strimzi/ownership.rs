@@ -133,19 +133,16 @@ fn walk(
     }
 }
 
-/// The manager, other than us, that holds a field.
-fn holder(object: &DynamicObject, path: &[String]) -> Option<String> {
+/// The manager, other than us, that holds a field. Needs `managedFields`.
+pub fn holder(object: &DynamicObject, path: &[String]) -> Option<String> {
     managers(object)
         .filter(|(manager, _)| *manager != FIELD_MANAGER)
         .find(|(_, fields)| {
             let mut at = *fields;
-            path.iter().all(|part| match at.get(format!("f:{part}")) {
-                Some(next) => {
-                    at = next;
-                    true
-                }
-                // A field that is held as a whole (a list, an opaque object) ends the path early.
-                None => at.as_object().is_some_and(serde_json::Map::is_empty) && at != *fields,
+            path.iter().all(|part| {
+                let next = at.get(format!("f:{part}"));
+                at = next.unwrap_or(at);
+                next.is_some()
             })
         })
         .map(|(manager, _)| manager.to_owned())
