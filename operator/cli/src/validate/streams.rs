@@ -46,12 +46,6 @@ pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) 
             Some(Typed::DataStream(stream)) => {
                 platform(world, object, &stream.spec.platform, findings);
             }
-            Some(Typed::Platform(platform)) if platform.spec.kafka.management.strimzi.is_some() => {
-                findings.push(object.wrong(
-                    "spec.kafka.management.strimzi",
-                    "this version makes topics by Kafka's Admin API only: use management: {admin: {}}",
-                ));
-            }
             _ => {}
         }
     }
