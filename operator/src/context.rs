@@ -24,6 +24,7 @@ use crate::{
     reports::Reports,
     retry::{Backoff, Error},
     status::Memory,
+    strimzi::Strimzi,
     telemetry::Metrics,
 };
 
@@ -91,6 +92,8 @@ pub struct Context {
     pub reports: Arc<Reports>,
     /// Connections to Kafka clusters.
     pub kafka: Arc<KafkaPool>,
+    /// Strimzi's kinds, where they are.
+    pub strimzi: Strimzi,
 }
 
 impl Context {

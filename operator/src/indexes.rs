@@ -80,6 +80,11 @@ impl Indexes {
         }
     }
 
+    /// True if the object was seen and isn't gone.
+    pub fn knows(&self, target: &Key) -> bool {
+        self.lock().facts.contains_key(target)
+    }
+
     /// An object is gone: its readers are woken, its own references forgotten.
     pub fn gone(&self, key: &Key) {
         let mut inner = self.lock();

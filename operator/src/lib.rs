@@ -5,7 +5,7 @@
 //! children as they should be) → *apply* (write what differs) → *status* (one exit, also on error). `controller` holds
 //! what is the same for all; every other room does one thing: `apply` writes children, `status` writes status,
 //! `retry` says when to try again, `indexes` who must be looked at when something changes, `feed` watches, `reports` asks
-//! pods how they are, `kafka` administers Kafka, `election` picks the leader, `telemetry` and `events` speak.
+//! pods how they are, `kafka` administers Kafka, `strimzi` writes KafkaTopics and KafkaUsers, `election` picks the leader, `telemetry` and `events` speak.
 //!
 //! The operator never touches a record, and pods never talk to the API server: between them stands the
 //! plan (`headworks-plan`).
@@ -30,6 +30,7 @@ pub mod run;
 pub mod secrets;
 pub mod source;
 pub mod status;
+pub mod strimzi;
 pub mod telemetry;
 pub mod watches;
 pub mod workload;

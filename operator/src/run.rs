@@ -19,6 +19,7 @@ use crate::{
     reports::{self, Reports},
     retry::Backoff,
     status::Memory,
+    strimzi::strimzi,
     telemetry::{Health, Metrics, serve},
     watches::{Gone, owner_of, warm, watches},
     workload::figures,
@@ -162,8 +163,9 @@ async fn lead(
         })
     };
     let (stores, tasks) = watches(&client, &indexes, &flows, &gone);
+    let (strimzi, strimzi_tasks) = strimzi(&client, &indexes);
     let mut watching = JoinSet::new();
-    for task in tasks {
+    for task in tasks.into_iter().chain(strimzi_tasks) {
         watching.spawn(task);
     }
     tokio::select! {
@@ -192,6 +194,7 @@ async fn lead(
         metrics,
         reports,
         kafka,
+        strimzi,
     });
     let stores = &context.stores;
     work.spawn(controller::run(

@@ -1,0 +1,133 @@
+//! Strimzi: KafkaTopic and KafkaUser objects, whose operators make the topics and users.
+//!
+//! Strimzi's kinds are foreign to us: they may be missing, come later, or go again, and their API version depends on
+//! Strimzi's own (`v1`, before it `v1beta2`). So they are looked for by discovery and watched once they are there
+//! (`watched`); that they are missing is said in a condition, and nothing else stands still for it. Objects are built
+//! purely (`topics`, `users`), written by server-side apply and only where they carry our labels (`objects`), and what
+//! Strimzi's operators say of them is read in `observed`.
+//!
+//! A KafkaTopic lives in its Kafka's namespace, so it has no owner reference: labels say whose it is, and the owner's
+//! finalizer sees to it.
+
+pub mod objects;
+pub mod observed;
+pub mod ownership;
+pub mod users;
+pub mod watched;
+
+use std::sync::Arc;
+
+use kube::{Client, api::DynamicObject};
+
+pub use watched::{State, Watched};
+
+use crate::{
+    indexes::{Facts, Indexes},
+    names::Key,
+    watches::{Task, owner_of},
+};
+
+/// Strimzi's API group.
+pub const GROUP: &str = "kafka.strimzi.io";
+/// The label by which Strimzi's operators find what is theirs: the name of the Kafka cluster.
+pub const CLUSTER_LABEL: &str = "strimzi.io/cluster";
+/// `"false"`: the Topic Operator leaves the topic alone, also when the KafkaTopic is deleted.
+pub const MANAGED: &str = "strimzi.io/managed";
+/// `"true"`: Strimzi's operators don't act on the object until the annotation is gone.
+pub const PAUSED: &str = "strimzi.io/pause-reconciliation";
+/// The Topic Operator's finalizer: with it a deletion waits for the Topic Operator.
+pub const TOPIC_FINALIZER: &str = "strimzi.io/topic-operator";
+
+/// Strimzi's two kinds that Headworks writes.
+pub struct Strimzi {
+    /// KafkaTopics, all of them: the Topic Operator's queue holds every one of its namespace.
+    pub topics: Watched,
+    /// KafkaUsers.
+    pub users: Watched,
+}
+
+/// What DataStreams and Platforms refer to in order to be woken by Strimzi's kinds coming and going.
+pub fn installed(kind: &str) -> Key {
+    Key::new("StrimziKind", "", kind)
+}
+
+/// What a DataStream refers to in order to be woken by any KafkaTopic that is for its topic.
+pub fn topic_reference(namespace: &str, topic: &str) -> Key {
+    Key::new("KafkaTopic", namespace, topic)
+}
+
+/// What a Platform refers to in order to be woken when KafkaTopics of a namespace come or go.
+pub fn count_reference(namespace: &str) -> Key {
+    Key::new("KafkaTopics", namespace, "")
+}
+
+/// The room, and the tasks that must be driven for it. Nothing is asked of the API server before the first
+/// [`Watched::want`].
+pub fn strimzi(client: &Client, indexes: &Arc<Indexes>) -> (Strimzi, Vec<Task>) {
+    let (topics, topic_task) = Watched::new(client, indexes, "KafkaTopic", "kafkatopics", {
+        let indexes = indexes.clone();
+        move |object, here| topic_changed(object, here, &indexes)
+    });
+    let (users, user_task) = Watched::new(client, indexes, "KafkaUser", "kafkausers", {
+        let indexes = indexes.clone();
+        move |object, here| user_changed(object, here, &indexes)
+    });
+    (Strimzi { topics, users }, vec![topic_task, user_task])
+}
+
+/// Wakes the DataStreams that a KafkaTopic is about, and Platforms that count.
+fn topic_changed(object: &DynamicObject, here: bool, indexes: &Indexes) {
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let key = Key::new("KafkaTopicObject", &namespace, &name);
+    let known = indexes.knows(&key);
+    if changed(&key, object, here, indexes) {
+        if let Some(owner) = owner_of(object) {
+            indexes.wake(&owner);
+        }
+        indexes.wake_readers(&topic_reference(&namespace, observed::topic_name(object)));
+    }
+    if known != here {
+        indexes.wake_readers(&count_reference(&namespace));
+    }
+}
+
+fn user_changed(object: &DynamicObject, here: bool, indexes: &Indexes) {
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let name = object.metadata.name.clone().unwrap_or_default();
+    if changed(
+        &Key::new("KafkaUserObject", &namespace, &name),
+        object,
+        here,
+        indexes,
+    ) && let Some(owner) = owner_of(object)
+    {
+        indexes.wake(&owner);
+    }
+}
+
+/// True if what readers look at changed: spec, labels, annotations, deletion, finalizers and Strimzi's conditions. The times in
+/// a status move without meaning anything.
+fn changed(key: &Key, object: &DynamicObject, here: bool, indexes: &Indexes) -> bool {
+    if !here {
+        indexes.gone(key);
+        return true;
+    }
+    let meta = &object.metadata;
+    indexes.seen(
+        key,
+        &Facts {
+            uid: meta.uid.clone().unwrap_or_default(),
+            generation: meta.generation.unwrap_or_default(),
+            deleting: meta.deletion_timestamp.is_some(),
+            ready: false,
+            detail: format!(
+                "{:?} {:?} {:?} {:?}",
+                meta.labels,
+                meta.annotations,
+                meta.finalizers,
+                observed::seen(object)
+            ),
+        },
+    )
+}

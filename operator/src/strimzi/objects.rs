@@ -1,0 +1,274 @@
+//! Writing and deleting objects of Strimzi's kinds.
+//!
+//! As `apply` does for children in the owner's own namespace: nothing is written that is so already, and force is used
+//! only on what carries our labels, or what a user told us to take over. These objects have no owner reference, since
+//! they live with their Kafka.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Api, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+};
+use serde_json::{Value, json};
+
+use super::{
+    MANAGED, Watched,
+    ownership::{self, Difference},
+};
+use crate::{
+    apply::is_subset,
+    context::Context,
+    names::{APPLIED_ANNOTATION, FIELD_MANAGER, Key, digest},
+    retry::Error,
+};
+
+/// What an apply did.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The freshest that is known of the object.
+    pub object: Arc<DynamicObject>,
+    /// What somebody's hand had changed and is put back.
+    pub put_back: Vec<Difference>,
+}
+
+/// The API of a kind in a namespace.
+pub fn api(context: &Context, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(context.client.clone(), namespace, resource)
+}
+
+/// Metadata of an object for an owner of ours: the cluster's label and the owner's.
+pub fn labels(owner: &Key, cluster: &str) -> std::collections::BTreeMap<String, String> {
+    let mut labels = owner.labels();
+    labels.insert(super::CLUSTER_LABEL.into(), cluster.to_owned());
+    labels
+}
+
+/// Makes one object so. `take_over`: the user asked to take an object over that isn't ours.
+///
+/// # Errors
+/// Stalled `OwnedByAnother` where it is somebody else's, or where another controller holds a field that is ours; waiting
+/// `ChildTerminating` while it is being deleted.
+pub async fn apply(
+    context: &Context,
+    kind: &Watched,
+    desired: &DynamicObject,
+    owner: &Key,
+    take_over: bool,
+) -> Result<Applied, Error> {
+    let resource = kind.resource().await?;
+    let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
+    let place = format!("{} {namespace}/{name}", kind.kind());
+    let api = api(context, &resource, &namespace);
+    let body = prepared(desired, &resource);
+    let live = match kind.get(&namespace, &name) {
+        Some(live) => Some(live),
+        None => get(&api, &place, &name).await?.map(Arc::new),
+    };
+    let mut put_back = Vec::new();
+    if let Some(live) = &live {
+        if live.metadata.deletion_timestamp.is_some() {
+            return Err(terminating(&place));
+        }
+        let ours = ownership::is_of(live, owner);
+        if ours && is_so(&body, live) {
+            return Ok(Applied {
+                object: live.clone(),
+                put_back,
+            });
+        }
+        // Field managers aren't kept in the store: they are asked for where they matter.
+        let Some(fresh) = get(&api, &place, &name).await? else {
+            return Err(Error::transient(
+                "Conflict",
+                format!("{place} was deleted at this moment"),
+            ));
+        };
+        if !ownership::is_of(&fresh, owner) && !take_over {
+            return Err(foreign(&place, &fresh, ""));
+        }
+        if ours && is_so(&body, &fresh) {
+            return Ok(Applied {
+                object: Arc::new(fresh),
+                put_back,
+            });
+        }
+        put_back = ownership::differences(&body, &fresh);
+        if let Some(rival) = put_back
+            .iter()
+            .find(|d| d.manager.as_deref().is_some_and(|m| !ownership::by_hand(m)))
+        {
+            return Err(rivalry(&place, rival));
+        }
+        // Without a foreign hand in it a difference is our own change of mind.
+        put_back.retain(|d| d.manager.is_some());
+    }
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        force: live.is_some(),
+        ..PatchParams::default()
+    };
+    tracing::info!(object = %place, created = live.is_none(), "apply");
+    match api.patch(&name, &params, &Patch::Apply(&body)).await {
+        Ok(answer) => {
+            context.metrics.wrote(kind.kind());
+            Ok(Applied {
+                object: Arc::new(answer),
+                put_back,
+            })
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => Err(
+            Error::transient("Conflict", format!("{place}: {}", status.message)),
+        ),
+        Err(error) => Err(Error::api(&format!("applying {place}"), &error)),
+    }
+}
+
+/// Marks a KafkaTopic as not the Topic Operator's: deleting it leaves the topic alone. Gives the object after that.
+///
+/// # Errors
+/// As the API server's.
+pub async fn unmanage(
+    context: &Context,
+    object: &DynamicObject,
+) -> Result<Option<DynamicObject>, Error> {
+    let resource = context.strimzi.topics.resource().await?;
+    let namespace = object.namespace().unwrap_or_default();
+    let name = object.name_any();
+    let body = json!({"metadata": {"uid": object.uid(), "annotations": {MANAGED: "false"}}});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    match api(context, &resource, &namespace)
+        .patch(&name, &params, &Patch::Merge(&body))
+        .await
+    {
+        Ok(answer) => {
+            context.metrics.wrote("KafkaTopic");
+            Ok(Some(answer))
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(Error::api(
+            &format!("annotating KafkaTopic {namespace}/{name}"),
+            &error,
+        )),
+    }
+}
+
+/// Deletes an object, exactly the one that was seen. It may stay for a while: Strimzi's operators have finalizers.
+///
+/// # Errors
+/// As the API server's; an object that is gone, or replaced, is none.
+pub async fn delete(
+    context: &Context,
+    kind: &Watched,
+    object: &DynamicObject,
+) -> Result<(), Error> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    let resource = kind.resource().await?;
+    let namespace = object.namespace().unwrap_or_default();
+    let name = object.name_any();
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: object.uid(),
+            ..Preconditions::default()
+        }),
+        ..DeleteParams::default()
+    };
+    tracing::info!(kind = kind.kind(), namespace, name, "delete");
+    match api(context, &resource, &namespace)
+        .delete(&name, &params)
+        .await
+    {
+        Ok(_) => {
+            context.metrics.wrote(kind.kind());
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(Error::api(
+            &format!("deleting {} {namespace}/{name}", kind.kind()),
+            &error,
+        )),
+    }
+}
+
+/// The object as the API server has it now, with field managers.
+///
+/// # Errors
+/// As the API server's; an object that isn't there is none.
+pub async fn get(
+    api: &Api<DynamicObject>,
+    place: &str,
+    name: &str,
+) -> Result<Option<DynamicObject>, Error> {
+    api.get_opt(name)
+        .await
+        .map_err(|e| Error::api(&format!("reading {place}"), &e))
+}
+
+/// The object isn't ours; `remedy` is what else the user can do.
+pub fn foreign(place: &str, live: &DynamicObject, remedy: &str) -> Error {
+    let who = match (ownership::owner(live), ownership::controller(live)) {
+        (Some(owner), _) => format!("belongs to {owner}"),
+        (None, Some(controller)) => format!("belongs to {controller}"),
+        (None, None) => format!("was made by {}", ownership::managers_of_spec(live)),
+    };
+    Error::stalled(
+        "OwnedByAnother",
+        format!("{place} exists and {who}; Headworks doesn't take it over: {remedy}delete or rename it, or rename this object"),
+    )
+    .after(Duration::from_secs(60))
+}
+
+fn rivalry(place: &str, rival: &Difference) -> Error {
+    Error::stalled(
+        "OwnedByAnother",
+        format!(
+            "{place}: {} is {} and should be {}, but field manager {} sets it; Headworks doesn't fight over it: take the field out of what {} applies, or set it in the DataStream",
+            rival.path,
+            rival.there,
+            rival.wanted,
+            rival.manager.as_deref().unwrap_or_default(),
+            rival.manager.as_deref().unwrap_or_default(),
+        ),
+    )
+    .after(Duration::from_secs(60))
+}
+
+/// Applying onto a terminating object waits.
+fn terminating(place: &str) -> Error {
+    Error::waiting(
+        "ChildTerminating",
+        format!("{place} is being deleted; it is made again when it is gone. If it stays: Strimzi's operator takes its finalizer away, so look whether it runs"),
+    )
+    .after(Duration::from_secs(5))
+}
+
+/// The object as it is sent, with the digest of itself, so that a field that is no longer wanted is noticed.
+fn prepared(desired: &DynamicObject, resource: &ApiResource) -> Value {
+    let mut body = json!({
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": desired.metadata.name, "namespace": desired.metadata.namespace, "labels": desired.metadata.labels,
+        },
+        "spec": desired.data["spec"],
+    });
+    let hash = digest(format!("{} {}", body["metadata"]["labels"], body["spec"]).as_bytes());
+    body["metadata"]["annotations"] = json!({APPLIED_ANNOTATION: hash[..16]});
+    body
+}
+
+fn is_so(body: &Value, live: &DynamicObject) -> bool {
+    let wanted = body["metadata"]["annotations"][APPLIED_ANNOTATION].as_str();
+    let there = live
+        .annotations()
+        .get(APPLIED_ANNOTATION)
+        .map(String::as_str);
+    wanted == there
+        && is_subset(&body["spec"], &live.data["spec"])
+        && is_subset(&body["metadata"]["labels"], &json!(live.metadata.labels))
+}

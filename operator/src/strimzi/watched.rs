@@ -1,0 +1,308 @@
+//! One foreign kind: found by discovery, watched once it is there, looked for again when it goes.
+
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
+    runtime::{
+        WatchStreamExt,
+        reflector::{
+            ObjectRef,
+            store::{Store, Writer},
+        },
+        watcher::{self, Event},
+    },
+};
+use tokio::sync::{Notify, watch};
+
+use super::{GROUP, installed};
+use crate::{indexes::Indexes, retry::Error, watches::Task};
+
+/// The versions that hold what we write, the preferred one first.
+const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
+/// How often a kind that isn't there is looked for.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long somebody who needs the kind waits for the first answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is known of the kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody looked yet.
+    Unknown,
+    /// The API server doesn't have it.
+    Absent,
+    /// The API server doesn't say, or doesn't let us look.
+    Refused(String),
+    /// It is there, in this version, and its store is filled.
+    Here(ApiResource),
+}
+
+/// A foreign kind and its objects.
+pub struct Watched {
+    kind: &'static str,
+    key_type: ApiResource,
+    store: Store<DynamicObject>,
+    state: watch::Receiver<State>,
+    wanted: Arc<Notify>,
+}
+
+impl Watched {
+    /// The kind, and the task that must be driven for it; `on` is told of each object and whether it is (still) there.
+    pub fn new(
+        client: &Client,
+        indexes: &Arc<Indexes>,
+        kind: &'static str,
+        plural: &'static str,
+        on: impl FnMut(&DynamicObject, bool) + Send + 'static,
+    ) -> (Self, Task) {
+        let key_type = resource(kind, plural, VERSIONS[0]);
+        let writer = Writer::<DynamicObject>::new(key_type.clone());
+        let store = writer.as_reader();
+        let (sender, state) = watch::channel(State::Unknown);
+        let wanted = Arc::new(Notify::new());
+        let keeper = Keeper {
+            client: client.clone(),
+            indexes: indexes.clone(),
+            kind,
+            plural,
+            writer,
+            state: sender,
+            known: HashMap::new(),
+            on: Box::new(on),
+        };
+        let task: Task = Box::pin(keeper.run(wanted.clone()));
+        let watched = Self {
+            kind,
+            key_type,
+            store,
+            state,
+            wanted,
+        };
+        (watched, task)
+    }
+
+    /// Somebody needs the kind: from now on it is looked for and watched.
+    pub fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// What is known, after waiting a moment for the first look.
+    pub async fn looked(&self) -> State {
+        self.want();
+        let mut state = self.state.clone();
+        let known = state.wait_for(|state| *state != State::Unknown);
+        match tokio::time::timeout(PATIENCE, known).await {
+            Ok(Ok(known)) => known.clone(),
+            _ => State::Refused("the API server didn't answer".into()),
+        }
+    }
+
+    /// The kind's version, or what to tell the user.
+    ///
+    /// # Errors
+    /// Waiting `StrimziNotInstalled` where the kind isn't there or can't be read.
+    pub async fn resource(&self) -> Result<ApiResource, Error> {
+        let kind = self.kind;
+        match self.looked().await {
+            State::Here(resource) => Ok(resource),
+            State::Refused(why) => Err(Error::transient(
+                "StrimziUnreadable",
+                format!("Strimzi's {kind} objects can't be read: {why}; the chart's ClusterRole allows it"),
+            )),
+            State::Unknown | State::Absent => Err(Error::waiting(
+                "StrimziNotInstalled",
+                format!(
+                    "the cluster has no kind {kind} of {GROUP} ({}): install Strimzi's CRDs, or use management: {{admin: {{}}}}. It is noticed when they come",
+                    VERSIONS.join(" or ")
+                ),
+            )
+            .after(LOOK)),
+        }
+    }
+
+    /// One object as last seen.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        self.store
+            .get(&ObjectRef::new_with(name, self.key_type.clone()).within(namespace))
+    }
+
+    /// The objects that fit, by namespace and name.
+    pub fn filter(&self, fits: impl Fn(&DynamicObject) -> bool) -> Vec<Arc<DynamicObject>> {
+        let mut found = self.store.state_filter(|object| fits(object));
+        found.sort_by_key(|o| (o.metadata.namespace.clone(), o.metadata.name.clone()));
+        found
+    }
+
+    /// Kind of the objects.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
+
+/// A version of one of Strimzi's kinds.
+pub fn resource(kind: &str, plural: &str, version: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, version, kind), plural)
+}
+
+/// Told of each object, and whether it is (still) there.
+type On = Box<dyn FnMut(&DynamicObject, bool) + Send>;
+
+struct Keeper {
+    client: Client,
+    indexes: Arc<Indexes>,
+    kind: &'static str,
+    plural: &'static str,
+    writer: Writer<DynamicObject>,
+    state: watch::Sender<State>,
+    known: HashMap<(Option<String>, Option<String>), Arc<DynamicObject>>,
+    on: On,
+}
+
+impl Keeper {
+    async fn run(mut self, wanted: Arc<Notify>) {
+        wanted.notified().await;
+        loop {
+            match discover(self.client.clone(), self.kind, self.plural).await {
+                Ok(Some(resource)) => {
+                    tracing::info!(
+                        kind = self.kind,
+                        version = resource.version,
+                        "Strimzi's kind is there"
+                    );
+                    self.follow(resource).await;
+                    tracing::warn!(kind = self.kind, "Strimzi's kind is gone");
+                }
+                Ok(None) => self.say(State::Absent),
+                Err(error) => self.say(State::Refused(error.to_string())),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Watches until the kind is gone.
+    async fn follow(&mut self, resource: ApiResource) {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let events = watcher::watcher(api, watcher::Config::default())
+            .default_backoff()
+            .modify(|object| object.metadata.managed_fields = None);
+        let mut events = pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    let filled =
+                        matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
+                    self.writer.apply_watcher_event(&event);
+                    self.tell(event);
+                    if filled {
+                        self.say(State::Here(resource.clone()));
+                    }
+                }
+                Err(error) if code(&error) == Some(404) => {
+                    // Taken as an empty list, so that whoever refers to one of the objects learns that it is gone.
+                    self.writer.apply_watcher_event(&Event::Init);
+                    self.writer.apply_watcher_event(&Event::InitDone);
+                    self.tell(Event::InitDone);
+                    self.say(State::Absent);
+                    return;
+                }
+                Err(error) => {
+                    if code(&error) == Some(403) {
+                        self.say(State::Refused(error.to_string()));
+                    }
+                    tracing::warn!(kind = self.kind, %error, "watch interrupted; it is tried again");
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event<DynamicObject>) {
+        match event {
+            Event::Apply(object) => {
+                (self.on)(&object, true);
+                self.known.insert(place(&object), Arc::new(object));
+            }
+            Event::Delete(object) => {
+                self.known.remove(&place(&object));
+                (self.on)(&object, false);
+            }
+            Event::InitDone => {
+                let listed: HashMap<_, _> = self
+                    .writer
+                    .as_reader()
+                    .state()
+                    .into_iter()
+                    .map(|object| (place(&object), object))
+                    .collect();
+                for (key, object) in &self.known {
+                    if !listed.contains_key(key) {
+                        (self.on)(object, false);
+                    }
+                }
+                for object in listed.values() {
+                    (self.on)(object, true);
+                }
+                self.known = listed;
+            }
+            Event::Init | Event::InitApply(_) => {}
+        }
+    }
+
+    /// Publishes a state, and wakes who waits for the kind.
+    fn say(&self, state: State) {
+        let changed = self.state.send_if_modified(|known| {
+            let changed = *known != state;
+            *known = state;
+            changed
+        });
+        if changed {
+            self.indexes.wake_readers(&installed(self.kind));
+        }
+    }
+}
+
+/// The preferred version that has the kind.
+async fn discover(
+    client: Client,
+    kind: &str,
+    plural: &str,
+) -> Result<Option<ApiResource>, kube::Error> {
+    for version in VERSIONS {
+        match client
+            .list_api_group_resources(&format!("{GROUP}/{version}"))
+            .await
+        {
+            Ok(list) if has(&list, plural) => return Ok(Some(resource(kind, plural, version))),
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn place(object: &DynamicObject) -> (Option<String>, Option<String>) {
+    (
+        object.metadata.namespace.clone(),
+        object.metadata.name.clone(),
+    )
+}
+
+fn has(list: &APIResourceList, plural: &str) -> bool {
+    list.resources.iter().any(|r| r.name == plural)
+}
+
+/// The API server's answer, where that is what failed.
+fn code(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
+    }
+}
