@@ -327,6 +327,13 @@ fn config(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+fn carried(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 80,
+        "additionalProperties": {"type": "string", "maxLength": 1024},
+    })
+}
+
 /// What is known of a DataStream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -366,6 +373,11 @@ pub struct DataStreamStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
     pub kept_config: Vec<KeptSetting>,
+    /// Where Strimzi manages the topic: settings that the topic had beside the spec's when its KafkaTopic was made. They
+    /// are listed in the KafkaTopic, because the Topic Operator resets what isn't.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "carried")]
+    pub carried_config: BTreeMap<String, String>,
     /// The contract in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<AcceptedContract>,

@@ -6,6 +6,7 @@ mod edits;
 mod http;
 mod shop;
 mod sql;
+mod strimzi;
 mod tables;
 mod windows;
 mod wrong_turns;

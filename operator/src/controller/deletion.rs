@@ -16,7 +16,8 @@ use crate::{
 
 /// Finalizer first, so that nothing is made outside Kubernetes that a deletion could forget; then the spec alone.
 pub(super) async fn prepare<K: Subject>(object: &K, context: &Context) -> Result<(), Error> {
-    if object.needs_finalizer() && !object.finalizers().iter().any(|f| f == FINALIZER) {
+    let needed = object.needs_finalizer() || object.is_held(context);
+    if needed && !object.finalizers().iter().any(|f| f == FINALIZER) {
         let mut finalizers = object.finalizers().to_vec();
         finalizers.push(FINALIZER.into());
         set_finalizers(object, finalizers, context).await?;

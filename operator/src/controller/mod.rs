@@ -45,6 +45,11 @@ pub trait Subject:
     /// True: deletion needs work outside the API server.
     fn needs_finalizer(&self) -> bool;
 
+    /// True: where the object lives, its deletion needs work that its spec alone doesn't tell of.
+    fn is_held(&self, _context: &Context) -> bool {
+        false
+    }
+
     /// Makes it so.
     fn reconcile(
         &self,

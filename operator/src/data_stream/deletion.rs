@@ -1,16 +1,24 @@
-//! What a deletion with `deletionPolicy: Delete` takes along, and why it never hangs.
+//! What a deletion takes along, what it leaves, and why it never hangs.
 
 use std::time::Duration;
 
 use headworks_crds::{DataStream, DataStreamStatus, DeletionPolicy};
 use k8s_openapi::jiff::Timestamp;
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 
 use super::{accepted, topic::kafka_error};
-use crate::{context::Context, names::Key, retry::Error};
+use crate::{
+    context::Context,
+    controller::Subject,
+    names::Key,
+    retry::Error,
+    strimzi::{objects, release},
+};
 
 /// A Kafka that is away for longer than this keeps its topics; the object goes.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Strimzi's Topic Operator gets so long to delete a topic itself.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Deletes the topics and contracts under `Delete`; under `Retain` both stay.
 pub async fn finalize(
@@ -19,6 +27,19 @@ pub async fn finalize(
     context: &Context,
 ) -> Result<(), Error> {
     let key = Key::of(stream);
+    if let Err(error) = kafka_topics(stream, &key, status, context).await {
+        if !out_of_patience(stream) {
+            return Err(error);
+        }
+        let note = format!(
+            "KafkaTopic of topic {} stays: {error}",
+            status.topic.as_deref().unwrap_or_default()
+        );
+        context
+            .events
+            .warning(&stream.object_ref(&()), "TopicLeft", &note)
+            .await;
+    }
     if stream.spec.deletion_policy == DeletionPolicy::Retain {
         return Ok(());
     }
@@ -39,6 +60,54 @@ pub async fn finalize(
         }
     }
     accepted::sweep(context, &key, true).await
+}
+
+/// Under `Retain` the KafkaTopics go and their topics stay; under `Delete` both go.
+async fn kafka_topics(
+    stream: &DataStream,
+    key: &Key,
+    status: &DataStreamStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    if !stream.is_held(context) && status.kafka_topic.is_none() {
+        return Ok(());
+    }
+    if release::nothing_there(context).await {
+        if let Some(name) = &status.kafka_topic {
+            let note = format!(
+                "KafkaTopic {name} is gone with Strimzi's kinds; its topic in Kafka is as it was"
+            );
+            let about = stream.object_ref(&());
+            context.events.warning(&about, "TopicLeft", &note).await;
+        }
+        return Ok(());
+    }
+    let objects = release::of_owner(context, key).await?;
+    if stream.spec.deletion_policy == DeletionPolicy::Retain {
+        for object in &objects {
+            release::release(context, object).await?;
+        }
+        return Ok(());
+    }
+    for object in &objects {
+        objects::delete(context, &context.strimzi.topics, object).await?;
+    }
+    // The Topic Operator deletes the topic and then lets the object go. What it doesn't do in time is done by the Admin API;
+    // when it is back, it finds the topic gone and lets the object go.
+    let waits = objects
+        .first()
+        .filter(|_| since_deletion(stream) < OPERATOR_PATIENCE);
+    match waits {
+        None => Ok(()),
+        Some(object) => Err(Error::waiting(
+            "TopicPending",
+            format!(
+                "Strimzi's Topic Operator has to delete the topic of KafkaTopic {}/{}; after a minute it is deleted without it",
+                object.namespace().unwrap_or_default(),
+                object.name_any()
+            ),
+        )),
+    }
 }
 
 async fn delete_topics(
@@ -63,10 +132,14 @@ async fn delete_topics(
 }
 
 fn out_of_patience(stream: &DataStream) -> bool {
+    since_deletion(stream) > PATIENCE
+}
+
+fn since_deletion(stream: &DataStream) -> Duration {
     let since = stream
         .metadata
         .deletion_timestamp
         .as_ref()
         .map_or_else(Timestamp::now, |t| t.0);
-    Timestamp::now().duration_since(since).unsigned_abs() > PATIENCE
+    Timestamp::now().duration_since(since).unsigned_abs()
 }

@@ -9,6 +9,7 @@ pub mod contract;
 mod deletion;
 pub mod reading;
 mod settings;
+mod strimzi;
 mod topic;
 pub mod topic_name;
 
@@ -24,7 +25,7 @@ use crate::{
     names::Key,
     platform::facts::{self, Usable},
     retry::Error,
-    status::Verdict,
+    status::{Also, Verdict},
 };
 
 impl Subject for DataStream {
@@ -36,6 +37,14 @@ impl Subject for DataStream {
 
     fn check(&self) -> Result<(), String> {
         headworks_crds::check(&self.spec)
+    }
+
+    /// A KafkaTopic is in its Kafka's namespace, where no owner reference reaches: letting it go is work.
+    fn is_held(&self, context: &Context) -> bool {
+        let by_strimzi = |p: headworks_crds::Platform| p.spec.kafka.management.strimzi.is_some();
+        context
+            .platform(&self.spec.platform)
+            .is_some_and(by_strimzi)
     }
 
     /// Under `Retain` nothing outside the API server is touched by a deletion, so there is nothing to wait for.
@@ -55,7 +64,8 @@ impl Subject for DataStream {
             &key,
             facts::references(&self.spec.platform, &key.namespace)
                 .into_iter()
-                .chain(rivals.iter().map(Key::of)),
+                .chain(rivals.iter().map(Key::of))
+                .chain(strimzi_references(self, &topic, context)),
         );
 
         let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
@@ -144,8 +154,17 @@ async fn in_kafka(
     let about_this = before
         .as_ref()
         .is_some_and(|a| a.topic == topic && a.platform == stream.spec.platform);
-    let known = status.topic.as_deref() == Some(topic) || about_this;
-    let claim = topic::claim(topic, found, known, stream.spec.adopt)?;
+    let by_strimzi = platform.platform.spec.kafka.management.strimzi.as_ref();
+    let kafka_topic = if let Some(at) = by_strimzi {
+        strimzi::find(context, stream, key, topic, at).await?
+    } else {
+        strimzi::leave(key, status, context).await?;
+        strimzi::Found::default()
+    };
+    let known = status.topic.as_deref() == Some(topic) || about_this || kafka_topic.ours;
+    let listed = kafka_topic.object.as_deref().filter(|_| !kafka_topic.ours);
+    let found = strimzi::as_listed(found, listed);
+    let claim = topic::claim(topic, found, known && listed.is_none(), stream.spec.adopt)?;
     let adopting = matches!(claim, topic::Claim::Adopt(_));
     let kept = match &claim {
         topic::Claim::Adopt(found) => topic::adoption(stream, topic, found)?,
@@ -183,7 +202,19 @@ async fn in_kafka(
     };
     let defaults = platform.platform.spec.defaults.clone().unwrap_or_default();
     status.kept_config = kept;
-    topic::ensure(admin, stream, topic, claim, &defaults, status, context).await?;
+    let outcome = if let Some(at) = by_strimzi {
+        let work = strimzi::Work {
+            stream,
+            key,
+            topic,
+            at,
+            defaults: &defaults,
+        };
+        strimzi::ensure(&work, admin, kafka_topic, claim, status, context).await?
+    } else {
+        topic::ensure(admin, stream, topic, claim, &defaults, status, context).await?;
+        strimzi::Outcome::default()
+    };
     let dead_letters = topic_name::dead_letter_topic(topic);
     topic::ensure_dead_letter(admin, stream, &dead_letters, known, status).await?;
     status.contract = Some(force.reference(&key.name));
@@ -207,14 +238,42 @@ async fn in_kafka(
             ),
         ));
     }
+    if let Some(error) = outcome.pending {
+        return Err(error);
+    }
+    let (reason, note) = outcome
+        .resting
+        .map_or(("TopicReady", String::new()), |(reason, note)| {
+            (reason, format!(". {note}"))
+        });
+    let drift = outcome.drift.map(|message| Also {
+        type_: "Drifted",
+        reason: "SettingsOfOthers".into(),
+        message,
+    });
     Ok(Verdict::ready(
-        "TopicReady",
+        reason,
         format!(
-            "topic {topic} is as the spec says, contract {} is in force",
+            "topic {topic} is as the spec says, contract {} is in force{note}",
             force.version
         ),
     )
+    .and(drift)
     .recheck(spread(context.settings.recheck, key)))
+}
+
+/// What else wakes a stream whose topic Strimzi makes: any KafkaTopic for it, and Strimzi's coming and going.
+fn strimzi_references(stream: &DataStream, topic: &str, context: &Context) -> Vec<Key> {
+    context
+        .platform(&stream.spec.platform)
+        .and_then(|p| p.spec.kafka.management.strimzi)
+        .map(|at| {
+            vec![
+                crate::strimzi::topic_reference(&at.namespace, topic),
+                crate::strimzi::installed("KafkaTopic"),
+            ]
+        })
+        .unwrap_or_default()
 }
 
 /// Other DataStreams that name the same topic on the same Platform.

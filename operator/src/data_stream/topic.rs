@@ -194,9 +194,7 @@ async fn grow(
             .map_err(|e| kafka_error(&e, topic))?;
         status.partitions = Some(wanted);
         if !stream.spec.key.is_empty() {
-            let note = format!(
-                "topic {topic} grew from {there} to {wanted} partitions: records of a key that was there before may go to another partition, so their order across the change isn't kept"
-            );
+            let note = grew(topic, there, wanted);
             context
                 .events
                 .warning(&stream.object_ref(&()), "PartitionsGrew", &note)
@@ -206,7 +204,15 @@ async fn grow(
     Ok(())
 }
 
-fn cannot_shrink(topic: &str, there: i32, wanted: i32) -> Error {
+/// What becomes of keys when partitions are added.
+pub fn grew(topic: &str, there: i32, wanted: i32) -> String {
+    format!(
+        "topic {topic} grew from {there} to {wanted} partitions: records of a key that was there before may go to another partition, so their order across the change isn't kept"
+    )
+}
+
+/// A spec that asks for fewer partitions than there are.
+pub fn cannot_shrink(topic: &str, there: i32, wanted: i32) -> Error {
     Error::stalled(
         "PartitionsCannotShrink",
         format!(

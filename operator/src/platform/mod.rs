@@ -4,6 +4,7 @@
 //! something changed, and it heals by itself when Kafka or a Secret comes back.
 
 pub mod facts;
+mod strimzi;
 
 use std::time::Duration;
 
@@ -49,23 +50,22 @@ impl Subject for Platform {
             });
         }
         (status.streams, status.pipelines) = members(context, &self.name_any());
-        if let Some(strimzi) = &self.spec.kafka.management.strimzi {
-            return Err(Error::stalled(
-                "NotSupported",
-                format!(
-                    "spec.kafka.management.strimzi: this version makes topics by Kafka's Admin API only; use management: {{admin: {{}}}}, \
-                     which works beside Strimzi cluster {}/{} as its Topic Operator leaves topics without a KafkaTopic alone",
-                    strimzi.namespace, strimzi.cluster
-                ),
-            ));
-        }
+        let key = Key::of(self);
+        let by_strimzi = self.spec.kafka.management.strimzi.as_ref();
+        context
+            .indexes
+            .refers(&key, strimzi::references(by_strimzi));
+        let capacity = match by_strimzi {
+            Some(at) => strimzi::look(at, context).await?,
+            None => None,
+        };
         let (connected, changed) = context
             .kafka
             .refresh(context, self)
             .await
             .map_err(|e| e.after(SICK_RECHECK))?;
         if changed {
-            context.indexes.wake_readers(&Key::of(self));
+            context.indexes.wake_readers(&key);
         }
         let place = format!(
             "spec.kafka.bootstrapServers {}",
@@ -82,6 +82,7 @@ impl Subject for Platform {
             "Connected",
             format!("Kafka answers at {}", self.spec.kafka.bootstrap_servers),
         )
+        .and(capacity)
         .recheck(context.settings.recheck))
     }
 

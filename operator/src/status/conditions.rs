@@ -29,6 +29,19 @@ pub struct Verdict {
     pub message: String,
     /// Look again after this long, although no watch wakes the object.
     pub recheck: Option<Duration>,
+    /// Conditions of the kind's own that are true beside Ready.
+    pub also: Vec<Also>,
+}
+
+/// A condition beside Ready, Reconciling and Stalled. It is there only while it is true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Also {
+    /// What it is about, such as `TopicOperatorCapacity`.
+    pub type_: &'static str,
+    /// CamelCase reason.
+    pub reason: String,
+    /// What is so, and what to do.
+    pub message: String,
 }
 
 impl Verdict {
@@ -39,6 +52,7 @@ impl Verdict {
             reason: reason.into(),
             message: message.into(),
             recheck: None,
+            also: Vec::new(),
         }
     }
 
@@ -49,7 +63,15 @@ impl Verdict {
             reason: reason.into(),
             message: message.into(),
             recheck: None,
+            also: Vec::new(),
         }
+    }
+
+    /// The same verdict with one more condition.
+    #[must_use]
+    pub fn and(mut self, also: Option<Also>) -> Self {
+        self.also.extend(also);
+        self
     }
 
     /// The same verdict, looked at again after `delay`.
@@ -85,7 +107,7 @@ pub fn conditions(
             last_transition_time: since,
         }
     };
-    match outcome {
+    let mut conditions = match outcome {
         Ok(verdict) if verdict.ready => {
             vec![make("Ready", "True", &verdict.reason, &verdict.message)]
         }
@@ -125,7 +147,13 @@ pub fn conditions(
                 make("Reconciling", "True", reason, message),
             ]
         }
+    };
+    if let Ok(verdict) = outcome {
+        for also in &verdict.also {
+            conditions.push(make(also.type_, "True", &also.reason, &also.message));
+        }
     }
+    conditions
 }
 
 /// When a waiting object's words change by time alone; absent: they don't.
@@ -244,6 +272,26 @@ mod tests {
         assert_eq!(find(&later, "Ready").unwrap().reason, "ReferenceNotFound");
         assert!(find(&later, "Stalled").is_none());
         assert_eq!(patience_left(&later, &missing, at(601)), None);
+    }
+
+    #[test]
+    fn a_condition_of_the_kind_s_own_is_there_while_it_is_true() {
+        let also = Also {
+            type_: "TopicOperatorCapacity",
+            reason: "QueueNearlyFull".into(),
+            message: "m".into(),
+        };
+        let with = Ok(Verdict::ready("Connected", "").and(Some(also)));
+        let list = conditions(&[], &with, Some(1), at(1));
+        assert_eq!(find(&list, "TopicOperatorCapacity").unwrap().status, "True");
+        assert!(is_ready(&list));
+        let without = conditions(
+            &list,
+            &Ok(Verdict::ready("Connected", "").and(None)),
+            Some(1),
+            at(2),
+        );
+        assert!(find(&without, "TopicOperatorCapacity").is_none());
     }
 
     #[test]

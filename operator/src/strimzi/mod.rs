@@ -12,6 +12,8 @@
 pub mod objects;
 pub mod observed;
 pub mod ownership;
+pub mod release;
+pub mod topics;
 pub mod users;
 pub mod watched;
 

@@ -100,8 +100,8 @@ pub async fn apply(
         {
             return Err(rivalry(&place, rival));
         }
-        // Without a foreign hand in it a difference is our own change of mind.
-        put_back.retain(|d| d.manager.is_some());
+        // A difference is our own change of mind, unless this very thing was applied before.
+        put_back.retain(|d| d.manager.is_some() && applied_before(&body, &fresh));
     }
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
@@ -262,13 +262,16 @@ fn prepared(desired: &DynamicObject, resource: &ApiResource) -> Value {
     body
 }
 
+fn applied_before(body: &Value, live: &DynamicObject) -> bool {
+    body["metadata"]["annotations"][APPLIED_ANNOTATION].as_str()
+        == live
+            .annotations()
+            .get(APPLIED_ANNOTATION)
+            .map(String::as_str)
+}
+
 fn is_so(body: &Value, live: &DynamicObject) -> bool {
-    let wanted = body["metadata"]["annotations"][APPLIED_ANNOTATION].as_str();
-    let there = live
-        .annotations()
-        .get(APPLIED_ANNOTATION)
-        .map(String::as_str);
-    wanted == there
+    applied_before(body, live)
         && is_subset(&body["spec"], &live.data["spec"])
         && is_subset(&body["metadata"]["labels"], &json!(live.metadata.labels))
 }

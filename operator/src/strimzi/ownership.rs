@@ -133,8 +133,8 @@ fn walk(
     }
 }
 
-/// The manager, other than us, that holds a field.
-fn holder(object: &DynamicObject, path: &[String]) -> Option<String> {
+/// The manager, other than us, that holds a field. Needs `managedFields`.
+pub fn holder(object: &DynamicObject, path: &[String]) -> Option<String> {
     managers(object)
         .filter(|(manager, _)| *manager != FIELD_MANAGER)
         .find(|(_, fields)| {

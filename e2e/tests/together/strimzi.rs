@@ -1,0 +1,516 @@
+//! Topics that Strimzi's own Topic Operator makes: what a user does, what others do to a KafkaTopic, and the Topic Operator
+//! being away. Needs Strimzi's operators (`STRIMZI_HOME`); skipped with a word where they aren't.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use headworks_e2e::{Cluster, bootstrap, cluster, platform, pocket, stream, until};
+use serde_json::{Value, json};
+
+const STREAM: &str = "datastreams.headworks.dev";
+const PLATFORM: &str = "platforms.headworks.dev";
+const TOPIC: &str = "kafkatopics.kafka.strimzi.io";
+const WAIT: Duration = Duration::from_secs(60);
+
+/// One test at a time has the Topic Operator, since it is also stopped.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The Topic Operator, up; and a namespace whose Platform is of the same name.
+struct Strimzi {
+    c: Cluster,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Strimzi {
+    fn new(namespace: &str) -> Option<Self> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let c = cluster(namespace)?;
+        let (ok, text) = pocket(&["strimzi", "up", "topic"]);
+        if !ok && text.contains("STRIMZI_HOME") {
+            println!("skipped: {text}");
+            return None;
+        }
+        assert!(ok, "{text}");
+        let strimzi = Self { c, _turn: turn };
+        strimzi.forget();
+        strimzi.platform("strimzi: {cluster: events, namespace: kafka}");
+        strimzi.c.ready(PLATFORM, namespace);
+        Some(strimzi)
+    }
+
+    /// Takes away what an earlier run left.
+    fn forget(&self) {
+        let ns = &self.c.namespace;
+        let of_ns = format!("headworks.dev/namespace={ns}");
+        self.c.kubectl.run(&[
+            "delete",
+            TOPIC,
+            "-n",
+            "kafka",
+            "-l",
+            &of_ns,
+            "--timeout=60s",
+        ]);
+        self.c.kafka.forget(&format!("{ns}."), &format!(".{ns}."));
+    }
+
+    fn platform(&self, management: &str) {
+        let ns = &self.c.namespace;
+        self.c
+            .apply(&platform(ns, &bootstrap(), "").replace("admin: {}", management));
+    }
+
+    fn stream(&self, name: &str, extra: &str) -> String {
+        stream(name, extra).replace("platform: e2e", &format!("platform: {}", self.c.namespace))
+    }
+
+    fn kafka_topic(&self, stream: &str) -> Option<Value> {
+        self.c.kubectl.get(TOPIC, &self.c.topic(stream), "kafka")
+    }
+
+    fn patch(&self, stream: &str, patch: &Value) {
+        self.c.kubectl.must(&[
+            "patch",
+            TOPIC,
+            &self.c.topic(stream),
+            "-n",
+            "kafka",
+            "--type=merge",
+            "-p",
+            &patch.to_string(),
+        ]);
+    }
+
+    fn down() {
+        let (ok, text) = pocket(&["strimzi", "down", "topic"]);
+        assert!(ok, "{text}");
+    }
+
+    fn up() {
+        let (ok, text) = pocket(&["strimzi", "up", "topic"]);
+        assert!(ok, "{text}");
+    }
+
+    fn setting(&self, stream: &str, key: &str) -> Option<String> {
+        self.c
+            .kafka
+            .topic_config(&self.c.topic(stream))
+            .get(key)
+            .cloned()
+    }
+
+    /// Waits until Kafka has a setting so.
+    fn until_setting(&self, stream: &str, key: &str, value: &str) {
+        until(&format!("{key}={value}"), WAIT, || {
+            (self.setting(stream, key).as_deref() == Some(value)).then_some(())
+        })
+        .unwrap_or_else(|| panic!("{key} is {:?} and not {value}", self.setting(stream, key)));
+    }
+
+    fn until_no_kafka_topic(&self, stream: &str) {
+        until("the KafkaTopic goes", WAIT, || {
+            self.kafka_topic(stream).is_none().then_some(())
+        })
+        .expect("the KafkaTopic goes");
+    }
+
+    fn delete(&self, stream: &str) {
+        self.c.kubectl.must(&[
+            "delete",
+            STREAM,
+            stream,
+            "-n",
+            &self.c.namespace,
+            "--timeout=100s",
+        ]);
+    }
+
+    fn records(&self, stream: &str) -> usize {
+        self.c.kafka.read(&self.c.topic(stream)).len()
+    }
+
+    fn says(&self, stream: &str, type_: &str, status: &str, reason: &str) -> String {
+        self.c
+            .condition(STREAM, stream, type_, status, Some(reason))
+    }
+}
+
+impl Drop for Strimzi {
+    /// The stream's KafkaTopics first: without the Platform nobody would know where they are.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let ns = &self.c.namespace;
+            self.c
+                .kubectl
+                .run(&["delete", STREAM, "--all", "-n", ns, "--timeout=60s"]);
+            self.forget();
+            self.c
+                .kubectl
+                .run(&["delete", PLATFORM, ns, "--wait=false"]);
+        }
+    }
+}
+
+#[test]
+fn the_topic_operator_makes_the_topic_and_changes_by_hand_are_put_back_or_reported() {
+    let Some(s) = Strimzi::new("e2e-strimzi-drift") else {
+        return;
+    };
+    s.c.apply(&s.stream("a", "retention: 2d"));
+    s.c.ready(STREAM, "a");
+    assert_eq!(s.c.kafka.partitions(&s.c.topic("a")), Some(3));
+    assert_eq!(s.setting("a", "retention.ms").as_deref(), Some("172800000"));
+    let object = s.kafka_topic("a").expect("the KafkaTopic");
+    assert_eq!(object["metadata"]["labels"]["strimzi.io/cluster"], "events");
+    assert_eq!(object["spec"]["replicas"], 1);
+    assert_eq!(
+        s.c.kafka.partitions(&s.c.topic("a.dlq")),
+        Some(3),
+        "dead letters have a topic"
+    );
+    assert!(s.kafka_topic("a.dlq").is_none(), "and no KafkaTopic");
+
+    s.patch("a", &json!({"spec": {"config": {"retention.ms": "5000"}}}));
+    until("it is put back", WAIT, || {
+        (s.kafka_topic("a")?["spec"]["config"]["retention.ms"] == "172800000").then_some(())
+    })
+    .expect("a hand's change is put back");
+    s.until_setting("a", "retention.ms", "172800000");
+    until("an Event says so", WAIT, || {
+        let events = s.c.kubectl.list("events.events.k8s.io", &s.c.namespace, "");
+        events
+            .iter()
+            .any(|e| {
+                e["reason"] == "DriftPutBack"
+                    && e["note"].as_str().is_some_and(|n| n.contains("kubectl"))
+            })
+            .then_some(())
+    })
+    .expect("an Event names the hand");
+
+    s.patch(
+        "a",
+        &json!({"spec": {"config": {"segment.bytes": "20971520"}}}),
+    );
+    let message = s.says("a", "Drifted", "True", "SettingsOfOthers");
+    assert!(
+        message.contains("segment.bytes") && message.contains("kubectl"),
+        "{message}"
+    );
+    s.until_setting("a", "segment.bytes", "20971520");
+    s.patch("a", &json!({"spec": {"config": {"segment.bytes": null}}}));
+    until("no drift", WAIT, || {
+        let object = s.c.kubectl.get(STREAM, "a", &s.c.namespace)?;
+        (!object["status"]["conditions"]
+            .to_string()
+            .contains("Drifted"))
+        .then_some(())
+    })
+    .expect("the condition goes with its cause");
+
+    let theirs = json!({"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaTopic", "metadata": {"name": s.c.topic("a"), "namespace": "kafka"}, "spec": {"config": {"retention.ms": "7000"}}});
+    let apply = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=kustomize-controller",
+        "-f",
+        "-",
+    ];
+    assert!(s.c.kubectl.pipe(&apply, &theirs.to_string()).ok);
+    let message = s.says("a", "Stalled", "True", "OwnedByAnother");
+    assert!(
+        message.contains("kustomize-controller") && message.contains("retention.ms"),
+        "{message}"
+    );
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(
+        s.kafka_topic("a").unwrap()["spec"]["config"]["retention.ms"],
+        "7000",
+        "not fought over"
+    );
+    let mut without = theirs.clone();
+    without["spec"] = json!({});
+    assert!(s.c.kubectl.pipe(&apply, &without.to_string()).ok);
+    s.c.ready(STREAM, "a");
+    s.until_setting("a", "retention.ms", "172800000");
+
+    let uid = s.kafka_topic("a").unwrap()["metadata"]["uid"].clone();
+    s.c.kubectl.must(&[
+        "delete",
+        TOPIC,
+        &s.c.topic("a"),
+        "-n",
+        "kafka",
+        "--timeout=60s",
+    ]);
+    until("it is made again", WAIT, || {
+        (s.kafka_topic("a")?["metadata"]["uid"] != uid).then_some(())
+    })
+    .expect("a deleted KafkaTopic is made again");
+    until("the topic is there again", WAIT, || {
+        s.c.kafka.partitions(&s.c.topic("a"))
+    })
+    .expect("its topic, too");
+    s.c.ready(STREAM, "a");
+}
+
+#[test]
+fn a_paused_or_unmanaged_topic_is_said_and_waited_for_by_nobody() {
+    let Some(s) = Strimzi::new("e2e-strimzi-rest") else {
+        return;
+    };
+    s.c.apply(&s.stream("a", "retention: 2d"));
+    s.c.ready(STREAM, "a");
+    for (annotation, value, reason) in [
+        ("strimzi.io/pause-reconciliation", "true", "TopicPaused"),
+        ("strimzi.io/managed", "false", "TopicUnmanaged"),
+    ] {
+        s.patch(
+            "a",
+            &json!({"metadata": {"annotations": {annotation: value}}}),
+        );
+        s.says("a", "Ready", "True", reason);
+        s.c.apply(&s.stream("a", "retention: 3d"));
+        let message = s.says("a", "Stalled", "True", reason);
+        assert!(message.contains(annotation), "{message}");
+        s.patch(
+            "a",
+            &json!({"metadata": {"annotations": {annotation: null}}}),
+        );
+        s.says("a", "Ready", "True", "TopicReady");
+        s.until_setting("a", "retention.ms", "259200000");
+        s.c.apply(&s.stream("a", "retention: 2d"));
+        s.says("a", "Ready", "True", "TopicReady");
+        s.until_setting("a", "retention.ms", "172800000");
+    }
+}
+
+#[test]
+fn retain_keeps_the_topic_with_the_topic_operator_up_and_down() {
+    let Some(s) = Strimzi::new("e2e-strimzi-keep") else {
+        return;
+    };
+    for name in ["a", "b", "c"] {
+        let policy = if name == "c" {
+            "deletionPolicy: Delete"
+        } else {
+            "partitions: 2"
+        };
+        s.c.apply(&s.stream(name, policy));
+    }
+    for name in ["a", "b", "c"] {
+        s.c.ready(STREAM, name);
+        s.c.kafka
+            .produce(&s.c.topic(name), &[br#"{"id":"1","n":1}"#]);
+    }
+    s.delete("a");
+    s.until_no_kafka_topic("a");
+    assert_eq!(s.records("a"), 1, "Retain, the Topic Operator up");
+    s.delete("c");
+    s.until_no_kafka_topic("c");
+    assert_eq!(s.c.kafka.partitions(&s.c.topic("c")), None, "Delete");
+    assert_eq!(s.c.kafka.partitions(&s.c.topic("c.dlq")), None, "Delete");
+
+    Strimzi::down();
+    s.delete("b");
+    assert_eq!(s.records("b"), 1, "Retain, the Topic Operator down");
+    Strimzi::up();
+    s.until_no_kafka_topic("b");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(s.records("b"), 1, "and when it is up again");
+
+    s.c.apply(&s.stream("a", "partitions: 2"));
+    s.c.ready(STREAM, "a");
+    assert_eq!(
+        s.records("a"),
+        1,
+        "a stream of the same name has its topic back"
+    );
+}
+
+#[test]
+fn a_stopped_topic_operator_loses_and_sticks_nothing() {
+    let Some(s) = Strimzi::new("e2e-strimzi-stop") else {
+        return;
+    };
+    s.c.apply(&s.stream("a", "partitions: 2"));
+    s.c.ready(STREAM, "a");
+    s.c.kafka
+        .produce(&s.c.topic("a"), &[br#"{"id":"1","n":1}"#]);
+    Strimzi::down();
+    s.c.apply(&s.stream("b", "partitions: 2"));
+    let message = s.says("b", "Reconciling", "True", "TopicPending");
+    assert!(message.contains("Topic Operator"), "{message}");
+    s.c.ready(STREAM, "a");
+    s.c.apply(&s.stream("a", "partitions: 4"));
+    s.says("a", "Reconciling", "True", "TopicPending");
+    Strimzi::up();
+    s.c.ready(STREAM, "b");
+    s.c.ready(STREAM, "a");
+    assert_eq!(s.c.kafka.partitions(&s.c.topic("a")), Some(4));
+    assert_eq!(s.records("a"), 1);
+}
+
+#[test]
+fn a_topic_is_adopted_on_request_with_everything_it_has() {
+    let Some(s) = Strimzi::new("e2e-strimzi-adopt") else {
+        return;
+    };
+    let month = "2592000000";
+    let config = [
+        ("retention.ms", month),
+        ("segment.bytes", "20971520"),
+        ("cleanup.policy", "delete"),
+    ];
+    s.c.kafka.create_topic(&s.c.topic("a"), 2, &config);
+    s.c.kafka
+        .produce(&s.c.topic("a"), &[br#"{"id":"1","n":1}"#]);
+    s.c.apply(&s.stream("a", "retention: 1d"));
+    let message = s.says("a", "Stalled", "True", "TopicExists");
+    assert!(message.contains("adopt: true"), "{message}");
+    assert!(
+        s.kafka_topic("a").is_none(),
+        "nothing is made before it is asked for"
+    );
+    s.c.apply(&s.stream(
+        "a",
+        "retention: 1d\n  adopt: true\n  config: {compression.type: zstd}",
+    ));
+    s.c.ready(STREAM, "a");
+    s.until_setting("a", "compression.type", "zstd");
+    assert_eq!(
+        s.setting("a", "segment.bytes").as_deref(),
+        Some("20971520"),
+        "carried over"
+    );
+    assert_eq!(
+        s.setting("a", "retention.ms").as_deref(),
+        Some(month),
+        "never lowered"
+    );
+    assert_eq!(s.records("a"), 1);
+
+    let by_hand = |name: &str, manager: &str| {
+        let object = json!({"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaTopic",
+            "metadata": {"name": s.c.topic(name), "namespace": "kafka", "labels": {"strimzi.io/cluster": "events", "headworks.dev/test": "e2e"}},
+            "spec": {"partitions": 2, "replicas": 1, "config": {"retention.ms": 2_592_000_000_i64, "segment.bytes": 20_971_520}}});
+        let manager = format!("--field-manager={manager}");
+        let outcome = s.c.kubectl.pipe(
+            &[
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+                &manager,
+                "-f",
+                "-",
+            ],
+            &object.to_string(),
+        );
+        assert!(outcome.ok, "{}", outcome.text);
+        s.c.kubectl.must(&[
+            "wait",
+            TOPIC,
+            &s.c.topic(name),
+            "-n",
+            "kafka",
+            "--for=condition=Ready",
+            "--timeout=60s",
+        ]);
+    };
+    by_hand("b", "kubectl");
+    by_hand("c", "helm");
+    s.c.apply(&s.stream("b", "retention: 1d"));
+    let message = s.says("b", "Stalled", "True", "OwnedByAnother");
+    assert!(
+        message.contains("adopt: true") && message.contains("kubectl"),
+        "{message}"
+    );
+    s.c.apply(&s.stream("b", "retention: 1d\n  adopt: true"));
+    s.c.ready(STREAM, "b");
+    let object = s.kafka_topic("b").unwrap();
+    assert_eq!(
+        object["spec"]["config"]["retention.ms"], 2_592_000_000_i64,
+        "as it was listed: {object}"
+    );
+    assert_eq!(object["spec"]["config"]["segment.bytes"], 20_971_520);
+    s.c.apply(&s.stream("c", "retention: 1d\n  adopt: true"));
+    let message = s.says("c", "Stalled", "True", "OwnedByAnother");
+    assert!(message.contains("helm"), "{message}");
+    s.c.kubectl.must(&[
+        "delete",
+        TOPIC,
+        &s.c.topic("c"),
+        "-n",
+        "kafka",
+        "--timeout=60s",
+    ]);
+    s.c.ready(STREAM, "c");
+}
+
+#[test]
+fn a_platform_is_switched_both_ways_and_nothing_is_lost() {
+    let Some(s) = Strimzi::new("e2e-strimzi-switch") else {
+        return;
+    };
+    s.platform("admin: {}");
+    s.c.ready(PLATFORM, &s.c.namespace);
+    s.c.kafka
+        .create_topic(&s.c.topic("a"), 2, &[("segment.bytes", "20971520")]);
+    s.c.apply(&s.stream("a", "retention: 2d\n  adopt: true"));
+    s.c.apply(&s.stream("b", "retention: 2d"));
+    for name in ["a", "b"] {
+        s.c.ready(STREAM, name);
+        s.c.kafka
+            .produce(&s.c.topic(name), &[br#"{"id":"1","n":1}"#]);
+        assert!(s.kafka_topic(name).is_none());
+    }
+    let whole = |when: &str| {
+        for name in ["a", "b"] {
+            s.c.ready(STREAM, name);
+            assert_eq!(s.records(name), 1, "{when}");
+            assert_eq!(
+                s.setting(name, "retention.ms").as_deref(),
+                Some("172800000"),
+                "{when}"
+            );
+        }
+        assert_eq!(
+            s.setting("a", "segment.bytes").as_deref(),
+            Some("20971520"),
+            "{when}"
+        );
+    };
+    s.platform("strimzi: {cluster: events, namespace: kafka}");
+    for name in ["a", "b"] {
+        until("a KafkaTopic that is Ready", WAIT, || {
+            let object = s.kafka_topic(name)?;
+            object["status"]["conditions"]
+                .as_array()?
+                .iter()
+                .any(|c| c["type"] == "Ready" && c["status"] == "True")
+                .then_some(())
+        })
+        .expect("a KafkaTopic that is Ready");
+    }
+    assert_eq!(
+        s.kafka_topic("a").unwrap()["spec"]["config"]["segment.bytes"],
+        "20971520"
+    );
+    whole("from admin to strimzi");
+    s.platform("admin: {}");
+    s.until_no_kafka_topic("a");
+    s.until_no_kafka_topic("b");
+    std::thread::sleep(Duration::from_secs(3));
+    whole("back to admin");
+    s.platform("strimzi: {cluster: events, namespace: kafka}");
+    until("KafkaTopics again", WAIT, || {
+        s.kafka_topic("a").and(s.kafka_topic("b"))
+    })
+    .expect("KafkaTopics again");
+    whole("and again to strimzi");
+}

@@ -1,0 +1,131 @@
+//! Letting go of KafkaTopics so that their topics stay, and deleting them so that they don't.
+//!
+//! A KafkaTopic's deletion deletes its topic, unless the Topic Operator knows by then that the topic isn't its own
+//! (`strimzi.io/managed: "false"`). With the Topic Operator's finalizer on the object it can't miss the annotation: it
+//! sees the object, annotated and being deleted, also if it was away meanwhile. Without the finalizer it only hears that
+//! the object is gone, and acts by what it saw last; so its word (`Unmanaged=True`) is waited for, for a while: one that
+//! says nothing isn't running, and one that starts later finds nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
+
+use super::{MANAGED, State, TOPIC_FINALIZER, objects, observed};
+use crate::{context::Context, names::Key, retry::Error};
+
+/// How long the Topic Operator's word is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The KafkaTopics of an owner in whatever namespace, as the API server has them now.
+///
+/// # Errors
+/// Waiting `StrimziNotInstalled`, or the API server's own.
+pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObject>, Error> {
+    let resource = context.strimzi.topics.resource().await?;
+    let selector: Vec<String> = owner
+        .selector()
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
+    let list = api
+        .list(&ListParams::default().labels(&selector.join(",")))
+        .await
+        .map_err(|e| Error::api(&format!("listing the KafkaTopics of {owner}"), &e))?;
+    Ok(list.items)
+}
+
+/// True if the cluster has no KafkaTopics at all, so that there is nothing to let go of.
+pub async fn nothing_there(context: &Context) -> bool {
+    context.strimzi.topics.looked().await == State::Absent
+}
+
+/// Deletes a KafkaTopic so that its topic stays. It may be there for a while yet, if the Topic Operator is away.
+///
+/// # Errors
+/// The API server's.
+pub async fn release(context: &Context, object: &DynamicObject) -> Result<(), Error> {
+    let annotated = object.annotations().get(MANAGED).map(String::as_str) == Some("false");
+    let fresh = if annotated {
+        object.clone()
+    } else {
+        match objects::unmanage(context, object).await? {
+            Some(fresh) => fresh,
+            None => return Ok(()),
+        }
+    };
+    if !certain(&fresh) {
+        heard(context, &fresh).await?;
+    }
+    objects::delete(context, &context.strimzi.topics, &fresh).await
+}
+
+/// True if deleting the object can't reach the topic any more.
+fn certain(object: &DynamicObject) -> bool {
+    object.finalizers().iter().any(|f| f == TOPIC_FINALIZER) || observed::let_go(object)
+}
+
+/// Waits for the Topic Operator's word, but not for ever.
+async fn heard(context: &Context, object: &DynamicObject) -> Result<(), Error> {
+    let resource = context.strimzi.topics.resource().await?;
+    let namespace = object.namespace().unwrap_or_default();
+    let api = objects::api(context, &resource, &namespace);
+    let place = format!("KafkaTopic {namespace}/{}", object.name_any());
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while tokio::time::Instant::now() < until {
+        match objects::get(&api, &place, &object.name_any()).await? {
+            Some(now) if !certain(&now) => tokio::time::sleep(PAUSE).await,
+            _ => return Ok(()),
+        }
+    }
+    tracing::warn!(object = %place, "the Topic Operator says nothing: it isn't running");
+    Ok(())
+}
+
+/// Those of an owner's KafkaTopics, as last seen, that aren't the one at this place.
+pub fn strays(
+    context: &Context,
+    owner: &Key,
+    namespace: &str,
+    name: &str,
+) -> Vec<Arc<DynamicObject>> {
+    context.strimzi.topics.filter(|object| {
+        super::ownership::is_of(object, owner)
+            && object.metadata.deletion_timestamp.is_none()
+            && (object.metadata.namespace.as_deref() != Some(namespace)
+                || object.metadata.name.as_deref() != Some(name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_deletion_is_certain_with_the_finalizer_or_the_operator_s_word() {
+        let object = |finalizers: serde_json::Value,
+                      conditions: serde_json::Value|
+         -> DynamicObject {
+            serde_json::from_value(json!({
+                "apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaTopic",
+                "metadata": {"name": "a", "finalizers": finalizers}, "status": {"conditions": conditions},
+            }))
+            .unwrap()
+        };
+        assert!(certain(&object(json!([TOPIC_FINALIZER]), json!([]))));
+        assert!(certain(&object(
+            json!([]),
+            json!([{"type": "Unmanaged", "status": "True"}])
+        )));
+        assert!(!certain(&object(
+            json!(["other"]),
+            json!([{"type": "Ready", "status": "True"}])
+        )));
+    }
+}
