@@ -1,0 +1,1 @@
+//! Users of Pipelines and Sources.
