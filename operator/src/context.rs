@@ -15,7 +15,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    access::{Tried, user_operator::Seen},
+    access::{Tried, user_operator::Seen, workload::Settled},
     apply,
     events::Events,
     indexes::Indexes,
@@ -99,6 +99,8 @@ pub struct Context {
     pub strimzi: Strimzi,
     /// Passwords that Kafka has taken.
     pub tried: Tried,
+    /// Workloads' users that are as they should be.
+    pub settled: Settled,
     /// User Operators that would delete our users.
     pub user_operators: Seen,
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{Tried, user_operator::Seen},
+    access::{Tried, user_operator::Seen, workload::Settled},
     context::{Context, Settings},
     controller,
     election::{Elector, Lost, PACE},
@@ -197,6 +197,7 @@ async fn lead(
         kafka,
         strimzi,
         tried: Tried::default(),
+        settled: Settled::default(),
         user_operators: Seen::default(),
     });
     let stores = &context.stores;

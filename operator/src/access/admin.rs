@@ -75,6 +75,16 @@ pub async fn ensure(
     })
 }
 
+/// Gives a user exactly these rights, and touches nothing else of it.
+///
+/// # Errors
+/// As [`ensure`].
+pub async fn set_rights(admin: &Admin, user: &User) -> Result<(), KafkaError> {
+    let change = change(&user.acls, &admin.acls(&user.name).await?);
+    admin.delete_acls(&user.name, &change.extra).await?;
+    admin.create_acls(&user.name, &change.missing).await
+}
+
 /// Takes a user away: first all it may do, until Kafka shows none of it; then its quota and its password. True if there was
 /// anything.
 ///

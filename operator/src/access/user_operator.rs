@@ -62,14 +62,13 @@ pub async fn absent(context: &Context, platform: &Platform, admin: &Admin) -> Re
     }
     let name = platform.name_any();
     let known = context.user_operators.lock().get(&name).cloned();
-    let found = match known.filter(|(at, _)| at.elapsed() < MEMORY) {
-        Some((_, found)) => found,
-        None => {
-            let found = look(&context.client, platform, admin).await?;
-            let mut seen = context.user_operators.lock();
-            seen.insert(name.clone(), (Instant::now(), found.clone()));
-            found
-        }
+    let found = if let Some((_, found)) = known.filter(|(at, _)| at.elapsed() < MEMORY) {
+        found
+    } else {
+        let found = look(&context.client, platform, admin).await?;
+        let mut seen = context.user_operators.lock();
+        seen.insert(name.clone(), (Instant::now(), found.clone()));
+        found
     };
     let Some(found) = found else { return Ok(()) };
     Err(Error::stalled(

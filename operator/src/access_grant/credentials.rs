@@ -125,10 +125,13 @@ fn texts(c: &Credentials<'_>) -> BTreeMap<String, String> {
 }
 
 fn lines(pairs: &[(&str, &str)]) -> String {
-    pairs
-        .iter()
-        .map(|(key, value)| format!("{key}={value}\n"))
-        .collect()
+    pairs.iter().fold(String::new(), |text, (key, value)| {
+        text + key
+            + "="
+            + value
+            + "
+"
+    })
 }
 
 /// What a Secret says of the rotation, and the password in it. None: it was cut short by somebody, and is as good as lost.

@@ -31,8 +31,8 @@ pub struct Found {
     pub problem: Option<Error>,
 }
 
-/// Labels by which a namespace accepts grants.
-const ACCEPT: &str = "headworks.dev/accept-grants";
+/// The label by which a namespace accepts grants: `"true"`.
+pub const ACCEPT: &str = "headworks.dev/accept-grants";
 
 /// The Platform of the grant's streams; where none of them is there, the one that the status names.
 pub fn platform_name(

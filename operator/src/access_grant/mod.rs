@@ -11,6 +11,8 @@ mod found;
 mod rights;
 mod rotation;
 
+pub use found::ACCEPT;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use headworks_crds::{AccessGrant, AccessGrantStatus, Platform};
@@ -19,11 +21,10 @@ use kube::{Resource, ResourceExt};
 use rotation::{Slot, Times};
 
 use crate::{
-    access::{self, User, admin, secret, user_operator},
+    access::{self, User, keeper, secret},
     context::Context,
     controller::Subject,
-    kafka::KafkaError,
-    kafka_pool::{Connected, blame, translate},
+    kafka_pool::Connected,
     names::Key,
     platform::facts::{self, Usable},
     retry::Error,
@@ -36,6 +37,14 @@ const CHART: &str = "grantNamespaces";
 const WHAT: &str = "grant";
 /// An expiry is looked after this often while something is in its way.
 const EXPIRY_RECHECK: Duration = Duration::from_secs(10);
+
+/// What neither schema nor rules can say: that times fit each other.
+///
+/// # Errors
+/// `InvalidSpec`.
+pub fn check(spec: &headworks_crds::AccessGrantSpec) -> Result<(), Error> {
+    rotation::times(spec).map(|_| ())
+}
 
 impl Subject for AccessGrant {
     type Status = AccessGrantStatus;
@@ -193,7 +202,6 @@ async fn hand_out(
     now: Timestamp,
     context: &Context,
 ) -> Result<Option<Timestamp>, Error> {
-    let kafka_error = |e: KafkaError| translate(&e, &format!("{key}"), &blame(&platform.platform));
     let base = access::user_name(&platform.installation, WHAT, &key.namespace, &key.name);
     let namespace = &grant.spec.to.namespace;
     // First, so that no user is made whose password can't be handed out.
@@ -206,7 +214,6 @@ async fn hand_out(
         .and_then(|live| credentials::read(live, &base));
     let hint = status.user.as_ref().and_then(|user| Slot::of(user, &base));
     let plan = rotation::plan(held.as_ref().map(|(held, _)| *held), hint, times, now);
-    user_operator::absent(context, &platform.platform, &connected.admin).await?;
 
     let prefix = rights::prefix(&grant.spec);
     let acls = rights::acls(&found.streams, &prefix);
@@ -227,27 +234,22 @@ async fn hand_out(
         }
         _ => (access::password(), false),
     };
-    admin::ensure(
-        &connected.admin,
-        &user(plan.current),
-        &password,
+    let (current, other) = (user(plan.current), user(plan.current.other()));
+    let wanted = keeper::Wanted {
+        user: &current,
+        password: &password,
         tried,
-        true,
-    )
-    .await
-    .map_err(kafka_error)?;
-    let (current, other) = (plan.current.user(&base), plan.current.other().user(&base));
-    match plan.previous {
-        // The one before may do what the grant says now, no more; its password isn't known any more, and stays.
-        Some(_) => rights_of_previous(connected, &user(plan.current.other()))
-            .await
-            .map_err(kafka_error)?,
-        None => {
-            admin::revoke(&connected.admin, &other)
-                .await
-                .map_err(kafka_error)?;
-        }
+        prune: true,
+        chart: CHART,
+    };
+    keeper::ensure(context, platform, key, &wanted).await?;
+    if plan.previous.is_some() {
+        // It may do what the grant says now, no more; its password isn't known any more, and stays.
+        keeper::set_rights(context, platform, key, &other).await?;
+    } else {
+        keeper::revoke(context, &platform.platform, key, &other.name, CHART).await?;
     }
+    let (current, other) = (current.name, other.name);
     let desired = credentials::build(&credentials::Credentials {
         grant: key,
         namespace,
@@ -269,14 +271,6 @@ async fn hand_out(
     status.rotated_at = Some(plan.since.to_string());
     status.streams.clone_from(&found.streams);
     Ok(plan.next)
-}
-
-async fn rights_of_previous(connected: &Connected, user: &User) -> Result<(), KafkaError> {
-    let held = connected.admin.acls(&user.name).await?;
-    let extra: Vec<_> = held.acls.difference(&user.acls).cloned().collect();
-    let missing: Vec<_> = user.acls.difference(&held.acls).cloned().collect();
-    connected.admin.delete_acls(&user.name, &extra).await?;
-    connected.admin.create_acls(&user.name, &missing).await
 }
 
 /// The rights end: everything goes.
@@ -312,18 +306,10 @@ async fn withdraw(
     platform: &Platform,
     context: &Context,
 ) -> Result<(), Error> {
-    let what = format!("{}: taking its users away", Key::of(grant));
-    let failed = |e: KafkaError| translate(&e, &what, &blame(platform));
-    let connected = context.kafka.get(context, platform).await?;
-    let users = users(grant, status, Some(platform));
-    for user in &users {
-        admin::cut(&connected.admin, user).await.map_err(failed)?;
-    }
-    for user in &users {
-        admin::revoke(&connected.admin, user)
-            .await
-            .map_err(failed)?;
-        context.tried.note(user, None);
+    let key = Key::of(grant);
+    for user in users(grant, status, Some(platform)) {
+        keeper::revoke(context, platform, &key, &user, CHART).await?;
+        context.tried.note(&user, None);
     }
     Ok(())
 }
