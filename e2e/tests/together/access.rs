@@ -166,7 +166,9 @@ fn a_client_with_a_grant_reads_and_what_it_was_not_granted_is_refused_by_the_bro
     c.ready(GRANT, "report");
     c.ready(STREAM, "other");
     let topic = c.topic("a");
-    let values: Vec<String> = (0..3).map(|n| format!(r#"{{"id":"k{n}","n":{n}}}"#)).collect();
+    let values: Vec<String> = (0..3)
+        .map(|n| format!(r#"{{"id":"k{n}","n":{n}}}"#))
+        .collect();
     let values: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
     c.kafka.produce(&topic, &values);
     let prefix = format!("{}.report", c.namespace);
@@ -183,11 +185,18 @@ fn a_client_with_a_grant_reads_and_what_it_was_not_granted_is_refused_by_the_bro
     c.ready(GRANT, "report");
     refused(&files, &topic, &prefix);
 
-    c.kubectl
-        .must(&["delete", GRANT, "report", "-n", &c.namespace, "--timeout=60s"]);
+    c.kubectl.must(&[
+        "delete",
+        GRANT,
+        "report",
+        "-n",
+        &c.namespace,
+        "--timeout=60s",
+    ]);
     let (code, text) = client("python", &files, &c.topic("other"), &prefix, 1);
     assert_ne!(code, 0, "a deleted grant reads: {text}");
-    c.kubectl.must(&["delete", PLATFORM, &name, "--timeout=60s"]);
+    c.kubectl
+        .must(&["delete", PLATFORM, &name, "--timeout=60s"]);
 }
 
 #[test]
@@ -253,13 +262,12 @@ fn an_expired_grant_is_cut_within_a_minute_and_a_rotated_credential_works_while_
     refused(&new, &topic, &format!("{prefix}.6"));
     let secret = format!("headworks-{}-turns", c.namespace);
     assert!(
-        c.kubectl
-            .get("secrets", &secret, &c.namespace)
-            .is_none(),
+        c.kubectl.get("secrets", &secret, &c.namespace).is_none(),
         "an expired grant has no Secret"
     );
     clean_up(&c, &["turns"]);
-    c.kubectl.must(&["delete", PLATFORM, &name, "--timeout=60s"]);
+    c.kubectl
+        .must(&["delete", PLATFORM, &name, "--timeout=60s"]);
 }
 
 #[test]
@@ -316,7 +324,9 @@ fn pipelines_and_sources_run_under_users_of_their_own() {
     c.apply(&on(pipeline("p", "SELECT id, n * 2 AS n FROM a", "b")));
     c.ready(SOURCE, "in");
     c.ready(PIPELINE, "p");
-    let secret = c.kubectl.get("secrets", "p-pipeline-kafka-user", &c.namespace);
+    let secret = c
+        .kubectl
+        .get("secrets", "p-pipeline-kafka-user", &c.namespace);
     assert!(secret.is_some(), "the pipeline's user has a Secret");
     let url = format!("{}/in", c.address("in"));
     let answer = block_on(
@@ -333,11 +343,9 @@ fn pipelines_and_sources_run_under_users_of_their_own() {
     assert_eq!(records[0].json()["n"], 42);
     // A bad record goes to the dead letters under the same user.
     c.kafka.produce(&c.topic("a"), &[b"nonsense"]);
-    let letters = c.kafka.read_at_least(
-        &format!("{}.dlq", c.topic("a")),
-        1,
-        Duration::from_secs(60),
-    );
+    let letters =
+        c.kafka
+            .read_at_least(&format!("{}.dlq", c.topic("a")), 1, Duration::from_secs(60));
     assert_eq!(letters.len(), 1);
     for (kind, one) in [(PIPELINE, "p"), (SOURCE, "in")] {
         c.kubectl

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use headworks_crds::{AccessGrant, DataStore, DataStream, GROUP, Pipeline, Platform, Source, VERSION};
+use headworks_crds::{
+    AccessGrant, DataStore, DataStream, GROUP, Pipeline, Platform, Source, VERSION,
+};
 use serde_json::Value;
 
 use crate::finding::{Finding, Severity, hint, nearest};

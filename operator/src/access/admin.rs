@@ -62,6 +62,18 @@ pub async fn ensure(
     if right && change.missing.is_empty() {
         return Ok(());
     }
+    confirm(admin, user, password).await
+}
+
+/// Comes back when Kafka shows a user's rights and lets it in.
+///
+/// # Errors
+/// [`KafkaError::Timeout`] if it doesn't soon; others as [`ensure`].
+pub async fn confirm(admin: &Admin, user: &User, password: &str) -> Result<(), KafkaError> {
+    let credentials = Scram {
+        username: user.name.clone(),
+        password: password.to_owned(),
+    };
     for _ in 0..LOOKS {
         let held = admin.acls(&user.name).await?;
         if user.acls.is_subset(&held.acls) && admin.accepts(&credentials).await? {

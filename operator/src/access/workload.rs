@@ -118,7 +118,12 @@ pub async fn ensure<K: Subject>(
     if known.is_some() && seen == Some(true) {
         return Ok(());
     }
-    let password = known.clone().unwrap_or_else(super::password);
+    let password = match &known {
+        Some(password) => password.clone(),
+        None => keeper::begun(context, platform, &key, &user.name, CHART)
+            .await?
+            .unwrap_or_else(super::password),
+    };
     let tried = known.is_some() && context.tried.knows(&user.name, version.as_deref());
     let wanted = keeper::Wanted {
         user: &user,

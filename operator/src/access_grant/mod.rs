@@ -232,7 +232,11 @@ async fn hand_out(
                 context.tried.knows(&plan.current.user(&base), version),
             )
         }
-        _ => (access::password(), false),
+        _ => {
+            let user = plan.current.user(&base);
+            let begun = keeper::begun(context, platform, key, &user, CHART).await?;
+            (begun.unwrap_or_else(access::password), false)
+        }
     };
     let (current, other) = (user(plan.current), user(plan.current.other()));
     let wanted = keeper::Wanted {

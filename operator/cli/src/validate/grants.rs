@@ -29,9 +29,7 @@ fn one(
             let field = format!("spec.{list}[{index}]");
             if world.find("DataStream", &object.namespace, name).is_none() {
                 let what = ("DataStream", name.as_str());
-                findings.push(streams::missing(
-                    world, object, None, &field, what, options,
-                ));
+                findings.push(streams::missing(world, object, None, &field, what, options));
                 continue;
             }
             let Some(stream) = world.stream(&object.namespace, name) else {
