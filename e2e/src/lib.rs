@@ -12,6 +12,7 @@
     clippy::missing_panics_doc
 )]
 
+pub mod clients;
 mod events;
 mod kafka;
 mod kubectl;
