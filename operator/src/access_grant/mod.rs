@@ -285,8 +285,18 @@ async fn expired(
     status: &mut AccessGrantStatus,
     context: &Context,
 ) -> Result<Verdict, Error> {
-    if let Some(platform) = platform.and_then(|name| context.platform(&name)) {
-        withdraw(grant, status, &platform, context).await?;
+    match platform.map(|name| (context.platform(&name), name)) {
+        Some((Some(platform), _)) => withdraw(grant, status, &platform, context).await?,
+        Some((None, name)) if status.user.is_some() => {
+            return Err(Error::missing(
+                "PlatformNotFound",
+                format!(
+                    "the rights ended at {expires}, but Platform {name} is gone, and with it the way to its Kafka; make it again, or delete the grant"
+                ),
+            ));
+        }
+        // No user was ever made.
+        _ => {}
     }
     forget_secret(grant, context).await?;
     derived::sweep(context, grant, &BTreeSet::new()).await?;
