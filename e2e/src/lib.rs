@@ -12,6 +12,7 @@
     clippy::missing_panics_doc
 )]
 
+pub mod clients;
 mod events;
 mod kafka;
 mod kubectl;
@@ -71,7 +72,7 @@ impl Drop for Cluster {
 }
 
 /// The kinds that hold something in a namespace.
-const OBJECTS: &str = "pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev,datastreams.headworks.dev";
+const OBJECTS: &str = "accessgrants.headworks.dev,pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev,datastreams.headworks.dev";
 
 impl Cluster {
     /// Removes what an earlier run left, topics included, and makes the namespace and the Platform anew.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use headworks_crds::{DataStore, DataStream, Pipeline, Platform, Source};
+use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
@@ -15,6 +15,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    access::{Tried, user_operator::Seen, workload::Settled},
     apply,
     events::Events,
     indexes::Indexes,
@@ -54,6 +55,8 @@ pub struct Stores {
     pub pipelines: Store<Guarded<Pipeline>>,
     /// DataStores.
     pub data_stores: Store<Guarded<DataStore>>,
+    /// AccessGrants.
+    pub grants: Store<Guarded<AccessGrant>>,
     /// Namespaces, metadata only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Our ConfigMaps.
@@ -94,6 +97,12 @@ pub struct Context {
     pub kafka: Arc<KafkaPool>,
     /// Strimzi's kinds, where they are.
     pub strimzi: Strimzi,
+    /// Passwords that Kafka has taken.
+    pub tried: Tried,
+    /// Workloads' users that are as they should be.
+    pub settled: Settled,
+    /// User Operators that would delete our users.
+    pub user_operators: Seen,
 }
 
 impl Context {
@@ -106,6 +115,14 @@ impl Context {
     pub fn stream(&self, namespace: &str, name: &str) -> Option<DataStream> {
         readable(
             &self.stores.streams,
+            &ObjectRef::new(name).within(namespace),
+        )
+    }
+
+    /// A readable Pipeline.
+    pub fn pipeline(&self, namespace: &str, name: &str) -> Option<Pipeline> {
+        readable(
+            &self.stores.pipelines,
             &ObjectRef::new(name).within(namespace),
         )
     }

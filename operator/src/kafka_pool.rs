@@ -167,6 +167,9 @@ pub fn translate(error: &KafkaError, what: &str, blame: &str) -> Error {
         KafkaError::NotAuthorized { .. } => {
             Error::stalled("NotAuthorized", message).after(REFUSAL_RECHECK)
         }
+        KafkaError::NoAuthorizer { .. } => {
+            Error::stalled("NoAuthorizer", message).after(REFUSAL_RECHECK)
+        }
         KafkaError::PolicyRefused { .. } => {
             Error::stalled("RefusedByKafka", message).after(Duration::from_secs(120))
         }

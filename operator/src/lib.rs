@@ -1,15 +1,17 @@
 //! The control plane of Headworks.
 //!
-//! One reconcile a kind (`platform`, `data_stream`, `source`, `pipeline`, `data_store`), each going the same way:
+//! One reconcile a kind (`platform`, `data_stream`, `source`, `pipeline`, `data_store`, `access_grant`), each going the same way:
 //! *dereference* (read everything the object refers to, from local stores) → *validate* (pure) → *build* (pure: the
 //! children as they should be) → *apply* (write what differs) → *status* (one exit, also on error). `controller` holds
 //! what is the same for all; every other room does one thing: `apply` writes children, `status` writes status,
 //! `retry` says when to try again, `indexes` who must be looked at when something changes, `feed` watches, `reports` asks
-//! pods how they are, `kafka` administers Kafka, `strimzi` writes KafkaTopics and KafkaUsers, `election` picks the leader, `telemetry` and `events` speak.
+//! pods how they are, `kafka` administers Kafka, `access` makes Kafka's users, `strimzi` writes KafkaTopics and KafkaUsers, `election` picks the leader, `telemetry` and `events` speak.
 //!
 //! The operator never touches a record, and pods never talk to the API server: between them stands the
 //! plan (`headworks-plan`).
 
+pub mod access;
+pub mod access_grant;
 pub mod apply;
 pub mod context;
 pub mod controller;

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::{Tried, user_operator::Seen, workload::Settled},
     context::{Context, Settings},
     controller,
     election::{Elector, Lost, PACE},
@@ -195,6 +196,9 @@ async fn lead(
         reports,
         kafka,
         strimzi,
+        tried: Tried::default(),
+        settled: Settled::default(),
+        user_operators: Seen::default(),
     });
     let stores = &context.stores;
     work.spawn(controller::run(
@@ -220,6 +224,11 @@ async fn lead(
     work.spawn(controller::run(
         context.clone(),
         stores.data_stores.clone(),
+        stop.clone(),
+    ));
+    work.spawn(controller::run(
+        context.clone(),
+        stores.grants.clone(),
         stop.clone(),
     ));
     loop {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use headworks_crds::{
-    Condition, DataStore, DataStream, Pipeline, Platform, Source, conditions::READY,
+    AccessGrant, Condition, DataStore, DataStream, Pipeline, Platform, Source, conditions::READY,
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -101,6 +101,7 @@ pub fn watches(
             let status = store.status.clone().unwrap_or_default();
             facts(store, &status.conditions, String::new(), indexes);
         }),
+        grants: own::<AccessGrant>(client, indexes, gone, &mut tasks, |_, _, _| {}),
         namespaces: namespaces(client, indexes, &mut tasks),
         config_maps: children::<ConfigMap>(client, indexes, &mut tasks),
         services: children::<Service>(client, indexes, &mut tasks),
@@ -120,6 +121,7 @@ pub async fn warm(stores: &Stores) {
         stores.sources.wait_until_ready(),
         stores.pipelines.wait_until_ready(),
         stores.data_stores.wait_until_ready(),
+        stores.grants.wait_until_ready(),
         stores.namespaces.wait_until_ready(),
         stores.config_maps.wait_until_ready(),
         stores.services.wait_until_ready(),

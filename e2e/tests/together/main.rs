@@ -1,5 +1,6 @@
 //! Tests that mostly wait, and so run side by side: each has a namespace, topics and a database of its own.
 
+mod access;
 mod bad_records;
 mod cli;
 mod edits;

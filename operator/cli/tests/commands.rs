@@ -74,6 +74,7 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "duplicate-key",
         "duplicate-object",
         "empty",
+        "grant",
         "loop",
         "mismatch",
         "misspelt-column",

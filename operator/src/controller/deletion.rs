@@ -16,15 +16,22 @@ use crate::{
 
 /// Finalizer first, so that nothing is made outside Kubernetes that a deletion could forget; then the spec alone.
 pub(super) async fn prepare<K: Subject>(object: &K, context: &Context) -> Result<(), Error> {
-    let needed = object.needs_finalizer() || object.is_held(context);
-    if needed && !object.finalizers().iter().any(|f| f == FINALIZER) {
-        let mut finalizers = object.finalizers().to_vec();
-        finalizers.push(FINALIZER.into());
-        set_finalizers(object, finalizers, context).await?;
+    if object.needs_finalizer() || object.is_held(context) {
+        hold(object, context).await?;
     }
     object
         .check()
         .map_err(|message| Error::stalled("InvalidSpec", message))
+}
+
+/// Sees to it that the object has our finalizer: something outside Kubernetes is about to be made for it.
+pub async fn hold<K: Subject>(object: &K, context: &Context) -> Result<(), Error> {
+    if object.finalizers().iter().any(|f| f == FINALIZER) {
+        return Ok(());
+    }
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.push(FINALIZER.into());
+    set_finalizers(object, finalizers, context).await
 }
 
 /// Deletion's own reconcile: the work first, then the finalizer goes.

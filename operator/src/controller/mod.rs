@@ -24,6 +24,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use deletion::hold;
+
 use crate::{context::Context, names::Key, retry::Error, status::Verdict};
 
 /// Reconciles of one kind at once.

@@ -44,6 +44,14 @@ pub enum KafkaError {
         /// What the broker said.
         what: String,
     },
+    /// The brokers check no access rules.
+    #[snafu(display(
+        "Kafka can't {doing}: its brokers have no authorizer, so anybody may do anything; set authorizer.class.name on them"
+    ))]
+    NoAuthorizer {
+        /// What was tried.
+        doing: String,
+    },
     /// The topic exists already.
     #[snafu(display("topic {topic} exists already"))]
     TopicExists {
@@ -88,6 +96,7 @@ impl KafkaError {
             Self::CredentialsRefused { .. } => "CredentialsRefused",
             Self::TlsFailed { .. } => "TlsFailed",
             Self::NotAuthorized { .. } => "NotAuthorized",
+            Self::NoAuthorizer { .. } => "NoAuthorizer",
             Self::TopicExists { .. } => "TopicExists",
             Self::NoSuchTopic { .. } => "TopicNotFound",
             Self::PolicyRefused { .. } => "KafkaRefused",
@@ -114,7 +123,9 @@ impl KafkaError {
             Code::TopicAuthorizationFailed
             | Code::ClusterAuthorizationFailed
             | Code::GroupAuthorizationFailed => Self::NotAuthorized { doing, what },
+            Code::SecurityDisabled => Self::NoAuthorizer { doing },
             Code::PolicyViolation
+            | Code::UnacceptableCredential
             | Code::InvalidConfig
             | Code::InvalidPartitions
             | Code::InvalidReplicationFactor

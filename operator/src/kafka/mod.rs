@@ -1,7 +1,7 @@
 //! Administration of Kafka: the operator's only room that talks to a broker, and its only unsafe code.
 //!
-//! An [`Admin`] is one librdkafka client. Its methods describe the cluster, and describe, make, grow, alter
-//! and delete topics; each ends within a bounded time, and each error is one a user can act upon: a wrong
+//! An [`Admin`] is one librdkafka client. Its methods describe the cluster; describe, make, grow, alter
+//! and delete topics; and make and delete users, what they may do (`acls`) and what they may use (`quotas`). Each ends within a bounded time, and each error is one a user can act upon: a wrong
 //! password is told apart from a broker that can't be reached, because librdkafka's own error events are
 //! read while a call waits (`signals`).
 //!
@@ -11,21 +11,27 @@
 //!
 //! Why librdkafka and not another client: docs/decisions/0004-kafka-administration.md.
 
+mod acls;
 mod cluster;
 mod connection;
 mod error;
 mod native;
+mod quotas;
 mod signals;
 mod topics;
+mod users;
+mod wire;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+pub use acls::{Acl, Held, Operation, Pattern, Resource};
 pub use cluster::Cluster;
 pub use connection::{Connection, Scram, Tls};
 pub use error::KafkaError;
+pub use quotas::Quota;
 pub use topics::{ConfigChange, NewTopic, Setting, Topic};
 
 /// How long one call may take.
@@ -37,13 +43,14 @@ const PATIENCE_AFTER_REFUSAL: Duration = Duration::from_millis(1_500);
 #[derive(Clone)]
 pub struct Admin {
     client: Arc<native::Client>,
+    connection: Arc<Connection>,
 }
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Admin")
             .field("bootstrap", &self.client.bootstrap())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,6 +62,7 @@ impl Admin {
     pub fn new(connection: &Connection) -> Result<Self, KafkaError> {
         Ok(Self {
             client: Arc::new(native::Client::new(connection)?),
+            connection: Arc::new(connection.clone()),
         })
     }
 

@@ -26,10 +26,12 @@ use kube::{
 pub use validate::{group, table_group};
 
 use crate::{
+    access,
     context::Context,
     controller::Subject,
     data_store,
     names::Key,
+    platform::facts::Usable,
     retry::Error,
     status::Verdict,
     workload::{
@@ -85,7 +87,20 @@ impl Subject for Pipeline {
         status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         status.selector = Some(workload::selector_text(&key));
         match applied {
-            Ok(applied) => observe(self, &key, &applied, context).await,
+            Ok(applied) => {
+                let verdict = observe(self, &key, &applied, context).await?;
+                if verdict.ready
+                    && access::workload::generated(&applied.platform.platform.spec.kafka)
+                {
+                    // Every pod runs by the new plan: what the old one needed beyond it goes.
+                    let reference = self.controller_owner_ref(&()).unwrap_or_default();
+                    let (platform, plan) = (&applied.platform, &applied.plan);
+                    access::workload::ensure(self, platform, plan, &reference, true, context)
+                        .await?;
+                    return Ok(verdict.recheck(access::workload::MEMORY));
+                }
+                Ok(verdict)
+            }
             Err(Error::Stalled {
                 reason,
                 message,
@@ -100,13 +115,29 @@ impl Subject for Pipeline {
     }
 
     async fn finalize(&self, status: &PipelineStatus, context: &Context) -> Result<(), Error> {
-        deletion::finalize(self, status, context).await
+        deletion::finalize(self, status, context).await?;
+        let platform = context.platform(&self.spec.platform);
+        let generated = platform
+            .as_ref()
+            .is_none_or(|p| access::workload::generated(&p.spec.kafka));
+        let withdrawn = access::workload::withdraw(
+            &Key::of(self),
+            access::workload::deleted(self),
+            &access::workload::about(self),
+            platform.as_ref(),
+            context,
+        )
+        .await;
+        // One that was never meant to have a user of its own mustn't be held up by looking for it.
+        if generated { withdrawn } else { Ok(()) }
     }
 }
 
 /// What was applied.
 struct Applied {
     stateful_set: Arc<StatefulSet>,
+    platform: Usable,
+    plan: headworks_plan::Plan,
     digest: String,
     secrets: Vec<NeededSecret>,
     stores: Vec<String>,
@@ -142,6 +173,15 @@ async fn plan_and_apply(
     let uid = pipeline.uid().unwrap_or_default();
     let reference = pipeline.controller_owner_ref(&()).unwrap_or_default();
     let built = build::build(key, &reference, &valid, &context.settings.runtime_image)?;
+    access::workload::ensure(
+        pipeline,
+        &found.platform,
+        &valid.plan,
+        &reference,
+        false,
+        context,
+    )
+    .await?;
     if let Some(ca) = &built.ca {
         context.apply(&context.stores.config_maps, ca, &uid).await?;
     }
@@ -166,6 +206,8 @@ async fn plan_and_apply(
     Ok(Applied {
         partitions: kept.map(|k| k.partitions).max(of_inputs),
         stateful_set,
+        platform: found.platform,
+        plan: valid.plan,
         digest: built.plan.digest,
         secrets: valid.secrets,
         stores: data_store::writers::stores_of(pipeline)

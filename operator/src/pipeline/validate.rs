@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use super::{check, dereference::Found, state};
 use crate::{
     data_stream::reading::Usable as Stream,
-    names::digest,
+    names::{Key, digest},
     retry::Error,
     workload::{
         connection::{self, Mounted, NeededSecret},
@@ -149,7 +149,9 @@ pub fn resolve(
             .get(ANNOTATION_ACCEPT_DATA_LOSS)
             .cloned(),
     };
-    let mut secrets: Vec<NeededSecret> = connection::needed_secret(kafka).into_iter().collect();
+    let mut secrets: Vec<NeededSecret> = connection::needed_secret(kafka, &Key::of(pipeline))
+        .into_iter()
+        .collect();
     let mut volumes: Vec<Mounted> = Vec::new();
     // Two tables of one store share its files.
     for (_, reach) in &found.tables {

@@ -9,6 +9,7 @@ use headworks_crds::{Source, SourceStatus};
 use kube::Resource;
 
 use crate::{
+    access,
     context::Context,
     controller::Subject,
     names::Key,
@@ -60,6 +61,16 @@ impl Subject for Source {
             &valid,
             &context.settings.runtime_image,
         )?;
+        let reference = self.controller_owner_ref(&()).unwrap_or_default();
+        access::workload::ensure(
+            self,
+            &found.platform,
+            &valid.plan,
+            &reference,
+            false,
+            context,
+        )
+        .await?;
         if let Some(ca) = &built.ca {
             context.apply(&context.stores.config_maps, ca, &uid).await?;
         }
@@ -101,7 +112,7 @@ impl Subject for Source {
         }
         let pods = Context::children(&context.stores.pods, &key);
         let generation = live.metadata.generation;
-        health::verdict(
+        let verdict = health::verdict(
             &Pods {
                 pods: &pods,
                 plan: &built.plan.digest,
@@ -117,10 +128,42 @@ impl Subject for Source {
                 namespace: &key.namespace,
             },
             |uid| context.reports.of_pod(uid),
-        )
+        )?;
+        if verdict.ready && access::workload::generated(&found.platform.platform.spec.kafka) {
+            access::workload::ensure(
+                self,
+                &found.platform,
+                &valid.plan,
+                &reference,
+                true,
+                context,
+            )
+            .await?;
+            return Ok(verdict.recheck(access::workload::MEMORY));
+        }
+        Ok(verdict)
     }
 
-    async fn finalize(&self, _: &SourceStatus, _: &Context) -> Result<(), Error> {
-        Ok(())
+    /// Only a Source that has, or had, a user of its own is held.
+    async fn finalize(&self, _: &SourceStatus, context: &Context) -> Result<(), Error> {
+        let key = Key::of(self);
+        let stream = context.stream(&key.namespace, &self.spec.into);
+        let Some(stream) = stream else {
+            let note = format!(
+                "DataStream {} is gone, and with it the word which Kafka has {key}'s user; delete the user and its ACLs by hand",
+                self.spec.into
+            );
+            let about = access::workload::about(self);
+            context.events.warning(&about, "UsersLeft", &note).await;
+            return Ok(());
+        };
+        access::workload::withdraw(
+            &key,
+            access::workload::deleted(self),
+            &access::workload::about(self),
+            context.platform(&stream.spec.platform).as_ref(),
+            context,
+        )
+        .await
     }
 }

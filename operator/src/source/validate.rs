@@ -5,6 +5,7 @@ use headworks_plan as plan;
 
 use super::{check, dereference::Found};
 use crate::{
+    names::Key,
     retry::Error,
     workload::connection::{self, NeededSecret},
 };
@@ -35,7 +36,9 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
     let http = spec.http.as_ref();
     let kafka = &found.platform.platform.spec.kafka;
     let bearer = http.and_then(|h| h.auth.as_ref()?.bearer.as_ref());
-    let mut secrets: Vec<NeededSecret> = connection::needed_secret(kafka).into_iter().collect();
+    let key = Key::of(source);
+    let mut secrets: Vec<NeededSecret> =
+        connection::needed_secret(kafka, &key).into_iter().collect();
     secrets.extend(bearer.map(|b| NeededSecret {
         name: b.secret.name.clone(),
         keys: vec![b.secret.key.clone()],

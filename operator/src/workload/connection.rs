@@ -11,7 +11,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use crate::{context::Context, names::Key, platform::facts::Usable, retry::Error};
+use crate::{
+    access::workload, context::Context, names::Key, platform::facts::Usable, retry::Error,
+};
 
 /// A volume and where it is mounted.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +61,7 @@ pub fn connection(kafka: &Kafka) -> KafkaConnection {
         scram: kafka
             .workload_authentication
             .as_ref()
-            .and_then(|w| w.scram_sha512.as_ref())
+            .filter(|w| w.scram_sha512.is_some() || w.generated.is_some())
             .map(|_| ScramFiles {
                 username_file: format!("{KAFKA_CREDENTIALS_DIR}/username"),
                 password_file: format!("{KAFKA_CREDENTIALS_DIR}/password"),
@@ -67,8 +69,8 @@ pub fn connection(kafka: &Kafka) -> KafkaConnection {
     }
 }
 
-/// The volumes that the connection needs. `ca_map` is the ConfigMap with Kafka's CA.
-pub fn volumes(kafka: &Kafka, ca_map: &str) -> Vec<Mounted> {
+/// The volumes that the connection of an object's pods needs.
+pub fn volumes(kafka: &Kafka, owner: &Key) -> Vec<Mounted> {
     let mut all = Vec::new();
     if kafka
         .tls
@@ -82,7 +84,7 @@ pub fn volumes(kafka: &Kafka, ca_map: &str) -> Vec<Mounted> {
             volume: Volume {
                 name: "kafka-ca".into(),
                 config_map: Some(ConfigMapVolumeSource {
-                    name: ca_map.into(),
+                    name: ca_name(owner),
                     ..ConfigMapVolumeSource::default()
                 }),
                 ..Volume::default()
@@ -90,35 +92,53 @@ pub fn volumes(kafka: &Kafka, ca_map: &str) -> Vec<Mounted> {
             mount: read_only("kafka-ca", folder),
         });
     }
-    if let Some(scram) = kafka
-        .workload_authentication
-        .as_ref()
-        .and_then(|w| w.scram_sha512.as_ref())
-    {
-        let items = [
-            (&scram.username_key, "username"),
-            (&scram.password_key, "password"),
-        ];
+    if let Some(user) = user_secret(kafka, owner) {
         all.push(secret(
             "kafka",
             KAFKA_CREDENTIALS_DIR,
-            &scram.secret_name,
-            &items.map(|(key, path)| (key.as_str(), path)),
+            &user.name,
+            &[
+                (user.username.as_str(), "username"),
+                (user.password.as_str(), "password"),
+            ],
         ));
     }
     all
 }
 
-/// The Secret with the workload's Kafka user, if there is one.
-pub fn needed_secret(kafka: &Kafka) -> Option<NeededSecret> {
+/// A Secret of the pods' namespace, and its keys.
+struct UserSecret {
+    name: String,
+    username: String,
+    password: String,
+}
+
+fn user_secret(kafka: &Kafka, owner: &Key) -> Option<UserSecret> {
+    if workload::generated(kafka) {
+        return Some(UserSecret {
+            name: workload::secret_name(owner),
+            username: "username".to_owned(),
+            password: "password".to_owned(),
+        });
+    }
     let scram = kafka
         .workload_authentication
         .as_ref()?
         .scram_sha512
         .as_ref()?;
-    Some(NeededSecret {
+    Some(UserSecret {
         name: scram.secret_name.clone(),
-        keys: vec![scram.username_key.clone(), scram.password_key.clone()],
+        username: scram.username_key.clone(),
+        password: scram.password_key.clone(),
+    })
+}
+
+/// The Secret with the workload's Kafka user, if there is one.
+pub fn needed_secret(kafka: &Kafka, owner: &Key) -> Option<NeededSecret> {
+    let user = user_secret(kafka, owner)?;
+    Some(NeededSecret {
+        name: user.name,
+        keys: vec![user.username, user.password],
         purpose: "the Kafka user, from the Platform's workloadAuthentication".into(),
     })
 }

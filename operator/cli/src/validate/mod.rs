@@ -1,10 +1,11 @@
 //! `headworks validate`: everything that can be known of a folder of manifests without a cluster.
 //!
 //! First each object by itself ([`single`]): its schema, its CEL rules, our own checks. Then the objects
-//! together ([`streams`], [`pipelines`], [`cases`], [`loops`]), with the operator's own rules, so that what is
+//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`loops`]), with the operator's own rules, so that what is
 //! accepted here is accepted there.
 
 pub mod cases;
+mod grants;
 mod loops;
 mod pipelines;
 mod single;
@@ -127,6 +128,7 @@ pub fn check(files: &[File], options: &Options) -> Checked {
     streams::check(world, options, findings);
     let planned = pipelines::check(world, options, findings);
     cases::check(world, &planned, findings);
+    grants::check(world, options, findings);
     loops::check(world, findings);
     // Files in the order in which they were named, and each from the top down.
     let order: BTreeMap<&str, usize> = files

@@ -5,6 +5,7 @@
 //! the event with the answer, and everything read from it is copied before it goes.
 #![allow(unsafe_code)]
 
+mod access;
 mod replies;
 mod requests;
 

@@ -11,7 +11,7 @@ use super::{Reply, string};
 ///
 /// # Safety
 /// `first` is null or points to `count` pointers that live as long as `'a`.
-unsafe fn pointers<'a, T>(first: *mut *const T, count: usize) -> &'a [*const T] {
+pub(super) unsafe fn pointers<'a, T>(first: *mut *const T, count: usize) -> &'a [*const T] {
     if first.is_null() {
         return &[];
     }
@@ -23,7 +23,7 @@ unsafe fn pointers<'a, T>(first: *mut *const T, count: usize) -> &'a [*const T] 
 ///
 /// # Safety
 /// The pointer is null or points to a live error.
-unsafe fn error_object(error: *const sys::rd_kafka_error_t) -> Option<(Code, String)> {
+pub(super) unsafe fn error_object(error: *const sys::rd_kafka_error_t) -> Option<(Code, String)> {
     if error.is_null() {
         return None;
     }
@@ -64,7 +64,7 @@ fn count(n: usize) -> i32 {
 }
 
 impl Reply {
-    fn answers(&self, event: i32) -> bool {
+    pub(super) fn answers(&self, event: i32) -> bool {
         // SAFETY: the event is live.
         unsafe { sys::rd_kafka_event_type(self.0) == event }
     }

@@ -12,8 +12,8 @@ use super::{Request, c_string, string};
 use crate::kafka::{ConfigChange, KafkaError};
 
 /// Something of librdkafka's that is freed when it has been sent.
-struct Owned<T> {
-    pointer: *mut T,
+pub(super) struct Owned<T> {
+    pub(super) pointer: *mut T,
     free: unsafe extern "C" fn(*mut T),
 }
 
@@ -26,7 +26,7 @@ impl<T> Drop for Owned<T> {
 }
 
 impl Request<'_> {
-    fn owned<T>(
+    pub(super) fn owned<T>(
         &self,
         pointer: *mut T,
         free: unsafe extern "C" fn(*mut T),
@@ -41,7 +41,7 @@ impl Request<'_> {
         Ok(Owned { pointer, free })
     }
 
-    fn text(&self, text: &str) -> Result<CString, KafkaError> {
+    pub(super) fn text(&self, text: &str) -> Result<CString, KafkaError> {
         c_string(text, self.doing)
     }
 

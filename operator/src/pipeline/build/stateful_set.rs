@@ -25,7 +25,7 @@ pub fn stateful_set(
     plan: &PlanMap,
     image: &str,
 ) -> StatefulSet {
-    let mut volumes = connection::volumes(&valid.kafka, &connection::ca_name(key));
+    let mut volumes = connection::volumes(&valid.kafka, key);
     volumes.extend(valid.volumes.iter().cloned());
     let inputs = PodInputs {
         owner: key,

@@ -29,7 +29,7 @@ pub fn deployment(
     plan: &PlanMap,
     image: &str,
 ) -> Deployment {
-    let mut volumes = connection::volumes(&valid.kafka, &connection::ca_name(key));
+    let mut volumes = connection::volumes(&valid.kafka, key);
     if let Some(bearer) = valid
         .http
         .as_ref()

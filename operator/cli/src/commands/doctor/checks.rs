@@ -235,7 +235,13 @@ pub async fn may_list_everywhere(cluster: &Cluster) -> bool {
 pub async fn rights(cluster: &Cluster, namespace: Option<&str>) -> Item {
     let mut missing = Vec::new();
     let mut unknown = false;
-    for resource in ["datastreams", "datastores", "sources", "pipelines"] {
+    for resource in [
+        "datastreams",
+        "datastores",
+        "sources",
+        "pipelines",
+        "accessgrants",
+    ] {
         for verb in ["get", "list", "watch", "create", "patch", "delete"] {
             match may(cluster, namespace, GROUP, resource, verb).await {
                 Some(true) => {}

@@ -1,0 +1,124 @@
+//! Clients with the credentials of a grant: the examples in `examples/clients`, run with the Secret as a folder.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Cluster, platform};
+
+const SYSTEM: &str = "headworks-system";
+
+/// What `run` of the examples ends with when the broker refused.
+pub const REFUSED: i32 = 3;
+
+/// A Platform over SCRAM and TLS, named after the test's namespace, whose operator may write Secrets in that namespace.
+/// `extra` goes under `spec.kafka` (indented by four). Gives its name.
+pub fn secured(c: &Cluster, extra: &str) -> String {
+    let name = c.namespace.clone();
+    let user = std::env::var("KAFKA_SCRAM_USER").unwrap();
+    let password =
+        std::fs::read_to_string(std::env::var("KAFKA_SCRAM_PASSWORD_FILE").unwrap()).unwrap();
+    let ca = std::fs::read_to_string(std::env::var("KAFKA_CA_FILE").unwrap()).unwrap();
+    let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": SYSTEM},
+        "stringData": {"username": user, "password": password.trim(), "ca.crt": ca}});
+    c.apply(&secret.to_string());
+    may_write_secrets(c, &c.namespace);
+    let address = std::env::var("KAFKA_SCRAM_BOOTSTRAP_IN_CLUSTER").unwrap();
+    let kafka = format!(
+        "    tls: {{caSecret: {{namespace: {SYSTEM}, name: {name}}}}}\n    authentication: {{scramSha512: {{namespace: {SYSTEM}, name: {name}}}}}\n{extra}"
+    );
+    c.apply(&platform(&name, &address, &kafka));
+    c.ready("platforms.headworks.dev", &name);
+    name
+}
+
+/// What the chart does for a namespace in `grantNamespaces` and `workloadNamespaces`.
+pub fn may_write_secrets(c: &Cluster, ns: &str) {
+    c.apply(&format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: headworks-operator-credentials, namespace: {ns}}}\nrules:\n  - {{apiGroups: [\"\"], resources: [secrets], verbs: [get, create, patch, delete]}}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: headworks-operator-credentials, namespace: {ns}}}\nroleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: headworks-operator-credentials}}\nsubjects:\n  - {{kind: ServiceAccount, name: headworks-operator, namespace: {SYSTEM}}}\n"
+    ));
+}
+
+/// The test's namespace accepts grants.
+pub fn accept(c: &Cluster) {
+    c.kubectl.must(&[
+        "label",
+        "namespace",
+        &c.namespace,
+        "headworks.dev/accept-grants=true",
+        "--overwrite",
+    ]);
+}
+
+/// An AccessGrant to a client of its own name in the test's namespace; `spec` is the rest of it.
+pub fn grant(c: &Cluster, name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: headworks.dev/v1alpha1\nkind: AccessGrant\nmetadata: {{name: {name}}}\nspec:\n  to: {{namespace: {}, name: {name}}}\n{spec}",
+        c.namespace
+    )
+}
+
+/// The Secret of a grant as a folder, with Kafka's address as this machine reaches it.
+pub fn folder(c: &Cluster, grant: &str, as_: &str) -> PathBuf {
+    let name = format!("headworks-{}-{grant}", c.namespace);
+    let secret = c
+        .kubectl
+        .get("secrets", &name, &c.namespace)
+        .unwrap_or_else(|| panic!("no Secret {name}"));
+    let folder = std::env::temp_dir().join(format!("{}-{as_}-{}", c.namespace, std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let inside = std::env::var("KAFKA_SCRAM_BOOTSTRAP_IN_CLUSTER").unwrap();
+    let outside = std::env::var("KAFKA_SCRAM_BOOTSTRAP").unwrap();
+    for key in secret["data"].as_object().unwrap().keys() {
+        let template = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
+        let arguments = ["get", "secret", &name, "-n", &c.namespace, "-o", &template];
+        let text = c.kubectl.must(&arguments).replace(&inside, &outside);
+        std::fs::write(folder.join(key), text).unwrap();
+    }
+    folder
+}
+
+/// Runs an example client; gives its exit code and all it said.
+pub fn client(
+    language: &str,
+    folder: &Path,
+    topic: &str,
+    group: &str,
+    count: usize,
+) -> (i32, String) {
+    let run = format!("{}/../examples/clients/run", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(run)
+        .args([
+            language,
+            folder.to_str().unwrap(),
+            topic,
+            group,
+            &count.to_string(),
+        ])
+        .env("KAFKA_CLIENT_SECONDS", "30")
+        .output()
+        .expect("examples/clients/run");
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    (output.status.code().unwrap_or(-1), text)
+}
+
+/// A client that must read so many records; gives what it said.
+pub fn reads(language: &str, folder: &Path, topic: &str, group: &str, count: usize) -> String {
+    let (code, text) = client(language, folder, topic, group, count);
+    assert_eq!(code, 0, "{language} should read {topic}: {text}");
+    text
+}
+
+/// A client that the broker must refuse.
+pub fn refused(folder: &Path, topic: &str, group: &str) {
+    let (code, text) = client("python", folder, topic, group, 1);
+    assert_eq!(
+        code, REFUSED,
+        "the broker should refuse {topic} to {group}: {text}"
+    );
+}

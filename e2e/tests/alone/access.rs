@@ -1,0 +1,107 @@
+//! Access on Strimzi, and beside it. Alone: Strimzi's User Operator deletes every user in Kafka that it doesn't know.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::time::{Duration, Instant};
+
+use headworks_e2e::{
+    clients::{accept, client, folder, grant, may_write_secrets, reads, refused, secured},
+    cluster, pocket, stream,
+};
+
+const GRANT: &str = "accessgrants.headworks.dev";
+const PLATFORM: &str = "platforms.headworks.dev";
+
+/// The User Operator up (true) or down; false where this machine doesn't have it.
+fn user_operator(up: bool) -> bool {
+    let (ok, text) = pocket(&["strimzi", if up { "up" } else { "down" }, "user"]);
+    if !ok {
+        println!("skipped: no User Operator: {text}");
+    }
+    ok
+}
+
+#[test]
+fn an_expired_grant_is_cut_while_the_user_operator_is_stopped_and_stays_cut_when_it_comes_back() {
+    let Some(c) = cluster("e2e-strimzi-grant") else {
+        return;
+    };
+    if !user_operator(true) {
+        return;
+    }
+    may_write_secrets(&c, "kafka");
+    let name = secured(&c, "");
+    // The Platform that `secured` made, on Strimzi.
+    c.kubectl.must(&[
+        "patch",
+        PLATFORM,
+        &name,
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"kafka":{"management":{"admin":null,"strimzi":{"cluster":"events","namespace":"kafka"}}}}}"#,
+    ]);
+    c.ready(PLATFORM, &name);
+    accept(&c);
+    c.apply(&stream("a", "partitions: 1").replace("platform: e2e", &format!("platform: {name}")));
+    c.apply(&grant(&c, "report", "  read: [a]\n"));
+    c.ready(GRANT, "report");
+    let topic = c.topic("a");
+    c.kafka.produce(&topic, &[br#"{"id":"k","n":1}"#]);
+    let prefix = format!("{}.report", c.namespace);
+    let files = folder(&c, "report", "strimzi");
+    reads("python", &files, &topic, &format!("{prefix}.1"), 1);
+
+    // From Strimzi to the Admin API beside a User Operator: refused, and nothing is lost.
+    let to = |management: &str| {
+        let patch = format!(r#"{{"spec":{{"kafka":{{"management":{management}}}}}}}"#);
+        c.kubectl
+            .must(&["patch", PLATFORM, &name, "--type=merge", "-p", &patch]);
+        c.ready(PLATFORM, &name);
+    };
+    to(r#"{"admin":{},"strimzi":null}"#);
+    c.condition(
+        GRANT,
+        "report",
+        "Stalled",
+        "True",
+        Some("UserOperatorPresent"),
+    );
+    reads("python", &files, &topic, &format!("{prefix}.2"), 1);
+    to(r#"{"admin":null,"strimzi":{"cluster":"events","namespace":"kafka"}}"#);
+    c.ready(GRANT, "report");
+    reads("python", &files, &topic, &format!("{prefix}.3"), 1);
+
+    assert!(user_operator(false));
+    c.apply(&grant(
+        &c,
+        "report",
+        "  read: [a]\n  expires: \"2020-01-01T00:00:00Z\"\n",
+    ));
+    let began = Instant::now();
+    c.condition_within(
+        GRANT,
+        "report",
+        "Stalled",
+        "True",
+        Some("Expired"),
+        Duration::from_secs(60),
+    );
+    refused(&files, &topic, &format!("{prefix}.4"));
+    println!("    cut after {} s", began.elapsed().as_secs());
+    assert!(user_operator(true));
+    // Its first look at everything comes within seconds; it must bring nothing back.
+    std::thread::sleep(Duration::from_secs(20));
+    let (code, text) = client("python", &files, &topic, &format!("{prefix}.5"), 1);
+    assert_ne!(code, 0, "the User Operator brought the user back: {text}");
+    c.kubectl.must(&[
+        "delete",
+        GRANT,
+        "report",
+        "-n",
+        &c.namespace,
+        "--timeout=60s",
+    ]);
+    user_operator(false);
+    c.kubectl
+        .must(&["delete", PLATFORM, &name, "--timeout=60s"]);
+}

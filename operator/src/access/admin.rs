@@ -1,0 +1,165 @@
+//! Users by Kafka's Admin API.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::User;
+use crate::kafka::{Acl, Admin, Held, KafkaError, Quota, Scram};
+
+/// How often Kafka is asked whether what was changed is so, and how long between.
+const LOOKS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What must change in a user's rights.
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    missing: Vec<Acl>,
+    extra: Vec<Acl>,
+}
+
+fn change(wanted: &BTreeSet<Acl>, held: &Held) -> Change {
+    Change {
+        missing: wanted.difference(&held.acls).cloned().collect(),
+        extra: held.acls.difference(wanted).cloned().collect(),
+    }
+}
+
+/// Makes a user so, and comes back when Kafka shows it and lets it in.
+///
+/// `tried`: its password is known to be the right one. `prune`: rights that it has beyond the wanted ones go; a user whose
+/// pods are still rolling out keeps them until they have.
+///
+/// # Errors
+/// Any [`KafkaError`] but those about topics. After one, it may be done in part, and calling again goes on.
+pub async fn ensure(
+    admin: &Admin,
+    user: &User,
+    password: &str,
+    tried: bool,
+    prune: bool,
+) -> Result<(), KafkaError> {
+    let credentials = Scram {
+        username: user.name.clone(),
+        password: password.to_owned(),
+    };
+    let right = admin
+        .users_exist(std::slice::from_ref(&user.name))
+        .await?
+        .contains(&user.name)
+        && (tried || admin.accepts(&credentials).await?);
+    let change = change(&user.acls, &admin.acls(&user.name).await?);
+    if prune {
+        admin.delete_acls(&user.name, &change.extra).await?;
+    }
+    if let Some(quota) = user.quota
+        && admin.quota(&user.name).await? != quota
+    {
+        admin.set_quota(&user.name, quota).await?;
+    }
+    admin.create_acls(&user.name, &change.missing).await?;
+    if !right {
+        admin.set_password(&user.name, password).await?;
+    }
+    if right && change.missing.is_empty() {
+        return Ok(());
+    }
+    confirm(admin, user, password).await
+}
+
+/// Comes back when Kafka shows a user's rights and lets it in.
+///
+/// # Errors
+/// [`KafkaError::Timeout`] if it doesn't soon; others as [`ensure`].
+pub async fn confirm(admin: &Admin, user: &User, password: &str) -> Result<(), KafkaError> {
+    let credentials = Scram {
+        username: user.name.clone(),
+        password: password.to_owned(),
+    };
+    for _ in 0..LOOKS {
+        let held = admin.acls(&user.name).await?;
+        if user.acls.is_subset(&held.acls) && admin.accepts(&credentials).await? {
+            tracing::info!(user = user.name, "a Kafka user is as it should be");
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(KafkaError::Timeout {
+        doing: format!("make user {}", user.name),
+    })
+}
+
+/// Gives a user exactly these rights, and touches nothing else of it.
+///
+/// # Errors
+/// As [`ensure`].
+pub async fn set_rights(admin: &Admin, user: &User) -> Result<(), KafkaError> {
+    let change = change(&user.acls, &admin.acls(&user.name).await?);
+    admin.delete_acls(&user.name, &change.extra).await?;
+    admin.create_acls(&user.name, &change.missing).await
+}
+
+/// Takes a user away: first all it may do, until Kafka shows none of it; then its quota and its password. True if there was
+/// anything.
+///
+/// Connections of the user that are open can do nothing any more once the rights are gone.
+///
+/// # Errors
+/// Any [`KafkaError`] but those about topics. After one, calling again goes on.
+pub async fn revoke(admin: &Admin, user: &str) -> Result<bool, KafkaError> {
+    let cut = cut(admin, user).await?;
+    if !admin.users_exist(&[user.to_owned()]).await?.contains(user) {
+        return Ok(cut);
+    }
+    if admin.quota(user).await? != Quota::default() {
+        admin.set_quota(user, Quota::default()).await?;
+    }
+    admin.delete_user(user).await?;
+    tracing::info!(user, "a Kafka user is gone");
+    Ok(true)
+}
+
+/// Takes all rights away and comes back when Kafka shows none. True if there were any.
+///
+/// # Errors
+/// As [`revoke`].
+pub async fn cut(admin: &Admin, user: &str) -> Result<bool, KafkaError> {
+    let held = |found: Result<Held, KafkaError>| match found {
+        // Brokers that check no rights keep none.
+        Err(KafkaError::NoAuthorizer { .. }) => Ok(Held::default()),
+        other => other,
+    };
+    if held(admin.acls(user).await)?.is_empty() {
+        return Ok(false);
+    }
+    for _ in 0..LOOKS {
+        admin.delete_all_acls(user).await?;
+        if held(admin.acls(user).await)?.is_empty() {
+            return Ok(true);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(KafkaError::Timeout {
+        doing: format!("take the rights of user {user} away"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::{Operation, Resource};
+
+    #[test]
+    fn only_the_difference_is_changed_and_what_others_made_is_left() {
+        let acl = |name: &str| Acl::literal(Resource::Topic, name, Operation::Read);
+        let held = Held {
+            acls: [acl("a"), acl("b")].into(),
+            others: 1,
+        };
+        assert_eq!(
+            change(&[acl("b"), acl("c")].into(), &held),
+            Change {
+                missing: vec![acl("c")],
+                extra: vec![acl("a")]
+            }
+        );
+    }
+}

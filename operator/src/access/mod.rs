@@ -1,0 +1,109 @@
+//! Kafka users that Headworks makes: those of AccessGrants, and those that Pipelines and Sources run under.
+//!
+//! A [`User`] is a name with rights and a quota. Its password lives in one place, the Secret of whoever uses it
+//! (`secret`), and is never read back from Kafka: where it matters whether Kafka has the same one, it is tried. `admin` makes and
+//! takes users by Kafka's Admin API, in an order that leaves no right behind: rights go first, and a user is gone only when
+//! Kafka shows none. `keeper` chooses the way; `user_operator` sees to it that nobody else deletes them; `workload` is about pods' own users.
+
+pub mod admin;
+pub mod keeper;
+pub mod secret;
+pub mod user_operator;
+pub mod workload;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rand::{Rng, distr::Alphanumeric};
+
+use crate::kafka::{Acl, Quota};
+
+/// What every user's name begins with. A User Operator that is told to ignore it leaves our users alone.
+pub const USER_PREFIX: &str = "headworks.";
+/// Characters of a password: 40 of 62 are 238 bits.
+const PASSWORD_LENGTH: usize = 40;
+
+/// A user as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Name.
+    pub name: String,
+    /// All that it may do.
+    pub acls: BTreeSet<Acl>,
+    /// What it may use. Absent: nobody looks.
+    pub quota: Option<Quota>,
+}
+
+/// Name of a user: no other object, and no other installation on the same Kafka, has it. `what` is a kind in lower case.
+/// Neither namespaces nor the names of these kinds have dots. It is also a KafkaUser's name, so a DNS subdomain.
+pub fn user_name(installation: &str, what: &str, namespace: &str, name: &str) -> String {
+    format!("{USER_PREFIX}{installation}.{what}.{namespace}.{name}")
+}
+
+/// A password. It needs no escaping anywhere: letters and digits only.
+pub fn password() -> String {
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(PASSWORD_LENGTH)
+        .map(char::from)
+        .collect()
+}
+
+/// Which version of its Secret each user's password was tried with. Forgotten with the process: then all are tried again.
+#[derive(Debug, Default)]
+pub struct Tried(Mutex<HashMap<String, String>>);
+
+impl Tried {
+    /// True: Kafka took the password of this version of the Secret.
+    pub fn knows(&self, user: &str, version: Option<&str>) -> bool {
+        version.is_some() && self.lock().get(user).map(String::as_str) == version
+    }
+
+    /// Kafka has taken it.
+    pub fn note(&self, user: &str, version: Option<&str>) {
+        match version {
+            Some(version) => self.lock().insert(user.to_owned(), version.to_owned()),
+            None => self.lock().remove(user),
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_differ_and_need_no_escaping() {
+        let (one, other) = (password(), password());
+        assert_ne!(one, other);
+        assert!(one.len() == 40 && one.bytes().all(|b| b.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn names_of_two_objects_never_meet() {
+        assert_ne!(
+            user_name("i", "grant", "a-b", "c"),
+            user_name("i", "grant", "a", "b-c")
+        );
+        assert_eq!(
+            user_name("prod", "pipeline", "shop", "p"),
+            "headworks.prod.pipeline.shop.p"
+        );
+    }
+
+    #[test]
+    fn a_password_is_tried_again_when_its_secret_changed() {
+        let tried = Tried::default();
+        assert!(!tried.knows("u", Some("1")) && !tried.knows("u", None));
+        tried.note("u", Some("1"));
+        assert!(tried.knows("u", Some("1")) && !tried.knows("u", Some("2")));
+        tried.note("u", None);
+        assert!(!tried.knows("u", Some("1")));
+    }
+}

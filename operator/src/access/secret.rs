@@ -1,0 +1,240 @@
+//! Secrets with credentials: read by name, written where they differ, never listed and never taken over.
+//!
+//! The operator has these rights only in namespaces that its chart was told; elsewhere the condition names the chart's value.
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::json;
+
+use crate::{
+    context::Context,
+    names::{FIELD_MANAGER, Key, MANAGED_BY},
+    retry::Error,
+};
+
+/// A Secret, if there is one. `chart` is the chart's value that lists the namespaces.
+///
+/// # Errors
+/// `SecretForbidden`; what the API server says.
+pub async fn get(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    chart: &str,
+) -> Result<Option<Secret>, Error> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let found = api.get_opt(name).await;
+    found.map_err(|error| explained(&error, "reading", namespace, name, chart))
+}
+
+/// A Secret that is this object's; any other of the name stays who it is.
+///
+/// # Errors
+/// `OwnedByAnother`.
+pub fn owned(live: Option<Secret>, owner: &Key) -> Result<Option<Secret>, Error> {
+    let Some(live) = live else { return Ok(None) };
+    let labels = live.labels();
+    let mut ours = owner
+        .labels()
+        .into_iter()
+        .filter(|(key, _)| key == MANAGED_BY || headworks_crds_label(key));
+    if ours.all(|(key, value)| labels.get(&key) == Some(&value)) {
+        return Ok(Some(live));
+    }
+    Err(Error::stalled(
+        "OwnedByAnother",
+        format!(
+            "Secret {}/{} exists and isn't this object's; Headworks doesn't take it over: delete or rename it",
+            live.namespace().unwrap_or_default(),
+            live.name_any()
+        ),
+    )
+    .after(std::time::Duration::from_secs(60)))
+}
+
+fn headworks_crds_label(key: &str) -> bool {
+    [
+        headworks_crds::LABEL_KIND,
+        headworks_crds::LABEL_NAMESPACE,
+        headworks_crds::LABEL_NAME,
+    ]
+    .contains(&key)
+}
+
+/// Makes a Secret so; gives it as it is then. `live` is it as it was read, and ours.
+///
+/// # Errors
+/// `SecretForbidden`; `OwnedByAnother` if somebody made one of the name at this moment; what the API server says.
+pub async fn put(
+    context: &Context,
+    desired: &Secret,
+    live: Option<Secret>,
+    chart: &str,
+) -> Result<Secret, Error> {
+    let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
+    if let Some(live) = &live
+        && is_so(desired, live)
+    {
+        return Ok(live.clone());
+    }
+    let mut body = serde_json::to_value(desired)
+        .map_err(|e| Error::transient("Internal", format!("a Secret can't be written: {e}")))?;
+    body["apiVersion"] = json!("v1");
+    body["kind"] = json!("Secret");
+    // What was read must still be so: two that write at once must not both win.
+    if let Some(version) = live
+        .as_ref()
+        .and_then(|l| l.metadata.resource_version.clone())
+    {
+        body["metadata"]["resourceVersion"] = json!(version);
+    }
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        force: live.is_some(),
+        ..PatchParams::default()
+    };
+    tracing::info!(namespace, name, created = live.is_none(), "apply a Secret");
+    context.metrics.wrote(&Secret::kind(&()));
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    api.patch(&name, &params, &Patch::Apply(&body))
+        .await
+        .map_err(|error| explained(&error, "writing", &namespace, &name, chart))
+}
+
+/// Deletes exactly the Secret that was read.
+///
+/// # Errors
+/// `SecretForbidden`; what the API server says.
+pub async fn delete(context: &Context, live: &Secret, chart: &str) -> Result<(), Error> {
+    let (namespace, name) = (live.namespace().unwrap_or_default(), live.name_any());
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: live.uid(),
+            ..Preconditions::default()
+        }),
+        ..DeleteParams::default()
+    };
+    tracing::info!(namespace, name, "delete a Secret");
+    context.metrics.wrote(&Secret::kind(&()));
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    match api.delete(&name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(explained(&error, "deleting", &namespace, &name, chart)),
+    }
+}
+
+/// One key of a Secret as text.
+pub fn text(secret: &Secret, key: &str) -> Option<String> {
+    let bytes = secret.data.as_ref()?.get(key)?;
+    String::from_utf8(bytes.0.clone())
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+/// Texts as a Secret's data.
+pub fn data(
+    texts: impl IntoIterator<Item = (String, String)>,
+) -> std::collections::BTreeMap<String, ByteString> {
+    texts
+        .into_iter()
+        .map(|(key, text)| (key, ByteString(text.into_bytes())))
+        .collect()
+}
+
+fn is_so(desired: &Secret, live: &Secret) -> bool {
+    let within = |desired: &std::collections::BTreeMap<String, String>,
+                  live: &std::collections::BTreeMap<String, String>| {
+        desired.iter().all(|(k, v)| live.get(k) == Some(v))
+    };
+    let owners = |secret: &Secret| secret.metadata.owner_references.clone().unwrap_or_default();
+    desired.data == live.data
+        && within(desired.labels(), live.labels())
+        && within(desired.annotations(), live.annotations())
+        && within(&of_ours(live.annotations()), desired.annotations())
+        && owners(desired)
+            .iter()
+            .all(|o| owners(live).iter().any(|l| l.uid == o.uid))
+}
+
+/// Annotations that only Headworks writes: one that is no longer wanted is a difference.
+fn of_ours(
+    annotations: &std::collections::BTreeMap<String, String>,
+) -> std::collections::BTreeMap<String, String> {
+    annotations
+        .iter()
+        .filter(|(key, _)| key.starts_with("headworks.dev/"))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn explained(error: &kube::Error, doing: &str, namespace: &str, name: &str, chart: &str) -> Error {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Error::stalled(
+            "SecretForbidden",
+            format!(
+                "{doing} Secret {namespace}/{name}: the operator has no right on Secrets in namespace {namespace}; add it to {chart} of the Helm chart"
+            ),
+        )
+        .after(std::time::Duration::from_secs(60)),
+        kube::Error::Api(status) if status.code == 409 => Error::transient(
+            "Conflict",
+            format!("{doing} Secret {namespace}/{name}: somebody else wrote it just now"),
+        ),
+        // The API server's own words may repeat what was sent.
+        kube::Error::Api(status) => Error::transient(
+            "RefusedByKubernetes",
+            format!("{doing} Secret {namespace}/{name}: {} ({})", status.reason, status.code),
+        ),
+        _ => Error::transient(
+            "KubernetesUnavailable",
+            format!("{doing} Secret {namespace}/{name}: the API server didn't answer"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(owner: Option<&Key>) -> Secret {
+        let mut secret: Secret =
+            serde_json::from_value(json!({"metadata": {"name": "s", "namespace": "team"}}))
+                .unwrap();
+        secret.metadata.labels = owner.map(Key::labels);
+        secret
+    }
+
+    #[test]
+    fn a_foreign_secret_is_never_taken_over() {
+        let key = Key::new("AccessGrant", "shop", "g");
+        assert_eq!(owned(None, &key).unwrap(), None);
+        assert!(owned(Some(secret(Some(&key))), &key).unwrap().is_some());
+        for foreign in [
+            secret(None),
+            secret(Some(&Key::new("AccessGrant", "shop", "h"))),
+        ] {
+            assert_eq!(
+                owned(Some(foreign), &key).unwrap_err().reason(),
+                "OwnedByAnother"
+            );
+        }
+    }
+
+    #[test]
+    fn what_others_add_to_labels_is_no_difference_and_a_changed_value_is_one() {
+        let key = Key::new("AccessGrant", "shop", "g");
+        let mut desired = secret(Some(&key));
+        desired.data = Some(data([("password".to_owned(), "a".to_owned())]));
+        let mut live = desired.clone();
+        live.labels_mut().insert("team".into(), "x".into());
+        assert!(is_so(&desired, &live));
+        live.data = Some(data([("password".to_owned(), "b".to_owned())]));
+        assert!(!is_so(&desired, &live));
+        assert_eq!(text(&live, "password").as_deref(), Some("b"));
+        assert_eq!(text(&live, "username"), None);
+    }
+}

@@ -1,0 +1,388 @@
+//! The users that Pipelines and Sources run under, where the Platform says `workloadAuthentication: {generated: {}}`.
+//!
+//! Each has the rights its plan needs and no other. They come about before the pods that need them, and a roll-out takes none away
+//! before its last pod runs by the new plan. Kafka is asked only when something of it changed or a while has passed: an outage of
+//! Kafka is no news for a Pipeline whose user is as it should be.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use headworks_crds::{Kafka, Platform};
+use headworks_plan::{OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, Stream};
+use k8s_openapi::{
+    api::core::v1::{ObjectReference, Secret},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+    jiff::Timestamp,
+};
+use kube::{Resource, ResourceExt};
+
+use super::{User, keeper, secret, user_name};
+use crate::{
+    apply::child_meta,
+    context::Context,
+    controller::{self, Subject},
+    kafka::{Acl, Operation, Resource as About},
+    names::{Key, digest},
+    platform::facts::Usable,
+    retry::Error,
+};
+
+/// The chart's value that lists the pods' namespaces.
+const CHART: &str = "workloadNamespaces";
+/// Kafka is asked again after so long, although nothing changed.
+pub const MEMORY: Duration = Duration::from_secs(300);
+/// Pods get so long to end before their rights go.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was last seen to be so in Kafka, by user.
+#[derive(Debug, Default)]
+pub struct Settled(Mutex<HashMap<String, (String, Instant)>>);
+
+impl Settled {
+    /// Some: so it was seen; true if not long ago.
+    fn get(&self, user: &str, state: &str) -> Option<bool> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, at) = all.get(user)?;
+        (known == state).then(|| at.elapsed() < MEMORY)
+    }
+
+    fn set(&self, user: &str, state: Option<String>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match state {
+            Some(state) => all.insert(user.to_owned(), (state, Instant::now())),
+            None => all.remove(user),
+        };
+    }
+}
+
+/// True: the Platform's workloads have users of their own.
+pub fn generated(kafka: &Kafka) -> bool {
+    kafka
+        .workload_authentication
+        .as_ref()
+        .is_some_and(|w| w.generated.is_some())
+}
+
+/// Name of the Secret beside the pods. Its keys are `username` and `password`.
+pub fn secret_name(owner: &Key) -> String {
+    format!("{}-{}-kafka-user", owner.name, owner.kind.to_lowercase())
+}
+
+fn user(installation: &str, key: &Key) -> String {
+    user_name(
+        installation,
+        &key.kind.to_lowercase(),
+        &key.namespace,
+        &key.name,
+    )
+}
+
+/// Makes the user and its Secret, if the Platform wants one. `settled`: all pods run by this plan, so rights that it
+/// doesn't need can go.
+///
+/// # Errors
+/// `UserOperatorPresent`, `SecretForbidden`, `OwnedByAnother`; what Kafka and the API server say.
+pub async fn ensure<K: Subject>(
+    object: &K,
+    platform: &Usable,
+    plan: &Plan,
+    reference: &OwnerReference,
+    settled: bool,
+    context: &Context,
+) -> Result<(), Error> {
+    if !generated(&platform.platform.spec.kafka) {
+        return Ok(());
+    }
+    let key = Key::of(object);
+    // What is made now must not outlive the object.
+    controller::hold(object, context).await?;
+    let user = User {
+        name: user(&platform.installation, &key),
+        acls: rights(plan),
+        quota: None,
+    };
+    let live = secret::get(context, &key.namespace, &secret_name(&key), CHART).await?;
+    let live = secret::owned(live, &key)?;
+    let version = live
+        .as_ref()
+        .and_then(|l| l.metadata.resource_version.clone());
+    let known = live
+        .as_ref()
+        .filter(|live| secret::text(live, "username").as_ref() == Some(&user.name))
+        .and_then(|live| secret::text(live, "password"));
+    let state = state(&user, version.as_deref(), settled);
+    let seen = context.settled.get(&user.name, &state);
+    if known.is_some() && seen == Some(true) {
+        return Ok(());
+    }
+    let password = match &known {
+        Some(password) => password.clone(),
+        None => keeper::begun(context, platform, &key, &user.name, CHART)
+            .await?
+            .unwrap_or_else(super::password),
+    };
+    let tried = known.is_some() && context.tried.knows(&user.name, version.as_deref());
+    let wanted = keeper::Wanted {
+        user: &user,
+        password: &password,
+        tried,
+        prune: settled,
+        chart: CHART,
+    };
+    match keeper::ensure(context, platform, &key, &wanted).await {
+        Ok(()) => {}
+        // It was so when Kafka was last asked.
+        Err(Error::Waiting { .. } | Error::Transient { .. })
+            if known.is_some() && seen.is_some() =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    }
+    let desired = Secret {
+        metadata: child_meta(secret_name(&key), &key, reference.clone()),
+        type_: Some("Opaque".into()),
+        data: Some(secret::data([
+            ("username".to_owned(), user.name.clone()),
+            ("password".to_owned(), password),
+        ])),
+        ..Secret::default()
+    };
+    let written = secret::put(context, &desired, live, CHART).await?;
+    let version = written.metadata.resource_version;
+    context.tried.note(&user.name, version.as_deref());
+    let state = self::state(&user, version.as_deref(), settled);
+    context.settled.set(&user.name, Some(state));
+    Ok(())
+}
+
+/// All that must be as it was for Kafka not to be asked.
+fn state(user: &User, version: Option<&str>, settled: bool) -> String {
+    digest(format!("{:?} {version:?} {settled}", user.acls).as_bytes())
+}
+
+/// Takes the user away with its object: the pods first, then all it may do, then itself. It never hangs on a Platform that is gone.
+///
+/// # Errors
+/// `PodsEnding`; what Kafka says. The Secret goes with the object.
+pub async fn withdraw(
+    key: &Key,
+    deleted: Option<Timestamp>,
+    about: &ObjectReference,
+    platform: Option<&Platform>,
+    context: &Context,
+) -> Result<(), Error> {
+    let Some(platform) = platform else {
+        let note = format!(
+            "the Platform is gone; if its Kafka isn't and {key} had a user of its own, delete that and its ACLs by hand"
+        );
+        context.events.warning(about, "UsersLeft", &note).await;
+        return Ok(());
+    };
+    let installation = platform
+        .status
+        .as_ref()
+        .and_then(|s| s.installation.clone());
+    let Some(installation) = installation else {
+        return Ok(());
+    };
+    for live in Context::children(&context.stores.stateful_sets, key) {
+        context.remove(live.as_ref()).await?;
+    }
+    for live in Context::children(&context.stores.deployments, key) {
+        context.remove(live.as_ref()).await?;
+    }
+    let waited = deleted
+        .is_some_and(|since| Timestamp::now().duration_since(since).unsigned_abs() > PATIENCE);
+    if !waited && !Context::children(&context.stores.pods, key).is_empty() {
+        return Err(Error::waiting("PodsEnding", "the pods end first"));
+    }
+    let user = user(&installation, key);
+    context.tried.note(&user, None);
+    context.settled.set(&user, None);
+    keeper::revoke(context, platform, key, &user, CHART).await
+}
+
+/// What a plan's pods do in Kafka.
+pub fn rights(plan: &Plan) -> BTreeSet<Acl> {
+    let mut all = Rights::default();
+    match &plan.role {
+        Role::Pipeline(pipeline) => all.pipeline(pipeline),
+        Role::Source(source) => all.source(source),
+        Role::Store(_) => {}
+    }
+    all.0
+}
+
+#[derive(Default)]
+struct Rights(BTreeSet<Acl>);
+
+impl Rights {
+    fn topic(&mut self, topic: &str, operations: &[Operation]) {
+        for operation in operations.iter().chain(&[Operation::Describe]) {
+            self.0.insert(Acl::literal(About::Topic, topic, *operation));
+        }
+    }
+
+    fn writes(&mut self, stream: &Stream) {
+        self.topic(&stream.topic, &[Operation::Write]);
+    }
+
+    /// A consumer group, and the transactional ids of its members, `<group>-<number>`.
+    fn group(&mut self, group: &str) {
+        for operation in [Operation::Read, Operation::Describe] {
+            self.0.insert(Acl::literal(About::Group, group, operation));
+        }
+        for operation in [Operation::Write, Operation::Describe] {
+            let members = format!("{group}-");
+            self.0
+                .insert(Acl::prefixed(About::TransactionalId, &members, operation));
+        }
+    }
+
+    fn pipeline(&mut self, plan: &PipelinePlan) {
+        for input in &plan.inputs {
+            self.topic(&input.topic, &[Operation::Read]);
+            if plan.on_bad_record == OnBadRecord::DeadLetter {
+                self.topic(&input.dead_letter_topic, &[Operation::Write]);
+            }
+        }
+        for output in &plan.outputs {
+            self.writes(output);
+        }
+        self.group(&plan.group);
+        for table in &plan.tables {
+            self.group(&table.group);
+        }
+        let Some(keyed) = &plan.keyed else { return };
+        let both = [Operation::Read, Operation::Write];
+        // What both parts are done with is deleted (DeleteRecords).
+        let and_trim = [Operation::Read, Operation::Write, Operation::Delete];
+        self.topic(&keyed.repartition.topic, &and_trim);
+        self.topic(&keyed.changelog.topic, &both);
+        self.group(&keyed.group);
+        if let Some(results) = &keyed.results {
+            self.topic(&results.topic, &both);
+            self.topic(&results.dead_letter_topic, &[Operation::Write]);
+        }
+    }
+
+    fn source(&mut self, plan: &SourcePlan) {
+        self.writes(&plan.into);
+        if plan.on_invalid == OnInvalid::DeadLetter {
+            self.topic(&plan.into.dead_letter_topic, &[Operation::Write]);
+        }
+        // Records that are made up are counted under a group, whose name is the transactional id, too.
+        if let Some(generate) = &plan.generate {
+            for operation in [Operation::Read, Operation::Describe] {
+                self.0
+                    .insert(Acl::literal(About::Group, &generate.group, operation));
+            }
+            for operation in [Operation::Write, Operation::Describe] {
+                self.0.insert(Acl::literal(
+                    About::TransactionalId,
+                    &generate.group,
+                    operation,
+                ));
+            }
+        }
+    }
+}
+
+/// The object's own reference, for Events.
+pub fn about<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
+    object.object_ref(&())
+}
+
+/// Since when an object is being deleted.
+pub fn deleted<K: ResourceExt>(object: &K) -> Option<Timestamp> {
+    object.meta().deletion_timestamp.as_ref().map(|t| t.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn stream(name: &str) -> serde_json::Value {
+        json!({"name": name, "topic": format!("shop.{name}"), "deadLetterTopic": format!("shop.{name}.dlq"),
+            "contract": {"fields": [], "format": "Json"}, "maxMessageBytes": 1})
+    }
+
+    fn shown(acls: &BTreeSet<Acl>) -> Vec<String> {
+        let mut all: Vec<String> = acls
+            .iter()
+            .map(|a| {
+                format!(
+                    "{:?} {:?} {} {:?}",
+                    a.resource, a.pattern, a.name, a.operation
+                )
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_pipeline_with_state_and_a_table_may_do_what_its_parts_do() {
+        let plan: PipelinePlan = serde_json::from_value(
+            json!({"sql": "", "inputs": [stream("a")], "outputs": [stream("b")],
+            "tables": [], "delivery": "ExactlyOnce", "commitIntervalMs": 1, "startFrom": "Earliest",
+            "onBadRecord": "DeadLetter", "group": "headworks.i.shop.p.01234567"}),
+        )
+        .unwrap();
+        let mut rights = Rights::default();
+        rights.pipeline(&plan);
+        insta::assert_yaml_snapshot!("pipeline_rights", shown(&rights.0));
+        let mut strict = plan.clone();
+        strict.on_bad_record = OnBadRecord::Stop;
+        let mut rights = Rights::default();
+        rights.pipeline(&strict);
+        assert!(!rights.0.iter().any(|a| a.name == "shop.a.dlq"));
+    }
+
+    #[test]
+    fn a_source_writes_its_stream_and_reads_nothing() {
+        let plan: SourcePlan = serde_json::from_value(
+            json!({"into": stream("orders"), "onInvalid": "Reject", "unknownFields": "Ignore"}),
+        )
+        .unwrap();
+        let mut rights = Rights::default();
+        rights.source(&plan);
+        assert_eq!(
+            shown(&rights.0),
+            [
+                "Topic Literal shop.orders Describe",
+                "Topic Literal shop.orders Write"
+            ]
+        );
+    }
+
+    #[test]
+    fn kafka_is_asked_again_when_anything_changed() {
+        let settled = Settled::default();
+        let user = |topic: &str| User {
+            name: "u".into(),
+            acls: [Acl::literal(About::Topic, topic, Operation::Read)].into(),
+            quota: None,
+        };
+        settled.set("u", Some(state(&user("a"), Some("1"), true)));
+        let get =
+            |topic, version, done| settled.get("u", &state(&user(topic), Some(version), done));
+        assert_eq!(get("a", "1", true), Some(true));
+        assert_eq!(
+            (
+                get("b", "1", true),
+                get("a", "2", true),
+                get("a", "1", false)
+            ),
+            (None, None, None)
+        );
+        settled.set("u", None);
+        assert_eq!(get("a", "1", true), None);
+    }
+}

@@ -1,0 +1,261 @@
+//! Everything a grant refers to: its streams with the contracts in force, the Platform they are on, the client's namespace.
+//!
+//! A stream that can't be used now stops nothing else: the client keeps what it has of it as long as the spec names it, and what
+//! the spec no longer names is taken away at once.
+
+use std::collections::BTreeSet;
+
+use headworks_crds::{AccessGrant, AccessGrantStatus, GrantedStream};
+use kube::ResourceExt;
+
+use super::{
+    derived,
+    rights::{READ, WRITE},
+};
+use crate::{
+    context::Context,
+    data_stream::reading::{self, Usable as Stream},
+    names::Key,
+    platform::facts,
+    retry::Error,
+};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The streams, as the client sees them.
+    pub streams: Vec<GrantedStream>,
+    /// Derived streams that this grant needs.
+    pub derived: BTreeSet<String>,
+    /// Why a stream can't be used now: the first that was met.
+    pub problem: Option<Error>,
+}
+
+/// The label by which a namespace accepts grants: `"true"`.
+pub const ACCEPT: &str = "headworks.dev/accept-grants";
+
+/// The Platform of the grant's streams; where none of them is there, the one that the status names.
+pub fn platform_name(
+    grant: &AccessGrant,
+    status: &AccessGrantStatus,
+    context: &Context,
+) -> Option<String> {
+    let namespace = grant.namespace().unwrap_or_default();
+    let mut names = grant.spec.read.iter().chain(&grant.spec.write);
+    names
+        .find_map(|name| context.stream(&namespace, name))
+        .map(|stream| stream.spec.platform)
+        .or_else(|| status.platform.clone())
+}
+
+/// Declares all that the grant refers to, so that a change of it wakes the grant.
+pub fn declare(grant: &AccessGrant, key: &Key, platform: Option<&str>, context: &Context) {
+    let spec = &grant.spec;
+    let streams = spec
+        .read
+        .iter()
+        .chain(&spec.write)
+        .map(|name| Key::new("DataStream", &key.namespace, name));
+    let derived = spec
+        .read
+        .iter()
+        .filter(|_| !spec.except_labels.is_empty())
+        .map(|name| {
+            Key::new(
+                "DataStream",
+                &key.namespace,
+                &derived::name(name, &spec.except_labels),
+            )
+        });
+    let platform = platform
+        .into_iter()
+        .flat_map(|name| facts::references(name, &key.namespace));
+    let client = Key::new("Namespace", "", &spec.to.namespace);
+    context
+        .indexes
+        .refers(key, streams.chain(derived).chain(platform).chain([client]));
+}
+
+/// Fails unless the client's namespace accepts grants.
+///
+/// # Errors
+/// `NotAccepted`.
+pub fn accepted(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
+    let namespace = &grant.spec.to.namespace;
+    if context
+        .namespace_labels(namespace)
+        .get(ACCEPT)
+        .map(String::as_str)
+        == Some("true")
+    {
+        return Ok(());
+    }
+    Err(Error::waiting(
+        "NotAccepted",
+        format!(
+            "spec.to.namespace: namespace {namespace} doesn't accept grants (yet); whoever owns it labels it {ACCEPT}: \"true\""
+        ),
+    ))
+}
+
+/// Looks at every stream; makes the derived ones.
+///
+/// # Errors
+/// `PlatformMismatch`.
+pub async fn streams(
+    grant: &AccessGrant,
+    status: &AccessGrantStatus,
+    platform: &str,
+    context: &Context,
+) -> Result<Found, Error> {
+    let mut found = Found::default();
+    let spec = &grant.spec;
+    for (access, names) in [(READ, &spec.read), (WRITE, &spec.write)] {
+        for (index, name) in names.iter().enumerate() {
+            let place = format!("spec.{}[{index}]", access.to_lowercase());
+            match one(grant, access, &place, name, platform, &mut found, context).await {
+                Ok(stream) => found.streams.push(stream),
+                Err(error @ Error::Stalled { .. }) if error.reason() == "PlatformMismatch" => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let kept = kept(status, name, access, &spec.except_labels);
+                    found.streams.extend(kept.cloned());
+                    found.problem.get_or_insert(error);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What the client has of a stream already. With exceptLabels that must not be the whole stream: that it once had no such fields
+/// doesn't say that it has none now.
+fn kept<'a>(
+    status: &'a AccessGrantStatus,
+    name: &str,
+    access: &str,
+    except: &[String],
+) -> Option<&'a GrantedStream> {
+    let derived = derived::name(name, except);
+    status.streams.iter().find(|stream| {
+        stream.stream == name
+            && stream.access == access
+            && match &stream.derived {
+                None => except.is_empty(),
+                Some(there) => !except.is_empty() && *there == derived,
+            }
+    })
+}
+
+async fn one(
+    grant: &AccessGrant,
+    access: &str,
+    place: &str,
+    name: &str,
+    platform: &str,
+    found: &mut Found,
+    context: &Context,
+) -> Result<GrantedStream, Error> {
+    let namespace = grant.namespace().unwrap_or_default();
+    let usable = on_platform(
+        reading::usable(context, place, &namespace, name).await?,
+        place,
+        platform,
+    )?;
+    let except = &grant.spec.except_labels;
+    let mut granted = GrantedStream {
+        stream: name.to_owned(),
+        topic: usable.stream.topic.clone(),
+        access: access.to_owned(),
+        derived: None,
+    };
+    if access == READ && derived::needed(&usable.stream.contract, except) {
+        let derived = derived::name(name, except);
+        found.derived.insert(derived.clone());
+        granted.topic =
+            without(&namespace, name, &usable, &derived, except, place, context).await?;
+        granted.derived = Some(derived);
+    }
+    Ok(granted)
+}
+
+/// Makes the derived stream; gives its topic.
+async fn without(
+    namespace: &str,
+    name: &str,
+    usable: &Stream,
+    derived: &str,
+    except: &[String],
+    place: &str,
+    context: &Context,
+) -> Result<String, Error> {
+    let stream = context.stream(namespace, name).ok_or_else(|| {
+        Error::missing(
+            "StreamNotFound",
+            format!("{place}: DataStream {namespace}/{name} doesn't exist"),
+        )
+    })?;
+    let owners = derived::owners(context, namespace, derived);
+    let built = derived::build(
+        &stream,
+        &usable.stream.contract,
+        usable.partitions,
+        except,
+        &owners,
+    )?;
+    derived::apply(context, &built).await?;
+    let place = format!("{place} without {}", except.join(", "));
+    Ok(reading::usable(context, &place, namespace, derived)
+        .await?
+        .stream
+        .topic)
+}
+
+/// One user is a user of one Kafka.
+fn on_platform(stream: Stream, place: &str, platform: &str) -> Result<Stream, Error> {
+    if stream.platform == platform {
+        return Ok(stream);
+    }
+    Err(Error::stalled(
+        "PlatformMismatch",
+        format!(
+            "{place}: DataStream {} is on Platform {} and the others on {platform}; make a grant for each Platform",
+            stream.stream.name, stream.platform
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_has_of_a_stream_that_is_away_stays_unless_labels_are_excepted_now() {
+        let except = vec!["pii".to_owned()];
+        let whole = GrantedStream {
+            stream: "orders".into(),
+            topic: "shop.orders".into(),
+            access: READ.into(),
+            derived: None,
+        };
+        let part = GrantedStream {
+            topic: "shop.orders-without-pii".into(),
+            derived: Some("orders-without-pii".into()),
+            ..whole.clone()
+        };
+        let has = |stream: &GrantedStream| AccessGrantStatus {
+            streams: vec![stream.clone()],
+            ..AccessGrantStatus::default()
+        };
+        assert_eq!(kept(&has(&whole), "orders", READ, &[]), Some(&whole));
+        assert_eq!(kept(&has(&whole), "orders", WRITE, &[]), None);
+        assert_eq!(kept(&has(&whole), "orders", READ, &except), None);
+        assert_eq!(kept(&has(&part), "orders", READ, &except), Some(&part));
+        assert_eq!(kept(&has(&part), "orders", READ, &[]), None);
+        assert_eq!(
+            kept(&has(&part), "orders", READ, &["secret".to_owned()]),
+            None
+        );
+    }
+}

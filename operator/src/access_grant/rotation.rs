@@ -1,0 +1,346 @@
+//! Which of a grant's two users is in use, and when that changes. Pure: the time is an argument.
+//!
+//! A password is never changed under a client. A grant has two users, `…-a` and `…-b`, and hands out one of them. A rotation makes the
+//! other one, with a new password; when Kafka has it, the Secret is switched; and when `overlap` has passed, the one before
+//! goes. What was reached is read from the Secret alone, which is written in one piece: a rotation that was
+//! interrupted before it is begun again with the same user, which nobody has seen yet; one that was interrupted after it goes on.
+
+use headworks_crds::AccessGrantSpec;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use crate::retry::Error;
+
+/// How long the user before lives on, where the spec says nothing.
+const OVERLAP_MS: u64 = 3_600_000;
+
+/// One of the two users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// `…-a`.
+    A,
+    /// `…-b`.
+    B,
+}
+
+impl Slot {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// Its user, of the grant's two.
+    pub fn user(self, base: &str) -> String {
+        let letter = match self {
+            Self::A => 'a',
+            Self::B => 'b',
+        };
+        format!("{base}-{letter}")
+    }
+
+    /// Which one of the grant's two a user is.
+    pub fn of(user: &str, base: &str) -> Option<Self> {
+        [Self::A, Self::B]
+            .into_iter()
+            .find(|slot| slot.user(base) == user)
+    }
+}
+
+/// What the spec says of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// When the rights end.
+    pub expires: Option<Timestamp>,
+    /// How long a user is handed out. Absent: for ever.
+    pub every: Option<SignedDuration>,
+    /// How long it lives on afterwards.
+    pub overlap: SignedDuration,
+}
+
+/// Reads the spec.
+///
+/// # Errors
+/// `InvalidSpec`.
+pub fn times(spec: &AccessGrantSpec) -> Result<Times, Error> {
+    let expires = spec
+        .expires
+        .as_ref()
+        .map(|text| {
+            text.parse::<Timestamp>().map_err(|_| {
+                Error::stalled(
+                    "InvalidSpec",
+                    format!("spec.expires: {text} is no instant; write it as 2027-01-01T00:00:00Z"),
+                )
+            })
+        })
+        .transpose()?;
+    let millis = |ms: u64| SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
+    let Some(rotation) = &spec.rotation else {
+        return Ok(Times {
+            expires,
+            every: None,
+            overlap: millis(OVERLAP_MS),
+        });
+    };
+    let every = rotation.every.millis();
+    let overlap = match &rotation.overlap {
+        Some(overlap) => overlap.millis(),
+        None => OVERLAP_MS.min(every / 2),
+    };
+    if overlap >= every {
+        return Err(Error::stalled(
+            "InvalidSpec",
+            "spec.rotation.overlap: must be shorter than every: a grant has two users, and the one before must be gone when the next comes",
+        ));
+    }
+    Ok(Times {
+        expires,
+        every: Some(millis(every)),
+        overlap: millis(overlap),
+    })
+}
+
+/// What the Secret says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The user in it.
+    pub slot: Slot,
+    /// Since when.
+    pub since: Timestamp,
+    /// True: the other one was in it before.
+    pub previous: bool,
+}
+
+/// What is to be so now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The user that the Secret must have.
+    pub current: Slot,
+    /// True: it isn't in the Secret yet, and gets a new password.
+    pub fresh: bool,
+    /// Since when it is handed out.
+    pub since: Timestamp,
+    /// Until when the other one lives on; absent: it must be gone.
+    pub previous: Option<Timestamp>,
+    /// When something changes by itself next.
+    pub next: Option<Timestamp>,
+}
+
+/// What is to be so at `now`. `hint` is the user that was handed out before the Secret was lost.
+pub fn plan(held: Option<Held>, hint: Option<Slot>, times: &Times, now: Timestamp) -> Plan {
+    let end = |since: Timestamp, lasts: SignedDuration| since.checked_add(lasts).ok();
+    let next_turn = |since| times.every.and_then(|every| end(since, every));
+    let fresh = |current: Slot, previous: bool| {
+        let previous = if previous {
+            end(now, times.overlap)
+        } else {
+            None
+        };
+        Plan {
+            current,
+            fresh: true,
+            since: now,
+            previous,
+            next: soonest([next_turn(now), previous, times.expires]),
+        }
+    };
+    let Some(held) = held else {
+        // Whoever still has the lost Secret's password in memory goes on with it for a while.
+        return hint.map_or_else(|| fresh(Slot::A, false), |slot| fresh(slot.other(), true));
+    };
+    let turn = next_turn(held.since);
+    if turn.is_some_and(|turn| now >= turn) {
+        return fresh(held.slot.other(), true);
+    }
+    let previous = end(held.since, times.overlap).filter(|until| held.previous && now < *until);
+    Plan {
+        current: held.slot,
+        fresh: false,
+        since: held.since,
+        previous,
+        next: soonest([turn, previous, times.expires]),
+    }
+}
+
+fn soonest(all: [Option<Timestamp>; 3]) -> Option<Timestamp> {
+    all.into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn times(every: Option<i64>, overlap: i64) -> Times {
+        Times {
+            expires: None,
+            every: every.map(SignedDuration::from_secs),
+            overlap: SignedDuration::from_secs(overlap),
+        }
+    }
+
+    /// The Secret after a plan was carried out.
+    fn carried_out(plan: &Plan) -> Held {
+        Held {
+            slot: plan.current,
+            since: plan.since,
+            previous: plan.previous.is_some(),
+        }
+    }
+
+    #[test]
+    fn two_users_take_turns_and_never_is_none_of_them_valid() {
+        let times = times(Some(100), 30);
+        let first = plan(None, None, &times, at(0));
+        assert_eq!(
+            (first.current, first.fresh, first.previous),
+            (Slot::A, true, None)
+        );
+        assert_eq!(first.next, Some(at(100)));
+        let held = carried_out(&first);
+        // Nothing happens before its time.
+        let still = plan(Some(held), None, &times, at(99));
+        assert_eq!(
+            (still.current, still.fresh, still.previous, still.next),
+            (Slot::A, false, None, Some(at(100)))
+        );
+        let second = plan(Some(held), None, &times, at(100));
+        assert_eq!((second.current, second.fresh), (Slot::B, true));
+        assert_eq!(
+            (second.previous, second.next),
+            (Some(at(130)), Some(at(130)))
+        );
+        let held = carried_out(&second);
+        let overlap = plan(Some(held), None, &times, at(129));
+        assert_eq!(
+            (overlap.current, overlap.fresh, overlap.previous),
+            (Slot::B, false, Some(at(130)))
+        );
+        let retired = plan(Some(held), None, &times, at(130));
+        assert_eq!(
+            (retired.current, retired.previous, retired.next),
+            (Slot::B, None, Some(at(200)))
+        );
+        let third = plan(Some(held), None, &times, at(200));
+        assert_eq!(
+            (third.current, third.fresh, third.previous),
+            (Slot::A, true, Some(at(230)))
+        );
+    }
+
+    #[test]
+    fn a_rotation_interrupted_before_the_secret_was_switched_begins_again_with_the_same_user() {
+        let times = times(Some(100), 30);
+        let held = Held {
+            slot: Slot::A,
+            since: at(0),
+            previous: true,
+        };
+        for late in [100, 101, 5_000] {
+            let again = plan(Some(held), None, &times, at(late));
+            assert_eq!(
+                (again.current, again.fresh, again.since),
+                (Slot::B, true, at(late))
+            );
+            // The overlap is measured from the switch, however late it comes.
+            assert_eq!(again.previous, Some(at(late + 30)));
+        }
+    }
+
+    #[test]
+    fn an_operator_that_was_away_through_the_overlap_retires_at_once() {
+        let times = times(Some(100), 30);
+        let held = Held {
+            slot: Slot::B,
+            since: at(0),
+            previous: true,
+        };
+        let plan = plan(Some(held), None, &times, at(99));
+        assert_eq!((plan.current, plan.previous), (Slot::B, None));
+    }
+
+    #[test]
+    fn a_lost_secret_gets_the_other_user_so_that_the_lost_password_works_on() {
+        let times = times(None, 30);
+        let plan = plan(None, Some(Slot::A), &times, at(0));
+        assert_eq!(
+            (plan.current, plan.fresh, plan.previous),
+            (Slot::B, true, Some(at(30)))
+        );
+    }
+
+    #[test]
+    fn without_rotation_nothing_ever_changes_but_by_expiry() {
+        let mut times = times(None, 30);
+        let held = Held {
+            slot: Slot::A,
+            since: at(0),
+            previous: false,
+        };
+        assert_eq!(plan(Some(held), None, &times, at(9_999_999)).next, None);
+        times.expires = Some(at(50));
+        assert_eq!(plan(Some(held), None, &times, at(1)).next, Some(at(50)));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_changes_nothing() {
+        let times = times(Some(100), 30);
+        let held = Held {
+            slot: Slot::A,
+            since: at(500),
+            previous: false,
+        };
+        let plan = plan(Some(held), None, &times, at(0));
+        assert_eq!(
+            (plan.current, plan.fresh, plan.next),
+            (Slot::A, false, Some(at(600)))
+        );
+    }
+
+    #[test]
+    fn what_the_spec_says_of_time_is_checked() {
+        let spec = |spec: serde_json::Value| -> AccessGrantSpec {
+            let mut whole =
+                json!({"to": {"namespace": "bi", "name": "report"}, "read": ["orders"]});
+            whole
+                .as_object_mut()
+                .unwrap()
+                .extend(spec.as_object().unwrap().clone());
+            serde_json::from_value(whole).unwrap()
+        };
+        let read = |value| super::times(&spec(value));
+        assert_eq!(read(json!({})).unwrap().every, None);
+        let short = read(json!({"rotation": {"every": "10m"}})).unwrap();
+        assert_eq!(short.overlap, SignedDuration::from_mins(5));
+        let long = read(json!({"rotation": {"every": "30d"}})).unwrap();
+        assert_eq!(long.overlap, SignedDuration::from_hours(1));
+        assert_eq!(
+            read(json!({"expires": "2027-01-01T01:00:00+01:00"}))
+                .unwrap()
+                .expires,
+            Some("2027-01-01T00:00:00Z".parse().unwrap())
+        );
+        for wrong in [
+            json!({"rotation": {"every": "1h", "overlap": "1h"}}),
+            json!({"expires": "2027-13-01T00:00:00Z"}),
+        ] {
+            assert_eq!(read(wrong).unwrap_err().reason(), "InvalidSpec");
+        }
+    }
+
+    #[test]
+    fn a_user_is_known_by_its_name() {
+        let base = "headworks.prod.grant.shop.report";
+        for slot in [Slot::A, Slot::B] {
+            assert_eq!(Slot::of(&slot.user(base), base), Some(slot));
+        }
+        assert_eq!(Slot::of(base, base), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! Users, access rules and quotas against a real Kafka with an authorizer. `KAFKA_SCRAM_…` names its SASL listener and the
+//! user that may do all that; without it everything here is skipped, and says so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::io::Write as _;
+
+use headworks_operator::kafka::{
+    Acl, Admin, Connection, KafkaError, NewTopic, Operation, Quota, Resource, Scram, Tls,
+};
+
+fn connection() -> Option<Connection> {
+    let Some(bootstrap_servers) = std::env::var("KAFKA_SCRAM_BOOTSTRAP")
+        .ok()
+        .filter(|a| !a.is_empty())
+    else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: KAFKA_SCRAM_BOOTSTRAP names no Kafka"
+        );
+        return None;
+    };
+    let file = |variable: &str| {
+        std::env::var(variable)
+            .ok()
+            .map(|f| std::fs::read_to_string(f).expect("readable"))
+    };
+    let password = file("KAFKA_SCRAM_PASSWORD_FILE").expect("a password");
+    Some(Connection {
+        bootstrap_servers,
+        tls: file("KAFKA_CA_FILE").map(|pem| Tls { ca_pem: Some(pem) }),
+        scram: Some(Scram {
+            username: std::env::var("KAFKA_SCRAM_USER").expect("a user"),
+            password: password.trim().to_owned(),
+        }),
+    })
+}
+
+fn fresh(what: &str) -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970");
+    format!("users-test.{what}-{}", now.as_nanos())
+}
+
+fn credentials(user: &str, password: &str) -> Scram {
+    Scram {
+        username: user.to_owned(),
+        password: password.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_made_tried_changed_and_deleted() {
+    let Some(connection) = connection() else {
+        return;
+    };
+    let admin = Admin::new(&connection).unwrap();
+    let user = fresh("made");
+    assert!(!admin.delete_user(&user).await.unwrap());
+    assert!(
+        admin
+            .users_exist(std::slice::from_ref(&user))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    admin.set_password(&user, "first password").await.unwrap();
+    assert_eq!(
+        admin
+            .users_exist(&[user.clone(), fresh("absent")])
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    let accepts = |password: &str| {
+        let credentials = credentials(&user, password);
+        let admin = admin.clone();
+        async move { admin.accepts(&credentials).await.unwrap() }
+    };
+    assert!(accepts("first password").await);
+    assert!(!accepts("another").await);
+    admin
+        .set_password(&user, "second = , password")
+        .await
+        .unwrap();
+    assert!(accepts("second = , password").await);
+    assert!(!accepts("first password").await);
+    assert!(admin.delete_user(&user).await.unwrap());
+    assert!(!accepts("second = , password").await);
+}
+
+#[tokio::test]
+async fn rules_are_made_described_and_taken_away_one_by_one_and_all_at_once() {
+    let Some(connection) = connection() else {
+        return;
+    };
+    let admin = Admin::new(&connection).unwrap();
+    let user = fresh("rules");
+    assert!(admin.acls(&user).await.unwrap().is_empty());
+    let acls = [
+        Acl::literal(Resource::Topic, "users-test.a", Operation::Read),
+        Acl::literal(Resource::Topic, "users-test.a", Operation::Describe),
+        Acl::prefixed(Resource::Group, "users-test.g", Operation::Read),
+        Acl::prefixed(Resource::TransactionalId, "users-test.t", Operation::Write),
+        Acl::literal(Resource::Topic, "users-test.a", Operation::Delete),
+        Acl::literal(Resource::Topic, "users-test.a", Operation::DescribeConfigs),
+    ];
+    admin.create_acls(&user, &acls).await.unwrap();
+    let held = admin.acls(&user).await.unwrap();
+    assert_eq!(held.acls, acls.iter().cloned().collect());
+    assert_eq!(held.others, 0);
+    // Made twice they are there once.
+    admin.create_acls(&user, &acls[..2]).await.unwrap();
+    admin.delete_acls(&user, &acls[1..2]).await.unwrap();
+    let held = admin.acls(&user).await.unwrap();
+    assert!(
+        held.acls.len() == 5 && !held.acls.contains(&acls[1]),
+        "{held:?}"
+    );
+    assert!(admin.acls(&fresh("other")).await.unwrap().is_empty());
+    admin.delete_all_acls(&user).await.unwrap();
+    assert!(admin.acls(&user).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_user_may_do_is_what_its_rules_say() {
+    let Some(connection) = connection() else {
+        return;
+    };
+    let admin = Admin::new(&connection).unwrap();
+    let (user, topic) = (fresh("may"), fresh("topic"));
+    admin
+        .create_topic(&NewTopic {
+            name: topic.clone(),
+            partitions: Some(1),
+            ..NewTopic::default()
+        })
+        .await
+        .unwrap();
+    admin.set_password(&user, "word").await.unwrap();
+    let as_user = Admin::new(&Connection {
+        scram: Some(credentials(&user, "word")),
+        ..connection.clone()
+    })
+    .unwrap();
+    // Kafka doesn't say whether a topic is there to whom may not know.
+    let before = as_user.topic(&topic).await;
+    assert!(
+        matches!(before, Err(KafkaError::NotAuthorized { .. })),
+        "{before:?}"
+    );
+    let acls = [
+        Acl::literal(Resource::Topic, &topic, Operation::Read),
+        Acl::literal(Resource::Topic, &topic, Operation::DescribeConfigs),
+    ];
+    admin.create_acls(&user, &acls).await.unwrap();
+    let mut after = as_user.topic(&topic).await;
+    for _ in 0..50 {
+        if matches!(after, Ok(Some(_))) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        after = as_user.topic(&topic).await;
+    }
+    assert!(matches!(after, Ok(Some(_))), "{after:?}");
+    let refused = as_user.delete_topic(&topic).await;
+    assert!(
+        matches!(refused, Err(KafkaError::NotAuthorized { .. })),
+        "{refused:?}"
+    );
+    admin.delete_all_acls(&user).await.unwrap();
+    admin.delete_user(&user).await.unwrap();
+    admin.delete_topic(&topic).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_quota_is_set_described_and_taken_away() {
+    let Some(connection) = connection() else {
+        return;
+    };
+    let admin = Admin::new(&connection).unwrap();
+    let user = fresh("quota");
+    assert_eq!(admin.quota(&user).await.unwrap(), Quota::default());
+    let quota = Quota {
+        producer_bytes: Some(1_048_576.0),
+        consumer_bytes: Some(2_000_000.0),
+        request_percentage: Some(25.0),
+    };
+    admin.set_quota(&user, quota).await.unwrap();
+    assert_eq!(eventually(&admin, &user, quota).await, quota);
+    let less = Quota {
+        consumer_bytes: None,
+        ..quota
+    };
+    admin.set_quota(&user, less).await.unwrap();
+    assert_eq!(eventually(&admin, &user, less).await, less);
+    admin.set_quota(&user, Quota::default()).await.unwrap();
+    assert_eq!(
+        eventually(&admin, &user, Quota::default()).await,
+        Quota::default()
+    );
+}
+
+/// A broker answers from what it has replayed of the controller's log.
+async fn eventually(admin: &Admin, user: &str, wanted: Quota) -> Quota {
+    for _ in 0..50 {
+        if admin.quota(user).await.unwrap() == wanted {
+            return wanted;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    admin.quota(user).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_password_of_the_operator_is_told_apart_by_our_own_connection_too() {
+    let Some(mut connection) = connection() else {
+        return;
+    };
+    let admin = Admin::new(&connection).unwrap();
+    let user = connection.scram.as_ref().unwrap().username.clone();
+    connection.scram = Some(credentials(&user, "not the password"));
+    let error = Admin::new(&connection)
+        .unwrap()
+        .quota("a")
+        .await
+        .expect_err("refused");
+    assert!(
+        matches!(error, KafkaError::CredentialsRefused { .. }),
+        "{error:?}"
+    );
+    assert!(admin.quota("a").await.is_ok());
+}
