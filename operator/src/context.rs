@@ -21,6 +21,7 @@ use crate::{
     kafka_pool::KafkaPool,
     names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, label_value},
     pipeline::Flows,
+    registry_pool::RegistryPool,
     reports::Reports,
     retry::{Backoff, Error},
     status::Memory,
@@ -91,6 +92,8 @@ pub struct Context {
     pub reports: Arc<Reports>,
     /// Connections to Kafka clusters.
     pub kafka: Arc<KafkaPool>,
+    /// Schema registries.
+    pub registries: Arc<RegistryPool>,
 }
 
 impl Context {

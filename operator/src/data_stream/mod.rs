@@ -6,8 +6,10 @@
 
 pub mod accepted;
 pub mod contract;
+pub mod definition;
 mod deletion;
 pub mod reading;
+pub mod registry;
 mod settings;
 mod topic;
 pub mod topic_name;
@@ -23,6 +25,7 @@ use crate::{
     controller::Subject,
     names::Key,
     platform::facts::{self, Usable},
+    registry_pool,
     retry::Error,
     status::Verdict,
 };
@@ -84,8 +87,10 @@ impl Subject for DataStream {
                 ),
             ));
         }
-        let contract = contract::contract(&self.spec);
-        contract::check(&contract).map_err(|message| Error::stalled("InvalidSchema", message))?;
+        let contract = contract::contract(&self.spec)
+            .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
+        contract::check(&contract, definition::place(&self.spec))
+            .map_err(|message| Error::stalled("InvalidSchema", message))?;
         if !platform.ready() {
             return unverified(self, status, platform.not_ready());
         }
@@ -99,7 +104,8 @@ impl Subject for DataStream {
     }
 
     async fn finalize(&self, status: &DataStreamStatus, context: &Context) -> Result<(), Error> {
-        deletion::finalize(self, status, context).await
+        deletion::finalize(self, status, context).await?;
+        registry::finalize(self, status, context).await
     }
 }
 
@@ -159,26 +165,51 @@ async fn in_kafka(
 
     let version = before.as_ref().map_or(0, |a| a.version);
     let in_force = before.filter(|_| about_this);
+    let contract = definition::complete(
+        contract,
+        &key.namespace,
+        &key.name,
+        in_force.as_ref().map(|accepted| &accepted.contract),
+    )
+    .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
     let refused = match &in_force {
         Some(a) if contract::fingerprint(&a.contract) == contract::fingerprint(&contract) => None,
         Some(a) => contract::compatible(&a.contract, &contract).err(),
         None => None,
     };
     let contract = contract::obeyed(&contract);
+    let same = |accepted: &Accepted| {
+        contract::fingerprint(&accepted.contract) == contract::fingerprint(&contract)
+    };
+    let mut fresh = None;
+    let mut unregistered = None;
     let force = match in_force {
-        Some(accepted) if refused.is_some() || contract::obeyed(&accepted.contract) == contract => {
-            accepted
-        }
-        _ => {
-            let next = Accepted {
+        Some(accepted) if refused.is_some() || same(&accepted) => accepted,
+        before => {
+            let mut next = Accepted {
                 version: version.saturating_add(1),
                 contract,
                 topic: topic.to_owned(),
                 platform: stream.spec.platform.clone(),
                 kept: kept.clone(),
+                schema_ids: Vec::new(),
             };
-            accepted::accept(context, key, &next).await?;
-            next
+            // Registered first: a contract in force has its id.
+            let answer =
+                registry::register(stream, &next, before.as_ref(), &platform.platform, context);
+            match (answer.await, before) {
+                (Ok(registration), _) => {
+                    next.schema_ids.extend(registration.iter().map(|r| r.id));
+                    accepted::accept(context, key, &next).await?;
+                    fresh = registration;
+                    next
+                }
+                (Err(error), Some(accepted)) => {
+                    unregistered = Some(error);
+                    accepted
+                }
+                (Err(error), None) => return Err(error),
+            }
         }
     };
     let defaults = platform.platform.spec.defaults.clone().unwrap_or_default();
@@ -187,6 +218,16 @@ async fn in_kafka(
     let dead_letters = topic_name::dead_letter_topic(topic);
     topic::ensure_dead_letter(admin, stream, &dead_letters, known, status).await?;
     status.contract = Some(force.reference(&key.name));
+    let note = registry::settle(
+        stream,
+        key,
+        &force,
+        fresh,
+        &platform.platform,
+        status,
+        context,
+    )
+    .await?;
     accepted::sweep(context, key, false).await?;
     if adopting {
         context
@@ -207,14 +248,19 @@ async fn in_kafka(
             ),
         ));
     }
-    Ok(Verdict::ready(
-        "TopicReady",
-        format!(
-            "topic {topic} is as the spec says, contract {} is in force",
-            force.version
-        ),
-    )
-    .recheck(spread(context.settings.recheck, key)))
+    if let Some(error) = unregistered {
+        return Err(error);
+    }
+    let message = format!(
+        "topic {topic} is as the spec says, contract {} is in force",
+        force.version
+    );
+    let recheck = spread(context.settings.recheck, key);
+    Ok(match note {
+        None => Verdict::ready("TopicReady", message).recheck(recheck),
+        Some(note) => Verdict::ready("TopicReady", format!("{message}; {note}"))
+            .recheck(recheck.min(registry_pool::RECHECK)),
+    })
 }
 
 /// Other DataStreams that name the same topic on the same Platform.
