@@ -4,3 +4,4 @@ mod chaos;
 mod helm;
 mod idle;
 mod operator;
+mod registry;
