@@ -89,7 +89,7 @@ fn id_of(registered: &Value) -> u32 {
 
 /// Confluent's wire format: a zero, the id, the record.
 fn framed(id: u32, record: &[u8]) -> Vec<u8> {
-    [&[0][..], &id.to_be_bytes(), record].concat()
+    [&[0_u8][..], &id.to_be_bytes(), record].concat()
 }
 
 /// The id that a record carries.
@@ -191,9 +191,7 @@ fn evolves(namespace: &str, format: &str, raw: fn(&str, u8) -> Vec<u8>) {
     assert!(notes.contains(&("old".into(), 1, None)), "{notes:?}");
     assert!(notes.contains(&("raw".into(), 3, None)), "{notes:?}");
     assert!(
-        notes
-            .iter()
-            .any(|n| *n == ("new".into(), 2, Some("x".into()))),
+        notes.contains(&("new".into(), 2, Some("x".into()))),
         "{notes:?}"
     );
     assert!(!notes.iter().any(|(id, ..)| id == "bad"), "{notes:?}");
