@@ -17,7 +17,7 @@ use crate::names::digest;
 ///
 /// # Errors
 /// Where an inline definition can't be read, or a label names no field.
-pub fn contract(spec: &DataStreamSpec) -> Result<Contract, Fault> {
+pub fn read(spec: &DataStreamSpec) -> Result<Contract, Fault> {
     let (fields, definition) = definition::read(spec)?;
     Ok(Contract {
         fields,
@@ -26,6 +26,17 @@ pub fn contract(spec: &DataStreamSpec) -> Result<Contract, Fault> {
         event_time: event_time(spec),
         format: definition::format(spec.format),
         definition,
+        ..Contract::default()
+    })
+}
+
+/// As [`read`]; a contract that can't be read has no fields, which [`check`] refuses.
+pub fn contract(spec: &DataStreamSpec) -> Contract {
+    read(spec).unwrap_or_else(|_| Contract {
+        key: spec.key.clone(),
+        compacted: spec.compacted,
+        event_time: event_time(spec),
+        format: definition::format(spec.format),
         ..Contract::default()
     })
 }
@@ -39,8 +50,13 @@ fn event_time(spec: &DataStreamSpec) -> Option<EventTime> {
     })
 }
 
-/// Checks types, names, key and event time; the message names the field. `place` is where the spec says the contract.
-pub fn check(contract: &Contract, place: &str) -> Result<(), String> {
+/// Checks types, names, key and event time; the message names the field.
+pub fn check(contract: &Contract) -> Result<(), String> {
+    check_at(contract, "spec.schema")
+}
+
+/// As [`check`]; `place` is where the spec says the contract ([`definition::place`]).
+pub fn check_at(contract: &Contract, place: &str) -> Result<(), String> {
     Schema::from_contract(contract)
         .map(|_| ())
         .map_err(|error| format!("{place}: {error}"))
@@ -191,17 +207,14 @@ mod tests {
         let patient = serde_json::json!({"compacted": true,
             "eventTime": {"field": "at", "maxOutOfOrderness": "1m", "idleTimeout": "0s"}});
         let (plain, patient) = (spec(&plain), spec(&patient));
-        let accepted = obeyed(&contract(&plain).unwrap());
+        let accepted = obeyed(&contract(&plain));
         // As it was written down before there was anything else to say of event time.
         assert_eq!(
             serde_json::to_value(&accepted).unwrap()["eventTime"],
             serde_json::json!({"field": "at", "maxOutOfOrdernessMs": 0})
         );
-        assert_eq!(obeyed(&contract(&patient).unwrap()), accepted);
-        assert_eq!(
-            fingerprint(&contract(&patient).unwrap()),
-            fingerprint(&accepted)
-        );
+        assert_eq!(obeyed(&contract(&patient)), accepted);
+        assert_eq!(fingerprint(&contract(&patient)), fingerprint(&accepted));
 
         let time = as_read(&accepted, &plain).event_time.unwrap();
         assert_eq!(

@@ -407,7 +407,7 @@ mod tests {
 
     fn derived(schema: &Value, before: Option<&Contract>, format: &str) -> Contract {
         let spec = spec(&json!({"format": format, "schema": schema}));
-        let contract = super::super::contract::contract(&spec).unwrap();
+        let contract = super::super::contract::read(&spec).unwrap();
         complete(contract, "shop", "web-orders", before).unwrap()
     }
 

@@ -87,9 +87,9 @@ impl Subject for DataStream {
                 ),
             ));
         }
-        let contract = contract::contract(&self.spec)
+        let contract = contract::read(&self.spec)
             .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
-        contract::check(&contract, definition::place(&self.spec))
+        contract::check_at(&contract, definition::place(&self.spec))
             .map_err(|message| Error::stalled("InvalidSchema", message))?;
         if !platform.ready() {
             return unverified(self, status, platform.not_ready());

@@ -68,7 +68,7 @@ fn contract_of(object: &Object, stream: &DataStream) -> Result<Contract, Vec<Fin
             None => object.wrong(&fault.field, fault.message),
         }]
     };
-    let contract = contract::contract(&stream.spec).map_err(faulty)?;
+    let contract = contract::read(&stream.spec).map_err(faulty)?;
     if let Err(error) = Schema::from_contract(&contract) {
         let problems = error.problems.iter();
         return Err(problems
