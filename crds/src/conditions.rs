@@ -11,6 +11,9 @@ pub const RECONCILING: &str = "Reconciling";
 /// Nothing goes on until somebody changes the object or what it refers to.
 pub const STALLED: &str = "Stalled";
 
+/// A Platform's own: its schema registry answers. Absent where it names none.
+pub const SCHEMA_REGISTRY_READY: &str = "SchemaRegistryReady";
+
 /// The longest message of a condition; longer ones must be cut before they are written.
 pub const MAX_MESSAGE: usize = 4096;
 

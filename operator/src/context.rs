@@ -22,6 +22,7 @@ use crate::{
     kafka_pool::KafkaPool,
     names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, label_value},
     pipeline::Flows,
+    registry_pool::RegistryPool,
     reports::Reports,
     retry::{Backoff, Error},
     status::Memory,
@@ -103,6 +104,8 @@ pub struct Context {
     pub settled: Settled,
     /// User Operators that would delete our users.
     pub user_operators: Seen,
+    /// Schema registries.
+    pub registries: Arc<RegistryPool>,
 }
 
 impl Context {

@@ -26,6 +26,7 @@ pub mod kafka_pool;
 pub mod names;
 pub mod pipeline;
 pub mod platform;
+pub mod registry_pool;
 pub mod reports;
 pub mod retry;
 pub mod run;

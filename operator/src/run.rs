@@ -17,6 +17,7 @@ use crate::{
     kafka_pool::KafkaPool,
     names::Key,
     pipeline::Flows,
+    registry_pool::RegistryPool,
     reports::{self, Reports},
     retry::Backoff,
     status::Memory,
@@ -153,11 +154,14 @@ async fn lead(
     let memory = Arc::new(Memory::default());
     let reports = Arc::new(Reports::default());
     let kafka = Arc::new(KafkaPool::default());
+    let registries = Arc::new(RegistryPool::default());
     let gone: Gone = {
         let (memory, reports, kafka) = (memory.clone(), reports.clone(), kafka.clone());
+        let registries = registries.clone();
         Arc::new(move |key: &Key, uid: &str| {
             memory.forget(uid);
             reports.forget(key);
+            registries.forget(key);
             if key.kind == "Platform" {
                 kafka.forget(&key.name);
             }
@@ -199,6 +203,7 @@ async fn lead(
         tried: Tried::default(),
         settled: Settled::default(),
         user_operators: Seen::default(),
+        registries,
     });
     let stores = &context.stores;
     work.spawn(controller::run(

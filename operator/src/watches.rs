@@ -62,8 +62,10 @@ pub fn watches(
                     stream,
                     &status.conditions,
                     format!(
-                        "{contract:?} {:?} {:?}",
-                        status.topic, status.dead_letter_topic
+                        "{contract:?} {:?} {:?} {:?}",
+                        status.topic,
+                        status.dead_letter_topic,
+                        status.registered.map(|r| (r.subject, r.id, r.contract))
                     ),
                     indexes,
                 );

@@ -6,3 +6,4 @@ mod helm;
 mod idle;
 mod operator;
 mod strimzi;
+mod registry;

@@ -6,7 +6,8 @@ use headworks_engine::local::{Local, LocalError};
 use headworks_operator::data_stream::topic_name;
 use headworks_operator::pipeline::check::unique_columns;
 use headworks_plan::{
-    Contract, Delivery, InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan, StartFrom, Stream,
+    Contract, Delivery, Format, InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan, StartFrom,
+    Stream,
 };
 
 use crate::object::Object;
@@ -47,12 +48,12 @@ pub fn plan(
 ) -> PipelinePlan {
     let namespace = &object.namespace;
     let inputs = planned.inputs.iter().map(|name| {
-        let contract = world.contract(namespace, name).cloned();
+        let contract = world.contract(namespace, name).map(as_json);
         stream(world, namespace, name, contract.unwrap_or_default())
     });
     let of_stream = target.and_then(|t| t.stream.as_ref()).and_then(|name| {
         let contract = world.contract(namespace, name)?;
-        Some(stream(world, namespace, name, contract.clone()))
+        Some(stream(world, namespace, name, as_json(contract)))
     });
     let output = of_stream.unwrap_or_else(|| Stream {
         name: "output".to_owned(),
@@ -78,6 +79,15 @@ pub fn plan(
         group: "local".to_owned(),
         keyed: planned.dataflow.keyed.is_some().then(|| keyed(pipeline)),
         accept_data_loss: None,
+    }
+}
+
+/// What people write for a test or a run is JSON, whatever the stream's records are in Kafka.
+fn as_json(contract: &Contract) -> Contract {
+    Contract {
+        format: Format::Json,
+        definition: None,
+        ..contract.clone()
     }
 }
 

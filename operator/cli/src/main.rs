@@ -28,7 +28,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{doctor, explain, run, test, uninstall, validate as validating, version};
+use commands::{
+    doctor, explain, run, schema as schemas, test, uninstall, validate as validating, version,
+};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,9 @@ enum Command {
     /// Says what a Pipeline becomes: stages, columns read, the result's contract, lineage, guarantees.
     #[command(after_help = EXIT_CODES)]
     Explain(explain::Arguments),
+    /// Prints a stream's contract as an Avro schema, a Protobuf file or a JSON Schema.
+    #[command(after_help = EXIT_CODES)]
+    Schema(schemas::Arguments),
     /// Looks at a cluster: what isn't well, and what to do.
     #[command(after_help = EXIT_CODES)]
     Doctor(doctor::Arguments),
@@ -107,6 +112,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schemas::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completion { shell } => {

@@ -71,6 +71,7 @@ fn folder(name: &str) -> PathBuf {
 fn what_is_wrong_is_said_with_place_and_remedy() {
     for case in [
         "bad-contract",
+        "bad-definition",
         "duplicate-key",
         "duplicate-object",
         "empty",
@@ -111,6 +112,51 @@ fn the_examples_are_valid_and_their_tests_pass() {
         let output = run(&["test", path]);
         assert_eq!(code(&output), 0, "{}", told(&output));
     }
+}
+
+#[test]
+fn a_contract_is_said_in_the_words_of_other_tools() {
+    for (name, words) in [
+        ("orders", "avro"),
+        ("orders", "protobuf"),
+        ("orders", "json-schema"),
+        ("payments", "avro"),
+        ("payments", "protobuf"),
+        ("shipments", "protobuf"),
+    ] {
+        let output = run(&[
+            "schema",
+            name,
+            "-o",
+            words,
+            "-f",
+            "../../../examples/formats",
+        ]);
+        assert_eq!(code(&output), 0, "{}", told(&output));
+        insta::assert_snapshot!(format!("schema-{name}-{words}"), text(&output.stdout));
+    }
+    // The stream's own words, where none are asked for: the definition as it stands there.
+    let own = run(&[
+        "schema",
+        "formats/payments",
+        "-f",
+        "../../../examples/formats",
+    ]);
+    let asked = run(&[
+        "schema",
+        "payments",
+        "-o",
+        "avro",
+        "-f",
+        "../../../examples/formats",
+    ]);
+    assert_eq!(text(&own.stdout), text(&asked.stdout));
+    assert_eq!(
+        code(&run(&["schema", "-f", "../../../examples/formats"])),
+        2
+    );
+    let none = run(&["schema", "nothing", "-f", "../../../examples/formats"]);
+    assert_eq!(code(&none), 1, "{}", told(&none));
 }
 
 #[test]

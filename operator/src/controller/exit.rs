@@ -26,7 +26,10 @@ pub(super) async fn finish<K: Subject>(
     let now = Timestamp::now();
     let before: Vec<Condition> =
         serde_json::from_value(old["conditions"].clone()).unwrap_or_default();
-    let conditions = status::conditions(&before, outcome, generation, now);
+    let mut conditions = status::conditions(&before, outcome, generation, now);
+    let left: Vec<Condition> =
+        serde_json::from_value(new["conditions"].clone()).unwrap_or_default();
+    conditions.extend(status::own(&left).cloned());
     if !new.is_object() {
         new = json!({});
     }

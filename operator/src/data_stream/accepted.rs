@@ -26,6 +26,8 @@ const TOPIC_ANNOTATION: &str = "headworks.dev/topic";
 const PLATFORM_ANNOTATION: &str = "headworks.dev/platform";
 /// Settings kept at an adoption, as JSON.
 const KEPT_ANNOTATION: &str = "headworks.dev/kept-config";
+/// Ids that the definition has had in the schema registry, with commas between them.
+pub(super) const SCHEMA_IDS_ANNOTATION: &str = "headworks.dev/schema-ids";
 /// The contract's number.
 const VERSION_ANNOTATION: &str = "headworks.dev/contract-version";
 /// So many are kept.
@@ -45,6 +47,8 @@ pub struct Accepted {
     /// Settings that the topic kept when it was taken over, so that an operator that dies before it writes the
     /// status lowers nothing afterwards.
     pub kept: Vec<KeptSetting>,
+    /// Ids that the definition has had in the schema registry, oldest first. Empty: the records carry none.
+    pub schema_ids: Vec<u32>,
 }
 
 impl Accepted {
@@ -74,11 +78,16 @@ pub fn read(map: &ConfigMap) -> Option<Accepted> {
         kept: annotation(KEPT_ANNOTATION)
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default(),
+        schema_ids: annotation(SCHEMA_IDS_ANNOTATION)
+            .iter()
+            .flat_map(|text| text.split(','))
+            .filter_map(|id| id.trim().parse().ok())
+            .collect(),
     })
 }
 
 /// All accepted contracts of a stream, newest first.
-fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
+pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
     let mut maps: Vec<(i32, Arc<ConfigMap>)> =
         Context::children(&context.stores.config_maps, owner)
             .into_iter()
@@ -137,12 +146,20 @@ pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> 
         ("headworks.dev/fingerprint", fingerprint(&accepted.contract)),
         (KEPT_ANNOTATION, kept),
     ];
+    let ids: Vec<String> = accepted.schema_ids.iter().map(u32::to_string).collect();
+    let ids = (!ids.is_empty()).then(|| (SCHEMA_IDS_ANNOTATION, ids.join(",")));
     Ok(ConfigMap {
         metadata: ObjectMeta {
             name: Some(name(&owner.name, accepted.version)),
             namespace: Some(owner.namespace.clone()),
             labels: Some(labels),
-            annotations: Some(annotations.map(|(k, v)| (k.to_owned(), v)).into()),
+            annotations: Some(
+                annotations
+                    .into_iter()
+                    .chain(ids)
+                    .map(|(k, v)| (k.to_owned(), v))
+                    .collect(),
+            ),
             ..ObjectMeta::default()
         },
         immutable: Some(true),
@@ -225,10 +242,18 @@ mod tests {
                 asked: "1".into(),
                 kept: "2".into(),
             }],
+            schema_ids: vec![],
         };
         let map = config_map(&Key::new("DataStream", "shop", "orders"), &accepted).unwrap();
         assert_eq!(map.immutable, Some(true));
-        assert_eq!(read(&map), Some(accepted));
+        assert_eq!(read(&map), Some(accepted.clone()));
         insta::assert_yaml_snapshot!(map);
+        let registered = Accepted {
+            schema_ids: vec![7, 9],
+            ..accepted
+        };
+        let map = config_map(&Key::new("DataStream", "shop", "orders"), &registered).unwrap();
+        assert_eq!(map.annotations()[SCHEMA_IDS_ANNOTATION], "7,9");
+        assert_eq!(read(&map), Some(registered));
     }
 }

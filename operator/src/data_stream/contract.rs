@@ -6,60 +6,66 @@
 //! ([`as_read`]): changing it makes no new contract and breaks nobody.
 
 use headworks_crds::{DataStreamSpec, MAX_EVENT_TIME_MS};
-use headworks_plan::{Contract, EventTime, Field, Format};
+use headworks_plan::{Contract, EventTime};
 use headworks_sql::{schema::Schema, types::DataType};
 
+use super::definition::{self, Fault};
 use crate::names::digest;
 
-/// The contract that a spec describes.
-pub fn contract(spec: &DataStreamSpec) -> Contract {
-    Contract {
-        fields: spec
-            .schema
-            .iter()
-            .map(|field| Field {
-                name: field.name.clone(),
-                type_: canonical(&field.type_),
-                nullable: field.nullable,
-                labels: sorted(&field.labels),
-            })
-            .collect(),
+/// The contract that a spec describes; a definition only where one stands in the spec ([`definition::complete`] adds the
+/// derived one).
+///
+/// # Errors
+/// Where an inline definition can't be read, or a label names no field.
+pub fn read(spec: &DataStreamSpec) -> Result<Contract, Fault> {
+    let (fields, definition) = definition::read(spec)?;
+    Ok(Contract {
+        fields,
         key: spec.key.clone(),
         compacted: spec.compacted,
-        event_time: spec.event_time.as_ref().map(|e| EventTime {
-            field: e.field.clone(),
-            // A spec out of bounds is refused, but what is accepted already may be read meanwhile.
-            max_out_of_orderness_ms: e.max_out_of_orderness.millis().min(MAX_EVENT_TIME_MS),
-            idle_timeout_ms: Some(e.idle_timeout.millis().min(MAX_EVENT_TIME_MS))
-                .filter(|ms| *ms > 0),
-        }),
-        format: match spec.format {
-            headworks_crds::Format::Json => Format::Json,
-            headworks_crds::Format::Avro => Format::Avro,
-            headworks_crds::Format::Protobuf => Format::Protobuf,
-        },
+        event_time: event_time(spec),
+        format: definition::format(spec.format),
+        definition,
         ..Contract::default()
-    }
+    })
+}
+
+/// As [`read`]; a contract that can't be read has no fields, which [`check`] refuses.
+pub fn contract(spec: &DataStreamSpec) -> Contract {
+    read(spec).unwrap_or_else(|_| Contract {
+        key: spec.key.clone(),
+        compacted: spec.compacted,
+        event_time: event_time(spec),
+        format: definition::format(spec.format),
+        ..Contract::default()
+    })
+}
+
+fn event_time(spec: &DataStreamSpec) -> Option<EventTime> {
+    spec.event_time.as_ref().map(|e| EventTime {
+        field: e.field.clone(),
+        // A spec out of bounds is refused, but what is accepted already may be read meanwhile.
+        max_out_of_orderness_ms: e.max_out_of_orderness.millis().min(MAX_EVENT_TIME_MS),
+        idle_timeout_ms: Some(e.idle_timeout.millis().min(MAX_EVENT_TIME_MS)).filter(|ms| *ms > 0),
+    })
 }
 
 /// Checks types, names, key and event time; the message names the field.
 pub fn check(contract: &Contract) -> Result<(), String> {
+    check_at(contract, "spec.schema")
+}
+
+/// As [`check`]; `place` is where the spec says the contract ([`definition::place`]).
+pub fn check_at(contract: &Contract, place: &str) -> Result<(), String> {
     Schema::from_contract(contract)
         .map(|_| ())
-        .map_err(|error| format!("spec.schema: {error}"))
+        .map_err(|error| format!("{place}: {error}"))
 }
 
 /// One spelling a type, so that a change of blanks is no change of the contract.
-fn canonical(text: &str) -> String {
+pub(super) fn canonical(text: &str) -> String {
     text.parse::<DataType>()
         .map_or_else(|_| text.to_owned(), |t| t.to_string())
-}
-
-fn sorted(labels: &[String]) -> Vec<String> {
-    let mut labels = labels.to_vec();
-    labels.sort();
-    labels.dedup();
-    labels
 }
 
 /// The part of a contract that is accepted, and stays as it is until another one is.
@@ -67,6 +73,7 @@ pub fn obeyed(contract: &Contract) -> Contract {
     Contract {
         compacted: false,
         registered: None,
+        earlier: Vec::new(),
         event_time: contract.event_time.as_ref().map(|time| EventTime {
             field: time.field.clone(),
             max_out_of_orderness_ms: 0,
@@ -78,21 +85,25 @@ pub fn obeyed(contract: &Contract) -> Contract {
 
 /// An accepted contract as readers see it: with the part that the spec says anew.
 pub fn as_read(accepted: &Contract, spec: &DataStreamSpec) -> Contract {
-    let now = contract(spec);
+    let now = event_time(spec);
     let same_field = |time: &EventTime| {
-        let now = now.event_time.as_ref().filter(|n| n.field == time.field);
+        let now = now.as_ref().filter(|n| n.field == time.field);
         now.unwrap_or(time).clone()
     };
     Contract {
-        compacted: now.compacted,
+        compacted: spec.compacted,
         event_time: accepted.event_time.as_ref().map(same_field),
         ..accepted.clone()
     }
 }
 
-/// Contracts that say the same of records have equal fingerprints.
+/// Contracts that say the same of records have equal fingerprints. Docs and comments say nothing of records.
 pub fn fingerprint(contract: &Contract) -> String {
-    let text = serde_json::to_string(&obeyed(contract)).unwrap_or_default();
+    let said = Contract {
+        definition: contract.definition.as_ref().map(definition::essence),
+        ..obeyed(contract)
+    };
+    let text = serde_json::to_string(&said).unwrap_or_default();
     digest(text.as_bytes())[..16].to_owned()
 }
 
@@ -128,6 +139,8 @@ pub fn compatible(old: &Contract, new: &Contract) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use headworks_plan::Field;
+
     use super::*;
 
     fn of(fields: &[(&str, &str, bool)]) -> Contract {

@@ -131,7 +131,8 @@ async fn delete_topics(
     Ok(())
 }
 
-fn out_of_patience(stream: &DataStream) -> bool {
+/// True: a deletion has waited long enough for what doesn't answer.
+pub(super) fn out_of_patience(stream: &DataStream) -> bool {
     since_deletion(stream) > PATIENCE
 }
 

@@ -6,8 +6,10 @@
 
 pub mod accepted;
 pub mod contract;
+pub mod definition;
 mod deletion;
 pub mod reading;
+pub mod registry;
 mod settings;
 mod strimzi;
 mod topic;
@@ -24,6 +26,7 @@ use crate::{
     controller::Subject,
     names::Key,
     platform::facts::{self, Usable},
+    registry_pool,
     retry::Error,
     status::{Also, Verdict},
 };
@@ -94,8 +97,10 @@ impl Subject for DataStream {
                 ),
             ));
         }
-        let contract = contract::contract(&self.spec);
-        contract::check(&contract).map_err(|message| Error::stalled("InvalidSchema", message))?;
+        let contract = contract::read(&self.spec)
+            .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
+        contract::check_at(&contract, definition::place(&self.spec))
+            .map_err(|message| Error::stalled("InvalidSchema", message))?;
         if !platform.ready() {
             return unverified(self, status, platform.not_ready());
         }
@@ -109,7 +114,8 @@ impl Subject for DataStream {
     }
 
     async fn finalize(&self, status: &DataStreamStatus, context: &Context) -> Result<(), Error> {
-        deletion::finalize(self, status, context).await
+        deletion::finalize(self, status, context).await?;
+        registry::finalize(self, status, context).await
     }
 }
 
@@ -178,26 +184,51 @@ async fn in_kafka(
 
     let version = before.as_ref().map_or(0, |a| a.version);
     let in_force = before.filter(|_| about_this);
+    let contract = definition::complete(
+        contract,
+        &key.namespace,
+        &key.name,
+        in_force.as_ref().map(|accepted| &accepted.contract),
+    )
+    .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
     let refused = match &in_force {
         Some(a) if contract::fingerprint(&a.contract) == contract::fingerprint(&contract) => None,
         Some(a) => contract::compatible(&a.contract, &contract).err(),
         None => None,
     };
     let contract = contract::obeyed(&contract);
+    let same = |accepted: &Accepted| {
+        contract::fingerprint(&accepted.contract) == contract::fingerprint(&contract)
+    };
+    let mut fresh = None;
+    let mut unregistered = None;
     let force = match in_force {
-        Some(accepted) if refused.is_some() || contract::obeyed(&accepted.contract) == contract => {
-            accepted
-        }
-        _ => {
-            let next = Accepted {
+        Some(accepted) if refused.is_some() || same(&accepted) => accepted,
+        before => {
+            let mut next = Accepted {
                 version: version.saturating_add(1),
                 contract,
                 topic: topic.to_owned(),
                 platform: stream.spec.platform.clone(),
                 kept: kept.clone(),
+                schema_ids: Vec::new(),
             };
-            accepted::accept(context, key, &next).await?;
-            next
+            // Registered first: a contract in force has its id.
+            let answer =
+                registry::register(stream, &next, before.as_ref(), &platform.platform, context);
+            match (answer.await, before) {
+                (Ok(registration), _) => {
+                    next.schema_ids.extend(registration.iter().map(|r| r.id));
+                    accepted::accept(context, key, &next).await?;
+                    fresh = registration;
+                    next
+                }
+                (Err(error), Some(accepted)) => {
+                    unregistered = Some(error);
+                    accepted
+                }
+                (Err(error), None) => return Err(error),
+            }
         }
     };
     let defaults = platform.platform.spec.defaults.clone().unwrap_or_default();
@@ -218,6 +249,16 @@ async fn in_kafka(
     let dead_letters = topic_name::dead_letter_topic(topic);
     topic::ensure_dead_letter(admin, stream, &dead_letters, known, status).await?;
     status.contract = Some(force.reference(&key.name));
+    let note = registry::settle(
+        stream,
+        key,
+        &force,
+        fresh,
+        &platform.platform,
+        status,
+        context,
+    )
+    .await?;
     accepted::sweep(context, key, false).await?;
     if adopting {
         context
@@ -241,25 +282,30 @@ async fn in_kafka(
     if let Some(error) = outcome.pending {
         return Err(error);
     }
-    let (reason, note) = outcome
-        .resting
-        .map_or(("TopicReady", String::new()), |(reason, note)| {
-            (reason, format!(". {note}"))
-        });
+    if let Some(error) = unregistered {
+        return Err(error);
+    }
+    let (reason, mut message) = (
+        outcome.resting.as_ref().map_or("TopicReady", |(reason, _)| *reason),
+        format!(
+            "topic {topic} is as the spec says, contract {} is in force",
+            force.version
+        ),
+    );
+    if let Some((_, resting)) = &outcome.resting {
+        message = format!("{message}. {resting}");
+    }
+    let mut recheck = spread(context.settings.recheck, key);
+    if let Some(note) = note {
+        message = format!("{message}; {note}");
+        recheck = recheck.min(registry_pool::RECHECK);
+    }
     let drift = outcome.drift.map(|message| Also {
         type_: "Drifted",
         reason: "SettingsOfOthers".into(),
         message,
     });
-    Ok(Verdict::ready(
-        reason,
-        format!(
-            "topic {topic} is as the spec says, contract {} is in force{note}",
-            force.version
-        ),
-    )
-    .and(drift)
-    .recheck(spread(context.settings.recheck, key)))
+    Ok(Verdict::ready(reason, message).and(drift).recheck(recheck))
 }
 
 /// What else wakes a stream whose topic Strimzi makes: any KafkaTopic for it, and Strimzi's coming and going.

@@ -1,10 +1,14 @@
 //! What Sources and Pipelines ask of a DataStream: its topics and the contract in force.
 
-use headworks_crds::{DataStream, conditions::READY};
-use headworks_plan::{Contract, Stream};
+use headworks_crds::{DataStream, RegisteredSchema, conditions::READY};
+use headworks_plan::{Contract, Format, Registered, RegistryConnection, Stream};
 use kube::ResourceExt;
 
-use super::{accepted, contract, settings::MAX_MESSAGE};
+use super::{
+    accepted::{self, Accepted},
+    contract, registry,
+    settings::MAX_MESSAGE,
+};
 use crate::{context::Context, names::Key, retry::Error};
 
 /// Kafka's own default of `max.message.bytes`.
@@ -19,6 +23,8 @@ pub struct Usable {
     pub platform: String,
     /// Partitions of its topic.
     pub partitions: Option<i32>,
+    /// How pods reach the schema registry, if the stream's records carry its ids.
+    pub registry: Option<RegistryConnection>,
 }
 
 /// The stream, if it has a topic and a contract in force. A stream whose newest spec isn't accepted still has
@@ -65,6 +71,14 @@ pub async fn usable(
             ),
         ));
     };
+    let (registered, registry) = registered(
+        context,
+        place,
+        &stream,
+        status.registered.as_ref(),
+        &accepted,
+    )
+    .await?;
     let max_message_bytes = stream
         .spec
         .config
@@ -76,12 +90,58 @@ pub async fn usable(
             name: stream.name_any(),
             topic,
             dead_letter_topic,
-            contract: contract::as_read(&accepted.contract, &stream.spec),
+            contract: Contract {
+                earlier: if registered.is_none() && accepted.contract.format == Format::Avro {
+                    registry::earlier(context, &owner, &accepted)
+                } else {
+                    Vec::new()
+                },
+                registered,
+                ..contract::as_read(&accepted.contract, &stream.spec)
+            },
             max_message_bytes,
         },
         platform: stream.spec.platform,
         partitions: status.partitions,
+        registry,
     })
+}
+
+/// What the schema registry says of the contract in force, if its records carry ids.
+async fn registered(
+    context: &Context,
+    place: &str,
+    stream: &DataStream,
+    status: Option<&RegisteredSchema>,
+    accepted: &Accepted,
+) -> Result<(Option<Registered>, Option<RegistryConnection>), Error> {
+    if accepted.schema_ids.is_empty() {
+        return Ok((None, None));
+    }
+    let registered = status
+        .filter(|registered| registered.contract == accepted.version)
+        .and_then(|registered| Some((registered, u32::try_from(registered.id).ok()?)));
+    let Some((registered, id)) = registered else {
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!(
+                "{place}: the schema of DataStream {} isn't looked up yet: {}",
+                stream.name_any(),
+                why(stream)
+            ),
+        ));
+    };
+    let registry = match context.platform(&stream.spec.platform) {
+        Some(platform) => context.registries.get(context, &platform).await?,
+        None => None,
+    };
+    let registered = Registered {
+        subject: registered.subject.clone(),
+        id,
+        known: registry::known(context, &Key::of(stream), accepted, id),
+    };
+    let connection = registry.map(|registry| registry.connection.clone());
+    Ok((Some(registered), connection))
 }
 
 impl Usable {
@@ -91,6 +151,8 @@ impl Usable {
         Stream {
             contract: Contract {
                 compacted: contract.compacted,
+                registered: contract.registered.clone(),
+                earlier: contract.earlier.clone(),
                 ..contract::obeyed(contract)
             },
             ..self.stream.clone()

@@ -165,7 +165,11 @@ pub fn resolve(
     }
     Valid {
         plan: plan::Plan {
-            registry: None,
+            registry: found
+                .inputs
+                .iter()
+                .chain(&found.outputs)
+                .find_map(|stream| stream.registry.clone()),
             version: plan::VERSION,
             installation: found.platform.installation.clone(),
             namespace,

@@ -8,7 +8,8 @@ mod strimzi;
 
 use std::time::Duration;
 
-use headworks_crds::{Platform, PlatformStatus};
+use headworks_crds::{Platform, PlatformStatus, conditions::SCHEMA_REGISTRY_READY};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     kafka_pool::{blame, translate},
     names::Key,
     retry::Error,
-    status::Verdict,
+    status::{Verdict, set},
 };
 
 /// A Platform that isn't well is looked at again after this long.
@@ -59,6 +60,7 @@ impl Subject for Platform {
             Some(at) => strimzi::look(at, context).await?,
             None => None,
         };
+        let registry = schema_registry(self, status, context).await;
         let (connected, changed) = context
             .kafka
             .refresh(context, self)
@@ -83,12 +85,54 @@ impl Subject for Platform {
             format!("Kafka answers at {}", self.spec.kafka.bootstrap_servers),
         )
         .and(capacity)
-        .recheck(context.settings.recheck))
+        .recheck(if registry {
+            context.settings.recheck
+        } else {
+            context.settings.recheck.min(SICK_RECHECK)
+        }))
     }
 
     async fn finalize(&self, _: &PlatformStatus, _: &Context) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// Whether the schema registry answers, as a condition of its own: Kafka is well without it, and so is what runs. Gives
+/// false where it doesn't answer.
+async fn schema_registry(
+    platform: &Platform,
+    status: &mut PlatformStatus,
+    context: &Context,
+) -> bool {
+    let found = match context.registries.refresh(context, platform).await {
+        Ok(None) => {
+            status
+                .conditions
+                .retain(|c| c.type_ != SCHEMA_REGISTRY_READY);
+            return true;
+        }
+        Ok(Some((registry, changed))) => {
+            if changed {
+                context.indexes.wake_readers(&Key::of(platform));
+            }
+            registry.ping().await.map(|()| registry)
+        }
+        Err(error) => Err(error),
+    };
+    let answers = found
+        .as_ref()
+        .map(|registry| format!("the schema registry answers at {}", registry.connection.url));
+    set(
+        &mut status.conditions,
+        SCHEMA_REGISTRY_READY,
+        answers
+            .as_deref()
+            .map(|message| ("Answers", message))
+            .map_err(|error| *error),
+        platform.metadata.generation,
+        Timestamp::now(),
+    );
+    found.is_ok()
 }
 
 /// The cluster's own id: the first group of the UID of kube-system, which lives as long as the cluster.

@@ -79,7 +79,7 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
     let template = spec.pod_template.clone().unwrap_or_default();
     Ok(Valid {
         plan: plan::Plan {
-            registry: None,
+            registry: found.stream.registry.clone(),
             version: plan::VERSION,
             installation: found.platform.installation.clone(),
             namespace: source.metadata.namespace.clone().unwrap_or_default(),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use headworks_crds::conditions::SCHEMA_REGISTRY_READY;
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -156,6 +157,38 @@ pub fn conditions(
     conditions
 }
 
+/// The conditions that a reconcile sets itself ([`set`]), whatever it comes to; they stay as it left them.
+pub fn own(list: &[Condition]) -> impl Iterator<Item = &Condition> {
+    list.iter().filter(|c| c.type_ == SCHEMA_REGISTRY_READY)
+}
+
+/// Sets a condition of a kind's own: `outcome` is a reason and a message, good or bad.
+pub fn set(
+    list: &mut Vec<Condition>,
+    type_: &str,
+    outcome: Result<(&str, &str), &Error>,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    let (status, reason, message) = match outcome {
+        Ok((reason, message)) => ("True", reason, message),
+        Err(error) => ("False", error.reason(), error.message()),
+    };
+    let since = list
+        .iter()
+        .find(|c| c.type_ == type_ && c.status == status)
+        .map_or(Time(whole_seconds(now)), |c| c.last_transition_time.clone());
+    list.retain(|c| c.type_ != type_);
+    list.push(Condition {
+        type_: type_.into(),
+        status: status.into(),
+        reason: reason.into(),
+        message: shorten(message),
+        observed_generation: generation,
+        last_transition_time: since,
+    });
+}
+
 /// When a waiting object's words change by time alone; absent: they don't.
 pub fn patience_left(
     conditions: &[Condition],
@@ -292,6 +325,47 @@ mod tests {
             at(2),
         );
         assert!(find(&without, "TopicOperatorCapacity").is_none());
+    }
+
+    #[test]
+    fn a_kind_s_own_condition_keeps_its_time_while_its_status_stays() {
+        let mut list = conditions(&[], &Ok(Verdict::ready("Connected", "")), Some(1), at(1));
+        assert_eq!(own(&list).count(), 0);
+        set(
+            &mut list,
+            SCHEMA_REGISTRY_READY,
+            Ok(("Answers", "a")),
+            Some(1),
+            at(2),
+        );
+        set(
+            &mut list,
+            SCHEMA_REGISTRY_READY,
+            Ok(("Answers", "b")),
+            Some(1),
+            at(3),
+        );
+        let said: Vec<_> = own(&list).collect();
+        assert_eq!(said.len(), 1);
+        assert_eq!(
+            (said[0].message.as_str(), said[0].last_transition_time.0),
+            ("b", at(2))
+        );
+        let error = Error::waiting("Silent", "c");
+        set(
+            &mut list,
+            SCHEMA_REGISTRY_READY,
+            Err(&error),
+            Some(1),
+            at(4),
+        );
+        let said = find(&list, SCHEMA_REGISTRY_READY).unwrap();
+        assert_eq!(
+            (said.status.as_str(), said.reason.as_str()),
+            ("False", "Silent")
+        );
+        assert_eq!(said.last_transition_time.0, at(4));
+        assert!(is_ready(&list));
     }
 
     #[test]

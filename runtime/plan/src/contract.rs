@@ -26,6 +26,10 @@ pub struct Contract {
     /// made; it is no part of what is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<Registered>,
+    /// Avro without a registry: definitions of earlier contracts, newest first. Their records are told by their
+    /// fingerprints. Filled in when a plan is made, as `registered` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<String>,
 }
 
 /// A contract in the words of its wire format: an Avro schema (JSON text) or a Protobuf file.

@@ -6,7 +6,7 @@ mod stages;
 use std::path::PathBuf;
 
 use headworks_crds::{DataStream, Delivery, Duration, Pipeline, Platform};
-use headworks_plan::EventTime;
+use headworks_plan::{Contract, EventTime};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
@@ -72,6 +72,9 @@ struct Read {
     columns: Vec<String>,
     /// How many columns its contract has.
     of: usize,
+    /// How its records are written, where that isn't JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<String>,
     /// Its event time, where the query goes by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_time: Option<String>,
@@ -223,6 +226,7 @@ fn explanation(
             stream: name.clone(),
             columns: all.filter(|c| used(c)).collect(),
             of: of.contract.fields.len(),
+            format: format_of(&of.contract),
             event_time: of
                 .contract
                 .event_time
@@ -261,6 +265,13 @@ fn explanation(
     }
 }
 
+/// The wire format and the record's name in it.
+fn format_of(contract: &Contract) -> Option<String> {
+    let definition = contract.definition.as_ref()?;
+    let name = headworks_schema::record_name(definition).unwrap_or_default();
+    Some(format!("{:?}, record {name}", contract.format))
+}
+
 /// An event time in words.
 fn said(time: &EventTime) -> String {
     let text = |ms: u64| Duration::from_millis(ms).to_string();
@@ -288,6 +299,9 @@ fn text(of: &Explanation) -> String {
             read.of,
             read.columns.join(", ")
         ));
+        if let Some(format) = &read.format {
+            text.push_str(&format!("     format: {format}\n"));
+        }
         if let Some(time) = &read.event_time {
             text.push_str(&format!("     event time: {time}\n"));
         }

@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod explain;
 pub mod run;
+pub mod schema;
 pub mod test;
 pub mod uninstall;
 pub mod validate;

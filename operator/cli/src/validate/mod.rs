@@ -81,6 +81,15 @@ impl World {
         self.contracts.get(&(namespace.to_owned(), name.to_owned()))
     }
 
+    /// DataStreams with contracts that are right.
+    pub fn contracts(&self) -> impl Iterator<Item = (&Object, &Contract)> {
+        self.contracts
+            .iter()
+            .filter_map(|((namespace, name), contract)| {
+                Some((self.find("DataStream", namespace, name)?, contract))
+            })
+    }
+
     /// A stream.
     pub fn stream(&self, namespace: &str, name: &str) -> Option<&DataStream> {
         match &self.find("DataStream", namespace, name)?.typed {

@@ -93,7 +93,12 @@ fn with_state(
 
 /// The file's place of a place in the query.
 pub fn place(object: &Object, line: u32, column: u32) -> Option<Place> {
-    match &object.node.at(&steps("spec.sql"))?.content {
+    place_in(object, "spec.sql", line, column)
+}
+
+/// The file's place of a place in a field's text.
+pub(super) fn place_in(object: &Object, field: &str, line: u32, column: u32) -> Option<Place> {
+    match &object.node.at(&steps(field))?.content {
         Content::Text(_, block) => block.place(line, column),
         _ => None,
     }

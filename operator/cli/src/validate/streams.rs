@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{DataStream, Source};
+use headworks_operator::data_stream::definition::{self, Fault};
 use headworks_operator::data_stream::{contract, topic_name};
+use headworks_plan::Contract;
 use headworks_sql::schema::Schema;
 use kube::core::{Selector, SelectorExt};
 
+use super::pipelines::place_in;
 use super::{Options, World};
 use crate::finding::{Finding, Severity, hint};
 use crate::object::{Object, Typed};
@@ -17,12 +20,11 @@ pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) 
     let mut contracts = BTreeMap::new();
     for object in &world.objects {
         if let Some(Typed::DataStream(stream)) = &object.typed {
-            let contract = contract::contract(&stream.spec);
-            match Schema::from_contract(&contract) {
-                Ok(_) => {
+            match contract_of(object, stream) {
+                Ok(contract) => {
                     contracts.insert((object.namespace.clone(), object.name.clone()), contract);
                 }
-                Err(error) => {
+                Err(found) => {
                     // The rules say the same of key and event time in other words.
                     findings.retain(|f| {
                         let of_ours = f.object == object.title()
@@ -31,9 +33,7 @@ pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) 
                                 || f.field.starts_with("spec.eventTime"));
                         !of_ours
                     });
-                    for problem in error.problems {
-                        findings.push(misfit(object, stream, &problem.field, &problem.message));
-                    }
+                    findings.extend(found);
                 }
             }
         }
@@ -49,6 +49,28 @@ pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) 
             _ => {}
         }
     }
+}
+
+/// The contract that a stream's spec says, with its definition.
+fn contract_of(object: &Object, stream: &DataStream) -> Result<Contract, Vec<Finding>> {
+    let faulty = |fault: Fault| {
+        let place = fault
+            .place
+            .and_then(|(line, column)| place_in(object, &fault.field, line, column));
+        vec![match place {
+            Some(place) => object.finding(place, &fault.field, fault.message),
+            None => object.wrong(&fault.field, fault.message),
+        }]
+    };
+    let contract = contract::read(&stream.spec).map_err(faulty)?;
+    if let Err(error) = Schema::from_contract(&contract) {
+        let problems = error.problems.iter();
+        return Err(problems
+            .map(|problem| misfit(object, stream, &problem.field, &problem.message))
+            .collect());
+    }
+    // Without a cluster no contract is in force yet.
+    definition::complete(contract, &object.namespace, &object.name, None).map_err(faulty)
 }
 
 /// A contract's problem, at the type, key or event time that it is about.
@@ -75,7 +97,7 @@ fn misfit(object: &Object, stream: &DataStream, field: &str, message: &str) -> F
         };
         format!("spec.schema[{at}].{part}")
     } else {
-        "spec.schema".to_owned()
+        definition::place(&stream.spec).to_owned()
     };
     object.wrong(&path, format!("field \"{field}\": {message}"))
 }

@@ -94,6 +94,7 @@ mod tests {
             },
             platform: "default".into(),
             partitions: Some(6),
+            registry: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! switched off for our subjects ([`Registry::allow_any_change`]): the accepted contract is what counts, and two
 //! judges who differ in a detail would leave a stream that neither can move.
 
+mod care;
 mod http;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Item, runbook};
 use crate::cluster::{Cluster, said};
-use headworks_crds::{GROUP, VERSION, manifest};
+use headworks_crds::{GROUP, VERSION, conditions::SCHEMA_REGISTRY_READY, manifest};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
@@ -128,15 +128,24 @@ fn unwell(kind: &str, object: &DynamicObject) -> Option<Item> {
                 "wait a moment; if it stays so: does the operator run?",
             ));
         }
-        None => return None,
+        None => {
+            // Kafka is well without it, and so is what runs; new contracts are not.
+            let (_, reason, message) =
+                condition(SCHEMA_REGISTRY_READY).filter(|(answers, ..)| !answers)?;
+            let said = format!("{reason}: {message}");
+            return Some(Item::warning(title, said, remedy(reason)));
+        }
     };
-    let row = runbook::row(reason);
     let said = format!("{reason}: {message}");
-    let remedy = row.map_or_else(
+    Some(Item::problem(title, said, remedy(reason)))
+}
+
+/// What the runbook says of a reason.
+fn remedy(reason: &str) -> String {
+    runbook::row(reason).map_or_else(
         || "docs/runbooks/conditions.md".to_owned(),
         |row| format!("{} {}", row.meaning, row.remedy),
-    );
-    Some(Item::problem(title, said, remedy))
+    )
 }
 
 /// Pods that restart often.

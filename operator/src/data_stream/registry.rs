@@ -1,0 +1,473 @@
+//! The stream's definition in the Platform's schema registry.
+//!
+//! A definition is registered before its contract comes into force: a contract in force on a Platform with a registry
+//! has an id, always. If the registry doesn't answer, or refuses the definition, the contract before stays in force.
+//! Evolution is ours (`spec.compatibility`): where the registry's own check contradicts an accepted contract, the
+//! subject's level is set to NONE, unless somebody has set one on the subject itself; then the registry's word stands.
+//!
+//! Which ids a contract's definition has had is written at its ConfigMap, so that a plan can hold the definitions of
+//! earlier contracts by id, and pods read old records while the registry is away.
+
+use std::collections::BTreeSet;
+
+use headworks_crds::{
+    DataStream, DataStreamStatus, DeletionPolicy, Platform, RegisteredSchema, SubjectNaming,
+};
+use headworks_plan::{Definition, Format, KnownSchema};
+use headworks_schema::registry::{Entry, RegistryError};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::{
+    accepted::{self, Accepted},
+    deletion::out_of_patience,
+};
+use crate::{
+    context::Context,
+    names::{FIELD_MANAGER, Key},
+    registry_pool::Registry,
+    retry::Error,
+};
+
+/// Contracts back from the one in force whose definitions a plan holds.
+const KNOWN: i32 = 10;
+/// Text of earlier definitions that a plan holds for a stream, in bytes; those beyond are asked from the registry.
+const KNOWN_BYTES: usize = 128 << 10;
+
+/// A definition as the registry has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The subject.
+    pub subject: String,
+    /// Id of the schema.
+    pub id: u32,
+    /// Version in the subject.
+    pub version: Option<i32>,
+}
+
+/// The subject of a stream's records.
+///
+/// # Errors
+/// Where the name is the record's, and the definition is none.
+pub fn subject(
+    naming: Option<SubjectNaming>,
+    topic: &str,
+    definition: &Definition,
+) -> Result<String, String> {
+    let name = || headworks_schema::record_name(definition).map_err(|error| error.to_string());
+    Ok(match naming.unwrap_or_default() {
+        SubjectNaming::TopicName => format!("{topic}-value"),
+        SubjectNaming::RecordName => name()?,
+        SubjectNaming::TopicRecordName => format!("{topic}-{}", name()?),
+    })
+}
+
+/// Registers the definition of a contract that comes into force after `before`; gives nothing where its records carry no
+/// id: JSON, a Platform without a registry, or a stream that began without one.
+///
+/// # Errors
+/// `RegistryUnavailable`, also where records carry ids and the Platform has no registry any more; `RegistryRefused`.
+pub async fn register(
+    stream: &DataStream,
+    next: &Accepted,
+    before: Option<&Accepted>,
+    platform: &Platform,
+    context: &Context,
+) -> Result<Option<Registration>, Error> {
+    let Some(definition) = &next.contract.definition else {
+        return Ok(None);
+    };
+    if before.is_some_and(|before| before.schema_ids.is_empty()) {
+        return Ok(None);
+    }
+    let Some(registry) = context.registries.get(context, platform).await? else {
+        return match before {
+            None => Ok(None),
+            Some(_) => Err(gone(platform)),
+        };
+    };
+    look_up(stream, next, definition, &registry).await.map(Some)
+}
+
+fn gone(platform: &Platform) -> Error {
+    Error::waiting(
+        "RegistryUnavailable",
+        format!(
+            "spec.schemaRegistry of Platform {} is gone, and the records of this stream carry ids of its schemas: name the registry again",
+            platform.name_any()
+        ),
+    )
+}
+
+/// What the contract's definition is in the registry; registered, if it isn't there.
+async fn look_up(
+    stream: &DataStream,
+    accepted: &Accepted,
+    definition: &Definition,
+    registry: &Registry,
+) -> Result<Registration, Error> {
+    let subject = subject(stream.spec.subject, &accepted.topic, definition)
+        .map_err(|message| Error::stalled("InvalidSchema", message))?;
+    let format = accepted.contract.format;
+    let found = registry
+        .client()?
+        .lookup(&subject, format, &definition.schema)
+        .await;
+    let Entry { id, version } = match found {
+        Err(RegistryError::NotFound { .. }) => {
+            first_time(registry, &subject, format, &definition.schema).await?
+        }
+        found => registry.heard(found)?,
+    };
+    if i32::try_from(id).is_err() {
+        return Err(Error::stalled(
+            "RegistryRefused",
+            format!(
+                "the schema registry at {} gave the id {id}, which no client of Java's takes",
+                registry.connection.url
+            ),
+        ));
+    }
+    Ok(Registration {
+        subject,
+        id,
+        version: version.and_then(|version| i32::try_from(version).ok()),
+    })
+}
+
+async fn first_time(
+    registry: &Registry,
+    subject: &str,
+    format: Format,
+    schema: &str,
+) -> Result<Entry, Error> {
+    let client = registry.client()?;
+    match client.register(subject, format, schema).await {
+        // Our contract was accepted: the registry's default level gives way, one that was set on purpose doesn't.
+        Err(error @ RegistryError::Refused { status: 409, .. }) => {
+            if registry
+                .heard(client.compatibility(subject).await)?
+                .is_some()
+            {
+                return registry.heard(Err(error));
+            }
+            registry.heard(client.allow_any_change(subject).await)?;
+            registry.heard(client.register(subject, format, schema).await)
+        }
+        answer => registry.heard(answer),
+    }
+}
+
+/// Sees to it that the status says the id of the contract in force, and that the registry still has it. `fresh` is what
+/// was registered just now. Asks the registry no more than once in the recheck interval.
+///
+/// A stream that is registered already is none the worse for a registry that doesn't answer: then what is to be said of
+/// it is given.
+///
+/// # Errors
+/// As [`register`], where the status doesn't know the id.
+pub async fn settle(
+    stream: &DataStream,
+    key: &Key,
+    force: &Accepted,
+    fresh: Option<Registration>,
+    platform: &Platform,
+    status: &mut DataStreamStatus,
+    context: &Context,
+) -> Result<Option<String>, Error> {
+    let definition = force.contract.definition.as_ref();
+    let Some(definition) = definition.filter(|_| !force.schema_ids.is_empty()) else {
+        status.registered = None;
+        let plain = definition.is_some() && platform.spec.schema_registry.is_some();
+        return Ok(plain.then(|| {
+            "its records carry no schema ids, because it is older than the Platform's schemaRegistry".to_owned()
+        }));
+    };
+    let known = status
+        .registered
+        .as_ref()
+        .filter(|registered| registered.contract == force.version)
+        .and_then(|registered| u32::try_from(registered.id).ok());
+    if let (Some(id), None) = (known, &fresh)
+        && context.registries.seen(key, id, context.settings.recheck)
+    {
+        return Ok(None);
+    }
+    let answer = match (fresh, context.registries.get(context, platform).await) {
+        (Some(fresh), _) => Ok(fresh),
+        (None, Ok(Some(registry))) => look_up(stream, force, definition, &registry).await,
+        (None, Ok(None)) => Err(gone(platform)),
+        (None, Err(error)) => Err(error),
+    };
+    match (answer, known) {
+        (Ok(now), _) => {
+            if !force.schema_ids.contains(&now.id) {
+                remember(key, force, now.id, context).await?;
+            }
+            context.registries.note(key, now.id);
+            status.registered = Some(RegisteredSchema {
+                subject: now.subject,
+                id: i32::try_from(now.id).unwrap_or_default(),
+                version: now.version,
+                contract: force.version,
+            });
+            Ok(None)
+        }
+        (Err(Error::Waiting { reason, .. }), Some(id)) if reason == "RegistryUnavailable" => {
+            Ok(Some(format!(
+                "the schema registry doesn't answer, and records go on with schema id {id}"
+            )))
+        }
+        (Err(error), Some(id)) => Ok(Some(format!(
+            "schema id {id} couldn't be looked up: {error}"
+        ))),
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// Writes another id down at the contract's ConfigMap: the registry has lost the schema, and given it a new one.
+async fn remember(key: &Key, force: &Accepted, id: u32, context: &Context) -> Result<(), Error> {
+    let name = accepted::name(&key.name, force.version);
+    let all = force.schema_ids.iter().chain([&id]);
+    let text: Vec<String> = all.map(u32::to_string).collect();
+    let body =
+        json!({"metadata": {"annotations": {accepted::SCHEMA_IDS_ANNOTATION: text.join(",")}}});
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &key.namespace);
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    context.metrics.wrote("ConfigMap");
+    match api
+        .patch_metadata(&name, &params, &Patch::Merge(&body))
+        .await
+    {
+        Ok(_) => Ok(()),
+        // Somebody removed it; what is in force is known all the same, and only the old records' texts are not.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Error::api(&format!("writing ConfigMap {name}"), &error)),
+    }
+}
+
+/// Definitions of the last contracts, by the ids that they have had: what a pod reads old records with while the
+/// registry is away. Without the one in force under its present `id`, which stands in the contract.
+///
+/// By contracts' numbers, not by which of their ConfigMaps are there still: removing an old one changes no plan.
+pub fn known(context: &Context, owner: &Key, force: &Accepted, id: u32) -> Vec<KnownSchema> {
+    by_id(force, id, last(context, owner).into_iter())
+}
+
+/// Definitions of the contracts before the one in force, newest first, for records that carry no ids.
+pub fn earlier(context: &Context, owner: &Key, force: &Accepted) -> Vec<String> {
+    by_text(force, last(context, owner).into_iter())
+}
+
+fn last(context: &Context, owner: &Key) -> Vec<Accepted> {
+    accepted::maps(context, owner)
+        .iter()
+        .filter_map(|map| accepted::read(map))
+        .collect()
+}
+
+/// The last contracts' definitions with their ids, from contracts that come newest first.
+fn near(
+    force: &Accepted,
+    contracts: impl Iterator<Item = Accepted>,
+) -> impl Iterator<Item = (i32, Definition, Vec<u32>)> {
+    contracts.filter_map(|accepted| {
+        let near = accepted.version <= force.version
+            && accepted.version > force.version.saturating_sub(KNOWN)
+            && accepted.topic == force.topic;
+        let definition = accepted.contract.definition.filter(|_| near)?;
+        Some((accepted.version, definition, accepted.schema_ids))
+    })
+}
+
+fn by_id(force: &Accepted, id: u32, contracts: impl Iterator<Item = Accepted>) -> Vec<KnownSchema> {
+    let mut seen = BTreeSet::from([id]);
+    let mut room = KNOWN_BYTES;
+    let mut known = Vec::new();
+    for (version, definition, mut ids) in near(force, contracts) {
+        // One that was given meanwhile may or may not stand there yet.
+        if version == force.version {
+            ids.clone_from(&force.schema_ids);
+        }
+        for id in ids.into_iter().rev() {
+            if definition.schema.len() <= room && seen.insert(id) {
+                room -= definition.schema.len();
+                known.push(KnownSchema {
+                    id,
+                    schema: definition.schema.clone(),
+                });
+            }
+        }
+    }
+    known
+}
+
+fn by_text(force: &Accepted, contracts: impl Iterator<Item = Accepted>) -> Vec<String> {
+    let mut room = KNOWN_BYTES;
+    let mut texts: Vec<String> = force
+        .contract
+        .definition
+        .iter()
+        .map(|d| d.schema.clone())
+        .collect();
+    for (_, definition, _) in near(force, contracts) {
+        if definition.schema.len() <= room && !texts.contains(&definition.schema) {
+            room -= definition.schema.len();
+            texts.push(definition.schema);
+        }
+    }
+    // The first is the one in force.
+    texts.split_off(1.min(texts.len()))
+}
+
+/// Under `Delete` the subject goes with the topic (softly: its ids can still be looked up). One that is named by the
+/// record alone may be other topics', too, and stays.
+pub async fn finalize(
+    stream: &DataStream,
+    status: &DataStreamStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let Some(registered) = &status.registered else {
+        return Ok(());
+    };
+    if stream.spec.deletion_policy == DeletionPolicy::Retain
+        || stream.spec.subject == Some(SubjectNaming::RecordName)
+    {
+        return Ok(());
+    }
+    let Some(platform) = context.platform(&stream.spec.platform) else {
+        return Ok(());
+    };
+    let answer = match context.registries.get(context, &platform).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(registry)) => match registry.client() {
+            Ok(client) => registry.heard(client.delete_subject(&registered.subject).await),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match answer {
+        Err(error) if !out_of_patience(stream) => Err(error),
+        Err(error) => {
+            let note = format!(
+                "subject {} stays in the schema registry: {error}; delete it by hand",
+                registered.subject
+            );
+            context
+                .events
+                .warning(&stream.object_ref(&()), "SubjectLeft", &note)
+                .await;
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::{Contract, Field};
+
+    use super::*;
+
+    fn definition(text: &str) -> Definition {
+        Definition {
+            schema: text.into(),
+            message: None,
+        }
+    }
+
+    #[test]
+    fn a_subject_is_named_by_topic_record_or_both() {
+        let record = definition(
+            r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"id","type":"string"}]}"#,
+        );
+        let of = |naming| subject(naming, "shop.orders", &record).unwrap();
+        assert_eq!(of(None), "shop.orders-value");
+        assert_eq!(of(Some(SubjectNaming::TopicName)), "shop.orders-value");
+        assert_eq!(of(Some(SubjectNaming::RecordName)), "shop.Order");
+        assert_eq!(
+            of(Some(SubjectNaming::TopicRecordName)),
+            "shop.orders-shop.Order"
+        );
+        let message = Definition {
+            schema: String::new(),
+            message: Some("shop.v1.Order".into()),
+        };
+        assert_eq!(
+            subject(Some(SubjectNaming::RecordName), "t", &message).unwrap(),
+            "shop.v1.Order"
+        );
+    }
+
+    fn accepted(version: i32, text: &str, ids: &[u32]) -> Accepted {
+        Accepted {
+            version,
+            contract: Contract {
+                fields: vec![Field {
+                    name: "id".into(),
+                    type_: "string".into(),
+                    nullable: false,
+                    labels: vec![],
+                }],
+                format: Format::Avro,
+                definition: Some(definition(text)),
+                ..Contract::default()
+            },
+            topic: "shop.orders".into(),
+            platform: "default".into(),
+            kept: vec![],
+            schema_ids: ids.to_vec(),
+        }
+    }
+
+    fn ids(known: &[KnownSchema]) -> Vec<u32> {
+        known.iter().map(|k| k.id).collect()
+    }
+
+    #[test]
+    fn a_plan_holds_the_last_definitions_by_every_id_they_had() {
+        let force = accepted(12, "v12", &[20, 25]);
+        let contracts = [
+            accepted(13, "v13", &[31]),
+            force.clone(),
+            accepted(11, "v11", &[19]),
+            accepted(10, "v10", &[]),
+            accepted(3, "v3", &[7, 19]),
+            accepted(2, "v2", &[6]),
+        ];
+        let known = by_id(&force, 25, contracts.clone().into_iter());
+        // Not a newer one, not the one in force under its present id, not those too far back; of one id the newest.
+        assert_eq!(ids(&known), [20, 19, 7]);
+        assert_eq!(known[1].schema, "v11");
+        assert_eq!(by_text(&force, contracts.into_iter()), ["v11", "v10", "v3"]);
+    }
+
+    #[test]
+    fn removing_an_old_contract_changes_no_plan() {
+        let force = accepted(12, "v12", &[12]);
+        let of = |oldest: i32| {
+            let contracts = (oldest..=12)
+                .rev()
+                .map(|n| accepted(n, &format!("v{n}"), &[n.unsigned_abs()]));
+            by_id(&force, 12, contracts)
+        };
+        assert_eq!(of(1), of(3));
+    }
+
+    #[test]
+    fn what_a_plan_holds_is_bounded() {
+        let force = accepted(9, "now", &[9]);
+        let large = "x".repeat(KNOWN_BYTES / 2);
+        let contracts = (1..9)
+            .rev()
+            .map(|n| accepted(n, &large, &[n.unsigned_abs()]));
+        assert_eq!(ids(&by_id(&force, 9, contracts)), [8, 7]);
+    }
+}
