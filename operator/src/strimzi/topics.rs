@@ -143,9 +143,38 @@ mod tests {
 
     #[test]
     fn a_kafka_topic_lists_everything() {
-        insta::assert_yaml_snapshot!(
-            build(&wanted(), &Key::new("DataStream", "shop", "orders"), &resource("KafkaTopic", "kafkatopics", "v1"), None),
-            @""
+        let built = build(
+            &wanted(),
+            &Key::new("DataStream", "shop", "orders"),
+            &resource("KafkaTopic", "kafkatopics", "v1"),
+            None,
+        );
+        let name = object_name("shop.Orders_v1");
+        assert!(name.starts_with("shop.orders-v1-"), "{name}");
+        assert_eq!(
+            serde_json::to_value(built).unwrap(),
+            json!({
+                "apiVersion": "kafka.strimzi.io/v1",
+                "kind": "KafkaTopic",
+                "metadata": {
+                    "name": name,
+                    "namespace": "kafka",
+                    "labels": {
+                        "app.kubernetes.io/component": "datastream",
+                        "app.kubernetes.io/instance": "orders",
+                        "app.kubernetes.io/managed-by": "headworks",
+                        "headworks.dev/kind": "DataStream",
+                        "headworks.dev/name": "orders",
+                        "headworks.dev/namespace": "shop",
+                        "strimzi.io/cluster": "events",
+                    },
+                },
+                "spec": {
+                    "topicName": "shop.Orders_v1",
+                    "partitions": 6,
+                    "config": {"cleanup.policy": "delete", "retention.ms": "604800000"},
+                },
+            })
         );
     }
 

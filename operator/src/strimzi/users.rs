@@ -231,10 +231,29 @@ mod tests {
             },
         };
         let owner = Key::new("AccessGrant", "shop", "bi-reads-orders");
-        insta::assert_yaml_snapshot!(build(
-            &user,
-            &owner,
-            &resource("KafkaUser", "kafkausers", "v1")
-        ));
+        let built = build(&user, &owner, &resource("KafkaUser", "kafkausers", "v1"));
+        assert_eq!(
+            built.metadata.name.as_deref(),
+            Some("shop-bi-reads-orders-a")
+        );
+        assert_eq!(built.metadata.namespace.as_deref(), Some("kafka"));
+        let labels = built.metadata.labels.unwrap();
+        assert_eq!(labels["strimzi.io/cluster"], "events");
+        assert_eq!(labels["headworks.dev/kind"], "AccessGrant");
+        assert_eq!(
+            built.data,
+            json!({"spec": {
+                "authentication": {
+                    "type": "scram-sha-512",
+                    "password": {"valueFrom": {"secretKeyRef": {"name": "headworks-shop-bi-reads-orders-a", "key": "password"}}},
+                },
+                "authorization": {"type": "simple", "acls": [
+                    {"type": "allow", "resource": {"type": "topic", "name": "shop.orders", "patternType": "literal"}, "operations": ["Describe", "Read"], "host": "*"},
+                    {"type": "allow", "resource": {"type": "group", "name": "bi.bi-app", "patternType": "prefix"}, "operations": ["Read"], "host": "*"},
+                    {"type": "allow", "resource": {"type": "cluster"}, "operations": ["IdempotentWrite"], "host": "*"},
+                ]},
+                "quotas": {"consumerByteRate": 1_000_000},
+            }})
+        );
     }
 }
