@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use headworks_crds::{DataStore, DataStream, Pipeline, Platform, Source};
+use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
@@ -41,7 +41,8 @@ pub struct Settings {
     pub recheck: Duration,
 }
 
-/// Stores of everything that is watched.
+/// Stores of everything that is watched. Clones share what they hold.
+#[derive(Clone)]
 pub struct Stores {
     /// Platforms.
     pub platforms: Store<Guarded<Platform>>,
@@ -53,6 +54,8 @@ pub struct Stores {
     pub pipelines: Store<Guarded<Pipeline>>,
     /// DataStores.
     pub data_stores: Store<Guarded<DataStore>>,
+    /// AccessGrants.
+    pub grants: Store<Guarded<AccessGrant>>,
     /// Namespaces, metadata only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Our ConfigMaps.

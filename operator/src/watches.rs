@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use headworks_crds::{
-    Condition, DataStore, DataStream, Pipeline, Platform, Source, conditions::READY,
+    AccessGrant, Condition, DataStore, DataStream, Pipeline, Platform, Source, conditions::READY,
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -62,8 +62,8 @@ pub fn watches(
                     stream,
                     &status.conditions,
                     format!(
-                        "{contract:?} {:?} {:?}",
-                        status.topic, status.dead_letter_topic
+                        "{contract:?} {:?} {:?} {:?}",
+                        status.topic, status.dead_letter_topic, status.labels
                     ),
                     indexes,
                 );
@@ -93,6 +93,9 @@ pub fn watches(
                     for key in changed.into_iter().chain(writers.set(&key, stores)) {
                         indexes.wake(&key);
                     }
+                    if here {
+                        written(pipeline, &key, indexes);
+                    }
                     count_again(pipeline, here, &pipeline.spec.platform, indexes);
                 },
             )
@@ -101,6 +104,7 @@ pub fn watches(
             let status = store.status.clone().unwrap_or_default();
             facts(store, &status.conditions, String::new(), indexes);
         }),
+        grants: own::<AccessGrant>(client, indexes, gone, &mut tasks, |_, _, _| {}),
         namespaces: namespaces(client, indexes, &mut tasks),
         config_maps: children::<ConfigMap>(client, indexes, &mut tasks),
         services: children::<Service>(client, indexes, &mut tasks),
@@ -120,6 +124,7 @@ pub async fn warm(stores: &Stores) {
         stores.sources.wait_until_ready(),
         stores.pipelines.wait_until_ready(),
         stores.data_stores.wait_until_ready(),
+        stores.grants.wait_until_ready(),
         stores.namespaces.wait_until_ready(),
         stores.config_maps.wait_until_ready(),
         stores.services.wait_until_ready(),
@@ -197,6 +202,23 @@ fn facts<K: Resource<DynamicType = ()>>(
         detail,
     };
     indexes.seen(&Key::of(object), &facts);
+}
+
+/// A stream shows the labels that a Pipeline brings: it is woken when the query changes. (Those that knew the Pipeline
+/// before are its readers, and woken by that.)
+fn written(pipeline: &Pipeline, key: &Key, indexes: &Indexes) {
+    let meta = &pipeline.metadata;
+    let facts = Facts {
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        deleting: meta.deletion_timestamp.is_some(),
+        ..Facts::default()
+    };
+    if indexes.seen(key, &facts) {
+        for name in pipeline.spec.to.iter().filter_map(|t| t.stream.as_ref()) {
+            indexes.wake(&Key::new("DataStream", &key.namespace, name));
+        }
+    }
 }
 
 /// A Platform shows how many streams and pipelines it has: it is woken when one comes or goes.

@@ -7,6 +7,7 @@
 pub mod accepted;
 pub mod contract;
 mod deletion;
+mod labels;
 pub mod reading;
 mod settings;
 mod topic;
@@ -21,6 +22,7 @@ use kube::{Resource, ResourceExt};
 use crate::{
     context::Context,
     controller::Subject,
+    evolution, impact,
     names::Key,
     platform::facts::{self, Usable},
     retry::Error,
@@ -55,7 +57,8 @@ impl Subject for DataStream {
             &key,
             facts::references(&self.spec.platform, &key.namespace)
                 .into_iter()
-                .chain(rivals.iter().map(Key::of)),
+                .chain(rivals.iter().map(Key::of))
+                .chain(labels::references(context, &key)),
         );
 
         let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
@@ -159,11 +162,9 @@ async fn in_kafka(
 
     let version = before.as_ref().map_or(0, |a| a.version);
     let in_force = before.filter(|_| about_this);
-    let refused = match &in_force {
-        Some(a) if contract::fingerprint(&a.contract) == contract::fingerprint(&contract) => None,
-        Some(a) => contract::compatible(&a.contract, &contract).err(),
-        None => None,
-    };
+    let refused = in_force
+        .as_ref()
+        .and_then(|accepted| refused(stream, key, accepted, &contract, context));
     let contract = contract::obeyed(&contract);
     let force = match in_force {
         Some(accepted) if refused.is_some() || contract::obeyed(&accepted.contract) == contract => {
@@ -187,6 +188,7 @@ async fn in_kafka(
     let dead_letters = topic_name::dead_letter_topic(topic);
     topic::ensure_dead_letter(admin, stream, &dead_letters, known, status).await?;
     status.contract = Some(force.reference(&key.name));
+    status.labels = labels::labels(context, key, &force.contract, &status.labels);
     accepted::sweep(context, key, false).await?;
     if adopting {
         context
@@ -199,13 +201,7 @@ async fn in_kafka(
             .await;
     }
     if let Some(message) = refused {
-        return Err(Error::stalled(
-            "IncompatibleContract",
-            format!(
-                "spec.schema: {message}. Contract {} stays in force; undo the change, or make a new DataStream and copy the records with a Pipeline",
-                force.version
-            ),
-        ));
+        return Err(Error::stalled("IncompatibleContract", message));
     }
     Ok(Verdict::ready(
         "TopicReady",
@@ -215,6 +211,40 @@ async fn in_kafka(
         ),
     )
     .recheck(spread(context.settings.recheck, key)))
+}
+
+/// Why the new contract may not follow the one in force, unless the object's annotation permits just this change: in
+/// the words of admission, which may have been asleep.
+fn refused(
+    stream: &DataStream,
+    key: &Key,
+    in_force: &Accepted,
+    new: &headworks_plan::Contract,
+    context: &Context,
+) -> Option<String> {
+    let before = accepted::before(context, key, in_force);
+    let accepted: Vec<evolution::Earlier<'_>> = std::iter::once(in_force)
+        .chain(&before)
+        .map(|a| evolution::Earlier {
+            version: a.version,
+            contract: &a.contract,
+        })
+        .collect();
+    let rule = stream.spec.compatibility;
+    let refusal = evolution::refusal(
+        (&key.namespace, &key.name),
+        rule,
+        stream.annotations(),
+        &accepted,
+        new,
+    )
+    .filter(|refusal| !refusal.permitted)?;
+    let before = impact::cluster::world(&context.stores, &key.namespace);
+    let mut after = before.clone();
+    let name = (key.namespace.clone(), key.name.clone());
+    after.change(&name, &stream.spec, stream.annotations(), new.clone());
+    let list = impact::impact(&before, &after).list(evolution::LIST_MAX);
+    Some(refusal.message(rule, &list))
 }
 
 /// Other DataStreams that name the same topic on the same Platform.
