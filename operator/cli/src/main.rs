@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{doctor, explain, run, test, uninstall, validate as validating, version};
+use commands::{doctor, explain, impact, run, test, uninstall, validate as validating, version};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,11 @@ enum Command {
     /// Says what a Pipeline becomes: stages, columns read, the result's contract, lineage, guarantees.
     #[command(after_help = EXIT_CODES)]
     Explain(explain::Arguments),
+    /// Says whom a change of contracts breaks or alters: Pipelines, Sources, grants, tables, owners.
+    #[command(
+        after_help = "Exit codes: 0 nothing breaks; 1 something breaks, or a change is refused; 2 wrong usage; 3 an input can't be read, or the cluster can't be reached."
+    )]
+    Impact(impact::Arguments),
     /// Looks at a cluster: what isn't well, and what to do.
     #[command(after_help = EXIT_CODES)]
     Doctor(doctor::Arguments),
@@ -107,6 +112,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Impact(arguments) => impact::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completion { shell } => {

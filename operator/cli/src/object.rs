@@ -2,14 +2,23 @@
 
 use std::rc::Rc;
 
-use headworks_crds::{DataStore, DataStream, GROUP, Pipeline, Platform, Source, VERSION};
+use headworks_crds::{
+    AccessGrant, DataStore, DataStream, GROUP, Pipeline, Platform, Source, VERSION,
+};
 use serde_json::Value;
 
 use crate::finding::{Finding, Severity, hint, nearest};
 use crate::yaml::{Key, Node, Place, steps};
 
 /// The kinds of ours, in the order in which they are told.
-pub const KINDS: [&str; 5] = ["Platform", "DataStream", "DataStore", "Source", "Pipeline"];
+pub const KINDS: [&str; 6] = [
+    "Platform",
+    "DataStream",
+    "DataStore",
+    "Source",
+    "Pipeline",
+    "AccessGrant",
+];
 
 /// An object of ours.
 #[derive(Debug)]
@@ -43,6 +52,8 @@ pub enum Typed {
     Source(Box<Source>),
     /// A Pipeline.
     Pipeline(Box<Pipeline>),
+    /// An AccessGrant.
+    AccessGrant(Box<AccessGrant>),
 }
 
 impl Object {

@@ -5,6 +5,7 @@
 //! accepted here is accepted there.
 
 pub mod cases;
+mod labels;
 mod loops;
 mod pipelines;
 mod single;

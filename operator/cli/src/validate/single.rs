@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headworks_crds::{DataStore, DataStream, Pipeline, Platform, Source, manifest};
+use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source, manifest};
 use kube::core::cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -96,6 +96,7 @@ fn typed(object: &Object) -> Result<Typed, Finding> {
         "DataStream" => Typed::DataStream(read::<DataStream>(object)?),
         "DataStore" => Typed::DataStore(read::<DataStore>(object)?),
         "Source" => Typed::Source(read::<Source>(object)?),
+        "AccessGrant" => Typed::AccessGrant(read::<AccessGrant>(object)?),
         _ => Typed::Pipeline(read::<Pipeline>(object)?),
     })
 }
@@ -108,6 +109,7 @@ fn own_checks(object: &Object, typed: &Typed) -> Vec<Finding> {
         Typed::DataStore(o) => headworks_crds::check(&o.spec),
         Typed::Source(o) => headworks_crds::check(&o.spec),
         Typed::Pipeline(o) => headworks_crds::check(&o.spec),
+        Typed::AccessGrant(o) => headworks_crds::check(&o.spec),
     };
     let more = match typed {
         Typed::Source(o) => headworks_operator::source::check::check(&o.spec),
