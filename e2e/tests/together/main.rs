@@ -3,6 +3,7 @@
 mod bad_records;
 mod cli;
 mod edits;
+mod evolution;
 mod http;
 mod shop;
 mod sql;
