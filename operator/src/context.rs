@@ -44,7 +44,8 @@ pub struct Settings {
     pub recheck: Duration,
 }
 
-/// Stores of everything that is watched.
+/// Stores of everything that is watched. Clones share what they hold.
+#[derive(Clone)]
 pub struct Stores {
     /// Platforms.
     pub platforms: Store<Guarded<Platform>>,

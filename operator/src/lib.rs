@@ -5,7 +5,9 @@
 //! children as they should be) → *apply* (write what differs) → *status* (one exit, also on error). `controller` holds
 //! what is the same for all; every other room does one thing: `apply` writes children, `status` writes status,
 //! `retry` says when to try again, `indexes` who must be looked at when something changes, `feed` watches, `reports` asks
-//! pods how they are, `kafka` administers Kafka, `access` makes Kafka's users, `strimzi` writes KafkaTopics and KafkaUsers, `election` picks the leader, `telemetry` and `events` speak.
+//! pods how they are, `evolution` says which contract may follow which, `impact` whom a change hits, `webhook` tells it in
+//! the terminal, `kafka` administers Kafka, `access` makes Kafka's users, `strimzi` writes KafkaTopics and KafkaUsers,
+//! `election` picks the leader, `telemetry` and `events` speak.
 //!
 //! The operator never touches a record, and pods never talk to the API server: between them stands the
 //! plan (`headworks-plan`).
@@ -19,7 +21,9 @@ pub mod data_store;
 pub mod data_stream;
 pub mod election;
 pub mod events;
+pub mod evolution;
 pub mod feed;
+pub mod impact;
 pub mod indexes;
 pub mod kafka;
 pub mod kafka_pool;
@@ -36,4 +40,5 @@ pub mod status;
 pub mod strimzi;
 pub mod telemetry;
 pub mod watches;
+pub mod webhook;
 pub mod workload;

@@ -6,7 +6,7 @@ use clap::Parser;
 use headworks_operator::{
     context::Settings,
     run::{Options, run},
-    telemetry,
+    telemetry, webhook,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,15 @@ struct Arguments {
     /// Lead without a Lease: for debugging outside a cluster, where no other operator runs.
     #[arg(long)]
     no_election: bool,
+    /// Where admission is served to the API server (HTTPS), such as 0.0.0.0:9443. Absent: it isn't.
+    #[arg(long)]
+    webhook_listen: Option<SocketAddr>,
+    /// One more name or address for the webhook's certificate, beside those of its Service.
+    #[arg(long)]
+    webhook_host: Vec<String>,
+    /// How long a certificate of the webhook is good, in days; it is renewed when a third is left.
+    #[arg(long, default_value_t = 90)]
+    webhook_certificate_days: u64,
     /// How often a healthy Platform or topic is looked at again, in seconds.
     #[arg(long, default_value_t = 60)]
     recheck_seconds: u64,
@@ -54,7 +63,16 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
+        let webhook = arguments.webhook_listen.map(|listen| webhook::Options {
+            listen,
+            hosts: arguments.webhook_host,
+            namespace: arguments.namespace.clone(),
+            lifetime: Duration::from_secs(
+                arguments.webhook_certificate_days.clamp(3, 3_650) * 86_400,
+            ),
+        });
         let options = Options {
+            webhook,
             settings: Settings {
                 runtime_image: arguments.runtime_image,
                 namespace: arguments.namespace,

@@ -1,15 +1,18 @@
-//! The life of the operator: serve health, win the election, fill the stores, reconcile until told to stop.
+//! The life of the operator: serve health, fill the stores, answer admission; win the election, reconcile until told to stop.
+//!
+//! Every replica watches, so that each can answer the API server, and a new leader begins with warm stores.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use kube::Client;
 use snafu::{ResultExt, Snafu};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Tried, user_operator::Seen, workload::Settled},
-    context::{Context, Settings},
+    context::{Context, Settings, Stores},
     controller,
     election::{Elector, Lost, PACE},
     events::Events,
@@ -23,7 +26,8 @@ use crate::{
     status::Memory,
     strimzi::strimzi,
     telemetry::{Health, Metrics, serve},
-    watches::{Gone, owner_of, warm, watches},
+    watches::{Gone, Task, owner_of, warm, watches},
+    webhook,
     workload::figures,
 };
 
@@ -41,6 +45,8 @@ pub struct Options {
     pub election: bool,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub listen: SocketAddr,
+    /// How admission is served; none: it isn't.
+    pub webhook: Option<webhook::Options>,
 }
 
 /// Why the operator ended.
@@ -63,6 +69,12 @@ pub enum Error {
         listen: SocketAddr,
         /// The cause.
         source: std::io::Error,
+    },
+    /// Admission can't be served.
+    #[snafu(display("{source}"))]
+    Webhook {
+        /// The cause.
+        source: webhook::Failure,
     },
     /// Another may lead now.
     #[snafu(display("leadership is lost: {why}; the process ends, so that never two act"))]
@@ -87,6 +99,14 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
         .await
         .map_err(Box::new)
         .context(ConnectSnafu)?;
+    let shared = Shared::default();
+    let (stores, tasks) = shared.watches(&client);
+    let mut watching = JoinSet::new();
+    for task in tasks {
+        watching.spawn(task);
+    }
+    let (leading, leads) = watch::channel(false);
+    let mut admission = admission(options, &client, &stores, leads, &health);
     let mut elector = Elector::new(
         client.clone(),
         &options.settings.namespace,
@@ -95,8 +115,6 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
         PACE,
     );
     if options.election {
-        // A replica that stands by is ready: a roll-out must not wait for it to lead.
-        health.ready();
         tokio::select! {
             () = elector.acquire() => {}
             () = stop.cancelled() => {
@@ -105,16 +123,29 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
                 return Ok(());
             }
             ended = &mut server => return Err(listen_error(options, ended)),
+            failed = &mut admission => return Err(failed),
+            Some(ended) = watching.join_next() => return EndedSnafu { what: format!("watch: {ended:?}") }.fail(),
         }
     }
+    // Fails only if nobody serves admission.
+    let _ = leading.send(true);
     tracing::info!(pod = options.pod_name, "leading");
     metrics.leads(true);
     let mut work = JoinSet::new();
-    let lead = lead(options, client, metrics.clone(), &mut work, &stop, &health);
+    let lead = lead(
+        options,
+        client,
+        shared,
+        stores,
+        metrics.clone(),
+        (&mut work, &mut watching),
+        &stop,
+    );
     let outcome = tokio::select! {
         outcome = lead => outcome,
         Lost(why) = async { if options.election { elector.hold().await } else { std::future::pending().await } } => LeadershipLostSnafu { why }.fail(),
         ended = &mut server => Err(listen_error(options, ended)),
+        failed = &mut admission => Err(failed),
     };
     metrics.leads(false);
     // Nothing of ours may still act when another leads, not even a reconcile that hangs.
@@ -140,44 +171,100 @@ fn listen_error(
     }
 }
 
-/// All the work of a leader. Ends after `stop`, when the running reconciles are done.
-async fn lead(
-    options: &Options,
-    client: Client,
-    metrics: Arc<Metrics>,
-    work: &mut JoinSet<()>,
-    stop: &CancellationToken,
-    health: &Health,
-) -> Result<(), Error> {
-    let indexes = Arc::new(Indexes::default());
-    let flows = Arc::new(Flows::default());
-    let memory = Arc::new(Memory::default());
-    let reports = Arc::new(Reports::default());
-    let kafka = Arc::new(KafkaPool::default());
-    let registries = Arc::new(RegistryPool::default());
-    let gone: Gone = {
-        let (memory, reports, kafka) = (memory.clone(), reports.clone(), kafka.clone());
-        let registries = registries.clone();
-        Arc::new(move |key: &Key, uid: &str| {
+/// What the watches tell, and a leader acts on.
+#[derive(Default)]
+struct Shared {
+    indexes: Arc<Indexes>,
+    flows: Arc<Flows>,
+    memory: Arc<Memory>,
+    reports: Arc<Reports>,
+    kafka: Arc<KafkaPool>,
+    registries: Arc<RegistryPool>,
+}
+
+impl Shared {
+    /// The stores, and the tasks that fill them.
+    fn watches(&self, client: &Client) -> (Stores, Vec<Task>) {
+        let (memory, reports) = (self.memory.clone(), self.reports.clone());
+        let (kafka, registries) = (self.kafka.clone(), self.registries.clone());
+        let gone: Gone = Arc::new(move |key: &Key, uid: &str| {
             memory.forget(uid);
             reports.forget(key);
             registries.forget(key);
             if key.kind == "Platform" {
                 kafka.forget(&key.name);
             }
-        })
+        });
+        watches(client, &self.indexes, &self.flows, &gone)
+    }
+}
+
+/// Serves admission, if it is asked for, and says that the replica is ready as soon as it can do what it is for: with
+/// warm stores, and with a certificate where admission is served. Whether it leads doesn't matter: a roll-out must not
+/// wait for that. Ends only with an error.
+fn admission(
+    options: &Options,
+    client: &Client,
+    stores: &Stores,
+    leads: watch::Receiver<bool>,
+    health: &Arc<Health>,
+) -> BoxFuture<'static, Error> {
+    let (stores, health) = (Arc::new(stores.clone()), health.clone());
+    let (serving, mut served) = watch::channel(options.webhook.is_none());
+    let serve = options
+        .webhook
+        .clone()
+        .map(|webhook| webhook::run(client.clone(), webhook, stores.clone(), leads, serving));
+    let ready = async move {
+        warm(&stores).await;
+        // An error means that the server has ended, which is told below.
+        if served.wait_for(|yes| *yes).await.is_ok() {
+            health.ready();
+        }
+        std::future::pending::<()>().await;
     };
-    let (stores, tasks) = watches(&client, &indexes, &flows, &gone);
-    let (strimzi, strimzi_tasks) = strimzi(&client, &indexes);
-    let mut watching = JoinSet::new();
-    for task in tasks.into_iter().chain(strimzi_tasks) {
+    Box::pin(async move {
+        let Some(serve) = serve else {
+            ready.await;
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            () = ready => std::future::pending().await,
+            ended = serve => match ended {
+                Ok(()) => Error::Ended { what: "admission".into() },
+                Err(source) => Error::Webhook { source },
+            },
+        }
+    })
+}
+
+/// All the work of a leader. Ends after `stop`, when the running reconciles are done.
+async fn lead(
+    options: &Options,
+    client: Client,
+    shared: Shared,
+    stores: Stores,
+    metrics: Arc<Metrics>,
+    (work, watching): (&mut JoinSet<()>, &mut JoinSet<()>),
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let Shared {
+        indexes,
+        flows,
+        memory,
+        reports,
+        kafka,
+        registries,
+    } = shared;
+    let (strimzi, tasks) = strimzi(&client, &indexes);
+    for task in tasks {
         watching.spawn(task);
     }
     tokio::select! {
         () = warm(&stores) => {}
         () = stop.cancelled() => return Ok(()),
+        Some(ended) = watching.join_next() => return EndedSnafu { what: format!("watch: {ended:?}") }.fail(),
     }
-    health.ready();
     figures::remember(&reports, &stores);
     let asking = reports::run(
         reports.clone(),

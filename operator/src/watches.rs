@@ -62,10 +62,11 @@ pub fn watches(
                     stream,
                     &status.conditions,
                     format!(
-                        "{contract:?} {:?} {:?} {:?}",
+                        "{contract:?} {:?} {:?} {:?} {:?}",
                         status.topic,
                         status.dead_letter_topic,
-                        status.registered.map(|r| (r.subject, r.id, r.contract))
+                        status.registered.map(|r| (r.subject, r.id, r.contract)),
+                        status.labels
                     ),
                     indexes,
                 );
@@ -94,6 +95,9 @@ pub fn watches(
                     };
                     for key in changed.into_iter().chain(writers.set(&key, stores)) {
                         indexes.wake(&key);
+                    }
+                    if here {
+                        written(pipeline, &key, indexes);
                     }
                     count_again(pipeline, here, &pipeline.spec.platform, indexes);
                 },
@@ -201,6 +205,23 @@ fn facts<K: Resource<DynamicType = ()>>(
         detail,
     };
     indexes.seen(&Key::of(object), &facts);
+}
+
+/// A stream shows the labels that a Pipeline brings: it is woken when the query changes. (Those that knew the Pipeline
+/// before are its readers, and woken by that.)
+fn written(pipeline: &Pipeline, key: &Key, indexes: &Indexes) {
+    let meta = &pipeline.metadata;
+    let facts = Facts {
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        deleting: meta.deletion_timestamp.is_some(),
+        ..Facts::default()
+    };
+    if indexes.seen(key, &facts) {
+        for name in pipeline.spec.to.iter().filter_map(|t| t.stream.as_ref()) {
+            indexes.wake(&Key::new("DataStream", &key.namespace, name));
+        }
+    }
 }
 
 /// A Platform shows how many streams and pipelines it has: it is woken when one comes or goes.

@@ -5,5 +5,5 @@ mod chaos;
 mod helm;
 mod idle;
 mod operator;
-mod strimzi;
 mod registry;
+mod strimzi;

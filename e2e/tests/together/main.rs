@@ -4,6 +4,7 @@ mod access;
 mod bad_records;
 mod cli;
 mod edits;
+mod evolution;
 mod formats;
 mod http;
 mod shop;

@@ -29,7 +29,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    doctor, explain, run, schema as schemas, test, uninstall, validate as validating, version,
+    doctor, explain, impact, run, schema as schemas, test, uninstall, validate as validating,
+    version,
 };
 
 /// How a command ended.
@@ -83,6 +84,11 @@ enum Command {
     /// Prints a stream's contract as an Avro schema, a Protobuf file or a JSON Schema.
     #[command(after_help = EXIT_CODES)]
     Schema(schemas::Arguments),
+    /// Says whom a change of contracts breaks or alters: Pipelines, Sources, grants, tables, owners.
+    #[command(
+        after_help = "Exit codes: 0 nothing breaks; 1 something breaks, or a change is refused; 2 wrong usage; 3 an input can't be read, or the cluster can't be reached."
+    )]
+    Impact(impact::Arguments),
     /// Looks at a cluster: what isn't well, and what to do.
     #[command(after_help = EXIT_CODES)]
     Doctor(doctor::Arguments),
@@ -113,6 +119,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schemas::run(&arguments),
+        Command::Impact(arguments) => impact::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completion { shell } => {

@@ -102,6 +102,22 @@ pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
     maps.into_iter().map(|(_, map)| map).collect()
 }
 
+/// The newest accepted contract, as the store has it.
+pub fn newest(context: &Context, owner: &Key) -> Option<Accepted> {
+    maps(context, owner).first().and_then(|map| read(map))
+}
+
+/// The contracts before a number, newest first, as far as they are kept and about the same topic.
+pub fn before(context: &Context, owner: &Key, in_force: &Accepted) -> Vec<Accepted> {
+    let all = maps(context, owner)
+        .into_iter()
+        .filter_map(|map| read(&map));
+    all.filter(|a| {
+        a.version < in_force.version && a.topic == in_force.topic && a.platform == in_force.platform
+    })
+    .collect()
+}
+
 /// The contract in force: the one that the status names, else the newest that an earlier object of this name left.
 pub async fn in_force(
     context: &Context,

@@ -1,4 +1,4 @@
-//! From a spec's schema to a contract, and whether a new contract may follow an old one.
+//! From a spec's schema to a contract. Whether a new one may follow an old one is asked in `evolution`.
 //!
 //! A contract has two parts. What every record obeys (fields, key, which field is the event time, format) is
 //! accepted, numbered and written down ([`obeyed`]). How its readers go about it (how long they wait for
@@ -107,90 +107,11 @@ pub fn fingerprint(contract: &Contract) -> String {
     digest(text.as_bytes())[..16].to_owned()
 }
 
-/// Ok if what is in the topic and what reads it can live with the new contract; else each field that can't.
-pub fn compatible(old: &Contract, new: &Contract) -> Result<(), String> {
-    let mut broken = Vec::new();
-    for field in &old.fields {
-        match new.fields.iter().find(|f| f.name == field.name) {
-            None => broken.push(format!("field \"{}\" is removed: keep it", field.name)),
-            Some(now) if now.type_ != field.type_ => {
-                broken.push(format!(
-                    "field \"{}\" changes from {} to {}: add a new field beside it",
-                    field.name, field.type_, now.type_
-                ));
-            }
-            Some(now) if field.nullable && !now.nullable => {
-                broken.push(format!("field \"{}\" becomes required, but records without it may be in the topic: keep nullable: true", field.name));
-            }
-            Some(_) => {}
-        }
-    }
-    for field in &new.fields {
-        if !field.nullable && !old.fields.iter().any(|f| f.name == field.name) {
-            broken.push(format!("new field \"{}\" is required, but the records in the topic don't have it: add nullable: true", field.name));
-        }
-    }
-    if broken.is_empty() {
-        Ok(())
-    } else {
-        Err(broken.join("; "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use headworks_plan::Field;
 
     use super::*;
-
-    fn of(fields: &[(&str, &str, bool)]) -> Contract {
-        Contract {
-            fields: fields
-                .iter()
-                .map(|(name, type_, nullable)| Field {
-                    name: (*name).into(),
-                    type_: (*type_).into(),
-                    nullable: *nullable,
-                    labels: vec![],
-                })
-                .collect(),
-            ..Contract::default()
-        }
-    }
-
-    #[test]
-    fn a_new_nullable_field_and_a_new_order_are_fine() {
-        let old = of(&[("a", "string", false), ("b", "int", false)]);
-        let new = of(&[
-            ("b", "int", false),
-            ("c", "string", true),
-            ("a", "string", true),
-        ]);
-        assert_eq!(compatible(&old, &new), Ok(()));
-    }
-
-    #[test]
-    fn every_field_that_breaks_is_named_with_its_remedy() {
-        let old = of(&[
-            ("gone", "string", false),
-            ("typed", "int", false),
-            ("loose", "int", true),
-        ]);
-        let new = of(&[
-            ("typed", "bigint", false),
-            ("loose", "int", false),
-            ("fresh", "string", false),
-        ]);
-        let message = compatible(&old, &new).unwrap_err();
-        for word in [
-            "\"gone\" is removed",
-            "from int to bigint",
-            "\"loose\" becomes required",
-            "\"fresh\" is required",
-        ] {
-            assert!(message.contains(word), "{word} in {message}");
-        }
-    }
 
     fn spec(extra: &serde_json::Value) -> DataStreamSpec {
         let mut spec = serde_json::json!({"schema": [{"name": "id", "type": "string"},

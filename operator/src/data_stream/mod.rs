@@ -8,6 +8,7 @@ pub mod accepted;
 pub mod contract;
 pub mod definition;
 mod deletion;
+mod labels;
 pub mod reading;
 pub mod registry;
 mod settings;
@@ -24,6 +25,7 @@ use kube::{Resource, ResourceExt};
 use crate::{
     context::Context,
     controller::Subject,
+    evolution, impact,
     names::Key,
     platform::facts::{self, Usable},
     registry_pool,
@@ -68,7 +70,8 @@ impl Subject for DataStream {
             facts::references(&self.spec.platform, &key.namespace)
                 .into_iter()
                 .chain(rivals.iter().map(Key::of))
-                .chain(strimzi_references(self, &topic, context)),
+                .chain(strimzi_references(self, &topic, context))
+                .chain(labels::references(context, &key)),
         );
 
         let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
@@ -191,11 +194,9 @@ async fn in_kafka(
         in_force.as_ref().map(|accepted| &accepted.contract),
     )
     .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
-    let refused = match &in_force {
-        Some(a) if contract::fingerprint(&a.contract) == contract::fingerprint(&contract) => None,
-        Some(a) => contract::compatible(&a.contract, &contract).err(),
-        None => None,
-    };
+    let refused = in_force
+        .as_ref()
+        .and_then(|accepted| refused(stream, key, accepted, &contract, context));
     let contract = contract::obeyed(&contract);
     let same = |accepted: &Accepted| {
         contract::fingerprint(&accepted.contract) == contract::fingerprint(&contract)
@@ -249,6 +250,7 @@ async fn in_kafka(
     let dead_letters = topic_name::dead_letter_topic(topic);
     topic::ensure_dead_letter(admin, stream, &dead_letters, known, status).await?;
     status.contract = Some(force.reference(&key.name));
+    status.labels = labels::labels(context, key, &force.contract, &status.labels);
     let note = registry::settle(
         stream,
         key,
@@ -271,13 +273,7 @@ async fn in_kafka(
             .await;
     }
     if let Some(message) = refused {
-        return Err(Error::stalled(
-            "IncompatibleContract",
-            format!(
-                "spec.schema: {message}. Contract {} stays in force; undo the change, or make a new DataStream and copy the records with a Pipeline",
-                force.version
-            ),
-        ));
+        return Err(Error::stalled("IncompatibleContract", message));
     }
     if let Some(error) = outcome.pending {
         return Err(error);
@@ -286,7 +282,10 @@ async fn in_kafka(
         return Err(error);
     }
     let (reason, mut message) = (
-        outcome.resting.as_ref().map_or("TopicReady", |(reason, _)| *reason),
+        outcome
+            .resting
+            .as_ref()
+            .map_or("TopicReady", |(reason, _)| *reason),
         format!(
             "topic {topic} is as the spec says, contract {} is in force",
             force.version
@@ -320,6 +319,40 @@ fn strimzi_references(stream: &DataStream, topic: &str, context: &Context) -> Ve
             ]
         })
         .unwrap_or_default()
+}
+
+/// Why the new contract may not follow the one in force, unless the object's annotation permits just this change: in
+/// the words of admission, which may have been asleep.
+fn refused(
+    stream: &DataStream,
+    key: &Key,
+    in_force: &Accepted,
+    new: &headworks_plan::Contract,
+    context: &Context,
+) -> Option<String> {
+    let before = accepted::before(context, key, in_force);
+    let accepted: Vec<evolution::Earlier<'_>> = std::iter::once(in_force)
+        .chain(&before)
+        .map(|a| evolution::Earlier {
+            version: a.version,
+            contract: &a.contract,
+        })
+        .collect();
+    let rule = stream.spec.compatibility;
+    let refusal = evolution::refusal(
+        (&key.namespace, &key.name),
+        rule,
+        stream.annotations(),
+        &accepted,
+        new,
+    )
+    .filter(|refusal| !refusal.permitted)?;
+    let before = impact::cluster::world(&context.stores, &key.namespace);
+    let mut after = before.clone();
+    let name = (key.namespace.clone(), key.name.clone());
+    after.change(&name, &stream.spec, stream.annotations(), new.clone());
+    let list = impact::impact(&before, &after).list(evolution::LIST_MAX);
+    Some(refusal.message(rule, &list))
 }
 
 /// Other DataStreams that name the same topic on the same Platform.

@@ -104,7 +104,7 @@ fn explain(of: &OfPipeline) -> Result<End, End> {
         Some((namespace, name)) => (Some(namespace.to_owned()), Some(name.to_owned())),
         None => (of.namespace.clone(), of.name.clone()),
     };
-    let checked = if of.files.is_empty() {
+    let mut checked = if of.files.is_empty() {
         let Some(name) = &name else {
             output::note("headworks: name a Pipeline, or give files with -f");
             return Err(End::Usage);
@@ -113,6 +113,7 @@ fn explain(of: &OfPipeline) -> Result<End, End> {
     } else {
         super::load(&of.files, namespace.as_deref().unwrap_or("default"), true)?
     };
+    checked.world.arrive();
     let fits = |object: &Object| {
         name.as_ref().is_none_or(|name| *name == object.name)
             && namespace.as_ref().is_none_or(|n| *n == object.namespace)

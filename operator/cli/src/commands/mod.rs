@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod explain;
+pub mod impact;
 pub mod run;
 pub mod schema;
 pub mod test;

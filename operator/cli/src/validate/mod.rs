@@ -6,6 +6,7 @@
 
 pub mod cases;
 mod grants;
+mod labels;
 mod loops;
 mod pipelines;
 mod single;

@@ -189,7 +189,8 @@ fn stage(
         let name = format!("aggregate_{}", all.len() + 1);
         own.push((
             column(&name, &aggregate.data_type, aggregate.nullable),
-            argument.into_iter().collect(),
+            // What decides which values count is part of where the result comes from, as a CASE's condition is.
+            argument.into_iter().chain(filter).collect(),
         ));
         all.push(Aggregate {
             function: aggregate.function.clone(),

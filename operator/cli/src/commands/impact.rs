@@ -1,0 +1,196 @@
+//! `headworks impact`: whom a change breaks or alters, before it is applied.
+//!
+//! The change is what stands in files; the present state is a cluster, with the contracts in force, or a folder of
+//! files (`--base`), such as the branch that is deployed. All objects of the change are judged together.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
+use headworks_operator::evolution;
+use headworks_operator::impact::cluster::{Objects, of};
+use headworks_operator::impact::{World, impact, labels};
+use headworks_operator::names::{CONTRACT_PART, PART_LABEL};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::End;
+use crate::cluster::{self, block_on};
+use crate::object::{Object, Typed};
+use crate::output::{self, Form};
+use crate::validate::Checked;
+
+/// Arguments of `headworks impact`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Files or folders with the change; - is standard input.
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
+    files: Vec<PathBuf>,
+    /// Files or folders with the present state, instead of a cluster's.
+    #[arg(long, value_name = "PATH")]
+    base: Vec<PathBuf>,
+    /// Namespace of objects that name none. Absent: default.
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    /// How it is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
+    #[command(flatten)]
+    cluster: cluster::Arguments,
+}
+
+/// Says what the change does.
+pub fn run(arguments: &Arguments) -> End {
+    told(arguments).unwrap_or_else(|end| end)
+}
+
+fn told(arguments: &Arguments) -> Result<End, End> {
+    let changed = load(&arguments.files, &arguments.namespace)?;
+    let before = if arguments.base.is_empty() {
+        block_on(present(arguments, &changed))?
+    } else {
+        base(&load(&arguments.base, &arguments.namespace)?)?
+    };
+    let mut after = before.clone();
+    put(&mut after, &before, &changed)?;
+    let found = impact(&before, &after);
+    match arguments.output {
+        Form::Text => output::write(found.text().as_bytes()),
+        Form::Json => {
+            let mut value = serde_json::to_value(&found).unwrap_or_default();
+            value["breaks"] = json!(found.breaks());
+            output::json(&value);
+        }
+    }
+    Ok(if found.breaks() {
+        End::Problems
+    } else {
+        End::Fine
+    })
+}
+
+/// Reads files whose objects are right by themselves. What they refer to may be elsewhere.
+fn load(paths: &[PathBuf], namespace: &str) -> Result<Checked, End> {
+    let checked = super::load(paths, namespace, true)?;
+    let wrong: BTreeSet<String> = checked
+        .world
+        .objects
+        .iter()
+        .filter(|object| object.typed.is_none())
+        .map(Object::title)
+        .collect();
+    let mut unreadable = false;
+    for finding in &checked.findings {
+        if finding.is_error() && (finding.object.is_empty() || wrong.contains(&finding.object)) {
+            output::note(&finding.to_string());
+            unreadable = true;
+        }
+    }
+    if unreadable {
+        output::note("headworks: the files aren't right; see headworks validate");
+        return Err(End::Problems);
+    }
+    Ok(checked)
+}
+
+/// The files' world.
+fn base(checked: &Checked) -> Result<World, End> {
+    let mut world = World::default();
+    put(&mut world, &World::default(), checked)?;
+    // What is deployed is what readers rely on; a folder has no numbers.
+    for stream in world.streams.values_mut() {
+        stream.version = Some(0);
+    }
+    labels::settle(&mut world);
+    Ok(world)
+}
+
+/// Puts the objects of files over a world.
+fn put(world: &mut World, before: &World, checked: &Checked) -> Result<(), End> {
+    for object in &checked.world.objects {
+        let name = (object.namespace.clone(), object.name.clone());
+        match &object.typed {
+            Some(Typed::DataStream(stream)) => {
+                let in_force = before.streams.get(&name).map(|s| &s.contract);
+                let wanted = evolution::wanted((&name.0, &name.1), &stream.spec, in_force);
+                let contract = wanted.map_err(|fault| {
+                    output::note(&object.wrong("", fault).to_string());
+                    End::Problems
+                })?;
+                world.change(&name, &stream.spec, stream.annotations(), contract);
+            }
+            Some(Typed::Pipeline(pipeline)) => {
+                world.pipelines.insert(name, pipeline.spec.clone());
+            }
+            Some(Typed::Source(source)) => {
+                world.sources.insert(name, source.spec.clone());
+            }
+            Some(Typed::AccessGrant(grant)) => {
+                world.grants.insert(name, grant.spec.clone());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The cluster's world, as far as the change's namespaces go.
+async fn present(arguments: &Arguments, changed: &Checked) -> Result<World, End> {
+    let cluster = arguments.cluster.connect().await?;
+    let namespaces: BTreeSet<&String> = changed
+        .world
+        .objects
+        .iter()
+        .map(|object| &object.namespace)
+        .filter(|namespace| !namespace.is_empty())
+        .collect();
+    let mut world = World::default();
+    for namespace in namespaces {
+        let client = &cluster.client;
+        let streams: Vec<DataStream> = all(client, namespace, "DataStreams", "").await?;
+        let pipelines: Vec<Pipeline> = all(client, namespace, "Pipelines", "").await?;
+        let sources: Vec<Source> = all(client, namespace, "Sources", "").await?;
+        let grants: Vec<AccessGrant> = all(client, namespace, "AccessGrants", "").await?;
+        let accepted = format!("{PART_LABEL}={CONTRACT_PART}");
+        let contracts: Vec<ConfigMap> = all(client, namespace, "ConfigMaps", &accepted).await?;
+        let part = of(
+            namespace,
+            &Objects {
+                streams: streams.iter().collect(),
+                pipelines: pipelines.iter().collect(),
+                sources: sources.iter().collect(),
+                grants: grants.iter().collect(),
+                contracts: contracts.iter().collect(),
+            },
+        );
+        world.streams.extend(part.streams);
+        world.pipelines.extend(part.pipelines);
+        world.sources.extend(part.sources);
+        world.grants.extend(part.grants);
+    }
+    Ok(world)
+}
+
+async fn all<K>(client: &Client, namespace: &str, what: &str, selector: &str) -> Result<Vec<K>, End>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let params = ListParams::default().labels(selector);
+    match api.list(&params).await {
+        Ok(list) => Ok(list.items),
+        // A cluster of an older version has no AccessGrants; nobody can be hit there.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => {
+            let said = cluster::said(&error);
+            output::note(&format!("headworks: {what} of {namespace}: {said}"));
+            Err(End::Unreadable)
+        }
+    }
+}

@@ -1,0 +1,237 @@
+use headworks_plan::{Field, Format};
+
+use super::*;
+
+fn of(fields: &[(&str, &str, bool)]) -> Contract {
+    Contract {
+        fields: fields
+            .iter()
+            .map(|(name, type_, nullable)| Field {
+                name: (*name).into(),
+                type_: (*type_).into(),
+                nullable: *nullable,
+                labels: vec![],
+            })
+            .collect(),
+        ..Contract::default()
+    }
+}
+
+fn check(rule: Compatibility, old: &Contract, new: &Contract) -> Vec<String> {
+    let earlier = [Earlier {
+        version: 1,
+        contract: old,
+    }];
+    let found = faults(rule, &earlier, new);
+    found.into_iter().map(|f| f.field).collect()
+}
+
+#[test]
+fn a_new_nullable_field_a_new_order_and_a_wider_type_are_fine_backward() {
+    let old = of(&[("a", "string", false), ("b", "int", false)]);
+    let new = of(&[
+        ("b", "bigint", false),
+        ("c", "string", true),
+        ("a", "string", true),
+    ]);
+    assert!(check(Compatibility::Backward, &old, &new).is_empty());
+    assert_eq!(check(Compatibility::Forward, &old, &new), ["a", "b"]);
+    assert_eq!(check(Compatibility::Full, &old, &new), ["a", "b"]);
+}
+
+#[test]
+fn every_field_that_breaks_is_named_with_its_remedy() {
+    let old = of(&[
+        ("gone", "string", false),
+        ("typed", "bigint", false),
+        ("loose", "int", true),
+        ("deep", "array<struct<a int, b int>>", false),
+    ]);
+    let new = of(&[
+        ("typed", "int", false),
+        ("loose", "int", false),
+        ("fresh", "string", false),
+        ("deep", "array<struct<a int>>", false),
+    ]);
+    let earlier = [Earlier {
+        version: 4,
+        contract: &old,
+    }];
+    insta::assert_snapshot!(
+        said(&faults(Compatibility::Backward, &earlier, &new)).replace("; ", "\n")
+    );
+    assert!(check(Compatibility::None, &old, &new).is_empty());
+}
+
+#[test]
+fn forward_keeps_readers_of_the_contract_before() {
+    let old = of(&[("a", "bigint", true), ("b", "string", false)]);
+    let new = of(&[
+        ("a", "int", false),
+        ("b", "string", false),
+        ("c", "string", false),
+    ]);
+    // Narrower, never null, and one more: old readers don't mind. The records before don't fit, though.
+    assert!(check(Compatibility::Forward, &old, &new).is_empty());
+    assert_eq!(unreadable(&old, &new), ["a", "c"]);
+    assert_eq!(check(Compatibility::Full, &old, &new), ["a", "c"]);
+}
+
+#[test]
+fn transitive_modes_look_at_every_contract_and_name_it() {
+    let first = of(&[("a", "bigint", false)]);
+    let second = of(&[("a", "string", false)]);
+    let new = of(&[("a", "string", false), ("b", "int", true)]);
+    let accepted = [
+        Earlier {
+            version: 2,
+            contract: &second,
+        },
+        Earlier {
+            version: 1,
+            contract: &first,
+        },
+    ];
+    assert!(faults(Compatibility::Backward, &accepted, &new).is_empty());
+    let found = faults(Compatibility::BackwardTransitive, &accepted, &new);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].message.ends_with("(contract 1)"), "{found:?}");
+}
+
+#[test]
+fn key_and_format_never_change_but_by_permission() {
+    let mut old = of(&[("a", "string", false)]);
+    old.key = vec!["a".into()];
+    let mut new = old.clone();
+    new.key = vec![];
+    new.format = Format::Avro;
+    let earlier = [Earlier {
+        version: 1,
+        contract: &old,
+    }];
+    let text = said(&faults(Compatibility::Forward, &earlier, &new));
+    assert!(text.contains("format changes from Json to Avro"), "{text}");
+    assert!(faults(Compatibility::None, &earlier, &new).is_empty());
+}
+
+#[test]
+fn protobuf_has_no_missing_fields() {
+    let mut old = of(&[("a", "string", false)]);
+    let mut new = of(&[("a", "string", false), ("b", "int", false)]);
+    old.format = Format::Protobuf;
+    new.format = Format::Protobuf;
+    assert!(check(Compatibility::Backward, &old, &new).is_empty());
+}
+
+#[test]
+fn a_fingerprint_is_of_one_stream_and_one_change() {
+    let one = change("shop", "orders", "1", "2");
+    assert_eq!(one.len(), 16);
+    for other in [
+        change("shop", "order", "1", "2"),
+        change("shop", "orders", "2", "1"),
+        change("shop", "orders", "2", "2"),
+    ] {
+        assert_ne!(one, other);
+    }
+    let annotations = BTreeMap::from([(ANNOTATION_ALLOW_BREAKING.to_owned(), format!(" {one} "))]);
+    assert_eq!(permitted(&annotations), Some(one.as_str()));
+    assert_eq!(permitted(&BTreeMap::new()), None);
+}
+
+#[test]
+fn what_changes_is_told_column_by_column() {
+    let mut old = of(&[
+        ("a", "int", false),
+        ("b", "string", true),
+        ("c", "date", false),
+    ]);
+    let mut new = of(&[
+        ("a", "bigint", true),
+        ("b", "string", true),
+        ("d", "date", true),
+    ]);
+    old.fields[1].labels = vec!["pii".into()];
+    new.fields[1].labels = vec!["secret".into()];
+    let told: Vec<String> = columns(&old, &new)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "a: int → bigint, may be null from now on",
+            "b: gains label secret, loses label pii",
+            "c: is removed",
+            "d: is new (date, may be null)",
+        ]
+    );
+}
+
+fn defined(format: Format, fields: &[(&str, &str, bool)], text: &str) -> Contract {
+    let mut contract = of(fields);
+    contract.format = format;
+    contract.definition = Some(headworks_plan::Definition {
+        schema: text.to_owned(),
+        message: None,
+    });
+    contract
+}
+
+#[test]
+fn avro_s_own_defaults_and_symbols_count() {
+    let avro = |more: &str| {
+        format!(
+            r#"{{"type":"record","name":"O","fields":[{{"name":"a","type":{{"type":"enum","name":"E","symbols":["X","Y"]}}}}{more}]}}"#
+        )
+    };
+    let old = defined(Format::Avro, &[("a", "string", false)], &avro(""));
+    let more = r#",{"name":"b","type":"int","default":7}"#;
+    let with_default = defined(
+        Format::Avro,
+        &[("a", "string", false), ("b", "int", false)],
+        &avro(more),
+    );
+    assert!(check(Compatibility::Full, &old, &with_default).is_empty());
+    let without = defined(
+        Format::Avro,
+        &[("a", "string", false), ("b", "int", false)],
+        &avro(r#",{"name":"b","type":"int"}"#),
+    );
+    assert_eq!(check(Compatibility::Backward, &old, &without), ["b"]);
+    let fewer = defined(
+        Format::Avro,
+        &[("a", "string", false)],
+        &avro("").replace(r#""X","Y""#, r#""X""#),
+    );
+    assert_eq!(check(Compatibility::Backward, &old, &fewer), ["a"]);
+    assert!(check(Compatibility::Forward, &old, &fewer).is_empty());
+}
+
+#[test]
+fn protobuf_s_numbers_and_encodings_count() {
+    let file = |fields: &str| format!("syntax = \"proto3\"; message O {{ {fields} }}");
+    let sql = [("a", "int", false), ("b", "string", false)];
+    let old = defined(Format::Protobuf, &sql, &file("int32 a = 1; string b = 2;"));
+    for (fields, wrong) in [
+        ("int32 a = 1; string b = 2;", None),
+        ("int32 a = 3; string b = 2;", Some("a")),
+        ("sint32 a = 1; string b = 2;", Some("a")),
+    ] {
+        let new = defined(Format::Protobuf, &sql, &file(fields));
+        let found = check(Compatibility::Full, &old, &new);
+        assert_eq!(found.first().map(String::as_str), wrong, "{fields}");
+    }
+    // A number that is used again reads the bytes of another field.
+    let used = [
+        ("a", "int", false),
+        ("b", "string", false),
+        ("c", "string", false),
+    ];
+    let new = defined(
+        Format::Protobuf,
+        &used,
+        &file("int32 a = 1; string b = 4; string c = 2;"),
+    );
+    assert_eq!(check(Compatibility::Backward, &old, &new), ["b", "c"]);
+}

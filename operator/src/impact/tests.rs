@@ -1,0 +1,201 @@
+use headworks_crds::DataStream;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A shop: orders from HTTP, big ones in a stream and a table, and a copy of that; a client reads each end.
+fn shop() -> World {
+    let mut world = World::default();
+    let name = |name: &str| ("shop".to_owned(), name.to_owned());
+    for (stream, owner, fields) in [
+        (
+            "orders",
+            "team-checkout",
+            json!([{"name": "id", "type": "string"}, {"name": "email", "type": "string", "labels": ["pii"]},
+                {"name": "amount", "type": "decimal(12,2)"}, {"name": "coupon", "type": "string", "nullable": true}]),
+        ),
+        (
+            "big",
+            "team-sales",
+            json!([{"name": "id", "type": "string"}, {"name": "who", "type": "string"}, {"name": "amount", "type": "decimal(14,2)"}]),
+        ),
+        (
+            "copy",
+            "team-lake",
+            json!([{"name": "id", "type": "string"}, {"name": "person", "type": "string"}]),
+        ),
+    ] {
+        let spec = json!({"schema": fields, "owner": owner});
+        world.add(&name(stream), &spec);
+    }
+    for (pipeline, sql, to) in [
+        (
+            "large",
+            "SELECT id, email AS who, amount FROM orders WHERE amount > 100",
+            json!([{"stream": "big"}, {"table": {"store": "warehouse", "name": "big"}}]),
+        ),
+        (
+            "again",
+            "SELECT id, UPPER(who) AS person FROM big",
+            json!([{"stream": "copy"}]),
+        ),
+        (
+            "ids",
+            "SELECT id FROM orders",
+            json!([{"table": {"store": "warehouse", "name": "ids"}}]),
+        ),
+    ] {
+        let spec = json!({"sql": sql, "to": to});
+        let spec = serde_json::from_value(spec).unwrap();
+        world.pipelines.insert(name(pipeline), spec);
+    }
+    let source = json!({"into": "orders", "http": {"auth": {"bearer": {"secret": {"name": "s"}}}}});
+    let source = serde_json::from_value(source).unwrap();
+    world.sources.insert(name("orders-http"), source);
+    for (grant, read, except) in [
+        ("bi-orders", "orders", json!([])),
+        ("bi-copy", "copy", json!(["pii"])),
+    ] {
+        let spec = json!({"to": {"namespace": "bi", "name": "app"}, "read": [read], "exceptLabels": except});
+        let spec = serde_json::from_value(spec).unwrap();
+        world.grants.insert(name(grant), spec);
+    }
+    labels::settle(&mut world);
+    world
+}
+
+impl World {
+    fn add(&mut self, name: &Name, spec: &Value) {
+        let spec: headworks_crds::DataStreamSpec = serde_json::from_value(spec.clone()).unwrap();
+        let stream = Stream {
+            contract: evolution::wanted((&name.0, &name.1), &spec, None).unwrap(),
+            version: Some(1),
+            compatibility: spec.compatibility,
+            owner: spec.owner,
+            ..Stream::default()
+        };
+        self.streams.insert(name.clone(), stream);
+    }
+
+    /// The orders with other fields.
+    fn orders(&self, fields: &Value) -> World {
+        let mut world = self.clone();
+        let object: DataStream = serde_json::from_value(json!({
+            "apiVersion": "headworks.dev/v1alpha1", "kind": "DataStream", "metadata": {"name": "orders"},
+            "spec": {"schema": fields, "owner": "team-checkout"},
+        }))
+        .unwrap();
+        let name = ("shop".to_owned(), "orders".to_owned());
+        let contract = evolution::wanted(("shop", "orders"), &object.spec, None).unwrap();
+        world.change(&name, &object.spec, &BTreeMap::new(), contract);
+        world
+    }
+}
+
+fn orders(amount: &str) -> Value {
+    json!([{"name": "id", "type": "string"}, {"name": "email", "type": "string", "labels": ["pii"]},
+        {"name": "amount", "type": amount}, {"name": "coupon", "type": "string", "nullable": true}])
+}
+
+#[test]
+fn nothing_changes_nothing() {
+    let world = shop();
+    let impact = impact(&world, &world);
+    assert_eq!(impact, Impact::default());
+    assert!(!impact.breaks());
+}
+
+#[test]
+fn a_removed_field_breaks_those_that_name_it() {
+    let before = shop();
+    let after = before.orders(&json!([{"name": "id", "type": "string"},
+        {"name": "email", "type": "string", "labels": ["pii"]}]));
+    let impact = impact(&before, &after);
+    assert!(impact.breaks());
+    insta::assert_snapshot!(impact.text());
+}
+
+#[test]
+fn a_wider_type_alters_what_is_computed_from_it() {
+    let before = shop();
+    let impact = impact(&before, &before.orders(&orders("decimal(13,2)")));
+    insta::assert_snapshot!(impact.text());
+}
+
+#[test]
+fn a_type_that_the_next_stream_does_not_take_breaks_its_writer() {
+    let before = shop();
+    let impact = impact(&before, &before.orders(&orders("decimal(20,2)")));
+    assert!(impact.breaks());
+    insta::assert_snapshot!(impact.text());
+}
+
+#[test]
+fn a_label_flows_through_two_pipelines_into_the_grant_at_the_end() {
+    let before = shop();
+    let mut fields = orders("decimal(12,2)");
+    fields[1]["labels"] = json!(["pii", "secret"]);
+    let impact = impact(&before, &before.orders(&fields));
+    assert!(!impact.breaks());
+    insta::assert_snapshot!(impact.text());
+}
+
+#[test]
+fn a_reader_that_is_mended_in_the_same_commit_is_not_broken() {
+    let before = shop();
+    let mut after = before.orders(&json!([{"name": "id", "type": "string"},
+        {"name": "email", "type": "string", "labels": ["pii"]}, {"name": "total", "type": "decimal(12,2)", "nullable": true}]));
+    let large = ("shop".to_owned(), "large".to_owned());
+    let spec = after.pipelines.get_mut(&large).unwrap();
+    spec.sql =
+        "SELECT id, email AS who, COALESCE(total, CAST(0 AS DECIMAL(12,2))) AS amount FROM orders"
+            .into();
+    let impact = impact(&before, &after);
+    let broken: Vec<&str> = impact
+        .of(Effect::Broken)
+        .map(|item| item.name.as_str())
+        .collect();
+    assert_eq!(broken, ["bi-orders"], "{}", impact.text());
+}
+
+#[test]
+fn a_ring_of_pipelines_ends() {
+    let mut before = shop();
+    let spec = json!({"sql": "SELECT id, person AS email, CAST(1 AS DECIMAL(12,2)) AS amount FROM copy", "to": [{"stream": "orders"}]});
+    let back = ("shop".to_owned(), "back".to_owned());
+    before
+        .pipelines
+        .insert(back, serde_json::from_value(spec).unwrap());
+    labels::settle(&mut before);
+    let after = before.orders(&json!([{"name": "id", "type": "string"}]));
+    assert!(impact(&before, &after).breaks());
+}
+
+#[test]
+fn a_short_list_says_how_many_are_left_out() {
+    let mut before = shop();
+    for n in 0..100 {
+        let spec = json!({"sql": "SELECT amount FROM orders", "to": [{"table": {"store": "w", "name": format!("t{n}")}}]});
+        let name = ("shop".to_owned(), format!("p{n}"));
+        before
+            .pipelines
+            .insert(name, serde_json::from_value(spec).unwrap());
+    }
+    let after = before.orders(&json!([{"name": "id", "type": "string"}]));
+    let list = impact(&before, &after).list(2_000);
+    assert!(list.len() <= 2_000, "{}", list.len());
+    assert!(list.contains("more: headworks impact -f"), "{list}");
+}
+
+#[test]
+fn labels_of_a_status_are_by_label_and_back() {
+    let world = shop();
+    let copy = &world.streams[&("shop".to_owned(), "copy".to_owned())];
+    let shown = labels::shown(&copy.effective());
+    assert_eq!(shown.len(), 1);
+    assert_eq!(
+        (shown[0].label.as_str(), shown[0].fields.as_slice()),
+        ("pii", &["person".to_owned()][..])
+    );
+    assert_eq!(labels::by_field(&shown), copy.arrived);
+}

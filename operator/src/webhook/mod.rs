@@ -1,0 +1,83 @@
+//! Admission: what is wrong with an object is said in the terminal, before it is stored.
+//!
+//! The API server asks every replica, and each answers from its own warm stores. An object is refused only for what it,
+//! or its own old against new, proves wrong; a neighbour that is missing or doesn't fit yet is a warning, because one
+//! commit is applied in any order. Deletions, and changes that leave the spec alone, always pass. Nothing is written,
+//! and neither Kafka nor a registry nor a store is asked, so a dry run is the same as the real thing.
+//!
+//! Every check is made again in the reconcile: a cluster where nobody answers here is slower to tell, not less safe.
+//! So an answer that takes too long, or a check that fails by our own mistake, lets the object pass.
+//!
+//! Rooms: [`verdict`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind; [`serve`] HTTPS; [`certificates`]
+//! how they are made, pure; [`keeper`] keeps them, and tells the API server whom to trust.
+
+mod certificates;
+mod keeper;
+mod others;
+mod pipelines;
+mod serve;
+mod streams;
+mod verdict;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use kube::Client;
+use tokio::sync::watch;
+
+pub use serve::Failure;
+
+use crate::context::Stores;
+
+/// The ValidatingWebhookConfiguration of the chart.
+pub const CONFIGURATION: &str = "headworks-operator";
+/// The Service in front of all replicas.
+pub const SERVICE: &str = "headworks-operator-webhook";
+/// The Secret that holds certificate and key, in the operator's namespace.
+pub const SECRET: &str = "headworks-operator-webhook";
+/// Where reviews are posted.
+pub const PATH: &str = "/validate";
+
+/// How admission is served.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// More names and addresses for the certificate, beside the Service's.
+    pub hosts: Vec<String>,
+    /// Namespace of the operator: of Service and Secret.
+    pub namespace: String,
+    /// How long a certificate is good.
+    pub lifetime: Duration,
+}
+
+impl Options {
+    /// All names that the certificate is for.
+    fn names(&self) -> Vec<String> {
+        let namespace = &self.namespace;
+        let mut names = vec![
+            format!("{SERVICE}.{namespace}.svc"),
+            format!("{SERVICE}.{namespace}.svc.cluster.local"),
+            format!("{SERVICE}.{namespace}"),
+        ];
+        names.extend(self.hosts.iter().cloned());
+        names
+    }
+}
+
+/// Serves until the process ends. `leading` says whether this replica tells the API server whom to trust; `serving`
+/// becomes true once there is a certificate.
+pub async fn run(
+    client: Client,
+    options: Options,
+    stores: Arc<Stores>,
+    leading: watch::Receiver<bool>,
+    serving: watch::Sender<bool>,
+) -> Result<(), Failure> {
+    let certificate = serve::Certificate::default();
+    let keeping = keeper::keep(client, &options, certificate.clone(), leading);
+    let answering = serve::serve(options.listen, certificate, stores, serving);
+    tokio::select! {
+        () = keeping => Ok(()),
+        ended = answering => ended,
+    }
+}

@@ -1,0 +1,284 @@
+//! HTTPS for the API server: a review comes in, a verdict goes out, in time.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Query, State},
+    routing::post,
+};
+use axum_server::tls_rustls::RustlsConfig;
+use headworks_crds::{ANNOTATION_ALLOW_BREAKING as ALLOW, DataStream};
+use kube::{
+    ResourceExt,
+    core::{
+        DynamicObject,
+        admission::{AdmissionRequest, AdmissionResponse, AdmissionReview},
+    },
+    runtime::reflector::ObjectRef,
+};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use snafu::Snafu;
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    PATH, others, pipelines, streams,
+    verdict::{Verdict, request},
+};
+use crate::{
+    context::Stores,
+    impact::{World, cluster},
+};
+
+/// Largest review: the API server takes objects of 3 MiB, and a review has two.
+const BODY_MAX: usize = 8 << 20;
+/// Reviews that are judged at once; more wait, and pass when they have waited too long.
+const AT_ONCE: usize = 8;
+/// What the API server waits where it doesn't say: its own default.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the server ended.
+#[derive(Debug, Snafu)]
+pub enum Failure {
+    /// The port is taken.
+    #[snafu(display(
+        "can't serve admission on {listen}: {source}; choose another with --webhook-listen"
+    ))]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// The certificate in use, once there is one.
+#[derive(Clone, Default)]
+pub struct Certificate(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    config: Option<RustlsConfig>,
+    pem: String,
+    came: Option<watch::Sender<bool>>,
+}
+
+impl Certificate {
+    /// Takes a certificate and its key (PEM) into use. What can't be read is refused, and the one before stays.
+    pub fn load(&self, certificate: &str, key: &str) -> Result<(), String> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.pem == certificate {
+            return Ok(());
+        }
+        let config = Arc::new(server_config(certificate, key)?);
+        match &inner.config {
+            Some(there) => there.reload_from_config(config),
+            None => inner.config = Some(RustlsConfig::from_config(config)),
+        }
+        certificate.clone_into(&mut inner.pem);
+        if let Some(came) = &inner.came {
+            // Nobody waits any more: fine.
+            let _ = came.send(true);
+        }
+        Ok(())
+    }
+
+    /// Waits for the first one.
+    async fn first(&self) -> RustlsConfig {
+        let mut coming = {
+            let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let (came, coming) = watch::channel(inner.config.is_some());
+            inner.came = Some(came);
+            coming
+        };
+        loop {
+            let found = {
+                let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                inner.config.clone()
+            };
+            if let Some(config) = found {
+                return config;
+            }
+            if coming.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+fn server_config(certificate: &str, key: &str) -> Result<ServerConfig, String> {
+    let chain: Result<Vec<CertificateDer<'static>>, _> =
+        CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
+    let chain = chain.map_err(|e| format!("tls.crt: {e}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| format!("tls.key: {e}"))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|e| e.to_string())?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+struct Shared {
+    stores: Arc<Stores>,
+    at_once: Arc<Semaphore>,
+}
+
+/// Serves until the process ends.
+pub async fn serve(
+    listen: SocketAddr,
+    certificate: Certificate,
+    stores: Arc<Stores>,
+    serving: watch::Sender<bool>,
+) -> Result<(), Failure> {
+    let config = certificate.first().await;
+    let router = Router::new()
+        .route(PATH, post(answer))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(Arc::new(Shared {
+            stores,
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        }));
+    let listener = std::net::TcpListener::bind(listen)
+        .and_then(|l| l.set_nonblocking(true).map(|()| l))
+        .map_err(|source| Failure::Listen { listen, source })?;
+    let server = axum_server::from_tcp_rustls(listener, config)
+        .map_err(|source| Failure::Listen { listen, source })?;
+    tracing::info!(%listen, "admission is served");
+    // Nobody listens any more: the process is ending.
+    let _ = serving.send(true);
+    server
+        .serve(router.into_make_service())
+        .await
+        .map_err(|source| Failure::Listen { listen, source })
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<HashMap<String, String>>,
+    Json(review): Json<AdmissionReview<DynamicObject>>,
+) -> Json<AdmissionReview<DynamicObject>> {
+    let request: AdmissionRequest<DynamicObject> = match review.try_into() {
+        Ok(request) => request,
+        Err(_) => {
+            return Json(AdmissionResponse::invalid("no request in the review").into_review());
+        }
+    };
+    let response = AdmissionResponse::from(&request);
+    let limit = patience(query.get("timeout").map(String::as_str));
+    let verdict = in_time(&shared, request, limit).await.bounded();
+    let mut response = match verdict.denied {
+        Some(message) => response.deny(message),
+        None => response,
+    };
+    response.warnings = (!verdict.warnings.is_empty()).then_some(verdict.warnings);
+    Json(response.into_review())
+}
+
+/// How long we may take: a little less than the API server waits, as it says itself (`?timeout=5s`).
+fn patience(said: Option<&str>) -> Duration {
+    let seconds = said.and_then(|text| text.trim_end_matches('s').parse::<u64>().ok());
+    let whole = seconds.map_or(PATIENCE, Duration::from_secs);
+    (whole.mul_f64(0.7)).clamp(Duration::from_millis(500), Duration::from_secs(20))
+}
+
+/// Judges on a thread of its own. What is too slow, or fails by our own mistake, passes: the reconcile asks again.
+async fn in_time(
+    shared: &Shared,
+    request: AdmissionRequest<DynamicObject>,
+    limit: Duration,
+) -> Verdict {
+    let title = format!(
+        "{} {}/{}",
+        request.kind.kind,
+        request.namespace.clone().unwrap_or_default(),
+        request.name
+    );
+    let stores = shared.stores.clone();
+    let at_once = shared.at_once.clone();
+    let judged = async move {
+        let permit = at_once.acquire_owned().await;
+        tokio::task::spawn_blocking(move || {
+            let verdict = judge(&request, &stores);
+            drop(permit);
+            verdict
+        })
+        .await
+    };
+    match tokio::time::timeout(limit, judged).await {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(error)) => {
+            tracing::error!(object = %title, %error, "a check failed by our own mistake; the object passes");
+            unchecked("failed by a mistake of its own")
+        }
+        Err(_) => {
+            tracing::warn!(object = %title, "a check took too long; the object passes");
+            unchecked("took too long")
+        }
+    }
+}
+
+fn unchecked(why: &str) -> Verdict {
+    let mut verdict = Verdict::pass();
+    verdict.warn(format!(
+        "Headworks' check {why}; the object is looked at when it is stored: see its conditions"
+    ));
+    verdict
+}
+
+/// Finds the kind, and lets it be judged over what the stores have.
+fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
+    let (new, old) = (of.object.as_ref(), of.old_object.as_ref());
+    let namespace = of.namespace.clone().unwrap_or_default();
+    let world = || cluster::world(stores, &namespace);
+    // An object that isn't looked at passes.
+    let judged = match of.kind.kind.as_str() {
+        "DataStream" => {
+            request(new, old, ALLOW).map(|r| streams::judge(&r, || around(stores, &r.new, world())))
+        }
+        "Pipeline" => request(new, old, "").map(|r| pipelines::judge(&r, world)),
+        "Source" => request(new, old, "").map(|r| others::source(&r, world)),
+        "DataStore" => request(new, old, "").map(|r| others::data_store(&r)),
+        "Platform" => request(new, old, "").map(|r| others::platform(&r)),
+        "AccessGrant" => request(new, old, "")
+            .map(|r| others::grant(&r, jiff::Timestamp::now().as_second(), world)),
+        _ => None,
+    };
+    judged.unwrap_or_default()
+}
+
+fn around(stores: &Stores, stream: &DataStream, world: World) -> streams::Around {
+    let namespace = stream.namespace().unwrap_or_default();
+    let platform = stores.platforms.get(&ObjectRef::new(&stream.spec.platform));
+    streams::Around {
+        world,
+        platform: platform.and_then(|p| p.0.as_ref().ok().cloned()),
+        labels: stores
+            .namespaces
+            .get(&ObjectRef::new(&namespace))
+            .map(|n| n.labels().clone())
+            .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn we_answer_before_the_api_server_loses_patience() {
+        assert_eq!(patience(Some("5s")), Duration::from_millis(3_500));
+        assert_eq!(patience(Some("1s")), Duration::from_millis(700));
+        assert_eq!(patience(None), Duration::from_secs(7));
+        assert_eq!(patience(Some("soon")), Duration::from_secs(7));
+    }
+}

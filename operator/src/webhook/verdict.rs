@@ -1,0 +1,167 @@
+//! What is said of one request. Pure: the stores' content comes in as values.
+
+use kube::{Resource, core::DynamicObject};
+use serde::de::DeserializeOwned;
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why it is refused; none: it passes.
+    pub denied: Option<String>,
+    /// What is legal but unwise, or not yet right.
+    pub warnings: Vec<String>,
+}
+
+/// Longest warning; the API server cuts longer ones.
+const WARNING_MAX: usize = 250;
+/// Most warnings.
+const WARNINGS: usize = 14;
+
+impl Verdict {
+    /// It passes, and nothing is to be said.
+    pub fn pass() -> Self {
+        Self::default()
+    }
+
+    /// It is refused.
+    pub fn deny(message: impl Into<String>) -> Self {
+        Self {
+            denied: Some(message.into()),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Adds a warning.
+    pub fn warn(&mut self, message: impl AsRef<str>) {
+        self.warnings.push(cut(message.as_ref()));
+    }
+
+    /// Leaves out what is too much for a terminal.
+    pub fn bounded(mut self) -> Self {
+        let count = self.warnings.len();
+        if count > WARNINGS {
+            self.warnings.truncate(WARNINGS);
+            self.warnings
+                .push(format!("… and {} more warnings", count - WARNINGS));
+        }
+        self
+    }
+}
+
+fn cut(message: &str) -> String {
+    let line = message.replace(['\n', '\r'], " ");
+    let line = line.trim();
+    if line.len() <= WARNING_MAX {
+        return line.to_owned();
+    }
+    let mut end = WARNING_MAX - '…'.len_utf8();
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &line[..end])
+}
+
+/// A request about one kind: the object as it is to be, and as it was.
+#[derive(Debug)]
+pub struct Request<K> {
+    /// As it is to be.
+    pub new: K,
+    /// As it was; none where it is made.
+    pub old: Option<K>,
+}
+
+/// Reads a request about a kind. `None`: there is nothing to look at, because the object is being deleted, or its spec
+/// stays as it was, or this version can't read it (its reconcile says so).
+pub fn request<K>(
+    new: Option<&DynamicObject>,
+    old: Option<&DynamicObject>,
+    annotation: &str,
+) -> Option<Request<K>>
+where
+    K: Resource + DeserializeOwned,
+{
+    let new = new?;
+    if new.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    if let Some(old) = old
+        && old.data.get("spec") == new.data.get("spec")
+        && noted(old, annotation) == noted(new, annotation)
+    {
+        return None;
+    }
+    Some(Request {
+        new: read(new)?,
+        old: old.and_then(read),
+    })
+}
+
+fn noted<'a>(object: &'a DynamicObject, annotation: &str) -> Option<&'a String> {
+    object.metadata.annotations.as_ref()?.get(annotation)
+}
+
+fn read<K: DeserializeOwned>(object: &DynamicObject) -> Option<K> {
+    let value = serde_json::to_value(object).ok()?;
+    serde_json::from_value(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_crds::{ANNOTATION_ALLOW_BREAKING, Source};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(spec: Value, meta: Value) -> DynamicObject {
+        let mut metadata = json!({"name": "in", "namespace": "shop"});
+        metadata
+            .as_object_mut()
+            .unwrap()
+            .extend(meta.as_object().unwrap().clone());
+        let object = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Source", "metadata": metadata, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn looked_at(new: &DynamicObject, old: Option<&DynamicObject>) -> bool {
+        request::<Source>(Some(new), old, ANNOTATION_ALLOW_BREAKING).is_some()
+    }
+
+    #[test]
+    fn what_always_passes_is_not_looked_at() {
+        let spec = json!({"into": "a", "http": {}});
+        let old = object(spec.clone(), json!({}));
+        assert!(looked_at(&old, None));
+        // Finalizers and labels.
+        let marked = object(
+            spec.clone(),
+            json!({"finalizers": ["f"], "labels": {"a": "b"}}),
+        );
+        assert!(!looked_at(&marked, Some(&old)));
+        // An annotation that permits something is worth a look.
+        let noted = json!({"annotations": {ANNOTATION_ALLOW_BREAKING: "1"}});
+        assert!(looked_at(&object(spec.clone(), noted), Some(&old)));
+        // A deletion, even with a spec that is wrong by now.
+        let going = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+        let wrong = json!({"into": "b", "http": {}});
+        assert!(!looked_at(&object(wrong.clone(), going), Some(&old)));
+        assert!(looked_at(&object(wrong, json!({})), Some(&old)));
+        // Of another version.
+        let unknown = json!({"into": "a", "http": {}, "onInvalid": "Sometimes"});
+        assert!(!looked_at(&object(unknown, json!({})), None));
+    }
+
+    #[test]
+    fn warnings_are_one_line_and_bounded() {
+        let mut verdict = Verdict::pass();
+        verdict.warn("one\ntwo");
+        verdict.warn("ä".repeat(300));
+        assert_eq!(verdict.warnings[0], "one two");
+        assert!(verdict.warnings[1].len() <= WARNING_MAX);
+        for n in 0..40 {
+            verdict.warn(n.to_string());
+        }
+        let verdict = verdict.bounded();
+        assert_eq!(verdict.warnings.len(), WARNINGS + 1);
+        assert_eq!(verdict.warnings[WARNINGS], "… and 28 more warnings");
+    }
+}
