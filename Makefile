@@ -23,7 +23,7 @@ e2e:  ## End-to-end tests on pocket; ONLY=name runs those whose name contains it
 	@e2e/bin/test e2e
 parity:  ## Ask a real Flink for the golden tests' answers again, and whether it plans what docs and examples show; needs Java 17
 	@e2e/bin/parity
-bench:  ## Speed and cost beside Kafka Streams, Flink SQL and a raw loop, on pocket's Kafka; N=records, ONLY="headworks raw"; not a test
+bench:  ## Speed and cost beside Kafka Streams, Flink SQL and a raw loop, on pocket's Kafka, and decoding of each format; N=records, ONLY="headworks raw"; not a test
 	@$(POCKET) up && $(if $(N),N=$(N)) e2e/bench/run $(ONLY)
 crds:  ## Print the CRDs into charts/headworks-crds again
 	@e2e/bin/build --crds

@@ -1,6 +1,6 @@
 //! From a checked Pipeline to a plan that runs in memory: its streams as a pod would see them, and one output.
 
-use headworks_connectors::formats::Known;
+use headworks_connectors::formats::AsJson;
 use headworks_crds::{Pipeline, Target};
 use headworks_engine::local::{Local, LocalError};
 use headworks_operator::data_stream::topic_name;
@@ -115,5 +115,5 @@ fn keyed(pipeline: &Pipeline) -> KeyedPlan {
 
 /// Compiles a plan for a run in memory.
 pub fn compile(plan: &PipelinePlan) -> Result<Local, LocalError> {
-    Local::new(plan, &Known)
+    Local::new(plan, &AsJson)
 }

@@ -1,19 +1,28 @@
 //! How fast bids are decoded: `cargo run --release -p headworks-connectors --example decode_bench`.
 //!
-//! Nexmark-like bids of about 180 bytes; three of six columns are read, then all six. Figures depend on
-//! the machine, so this prints them and judges nothing.
+//! The same Nexmark-like bids in JSON, Avro and Protobuf; three of six columns are read, then all six. Beside Avro
+//! and Protobuf a peer reads the same bytes into its own values: apache-avro's `Value`, prost-reflect's
+//! `DynamicMessage`. Figures depend on the machine, so this prints them and judges nothing.
 
+use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use apache_avro::Schema;
 use headworks_connectors::formats::Known;
-use headworks_engine::format::{Decoder, FormatError, Formats};
-use headworks_plan::{Contract, Field};
+use headworks_connectors::formats::json::JsonDecoder;
+use headworks_engine::format::{Decoder, Formats};
+use headworks_plan::{Contract, Definition, Field, Format, UnknownFields};
+use headworks_schema::{avro, protobuf};
+use prost_reflect::DynamicMessage;
+use prost_reflect::prost::Message as _;
 
 /// Records in a batch, as the engine would ask for.
 const BATCH: usize = 4096;
 /// How long each case runs.
 const RUN: Duration = Duration::from_secs(3);
+/// Bytes before an Avro record in single-object encoding.
+const HEAD: usize = 10;
 
 fn bids() -> Contract {
     let field = |name: &str, type_: &str| Field {
@@ -36,7 +45,7 @@ fn bids() -> Contract {
     }
 }
 
-fn payloads() -> Vec<String> {
+fn payloads() -> Vec<Vec<u8>> {
     let bid = |i: usize| {
         format!(
             r#"{{"auction":{},"bidder":{},"price":"{}.{:02}","channel":"channel-{}","url":"https://nexmark.com/{:08x}/item.htm?q=1&channel_id={}","date_time":"2026-01-{:02}T{:02}:{:02}:{:02}.{:03}Z"}}"#,
@@ -54,25 +63,42 @@ fn payloads() -> Vec<String> {
             i % 1000
         )
     };
-    (0..BATCH).map(bid).collect()
+    (0..BATCH).map(|i| bid(i).into_bytes()).collect()
 }
 
-fn measure(name: &str, decoder: &mut dyn Decoder, payloads: &[String]) -> Result<(), FormatError> {
-    let bytes: usize = payloads.iter().map(String::len).sum();
+/// The same bids, as the contract's format has them.
+fn converted(contract: &Contract, payloads: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let mut decoder = JsonDecoder::whole(contract, UnknownFields::Ignore)?;
+    for payload in payloads {
+        decoder.decode(payload)?;
+    }
+    let batch = decoder.finish()?;
+    let mut encoder = Known::default().encoder(contract)?;
+    let mut converted = Vec::with_capacity(payloads.len());
+    for row in 0..batch.num_rows() {
+        let mut out = Vec::new();
+        encoder.encode(&batch, row, &mut out)?;
+        converted.push(out);
+    }
+    Ok(converted)
+}
+
+/// Runs `batch`, which reads all the payloads, for a while.
+fn measure(
+    name: &str,
+    payloads: &[Vec<u8>],
+    mut batch: impl FnMut() -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let bytes: usize = payloads.iter().map(Vec::len).sum();
     let begun = Instant::now();
     let mut batches: u32 = 0;
     while begun.elapsed() < RUN {
-        for payload in payloads {
-            if let Err(error) = decoder.decode(payload.as_bytes()) {
-                eprintln!("refused: {error}");
-            }
-        }
-        black_box(decoder.finish()?);
+        batch()?;
         batches += 1;
     }
     let seconds = begun.elapsed().as_secs_f64() / f64::from(batches);
     println!(
-        "{name}: {:.0} ns a record, {:.0} MB/s, {} bytes a record",
+        "{name:<34} {:>6.0} ns a record, {:>5.0} MB/s, {} bytes a record",
         seconds * 1e9 / payloads.len() as f64,
         bytes as f64 / seconds / 1e6,
         bytes / payloads.len()
@@ -80,18 +106,58 @@ fn measure(name: &str, decoder: &mut dyn Decoder, payloads: &[String]) -> Result
     Ok(())
 }
 
-fn main() -> Result<(), FormatError> {
-    let (contract, payloads) = (bids(), payloads());
+fn ours(name: &str, contract: &Contract, payloads: &[Vec<u8>]) -> Result<(), Box<dyn Error>> {
     let three = ["auction", "price", "date_time"].map(str::to_owned);
-    measure(
-        "3 of 6 columns",
-        Known.decoder(&contract, &three)?.as_mut(),
-        &payloads,
-    )?;
     let six: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-    measure(
-        "6 of 6 columns",
-        Known.decoder(&contract, &six)?.as_mut(),
-        &payloads,
-    )
+    for columns in [three.as_slice(), &six] {
+        let mut decoder = Known::default().decoder(contract, columns)?;
+        let name = format!("{name}, {} of 6 columns", columns.len());
+        measure(&name, payloads, || {
+            for payload in payloads {
+                decoder.decode(payload)?;
+            }
+            black_box(decoder.finish()?);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (json, payloads) = (bids(), payloads());
+    ours("JSON", &json, &payloads)?;
+
+    let definition = avro::from_contract(&json, "nexmark.bid")?;
+    let schema = Schema::parse_str(&definition.schema)?;
+    let contract = in_format(Format::Avro, definition);
+    let records = converted(&contract, &payloads)?;
+    ours("Avro", &contract, &records)?;
+    measure("Avro, apache-avro's Value", &records, || {
+        for record in &records {
+            let mut body = &record[HEAD..];
+            black_box(apache_avro::from_avro_datum(&schema, &mut body, None)?);
+        }
+        Ok(())
+    })?;
+
+    let definition = protobuf::from_contract(&json, "nexmark.bid", None)?;
+    let file = protobuf::parse(&definition.schema)?;
+    let message = protobuf::message(&file, definition.message.as_deref())?;
+    let contract = in_format(Format::Protobuf, definition);
+    let records = converted(&contract, &payloads)?;
+    ours("Protobuf", &contract, &records)?;
+    measure("Protobuf, DynamicMessage", &records, || {
+        for record in &records {
+            black_box(DynamicMessage::decode(message.clone(), record.as_slice())?);
+        }
+        Ok(())
+    })
+}
+
+fn in_format(format: Format, definition: Definition) -> Contract {
+    Contract {
+        format,
+        definition: Some(definition),
+        ..bids()
+    }
 }

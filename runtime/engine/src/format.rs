@@ -6,11 +6,15 @@
 use arrow::array::RecordBatch;
 use snafu::Snafu;
 
+/// The reason of a record that can be judged only once something outside has answered, such as a schema registry. It
+/// is neither good nor bad yet: the engine gives up the transaction, waits, and reads it again.
+pub const WAITS: &str = "Waits";
+
 /// Why a record can't be read: which rule, where in the record, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Snafu)]
 #[snafu(display("{}{message}", if path.is_empty() { String::new() } else { format!("field {path}: ") }))]
 pub struct RowError {
-    /// `Decode` (not of the format at all) or `Contract` (breaks the contract).
+    /// `Decode` (not of the format at all), `Contract` (breaks the contract) or [`WAITS`].
     pub reason: &'static str,
     /// Path of the field, such as `items[2].sku`; empty for the record itself.
     pub path: String,
@@ -34,6 +38,12 @@ pub enum FormatError {
         /// The field.
         field: String,
         /// What is wrong.
+        message: String,
+    },
+    /// A record has to wait, and with it the batch.
+    #[snafu(display("{message}"))]
+    Waits {
+        /// For what.
         message: String,
     },
 }

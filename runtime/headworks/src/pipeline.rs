@@ -99,7 +99,7 @@ fn spawn(
             part,
             kafka: &plan.kafka,
             identity: &identity,
-            formats: &formats::Known,
+            formats: &formats::Known::with(plan.registry.as_ref()),
             stores: &stores::Known,
         };
         teller.outcome = Some(Engine::run(&work, &status, &stop));

@@ -1,13 +1,36 @@
 //! Wire formats. One folder each.
 
-use headworks_engine::format::{Decoder, Encoder, FormatError, Formats};
-use headworks_plan::{Contract, Format};
+use std::sync::Arc;
 
+use headworks_engine::format::{Decoder, Encoder, FormatError, Formats};
+use headworks_plan::{Contract, Format, RegistryConnection};
+use headworks_sql::types::StructField;
+
+mod arrays;
+pub mod avro;
+mod frame;
 pub mod json;
+pub mod protobuf;
+mod refused;
+mod schemas;
+mod values;
+
+use schemas::Schemas;
 
 /// Every format that this binary knows, chosen by the contract's `format`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Known;
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    schemas: Arc<Schemas>,
+}
+
+impl Known {
+    /// The formats of a process that may ask this registry for schemas that its plan doesn't hold.
+    pub fn with(registry: Option<&RegistryConnection>) -> Known {
+        Known {
+            schemas: Arc::new(Schemas::new(registry)),
+        }
+    }
+}
 
 impl Formats for Known {
     fn decoder(
@@ -15,23 +38,67 @@ impl Formats for Known {
         contract: &Contract,
         columns: &[String],
     ) -> Result<Box<dyn Decoder>, FormatError> {
-        match contract.format {
-            Format::Json => Ok(Box::new(json::JsonDecoder::pruned(contract, columns)?)),
-            Format::Avro | Format::Protobuf => Err(unknown(contract.format)),
-        }
+        let schemas = Arc::clone(&self.schemas);
+        Ok(match contract.format {
+            Format::Json => Box::new(json::JsonDecoder::pruned(contract, columns)?),
+            Format::Avro => Box::new(avro::AvroDecoder::pruned(contract, columns, schemas)?),
+            Format::Protobuf => Box::new(protobuf::ProtobufDecoder::pruned(
+                contract, columns, schemas,
+            )?),
+        })
     }
 
     fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
-        match contract.format {
-            Format::Json => Ok(Box::new(json::JsonEncoder::new(contract)?)),
-            Format::Avro | Format::Protobuf => Err(unknown(contract.format)),
-        }
+        encoder(contract)
     }
 }
 
-fn unknown(format: Format) -> FormatError {
-    FormatError::Value {
-        field: String::new(),
-        message: format!("this version doesn't read or write {format:?} records"),
+/// Every contract's records as JSON, whatever its format: for fixtures, which people write and read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsJson;
+
+impl Formats for AsJson {
+    fn decoder(
+        &self,
+        contract: &Contract,
+        columns: &[String],
+    ) -> Result<Box<dyn Decoder>, FormatError> {
+        Ok(Box::new(json::JsonDecoder::pruned(contract, columns)?))
     }
+
+    fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
+        Ok(Box::new(json::JsonEncoder::new(contract)?))
+    }
+}
+
+/// An encoder for batches that have the contract's whole schema. It needs no registry: the plan has the id.
+pub(crate) fn encoder(contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
+    Ok(match contract.format {
+        Format::Json => Box::new(json::JsonEncoder::new(contract)?),
+        Format::Avro => Box::new(avro::AvroEncoder::new(contract)?),
+        Format::Protobuf => Box::new(protobuf::ProtobufEncoder::new(contract)?),
+    })
+}
+
+/// The contract's fields with their types.
+fn columns(contract: &Contract) -> Result<Vec<StructField>, FormatError> {
+    let columns = json::schema(contract)?.columns.into_iter();
+    let fields = columns.map(|column| StructField {
+        name: column.name,
+        data_type: column.data_type,
+        nullable: column.nullable,
+    });
+    Ok(fields.collect())
+}
+
+/// Those of `columns` that are wanted, in the order in which they are wanted.
+fn pruned(columns: &[StructField], wanted: &[String]) -> Result<Vec<StructField>, FormatError> {
+    let find = |name: &String| {
+        let found = columns.iter().find(|column| column.name == *name);
+        found.cloned().ok_or_else(|| FormatError::Value {
+            field: name.clone(),
+            message: "the contract has no such field".to_owned(),
+        })
+    };
+    wanted.iter().map(find).collect()
 }

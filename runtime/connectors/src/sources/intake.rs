@@ -6,7 +6,8 @@ use headworks_engine::format::{Decoder, Encoder, FormatError, RowError};
 use headworks_plan::SourcePlan;
 
 use super::outgoing::{Outgoing, Target};
-use crate::formats::json::{JsonDecoder, JsonEncoder};
+use crate::formats;
+use crate::formats::json::JsonDecoder;
 
 /// What a batch with one record costs beyond keys, values and headers: the batch's header (61 bytes,
 /// KIP-98) and the record's own varints at their longest.
@@ -46,11 +47,12 @@ impl Intake {
         Ok(intake)
     }
 
-    fn tools(&self) -> Result<(JsonDecoder, JsonEncoder), FormatError> {
+    /// What comes is JSON; what goes is of the stream's format.
+    fn tools(&self) -> Result<(JsonDecoder, Box<dyn Encoder>), FormatError> {
         let contract = &self.plan.into.contract;
         Ok((
             JsonDecoder::whole(contract, self.plan.unknown_fields)?,
-            JsonEncoder::new(contract)?,
+            formats::encoder(contract)?,
         ))
     }
 
@@ -80,7 +82,24 @@ impl Intake {
             let start = written.len();
             let keyed = encoder.key(&batch, row, &mut written)?;
             let middle = written.len();
-            encoder.encode(&batch, row, &mut written)?;
+            match encoder.encode(&batch, row, &mut written) {
+                Ok(()) => {}
+                // JSON can say more than the stream's format: null in a list, text that is no symbol of an enum.
+                Err(FormatError::Value { field, message }) => {
+                    written.truncate(start);
+                    bad.push(Bad {
+                        index,
+                        error: RowError {
+                            reason: "Contract",
+                            path: field,
+                            message,
+                        },
+                        original: body.slice_ref(records[index]),
+                    });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             let bytes = written.len() - start + RECORD_OVERHEAD;
             if bytes as u64 > self.plan.into.max_message_bytes {
                 written.truncate(start);

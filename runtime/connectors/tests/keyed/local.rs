@@ -2,7 +2,7 @@
 
 use std::io;
 
-use headworks_connectors::formats::Known;
+use headworks_connectors::formats::AsJson;
 use headworks_engine::local::{BadRecord, Local, Row, Sink};
 use headworks_plan::{Contract, Delivery, OnBadRecord, PipelinePlan, StartFrom, Stream};
 use headworks_sql::{Catalog, Dataflow, plan};
@@ -32,7 +32,7 @@ pub fn answer(sql: &str, streams: &Streams) -> Option<Answer> {
         rows: Vec::new(),
     };
     let plan = planned(sql, &flow, out, streams);
-    let mut local = Local::new(&plan, &Known).unwrap();
+    let mut local = Local::new(&plan, &AsJson).unwrap();
     let most = plan
         .inputs
         .iter()

@@ -82,6 +82,8 @@ pub enum Reason {
     /// A store can't be reached, isn't trusted, doesn't answer, or can't take rows just now. Not a
     /// person's to mend, as far as can be told.
     StoreUnavailable,
+    /// A record's schema isn't known, and the schema registry that should know it doesn't answer.
+    RegistryUnavailable,
     /// A store refused the user name or password.
     StoreCredentialsRefused,
     /// A store has no room left, or is read-only.
@@ -116,6 +118,7 @@ impl Reason {
             Reason::DataLost => "DataLost",
             Reason::BadRecord => "BadRecord",
             Reason::PlanRefused => "PlanRefused",
+            Reason::RegistryUnavailable => "RegistryUnavailable",
             Reason::StoreUnavailable => "StoreUnavailable",
             Reason::StoreCredentialsRefused => "StoreCredentialsRefused",
             Reason::StoreFull => "StoreFull",
@@ -132,6 +135,9 @@ impl Reason {
 
     /// True: nothing but a person's act lets the work go on.
     pub fn needs_person(self) -> bool {
-        !matches!(self, Reason::StoreUnavailable | Reason::StoreFull)
+        !matches!(
+            self,
+            Reason::RegistryUnavailable | Reason::StoreUnavailable | Reason::StoreFull
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! A store that can't take rows: the stage stays in its group, reads nothing, and asks again.
+//! A store that can't take rows, or a schema registry that can't be asked: the stage stays in its group, reads nothing, and asks again.
 //!
 //! Nothing is kept meanwhile: the transaction is given up, and with it what was read. The member keeps
 //! its partitions without reading them, answers the group, and from time to time reads the positions
@@ -52,11 +52,7 @@ impl<L: Log> Pipeline<L> {
         });
         self.give_up();
         self.rewind_owed = true;
-        tracing::warn!(
-            reason = reason.as_str(),
-            message,
-            "the table's stage is held up"
-        );
+        tracing::warn!(reason = reason.as_str(), message, "the stage is held up");
         let fatal = reason.needs_person();
         self.status.set_phase(if fatal {
             Phase::Stalled

@@ -8,7 +8,7 @@ use std::ops::Range;
 use arrow::array::{Array, RecordBatch};
 
 use super::event_time::EventTime;
-use crate::format::{Decoder, Encoder, FormatError};
+use crate::format::{Decoder, Encoder, FormatError, WAITS};
 use crate::keyed::gather::taken;
 use crate::log::Batch;
 
@@ -280,6 +280,13 @@ impl Input {
         for &row in rows {
             match batch.value(row).map(|value| self.decoder.decode(value)) {
                 Some(Ok(())) => decoded.push(row),
+                Some(Err(error)) if error.reason == WAITS => {
+                    // Nothing of this batch goes on: all of it is read again.
+                    drop(self.decoder.finish()?);
+                    return Err(FormatError::Waits {
+                        message: error.message,
+                    });
+                }
                 Some(Err(error)) => staged.refuse(row, error.reason, error.to_string()),
                 None => staged.refuse(
                     row,

@@ -382,3 +382,71 @@ fn a_commit_that_stays_pending_holds_the_next_session_up_and_nothing_is_lost_or_
     let expected: Vec<String> = (0..10).map(|n| format!("a-{n}=2")).collect();
     assert_eq!(world.results(), expected);
 }
+
+/// Can't judge records that begin with `late` until it is ready.
+struct Waiting {
+    ready: Arc<std::sync::atomic::AtomicBool>,
+    words: crate::words::Words,
+}
+
+impl crate::format::Decoder for Waiting {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), crate::format::RowError> {
+        if payload.starts_with(b"late") && !self.ready.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(crate::format::RowError {
+                reason: crate::format::WAITS,
+                path: String::new(),
+                message: "schema 7 is needed".to_owned(),
+            });
+        }
+        self.words.decode(payload)
+    }
+
+    fn rows(&self) -> usize {
+        self.words.rows()
+    }
+
+    fn finish(&mut self) -> Result<arrow::array::RecordBatch, crate::format::FormatError> {
+        self.words.finish()
+    }
+}
+
+/// As where a schema registry is down: the record is neither lost nor called bad, and the work goes on by itself.
+#[test]
+fn a_record_that_must_wait_holds_the_stage_up_until_it_can_be_judged() {
+    let world = World::new(1);
+    for value in ["a-1 1", "a-2 2", "late-4 4", "a-5 5"] {
+        world.write(0, value, 1);
+    }
+    let ready = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut stage = stage(1, "out");
+    stage.inputs[0].decoder = Box::new(Waiting {
+        ready: Arc::clone(&ready),
+        words: crate::words::Words::default(),
+    });
+    let log = world.broker.open("member-0", &["in"]).unwrap();
+    let settings = Arc::new(world.settings.clone());
+    let mut session = Pipeline::new(log, stage, settings, world.status.clone());
+    for _ in 0..500 {
+        session.step().unwrap();
+    }
+    assert_eq!(world.results(), Vec::<String>::new());
+    let problems = world.status.report().problems;
+    let problems: Vec<_> = problems
+        .iter()
+        .map(|p| (p.reason.as_str(), p.fatal))
+        .collect();
+    assert_eq!(problems, [("RegistryUnavailable", false)]);
+    ready.store(true, std::sync::atomic::Ordering::SeqCst);
+    for _ in 0..500 {
+        session.step().unwrap();
+    }
+    session.drain().unwrap();
+    let once: std::collections::BTreeSet<String> = world.results().into_iter().collect();
+    let expected = ["a-1=1", "a-2=2", "a-5=-5", "late-4=4"];
+    assert!(
+        expected.iter().all(|result| once.contains(*result)),
+        "{once:?}"
+    );
+    assert_eq!(world.dead_letters(), 0);
+    assert!(world.status.report().problems.is_empty());
+}

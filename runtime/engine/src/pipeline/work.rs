@@ -5,6 +5,7 @@ use headworks_plan::OnBadRecord;
 use super::dead_letter::{self, Origin};
 use super::stage::STORE_REFUSED;
 use super::{FEWEST_ROWS, Half, Pipeline, TABLE_ROWS};
+use crate::format::FormatError;
 use crate::log::{Former, Log, LogError, Outgoing, Reason, Row};
 
 impl<L: Log> Pipeline<L> {
@@ -20,8 +21,14 @@ impl<L: Log> Pipeline<L> {
         }
         self.stage
             .run(&self.batch, &mut self.staged)
-            .map_err(|error| LogError::Broken {
-                message: error.to_string(),
+            .map_err(|error| match error {
+                FormatError::Waits { message } => LogError::Held {
+                    reason: Reason::RegistryUnavailable,
+                    message,
+                },
+                error => LogError::Broken {
+                    message: error.to_string(),
+                },
             })?;
         self.refuse_large_rows();
         let told = self.forget_former_letters();

@@ -21,16 +21,16 @@ use headworks_sql::types::DataType;
 use super::object::Object;
 
 /// One column of any type.
-pub(super) struct Column {
-    pub(super) data_type: DataType,
-    pub(super) nullable: bool,
+pub(in crate::formats) struct Column {
+    pub(in crate::formats) data_type: DataType,
+    pub(in crate::formats) nullable: bool,
     arrow: Arrow,
     nulls: NullBufferBuilder,
-    pub(super) values: Values,
+    pub(in crate::formats) values: Values,
 }
 
 /// A column's values: one entry a row, also where the row is null.
-pub(super) enum Values {
+pub(in crate::formats) enum Values {
     Boolean(BooleanBufferBuilder),
     Int(Vec<i32>),
     BigInt(Vec<i64>),
@@ -66,14 +66,14 @@ pub(super) enum Values {
 }
 
 /// Strings or bytes, end to end.
-pub(super) struct Text {
+pub(in crate::formats) struct Text {
     offsets: Vec<i32>,
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::formats) bytes: Vec<u8>,
 }
 
 /// A column would pass 2 GiB, the most that Arrow's 32-bit offsets can say.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(in crate::formats) struct Full;
 
 impl Text {
     fn new() -> Text {
@@ -85,24 +85,24 @@ impl Text {
 
     /// Ends the value whose bytes were appended to `bytes`.
     #[inline]
-    pub(super) fn end(&mut self) -> Result<(), Full> {
+    pub(in crate::formats) fn end(&mut self) -> Result<(), Full> {
         self.offsets
             .push(i32::try_from(self.bytes.len()).map_err(|_| Full)?);
         Ok(())
     }
 
     #[inline]
-    pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Full> {
+    pub(in crate::formats) fn push(&mut self, value: &[u8]) -> Result<(), Full> {
         self.bytes.extend_from_slice(value);
         self.end()
     }
 
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::formats) fn len(&self) -> usize {
         self.offsets.len() - 1
     }
 
-    pub(super) fn get(&self, index: usize) -> &[u8] {
+    pub(in crate::formats) fn get(&self, index: usize) -> &[u8] {
         &self.bytes[self.offsets[index] as usize..self.offsets[index + 1] as usize]
     }
 
@@ -140,7 +140,11 @@ fn take_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
 }
 
 impl Column {
-    pub(super) fn new(data_type: &DataType, nullable: bool, unknown: UnknownFields) -> Column {
+    pub(in crate::formats) fn new(
+        data_type: &DataType,
+        nullable: bool,
+        unknown: UnknownFields,
+    ) -> Column {
         let arrow = data_type.to_arrow();
         let values = match data_type {
             DataType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
@@ -194,19 +198,19 @@ impl Column {
     }
 
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::formats) fn len(&self) -> usize {
         self.nulls.len()
     }
 
     /// Says that the value just appended to `values` is one.
     #[inline]
-    pub(super) fn valid(&mut self) {
+    pub(in crate::formats) fn valid(&mut self) {
         self.nulls.append_non_null();
     }
 
     /// Appends a null, whether or not the column may hold one: a required child of a null struct is null
     /// too.
-    pub(super) fn push_null(&mut self) {
+    pub(in crate::formats) fn push_null(&mut self) {
         self.nulls.append_null();
         match &mut self.values {
             Values::Boolean(values) => values.append(false),
@@ -227,7 +231,7 @@ impl Column {
     }
 
     /// Forgets everything from row `len` on, also a value that was only half written.
-    pub(super) fn truncate(&mut self, len: usize) {
+    pub(in crate::formats) fn truncate(&mut self, len: usize) {
         self.nulls.truncate(len);
         match &mut self.values {
             Values::Boolean(values) => values.truncate(len),
@@ -258,7 +262,7 @@ impl Column {
     }
 
     /// The column as an Arrow array; a new one begins.
-    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    pub(in crate::formats) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let nulls = self.nulls.finish();
         Ok(match &mut self.values {
             Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),

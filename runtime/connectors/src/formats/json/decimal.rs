@@ -4,7 +4,7 @@
 ///
 /// `text` is a JSON number (RFC 8259 §6), leading zeros allowed. Zeros beyond the scale lose nothing
 /// and are taken; any other digit there is refused.
-pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
+pub(in crate::formats) fn parse(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

@@ -7,15 +7,15 @@ use headworks_engine::format::RowError;
 use serde::de;
 
 /// The record isn't JSON, or isn't an object.
-pub(super) const DECODE: &str = "Decode";
+pub(in crate::formats) const DECODE: &str = "Decode";
 /// The record is JSON and breaks the contract.
-pub(super) const CONTRACT: &str = "Contract";
+pub(in crate::formats) const CONTRACT: &str = "Contract";
 
 /// Longest map key that a path shows, in characters: a path is for reading, the value stays in the record.
 const SHOWN: usize = 64;
 
 /// One step of a path.
-pub(super) enum Step {
+pub(in crate::formats) enum Step {
     Field(String),
     Index(usize),
     Key(String),
@@ -23,7 +23,7 @@ pub(super) enum Step {
 
 /// Collects the reason at the place of the fault, and the path on the way out of it.
 #[derive(Default)]
-pub(super) struct Fault(RefCell<Inner>);
+pub(in crate::formats) struct Fault(RefCell<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -34,23 +34,27 @@ struct Inner {
 
 impl Fault {
     /// The value here breaks the contract.
-    pub(super) fn contract<E: de::Error>(&self, message: impl Into<String>) -> E {
+    pub(in crate::formats) fn contract<E: de::Error>(&self, message: impl Into<String>) -> E {
         self.note(CONTRACT, message.into())
     }
 
     /// The record isn't of the format.
-    pub(super) fn decode<E: de::Error>(&self, message: impl Into<String>) -> E {
+    pub(in crate::formats) fn decode<E: de::Error>(&self, message: impl Into<String>) -> E {
         self.note(DECODE, message.into())
     }
 
     /// The field `step` here breaks the contract.
-    pub(super) fn contract_at<E: de::Error>(&self, step: Step, message: impl Into<String>) -> E {
+    pub(in crate::formats) fn contract_at<E: de::Error>(
+        &self,
+        step: Step,
+        message: impl Into<String>,
+    ) -> E {
         let error = self.contract(message);
         self.within(step, error)
     }
 
     /// Passes `error` on, one step further out.
-    pub(super) fn within<E>(&self, step: Step, error: E) -> E {
+    pub(in crate::formats) fn within<E>(&self, step: Step, error: E) -> E {
         self.0.borrow_mut().steps.push(step);
         error
     }
@@ -61,7 +65,7 @@ impl Fault {
     }
 
     /// The whole story. Where no rule of ours was broken, `error` is the parser's own.
-    pub(super) fn into_row_error(self, error: &serde_json::Error) -> RowError {
+    pub(in crate::formats) fn into_row_error(self, error: &serde_json::Error) -> RowError {
         let Inner { found, steps } = self.0.into_inner();
         let (reason, message) = found.unwrap_or_else(|| (DECODE, format!("not JSON: {error}")));
         RowError {

@@ -25,17 +25,17 @@
 //! keep. Nothing else is rounded, cut or guessed. A key that comes twice in an object is refused: which
 //! of its values counts differs from parser to parser (RFC 8259 §4).
 
-mod column;
+pub(in crate::formats) mod column;
 pub(crate) mod decimal;
 mod decode;
 mod encode;
-mod fault;
-mod object;
+pub(in crate::formats) mod fault;
+pub(in crate::formats) mod object;
 pub(crate) mod temporal;
-mod value;
+pub(in crate::formats) mod value;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::formats) mod tests;
 
 use headworks_engine::format::FormatError;
 use headworks_plan::Contract;
@@ -45,7 +45,7 @@ pub use decode::JsonDecoder;
 pub use encode::JsonEncoder;
 pub(crate) use encode::JsonValue;
 
-fn schema(contract: &Contract) -> Result<Schema, FormatError> {
+pub(in crate::formats) fn schema(contract: &Contract) -> Result<Schema, FormatError> {
     Schema::from_contract(contract).map_err(|error| FormatError::Value {
         field: error
             .problems

@@ -12,7 +12,7 @@ use super::fault::{Fault, Step};
 use super::value::Slot;
 
 /// Named columns of one length.
-pub(super) struct Object {
+pub(in crate::formats) struct Object {
     names: Vec<String>,
     /// Indexes into `names`, sorted by name.
     sorted: Vec<usize>,
@@ -28,7 +28,7 @@ pub(super) struct Object {
 const REMEMBERED: usize = 128;
 
 impl Object {
-    pub(super) fn new(
+    pub(in crate::formats) fn new(
         fields: impl IntoIterator<Item = (String, Column)>,
         unknown: UnknownFields,
     ) -> Object {
@@ -45,25 +45,35 @@ impl Object {
         }
     }
 
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::formats) fn rows(&self) -> usize {
         self.rows
     }
 
-    pub(super) fn push_nulls(&mut self) {
+    /// The columns, in the order of the fields that the object was made of.
+    pub(in crate::formats) fn columns(&mut self) -> &mut [Column] {
+        &mut self.columns
+    }
+
+    /// Says that every column has got its value of one more row.
+    pub(in crate::formats) fn end_row(&mut self) {
+        self.rows += 1;
+    }
+
+    pub(in crate::formats) fn push_nulls(&mut self) {
         for column in &mut self.columns {
             column.push_null();
         }
         self.rows += 1;
     }
 
-    pub(super) fn truncate(&mut self, rows: usize) {
+    pub(in crate::formats) fn truncate(&mut self, rows: usize) {
         for column in &mut self.columns {
             column.truncate(rows);
         }
         self.rows = rows;
     }
 
-    pub(super) fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
+    pub(in crate::formats) fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
         self.rows = 0;
         self.columns.iter_mut().map(Column::finish).collect()
     }
@@ -96,7 +106,7 @@ impl Object {
     }
 
     /// Reads an object's fields into a new row. On an error the row is half written: truncate.
-    pub(super) fn read<'de, A: MapAccess<'de>>(
+    pub(in crate::formats) fn read<'de, A: MapAccess<'de>>(
         &mut self,
         mut map: A,
         fault: &Fault,
@@ -207,9 +217,9 @@ impl Visitor<'_> for Name<'_> {
 }
 
 /// The record itself.
-pub(super) struct Record<'a> {
-    pub(super) object: &'a mut Object,
-    pub(super) fault: &'a Fault,
+pub(in crate::formats) struct Record<'a> {
+    pub(in crate::formats) object: &'a mut Object,
+    pub(in crate::formats) fault: &'a Fault,
 }
 
 impl Record<'_> {

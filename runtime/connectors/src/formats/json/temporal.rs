@@ -12,7 +12,7 @@ const FIRST: i64 = -719_162 * DAY;
 const END: i64 = 2_932_897 * DAY;
 
 /// Days since 1970-01-01 of `YYYY-MM-DD`.
-pub(super) fn parse_date(text: &str) -> Result<i32, String> {
+pub(in crate::formats) fn parse_date(text: &str) -> Result<i32, String> {
     let mut scan = Scan(text.as_bytes());
     let days = scan
         .date()
@@ -23,7 +23,7 @@ pub(super) fn parse_date(text: &str) -> Result<i32, String> {
 }
 
 /// Microseconds since midnight of `HH:MM:SS[.f…]`.
-pub(super) fn parse_time(text: &str) -> Result<i64, String> {
+pub(in crate::formats) fn parse_time(text: &str) -> Result<i64, String> {
     let mut scan = Scan(text.as_bytes());
     let micros = scan
         .time()
@@ -34,7 +34,7 @@ pub(super) fn parse_time(text: &str) -> Result<i64, String> {
 }
 
 /// Units of 10^-`digits` s since 1970-01-01T00:00:00 of a date and time without a zone.
-pub(super) fn parse_timestamp(text: &str, digits: u8) -> Result<i64, String> {
+pub(in crate::formats) fn parse_timestamp(text: &str, digits: u8) -> Result<i64, String> {
     const WANTED: &str = "such as \"2026-01-31T23:59:59.123\"";
     let mut scan = Scan(text.as_bytes());
     let micros = scan
@@ -56,7 +56,7 @@ pub(super) fn parse_timestamp(text: &str, digits: u8) -> Result<i64, String> {
 }
 
 /// Units of 10^-`digits` s since the epoch of an RFC 3339 instant.
-pub(super) fn parse_instant(text: &str, digits: u8) -> Result<i64, String> {
+pub(in crate::formats) fn parse_instant(text: &str, digits: u8) -> Result<i64, String> {
     const WANTED: &str = "such as \"2026-01-31T23:59:59.123Z\" or \"…+01:00\"";
     let mut scan = Scan(text.as_bytes());
     let local = scan

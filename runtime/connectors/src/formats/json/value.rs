@@ -282,7 +282,7 @@ fn read_map<'de, A: MapAccess<'de>>(
 }
 
 /// The index of a key that came before, among the keys from `start` on.
-fn double(keys: &Text, start: usize) -> Option<usize> {
+pub(in crate::formats) fn double(keys: &Text, start: usize) -> Option<usize> {
     let range = start..keys.len();
     if range.len() <= FEW_KEYS {
         return range

@@ -1,4 +1,4 @@
-mod random;
+pub(in crate::formats) mod random;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use headworks_plan::{Contract, Field, UnknownFields};
 use super::{JsonDecoder, JsonEncoder};
 
 /// A contract from lines of `name type` or `name type null`.
-fn contract(lines: &str) -> Contract {
+pub(in crate::formats) fn contract(lines: &str) -> Contract {
     let fields = lines
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -45,7 +45,7 @@ fn orders() -> Contract {
     )
 }
 
-fn everything() -> Contract {
+pub(in crate::formats) fn everything() -> Contract {
     contract(
         "a boolean null
          b int null

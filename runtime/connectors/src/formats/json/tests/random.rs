@@ -45,7 +45,7 @@ fn what_is_written_reads_back_equal() {
     }
 }
 
-fn random_record(rng: &mut StdRng) -> String {
+pub(in crate::formats) fn random_record(rng: &mut StdRng) -> String {
     let mut members = vec![format!(
         r#""p":{}"#,
         serde_json::to_string(&random_text(rng)).unwrap()

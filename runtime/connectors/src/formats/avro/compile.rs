@@ -1,0 +1,282 @@
+//! From a writer's schema and the columns that a reader wants to a program (Avro 1.12, "Schema Resolution").
+//!
+//! What the writer has and nobody wants is skipped. Numbers are promoted (int, long, float, double), bytes and strings
+//! read as each other, a decimal gets digits after its point. A column that the writer doesn't have is the default of
+//! the reader's definition, else null, else the record breaks the contract.
+
+use headworks_schema::avro::{Avro, Id, Kind, Logical, RecordField};
+use headworks_sql::types::{DataType, StructField};
+
+use super::defaults;
+use super::read::{Length, Op, Record, Rest, RestValue, Step};
+
+/// Nesting of columns; a contract's own limit is lower.
+const MAX_DEPTH: usize = 40;
+
+pub(super) struct Compiler<'a> {
+    pub(super) writer: &'a Avro,
+    /// The contract's own definition: its defaults and aliases count.
+    pub(super) reader: &'a Avro,
+}
+
+impl Compiler<'_> {
+    /// A program for the writer's record `id`. `known`: the record of the reader's definition that it is read as.
+    ///
+    /// # Errors
+    /// The writer's type of a column isn't one that the column can hold: the path and why.
+    pub(super) fn record(
+        &self,
+        id: Id,
+        known: Option<Id>,
+        columns: &[StructField],
+        depth: usize,
+    ) -> Result<Record, (String, String)> {
+        let fields = fields(self.writer, id).ok_or_else(|| {
+            (
+                String::new(),
+                "is no record in the definition that the record was written with".to_owned(),
+            )
+        })?;
+        let known = known
+            .and_then(|id| fields_of(self.reader, id))
+            .unwrap_or(&[]);
+        let mut program = Record::default();
+        let mut found = vec![false; columns.len()];
+        for field in fields {
+            let column = columns
+                .iter()
+                .position(|column| is(column, field, known))
+                .filter(|column| !found[*column]);
+            match column {
+                None => program.steps.push(Step::Skip(field.node)),
+                Some(at) => {
+                    found[at] = true;
+                    let column = &columns[at];
+                    let reader = known.iter().find(|f| f.name == column.name).map(|f| f.node);
+                    let op = self
+                        .op(field.node, reader, &column.data_type, depth)
+                        .map_err(|(path, why)| (step(&column.name, &path), why))?;
+                    program.steps.push(Step::Read {
+                        column: at,
+                        name: column.name.clone(),
+                        op,
+                    });
+                }
+            }
+        }
+        for (at, column) in columns.iter().enumerate().filter(|(at, _)| !found[*at]) {
+            let field = known.iter().find(|f| f.name == column.name);
+            program.rest.push(Rest {
+                column: at,
+                name: column.name.clone(),
+                value: self.rest(column, field, depth)?,
+            });
+        }
+        Ok(program)
+    }
+
+    fn rest(
+        &self,
+        column: &StructField,
+        field: Option<&RecordField>,
+        depth: usize,
+    ) -> Result<RestValue, (String, String)> {
+        let default = field.and_then(|field| Some((field.node, field.default.as_ref()?)));
+        if let Some((node, default)) = default
+            && let Some(bytes) = defaults::encoded(self.reader, node, default)
+        {
+            let own = Compiler {
+                writer: self.reader,
+                reader: self.reader,
+            };
+            let op = own
+                .op(node, Some(node), &column.data_type, depth)
+                .map_err(|(path, why)| (step(&column.name, &path), why))?;
+            return Ok(RestValue::Default(op, bytes));
+        }
+        Ok(if column.nullable {
+            RestValue::Null
+        } else {
+            RestValue::Required
+        })
+    }
+
+    fn op(
+        &self,
+        id: Id,
+        reader: Option<Id>,
+        to: &DataType,
+        depth: usize,
+    ) -> Result<Op, (String, String)> {
+        let node = self.writer.node(id);
+        if depth > MAX_DEPTH {
+            return Err((String::new(), "is nested too deep".to_owned()));
+        }
+        let reader = reader.map(|id| without_null(self.reader, id));
+        let op = match (&node.kind, node.logical, to) {
+            (Kind::Null, _, _) => Op::Null,
+            (Kind::Union(branches), _, _) => {
+                let ops: Vec<Op> = branches
+                    .iter()
+                    .map(|branch| {
+                        self.op(*branch, reader, to, depth + 1)
+                            .unwrap_or_else(|(_, why)| Op::Never(why))
+                    })
+                    .collect();
+                let useful = |op: &Op| !matches!(op, Op::Null | Op::Never(_));
+                if !ops.iter().any(useful)
+                    && let Some(Op::Never(why)) = ops.iter().find(|op| matches!(op, Op::Never(_)))
+                {
+                    return Err((String::new(), why.clone()));
+                }
+                Op::Union(ops)
+            }
+            (Kind::Boolean, _, DataType::Boolean) => Op::Boolean,
+            (Kind::Int, Logical::Date, DataType::Date) => Op::Date,
+            (Kind::Int, Logical::TimeMillis, DataType::Time) => Op::TimeMillis,
+            (Kind::Long, Logical::TimeMicros, DataType::Time) => Op::TimeMicros,
+            (Kind::Long, Logical::Timestamp(unit), DataType::TimestampLtz(_))
+            | (Kind::Long, Logical::LocalTimestamp(unit), DataType::Timestamp(_)) => {
+                Op::Point(unit)
+            }
+            // What was written before the field had a meaning is read as it was.
+            (Kind::Int, Logical::None, DataType::Float | DataType::Double)
+            | (Kind::Int, _, DataType::Int | DataType::BigInt) => Op::Int,
+            (Kind::Long, Logical::None, DataType::Float | DataType::Double)
+            | (Kind::Long, _, DataType::BigInt) => Op::Long,
+            (Kind::Float, _, DataType::Float | DataType::Double) => Op::Float,
+            (Kind::Double, _, DataType::Double) => Op::Double,
+            (Kind::Bytes, Logical::Decimal { scale, .. }, DataType::Decimal { .. }) => {
+                Op::Decimal {
+                    length: Length::Prefixed,
+                    scale: scale_of(scale)?,
+                }
+            }
+            (
+                Kind::Fixed { size, .. },
+                Logical::Decimal { scale, .. },
+                DataType::Decimal { .. },
+            ) => Op::Decimal {
+                length: Length::Fixed(*size),
+                scale: scale_of(scale)?,
+            },
+            (Kind::Fixed { .. }, Logical::Uuid, DataType::String) => Op::Uuid,
+            (Kind::String, _, DataType::String | DataType::Bytes) => Op::Text,
+            (Kind::Bytes, _, DataType::Bytes | DataType::String) => Op::Bytes(Length::Prefixed),
+            (Kind::Fixed { size, .. }, _, DataType::Bytes) => Op::Bytes(Length::Fixed(*size)),
+            (Kind::Enum { symbols, .. }, _, DataType::String) => Op::Enum(symbols.clone()),
+            (Kind::Array(item), _, DataType::Array(to)) => {
+                let reader = reader.and_then(|id| match self.reader.node(id).kind {
+                    Kind::Array(item) => Some(item),
+                    _ => None,
+                });
+                let op = self.op(*item, reader, to, depth + 1);
+                Op::Array(Box::new(
+                    op.map_err(|(path, why)| (step("[]", &path), why))?,
+                ))
+            }
+            (Kind::Map(value), _, DataType::Map(to)) => {
+                let reader = reader.and_then(|id| match self.reader.node(id).kind {
+                    Kind::Map(value) => Some(value),
+                    _ => None,
+                });
+                let op = self.op(*value, reader, to, depth + 1);
+                Op::Map(Box::new(
+                    op.map_err(|(path, why)| (step("[]", &path), why))?,
+                ))
+            }
+            (Kind::Record { .. }, _, DataType::Struct(columns)) => {
+                Op::Struct(Box::new(self.record(id, reader, columns, depth + 1)?))
+            }
+            _ => {
+                return Err((
+                    String::new(),
+                    format!(
+                        "is {} in the definition that the record was written with, which is no {to}",
+                        said(self.writer, id)
+                    ),
+                ));
+            }
+        };
+        Ok(op)
+    }
+}
+
+fn scale_of(scale: u32) -> Result<u8, (String, String)> {
+    u8::try_from(scale)
+        .ok()
+        .filter(|scale| *scale <= 38)
+        .ok_or_else(|| {
+            (
+                String::new(),
+                "has more than 38 digits after the point".to_owned(),
+            )
+        })
+}
+
+/// Whether the writer's field is the reader's column, by its name or by an alias of the reader's.
+fn is(column: &StructField, field: &RecordField, known: &[RecordField]) -> bool {
+    column.name == field.name
+        || known
+            .iter()
+            .any(|f| f.name == column.name && f.aliases.contains(&field.name))
+}
+
+fn step(name: &str, path: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else if path.starts_with('[') {
+        format!("{name}{path}")
+    } else {
+        format!("{name}.{path}")
+    }
+}
+
+/// The only branch that isn't null, of a union that has just one.
+pub(super) fn without_null(avro: &Avro, id: Id) -> Id {
+    let Kind::Union(branches) = &avro.node(id).kind else {
+        return id;
+    };
+    let mut others = branches
+        .iter()
+        .filter(|id| !matches!(avro.node(**id).kind, Kind::Null));
+    match (others.next(), others.next()) {
+        (Some(only), None) => *only,
+        _ => id,
+    }
+}
+
+fn fields(avro: &Avro, id: Id) -> Option<&[RecordField]> {
+    match &avro.node(id).kind {
+        Kind::Record { fields, .. } => Some(fields),
+        _ => None,
+    }
+}
+
+fn fields_of(avro: &Avro, id: Id) -> Option<&[RecordField]> {
+    fields(avro, without_null(avro, id))
+}
+
+fn said(avro: &Avro, id: Id) -> String {
+    let node = avro.node(id);
+    let word = match &node.kind {
+        Kind::Null => "null",
+        Kind::Boolean => "boolean",
+        Kind::Int => "int",
+        Kind::Long => "long",
+        Kind::Float => "float",
+        Kind::Double => "double",
+        Kind::Bytes => "bytes",
+        Kind::String => "string",
+        Kind::Fixed { .. } => "fixed",
+        Kind::Enum { .. } => "an enum",
+        Kind::Array(_) => "an array",
+        Kind::Map(_) => "a map",
+        Kind::Union(_) => "a union",
+        Kind::Record { .. } => "a record",
+    };
+    match node.logical {
+        Logical::None => word.to_owned(),
+        logical => format!("{word} ({logical:?})"),
+    }
+}

@@ -1,0 +1,56 @@
+//! What decoders have in common: their columns, and the batch that becomes of them.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use headworks_engine::format::{FormatError, RowError};
+use headworks_plan::UnknownFields;
+use headworks_sql::types::StructField;
+
+use super::json::column::Column;
+use super::json::fault::DECODE;
+use super::json::object::Object;
+
+/// Columns that grow a record at a time.
+pub(super) struct Frame {
+    schema: SchemaRef,
+    pub(super) object: Object,
+}
+
+impl Frame {
+    pub(super) fn new(columns: &[StructField]) -> Frame {
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|c| Field::new(&c.name, c.data_type.to_arrow(), c.nullable))
+            .collect();
+        let columns = columns.iter().map(|c| {
+            let column = Column::new(&c.data_type, c.nullable, UnknownFields::Ignore);
+            (c.name.clone(), column)
+        });
+        Frame {
+            schema: Arc::new(Schema::new(fields)),
+            object: Object::new(columns, UnknownFields::Ignore),
+        }
+    }
+
+    pub(super) fn finish(&mut self) -> Result<RecordBatch, FormatError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.object.rows()));
+        self.object
+            .finish()
+            .and_then(|arrays| {
+                RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
+            })
+            .map_err(|source| FormatError::Columns { source })
+    }
+}
+
+/// The registry says that there is no such schema.
+#[cold]
+pub(super) fn unknown_id(id: u32) -> RowError {
+    RowError {
+        reason: DECODE,
+        path: String::new(),
+        message: format!("written with schema {id}, which the schema registry doesn't have"),
+    }
+}
