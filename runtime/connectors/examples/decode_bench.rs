@@ -15,7 +15,6 @@ use headworks_engine::format::{Decoder, Formats};
 use headworks_plan::{Contract, Definition, Field, Format, UnknownFields};
 use headworks_schema::{avro, protobuf};
 use prost_reflect::DynamicMessage;
-use prost_reflect::prost::Message as _;
 
 /// Records in a batch, as the engine would ask for.
 const BATCH: usize = 4096;
