@@ -89,6 +89,11 @@ impl World {
             marker_delay: chance.below(600),
             unnoticed: 500,
             slow_markers: chance.below(400),
+            hanging: if broken.is_none() && seed % 4 == 3 {
+                20
+            } else {
+                0
+            },
         };
         let mut brokers = MemoryBroker::new(seed, faults);
         if let Some(Broken::Client(mutant)) = broken {

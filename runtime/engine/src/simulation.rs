@@ -61,6 +61,11 @@ impl World {
             marker_delay: chance.below(600),
             unnoticed: 500,
             slow_markers: 0,
+            hanging: if mutant.is_none() && seed % 4 == 3 {
+                20
+            } else {
+                0
+            },
         };
         let mut broker = MemoryBroker::new(seed, faults);
         if let Some(mutant) = mutant {

@@ -43,6 +43,8 @@ pub struct Faults {
     pub marker_delay: u64,
     /// A committed transaction's markers come up to seconds late, but for that of its offsets.
     pub slow_markers: u64,
+    /// A decided transaction never tells the group, until somebody ends it up to a minute later.
+    pub hanging: u64,
     /// A member that was put out doesn't notice at this poll.
     pub unnoticed: u64,
 }
@@ -87,6 +89,7 @@ impl MemoryBroker {
         let mut broker = Broker::new(seed);
         broker.marker_delay = faults.marker_delay;
         broker.slow_markers = faults.slow_markers;
+        broker.hanging = faults.hanging;
         MemoryBroker {
             broker: Rc::new(RefCell::new(broker)),
             faults,
@@ -108,6 +111,8 @@ impl MemoryBroker {
         let mut broker = self.broker.borrow_mut();
         broker.marker_delay = 0;
         broker.slow_markers = 0;
+        broker.hanging = 0;
+        broker.mend();
         drop(broker);
         self
     }

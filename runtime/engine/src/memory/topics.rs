@@ -53,6 +53,8 @@ struct Transaction {
     offsets_unmarked: bool,
     /// No partition gets its marker before.
     slow_until_ms: u64,
+    /// Its offsets get none before, whatever comes (KAFKA-20734).
+    hangs_until_ms: u64,
 }
 
 /// A transactional producer as the coordinator knows it.
@@ -75,6 +77,8 @@ pub(super) struct Broker {
     pub(super) marker_delay: u64,
     /// How often, in a thousand transactions, markers come much later.
     pub(super) slow_markers: u64,
+    /// How often, in a thousand transactions, that of the offsets is never written by itself.
+    pub(super) hanging: u64,
     transaction_timeout_ms: u64,
 }
 
@@ -98,6 +102,7 @@ impl Broker {
             transactions: Vec::new(),
             marker_delay: 0,
             slow_markers: 0,
+            hanging: 0,
             transaction_timeout_ms: 15_000,
         }
     }
@@ -177,11 +182,38 @@ impl Broker {
                 self.append_marker(&topic, partition);
             }
         }
-        if self.transactions[id].offsets_unmarked && !self.chance.once_in(self.marker_delay) {
-            self.transactions[id].offsets_unmarked = false;
-            for group in self.groups.values_mut() {
-                group.settle(id as u64, fate == Fate::Committed);
+        if self.transactions[id].offsets_unmarked
+            && self.now_ms >= self.transactions[id].hangs_until_ms
+            && !self.chance.once_in(self.marker_delay)
+        {
+            self.settle(id);
+        }
+    }
+
+    /// Ends what the transaction's producer holds of its groups' offsets, up to this one, each as it was decided:
+    /// one marker ends all, and the client sees to it that it is the right one.
+    fn settle(&mut self, id: usize) {
+        for earlier in 0..=id {
+            let transaction = &mut self.transactions[earlier];
+            let fate = transaction.fate;
+            if fate == Fate::Open || !transaction.offsets_unmarked {
+                continue;
             }
+            let producer = transaction.producer.clone();
+            if producer != self.transactions[id].producer {
+                continue;
+            }
+            self.transactions[earlier].offsets_unmarked = false;
+            for group in self.groups.values_mut() {
+                group.settle(earlier as u64, fate == Fate::Committed);
+            }
+        }
+    }
+
+    /// Nothing hangs any more.
+    pub(super) fn mend(&mut self) {
+        for transaction in &mut self.transactions {
+            transaction.hangs_until_ms = 0;
         }
     }
 
@@ -246,6 +278,7 @@ impl Broker {
             unmarked: Vec::new(),
             offsets_unmarked: false,
             slow_until_ms: 0,
+            hangs_until_ms: 0,
         });
         Ok(id)
     }
@@ -324,6 +357,11 @@ impl Broker {
         {
             let slow_ms = self.chance.below(3_000);
             self.transactions[id as usize].slow_until_ms = self.now_ms + slow_ms;
+        }
+        if self.hanging > 0 && self.chance.once_in(self.hanging) {
+            // Until somebody ends it.
+            let hangs_ms = self.chance.below(60_000);
+            self.transactions[id as usize].hangs_until_ms = self.now_ms + hangs_ms;
         }
         self.write_markers();
         Ok(())
