@@ -315,7 +315,7 @@ fn strimzi_references(stream: &DataStream, topic: &str, context: &Context) -> Ve
         .map(|at| {
             vec![
                 crate::strimzi::topic_reference(&at.namespace, topic),
-                crate::strimzi::installed("KafkaTopic"),
+                crate::strimzi::kind_reference("KafkaTopic"),
             ]
         })
         .unwrap_or_default()

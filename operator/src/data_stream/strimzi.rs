@@ -511,7 +511,7 @@ fn pending(place: &str, more: &str) -> Error {
     };
     Error::waiting(
         "TopicPending",
-        format!("Strimzi's Topic Operator has to make topic of {place}: {more}"),
+        format!("Strimzi's Topic Operator has to make or change the topic of {place}: {more}"),
     )
     .after(Duration::from_secs(30))
 }

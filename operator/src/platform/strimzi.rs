@@ -11,7 +11,7 @@ use crate::{
     names::Key,
     retry::Error,
     status::Also,
-    strimzi::{count_reference, installed},
+    strimzi::{count_reference, kind_reference},
 };
 
 /// From so many KafkaTopics on the warning is given.
@@ -21,7 +21,7 @@ const QUEUE: usize = 1024;
 
 /// What a Platform refers to so that it is woken.
 pub fn references(at: Option<&ManagedByStrimzi>) -> Vec<Key> {
-    at.map(|at| vec![installed("KafkaTopic"), count_reference(&at.namespace)])
+    at.map(|at| vec![kind_reference("KafkaTopic"), count_reference(&at.namespace)])
         .unwrap_or_default()
 }
 

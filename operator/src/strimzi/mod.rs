@@ -49,7 +49,7 @@ pub struct Strimzi {
 }
 
 /// What DataStreams and Platforms refer to in order to be woken by Strimzi's kinds coming and going.
-pub fn installed(kind: &str) -> Key {
+pub fn kind_reference(kind: &str) -> Key {
     Key::new("StrimziKind", "", kind)
 }
 

@@ -19,7 +19,7 @@ use kube::{
 };
 use tokio::sync::{Notify, watch};
 
-use super::{GROUP, installed};
+use super::{GROUP, kind_reference};
 use crate::{indexes::Indexes, retry::Error, watches::Task};
 
 /// The versions that hold what we write, the preferred one first.
@@ -260,7 +260,7 @@ impl Keeper {
             changed
         });
         if changed {
-            self.indexes.wake_readers(&installed(self.kind));
+            self.indexes.wake_readers(&kind_reference(self.kind));
         }
     }
 }
