@@ -331,7 +331,7 @@ mod tests {
     fn a_pipeline_with_state_and_a_table_may_do_what_its_parts_do() {
         let plan: PipelinePlan = serde_json::from_value(
             json!({"sql": "", "inputs": [stream("a")], "outputs": [stream("b")],
-            "tables": [], "delivery": "ExactlyOnce", "commitIntervalMs": 1, "startFrom": "Earliest",
+            "tables": [], "delivery": "ExactlyOnce", "commitIntervalMs": 1, "startFrom": "earliest",
             "onBadRecord": "DeadLetter", "group": "headworks.i.shop.p.01234567"}),
         )
         .unwrap();

@@ -109,7 +109,6 @@ pub fn fingerprint(contract: &Contract) -> String {
 
 #[cfg(test)]
 mod tests {
-    use headworks_plan::Field;
 
     use super::*;
 

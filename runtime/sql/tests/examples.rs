@@ -20,14 +20,26 @@ fn text(value: &Value) -> String {
 }
 
 fn contract(spec: &Value) -> Contract {
-    let fields = spec["schema"].as_array().unwrap().iter().map(|f| Field {
-        name: text(&f["name"]),
-        type_: text(&f["type"]),
-        nullable: f["nullable"].as_bool().unwrap_or(false),
-        labels: f["labels"]
-            .as_array()
-            .map_or(vec![], |l| l.iter().map(text).collect()),
-    });
+    let listed = spec["schema"].as_array().into_iter().flatten();
+    let mut fields: Vec<Field> = listed
+        .map(|f| Field {
+            name: text(&f["name"]),
+            type_: text(&f["type"]),
+            nullable: f["nullable"].as_bool().unwrap_or(false),
+            labels: f["labels"]
+                .as_array()
+                .map_or(vec![], |l| l.iter().map(text).collect()),
+        })
+        .collect();
+    if let Some(definition) = spec["avro"].as_str() {
+        fields = headworks_schema::avro::to_fields(definition).unwrap();
+    }
+    if let Some(definition) = spec["protobuf"]["schema"].as_str() {
+        let message = spec["protobuf"]["message"].as_str();
+        fields = headworks_schema::protobuf::to_fields(definition, message)
+            .unwrap()
+            .0;
+    }
     let key = spec["key"]
         .as_array()
         .map_or(vec![], |k| k.iter().map(text).collect());
@@ -37,7 +49,7 @@ fn contract(spec: &Value) -> Contract {
         idle_timeout_ms: None,
     });
     Contract {
-        fields: fields.collect(),
+        fields,
         key,
         compacted: spec["compacted"].as_bool().unwrap_or(false),
         event_time,

@@ -22,10 +22,10 @@ fn contract() -> Contract {
             field("age", "int", true, true),
             field("home", "struct<city string, zip string>", false, true),
             field("tags", "array<string>", false, true),
-            field("at", "timestamp_ltz(3)", false, false),
+            field("seen", "timestamp_ltz(3)", false, false),
         ],
         event_time: Some(EventTime {
-            field: "at".into(),
+            field: "seen".into(),
             max_out_of_orderness_ms: 0,
             idle_timeout_ms: None,
         }),
@@ -153,7 +153,7 @@ fn not_through_having() {
 fn through_windows() {
     golden(
         "through_windows",
-        "SELECT window_start, name, MAX(mail) AS m, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE people, DESCRIPTOR(at), INTERVAL '1' HOUR)) GROUP BY window_start, window_end, name",
+        "SELECT window_start, name, MAX(mail) AS m, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE people, DESCRIPTOR(seen), INTERVAL '1' HOUR)) GROUP BY window_start, window_end, name",
     );
 }
 
@@ -161,7 +161,7 @@ fn through_windows() {
 fn through_group_windows_and_sessions() {
     golden(
         "through_group_windows_and_sessions",
-        "SELECT SESSION_START(at, INTERVAL '1' MINUTE) AS began, mail, LAST_VALUE(age) AS a FROM people GROUP BY SESSION(at, INTERVAL '1' MINUTE), mail",
+        "SELECT SESSION_START(seen, INTERVAL '1' MINUTE) AS began, mail, LAST_VALUE(age) AS a FROM people GROUP BY SESSION(seen, INTERVAL '1' MINUTE), mail",
     );
 }
 
@@ -175,7 +175,7 @@ fn through_distinct() {
 fn through_row_number() {
     golden(
         "through_row_number",
-        "SELECT id, mail, rn FROM (SELECT id, mail, name, ROW_NUMBER() OVER (PARTITION BY window_start, window_end, name ORDER BY age DESC) AS rn FROM TABLE(TUMBLE(TABLE people, DESCRIPTOR(at), INTERVAL '1' HOUR))) WHERE rn <= 3",
+        "SELECT id, mail, rn FROM (SELECT id, mail, name, ROW_NUMBER() OVER (PARTITION BY window_start, window_end, name ORDER BY age DESC) AS rn FROM TABLE(TUMBLE(TABLE people, DESCRIPTOR(seen), INTERVAL '1' HOUR))) WHERE rn <= 3",
     );
 }
 
@@ -183,7 +183,7 @@ fn through_row_number() {
 fn through_the_last_row_of_a_key() {
     golden(
         "through_the_last_row_of_a_key",
-        "SELECT id, mail, age FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY at DESC) AS rn FROM people) WHERE rn = 1",
+        "SELECT id, mail, age FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY seen DESC) AS rn FROM people) WHERE rn = 1",
     );
 }
 
