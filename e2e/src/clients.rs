@@ -22,7 +22,8 @@ pub fn secured(c: &Cluster, extra: &str) -> String {
     let ca = std::fs::read_to_string(std::env::var("KAFKA_CA_FILE").unwrap()).unwrap();
     let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": SYSTEM},
         "stringData": {"username": user, "password": password.trim(), "ca.crt": ca}});
-    c.apply(&secret.to_string());
+    let outcome = c.kubectl.apply(&secret.to_string(), SYSTEM);
+    assert!(outcome.ok, "{}", outcome.text);
     may_write_secrets(c, &c.namespace);
     let address = std::env::var("KAFKA_SCRAM_BOOTSTRAP_IN_CLUSTER").unwrap();
     let kafka = format!(

@@ -3,18 +3,18 @@
 use headworks_crds::DataStreamSpec;
 use headworks_plan::Contract;
 
-use crate::data_stream::contract;
+use crate::data_stream::{contract, definition};
 
 /// The contract that the spec of a stream describes, after `before`, the one in force, if there is one.
 ///
 /// # Errors
 /// What is wrong with the spec's fields, key, event time or definition, and where.
 pub fn wanted(
-    (_namespace, _name): (&str, &str),
+    (namespace, name): (&str, &str),
     spec: &DataStreamSpec,
-    _before: Option<&Contract>,
+    before: Option<&Contract>,
 ) -> Result<Contract, String> {
-    let contract = contract::contract(spec);
-    contract::check(&contract)?;
-    Ok(contract)
+    let contract = contract::read(spec).map_err(|fault| fault.to_string())?;
+    contract::check_at(&contract, definition::place(spec))?;
+    definition::complete(contract, namespace, name, before).map_err(|fault| fault.to_string())
 }
