@@ -36,9 +36,11 @@ pub fn secured(c: &Cluster, extra: &str) -> String {
 
 /// What the chart does for a namespace in `grantNamespaces` and `workloadNamespaces`.
 pub fn may_write_secrets(c: &Cluster, ns: &str) {
-    c.apply(&format!(
+    let roles = format!(
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: headworks-operator-credentials, namespace: {ns}}}\nrules:\n  - {{apiGroups: [\"\"], resources: [secrets], verbs: [get, create, patch, delete]}}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: headworks-operator-credentials, namespace: {ns}}}\nroleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: headworks-operator-credentials}}\nsubjects:\n  - {{kind: ServiceAccount, name: headworks-operator, namespace: {SYSTEM}}}\n"
-    ));
+    );
+    let outcome = c.kubectl.apply(&roles, ns);
+    assert!(outcome.ok, "{}", outcome.text);
 }
 
 /// The test's namespace accepts grants.

@@ -21,6 +21,15 @@ fn user_operator(up: bool) -> bool {
     ok
 }
 
+/// Stops the User Operator, however the test ends: it deletes other tests' users.
+struct Down;
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        pocket(&["strimzi", "down", "user"]);
+    }
+}
+
 #[test]
 fn an_expired_grant_is_cut_while_the_user_operator_is_stopped_and_stays_cut_when_it_comes_back() {
     let Some(c) = cluster("e2e-strimzi-grant") else {
@@ -29,6 +38,7 @@ fn an_expired_grant_is_cut_while_the_user_operator_is_stopped_and_stays_cut_when
     if !user_operator(true) {
         return;
     }
+    let down = Down;
     may_write_secrets(&c, "kafka");
     let name = secured(&c, "");
     // The Platform that `secured` made, on Strimzi.
@@ -101,7 +111,7 @@ fn an_expired_grant_is_cut_while_the_user_operator_is_stopped_and_stays_cut_when
         &c.namespace,
         "--timeout=60s",
     ]);
-    user_operator(false);
+    drop(down);
     c.kubectl
         .must(&["delete", PLATFORM, &name, "--timeout=60s"]);
 }
