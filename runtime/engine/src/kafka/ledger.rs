@@ -2,7 +2,7 @@
 //! commit that stays pending.
 //!
 //! The end of a transaction is first decided by its coordinator, then written as a marker into every partition
-//! of it. Kafka 4.2 and 4.3 can decide and never write: a coordinator that takes up its work while a partition
+//! of it. Kafka 4.3 can decide and never write: a coordinator that takes up its work while a partition
 //! has no leader believes that partition deleted (KAFKA-20734). Where partitions have one replica, every start
 //! of a killed broker has such a moment. A group's commit is pending for ever then, and nobody who asks for
 //! stable commits is answered. `kafka-transactions.sh abort` isn't the remedy: it undoes in one partition what

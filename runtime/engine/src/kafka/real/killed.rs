@@ -192,7 +192,7 @@ fn hold(place: &Place, offset: i64) -> BaseProducer {
 const PIPELINES: usize = 12;
 
 /// Kills the broker again and again (`HEADWORKS_KILL`, a command that takes `kill9` and `start`; `HEADWORKS_KILLS`
-/// times) while pipelines commit all the time. None may be held up for good. With Kafka 4.2 and 4.3, one of a few kills
+/// times) while pipelines commit all the time. None may be held up for good. With Kafka 4.3, one of a few kills
 /// leaves a group's commits pending for ever if nobody does anything.
 #[test]
 #[ignore = "kills the broker: HEADWORKS_KAFKA=host:port HEADWORKS_KILL='…'; takes minutes"]
