@@ -180,7 +180,7 @@ fn a_one_of_takes_exactly_one() {
     );
     refused!(
         platform(json!({"workloadAuthentication": {}})),
-        "workloadAuthentication needs scramSha512"
+        "workloadAuthentication needs exactly one of scramSha512 and generated"
     );
     refused!(source(json!({"http": null})), "exactly one way in");
     refused!(
