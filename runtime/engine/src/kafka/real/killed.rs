@@ -197,7 +197,11 @@ const PIPELINES: usize = 12;
 #[test]
 #[ignore = "kills the broker: HEADWORKS_KAFKA=host:port HEADWORKS_KILL='…'; takes minutes"]
 fn no_pipeline_hangs_after_the_broker_was_killed() {
-    let command = std::env::var("HEADWORKS_KILL").expect("HEADWORKS_KILL");
+    // A shared broker isn't for killing: it is asked for by name.
+    let Ok(command) = std::env::var("HEADWORKS_KILL") else {
+        println!("SKIPPED: HEADWORKS_KILL names no command");
+        return;
+    };
     let kills = std::env::var("HEADWORKS_KILLS").map_or(5, |kills| kills.parse().unwrap());
     let places: Vec<Place> = (0..PIPELINES)
         .map(|at| {
