@@ -6,7 +6,7 @@
 //! Type"): what shares a wire type can be read as the other, and only the wider one loses nothing.
 
 use headworks_plan::Format;
-use headworks_sql::types::DataType as T;
+use headworks_sql::{target::lossless, types::DataType as T};
 
 /// Why something that was written can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,28 +63,10 @@ pub(super) fn promotes(format: Format, written: &T, read: &T) -> bool {
         return true;
     }
     match format {
-        Format::Json => json(written, read),
+        // What loses nothing as text is what SQL widens by itself.
+        Format::Json => lossless(written, read),
         Format::Avro => avro(written, read),
         Format::Protobuf => protobuf(written, read),
-    }
-}
-
-/// What loses nothing as text.
-fn json(written: &T, read: &T) -> bool {
-    match (written, read) {
-        (T::Int, T::BigInt | T::Double) | (T::Float, T::Double) => true,
-        (T::Int, T::Decimal { precision, scale }) => precision - scale >= 10,
-        (T::BigInt, T::Decimal { precision, scale }) => precision - scale >= 19,
-        (
-            T::Decimal {
-                precision: p,
-                scale: s,
-            },
-            T::Decimal { precision, scale },
-        ) => scale >= s && precision - scale >= p - s,
-        (T::Timestamp(written), T::Timestamp(read))
-        | (T::TimestampLtz(written), T::TimestampLtz(read)) => read >= written,
-        _ => false,
     }
 }
 

@@ -226,13 +226,10 @@ fn fit(given: &Column, wanted: &Column) -> Result<Option<Widen>, String> {
     Ok(widen)
 }
 
-/// A widening of one type into another, `None` if they are the same.
-fn widen(given: &DataType, wanted: &DataType) -> Result<Option<Widen>, String> {
+/// True if every value of the one type is, without loss, one of the other, as SQL's implicit casts and JSON's texts widen.
+pub fn lossless(given: &DataType, wanted: &DataType) -> bool {
     use DataType as T;
-    if given == wanted {
-        return Ok(None);
-    }
-    let lossless = match (given, wanted) {
+    match (given, wanted) {
         (T::Int, T::BigInt | T::Double) | (T::Float, T::Double) => true,
         (T::Int, T::Decimal { precision, scale }) => precision - scale >= 10,
         (T::BigInt, T::Decimal { precision, scale }) => precision - scale >= 19,
@@ -246,8 +243,16 @@ fn widen(given: &DataType, wanted: &DataType) -> Result<Option<Widen>, String> {
         (T::Timestamp(given), T::Timestamp(wanted))
         | (T::TimestampLtz(given), T::TimestampLtz(wanted)) => wanted >= given,
         _ => false,
-    };
-    if lossless {
+    }
+}
+
+/// A widening of one type into another, `None` if they are the same.
+fn widen(given: &DataType, wanted: &DataType) -> Result<Option<Widen>, String> {
+    use DataType as T;
+    if given == wanted {
+        return Ok(None);
+    }
+    if lossless(given, wanted) {
         let kernel: Kernel = cast(given, wanted, false).ok_or_else(String::new)?.kernel;
         return Ok(Some(Arc::new(move |array: &ArrayRef| {
             kernel(&Args {
