@@ -60,7 +60,7 @@ impl AvroDecoder {
             schemas,
             known: HashMap::new(),
         };
-        // The definition in force is there from the start; the others are read when they come.
+        // The definition in force is there from the start; a registry's others are read when they come.
         let own = decoder.program(decoder.reader.clone());
         let key = match &contract.registered {
             Some(registered) => {
@@ -71,6 +71,16 @@ impl AvroDecoder {
             }
             None => decoder.reader.fingerprint(),
         };
+        // Without a registry nobody else can say what these fingerprints mean. One that doesn't parse was never written
+        // with.
+        for text in &contract.earlier {
+            let Ok(writer) = Avro::parse(text) else {
+                continue;
+            };
+            let fingerprint = writer.fingerprint();
+            let program = decoder.program(writer);
+            decoder.programs.insert(fingerprint, program);
+        }
         decoder.programs.insert(key, own);
         Ok(decoder)
     }
@@ -99,7 +109,7 @@ impl AvroDecoder {
         };
         if !self.registered {
             return Err(decode(format!(
-                "written with a schema that nobody knows (fingerprint {key:016x}); without a schema registry only the contract in force is known"
+                "written with a schema that nobody knows (fingerprint {key:016x}); without a schema registry only the stream's last contracts are known"
             )));
         }
         let id = key as u32;

@@ -270,6 +270,32 @@ fn records_of_several_definitions_are_read_in_one_batch() {
 }
 
 #[test]
+fn without_a_registry_the_last_definitions_are_told_by_their_fingerprints() {
+    let fingerprint = |text: &str| {
+        headworks_schema::avro::Avro::parse(text)
+            .unwrap()
+            .fingerprint()
+    };
+    let old = [
+        &[0xC3, 0x01][..],
+        &fingerprint(OLD).to_le_bytes(),
+        &old_record(),
+    ]
+    .concat();
+    let mut contract = evolved();
+    assert!(refusal(&mut decoder(&contract), &old).contains("schema that nobody knows"));
+    contract.earlier = vec!["no schema".into(), OLD.into()];
+    let mut reading = decoder(&contract);
+    reading.decode(&old).unwrap();
+    assert_eq!(
+        to_json(&contract, &reading.finish().unwrap()),
+        [
+            r#"{"who":{"age":40,"mail":"-"},"n":-7.0,"f":0.5,"text":"é","after":"b","added":null,"level":"HIGH"}"#
+        ]
+    );
+}
+
+#[test]
 fn only_the_columns_that_are_asked_for_are_built() {
     let contract = registered(evolved(), 9, &[(4, OLD)]);
     let wanted = ["level".to_owned(), "f".to_owned()];
