@@ -11,5 +11,6 @@ mod shop;
 mod sql;
 mod strimzi;
 mod tables;
+mod webhook;
 mod windows;
 mod wrong_turns;

@@ -11,9 +11,12 @@
 //!
 //! Pure: the operator fills a world from its stores, the command line from files or a cluster.
 
+mod around;
 pub mod cluster;
 mod judge;
 pub mod labels;
+mod plans;
+mod reach;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,6 +5,7 @@
 
 mod fields;
 mod fingerprint;
+mod parse;
 mod schema;
 #[cfg(test)]
 mod tests;

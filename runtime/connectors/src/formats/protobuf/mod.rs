@@ -12,6 +12,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod write;
 
 use headworks_engine::format::FormatError;
 use headworks_plan::Contract;

@@ -5,13 +5,17 @@
 //! Whether the topic is as it should be is read from Kafka itself; what the Topic Operator says of it is mirrored.
 //! Dead-letter and internal topics are made by the Admin API: see docs/decisions/0009-strimzi-mode.md.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod verdict;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use headworks_crds::{DataStream, DataStreamStatus, Defaults, ManagedByStrimzi};
 use kube::{Resource, ResourceExt, api::DynamicObject};
 
+use verdict::{as_wanted, drift, judge, pending, place};
+
 use super::{
-    settings::{self, Live},
+    settings,
     topic::{self, Claim},
 };
 use crate::{
@@ -21,7 +25,7 @@ use crate::{
     retry::Error,
     strimzi::{
         objects::{self, Applied},
-        observed::{self, Observed, observed},
+        observed::{Observed, observed},
         ownership, release,
         topics::{self, KafkaTopic},
     },
@@ -389,141 +393,6 @@ async fn sweep(work: &Work<'_>, kept: &DynamicObject, context: &Context) -> Resu
     Ok(())
 }
 
-/// What others have listed in the KafkaTopic's config beside what is ours.
-async fn drift(
-    desired: &BTreeMap<String, String>,
-    carried: &BTreeMap<String, String>,
-    object: &DynamicObject,
-    context: &Context,
-) -> Result<Option<String>, Error> {
-    let foreign = |key: &String| !desired.contains_key(key) && !carried.contains_key(key);
-    if !topics::listed(object).keys().any(foreign) {
-        return Ok(None);
-    }
-    let resource = context.strimzi.topics.resource().await?;
-    let api = objects::api(context, &resource, &object.namespace().unwrap_or_default());
-    let place = place(object);
-    let Some(fresh) = objects::get(&api, &place, &object.name_any()).await? else {
-        return Ok(None);
-    };
-    let keys: Vec<String> = topics::listed(&fresh)
-        .into_iter()
-        .filter(|(key, _)| foreign(key))
-        .map(|(key, value)| {
-            let path = ["spec".to_owned(), "config".to_owned(), key.clone()];
-            let who = ownership::holder(&fresh, &path).unwrap_or_else(|| "unknown".into());
-            format!("{key}={value} (field manager {who})")
-        })
-        .collect();
-    Ok((!keys.is_empty()).then(|| {
-        format!(
-            "{place} lists settings that this DataStream doesn't name: {}. They hold; name them in spec.config, or take them out of the KafkaTopic",
-            keys.join(", ")
-        )
-    }))
-}
-
-/// True if the topic in Kafka is what the KafkaTopic lists.
-fn as_wanted(
-    topic: Option<&Topic>,
-    listed: &BTreeMap<String, String>,
-    object: &DynamicObject,
-) -> bool {
-    topic.is_some_and(|topic| {
-        let live: BTreeMap<String, Live> = topic::live(topic);
-        settings::changes(listed, &[], &live).is_empty()
-            && topics::number(object, "partitions").is_none_or(|n| n == topic.partitions)
-    })
-}
-
-/// What is said of a KafkaTopic: nothing, that it rests by somebody's wish, or why the stream isn't Ready.
-fn judge(
-    observed: &Observed,
-    fits: bool,
-    place: &str,
-    object: &DynamicObject,
-) -> Result<Option<(&'static str, String)>, Error> {
-    match observed {
-        Observed::Ready | Observed::Pending if fits => Ok(None),
-        Observed::Failed { reason, message } => {
-            let said = format!("Strimzi's Topic Operator says of {place}: {message}");
-            // It tries again by itself, every two minutes; these two don't change by trying.
-            Err(
-                if matches!(reason.as_str(), "NotSupported" | "ResourceConflict") {
-                    Error::stalled(reason, said)
-                } else {
-                    Error::waiting(reason, said)
-                },
-            )
-        }
-        Observed::Paused => rest(
-            fits,
-            "TopicPaused",
-            format!(
-                "{place} is paused by its annotation {}",
-                crate::strimzi::PAUSED
-            ),
-        ),
-        Observed::Unmanaged => rest(
-            fits,
-            "TopicUnmanaged",
-            format!(
-                "{place} has the annotation {}: \"false\"",
-                crate::strimzi::MANAGED
-            ),
-        ),
-        Observed::Ready => {
-            let warnings = observed::warnings(object).join("; ");
-            Err(pending(
-                place,
-                &format!("it says Ready, but Kafka doesn't have the topic so. {warnings}"),
-            ))
-        }
-        Observed::Pending | Observed::Terminating => Err(pending(place, "")),
-    }
-}
-
-fn rest(
-    fits: bool,
-    reason: &'static str,
-    why: String,
-) -> Result<Option<(&'static str, String)>, Error> {
-    if fits {
-        return Ok(Some((
-            reason,
-            format!("{why}: what is changed here doesn't reach Kafka"),
-        )));
-    }
-    Err(Error::stalled(
-        reason,
-        format!(
-            "{why}, so the Topic Operator doesn't make or change the topic; remove the annotation"
-        ),
-    )
-    .after(Duration::from_secs(60)))
-}
-
-fn pending(place: &str, more: &str) -> Error {
-    let more = if more.is_empty() {
-        "it hasn't looked at it yet; if that lasts, look whether it runs (Deployment <cluster>-entity-operator) and whether it watches this namespace"
-    } else {
-        more
-    };
-    Error::waiting(
-        "TopicPending",
-        format!("Strimzi's Topic Operator has to make or change the topic of {place}: {more}"),
-    )
-    .after(Duration::from_secs(30))
-}
-
-fn place(object: &DynamicObject) -> String {
-    format!(
-        "KafkaTopic {}/{}",
-        object.namespace().unwrap_or_default(),
-        object.name_any()
-    )
-}
-
 /// The stream's Platform makes topics by the Admin API (again): KafkaTopics are let go, and their topics stay.
 ///
 /// # Errors
@@ -547,126 +416,4 @@ pub async fn leave(
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::strimzi::watched;
-
-    fn object(spec: &serde_json::Value) -> DynamicObject {
-        let resource = watched::resource("KafkaTopic", "kafkatopics", "v1");
-        let mut object = DynamicObject::new("shop.orders", &resource).within("kafka");
-        object.data = json!({"spec": spec});
-        object
-    }
-
-    fn topic(config: &[(&str, &str, bool)]) -> Topic {
-        Topic {
-            name: "shop.orders".into(),
-            partitions: 3,
-            replicas: 1,
-            config: config
-                .iter()
-                .map(|(key, value, on_topic)| {
-                    let setting = Setting {
-                        value: Some((*value).into()),
-                        on_topic: *on_topic,
-                    };
-                    ((*key).to_owned(), setting)
-                })
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn everything_the_topic_has_of_its_own_is_carried() {
-        let desired = BTreeMap::from([("retention.ms".to_owned(), "5".to_owned())]);
-        let live = topic(&[
-            ("retention.ms", "9", true),
-            ("segment.bytes", "7", true),
-            ("compression.type", "zstd", true),
-            ("min.insync.replicas", "1", false),
-            ("leader.replication.throttled.replicas", "*", true),
-            ("flush.ms", "1", true),
-        ]);
-        let listed = object(&json!({"config": {"flush.ms": 2}}));
-        let carried = carried(
-            &desired,
-            &["compression.type".into()],
-            Some(&live),
-            Some(&listed),
-        )
-        .unwrap();
-        let wanted = [("flush.ms", "2"), ("segment.bytes", "7")];
-        assert_eq!(
-            carried,
-            wanted
-                .into_iter()
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .collect()
-        );
-    }
-
-    #[test]
-    fn what_is_too_long_to_carry_is_refused_and_not_reset() {
-        let live = topic(&[("x", &"y".repeat(2000), true)]);
-        let error = carried(&BTreeMap::new(), &[], Some(&live), None).unwrap_err();
-        assert_eq!(error.reason(), "TopicMismatch");
-    }
-
-    #[test]
-    fn numbers_are_the_spec_s_or_stay_as_they_are_listed() {
-        let (three, none) = (object(&json!({"partitions": 3})), object(&json!({})));
-        let count = |wanted, object, there| count(wanted, object, "partitions", there, Some(6));
-        assert_eq!(count(Some(4), Some(&three), Some(3)), Some(4));
-        assert_eq!(count(None, Some(&three), Some(3)), Some(3));
-        assert_eq!(count(None, Some(&three), Some(5)), Some(5));
-        assert_eq!(count(None, Some(&none), Some(5)), None);
-        assert_eq!(count(None, None, Some(5)), Some(5));
-        assert_eq!(count(None, None, None), Some(6));
-    }
-
-    #[test]
-    fn kafka_decides_and_the_topic_operator_s_words_are_mirrored() {
-        let object = object(&json!({}));
-        let judge = |observed, fits| judge(&observed, fits, "KafkaTopic kafka/a", &object);
-        assert_eq!(judge(Observed::Ready, true), Ok(None));
-        assert_eq!(judge(Observed::Pending, true), Ok(None));
-        assert_eq!(
-            judge(Observed::Pending, false).unwrap_err().reason(),
-            "TopicPending"
-        );
-        assert_eq!(
-            judge(Observed::Ready, false).unwrap_err().reason(),
-            "TopicPending"
-        );
-        let (reason, _) = judge(Observed::Paused, true).unwrap().unwrap();
-        assert_eq!(reason, "TopicPaused");
-        let stuck = judge(Observed::Unmanaged, false).unwrap_err();
-        assert!(matches!(stuck, Error::Stalled { .. }) && stuck.reason() == "TopicUnmanaged");
-        let failed = |reason: &str| Observed::Failed {
-            reason: reason.into(),
-            message: "words".into(),
-        };
-        let error = judge(failed("KafkaError"), true).unwrap_err();
-        assert!(matches!(error, Error::Waiting { .. }) && error.message().contains("words"));
-        let error = judge(failed("NotSupported"), true).unwrap_err();
-        assert!(matches!(error, Error::Stalled { .. }));
-    }
-
-    #[test]
-    fn a_topic_fits_when_kafka_has_what_is_listed() {
-        let kafka_topic = object(&json!({"partitions": 3}));
-        let live = topic(&[("retention.ms", "5", true)]);
-        let listed = BTreeMap::from([("retention.ms".to_owned(), "5".to_owned())]);
-        assert!(as_wanted(Some(&live), &listed, &kafka_topic));
-        assert!(!as_wanted(None, &listed, &kafka_topic));
-        assert!(!as_wanted(
-            Some(&live),
-            &listed,
-            &object(&json!({"partitions": 4}))
-        ));
-        let other = BTreeMap::from([("retention.ms".to_owned(), "6".to_owned())]);
-        assert!(!as_wanted(Some(&live), &other, &kafka_topic));
-    }
-}
+mod tests;

@@ -1,0 +1,172 @@
+//! What else stands around a changed stream: Sources, grants, labels that arrive by lineage, owners.
+
+use std::collections::BTreeMap;
+
+use headworks_crds::AccessGrantSpec;
+use headworks_plan::Contract;
+
+use super::{
+    Change, Effect, Item, Name, Owner, World,
+    judge::{Column, item},
+    plans::Plans,
+    reach::Reach,
+};
+use crate::evolution::{self, changes, columns};
+
+/// Sources and grants around a changed stream.
+pub(super) fn around(
+    name: &Name,
+    change: &Change,
+    before: &World,
+    after: &World,
+    items: &mut Vec<Item>,
+) {
+    let (Some(was), Some(now)) = (before.streams.get(name), after.streams.get(name)) else {
+        return;
+    };
+    let (was, now) = (&was.contract, &now.contract);
+    let refused: Vec<String> = evolution::refused_of_writers(was, now)
+        .into_iter()
+        .map(|fault| format!("records as before are refused: {}", fault.message))
+        .collect();
+    let readers: Vec<String> = evolution::broken_for_readers(was, now)
+        .into_iter()
+        .map(|fault| fault.message)
+        .collect();
+    // A label is nothing to whoever writes.
+    let bare = |contract: &Contract| -> Contract {
+        let mut contract = contract.clone();
+        for field in &mut contract.fields {
+            field.labels.clear();
+        }
+        contract
+    };
+    let written: Vec<String> = columns(&bare(was), &bare(now))
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for (source, spec) in &after.sources {
+        if source.0 != name.0 || spec.into != name.1 {
+            continue;
+        }
+        if !refused.is_empty() {
+            items.push(item(Effect::Broken, "Source", source, refused.clone()));
+        } else if !written.is_empty() {
+            items.push(item(Effect::Altered, "Source", source, written.clone()));
+        }
+    }
+    for (grant, spec) in &after.grants {
+        if grant.0 != name.0 {
+            continue;
+        }
+        let (reads, writes) = (spec.read.contains(&name.1), spec.write.contains(&name.1));
+        let faults: Vec<String> = match (reads, writes) {
+            (false, false) => continue,
+            (true, false) => readers.clone(),
+            (false, true) => refused.clone(),
+            (true, true) => readers.iter().chain(&refused).cloned().collect(),
+        };
+        let (effect, lines) = if !faults.is_empty() {
+            (Effect::Broken, faults)
+        } else if reads {
+            let lines = client_sees(&change.fields, &spec.except_labels);
+            (Effect::Altered, lines)
+        } else {
+            (Effect::Altered, written.clone())
+        };
+        if lines.is_empty() {
+            continue;
+        }
+        let mut what = vec![client(spec, &name.1)];
+        what.extend(lines);
+        items.push(item(effect, "AccessGrant", grant, what));
+    }
+}
+
+fn client(spec: &AccessGrantSpec, stream: &str) -> String {
+    let does = match (
+        spec.read.iter().any(|s| s == stream),
+        spec.write.iter().any(|s| s == stream),
+    ) {
+        (true, true) => "reads and writes",
+        (true, false) => "reads",
+        _ => "writes",
+    };
+    let to = &spec.to;
+    format!("client {}/{} {does} {stream}", to.namespace, to.name)
+}
+
+/// The lines of a change, with what exceptLabels make of those about a label.
+fn client_sees(lines: &[String], except: &[String]) -> Vec<String> {
+    lines
+        .iter()
+        .map(|line| {
+            let hit = except.iter().any(|label| {
+                line.contains(&format!("label {label}")) || line.contains(&format!(", {label}"))
+            });
+            if hit {
+                format!("{line}: its exceptLabels decide anew whether the client sees it")
+            } else {
+                line.clone()
+            }
+        })
+        .collect()
+}
+
+/// Labels that come to a stream, or go from it, by lineage.
+pub(super) fn arrived(
+    name: &Name,
+    (_, old): (&World, &Plans),
+    (after, new): (&World, &Plans),
+    items: &mut Vec<Item>,
+) {
+    let (Some(was), Some(now)) = (old.contracts.get(name), new.contracts.get(name)) else {
+        return;
+    };
+    let labelled = |contract: &Contract| -> Vec<Column> {
+        let fields = contract.fields.iter();
+        fields
+            .map(|f| (f.name.clone(), String::new(), false, f.labels.clone()))
+            .collect()
+    };
+    // Fields that come and go are told where the contract is; here it is about labels alone.
+    let both: Vec<Column> = labelled(now)
+        .into_iter()
+        .filter(|(n, ..)| was.fields.iter().any(|f| f.name == *n))
+        .collect();
+    let before: Vec<Column> = labelled(was)
+        .into_iter()
+        .filter(|(n, ..)| both.iter().any(|(b, ..)| b == n))
+        .collect();
+    let lines: Vec<String> = changes(&before, &both)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if lines.is_empty() {
+        return;
+    }
+    items.push(item(Effect::Altered, "DataStream", name, lines.clone()));
+    for (grant, spec) in &after.grants {
+        if grant.0 != name.0 || !spec.read.contains(&name.1) {
+            continue;
+        }
+        let mut what = vec![client(spec, &name.1)];
+        what.extend(client_sees(&lines, &spec.except_labels));
+        items.push(item(Effect::Altered, "AccessGrant", grant, what));
+    }
+}
+
+/// Owners of all streams within reach.
+pub(super) fn owners(reach: &Reach, after: &World) -> Vec<Owner> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in &reach.streams {
+        let owner = after.streams.get(name).and_then(|s| s.owner.clone());
+        if let Some(owner) = owner {
+            let stream = format!("{}/{}", name.0, name.1);
+            all.entry(owner).or_default().push(stream);
+        }
+    }
+    all.into_iter()
+        .map(|(owner, streams)| Owner { owner, streams })
+        .collect()
+}
