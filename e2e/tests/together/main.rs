@@ -13,4 +13,5 @@ mod strimzi;
 mod tables;
 mod webhook;
 mod windows;
+mod writers;
 mod wrong_turns;
