@@ -13,5 +13,6 @@ mod strimzi;
 mod tables;
 mod webhook;
 mod windows;
+mod workloads;
 mod writers;
 mod wrong_turns;
