@@ -1,5 +1,6 @@
 //! Many streams through Strimzi's real Topic Operator: none is lost, the warning comes before its queue is full, and an idle minute
-//! writes nothing. Runs where `HEADWORKS_STRIMZI_STREAMS` says how many (1000 for the figures in docs/performance.md).
+//! writes nothing. Runs where `HEADWORKS_STRIMZI_STREAMS` says how many (1000 for the
+//! figures in docs/performance.md, 820 for the warning with the queue at its default).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -24,7 +25,13 @@ fn a_thousand_streams_through_the_topic_operator() {
         return;
     };
     pocket(&["strimzi", "down", "topic"]);
-    let (ok, text) = pocket(&["strimzi", "up", "topic", "--max-queue", "20000"]);
+    // Below a thousand the queue stays at its default, which just holds them: that is what the warning is for.
+    let raised: &[&str] = if many < 1000 {
+        &[]
+    } else {
+        &["--max-queue", "20000"]
+    };
+    let (ok, text) = pocket(&[&["strimzi", "up", "topic"], raised].concat());
     if !ok && text.contains("STRIMZI_HOME") {
         println!("skipped: {text}");
         return;
