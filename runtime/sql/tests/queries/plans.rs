@@ -1,0 +1,244 @@
+//! What a query is planned to.
+
+use super::*;
+
+#[test]
+fn a_query_reads_only_the_columns_it_needs() {
+    let flow = good("SELECT order_id, amount * 2 AS twice FROM orders WHERE user_id > 7");
+    assert_eq!(flow.branches[0].input, "orders");
+    assert_eq!(flow.branches[0].columns, ["order_id", "user_id", "amount"]);
+    assert_eq!(columns(&flow), ["order_id string", "twice decimal(23,2)"]);
+    assert_eq!(
+        good("SELECT 1 AS uno FROM orders").branches[0]
+            .columns
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn nested_fields_elements_and_map_values_are_reached() {
+    let flow = good(
+        "SELECT customer.address.city, o.customer.name AS who, items[1].sku AS first_sku, tags['a'] AS a, `value` FROM orders AS o",
+    );
+    assert_eq!(
+        columns(&flow),
+        [
+            "city string?",
+            "who string?",
+            "first_sku string?",
+            "a string?",
+            "value int?"
+        ]
+    );
+    assert_eq!(
+        flow.branches[0].columns,
+        ["customer", "items", "tags", "value"]
+    );
+}
+
+#[test]
+fn a_row_that_passes_the_filter_makes_its_columns_required() {
+    assert_eq!(
+        columns(&good("SELECT email FROM orders WHERE email IS NOT NULL")),
+        ["email string"]
+    );
+    assert_eq!(
+        columns(&good(
+            "SELECT email, `value` FROM orders WHERE email LIKE 'a%' AND `value` > 1"
+        )),
+        ["email string", "value int"]
+    );
+    assert_eq!(
+        columns(&good(
+            "SELECT email FROM orders WHERE email IS NOT NULL OR user_id = 1"
+        )),
+        ["email string?"]
+    );
+    assert_eq!(
+        columns(&good(
+            "SELECT customer.address.city FROM orders WHERE customer.address IS NOT NULL"
+        )),
+        ["city string"]
+    );
+    assert_eq!(
+        columns(&good("SELECT COALESCE(email, 'none') AS email FROM orders")),
+        ["email string"]
+    );
+    assert_eq!(
+        columns(&good(
+            "SELECT e FROM (SELECT email AS e FROM orders WHERE email <> '') AS s"
+        )),
+        ["e string"]
+    );
+}
+
+#[test]
+fn labels_and_lineage_follow_the_values() {
+    let flow = good(
+        "SELECT UPPER(email) AS mail, CASE WHEN email IS NULL THEN 0 ELSE user_id END AS uid, order_id FROM orders WHERE email <> 'x'",
+    );
+    let labels: Vec<&[String]> = flow
+        .output
+        .columns
+        .iter()
+        .map(|c| c.labels.as_slice())
+        .collect();
+    assert_eq!(
+        labels,
+        [&["pii".to_owned()][..], &["pii".to_owned()][..], &[][..]]
+    );
+    let uid: Vec<String> = flow.lineage[1]
+        .sources
+        .iter()
+        .map(|s| format!("{}.{}", s.stream, s.column))
+        .collect();
+    assert_eq!(uid, ["orders.email", "orders.user_id"]);
+}
+
+#[test]
+fn branches_are_united_by_position_with_common_types() {
+    let flow = good(
+        "SELECT order_id AS id, user_id, amount FROM orders UNION ALL SELECT id, user_id, -amount FROM refunds WHERE amount > 0",
+    );
+    assert_eq!(
+        flow.branches
+            .iter()
+            .map(|b| b.input.as_str())
+            .collect::<Vec<_>>(),
+        ["orders", "refunds"]
+    );
+    assert_eq!(
+        columns(&flow),
+        ["id string", "user_id bigint", "amount decimal(12,2)"]
+    );
+    let text = errors("SELECT order_id FROM orders UNION ALL SELECT user_id FROM refunds");
+    assert!(text.starts_with("line 1, column 46: UNION ALL: column 1 (\"order_id\") is string in the first branch and int here"), "{text}");
+    assert!(
+        errors("SELECT order_id FROM orders UNION ALL SELECT user_id, id FROM refunds")
+            .contains("has 2 columns, the first has 1")
+    );
+}
+
+#[test]
+fn sub_queries_are_put_in_where_they_are_used() {
+    let flow = good(
+        "WITH big AS (SELECT order_id, amount AS a FROM orders WHERE amount > 100), two AS (SELECT * FROM big UNION ALL SELECT id, amount FROM refunds)
+         SELECT x.order_id, a + 1 AS a1 FROM two AS x WHERE a < 1000",
+    );
+    assert_eq!(flow.branches.len(), 2);
+    assert_eq!(columns(&flow), ["order_id string", "a1 decimal(13,2)"]);
+    assert_eq!(inputs("WITH a AS (SELECT * FROM orders) SELECT * FROM a UNION ALL SELECT * FROM `re funds` -- x").unwrap(), ["orders", "re funds"]);
+}
+
+#[test]
+fn sub_queries_that_double_at_every_step_are_refused_in_time() {
+    let mut sql = "WITH q0 AS (SELECT user_id + user_id AS user_id FROM orders)".to_owned();
+    for i in 1..60 {
+        let before = i - 1;
+        write!(sql, ", q{i} AS (SELECT user_id + user_id AS user_id FROM q{before} UNION ALL SELECT user_id FROM q{before})").unwrap();
+    }
+    assert!(errors(&format!("{sql} SELECT user_id FROM q59")).contains("the query"));
+    let mut sql = "WITH q0 AS (SELECT user_id FROM orders)".to_owned();
+    for i in 1..60 {
+        let before = i - 1;
+        write!(
+            sql,
+            ", q{i} AS (SELECT user_id + user_id AS user_id FROM q{before})"
+        )
+        .unwrap();
+    }
+    assert!(errors(&format!("{sql} SELECT user_id FROM q59")).contains("too large"));
+}
+
+#[test]
+fn spaces_and_comments_leave_the_fingerprint_and_types_change_it() {
+    let one = good("SELECT order_id FROM orders WHERE user_id = 1").fingerprint;
+    assert_eq!(
+        one,
+        good("SELECT order_id -- the id\n FROM   orders\nWHERE user_id=1").fingerprint
+    );
+    assert_ne!(
+        one,
+        good("SELECT order_id FROM orders WHERE user_id = 2").fingerprint
+    );
+    assert_ne!(
+        one,
+        good("SELECT order_id FROM orders WHERE order_id = '1'").fingerprint
+    );
+    let other = Catalog::new().with(
+        "orders",
+        contract(&[("order_id", "string?"), ("user_id", "bigint")]),
+    );
+    assert_ne!(
+        one,
+        plan("SELECT order_id FROM orders WHERE user_id = 1", &other)
+            .unwrap()
+            .fingerprint
+    );
+}
+
+#[test]
+fn a_condition_alone_can_be_checked_and_evaluated() {
+    let schema =
+        Schema::from_contract(&contract(&[("a", "int"), ("b", "int"), ("s", "string?")])).unwrap();
+    let condition = expression("a > 10 AND s IS NOT NULL", &schema).unwrap();
+    assert_eq!(condition.columns, ["a", "s"]);
+    let holds = condition.evaluate(&numbers()).unwrap();
+    assert_eq!(
+        holds.iter().collect::<Vec<_>>(),
+        [Some(false), Some(false), Some(true), Some(true)]
+    );
+    assert!(
+        expression("a + 1", &schema).unwrap_err()[0]
+            .message
+            .contains("a condition is a boolean, this is int")
+    );
+    assert!(expression("a > 1 2", &schema).is_err());
+}
+
+#[test]
+fn star_gives_the_columns_in_order() {
+    let flow = good("SELECT * FROM refunds");
+    assert_eq!(
+        columns(&flow),
+        ["id string", "user_id int", "amount decimal(9,2)"]
+    );
+    assert_eq!(flow.output.columns[1].data_type, DataType::Int);
+    let flow = good("SELECT r.*, 1 AS uno FROM refunds AS r (a, b, c)");
+    assert_eq!(
+        columns(&flow),
+        ["a string", "b int", "c decimal(9,2)", "uno int"]
+    );
+}
+
+#[test]
+fn a_widened_union_gives_one_type_of_batch() {
+    let catalog = Catalog::new()
+        .with("l", contract(&[("v", "bigint")]))
+        .with("r", contract(&[("v", "int?")]));
+    let flow = plan("SELECT v FROM l UNION ALL SELECT v FROM r", &catalog).unwrap();
+    let left = RecordBatch::try_new(
+        flow.branches[0].input_schema.clone(),
+        vec![Arc::new(Int64Array::from(vec![1]))],
+    )
+    .unwrap();
+    let right = RecordBatch::try_new(
+        flow.branches[1].input_schema.clone(),
+        vec![Arc::new(Int32Array::from(vec![None, Some(2)]))],
+    )
+    .unwrap();
+    let (left, right) = (
+        flow.branches[0].evaluate(&left).unwrap().batch,
+        flow.branches[1].evaluate(&right).unwrap().batch,
+    );
+    assert_eq!(left.schema(), right.schema());
+    assert_eq!(
+        right
+            .column(0)
+            .as_primitive::<Int64Type>()
+            .iter()
+            .collect::<Vec<_>>(),
+        [None, Some(2)]
+    );
+}
