@@ -12,8 +12,12 @@ const PLATFORM: &str = "e2e-registry";
 const LIMIT: Duration = Duration::from_secs(90);
 
 fn stream(name: &str, more: &str) -> String {
+    in_format(name, "Avro", more)
+}
+
+fn in_format(name: &str, format: &str, more: &str) -> String {
     format!(
-        "apiVersion: headworks.dev/v1alpha1\nkind: DataStream\nmetadata: {{name: {name}}}\nspec:\n  platform: {PLATFORM}\n  partitions: 1\n  format: Avro\n  schema:\n    - {{name: id, type: string}}\n{more}  key: [id]\n"
+        "apiVersion: headworks.dev/v1alpha1\nkind: DataStream\nmetadata: {{name: {name}}}\nspec:\n  platform: {PLATFORM}\n  partitions: 1\n  format: {format}\n  schema:\n    - {{name: id, type: string}}\n{more}  key: [id]\n"
     )
 }
 
@@ -45,6 +49,23 @@ fn post(url: &str, id: usize) {
     .expect("the record is taken");
 }
 
+/// Another party's schema, registered by itself; gives its id.
+fn foreign() -> u32 {
+    let url = std::env::var("REGISTRY_URL").expect("REGISTRY_URL, from `pocket endpoints`");
+    let schema = r#"{"type":"record","name":"Theirs","fields":[{"name":"id","type":"string"},{"name":"x","type":"long"}]}"#;
+    let body = serde_json::json!({"schema": schema}).to_string();
+    let text = block_on(async {
+        let request = reqwest::Client::new()
+            .post(format!("{url}/subjects/e2e-theirs-value/versions"))
+            .header("content-type", "application/vnd.schemaregistry.v1+json")
+            .body(body);
+        let answer = request.send().await.expect("the registry answers");
+        answer.text().await.expect("text")
+    });
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    u32::try_from(answer["id"].as_u64().expect("an id")).unwrap()
+}
+
 /// Distinct Kafka keys of a topic: a client that sends again makes doubles.
 fn keys(c: &Cluster, stream: &str) -> usize {
     let records = c.kafka.read(&c.topic(stream));
@@ -63,12 +84,16 @@ fn while_the_registry_is_away_what_runs_goes_on_and_what_is_new_waits() {
     c.apply(&format!("{platform}  schemaRegistry: {{url: \"{url}\"}}\n"));
     c.ready("platforms.headworks.dev", PLATFORM);
     c.apply(&stream("a", ""));
-    c.apply(&stream("b", ""));
+    c.apply(&in_format("b", "Protobuf", ""));
+    c.apply(&in_format("c", "Json", ""));
     c.apply(&source("in", "a", ""));
     let p = headworks_e2e::pipeline("p", "SELECT id FROM a", "b");
     c.apply(&p.replace("platform: e2e\n", &format!("platform: {PLATFORM}\n")));
+    let q = headworks_e2e::pipeline("q", "SELECT id FROM b", "c");
+    c.apply(&q.replace("platform: e2e\n", &format!("platform: {PLATFORM}\n")));
     c.ready("sources.headworks.dev", "in");
     c.ready(PIPELINE, "p");
+    c.ready(PIPELINE, "q");
     let url = format!("{}/in", c.address("in"));
     post(&url, 1);
     // Two versions of records, so that a restarted pod needs more than the contract in force.
@@ -78,16 +103,18 @@ fn while_the_registry_is_away_what_runs_goes_on_and_what_is_new_waits() {
     c.ready(PIPELINE, "p");
     post(&url, 2);
 
+    let theirs = foreign();
     let stopped = Stopped;
     let (ok, text) = pocket(&["stop", "registry"]);
     assert!(ok, "{text}");
     post(&url, 3);
     assert!(kill_container(&c.kubectl, &c.namespace, "p-0"), "p-0 runs");
+    assert!(kill_container(&c.kubectl, &c.namespace, "q-0"), "q-0 runs");
     post(&url, 4);
     until("what runs goes on", LIMIT, || {
-        (keys(&c, "b") == 4).then_some(())
+        (keys(&c, "c") == 4).then_some(())
     })
-    .unwrap_or_else(|| panic!("b has {} of 4 records", keys(&c, "b")));
+    .unwrap_or_else(|| panic!("b has {} and c {} of 4", keys(&c, "b"), keys(&c, "c")));
     c.condition(
         "platforms.headworks.dev",
         PLATFORM,
@@ -112,17 +139,32 @@ fn while_the_registry_is_away_what_runs_goes_on_and_what_is_new_waits() {
         c.kubectl.get(STREAM, "a", &c.namespace).unwrap()["status"]["contract"]["version"].clone()
     };
     assert_eq!(version(&c), 2, "the contract before stays in force");
-    post(&url, 5);
+    // A record of a schema that nobody has seen yet waits for it, and those behind it wait, too.
+    let record = [&[0][..], &theirs.to_be_bytes(), &[4], b"5x", &[2]].concat();
+    c.kafka.produce(&c.topic("a"), &[&record]);
+    post(&url, 6);
+    c.condition(PIPELINE, "p", "Ready", "False", Some("RegistryUnavailable"));
+    assert_eq!(keys(&c, "b"), 4);
 
     drop(stopped);
     c.ready(STREAM, "late");
     c.ready(STREAM, "a");
     assert_eq!(version(&c), 3);
     c.ready(PIPELINE, "p");
-    post(&url, 6);
+    c.ready(PIPELINE, "q");
+    post(&url, 7);
     until("nothing is lost", LIMIT, || {
-        (keys(&c, "b") == 6).then_some(())
+        (keys(&c, "c") == 7).then_some(())
     })
-    .unwrap_or_else(|| panic!("b has {} of 6 records", keys(&c, "b")));
+    .unwrap_or_else(|| panic!("b has {} and c {} of 7", keys(&c, "b"), keys(&c, "c")));
+    let mut ids: Vec<String> = c
+        .kafka
+        .read(&c.topic("c"))
+        .iter()
+        .map(|record| record.json()["id"].as_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids, ["1", "2", "3", "4", "5x", "6", "7"]);
     assert!(c.kafka.read(&format!("{}.dlq", c.topic("a"))).is_empty());
 }
