@@ -138,6 +138,8 @@ fn a_connection_that_is_open_reads_nothing_more_once_its_grant_is_gone() {
 
     let grant = ["delete", GRANT, "app", "-n", &c.namespace, "--timeout=60s"];
     c.kubectl.must(&grant);
+    // A fetch that is waiting at the broker was allowed when it came, and may still be answered: half a second here.
+    std::thread::sleep(Duration::from_secs(2));
     c.kafka.produce(&topic, &[br#"{"id":"after","n":2}"#]);
     let mut said = None;
     let end = Instant::now() + WAIT;
