@@ -9,6 +9,7 @@ use arrow::datatypes::{
 };
 use headworks_engine::format::{Encoder, FormatError};
 use headworks_plan::Contract;
+use headworks_schema::avro::defaults::{self, long, prefixed};
 use headworks_schema::avro::{Avro, Id, Kind, Logical, sql_type};
 use headworks_sql::types::{DataType, StructField};
 
@@ -17,7 +18,6 @@ use super::super::json::JsonEncoder;
 use super::super::refused::Refused;
 use super::super::values::per_second;
 use super::compile::without_null;
-use super::defaults::{self, long, prefixed};
 use super::{columns, definition};
 
 /// Writes rows as Avro records: in single-object encoding, or behind the registry's id.
@@ -49,6 +49,8 @@ enum Value {
     Double,
     Decimal(Option<usize>),
     Text,
+    /// Text that is a UUID.
+    UuidText,
     Bytes(Option<usize>),
     Enum(HashMap<String, i64>),
     Uuid,
@@ -193,6 +195,7 @@ fn value(avro: &Avro, id: Id, from: &DataType) -> Result<Value, (String, String)
             Logical::Decimal { scale, .. },
             DataType::Decimal { scale: own, .. },
         ) if scale == u32::from(*own) => Value::Decimal(Some(*size)),
+        (Kind::String, Logical::Uuid, DataType::String) => Value::UuidText,
         (Kind::String, _, DataType::String) => Value::Text,
         (Kind::Enum { symbols, .. }, _, DataType::String) => Value::Enum(
             symbols
@@ -306,7 +309,12 @@ fn write(
         }
         Value::Uuid => {
             let text = typed(array.as_string_opt::<i32>(), data_type, array)?.value(row);
-            out.extend_from_slice(&uuid(text).ok_or_else(|| Refused::contract("is no UUID"))?);
+            out.extend_from_slice(&uuid(text).ok_or_else(no_uuid)?);
+        }
+        Value::UuidText => {
+            let text = typed(array.as_string_opt::<i32>(), data_type, array)?.value(row);
+            uuid(text).ok_or_else(no_uuid)?;
+            prefixed(text.as_bytes(), out);
         }
         Value::Bytes(size) => {
             let bytes = typed(array.as_binary_opt::<i32>(), data_type, array)?.value(row);
@@ -412,6 +420,11 @@ fn fixed(bytes: &[u8], negative: bool, size: usize, out: &mut Vec<u8>) -> Result
     out.resize(out.len() + more, if negative { 0xff } else { 0 });
     out.extend_from_slice(bytes);
     Ok(())
+}
+
+#[cold]
+fn no_uuid() -> Refused {
+    Refused::contract("is no UUID")
 }
 
 fn uuid(text: &str) -> Option<[u8; 16]> {

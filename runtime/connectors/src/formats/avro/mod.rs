@@ -9,7 +9,6 @@
 mod compile;
 mod cursor;
 mod decode;
-mod defaults;
 mod encode;
 mod read;
 mod skip;

@@ -3,7 +3,9 @@
 //! A message is passed twice: once over its tags, to find where each wanted field last stands (the last one counts, and
 //! fields may come in any order), then column by column over what was found.
 
-use super::super::json::column::{Column, Values};
+use std::collections::{HashMap, HashSet};
+
+use super::super::json::column::{Column, Text, Values};
 use super::super::json::object::Object;
 use super::super::json::value::double as comes_twice;
 use super::super::refused::Refused;
@@ -56,6 +58,16 @@ impl Message {
         let mut at = 0;
         while at < bytes.len() {
             let field = field(bytes, &mut at)?;
+            for oneof in &self.oneofs {
+                if oneof.numbers.contains(&field.number) {
+                    // Whichever of them came before is no more.
+                    for slot in &oneof.slots {
+                        if self.slots[*slot].number != field.number {
+                            scratch.0[base + *slot] = NOWHERE;
+                        }
+                    }
+                }
+            }
             if let Some(slot) = self.slot(field.number) {
                 let found = &mut scratch.0[base + slot];
                 if found.count == 0 {
@@ -90,7 +102,10 @@ impl Slot {
                 Absent::Null => values::missing(column),
                 Absent::Default => self.default(column),
             },
-            Many::One if found.count > 1 && matches!(self.op, Op::Struct(_) | Op::Timestamp) => {
+            Many::One
+                if found.count > 1
+                    && matches!(self.op, Op::Struct(_) | Op::Timestamp | Op::Wrapper(_)) =>
+            {
                 let whole = self.merged(bytes, found)?;
                 let field = Field {
                     wire: LENGTH,
@@ -190,7 +205,35 @@ impl Slot {
             return Err(values::mismatch(column));
         };
         let begin = keys.len();
+        self.entries(bytes, found, keys, items, scratch, &HashSet::new())?;
+        if comes_twice(keys, begin).is_some() {
+            // Of equal keys the last one counts (Protobuf, "Maps").
+            let mut last: HashMap<Vec<u8>, usize> = HashMap::new();
+            let mut over = HashSet::new();
+            for at in begin..keys.len() {
+                over.extend(last.insert(keys.get(at).to_vec(), at - begin));
+            }
+            keys.truncate(begin);
+            items.truncate(begin);
+            self.entries(bytes, found, keys, items, scratch, &over)?;
+        }
+        offsets.push(i32::try_from(items.len()).map_err(|_| values::full())?);
+        column.valid();
+        Ok(())
+    }
+
+    /// The entries of a map, but those whose index is in `without`.
+    fn entries(
+        &self,
+        bytes: &[u8],
+        found: &Found,
+        keys: &mut Text,
+        items: &mut Column,
+        scratch: &mut Scratch,
+        without: &HashSet<usize>,
+    ) -> Result<(), Refused> {
         let mut at = found.first;
+        let mut index = 0;
         while found.count > 0 && at < found.last.end {
             let entry = field(bytes, &mut at)?;
             if entry.number != self.number {
@@ -198,6 +241,10 @@ impl Slot {
             }
             if entry.wire != LENGTH {
                 return Err(wrong_wire());
+            }
+            index += 1;
+            if without.contains(&(index - 1)) {
+                continue;
             }
             let entry = &bytes[entry.value as usize..entry.end];
             let (mut key, mut value) = (&[][..], None);
@@ -230,11 +277,6 @@ impl Slot {
             };
             done.map_err(|refused| refused.key(key))?;
         }
-        if let Some(twice) = comes_twice(keys, begin) {
-            return Err(Refused::contract("comes twice in the map").key(keys.get(twice)));
-        }
-        offsets.push(i32::try_from(items.len()).map_err(|_| values::full())?);
-        column.valid();
         Ok(())
     }
 }
@@ -245,7 +287,7 @@ fn wrong_wire() -> Refused {
 }
 
 fn enumerated(
-    names: &std::collections::HashMap<i32, String>,
+    names: &HashMap<i32, String>,
     number: i32,
     column: &mut Column,
 ) -> Result<(), Refused> {
@@ -320,6 +362,7 @@ impl Op {
                     .map_err(|_| values::out_of_range(column)),
             },
             Op::Bool => values::boolean(column, value != 0),
+            Op::Truth => values::whole(column, i64::from(value != 0)),
             Op::Float => values::float(column, f32::from_bits(value as u32)),
             Op::Double => values::double(column, f64::from_bits(value)),
             Op::Enum(names) => enumerated(names, value as i32, column),
