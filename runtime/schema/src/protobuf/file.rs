@@ -189,8 +189,7 @@ fn string(place: &mut Place<'_>, quote: char) -> Option<String> {
             '\n' | '\0' => return Some("a string that doesn't end on its line".to_owned()),
             '\\' => {
                 let digits = match place.next() {
-                    Some('a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '?' | '\\' | '\'' | '"')
-                    | Some('0'..='7') => 0,
+                    Some(c) if "abfnrtv?\\'\"01234567".contains(c) => 0,
                     Some('x' | 'X') => 1,
                     Some('u') => 4,
                     Some('U') => 8,

@@ -716,3 +716,30 @@ fn of_equal_fingerprints_the_newest_definition_counts() {
         [own, &json.replace('}', r#","x":0}"#)]
     );
 }
+
+/// What evolution lets pass as readable is read: each type as each that it is promoted to.
+#[test]
+fn what_was_written_narrower_is_read() {
+    for (old, new, sql, bytes, json) in [
+        ("int", "long", "bigint", &[3][..], "-2"),
+        ("int", "float", "float", &[3], "-2.0"),
+        ("int", "double", "double", &[3], "-2.0"),
+        ("long", "float", "float", &[3], "-2.0"),
+        ("long", "double", "double", &[3], "-2.0"),
+        ("float", "double", "double", &[0, 0, 0, 0x3f], "0.5"),
+        ("string", "bytes", "bytes", &[2, b'a'], r#""YQ==""#),
+        ("bytes", "string", "string", &[2, b'a'], r#""a""#),
+    ] {
+        let of = |kind: &str| record_of(&format!(r#"{{"name":"x","type":"{kind}"}}"#));
+        let contract = registered(defined(&format!("x {sql}"), &of(new)), 2, &[(1, &of(old))]);
+        let mut reading = decoder(&contract);
+        reading
+            .decode(&framed(1, bytes))
+            .unwrap_or_else(|e| panic!("{old} as {new}: {e}"));
+        assert_eq!(
+            to_json(&contract, &reading.finish().unwrap()),
+            [format!(r#"{{"x":{json}}}"#)],
+            "{old} as {new}"
+        );
+    }
+}

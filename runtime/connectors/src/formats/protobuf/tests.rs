@@ -593,3 +593,51 @@ fn only_the_columns_that_are_asked_for_are_built() {
     assert_eq!(names, ["yes", "state"]);
     assert_eq!(batch.num_rows(), 1);
 }
+
+/// What evolution says of a new required field is what a record without it is.
+#[test]
+fn a_new_required_field_is_its_types_default_or_missing() {
+    for (type_, field, json) in [
+        ("boolean", "bool", Some("false")),
+        ("int", "int32", Some("0")),
+        ("bigint", "int64", Some("0")),
+        ("float", "float", Some("0.0")),
+        ("double", "double", Some("0.0")),
+        ("string", "string", Some(r#""""#)),
+        ("bytes", "bytes", Some(r#""""#)),
+        ("array<int>", "repeated int32", Some("[]")),
+        ("map<string,int>", "map<string, int32>", Some("{}")),
+        ("decimal(20,0)", "uint64", Some(r#""0""#)),
+        ("decimal(20,0)", "fixed64", Some(r#""0""#)),
+        ("decimal(20,0)", "string", None),
+        ("decimal(12,2)", "string", None),
+        ("date", "string", None),
+        ("time", "string", None),
+        ("timestamp(3)", "string", None),
+        ("timestamp_ltz(3)", "google.protobuf.Timestamp", None),
+        ("struct<a int not null>", "X", None),
+    ] {
+        let schema =
+            format!("message X {{ int32 a = 1; }} message R {{ int32 a = 1; {field} b = 2; }}");
+        let bare = defined(&format!("a int\nb {type_}"), &schema, "R");
+        let known = after("message R { int32 a = 1; }", bare.clone());
+        for (contract, head) in [(&bare, &[][..]), (&known, &[0, 0, 0, 0, 1, 0])] {
+            let mut reading = decoder(contract);
+            let bytes = [head, &[8, 7]].concat();
+            match json {
+                Some(json) => {
+                    reading.decode(&bytes).unwrap();
+                    assert_eq!(
+                        to_json(contract, &reading.finish().unwrap()),
+                        [format!(r#"{{"a":7,"b":{json}}}"#)],
+                        "{type_}"
+                    );
+                }
+                None => assert_eq!(
+                    refusal(&mut reading, &bytes),
+                    format!("Contract [b] is missing; {type_} is required")
+                ),
+            }
+        }
+    }
+}
