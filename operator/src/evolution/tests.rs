@@ -452,3 +452,58 @@ fn protobuf_s_enums_and_widths_keep_their_numbers() {
         assert_eq!(found.is_empty(), passes, "{was} to {now}: {found:?}");
     }
 }
+
+/// What the types' table lets pass, the definitions that are made of the types let pass, too: numbers are kept.
+#[test]
+fn a_wider_type_is_one_in_derived_definitions() {
+    let pairs: [(Format, &[(&str, &str)]); 2] = [
+        (
+            Format::Protobuf,
+            &[
+                ("boolean", "int"),
+                ("boolean", "bigint"),
+                ("int", "bigint"),
+                ("string", "bytes"),
+                ("array<boolean>", "array<int>"),
+                ("map<string,int>", "map<string,bigint>"),
+                ("struct<x int not null>", "struct<x bigint not null>"),
+            ],
+        ),
+        (
+            Format::Avro,
+            &[
+                ("int", "bigint"),
+                ("int", "float"),
+                ("bigint", "double"),
+                ("float", "double"),
+                ("string", "bytes"),
+                ("bytes", "string"),
+                ("map<string,int>", "map<string,bigint>"),
+                ("struct<x int not null>", "struct<x bigint not null>"),
+            ],
+        ),
+    ];
+    for (format, pairs) in pairs {
+        for (was, now) in pairs {
+            let made = |type_: &str, before: Option<&Contract>| {
+                let mut contract = of(&[("a", type_, false)]);
+                contract.format = format;
+                let before = before.and_then(|before| before.definition.as_ref());
+                let definition = match format {
+                    Format::Avro => headworks_schema::avro::from_contract(&contract, "s.r"),
+                    _ => headworks_schema::protobuf::from_contract(&contract, "s.r", before),
+                };
+                contract.definition = Some(definition.unwrap());
+                contract
+            };
+            let old = made(was, None);
+            let new = made(now, Some(&old));
+            let earlier = [Earlier {
+                version: 1,
+                contract: &old,
+            }];
+            let found = faults(Compatibility::Backward, &earlier, &new);
+            assert!(found.is_empty(), "{format:?}: {was} to {now}: {found:?}");
+        }
+    }
+}
