@@ -163,7 +163,9 @@ fn translate(error: &RegistryError) -> Error {
             format!("{message}; correct spec.schemaRegistry of the Platform"),
         )
         .after(REFUSAL_RECHECK),
-        RegistryError::Refused { .. } | RegistryError::NotFound { .. } => {
+        RegistryError::Refused { .. }
+        | RegistryError::TooLarge { .. }
+        | RegistryError::NotFound { .. } => {
             Error::stalled("RegistryRefused", message).after(REFUSAL_RECHECK)
         }
     }

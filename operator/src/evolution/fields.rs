@@ -208,8 +208,10 @@ fn unreadable(written: &Contract, read: &Contract, reads: Reads) -> Vec<Fault> {
     for field in &read.fields {
         let path = field.name.clone();
         let Some(from) = written.fields.iter().find(|f| f.name == field.name) else {
-            if !field.nullable {
-                found.push(Misfit::Missing { path });
+            if !field.nullable
+                && let Ok(read) = field.type_.parse()
+            {
+                found.push(Misfit::Missing { path, read });
             }
             continue;
         };
@@ -221,10 +223,10 @@ fn unreadable(written: &Contract, read: &Contract, reads: Reads) -> Vec<Fault> {
             misfits(read.format, &path, &from, &to, &mut found);
         }
     }
-    // A field that Protobuf's wire hasn't got is its type's default, and Avro's may have one of its own: not missing.
-    let defaults = definitions::defaults(read);
+    // A field that Protobuf's wire hasn't got may be its type's default, and Avro's may have one of its own: not missing.
+    let defaults = definitions::Defaults::of(read);
     found.retain(|misfit| match misfit {
-        Misfit::Missing { path } => read.format != Format::Protobuf && !defaults.contains(path),
+        Misfit::Missing { path, read } => !defaults.has(path, read),
         _ => true,
     });
     let mut all: Vec<Fault> = found
@@ -285,14 +287,14 @@ fn told(misfit: Misfit, reads: Reads, format: Format) -> Fault {
             );
             (path, message)
         }
-        (Misfit::Missing { path }, Reads::Old) => {
+        (Misfit::Missing { path, .. }, Reads::Old) => {
             let message = format!(
                 "new field \"{path}\" is required, but the records in the topic don't have it: add {}",
                 nullable(&path)
             );
             (path, message)
         }
-        (Misfit::Missing { path }, Reads::New) => {
+        (Misfit::Missing { path, .. }, Reads::New) => {
             let message = format!(
                 "field \"{path}\" is removed, and readers of the contract before require it: keep it"
             );

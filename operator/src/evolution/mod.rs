@@ -6,7 +6,8 @@
 //! as which others, format by format.
 //!
 //! Two rules hold in every mode but None. A field never vanishes: readers here are queries and clients, and they
-//! name their fields (docs/decisions/0011). And what decides where a record is, key and format, never changes.
+//! name their fields (docs/decisions/0011). And what decides where a record is, key and format, never changes. One
+//! holds in every mode: no change makes records that can't be told from those of before and mean something else.
 //!
 //! A change that is refused has a fingerprint ([`change`]). The annotation `headworks.dev/allow-breaking` with that
 //! fingerprint permits just that change: from the contract in force to the one that was looked at. Afterwards the
@@ -54,7 +55,7 @@ pub struct Earlier<'a> {
 /// transitive modes look at those.
 pub fn faults(rule: Compatibility, accepted: &[Earlier<'_>], new: &Contract) -> Vec<Fault> {
     let (backward, forward, transitive) = match rule {
-        Compatibility::None => return Vec::new(),
+        Compatibility::None => return indistinct(accepted, new),
         Compatibility::Backward => (true, false, false),
         Compatibility::BackwardTransitive => (true, false, true),
         Compatibility::Forward => (false, true, false),
@@ -89,6 +90,25 @@ pub fn faults(rule: Compatibility, accepted: &[Earlier<'_>], new: &Contract) -> 
             }
             fault.message.push_str(&whose);
             all.push(fault);
+        }
+    }
+    for fault in indistinct(accepted, new) {
+        if !all.iter().any(|f| f.field == fault.field) {
+            all.push(fault);
+        }
+    }
+    all
+}
+
+/// What no mode lets pass, of all contracts that are kept: records that would be read as something else, and nobody
+/// would see it.
+fn indistinct(accepted: &[Earlier<'_>], new: &Contract) -> Vec<Fault> {
+    let mut all: Vec<Fault> = Vec::new();
+    for earlier in accepted {
+        for fault in definitions::indistinct(earlier.contract, new) {
+            if !all.iter().any(|f| f.field == fault.field) {
+                all.push(fault);
+            }
         }
     }
     all

@@ -114,13 +114,73 @@ fn key_and_format_never_change_but_by_permission() {
     assert!(faults(Compatibility::None, &earlier, &new).is_empty());
 }
 
+/// What Protobuf's wire hasn't got is the type's default where the type has one. The decoder's test of the same table is
+/// `a_new_required_field_is_its_types_default_or_missing` in the connectors.
 #[test]
-fn protobuf_has_no_missing_fields() {
+fn in_protobuf_a_new_required_field_passes_where_its_type_has_a_default() {
+    let file = |fields: &str| {
+        format!(
+            "syntax = \"proto3\"; import \"google/protobuf/timestamp.proto\"; message X {{ int32 a = 1; }} message O {{ string a = 1; {fields} }}"
+        )
+    };
+    let with = |type_: &str, field: &str| {
+        let mut new = of(&[("a", "string", false), ("b", type_, false)]);
+        new.format = Format::Protobuf;
+        new.definition = Some(headworks_plan::Definition {
+            schema: file(field),
+            message: Some("O".into()),
+        });
+        new
+    };
     let mut old = of(&[("a", "string", false)]);
-    let mut new = of(&[("a", "string", false), ("b", "int", false)]);
     old.format = Format::Protobuf;
-    new.format = Format::Protobuf;
-    assert!(check(Compatibility::Backward, &old, &new).is_empty());
+    old.definition = Some(headworks_plan::Definition {
+        schema: file(""),
+        message: Some("O".into()),
+    });
+    for (type_, field, passes) in [
+        ("boolean", "bool b = 2;", true),
+        ("int", "int32 b = 2;", true),
+        ("bigint", "int64 b = 2;", true),
+        ("float", "float b = 2;", true),
+        ("double", "double b = 2;", true),
+        ("string", "string b = 2;", true),
+        ("bytes", "bytes b = 2;", true),
+        ("array<int>", "repeated int32 b = 2;", true),
+        ("map<string,int>", "map<string, int32> b = 2;", true),
+        ("decimal(20,0)", "uint64 b = 2;", true),
+        ("decimal(20,0)", "fixed64 b = 2;", true),
+        ("decimal(20,0)", "string b = 2;", false),
+        ("decimal(12,2)", "string b = 2;", false),
+        ("date", "string b = 2;", false),
+        ("time", "string b = 2;", false),
+        ("timestamp(3)", "string b = 2;", false),
+        (
+            "timestamp_ltz(3)",
+            "google.protobuf.Timestamp b = 2;",
+            false,
+        ),
+        ("struct<a int>", "X b = 2;", false),
+    ] {
+        let found = check(Compatibility::Backward, &old, &with(type_, field));
+        let expected: &[&str] = if passes { &[] } else { &["b"] };
+        assert_eq!(found, expected, "{type_}: {field}");
+    }
+    // Within a message, too.
+    let mut inner = with(
+        "array<struct<a int, n decimal(20,0) not null, d date not null>>",
+        "",
+    );
+    inner.definition = Some(headworks_plan::Definition {
+        schema: "syntax = \"proto3\"; message I { optional int32 a = 1; uint64 n = 2; string d = 3; } message O { string a = 1; repeated I b = 2; }".into(),
+        message: Some("O".into()),
+    });
+    let mut before = with("array<struct<a int>>", "");
+    before.definition = Some(headworks_plan::Definition {
+        schema: "syntax = \"proto3\"; message I { optional int32 a = 1; } message O { string a = 1; repeated I b = 2; }".into(),
+        message: Some("O".into()),
+    });
+    assert_eq!(check(Compatibility::Backward, &before, &inner), ["b[].d"]);
 }
 
 #[test]
@@ -234,4 +294,216 @@ fn protobuf_s_numbers_and_encodings_count() {
         &file("int32 a = 1; string b = 4; string c = 2;"),
     );
     assert_eq!(check(Compatibility::Backward, &old, &new), ["c", "b"]);
+}
+
+/// A record of another unit has the same bytes and, without a registry, the same fingerprint.
+#[test]
+fn avro_s_units_change_in_no_mode() {
+    let of = |type_: &str, sql: &str| {
+        defined(
+            Format::Avro,
+            &[("a", sql, false)],
+            &format!(r#"{{"type":"record","name":"O","fields":[{{"name":"a","type":{type_}}}]}}"#),
+        )
+    };
+    let time = |unit: &str, digits: u8| {
+        of(
+            &format!(r#"{{"type":"long","logicalType":"timestamp-{unit}"}}"#),
+            &format!("timestamp_ltz({digits})"),
+        )
+    };
+    let decimal = |precision: u8, scale: u8| {
+        of(
+            &format!(
+                r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}"#
+            ),
+            &format!("decimal({precision},{scale})"),
+        )
+    };
+    let plain = of("\"long\"", "bigint");
+    for (old, new) in [
+        (time("micros", 6), time("nanos", 6)),
+        (time("millis", 3), time("micros", 6)),
+        (decimal(12, 2), decimal(12, 3)),
+        (plain.clone(), time("millis", 3)),
+    ] {
+        for rule in [
+            Compatibility::None,
+            Compatibility::Backward,
+            Compatibility::Forward,
+        ] {
+            assert_eq!(check(rule, &old, &new), ["a"], "{rule:?}: {new:?}");
+        }
+        // One that was a while ago counts as well.
+        let accepted = [
+            Earlier {
+                version: 2,
+                contract: &new,
+            },
+            Earlier {
+                version: 1,
+                contract: &old,
+            },
+        ];
+        assert_eq!(
+            said(&faults(Compatibility::None, &accepted, &new)),
+            said(&definitions::indistinct(&old, &new))
+        );
+    }
+    assert!(check(Compatibility::None, &decimal(12, 2), &decimal(14, 2)).is_empty());
+    // Another field beside it makes another fingerprint.
+    let more = defined(
+        Format::Avro,
+        &[("a", "bigint", false), ("b", "timestamp_ltz(3)", true)],
+        r#"{"type":"record","name":"O","fields":[{"name":"a","type":"long"},{"name":"b","type":["null",{"type":"long","logicalType":"timestamp-millis"}],"default":null}]}"#,
+    );
+    assert!(check(Compatibility::Full, &plain, &more).is_empty());
+}
+
+/// SQL's types are fewer than Avro's, and Avro's readers resolve Avro's.
+#[test]
+fn avro_s_kinds_change_as_avro_resolves_them() {
+    let of = |type_: &str, sql: &str| {
+        defined(
+            Format::Avro,
+            &[("a", sql, false)],
+            &format!(r#"{{"type":"record","name":"O","fields":[{{"name":"a","type":{type_}}}]}}"#),
+        )
+    };
+    let fixed = of(r#"{"type":"fixed","name":"F","size":4}"#, "bytes");
+    let symbols = of(
+        r#"{"type":"enum","name":"E","symbols":["X","Y"]}"#,
+        "string",
+    );
+    let (text, bytes) = (of("\"string\"", "string"), of("\"bytes\"", "bytes"));
+    for (old, new, passes) in [
+        (&fixed, &text, false),
+        (&fixed, &bytes, false),
+        (&symbols, &text, false),
+        (&symbols, &bytes, false),
+        (&text, &symbols, false),
+        (&text, &bytes, true),
+        (&bytes, &text, true),
+        (
+            &symbols,
+            &of(
+                r#"{"type":"enum","name":"E","symbols":["X"],"default":"X"}"#,
+                "string",
+            ),
+            true,
+        ),
+        (
+            &text,
+            &of(r#"{"type":"string","logicalType":"uuid"}"#, "string"),
+            true,
+        ),
+    ] {
+        let found = check(Compatibility::Backward, old, new);
+        let expected: &[&str] = if passes { &[] } else { &["a"] };
+        assert_eq!(found, expected, "{old:?} to {new:?}");
+    }
+}
+
+#[test]
+fn protobuf_s_enums_and_widths_keep_their_numbers() {
+    let file = |text: &str, sql: &str| {
+        defined(
+            Format::Protobuf,
+            &[("a", sql, false)],
+            &format!("syntax = \"proto3\"; message O {{ {text} a = 1; }}"),
+        )
+    };
+    let symbols = |values: &str| file(&format!("enum E {{ {values} }} E"), "string");
+    let paid = symbols("U = 0; PAID = 1;");
+    for (values, passes) in [
+        ("U = 0; PAID = 1; LOST = 2;", true),
+        ("U = 0; NEW = 1; PAID = 2;", false),
+        ("U = 0; SETTLED = 1;", false),
+        ("U = 0; LOST = 1; PAID = 3;", false),
+        (
+            "option allow_alias = true; U = 0; SETTLED = 1; PAID = 1;",
+            true,
+        ),
+    ] {
+        let found = check(Compatibility::Backward, &paid, &symbols(values));
+        assert_eq!(found.is_empty(), passes, "{values}: {found:?}");
+    }
+    // As the decoder's test `what_was_written_narrower_is_read` in the connectors has it.
+    for ((was, was_sql), (now, sql), passes) in [
+        (("bool", "boolean"), ("int32", "int"), true),
+        (("bool", "boolean"), ("int64", "bigint"), true),
+        (("bool", "boolean"), ("uint32", "bigint"), true),
+        (("bool", "boolean"), ("sint32", "int"), false),
+        (("int32", "int"), ("int64", "bigint"), true),
+        (("int32", "int"), ("uint32", "bigint"), false),
+        (("sint32", "int"), ("sint64", "bigint"), true),
+        (("sint32", "int"), ("int64", "bigint"), false),
+        (("uint32", "bigint"), ("int64", "bigint"), true),
+        (("int64", "bigint"), ("uint32", "bigint"), false),
+        (("int64", "bigint"), ("sint64", "bigint"), false),
+        (("sfixed32", "int"), ("fixed32", "bigint"), false),
+        (("string", "string"), ("bytes", "bytes"), true),
+    ] {
+        let found = check(
+            Compatibility::Backward,
+            &file(was, was_sql),
+            &file(now, sql),
+        );
+        assert_eq!(found.is_empty(), passes, "{was} to {now}: {found:?}");
+    }
+}
+
+/// What the types' table lets pass, the definitions that are made of the types let pass, too: numbers are kept.
+#[test]
+fn a_wider_type_is_one_in_derived_definitions() {
+    let pairs: [(Format, &[(&str, &str)]); 2] = [
+        (
+            Format::Protobuf,
+            &[
+                ("boolean", "int"),
+                ("boolean", "bigint"),
+                ("int", "bigint"),
+                ("string", "bytes"),
+                ("array<boolean>", "array<int>"),
+                ("map<string,int>", "map<string,bigint>"),
+                ("struct<x int not null>", "struct<x bigint not null>"),
+            ],
+        ),
+        (
+            Format::Avro,
+            &[
+                ("int", "bigint"),
+                ("int", "float"),
+                ("bigint", "double"),
+                ("float", "double"),
+                ("string", "bytes"),
+                ("bytes", "string"),
+                ("map<string,int>", "map<string,bigint>"),
+                ("struct<x int not null>", "struct<x bigint not null>"),
+            ],
+        ),
+    ];
+    for (format, pairs) in pairs {
+        for (was, now) in pairs {
+            let made = |type_: &str, before: Option<&Contract>| {
+                let mut contract = of(&[("a", type_, false)]);
+                contract.format = format;
+                let before = before.and_then(|before| before.definition.as_ref());
+                let definition = match format {
+                    Format::Avro => headworks_schema::avro::from_contract(&contract, "s.r"),
+                    _ => headworks_schema::protobuf::from_contract(&contract, "s.r", before),
+                };
+                contract.definition = Some(definition.unwrap());
+                contract
+            };
+            let old = made(was, None);
+            let new = made(now, Some(&old));
+            let earlier = [Earlier {
+                version: 1,
+                contract: &old,
+            }];
+            let found = faults(Compatibility::Backward, &earlier, &new);
+            assert!(found.is_empty(), "{format:?}: {was} to {now}: {found:?}");
+        }
+    }
 }

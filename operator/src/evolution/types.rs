@@ -23,7 +23,11 @@ pub(super) enum Misfit {
     /// It may be null, and the reader expects a value.
     Null { path: String },
     /// The reader requires it, and what was written hasn't got it.
-    Missing { path: String },
+    Missing {
+        path: String,
+        /// As it is read.
+        read: T,
+    },
 }
 
 /// Everything that keeps a reader from reading what was written.
@@ -38,7 +42,10 @@ pub(super) fn misfits(format: Format, path: &str, written: &T, read: &T, found: 
                 let path = format!("{path}.{}", field.name);
                 match written.iter().find(|f| f.name == field.name) {
                     None if field.nullable => {}
-                    None => found.push(Misfit::Missing { path }),
+                    None => found.push(Misfit::Missing {
+                        path,
+                        read: field.data_type.clone(),
+                    }),
                     Some(from) => {
                         if from.nullable && !field.nullable {
                             found.push(Misfit::Null { path: path.clone() });
@@ -191,7 +198,8 @@ mod tests {
                     read: T::Boolean
                 },
                 Misfit::Missing {
-                    path: "items[].at".into()
+                    path: "items[].at".into(),
+                    read: T::Date
                 },
             ]
         );

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use headworks_engine::format::{FormatError, RowError};
+use headworks_engine::format::{FormatError, RowError, WAITS};
 use headworks_plan::UnknownFields;
 use headworks_sql::types::StructField;
 
 use super::json::column::Column;
 use super::json::fault::DECODE;
 use super::json::object::Object;
+use super::schemas::Lookup;
 
 /// Columns that grow a record at a time.
 pub(super) struct Frame {
@@ -43,6 +44,27 @@ impl Frame {
             })
             .map_err(|source| FormatError::Columns { source })
     }
+}
+
+/// What a record's reader is told of a schema that isn't there, or not yet.
+///
+/// # Errors
+/// Always, but where it was found.
+pub(super) fn found(id: u32, lookup: Lookup) -> Result<Arc<str>, RowError> {
+    let (reason, message) = match lookup {
+        Lookup::Found(text) => return Ok(text),
+        Lookup::Missing => return Err(unknown_id(id)),
+        Lookup::Never(why) => (DECODE, format!("written with schema {id}, but {why}")),
+        Lookup::Waits(why) => (
+            WAITS,
+            format!("schema {id} is needed to read a record: {why}"),
+        ),
+    };
+    Err(RowError {
+        reason,
+        path: String::new(),
+        message,
+    })
 }
 
 /// The registry says that there is no such schema.

@@ -3,6 +3,7 @@
 use headworks_plan::Field;
 use headworks_sql::types::{DataType, StructField};
 
+use super::defaults;
 use super::schema::{Avro, Id, Kind, Logical};
 use crate::sql::Budget;
 use crate::{MAX_DEPTH, SchemaError, sql};
@@ -61,6 +62,13 @@ impl Reader<'_> {
             self.path.push(field.name.clone());
             self.budget.take(&self.path)?;
             let (data_type, nullable) = self.type_(field.node)?;
+            if let Some(default) = &field.default
+                && defaults::encoded(avro, field.node, default).is_none()
+            {
+                return self.refuse(
+                    "its default is no value of its type, so that nobody could read a record without the field; correct the default, or leave it out",
+                );
+            }
             made.push(StructField {
                 name: field.name.clone(),
                 data_type,
@@ -122,6 +130,13 @@ impl Reader<'_> {
             },
             Kind::Float => DataType::Float,
             Kind::Double => DataType::Double,
+            Kind::Enum {
+                symbols,
+                default: Some(default),
+                ..
+            } if !symbols.contains(default) => {
+                return self.refuse("an enum's \"default\" is one of its symbols");
+            }
             Kind::String | Kind::Enum { .. } => DataType::String,
             Kind::Array(item) => DataType::Array(Box::new(self.within(*item, "[]")?)),
             Kind::Map(value) => DataType::Map(Box::new(self.within(*value, "{}")?)),

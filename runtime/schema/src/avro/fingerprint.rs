@@ -51,7 +51,7 @@ impl Avro {
                 let _ = write!(out, r#"{{"name":"{name}","type":"fixed","size":{size}}}"#);
                 return;
             }
-            Kind::Enum { name, symbols } => {
+            Kind::Enum { name, symbols, .. } => {
                 let symbols: Vec<String> = symbols.iter().map(|s| super::quoted(s)).collect();
                 let symbols = symbols.join(",");
                 let _ = write!(

@@ -3,6 +3,7 @@
 //! A record's elements and values may be null in SQL, so arrays and maps are written with `["null", T]`. A time stamp
 //! of whole seconds is written in milliseconds, as Avro has nothing coarser.
 
+pub mod defaults;
 mod fields;
 mod fingerprint;
 mod parse;

@@ -129,10 +129,12 @@ impl Parser {
                 let Some(symbols) = symbols.filter(|symbols| !symbols.is_empty()) else {
                     return self.refuse("an enum needs \"symbols\", an array of names");
                 };
+                let default = object.get("default").and_then(Value::as_str);
                 let id = self.push(
                     Kind::Enum {
                         name: name.clone(),
                         symbols,
+                        default: default.map(str::to_owned),
                     },
                     Logical::None,
                 )?;

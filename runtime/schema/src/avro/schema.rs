@@ -59,6 +59,8 @@ pub enum Kind {
         name: String,
         /// The symbols.
         symbols: Vec<String>,
+        /// The symbol that a reader takes for one that it doesn't know.
+        default: Option<String>,
     },
     /// Blocks of items.
     Array(Id),

@@ -172,6 +172,11 @@ fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
         "\"string\"".to_owned(),
         record(""),
         record(r#"{"name":"a","type":"varchar"}"#),
+        record(r#"{"name":"a","type":"int","default":"5"}"#),
+        record(
+            r#"{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"b","type":"string","default":null}]}}"#,
+        ),
+        record(r#"{"name":"a","type":{"type":"enum","name":"E","symbols":["X"],"default":"Y"}}"#),
         record(r#"{"name":"a","type":["int","string"]}"#),
         record(r#"{"name":"a","type":"null"}"#),
         record(r#"{"name":"a","type":["null","R"]}"#),

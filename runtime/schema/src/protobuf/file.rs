@@ -21,12 +21,8 @@ pub fn parse(text: &str) -> Result<FileDescriptor, SchemaError> {
             text.len()
         )));
     }
-    if let Some((line, column)) = too_deep(text) {
-        return Err(SchemaError::line(
-            line,
-            column,
-            format!("nested more than {MAX_NESTING} levels deep"),
-        ));
+    if let Some((line, column, why)) = unsafe_to_parse(text) {
+        return Err(SchemaError::line(line, column, why));
     }
     let mut resolver = ChainFileResolver::new();
     resolver.add(One(text.to_owned()));
@@ -108,50 +104,104 @@ fn refused(error: &protox::Error) -> SchemaError {
     }
 }
 
-/// Where brackets are nested too deep, outside strings and comments.
-fn too_deep(text: &str) -> Option<(usize, usize)> {
-    let (mut line, mut column, mut depth) = (1, 0, 0_usize);
-    let mut chars = text.chars().peekable();
-    let mut until: Option<char> = None; // the end of what we are in: a quote, '\n' or '*' for a comment
-    while let Some(c) = chars.next() {
-        column += 1;
-        if c == '\n' {
-            line += 1;
-            column = 0;
-        }
-        match (until, c) {
-            (Some('*'), '*') if chars.peek() == Some(&'/') => {
-                chars.next();
-                column += 1;
-                until = None;
+/// Where the parser would go astray, and why. It descends by recursion as deep as brackets are nested, so they are
+/// counted first, outside strings and comments; and since it looks at what is wrong only when all is parsed, what it
+/// might take for the end of a string or comment at another place than is done here is refused, or brackets without
+/// end could hide there: comments within comments, strings over lines, escapes that there aren't.
+fn unsafe_to_parse(text: &str) -> Option<(usize, usize, String)> {
+    let mut place = Place {
+        rest: text.chars().peekable(),
+        line: 1,
+        column: 0,
+    };
+    let mut depth = 0_usize;
+    while let Some(c) = place.next() {
+        let wrong = match (c, place.rest.peek()) {
+            ('"' | '\'', _) => string(&mut place, c),
+            ('#', _) | ('/', Some('/')) => {
+                while place.next().is_some_and(|c| c != '\n') {}
+                None
             }
-            (Some('\n'), '\n') => until = None,
-            (Some(quote @ ('"' | '\'')), _) => {
-                if c == '\\' {
-                    chars.next();
-                    column += 1;
-                } else if c == quote || c == '\n' {
-                    until = None;
-                }
+            ('/', Some('*')) => {
+                place.next();
+                comment(&mut place)
             }
-            (None, '"' | '\'') => until = Some(c),
-            (None, '#') => until = Some('\n'),
-            (None, '/') => match chars.peek() {
-                Some('/') => until = Some('\n'),
-                Some('*') => {
-                    chars.next();
-                    column += 1;
-                    until = Some('*');
-                }
-                _ => {}
-            },
-            (None, '{' | '(' | '[' | '<') => {
+            ('{' | '(' | '[' | '<', _) => {
                 depth += 1;
-                if depth > MAX_NESTING {
-                    return Some((line, column));
+                (depth > MAX_NESTING).then(|| format!("nested more than {MAX_NESTING} levels deep"))
+            }
+            ('}' | ')' | ']' | '>', _) => {
+                depth = depth.saturating_sub(1);
+                None
+            }
+            _ => None,
+        };
+        if let Some(why) = wrong {
+            return Some((place.line, place.column, why));
+        }
+    }
+    None
+}
+
+/// Characters, with the place of the last one.
+struct Place<'a> {
+    rest: std::iter::Peekable<std::str::Chars<'a>>,
+    line: usize,
+    column: usize,
+}
+
+impl Place<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.next()?;
+        self.column += 1;
+        if c == '\n' {
+            self.line += 1;
+            self.column = 0;
+        }
+        Some(c)
+    }
+}
+
+/// Passes over a comment, whose beginning is read.
+fn comment(place: &mut Place<'_>) -> Option<String> {
+    while let Some(c) = place.next() {
+        match (c, place.rest.peek()) {
+            ('*', Some('/')) => {
+                place.next();
+                break;
+            }
+            ('/', Some('*')) => {
+                return Some(
+                    "a comment within a comment: end the first one before it, or write it with //"
+                        .to_owned(),
+                );
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Passes over a string, whose first quote is read.
+fn string(place: &mut Place<'_>, quote: char) -> Option<String> {
+    while let Some(c) = place.next() {
+        match c {
+            '\n' | '\0' => return Some("a string that doesn't end on its line".to_owned()),
+            '\\' => {
+                let digits = match place.next() {
+                    Some(c) if "abfnrtv?\\'\"01234567".contains(c) => 0,
+                    Some('x' | 'X') => 1,
+                    Some('u') => 4,
+                    Some('U') => 8,
+                    _ => return Some("a string with an escape that there isn't".to_owned()),
+                };
+                for _ in 0..digits {
+                    if !place.next().is_some_and(|c| c.is_ascii_hexdigit()) {
+                        return Some("a string with an escape that there isn't".to_owned());
+                    }
                 }
             }
-            (None, '}' | ')' | ']' | '>') => depth = depth.saturating_sub(1),
+            c if c == quote => break,
             _ => {}
         }
     }

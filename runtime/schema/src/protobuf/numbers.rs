@@ -62,7 +62,10 @@ impl Shape {
             || self.many == now.many
                 && matches!(
                     (self.word.as_str(), now.word.as_str()),
-                    ("int32", "int64") | ("string", "bytes") | ("bytes", "string")
+                    ("bool", "int32" | "int64")
+                        | ("int32" | "uint32", "int64")
+                        | ("string", "bytes")
+                        | ("bytes", "string")
                 )
     }
 }

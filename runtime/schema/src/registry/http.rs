@@ -98,18 +98,20 @@ impl Http {
         body: Option<&str>,
     ) -> Result<(u16, Vec<u8>), RegistryError> {
         match tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(None)) => Err(RegistryError::TooLarge { most: MAX_ANSWER }),
             Ok(Err(error)) => Err(self.unreachable(&error.to_string())),
             Err(_) => Err(self.unreachable(&format!("no answer within {} s", PATIENCE.as_secs()))),
         }
     }
 
+    /// Nothing, if the answer is too large.
     async fn exchange(
         &self,
         method: &str,
         path: &str,
         body: Option<&str>,
-    ) -> io::Result<(u16, Vec<u8>)> {
+    ) -> io::Result<Option<(u16, Vec<u8>)>> {
         let body = body.unwrap_or_default();
         let request = format!(
             "{method} {}{path} HTTP/1.1\r\nHost: {}\r\nAccept: application/vnd.schemaregistry.v1+json, application/json\r\n\
@@ -129,7 +131,13 @@ impl Http {
                 talk(secure, &request).await?
             }
         };
-        parse(&answer).ok_or_else(|| io::Error::other("its answer is no HTTP, or was cut off"))
+        let Some(answer) = answer else {
+            return Ok(None);
+        };
+        let parsed = parse(&answer);
+        let parsed =
+            parsed.ok_or_else(|| io::Error::other("its answer is no HTTP, or was cut off"));
+        parsed.map(Some)
     }
 }
 
@@ -160,10 +168,11 @@ fn client(ca_pem: Option<&str>) -> Result<Arc<ClientConfig>, RegistryError> {
     Ok(Arc::new(config))
 }
 
+/// The whole answer; nothing, if it is too large.
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     request: &str,
-) -> io::Result<Vec<u8>> {
+) -> io::Result<Option<Vec<u8>>> {
     stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;
     let mut answer = Vec::new();
@@ -173,12 +182,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
         _ => {}
     }
-    if answer.len() as u64 > MAX_ANSWER {
-        return Err(io::Error::other(format!(
-            "its answer has more than {MAX_ANSWER} bytes"
-        )));
-    }
-    Ok(answer)
+    Ok((answer.len() as u64 <= MAX_ANSWER).then_some(answer))
 }
 
 /// Status and body of a whole answer.

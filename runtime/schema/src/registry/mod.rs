@@ -44,6 +44,12 @@ pub enum RegistryError {
         /// What it said.
         message: String,
     },
+    /// The answer is larger than any schema may be: trying again won't help.
+    #[snafu(display("the schema registry's answer has more than {most} bytes"))]
+    TooLarge {
+        /// So many bytes are read at most.
+        most: u64,
+    },
     /// There is no such id, subject or schema.
     #[snafu(display("the schema registry doesn't have it: {message}"))]
     NotFound {

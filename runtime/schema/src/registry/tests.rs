@@ -113,3 +113,12 @@ async fn a_failure_says_whether_trying_again_helps() {
         "{error}"
     );
 }
+
+/// No schema is so large, and asking again would bring the same.
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_told_from_none() {
+    let large = format!(r#"{{"schema":"{}"}}"#, "x".repeat(3 * 1024 * 1024));
+    let (registry, _task) = served(vec![(200, Box::leak(large.into_boxed_str()))]).await;
+    let error = registry.schema_by_id(1).await.unwrap_err();
+    assert!(matches!(error, RegistryError::TooLarge { .. }), "{error}");
+}

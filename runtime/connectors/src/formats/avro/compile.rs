@@ -4,27 +4,56 @@
 //! read as each other, a decimal gets digits after its point. A column that the writer doesn't have is the default of
 //! the reader's definition, else null, else the record breaks the contract.
 
-use headworks_schema::avro::{Avro, Id, Kind, Logical, RecordField};
+use std::cell::Cell;
+
+use headworks_schema::avro::{Avro, Id, Kind, Logical, RecordField, defaults};
 use headworks_sql::types::{DataType, StructField};
 
-use super::defaults;
 use super::read::{Length, Op, Record, Rest, RestValue, Step};
 
 /// Nesting of columns; a contract's own limit is lower.
 const MAX_DEPTH: usize = 40;
+/// Most operations of a program. A writer's schema is anybody's: with unions of records in each other a small text can
+/// ask for any number.
+const MAX_OPS: u32 = 65_536;
 
 pub(super) struct Compiler<'a> {
-    pub(super) writer: &'a Avro,
+    writer: &'a Avro,
     /// The contract's own definition: its defaults and aliases count.
-    pub(super) reader: &'a Avro,
+    reader: &'a Avro,
+    /// So many more operations may be made.
+    left: Cell<u32>,
 }
 
-impl Compiler<'_> {
-    /// A program for the writer's record `id`. `known`: the record of the reader's definition that it is read as.
+impl<'a> Compiler<'a> {
+    pub(super) fn new(writer: &'a Avro, reader: &'a Avro) -> Compiler<'a> {
+        Compiler {
+            writer,
+            reader,
+            left: Cell::new(MAX_OPS),
+        }
+    }
+
+    /// A program for the writer's records.
     ///
     /// # Errors
     /// The writer's type of a column isn't one that the column can hold: the path and why.
-    pub(super) fn record(
+    pub(super) fn whole(&self, columns: &[StructField]) -> Result<Record, (String, String)> {
+        let program = self.record(self.writer.root(), Some(self.reader.root()), columns, 0);
+        // A union's branch that can't be read is no fault yet, and would hide this.
+        if self.left.get() == 0 {
+            return Err((
+                String::new(),
+                format!(
+                    "the definition that the record was written with needs more than {MAX_OPS} steps to read"
+                ),
+            ));
+        }
+        program
+    }
+
+    /// A program for the writer's record `id`. `known`: the record of the reader's definition that it is read as.
+    fn record(
         &self,
         id: Id,
         known: Option<Id>,
@@ -39,14 +68,14 @@ impl Compiler<'_> {
         })?;
         let known = known
             .and_then(|id| fields_of(self.reader, id))
-            .unwrap_or(&[]);
+            .unwrap_or_default();
         let mut program = Record::default();
         let mut found = vec![false; columns.len()];
-        for field in fields {
+        let read_as = read_as(fields, known);
+        for (field, name) in fields.iter().zip(read_as) {
             let column = columns
                 .iter()
-                .position(|column| is(column, field, known))
-                .filter(|column| !found[*column]);
+                .position(|column| Some(column.name.as_str()) == name);
             match column {
                 None => program.steps.push(Step::Skip(field.node)),
                 Some(at) => {
@@ -75,6 +104,19 @@ impl Compiler<'_> {
         Ok(program)
     }
 
+    /// What each of the writer's symbols is read as. Where the reader has an enum, one that it doesn't have is its
+    /// default, and without a default none of its values.
+    fn symbols(&self, written: &[String], reader: Option<Id>) -> Vec<Result<String, String>> {
+        let read = reader.map(|id| &self.reader.node(id).kind);
+        let one = |symbol: &String| match read {
+            Some(Kind::Enum {
+                symbols, default, ..
+            }) if !symbols.contains(symbol) => default.clone().ok_or_else(|| symbol.clone()),
+            _ => Ok(symbol.clone()),
+        };
+        written.iter().map(one).collect()
+    }
+
     fn rest(
         &self,
         column: &StructField,
@@ -85,10 +127,7 @@ impl Compiler<'_> {
         if let Some((node, default)) = default
             && let Some(bytes) = defaults::encoded(self.reader, node, default)
         {
-            let own = Compiler {
-                writer: self.reader,
-                reader: self.reader,
-            };
+            let own = Compiler::new(self.reader, self.reader);
             let op = own
                 .op(node, Some(node), &column.data_type, depth)
                 .map_err(|(path, why)| (step(&column.name, &path), why))?;
@@ -112,6 +151,10 @@ impl Compiler<'_> {
         if depth > MAX_DEPTH {
             return Err((String::new(), "is nested too deep".to_owned()));
         }
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Err((String::new(), "needs too many steps to read".to_owned()));
+        };
+        self.left.set(left);
         let reader = reader.map(|id| without_null(self.reader, id));
         let op = match (&node.kind, node.logical, to) {
             (Kind::Null, _, _) => Op::Null,
@@ -164,7 +207,9 @@ impl Compiler<'_> {
             (Kind::String, _, DataType::String | DataType::Bytes) => Op::Text,
             (Kind::Bytes, _, DataType::Bytes | DataType::String) => Op::Bytes(Length::Prefixed),
             (Kind::Fixed { size, .. }, _, DataType::Bytes) => Op::Bytes(Length::Fixed(*size)),
-            (Kind::Enum { symbols, .. }, _, DataType::String) => Op::Enum(symbols.clone()),
+            (Kind::Enum { symbols, .. }, _, DataType::String) => {
+                Op::Enum(self.symbols(symbols, reader))
+            }
             (Kind::Array(item), _, DataType::Array(to)) => {
                 let reader = reader.and_then(|id| match self.reader.node(id).kind {
                     Kind::Array(item) => Some(item),
@@ -202,6 +247,27 @@ impl Compiler<'_> {
     }
 }
 
+/// What each of the writer's fields is read as: the field of that name; else one that has the name for an alias, if the
+/// writer has no field of its own name and none before was read as it. Whether a column is wanted makes no difference.
+fn read_as<'a>(fields: &[RecordField], known: &'a [RecordField]) -> Vec<Option<&'a str>> {
+    let mut taken: Vec<&str> = Vec::new();
+    let mut all = Vec::with_capacity(fields.len());
+    for field in fields {
+        let named = known.iter().find(|f| f.name == field.name);
+        let found = named.or_else(|| {
+            known.iter().find(|f| {
+                f.aliases.contains(&field.name)
+                    && !taken.contains(&f.name.as_str())
+                    && !fields.iter().any(|other| other.name == f.name)
+            })
+        });
+        let name = found.map(|f| f.name.as_str());
+        taken.extend(name);
+        all.push(name);
+    }
+    all
+}
+
 fn scale_of(scale: u32) -> Result<u8, (String, String)> {
     u8::try_from(scale)
         .ok()
@@ -212,14 +278,6 @@ fn scale_of(scale: u32) -> Result<u8, (String, String)> {
                 "has more than 38 digits after the point".to_owned(),
             )
         })
-}
-
-/// Whether the writer's field is the reader's column, by its name or by an alias of the reader's.
-fn is(column: &StructField, field: &RecordField, known: &[RecordField]) -> bool {
-    column.name == field.name
-        || known
-            .iter()
-            .any(|f| f.name == column.name && f.aliases.contains(&field.name))
 }
 
 fn step(name: &str, path: &str) -> String {

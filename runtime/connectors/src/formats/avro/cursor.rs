@@ -6,10 +6,15 @@ use super::super::refused::Refused;
 /// that takes none; of those a few bytes could claim any number.
 const EMPTY_ITEMS: u64 = 65_536;
 
+/// Most values that are passed over for a byte: records in records end in something that takes one.
+const STEPS_A_BYTE: u64 = 16;
+
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     /// So many more items are believed.
     items: u64,
+    /// So many more values are passed over.
+    steps: u64,
 }
 
 #[cold]
@@ -22,6 +27,21 @@ impl<'a> Cursor<'a> {
         Cursor {
             bytes,
             items: bytes.len() as u64 + EMPTY_ITEMS,
+            steps: bytes.len() as u64 * STEPS_A_BYTE + EMPTY_ITEMS,
+        }
+    }
+
+    /// One more value is passed over.
+    #[inline]
+    pub(super) fn step(&mut self) -> Result<(), Refused> {
+        match self.steps.checked_sub(1) {
+            Some(left) => {
+                self.steps = left;
+                Ok(())
+            }
+            None => Err(Refused::decode(
+                "the schema that it was written with has too many values without bytes",
+            )),
         }
     }
 

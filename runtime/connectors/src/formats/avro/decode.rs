@@ -9,10 +9,10 @@ use headworks_plan::Contract;
 use headworks_schema::avro::{Avro, MARKER};
 use headworks_sql::types::StructField;
 
-use super::super::frame::{Frame, unknown_id};
+use super::super::frame::{Frame, found, unknown_id};
 use super::super::json::fault::{CONTRACT, DECODE};
 use super::super::refused::Refused;
-use super::super::schemas::{Lookup, Schemas};
+use super::super::schemas::{EARLY, Schemas};
 use super::compile::Compiler;
 use super::cursor::Cursor;
 use super::read::Record;
@@ -31,6 +31,8 @@ pub struct AvroDecoder {
     registered: bool,
     schemas: Arc<Schemas>,
     known: HashMap<u32, Arc<str>>,
+    /// What the definition in force goes by.
+    own: u64,
 }
 
 struct Program {
@@ -59,6 +61,7 @@ impl AvroDecoder {
             registered: contract.registered.is_some(),
             schemas,
             known: HashMap::new(),
+            own: 0,
         };
         // The definition in force is there from the start; a registry's others are read when they come.
         let own = decoder.program(decoder.reader.clone());
@@ -71,27 +74,27 @@ impl AvroDecoder {
             }
             None => decoder.reader.fingerprint(),
         };
+        decoder.own = key;
+        decoder.programs.insert(key, own);
         // Without a registry nobody else can say what these fingerprints mean. One that doesn't parse was never written
-        // with.
+        // with. A fingerprint doesn't see what a number means: of those that are equal the newest counts.
         for text in &contract.earlier {
             let Ok(writer) = Avro::parse(text) else {
                 continue;
             };
             let fingerprint = writer.fingerprint();
-            let program = decoder.program(writer);
-            decoder.programs.insert(fingerprint, program);
+            if !decoder.programs.contains_key(&fingerprint) {
+                let program = decoder.program(writer);
+                decoder.programs.insert(fingerprint, program);
+            }
         }
-        decoder.programs.insert(key, own);
         Ok(decoder)
     }
 
     fn program(&self, writer: Avro) -> Result<Program, RowError> {
-        let compiler = Compiler {
-            writer: &writer,
-            reader: &self.reader,
-        };
+        let compiler = Compiler::new(&writer, &self.reader);
         let record = compiler
-            .record(writer.root(), Some(self.reader.root()), &self.columns, 0)
+            .whole(&self.columns)
             .map_err(|(path, message)| RowError {
                 reason: CONTRACT,
                 path,
@@ -108,24 +111,12 @@ impl AvroDecoder {
             message,
         };
         if !self.registered {
-            return Err(decode(format!(
-                "written with a schema that nobody knows (fingerprint {key:016x}); without a schema registry only the stream's last contracts are known"
-            )));
+            return Err(self.stranger(key));
         }
         let id = key as u32;
         let text = match self.known.get(&id) {
             Some(text) => Arc::clone(text),
-            None => match self.schemas.get(id) {
-                Lookup::Found(text) => text,
-                Lookup::Missing => return Err(unknown_id(id)),
-                Lookup::Waits(message) => {
-                    return Err(RowError {
-                        reason: WAITS,
-                        path: String::new(),
-                        message: format!("schema {id} is needed to read a record: {message}"),
-                    });
-                }
-            },
+            None => found(id, self.schemas.get(id))?,
         };
         let program = Avro::parse(&text)
             .map_err(|error| {
@@ -135,10 +126,39 @@ impl AvroDecoder {
             })
             .and_then(|writer| self.program(writer));
         if self.programs.len() >= MOST {
-            self.programs.clear();
+            // Those that come now are read by it, and without a registry it couldn't be had again.
+            let own = self.own;
+            self.programs.retain(|key, _| *key == own);
         }
         self.programs.insert(key, program);
         Ok(())
+    }
+
+    /// Without a registry: the plan has no definition with this fingerprint. Whoever wrote the record may have a newer
+    /// plan than this one.
+    #[cold]
+    fn stranger(&self, fingerprint: u64) -> RowError {
+        let (reason, then) = if self.schemas.stranger(fingerprint) {
+            let minutes = EARLY.as_secs() / 60;
+            (
+                WAITS,
+                format!(
+                    "if it is of a new contract, this plan hasn't got it yet; it waits {minutes} minutes for one that has, and is a dead letter then"
+                ),
+            )
+        } else {
+            (
+                DECODE,
+                "without a schema registry only the stream's last contracts are known".to_owned(),
+            )
+        };
+        RowError {
+            reason,
+            path: String::new(),
+            message: format!(
+                "written with a schema that nobody knows (fingerprint {fingerprint:016x}); {then}"
+            ),
+        }
     }
 }
 

@@ -9,12 +9,12 @@
 mod compile;
 mod cursor;
 mod decode;
-mod defaults;
 mod encode;
 mod read;
 mod skip;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use headworks_engine::format::FormatError;
 use headworks_plan::Contract;

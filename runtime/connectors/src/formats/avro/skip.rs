@@ -1,4 +1,7 @@
 //! Passes over values that nobody asked for. What is passed over is still checked to be there.
+//!
+//! The schema is the writer's, and records of records without fields take no bytes: what is passed over is counted
+//! ([`Cursor::step`]), so that no schema makes a short record a long work.
 
 use headworks_schema::avro::{Avro, Id, Kind};
 
@@ -19,6 +22,7 @@ pub(super) fn skip(
             "nested more than {MAX_DEPTH} levels deep"
         )));
     }
+    input.step()?;
     match &avro.node(id).kind {
         Kind::Null => {}
         Kind::Boolean => drop(input.take(1)?),

@@ -14,7 +14,7 @@ use rand::{Rng, RngCore, SeedableRng};
 use super::super::json::tests::random::random_record;
 use super::super::json::tests::{contract, everything};
 use super::super::json::{JsonDecoder, JsonEncoder};
-use super::super::schemas::Schemas;
+use super::super::schemas::{EARLY, Schemas};
 use super::{AvroDecoder, AvroEncoder};
 
 fn in_avro(contract: Contract) -> Contract {
@@ -283,7 +283,19 @@ fn without_a_registry_the_last_definitions_are_told_by_their_fingerprints() {
     ]
     .concat();
     let mut contract = evolved();
-    assert!(refusal(&mut decoder(&contract), &old).contains("schema that nobody knows"));
+    // Whoever wrote it may have a newer plan: it waits, though not for ever.
+    let schemas = Arc::new(Schemas::default());
+    let all: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
+    let mut early = AvroDecoder::pruned(&contract, &all, Arc::clone(&schemas)).unwrap();
+    let waits = refusal(&mut early, &old);
+    assert!(
+        waits.starts_with("Waits [] written with a schema that nobody knows (fingerprint ")
+            && waits.contains("waits 5 minutes"),
+        "{waits}"
+    );
+    schemas.later(EARLY);
+    let bad = refusal(&mut early, &old);
+    assert!(bad.starts_with("Decode [] written with a schema that nobody knows"));
     contract.earlier = vec!["no schema".into(), OLD.into()];
     let mut reading = decoder(&contract);
     reading.decode(&old).unwrap();
@@ -465,4 +477,269 @@ fn a_uuid_is_text() {
         refused.to_string().contains("field id: is no UUID"),
         "{refused}"
     );
+}
+
+fn record_of(fields: &str) -> String {
+    format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#)
+}
+
+/// What is equal by name goes before what an alias says, whether or not the other column is wanted.
+#[test]
+fn an_alias_never_takes_a_field_that_another_column_is_named_by() {
+    let both = record_of(r#"{"name":"name","type":"string"},{"name":"full_name","type":"string"}"#);
+    let contract = registered(
+        defined(
+            "full_name string",
+            &record_of(r#"{"name":"full_name","type":"string","aliases":["name"]}"#),
+        ),
+        2,
+        &[(1, &both)],
+    );
+    let mut reading = decoder(&contract);
+    reading
+        .decode(&framed(1, &[2, b'n', 4, b'f', b'n']))
+        .unwrap();
+    assert_eq!(
+        to_json(&contract, &reading.finish().unwrap()),
+        [r#"{"full_name":"fn"}"#]
+    );
+    let contract = registered(
+        defined(
+            "b string null\na string",
+            &record_of(
+                r#"{"name":"b","type":["null","string"],"default":null,"aliases":["a"]},{"name":"a","type":"string"}"#,
+            ),
+        ),
+        2,
+        &[(1, &record_of(r#"{"name":"a","type":"string"}"#))],
+    );
+    let json = r#"{"b":null,"a":"x"}"#;
+    let own = encoded(&contract, &from_json(&contract, &[json.to_owned()])).remove(0);
+    let mut reading = decoder(&contract);
+    reading.decode(&own).unwrap();
+    reading.decode(&framed(1, &[2, b'x'])).unwrap();
+    assert_eq!(to_json(&contract, &reading.finish().unwrap()), [json, json]);
+    for wanted in ["a", "b"] {
+        let mut pruned =
+            AvroDecoder::pruned(&contract, &[wanted.to_owned()], Arc::default()).unwrap();
+        pruned.decode(&own).unwrap();
+        pruned.decode(&framed(1, &[2, b'x'])).unwrap();
+        let nulls = pruned.finish().unwrap().column(0).null_count();
+        assert_eq!(nulls, if wanted == "a" { 0 } else { 2 }, "{wanted}");
+    }
+}
+
+/// Avro 1.12, "Schema Resolution": a symbol that the reader's enum hasn't got is its default, and else an error.
+#[test]
+fn a_symbol_that_the_contract_has_not_got_is_its_default_or_refused() {
+    let of = |more: &str| {
+        let kind = format!(r#"{{"type":"enum","name":"E","symbols":{more}}}"#);
+        record_of(&format!(r#"{{"name":"e","type":["null",{kind}]}}"#))
+    };
+    let writer = of(r#"["C","A","B"]"#);
+    let with = |more: &str| registered(defined("e string null", &of(more)), 2, &[(1, &writer)]);
+    let contract = with(r#"["A","B"],"default":"A""#);
+    let mut reading = decoder(&contract);
+    for symbol in [0, 2, 4] {
+        reading.decode(&framed(1, &[2, symbol])).unwrap();
+    }
+    assert_eq!(
+        to_json(&contract, &reading.finish().unwrap()),
+        [r#"{"e":"A"}"#, r#"{"e":"A"}"#, r#"{"e":"B"}"#]
+    );
+    let contract = with(r#"["A","B"]"#);
+    let mut reading = decoder(&contract);
+    reading.decode(&framed(1, &[2, 2])).unwrap();
+    assert_eq!(
+        refusal(&mut reading, &framed(1, &[2, 0])),
+        "Contract [e] is C, which is no symbol of the contract's enum, and that has no default"
+    );
+    // A contract that is plain text takes any.
+    let plain = defined(
+        "e string null",
+        &record_of(r#"{"name":"e","type":["null","string"]}"#),
+    );
+    let plain = registered(plain, 2, &[(1, &writer)]);
+    let mut reading = decoder(&plain);
+    reading.decode(&framed(1, &[2, 0])).unwrap();
+    assert_eq!(
+        to_json(&plain, &reading.finish().unwrap()),
+        [r#"{"e":"C"}"#]
+    );
+}
+
+/// A writer's schema is anybody's who may write to the registry.
+#[test]
+fn no_schema_makes_a_short_record_a_long_work() {
+    // Each record holds fifty of the next, the last holds nothing: fifty to the tenth values, and not a byte.
+    let mut empties = r#"{"type":"record","name":"R10","fields":[]}"#.to_owned();
+    for level in (0..10).rev() {
+        let more: Vec<String> = (1..50)
+            .map(|i| format!(r#",{{"name":"f{i}","type":"R{}"}}"#, level + 1))
+            .collect();
+        let more = more.concat();
+        empties = format!(
+            r#"{{"type":"record","name":"R{level}","fields":[{{"name":"f0","type":{empties}}}{more}]}}"#
+        );
+    }
+    // Four records to choose from, at each of twelve levels.
+    let mut forks = r#""int""#.to_owned();
+    for level in 0..12 {
+        let kind = |kind: &str, of: &str| {
+            format!(
+                r#"{{"type":"record","name":"{kind}{level}","fields":[{{"name":"s","type":{of}}}]}}"#
+            )
+        };
+        // A name is declared once.
+        let again = if level == 0 {
+            r#""int""#.to_owned()
+        } else {
+            let names = ["a", "b", "c", "d"].map(|kind| format!(r#""{kind}{}""#, level - 1));
+            format!("[{}]", names.join(","))
+        };
+        let others = ["b", "c", "d"].map(|name| kind(name, &again));
+        forks = format!("[{},{}]", kind("a", &forks), others.join(","));
+    }
+    let nulls = record_of(r#"{"name":"x","type":{"type":"array","items":"null"}}"#);
+    let mut deep = "int".to_owned();
+    for _ in 0..12 {
+        deep = format!("struct<s {deep}>");
+    }
+    let kept = r#"{"name":"n","type":"int"}"#;
+    let contract = registered(
+        defined(&format!("n int\ns {deep} null"), &{
+            let mut own = r#""int""#.to_owned();
+            for level in 0..12 {
+                own = format!(
+                    r#"{{"type":"record","name":"S{level}","fields":[{{"name":"s","type":["null",{own}]}}]}}"#
+                );
+            }
+            record_of(&format!(
+                r#"{kept},{{"name":"s","type":["null",{own}],"default":null}}"#
+            ))
+        }),
+        9,
+        &[
+            (
+                1,
+                &record_of(&format!(r#"{{"name":"x","type":{empties}}},{kept}"#)),
+            ),
+            (
+                2,
+                &record_of(&format!(r#"{{"name":"s","type":{forks}}},{kept}"#)),
+            ),
+            (3, &nulls),
+        ],
+    );
+    let start = std::time::Instant::now();
+    let mut reading = decoder(&contract);
+    let said = [
+        refusal(&mut reading, &framed(1, &[2])),
+        refusal(&mut reading, &framed(2, &[2])),
+        refusal(
+            &mut reading,
+            &framed(
+                3,
+                &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0],
+            ),
+        ),
+    ];
+    assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn text_that_the_definition_calls_a_uuid_is_one() {
+    let contract = defined(
+        "id string",
+        &record_of(r#"{"name":"id","type":{"type":"string","logicalType":"uuid"}}"#),
+    );
+    let write = |id: &str| {
+        let batch = from_json(&contract, &[format!(r#"{{"id":"{id}"}}"#)]);
+        let mut out = Vec::new();
+        let written = AvroEncoder::new(&contract)
+            .unwrap()
+            .encode(&batch, 0, &mut out);
+        written.map(|()| out[10..].to_vec())
+    };
+    let id = "12345678-9abc-def0-1234-56789abcdef0";
+    assert_eq!(write(id).unwrap()[1..], *id.as_bytes());
+    let refused = write("x").unwrap_err().to_string();
+    assert!(refused.contains("field id: is no UUID"), "{refused}");
+}
+
+/// Ids that anybody makes up don't push out the definition in force.
+#[test]
+fn foreign_ids_leave_the_own_definition_where_it_is() {
+    let other = record_of(r#"{"name":"m","type":"long"}"#);
+    let known: Vec<(u32, &str)> = (2..1_100).map(|id| (id, other.as_str())).collect();
+    let own = defined("n bigint", &record_of(r#"{"name":"n","type":"long"}"#));
+    let mut reading = decoder(&registered(own, 1, &known));
+    for (id, _) in known {
+        assert!(refusal(&mut reading, &framed(id, &[2])).starts_with("Contract [n] is missing"));
+    }
+    reading.decode(&framed(1, &[2])).unwrap();
+}
+
+/// A fingerprint doesn't see what a number means; the definition in force is what is written now.
+#[test]
+fn of_equal_fingerprints_the_newest_definition_counts() {
+    let at = |unit: &str| {
+        record_of(&format!(
+            r#"{{"name":"at","type":{{"type":"long","logicalType":"timestamp-{unit}"}}}}"#
+        ))
+    };
+    let with = |unit: &str, more: &str| {
+        at(unit).replace("]}", &format!(r#",{{"name":"x","type":"int"{more}}}]}}"#))
+    };
+    let mut contract = defined(
+        "at timestamp_ltz(6)\nx int",
+        &with("micros", r#","default":0"#),
+    );
+    contract.earlier = vec![at("micros"), at("millis"), with("nanos", "")];
+    let own = r#"{"at":"2026-01-01T00:00:00.123456Z","x":1}"#;
+    let own_bytes = encoded(&contract, &from_json(&contract, &[own.to_owned()])).remove(0);
+    let before = Contract {
+        definition: Some(Definition {
+            schema: at("micros"),
+            message: None,
+        }),
+        ..self::contract("at timestamp_ltz(6)")
+    };
+    let json = r#"{"at":"2026-01-01T00:00:00.123456Z"}"#;
+    let old = encoded(&before, &from_json(&before, &[json.to_owned()])).remove(0);
+    let mut reading = decoder(&contract);
+    reading.decode(&own_bytes).unwrap();
+    reading.decode(&old).unwrap();
+    assert_eq!(
+        to_json(&contract, &reading.finish().unwrap()),
+        [own, &json.replace('}', r#","x":0}"#)]
+    );
+}
+
+/// What evolution lets pass as readable is read: each type as each that it is promoted to.
+#[test]
+fn what_was_written_narrower_is_read() {
+    for (old, new, sql, bytes, json) in [
+        ("int", "long", "bigint", &[3][..], "-2"),
+        ("int", "float", "float", &[3], "-2.0"),
+        ("int", "double", "double", &[3], "-2.0"),
+        ("long", "float", "float", &[3], "-2.0"),
+        ("long", "double", "double", &[3], "-2.0"),
+        ("float", "double", "double", &[0, 0, 0, 0x3f], "0.5"),
+        ("string", "bytes", "bytes", &[2, b'a'], r#""YQ==""#),
+        ("bytes", "string", "string", &[2, b'a'], r#""a""#),
+    ] {
+        let of = |kind: &str| record_of(&format!(r#"{{"name":"x","type":"{kind}"}}"#));
+        let contract = registered(defined(&format!("x {sql}"), &of(new)), 2, &[(1, &of(old))]);
+        let mut reading = decoder(&contract);
+        reading
+            .decode(&framed(1, bytes))
+            .unwrap_or_else(|e| panic!("{old} as {new}: {e}"));
+        assert_eq!(
+            to_json(&contract, &reading.finish().unwrap()),
+            [format!(r#"{{"x":{json}}}"#)],
+            "{old} as {new}"
+        );
+    }
 }

@@ -110,7 +110,7 @@ impl Text {
         self.offsets.push(last(&self.offsets));
     }
 
-    fn truncate(&mut self, len: usize) {
+    pub(in crate::formats) fn truncate(&mut self, len: usize) {
         self.offsets.truncate(len + 1);
         self.bytes.truncate(last(&self.offsets) as usize);
     }

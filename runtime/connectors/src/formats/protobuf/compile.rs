@@ -26,6 +26,17 @@ pub(super) struct Message {
     /// Slot by field number, plus one; 0: nobody asked for it.
     direct: Vec<u16>,
     others: HashMap<u32, u16>,
+    /// The writer's oneofs that have a wanted member.
+    pub(super) oneofs: Vec<Oneof>,
+}
+
+/// Of these fields a message has one at most: the one that stands last.
+#[derive(Debug)]
+pub(super) struct Oneof {
+    /// All of its members.
+    pub(super) numbers: Vec<u32>,
+    /// Those that are wanted.
+    pub(super) slots: Vec<usize>,
 }
 
 /// A column of a message. Slots and columns have the same order.
@@ -59,6 +70,8 @@ pub(super) enum Absent {
 #[derive(Debug)]
 pub(super) enum Op {
     Bool,
+    /// A bool, to a column of numbers.
+    Truth,
     Int32,
     Sint32,
     Uint32,
@@ -93,8 +106,16 @@ impl Message {
         (slot as usize).checked_sub(1)
     }
 
-    fn of(slots: Vec<Slot>) -> Message {
+    fn of(slots: Vec<Slot>, writer: &MessageDescriptor) -> Message {
+        let oneofs = writer.oneofs().filter(|oneof| !oneof.is_synthetic());
+        let oneofs = oneofs.filter_map(|oneof| {
+            let numbers: Vec<u32> = oneof.fields().map(|field| field.number()).collect();
+            let wanted = |at: &usize| numbers.contains(&slots[*at].number);
+            let slots: Vec<usize> = (0..slots.len()).filter(wanted).collect();
+            (!slots.is_empty()).then_some(Oneof { numbers, slots })
+        });
         let mut message = Message {
+            oneofs: oneofs.collect(),
             direct: Vec::new(),
             others: HashMap::new(),
             slots,
@@ -133,13 +154,27 @@ pub(super) fn message(
                 "the contract's definition doesn't have it".to_owned(),
             )
         })?;
-        // A field that the writer doesn't have is never there.
-        let theirs = writer
-            .get_field(own.number())
-            .unwrap_or_else(|| own.clone());
+        let theirs = match writer.get_field(own.number()) {
+            Some(theirs) => theirs,
+            None => match writer.get_field_by_name(&column.name) {
+                // What it was written as can't be read as what it is now, and to say 0 instead would be a lie.
+                Some(other) => {
+                    return Err((
+                        column.name.clone(),
+                        format!(
+                            "has number {} in the definition that the record was written with, and {} in the contract's, as its type changed",
+                            other.number(),
+                            own.number()
+                        ),
+                    ));
+                }
+                // A field that the writer doesn't have is never there.
+                None => own.clone(),
+            },
+        };
         slots.push(slot(&theirs, &own, &column.name, &column.data_type, depth).map_err(within)?);
     }
-    Ok(Message::of(slots))
+    Ok(Message::of(slots, writer))
 }
 
 fn slot(
@@ -211,6 +246,7 @@ fn op(writer: &Kind, reader: &Kind, to: &DataType, depth: usize) -> Result<Op, W
     let whole = matches!(to, T::Int | T::BigInt | T::Decimal { .. });
     Ok(match (writer, to) {
         (Kind::Bool, T::Boolean) => Op::Bool,
+        (Kind::Bool, T::Int | T::BigInt) => Op::Truth,
         (Kind::Int32, _) if whole => Op::Int32,
         (Kind::Sint32, _) if whole => Op::Sint32,
         (Kind::Uint32, _) if whole => Op::Uint32,

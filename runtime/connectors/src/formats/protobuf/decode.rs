@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use headworks_engine::format::{Decoder, FormatError, RowError, WAITS};
+use headworks_engine::format::{Decoder, FormatError, RowError};
 use headworks_plan::Contract;
 use headworks_schema::protobuf;
 use headworks_sql::types::StructField;
 use prost_reflect::{FileDescriptor, MessageDescriptor};
 
-use super::super::frame::{Frame, unknown_id};
+use super::super::frame::{Frame, found, unknown_id};
 use super::super::json::fault::{CONTRACT, DECODE};
 use super::super::refused::Refused;
-use super::super::schemas::{Lookup, Schemas};
+use super::super::schemas::Schemas;
 use super::compile::{self, Message};
 use super::read::Scratch;
 use super::wire::{unzigzag, varint, zigzag};
@@ -98,17 +98,7 @@ impl ProtobufDecoder {
         };
         let text = match self.known.get(&id) {
             Some(text) => Arc::clone(text),
-            None => match self.schemas.get(id) {
-                Lookup::Found(text) => text,
-                Lookup::Missing => return Err(unknown_id(id)),
-                Lookup::Waits(message) => {
-                    return Err(RowError {
-                        reason: WAITS,
-                        path: String::new(),
-                        message: format!("schema {id} is needed to read a record: {message}"),
-                    });
-                }
-            },
+            None => found(id, self.schemas.get(id))?,
         };
         let path = head.get(5..).unwrap_or_default();
         let program = protobuf::parse(&text)

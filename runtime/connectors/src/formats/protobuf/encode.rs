@@ -37,6 +37,8 @@ pub(super) struct Member {
     pub many: Many,
     /// True: null is said by leaving it out, and every value is written.
     pub presence: bool,
+    /// Which of the message's oneofs it is in.
+    pub oneof: Option<String>,
     pub value: Value,
 }
 
@@ -46,6 +48,10 @@ pub(super) enum Value {
     Int(Whole),
     /// Of 64 bits.
     Long(Whole),
+    /// `uint32` or `fixed32`, of a bigint.
+    Uint32 {
+        fixed: bool,
+    },
     /// `uint64` or `fixed64`, of a decimal.
     Unsigned {
         fixed: bool,
@@ -158,6 +164,10 @@ fn member(
         number: field.number(),
         many,
         presence: field.supports_presence(),
+        oneof: field
+            .containing_oneof()
+            .filter(|oneof| !oneof.is_synthetic())
+            .map(|oneof| oneof.name().to_owned()),
         value,
     })
 }
@@ -168,10 +178,11 @@ fn value(kind: &Kind, from: &DataType) -> Result<Value, Wrong> {
         (Kind::Int32, DataType::Int) => Value::Int(Whole::Plain),
         (Kind::Sint32, DataType::Int) => Value::Int(Whole::Zigzag),
         (Kind::Sfixed32, DataType::Int) => Value::Int(Whole::Fixed32),
-        (Kind::Int64 | Kind::Uint32, DataType::BigInt) => Value::Long(Whole::Plain),
+        (Kind::Int64, DataType::BigInt) => Value::Long(Whole::Plain),
         (Kind::Sint64, DataType::BigInt) => Value::Long(Whole::Zigzag),
         (Kind::Sfixed64, DataType::BigInt) => Value::Long(Whole::Fixed64),
-        (Kind::Fixed32, DataType::BigInt) => Value::Long(Whole::Fixed32),
+        (Kind::Uint32, DataType::BigInt) => Value::Uint32 { fixed: false },
+        (Kind::Fixed32, DataType::BigInt) => Value::Uint32 { fixed: true },
         (Kind::Uint64, DataType::Decimal { scale: 0, .. }) => Value::Unsigned { fixed: false },
         (Kind::Fixed64, DataType::Decimal { scale: 0, .. }) => Value::Unsigned { fixed: true },
         (Kind::Float, DataType::Float) => Value::Float,

@@ -8,6 +8,7 @@
 mod compile;
 mod decode;
 mod encode;
+mod many;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,10 @@
 //! A message is passed twice: once over its tags, to find where each wanted field last stands (the last one counts, and
 //! fields may come in any order), then column by column over what was found.
 
+use std::collections::HashMap;
+
 use super::super::json::column::{Column, Values};
 use super::super::json::object::Object;
-use super::super::json::value::double as comes_twice;
 use super::super::refused::Refused;
 use super::super::values;
 use super::compile::{Absent, Many, Message, Op, Slot};
@@ -15,13 +16,13 @@ use super::wire::{FIXED32, FIXED64, Field, LENGTH, VARINT, field, varint, zigzag
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     /// How often; 0: it wasn't.
-    count: u32,
+    pub(super) count: u32,
     /// Where its first one begins.
-    first: usize,
-    last: Field,
+    pub(super) first: usize,
+    pub(super) last: Field,
 }
 
-const NOWHERE: Found = Found {
+pub(super) const NOWHERE: Found = Found {
     count: 0,
     first: 0,
     last: Field {
@@ -56,6 +57,16 @@ impl Message {
         let mut at = 0;
         while at < bytes.len() {
             let field = field(bytes, &mut at)?;
+            for oneof in &self.oneofs {
+                if oneof.numbers.contains(&field.number) {
+                    // Whichever of them came before is no more.
+                    for slot in &oneof.slots {
+                        if self.slots[*slot].number != field.number {
+                            scratch.0[base + *slot] = NOWHERE;
+                        }
+                    }
+                }
+            }
             if let Some(slot) = self.slot(field.number) {
                 let found = &mut scratch.0[base + slot];
                 if found.count == 0 {
@@ -90,7 +101,10 @@ impl Slot {
                 Absent::Null => values::missing(column),
                 Absent::Default => self.default(column),
             },
-            Many::One if found.count > 1 && matches!(self.op, Op::Struct(_) | Op::Timestamp) => {
+            Many::One
+                if found.count > 1
+                    && matches!(self.op, Op::Struct(_) | Op::Timestamp | Op::Wrapper(_)) =>
+            {
                 let whole = self.merged(bytes, found)?;
                 let field = Field {
                     wire: LENGTH,
@@ -107,7 +121,7 @@ impl Slot {
     }
 
     /// proto3 doesn't write a field that has its type's default.
-    fn default(&self, column: &mut Column) -> Result<(), Refused> {
+    pub(super) fn default(&self, column: &mut Column) -> Result<(), Refused> {
         match &self.op {
             Op::Bool => values::boolean(column, false),
             Op::Float => values::float(column, 0.0),
@@ -134,118 +148,15 @@ impl Slot {
         }
         Ok(whole)
     }
-
-    fn list(
-        &self,
-        bytes: &[u8],
-        found: &Found,
-        column: &mut Column,
-        scratch: &mut Scratch,
-    ) -> Result<(), Refused> {
-        let Values::Array { offsets, items } = &mut column.values else {
-            return Err(values::mismatch(column));
-        };
-        let begin = items.len();
-        let mut at = found.first;
-        while found.count > 0 && at < found.last.end {
-            let field = field(bytes, &mut at)?;
-            if field.number != self.number {
-                continue;
-            }
-            if field.wire == LENGTH && self.op.wire() != LENGTH {
-                let packed = &bytes[field.value as usize..field.end];
-                let mut within = 0;
-                while within < packed.len() {
-                    let index = items.len() - begin;
-                    let item = self.op.packed(packed, &mut within)?;
-                    self.op
-                        .read(packed, &item, items, scratch)
-                        .map_err(|refused| refused.index(index))?;
-                }
-            } else {
-                let index = items.len() - begin;
-                self.op
-                    .read(bytes, &field, items, scratch)
-                    .map_err(|refused| refused.index(index))?;
-            }
-        }
-        offsets.push(i32::try_from(items.len()).map_err(|_| values::full())?);
-        column.valid();
-        Ok(())
-    }
-
-    fn map(
-        &self,
-        bytes: &[u8],
-        found: &Found,
-        column: &mut Column,
-        scratch: &mut Scratch,
-    ) -> Result<(), Refused> {
-        let Values::Map {
-            offsets,
-            keys,
-            items,
-        } = &mut column.values
-        else {
-            return Err(values::mismatch(column));
-        };
-        let begin = keys.len();
-        let mut at = found.first;
-        while found.count > 0 && at < found.last.end {
-            let entry = field(bytes, &mut at)?;
-            if entry.number != self.number {
-                continue;
-            }
-            if entry.wire != LENGTH {
-                return Err(wrong_wire());
-            }
-            let entry = &bytes[entry.value as usize..entry.end];
-            let (mut key, mut value) = (&[][..], None);
-            let mut within = 0;
-            while within < entry.len() {
-                let field = field(entry, &mut within)?;
-                match (field.number, field.wire) {
-                    (1, LENGTH) => key = &entry[field.value as usize..field.end],
-                    (2, _) => value = Some(field),
-                    _ => {}
-                }
-            }
-            if std::str::from_utf8(key).is_err() {
-                return Err(Refused::decode("a map key that is not UTF-8"));
-            }
-            keys.push(key).map_err(|_| values::full())?;
-            let done = match value {
-                Some(value) => self.op.read(entry, &value, items, scratch),
-                // A value that isn't there is its type's default; of a message, one without fields.
-                None => match &self.op {
-                    Op::Struct(_) | Op::Wrapper(_) | Op::Timestamp => {
-                        let empty = Field {
-                            wire: LENGTH,
-                            ..NOWHERE.last
-                        };
-                        self.op.read(&[], &empty, items, scratch)
-                    }
-                    _ => self.default(items),
-                },
-            };
-            done.map_err(|refused| refused.key(key))?;
-        }
-        if let Some(twice) = comes_twice(keys, begin) {
-            return Err(Refused::contract("comes twice in the map").key(keys.get(twice)));
-        }
-        offsets.push(i32::try_from(items.len()).map_err(|_| values::full())?);
-        column.valid();
-        Ok(())
-    }
 }
 
 #[cold]
-fn wrong_wire() -> Refused {
+pub(super) fn wrong_wire() -> Refused {
     Refused::decode("isn't on the wire what the definition says")
 }
 
 fn enumerated(
-    names: &std::collections::HashMap<i32, String>,
+    names: &HashMap<i32, String>,
     number: i32,
     column: &mut Column,
 ) -> Result<(), Refused> {
@@ -258,7 +169,7 @@ fn enumerated(
 
 impl Op {
     /// The wire type of one value.
-    fn wire(&self) -> u8 {
+    pub(super) fn wire(&self) -> u8 {
         match self {
             Op::Fixed32 | Op::Sfixed32 | Op::Float => FIXED32,
             Op::Fixed64 | Op::Sfixed64 | Op::Double => FIXED64,
@@ -270,7 +181,7 @@ impl Op {
     }
 
     /// The next value of a packed list, which has no tags.
-    fn packed(&self, bytes: &[u8], at: &mut usize) -> Result<Field, Refused> {
+    pub(super) fn packed(&self, bytes: &[u8], at: &mut usize) -> Result<Field, Refused> {
         let begin = *at;
         let wire = self.wire();
         let value = match wire {
@@ -296,7 +207,7 @@ impl Op {
 
     /// Reads the value of `field`, which stands in `bytes`.
     #[inline]
-    fn read(
+    pub(super) fn read(
         &self,
         bytes: &[u8],
         field: &Field,
@@ -320,6 +231,7 @@ impl Op {
                     .map_err(|_| values::out_of_range(column)),
             },
             Op::Bool => values::boolean(column, value != 0),
+            Op::Truth => values::whole(column, i64::from(value != 0)),
             Op::Float => values::float(column, f32::from_bits(value as u32)),
             Op::Double => values::double(column, f64::from_bits(value)),
             Op::Enum(names) => enumerated(names, value as i32, column),

@@ -251,7 +251,8 @@ fn records_of_several_definitions_are_read_in_one_batch() {
     let refused = |bytes: &[u8]| decoder(&contract).decode(bytes).unwrap_err().to_string();
     assert!(refused(&[0, 0, 0, 0, 1, 2, 8]).contains("no such message"));
     assert!(
-        refused(&[0, 0, 0, 0, 9, 0]).contains("schema 9, which the schema registry doesn't have")
+        refused(&[0, 0, 0, 0, 9, 0])
+            .contains("schema 9 is needed to read a record: the Platform names no schema registry")
     );
     assert!(refused(&[8, 1]).contains("doesn't begin with a schema registry's id"));
 }
@@ -287,7 +288,6 @@ fn a_bad_record_is_refused_with_its_place_and_leaves_no_trace() {
         b"\x0a\x05100.0\x12\x00".to_vec(),
         with(b"\x1a\x03\x0a\x01x\x1a\x04\x0a\x02\xff\xff"),
         with(b"\x1a\x06\x12\x04nope"),
-        with(b"\x22\x05\x0a\x01k\x10\x01\x22\x05\x0a\x01k\x10\x02"),
         with(b"\x12\x0a\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f"),
         with(b"\x08\x01"),
         with(b"\x00"),
@@ -347,4 +347,297 @@ fn random_bytes_and_damaged_records_never_panic() {
         taken > 1_000,
         "the damage must leave some records whole: {taken}"
     );
+}
+
+fn write(contract: &Contract, json: &str) -> Result<Vec<u8>, String> {
+    let batch = from_json(contract, &[json.to_owned()]);
+    let mut out = Vec::new();
+    let written = ProtobufEncoder::new(contract)
+        .unwrap()
+        .encode(&batch, 0, &mut out);
+    written.map(|()| out).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_number_that_32_bits_without_a_sign_do_not_hold_is_refused() {
+    let contract = defined(
+        "n bigint\nf bigint\nw bigint null\nmany array<bigint>",
+        "message R { uint32 n = 1; fixed32 f = 2; google.protobuf.UInt32Value w = 3; repeated fixed32 many = 4; }",
+        "R",
+    );
+    let good = r#"{"n":4294967295,"f":4294967295,"w":4294967295,"many":[0,4294967295]}"#;
+    let mut reading = decoder(&contract);
+    reading.decode(&write(&contract, good).unwrap()).unwrap();
+    assert_eq!(to_json(&contract, &reading.finish().unwrap()), [good]);
+    for (field, path) in [("n", "n"), ("f", "f"), ("w", "w"), ("many", "many[1]")] {
+        for number in ["-1", "4294967296", "5000000000"] {
+            let value = if field == "many" {
+                format!("[0,{number}]")
+            } else {
+                number.to_owned()
+            };
+            let mut json: Value = serde_json::from_str(good).unwrap();
+            json[field] = serde_json::from_str(&value).unwrap();
+            let refused = write(&contract, &json.to_string()).unwrap_err();
+            assert!(
+                refused.contains(&format!("field {path}"))
+                    && refused.contains("doesn't fit the definition's uint32"),
+                "{refused}"
+            );
+        }
+    }
+}
+
+const PAYMENT: &str = "
+  message Invoice { string x = 1; int32 y = 2; }
+  message R {
+    int32 n = 1;
+    oneof how { string card = 2; Invoice invoice = 3; int32 cash = 4; }
+    oneof other { string a = 5; string b = 6; }
+    optional string plain = 7;
+  }";
+
+fn payment() -> Contract {
+    defined(
+        "n int\ncard string null\ninvoice struct<x string not null, y int not null> null\ncash int null\na string null\nb string null\nplain string null",
+        PAYMENT,
+        "R",
+    )
+}
+
+/// Of a oneof's members the last on the wire is set, and no other, as another implementation has it.
+#[test]
+fn of_a_oneof_one_member_is_set() {
+    let contract = payment();
+    let message = definition(&contract).unwrap();
+    let parts: [&[u8]; 8] = [
+        &[0x08, 1],
+        b"\x12\x01c",
+        b"\x1a\x03\x0a\x01i",
+        b"\x1a\x02\x10\x05",
+        &[0x20, 0],
+        b"\x2a\x00",
+        b"\x32\x01b",
+        b"\x3a\x01p",
+    ];
+    let names = ["card", "invoice", "cash", "a", "b", "plain"];
+    let mut rng = StdRng::seed_from_u64(5);
+    for _ in 0..500 {
+        let bytes: Vec<u8> = (0..rng.random_range(0..7))
+            .flat_map(|_| parts[rng.random_range(0..parts.len())].to_vec())
+            .collect();
+        let theirs = DynamicMessage::decode(message.clone(), bytes.as_slice()).unwrap();
+        let mut reading = decoder(&contract);
+        reading.decode(&bytes).unwrap();
+        let json = to_json(&contract, &reading.finish().unwrap()).remove(0);
+        let ours: Value = serde_json::from_str(&json).unwrap();
+        for name in names {
+            let set = theirs.has_field_by_name(name);
+            assert_eq!(!ours[name].is_null(), set, "{name} of {bytes:?}");
+            // Asked for alone, it is the same: the others count though nobody wants them.
+            let mut alone =
+                ProtobufDecoder::pruned(&contract, &[name.to_owned()], Arc::default()).unwrap();
+            alone.decode(&bytes).unwrap();
+            let nulls = alone.finish().unwrap().column(0).null_count();
+            assert_eq!(nulls, usize::from(!set), "{name} of {bytes:?}");
+        }
+        // What is read can be written again, and means the same there.
+        let again = write(&contract, &json).unwrap();
+        let again = DynamicMessage::decode(message.clone(), again.as_slice()).unwrap();
+        assert_eq!(again, theirs, "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_row_with_two_members_of_a_oneof_is_refused() {
+    let contract = payment();
+    let refused = write(&contract, r#"{"n":1,"card":"c","cash":2}"#).unwrap_err();
+    assert_eq!(
+        refused,
+        "cannot write field cash: is set, and so is card; of the definition's oneof how one can be set at most"
+    );
+    assert!(write(&contract, r#"{"n":1,"card":"c","b":"x","plain":"y"}"#).is_ok());
+}
+
+/// As another implementation has it: the last of equal keys, and messages that come twice as one.
+#[test]
+fn what_comes_twice_is_the_last_or_merged() {
+    let contract = defined(
+        "tags map<string,int>\nw bigint null\nlists array<array<int>>\nboth map<string,array<int>>",
+        "message L { repeated int32 items = 1; } message R { map<string, int32> tags = 1; google.protobuf.Int64Value w = 2; repeated L lists = 3; map<string, L> both = 4; }",
+        "R",
+    );
+    let bytes = [
+        // k: 1, j: 3, k: 2; w: 7, then an empty one.
+        &b"\x0a\x05\x0a\x01k\x10\x01\x0a\x05\x0a\x01j\x10\x03\x0a\x05\x0a\x01k\x10\x02"[..],
+        b"\x12\x02\x08\x07\x12\x00",
+        b"\x22\x07\x0a\x01k\x12\x02\x08\x01\x22\x07\x0a\x01k\x12\x02\x08\x02",
+    ]
+    .concat();
+    let theirs = DynamicMessage::decode(definition(&contract).unwrap(), bytes.as_slice()).unwrap();
+    let mut reading = decoder(&contract);
+    reading.decode(&bytes).unwrap();
+    // Another implementation writes what it understood.
+    reading.decode(&theirs.encode_to_vec()).unwrap();
+    let read = to_json(&contract, &reading.finish().unwrap());
+    let values: Vec<Value> = read
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(values[0], values[1]);
+    assert_eq!(
+        values[0],
+        serde_json::json!({"tags": {"k": 2, "j": 3}, "w": 7, "lists": [], "both": {"k": [2]}})
+    );
+    let lists = defined(
+        "l array<array<int>> null",
+        "message I { repeated int32 items = 1; } message O { repeated I items = 1; } message R { O l = 1; }",
+        "R",
+    );
+    let mut reading = decoder(&lists);
+    reading
+        .decode(b"\x0a\x05\x0a\x03\x0a\x01\x01\x0a\x05\x0a\x03\x0a\x01\x02")
+        .unwrap();
+    assert_eq!(
+        to_json(&lists, &reading.finish().unwrap()),
+        [r#"{"l":[[1],[2]]}"#]
+    );
+}
+
+fn after(old: &str, contract: Contract) -> Contract {
+    Contract {
+        registered: Some(Registered {
+            subject: "s".into(),
+            id: 2,
+            known: vec![KnownSchema {
+                id: 1,
+                schema: format!("syntax = \"proto3\"; {old}"),
+            }],
+        }),
+        ..contract
+    }
+}
+
+/// A change of type gives a field another number. What old records have under the old one isn't nothing.
+#[test]
+fn a_field_whose_type_changed_is_no_default_in_old_records() {
+    for (lines, optional) in [
+        ("d double\nn int", ""),
+        ("d double null\nn int", "optional"),
+    ] {
+        let schema = format!("message R {{ {optional} double d = 2; int32 n = 3; }}");
+        let contract = after("message R { float d = 1; }", defined(lines, &schema, "R"));
+        let old = [0, 0, 0, 0, 1, 0, 0x0d, 0, 0, 0x80, 0x3f];
+        let said = refusal(&mut decoder(&contract), &old);
+        assert!(
+            said.starts_with("Contract [d] has number 1 in the definition that the record was written with, and 2 in the contract's"),
+            "{said}"
+        );
+        // One that the old definition didn't have at all is its type's default.
+        let mut new = ProtobufDecoder::pruned(&contract, &["n".into()], Arc::default()).unwrap();
+        new.decode(&old).unwrap();
+        assert_eq!(new.finish().unwrap().column(0).null_count(), 0);
+    }
+}
+
+/// What evolution lets pass as readable is read: each type as each wider one.
+#[test]
+fn what_was_written_narrower_is_read() {
+    for (old, new, sql, value, json) in [
+        ("bool", "int32", "int", &[1][..], "1"),
+        ("bool", "int64", "bigint", &[1], "1"),
+        ("bool", "uint32", "bigint", &[1], "1"),
+        ("int32", "int64", "bigint", &[5], "5"),
+        ("sint32", "sint64", "bigint", &[3], "-2"),
+        ("uint32", "int64", "bigint", &[5], "5"),
+        ("string", "bytes", "bytes", &[1, b'a'], r#""YQ==""#),
+    ] {
+        let wire = if sql == "bytes" { 0x0a } else { 0x08 };
+        let bytes = [&[wire], value].concat();
+        let contract = defined(
+            &format!("x {sql}"),
+            &format!("message R {{ {new} x = 1; }}"),
+            "R",
+        );
+        let known = after(&format!("message R {{ {old} x = 1; }}"), contract.clone());
+        let expected = format!(r#"{{"x":{json}}}"#);
+        for (contract, bytes) in [
+            (&contract, bytes.clone()),
+            (&known, [&[0, 0, 0, 0, 1, 0], bytes.as_slice()].concat()),
+        ] {
+            let mut reading = decoder(contract);
+            reading
+                .decode(&bytes)
+                .unwrap_or_else(|e| panic!("{old} as {new}: {e}"));
+            assert_eq!(
+                to_json(contract, &reading.finish().unwrap()),
+                [expected.as_str()],
+                "{old} as {new}"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_the_columns_that_are_asked_for_are_built() {
+    let contract = order();
+    let wanted = ["yes".to_owned(), "state".to_owned()];
+    let mut reading = ProtobufDecoder::pruned(&contract, &wanted, Arc::default()).unwrap();
+    // A price that is none, and an id that is no UTF-8: nobody asked.
+    reading
+        .decode(b"\x0a\x01\xff\x10\x01\x68\x01\x72\x01x")
+        .unwrap();
+    let batch = reading.finish().unwrap();
+    let schema = batch.schema();
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(names, ["yes", "state"]);
+    assert_eq!(batch.num_rows(), 1);
+}
+
+/// What evolution says of a new required field is what a record without it is.
+#[test]
+fn a_new_required_field_is_its_types_default_or_missing() {
+    for (type_, field, json) in [
+        ("boolean", "bool", Some("false")),
+        ("int", "int32", Some("0")),
+        ("bigint", "int64", Some("0")),
+        ("float", "float", Some("0.0")),
+        ("double", "double", Some("0.0")),
+        ("string", "string", Some(r#""""#)),
+        ("bytes", "bytes", Some(r#""""#)),
+        ("array<int>", "repeated int32", Some("[]")),
+        ("map<string,int>", "map<string, int32>", Some("{}")),
+        ("decimal(20,0)", "uint64", Some(r#""0""#)),
+        ("decimal(20,0)", "fixed64", Some(r#""0""#)),
+        ("decimal(20,0)", "string", None),
+        ("decimal(12,2)", "string", None),
+        ("date", "string", None),
+        ("time", "string", None),
+        ("timestamp(3)", "string", None),
+        ("timestamp_ltz(3)", "google.protobuf.Timestamp", None),
+        ("struct<a int not null>", "X", None),
+    ] {
+        let schema =
+            format!("message X {{ int32 a = 1; }} message R {{ int32 a = 1; {field} b = 2; }}");
+        let bare = defined(&format!("a int\nb {type_}"), &schema, "R");
+        let known = after("message R { int32 a = 1; }", bare.clone());
+        for (contract, head) in [(&bare, &[][..]), (&known, &[0, 0, 0, 0, 1, 0])] {
+            let mut reading = decoder(contract);
+            let bytes = [head, &[8, 7]].concat();
+            match json {
+                Some(json) => {
+                    reading.decode(&bytes).unwrap();
+                    assert_eq!(
+                        to_json(contract, &reading.finish().unwrap()),
+                        [format!(r#"{{"a":7,"b":{json}}}"#)],
+                        "{type_}"
+                    );
+                }
+                None => assert_eq!(
+                    refusal(&mut reading, &bytes),
+                    format!("Contract [b] is missing; {type_} is required")
+                ),
+            }
+        }
+    }
 }

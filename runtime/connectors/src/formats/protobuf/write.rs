@@ -20,14 +20,39 @@ pub(super) fn write_message(
     out: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
 ) -> Result<(), Refused> {
-    for member in members {
+    for (at, member) in members.iter().enumerate() {
         columns
             .get(member.column)
             .ok_or_else(|| Refused::contract("the batch has no such column"))
-            .and_then(|column| member.write(column, row, out, scratch))
+            .and_then(|column| {
+                if member.oneof.is_some() && !column.is_null(row) {
+                    alone(member, &members[..at], columns, row)?;
+                }
+                member.write(column, row, out, scratch)
+            })
             .map_err(|refused| refused.field(&member.name))?;
     }
     Ok(())
+}
+
+/// Refuses a member of a oneof beside another one that is set: a reader would see only the last.
+fn alone(
+    member: &Member,
+    before: &[Member],
+    columns: &[arrow::array::ArrayRef],
+    row: usize,
+) -> Result<(), Refused> {
+    let other = before.iter().find(|other| {
+        let column = columns.get(other.column);
+        other.oneof == member.oneof && column.is_some_and(|column| !column.is_null(row))
+    });
+    match (other, &member.oneof) {
+        (Some(other), Some(oneof)) => Err(Refused::contract(format!(
+            "is set, and so is {}; of the definition's oneof {oneof} one can be set at most",
+            other.name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What was appended to `out` since `begin`, with its length before it.
@@ -175,9 +200,12 @@ impl Whole {
 impl Value {
     fn wire(&self) -> u8 {
         match self {
-            Value::Bool | Value::Enum(_) | Value::Unsigned { fixed: false } => VARINT,
+            Value::Bool
+            | Value::Enum(_)
+            | Value::Uint32 { fixed: false }
+            | Value::Unsigned { fixed: false } => VARINT,
             Value::Int(whole) | Value::Long(whole) => whole.wire(),
-            Value::Float => FIXED32,
+            Value::Float | Value::Uint32 { fixed: true } => FIXED32,
             Value::Double | Value::Unsigned { fixed: true } => FIXED64,
             Value::Text
             | Value::Bytes
@@ -208,6 +236,16 @@ impl Value {
             }
             Value::Long(whole) => {
                 whole.write(primitive::<Int64Type>(data_type, array, row)?, out);
+            }
+            Value::Uint32 { fixed } => {
+                let value = primitive::<Int64Type>(data_type, array, row)?;
+                let value = u32::try_from(value)
+                    .map_err(|_| Refused::contract("doesn't fit the definition's uint32"))?;
+                if *fixed {
+                    out.extend_from_slice(&value.to_le_bytes());
+                } else {
+                    put_varint(u64::from(value), out);
+                }
             }
             Value::Unsigned { fixed } => {
                 let value = primitive::<Decimal128Type>(data_type, array, row)?;

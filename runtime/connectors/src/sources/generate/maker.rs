@@ -10,6 +10,7 @@ use super::dice::{Dice, Purpose};
 use super::fault;
 use super::random::Random;
 use super::shop::Shop;
+use crate::formats::encoder;
 use crate::formats::json::JsonDecoder;
 
 /// Among so many records one is looked for that isn't meant to be faulty.
@@ -97,17 +98,24 @@ impl Maker {
         now_ms.saturating_sub_unsigned(late)
     }
 
-    /// Checks that the first record that isn't meant to be faulty obeys the contract. The inner error says
+    /// Checks that the first record that isn't meant to be faulty obeys the contract, and its definition. The inner error says
     /// what a person must do.
     pub(super) fn fits(&self, plan: &SourcePlan) -> Result<Result<(), String>, FormatError> {
         let mut decoder = JsonDecoder::whole(&plan.into.contract, plan.unknown_fields)?;
         let first = (0..LOOKED_AT).find(|number| !self.is_faulty(*number));
         let mut text = String::new();
         self.sound(first.unwrap_or(0), 0, &mut text);
-        let Err(error) = decoder.decode(text.as_bytes()) else {
-            return Ok(Ok(()));
-        };
         let stream = &plan.into.name;
+        let Err(error) = decoder.decode(text.as_bytes()) else {
+            // What the contract takes, its definition may not.
+            let batch = decoder.finish()?;
+            let written = encoder(&plan.into.contract)?.encode(&batch, 0, &mut Vec::new());
+            return Ok(written.map_err(|error| {
+                format!(
+                    "made-up records don't fit the definition of stream {stream}: {error}. Widen the definition there, or write records of your own to an http source"
+                )
+            }));
+        };
         let Content::Shop(shop) = &self.content else {
             // It was made by the contract.
             return Ok(Err(format!(

@@ -9,12 +9,14 @@
 //! About every 100 ms the records that are due by the rate are made, checked and encoded as those of any
 //! source ([`super`]'s intake), and committed. After an outage no more than a second is made up for.
 //!
-//! Rooms: `dice` chance that can be had again; `shop`, `random` and `fault` what records say; `maker`
+//! Rooms: `dice` chance that can be had again; `shop`, `random` and `fault` what records say, `limits`
+//! what a definition allows of it; `maker`
 //! which of them is next; `pace` when; `kafka` the transactions; `run` the loop and what it reports.
 
 mod dice;
 mod fault;
 mod kafka;
+mod limits;
 mod maker;
 mod pace;
 mod random;

@@ -10,6 +10,7 @@ use headworks_sql::types::DataType;
 
 use super::dice::{Dice, Purpose};
 use super::instant;
+use super::limits::{Limit, Limits, within};
 
 /// So many keys there are.
 const KEYS: u64 = 1_000;
@@ -34,6 +35,10 @@ struct Node {
     data_type: DataType,
     nullable: bool,
     role: Role,
+    /// What its definition allows.
+    limit: Option<Limit>,
+    /// Which of the definition's oneofs it is in.
+    oneof: Option<String>,
     /// Fields of a struct, or the one element.
     children: Vec<Node>,
 }
@@ -51,9 +56,19 @@ impl Random {
     /// The contract is no contract.
     pub(super) fn new(contract: &Contract) -> Result<Random, SchemaError> {
         let schema = Schema::from_contract(contract)?;
+        let around = Around {
+            contract,
+            limits: &Limits::of(contract),
+        };
         let fields = schema.columns.iter();
-        let fields =
-            fields.map(|c| Node::new(&c.name, &c.data_type, c.nullable, Some(&c.name), contract));
+        let fields = fields.map(|c| {
+            Node::new(
+                (&c.name, &c.data_type, c.nullable),
+                Some(&c.name),
+                &c.name,
+                around,
+            )
+        });
         Ok(Random {
             fields: fields.collect(),
         })
@@ -71,15 +86,22 @@ impl Random {
     }
 }
 
+/// What nodes are made by.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    contract: &'a Contract,
+    limits: &'a Limits,
+}
+
 impl Node {
-    /// `path`: the dotted way to it, where only structs are on it.
+    /// `path`: the dotted way to it, where only structs are on it. `at`: its place, also in lists and maps.
     fn new(
-        name: &str,
-        data_type: &DataType,
-        nullable: bool,
+        (name, data_type, nullable): (&str, &DataType, bool),
         path: Option<&str>,
-        contract: &Contract,
+        at: &str,
+        around: Around<'_>,
     ) -> Node {
+        let contract = around.contract;
         let key = contract.key.iter().position(|key| Some(&**key) == path);
         let event_time = contract.event_time.as_ref();
         let role = match key {
@@ -92,11 +114,17 @@ impl Node {
                 .iter()
                 .map(|f| {
                     let path = path.map(|path| format!("{path}.{}", f.name));
-                    Node::new(&f.name, &f.data_type, f.nullable, path.as_deref(), contract)
+                    Node::new(
+                        (&f.name, &f.data_type, f.nullable),
+                        path.as_deref(),
+                        &within(at, &f.name),
+                        around,
+                    )
                 })
                 .collect(),
             DataType::Array(item) | DataType::Map(item) => {
-                vec![Node::new("", item, false, None, contract)]
+                let at = format!("{at}[]");
+                vec![Node::new(("", item, false), None, &at, around)]
             }
             _ => Vec::new(),
         };
@@ -107,6 +135,8 @@ impl Node {
             data_type: data_type.clone(),
             nullable: nullable && !needed,
             role,
+            limit: around.limits.values.get(at).cloned(),
+            oneof: around.limits.oneofs.get(at).cloned(),
             children,
         }
     }
@@ -132,14 +162,40 @@ struct Throw {
 impl Throw {
     fn object(&mut self, fields: &[Node], out: &mut String) {
         out.push('{');
+        let mut chosen: Vec<(&str, usize)> = Vec::new();
         for (i, field) in fields.iter().enumerate() {
             if i > 0 {
                 out.push(',');
             }
             out.push_str(&field.prefix);
-            self.field(field, out);
+            match &field.oneof {
+                Some(oneof) if self.member(fields, oneof, &mut chosen) != i => {
+                    out.push_str("null");
+                }
+                _ => self.field(field, out),
+            }
         }
         out.push('}');
+    }
+
+    /// Which of the fields that are in a oneof is set.
+    fn member<'a>(
+        &mut self,
+        fields: &'a [Node],
+        oneof: &'a str,
+        chosen: &mut Vec<(&'a str, usize)>,
+    ) -> usize {
+        if let Some((_, member)) = chosen.iter().find(|(of, _)| *of == oneof) {
+            return *member;
+        }
+        let in_it = |i: &usize| fields[*i].oneof.as_deref() == Some(oneof);
+        let members: Vec<usize> = (0..fields.len()).filter(in_it).collect();
+        let needed = members.iter().find(|i| fields[**i].is_needed());
+        let member = needed
+            .copied()
+            .unwrap_or_else(|| members[self.dice.below(members.len() as u64) as usize]);
+        chosen.push((oneof, member));
+        member
     }
 
     fn field(&mut self, node: &Node, out: &mut String) {
@@ -164,6 +220,10 @@ impl Throw {
 
     fn value(&mut self, node: &Node, out: &mut String) {
         let dice = &mut self.dice;
+        if let Some(limit) = &node.limit {
+            limited(limit, dice, out);
+            return;
+        }
         let _ = match &node.data_type {
             DataType::Boolean => write!(out, "{}", dice.percent(50)),
             DataType::Int | DataType::BigInt => write!(out, "{}", dice.below(1_000_000)),
@@ -214,6 +274,36 @@ impl Throw {
             }
         };
     }
+}
+
+/// A value that its definition allows.
+fn limited(limit: &Limit, dice: &mut Dice, out: &mut String) {
+    let _ = match limit {
+        Limit::Symbols(symbols) => {
+            let symbol = dice.below(symbols.len() as u64) as usize;
+            write!(out, "{}", serde_json::Value::from(symbols[symbol].as_str()))
+        }
+        Limit::Bytes(size) => {
+            let mut bytes = Vec::with_capacity(size + 8);
+            while bytes.len() < *size {
+                bytes.extend_from_slice(&dice.any().to_be_bytes());
+            }
+            write!(out, "\"{}\"", STANDARD.encode(&bytes[..*size]))
+        }
+        Limit::Uuid => {
+            // Of version 4, as its bits say (RFC 9562).
+            let (a, b) = (dice.any(), dice.any());
+            write!(
+                out,
+                "\"{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}\"",
+                a >> 32,
+                a >> 16 & 0xffff,
+                a & 0xfff,
+                b >> 48 & 0x3fff | 0x8000,
+                b & 0xffff_ffff_ffff
+            )
+        }
+    };
 }
 
 fn date(dice: &mut Dice) -> String {

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use headworks_engine::status::Progress;
 use headworks_plan::{
-    Contract, EventTime, Field, GenerateSource, OnInvalid, ShopRecords, SourcePlan, Stream,
-    Template, UnknownFields,
+    Contract, Definition, EventTime, Field, Format, GenerateSource, OnInvalid, ShopRecords,
+    SourcePlan, Stream, Template, UnknownFields,
 };
 use serde_json::Value;
 
@@ -305,4 +305,71 @@ fn a_template_that_does_not_fit_the_stream_is_named_by_field() {
     shown += &refused(&orders(|c| drop(c.fields.remove(4))));
     shown += &refused(&orders(|c| c.fields[0].type_ = "text".into()));
     insta::assert_snapshot!(shown);
+}
+
+/// A definition says more than SQL's types, and made-up records obey it.
+#[test]
+fn records_of_a_definition_of_other_hands_can_be_written() {
+    let avro = r#"{"type":"record","name":"R","fields":[
+      {"name":"state","type":["null",{"type":"enum","name":"S","symbols":["NEW","PAID"]}],"default":null},
+      {"name":"hash","type":{"type":"fixed","name":"H","size":20}},
+      {"name":"id","type":{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}},
+      {"name":"ref","type":{"type":"string","logicalType":"uuid"}},
+      {"name":"lines","type":{"type":"array","items":{"type":"record","name":"L","fields":[{"name":"state","type":"S"}]}}}
+    ]}"#;
+    let proto = r#"syntax = "proto3"; message R {
+      enum State { UNKNOWN = 0; PAID = 1; }
+      State state = 1;
+      repeated State past = 2;
+      uint32 n = 3;
+      fixed64 big = 4;
+      oneof how { string card = 5; string cash = 6; Deep deep = 7; }
+      message Deep { map<string, State> states = 1; oneof x { int32 a = 2; int32 b = 3; } }
+    }"#;
+    let made = |format: Format, text: &str, fields: Vec<Field>| {
+        let contract = Contract {
+            fields,
+            format,
+            definition: Some(Definition {
+                schema: text.to_owned(),
+                message: None,
+            }),
+            key: vec![],
+            ..Contract::default()
+        };
+        let config = config(contract, None);
+        let (records, progress) = batch(&config, 500);
+        assert_eq!(progress.records_out, 500, "{progress:?}");
+        let maker = Maker::new(&config.generate, &config.plan.into.contract).unwrap();
+        assert!(maker.fits(&config.plan).unwrap().is_ok());
+        assert_eq!(records.len(), 500);
+        maker.make(0, 500, NOW).text
+    };
+    let fields = headworks_schema::avro::to_fields(avro).unwrap();
+    let text = made(Format::Avro, avro, fields);
+    assert!(text.contains(r#""state":"NEW""#) && text.contains(r#""state":"PAID""#));
+    let (fields, _) = headworks_schema::protobuf::to_fields(proto, None).unwrap();
+    let text = made(Format::Protobuf, proto, fields);
+    for member in [r#""card":""#, r#""cash":""#, r#""deep":{"#] {
+        assert!(text.contains(member), "{member}");
+    }
+    // What can't be made up is told before anything is.
+    let narrow = r#"{"type":"record","name":"R","fields":[{"name":"n","type":{"type":"fixed","name":"N","size":1,"logicalType":"decimal","precision":2,"scale":0}}]}"#;
+    let contract = Contract {
+        fields: vec![field("n", "decimal(9,0)", false)],
+        format: Format::Avro,
+        definition: Some(Definition {
+            schema: narrow.to_owned(),
+            message: None,
+        }),
+        ..Contract::default()
+    };
+    let problem = Work::new(&config(contract, None)).err().unwrap();
+    assert!(
+        problem
+            .message
+            .contains("doesn't fit the 1 bytes of the definition's fixed"),
+        "{}",
+        problem.message
+    );
 }

@@ -1,20 +1,24 @@
 //! A field's default (JSON in the schema) as the bytes that a writer would have written (Avro 1.12, "Complex Types").
 
-use headworks_schema::avro::{Avro, Id, Kind};
 use serde_json::Value;
+
+use super::schema::{Avro, Id, Kind};
+use crate::MAX_TEXT;
 
 /// Nesting of a default.
 const MAX_DEPTH: usize = 32;
 
-/// `None`: the default doesn't fit the type.
-pub(super) fn encoded(avro: &Avro, id: Id, value: &Value) -> Option<Vec<u8>> {
+/// `value`, a field's default, as a writer would have written it. `None`: it doesn't fit the type, or is larger than
+/// any schema's text.
+pub fn encoded(avro: &Avro, id: Id, value: &Value) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     write(avro, id, value, 0, &mut out)?;
     Some(out)
 }
 
 fn write(avro: &Avro, id: Id, value: &Value, depth: usize, out: &mut Vec<u8>) -> Option<()> {
-    if depth > MAX_DEPTH {
+    // Records' own defaults stand in for what isn't said, so that a small text can mean much.
+    if depth > MAX_DEPTH || out.len() > MAX_TEXT {
         return None;
     }
     match (&avro.node(id).kind, value) {
@@ -84,9 +88,9 @@ fn write(avro: &Avro, id: Id, value: &Value, depth: usize, out: &mut Vec<u8>) ->
     Some(())
 }
 
-/// A zigzag varint.
+/// Writes a zigzag varint.
 #[inline]
-pub(super) fn long(value: i64, out: &mut Vec<u8>) {
+pub fn long(value: i64, out: &mut Vec<u8>) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
         out.push(rest as u8 | 0x80);
@@ -95,8 +99,9 @@ pub(super) fn long(value: i64, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
+/// Writes a length and so many bytes.
 #[inline]
-pub(super) fn prefixed(bytes: &[u8], out: &mut Vec<u8>) {
+pub fn prefixed(bytes: &[u8], out: &mut Vec<u8>) {
     long(bytes.len() as i64, out);
     out.extend_from_slice(bytes);
 }

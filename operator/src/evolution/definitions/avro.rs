@@ -1,0 +1,209 @@
+//! Avro: what its schema resolution makes of two schemas whose SQL types fit each other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use headworks_schema::avro::{Avro, Id, Kind, Logical};
+
+use super::{DEEPEST, Fault, join};
+
+/// Paths at which a number of one kind on the wire means something else.
+pub(super) fn misread(written: &Avro, read: &Avro) -> Vec<String> {
+    let of = |avro: &Avro| {
+        let mut all: BTreeMap<String, (Wire, Logical)> = BTreeMap::new();
+        walk(avro, avro.root(), "", 0, &mut |path, found| {
+            if let Found::Leaf(wire, logical) = found {
+                all.insert(path.to_owned(), (wire, logical));
+            }
+        });
+        all
+    };
+    let read = of(read);
+    let changed = of(written).into_iter().filter(|(path, (wire, was))| {
+        read.get(path)
+            .is_some_and(|(now_wire, now)| wire == now_wire && differ(*was, *now))
+    });
+    changed.map(|(path, _)| path).collect()
+}
+
+/// Whether the same bytes mean something else.
+fn differ(was: Logical, now: Logical) -> bool {
+    match (was, now) {
+        (Logical::Decimal { scale: a, .. }, Logical::Decimal { scale: b, .. }) => a != b,
+        // Of text, whether it is checked to be a UUID.
+        (Logical::Uuid | Logical::None, Logical::Uuid | Logical::None) => false,
+        _ => was != now,
+    }
+}
+
+/// Kinds that Avro doesn't resolve to each other ("Schema Resolution"), although both are one SQL type.
+pub(super) fn kinds(written: &Avro, read: &Avro, faults: &mut Vec<Fault>) {
+    let of = |avro: &Avro| {
+        let mut all: BTreeMap<String, Wire> = BTreeMap::new();
+        walk(avro, avro.root(), "", 0, &mut |path, found| {
+            if let Found::Leaf(wire, _) = found {
+                all.insert(path.to_owned(), wire);
+            }
+        });
+        all
+    };
+    let read = of(read);
+    for (path, was) in of(written) {
+        let Some(now) = read.get(&path) else {
+            continue;
+        };
+        if !was.resolves(*now) {
+            let message = format!(
+                "field \"{path}\" changes from Avro's {was} to {now}, and no reader can resolve that: keep it, and add a new field beside it"
+            );
+            faults.push(Fault {
+                field: path,
+                message,
+            });
+        }
+    }
+}
+
+/// Symbols that the reader's enum hasn't got, and has no default for.
+pub(super) fn symbols(written: &Avro, read: &Avro, faults: &mut Vec<Fault>) {
+    let of = |avro: &Avro| {
+        let mut all: BTreeMap<String, (Vec<String>, bool)> = BTreeMap::new();
+        walk(avro, avro.root(), "", 0, &mut |path, found| {
+            if let Found::Enum { symbols, default } = found {
+                all.insert(path.to_owned(), (symbols.to_vec(), default));
+            }
+        });
+        all
+    };
+    let read = of(read);
+    for (path, (symbols, _)) in of(written) {
+        let Some((known, false)) = read.get(&path) else {
+            continue;
+        };
+        let missing: Vec<String> = symbols
+            .into_iter()
+            .filter(|symbol| !known.contains(symbol))
+            .collect();
+        if !missing.is_empty() {
+            let message = format!(
+                "field \"{path}\": an enum that is to be read hasn't got {}, which is written: keep the symbols, or give the enum a default",
+                missing.join(", ")
+            );
+            faults.push(Fault {
+                field: path,
+                message,
+            });
+        }
+    }
+}
+
+/// What a value without parts is on Avro's wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    String,
+    Fixed(usize),
+    Enum,
+}
+
+impl Wire {
+    fn of(kind: &Kind) -> Option<Wire> {
+        Some(match kind {
+            Kind::Boolean => Wire::Boolean,
+            Kind::Int => Wire::Int,
+            Kind::Long => Wire::Long,
+            Kind::Float => Wire::Float,
+            Kind::Double => Wire::Double,
+            Kind::Bytes => Wire::Bytes,
+            Kind::String => Wire::String,
+            Kind::Fixed { size, .. } => Wire::Fixed(*size),
+            Kind::Enum { .. } => Wire::Enum,
+            Kind::Null | Kind::Array(_) | Kind::Map(_) | Kind::Union(_) | Kind::Record { .. } => {
+                return None;
+            }
+        })
+    }
+
+    /// Whether Avro reads the one as the other.
+    fn resolves(self, read: Wire) -> bool {
+        use Wire as W;
+        self == read
+            || matches!(
+                (self, read),
+                (W::Int, W::Long | W::Float | W::Double)
+                    | (W::Long, W::Float | W::Double)
+                    | (W::Float, W::Double)
+                    | (W::String, W::Bytes)
+                    | (W::Bytes, W::String)
+            )
+    }
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wire::Fixed(size) => write!(f, "fixed({size})"),
+            other => f.write_str(&format!("{other:?}").to_lowercase()),
+        }
+    }
+}
+
+pub(super) enum Found<'a> {
+    Default,
+    Enum {
+        symbols: &'a [String],
+        default: bool,
+    },
+    Leaf(Wire, Logical),
+}
+
+/// Calls `on` for each field with a default, each enum and each value without parts, by its path.
+pub(super) fn walk(
+    avro: &Avro,
+    id: Id,
+    path: &str,
+    depth: usize,
+    on: &mut impl FnMut(&str, Found<'_>),
+) {
+    if depth > DEEPEST {
+        return;
+    }
+    let node = avro.node(id);
+    if let Some(wire) = Wire::of(&node.kind) {
+        on(path, Found::Leaf(wire, node.logical));
+    }
+    match &node.kind {
+        Kind::Record { fields, .. } => {
+            for field in fields {
+                let path = join(path, &field.name);
+                if field.default.is_some() {
+                    on(&path, Found::Default);
+                }
+                walk(avro, field.node, &path, depth + 1, on);
+            }
+        }
+        Kind::Array(inner) | Kind::Map(inner) => {
+            walk(avro, *inner, &format!("{path}[]"), depth + 1, on);
+        }
+        Kind::Union(branches) => {
+            for branch in branches {
+                walk(avro, *branch, path, depth + 1, on);
+            }
+        }
+        Kind::Enum {
+            symbols, default, ..
+        } => on(
+            path,
+            Found::Enum {
+                symbols,
+                default: default.is_some(),
+            },
+        ),
+        _ => {}
+    }
+}
