@@ -384,11 +384,21 @@ pub struct DataStreamStatus {
     /// The definition in force in the schema registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<RegisteredSchema>,
-    /// Labels of the contract in force: each with the fields that carry it.
+    /// Labels of the contract in force, those that come by lineage, and `keptLabels`: each with the fields that carry it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["label".into()]))]
     pub labels: Vec<LabelledFields>,
+    /// Labels that nothing brings any more, of values that were written before: a Pipeline is gone or has another query, or
+    /// the contract has lost the field. One goes when its field is given it by hand and loses it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["label".into()]))]
+    pub kept_labels: Vec<LabelledFields>,
+    /// Fingerprint of the queries that `labels` come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub labels_from: Option<String>,
     /// Name of the KafkaTopic object, where Strimzi manages the topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]

@@ -170,7 +170,7 @@ fn an_expired_grant_is_cut_within_a_minute_and_a_rotated_credential_works_while_
 
 #[test]
 fn labelled_fields_are_left_out_of_what_a_client_reads() {
-    let Some(c) = cluster("e2e-labels") else {
+    let Some(c) = cluster("e2e-grant-labels") else {
         return;
     };
     let name = secured(&c, "    workloadAuthentication: {generated: {}}\n");
@@ -206,6 +206,73 @@ fn labelled_fields_are_left_out_of_what_a_client_reads() {
             .then_some(())
     })
     .expect("the derived stream goes with its grant");
+}
+
+#[test]
+fn a_label_that_comes_by_lineage_is_left_out_too_also_when_its_pipeline_is_gone() {
+    let Some(c) = cluster("e2e-grant-lineage") else {
+        return;
+    };
+    let name = secured(&c, "    workloadAuthentication: {generated: {}}\n");
+    accept(&c);
+    let two = |stream: &str, field: &str, labels: &str| {
+        format!(
+            "apiVersion: headworks.dev/v1alpha1\nkind: DataStream\nmetadata: {{name: {stream}}}\nspec:\n  platform: {name}\n  partitions: 1\n  key: [id]\n  schema:\n    - {{name: id, type: string}}\n    - {{name: {field}, type: string, labels: [{labels}]}}\n"
+        )
+    };
+    c.apply(&two("customers", "email", "pii"));
+    c.apply(&two("buyers", "buyer", "other"));
+    let first = pipeline(
+        "first",
+        "SELECT id, email AS buyer FROM customers",
+        "buyers",
+    );
+    c.apply(&first.replace("platform: e2e", &format!("platform: {name}")));
+    c.apply(&grant(
+        &c,
+        "lineage",
+        "  read: [buyers]\n  exceptLabels: [pii]\n",
+    ));
+    let derived = "buyers-without-pii";
+    c.ready(PIPELINE, "first");
+    c.ready(PIPELINE, derived);
+    c.ready(GRANT, "lineage");
+    c.kafka.produce(
+        &c.topic("customers"),
+        &[br#"{"id":"Ulm","email":"a@example.com"}"#],
+    );
+    let records = c
+        .kafka
+        .read_at_least(&c.topic("buyers"), 1, Duration::from_secs(60));
+    assert_eq!(records[0].json()["buyer"], "a@example.com");
+    let prefix = format!("{}.lineage", c.namespace);
+    let files = folder(&c, "lineage", "lineage");
+    let text = reads("python", &files, &c.topic(derived), &prefix, 1);
+    assert!(
+        text.contains("Ulm") && !text.contains("example.com") && !text.contains(r#""buyer""#),
+        "{text}"
+    );
+    refused(&files, &c.topic("buyers"), &prefix);
+
+    // What it has written is in the topic still.
+    c.kubectl.must(&[
+        "delete",
+        PIPELINE,
+        "first",
+        "-n",
+        &c.namespace,
+        "--timeout=90s",
+    ]);
+    until("the label is kept", Duration::from_secs(60), || {
+        let stream = c.kubectl.get(STREAM, "buyers", &c.namespace)?;
+        let kept = &stream["status"]["keptLabels"][0];
+        (kept["label"] == "pii" && kept["fields"][0] == "buyer").then_some(())
+    })
+    .expect("the label of what a deleted Pipeline wrote is kept");
+    std::thread::sleep(Duration::from_secs(3));
+    c.ready(GRANT, "lineage");
+    refused(&files, &c.topic("buyers"), &prefix);
+    clean_up(&c, &["lineage"]);
 }
 
 #[test]

@@ -228,6 +228,37 @@ fn a_stream_and_its_reader_change_in_one_commit_in_any_order() {
 }
 
 #[test]
+fn a_contract_whose_config_map_is_gone_is_written_again_under_its_number() {
+    let Some(c) = cluster("e2e-contract-gone") else {
+        return;
+    };
+    c.apply(&stream("a", "id string", ""));
+    c.ready(STREAM, "a");
+    c.apply(&stream("a", "id string, k bigint?", ""));
+    let map = |name: &str| c.kubectl.get("configmaps", name, &c.namespace);
+    until("the second contract", Duration::from_secs(60), || {
+        map("a-contract-2")
+    })
+    .expect("the second contract");
+    c.ready(STREAM, "a");
+    c.kubectl.must(&[
+        "delete",
+        "configmap",
+        "a-contract-1",
+        "a-contract-2",
+        "-n",
+        &c.namespace,
+    ]);
+    until("it is written again", Duration::from_secs(60), || {
+        map("a-contract-2")
+    })
+    .expect("the contract in force is written again");
+    c.ready(STREAM, "a");
+    assert_eq!(contract(&c, "a"), 2, "under its number");
+    assert!(map("a-contract-1").is_none() && map("a-contract-3").is_none());
+}
+
+#[test]
 fn labels_go_through_two_pipelines_into_status_and_go_again() {
     let Some(c) = cluster("e2e-labels") else {
         return;

@@ -254,7 +254,7 @@ fn subjects_are_named_as_the_stream_says_and_docs_make_no_new_contract() {
     platform(&c);
     let inline = |doc: &str| {
         format!(
-            "  avro: '{{\"type\": \"record\", \"name\": \"Order\", \"namespace\": \"e2e.subjects\", \"doc\": \"{doc}\", \"fields\": [{{\"name\": \"id\", \"type\": \"string\"}}]}}'\n  fieldLabels: [{{field: id, labels: [pii]}}]\n"
+            "  avro: '{{\"type\": \"record\", \"name\": \"Order\", \"namespace\": \"e2e_formats_subjects\", \"doc\": \"{doc}\", \"fields\": [{{\"name\": \"id\", \"type\": \"string\"}}]}}'\n  fieldLabels: [{{field: id, labels: [pii]}}]\n"
         )
     };
     let topic = |name: &str| c.topic(name);
@@ -264,11 +264,15 @@ fn subjects_are_named_as_the_stream_says_and_docs_make_no_new_contract() {
             "TopicName",
             format!("{}-value", topic("by-topic")),
         ),
-        ("by-record", "RecordName", "e2e.subjects.Order".to_owned()),
+        (
+            "by-record",
+            "RecordName",
+            "e2e_formats_subjects.Order".to_owned(),
+        ),
         (
             "by-both",
             "TopicRecordName",
-            format!("{}-e2e.subjects.Order", topic("by-both")),
+            format!("{}-e2e_formats_subjects.Order", topic("by-both")),
         ),
     ] {
         c.apply(&stream(
@@ -282,6 +286,23 @@ fn subjects_are_named_as_the_stream_says_and_docs_make_no_new_contract() {
         let latest = registry(&format!("/subjects/{subject}/versions/latest"));
         assert_eq!(latest["id"], said["id"], "{name}: {latest}");
     }
+    // A record of another namespace's name isn't registered, nor is anything set at its subject.
+    let foreign = inline("An order.").replace("e2e_formats_subjects", "e2e_formats_others");
+    c.apply(&stream(
+        "foreign",
+        "Avro",
+        &format!("  subject: RecordName\n{foreign}"),
+    ));
+    let message = c.condition(
+        STREAM,
+        "foreign",
+        "Stalled",
+        "True",
+        Some("SubjectNotAllowed"),
+    );
+    assert!(message.contains("e2e_formats_others.Order"), "{message}");
+    let subjects = registry("/subjects").to_string();
+    assert!(!subjects.contains("e2e_formats_others"), "{subjects}");
     let before = registered(&c, "by-topic", 1);
     c.apply(&stream(
         "by-topic",

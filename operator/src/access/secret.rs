@@ -2,7 +2,9 @@
 //!
 //! The operator has these rights only in namespaces that its chart was told; elsewhere the condition names the chart's value.
 
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -151,13 +153,33 @@ fn is_so(desired: &Secret, live: &Secret) -> bool {
         desired.iter().all(|(k, v)| live.get(k) == Some(v))
     };
     let owners = |secret: &Secret| secret.metadata.owner_references.clone().unwrap_or_default();
-    desired.data == live.data
+    same_data(desired, live)
         && within(desired.labels(), live.labels())
         && within(desired.annotations(), live.annotations())
         && within(&of_ours(live.annotations()), desired.annotations())
         && owners(desired)
             .iter()
             .all(|o| owners(live).iter().any(|l| l.uid == o.uid))
+}
+
+/// Our keys are as they should be, and none is left that we wrote once. What others have added is theirs.
+fn same_data(desired: &Secret, live: &Secret) -> bool {
+    let (wanted, there) = (desired.data.iter().flatten(), live.data.as_ref());
+    let mut managed = live.metadata.managed_fields.iter().flatten();
+    let stale = |entry: &ManagedFieldsEntry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry
+                .fields_v1
+                .as_ref()
+                .and_then(|fields| fields.0["f:data"].as_object())
+                .into_iter()
+                .flat_map(|keys| keys.keys().filter_map(|key| key.strip_prefix("f:")))
+                .any(|key| !desired.data.as_ref().is_some_and(|d| d.contains_key(key)))
+    };
+    wanted
+        .into_iter()
+        .all(|(key, value)| there.is_some_and(|t| t.get(key) == Some(value)))
+        && !managed.any(stale)
 }
 
 /// Annotations that only Headworks writes: one that is no longer wanted is a difference.
@@ -236,5 +258,33 @@ mod tests {
         assert!(!is_so(&desired, &live));
         assert_eq!(text(&live, "password").as_deref(), Some("b"));
         assert_eq!(text(&live, "username"), None);
+    }
+
+    #[test]
+    fn a_key_of_the_client_is_no_difference_and_one_that_is_ours_no_more_is() {
+        let key = Key::new("AccessGrant", "shop", "g");
+        let all = |keys: &[&str]| Some(data(keys.iter().map(|k| ((*k).to_owned(), "a".into()))));
+        let mut desired = secret(Some(&key));
+        desired.data = all(&["password"]);
+        let mut live = desired.clone();
+        live.data = all(&["password", "ca.crt", "theirs"]);
+        let written = |manager: &str, keys: serde_json::Value| {
+            serde_json::from_value::<ManagedFieldsEntry>(
+                json!({"manager": manager, "operation": "Apply", "fieldsV1": {"f:data": keys}}),
+            )
+            .unwrap()
+        };
+        let theirs = written("kubectl", json!({"f:theirs": {}, "f:ca.crt": {}}));
+        live.metadata.managed_fields = Some(vec![
+            theirs,
+            written(FIELD_MANAGER, json!({"f:password": {}})),
+        ]);
+        assert!(is_so(&desired, &live));
+        let before = written(FIELD_MANAGER, json!({"f:password": {}, "f:ca.crt": {}}));
+        live.metadata.managed_fields = Some(vec![before]);
+        assert!(!is_so(&desired, &live));
+        live.data = all(&["theirs"]);
+        live.metadata.managed_fields = None;
+        assert!(!is_so(&desired, &live));
     }
 }

@@ -80,8 +80,8 @@ fn user(installation: &str, key: &Key) -> String {
     )
 }
 
-/// Makes the user and its Secret, if the Platform wants one. `settled`: all pods run by this plan, so rights that it
-/// doesn't need can go.
+/// Makes the user and its Secret, if the Platform wants one. `pods`: how many there are to be. `settled`: all of them run by
+/// this plan, so rights that it doesn't need can go.
 ///
 /// # Errors
 /// `UserOperatorPresent`, `SecretForbidden`, `OwnedByAnother`; what Kafka and the API server say.
@@ -90,6 +90,7 @@ pub async fn ensure<K: Subject>(
     platform: &Usable,
     plan: &Plan,
     reference: &OwnerReference,
+    pods: i32,
     settled: bool,
     context: &Context,
 ) -> Result<(), Error> {
@@ -101,7 +102,7 @@ pub async fn ensure<K: Subject>(
     controller::hold(object, context).await?;
     let user = User {
         name: user(&platform.installation, &key),
-        acls: rights(plan),
+        acls: rights(plan, pods),
         quota: None,
     };
     let live = secret::get(context, &key.namespace, &secret_name(&key), CHART).await?;
@@ -206,24 +207,34 @@ pub async fn withdraw(
     keeper::revoke(context, platform, key, &user, CHART).await
 }
 
-/// What a plan's pods do in Kafka.
-pub fn rights(plan: &Plan) -> BTreeSet<Acl> {
-    let mut all = Rights::default();
+/// What a plan's pods, of which there are so many, do in Kafka.
+pub fn rights(plan: &Plan, pods: i32) -> BTreeSet<Acl> {
+    let mut all = Rights::of(pods);
     match &plan.role {
         Role::Pipeline(pipeline) => all.pipeline(pipeline),
         Role::Source(source) => all.source(source),
         Role::Store(_) => {}
     }
-    all.0
+    all.acls
 }
 
-#[derive(Default)]
-struct Rights(BTreeSet<Acl>);
+struct Rights {
+    acls: BTreeSet<Acl>,
+    pods: i32,
+}
 
 impl Rights {
+    fn of(pods: i32) -> Self {
+        Self {
+            acls: BTreeSet::new(),
+            pods,
+        }
+    }
+
     fn topic(&mut self, topic: &str, operations: &[Operation]) {
         for operation in operations.iter().chain(&[Operation::Describe]) {
-            self.0.insert(Acl::literal(About::Topic, topic, *operation));
+            self.acls
+                .insert(Acl::literal(About::Topic, topic, *operation));
         }
     }
 
@@ -231,15 +242,18 @@ impl Rights {
         self.topic(&stream.topic, &[Operation::Write]);
     }
 
-    /// A consumer group, and the transactional ids of its members, `<group>-<number>`.
+    /// A consumer group, and the transactional ids of its members, `<group>-<number>`: each by itself, because what begins
+    /// with the group of Pipeline `p` and a hyphen may be that of Pipeline `p-2`.
     fn group(&mut self, group: &str) {
         for operation in [Operation::Read, Operation::Describe] {
-            self.0.insert(Acl::literal(About::Group, group, operation));
+            self.acls
+                .insert(Acl::literal(About::Group, group, operation));
         }
-        for operation in [Operation::Write, Operation::Describe] {
-            let members = format!("{group}-");
-            self.0
-                .insert(Acl::prefixed(About::TransactionalId, &members, operation));
+        for member in (0..self.pods).map(|number| format!("{group}-{number}")) {
+            for operation in [Operation::Write, Operation::Describe] {
+                self.acls
+                    .insert(Acl::literal(About::TransactionalId, &member, operation));
+            }
         }
     }
 
@@ -278,11 +292,11 @@ impl Rights {
         // Records that are made up are counted under a group, whose name is the transactional id, too.
         if let Some(generate) = &plan.generate {
             for operation in [Operation::Read, Operation::Describe] {
-                self.0
+                self.acls
                     .insert(Acl::literal(About::Group, &generate.group, operation));
             }
             for operation in [Operation::Write, Operation::Describe] {
-                self.0.insert(Acl::literal(
+                self.acls.insert(Acl::literal(
                     About::TransactionalId,
                     &generate.group,
                     operation,
@@ -307,6 +321,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kafka::Pattern;
 
     fn stream(name: &str) -> serde_json::Value {
         json!({"name": name, "topic": format!("shop.{name}"), "deadLetterTopic": format!("shop.{name}.dlq"),
@@ -335,14 +350,33 @@ mod tests {
             "onBadRecord": "DeadLetter", "group": "headworks.i.shop.p.01234567"}),
         )
         .unwrap();
-        let mut rights = Rights::default();
+        let mut rights = Rights::of(2);
         rights.pipeline(&plan);
-        insta::assert_yaml_snapshot!("pipeline_rights", shown(&rights.0));
+        insta::assert_yaml_snapshot!("pipeline_rights", shown(&rights.acls));
         let mut strict = plan.clone();
         strict.on_bad_record = OnBadRecord::Stop;
-        let mut rights = Rights::default();
+        let mut rights = Rights::of(2);
         rights.pipeline(&strict);
-        assert!(!rights.0.iter().any(|a| a.name == "shop.a.dlq"));
+        assert!(!rights.acls.iter().any(|a| a.name == "shop.a.dlq"));
+    }
+
+    #[test]
+    fn no_pipeline_may_fence_another_whose_name_begins_with_its_own() {
+        let of = |group: &str| {
+            let mut rights = Rights::of(3);
+            rights.group(group);
+            rights.acls
+        };
+        let (one, other) = (of("headworks.i.shop.p"), of("headworks.i.shop.p-2"));
+        assert!(one.is_disjoint(&other));
+        let literal = |acl: &Acl| acl.pattern == Pattern::Literal;
+        assert!(one.iter().chain(&other).all(literal));
+        let last = Acl::literal(
+            About::TransactionalId,
+            "headworks.i.shop.p-2",
+            Operation::Write,
+        );
+        assert!(one.contains(&last), "its third pod's");
     }
 
     #[test]
@@ -351,10 +385,10 @@ mod tests {
             json!({"into": stream("orders"), "onInvalid": "Reject", "unknownFields": "Ignore"}),
         )
         .unwrap();
-        let mut rights = Rights::default();
+        let mut rights = Rights::of(2);
         rights.source(&plan);
         assert_eq!(
-            shown(&rights.0),
+            shown(&rights.acls),
             [
                 "Topic Literal shop.orders Describe",
                 "Topic Literal shop.orders Write"

@@ -1,14 +1,14 @@
 //! Streams without some of their fields: for a grant with `exceptLabels`, a DataStream and the Pipeline that fills it.
 //!
 //! Grants of a namespace that leave out the same labels of the same stream share them, and are their owners together: Kubernetes
-//! deletes them when the last of the grants is gone. What labels a field has is said by the contract in force, where those that came
-//! along with a query's lineage stand, too.
+//! deletes them when the last of the grants is gone. What labels a field has is said by the contract in force, and by what Pipelines
+//! bring into the stream with their queries' lineage, now or once (`data_stream::labels`).
 
 use std::{collections::BTreeSet, time::Duration};
 
 use headworks_crds::{AccessGrant, DataStream, Pipeline};
 use headworks_plan::{Contract, Format};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -17,44 +17,55 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use super::rotation;
 use crate::{
     apply::{self, is_subset},
     context::Context,
+    impact::labels::Labels,
     names::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL, digest},
     retry::Error,
 };
 
 /// Value of [`PART_LABEL`].
 pub const DERIVED_PART: &str = "derived";
+/// Of what stream and labels it is ([`content`]).
+const CONTENT_ANNOTATION: &str = "headworks.dev/derived-from";
+const WITHOUT: &str = "-without-";
 /// A Pipeline's name has at most so many characters.
 const MAX_NAME: usize = 48;
 
-/// True: a field has one of the labels.
-pub fn needed(contract: &Contract, except: &[String]) -> bool {
-    contract
-        .fields
+/// Fields that have one of the labels, by all that is known of the stream: also such as only old records have. Where there is
+/// one, the client mustn't read the topic.
+pub fn left_out(labels: &Labels, except: &[String]) -> BTreeSet<String> {
+    labels
         .iter()
-        .any(|field| left_out(&field.labels, except))
+        .filter(|(_, labels)| labels.iter().any(|label| except.contains(label)))
+        .map(|(field, _)| field.clone())
+        .collect()
 }
 
-fn left_out(labels: &[String], except: &[String]) -> bool {
-    labels.iter().any(|label| except.contains(label))
-}
-
-/// Name of the derived stream and its Pipeline.
+/// Name of the derived stream and its Pipeline. Where the words could be those of another stream or other labels (`a-b` is one
+/// label or two), a digest of them tells which.
 pub fn name(stream: &str, except: &[String]) -> String {
     let labels: BTreeSet<&str> = except.iter().map(String::as_str).collect();
+    let plain = !stream.contains(WITHOUT) && labels.iter().all(|label| !label.contains('-'));
     let labels: Vec<&str> = labels.into_iter().collect();
-    let whole = format!("{stream}-without-{}", labels.join("-"));
-    if whole.len() <= MAX_NAME && whole.starts_with(|c: char| c.is_ascii_lowercase()) {
+    let whole = format!("{stream}{WITHOUT}{}", labels.join("-"));
+    if plain && whole.len() <= MAX_NAME && whole.starts_with(|c: char| c.is_ascii_lowercase()) {
         return whole;
     }
     let head: String = whole.chars().take(MAX_NAME - 13).collect();
     format!(
         "s-{}-{}",
         head.trim_end_matches('-'),
-        &digest(whole.as_bytes())[..10]
+        &digest(content(stream, except).as_bytes())[..10]
     )
+}
+
+/// What a derived stream is, in words that nothing else has.
+fn content(stream: &str, except: &[String]) -> String {
+    let labels: BTreeSet<&String> = except.iter().collect();
+    json!({"stream": stream, "without": labels}).to_string()
 }
 
 /// The two objects.
@@ -66,7 +77,7 @@ pub struct Derived {
     pub pipeline: Pipeline,
 }
 
-/// Builds them. `contract` is the one in force of `stream`.
+/// Builds them. `contract` is the one in force of `stream`, and `left_out` its fields with one of the labels `except`.
 ///
 /// # Errors
 /// `NothingLeft`: every field has one of the labels.
@@ -74,6 +85,7 @@ pub fn build(
     stream: &DataStream,
     contract: &Contract,
     partitions: Option<i32>,
+    left_out: &BTreeSet<String>,
     except: &[String],
     owners: &[OwnerReference],
 ) -> Result<Derived, Error> {
@@ -81,7 +93,7 @@ pub fn build(
     let fields: Vec<_> = contract
         .fields
         .iter()
-        .filter(|field| !left_out(&field.labels, except))
+        .filter(|field| !left_out.contains(&field.name))
         .collect();
     if fields.is_empty() {
         return Err(Error::stalled(
@@ -99,6 +111,7 @@ pub fn build(
     let metadata = json!({
         "name": name, "namespace": namespace, "ownerReferences": owners,
         "labels": {MANAGED_BY: MANAGED_BY_VALUE, PART_LABEL: DERIVED_PART},
+        "annotations": {CONTENT_ANNOTATION: content(&from, except)},
     });
     let schema: Vec<Value> = fields
         .iter()
@@ -169,6 +182,7 @@ pub fn build(
 
 /// All grants of the namespace that want this derived stream, by name.
 pub fn owners(context: &Context, namespace: &str, derived: &str) -> Vec<OwnerReference> {
+    let now = Timestamp::now();
     let mut all: Vec<(String, OwnerReference)> = context
         .stores
         .grants
@@ -176,15 +190,20 @@ pub fn owners(context: &Context, namespace: &str, derived: &str) -> Vec<OwnerRef
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .filter(|grant| grant.namespace().as_deref() == Some(namespace))
-        .filter(|grant| grant.metadata.deletion_timestamp.is_none() && wants(grant, derived))
+        .filter(|grant| wants(grant, derived, now))
         .filter_map(|grant| Some((grant.name_any(), grant.owner_ref(&())?)))
         .collect();
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     all.into_iter().map(|(_, reference)| reference).collect()
 }
 
-fn wants(grant: &AccessGrant, derived: &str) -> bool {
-    !grant.spec.except_labels.is_empty()
+/// A grant that is over, or going, wants nothing any more.
+fn wants(grant: &AccessGrant, derived: &str, now: Timestamp) -> bool {
+    let over = rotation::times(&grant.spec)
+        .is_ok_and(|times| times.expires.is_some_and(|expires| now >= expires));
+    !over
+        && grant.metadata.deletion_timestamp.is_none()
+        && !grant.spec.except_labels.is_empty()
         && grant
             .spec
             .read
@@ -244,6 +263,14 @@ where
             )
             .after(Duration::from_secs(60)));
         }
+        let about = |o: &K| o.annotations().get(CONTENT_ANNOTATION).cloned();
+        if about(live).is_some_and(|there| Some(there) != about(desired)) {
+            return Err(Error::stalled(
+                "OwnedByAnother",
+                format!("{place} is derived from another stream, or without other labels; Headworks doesn't change what its clients read: delete the grants that it is for, or name this stream otherwise"),
+            )
+            .after(Duration::from_secs(60)));
+        }
         let there = body(live)?;
         let owners = |o: &K| {
             o.owner_references()
@@ -254,6 +281,7 @@ where
         if owners(live) == owners(desired)
             && is_subset(&wanted["spec"], &there["spec"])
             && same_keys(&wanted, &there)
+            && about(live) == about(desired)
         {
             return Ok(());
         }
@@ -333,7 +361,7 @@ pub async fn sweep(
         .filter_map(|p| p.0.as_ref().ok())
         .filter(|p| ours(*p) && owned(&p.metadata))
     {
-        dismiss(context, pipeline, &namespace).await?;
+        dismiss(context, pipeline, &uid).await?;
     }
     let streams = context.stores.streams.state();
     for stream in streams
@@ -341,12 +369,13 @@ pub async fn sweep(
         .filter_map(|s| s.0.as_ref().ok())
         .filter(|s| ours(*s) && owned(&s.metadata))
     {
-        dismiss(context, stream, &namespace).await?;
+        dismiss(context, stream, &uid).await?;
     }
     Ok(())
 }
 
-async fn dismiss<K>(context: &Context, child: &K, namespace: &str) -> Result<(), Error>
+/// Takes a grant from a child's owners, and the child away with the last of them.
+async fn dismiss<K>(context: &Context, child: &K, uid: &str) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Serialize
@@ -357,7 +386,9 @@ where
     if child.meta().deletion_timestamp.is_some() {
         return Ok(());
     }
-    let left = owners(context, namespace, &child.name_any());
+    let namespace = child.namespace().unwrap_or_default();
+    let wanting = owners(context, &namespace, &child.name_any());
+    let left = others(wanting, child.owner_references(), uid);
     if left.is_empty() {
         context.metrics.wrote(&K::kind(&()));
         return apply::remove(&context.client, child).await;
@@ -369,11 +400,22 @@ where
     put(context, &kept, Some(child.clone())).await
 }
 
+/// Of the grants whose specs want a derived stream those that own it still, without one that has no need of it: its spec
+/// says so as before when the labels are gone, or nothing would be left.
+fn others(wanting: Vec<OwnerReference>, own: &[OwnerReference], uid: &str) -> Vec<OwnerReference> {
+    let owns = |wanting: &OwnerReference| own.iter().any(|one| one.uid == wanting.uid);
+    wanting
+        .into_iter()
+        .filter(|wanting| wanting.uid != uid && owns(wanting))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use headworks_plan::Field;
 
     use super::*;
+    use crate::impact::labels::of_contract;
 
     fn contract() -> Contract {
         let field = |name: &str, labels: &[&str]| Field {
@@ -413,6 +455,7 @@ mod tests {
             &stream(),
             contract,
             Some(6),
+            &left_out(&of_contract(contract), &except),
             &except,
             &[OwnerReference {
                 kind: "AccessGrant".into(),
@@ -464,9 +507,75 @@ mod tests {
     #[test]
     fn only_streams_that_have_such_fields_are_derived() {
         let except = |labels: &[&str]| labels.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>();
-        assert!(needed(&contract(), &except(&["secret", "pii"])));
-        assert!(!needed(&contract(), &except(&["secret"])));
-        assert!(!needed(&contract(), &[]));
+        let own = of_contract(&contract());
+        let email = BTreeSet::from(["email".to_owned()]);
+        assert_eq!(left_out(&own, &except(&["secret", "pii"])), email);
+        assert!(left_out(&own, &except(&["secret"])).is_empty());
+        assert!(left_out(&own, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_label_that_came_by_lineage_leaves_its_field_out_and_stays_no_label_of_the_contract() {
+        let mut labels = of_contract(&contract());
+        labels.insert("note".into(), ["pii".to_owned()].into());
+        // A field that only old records have.
+        labels.insert("phone".into(), ["pii".to_owned()].into());
+        let except = vec!["pii".to_owned()];
+        let left_out = left_out(&labels, &except);
+        assert_eq!(left_out.len(), 3);
+        let built = build(&stream(), &contract(), None, &left_out, &except, &[]).unwrap();
+        let fields: Vec<&str> = built
+            .stream
+            .spec
+            .schema
+            .iter()
+            .map(|f| f.name.as_str())
+            .collect();
+        assert_eq!(fields, ["id", "at"]);
+        assert_eq!(
+            built.pipeline.spec.sql,
+            "SELECT `id`, `at` FROM `customers`"
+        );
+    }
+
+    #[test]
+    fn the_last_that_has_no_need_of_a_derived_stream_takes_it_away() {
+        let of = |uids: &[&str]| -> Vec<OwnerReference> {
+            let one = |uid: &&str| OwnerReference {
+                uid: (*uid).to_owned(),
+                ..OwnerReference::default()
+            };
+            uids.iter().map(one).collect()
+        };
+        let both = of(&["a", "b"]);
+        assert_eq!(others(both.clone(), &both, "a"), of(&["b"]));
+        assert_eq!(others(both.clone(), &of(&["b"]), "b"), []);
+        // An owner that is over is no owner any more.
+        assert_eq!(others(of(&["a"]), &both, "a"), []);
+    }
+
+    #[test]
+    fn a_grant_that_is_over_wants_nothing() {
+        let grant = |expires: serde_json::Value| -> AccessGrant {
+            serde_json::from_value(json!({"metadata": {"name": "g", "namespace": "shop"}, "spec": {
+                "to": {"namespace": "bi", "name": "app"}, "read": ["orders"], "exceptLabels": ["pii"],
+                "expires": expires}}))
+            .unwrap()
+        };
+        let now: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+        let wants = |grant: &AccessGrant| super::wants(grant, "orders-without-pii", now);
+        assert!(wants(&grant(json!(null))));
+        assert!(wants(&grant(json!("2027-01-01T00:00:01Z"))));
+        assert!(!wants(&grant(json!("2027-01-01T00:00:00Z"))));
+        assert!(!super::wants(
+            &grant(json!(null)),
+            "orders-without-secret",
+            now
+        ));
+        let mut going = grant(json!(null));
+        going.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert!(!wants(&going));
     }
 
     #[test]
@@ -482,5 +591,22 @@ mod tests {
             "{long}"
         );
         assert!(name("1st", &label("pii")).starts_with("s-1st"));
+        let two = ["a".to_owned(), "b".to_owned()];
+        let mut all = vec![
+            name("orders", &two),
+            name("orders", &label("a-b")),
+            name("orders-without-a", &label("b")),
+            name(&"o".repeat(60), &two),
+            name(&"o".repeat(60), &label("a-b")),
+        ];
+        assert_eq!(all[0], "orders-without-a-b");
+        assert!(all.iter().all(|name| name.len() <= MAX_NAME), "{all:?}");
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 5, "{all:?}");
+        assert_eq!(
+            name("orders", &two),
+            name("orders", &["b".to_owned(), "a".to_owned()])
+        );
     }
 }

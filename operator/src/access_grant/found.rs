@@ -10,11 +10,14 @@ use kube::ResourceExt;
 
 use super::{
     derived,
-    rights::{READ, WRITE},
+    rights::{self, READ, WRITE},
 };
 use crate::{
     context::Context,
-    data_stream::reading::{self, Usable as Stream},
+    data_stream::{
+        labels,
+        reading::{self, Usable as Stream},
+    },
     names::Key,
     platform::facts,
     retry::Error,
@@ -79,8 +82,9 @@ pub fn declare(grant: &AccessGrant, key: &Key, platform: Option<&str>, context: 
 /// Fails unless the client's namespace accepts grants.
 ///
 /// # Errors
-/// `NotAccepted`.
+/// `NotAccepted`; `InvalidSpec` for a namespace that can't have clients.
 pub fn accepted(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
+    rights::check(&grant.spec)?;
     let namespace = &grant.spec.to.namespace;
     if context
         .namespace_labels(namespace)
@@ -120,6 +124,8 @@ pub async fn streams(
                 }
                 Err(error) => {
                     let kept = kept(status, name, access, &spec.except_labels);
+                    // What was derived before has fields with the label now.
+                    let kept = kept.filter(|_| !is_nothing_left(&error));
                     found.streams.extend(kept.cloned());
                     found.problem.get_or_insert(error);
                 }
@@ -148,6 +154,10 @@ fn kept<'a>(
     })
 }
 
+fn is_nothing_left(error: &Error) -> bool {
+    error.reason() == "NothingLeft"
+}
+
 async fn one(
     grant: &AccessGrant,
     access: &str,
@@ -170,26 +180,46 @@ async fn one(
         access: access.to_owned(),
         derived: None,
     };
-    if access == READ && derived::needed(&usable.stream.contract, except) {
+    if access != READ || except.is_empty() {
+        return Ok(granted);
+    }
+    let left_out = derived::left_out(&labels::now(context, &namespace, name), except);
+    if !left_out.is_empty() {
         let derived = derived::name(name, except);
-        found.derived.insert(derived.clone());
-        granted.topic =
-            without(&namespace, name, &usable, &derived, except, place, context).await?;
+        let made = without(grant, name, &usable, &derived, &left_out, place, context).await;
+        if !made.as_ref().is_err_and(is_nothing_left) {
+            found.derived.insert(derived.clone());
+        }
+        granted.topic = made?;
         granted.derived = Some(derived);
+        return Ok(granted);
+    }
+    let has = grant.status.iter().flat_map(|status| &status.streams);
+    let new = !has.into_iter().any(|has| *has == granted);
+    if let Some(writer) = labels::unsettled(context, &namespace, name).filter(|_| new) {
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!(
+                "{place}: which fields of DataStream {name} have the labels {} isn't known before Pipeline {writer}, which writes it, fits its streams",
+                except.join(", ")
+            ),
+        ));
     }
     Ok(granted)
 }
 
 /// Makes the derived stream; gives its topic.
 async fn without(
-    namespace: &str,
+    grant: &AccessGrant,
     name: &str,
     usable: &Stream,
     derived: &str,
-    except: &[String],
+    left_out: &BTreeSet<String>,
     place: &str,
     context: &Context,
 ) -> Result<String, Error> {
+    let namespace = &grant.namespace().unwrap_or_default();
+    let except = &grant.spec.except_labels;
     let stream = context.stream(namespace, name).ok_or_else(|| {
         Error::missing(
             "StreamNotFound",
@@ -201,6 +231,7 @@ async fn without(
         &stream,
         &usable.stream.contract,
         usable.partitions,
+        left_out,
         except,
         &owners,
     )?;

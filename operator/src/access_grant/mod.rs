@@ -43,6 +43,7 @@ const EXPIRY_RECHECK: Duration = Duration::from_secs(10);
 /// # Errors
 /// `InvalidSpec`.
 pub fn check(spec: &headworks_crds::AccessGrantSpec) -> Result<(), Error> {
+    rights::check(spec)?;
     rotation::times(spec).map(|_| ())
 }
 

@@ -4,14 +4,36 @@ use std::collections::BTreeSet;
 
 use headworks_crds::{AccessGrantSpec, GrantedStream};
 
-use crate::kafka::{Acl, Operation, Quota, Resource};
+use crate::{
+    kafka::{Acl, Operation, Quota, Resource},
+    retry::Error,
+};
 
 /// Access to read.
 pub const READ: &str = "Read";
 /// Access to write.
 pub const WRITE: &str = "Write";
 
-/// What the names of a client's groups and transactional ids begin with.
+/// How the groups and transactional ids of Pipelines and Sources begin.
+const RESERVED: &str = "headworks";
+
+/// Fails for a client whose groups would be those of Pipelines, `headworks.<installation>.…`.
+///
+/// # Errors
+/// `InvalidSpec`.
+pub fn check(spec: &AccessGrantSpec) -> Result<(), Error> {
+    if spec.to.namespace != RESERVED {
+        return Ok(());
+    }
+    Err(Error::stalled(
+        "InvalidSpec",
+        format!(
+            "spec.to.namespace: groups that begin with {RESERVED}. are those of Pipelines, so a client in a namespace of this name can't have any; let the client run in another namespace"
+        ),
+    ))
+}
+
+/// The client's own group and transactional id; others of its begin with it and a dot.
 pub fn prefix(spec: &AccessGrantSpec) -> String {
     format!("{}.{}", spec.to.namespace, spec.to.name)
 }
@@ -31,9 +53,11 @@ pub fn acls(streams: &[GrantedStream], prefix: &str) -> BTreeSet<Acl> {
             &stream.topic,
             Operation::Describe,
         ));
-        all.insert(Acl::prefixed(own, prefix, operation));
-        if own == Resource::TransactionalId {
-            all.insert(Acl::prefixed(own, prefix, Operation::Describe));
+        let describe = (own == Resource::TransactionalId).then_some(Operation::Describe);
+        for operation in [Some(operation), describe].into_iter().flatten() {
+            // The dot ends a client's name: `bi.report` mustn't be the beginning of `bi.reporting`.
+            all.insert(Acl::literal(own, prefix, operation));
+            all.insert(Acl::prefixed(own, &format!("{prefix}."), operation));
         }
     }
     all
@@ -57,6 +81,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kafka::Pattern;
 
     #[test]
     fn a_reader_reads_its_topics_with_its_groups_and_a_writer_writes_with_its_transactions() {
@@ -81,17 +106,42 @@ mod tests {
             [
                 "Topic Literal shop.orders Read",
                 "Topic Literal shop.orders Describe",
-                "Group Prefixed bi.report Read"
+                "Group Literal bi.report Read",
+                "Group Prefixed bi.report. Read"
             ]
         );
         let write = acls(&[stream("shop.orders", WRITE)], "bi.report");
-        assert!(write.contains(&Acl::prefixed(
-            Resource::TransactionalId,
-            "bi.report",
-            Operation::Write
-        )));
+        let ids: Vec<(&str, Pattern, Operation)> = write
+            .iter()
+            .filter(|a| a.resource == Resource::TransactionalId)
+            .map(|a| (a.name.as_str(), a.pattern, a.operation))
+            .collect();
+        assert_eq!(
+            ids,
+            [
+                ("bi.report", Pattern::Literal, Operation::Write),
+                ("bi.report", Pattern::Literal, Operation::Describe),
+                ("bi.report.", Pattern::Prefixed, Operation::Write),
+                ("bi.report.", Pattern::Prefixed, Operation::Describe)
+            ]
+        );
         assert!(!write.iter().any(|a| a.operation == Operation::Read));
         assert!(acls(&[], "bi.report").is_empty());
+    }
+
+    #[test]
+    fn no_client_s_groups_are_those_of_pipelines() {
+        let spec = |namespace: &str| -> AccessGrantSpec {
+            serde_json::from_value(
+                json!({"to": {"namespace": namespace, "name": "prod"}, "read": ["a"]}),
+            )
+            .unwrap()
+        };
+        assert!(check(&spec("bi")).is_ok());
+        assert_eq!(
+            check(&spec("headworks")).unwrap_err().reason(),
+            "InvalidSpec"
+        );
     }
 
     #[test]

@@ -28,6 +28,8 @@ const PLATFORM_ANNOTATION: &str = "headworks.dev/platform";
 const KEPT_ANNOTATION: &str = "headworks.dev/kept-config";
 /// Ids that the definition has had in the schema registry, with commas between them.
 pub(super) const SCHEMA_IDS_ANNOTATION: &str = "headworks.dev/schema-ids";
+/// The contract's fingerprint.
+const FINGERPRINT_ANNOTATION: &str = "headworks.dev/fingerprint";
 /// The contract's number.
 const VERSION_ANNOTATION: &str = "headworks.dev/contract-version";
 /// So many are kept.
@@ -102,9 +104,56 @@ pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
     maps.into_iter().map(|(_, map)| map).collect()
 }
 
-/// The newest accepted contract, as the store has it.
-pub fn newest(context: &Context, owner: &Key) -> Option<Accepted> {
-    maps(context, owner).first().and_then(|map| read(map))
+/// The contract in force as the store has it: the one that the status names; where it names none, the newest that an
+/// earlier object of this name left.
+pub fn stored(
+    context: &Context,
+    owner: &Key,
+    named: Option<&AcceptedContract>,
+) -> Option<Accepted> {
+    let maps = maps(context, owner);
+    let found = maps
+        .iter()
+        .find(|map| named.is_none_or(|named| is(map, named)));
+    found.and_then(|map| read(map))
+}
+
+/// True if a ConfigMap holds just the contract that a status names. Neither its number nor our labels say so: anybody may
+/// have put back, or made, one with these.
+fn is(map: &ConfigMap, named: &AcceptedContract) -> bool {
+    let annotated = map.annotations().get(FINGERPRINT_ANNOTATION);
+    read(map).is_some_and(|accepted| {
+        accepted.version == named.version
+            && (annotated == Some(&named.fingerprint)
+                || fingerprint(&accepted.contract) == named.fingerprint)
+    })
+}
+
+/// A contract with this content that was written down after a number, by an operator that died before it could say so in
+/// the status.
+pub fn begun(
+    context: &Context,
+    owner: &Key,
+    after: i32,
+    contract: &Contract,
+    topic: &str,
+    platform: &str,
+) -> Option<Accepted> {
+    let wanted = fingerprint(contract);
+    let maps = maps(context, owner);
+    maps.iter().filter_map(|map| read(map)).find(|accepted| {
+        accepted.version > after
+            && accepted.topic == topic
+            && accepted.platform == platform
+            && fingerprint(&accepted.contract) == wanted
+    })
+}
+
+/// The highest number that a contract of this stream has, or had.
+pub fn last(context: &Context, owner: &Key, named: Option<&AcceptedContract>) -> i32 {
+    let newest = maps(context, owner).first().and_then(|map| read(map));
+    let newest = newest.map_or(0, |accepted| accepted.version);
+    newest.max(named.map_or(0, |named| named.version))
 }
 
 /// The contracts before a number, newest first, as far as they are kept and about the same topic.
@@ -118,30 +167,65 @@ pub fn before(context: &Context, owner: &Key, in_force: &Accepted) -> Vec<Accept
     .collect()
 }
 
-/// The contract in force: the one that the status names, else the newest that an earlier object of this name left.
+/// As [`stored`]; asks the API server where the store doesn't have what the status names.
+///
+/// # Errors
+/// The API server's.
 pub async fn in_force(
     context: &Context,
     owner: &Key,
     named: Option<&AcceptedContract>,
 ) -> Result<Option<Accepted>, Error> {
-    let newest = maps(context, owner).first().and_then(|map| read(map));
-    match (newest, named) {
-        (Some(newest), Some(named)) if newest.version >= named.version => Ok(Some(newest)),
-        (newest, None) => Ok(newest),
-        // Our own write of a moment ago isn't in the store yet.
-        (_, Some(named)) => {
-            let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
-            let name = named
-                .config_map
-                .clone()
-                .unwrap_or_else(|| self::name(&owner.name, named.version));
-            let map = api
-                .get_opt(&name)
-                .await
-                .map_err(|e| Error::api(&format!("reading ConfigMap {name}"), &e))?;
-            Ok(map.and_then(|map| read(&map)))
-        }
+    let (None, Some(named)) = (stored(context, owner, named), named) else {
+        return Ok(stored(context, owner, named));
+    };
+    // Our own write of a moment ago isn't in the store yet.
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let name = named
+        .config_map
+        .clone()
+        .unwrap_or_else(|| self::name(&owner.name, named.version));
+    let map = api
+        .get_opt(&name)
+        .await
+        .map_err(|e| Error::api(&format!("reading ConfigMap {name}"), &e))?;
+    Ok(map.filter(|map| is(map, named)).and_then(|map| read(&map)))
+}
+
+/// The contract that a status names and no ConfigMap holds any more: it is what the spec says, if the fingerprint says so,
+/// and is written down again under its number.
+///
+/// # Errors
+/// `ContractLost` where the spec says something else; `OwnedByAnother` where another contract has the number.
+pub async fn restore(
+    context: &Context,
+    owner: &Key,
+    named: &AcceptedContract,
+    spec: Accepted,
+) -> Result<Accepted, Error> {
+    let found = again(owner, named, spec)?;
+    tracing::warn!(stream = %owner, version = found.version, "a contract's ConfigMap is gone and is written again");
+    accept(context, owner, &found).await?;
+    Ok(found)
+}
+
+fn again(owner: &Key, named: &AcceptedContract, spec: Accepted) -> Result<Accepted, Error> {
+    if fingerprint(&spec.contract) == named.fingerprint {
+        return Ok(Accepted {
+            version: named.version,
+            ..spec
+        });
     }
+    Err(Error::stalled(
+        "ContractLost",
+        format!(
+            "contract {} is in force, and its ConfigMap {}/{} is gone, so nobody can say whether the spec may follow it: put the ConfigMap back, or make the spec what it was and change it afterwards",
+            named.version,
+            owner.namespace,
+            name(&owner.name, named.version)
+        ),
+    )
+    .after(std::time::Duration::from_secs(60)))
 }
 
 /// The ConfigMap of an accepted contract.
@@ -159,7 +243,7 @@ pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> 
         (VERSION_ANNOTATION, accepted.version.to_string()),
         (TOPIC_ANNOTATION, accepted.topic.clone()),
         (PLATFORM_ANNOTATION, accepted.platform.clone()),
-        ("headworks.dev/fingerprint", fingerprint(&accepted.contract)),
+        (FINGERPRINT_ANNOTATION, fingerprint(&accepted.contract)),
         (KEPT_ANNOTATION, kept),
     ];
     let ids: Vec<String> = accepted.schema_ids.iter().map(u32::to_string).collect();
@@ -238,9 +322,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_contract_survives_its_config_map() {
-        let accepted = Accepted {
+    fn third() -> Accepted {
+        Accepted {
             version: 3,
             contract: Contract {
                 fields: vec![Field {
@@ -259,7 +342,12 @@ mod tests {
                 kept: "2".into(),
             }],
             schema_ids: vec![],
-        };
+        }
+    }
+
+    #[test]
+    fn a_contract_survives_its_config_map() {
+        let accepted = third();
         let map = config_map(&Key::new("DataStream", "shop", "orders"), &accepted).unwrap();
         assert_eq!(map.immutable, Some(true));
         assert_eq!(read(&map), Some(accepted.clone()));
@@ -271,5 +359,37 @@ mod tests {
         let map = config_map(&Key::new("DataStream", "shop", "orders"), &registered).unwrap();
         assert_eq!(map.annotations()[SCHEMA_IDS_ANNOTATION], "7,9");
         assert_eq!(read(&map), Some(registered));
+    }
+
+    #[test]
+    fn only_the_contract_that_the_status_names_is_in_force() {
+        let owner = Key::new("DataStream", "shop", "orders");
+        let accepted = third();
+        let named = accepted.reference("orders");
+        assert!(is(&config_map(&owner, &accepted).unwrap(), &named));
+        let newer = Accepted {
+            version: 4,
+            ..accepted.clone()
+        };
+        assert!(!is(&config_map(&owner, &newer).unwrap(), &named));
+        let mut other = accepted;
+        other.contract.key = vec!["id".into()];
+        assert!(!is(&config_map(&owner, &other).unwrap(), &named));
+    }
+
+    #[test]
+    fn a_lost_contract_is_written_again_under_its_number_or_waited_for() {
+        let owner = Key::new("DataStream", "shop", "orders");
+        let named = third().reference("orders");
+        let spec = Accepted {
+            version: 0,
+            ..third()
+        };
+        assert_eq!(again(&owner, &named, spec.clone()).unwrap(), third());
+        let mut other = spec;
+        other.contract.fields[0].nullable = true;
+        let error = again(&owner, &named, other).unwrap_err();
+        assert_eq!(error.reason(), "ContractLost");
+        assert!(error.message().contains("shop/orders-contract-3"));
     }
 }

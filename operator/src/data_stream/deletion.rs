@@ -20,14 +20,17 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Strimzi's Topic Operator gets so long to delete a topic itself.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Deletes the topics and contracts under `Delete`; under `Retain` both stay.
+/// Deletes the topics and contracts under `Delete`; under `Retain` both stay. `lost`: why the topic isn't this stream's to
+/// delete any more.
 pub async fn finalize(
     stream: &DataStream,
     status: &DataStreamStatus,
+    lost: Option<&str>,
     context: &Context,
 ) -> Result<(), Error> {
     let key = Key::of(stream);
-    if let Err(error) = kafka_topics(stream, &key, status, context).await {
+    let keeps = stream.spec.deletion_policy == DeletionPolicy::Retain || lost.is_some();
+    if let Err(error) = kafka_topics(stream, &key, keeps, status, context).await {
         if !out_of_patience(stream) {
             return Err(error);
         }
@@ -44,7 +47,11 @@ pub async fn finalize(
         return Ok(());
     }
     // Without a topic in the status nothing in Kafka is ours, whatever its name.
-    if let Some(topic) = &status.topic {
+    if let (Some(topic), Some(why)) = (&status.topic, lost) {
+        let note = format!("topic {topic} and its dead letters stay in Kafka: {why}");
+        let about = stream.object_ref(&());
+        context.events.warning(&about, "TopicLeft", &note).await;
+    } else if let Some(topic) = &status.topic {
         let topics = [Some(topic), status.dead_letter_topic.as_ref()];
         if let Err(error) = delete_topics(stream, topics.into_iter().flatten(), context).await {
             if !out_of_patience(stream) && context.platform(&stream.spec.platform).is_some() {
@@ -62,10 +69,11 @@ pub async fn finalize(
     accepted::sweep(context, &key, true).await
 }
 
-/// Under `Retain` the KafkaTopics go and their topics stay; under `Delete` both go.
+/// Where the topic is kept the KafkaTopics go without it; else both go.
 async fn kafka_topics(
     stream: &DataStream,
     key: &Key,
+    keeps: bool,
     status: &DataStreamStatus,
     context: &Context,
 ) -> Result<(), Error> {
@@ -83,7 +91,7 @@ async fn kafka_topics(
         return Ok(());
     }
     let objects = release::of_owner(context, key).await?;
-    if stream.spec.deletion_policy == DeletionPolicy::Retain {
+    if keeps {
         for object in &objects {
             release::release(context, object).await?;
         }

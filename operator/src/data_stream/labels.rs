@@ -4,94 +4,425 @@
 //! One step at a time: a writer's inputs are taken with the labels that their own status shows, and a change of those
 //! wakes this stream. So labels flow through any number of Pipelines. A Pipeline in a ring is refused, and gives
 //! nothing: a label must not hold itself up.
+//!
+//! A label goes when somebody takes it away where it was written: at this stream's field, or at the one that it came
+//! from. It doesn't go because a query was edited or a Pipeline deleted: the records that were written before are in the
+//! topic still, and whoever reads it reads them. Such labels are kept (`status.keptLabels`) until their field is given
+//! the label by hand, and loses it again.
 
-use headworks_crds::{DataStream, LabelledFields, Pipeline};
-use headworks_plan::Contract;
+use std::collections::{BTreeMap, BTreeSet};
+
+use headworks_crds::{DataStream, DataStreamStatus, Pipeline};
+use headworks_plan::{Contract, Plan, Role};
 use kube::ResourceExt;
 
 use super::{accepted, contract};
 use crate::{
     context::Context,
-    impact::labels::{brought, by_field, planned, shown},
-    names::Key,
+    impact::labels::{Labels, brought, by_field, listed, of_contract, planned},
+    names::{Key, digest},
+    workload,
 };
 
-/// The Pipelines that write a stream.
-fn writers(context: &Context, key: &Key) -> Vec<Pipeline> {
-    let pipelines = context.stores.pipelines.state();
-    let mut all: Vec<Pipeline> = pipelines
-        .iter()
-        .filter_map(|pipeline| pipeline.0.as_ref().ok())
-        .filter(|pipeline| {
-            pipeline.metadata.namespace.as_deref() == Some(key.namespace.as_str())
-                && pipeline.metadata.deletion_timestamp.is_none()
-                && (pipeline.spec.to.iter()).any(|t| t.stream.as_ref() == Some(&key.name))
-                && context.flows.refused(&Key::of(*pipeline)).is_none()
-        })
-        .cloned()
-        .collect();
-    all.sort_by_key(ResourceExt::name_any);
+/// What somebody writes into a stream: by its spec, and by the plan that its pods have now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Writer {
+    name: String,
+    queries: BTreeSet<String>,
+}
+
+/// What labels are worked out from.
+trait Around {
+    /// A stream's contract in force, with its own labels, and what its status says.
+    fn stream(&self, name: &str) -> Option<(Contract, DataStreamStatus)>;
+    /// Who writes a stream, by name.
+    fn writers(&self, stream: &str) -> Vec<Writer>;
+}
+
+/// A namespace, as the operator's stores have it.
+struct Here<'a> {
+    context: &'a Context,
+    namespace: &'a str,
+}
+
+impl Around for Here<'_> {
+    fn stream(&self, name: &str) -> Option<(Contract, DataStreamStatus)> {
+        let stream: DataStream = self.context.stream(self.namespace, name)?;
+        let status = stream.status.clone().unwrap_or_default();
+        let key = Key::of(&stream);
+        let accepted = accepted::stored(self.context, &key, status.contract.as_ref())?;
+        let contract = contract::as_read(&accepted.contract, &stream.spec);
+        Some((contract, status))
+    }
+
+    fn writers(&self, stream: &str) -> Vec<Writer> {
+        let pipelines = self.context.stores.pipelines.state();
+        let mut all: Vec<Writer> = pipelines
+            .iter()
+            .filter_map(|pipeline| pipeline.0.as_ref().ok())
+            .filter(|pipeline| pipeline.metadata.namespace.as_deref() == Some(self.namespace))
+            .map(|pipeline| Writer {
+                name: pipeline.name_any(),
+                queries: queries(pipeline, stream, self.context),
+            })
+            .filter(|writer| !writer.queries.is_empty())
+            .collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+}
+
+/// The queries by which a Pipeline writes a stream. What its spec says may be held back, or wrong; then its pods go on
+/// with the plan they have.
+fn queries(pipeline: &Pipeline, stream: &str, context: &Context) -> BTreeSet<String> {
+    let key = Key::of(pipeline);
+    let mut all = BTreeSet::new();
+    let by_spec = (pipeline.spec.to.iter()).any(|t| t.stream.as_deref() == Some(stream));
+    if by_spec && context.flows.refused(&key).is_none() {
+        all.insert(pipeline.spec.sql.trim_end().to_owned());
+    }
+    let status = pipeline.status.as_ref();
+    let outputs = status.map_or(&[][..], |s| s.outputs.as_slice());
+    if by_spec || outputs.iter().any(|name| name == stream) {
+        for plan in workload::plans_of_pods(context, &key) {
+            all.extend(by_plan(&plan, stream));
+        }
+    }
     all
+}
+
+fn by_plan(plan: &Plan, stream: &str) -> Option<String> {
+    match &plan.role {
+        Role::Pipeline(plan) if plan.outputs.iter().any(|o| o.name == stream) => {
+            Some(plan.sql.clone())
+        }
+        _ => None,
+    }
 }
 
 /// Everything that the labels depend on: the writers, and the streams they read.
 pub fn references(context: &Context, key: &Key) -> Vec<Key> {
     let mut all = Vec::new();
-    for pipeline in writers(context, key) {
-        let inputs = headworks_sql::inputs(&pipeline.spec.sql).unwrap_or_default();
-        let inputs = inputs.iter();
-        all.extend(inputs.map(|name| Key::new("DataStream", &key.namespace, name)));
-        all.push(Key::of(&pipeline));
+    let namespace = &key.namespace;
+    for writer in (Here { context, namespace }).writers(&key.name) {
+        let inputs = writer.queries.iter();
+        let inputs = inputs.flat_map(|sql| headworks_sql::inputs(sql).unwrap_or_default());
+        all.extend(inputs.map(|name| Key::new("DataStream", namespace, &name)));
+        all.push(Key::new("Pipeline", namespace, &writer.name));
     }
     // A stream that waits for itself would wake itself.
     all.retain(|other| other != key);
     all
 }
 
-/// What the status shows, for the contract in force. `before` is what it showed: where a writer's query can't be planned
-/// just now, its pods go on with the last good one, and so do its labels.
-pub fn labels(
-    context: &Context,
-    key: &Key,
-    in_force: &Contract,
-    before: &[LabelledFields],
-) -> Vec<LabelledFields> {
-    let mut effective = in_force.clone();
-    let mut unknown = false;
-    for pipeline in writers(context, key) {
-        let input = |name: &str| {
-            let stream = context.stream(&key.namespace, name)?;
-            of_input(context, &stream)
-        };
-        match planned(&pipeline.spec, input) {
-            Some(flow) => add(&mut effective, &brought(&flow, in_force)),
-            None => unknown = true,
+/// Brings to the status what is to be shown, for the contract in force.
+pub fn settle(context: &Context, key: &Key, in_force: &Contract, status: &mut DataStreamStatus) {
+    let namespace = &key.namespace;
+    bring(&Here { context, namespace }, &key.name, in_force, status);
+}
+
+fn bring(around: &dyn Around, name: &str, in_force: &Contract, status: &mut DataStreamStatus) {
+    let writers = around.writers(name);
+    let as_shown = |input: &str| {
+        let (mut contract, status) = around.stream(input)?;
+        add(&mut contract, &by_field(&status.labels));
+        Some(contract)
+    };
+    let (brought, complete) = all_brought(&writers, in_force, as_shown);
+    let own = of_contract(in_force);
+    let before = by_field(&status.labels);
+    let from = from(&writers);
+    let mut kept = by_field(&status.kept_labels);
+    for (field, labels) in &before {
+        let gone = !in_force.fields.iter().any(|f| f.name == *field);
+        for label in labels.iter().filter(|l| !has(&brought, field, l)) {
+            // Another query, or none: what the one before has written is there still. So are a field's values when
+            // the contract no longer has it.
+            if gone || from != status.labels_from {
+                kept.entry(field.clone()).or_default().insert(label.clone());
+            }
         }
     }
-    if unknown {
-        add(&mut effective, &by_field(before));
+    // Written at the field, it is the owner's to take away.
+    for (field, labels) in &mut kept {
+        labels.retain(|label| !has(&own, field, label));
     }
-    shown(&effective)
+    kept.retain(|_, labels| !labels.is_empty());
+    let mut shown = own;
+    merge(&mut shown, &brought);
+    merge(&mut shown, &kept);
+    if !complete {
+        // Nobody knows what this query brings just now: it is held for what it brought.
+        merge(&mut shown, &before);
+    }
+    status.labels = listed(&shown);
+    status.kept_labels = listed(&kept);
+    status.labels_from = from;
 }
 
-/// A stream's contract with all its labels.
-fn of_input(context: &Context, stream: &DataStream) -> Option<Contract> {
-    let accepted = accepted::newest(context, &Key::of(stream))?;
-    let mut contract = contract::as_read(&accepted.contract, &stream.spec);
-    let status = stream.status.as_ref();
-    add(
-        &mut contract,
-        &by_field(status.map_or(&[], |s| s.labels.as_slice())),
-    );
-    Some(contract)
+/// The labels of a stream as they are at this moment, although its own status may not show them yet: with what all
+/// Pipelines bring that it, and the streams before it, are written by.
+pub fn now(context: &Context, namespace: &str, name: &str) -> Labels {
+    effective(&Here { context, namespace }, name, &mut BTreeMap::new())
 }
 
-fn add(contract: &mut Contract, labels: &crate::impact::labels::Labels) {
+/// A Pipeline that writes the stream, has never run, and of which nobody can say yet what labels it will bring.
+pub fn unsettled(context: &Context, namespace: &str, name: &str) -> Option<String> {
+    let here = Here { context, namespace };
+    let mut known = BTreeMap::new();
+    let as_now = |input: &str, known: &mut BTreeMap<String, Labels>| {
+        let (mut contract, _) = here.stream(input)?;
+        add(&mut contract, &effective(&here, input, known));
+        Some(contract)
+    };
+    here.writers(name)
+        .into_iter()
+        .filter(|writer| {
+            let pipeline = context.pipeline(namespace, &writer.name);
+            let status = pipeline.and_then(|pipeline| pipeline.status);
+            !status.is_some_and(|status| status.outputs.iter().any(|output| output == name))
+        })
+        .find(|writer| {
+            let mut queries = writer.queries.iter();
+            queries.any(|sql| planned(sql, |input| as_now(input, &mut known)).is_none())
+        })
+        .map(|writer| writer.name)
+}
+
+/// `known`: the streams that were asked about before. One that is being asked about stands there with what its status
+/// shows, so that a ring comes to an end.
+fn effective(around: &dyn Around, name: &str, known: &mut BTreeMap<String, Labels>) -> Labels {
+    if let Some(labels) = known.get(name) {
+        return labels.clone();
+    }
+    let Some((contract, status)) = around.stream(name) else {
+        return Labels::new();
+    };
+    let mut all = of_contract(&contract);
+    merge(&mut all, &by_field(&status.labels));
+    known.insert(name.to_owned(), all.clone());
+    let (brought, _) = all_brought(&around.writers(name), &contract, |input| {
+        let (mut contract, _) = around.stream(input)?;
+        add(&mut contract, &effective(around, input, known));
+        Some(contract)
+    });
+    merge(&mut all, &brought);
+    known.insert(name.to_owned(), all.clone());
+    all
+}
+
+/// What all writers bring; false if that of one isn't known.
+fn all_brought(
+    writers: &[Writer],
+    target: &Contract,
+    mut input: impl FnMut(&str) -> Option<Contract>,
+) -> (Labels, bool) {
+    let (mut all, mut complete) = (Labels::new(), true);
+    for sql in writers.iter().flat_map(|writer| &writer.queries) {
+        match planned(sql, &mut input) {
+            Some(flow) => merge(&mut all, &brought(&flow, target)),
+            None => complete = false,
+        }
+    }
+    (all, complete)
+}
+
+/// A fingerprint of the queries that write a stream; none where nobody does.
+fn from(writers: &[Writer]) -> Option<String> {
+    let all: Vec<(&str, &BTreeSet<String>)> = writers
+        .iter()
+        .map(|writer| (writer.name.as_str(), &writer.queries))
+        .collect();
+    (!all.is_empty()).then(|| digest(format!("{all:?}").as_bytes())[..16].to_owned())
+}
+
+fn has(labels: &Labels, field: &str, label: &str) -> bool {
+    labels.get(field).is_some_and(|all| all.contains(label))
+}
+
+fn merge(into: &mut Labels, more: &Labels) {
+    for (field, labels) in more {
+        let all = into.entry(field.clone()).or_default();
+        all.extend(labels.iter().cloned());
+    }
+}
+
+fn add(contract: &mut Contract, labels: &Labels) {
     for field in &mut contract.fields {
         if let Some(more) = labels.get(&field.name) {
             field.labels.extend(more.iter().cloned());
             field.labels.sort();
             field.labels.dedup();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::Field;
+
+    use super::*;
+
+    /// Streams, each with its fields and their labels, and who writes them.
+    #[derive(Default)]
+    struct World {
+        streams: BTreeMap<String, (Contract, DataStreamStatus)>,
+        writers: BTreeMap<String, Vec<Writer>>,
+    }
+
+    impl Around for World {
+        fn stream(&self, name: &str) -> Option<(Contract, DataStreamStatus)> {
+            self.streams.get(name).cloned()
+        }
+
+        fn writers(&self, stream: &str) -> Vec<Writer> {
+            self.writers.get(stream).cloned().unwrap_or_default()
+        }
+    }
+
+    fn contract(fields: &[(&str, &str)]) -> Contract {
+        let field = |(name, label): &(&str, &str)| Field {
+            name: (*name).to_owned(),
+            type_: "string".into(),
+            nullable: true,
+            labels: label.split_whitespace().map(str::to_owned).collect(),
+        };
+        Contract {
+            fields: fields.iter().map(field).collect(),
+            ..Contract::default()
+        }
+    }
+
+    impl World {
+        fn has(&mut self, name: &str, fields: &[(&str, &str)]) {
+            let status = self.streams.remove(name).map(|(_, status)| status);
+            let stream = (contract(fields), status.unwrap_or_default());
+            self.streams.insert(name.to_owned(), stream);
+        }
+
+        fn writes(&mut self, pipeline: &str, queries: &[&str], stream: &str) {
+            let writers = self.writers.entry(stream.to_owned()).or_default();
+            writers.retain(|writer| writer.name != pipeline);
+            if !queries.is_empty() {
+                writers.push(Writer {
+                    name: pipeline.to_owned(),
+                    queries: queries.iter().map(|q| (*q).to_owned()).collect(),
+                });
+            }
+        }
+
+        /// Reconciles a stream; what it shows then.
+        fn shows(&mut self, name: &str) -> String {
+            let (contract, mut status) = self.streams[name].clone();
+            bring(self, name, &contract, &mut status);
+            let shown: Vec<String> = by_field(&status.labels)
+                .into_iter()
+                .map(|(field, labels)| {
+                    let labels: Vec<String> = labels.into_iter().collect();
+                    format!("{field}:{}", labels.join("+"))
+                })
+                .collect();
+            self.streams.insert(name.to_owned(), (contract, status));
+            shown.join(" ")
+        }
+    }
+
+    fn shop() -> World {
+        let mut world = World::default();
+        world.has("customers", &[("id", ""), ("mail", "pii")]);
+        world.has("big", &[("id", ""), ("who", "")]);
+        world.writes("p", &["SELECT id, mail AS who FROM customers"], "big");
+        assert_eq!(world.shows("customers"), "mail:pii");
+        assert_eq!(world.shows("big"), "who:pii");
+        world
+    }
+
+    #[test]
+    fn a_label_goes_with_the_one_it_came_from() {
+        let mut world = shop();
+        world.has("customers", &[("id", "secret"), ("mail", "")]);
+        assert_eq!(world.shows("customers"), "id:secret");
+        assert_eq!(world.shows("big"), "id:secret");
+        assert_eq!(world.shows("big"), "id:secret", "and stays so");
+    }
+
+    #[test]
+    fn what_a_deleted_pipeline_has_written_keeps_its_label_until_somebody_takes_it_away() {
+        let mut world = shop();
+        world.writes("p", &[], "big");
+        assert_eq!(world.shows("big"), "who:pii");
+        assert_eq!(world.shows("big"), "who:pii");
+        // Not by another Pipeline that brings none, nor by a label that is taken away elsewhere.
+        world.writes("q", &["SELECT id, 'x' AS who FROM customers"], "big");
+        world.has("customers", &[("id", ""), ("mail", "")]);
+        assert_eq!(world.shows("customers"), "");
+        assert_eq!(world.shows("big"), "who:pii");
+        // By hand, at the field.
+        world.has("big", &[("id", ""), ("who", "pii")]);
+        assert_eq!(world.shows("big"), "who:pii");
+        world.has("big", &[("id", ""), ("who", "")]);
+        assert_eq!(world.shows("big"), "");
+    }
+
+    #[test]
+    fn an_edit_that_is_held_back_or_wrong_takes_no_label_away() {
+        let held = "SELECT id, 'x' AS who FROM customers";
+        let runs = "SELECT id, mail AS who FROM customers";
+        for edited in [held, "SELECT id, nothing AS who FROM customers", "SELECT"] {
+            let mut world = shop();
+            world.writes("p", &[edited, runs], "big");
+            assert_eq!(world.shows("big"), "who:pii", "{edited}");
+            // What its pods go on with brings labels that come later, too.
+            world.has("customers", &[("id", ""), ("mail", "pii secret")]);
+            world.shows("customers");
+            assert_eq!(world.shows("big"), "who:pii+secret", "{edited}");
+            // Its pods have the new plan, and the old records are there still.
+            world.writes("p", &[held], "big");
+            assert_eq!(world.shows("big"), "who:pii+secret", "{edited}");
+            assert_eq!(world.shows("big"), "who:pii+secret", "{edited}");
+        }
+    }
+
+    #[test]
+    fn an_edit_that_brings_the_same_label_keeps_it_no_longer_than_its_origin() {
+        let mut world = shop();
+        world.writes(
+            "p",
+            &["SELECT id, UPPER(mail) AS who FROM customers"],
+            "big",
+        );
+        assert_eq!(world.shows("big"), "who:pii");
+        world.has("customers", &[("id", ""), ("mail", "")]);
+        world.shows("customers");
+        assert_eq!(world.shows("big"), "");
+    }
+
+    #[test]
+    fn while_an_input_is_away_the_labels_stay() {
+        let mut world = shop();
+        world.streams.remove("customers");
+        assert_eq!(world.shows("big"), "who:pii");
+    }
+
+    #[test]
+    fn a_field_that_leaves_the_contract_is_in_the_records_still() {
+        let mut world = shop();
+        world.has("customers", &[("id", "")]);
+        assert_eq!(world.shows("customers"), "mail:pii");
+        assert_eq!(world.shows("customers"), "mail:pii");
+    }
+
+    #[test]
+    fn what_no_status_shows_yet_is_known_through_any_number_of_pipelines_and_rings_end() {
+        let mut world = World::default();
+        world.has("a", &[("x", "pii")]);
+        world.has("b", &[("x", "")]);
+        world.has("c", &[("x", "")]);
+        world.writes("p", &["SELECT x FROM a"], "b");
+        world.writes("q", &["SELECT x FROM b"], "c");
+        world.writes("back", &["SELECT x FROM c"], "b");
+        let labels = effective(&world, "c", &mut BTreeMap::new());
+        assert!(has(&labels, "x", "pii"), "{labels:?}");
+        assert!(effective(&world, "nobody", &mut BTreeMap::new()).is_empty());
     }
 }

@@ -8,9 +8,10 @@ pub mod accepted;
 pub mod contract;
 pub mod definition;
 mod deletion;
-mod labels;
+pub mod labels;
 pub mod reading;
 pub mod registry;
+mod rivals;
 mod settings;
 mod strimzi;
 mod topic;
@@ -64,7 +65,7 @@ impl Subject for DataStream {
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
         let topic = topic_name::topic_of(&key.namespace, &key.name, self.spec.topic.as_deref());
-        let rivals = rivals(self, &topic, context);
+        let rivals = rivals::of(self, &topic, context);
         context.indexes.refers(
             &key,
             facts::references(&self.spec.platform, &key.namespace)
@@ -74,6 +75,10 @@ impl Subject for DataStream {
                 .chain(labels::references(context, &key)),
         );
 
+        // First, because a stream that can't be looked at now is read and written all the same.
+        if let Some(accepted) = accepted::stored(context, &key, status.contract.as_ref()) {
+            labels::settle(context, &key, &accepted.contract, status);
+        }
         let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
         let policy = &platform.platform.spec.kafka.topic_policy;
         topic_name::allowed(
@@ -83,23 +88,7 @@ impl Subject for DataStream {
             policy,
         )
         .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
-        if let Some(owner) = rivals
-            .iter()
-            .filter(|r| older(r, self) && entitled(r, &topic, &platform, context))
-            .min_by_key(|r| age(r))
-        {
-            let place = format!(
-                "{}/{}",
-                owner.namespace().unwrap_or_default(),
-                owner.name_any()
-            );
-            return Err(Error::stalled(
-                "TopicOwnedBy",
-                format!(
-                    "topic {topic} belongs to DataStream {place}, which is older; choose another spec.topic"
-                ),
-            ));
-        }
+        rivals::give_way(self, &topic, &rivals, &platform.platform, context)?;
         let contract = contract::read(&self.spec)
             .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
         contract::check_at(&contract, definition::place(&self.spec))
@@ -109,16 +98,26 @@ impl Subject for DataStream {
         }
         match in_kafka(self, &key, &topic, contract, &platform, status, context).await {
             // Kafka is away for a moment: what was true of the topic is taken to be true still.
-            Err(error) if matches!(error.reason(), "KafkaUnavailable" | "KafkaError") => {
-                unverified(self, status, error)
-            }
+            Err(error) if is_outage(&error) => unverified(self, status, error),
             other => other,
         }
     }
 
     async fn finalize(&self, status: &DataStreamStatus, context: &Context) -> Result<(), Error> {
-        deletion::finalize(self, status, context).await?;
-        registry::finalize(self, status, context).await
+        let lost = status.topic.as_ref();
+        let lost = lost.and_then(|topic| rivals::lost(self, topic, context));
+        deletion::finalize(self, status, lost.as_deref(), context).await?;
+        registry::finalize(self, status, lost.as_deref(), context).await
+    }
+}
+
+/// True for what our own calls to Kafka say of a Kafka that doesn't answer. Strimzi's Topic Operator has a `KafkaError`,
+/// too, which is waited for and not tried again: Kafka has answered it, and refused the topic as it is wanted.
+fn is_outage(error: &Error) -> bool {
+    match error {
+        Error::Transient { reason, .. } => reason == "KafkaError",
+        Error::Waiting { reason, .. } => reason == "KafkaUnavailable",
+        Error::Stalled { .. } => false,
     }
 }
 
@@ -159,6 +158,9 @@ async fn in_kafka(
         .await
         .map_err(|e| topic::kafka_error(&e, topic))?;
     let before = accepted::in_force(context, key, status.contract.as_ref()).await?;
+    // Somebody removed its ConfigMap. (Of another topic than this it would say nothing.)
+    let missing =
+        before.is_none() && status.contract.is_some() && status.topic.as_deref() == Some(topic);
     // An earlier object of this name may have had another topic or another Kafka: its contracts are not about this one.
     let about_this = before
         .as_ref()
@@ -175,6 +177,14 @@ async fn in_kafka(
     let found = strimzi::as_listed(found, listed);
     let claim = topic::claim(topic, found, known && listed.is_none(), stream.spec.adopt)?;
     let adopting = matches!(claim, topic::Claim::Adopt(_));
+    // Before anything is written down: who has a contract about the topic, or a KafkaTopic, has had its dead letters, too.
+    let dead_letters = topic_name::dead_letter_topic(topic);
+    let known =
+        about_this || kafka_topic.ours || status.dead_letter_topic.as_ref() == Some(&dead_letters);
+    if let Some(at) = by_strimzi.filter(|_| !known) {
+        strimzi::no_dead_letters(context, &dead_letters, at).await?;
+    }
+    let dead_letter_claim = topic::claim_dead_letter(admin, stream, &dead_letters, known).await?;
     let kept = match &claim {
         topic::Claim::Adopt(found) => topic::adoption(stream, topic, found)?,
         _ if status.topic.is_some() => status.kept_config.clone(),
@@ -185,8 +195,7 @@ async fn in_kafka(
             .unwrap_or_default(),
     };
 
-    let version = before.as_ref().map_or(0, |a| a.version);
-    let in_force = before.filter(|_| about_this);
+    let mut in_force = before.filter(|_| about_this);
     let contract = definition::complete(
         contract,
         &key.namespace,
@@ -194,6 +203,21 @@ async fn in_kafka(
         in_force.as_ref().map(|accepted| &accepted.contract),
     )
     .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
+    if let Some(named) = status.contract.as_ref().filter(|_| missing) {
+        let registered = status.registered.iter();
+        let spec = Accepted {
+            version: named.version,
+            contract: contract::obeyed(&contract),
+            topic: topic.to_owned(),
+            platform: stream.spec.platform.clone(),
+            kept: kept.clone(),
+            schema_ids: registered
+                .filter(|r| r.contract == named.version)
+                .filter_map(|r| u32::try_from(r.id).ok())
+                .collect(),
+        };
+        in_force = Some(accepted::restore(context, key, named, spec).await?);
+    }
     let refused = in_force
         .as_ref()
         .and_then(|accepted| refused(stream, key, accepted, &contract, context));
@@ -206,21 +230,28 @@ async fn in_kafka(
     let force = match in_force {
         Some(accepted) if refused.is_some() || same(&accepted) => accepted,
         before => {
-            let mut next = Accepted {
-                version: version.saturating_add(1),
+            let after = before.as_ref().map_or(0, |accepted| accepted.version);
+            let platform_name = &stream.spec.platform;
+            let begun = accepted::begun(context, key, after, &contract, topic, platform_name);
+            let last = accepted::last(context, key, status.contract.as_ref());
+            let written = begun.is_some();
+            let mut next = begun.unwrap_or_else(|| Accepted {
+                version: last.saturating_add(1),
                 contract,
                 topic: topic.to_owned(),
                 platform: stream.spec.platform.clone(),
                 kept: kept.clone(),
                 schema_ids: Vec::new(),
-            };
+            });
             // Registered first: a contract in force has its id.
             let answer =
                 registry::register(stream, &next, before.as_ref(), &platform.platform, context);
             match (answer.await, before) {
                 (Ok(registration), _) => {
-                    next.schema_ids.extend(registration.iter().map(|r| r.id));
-                    accepted::accept(context, key, &next).await?;
+                    if !written {
+                        next.schema_ids.extend(registration.iter().map(|r| r.id));
+                        accepted::accept(context, key, &next).await?;
+                    }
                     fresh = registration;
                     next
                 }
@@ -247,10 +278,9 @@ async fn in_kafka(
         topic::ensure(admin, stream, topic, claim, &defaults, status, context).await?;
         strimzi::Outcome::default()
     };
-    let dead_letters = topic_name::dead_letter_topic(topic);
-    topic::ensure_dead_letter(admin, stream, &dead_letters, known, status).await?;
+    topic::ensure_dead_letter(admin, stream, &dead_letters, dead_letter_claim, status).await?;
     status.contract = Some(force.reference(&key.name));
-    status.labels = labels::labels(context, key, &force.contract, &status.labels);
+    labels::settle(context, key, &force.contract, status);
     let note = registry::settle(
         stream,
         key,
@@ -355,56 +385,23 @@ fn refused(
     Some(refusal.message(rule, &list))
 }
 
-/// Other DataStreams that name the same topic on the same Platform.
-fn rivals(stream: &DataStream, topic: &str, context: &Context) -> Vec<DataStream> {
-    let same = |other: &DataStream| {
-        let (namespace, name) = (other.namespace().unwrap_or_default(), other.name_any());
-        other.metadata.uid != stream.metadata.uid
-            && other.spec.platform == stream.spec.platform
-            && topic_name::topic_of(&namespace, &name, other.spec.topic.as_deref()) == topic
-    };
-    context
-        .stores
-        .streams
-        .state()
-        .iter()
-        .filter_map(|s| s.0.as_ref().ok().filter(|s| same(s)).cloned())
-        .collect()
-}
-
-/// Age, made total by name so that two operators agree.
-fn age(stream: &DataStream) -> (i64, String, String) {
-    let born = stream
-        .creation_timestamp()
-        .map_or(i64::MAX, |t| t.0.as_second());
-    (
-        born,
-        stream.namespace().unwrap_or_default(),
-        stream.name_any(),
-    )
-}
-
-fn older(one: &DataStream, other: &DataStream) -> bool {
-    age(one) < age(other)
-}
-
-/// A rival that may not use the topic by policy has no claim to it, however old it is.
-fn entitled(rival: &DataStream, topic: &str, platform: &Usable, context: &Context) -> bool {
-    let namespace = rival.namespace().unwrap_or_default();
-    rival.metadata.deletion_timestamp.is_none()
-        && topic_name::allowed(
-            topic,
-            &namespace,
-            &context.namespace_labels(&namespace),
-            &platform.platform.spec.kafka.topic_policy,
-        )
-        .is_ok()
-        && facts::usable(context, &rival.spec.platform, &namespace).is_ok()
-}
-
 /// Looks are spread by name over half the interval, so that a thousand streams don't ask Kafka at once.
 fn spread(interval: Duration, key: &Key) -> Duration {
     let digest = crate::names::digest(key.to_string().as_bytes());
     let share = u32::from_str_radix(&digest[..4], 16).unwrap_or(0);
     interval + interval.mul_f64(f64::from(share) / 131_072.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_topic_operator_says_of_a_setting_is_no_outage() {
+        assert!(is_outage(&Error::transient("KafkaError", "")));
+        assert!(is_outage(&Error::waiting("KafkaUnavailable", "")));
+        // As `strimzi::verdict` hands on what stands in a KafkaTopic's condition.
+        assert!(!is_outage(&Error::waiting("KafkaError", "")));
+        assert!(!is_outage(&Error::stalled("NotAuthorized", "")));
+    }
 }

@@ -3,15 +3,17 @@
 //! A definition is registered before its contract comes into force: a contract in force on a Platform with a registry
 //! has an id, always. If the registry doesn't answer, or refuses the definition, the contract before stays in force.
 //! Evolution is ours (`spec.compatibility`): where the registry's own check contradicts an accepted contract, the
-//! subject's level is set to NONE, unless somebody has set one on the subject itself; then the registry's word stands.
+//! subject's level is set to NONE, unless somebody has set one on the subject itself, or the subject is named by the record
+//! alone and so may be other topics', too; then the registry's word stands.
 //!
 //! Which ids a contract's definition has had is written at its ConfigMap, so that a plan can hold the definitions of
 //! earlier contracts by id, and pods read old records while the registry is away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::{
     DataStream, DataStreamStatus, DeletionPolicy, Platform, RegisteredSchema, SubjectNaming,
+    TopicPolicy,
 };
 use headworks_plan::{Definition, Format, KnownSchema};
 use headworks_schema::registry::{Entry, RegistryError};
@@ -25,6 +27,7 @@ use serde_json::json;
 use super::{
     accepted::{self, Accepted},
     deletion::out_of_patience,
+    topic_name,
 };
 use crate::{
     context::Context,
@@ -90,7 +93,57 @@ pub async fn register(
             Some(_) => Err(gone(platform)),
         };
     };
-    look_up(stream, next, definition, &registry).await.map(Some)
+    look_up(
+        stream,
+        next,
+        definition,
+        &registry,
+        &allowed(stream, platform, context),
+    )
+    .await
+    .map(Some)
+}
+
+/// Fails where a subject that is named by the record alone isn't this namespace's to register.
+fn allowed(
+    stream: &DataStream,
+    platform: &Platform,
+    context: &Context,
+) -> impl Fn(&str) -> Result<(), Error> {
+    let shared = stream.spec.subject == Some(SubjectNaming::RecordName);
+    let namespace = stream.namespace().unwrap_or_default();
+    let labels = context.namespace_labels(&namespace);
+    let policy = platform.spec.kafka.topic_policy.clone();
+    move |subject: &str| {
+        if !shared || owns(&namespace, &labels, &policy, subject) {
+            return Ok(());
+        }
+        let own = record_prefix(&namespace);
+        Err(Error::stalled(
+            "SubjectNotAllowed",
+            format!(
+                "spec.subject is RecordName, and subject {subject} isn't in the schema registry with this definition; namespace {namespace} may not register it, because the record's full name doesn't begin with {own} and no rule of the Platform's spec.kafka.topicPolicy allows it: rename the record's namespace or package, ask for a rule, or use TopicRecordName"
+            ),
+        )
+        .after(std::time::Duration::from_secs(60)))
+    }
+}
+
+/// What the names of a namespace's records begin with. They have no hyphens, and namespaces no underscores.
+fn record_prefix(namespace: &str) -> String {
+    format!("{}.", namespace.replace('-', "_"))
+}
+
+/// Whose a record's name is: as with topics, a namespace owns the names that begin with it and a dot, and a rule gives it
+/// others. A subject that topics share is a name in the whole registry, where anybody could put another record under it.
+fn owns(
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+    policy: &[TopicPolicy],
+    record: &str,
+) -> bool {
+    record.starts_with(&record_prefix(namespace))
+        || topic_name::allowed(record, namespace, labels, policy).is_ok()
 }
 
 fn gone(platform: &Platform) -> Error {
@@ -109,6 +162,7 @@ async fn look_up(
     accepted: &Accepted,
     definition: &Definition,
     registry: &Registry,
+    allowed: &impl Fn(&str) -> Result<(), Error>,
 ) -> Result<Registration, Error> {
     let subject = subject(stream.spec.subject, &accepted.topic, definition)
         .map_err(|message| Error::stalled("InvalidSchema", message))?;
@@ -119,7 +173,9 @@ async fn look_up(
         .await;
     let Entry { id, version } = match found {
         Err(RegistryError::NotFound { .. }) => {
-            first_time(registry, &subject, format, &definition.schema).await?
+            allowed(&subject)?;
+            let shared = stream.spec.subject == Some(SubjectNaming::RecordName);
+            first_time(registry, &subject, shared, format, &definition.schema).await?
         }
         found => registry.heard(found)?,
     };
@@ -142,16 +198,19 @@ async fn look_up(
 async fn first_time(
     registry: &Registry,
     subject: &str,
+    shared: bool,
     format: Format,
     schema: &str,
 ) -> Result<Entry, Error> {
     let client = registry.client()?;
     match client.register(subject, format, schema).await {
-        // Our contract was accepted: the registry's default level gives way, one that was set on purpose doesn't.
+        // Our contract was accepted: the registry's default level gives way, one that was set on purpose doesn't. Nor
+        // does any level of a subject that other topics may share: our contract says nothing of theirs.
         Err(error @ RegistryError::Refused { status: 409, .. }) => {
-            if registry
-                .heard(client.compatibility(subject).await)?
-                .is_some()
+            if shared
+                || registry
+                    .heard(client.compatibility(subject).await)?
+                    .is_some()
             {
                 return registry.heard(Err(error));
             }
@@ -199,7 +258,10 @@ pub async fn settle(
     }
     let answer = match (fresh, context.registries.get(context, platform).await) {
         (Some(fresh), _) => Ok(fresh),
-        (None, Ok(Some(registry))) => look_up(stream, force, definition, &registry).await,
+        (None, Ok(Some(registry))) => {
+            let allowed = allowed(stream, platform, context);
+            look_up(stream, force, definition, &registry, &allowed).await
+        }
         (None, Ok(None)) => Err(gone(platform)),
         (None, Err(error)) => Err(error),
     };
@@ -328,10 +390,11 @@ fn by_text(force: &Accepted, contracts: impl Iterator<Item = Accepted>) -> Vec<S
 }
 
 /// Under `Delete` the subject goes with the topic (softly: its ids can still be looked up). One that is named by the
-/// record alone may be other topics', too, and stays.
+/// record alone may be other topics', too, and stays; so does that of a topic that isn't the stream's any more (`lost`).
 pub async fn finalize(
     stream: &DataStream,
     status: &DataStreamStatus,
+    lost: Option<&str>,
     context: &Context,
 ) -> Result<(), Error> {
     let Some(registered) = &status.registered else {
@@ -340,6 +403,15 @@ pub async fn finalize(
     if stream.spec.deletion_policy == DeletionPolicy::Retain
         || stream.spec.subject == Some(SubjectNaming::RecordName)
     {
+        return Ok(());
+    }
+    if let Some(why) = lost {
+        let note = format!(
+            "subject {} stays in the schema registry: {why}",
+            registered.subject
+        );
+        let about = stream.object_ref(&());
+        context.events.warning(&about, "SubjectLeft", &note).await;
         return Ok(());
     }
     let Some(platform) = context.platform(&stream.spec.platform) else {
@@ -404,6 +476,22 @@ mod tests {
             subject(Some(SubjectNaming::RecordName), "t", &message).unwrap(),
             "shop.v1.Order"
         );
+    }
+
+    #[test]
+    fn a_record_s_name_is_its_namespace_s_or_needs_a_rule() {
+        let policy: Vec<TopicPolicy> = serde_json::from_value(
+            json!([{"namespaces": {"matchLabels": {"team": "core"}}, "prefixes": ["com.example."]}]),
+        )
+        .unwrap();
+        let core = BTreeMap::from([("team".to_owned(), "core".to_owned())]);
+        let none = BTreeMap::new();
+        assert!(owns("shop", &none, &policy, "shop.v1.Order"));
+        assert!(owns("team-a", &none, &policy, "team_a.Order"));
+        assert!(owns("evil", &core, &policy, "com.example.Order"));
+        for foreign in ["shop.Order", "Order", "com.example.Order", "evilshop.Order"] {
+            assert!(!owns("evil", &none, &policy, foreign), "{foreign}");
+        }
     }
 
     fn accepted(version: i32, text: &str, ids: &[u32]) -> Accepted {

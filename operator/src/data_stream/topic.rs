@@ -221,32 +221,73 @@ pub fn cannot_shrink(topic: &str, there: i32, wanted: i32) -> Error {
     )
 }
 
-/// Makes the dead-letter topic, or puts its settings right.
-pub async fn ensure_dead_letter(
+/// Whose a dead-letter topic is. One of somebody else's is taken over only on request, as the topic itself is, and only
+/// if it doesn't compact: it would lose its records, and refuse dead letters without a key.
+///
+/// # Errors
+/// `TopicExists`, `TopicMismatch`; what Kafka says.
+pub async fn claim_dead_letter(
     admin: &Admin,
     stream: &DataStream,
     name: &str,
     known: bool,
+) -> Result<Claim, Error> {
+    let found = admin.topic(name).await.map_err(|e| kafka_error(&e, name))?;
+    dead_letter_claim(name, found, known, stream.spec.adopt)
+}
+
+fn dead_letter_claim(
+    name: &str,
+    found: Option<Topic>,
+    known: bool,
+    adopt: bool,
+) -> Result<Claim, Error> {
+    let claim = claim(name, found, known, adopt)?;
+    if let Claim::Adopt(found) = &claim {
+        let live = live(found);
+        let there = live.get(CLEANUP).map_or("delete", |l| l.value.as_str());
+        if there.contains("compact") {
+            return Err(Error::stalled(
+                "TopicMismatch",
+                format!(
+                    "topic {name} is to take this stream's dead letters and has {CLEANUP}={there}, which dead letters without a key don't fit; set it to delete by hand if its records may go, or choose another spec.topic"
+                ),
+            )
+            .after(std::time::Duration::from_secs(60)));
+        }
+    }
+    Ok(claim)
+}
+
+/// Makes the dead-letter topic, or puts its settings right. It never keeps less than it did, unless the spec asks for it.
+pub async fn ensure_dead_letter(
+    admin: &Admin,
+    stream: &DataStream,
+    name: &str,
+    claim: Claim,
     status: &mut DataStreamStatus,
 ) -> Result<(), Error> {
-    let desired = settings::dead_letter(&stream.spec);
-    match admin.topic(name).await.map_err(|e| kafka_error(&e, name))? {
-        None => create(admin, name, status.partitions, status.replicas, desired).await?,
-        Some(found) => {
-            let live = live(&found);
-            // A dead-letter topic that was there before us keeps at least what it kept.
-            let lowers = !known
-                && desired.contains_key(RETENTION)
-                && !settings::kept_on_adoption(&desired, &live).is_empty();
-            let mut changes = settings::changes(&desired, &[], &live);
-            changes.retain(|change| {
-                !(lowers && matches!(change, Change::Set(key, _) if key == RETENTION))
-            });
-            alter(admin, name, changes).await?;
+    match claim {
+        Claim::Free => {
+            let desired = settings::dead_letter(&stream.spec);
+            create(admin, name, status.partitions, status.replicas, desired).await?;
+        }
+        Claim::Ours(found) | Claim::Adopt(found) => {
+            alter(admin, name, dead_letter_changes(stream, &live(&found))).await?;
         }
     }
     status.dead_letter_topic = Some(name.to_owned());
     Ok(())
+}
+
+fn dead_letter_changes(stream: &DataStream, live: &BTreeMap<String, Live>) -> Vec<Change> {
+    let desired = settings::dead_letter(&stream.spec);
+    let asked = stream.spec.dead_letter.as_ref();
+    let asked = asked.is_some_and(|dead_letter| dead_letter.retention.is_some());
+    let lowers = !asked && !settings::kept_on_adoption(&desired, live).is_empty();
+    let mut changes = settings::changes(&desired, &[], live);
+    changes.retain(|change| !(lowers && matches!(change, Change::Set(key, _) if key == RETENTION)));
+    changes
 }
 
 async fn alter(admin: &Admin, topic: &str, changes: Vec<Change>) -> Result<(), Error> {
@@ -333,5 +374,72 @@ mod tests {
             check_cleanup("t", false, &live).unwrap_err().reason(),
             "TopicMismatch"
         );
+    }
+
+    #[test]
+    fn a_foreign_dead_letter_topic_is_taken_only_on_request_and_never_one_that_compacts() {
+        let of = |cleanup: &str| {
+            let setting = crate::kafka::Setting {
+                value: Some(cleanup.into()),
+                on_topic: true,
+            };
+            Some(Topic {
+                config: [(CLEANUP.to_owned(), setting)].into(),
+                ..Topic::default()
+            })
+        };
+        let reason = |found, known, adopt| {
+            dead_letter_claim("t.dlq", found, known, adopt).map_err(|e| e.reason().to_owned())
+        };
+        assert_eq!(reason(None, false, false), Ok(Claim::Free));
+        assert_eq!(
+            reason(of("delete"), false, false),
+            Err("TopicExists".into())
+        );
+        assert_eq!(
+            reason(of("compact"), false, false),
+            Err("TopicExists".into())
+        );
+        assert_eq!(
+            reason(of("compact"), false, true),
+            Err("TopicMismatch".into())
+        );
+        assert!(matches!(
+            reason(of("delete"), false, true),
+            Ok(Claim::Adopt(_))
+        ));
+        assert!(matches!(
+            reason(of("delete"), true, false),
+            Ok(Claim::Ours(_))
+        ));
+    }
+
+    #[test]
+    fn dead_letters_are_kept_for_less_only_where_the_spec_says_so() {
+        let stream = |extra: serde_json::Value| -> DataStream {
+            let mut spec = serde_json::json!({"schema": [{"name": "id", "type": "string"}]});
+            spec.as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
+            serde_json::from_value(serde_json::json!({"metadata": {"name": "a"}, "spec": spec}))
+                .unwrap()
+        };
+        let with = |retention: &str| {
+            let live = |value: &str| Live {
+                value: value.into(),
+                on_topic: true,
+            };
+            BTreeMap::from([
+                (RETENTION.to_owned(), live(retention)),
+                (CLEANUP.to_owned(), live("delete")),
+            ])
+        };
+        let plain = stream(serde_json::json!({}));
+        assert_eq!(dead_letter_changes(&plain, &with("-1")), []);
+        let longer = [Change::Set(RETENTION.into(), "2592000000".into())];
+        assert_eq!(dead_letter_changes(&plain, &with("1000")), longer);
+        let asked = stream(serde_json::json!({"deadLetter": {"retention": "1h"}}));
+        let shorter = [Change::Set(RETENTION.into(), "3600000".into())];
+        assert_eq!(dead_letter_changes(&asked, &with("-1")), shorter);
     }
 }

@@ -58,11 +58,9 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> World {
         let name = stream.name_any();
         let status = stream.status.clone().unwrap_or_default();
         // Contracts of an earlier object of this name count once this one has taken them over.
-        let mut known = match &status.contract {
-            Some(_) => accepted.remove(&name).unwrap_or_default(),
-            None => Vec::new(),
-        }
-        .into_iter();
+        let mut known = accepted.remove(&name).unwrap_or_default().into_iter();
+        let in_force = status.contract.as_ref().map(|named| named.version);
+        let mut known = known.by_ref().skip_while(|a| Some(a.version) != in_force);
         let (contract, version) = match known.next() {
             Some(newest) => (
                 contract::as_read(&newest.contract, &stream.spec),

@@ -29,27 +29,26 @@ pub fn brought(dataflow: &Dataflow, target: &Contract) -> Labels {
 }
 
 /// Plans a query over contracts that carry effective labels; none where a stream isn't there or the query is wrong.
-pub fn planned(
-    spec: &PipelineSpec,
-    contract: impl Fn(&str) -> Option<Contract>,
-) -> Option<Dataflow> {
+pub fn planned(sql: &str, mut contract: impl FnMut(&str) -> Option<Contract>) -> Option<Dataflow> {
     let mut catalog = Catalog::new();
-    for name in headworks_sql::inputs(&spec.sql).ok()? {
+    for name in headworks_sql::inputs(sql).ok()? {
         let contract = contract(&name)?;
         catalog = catalog.with(name, contract);
     }
-    headworks_sql::plan(&spec.sql, &catalog).ok()
+    headworks_sql::plan(sql, &catalog).ok()
+}
+
+/// What one Pipeline reads and writes.
+struct Step<'a> {
+    name: &'a Name,
+    reads: BTreeSet<Name>,
+    writes: BTreeSet<Name>,
 }
 
 /// Pipelines in the order in which records pass them; those in rings are left out.
 pub(super) fn in_order<'a>(
     pipelines: impl IntoIterator<Item = (&'a Name, &'a PipelineSpec)>,
 ) -> Vec<&'a Name> {
-    struct Step<'a> {
-        name: &'a Name,
-        reads: BTreeSet<Name>,
-        writes: BTreeSet<Name>,
-    }
     let mut open: Vec<Step<'_>> = pipelines
         .into_iter()
         .map(|(name, spec)| {
@@ -71,17 +70,48 @@ pub(super) fn in_order<'a>(
         })
         .collect();
     let mut order = Vec::with_capacity(open.len());
-    loop {
+    while !open.is_empty() {
         // What somebody still writes isn't complete.
         let pending: BTreeSet<Name> = open.iter().flat_map(|s| s.writes.iter().cloned()).collect();
         let (ready, blocked): (Vec<Step<'_>>, Vec<Step<'_>>) = open
             .into_iter()
             .partition(|step| step.reads.is_disjoint(&pending));
-        if ready.is_empty() {
-            return order;
-        }
+        open = if ready.is_empty() {
+            // Rings hold up what reads from them, and give it nothing: without them it goes on.
+            without_rings(blocked)
+        } else {
+            blocked
+        };
         order.extend(ready.into_iter().map(|step| step.name));
-        open = blocked;
+    }
+    order
+}
+
+/// Those that records never come back to. Fewer than before, where each waits for another.
+fn without_rings(steps: Vec<Step<'_>>) -> Vec<Step<'_>> {
+    let in_ring: Vec<bool> = steps.iter().map(|step| comes_back(step, &steps)).collect();
+    let mut in_ring = in_ring.into_iter();
+    steps
+        .into_iter()
+        .filter(|_| !in_ring.next().unwrap_or_default())
+        .collect()
+}
+
+fn comes_back(step: &Step<'_>, all: &[Step<'_>]) -> bool {
+    let mut reached = step.writes.clone();
+    loop {
+        if !step.reads.is_disjoint(&reached) {
+            return true;
+        }
+        let more: BTreeSet<Name> = all
+            .iter()
+            .filter(|other| !other.reads.is_disjoint(&reached))
+            .flat_map(|other| other.writes.difference(&reached).cloned())
+            .collect();
+        if more.is_empty() {
+            return false;
+        }
+        reached.extend(more);
     }
 }
 
@@ -95,7 +125,7 @@ pub fn settle(world: &mut World) {
         let Some(spec) = world.pipelines.get(&name) else {
             continue;
         };
-        let flow = planned(spec, |stream| {
+        let flow = planned(&spec.sql, |stream| {
             let key = (name.0.clone(), stream.to_owned());
             world.streams.get(&key).map(super::Stream::effective)
         });
@@ -115,20 +145,33 @@ pub fn settle(world: &mut World) {
     }
 }
 
-/// As a status shows them: each label with its fields, own and arrived.
+/// A contract's labels, by field.
+pub fn of_contract(contract: &Contract) -> Labels {
+    let mut all = Labels::new();
+    for field in contract.fields.iter().filter(|f| !f.labels.is_empty()) {
+        let labels = all.entry(field.name.clone()).or_default();
+        labels.extend(field.labels.iter().cloned());
+    }
+    all
+}
+
+/// A contract's labels as a status shows them.
 pub fn shown(contract: &Contract) -> Vec<LabelledFields> {
+    listed(&of_contract(contract))
+}
+
+/// As a status shows them: each label with its fields.
+pub fn listed(labels: &Labels) -> Vec<LabelledFields> {
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for field in &contract.fields {
-        for label in &field.labels {
-            all.entry(label).or_default().push(field.name.clone());
+    for (field, labels) in labels {
+        for label in labels {
+            all.entry(label).or_default().push(field.clone());
         }
     }
     all.into_iter()
         // As many as the status holds.
         .take(64)
         .map(|(label, mut fields)| {
-            fields.sort();
-            fields.dedup();
             fields.truncate(256);
             LabelledFields {
                 label: label.to_owned(),

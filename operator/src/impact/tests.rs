@@ -172,6 +172,37 @@ fn a_ring_of_pipelines_ends() {
 }
 
 #[test]
+fn what_reads_from_a_ring_has_the_labels_of_what_it_reads() {
+    let mut world = shop();
+    let name = |name: &str| ("shop".to_owned(), name.to_owned());
+    for (stream, label) in [
+        ("behind", json!(["pii"])),
+        ("ahead", json!([])),
+        ("further", json!([])),
+    ] {
+        let field = json!([{"name": "x", "type": "string", "labels": label}]);
+        world.add(&name(stream), &json!({"schema": field}));
+    }
+    for (from, to) in [
+        ("behind", "ahead"),
+        ("ahead", "behind"),
+        ("behind", "further"),
+    ] {
+        let spec = json!({"sql": format!("SELECT x FROM {from}"), "to": [{"stream": to}]});
+        let spec = serde_json::from_value(spec).unwrap();
+        world.pipelines.insert(name(&format!("{from}-{to}")), spec);
+    }
+    labels::settle(&mut world);
+    let arrived = |stream: &str| world.streams[&name(stream)].arrived.clone();
+    assert_eq!(
+        arrived("further"),
+        [("x".to_owned(), ["pii".to_owned()].into())].into()
+    );
+    assert!(arrived("ahead").is_empty(), "the ring itself is refused");
+    assert!(!arrived("copy").is_empty());
+}
+
+#[test]
 fn a_short_list_says_how_many_are_left_out() {
     let mut before = shop();
     for n in 0..100 {

@@ -95,7 +95,8 @@ impl Subject for Pipeline {
                     // Every pod runs by the new plan: what the old one needed beyond it goes.
                     let reference = self.controller_owner_ref(&()).unwrap_or_default();
                     let (platform, plan) = (&applied.platform, &applied.plan);
-                    access::workload::ensure(self, platform, plan, &reference, true, context)
+                    let pods = self.spec.replicas;
+                    access::workload::ensure(self, platform, plan, &reference, pods, true, context)
                         .await?;
                     return Ok(verdict.recheck(access::workload::MEMORY));
                 }
@@ -178,6 +179,7 @@ async fn plan_and_apply(
         &found.platform,
         &valid.plan,
         &reference,
+        pipeline.spec.replicas,
         false,
         context,
     )

@@ -67,6 +67,7 @@ impl Subject for Source {
             &found.platform,
             &valid.plan,
             &reference,
+            1,
             false,
             context,
         )
@@ -135,6 +136,7 @@ impl Subject for Source {
                 &found.platform,
                 &valid.plan,
                 &reference,
+                1,
                 true,
                 context,
             )

@@ -13,7 +13,8 @@ pub mod store;
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1::Pod};
+use headworks_plan::Plan;
+use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1::PodSpec};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -74,7 +75,7 @@ pub async fn sweep_plans(context: &Context, key: &Key, digest: &str) -> Result<(
     let maps = Context::children(&context.stores.config_maps, key);
     let mut named: BTreeSet<String> = Context::children(&context.stores.pods, key)
         .iter()
-        .flat_map(|pod| mounted(pod))
+        .flat_map(|pod| mounted(pod.spec.as_ref()))
         .collect();
     named.extend(
         maps.iter()
@@ -104,11 +105,27 @@ pub async fn sweep_plans(context: &Context, key: &Key, digest: &str) -> Result<(
     Ok(())
 }
 
-/// Names of the ConfigMaps that a pod mounts.
-fn mounted(pod: &Pod) -> Vec<String> {
-    let volumes = pod
-        .spec
+/// The plans that an object's pods run by now, and the one that its next pod would.
+pub fn plans_of_pods(context: &Context, key: &Key) -> Vec<Plan> {
+    let mut names: BTreeSet<String> = Context::children(&context.stores.pods, key)
         .iter()
+        .flat_map(|pod| mounted(pod.spec.as_ref()))
+        .collect();
+    for set in Context::children(&context.stores.stateful_sets, key) {
+        let template = set.spec.as_ref().map(|spec| &spec.template);
+        names.extend(mounted(template.and_then(|t| t.spec.as_ref())));
+    }
+    let plan = |name: &String| {
+        let map = Context::child(&context.stores.config_maps, &key.namespace, name)?;
+        serde_json::from_str(map.data.as_ref()?.get(plan_map::PLAN_FILE)?).ok()
+    };
+    names.iter().filter_map(plan).collect()
+}
+
+/// Names of the ConfigMaps that a pod mounts.
+fn mounted(pod: Option<&PodSpec>) -> Vec<String> {
+    let volumes = pod
+        .into_iter()
         .flat_map(|spec| spec.volumes.iter().flatten());
     volumes
         .filter_map(|volume| volume.config_map.as_ref())

@@ -110,6 +110,20 @@ fn the_topic_operator_makes_the_topic_and_changes_by_hand_are_put_back_or_report
 }
 
 #[test]
+fn what_kafka_refuses_the_topic_operator_is_said() {
+    let Some(s) = Strimzi::new("e2e-strimzi-refused") else {
+        return;
+    };
+    s.c.apply(&s.stream("a", "retention: 2d"));
+    s.c.ready(STREAM, "a");
+    s.patch("a", &json!({"spec": {"config": {"segment.bytes": "1"}}}));
+    let message = s.says("a", "Ready", "False", "KafkaError");
+    assert!(message.contains("segment.bytes"), "{message}");
+    s.patch("a", &json!({"spec": {"config": {"segment.bytes": null}}}));
+    s.c.ready(STREAM, "a");
+}
+
+#[test]
 fn a_paused_or_unmanaged_topic_is_said_and_waited_for_by_nobody() {
     let Some(s) = Strimzi::new("e2e-strimzi-rest") else {
         return;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headworks_e2e::{cluster, pipeline, stream, until};
+use headworks_e2e::{bootstrap, cluster, pipeline, platform, stream, until};
 
 use super::{PIPELINE, STREAM, says, two_streams};
 
@@ -74,6 +74,9 @@ fn a_stream_cannot_take_the_topic_of_another_nor_a_forbidden_name() {
         &message,
         &["audit.events", "e2e-topic-names.", "topicPolicy"],
     );
+    c.apply(&stream("letters", "topic: e2e-topic-names.shared.dlq"));
+    let message = c.condition(STREAM, "letters", "Ready", "False", Some("TopicOwnedBy"));
+    says(&message, &["dead letters", "e2e-topic-names/first"]);
     let internal = c.kubectl.apply(
         &stream("internal", "topic: __consumer_offsets"),
         &c.namespace,
@@ -82,6 +85,103 @@ fn a_stream_cannot_take_the_topic_of_another_nor_a_forbidden_name() {
         c.condition(STREAM, "internal", "Ready", "False", None);
     }
     c.ready(STREAM, "first");
+}
+
+#[test]
+fn a_topic_that_is_there_takes_no_dead_letters_unasked() {
+    let Some(c) = cluster("e2e-foreign-letters") else {
+        return;
+    };
+    let letters = c.topic("a.dlq");
+    c.kafka
+        .create_topic(&letters, 1, &[("cleanup.policy", "compact")]);
+    c.apply(&stream("a", "partitions: 1"));
+    let message = c.condition(STREAM, "a", "Ready", "False", Some("TopicExists"));
+    says(&message, &[&letters, "adopt"]);
+    assert_eq!(c.kafka.partitions(&c.topic("a")), None, "nothing is made");
+    c.apply(&stream("a", "partitions: 1\n  adopt: true"));
+    let message = c.condition(STREAM, "a", "Ready", "False", Some("TopicMismatch"));
+    says(&message, &[&letters, "cleanup.policy"]);
+    assert_eq!(c.kafka.topic_config(&letters)["cleanup.policy"], "compact");
+    let kept = c.topic("b.dlq");
+    c.kafka
+        .create_topic(&kept, 1, &[("retention.ms", "31536000000")]);
+    c.apply(&stream("b", "partitions: 1\n  adopt: true"));
+    c.ready(STREAM, "b");
+    assert_eq!(c.kafka.topic_config(&kept)["retention.ms"], "31536000000");
+}
+
+#[test]
+fn a_topic_that_is_another_namespaces_by_now_stays_when_its_former_stream_is_deleted() {
+    let Some(c) = cluster("e2e-moved") else {
+        return;
+    };
+    let (other, topic) = (format!("{}-other", c.namespace), "e2e-moved-legacy");
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {other}}}\n");
+    let there = |yaml: &str| {
+        let outcome = c.kubectl.apply(yaml, &other);
+        assert!(outcome.ok, "{}", outcome.text);
+    };
+    there(&namespace);
+    c.kubectl.run(&[
+        "delete",
+        STREAM,
+        "legacy",
+        "-n",
+        &other,
+        "--timeout=60s",
+        "--ignore-not-found",
+    ]);
+    c.kafka.forget(topic, &format!(".{other}."));
+    let rule = |namespace: &str| {
+        let rule = format!(
+            "    topicPolicy:\n      - {{prefixes: [{topic}], namespaces: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}}}\n"
+        );
+        c.apply(&platform(&c.namespace, &bootstrap(), &rule));
+    };
+    let legacy = |extra: &str| {
+        stream(
+            "legacy",
+            &format!("partitions: 1\n  topic: {topic}\n  deletionPolicy: Delete{extra}"),
+        )
+        .replace("platform: e2e", &format!("platform: {}", c.namespace))
+    };
+    rule(&c.namespace);
+    c.apply(&legacy(""));
+    c.ready(STREAM, "legacy");
+    c.kafka.produce(topic, &[br#"{"id":"1","n":1}"#]);
+    rule(&other);
+    c.condition(STREAM, "legacy", "Stalled", "True", Some("TopicNotAllowed"));
+    there(&legacy("\n  adopt: true"));
+    until(
+        "the other namespace has it",
+        Duration::from_secs(60),
+        || {
+            let stream = c.kubectl.get(STREAM, "legacy", &other)?;
+            (stream["status"]["topic"] == topic).then_some(())
+        },
+    )
+    .expect("the other namespace takes the topic over");
+    c.kubectl.must(&[
+        "delete",
+        STREAM,
+        "legacy",
+        "-n",
+        &c.namespace,
+        "--timeout=60s",
+    ]);
+    until("an Event says so", Duration::from_secs(30), || {
+        let events = c.kubectl.list("events.events.k8s.io", &c.namespace, "");
+        let left = |e: &serde_json::Value| e["reason"] == "TopicLeft";
+        events.iter().any(left).then_some(())
+    })
+    .expect("an Event says that the topic stays");
+    assert_eq!(c.kafka.read(topic).len(), 1, "with its records");
+    c.kubectl
+        .must(&["delete", STREAM, "legacy", "-n", &other, "--timeout=60s"]);
+    assert_eq!(c.kafka.partitions(topic), None, "its owner deletes it");
+    c.kubectl
+        .run(&["delete", "namespace", &other, "--wait=false"]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::{
     names::Key,
     retry::Error,
     strimzi::{
+        MANAGED,
         objects::{self, Applied},
         observed::{Observed, observed},
         ownership, release,
@@ -98,6 +99,30 @@ pub async fn find(
         )),
         Some(_) => Err(objects::foreign(&place, &other, "")),
     }
+}
+
+/// Fails where somebody's KafkaTopic is for what is to be a stream's dead-letter topic: that one is made by the Admin API,
+/// and the Topic Operator would put its settings back.
+///
+/// # Errors
+/// `OwnedByAnother`; what the API server says.
+pub async fn no_dead_letters(
+    context: &Context,
+    topic: &str,
+    at: &ManagedByStrimzi,
+) -> Result<(), Error> {
+    let kind = &context.strimzi.topics;
+    kind.resource().await?;
+    let all = kind.filter(|o| topics::is_for(o, &at.cluster, &at.namespace, topic));
+    let managed = all
+        .into_iter()
+        .find(|o| o.annotations().get(MANAGED).map(String::as_str) != Some("false"));
+    let Some(other) = managed else { return Ok(()) };
+    let place = place(&other);
+    let remedy = format!(
+        "it is for topic {topic}, where this stream's dead letters go: annotate it with {MANAGED}: \"false\" first and "
+    );
+    Err(objects::foreign(&place, &other, &remedy))
 }
 
 /// The topic as the KafkaTopic at hand wants it: what it lists counts before what Kafka has, because the Topic Operator may be

@@ -90,12 +90,12 @@ pub(super) fn judge(
         Observed::Paused => rest(
             fits,
             "TopicPaused",
-            format!("{place} is paused by its annotation {}", PAUSED),
+            format!("{place} is paused by its annotation {PAUSED}"),
         ),
         Observed::Unmanaged => rest(
             fits,
             "TopicUnmanaged",
-            format!("{place} has the annotation {}: \"false\"", MANAGED),
+            format!("{place} has the annotation {MANAGED}: \"false\""),
         ),
         Observed::Ready => {
             let warnings = observed::warnings(object).join("; ");

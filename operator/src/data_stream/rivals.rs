@@ -1,0 +1,212 @@
+//! Other DataStreams that name the same topic, and whose it is.
+//!
+//! A topic, and that of its dead letters beside it, is the oldest stream's whose namespace may use it. What is in it when
+//! a stream is deleted may be somebody else's by then: the rule that gave it may have moved to another namespace.
+
+use headworks_crds::{DataStream, Platform};
+use kube::ResourceExt;
+
+use super::topic_name;
+use crate::{context::Context, platform::facts, retry::Error};
+
+/// What two streams want at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clash {
+    /// One topic.
+    Topic,
+    /// The one's topic is for the other's dead letters.
+    TheirDeadLetters,
+    /// The other's topic is for the one's dead letters.
+    OurDeadLetters,
+}
+
+fn clash(topic: &str, other: &str) -> Option<Clash> {
+    if topic == other {
+        Some(Clash::Topic)
+    } else if topic == topic_name::dead_letter_topic(other) {
+        Some(Clash::TheirDeadLetters)
+    } else if topic_name::dead_letter_topic(topic) == other {
+        Some(Clash::OurDeadLetters)
+    } else {
+        None
+    }
+}
+
+fn topic_of(stream: &DataStream) -> String {
+    let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());
+    topic_name::topic_of(&namespace, &name, stream.spec.topic.as_deref())
+}
+
+/// Other DataStreams that name the topic on the same Platform, or one of the two is for the other's dead letters.
+pub fn of(stream: &DataStream, topic: &str, context: &Context) -> Vec<DataStream> {
+    let same = |other: &DataStream| {
+        other.metadata.uid != stream.metadata.uid
+            && other.spec.platform == stream.spec.platform
+            && clash(topic, &topic_of(other)).is_some()
+    };
+    context
+        .stores
+        .streams
+        .state()
+        .iter()
+        .filter_map(|s| s.0.as_ref().ok().filter(|s| same(s)).cloned())
+        .collect()
+}
+
+/// Fails where a rival comes first.
+///
+/// # Errors
+/// `TopicOwnedBy`.
+pub fn give_way(
+    stream: &DataStream,
+    topic: &str,
+    rivals: &[DataStream],
+    platform: &Platform,
+    context: &Context,
+) -> Result<(), Error> {
+    let first = rivals
+        .iter()
+        .filter(|rival| older(rival, stream) && entitled(rival, platform, context))
+        .min_by_key(|rival| age(rival));
+    first.map_or(Ok(()), |first| Err(owned_by(topic, first)))
+}
+
+fn owned_by(topic: &str, owner: &DataStream) -> Error {
+    let place = place(owner);
+    let message = match clash(topic, &topic_of(owner)) {
+        Some(Clash::TheirDeadLetters) => format!(
+            "topic {topic} is for the dead letters of DataStream {place}, which is older; choose another spec.topic"
+        ),
+        Some(Clash::OurDeadLetters) => format!(
+            "topic {}, where this stream's dead letters would go, belongs to DataStream {place}, which is older; choose another spec.topic",
+            topic_name::dead_letter_topic(topic)
+        ),
+        Some(Clash::Topic) | None => format!(
+            "topic {topic} belongs to DataStream {place}, which is older; choose another spec.topic"
+        ),
+    };
+    Error::stalled("TopicOwnedBy", message)
+}
+
+fn place(stream: &DataStream) -> String {
+    format!(
+        "{}/{}",
+        stream.namespace().unwrap_or_default(),
+        stream.name_any()
+    )
+}
+
+/// Age, made total by name so that two operators agree.
+fn age(stream: &DataStream) -> (i64, String, String) {
+    let born = stream
+        .creation_timestamp()
+        .map_or(i64::MAX, |t| t.0.as_second());
+    (
+        born,
+        stream.namespace().unwrap_or_default(),
+        stream.name_any(),
+    )
+}
+
+fn older(one: &DataStream, other: &DataStream) -> bool {
+    age(one) < age(other)
+}
+
+/// A rival that may not use its topic by policy has no claim to it, however old it is.
+fn entitled(rival: &DataStream, platform: &Platform, context: &Context) -> bool {
+    rival.metadata.deletion_timestamp.is_none()
+        && may_use(rival, &topic_of(rival), platform, context).is_ok()
+        && facts::usable(
+            context,
+            &rival.spec.platform,
+            &rival.namespace().unwrap_or_default(),
+        )
+        .is_ok()
+}
+
+fn may_use(
+    stream: &DataStream,
+    topic: &str,
+    platform: &Platform,
+    context: &Context,
+) -> Result<(), String> {
+    let namespace = stream.namespace().unwrap_or_default();
+    topic_name::allowed(
+        topic,
+        &namespace,
+        &context.namespace_labels(&namespace),
+        &platform.spec.kafka.topic_policy,
+    )
+}
+
+/// Why a topic that a stream has had must stay when the stream goes with `deletionPolicy: Delete`: it isn't its own any
+/// more.
+pub fn lost(stream: &DataStream, topic: &str, context: &Context) -> Option<String> {
+    // Without its Platform there is no way to the topic anyway.
+    let platform = context.platform(&stream.spec.platform)?;
+    let namespace = stream.namespace().unwrap_or_default();
+    if let Err(message) = may_use(stream, topic, &platform, context) {
+        return Some(message);
+    }
+    if let Err(error) = facts::usable(context, &stream.spec.platform, &namespace)
+        && error.reason() == "NamespaceNotAllowed"
+    {
+        return Some(error.message().to_owned());
+    }
+    let rivals = of(stream, topic, context);
+    let theirs = rivals
+        .iter()
+        .find(|rival| has(rival, topic) && entitled(rival, &platform, context))?;
+    Some(format!("topic {topic} is DataStream {}'s", place(theirs)))
+}
+
+/// True if a stream has made the topic its own, or that of its dead letters, or has those of this one for its topic.
+fn has(stream: &DataStream, topic: &str) -> bool {
+    stream.status.as_ref().is_some_and(|status| {
+        let theirs = status.topic.as_deref();
+        theirs.is_some_and(|theirs| clash(topic, theirs).is_some())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn stream(name: &str, topic: &str, has: bool) -> DataStream {
+        let status = if has {
+            json!({"topic": topic})
+        } else {
+            json!({})
+        };
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "shop"},
+            "spec": {"topic": topic, "schema": [{"name": "id", "type": "string"}]}, "status": status}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_topic_and_its_dead_letters_belong_together() {
+        assert_eq!(clash("t", "t"), Some(Clash::Topic));
+        assert_eq!(clash("t.dlq", "t"), Some(Clash::TheirDeadLetters));
+        assert_eq!(clash("t", "t.dlq"), Some(Clash::OurDeadLetters));
+        assert_eq!(clash("t", "t2"), None);
+        for (topic, owner, says) in [
+            ("t", "t", "topic t belongs to DataStream shop/first"),
+            ("t.dlq", "t", "topic t.dlq is for the dead letters of"),
+            ("t", "t.dlq", "topic t.dlq, where this stream's"),
+        ] {
+            let error = owned_by(topic, &stream("first", owner, true));
+            assert_eq!(error.reason(), "TopicOwnedBy");
+            assert!(error.message().starts_with(says), "{}", error.message());
+        }
+    }
+
+    #[test]
+    fn only_who_has_a_topic_keeps_it_from_going() {
+        assert!(has(&stream("b", "t", true), "t"));
+        assert!(has(&stream("b", "t.dlq", true), "t"));
+        // It was refused the topic, and makes it for itself when it is gone.
+        assert!(!has(&stream("b", "t", false), "t"));
+    }
+}
