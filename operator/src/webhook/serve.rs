@@ -239,12 +239,13 @@ fn unchecked(why: &str) -> Verdict {
 fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
     let (new, old) = (of.object.as_ref(), of.old_object.as_ref());
     let namespace = of.namespace.clone().unwrap_or_default();
-    let world = || cluster::world(stores, &namespace);
+    let world = || cluster::world(stores, &namespace, None);
     // An object that isn't looked at passes.
     let judged = match of.kind.kind.as_str() {
-        "DataStream" => {
-            request(new, old, ALLOW).map(|r| streams::judge(&r, || around(stores, &r.new, world())))
-        }
+        "DataStream" => request(new, old, ALLOW).map(|r| {
+            let world = cluster::world(stores, &namespace, Some(&r.new));
+            streams::judge(&r, || around(stores, &r.new, world))
+        }),
         "Pipeline" => request(new, old, "").map(|r| pipelines::judge(&r, world)),
         "Source" => request(new, old, "").map(|r| others::source(&r, world)),
         "DataStore" => request(new, old, "").map(|r| others::data_store(&r)),
