@@ -447,6 +447,10 @@ pub struct AcceptedContract {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub config_map: Option<String>,
+    /// Which changes of it are accepted. Another `spec.compatibility` shows here once it counts: an apply that changes
+    /// the contract, too, is judged by both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatibility: Option<Compatibility>,
 }
 
 /// A setting that a topic kept when it was taken over.

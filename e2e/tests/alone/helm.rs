@@ -40,6 +40,17 @@ fn upgrade_rollback_and_uninstall_keep_crds_data_and_pods() {
     c.ready("pipelines.headworks.dev", "p");
     let pod = c.kubectl.get("pods", "p-0", &c.namespace).unwrap()["metadata"]["uid"].clone();
 
+    let asked = || {
+        let kind = "validatingwebhookconfigurations";
+        let hook = c.kubectl.get(kind, "headworks-operator", "").unwrap();
+        hook["webhooks"][0]["clientConfig"].clone()
+    };
+    let before = asked();
+    assert!(
+        before["service"]["path"].is_string() && before["caBundle"].is_string(),
+        "{before}"
+    );
+
     // The values as they are now, to install again with.
     let values = std::env::temp_dir().join(format!("headworks-values-{}.yaml", std::process::id()));
     std::fs::write(&values, helm(&["get", "values", "headworks", "-o", "yaml"])).unwrap();
@@ -63,6 +74,11 @@ fn upgrade_rollback_and_uninstall_keep_crds_data_and_pods() {
         "--timeout",
         "2m",
     ]);
+    assert_eq!(
+        asked(),
+        before,
+        "whom to trust and where to ask stay the operator's"
+    );
     let operator = |path: &str| {
         c.kubectl
             .get("deployments", "headworks-operator", "headworks-system")

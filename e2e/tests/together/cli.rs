@@ -1,11 +1,11 @@
-//! The command line against a real cluster: doctor, explain and uninstall, and that `headworks run` gives the cluster's answers.
+//! The command line against a real cluster: doctor, explain, impact and uninstall, and that `headworks run` gives the cluster's answers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::process::Command;
 use std::time::Duration;
 
-use headworks_e2e::{Cluster, cluster, pipeline, stream};
+use headworks_e2e::{Cluster, cluster, pipeline, source, stream};
 
 struct Said {
     code: Option<i32>,
@@ -144,4 +144,85 @@ fn run_gives_the_same_answers_as_the_cluster() {
     there.sort();
     here.sort();
     assert_eq!(here, there, "byte for byte");
+}
+
+#[test]
+fn impact_lists_grant_source_and_table_in_the_context_s_namespace_and_says_so_by_its_exit_code() {
+    let Some(c) = cluster("e2e-cli-impact") else {
+        return;
+    };
+    let ns = c.namespace.as_str();
+    c.apply(&stream("a", "partitions: 1"));
+    c.apply(&source("in", "a", ""));
+    // Neither has to run: a DataStore that isn't there, and a client whose namespace hasn't opted in.
+    c.apply("apiVersion: headworks.dev/v1alpha1\nkind: Pipeline\nmetadata: {name: rows}\nspec:\n  platform: e2e\n  sql: SELECT id, n FROM a\n  to: [{table: {store: nowhere, name: rows}}]\n");
+    c.apply("apiVersion: headworks.dev/v1alpha1\nkind: AccessGrant\nmetadata: {name: bi}\nspec:\n  to: {namespace: elsewhere, name: app}\n  read: [a]\n");
+    c.ready("datastreams.headworks.dev", "a");
+
+    let folder = std::env::temp_dir().join(format!("headworks-impact-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    // No namespace in the file and none on the command line: the context's, as kubectl would have it.
+    let config = write(
+        "config",
+        &c.kubectl
+            .must(&["config", "view", "--raw", "--minify", "--flatten"]),
+    );
+    c.kubectl.must(&[
+        "config",
+        "--kubeconfig",
+        &config,
+        "set-context",
+        "--current",
+        "--namespace",
+        ns,
+    ]);
+    let broken = write(
+        "broken.yaml",
+        &stream("a", "partitions: 1").replace("type: bigint", "type: string"),
+    );
+    let said = headworks(&["impact", "-f", &broken, "--kubeconfig", &config]);
+    assert_eq!(said.code, Some(1), "{}", said.all);
+    for line in [
+        format!("DataStream {ns}/a: contract 1 is in force, change "),
+        "n: bigint → string".to_owned(),
+        "headworks.dev/allow-breaking".to_owned(),
+        format!("AccessGrant {ns}/bi"),
+        "client elsewhere/app reads a".to_owned(),
+        format!("Source {ns}/in"),
+        format!("Pipeline {ns}/rows"),
+        format!("Table {ns}/nowhere.rows"),
+    ] {
+        assert!(said.out.contains(&line), "{line:?} in: {}", said.out);
+    }
+    // Nothing changes: nothing breaks.
+    let same = write("same.yaml", &stream("a", "partitions: 1"));
+    let said = headworks(&["impact", "-f", &same, "--kubeconfig", &config]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "no contract changes\n"),
+        "{}",
+        said.all
+    );
+    // Another namespace has no such stream, and that is said.
+    let said = headworks(&[
+        "impact",
+        "-f",
+        &broken,
+        "--kubeconfig",
+        &config,
+        "-n",
+        "default",
+    ]);
+    assert!(
+        said.all
+            .contains("DataStream default/a isn't in the cluster"),
+        "{}",
+        said.all
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -110,6 +110,21 @@ fn an_incompatible_change_is_refused_with_its_list_and_passes_by_its_fingerprint
     // The annotation is still there, and says nothing of the next change.
     let text = c.refused(&stream("a", "id string, n boolean", &print));
     says(&text, &["Contract 2 stays in force"]);
+    // Nor of the same one, made a second time: back, which anybody may, and again.
+    c.apply(&stream("a", "id string, n bigint", &print));
+    until("contract 3 is in force", Duration::from_secs(60), || {
+        (contract(&c, "a") == 3).then_some(())
+    })
+    .expect("accepted");
+    let text = c.refused(&stream("a", "id string, n int", &print));
+    says(&text, &["Contract 3 stays in force"]);
+    let second = fingerprint(&text);
+    assert_ne!(second, print, "it was used");
+    c.apply(&stream("a", "id string, n int", &second));
+    until("contract 4 is in force", Duration::from_secs(60), || {
+        (contract(&c, "a") == 4).then_some(())
+    })
+    .expect("accepted");
     c.apply(&stream("a", "id string, n int, more string?", &print));
     c.ready(STREAM, "a");
 }
@@ -171,6 +186,61 @@ fn without_the_webhook_the_accepted_contract_stays_in_force() {
     c.ready(STREAM, "a");
     let message = c.condition(PIPELINE, "p", "Ready", "False", Some("InvalidSql"));
     says(&message, &["unknown column \"n\"", "last good plan"]);
+}
+
+#[test]
+fn a_mode_that_is_loosened_with_the_contract_counts_only_once_it_was_applied_alone() {
+    let Some(c) = cluster("e2e-evolve-mode") else {
+        return;
+    };
+    let with_mode = |fields: &str, mode: &str| {
+        stream("a", fields, "").replace(
+            "  partitions: 1\n",
+            &format!("  partitions: 1\n  compatibility: {mode}\n"),
+        )
+    };
+    c.apply(&with_mode("id string, n bigint", "Backward"));
+    c.ready(STREAM, "a");
+    let text = c.refused(&with_mode("id string", "None"));
+    says(
+        &text,
+        &[
+            "Backward and None",
+            "allow-breaking",
+            "change it alone first",
+        ],
+    );
+    c.apply(&with_mode("id string, n bigint", "None"));
+    until("the mode is in force", Duration::from_secs(60), || {
+        let object = c.kubectl.get(STREAM, "a", &c.namespace)?;
+        (object["status"]["contract"]["compatibility"] == "None").then_some(())
+    })
+    .expect("recorded");
+    c.apply(&with_mode("id string", "None"));
+    until("contract 2 is in force", Duration::from_secs(60), || {
+        (contract(&c, "a") == 2).then_some(())
+    })
+    .expect("accepted");
+}
+
+#[test]
+fn a_stream_that_is_made_again_keeps_what_it_promised() {
+    let Some(c) = cluster("e2e-evolve-again") else {
+        return;
+    };
+    c.apply(&stream("a", "id string, n bigint", ""));
+    c.ready(STREAM, "a");
+    // Retain is the default: the topic stays, and its contracts beside it.
+    c.kubectl
+        .must(&["delete", STREAM, "a", "-n", &c.namespace, "--wait=true"]);
+    let text = c.refused(&stream("a", "id string", ""));
+    says(
+        &text,
+        &["field \"n\" is removed", "Contract 1 stays in force"],
+    );
+    c.apply(&stream("a", "id string, n bigint", ""));
+    c.ready(STREAM, "a");
+    assert_eq!(contract(&c, "a"), 1);
 }
 
 #[test]

@@ -48,6 +48,22 @@ fn trusted(c: &Cluster) -> Vec<String> {
     text.split_inclusive(END).map(str::to_owned).collect()
 }
 
+/// Where the API server asks: the same for every hook, and as the Secret has it.
+fn path(c: &Cluster) -> String {
+    let configuration = configuration(c);
+    let hooks = configuration["webhooks"].as_array().unwrap();
+    let path = hooks[0]["clientConfig"]["service"]["path"].clone();
+    assert!(
+        hooks
+            .iter()
+            .all(|h| h["clientConfig"]["service"]["path"] == path)
+    );
+    let kept = secret(c)["data"]["path"].as_str().unwrap().to_owned();
+    let kept = String::from_utf8(STANDARD.decode(kept).unwrap()).unwrap();
+    assert_eq!(path, kept.as_str());
+    kept
+}
+
 /// A stream; without its webhook the API server takes it with any type.
 fn stream(type_: &str) -> String {
     format!(
@@ -72,6 +88,11 @@ fn the_certificate_is_renewed_without_an_unchecked_moment_and_nothing_is_written
     };
     refused_for(&c, Duration::from_secs(1));
     let first = trusted(&c)[0].clone();
+    let asked = path(&c);
+    assert!(
+        asked.starts_with("/validate/") && asked.len() > 30,
+        "nobody guesses it: {asked}"
+    );
     // A certificate for other names than the operator's is one that is to be renewed.
     let other = json!({"data": {"names": STANDARD.encode("elsewhere")}}).to_string();
     let patch = [
@@ -96,6 +117,7 @@ fn the_certificate_is_renewed_without_an_unchecked_moment_and_nothing_is_written
     .expect("the leader renews it");
     let both = trusted(&c);
     assert_eq!((both.len(), &both[1]), (2, &first), "{both:?}");
+    assert_eq!(path(&c), asked, "the path stays");
     // Meanwhile every replica takes it; then nobody writes any more.
     refused_for(&c, ROUND);
     let settled = (version(&secret(&c)), version(&configuration(&c)));

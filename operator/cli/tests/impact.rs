@@ -90,3 +90,39 @@ fn an_input_that_is_wrong_or_away_ends_with_its_own_code() {
     assert_eq!(impact(&["-f", "nowhere.yaml", "--base", "base"]).0, 3);
     assert_eq!(impact(&["--base", "base"]).0, 2);
 }
+
+#[test]
+fn a_pipeline_that_changes_alone_is_followed_too() {
+    let (code, text) = impact(&["-f", "pipeline.yaml", "--base", "base"]);
+    assert_eq!(code, 0, "{text}");
+    says(
+        &text,
+        &[
+            "no contract changes\n\nalters\n",
+            "  Pipeline shop/big\n    result column buyer: loses label pii\n",
+            "  DataStream shop/big-orders\n    buyer: loses label pii\n",
+            "  AccessGrant shop/bi-big\n    client bi/app reads big-orders\n",
+        ],
+    );
+}
+
+#[test]
+fn a_stream_that_the_base_has_not_got_is_named() {
+    let folder = std::env::temp_dir().join(format!("headworks-impact-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("orders.yaml");
+    let text = "apiVersion: headworks.dev/v1alpha1\nkind: DataStream\nmetadata: {name: orders}\nspec: {schema: [{name: order_id, type: string}]}\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    // Meant for shop, and looked for in default.
+    let (code, text) = impact(&["-f", file, "--base", "base"]);
+    assert_eq!(code, 0, "{text}");
+    says(
+        &text,
+        &["DataStream default/orders isn't in the base: it is new"],
+    );
+    let (code, text) = impact(&["-f", file, "--base", "base", "-n", "shop"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(!text.contains("isn't in the base"), "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use headworks_crds::{AcceptedContract, KeptSetting};
+use headworks_crds::{AcceptedContract, Compatibility, KeptSetting};
 use headworks_plan::Contract;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, ResourceExt, api::PostParams};
@@ -32,8 +32,14 @@ pub(super) const SCHEMA_IDS_ANNOTATION: &str = "headworks.dev/schema-ids";
 const FINGERPRINT_ANNOTATION: &str = "headworks.dev/fingerprint";
 /// The contract's number.
 const VERSION_ANNOTATION: &str = "headworks.dev/contract-version";
+/// Which changes of the contract were accepted when it was.
+const COMPATIBILITY_ANNOTATION: &str = "headworks.dev/compatibility";
+/// Fingerprints of changes that an annotation has permitted, with commas between them.
+const USED_ANNOTATION: &str = "headworks.dev/used-fingerprints";
 /// So many are kept.
 const KEPT: usize = 10;
+/// So many fingerprints are kept: more than anybody permits, and bounded.
+const USED: usize = 512;
 
 /// A contract in force, read from its ConfigMap.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +57,11 @@ pub struct Accepted {
     pub kept: Vec<KeptSetting>,
     /// Ids that the definition has had in the schema registry, oldest first. Empty: the records carry none.
     pub schema_ids: Vec<u32>,
+    /// Which changes were accepted when it was; absent in one of an earlier version.
+    pub compatibility: Option<Compatibility>,
+    /// Fingerprints of all the changes of this stream that an annotation has permitted, oldest first. They outlive the
+    /// contracts they led to: none permits anything again.
+    pub used: Vec<String>,
 }
 
 impl Accepted {
@@ -60,7 +71,26 @@ impl Accepted {
             version: self.version,
             fingerprint: fingerprint(&self.contract),
             config_map: Some(name(stream, self.version)),
+            compatibility: self.compatibility,
         }
+    }
+
+    /// Which changes of it are accepted: as the status says, for the mode may have been applied alone since, else as it
+    /// was accepted, else as the spec says.
+    pub fn promise(&self, named: Option<&AcceptedContract>, spec: Compatibility) -> Compatibility {
+        named
+            .filter(|named| named.version == self.version)
+            .and_then(|named| named.compatibility)
+            .or(self.compatibility)
+            .unwrap_or(spec)
+    }
+
+    /// The used fingerprints with one more.
+    pub fn used_with(&self, change: Option<String>) -> Vec<String> {
+        let mut all = self.used.clone();
+        all.extend(change);
+        let more = all.len().saturating_sub(USED);
+        all.split_off(more)
     }
 }
 
@@ -84,6 +114,13 @@ pub fn read(map: &ConfigMap) -> Option<Accepted> {
             .iter()
             .flat_map(|text| text.split(','))
             .filter_map(|id| id.trim().parse().ok())
+            .collect(),
+        compatibility: annotation(COMPATIBILITY_ANNOTATION)
+            .and_then(|text| serde_json::from_value(text.into()).ok()),
+        used: annotation(USED_ANNOTATION)
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(str::to_owned)
             .collect(),
     })
 }
@@ -154,6 +191,12 @@ pub fn last(context: &Context, owner: &Key, named: Option<&AcceptedContract>) ->
     let newest = maps(context, owner).first().and_then(|map| read(map));
     let newest = newest.map_or(0, |accepted| accepted.version);
     newest.max(named.map_or(0, |named| named.version))
+}
+
+/// Fingerprints that have permitted a change of this stream, as the newest contract has them.
+pub fn used(context: &Context, owner: &Key) -> Vec<String> {
+    let newest = maps(context, owner).first().and_then(|map| read(map));
+    newest.map(|accepted| accepted.used).unwrap_or_default()
 }
 
 /// The contracts before a number, newest first, as far as they are kept and about the same topic.
@@ -248,6 +291,10 @@ pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> 
     ];
     let ids: Vec<String> = accepted.schema_ids.iter().map(u32::to_string).collect();
     let ids = (!ids.is_empty()).then(|| (SCHEMA_IDS_ANNOTATION, ids.join(",")));
+    let mode = accepted.compatibility;
+    let mode = mode.map(|mode| (COMPATIBILITY_ANNOTATION, format!("{mode:?}")));
+    let used = &accepted.used;
+    let used = (!used.is_empty()).then(|| (USED_ANNOTATION, used.join(",")));
     Ok(ConfigMap {
         metadata: ObjectMeta {
             name: Some(name(&owner.name, accepted.version)),
@@ -257,6 +304,8 @@ pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> 
                 annotations
                     .into_iter()
                     .chain(ids)
+                    .chain(mode)
+                    .chain(used)
                     .map(|(k, v)| (k.to_owned(), v))
                     .collect(),
             ),
@@ -342,6 +391,8 @@ mod tests {
                 kept: "2".into(),
             }],
             schema_ids: vec![],
+            compatibility: None,
+            used: vec![],
         }
     }
 
@@ -354,6 +405,8 @@ mod tests {
         insta::assert_yaml_snapshot!(map);
         let registered = Accepted {
             schema_ids: vec![7, 9],
+            compatibility: Some(Compatibility::FullTransitive),
+            used: vec!["feed".into(), "beef".into()],
             ..accepted
         };
         let map = config_map(&Key::new("DataStream", "shop", "orders"), &registered).unwrap();
@@ -391,5 +444,54 @@ mod tests {
         let error = again(&owner, &named, other).unwrap_err();
         assert_eq!(error.reason(), "ContractLost");
         assert!(error.message().contains("shop/orders-contract-3"));
+    }
+
+    #[test]
+    fn the_mode_in_force_is_the_one_applied_last_with_this_contract() {
+        let accepted = Accepted {
+            version: 3,
+            compatibility: Some(Compatibility::Full),
+            ..older()
+        };
+        let named = |version, compatibility| AcceptedContract {
+            version,
+            compatibility,
+            ..AcceptedContract::default()
+        };
+        let spec = Compatibility::None;
+        assert_eq!(accepted.promise(None, spec), Compatibility::Full);
+        let alone = named(3, Some(Compatibility::Forward));
+        assert_eq!(accepted.promise(Some(&alone), spec), Compatibility::Forward);
+        // The status is of the contract before: ours was accepted, and the status wasn't written any more.
+        let before = named(2, Some(Compatibility::Forward));
+        assert_eq!(accepted.promise(Some(&before), spec), Compatibility::Full);
+        // Of an earlier version of Headworks.
+        assert_eq!(older().promise(Some(&named(1, None)), spec), spec);
+    }
+
+    #[test]
+    fn used_fingerprints_are_bounded() {
+        let mut accepted = older();
+        assert!(accepted.used_with(None).is_empty());
+        for n in 0..600 {
+            accepted.used = accepted.used_with(Some(n.to_string()));
+        }
+        assert_eq!(
+            (accepted.used.len(), accepted.used[0].as_str()),
+            (512, "88")
+        );
+    }
+
+    fn older() -> Accepted {
+        Accepted {
+            version: 1,
+            contract: Contract::default(),
+            topic: "shop.orders".into(),
+            platform: "default".into(),
+            kept: vec![],
+            schema_ids: vec![],
+            compatibility: None,
+            used: vec![],
+        }
     }
 }

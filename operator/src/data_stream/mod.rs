@@ -9,6 +9,7 @@ pub mod contract;
 pub mod definition;
 mod deletion;
 pub mod labels;
+mod promise;
 pub mod reading;
 pub mod registry;
 mod rivals;
@@ -20,13 +21,14 @@ pub mod topic_name;
 use std::time::Duration;
 
 use accepted::Accepted;
-use headworks_crds::{DataStream, DataStreamStatus, DeletionPolicy, conditions::READY};
+use headworks_crds::{
+    AcceptedContract, DataStream, DataStreamStatus, DeletionPolicy, conditions::READY,
+};
 use kube::{Resource, ResourceExt};
 
 use crate::{
     context::Context,
     controller::Subject,
-    evolution, impact,
     names::Key,
     platform::facts::{self, Usable},
     registry_pool,
@@ -195,6 +197,8 @@ async fn in_kafka(
             .unwrap_or_default(),
     };
 
+    // What was permitted once isn't permitted again, whatever the topic was.
+    let used = accepted::used(context, key);
     let mut in_force = before.filter(|_| about_this);
     let contract = definition::complete(
         contract,
@@ -203,6 +207,7 @@ async fn in_kafka(
         in_force.as_ref().map(|accepted| &accepted.contract),
     )
     .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
+    let spec_mode = stream.spec.compatibility;
     if let Some(named) = status.contract.as_ref().filter(|_| missing) {
         let registered = status.registered.iter();
         let spec = Accepted {
@@ -215,12 +220,17 @@ async fn in_kafka(
                 .filter(|r| r.contract == named.version)
                 .filter_map(|r| u32::try_from(r.id).ok())
                 .collect(),
+            compatibility: named.compatibility,
+            used: used.clone(),
         };
         in_force = Some(accepted::restore(context, key, named, spec).await?);
     }
-    let refused = in_force
-        .as_ref()
-        .and_then(|accepted| refused(stream, key, accepted, &contract, context));
+    let promised = in_force.as_ref().map_or(spec_mode, |a| {
+        a.promise(status.contract.as_ref(), spec_mode)
+    });
+    let refused = in_force.as_ref().and_then(|accepted| {
+        promise::refused(stream, key, (accepted, promised), &contract, context)
+    });
     let contract = contract::obeyed(&contract);
     let same = |accepted: &Accepted| {
         contract::fingerprint(&accepted.contract) == contract::fingerprint(&contract)
@@ -242,7 +252,13 @@ async fn in_kafka(
                 platform: stream.spec.platform.clone(),
                 kept: kept.clone(),
                 schema_ids: Vec::new(),
+                compatibility: Some(spec_mode),
+                used,
             });
+            if let Some(before) = before.as_ref().filter(|_| !written) {
+                next.used =
+                    before.used_with(promise::permission(stream, key, before, &next.contract));
+            }
             // Registered first: a contract in force has its id.
             let answer =
                 registry::register(stream, &next, before.as_ref(), &platform.platform, context);
@@ -279,7 +295,11 @@ async fn in_kafka(
         strimzi::Outcome::default()
     };
     topic::ensure_dead_letter(admin, stream, &dead_letters, dead_letter_claim, status).await?;
-    status.contract = Some(force.reference(&key.name));
+    let settled = refused.is_none() && unregistered.is_none();
+    status.contract = Some(AcceptedContract {
+        compatibility: Some(promise::in_force(settled, spec_mode, promised)),
+        ..force.reference(&key.name)
+    });
     labels::settle(context, key, &force.contract, status);
     let note = registry::settle(
         stream,
@@ -349,40 +369,6 @@ fn strimzi_references(stream: &DataStream, topic: &str, context: &Context) -> Ve
             ]
         })
         .unwrap_or_default()
-}
-
-/// Why the new contract may not follow the one in force, unless the object's annotation permits just this change: in
-/// the words of admission, which may have been asleep.
-fn refused(
-    stream: &DataStream,
-    key: &Key,
-    in_force: &Accepted,
-    new: &headworks_plan::Contract,
-    context: &Context,
-) -> Option<String> {
-    let before = accepted::before(context, key, in_force);
-    let accepted: Vec<evolution::Earlier<'_>> = std::iter::once(in_force)
-        .chain(&before)
-        .map(|a| evolution::Earlier {
-            version: a.version,
-            contract: &a.contract,
-        })
-        .collect();
-    let rule = stream.spec.compatibility;
-    let refusal = evolution::refusal(
-        (&key.namespace, &key.name),
-        rule,
-        stream.annotations(),
-        &accepted,
-        new,
-    )
-    .filter(|refusal| !refusal.permitted)?;
-    let before = impact::cluster::world(&context.stores, &key.namespace);
-    let mut after = before.clone();
-    let name = (key.namespace.clone(), key.name.clone());
-    after.change(&name, &stream.spec, stream.annotations(), new.clone());
-    let list = impact::impact(&before, &after).list(evolution::LIST_MAX);
-    Some(refusal.message(rule, &list))
 }
 
 /// Looks are spread by name over half the interval, so that a thousand streams don't ask Kafka at once.

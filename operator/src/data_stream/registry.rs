@@ -512,6 +512,8 @@ mod tests {
             platform: "default".into(),
             kept: vec![],
             schema_ids: ids.to_vec(),
+            compatibility: None,
+            used: vec![],
         }
     }
 

@@ -115,7 +115,7 @@ fn fault(field: &str, message: String) -> Fault {
     }
 }
 
-/// What may never change: where a record is, and how it is written.
+/// What may never change: where a record is, how it is written, and when it was.
 pub(super) fn fixed(old: &Contract, new: &Contract) -> Vec<Fault> {
     let mut found = Vec::new();
     if old.format != new.format {
@@ -136,6 +136,21 @@ pub(super) fn fixed(old: &Contract, new: &Contract) -> Vec<Fault> {
                 new.key.join(", ")
             ),
         ));
+    }
+    // Every query with windows names the field. One that comes where none was is nobody's yet.
+    if let Some(old) = &old.event_time {
+        let was = &old.field;
+        let what = match &new.event_time {
+            Some(new) if new.field == *was => None,
+            Some(new) => Some(format!("changes from {was} to {}", new.field)),
+            None => Some(format!("{was} is removed")),
+        };
+        found.extend(what.map(|what| {
+            fault(
+                "",
+                format!("eventTime {what}, and windows over the stream go by {was}: keep it"),
+            )
+        }));
     }
     found
 }

@@ -6,12 +6,16 @@
 //! as which others, format by format.
 //!
 //! Two rules hold in every mode but None. A field never vanishes: readers here are queries and clients, and they
-//! name their fields (docs/decisions/0011). And what decides where a record is, key and format, never changes. One
-//! holds in every mode: no change makes records that can't be told from those of before and mean something else.
+//! name their fields (docs/decisions/0011). And what decides where a record is (key, format) and when it was (event
+//! time) never changes. One holds in every mode: no change makes records that can't be told from those of before and
+//! mean something else.
+//!
+//! The mode is part of the promise: a change is judged by the one that the contract in force was accepted under, and
+//! by the spec's ([`Rules`]).
 //!
 //! A change that is refused has a fingerprint ([`change`]). The annotation `headworks.dev/allow-breaking` with that
-//! fingerprint permits just that change: from the contract in force to the one that was looked at. Afterwards the
-//! contract in force is another, and so is every fingerprint.
+//! fingerprint permits just that change, once: from the contract in force to the one that was looked at. Fingerprints
+//! that were used are kept with the contracts, and the same change has another one the next time.
 //!
 //! Pure: admission, the reconcile and the command line ask the same.
 
@@ -21,14 +25,14 @@ mod refusal;
 mod types;
 mod wanted;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use headworks_crds::{ANNOTATION_ALLOW_BREAKING, Compatibility};
 use headworks_plan::Contract;
 
 pub(crate) use fields::changes;
 pub use fields::{Column, columns};
-pub use refusal::{LIST_MAX, Refusal, refusal};
+pub use refusal::{LIST_MAX, MESSAGE_MAX, Refusal, refusal};
 pub use wanted::wanted;
 
 use crate::names::digest;
@@ -49,6 +53,47 @@ pub struct Earlier<'a> {
     pub version: i32,
     /// The contract.
     pub contract: &'a Contract,
+}
+
+/// The modes that a change is judged by: both have to permit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The one that the contract in force was accepted under, or that has been applied alone since.
+    pub accepted: Compatibility,
+    /// The spec's, which counts from the next contract on.
+    pub wanted: Compatibility,
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accepted, wanted } = self;
+        if accepted == wanted {
+            write!(f, "{accepted:?}")
+        } else {
+            write!(f, "{accepted:?} and {wanted:?}")
+        }
+    }
+}
+
+impl Rules {
+    /// Everything that keeps `new` from following the accepted contracts.
+    pub fn faults(self, accepted: &[Earlier<'_>], new: &Contract) -> Vec<Fault> {
+        let mut all = faults(self.accepted, accepted, new);
+        if self.wanted != self.accepted {
+            for fault in faults(self.wanted, accepted, new) {
+                if !all.iter().any(|f| same(f, &fault)) {
+                    all.push(fault);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// A field of a wrong type is told once, not once a direction. What is wrong with the whole contract may be several
+/// things.
+fn same(one: &Fault, other: &Fault) -> bool {
+    one.field == other.field && (!one.field.is_empty() || one.message == other.message)
 }
 
 /// Everything that keeps `new` from following the accepted contracts, newest first. The last ten are kept, so
@@ -72,9 +117,10 @@ pub fn faults(rule: Compatibility, accepted: &[Earlier<'_>], new: &Contract) -> 
             _ => format!(" (contract {})", earlier.version),
         };
         let old = earlier.contract;
-        let mut found = fields::fixed(old, new);
-        // What an older contract had and the last one hasn't was taken away with permission.
+        let mut found = Vec::new();
+        // What an older contract had and the last one hasn't was changed or taken away with permission.
         if index == 0 {
+            found.extend(fields::fixed(old, new));
             found.extend(fields::gone(old, new));
         }
         if backward {
@@ -84,8 +130,7 @@ pub fn faults(rule: Compatibility, accepted: &[Earlier<'_>], new: &Contract) -> 
             found.extend(fields::unreadable_new(old, new));
         }
         for mut fault in found {
-            // A field of a wrong type is told once, not once a direction.
-            if all.iter().any(|f| f.field == fault.field) {
+            if all.iter().any(|f| same(f, &fault)) {
                 continue;
             }
             fault.message.push_str(&whose);
@@ -150,11 +195,18 @@ pub fn said(faults: &[Fault]) -> String {
     all.join("; ")
 }
 
-/// Fingerprint of a change of one stream's contract: 16 hexadecimal digits over its name and both contracts'
-/// fingerprints. Equal in admission, in the reconcile and on the command line.
-pub fn change(namespace: &str, name: &str, old: &str, new: &str) -> String {
-    let text = format!("headworks.change/1\n{namespace}/{name}\n{old}\n{new}\n");
-    digest(text.as_bytes())[..16].to_owned()
+/// Fingerprint of a change of one stream's contract: 16 hexadecimal digits over its name, both contracts' fingerprints
+/// and, from the second time on, how often it was permitted before, so that it is never one of those that were `used`.
+/// Equal in admission, in the reconcile and on the command line.
+pub fn change((namespace, name): (&str, &str), old: &str, new: &str, used: &[String]) -> String {
+    let mut text = format!("headworks.change/1\n{namespace}/{name}\n{old}\n{new}\n");
+    loop {
+        let print = digest(text.as_bytes())[..16].to_owned();
+        if !used.contains(&print) {
+            return print;
+        }
+        text.push_str("again\n");
+    }
 }
 
 /// The change that an object's annotations permit, if any.

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use headworks_crds::Compatibility;
 use headworks_plan::Contract;
 
-use super::{Earlier, Fault, annotation, change, faults, permitted, said};
+use super::{Earlier, Fault, Rules, annotation, change, permitted, said};
 use crate::data_stream::contract::fingerprint;
 
-/// Longest text of a refusal's list, in bytes: a terminal's page.
+/// Longest list of what an accepted change alters, in bytes: a terminal's page.
 pub const LIST_MAX: usize = 2_000;
+/// Longest text of a refusal in the terminal, in bytes. A condition's is shorter.
+pub const MESSAGE_MAX: usize = 3_500;
+/// As much of a refusal may be faults.
+const FAULTS_MAX: usize = 900;
 
 /// A change of a contract that its `compatibility` doesn't allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,17 +23,19 @@ pub struct Refusal {
     pub change: String,
     /// Number of the contract in force.
     pub in_force: i32,
+    /// The modes it was judged by.
+    pub rules: Rules,
     /// True: the object's annotation permits just this change.
     pub permitted: bool,
 }
 
 /// Looks at one stream's change; nothing if the contract may follow. `accepted` is newest first; without any there is
-/// no promise yet.
+/// no promise yet. `used` are the fingerprints that have permitted a change of this stream.
 pub fn refusal(
-    (namespace, name): (&str, &str),
-    rule: Compatibility,
+    name: (&str, &str),
+    rules: Rules,
     annotations: &BTreeMap<String, String>,
-    accepted: &[Earlier<'_>],
+    (accepted, used): (&[Earlier<'_>], &[String]),
     new: &Contract,
 ) -> Option<Refusal> {
     let in_force = accepted.first()?;
@@ -38,33 +43,52 @@ pub fn refusal(
     if old == now {
         return None;
     }
-    let faults = faults(rule, accepted, new);
+    let faults = rules.faults(accepted, new);
     if faults.is_empty() {
         return None;
     }
-    let change = change(namespace, name, &old, &now);
+    let change = change(name, &old, &now, used);
     Some(Refusal {
         permitted: permitted(annotations) == Some(change.as_str()),
         faults,
         change,
+        rules,
         in_force: in_force.version,
     })
 }
 
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let mut end = most;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{} …", &text[..end])
+}
+
 impl Refusal {
-    /// All that somebody in front of a terminal needs: the fields, who is hit, the ways on. `list` is the blast radius,
-    /// a line each, bounded by the caller.
-    pub fn message(&self, rule: Compatibility, list: &str) -> String {
-        let list = if list.is_empty() {
-            " ".to_owned()
+    /// All that somebody in front of a terminal needs, in at most `most` bytes: the fields, the ways on, who is hit.
+    /// The ways on stand before what may be long. `list` gives the blast radius, a line each, in so many bytes.
+    pub fn message(&self, most: usize, list: impl FnOnce(usize) -> String) -> String {
+        let loosen = if self.rules.accepted == self.rules.wanted {
+            ""
         } else {
-            format!("\n{}\n", list.trim_end())
+            " (another spec.compatibility counts once status.contract.compatibility shows it: change it alone first)"
         };
-        format!(
-            "spec: {}. Contract {} stays in force (compatibility: {rule:?}).{list}Undo the change, or make a new DataStream and copy the records with a Pipeline, or permit exactly this change with {}",
-            said(&self.faults),
+        let head = format!(
+            "spec: {}. Contract {} stays in force (compatibility: {}). Undo the change, or make a new DataStream and copy the records with a Pipeline, or permit exactly this change with {}{loosen}",
+            cut(&said(&self.faults), FAULTS_MAX),
             self.in_force,
+            self.rules,
             annotation(&self.change)
-        )
+        );
+        let list = list(most.saturating_sub(head.len() + 1));
+        let list = list.trim_end();
+        if list.is_empty() || head.len() + 1 + list.len() > most {
+            return head;
+        }
+        format!("{head}\n{list}")
     }
 }

@@ -111,7 +111,122 @@ fn key_and_format_never_change_but_by_permission() {
     }];
     let text = said(&faults(Compatibility::Forward, &earlier, &new));
     assert!(text.contains("format changes from Json to Avro"), "{text}");
+    assert!(text.contains("key changes from [a] to []"), "{text}");
     assert!(faults(Compatibility::None, &earlier, &new).is_empty());
+}
+
+#[test]
+fn an_event_time_stays_in_every_mode_but_none() {
+    let timed = |field: Option<&str>| Contract {
+        event_time: field.map(|field| headworks_plan::EventTime {
+            field: field.to_owned(),
+            max_out_of_orderness_ms: 0,
+            idle_timeout_ms: None,
+        }),
+        ..of(&[
+            ("placed_at", "timestamp_ltz(3)", false),
+            ("created_at", "timestamp_ltz(3)", false),
+        ])
+    };
+    let say = |rule, old: Option<&str>, new: Option<&str>| {
+        let (old, new) = (timed(old), timed(new));
+        let earlier = [Earlier {
+            version: 1,
+            contract: &old,
+        }];
+        said(&faults(rule, &earlier, &new))
+    };
+    let (placed, created) = (Some("placed_at"), Some("created_at"));
+    for rule in [
+        Compatibility::Backward,
+        Compatibility::ForwardTransitive,
+        Compatibility::Full,
+    ] {
+        assert_eq!(
+            say(rule, placed, created),
+            "eventTime changes from placed_at to created_at, and windows over the stream go by placed_at: keep it"
+        );
+        assert!(say(rule, placed, None).starts_with("eventTime placed_at is removed"));
+        assert_eq!(say(rule, None, placed), "");
+        assert_eq!(say(rule, placed, placed), "");
+    }
+    assert_eq!(say(Compatibility::None, placed, None), "");
+}
+
+#[test]
+fn what_was_changed_with_permission_is_not_held_against_later_contracts() {
+    let mut first = of(&[("a", "string", false), ("b", "string", false)]);
+    first.key = vec!["a".into()];
+    let mut second = first.clone();
+    second.key = vec!["b".into()];
+    let accepted = [
+        Earlier {
+            version: 2,
+            contract: &second,
+        },
+        Earlier {
+            version: 1,
+            contract: &first,
+        },
+    ];
+    let mut third = second.clone();
+    third.fields.push(Field {
+        name: "c".into(),
+        type_: "int".into(),
+        nullable: true,
+        labels: vec![],
+    });
+    assert!(faults(Compatibility::BackwardTransitive, &accepted, &third).is_empty());
+}
+
+#[test]
+fn both_modes_permit_or_it_is_refused() {
+    let old = of(&[("a", "int", false)]);
+    let wider = of(&[("a", "bigint", false)]);
+    let earlier = [Earlier {
+        version: 1,
+        contract: &old,
+    }];
+    for (accepted, wanted, faults) in [
+        (Compatibility::Backward, Compatibility::Backward, 0),
+        (Compatibility::Backward, Compatibility::None, 0),
+        (Compatibility::Forward, Compatibility::None, 1),
+        (Compatibility::None, Compatibility::Forward, 1),
+        // One thing is told once.
+        (Compatibility::Full, Compatibility::Forward, 1),
+    ] {
+        let rules = Rules { accepted, wanted };
+        let found = rules.faults(&earlier, &wider);
+        assert_eq!(found.len(), faults, "{rules}: {found:?}");
+    }
+}
+
+#[test]
+fn the_way_on_is_in_a_condition_however_many_are_hit() {
+    let fields: Vec<(String, bool)> = (0..200).map(|n| (format!("field_{n}"), false)).collect();
+    let fields: Vec<(&str, &str, bool)> = fields
+        .iter()
+        .map(|(n, null)| (n.as_str(), "string", *null))
+        .collect();
+    let old = of(&fields);
+    let earlier = [Earlier {
+        version: 7,
+        contract: &old,
+    }];
+    let rules = Rules {
+        accepted: Compatibility::FullTransitive,
+        wanted: Compatibility::BackwardTransitive,
+    };
+    let new = of(&fields[..1]);
+    let name = ("shop", "orders");
+    let refusal = refusal(name, rules, &BTreeMap::new(), (&earlier, &[]), &new).expect("refused");
+    for (most, shown) in [(crate::status::MAX_MESSAGE, true), (100, false)] {
+        let list = |room: usize| "x".repeat(room.min(5_000));
+        let text = refusal.message(most, list);
+        assert!(text.contains(&refusal.change), "{text}");
+        assert_eq!(text.contains("xxx"), shown, "{text}");
+        assert!(text.len() <= most || !shown, "{}", text.len());
+    }
 }
 
 /// What Protobuf's wire hasn't got is the type's default where the type has one. The decoder's test of the same table is
@@ -185,15 +300,21 @@ fn in_protobuf_a_new_required_field_passes_where_its_type_has_a_default() {
 
 #[test]
 fn a_fingerprint_is_of_one_stream_and_one_change() {
-    let one = change("shop", "orders", "1", "2");
+    let orders = ("shop", "orders");
+    let one = change(orders, "1", "2", &[]);
     assert_eq!(one.len(), 16);
     for other in [
-        change("shop", "order", "1", "2"),
-        change("shop", "orders", "2", "1"),
-        change("shop", "orders", "2", "2"),
+        change(("shop", "order"), "1", "2", &[]),
+        change(orders, "2", "1", &[]),
+        change(orders, "2", "2", &[]),
     ] {
         assert_ne!(one, other);
     }
+    // Never one that was used, and otherwise always the same.
+    let second = change(orders, "1", "2", std::slice::from_ref(&one));
+    let third = change(orders, "1", "2", &[second.clone(), one.clone()]);
+    assert!(one != second && second != third && one != third);
+    assert_eq!(change(orders, "1", "2", std::slice::from_ref(&third)), one);
     let annotations = BTreeMap::from([(ANNOTATION_ALLOW_BREAKING.to_owned(), format!(" {one} "))]);
     assert_eq!(permitted(&annotations), Some(one.as_str()));
     assert_eq!(permitted(&BTreeMap::new()), None);

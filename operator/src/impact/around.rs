@@ -6,7 +6,7 @@ use headworks_crds::AccessGrantSpec;
 use headworks_plan::Contract;
 
 use super::{
-    Change, Effect, Item, Name, Owner, World,
+    Change, Effect, Exposure, Item, Name, Owner, World,
     judge::{Column, item},
     plans::Plans,
     reach::Reach,
@@ -24,15 +24,14 @@ pub(super) fn around(
     let (Some(was), Some(now)) = (before.streams.get(name), after.streams.get(name)) else {
         return;
     };
+    // What clients see goes by all labels, those that came by lineage, too.
+    let labelled = (was.effective(), now.effective());
     let (was, now) = (&was.contract, &now.contract);
     let refused: Vec<String> = evolution::refused_of_writers(was, now)
         .into_iter()
         .map(|fault| format!("records as before are refused: {}", fault.message))
         .collect();
-    let readers: Vec<String> = evolution::broken_for_readers(was, now)
-        .into_iter()
-        .map(|fault| fault.message)
-        .collect();
+    let readers = evolution::broken_for_readers(was, now);
     // A label is nothing to whoever writes.
     let bare = |contract: &Contract| -> Contract {
         let mut contract = contract.clone();
@@ -60,6 +59,16 @@ pub(super) fn around(
             continue;
         }
         let (reads, writes) = (spec.read.contains(&name.1), spec.write.contains(&name.1));
+        // A field that the client never saw is nothing to it.
+        let unseen = |field: &str| {
+            let hidden = |contract| hidden(contract, field, &spec.except_labels);
+            hidden(&labelled.0) == Some(true) && hidden(&labelled.1) != Some(false)
+        };
+        let readers: Vec<String> = readers
+            .iter()
+            .filter(|fault| !unseen(&fault.field))
+            .map(|fault| fault.message.clone())
+            .collect();
         let faults: Vec<String> = match (reads, writes) {
             (false, false) => continue,
             (true, false) => readers.clone(),
@@ -69,8 +78,13 @@ pub(super) fn around(
         let (effect, lines) = if !faults.is_empty() {
             (Effect::Broken, faults)
         } else if reads {
-            let lines = client_sees(&change.fields, &spec.except_labels);
-            (Effect::Altered, lines)
+            let seen: Vec<String> = change
+                .fields
+                .iter()
+                .filter(|line| !unseen(line.split(": ").next().unwrap_or_default()))
+                .cloned()
+                .collect();
+            (Effect::Altered, client_sees(&seen, &spec.except_labels))
         } else {
             (Effect::Altered, written.clone())
         };
@@ -81,6 +95,13 @@ pub(super) fn around(
         what.extend(lines);
         items.push(item(effect, "AccessGrant", grant, what));
     }
+}
+
+/// Whether a grant's exceptLabels leave a field out, given by its dotted path; none where the contract hasn't got it.
+fn hidden(contract: &Contract, path: &str, except: &[String]) -> Option<bool> {
+    let top = path.split(['.', '[']).next().unwrap_or_default();
+    let field = contract.fields.iter().find(|f| f.name == top)?;
+    Some(field.labels.iter().any(|label| except.contains(label)))
 }
 
 fn client(spec: &AccessGrantSpec, stream: &str) -> String {
@@ -154,6 +175,40 @@ pub(super) fn arrived(
         what.extend(client_sees(&lines, &spec.except_labels));
         items.push(item(Effect::Altered, "AccessGrant", grant, what));
     }
+}
+
+/// Labels that come to a stream's fields by lineage, and whom a grant lets read them.
+pub(super) fn exposed(name: &Name, old: &Plans, (after, new): (&World, &Plans)) -> Vec<Exposure> {
+    let (Some(was), Some(now)) = (old.contracts.get(name), new.contracts.get(name)) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for field in &now.fields {
+        let Some(before) = was.fields.iter().find(|f| f.name == field.name) else {
+            continue;
+        };
+        let came: Vec<&String> = field
+            .labels
+            .iter()
+            .filter(|label| !before.labels.contains(label))
+            .collect();
+        for (grant, spec) in &after.grants {
+            let reads = grant.0 == name.0 && spec.read.contains(&name.1);
+            // One label that is left out leaves out the field.
+            let covered = hidden(now, &field.name, &spec.except_labels) == Some(true);
+            if came.is_empty() || !reads || covered {
+                continue;
+            }
+            all.push(Exposure {
+                grant: grant.1.clone(),
+                client: format!("{}/{}", spec.to.namespace, spec.to.name),
+                stream: name.1.clone(),
+                field: field.name.clone(),
+                labels: came.iter().map(|label| (*label).clone()).collect(),
+            });
+        }
+    }
+    all
 }
 
 /// Owners of all streams within reach.

@@ -11,10 +11,10 @@ use crate::{
     context::Stores,
     data_stream::{
         accepted::{self, Accepted},
-        contract,
+        contract, topic_name,
     },
     evolution,
-    names::{CONTRACT_PART, PART_LABEL},
+    names::{CONTRACT_PART, PART_LABEL, label_value},
 };
 
 /// Objects that a world is made of; those of other namespaces are left out.
@@ -30,10 +30,14 @@ pub struct Objects<'a> {
     pub grants: Vec<&'a AccessGrant>,
     /// ConfigMaps with accepted contracts.
     pub contracts: Vec<&'a ConfigMap>,
+    /// DataStreams that are about to be made. What an earlier object of their name left under `Retain` is in force for
+    /// them; without that there is nothing to say of them.
+    pub coming: Vec<&'a DataStream>,
 }
 
 /// The streams, Pipelines, Sources and grants of a namespace as the stores have them, with the contracts in force.
-pub fn world(stores: &Stores, namespace: &str) -> World {
+/// `coming` is a stream that is about to be made.
+pub fn world(stores: &Stores, namespace: &str, coming: Option<&DataStream>) -> World {
     let (streams, pipelines) = (stores.streams.state(), stores.pipelines.state());
     let (sources, grants) = (stores.sources.state(), stores.grants.state());
     let maps = stores.config_maps.state_filter(|map| {
@@ -46,6 +50,7 @@ pub fn world(stores: &Stores, namespace: &str) -> World {
         sources: sources.iter().filter_map(|s| s.0.as_ref().ok()).collect(),
         grants: grants.iter().filter_map(|g| g.0.as_ref().ok()).collect(),
         contracts: maps.iter().map(AsRef::as_ref).collect(),
+        coming: coming.into_iter().collect(),
     };
     of(namespace, &objects)
 }
@@ -54,47 +59,23 @@ pub fn world(stores: &Stores, namespace: &str) -> World {
 pub fn of(namespace: &str, objects: &Objects<'_>) -> World {
     let mut accepted = contracts(namespace, &objects.contracts);
     let mut world = World::default();
-    for stream in within(namespace, &objects.streams) {
-        let name = stream.name_any();
-        let status = stream.status.clone().unwrap_or_default();
-        // Contracts of an earlier object of this name count once this one has taken them over.
-        let mut known = accepted.remove(&name).unwrap_or_default().into_iter();
-        let in_force = status.contract.as_ref().map(|named| named.version);
-        let mut known = known.by_ref().skip_while(|a| Some(a.version) != in_force);
-        let (contract, version) = match known.next() {
-            Some(newest) => (
-                contract::as_read(&newest.contract, &stream.spec),
-                Some(newest.version),
-            ),
-            None => match evolution::wanted((namespace, &name), &stream.spec, None) {
-                // Who may not read the contracts has the number from the status, and the spec for the contract.
-                Ok(contract) => (contract, status.contract.as_ref().map(|c| c.version)),
-                // Nothing can be read of it.
-                Err(_) => continue,
-            },
-        };
-        let own: BTreeSet<(String, String)> = contract
-            .fields
-            .iter()
-            .flat_map(|f| f.labels.iter().map(|l| (f.name.clone(), l.clone())))
-            .collect();
-        let mut arrived = labels::by_field(&status.labels);
-        for (field, labels) in &mut arrived {
-            labels.retain(|label| !own.contains(&(field.clone(), label.clone())));
+    for object in within(namespace, &objects.streams) {
+        let name = object.name_any();
+        let known = accepted.remove(&label_value(&name)).unwrap_or_default();
+        if let Some(stream) = stream(namespace, object, known) {
+            world.streams.insert((namespace.to_owned(), name), stream);
         }
-        arrived.retain(|_, labels| !labels.is_empty());
-        world.streams.insert(
-            (namespace.to_owned(), name),
-            Stream {
-                contract,
-                version,
-                earlier: known.map(|a| (a.version, a.contract)).collect(),
-                compatibility: stream.spec.compatibility,
-                annotations: stream.annotations().clone(),
-                owner: stream.spec.owner.clone(),
-                arrived,
-            },
-        );
+    }
+    for object in within(namespace, &objects.coming) {
+        let name = (namespace.to_owned(), object.name_any());
+        let known = accepted.remove(&label_value(&name.1)).unwrap_or_default();
+        // One that is there isn't coming.
+        if world.streams.contains_key(&name) {
+            continue;
+        }
+        if let Some(stream) = stream(namespace, object, known).filter(|s| s.version.is_some()) {
+            world.streams.insert(name, stream);
+        }
     }
     let name = |name: String| (namespace.to_owned(), name);
     for pipeline in within(namespace, &objects.pipelines) {
@@ -112,13 +93,67 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> World {
     world
 }
 
+/// A stream with what is known of its contracts, newest first; none where nothing can be read of it.
+fn stream(namespace: &str, object: &DataStream, mut known: Vec<Accepted>) -> Option<Stream> {
+    let name = object.name_any();
+    let status = object.status.clone().unwrap_or_default();
+    let spec = &object.spec;
+    let topic = topic_name::topic_of(namespace, &name, spec.topic.as_deref());
+    let about_this = |a: &Accepted| a.topic == topic && a.platform == spec.platform;
+    match &status.contract {
+        // Neither a number nor our labels make a contract the one in force.
+        Some(named) => known.retain(|a| a.version <= named.version),
+        // Contracts of an earlier object of this name count as they do in the reconcile.
+        None if !known.first().is_some_and(about_this) => known.clear(),
+        None => {}
+    }
+    known.retain(about_this);
+    let mut known = known.into_iter();
+    let newest = known.next();
+    let compatibility = newest.as_ref().map_or(spec.compatibility, |newest| {
+        newest.promise(status.contract.as_ref(), spec.compatibility)
+    });
+    let used = newest.as_ref().map(|n| n.used.clone()).unwrap_or_default();
+    let (contract, version) = match newest {
+        Some(newest) => (
+            contract::as_read(&newest.contract, spec),
+            Some(newest.version),
+        ),
+        // Who may not read the contracts has the number from the status, and the spec for the contract.
+        None => (
+            evolution::wanted((namespace, &name), spec, None).ok()?,
+            status.contract.as_ref().map(|c| c.version),
+        ),
+    };
+    let own: BTreeSet<(String, String)> = contract
+        .fields
+        .iter()
+        .flat_map(|f| f.labels.iter().map(|l| (f.name.clone(), l.clone())))
+        .collect();
+    let mut arrived = labels::by_field(&status.labels);
+    for (field, labels) in &mut arrived {
+        labels.retain(|label| !own.contains(&(field.clone(), label.clone())));
+    }
+    arrived.retain(|_, labels| !labels.is_empty());
+    Some(Stream {
+        contract,
+        version,
+        earlier: known.map(|a| (a.version, a.contract)).collect(),
+        compatibility,
+        used,
+        annotations: object.annotations().clone(),
+        owner: spec.owner.clone(),
+        arrived,
+    })
+}
+
 fn within<'a, K: ResourceExt>(namespace: &'a str, all: &'a [&'a K]) -> impl Iterator<Item = &'a K> {
     all.iter()
         .copied()
         .filter(move |one| one.meta().namespace.as_deref() == Some(namespace))
 }
 
-/// The accepted contracts of a namespace's streams, newest first, by stream.
+/// The accepted contracts of a namespace's streams, newest first, by stream: its name as a label has it.
 fn contracts(namespace: &str, maps: &[&ConfigMap]) -> BTreeMap<String, Vec<Accepted>> {
     let mut all: BTreeMap<String, Vec<Accepted>> = BTreeMap::new();
     let maps = within(namespace, maps)

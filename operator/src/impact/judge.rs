@@ -2,20 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headworks_crds::OnStateChange;
 use headworks_sql::Dataflow;
 
 use super::{
     Change, Effect, Impact, Item, Name, World,
-    around::{around, arrived, owners},
+    around::{around, arrived, exposed, owners},
     plans::Plans,
-    reach::{MOST_PIPELINES, changed, reach, reads, writes},
+    reach::{MOST_PIPELINES, changed, edited, reach, reads, writes},
 };
 use crate::evolution::changes;
 
 /// What `after` does to `before`.
 pub fn impact(before: &World, after: &World) -> Impact {
     let changed = changed(before, after);
-    let reach = reach(before, after, changed.keys());
+    let reach = reach(before, after, changed.keys(), &edited(before, after));
     let mut found = Impact {
         changes: changed.values().cloned().collect(),
         ..Impact::default()
@@ -46,6 +47,7 @@ pub fn impact(before: &World, after: &World) -> Impact {
     // A changed stream's own labels are told with its contract.
     for name in reach.streams.iter().filter(|n| !changed.contains_key(*n)) {
         arrived(name, (before, &old), (after, &new), &mut found.items);
+        found.exposed.extend(exposed(name, &old, (after, &new)));
     }
     found.items.sort_by(|a, b| {
         (a.effect, a.kind, &a.namespace, &a.name).cmp(&(b.effect, b.kind, &b.namespace, &b.name))
@@ -112,12 +114,24 @@ fn pipeline(
         }
         (was, Some(Ok(now))) => (was.and_then(|w| w.as_ref().ok()), now),
     };
+    let restarts = was.is_some_and(|was| state(was) != state(now));
+    if restarts && spec.on_state_change == OnStateChange::Block {
+        broken.extend(outputs());
+        let line = "needs another state than the one it has: it is held back (StateChange), and its pods go on with the query as it was; spec.onStateChange: Reset gives state and progress up".to_owned();
+        items.push(item(Effect::Broken, "Pipeline", name, vec![line]));
+        return;
+    }
     let different = was.map(|was| changes(&output(was), &output(now)));
-    let lines: Vec<String> = different
+    let mut lines: Vec<String> = different
         .iter()
         .flatten()
         .map(|c| format!("result column {c}{}", from(now, &c.name, changed)))
         .collect();
+    if restarts {
+        lines.push(
+            "loses its state and its progress, and begins anew (onStateChange: Reset)".to_owned(),
+        );
+    }
     if lines.is_empty() {
         let starved: Vec<Name> = reads(spec)
             .into_iter()
@@ -156,6 +170,11 @@ fn pipeline(
             items.push(item(Effect::Altered, "Table", &title, lines));
         }
     }
+}
+
+/// What state a query needs: equal where it may go on with the one that is there.
+fn state(flow: &Dataflow) -> Option<&str> {
+    flow.keyed.as_ref().map(|keyed| keyed.fingerprint.as_str())
 }
 
 /// Which changed columns a result's column is computed from.

@@ -41,8 +41,10 @@ pub struct Stream {
     pub version: Option<i32>,
     /// Contracts that were accepted before it, newest first, with their numbers.
     pub earlier: Vec<(i32, Contract)>,
-    /// Which changes are accepted.
+    /// Which changes are accepted: of a contract in force, by the mode that it was accepted under.
     pub compatibility: Compatibility,
+    /// Fingerprints that have permitted a change of it.
+    pub used: Vec<String>,
     /// The object's annotations.
     pub annotations: BTreeMap<String, String>,
     /// Who answers for it.
@@ -112,7 +114,7 @@ pub struct Change {
     pub change: String,
     /// True: the object's annotation permits it.
     pub permitted: bool,
-    /// Which changes are accepted.
+    /// Which changes are accepted; two modes where the change is of the mode, too.
     pub compatibility: String,
 }
 
@@ -134,6 +136,24 @@ pub struct Impact {
     pub items: Vec<Item>,
     /// Who answers for it.
     pub owners: Vec<Owner>,
+    /// Labels that come by lineage to fields that clients read. In words they are among the items.
+    #[serde(skip)]
+    pub exposed: Vec<Exposure>,
+}
+
+/// A label that comes to a field that a client is let read, and none of the grant's exceptLabels covers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// The AccessGrant's name, in the stream's namespace.
+    pub grant: String,
+    /// The client, `namespace/name`.
+    pub client: String,
+    /// The stream.
+    pub stream: String,
+    /// Its field.
+    pub field: String,
+    /// The labels that come.
+    pub labels: Vec<String>,
 }
 
 impl Change {

@@ -1,4 +1,4 @@
-//! Which contracts changed, and which streams and Pipelines that reaches.
+//! Which contracts and Pipelines changed, and which streams and Pipelines that reaches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use headworks_plan::Contract;
 use super::{Change, Name, World, labels};
 use crate::{
     data_stream::contract::fingerprint,
-    evolution::{self, columns},
+    evolution::{self, Rules, columns},
 };
 
 /// Most Pipelines that are planned for one change, so that the answer comes in time.
@@ -26,11 +26,15 @@ pub(super) fn changed(before: &World, after: &World) -> BTreeMap<Name, Change> {
             continue;
         }
         let accepted = was.accepted();
+        let rules = Rules {
+            accepted: was.compatibility,
+            wanted: now.compatibility,
+        };
         let refusal = evolution::refusal(
             (&name.0, &name.1),
-            now.compatibility,
+            rules,
             &now.annotations,
-            &accepted,
+            (&accepted, &was.used),
             &now.contract,
         );
         let mut fields: Vec<String> = columns(&was.contract, &now.contract)
@@ -57,9 +61,9 @@ pub(super) fn changed(before: &World, after: &World) -> BTreeMap<Name, Change> {
                     .flat_map(|r| r.faults.iter().map(|f| f.message.clone()))
                     .collect(),
                 unreadable: evolution::unreadable(&was.contract, &now.contract),
-                change: evolution::change(&name.0, &name.1, &old, &new),
+                change: evolution::change((&name.0, &name.1), &old, &new, &was.used),
                 permitted: refusal.is_some_and(|r| r.permitted),
-                compatibility: format!("{:?}", now.compatibility),
+                compatibility: rules.to_string(),
             },
         );
     }
@@ -69,7 +73,7 @@ pub(super) fn changed(before: &World, after: &World) -> BTreeMap<Name, Change> {
 /// What changed streams reach.
 #[derive(Default)]
 pub(super) struct Reach {
-    /// Streams that changed, or are written from them.
+    /// Streams that changed, or are written from them or by an edited Pipeline.
     pub streams: BTreeSet<Name>,
     /// Pipelines that read or write them, in the order of the records.
     pub order: Vec<Name>,
@@ -77,16 +81,32 @@ pub(super) struct Reach {
     pub unplanned: Vec<Name>,
 }
 
+/// Pipelines that are made, or have another spec.
+pub(super) fn edited(before: &World, after: &World) -> BTreeSet<Name> {
+    let other = after
+        .pipelines
+        .iter()
+        .filter(|(name, spec)| before.pipelines.get(*name) != Some(spec));
+    other.map(|(name, _)| name.clone()).collect()
+}
+
+/// What changed streams and edited Pipelines reach.
 pub(super) fn reach<'a>(
     before: &World,
     after: &World,
     changed: impl Iterator<Item = &'a Name>,
+    edited: &BTreeSet<Name>,
 ) -> Reach {
     let mut reach = Reach {
         streams: changed.cloned().collect(),
         ..Reach::default()
     };
-    let namespaces: BTreeSet<&String> = reach.streams.iter().map(|(ns, _)| ns).collect();
+    let namespaces: BTreeSet<String> = reach
+        .streams
+        .iter()
+        .chain(edited)
+        .map(|(namespace, _)| namespace.clone())
+        .collect();
     let mut steps: BTreeMap<&Name, &PipelineSpec> = BTreeMap::new();
     for (name, spec) in before.pipelines.iter().chain(&after.pipelines) {
         if namespaces.contains(&name.0) {
@@ -106,8 +126,13 @@ pub(super) fn reach<'a>(
         .keys()
         .map(|name| (*name, (both(name, reads), both(name, writes))))
         .collect();
-    let written_first = reach.streams.clone();
     let mut members: BTreeSet<&Name> = BTreeSet::new();
+    // What an edited Pipeline writes, or wrote, may carry something else.
+    for (name, (_, writes)) in flows.iter().filter(|(name, _)| edited.contains(**name)) {
+        members.insert(name);
+        reach.streams.extend(writes.iter().cloned());
+    }
+    let written_first = reach.streams.clone();
     loop {
         let count = (members.len(), reach.streams.len());
         for (name, (reads, writes)) in &flows {

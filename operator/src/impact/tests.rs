@@ -230,3 +230,159 @@ fn labels_of_a_status_are_by_label_and_back() {
     );
     assert_eq!(labels::by_field(&shown), copy.arrived);
 }
+
+/// The lines about one object.
+fn about(impact: &Impact, name: &str) -> Vec<(Effect, String)> {
+    let items = impact.items.iter().filter(|item| item.name == name);
+    items
+        .map(|item| (item.effect, item.what.join("; ")))
+        .collect()
+}
+
+#[test]
+fn a_query_that_needs_another_state_is_broken_or_begins_anew() {
+    for (reset, effect) in [(false, Effect::Broken), (true, Effect::Altered)] {
+        let mut before = shop();
+        let mode = if reset { "Reset" } else { "Block" };
+        let spec = json!({"sql": "SELECT id, COUNT(DISTINCT amount) AS n FROM orders GROUP BY id", "onStateChange": mode,
+            "to": [{"table": {"store": "w", "name": "counts", "key": ["id"]}}]});
+        let name = ("shop".to_owned(), "counts".to_owned());
+        before
+            .pipelines
+            .insert(name, serde_json::from_value(spec).unwrap());
+        // The result stays a bigint. What is counted doesn't.
+        let impact = impact(&before, &before.orders(&orders("decimal(13,2)")));
+        let found = about(&impact, "counts");
+        assert_eq!(found.len(), 1, "{}", impact.text());
+        assert_eq!(found[0].0, effect, "{found:?}");
+        let word = if reset { "begins anew" } else { "StateChange" };
+        assert!(found[0].1.contains(word), "{found:?}");
+    }
+}
+
+#[test]
+fn a_client_that_never_saw_a_field_does_not_lose_it() {
+    let mut before = shop();
+    let orders = ("shop".to_owned(), "orders".to_owned());
+    for (grant, except) in [("all", json!([])), ("some", json!(["pii"]))] {
+        let spec = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["orders"], "exceptLabels": except});
+        let name = ("shop".to_owned(), grant.to_owned());
+        before
+            .grants
+            .insert(name, serde_json::from_value(spec).unwrap());
+    }
+    let without = json!([{"name": "id", "type": "string"}, {"name": "amount", "type": "decimal(12,2)"},
+        {"name": "coupon", "type": "string", "nullable": true}]);
+    let found = impact(&before, &before.orders(&without));
+    assert_eq!(about(&found, "all")[0].0, Effect::Broken);
+    assert!(about(&found, "some").is_empty(), "{}", found.text());
+    // The same where the label came by lineage.
+    let stream = before.streams.get_mut(&orders).unwrap();
+    stream.contract.fields[1].labels.clear();
+    stream.arrived = [("email".to_owned(), ["pii".to_owned()].into())].into();
+    let found = impact(&before, &before.orders(&without));
+    assert!(about(&found, "some").is_empty(), "{}", found.text());
+    // A label that goes shows the field.
+    let mut shown = without.as_array().unwrap().clone();
+    shown.insert(1, json!({"name": "email", "type": "string"}));
+    let found = impact(&shop_with_grant(), &shop_with_grant().orders(&json!(shown)));
+    assert!(about(&found, "some")[0].1.contains("loses label pii"));
+}
+
+fn shop_with_grant() -> World {
+    let mut world = shop();
+    let spec = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["orders"], "exceptLabels": ["pii"]});
+    let name = ("shop".to_owned(), "some".to_owned());
+    world
+        .grants
+        .insert(name, serde_json::from_value(spec).unwrap());
+    world
+}
+
+#[test]
+fn a_pipeline_that_changes_has_a_blast_radius_of_its_own() {
+    let mut before = shop();
+    let large = ("shop".to_owned(), "large".to_owned());
+    let spec = before.pipelines.get_mut(&large).unwrap();
+    spec.sql = "SELECT id, id AS who, amount FROM orders".into();
+    labels::settle(&mut before);
+    let mut after = before.clone();
+    let spec = after.pipelines.get_mut(&large).unwrap();
+    spec.sql = "SELECT id, email AS who, amount FROM orders".into();
+    let found = impact(&before, &after);
+    assert!(found.changes.is_empty());
+    // Two streams on: orders → big → copy, whose client leaves pii out.
+    assert_eq!(
+        about(&found, "copy"),
+        [(Effect::Altered, "person: gains label pii".to_owned())]
+    );
+    assert_eq!(about(&found, "bi-copy").len(), 1, "{}", found.text());
+    assert!(found.exposed.is_empty());
+    // Without exceptLabels the client is shown it.
+    let grant = ("shop".to_owned(), "bi-copy".to_owned());
+    for world in [&mut before, &mut after] {
+        let spec = world.grants.get_mut(&grant).unwrap();
+        spec.except_labels.clear();
+    }
+    let exposed = impact(&before, &after).exposed;
+    assert_eq!(exposed.len(), 1);
+    assert_eq!(
+        (exposed[0].stream.as_str(), exposed[0].field.as_str()),
+        ("copy", "person")
+    );
+    // A table whose columns change is told, too.
+    let spec = after.pipelines.get_mut(&large).unwrap();
+    spec.sql =
+        "SELECT id, email AS who, CAST(amount AS DECIMAL(13,2)) AS amount FROM orders".into();
+    let found = impact(&before, &after);
+    assert!(about(&found, "warehouse.big")[0].1.contains("amount"));
+}
+
+#[test]
+fn what_an_earlier_object_left_is_in_force_for_one_that_is_made_again() {
+    use crate::{
+        data_stream::accepted::{Accepted, config_map},
+        names::Key,
+    };
+    let object = |name: &str, topic: &str| -> DataStream {
+        serde_json::from_value(json!({
+            "apiVersion": "headworks.dev/v1alpha1", "kind": "DataStream",
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"schema": [{"name": "id", "type": "string"}], "topic": topic, "compatibility": "None"},
+        }))
+        .unwrap()
+    };
+    // Longer than a label's value.
+    let long = "o".repeat(80);
+    for name in ["orders", long.as_str()] {
+        let left = Accepted {
+            version: 4,
+            contract: Contract::default(),
+            topic: "shop.mine".into(),
+            platform: "default".into(),
+            kept: vec![],
+            schema_ids: vec![],
+            compatibility: Some(Compatibility::Full),
+            used: vec!["feed".into()],
+        };
+        let map = config_map(&Key::new("DataStream", "shop", name), &left).unwrap();
+        let (same, other) = (object(name, "shop.mine"), object(name, "shop.other"));
+        let known = |streams: Vec<&DataStream>, coming: Vec<&DataStream>| {
+            let objects = cluster::Objects {
+                streams,
+                coming,
+                contracts: vec![&map],
+                ..cluster::Objects::default()
+            };
+            let world = cluster::of("shop", &objects);
+            let stream = world.streams.get(&("shop".to_owned(), name.to_owned()));
+            stream.map(|s| (s.version, s.compatibility, s.used.len()))
+        };
+        let in_force = Some((Some(4), Compatibility::Full, 1));
+        assert_eq!(known(vec![], vec![&same]), in_force);
+        assert_eq!(known(vec![&same], vec![]), in_force);
+        assert_eq!(known(vec![], vec![&other]), None);
+        let nothing = Some((None, Compatibility::None, 0));
+        assert_eq!(known(vec![&other], vec![]), nothing);
+    }
+}

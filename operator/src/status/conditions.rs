@@ -17,7 +17,7 @@ use crate::retry::Error;
 const MISSING_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Longest message of a condition, in bytes (the API allows 32 KiB; people read a screen).
-const MAX_MESSAGE: usize = 2048;
+pub const MAX_MESSAGE: usize = 2048;
 
 /// How a reconcile that came to its end left the object.
 #[derive(Clone, Debug, PartialEq, Eq)]

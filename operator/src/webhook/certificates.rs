@@ -1,7 +1,8 @@
 //! The certificate that the API server trusts: a CA of our own that signs one certificate and is then forgotten. Pure.
 //!
 //! The CA's key is never kept: the next certificate comes with a CA of its own, and for a while the API server trusts
-//! both. What is kept in the Secret: `tls.crt`, `tls.key`, and `ca.crt`, the CAs that are trusted, newest first.
+//! both. What is kept in the Secret: `tls.crt`, `tls.key`, `ca.crt`, the CAs that are trusted, newest first,
+//! and `path`, where reviews are posted.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,6 +18,8 @@ pub const CERTIFICATE: &str = "tls.crt";
 pub const KEY: &str = "tls.key";
 /// Key of the Secret: the CAs that are trusted, PEM, newest first.
 pub const AUTHORITIES: &str = "ca.crt";
+/// Key of the Secret: the path that reviews are posted to. Nobody but the API server knows it: see [`super`].
+pub const PATH: &str = "path";
 /// Key of the Secret: the day on which the certificate ends.
 pub const UNTIL: &str = "until";
 /// Key of the Secret: the names that it is for.
@@ -53,7 +56,7 @@ pub fn step(
     lifetime: Duration,
     now: Timestamp,
 ) -> Step {
-    let whole = [CERTIFICATE, KEY, AUTHORITIES]
+    let whole = [CERTIFICATE, KEY, AUTHORITIES, PATH]
         .iter()
         .all(|key| content.get(*key).is_some_and(|text| !text.is_empty()));
     let until = content.get(UNTIL).and_then(|t| t.parse::<Date>().ok());
@@ -144,8 +147,14 @@ pub fn trusted(new: &str, before: Option<&String>) -> String {
 }
 
 /// What is written into the Secret.
-pub fn content(made: &Made, trusted: &str, names: &[String]) -> BTreeMap<String, String> {
+pub fn content(
+    made: &Made,
+    trusted: &str,
+    names: &[String],
+    path: &str,
+) -> BTreeMap<String, String> {
     BTreeMap::from([
+        (PATH.into(), path.to_owned()),
         (CERTIFICATE.into(), made.certificate.clone()),
         (KEY.into(), made.key.clone()),
         (AUTHORITIES.into(), trusted.to_owned()),
@@ -175,15 +184,22 @@ mod tests {
     fn a_certificate_is_made_once_and_renewed_in_its_last_third() {
         assert_eq!(step(&BTreeMap::new(), &names(), LIFE, at(0)), Step::Make);
         let made = make(&names(), LIFE, at(0)).unwrap();
-        let first = content(&made, &trusted(&made.authority, None), &names());
+        let first = content(
+            &made,
+            &trusted(&made.authority, None),
+            &names(),
+            "/validate/x",
+        );
         assert_eq!(step(&first, &names(), LIFE, at(0)), Step::Keep);
         assert_eq!(step(&first, &names(), LIFE, at(59)), Step::Keep);
         assert_eq!(step(&first, &names(), LIFE, at(60)), Step::Renew);
         assert_eq!(step(&first, &names(), LIFE, at(90)), Step::Make);
         assert_eq!(step(&first, &names()[..1], LIFE, at(0)), Step::Renew);
-        let mut cut = first.clone();
-        cut.remove(KEY);
-        assert_eq!(step(&cut, &names(), LIFE, at(0)), Step::Make);
+        for key in [KEY, PATH] {
+            let mut cut = first.clone();
+            cut.remove(key);
+            assert_eq!(step(&cut, &names(), LIFE, at(0)), Step::Make);
+        }
     }
 
     #[test]

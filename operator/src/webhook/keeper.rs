@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::{
     ByteString,
-    api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret},
+    api::{
+        admissionregistration::v1::{ValidatingWebhookConfiguration, WebhookClientConfig},
+        core::v1::Secret,
+    },
 };
 use kube::{
     Api, Client,
@@ -20,11 +23,14 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
-    CONFIGURATION, Options, SECRET,
-    certificates::{AUTHORITIES, CERTIFICATE, KEY, Made, Step, content, make, step, trusted},
+    CONFIGURATION, Options, PATH_PREFIX, SECRET, SERVICE,
+    certificates::{AUTHORITIES, CERTIFICATE, KEY, Made, PATH, Step, content, make, step, trusted},
     serve::Certificate,
 };
-use crate::names::FIELD_MANAGER;
+use crate::{
+    access::password,
+    names::{FIELD_MANAGER, digest},
+};
 
 /// How often a replica without a certificate looks.
 const EAGER: Duration = Duration::from_secs(1);
@@ -84,7 +90,10 @@ impl Keeper<'_> {
             Step::Make => {
                 let made = self.made(now)?;
                 let trusted = trusted(&made.authority, None);
-                let new = content(&made, &trusted, &self.names);
+                // Whom nobody has told the path can't ask. The API server takes no capitals in it.
+                let secret_part = digest(password().as_bytes());
+                let path = format!("{PATH_PREFIX}{}", &secret_part[..40]);
+                let new = content(&made, &trusted, &self.names, &path);
                 if !self.write(secret, &new).await? {
                     // Another replica was faster.
                     return Ok(false);
@@ -95,8 +104,9 @@ impl Keeper<'_> {
             Step::Renew if leads => {
                 let made = self.made(now)?;
                 let trusted = trusted(&made.authority, found.get(AUTHORITIES));
-                let new = content(&made, &trusted, &self.names);
-                self.tell(&trusted).await?;
+                let path = found.get(PATH).cloned().unwrap_or_default();
+                let new = content(&made, &trusted, &self.names, &path);
+                self.tell(&trusted, &path).await?;
                 tokio::time::sleep(SETTLE).await;
                 if !self.write(secret, &new).await? {
                     return Ok(true);
@@ -107,10 +117,10 @@ impl Keeper<'_> {
             Step::Renew | Step::Keep => {}
         }
         let text = |key: &str| found.get(key).map(String::as_str).unwrap_or_default();
+        certificate.load(text(CERTIFICATE), text(KEY), text(PATH))?;
         if leads {
-            self.tell(text(AUTHORITIES)).await?;
+            self.tell(text(AUTHORITIES), text(PATH)).await?;
         }
-        certificate.load(text(CERTIFICATE), text(KEY))?;
         Ok(true)
     }
 
@@ -132,6 +142,7 @@ impl Keeper<'_> {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
+        let gone = secret.is_none();
         let written = if let Some(mut secret) = secret {
             // Its resource version goes along: of two that write, one gets a conflict.
             secret.data = Some(data);
@@ -147,12 +158,16 @@ impl Keeper<'_> {
         match written {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            // The chart makes it, empty: our Role is for this one Secret, and a right to create can't be.
+            Err(kube::Error::Api(status)) if status.code == 403 && gone => Err(format!(
+                "Secret {SECRET} is gone, and the operator may fill it but not make it: helm upgrade with the values as they are makes it again, empty; the certificate in use is served meanwhile"
+            )),
             Err(error) => Err(format!("writing Secret {SECRET}: {error}")),
         }
     }
 
-    /// Tells the API server which CAs to trust, if it doesn't know yet.
-    async fn tell(&self, authorities: &str) -> Result<(), String> {
+    /// Tells the API server which CAs to trust and where to ask, if it doesn't know yet.
+    async fn tell(&self, authorities: &str, path: &str) -> Result<(), String> {
         let found = self.configurations.get_opt(CONFIGURATION).await;
         let what = format!("ValidatingWebhookConfiguration {CONFIGURATION}");
         let Some(configuration) = found.map_err(|e| format!("reading {what}: {e}"))? else {
@@ -160,15 +175,21 @@ impl Keeper<'_> {
         };
         let wanted = ByteString(authorities.as_bytes().to_vec());
         let hooks = configuration.webhooks.unwrap_or_default();
-        if hooks
-            .iter()
-            .all(|hook| hook.client_config.ca_bundle.as_ref() == Some(&wanted))
-        {
+        let knows = |config: &WebhookClientConfig| {
+            let at = config.service.as_ref().and_then(|s| s.path.as_deref());
+            config.ca_bundle.as_ref() == Some(&wanted) && at == Some(path)
+        };
+        if hooks.iter().all(|hook| knows(&hook.client_config)) {
             return Ok(());
         }
+        // What a Service is called is part of it: without it the API server refuses the rest.
         let hooks: Vec<_> = hooks
             .iter()
-            .map(|hook| json!({"name": hook.name, "clientConfig": {"caBundle": wanted}}))
+            .map(|hook| {
+                let namespace = &self.options.namespace;
+                let service = json!({"name": SERVICE, "namespace": namespace, "path": path});
+                json!({"name": hook.name, "clientConfig": {"caBundle": wanted, "service": service}})
+            })
             .collect();
         let body = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
@@ -180,7 +201,7 @@ impl Keeper<'_> {
         self.configurations
             .patch(CONFIGURATION, &params, &Patch::Apply(&body))
             .await
-            .map(|_| tracing::info!("the API server knows whom to trust"))
+            .map(|_| tracing::info!("the API server knows whom to trust and where to ask"))
             .map_err(|e| format!("writing {what}: {e}"))
     }
 }
@@ -190,3 +211,6 @@ fn texts(secret: &Secret) -> BTreeMap<String, String> {
     data.filter_map(|(key, bytes)| Some((key.clone(), String::from_utf8(bytes.0.clone()).ok()?)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,10 @@
 //! Every check is made again in the reconcile: a cluster where nobody answers here is slower to tell, not less safe.
 //! So an answer that takes too long, or a check that fails by our own mistake, lets the object pass.
 //!
+//! A verdict tells of columns, labels, grants and owners, and the API server's questions carry no proof of who asks. So
+//! reviews are taken at one path only, which nobody guesses: it is kept in the Secret beside the certificate, and told to
+//! the API server with the CA. Whoever may read neither can't ask for somebody else's namespace.
+//!
 //! Rooms: [`verdict`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind; [`serve`] HTTPS; [`certificates`]
 //! how they are made, pure; [`keeper`] keeps them, and tells the API server whom to trust.
 
@@ -34,8 +38,8 @@ pub const CONFIGURATION: &str = "headworks-operator";
 pub const SERVICE: &str = "headworks-operator-webhook";
 /// The Secret that holds certificate and key, in the operator's namespace.
 pub const SECRET: &str = "headworks-operator-webhook";
-/// Where reviews are posted.
-pub const PATH: &str = "/validate";
+/// Where reviews are posted: behind it comes what nobody guesses.
+pub const PATH_PREFIX: &str = "/validate/";
 
 /// How admission is served.
 #[derive(Clone, Debug)]

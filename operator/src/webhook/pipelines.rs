@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use super::verdict::{Request, Verdict};
 use crate::{
-    impact::{World, labels},
+    impact::{self, World},
     pipeline::{check, query},
 };
 
@@ -83,56 +83,29 @@ pub fn judge(request: &Request<Pipeline>, world: impl FnOnce() -> World) -> Verd
             error.reason(),
             error.message()
         )),
-        Ok(flow) => {
-            for (_, name, contract) in &outputs {
-                exposed(
-                    &namespace,
-                    name,
-                    contract,
-                    &labels::brought(&flow, contract),
-                    &world,
-                    &mut verdict,
-                );
-            }
-        }
+        Ok(_) => exposed(request, &world, &mut verdict),
     }
     verdict
 }
 
-/// Labels that this query brings into a stream that others were granted.
-fn exposed(
-    namespace: &str,
-    stream: &str,
-    contract: &Contract,
-    brought: &labels::Labels,
-    world: &World,
-    verdict: &mut Verdict,
-) {
-    for (field, labels) in brought {
-        let own = contract.fields.iter().find(|f| f.name == *field);
-        let new: Vec<&str> = labels
-            .iter()
-            .filter(|label| own.is_none_or(|f| !f.labels.contains(label)))
-            .map(String::as_str)
-            .collect();
-        if new.is_empty() {
-            continue;
-        }
-        let hit = world.grants.iter().filter(|((ns, _), grant)| {
-            ns == namespace
-                && grant.read.iter().any(|s| s == stream)
-                && new
-                    .iter()
-                    .any(|label| !grant.except_labels.iter().any(|e| e == label))
-        });
-        for ((_, name), grant) in hit {
-            verdict.warn(format!(
-                "field {field} of DataStream {stream} gets label {} by this query, and AccessGrant {name} lets {}/{} read it",
-                new.join(", "),
-                grant.to.namespace,
-                grant.to.name
-            ));
-        }
+/// Labels that this query brings, through as many Pipelines as there are, into streams that others were granted.
+fn exposed(Request { new, old }: &Request<Pipeline>, world: &World, verdict: &mut Verdict) {
+    let name = (new.namespace().unwrap_or_default(), new.name_any());
+    let (mut before, mut after) = (world.clone(), world.clone());
+    match old {
+        Some(old) => before.pipelines.insert(name.clone(), old.spec.clone()),
+        None => before.pipelines.remove(&name),
+    };
+    after.pipelines.insert(name, new.spec.clone());
+    for exposure in impact::impact(&before, &after).exposed {
+        verdict.warn(format!(
+            "field {} of DataStream {} gets label {} by this query, and AccessGrant {} lets {} read it",
+            exposure.field,
+            exposure.stream,
+            exposure.labels.join(", "),
+            exposure.grant,
+            exposure.client
+        ));
     }
 }
 
@@ -170,10 +143,67 @@ mod tests {
     }
 
     fn ask(sql: &str, to: &Value) -> Verdict {
-        let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
-            "metadata": {"name": "p", "namespace": "shop"}, "spec": {"sql": sql, "to": to}});
-        let new = serde_json::from_value(new).unwrap();
-        judge(&Request { new, old: None }, world)
+        ask_of(sql, to, None, world())
+    }
+
+    fn ask_of(sql: &str, to: &Value, old: Option<&str>, world: World) -> Verdict {
+        let pipeline = |sql: &str| -> Pipeline {
+            serde_json::from_value(
+                json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
+                "metadata": {"name": "p", "namespace": "shop"}, "spec": {"sql": sql, "to": to}}),
+            )
+            .unwrap()
+        };
+        let request = Request {
+            new: pipeline(sql),
+            old: old.map(pipeline),
+        };
+        judge(&request, || world)
+    }
+
+    #[test]
+    fn a_label_that_comes_two_streams_on_is_told_once() {
+        let mut world = world();
+        let spec = json!({"schema": [{"name": "id", "type": "string"}, {"name": "person", "type": "string"}]});
+        let stream = Stream {
+            contract: evolution::wanted(
+                ("shop", "c"),
+                &serde_json::from_value(spec).unwrap(),
+                None,
+            )
+            .unwrap(),
+            version: Some(1),
+            ..Stream::default()
+        };
+        world.streams.insert(("shop".into(), "c".into()), stream);
+        let copy = json!({"sql": "SELECT id, who AS person FROM b", "to": [{"stream": "c"}]});
+        let copy = serde_json::from_value(copy).unwrap();
+        world.pipelines.insert(("shop".into(), "q".into()), copy);
+        let grant = world
+            .grants
+            .remove(&("shop".into(), "bi-b".into()))
+            .unwrap();
+        let grant = headworks_crds::AccessGrantSpec {
+            read: vec!["c".into()],
+            ..grant
+        };
+        world.grants.insert(("shop".into(), "bi-c".into()), grant);
+        let (plain, labelled) = (
+            "SELECT id, id AS who FROM a",
+            "SELECT id, mail AS who FROM a",
+        );
+        let to = json!([{"stream": "b"}]);
+        let told = [
+            "field person of DataStream c gets label pii by this query, and AccessGrant bi-c lets bi/app read it",
+        ];
+        assert_eq!(ask_of(labelled, &to, None, world.clone()).warnings, told);
+        assert_eq!(
+            ask_of(labelled, &to, Some(plain), world.clone()).warnings,
+            told
+        );
+        // It was there before.
+        let more = "SELECT id, LOWER(mail) AS who FROM a";
+        assert_eq!(ask_of(more, &to, Some(labelled), world).warnings, [""; 0]);
     }
 
     #[test]

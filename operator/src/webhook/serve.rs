@@ -9,7 +9,10 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Query, State},
+    extract::{DefaultBodyLimit, Query, Request, State},
+    http::StatusCode,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::post,
 };
 use axum_server::tls_rustls::RustlsConfig;
@@ -30,12 +33,13 @@ use snafu::Snafu;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    PATH, others, pipelines, streams,
+    PATH_PREFIX, others, pipelines, streams,
     verdict::{Verdict, request},
 };
 use crate::{
     context::Stores,
     impact::{World, cluster},
+    names::digest,
 };
 
 /// Largest review: the API server takes objects of 3 MiB, and a review has two.
@@ -60,7 +64,7 @@ pub enum Failure {
     },
 }
 
-/// The certificate in use, once there is one.
+/// The certificate in use and the path that is answered, once there are any.
 #[derive(Clone, Default)]
 pub struct Certificate(Arc<Mutex<Inner>>);
 
@@ -68,13 +72,21 @@ pub struct Certificate(Arc<Mutex<Inner>>);
 struct Inner {
     config: Option<RustlsConfig>,
     pem: String,
+    /// Digests of the paths, newest last. The one before is answered, too: the API server may not have heard yet.
+    paths: Vec<String>,
     came: Option<watch::Sender<bool>>,
 }
 
 impl Certificate {
-    /// Takes a certificate and its key (PEM) into use. What can't be read is refused, and the one before stays.
-    pub fn load(&self, certificate: &str, key: &str) -> Result<(), String> {
+    /// Takes a certificate, its key (PEM) and a path into use. What can't be read is refused, and the one before stays.
+    pub fn load(&self, certificate: &str, key: &str, path: &str) -> Result<(), String> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = digest(path.as_bytes());
+        if inner.paths.last() != Some(&path) {
+            inner.paths.push(path);
+            let more = inner.paths.len().saturating_sub(2);
+            inner.paths.drain(..more);
+        }
         if inner.pem == certificate {
             return Ok(());
         }
@@ -89,6 +101,12 @@ impl Certificate {
             let _ = came.send(true);
         }
         Ok(())
+    }
+
+    /// True if reviews are taken there. Digests are compared, so the time it takes says nothing.
+    fn answers(&self, path: &str) -> bool {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        path.starts_with(PATH_PREFIX) && inner.paths.contains(&digest(path.as_bytes()))
     }
 
     /// Waits for the first one.
@@ -140,14 +158,9 @@ pub async fn serve(
     stores: Arc<Stores>,
     serving: watch::Sender<bool>,
 ) -> Result<(), Failure> {
+    let answered = certificate.clone();
     let config = certificate.first().await;
-    let router = Router::new()
-        .route(PATH, post(answer))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(Arc::new(Shared {
-            stores,
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
-        }));
+    let router = router(stores, answered);
     let listener = std::net::TcpListener::bind(listen)
         .and_then(|l| l.set_nonblocking(true).map(|()| l))
         .map_err(|source| Failure::Listen { listen, source })?;
@@ -160,6 +173,26 @@ pub async fn serve(
         .serve(router.into_make_service())
         .await
         .map_err(|source| Failure::Listen { listen, source })
+}
+
+fn router(stores: Arc<Stores>, answered: Certificate) -> Router {
+    Router::new()
+        .route(&format!("{PATH_PREFIX}{{secret}}"), post(answer))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(answered, only_answered))
+        .with_state(Arc::new(Shared {
+            stores,
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        }))
+}
+
+/// Whoever doesn't know the path is turned away before a byte of the body is read.
+async fn only_answered(State(at): State<Certificate>, request: Request, next: Next) -> Response {
+    if at.answers(request.uri().path()) {
+        next.run(request).await
+    } else {
+        StatusCode::NOT_FOUND.into_response()
+    }
 }
 
 async fn answer(
@@ -239,12 +272,13 @@ fn unchecked(why: &str) -> Verdict {
 fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
     let (new, old) = (of.object.as_ref(), of.old_object.as_ref());
     let namespace = of.namespace.clone().unwrap_or_default();
-    let world = || cluster::world(stores, &namespace);
+    let world = || cluster::world(stores, &namespace, None);
     // An object that isn't looked at passes.
     let judged = match of.kind.kind.as_str() {
-        "DataStream" => {
-            request(new, old, ALLOW).map(|r| streams::judge(&r, || around(stores, &r.new, world())))
-        }
+        "DataStream" => request(new, old, ALLOW).map(|r| {
+            let world = cluster::world(stores, &namespace, Some(&r.new));
+            streams::judge(&r, || around(stores, &r.new, world))
+        }),
         "Pipeline" => request(new, old, "").map(|r| pipelines::judge(&r, world)),
         "Source" => request(new, old, "").map(|r| others::source(&r, world)),
         "DataStore" => request(new, old, "").map(|r| others::data_store(&r)),

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use super::verdict::{Request, Verdict};
 use crate::{
     data_stream::{contract, topic_name},
-    evolution::{self, LIST_MAX},
+    evolution::{self, LIST_MAX, MESSAGE_MAX, Rules},
     impact::{self, World},
 };
 
@@ -60,6 +60,7 @@ fn settle(Request { new, old }: &Request<DataStream>, before: &mut World) {
         before.change(&name, &old.spec, old.annotations(), contract);
         if let Some(stream) = before.streams.get_mut(&name) {
             stream.version = Some(named.version);
+            stream.compatibility = named.compatibility.unwrap_or(old.spec.compatibility);
         }
     }
 }
@@ -102,20 +103,23 @@ fn evolve(
         old.is_ok_and(|old| contract::fingerprint(&old) == contract::fingerprint(wanted))
     });
     if change.is_refused() {
-        let list = found.list(LIST_MAX);
         let accepted = before.streams.get(&name);
         let refusal = accepted.and_then(|stream| {
+            let rules = Rules {
+                accepted: stream.compatibility,
+                wanted: new.spec.compatibility,
+            };
             evolution::refusal(
                 (&name.0, &name.1),
-                new.spec.compatibility,
+                rules,
                 new.annotations(),
-                &stream.accepted(),
+                (&stream.accepted(), &stream.used),
                 wanted,
             )
         });
         let message = refusal.map_or_else(
             || change.faults.join("; "),
-            |refusal| refusal.message(new.spec.compatibility, &list),
+            |refusal| refusal.message(MESSAGE_MAX, |most| found.list(most)),
         );
         if same_as_before {
             // Stored already, by a time when nobody answered here: this request doesn't make it worse.
@@ -187,11 +191,12 @@ fn unwise(new: &DataStream, old: Option<&DataStream>, verdict: &mut Verdict) {
         |spec: &headworks_crds::DataStreamSpec| spec.event_time.as_ref().map(|t| t.field.clone());
     if let Some(before) = before
         && time(before) != time(spec)
-        && time(before).is_some()
+        && let Some(was) = time(before)
     {
-        verdict.warn(
-            "spec.eventTime.field changes: windows go by another time from now on, those that are open too",
-        );
+        verdict.warn(format!(
+            "spec.eventTime.field: {was} → {}: queries with windows name the field, and those that name {was} no longer fit: they keep their last good plan until they are mended",
+            time(spec).unwrap_or_else(|| "none".into())
+        ));
     }
 }
 
@@ -296,10 +301,19 @@ mod tests {
         let other = stream("id string, n string", json!({}), print);
         assert!(ask(&other, Some(&with), &world).denied.is_some());
         // Afterwards it is in force, and the annotation says nothing any more.
-        let world = self::world(&with);
+        let mut world = self::world(&with);
         assert_eq!(ask(&with, Some(&with), &world), Verdict::pass());
         let again = stream("id string, n boolean", json!({}), print);
         assert!(ask(&again, Some(&with), &world).denied.is_some());
+        // Back, which anybody may, and the same mistake with the annotation still there.
+        let back = stream("id string, n bigint", json!({}), print);
+        assert_eq!(ask(&back, Some(&with), &world).denied, None);
+        world = self::world(&back);
+        for stream in world.streams.values_mut() {
+            stream.used = vec![print.to_owned()];
+        }
+        let denied = ask(&with, Some(&back), &world).denied.unwrap();
+        assert!(!denied.contains(print), "{denied}");
     }
 
     #[test]
@@ -315,6 +329,66 @@ mod tests {
             ask(&accepted, Some(&stored), &world(&accepted)).denied,
             None
         );
+    }
+
+    #[test]
+    fn a_mode_that_is_loosened_in_the_same_apply_does_not_count() {
+        let old = stream("id string, n bigint", json!({}), "");
+        let mut world = world(&old);
+        let new = stream("id string", json!({"compatibility": "None"}), "");
+        let denied = ask(&new, Some(&old), &world).denied.unwrap();
+        assert!(
+            denied.contains("(compatibility: Backward and None)"),
+            "{denied}"
+        );
+        assert!(denied.contains("change it alone first"), "{denied}");
+        // Alone it passes, and once it is in force the change does.
+        let loose = stream("id string, n bigint", json!({"compatibility": "None"}), "");
+        assert_eq!(ask(&loose, Some(&old), &world).denied, None);
+        for stream in world.streams.values_mut() {
+            stream.compatibility = Compatibility::None;
+        }
+        assert_eq!(ask(&new, Some(&loose), &world).denied, None);
+        // Where our own store is behind, the status says which mode is in force.
+        let mut early = loose.clone();
+        early.status = serde_json::from_value(
+            json!({"contract": {"version": 1, "fingerprint": "x", "compatibility": "Backward"}}),
+        )
+        .ok();
+        assert!(ask(&new, Some(&early), &World::default()).denied.is_some());
+    }
+
+    #[test]
+    fn the_event_time_is_part_of_the_promise() {
+        let fields = "id string, at timestamp_ltz(3), on timestamp_ltz(3)";
+        let at = |field: &str, mode: &str| {
+            let more = json!({"eventTime": {"field": field}, "compatibility": mode});
+            stream(fields, more, "")
+        };
+        let old = at("at", "Full");
+        let denied = ask(&at("on", "Full"), Some(&old), &world(&old)).denied;
+        assert!(denied.unwrap().contains("eventTime changes from at to on"));
+        let old = at("at", "None");
+        let mut loose = world(&old);
+        for stream in loose.streams.values_mut() {
+            stream.compatibility = Compatibility::None;
+        }
+        let verdict = ask(&at("on", "None"), Some(&old), &loose);
+        assert_eq!(verdict.denied, None);
+        assert!(
+            verdict.warnings[0].starts_with("spec.eventTime.field: at → on"),
+            "{verdict:?}"
+        );
+    }
+
+    #[test]
+    fn one_that_is_made_again_over_what_was_left_is_judged_by_it() {
+        let left = stream("id string, n bigint", json!({}), "");
+        let new = stream("id string", json!({}), "");
+        let denied = ask(&new, None, &world(&left)).denied.unwrap();
+        assert!(denied.contains("Contract 3 stays in force"), "{denied}");
+        // Nothing was left.
+        assert_eq!(ask(&new, None, &World::default()).denied, None);
     }
 
     #[test]

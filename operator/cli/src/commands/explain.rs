@@ -6,7 +6,10 @@ mod stages;
 use std::path::PathBuf;
 
 use headworks_crds::{DataStream, Delivery, Duration, Pipeline, Platform};
+use headworks_operator::impact::cluster::{Objects, of};
+use headworks_operator::names::{CONTRACT_PART, PART_LABEL};
 use headworks_plan::{Contract, EventTime};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
@@ -140,6 +143,10 @@ fn explain(of: &OfPipeline) -> Result<End, End> {
         for finding in &checked.findings {
             output::note(&finding.to_string());
         }
+        // By the contracts in force it may be wrong where by the specs it isn't.
+        if let Some(fault) = validate::plan_fault(&checked.world, object, pipeline) {
+            output::note(&fault);
+        }
         return Err(End::Problems);
     };
     let explanation = explanation(&checked.world, object, pipeline, &planned);
@@ -188,11 +195,44 @@ async fn from_cluster(
         name: format!("cluster:{}", pipeline.name_any()),
         text: list.to_string(),
     };
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &namespace);
+    let accepted = ListParams::default().labels(&format!("{PART_LABEL}={CONTRACT_PART}"));
+    let contracts = match maps.list(&accepted).await {
+        Ok(list) => list.items,
+        Err(error) => {
+            output::note(&format!(
+                "headworks: the accepted contracts of {namespace} can't be read ({}): the streams' specs are taken instead",
+                cluster::said(&error)
+            ));
+            Vec::new()
+        }
+    };
     let options = Options {
-        namespace,
+        namespace: namespace.clone(),
         allow_missing: true,
     };
-    Ok(validate::check(&[file], &options))
+    let mut checked = validate::check(&[file], &options);
+    prevail(&mut checked, &namespace, &streams.items, &contracts);
+    Ok(checked)
+}
+
+/// What runs reads by the contracts in force, also where a spec asks for another that is refused.
+fn prevail(
+    checked: &mut Checked,
+    namespace: &str,
+    streams: &[DataStream],
+    contracts: &[ConfigMap],
+) {
+    let objects = Objects {
+        streams: streams.iter().collect(),
+        contracts: contracts.iter().collect(),
+        ..Objects::default()
+    };
+    for (name, stream) in of(namespace, &objects).streams {
+        if stream.version.is_some() {
+            checked.world.prevail(name, stream.contract);
+        }
+    }
 }
 
 /// What a list leaves out: apiVersion and kind.
@@ -338,4 +378,67 @@ fn text(of: &Explanation) -> String {
         of.fingerprint
     ));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_operator::data_stream::accepted::{Accepted, config_map};
+    use headworks_operator::data_stream::contract;
+    use headworks_operator::names::Key;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pipeline_is_explained_by_the_contract_in_force() {
+        let stream = |type_: &str| -> DataStream {
+            serde_json::from_value(json!({
+                "apiVersion": "headworks.dev/v1alpha1", "kind": "DataStream", "metadata": {"name": "a", "namespace": "shop"},
+                "spec": {"schema": [{"name": "n", "type": type_}]},
+                "status": {"contract": {"version": 1, "fingerprint": "x"}, "labels": [{"label": "pii", "fields": ["n"]}]},
+            }))
+            .unwrap()
+        };
+        let accepted = Accepted {
+            version: 1,
+            contract: contract::contract(&stream("bigint").spec),
+            topic: "shop.a".into(),
+            platform: "default".into(),
+            kept: vec![],
+            schema_ids: vec![],
+            compatibility: None,
+            used: vec![],
+        };
+        let map = config_map(&Key::new("DataStream", "shop", "a"), &accepted).unwrap();
+        let pipeline = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
+            "metadata": {"name": "p", "namespace": "shop"}, "spec": {"sql": "SELECT n FROM a", "to": [{"stream": "b"}]}});
+        let refused = stream("int");
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [pipeline, item("DataStream", &refused)]});
+        let file = File {
+            name: "cluster".into(),
+            text: list.to_string(),
+        };
+        let options = Options {
+            namespace: "shop".into(),
+            allow_missing: true,
+        };
+        let type_of = |contracts: &[ConfigMap]| {
+            let mut checked = validate::check(std::slice::from_ref(&file), &options);
+            prevail(
+                &mut checked,
+                "shop",
+                std::slice::from_ref(&refused),
+                contracts,
+            );
+            checked.world.arrive();
+            let (object, pipeline) = checked.world.pipelines().next().unwrap();
+            let planned = validate::plan(&checked.world, object, pipeline).unwrap();
+            let explanation = explanation(&checked.world, object, pipeline, &planned);
+            let column = explanation.columns.into_iter().next().unwrap();
+            assert_eq!(column.labels, ["pii"]);
+            column.type_
+        };
+        assert_eq!(type_of(&[map]), "bigint");
+        assert_eq!(type_of(&[]), "int");
+    }
 }

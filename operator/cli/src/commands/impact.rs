@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::End;
-use crate::cluster::{self, block_on};
+use crate::cluster::{self, Cluster, block_on};
 use crate::object::{Object, Typed};
 use crate::output::{self, Form};
 use crate::validate::Checked;
@@ -32,9 +32,9 @@ pub struct Arguments {
     /// Files or folders with the present state, instead of a cluster's.
     #[arg(long, value_name = "PATH")]
     base: Vec<PathBuf>,
-    /// Namespace of objects that name none. Absent: default.
-    #[arg(short, long, default_value = "default")]
-    namespace: String,
+    /// Namespace of objects that name none. Absent: the context's; with --base: default.
+    #[arg(short, long)]
+    namespace: Option<String>,
     /// How it is written.
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
@@ -48,12 +48,22 @@ pub fn run(arguments: &Arguments) -> End {
 }
 
 fn told(arguments: &Arguments) -> Result<End, End> {
-    let changed = load(&arguments.files, &arguments.namespace)?;
-    let before = if arguments.base.is_empty() {
-        block_on(present(arguments, &changed))?
+    let (changed, before, place) = if arguments.base.is_empty() {
+        block_on(over_cluster(arguments))?
     } else {
-        base(&load(&arguments.base, &arguments.namespace)?)?
+        let namespace = arguments.namespace.as_deref().unwrap_or("default");
+        let changed = load(&arguments.files, namespace)?;
+        (changed, base(&load(&arguments.base, namespace)?)?, "base")
     };
+    for object in &changed.world.objects {
+        let name = (object.namespace.clone(), object.name.clone());
+        if object.kind == "DataStream" && !before.streams.contains_key(&name) {
+            output::note(&format!(
+                "headworks: DataStream {}/{} isn't in the {place}: it is new, and has promised nothing (its namespace is chosen with -n)",
+                name.0, name.1
+            ));
+        }
+    }
     let mut after = before.clone();
     put(&mut after, &before, &changed)?;
     let found = impact(&before, &after);
@@ -137,9 +147,18 @@ fn put(world: &mut World, before: &World, checked: &Checked) -> Result<(), End> 
     Ok(())
 }
 
-/// The cluster's world, as far as the change's namespaces go.
-async fn present(arguments: &Arguments, changed: &Checked) -> Result<World, End> {
+/// The change, and the cluster's world. Objects that name no namespace are in the context's, as kubectl would have it.
+async fn over_cluster(arguments: &Arguments) -> Result<(Checked, World, &'static str), End> {
     let cluster = arguments.cluster.connect().await?;
+    let namespace = arguments.namespace.as_deref();
+    let namespace = namespace.unwrap_or(&cluster.namespace);
+    let changed = load(&arguments.files, namespace)?;
+    let before = present(&cluster, &changed).await?;
+    Ok((changed, before, "cluster"))
+}
+
+/// The cluster's world, as far as the change's namespaces go.
+async fn present(cluster: &Cluster, changed: &Checked) -> Result<World, End> {
     let namespaces: BTreeSet<&String> = changed
         .world
         .objects
@@ -147,6 +166,7 @@ async fn present(arguments: &Arguments, changed: &Checked) -> Result<World, End>
         .map(|object| &object.namespace)
         .filter(|namespace| !namespace.is_empty())
         .collect();
+    let coming = coming(changed);
     let mut world = World::default();
     for namespace in namespaces {
         let client = &cluster.client;
@@ -164,6 +184,7 @@ async fn present(arguments: &Arguments, changed: &Checked) -> Result<World, End>
                 sources: sources.iter().collect(),
                 grants: grants.iter().collect(),
                 contracts: contracts.iter().collect(),
+                coming: coming.iter().collect(),
             },
         );
         world.streams.extend(part.streams);
@@ -172,6 +193,19 @@ async fn present(arguments: &Arguments, changed: &Checked) -> Result<World, End>
         world.grants.extend(part.grants);
     }
     Ok(world)
+}
+
+/// DataStreams of the change: one that isn't in the cluster may find what an earlier object of its name has left.
+fn coming(changed: &Checked) -> Vec<DataStream> {
+    let mut all = Vec::new();
+    for object in &changed.world.objects {
+        if let Some(Typed::DataStream(stream)) = &object.typed {
+            let mut stream = stream.as_ref().clone();
+            stream.metadata.namespace = Some(object.namespace.clone());
+            all.push(stream);
+        }
+    }
+    all
 }
 
 async fn all<K>(client: &Client, namespace: &str, what: &str, selector: &str) -> Result<Vec<K>, End>

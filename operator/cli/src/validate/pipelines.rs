@@ -25,14 +25,27 @@ pub struct Planned {
 
 /// Plans a Pipeline's query over the streams of its namespace; none where a stream isn't there or isn't right.
 pub fn plan(world: &World, object: &Object, pipeline: &Pipeline) -> Option<Planned> {
+    let (inputs, catalog) = catalog(world, object, pipeline)?;
+    let dataflow = headworks_sql::plan(&pipeline.spec.sql, &catalog).ok()?;
+    Some(Planned { inputs, dataflow })
+}
+
+/// Why a query whose streams are all there can't be planned.
+pub fn plan_fault(world: &World, object: &Object, pipeline: &Pipeline) -> Option<String> {
+    let (_, catalog) = catalog(world, object, pipeline)?;
+    let errors = headworks_sql::plan(&pipeline.spec.sql, &catalog).err()?;
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Some(format!("spec.sql {}", errors.join("; ")))
+}
+
+fn catalog(world: &World, object: &Object, pipeline: &Pipeline) -> Option<(Vec<String>, Catalog)> {
     let inputs = headworks_sql::inputs(&pipeline.spec.sql).ok()?;
     let mut catalog = Catalog::new();
     for name in &inputs {
         let contract = world.contract(&object.namespace, name)?;
         catalog = catalog.with(name.clone(), contract.clone());
     }
-    let dataflow = headworks_sql::plan(&pipeline.spec.sql, &catalog).ok()?;
-    Some(Planned { inputs, dataflow })
+    Some((inputs, catalog))
 }
 
 /// Checks every Pipeline; gives those whose query could be planned, by namespace and name.
