@@ -158,6 +158,7 @@ async fn granted(
                 grant.spec.to.namespace
             );
             ending::close(grant, &why, status, context).await?;
+            status.platform = None;
         }
         return Err(error);
     }
@@ -363,6 +364,58 @@ fn said(grant: &AccessGrant, status: &AccessGrantStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_being_given_is_noted_before_so_that_it_can_be_taken_away_if_that_is_cut_short() {
+        let stream = |name: String| GrantedStream {
+            topic: format!("shop.{name}"),
+            stream: name,
+            access: "Read".into(),
+            derived: None,
+        };
+        let has = |names: &[&str]| -> Vec<GrantedStream> {
+            names.iter().map(|n| stream((*n).to_owned())).collect()
+        };
+        let mut status = AccessGrantStatus {
+            streams: has(&["a", "b"]),
+            ..AccessGrantStatus::default()
+        };
+        note_streams(&mut status, &has(&["b", "c"]));
+        assert_eq!(status.streams, has(&["a", "b", "c"]));
+        let many: Vec<_> = (0..200).map(|n| stream(format!("s{n}"))).collect();
+        note_streams(&mut status, &many);
+        assert_eq!(status.streams.len(), MAX_STREAMS);
+    }
+
+    #[test]
+    fn what_could_not_be_taken_away_is_said_and_tried_again_soon() {
+        let error = Error::stalled("OwnedByAnother", "Secret bi/s isn't ours");
+        let left = Error::stalled("NotAuthorized", "no right to delete ACLs");
+        let Error::Waiting {
+            reason,
+            message,
+            after,
+            ..
+        } = unfinished(&error, &left)
+        else {
+            panic!("it is tried again");
+        };
+        assert_eq!((reason.as_str(), after), ("NotAuthorized", EXPIRY_RECHECK));
+        assert!(message.contains("isn't ours") && message.contains("no right to delete"));
+    }
+
+    #[test]
+    fn the_status_bears_a_secret_out_only_where_it_has_both_user_and_time() {
+        let status = |at: Option<&str>| AccessGrantStatus {
+            rotated_at: at.map(str::to_owned),
+            ..AccessGrantStatus::default()
+        };
+        let at = "2027-01-01T00:00:00Z";
+        assert_eq!(known(&status(Some(at)), None), None);
+        assert_eq!(known(&status(None), Some(Slot::A)), None);
+        let known = known(&status(Some(at)), Some(Slot::B)).unwrap();
+        assert_eq!((known.slot, known.since), (Slot::B, at.parse().unwrap()));
+    }
 
     #[test]
     fn nothing_puts_off_an_expiry() {

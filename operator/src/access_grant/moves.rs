@@ -62,7 +62,9 @@ pub async fn leave(
     };
     tracing::info!(key = %Key::of(grant), before, now, "a grant moves to another Platform");
     match context.platform(&before) {
-        Some(platform) => ending::revoke(grant, status, &platform, context).await?,
+        Some(platform) => ending::revoke(grant, status, &platform, context)
+            .await
+            .map_err(|error| on_the_way(error, &before, now))?,
         None => ending::users_left(grant, status, &before, context).await,
     }
     ending::dismiss(grant, context).await?;
@@ -75,8 +77,52 @@ pub async fn leave(
     Ok(())
 }
 
+/// Why a grant can't leave a Platform yet.
+fn on_the_way(error: Error, before: &str, now: &str) -> Error {
+    let said = |message: &str| {
+        format!(
+            "its streams are on Platform {now} now, and its users must be gone from Platform {before} first (if its Kafka is gone, delete that Platform): {message}"
+        )
+    };
+    match error {
+        Error::Stalled {
+            reason,
+            message,
+            recheck,
+        } => Error::Stalled {
+            reason,
+            message: said(&message),
+            recheck,
+        },
+        Error::Waiting {
+            reason,
+            message,
+            after,
+            missing,
+        } => Error::Waiting {
+            reason,
+            message: said(&message),
+            after,
+            missing,
+        },
+        Error::Transient { reason, message } => Error::transient(reason, said(&message)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_up_a_move_names_both_platforms_and_stays_the_kind_of_error_it_is() {
+        let error = Error::waiting("KafkaUnavailable", "no broker answers");
+        let moving = on_the_way(error, "old", "new");
+        assert_eq!(moving.reason(), "KafkaUnavailable");
+        assert!(matches!(moving, Error::Waiting { .. }));
+        for part in ["Platform old", "Platform new", "no broker answers"] {
+            assert!(moving.message().contains(part), "{}", moving.message());
+        }
+    }
 
     #[test]
     fn a_grant_moves_only_when_none_of_its_streams_is_where_its_users_are() {
