@@ -290,6 +290,10 @@ pub struct SourceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::conditions")]
     pub conditions: Vec<Condition>,
+    /// The Platform whose Kafka has the Source's own user. Absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub platform: Option<String>,
     /// Where to send records, such as `http://orders-http.shop.svc:8080/v1/orders`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

@@ -115,3 +115,73 @@ fn an_expired_grant_is_cut_while_the_user_operator_is_stopped_and_stays_cut_when
     c.kubectl
         .must(&["delete", PLATFORM, &name, "--timeout=60s"]);
 }
+
+#[test]
+fn a_grant_that_ends_beside_a_user_operator_leaves_no_kafka_user_that_could_bring_it_back() {
+    let Some(c) = cluster("e2e-strimzi-left") else {
+        return;
+    };
+    if !user_operator(true) {
+        return;
+    }
+    let down = Down;
+    may_write_secrets(&c, "kafka");
+    let name = secured(&c, "");
+    let to = |management: &str| {
+        let patch = format!(r#"{{"spec":{{"kafka":{{"management":{management}}}}}}}"#);
+        c.kubectl
+            .must(&["patch", PLATFORM, &name, "--type=merge", "-p", &patch]);
+        c.ready(PLATFORM, &name);
+    };
+    let strimzi = r#"{"admin":null,"strimzi":{"cluster":"events","namespace":"kafka"}}"#;
+    to(strimzi);
+    accept(&c);
+    c.apply(&stream("a", "partitions: 1").replace("platform: e2e", &format!("platform: {name}")));
+    c.apply(&grant(&c, "ends", "  read: [a]\n"));
+    c.apply(&grant(&c, "goes", "  read: [a]\n"));
+    let topic = c.topic("a");
+    c.ready(GRANT, "ends");
+    c.ready(GRANT, "goes");
+    c.kafka.produce(&topic, &[br#"{"id":"k","n":1}"#]);
+    let files = ["ends", "goes"].map(|one| {
+        let files = folder(&c, one, one);
+        let group = format!("{}.{one}.1", c.namespace);
+        reads("python", &files, &topic, &group, 1);
+        (one, files)
+    });
+    let kafka_users = |grant: &str| {
+        let selector = format!(
+            "headworks.dev/kind=AccessGrant,headworks.dev/namespace={},headworks.dev/name={grant}",
+            c.namespace
+        );
+        let kind = "kafkausers.kafka.strimzi.io";
+        c.kubectl.list(kind, "kafka", &selector).len()
+    };
+    assert_eq!(kafka_users("ends"), 1);
+
+    to(r#"{"admin":{},"strimzi":null}"#);
+    for one in ["ends", "goes"] {
+        let reason = Some("UserOperatorPresent");
+        c.condition(GRANT, one, "Stalled", "True", reason);
+    }
+    let spec = "  read: [a]\n  expires: \"2020-01-01T00:00:00Z\"\n";
+    c.apply(&grant(&c, "ends", spec));
+    c.condition(GRANT, "ends", "Stalled", "True", Some("Expired"));
+    c.kubectl
+        .must(&["delete", GRANT, "goes", "-n", &c.namespace, "--timeout=60s"]);
+    for (one, _) in &files {
+        assert_eq!(kafka_users(one), 0, "a KafkaUser of {one} is left");
+    }
+    // It looks at everything every two minutes.
+    std::thread::sleep(Duration::from_secs(150));
+    for (one, files) in &files {
+        let group = format!("{}.{one}.2", c.namespace);
+        let (code, text) = client("python", files, &topic, &group, 1);
+        assert_ne!(code, 0, "the User Operator brought {one} back: {text}");
+    }
+    c.kubectl
+        .must(&["delete", GRANT, "ends", "-n", &c.namespace, "--timeout=60s"]);
+    drop(down);
+    c.kubectl
+        .must(&["delete", PLATFORM, &name, "--timeout=60s"]);
+}

@@ -169,6 +169,89 @@ fn an_expired_grant_is_cut_within_a_minute_and_a_rotated_credential_works_while_
 }
 
 #[test]
+fn what_is_taken_back_ends_whatever_else_is_in_the_way() {
+    let Some(c) = cluster("e2e-taken") else {
+        return;
+    };
+    let name = secured(&c, "");
+    let on = |yaml: String| yaml.replace("platform: e2e", &format!("platform: {name}"));
+    accept(&c);
+    c.apply(&on(stream("a", "partitions: 1")));
+    c.apply(&on(stream("b", "partitions: 1")));
+    c.apply(&grant(&c, "taken", "  read: [a, b]\n"));
+    c.ready(GRANT, "taken");
+    let (a, b) = (c.topic("a"), c.topic("b"));
+    c.kafka.produce(&a, &[br#"{"id":"k","n":1}"#]);
+    let prefix = format!("{}.taken", c.namespace);
+    let files = folder(&c, "taken", "taken");
+    reads("python", &files, &a, &format!("{prefix}.1"), 1);
+
+    // A Secret that isn't ours any more is in the way of everything but this.
+    let secret = format!("headworks-{}-taken", c.namespace);
+    let label = |label: &str| {
+        c.kubectl.must(&[
+            "label",
+            "secret",
+            &secret,
+            "-n",
+            &c.namespace,
+            "--overwrite",
+            label,
+        ])
+    };
+    label("headworks.dev/name=other");
+    c.apply(&grant(&c, "taken", "  read: [a]\n"));
+    c.condition(GRANT, "taken", "Stalled", "True", Some("OwnedByAnother"));
+    refused(&files, &b, &format!("{prefix}.2"));
+    reads("python", &files, &a, &format!("{prefix}.3"), 1);
+    label("headworks.dev/name=taken");
+    c.ready(GRANT, "taken");
+
+    // Its streams are made again on another Platform, which happens to be the same Kafka: other credentials.
+    let other = format!("{name}-2");
+    let platform = c.kubectl.get(PLATFORM, &name, "").unwrap();
+    let twin = serde_json::json!({"apiVersion": platform["apiVersion"], "kind": "Platform",
+        "metadata": {"name": other}, "spec": platform["spec"]});
+    c.apply(&twin.to_string());
+    c.ready(PLATFORM, &other);
+    let first = c.kubectl.get("secrets", &secret, &c.namespace).unwrap();
+    c.apply(&stream("c", "partitions: 1").replace("platform: e2e", &format!("platform: {other}")));
+    c.apply(&grant(&c, "taken", "  read: [c]\n"));
+    until("the move", Duration::from_secs(60), || {
+        let grant = c.kubectl.get(GRANT, "taken", &c.namespace)?;
+        (grant["status"]["platform"] == other.as_str()).then_some(())
+    })
+    .expect("the grant moves with its streams");
+    c.ready(GRANT, "taken");
+    refused(&folder(&c, "taken", "moved"), &a, &format!("{prefix}.4"));
+    let second = c.kubectl.get("secrets", &secret, &c.namespace).unwrap();
+    assert_ne!(first["data"]["password"], second["data"]["password"]);
+
+    // The client's word.
+    let files = folder(&c, "taken", "word");
+    c.kubectl.must(&[
+        "label",
+        "namespace",
+        &c.namespace,
+        "headworks.dev/accept-grants-",
+    ]);
+    c.condition(GRANT, "taken", "Ready", "False", Some("NotAccepted"));
+    let (code, text) = client("python", &files, &c.topic("c"), &prefix, 1);
+    assert_ne!(code, 0, "it reads on: {text}");
+    assert!(c.kubectl.get("secrets", &secret, &c.namespace).is_none());
+    accept(&c);
+    c.ready(GRANT, "taken");
+
+    // Its Platform goes first: what needs no Kafka goes with the grant all the same.
+    c.kubectl
+        .must(&["delete", PLATFORM, &other, "--timeout=60s"]);
+    clean_up(&c, &["taken"]);
+    assert!(c.kubectl.get("secrets", &secret, &c.namespace).is_none());
+    c.kubectl
+        .must(&["delete", PLATFORM, &name, "--timeout=60s"]);
+}
+
+#[test]
 fn labelled_fields_are_left_out_of_what_a_client_reads() {
     let Some(c) = cluster("e2e-grant-labels") else {
         return;

@@ -97,6 +97,33 @@ pub async fn set_rights(admin: &Admin, user: &User) -> Result<(), KafkaError> {
     admin.create_acls(&user.name, &change.missing).await
 }
 
+/// Takes from a user what isn't among these rights, and gives it nothing.
+///
+/// # Errors
+/// As [`ensure`].
+pub async fn narrow(admin: &Admin, user: &str, acls: &BTreeSet<Acl>) -> Result<(), KafkaError> {
+    let change = change(acls, &held(admin.acls(user).await)?);
+    admin.delete_acls(user, &change.extra).await
+}
+
+/// True: Kafka has neither the user nor anything of it.
+///
+/// # Errors
+/// As [`ensure`].
+pub async fn gone(admin: &Admin, user: &str) -> Result<bool, KafkaError> {
+    Ok(!admin.users_exist(&[user.to_owned()]).await?.contains(user)
+        && held(admin.acls(user).await)?.is_empty()
+        && admin.quota(user).await? == Quota::default())
+}
+
+/// Brokers that check no rights keep none.
+fn held(found: Result<Held, KafkaError>) -> Result<Held, KafkaError> {
+    match found {
+        Err(KafkaError::NoAuthorizer { .. }) => Ok(Held::default()),
+        other => other,
+    }
+}
+
 /// Takes a user away: first all it may do, until Kafka shows none of it; then its quota and its password. True if there was
 /// anything.
 ///
@@ -122,11 +149,6 @@ pub async fn revoke(admin: &Admin, user: &str) -> Result<bool, KafkaError> {
 /// # Errors
 /// As [`revoke`].
 pub async fn cut(admin: &Admin, user: &str) -> Result<bool, KafkaError> {
-    let held = |found: Result<Held, KafkaError>| match found {
-        // Brokers that check no rights keep none.
-        Err(KafkaError::NoAuthorizer { .. }) => Ok(Held::default()),
-        other => other,
-    };
     if held(admin.acls(user).await)?.is_empty() {
         return Ok(false);
     }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headworks_crds::{Kafka, Platform};
+use headworks_crds::{Kafka, Management, Platform};
 use headworks_plan::{OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, Stream};
 use k8s_openapi::{
     api::core::v1::{ObjectReference, Secret},
@@ -19,7 +19,7 @@ use k8s_openapi::{
 };
 use kube::{Resource, ResourceExt};
 
-use super::{User, keeper, secret, user_name};
+use super::{User, kafka_users, keeper, secret, user_name};
 use crate::{
     apply::child_meta,
     context::Context,
@@ -98,6 +98,12 @@ pub async fn ensure<K: Subject>(
         return Ok(());
     }
     let key = Key::of(object);
+    let about = about(object);
+    let owner = keeper::Owner {
+        key: &key,
+        about: &about,
+        chart: CHART,
+    };
     // What is made now must not outlive the object.
     controller::hold(object, context).await?;
     let user = User {
@@ -114,14 +120,15 @@ pub async fn ensure<K: Subject>(
         .as_ref()
         .filter(|live| secret::text(live, "username").as_ref() == Some(&user.name))
         .and_then(|live| secret::text(live, "password"));
-    let state = state(&user, version.as_deref(), settled);
+    let management = &platform.platform.spec.kafka.management;
+    let state = state(&user, version.as_deref(), settled, management);
     let seen = context.settled.get(&user.name, &state);
     if known.is_some() && seen == Some(true) {
         return Ok(());
     }
     let password = match &known {
         Some(password) => password.clone(),
-        None => keeper::begun(context, platform, &key, &user.name, CHART)
+        None => keeper::begun(context, platform, &owner, &user.name)
             .await?
             .unwrap_or_else(super::password),
     };
@@ -131,9 +138,8 @@ pub async fn ensure<K: Subject>(
         password: &password,
         tried,
         prune: settled,
-        chart: CHART,
     };
-    match keeper::ensure(context, platform, &key, &wanted).await {
+    match keeper::ensure(context, platform, &owner, &wanted).await {
         Ok(()) => {}
         // It was so when Kafka was last asked.
         Err(Error::Waiting { .. } | Error::Transient { .. })
@@ -155,17 +161,18 @@ pub async fn ensure<K: Subject>(
     let written = secret::put(context, &desired, live, CHART).await?;
     let version = written.metadata.resource_version;
     context.tried.note(&user.name, version.as_deref());
-    let state = self::state(&user, version.as_deref(), settled);
+    let state = self::state(&user, version.as_deref(), settled, management);
     context.settled.set(&user.name, Some(state));
     Ok(())
 }
 
-/// All that must be as it was for Kafka not to be asked.
-fn state(user: &User, version: Option<&str>, settled: bool) -> String {
-    digest(format!("{:?} {version:?} {settled}", user.acls).as_bytes())
+/// All that must be as it was for Kafka not to be asked. Who makes users, and where, belongs to it.
+fn state(user: &User, version: Option<&str>, settled: bool, management: &Management) -> String {
+    digest(format!("{:?} {version:?} {settled} {management:?}", user.acls).as_bytes())
 }
 
-/// Takes the user away with its object: the pods first, then all it may do, then itself. It never hangs on a Platform that is gone.
+/// Takes the user away with its object: the pods first, then all it may do, then itself. It never hangs on a Platform that is gone:
+/// then its KafkaUsers go, for which the API server is enough, and an Event says what may be left in Kafka.
 ///
 /// # Errors
 /// `PodsEnding`; what Kafka says. The Secret goes with the object.
@@ -176,7 +183,13 @@ pub async fn withdraw(
     platform: Option<&Platform>,
     context: &Context,
 ) -> Result<(), Error> {
+    let owner = keeper::Owner {
+        key,
+        about,
+        chart: CHART,
+    };
     let Some(platform) = platform else {
+        kafka_users::dismiss_all(context, &owner).await?;
         let note = format!(
             "the Platform is gone; if its Kafka isn't and {key} had a user of its own, delete that and its ACLs by hand"
         );
@@ -202,9 +215,43 @@ pub async fn withdraw(
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let user = user(&installation, key);
-    context.tried.note(&user, None);
-    context.settled.set(&user, None);
-    keeper::revoke(context, platform, key, &user, CHART).await
+    revoke(&owner, &user, platform, context).await
+}
+
+/// Takes the user that an object had on another Platform away from there.
+///
+/// # Errors
+/// What Kafka says.
+pub async fn leave<K: Subject>(
+    object: &K,
+    platform: &Platform,
+    context: &Context,
+) -> Result<(), Error> {
+    let installation = platform
+        .status
+        .as_ref()
+        .and_then(|s| s.installation.clone());
+    let Some(installation) = installation else {
+        return Ok(());
+    };
+    let (key, about) = (Key::of(object), about(object));
+    let owner = keeper::Owner {
+        key: &key,
+        about: &about,
+        chart: CHART,
+    };
+    revoke(&owner, &user(&installation, &key), platform, context).await
+}
+
+async fn revoke(
+    owner: &keeper::Owner<'_>,
+    user: &str,
+    platform: &Platform,
+    context: &Context,
+) -> Result<(), Error> {
+    context.tried.note(user, None);
+    context.settled.set(user, None);
+    keeper::revoke(context, platform, owner, user).await
 }
 
 /// What a plan's pods, of which there are so many, do in Kafka.
@@ -404,9 +451,14 @@ mod tests {
             acls: [Acl::literal(About::Topic, topic, Operation::Read)].into(),
             quota: None,
         };
-        settled.set("u", Some(state(&user("a"), Some("1"), true)));
-        let get =
-            |topic, version, done| settled.get("u", &state(&user(topic), Some(version), done));
+        let by = |management: serde_json::Value| -> Management {
+            serde_json::from_value(management).unwrap()
+        };
+        let admin = by(json!({"admin": {}}));
+        settled.set("u", Some(state(&user("a"), Some("1"), true, &admin)));
+        let get = |topic, version, done| {
+            settled.get("u", &state(&user(topic), Some(version), done, &admin))
+        };
         assert_eq!(get("a", "1", true), Some(true));
         assert_eq!(
             (
@@ -416,6 +468,17 @@ mod tests {
             ),
             (None, None, None)
         );
+        // Somebody else makes the users now, or elsewhere.
+        for management in [
+            json!({"strimzi": {"cluster": "events", "namespace": "kafka"}}),
+            json!({"strimzi": {"cluster": "events", "namespace": "other"}}),
+        ] {
+            let by = by(management);
+            let state = |by: &Management| state(&user("a"), Some("1"), true, by);
+            assert_eq!(settled.get("u", &state(&by)), None);
+            settled.set("u", Some(state(&by)));
+            assert_eq!(settled.get("u", &state(&by)), Some(true));
+        }
         settled.set("u", None);
         assert_eq!(get("a", "1", true), None);
     }

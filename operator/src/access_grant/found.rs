@@ -37,20 +37,6 @@ pub struct Found {
 /// The label by which a namespace accepts grants: `"true"`.
 pub const ACCEPT: &str = "headworks.dev/accept-grants";
 
-/// The Platform of the grant's streams; where none of them is there, the one that the status names.
-pub fn platform_name(
-    grant: &AccessGrant,
-    status: &AccessGrantStatus,
-    context: &Context,
-) -> Option<String> {
-    let namespace = grant.namespace().unwrap_or_default();
-    let mut names = grant.spec.read.iter().chain(&grant.spec.write);
-    names
-        .find_map(|name| context.stream(&namespace, name))
-        .map(|stream| stream.spec.platform)
-        .or_else(|| status.platform.clone())
-}
-
 /// Declares all that the grant refers to, so that a change of it wakes the grant.
 pub fn declare(grant: &AccessGrant, key: &Key, platform: Option<&str>, context: &Context) {
     let spec = &grant.spec;
@@ -133,6 +119,27 @@ pub async fn streams(
         }
     }
     Ok(found)
+}
+
+/// What the client has and the spec still names. It is told from spec and status alone: of the rest nothing may be left, whatever else
+/// is in the way. (That a whole stream has none of the excepted labels is its contract's word, which isn't asked here.)
+pub fn still_named(
+    spec: &headworks_crds::AccessGrantSpec,
+    status: &AccessGrantStatus,
+) -> Vec<GrantedStream> {
+    let except = &spec.except_labels;
+    let named = |stream: &&GrantedStream| {
+        let names = if stream.access == WRITE {
+            &spec.write
+        } else {
+            &spec.read
+        };
+        let derived = stream.derived.as_ref();
+        names.contains(&stream.stream)
+            && (except.is_empty()
+                || derived.is_none_or(|there| *there == derived::name(&stream.stream, except)))
+    };
+    status.streams.iter().filter(named).cloned().collect()
 }
 
 /// What the client has of a stream already. With exceptLabels that must not be the whole stream: that it once had no such fields
@@ -260,6 +267,39 @@ fn on_platform(stream: Stream, place: &str, platform: &str) -> Result<Stream, Er
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_spec_names_no_longer_is_told_from_spec_and_status_alone() {
+        let has = |stream: &str, access: &str, derived: Option<&str>| GrantedStream {
+            stream: stream.into(),
+            topic: format!("shop.{stream}"),
+            access: access.into(),
+            derived: derived.map(str::to_owned),
+        };
+        let whole = has("orders", READ, None);
+        let part = has("customers", READ, Some("customers-without-pii"));
+        let status = AccessGrantStatus {
+            streams: vec![whole.clone(), part.clone()],
+            ..AccessGrantStatus::default()
+        };
+        let left = |spec: serde_json::Value| {
+            let mut all = serde_json::json!({"to": {"namespace": "bi", "name": "report"}});
+            let fields = spec.as_object().unwrap().clone();
+            all.as_object_mut().unwrap().extend(fields);
+            still_named(&serde_json::from_value(all).unwrap(), &status)
+        };
+        let both = serde_json::json!(["orders", "customers"]);
+        let read = |names: &serde_json::Value, except: &[&str]| {
+            left(serde_json::json!({"read": names, "exceptLabels": except}))
+        };
+        assert_eq!(read(&both, &["pii"]), [whole.clone(), part.clone()]);
+        let customers = serde_json::json!(["customers"]);
+        assert_eq!(read(&customers, &["pii"]), [part]);
+        // To write is another right than to read.
+        assert!(left(serde_json::json!({"write": ["orders"]})).is_empty());
+        // What was left out isn't what must be left out now.
+        assert_eq!(read(&both, &["pii", "secret"]), [whole]);
+    }
 
     #[test]
     fn what_a_client_has_of_a_stream_that_is_away_stays_unless_labels_are_excepted_now() {

@@ -3,22 +3,25 @@
 //!
 //! Two promises shape the order of a reconcile. A client never holds credentials that don't work: the user is made, and seen to work,
 //! before the Secret names it (`rotation`). And no right outlives the grant: when it expires or is deleted, rights go first, and it is
-//! let go only when Kafka shows none. That doesn't depend on the streams, the client's namespace or Strimzi's operators.
+//! let go only when Kafka shows none (`ending`). That doesn't depend on the streams, the client's namespace or Strimzi's operators, nor on
+//! the rest of the spec: an end that could be read once holds, whatever is wrong with it now.
 
 mod credentials;
 mod derived;
+mod ending;
 mod found;
+mod moves;
 mod rights;
 mod rotation;
 
 pub use found::ACCEPT;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
-use headworks_crds::{AccessGrant, AccessGrantStatus, Platform};
+use headworks_crds::{AccessGrant, AccessGrantStatus, GrantedStream};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
-use rotation::{Slot, Times};
+use rotation::{Known, Slot, Times};
 
 use crate::{
     access::{self, User, keeper, secret},
@@ -35,6 +38,8 @@ use crate::{
 const CHART: &str = "grantNamespaces";
 /// What the user's name says.
 const WHAT: &str = "grant";
+/// A status names at most so many streams.
+const MAX_STREAMS: usize = 128;
 /// An expiry is looked after this often while something is in its way.
 const EXPIRY_RECHECK: Duration = Duration::from_secs(10);
 
@@ -54,8 +59,9 @@ impl Subject for AccessGrant {
         self.status.as_ref()
     }
 
+    /// Later, in its reconcile: a spec that is wrong puts off no expiry.
     fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+        Ok(())
     }
 
     /// Rights in Kafka must not outlive the grant.
@@ -68,40 +74,48 @@ impl Subject for AccessGrant {
         status: &mut AccessGrantStatus,
         context: &Context,
     ) -> Result<Verdict, Error> {
-        let times = rotation::times(&self.spec)?;
-        match granted(self, &times, status, context).await {
-            Ok(verdict) => Ok(verdict),
-            Err(error) => Err(in_time(error, times.expires, Timestamp::now())),
-        }
+        let (expires, unreadable) = rotation::end(&self.spec, status.expires.as_deref());
+        status.expires = expires.map(|end| end.to_string());
+        found::declare(
+            self,
+            &Key::of(self),
+            moves::platform(self, status, context).as_deref(),
+            context,
+        );
+        let over = expires.filter(|end| Timestamp::now() >= *end);
+        let error = if let Some(end) = over {
+            expired(self, end, status, context).await
+        } else {
+            let outcome = match unreadable {
+                None => granted(self, status, context).await,
+                Some(error) => Err(error),
+            };
+            match outcome {
+                Ok(verdict) => return Ok(verdict),
+                Err(error) => match ending::meanwhile(self, status, context).await {
+                    Ok(()) => error,
+                    Err(left) => unfinished(&error, &left),
+                },
+            }
+        };
+        Err(in_time(error, expires, Timestamp::now()))
     }
 
     async fn finalize(&self, status: &AccessGrantStatus, context: &Context) -> Result<(), Error> {
-        let name = found::platform_name(self, status, context);
-        let Some(name) = name else {
-            // Neither a stream nor the status names a Platform: no user was ever made.
-            return Ok(());
-        };
-        let Some(platform) = context.platform(&name) else {
-            let note = format!(
-                "Platform {name} is gone; if its Kafka isn't, delete by hand users {} and their ACLs",
-                users(self, status, None).join(" and ")
-            );
-            context
-                .events
-                .warning(&self.object_ref(&()), "UsersLeft", &note)
-                .await;
-            return Ok(());
-        };
-        withdraw(self, status, &platform, context).await?;
-        if let Err(error) = forget_secret(self, context).await {
-            let note = format!("the Secret stays, and its user is gone: {error}");
-            context
-                .events
-                .warning(&self.object_ref(&()), "SecretLeft", &note)
-                .await;
+        if let Some(platform) = ending::withdraw(self, status, context).await? {
+            ending::users_left(self, status, &platform, context).await;
         }
-        Ok(())
+        ending::forget_secret(self, context).await
     }
+}
+
+/// Something is in the way, and what must not wait for it couldn't be done either: it is tried again soon.
+fn unfinished(error: &Error, left: &Error) -> Error {
+    Error::waiting(
+        left.reason(),
+        format!("{error}; and what the client may do no longer can't be taken away yet: {left}"),
+    )
+    .after(EXPIRY_RECHECK)
 }
 
 /// Nothing that is in the way may put off an expiry.
@@ -130,18 +144,26 @@ fn until(moment: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
 
 async fn granted(
     grant: &AccessGrant,
-    times: &Times,
     status: &mut AccessGrantStatus,
     context: &Context,
 ) -> Result<Verdict, Error> {
     let key = Key::of(grant);
     let now = Timestamp::now();
-    let name = found::platform_name(grant, status, context);
-    found::declare(grant, &key, name.as_deref(), context);
-    if let Some(expires) = times.expires.filter(|expires| now >= *expires) {
-        return expired(grant, expires, name, status, context).await;
+    headworks_crds::check(&grant.spec).map_err(|message| Error::stalled("InvalidSpec", message))?;
+    let times = rotation::times(&grant.spec)?;
+    if let Err(error) = found::accepted(grant, context) {
+        // Who takes back the word, takes back what it gave.
+        if status.platform.is_some() {
+            let why = format!(
+                "namespace {} accepts grants no longer",
+                grant.spec.to.namespace
+            );
+            ending::close(grant, &why, status, context).await?;
+            status.platform = None;
+        }
+        return Err(error);
     }
-    let name = name.ok_or_else(|| {
+    let name = moves::platform(grant, status, context).ok_or_else(|| {
         let first = grant.spec.read.iter().chain(&grant.spec.write).next();
         Error::missing(
             "StreamNotFound",
@@ -152,7 +174,7 @@ async fn granted(
             ),
         )
     })?;
-    found::accepted(grant, context)?;
+    moves::leave(grant, &name, status, context).await?;
     let platform = facts::usable(context, &name, &key.namespace)?;
     if !platform.ready() {
         return Err(platform.not_ready());
@@ -162,7 +184,7 @@ async fn granted(
     let found = found::streams(grant, status, &name, context).await?;
     status.platform = Some(name);
     let next = hand_out(
-        grant, &key, times, &found, &platform, &connected, status, now, context,
+        grant, &key, &times, &found, &platform, &connected, status, now, context,
     )
     .await?;
     derived::sweep(context, grant, &found.derived).await?;
@@ -204,16 +226,20 @@ async fn hand_out(
     context: &Context,
 ) -> Result<Option<Timestamp>, Error> {
     let base = access::user_name(&platform.installation, WHAT, &key.namespace, &key.name);
+    let about = grant.object_ref(&());
+    let owner = ending::owner(key, &about);
     let namespace = &grant.spec.to.namespace;
     // First, so that no user is made whose password can't be handed out.
     let live = secret::owned(
         secret::get(context, namespace, &credentials::name(key), CHART).await?,
         key,
     )?;
+    let hint = status.user.as_ref().and_then(|user| Slot::of(user, &base));
+    let known = known(status, hint);
     let held = live
         .as_ref()
-        .and_then(|live| credentials::read(live, &base));
-    let hint = status.user.as_ref().and_then(|user| Slot::of(user, &base));
+        .and_then(|live| credentials::read(live, &base))
+        .and_then(|(held, password)| Some((held.believed(known, times, now)?, password)));
     let plan = rotation::plan(held.as_ref().map(|(held, _)| *held), hint, times, now);
 
     let prefix = rights::prefix(&grant.spec);
@@ -235,7 +261,12 @@ async fn hand_out(
         }
         _ => {
             let user = plan.current.user(&base);
-            let begun = keeper::begun(context, platform, key, &user, CHART).await?;
+            if status.previous_user.as_ref() == Some(&user) {
+                // Its time was over while nobody looked: the password that it had must not come back.
+                keeper::revoke(context, &platform.platform, &owner, &user).await?;
+                status.previous_user = None;
+            }
+            let begun = keeper::begun(context, platform, &owner, &user).await?;
             (begun.unwrap_or_else(access::password), false)
         }
     };
@@ -245,14 +276,14 @@ async fn hand_out(
         password: &password,
         tried,
         prune: true,
-        chart: CHART,
     };
-    keeper::ensure(context, platform, key, &wanted).await?;
+    note_streams(status, &found.streams);
+    keeper::ensure(context, platform, &owner, &wanted).await?;
     if plan.previous.is_some() {
         // It may do what the grant says now, no more; its password isn't known any more, and stays.
-        keeper::set_rights(context, platform, key, &other).await?;
+        keeper::set_rights(context, platform, &owner, &other).await?;
     } else {
-        keeper::revoke(context, &platform.platform, key, &other.name, CHART).await?;
+        keeper::revoke(context, &platform.platform, &owner, &other.name).await?;
     }
     let (current, other) = (current.name, other.name);
     let desired = credentials::build(&credentials::Credentials {
@@ -278,94 +309,41 @@ async fn hand_out(
     Ok(plan.next)
 }
 
+/// What the status says of the user in the Secret, where both are known.
+fn known(status: &AccessGrantStatus, slot: Option<Slot>) -> Option<Known> {
+    Some(Known {
+        slot: slot?,
+        since: status.rotated_at.as_ref()?.parse().ok()?,
+    })
+}
+
+/// What is about to be given belongs to what must be taken away again, also if it is cut short.
+fn note_streams(status: &mut AccessGrantStatus, streams: &[GrantedStream]) {
+    let fresh: Vec<GrantedStream> = streams
+        .iter()
+        .filter(|stream| !status.streams.contains(stream))
+        .cloned()
+        .collect();
+    status.streams.extend(fresh);
+    status.streams.truncate(MAX_STREAMS);
+}
+
 /// The rights end: everything goes.
 async fn expired(
     grant: &AccessGrant,
     expires: Timestamp,
-    platform: Option<String>,
     status: &mut AccessGrantStatus,
     context: &Context,
-) -> Result<Verdict, Error> {
-    match platform.map(|name| (context.platform(&name), name)) {
-        Some((Some(platform), _)) => withdraw(grant, status, &platform, context).await?,
-        Some((None, name)) if status.user.is_some() => {
-            return Err(Error::missing(
-                "PlatformNotFound",
-                format!(
-                    "the rights ended at {expires}, but Platform {name} is gone, and with it the way to its Kafka; make it again, or delete the grant"
-                ),
-            ));
-        }
-        // No user was ever made.
-        _ => {}
-    }
-    forget_secret(grant, context).await?;
-    derived::sweep(context, grant, &BTreeSet::new()).await?;
-    *status = AccessGrantStatus {
-        conditions: std::mem::take(&mut status.conditions),
-        platform: status.platform.take(),
-        ..AccessGrantStatus::default()
-    };
-    Err(Error::stalled(
-        "Expired",
-        format!(
-            "spec.expires: the rights ended at {expires}, and its users are gone; set a later time, or delete the grant"
+) -> Error {
+    let why = format!("the rights ended at {expires}");
+    match ending::close(grant, &why, status, context).await {
+        Err(error) => error,
+        Ok(()) => Error::stalled(
+            "Expired",
+            format!(
+                "spec.expires: the rights ended at {expires}, and its users are gone; set a later time, or delete the grant"
+            ),
         ),
-    ))
-}
-
-/// Takes both users away, rights first.
-async fn withdraw(
-    grant: &AccessGrant,
-    status: &AccessGrantStatus,
-    platform: &Platform,
-    context: &Context,
-) -> Result<(), Error> {
-    let key = Key::of(grant);
-    for user in users(grant, status, Some(platform)) {
-        keeper::revoke(context, platform, &key, &user, CHART).await?;
-        context.tried.note(&user, None);
-    }
-    Ok(())
-}
-
-/// The grant's two users.
-fn users(
-    grant: &AccessGrant,
-    status: &AccessGrantStatus,
-    platform: Option<&Platform>,
-) -> Vec<String> {
-    let installation = platform.and_then(|p| p.status.as_ref()?.installation.clone());
-    let base = match (installation, &status.user) {
-        (Some(installation), _) => access::user_name(
-            &installation,
-            WHAT,
-            &grant.namespace().unwrap_or_default(),
-            &grant.name_any(),
-        ),
-        (None, Some(user)) => user
-            .strip_suffix("-a")
-            .or_else(|| user.strip_suffix("-b"))
-            .unwrap_or(user)
-            .to_owned(),
-        (None, None) => return Vec::new(),
-    };
-    [Slot::A, Slot::B].map(|slot| slot.user(&base)).into()
-}
-
-async fn forget_secret(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
-    let key = Key::of(grant);
-    let live = secret::get(
-        context,
-        &grant.spec.to.namespace,
-        &credentials::name(&key),
-        CHART,
-    )
-    .await?;
-    // A foreign one was never ours to delete.
-    match secret::owned(live, &key) {
-        Ok(Some(live)) => secret::delete(context, &live, CHART).await,
-        Ok(None) | Err(_) => Ok(()),
     }
 }
 
@@ -387,6 +365,58 @@ fn said(grant: &AccessGrant, status: &AccessGrantStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_being_given_is_noted_before_so_that_it_can_be_taken_away_if_that_is_cut_short() {
+        let stream = |name: String| GrantedStream {
+            topic: format!("shop.{name}"),
+            stream: name,
+            access: "Read".into(),
+            derived: None,
+        };
+        let has = |names: &[&str]| -> Vec<GrantedStream> {
+            names.iter().map(|n| stream((*n).to_owned())).collect()
+        };
+        let mut status = AccessGrantStatus {
+            streams: has(&["a", "b"]),
+            ..AccessGrantStatus::default()
+        };
+        note_streams(&mut status, &has(&["b", "c"]));
+        assert_eq!(status.streams, has(&["a", "b", "c"]));
+        let many: Vec<_> = (0..200).map(|n| stream(format!("s{n}"))).collect();
+        note_streams(&mut status, &many);
+        assert_eq!(status.streams.len(), MAX_STREAMS);
+    }
+
+    #[test]
+    fn what_could_not_be_taken_away_is_said_and_tried_again_soon() {
+        let error = Error::stalled("OwnedByAnother", "Secret bi/s isn't ours");
+        let left = Error::stalled("NotAuthorized", "no right to delete ACLs");
+        let Error::Waiting {
+            reason,
+            message,
+            after,
+            ..
+        } = unfinished(&error, &left)
+        else {
+            panic!("it is tried again");
+        };
+        assert_eq!((reason.as_str(), after), ("NotAuthorized", EXPIRY_RECHECK));
+        assert!(message.contains("isn't ours") && message.contains("no right to delete"));
+    }
+
+    #[test]
+    fn the_status_bears_a_secret_out_only_where_it_has_both_user_and_time() {
+        let status = |at: Option<&str>| AccessGrantStatus {
+            rotated_at: at.map(str::to_owned),
+            ..AccessGrantStatus::default()
+        };
+        let at = "2027-01-01T00:00:00Z";
+        assert_eq!(known(&status(Some(at)), None), None);
+        assert_eq!(known(&status(None), Some(Slot::A)), None);
+        let known = known(&status(Some(at)), Some(Slot::B)).unwrap();
+        assert_eq!((known.slot, known.since), (Slot::B, at.parse().unwrap()));
+    }
 
     #[test]
     fn nothing_puts_off_an_expiry() {

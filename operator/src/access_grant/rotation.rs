@@ -59,36 +59,42 @@ pub struct Times {
     pub overlap: SignedDuration,
 }
 
+/// When the rights end, whatever else the spec says. An end that can't be read doesn't take away the one before it: `last` is that
+/// which could be read last; and what is wrong is said beside it.
+pub fn end(spec: &AccessGrantSpec, last: Option<&str>) -> (Option<Timestamp>, Option<Error>) {
+    let Some(text) = &spec.expires else {
+        return (None, None);
+    };
+    if let Ok(end) = text.parse() {
+        return (Some(end), None);
+    }
+    let last: Option<Timestamp> = last.and_then(|last| last.parse().ok());
+    let until = last.map_or_else(String::new, |last| format!("; until then {last} holds"));
+    let error = Error::stalled(
+        "InvalidSpec",
+        format!("spec.expires: {text} is no instant; write it as 2027-01-01T00:00:00Z{until}"),
+    );
+    (last, Some(error))
+}
+
 /// Reads the spec.
 ///
 /// # Errors
 /// `InvalidSpec`.
 pub fn times(spec: &AccessGrantSpec) -> Result<Times, Error> {
-    let expires = spec
-        .expires
-        .as_ref()
-        .map(|text| {
-            text.parse::<Timestamp>().map_err(|_| {
-                Error::stalled(
-                    "InvalidSpec",
-                    format!("spec.expires: {text} is no instant; write it as 2027-01-01T00:00:00Z"),
-                )
-            })
-        })
-        .transpose()?;
-    let millis = |ms: u64| SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
+    let (expires, wrong) = end(spec, None);
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    let overlap = overlap(spec);
     let Some(rotation) = &spec.rotation else {
         return Ok(Times {
             expires,
             every: None,
-            overlap: millis(OVERLAP_MS),
+            overlap,
         });
     };
-    let every = rotation.every.millis();
-    let overlap = match &rotation.overlap {
-        Some(overlap) => overlap.millis(),
-        None => OVERLAP_MS.min(every / 2),
-    };
+    let every = millis(rotation.every.millis());
     if overlap >= every {
         return Err(Error::stalled(
             "InvalidSpec",
@@ -97,9 +103,24 @@ pub fn times(spec: &AccessGrantSpec) -> Result<Times, Error> {
     }
     Ok(Times {
         expires,
-        every: Some(millis(every)),
-        overlap: millis(overlap),
+        every: Some(every),
+        overlap,
     })
+}
+
+/// How long the user before lives on, whatever else the spec says.
+pub fn overlap(spec: &AccessGrantSpec) -> SignedDuration {
+    millis(match &spec.rotation {
+        None => OVERLAP_MS,
+        Some(rotation) => match &rotation.overlap {
+            Some(overlap) => overlap.millis(),
+            None => OVERLAP_MS.min(rotation.every.millis() / 2),
+        },
+    })
+}
+
+fn millis(ms: u64) -> SignedDuration {
+    SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 /// What the Secret says.
@@ -111,6 +132,37 @@ pub struct Held {
     pub since: Timestamp,
     /// True: the other one was in it before.
     pub previous: bool,
+}
+
+/// What the grant's own status says: the client can't write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The user that was handed out.
+    pub slot: Slot,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Held {
+    /// As much of it as can be believed: the Secret lies with the client, who may write in it. A turn can't be put off: nothing is
+    /// handed out since later than now, or than the status says. None: it has the other user, and no turn was due that could have
+    /// put it there; such a Secret is as good as lost.
+    pub fn believed(self, known: Option<Known>, times: &Times, now: Timestamp) -> Option<Self> {
+        let since = self.since.min(now);
+        let Some(known) = known else {
+            return Some(Self { since, ..self });
+        };
+        if known.slot == self.slot {
+            let since = since.min(known.since);
+            return Some(Self { since, ..self });
+        }
+        // A turn that was cut short between the Secret and the status.
+        let due = times
+            .every
+            .and_then(|every| known.since.checked_add(every).ok());
+        due.is_some_and(|due| since >= due)
+            .then_some(Self { since, ..self })
+    }
 }
 
 /// What is to be so now.
@@ -333,6 +385,68 @@ mod tests {
         ] {
             assert_eq!(read(wrong).unwrap_err().reason(), "InvalidSpec");
         }
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_read_leaves_the_one_before_in_force() {
+        let spec = |expires: &str, rotation: serde_json::Value| -> AccessGrantSpec {
+            serde_json::from_value(
+                json!({"to": {"namespace": "bi", "name": "report"}, "read": ["orders"],
+                "expires": expires, "rotation": rotation}),
+            )
+            .unwrap()
+        };
+        let good: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+        // Whatever else is wrong with the spec.
+        let wrong = spec(
+            "2027-01-01T00:00:00Z",
+            json!({"every": "1m", "overlap": "1h"}),
+        );
+        assert_eq!(end(&wrong, None), (Some(good), None));
+        let unreadable = spec("2027-13-01T00:00:00Z", json!({"every": "1h"}));
+        let (still, error) = end(&unreadable, Some("2027-01-01T00:00:00Z"));
+        assert_eq!(still, Some(good));
+        assert_eq!(error.unwrap().reason(), "InvalidSpec");
+        assert_eq!(end(&unreadable, None).0, None);
+    }
+
+    #[test]
+    fn a_client_can_put_off_no_turn_by_what_it_writes_into_its_secret() {
+        let times = times(Some(100), 30);
+        let held = |slot: Slot, since: i64| Held {
+            slot,
+            since: at(since),
+            previous: true,
+        };
+        let known = Some(Known {
+            slot: Slot::A,
+            since: at(0),
+        });
+        let turned = |held: Held, known: Option<Known>, now: i64| {
+            let believed = held.believed(known, &times, at(now));
+            plan(believed, known.map(|k| k.slot), &times, at(now))
+        };
+        // A later time than the status has, or than it is.
+        for forged in [50, 99, 9_999_999] {
+            assert!(!turned(held(Slot::A, forged), known, 99).fresh);
+            let turn = turned(held(Slot::A, forged), known, 100);
+            assert_eq!((turn.current, turn.fresh), (Slot::B, true));
+        }
+        let alone = turned(held(Slot::A, 9_999_999), None, 10);
+        assert_eq!((alone.since, alone.next), (at(10), Some(at(40))));
+        // The other user without a turn.
+        let other = turned(held(Slot::B, 50), known, 50);
+        assert_eq!(
+            (other.current, other.fresh, other.previous),
+            (Slot::B, true, Some(at(80)))
+        );
+        // A turn whose status was never written goes on.
+        let cut_short = turned(held(Slot::B, 101), known, 102);
+        assert_eq!(
+            (cut_short.current, cut_short.fresh, cut_short.since),
+            (Slot::B, false, at(101))
+        );
+        assert_eq!(cut_short.previous, Some(at(131)));
     }
 
     #[test]

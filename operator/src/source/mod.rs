@@ -5,6 +5,8 @@ pub mod check;
 mod dereference;
 mod validate;
 
+use std::collections::BTreeSet;
+
 use headworks_crds::{Source, SourceStatus};
 use kube::Resource;
 
@@ -62,6 +64,10 @@ impl Subject for Source {
             &context.settings.runtime_image,
         )?;
         let reference = self.controller_owner_ref(&()).unwrap_or_default();
+        let generated = access::workload::generated(&found.platform.platform.spec.kafka);
+        if generated && status.platform.is_none() {
+            status.platform = Some(found.stream.platform.clone());
+        }
         access::workload::ensure(
             self,
             &found.platform,
@@ -130,7 +136,11 @@ impl Subject for Source {
             },
             |uid| context.reports.of_pod(uid),
         )?;
-        if verdict.ready && access::workload::generated(&found.platform.platform.spec.kafka) {
+        if verdict.ready {
+            // No pod runs by the old plan any more: what only that one needed goes.
+            moved(self, status, &found.stream.platform, generated, context).await;
+        }
+        if verdict.ready && generated {
             access::workload::ensure(
                 self,
                 &found.platform,
@@ -147,25 +157,76 @@ impl Subject for Source {
     }
 
     /// Only a Source that has, or had, a user of its own is held.
-    async fn finalize(&self, _: &SourceStatus, context: &Context) -> Result<(), Error> {
+    async fn finalize(&self, status: &SourceStatus, context: &Context) -> Result<(), Error> {
         let key = Key::of(self);
         let stream = context.stream(&key.namespace, &self.spec.into);
-        let Some(stream) = stream else {
+        let (deleted, about) = (
+            access::workload::deleted(self),
+            access::workload::about(self),
+        );
+        let platforms = platforms(status, stream.map(|stream| stream.spec.platform));
+        if platforms.is_empty() {
             let note = format!(
                 "DataStream {} is gone, and with it the word which Kafka has {key}'s user; delete the user and its ACLs by hand",
                 self.spec.into
             );
-            let about = access::workload::about(self);
             context.events.warning(&about, "UsersLeft", &note).await;
-            return Ok(());
+        }
+        for name in platforms {
+            let platform = context.platform(&name);
+            access::workload::withdraw(&key, deleted, &about, platform.as_ref(), context).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the Source has a user: where the status says, also if its stream is gone; and, while it moves, where the stream is now.
+fn platforms(status: &SourceStatus, of_stream: Option<String>) -> BTreeSet<String> {
+    status.platform.iter().cloned().chain(of_stream).collect()
+}
+
+/// The stream was made again on another Platform: the user goes from the one before. What is in the way there is no fault of what runs
+/// here: it is said, and tried again.
+async fn moved(
+    source: &Source,
+    status: &mut SourceStatus,
+    now: &str,
+    generated: bool,
+    context: &Context,
+) {
+    let Some(before) = status.platform.as_deref().filter(|before| *before != now) else {
+        return;
+    };
+    if let Some(platform) = context.platform(before)
+        && let Err(error) = access::workload::leave(source, &platform, context).await
+    {
+        let note = format!("its user on Platform {before} can't be deleted yet: {error}");
+        let about = access::workload::about(source);
+        context.events.warning(&about, "UsersLeft", &note).await;
+        return;
+    }
+    status.platform = generated.then(|| now.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_whose_stream_went_first_still_knows_where_its_user_is() {
+        let on = |platform: Option<&str>| SourceStatus {
+            platform: platform.map(str::to_owned),
+            ..SourceStatus::default()
         };
-        access::workload::withdraw(
-            &key,
-            access::workload::deleted(self),
-            &access::workload::about(self),
-            context.platform(&stream.spec.platform).as_ref(),
-            context,
-        )
-        .await
+        let names = |status, stream: Option<&str>| -> Vec<String> {
+            platforms(&status, stream.map(str::to_owned))
+                .into_iter()
+                .collect()
+        };
+        assert_eq!(names(on(Some("p")), None), ["p"]);
+        assert_eq!(names(on(Some("p")), Some("p")), ["p"]);
+        assert_eq!(names(on(Some("p")), Some("q")), ["p", "q"]);
+        assert_eq!(names(on(None), Some("q")), ["q"]);
+        assert!(names(on(None), None).is_empty());
     }
 }

@@ -6,10 +6,14 @@
 
 use std::sync::Arc;
 
-use kube::api::{ApiResource, DynamicObject};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, ListParams},
+};
 use serde_json::{Value, json};
 
 use super::{
+    State,
     objects::{self, labels},
     observed::{Observed, observed},
 };
@@ -158,16 +162,44 @@ pub async fn observe(
         .map(|user| observed(&user)))
 }
 
-/// All KafkaUsers of an owner, in whatever namespace, as last seen: to sweep what is no longer wanted.
+/// All KafkaUsers of an owner, in whatever namespace, as last seen. A cluster without the kind has none.
 ///
 /// # Errors
-/// Waiting `StrimziNotInstalled`.
-pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<Arc<DynamicObject>>, Error> {
+/// Transient `StrimziUnreadable`.
+pub async fn seen_of_owner(
+    context: &Context,
+    owner: &Key,
+) -> Result<Vec<Arc<DynamicObject>>, Error> {
+    if context.strimzi.users.looked().await == State::Absent {
+        return Ok(Vec::new());
+    }
     context.strimzi.users.resource().await?;
     Ok(context
         .strimzi
         .users
         .filter(|user| super::ownership::is_of(user, owner)))
+}
+
+/// The same as the API server has them now: for a last look.
+///
+/// # Errors
+/// Transient `StrimziUnreadable`, or the API server's own.
+pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObject>, Error> {
+    if context.strimzi.users.looked().await == State::Absent {
+        return Ok(Vec::new());
+    }
+    let resource = context.strimzi.users.resource().await?;
+    let selector: Vec<String> = owner
+        .selector()
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
+    let list = api
+        .list(&ListParams::default().labels(&selector.join(",")))
+        .await
+        .map_err(|e| Error::api(&format!("listing the KafkaUsers of {owner}"), &e))?;
+    Ok(list.items)
 }
 
 /// Deletes a KafkaUser that is the owner's. True once it is gone (or was never there, or is somebody else's).
