@@ -336,8 +336,10 @@ impl Rights {
         if plan.on_invalid == OnInvalid::DeadLetter {
             self.topic(&plan.into.dead_letter_topic, &[Operation::Write]);
         }
-        // Records that are made up are counted under a group, whose name is the transactional id, too.
+        // Records that are made up are counted under a group, whose name is the transactional id, too. The count stands as
+        // the group's place in the stream's topic, and Kafka takes a place only from who may read the topic.
         if let Some(generate) = &plan.generate {
+            self.topic(&plan.into.topic, &[Operation::Read]);
             for operation in [Operation::Read, Operation::Describe] {
                 self.acls
                     .insert(Acl::literal(About::Group, &generate.group, operation));
