@@ -24,7 +24,7 @@ use accepted::Accepted;
 use headworks_crds::{
     AcceptedContract, DataStream, DataStreamStatus, DeletionPolicy, conditions::READY,
 };
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 
 use crate::{
     context::Context,
