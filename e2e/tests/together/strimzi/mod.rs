@@ -11,7 +11,7 @@ use std::{
 };
 
 use headworks_e2e::{Cluster, bootstrap, cluster, platform, pocket, stream, until};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const STREAM: &str = "datastreams.headworks.dev";
 const PLATFORM: &str = "platforms.headworks.dev";
