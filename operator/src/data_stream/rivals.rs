@@ -1,7 +1,8 @@
 //! Other DataStreams that name the same topic, and whose it is.
 //!
-//! A topic, and that of its dead letters beside it, is the oldest stream's whose namespace may use it. What is in it when
-//! a stream is deleted may be somebody else's by then: the rule that gave it may have moved to another namespace.
+//! A topic, and that of its dead letters beside it, is the oldest stream's whose namespace may use it. (No stream's topic is for
+//! the dead letters of another: the schema refuses such names.) What is in it when a stream is deleted may be somebody else's by
+//! then: the rule that gave it may have moved to another namespace.
 
 use headworks_crds::{DataStream, Platform};
 use kube::ResourceExt;
@@ -9,40 +10,17 @@ use kube::ResourceExt;
 use super::topic_name;
 use crate::{context::Context, platform::facts, retry::Error};
 
-/// What two streams want at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Clash {
-    /// One topic.
-    Topic,
-    /// The one's topic is for the other's dead letters.
-    TheirDeadLetters,
-    /// The other's topic is for the one's dead letters.
-    OurDeadLetters,
-}
-
-fn clash(topic: &str, other: &str) -> Option<Clash> {
-    if topic == other {
-        Some(Clash::Topic)
-    } else if topic == topic_name::dead_letter_topic(other) {
-        Some(Clash::TheirDeadLetters)
-    } else if topic_name::dead_letter_topic(topic) == other {
-        Some(Clash::OurDeadLetters)
-    } else {
-        None
-    }
-}
-
 fn topic_of(stream: &DataStream) -> String {
     let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());
     topic_name::topic_of(&namespace, &name, stream.spec.topic.as_deref())
 }
 
-/// Other DataStreams that name the topic on the same Platform, or one of the two is for the other's dead letters.
+/// Other DataStreams that name the topic on the same Platform.
 pub fn of(stream: &DataStream, topic: &str, context: &Context) -> Vec<DataStream> {
     let same = |other: &DataStream| {
         other.metadata.uid != stream.metadata.uid
             && other.spec.platform == stream.spec.platform
-            && clash(topic, &topic_of(other)).is_some()
+            && topic_of(other) == topic
     };
     context
         .stores
@@ -68,24 +46,14 @@ pub fn give_way(
         .iter()
         .filter(|rival| older(rival, stream) && entitled(rival, platform, context))
         .min_by_key(|rival| age(rival));
-    first.map_or(Ok(()), |first| Err(owned_by(topic, first)))
-}
-
-fn owned_by(topic: &str, owner: &DataStream) -> Error {
-    let place = place(owner);
-    let message = match clash(topic, &topic_of(owner)) {
-        Some(Clash::TheirDeadLetters) => format!(
-            "topic {topic} is for the dead letters of DataStream {place}, which is older; choose another spec.topic"
+    let Some(first) = first else { return Ok(()) };
+    Err(Error::stalled(
+        "TopicOwnedBy",
+        format!(
+            "topic {topic} belongs to DataStream {}, which is older; choose another spec.topic",
+            place(first)
         ),
-        Some(Clash::OurDeadLetters) => format!(
-            "topic {}, where this stream's dead letters would go, belongs to DataStream {place}, which is older; choose another spec.topic",
-            topic_name::dead_letter_topic(topic)
-        ),
-        Some(Clash::Topic) | None => format!(
-            "topic {topic} belongs to DataStream {place}, which is older; choose another spec.topic"
-        ),
-    };
-    Error::stalled("TopicOwnedBy", message)
+    ))
 }
 
 fn place(stream: &DataStream) -> String {
@@ -160,12 +128,10 @@ pub fn lost(stream: &DataStream, topic: &str, context: &Context) -> Option<Strin
     Some(format!("topic {topic} is DataStream {}'s", place(theirs)))
 }
 
-/// True if a stream has made the topic its own, or that of its dead letters, or has those of this one for its topic.
+/// True if a stream has made the topic its own.
 fn has(stream: &DataStream, topic: &str) -> bool {
-    stream.status.as_ref().is_some_and(|status| {
-        let theirs = status.topic.as_deref();
-        theirs.is_some_and(|theirs| clash(topic, theirs).is_some())
-    })
+    let status = stream.status.as_ref();
+    status.is_some_and(|status| status.topic.as_deref() == Some(topic))
 }
 
 #[cfg(test)]
@@ -186,26 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_and_its_dead_letters_belong_together() {
-        assert_eq!(clash("t", "t"), Some(Clash::Topic));
-        assert_eq!(clash("t.dlq", "t"), Some(Clash::TheirDeadLetters));
-        assert_eq!(clash("t", "t.dlq"), Some(Clash::OurDeadLetters));
-        assert_eq!(clash("t", "t2"), None);
-        for (topic, owner, says) in [
-            ("t", "t", "topic t belongs to DataStream shop/first"),
-            ("t.dlq", "t", "topic t.dlq is for the dead letters of"),
-            ("t", "t.dlq", "topic t.dlq, where this stream's"),
-        ] {
-            let error = owned_by(topic, &stream("first", owner, true));
-            assert_eq!(error.reason(), "TopicOwnedBy");
-            assert!(error.message().starts_with(says), "{}", error.message());
-        }
-    }
-
-    #[test]
     fn only_who_has_a_topic_keeps_it_from_going() {
         assert!(has(&stream("b", "t", true), "t"));
-        assert!(has(&stream("b", "t.dlq", true), "t"));
+        assert!(!has(&stream("b", "other", true), "t"));
         // It was refused the topic, and makes it for itself when it is gone.
         assert!(!has(&stream("b", "t", false), "t"));
     }
