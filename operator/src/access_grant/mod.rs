@@ -261,8 +261,8 @@ async fn hand_out(
         }
         _ => {
             let user = plan.current.user(&base);
-            if status.previous_user.as_ref() == Some(&user) {
-                // Its time was over while nobody looked: the password that it had must not come back.
+            let previous = status.previous_user.as_ref();
+            if plan.outlived(previous.and_then(|user| Slot::of(user, &base))) {
                 keeper::revoke(context, &platform.platform, &owner, &user).await?;
                 status.previous_user = None;
             }

@@ -180,6 +180,14 @@ pub struct Plan {
     pub next: Option<Timestamp>,
 }
 
+impl Plan {
+    /// True: the user that is to be made anew is still there from its turn before, since nobody looked when its time was over.
+    /// It must be gone first, or it would come back with the password that should have ended. `previous` is the status's.
+    pub fn outlived(&self, previous: Option<Slot>) -> bool {
+        self.fresh && previous == Some(self.current)
+    }
+}
+
 /// What is to be so at `now`. `hint` is the user that was handed out before the Secret was lost.
 pub fn plan(held: Option<Held>, hint: Option<Slot>, times: &Times, now: Timestamp) -> Plan {
     let end = |since: Timestamp, lasts: SignedDuration| since.checked_add(lasts).ok();
@@ -316,6 +324,23 @@ mod tests {
         };
         let plan = plan(Some(held), None, &times, at(99));
         assert_eq!((plan.current, plan.previous), (Slot::B, None));
+    }
+
+    #[test]
+    fn a_user_that_outlived_its_overlap_goes_once_before_its_next_turn() {
+        let times = times(Some(100), 30);
+        let held = Held {
+            slot: Slot::A,
+            since: at(0),
+            previous: true,
+        };
+        let turn = plan(Some(held), Some(Slot::A), &times, at(500));
+        assert_eq!((turn.current, turn.fresh), (Slot::B, true));
+        assert!(turn.outlived(Some(Slot::B)));
+        // When it is gone, what an interrupted attempt has begun is gone on with.
+        assert!(!turn.outlived(None));
+        let still = plan(Some(held), Some(Slot::A), &times, at(10));
+        assert!(!still.outlived(Some(Slot::B)));
     }
 
     #[test]
