@@ -207,14 +207,18 @@ fn facts<K: Resource<DynamicType = ()>>(
     indexes.seen(&Key::of(object), &facts);
 }
 
-/// A stream shows the labels that a Pipeline brings: it is woken when the query changes. (Those that knew the Pipeline
-/// before are its readers, and woken by that.)
+/// A stream shows the labels that a Pipeline brings: it is woken when the query changes, and when the pods have it. (Those
+/// that knew the Pipeline before are its readers, and woken by that.)
 fn written(pipeline: &Pipeline, key: &Key, indexes: &Indexes) {
     let meta = &pipeline.metadata;
+    let conditions = pipeline.status.iter().flat_map(|s| &s.conditions);
     let facts = Facts {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         deleting: meta.deletion_timestamp.is_some(),
+        ready: conditions.into_iter().any(|c| {
+            c.type_ == READY && c.status == "True" && c.observed_generation == meta.generation
+        }),
         ..Facts::default()
     };
     if indexes.seen(key, &facts) {

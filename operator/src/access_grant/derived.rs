@@ -17,7 +17,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::rotation;
+use super::{found, rotation};
 use crate::{
     apply::{self, is_subset},
     context::Context,
@@ -190,18 +190,18 @@ pub fn owners(context: &Context, namespace: &str, derived: &str) -> Vec<OwnerRef
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .filter(|grant| grant.namespace().as_deref() == Some(namespace))
-        .filter(|grant| wants(grant, derived, now))
+        .filter(|grant| wants(grant, derived, now) && found::accepted(grant, context).is_ok())
         .filter_map(|grant| Some((grant.name_any(), grant.owner_ref(&())?)))
         .collect();
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     all.into_iter().map(|(_, reference)| reference).collect()
 }
 
-/// A grant that is over, or going, wants nothing any more.
+/// A grant that is over, or going, wants nothing any more; whatever else is wrong with its spec.
 fn wants(grant: &AccessGrant, derived: &str, now: Timestamp) -> bool {
-    let over = rotation::times(&grant.spec)
-        .is_ok_and(|times| times.expires.is_some_and(|expires| now >= expires));
-    !over
+    let last = grant.status.as_ref().and_then(|s| s.expires.as_deref());
+    let (end, _) = rotation::end(&grant.spec, last);
+    end.is_none_or(|end| now < end)
         && grant.metadata.deletion_timestamp.is_none()
         && !grant.spec.except_labels.is_empty()
         && grant

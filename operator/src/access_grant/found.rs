@@ -109,6 +109,9 @@ pub async fn streams(
                     return Err(error);
                 }
                 Err(error) => {
+                    found
+                        .derived
+                        .extend(still_derived(access, name, &spec.except_labels, &error));
                     let kept = kept(status, name, access, &spec.except_labels);
                     // What was derived before has fields with the label now.
                     let kept = kept.filter(|_| !is_nothing_left(&error));
@@ -119,6 +122,13 @@ pub async fn streams(
         }
     }
     Ok(found)
+}
+
+/// The derived stream of one that can't be looked at just now: nothing is known that speaks against it, and with it its records would
+/// go. Only of one that has no fields left for the client it is known.
+fn still_derived(access: &str, name: &str, except: &[String], error: &Error) -> Option<String> {
+    let wanted = access == READ && !except.is_empty() && !is_nothing_left(error);
+    wanted.then(|| derived::name(name, except))
 }
 
 /// What the client has and the spec still names. It is told from spec and status alone: of the rest nothing may be left, whatever else
@@ -299,6 +309,18 @@ mod tests {
         assert!(left(serde_json::json!({"write": ["orders"]})).is_empty());
         // What was left out isn't what must be left out now.
         assert_eq!(read(&both, &["pii", "secret"]), [whole]);
+    }
+
+    #[test]
+    fn a_derived_stream_stays_while_its_stream_cannot_be_looked_at() {
+        let except = vec!["pii".to_owned()];
+        let away = Error::waiting("ReferenceNotFound", "");
+        let derived = still_derived(READ, "customers", &except, &away);
+        assert_eq!(derived.as_deref(), Some("customers-without-pii"));
+        assert_eq!(still_derived(WRITE, "customers", &except, &away), None);
+        assert_eq!(still_derived(READ, "customers", &[], &away), None);
+        let nothing = Error::stalled("NothingLeft", "");
+        assert_eq!(still_derived(READ, "customers", &except, &nothing), None);
     }
 
     #[test]

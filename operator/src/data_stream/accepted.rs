@@ -28,8 +28,6 @@ const PLATFORM_ANNOTATION: &str = "headworks.dev/platform";
 const KEPT_ANNOTATION: &str = "headworks.dev/kept-config";
 /// Ids that the definition has had in the schema registry, with commas between them.
 pub(super) const SCHEMA_IDS_ANNOTATION: &str = "headworks.dev/schema-ids";
-/// The contract's fingerprint.
-const FINGERPRINT_ANNOTATION: &str = "headworks.dev/fingerprint";
 /// The contract's number.
 const VERSION_ANNOTATION: &str = "headworks.dev/contract-version";
 /// Which changes of the contract were accepted when it was.
@@ -158,11 +156,8 @@ pub fn stored(
 /// True if a ConfigMap holds just the contract that a status names. Neither its number nor our labels say so: anybody may
 /// have put back, or made, one with these.
 fn is(map: &ConfigMap, named: &AcceptedContract) -> bool {
-    let annotated = map.annotations().get(FINGERPRINT_ANNOTATION);
     read(map).is_some_and(|accepted| {
-        accepted.version == named.version
-            && (annotated == Some(&named.fingerprint)
-                || fingerprint(&accepted.contract) == named.fingerprint)
+        accepted.version == named.version && fingerprint(&accepted.contract) == named.fingerprint
     })
 }
 
@@ -199,15 +194,25 @@ pub fn used(context: &Context, owner: &Key) -> Vec<String> {
     newest.map(|accepted| accepted.used).unwrap_or_default()
 }
 
-/// The contracts before a number, newest first, as far as they are kept and about the same topic.
+/// The contracts before one, newest first, as far as they are kept and about the same topic.
 pub fn before(context: &Context, owner: &Key, in_force: &Accepted) -> Vec<Accepted> {
+    let number = in_force.version;
+    before_number(context, owner, number, &in_force.topic, &in_force.platform)
+}
+
+/// As [`before`], for a contract of which no more is known than its number.
+pub fn before_number(
+    context: &Context,
+    owner: &Key,
+    number: i32,
+    topic: &str,
+    platform: &str,
+) -> Vec<Accepted> {
     let all = maps(context, owner)
         .into_iter()
         .filter_map(|map| read(&map));
-    all.filter(|a| {
-        a.version < in_force.version && a.topic == in_force.topic && a.platform == in_force.platform
-    })
-    .collect()
+    all.filter(|a| a.version < number && a.topic == topic && a.platform == platform)
+        .collect()
 }
 
 /// As [`stored`]; asks the API server where the store doesn't have what the status names.
@@ -286,7 +291,6 @@ pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> 
         (VERSION_ANNOTATION, accepted.version.to_string()),
         (TOPIC_ANNOTATION, accepted.topic.clone()),
         (PLATFORM_ANNOTATION, accepted.platform.clone()),
-        (FINGERPRINT_ANNOTATION, fingerprint(&accepted.contract)),
         (KEPT_ANNOTATION, kept),
     ];
     let ids: Vec<String> = accepted.schema_ids.iter().map(u32::to_string).collect();

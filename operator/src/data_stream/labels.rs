@@ -16,7 +16,7 @@ use headworks_crds::{DataStream, DataStreamStatus, Pipeline};
 use headworks_plan::{Contract, Plan, Role};
 use kube::ResourceExt;
 
-use super::{accepted, contract};
+use super::{accepted, contract, topic_name};
 use crate::{
     context::Context,
     impact::labels::{Labels, brought, by_field, listed, of_contract, planned},
@@ -51,6 +51,14 @@ impl Around for Here<'_> {
         let status = stream.status.clone().unwrap_or_default();
         let key = Key::of(&stream);
         let accepted = accepted::stored(self.context, &key, status.contract.as_ref())?;
+        let spec = &stream.spec;
+        let topic = topic_name::topic_of(&key.namespace, &key.name, spec.topic.as_deref());
+        // What an object that was here before has left is about its own topic.
+        if status.contract.is_none()
+            && (accepted.topic != topic || accepted.platform != spec.platform)
+        {
+            return None;
+        }
         let contract = contract::as_read(&accepted.contract, &stream.spec);
         Some((contract, status))
     }
@@ -133,7 +141,8 @@ fn bring(around: &dyn Around, name: &str, in_force: &Contract, status: &mut Data
     let before = by_field(&status.labels);
     let from = from(&writers);
     let mut kept = by_field(&status.kept_labels);
-    for (field, labels) in &before {
+    // While nobody knows what one of the queries brings, nothing goes, and nothing has to be kept.
+    for (field, labels) in before.iter().filter(|_| complete) {
         let gone = !in_force.fields.iter().any(|f| f.name == *field);
         for label in labels.iter().filter(|l| !has(&brought, field, l)) {
             // Another query, or none: what the one before has written is there still. So are a field's values when
@@ -157,7 +166,9 @@ fn bring(around: &dyn Around, name: &str, in_force: &Contract, status: &mut Data
     }
     status.labels = listed(&shown);
     status.kept_labels = listed(&kept);
-    status.labels_from = from;
+    if complete {
+        status.labels_from = from;
+    }
 }
 
 /// The labels of a stream as they are at this moment, although its own status may not show them yet: with what all

@@ -78,7 +78,13 @@ impl Subject for DataStream {
         );
 
         // First, because a stream that can't be looked at now is read and written all the same.
-        if let Some(accepted) = accepted::stored(context, &key, status.contract.as_ref()) {
+        let stored = accepted::stored(context, &key, status.contract.as_ref());
+        // Of an object that was here before, and had another topic, it says nothing about this one.
+        let about_this = |accepted: &Accepted| {
+            status.contract.is_some()
+                || (accepted.topic == topic && accepted.platform == self.spec.platform)
+        };
+        if let Some(accepted) = stored.filter(about_this) {
             labels::settle(context, &key, &accepted.contract, status);
         }
         let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
@@ -200,15 +206,22 @@ async fn in_kafka(
     // What was permitted once isn't permitted again, whatever the topic was.
     let used = accepted::used(context, key);
     let mut in_force = before.filter(|_| about_this);
+    // A derived definition goes on from the one before it: so does one that is to be found again.
+    let named = status.contract.as_ref().filter(|_| missing);
+    let older = named.and_then(|named| {
+        let platform = &stream.spec.platform;
+        let older = accepted::before_number(context, key, named.version, topic, platform);
+        older.into_iter().next()
+    });
     let contract = definition::complete(
         contract,
         &key.namespace,
         &key.name,
-        in_force.as_ref().map(|accepted| &accepted.contract),
+        in_force.as_ref().or(older.as_ref()).map(|a| &a.contract),
     )
     .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
     let spec_mode = stream.spec.compatibility;
-    if let Some(named) = status.contract.as_ref().filter(|_| missing) {
+    if let Some(named) = named {
         let registered = status.registered.iter();
         let spec = Accepted {
             version: named.version,
@@ -240,7 +253,9 @@ async fn in_kafka(
     let force = match in_force {
         Some(accepted) if refused.is_some() || same(&accepted) => accepted,
         before => {
-            let after = before.as_ref().map_or(0, |accepted| accepted.version);
+            // Without one in force nothing was begun: what is there is about another topic, and its time is over.
+            let newest = accepted::last(context, key, None);
+            let after = before.as_ref().map_or(newest, |accepted| accepted.version);
             let platform_name = &stream.spec.platform;
             let begun = accepted::begun(context, key, after, &contract, topic, platform_name);
             let last = accepted::last(context, key, status.contract.as_ref());
