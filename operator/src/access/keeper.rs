@@ -1,8 +1,9 @@
 //! Users in the way that the Platform's Kafka is managed: by the Admin API, or as KafkaUsers that Strimzi's User Operator makes true.
 //!
 //! With Strimzi the password stands in a second Secret beside the KafkaUser, because the User Operator reads it there. Whether the
-//! user is as it should be is asked of Kafka all the same; and rights are taken away by the Admin API, so that nothing waits for a
-//! User Operator that is away. The KafkaUser goes first, or is narrowed first, or it would bring them back.
+//! user is as it should be is asked of Kafka all the same; and rights are taken away by the Admin API (those that stand in for them are
+//! given first), so that nothing waits for a User Operator that is away. The KafkaUser goes first, or is narrowed first, or it would bring
+//! them back.
 //!
 //! A KafkaUser that is deleted takes its user along, also one that the User Operator is told to ignore. So where a Platform changes
 //! its ways, the KafkaUser goes, the User Operator is waited for, and the user is made again with the password it had.
@@ -141,8 +142,13 @@ pub async fn ensure(
             }
             let applied = apply(context, strimzi, owner, &user).await;
             if wanted.prune {
-                // A User Operator that is away puts this off for nobody.
-                admin::narrow(admin, name, &user.acls).await.map_err(said)?;
+                // A User Operator that is away puts this off for nobody. What is taken may have its successor among what is
+                // given, so both are done here; but nothing is given where the KafkaUser is refused.
+                match &applied {
+                    Err(Error::Stalled { .. }) => admin::narrow(admin, name, &user.acls).await,
+                    _ => admin::set_rights(admin, &user).await,
+                }
+                .map_err(said)?;
             }
             made_true(applied?.as_ref(), strimzi, name)?;
             let held = admin.acls(name).await.map_err(said)?;
