@@ -23,6 +23,35 @@ fn change(wanted: &BTreeSet<Acl>, held: &Held) -> Change {
     }
 }
 
+/// A call by which a user's rights become the wanted ones.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Give(Vec<Acl>),
+    Take(Vec<Acl>),
+}
+
+impl Change {
+    /// What is missing is given before anything goes: one rule may stand in for another, and whoever has the user goes on
+    /// all the while.
+    fn steps(self, prune: bool) -> Vec<Step> {
+        let mut steps = vec![Step::Give(self.missing)];
+        if prune {
+            steps.push(Step::Take(self.extra));
+        }
+        steps
+    }
+}
+
+async fn carry_out(admin: &Admin, user: &str, steps: Vec<Step>) -> Result<(), KafkaError> {
+    for step in steps {
+        match step {
+            Step::Give(acls) => admin.create_acls(user, &acls).await?,
+            Step::Take(acls) => admin.delete_acls(user, &acls).await?,
+        }
+    }
+    Ok(())
+}
+
 /// Makes a user so, and comes back when Kafka shows it and lets it in.
 ///
 /// `tried`: its password is known to be the right one. `prune`: rights that it has beyond the wanted ones go; a user whose
@@ -47,19 +76,17 @@ pub async fn ensure(
         .contains(&user.name)
         && (tried || admin.accepts(&credentials).await?);
     let change = change(&user.acls, &admin.acls(&user.name).await?);
-    if prune {
-        admin.delete_acls(&user.name, &change.extra).await?;
-    }
+    let complete = change.missing.is_empty();
+    carry_out(admin, &user.name, change.steps(prune)).await?;
     if let Some(quota) = user.quota
         && admin.quota(&user.name).await? != quota
     {
         admin.set_quota(&user.name, quota).await?;
     }
-    admin.create_acls(&user.name, &change.missing).await?;
     if !right {
         admin.set_password(&user.name, password).await?;
     }
-    if right && change.missing.is_empty() {
+    if right && complete {
         return Ok(());
     }
     confirm(admin, user, password).await
@@ -93,8 +120,7 @@ pub async fn confirm(admin: &Admin, user: &User, password: &str) -> Result<(), K
 /// As [`ensure`].
 pub async fn set_rights(admin: &Admin, user: &User) -> Result<(), KafkaError> {
     let change = change(&user.acls, &admin.acls(&user.name).await?);
-    admin.delete_acls(&user.name, &change.extra).await?;
-    admin.create_acls(&user.name, &change.missing).await
+    carry_out(admin, &user.name, change.steps(true)).await
 }
 
 /// Takes from a user what isn't among these rights, and gives it nothing.
@@ -183,5 +209,22 @@ mod tests {
                 extra: vec![acl("a")]
             }
         );
+    }
+
+    #[test]
+    fn a_rule_goes_only_when_those_that_stand_in_for_it_are_there() {
+        let old = Acl::prefixed(Resource::Group, "bi.report", Operation::Read);
+        let new = [
+            Acl::literal(Resource::Group, "bi.report", Operation::Read),
+            Acl::prefixed(Resource::Group, "bi.report.", Operation::Read),
+        ];
+        let held = Held {
+            acls: [old.clone()].into(),
+            others: 0,
+        };
+        let steps = |prune| change(&new.clone().into(), &held).steps(prune);
+        let give = || Step::Give(new.to_vec());
+        assert_eq!(steps(true), [give(), Step::Take(vec![old.clone()])]);
+        assert_eq!(steps(false), [give()]);
     }
 }

@@ -1,8 +1,9 @@
 //! Users in the way that the Platform's Kafka is managed: by the Admin API, or as KafkaUsers that Strimzi's User Operator makes true.
 //!
 //! With Strimzi the password stands in a second Secret beside the KafkaUser, because the User Operator reads it there. Whether the
-//! user is as it should be is asked of Kafka all the same; and rights are taken away by the Admin API, so that nothing waits for a
-//! User Operator that is away. The KafkaUser goes first, or is narrowed first, or it would bring them back.
+//! user is as it should be is asked of Kafka all the same; and rights are taken away by the Admin API (those that stand in for them are
+//! given first), so that nothing waits for a User Operator that is away. The KafkaUser goes first, or is narrowed first, or it would bring
+//! them back.
 //!
 //! A KafkaUser that is deleted takes its user along, also one that the User Operator is told to ignore. So where a Platform changes
 //! its ways, the KafkaUser goes, the User Operator is waited for, and the user is made again with the password it had.
@@ -18,7 +19,7 @@ use kube::api::DynamicObject;
 
 use super::{
     User, admin,
-    kafka_users::{self, PASSWORD, password_secret},
+    kafka_users::{self, PASSWORD, Place, password_secret},
     secret, user_operator,
 };
 use crate::{
@@ -141,8 +142,13 @@ pub async fn ensure(
             }
             let applied = apply(context, strimzi, owner, &user).await;
             if wanted.prune {
-                // A User Operator that is away puts this off for nobody.
-                admin::narrow(admin, name, &user.acls).await.map_err(said)?;
+                // A User Operator that is away puts this off for nobody. What is taken may have its successor among what is
+                // given, so both are done here; but nothing is given where the KafkaUser is refused.
+                match &applied {
+                    Err(Error::Stalled { .. }) => admin::narrow(admin, name, &user.acls).await,
+                    _ => admin::set_rights(admin, &user).await,
+                }
+                .map_err(said)?;
             }
             made_true(applied?.as_ref(), strimzi, name)?;
             let held = admin.acls(name).await.map_err(said)?;
@@ -219,28 +225,50 @@ pub async fn revoke(
     owner: &Owner<'_>,
     user: &str,
 ) -> Result<(), Error> {
-    let gone = dismissed(context, platform, owner, user).await;
+    let mut places = kafka_users::strays(context, owner, user, strimzi(platform)).await?;
+    places.extend(home_of(platform, user));
+    take(context, platform, owner, user, &places).await
+}
+
+/// Takes a user away from one Platform and nowhere else: its KafkaUser there (if that isn't another Platform's, too), then all it
+/// may do in its Kafka, then itself. A user of the same name in another Kafka stays.
+///
+/// # Errors
+/// As [`revoke`].
+pub async fn revoke_there(
+    context: &Context,
+    platform: &Platform,
+    owner: &Owner<'_>,
+    user: &str,
+    kafka_user: bool,
+) -> Result<(), Error> {
+    let places: Vec<Place> = home_of(platform, user)
+        .filter(|_| kafka_user)
+        .into_iter()
+        .collect();
+    take(context, platform, owner, user, &places).await
+}
+
+/// Where a Platform has the KafkaUser. Asked for even if it wasn't seen: it may have been made just now.
+fn home_of(platform: &Platform, user: &str) -> Option<Place> {
+    strimzi(platform).map(|strimzi| (strimzi.namespace.clone(), user.to_owned()))
+}
+
+async fn take(
+    context: &Context,
+    platform: &Platform,
+    owner: &Owner<'_>,
+    user: &str,
+    places: &[Place],
+) -> Result<(), Error> {
+    let dismissed = kafka_users::dismiss(context, owner, places).await;
     // Rights go now, whatever keeps the KafkaUser; that it is gone must still be seen, or it could bring them back.
     let connected = context.kafka.get(context, platform).await?;
     admin::revoke(&connected.admin, user)
         .await
         .map_err(|e| said(&e, owner.key, platform))?;
-    kafka_users::forget_passwords(context, owner, &gone?).await
-}
-
-async fn dismissed(
-    context: &Context,
-    platform: &Platform,
-    owner: &Owner<'_>,
-    user: &str,
-) -> Result<Vec<kafka_users::Place>, Error> {
-    let mut places = kafka_users::strays(context, owner, user, strimzi(platform)).await?;
-    if let Some(strimzi) = strimzi(platform) {
-        // Asked for even if it wasn't seen: it may have been made just now.
-        places.push((strimzi.namespace.clone(), user.to_owned()));
-    }
-    kafka_users::dismiss(context, owner, &places).await?;
-    Ok(places)
+    dismissed?;
+    kafka_users::forget_passwords(context, owner, places).await
 }
 
 async fn put_password(

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headworks_crds::{Kafka, Management, Platform};
+use headworks_crds::{Kafka, Platform};
 use headworks_plan::{OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, Stream};
 use k8s_openapi::{
     api::core::v1::{ObjectReference, Secret},
@@ -31,28 +31,59 @@ use crate::{
 };
 
 /// The chart's value that lists the pods' namespaces.
-const CHART: &str = "workloadNamespaces";
+pub(super) const CHART: &str = "workloadNamespaces";
 /// Kafka is asked again after so long, although nothing changed.
 pub const MEMORY: Duration = Duration::from_secs(300);
 /// Pods get so long to end before their rights go.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What was last seen to be so in Kafka, by user.
+/// What was last seen to be so in Kafka, by user; without a time, an attempt has begun since then to make it otherwise.
 #[derive(Debug, Default)]
-pub struct Settled(Mutex<HashMap<String, (String, Instant)>>);
+pub struct Settled(Mutex<HashMap<String, (String, Option<Instant>)>>);
+
+/// What is known of a user before Kafka is asked.
+#[derive(Debug, PartialEq, Eq)]
+struct Memory {
+    /// Rights beyond the wanted ones can go.
+    prune: bool,
+    /// As [`Settled::get`].
+    seen: Option<bool>,
+}
 
 impl Settled {
+    /// `state`: what must have been seen, where nothing but the wanted rights is to be there (true), and where more may be. That
+    /// exactly these were there is good enough for who would suffer more; then others can go, as nobody's pods ever had them.
+    fn recall(&self, user: &str, settled: bool, state: impl Fn(bool) -> String) -> Memory {
+        let exactly = self.get(user, &state(true));
+        let prune = settled || exactly.is_some();
+        let seen = if prune {
+            exactly
+        } else {
+            self.get(user, &state(false))
+        };
+        Memory { prune, seen }
+    }
+
+    /// What was seen may be so no longer.
+    fn doubt(&self, user: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, at)) = all.get_mut(user) {
+            *at = None;
+        }
+    }
+
     /// Some: so it was seen; true if not long ago.
     fn get(&self, user: &str, state: &str) -> Option<bool> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, at) = all.get(user)?;
-        (known == state).then(|| at.elapsed() < MEMORY)
+        (known == state).then(|| at.is_some_and(|at| at.elapsed() < MEMORY))
     }
 
-    fn set(&self, user: &str, state: Option<String>) {
+    /// What was seen now; or nothing is known.
+    pub(super) fn set(&self, user: &str, state: Option<String>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state {
-            Some(state) => all.insert(user.to_owned(), (state, Instant::now())),
+            Some(state) => all.insert(user.to_owned(), (state, Some(Instant::now()))),
             None => all.remove(user),
         };
     }
@@ -71,7 +102,7 @@ pub fn secret_name(owner: &Key) -> String {
     format!("{}-{}-kafka-user", owner.name, owner.kind.to_lowercase())
 }
 
-fn user(installation: &str, key: &Key) -> String {
+pub(super) fn user(installation: &str, key: &Key) -> String {
     user_name(
         installation,
         &key.kind.to_lowercase(),
@@ -80,8 +111,8 @@ fn user(installation: &str, key: &Key) -> String {
     )
 }
 
-/// Makes the user and its Secret, if the Platform wants one. `pods`: how many there are to be. `settled`: all of them run by
-/// this plan, so rights that it doesn't need can go.
+/// Makes the user and its Secret, if the Platform wants one. `pods`: how many there are to be, or still are. `settled`: all of
+/// them run by this plan, so rights that it doesn't need can go.
 ///
 /// # Errors
 /// `UserOperatorPresent`, `SecretForbidden`, `OwnedByAnother`; what Kafka and the API server say.
@@ -120,9 +151,10 @@ pub async fn ensure<K: Subject>(
         .as_ref()
         .filter(|live| secret::text(live, "username").as_ref() == Some(&user.name))
         .and_then(|live| secret::text(live, "password"));
-    let management = &platform.platform.spec.kafka.management;
-    let state = state(&user, version.as_deref(), settled, management);
-    let seen = context.settled.get(&user.name, &state);
+    let kafka = &platform.platform.spec.kafka;
+    let Memory { prune, seen } = context.settled.recall(&user.name, settled, |exactly| {
+        state(&user, version.as_deref(), exactly, kafka)
+    });
     if known.is_some() && seen == Some(true) {
         return Ok(());
     }
@@ -137,8 +169,11 @@ pub async fn ensure<K: Subject>(
         user: &user,
         password: &password,
         tried,
-        prune: settled,
+        prune,
     };
+    if seen.is_none() {
+        context.settled.doubt(&user.name);
+    }
     match keeper::ensure(context, platform, &owner, &wanted).await {
         Ok(()) => {}
         // It was so when Kafka was last asked.
@@ -161,14 +196,15 @@ pub async fn ensure<K: Subject>(
     let written = secret::put(context, &desired, live, CHART).await?;
     let version = written.metadata.resource_version;
     context.tried.note(&user.name, version.as_deref());
-    let state = self::state(&user, version.as_deref(), settled, management);
+    let state = state(&user, version.as_deref(), prune, kafka);
     context.settled.set(&user.name, Some(state));
     Ok(())
 }
 
-/// All that must be as it was for Kafka not to be asked. Who makes users, and where, belongs to it.
-fn state(user: &User, version: Option<&str>, settled: bool, management: &Management) -> String {
-    digest(format!("{:?} {version:?} {settled} {management:?}", user.acls).as_bytes())
+/// All that must be as it was for Kafka not to be asked. Which Kafka it is, who makes users, and where, belongs to it.
+fn state(user: &User, version: Option<&str>, exactly: bool, kafka: &Kafka) -> String {
+    let (acls, servers, management) = (&user.acls, &kafka.bootstrap_servers, &kafka.management);
+    digest(format!("{acls:?} {version:?} {exactly} {servers} {management:?}").as_bytes())
 }
 
 /// Takes the user away with its object: the pods first, then all it may do, then itself. It never hangs on a Platform that is gone:
@@ -215,43 +251,9 @@ pub async fn withdraw(
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let user = user(&installation, key);
-    revoke(&owner, &user, platform, context).await
-}
-
-/// Takes the user that an object had on another Platform away from there.
-///
-/// # Errors
-/// What Kafka says.
-pub async fn leave<K: Subject>(
-    object: &K,
-    platform: &Platform,
-    context: &Context,
-) -> Result<(), Error> {
-    let installation = platform
-        .status
-        .as_ref()
-        .and_then(|s| s.installation.clone());
-    let Some(installation) = installation else {
-        return Ok(());
-    };
-    let (key, about) = (Key::of(object), about(object));
-    let owner = keeper::Owner {
-        key: &key,
-        about: &about,
-        chart: CHART,
-    };
-    revoke(&owner, &user(&installation, &key), platform, context).await
-}
-
-async fn revoke(
-    owner: &keeper::Owner<'_>,
-    user: &str,
-    platform: &Platform,
-    context: &Context,
-) -> Result<(), Error> {
-    context.tried.note(user, None);
-    context.settled.set(user, None);
-    keeper::revoke(context, platform, owner, user).await
+    context.tried.note(&user, None);
+    context.settled.set(&user, None);
+    keeper::revoke(context, platform, &owner, &user).await
 }
 
 /// What a plan's pods, of which there are so many, do in Kafka.
@@ -453,9 +455,11 @@ mod tests {
             acls: [Acl::literal(About::Topic, topic, Operation::Read)].into(),
             quota: None,
         };
-        let by = |management: serde_json::Value| -> Management {
-            serde_json::from_value(management).unwrap()
+        let at = |servers: &str, management: serde_json::Value| -> Kafka {
+            serde_json::from_value(json!({"bootstrapServers": servers, "management": management}))
+                .unwrap()
         };
+        let by = |management| at("k:9092", management);
         let admin = by(json!({"admin": {}}));
         settled.set("u", Some(state(&user("a"), Some("1"), true, &admin)));
         let get = |topic, version, done| {
@@ -470,18 +474,43 @@ mod tests {
             ),
             (None, None, None)
         );
+        let moved = at("other:9092", json!({"admin": {}}));
+        let there = state(&user("a"), Some("1"), true, &moved);
+        assert_eq!(settled.get("u", &there), None, "another Kafka");
         // Somebody else makes the users now, or elsewhere.
         for management in [
             json!({"strimzi": {"cluster": "events", "namespace": "kafka"}}),
             json!({"strimzi": {"cluster": "events", "namespace": "other"}}),
         ] {
             let by = by(management);
-            let state = |by: &Management| state(&user("a"), Some("1"), true, by);
+            let state = |by: &Kafka| state(&user("a"), Some("1"), true, by);
             assert_eq!(settled.get("u", &state(&by)), None);
             settled.set("u", Some(state(&by)));
             assert_eq!(settled.get("u", &state(&by)), Some(true));
         }
         settled.set("u", None);
         assert_eq!(get("a", "1", true), None);
+    }
+
+    #[test]
+    fn kafka_is_asked_for_neither_half_of_a_reconcile_of_what_is_as_it_should_be() {
+        let settled = Settled::default();
+        let recall = |rights: &str, exactly| {
+            settled.recall("u", exactly, |exactly| format!("{rights} {exactly}"))
+        };
+        let memory = |prune, seen| Memory { prune, seen };
+        assert_eq!(recall("a", false), memory(false, None));
+        settled.set("u", Some("a false".into()));
+        assert_eq!(recall("a", false), memory(false, Some(true)));
+        // Others may be there beside them.
+        assert_eq!(recall("a", true), memory(true, None));
+        settled.set("u", Some("a true".into()));
+        for exactly in [false, true] {
+            assert_eq!(recall("a", exactly), memory(true, Some(true)));
+        }
+        // Other rights are added before any goes; and a half-done attempt at it makes Kafka be asked again.
+        assert_eq!(recall("b", false), memory(false, None));
+        settled.doubt("u");
+        assert_eq!(recall("a", false), memory(true, Some(false)));
     }
 }

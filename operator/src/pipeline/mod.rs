@@ -89,13 +89,15 @@ impl Subject for Pipeline {
         match applied {
             Ok(applied) => {
                 let verdict = observe(self, &key, &applied, context).await?;
+                let pods = Context::children(&context.stores.pods, &key);
                 if verdict.ready
                     && access::workload::generated(&applied.platform.platform.spec.kafka)
+                    && !health::superseded(&pods, &applied.digest)
                 {
                     // Every pod runs by the new plan: what the old one needed beyond it goes.
                     let reference = self.controller_owner_ref(&()).unwrap_or_default();
                     let (platform, plan) = (&applied.platform, &applied.plan);
-                    let pods = self.spec.replicas;
+                    let pods = workload::members(&pods, &key, self.spec.replicas);
                     access::workload::ensure(self, platform, plan, &reference, pods, true, context)
                         .await?;
                     return Ok(verdict.recheck(access::workload::MEMORY));
@@ -174,12 +176,13 @@ async fn plan_and_apply(
     let uid = pipeline.uid().unwrap_or_default();
     let reference = pipeline.controller_owner_ref(&()).unwrap_or_default();
     let built = build::build(key, &reference, &valid, &context.settings.runtime_image)?;
+    let pods = Context::children(&context.stores.pods, key);
     access::workload::ensure(
         pipeline,
         &found.platform,
         &valid.plan,
         &reference,
-        pipeline.spec.replicas,
+        workload::members(&pods, key, pipeline.spec.replicas),
         false,
         context,
     )

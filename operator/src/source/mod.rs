@@ -7,7 +7,7 @@ mod validate;
 
 use std::collections::BTreeSet;
 
-use headworks_crds::{Source, SourceStatus};
+use headworks_crds::{Platform, Source, SourceStatus};
 use kube::Resource;
 
 use crate::{
@@ -136,11 +136,13 @@ impl Subject for Source {
             },
             |uid| context.reports.of_pod(uid),
         )?;
-        if verdict.ready {
-            // No pod runs by the old plan any more: what only that one needed goes.
-            moved(self, status, &found.stream.platform, generated, context).await;
+        // No pod runs by the old plan any more: what only that one needed goes.
+        let settled = verdict.ready && !health::superseded(&pods, &built.plan.digest);
+        if settled {
+            let now = generated.then_some(&found.platform.platform);
+            moved(self, status, &found.stream.platform, now, context).await;
         }
-        if verdict.ready && generated {
+        if settled && generated {
             access::workload::ensure(
                 self,
                 &found.platform,
@@ -174,10 +176,20 @@ impl Subject for Source {
         }
         for name in platforms {
             let platform = context.platform(&name);
-            access::workload::withdraw(&key, deleted, &about, platform.as_ref(), context).await?;
+            let withdrawn =
+                access::workload::withdraw(&key, deleted, &about, platform.as_ref(), context).await;
+            if has_user(status, &name, platform.as_ref()) {
+                withdrawn?;
+            }
         }
         Ok(())
     }
+}
+
+/// True: a user of the Source may be there. One that was never meant to have a user mustn't be held up by looking for it.
+fn has_user(status: &SourceStatus, name: &str, platform: Option<&Platform>) -> bool {
+    let generated = |platform: &Platform| access::workload::generated(&platform.spec.kafka);
+    status.platform.as_deref() == Some(name) || platform.is_none_or(generated)
 }
 
 /// Where the Source has a user: where the status says, also if its stream is gone; and, while it moves, where the stream is now.
@@ -185,32 +197,52 @@ fn platforms(status: &SourceStatus, of_stream: Option<String>) -> BTreeSet<Strin
     status.platform.iter().cloned().chain(of_stream).collect()
 }
 
-/// The stream was made again on another Platform: the user goes from the one before. What is in the way there is no fault of what runs
+/// The stream was made again on another Platform: the user goes from the one before. `platform`: the present one, if the Source has a
+/// user there. What is in the way there is no fault of what runs
 /// here: it is said, and tried again.
 async fn moved(
     source: &Source,
     status: &mut SourceStatus,
     now: &str,
-    generated: bool,
+    platform: Option<&Platform>,
     context: &Context,
 ) {
     let Some(before) = status.platform.as_deref().filter(|before| *before != now) else {
         return;
     };
-    if let Some(platform) = context.platform(before)
-        && let Err(error) = access::workload::leave(source, &platform, context).await
+    if let Some(left) = context.platform(before)
+        && let Err(error) = access::leaving::leave(source, &left, platform, context).await
     {
         let note = format!("its user on Platform {before} can't be deleted yet: {error}");
         let about = access::workload::about(source);
         context.events.warning(&about, "UsersLeft", &note).await;
         return;
     }
-    status.platform = generated.then(|| now.to_owned());
+    status.platform = platform.map(|_| now.to_owned());
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_source_that_moved_to_where_it_has_no_user_is_not_held_there() {
+        let platform = |authentication: serde_json::Value| -> Platform {
+            serde_json::from_value(json!({"metadata": {"name": "q"}, "spec": {"kafka": {
+                "bootstrapServers": "k:9092", "management": {"admin": {}}, "workloadAuthentication": authentication}}}))
+            .unwrap()
+        };
+        let plain = platform(json!(null));
+        let generated = platform(json!({"generated": {}}));
+        let mut status = SourceStatus::default();
+        assert!(!has_user(&status, "q", Some(&plain)));
+        assert!(has_user(&status, "q", Some(&generated)) && has_user(&status, "q", None));
+        // It had one before the Platform gave them up.
+        status.platform = Some("q".into());
+        assert!(has_user(&status, "q", Some(&plain)));
+    }
 
     #[test]
     fn a_source_whose_stream_went_first_still_knows_where_its_user_is() {

@@ -93,6 +93,15 @@ pub fn current<'a>(pods: &'a [Arc<Pod>], plan: &'a str) -> impl Iterator<Item = 
     })
 }
 
+/// True: a pod of an older plan is still there. One that ends counts: until it is gone it may be finishing what it began.
+pub fn superseded(pods: &[Arc<Pod>], plan: &str) -> bool {
+    pods.iter().any(|pod| {
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        !matches!(phase, Some("Succeeded" | "Failed"))
+            && pod.labels().get(PLAN_LABEL).is_none_or(|p| p != plan)
+    })
+}
+
 /// True: although the pod is ready, and goes on with its streams, one of its tables stands still. Who reads that
 /// table must be able to see it.
 fn holds_up_a_part(reason: &str, seen: &Pods) -> bool {
@@ -355,6 +364,23 @@ mod tests {
         assert_eq!(rolled_out(Some(2), Some(1)), 0, "one old, one new");
         assert_eq!(rolled_out(Some(1), Some(1)), 1);
         assert_eq!(rolled_out(None, None), 0);
+    }
+
+    #[test]
+    fn a_pod_of_an_older_plan_is_there_until_it_has_ended() {
+        let ending = |phase: &str| -> Arc<Pod> {
+            Arc::new(
+                serde_json::from_value(
+                    json!({"metadata": {"name": "p-0", "labels": {PLAN_LABEL: "old"},
+                "deletionTimestamp": "2027-01-01T00:00:00Z"}, "status": {"phase": phase}}),
+                )
+                .unwrap(),
+            )
+        };
+        let new = || pod("p-1", "new", &json!({"phase": "Running"}));
+        assert!(superseded(&[new(), ending("Running")], "new"));
+        assert!(!superseded(&[new(), ending("Failed")], "new"));
+        assert!(!superseded(&[new()], "new"));
     }
 
     #[test]

@@ -11,10 +11,13 @@ pub mod pod;
 pub mod state_volume;
 pub mod store;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use headworks_plan::Plan;
-use k8s_openapi::api::{apps::v1::ControllerRevision, core::v1::PodSpec};
+use k8s_openapi::api::{
+    apps::v1::ControllerRevision,
+    core::v1::{Pod, PodSpec},
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -122,6 +125,18 @@ pub fn plans_of_pods(context: &Context, key: &Key) -> Vec<Plan> {
     names.iter().filter_map(plan).collect()
 }
 
+/// How many pods of a StatefulSet there are to be, or still are: what they do in Kafka under their numbers they may do until they
+/// are gone. One that ends counts, because it may be finishing its last transaction.
+pub fn members(pods: &[Arc<Pod>], owner: &Key, replicas: i32) -> i32 {
+    let number = |pod: &Arc<Pod>| -> Option<i32> {
+        let name = pod.name_any();
+        let number = name.strip_prefix(owner.name.as_str())?.strip_prefix('-')?;
+        number.parse().ok()
+    };
+    let there = pods.iter().filter_map(number).max();
+    there.map_or(replicas, |last| replicas.max(last.saturating_add(1)))
+}
+
 /// Names of the ConfigMaps that a pod mounts.
 fn mounted(pod: Option<&PodSpec>) -> Vec<String> {
     let volumes = pod
@@ -131,4 +146,25 @@ fn mounted(pod: Option<&PodSpec>) -> Vec<String> {
         .filter_map(|volume| volume.config_map.as_ref())
         .map(|map| map.name.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_ends_keeps_its_number_until_it_is_gone() {
+        let pod = |name: &str| -> Arc<Pod> {
+            let body =
+                json!({"metadata": {"name": name, "deletionTimestamp": "2027-01-01T00:00:00Z"}});
+            Arc::new(serde_json::from_value(body).unwrap())
+        };
+        let owner = Key::new("Pipeline", "shop", "p");
+        let members = |pods: &[Arc<Pod>], replicas| members(pods, &owner, replicas);
+        let five: Vec<Arc<Pod>> = (0..5).map(|number| pod(&format!("p-{number}"))).collect();
+        assert_eq!(members(&five, 2), 5, "2 to 4 are still ending");
+        assert_eq!(members(&five[..2], 2), 2, "they are gone");
+        assert_eq!(members(&five[..2], 5), 5, "three are to come");
+        assert_eq!(members(&[pod("p-x"), pod("q-7"), pod("p9")], 1), 1);
+    }
 }
