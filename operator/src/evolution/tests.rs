@@ -389,6 +389,61 @@ fn avro_s_own_defaults_and_symbols_count() {
     assert!(check(Compatibility::Forward, &old, &fewer).is_empty());
 }
 
+/// 64 KiB can put one enum with thousands of symbols in thousands of places.
+#[test]
+fn an_enum_in_thousands_of_places_is_compared_once() {
+    let fields = |count: usize, type_: &str, first: &str| -> String {
+        let mut all: Vec<String> = (1..count)
+            .map(|i| format!(r#"{{"name":"f{i}","type":"{type_}"}}"#))
+            .collect();
+        all.insert(0, format!(r#"{{"name":"f0","type":{first}}}"#));
+        all.join(",")
+    };
+    let avro = |head: &str| {
+        let symbols: Vec<String> = (0..7_000).map(|i| format!("\"{head}{i:x}\"")).collect();
+        let symbols = symbols.join(",");
+        let e = format!(r#"{{"type":"enum","name":"E","symbols":[{symbols}]}}"#);
+        let r = format!(
+            r#"{{"type":"record","name":"R","fields":[{}]}}"#,
+            fields(15, "E", &e)
+        );
+        let text = format!(
+            r#"{{"type":"record","name":"O","fields":[{}]}}"#,
+            fields(256, "R", &r)
+        );
+        assert!(text.len() < 64 * 1024, "{}", text.len());
+        defined(Format::Avro, &[], &text)
+    };
+    let protobuf = |head: &str| {
+        let values: Vec<String> = (0..4_000).map(|i| format!("{head}{i:x}={i};")).collect();
+        let values = values.concat();
+        let fields = |count: usize, type_: &str| -> String {
+            let all: Vec<String> = (1..=count).map(|i| format!("{type_} f{i}={i};")).collect();
+            all.concat()
+        };
+        let text = format!(
+            "syntax=\"proto3\"; message O {{ {} }} message R {{ {} }} enum E {{ {values} }}",
+            fields(256, "R"),
+            fields(15, "E")
+        );
+        assert!(text.len() < 64 * 1024, "{}", text.len());
+        let mut contract = defined(Format::Protobuf, &[], &text);
+        contract.definition.as_mut().unwrap().message = Some("O".to_owned());
+        contract
+    };
+    for (old, new, says) in [
+        (avro("a"), avro("b"), "a0, a1, a2, a3, a4 and 6995 more"),
+        (protobuf("a"), protobuf("b"), "number 0 of the enum is a0"),
+    ] {
+        let begun = std::time::Instant::now();
+        let found = definitions::faults(&old, &new);
+        let took = begun.elapsed();
+        assert_eq!(found.len(), 256 * 15);
+        assert!(found[0].message.contains(says), "{}", found[0].message);
+        assert!(took.as_secs() < 1, "{took:?}");
+    }
+}
+
 #[test]
 fn protobuf_s_numbers_and_encodings_count() {
     let file = |fields: &str| format!("syntax = \"proto3\"; message O {{ {fields} }}");
@@ -455,21 +510,21 @@ fn avro_s_units_change_in_no_mode() {
         ] {
             assert_eq!(check(rule, &old, &new), ["a"], "{rule:?}: {new:?}");
         }
-        // One that was a while ago counts as well.
-        let accepted = [
-            Earlier {
-                version: 2,
-                contract: &new,
-            },
-            Earlier {
-                version: 1,
-                contract: &old,
-            },
-        ];
-        assert_eq!(
-            said(&faults(Compatibility::None, &accepted, &new)),
-            said(&definitions::indistinct(&old, &new))
-        );
+        let judged = |versions: &[&Contract], wanted: &Contract| -> usize {
+            let accepted: Vec<Earlier<'_>> = (1..)
+                .zip(versions)
+                .map(|(version, contract)| Earlier { version, contract })
+                .collect();
+            let newest_first: Vec<Earlier<'_>> = accepted.into_iter().rev().collect();
+            faults(Compatibility::None, &newest_first, wanted).len()
+        };
+        // It was changed with permission: what goes on from there is no change of the unit, and the way back is one.
+        assert_eq!(judged(&[&old, &new], &new), 0, "{new:?}");
+        assert_eq!(judged(&[&old, &new], &old), 1, "{new:?}");
+        // One that was a while ago counts, where no newer one is written alike.
+        let other = of("\"string\"", "string");
+        assert_eq!(judged(&[&old, &other], &new), 1, "{new:?}");
+        assert_eq!(judged(&[&old, &new, &other], &new), 0, "{new:?}");
     }
     assert!(check(Compatibility::None, &decimal(12, 2), &decimal(14, 2)).is_empty());
     // Another field beside it makes another fingerprint.

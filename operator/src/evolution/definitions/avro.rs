@@ -1,6 +1,6 @@
 //! Avro: what its schema resolution makes of two schemas whose SQL types fit each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use headworks_schema::avro::{Avro, Id, Kind, Logical};
@@ -64,36 +64,68 @@ pub(super) fn kinds(written: &Avro, read: &Avro, faults: &mut Vec<Fault>) {
     }
 }
 
+/// Symbols that are told of one enum.
+const MOST_TOLD: usize = 5;
+
 /// Symbols that the reader's enum hasn't got, and has no default for.
+///
+/// A short text can put one enum with thousands of symbols in thousands of places: nothing is copied for a place, and
+/// two enums are compared once.
 pub(super) fn symbols(written: &Avro, read: &Avro, faults: &mut Vec<Fault>) {
     let of = |avro: &Avro| {
-        let mut all: BTreeMap<String, (Vec<String>, bool)> = BTreeMap::new();
+        let mut all: BTreeMap<String, Id> = BTreeMap::new();
         walk(avro, avro.root(), "", 0, &mut |path, found| {
-            if let Found::Enum { symbols, default } = found {
-                all.insert(path.to_owned(), (symbols.to_vec(), default));
+            if let Found::Enum(id) = found {
+                all.insert(path.to_owned(), id);
             }
         });
         all
     };
-    let read = of(read);
-    for (path, (symbols, _)) in of(written) {
-        let Some((known, false)) = read.get(&path) else {
+    let places = of(read);
+    let mut compared: HashMap<(Id, Id), Option<String>> = HashMap::new();
+    for (path, was) in of(written) {
+        let Some(now) = places.get(&path) else {
             continue;
         };
-        let missing: Vec<String> = symbols
-            .into_iter()
-            .filter(|symbol| !known.contains(symbol))
-            .collect();
-        if !missing.is_empty() {
+        let lost = compared
+            .entry((was, *now))
+            .or_insert_with(|| lost(&written.node(was).kind, &read.node(*now).kind));
+        if let Some(lost) = lost {
             let message = format!(
-                "field \"{path}\": an enum that is to be read hasn't got {}, which is written: keep the symbols, or give the enum a default",
-                missing.join(", ")
+                "field \"{path}\": an enum that is to be read hasn't got {lost}, which is written: keep the symbols, or give the enum a default"
             );
             faults.push(Fault {
                 field: path,
                 message,
             });
         }
+    }
+}
+
+/// The symbols that the reader's enum can't make anything of, in words.
+fn lost(written: &Kind, read: &Kind) -> Option<String> {
+    let (
+        Kind::Enum { symbols: was, .. },
+        Kind::Enum {
+            symbols: now,
+            default: None,
+            ..
+        },
+    ) = (written, read)
+    else {
+        return None;
+    };
+    let known: HashSet<&str> = now.iter().map(String::as_str).collect();
+    let all: Vec<&str> = was
+        .iter()
+        .map(String::as_str)
+        .filter(|symbol| !known.contains(symbol))
+        .collect();
+    let told = all.iter().take(MOST_TOLD).copied().collect::<Vec<_>>();
+    match all.len().saturating_sub(told.len()) {
+        _ if all.is_empty() => None,
+        0 => Some(told.join(", ")),
+        more => Some(format!("{} and {more} more", told.join(", "))),
     }
 }
 
@@ -153,12 +185,9 @@ impl fmt::Display for Wire {
     }
 }
 
-pub(super) enum Found<'a> {
+pub(super) enum Found {
     Default,
-    Enum {
-        symbols: &'a [String],
-        default: bool,
-    },
+    Enum(Id),
     Leaf(Wire, Logical),
 }
 
@@ -168,7 +197,7 @@ pub(super) fn walk(
     id: Id,
     path: &str,
     depth: usize,
-    on: &mut impl FnMut(&str, Found<'_>),
+    on: &mut impl FnMut(&str, Found),
 ) {
     if depth > DEEPEST {
         return;
@@ -195,15 +224,7 @@ pub(super) fn walk(
                 walk(avro, *branch, path, depth + 1, on);
             }
         }
-        Kind::Enum {
-            symbols, default, ..
-        } => on(
-            path,
-            Found::Enum {
-                symbols,
-                default: default.is_some(),
-            },
-        ),
+        Kind::Enum { .. } => on(path, Found::Enum(id)),
         _ => {}
     }
 }

@@ -13,7 +13,7 @@ use prost_reflect::{Kind as K, MessageDescriptor};
 
 use super::Fault;
 use avro::{Found, kinds, misread, symbols, walk};
-use protobuf::{field, numbers, value_kind};
+use protobuf::{Compared, field, numbers, value_kind};
 
 /// Records in records; a schema that names itself ends here.
 const DEEPEST: usize = 32;
@@ -91,20 +91,28 @@ pub(super) fn faults(written: &Contract, read: &Contract) -> Vec<Fault> {
         }
     }
     if let (Some(written), Some(read)) = (message(written), message(read)) {
-        numbers(&written, &read, "", 0, &mut all);
+        numbers(&written, &read, "", 0, &mut Compared::new(), &mut all);
     }
     all
 }
 
 /// Fields whose records nobody can tell from those of before: Avro's fingerprint, by which records name their schema
 /// where there is no registry, doesn't see what a number means.
-pub(super) fn indistinct(old: &Contract, new: &Contract) -> Vec<Fault> {
-    let (Some(written), Some(read)) = (avro(old), avro(new)) else {
+///
+/// Of the contracts before, newest first, the newest with that fingerprint counts. Another meaning that an older one
+/// gave it was given up with permission.
+pub(super) fn indistinct<'a>(
+    before: impl Iterator<Item = &'a Contract>,
+    new: &Contract,
+) -> Vec<Fault> {
+    let Some(read) = avro(new) else {
         return Vec::new();
     };
-    if written.fingerprint() != read.fingerprint() {
+    let print = read.fingerprint();
+    let mut before = before.filter_map(avro);
+    let Some(written) = before.find(|old| old.fingerprint() == print) else {
         return Vec::new();
-    }
+    };
     let told = misread(&written, &read).into_iter().map(|path| {
         let message = format!(
             "field \"{path}\" means something else, and the schema's fingerprint stays as it is: without a schema registry old records would be misread; keep it, and add a new field beside it"

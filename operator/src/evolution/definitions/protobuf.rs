@@ -1,7 +1,9 @@
 //! Protobuf: numbers, names of enums' numbers, and how a value is written.
 
+use std::collections::{HashMap, HashSet};
+
 use headworks_schema::protobuf;
-use prost_reflect::{FieldDescriptor, Kind as K};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind as K};
 
 use super::{DEEPEST, Fault, Message, join};
 
@@ -41,6 +43,7 @@ pub(super) fn numbers(
     read: &Message,
     path: &str,
     depth: usize,
+    compared: &mut Compared,
     faults: &mut Vec<Fault>,
 ) {
     if depth > DEEPEST {
@@ -75,13 +78,17 @@ pub(super) fn numbers(
             });
             continue;
         }
-        match (from.kind().as_message(), field.kind().as_message()) {
-            (Some(from), Some(to)) => numbers(from, to, &path, depth + 1, faults),
-            _ if from.kind().as_enum().is_some() && field.kind().as_enum().is_some() => {
-                if let Some(message) = renamed(&from, &field, &path) {
+        match (from.kind(), field.kind()) {
+            (K::Message(from), K::Message(to)) => {
+                numbers(&from, &to, &path, depth + 1, compared, faults);
+            }
+            (K::Enum(from), K::Enum(to)) => {
+                let both = (from.full_name().to_owned(), to.full_name().to_owned());
+                let found = compared.entry(both).or_insert_with(|| renamed(&from, &to));
+                if let Some(found) = found {
                     faults.push(Fault {
+                        message: format!("field \"{path}\": {found}"),
                         field: path,
-                        message,
                     });
                 }
             }
@@ -101,35 +108,40 @@ pub(super) fn numbers(
     }
 }
 
+/// What was found out about two enums, by their full names: a short text can put one in thousands of places.
+pub(super) type Compared = HashMap<(String, String), Option<String>>;
+
 /// An enum's number that has another name, or a name that has another number: a bare record has the number alone.
-fn renamed(from: &FieldDescriptor, to: &FieldDescriptor, path: &str) -> Option<String> {
-    let (K::Enum(from), K::Enum(to)) = (from.kind(), to.kind()) else {
-        return None;
-    };
-    let names = |number: i32| -> Vec<String> {
-        let values = to.values().filter(|now| now.number() == number);
-        values.map(|now| now.name().to_owned()).collect()
-    };
+fn renamed(from: &EnumDescriptor, to: &EnumDescriptor) -> Option<String> {
+    let mut numbers: HashMap<String, i32> = HashMap::new();
+    let mut names: HashMap<i32, Vec<String>> = HashMap::new();
+    for now in to.values() {
+        numbers.insert(now.name().to_owned(), now.number());
+        let all = names.entry(now.number()).or_default();
+        all.push(now.name().to_owned());
+    }
+    // A number may have several names (allow_alias): one that it keeps is enough.
+    let kept: HashSet<i32> = from
+        .values()
+        .filter(|was| numbers.get(was.name()) == Some(&was.number()))
+        .map(|was| was.number())
+        .collect();
     from.values().find_map(|was| {
-        if let Some(now) = to.values().find(|now| now.name() == was.name()) {
-            return (now.number() != was.number()).then(|| {
+        if let Some(now) = numbers.get(was.name()) {
+            return (*now != was.number()).then(|| {
                 format!(
-                    "field \"{path}\": {} is number {} of the enum in one contract and {} in the other, and numbers are what records carry: keep it",
+                    "{} is number {} of the enum in one contract and {now} in the other, and numbers are what records carry: keep it",
                     was.name(),
-                    was.number(),
-                    now.number()
+                    was.number()
                 )
             });
         }
-        // A number may have several names (allow_alias).
-        let names = names(was.number());
-        let mut others = from.values().filter(|v| v.number() == was.number());
-        if others.any(|other| names.iter().any(|now| now == other.name())) {
+        if kept.contains(&was.number()) {
             return None;
         }
-        names.first().map(|now| {
+        names.get(&was.number()).and_then(|names| names.first()).map(|now| {
             format!(
-                "field \"{path}\": number {} of the enum is {} in one contract and {now} in the other: keep it, and give a new name a number that was never used",
+                "number {} of the enum is {} in one contract and {now} in the other: keep it, and give a new name a number that was never used",
                 was.number(),
                 was.name()
             )

@@ -5,6 +5,7 @@
 //! the reader's definition, else null, else the record breaks the contract.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use headworks_schema::avro::{Avro, Id, Kind, Logical, RecordField, defaults};
 use headworks_sql::types::{DataType, StructField};
@@ -16,6 +17,8 @@ const MAX_DEPTH: usize = 40;
 /// Most operations of a program. A writer's schema is anybody's: with unions of records in each other a small text can
 /// ask for any number.
 const MAX_OPS: u32 = 65_536;
+/// So many symbols of an enum weigh as much as an operation: some 65 MB of them at most.
+const SYMBOLS_PER_OP: u32 = 16;
 
 pub(super) struct Compiler<'a> {
     writer: &'a Avro,
@@ -104,17 +107,37 @@ impl<'a> Compiler<'a> {
         Ok(program)
     }
 
-    /// What each of the writer's symbols is read as. Where the reader has an enum, one that it doesn't have is its
-    /// default, and without a default none of its values.
-    fn symbols(&self, written: &[String], reader: Option<Id>) -> Vec<Result<String, String>> {
-        let read = reader.map(|id| &self.reader.node(id).kind);
-        let one = |symbol: &String| match read {
-            Some(Kind::Enum {
-                symbols, default, ..
-            }) if !symbols.contains(symbol) => default.clone().ok_or_else(|| symbol.clone()),
-            _ => Ok(symbol.clone()),
+    /// What each of the writer's symbols is read as: itself, or the default of the reader's enum where that doesn't
+    /// have it. Without a default it stays as it is: the column is text, and a writer may know a newer contract that
+    /// `compatibility` has let pass.
+    ///
+    /// Symbols count as operations: a short text can put one enum with thousands of them in thousands of places.
+    fn symbols(&self, written: &[String], reader: Option<Id>) -> Option<Vec<String>> {
+        let count = u32::try_from(written.len()).unwrap_or(u32::MAX);
+        let Some(left) = self.left.get().checked_sub(count / SYMBOLS_PER_OP) else {
+            self.left.set(0);
+            return None;
         };
-        written.iter().map(one).collect()
+        self.left.set(left);
+        let read = reader.map(|id| &self.reader.node(id).kind);
+        let Some(Kind::Enum {
+            symbols,
+            default: Some(default),
+            ..
+        }) = read
+        else {
+            return Some(written.to_vec());
+        };
+        let known: HashSet<&String> = symbols.iter().collect();
+        let one = |symbol: &String| {
+            let symbol = if known.contains(symbol) {
+                symbol
+            } else {
+                default
+            };
+            symbol.clone()
+        };
+        Some(written.iter().map(one).collect())
     }
 
     fn rest(
@@ -208,7 +231,12 @@ impl<'a> Compiler<'a> {
             (Kind::Bytes, _, DataType::Bytes | DataType::String) => Op::Bytes(Length::Prefixed),
             (Kind::Fixed { size, .. }, _, DataType::Bytes) => Op::Bytes(Length::Fixed(*size)),
             (Kind::Enum { symbols, .. }, _, DataType::String) => {
-                Op::Enum(self.symbols(symbols, reader))
+                let symbols = self.symbols(symbols, reader);
+                Op::Enum(
+                    symbols.ok_or_else(|| {
+                        (String::new(), "needs too many steps to read".to_owned())
+                    })?,
+                )
             }
             (Kind::Array(item), _, DataType::Array(to)) => {
                 let reader = reader.and_then(|id| match self.reader.node(id).kind {

@@ -62,8 +62,8 @@ pub(super) enum Op {
     Text,
     /// Bytes, to a column of bytes or (if they are UTF-8) text.
     Bytes(Length),
-    /// By the writer's index: what it is for the reader, or which symbol it hasn't got.
-    Enum(Vec<Result<String, String>>),
+    /// By the writer's index: what it is for the reader.
+    Enum(Vec<String>),
     Uuid,
     Date,
     TimeMillis,
@@ -181,10 +181,7 @@ impl Op {
             (Op::Enum(symbols), _) => {
                 let index = usize::try_from(input.int()?).ok();
                 match index.and_then(|index| symbols.get(index)) {
-                    Some(Ok(symbol)) => values::text(column, symbol.as_bytes()),
-                    Some(Err(symbol)) => Err(Refused::contract(format!(
-                        "is {symbol}, which is no symbol of the contract's enum, and that has no default"
-                    ))),
+                    Some(symbol) => values::text(column, symbol.as_bytes()),
                     None => Err(Refused::decode("a symbol that the enum doesn't have")),
                 }
             }
