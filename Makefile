@@ -11,7 +11,7 @@ demo:  ## The main job, end to end: a cluster, Kafka, the operator by Helm, exam
 demo-down:  ## Clean up what `make demo` and `make test` started (the cache stays)
 	@if [ "$(CLUSTER)" = current ]; then e2e/bin/demo-current down; else $(POCKET) down; fi
 
-test:  ## Everything: fmt, lint, unit, golden, simulation, charts, e2e on pocket
+test:  ## Everything: fmt, shellcheck, lint, licences, unit, golden, simulation, charts, e2e on pocket
 	@e2e/bin/test all
 fmt:  ## Format the code
 	@e2e/bin/toolchain && cargo fmt --all
@@ -21,6 +21,12 @@ unit:  ## Unit, golden and simulation tests (no cluster)
 	@e2e/bin/test unit
 e2e:  ## End-to-end tests on pocket; ONLY=name runs those whose name contains it
 	@e2e/bin/test e2e
+deny:  ## Licences, sources and duplicates of the dependencies; HEADWORKS_ADVISORY_DB=a clone of RustSec's database: advisories, too
+	@e2e/bin/deny
+fuzz:  ## Feed what comes from outside with chance; SECONDS=60 TARGET=sql SEED=1
+	@e2e/bin/toolchain && . e2e/bin/env.sh && cargo run --release -p headworks-fuzz -- $(or $(TARGET),all) $(or $(SECONDS),10) $(SEED)
+sbom:  ## What each binary is made of, as CycloneDX JSON; DIR=where to
+	@e2e/bin/sbom
 parity:  ## Ask a real Flink for the golden tests' answers again, and whether it plans what docs and examples show; needs Java 17
 	@e2e/bin/parity
 bench:  ## Speed and cost beside Kafka Streams, Flink SQL and a raw loop, on pocket's Kafka, and decoding of each format; N=records, ONLY="headworks raw"; not a test
@@ -46,4 +52,4 @@ endpoints:  ## Print pocket's addresses that this machine can reach, as KEY=valu
 clean-cache:  ## Remove the cache (built tools, target folder, images)
 	rm -rf "$${HEADWORKS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headworks}"
 
-.PHONY: help cli demo demo-down test fmt lint unit e2e parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache
+.PHONY: deny fuzz sbom help cli demo demo-down test fmt lint unit e2e parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced by the scripts beside it: where things are, and how a step is announced.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -19,6 +20,14 @@ step() {
   printf '    done: %s, %dm%02ds\n' "${what%% (*}" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
   echo "$(((SECONDS - began) / 60))m$(((SECONDS - began) % 60))s  ${what%% (*}" >> "${PHASES:-/dev/null}"
 }
+# beside NAME COMMAND…: runs it beside what follows, its lines with its name before them; `await NAME` waits for it, and fails if it failed.
+declare -A BESIDE=()
+beside() {
+  local name=$1; shift
+  { "$@" 2>&1 | sed -u "s/^/    $name | /"; exit "${PIPESTATUS[0]}"; } &
+  BESIDE[$name]=$!
+}
+await() { [ -z "${BESIDE[$1]:-}" ] || wait "${BESIDE[$1]}"; }
 # Cargo's words, without a line a crate.
 quieter() { awk '/^ *(Fresh|Downloaded|Locking|Adding) /{next} /^ *(Compiling|Downloading) /{n++; if (n % 40 == 0) {print "    … " n " crates"; fflush()} next} {print; fflush()}'; }
 use_pocket() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the demos: examples/shop with a database, and a look at what flows.
 
 # apply_shop: POSTGRES_ADMIN is a command that runs SQL (psql's arguments) as the database server's superuser; POSTGRES_SERVICE is

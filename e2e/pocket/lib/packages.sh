@@ -38,11 +38,13 @@ packages_install() {
   mkdir -p "$CACHE"
   # A service that starts on install (containerd's own) is none of ours.
   apt_install "${missing[@]}" >"$log" 2>&1 ||
-    { apt-get update >>"$log" 2>&1 && apt_install "${missing[@]}" >>"$log" 2>&1; } ||
+    { apt_get update >>"$log" 2>&1 && apt_install "${missing[@]}" >>"$log" 2>&1; } ||
     { tail -n 15 "$log" >&2; die "apt-get install ${missing[*]} failed; see $log"; }
 }
 
-apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }
+# One at a time: others of ours install beside this.
+apt_get() { flock /run/lock/headworks-apt apt-get "$@"; }
+apt_install() { DEBIAN_FRONTEND=noninteractive apt_get install -y --no-install-recommends "$@"; }
 
 # The shell for pods that look around. It is taken out of its package, not
 # installed: installing it would replace a user's own busybox-static.
@@ -52,7 +54,7 @@ busybox_fetch() {
   local dir=$CACHE/busybox log=$CACHE/packages.log
   [[ ! -x $(busybox_program) ]] || return 0
   mkdir -p "$dir"
-  (cd "$dir" && { apt-get download busybox || { apt-get update && apt-get download busybox; }; } &&
+  (cd "$dir" && { apt-get download busybox || { apt_get update && apt-get download busybox; }; } &&
     dpkg-deb -x busybox_*.deb . && rm -f busybox_*.deb) >>"$log" 2>&1 ||
     { tail -n 5 "$log" >&2; die "cannot fetch the package busybox; see $log"; }
 }
