@@ -39,7 +39,7 @@ pub fn run(
     let mut mutator = Mutator::new(seed, target.examples, target.words);
     let mut inputs = 0;
     while !enough(inputs) {
-        let input = mutator.next();
+        let input = mutator.input();
         feed(target, &input)?;
         inputs += 1;
     }

@@ -47,7 +47,7 @@ impl Mutator {
     }
 
     /// The next one.
-    pub fn next(&mut self) -> Vec<u8> {
+    pub fn input(&mut self) -> Vec<u8> {
         let mut input = self.example();
         for _ in 0..self.random.random_range(0..8) {
             self.change(&mut input);
@@ -93,7 +93,9 @@ impl Mutator {
                 }
                 bytes
             }
-            _ => vec![[0, 0xff, b'"', b'\\', b'{', b'[', b'(', b'\''][self.random.random_range(0..8)]],
+            _ => vec![
+                [0, 0xff, b'"', b'\\', b'{', b'[', b'(', b'\''][self.random.random_range(0..8)],
+            ],
         };
         input.splice(part, put);
     }

@@ -186,7 +186,7 @@ fn every_yaml_block_parses_and_has_fields_that_exist() {
             }
         }
     }
-    assert!(ours > 8, "the docs show objects of ours, found {ours}");
+    assert!(ours >= 8, "the docs show objects of ours, found {ours}");
 }
 
 #[test]

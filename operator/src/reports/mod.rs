@@ -13,7 +13,7 @@ use std::{
 };
 
 use bucket::Bucket;
-pub use figures::{Coarse, CoarseState, worst};
+pub use figures::{Coarse, CoarseState, coarse, worst};
 use futures::StreamExt;
 use headworks_plan::{Problem, Report, STATUS_PORT};
 use k8s_openapi::api::core::v1::Pod;
