@@ -21,6 +21,8 @@ unit:  ## Unit, golden and simulation tests (no cluster)
 	@e2e/bin/test unit
 e2e:  ## End-to-end tests on pocket; ONLY=name runs those whose name contains it
 	@e2e/bin/test e2e
+drill:  ## The drill alone: everything at once under load while everything is killed; MINUTES=60 SEED=n
+	@ONLY=drill HEADWORKS_DRILL_MINUTES=$(MINUTES) HEADWORKS_DRILL_SEED=$(SEED) e2e/bin/test e2e
 parity:  ## Ask a real Flink for the golden tests' answers again, and whether it plans what docs and examples show; needs Java 17
 	@e2e/bin/parity
 bench:  ## Speed and cost beside Kafka Streams, Flink SQL and a raw loop, on pocket's Kafka, and decoding of each format; N=records, ONLY="headworks raw"; not a test
@@ -46,4 +48,4 @@ endpoints:  ## Print pocket's addresses that this machine can reach, as KEY=valu
 clean-cache:  ## Remove the cache (built tools, target folder, images)
 	rm -rf "$${HEADWORKS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headworks}"
 
-.PHONY: help cli demo demo-down test fmt lint unit e2e parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache
+.PHONY: help cli demo demo-down test fmt lint unit e2e drill parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache
