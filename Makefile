@@ -21,6 +21,8 @@ unit:  ## Unit, golden and simulation tests (no cluster)
 	@e2e/bin/test unit
 e2e:  ## End-to-end tests on pocket; ONLY=name runs those whose name contains it
 	@e2e/bin/test e2e
+drill:  ## The drill alone: everything at once under load while everything is killed; MINUTES=60 SEED=n
+	@ONLY=drill HEADWORKS_DRILL_MINUTES=$(MINUTES) HEADWORKS_DRILL_SEED=$(SEED) e2e/bin/test e2e
 deny:  ## Licences, sources and duplicates of the dependencies; HEADWORKS_ADVISORY_DB=a clone of RustSec's database: advisories, too
 	@e2e/bin/deny
 fuzz:  ## Feed what comes from outside with chance; SECONDS=60 TARGET=sql SEED=1
@@ -52,4 +54,4 @@ endpoints:  ## Print pocket's addresses that this machine can reach, as KEY=valu
 clean-cache:  ## Remove the cache (built tools, target folder, images)
 	rm -rf "$${HEADWORKS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headworks}"
 
-.PHONY: deny fuzz sbom help cli demo demo-down test fmt lint unit e2e parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache
+.PHONY: deny fuzz sbom help cli demo demo-down test fmt lint unit e2e drill parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache

@@ -82,6 +82,21 @@ pub fn folder(c: &Cluster, grant: &str, as_: &str) -> PathBuf {
     folder
 }
 
+/// The ready-made snippet for librdkafka of a Secret's folder, with the CA where the folder is.
+pub fn librdkafka(folder: &Path) -> rdkafka::ClientConfig {
+    let text = std::fs::read_to_string(folder.join("librdkafka.properties")).unwrap();
+    let mut config = rdkafka::ClientConfig::new();
+    for line in text.lines() {
+        let (key, value) = line.split_once('=').unwrap();
+        if key == "ssl.ca.location" {
+            config.set(key, folder.join("ca.crt").to_str().unwrap());
+        } else {
+            config.set(key, value);
+        }
+    }
+    config
+}
+
 /// Runs an example client; gives its exit code and all it said.
 pub fn client(
     language: &str,

@@ -7,6 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -40,6 +41,66 @@ pub struct Kafka {
 }
 
 const WAIT: Duration = Duration::from_secs(20);
+/// For so long a broker may be away, or load its coordinators, before a call says so.
+const AWAY: Duration = Duration::from_secs(180);
+
+/// What passes by itself: the broker is away, or was just started.
+fn passes(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, CoordinatorLoadInProgress, CoordinatorNotAvailable,
+        LeaderNotAvailable, MessageTimedOut, NotCoordinator, NotLeaderForPartition,
+        OperationTimedOut, RequestTimedOut, Resolve,
+    };
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    matches!(
+        code,
+        Some(
+            AllBrokersDown
+                | BrokerTransportFailure
+                | CoordinatorLoadInProgress
+                | CoordinatorNotAvailable
+                | LeaderNotAvailable
+                | MessageTimedOut
+                | NotCoordinator
+                | NotLeaderForPartition
+                | OperationTimedOut
+                | RequestTimedOut
+                | Resolve
+        )
+    )
+}
+
+/// Asks again while the broker is away or loads its coordinators; says so once, and panics with the last error if that doesn't end.
+fn patiently<T>(what: &str, mut ask: impl FnMut() -> Result<T, KafkaError>) -> T {
+    let began = Instant::now();
+    let mut said = false;
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(error) if passes(&error) && began.elapsed() < AWAY => {
+                if !said {
+                    println!("    ({what}: {error}; asking again)");
+                    said = true;
+                }
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            Err(error) => panic!(
+                "{what}: {error}{}",
+                if passes(&error) {
+                    format!(
+                        ", for {} s: the broker is unwell",
+                        began.elapsed().as_secs()
+                    )
+                } else {
+                    String::new()
+                }
+            ),
+        }
+    }
+}
 
 impl Kafka {
     /// Names the broker; connections are made when needed.
@@ -59,10 +120,41 @@ impl Kafka {
         self.config().create().expect("an admin client")
     }
 
+    /// The broker answers.
+    pub(crate) fn answers(&self) -> Result<(), String> {
+        let client: BaseConsumer = self.config().create().map_err(|e| e.to_string())?;
+        let metadata = client.fetch_metadata(None, Duration::from_secs(5));
+        metadata.map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    /// Every group can be described: each coordinator has loaded what it keeps.
+    pub(crate) fn groups_are_known(&self) -> Result<(), String> {
+        let client: BaseConsumer = self.config().create().map_err(|e| e.to_string())?;
+        let groups = client.fetch_group_list(None, Duration::from_secs(10));
+        groups.map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    /// A transactional producer gets its id.
+    pub(crate) fn transactions_begin(&self) -> Result<(), String> {
+        let producer: BaseProducer = self
+            .config()
+            .set("transactional.id", "headworks-e2e-well")
+            .create()
+            .map_err(|e| e.to_string())?;
+        let begun = producer.init_transactions(Duration::from_secs(10));
+        begun.map_err(|e| e.to_string())
+    }
+
+    fn metadata(&self, what: &str) -> rdkafka::metadata::Metadata {
+        patiently(what, || {
+            let client: BaseConsumer = self.config().create()?;
+            client.fetch_metadata(None, WAIT)
+        })
+    }
+
     /// Removes topics that begin with `topics`, and groups and Pipelines' own topics whose name contains `groups`.
     pub fn forget(&self, topics: &str, groups: &str) {
-        let client: BaseConsumer = self.config().create().expect("a client");
-        let metadata = client.fetch_metadata(None, WAIT).expect("metadata");
+        let metadata = self.metadata("topics to forget");
         let names: Vec<&str> = metadata
             .topics()
             .iter()
@@ -71,27 +163,66 @@ impl Kafka {
                 t.starts_with(topics) || (t.starts_with("headworks.") && t.contains(groups))
             })
             .collect();
-        let list = client.fetch_group_list(None, WAIT).expect("groups");
-        let group_names: Vec<&str> = list
-            .groups()
-            .iter()
-            .map(rdkafka::groups::GroupInfo::name)
-            .filter(|g| g.contains(groups))
-            .collect();
-        block_on(async {
-            let admin = self.admin();
-            if !names.is_empty() {
-                admin
-                    .delete_topics(&names, &AdminOptions::new())
-                    .await
-                    .expect("topics are deleted");
-            }
-            if !group_names.is_empty() {
-                let _ = admin
-                    .delete_groups(&group_names, &AdminOptions::new())
-                    .await;
-            }
+        for some in names.chunks(200) {
+            patiently("topics are deleted", || {
+                let options = AdminOptions::new().operation_timeout(Some(WAIT));
+                let results = block_on(self.admin().delete_topics(some, &options))?;
+                let failed = results.into_iter().filter_map(Result::err);
+                // One that is gone is what was asked for.
+                let mut failed = failed
+                    .map(|(_, code)| code)
+                    .filter(|code| *code != RDKafkaErrorCode::UnknownTopicOrPartition);
+                failed
+                    .next()
+                    .map_or(Ok(()), |code| Err(KafkaError::AdminOp(code)))
+            });
+        }
+        self.forget_groups(groups);
+    }
+
+    /// All topics and all groups that there are.
+    pub fn names(&self) -> (Vec<String>, Vec<String>) {
+        let metadata = self.metadata("topics");
+        let topics = metadata.topics().iter().map(|t| t.name().to_owned());
+        let list = patiently("groups", || {
+            let client: BaseConsumer = self.config().create()?;
+            client.fetch_group_list(None, WAIT)
         });
+        let groups = list.groups().iter().map(|g| g.name().to_owned());
+        (topics.collect(), groups.collect())
+    }
+
+    /// Removes groups whose name contains this. One that still has members keeps them for a session's time; then it is removed,
+    /// or named.
+    pub fn forget_groups(&self, part: &str) {
+        let began = Instant::now();
+        loop {
+            let list = patiently("groups to forget", || {
+                let client: BaseConsumer = self.config().create()?;
+                client.fetch_group_list(None, WAIT)
+            });
+            let names: Vec<&str> = list
+                .groups()
+                .iter()
+                .map(rdkafka::groups::GroupInfo::name)
+                .filter(|g| g.contains(part))
+                .collect();
+            if names.is_empty() {
+                return;
+            }
+            let results = patiently("groups are deleted", || {
+                block_on(self.admin().delete_groups(&names, &AdminOptions::new()))
+            });
+            let left: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+            if left.is_empty() {
+                return;
+            }
+            if began.elapsed() > Duration::from_secs(60) {
+                println!("    (groups that stay: {left:?})");
+                return;
+            }
+            std::thread::sleep(Duration::from_secs(2));
+        }
     }
 
     /// Makes a topic by hand, as somebody who knows nothing of Headworks would.
@@ -100,21 +231,16 @@ impl Kafka {
         for (key, value) in config {
             topic = topic.set(key, value);
         }
-        for result in block_on(async {
-            self.admin()
-                .create_topics(&[topic], &AdminOptions::new())
-                .await
-                .expect("a topic is made")
-        }) {
-            result.expect("a topic is made");
-        }
+        patiently("a topic is made", || {
+            let made = block_on(self.admin().create_topics([&topic], &AdminOptions::new()))?;
+            let failed = made.into_iter().find_map(Result::err);
+            failed.map_or(Ok(()), |(_, code)| Err(KafkaError::AdminOp(code)))
+        });
     }
 
     /// Partition count, if the topic exists.
     pub fn partitions(&self, topic: &str) -> Option<usize> {
-        let client: BaseConsumer = self.config().create().expect("a client");
-        let metadata = client.fetch_metadata(None, WAIT).expect("metadata");
-        metadata
+        self.metadata("partitions")
             .topics()
             .iter()
             .find(|t| t.name() == topic)
@@ -123,18 +249,16 @@ impl Kafka {
 
     /// A topic's configuration.
     pub fn topic_config(&self, topic: &str) -> BTreeMap<String, String> {
-        let results = block_on(async {
-            self.admin()
-                .describe_configs(
-                    &[rdkafka::admin::ResourceSpecifier::Topic(topic)],
-                    &AdminOptions::new(),
-                )
-                .await
-                .expect("config")
+        let what = [rdkafka::admin::ResourceSpecifier::Topic(topic)];
+        let resource = patiently("a topic's configuration", || {
+            let options = AdminOptions::new();
+            let results = block_on(self.admin().describe_configs(&what, &options))?;
+            let one = results.into_iter().next().expect("one answer");
+            one.map_err(KafkaError::AdminOp)
         });
-        results
+        resource
+            .entries
             .into_iter()
-            .flat_map(|r| r.expect("config").entries)
             .filter_map(|e| Some((e.name, e.value?)))
             .collect()
     }
@@ -148,7 +272,7 @@ impl Kafka {
                 .map_err(|(e, _)| e)
                 .expect("a record is queued");
         }
-        producer.flush(WAIT).expect("records are written");
+        producer.flush(AWAY).expect("records are written");
     }
 
     /// Writes one record by hand into a partition, without a key.
@@ -162,7 +286,7 @@ impl Kafka {
             )
             .map_err(|(e, _)| e)
             .expect("a record is queued");
-        producer.flush(WAIT).expect("records are written");
+        producer.flush(AWAY).expect("records are written");
     }
 
     /// Every committed record of a topic, from the beginning to the end as it is now.
@@ -189,7 +313,7 @@ impl Kafka {
         let began = Instant::now();
         while at_end < count {
             assert!(
-                began.elapsed() < Duration::from_secs(60),
+                began.elapsed() < AWAY,
                 "topic {topic} could not be read to its end: an open transaction?"
             );
             match consumer.poll(Duration::from_millis(500)) {

@@ -1,12 +1,17 @@
 //! `kubectl`, as a user calls it.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// `kubectl` with the KUBECONFIG of the environment.
-pub struct Kubectl;
+/// `kubectl` with the KUBECONFIG of the environment, or another.
+#[derive(Clone, Debug, Default)]
+pub struct Kubectl {
+    /// Absent: the environment's.
+    pub config: Option<PathBuf>,
+}
 
 /// How a command ended, and all it printed.
 pub struct Outcome {
@@ -17,9 +22,19 @@ pub struct Outcome {
 }
 
 impl Kubectl {
+    /// A program that speaks to the same cluster.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        if let Some(config) = &self.config {
+            command.env("KUBECONFIG", config);
+        }
+        command
+    }
+
     /// Runs kubectl with these arguments.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
-        let output = Command::new("kubectl")
+        let output = self
+            .program("kubectl")
             .args(arguments)
             .output()
             .expect("kubectl runs");
@@ -52,7 +67,8 @@ impl Kubectl {
 
     /// Runs kubectl with something on its standard input.
     pub fn pipe(&self, arguments: &[&str], input: &str) -> Outcome {
-        let mut child = Command::new("kubectl")
+        let mut child = self
+            .program("kubectl")
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -78,7 +94,8 @@ impl Kubectl {
 
     /// One object as JSON, if it exists.
     pub fn get(&self, kind: &str, name: &str, namespace: &str) -> Option<Value> {
-        let output = Command::new("kubectl")
+        let output = self
+            .program("kubectl")
             .args(["get", kind, name, "-n", namespace, "-o", "json"])
             .output()
             .expect("kubectl runs");
@@ -90,7 +107,8 @@ impl Kubectl {
 
     /// Objects of a kind by label selector (empty: all).
     pub fn list(&self, kind: &str, namespace: &str, selector: &str) -> Vec<Value> {
-        let output = Command::new("kubectl")
+        let output = self
+            .program("kubectl")
             .args(["get", kind, "-n", namespace, "-l", selector, "-o", "json"])
             .output()
             .expect("kubectl runs");

@@ -14,17 +14,26 @@
 
 pub mod clients;
 mod events;
+mod gate;
 mod kafka;
 mod kubectl;
 mod load;
 mod process;
+mod sweep;
+mod told;
+mod verdict;
 mod warehouse;
+mod well;
 
-pub use events::{Events, Session, Window, compare, instant, millis};
+pub use events::{Event, Events, Input, Letter, Session, Window, instant, line, millis};
+pub use gate::Gate;
 pub use kafka::{Kafka, Record, block_on};
 pub use kubectl::{Kubectl, Outcome};
 pub use load::{Load, Posted};
-pub use process::{kill_container, pocket};
+pub use process::{kill_container, pocket, strimzi_up};
+pub use sweep::sweep;
+pub use told::skipped;
+pub use verdict::Verdict;
 pub use warehouse::{Warehouse, data_store, table_pipeline};
 
 use std::time::{Duration, Instant};
@@ -37,6 +46,7 @@ pub struct Cluster {
     pub kubectl: Kubectl,
     /// Pocket's Kafka, as this machine reaches it.
     pub kafka: Kafka,
+    began: Instant,
 }
 
 /// The cluster and a fresh namespace, or nothing where the end-to-end tests are switched off.
@@ -45,22 +55,37 @@ pub fn cluster(namespace: &str) -> Option<Cluster> {
         println!("skipped: needs a cluster; run `make e2e`");
         return None;
     }
-    let kubectl = Kubectl;
+    let kubectl = Kubectl::default();
     let kafka = Kafka::connect(
         &std::env::var("KAFKA_BOOTSTRAP").expect("KAFKA_BOOTSTRAP, from `make -s endpoints`"),
     );
+    well::well(&kubectl, &kafka, "before this test");
+    sweep::once(&kubectl, &kafka);
     let cluster = Cluster {
         namespace: namespace.to_owned(),
         kubectl,
         kafka,
+        began: Instant::now(),
     };
     cluster.reset();
     Some(cluster)
 }
 
-/// A test that passed takes its pods away; one that failed leaves everything to look at.
+/// The cluster as it is, with nothing made in it; nothing where the end-to-end tests are switched off.
+pub fn bare() -> Option<(Kubectl, Kafka)> {
+    if std::env::var("HEADWORKS_E2E").as_deref() != Ok("on") {
+        println!("skipped: needs a cluster; run `make e2e`");
+        return None;
+    }
+    let address = std::env::var("KAFKA_BOOTSTRAP").expect("KAFKA_BOOTSTRAP");
+    Some((Kubectl::default(), Kafka::connect(&address)))
+}
+
+/// A test that passed takes its pods away (and the run its topics, at its end); one that failed leaves everything to look at, until
+/// the next run sweeps.
 impl Drop for Cluster {
     fn drop(&mut self) {
+        told::took(&told::name(&self.namespace), self.began.elapsed());
         if !std::thread::panicking() {
             let ns = &self.namespace;
             self.kubectl
@@ -71,10 +96,15 @@ impl Drop for Cluster {
     }
 }
 
-/// The kinds that hold something in a namespace.
-const OBJECTS: &str = "accessgrants.headworks.dev,pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev,datastreams.headworks.dev";
+use sweep::OBJECTS;
 
 impl Cluster {
+    /// Waits until the cluster is well again after what this test did to it; panics with the name of what isn't.
+    pub fn well(&self, after: &str) {
+        well::doubt();
+        well::well(&self.kubectl, &self.kafka, &format!("after {after}"));
+    }
+
     /// Removes what an earlier run left, topics included, and makes the namespace and the Platform anew.
     fn reset(&self) {
         let ns = &self.namespace;

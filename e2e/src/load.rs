@@ -25,17 +25,18 @@ pub struct Load {
 }
 
 impl Load {
-    /// Posts batches of 50 fresh records `{"id":"7","n":7}`, about 1,000 a second, until told to stop or for a quarter of an hour. An id
+    /// Posts batches of 50 fresh records `{"id":"7","n":7}`, about 1,000 a second, until told to stop. An id
     /// is posted once, so a double is never ours.
     pub fn start(url: String) -> Load {
-        Load::of(url, |id| format!("{{\"id\":\"{id}\",\"n\":{id}}}"))
+        let line = |id| format!("{{\"id\":\"{id}\",\"n\":{id}}}");
+        Load::of(url, line, Duration::from_millis(50))
     }
 
-    /// The same with records of another form: `line` makes the record of an id.
-    pub fn of(url: String, line: fn(u64) -> String) -> Load {
+    /// The same with records of another form (`line` makes the record of an id), and so long between two batches.
+    pub fn of(url: String, line: fn(u64) -> String, pause: Duration) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let told = stop.clone();
-        let thread = std::thread::spawn(move || post(&url, &told, line));
+        let thread = std::thread::spawn(move || post(&url, &told, line, pause));
         Load { stop, thread }
     }
 
@@ -46,13 +47,12 @@ impl Load {
     }
 }
 
-fn post(url: &str, stop: &AtomicBool, line: fn(u64) -> String) -> Posted {
+fn post(url: &str, stop: &AtomicBool, line: fn(u64) -> String, pause: Duration) -> Posted {
     let client = reqwest::Client::new();
     let mut posted = Posted::default();
     let mut next = 0_u64;
-    let limit = Instant::now() + Duration::from_secs(900);
     block_on(async {
-        while !stop.load(Ordering::Relaxed) && Instant::now() < limit {
+        while !stop.load(Ordering::Relaxed) {
             let ids: Vec<u64> = (next..next + 50).collect();
             next += 50;
             let mut body = String::new();
@@ -73,7 +73,7 @@ fn post(url: &str, stop: &AtomicBool, line: fn(u64) -> String) -> Posted {
                 }
                 _ => posted.unknown.extend(ids),
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(pause).await;
         }
     });
     posted

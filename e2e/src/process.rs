@@ -51,3 +51,18 @@ pub fn pocket(arguments: &[&str]) -> (bool, String) {
         String::from_utf8_lossy(&text).into_owned(),
     )
 }
+
+/// Starts an operator of Strimzi's (`topic` or `user`). False where this machine hasn't got it: the test is skipped, by name.
+pub fn strimzi_up(which: &str, namespace: &str) -> bool {
+    if std::env::var("HEADWORKS_E2E").as_deref() != Ok("on") {
+        println!("skipped: needs a cluster; run `make e2e`");
+        return false;
+    }
+    let (ok, text) = pocket(&["strimzi", "up", which]);
+    if !ok && text.contains("STRIMZI_HOME") {
+        crate::skipped(namespace, "STRIMZI_HOME");
+        return false;
+    }
+    assert!(ok, "{text}");
+    true
+}

@@ -157,6 +157,40 @@ impl Warehouse {
     }
 }
 
+/// Drops the databases and users of earlier tests, and the full disk's tablespace.
+pub(crate) fn forget() {
+    let variable = |name: &str| std::env::var(name).ok();
+    let (Some(address), Some(user), Some(file)) = (
+        variable("POSTGRES"),
+        variable("POSTGRES_USER"),
+        variable("POSTGRES_PASSWORD_FILE"),
+    ) else {
+        return;
+    };
+    let Ok(password) = std::fs::read_to_string(file) else {
+        return;
+    };
+    let server = Warehouse {
+        address,
+        superuser: (user, password),
+        name: String::new(),
+    };
+    let ours = |sql: &str| -> Vec<String> {
+        let rows = server.admin(sql).into_iter();
+        rows.filter_map(|row| row.into_iter().next()).collect()
+    };
+    for name in ours("SELECT datname FROM pg_database WHERE datname LIKE 'e2e\\_%'") {
+        server.admin(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+    }
+    // A role may have rights in the tablespace; without its database that is all there is of it.
+    for space in ours("SELECT spcname FROM pg_tablespace WHERE spcname = 'small'") {
+        server.admin(&format!("DROP TABLESPACE IF EXISTS {space}"));
+    }
+    for name in ours("SELECT rolname FROM pg_roles WHERE rolname LIKE 'e2e\\_%'") {
+        server.admin(&format!("DROP ROLE IF EXISTS {name}"));
+    }
+}
+
 /// A DataStore on pocket's PostgreSQL.
 pub fn data_store(name: &str, database: &str) -> String {
     let address = std::env::var("POSTGRES_IN_CLUSTER")

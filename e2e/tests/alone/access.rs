@@ -6,19 +6,15 @@ use std::time::{Duration, Instant};
 
 use headworks_e2e::{
     clients::{accept, client, folder, grant, may_write_secrets, reads, refused, secured},
-    cluster, pocket, stream,
+    cluster, pocket, stream, strimzi_up,
 };
 
 const GRANT: &str = "accessgrants.headworks.dev";
 const PLATFORM: &str = "platforms.headworks.dev";
 
-/// The User Operator up (true) or down; false where this machine doesn't have it.
+/// The User Operator up (true) or down.
 fn user_operator(up: bool) -> bool {
-    let (ok, text) = pocket(&["strimzi", if up { "up" } else { "down" }, "user"]);
-    if !ok {
-        println!("skipped: no User Operator: {text}");
-    }
-    ok
+    pocket(&["strimzi", if up { "up" } else { "down" }, "user"]).0
 }
 
 /// Stops the User Operator, however the test ends: it deletes other tests' users.
@@ -32,13 +28,13 @@ impl Drop for Down {
 
 #[test]
 fn an_expired_grant_is_cut_while_the_user_operator_is_stopped_and_stays_cut_when_it_comes_back() {
-    let Some(c) = cluster("e2e-strimzi-grant") else {
-        return;
-    };
-    if !user_operator(true) {
+    if !strimzi_up("user", "e2e-strimzi-grant") {
         return;
     }
     let down = Down;
+    let Some(c) = cluster("e2e-strimzi-grant") else {
+        return;
+    };
     may_write_secrets(&c, "kafka");
     let name = secured(&c, "");
     // The Platform that `secured` made, on Strimzi.
@@ -124,13 +120,13 @@ fn an_expired_grant_is_cut_while_the_user_operator_is_stopped_and_stays_cut_when
 
 #[test]
 fn a_grant_that_ends_beside_a_user_operator_leaves_no_kafka_user_that_could_bring_it_back() {
-    let Some(c) = cluster("e2e-strimzi-left") else {
-        return;
-    };
-    if !user_operator(true) {
+    if !strimzi_up("user", "e2e-strimzi-left") {
         return;
     }
     let down = Down;
+    let Some(c) = cluster("e2e-strimzi-left") else {
+        return;
+    };
     may_write_secrets(&c, "kafka");
     let name = secured(&c, "");
     let to = |management: &str| {

@@ -1,9 +1,8 @@
-//! Tests that measure, or that end what others need (the broker, the operator, PostgreSQL), one at a time.
+//! Tests that measure, or that end what others need, one at a time. Each says in its first lines why it can't run beside others; a new
+//! feature takes part in `drill`.
 
 mod access;
-mod chaos;
+mod drill;
 mod helm;
-mod idle;
-mod operator;
-mod registry;
 mod strimzi;
+mod sweep;

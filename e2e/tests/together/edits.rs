@@ -1,4 +1,4 @@
-//! Nothing lost and nothing doubled while a pipeline is edited, deleted and made again under load. (What is killed is in `chaos`.)
+//! Nothing lost and nothing doubled while a pipeline is edited, deleted and made again under load. (What is killed is in `drill`.)
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 

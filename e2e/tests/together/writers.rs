@@ -3,13 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use headworks_e2e::{
-    clients::{accept, folder, grant, refused, secured},
+    clients::{accept, folder, grant, librdkafka, refused, secured},
     cluster, stream, until,
 };
 use rdkafka::{
@@ -22,21 +19,6 @@ use rdkafka::{
 const GRANT: &str = "accessgrants.headworks.dev";
 const PLATFORM: &str = "platforms.headworks.dev";
 const WAIT: Duration = Duration::from_secs(20);
-
-/// The ready-made snippet for librdkafka, with the CA where the folder is.
-fn config(folder: &Path) -> ClientConfig {
-    let text = std::fs::read_to_string(folder.join("librdkafka.properties")).unwrap();
-    let mut config = ClientConfig::new();
-    for line in text.lines() {
-        let (key, value) = line.split_once('=').unwrap();
-        if key == "ssl.ca.location" {
-            config.set(key, folder.join("ca.crt").to_str().unwrap());
-        } else {
-            config.set(key, value);
-        }
-    }
-    config
-}
 
 fn producer(config: &ClientConfig) -> BaseProducer {
     config.create().expect("a producer")
@@ -68,7 +50,7 @@ fn a_writer_writes_in_transactions_of_its_own_and_slower_than_its_quota() {
     let files = folder(&c, "app", "writer");
     let prefix = format!("{}.app", c.namespace);
 
-    let mut mine = config(&files);
+    let mut mine = librdkafka(&files);
     mine.set("transactional.id", format!("{prefix}.one"));
     let writing = producer(&mine);
     writing.init_transactions(WAIT).expect("its own id");
@@ -78,7 +60,7 @@ fn a_writer_writes_in_transactions_of_its_own_and_slower_than_its_quota() {
     let read = c.kafka.read_at_least(&topic, 1, WAIT);
     assert_eq!(read[0].json()["id"], "a");
 
-    let mut anothers = config(&files);
+    let mut anothers = librdkafka(&files);
     anothers.set("transactional.id", "somebody.one");
     let error = producer(&anothers).init_transactions(WAIT);
     let code = error.expect_err("somebody's id").rdkafka_error_code();
@@ -91,7 +73,7 @@ fn a_writer_writes_in_transactions_of_its_own_and_slower_than_its_quota() {
     refused(&files, &topic, &prefix);
 
     // 600 KiB at 20 KiB a second; what a window of the broker's lets through at first is left out of the count.
-    let mut plain = config(&files);
+    let mut plain = librdkafka(&files);
     plain
         .set("enable.idempotence", "true")
         .set("linger.ms", "0");
@@ -123,7 +105,7 @@ fn a_connection_that_is_open_reads_nothing_more_once_its_grant_is_gone() {
     c.ready(GRANT, "app");
     let topic = c.topic("a");
     let files = folder(&c, "app", "open");
-    let mut config = config(&files);
+    let mut config = librdkafka(&files);
     config
         .set("group.id", format!("{}.app.one", c.namespace))
         .set("auto.offset.reset", "earliest")
