@@ -94,7 +94,8 @@ pub struct HttpSource {
     #[serde(default = "max_body_bytes")]
     #[garde(custom(borrowed::at_most(1 << 30)))]
     pub max_body_bytes: Quantity,
-    /// Most records in a second for each pod, such as 20k. Above it the answer is 429 with Retry-After. Absent: no limit.
+    /// Most records in a second for each pod, such as 20k. Above it the answer is 429 with Retry-After. A request may
+    /// have as many as 60 seconds bring. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(custom(borrowed::amount(1, 1_000_000_000)))]
     pub records_per_second: Option<Quantity>,
@@ -117,11 +118,13 @@ pub struct HttpAuth {
     pub bearer: Option<BearerAuth>,
 }
 
-/// A bearer token.
+/// Bearer tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BearerAuth {
-    /// Secret with the token; the key defaults to `token`. A changed token is taken up without a restart.
+    /// Secret with the tokens, one a line of its key, which defaults to `token`; blank lines and lines that begin with #
+    /// don't count. A changed Secret is taken up without a restart: to change a token, put the new one beside the old
+    /// one, and take that away when nobody sends it any more.
     pub secret: SecretKeyRef,
 }
 

@@ -42,7 +42,7 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
     secrets.extend(bearer.map(|b| NeededSecret {
         name: b.secret.name.clone(),
         keys: vec![b.secret.key.clone()],
-        purpose: "the bearer token, from spec.http.auth.bearer.secret".into(),
+        purpose: "the bearer tokens, from spec.http.auth.bearer.secret".into(),
     }));
     secrets.extend(http.and_then(|h| h.tls.as_ref()).map(|tls| NeededSecret {
         name: tls.secret_name.clone(),

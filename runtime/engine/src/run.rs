@@ -9,10 +9,14 @@ use headworks_plan::{KafkaConnection, Phase, PipelinePlan, Problem};
 use crate::format::Formats;
 use crate::log::{Log, LogError, Reason};
 use crate::pipeline::{self, Half, Pipeline, Settings, Stage};
-use crate::status::StatusHandle;
+use crate::status::{StatusHandle, alive};
 use crate::store::Stores;
 
 mod parts;
+
+/// A part that doesn't end a round for so long hangs. The longest that one rightly takes is a commit whose outcome
+/// isn't known: as long as a transaction may be open (10 min).
+const HANGS: Duration = Duration::from_secs(15 * 60);
 
 /// Which member of which pipeline this process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,7 @@ impl StopFlag {
             if left.is_zero() {
                 return false;
             }
+            alive();
             std::thread::sleep(left.min(Duration::from_millis(50)));
         }
         true
@@ -131,6 +136,12 @@ impl Engine {
     /// Blocking: give it an OS thread of its own. Everything a user should know meanwhile is in
     /// `status`.
     pub fn run(work: &Work<'_>, status: &StatusHandle, stop: &StopFlag) -> Outcome {
+        let name = match work.part {
+            Part::Streams => "engine".to_owned(),
+            Part::Keyed => "engine-state".to_owned(),
+            Part::Table(index) => format!("engine-table-{index}"),
+        };
+        let _pulse = status.pulse(&name, HANGS).of_this_thread();
         status.set_phase(Phase::Starting);
         let running = match (&work.plan.keyed, work.part) {
             (None, Part::Streams) => parts::streams(work, status, stop),
@@ -179,6 +190,7 @@ fn keep_going<L: Log>(
                 let mut session =
                     Pipeline::with_half(log, stage, half, Arc::clone(settings), status.clone());
                 let error = loop {
+                    alive();
                     if stop.is_stopped() {
                         return match session.drain() {
                             Ok(()) => Outcome::Drained,

@@ -5,7 +5,7 @@
 //! it is never held across a poll or a call to a broker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 
@@ -17,6 +17,9 @@ const RATE_WINDOW_S: f64 = 10.0;
 pub struct StatusHandle(Arc<Mutex<Inner>>);
 
 mod merge;
+mod pulse;
+
+pub use pulse::{OfThisThread, Pulse, alive};
 
 #[derive(Debug)]
 struct Inner {
@@ -29,6 +32,7 @@ struct Inner {
     repartition_records: u64,
     /// The parts that report to this one.
     parts: Vec<StatusHandle>,
+    pulses: Vec<Pulse>,
 }
 
 /// What one committed transaction (or one acknowledged batch) added. Counted when it is committed, so an aborted
@@ -64,7 +68,10 @@ impl StatusHandle {
             phase: Phase::Starting,
             server_version: None,
             problems: Vec::new(),
-            figures: Figures::default(),
+            figures: Figures {
+                since_ms: Some(now_ms()),
+                ..Figures::default()
+            },
             rate: Rate {
                 per_second: 0.0,
                 at: Instant::now(),
@@ -72,6 +79,7 @@ impl StatusHandle {
             late: 0,
             repartition_records: 0,
             parts: Vec::new(),
+            pulses: Vec::new(),
         })))
     }
 
@@ -219,6 +227,11 @@ impl StatusHandle {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as i64)
 }
 
 #[derive(Debug)]

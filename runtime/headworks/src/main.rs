@@ -10,6 +10,7 @@
 //! client that heard no 202 sends it again).
 
 mod generate;
+mod health;
 mod logs;
 mod pipeline;
 mod plan_file;

@@ -55,6 +55,9 @@ impl Source {
     }
 }
 
+/// The watch over Kafka hangs if a look isn't over for so long. With no broker at all one takes 10 s.
+const HANGS: Duration = Duration::from_secs(3 * 60);
+
 /// An HTTP source that is ready to run.
 pub struct Http {
     service: Arc<Service<Arc<KafkaSink>>>,
@@ -94,9 +97,13 @@ impl Http {
     /// Serves until a signal, then until the requests under way are answered.
     async fn run(self) -> Result<End, RunError> {
         let watched = self.sink.clone();
+        let pulse = self.status.pulse("kafka-watch", HANGS);
         std::thread::Builder::new()
             .name("kafka-watch".to_owned())
-            .spawn(move || watched.watch())
+            .spawn(move || {
+                let _pulse = pulse.of_this_thread();
+                watched.watch();
+            })
             .context(SystemSnafu)?;
         let listening = listen(&self.service).map_err(|error| {
             BeginSnafu {

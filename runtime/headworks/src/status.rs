@@ -2,15 +2,16 @@
 //! the kubelet.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use headworks_connectors::server::{self, Bounds, Served};
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{Phase, Plan, Report, Role, StateFigures};
 use prometheus_client::collector::Collector;
@@ -20,6 +21,17 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
+
+use crate::health::healthz;
+
+/// What the operator, the kubelet and Prometheus need, and a few more.
+const BOUNDS: Bounds = Bounds {
+    connections: 64,
+    handshake: Duration::from_secs(5),
+    head: Duration::from_secs(5),
+    idle: Duration::from_secs(30),
+    streams: 16,
+};
 
 /// The registry with what every role shows: the report's figures as of each scrape.
 pub fn registry(plan: &Plan, status: &StatusHandle) -> Registry {
@@ -49,28 +61,23 @@ pub fn registry(plan: &Plan, status: &StatusHandle) -> Registry {
 
 /// Serves in the background, on both address families where there are two.
 pub fn serve(port: u16, status: StatusHandle, registry: Registry) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
-        .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router(status, registry)).await {
-            tracing::error!("the status server ended: {error}");
-        }
-    });
-    Ok(address)
+    let served = Served::plain(
+        router(status.clone(), registry),
+        BOUNDS,
+        "status-listener",
+        &status,
+    );
+    Ok(server::serve(server::bind(port)?, served)?.address)
 }
 
 fn router(status: StatusHandle, registry: Registry) -> Router {
     Router::new()
-        .route("/status", get(report))
-        .route("/readyz", get(ready))
-        .with_state(status)
         .route("/metrics", get(metrics))
         .with_state(Arc::new(registry))
-        // That it is answered at all is the answer; a dead engine thread ends the process.
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/status", get(report))
+        .route("/readyz", get(ready))
+        .route("/healthz", get(healthz))
+        .with_state(status)
 }
 
 async fn report(State(status): State<StatusHandle>) -> Response {
@@ -180,6 +187,13 @@ impl Collector for Figures {
             gauge(
                 "headworks_event_time_max_timestamp_seconds",
                 "The largest event time read",
+                at as f64 / 1e3,
+            )?;
+        }
+        if let Some(at) = figures.since_ms {
+            gauge(
+                "headworks_start_timestamp_seconds",
+                "Since when the pod counts",
                 at as f64 / 1e3,
             )?;
         }

@@ -11,14 +11,19 @@ use crate::run::{End, RunError, told_to_stop};
 /// How often the store is asked.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// The watch hangs if a look isn't over for so long; it gives up by itself long before.
+const HANGS: Duration = Duration::from_secs(2 * 60);
+
 /// Watches until a signal. The pod is ready while the store answers.
 pub async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunError> {
     let told = told_to_stop();
     tokio::pin!(told);
     let mut watch = Watch::new(plan.store.clone());
     tracing::info!(store = plan.store.name, "watching");
+    let pulse = status.pulse("store-watch", HANGS);
     let watching = async {
         loop {
+            pulse.beat();
             match watch.look().await {
                 Ok(version) => {
                     status.set_server_version(version);

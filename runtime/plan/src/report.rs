@@ -54,6 +54,10 @@ pub struct Problem {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
+    /// Since when these counts run: the pod's start, milliseconds since 1970 UTC. A pod of an earlier release doesn't
+    /// say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
     /// Records read (pipeline) or received (source).
     pub records_in: u64,
     /// Records written to outputs and committed or acknowledged.

@@ -1,11 +1,18 @@
 //! Records against the contract: what goes in, what is a dead letter, and what neither topic can hold.
 //! Every source checks and encodes its records here, so that they are alike whichever way they came.
+//!
+//! It is done a piece at a time: a text of 300 kB can say 100,000 records, and a contract can make 256 columns of
+//! each. How many records make a piece depends on what they cost in memory, not on their number.
+
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use headworks_engine::format::{Decoder, Encoder, FormatError, RowError};
 use headworks_plan::SourcePlan;
 
 use super::outgoing::{Outgoing, Target};
+use super::records::Records;
 use crate::formats;
 use crate::formats::json::JsonDecoder;
 
@@ -15,13 +22,64 @@ const RECORD_OVERHEAD: usize = 100;
 /// A header's two lengths at their longest.
 const HEADER_OVERHEAD: usize = 10;
 
+/// What a piece may cost at first, in bytes as [`JsonDecoder::allow`] counts them.
+const PIECE: usize = 2 * 1024 * 1024;
+/// The least that a piece may cost.
+const LEAST: usize = 4 * 1024;
+/// A record may cost so many times the largest message of the stream. Nothing that costs more fits the topic as
+/// JSON, and hardly as Avro or Protobuf.
+const LARGEST: u64 = 24;
+/// Bounds of that.
+const LARGEST_RANGE: (u64, u64) = (1024 * 1024, 64 * 1024 * 1024);
+/// Bytes that a piece of written records may have too many.
+const SLACK: usize = 16 * 1024;
+/// So many tools wait for their next use.
+const IDLE: usize = 8;
+
 /// Checks the records of one source.
 pub(super) struct Intake {
     source: String,
     plan: SourcePlan,
+    idle: Mutex<Vec<Tools>>,
+}
+
+/// What comes is JSON; what goes is of the stream's format.
+struct Tools {
+    decoder: JsonDecoder,
+    encoder: Box<dyn Encoder>,
+}
+
+/// How far a batch of records is checked.
+pub(super) struct Position {
+    tools: Tools,
+    next: usize,
+    allowance: usize,
+}
+
+impl Position {
+    /// The first record that isn't checked yet.
+    pub(super) fn next(&self) -> usize {
+        self.next
+    }
+
+    /// Goes back to record `index`.
+    pub(super) fn go_back(&mut self, index: usize) {
+        self.next = index;
+    }
+
+    /// Bytes that the next piece may take.
+    pub(super) fn memory(&self) -> usize {
+        memory(self.allowance)
+    }
+}
+
+/// Bytes that a piece takes which costs so much: vectors are copied to grow.
+fn memory(cost: usize) -> usize {
+    cost.saturating_mul(2)
 }
 
 /// What became of a batch of records, each in the order of the batch.
+#[derive(Default)]
 pub(super) struct Checked {
     /// Those that obey the contract, encoded by it.
     pub(super) good: Vec<Outgoing>,
@@ -35,6 +93,34 @@ pub(super) struct Bad {
     original: Bytes,
 }
 
+/// Why a piece can't be checked.
+#[derive(Debug)]
+pub(super) enum Stopped<R> {
+    /// There is no room for it now.
+    NoRoom(R),
+    /// A bug of ours, never of the data.
+    Format(FormatError),
+}
+
+/// Most bytes that a record may cost beside its text.
+fn largest(message: u64) -> usize {
+    let (least, most) = LARGEST_RANGE;
+    let most = most.max(message.saturating_mul(4));
+    let largest = message.saturating_mul(LARGEST).clamp(least, most);
+    usize::try_from(largest).unwrap_or(usize::MAX)
+}
+
+/// Most bytes that checking takes at once beside the text, whatever a text of `length` bytes says.
+pub(super) fn most_memory(message: u64, length: usize) -> usize {
+    memory(largest(message).saturating_add(length.saturating_mul(2)))
+}
+
+impl<R> From<FormatError> for Stopped<R> {
+    fn from(error: FormatError) -> Self {
+        Stopped::Format(error)
+    }
+}
+
 impl Intake {
     /// # Errors
     /// The contract is no contract.
@@ -42,77 +128,148 @@ impl Intake {
         let intake = Intake {
             source: source.to_owned(),
             plan: plan.clone(),
+            idle: Mutex::default(),
         };
-        intake.tools()?;
+        let tools = intake.tools()?;
+        intake.idle().push(tools);
         Ok(intake)
     }
 
-    /// What comes is JSON; what goes is of the stream's format.
-    fn tools(&self) -> Result<(JsonDecoder, Box<dyn Encoder>), FormatError> {
-        let contract = &self.plan.into.contract;
-        Ok((
-            JsonDecoder::whole(contract, self.plan.unknown_fields)?,
-            formats::encoder(contract)?,
-        ))
+    fn idle(&self) -> MutexGuard<'_, Vec<Tools>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks `records`, which are slices of `body`.
+    fn tools(&self) -> Result<Tools, FormatError> {
+        if let Some(tools) = self.idle().pop() {
+            return Ok(tools);
+        }
+        let contract = &self.plan.into.contract;
+        Ok(Tools {
+            decoder: JsonDecoder::whole(contract, self.plan.unknown_fields)?,
+            encoder: formats::encoder(contract)?,
+        })
+    }
+
+    /// Before the first record.
     ///
     /// # Errors
     /// A bug of ours, never of the data.
-    pub(super) fn check(&self, body: &Bytes, records: &[&[u8]]) -> Result<Checked, FormatError> {
-        let (mut decoder, mut encoder) = self.tools()?;
+    pub(super) fn begin(&self, records: &Records) -> Result<Position, FormatError> {
+        let mut tools = self.tools()?;
+        let each = tools.decoder.least(0).saturating_mul(records.len());
+        // Half of the text again is for what is inside of arrays and maps; who needs more asks for it.
+        let all = each.saturating_add(records.bytes() * 5 / 2);
+        let allowance = all.clamp(LEAST, PIECE);
+        tools.decoder.allow(allowance);
+        Ok(Position {
+            tools,
+            next: 0,
+            allowance,
+        })
+    }
+
+    /// Gives back what [`Intake::begin`] took.
+    pub(super) fn end(&self, position: Position) {
+        let mut idle = self.idle();
+        // What a large record made large isn't kept.
+        if position.allowance <= PIECE && idle.len() < IDLE {
+            idle.push(position.tools);
+        }
+    }
+
+    /// Checks as many of the next records as one piece of memory holds, and at least one. Where one alone
+    /// needs a larger piece, `grow` is asked for [`Position::memory`] of it. An empty piece is the end.
+    ///
+    /// # Errors
+    /// `grow` refused, or there is a bug of ours.
+    pub(super) fn piece<R>(
+        &self,
+        position: &mut Position,
+        records: &Records,
+        mut grow: impl FnMut(usize) -> Result<(), R>,
+    ) -> Result<Checked, Stopped<R>> {
         let mut bad = Vec::new();
-        let mut origins = Vec::with_capacity(records.len());
-        for (index, record) in records.iter().enumerate() {
+        let mut origins = Vec::new();
+        while position.next < records.len() {
+            let (index, record) = (position.next, records.get(position.next));
+            let decoder = &mut position.tools.decoder;
             match decoder.decode(record) {
                 Ok(()) => origins.push(index),
-                Err(error) => bad.push(Bad {
-                    index,
-                    error,
-                    original: body.slice_ref(record),
-                }),
+                Err(_) if decoder.overspent() && !(bad.is_empty() && origins.is_empty()) => break,
+                Err(error) => {
+                    let most = largest(self.plan.into.max_message_bytes)
+                        .saturating_add(record.len().saturating_mul(2));
+                    if decoder.overspent() && position.allowance < most {
+                        // Forgets what it grew by.
+                        decoder.finish()?;
+                        let allowance = position.allowance.saturating_mul(2).min(most);
+                        grow(memory(allowance)).map_err(Stopped::NoRoom)?;
+                        position.allowance = allowance;
+                        decoder.allow(allowance);
+                        continue;
+                    }
+                    bad.push(Bad {
+                        index,
+                        error,
+                        original: records.shared(index),
+                    });
+                }
             }
+            position.next += 1;
         }
-        let batch = decoder.finish()?;
+        let (good, refused) = self.encode(&mut position.tools, records, &origins)?;
+        bad.extend(refused);
+        bad.sort_by_key(|bad| bad.index);
+        Ok(Checked { good, bad })
+    }
+
+    /// The decoder's batch, encoded; and what of it can't be kept.
+    fn encode(
+        &self,
+        tools: &mut Tools,
+        records: &Records,
+        origins: &[usize],
+    ) -> Result<(Vec<Outgoing>, Vec<Bad>), FormatError> {
+        let batch = tools.decoder.finish()?;
+        let text = origins.iter().map(|index| records.get(*index).len()).sum();
         // All in one buffer, which the records then share.
-        let mut written = Vec::with_capacity(body.len());
+        let mut written = Vec::with_capacity(text);
         let mut ends = Vec::with_capacity(origins.len());
-        for (row, index) in origins.into_iter().enumerate() {
+        let mut bad = Vec::new();
+        let encoder = &mut tools.encoder;
+        for (row, &index) in origins.iter().enumerate() {
             let start = written.len();
             let keyed = encoder.key(&batch, row, &mut written)?;
             let middle = written.len();
-            match encoder.encode(&batch, row, &mut written) {
-                Ok(()) => {}
+            let refused = match encoder.encode(&batch, row, &mut written) {
+                Ok(()) => {
+                    let bytes = written.len() - start + RECORD_OVERHEAD;
+                    let fits = bytes as u64 <= self.plan.into.max_message_bytes;
+                    (!fits).then(|| self.too_large(bytes))
+                }
                 // JSON can say more than the stream's format: null in a list, text that is no symbol of an enum.
-                Err(FormatError::Value { field, message }) => {
+                Err(FormatError::Value { field, message }) => Some(RowError {
+                    reason: "Contract",
+                    path: field,
+                    message,
+                }),
+                Err(error) => return Err(error),
+            };
+            match refused {
+                None => ends.push((keyed, start, middle, written.len())),
+                Some(error) => {
                     written.truncate(start);
                     bad.push(Bad {
                         index,
-                        error: RowError {
-                            reason: "Contract",
-                            path: field,
-                            message,
-                        },
-                        original: body.slice_ref(records[index]),
+                        error,
+                        original: records.shared(index),
                     });
-                    continue;
                 }
-                Err(error) => return Err(error),
-            }
-            let bytes = written.len() - start + RECORD_OVERHEAD;
-            if bytes as u64 > self.plan.into.max_message_bytes {
-                written.truncate(start);
-                bad.push(Bad {
-                    index,
-                    error: self.too_large(bytes),
-                    original: body.slice_ref(records[index]),
-                });
-            } else {
-                ends.push((keyed, start, middle, written.len()));
             }
         }
-        bad.sort_by_key(|bad| bad.index);
+        if written.capacity() - written.len() > SLACK {
+            written.shrink_to_fit();
+        }
         let written = Bytes::from(written);
         let good = ends
             .into_iter()
@@ -122,10 +279,28 @@ impl Intake {
                 value: written.slice(middle..end),
                 headers: Vec::new(),
             });
-        Ok(Checked {
-            good: good.collect(),
-            bad,
-        })
+        Ok((good.collect(), bad))
+    }
+
+    /// Checks all `records`, which are few: those that we made ourselves.
+    ///
+    /// # Errors
+    /// A bug of ours, never of the data.
+    pub(super) fn check(&self, records: &Records) -> Result<Checked, FormatError> {
+        let mut position = self.begin(records)?;
+        let mut all = Checked::default();
+        while position.next < records.len() {
+            let piece = self
+                .piece(&mut position, records, |_| Ok::<_, Infallible>(()))
+                .map_err(|stopped| match stopped {
+                    Stopped::Format(error) => error,
+                    Stopped::NoRoom(never) => match never {},
+                })?;
+            all.good.extend(piece.good);
+            all.bad.extend(piece.bad);
+        }
+        self.end(position);
+        Ok(all)
     }
 
     fn too_large(&self, bytes: usize) -> RowError {

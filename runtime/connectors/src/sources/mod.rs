@@ -5,3 +5,4 @@ pub mod http;
 
 mod intake;
 mod outgoing;
+mod records;

@@ -166,6 +166,7 @@ impl KafkaLog {
                 return Err(error);
             }
             if alive.elapsed() >= SIGN_OF_LIFE {
+                crate::status::alive();
                 self.stay_a_member()?;
                 alive = Instant::now();
             }

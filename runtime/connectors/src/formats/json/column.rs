@@ -18,12 +18,15 @@ use arrow::error::ArrowError;
 use headworks_plan::UnknownFields;
 use headworks_sql::types::DataType;
 
+use super::cost::cost;
 use super::object::Object;
 
 /// One column of any type.
 pub(in crate::formats) struct Column {
     pub(in crate::formats) data_type: DataType,
     pub(in crate::formats) nullable: bool,
+    /// What one more value may cost, see [`cost`].
+    pub(super) cost: usize,
     arrow: Arrow,
     nulls: NullBufferBuilder,
     pub(in crate::formats) values: Values,
@@ -191,6 +194,7 @@ impl Column {
         Column {
             data_type: data_type.clone(),
             nullable,
+            cost: cost(data_type),
             arrow,
             nulls: NullBufferBuilder::new(0),
             values,

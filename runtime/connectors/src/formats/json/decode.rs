@@ -8,13 +8,23 @@ use serde::de::DeserializeSeed;
 use std::sync::Arc;
 
 use super::column::Column;
-use super::fault::{DECODE, Fault};
+use super::cost;
+use super::fault::{DECODE, Fault, TOO_LARGE, TOO_MUCH};
 use super::object::{Object, Record};
+
+/// What some editors put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads JSON objects into Arrow columns by a contract.
 pub struct JsonDecoder {
     schema: SchemaRef,
     object: Object,
+    /// What a row costs before anything is read of it, see [`cost`](super::cost).
+    row: usize,
+    /// What the rows of one batch may cost together, and what is left of it.
+    allowance: usize,
+    left: usize,
+    overspent: bool,
 }
 
 impl JsonDecoder {
@@ -52,6 +62,8 @@ impl JsonDecoder {
             .iter()
             .map(|c| Field::new(&c.name, c.data_type.to_arrow(), c.nullable))
             .collect();
+        let row = columns.iter().map(|c| cost::field(&c.name, &c.data_type));
+        let row = row.sum::<usize>() + cost::RECORD;
         let columns = columns.iter().map(|c| {
             (
                 c.name.clone(),
@@ -61,20 +73,58 @@ impl JsonDecoder {
         JsonDecoder {
             schema: Arc::new(ArrowSchema::new(fields)),
             object: Object::new(columns, unknown),
+            row,
+            allowance: usize::MAX,
+            left: usize::MAX,
+            overspent: false,
         }
+    }
+
+    /// From the next batch on its rows may cost so many bytes, as columns and written as JSON. A record that
+    /// would cost more is refused with [`JsonDecoder::overspent`]; in a batch of its own it may fit.
+    pub(crate) fn allow(&mut self, bytes: usize) {
+        self.allowance = bytes;
+        self.left = bytes;
+    }
+
+    /// True: the last record was refused because the batch has no room for it.
+    pub(crate) fn overspent(&self) -> bool {
+        self.overspent
+    }
+
+    /// What a record of `length` bytes costs at least.
+    pub(crate) fn least(&self, length: usize) -> usize {
+        // As columns, and written.
+        self.row.saturating_add(length.saturating_mul(2))
     }
 }
 
 impl Decoder for JsonDecoder {
     fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
-        // Once for the whole record: skipped fields are checked too, and the parser needn't check again.
-        let text = std::str::from_utf8(payload).map_err(|error| RowError {
-            reason: DECODE,
+        let refuse = |reason: &'static str, message: String| RowError {
+            reason,
             path: String::new(),
-            message: format!("not UTF-8 at byte {}", error.valid_up_to()),
+            message,
+        };
+        // A refused record counts, too: there is a list of them, and what one made columns grow by stays theirs until
+        // the batch is finished.
+        let left = self.left.checked_sub(self.least(payload.len()));
+        self.overspent = left.is_none();
+        self.left = left.unwrap_or(0);
+        if self.overspent {
+            return Err(refuse(TOO_LARGE, TOO_MUCH.to_owned()));
+        }
+        // Once for the whole record: skipped fields are checked too, and the parser needn't check again.
+        let text = std::str::from_utf8(payload).map_err(|error| {
+            refuse(DECODE, format!("not UTF-8 at byte {}", error.valid_up_to()))
         })?;
+        if text.starts_with(BYTE_ORDER_MARK) {
+            let message =
+                "begins with a byte-order mark (EF BB BF), which is no JSON (RFC 8259 §8.1)";
+            return Err(refuse(DECODE, message.to_owned()));
+        }
         let rows = self.object.rows();
-        let fault = Fault::default();
+        let fault = Fault::within_bytes(self.left);
         let mut json = serde_json::Deserializer::from_str(text);
         let read = Record {
             object: &mut self.object,
@@ -82,6 +132,8 @@ impl Decoder for JsonDecoder {
         }
         .deserialize(&mut json)
         .and_then(|()| json.end());
+        self.overspent = fault.left().is_none();
+        self.left = fault.left().unwrap_or(0);
         read.map_err(|error| {
             self.object.truncate(rows);
             fault.into_row_error(&error)
@@ -93,6 +145,7 @@ impl Decoder for JsonDecoder {
     }
 
     fn finish(&mut self) -> Result<RecordBatch, FormatError> {
+        self.left = self.allowance;
         let options = RecordBatchOptions::new().with_row_count(Some(self.object.rows()));
         self.object
             .finish()

@@ -1,6 +1,6 @@
 //! Where and why a record was refused. Built while the error travels up, so the way down costs nothing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
 use headworks_engine::format::RowError;
@@ -10,6 +10,11 @@ use serde::de;
 pub(in crate::formats) const DECODE: &str = "Decode";
 /// The record is JSON and breaks the contract.
 pub(in crate::formats) const CONTRACT: &str = "Contract";
+/// The record is too large for something.
+pub(super) const TOO_LARGE: &str = "TooLarge";
+/// The record would take more memory than it may.
+pub(super) const TOO_MUCH: &str =
+    "takes too much memory: it has too many values, or too many fields that aren't there";
 
 /// Longest map key that a path shows, in characters: a path is for reading, the value stays in the record.
 const SHOWN: usize = 64;
@@ -21,9 +26,13 @@ pub(in crate::formats) enum Step {
     Key(String),
 }
 
-/// Collects the reason at the place of the fault, and the path on the way out of it.
-#[derive(Default)]
-pub(in crate::formats) struct Fault(RefCell<Inner>);
+/// Collects the reason at the place of the fault, and the path on the way out of it; and counts what the
+/// record costs, so that no text makes much more memory of little.
+pub(in crate::formats) struct Fault {
+    inner: RefCell<Inner>,
+    /// Bytes that may still be spent; absent: too many were.
+    left: Cell<Option<usize>>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -33,6 +42,29 @@ struct Inner {
 }
 
 impl Fault {
+    /// Of a record that may cost so many bytes.
+    pub(in crate::formats) fn within_bytes(left: usize) -> Fault {
+        Fault {
+            inner: RefCell::default(),
+            left: Cell::new(Some(left)),
+        }
+    }
+
+    /// Spends `bytes`.
+    pub(in crate::formats) fn spend<E: de::Error>(&self, bytes: usize) -> Result<(), E> {
+        let left = self.left.get().and_then(|left| left.checked_sub(bytes));
+        self.left.set(left);
+        match left {
+            Some(_) => Ok(()),
+            None => Err(self.note(TOO_LARGE, TOO_MUCH.to_owned())),
+        }
+    }
+
+    /// Bytes that may still be spent; absent: the record was given up because it cost too many.
+    pub(in crate::formats) fn left(&self) -> Option<usize> {
+        self.left.get()
+    }
+
     /// The value here breaks the contract.
     pub(in crate::formats) fn contract<E: de::Error>(&self, message: impl Into<String>) -> E {
         self.note(CONTRACT, message.into())
@@ -55,18 +87,18 @@ impl Fault {
 
     /// Passes `error` on, one step further out.
     pub(in crate::formats) fn within<E>(&self, step: Step, error: E) -> E {
-        self.0.borrow_mut().steps.push(step);
+        self.inner.borrow_mut().steps.push(step);
         error
     }
 
     fn note<E: de::Error>(&self, reason: &'static str, message: String) -> E {
-        self.0.borrow_mut().found = Some((reason, message));
+        self.inner.borrow_mut().found = Some((reason, message));
         E::custom("")
     }
 
     /// The whole story. Where no rule of ours was broken, `error` is the parser's own.
     pub(in crate::formats) fn into_row_error(self, error: &serde_json::Error) -> RowError {
-        let Inner { found, steps } = self.0.into_inner();
+        let Inner { found, steps } = self.inner.into_inner();
         let (reason, message) = found.unwrap_or_else(|| (DECODE, format!("not JSON: {error}")));
         RowError {
             reason,

@@ -26,6 +26,7 @@
 //! of its values counts differs from parser to parser (RFC 8259 §4).
 
 pub(in crate::formats) mod column;
+mod cost;
 pub(crate) mod decimal;
 mod decode;
 mod encode;

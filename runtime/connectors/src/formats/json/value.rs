@@ -15,6 +15,8 @@ use super::{decimal, temporal};
 
 /// Objects with more keys than this are searched for doubles by sorting.
 const FEW_KEYS: usize = 16;
+/// What a map's key costs beside its text: its end in the column, twice, and its place in a search for doubles.
+const MAP_KEY: usize = 16;
 
 /// The place for the next value of a column.
 pub(super) struct Slot<'a> {
@@ -224,6 +226,7 @@ impl<'de> Visitor<'de> for Slot<'_> {
             {
                 break;
             }
+            fault.spend(items.cost)?;
             index += 1;
         }
         match i32::try_from(items.len()) {
@@ -271,6 +274,7 @@ fn read_map<'de, A: MapAccess<'de>>(
             fault,
         })
         .map_err(|error| named(error, keys))?;
+        fault.spend(MAP_KEY + items.cost)?;
     }
     if let Some(twice) = double(keys, start) {
         return Err(fault.contract_at(

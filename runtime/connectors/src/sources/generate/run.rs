@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use headworks_engine::format::FormatError;
 use headworks_engine::log::{LogError, Reason};
-use headworks_engine::status::{Progress, StatusHandle};
+use headworks_engine::status::{Progress, StatusHandle, alive};
 use headworks_engine::{Outcome, StopFlag};
 use headworks_plan::{KafkaConnection, OnInvalid, Phase, Problem};
 
@@ -15,10 +14,14 @@ use super::maker::Maker;
 use super::pace::Pace;
 use crate::sources::intake::Intake;
 use crate::sources::outgoing::Outgoing;
+use crate::sources::records::Records;
 
 /// A source at rest commits its place this often, because Kafka forgets groups that don't (by default
 /// after 7 days), and the sequence would begin again.
 const REMINDER: Duration = Duration::from_secs(6 * 3_600);
+
+/// The loop hangs if a batch isn't over for so long: every call to Kafka ends before.
+const HANGS: Duration = Duration::from_secs(5 * 60);
 
 /// Where records go together with the place in the sequence after them.
 pub(super) trait Ledger {
@@ -39,6 +42,7 @@ pub fn run(
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Outcome {
+    let _pulse = status.pulse("generate", HANGS).of_this_thread();
     status.set_phase(Phase::Starting);
     let work = match Work::new(config) {
         Ok(work) => work,
@@ -117,6 +121,7 @@ fn session(
     let begun = Instant::now();
     let mut pace = Pace::new(generate.records_per_second, begun.elapsed());
     while !stop.is_stopped() {
+        alive();
         let left = generate
             .limit
             .map_or(u64::MAX, |limit| limit.saturating_sub(next));
@@ -194,9 +199,11 @@ impl Work {
         now_ms: i64,
     ) -> Result<(Vec<Outgoing>, Progress), FormatError> {
         let made = self.maker.make(first, count, now_ms);
-        let text = Bytes::from(made.text);
-        let records: Vec<&[u8]> = made.records.into_iter().map(|at| &text[at]).collect();
-        let mut checked = self.intake.check(&text, &records)?;
+        let mut records = Records::of(made.text.into());
+        for place in made.records {
+            records.push(place);
+        }
+        let mut checked = self.intake.check(&records)?;
         let sound = checked.good.len();
         let mut outgoing = checked.good;
         if self.config.plan.on_invalid == OnInvalid::DeadLetter {

@@ -109,10 +109,10 @@ impl Refusal {
         self
     }
 
-    /// Names the bad records, the first [`LISTED`] of them.
-    pub(super) fn with_records(mut self, bad: impl ExactSizeIterator<Item = BadRecord>) -> Refusal {
-        self.detail.invalid = Some(bad.len());
-        self.detail.records = bad.take(LISTED).collect();
+    /// Says how many records are bad, and names the first [`LISTED`] of them.
+    pub(super) fn with_records(mut self, bad: usize, listed: Vec<BadRecord>) -> Refusal {
+        self.detail.invalid = Some(bad);
+        self.detail.records = listed;
         self
     }
 

@@ -1,5 +1,9 @@
-//! Bearer tokens (RFC 6750): each file of a mounted Secret is one, read again every few seconds, so that a
-//! rotation needs no restart. Without a token the door is shut, never open.
+//! Bearer tokens (RFC 6750): each line of a mounted Secret's files is one, read again every few seconds, so that
+//! a rotation needs no restart: a new token is added beside the old one, senders move over, the old one is
+//! taken away. Without a token the door is shut, never open.
+//!
+//! That a Secret is missing is remembered as long as its tokens would be, so that neither a request nor the
+//! log pays for each time it is missed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,33 +13,43 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, StatusCode, header};
 
 use super::answer::Refusal;
+use super::metrics::Metrics;
 
-/// How long tokens are used before the files are read again.
+/// How long what was read counts before the files are read again.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Tokens as last read.
-type Read = Arc<[Vec<u8>]>;
+/// Tokens as last read, or why there are none.
+type Read = Result<Arc<[Vec<u8>]>, Arc<str>>;
 
 /// The tokens that open the door.
 pub(super) struct Tokens {
     dir: PathBuf,
     retry_after: u64,
-    read: Mutex<Option<(Instant, Read)>>,
+    metrics: Metrics,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    at: Option<Instant>,
+    read: Option<Read>,
+    /// How often the files were read.
+    times: u64,
 }
 
 impl Tokens {
-    pub(super) fn new(dir: PathBuf, retry_after: u64) -> Tokens {
+    pub(super) fn new(dir: PathBuf, retry_after: u64, metrics: Metrics) -> Tokens {
         Tokens {
             dir,
             retry_after,
-            read: Mutex::new(None),
+            metrics,
+            seen: Mutex::default(),
         }
     }
 
     /// Lets a request with a known token through.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let tokens = self.current().map_err(|message| {
-            tracing::warn!(reason = "SecretMissing", "{message}");
+        let tokens = self.current().map_err(|_| {
             Refusal::unavailable("this source cannot check tokens now; its operator can read why in the Source's conditions", self.retry_after)
         })?;
         let Some(given) = headers.get(header::AUTHORIZATION) else {
@@ -55,32 +69,59 @@ impl Tokens {
             ));
         };
         // Every token is compared, whether or not an earlier one was equal.
-        let known = tokens.iter().fold(false, |known, wanted| {
-            known | same(wanted, token.trim_ascii())
+        let numbered = tokens.iter().zip(1..);
+        let known = numbered.fold(None, |known, (wanted, number)| {
+            let same = same(wanted, token.trim_ascii());
+            known.or(same.then_some(number))
         });
-        if known {
-            Ok(())
-        } else {
-            Err(unauthorised(
+        match known {
+            Some(number) => {
+                self.metrics.let_in(number);
+                Ok(())
+            }
+            None => Err(unauthorised(
                 "the bearer token is not known",
                 "Bearer realm=\"headworks\", error=\"invalid_token\"",
-            ))
+            )),
         }
     }
 
     /// What is wrong with the Secret, if anything.
     pub(super) fn problem(&self) -> Option<String> {
-        self.current().err()
+        self.current().err().map(|message| message.to_string())
     }
 
-    fn current(&self) -> Result<Read, String> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, tokens)) = read.as_ref()
+    /// How often the files were read so far.
+    #[cfg(test)]
+    pub(super) fn times(&self) -> u64 {
+        self.seen.lock().unwrap().times
+    }
+
+    fn current(&self) -> Read {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(at), Some(read)) = (seen.at, &seen.read)
             && at.elapsed() < FRESH
         {
-            return Ok(tokens.clone());
+            return read.clone();
         }
-        *read = None;
+        let read = self.read();
+        match (&seen.read, &read) {
+            (Some(Err(before)), Err(now)) if before == now => {}
+            (_, Err(message)) => tracing::warn!(reason = "SecretMissing", "{message}"),
+            (Some(Err(_)), Ok(_)) => {
+                tracing::info!(reason = "SecretMissing", "over: there are bearer tokens");
+            }
+            _ => {}
+        }
+        *seen = Seen {
+            at: Some(Instant::now()),
+            read: Some(read.clone()),
+            times: seen.times + 1,
+        };
+        read
+    }
+
+    fn read(&self) -> Read {
         let dir = self.dir.display();
         let tokens = tokens(&self.dir).map_err(|error| {
             format!("cannot read bearer tokens in {dir}: {error}; does the Secret of spec.http.auth.bearer exist in this namespace?")
@@ -88,11 +129,10 @@ impl Tokens {
         if tokens.is_empty() {
             return Err(format!(
                 "no bearer token in {dir}; the Secret of spec.http.auth.bearer needs a key with a token that isn't empty"
-            ));
+            )
+            .into());
         }
-        let tokens: Read = tokens.into();
-        *read = Some((Instant::now(), tokens.clone()));
-        Ok(tokens)
+        Ok(tokens.into())
     }
 }
 
@@ -100,19 +140,24 @@ fn unauthorised(error: &str, challenge: &'static str) -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, error).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
-/// The files' contents without surrounding blanks. An empty file opens nothing. Names that begin with a
+/// The lines of the files, in the order of the files' names, without surrounding blanks. An empty line opens
+/// nothing, and one that begins with `#` is a remark: no token has that (RFC 6750 §2.1). Names that begin with a
 /// dot are the kubelet's own (`..data`).
 fn tokens(dir: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let mut tokens = Vec::new();
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") || !entry.path().is_file() {
-            continue;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") && entry.path().is_file() {
+            files.push(entry.path());
         }
-        let token = std::fs::read(entry.path())?.trim_ascii().to_vec();
-        if !token.is_empty() {
-            tokens.push(token);
-        }
+    }
+    files.sort();
+    let mut tokens = Vec::new();
+    for file in files {
+        let text = std::fs::read(file)?;
+        let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+        tokens.extend(lines.map(<[u8]>::to_vec));
     }
     Ok(tokens)
 }
@@ -129,7 +174,59 @@ fn same(wanted: &[u8], given: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::registry::Registry;
+
     use super::*;
+
+    fn given(token: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, token.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn two_tokens_are_known_while_one_takes_the_other_s_place() {
+        let dir = std::env::temp_dir().join(format!("headworks-tokens-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut registry = Registry::default();
+        let tokens = Tokens::new(dir.clone(), 5, Metrics::register(&mut registry));
+        let known = |text: &str, tried: [&'static str; 3]| {
+            std::fs::write(dir.join("token"), text).unwrap();
+            tokens.seen.lock().unwrap().at = None;
+            tried.map(|token| tokens.check(&given(token)).is_ok())
+        };
+        let tried = ["Bearer old", "Bearer new", "Bearer # of the app"];
+        assert_eq!(known("old", tried), [true, false, false]);
+        let both = "# of the app\nold\r\n\n  new  \n";
+        assert_eq!(known(both, tried), [true, true, false]);
+        assert_eq!(known("# of the app\nnew\n", tried), [false, true, false]);
+        assert_eq!(known("# of the app\n", tried), [false; 3]);
+        let mut shown = String::new();
+        prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
+        for line in [
+            "headworks_http_let_in_total{token=\"1\"} 3\n",
+            "headworks_http_let_in_total{token=\"2\"} 1\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_missing_secret_is_read_once_however_often_it_is_missed() {
+        let dir = PathBuf::from("/nonexistent/headworks-tokens");
+        let tokens = Tokens::new(dir, 5, Metrics::register(&mut Registry::default()));
+        let begun = Instant::now();
+        for _ in 0..1_000 {
+            assert_eq!(tokens.check(&given("Bearer a")).unwrap_err().status, 503);
+        }
+        if begun.elapsed() < FRESH {
+            assert_eq!(tokens.times(), 1);
+        }
+        tokens.seen.lock().unwrap().at = None;
+        assert!(tokens.problem().is_some());
+        assert!(tokens.times() >= 2);
+    }
 
     #[test]
     fn only_the_whole_token_is_the_token() {
@@ -149,9 +246,9 @@ mod tests {
     fn a_rotated_secret_is_read_again_and_an_emptied_one_shuts_the_door() {
         let dir = std::env::temp_dir().join(format!("headworks-auth-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let tokens = Tokens::new(dir.clone(), 5);
+        let tokens = Tokens::new(dir.clone(), 5, Metrics::register(&mut Registry::default()));
         let try_with = |token: &'static str| {
-            *tokens.read.lock().unwrap() = None;
+            tokens.seen.lock().unwrap().at = None;
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, token.parse().unwrap());
             tokens

@@ -6,6 +6,12 @@ use std::time::Duration;
 use headworks_plan::{BEARER_DIR, HTTP_PORT, HTTP_TLS_DIR, HttpSource, Plan, Role, SourcePlan};
 use snafu::Snafu;
 
+use crate::server::Bounds;
+use crate::sources::intake;
+
+/// Bytes that the places of the most records of a request take while there are both the old ones and the new.
+const PLACES: usize = 4 * 1024 * 1024;
+
 /// An HTTP source's settings. Bodies, records and requests are all bounded, so that no sender can take
 /// the pod's memory.
 #[derive(Clone, Debug)]
@@ -22,14 +28,22 @@ pub struct Config {
     pub bearer_dir: Option<PathBuf>,
     /// The folder with `tls.crt` and `tls.key`; absent: no TLS.
     pub tls_dir: Option<PathBuf>,
-    /// Requests at work at once; one more is answered 503.
+    /// What the listener lets its clients have.
+    pub bounds: Bounds,
+    /// Bodies that come in at once; one more is answered 503.
+    pub readers: usize,
+    /// Requests at work at once, from their last byte to their answer; one more is answered 503.
     pub concurrency: usize,
-    /// Bytes of bodies held at once; above it, 503.
+    /// Bytes held at once, of bodies and of what is made of them; above it, 503.
     pub in_flight_bytes: usize,
     /// Most records in one request; above it, 413.
     pub max_records: usize,
     /// Longest time for a body to come in, from the first byte to the last.
     pub body_timeout: Duration,
+    /// After this, a body comes at `body_rate` or is given up.
+    pub body_grace: Duration,
+    /// Bytes a second of a body that isn't given up.
+    pub body_rate: u32,
     /// Seconds that a 503 asks the client to wait.
     pub retry_after: u64,
 }
@@ -47,9 +61,9 @@ pub enum ConfigError {
     },
 }
 
-/// Bodies held at once, unless one may be larger: a small pod's share of memory, as a body is held up
-/// to three times (as it came, as columns, as what is written).
-const IN_FLIGHT_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes held at once, unless one request may need more: room for some twenty bodies of 4 MiB that come in, or for
+/// four at work.
+const IN_FLIGHT_BYTES: usize = 96 * 1024 * 1024;
 
 impl Config {
     /// The settings that the plan asks for.
@@ -79,12 +93,23 @@ impl Config {
             port: HTTP_PORT,
             bearer_dir: http.bearer.then(|| BEARER_DIR.into()),
             tls_dir: http.tls.then(|| HTTP_TLS_DIR.into()),
+            bounds: Bounds::default(),
+            readers: 1_024,
             concurrency: 256,
-            in_flight_bytes: IN_FLIGHT_BYTES
-                .max(usize::try_from(http.max_body_bytes).unwrap_or(usize::MAX)),
+            in_flight_bytes: IN_FLIGHT_BYTES.max(most_memory(source, http)),
             max_records: 100_000,
             body_timeout: Duration::from_secs(30),
+            body_grace: Duration::from_secs(5),
+            body_rate: 1_024,
             retry_after: 5,
         })
     }
+}
+
+/// Most bytes that one request can need.
+fn most_memory(source: &SourcePlan, http: &HttpSource) -> usize {
+    let body = usize::try_from(http.max_body_bytes).unwrap_or(usize::MAX);
+    // As long as the body is parsed, three times its length; then it, its records' places, and a piece of them.
+    let checked = body.saturating_add(intake::most_memory(source.into.max_message_bytes, body));
+    body.saturating_mul(3).max(checked.saturating_add(PLACES))
 }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn inflate(packed: &[u8], limit: usize, piece: usize) -> Result<Vec<u8>, String> {
-        let mut place = Room::new(1, limit).enter().unwrap();
+        let mut place = Room::new(1, 1, limit).enter(None).unwrap();
         let mut inflater = Inflater::new(limit, &mut place);
         for piece in packed.chunks(piece) {
             inflater.take(piece).map_err(|fault| fault.to_string())?;
@@ -179,7 +179,7 @@ mod tests {
         let bomb = packed(&vec![0; 16 << 20]).repeat(64);
         assert!(bomb.len() < 2 << 20);
         let limit = 3 << 20;
-        let mut place = Room::new(1, limit).enter().unwrap();
+        let mut place = Room::new(1, 1, limit).enter(None).unwrap();
         let mut inflater = Inflater::new(limit, &mut place);
         let mut taken = 0;
         let fault = bomb
@@ -196,8 +196,8 @@ mod tests {
 
     #[test]
     fn room_is_held_for_what_comes_out() {
-        let room = Room::new(2, 10_000);
-        let (mut first, mut second) = (room.enter().unwrap(), room.enter().unwrap());
+        let room = Room::new(2, 2, 10_000);
+        let (mut first, mut second) = (room.enter(None).unwrap(), room.enter(None).unwrap());
         let mut inflater = Inflater::new(9_000, &mut first);
         inflater.take(&packed(&[0; 9_000])).unwrap();
         assert_eq!(inflater.finish().unwrap().len(), 9_000);

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use headworks_engine::status::alive;
 use headworks_plan::{KafkaConnection, OnInvalid, Problem, SourcePlan};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
@@ -92,6 +93,7 @@ impl KafkaSink {
     /// it a thread.
     pub fn watch(&self) {
         loop {
+            alive();
             let found = self.look();
             let mut state = self.lock();
             if state.stopped {

@@ -15,6 +15,12 @@ pub struct Metrics {
     duration: Histogram,
     acknowledgement: Histogram,
     bytes: Counter,
+    let_in: Family<Token, Counter>,
+}
+
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Token {
+    token: u32,
 }
 
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -35,6 +41,7 @@ impl Metrics {
             duration: seconds(),
             acknowledgement: seconds(),
             bytes: Counter::default(),
+            let_in: Family::default(),
         };
         registry.register(
             "headworks_http_answers",
@@ -59,6 +66,11 @@ impl Metrics {
             Unit::Bytes,
             metrics.bytes.clone(),
         );
+        registry.register(
+            "headworks_http_let_in",
+            "Requests with a known bearer token, by the token's number in the Secret",
+            metrics.let_in.clone(),
+        );
         metrics
     }
 
@@ -69,6 +81,10 @@ impl Metrics {
 
     pub(super) fn acknowledged(&self, took: Duration) {
         self.acknowledgement.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn let_in(&self, token: u32) {
+        self.let_in.get_or_create(&Token { token }).inc();
     }
 
     pub(super) fn received(&self, bytes: usize) {

@@ -9,7 +9,7 @@
 //! | 400 | the body isn't JSON or isn't whole gzip, or `itemsPath` isn't in it; under `onInvalid: Reject` also where any record breaks the contract: nothing was written, and `records` names the first 20 by index, field and message |
 //! | 401 | no bearer token, or one that isn't known |
 //! | 404, 405 | another path, another method |
-//! | 408 | the body came too slowly |
+//! | 408 | the body came too slowly: not within 30 s, or after 5 s not at 1 KiB a second |
 //! | 413 | the body is above `maxBodyBytes` (gzip counts as what it inflates to), holds too many records, or has a bad record too large for the dead-letter topic; nothing was written |
 //! | 415 | a media type or a content encoding that isn't taken; `Accept-Encoding` says which is |
 //! | 429 | above `recordsPerSecond`; `Retry-After` says when |
@@ -18,8 +18,9 @@
 //! A retry is always safe for completeness and never for uniqueness: HTTP has no transaction, so a
 //! client that hears no answer can't know. Give records an id and deduplicate by it downstream.
 //!
-//! Rooms: [`config`](Config) what the plan says; `gzip` and `request` a body as records; `sources/intake`
-//! records against the contract; [`Service`] the answers; [`Sink`] the seam to Kafka; `server` connections, TLS, drain.
+//! Rooms: [`config`](Config) what the plan says; `reading` and `gzip` a body as it comes; `request` a body as
+//! records; `work` and `sources/intake` records against the contract; `limits` what is let in; [`Service`] the
+//! answers; [`Sink`] the seam to Kafka; `server` the listener, over the bounded [`server`](crate::server).
 
 mod answer;
 mod auth;
@@ -29,10 +30,12 @@ mod gzip;
 mod kafka;
 mod limits;
 mod metrics;
+mod reading;
 mod request;
 mod server;
 mod service;
 mod sink;
+mod work;
 
 #[cfg(test)]
 mod tests;

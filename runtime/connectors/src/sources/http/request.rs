@@ -3,12 +3,14 @@
 use std::fmt;
 
 use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 use serde_json::value::RawValue;
 
 use super::answer::Refusal;
+use crate::sources::records::Records;
 
 /// How records are laid out in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,79 +78,120 @@ pub(super) fn layout(headers: &HeaderMap) -> Result<Layout, Refusal> {
     Ok(layout)
 }
 
-/// The records of `body`, at most `most`.
-pub(super) fn records<'a>(
-    body: &'a [u8],
+/// What an editor may put before a text in UTF-8. A parser may ignore it (RFC 8259 §8.1), and so do we.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// The same in UTF-16 and UTF-32, which JSON on a network isn't.
+const OTHER_MARKS: [&[u8]; 3] = [b"\xFF\xFE", b"\xFE\xFF", b"\0\0\xFE\xFF"];
+
+/// The records of `body`, at most `most`. `grow` is asked for the memory of their places, in bytes.
+pub(super) fn records(
+    body: &Bytes,
     layout: Layout,
     items_path: Option<&str>,
     most: usize,
-) -> Result<Vec<&'a [u8]>, Refusal> {
-    match layout {
-        Layout::Lines => lines(body, most),
-        Layout::Json => json(body, items_path, most),
-    }
-}
-
-fn lines(body: &[u8], most: usize) -> Result<Vec<&[u8]>, Refusal> {
-    let mut records = Vec::new();
-    for line in body
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
-    {
-        if records.len() == most {
-            return Err(too_many(most));
-        }
-        records.push(line);
-    }
-    Ok(records)
-}
-
-fn json<'a>(
-    body: &'a [u8],
-    items_path: Option<&str>,
-    most: usize,
-) -> Result<Vec<&'a [u8]>, Refusal> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        Refusal::bad_request(format!(
-            "the body isn't UTF-8 at byte {}",
-            error.valid_up_to()
-        ))
-    })?;
-    if text.trim_ascii().is_empty() {
+    grow: &mut dyn FnMut(usize) -> Result<(), Refusal>,
+) -> Result<Records, Refusal> {
+    if OTHER_MARKS.iter().any(|mark| body.starts_with(mark)) {
         return Err(Refusal::bad_request(
-            "the body is empty; JSON is expected (an empty array is no records)",
+            "the body begins with the byte-order mark of UTF-16 or UTF-32; JSON is sent in UTF-8 (RFC 8259 §8.1)",
         ));
     }
-    // Whole first: what follows walks valid JSON, and the place of an error is told from the body's start.
-    let whole: &RawValue = serde_json::from_str(text)
-        .map_err(|error| Refusal::bad_request(format!("the body isn't JSON: {error}")))?;
-    let mut found = whole.get();
-    for step in items_path.iter().flat_map(|path| path.split('.')) {
-        found = member(found, step).map_err(|what| {
-            let path = items_path.unwrap_or_default();
-            Refusal::bad_request(format!(
-                "the body has no array at itemsPath \"{path}\": {what}"
-            ))
-        })?;
+    let mut found = Found {
+        records: Records::of(body.clone()),
+        start: body.as_ptr() as usize,
+        most,
+        grow,
+    };
+    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    match layout {
+        Layout::Lines => found.lines(text)?,
+        Layout::Json => found.json(text, items_path)?,
     }
-    match (found.as_bytes().first(), items_path) {
-        (Some(b'['), _) => serde_json::Deserializer::from_str(found)
-            .deserialize_seq(Elements { most })
-            .map_err(|_| too_many(most)),
-        // Go writes an empty list as null.
-        (Some(b'n'), Some(_)) => Ok(Vec::new()),
-        (_, Some(path)) => Err(Refusal::bad_request(format!(
-            "the body has no array at itemsPath \"{path}\": something else is there"
-        ))),
-        (_, None) => Ok(vec![found.as_bytes()]),
-    }
+    Ok(found.records)
 }
 
-fn too_many(most: usize) -> Refusal {
-    Refusal::too_large(format!(
-        "more than {most} records in one request; send them in several"
-    ))
+/// The records found so far.
+struct Found<'a> {
+    records: Records,
+    /// Where the body is, to tell a record's place from its slice.
+    start: usize,
+    most: usize,
+    grow: &'a mut dyn FnMut(usize) -> Result<(), Refusal>,
+}
+
+impl Found<'_> {
+    /// One more, a slice of the body.
+    fn push(&mut self, record: &[u8]) -> Result<(), Refusal> {
+        if self.records.len() == self.most {
+            let most = self.most;
+            return Err(Refusal::too_large(format!(
+                "more than {most} records in one request; send them in several"
+            )));
+        }
+        let (now, then) = self.records.memory();
+        if then > now {
+            (self.grow)(then)?;
+        }
+        let start = record.as_ptr() as usize - self.start;
+        self.records.push(start..start + record.len());
+        Ok(())
+    }
+
+    fn lines(&mut self, text: &[u8]) -> Result<(), Refusal> {
+        text.split(|byte| *byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .filter(|line| !line.is_empty())
+            .try_for_each(|line| self.push(line))
+    }
+
+    fn json(&mut self, text: &[u8], items_path: Option<&str>) -> Result<(), Refusal> {
+        let text = std::str::from_utf8(text).map_err(|error| {
+            Refusal::bad_request(format!(
+                "the body isn't UTF-8 at byte {}",
+                error.valid_up_to()
+            ))
+        })?;
+        if text.trim_ascii().is_empty() {
+            return Err(Refusal::bad_request(
+                "the body is empty; JSON is expected (an empty array is no records)",
+            ));
+        }
+        // Whole first: what follows walks valid JSON, and the place of an error is told from the body's start.
+        let whole: &RawValue = serde_json::from_str(text)
+            .map_err(|error| Refusal::bad_request(format!("the body isn't JSON: {error}")))?;
+        let mut found = whole.get();
+        for step in items_path.iter().flat_map(|path| path.split('.')) {
+            found = member(found, step).map_err(|what| {
+                let path = items_path.unwrap_or_default();
+                Refusal::bad_request(format!(
+                    "the body has no array at itemsPath \"{path}\": {what}"
+                ))
+            })?;
+        }
+        match (found.as_bytes().first(), items_path) {
+            (Some(b'['), _) => {
+                let mut refused = None;
+                let elements = Elements {
+                    found: self,
+                    refused: &mut refused,
+                };
+                let walked = serde_json::Deserializer::from_str(found).deserialize_seq(elements);
+                match (refused, walked) {
+                    (Some(refusal), _) => Err(refusal),
+                    (None, Ok(())) => Ok(()),
+                    (None, Err(error)) => Err(Refusal::bad_request(format!(
+                        "the body isn't JSON: {error}"
+                    ))),
+                }
+            }
+            // Go writes an empty list as null.
+            (Some(b'n'), Some(_)) => Ok(()),
+            (_, Some(path)) => Err(Refusal::bad_request(format!(
+                "the body has no array at itemsPath \"{path}\": something else is there"
+            ))),
+            (_, None) => self.push(found.as_bytes()),
+        }
+    }
 }
 
 /// The text of member `name` of an object's text.
@@ -165,27 +208,27 @@ fn member<'a>(object: &'a str, name: &str) -> Result<&'a str, String> {
     }
 }
 
-/// Collects an array's elements; an error means that there are more than `most`.
-struct Elements {
-    most: usize,
+/// Collects an array's elements, until one is refused.
+struct Elements<'a, 'b> {
+    found: &'a mut Found<'b>,
+    refused: &'a mut Option<Refusal>,
 }
 
-impl<'de> Visitor<'de> for Elements {
-    type Value = Vec<&'de [u8]>;
+impl<'de> Visitor<'de> for Elements<'_, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut records = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(record) = seq.next_element::<&'de RawValue>()? {
-            if records.len() == self.most {
-                return Err(A::Error::custom("too many"));
+            if let Err(refusal) = self.found.push(record.get().as_bytes()) {
+                *self.refused = Some(refusal);
+                return Err(A::Error::custom("refused"));
             }
-            records.push(record.get().as_bytes());
         }
-        Ok(records)
+        Ok(())
     }
 }
 
@@ -243,13 +286,16 @@ mod tests {
 
     use super::*;
 
-    fn split(body: &str, path: Option<&str>) -> Result<Vec<String>, String> {
-        let found = records(body.as_bytes(), Layout::Json, path, 3)
-            .map_err(|refusal| refusal.message().to_owned())?;
-        Ok(found
-            .into_iter()
-            .map(|r| String::from_utf8(r.to_vec()).unwrap())
+    fn of(body: &[u8], layout: Layout, path: Option<&str>) -> Result<Vec<String>, Refusal> {
+        let body = Bytes::copy_from_slice(body);
+        let found = records(&body, layout, path, 3, &mut |_| Ok(()))?;
+        Ok((0..found.len())
+            .map(|i| String::from_utf8(found.get(i).to_vec()).unwrap())
             .collect())
+    }
+
+    fn split(body: &str, path: Option<&str>) -> Result<Vec<String>, String> {
+        of(body.as_bytes(), Layout::Json, path).map_err(|refusal| refusal.message().to_owned())
     }
 
     fn taken(body: &str, path: Option<&str>) -> Vec<String> {
@@ -268,15 +314,10 @@ mod tests {
         );
         assert_eq!(taken("[]", None), Vec::<String>::new());
         assert_eq!(taken("null", None), ["null"]);
-        let lines = records(
-            b"{\"a\":1}\r\n\n  \n not json\n",
-            Layout::Lines,
-            Some("items"),
-            3,
-        )
-        .unwrap();
-        assert_eq!(lines, [b"{\"a\":1}".as_slice(), b"not json"]);
-        assert!(records(b"", Layout::Lines, None, 3).unwrap().is_empty());
+        let lines = b"{\"a\":1}\r\n\n  \n not json\n";
+        let lines = of(lines, Layout::Lines, Some("items")).unwrap();
+        assert_eq!(lines, ["{\"a\":1}", "not json"]);
+        assert!(of(b"", Layout::Lines, None).unwrap().is_empty());
     }
 
     #[test]
@@ -312,17 +353,64 @@ mod tests {
             writeln!(report, "{body:?} at {path:?}: {refusal}").unwrap();
         }
         insta::assert_snapshot!(report);
-        assert_eq!(
-            records(b"1\n2\n3\n4", Layout::Lines, None, 3)
-                .unwrap_err()
-                .status,
-            StatusCode::PAYLOAD_TOO_LARGE
-        );
-        assert!(
-            records(b"[\"\xff\"]", Layout::Json, None, 3)
-                .unwrap_err()
-                .message()
-                .contains("byte 2")
-        );
+        let many = of(b"1\n2\n3\n4", Layout::Lines, None).unwrap_err();
+        assert_eq!(many.status, StatusCode::PAYLOAD_TOO_LARGE);
+        let odd = of(b"[\"\xff\"]", Layout::Json, None).unwrap_err();
+        assert!(odd.message().contains("byte 2"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_and_one_of_another_encoding_is_named() {
+        let marked = |text: &str| [BYTE_ORDER_MARK, text.as_bytes()].concat();
+        for (layout, text) in [
+            (Layout::Json, r#"[{"a":1},{"a":2}]"#),
+            (Layout::Lines, "{\"a\":1}\n{\"a\":2}\n"),
+        ] {
+            let found = of(&marked(text), layout, None).unwrap();
+            assert_eq!(found, [r#"{"a":1}"#, r#"{"a":2}"#]);
+        }
+        assert!(of(&marked(""), Layout::Lines, None).unwrap().is_empty());
+        let empty = of(&marked(" "), Layout::Json, None).unwrap_err();
+        assert!(empty.message().contains("the body is empty"));
+        for utf_16 in [b"\xff\xfe{\0}\0".as_slice(), b"\xfe\xff\0{\0}"] {
+            for layout in [Layout::Json, Layout::Lines] {
+                let refusal = of(utf_16, layout, None).unwrap_err();
+                assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
+                let said = refusal.message();
+                assert!(said.contains("byte-order mark of UTF-16") && said.contains("UTF-8"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_memory_of_places_is_asked_for_before_it_is_taken() {
+        let body = Bytes::from("1\n".repeat(5_000));
+        let mut asked = 0;
+        let mut grow = |bytes| {
+            asked = bytes;
+            Ok(())
+        };
+        let found = records(&body, Layout::Lines, None, 5_000, &mut grow).unwrap();
+        assert_eq!(found.len(), 5_000);
+        assert!((found.memory().0..=40_000 * 4).contains(&asked), "{asked}");
+        for (layout, body) in [
+            (Layout::Lines, "1\n".repeat(50)),
+            (Layout::Json, format!("[1{}]", ",1".repeat(50))),
+        ] {
+            let mut none = |_| Err(Refusal::unavailable("none", 1));
+            let refused = records(&body.into(), layout, None, 5_000, &mut none).unwrap_err();
+            assert_eq!(refused.message(), "none");
+        }
+    }
+
+    #[test]
+    fn however_deep_a_body_is_it_takes_no_stack() {
+        let deep = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
+        let within = format!(r#"{{"x":{deep},"items":[{{"a":{deep}}}]}}"#);
+        let found = split(&within, Some("items")).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(split(&deep, None).unwrap().len(), 1);
+        assert!(split(&"[".repeat(1 << 20), None).is_err());
+        assert!(split(&"{\"a\":".repeat(1 << 20), None).is_err());
     }
 }

@@ -10,33 +10,38 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use headworks_engine::format::FormatError;
 use headworks_engine::status::{Progress, StatusHandle};
-use headworks_plan::{OnInvalid, Problem};
+use headworks_plan::Problem;
+use tokio::sync::Semaphore;
 
-use super::answer::{Accepted, BadRecord, Refusal};
+use super::answer::{Accepted, Refusal};
 use super::auth::Tokens;
-use super::body::{self, Leftovers};
+use super::body::Leftovers;
 use super::config::Config;
-use super::gzip::{self, Inflater};
-use super::limits::{Place, Rate, Room};
+use super::limits::{LONGEST_DEBT, Place, Rate, Room, Share};
 use super::metrics::Metrics;
-use super::request::{self, Encoding, Layout};
+use super::reading::{self, Reading};
+use super::request::{self, Layout};
 use super::sink::{Cause, Sink, Undelivered};
-use crate::sources::intake::{Checked, Intake};
+use super::work::{Judged, Work};
+use crate::sources::intake::Intake;
 
 /// Bodies above this are parsed on a thread of their own, so that they hold up nobody else's answer.
 const LARGE: usize = 128 * 1024;
+/// So many of them at once: there is no more to gain by more than there are processors, and each takes memory.
+const LARGE_AT_ONCE: usize = 4;
 
 /// Takes records from HTTP requests into a [`Sink`].
 pub struct Service<S> {
     config: Config,
-    intake: Arc<Intake>,
+    work: Arc<Work>,
     sink: S,
     tokens: Option<Tokens>,
     rate: Option<Rate>,
     room: Room,
+    large: Arc<Semaphore>,
     status: StatusHandle,
     metrics: Metrics,
     leftovers: Leftovers,
@@ -54,17 +59,26 @@ impl<S: Sink> Service<S> {
         status: StatusHandle,
         metrics: Metrics,
     ) -> Result<Arc<Service<S>>, FormatError> {
+        let rate = config.http.records_per_second;
+        let debt = rate.map(|rate| rate.max(1).saturating_mul(LONGEST_DEBT));
+        let debt = debt.map_or(usize::MAX, |most| {
+            usize::try_from(most).unwrap_or(usize::MAX)
+        });
         Ok(Arc::new(Service {
-            intake: Arc::new(Intake::new(&config.source, &config.plan)?),
+            work: Work::new(
+                Intake::new(&config.source, &config.plan)?,
+                config.plan.on_invalid,
+                &config.plan.into.name,
+                config.http.items_path.as_ref(),
+                config.max_records.min(debt),
+            ),
             tokens: config
                 .bearer_dir
                 .clone()
-                .map(|dir| Tokens::new(dir, config.retry_after)),
-            rate: config
-                .http
-                .records_per_second
-                .map(|rate| Rate::new(rate, Instant::now())),
-            room: Room::new(config.concurrency, config.in_flight_bytes),
+                .map(|dir| Tokens::new(dir, config.retry_after, metrics.clone())),
+            rate: rate.map(|rate| Rate::new(rate, Instant::now())),
+            room: Room::new(config.readers, config.concurrency, config.in_flight_bytes),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             leftovers: Leftovers::default(),
             draining: AtomicBool::new(false),
             config,
@@ -87,6 +101,20 @@ impl<S: Sink> Service<S> {
     /// The sink.
     pub fn sink(&self) -> &S {
         &self.sink
+    }
+
+    pub(super) fn status(&self) -> &StatusHandle {
+        &self.status
+    }
+
+    /// A new connection's share of what may come in at once: one largest body at least.
+    pub(super) fn share(&self) -> Share {
+        let largest = usize::try_from(self.config.http.max_body_bytes).unwrap_or(usize::MAX);
+        Share::new(
+            largest
+                .saturating_add(1024)
+                .max(self.config.in_flight_bytes / 8),
+        )
     }
 
     /// What keeps the source from its work now: a missing Secret, or what the sink says.
@@ -126,8 +154,8 @@ impl<S: Sink> Service<S> {
             .headers
             .get(header::CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > self.most(encoding)) {
-            return Err(self.body_too_large());
+        if announced.is_some_and(|length| length > reading::most(&self.config, encoding)) {
+            return Err(reading::too_large(&self.config));
         }
         if let Some(problem) = self.sink.problem() {
             return Err(self.unavailable(&problem));
@@ -135,169 +163,130 @@ impl<S: Sink> Service<S> {
         if let Some(rate) = &self.rate {
             rate.take(0, Instant::now())?;
         }
-        let mut place = self.room.enter()?;
-        if encoding == Encoding::Identity {
-            place.hold(usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX))?;
-        }
-        let reading = async {
-            match encoding {
-                Encoding::Identity => self.read(body, &mut place).await,
-                Encoding::Gzip => self.inflate(body, &mut place).await,
-            }
-        };
-        let Ok(body) = tokio::time::timeout(self.config.body_timeout, reading).await else {
-            let seconds = self.config.body_timeout.as_secs_f32();
-            return Err(Refusal::new(
-                StatusCode::REQUEST_TIMEOUT,
-                format!("the body didn't come within {seconds} s"),
-            ));
-        };
-        let body = body?;
-        let checked = self.checked(body, layout).await?;
-        self.take(checked).await
+        let mut place = self.room.enter(head.extensions.get::<Share>().cloned())?;
+        let mut reading = Reading::new(&self.config);
+        let body = reading.whole(body, encoding, announced, &mut place).await?;
+        self.metrics.received(reading.received());
+        self.room.work(&mut place)?;
+        let (judged, place) = self.judged(body, layout, place).await;
+        let judged = judged.map_err(|(refusal, number)| {
+            self.status.refused(number as u64);
+            refusal
+        })?;
+        let accepted = self.take(judged).await;
+        drop(place);
+        accepted
     }
 
-    /// The whole body. The limit is kept while it comes, whatever its length was said to be.
-    async fn read(&self, body: &mut Body, place: &mut Place) -> Result<Bytes, Refusal> {
-        let mut read = BytesMut::new();
-        while let Some(chunk) = body::next(body).await {
-            let chunk = chunk.map_err(|_| Refusal::bad_request("the body broke off"))?;
-            let length = read.len() + chunk.len();
-            if length as u64 > self.config.http.max_body_bytes {
-                return Err(self.body_too_large());
-            }
-            place.hold(length)?;
-            read.extend_from_slice(&chunk);
+    /// The judgement of a body; what it holds is given back by whoever drops the place.
+    async fn judged(
+        &self,
+        body: Bytes,
+        layout: Layout,
+        mut place: Place,
+    ) -> (Result<Judged, (Refusal, usize)>, Option<Place>) {
+        if body.len() <= LARGE {
+            return (self.work.judge(&body, layout, &mut place), Some(place));
         }
-        self.metrics.received(read.len());
-        Ok(read.freeze())
-    }
-
-    /// The whole body, inflated while it comes: neither it nor what it came as is ever held in full beyond
-    /// the limit.
-    async fn inflate(&self, body: &mut Body, place: &mut Place) -> Result<Bytes, Refusal> {
-        let limit = usize::try_from(self.config.http.max_body_bytes).unwrap_or(usize::MAX);
-        let mut inflater = Inflater::new(limit, place);
-        let refusal = |fault: gzip::Fault| match fault {
-            gzip::Fault::TooLarge => self.body_too_large(),
-            gzip::Fault::Refused(refusal) => refusal,
-            fault @ gzip::Fault::Corrupt => Refusal::bad_request(fault.to_string()),
-        };
-        let (mut received, mut rested) = (0, 0);
-        while let Some(chunk) = body::next(body).await {
-            let chunk = chunk.map_err(|_| Refusal::bad_request("the body broke off"))?;
-            received += chunk.len();
-            if received as u64 > self.most(Encoding::Gzip) {
-                return Err(self.body_too_large());
-            }
-            for piece in chunk.chunks(gzip::PIECE) {
-                inflater.take(piece).map_err(refusal)?;
-                if inflater.len() - rested > gzip::REST {
-                    rested = inflater.len();
-                    tokio::task::yield_now().await;
-                }
-            }
-        }
-        let whole = inflater.finish().map_err(refusal)?;
-        self.metrics.received(received);
-        Ok(whole.into())
-    }
-
-    /// Most bytes that a body may have on its way. Packed, it may be a little longer than unpacked.
-    fn most(&self, encoding: Encoding) -> u64 {
-        let limit = self.config.http.max_body_bytes;
-        match encoding {
-            Encoding::Identity => limit,
-            Encoding::Gzip => limit.saturating_add(limit / 1024 + 1024),
-        }
-    }
-
-    fn body_too_large(&self) -> Refusal {
-        let limit = self.config.http.max_body_bytes;
-        Refusal::too_large(format!(
-            "the body is above {limit} bytes, the limit of this source (spec.http.maxBodyBytes); send it in parts"
-        ))
-    }
-
-    async fn checked(&self, body: Bytes, layout: Layout) -> Result<Checked, Refusal> {
-        let large = body.len() > LARGE;
-        let (intake, items_path, most) = (
-            self.intake.clone(),
-            self.config.http.items_path.clone(),
-            self.config.max_records,
-        );
-        let work = move || {
-            let records = request::records(&body, layout, items_path.as_deref(), most)?;
-            intake.check(&body, &records).map_err(|error| {
-                tracing::error!("a request could not be encoded: {error}");
-                Refusal::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the records could not be encoded; this is a fault of Headworks",
-                )
-            })
-        };
-        if !large {
-            return work();
-        }
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-            Err(Refusal::new(
+        let turn = self.large.clone().acquire_owned().await;
+        let work = self.work.clone();
+        let judging = tokio::task::spawn_blocking(move || {
+            let judged = work.judge(&body, layout, &mut place);
+            drop(turn);
+            (judged, Some(place))
+        });
+        judging.await.unwrap_or_else(|_| {
+            let refusal = Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the request could not be parsed; this is a fault of Headworks",
-            ))
+            );
+            (Err((refusal, 0)), None)
         })
     }
 
-    async fn take(&self, Checked { good, bad }: Checked) -> Result<Accepted, Refusal> {
-        let received = good.len() + bad.len();
-        if let Some(rate) = self.rate.as_ref().filter(|_| received > 0) {
-            rate.take(received, Instant::now())?;
-        }
-        let listed = || bad.iter().map(|bad| BadRecord::new(bad.index, &bad.error));
-        if self.config.plan.on_invalid == OnInvalid::Reject && !bad.is_empty() {
-            self.status.refused(received as u64);
-            let error = format!(
-                "{} of {received} records break the contract of stream {}; nothing was written",
-                bad.len(),
-                self.config.plan.into.name
-            );
-            return Err(Refusal::bad_request(error).with_records(listed()));
-        }
-        let letters = self.intake.dead_letters(&bad, jiff::Timestamp::now()).map_err(|too_large| {
-            self.status.refused(received as u64);
-            let error = format!("{} of {received} records break the contract and are too large for the dead-letter topic; nothing was written", too_large.len());
-            Refusal::too_large(error).with_records(listed().filter(|bad| too_large.contains(&bad.index)).collect::<Vec<_>>().into_iter())
-        })?;
+    /// Writes what was judged, and says what became of it.
+    async fn take(&self, judged: Judged) -> Result<Accepted, Refusal> {
         let accepted = Accepted {
-            accepted: good.len(),
-            dead_lettered: letters.len(),
+            accepted: judged.accepted,
+            dead_lettered: judged.dead_lettered,
         };
-        let outgoing: Vec<_> = good.into_iter().chain(letters).collect();
-        if outgoing.is_empty() {
+        let received = judged.accepted + judged.dead_lettered;
+        if received == 0 {
+            self.work.end(judged.rest);
             return Ok(accepted);
         }
+        if let Some(rate) = &self.rate
+            && let Err(refusal) = rate.take(received, Instant::now())
+        {
+            self.status.refused(received as u64);
+            self.work.end(judged.rest);
+            return Err(refusal);
+        }
         let begun = Instant::now();
-        let written = self.sink.write(outgoing).await;
+        let written = self.write(judged).await;
         self.metrics.acknowledged(begun.elapsed());
         match written {
             Ok(()) => {
                 self.count(received, accepted.accepted, accepted.dead_lettered);
                 Ok(accepted)
             }
-            Err(undelivered) => {
+            Err((acknowledged, refusal)) => {
+                if let Some(rate) = &self.rate {
+                    rate.give_back(received.saturating_sub(acknowledged), Instant::now());
+                }
                 self.status.refused(received as u64);
-                Err(self.undelivered(&undelivered))
+                Err(refusal)
             }
         }
     }
 
-    fn undelivered(&self, undelivered: &Undelivered) -> Refusal {
+    /// All of it, in pieces where there wasn't room for the whole; or how many records are in Kafka all the same.
+    async fn write(&self, judged: Judged) -> Result<(), (usize, Refusal)> {
+        let Judged {
+            outgoing, mut rest, ..
+        } = judged;
+        let mut acknowledged = 0;
+        let mut next = outgoing;
+        loop {
+            if !next.is_empty() {
+                let number = next.len();
+                self.sink.write(next).await.map_err(|undelivered| {
+                    let acknowledged = acknowledged + undelivered.acknowledged;
+                    (acknowledged, self.undelivered(&undelivered, acknowledged))
+                })?;
+                acknowledged += number;
+            }
+            if rest.is_empty() {
+                self.work.end(rest);
+                return Ok(());
+            }
+            let work = self.work.clone();
+            let checking = tokio::task::spawn_blocking(move || {
+                let piece = work.next(&mut rest);
+                (piece, rest)
+            });
+            let (piece, after) = checking.await.map_err(|_| {
+                let refusal = Refusal::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the request could not be parsed; this is a fault of Headworks",
+                );
+                (acknowledged, refusal.with_acknowledged(acknowledged))
+            })?;
+            rest = after;
+            next = piece
+                .map_err(|refusal| (acknowledged, refusal.with_acknowledged(acknowledged)))?
+                .unwrap_or_default();
+        }
+    }
+
+    fn undelivered(&self, undelivered: &Undelivered, acknowledged: usize) -> Refusal {
         tracing::warn!(
-            acknowledged = undelivered.acknowledged,
+            acknowledged,
             failed = undelivered.failed,
             "{}",
             undelivered.cause
         );
-        let kept = match undelivered.acknowledged {
+        let kept = match acknowledged {
             0 => "no record of this request is known to be in Kafka".to_owned(),
             n => format!("{n} records of this request are in Kafka, and a retry writes them again"),
         };
@@ -308,7 +297,7 @@ impl<S: Sink> Service<S> {
             ),
             cause @ Cause::TooLarge => Refusal::too_large(format!("{cause}; {kept}")),
         };
-        refusal.with_acknowledged(undelivered.acknowledged)
+        refusal.with_acknowledged(acknowledged)
     }
 
     fn unavailable(&self, problem: &Problem) -> Refusal {

@@ -1,9 +1,11 @@
 //! Every answer of the service, heard by a real HTTP client, with a fake in Kafka's place.
 
+mod memory;
 mod packed;
 mod pressure;
 mod records;
 mod refusals;
+mod slow;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +18,8 @@ use headworks_plan::{
 use prometheus_client::registry::Registry;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder};
+
+use crate::server::Bounds;
 
 use super::{
     Cause, Config, Listening, Metrics, Outgoing, Service, Sink, Target, Undelivered, listen,
@@ -123,10 +127,14 @@ fn config() -> Config {
         port: 0,
         bearer_dir: None,
         tls_dir: None,
+        bounds: Bounds::default(),
+        readers: 8,
         concurrency: 4,
-        in_flight_bytes: 20_000,
+        in_flight_bytes: 1_000_000,
         max_records: 1_000,
         body_timeout: Duration::from_millis(300),
+        body_grace: Duration::from_millis(300),
+        body_rate: 1_024,
         retry_after: 5,
     }
 }

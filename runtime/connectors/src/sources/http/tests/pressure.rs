@@ -8,7 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{JSON, LINES, Source, config, error, source, until};
+use super::{Cause, JSON, LINES, Source, config, error, source, until};
 
 #[tokio::test]
 async fn above_the_rate_the_client_hears_when_to_come_back() {
@@ -32,8 +32,49 @@ async fn above_the_rate_the_client_hears_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_refused_request_costs_nobody_anything() {
+    let mut config = config();
+    config.http.records_per_second = Some(20);
+    config.http.max_body_bytes = 100_000;
+    let source = source(config);
+    // Were it charged, nobody would get in for half a minute.
+    let refused = source.post(LINES, "{\"id\":1}\n".repeat(600)).await;
+    assert_eq!(refused.code, 400);
+    let record = r#"{"id":"a","amount":1}"#;
+    assert_eq!(source.post(JSON, record).await.code, 202);
+    // What Kafka didn't take isn't charged either.
+    let cause = Cause::Unavailable {
+        message: "timed out".into(),
+    };
+    *source.kafka.fails.lock().unwrap() = Some((5, cause));
+    let lines = "{\"id\":\"a\",\"amount\":1}\n";
+    assert_eq!(source.post(LINES, lines.repeat(400)).await.code, 503);
+    *source.kafka.fails.lock().unwrap() = None;
+    assert_eq!(source.post(JSON, record).await.code, 202);
+    // A minute's records is the most that one request may have, and so the longest wait of those after it.
+    let many = source.post(LINES, lines.repeat(1_201)).await;
+    assert_eq!(many.code, 413);
+    assert!(error(&many).contains("more than 1000 records"));
+    let mut slower = super::config();
+    slower.http.records_per_second = Some(2);
+    let slower = super::source(slower);
+    let many = slower.post(LINES, lines.repeat(121)).await;
+    assert_eq!((many.code, slower.kept().len()), (413, 0));
+    assert!(error(&many).contains("more than 120 records"));
+    assert_eq!(slower.post(LINES, lines.repeat(120)).await.code, 202);
+    let waits = slower.post(JSON, record).await;
+    let seconds: u64 = waits.retry_after.unwrap().parse().unwrap();
+    assert!(
+        waits.code == 429 && (58..=60).contains(&seconds),
+        "{seconds}"
+    );
+}
+
+#[tokio::test]
 async fn too_many_requests_or_bytes_at_once_are_sent_away() {
-    let source = Arc::new(source(config()));
+    let mut config = config();
+    config.in_flight_bytes = 58_000;
+    let source = Arc::new(source(config));
     source.kafka.holds.store(true, Ordering::SeqCst);
     let begin = |padding: usize| {
         let source = source.clone();
@@ -47,19 +88,20 @@ async fn too_many_requests_or_bytes_at_once_are_sent_away() {
                 .code
         })
     };
-    let mut held = vec![begin(9_900), begin(9_900)];
-    until(|| source.kafka.calls.load(Ordering::SeqCst) == 2).await;
+    let mut held = vec![begin(9_900), begin(9_900), begin(9_900)];
+    until(|| source.kafka.calls.load(Ordering::SeqCst) == 3).await;
+    // Three of 10 kB wait for Kafka; a fourth has no room to be parsed in.
     let bytes = source
         .post(
             JSON,
-            format!(r#"{{"id":"a","amount":1}}{}"#, " ".repeat(500)),
+            format!(r#"{{"id":"a","amount":1}}{}"#, " ".repeat(9_900)),
         )
         .await;
     assert_eq!(
         (bytes.code, bytes.retry_after.as_deref(), error(&bytes)),
         (503, Some("1"), "too many bytes at once")
     );
-    held.extend([begin(0), begin(0)]);
+    held.push(begin(0));
     until(|| source.kafka.calls.load(Ordering::SeqCst) == 4).await;
     let requests = source.post(JSON, "[]").await;
     assert_eq!(
@@ -71,37 +113,6 @@ async fn too_many_requests_or_bytes_at_once_are_sent_away() {
         assert_eq!(held.await.unwrap(), 202);
     }
     assert_eq!(source.post(JSON, "[]").await.code, 202);
-}
-
-#[tokio::test]
-async fn a_body_that_comes_too_slowly_is_given_up() {
-    let source = source(config());
-    let mut stream = TcpStream::connect(("127.0.0.1", source.listening.address.port()))
-        .await
-        .unwrap();
-    stream.write_all(b"POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"id\"").await.unwrap();
-    let mut heard = String::new();
-    tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut heard))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        heard.starts_with("HTTP/1.1 408") && heard.contains("didn't come within 0.3 s"),
-        "{heard}"
-    );
-}
-
-#[tokio::test]
-async fn a_body_that_breaks_off_writes_nothing() {
-    let source = source(config());
-    let mut stream = TcpStream::connect(("127.0.0.1", source.listening.address.port()))
-        .await
-        .unwrap();
-    stream.write_all(b"POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 100\r\n\r\n{\"id\":\"a\",\"amount\":1}\n").await.unwrap();
-    stream.shutdown().await.unwrap();
-    let _ = stream.read_to_end(&mut Vec::new()).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(source.kafka.calls.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

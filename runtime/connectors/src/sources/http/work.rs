@@ -1,0 +1,296 @@
+//! A whole body's records: judged before any is written, within bounded memory whatever they say.
+//!
+//! All are checked first, a piece at a time, since one bad record may refuse the request. What is to be written
+//! is kept for that as long as there is room, which is nearly always; what comes after is checked again
+//! when it is its turn to be written, a piece at a time too.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use headworks_engine::format::FormatError;
+use headworks_plan::OnInvalid;
+
+use super::answer::{BadRecord, LISTED, Refusal};
+use super::limits::Place;
+use super::request::{self, Layout};
+use crate::sources::intake::{Checked, Intake, Position, Stopped};
+use crate::sources::outgoing::{Outgoing, Target};
+use crate::sources::records::Records;
+
+/// Most bytes that a request keeps of what it will write.
+const KEPT: usize = 16 * 1024 * 1024;
+/// What a record on its way takes beside its bytes; a dead letter has headers.
+const RECORD: usize = 160;
+const LETTER: usize = 768;
+
+/// Judges requests.
+pub(super) struct Work {
+    pub(super) intake: Intake,
+    pub(super) on_invalid: OnInvalid,
+    pub(super) items_path: Option<String>,
+    pub(super) stream: String,
+    /// Most records of a request.
+    pub(super) most: usize,
+    /// Most bytes that a request keeps of what it will write.
+    pub(super) kept: usize,
+}
+
+/// A request whose records may be written.
+pub(super) struct Judged {
+    /// Records for the stream.
+    pub(super) accepted: usize,
+    /// Records for its dead letters.
+    pub(super) dead_lettered: usize,
+    /// What is written first.
+    pub(super) outgoing: Vec<Outgoing>,
+    /// What is written afterwards.
+    pub(super) rest: Rest,
+}
+
+/// Records that are checked again when it is their turn.
+pub(super) struct Rest {
+    records: Records,
+    position: Position,
+    at: jiff::Timestamp,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    good: usize,
+    bad: usize,
+    listed: Vec<BadRecord>,
+    /// Bad records that the dead-letter topic has no room for.
+    homeless: usize,
+    homeless_listed: Vec<BadRecord>,
+    outgoing: Vec<Outgoing>,
+    bytes: usize,
+    /// The first record whose piece isn't kept.
+    dropped_from: Option<usize>,
+}
+
+impl Work {
+    pub(super) fn new(
+        intake: Intake,
+        on_invalid: OnInvalid,
+        stream: &str,
+        items_path: Option<&String>,
+        most: usize,
+    ) -> Arc<Work> {
+        Arc::new(Work {
+            intake,
+            on_invalid,
+            items_path: items_path.cloned(),
+            stream: stream.to_owned(),
+            most,
+            kept: KEPT,
+        })
+    }
+
+    /// Judges a body. The number is that of its records, where they were counted before it was refused.
+    pub(super) fn judge(
+        &self,
+        body: &Bytes,
+        layout: Layout,
+        place: &mut Place,
+    ) -> Result<Judged, (Refusal, usize)> {
+        let of_none = |refusal| (refusal, 0);
+        if layout == Layout::Json {
+            // A parser's notes of how deep it is: up to a byte for each that it reads, and vectors double.
+            place.hold(body.len().saturating_mul(3)).map_err(of_none)?;
+        }
+        let mut grow = |places: usize| place.hold(body.len().saturating_add(places));
+        let path = self.items_path.as_deref();
+        let records =
+            request::records(body, layout, path, self.most, &mut grow).map_err(of_none)?;
+        let base = body.len() + records.memory().0;
+        let number = records.len();
+        self.judge_records(records, base, place)
+            .map_err(|refusal| (refusal, number))
+    }
+
+    fn judge_records(
+        &self,
+        records: Records,
+        base: usize,
+        place: &mut Place,
+    ) -> Result<Judged, Refusal> {
+        let at = jiff::Timestamp::now();
+        let mut position = self.intake.begin(&records).map_err(|error| ours(&error))?;
+        place.hold(base.saturating_add(position.memory()))?;
+        let mut found = Found::default();
+        loop {
+            let from = position.next();
+            let held = base + found.bytes;
+            let grow = |memory: usize| place.hold(held.saturating_add(memory));
+            let piece = match self.intake.piece(&mut position, &records, grow) {
+                Ok(piece) => piece,
+                // Room for it comes before what was kept.
+                Err(Stopped::NoRoom(_)) if found.bytes > 0 => {
+                    found.outgoing = Vec::new();
+                    found.bytes = 0;
+                    found.dropped_from = Some(0);
+                    place.keep(base.saturating_add(position.memory()));
+                    continue;
+                }
+                Err(Stopped::NoRoom(refusal)) => return Err(refusal),
+                Err(Stopped::Format(error)) => return Err(ours(&error)),
+            };
+            if position.next() == from {
+                break;
+            }
+            found.good += piece.good.len();
+            found.bad += piece.bad.len();
+            let room = LISTED.saturating_sub(found.listed.len());
+            let listed = piece.bad.iter().take(room);
+            found
+                .listed
+                .extend(listed.map(|bad| BadRecord::new(bad.index, &bad.error)));
+            if self.on_invalid == OnInvalid::Reject && found.bad > 0 {
+                // Nothing will be written.
+                found.outgoing = Vec::new();
+                found.bytes = 0;
+                continue;
+            }
+            self.keep(&mut found, piece, from, at, |bytes| {
+                place.hold(base.saturating_add(position.memory()).saturating_add(bytes))
+            });
+        }
+        if self.on_invalid == OnInvalid::Reject && found.bad > 0 {
+            self.intake.end(position);
+            return Err(self.refused(found));
+        }
+        if found.homeless > 0 {
+            self.intake.end(position);
+            let error = format!(
+                "{} of {} records break the contract and are too large for the dead-letter topic; nothing was written",
+                found.homeless,
+                found.good + found.bad
+            );
+            let listed = found.homeless_listed;
+            return Err(Refusal::too_large(error).with_records(found.homeless, listed));
+        }
+        let mut still = base + found.bytes;
+        if let Some(from) = found.dropped_from {
+            still += position.memory();
+            position.go_back(from);
+        }
+        place.keep(still);
+        Ok(Judged {
+            accepted: found.good,
+            dead_lettered: found.bad,
+            outgoing: found.outgoing,
+            rest: Rest {
+                records,
+                position,
+                at,
+            },
+        })
+    }
+
+    /// Keeps what a piece will write, unless one before wasn't kept, or there is no room for it.
+    fn keep(
+        &self,
+        found: &mut Found,
+        piece: Checked,
+        from: usize,
+        at: jiff::Timestamp,
+        hold: impl FnOnce(usize) -> Result<(), Refusal>,
+    ) {
+        let outgoing = match self.outgoing(piece, at) {
+            Ok(outgoing) => outgoing,
+            Err((number, homeless)) => {
+                found.homeless += number;
+                let room = LISTED.saturating_sub(found.homeless_listed.len());
+                found
+                    .homeless_listed
+                    .extend(homeless.into_iter().take(room));
+                return;
+            }
+        };
+        if found.dropped_from.is_some() {
+            return;
+        }
+        let sizes = outgoing.iter().map(|record| match record.target {
+            // Its bytes are the body's.
+            Target::DeadLetters => LETTER,
+            Target::Stream => {
+                RECORD + record.value.len() + record.key.as_ref().map_or(0, Bytes::len)
+            }
+        });
+        let bytes = found.bytes + sizes.sum::<usize>();
+        if bytes <= self.kept && hold(bytes).is_ok() {
+            found.bytes = bytes;
+            found.outgoing.extend(outgoing);
+        } else {
+            found.dropped_from = Some(from);
+        }
+    }
+
+    /// What a piece writes; or how many of its bad records are too large for the dead-letter topic, and the first
+    /// of them.
+    fn outgoing(
+        &self,
+        Checked { good, bad }: Checked,
+        at: jiff::Timestamp,
+    ) -> Result<Vec<Outgoing>, (usize, Vec<BadRecord>)> {
+        let letters = self.intake.dead_letters(&bad, at).map_err(|homeless| {
+            let listed = bad
+                .iter()
+                .filter(|bad| homeless.contains(&bad.index))
+                .take(LISTED);
+            let listed = listed.map(|bad| BadRecord::new(bad.index, &bad.error));
+            (homeless.len(), listed.collect())
+        })?;
+        Ok(good.into_iter().chain(letters).collect())
+    }
+
+    fn refused(&self, found: Found) -> Refusal {
+        let error = format!(
+            "{} of {} records break the contract of stream {}; nothing was written",
+            found.bad,
+            found.good + found.bad,
+            self.stream
+        );
+        Refusal::bad_request(error).with_records(found.bad, found.listed)
+    }
+
+    /// The next piece of the rest; none: it is over.
+    pub(super) fn next(&self, rest: &mut Rest) -> Result<Option<Vec<Outgoing>>, Refusal> {
+        let from = rest.position.next();
+        // It was checked before within what is held, and what is held is what the largest piece took.
+        let piece = self
+            .intake
+            .piece(&mut rest.position, &rest.records, |_| Ok::<_, Refusal>(()));
+        let piece = piece.map_err(|stopped| match stopped {
+            Stopped::NoRoom(refusal) => refusal,
+            Stopped::Format(error) => ours(&error),
+        })?;
+        if rest.position.next() == from {
+            return Ok(None);
+        }
+        // None is homeless, or the request would have been refused.
+        Ok(Some(self.outgoing(piece, rest.at).unwrap_or_default()))
+    }
+
+    /// Gives back what judging took.
+    pub(super) fn end(&self, rest: Rest) {
+        self.intake.end(rest.position);
+    }
+}
+
+impl Rest {
+    /// True: all is in what is written first.
+    pub(super) fn is_empty(&self) -> bool {
+        self.position.next() >= self.records.len()
+    }
+}
+
+fn ours(error: &FormatError) -> Refusal {
+    tracing::error!("a request could not be encoded: {error}");
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the records could not be encoded; this is a fault of Headworks",
+    )
+}
