@@ -11,6 +11,7 @@ mod shop;
 mod sql;
 mod strimzi;
 mod tables;
+mod told;
 mod webhook;
 mod windows;
 mod workloads;
