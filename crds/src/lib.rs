@@ -16,6 +16,7 @@ mod check;
 pub mod conditions;
 mod data_store;
 mod data_stream;
+mod dead_letters;
 mod duration;
 pub mod manifest;
 mod pipeline;
@@ -37,6 +38,7 @@ pub use data_stream::{
     DeadLetter, EventTime, Field, FieldLabels, Format, KeptSetting, LabelledFields,
     MAX_EVENT_TIME_MS, ProtobufDefinition, RegisteredSchema, SubjectNaming,
 };
+pub use dead_letters::DeadLetterCount;
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
@@ -75,6 +77,9 @@ pub const LABEL_NAMESPACE: &str = "headworks.dev/namespace";
 /// Annotation on a Pipeline whose input lost records to retention: any new value lets it go on from the
 /// oldest record that is left.
 pub const ANNOTATION_ACCEPT_DATA_LOSS: &str = "headworks.dev/accept-data-loss";
+/// Annotation on a Pipeline whose query begins anew and writes where an earlier one has: the version of the new query's state,
+/// for which alone that is permitted.
+pub const ANNOTATION_ACCEPT_MIXED_RESULTS: &str = "headworks.dev/accept-mixed-results";
 /// Annotation on a DataStream: the fingerprint of a change of its contract that its `compatibility` refuses, and that is
 /// to be made nevertheless. It permits exactly that change.
 pub const ANNOTATION_ALLOW_BREAKING: &str = "headworks.dev/allow-breaking";

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
 
@@ -62,11 +62,22 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             continue;
         };
         without_nullable(&mut value);
+        unseen(&mut value);
         if let Ok(finished) = serde_json::from_value(value) {
             *schema = finished;
         }
     }
     crd
+}
+
+/// An object that nobody has looked at yet has a status that says so: kstatus takes one without conditions for Current, unless
+/// its `observedGeneration` is behind. The API server fills the default in when it hands an object out.
+fn unseen(schema: &mut Value) {
+    if let Some(status) = schema.pointer_mut("/properties/status")
+        && let Some(status) = status.as_object_mut()
+    {
+        status.insert("default".into(), json!({"observedGeneration": -1}));
+    }
 }
 
 fn without_nullable(value: &mut Value) {

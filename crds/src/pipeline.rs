@@ -9,8 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, DeletionPolicy, Duration, PodTemplate, Quantity, borrowed, conditions,
-    default_platform, one, references,
+    Condition, DeadLetterCount, DeletionPolicy, Duration, PodTemplate, Quantity, borrowed,
+    conditions, dead_letters, default_platform, one, references,
 };
 
 /// What a Pipeline is.
@@ -34,10 +34,10 @@ use crate::{
     printcolumn(name = "STATUS", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why it is or isn't ready"),
     printcolumn(name = "RATE", type_ = "string", json_path = ".status.rate", description = "Records read in a second"),
     printcolumn(name = "LAG", type_ = "integer", json_path = ".status.lag", description = "Records not yet read"),
-    printcolumn(name = "DELAY", type_ = "string", json_path = ".status.delay", description = "Now less the event time of the newest record read"),
+    printcolumn(name = "DELAY", type_ = "string", json_path = ".status.delay", description = "How far event time is behind the clock; nothing where nothing comes"),
     printcolumn(name = "COMMITTED", type_ = "date", json_path = ".status.lastCommitTime", description = "Since when results are committed"),
     printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".status.readyReplicas", description = "Pods that are ready"),
-    printcolumn(name = "DEADLETTERS", type_ = "integer", json_path = ".status.deadLetters", priority = "1", description = "Records sent to dead-letter topics since the pods' start"),
+    printcolumn(name = "DEADLETTERS", type_ = "integer", json_path = ".status.deadLetters", description = "Records sent to dead-letter topics"),
     printcolumn(name = "STATE", type_ = "string", json_path = ".status.state.size", priority = "1", description = "How much the query keeps"),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -91,7 +91,8 @@ pub struct PipelineSpec {
     pub state: Option<StateBounds>,
     /// What happens when the query is changed so that it can't go on with its state. Block: the pods go on with the
     /// query as it was, and Ready is False with the reason StateChange. Reset: the pods end, state and progress are
-    /// deleted, and the new query begins at startFrom; what was written already stays.
+    /// deleted, and the new query begins at startFrom; what was written already stays, so it must write to streams and
+    /// tables that no earlier query of this Pipeline wrote.
     #[serde(default)]
     pub on_state_change: OnStateChange,
     /// How many pods run the query. More than the inputs have partitions stand idle. Leave it out where an autoscaler
@@ -335,6 +336,12 @@ pub struct PipelineStatus {
     #[schemars(length(max = 16), inner(length(max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub tables: Vec<String>,
+    /// Where queries wrote that a Reset has ended, as stream/NAME or table/STORE/NAME: their results are still there, so
+    /// that another query isn't let write there unasked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub earlier_targets: Vec<String>,
     /// Records read in a second, all pods together, such as 1.2k.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
@@ -342,7 +349,8 @@ pub struct PipelineStatus {
     /// Records not yet read, all partitions together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<i64>,
-    /// Now less the event time of the newest record read, such as 3s, when the figures were taken.
+    /// How far event time was behind the clock at the last commit, such as 3s. Where records wait and none was committed for a
+    /// minute, it grows. Absent: everything is read and nothing came for two minutes, so nothing is late; or the query rests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub delay: Option<String>,
@@ -350,9 +358,17 @@ pub struct PipelineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "instant")]
     pub last_commit_time: Option<Time>,
-    /// Records sent to dead-letter topics since the pods' start.
+    /// Records sent to dead-letter topics since the object was made, rounded down to three digits. A pod that is killed takes
+    /// along what it counted in its last seconds: there may be a few more, and never fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<i64>,
+    /// When the last one came. Moves at most once a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "dead_letters::instant")]
+    pub last_dead_letter_time: Option<Time>,
+    /// How deadLetters comes about. Absent: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_count: Option<DeadLetterCount>,
     /// What the query keeps. Absent: it needs no state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateStatus>,

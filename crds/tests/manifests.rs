@@ -146,6 +146,25 @@ fn columns_have_names_that_scripts_can_use() {
 }
 
 #[test]
+fn a_new_object_is_not_taken_for_one_that_is_well() {
+    for crd in manifest::all() {
+        let kind = crd.spec.names.kind.clone();
+        let version = serde_json::to_value(&crd.spec.versions[0]).unwrap();
+        let status = &version["schema"]["openAPIV3Schema"]["properties"]["status"];
+        assert_eq!(
+            status["default"],
+            serde_json::json!({"observedGeneration": -1}),
+            "{kind}"
+        );
+        // A default must be right by its own schema, or the API server refuses the CRD.
+        assert!(status["required"].is_null(), "{kind}");
+        let generation = &status["properties"]["observedGeneration"];
+        assert!(generation["minimum"].is_null(), "{kind}: {generation}");
+        assert!(!version["subresources"]["status"].is_null(), "{kind}");
+    }
+}
+
+#[test]
 fn a_column_names_a_field_that_exists() {
     for crd in manifest::all() {
         let kind = crd.spec.names.kind.clone();

@@ -1,6 +1,6 @@
 //! What every reconcile has at hand: stores of what the cluster holds, and the rooms that act on it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
 use k8s_openapi::api::{
@@ -18,6 +18,7 @@ use crate::{
     access::{Tried, user_operator::Seen, workload::Settled},
     apply,
     events::Events,
+    hints::hint,
     indexes::Indexes,
     kafka_pool::KafkaPool,
     names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, label_value},
@@ -148,6 +149,24 @@ impl Context {
             .unwrap_or_default()
     }
 
+    /// `; did you mean …?`, where a DataStream of that namespace has a near name.
+    pub fn near_stream(&self, namespace: &str, name: &str) -> String {
+        let known = names(&self.stores.streams, Some(namespace));
+        hint(name, known.iter().map(String::as_str))
+    }
+
+    /// The same of DataStores.
+    pub fn near_store(&self, namespace: &str, name: &str) -> String {
+        let known = names(&self.stores.data_stores, Some(namespace));
+        hint(name, known.iter().map(String::as_str))
+    }
+
+    /// The same of Platforms.
+    pub fn near_platform(&self, name: &str) -> String {
+        let known = names(&self.stores.platforms, None);
+        hint(name, known.iter().map(String::as_str))
+    }
+
     /// A child in a store.
     pub fn child<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<Arc<K>>
     where
@@ -218,6 +237,20 @@ impl Context {
         self.metrics.wrote(&K::kind(&()));
         apply::remove(&self.client, child).await
     }
+}
+
+/// Names of all objects of a kind, or those of a namespace.
+pub fn names<K>(store: &Store<Guarded<K>>, namespace: Option<&str>) -> BTreeSet<String>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let all = store.state();
+    let within =
+        |one: &Guarded<K>| namespace.is_none() || one.meta().namespace.as_deref() == namespace;
+    all.iter()
+        .filter(|one| within(one))
+        .map(|one| one.name_any())
+        .collect()
 }
 
 fn readable<K>(store: &Store<Guarded<K>>, key: &ObjectRef<Guarded<K>>) -> Option<K>

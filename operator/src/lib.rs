@@ -23,6 +23,7 @@ pub mod election;
 pub mod events;
 pub mod evolution;
 pub mod feed;
+pub mod hints;
 pub mod impact;
 pub mod indexes;
 pub mod kafka;

@@ -23,7 +23,7 @@ use crate::{
     feed::{Change, feed},
     indexes::{Facts, Indexes},
     names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, MANAGED_BY, MANAGED_BY_VALUE},
-    pipeline::{Flows, flow_of},
+    pipeline::{Flows, flow_of, shared},
 };
 
 /// A task that keeps one watch.
@@ -73,7 +73,21 @@ pub fn watches(
                 count_again(stream, here, &stream.spec.platform, indexes);
             },
         ),
-        sources: own::<Source>(client, indexes, gone, &mut tasks, |_, _, _| {}),
+        sources: {
+            let flows = flows.clone();
+            own::<Source>(
+                client,
+                indexes,
+                gone,
+                &mut tasks,
+                move |source, here, indexes| {
+                    let target = shared::target(&source.spec).filter(|_| here);
+                    for key in flows.source(&Key::of(source), target) {
+                        indexes.wake(&key);
+                    }
+                },
+            )
+        },
         pipelines: {
             let (flows, writers) = (flows.clone(), Writers::default());
             own::<Pipeline>(
@@ -195,6 +209,11 @@ fn facts<K: Resource<DynamicType = ()>>(
     indexes: &Indexes,
 ) {
     let meta = object.meta();
+    // Who waits for it says why it isn't ready: in words that are true now.
+    let why = conditions
+        .iter()
+        .find(|c| c.type_ == READY && c.status != "True")
+        .map(|c| (&c.reason, &c.message));
     let facts = Facts {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
@@ -202,7 +221,7 @@ fn facts<K: Resource<DynamicType = ()>>(
         ready: conditions
             .iter()
             .any(|c| c.type_ == READY && c.status == "True"),
-        detail,
+        detail: format!("{detail} {why:?}"),
     };
     indexes.seen(&Key::of(object), &facts);
 }

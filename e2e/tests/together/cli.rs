@@ -91,6 +91,64 @@ fn doctor_explain_and_uninstall_say_what_is() {
 }
 
 #[test]
+fn leftovers_are_listed_and_only_what_is_named_is_deleted() {
+    let Some(c) = cluster("e2e-cli-leftovers") else {
+        return;
+    };
+    running(&c);
+    let (ns, bootstrap) = (
+        c.namespace.as_str(),
+        std::env::var("KAFKA_BOOTSTRAP").unwrap(),
+    );
+    let ask = |more: &[&str]| {
+        let first = [
+            "leftovers",
+            "-n",
+            ns,
+            "--platform",
+            "e2e",
+            "--bootstrap-servers",
+            &bootstrap,
+        ];
+        headworks(&[&first[..], more].concat())
+    };
+    let said = ask(&[]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "nothing is left over\n"),
+        "{}",
+        said.all
+    );
+    for (kind, name) in [
+        ("pipelines.headworks.dev", "p"),
+        ("datastreams.headworks.dev", "b"),
+    ] {
+        c.kubectl
+            .must(&["delete", kind, name, "-n", ns, "--timeout=1m"]);
+    }
+    let topic = format!("topic/{}", c.topic("b"));
+    let said = ask(&[]);
+    for word in [
+        &topic,
+        &format!("topic/{}.dlq", c.topic("b")),
+        &format!("configmap/{ns}/b-contract-1"),
+        "group/headworks.",
+    ] {
+        assert!(said.out.contains(word), "{word}: {}", said.all);
+    }
+    assert!(!said.out.contains(&c.topic("a")), "{}", said.all);
+    let said = ask(&["--delete", &topic, &format!("topic/{}", c.topic("a"))]);
+    assert_eq!(said.code, Some(1), "{}", said.all);
+    assert!(
+        c.kafka.partitions(&c.topic("b")).is_some(),
+        "nothing was deleted"
+    );
+    let said = ask(&["--delete", &topic]);
+    assert_eq!(said.code, Some(0), "{}", said.all);
+    assert!(!ask(&[]).out.contains(&format!("{topic}\n")));
+}
+
+#[test]
 fn a_cluster_that_cannot_be_reached_is_exit_code_3() {
     if std::env::var("HEADWORKS_CLI").is_err() {
         println!("skipped: needs the built command line; run `make e2e`");

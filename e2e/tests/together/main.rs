@@ -15,6 +15,7 @@ mod sql;
 mod stores;
 mod strimzi;
 mod tables;
+mod told;
 mod webhook;
 mod windows;
 mod workloads;

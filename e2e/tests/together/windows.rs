@@ -166,11 +166,21 @@ fn another_having_goes_on_with_the_state_and_another_key_is_held_back_until_a_re
     post(&c, "d", 5, "2026-01-01T00:02:20Z");
     post(&c, "c", 0, "2026-01-01T00:30:00Z");
     results(&c, "counts", 2);
-    c.apply(&pipeline("p", &hourly, "counts").replace("  sql:", "  onStateChange: Reset\n  sql:"));
+    let reset =
+        |to: &str| pipeline("p", &hourly, to).replace("  sql:", "  onStateChange: Reset\n  sql:");
+    // Where the minutes stand, the hours don't come.
+    c.apply(&reset("counts"));
+    let told = c.condition(PIPELINE, "p", "Ready", "False", Some("ResultsWouldMix"));
+    assert!(
+        told.contains("stream counts") && told.contains("accept-mixed-results"),
+        "{told}"
+    );
+    c.apply(&counts("hours"));
+    c.apply(&reset("hours"));
     c.ready(PIPELINE, "p");
     post(&c, "c", 0, "2026-01-01T02:00:00Z");
     // It began anew, from the oldest record.
-    let found = results(&c, "counts", 6);
+    let found = results(&c, "hours", 4);
     assert!(
         found.contains(&json!({"k": "a", "w": "2026-01-01T00:00:00.000", "c": 2, "s": 3}))
             && found.contains(&json!({"k": "d", "w": "2026-01-01T00:00:00.000", "c": 2, "s": 9})),

@@ -2,7 +2,7 @@
 //
 //	read read TOPIC GROUP COUNT
 //
-// prints the values of COUNT records, one a line, and commits how far it read.
+// prints the values of COUNT records, one a line, and commits how far it read. Avro with a schema registry is printed as JSON.
 // Exit code 3: the broker refused; 4: not COUNT records within a minute.
 package main
 
@@ -83,6 +83,10 @@ func read(ctx context.Context, topic, group string, count int) error {
 	if err := client.Ping(ctx); err != nil {
 		return err
 	}
+	decoder, err := newDecoder(folder())
+	if err != nil {
+		return err
+	}
 	out := bufio.NewWriter(os.Stdout)
 	defer out.Flush()
 	for done := 0; done < count; {
@@ -100,6 +104,8 @@ func read(ctx context.Context, topic, group string, count int) error {
 			value := record.Value
 			if value == nil {
 				value = []byte("null")
+			} else if value, err = decoder.text(ctx, value); err != nil {
+				return err
 			}
 			out.Write(value)
 			out.WriteByte('\n')

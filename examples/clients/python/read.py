@@ -3,6 +3,7 @@
     read.py read TOPIC GROUP COUNT
 
 prints the values of COUNT records, one a line, and commits how far it read.
+Avro with a schema registry is printed as JSON.
 Exit code 3: the broker refused; 4: not COUNT records within a minute.
 """
 
@@ -11,6 +12,8 @@ import sys
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
+
+import avro
 
 MOUNTED = "/etc/kafka-client"  # where the files take themselves to be
 FOLDER = os.environ.get("KAFKA_CLIENT_DIR", MOUNTED)
@@ -42,6 +45,7 @@ def settings():
 
 def read(topic, group, count):
     refusals = []
+    decoder = avro.Decoder(FOLDER)
 
     def on_error(error):  # what librdkafka would go on trying
         if error.code() in REFUSED:
@@ -74,7 +78,8 @@ def read(topic, group, count):
                 if record.error().code() in REFUSED:
                     return refused(record.error())
             else:
-                sys.stdout.buffer.write((record.value() or b"null") + b"\n")
+                value = record.value()
+                sys.stdout.buffer.write((b"null" if value is None else decoder.text(value)) + b"\n")
                 sys.stdout.buffer.flush()
                 done += 1
             if done < count and time.monotonic() > until:

@@ -16,6 +16,7 @@ mod cluster;
 mod commands;
 mod files;
 mod finding;
+mod leftovers;
 mod local;
 mod object;
 mod output;
@@ -29,8 +30,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    doctor, explain, impact, run, schema as schemas, test, uninstall, validate as validating,
-    version,
+    doctor, explain, impact, leftovers as staying, run, schema as schemas, test, uninstall,
+    validate as validating, version,
 };
 
 /// How a command ended.
@@ -92,6 +93,9 @@ enum Command {
     /// Looks at a cluster: what isn't well, and what to do.
     #[command(after_help = EXIT_CODES)]
     Doctor(doctor::Arguments),
+    /// Says what stayed when objects went, and how it is removed; deletes only what is named.
+    #[command(after_help = EXIT_CODES)]
+    Leftovers(staying::Arguments),
     /// Takes Headworks out of a cluster; topics, tables and Secrets stay.
     #[command(after_help = EXIT_CODES)]
     Uninstall(uninstall::Arguments),
@@ -121,6 +125,7 @@ fn main() -> ExitCode {
         Command::Schema(arguments) => schemas::run(&arguments),
         Command::Impact(arguments) => impact::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Leftovers(arguments) => staying::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completion { shell } => {
             complete(shell);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::Kafka;
+use headworks_plan::RegistryConnection;
 use k8s_openapi::{
     api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp,
 };
@@ -17,6 +18,10 @@ use crate::{access::secret, names::Key};
 /// Where clients mount the Secret.
 const FOLDER: &str = "/etc/kafka-client";
 const MECHANISM: &str = "SCRAM-SHA-512";
+/// Key with the schema registry's address, as Confluent's clients call it.
+const REGISTRY_URL: &str = "schema.registry.url";
+/// Key with its CA, where the Platform names one.
+const REGISTRY_CA: &str = "schema-registry-ca.crt";
 /// Since when the user in the Secret is handed out.
 const SINCE: &str = "headworks.dev/rotated-at";
 /// The user before, as long as it can still log in.
@@ -47,6 +52,8 @@ pub struct Credentials<'a> {
     pub since: Timestamp,
     /// The user before, as long as it can still log in.
     pub previous: Option<&'a str>,
+    /// The Platform's schema registry, if it names one: records of Avro and Protobuf streams carry its ids.
+    pub registry: Option<&'a RegistryConnection>,
 }
 
 /// The Secret.
@@ -77,6 +84,7 @@ fn texts(c: &Credentials<'_>) -> BTreeMap<String, String> {
     };
     let servers = c.kafka.bootstrap_servers.as_str();
     let ca_file = format!("{FOLDER}/ca.crt");
+    let registry_ca_file = format!("{FOLDER}/{REGISTRY_CA}");
     let mut librdkafka = vec![
         ("bootstrap.servers", servers),
         ("security.protocol", protocol),
@@ -101,6 +109,14 @@ fn texts(c: &Credentials<'_>) -> BTreeMap<String, String> {
     }
     // Streams are written in transactions; librdkafka's default is this already.
     java.push(("isolation.level", "read_committed"));
+    // For Confluent's deserializers; Kafka's own client passes over it. librdkafka takes nothing that it doesn't know.
+    if let Some(registry) = c.registry {
+        java.push((REGISTRY_URL, &registry.url));
+        if registry.ca_pem.is_some() {
+            java.push(("schema.registry.ssl.truststore.type", "PEM"));
+            java.push(("schema.registry.ssl.truststore.location", &registry_ca_file));
+        }
+    }
     let python: Map<String, Value> = librdkafka
         .iter()
         .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
@@ -121,6 +137,12 @@ fn texts(c: &Credentials<'_>) -> BTreeMap<String, String> {
     if let Some(ca) = c.ca {
         all.insert("ca.crt".into(), ca.to_owned());
     }
+    if let Some(registry) = c.registry {
+        all.insert(REGISTRY_URL.into(), registry.url.clone());
+        if let Some(ca) = &registry.ca_pem {
+            all.insert(REGISTRY_CA.into(), ca.clone());
+        }
+    }
     all
 }
 
@@ -131,6 +153,14 @@ fn lines(pairs: &[(&str, &str)]) -> String {
             + value
             + "
 "
+    })
+}
+
+/// The schema registry that a Secret names.
+pub fn registry(live: &Secret) -> Option<RegistryConnection> {
+    Some(RegistryConnection {
+        url: secret::text(live, REGISTRY_URL)?,
+        ca_pem: secret::text(live, REGISTRY_CA),
     })
 }
 
@@ -152,6 +182,15 @@ mod tests {
     use super::*;
 
     fn built(kafka: Value, ca: Option<&str>, previous: Option<&str>) -> Secret {
+        built_with(kafka, ca, previous, None)
+    }
+
+    fn built_with(
+        kafka: Value,
+        ca: Option<&str>,
+        previous: Option<&str>,
+        registry: Option<&RegistryConnection>,
+    ) -> Secret {
         let kafka: Kafka = serde_json::from_value(kafka).unwrap();
         build(&Credentials {
             grant: &Key::new("AccessGrant", "shop", "report"),
@@ -163,7 +202,34 @@ mod tests {
             prefix: "bi.report",
             since: "2027-01-01T00:00:00Z".parse().unwrap(),
             previous,
+            registry,
         })
+    }
+
+    #[test]
+    fn a_client_of_avro_finds_the_registry() {
+        let kafka = || json!({"bootstrapServers": "k:9092", "management": {"admin": {}}});
+        let there = RegistryConnection {
+            url: "https://registry.kafka.svc/apis/ccompat/v7".into(),
+            ca_pem: Some("REGISTRY PEM".into()),
+        };
+        let secret = built_with(kafka(), None, None, Some(&there));
+        let shown = shown(&secret);
+        assert_eq!(shown["schema.registry.url"], there.url);
+        assert_eq!(shown["schema-registry-ca.crt"], "REGISTRY PEM");
+        let java = &shown["client.properties"];
+        assert!(
+            java.contains("\nschema.registry.url=https://registry.kafka.svc/apis/ccompat/v7\n")
+        );
+        assert!(java.contains(
+            "schema.registry.ssl.truststore.location=/etc/kafka-client/schema-registry-ca.crt\n"
+        ));
+        // librdkafka refuses a file with anything else in it.
+        assert!(!shown["librdkafka.properties"].contains("schema.registry"));
+        assert!(!shown["python.json"].contains("schema.registry"));
+        // While the registry's CA can't be read, the Secret stays as it was.
+        assert_eq!(registry(&secret), Some(there));
+        assert_eq!(registry(&built(kafka(), None, None)), None);
     }
 
     fn shown(secret: &Secret) -> BTreeMap<String, String> {

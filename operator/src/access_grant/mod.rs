@@ -168,9 +168,11 @@ async fn granted(
         Error::missing(
             "StreamNotFound",
             format!(
-                "DataStream {}/{} doesn't exist; make it, or correct the name",
+                "DataStream {}/{} doesn't exist; make it, or correct the name{}",
                 key.namespace,
-                first.map_or("", String::as_str)
+                first.map_or("", String::as_str),
+                first.map_or(String::new(), |name| context
+                    .near_stream(&key.namespace, name))
             ),
         )
     })?;
@@ -286,6 +288,11 @@ async fn hand_out(
         keeper::revoke(context, &platform.platform, &owner, &other.name).await?;
     }
     let (current, other) = (current.name, other.name);
+    // A registry whose CA can't be read keeps nobody out of Kafka: the Platform's condition tells of it.
+    let registry = match context.registries.get(context, &platform.platform).await {
+        Ok(registry) => registry.map(|registry| registry.connection.clone()),
+        Err(_) => live.as_ref().and_then(credentials::registry),
+    };
     let desired = credentials::build(&credentials::Credentials {
         grant: key,
         namespace,
@@ -296,6 +303,7 @@ async fn hand_out(
         prefix: &prefix,
         since: plan.since,
         previous: plan.previous.map(|_| other.as_str()),
+        registry: registry.as_ref(),
     });
     let written = secret::put(context, &desired, live, CHART).await?;
     context

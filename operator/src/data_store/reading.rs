@@ -13,7 +13,8 @@ pub fn usable(context: &Context, place: &str, namespace: &str, name: &str) -> Re
         return Err(Error::missing(
             "StoreNotFound",
             format!(
-                "{place}: DataStore {namespace}/{name} doesn't exist; make it, or correct the name"
+                "{place}: DataStore {namespace}/{name} doesn't exist; make it, or correct the name{}",
+                context.near_store(namespace, name)
             ),
         ));
     };

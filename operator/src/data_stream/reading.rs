@@ -39,7 +39,8 @@ pub async fn usable(
         return Err(Error::missing(
             "StreamNotFound",
             format!(
-                "{place}: DataStream {namespace}/{name} doesn't exist; make it, or correct the name"
+                "{place}: DataStream {namespace}/{name} doesn't exist; make it, or correct the name{}",
+                context.near_stream(namespace, name)
             ),
         ));
     };

@@ -1,8 +1,11 @@
 //! Two worlds compared: what changed contracts do to each Pipeline within their reach, and to its tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
-use headworks_crds::OnStateChange;
+use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, OnStateChange, PipelineSpec};
 use headworks_sql::Dataflow;
 
 use super::{
@@ -11,7 +14,7 @@ use super::{
     plans::Plans,
     reach::{MOST_PIPELINES, changed, edited, reach, reads, writes},
 };
-use crate::evolution::changes;
+use crate::{evolution::changes, pipeline::state::targets};
 
 /// What `after` does to `before`.
 pub fn impact(before: &World, after: &World) -> Impact {
@@ -128,9 +131,7 @@ fn pipeline(
         .map(|c| format!("result column {c}{}", from(now, &c.name, changed)))
         .collect();
     if restarts {
-        lines.push(
-            "loses its state and its progress, and begins anew (onStateChange: Reset)".to_owned(),
-        );
+        lines.push(begins_anew(before.pipelines.get(name), spec, state(now)));
     }
     if lines.is_empty() {
         let starved: Vec<Name> = reads(spec)
@@ -193,6 +194,26 @@ fn from(flow: &Dataflow, column: &str, changed: &BTreeMap<Name, Change>) -> Stri
     } else {
         format!(" (from {})", sources.join(", "))
     }
+}
+
+/// What a Reset does, and whether the new query's results would stand beside those of the one before.
+fn begins_anew(was: Option<&PipelineSpec>, spec: &PipelineSpec, now: Option<&str>) -> String {
+    let mut line =
+        "loses its state and its progress, and begins anew (onStateChange: Reset)".to_owned();
+    let before = was.map(targets::wanted).unwrap_or_default();
+    let both: Vec<String> = targets::wanted(spec)
+        .intersection(&before)
+        .map(|target| target.replacen('/', " ", 1))
+        .collect();
+    if !both.is_empty() {
+        let _ = write!(
+            line,
+            "; it is held back (ResultsWouldMix) while it writes where the query before did ({}): name other targets, or annotate {ANNOTATION_ACCEPT_MIXED_RESULTS}: \"{}\"",
+            both.join(", "),
+            targets::token(now)
+        );
+    }
+    line
 }
 
 /// The changed columns that a query reads.

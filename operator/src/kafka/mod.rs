@@ -15,6 +15,7 @@ mod acls;
 mod cluster;
 mod connection;
 mod error;
+mod list;
 mod native;
 mod quotas;
 mod signals;

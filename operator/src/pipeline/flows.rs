@@ -9,6 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::shared::Shared;
 use crate::names::Key;
 
 /// What one Pipeline reads and writes.
@@ -18,6 +19,8 @@ pub struct Flow {
     pub inputs: BTreeSet<String>,
     /// Streams it writes.
     pub outputs: BTreeSet<String>,
+    /// Streams and tables that it writes while it runs, as `stream/NAME` and `table/STORE/NAME`.
+    pub targets: BTreeSet<String>,
     /// True: its status says that just this flow is in force.
     pub in_force: bool,
     /// Seconds since 1970 UTC when it was made.
@@ -43,46 +46,106 @@ impl std::fmt::Display for Loop {
     }
 }
 
-/// All Pipelines' flows, by namespace and name: a Pipeline's streams are in its own namespace.
+/// Who writes in a namespace.
 #[derive(Default)]
-pub struct Flows(Mutex<HashMap<String, BTreeMap<String, Flow>>>);
+struct Namespace {
+    /// Pipelines, by name.
+    flows: BTreeMap<String, Flow>,
+    /// What Sources write, by their names.
+    sources: BTreeMap<String, String>,
+}
+
+/// All Pipelines' flows, and what Sources write, by namespace and name: a Pipeline's streams are in its own namespace.
+#[derive(Default)]
+pub struct Flows(Mutex<HashMap<String, Namespace>>);
 
 impl Flows {
     /// Notes a Pipeline's flow; says which Pipelines' verdict changed by it.
     pub fn set(&self, key: &Key, flow: Flow) -> Vec<Key> {
-        self.change(key, |flows| {
-            flows.insert(key.name.clone(), flow);
+        self.change(key, |namespace| {
+            namespace.flows.insert(key.name.clone(), flow);
         })
     }
 
     /// A Pipeline is gone; says which Pipelines' verdict changed by it.
     pub fn remove(&self, key: &Key) -> Vec<Key> {
-        self.change(key, |flows| {
-            flows.remove(&key.name);
+        self.change(key, |namespace| {
+            namespace.flows.remove(&key.name);
+        })
+    }
+
+    /// Notes what a Source writes (nothing: it is gone, or at rest); says which Pipelines' verdict changed by it.
+    pub fn source(&self, key: &Key, target: Option<String>) -> Vec<Key> {
+        self.change(key, |namespace| {
+            match target {
+                Some(target) => namespace.sources.insert(key.name.clone(), target),
+                None => namespace.sources.remove(&key.name),
+            };
         })
     }
 
     /// The loop for which a Pipeline is refused, if it is.
     pub fn refused(&self, key: &Key) -> Option<Loop> {
-        let flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        flows
-            .get(&key.namespace)
-            .and_then(|flows| verdicts(flows).remove(&key.name))
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&key.namespace)
+            .and_then(|namespace| verdicts(&namespace.flows).remove(&key.name))
     }
 
-    fn change(&self, key: &Key, how: impl FnOnce(&mut BTreeMap<String, Flow>)) -> Vec<Key> {
+    /// The targets of a Pipeline that others write, too.
+    pub fn shared(&self, key: &Key) -> Shared {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&key.namespace)
+            .and_then(|namespace| shared(namespace).remove(&key.name))
+            .unwrap_or_default()
+    }
+
+    fn change(&self, key: &Key, how: impl FnOnce(&mut Namespace)) -> Vec<Key> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let flows = all.entry(key.namespace.clone()).or_default();
-        let before = verdicts(flows);
-        how(flows);
-        let after = verdicts(flows);
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let namespace = all.entry(key.namespace.clone()).or_default();
+        let before = (verdicts(&namespace.flows), shared(namespace));
+        how(namespace);
+        let after = (verdicts(&namespace.flows), shared(namespace));
+        let names: BTreeSet<&String> = [&before, &after]
+            .into_iter()
+            .flat_map(|(loops, shared)| loops.keys().chain(shared.keys()))
+            .collect();
         names
             .into_iter()
-            .filter(|name| before.get(*name) != after.get(*name))
-            .map(|name| Key::new(&key.kind, &key.namespace, name))
+            .filter(|name| {
+                before.0.get(*name) != after.0.get(*name)
+                    || before.1.get(*name) != after.1.get(*name)
+            })
+            .map(|name| Key::new("Pipeline", &key.namespace, name))
             .collect()
     }
+}
+
+/// The Pipelines of a namespace that share targets with others.
+fn shared(namespace: &Namespace) -> BTreeMap<String, Shared> {
+    let mut writers: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (name, flow) in &namespace.flows {
+        for target in &flow.targets {
+            let all = writers.entry(target).or_default();
+            all.insert(format!("Pipeline {name}"));
+        }
+    }
+    for (name, target) in &namespace.sources {
+        let all = writers.entry(target).or_default();
+        all.insert(format!("Source {name}"));
+    }
+    let mut found: BTreeMap<String, Shared> = BTreeMap::new();
+    for (name, flow) in &namespace.flows {
+        let own = format!("Pipeline {name}");
+        for target in &flow.targets {
+            let all = writers.get(target.as_str()).into_iter().flatten();
+            let others: BTreeSet<String> = all.filter(|one| **one != own).cloned().collect();
+            if !others.is_empty() {
+                let shared = found.entry(name.clone()).or_default();
+                shared.insert(target.clone(), others);
+            }
+        }
+    }
+    found
 }
 
 /// The refused Pipelines of one namespace, each with its loop.
@@ -149,6 +212,7 @@ fn way_back(flow: &Flow, accepted: &[(&String, &Flow)]) -> Option<Loop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::shared;
 
     fn key(name: &str) -> Key {
         Key::new("Pipeline", "shop", name)
@@ -159,9 +223,51 @@ mod tests {
         Flow {
             inputs: set(inputs),
             outputs: set(outputs),
+            targets: outputs
+                .iter()
+                .map(|name| format!("stream/{name}"))
+                .collect(),
             in_force,
             born,
         }
+    }
+
+    #[test]
+    fn who_shares_a_target_is_told_and_woken_when_it_changes() {
+        let flows = Flows::default();
+        let source = Key::new("Source", "shop", "in");
+        flows.set(&key("one"), flow(&["a"], &["b", "c"], 1, true));
+        assert!(flows.shared(&key("one")).is_empty());
+        assert_eq!(
+            flows.set(&key("two"), flow(&["a"], &["c"], 2, true)),
+            [key("one"), key("two")]
+        );
+        assert_eq!(flows.source(&source, Some("stream/b".into())), [key("one")]);
+        let told = shared::condition(&flows.shared(&key("one"))).unwrap();
+        assert!(
+            told.message.starts_with(
+                "stream b is written by Source in, too; stream c is written by Pipeline two, too. "
+            ),
+            "{told:?}"
+        );
+        // The same again is no news.
+        assert!(flows.source(&source, Some("stream/b".into())).is_empty());
+        assert!(
+            flows
+                .set(&key("two"), flow(&["a"], &["c"], 2, true))
+                .is_empty()
+        );
+        // Nor is a stream of another namespace.
+        let other = Key::new("Pipeline", "audit", "one");
+        assert!(flows.set(&other, flow(&["a"], &["c"], 1, true)).is_empty());
+        // It rests: nothing is shared.
+        let resting = Flow {
+            targets: BTreeSet::new(),
+            ..flow(&["a"], &["c"], 2, true)
+        };
+        assert_eq!(flows.set(&key("two"), resting), [key("one"), key("two")]);
+        assert_eq!(flows.source(&source, None), [key("one")]);
+        assert!(flows.shared(&key("one")).is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod deletion;
 mod dereference;
 mod flows;
 pub mod query;
+pub mod shared;
 pub mod state;
 #[cfg(test)]
 mod testing;
@@ -67,7 +68,8 @@ impl Subject for Pipeline {
         context: &Context,
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
-        figures::pipeline(status, &key, context);
+        let rests = self.spec.suspend || self.spec.replicas == 0;
+        figures::pipeline(status, rests, &key, context);
         let live = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
             workload::scale_to_zero(
@@ -88,7 +90,8 @@ impl Subject for Pipeline {
         status.selector = Some(workload::selector_text(&key));
         match applied {
             Ok(applied) => {
-                let verdict = observe(self, &key, &applied, context).await?;
+                let shared = shared::condition(&context.flows.shared(&key));
+                let verdict = observe(self, &key, &applied, context).await?.and(shared);
                 let pods = Context::children(&context.stores.pods, &key);
                 if verdict.ready
                     && access::workload::generated(&applied.platform.platform.spec.kafka)
@@ -337,6 +340,7 @@ pub fn flow_of(pipeline: &Pipeline) -> Flow {
     Flow {
         inputs,
         outputs,
+        targets: shared::targets(&pipeline.spec),
         in_force,
         born: pipeline
             .creation_timestamp()

@@ -50,7 +50,10 @@ pub fn usable(context: &Context, name: &str, namespace: &str) -> Result<Usable, 
     let Some(platform) = context.platform(name) else {
         return Err(Error::missing(
             "PlatformNotFound",
-            format!("spec.platform: Platform {name} doesn't exist; make it or name another"),
+            format!(
+                "spec.platform: Platform {name} doesn't exist; make it or name another{}",
+                context.near_platform(name)
+            ),
         ));
     };
     if platform.metadata.deletion_timestamp.is_some() {

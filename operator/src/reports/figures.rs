@@ -16,7 +16,7 @@ pub struct Coarse {
     pub delay_ms: Option<u64>,
     /// Last commit, milliseconds since 1970 UTC.
     pub last_commit_ms: Option<i64>,
-    /// Records sent to dead letters since the pods' start.
+    /// Records sent to dead letters since the object was made, as far as pods have told ([`super::Letters`]).
     pub dead_letters: u64,
     /// What the pods keep; absent: no pod has said, or the query needs no state.
     pub state: Option<CoarseState>,
@@ -146,7 +146,7 @@ fn round_size(bytes: u64) -> u64 {
 }
 
 /// Rounds a delay: below a second to 100 ms, below a minute to a second, above to a minute.
-fn round_delay(ms: u64) -> u64 {
+pub(super) fn round_delay(ms: u64) -> u64 {
     let unit = match ms {
         0..1_000 => 100,
         1_000..60_000 => 1_000,

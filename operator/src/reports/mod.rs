@@ -5,9 +5,11 @@
 
 mod bucket;
 mod figures;
+mod idle;
+mod letters;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,8 +18,9 @@ use bucket::Bucket;
 pub use figures::{Coarse, CoarseState, coarse, worst};
 use futures::StreamExt;
 use headworks_plan::{Problem, Report, STATUS_PORT};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{ResourceExt, runtime::reflector::Store};
+pub use letters::{Letters, shown};
 
 use crate::{indexes::Indexes, names::Key, telemetry::Metrics};
 
@@ -36,6 +39,25 @@ const AT_ONCE: usize = 16;
 struct Inner {
     by_pod: HashMap<String, (Key, Report)>,
     shown: HashMap<Key, Coarse>,
+    letters: HashMap<Key, Letters>,
+}
+
+impl Inner {
+    /// Adds up what the pods have counted of dead letters.
+    fn count_letters(&mut self, now_ms: i64) {
+        let mut counts: HashMap<&Key, BTreeMap<&str, u64>> = HashMap::new();
+        for (uid, (key, report)) in &self.by_pod {
+            let of_owner = counts.entry(key).or_default();
+            of_owner.insert(uid, report.figures.dead_letters);
+        }
+        for (key, letters) in &mut self.letters {
+            letters.round(&counts.remove(key).unwrap_or_default(), now_ms);
+        }
+        for (key, counts) in counts {
+            let letters = self.letters.entry(key.clone()).or_default();
+            letters.round(&counts, now_ms);
+        }
+    }
 }
 
 /// The last report of each pod.
@@ -61,9 +83,26 @@ impl Reports {
         self.lock().shown.entry(key.clone()).or_insert(figures);
     }
 
+    /// An object's dead letters, as far as pods have told of them.
+    pub fn letters(&self, key: &Key) -> Option<Letters> {
+        self.lock().letters.get(key).cloned()
+    }
+
+    /// The dead letters that an object's status knows already.
+    pub fn letters_already(&self, key: &Key, letters: Letters) {
+        self.lock().letters.entry(key.clone()).or_insert(letters);
+    }
+
+    /// An object rests: what its pods last said of their pace isn't so any more.
+    pub fn rest(&self, key: &Key) {
+        self.lock().shown.remove(key);
+    }
+
     /// Forgets an object that is gone.
     pub fn forget(&self, key: &Key) {
-        self.lock().shown.remove(key);
+        let mut inner = self.lock();
+        inner.shown.remove(key);
+        inner.letters.remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -89,6 +128,8 @@ impl Reports {
             }
         }
         inner.by_pod = by_pod;
+        let clock = Timestamp::now().as_millisecond();
+        inner.count_letters(clock);
         let after = news(&inner.by_pod);
         let mut wake: Vec<Key> = after
             .iter()
@@ -105,15 +146,17 @@ impl Reports {
         owners.sort();
         owners.dedup();
         for key in owners {
-            let shown = inner.shown.get(&key);
+            let before = inner.shown.get(&key);
             let of_owner: Vec<&Report> = inner
                 .by_pod
                 .values()
                 .filter(|(k, _)| *k == key)
                 .map(|(_, r)| r)
                 .collect();
-            let now_shown = figures::coarse(shown, &of_owner);
-            let changed = shown.is_none_or(|shown| figures::worth_writing(shown, &now_shown));
+            let mut now_shown = idle::at(figures::coarse(before, &of_owner), &of_owner, clock);
+            let letters = inner.letters.get(&key).map_or(0, Letters::total);
+            now_shown.dead_letters = shown(letters);
+            let changed = before.is_none_or(|before| figures::worth_writing(before, &now_shown));
             if changed && bucket.take(now) {
                 inner.shown.insert(key.clone(), now_shown);
                 wake.push(key);
@@ -309,6 +352,38 @@ mod tests {
         round(None);
         assert_eq!(round(Some("15.8")), 1);
         assert_eq!(round(Some("15.8")), 0);
+    }
+
+    #[test]
+    fn dead_letters_outlive_the_pods_that_counted_them() {
+        let (reports, now) = (Reports::default(), Instant::now());
+        let mut bucket = Bucket::new(20, now);
+        let key = Key::new("Pipeline", "shop", "p");
+        let mut round = |pods: &[(&str, u64)]| {
+            let answers = pods.iter().map(|(pod, count)| {
+                let figures = Figures {
+                    dead_letters: *count,
+                    ..Figures::default()
+                };
+                let report = Report {
+                    figures,
+                    ..Report::default()
+                };
+                ((*pod).to_owned(), key.clone(), Some(report))
+            });
+            reports.take_in(answers.collect(), &mut bucket, now);
+            reports.figures(&key).map(|figures| figures.dead_letters)
+        };
+        assert_eq!(round(&[("a", 2_000), ("b", 700)]), Some(2_700));
+        assert_eq!(round(&[("b", 793)]), Some(2_790));
+        assert_eq!(round(&[("b", 793), ("c", 0)]), Some(2_790));
+        // It rests: the pace is forgotten, the count is not.
+        reports.rest(&key);
+        round(&[]);
+        assert_eq!(reports.figures(&key), None);
+        assert_eq!(reports.letters(&key).map(|l| l.total()), Some(2_793));
+        reports.forget(&key);
+        assert_eq!(reports.letters(&key), None);
     }
 
     #[test]

@@ -44,7 +44,8 @@ impl Subject for Source {
         context: &Context,
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
-        figures::source(status, &key, context);
+        let rests = self.spec.suspend || self.spec.replicas == 0;
+        figures::source(status, rests, &key, context);
         let live = Context::child(&context.stores.deployments, &key.namespace, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
             workload::scale_to_zero(

@@ -2,7 +2,7 @@
 //!
 //! The API server asks every replica, and each answers from its own warm stores. An object is refused only for what it,
 //! or its own old against new, proves wrong; a neighbour that is missing or doesn't fit yet is a warning, because one
-//! commit is applied in any order. Deletions, and changes that leave the spec alone, always pass. Nothing is written,
+//! commit is applied in any order. Deletions always pass, with a word on who still uses the object, and so do changes that leave the spec alone. Nothing is written,
 //! and neither Kafka nor a registry nor a store is asked, so a dry run is the same as the real thing.
 //!
 //! Every check is made again in the reconcile: a cluster where nobody answers here is slower to tell, not less safe.
@@ -12,10 +12,11 @@
 //! reviews are taken at one path only, which nobody guesses: it is kept in the Secret beside the certificate, and told to
 //! the API server with the CA. Whoever may read neither can't ask for somebody else's namespace.
 //!
-//! Rooms: [`verdict`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind; [`serve`] HTTPS; [`certificates`]
+//! Rooms: [`verdict`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind; [`deletions`] who uses what goes; [`serve`] HTTPS; [`certificates`]
 //! how they are made, pure; [`keeper`] keeps them, and tells the API server whom to trust.
 
 mod certificates;
+mod deletions;
 mod keeper;
 mod others;
 mod pipelines;

@@ -1,10 +1,18 @@
 //! Sources, DataStores, Platforms and AccessGrants: the spec by itself; what it names may be on its way.
 
-use headworks_crds::{AccessGrant, DataStore, Platform, Source};
+use headworks_crds::{AccessGrant, AccessGrantSpec, DataStore, Platform, Source};
 use kube::ResourceExt;
 
+use std::collections::BTreeSet;
+
 use super::verdict::{Request, Verdict};
-use crate::{data_store::address, impact::World, source::check};
+use crate::{
+    data_store::address,
+    hints::{hint, missing},
+    impact::World,
+    pipeline::shared,
+    source::check,
+};
 
 /// Judges a Source.
 pub fn source(request: &Request<Source>, world: impl FnOnce() -> World) -> Verdict {
@@ -17,10 +25,27 @@ pub fn source(request: &Request<Source>, world: impl FnOnce() -> World) -> Verdi
     }
     let mut verdict = Verdict::pass();
     let key = (new.namespace().unwrap_or_default(), new.spec.into.clone());
-    if !world().streams.contains_key(&key) {
+    let world = world();
+    if !world.streams.contains_key(&key) {
+        let known = world.streams.keys().map(|(_, name)| name.as_str());
+        let missing = missing("DataStream", &key.1, "Source", known);
+        verdict.warn(format!("spec.into: {missing}"));
+    }
+    let own = shared::target(&new.spec);
+    let writers: Vec<&str> = world
+        .pipelines
+        .iter()
+        .filter(|(_, spec)| {
+            own.as_ref()
+                .is_some_and(|t| shared::targets(spec).contains(t))
+        })
+        .map(|((_, name), _)| name.as_str())
+        .collect();
+    if !writers.is_empty() {
         verdict.warn(format!(
-            "spec.into: DataStream {} isn't there yet: the Source waits for it",
-            new.spec.into
+            "spec.into: DataStream {} is written by Pipeline {}, too: records of both are there, and of one key the later one counts",
+            key.1,
+            writers.join(", ")
         ));
     }
     verdict
@@ -70,11 +95,11 @@ pub fn grant(request: &Request<AccessGrant>, now: i64, world: impl FnOnce() -> W
     }
     let world = world();
     let namespace = new.namespace().unwrap_or_default();
+    unknown_labels(&new.spec, &namespace, &world, &mut verdict);
     for name in new.spec.read.iter().chain(&new.spec.write) {
         let Some(stream) = world.streams.get(&(namespace.clone(), name.clone())) else {
-            verdict.warn(format!(
-                "DataStream {name} isn't there yet: the AccessGrant waits for it"
-            ));
+            let known = world.streams.keys().map(|(_, name)| name.as_str());
+            verdict.warn(missing("DataStream", name, "AccessGrant", known));
             continue;
         };
         if !new.spec.read.contains(name) {
@@ -96,6 +121,24 @@ pub fn grant(request: &Request<AccessGrant>, now: i64, world: impl FnOnce() -> W
         }
     }
     verdict
+}
+
+/// Labels that no field of the streams has: a slip of the pen there shows a client what it mustn't see.
+fn unknown_labels(spec: &AccessGrantSpec, namespace: &str, world: &World, verdict: &mut Verdict) {
+    let streams = spec
+        .read
+        .iter()
+        .filter_map(|name| world.streams.get(&(namespace.to_owned(), name.clone())));
+    let known: BTreeSet<String> = streams
+        .flat_map(|stream| stream.effective().fields)
+        .flat_map(|field| field.labels)
+        .collect();
+    for label in spec.except_labels.iter().filter(|l| !known.contains(*l)) {
+        let hint = hint(label, known.iter().map(String::as_str));
+        verdict.warn(format!(
+            "spec.exceptLabels: no field of the streams has label {label} now: nothing is left out by it{hint}"
+        ));
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +175,13 @@ mod tests {
         };
         assert!(ask(json!({})).warnings[0].contains("mail (pii)"));
         assert_eq!(ask(json!({"exceptLabels": ["pii"]})), Verdict::pass());
+        let told = ask(json!({"exceptLabels": ["pii", "pij"]})).warnings;
+        assert_eq!(
+            told,
+            [
+                "spec.exceptLabels: no field of the streams has label pij now: nothing is left out by it; did you mean pii?"
+            ]
+        );
         assert!(
             ask(json!({"expires": "2026-02-30T00:00:00Z"}))
                 .denied
@@ -149,5 +199,21 @@ mod tests {
         let new: Source = serde_json::from_value(new).unwrap();
         let verdict = source(&Request { new, old: None }, world);
         assert_eq!((verdict.denied, verdict.warnings.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_source_beside_a_pipeline_is_told() {
+        let mut world = world();
+        let spec = json!({"sql": "SELECT id FROM b", "to": [{"stream": "a"}]});
+        let spec = serde_json::from_value(spec).unwrap();
+        world.pipelines.insert(("shop".into(), "fill".into()), spec);
+        let ask = |suspend: bool| {
+            let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Source",
+                "metadata": {"name": "s", "namespace": "shop"}, "spec": {"into": "a", "http": {}, "suspend": suspend}});
+            let new = serde_json::from_value(new).unwrap();
+            source(&Request { new, old: None }, || world.clone()).warnings
+        };
+        assert!(ask(false)[0].contains("written by Pipeline fill, too"));
+        assert!(ask(true).is_empty());
     }
 }

@@ -2,18 +2,37 @@
 
 use std::collections::BTreeSet;
 
-use headworks_crds::{DeletionPolicy, Pipeline};
+use headworks_crds::{
+    ANNOTATION_ACCEPT_MIXED_RESULTS, DeletionPolicy, OnStateChange, Pipeline, PipelineStatus,
+};
 use headworks_plan::Contract;
+use headworks_sql::Dataflow;
 use kube::ResourceExt;
 
 use super::verdict::{Request, Verdict};
 use crate::{
+    hints::missing,
     impact::{self, World},
-    pipeline::{check, query},
+    pipeline::{
+        check, query,
+        shared::{self, Shared},
+        state::{self, Standing, targets},
+    },
 };
 
+/// What the stores know around a Pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// Its namespace.
+    pub world: World,
+    /// Names of the namespace's DataStores.
+    pub stores: BTreeSet<String>,
+    /// Names of all Platforms.
+    pub platforms: BTreeSet<String>,
+}
+
 /// Judges a Pipeline.
-pub fn judge(request: &Request<Pipeline>, world: impl FnOnce() -> World) -> Verdict {
+pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Verdict {
     let Request { new, old } = request;
     if let Err(fault) = headworks_crds::check(&new.spec) {
         return Verdict::deny(fault);
@@ -32,7 +51,8 @@ pub fn judge(request: &Request<Pipeline>, world: impl FnOnce() -> World) -> Verd
             "spec.deletionPolicy: Delete: progress and state go with this object; one of the same name begins anew, at startFrom",
         );
     }
-    let world = world();
+    let around = around();
+    let world = &around.world;
     let namespace = new.namespace().unwrap_or_default();
     let contract = |name: &str| -> Option<Contract> {
         let key = (namespace.clone(), name.to_owned());
@@ -41,12 +61,13 @@ pub fn judge(request: &Request<Pipeline>, world: impl FnOnce() -> World) -> Verd
             .get(&key)
             .map(crate::impact::Stream::effective)
     };
-    let (mut found, mut missing) = (Vec::new(), BTreeSet::new());
+    let (mut found, mut absent) = (Vec::new(), BTreeSet::new());
+    let read = inputs.len();
     for name in inputs {
         match contract(&name) {
             Some(contract) => found.push((name, contract)),
             None => {
-                missing.insert(name);
+                absent.insert(name);
             }
         }
     }
@@ -56,20 +77,18 @@ pub fn judge(request: &Request<Pipeline>, world: impl FnOnce() -> World) -> Verd
             match contract(name) {
                 Some(contract) => outputs.push((index, name.clone(), contract)),
                 None => {
-                    missing.insert(name.clone());
+                    absent.insert(name.clone());
                 }
             }
         }
     }
-    if !missing.is_empty() {
-        let names: Vec<&str> = missing.iter().map(String::as_str).collect();
-        verdict.warn(format!(
-            "DataStream {} isn't there yet: the Pipeline waits for it",
-            names.join(", ")
-        ));
+    let streams = || world.streams.keys().map(|(_, name)| name.as_str());
+    for name in &absent {
+        verdict.warn(missing("DataStream", name, "Pipeline", streams()));
     }
+    neighbours(new, &around, &mut verdict);
     // With an input that isn't known nothing can be said of the columns.
-    if found.len() < query::inputs(&new.spec.sql).map_or(0, |all| all.len()) {
+    if found.len() < read {
         return verdict;
     }
     let inputs: Vec<(&str, &Contract)> = found.iter().map(|(n, c)| (n.as_str(), c)).collect();
@@ -83,9 +102,85 @@ pub fn judge(request: &Request<Pipeline>, world: impl FnOnce() -> World) -> Verd
             error.reason(),
             error.message()
         )),
-        Ok(_) => exposed(request, &world, &mut verdict),
+        Ok(flow) => {
+            begins_anew(request, &flow, &mut verdict);
+            exposed(request, world, &mut verdict);
+        }
     }
     verdict
+}
+
+/// Stores and Platform that aren't there, and who else writes where it does.
+fn neighbours(new: &Pipeline, around: &Around, verdict: &mut Verdict) {
+    let name = new.name_any();
+    let platform = &new.spec.platform;
+    if !around.platforms.contains(platform) {
+        let known = around.platforms.iter().map(String::as_str);
+        verdict.warn(missing("Platform", platform, "Pipeline", known));
+    }
+    let tables = new.spec.to.iter().filter_map(|t| t.table.as_ref());
+    let stores: BTreeSet<&String> = tables.map(|table| &table.store).collect();
+    for store in stores.into_iter().filter(|s| !around.stores.contains(*s)) {
+        let known = around.stores.iter().map(String::as_str);
+        verdict.warn(missing("DataStore", store, "Pipeline", known));
+    }
+    let world = &around.world;
+    let shared = shared::others(
+        (&name, &new.spec),
+        world
+            .pipelines
+            .iter()
+            .map(|(key, spec)| (key.1.as_str(), spec)),
+        world
+            .sources
+            .iter()
+            .map(|(key, spec)| (key.1.as_str(), spec)),
+    );
+    told(&shared, verdict);
+}
+
+fn told(shared: &Shared, verdict: &mut Verdict) {
+    if !shared.is_empty() {
+        verdict.warn(format!(
+            "{}: what both write is there twice; give each its own, or UNION ALL them",
+            shared::words(shared)
+        ));
+    }
+}
+
+/// Whether the query can go on with the state that there is, and if not, what comes of it. In few words: the API server cuts them.
+fn begins_anew(Request { new, old }: &Request<Pipeline>, flow: &Dataflow, verdict: &mut Verdict) {
+    let Some(status) = old.as_ref().and_then(|old| old.status.as_ref()) else {
+        return;
+    };
+    let fingerprint = flow.keyed.as_ref().map(|keyed| keyed.fingerprint.as_str());
+    let standing = state::standing(status, fingerprint);
+    let changed = matches!(standing, Standing::Changed(_));
+    if changed && new.spec.on_state_change == OnStateChange::Block {
+        verdict.warn("spec.sql: it can't go on with the state that there is: it will be held back (StateChange), and the pods go on with the query before. Make another Pipeline for it, or set onStateChange: Reset and other targets");
+        return;
+    }
+    if let Some(warning) = mixed(new, status, changed, fingerprint) {
+        verdict.warn(warning);
+    } else if changed {
+        verdict.warn("spec.onStateChange: Reset: progress and state of the query before are deleted, and this one begins anew at spec.startFrom");
+    }
+}
+
+fn mixed(
+    new: &Pipeline,
+    status: &PipelineStatus,
+    changed: bool,
+    fingerprint: Option<&str>,
+) -> Option<String> {
+    let accepted = state::accepts_mixed(new);
+    targets::check(&new.spec, status, changed, fingerprint, accepted).err()?;
+    let both = targets::mixed(&new.spec, status, changed);
+    Some(format!(
+        "spec.to: held back (ResultsWouldMix): an earlier query wrote {}. Name other targets, or annotate {ANNOTATION_ACCEPT_MIXED_RESULTS}: \"{}\"",
+        both.join(", "),
+        targets::token(fingerprint)
+    ))
 }
 
 /// Labels that this query brings, through as many Pipelines as there are, into streams that others were granted.
@@ -146,6 +241,108 @@ mod tests {
         ask_of(sql, to, None, world())
     }
 
+    fn around(world: World) -> Around {
+        Around {
+            world,
+            stores: ["warehouse".to_owned()].into(),
+            platforms: ["default".to_owned()].into(),
+        }
+    }
+
+    /// A count by minute that runs, and what becomes of it; `more` is of the new spec.
+    fn change(more: &Value, annotation: Option<&str>) -> Vec<String> {
+        let mut world = world();
+        let spec = json!({"eventTime": {"field": "ts"}, "schema": [
+            {"name": "id", "type": "string"}, {"name": "ts", "type": "timestamp_ltz(3)"}]});
+        let spec = serde_json::from_value(spec).unwrap();
+        let stream = Stream {
+            contract: evolution::wanted(("shop", "ev"), &spec, None).unwrap(),
+            version: Some(1),
+            ..Stream::default()
+        };
+        world.streams.insert(("shop".into(), "ev".into()), stream);
+        let to = json!([{"table": {"store": "warehouse", "name": "totals", "key": ["id"]}}]);
+        let pipeline = |unit: &str| {
+            json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
+            "metadata": {"name": "p", "namespace": "shop"}, "spec": {"to": to,
+            "sql": format!("SELECT id, COUNT(*) AS n FROM ev GROUP BY id, TUMBLE(ts, INTERVAL '1' {unit})")}})
+        };
+        let mut old = pipeline("MINUTE");
+        old["status"] = json!({"group": "g.01234567", "tables": ["warehouse/totals"],
+            "state": {"fingerprint": "0123456789", "version": "01234567"}});
+        let mut new = pipeline("HOUR");
+        for (name, value) in more.as_object().unwrap() {
+            new["spec"][name] = value.clone();
+        }
+        if let Some(value) = annotation {
+            new["metadata"]["annotations"] = json!({ANNOTATION_ACCEPT_MIXED_RESULTS: value});
+        }
+        let request = Request {
+            new: serde_json::from_value(new).unwrap(),
+            old: Some(serde_json::from_value(old).unwrap()),
+        };
+        let verdict = judge(&request, || around(world));
+        assert_eq!(verdict.denied, None);
+        verdict.warnings
+    }
+
+    #[test]
+    fn a_query_that_cannot_go_on_with_its_state_is_told_in_the_terminal() {
+        let told = change(&json!({}), None);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("(StateChange)") && told[0].contains("onStateChange: Reset"),
+            "{told:?}"
+        );
+        let reset = json!({"onStateChange": "Reset"});
+        let told = change(&reset, None);
+        assert_eq!(told.len(), 1, "{told:?}");
+        for word in [
+            "(ResultsWouldMix)",
+            "table warehouse/totals",
+            "Name other targets",
+        ] {
+            assert!(told[0].contains(word), "{word}: {told:?}");
+        }
+        // The value that it names is the one that is taken.
+        let token = told[0].split('"').nth(1).unwrap();
+        let told = change(&reset, Some(token));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("begins anew at spec.startFrom"),
+            "{told:?}"
+        );
+        let elsewhere = json!({"onStateChange": "Reset", "to": [{"table": {"store": "warehouse", "name": "hourly", "key": ["id"]}}]});
+        let told = change(&elsewhere, None);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("begins anew at spec.startFrom"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_around_it_is_told_with_the_near_name() {
+        let mut world = world();
+        let other = json!({"sql": "SELECT id FROM a", "to": [{"table": {"store": "warehouse", "name": "public.t"}}]});
+        let other = serde_json::from_value(other).unwrap();
+        world.pipelines.insert(("shop".into(), "q".into()), other);
+        let to = |store: &str| json!([{"table": {"store": store, "name": "t"}}]);
+        let told = ask_of("SELECT id FROM a", &to("warehose"), None, world.clone()).warnings;
+        assert_eq!(
+            told,
+            [
+                "DataStore warehose isn't there yet: the Pipeline waits for it; did you mean warehouse?"
+            ]
+        );
+        let told = ask_of("SELECT id FROM a", &to("warehouse"), None, world).warnings;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("table warehouse/t is written by Pipeline q, too: "),
+            "{told:?}"
+        );
+    }
+
     fn ask_of(sql: &str, to: &Value, old: Option<&str>, world: World) -> Verdict {
         let pipeline = |sql: &str| -> Pipeline {
             serde_json::from_value(
@@ -158,7 +355,7 @@ mod tests {
             new: pipeline(sql),
             old: old.map(pipeline),
         };
-        judge(&request, || world)
+        judge(&request, || around(world))
     }
 
     #[test]

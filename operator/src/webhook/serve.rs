@@ -16,12 +16,14 @@ use axum::{
     routing::post,
 };
 use axum_server::tls_rustls::RustlsConfig;
-use headworks_crds::{ANNOTATION_ALLOW_BREAKING as ALLOW, DataStream};
+use headworks_crds::{
+    ANNOTATION_ACCEPT_MIXED_RESULTS as MIXED, ANNOTATION_ALLOW_BREAKING as ALLOW, DataStream,
+};
 use kube::{
     ResourceExt,
     core::{
         DynamicObject,
-        admission::{AdmissionRequest, AdmissionResponse, AdmissionReview},
+        admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation},
     },
     runtime::reflector::ObjectRef,
 };
@@ -33,11 +35,12 @@ use snafu::Snafu;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    PATH_PREFIX, others, pipelines, streams,
+    PATH_PREFIX, deletions, others, pipelines, streams,
     verdict::{Verdict, request},
 };
 use crate::{
-    context::Stores,
+    context::{Stores, names},
+    data_stream::topic_name,
     impact::{World, cluster},
     names::digest,
 };
@@ -272,6 +275,9 @@ fn unchecked(why: &str) -> Verdict {
 fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
     let (new, old) = (of.object.as_ref(), of.old_object.as_ref());
     let namespace = of.namespace.clone().unwrap_or_default();
+    if of.operation == Operation::Delete {
+        return deletion(of, &namespace, stores);
+    }
     let world = || cluster::world(stores, &namespace, None);
     // An object that isn't looked at passes.
     let judged = match of.kind.kind.as_str() {
@@ -279,7 +285,14 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
             let world = cluster::world(stores, &namespace, Some(&r.new));
             streams::judge(&r, || around(stores, &r.new, world))
         }),
-        "Pipeline" => request(new, old, "").map(|r| pipelines::judge(&r, world)),
+        "Pipeline" => {
+            let around = || pipelines::Around {
+                world: world(),
+                stores: names(&stores.data_stores, Some(&namespace)),
+                platforms: names(&stores.platforms, None),
+            };
+            request(new, old, MIXED).map(|r| pipelines::judge(&r, around))
+        }
         "Source" => request(new, old, "").map(|r| others::source(&r, world)),
         "DataStore" => request(new, old, "").map(|r| others::data_store(&r)),
         "Platform" => request(new, old, "").map(|r| others::platform(&r)),
@@ -290,11 +303,72 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
     judged.unwrap_or_default()
 }
 
+/// Who uses what goes.
+fn deletion(of: &AdmissionRequest<DynamicObject>, namespace: &str, stores: &Stores) -> Verdict {
+    // With all of a namespace nobody is left to wait.
+    if ending(stores, namespace) {
+        return Verdict::pass();
+    }
+    let world = || cluster::world(stores, namespace, None);
+    match of.kind.kind.as_str() {
+        "DataStream" => {
+            let key = ObjectRef::new(&of.name).within(namespace);
+            let stream = stores.streams.get(&key);
+            let policy = stream.and_then(|s| Some(s.0.as_ref().ok()?.spec.deletion_policy));
+            deletions::stream(&of.name, namespace, policy.unwrap_or_default(), &world())
+        }
+        "DataStore" => deletions::store(&of.name, namespace, &world()),
+        "Platform" => {
+            let streams = stores.streams.state();
+            let pipelines = stores.pipelines.state();
+            let on = |platform: &str| platform == of.name;
+            deletions::platform(
+                &of.name,
+                streams
+                    .iter()
+                    .filter(|s| s.0.as_ref().is_ok_and(|s| on(&s.spec.platform)))
+                    .count(),
+                pipelines
+                    .iter()
+                    .filter(|p| p.0.as_ref().is_ok_and(|p| on(&p.spec.platform)))
+                    .count(),
+            )
+        }
+        _ => Verdict::pass(),
+    }
+}
+
+fn ending(stores: &Stores, namespace: &str) -> bool {
+    let found = stores.namespaces.get(&ObjectRef::new(namespace));
+    found.is_some_and(|n| n.metadata.deletion_timestamp.is_some())
+}
+
+/// Topics of the other streams on a stream's Platform.
+fn taken(stores: &Stores, stream: &DataStream) -> Vec<streams::Taken> {
+    let own = (stream.namespace(), stream.name_any());
+    let all = stores.streams.state();
+    all.iter()
+        .filter_map(|other| other.0.as_ref().ok())
+        .filter(|other| (other.namespace(), other.name_any()) != own)
+        .filter(|other| other.spec.platform == stream.spec.platform)
+        .map(|other| {
+            let (namespace, name) = (other.namespace().unwrap_or_default(), other.name_any());
+            streams::Taken {
+                topic: topic_name::topic_of(&namespace, &name, other.spec.topic.as_deref()),
+                namespace,
+                name,
+            }
+        })
+        .collect()
+}
+
 fn around(stores: &Stores, stream: &DataStream, world: World) -> streams::Around {
     let namespace = stream.namespace().unwrap_or_default();
     let platform = stores.platforms.get(&ObjectRef::new(&stream.spec.platform));
     streams::Around {
         world,
+        platforms: names(&stores.platforms, None),
+        topics: taken(stores, stream),
         platform: platform.and_then(|p| p.0.as_ref().ok().cloned()),
         labels: stores
             .namespaces

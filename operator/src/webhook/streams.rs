@@ -1,6 +1,6 @@
 //! DataStreams: the spec by itself, and its contract against the one in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::{Compatibility, DataStream, DeletionPolicy, Platform};
 use headworks_plan::Contract;
@@ -10,6 +10,7 @@ use super::verdict::{Request, Verdict};
 use crate::{
     data_stream::{contract, topic_name},
     evolution::{self, LIST_MAX, MESSAGE_MAX, Rules},
+    hints::missing,
     impact::{self, World},
 };
 
@@ -21,6 +22,21 @@ pub struct Around {
     pub platform: Option<Platform>,
     /// Its namespace's labels.
     pub labels: BTreeMap<String, String>,
+    /// Names of all Platforms.
+    pub platforms: BTreeSet<String>,
+    /// Topics of the other DataStreams on the same Platform.
+    pub topics: Vec<Taken>,
+}
+
+/// Another DataStream's topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The topic.
+    pub topic: String,
+    /// Whose it is.
+    pub namespace: String,
+    /// Its name there.
+    pub name: String,
 }
 
 /// Judges a stream.
@@ -204,16 +220,35 @@ fn unwise(new: &DataStream, old: Option<&DataStream>, verdict: &mut Verdict) {
 fn neighbours(new: &DataStream, around: &Around, verdict: &mut Verdict) {
     let (namespace, name) = (new.namespace().unwrap_or_default(), new.name_any());
     let Some(platform) = &around.platform else {
-        verdict.warn(format!(
-            "spec.platform: Platform {} isn't there yet: the stream waits for it",
-            new.spec.platform
-        ));
+        let known = around.platforms.iter().map(String::as_str);
+        let missing = missing("Platform", &new.spec.platform, "stream", known);
+        verdict.warn(format!("spec.platform: {missing}"));
         return;
     };
     let topic = topic_name::topic_of(&namespace, &name, new.spec.topic.as_deref());
     let policy = &platform.spec.kafka.topic_policy;
     if let Err(fault) = topic_name::allowed(&topic, &namespace, &around.labels, policy) {
         verdict.warn(format!("spec.topic: {fault}"));
+    }
+    taken(&topic, &namespace, &around.topics, verdict);
+}
+
+/// Topics that another stream has, or that Kafka takes for one with another's. Of streams elsewhere the name isn't told: who asks may have no
+/// right to know of them.
+fn taken(topic: &str, namespace: &str, others: &[Taken], verdict: &mut Verdict) {
+    for other in others {
+        let whose = if other.namespace == namespace {
+            format!("DataStream {}", other.name)
+        } else {
+            "a DataStream of another namespace".to_owned()
+        };
+        if other.topic == topic {
+            verdict.warn(format!(
+                "spec.topic: {topic} is {whose}'s already, and a topic is the older stream's: choose another, or use that stream"
+            ));
+        } else if let Some(fault) = topic_name::collides(topic, &other.topic, &whose) {
+            verdict.warn(format!("spec.topic: {fault}"));
+        }
     }
 }
 

@@ -12,10 +12,12 @@ pub struct Verdict {
     pub warnings: Vec<String>,
 }
 
-/// Longest warning; the API server cuts longer ones.
+/// Longest warning: of longer ones the API server may show the first 256 characters.
 const WARNING_MAX: usize = 250;
-/// Most warnings.
+/// Most warnings: all together it takes 4096 characters.
 const WARNINGS: usize = 14;
+/// A warning goes on in so many more at most.
+const PIECES: usize = 5;
 
 impl Verdict {
     /// It passes, and nothing is to be said.
@@ -31,9 +33,9 @@ impl Verdict {
         }
     }
 
-    /// Adds a warning.
+    /// Adds a warning. A long one becomes several, so that its end, which mostly says what to do, is seen.
     pub fn warn(&mut self, message: impl AsRef<str>) {
-        self.warnings.push(cut(message.as_ref()));
+        self.warnings.extend(pieces(message.as_ref()));
     }
 
     /// Leaves out what is too much for a terminal.
@@ -48,17 +50,44 @@ impl Verdict {
     }
 }
 
-fn cut(message: &str) -> String {
+/// A message in pieces that fit, broken between words.
+fn pieces(message: &str) -> Vec<String> {
     let line = message.replace(['\n', '\r'], " ");
-    let line = line.trim();
-    if line.len() <= WARNING_MAX {
-        return line.to_owned();
+    let mut rest = line.trim();
+    let mut all = Vec::new();
+    while rest.len() + '…'.len_utf8() > WARNING_MAX && all.len() < PIECES {
+        // Room for the marks at both ends.
+        let end = boundary(rest, WARNING_MAX - 2 * '…'.len_utf8() - 1);
+        let (piece, more) = match rest[..end].rfind(' ') {
+            Some(blank) if blank > end / 2 => (&rest[..blank], &rest[blank + 1..]),
+            _ => rest.split_at(end),
+        };
+        all.push(piece.trim_end().to_owned());
+        rest = more.trim_start();
     }
-    let mut end = WARNING_MAX - '…'.len_utf8();
-    while !line.is_char_boundary(end) {
+    if rest.len() + '…'.len_utf8() > WARNING_MAX {
+        let end = boundary(rest, WARNING_MAX - 2 * '…'.len_utf8() - 1);
+        all.push(format!("{}…", &rest[..end]));
+    } else {
+        all.push(rest.to_owned());
+    }
+    let last = all.len() - 1;
+    all.iter()
+        .enumerate()
+        .map(|(index, piece)| {
+            let begin = if index == 0 { "" } else { "… " };
+            let end = if index == last { "" } else { " …" };
+            format!("{begin}{piece}{end}")
+        })
+        .collect()
+}
+
+fn boundary(text: &str, most: usize) -> usize {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}…", &line[..end])
+    end
 }
 
 /// A request about one kind: the object as it is to be, and as it was.
@@ -154,14 +183,39 @@ mod tests {
     fn warnings_are_one_line_and_bounded() {
         let mut verdict = Verdict::pass();
         verdict.warn("one\ntwo");
-        verdict.warn("ä".repeat(300));
+        verdict.warn("ä".repeat(3_000));
         assert_eq!(verdict.warnings[0], "one two");
-        assert!(verdict.warnings[1].len() <= WARNING_MAX);
-        for n in 0..40 {
+        assert_eq!(verdict.warnings.len(), 2 + PIECES);
+        assert!(
+            verdict.warnings.iter().all(|w| w.len() <= 256),
+            "{verdict:?}"
+        );
+        let mut verdict = Verdict::pass();
+        for n in 0..42 {
             verdict.warn(n.to_string());
         }
         let verdict = verdict.bounded();
         assert_eq!(verdict.warnings.len(), WARNINGS + 1);
         assert_eq!(verdict.warnings[WARNINGS], "… and 28 more warnings");
+    }
+
+    #[test]
+    fn the_end_of_a_long_warning_is_seen() {
+        let mut verdict = Verdict::pass();
+        let long = format!("{}do this.", "what is wrong with it, ".repeat(20));
+        verdict.warn(&long);
+        assert_eq!(verdict.warnings.len(), 2, "{verdict:?}");
+        assert!(verdict.warnings[0].ends_with(" …") && verdict.warnings[1].starts_with("… "));
+        assert!(verdict.warnings[1].ends_with(" do this."));
+        assert!(verdict.warnings.iter().all(|w| w.chars().count() <= 256));
+        // Nothing is lost between the pieces.
+        let whole: Vec<&str> = verdict
+            .warnings
+            .iter()
+            .map(|w| w.trim_matches(['…', ' ']))
+            .collect();
+        assert_eq!(whole.join(" "), long);
+        verdict.warn("x".repeat(WARNING_MAX - 3));
+        assert_eq!(verdict.warnings.len(), 3);
     }
 }

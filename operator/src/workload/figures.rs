@@ -1,12 +1,12 @@
 //! Figures in a status: the coarse ones that the reports room lets through, in the words people read.
 
-use headworks_crds::{PipelineStatus, SourceStatus, StateStatus};
+use headworks_crds::{DeadLetterCount, PipelineStatus, SourceStatus, StateStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
     context::{Context, Stores},
     names::Key,
-    reports::{Coarse, CoarseState, Reports},
+    reports::{self, Coarse, CoarseState, Letters, Reports},
 };
 
 /// Tells the reports room what every status shows already, before the first report: a new operator goes on from
@@ -14,9 +14,16 @@ use crate::{
 pub fn remember(reports: &Reports, stores: &Stores) {
     for source in stores.sources.state() {
         let Ok(object) = &source.0 else { continue };
-        let Some(status) = object.status.as_ref().filter(|s| s.rate.is_some()) else {
+        let Some(status) = &object.status else {
             continue;
         };
+        let last = status.last_dead_letter_time.as_ref();
+        if let Some(letters) = letters_of(status.dead_letter_count.as_ref(), last) {
+            reports.letters_already(&Key::of(object), letters);
+        }
+        if status.rate.is_none() {
+            continue;
+        }
         let shown = Coarse {
             rate: rate_of(status.rate.as_deref()),
             dead_letters: count_of(status.dead_letters),
@@ -26,9 +33,16 @@ pub fn remember(reports: &Reports, stores: &Stores) {
     }
     for pipeline in stores.pipelines.state() {
         let Ok(object) = &pipeline.0 else { continue };
-        let Some(status) = object.status.as_ref().filter(|s| s.rate.is_some()) else {
+        let Some(status) = &object.status else {
             continue;
         };
+        let last = status.last_dead_letter_time.as_ref();
+        if let Some(letters) = letters_of(status.dead_letter_count.as_ref(), last) {
+            reports.letters_already(&Key::of(object), letters);
+        }
+        if status.rate.is_none() {
+            continue;
+        }
         let shown = Coarse {
             rate: rate_of(status.rate.as_deref()),
             lag: status.lag.and_then(|lag| u64::try_from(lag).ok()),
@@ -44,17 +58,36 @@ pub fn remember(reports: &Reports, stores: &Stores) {
     }
 }
 
-/// Puts a Source's figures in its status.
-pub fn source(status: &mut SourceStatus, key: &Key, context: &Context) {
+/// Puts a Source's figures in its status. `rests`: no pod is to run, and what the last one said of its pace isn't so any more.
+pub fn source(status: &mut SourceStatus, rests: bool, key: &Key, context: &Context) {
+    if let Some(letters) = context.reports.letters(key) {
+        let (total, count, last) = letters_shown(letters);
+        status.dead_letters = Some(total);
+        (status.dead_letter_count, status.last_dead_letter_time) = (count, last);
+    }
+    if rests {
+        context.reports.rest(key);
+        status.rate = None;
+        return;
+    }
     let Some(figures) = context.reports.figures(key) else {
         return;
     };
     status.rate = Some(rate(figures.rate));
-    status.dead_letters = i64::try_from(figures.dead_letters).ok();
 }
 
-/// Puts a Pipeline's figures in its status.
-pub fn pipeline(status: &mut PipelineStatus, key: &Key, context: &Context) {
+/// Puts a Pipeline's figures in its status. `rests`: as above.
+pub fn pipeline(status: &mut PipelineStatus, rests: bool, key: &Key, context: &Context) {
+    if let Some(letters) = context.reports.letters(key) {
+        let (total, count, last) = letters_shown(letters);
+        status.dead_letters = Some(total);
+        (status.dead_letter_count, status.last_dead_letter_time) = (count, last);
+    }
+    if rests {
+        context.reports.rest(key);
+        (status.rate, status.lag, status.delay) = (None, None, None);
+        return;
+    }
     let Some(figures) = context.reports.figures(key) else {
         return;
     };
@@ -62,11 +95,40 @@ pub fn pipeline(status: &mut PipelineStatus, key: &Key, context: &Context) {
     status.lag = figures.lag.and_then(|lag| i64::try_from(lag).ok());
     status.delay = figures.delay_ms.map(delay);
     status.last_commit_time = figures.last_commit_ms.and_then(instant);
-    status.dead_letters = i64::try_from(figures.dead_letters).ok();
     // Whose state it is, is not for the pods to say.
     if let (Some(shown), Some(now)) = (&mut status.state, figures.state) {
         state(shown, now);
     }
+}
+
+/// What a status shows of dead letters: the sum, how it comes about, and when the last one came.
+fn letters_shown(letters: Letters) -> (i64, Option<DeadLetterCount>, Option<Time>) {
+    let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let total = letters.total();
+    let count = (total > 0).then(|| DeadLetterCount {
+        ended: whole(letters.ended),
+        pods: letters
+            .pods
+            .into_iter()
+            .map(|(pod, count)| (pod, whole(count)))
+            .collect(),
+    });
+    (
+        whole(reports::shown(total)),
+        count,
+        letters.last_ms.and_then(instant),
+    )
+}
+
+fn letters_of(count: Option<&DeadLetterCount>, last: Option<&Time>) -> Option<Letters> {
+    let count = count?;
+    let pods = count.pods.iter();
+    Some(Letters::known(
+        count_of(Some(count.ended)),
+        pods.map(|(pod, n)| (pod.clone(), count_of(Some(*n))))
+            .collect(),
+        last.map(|time| time.0.as_millisecond()),
+    ))
 }
 
 fn state(shown: &mut StateStatus, now: CoarseState) {
@@ -188,6 +250,17 @@ mod tests {
             state(&mut shown, coarse.clone());
             assert_eq!(state_of(&shown), Some(coarse));
         }
+    }
+
+    #[test]
+    fn dead_letters_are_read_back_as_they_were_counted() {
+        let pods = [("uid-a".to_owned(), 793), ("uid-b".to_owned(), 2)].into();
+        let letters = Letters::known(2_000, pods, Some(60_000));
+        let (total, count, last) = letters_shown(letters.clone());
+        assert_eq!(total, 2_790);
+        assert_eq!(letters_of(count.as_ref(), last.as_ref()), Some(letters));
+        let none = letters_shown(Letters::default());
+        assert_eq!(none, (0, None, None));
     }
 
     #[test]

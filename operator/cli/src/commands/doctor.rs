@@ -1,5 +1,6 @@
 //! `headworks doctor`: is a cluster's Headworks well, and if not, what is to be done?
 
+mod causes;
 mod checks;
 mod objects;
 mod runbook;

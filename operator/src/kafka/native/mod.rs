@@ -161,6 +161,41 @@ impl Client {
         }
     }
 
+    /// Names of all topics. Blocks.
+    pub(super) fn topic_names(&self, timeout: Duration) -> Result<Vec<String>, KafkaError> {
+        let found = self.handle.fetch_metadata(None, timeout);
+        let found = found.map_err(|error| self.not_listed(&error, "list the topics"))?;
+        let topics = found.topics().iter();
+        Ok(topics.map(|topic| topic.name().to_owned()).collect())
+    }
+
+    /// Names of all consumer groups. Blocks.
+    pub(super) fn group_names(&self, timeout: Duration) -> Result<Vec<String>, KafkaError> {
+        let found = self.handle.fetch_group_list(None, timeout);
+        let found = found.map_err(|error| self.not_listed(&error, "list the consumer groups"))?;
+        let groups = found.groups().iter();
+        Ok(groups.map(|group| group.name().to_owned()).collect())
+    }
+
+    fn not_listed(&self, error: &RdError, doing: &str) -> KafkaError {
+        self.listen();
+        let code = match error {
+            RdError::MetadataFetch(code) | RdError::GroupListFetch(code) => *code,
+            _ => Code::Fail,
+        };
+        let timed_out = matches!(
+            code,
+            Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut
+        );
+        self.explained(if timed_out {
+            KafkaError::Timeout {
+                doing: doing.to_owned(),
+            }
+        } else {
+            KafkaError::from_code(code, "", doing, "")
+        })
+    }
+
     fn wait(
         &self,
         queue: &Queue,

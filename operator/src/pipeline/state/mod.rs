@@ -6,12 +6,15 @@
 //! a query over another state never reads what isn't its own, and a Pipeline that is deleted under `Retain` and
 //! made again finds what it had. What is in force stands in the status. A query that would need another state is
 //! held back (`onStateChange: Block`), or the old state goes before the new query starts (`Reset`): pods of
-//! two versions never write the same outputs at once.
+//! two versions never write the same outputs at once, and results of two queries never stand in one place (`targets`).
 
 mod reset;
+pub mod targets;
 mod topics;
 
-use headworks_crds::{OnStateChange, Pipeline, PipelineStatus, StateStatus};
+use headworks_crds::{
+    ANNOTATION_ACCEPT_MIXED_RESULTS, OnStateChange, Pipeline, PipelineStatus, StateStatus,
+};
 use headworks_plan::{Contract, DELETED_COLUMN, Field, Format, InternalTopic, KeyedPlan, Stream};
 use headworks_sql::{Dataflow, keyed::Changes};
 use kube::ResourceExt;
@@ -88,7 +91,7 @@ fn base_group(pipeline: &Pipeline, found: &Found) -> String {
 
 /// How a query stands to what is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub enum Standing {
     /// Nothing ran yet, or it needs what is there (which may be: nothing).
     GoesOn,
     /// Something was prepared for another query, and nothing has run.
@@ -97,7 +100,8 @@ enum Standing {
     Changed(&'static str),
 }
 
-fn standing(status: &PipelineStatus, wanted: Option<&str>) -> Standing {
+/// How a query that needs the state `wanted` stands to what is in force.
+pub fn standing(status: &PipelineStatus, wanted: Option<&str>) -> Standing {
     let in_force = status.state.as_ref().map(|s| s.fingerprint.as_str());
     match (in_force, wanted) {
         (one, other) if one == other => Standing::GoesOn,
@@ -123,19 +127,25 @@ pub async fn settle(
     status: &mut PipelineStatus,
     context: &Context,
 ) -> Result<Option<Kept>, Error> {
-    match standing(status, wanted.map(|w| w.fingerprint.as_str())) {
-        Standing::GoesOn => {}
-        Standing::Changed(why) if pipeline.spec.on_state_change == OnStateChange::Block => {
-            return Err(Error::stalled(
-                "StateChange",
-                format!(
-                    "spec.sql: {why}. Set spec.onStateChange: Reset to delete state and progress and begin anew at spec.startFrom, make another Pipeline for the new query, or undo the change"
-                ),
-            ));
-        }
-        Standing::Changed(_) | Standing::NeverRan => {
-            reset::reset(pipeline, key, found, status, context).await?;
-        }
+    let fingerprint = wanted.map(|w| w.fingerprint.as_str());
+    let standing = standing(status, fingerprint);
+    let changed = matches!(standing, Standing::Changed(_));
+    if let Standing::Changed(why) = standing
+        && pipeline.spec.on_state_change == OnStateChange::Block
+    {
+        return Err(Error::stalled(
+            "StateChange",
+            format!(
+                "spec.sql: {why}. Set spec.onStateChange: Reset to delete state and progress and begin anew at spec.startFrom, into other streams and tables; or make another Pipeline for the new query, or undo the change"
+            ),
+        ));
+    }
+    let accepted = accepts_mixed(pipeline);
+    targets::check(&pipeline.spec, status, changed, fingerprint, accepted)?;
+    if standing == Standing::GoesOn {
+        targets::taken(&pipeline.spec, status);
+    } else {
+        reset::reset(pipeline, key, found, status, context).await?;
     }
     let Some(wanted) = wanted else {
         status.state = None;
@@ -152,6 +162,14 @@ pub async fn settle(
         Err(_) => before,
     });
     kept.map(Some)
+}
+
+/// The state whose results may stand beside those of an earlier query, as its annotation says.
+pub fn accepts_mixed(pipeline: &Pipeline) -> Option<&str> {
+    let value = pipeline
+        .annotations()
+        .get(ANNOTATION_ACCEPT_MIXED_RESULTS)?;
+    Some(value.as_str())
 }
 
 /// What the pods are told.

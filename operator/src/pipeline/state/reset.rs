@@ -9,7 +9,7 @@ use kube::Resource;
 use crate::{
     context::Context,
     names::Key,
-    pipeline::{deletion, dereference::Found},
+    pipeline::{deletion, dereference::Found, state::targets},
     retry::Error,
     workload,
 };
@@ -51,6 +51,7 @@ pub async fn reset(
         .events
         .normal(&pipeline.object_ref(&()), "StateReset", &note)
         .await;
+    targets::went(status);
     status.group = None;
     status.state = None;
     Ok(())

@@ -55,7 +55,35 @@ fn ask(new: &DataStream, old: Option<&DataStream>, world: &World) -> Verdict {
         world: world.clone(),
         platform: Some(platform),
         labels: BTreeMap::new(),
+        platforms: BTreeSet::new(),
+        topics: Vec::new(),
     })
+}
+
+#[test]
+fn a_topic_that_is_taken_is_told_before_kafka_says_so() {
+    let others = [
+        ("shop", "kept", "shop.orders"),
+        ("shop", "alike", "shop_orders"),
+        ("audit", "secret", "shop.orders_dlq"),
+        ("shop", "far", "shop.clicks"),
+    ]
+    .map(|(namespace, name, topic)| Taken {
+        topic: topic.into(),
+        namespace: namespace.into(),
+        name: name.into(),
+    });
+    let mut verdict = Verdict::pass();
+    taken("shop.orders", "shop", &others, &mut verdict);
+    let told = verdict.warnings.join("\n");
+    for word in [
+        "shop.orders is DataStream kept's already",
+        "shop.orders differs only in \".\" and \"_\" from shop_orders of DataStream alike",
+        "shop.orders.dlq differs only in \".\" and \"_\" from shop.orders_dlq of a DataStream of another namespace",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert!(!told.contains("secret") && !told.contains("far"), "{told}");
 }
 
 #[test]

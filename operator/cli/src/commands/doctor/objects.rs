@@ -1,10 +1,12 @@
 //! Headworks' objects and pods: those that aren't well, with the runbook's word on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::causes::{Unwell, causes};
 use super::{Item, runbook};
 use crate::cluster::{Cluster, said};
-use headworks_crds::{GROUP, VERSION, conditions::SCHEMA_REGISTRY_READY, manifest};
+use headworks_crds::conditions::{READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED};
+use headworks_crds::{GROUP, VERSION, manifest};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
@@ -14,6 +16,8 @@ use kube::{Api, ResourceExt};
 const OURS: &str = "app.kubernetes.io/managed-by=headworks";
 /// From so many restarts on a pod is worth a look.
 const OFTEN: i32 = 3;
+/// Our word for an object without a Ready condition.
+const UNSEEN: &str = "Unseen";
 /// Objects in one answer of the API server.
 const PAGE: u32 = 500;
 
@@ -53,95 +57,225 @@ pub async fn list(
     }
 }
 
-/// Objects that aren't Ready, and a line a kind for those that are.
+/// The root causes of what isn't Ready, a line a kind for what is, and what is worth a look beside that.
 pub async fn examine(cluster: &Cluster, namespace: Option<&str>) -> Vec<Item> {
-    let mut items = Vec::new();
+    let mut found = Found::default();
     for (resource, namespaced) in resources() {
         let namespace = if namespaced { namespace } else { None };
         match list(cluster, &resource, namespace).await {
-            Ok(objects) => items.extend(of_kind(&resource.kind, &objects)),
+            Ok(objects) => found.kind(&resource.kind, &objects),
             // The kind isn't there, which was said already.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => items.push(Item::warning(
+            Err(error) => found.notes.push(Item::warning(
                 format!("{}s", resource.kind),
                 format!("can't be listed: {}", said(&error)),
                 "",
             )),
         }
     }
-    items
+    found.items()
 }
 
-fn of_kind(kind: &str, objects: &[DynamicObject]) -> Vec<Item> {
-    let mut items: Vec<Item> = objects.iter().filter_map(|o| unwell(kind, o)).collect();
-    let ready = objects.len() - items.len();
-    if ready > 0 {
-        items.insert(
-            0,
-            Item::ok(
+/// What was found of all kinds.
+#[derive(Default)]
+struct Found {
+    well: Vec<Item>,
+    unwell: Vec<Unwell>,
+    notes: Vec<Item>,
+}
+
+impl Found {
+    fn kind(&mut self, kind: &str, objects: &[DynamicObject]) {
+        let mut ready = objects.len();
+        for object in objects {
+            match look(kind, object) {
+                Looked::Well => {}
+                Looked::Waits(item) => {
+                    ready -= 1;
+                    self.notes.push(item);
+                }
+                Looked::Unwell(unwell) => {
+                    ready -= 1;
+                    self.unwell.push(unwell);
+                }
+            }
+            self.notes.extend(notes(kind, object));
+        }
+        if ready > 0 {
+            self.well.push(Item::ok(
                 format!("{kind}s"),
                 format!("{ready} of {} are Ready", objects.len()),
-            ),
-        );
+            ));
+        }
     }
-    items
+
+    /// Causes before what is only worth a look.
+    fn items(self) -> Vec<Item> {
+        let mut items = self.well;
+        for cause in causes(self.unwell.clone()) {
+            let waits = cause.who_waits();
+            let title = cause.title.clone();
+            items.push(match &cause.object {
+                Some(object) => {
+                    let mut said = match object.reason.as_str() {
+                        UNSEEN => object.message.clone(),
+                        reason => format!("{reason}: {}", object.message),
+                    };
+                    if !waits.is_empty() {
+                        said.push_str(&format!(" ({waits})"));
+                    }
+                    Item::problem(title, said, remedy(&object.reason))
+                }
+                None if cause.is_there(&self.unwell) => Item::warning(
+                    title,
+                    format!("wasn't ready when it was waited for ({waits})"),
+                    "look again in a moment",
+                ),
+                None => {
+                    let mean = meant(&cause.waiting, &self.unwell);
+                    Item::problem(
+                        title,
+                        format!("isn't there ({waits}){mean}"),
+                        "make it, or correct the name",
+                    )
+                }
+            });
+        }
+        items.extend(self.notes);
+        items
+    }
 }
 
-fn unwell(kind: &str, object: &DynamicObject) -> Option<Item> {
-    let title = match object.namespace() {
+/// `; did you mean x?` of those who wait for something that isn't there.
+fn meant(waiting: &BTreeSet<String>, unwell: &[Unwell]) -> String {
+    let mut of_them = unwell
+        .iter()
+        .filter(|object| waiting.contains(&object.title));
+    let found = of_them.find_map(|object| {
+        let at = object.message.find("; did you mean ")?;
+        let text = &object.message[at..];
+        Some(text[..=text.find('?')?].to_owned())
+    });
+    found.unwrap_or_default()
+}
+
+/// How an object is.
+enum Looked {
+    Well,
+    /// It isn't Ready, and nobody has to do anything.
+    Waits(Item),
+    Unwell(Unwell),
+}
+
+fn title(kind: &str, object: &DynamicObject) -> String {
+    match object.namespace() {
         Some(namespace) => format!("{kind} {namespace}/{}", object.name_any()),
         None => format!("{kind} {}", object.name_any()),
-    };
+    }
+}
+
+/// A condition: whether it is true, its reason and its message.
+fn condition<'a>(object: &'a DynamicObject, type_: &str) -> Option<(bool, &'a str, &'a str)> {
+    let all = object.data["status"]["conditions"].as_array()?;
+    let found = all.iter().find(|c| c["type"] == type_)?;
+    Some((
+        found["status"] == "True",
+        found["reason"].as_str().unwrap_or_default(),
+        found["message"].as_str().unwrap_or_default(),
+    ))
+}
+
+fn look(kind: &str, object: &DynamicObject) -> Looked {
+    let title = title(kind, object);
     if object.metadata.deletion_timestamp.is_some() {
         let waits = object.finalizers().join(", ");
-        return Some(Item::warning(
+        return Looked::Waits(Item::warning(
             title,
             format!("is being deleted and waits for {waits}"),
             "it goes by itself while the operator runs; read its events",
         ));
     }
-    let conditions = object.data["status"]["conditions"].as_array();
-    let condition = |type_: &str| {
-        let found = conditions?.iter().find(|c| c["type"] == type_)?;
-        Some((
-            found["status"] == "True",
-            found["reason"].as_str().unwrap_or_default(),
-            found["message"].as_str().unwrap_or_default(),
-        ))
+    let unwell = |reason: &str, message: &str| {
+        Looked::Unwell(Unwell {
+            title: title.clone(),
+            namespace: object.namespace().unwrap_or_default(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        })
     };
     let behind = object.data["status"]["observedGeneration"].as_i64();
-    let Some((ready, reason, message)) = condition("Ready") else {
-        return Some(Item::problem(
+    let newest = behind.is_none() || behind >= object.metadata.generation;
+    let Some((ready, reason, message)) = condition(object, "Ready") else {
+        return unwell(UNSEEN, "nobody has looked at it yet");
+    };
+    if let Some((true, reason, message)) = condition(object, "Stalled")
+        && newest
+    {
+        return unwell(reason, message);
+    }
+    if !newest {
+        // What was said of an older spec may be so no more.
+        return Looked::Waits(Item::warning(
             title,
-            "nobody has looked at it yet",
-            "does the operator run?",
+            "its newest spec hasn't been looked at yet",
+            "wait a moment; if it stays so: does the operator run?",
         ));
-    };
-    let stalled = condition("Stalled").filter(|(is, ..)| *is);
-    let (reason, message) = match stalled {
-        Some((_, reason, message)) => (reason, message),
-        None if !ready => (reason, message),
-        None if behind.is_some() && behind < object.metadata.generation => {
-            return Some(Item::warning(
-                title,
-                "its newest spec hasn't been looked at yet",
-                "wait a moment; if it stays so: does the operator run?",
-            ));
+    }
+    if ready {
+        Looked::Well
+    } else {
+        unwell(reason, message)
+    }
+}
+
+/// What is worth a look of an object that is well: its own conditions, and its dead letters.
+fn notes(kind: &str, object: &DynamicObject) -> Vec<Item> {
+    let title = title(kind, object);
+    let mut items = Vec::new();
+    // Kafka is well without it, and so is what runs; new contracts are not.
+    if let Some((false, reason, message)) = condition(object, SCHEMA_REGISTRY_READY) {
+        let said = format!("{reason}: {message}");
+        items.push(Item::warning(title.clone(), said, remedy(reason)));
+    }
+    let conditions = object.data["status"]["conditions"].as_array();
+    for one in conditions.into_iter().flatten() {
+        let type_ = one["type"].as_str().unwrap_or_default();
+        let usual = [READY, RECONCILING, STALLED, SCHEMA_REGISTRY_READY];
+        if one["status"] == "True" && !usual.contains(&type_) {
+            let reason = one["reason"].as_str().unwrap_or_default();
+            let message = one["message"].as_str().unwrap_or_default();
+            let said = format!("{type_} ({reason}): {message}");
+            items.push(Item::warning(title.clone(), said, remedy(reason)));
         }
-        None => {
-            // Kafka is well without it, and so is what runs; new contracts are not.
-            let (_, reason, message) =
-                condition(SCHEMA_REGISTRY_READY).filter(|(answers, ..)| !answers)?;
-            let said = format!("{reason}: {message}");
-            return Some(Item::warning(title, said, remedy(reason)));
-        }
+    }
+    items.extend(letters(kind, &title, object));
+    items
+}
+
+/// Dead letters are data that somebody misses.
+fn letters(kind: &str, title: &str, object: &DynamicObject) -> Option<Item> {
+    let status = &object.data["status"];
+    let count = status["deadLetters"].as_i64().filter(|n| *n > 0)?;
+    let last = status["lastDeadLetterTime"].as_str();
+    let last = last.map_or_else(String::new, |at| format!(", the last at {at}"));
+    let records = if count == 1 { "record" } else { "records" };
+    let of = if kind == "Source" {
+        "its stream"
+    } else {
+        "its inputs"
     };
-    let said = format!("{reason}: {message}");
-    Some(Item::problem(title, said, remedy(reason)))
+    Some(Item::warning(
+        title,
+        format!("{count} {records} went to the dead letters of {of} since it was made{last}"),
+        "read them, each with its reason and where it came from: docs/concepts.md#records-that-cant-be-used",
+    ))
 }
 
 /// What the runbook says of a reason.
 fn remedy(reason: &str) -> String {
+    if reason == UNSEEN {
+        return "does the operator run?".to_owned();
+    }
     runbook::row(reason).map_or_else(
         || "docs/runbooks/conditions.md".to_owned(),
         |row| format!("{} {}", row.meaning, row.remedy),
@@ -226,20 +360,22 @@ mod tests {
         .unwrap_or_else(|e| panic!("{e}"))
     }
 
+    fn items(objects: &[DynamicObject]) -> Vec<Item> {
+        let mut found = Found::default();
+        found.kind("Pipeline", objects);
+        found.items()
+    }
+
     #[test]
     fn what_is_not_ready_is_told_with_the_runbooks_remedy() {
         let conditions = json!([
             {"type": "Ready", "status": "False", "reason": "StreamLoop", "message": "a → a"},
             {"type": "Stalled", "status": "True", "reason": "StreamLoop", "message": "a → a"}]);
-        let items = of_kind(
-            "Pipeline",
-            &[
-                object(json!({"conditions": conditions})),
-                object(
-                    json!({"observedGeneration": 2, "conditions": [{"type": "Ready", "status": "True", "reason": "Running", "message": ""}]}),
-                ),
-            ],
-        );
+        let ready =
+            json!([{"type": "Ready", "status": "True", "reason": "Running", "message": ""}]);
+        let mut well = object(json!({"observedGeneration": 2, "conditions": ready}));
+        well.metadata.name = Some("q".into());
+        let items = items(&[object(json!({"conditions": conditions})), well]);
         assert_eq!(items[0].said, "1 of 2 are Ready");
         assert_eq!(items[1].what, "Pipeline shop/p");
         assert_eq!(items[1].said, "StreamLoop: a → a");
@@ -248,9 +384,43 @@ mod tests {
 
     #[test]
     fn an_object_that_nobody_looked_at_is_a_problem() {
-        assert_eq!(
-            of_kind("Pipeline", &[object(Value::Null)])[0].said,
-            "nobody has looked at it yet"
+        for status in [Value::Null, json!({"observedGeneration": -1})] {
+            let items = items(&[object(status)]);
+            assert_eq!(items[0].said, "nobody has looked at it yet");
+            assert_eq!(items[0].remedy, "does the operator run?");
+        }
+    }
+
+    #[test]
+    fn what_was_said_of_an_older_spec_is_not_repeated() {
+        let conditions = json!([
+            {"type": "Ready", "status": "False", "reason": "InvalidSql", "message": "line 1"},
+            {"type": "Stalled", "status": "True", "reason": "InvalidSql", "message": "line 1"}]);
+        let items = items(&[object(
+            json!({"observedGeneration": 1, "conditions": conditions}),
+        )]);
+        assert_eq!(items.len(), 1, "{items:?}");
+        assert_eq!(items[0].health, super::super::Health::Warning);
+        assert!(items[0].said.starts_with("its newest spec"), "{items:?}");
+    }
+
+    #[test]
+    fn dead_letters_and_shared_targets_are_told_of_one_that_is_well() {
+        let items = items(
+            &[object(json!({"observedGeneration": 2, "deadLetters": 2790,
+            "lastDeadLetterTime": "2026-11-30T07:00:00Z", "conditions": [
+                {"type": "Ready", "status": "True", "reason": "Running", "message": ""},
+                {"type": "SharedTarget", "status": "True", "reason": "SeveralWriters", "message": "stream b …"}]}))],
         );
+        let said: Vec<&str> = items.iter().map(|item| item.said.as_str()).collect();
+        assert_eq!(
+            said,
+            [
+                "1 of 1 are Ready",
+                "SharedTarget (SeveralWriters): stream b …",
+                "2790 records went to the dead letters of its inputs since it was made, the last at 2026-11-30T07:00:00Z",
+            ]
+        );
+        assert!(items[1].remedy.contains("UNION ALL"), "{items:?}");
     }
 }

@@ -18,7 +18,8 @@ pub fn row(reason: &str) -> Option<Row> {
     RUNBOOK.lines().find_map(|line| {
         let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
         let reasons = cells.next()?;
-        if !reasons.split(", ").any(|one| one == word) {
+        // Of one reason, of several, or of a condition with its reasons in brackets.
+        if !reasons.contains(&word) {
             return None;
         }
         let _class = cells.next()?;
@@ -40,6 +41,8 @@ mod tests {
         // One row may have several reasons.
         assert_eq!(of("StreamNotFound"), of("PlatformNotFound"));
         assert_eq!(of("Loop"), None);
+        // A condition of a kind's own stands with its reasons.
+        assert!(of("SeveralWriters").is_some() && of("QueueFull").is_some());
         assert!(row("InvalidSql").is_some_and(|row| row.meaning.contains("planned")));
     }
 }

@@ -90,7 +90,7 @@ impl Place {
             }
             "3D000" => (
                 Reason::StoreUnavailable,
-                "make the database, or name another in spec.postgres.database of the DataStore",
+                "make the database, or name another at the end of spec.postgres.url of the DataStore",
             ),
             "25006" => (
                 Reason::StoreFull,

@@ -22,14 +22,14 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
  * Reads a stream with the credentials an AccessGrant wrote: {@code read TOPIC GROUP COUNT} prints the values of COUNT
- * records, one a line, and commits how far it read. Exit code 3: the broker refused; 4: not COUNT records within a minute.
+ * records, one a line, and commits how far it read; Avro with a schema registry is printed as JSON. Exit code 3: the broker refused; 4: not COUNT records within a minute.
  */
 public final class Read {
     private static final String MOUNTED = "/etc/kafka-client"; // where the files take themselves to be
 
     private Read() {}
 
-    public static void main(String[] arguments) throws IOException {
+    public static void main(String[] arguments) throws Exception {
         if (arguments.length != 4 || !arguments[0].equals("read")) {
             System.err.println("usage: read TOPIC GROUP COUNT");
             System.exit(2);
@@ -42,7 +42,7 @@ public final class Read {
         }
     }
 
-    private static int read(String topic, String group, int count) throws IOException {
+    private static int read(String topic, String group, int count) throws Exception {
         Properties settings = settings();
         settings.put(ConsumerConfig.GROUP_ID_CONFIG, group);
         settings.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
@@ -51,6 +51,7 @@ public final class Read {
         long seconds = Long.parseLong(System.getenv().getOrDefault("KAFKA_CLIENT_SECONDS", "60"));
         long until = System.nanoTime() + Duration.ofSeconds(seconds).toNanos();
         PrintStream out = new PrintStream(System.out, true);
+        var avro = new Avro(folder());
         int done = 0;
         try (var consumer = new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
             // Only what was printed is committed: a poll may have brought more.
@@ -59,7 +60,7 @@ public final class Read {
             while (done < count) {
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(200))) {
                     if (done < count) {
-                        out.writeBytes(record.value() == null ? "null".getBytes(StandardCharsets.UTF_8) : record.value());
+                        out.writeBytes(record.value() == null ? "null".getBytes(StandardCharsets.UTF_8) : avro.text(record.value()));
                         out.write('\n');
                         done++;
                         printed.put(new TopicPartition(record.topic(), record.partition()), new OffsetAndMetadata(record.offset() + 1));
@@ -75,9 +76,13 @@ public final class Read {
         return 0;
     }
 
+    private static Path folder() {
+        return Path.of(System.getenv().getOrDefault("KAFKA_CLIENT_DIR", MOUNTED));
+    }
+
     /** The Secret's client.properties. */
     private static Properties settings() throws IOException {
-        Path folder = Path.of(System.getenv().getOrDefault("KAFKA_CLIENT_DIR", MOUNTED));
+        Path folder = folder();
         Properties settings = new Properties();
         try (Reader file = Files.newBufferedReader(folder.resolve("client.properties"))) {
             settings.load(file);

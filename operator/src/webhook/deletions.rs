@@ -1,0 +1,152 @@
+//! A deletion always passes. Who still uses what goes is told: they wait until it is back. Pure.
+
+use std::fmt::Write;
+
+use headworks_crds::DeletionPolicy;
+
+use super::verdict::Verdict;
+use crate::{impact::World, pipeline::query};
+
+/// Most users that are named.
+const NAMED: usize = 6;
+
+/// A DataStream goes.
+pub fn stream(name: &str, namespace: &str, policy: DeletionPolicy, world: &World) -> Verdict {
+    let mut users = Vec::new();
+    for ((_, pipeline), spec) in &world.pipelines {
+        let reads = query::inputs(&spec.sql).is_ok_and(|all| all.iter().any(|one| one == name));
+        let writes = spec.to.iter().any(|t| t.stream.as_deref() == Some(name));
+        match (reads, writes) {
+            (false, false) => {}
+            (false, true) => users.push(format!("Pipeline {pipeline} (writes it)")),
+            (true, _) => users.push(format!("Pipeline {pipeline} (reads it)")),
+        }
+    }
+    let sources = world.sources.iter().filter(|(_, spec)| spec.into == name);
+    users.extend(sources.map(|((_, source), _)| format!("Source {source}")));
+    let grants = world.grants.iter();
+    let grants = grants.filter(|(_, g)| g.read.iter().chain(&g.write).any(|one| one == name));
+    users.extend(grants.map(|((_, grant), _)| format!("AccessGrant {grant}")));
+    let mut verdict = Verdict::pass();
+    if !users.is_empty() {
+        verdict.warn(format!(
+            "DataStream {namespace}/{name} is in use by {}: they wait until it is back",
+            list(&users)
+        ));
+        if policy == DeletionPolicy::Delete {
+            verdict.warn(format!(
+                "spec.deletionPolicy of DataStream {namespace}/{name} is Delete: its topic and all its records go, too"
+            ));
+        }
+    }
+    verdict
+}
+
+/// A DataStore goes.
+pub fn store(name: &str, namespace: &str, world: &World) -> Verdict {
+    let writes = |spec: &headworks_crds::PipelineSpec| {
+        let mut tables = spec.to.iter().filter_map(|t| t.table.as_ref());
+        tables.any(|table| table.store == name)
+    };
+    let users: Vec<String> = world
+        .pipelines
+        .iter()
+        .filter(|(_, spec)| writes(spec))
+        .map(|((_, pipeline), _)| format!("Pipeline {pipeline}"))
+        .collect();
+    let mut verdict = Verdict::pass();
+    if !users.is_empty() {
+        verdict.warn(format!(
+            "DataStore {namespace}/{name} is written to by {}: they go on with their last good plan, and say StoreNotFound until it is back",
+            list(&users)
+        ));
+    }
+    verdict
+}
+
+/// A Platform goes; so many streams and Pipelines are on it.
+pub fn platform(name: &str, streams: usize, pipelines: usize) -> Verdict {
+    let mut verdict = Verdict::pass();
+    if streams + pipelines > 0 {
+        verdict.warn(format!(
+            "Platform {name} has {streams} DataStreams and {pipelines} Pipelines: they wait until it is back; topics, users and progress in its Kafka stay"
+        ));
+    }
+    verdict
+}
+
+fn list(users: &[String]) -> String {
+    let mut text = users[..users.len().min(NAMED)].join(", ");
+    if users.len() > NAMED {
+        let _ = write!(text, " and {} more", users.len() - NAMED);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn world() -> World {
+        fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
+            serde_json::from_value(value).unwrap()
+        }
+        let name = |name: &str| ("shop".to_owned(), name.to_owned());
+        let mut world = World::default();
+        for (pipeline, sql, to) in [
+            (
+                "copy",
+                "SELECT id FROM orders",
+                json!([{"stream": "copies"}]),
+            ),
+            (
+                "fill",
+                "SELECT id FROM clicks",
+                json!([{"stream": "orders"}, {"table": {"store": "w", "name": "t"}}]),
+            ),
+            (
+                "other",
+                "SELECT id FROM clicks",
+                json!([{"stream": "copies"}]),
+            ),
+        ] {
+            let spec = of(json!({"sql": sql, "to": to}));
+            world.pipelines.insert(name(pipeline), spec);
+        }
+        world
+            .sources
+            .insert(name("in"), of(json!({"into": "orders", "http": {}})));
+        let grant = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["orders"]});
+        world.grants.insert(name("bi"), of(grant));
+        world
+    }
+
+    #[test]
+    fn who_uses_a_stream_that_goes_is_told_and_it_goes() {
+        let verdict = stream("orders", "shop", DeletionPolicy::Delete, &world());
+        assert_eq!(verdict.denied, None);
+        assert_eq!(
+            verdict.warnings,
+            [
+                "DataStream shop/orders is in use by Pipeline copy (reads it), Pipeline fill (writes it), Source in, AccessGrant bi: they wait until it is back",
+                "spec.deletionPolicy of DataStream shop/orders is Delete: its topic and all its records go, too"
+            ]
+        );
+        let unused = stream("nobodys", "shop", DeletionPolicy::Delete, &world());
+        assert_eq!(unused, Verdict::pass());
+    }
+
+    #[test]
+    fn a_store_and_a_platform_in_use_are_told_too() {
+        let told = store("w", "shop", &world()).warnings;
+        assert!(
+            told[0].contains("written to by Pipeline fill: "),
+            "{told:?}"
+        );
+        assert_eq!(store("x", "shop", &world()), Verdict::pass());
+        assert!(platform("default", 2, 0).warnings[0].contains("2 DataStreams and 0 Pipelines"));
+        assert_eq!(platform("default", 0, 0), Verdict::pass());
+    }
+}
