@@ -4,6 +4,7 @@
 //!
 //! `make fuzz SECONDS=60 TARGET=sql` runs it for longer; `make test` gives each target a few thousand inputs.
 
+mod http;
 mod mutate;
 mod targets;
 

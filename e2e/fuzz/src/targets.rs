@@ -8,6 +8,8 @@ use headworks_operator::reports::coarse;
 use headworks_plan::{Contract, Definition, EventTime, Field, Format, Plan, Report};
 use headworks_sql::{Catalog, plan};
 
+use crate::http;
+
 /// A place where bytes come in from outside.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -69,6 +71,12 @@ pub fn all() -> Vec<Target> {
             },
         },
         Target {
+            name: "http",
+            examples: http::EXAMPLES,
+            words: http::WORDS,
+            check: http::request,
+        },
+        Target {
             name: "report",
             examples: REPORTS,
             words: JSON_WORDS,
@@ -125,7 +133,7 @@ const SQL_WORDS: &[&str] = &[
     ";",
 ];
 
-fn fields() -> Vec<Field> {
+pub(crate) fn fields() -> Vec<Field> {
     [
         ("i", "bigint"),
         ("s", "string"),
@@ -351,7 +359,7 @@ fn fed(format: Format, text: &str) {
 }
 
 const PLANS: &[&[u8]] = &[
-    br#"{"version":1,"kind":"Pipeline","namespace":"shop","name":"p","uid":"u","kafka":{"bootstrapServers":"k:9092"},"pipeline":{"sql":"SELECT 1","inputs":[],"outputs":[]}}"#,
+    br#"{"version":1,"installation":"a","namespace":"shop","name":"p","kafka":{"bootstrapServers":"k:9092"},"role":{"source":{"into":{"name":"orders","topic":"shop.orders","deadLetterTopic":"shop.orders.dlq","contract":{"fields":[{"name":"id","type":"string","nullable":false}],"format":"Json"},"maxMessageBytes":1048576},"http":{"path":"/v1/orders","bearer":true,"tls":false,"maxBodyBytes":1000,"recordsPerSecond":10},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#,
 ];
 const REPORTS: &[&[u8]] = &[
     br#"{"phase":"Running","problems":[{"reason":"BadRecord","message":"m","fatal":true}],"figures":{"recordsIn":10,"recordsOut":9,"deadLetters":1,"rate":1.5,"lag":3,"maxEventTimeMs":1767225600000,"lastCommitMs":1767225601000,"state":{"memoryBytes":1,"diskBytes":2,"keys":3,"late":4,"watermarkMs":1767225600000,"restoreMs":5,"hotKey":"k"}}}"#,
@@ -367,4 +375,36 @@ fn report(bytes: &[u8]) {
     let first = coarse(None, &[&report, &other]);
     let _ = coarse(Some(&first), &[&report]);
     let _ = coarse(Some(&coarse(None, &[&other])), &[&other, &report]);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn examples_are_good_so_that_chance_begins_at_something() {
+        for plan in PLANS {
+            serde_json::from_slice::<Plan>(plan).unwrap();
+        }
+        for report in REPORTS {
+            serde_json::from_slice::<Report>(report).unwrap();
+        }
+        for text in SQL {
+            let catalog = Catalog::new().with("t", contract());
+            plan(std::str::from_utf8(text).unwrap(), &catalog).unwrap();
+        }
+        let read = |contract: &Contract, record: &[u8]| {
+            let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
+            let mut decoder = Known::default().decoder(contract, &columns).unwrap();
+            decoder.decode(record).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(json_contract(), JSON[0]), Ok(()));
+        for text in AVRO_SCHEMAS {
+            headworks_schema::avro::to_fields(std::str::from_utf8(text).unwrap()).unwrap();
+        }
+        let text = std::str::from_utf8(PROTOBUF_SCHEMAS[0]).unwrap();
+        headworks_schema::protobuf::to_fields(text, Some("shop.Order")).unwrap();
+    }
 }

@@ -14,8 +14,10 @@ const MOST: Duration = Duration::from_secs(20);
 fn nothing_from_outside_panics_hangs_or_reads_back_otherwise() {
     for target in all() {
         let began = Instant::now();
+        // A socket takes longer than a function.
+        let most = if target.name == "http" { 200 } else { INPUTS };
         let ended = run(&target, 1, |inputs| {
-            inputs >= INPUTS || began.elapsed() > MOST
+            inputs >= most || began.elapsed() > MOST
         });
         match ended {
             Ok(inputs) => println!("{}: {inputs} inputs in {:?}", target.name, began.elapsed()),
