@@ -46,18 +46,26 @@ pub fn remember(reports: &Reports, stores: &Stores) {
 
 /// Puts a Source's figures in its status.
 pub fn source(status: &mut SourceStatus, key: &Key, context: &Context) {
-    let Some(figures) = context.reports.figures(key) else {
-        return;
-    };
+    if let Some(figures) = context.reports.figures(key) {
+        show_source(status, &figures);
+    }
+}
+
+/// The same, of figures at hand.
+pub fn show_source(status: &mut SourceStatus, figures: &Coarse) {
     status.rate = Some(rate(figures.rate));
     status.dead_letters = i64::try_from(figures.dead_letters).ok();
 }
 
 /// Puts a Pipeline's figures in its status.
 pub fn pipeline(status: &mut PipelineStatus, key: &Key, context: &Context) {
-    let Some(figures) = context.reports.figures(key) else {
-        return;
-    };
+    if let Some(figures) = context.reports.figures(key) {
+        show_pipeline(status, figures);
+    }
+}
+
+/// The same, of figures at hand.
+pub fn show_pipeline(status: &mut PipelineStatus, figures: Coarse) {
     status.rate = Some(rate(figures.rate));
     status.lag = figures.lag.and_then(|lag| i64::try_from(lag).ok());
     status.delay = figures.delay_ms.map(delay);
@@ -101,7 +109,7 @@ fn size(bytes: u64) -> String {
         let size = 1_u64 << shift;
         if bytes >= size {
             // A tenth of a unit is no whole number of bytes, and was rounded down.
-            let tenths = (bytes % size * 10).div_ceil(size);
+            let tenths = (bytes % size).saturating_mul(10).div_ceil(size);
             return match (bytes / size + tenths / 10, tenths % 10) {
                 (whole, 0) => format!("{whole}{unit}"),
                 (whole, tenth) => format!("{whole}.{tenth}{unit}"),
