@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
 use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
+    apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
 };
 use kube::{
@@ -21,14 +21,15 @@ use crate::{
     hints::hint,
     indexes::Indexes,
     kafka_pool::KafkaPool,
-    names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, label_value},
+    names::Key,
+    owned::{self, Lineage},
     pipeline::Flows,
     registry_pool::RegistryPool,
     reports::Reports,
     retry::{Backoff, Error},
     status::Memory,
     strimzi::Strimzi,
-    telemetry::Metrics,
+    telemetry::{Health, Metrics},
 };
 
 /// An object of ours that may be unreadable.
@@ -70,8 +71,12 @@ pub struct Stores {
     pub deployments: Store<Deployment>,
     /// Our StatefulSets.
     pub stateful_sets: Store<StatefulSet>,
+    /// ReplicaSets of our Deployments, metadata only: between a Deployment and its pods.
+    pub replica_sets: Store<PartialObjectMeta<ReplicaSet>>,
     /// Our pods.
     pub pods: Store<Pod>,
+    /// Whose workloads are, also some that are gone.
+    pub lineage: Arc<Lineage>,
 }
 
 /// What every reconcile has at hand.
@@ -94,6 +99,8 @@ pub struct Context {
     pub events: Events,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Whether the operator makes progress.
+    pub health: Arc<Health>,
     /// Pods' reports.
     pub reports: Arc<Reports>,
     /// Connections to Kafka clusters.
@@ -167,29 +174,34 @@ impl Context {
         hint(name, known.iter().map(String::as_str))
     }
 
-    /// A child in a store.
-    pub fn child<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<Arc<K>>
+    /// A child of one object in a store: of the object with this UID, not merely of its name.
+    pub fn child<K>(store: &Store<K>, owner: &Key, uid: &str, name: &str) -> Option<Arc<K>>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + 'static,
     {
-        store.get(&ObjectRef::new(name).within(namespace))
+        store
+            .get(&ObjectRef::new(name).within(&owner.namespace))
+            .filter(|child| owned::is_child(child.meta(), owner, uid))
     }
 
-    /// All children of one object in a store, by name.
-    pub fn children<K>(store: &Store<K>, owner: &Key) -> Vec<Arc<K>>
+    /// All children of one object in a store, by name: of the object with this UID, not merely of its name.
+    pub fn children<K>(store: &Store<K>, owner: &Key, uid: &str) -> Vec<Arc<K>>
     where
         K: Resource<DynamicType = ()> + Clone + 'static,
     {
-        let (namespace, name) = (label_value(&owner.namespace), label_value(&owner.name));
-        let mut children = store.state_filter(|child| {
-            let labels = child.labels();
-            child.meta().namespace.as_deref() == Some(owner.namespace.as_str())
-                && labels.get(LABEL_KIND) == Some(&owner.kind)
-                && labels.get(LABEL_NAMESPACE) == Some(&namespace)
-                && labels.get(LABEL_NAME) == Some(&name)
-        });
+        let mut children = store.state_filter(|child| owned::is_child(child.meta(), owner, uid));
         children.sort_by_key(|child| child.name_any());
         children
+    }
+
+    /// The pods of one object.
+    pub fn pods(&self, owner: &Key, uid: &str) -> Vec<Arc<Pod>> {
+        owned::pods(&self.stores.pods, &self.stores.lineage, owner, uid)
+    }
+
+    /// The pods of one object, and those that may still be ending although nobody remembers their workload.
+    pub fn pods_left(&self, owner: &Key, uid: &str) -> Vec<Arc<Pod>> {
+        owned::pods_left(&self.stores.pods, &self.stores.lineage, owner, uid)
     }
 
     /// Applies one child, counted. Gives the freshest that is known of it: after a write that is the API
@@ -208,11 +220,9 @@ impl Context {
             + std::fmt::Debug
             + 'static,
     {
-        let live = Self::child(
-            store,
-            &desired.namespace().unwrap_or_default(),
-            &desired.name_any(),
-        );
+        // Whose it is, `apply` looks.
+        let place = ObjectRef::new(&desired.name_any());
+        let live = store.get(&place.within(&desired.namespace().unwrap_or_default()));
         let written = apply::apply(&self.client, desired, live.as_deref(), owner_uid).await?;
         if written.is_some() {
             self.metrics.wrote(&K::kind(&()));

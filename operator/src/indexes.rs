@@ -35,6 +35,7 @@ struct Inner {
     targets: HashMap<Key, BTreeSet<Key>>,
     facts: HashMap<Key, u64>,
     own: HashMap<Key, u64>,
+    uids: HashMap<Key, String>,
     queues: HashMap<String, mpsc::UnboundedSender<Key>>,
 }
 
@@ -71,6 +72,27 @@ impl Indexes {
         changed
     }
 
+    /// An object of ours is here, with this UID.
+    pub fn here(&self, key: &Key, uid: &str) {
+        let mut inner = self.lock();
+        if inner.uids.get(key).map(String::as_str) != Some(uid) {
+            inner.uids.insert(key.clone(), uid.to_owned());
+        }
+    }
+
+    /// True: the object of ours that is here now has this UID.
+    pub fn is(&self, key: &Key, uid: &str) -> bool {
+        self.lock().uids.get(key).is_some_and(|known| known == uid)
+    }
+
+    /// Wakes the owner of a child, if it is the one of this UID. One that isn't here yet is looked at when it comes.
+    pub fn wake_owner(&self, key: &Key, uid: &str) {
+        let mut inner = self.lock();
+        if inner.uids.get(key).is_some_and(|known| known == uid) {
+            inner.wake(key);
+        }
+    }
+
     /// Wakes the object itself if what makes it worth a reconcile (generation, annotations, finalizers) changed.
     pub fn own_change(&self, key: &Key, what: &impl Hash) {
         let hash = hash(what);
@@ -90,6 +112,7 @@ impl Indexes {
         let mut inner = self.lock();
         inner.facts.remove(key);
         inner.own.remove(key);
+        inner.uids.remove(key);
         inner.wake_readers(key);
         inner.refers(key, BTreeSet::new());
     }
@@ -199,6 +222,23 @@ mod tests {
         assert_eq!(indexes.lock().readers.len(), 1);
         indexes.gone(&reader);
         assert!(indexes.lock().readers.is_empty());
+    }
+
+    #[test]
+    fn a_child_wakes_its_owner_by_uid_and_no_namesake() {
+        let indexes = Indexes::default();
+        let mut queue = indexes.queue("Pipeline");
+        let key = Key::new("Pipeline", "shop", "p");
+        indexes.wake_owner(&key, "1");
+        assert!(drain(&mut queue).is_empty(), "nobody is here");
+        indexes.here(&key, "1");
+        indexes.wake_owner(&key, "2");
+        indexes.wake_owner(&key, "");
+        assert!(drain(&mut queue).is_empty(), "another's child");
+        indexes.wake_owner(&key, "1");
+        assert_eq!(drain(&mut queue), ["p"]);
+        indexes.gone(&key);
+        assert!(!indexes.is(&key, "1"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use headworks_crds::Platform;
@@ -16,7 +16,7 @@ use crate::{
     context::Context,
     kafka::{Admin, Connection, KafkaError, Scram, Tls},
     retry::Error,
-    secrets,
+    secrets::{self, LastFailures},
 };
 
 /// A refusal is looked at again after this long: who mends it does so in Kafka, where no watch sees it.
@@ -34,21 +34,34 @@ pub struct Connected {
 
 /// Connections by Platform.
 #[derive(Default)]
-pub struct KafkaPool(Mutex<HashMap<String, Connected>>);
+pub struct KafkaPool {
+    connected: Mutex<HashMap<String, Connected>>,
+    failed: LastFailures,
+}
 
 impl KafkaPool {
     /// The connection that the Platform's reconcile made, or a new one where the operator has just started.
     pub async fn get(&self, context: &Context, platform: &Platform) -> Result<Connected, Error> {
-        let known = self.lock().get(&platform.name_any()).cloned();
-        match known.filter(|known| {
-            known.connection.bootstrap_servers == platform.spec.kafka.bootstrap_servers
-        }) {
-            Some(connected) => Ok(connected),
-            None => self
-                .refresh(context, platform)
-                .await
-                .map(|(connected, _)| connected),
+        if let Some(connected) = self.known(platform) {
+            return Ok(connected);
         }
+        let _turn = self.failed.turn.lock().await;
+        // Whoever had the turn before may have found it, or that there is nothing to find.
+        if let Some(connected) = self.known(platform) {
+            return Ok(connected);
+        }
+        if let Some(error) = self.failed.recall(&platform.name_any(), Instant::now()) {
+            return Err(error);
+        }
+        self.refresh(context, platform)
+            .await
+            .map(|(connected, _)| connected)
+    }
+
+    fn known(&self, platform: &Platform) -> Option<Connected> {
+        let known = self.lock().get(&platform.name_any()).cloned();
+        let servers = &platform.spec.kafka.bootstrap_servers;
+        known.filter(|known| known.connection.bootstrap_servers == *servers)
     }
 
     /// Reads the Secrets again; says whether what pods are told of it (the CA) is another than before.
@@ -57,8 +70,10 @@ impl KafkaPool {
         context: &Context,
         platform: &Platform,
     ) -> Result<(Connected, bool), Error> {
-        let connection = connection(context, platform).await?;
         let name = platform.name_any();
+        let connection = connection(context, platform).await;
+        self.failed.note(&name, &connection, Instant::now());
+        let connection = connection?;
         let known = self.lock().get(&name).cloned();
         if let Some(known) = known
             .as_ref()
@@ -86,10 +101,13 @@ impl KafkaPool {
     /// The Platform is gone.
     pub fn forget(&self, platform: &str) {
         self.lock().remove(platform);
+        self.failed.forget(platform);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Connected>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

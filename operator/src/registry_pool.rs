@@ -15,7 +15,12 @@ use headworks_plan::RegistryConnection;
 use headworks_schema::registry::{self as schema_registry, RegistryError};
 use kube::ResourceExt;
 
-use crate::{context::Context, names::Key, retry::Error, secrets};
+use crate::{
+    context::Context,
+    names::Key,
+    retry::Error,
+    secrets::{self, LastFailures},
+};
 
 /// A registry that didn't answer is left alone for this long.
 const REST: Duration = Duration::from_secs(10);
@@ -39,6 +44,7 @@ pub struct Registry {
 pub struct RegistryPool {
     registries: Mutex<HashMap<String, Arc<Registry>>>,
     seen: Mutex<HashMap<Key, (Instant, u32)>>,
+    failed: LastFailures,
 }
 
 impl RegistryPool {
@@ -52,14 +58,24 @@ impl RegistryPool {
         let Some(spec) = &platform.spec.schema_registry else {
             return Ok(None);
         };
-        let known = lock(&self.registries).get(&platform.name_any()).cloned();
-        match known.filter(|known| known.connection.url == spec.url) {
-            Some(registry) => Ok(Some(registry)),
-            None => Ok(self
-                .refresh(context, platform)
-                .await?
-                .map(|(registry, _)| registry)),
+        let name = platform.name_any();
+        let known = || {
+            let known = lock(&self.registries).get(&name).cloned();
+            known.filter(|known| known.connection.url == spec.url)
+        };
+        if let Some(registry) = known() {
+            return Ok(Some(registry));
         }
+        let _turn = self.failed.turn.lock().await;
+        // Whoever had the turn before may have found it, or that there is nothing to find.
+        if let Some(registry) = known() {
+            return Ok(Some(registry));
+        }
+        if let Some(error) = self.failed.recall(&name, Instant::now()) {
+            return Err(error);
+        }
+        let found = self.refresh(context, platform).await?;
+        Ok(found.map(|(registry, _)| registry))
     }
 
     /// Reads the CA again; says whether what pods are told is another than before.
@@ -77,7 +93,9 @@ impl RegistryPool {
             None => None,
             Some(r) => {
                 let place = "spec.schemaRegistry.caSecret";
-                Some(secrets::text(context, place, &r.namespace, &r.name, &r.key).await?)
+                let text = secrets::text(context, place, &r.namespace, &r.name, &r.key).await;
+                self.failed.note(&name, &text, Instant::now());
+                Some(text?)
             }
         };
         let connection = RegistryConnection {

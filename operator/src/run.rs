@@ -5,15 +5,15 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use kube::Client;
+use kube::{Client, runtime::reflector::Store};
 use snafu::{ResultExt, Snafu};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Tried, user_operator::Seen, workload::Settled},
-    context::{Context, Settings, Stores},
-    controller,
+    context::{Context, Guarded, Settings, Stores},
+    controller::{self, Subject},
     election::{Elector, Lost, PACE},
     events::Events,
     indexes::Indexes,
@@ -25,8 +25,9 @@ use crate::{
     retry::Backoff,
     status::Memory,
     strimzi::strimzi,
+    supervise::kept,
     telemetry::{Health, Metrics, serve},
-    watches::{Gone, Task, owner_of, warm, watches},
+    watches::{Gone, Task, owner_of_pod, warm, watches},
     webhook,
     workload::figures,
 };
@@ -94,19 +95,21 @@ pub enum Error {
 pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
-    let mut server = tokio::spawn(serve(options.listen, metrics.clone(), health.clone()));
+    let server = serve(options.listen, metrics.clone(), health.clone());
+    let mut server = tokio::spawn(server);
     let client = Client::try_default()
         .await
         .map_err(Box::new)
         .context(ConnectSnafu)?;
     let shared = Shared::default();
-    let (stores, tasks) = shared.watches(&client);
+    let (stores, tasks) = shared.watches(&client, &metrics);
     let mut watching = JoinSet::new();
+    watching.spawn(health.clone().tick());
     for task in tasks {
         watching.spawn(task);
     }
     let (leading, leads) = watch::channel(false);
-    let mut admission = admission(options, &client, &stores, leads, &health);
+    let mut admission = admission(options, &client, &stores, leads, (&health, &metrics));
     let mut elector = Elector::new(
         client.clone(),
         &options.settings.namespace,
@@ -137,7 +140,7 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
         client,
         shared,
         stores,
-        metrics.clone(),
+        (metrics.clone(), health.clone()),
         (&mut work, &mut watching),
         &stop,
     );
@@ -184,7 +187,7 @@ struct Shared {
 
 impl Shared {
     /// The stores, and the tasks that fill them.
-    fn watches(&self, client: &Client) -> (Stores, Vec<Task>) {
+    fn watches(&self, client: &Client, metrics: &Arc<Metrics>) -> (Stores, Vec<Task>) {
         let (memory, reports) = (self.memory.clone(), self.reports.clone());
         let (kafka, registries) = (self.kafka.clone(), self.registries.clone());
         let gone: Gone = Arc::new(move |key: &Key, uid: &str| {
@@ -195,7 +198,7 @@ impl Shared {
                 kafka.forget(&key.name);
             }
         });
-        watches(client, &self.indexes, &self.flows, &gone)
+        watches(client, &self.indexes, &self.flows, metrics, &gone)
     }
 }
 
@@ -207,14 +210,14 @@ fn admission(
     client: &Client,
     stores: &Stores,
     leads: watch::Receiver<bool>,
-    health: &Arc<Health>,
+    (health, metrics): (&Arc<Health>, &Arc<Metrics>),
 ) -> BoxFuture<'static, Error> {
     let (stores, health) = (Arc::new(stores.clone()), health.clone());
     let (serving, mut served) = watch::channel(options.webhook.is_none());
-    let serve = options
-        .webhook
-        .clone()
-        .map(|webhook| webhook::run(client.clone(), webhook, stores.clone(), leads, serving));
+    let serve = options.webhook.clone().map(|webhook| {
+        let (stores, metrics) = (stores.clone(), metrics.clone());
+        webhook::run(client.clone(), webhook, stores, metrics, leads, serving)
+    });
     let ready = async move {
         warm(&stores).await;
         // An error means that the server has ended, which is told below.
@@ -244,7 +247,7 @@ async fn lead(
     client: Client,
     shared: Shared,
     stores: Stores,
-    metrics: Arc<Metrics>,
+    (metrics, health): (Arc<Metrics>, Arc<Health>),
     (work, watching): (&mut JoinSet<()>, &mut JoinSet<()>),
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -256,7 +259,7 @@ async fn lead(
         kafka,
         registries,
     } = shared;
-    let (strimzi, tasks) = strimzi(&client, &indexes);
+    let (strimzi, tasks) = strimzi(&client, &indexes, &metrics);
     for task in tasks {
         watching.spawn(task);
     }
@@ -266,14 +269,14 @@ async fn lead(
         Some(ended) = watching.join_next() => return EndedSnafu { what: format!("watch: {ended:?}") }.fail(),
     }
     figures::remember(&reports, &stores);
-    let asking = reports::run(
+    let (pods, lineage, owners) = (stores.pods.clone(), stores.lineage.clone(), indexes.clone());
+    watching.spawn(reports::run(
         reports.clone(),
-        stores.pods.clone(),
+        move || reports::targets(&pods, |pod| owner_of_pod(pod, &lineage, &owners)),
         indexes.clone(),
         metrics.clone(),
-        owner_of,
-    );
-    watching.spawn(asking);
+        health.clone(),
+    ));
     let context = Arc::new(Context {
         events: Events::new(client.clone(), options.pod_name.clone()),
         client,
@@ -284,6 +287,7 @@ async fn lead(
         memory,
         backoff: Backoff::default(),
         metrics,
+        health,
         reports,
         kafka,
         strimzi,
@@ -293,36 +297,13 @@ async fn lead(
         registries,
     });
     let stores = &context.stores;
-    work.spawn(controller::run(
-        context.clone(),
-        stores.platforms.clone(),
-        stop.clone(),
-    ));
-    work.spawn(controller::run(
-        context.clone(),
-        stores.streams.clone(),
-        stop.clone(),
-    ));
-    work.spawn(controller::run(
-        context.clone(),
-        stores.sources.clone(),
-        stop.clone(),
-    ));
-    work.spawn(controller::run(
-        context.clone(),
-        stores.pipelines.clone(),
-        stop.clone(),
-    ));
-    work.spawn(controller::run(
-        context.clone(),
-        stores.data_stores.clone(),
-        stop.clone(),
-    ));
-    work.spawn(controller::run(
-        context.clone(),
-        stores.grants.clone(),
-        stop.clone(),
-    ));
+    let at = &(context.clone(), stop.clone());
+    work.spawn(control(at, &stores.platforms));
+    work.spawn(control(at, &stores.streams));
+    work.spawn(control(at, &stores.sources));
+    work.spawn(control(at, &stores.pipelines));
+    work.spawn(control(at, &stores.data_stores));
+    work.spawn(control(at, &stores.grants));
     loop {
         tokio::select! {
             ended = work.join_next() => match ended {
@@ -334,5 +315,20 @@ async fn lead(
             // A reconcile that hangs must not outlive the pod's grace period.
             () = async { stop.cancelled().await; tokio::time::sleep(Duration::from_secs(20)).await } => return Ok(()),
         }
+    }
+}
+
+/// One kind's controller. A mistake of ours in it, outside of any one reconcile, begins it again.
+fn control<K: Subject>(
+    at: &(Arc<Context>, CancellationToken),
+    store: &Store<Guarded<K>>,
+) -> impl Future<Output = ()> + Send + use<K> {
+    let ((context, stop), store) = (at.clone(), store.clone());
+    async move {
+        let name = format!("controller {}", K::kind(&()));
+        kept(&name, || {
+            controller::run(context.clone(), store.clone(), stop.clone())
+        })
+        .await;
     }
 }

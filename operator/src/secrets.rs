@@ -1,10 +1,60 @@
 //! Reading the few Secrets that a Platform names, one by one and never listed: the operator has `get` in
 //! the namespaces that its chart was told, and no verb on Secrets anywhere else.
+//!
+//! No watch tells when a Secret comes. A Platform's own reconcile looks for it; everything else that needs it, perhaps a thousand
+//! streams, takes the last answer for a while ([`LastFailures`]), so one missing Secret is no flood of requests.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
 use crate::{context::Context, retry::Error};
+
+/// An answer counts for so long.
+const REST: Duration = Duration::from_secs(10);
+
+/// What kept a Platform from being connected to, for a while.
+#[derive(Debug, Default)]
+pub struct LastFailures {
+    by_platform: Mutex<HashMap<String, (Instant, Error)>>,
+    /// Held by whoever looks, so that of many who need the same only one asks.
+    pub turn: tokio::sync::Mutex<()>,
+}
+
+impl LastFailures {
+    /// Why it failed a short while ago.
+    pub fn recall(&self, platform: &str, now: Instant) -> Option<Error> {
+        self.lock()
+            .get(platform)
+            .filter(|(at, _)| now.saturating_duration_since(*at) < REST)
+            .map(|(_, error)| error.clone())
+    }
+
+    /// What came of a look.
+    pub fn note<T>(&self, platform: &str, outcome: &Result<T, Error>, now: Instant) {
+        let mut all = self.lock();
+        match outcome {
+            Ok(_) => all.remove(platform),
+            Err(error) => all.insert(platform.to_owned(), (now, error.clone())),
+        };
+    }
+
+    /// The Platform is gone.
+    pub fn forget(&self, platform: &str) {
+        self.lock().remove(platform);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Error)>> {
+        self.by_platform
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One key of a Secret as text. `place` is the field that names the Secret.
 pub async fn text(
@@ -51,4 +101,24 @@ pub async fn text(
         )
     })?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_secret_is_asked_for_once_in_a_while() {
+        let failures = LastFailures::default();
+        let now = Instant::now();
+        let missing: Result<(), Error> = Err(Error::missing("SecretNotFound", "make it"));
+        assert!(failures.recall("default", now).is_none());
+        failures.note("default", &missing, now);
+        let again = |seconds| failures.recall("default", now + Duration::from_secs(seconds));
+        assert_eq!(again(9).unwrap().reason(), "SecretNotFound");
+        assert!(again(10).is_none() && failures.recall("other", now).is_none());
+        // The Platform's own look found it.
+        failures.note("default", &Ok(()), now);
+        assert!(again(0).is_none());
+    }
 }

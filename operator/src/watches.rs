@@ -1,13 +1,13 @@
 //! All watches, and what each change means: whose reconcile it wakes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
 use headworks_crds::{
     AccessGrant, Condition, DataStore, DataStream, Pipeline, Platform, Source, conditions::READY,
 };
 use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
+    apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
 };
 use kube::{
@@ -20,10 +20,13 @@ use serde::de::DeserializeOwned;
 use crate::{
     context::{Guarded, Stores},
     data_store::writers::{Writers, stores_of},
-    feed::{Change, feed},
+    feed::{Change, Rules, feed},
+    held,
     indexes::{Facts, Indexes},
-    names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, MANAGED_BY, MANAGED_BY_VALUE},
+    names::{Key, MANAGED_BY, MANAGED_BY_VALUE},
+    owned::{self, Lineage},
     pipeline::{Flows, flow_of, shared},
+    telemetry::Metrics,
 };
 
 /// A task that keeps one watch.
@@ -37,11 +40,19 @@ pub fn watches(
     client: &Client,
     indexes: &Arc<Indexes>,
     flows: &Arc<Flows>,
+    metrics: &Arc<Metrics>,
     gone: &Gone,
 ) -> (Stores, Vec<Task>) {
     let mut tasks: Vec<Task> = Vec::new();
+    let lineage = Arc::<Lineage>::default();
+    let at = &Watching {
+        client,
+        indexes,
+        metrics,
+        lineage: &lineage,
+    };
     let stores = Stores {
-        platforms: own::<Platform>(client, indexes, gone, &mut tasks, |platform, _, indexes| {
+        platforms: own::<Platform>(at, gone, &mut tasks, |platform, _, indexes| {
             let status = platform.status.clone().unwrap_or_default();
             facts(
                 platform,
@@ -50,84 +61,72 @@ pub fn watches(
                 indexes,
             );
         }),
-        streams: own::<DataStream>(
-            client,
-            indexes,
-            gone,
-            &mut tasks,
-            |stream, here, indexes| {
-                let status = stream.status.clone().unwrap_or_default();
-                let contract = status.contract.map(|c| (c.version, c.fingerprint));
-                facts(
-                    stream,
-                    &status.conditions,
-                    format!(
-                        "{contract:?} {:?} {:?} {:?} {:?}",
-                        status.topic,
-                        status.dead_letter_topic,
-                        status.registered.map(|r| (r.subject, r.id, r.contract)),
-                        status.labels
-                    ),
-                    indexes,
-                );
-                count_again(stream, here, &stream.spec.platform, indexes);
-            },
-        ),
+        streams: own::<DataStream>(at, gone, &mut tasks, |stream, here, indexes| {
+            let status = stream.status.clone().unwrap_or_default();
+            let contract = status.contract.map(|c| (c.version, c.fingerprint));
+            facts(
+                stream,
+                &status.conditions,
+                format!(
+                    "{contract:?} {:?} {:?} {:?} {:?}",
+                    status.topic,
+                    status.dead_letter_topic,
+                    status.registered.map(|r| (r.subject, r.id, r.contract)),
+                    status.labels
+                ),
+                indexes,
+            );
+            count_again(stream, here, &stream.spec.platform, indexes);
+        }),
         sources: {
             let flows = flows.clone();
-            own::<Source>(
-                client,
-                indexes,
-                gone,
-                &mut tasks,
-                move |source, here, indexes| {
-                    let target = shared::target(&source.spec).filter(|_| here);
-                    for key in flows.source(&Key::of(source), target) {
-                        indexes.wake(&key);
-                    }
-                },
-            )
+            own::<Source>(at, gone, &mut tasks, move |source, here, indexes| {
+                let target = shared::target(&source.spec).filter(|_| here);
+                for key in flows.source(&Key::of(source), target) {
+                    indexes.wake(&key);
+                }
+            })
         },
         pipelines: {
             let (flows, writers) = (flows.clone(), Writers::default());
-            own::<Pipeline>(
-                client,
-                indexes,
-                gone,
-                &mut tasks,
-                move |pipeline, here, indexes| {
-                    let key = Key::of(pipeline);
-                    let changed = if here {
-                        flows.set(&key, flow_of(pipeline))
-                    } else {
-                        flows.remove(&key)
-                    };
-                    let stores = if here {
-                        stores_of(pipeline)
-                    } else {
-                        BTreeSet::new()
-                    };
-                    for key in changed.into_iter().chain(writers.set(&key, stores)) {
-                        indexes.wake(&key);
-                    }
-                    if here {
-                        written(pipeline, &key, indexes);
-                    }
-                    count_again(pipeline, here, &pipeline.spec.platform, indexes);
-                },
-            )
+            own::<Pipeline>(at, gone, &mut tasks, move |pipeline, here, indexes| {
+                let key = Key::of(pipeline);
+                let changed = if here {
+                    flows.set(&key, flow_of(pipeline))
+                } else {
+                    flows.remove(&key)
+                };
+                let stores = if here {
+                    stores_of(pipeline)
+                } else {
+                    BTreeSet::new()
+                };
+                for key in changed.into_iter().chain(writers.set(&key, stores)) {
+                    indexes.wake(&key);
+                }
+                if here {
+                    written(pipeline, &key, indexes);
+                }
+                count_again(pipeline, here, &pipeline.spec.platform, indexes);
+            })
         },
-        data_stores: own::<DataStore>(client, indexes, gone, &mut tasks, |store, _, indexes| {
+        data_stores: own::<DataStore>(at, gone, &mut tasks, |store, _, indexes| {
             let status = store.status.clone().unwrap_or_default();
             facts(store, &status.conditions, String::new(), indexes);
         }),
-        grants: own::<AccessGrant>(client, indexes, gone, &mut tasks, |_, _, _| {}),
-        namespaces: namespaces(client, indexes, &mut tasks),
-        config_maps: children::<ConfigMap>(client, indexes, &mut tasks),
-        services: children::<Service>(client, indexes, &mut tasks),
-        deployments: children::<Deployment>(client, indexes, &mut tasks),
-        stateful_sets: children::<StatefulSet>(client, indexes, &mut tasks),
-        pods: children::<Pod>(client, indexes, &mut tasks),
+        grants: own::<AccessGrant>(at, gone, &mut tasks, |_, _, _| {}),
+        namespaces: namespaces(at, &mut tasks),
+        config_maps: children::<ConfigMap>(at, held::config_maps(), &mut tasks),
+        services: children::<Service>(at, held::children(), &mut tasks),
+        deployments: children::<Deployment>(at, held::children(), &mut tasks),
+        stateful_sets: children::<StatefulSet>(at, held::children(), &mut tasks),
+        replica_sets: children::<PartialObjectMeta<ReplicaSet>>(
+            at,
+            held::replica_sets(),
+            &mut tasks,
+        ),
+        pods: children::<Pod>(at, held::pods(), &mut tasks),
+        lineage: lineage.clone(),
     };
     (stores, tasks)
 }
@@ -147,14 +146,22 @@ pub async fn warm(stores: &Stores) {
         stores.services.wait_until_ready(),
         stores.deployments.wait_until_ready(),
         stores.stateful_sets.wait_until_ready(),
+        stores.replica_sets.wait_until_ready(),
         stores.pods.wait_until_ready(),
     );
 }
 
+/// What all watches need.
+struct Watching<'a> {
+    client: &'a Client,
+    indexes: &'a Arc<Indexes>,
+    metrics: &'a Arc<Metrics>,
+    lineage: &'a Arc<Lineage>,
+}
+
 /// One of our kinds; `seen` is told of each object and whether it is (still) here. A change of generation, annotations, finalizers or deletion wakes the object itself.
 fn own<K>(
-    client: &Client,
-    indexes: &Arc<Indexes>,
+    at: &Watching<'_>,
     gone: &Gone,
     tasks: &mut Vec<Task>,
     seen: impl Fn(&K, bool, &Indexes) + Send + 'static,
@@ -168,10 +175,12 @@ where
         + Sync
         + 'static,
 {
-    let (indexes, gone) = (indexes.clone(), gone.clone());
+    let (indexes, gone) = (at.indexes.clone(), gone.clone());
     let (store, task) = feed(
-        Api::<DeserializeGuard<K>>::all(client.clone()),
+        Api::<DeserializeGuard<K>>::all(at.client.clone()),
         watcher::Config::default(),
+        Rules::everything(),
+        at.metrics.clone(),
         move |change| match change {
             Change::Applied(object) => {
                 let (key, meta) = (Key::of(object.as_ref()), object.meta());
@@ -183,6 +192,7 @@ where
                     meta.deletion_timestamp.is_some(),
                     object.0.is_err(),
                 );
+                indexes.here(&key, meta.uid.as_deref().unwrap_or_default());
                 indexes.own_change(&key, &own);
                 if let Ok(object) = &object.0 {
                     seen(object, true, &indexes);
@@ -275,15 +285,13 @@ fn count_again<K: Resource<DynamicType = ()>>(
 }
 
 /// Namespaces, for their labels.
-fn namespaces(
-    client: &Client,
-    indexes: &Arc<Indexes>,
-    tasks: &mut Vec<Task>,
-) -> Store<PartialObjectMeta<Namespace>> {
-    let indexes = indexes.clone();
+fn namespaces(at: &Watching<'_>, tasks: &mut Vec<Task>) -> Store<PartialObjectMeta<Namespace>> {
+    let indexes = at.indexes.clone();
     let (store, task) = feed(
-        Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+        Api::<PartialObjectMeta<Namespace>>::all(at.client.clone()),
         watcher::Config::default(),
+        Rules::everything(),
+        at.metrics.clone(),
         move |change| match change {
             Change::Applied(namespace) => {
                 let key = Key::new("Namespace", "", &namespace.name_any());
@@ -304,8 +312,8 @@ fn namespaces(
     store
 }
 
-/// Objects that carry our label: each change wakes the owner.
-fn children<K>(client: &Client, indexes: &Arc<Indexes>, tasks: &mut Vec<Task>) -> Store<K>
+/// Objects that carry our label and are ours by their controller: each change wakes the owner.
+fn children<K>(at: &Watching<'_>, rules: Rules<K>, tasks: &mut Vec<Task>) -> Store<K>
 where
     K: Resource<DynamicType = ()>
         + DeserializeOwned
@@ -313,45 +321,176 @@ where
         + std::fmt::Debug
         + Send
         + Sync
+        + Contract
         + 'static,
 {
-    let indexes = indexes.clone();
+    let (indexes, lineage) = (at.indexes.clone(), at.lineage.clone());
+    // The label spares us what is surely foreign, and proves nothing.
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGED_BY_VALUE}"));
-    let (store, task) = feed(Api::<K>::all(client.clone()), config, move |change| {
-        let (Change::Applied(child) | Change::Removed(child)) = change;
-        if let Some(owner) = owner_of(child.as_ref()) {
-            indexes.wake(&owner);
-        }
+    let api = Api::<K>::all(at.client.clone());
+    let (store, task) = feed(api, config, rules, at.metrics.clone(), move |change| {
+        changed(&change, &lineage, &indexes);
     });
     tasks.push(Box::pin(task));
     store
 }
 
-/// Whose child an object is, by its labels. (Names of our kinds fit a label.)
-pub fn owner_of<K: Resource>(child: &K) -> Option<Key> {
-    let labels = child.labels();
-    Some(Key::new(
-        labels.get(LABEL_KIND)?,
-        labels.get(LABEL_NAMESPACE)?,
-        labels.get(LABEL_NAME)?,
-    ))
+/// Wakes whose child it is.
+fn changed<K: Resource<DynamicType = ()> + Contract>(
+    change: &Change<K>,
+    lineage: &Lineage,
+    indexes: &Indexes,
+) {
+    let (child, here) = match change {
+        Change::Applied(child) => (child, true),
+        Change::Removed(child) => (child, false),
+    };
+    if matches!(
+        K::kind(&()).as_ref(),
+        "StatefulSet" | "Deployment" | "ReplicaSet"
+    ) {
+        lineage.seen(child.meta(), here, Instant::now());
+    }
+    if let Some((owner, uid)) = lineage.owner(child.meta()) {
+        indexes.wake_owner(&owner, &uid);
+    } else if let Some(stream) = child.contract() {
+        indexes.wake(&stream);
+    }
+}
+
+/// A child that may hold a contract, which has no controller.
+trait Contract {
+    /// The stream whose contract it holds.
+    fn contract(&self) -> Option<Key> {
+        None
+    }
+}
+
+impl Contract for ConfigMap {
+    fn contract(&self) -> Option<Key> {
+        owned::is_contract(self)
+    }
+}
+
+impl Contract for Service {}
+impl Contract for Deployment {}
+impl Contract for StatefulSet {}
+impl Contract for PartialObjectMeta<ReplicaSet> {}
+impl Contract for Pod {}
+
+/// Whose pod it is: by its controllers' UIDs, and only where that object is here. A foreign pod is nobody's, whatever its labels say.
+pub fn owner_of_pod(pod: &Pod, lineage: &Lineage, indexes: &Indexes) -> Option<Key> {
+    lineage
+        .owner(&pod.metadata)
+        .filter(|(key, uid)| indexes.is(key, uid))
+        .map(|(key, _)| key)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    #[test]
-    fn a_child_is_traced_back_to_its_owner() {
-        let owner = Key::new("Pipeline", "shop", "p");
-        let pod = Pod {
-            metadata: kube::core::ObjectMeta {
-                labels: Some(owner.labels()),
-                ..Default::default()
-            },
-            ..Pod::default()
+    fn meta<K: DeserializeOwned>(namespace: &str, name: &str, uid: &str, by: &Value) -> K {
+        let labels = Key::new("Pipeline", "shop", "p").labels();
+        serde_json::from_value(
+            json!({"metadata": {"name": name, "namespace": namespace, "uid": uid, "labels": labels,
+            "ownerReferences": [by]}}),
+        )
+        .unwrap()
+    }
+
+    fn reference(kind: &str, name: &str, uid: &str) -> Value {
+        let group = if kind == "Pipeline" {
+            "headworks.dev/v1alpha1"
+        } else {
+            "apps/v1"
         };
-        assert_eq!(owner_of(&pod), Some(owner));
-        assert_eq!(owner_of(&Pod::default()), None);
+        json!({"apiVersion": group, "kind": kind, "name": name, "uid": uid, "controller": true})
+    }
+
+    fn woken(queue: &mut futures::channel::mpsc::UnboundedReceiver<Key>) -> usize {
+        std::iter::from_fn(|| queue.try_recv().ok()).count()
+    }
+
+    #[test]
+    fn a_child_wakes_its_owner_and_a_forged_one_nobody() {
+        let (indexes, lineage) = (Indexes::default(), Lineage::default());
+        let mut queue = indexes.queue("Pipeline");
+        indexes.here(&Key::new("Pipeline", "shop", "p"), "1");
+        let set = |by: &Value| -> Change<StatefulSet> {
+            Change::Applied(Arc::new(meta("shop", "p", "set", by)))
+        };
+        changed(&set(&reference("Pipeline", "p", "1")), &lineage, &indexes);
+        assert_eq!(woken(&mut queue), 1);
+        let pod = |namespace: &str, by: &Value| -> Change<Pod> {
+            Change::Applied(Arc::new(meta(namespace, "p-0", "pod", by)))
+        };
+        let ours = reference("StatefulSet", "p", "set");
+        changed(&pod("shop", &ours), &lineage, &indexes);
+        assert_eq!(woken(&mut queue), 1);
+        changed(&pod("other", &ours), &lineage, &indexes);
+        changed(
+            &pod("shop", &reference("StatefulSet", "p", "other")),
+            &lineage,
+            &indexes,
+        );
+        changed(
+            &pod("shop", &reference("Pipeline", "p", "2")),
+            &lineage,
+            &indexes,
+        );
+        changed(&set(&reference("Pipeline", "p", "2")), &lineage, &indexes);
+        let map = Arc::new(meta::<ConfigMap>(
+            "shop",
+            "labelled",
+            "m",
+            &reference("Pod", "x", "3"),
+        ));
+        changed(&Change::Applied(map), &lineage, &indexes);
+        assert_eq!(woken(&mut queue), 0);
+    }
+
+    #[test]
+    fn a_contract_wakes_its_stream() {
+        let (indexes, lineage) = (Indexes::default(), Lineage::default());
+        let mut queue = indexes.queue("DataStream");
+        let stream = Key::new("DataStream", "shop", "orders");
+        let mut labels = stream.labels();
+        labels.insert("headworks.dev/part".into(), "contract".into());
+        let map = |name: &str| -> Change<ConfigMap> {
+            let body = json!({"immutable": true, "metadata": {"name": name, "namespace": "shop", "labels": labels}});
+            Change::Removed(Arc::new(serde_json::from_value(body).unwrap()))
+        };
+        changed(&map("orders-contract-1"), &lineage, &indexes);
+        assert_eq!(woken(&mut queue), 1);
+        changed(&map("anything"), &lineage, &indexes);
+        assert_eq!(woken(&mut queue), 0);
+    }
+
+    #[test]
+    fn figures_are_taken_from_a_pods_owner_in_its_own_namespace_only() {
+        let (indexes, lineage) = (Indexes::default(), Lineage::default());
+        let key = Key::new("Pipeline", "shop", "p");
+        let set: StatefulSet = meta("shop", "p", "set", &reference("Pipeline", "p", "1"));
+        lineage.seen(&set.metadata, true, Instant::now());
+        let pod = |namespace: &str, by: &Value| -> Pod { meta(namespace, "p-0", "pod", by) };
+        let ours = reference("StatefulSet", "p", "set");
+        let owner = |pod: &Pod| owner_of_pod(pod, &lineage, &indexes);
+        assert_eq!(owner(&pod("shop", &ours)), None, "the Pipeline isn't here");
+        indexes.here(&key, "1");
+        assert_eq!(owner(&pod("shop", &ours)), Some(key.clone()));
+        assert_eq!(owner(&pod("other", &ours)), None);
+        assert_eq!(
+            owner(&pod("shop", &reference("StatefulSet", "p", "forged"))),
+            None
+        );
+        let mut labelled = pod("other", &ours);
+        labelled.metadata.owner_references = None;
+        assert_eq!(owner(&labelled), None, "labels alone");
+        // A new object of the name isn't told by the old one's pods.
+        indexes.here(&key, "2");
+        assert_eq!(owner(&pod("shop", &ours)), None);
     }
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::{
     context::Context,
     names::{FIELD_MANAGER, Key, MANAGED_BY},
+    owned,
     retry::Error,
 };
 
@@ -32,7 +33,37 @@ pub async fn get(
     found.map_err(|error| explained(&error, "reading", namespace, name, chart))
 }
 
-/// A Secret that is this object's; any other of the name stays who it is.
+/// A Secret that is a child of this object, in its own namespace: the labels, and the controller's UID.
+///
+/// # Errors
+/// `OwnedByAnother`; `ChildTerminating` while that of an earlier object of the name is still there.
+pub fn child(live: Option<Secret>, owner: &Key, uid: &str) -> Result<Option<Secret>, Error> {
+    let Some(live) = owned(live, owner)? else {
+        return Ok(None);
+    };
+    if owned::is_child(&live.metadata, owner, uid) {
+        return Ok(Some(live));
+    }
+    let place = format!(
+        "Secret {}/{}",
+        live.namespace().unwrap_or_default(),
+        live.name_any()
+    );
+    let earlier = owned::claims(&live.metadata).is_some_and(|(key, _)| key == *owner);
+    if earlier {
+        return Err(Error::waiting(
+            "ChildTerminating",
+            format!(
+                "{place} belongs to a deleted object of this name; it is made again when it is gone"
+            ),
+        )
+        .after(std::time::Duration::from_secs(5)));
+    }
+    Err(foreign(&place))
+}
+
+/// A Secret that is this object's, where it can have no owner reference because it lives in another namespace; any other of the
+/// name stays who it is.
 ///
 /// # Errors
 /// `OwnedByAnother`.
@@ -46,15 +77,21 @@ pub fn owned(live: Option<Secret>, owner: &Key) -> Result<Option<Secret>, Error>
     if ours.all(|(key, value)| labels.get(&key) == Some(&value)) {
         return Ok(Some(live));
     }
-    Err(Error::stalled(
+    Err(foreign(&format!(
+        "Secret {}/{}",
+        live.namespace().unwrap_or_default(),
+        live.name_any()
+    )))
+}
+
+fn foreign(place: &str) -> Error {
+    Error::stalled(
         "OwnedByAnother",
         format!(
-            "Secret {}/{} exists and isn't this object's; Headworks doesn't take it over: delete or rename it",
-            live.namespace().unwrap_or_default(),
-            live.name_any()
+            "{place} exists and isn't this object's; Headworks doesn't take it over: delete or rename it"
         ),
     )
-    .after(std::time::Duration::from_secs(60)))
+    .after(std::time::Duration::from_secs(60))
 }
 
 fn headworks_crds_label(key: &str) -> bool {
@@ -244,6 +281,32 @@ mod tests {
                 "OwnedByAnother"
             );
         }
+    }
+
+    #[test]
+    fn a_child_s_secret_is_its_own_by_uid_and_not_by_labels() {
+        let key = Key::new("Pipeline", "team", "p");
+        let by = |uid: &str| {
+            let mut secret = secret(Some(&key));
+            let reference = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline", "name": "p", "uid": uid, "controller": true});
+            secret.metadata.owner_references =
+                Some(vec![serde_json::from_value(reference).unwrap()]);
+            secret
+        };
+        assert_eq!(child(None, &key, "1").unwrap(), None);
+        assert!(child(Some(by("1")), &key, "1").unwrap().is_some());
+        let reason = |secret| {
+            child(Some(secret), &key, "1")
+                .unwrap_err()
+                .reason()
+                .to_owned()
+        };
+        assert_eq!(
+            reason(secret(Some(&key))),
+            "OwnedByAnother",
+            "forged labels"
+        );
+        assert_eq!(reason(by("2")), "ChildTerminating", "an earlier object's");
     }
 
     #[test]

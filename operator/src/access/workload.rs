@@ -28,6 +28,7 @@ use crate::{
     names::{Key, digest},
     platform::facts::Usable,
     retry::Error,
+    workload::MAX_MEMBERS,
 };
 
 /// The chart's value that lists the pods' namespaces.
@@ -143,7 +144,7 @@ pub async fn ensure<K: Subject>(
         quota: None,
     };
     let live = secret::get(context, &key.namespace, &secret_name(&key), CHART).await?;
-    let live = secret::owned(live, &key)?;
+    let live = secret::child(live, &key, &reference.uid)?;
     let version = live
         .as_ref()
         .and_then(|l| l.metadata.resource_version.clone());
@@ -239,15 +240,16 @@ pub async fn withdraw(
     let Some(installation) = installation else {
         return Ok(());
     };
-    for live in Context::children(&context.stores.stateful_sets, key) {
+    let uid = about.uid.as_deref().unwrap_or_default();
+    for live in Context::children(&context.stores.stateful_sets, key, uid) {
         context.remove(live.as_ref()).await?;
     }
-    for live in Context::children(&context.stores.deployments, key) {
+    for live in Context::children(&context.stores.deployments, key, uid) {
         context.remove(live.as_ref()).await?;
     }
     let waited = deleted
         .is_some_and(|since| Timestamp::now().duration_since(since).unsigned_abs() > PATIENCE);
-    if !waited && !Context::children(&context.stores.pods, key).is_empty() {
+    if !waited && !context.pods_left(key, uid).is_empty() {
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let user = user(&installation, key);
@@ -273,10 +275,11 @@ struct Rights {
 }
 
 impl Rights {
+    /// However many are said to be, there are rights for as many as there can be.
     fn of(pods: i32) -> Self {
         Self {
             acls: BTreeSet::new(),
-            pods,
+            pods: pods.clamp(0, MAX_MEMBERS),
         }
     }
 
@@ -428,6 +431,17 @@ mod tests {
             Operation::Write,
         );
         assert!(one.contains(&last), "its third pod's");
+    }
+
+    #[test]
+    fn rights_are_bounded_whatever_the_number_of_pods_is_said_to_be() {
+        let of = |pods: i32| {
+            let mut rights = Rights::of(pods);
+            rights.group("g");
+            rights.acls.len()
+        };
+        assert_eq!(of(i32::MAX), 2 + 2 * 256);
+        assert_eq!(of(i32::MIN), 2);
     }
 
     #[test]

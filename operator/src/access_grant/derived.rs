@@ -263,6 +263,15 @@ where
             )
             .after(Duration::from_secs(60)));
         }
+        if !owned_by_one_of(live, &grants_here(context, &namespace)) {
+            return Err(Error::waiting(
+                "ChildTerminating",
+                format!(
+                    "{place} belongs to a deleted AccessGrant; it is made again when it is gone"
+                ),
+            )
+            .after(Duration::from_secs(5)));
+        }
         let about = |o: &K| o.annotations().get(CONTENT_ANNOTATION).cloned();
         if about(live).is_some_and(|there| Some(there) != about(desired)) {
             return Err(Error::stalled(
@@ -331,10 +340,29 @@ fn ours<K: Resource>(live: &K) -> bool {
     let labels = live.labels();
     labels.get(PART_LABEL).map(String::as_str) == Some(DERIVED_PART)
         && labels.get(MANAGED_BY).map(String::as_str) == Some(MANAGED_BY_VALUE)
-        && live
-            .owner_references()
-            .iter()
-            .any(|r| r.kind == "AccessGrant")
+        && of_grants(live).next().is_some()
+}
+
+/// UIDs of the grants that an object names as its owners.
+fn of_grants<K: Resource>(live: &K) -> impl Iterator<Item = &str> {
+    live.owner_references()
+        .iter()
+        .filter(|r| r.kind == "AccessGrant" && r.api_version.starts_with("headworks.dev/"))
+        .map(|r| r.uid.as_str())
+}
+
+/// True: a grant of the namespace that is here owns the object. That it says so of one that isn't is no proof.
+fn owned_by_one_of<K: Resource>(live: &K, grants: &BTreeSet<String>) -> bool {
+    of_grants(live).any(|uid| grants.contains(uid))
+}
+
+/// UIDs of the namespace's grants.
+fn grants_here(context: &Context, namespace: &str) -> BTreeSet<String> {
+    let grants = context.stores.grants.state();
+    let here = grants
+        .iter()
+        .filter(|grant| grant.meta().namespace.as_deref() == Some(namespace));
+    here.filter_map(|grant| grant.meta().uid.clone()).collect()
 }
 
 /// Removes derived streams that this grant owned and that no grant wants any more, and leaves the others to those that do.
@@ -416,6 +444,25 @@ mod tests {
 
     use super::*;
     use crate::impact::labels::of_contract;
+
+    #[test]
+    fn labels_and_the_uid_of_a_grant_that_is_not_here_make_no_derived_stream_of_ours() {
+        let by = |kind: &str, group: &str| -> DataStream {
+            serde_json::from_value(json!({"metadata": {"name": "d", "namespace": "shop",
+                "labels": {PART_LABEL: DERIVED_PART, MANAGED_BY: MANAGED_BY_VALUE},
+                "ownerReferences": [{"apiVersion": group, "kind": kind, "name": "g", "uid": "1"}]},
+                "spec": {"owner": "x", "schema": [{"name": "id", "type": "string"}]}}))
+            .unwrap()
+        };
+        let derived = by("AccessGrant", "headworks.dev/v1alpha1");
+        assert!(ours(&derived) && owned_by_one_of(&derived, &["1".to_owned()].into()));
+        assert!(!owned_by_one_of(&derived, &["2".to_owned()].into()));
+        assert!(!ours(&by("AccessGrant", "example.com/v1")));
+        assert!(!ours(&by("Deployment", "apps/v1")));
+        let mut labelled = derived;
+        labelled.metadata.owner_references = None;
+        assert!(!ours(&labelled));
+    }
 
     fn contract() -> Contract {
         let field = |name: &str, labels: &[&str]| Field {

@@ -73,7 +73,7 @@ where
                 )
                 .after(Duration::from_secs(5)));
             }
-            if !live.owner_references().iter().any(|r| r.uid == owner_uid) {
+            if !controlled_by(live, owner_uid) {
                 return Err(not_ours(&place, live, desired));
             }
             let value = serde_json::to_value(live).map_err(|e| unserialisable(&place, &e))?;
@@ -103,6 +103,12 @@ where
         )),
         Err(error) => Err(Error::api(&format!("applying {place}"), &error)),
     }
+}
+
+/// True: the object's controller is the one of this UID. An owner that doesn't control it has no say.
+fn controlled_by<K: Resource>(live: &K, uid: &str) -> bool {
+    let mut owners = live.meta().owner_references.iter().flatten();
+    owners.any(|r| r.controller == Some(true) && r.uid == uid)
 }
 
 /// The object as it is sent: with type and with the digest of itself.
@@ -232,6 +238,21 @@ mod tests {
             applied_hash(&one),
             applied_hash(&prepared(&config_map("2")).unwrap())
         );
+    }
+
+    #[test]
+    fn a_child_is_forced_only_by_its_controller() {
+        let by = |uid: &str, controller: bool| -> ConfigMap {
+            let reference = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline", "name": "p", "uid": uid, "controller": controller});
+            serde_json::from_value(
+                json!({"metadata": {"name": "a", "ownerReferences": [reference]}}),
+            )
+            .unwrap()
+        };
+        assert!(controlled_by(&by("1", true), "1"));
+        assert!(!controlled_by(&by("1", false), "1"));
+        assert!(!controlled_by(&by("2", true), "1"));
+        assert!(!controlled_by(&config_map("1"), "1"));
     }
 
     #[test]

@@ -7,7 +7,13 @@ mod deletion;
 mod exit;
 mod unreadable;
 
-use std::{convert::Infallible, fmt::Debug, future::Future, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    fmt::Debug,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
 use kube::{
@@ -26,8 +32,16 @@ use tokio_util::sync::CancellationToken;
 
 pub use deletion::hold;
 
-use crate::{context::Context, names::Key, retry::Error, status::Verdict};
+use crate::{
+    context::Context,
+    names::Key,
+    retry::Error,
+    status::Verdict,
+    supervise::{Panicked, contained},
+};
 
+/// No reconcile takes longer: every call in it has a time-out of its own, so one that does hangs.
+const LONGEST: Duration = Duration::from_secs(600);
 /// Reconciles of one kind at once.
 const CONCURRENCY: u16 = 16;
 
@@ -92,7 +106,7 @@ pub async fn run<K: Subject>(
         .with_config(
             Config::default()
                 .concurrency(CONCURRENCY)
-                .debounce(std::time::Duration::from_millis(50)),
+                .debounce(Duration::from_millis(50)),
         )
         .reconcile_on(stream::iter(known).chain(keys))
         .graceful_shutdown_on(async move { stop.cancelled().await })
@@ -105,14 +119,31 @@ pub async fn run<K: Subject>(
         .await;
 }
 
-/// One reconcile, from a key to a status.
+/// One reconcile, from a key to a status. A panic in it, or one that hangs, is this object's alone.
 async fn one<K: Subject>(object: &DeserializeGuard<K>, context: &Context) -> Action {
     let began = Instant::now();
     let key = Key::of(object);
-    let (outcome, action) = match &object.0 {
-        Ok(object) => readable(object, &key, context).await,
-        Err(invalid) => {
-            unreadable::say::<K>(&key, &invalid.metadata, &invalid.error, context).await
+    let running = context.health.begins(&key.kind);
+    let task = format!("reconcile {}", key.kind);
+    let work = async {
+        match &object.0 {
+            Ok(object) => readable(object, &key, context).await,
+            Err(invalid) => {
+                unreadable::say::<K>(&key, &invalid.metadata, &invalid.error, context).await
+            }
+        }
+    };
+    let done = tokio::time::timeout(LONGEST, contained(&task, work)).await;
+    drop(running);
+    let (outcome, action) = match done {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => {
+            tracing::error!(%key, "it was this object that a mistake of our own happened with");
+            ("panic", Action::requeue(context.backoff.failed(&key)))
+        }
+        Err(_) => {
+            tracing::error!(%key, limit = ?LONGEST, "a reconcile took too long and was ended; it is tried again");
+            ("timeout", Action::requeue(context.backoff.failed(&key)))
         }
     };
     let seconds = began.elapsed().as_secs_f64();
@@ -135,7 +166,15 @@ async fn readable<K: Subject>(object: &K, key: &Key, context: &Context) -> (&'st
     }
     let mut status = status;
     let outcome = match deletion::prepare(object, context).await {
-        Ok(()) => object.reconcile(&mut status, context).await,
+        Ok(()) => {
+            // Said in the status, as everything is; the status is as far as the reconcile came with it.
+            let task = format!("reconcile {}", key.kind);
+            let reconcile = object.reconcile(&mut status, context);
+            contained(&task, reconcile).await.unwrap_or_else(|panicked| {
+                tracing::error!(%key, "it was this object that a mistake of our own happened with");
+                Err(internal(&panicked))
+            })
+        }
         Err(error) => Err(error),
     };
     let new = serde_json::to_value(&status).unwrap_or_default();
@@ -149,6 +188,14 @@ async fn readable<K: Subject>(object: &K, key: &Key, context: &Context) -> (&'st
         context,
     )
     .await
+}
+
+/// What a status says of a mistake of ours. What the panic said may repeat what others sent, so it goes to the log alone.
+fn internal(_: &Panicked) -> Error {
+    Error::transient(
+        "Internal",
+        "Headworks made a mistake of its own with this object, and tries again; the operator's log says where: please report it",
+    )
 }
 
 fn dynamic_api<K: Subject>(key: &Key, context: &Context) -> Api<DynamicObject> {

@@ -50,9 +50,11 @@ impl Subject for DataStore {
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
         status.pipelines = i64::try_from(writers::count(context, &key)).ok();
+        let uid = self.uid().unwrap_or_default();
         let live = Context::child(
             &context.stores.deployments,
-            &key.namespace,
+            &key,
+            &uid,
             &build::deployment_name(&key),
         );
         if let (true, Some(live)) = (self.spec.suspend, &live) {
@@ -65,7 +67,6 @@ impl Subject for DataStore {
         }
         let address = address::check(&self.spec)?.to_string();
         let reach = store::reach(&key.name, &self.spec)?;
-        let uid = self.uid().unwrap_or_default();
         let built = build::build(
             &key,
             &self.controller_owner_ref(&()).unwrap_or_default(),
@@ -79,14 +80,14 @@ impl Subject for DataStore {
         let live = context
             .apply(&context.stores.deployments, &built.deployment, &uid)
             .await?;
-        workload::sweep_plans(context, &key, &built.plan.digest).await?;
+        workload::sweep_plans(context, &key, &uid, &built.plan.digest).await?;
 
         if status.address.as_ref() != Some(&address) {
             // What is known is about another server.
             status.server_version = None;
             status.address = Some(address.clone());
         }
-        let pods = Context::children(&context.stores.pods, &key);
+        let pods = context.pods(&key, &uid);
         if let Some(version) = health::current(&pods, &built.plan.digest)
             .filter_map(|pod| context.reports.of_pod(pod.metadata.uid.as_deref()?))
             .find_map(|report| report.server_version)

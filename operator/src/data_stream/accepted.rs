@@ -15,6 +15,7 @@ use super::contract::fingerprint;
 use crate::{
     context::Context,
     names::{CONTRACT_PART, FIELD_MANAGER, Key, PART_LABEL},
+    owned,
     retry::Error,
 };
 
@@ -34,6 +35,8 @@ const VERSION_ANNOTATION: &str = "headworks.dev/contract-version";
 const COMPATIBILITY_ANNOTATION: &str = "headworks.dev/compatibility";
 /// Fingerprints of changes that an annotation has permitted, with commas between them.
 const USED_ANNOTATION: &str = "headworks.dev/used-fingerprints";
+/// The highest number of a contract: far beyond what changes reach, and far below where numbers end.
+const LAST: i32 = 1_000_000_000;
 /// So many are kept.
 const KEPT: usize = 10;
 /// So many fingerprints are kept: more than anybody permits, and bounded.
@@ -100,8 +103,9 @@ pub fn name(stream: &str, version: i32) -> String {
 /// Reads a contract out of its ConfigMap.
 pub fn read(map: &ConfigMap) -> Option<Accepted> {
     let annotation = |key: &str| map.annotations().get(key).cloned();
+    let version = annotation(VERSION_ANNOTATION)?.parse().ok()?;
     Some(Accepted {
-        version: annotation(VERSION_ANNOTATION)?.parse().ok()?,
+        version: Some(version).filter(|n| (1..=LAST).contains(n))?,
         contract: serde_json::from_str(map.data.as_ref()?.get(CONTRACT_FILE)?).ok()?,
         topic: annotation(TOPIC_ANNOTATION)?,
         platform: annotation(PLATFORM_ANNOTATION)?,
@@ -125,16 +129,13 @@ pub fn read(map: &ConfigMap) -> Option<Accepted> {
 
 /// All accepted contracts of a stream, newest first.
 pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
-    let mut maps: Vec<(i32, Arc<ConfigMap>)> =
-        Context::children(&context.stores.config_maps, owner)
-            .into_iter()
-            .filter(|map| {
-                map.labels()
-                    .get(PART_LABEL)
-                    .is_some_and(|part| part == CONTRACT_PART)
-            })
-            .filter_map(|map| Some((read(&map)?.version, map)))
-            .collect();
+    let mut maps: Vec<(i32, Arc<ConfigMap>)> = context
+        .stores
+        .config_maps
+        .state_filter(|map| owned::is_contract(map).as_ref() == Some(owner))
+        .into_iter()
+        .filter_map(|map| Some((read(&map)?.version, map)))
+        .collect();
     maps.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     maps.into_iter().map(|(_, map)| map).collect()
 }
@@ -416,6 +417,20 @@ mod tests {
         let map = config_map(&Key::new("DataStream", "shop", "orders"), &registered).unwrap();
         assert_eq!(map.annotations()[SCHEMA_IDS_ANNOTATION], "7,9");
         assert_eq!(read(&map), Some(registered));
+    }
+
+    #[test]
+    fn a_number_that_nobody_has_reached_is_no_contract_s() {
+        let numbered = |version| {
+            let mut accepted = third();
+            accepted.version = version;
+            let key = Key::new("DataStream", "shop", "orders");
+            read(&config_map(&key, &accepted).unwrap()).map(|a| a.version)
+        };
+        assert_eq!(numbered(LAST), Some(LAST));
+        for version in [i32::MAX, LAST + 1, 0, -1, i32::MIN] {
+            assert_eq!(numbered(version), None);
+        }
     }
 
     #[test]

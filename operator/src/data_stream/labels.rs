@@ -92,7 +92,8 @@ fn queries(pipeline: &Pipeline, stream: &str, context: &Context) -> BTreeSet<Str
     let status = pipeline.status.as_ref();
     let outputs = status.map_or(&[][..], |s| s.outputs.as_slice());
     if by_spec || outputs.iter().any(|name| name == stream) {
-        for plan in workload::plans_of_pods(context, &key) {
+        let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
+        for plan in workload::plans_of_pods(context, &key, uid) {
             all.extend(by_plan(&plan, stream));
         }
     }

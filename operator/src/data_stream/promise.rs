@@ -143,7 +143,7 @@ mod tests {
             if refused.is_none() && fingerprint(&wanted) != fingerprint(&self.accepted.contract) {
                 let used = permission(&stream, &key, &self.accepted, &wanted);
                 self.accepted = Accepted {
-                    version: self.accepted.version + 1,
+                    version: self.accepted.version.saturating_add(1),
                     used: self.accepted.used_with(used),
                     contract: wanted,
                     compatibility: Some(spec),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{AccessGrant, DataStream, LABEL_KIND, LABEL_NAME, Pipeline, Source};
+use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
@@ -13,8 +13,7 @@ use crate::{
         accepted::{self, Accepted},
         contract, topic_name,
     },
-    evolution,
-    names::{CONTRACT_PART, PART_LABEL, label_value},
+    evolution, owned,
 };
 
 /// Objects that a world is made of; those of other namespaces are left out.
@@ -41,8 +40,7 @@ pub fn world(stores: &Stores, namespace: &str, coming: Option<&DataStream>) -> W
     let (streams, pipelines) = (stores.streams.state(), stores.pipelines.state());
     let (sources, grants) = (stores.sources.state(), stores.grants.state());
     let maps = stores.config_maps.state_filter(|map| {
-        map.metadata.namespace.as_deref() == Some(namespace)
-            && map.labels().get(PART_LABEL).map(String::as_str) == Some(CONTRACT_PART)
+        map.metadata.namespace.as_deref() == Some(namespace) && owned::is_contract(map).is_some()
     });
     let objects = Objects {
         streams: streams.iter().filter_map(|s| s.0.as_ref().ok()).collect(),
@@ -61,14 +59,14 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> World {
     let mut world = World::default();
     for object in within(namespace, &objects.streams) {
         let name = object.name_any();
-        let known = accepted.remove(&label_value(&name)).unwrap_or_default();
+        let known = accepted.remove(&name).unwrap_or_default();
         if let Some(stream) = stream(namespace, object, known) {
             world.streams.insert((namespace.to_owned(), name), stream);
         }
     }
     for object in within(namespace, &objects.coming) {
         let name = (namespace.to_owned(), object.name_any());
-        let known = accepted.remove(&label_value(&name.1)).unwrap_or_default();
+        let known = accepted.remove(&name.1).unwrap_or_default();
         // One that is there isn't coming.
         if world.streams.contains_key(&name) {
             continue;
@@ -153,15 +151,12 @@ fn within<'a, K: ResourceExt>(namespace: &'a str, all: &'a [&'a K]) -> impl Iter
         .filter(move |one| one.meta().namespace.as_deref() == Some(namespace))
 }
 
-/// The accepted contracts of a namespace's streams, newest first, by stream: its name as a label has it.
+/// The accepted contracts of a namespace's streams, newest first, by stream.
 fn contracts(namespace: &str, maps: &[&ConfigMap]) -> BTreeMap<String, Vec<Accepted>> {
     let mut all: BTreeMap<String, Vec<Accepted>> = BTreeMap::new();
-    let maps = within(namespace, maps)
-        .filter(|map| map.labels().get(LABEL_KIND).map(String::as_str) == Some("DataStream"));
-    for map in maps {
-        let name = map.labels().get(LABEL_NAME);
-        if let (Some(name), Some(contract)) = (name, accepted::read(map)) {
-            all.entry(name.clone()).or_default().push(contract);
+    for map in within(namespace, maps) {
+        if let (Some(stream), Some(contract)) = (owned::is_contract(map), accepted::read(map)) {
+            all.entry(stream.name).or_default().push(contract);
         }
     }
     for contracts in all.values_mut() {

@@ -35,6 +35,8 @@ pub use error::KafkaError;
 pub use quotas::Quota;
 pub use topics::{ConfigChange, NewTopic, Setting, Topic};
 
+use crate::supervise;
+
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// After this time a call that has seen a refusal (credentials, TLS) doesn't wait for another broker.
@@ -83,11 +85,11 @@ impl Admin {
             tracing::debug!(%doing, took = ?started.elapsed(), error = result.as_ref().err().map(tracing::field::display), "Kafka");
             result
         };
-        match tokio::task::spawn_blocking(work).await {
+        match supervise::ended("call Kafka", tokio::task::spawn_blocking(work).await) {
             Ok(result) => result,
-            Err(ended) => Err(KafkaError::Other {
+            Err(_) => Err(KafkaError::Other {
                 doing: "call Kafka".to_owned(),
-                what: ended.to_string(),
+                what: "a mistake of Headworks' own; the operator's log says where".to_owned(),
             }),
         }
     }

@@ -69,7 +69,8 @@ pub async fn finalize(
         return Ok(());
     }
     let key = Key::of(pipeline);
-    if let Some(live) = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name) {
+    let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
+    if let Some(live) = Context::child(&context.stores.stateful_sets, &key, uid, &key.name) {
         context.remove(live.as_ref()).await?;
     }
     let outcome = forget(pipeline, &key, &left, context).await;
@@ -113,7 +114,8 @@ async fn forget(
     left: &Progress,
     context: &Context,
 ) -> Result<(), Error> {
-    if !Context::children(&context.stores.pods, key).is_empty() {
+    let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
+    if !context.pods_left(key, uid).is_empty() {
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let name = &pipeline.spec.platform;

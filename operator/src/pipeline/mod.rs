@@ -70,7 +70,8 @@ impl Subject for Pipeline {
         let key = Key::of(self);
         let rests = self.spec.suspend || self.spec.replicas == 0;
         figures::pipeline(status, rests, &key, context);
-        let live = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name);
+        let uid = self.uid().unwrap_or_default();
+        let live = Context::child(&context.stores.stateful_sets, &key, &uid, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
             workload::scale_to_zero(
                 context,
@@ -80,7 +81,7 @@ impl Subject for Pipeline {
             .await?;
         }
         let applied = plan_and_apply(self, &key, status, context).await;
-        let live = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name);
+        let live = Context::child(&context.stores.stateful_sets, &key, &uid, &key.name);
         let seen = live
             .as_ref()
             .and_then(|s| s.status.clone())
@@ -92,7 +93,7 @@ impl Subject for Pipeline {
             Ok(applied) => {
                 let shared = shared::condition(&context.flows.shared(&key));
                 let verdict = observe(self, &key, &applied, context).await?.and(shared);
-                let pods = Context::children(&context.stores.pods, &key);
+                let pods = context.pods_left(&key, &uid);
                 if verdict.ready
                     && access::workload::generated(&applied.platform.platform.spec.kafka)
                     && !health::superseded(&pods, &applied.digest)
@@ -179,7 +180,7 @@ async fn plan_and_apply(
     let uid = pipeline.uid().unwrap_or_default();
     let reference = pipeline.controller_owner_ref(&()).unwrap_or_default();
     let built = build::build(key, &reference, &valid, &context.settings.runtime_image)?;
-    let pods = Context::children(&context.stores.pods, key);
+    let pods = context.pods_left(key, &uid);
     access::workload::ensure(
         pipeline,
         &found.platform,
@@ -231,10 +232,11 @@ async fn observe(
     applied: &Applied,
     context: &Context,
 ) -> Result<Verdict, Error> {
-    let pods = Context::children(&context.stores.pods, key);
+    let uid = pipeline.uid().unwrap_or_default();
+    let pods = context.pods(key, &uid);
     let live = applied.stateful_set.as_ref();
     free_the_roll_out(live, &pods, context).await?;
-    workload::sweep_plans(context, key, &applied.digest).await?;
+    workload::sweep_plans(context, key, &uid, &applied.digest).await?;
     if pipeline.spec.suspend {
         return Ok(Verdict::ready(
             "Suspended",

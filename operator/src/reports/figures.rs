@@ -45,6 +45,7 @@ const COMMIT_STEP_MS: i64 = 60_000;
 /// The figures to show, given those shown before.
 pub fn coarse(before: Option<&Coarse>, reports: &[&Report]) -> Coarse {
     let all = reports.iter().map(|r| &r.figures);
+    // Whatever a report holds: `clean` has bounded it, and nothing here relies on that.
     let rate: f64 = all.clone().map(|f| f.rate.max(0.0)).sum();
     let lag = all
         .clone()
@@ -104,7 +105,7 @@ fn state(before: Option<&CoarseState>, reports: &[&Report]) -> Option<CoarseStat
             .filter_map(|f| f.restore_ms)
             .max()
             .map(round_delay),
-        watermark_ms: watermark.map(|ms| ms.div_euclid(COMMIT_STEP_MS) * COMMIT_STEP_MS),
+        watermark_ms: watermark.and_then(to_the_minute),
         // Of several, the one shown before: pods answer in any order.
         hot_key: before
             .and_then(|b| b.hot_key.as_ref())
@@ -114,6 +115,11 @@ fn state(before: Option<&CoarseState>, reports: &[&Report]) -> Option<CoarseStat
     })
 }
 
+/// Rounds down to a minute; none where no minute is below.
+fn to_the_minute(ms: i64) -> Option<i64> {
+    ms.div_euclid(COMMIT_STEP_MS).checked_mul(COMMIT_STEP_MS)
+}
+
 /// Whether the change is worth a write: idle noise isn't.
 pub fn worth_writing(before: &Coarse, now: &Coarse) -> bool {
     before != now
@@ -121,9 +127,9 @@ pub fn worth_writing(before: &Coarse, now: &Coarse) -> bool {
 
 /// Rounds to two significant digits: 12 345 → 12 000.
 fn two_digits(number: u64) -> u64 {
-    let mut unit = 1;
+    let mut unit = 1_u64;
     while number / unit >= 100 {
-        unit *= 10;
+        unit = unit.saturating_mul(10);
     }
     number / unit * unit
 }
@@ -140,7 +146,7 @@ fn round_size(bytes: u64) -> u64 {
     if bytes / unit >= 10 {
         two_digits(bytes / unit) * unit
     } else {
-        // In thousandths, as quantities are read.
+        // In thousandths, as quantities are read. Below ten units of 2^40 nothing of it leaves 64 bits.
         bytes / (unit / 10) * 100 * unit / 1_000
     }
 }
@@ -266,6 +272,38 @@ mod tests {
         // Pods that have just started say nothing yet.
         let silent = coarse(Some(&before), &[&Report::default()]);
         assert_eq!(silent.state, before.state);
+    }
+
+    #[test]
+    fn the_least_and_the_largest_numbers_are_rounded_too() {
+        assert_eq!(to_the_minute(i64::MIN), None);
+        assert_eq!(to_the_minute(-1), Some(-60_000));
+        assert_eq!(to_the_minute(i64::MAX), Some(i64::MAX / 60_000 * 60_000));
+        assert_eq!(two_digits(u64::MAX), 18_000_000_000_000_000_000);
+        assert_eq!(round_size(u64::MAX), (16_000_000 << 40));
+        assert_eq!(round_delay(u64::MAX), u64::MAX / 60_000 * 60_000);
+        let extreme = |n: i64| {
+            let state = StateFigures {
+                memory_bytes: u64::MAX,
+                disk_bytes: u64::MAX,
+                keys: u64::MAX,
+                late: u64::MAX,
+                restore_ms: Some(u64::MAX),
+                watermark_ms: Some(n),
+                hot_key: None,
+            };
+            let mut report = report(f64::MAX, Some(u64::MAX), Some(n), Some(n.wrapping_neg()));
+            report.figures.dead_letters = u64::MAX;
+            report.figures.state = Some(state);
+            report
+        };
+        for n in [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX] {
+            let reports = [extreme(n), extreme(i64::MIN), extreme(i64::MAX)];
+            let all: Vec<&Report> = reports.iter().collect();
+            let first = coarse(None, &all);
+            coarse(Some(&first), &all[1..]);
+            coarse(Some(&first), &all[..1]);
+        }
     }
 
     #[test]

@@ -1,70 +1,123 @@
 //! What pods say of themselves: `GET /status` of each, its problems and figures.
 //!
 //! Readiness is never taken from here; that is what readiness probes and watches are for. A change of a
-//! pod's problems, or of a store's version, wakes its owner at once; a change of figures does so when the one token bucket allows.
+//! pod's problems, or of a store's version, wakes its owner at once (an owner whose pods never come to rest, every ten seconds); a change
+//! of figures does so when the one token bucket allows, namespaces in turn.
+//!
+//! A pod may be in wrong hands, so what it says is taken as hostile: [`ask`](mod@ask) bounds the answer, [`clean`](mod@clean) what is in it,
+//! `schedule` sees to it that a namespace of silent pods holds up nobody, and whose pod it is, is not for the pod to say
+//! (`owned`).
 
+mod ask;
 mod bucket;
+mod clean;
 mod figures;
+#[cfg(test)]
+mod fuzz;
 mod idle;
 mod letters;
+mod schedule;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use bucket::Bucket;
+pub use clean::reason;
 pub use figures::{Coarse, CoarseState, coarse, worst};
-use futures::StreamExt;
+use futures::{StreamExt, stream::FuturesUnordered};
 use headworks_plan::{Problem, Report, STATUS_PORT};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{ResourceExt, runtime::reflector::Store};
 pub use letters::{Letters, shown};
+use schedule::Schedule;
+pub use schedule::Target;
+use tokio::time::MissedTickBehavior;
 
-use crate::{indexes::Indexes, names::Key, telemetry::Metrics};
+use crate::{
+    indexes::Indexes,
+    names::Key,
+    supervise::{contained, kept},
+    telemetry::{Health, Metrics},
+};
 
 /// Figure writes in a second, for the whole operator.
-const FIGURE_WRITES: u32 = 20;
-/// Shortest time between two rounds.
-const ROUND: Duration = Duration::from_secs(5);
-/// A round is stretched so that no more than so many pods are asked in a second.
-const PODS_PER_SECOND: usize = 50;
-/// A pod that takes longer to answer counts as silent.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Pods asked at once.
-const AT_ONCE: usize = 16;
+const FIGURE_WRITES: f64 = 20.0;
+/// News of one owner: so many at once, then one in ten seconds.
+const NEWS_BURST: f64 = 10.0;
+const NEWS_PER_SECOND: f64 = 0.1;
+/// How often answers are taken in, and new questions begun.
+const TICK: Duration = Duration::from_millis(500);
+/// Without a tick for so long something hangs.
+const TICK_LIMIT: Duration = Duration::from_secs(120);
 
-#[derive(Default)]
 struct Inner {
     by_pod: HashMap<String, (Key, Report)>,
     shown: HashMap<Key, Coarse>,
     letters: HashMap<Key, Letters>,
+    told: HashMap<Key, News>,
+    budgets: HashMap<Key, Bucket>,
+    figures: Bucket,
+    /// The namespace whose figures were let through last.
+    turn: String,
 }
 
 impl Inner {
-    /// Adds up what the pods have counted of dead letters.
-    fn count_letters(&mut self, now_ms: i64) {
+    /// Adds up what the pods have counted of dead letters. `here`: the pods that there are; an owner one of whose pods hasn't said
+    /// anything yet waits, since a pod without a count is taken for one that has ended.
+    fn count_letters(&mut self, here: &HashMap<String, Key>, now_ms: i64) {
+        let silent: HashSet<&Key> = here
+            .iter()
+            .filter(|(uid, _)| !self.by_pod.contains_key(*uid))
+            .map(|(_, key)| key)
+            .collect();
         let mut counts: HashMap<&Key, BTreeMap<&str, u64>> = HashMap::new();
         for (uid, (key, report)) in &self.by_pod {
             let of_owner = counts.entry(key).or_default();
             of_owner.insert(uid, report.figures.dead_letters);
         }
         for (key, letters) in &mut self.letters {
-            letters.round(&counts.remove(key).unwrap_or_default(), now_ms);
+            let counts = counts.remove(key).unwrap_or_default();
+            if !silent.contains(key) {
+                letters.round(&counts, now_ms);
+            }
         }
         for (key, counts) in counts {
-            let letters = self.letters.entry(key.clone()).or_default();
-            letters.round(&counts, now_ms);
+            if !silent.contains(key) {
+                let letters = self.letters.entry(key.clone()).or_default();
+                letters.round(&counts, now_ms);
+            }
         }
     }
 }
 
 /// The last report of each pod.
-#[derive(Default)]
 pub struct Reports(Mutex<Inner>);
 
+impl Default for Reports {
+    fn default() -> Self {
+        Self::limited(FIGURE_WRITES, Instant::now())
+    }
+}
+
+/// A pod's answer: its UID, whose it is, and what it said.
+type Answer = (String, Key, Option<Report>);
+
 impl Reports {
+    fn limited(writes: f64, now: Instant) -> Self {
+        Self(Mutex::new(Inner {
+            by_pod: HashMap::new(),
+            shown: HashMap::new(),
+            letters: HashMap::new(),
+            told: HashMap::new(),
+            budgets: HashMap::new(),
+            figures: Bucket::new(writes, writes, now),
+            turn: String::new(),
+        }))
+    }
+
     /// A pod's last report, by UID.
     pub fn of_pod(&self, uid: &str) -> Option<Report> {
         self.lock()
@@ -103,68 +156,105 @@ impl Reports {
         let mut inner = self.lock();
         inner.shown.remove(key);
         inner.letters.remove(key);
+        inner.told.remove(key);
+        inner.budgets.remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in one round of answers and says who must be woken.
+    /// Takes in what was answered, and says who must be woken. `here`: the pods that there are, and whose they are.
     fn take_in(
         &self,
-        answers: Vec<(String, Key, Option<Report>)>,
-        bucket: &mut Bucket,
+        answers: Vec<Answer>,
+        here: &HashMap<String, Key>,
         now: Instant,
-    ) -> Vec<Key> {
+    ) -> HashSet<Key> {
         let mut inner = self.lock();
-        let before = news(&inner.by_pod);
-        let mut by_pod = HashMap::new();
+        // A pod that doesn't answer keeps its last report until it is gone; its readiness tells the rest.
         for (uid, key, report) in answers {
-            // A pod that doesn't answer keeps its last report until it is gone; its readiness tells the rest.
-            if let Some(report) =
-                report.or_else(|| inner.by_pod.remove(&uid).map(|(_, report)| report))
-            {
-                by_pod.insert(uid, (key, report));
+            if let Some(report) = report {
+                inner.by_pod.insert(uid, (key, report));
             }
         }
-        inner.by_pod = by_pod;
+        inner
+            .by_pod
+            .retain(|uid, (key, _)| here.get(uid) == Some(key));
         let clock = Timestamp::now().as_millisecond();
-        inner.count_letters(clock);
-        let after = news(&inner.by_pod);
-        let mut wake: Vec<Key> = after
-            .iter()
-            .filter(|(key, list)| before.get(*key) != Some(*list))
-            .map(|(key, _)| key.clone())
-            .collect();
-        wake.extend(
-            before
-                .keys()
-                .filter(|key| !after.contains_key(*key))
-                .cloned(),
-        );
-        let mut owners: Vec<Key> = inner.by_pod.values().map(|(key, _)| key.clone()).collect();
-        owners.sort();
-        owners.dedup();
-        for key in owners {
-            let before = inner.shown.get(&key);
-            let of_owner: Vec<&Report> = inner
-                .by_pod
-                .values()
-                .filter(|(k, _)| *k == key)
-                .map(|(_, r)| r)
-                .collect();
-            let mut now_shown = idle::at(figures::coarse(before, &of_owner), &of_owner, clock);
-            let letters = inner.letters.get(&key).map_or(0, Letters::total);
-            now_shown.dead_letters = shown(letters);
-            let changed = before.is_none_or(|before| figures::worth_writing(before, &now_shown));
-            if changed && bucket.take(now) {
-                inner.shown.insert(key.clone(), now_shown);
-                wake.push(key);
+        inner.count_letters(here, clock);
+        let mut wake = inner.tell_news(now);
+        wake.extend(inner.let_figures_through(now, clock));
+        wake
+    }
+}
+
+impl Inner {
+    /// Owners whose news is another than they were told, as far as their budgets go; what is held back comes later.
+    fn tell_news(&mut self, now: Instant) -> HashSet<Key> {
+        let mut all = news(&self.by_pod);
+        let mut owners: HashSet<Key> = self.told.keys().cloned().collect();
+        owners.extend(all.keys().cloned());
+        let mut wake = HashSet::new();
+        for owner in owners {
+            let latest = all.remove(&owner);
+            if self.told.get(&owner) == latest.as_ref() {
+                continue;
+            }
+            let budget = self
+                .budgets
+                .entry(owner.clone())
+                .or_insert_with(|| Bucket::new(NEWS_PER_SECOND, NEWS_BURST, now));
+            if !budget.take(now) {
+                continue;
+            }
+            match latest {
+                Some(latest) => self.told.insert(owner.clone(), latest),
+                None => self.told.remove(&owner),
+            };
+            wake.insert(owner);
+        }
+        wake
+    }
+
+    /// Owners whose figures are others than those shown: as many as the bucket has tokens, namespaces in turn.
+    fn let_figures_through(&mut self, now: Instant, now_ms: i64) -> Vec<Key> {
+        let mut by_owner: HashMap<&Key, Vec<&Report>> = HashMap::new();
+        for (key, report) in self.by_pod.values() {
+            by_owner.entry(key).or_default().push(report);
+        }
+        let mut changed: BTreeMap<String, VecDeque<(Key, Coarse)>> = BTreeMap::new();
+        for (key, reports) in by_owner {
+            let before = self.shown.get(key);
+            let mut latest = idle::at(figures::coarse(before, &reports), &reports, now_ms);
+            latest.dead_letters = shown(self.letters.get(key).map_or(0, Letters::total));
+            if before.is_none_or(|before| figures::worth_writing(before, &latest)) {
+                let of = changed.entry(key.namespace.clone()).or_default();
+                of.push_back((key.clone(), latest));
             }
         }
-        wake.sort();
-        wake.dedup();
-        wake
+        let mut through = Vec::new();
+        while !changed.is_empty() && self.figures.take(now) {
+            let after = (
+                std::ops::Bound::Excluded(self.turn.clone()),
+                std::ops::Bound::Unbounded,
+            );
+            let next = changed
+                .range(after)
+                .next()
+                .or_else(|| changed.iter().next());
+            let Some(namespace) = next.map(|(namespace, _)| namespace.clone()) else {
+                break;
+            };
+            let of = changed.get_mut(&namespace);
+            if let Some((key, latest)) = of.and_then(VecDeque::pop_front) {
+                self.shown.insert(key.clone(), latest);
+                through.push(key);
+            }
+            changed.retain(|_, of| !of.is_empty());
+            self.turn = namespace;
+        }
+        through
     }
 }
 
@@ -190,225 +280,91 @@ fn news(by_pod: &HashMap<String, (Key, Report)>) -> HashMap<Key, News> {
     all
 }
 
-/// Asks all pods, round after round, until the process ends. `owner` says whose pod it is.
+/// The pods that can be asked. `owner` says whose a pod is.
+pub fn targets(pods: &Store<Pod>, owner: impl Fn(&Pod) -> Option<Key>) -> Vec<Target> {
+    pods.state()
+        .iter()
+        .filter_map(|pod| target(pod, owner(pod)?))
+        .collect()
+}
+
+fn target(pod: &Pod, owner: Key) -> Option<Target> {
+    let status = pod.status.as_ref()?;
+    let runs = status.phase.as_deref() == Some("Running");
+    if !runs || pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    Some(Target {
+        uid: pod.uid()?,
+        owner,
+        at: ask::address(status.pod_ip.as_deref()?, STATUS_PORT)?,
+    })
+}
+
+/// Asks all pods, each in its turn, until the process ends.
 pub async fn run(
     reports: Arc<Reports>,
-    pods: Store<Pod>,
+    targets: impl Fn() -> Vec<Target>,
     indexes: Arc<Indexes>,
     metrics: Arc<Metrics>,
-    owner: impl Fn(&Pod) -> Option<Key>,
+    health: Arc<Health>,
 ) {
-    // Pods are asked directly, never through a proxy that the environment names.
-    let client = match reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .no_proxy()
-        .build()
-    {
+    let client = match ask::client() {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "no HTTP client: statuses will show no figures");
-            return;
+            return std::future::pending().await;
         }
     };
-    let mut bucket = Bucket::new(FIGURE_WRITES, Instant::now());
-    loop {
-        let asked: Vec<(String, Key, String)> = pods
-            .state()
-            .iter()
-            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-            .filter_map(|pod| {
-                let ip = pod
-                    .status
-                    .as_ref()
-                    .filter(|s| s.phase.as_deref() == Some("Running"))?
-                    .pod_ip
-                    .clone()?;
-                let host = if ip.contains(':') {
-                    format!("[{ip}]")
-                } else {
-                    ip
-                };
-                Some((
-                    pod.uid()?,
-                    owner(pod)?,
-                    format!("http://{host}:{STATUS_PORT}/status"),
-                ))
-            })
-            .collect();
-        let count = asked.len();
-        let answers: Vec<_> = futures::stream::iter(asked)
-            .map(|(uid, key, url)| {
-                let client = client.clone();
-                async move { (uid, key, ask(&client, &url).await) }
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        metrics.reporting(
-            answers
-                .iter()
-                .filter(|(_, _, report)| report.is_some())
-                .count(),
-        );
-        for key in reports.take_in(answers, &mut bucket, Instant::now()) {
-            indexes.wake(&key);
-        }
-        tokio::time::sleep(ROUND.max(Duration::from_secs_f64(
-            count as f64 / PODS_PER_SECOND as f64,
-        )))
-        .await;
-    }
+    let wake = |key: &Key| indexes.wake(key);
+    kept("figures", || {
+        rounds(&reports, &targets, &client, &wake, &metrics, &health)
+    })
+    .await;
 }
 
-async fn ask(client: &reqwest::Client, url: &str) -> Option<Report> {
-    let answer = client.get(url).send().await.ok()?;
-    // A pod with problems may answer with another code than 200; the report is what counts.
-    let report: Report = answer.json().await.ok()?;
-    (report.version == headworks_plan::VERSION).then_some(report)
+async fn rounds(
+    reports: &Reports,
+    targets: &impl Fn() -> Vec<Target>,
+    client: &reqwest::Client,
+    wake: &impl Fn(&Key),
+    metrics: &Metrics,
+    health: &Health,
+) {
+    let mut schedule = Schedule::default();
+    let mut open = FuturesUnordered::new();
+    let mut heard: Vec<Answer> = Vec::new();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            Some((target, answer)) = open.next(), if !open.is_empty() => {
+                let (target, answer): (Target, Result<Report, ask::Silence>) = (target, answer);
+                schedule.answered(&target.uid, answer.is_ok(), Instant::now());
+                if let Err(silence) = answer {
+                    metrics.unread(silence.label());
+                    tracing::debug!(owner = %target.owner, at = %target.at, ?silence, "no report");
+                }
+                heard.push((target.uid, target.owner, answer.ok()));
+            }
+            _ = tick.tick() => {
+                health.beat("figures", TICK_LIMIT);
+                let (all, now) = (targets(), Instant::now());
+                let here = all.iter().map(|t| (t.uid.clone(), t.owner.clone())).collect();
+                for key in reports.take_in(std::mem::take(&mut heard), &here, now) {
+                    wake(&key);
+                }
+                for target in schedule.next(all, now) {
+                    open.push(async move {
+                        let asked = contained("ask a pod", ask::ask(client, target.at)).await;
+                        (target, asked.unwrap_or(Err(ask::Silence::NotAReport)))
+                    });
+                }
+                metrics.reporting(schedule.speaking());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use headworks_plan::Figures;
-
-    use super::*;
-
-    fn answer(pod: &str, rate: f64, reason: Option<&str>) -> (String, Key, Option<Report>) {
-        let problems = reason
-            .map(|r| Problem {
-                reason: r.into(),
-                message: String::new(),
-                fatal: true,
-            })
-            .into_iter()
-            .collect();
-        let report = Report {
-            problems,
-            figures: Figures {
-                rate,
-                ..Figures::default()
-            },
-            ..Report::default()
-        };
-        (pod.into(), Key::new("Pipeline", "shop", "p"), Some(report))
-    }
-
-    #[test]
-    fn an_owner_is_woken_by_news_and_by_nothing_else() {
-        let (reports, now) = (Reports::default(), Instant::now());
-        let mut bucket = Bucket::new(20, now);
-        assert_eq!(
-            reports
-                .take_in(vec![answer("a", 0.0, None)], &mut bucket, now)
-                .len(),
-            1,
-            "first figures"
-        );
-        assert!(
-            reports
-                .take_in(vec![answer("a", 0.0, None)], &mut bucket, now)
-                .is_empty(),
-            "idle"
-        );
-        assert_eq!(
-            reports
-                .take_in(vec![answer("a", 0.0, Some("DataLost"))], &mut bucket, now)
-                .len(),
-            1,
-            "a problem"
-        );
-        assert!(
-            reports
-                .take_in(
-                    vec![("a".into(), Key::new("Pipeline", "shop", "p"), None)],
-                    &mut bucket,
-                    now
-                )
-                .is_empty(),
-            "silence is no news"
-        );
-        assert_eq!(
-            reports
-                .take_in(vec![answer("a", 0.0, None)], &mut bucket, now)
-                .len(),
-            1,
-            "healed"
-        );
-    }
-
-    #[test]
-    fn an_owner_is_told_when_its_store_s_version_becomes_known() {
-        let (reports, now) = (Reports::default(), Instant::now());
-        let mut bucket = Bucket::new(20, now);
-        let mut round = |version: Option<&str>| {
-            let report = Report {
-                server_version: version.map(str::to_owned),
-                ..Report::default()
-            };
-            let key = Key::new("DataStore", "shop", "warehouse");
-            let answers = vec![("a".to_owned(), key, Some(report))];
-            reports.take_in(answers, &mut bucket, now).len()
-        };
-        round(None);
-        assert_eq!(round(Some("15.8")), 1);
-        assert_eq!(round(Some("15.8")), 0);
-    }
-
-    #[test]
-    fn dead_letters_outlive_the_pods_that_counted_them() {
-        let (reports, now) = (Reports::default(), Instant::now());
-        let mut bucket = Bucket::new(20, now);
-        let key = Key::new("Pipeline", "shop", "p");
-        let mut round = |pods: &[(&str, u64)]| {
-            let answers = pods.iter().map(|(pod, count)| {
-                let figures = Figures {
-                    dead_letters: *count,
-                    ..Figures::default()
-                };
-                let report = Report {
-                    figures,
-                    ..Report::default()
-                };
-                ((*pod).to_owned(), key.clone(), Some(report))
-            });
-            reports.take_in(answers.collect(), &mut bucket, now);
-            reports.figures(&key).map(|figures| figures.dead_letters)
-        };
-        assert_eq!(round(&[("a", 2_000), ("b", 700)]), Some(2_700));
-        assert_eq!(round(&[("b", 793)]), Some(2_790));
-        assert_eq!(round(&[("b", 793), ("c", 0)]), Some(2_790));
-        // It rests: the pace is forgotten, the count is not.
-        reports.rest(&key);
-        round(&[]);
-        assert_eq!(reports.figures(&key), None);
-        assert_eq!(reports.letters(&key).map(|l| l.total()), Some(2_793));
-        reports.forget(&key);
-        assert_eq!(reports.letters(&key), None);
-    }
-
-    #[test]
-    fn figures_wait_for_a_token() {
-        let (reports, now) = (Reports::default(), Instant::now());
-        let mut bucket = Bucket::new(1, now);
-        reports.take_in(vec![answer("a", 1.0, None)], &mut bucket, now);
-        assert!(
-            reports
-                .take_in(vec![answer("a", 50.0, None)], &mut bucket, now)
-                .is_empty()
-        );
-        let later = now + Duration::from_secs(2);
-        assert_eq!(
-            reports
-                .take_in(vec![answer("a", 50.0, None)], &mut bucket, later)
-                .len(),
-            1
-        );
-        assert_eq!(
-            reports
-                .figures(&Key::new("Pipeline", "shop", "p"))
-                .unwrap()
-                .rate,
-            50
-        );
-    }
-}
+mod tests;

@@ -46,7 +46,8 @@ impl Subject for Source {
         let key = Key::of(self);
         let rests = self.spec.suspend || self.spec.replicas == 0;
         figures::source(status, rests, &key, context);
-        let live = Context::child(&context.stores.deployments, &key.namespace, &key.name);
+        let uid = self.metadata.uid.clone().unwrap_or_default();
+        let live = Context::child(&context.stores.deployments, &key, &uid, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
             workload::scale_to_zero(
                 context,
@@ -57,7 +58,6 @@ impl Subject for Source {
         }
         let found = dereference::dereference(self, &key, context).await?;
         let valid = validate::validate(self, &found)?;
-        let uid = self.metadata.uid.clone().unwrap_or_default();
         let built = build::build(
             &key,
             &self.controller_owner_ref(&()).unwrap_or_default(),
@@ -93,7 +93,7 @@ impl Subject for Source {
             }
             // A Source that took records by HTTP before.
             None => {
-                for service in Context::children(&context.stores.services, &key) {
+                for service in Context::children(&context.stores.services, &key, &uid) {
                     context.remove(service.as_ref()).await?;
                 }
             }
@@ -101,7 +101,7 @@ impl Subject for Source {
         let live = context
             .apply(&context.stores.deployments, &built.deployment, &uid)
             .await?;
-        workload::sweep_plans(context, &key, &built.plan.digest).await?;
+        workload::sweep_plans(context, &key, &uid, &built.plan.digest).await?;
         status.address = built.address;
         status.selector = Some(workload::selector_text(&key));
 
@@ -118,7 +118,7 @@ impl Subject for Source {
                 },
             ));
         }
-        let pods = Context::children(&context.stores.pods, &key);
+        let pods = context.pods(&key, &uid);
         let generation = live.metadata.generation;
         let verdict = health::verdict(
             &Pods {
@@ -138,7 +138,8 @@ impl Subject for Source {
             |uid| context.reports.of_pod(uid),
         )?;
         // No pod runs by the old plan any more: what only that one needed goes.
-        let settled = verdict.ready && !health::superseded(&pods, &built.plan.digest);
+        let settled = verdict.ready
+            && !health::superseded(&context.pods_left(&key, &uid), &built.plan.digest);
         if settled {
             let now = generated.then_some(&found.platform.platform);
             moved(self, status, &found.stream.platform, now, context).await;

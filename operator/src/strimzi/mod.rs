@@ -26,7 +26,9 @@ pub use watched::{State, Watched};
 use crate::{
     indexes::{Facts, Indexes},
     names::Key,
-    watches::{Task, owner_of},
+    owned::labelled,
+    telemetry::Metrics,
+    watches::Task,
 };
 
 /// Strimzi's API group.
@@ -65,12 +67,19 @@ pub fn count_reference(namespace: &str) -> Key {
 
 /// The room, and the tasks that must be driven for it. Nothing is asked of the API server before the first
 /// [`Watched::want`].
-pub fn strimzi(client: &Client, indexes: &Arc<Indexes>) -> (Strimzi, Vec<Task>) {
-    let (topics, topic_task) = Watched::new(client, indexes, "KafkaTopic", "kafkatopics", {
+pub fn strimzi(
+    client: &Client,
+    indexes: &Arc<Indexes>,
+    metrics: &Arc<Metrics>,
+) -> (Strimzi, Vec<Task>) {
+    let kind = ("KafkaTopic", "kafkatopics");
+    let (topics, topic_task) = Watched::new(client, indexes, metrics, kind, |_| true, {
         let indexes = indexes.clone();
         move |object, here| topic_changed(object, here, &indexes)
     });
-    let (users, user_task) = Watched::new(client, indexes, "KafkaUser", "kafkausers", {
+    let kind = ("KafkaUser", "kafkausers");
+    let ours = |user: &DynamicObject| owner_of_user(user).is_some();
+    let (users, user_task) = Watched::new(client, indexes, metrics, kind, ours, {
         let indexes = indexes.clone();
         move |object, here| user_changed(object, here, &indexes)
     });
@@ -83,10 +92,8 @@ fn topic_changed(object: &DynamicObject, here: bool, indexes: &Indexes) {
     let name = object.metadata.name.clone().unwrap_or_default();
     let key = Key::new("KafkaTopicObject", &namespace, &name);
     let known = indexes.knows(&key);
+    // Who waits for it says so (`topic_reference`): a label that names somebody wakes nobody.
     if changed(&key, object, here, indexes) {
-        if let Some(owner) = owner_of(object) {
-            indexes.wake(&owner);
-        }
         indexes.wake_readers(&topic_reference(&namespace, observed::topic_name(object)));
     }
     if known != here {
@@ -102,10 +109,16 @@ fn user_changed(object: &DynamicObject, here: bool, indexes: &Indexes) {
         object,
         here,
         indexes,
-    ) && let Some(owner) = owner_of(object)
+    ) && let Some(owner) = owner_of_user(object)
     {
         indexes.wake(&owner);
     }
+}
+
+/// Whose a KafkaUser is: its labels say so, and its name is the one of that object's users, which nobody else has.
+fn owner_of_user(object: &DynamicObject) -> Option<Key> {
+    let owner = labelled(object)?;
+    ownership::is_user_of(object, &owner).then_some(owner)
 }
 
 /// True if what readers look at changed: spec, labels, annotations, deletion, finalizers and Strimzi's conditions. The times in

@@ -1,6 +1,8 @@
 //! Whose an object of Strimzi's kinds is, and who has a word in it: read purely from labels and field managers.
 //!
-//! An object is ours by the three labels that name our owner. A person's hand (kubectl) on fields that are ours is
+//! An object is ours by the three labels that name our owner, where we put it. Labels can be copied: what is found by them elsewhere
+//! is ours only if the API server's own record says that we wrote it ([`written_by_us`]), or if its name is one that only we give
+//! ([`is_user_of`]). A person's hand (kubectl) on fields that are ours is
 //! drift, and put back. Another controller that holds such a field is not fought: two that each put back what the other
 //! wrote would never come to rest.
 
@@ -18,6 +20,39 @@ pub fn is_of(object: &DynamicObject, owner: &Key) -> bool {
         .selector()
         .iter()
         .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// True if we applied the object's spec, by the API server's record of who wrote what. A copy that somebody else made of it has the
+/// same labels and annotations, and not this. Needs `managedFields`.
+pub fn written_by_us(object: &DynamicObject) -> bool {
+    object
+        .metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter(|entry| entry.operation.as_deref() == Some("Apply"))
+        .filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
+        .any(|entry| {
+            let fields = entry.fields_v1.as_ref();
+            fields.is_some_and(|fields| fields.0.get("f:spec").is_some())
+        })
+}
+
+/// True if a KafkaUser carries the labels of this owner and the name of one of its users: `headworks.<installation>.<what>.<namespace>.<name>`,
+/// with `-a` or `-b` at the end for those of AccessGrants.
+pub fn is_user_of(object: &DynamicObject, owner: &Key) -> bool {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let (what, slots): (_, &[&str]) = match owner.kind.as_str() {
+        "AccessGrant" => ("grant".to_owned(), &["-a", "-b"]),
+        kind => (kind.to_lowercase(), &[""]),
+    };
+    let (namespace, of) = (&owner.namespace, &owner.name);
+    let mut ends = slots
+        .iter()
+        .map(|slot| format!(".{what}.{namespace}.{of}{slot}"));
+    is_of(object, owner)
+        && name.starts_with("headworks.")
+        && ends.any(|end| name.len() > "headworks".len() + end.len() && name.ends_with(&end))
 }
 
 /// Our owner of the object, whoever that is: the labels' kind, namespace and name.
@@ -219,6 +254,53 @@ mod tests {
             managers_of_spec(&plain),
             "field manager headworks, kubectl-edit"
         );
+    }
+
+    #[test]
+    fn a_copy_of_an_object_has_its_labels_and_not_our_hand() {
+        assert!(written_by_us(&live()));
+        let mut copy = live();
+        copy.metadata.managed_fields.as_mut().unwrap().remove(0);
+        assert!(!written_by_us(&copy));
+        copy.metadata.managed_fields = None;
+        assert!(is_of(&copy, &Key::new("DataStream", "shop", "orders")) && !written_by_us(&copy));
+        let mut updated = live();
+        updated.metadata.managed_fields.as_mut().unwrap()[0].operation = Some("Update".into());
+        assert!(!written_by_us(&updated));
+    }
+
+    #[test]
+    fn a_kafka_user_is_an_owners_by_its_name_too() {
+        let user = |name: &str, owner: &Key| -> DynamicObject {
+            serde_json::from_value(
+                json!({"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaUser",
+                "metadata": {"name": name, "namespace": "kafka", "labels": owner.labels()}}),
+            )
+            .unwrap()
+        };
+        let grant = Key::new("AccessGrant", "shop", "report");
+        let pipeline = Key::new("Pipeline", "shop", "p");
+        for slot in ["a", "b"] {
+            let name = format!("headworks.prod.grant.shop.report-{slot}");
+            assert!(is_user_of(&user(&name, &grant), &grant));
+            assert!(!is_user_of(&user(&name, &grant), &pipeline));
+        }
+        assert!(is_user_of(
+            &user("headworks.prod.pipeline.shop.p", &pipeline),
+            &pipeline
+        ));
+        for foreign in [
+            "my-own-user",
+            "headworks.prod.pipeline.shop.p2",
+            "headworks.prod.pipeline.other.p",
+            "headworks.pipeline.shop.p",
+            "x.headworks.prod.pipeline.shop.p",
+        ] {
+            assert!(
+                !is_user_of(&user(foreign, &pipeline), &pipeline),
+                "{foreign}"
+            );
+        }
     }
 
     #[test]

@@ -13,14 +13,15 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-use super::{MANAGED, State, TOPIC_FINALIZER, objects, observed};
+use super::{MANAGED, State, TOPIC_FINALIZER, objects, observed, ownership};
 use crate::{context::Context, names::Key, retry::Error};
 
 /// How long the Topic Operator's word is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The KafkaTopics of an owner in whatever namespace, as the API server has them now.
+/// The KafkaTopics of an owner in whatever namespace, as the API server has them now: those that we wrote. One that somebody copied, labels
+/// and all, stands for a topic of theirs.
 ///
 /// # Errors
 /// Waiting `StrimziNotInstalled`, or the API server's own.
@@ -36,7 +37,16 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
         .list(&ListParams::default().labels(&selector.join(",")))
         .await
         .map_err(|e| Error::api(&format!("listing the KafkaTopics of {owner}"), &e))?;
-    Ok(list.items)
+    let mut all = list.items;
+    all.retain(|object| {
+        let ours = ownership::written_by_us(object);
+        if !ours {
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            tracing::warn!(%owner, namespace, name, "a KafkaTopic has our labels and was written by somebody else; it is left alone");
+        }
+        ours
+    });
+    Ok(all)
 }
 
 /// True if the cluster has no KafkaTopics at all, so that there is nothing to let go of.
@@ -44,11 +54,31 @@ pub async fn nothing_there(context: &Context) -> bool {
     context.strimzi.topics.looked().await == State::Absent
 }
 
-/// Deletes a KafkaTopic so that its topic stays. It may be there for a while yet, if the Topic Operator is away.
+/// Deletes a KafkaTopic of ours so that its topic stays. It may be there for a while yet, if the Topic Operator is away. One that we
+/// didn't write, whatever its labels say, is left alone.
 ///
 /// # Errors
 /// The API server's.
 pub async fn release(context: &Context, object: &DynamicObject) -> Result<(), Error> {
+    let known = object.metadata.managed_fields.is_some();
+    let asked = if known {
+        None
+    } else {
+        again(context, object).await?
+    };
+    if !known && asked.is_none() {
+        return Ok(());
+    }
+    let object = asked.as_ref().unwrap_or(object);
+    if !ownership::written_by_us(object) {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        tracing::warn!(
+            namespace,
+            name,
+            "a KafkaTopic has our labels and was written by somebody else; it is left alone"
+        );
+        return Ok(());
+    }
     let annotated = object.annotations().get(MANAGED).map(String::as_str) == Some("false");
     let fresh = if annotated {
         object.clone()
@@ -62,6 +92,15 @@ pub async fn release(context: &Context, object: &DynamicObject) -> Result<(), Er
         heard(context, &fresh).await?;
     }
     objects::delete(context, &context.strimzi.topics, &fresh).await
+}
+
+/// The object as the API server has it now, with field managers, which no store keeps. One that was replaced is gone.
+async fn again(context: &Context, object: &DynamicObject) -> Result<Option<DynamicObject>, Error> {
+    let resource = context.strimzi.topics.resource().await?;
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let api = objects::api(context, &resource, &namespace);
+    let found = objects::get(&api, &format!("KafkaTopic {namespace}/{name}"), &name).await?;
+    Ok(found.filter(|found| found.metadata.uid == object.metadata.uid))
 }
 
 /// True if deleting the object can't reach the topic any more.

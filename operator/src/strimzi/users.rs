@@ -158,7 +158,7 @@ pub async fn observe(
         .strimzi
         .users
         .get(namespace, name)
-        .filter(|user| super::ownership::is_of(user, owner))
+        .filter(|user| super::ownership::is_user_of(user, owner))
         .map(|user| observed(&user)))
 }
 
@@ -177,7 +177,7 @@ pub async fn seen_of_owner(
     Ok(context
         .strimzi
         .users
-        .filter(|user| super::ownership::is_of(user, owner)))
+        .filter(|user| super::ownership::is_user_of(user, owner)))
 }
 
 /// The same as the API server has them now: for a last look.
@@ -199,7 +199,10 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
         .list(&ListParams::default().labels(&selector.join(",")))
         .await
         .map_err(|e| Error::api(&format!("listing the KafkaUsers of {owner}"), &e))?;
-    Ok(list.items)
+    // A copy with our labels under another name is somebody else's.
+    let mut all = list.items;
+    all.retain(|user| super::ownership::is_user_of(user, owner));
+    Ok(all)
 }
 
 /// Deletes a KafkaUser that is the owner's. True once it is gone (or was never there, or is somebody else's).
@@ -216,7 +219,7 @@ pub async fn delete(
     let place = format!("KafkaUser {namespace}/{name}");
     let api = objects::api(context, &resource, namespace);
     match objects::get(&api, &place, name).await? {
-        Some(user) if super::ownership::is_of(&user, owner) => {
+        Some(user) if super::ownership::is_user_of(&user, owner) => {
             objects::delete(context, &context.strimzi.users, &user).await?;
             Ok(objects::get(&api, &place, name).await?.is_none())
         }

@@ -20,12 +20,21 @@ use kube::{
 use tokio::sync::{Notify, watch};
 
 use super::{GROUP, kind_reference};
-use crate::{indexes::Indexes, retry::Error, watches::Task};
+use crate::{
+    bounds::{Bound, Load},
+    indexes::Indexes,
+    retry::Error,
+    supervise::{contained, contained_call},
+    telemetry::Metrics,
+    watches::Task,
+};
 
 /// The versions that hold what we write, the preferred one first.
 const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
 /// How often a kind that isn't there is looked for.
 const LOOK: Duration = Duration::from_secs(5);
+/// An object in memory, about.
+const OBJECT_BYTES: usize = 2_048;
 /// How long somebody who needs the kind waits for the first answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,8 +65,9 @@ impl Watched {
     pub fn new(
         client: &Client,
         indexes: &Arc<Indexes>,
-        kind: &'static str,
-        plural: &'static str,
+        metrics: &Arc<Metrics>,
+        (kind, plural): (&'static str, &'static str),
+        ours: fn(&DynamicObject) -> bool,
         on: impl FnMut(&DynamicObject, bool) + Send + 'static,
     ) -> (Self, Task) {
         let key_type = resource(kind, plural, VERSIONS[0]);
@@ -68,11 +78,15 @@ impl Watched {
         let keeper = Keeper {
             client: client.clone(),
             indexes: indexes.clone(),
+            metrics: metrics.clone(),
             kind,
             plural,
+            ours,
             writer,
             state: sender,
             known: HashMap::new(),
+            load: Load::new(Bound::CHILDREN),
+            full: false,
             on: Box::new(on),
         };
         let task: Task = Box::pin(keeper.run(wanted.clone()));
@@ -155,17 +169,23 @@ type On = Box<dyn FnMut(&DynamicObject, bool) + Send>;
 struct Keeper {
     client: Client,
     indexes: Arc<Indexes>,
+    metrics: Arc<Metrics>,
     kind: &'static str,
     plural: &'static str,
+    ours: fn(&DynamicObject) -> bool,
     writer: Writer<DynamicObject>,
     state: watch::Sender<State>,
     known: HashMap<(Option<String>, Option<String>), Arc<DynamicObject>>,
+    load: Load,
+    /// True: it was said that there are more than are held.
+    full: bool,
     on: On,
 }
 
 impl Keeper {
     async fn run(mut self, wanted: Arc<Notify>) {
         wanted.notified().await;
+        let name = format!("watch {}", self.kind);
         loop {
             match discover(self.client.clone(), self.kind, self.plural).await {
                 Ok(Some(resource)) => {
@@ -174,8 +194,10 @@ impl Keeper {
                         version = resource.version,
                         "Strimzi's kind is there"
                     );
-                    self.follow(resource).await;
-                    tracing::warn!(kind = self.kind, "Strimzi's kind is gone");
+                    // A mistake of ours is said there; the watch begins anew with a whole list.
+                    if contained(&name, self.follow(resource)).await.is_ok() {
+                        tracing::warn!(kind = self.kind, "Strimzi's kind is gone");
+                    }
                 }
                 Ok(None) => self.say(State::Absent),
                 Err(error) => self.say(State::Refused(error.to_string())),
@@ -196,6 +218,9 @@ impl Keeper {
                 Ok(event) => {
                     let filled =
                         matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
+                    let Some(event) = self.admitted(event) else {
+                        continue;
+                    };
                     self.writer.apply_watcher_event(&event);
                     self.tell(event);
                     if filled {
@@ -220,15 +245,62 @@ impl Keeper {
         }
     }
 
+    /// The event, if it is about something that is held.
+    fn admitted(&mut self, event: Event<DynamicObject>) -> Option<Event<DynamicObject>> {
+        let namespace = |object: &DynamicObject| object.metadata.namespace.clone();
+        match &event {
+            Event::Apply(object) | Event::InitApply(object) => {
+                if !(self.ours)(object) {
+                    self.metrics.dropped(self.kind, "foreign");
+                    return None;
+                }
+                let namespace = namespace(object).unwrap_or_default();
+                let known =
+                    matches!(event, Event::Apply(_)) && self.known.contains_key(&place(object));
+                if self
+                    .load
+                    .put(&namespace, known.then_some(OBJECT_BYTES), OBJECT_BYTES)
+                    .is_err()
+                {
+                    self.metrics.dropped(self.kind, "bound");
+                    if !std::mem::replace(&mut self.full, true) {
+                        tracing::warn!(
+                            kind = self.kind,
+                            namespace,
+                            "the namespace has more objects than are held"
+                        );
+                    }
+                    return None;
+                }
+            }
+            Event::Delete(object) => {
+                if !self.known.contains_key(&place(object)) {
+                    return None;
+                }
+                let namespace = namespace(object).unwrap_or_default();
+                self.load.take(&namespace, OBJECT_BYTES);
+            }
+            Event::Init => self.load = Load::new(Bound::CHILDREN),
+            Event::InitDone => {}
+        }
+        Some(event)
+    }
+
+    fn call(&mut self, object: &DynamicObject, here: bool) {
+        let on = &mut self.on;
+        // One object that sets off a mistake of ours ends the watch for nobody; what it said is logged.
+        let _ = contained_call(&format!("change of {}", self.kind), || on(object, here));
+    }
+
     fn tell(&mut self, event: Event<DynamicObject>) {
         match event {
             Event::Apply(object) => {
-                (self.on)(&object, true);
+                self.call(&object, true);
                 self.known.insert(place(&object), Arc::new(object));
             }
             Event::Delete(object) => {
                 self.known.remove(&place(&object));
-                (self.on)(&object, false);
+                self.call(&object, false);
             }
             Event::InitDone => {
                 let listed: HashMap<_, _> = self
@@ -238,18 +310,19 @@ impl Keeper {
                     .into_iter()
                     .map(|object| (place(&object), object))
                     .collect();
-                for (key, object) in &self.known {
+                let before = std::mem::replace(&mut self.known, listed.clone());
+                for (key, object) in &before {
                     if !listed.contains_key(key) {
-                        (self.on)(object, false);
+                        self.call(object, false);
                     }
                 }
                 for object in listed.values() {
-                    (self.on)(object, true);
+                    self.call(object, true);
                 }
-                self.known = listed;
             }
             Event::Init | Event::InitApply(_) => {}
         }
+        self.metrics.holds(self.kind, self.known.len());
     }
 
     /// Publishes a state, and wakes who waits for the kind.

@@ -13,6 +13,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::supervise::PANICS;
+
 /// Labels of a count of reconciles.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Outcome {
@@ -29,6 +31,29 @@ pub struct OfKind {
     pub kind: String,
 }
 
+/// Labels of what happened to objects of a kind for a reason.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Dropped {
+    /// Kind of the object.
+    pub kind: String,
+    /// `foreign`: it isn't ours; `bound`: its namespace has as many as are held.
+    pub reason: &'static str,
+}
+
+/// Labels of what belongs to a listener.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OfListener {
+    /// `http` (metrics and health) or `webhook`.
+    pub listener: &'static str,
+}
+
+/// Labels of a count of reports that weren't taken.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Unread {
+    /// Why: see `reports::ask::Silence`.
+    pub reason: &'static str,
+}
+
 /// All metrics, and the registry that prints them.
 pub struct Metrics {
     registry: Registry,
@@ -37,6 +62,11 @@ pub struct Metrics {
     writes: Family<OfKind, Counter>,
     leader: Gauge,
     pods: Gauge<f64, AtomicU64>,
+    held: Family<OfKind, Gauge>,
+    dropped: Family<Dropped, Counter>,
+    unread: Family<Unread, Counter>,
+    connections: Family<OfListener, Gauge>,
+    refused: Family<OfListener, Counter>,
 }
 
 impl Default for Metrics {
@@ -67,8 +97,43 @@ impl Default for Metrics {
         let pods = Gauge::<f64, AtomicU64>::default();
         registry.register(
             "reporting_pods",
-            "Pods whose report was read in the last round",
+            "Pods that have answered when they were last asked for their report",
             pods.clone(),
+        );
+        let held = Family::<OfKind, Gauge>::default();
+        registry.register(
+            "held_objects",
+            "Objects held in memory, by kind",
+            held.clone(),
+        );
+        let dropped = Family::<Dropped, Counter>::default();
+        registry.register(
+            "dropped_objects",
+            "Objects that a watch brought and that aren't held: foreign ones with our label (foreign), or more than a namespace's share (bound)",
+            dropped.clone(),
+        );
+        let unread = Family::<Unread, Counter>::default();
+        registry.register(
+            "unread_reports",
+            "Answers of pods that weren't taken as a report, by reason",
+            unread.clone(),
+        );
+        let connections = Family::<OfListener, Gauge>::default();
+        registry.register(
+            "connections",
+            "Open connections to the operator, by listener",
+            connections.clone(),
+        );
+        let refused = Family::<OfListener, Counter>::default();
+        registry.register(
+            "refused_connections",
+            "Connections closed at once because there were too many, by listener",
+            refused.clone(),
+        );
+        registry.register(
+            "panics",
+            "Mistakes of the operator's own that were contained, by task",
+            PANICS.clone(),
         );
         Self {
             registry,
@@ -77,6 +142,11 @@ impl Default for Metrics {
             writes,
             leader,
             pods,
+            held,
+            dropped,
+            unread,
+            connections,
+            refused,
         }
     }
 }
@@ -110,6 +180,39 @@ impl Metrics {
     /// So many pods answered.
     pub fn reporting(&self, pods: usize) {
         self.pods.set(pods as f64);
+    }
+
+    /// So many objects of a kind are held in memory.
+    pub fn holds(&self, kind: &str, objects: usize) {
+        self.held
+            .get_or_create(&OfKind { kind: kind.into() })
+            .set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// An object that a watch brought isn't held.
+    pub fn dropped(&self, kind: &str, reason: &'static str) {
+        let of = Dropped {
+            kind: kind.into(),
+            reason,
+        };
+        self.dropped.get_or_create(&of).inc();
+    }
+
+    /// A pod's answer wasn't taken.
+    pub fn unread(&self, reason: &'static str) {
+        self.unread.get_or_create(&Unread { reason }).inc();
+    }
+
+    /// So many connections of a listener are open.
+    pub fn connected(&self, listener: &'static str, open: usize) {
+        self.connections
+            .get_or_create(&OfListener { listener })
+            .set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// A connection was closed at once.
+    pub fn turned_away(&self, listener: &'static str) {
+        self.refused.get_or_create(&OfListener { listener }).inc();
     }
 
     /// The text of `/metrics`.

@@ -1,10 +1,12 @@
 //! What the operator says about itself: JSON logs on stderr, `/metrics`, `/healthz` and `/readyz` on one port.
 
+mod health;
 mod metrics;
 mod serve;
 
+pub use health::{Health, Running};
 pub use metrics::Metrics;
-pub use serve::{Health, serve};
+pub use serve::serve;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Starts logging. `filter` is a tracing directive such as `info` or `headworks_operator=debug,info`.
@@ -21,4 +23,14 @@ pub fn logs(filter: &str) {
         .with(filter)
         .with(lines)
         .try_init();
+    // Where a panic happened stands in the log as everything does: one JSON object a line. What it said, `supervise` logs.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let thread = std::thread::current();
+        tracing::error!(
+            place,
+            thread = thread.name(),
+            "panic: a mistake of our own; please report it"
+        );
+    }));
 }

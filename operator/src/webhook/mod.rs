@@ -31,7 +31,7 @@ use tokio::sync::watch;
 
 pub use serve::Failure;
 
-use crate::context::Stores;
+use crate::{context::Stores, supervise::kept, telemetry::Metrics};
 
 /// The ValidatingWebhookConfiguration of the chart.
 pub const CONFIGURATION: &str = "headworks-operator";
@@ -75,12 +75,27 @@ pub async fn run(
     client: Client,
     options: Options,
     stores: Arc<Stores>,
+    metrics: Arc<Metrics>,
     leading: watch::Receiver<bool>,
     serving: watch::Sender<bool>,
 ) -> Result<(), Failure> {
     let certificate = serve::Certificate::default();
-    let keeping = keeper::keep(client, &options, certificate.clone(), leading);
-    let answering = serve::serve(options.listen, certificate, stores, serving);
+    // After a mistake of ours it begins anew; the certificate in use is served meanwhile.
+    let keeping = kept("webhook certificate", || {
+        keeper::keep(
+            client.clone(),
+            &options,
+            certificate.clone(),
+            leading.clone(),
+        )
+    });
+    let answering = serve::serve(
+        options.listen,
+        certificate.clone(),
+        stores,
+        metrics,
+        serving,
+    );
     tokio::select! {
         () = keeping => Ok(()),
         ended = answering => ended,

@@ -42,7 +42,10 @@ use crate::{
     context::{Stores, names},
     data_stream::topic_name,
     impact::{World, cluster},
+    listen::{Limits, shielded, tls},
     names::digest,
+    supervise::ended,
+    telemetry::Metrics,
 };
 
 /// Largest review: the API server takes objects of 3 MiB, and a review has two.
@@ -159,15 +162,14 @@ pub async fn serve(
     listen: SocketAddr,
     certificate: Certificate,
     stores: Arc<Stores>,
+    metrics: Arc<Metrics>,
     serving: watch::Sender<bool>,
 ) -> Result<(), Failure> {
     let answered = certificate.clone();
     let config = certificate.first().await;
-    let router = router(stores, answered);
-    let listener = std::net::TcpListener::bind(listen)
-        .and_then(|l| l.set_nonblocking(true).map(|()| l))
-        .map_err(|source| Failure::Listen { listen, source })?;
-    let server = axum_server::from_tcp_rustls(listener, config)
+    let router = shielded(router(stores, answered), Limits::WEBHOOK);
+    let server = std::net::TcpListener::bind(listen)
+        .and_then(|listener| tls(listener, config, Limits::WEBHOOK, &metrics))
         .map_err(|source| Failure::Listen { listen, source })?;
     tracing::info!(%listen, "admission is served");
     // Nobody listens any more: the process is ending.
@@ -250,10 +252,11 @@ async fn in_time(
         })
         .await
     };
-    match tokio::time::timeout(limit, judged).await {
+    let judged = tokio::time::timeout(limit, judged).await;
+    match judged.map(|judged| ended("admission", judged)) {
         Ok(Ok(verdict)) => verdict,
-        Ok(Err(error)) => {
-            tracing::error!(object = %title, %error, "a check failed by our own mistake; the object passes");
+        Ok(Err(_)) => {
+            tracing::error!(object = %title, "a check failed by our own mistake; the object passes");
             unchecked("failed by a mistake of its own")
         }
         Err(_) => {

@@ -68,11 +68,13 @@ pub fn source(status: &mut SourceStatus, rests: bool, key: &Key, context: &Conte
     if rests {
         context.reports.rest(key);
         status.rate = None;
-        return;
+    } else if let Some(figures) = context.reports.figures(key) {
+        show_source(status, &figures);
     }
-    let Some(figures) = context.reports.figures(key) else {
-        return;
-    };
+}
+
+/// The pace alone, of figures at hand.
+pub fn show_source(status: &mut SourceStatus, figures: &Coarse) {
     status.rate = Some(rate(figures.rate));
 }
 
@@ -86,11 +88,13 @@ pub fn pipeline(status: &mut PipelineStatus, rests: bool, key: &Key, context: &C
     if rests {
         context.reports.rest(key);
         (status.rate, status.lag, status.delay) = (None, None, None);
-        return;
+    } else if let Some(figures) = context.reports.figures(key) {
+        show_pipeline(status, figures);
     }
-    let Some(figures) = context.reports.figures(key) else {
-        return;
-    };
+}
+
+/// The pace alone, of figures at hand.
+pub fn show_pipeline(status: &mut PipelineStatus, figures: Coarse) {
     status.rate = Some(rate(figures.rate));
     status.lag = figures.lag.and_then(|lag| i64::try_from(lag).ok());
     status.delay = figures.delay_ms.map(delay);
@@ -163,7 +167,7 @@ fn size(bytes: u64) -> String {
         let size = 1_u64 << shift;
         if bytes >= size {
             // A tenth of a unit is no whole number of bytes, and was rounded down.
-            let tenths = (bytes % size * 10).div_ceil(size);
+            let tenths = (bytes % size).saturating_mul(10).div_ceil(size);
             return match (bytes / size + tenths / 10, tenths % 10) {
                 (whole, 0) => format!("{whole}{unit}"),
                 (whole, tenth) => format!("{whole}.{tenth}{unit}"),

@@ -47,7 +47,7 @@ pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<V
     });
     if let Some(problem) = worst {
         let message = explain(&problem.reason, &problem.message, seen);
-        let reason = word(&problem.reason);
+        let reason = reports::reason(&problem.reason);
         // A missing reference is waited for, whatever the pod thinks of it: GitOps applies in any order.
         return Err(match (reason.as_str(), problem.fatal) {
             ("SecretMissing", _) => Error::missing(&reason, message),
@@ -130,20 +130,6 @@ fn explain(reason: &str, message: &str, seen: &Pods) -> String {
     )
 }
 
-/// A condition's reason is one CamelCase word; a pod's word is made to fit.
-fn word(reason: &str) -> String {
-    let word: String = reason
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(64)
-        .collect();
-    if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        word
-    } else {
-        "PodProblem".into()
-    }
-}
-
 /// Why Kubernetes can't run a pod, if it says so.
 fn trouble(pod: &Pod) -> Option<(String, String)> {
     let status = pod.status.as_ref()?;
@@ -197,7 +183,7 @@ fn trouble(pod: &Pod) -> Option<(String, String)> {
                         .as_deref()
                         .unwrap_or("see kubectl describe pod")
                 );
-                return Some((word(&reason), text));
+                return Some((reports::reason(&reason), text));
             }
             let ended = state.terminated.as_ref()?;
             Some((

@@ -32,6 +32,11 @@ use crate::{
     retry::Error,
 };
 
+/// The most pods that a Pipeline has: `spec.replicas` goes to here.
+pub const MAX_MEMBERS: i32 = 256;
+/// A StatefulSet keeps ten revisions; more than this many aren't its own.
+const MAX_REVISIONS: u32 = 64;
+
 /// The scale subresource's selector.
 pub fn selector_text(key: &Key) -> String {
     let pairs: Vec<String> = key
@@ -74,9 +79,15 @@ where
 }
 
 /// Removes plans that nothing names any more.
-pub async fn sweep_plans(context: &Context, key: &Key, digest: &str) -> Result<(), Error> {
-    let maps = Context::children(&context.stores.config_maps, key);
-    let mut named: BTreeSet<String> = Context::children(&context.stores.pods, key)
+pub async fn sweep_plans(
+    context: &Context,
+    key: &Key,
+    uid: &str,
+    digest: &str,
+) -> Result<(), Error> {
+    let maps = Context::children(&context.stores.config_maps, key, uid);
+    let mut named: BTreeSet<String> = context
+        .pods_left(key, uid)
         .iter()
         .flat_map(|pod| mounted(pod.spec.as_ref()))
         .collect();
@@ -91,10 +102,22 @@ pub async fn sweep_plans(context: &Context, key: &Key, digest: &str) -> Result<(
     }
     // A StatefulSet rolls back to a ControllerRevision by itself; asked for only when there is something to remove.
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &key.namespace);
+    let few = ListParams::default()
+        .labels(&selector_text(key))
+        .limit(MAX_REVISIONS);
     let revisions = api
-        .list(&ListParams::default().labels(&selector_text(key)))
+        .list(&few)
         .await
         .map_err(|e| Error::api("listing revisions", &e))?;
+    if revisions
+        .metadata
+        .continue_
+        .as_deref()
+        .is_some_and(|more| !more.is_empty())
+    {
+        // Somebody has put our labels on many: what stands in the rest isn't known, so every plan stays.
+        return Ok(());
+    }
     let texts: Vec<String> = revisions
         .iter()
         .filter_map(|r| serde_json::to_string(&r.data).ok())
@@ -109,32 +132,36 @@ pub async fn sweep_plans(context: &Context, key: &Key, digest: &str) -> Result<(
 }
 
 /// The plans that an object's pods run by now, and the one that its next pod would.
-pub fn plans_of_pods(context: &Context, key: &Key) -> Vec<Plan> {
-    let mut names: BTreeSet<String> = Context::children(&context.stores.pods, key)
+pub fn plans_of_pods(context: &Context, key: &Key, uid: &str) -> Vec<Plan> {
+    let mut names: BTreeSet<String> = context
+        .pods_left(key, uid)
         .iter()
         .flat_map(|pod| mounted(pod.spec.as_ref()))
         .collect();
-    for set in Context::children(&context.stores.stateful_sets, key) {
+    for set in Context::children(&context.stores.stateful_sets, key, uid) {
         let template = set.spec.as_ref().map(|spec| &spec.template);
         names.extend(mounted(template.and_then(|t| t.spec.as_ref())));
     }
     let plan = |name: &String| {
-        let map = Context::child(&context.stores.config_maps, &key.namespace, name)?;
+        let map = Context::child(&context.stores.config_maps, key, uid, name)?;
         serde_json::from_str(map.data.as_ref()?.get(plan_map::PLAN_FILE)?).ok()
     };
     names.iter().filter_map(plan).collect()
 }
 
 /// How many pods of a StatefulSet there are to be, or still are: what they do in Kafka under their numbers they may do until they
-/// are gone. One that ends counts, because it may be finishing its last transaction.
+/// are gone. One that ends counts, because it may be finishing its last transaction. `pods` are the owner's; a number that no pod
+/// of ours can have is nobody's all the same.
 pub fn members(pods: &[Arc<Pod>], owner: &Key, replicas: i32) -> i32 {
     let number = |pod: &Arc<Pod>| -> Option<i32> {
         let name = pod.name_any();
-        let number = name.strip_prefix(owner.name.as_str())?.strip_prefix('-')?;
-        number.parse().ok()
+        let text = name.strip_prefix(owner.name.as_str())?.strip_prefix('-')?;
+        let number: i32 = text.parse().ok()?;
+        ((0..MAX_MEMBERS).contains(&number) && number.to_string() == text).then_some(number)
     };
     let there = pods.iter().filter_map(number).max();
-    there.map_or(replicas, |last| replicas.max(last.saturating_add(1)))
+    let there = there.map_or(0, |last| last.saturating_add(1));
+    replicas.max(there).clamp(0, MAX_MEMBERS)
 }
 
 /// Names of the ConfigMaps that a pod mounts.
@@ -166,5 +193,18 @@ mod tests {
         assert_eq!(members(&five[..2], 2), 2, "they are gone");
         assert_eq!(members(&five[..2], 5), 5, "three are to come");
         assert_eq!(members(&[pod("p-x"), pod("q-7"), pod("p9")], 1), 1);
+        for forged in [
+            "p-2147483646",
+            "p-2147483647",
+            "p-256",
+            "p--1",
+            "p-+7",
+            "p-07",
+            "p-99999999999999999999",
+        ] {
+            assert_eq!(members(&[pod(forged)], 2), 2, "{forged}");
+        }
+        assert_eq!(members(&[pod("p-255")], 2), 256);
+        assert_eq!((members(&[], i32::MAX), members(&[], -1)), (256, 0));
     }
 }

@@ -26,13 +26,14 @@ pub async fn reset(
     status: &mut PipelineStatus,
     context: &Context,
 ) -> Result<(), Error> {
-    let live = Context::child(&context.stores.stateful_sets, &key.namespace, &key.name);
+    let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
+    let live = Context::child(&context.stores.stateful_sets, key, uid, &key.name);
     if let Some(live) = &live {
         let replicas = live.spec.as_ref().and_then(|s| s.replicas);
         workload::scale_to_zero(context, live.as_ref(), replicas).await?;
     }
-    let ending = live.is_some_and(|live| !has_ended(&live))
-        || !Context::children(&context.stores.pods, key).is_empty();
+    let ending =
+        live.is_some_and(|live| !has_ended(&live)) || !context.pods_left(key, uid).is_empty();
     if ending {
         return Err(waiting("the pods of the query before end first"));
     }

@@ -1,0 +1,184 @@
+//! What a pod says is what anybody may say: a query or a library in a pod can be taken over, and then its report is hostile.
+//!
+//! So a report is cleaned where it comes in, once, and everything behind deals with numbers that can be times and sizes, and
+//! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
+
+use headworks_plan::{Figures, Problem, Report, StateFigures};
+
+/// Most problems of one pod that are looked at.
+const PROBLEMS: usize = 16;
+/// Longest reason.
+const REASON: usize = 64;
+/// Longest message of a problem, in characters.
+const MESSAGE: usize = 1_024;
+/// Longest version of a server or runtime, in characters.
+const VERSION: usize = 64;
+/// Longest key that is shown, in characters.
+const HOT_KEY: usize = 128;
+/// The first and the last millisecond that a status can show: of the years 1 and 9999.
+const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+/// A hundred years in milliseconds: longer took nothing.
+const LONGEST_MS: u64 = 3_155_760_000_000;
+/// The most of anything that is counted: what a status can hold.
+const MOST: u64 = i64::MAX as u64;
+
+/// A report without what can't be true.
+pub fn clean(report: Report) -> Report {
+    let mut problems = report.problems;
+    problems.truncate(PROBLEMS);
+    Report {
+        version: report.version,
+        runtime: text(&report.runtime, VERSION),
+        phase: report.phase,
+        server_version: report.server_version.map(|v| text(&v, VERSION)),
+        problems: problems.into_iter().map(problem).collect(),
+        figures: figures(report.figures),
+    }
+}
+
+fn problem(problem: Problem) -> Problem {
+    Problem {
+        reason: reason(&problem.reason),
+        message: text(&problem.message, MESSAGE),
+        fatal: problem.fatal,
+    }
+}
+
+fn figures(figures: Figures) -> Figures {
+    Figures {
+        records_in: figures.records_in.min(MOST),
+        records_out: figures.records_out.min(MOST),
+        dead_letters: figures.dead_letters.min(MOST),
+        dropped: figures.dropped.min(MOST),
+        rate: rate(figures.rate),
+        lag: figures.lag.map(|lag| lag.min(MOST)),
+        max_event_time_ms: time(figures.max_event_time_ms),
+        last_commit_ms: time(figures.last_commit_ms),
+        state: figures.state.map(state),
+        // Nobody reads them here, and there may be many.
+        partitions: Vec::new(),
+    }
+}
+
+fn state(state: StateFigures) -> StateFigures {
+    StateFigures {
+        memory_bytes: state.memory_bytes.min(MOST),
+        disk_bytes: state.disk_bytes.min(MOST),
+        keys: state.keys.min(MOST),
+        late: state.late.min(MOST),
+        restore_ms: state.restore_ms.map(|ms| ms.min(LONGEST_MS)),
+        watermark_ms: time(state.watermark_ms),
+        hot_key: state.hot_key.map(|key| text(&key, HOT_KEY)),
+    }
+}
+
+/// A time that can be one; that of a pod which has none yet may be anything.
+fn time(ms: Option<i64>) -> Option<i64> {
+    ms.filter(|ms| TIMES.contains(ms))
+}
+
+fn rate(rate: f64) -> f64 {
+    if rate.is_finite() {
+        rate.clamp(0.0, 1e15)
+    } else {
+        0.0
+    }
+}
+
+/// A condition's reason is one CamelCase word; a pod's word is made to fit.
+pub fn reason(said: &str) -> String {
+    let word: String = said
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(REASON)
+        .collect();
+    if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        word
+    } else {
+        "PodProblem".into()
+    }
+}
+
+/// One line that a terminal shows as what it is: no control characters (which move the cursor or colour it), nothing that turns
+/// the direction of writing or can't be seen; and not longer than so many characters.
+pub fn text(said: &str, longest: usize) -> String {
+    let mut shown = String::new();
+    for (count, c) in said.chars().enumerate() {
+        if count == longest {
+            shown.pop();
+            shown.push('…');
+            break;
+        }
+        shown.push(if is_hidden(c) { ' ' } else { c });
+    }
+    shown
+}
+
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_kept_where_they_can_be_true() {
+        let said = Figures {
+            records_in: 7,
+            rate: 12.5,
+            lag: Some(u64::MAX),
+            max_event_time_ms: Some(i64::MIN),
+            last_commit_ms: Some(1_767_225_600_000),
+            state: Some(StateFigures {
+                memory_bytes: u64::MAX,
+                restore_ms: Some(u64::MAX),
+                watermark_ms: Some(i64::MAX),
+                ..StateFigures::default()
+            }),
+            ..Figures::default()
+        };
+        let figures = figures(said);
+        assert_eq!((figures.records_in, figures.lag), (7, Some(MOST)));
+        assert!((figures.rate - 12.5).abs() < f64::EPSILON);
+        assert_eq!(
+            (figures.max_event_time_ms, figures.last_commit_ms),
+            (None, Some(1_767_225_600_000))
+        );
+        let state = figures.state.unwrap();
+        assert_eq!(
+            (state.memory_bytes, state.restore_ms, state.watermark_ms),
+            (MOST, Some(LONGEST_MS), None)
+        );
+        for bad in [f64::NAN, f64::INFINITY, -1.0] {
+            assert!(rate(bad).abs() < f64::EPSILON);
+        }
+    }
+
+    #[test]
+    fn texts_are_one_line_of_what_can_be_seen() {
+        assert_eq!(
+            text("a\u{1b}[31mred\nnext\u{202e}evil\0", 100),
+            "a [31mred next evil "
+        );
+        assert_eq!(text("Größe 数 …", 100), "Größe 数 …");
+        let long = text(&"é".repeat(5_000), 128);
+        assert_eq!((long.chars().count(), long.ends_with('…')), (128, true));
+        assert_eq!(text(&"x".repeat(128), 128).len(), 128);
+        assert_eq!(reason("Data\nLost!"), "DataLost");
+        assert_eq!(reason("7"), "PodProblem");
+        assert_eq!(reason(&"A".repeat(900)).len(), 64);
+    }
+}
