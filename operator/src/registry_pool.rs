@@ -77,7 +77,7 @@ impl RegistryPool {
             None => None,
             Some(r) => {
                 let place = "spec.schemaRegistry.caSecret";
-                Some(secrets::text(context, place, &r.namespace, &r.name, &r.key).await?)
+                Some(secrets::certificates(context, place, &r.namespace, &r.name, &r.key).await?)
             }
         };
         let connection = RegistryConnection {
