@@ -6,6 +6,8 @@ use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Sou
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Client, Resource, ResourceExt,
@@ -17,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     access::{Tried, user_operator::Seen, workload::Settled},
     apply,
+    crd_versions::CrdVersions,
     events::Events,
     indexes::Indexes,
     kafka_pool::KafkaPool,
@@ -25,9 +28,11 @@ use crate::{
     registry_pool::RegistryPool,
     reports::Reports,
     retry::{Backoff, Error},
+    scope::Scope,
     status::Memory,
     strimzi::Strimzi,
     telemetry::Metrics,
+    workload::{guards::Network, rollouts::Rollouts},
 };
 
 /// An object of ours that may be unreadable.
@@ -42,6 +47,10 @@ pub struct Settings {
     pub namespace: String,
     /// How often a healthy Platform or topic is looked at again.
     pub recheck: Duration,
+    /// Where the operator looks.
+    pub scope: Scope,
+    /// How NetworkPolicies of pods are made; none: they aren't.
+    pub network: Option<Network>,
 }
 
 /// Stores of everything that is watched. Clones share what they hold.
@@ -71,6 +80,10 @@ pub struct Stores {
     pub stateful_sets: Store<StatefulSet>,
     /// Our pods.
     pub pods: Store<Pod>,
+    /// Our PodDisruptionBudgets.
+    pub budgets: Store<PodDisruptionBudget>,
+    /// Our NetworkPolicies; empty where none are made.
+    pub network_policies: Store<NetworkPolicy>,
 }
 
 /// What every reconcile has at hand.
@@ -107,6 +120,10 @@ pub struct Context {
     pub user_operators: Seen,
     /// Schema registries.
     pub registries: Arc<RegistryPool>,
+    /// Objects whose pods are rolled because of a change that reaches many.
+    pub rollouts: Rollouts,
+    /// The CRDs' version.
+    pub crds: CrdVersions,
 }
 
 impl Context {
@@ -146,6 +163,12 @@ impl Context {
             .get(&ObjectRef::new(name))
             .map(|n| n.labels().clone())
             .unwrap_or_default()
+    }
+
+    /// An annotation of a namespace.
+    pub fn namespace_annotation(&self, name: &str, key: &str) -> Option<String> {
+        let namespace = self.stores.namespaces.get(&ObjectRef::new(name))?;
+        namespace.annotations().get(key).cloned()
     }
 
     /// A child in a store.

@@ -8,14 +8,16 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, pin::pin, sync::Arc};
 
 use futures::{Future, StreamExt};
 use kube::{
-    Api, Resource,
+    Resource,
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store},
-        watcher::{self, Event},
+        watcher::Event,
     },
 };
 use serde::de::DeserializeOwned;
+
+use crate::scope::{Watch, merged};
 
 /// One change of an object.
 pub enum Change<K> {
@@ -27,8 +29,7 @@ pub enum Change<K> {
 
 /// The store of a kind, and the task that keeps it and calls `on` after each change.
 pub fn feed<K>(
-    api: Api<K>,
-    config: watcher::Config,
+    watches: Vec<Watch<K>>,
     mut on: impl FnMut(Change<K>) + Send + 'static,
 ) -> (Store<K>, impl Future<Output = ()> + Send)
 where
@@ -37,8 +38,7 @@ where
 {
     let (reader, writer) = reflector::store::<K>();
     let store = reader.clone();
-    let events = watcher::watcher(api, config)
-        .default_backoff()
+    let events = merged(watches)
         .modify(|object: &mut K| object.meta_mut().managed_fields = None)
         .reflect(writer);
     let task = async move {

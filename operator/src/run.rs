@@ -14,6 +14,7 @@ use crate::{
     access::{Tried, user_operator::Seen, workload::Settled},
     context::{Context, Settings, Stores},
     controller,
+    crd_versions::CrdVersions,
     election::{Elector, Lost, PACE},
     events::Events,
     indexes::Indexes,
@@ -23,12 +24,13 @@ use crate::{
     registry_pool::RegistryPool,
     reports::{self, Reports},
     retry::Backoff,
+    scope::Scope,
     status::Memory,
     strimzi::strimzi,
     telemetry::{Health, Metrics, serve},
     watches::{Gone, Task, owner_of, warm, watches},
     webhook,
-    workload::figures,
+    workload::{figures, rollouts::Rollouts},
 };
 
 /// Name of the leader election Lease.
@@ -100,7 +102,7 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
         .map_err(Box::new)
         .context(ConnectSnafu)?;
     let shared = Shared::default();
-    let (stores, tasks) = shared.watches(&client);
+    let (stores, tasks) = shared.watches(&client, &options.settings.scope);
     let mut watching = JoinSet::new();
     for task in tasks {
         watching.spawn(task);
@@ -184,7 +186,7 @@ struct Shared {
 
 impl Shared {
     /// The stores, and the tasks that fill them.
-    fn watches(&self, client: &Client) -> (Stores, Vec<Task>) {
+    fn watches(&self, client: &Client, scope: &Scope) -> (Stores, Vec<Task>) {
         let (memory, reports) = (self.memory.clone(), self.reports.clone());
         let (kafka, registries) = (self.kafka.clone(), self.registries.clone());
         let gone: Gone = Arc::new(move |key: &Key, uid: &str| {
@@ -195,7 +197,7 @@ impl Shared {
                 kafka.forget(&key.name);
             }
         });
-        watches(client, &self.indexes, &self.flows, &gone)
+        watches(client, scope, &self.indexes, &self.flows, &gone)
     }
 }
 
@@ -256,7 +258,7 @@ async fn lead(
         kafka,
         registries,
     } = shared;
-    let (strimzi, tasks) = strimzi(&client, &indexes);
+    let (strimzi, tasks) = strimzi(&client, &options.settings.scope, &indexes);
     for task in tasks {
         watching.spawn(task);
     }
@@ -291,7 +293,12 @@ async fn lead(
         settled: Settled::default(),
         user_operators: Seen::default(),
         registries,
+        rollouts: Rollouts::default(),
+        crds: CrdVersions::default(),
     });
+    // Said at once in the log, also where there is no Platform yet to say it.
+    let crds = context.crds.look(&context.client);
+    let _ = tokio::time::timeout(Duration::from_secs(5), crds).await;
     let stores = &context.stores;
     work.spawn(controller::run(
         context.clone(),

@@ -9,10 +9,12 @@ use headworks_crds::{
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
     runtime::{reflector::Store, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -24,6 +26,7 @@ use crate::{
     indexes::{Facts, Indexes},
     names::{Key, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, MANAGED_BY, MANAGED_BY_VALUE},
     pipeline::{Flows, flow_of},
+    scope::{Scope, Watch},
 };
 
 /// A task that keeps one watch.
@@ -35,23 +38,32 @@ pub type Gone = Arc<dyn Fn(&Key, &str) + Send + Sync>;
 /// Starts all watches: their stores, and the tasks that must be driven.
 pub fn watches(
     client: &Client,
+    scope: &Scope,
     indexes: &Arc<Indexes>,
     flows: &Arc<Flows>,
     gone: &Gone,
 ) -> (Stores, Vec<Task>) {
+    let all = watcher::Config::default();
+    let cluster_wide = vec![(Api::all(client.clone()), all.clone())];
     let mut tasks: Vec<Task> = Vec::new();
     let stores = Stores {
-        platforms: own::<Platform>(client, indexes, gone, &mut tasks, |platform, _, indexes| {
-            let status = platform.status.clone().unwrap_or_default();
-            facts(
-                platform,
-                &status.conditions,
-                format!("{:?} {:?}", status.installation, platform.spec.pod_template),
-                indexes,
-            );
-        }),
+        platforms: own::<Platform>(
+            cluster_wide,
+            indexes,
+            gone,
+            &mut tasks,
+            |platform, _, indexes| {
+                let status = platform.status.clone().unwrap_or_default();
+                facts(
+                    platform,
+                    &status.conditions,
+                    format!("{:?} {:?}", status.installation, platform.spec.pod_template),
+                    indexes,
+                );
+            },
+        ),
         streams: own::<DataStream>(
-            client,
+            scope.watches(client, &all),
             indexes,
             gone,
             &mut tasks,
@@ -73,11 +85,17 @@ pub fn watches(
                 count_again(stream, here, &stream.spec.platform, indexes);
             },
         ),
-        sources: own::<Source>(client, indexes, gone, &mut tasks, |_, _, _| {}),
+        sources: own::<Source>(
+            scope.watches(client, &all),
+            indexes,
+            gone,
+            &mut tasks,
+            |_, _, _| {},
+        ),
         pipelines: {
             let (flows, writers) = (flows.clone(), Writers::default());
             own::<Pipeline>(
-                client,
+                scope.watches(client, &all),
                 indexes,
                 gone,
                 &mut tasks,
@@ -103,17 +121,42 @@ pub fn watches(
                 },
             )
         },
-        data_stores: own::<DataStore>(client, indexes, gone, &mut tasks, |store, _, indexes| {
-            let status = store.status.clone().unwrap_or_default();
-            facts(store, &status.conditions, String::new(), indexes);
-        }),
-        grants: own::<AccessGrant>(client, indexes, gone, &mut tasks, |_, _, _| {}),
-        namespaces: namespaces(client, indexes, &mut tasks),
-        config_maps: children::<ConfigMap>(client, indexes, &mut tasks),
-        services: children::<Service>(client, indexes, &mut tasks),
-        deployments: children::<Deployment>(client, indexes, &mut tasks),
-        stateful_sets: children::<StatefulSet>(client, indexes, &mut tasks),
-        pods: children::<Pod>(client, indexes, &mut tasks),
+        data_stores: own::<DataStore>(
+            scope.watches(client, &all),
+            indexes,
+            gone,
+            &mut tasks,
+            |store, _, indexes| {
+                let status = store.status.clone().unwrap_or_default();
+                facts(store, &status.conditions, String::new(), indexes);
+            },
+        ),
+        grants: own::<AccessGrant>(
+            // Without the right to see them there are none.
+            if scope.no_grants {
+                Vec::new()
+            } else {
+                scope.watches(client, &all)
+            },
+            indexes,
+            gone,
+            &mut tasks,
+            |_, _, _| {},
+        ),
+        namespaces: namespaces(scope.namespaces(client), indexes, &mut tasks),
+        config_maps: children::<ConfigMap>(client, scope, indexes, &mut tasks),
+        services: children::<Service>(client, scope, indexes, &mut tasks),
+        deployments: children::<Deployment>(client, scope, indexes, &mut tasks),
+        stateful_sets: children::<StatefulSet>(client, scope, indexes, &mut tasks),
+        pods: children::<Pod>(client, scope, indexes, &mut tasks),
+        budgets: children::<PodDisruptionBudget>(client, scope, indexes, &mut tasks),
+        network_policies: if scope.network_policies {
+            children::<NetworkPolicy>(client, scope, indexes, &mut tasks)
+        } else {
+            let (store, task) = feed(Vec::new(), |_| {});
+            tasks.push(Box::pin(task));
+            store
+        },
     };
     (stores, tasks)
 }
@@ -134,12 +177,14 @@ pub async fn warm(stores: &Stores) {
         stores.deployments.wait_until_ready(),
         stores.stateful_sets.wait_until_ready(),
         stores.pods.wait_until_ready(),
+        stores.budgets.wait_until_ready(),
+        stores.network_policies.wait_until_ready(),
     );
 }
 
 /// One of our kinds; `seen` is told of each object and whether it is (still) here. A change of generation, annotations, finalizers or deletion wakes the object itself.
 fn own<K>(
-    client: &Client,
+    watches: Vec<Watch<Guarded<K>>>,
     indexes: &Arc<Indexes>,
     gone: &Gone,
     tasks: &mut Vec<Task>,
@@ -156,9 +201,8 @@ where
 {
     let (indexes, gone) = (indexes.clone(), gone.clone());
     let (store, task) = feed(
-        Api::<DeserializeGuard<K>>::all(client.clone()),
-        watcher::Config::default(),
-        move |change| match change {
+        watches,
+        move |change: Change<DeserializeGuard<K>>| match change {
             Change::Applied(object) => {
                 let (key, meta) = (Key::of(object.as_ref()), object.meta());
                 let own = (
@@ -257,21 +301,24 @@ fn count_again<K: Resource<DynamicType = ()>>(
 
 /// Namespaces, for their labels.
 fn namespaces(
-    client: &Client,
+    watches: Vec<Watch<PartialObjectMeta<Namespace>>>,
     indexes: &Arc<Indexes>,
     tasks: &mut Vec<Task>,
 ) -> Store<PartialObjectMeta<Namespace>> {
     let indexes = indexes.clone();
     let (store, task) = feed(
-        Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
-        watcher::Config::default(),
-        move |change| match change {
+        watches,
+        move |change: Change<PartialObjectMeta<Namespace>>| match change {
             Change::Applied(namespace) => {
                 let key = Key::new("Namespace", "", &namespace.name_any());
                 indexes.seen(
                     &key,
                     &Facts {
-                        detail: format!("{:?}", namespace.labels()),
+                        detail: format!(
+                            "{:?} {:?}",
+                            namespace.labels(),
+                            namespace.annotations().get(headworks_crds::ACCEPT_GRANTS)
+                        ),
                         ..Facts::default()
                     },
                 );
@@ -286,9 +333,14 @@ fn namespaces(
 }
 
 /// Objects that carry our label: each change wakes the owner.
-fn children<K>(client: &Client, indexes: &Arc<Indexes>, tasks: &mut Vec<Task>) -> Store<K>
+fn children<K>(
+    client: &Client,
+    scope: &Scope,
+    indexes: &Arc<Indexes>,
+    tasks: &mut Vec<Task>,
+) -> Store<K>
 where
-    K: Resource<DynamicType = ()>
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + DeserializeOwned
         + Clone
         + std::fmt::Debug
@@ -298,7 +350,7 @@ where
 {
     let indexes = indexes.clone();
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGED_BY_VALUE}"));
-    let (store, task) = feed(Api::<K>::all(client.clone()), config, move |change| {
+    let (store, task) = feed(scope.watches(client, &config), move |change: Change<K>| {
         let (Change::Applied(child) | Change::Removed(child)) = change;
         if let Some(owner) = owner_of(child.as_ref()) {
             indexes.wake(&owner);

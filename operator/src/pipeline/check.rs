@@ -11,7 +11,7 @@ use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::
 use serde_json::json;
 
 use super::query;
-use crate::{apply::quantity, retry::Error, workload::pod::OWN_MEMORY_MI};
+use crate::{apply::quantity, retry::Error, workload::resources::OWN_MEMORY_MI};
 
 /// PostgreSQL cuts longer names off, in silence.
 const MAX_COLUMN_BYTES: usize = 63;

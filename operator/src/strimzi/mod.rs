@@ -26,6 +26,7 @@ pub use watched::{State, Watched};
 use crate::{
     indexes::{Facts, Indexes},
     names::Key,
+    scope::Scope,
     watches::{Task, owner_of},
 };
 
@@ -65,12 +66,13 @@ pub fn count_reference(namespace: &str) -> Key {
 
 /// The room, and the tasks that must be driven for it. Nothing is asked of the API server before the first
 /// [`Watched::want`].
-pub fn strimzi(client: &Client, indexes: &Arc<Indexes>) -> (Strimzi, Vec<Task>) {
-    let (topics, topic_task) = Watched::new(client, indexes, "KafkaTopic", "kafkatopics", {
+pub fn strimzi(client: &Client, scope: &Scope, indexes: &Arc<Indexes>) -> (Strimzi, Vec<Task>) {
+    let at = (client, scope, indexes);
+    let (topics, topic_task) = Watched::new(at, "KafkaTopic", "kafkatopics", {
         let indexes = indexes.clone();
         move |object, here| topic_changed(object, here, &indexes)
     });
-    let (users, user_task) = Watched::new(client, indexes, "KafkaUser", "kafkausers", {
+    let (users, user_task) = Watched::new(at, "KafkaUser", "kafkausers", {
         let indexes = indexes.clone();
         move |object, here| user_changed(object, here, &indexes)
     });

@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
     api::{DynamicObject, ListParams},
 };
 
@@ -31,12 +31,12 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
-    let list = api
-        .list(&ListParams::default().labels(&selector.join(",")))
+    let params = ListParams::default().labels(&selector.join(","));
+    let scope = &context.settings.scope;
+    scope
+        .list_strimzi(&context.client, &resource, &params)
         .await
-        .map_err(|e| Error::api(&format!("listing the KafkaTopics of {owner}"), &e))?;
-    Ok(list.items)
+        .map_err(|e| Error::api(&format!("listing the KafkaTopics of {owner}"), &e))
 }
 
 /// True if the cluster has no KafkaTopics at all, so that there is nothing to let go of.

@@ -6,10 +6,7 @@
 
 use std::sync::Arc;
 
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, ListParams},
-};
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use super::{
@@ -194,12 +191,12 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
-    let list = api
-        .list(&ListParams::default().labels(&selector.join(",")))
+    let params = ListParams::default().labels(&selector.join(","));
+    let scope = &context.settings.scope;
+    scope
+        .list_strimzi(&context.client, &resource, &params)
         .await
-        .map_err(|e| Error::api(&format!("listing the KafkaUsers of {owner}"), &e))?;
-    Ok(list.items)
+        .map_err(|e| Error::api(&format!("listing the KafkaUsers of {owner}"), &e))
 }
 
 /// Deletes a KafkaUser that is the owner's. True once it is gone (or was never there, or is somebody else's).

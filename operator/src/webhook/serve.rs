@@ -33,7 +33,7 @@ use snafu::Snafu;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    PATH_PREFIX, others, pipelines, streams,
+    PATH_PREFIX, advice, others, pipelines, streams,
     verdict::{Verdict, request},
 };
 use crate::{
@@ -277,17 +277,40 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
     let judged = match of.kind.kind.as_str() {
         "DataStream" => request(new, old, ALLOW).map(|r| {
             let world = cluster::world(stores, &namespace, Some(&r.new));
-            streams::judge(&r, || around(stores, &r.new, world))
+            let verdict = streams::judge(&r, || around(stores, &r.new, world));
+            advised(verdict, |verdict| advice::stream(&r, stores, verdict))
         }),
-        "Pipeline" => request(new, old, "").map(|r| pipelines::judge(&r, world)),
-        "Source" => request(new, old, "").map(|r| others::source(&r, world)),
-        "DataStore" => request(new, old, "").map(|r| others::data_store(&r)),
-        "Platform" => request(new, old, "").map(|r| others::platform(&r)),
-        "AccessGrant" => request(new, old, "")
-            .map(|r| others::grant(&r, jiff::Timestamp::now().as_second(), world)),
+        "Pipeline" => request(new, old, "").map(|r| {
+            let verdict = pipelines::judge(&r, world);
+            advised(verdict, |verdict| advice::pipeline(&r, stores, verdict))
+        }),
+        "Source" => request(new, old, "").map(|r| {
+            let verdict = others::source(&r, world);
+            advised(verdict, |verdict| advice::source(&r, stores, verdict))
+        }),
+        "DataStore" => request(new, old, "").map(|r| {
+            let verdict = others::data_store(&r);
+            advised(verdict, |verdict| advice::data_store(&r, stores, verdict))
+        }),
+        "Platform" => request(new, old, "").map(|r| {
+            let verdict = others::platform(&r);
+            advised(verdict, |verdict| advice::platform(&r, stores, verdict))
+        }),
+        "AccessGrant" => request(new, old, "").map(|r| {
+            let verdict = others::grant(&r, jiff::Timestamp::now().as_second(), world);
+            advised(verdict, |verdict| advice::grant(&r, stores, verdict))
+        }),
         _ => None,
     };
     judged.unwrap_or_default()
+}
+
+/// What is refused needs no advice.
+fn advised(mut verdict: Verdict, advise: impl FnOnce(&mut Verdict)) -> Verdict {
+    if verdict.denied.is_none() {
+        advise(&mut verdict);
+    }
+    verdict
 }
 
 fn around(stores: &Stores, stream: &DataStream, world: World) -> streams::Around {

@@ -195,6 +195,8 @@ fn stores() -> Arc<Stores> {
         deployments: store(),
         stateful_sets: store(),
         pods: store(),
+        budgets: store(),
+        network_policies: store(),
     })
 }
 
