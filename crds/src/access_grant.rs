@@ -30,7 +30,7 @@ const TEN_YEARS_MS: u64 = 10 * 365 * 24 * HOUR_MS;
     status = "AccessGrantStatus",
     derive = "PartialEq",
     cel,
-    doc = "Lets a client in another namespace read or write streams of this one: a Kafka user with exactly these rights, and a Secret with its credentials in the client's namespace, which has opted in by the label headworks.dev/accept-grants: \"true\".",
+    doc = "Lets a client in another namespace read or write streams of this one: a Kafka user with exactly these rights, and a Secret with its credentials in the client's namespace, which names this one in its annotation headworks.dev/accept-grants.",
     validation = Rule::new("self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')").message("metadata.name may have at most 63 characters and no dots"),
     printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the client can use the streams"),
     printcolumn(name = "STATUS", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why it is or isn't ready"),
@@ -84,7 +84,8 @@ pub struct AccessGrantSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Grantee {
-    /// Namespace of the client. It opts in by the label headworks.dev/accept-grants: "true".
+    /// Namespace of the client. It opts in by the annotation headworks.dev/accept-grants, which names the namespaces whose
+    /// grants it takes.
     #[schemars(length(min = 1, max = references::LABEL_MAX), regex(pattern = references::LABEL))]
     pub namespace: String,
     /// Name of the client. Its consumer groups begin with `<namespace>.<name>`.

@@ -14,6 +14,11 @@ pub const STALLED: &str = "Stalled";
 /// A Platform's own: its schema registry answers. Absent where it names none.
 pub const SCHEMA_REGISTRY_READY: &str = "SchemaRegistryReady";
 
+/// What the spec leaves open to whoever is on the network. It holds nothing up.
+pub const INSECURE: &str = "Insecure";
+/// A Platform's own: CRDs and operator are of different versions.
+pub const CRD_VERSION_MISMATCH: &str = "CrdVersionMismatch";
+
 /// The longest message of a condition; longer ones must be cut before they are written.
 pub const MAX_MESSAGE: usize = 4096;
 

@@ -43,6 +43,7 @@ pub struct DataStoreSpec {
     pub suspend: bool,
     /// The watching pod's image, resources and placement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
     pub pod_template: Option<PodTemplate>,
 }
 

@@ -20,7 +20,9 @@ mod dead_letters;
 mod duration;
 pub mod manifest;
 mod pipeline;
+mod placement;
 mod platform;
+mod pod_policy;
 mod pod_template;
 mod quantity;
 pub mod reference;
@@ -50,7 +52,8 @@ pub use platform::{
     Management, Platform, PlatformSpec, PlatformStatus, SchemaRegistry, ScramSha512, TopicPolicy,
     WorkloadAuthentication, WorkloadScramSha512,
 };
-pub use pod_template::PodTemplate;
+pub use pod_policy::{Limits, PodPolicy};
+pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
 pub use quantity::{Quantity, QuantityError};
 pub use references::{
     CaSecretRef, ClusterScramRef, ClusterSecretKeyRef, DeletionPolicy, SecretKeyRef,
@@ -83,8 +86,11 @@ pub const ANNOTATION_ACCEPT_MIXED_RESULTS: &str = "headworks.dev/accept-mixed-re
 /// Annotation on a DataStream: the fingerprint of a change of its contract that its `compatibility` refuses, and that is
 /// to be made nevertheless. It permits exactly that change.
 pub const ANNOTATION_ALLOW_BREAKING: &str = "headworks.dev/allow-breaking";
-/// Label by which a namespace lets AccessGrants of others write their Secrets into it.
-pub const LABEL_ACCEPT_GRANTS: &str = "headworks.dev/accept-grants";
+/// Annotation of a namespace that names whose AccessGrants may write their Secrets into it: namespaces with commas between
+/// them, or `*`. As a label, with the value `true`, it says `*`; that is read for one more release.
+pub const ACCEPT_GRANTS: &str = "headworks.dev/accept-grants";
+/// Label of the CRDs: the version that they are of.
+pub const VERSION_LABEL: &str = "app.kubernetes.io/version";
 /// The Platform that is used where a spec names none.
 pub const DEFAULT_PLATFORM: &str = "default";
 

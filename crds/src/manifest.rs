@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
+use crate::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source, VERSION_LABEL};
 
 /// Every CRD, as it is to be applied.
 pub fn all() -> Vec<CustomResourceDefinition> {
@@ -50,6 +50,11 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         .annotations
         .get_or_insert_default()
         .insert("helm.sh/resource-policy".into(), "keep".into());
+    // The operator compares it with its own.
+    crd.metadata
+        .labels
+        .get_or_insert_default()
+        .insert(VERSION_LABEL.into(), env!("CARGO_PKG_VERSION").into());
     for version in &mut crd.spec.versions {
         let Some(schema) = version
             .schema

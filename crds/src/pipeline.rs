@@ -115,6 +115,7 @@ pub struct PipelineSpec {
     pub deletion_policy: DeletionPolicy,
     /// Pods' image, resources and placement. A field that is given here replaces the Platform's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
     pub pod_template: Option<PodTemplate>,
 }
 
@@ -229,10 +230,11 @@ pub struct StateBounds {
     #[garde(custom(borrowed::amount_of(16 << 20, 1 << 40)))]
     pub memory: Quantity,
     /// How much disk a pod's state may take. It is a folder of the node's (emptyDir) that goes with the pod: what it
-    /// holds is in Kafka as well. A pod that needs more is evicted. From 64Mi to 16Ti.
-    #[serde(default = "state_disk")]
-    #[garde(custom(borrowed::amount_of(64 << 20, 16 << 40)))]
-    pub disk: Quantity,
+    /// holds is in Kafka as well. The pod asks the node for all of it (ephemeral-storage), and one that needs more is evicted.
+    /// Absent: 10Gi at most, of which it asks for 1Gi. From 64Mi to 16Ti.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(custom(borrowed::amount(64 << 20, 16 << 40)))]
+    pub disk: Option<Quantity>,
     /// Without windows: a key for which no row came for this long is forgotten, and begins anew when one comes. Absent:
     /// never, and the state grows with the number of keys. From 1m to 520w.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,7 +246,7 @@ impl Default for StateBounds {
     fn default() -> Self {
         Self {
             memory: state_memory(),
-            disk: state_disk(),
+            disk: None,
             ttl: None,
         }
     }
@@ -278,8 +280,18 @@ fn state_memory() -> Quantity {
     Quantity::mebibytes(256)
 }
 
-fn state_disk() -> Quantity {
-    Quantity::gibibytes(10)
+impl StateBounds {
+    /// How much disk a pod's state may take.
+    #[must_use]
+    pub fn most_disk(&self) -> Quantity {
+        self.disk.clone().unwrap_or_else(|| Quantity::gibibytes(10))
+    }
+
+    /// How much of it the pod asks the node for. A bound that the user gave is meant; of the default most never need all.
+    #[must_use]
+    pub fn asked_disk(&self) -> Quantity {
+        self.disk.clone().unwrap_or_else(|| Quantity::gibibytes(1))
+    }
 }
 
 /// Records of any shape; the stream's contract says which are right.

@@ -10,8 +10,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClusterScramRef, ClusterSecretKeyRef, Condition, Duration, PodTemplate, borrowed, conditions,
-    references,
+    ClusterScramRef, ClusterSecretKeyRef, Condition, Duration, Limits, PodPolicy, PodTemplate,
+    borrowed, conditions, references,
 };
 
 /// What a Platform is.
@@ -56,9 +56,19 @@ pub struct PlatformSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub defaults: Option<Defaults>,
-    /// What pods of Sources and Pipelines get where they say nothing.
+    /// What pods of Sources and Pipelines get where they say nothing. A change rolls the pods of those that it reaches, a few
+    /// objects at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
     pub pod_template: Option<PodTemplate>,
+    /// What users may say of their pods, and which Secrets they may name. Absent: anything. An object that says more is
+    /// Stalled, and its pods run on as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_policy: Option<PodPolicy>,
+    /// What DataStreams may ask of Kafka. Absent: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub limits: Option<Limits>,
 }
 
 /// The Kafka cluster.

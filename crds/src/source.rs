@@ -74,6 +74,7 @@ pub struct SourceSpec {
     pub suspend: bool,
     /// Pods' image, resources and placement. A field that is given here replaces the Platform's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
     pub pod_template: Option<PodTemplate>,
 }
 

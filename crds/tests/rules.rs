@@ -326,7 +326,7 @@ fn what_is_left_out_has_the_schemas_default() {
         .state
         .unwrap();
     assert_eq!(
-        (bounds.memory.as_str(), bounds.disk.as_str()),
+        (bounds.memory.as_str(), bounds.most_disk().as_str()),
         ("256Mi", "10Gi")
     );
     let time = stream(json!({"eventTime": {"field": "at"}}))

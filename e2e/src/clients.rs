@@ -43,13 +43,13 @@ pub fn may_write_secrets(c: &Cluster, ns: &str) {
     assert!(outcome.ok, "{}", outcome.text);
 }
 
-/// The test's namespace accepts grants.
+/// The test's namespace accepts grants of its own.
 pub fn accept(c: &Cluster) {
     c.kubectl.must(&[
-        "label",
+        "annotate",
         "namespace",
         &c.namespace,
-        "headworks.dev/accept-grants=true",
+        &format!("headworks.dev/accept-grants={}", c.namespace),
         "--overwrite",
     ]);
 }
@@ -64,7 +64,7 @@ pub fn grant(c: &Cluster, name: &str, spec: &str) -> String {
 
 /// The Secret of a grant as a folder, with Kafka's address as this machine reaches it.
 pub fn folder(c: &Cluster, grant: &str, as_: &str) -> PathBuf {
-    let name = format!("headworks-{}-{grant}", c.namespace);
+    let name = format!("headworks-{}.{grant}", c.namespace);
     let secret = c
         .kubectl
         .get("secrets", &name, &c.namespace)

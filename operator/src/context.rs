@@ -6,6 +6,8 @@ use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Sou
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Client, Resource, ResourceExt,
@@ -17,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     access::{Tried, user_operator::Seen, workload::Settled},
     apply,
+    crd_versions::CrdVersions,
     events::Events,
     hints::hint,
     indexes::Indexes,
@@ -27,9 +30,11 @@ use crate::{
     registry_pool::RegistryPool,
     reports::Reports,
     retry::{Backoff, Error},
+    scope::Scope,
     status::Memory,
     strimzi::Strimzi,
     telemetry::{Health, Metrics},
+    workload::{guards::Network, rollouts::Rollouts},
 };
 
 /// An object of ours that may be unreadable.
@@ -44,6 +49,10 @@ pub struct Settings {
     pub namespace: String,
     /// How often a healthy Platform or topic is looked at again.
     pub recheck: Duration,
+    /// Where the operator looks.
+    pub scope: Scope,
+    /// How NetworkPolicies of pods are made; none: they aren't.
+    pub network: Option<Network>,
 }
 
 /// Stores of everything that is watched. Clones share what they hold.
@@ -77,6 +86,10 @@ pub struct Stores {
     pub pods: Store<Pod>,
     /// Whose workloads are, also some that are gone.
     pub lineage: Arc<Lineage>,
+    /// Our PodDisruptionBudgets.
+    pub budgets: Store<PodDisruptionBudget>,
+    /// Our NetworkPolicies; empty where none are made.
+    pub network_policies: Store<NetworkPolicy>,
 }
 
 /// What every reconcile has at hand.
@@ -115,6 +128,10 @@ pub struct Context {
     pub user_operators: Seen,
     /// Schema registries.
     pub registries: Arc<RegistryPool>,
+    /// Objects whose pods are rolled because of a change that reaches many.
+    pub rollouts: Rollouts,
+    /// The CRDs' version.
+    pub crds: CrdVersions,
 }
 
 impl Context {
@@ -154,6 +171,12 @@ impl Context {
             .get(&ObjectRef::new(name))
             .map(|n| n.labels().clone())
             .unwrap_or_default()
+    }
+
+    /// An annotation of a namespace.
+    pub fn namespace_annotation(&self, name: &str, key: &str) -> Option<String> {
+        let namespace = self.stores.namespaces.get(&ObjectRef::new(name))?;
+        namespace.annotations().get(key).cloned()
     }
 
     /// `; did you mean …?`, where a DataStream of that namespace has a near name.

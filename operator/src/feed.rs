@@ -11,7 +11,7 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, pin::pin, sync::Arc, tim
 
 use futures::{Future, Stream, StreamExt};
 use kube::{
-    Api, Resource,
+    Resource,
     runtime::{
         WatchStreamExt,
         reflector::{
@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     bounds::{Bound, Load, Refusal},
+    scope::{Watch, merged},
     supervise::{Pause, contained, contained_call},
     telemetry::Metrics,
 };
@@ -63,8 +64,7 @@ impl<K> Rules<K> {
 
 /// The store of a kind, and the task that keeps it and calls `on` after each change.
 pub fn feed<K>(
-    api: Api<K>,
-    config: watcher::Config,
+    watches: Vec<Watch<K>>,
     rules: Rules<K>,
     metrics: Arc<Metrics>,
     on: impl FnMut(Change<K>) + Send + 'static,
@@ -80,7 +80,7 @@ where
         let name = format!("watch {}", K::kind(&()));
         let mut pause = Pause::default();
         loop {
-            let events = watcher::watcher(api.clone(), config.clone()).default_backoff();
+            let events = merged(watches.clone());
             if contained(&name, keeper.follow(events)).await.is_ok() {
                 return;
             }

@@ -117,7 +117,7 @@ async fn connection(context: &Context, platform: &Platform) -> Result<Connection
         None => None,
         Some(None) => Some(Tls { ca_pem: None }),
         Some(Some(r)) => {
-            let ca = secrets::text(
+            let ca = secrets::certificates(
                 context,
                 "spec.kafka.tls.caSecret",
                 &r.namespace,

@@ -6,7 +6,9 @@ use clap::Parser;
 use headworks_operator::{
     context::Settings,
     run::{Options, run},
+    scope::Scope,
     telemetry, webhook,
+    workload::guards::Network,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +44,25 @@ struct Arguments {
     /// How long a certificate of the webhook is good, in days; it is renewed when a third is left.
     #[arg(long, default_value_t = 90)]
     webhook_certificate_days: u64,
+    /// A namespace with objects of ours; several times for several. Absent: all are watched. With it nothing is asked of any other
+    /// namespace, so Roles suffice.
+    #[arg(long)]
+    watch_namespace: Vec<String>,
+    /// A namespace of Strimzi's objects; several times for several. Absent: all, or none with --watch-namespace.
+    #[arg(long)]
+    strimzi_namespace: Vec<String>,
+    /// A namespace of AccessGrants' clients, for --watch-namespace: whether it accepts grants is asked for.
+    #[arg(long)]
+    grant_namespace: Vec<String>,
+    /// Don't look at AccessGrants: the operator has no rights on them.
+    #[arg(long)]
+    no_access_grants: bool,
+    /// Make a NetworkPolicy for each object's pods.
+    #[arg(long)]
+    network_policies: bool,
+    /// A namespace from which the pods' metrics are scraped, for --network-policies; several times for several.
+    #[arg(long)]
+    metrics_namespace: Vec<String>,
     /// How often a healthy Platform or topic is looked at again, in seconds.
     #[arg(long, default_value_t = 60)]
     recheck_seconds: u64,
@@ -75,6 +96,17 @@ fn main() -> ExitCode {
             webhook,
             settings: Settings {
                 runtime_image: arguments.runtime_image,
+                scope: Scope {
+                    namespaces: arguments.watch_namespace,
+                    clients: arguments.grant_namespace,
+                    strimzi: arguments.strimzi_namespace,
+                    no_grants: arguments.no_access_grants,
+                    network_policies: arguments.network_policies,
+                },
+                network: arguments.network_policies.then(|| Network {
+                    operator: arguments.namespace.clone(),
+                    metrics: arguments.metrics_namespace,
+                }),
                 namespace: arguments.namespace,
                 recheck: Duration::from_secs(arguments.recheck_seconds.max(5)),
             },

@@ -93,7 +93,7 @@ impl RegistryPool {
             None => None,
             Some(r) => {
                 let place = "spec.schemaRegistry.caSecret";
-                let text = secrets::text(context, place, &r.namespace, &r.name, &r.key).await;
+                let text = secrets::certificates(context, place, &r.namespace, &r.name, &r.key).await;
                 self.failed.note(&name, &text, Instant::now());
                 Some(text?)
             }

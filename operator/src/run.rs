@@ -14,6 +14,7 @@ use crate::{
     access::{Tried, user_operator::Seen, workload::Settled},
     context::{Context, Guarded, Settings, Stores},
     controller::{self, Subject},
+    crd_versions::CrdVersions,
     election::{Elector, Lost, PACE},
     events::Events,
     indexes::Indexes,
@@ -23,13 +24,14 @@ use crate::{
     registry_pool::RegistryPool,
     reports::{self, Reports},
     retry::Backoff,
+    scope::Scope,
     status::Memory,
     strimzi::strimzi,
     supervise::kept,
     telemetry::{Health, Metrics, serve},
     watches::{Gone, Task, owner_of_pod, warm, watches},
     webhook,
-    workload::figures,
+    workload::{figures, rollouts::Rollouts},
 };
 
 /// Name of the leader election Lease.
@@ -102,7 +104,7 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
         .map_err(Box::new)
         .context(ConnectSnafu)?;
     let shared = Shared::default();
-    let (stores, tasks) = shared.watches(&client, &metrics);
+    let (stores, tasks) = shared.watches(&client, &options.settings.scope, &metrics);
     let mut watching = JoinSet::new();
     watching.spawn(health.clone().tick());
     for task in tasks {
@@ -187,7 +189,12 @@ struct Shared {
 
 impl Shared {
     /// The stores, and the tasks that fill them.
-    fn watches(&self, client: &Client, metrics: &Arc<Metrics>) -> (Stores, Vec<Task>) {
+    fn watches(
+        &self,
+        client: &Client,
+        scope: &Scope,
+        metrics: &Arc<Metrics>,
+    ) -> (Stores, Vec<Task>) {
         let (memory, reports) = (self.memory.clone(), self.reports.clone());
         let (kafka, registries) = (self.kafka.clone(), self.registries.clone());
         let gone: Gone = Arc::new(move |key: &Key, uid: &str| {
@@ -198,7 +205,7 @@ impl Shared {
                 kafka.forget(&key.name);
             }
         });
-        watches(client, &self.indexes, &self.flows, metrics, &gone)
+        watches(client, scope, &self.indexes, &self.flows, metrics, &gone)
     }
 }
 
@@ -259,7 +266,7 @@ async fn lead(
         kafka,
         registries,
     } = shared;
-    let (strimzi, tasks) = strimzi(&client, &indexes, &metrics);
+    let (strimzi, tasks) = strimzi(&client, &options.settings.scope, &indexes, &metrics);
     for task in tasks {
         watching.spawn(task);
     }
@@ -295,7 +302,12 @@ async fn lead(
         settled: Settled::default(),
         user_operators: Seen::default(),
         registries,
+        rollouts: Rollouts::default(),
+        crds: CrdVersions::default(),
     });
+    // Said at once in the log, also where there is no Platform yet to say it.
+    let crds = context.crds.look(&context.client);
+    let _ = tokio::time::timeout(Duration::from_secs(5), crds).await;
     let stores = &context.stores;
     let at = &(context.clone(), stop.clone());
     work.spawn(control(at, &stores.platforms));

@@ -55,6 +55,8 @@ impl LastFailures {
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
 
 /// One key of a Secret as text. `place` is the field that names the Secret.
 pub async fn text(
@@ -103,6 +105,51 @@ pub async fn text(
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
+/// The certificates in one key of a Secret, and nothing else of it: what a CA's Secret holds is copied to where many can read it,
+/// and some tools keep the CA's private key in the same text.
+///
+/// # Errors
+/// As [`text`], and `SecretInvalid` where there is no certificate.
+pub async fn certificates(
+    context: &Context,
+    place: &str,
+    namespace: &str,
+    name: &str,
+    key: &str,
+) -> Result<String, Error> {
+    let text = text(context, place, namespace, name, key).await?;
+    let found = only_certificates(&text);
+    if found.is_empty() {
+        return Err(Error::stalled(
+            "SecretInvalid",
+            format!(
+                "{place}: Secret {namespace}/{name}, key {key} has no certificate: it must be PEM, with {BEGIN}"
+            ),
+        )
+        .after(std::time::Duration::from_secs(60)));
+    }
+    Ok(found)
+}
+
+/// The blocks of certificates in a PEM text, as they stand.
+fn only_certificates(text: &str) -> String {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(BEGIN) {
+        let block = &rest[start..];
+        let Some(end) = block.find(END) else { break };
+        let (block, after) = block.split_at(end + END.len());
+        // One that was cut off, with another after it: the other is whole.
+        let whole = block.rfind(BEGIN).map_or(block, |last| &block[last..]);
+        // Something else that begins within isn't a certificate.
+        if !whole[BEGIN.len()..].contains("-----BEGIN") {
+            blocks.push(whole);
+        }
+        rest = after;
+    }
+    blocks.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +167,30 @@ mod tests {
         // The Platform's own look found it.
         failures.note("default", &Ok(()), now);
         assert!(again(0).is_none());
+    }
+
+    #[test]
+    fn a_private_key_beside_the_certificates_is_never_handed_on() {
+        let one = format!("{BEGIN}\nMIIB\n{END}");
+        let two = format!("{BEGIN}\nMIIC\n{END}");
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----";
+        for (text, expected) in [
+            (one.clone(), one.clone()),
+            (format!("{one}\n{two}"), format!("{one}\n{two}")),
+            (
+                format!("# the CA\n{one}\n{key}\n{two}\n"),
+                format!("{one}\n{two}"),
+            ),
+            (format!("{key}\n{one}"), one.clone()),
+            (format!("{BEGIN}\nMII\n{key}\n{one}"), one.clone()),
+            (format!("{BEGIN}\n{key}\n{END}\n{one}"), one.clone()),
+            (key.to_owned(), String::new()),
+            (format!("{BEGIN}\n{key}"), String::new()),
+            (String::new(), String::new()),
+        ] {
+            let found = only_certificates(&text);
+            assert_eq!(found, expected);
+            assert!(!found.contains("PRIVATE"), "{found}");
+        }
     }
 }

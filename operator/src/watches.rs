@@ -9,10 +9,12 @@ use headworks_crds::{
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
     runtime::{reflector::Store, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -26,6 +28,7 @@ use crate::{
     names::{Key, MANAGED_BY, MANAGED_BY_VALUE},
     owned::{self, Lineage},
     pipeline::{Flows, flow_of, shared},
+    scope::{Scope, Watch},
     telemetry::Metrics,
 };
 
@@ -38,21 +41,24 @@ pub type Gone = Arc<dyn Fn(&Key, &str) + Send + Sync>;
 /// Starts all watches: their stores, and the tasks that must be driven.
 pub fn watches(
     client: &Client,
+    scope: &Scope,
     indexes: &Arc<Indexes>,
     flows: &Arc<Flows>,
     metrics: &Arc<Metrics>,
     gone: &Gone,
 ) -> (Stores, Vec<Task>) {
+    let cluster_wide = vec![(Api::all(client.clone()), watcher::Config::default())];
     let mut tasks: Vec<Task> = Vec::new();
     let lineage = Arc::<Lineage>::default();
     let at = &Watching {
         client,
+        scope,
         indexes,
         metrics,
         lineage: &lineage,
     };
     let stores = Stores {
-        platforms: own::<Platform>(at, gone, &mut tasks, |platform, _, indexes| {
+        platforms: own_of::<Platform>(at, cluster_wide, gone, &mut tasks, |platform, _, indexes| {
             let status = platform.status.clone().unwrap_or_default();
             facts(
                 platform,
@@ -114,7 +120,15 @@ pub fn watches(
             let status = store.status.clone().unwrap_or_default();
             facts(store, &status.conditions, String::new(), indexes);
         }),
-        grants: own::<AccessGrant>(at, gone, &mut tasks, |_, _, _| {}),
+        grants: {
+            // Without the right to see them there are none.
+            let watches = if scope.no_grants {
+                Vec::new()
+            } else {
+                at.everywhere()
+            };
+            own_of::<AccessGrant>(at, watches, gone, &mut tasks, |_, _, _| {})
+        },
         namespaces: namespaces(at, &mut tasks),
         config_maps: children::<ConfigMap>(at, held::config_maps(), &mut tasks),
         services: children::<Service>(at, held::children(), &mut tasks),
@@ -126,6 +140,15 @@ pub fn watches(
             &mut tasks,
         ),
         pods: children::<Pod>(at, held::pods(), &mut tasks),
+        budgets: children::<PodDisruptionBudget>(at, held::children(), &mut tasks),
+        network_policies: if scope.network_policies {
+            children::<NetworkPolicy>(at, held::children(), &mut tasks)
+        } else {
+            let rules = Rules::everything();
+            let (store, task) = feed(Vec::new(), rules, metrics.clone(), |_| {});
+            tasks.push(Box::pin(task));
+            store
+        },
         lineage: lineage.clone(),
     };
     (stores, tasks)
@@ -148,20 +171,53 @@ pub async fn warm(stores: &Stores) {
         stores.stateful_sets.wait_until_ready(),
         stores.replica_sets.wait_until_ready(),
         stores.pods.wait_until_ready(),
+        stores.budgets.wait_until_ready(),
+        stores.network_policies.wait_until_ready(),
     );
 }
 
 /// What all watches need.
 struct Watching<'a> {
     client: &'a Client,
+    scope: &'a Scope,
     indexes: &'a Arc<Indexes>,
     metrics: &'a Arc<Metrics>,
     lineage: &'a Arc<Lineage>,
 }
 
-/// One of our kinds; `seen` is told of each object and whether it is (still) here. A change of generation, annotations, finalizers or deletion wakes the object itself.
+impl Watching<'_> {
+    /// Watches of a namespaced kind, wherever the operator looks.
+    fn everywhere<K>(&self) -> Vec<Watch<K>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        self.scope.watches(self.client, &watcher::Config::default())
+    }
+}
+
+/// [`own_of`] a namespaced kind.
 fn own<K>(
     at: &Watching<'_>,
+    gone: &Gone,
+    tasks: &mut Vec<Task>,
+    seen: impl Fn(&K, bool, &Indexes) + Send + 'static,
+) -> Store<Guarded<K>>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    own_of(at, at.everywhere(), gone, tasks, seen)
+}
+
+/// One of our kinds; `seen` is told of each object and whether it is (still) here. A change of generation, annotations, finalizers or deletion wakes the object itself.
+fn own_of<K>(
+    at: &Watching<'_>,
+    watches: Vec<Watch<Guarded<K>>>,
     gone: &Gone,
     tasks: &mut Vec<Task>,
     seen: impl Fn(&K, bool, &Indexes) + Send + 'static,
@@ -177,11 +233,10 @@ where
 {
     let (indexes, gone) = (at.indexes.clone(), gone.clone());
     let (store, task) = feed(
-        Api::<DeserializeGuard<K>>::all(at.client.clone()),
-        watcher::Config::default(),
+        watches,
         Rules::everything(),
         at.metrics.clone(),
-        move |change| match change {
+        move |change: Change<DeserializeGuard<K>>| match change {
             Change::Applied(object) => {
                 let (key, meta) = (Key::of(object.as_ref()), object.meta());
                 let own = (
@@ -288,17 +343,20 @@ fn count_again<K: Resource<DynamicType = ()>>(
 fn namespaces(at: &Watching<'_>, tasks: &mut Vec<Task>) -> Store<PartialObjectMeta<Namespace>> {
     let indexes = at.indexes.clone();
     let (store, task) = feed(
-        Api::<PartialObjectMeta<Namespace>>::all(at.client.clone()),
-        watcher::Config::default(),
+        at.scope.namespaces(at.client),
         Rules::everything(),
         at.metrics.clone(),
-        move |change| match change {
+        move |change: Change<PartialObjectMeta<Namespace>>| match change {
             Change::Applied(namespace) => {
                 let key = Key::new("Namespace", "", &namespace.name_any());
                 indexes.seen(
                     &key,
                     &Facts {
-                        detail: format!("{:?}", namespace.labels()),
+                        detail: format!(
+                            "{:?} {:?}",
+                            namespace.labels(),
+                            namespace.annotations().get(headworks_crds::ACCEPT_GRANTS)
+                        ),
                         ..Facts::default()
                     },
                 );
@@ -315,7 +373,7 @@ fn namespaces(at: &Watching<'_>, tasks: &mut Vec<Task>) -> Store<PartialObjectMe
 /// Objects that carry our label and are ours by their controller: each change wakes the owner.
 fn children<K>(at: &Watching<'_>, rules: Rules<K>, tasks: &mut Vec<Task>) -> Store<K>
 where
-    K: Resource<DynamicType = ()>
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + DeserializeOwned
         + Clone
         + std::fmt::Debug
@@ -327,8 +385,8 @@ where
     let (indexes, lineage) = (at.indexes.clone(), at.lineage.clone());
     // The label spares us what is surely foreign, and proves nothing.
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGED_BY_VALUE}"));
-    let api = Api::<K>::all(at.client.clone());
-    let (store, task) = feed(api, config, rules, at.metrics.clone(), move |change| {
+    let watches = at.scope.watches(at.client, &config);
+    let (store, task) = feed(watches, rules, at.metrics.clone(), move |change| {
         changed(&change, &lineage, &indexes);
     });
     tasks.push(Box::pin(task));
@@ -377,6 +435,8 @@ impl Contract for Deployment {}
 impl Contract for StatefulSet {}
 impl Contract for PartialObjectMeta<ReplicaSet> {}
 impl Contract for Pod {}
+impl Contract for PodDisruptionBudget {}
+impl Contract for NetworkPolicy {}
 
 /// Whose pod it is: by its controllers' UIDs, and only where that object is here. A foreign pod is nobody's, whatever its labels say.
 pub fn owner_of_pod(pod: &Pod, lineage: &Lineage, indexes: &Indexes) -> Option<Key> {

@@ -54,7 +54,7 @@ fn a_client_with_a_grant_reads_and_what_it_was_not_granted_is_refused_by_the_bro
         c.kubectl
             .get(
                 "secrets",
-                &format!("headworks-{}-report", c.namespace),
+                &format!("headworks-{}.report", c.namespace),
                 &c.namespace
             )
             .is_none(),
@@ -158,7 +158,7 @@ fn an_expired_grant_is_cut_within_a_minute_and_a_rotated_credential_works_while_
         until_cut,
     );
     refused(&new, &topic, &format!("{prefix}.6"));
-    let secret = format!("headworks-{}-turns", c.namespace);
+    let secret = format!("headworks-{}.turns", c.namespace);
     assert!(
         c.kubectl.get("secrets", &secret, &c.namespace).is_none(),
         "an expired grant has no Secret"
@@ -187,7 +187,7 @@ fn what_is_taken_back_ends_whatever_else_is_in_the_way() {
     reads("python", &files, &a, &format!("{prefix}.1"), 1);
 
     // A Secret that isn't ours any more is in the way of everything but this.
-    let secret = format!("headworks-{}-taken", c.namespace);
+    let secret = format!("headworks-{}.taken", c.namespace);
     let label = |label: &str| {
         c.kubectl.must(&[
             "label",
@@ -230,7 +230,7 @@ fn what_is_taken_back_ends_whatever_else_is_in_the_way() {
     // The client's word.
     let files = folder(&c, "taken", "word");
     c.kubectl.must(&[
-        "label",
+        "annotate",
         "namespace",
         &c.namespace,
         "headworks.dev/accept-grants-",

@@ -83,6 +83,7 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "misspelt-stream",
         "nesting",
         "one-of",
+        "policy",
         "state",
         "tab",
         "topics-alike",

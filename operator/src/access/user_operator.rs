@@ -13,7 +13,7 @@ use std::{
 
 use headworks_crds::Platform;
 use kube::{
-    Api, Client, ResourceExt,
+    ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
 use serde_json::Value;
@@ -65,7 +65,7 @@ pub async fn absent(context: &Context, platform: &Platform, admin: &Admin) -> Re
     let found = if let Some((_, found)) = known.filter(|(at, _)| at.elapsed() < MEMORY) {
         found
     } else {
-        let found = look(&context.client, platform, admin).await?;
+        let found = look(context, platform, admin).await?;
         let mut seen = context.user_operators.lock();
         seen.insert(name.clone(), (Instant::now(), found.clone()));
         found
@@ -83,12 +83,12 @@ pub async fn absent(context: &Context, platform: &Platform, admin: &Admin) -> Re
 
 /// Who is at work in this Kafka, in words.
 async fn look(
-    client: &Client,
+    context: &Context,
     platform: &Platform,
     admin: &Admin,
 ) -> Result<Option<String>, Error> {
     let bootstrap = &platform.spec.kafka.bootstrap_servers;
-    let kafkas = list(client, "Kafka").await?;
+    let kafkas = list(context, "Kafka").await?;
     let mut ignored = false;
     for kafka in &kafkas {
         match of_cluster(kafka, bootstrap) {
@@ -106,7 +106,7 @@ async fn look(
     if ignored {
         return Ok(None);
     }
-    let users: Vec<String> = list(client, "KafkaUser")
+    let users: Vec<String> = list(context, "KafkaUser")
         .await?
         .iter()
         .filter_map(made_true)
@@ -198,13 +198,17 @@ fn made_true(user: &DynamicObject) -> Option<String> {
         })?
 }
 
-/// All objects of a kind of Strimzi's; none where the kind isn't there.
-async fn list(client: &Client, kind: &str) -> Result<Vec<DynamicObject>, Error> {
+/// All objects of a kind of Strimzi's where they may be looked for; none where the kind isn't there.
+async fn list(context: &Context, kind: &str) -> Result<Vec<DynamicObject>, Error> {
     for version in VERSIONS {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, version, kind));
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        match api.list(&ListParams::default().limit(MAX_OBJECTS)).await {
-            Ok(list) => return Ok(list.items),
+        let params = ListParams::default().limit(MAX_OBJECTS);
+        let scope = &context.settings.scope;
+        match scope
+            .list_strimzi(&context.client, &resource, &params)
+            .await
+        {
+            Ok(list) => return Ok(list),
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(error) => {
                 return Err(Error::api(

@@ -2,7 +2,7 @@
 //!
 //! The files name each other below `/etc/kafka-client`, where the examples mount the Secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::Kafka;
 use headworks_plan::RegistryConnection;
@@ -27,15 +27,35 @@ const SINCE: &str = "headworks.dev/rotated-at";
 /// The user before, as long as it can still log in.
 const PREVIOUS: &str = "headworks.dev/previous-user";
 
-/// Name of the Secret. Two grants whose names run together ask for one name, and the second is told so.
+/// Name of the Secret: `headworks-<namespace>-<name>`, and where the namespace has a hyphen itself a dot before the grant's name, so
+/// that `a-b`/`c` and `a`/`b-c` ask for two: neither a namespace nor a grant has a dot in its name.
 pub fn name(grant: &Key) -> String {
-    format!("headworks-{}-{}", grant.namespace, grant.name)
+    let between = if grant.namespace.contains('-') {
+        '.'
+    } else {
+        '-'
+    };
+    format!("headworks-{}{between}{}", grant.namespace, grant.name)
+}
+
+/// Every name that the Secret may have: that of before had no dot in any case.
+pub fn names(grant: &Key) -> BTreeSet<String> {
+    let before = format!("headworks-{}-{}", grant.namespace, grant.name);
+    [name(grant), before].into()
+}
+
+/// The name that the client knows already, where there is one.
+pub fn name_in_use(grant: &Key, said: Option<&str>) -> String {
+    let known = said.filter(|said| names(grant).contains(*said));
+    known.map_or_else(|| name(grant), str::to_owned)
 }
 
 /// What the Secret is made of.
 pub struct Credentials<'a> {
     /// The grant.
     pub grant: &'a Key,
+    /// Name of the Secret.
+    pub name: &'a str,
     /// The client's namespace.
     pub namespace: &'a str,
     /// The Platform's Kafka.
@@ -64,7 +84,7 @@ pub fn build(c: &Credentials<'_>) -> Secret {
     }
     Secret {
         metadata: ObjectMeta {
-            name: Some(name(c.grant)),
+            name: Some(c.name.to_owned()),
             namespace: Some(c.namespace.to_owned()),
             labels: Some(c.grant.labels()),
             annotations: Some(annotations),
@@ -194,6 +214,7 @@ mod tests {
         let kafka: Kafka = serde_json::from_value(kafka).unwrap();
         build(&Credentials {
             grant: &Key::new("AccessGrant", "shop", "report"),
+            name: "headworks-shop-report",
             namespace: "bi",
             kafka: &kafka,
             ca,
@@ -230,6 +251,31 @@ mod tests {
         // While the registry's CA can't be read, the Secret stays as it was.
         assert_eq!(registry(&secret), Some(there));
         assert_eq!(registry(&built(kafka(), None, None)), None);
+    }
+
+    #[test]
+    fn no_two_grants_share_a_secret_s_name_and_a_name_in_use_stays() {
+        let grants = [
+            ("a", "b-c"),
+            ("a-b", "c"),
+            ("a", "b"),
+            ("a-b-c", "d"),
+            ("a", "b-c-d"),
+            ("a-b", "c-d"),
+        ];
+        let key = |(namespace, grant)| Key::new("AccessGrant", namespace, grant);
+        let all: BTreeSet<String> = grants.iter().map(|g| name(&key(*g))).collect();
+        assert_eq!(all.len(), grants.len(), "{all:?}");
+        assert_eq!(name(&key(("shop", "report"))), "headworks-shop-report");
+        let grant = key(("a-b", "c"));
+        assert_eq!(
+            name_in_use(&grant, Some("headworks-a-b-c")),
+            "headworks-a-b-c"
+        );
+        assert_eq!(name_in_use(&grant, None), "headworks-a-b.c");
+        assert_eq!(name_in_use(&grant, Some("kafka-admin")), "headworks-a-b.c");
+        assert_eq!(names(&grant).len(), 2);
+        assert_eq!(names(&key(("shop", "report"))).len(), 1);
     }
 
     fn shown(secret: &Secret) -> BTreeMap<String, String> {

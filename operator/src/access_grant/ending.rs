@@ -132,9 +132,15 @@ fn users(
 /// # Errors
 /// What passes by itself.
 pub async fn forget_secret(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
+    for name in credentials::names(&Key::of(grant)) {
+        forget(grant, &name, context).await?;
+    }
+    Ok(())
+}
+
+async fn forget(grant: &AccessGrant, name: &str, context: &Context) -> Result<(), Error> {
     let key = Key::of(grant);
-    let name = credentials::name(&key);
-    let forgotten = match secret::get(context, &grant.spec.to.namespace, &name, CHART).await {
+    let forgotten = match secret::get(context, &grant.spec.to.namespace, name, CHART).await {
         // A foreign one was never ours to delete.
         Ok(live) => match secret::owned(live, &key) {
             Ok(Some(live)) => secret::delete(context, &live, CHART).await,

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use headworks_crds::{AccessGrant, AccessGrantStatus, GrantedStream};
+use headworks_crds::{ACCEPT_GRANTS, AccessGrant, AccessGrantStatus, GrantedStream};
 use kube::ResourceExt;
 
 use super::{
+    accept::{self, Word},
     derived,
     rights::{self, READ, WRITE},
 };
@@ -33,9 +34,6 @@ pub struct Found {
     /// Why a stream can't be used now: the first that was met.
     pub problem: Option<Error>,
 }
-
-/// The label by which a namespace accepts grants: `"true"`.
-pub const ACCEPT: &str = "headworks.dev/accept-grants";
 
 /// Declares all that the grant refers to, so that a change of it wakes the grant.
 pub fn declare(grant: &AccessGrant, key: &Key, platform: Option<&str>, context: &Context) {
@@ -65,27 +63,27 @@ pub fn declare(grant: &AccessGrant, key: &Key, platform: Option<&str>, context: 
         .refers(key, streams.chain(derived).chain(platform).chain([client]));
 }
 
-/// Fails unless the client's namespace accepts grants.
+/// Fails unless the client's namespace accepts grants of this one; else what is to be said of how it does.
 ///
 /// # Errors
 /// `NotAccepted`; `InvalidSpec` for a namespace that can't have clients.
-pub fn accepted(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
+pub fn accepted(grant: &AccessGrant, context: &Context) -> Result<Option<String>, Error> {
     rights::check(&grant.spec)?;
     let namespace = &grant.spec.to.namespace;
-    if context
-        .namespace_labels(namespace)
-        .get(ACCEPT)
-        .map(String::as_str)
-        == Some("true")
-    {
-        return Ok(());
+    let grantor = grant.namespace().unwrap_or_default();
+    let labels = context.namespace_labels(namespace);
+    let annotation = context.namespace_annotation(namespace, ACCEPT_GRANTS);
+    match accept::word(&labels, annotation.as_deref(), &grantor) {
+        Word::Accepts => Ok(None),
+        Word::AcceptsAll => Ok(Some(accept::outdated(namespace, &grantor))),
+        Word::Refuses => Err(Error::waiting(
+            "NotAccepted",
+            format!(
+                "spec.to.namespace: {}",
+                accept::refusal(namespace, &grantor)
+            ),
+        )),
     }
-    Err(Error::waiting(
-        "NotAccepted",
-        format!(
-            "spec.to.namespace: namespace {namespace} doesn't accept grants (yet); whoever owns it labels it {ACCEPT}: \"true\""
-        ),
-    ))
 }
 
 /// Looks at every stream; makes the derived ones.

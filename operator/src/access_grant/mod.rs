@@ -6,6 +6,7 @@
 //! let go only when Kafka shows none (`ending`). That doesn't depend on the streams, the client's namespace or Strimzi's operators, nor on
 //! the rest of the spec: an end that could be read once holds, whatever is wrong with it now.
 
+pub mod accept;
 mod credentials;
 mod derived;
 mod ending;
@@ -13,8 +14,6 @@ mod found;
 mod moves;
 mod rights;
 mod rotation;
-
-pub use found::ACCEPT;
 
 use std::time::Duration;
 
@@ -151,18 +150,21 @@ async fn granted(
     let now = Timestamp::now();
     headworks_crds::check(&grant.spec).map_err(|message| Error::stalled("InvalidSpec", message))?;
     let times = rotation::times(&grant.spec)?;
-    if let Err(error) = found::accepted(grant, context) {
-        // Who takes back the word, takes back what it gave.
-        if status.platform.is_some() {
-            let why = format!(
-                "namespace {} accepts grants no longer",
-                grant.spec.to.namespace
-            );
-            ending::close(grant, &why, status, context).await?;
-            status.platform = None;
+    let note = match found::accepted(grant, context) {
+        Ok(note) => note,
+        Err(error) => {
+            // Who takes back the word, takes back what it gave.
+            if status.platform.is_some() {
+                let why = format!(
+                    "namespace {} accepts grants no longer",
+                    grant.spec.to.namespace
+                );
+                ending::close(grant, &why, status, context).await?;
+                status.platform = None;
+            }
+            return Err(error);
         }
-        return Err(error);
-    }
+    };
     let name = moves::platform(grant, status, context).ok_or_else(|| {
         let first = grant.spec.read.iter().chain(&grant.spec.write).next();
         Error::missing(
@@ -196,7 +198,11 @@ async fn granted(
     let soon = until(next, now).map_or(context.settings.recheck, |d| {
         d.min(context.settings.recheck)
     });
-    Ok(Verdict::ready("Granted", said(grant, status)).recheck(soon))
+    let mut message = said(grant, status);
+    if let Some(note) = note {
+        message = format!("{message}. {note}");
+    }
+    Ok(Verdict::ready("Granted", message).recheck(soon))
 }
 
 /// A listener that asks nobody who they are can't tell a client from another.
@@ -232,8 +238,9 @@ async fn hand_out(
     let owner = ending::owner(key, &about);
     let namespace = &grant.spec.to.namespace;
     // First, so that no user is made whose password can't be handed out.
+    let secret_name = credentials::name_in_use(key, status.secret.as_deref());
     let live = secret::owned(
-        secret::get(context, namespace, &credentials::name(key), CHART).await?,
+        secret::get(context, namespace, &secret_name, CHART).await?,
         key,
     )?;
     let hint = status.user.as_ref().and_then(|user| Slot::of(user, &base));
@@ -295,6 +302,7 @@ async fn hand_out(
     };
     let desired = credentials::build(&credentials::Credentials {
         grant: key,
+        name: &secret_name,
         namespace,
         kafka: &platform.platform.spec.kafka,
         ca: connected.ca.as_deref(),
@@ -309,7 +317,7 @@ async fn hand_out(
     context
         .tried
         .note(&current, written.metadata.resource_version.as_deref());
-    status.secret = Some(credentials::name(key));
+    status.secret = Some(secret_name);
     status.user = Some(current);
     status.previous_user = plan.previous.map(|_| other);
     status.rotated_at = Some(plan.since.to_string());

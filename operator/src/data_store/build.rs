@@ -14,6 +14,7 @@ use crate::{
     workload::{
         plan_map::{PlanMap, plan_map},
         pod::{PodInputs, pod_template},
+        resources::Needs,
         store::Reach,
     },
 };
@@ -62,7 +63,8 @@ pub fn build(
         volumes: vec![reach.volume.clone()],
         ca: None,
         http: false,
-        memory: 0,
+        spread: false,
+        needs: Needs::default(),
     };
     let deployment = Deployment {
         metadata: child_meta(deployment_name(key), key, reference.clone()),

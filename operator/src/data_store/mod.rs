@@ -9,19 +9,22 @@ pub mod build;
 pub mod reading;
 pub mod writers;
 
-use headworks_crds::{DataStore, DataStoreStatus};
+use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
 use kube::{Resource, ResourceExt};
 
 use crate::{
     context::Context,
     controller::Subject,
     names::Key,
+    platform::{facts, policy},
     retry::Error,
-    status::Verdict,
+    security,
+    status::{Verdict, mark},
     workload::{
-        self,
+        self, guards,
         health::{self, Pods},
-        store,
+        rollouts,
+        store::{self, Reach},
     },
 };
 
@@ -49,6 +52,9 @@ impl Subject for DataStore {
         context: &Context,
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
+        let open = security::data_store(&self.spec);
+        let generation = self.metadata.generation;
+        mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         status.pipelines = i64::try_from(writers::count(context, &key)).ok();
         let uid = self.uid().unwrap_or_default();
         let live = Context::child(
@@ -67,6 +73,7 @@ impl Subject for DataStore {
         }
         let address = address::check(&self.spec)?.to_string();
         let reach = store::reach(&key.name, &self.spec)?;
+        allowed(self, &key, &reach, context).inspect_err(|_| rollouts::give_up(context, &key))?;
         let built = build::build(
             &key,
             &self.controller_owner_ref(&()).unwrap_or_default(),
@@ -77,9 +84,18 @@ impl Subject for DataStore {
         context
             .apply(&context.stores.config_maps, &built.plan.config_map, &uid)
             .await?;
-        let live = context
-            .apply(&context.stores.deployments, &built.deployment, &uid)
-            .await?;
+        let reference = self.controller_owner_ref(&()).unwrap_or_default();
+        guards::protect(context, &key, &reference, 1, false).await?;
+        let own = status.observed_generation != self.metadata.generation;
+        let applied = rollouts::apply(
+            context,
+            &key,
+            &context.stores.deployments,
+            &built.deployment,
+            (&uid, own),
+        )
+        .await?;
+        let live = applied.live.as_ref();
         workload::sweep_plans(context, &key, &uid, &built.plan.digest).await?;
 
         if status.address.as_ref() != Some(&address) {
@@ -118,10 +134,10 @@ impl Subject for DataStore {
             |uid| context.reports.of_pod(uid),
         )?;
         if verdict.ready {
-            return Ok(Verdict::ready(
+            return Ok(applied.told(Verdict::ready(
                 "Connected",
                 format!("PostgreSQL answers at {address}"),
-            ));
+            )));
         }
         Ok(verdict)
     }
@@ -129,4 +145,24 @@ impl Subject for DataStore {
     async fn finalize(&self, _: &DataStoreStatus, _: &Context) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// A DataStore names no Platform, so every one that admits its namespace has a say.
+fn allowed(store: &DataStore, key: &Key, reach: &Reach, context: &Context) -> Result<(), Error> {
+    let platforms = context.stores.platforms.state();
+    let platforms: Vec<_> = platforms
+        .iter()
+        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .collect();
+    let keys = platforms.iter().map(|platform| Key::of(*platform));
+    let namespace = Key::new("Namespace", "", &key.namespace);
+    context.indexes.refers(key, keys.chain([namespace]));
+    let labels = context.namespace_labels(&key.namespace);
+    for platform in platforms {
+        if facts::admits(platform, &labels) {
+            let template = store.spec.pod_template.as_ref();
+            policy::check(platform, template, &reach.secrets)?;
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ pub mod contract;
 pub mod definition;
 mod deletion;
 pub mod labels;
+pub mod limits;
 mod promise;
 pub mod reading;
 pub mod registry;
@@ -97,6 +98,7 @@ impl Subject for DataStream {
         )
         .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
         rivals::give_way(self, &topic, &rivals, &platform.platform, context)?;
+        limits::check(self, &platform.platform, context)?;
         let contract = contract::read(&self.spec)
             .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
         contract::check_at(&contract, definition::place(&self.spec))

@@ -11,7 +11,7 @@ use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::
 use serde_json::json;
 
 use super::query;
-use crate::{apply::quantity, retry::Error, workload::pod::OWN_MEMORY_MI};
+use crate::{apply::quantity, retry::Error, workload::resources::OWN_MEMORY_MI};
 
 /// PostgreSQL cuts longer names off, in silence.
 const MAX_COLUMN_BYTES: usize = 63;
@@ -88,7 +88,7 @@ pub fn memory_fault(spec: &PipelineSpec, template: &PodTemplate) -> Option<Strin
     let limit = limits.get("memory")?;
     let state = spec.state.clone().unwrap_or_default().memory;
     let needed = i128::from(state.value()) + i128::from(OWN_MEMORY_MI << 20);
-    let given = quantity(&json!(limit.0))? / 1000;
+    let given = quantity(&json!(limit.0))? / 1_000_000_000;
     (given < needed).then(|| {
         format!(
             "spec.podTemplate.resources.limits.memory: {} is too little for spec.state.memory: {state} and the {OWN_MEMORY_MI}Mi that a pod needs besides: raise the limit to {}Mi at least, or lower spec.state.memory",

@@ -32,14 +32,15 @@ use crate::{
     controller::Subject,
     data_store,
     names::Key,
-    platform::facts::Usable,
+    platform::{facts::Usable, policy},
     retry::Error,
     status::Verdict,
     workload::{
         self,
         connection::NeededSecret,
-        figures,
+        figures, guards,
         health::{self, Pods},
+        rollouts,
     },
 };
 
@@ -80,7 +81,9 @@ impl Subject for Pipeline {
             )
             .await?;
         }
-        let applied = plan_and_apply(self, &key, status, context).await;
+        let applied = Box::pin(plan_and_apply(self, &key, status, context))
+            .await
+            .inspect_err(|_| rollouts::give_up(context, &key));
         let live = Context::child(&context.stores.stateful_sets, &key, &uid, &key.name);
         let seen = live
             .as_ref()
@@ -93,6 +96,7 @@ impl Subject for Pipeline {
             Ok(applied) => {
                 let shared = shared::condition(&context.flows.shared(&key));
                 let verdict = observe(self, &key, &applied, context).await?.and(shared);
+                let verdict = applied.stateful_set.told(verdict);
                 let pods = context.pods_left(&key, &uid);
                 if verdict.ready
                     && access::workload::generated(&applied.platform.platform.spec.kafka)
@@ -142,7 +146,7 @@ impl Subject for Pipeline {
 
 /// What was applied.
 struct Applied {
-    stateful_set: Arc<StatefulSet>,
+    stateful_set: rollouts::Applied<StatefulSet>,
     platform: Usable,
     plan: headworks_plan::Plan,
     digest: String,
@@ -169,6 +173,13 @@ async fn plan_and_apply(
     }
     let found = dereference::dereference(pipeline, key, context).await?;
     let dataflow = validate::check(pipeline, &found)?;
+    let of_stores: Vec<NeededSecret> = found
+        .tables
+        .iter()
+        .flat_map(|(_, reach)| reach.secrets.iter().cloned())
+        .collect();
+    let template = pipeline.spec.pod_template.as_ref();
+    policy::check(&found.platform.platform, template, &of_stores)?;
     let wanted = state::Wanted::of(pipeline, &found, &dataflow);
     let kept = state::settle(pipeline, key, &found, wanted.as_ref(), status, context).await?;
     let keyed = wanted.as_ref().zip(kept.as_ref()).map(|(wanted, kept)| {
@@ -197,9 +208,16 @@ async fn plan_and_apply(
     context
         .apply(&context.stores.config_maps, &built.plan.config_map, &uid)
         .await?;
-    let stateful_set = context
-        .apply(&context.stores.stateful_sets, &built.stateful_set, &uid)
-        .await?;
+    guards::protect(context, key, &reference, valid.replicas, false).await?;
+    let own = status.observed_generation != pipeline.metadata.generation;
+    let stateful_set = rollouts::apply(
+        context,
+        key,
+        &context.stores.stateful_sets,
+        &built.stateful_set,
+        (&uid, own),
+    )
+    .await?;
     status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
     status.outputs = found
         .outputs
@@ -234,7 +252,7 @@ async fn observe(
 ) -> Result<Verdict, Error> {
     let uid = pipeline.uid().unwrap_or_default();
     let pods = context.pods(key, &uid);
-    let live = applied.stateful_set.as_ref();
+    let live = applied.stateful_set.live.as_ref();
     free_the_roll_out(live, &pods, context).await?;
     workload::sweep_plans(context, key, &uid, &applied.digest).await?;
     if pipeline.spec.suspend {

@@ -15,6 +15,7 @@ use crate::{
     retry::Error,
     workload::{
         connection::{self, Mounted, NeededSecret},
+        resources::{Disk, Needs},
         state_volume,
     },
 };
@@ -38,8 +39,8 @@ pub struct Valid {
     pub volumes: Vec<Mounted>,
     /// The consumer group.
     pub group: String,
-    /// Memory that the pods need besides what every pod needs, in bytes.
-    pub state_memory: u64,
+    /// What the pods need besides what every pod needs.
+    pub needs: Needs,
 }
 
 /// The consumer group, and the prefix of transactional ids: it belongs to the name, so that progress survives a
@@ -101,7 +102,16 @@ pub fn resolve(
         None => group(&found.platform.installation, &namespace, &name),
     };
     let bounds = spec.state.clone().unwrap_or_default();
-    let state_memory = keyed.as_ref().map_or(0, |(_, keyed)| keyed.memory_bytes);
+    let needs = keyed
+        .as_ref()
+        .map_or_else(Needs::default, |(_, keyed)| Needs {
+            state_memory: keyed.memory_bytes,
+            disk: Some(Disk {
+                asked: bounds.asked_disk(),
+                most: bounds.most_disk(),
+            }),
+            body: 0,
+        });
     let stateful = keyed.is_some();
     let inputs = found.inputs.iter().map(|input| {
         if stateful {
@@ -161,7 +171,7 @@ pub fn resolve(
         }
     }
     if stateful {
-        volumes.push(state_volume::state_volume(&bounds.disk));
+        volumes.push(state_volume::state_volume(&bounds.most_disk()));
     }
     Valid {
         plan: plan::Plan {
@@ -184,7 +194,7 @@ pub fn resolve(
         secrets,
         volumes,
         group,
-        state_memory,
+        needs,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What other kinds ask of a Platform: may this namespace use it, and what does it say.
 
+use std::collections::BTreeMap;
+
 use headworks_crds::{Platform, conditions::READY};
 use kube::{
     ResourceExt,
@@ -43,6 +45,19 @@ fn condition(platform: &Platform) -> Option<&headworks_crds::Condition> {
         .conditions
         .iter()
         .find(|c| c.type_ == READY)
+}
+
+/// True if a namespace with these labels may use the Platform. A selector that can't be read admits nobody.
+pub fn admits(platform: &Platform, labels: &BTreeMap<String, String>) -> bool {
+    match platform
+        .spec
+        .allowed_namespaces
+        .clone()
+        .map(Selector::try_from)
+    {
+        None => true,
+        Some(selector) => selector.is_ok_and(|selector| selector.matches(labels)),
+    }
 }
 
 /// The Platform of that name, if it exists and admits the namespace.

@@ -4,11 +4,15 @@
 //! something changed, and it heals by itself when Kafka or a Secret comes back.
 
 pub mod facts;
+pub mod policy;
 mod strimzi;
 
 use std::time::Duration;
 
-use headworks_crds::{Platform, PlatformStatus, conditions::SCHEMA_REGISTRY_READY};
+use headworks_crds::{
+    Platform, PlatformStatus,
+    conditions::{CRD_VERSION_MISMATCH, INSECURE, SCHEMA_REGISTRY_READY},
+};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -18,7 +22,8 @@ use crate::{
     kafka_pool::{blame, translate},
     names::Key,
     retry::Error,
-    status::{Verdict, set},
+    security,
+    status::{Verdict, mark, set},
 };
 
 /// A Platform that isn't well is looked at again after this long.
@@ -50,6 +55,12 @@ impl Subject for Platform {
                 None => short_uid(context)?,
             });
         }
+        let open = security::platform(&self.spec);
+        let generation = self.metadata.generation;
+        mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
+        let mismatch = context.crds.look(&context.client).await;
+        let crds = CRD_VERSION_MISMATCH;
+        mark(&mut status.conditions, crds, mismatch.as_ref(), generation);
         (status.streams, status.pipelines) = members(context, &self.name_any());
         let key = Key::of(self);
         let by_strimzi = self.spec.kafka.management.strimzi.as_ref();

@@ -3,7 +3,7 @@
 use headworks_crds::{GenerateSource, ShopRecords, SourceSpec, Template};
 use headworks_plan as plan;
 
-use crate::retry::Error;
+use crate::{retry::Error, workload::connection::NeededSecret};
 
 /// Checks that there is one way in, and that what it says goes together.
 ///
@@ -18,6 +18,23 @@ pub fn check(spec: &SourceSpec) -> Result<(), Error> {
             "spec: a Source needs exactly one way in: http or generate",
         )),
     }
+}
+
+/// The Secrets that the spec names.
+pub fn secrets(spec: &SourceSpec) -> Vec<NeededSecret> {
+    let http = spec.http.as_ref();
+    let bearer = http.and_then(|h| h.auth.as_ref()?.bearer.as_ref());
+    let token = bearer.map(|b| NeededSecret {
+        name: b.secret.name.clone(),
+        keys: vec![b.secret.key.clone()],
+        purpose: "the bearer token, from spec.http.auth.bearer.secret".into(),
+    });
+    let certificate = http.and_then(|h| h.tls.as_ref()).map(|tls| NeededSecret {
+        name: tls.secret_name.clone(),
+        keys: vec!["tls.crt".into(), "tls.key".into()],
+        purpose: "the certificate, from spec.http.tls.secretName".into(),
+    });
+    token.into_iter().chain(certificate).collect()
 }
 
 /// What made-up records are like. Where the spec doesn't say which of a template's records, the stream's name does.

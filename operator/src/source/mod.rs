@@ -7,7 +7,7 @@ mod validate;
 
 use std::collections::BTreeSet;
 
-use headworks_crds::{Platform, Source, SourceStatus};
+use headworks_crds::{Platform, Source, SourceStatus, conditions::INSECURE};
 use kube::Resource;
 
 use crate::{
@@ -15,11 +15,14 @@ use crate::{
     context::Context,
     controller::Subject,
     names::Key,
+    platform::policy,
     retry::Error,
-    status::Verdict,
+    security,
+    status::{Verdict, mark},
     workload::{
-        self, figures,
+        self, figures, guards,
         health::{self, Pods},
+        rollouts,
     },
 };
 
@@ -46,6 +49,9 @@ impl Subject for Source {
         let key = Key::of(self);
         let rests = self.spec.suspend || self.spec.replicas == 0;
         figures::source(status, rests, &key, context);
+        let open = security::source(&self.spec);
+        let generation = self.metadata.generation;
+        mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         let uid = self.metadata.uid.clone().unwrap_or_default();
         let live = Context::child(&context.stores.deployments, &key, &uid, &key.name);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
@@ -56,8 +62,15 @@ impl Subject for Source {
             )
             .await?;
         }
-        let found = dereference::dereference(self, &key, context).await?;
-        let valid = validate::validate(self, &found)?;
+        let found = dereference::dereference(self, &key, context)
+            .await
+            .inspect_err(|_| rollouts::give_up(context, &key))?;
+        let template = self.spec.pod_template.as_ref();
+        let secrets = check::secrets(&self.spec);
+        let allowed = policy::check(&found.platform.platform, template, &secrets);
+        let valid = allowed
+            .and_then(|()| validate::validate(self, &found))
+            .inspect_err(|_| rollouts::give_up(context, &key))?;
         let built = build::build(
             &key,
             &self.controller_owner_ref(&()).unwrap_or_default(),
@@ -98,9 +111,18 @@ impl Subject for Source {
                 }
             }
         }
-        let live = context
-            .apply(&context.stores.deployments, &built.deployment, &uid)
-            .await?;
+        let pods_wanted = valid.replicas;
+        guards::protect(context, &key, &reference, pods_wanted, valid.http.is_some()).await?;
+        let own = status.observed_generation != self.metadata.generation;
+        let applied = rollouts::apply(
+            context,
+            &key,
+            &context.stores.deployments,
+            &built.deployment,
+            (&uid, own),
+        )
+        .await?;
+        let live = applied.live.as_ref();
         workload::sweep_plans(context, &key, &uid, &built.plan.digest).await?;
         status.address = built.address;
         status.selector = Some(workload::selector_text(&key));
@@ -137,6 +159,7 @@ impl Subject for Source {
             },
             |uid| context.reports.of_pod(uid),
         )?;
+        let verdict = applied.told(verdict);
         // No pod runs by the old plan any more: what only that one needed goes.
         let settled = verdict.ready
             && !health::superseded(&context.pods_left(&key, &uid), &built.plan.digest);

@@ -39,16 +39,7 @@ pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
     let key = Key::of(source);
     let mut secrets: Vec<NeededSecret> =
         connection::needed_secret(kafka, &key).into_iter().collect();
-    secrets.extend(bearer.map(|b| NeededSecret {
-        name: b.secret.name.clone(),
-        keys: vec![b.secret.key.clone()],
-        purpose: "the bearer tokens, from spec.http.auth.bearer.secret".into(),
-    }));
-    secrets.extend(http.and_then(|h| h.tls.as_ref()).map(|tls| NeededSecret {
-        name: tls.secret_name.clone(),
-        keys: vec!["tls.crt".into(), "tls.key".into()],
-        purpose: "the certificate, from spec.http.tls.secretName".into(),
-    }));
+    secrets.extend(check::secrets(spec));
     let generate = match &spec.generate {
         Some(generate) => Some(generated(source, generate, &found.platform.installation)?),
         None => None,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use headworks_crds::conditions::SCHEMA_REGISTRY_READY;
+use headworks_crds::conditions::{CRD_VERSION_MISMATCH, INSECURE, SCHEMA_REGISTRY_READY};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -157,9 +157,27 @@ pub fn conditions(
     conditions
 }
 
-/// The conditions that a reconcile sets itself ([`set`]), whatever it comes to; they stay as it left them.
+/// The conditions that a reconcile sets itself ([`set`], [`mark`]), whatever it comes to; they stay as it left them.
 pub fn own(list: &[Condition]) -> impl Iterator<Item = &Condition> {
-    list.iter().filter(|c| c.type_ == SCHEMA_REGISTRY_READY)
+    list.iter().filter(|c| {
+        [CRD_VERSION_MISMATCH, INSECURE, SCHEMA_REGISTRY_READY].contains(&c.type_.as_str())
+    })
+}
+
+/// Sets a condition that is there only while it is true: `what` is a reason and a message.
+pub fn mark(
+    list: &mut Vec<Condition>,
+    type_: &str,
+    what: Option<&(&'static str, String)>,
+    generation: Option<i64>,
+) {
+    match what {
+        Some((reason, message)) => {
+            let what = Ok((*reason, message.as_str()));
+            set(list, type_, what, generation, Timestamp::now());
+        }
+        None => list.retain(|c| c.type_ != type_),
+    }
 }
 
 /// Sets a condition of a kind's own: `outcome` is a reason and a message, good or bad.

@@ -10,7 +10,9 @@ mod diff;
 
 use std::{collections::HashMap, sync::Mutex};
 
-pub use conditions::{Also, MAX_MESSAGE, Verdict, conditions, is_ready, own, patience_left, set};
+pub use conditions::{
+    Also, MAX_MESSAGE, Verdict, conditions, is_ready, mark, own, patience_left, set,
+};
 pub use diff::merge_patch;
 use kube::{
     Api, Client,

@@ -27,6 +27,7 @@ use crate::{
     indexes::{Facts, Indexes},
     names::Key,
     owned::labelled,
+    scope::Scope,
     telemetry::Metrics,
     watches::Task,
 };
@@ -69,17 +70,19 @@ pub fn count_reference(namespace: &str) -> Key {
 /// [`Watched::want`].
 pub fn strimzi(
     client: &Client,
+    scope: &Scope,
     indexes: &Arc<Indexes>,
     metrics: &Arc<Metrics>,
 ) -> (Strimzi, Vec<Task>) {
+    let at = (client, scope, indexes, metrics);
     let kind = ("KafkaTopic", "kafkatopics");
-    let (topics, topic_task) = Watched::new(client, indexes, metrics, kind, |_| true, {
+    let (topics, topic_task) = Watched::new(at, kind, |_| true, {
         let indexes = indexes.clone();
         move |object, here| topic_changed(object, here, &indexes)
     });
     let kind = ("KafkaUser", "kafkausers");
     let ours = |user: &DynamicObject| owner_of_user(user).is_some();
-    let (users, user_task) = Watched::new(client, indexes, metrics, kind, ours, {
+    let (users, user_task) = Watched::new(at, kind, ours, {
         let indexes = indexes.clone();
         move |object, here| user_changed(object, here, &indexes)
     });

@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
     api::{DynamicObject, ListParams},
 };
 
@@ -32,13 +32,13 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
-    let list = api
-        .list(&ListParams::default().labels(&selector.join(",")))
+    let params = ListParams::default().labels(&selector.join(","));
+    let scope = &context.settings.scope;
+    let mut all = scope
+        .list_strimzi(&context.client, &resource, &params)
         .await
         .map_err(|e| Error::api(&format!("listing the KafkaTopics of {owner}"), &e))?;
-    let mut all = list.items;
-    all.retain(|object| {
+        all.retain(|object| {
         let ours = ownership::written_by_us(object);
         if !ours {
             let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());

@@ -6,10 +6,7 @@
 
 use std::sync::Arc;
 
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, ListParams},
-};
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use super::{
@@ -194,14 +191,14 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
-    let list = api
-        .list(&ListParams::default().labels(&selector.join(",")))
+    let params = ListParams::default().labels(&selector.join(","));
+    let scope = &context.settings.scope;
+    let mut all = scope
+        .list_strimzi(&context.client, &resource, &params)
         .await
         .map_err(|e| Error::api(&format!("listing the KafkaUsers of {owner}"), &e))?;
     // A copy with our labels under another name is somebody else's.
-    let mut all = list.items;
-    all.retain(|user| super::ownership::is_user_of(user, owner));
+        all.retain(|user| super::ownership::is_user_of(user, owner));
     Ok(all)
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{
-    Api, Client,
+    Client,
     api::{ApiResource, DynamicObject},
     core::GroupVersionKind,
     runtime::{
@@ -24,6 +24,7 @@ use crate::{
     bounds::{Bound, Load},
     indexes::Indexes,
     retry::Error,
+    scope::{Scope, merged},
     supervise::{contained, contained_call},
     telemetry::Metrics,
     watches::Task,
@@ -63,9 +64,7 @@ pub struct Watched {
 impl Watched {
     /// The kind, and the task that must be driven for it; `on` is told of each object and whether it is (still) there.
     pub fn new(
-        client: &Client,
-        indexes: &Arc<Indexes>,
-        metrics: &Arc<Metrics>,
+        (client, scope, indexes, metrics): (&Client, &Scope, &Arc<Indexes>, &Arc<Metrics>),
         (kind, plural): (&'static str, &'static str),
         ours: fn(&DynamicObject) -> bool,
         on: impl FnMut(&DynamicObject, bool) + Send + 'static,
@@ -77,6 +76,7 @@ impl Watched {
         let wanted = Arc::new(Notify::new());
         let keeper = Keeper {
             client: client.clone(),
+            scope: scope.clone(),
             indexes: indexes.clone(),
             metrics: metrics.clone(),
             kind,
@@ -126,7 +126,7 @@ impl Watched {
             State::Here(resource) => Ok(resource),
             State::Refused(why) => Err(Error::transient(
                 "StrimziUnreadable",
-                format!("Strimzi's {kind} objects can't be read: {why}; the chart's ClusterRole allows it"),
+                format!("Strimzi's {kind} objects can't be read: {why}; the chart's ClusterRole allows it, or its strimziNamespaces where it has Roles only"),
             )),
             State::Unknown | State::Absent => Err(Error::waiting(
                 "StrimziNotInstalled",
@@ -168,6 +168,7 @@ type On = Box<dyn FnMut(&DynamicObject, bool) + Send>;
 
 struct Keeper {
     client: Client,
+    scope: Scope,
     indexes: Arc<Indexes>,
     metrics: Arc<Metrics>,
     kind: &'static str,
@@ -208,10 +209,12 @@ impl Keeper {
 
     /// Watches until the kind is gone.
     async fn follow(&mut self, resource: ApiResource) {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-        let events = watcher::watcher(api, watcher::Config::default())
-            .default_backoff()
-            .modify(|object| object.metadata.managed_fields = None);
+        let apis = self.scope.strimzi(&self.client, &resource);
+        let watches = apis
+            .into_iter()
+            .map(|api| (api, watcher::Config::default()));
+        let events =
+            merged(watches.collect()).modify(|object| object.metadata.managed_fields = None);
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
             match event {

@@ -12,9 +12,11 @@
 //! reviews are taken at one path only, which nobody guesses: it is kept in the Secret beside the certificate, and told to
 //! the API server with the CA. Whoever may read neither can't ask for somebody else's namespace.
 //!
-//! Rooms: [`verdict`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind; [`deletions`] who uses what goes; [`serve`] HTTPS; [`certificates`]
+//! Rooms: [`verdict`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind, [`advice`] what is said besides; [`deletions`]
+//! who uses what goes; [`serve`] HTTPS; [`certificates`]
 //! how they are made, pure; [`keeper`] keeps them, and tells the API server whom to trust.
 
+mod advice;
 mod certificates;
 mod deletions;
 mod keeper;

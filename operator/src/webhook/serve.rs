@@ -35,7 +35,7 @@ use snafu::Snafu;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    PATH_PREFIX, deletions, others, pipelines, streams,
+    PATH_PREFIX, advice, deletions, others, pipelines, streams,
     verdict::{Verdict, request},
 };
 use crate::{
@@ -286,21 +286,34 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
     let judged = match of.kind.kind.as_str() {
         "DataStream" => request(new, old, ALLOW).map(|r| {
             let world = cluster::world(stores, &namespace, Some(&r.new));
-            streams::judge(&r, || around(stores, &r.new, world))
+            let verdict = streams::judge(&r, || around(stores, &r.new, world));
+            advised(verdict, |verdict| advice::stream(&r, stores, verdict))
         }),
-        "Pipeline" => {
+        "Pipeline" => request(new, old, MIXED).map(|r| {
             let around = || pipelines::Around {
                 world: world(),
                 stores: names(&stores.data_stores, Some(&namespace)),
                 platforms: names(&stores.platforms, None),
             };
-            request(new, old, MIXED).map(|r| pipelines::judge(&r, around))
-        }
-        "Source" => request(new, old, "").map(|r| others::source(&r, world)),
-        "DataStore" => request(new, old, "").map(|r| others::data_store(&r)),
-        "Platform" => request(new, old, "").map(|r| others::platform(&r)),
-        "AccessGrant" => request(new, old, "")
-            .map(|r| others::grant(&r, jiff::Timestamp::now().as_second(), world)),
+            let verdict = pipelines::judge(&r, around);
+            advised(verdict, |verdict| advice::pipeline(&r, stores, verdict))
+        }),
+        "Source" => request(new, old, "").map(|r| {
+            let verdict = others::source(&r, world);
+            advised(verdict, |verdict| advice::source(&r, stores, verdict))
+        }),
+        "DataStore" => request(new, old, "").map(|r| {
+            let verdict = others::data_store(&r);
+            advised(verdict, |verdict| advice::data_store(&r, stores, verdict))
+        }),
+        "Platform" => request(new, old, "").map(|r| {
+            let verdict = others::platform(&r);
+            advised(verdict, |verdict| advice::platform(&r, stores, verdict))
+        }),
+        "AccessGrant" => request(new, old, "").map(|r| {
+            let verdict = others::grant(&r, jiff::Timestamp::now().as_second(), world);
+            advised(verdict, |verdict| advice::grant(&r, stores, verdict))
+        }),
         _ => None,
     };
     judged.unwrap_or_default()
@@ -363,6 +376,12 @@ fn taken(stores: &Stores, stream: &DataStream) -> Vec<streams::Taken> {
             }
         })
         .collect()
+/// What is refused needs no advice.
+fn advised(mut verdict: Verdict, advise: impl FnOnce(&mut Verdict)) -> Verdict {
+    if verdict.denied.is_none() {
+        advise(&mut verdict);
+    }
+    verdict
 }
 
 fn around(stores: &Stores, stream: &DataStream, world: World) -> streams::Around {

@@ -5,9 +5,12 @@
 
 pub mod connection;
 pub mod figures;
+pub mod guards;
 pub mod health;
 pub mod plan_map;
 pub mod pod;
+pub mod resources;
+pub mod rollouts;
 pub mod state_volume;
 pub mod store;
 

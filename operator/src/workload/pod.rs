@@ -1,19 +1,19 @@
 //! The pod template of every workload: the `restricted` Pod Security Standard, a read-only root, probes on the
 //! status port, and the user's overrides on top.
 
-use std::collections::BTreeMap;
-
-use headworks_crds::PodTemplate;
+use headworks_crds::{ImagePullPolicy, PodTemplate, PodUser};
 use headworks_plan::{HTTP_PORT, PLAN_PATH, STATUS_PORT};
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
         EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector, PodSecurityContext, PodSpec,
-        PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
+        PodTemplateSpec, Probe, SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume,
         VolumeMount,
     },
     apimachinery::pkg::{
-        api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString,
+        api::resource::Quantity,
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
     },
 };
 use kube::ResourceExt;
@@ -21,6 +21,7 @@ use kube::ResourceExt;
 use super::{
     connection::Mounted,
     plan_map::{PLAN_FILE, PlanMap},
+    resources::{Needs, resources},
 };
 use crate::names::{Key, digest};
 
@@ -30,6 +31,8 @@ pub const PLAN_LABEL: &str = "headworks.dev/plan";
 pub const INPUTS_ANNOTATION: &str = "headworks.dev/inputs";
 /// User and group of the process.
 const USER: i64 = 65532;
+/// How long a pod has to end by itself, in seconds.
+const GRACE: i64 = 30;
 
 /// What a pod template is made from.
 pub struct PodInputs<'a> {
@@ -47,20 +50,27 @@ pub struct PodInputs<'a> {
     pub ca: Option<&'a str>,
     /// True: the pod serves HTTP.
     pub http: bool,
-    /// Memory that it needs besides what every pod needs, in bytes.
-    pub memory: u64,
+    /// True: there may be several, which are spread over nodes and zones.
+    pub spread: bool,
+    /// What it needs besides what every pod needs.
+    pub needs: Needs,
 }
 
 /// The pod template.
 pub fn pod_template(inputs: &PodInputs) -> PodTemplateSpec {
-    let mut labels = inputs.owner.labels();
+    let template = inputs.template;
+    // Ours last: they are what pods are found by.
+    let mut labels = template.labels.clone().unwrap_or_default();
+    labels.extend(inputs.owner.labels());
     labels.insert(PLAN_LABEL.into(), inputs.plan.digest.clone());
-    let annotations = inputs.ca.map(|ca| {
-        BTreeMap::from([(
+    let mut annotations = template.annotations.clone().unwrap_or_default();
+    annotations.extend(inputs.ca.map(|ca| {
+        (
             INPUTS_ANNOTATION.to_owned(),
             digest(ca.as_bytes())[..10].to_owned(),
-        )])
-    });
+        )
+    }));
+    let annotations = (!annotations.is_empty()).then_some(annotations);
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
@@ -95,26 +105,72 @@ fn pod_spec(inputs: &PodInputs) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(30),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".into(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
+        termination_grace_period_seconds: Some(
+            template.termination_grace_period_seconds.unwrap_or(GRACE),
+        ),
+        security_context: Some(security_context(template.security_context.as_ref())),
         containers: vec![container(inputs)],
         volumes: Some(volumes),
         image_pull_secrets: template.image_pull_secrets.clone(),
         node_selector: template.node_selector.clone(),
+        affinity: template.affinity.clone(),
         tolerations: template.tolerations.clone(),
+        topology_spread_constraints: spread(inputs),
+        priority_class_name: template.priority_class_name.clone(),
+        runtime_class_name: template.runtime_class_name.clone(),
+        scheduler_name: template.scheduler_name.clone(),
         service_account_name: template.service_account_name.clone(),
         ..PodSpec::default()
     }
+}
+
+/// The user's choice of user and groups; never root, whatever is chosen.
+fn security_context(user: Option<&PodUser>) -> PodSecurityContext {
+    let user = user.cloned().unwrap_or_default();
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: user.run_as_user.or(Some(USER)),
+        run_as_group: user.run_as_group.or(Some(USER)),
+        fs_group: user.fs_group.or(Some(USER)),
+        supplemental_groups: user.supplemental_groups,
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".into(),
+            localhost_profile: None,
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// How the pods are spread: as the user says, else over nodes and zones where there is room. It doesn't depend on how many pods
+/// there are, so that scaling restarts none.
+fn spread(inputs: &PodInputs) -> Option<Vec<TopologySpreadConstraint>> {
+    let own = LabelSelector {
+        match_labels: Some(inputs.owner.selector()),
+        match_expressions: None,
+    };
+    if let Some(given) = &inputs.template.topology_spread_constraints {
+        let about = |constraint: &TopologySpreadConstraint| TopologySpreadConstraint {
+            label_selector: constraint
+                .label_selector
+                .clone()
+                .or_else(|| Some(own.clone())),
+            ..constraint.clone()
+        };
+        return Some(given.iter().map(about).collect());
+    }
+    let over = |topology_key: &str| TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: topology_key.into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        label_selector: Some(own.clone()),
+        ..TopologySpreadConstraint::default()
+    };
+    inputs.spread.then(|| {
+        vec![
+            over("kubernetes.io/hostname"),
+            over("topology.kubernetes.io/zone"),
+        ]
+    })
 }
 
 fn container(inputs: &PodInputs) -> Container {
@@ -152,29 +208,20 @@ fn container(inputs: &PodInputs) -> Container {
                 .clone()
                 .unwrap_or_else(|| inputs.image.to_owned()),
         ),
-        image_pull_policy: Some("IfNotPresent".into()),
+        image_pull_policy: Some(
+            inputs
+                .template
+                .image_pull_policy
+                .unwrap_or(ImagePullPolicy::IfNotPresent)
+                .as_str()
+                .into(),
+        ),
         args: Some(vec!["run-plan".into(), PLAN_PATH.into()]),
-        env: Some(vec![EnvVar {
-            name: "HEADWORKS_POD_NAME".into(),
-            value_from: Some(EnvVarSource {
-                field_ref: Some(ObjectFieldSelector {
-                    api_version: Some("v1".into()),
-                    field_path: "metadata.name".into(),
-                }),
-                ..EnvVarSource::default()
-            }),
-            ..EnvVar::default()
-        }]),
+        env: Some(env(inputs.template)),
         ports: Some(ports),
         readiness_probe: Some(probe("/readyz", 2, 2)),
         liveness_probe: Some(probe("/healthz", 10, 6)),
-        resources: Some(
-            inputs
-                .template
-                .resources
-                .clone()
-                .unwrap_or_else(|| modest(inputs.memory)),
-        ),
+        resources: Some(resources(inputs.template.resources.as_ref(), &inputs.needs)),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -204,18 +251,23 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
-/// Memory that a pod asks for besides its state, in mebibytes.
-pub const OWN_MEMORY_MI: u64 = 64;
-
-/// What a pod asks for where nobody says more: little besides its state, and no limit, because only the user knows
-/// the load.
-fn modest(state: u64) -> ResourceRequirements {
-    let memory = OWN_MEMORY_MI + state.div_ceil(1 << 20);
-    ResourceRequirements {
-        requests: Some(BTreeMap::from([
-            ("cpu".to_owned(), Quantity("50m".into())),
-            ("memory".to_owned(), Quantity(format!("{memory}Mi"))),
-        ])),
-        ..ResourceRequirements::default()
-    }
+/// The pod's own name, and what the user adds.
+fn env(template: &PodTemplate) -> Vec<EnvVar> {
+    let name = EnvVar {
+        name: "HEADWORKS_POD_NAME".into(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".into()),
+                field_path: "metadata.name".into(),
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    };
+    let given = template.env.iter().flatten().map(|entry| EnvVar {
+        name: entry.name.clone(),
+        value: Some(entry.value.clone()),
+        ..EnvVar::default()
+    });
+    [name].into_iter().chain(given).collect()
 }

@@ -1,7 +1,7 @@
 //! AccessGrants together with the rest: that their streams are there, on one Platform, and that the client's namespace accepts them.
 
 use headworks_crds::AccessGrant;
-use headworks_operator::access_grant;
+use headworks_operator::access_grant::accept::{self, Word};
 
 use super::{Options, World, streams};
 use crate::finding::{Finding, Severity};
@@ -55,14 +55,14 @@ fn one(
     let Some(labels) = world.namespaces.get(client) else {
         return;
     };
-    if labels.get(access_grant::ACCEPT).map(String::as_str) != Some("true") {
-        let mut finding = object.wrong(
-            "spec.to.namespace",
-            format!(
-                "namespace {client} doesn't accept grants: whoever owns it labels it {}: \"true\"",
-                access_grant::ACCEPT
-            ),
-        );
+    let annotation = world.accepting.get(client).map(String::as_str);
+    let said = match accept::word(labels, annotation, &object.namespace) {
+        Word::Accepts => None,
+        Word::AcceptsAll => Some(accept::outdated(client, &object.namespace)),
+        Word::Refuses => Some(accept::refusal(client, &object.namespace)),
+    };
+    if let Some(said) = said {
+        let mut finding = object.wrong("spec.to.namespace", said);
         finding.severity = Severity::Warning;
         findings.push(finding);
     }

@@ -1,7 +1,7 @@
 //! `headworks validate`: everything that can be known of a folder of manifests without a cluster.
 //!
 //! First each object by itself ([`single`]): its schema, its CEL rules, our own checks. Then the objects
-//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`loops`]), with the operator's own rules, so that what is
+//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`loops`], [`policy`]), with the operator's own rules, so that what is
 //! accepted here is accepted there.
 
 pub mod cases;
@@ -9,13 +9,14 @@ mod grants;
 mod labels;
 mod loops;
 mod pipelines;
+mod policy;
 mod single;
 mod streams;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use headworks_crds::{DataStream, Pipeline, Platform};
+use headworks_crds::{ACCEPT_GRANTS, DataStream, Pipeline, Platform};
 use headworks_plan::Contract;
 
 use crate::files::File;
@@ -44,6 +45,8 @@ pub struct World {
     contracts: BTreeMap<(String, String), Contract>,
     /// Labels of Namespaces that stand in the files.
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whose grants they take, where they say so by annotation.
+    accepting: BTreeMap<String, String>,
 }
 
 /// What was found.
@@ -145,6 +148,7 @@ pub fn check(files: &[File], options: &Options) -> Checked {
     cases::check(world, &planned, findings);
     grants::check(world, options, findings);
     loops::check(world, findings);
+    policy::check(world, findings);
     // Files in the order in which they were named, and each from the top down.
     let order: BTreeMap<&str, usize> = files
         .iter()
@@ -221,6 +225,10 @@ fn note_namespace(node: &yaml::Node, world: &mut World) {
     // Kubernetes gives it to every namespace.
     labels.insert("kubernetes.io/metadata.name".into(), name.to_owned());
     world.namespaces.insert(name.to_owned(), labels);
+    let annotations = metadata.and_then(|m| m.get("annotations"));
+    if let Some(named) = annotations.and_then(|a| a.get(ACCEPT_GRANTS)?.text()) {
+        world.accepting.insert(name.to_owned(), named.to_owned());
+    }
 }
 
 /// Makes the objects findable; two of one name are wrong.

@@ -35,7 +35,8 @@ pub fn stateful_set(
         volumes,
         ca: valid.ca.as_deref(),
         http: false,
-        memory: valid.state_memory,
+        spread: true,
+        needs: valid.needs.clone(),
     };
     StatefulSet {
         metadata: child_meta(&key.name, key, reference.clone()),

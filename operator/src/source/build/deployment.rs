@@ -18,6 +18,7 @@ use crate::{
         connection,
         plan_map::PlanMap,
         pod::{PodInputs, pod_template},
+        resources::Needs,
     },
 };
 
@@ -58,7 +59,14 @@ pub fn deployment(
         volumes,
         ca: valid.ca.as_deref(),
         http: valid.http.is_some(),
-        memory: 0,
+        spread: valid.http.is_some(),
+        needs: Needs {
+            body: valid
+                .http
+                .as_ref()
+                .map_or(0, |http| http.max_body_bytes.value()),
+            ..Needs::default()
+        },
     };
     Deployment {
         metadata: child_meta(&key.name, key, reference.clone()),

@@ -181,4 +181,36 @@ mod tests {
         insta::assert_yaml_snapshot!("secured_service", built.service.unwrap());
         insta::assert_yaml_snapshot!("secured_ca", built.ca);
     }
+
+    #[test]
+    fn every_field_of_a_pod_template_reaches_the_pods_and_none_breaks_what_they_are_found_by() {
+        let template = json!({
+            "image": "mirror/runtime:2", "imagePullPolicy": "Always", "imagePullSecrets": [{"name": "pull"}],
+            "resources": {"limits": {"memory": "1Gi"}}, "labels": {"team": "core", "headworks.dev/name": "another"},
+            "annotations": {"sidecar.istio.io/inject": "false"}, "env": [{"name": "TZ", "value": "UTC"}],
+            "nodeSelector": {"node-role.kubernetes.io/worker": ""},
+            "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}}]}},
+            "tolerations": [{"key": "spot", "operator": "Exists"}],
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"},
+                {"maxSkew": 2, "topologyKey": "room", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {"matchLabels": {"a": "b"}}}],
+            "priorityClassName": "high", "runtimeClassName": "gvisor", "schedulerName": "other",
+            "securityContext": {"runAsUser": 1000, "supplementalGroups": [7]}, "terminationGracePeriodSeconds": 90,
+            "serviceAccountName": "data"});
+        let built = built(
+            &json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),
+            &json!({"into": "orders", "http": {}, "podTemplate": template}),
+            None,
+        );
+        let spec = built.deployment.spec.unwrap();
+        insta::assert_yaml_snapshot!("template_pod", spec.template);
+        let labels = spec.template.metadata.unwrap().labels.unwrap();
+        let selector = spec.selector.match_labels.unwrap();
+        assert!(
+            selector
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+        );
+    }
 }

@@ -197,6 +197,8 @@ fn stores() -> Arc<Stores> {
         replica_sets: store(),
         pods: store(),
         lineage: Arc::default(),
+        budgets: store(),
+        network_policies: store(),
     })
 }
 

@@ -146,7 +146,7 @@ fn kept(pipeline: &Pipeline, keyed: &Keyed, key: Vec<String>, changelog: String)
             Operator::Rank(of) => vec![rank(keyed, of)],
         },
         memory: bounds.memory.to_string(),
-        disk: bounds.disk.to_string(),
+        disk: bounds.most_disk().to_string(),
         // A window's state ends with it.
         ttl: bounds
             .ttl

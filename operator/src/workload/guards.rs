@@ -1,0 +1,184 @@
+//! What stands around a workload's pods: a PodDisruptionBudget, so that a drain takes one of several at a time, and a NetworkPolicy
+//! where the chart asks for it. Pure, but for [`protect`], which writes them.
+
+use headworks_plan::{HTTP_PORT, STATUS_PORT};
+use k8s_openapi::{
+    api::{
+        networking::v1::{
+            NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+            NetworkPolicySpec,
+        },
+        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, OwnerReference},
+        util::intstr::IntOrString,
+    },
+};
+
+use crate::{apply::child_meta, context::Context, names::Key, retry::Error};
+
+/// The label of a namespace that Kubernetes sets to its name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// How NetworkPolicies are made, where they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Namespace of the operator, which asks pods how they are.
+    pub operator: String,
+    /// Namespaces from which metrics are scraped.
+    pub metrics: Vec<String>,
+}
+
+/// Name of an object's PodDisruptionBudget and NetworkPolicy. Two kinds may have objects of one name.
+fn name(owner: &Key) -> String {
+    format!("{}-{}", owner.name, owner.kind.to_lowercase())
+}
+
+fn own(owner: &Key) -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(owner.selector()),
+        match_expressions: None,
+    }
+}
+
+/// The budget of an object with several pods; one that has a single pod has none, because it would keep its node from being
+/// drained.
+pub fn disruption_budget(
+    owner: &Key,
+    reference: &OwnerReference,
+    pods: i32,
+) -> Option<PodDisruptionBudget> {
+    (pods >= 2).then(|| PodDisruptionBudget {
+        metadata: child_meta(name(owner), owner, reference.clone()),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            // Pods that can't become ready must not keep a node either.
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
+            selector: Some(own(owner)),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        ..PodDisruptionBudget::default()
+    })
+}
+
+/// Who may connect to an object's pods: everybody to the port that takes records, the operator and those that scrape metrics to
+/// the status port, and nobody to any other. What the pods connect to is left open: brokers, databases and registries are wherever
+/// their addresses say, also outside the cluster, and a policy knows no names.
+pub fn network_policy(
+    owner: &Key,
+    reference: &OwnerReference,
+    http: bool,
+    network: &Network,
+) -> NetworkPolicy {
+    let port = |number: u16| {
+        Some(vec![NetworkPolicyPort {
+            port: Some(IntOrString::Int(i32::from(number))),
+            protocol: Some("TCP".into()),
+            end_port: None,
+        }])
+    };
+    let namespace = |name: &str| LabelSelector {
+        match_labels: Some([(NAMESPACE_NAME.to_owned(), name.to_owned())].into()),
+        match_expressions: None,
+    };
+    let operator = NetworkPolicyPeer {
+        namespace_selector: Some(namespace(&network.operator)),
+        pod_selector: Some(LabelSelector {
+            match_labels: Some(
+                [(
+                    "app.kubernetes.io/name".to_owned(),
+                    "headworks-operator".to_owned(),
+                )]
+                .into(),
+            ),
+            match_expressions: None,
+        }),
+        ip_block: None,
+    };
+    let scrapers = network.metrics.iter().map(|name| NetworkPolicyPeer {
+        namespace_selector: Some(namespace(name)),
+        ..NetworkPolicyPeer::default()
+    });
+    let mut ingress = vec![NetworkPolicyIngressRule {
+        from: Some([operator].into_iter().chain(scrapers).collect()),
+        ports: port(STATUS_PORT),
+    }];
+    if http {
+        ingress.push(NetworkPolicyIngressRule {
+            from: None,
+            ports: port(HTTP_PORT),
+        });
+    }
+    NetworkPolicy {
+        metadata: child_meta(name(owner), owner, reference.clone()),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(own(owner)),
+            policy_types: Some(vec!["Ingress".into()]),
+            ingress: Some(ingress),
+            egress: None,
+        }),
+    }
+}
+
+/// Makes both so, and takes away what is no longer wanted.
+///
+/// # Errors
+/// What the API server says.
+pub async fn protect(
+    context: &Context,
+    owner: &Key,
+    reference: &OwnerReference,
+    pods: i32,
+    http: bool,
+) -> Result<(), Error> {
+    let uid = &reference.uid;
+    let budgets = &context.stores.budgets;
+    match disruption_budget(owner, reference, pods) {
+        Some(budget) => {
+            context.apply(budgets, &budget, uid).await?;
+        }
+        None => {
+            for budget in Context::children(budgets, owner) {
+                context.remove(budget.as_ref()).await?;
+            }
+        }
+    }
+    if let Some(network) = &context.settings.network {
+        let policy = network_policy(owner, reference, http, network);
+        context
+            .apply(&context.stores.network_policies, &policy, uid)
+            .await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Key {
+        Key::new("Pipeline", "shop", "revenue")
+    }
+
+    #[test]
+    fn several_pods_have_a_budget_and_a_single_one_never_holds_up_a_drain() {
+        let budget = |pods| disruption_budget(&owner(), &OwnerReference::default(), pods);
+        assert_eq!(budget(0), None);
+        assert_eq!(budget(1), None);
+        insta::assert_yaml_snapshot!("budget", budget(2).unwrap());
+        // It says nothing of their number, so scaling writes nothing.
+        assert_eq!(budget(2), budget(9));
+    }
+
+    #[test]
+    fn only_the_ports_that_are_served_can_be_reached() {
+        let network = Network {
+            operator: "headworks-system".into(),
+            metrics: vec!["monitoring".into()],
+        };
+        let policy = |http| network_policy(&owner(), &OwnerReference::default(), http, &network);
+        insta::assert_yaml_snapshot!("network_policy", policy(false));
+        insta::assert_yaml_snapshot!("network_policy_http", policy(true));
+    }
+}

@@ -1,0 +1,328 @@
+//! A change that reaches many objects at once (a Platform's podTemplate, the runtime's image) rolls a few of them at a time.
+//!
+//! What is rolled in turn is only what could as well wait: the template of pods that are well and are told the same plan by the
+//! same CA. A change of the object itself, of its plan or of how Kafka is reached goes out at once, and so does whatever may heal
+//! pods that aren't well. An object whose pods don't become ready keeps its turn, so that a template that works nowhere stops
+//! after a few.
+//!
+//! Turns are kept in memory: an operator that starts anew gives them out anew.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use headworks_crds::{DataStore, Pipeline, Source};
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        core::v1::PodTemplateSpec,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Resource, ResourceExt,
+    core::{DeserializeGuard, NamespaceResourceScope},
+    runtime::reflector::{ObjectRef, Store},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    health::rolled_out,
+    pod::{INPUTS_ANNOTATION, PLAN_LABEL},
+};
+use crate::{apply::is_subset, context::Context, names::Key, retry::Error, status::Verdict};
+
+/// So many objects are rolled at once.
+pub const AT_ONCE: usize = 3;
+/// Who waits for a turn looks again after this long, if nobody wakes it.
+pub const RECHECK: Duration = Duration::from_secs(20);
+
+/// Whose turn it is, and who waits.
+#[derive(Default)]
+pub struct Rollouts(Mutex<Turns>);
+
+#[derive(Default)]
+struct Turns {
+    rolling: BTreeSet<Key>,
+    waiting: BTreeSet<Key>,
+}
+
+impl Rollouts {
+    /// True: the object may roll now. `exists` tells whether one that has a turn is still there.
+    pub fn begin(&self, key: &Key, exists: impl Fn(&Key) -> bool) -> bool {
+        let mut turns = self.lock();
+        turns.rolling.retain(&exists);
+        if turns.rolling.contains(key) || turns.rolling.len() < AT_ONCE {
+            turns.waiting.remove(key);
+            turns.rolling.insert(key.clone());
+            return true;
+        }
+        turns.waiting.insert(key.clone());
+        false
+    }
+
+    /// The object has rolled, or has nothing to roll any more. Gives those whose turn may have come.
+    pub fn end(&self, key: &Key) -> Vec<Key> {
+        let mut turns = self.lock();
+        turns.waiting.remove(key);
+        if !turns.rolling.remove(key) {
+            return Vec::new();
+        }
+        turns.waiting.iter().take(AT_ONCE).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turns> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What of a StatefulSet or Deployment a turn depends on.
+pub struct Live<'a> {
+    template: Option<&'a PodTemplateSpec>,
+    /// True: all its pods are of the present template, and ready.
+    well: bool,
+}
+
+impl<'a> From<&'a StatefulSet> for Live<'a> {
+    fn from(set: &'a StatefulSet) -> Self {
+        let (wanted, template) = set
+            .spec
+            .as_ref()
+            .map_or((1, None), |s| (s.replicas.unwrap_or(1), Some(&s.template)));
+        let well = set.status.as_ref().is_some_and(|status| {
+            observed(&set.metadata, status.observed_generation)
+                && status.current_revision == status.update_revision
+                && status.ready_replicas.unwrap_or(0) >= wanted
+        });
+        Self { template, well }
+    }
+}
+
+impl<'a> From<&'a Deployment> for Live<'a> {
+    fn from(deployment: &'a Deployment) -> Self {
+        let (wanted, template) = deployment
+            .spec
+            .as_ref()
+            .map_or((1, None), |s| (s.replicas.unwrap_or(1), Some(&s.template)));
+        let well = deployment.status.as_ref().is_some_and(|status| {
+            observed(&deployment.metadata, status.observed_generation)
+                && rolled_out(status.replicas, status.updated_replicas) >= wanted
+                && status.ready_replicas.unwrap_or(0) >= wanted
+        });
+        Self { template, well }
+    }
+}
+
+fn observed(meta: &ObjectMeta, generation: Option<i64>) -> bool {
+    meta.generation.is_some() && generation >= meta.generation
+}
+
+impl Live<'_> {
+    /// True if the desired template rolls pods that could as well wait. `own`: the object itself was changed since it was last
+    /// looked at.
+    pub fn can_wait(&self, desired: &PodTemplateSpec, own: bool) -> bool {
+        let Some(live) = self.template.filter(|_| self.well && !own) else {
+            return false;
+        };
+        told(live) == told(desired) && !is_subset(&value(desired), &value(live))
+    }
+
+    /// True if all its pods are of the desired template, and ready.
+    pub fn has(&self, desired: &PodTemplateSpec) -> bool {
+        self.well
+            && self
+                .template
+                .is_some_and(|live| is_subset(&value(desired), &value(live)))
+    }
+}
+
+/// A workload as it is, and whether its new template waits for its turn.
+pub struct Applied<K> {
+    /// The freshest that is known of it.
+    pub live: Arc<K>,
+    /// True: it is as it was, and rolls later.
+    pub waits: bool,
+}
+
+impl<K> Applied<K> {
+    /// The verdict over the pods, with a word about what waits.
+    #[must_use]
+    pub fn told(&self, mut verdict: Verdict) -> Verdict {
+        if self.waits {
+            let _ = write!(
+                verdict.message,
+                "; a change that reaches many objects waits for its turn here: {AT_ONCE} are rolled at a time, and one whose pods don't become ready holds up the next"
+            );
+            verdict.recheck = Some(verdict.recheck.map_or(RECHECK, |r| r.min(RECHECK)));
+        }
+        verdict
+    }
+}
+
+/// Applies a workload, or leaves it as it is until its turn comes. `own`: the object itself was changed since it was last looked at.
+///
+/// # Errors
+/// What the API server says.
+pub async fn apply<K>(
+    context: &Context,
+    key: &Key,
+    store: &Store<K>,
+    desired: &K,
+    (uid, own): (&str, bool),
+) -> Result<Applied<K>, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Serialize
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug
+        + 'static,
+    for<'a> Live<'a>: From<&'a K>,
+{
+    let namespace = desired.namespace().unwrap_or_default();
+    let live = Context::child(store, &namespace, &desired.name_any());
+    let template = Live::from(desired).template;
+    if let (Some(live), Some(template)) = (live, template)
+        && Live::from(live.as_ref()).can_wait(template, own)
+        && !context
+            .rollouts
+            .begin(key, |other| is_there(context, other))
+    {
+        return Ok(Applied { live, waits: true });
+    }
+    let live = context.apply(store, desired, uid).await?;
+    if template.is_some_and(|template| Live::from(live.as_ref()).has(template)) {
+        give_up(context, key);
+    }
+    Ok(Applied { live, waits: false })
+}
+
+/// Ends an object's turn, if it has one, and wakes those that wait: it has rolled, or it can't be built any more, and whatever its
+/// pods come to says nothing about the change.
+pub fn give_up(context: &Context, key: &Key) {
+    for next in context.rollouts.end(key) {
+        context.indexes.wake(&next);
+    }
+}
+
+/// True while the object of a turn is there.
+fn is_there(context: &Context, key: &Key) -> bool {
+    fn has<K>(store: &Store<DeserializeGuard<K>>, key: &Key) -> bool
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        store.get(&reference).is_some()
+    }
+    let stores = &context.stores;
+    if key.kind == Pipeline::kind(&()) {
+        has(&stores.pipelines, key)
+    } else if key.kind == Source::kind(&()) {
+        has(&stores.sources, key)
+    } else {
+        key.kind == DataStore::kind(&()) && has(&stores.data_stores, key)
+    }
+}
+
+/// What the pods are told: the plan, and the digest of the CA.
+fn told(template: &PodTemplateSpec) -> [Option<&String>; 2] {
+    let meta = template.metadata.as_ref();
+    let plan = meta.and_then(|m| m.labels.as_ref()?.get(PLAN_LABEL));
+    let inputs = meta.and_then(|m| m.annotations.as_ref()?.get(INPUTS_ANNOTATION));
+    [plan, inputs]
+}
+
+fn value(template: &PodTemplateSpec) -> Value {
+    serde_json::to_value(template).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::new("Pipeline", "shop", name)
+    }
+
+    #[test]
+    fn a_few_roll_at_once_and_the_next_come_when_one_is_done() {
+        let rollouts = Rollouts::default();
+        let there = |_: &Key| true;
+        for name in ["a", "b", "c"] {
+            assert!(rollouts.begin(&key(name), there));
+        }
+        assert!(!rollouts.begin(&key("d"), there) && !rollouts.begin(&key("e"), there));
+        // Who rolls goes on rolling.
+        assert!(rollouts.begin(&key("b"), there));
+        assert_eq!(rollouts.end(&key("x")), []);
+        assert_eq!(rollouts.end(&key("b")), [key("d"), key("e")]);
+        assert!(rollouts.begin(&key("d"), there));
+        assert!(!rollouts.begin(&key("e"), there));
+        // One that doesn't become ready keeps its turn; one that is gone doesn't.
+        assert!(rollouts.begin(&key("e"), |k| *k != key("a")));
+        assert_eq!(rollouts.end(&key("e")), []);
+    }
+
+    fn template(plan: &str, image: &str) -> Value {
+        json!({"metadata": {"labels": {PLAN_LABEL: plan}}, "spec": {"containers": [{"name": "headworks", "image": image}]}})
+    }
+
+    fn stateful_set(ready: i32, update: &str) -> StatefulSet {
+        serde_json::from_value(json!({
+            "metadata": {"generation": 2},
+            "spec": {"replicas": 2, "template": template("p", "i:1"), "selector": {}},
+            "status": {"replicas": 2, "readyReplicas": ready, "observedGeneration": 2, "currentRevision": "r1", "updateRevision": update},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_what_could_as_well_wait_waits() {
+        let well = stateful_set(2, "r1");
+        let desired = |plan: &str, image: &str| -> PodTemplateSpec {
+            serde_json::from_value(template(plan, image)).unwrap()
+        };
+        let waits = |set: &StatefulSet, desired: &PodTemplateSpec, own| {
+            Live::from(set).can_wait(desired, own)
+        };
+        assert!(waits(&well, &desired("p", "i:2"), false));
+        assert!(
+            !waits(&well, &desired("p", "i:1"), false),
+            "nothing to roll"
+        );
+        assert!(!waits(&well, &desired("p", "i:2"), true), "its own change");
+        assert!(!waits(&well, &desired("q", "i:2"), false), "another plan");
+        assert!(
+            !waits(&stateful_set(1, "r1"), &desired("p", "i:2"), false),
+            "it may heal"
+        );
+        assert!(
+            !waits(&stateful_set(2, "r2"), &desired("p", "i:2"), false),
+            "it rolls already"
+        );
+        assert!(Live::from(&well).has(&desired("p", "i:1")));
+        assert!(!Live::from(&well).has(&desired("p", "i:2")));
+        assert!(!Live::from(&stateful_set(2, "r2")).has(&desired("p", "i:1")));
+    }
+
+    #[test]
+    fn a_deployment_that_is_being_rolled_is_not_well() {
+        let deployment = |updated: i32| -> Deployment {
+            serde_json::from_value(json!({
+                "metadata": {"generation": 2},
+                "spec": {"replicas": 1, "template": template("p", "i:1"), "selector": {}},
+                "status": {"replicas": 1, "readyReplicas": 1, "updatedReplicas": updated, "observedGeneration": 2},
+            }))
+            .unwrap()
+        };
+        let desired: PodTemplateSpec = serde_json::from_value(template("p", "i:2")).unwrap();
+        assert!(Live::from(&deployment(1)).can_wait(&desired, false));
+        assert!(!Live::from(&deployment(0)).can_wait(&desired, false));
+    }
+}
