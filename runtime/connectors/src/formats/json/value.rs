@@ -44,25 +44,15 @@ impl Slot<'_> {
             .contract(format!("out of the range of {}", self.column.data_type))
     }
 
-    fn integer<E: Error>(self, value: i64) -> Result<(), E> {
-        match &mut self.column.values {
-            Values::Int(values) => match i32::try_from(value) {
-                Ok(value) => values.push(value),
-                Err(_) => return Err(self.out_of_range()),
-            },
-            Values::BigInt(values) => values.push(value),
-            _ => return Err(self.unexpected("a number")),
-        }
-        self.done();
-        Ok(())
-    }
-
     /// A number whose digits matter, as the text that came.
     fn exact<E: Error>(self, raw: &str) -> Result<(), E> {
         let number = match raw.as_bytes().first() {
             Some(b'-' | b'0'..=b'9') => raw,
             Some(b'"') if matches!(self.column.values, Values::Decimal { .. }) => {
                 return self.decimal_string(raw);
+            }
+            Some(b'"') if matches!(self.column.values, Values::BigInt(_)) => {
+                return self.digits(raw);
             }
             Some(b'"') => return Err(self.unexpected("a string")),
             Some(b'{') => return Err(self.unexpected("an object")),
@@ -71,6 +61,14 @@ impl Slot<'_> {
             _ => return Err(self.unexpected("a boolean")),
         };
         match &mut self.column.values {
+            Values::BigInt(values) => match decimal::whole(number) {
+                Ok(value) => values.push(value),
+                Err(wrong) => return Err(self.not_whole(wrong)),
+            },
+            Values::Int(values) => match decimal::whole(number).and_then(decimal::narrow) {
+                Ok(value) => values.push(value),
+                Err(wrong) => return Err(self.not_whole(wrong)),
+            },
             Values::Decimal {
                 precision,
                 scale,
@@ -88,6 +86,33 @@ impl Slot<'_> {
                 _ => return Err(self.out_of_range()),
             },
             _ => return Err(self.unexpected("a number")),
+        }
+        self.done();
+        Ok(())
+    }
+
+    #[cold]
+    fn not_whole<E: Error>(&self, wrong: decimal::Wrong) -> E {
+        match wrong {
+            decimal::Wrong::TooLarge => self.out_of_range(),
+            decimal::Wrong::TooFine => self.unexpected("a number with a fraction"),
+            decimal::Wrong::NoNumber => self.unexpected("something else"),
+        }
+    }
+
+    /// A bigint in a string, as JavaScript's clients write what its numbers can't hold.
+    fn digits<E: Error>(self, raw: &str) -> Result<(), E> {
+        let plain = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+        let parsed = if plain.contains('\\') {
+            let text = serde_json::from_str::<String>(raw);
+            text.map_or_else(|_| whole_number(plain), |text| whole_number(&text))
+        } else {
+            whole_number(plain)
+        };
+        match (parsed, &mut self.column.values) {
+            (Ok(value), Values::BigInt(values)) => values.push(value),
+            (Ok(_), _) => return Err(self.unexpected("a string")),
+            (Err(message), _) => return Err(self.fault.contract(message)),
         }
         self.done();
         Ok(())
@@ -117,8 +142,12 @@ impl<'de> DeserializeSeed<'de> for Slot<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.column.values {
-            // The parser would make a float of it, and not always the nearest one.
-            Values::Decimal { .. } | Values::Float(_) | Values::Double(_) => {
+            // The parser would make a float of what has a point or an exponent, and not always the nearest one.
+            Values::Int(_)
+            | Values::BigInt(_)
+            | Values::Decimal { .. }
+            | Values::Float(_)
+            | Values::Double(_) => {
                 let raw = <&RawValue>::deserialize(deserializer)?;
                 self.exact(raw.get())
             }
@@ -143,25 +172,16 @@ impl<'de> Visitor<'de> for Slot<'_> {
         Ok(())
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.integer(value)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Err(self.unexpected("a number"))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        match (i64::try_from(value), &self.column.values) {
-            (Ok(value), _) => self.integer(value),
-            (Err(_), Values::Int(_) | Values::BigInt(_)) => Err(self.out_of_range()),
-            (Err(_), _) => Err(self.unexpected("a number")),
-        }
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Err(self.unexpected("a number"))
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        Err(match self.column.values {
-            Values::Int(_) | Values::BigInt(_) => {
-                self.unexpected("a number with a point or an exponent, or one beyond 64 bits")
-            }
-            _ => self.unexpected("a number"),
-        })
+        Err(self.unexpected("a number"))
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -187,7 +207,6 @@ impl<'de> Visitor<'de> for Slot<'_> {
                 },
                 Err(_) => Err("expected bytes in base64 (RFC 4648 §4, with padding)".to_owned()),
             },
-            Values::BigInt(values) => whole_number(value).map(|value| values.push(value)),
             Values::Date(values) => temporal::parse_date(value).map(|value| values.push(value)),
             Values::Time(values) => temporal::parse_time(value).map(|value| values.push(value)),
             Values::Timestamp { digits, values } => {
