@@ -165,6 +165,7 @@ fn translate(error: &RegistryError) -> Error {
         .after(REFUSAL_RECHECK),
         RegistryError::Refused { .. }
         | RegistryError::TooLarge { .. }
+        | RegistryError::References { .. }
         | RegistryError::NotFound { .. } => {
             Error::stalled("RegistryRefused", message).after(REFUSAL_RECHECK)
         }
