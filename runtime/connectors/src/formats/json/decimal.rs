@@ -93,19 +93,6 @@ pub(in crate::formats) fn unscaled(text: &str, precision: u8, scale: u8) -> Resu
 /// (RFC 8259 §6), and JSON Schema calls each of them an integer.
 #[inline]
 pub(in crate::formats) fn whole(number: &str) -> Result<i64, Wrong> {
-    /// So many digits can't overflow.
-    const SURE: usize = 18;
-    let digits = number.strip_prefix('-').unwrap_or(number);
-    if digits.len() <= SURE && digits.bytes().all(|c| c.is_ascii_digit()) {
-        let value = digits
-            .bytes()
-            .fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
-        return Ok(if digits.len() < number.len() {
-            -value
-        } else {
-            value
-        });
-    }
     // An i64 has 19 digits at most.
     i64::try_from(unscaled(number, 19, 0)?).map_err(|_| Wrong::TooLarge)
 }

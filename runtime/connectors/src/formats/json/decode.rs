@@ -15,6 +15,8 @@ use super::object::{Object, Record};
 pub struct JsonDecoder {
     schema: SchemaRef,
     object: Object,
+    /// A record had a whole number with a point or an exponent: the next ones of the stream will, too.
+    exact: bool,
 }
 
 impl JsonDecoder {
@@ -61,7 +63,17 @@ impl JsonDecoder {
         JsonDecoder {
             schema: Arc::new(ArrowSchema::new(fields)),
             object: Object::new(columns, unknown),
+            exact: false,
         }
+    }
+
+    fn read(&mut self, text: &str, fault: &Fault) -> Result<(), serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let record = Record {
+            object: &mut self.object,
+            fault,
+        };
+        record.deserialize(&mut json).and_then(|()| json.end())
     }
 }
 
@@ -74,14 +86,14 @@ impl Decoder for JsonDecoder {
             message: format!("not UTF-8 at byte {}", error.valid_up_to()),
         })?;
         let rows = self.object.rows();
-        let fault = Fault::default();
-        let mut json = serde_json::Deserializer::from_str(text);
-        let read = Record {
-            object: &mut self.object,
-            fault: &fault,
+        let mut fault = Fault::new(self.exact);
+        let mut read = self.read(text, &fault);
+        if read.is_err() && fault.undecided() {
+            self.object.truncate(rows);
+            fault = Fault::new(true);
+            read = self.read(text, &fault);
+            self.exact = read.is_ok();
         }
-        .deserialize(&mut json)
-        .and_then(|()| json.end());
         read.map_err(|error| {
             self.object.truncate(rows);
             fault.into_row_error(&error)

@@ -23,16 +23,43 @@ pub(in crate::formats) enum Step {
 
 /// Collects the reason at the place of the fault, and the path on the way out of it.
 #[derive(Default)]
-pub(in crate::formats) struct Fault(RefCell<Inner>);
+pub(in crate::formats) struct Fault {
+    inner: RefCell<Inner>,
+    /// Whole numbers are read from their text. That is slower, and only what has a point or an exponent needs it.
+    pub(in crate::formats) exact: bool,
+}
 
 #[derive(Default)]
 struct Inner {
+    /// The record is to be read again, exactly.
+    again: bool,
     found: Option<(&'static str, String)>,
     /// Innermost first.
     steps: Vec<Step>,
 }
 
 impl Fault {
+    pub(in crate::formats) fn new(exact: bool) -> Fault {
+        Fault {
+            exact,
+            ..Fault::default()
+        }
+    }
+
+    /// What stands here can be judged by its text only.
+    #[cold]
+    pub(in crate::formats) fn inexact<E: de::Error>(&self) -> E {
+        self.inner.borrow_mut().again = true;
+        E::custom("")
+    }
+
+    /// True if another reading may take what this one hasn't: no rule of ours was broken. The parser makes a float of a
+    /// number with an exponent, and calls one that is too large no number at all.
+    pub(in crate::formats) fn undecided(&self) -> bool {
+        let inner = self.inner.borrow();
+        !self.exact && (inner.again || inner.found.is_none())
+    }
+
     /// The value here breaks the contract.
     pub(in crate::formats) fn contract<E: de::Error>(&self, message: impl Into<String>) -> E {
         self.note(CONTRACT, message.into())
@@ -55,18 +82,18 @@ impl Fault {
 
     /// Passes `error` on, one step further out.
     pub(in crate::formats) fn within<E>(&self, step: Step, error: E) -> E {
-        self.0.borrow_mut().steps.push(step);
+        self.inner.borrow_mut().steps.push(step);
         error
     }
 
     fn note<E: de::Error>(&self, reason: &'static str, message: String) -> E {
-        self.0.borrow_mut().found = Some((reason, message));
+        self.inner.borrow_mut().found = Some((reason, message));
         E::custom("")
     }
 
     /// The whole story. Where no rule of ours was broken, `error` is the parser's own.
     pub(in crate::formats) fn into_row_error(self, error: &serde_json::Error) -> RowError {
-        let Inner { found, steps } = self.0.into_inner();
+        let Inner { found, steps, .. } = self.inner.into_inner();
         let (reason, message) = found.unwrap_or_else(|| (DECODE, format!("not JSON: {error}")));
         RowError {
             reason,

@@ -44,6 +44,19 @@ impl Slot<'_> {
             .contract(format!("out of the range of {}", self.column.data_type))
     }
 
+    fn integer<E: Error>(self, value: i64) -> Result<(), E> {
+        match &mut self.column.values {
+            Values::Int(values) => match i32::try_from(value) {
+                Ok(value) => values.push(value),
+                Err(_) => return Err(self.out_of_range()),
+            },
+            Values::BigInt(values) => values.push(value),
+            _ => return Err(self.unexpected("a number")),
+        }
+        self.done();
+        Ok(())
+    }
+
     /// A number whose digits matter, as the text that came.
     fn exact<E: Error>(self, raw: &str) -> Result<(), E> {
         let number = match raw.as_bytes().first() {
@@ -52,7 +65,10 @@ impl Slot<'_> {
                 return self.decimal_string(raw);
             }
             Some(b'"') if matches!(self.column.values, Values::BigInt(_)) => {
-                return self.digits(raw);
+                return match serde_json::from_str::<String>(raw) {
+                    Ok(text) => self.visit_str(&text),
+                    Err(error) => Err(self.fault.decode(format!("not JSON: {error}"))),
+                };
             }
             Some(b'"') => return Err(self.unexpected("a string")),
             Some(b'{') => return Err(self.unexpected("an object")),
@@ -100,24 +116,6 @@ impl Slot<'_> {
         }
     }
 
-    /// A bigint in a string, as JavaScript's clients write what its numbers can't hold.
-    fn digits<E: Error>(self, raw: &str) -> Result<(), E> {
-        let plain = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-        let parsed = if plain.contains('\\') {
-            let text = serde_json::from_str::<String>(raw);
-            text.map_or_else(|_| whole_number(plain), |text| whole_number(&text))
-        } else {
-            whole_number(plain)
-        };
-        match (parsed, &mut self.column.values) {
-            (Ok(value), Values::BigInt(values)) => values.push(value),
-            (Ok(_), _) => return Err(self.unexpected("a string")),
-            (Err(message), _) => return Err(self.fault.contract(message)),
-        }
-        self.done();
-        Ok(())
-    }
-
     fn decimal_string<E: Error>(self, raw: &str) -> Result<(), E> {
         // Quotes off. An escape can't be part of a number, and is refused as any other letter.
         let text = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
@@ -143,11 +141,11 @@ impl<'de> DeserializeSeed<'de> for Slot<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.column.values {
             // The parser would make a float of what has a point or an exponent, and not always the nearest one.
-            Values::Int(_)
-            | Values::BigInt(_)
-            | Values::Decimal { .. }
-            | Values::Float(_)
-            | Values::Double(_) => {
+            Values::Decimal { .. } | Values::Float(_) | Values::Double(_) => {
+                let raw = <&RawValue>::deserialize(deserializer)?;
+                self.exact(raw.get())
+            }
+            Values::Int(_) | Values::BigInt(_) if self.fault.exact => {
                 let raw = <&RawValue>::deserialize(deserializer)?;
                 self.exact(raw.get())
             }
@@ -172,16 +170,23 @@ impl<'de> Visitor<'de> for Slot<'_> {
         Ok(())
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        Err(self.unexpected("a number"))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.integer(value)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Err(self.unexpected("a number"))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        match (i64::try_from(value), &self.column.values) {
+            (Ok(value), _) => self.integer(value),
+            (Err(_), Values::Int(_) | Values::BigInt(_)) => Err(self.out_of_range()),
+            (Err(_), _) => Err(self.unexpected("a number")),
+        }
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        Err(self.unexpected("a number"))
+        Err(match self.column.values {
+            Values::Int(_) | Values::BigInt(_) => self.fault.inexact(),
+            _ => self.unexpected("a number"),
+        })
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -207,6 +212,7 @@ impl<'de> Visitor<'de> for Slot<'_> {
                 },
                 Err(_) => Err("expected bytes in base64 (RFC 4648 §4, with padding)".to_owned()),
             },
+            Values::BigInt(values) => whole_number(value).map(|value| values.push(value)),
             Values::Date(values) => temporal::parse_date(value).map(|value| values.push(value)),
             Values::Time(values) => temporal::parse_time(value).map(|value| values.push(value)),
             Values::Timestamp { digits, values } => {

@@ -118,6 +118,50 @@ fn a_moved_point_changes_nothing() {
     }
 }
 
+/// Once a record had such a number, the next are read from their text at once: with the same outcome.
+#[test]
+fn what_came_before_makes_no_difference() {
+    let contract = contract("x bigint null\ny int null\nz array<int> null");
+    let records = [
+        r#"{"x":7,"y":-7}"#,
+        r#"{"x":"7","y":null}"#,
+        r#"{"x":"\u0037"}"#,
+        r#"{"x":-9223372036854775808}"#,
+        r#"{"x":9223372036854775808}"#,
+        r#"{"x":"1e2"}"#,
+        r#"{"x":7,"y":2147483648}"#,
+        r#"{"x":7,"y":"7"}"#,
+        r#"{"x":[7]}"#,
+        r#"{"x":{"a":7}}"#,
+        r#"{"x":true}"#,
+        r#"{"x":07}"#,
+        r#"{"x":1e}"#,
+        r#"{"x":7,"x":8}"#,
+        r#"{"z":[1,2.0,3e0,null]}"#,
+        r#"{"z":[1,2.5]}"#,
+        r#"{"x":1e400}"#,
+        r#"{"x":7"#,
+        r#"{"x":7}}"#,
+        r#"{"x":"\ud800"}"#,
+    ];
+    let outcome = |decoder: &mut JsonDecoder, record: &str| {
+        let read = decoder.decode(record.as_bytes());
+        read.map(|()| decoder.finish().unwrap())
+            .map_err(|error| (error.reason, error.to_string()))
+    };
+    for record in records {
+        let mut first = JsonDecoder::whole(&contract, UnknownFields::Ignore).unwrap();
+        let mut later = JsonDecoder::whole(&contract, UnknownFields::Ignore).unwrap();
+        later.decode(br#"{"x":1.0}"#).unwrap();
+        later.finish().unwrap();
+        assert_eq!(
+            outcome(&mut first, record),
+            outcome(&mut later, record),
+            "{record}"
+        );
+    }
+}
+
 /// Neither a size nor a time follows an exponent.
 #[test]
 fn an_exponent_is_only_a_number() {
