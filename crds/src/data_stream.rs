@@ -239,7 +239,7 @@ pub struct Field {
     #[schemars(length(min = 1, max = 128), regex(pattern = FIELD_NAME))]
     pub name: String,
     /// SQL type: boolean, int, bigint, float, double, decimal(p,s), string, bytes, date, time, timestamp(0|3|6),
-    /// timestamp_ltz(0|3|6) (an instant), array<type>, map<string,type>, struct<name type, name type?>.
+    /// timestamp_ltz(0|3|6) (an instant), array<type>, map<string,type>, struct<name type, name type not null>.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 2048))]
     pub type_: String,

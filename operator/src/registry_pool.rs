@@ -93,7 +93,8 @@ impl RegistryPool {
             None => None,
             Some(r) => {
                 let place = "spec.schemaRegistry.caSecret";
-                let text = secrets::certificates(context, place, &r.namespace, &r.name, &r.key).await;
+                let text =
+                    secrets::certificates(context, place, &r.namespace, &r.name, &r.key).await;
                 self.failed.note(&name, &text, Instant::now());
                 Some(text?)
             }
@@ -183,6 +184,7 @@ fn translate(error: &RegistryError) -> Error {
         .after(REFUSAL_RECHECK),
         RegistryError::Refused { .. }
         | RegistryError::TooLarge { .. }
+        | RegistryError::References { .. }
         | RegistryError::NotFound { .. } => {
             Error::stalled("RegistryRefused", message).after(REFUSAL_RECHECK)
         }

@@ -58,15 +58,21 @@ pub fn watches(
         lineage: &lineage,
     };
     let stores = Stores {
-        platforms: own_of::<Platform>(at, cluster_wide, gone, &mut tasks, |platform, _, indexes| {
-            let status = platform.status.clone().unwrap_or_default();
-            facts(
-                platform,
-                &status.conditions,
-                format!("{:?} {:?}", status.installation, platform.spec.pod_template),
-                indexes,
-            );
-        }),
+        platforms: own_of::<Platform>(
+            at,
+            cluster_wide,
+            gone,
+            &mut tasks,
+            |platform, _, indexes| {
+                let status = platform.status.clone().unwrap_or_default();
+                facts(
+                    platform,
+                    &status.conditions,
+                    format!("{:?} {:?}", status.installation, platform.spec.pod_template),
+                    indexes,
+                );
+            },
+        ),
         streams: own::<DataStream>(at, gone, &mut tasks, |stream, here, indexes| {
             let status = stream.status.clone().unwrap_or_default();
             let contract = status.contract.map(|c| (c.version, c.fingerprint));

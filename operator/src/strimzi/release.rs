@@ -38,7 +38,7 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
         .list_strimzi(&context.client, &resource, &params)
         .await
         .map_err(|e| Error::api(&format!("listing the KafkaTopics of {owner}"), &e))?;
-        all.retain(|object| {
+    all.retain(|object| {
         let ours = ownership::written_by_us(object);
         if !ours {
             let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());

@@ -198,7 +198,7 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
         .await
         .map_err(|e| Error::api(&format!("listing the KafkaUsers of {owner}"), &e))?;
     // A copy with our labels under another name is somebody else's.
-        all.retain(|user| super::ownership::is_user_of(user, owner));
+    all.retain(|user| super::ownership::is_user_of(user, owner));
     Ok(all)
 }
 

@@ -376,6 +376,8 @@ fn taken(stores: &Stores, stream: &DataStream) -> Vec<streams::Taken> {
             }
         })
         .collect()
+}
+
 /// What is refused needs no advice.
 fn advised(mut verdict: Verdict, advise: impl FnOnce(&mut Verdict)) -> Verdict {
     if verdict.denied.is_none() {

@@ -8,6 +8,8 @@
 //! waits for anything.
 
 pub mod avro;
+#[cfg(test)]
+mod corpus;
 mod error;
 pub mod json_schema;
 mod names;

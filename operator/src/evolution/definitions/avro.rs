@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
+use headworks_schema::avro::union::branches;
 use headworks_schema::avro::{Avro, Id, Kind, Logical};
 
 use super::{DEEPEST, Fault, join};
@@ -188,10 +189,59 @@ impl fmt::Display for Wire {
 pub(super) enum Found {
     Default,
     Enum(Id),
+    /// Of several types.
+    Union(Id),
+    Record,
     Leaf(Wire, Logical),
 }
 
-/// Calls `on` for each field with a default, each enum and each value without parts, by its path.
+/// Types of a union that the reader's hasn't got, and unions that are no union for the other: nobody could resolve them,
+/// although a union of several types and a record may be the same struct.
+pub(super) fn unions(written: &Avro, read: &Avro, faults: &mut Vec<Fault>) {
+    let has = |avro: &Avro| (0..avro.nodes().len()).any(|id| branches(avro, id).is_some());
+    if !has(written) && !has(read) {
+        return;
+    }
+    let of = |avro: &Avro| {
+        let mut all: BTreeMap<String, Option<Vec<String>>> = BTreeMap::new();
+        walk(avro, avro.root(), "", 0, &mut |path, found| {
+            let names = match found {
+                Found::Union(id) => {
+                    let names = branches(avro, id).unwrap_or_default().into_iter();
+                    Some(names.map(|(_, name)| name).collect())
+                }
+                Found::Record => None,
+                _ => return,
+            };
+            all.insert(path.to_owned(), names);
+        });
+        all
+    };
+    let read = of(read);
+    for (path, was) in of(written) {
+        let message = match (&was, read.get(&path)) {
+            (Some(_), Some(None)) => format!(
+                "field \"{path}\" changes from a union to a record, and no reader can resolve that: keep it, and add a new field beside it"
+            ),
+            (None, Some(Some(_))) => format!(
+                "field \"{path}\" changes from a record to a union, and no reader can resolve that: keep it, and add a new field beside it"
+            ),
+            (Some(was), Some(Some(now))) => match was.iter().find(|name| !now.contains(name)) {
+                Some(name) => format!(
+                    "field \"{path}\": a union that is to be read hasn't got the type {name}, which is written: keep it"
+                ),
+                None => continue,
+            },
+            _ => continue,
+        };
+        faults.push(Fault {
+            field: path,
+            message,
+        });
+    }
+}
+
+/// Calls `on` for each field with a default, each enum, union of several types and record, and each value without parts, by its path.
 pub(super) fn walk(
     avro: &Avro,
     id: Id,
@@ -208,6 +258,7 @@ pub(super) fn walk(
     }
     match &node.kind {
         Kind::Record { fields, .. } => {
+            on(path, Found::Record);
             for field in fields {
                 let path = join(path, &field.name);
                 if field.default.is_some() {
@@ -219,11 +270,20 @@ pub(super) fn walk(
         Kind::Array(inner) | Kind::Map(inner) => {
             walk(avro, *inner, &format!("{path}[]"), depth + 1, on);
         }
-        Kind::Union(branches) => {
-            for branch in branches {
-                walk(avro, *branch, path, depth + 1, on);
+        // Of several types each is a field of its own.
+        Kind::Union(all) => match branches(avro, id) {
+            Some(branches) => {
+                on(path, Found::Union(id));
+                for (branch, name) in branches {
+                    walk(avro, branch, &join(path, &name), depth + 1, on);
+                }
             }
-        }
+            None => {
+                for branch in all {
+                    walk(avro, *branch, path, depth + 1, on);
+                }
+            }
+        },
         Kind::Enum { .. } => on(path, Found::Enum(id)),
         _ => {}
     }

@@ -3,6 +3,8 @@
 
 mod avro;
 mod protobuf;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -12,7 +14,7 @@ use headworks_sql::types::DataType as T;
 use prost_reflect::{Kind as K, MessageDescriptor};
 
 use super::Fault;
-use avro::{Found, kinds, misread, symbols, walk};
+use avro::{Found, kinds, misread, symbols, unions, walk};
 use protobuf::{Compared, field, numbers, value_kind};
 
 /// Records in records; a schema that names itself ends here.
@@ -52,6 +54,7 @@ impl Defaults {
         match self {
             Defaults::None => false,
             Defaults::Avro(paths) => paths.contains(path),
+            Defaults::Protobuf(message) if is_message(message.as_ref(), path) => false,
             Defaults::Protobuf(message) => match read {
                 T::Boolean
                 | T::Int
@@ -74,11 +77,20 @@ impl Defaults {
     }
 }
 
+/// True where one message stands: proto2 may require it, and none has a default, whatever SQL type it is here.
+fn is_message(message: Option<&Message>, path: &str) -> bool {
+    let field = message.and_then(|message| field(message, path));
+    field.is_some_and(|field| {
+        !field.is_list() && !field.is_map() && matches!(field.kind(), K::Message(_))
+    })
+}
+
 /// What a reader can't make of what was written, although its SQL types fit.
 pub(super) fn faults(written: &Contract, read: &Contract) -> Vec<Fault> {
     let mut all = Vec::new();
     if let (Some(written), Some(read)) = (avro(written), avro(read)) {
         kinds(&written, &read, &mut all);
+        unions(&written, &read, &mut all);
         symbols(&written, &read, &mut all);
         for path in misread(&written, &read) {
             let message = format!(

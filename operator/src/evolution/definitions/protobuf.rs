@@ -79,6 +79,30 @@ pub(super) fn numbers(
             continue;
         }
         match (from.kind(), field.kind()) {
+            (K::Message(from), K::Message(to)) if apart(&from, &to) => {
+                let message = format!(
+                    "field \"{path}\" is {} in one contract and {} in the other, which are written otherwise: keep it",
+                    from.full_name(),
+                    to.full_name()
+                );
+                faults.push(Fault {
+                    field: path,
+                    message,
+                });
+            }
+            // It holds itself, and is one and the same everywhere.
+            (K::Message(from), K::Message(_)) if is_json(&from) => {}
+            (K::Message(from), K::Message(to))
+                if from.is_map_entry() && to.is_map_entry() && truth(&from) != truth(&to) =>
+            {
+                let message = format!(
+                    "field \"{path}\" is a map with booleans for keys in one contract only, and true isn't 1 as a key: keep it"
+                );
+                faults.push(Fault {
+                    field: path,
+                    message,
+                });
+            }
             (K::Message(from), K::Message(to)) => {
                 numbers(&from, &to, &path, depth + 1, compared, faults);
             }
@@ -106,6 +130,25 @@ pub(super) fn numbers(
             _ => {}
         }
     }
+}
+
+/// True for JSON in Protobuf's words.
+fn is_json(message: &Message) -> bool {
+    use protobuf::Known as M;
+    matches!(protobuf::known(message), M::Struct | M::Value | M::List)
+}
+
+/// Messages that are of one SQL type and that no reader takes for each other: JSON's three, and one without fields and
+/// one with a value.
+fn apart(from: &Message, to: &Message) -> bool {
+    let empty = |message: &Message| protobuf::known(message) == protobuf::Known::Empty;
+    let json = is_json(from) || is_json(to);
+    json && from.full_name() != to.full_name() || empty(from) != empty(to)
+}
+
+/// True for the entry of a map whose keys are booleans.
+fn truth(entry: &Message) -> bool {
+    entry.map_entry_key_field().kind() == K::Bool
 }
 
 /// What was found out about two enums, by their full names: a short text can put one in thousands of places.

@@ -8,11 +8,15 @@ use headworks_sql::types::StructField;
 
 mod arrays;
 pub mod avro;
+#[cfg(test)]
+mod corpus;
 mod frame;
 pub mod json;
 pub mod protobuf;
 mod refused;
 mod schemas;
+#[cfg(test)]
+mod shapes;
 mod values;
 
 use schemas::Schemas;

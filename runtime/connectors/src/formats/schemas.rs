@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use headworks_plan::RegistryConnection;
-use headworks_schema::registry::{Registry, RegistryError};
+use headworks_schema::registry::{Registry, RegistryError, Written};
 
 /// How long a decoder waits for an answer itself.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -28,8 +28,8 @@ const MOST_STRANGERS: usize = 8;
 
 /// What is known of an id.
 pub(super) enum Lookup {
-    /// The schema's text.
-    Found(Arc<str>),
+    /// The schema's text, and those that it needs.
+    Found(Arc<Written>),
     /// The registry has no such id.
     Missing,
     /// There is one that can't be had, whatever is waited for, and why.
@@ -50,7 +50,7 @@ pub(super) struct Schemas {
 #[derive(Debug)]
 enum State {
     Asked,
-    Found(Arc<str>),
+    Found(Arc<Written>),
     Missing(Instant),
     Never(Instant, String),
     Failed(Instant, String),
@@ -138,11 +138,11 @@ impl Schemas {
                 .map(|runtime| runtime.block_on(registry.schema_by_id(id)));
             let now = Instant::now();
             answer.known = Some(match asked {
-                Ok(Ok(text)) => State::Found(text.into()),
+                Ok(Ok(written)) => State::Found(Arc::new(written)),
                 Ok(Err(RegistryError::NotFound { .. })) => State::Missing(now),
-                Ok(Err(error @ RegistryError::TooLarge { .. })) => {
-                    State::Never(now, error.to_string())
-                }
+                Ok(Err(
+                    error @ (RegistryError::TooLarge { .. } | RegistryError::References { .. }),
+                )) => State::Never(now, error.to_string()),
                 Ok(Err(error)) => State::Failed(now, error.to_string()),
                 Err(error) => State::Failed(now, error.to_string()),
             });

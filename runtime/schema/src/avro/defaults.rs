@@ -1,6 +1,6 @@
 //! A field's default (JSON in the schema) as the bytes that a writer would have written (Avro 1.12, "Complex Types").
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::schema::{Avro, Id, Kind};
 use crate::MAX_TEXT;
@@ -25,9 +25,9 @@ fn write(avro: &Avro, id: Id, value: &Value, depth: usize, out: &mut Vec<u8>) ->
         (Kind::Null, Value::Null) => {}
         (Kind::Boolean, Value::Bool(value)) => out.push(u8::from(*value)),
         (Kind::Int, Value::Number(number)) => {
-            long(i64::from(i32::try_from(number.as_i64()?).ok()?), out);
+            long(i64::from(i32::try_from(whole(number)?).ok()?), out);
         }
-        (Kind::Long, Value::Number(number)) => long(number.as_i64()?, out),
+        (Kind::Long, Value::Number(number)) => long(whole(number)?, out),
         (Kind::Float, Value::Number(number)) => {
             out.extend_from_slice(&(number.as_f64()? as f32).to_le_bytes());
         }
@@ -86,6 +86,13 @@ fn write(avro: &Avro, id: Id, value: &Value, depth: usize, out: &mut Vec<u8>) ->
         _ => return None,
     }
     Some(())
+}
+
+/// A number in digits: Avro's own libraries take no `1.0` for an int, unlike JSON's records. `-0` is 0, which the parser
+/// takes for a double.
+fn whole(number: &Number) -> Option<i64> {
+    let minus_zero = || number.as_f64().map(f64::to_bits) == Some((-0.0_f64).to_bits());
+    number.as_i64().or_else(|| minus_zero().then_some(0))
 }
 
 /// Writes a zigzag varint.

@@ -3,8 +3,8 @@
 use headworks_plan::Field;
 use headworks_sql::types::{DataType, StructField};
 
-use super::defaults;
 use super::schema::{Avro, Id, Kind, Logical};
+use super::{defaults, union};
 use crate::sql::Budget;
 use crate::{MAX_DEPTH, SchemaError, sql};
 
@@ -14,7 +14,7 @@ use crate::{MAX_DEPTH, SchemaError, sql};
 /// # Errors
 /// The text is no Avro schema of a record, or has a type that no column can hold.
 pub fn to_fields(text: &str) -> Result<Vec<Field>, SchemaError> {
-    let avro = Avro::parse(text)?;
+    let avro = Avro::parse_strictly(text)?;
     let mut reader = Reader {
         avro: &avro,
         path: Vec::new(),
@@ -94,7 +94,7 @@ impl Reader<'_> {
                 return match others[..] {
                     [only] => Ok((self.type_(only)?.0, others.len() < branches.len())),
                     [] => self.refuse("a field that is always null says nothing; leave it out"),
-                    _ => self.refuse("a union of several types is no column; give each of them a field of its own that may be null"),
+                    _ => Ok((self.union(id)?, others.len() < branches.len())),
                 };
             }
             Kind::Null => {
@@ -130,13 +130,6 @@ impl Reader<'_> {
             },
             Kind::Float => DataType::Float,
             Kind::Double => DataType::Double,
-            Kind::Enum {
-                symbols,
-                default: Some(default),
-                ..
-            } if !symbols.contains(default) => {
-                return self.refuse("an enum's \"default\" is one of its symbols");
-            }
             Kind::String | Kind::Enum { .. } => DataType::String,
             Kind::Array(item) => DataType::Array(Box::new(self.within(*item, "[]")?)),
             Kind::Map(value) => DataType::Map(Box::new(self.within(*value, "{}")?)),
@@ -158,6 +151,36 @@ impl Reader<'_> {
             }
         };
         Ok((data_type, false))
+    }
+
+    /// A field for each of the union's types.
+    fn union(&mut self, id: Id) -> Result<DataType, SchemaError> {
+        let branches = union::branches(self.avro, id).unwrap_or_default();
+        if branches.len() > union::MAX_BRANCHES {
+            return self.refuse(format!(
+                "the union has {} types, and a column {} at most; make records of them",
+                branches.len(),
+                union::MAX_BRANCHES
+            ));
+        }
+        let mut fields: Vec<StructField> = Vec::with_capacity(branches.len());
+        for (branch, name) in branches {
+            self.path.push(name.clone());
+            self.budget.take(&self.path)?;
+            if fields.iter().any(|field| field.name == name) {
+                return self.refuse(
+                    "two types of the union would be the field of this name; rename one of them",
+                );
+            }
+            let (data_type, _) = self.type_(branch)?;
+            fields.push(StructField {
+                name,
+                data_type,
+                nullable: true,
+            });
+            self.path.pop();
+        }
+        Ok(DataType::Struct(fields))
     }
 
     fn within(&mut self, id: Id, step: &str) -> Result<DataType, SchemaError> {

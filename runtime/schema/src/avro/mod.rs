@@ -8,8 +8,10 @@ mod fields;
 mod fingerprint;
 mod parse;
 mod schema;
+mod strict;
 #[cfg(test)]
 mod tests;
+pub mod union;
 
 use std::fmt::Write as _;
 

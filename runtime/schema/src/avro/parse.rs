@@ -12,15 +12,36 @@ const MAX_NESTING: usize = 64;
 /// Most nodes of one schema.
 const MAX_NODES: usize = 16_384;
 
-/// The nodes of a schema's text, and which of them is the outermost.
-pub(super) fn parse(text: &str) -> Result<(Vec<Node>, Id), SchemaError> {
+/// The nodes of a schema's text, and which of them is the outermost. `strict`: what no reader of records needs to know,
+/// but the specification forbids and other libraries refuse, is refused, too.
+///
+/// `before`: schemas whose named types it may use, those that another one needs first.
+pub(super) fn parse<'a>(
+    text: &str,
+    before: impl Iterator<Item = &'a str>,
+    strict: bool,
+) -> Result<(Vec<Node>, Id), SchemaError> {
+    let mut parser = Parser {
+        nodes: Vec::new(),
+        named: HashMap::new(),
+        path: Vec::new(),
+        strict,
+    };
+    for text in before {
+        parser.node(&json(text)?, None, 0)?;
+    }
+    let root = parser.node(&json(text)?, None, 0)?;
+    Ok((parser.nodes, root))
+}
+
+fn json(text: &str) -> Result<Value, SchemaError> {
     if text.len() > MAX_TEXT {
         return Err(SchemaError::whole(format!(
             "an Avro schema may have {MAX_TEXT} bytes, this one has {}",
             text.len()
         )));
     }
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map_err(|error| {
         let said = error.to_string();
         let said = said.split(" at line").next().unwrap_or_default();
         SchemaError::line(
@@ -28,25 +49,23 @@ pub(super) fn parse(text: &str) -> Result<(Vec<Node>, Id), SchemaError> {
             error.column(),
             format!("an Avro schema is JSON, and this isn't: {said}"),
         )
-    })?;
-    let mut parser = Parser {
-        nodes: Vec::new(),
-        named: HashMap::new(),
-        path: Vec::new(),
-    };
-    let root = parser.node(&value, None, 0)?;
-    Ok((parser.nodes, root))
+    })
 }
 
-struct Parser {
+pub(super) struct Parser {
     nodes: Vec<Node>,
     named: HashMap<String, Id>,
     path: Vec<String>,
+    strict: bool,
 }
 
 impl Parser {
-    fn refuse<T>(&self, message: impl Into<String>) -> Result<T, SchemaError> {
+    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Result<T, SchemaError> {
         Err(SchemaError::at(&self.path, message))
+    }
+
+    pub(super) fn kind(&self, id: Id) -> &Kind {
+        &self.nodes[id].kind
     }
 
     fn push(&mut self, kind: Kind, logical: Logical) -> Result<Id, SchemaError> {
@@ -81,6 +100,9 @@ impl Parser {
                 if union.is_empty() {
                     return self.refuse("a union needs at least one branch");
                 }
+                if self.strict {
+                    self.distinct(&union)?;
+                }
                 self.push(Kind::Union(union), Logical::None)
             }
             Value::Object(object) => self.object(object, namespace, depth),
@@ -111,6 +133,11 @@ impl Parser {
     ) -> Result<Id, SchemaError> {
         let word = match object.get("type") {
             Some(Value::String(word)) => word.as_str(),
+            Some(Value::Array(_) | Value::Object(_)) if self.strict => {
+                return self.refuse(
+                    "a type's \"type\" is a name: write what stands there in place of the object around it",
+                );
+            }
             // {"type": {"type": …}}: the outer object adds nothing.
             Some(inner) => return self.node(inner, namespace, depth + 1),
             None => return self.refuse("a type's object needs \"type\""),
@@ -130,6 +157,9 @@ impl Parser {
                     return self.refuse("an enum needs \"symbols\", an array of names");
                 };
                 let default = object.get("default").and_then(Value::as_str);
+                if self.strict {
+                    self.symbols(&symbols, default)?;
+                }
                 let id = self.push(
                     Kind::Enum {
                         name: name.clone(),
@@ -194,7 +224,11 @@ impl Parser {
             return self.refuse("a record needs \"fields\", an array");
         };
         // The name is known before the fields: they may use it.
-        let id = self.push(Kind::Null, Logical::None)?;
+        let open = Kind::Record {
+            name: name.clone(),
+            fields: Vec::new(),
+        };
+        let id = self.push(open, Logical::None)?;
         self.named(name.clone(), id)?;
         let mut fields: Vec<RecordField> = Vec::with_capacity(given.len().min(1024));
         for field in given {
@@ -214,6 +248,9 @@ impl Parser {
                 return self.refuse("a field needs a \"type\"");
             };
             let node = self.node(type_, inner.as_deref(), depth + 1)?;
+            if self.strict {
+                self.about_field(field)?;
+            }
             let aliases = match field.get("aliases") {
                 Some(Value::Array(aliases)) => aliases
                     .iter()
@@ -249,7 +286,11 @@ impl Parser {
             ));
         }
         let own = object.get("namespace").and_then(Value::as_str);
-        Ok(qualified(name, own.or(namespace)))
+        let full = qualified(name, own.or(namespace));
+        if self.strict {
+            self.about_name(object, &full, own)?;
+        }
+        Ok(full)
     }
 
     fn named(&mut self, name: String, id: Id) -> Result<(), SchemaError> {
@@ -273,7 +314,7 @@ fn qualified(name: &str, namespace: Option<&str>) -> String {
     }
 }
 
-fn primitive(word: &str) -> Option<Kind> {
+pub(super) fn primitive(word: &str) -> Option<Kind> {
     Some(match word {
         "null" => Kind::Null,
         "boolean" => Kind::Boolean,
@@ -319,6 +360,6 @@ fn logical(object: &Map<String, Value>, kind: &Kind) -> Logical {
     }
 }
 
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().take(64).collect()
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::parse;
 use crate::SchemaError;
+use crate::registry::Written;
 
 /// Index of a node.
 pub type Id = usize;
@@ -77,6 +78,26 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// What a union knows it by: the full name of what has one, else the type's word.
+    pub fn word(&self) -> &str {
+        match self {
+            Kind::Null => "null",
+            Kind::Boolean => "boolean",
+            Kind::Int => "int",
+            Kind::Long => "long",
+            Kind::Float => "float",
+            Kind::Double => "double",
+            Kind::Bytes => "bytes",
+            Kind::String => "string",
+            Kind::Array(_) => "array",
+            Kind::Map(_) => "map",
+            Kind::Union(_) => "union",
+            Kind::Fixed { name, .. } | Kind::Enum { name, .. } | Kind::Record { name, .. } => name,
+        }
+    }
+}
+
 /// A field of a record.
 #[derive(Clone, Debug)]
 pub struct RecordField {
@@ -123,8 +144,34 @@ impl Avro {
     /// # Errors
     /// It is no JSON, or no Avro schema, or too large.
     pub fn parse(text: &str) -> Result<Avro, SchemaError> {
-        let (nodes, root) = parse::parse(text)?;
+        let (nodes, root) = parse::parse(text, std::iter::empty(), false)?;
         Ok(Avro { nodes, root })
+    }
+
+    /// A registry's schema, with the types of those that it refers to.
+    ///
+    /// # Errors
+    /// One of them is no JSON, or no Avro schema, or too large.
+    pub fn parse_written(written: &Written) -> Result<Avro, SchemaError> {
+        let before = written.references.iter();
+        let before = before.map(|referenced| referenced.text.as_str());
+        let (nodes, root) = parse::parse(&written.text, before, false)?;
+        Ok(Avro { nodes, root })
+    }
+
+    /// As [`Avro::parse`], and refuses what the specification forbids, or Avro's own libraries and so the registries
+    /// do, although records could be read by it: a symbol twice, a type named as a primitive one.
+    ///
+    /// # Errors
+    /// It is no JSON, or no Avro schema, or too large.
+    pub fn parse_strictly(text: &str) -> Result<Avro, SchemaError> {
+        let (nodes, root) = parse::parse(text, std::iter::empty(), true)?;
+        Ok(Avro { nodes, root })
+    }
+
+    /// Every type, in the order in which they stand in the text.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
     /// The outermost type.

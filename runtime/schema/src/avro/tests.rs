@@ -130,6 +130,35 @@ fn a_schema_of_other_hands_is_read() {
 }
 
 #[test]
+fn a_union_of_several_types_is_a_struct_of_which_a_value_has_one_field() {
+    let text = r#"{"type":"record","name":"R","namespace":"n","fields":[
+      {"name":"a","type":["null","int","string",{"type":"long","logicalType":"timestamp-micros"}],"default":null},
+      {"name":"b","type":[{"type":"record","name":"Card","fields":[{"name":"no","type":["null","string"]}]},
+        {"type":"enum","name":"m.Kind","symbols":["X"]},{"type":"array","items":["null","n.Card"]},{"type":"map","values":["int","bytes"]}]},
+      {"name":"c","type":["int",{"type":"fixed","name":"x.int","size":2},{"type":"fixed","name":"y.Z","size":2},{"type":"enum","name":"z.Z","symbols":["X"]}]}
+    ]}"#;
+    let fields = to_fields(text).unwrap().into_iter();
+    let fields: Vec<String> = fields
+        .map(|f| {
+            format!(
+                "{} {}{}",
+                f.name,
+                f.type_,
+                if f.nullable { " null" } else { "" }
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(fields.join("\n"));
+}
+
+/// What we make ourselves obeys what we ask of others.
+#[test]
+fn a_derived_schema_is_one_that_others_take() {
+    let definition = from_contract(&everything(), "my-shop.order-items").unwrap();
+    Avro::parse_strictly(&definition.schema).unwrap();
+}
+
+#[test]
 fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
     let deep = format!("{}\"int\"{}", "[".repeat(200), "]".repeat(200));
     let wide: Vec<String> = (0..300)
@@ -166,6 +195,9 @@ fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
         let c = level("C", &b);
         level("D", &c)
     };
+    let many: Vec<String> = (0..65)
+        .map(|i| format!(r#"{{"type":"fixed","name":"F{i}","size":{i}}}"#))
+        .collect();
     let record = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
     let texts = [
         "{\"type\":\"record\",\n  \"name\": R}".to_owned(),
@@ -177,7 +209,21 @@ fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
             r#"{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"b","type":"string","default":null}]}}"#,
         ),
         record(r#"{"name":"a","type":{"type":"enum","name":"E","symbols":["X"],"default":"Y"}}"#),
-        record(r#"{"name":"a","type":["int","string"]}"#),
+        record(r#"{"name":"a","type":["int","string","int"]}"#),
+        record(
+            r#"{"name":"a","type":["int",{"type":"enum","name":"x.int","symbols":["A"]},{"type":"fixed","name":"x_int","size":1}]}"#,
+        ),
+        record(r#"{"name":"a","type":{"type":"enum","name":"E","symbols":["X","Y","X"]}}"#),
+        record(r#"{"name":"a","type":{"type":"enum","name":"E","symbols":["X-Y"]}}"#),
+        record(r#"{"name":"a","type":{"type":"enum","name":"int","symbols":["X"]}}"#),
+        record(r#"{"name":"a","type":{"type":["null","int"]}}"#),
+        record(r#"{"name":"a","type":{"type":"fixed","name":"F","namespace":"x-y","size":1}}"#),
+        record(r#"{"name":"a","type":"int","aliases":"b"}"#),
+        record(r#"{"name":"a","type":"int","order":"up"}"#),
+        format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":[{}]}}]}}"#,
+            many.join(",")
+        ),
         record(r#"{"name":"a","type":"null"}"#),
         record(r#"{"name":"a","type":["null","R"]}"#),
         record(

@@ -14,6 +14,14 @@ pub enum Known {
     Timestamp,
     /// One of `google.protobuf.StringValue` and its kin: a value that may be missing, in field 1.
     Wrapper,
+    /// `google.protobuf.Struct`: a JSON object, as text.
+    Struct,
+    /// `google.protobuf.Value`: any JSON value, as text.
+    Value,
+    /// `google.protobuf.ListValue`: a JSON array, as text.
+    List,
+    /// A message without fields, such as `google.protobuf.Empty`: whether it is there.
+    Empty,
     /// Ours: `items`, a list or map that stands where Protobuf allows none (in a list, as a map's value).
     Items,
     /// Nothing.
@@ -33,9 +41,13 @@ pub fn known(message: &MessageDescriptor) -> Known {
         | "google.protobuf.BoolValue"
         | "google.protobuf.StringValue"
         | "google.protobuf.BytesValue" => Known::Wrapper,
+        "google.protobuf.Struct" => Known::Struct,
+        "google.protobuf.Value" => Known::Value,
+        "google.protobuf.ListValue" => Known::List,
         _ => {
             let mut fields = message.fields();
             match (fields.next(), fields.next()) {
+                (None, _) => Known::Empty,
                 (Some(only), None) if only.name() == super::ITEMS && only.number() == 1 => {
                     if only.is_list() || only.is_map() {
                         Known::Items
@@ -55,7 +67,7 @@ pub fn known(message: &MessageDescriptor) -> Known {
 /// # Errors
 /// The text is no Protobuf file, has no such message, or has a type that no column can hold.
 pub fn to_fields(text: &str, message: Option<&str>) -> Result<(Vec<Field>, String), SchemaError> {
-    let file = super::parse(text)?;
+    let file = super::parse_strictly(text)?;
     let message = super::message(&file, message)?;
     let mut reader = Reader {
         path: Vec::new(),
@@ -109,9 +121,6 @@ impl Reader {
             let Kind::Message(entry) = field.kind() else {
                 return self.refuse(field, "the map has no entries");
             };
-            if !matches!(entry.map_entry_key_field().kind(), Kind::String) {
-                return self.refuse(field, "a map's key is a string here; make it map<string, …>, or a repeated message with key and value");
-            }
             return Ok(DataType::Map(Box::new(
                 self.single(&entry.map_entry_value_field(), field)?,
             )));
@@ -135,15 +144,14 @@ impl Reader {
         };
         match known(&message) {
             Known::Timestamp => return Ok(DataType::TimestampLtz(6)),
+            Known::Struct | Known::Value | Known::List => return Ok(DataType::String),
+            Known::Empty => return Ok(DataType::Boolean),
             Known::Wrapper | Known::Items => {
                 if let Some(inner) = message.get_field(1) {
                     return self.nested(&message, at, |reader| reader.field(&inner));
                 }
             }
             Known::None => {}
-        }
-        if message.fields().len() == 0 {
-            return self.refuse(at, "the message has no fields; a struct has at least one");
         }
         let fields = self.nested(&message, at, |reader| reader.message(&message))?;
         Ok(DataType::Struct(fields))
@@ -201,8 +209,5 @@ pub fn scalar(kind: &Kind) -> DataType {
 
 /// Where the field stands in its file, from 1.
 fn place(field: &FieldDescriptor) -> Option<(i32, i32)> {
-    let file = field.parent_file();
-    let info = file.file_descriptor_proto().source_code_info.as_ref()?;
-    let found = info.location.iter().find(|l| l.path == field.path())?;
-    Some((found.span.first()? + 1, found.span.get(1)? + 1))
+    super::strict::place(&field.parent_file(), field.path())
 }

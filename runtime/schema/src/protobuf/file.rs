@@ -3,6 +3,7 @@
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
+use crate::registry::{Referenced, Written};
 use crate::{MAX_TEXT, SchemaError};
 
 /// What the file is called in descriptors.
@@ -15,6 +16,23 @@ const MAX_NESTING: usize = 48;
 /// # Errors
 /// It is no Protobuf file, or too large.
 pub fn parse(text: &str) -> Result<FileDescriptor, SchemaError> {
+    of(text, &[])
+}
+
+/// A registry's file, with those that it imports.
+///
+/// # Errors
+/// One of them is no Protobuf file, or too large.
+pub fn parse_written(written: &Written) -> Result<FileDescriptor, SchemaError> {
+    for referenced in &written.references {
+        parsable(&referenced.text)
+            .map_err(|error| SchemaError::whole(format!("{}: {error}", referenced.name)))?;
+    }
+    of(&written.text, &written.references)
+}
+
+/// Refuses what the parser can't be given.
+fn parsable(text: &str) -> Result<(), SchemaError> {
     if text.len() > MAX_TEXT {
         return Err(SchemaError::whole(format!(
             "a Protobuf file may have {MAX_TEXT} bytes, this one has {}",
@@ -24,9 +42,20 @@ pub fn parse(text: &str) -> Result<FileDescriptor, SchemaError> {
     if let Some((line, column, why)) = unsafe_to_parse(text) {
         return Err(SchemaError::line(line, column, why));
     }
+    if let Some((line, column)) = edition(text) {
+        return Err(SchemaError::line(line, column, EDITIONS));
+    }
+    Ok(())
+}
+
+fn of(text: &str, imports: &[Referenced]) -> Result<FileDescriptor, SchemaError> {
+    parsable(text)?;
     let mut resolver = ChainFileResolver::new();
-    resolver.add(One(text.to_owned()));
     resolver.add(GoogleFileResolver::new());
+    resolver.add(Files {
+        own: text.to_owned(),
+        imports: imports.to_vec(),
+    });
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).include_source_info(true);
     compiler.open_file(NAME).map_err(|error| refused(&error))?;
@@ -69,22 +98,31 @@ pub fn message(
     })
 }
 
-/// Only the contract's own file.
-struct One(String);
+/// The contract's own file, and those that a registry has it with.
+struct Files {
+    own: String,
+    imports: Vec<Referenced>,
+}
 
-impl FileResolver for One {
+impl FileResolver for Files {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         if name == NAME {
-            File::from_source(name, &self.0)
-        } else {
-            Err(protox::Error::file_not_found(name))
+            let own = &self.own;
+            return File::from_source(name, own.strip_prefix('\u{feff}').unwrap_or(own));
+        }
+        match self.imports.iter().find(|import| import.name == name) {
+            Some(import) => File::from_source(name, &import.text),
+            None => Err(protox::Error::file_not_found(name)),
         }
     }
 }
 
 /// The library writes `file:line:column: message` for people who debug; here it becomes a place.
 fn refused(error: &protox::Error) -> SchemaError {
-    let mut message = error.to_string();
+    let mut message = error.to_string().replace(
+        "a field with JSON name '' is already defined",
+        "two fields would have one name in JSON: rename one of them",
+    );
     if error.is_file_not_found() {
         message.push_str(
             "; a contract is one file, which may import google/protobuf/timestamp.proto and Google's other well-known types: copy in what else it needs",
@@ -102,6 +140,29 @@ fn refused(error: &protox::Error) -> SchemaError {
         },
         _ => SchemaError::whole(message),
     }
+}
+
+const EDITIONS: &str = "editions aren't read: the library behind this (protox) knows proto2 and proto3. Of edition 2023 without features the same on the wire is syntax = \"proto3\" with optional before each field that is one value";
+
+/// Where the file says its edition, which stands before everything else.
+fn edition(text: &str) -> Option<(usize, usize)> {
+    let mut rest = text.trim_start_matches('\u{feff}');
+    loop {
+        rest = rest.trim_start();
+        rest = if rest.starts_with("//") {
+            rest.split_once('\n').map_or("", |(_, rest)| rest)
+        } else if rest.starts_with("/*") {
+            rest.split_once("*/").map_or("", |(_, rest)| rest)
+        } else {
+            break;
+        };
+    }
+    let after = rest.strip_prefix("edition")?.trim_start();
+    let before = &text[..text.len() - rest.len()];
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    after
+        .starts_with('=')
+        .then(|| (before.matches('\n').count() + 1, column))
 }
 
 /// Where the parser would go astray, and why. It descends by recursion as deep as brackets are nested, so they are

@@ -11,6 +11,7 @@
 mod fields;
 mod file;
 mod numbers;
+mod strict;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,8 @@ use headworks_sql::types::{DataType, StructField};
 use prost_reflect::MessageDescriptor;
 
 pub use fields::{Known, known, nullable, scalar, to_fields};
-pub use file::{message, parse};
+pub use file::{message, parse, parse_written};
+pub use strict::parse_strictly;
 
 use crate::{SchemaError, names, sql};
 use numbers::{MESSAGE, Many, Numbers, Shape};

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use prost_reflect::{Kind, MessageDescriptor};
 
+use super::fields::{Known, known};
 use crate::SchemaError;
 
 /// The greatest field number.
@@ -40,16 +41,21 @@ impl Shape {
     fn of(field: &prost_reflect::FieldDescriptor) -> Shape {
         let (many, kind) = match field.kind() {
             Kind::Message(entry) if field.is_map() => {
+                if !matches!(entry.map_entry_key_field().kind(), Kind::String) {
+                    // Ours have text for keys.
+                    return Shape::new(Many::Map, "another key");
+                }
                 (Many::Map, entry.map_entry_value_field().kind())
             }
             kind if field.is_list() => (Many::List, kind),
             kind => (Many::One, kind),
         };
         let word = match kind {
-            Kind::Message(message) if message.full_name() == super::TIMESTAMP => {
-                super::TIMESTAMP.to_owned()
-            }
-            Kind::Message(_) => MESSAGE.to_owned(),
+            Kind::Message(message) => match known(&message) {
+                Known::None | Known::Items => MESSAGE.to_owned(),
+                // What is no struct here: its fields' numbers mean nothing to one.
+                _ => message.full_name().to_owned(),
+            },
             Kind::Enum(_) => "enum".to_owned(),
             kind => format!("{kind:?}").to_ascii_lowercase(),
         };

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use headworks_plan::{Contract, Field, Format};
+use headworks_plan::{Contract, Definition, Field, Format};
 
 use super::{from_contract, message, parse, to_fields};
 
@@ -151,6 +151,56 @@ fn a_file_of_other_hands_is_read() {
 }
 
 #[test]
+fn maps_of_other_keys_json_and_messages_without_fields_are_columns() {
+    let text = r#"
+      syntax = "proto3";
+      import "google/protobuf/struct.proto";
+      import "google/protobuf/empty.proto";
+      message A {
+        map<int32, string> by_number = 1;
+        map<bool, B> by_truth = 2;
+        google.protobuf.Struct s = 3;
+        google.protobuf.Value v = 4;
+        repeated google.protobuf.ListValue l = 5;
+        google.protobuf.Empty e = 6;
+        oneof o { B b = 7; string c = 8; }
+        google.protobuf.NullValue n = 9;
+      }
+      message B {}"#;
+    insta::assert_snapshot!(said(text, Some("A")));
+    let empty = "syntax = \"proto3\";\nmessage A {}";
+    assert!(
+        to_fields(empty, None)
+            .unwrap_err()
+            .to_string()
+            .contains("has no fields")
+    );
+}
+
+/// What takes another text's place gets other numbers where the shapes are no longer what they were.
+#[test]
+fn a_number_of_another_shape_is_not_used_again() {
+    let before = Definition {
+        schema: "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\nmessage A { map<int32, string> a = 1; google.protobuf.Struct b = 2; E c = 3; map<string, string> d = 4; message E {} }".to_owned(),
+        message: Some("A".to_owned()),
+    };
+    let after = from_contract(
+        &contract("a map<string,string>\nb struct<x int>\nc struct<x int>\nd map<string,string>"),
+        "s.A",
+        Some(&before),
+    )
+    .unwrap();
+    insta::assert_snapshot!(after.schema);
+}
+
+/// What we make ourselves obeys what we ask of others.
+#[test]
+fn a_derived_file_is_one_that_protoc_takes() {
+    let definition = from_contract(&contract(EVERYTHING), "my-shop.order-items", None).unwrap();
+    super::parse_strictly(&definition.schema).unwrap();
+}
+
+#[test]
 fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
     let deep = format!(
         "syntax = \"proto3\";\n{}{}",
@@ -173,15 +223,21 @@ fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
         slashes,
         "syntax = \"proto3\";\nmessage A { string a = ; }".to_owned(),
         "syntax = \"proto3\";\nmessage A { Strin a = 1; }".to_owned(),
-        "syntax = \"proto3\";\nimport \"shop/other.proto\";\nmessage A { string a = 1; }".to_owned(),
+        "syntax = \"proto3\";\nimport \"shop/other.proto\";\nmessage A { string a = 1; }"
+            .to_owned(),
         "syntax = \"proto3\";\nmessage A { A a = 1; }".to_owned(),
-        "syntax = \"proto3\";\nmessage A { map<int32, string> a = 1; }".to_owned(),
-        "syntax = \"proto3\";\nmessage A { B b = 1; }\nmessage B {}".to_owned(),
+        "// a\n/* b */ edition = \"2023\";\nmessage A { int32 a = 1; }".to_owned(),
+        "syntax = \"proto3\";\nmessage A {\n  int32 a = 1;\n  extensions 100 to 199;\n}".to_owned(),
+        "syntax = \"proto3\";\nmessage A {\n  repeated string a = 1 [packed = true];\n}".to_owned(),
+        "syntax = \"proto3\";\nmessage A {\n  int32 a = 3;\n  reserved 2 to 1;\n}".to_owned(),
+        "syntax = \"proto3\";\nmessage A {\n  option message_set_wire_format = true;\n}".to_owned(),
+        "syntax = \"proto3\";\nmessage A {\n  int32 a = 1;\n  message B { int32 b = 19000; }\n}"
+            .to_owned(),
         "syntax = \"proto3\";\nmessage A {}".to_owned(),
         "syntax = \"proto3\";".to_owned(),
         String::new(),
-        "syntax = \"proto2\";\nmessage A { repeated group B = 1 { optional int32 x = 1; } }".to_owned(),
-        "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\nmessage A { google.protobuf.Struct a = 1; }".to_owned(),
+        "syntax = \"proto2\";\nmessage A { repeated group B = 1 { optional int32 x = 1; } }"
+            .to_owned(),
         deep,
     ];
     let said: Vec<String> = texts

@@ -6,6 +6,7 @@
 
 mod care;
 mod http;
+mod references;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use serde_json::json;
 use snafu::Snafu;
 
 use http::Http;
+pub use references::{MAX_REFERENCES, Referenced, Written};
 
 /// Longest time of one call.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,6 +52,14 @@ pub enum RegistryError {
         /// So many bytes are read at most.
         most: u64,
     },
+    /// A schema refers to others that can't be had, or to too many: trying again won't help.
+    #[snafu(display(
+        "the schema registry has it with references that can't be followed: {message}"
+    ))]
+    References {
+        /// Which, and why.
+        message: String,
+    },
     /// There is no such id, subject or schema.
     #[snafu(display("the schema registry doesn't have it: {message}"))]
     NotFound {
@@ -78,11 +88,6 @@ struct Answer {
     id: u32,
     #[serde(default)]
     version: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct Text {
-    schema: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -153,15 +158,6 @@ impl Registry {
             id: answer.id,
             version: answer.version,
         })
-    }
-
-    /// The text of the schema with this id.
-    ///
-    /// # Errors
-    /// [`RegistryError::NotFound`]: there is none.
-    pub async fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
-        let text: Text = self.ask("GET", &format!("/schemas/ids/{id}"), None).await?;
-        Ok(text.schema)
     }
 
     /// Has the registry take any change of `subject`; which ones are allowed is decided by the contract.

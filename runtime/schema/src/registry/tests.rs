@@ -61,7 +61,7 @@ async fn a_schema_is_registered_and_found() {
             version: Some(2)
         })
     );
-    assert_eq!(registry.schema_by_id(7).await, Ok("\"int\"".to_owned()));
+    assert_eq!(registry.schema_by_id(7).await, Ok("\"int\"".into()));
     assert_eq!(registry.allow_any_change("s").await, Ok(()));
     insta::assert_snapshot!(task.await.unwrap().join("\n"), @r#"
     POST /api/subjects/shop.orders%2F%C3%A9-value/versions HTTP/1.1 {"schema":"x","schemaType":"PROTOBUF"}
@@ -121,4 +121,43 @@ async fn an_answer_that_is_too_large_is_told_from_none() {
     let (registry, _task) = served(vec![(200, Box::leak(large.into_boxed_str()))]).await;
     let error = registry.schema_by_id(1).await.unwrap_err();
     assert!(matches!(error, RegistryError::TooLarge { .. }), "{error}");
+}
+
+/// Each is asked for once, what a schema needs stands before it, and a ring has an end.
+#[tokio::test]
+async fn references_are_followed() {
+    let (registry, task) = served(vec![
+        (200, r#"{"schema":"main","references":[{"name":"b.proto","subject":"b","version":2},{"name":"c.proto","subject":"c/d","version":1}]}"#),
+        (200, r#"{"schema":"B","references":[{"name":"c.proto","subject":"c/d","version":1}]}"#),
+        (200, r#"{"schema":"C","references":[{"name":"b.proto","subject":"b","version":2}]}"#),
+        (200, r#"{"schema":"lone","references":[{"name":"x","subject":"x","version":9}]}"#),
+        (404, r#"{"error_code":40402,"message":"Version 9 not found"}"#),
+    ])
+    .await;
+    let written = registry.schema_by_id(7).await.unwrap();
+    let said: Vec<&str> = written.references.iter().map(|r| r.text.as_str()).collect();
+    assert_eq!((written.text.as_str(), said), ("main", vec!["C", "B"]));
+    let lost = registry.schema_by_id(8).await.unwrap_err().to_string();
+    assert!(lost.contains("x, version 9, isn't there"), "{lost}");
+    let asked = task.await.unwrap();
+    assert_eq!(
+        asked[1..3],
+        [
+            "GET /api/subjects/b/versions/2 HTTP/1.1 ",
+            "GET /api/subjects/c%2Fd/versions/1 HTTP/1.1 "
+        ]
+    );
+}
+
+#[tokio::test]
+async fn references_have_a_bound() {
+    let answers = (0..=super::MAX_REFERENCES).map(|i| {
+        let text = format!(
+            r#"{{"schema":"s","references":[{{"name":"n","subject":"s","version":{i}}}]}}"#
+        );
+        (200, &*Box::leak(text.into_boxed_str()))
+    });
+    let (registry, _task) = served(answers.collect()).await;
+    let error = registry.schema_by_id(1).await.unwrap_err();
+    assert!(error.to_string().contains("more than 64"), "{error}");
 }

@@ -21,9 +21,9 @@ const MAX_OPS: u32 = 65_536;
 const SYMBOLS_PER_OP: u32 = 16;
 
 pub(super) struct Compiler<'a> {
-    writer: &'a Avro,
+    pub(super) writer: &'a Avro,
     /// The contract's own definition: its defaults and aliases count.
-    reader: &'a Avro,
+    pub(super) reader: &'a Avro,
     /// So many more operations may be made.
     left: Cell<u32>,
 }
@@ -163,7 +163,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn op(
+    pub(super) fn op(
         &self,
         id: Id,
         reader: Option<Id>,
@@ -179,6 +179,9 @@ impl<'a> Compiler<'a> {
         };
         self.left.set(left);
         let reader = reader.map(|id| without_null(self.reader, id));
+        if let Some(chosen) = self.chosen(id, reader, to, depth) {
+            return chosen;
+        }
         let op = match (&node.kind, node.logical, to) {
             (Kind::Null, _, _) => Op::Null,
             (Kind::Union(branches), _, _) => {

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use headworks_engine::format::{Decoder, FormatError, RowError, WAITS};
 use headworks_plan::Contract;
 use headworks_schema::avro::{Avro, MARKER};
+use headworks_schema::registry::Written;
 use headworks_sql::types::StructField;
 
 use super::super::frame::{Frame, found, unknown_id};
@@ -30,7 +31,7 @@ pub struct AvroDecoder {
     programs: HashMap<u64, Result<Program, RowError>>,
     registered: bool,
     schemas: Arc<Schemas>,
-    known: HashMap<u32, Arc<str>>,
+    known: HashMap<u32, Arc<Written>>,
     /// What the definition in force goes by.
     own: u64,
 }
@@ -68,7 +69,7 @@ impl AvroDecoder {
         let key = match &contract.registered {
             Some(registered) => {
                 let texts = registered.known.iter();
-                let texts = texts.map(|known| (known.id, Arc::from(known.schema.as_str())));
+                let texts = texts.map(|known| (known.id, Arc::new(known.schema.as_str().into())));
                 decoder.known = texts.collect();
                 u64::from(registered.id)
             }
@@ -118,7 +119,7 @@ impl AvroDecoder {
             Some(text) => Arc::clone(text),
             None => found(id, self.schemas.get(id))?,
         };
-        let program = Avro::parse(&text)
+        let program = Avro::parse_written(&text)
             .map_err(|error| {
                 decode(format!(
                     "schema {id} of the registry is no Avro schema: {error}"

@@ -11,6 +11,7 @@ use headworks_sql::types::{DataType, StructField};
 
 use super::super::json::JsonEncoder;
 use super::compile::without_null;
+use super::union::{Choice, choice};
 use super::write::write_record;
 use super::{columns, definition};
 
@@ -55,6 +56,8 @@ pub(super) enum Value {
     Array(Box<Value>, DataType),
     Map(Box<Value>, DataType),
     Record(Vec<Member>),
+    /// A union of several types.
+    Choice(Choice),
     /// A union with null: the branches' indexes.
     Optional {
         null: i64,
@@ -144,7 +147,7 @@ fn record(avro: &Avro, id: Id, columns: &[StructField]) -> Result<Vec<Member>, (
     }
 }
 
-fn value(avro: &Avro, id: Id, from: &DataType) -> Result<Value, (String, String)> {
+pub(super) fn value(avro: &Avro, id: Id, from: &DataType) -> Result<Value, (String, String)> {
     let node = avro.node(id);
     if let Kind::Union(branches) = &node.kind {
         let only = without_null(avro, id);
@@ -164,7 +167,7 @@ fn value(avro: &Avro, id: Id, from: &DataType) -> Result<Value, (String, String)
                 some: some as i64,
                 value: Box::new(value(avro, only, from)?),
             }),
-            _ => Err((String::new(), "is a union of several types".to_owned())),
+            _ => choice(avro, id, from).map(Value::Choice),
         };
     }
     let within = |(path, why): (String, String)| (format!("[]{path}"), why);

@@ -14,6 +14,7 @@ mod read;
 mod skip;
 #[cfg(test)]
 mod tests;
+mod union;
 mod write;
 
 use headworks_engine::format::FormatError;

@@ -74,6 +74,12 @@ pub(super) enum Op {
     Map(Box<Op>),
     Struct(Box<Record>),
     Union(Vec<Op>),
+    /// To the one field of a struct that is a union of several types; the others are null.
+    Chosen {
+        column: usize,
+        name: String,
+        op: Box<Op>,
+    },
     Null,
     /// A branch of a union that the contract has no place for.
     Never(String),
@@ -239,6 +245,26 @@ impl Op {
             }
             (Op::Struct(record), Values::Struct(object)) => {
                 record.read(writer, object, input)?;
+                column.valid();
+                Ok(())
+            }
+            (
+                Op::Chosen {
+                    column: at,
+                    name,
+                    op,
+                },
+                Values::Struct(object),
+            ) => {
+                for (index, field) in object.columns().iter_mut().enumerate() {
+                    if index == *at {
+                        op.read(writer, field, input)
+                            .map_err(|refused| refused.field(name))?;
+                    } else {
+                        field.push_null();
+                    }
+                }
+                object.end_row();
                 column.valid();
                 Ok(())
             }

@@ -35,7 +35,7 @@ pub(super) fn write_record(
     Ok(())
 }
 
-fn write(
+pub(super) fn write(
     value: &Value,
     data_type: &DataType,
     array: &dyn Array,
@@ -50,6 +50,13 @@ fn write(
             long(*some, out);
             write(value, data_type, array, row, out)
         };
+    }
+    if let Value::Choice(choice) = value
+        && let Some(null) = choice.null
+        && array.is_null(row)
+    {
+        long(null, out);
+        return Ok(());
     }
     if array.is_null(row) {
         return Err(Refused::contract(format!(
@@ -167,6 +174,10 @@ fn write(
         Value::Record(members) => {
             let object = typed(array.as_struct_opt(), data_type, array)?;
             write_record(members, object.columns(), row, out)?;
+        }
+        Value::Choice(choice) => {
+            let object = typed(array.as_struct_opt(), data_type, array)?;
+            choice.write(object.columns(), row, out)?;
         }
         Value::Optional { .. } => {}
     }

@@ -5,6 +5,25 @@
 /// `text` is a JSON number (RFC 8259 §6), leading zeros allowed. Zeros beyond the scale lose nothing
 /// and are taken; any other digit there is refused.
 pub(in crate::formats) fn parse(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
+    unscaled(text, precision, scale).map_err(|wrong| match wrong {
+        Wrong::NoNumber => not_a_number(precision, scale),
+        Wrong::TooLarge => too_large(precision, scale),
+        Wrong::TooFine => too_fine(precision, scale),
+    })
+}
+
+/// Why a text is no value of a decimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::formats) enum Wrong {
+    NoNumber,
+    /// Too many digits before the point.
+    TooLarge,
+    /// Digits beyond the scale.
+    TooFine,
+}
+
+/// As [`parse`]. However large an exponent is, nothing is made of its size.
+pub(in crate::formats) fn unscaled(text: &str, precision: u8, scale: u8) -> Result<i128, Wrong> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -12,17 +31,17 @@ pub(in crate::formats) fn parse(text: &str, precision: u8, scale: u8) -> Result<
     let (mantissa, exponent) = match digits.find(['e', 'E']) {
         Some(at) => (
             &digits[..at],
-            exponent(&digits[at + 1..]).ok_or_else(|| not_a_number(precision, scale))?,
+            exponent(&digits[at + 1..]).ok_or(Wrong::NoNumber)?,
         ),
         None => (digits, 0),
     };
     let (whole, fraction) = match mantissa.split_once('.') {
-        Some((_, "")) => return Err(not_a_number(precision, scale)),
+        Some((_, "")) => return Err(Wrong::NoNumber),
         Some((whole, fraction)) => (whole, fraction),
         None => (mantissa, ""),
     };
     if whole.is_empty() {
-        return Err(not_a_number(precision, scale));
+        return Err(Wrong::NoNumber);
     }
     let mut value: i128 = 0;
     let mut significant: i64 = 0;
@@ -38,9 +57,9 @@ pub(in crate::formats) fn parse(text: &str, precision: u8, scale: u8) -> Result<
                     // More than any decimal holds: which limit it breaks is still worth saying.
                     let beyond = exponent + (whole.len() as i64) > i64::from(precision - scale);
                     return Err(if beyond {
-                        too_large(precision, scale)
+                        Wrong::TooLarge
                     } else {
-                        too_fine(precision, scale)
+                        Wrong::TooFine
                     });
                 }
                 for _ in 0..=zeros {
@@ -49,7 +68,7 @@ pub(in crate::formats) fn parse(text: &str, precision: u8, scale: u8) -> Result<
                 value += i128::from(digit - b'0');
                 zeros = 0;
             }
-            _ => return Err(not_a_number(precision, scale)),
+            _ => return Err(Wrong::NoNumber),
         }
     }
     if value == 0 {
@@ -59,15 +78,28 @@ pub(in crate::formats) fn parse(text: &str, precision: u8, scale: u8) -> Result<
     let power = zeros + exponent - fraction.len() as i64;
     let shift = power + i64::from(scale);
     if significant + shift > i64::from(precision) {
-        return Err(too_large(precision, scale));
+        return Err(Wrong::TooLarge);
     }
     if shift < 0 {
-        return Err(too_fine(precision, scale));
+        return Err(Wrong::TooFine);
     }
     for _ in 0..shift {
         value *= 10;
     }
     Ok(if negative { -value } else { value })
+}
+
+/// The value of a JSON number that has no fraction, however it is written: `100`, `100.0` and `1e2` are one number
+/// (RFC 8259 §6), and JSON Schema calls each of them an integer.
+#[inline]
+pub(in crate::formats) fn whole(number: &str) -> Result<i64, Wrong> {
+    // An i64 has 19 digits at most.
+    i64::try_from(unscaled(number, 19, 0)?).map_err(|_| Wrong::TooLarge)
+}
+
+/// As an int.
+pub(in crate::formats) fn narrow(value: i64) -> Result<i32, Wrong> {
+    i32::try_from(value).map_err(|_| Wrong::TooLarge)
 }
 
 /// An exponent, held within bounds that no decimal reaches; `None`: not an exponent.

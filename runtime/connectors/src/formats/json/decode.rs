@@ -25,6 +25,8 @@ pub struct JsonDecoder {
     allowance: usize,
     left: usize,
     overspent: bool,
+    /// A record had a whole number with a point or an exponent: the next ones of the stream will, too.
+    exact: bool,
 }
 
 impl JsonDecoder {
@@ -77,6 +79,7 @@ impl JsonDecoder {
             allowance: usize::MAX,
             left: usize::MAX,
             overspent: false,
+            exact: false,
         }
     }
 
@@ -96,6 +99,15 @@ impl JsonDecoder {
     pub(crate) fn least(&self, length: usize) -> usize {
         // As columns, and written.
         self.row.saturating_add(length.saturating_mul(2))
+    }
+
+    fn read(&mut self, text: &str, fault: &Fault) -> Result<(), serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let record = Record {
+            object: &mut self.object,
+            fault,
+        };
+        record.deserialize(&mut json).and_then(|()| json.end())
     }
 }
 
@@ -124,14 +136,14 @@ impl Decoder for JsonDecoder {
             return Err(refuse(DECODE, message.to_owned()));
         }
         let rows = self.object.rows();
-        let fault = Fault::within_bytes(self.left);
-        let mut json = serde_json::Deserializer::from_str(text);
-        let read = Record {
-            object: &mut self.object,
-            fault: &fault,
+        let mut fault = Fault::new(self.exact, self.left);
+        let mut read = self.read(text, &fault);
+        if read.is_err() && fault.undecided() {
+            self.object.truncate(rows);
+            fault = Fault::new(true, self.left);
+            read = self.read(text, &fault);
+            self.exact = read.is_ok();
         }
-        .deserialize(&mut json)
-        .and_then(|()| json.end());
         self.overspent = fault.left().is_none();
         self.left = fault.left().unwrap_or(0);
         read.map_err(|error| {

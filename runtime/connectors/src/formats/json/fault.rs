@@ -32,21 +32,26 @@ pub(in crate::formats) struct Fault {
     inner: RefCell<Inner>,
     /// Bytes that may still be spent; absent: too many were.
     left: Cell<Option<usize>>,
+    /// Whole numbers are read from their text. That is slower, and only what has a point or an exponent needs it.
+    pub(in crate::formats) exact: bool,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// The record is to be read again, exactly.
+    again: bool,
     found: Option<(&'static str, String)>,
     /// Innermost first.
     steps: Vec<Step>,
 }
 
 impl Fault {
-    /// Of a record that may cost so many bytes.
-    pub(in crate::formats) fn within_bytes(left: usize) -> Fault {
+    /// Of a record that may cost so many bytes; `exact`: whole numbers are read from their text.
+    pub(in crate::formats) fn new(exact: bool, left: usize) -> Fault {
         Fault {
             inner: RefCell::default(),
             left: Cell::new(Some(left)),
+            exact,
         }
     }
 
@@ -63,6 +68,20 @@ impl Fault {
     /// Bytes that may still be spent; absent: the record was given up because it cost too many.
     pub(in crate::formats) fn left(&self) -> Option<usize> {
         self.left.get()
+    }
+
+    /// What stands here can be judged by its text only.
+    #[cold]
+    pub(in crate::formats) fn inexact<E: de::Error>(&self) -> E {
+        self.inner.borrow_mut().again = true;
+        E::custom("")
+    }
+
+    /// True if another reading may take what this one hasn't: no rule of ours was broken. The parser makes a float of a
+    /// number with an exponent, and calls one that is too large no number at all.
+    pub(in crate::formats) fn undecided(&self) -> bool {
+        let inner = self.inner.borrow();
+        !self.exact && (inner.again || inner.found.is_none())
     }
 
     /// The value here breaks the contract.
@@ -98,7 +117,7 @@ impl Fault {
 
     /// The whole story. Where no rule of ours was broken, `error` is the parser's own.
     pub(in crate::formats) fn into_row_error(self, error: &serde_json::Error) -> RowError {
-        let Inner { found, steps } = self.inner.into_inner();
+        let Inner { found, steps, .. } = self.inner.into_inner();
         let (reason, message) = found.unwrap_or_else(|| (DECODE, format!("not JSON: {error}")));
         RowError {
             reason,

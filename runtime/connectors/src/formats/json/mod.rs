@@ -8,8 +8,8 @@
 //! | type | read | written |
 //! |---|---|---|
 //! | `boolean` | `true`, `false` | the same |
-//! | `int`, `bigint` | a whole number; `bigint` also as a string of digits | a number |
-//! | `float`, `double` | a number; never `NaN` or infinity | the shortest number that reads back equal |
+//! | `int`, `bigint` | a number without a fraction (`100`, `100.0` and `1e2` are one number, `-0` is 0); `bigint` also as a string of digits | its digits |
+//! | `float`, `double` | a number (`-0.0` keeps its sign); never `NaN` or infinity, nor one that rounds to it | the shortest number that reads back equal |
 //! | `decimal(p,s)` | a number or a string; no digit beyond `s` unless it is 0 | a string with `s` digits: `"12.50"` |
 //! | `string` | a string | the same |
 //! | `bytes` | a base64 string (RFC 4648 §4, padded) | the same |

@@ -66,6 +66,12 @@ impl Slot<'_> {
             Some(b'"') if matches!(self.column.values, Values::Decimal { .. }) => {
                 return self.decimal_string(raw);
             }
+            Some(b'"') if matches!(self.column.values, Values::BigInt(_)) => {
+                return match serde_json::from_str::<String>(raw) {
+                    Ok(text) => self.visit_str(&text),
+                    Err(error) => Err(self.fault.decode(format!("not JSON: {error}"))),
+                };
+            }
             Some(b'"') => return Err(self.unexpected("a string")),
             Some(b'{') => return Err(self.unexpected("an object")),
             Some(b'[') => return Err(self.unexpected("an array")),
@@ -73,6 +79,14 @@ impl Slot<'_> {
             _ => return Err(self.unexpected("a boolean")),
         };
         match &mut self.column.values {
+            Values::BigInt(values) => match decimal::whole(number) {
+                Ok(value) => values.push(value),
+                Err(wrong) => return Err(self.not_whole(wrong)),
+            },
+            Values::Int(values) => match decimal::whole(number).and_then(decimal::narrow) {
+                Ok(value) => values.push(value),
+                Err(wrong) => return Err(self.not_whole(wrong)),
+            },
             Values::Decimal {
                 precision,
                 scale,
@@ -93,6 +107,15 @@ impl Slot<'_> {
         }
         self.done();
         Ok(())
+    }
+
+    #[cold]
+    fn not_whole<E: Error>(&self, wrong: decimal::Wrong) -> E {
+        match wrong {
+            decimal::Wrong::TooLarge => self.out_of_range(),
+            decimal::Wrong::TooFine => self.unexpected("a number with a fraction"),
+            decimal::Wrong::NoNumber => self.unexpected("something else"),
+        }
     }
 
     fn decimal_string<E: Error>(self, raw: &str) -> Result<(), E> {
@@ -119,8 +142,12 @@ impl<'de> DeserializeSeed<'de> for Slot<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.column.values {
-            // The parser would make a float of it, and not always the nearest one.
+            // The parser would make a float of what has a point or an exponent, and not always the nearest one.
             Values::Decimal { .. } | Values::Float(_) | Values::Double(_) => {
+                let raw = <&RawValue>::deserialize(deserializer)?;
+                self.exact(raw.get())
+            }
+            Values::Int(_) | Values::BigInt(_) if self.fault.exact => {
                 let raw = <&RawValue>::deserialize(deserializer)?;
                 self.exact(raw.get())
             }
@@ -159,9 +186,7 @@ impl<'de> Visitor<'de> for Slot<'_> {
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
         Err(match self.column.values {
-            Values::Int(_) | Values::BigInt(_) => {
-                self.unexpected("a number with a point or an exponent, or one beyond 64 bits")
-            }
+            Values::Int(_) | Values::BigInt(_) => self.fault.inexact(),
             _ => self.unexpected("a number"),
         })
     }

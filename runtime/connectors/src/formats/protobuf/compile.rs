@@ -10,6 +10,8 @@ use headworks_sql::types::{DataType, StructField};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use super::super::values::is_written;
+use super::dynamic::Json;
+use super::key::Key;
 
 /// Numbers below this are found by index.
 const DIRECT: usize = 256;
@@ -45,6 +47,8 @@ pub(super) struct Slot {
     pub(super) name: String,
     pub(super) number: u32,
     pub(super) many: Many,
+    /// How a map's keys are read.
+    pub(super) key: Key,
     pub(super) op: Op,
     /// What the column gets where the field isn't there.
     pub(super) absent: Absent,
@@ -90,6 +94,10 @@ pub(super) enum Op {
     Written,
     Enum(HashMap<i32, String>),
     Timestamp,
+    /// A message without fields: that it is there.
+    Present,
+    /// A JSON value in Protobuf's words.
+    Json(Json),
     /// The value of a message's field 1.
     Wrapper(Box<Slot>),
     Struct(Box<Message>),
@@ -188,6 +196,7 @@ fn slot(
         return Err((String::new(), "is nested too deep".to_owned()));
     }
     let element = |(path, why): Wrong| (step("[]", &path), why);
+    let mut key = Key::Text;
     let (many, op) = match (shape(writer), to) {
         (Many::List, DataType::Array(to)) => (
             Many::List,
@@ -195,9 +204,10 @@ fn slot(
         ),
         (Many::Map, DataType::Map(to)) => {
             let (theirs, ours) = (values_of(writer), values_of(reader));
-            let (Some(theirs), Some(ours)) = (theirs, ours) else {
+            let (Some((theirs_key, theirs)), Some((_, ours))) = (theirs, ours) else {
                 return Err(mismatch(writer, to));
             };
+            key = theirs_key;
             (
                 Many::Map,
                 op(&theirs.kind(), &ours.kind(), to, depth).map_err(element)?,
@@ -215,6 +225,7 @@ fn slot(
         name: name.to_owned(),
         number: writer.number(),
         many,
+        key,
         op,
         absent,
     })
@@ -230,12 +241,12 @@ pub(super) fn shape(field: &FieldDescriptor) -> Many {
     }
 }
 
-/// The field of a map's values, if its keys are strings.
-pub(super) fn values_of(field: &FieldDescriptor) -> Option<FieldDescriptor> {
+/// A map's keys, and the field of its values.
+pub(super) fn values_of(field: &FieldDescriptor) -> Option<(Key, FieldDescriptor)> {
     match field.kind() {
         Kind::Message(entry) if entry.is_map_entry() => {
-            matches!(entry.map_entry_key_field().kind(), Kind::String)
-                .then(|| entry.map_entry_value_field())
+            let key = Key::of(&entry.map_entry_key_field().kind())?;
+            Some((key, entry.map_entry_value_field()))
         }
         _ => None,
     }
@@ -275,6 +286,17 @@ fn op(writer: &Kind, reader: &Kind, to: &DataType, depth: usize) -> Result<Op, W
             };
             match (known(theirs), to) {
                 (Known::Timestamp, T::TimestampLtz(_)) => Op::Timestamp,
+                (Known::Empty, T::Boolean) => Op::Present,
+                // It had fields once; that it is there is what is left of it.
+                (Known::None | Known::Items, T::Boolean) if known(ours) == Known::Empty => {
+                    Op::Present
+                }
+                (it @ (Known::Struct | Known::Value | Known::List), to) => {
+                    match (Json::of(it), to) {
+                        (Some(json), T::String) => Op::Json(json),
+                        _ => return Err(no(&format!("message {}", theirs.full_name()), to)),
+                    }
+                }
                 (Known::Wrapper, to) => inner(theirs, ours, to, depth)?,
                 (Known::Items, T::Array(_) | T::Map(_)) => inner(theirs, ours, to, depth)?,
                 (_, T::Struct(columns)) => {

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use headworks_engine::format::{Decoder, FormatError, RowError};
 use headworks_plan::Contract;
 use headworks_schema::protobuf;
+use headworks_schema::registry::Written;
 use headworks_sql::types::StructField;
 use prost_reflect::{FileDescriptor, MessageDescriptor};
 
@@ -34,7 +35,7 @@ pub struct ProtobufDecoder {
     programs: HashMap<Vec<u8>, Result<Message, RowError>>,
     registered: bool,
     schemas: Arc<Schemas>,
-    known: HashMap<u32, Arc<str>>,
+    known: HashMap<u32, Arc<Written>>,
 }
 
 impl ProtobufDecoder {
@@ -65,10 +66,10 @@ impl ProtobufDecoder {
             .insert(head(contract, &decoder.reader), own);
         if let Some(registered) = &contract.registered {
             let texts = registered.known.iter();
-            let texts = texts.map(|known| (known.id, Arc::from(known.schema.as_str())));
+            let texts = texts.map(|known| (known.id, Arc::new(known.schema.as_str().into())));
             decoder.known = texts.collect();
             if let Some(definition) = &contract.definition {
-                let own = Arc::from(definition.schema.as_str());
+                let own = Arc::new(definition.schema.as_str().into());
                 decoder.known.insert(registered.id, own);
             }
         }
@@ -101,7 +102,7 @@ impl ProtobufDecoder {
             None => found(id, self.schemas.get(id))?,
         };
         let path = head.get(5..).unwrap_or_default();
-        let program = protobuf::parse(&text)
+        let program = protobuf::parse_written(&text)
             .map_err(|error| {
                 decode(format!(
                     "schema {id} of the registry is no Protobuf file: {error}"

@@ -17,6 +17,8 @@ use super::super::values::is_written;
 use super::compile::{Many, shape, values_of};
 use super::decode::head;
 use super::definition;
+use super::dynamic::Json;
+use super::key::Key;
 use super::write::write_message;
 
 /// Writes rows as Protobuf messages: bare, or behind the registry's id.
@@ -35,6 +37,8 @@ pub(super) struct Member {
     pub data_type: DataType,
     pub number: u32,
     pub many: Many,
+    /// How a map's keys are written.
+    pub key: Key,
     /// True: null is said by leaving it out, and every value is written.
     pub presence: bool,
     /// Which of the message's oneofs it is in.
@@ -64,6 +68,10 @@ pub(super) enum Value {
     Written(JsonValue),
     Enum(HashMap<String, i32>),
     Timestamp,
+    /// A message without fields.
+    Present,
+    /// JSON text.
+    Json(Json),
     Wrapper(Box<Member>),
     Struct(Vec<Member>),
 }
@@ -148,10 +156,14 @@ fn member(
     data_type: &DataType,
 ) -> Result<Member, Wrong> {
     let many = shape(field);
+    let mut key = Key::Text;
     let value = match (many, data_type) {
         (Many::List, DataType::Array(item)) => value(&field.kind(), item)?,
         (Many::Map, DataType::Map(item)) => match values_of(field) {
-            Some(inner) => value(&inner.kind(), item)?,
+            Some((keys, inner)) => {
+                key = keys;
+                value(&inner.kind(), item)?
+            }
             None => return Err(no(field.kind(), data_type)),
         },
         (Many::One, data_type) => value(&field.kind(), data_type)?,
@@ -163,6 +175,7 @@ fn member(
         data_type: data_type.clone(),
         number: field.number(),
         many,
+        key,
         presence: field.supports_presence(),
         oneof: field
             .containing_oneof()
@@ -198,6 +211,13 @@ fn value(kind: &Kind, from: &DataType) -> Result<Value, Wrong> {
         ),
         (Kind::Message(message), from) => match (known(message), from) {
             (Known::Timestamp, DataType::TimestampLtz(_)) => Value::Timestamp,
+            (Known::Empty, DataType::Boolean) => Value::Present,
+            (it @ (Known::Struct | Known::Value | Known::List), from) => {
+                match (Json::of(it), from) {
+                    (Some(json), DataType::String) => Value::Json(json),
+                    _ => return Err(no(kind.clone(), from)),
+                }
+            }
             (Known::Wrapper, from)
             | (Known::Items, from @ (DataType::Array(_) | DataType::Map(_))) => {
                 match message.get_field(1) {

@@ -6,7 +6,7 @@ use super::super::json::column::{Column, Text, Values};
 use super::super::json::value::double as comes_twice;
 use super::super::refused::Refused;
 use super::super::values;
-use super::compile::{Op, Slot};
+use super::compile::Slot;
 use super::read::{Found, NOWHERE, Scratch, wrong_wire};
 use super::wire::{Field, LENGTH, field};
 
@@ -108,35 +108,30 @@ impl Slot {
                 continue;
             }
             let entry = &bytes[entry.value as usize..entry.end];
-            let (mut key, mut value) = (&[][..], None);
+            let (mut key, mut value) = (None, None);
             let mut within = 0;
             while within < entry.len() {
                 let field = field(entry, &mut within)?;
                 match (field.number, field.wire) {
-                    (1, LENGTH) => key = &entry[field.value as usize..field.end],
+                    (1, wire) if wire == self.key.wire() => key = Some(field),
                     (2, _) => value = Some(field),
                     _ => {}
                 }
             }
-            if std::str::from_utf8(key).is_err() {
-                return Err(Refused::decode("a map key that is not UTF-8"));
-            }
-            keys.push(key).map_err(|_| values::full())?;
+            self.key.read(entry, key.as_ref(), keys)?;
             let done = match value {
                 Some(value) => self.op.read(entry, &value, items, scratch),
                 // A value that isn't there is its type's default; of a message, one without fields.
-                None => match &self.op {
-                    Op::Struct(_) | Op::Wrapper(_) | Op::Timestamp => {
-                        let empty = Field {
-                            wire: LENGTH,
-                            ..NOWHERE.last
-                        };
-                        self.op.read(&[], &empty, items, scratch)
-                    }
-                    _ => self.default(items),
-                },
+                None if self.op.is_message() => {
+                    let empty = Field {
+                        wire: LENGTH,
+                        ..NOWHERE.last
+                    };
+                    self.op.read(&[], &empty, items, scratch)
+                }
+                None => self.default(items),
             };
-            done.map_err(|refused| refused.key(key))?;
+            done.map_err(|refused| refused.key(keys.get(keys.len() - 1)))?;
         }
         Ok(())
     }

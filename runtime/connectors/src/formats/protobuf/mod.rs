@@ -7,7 +7,9 @@
 
 mod compile;
 mod decode;
+mod dynamic;
 mod encode;
+mod key;
 mod many;
 mod read;
 #[cfg(test)]
@@ -22,6 +24,9 @@ use prost_reflect::MessageDescriptor;
 
 pub use decode::ProtobufDecoder;
 pub use encode::ProtobufEncoder;
+
+#[cfg(test)]
+pub(in crate::formats) use wire::put_varint;
 
 /// The first byte of Confluent's wire format.
 const MAGIC: u8 = 0;

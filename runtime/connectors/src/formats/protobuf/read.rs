@@ -101,10 +101,7 @@ impl Slot {
                 Absent::Null => values::missing(column),
                 Absent::Default => self.default(column),
             },
-            Many::One
-                if found.count > 1
-                    && matches!(self.op, Op::Struct(_) | Op::Timestamp | Op::Wrapper(_)) =>
-            {
+            Many::One if found.count > 1 && self.op.is_message() => {
                 let whole = self.merged(bytes, found)?;
                 let field = Field {
                     wire: LENGTH,
@@ -129,7 +126,7 @@ impl Slot {
             Op::Text | Op::Bytes => values::text(column, b""),
             Op::Written => values::written(column, b""),
             Op::Enum(names) => enumerated(names, 0, column),
-            Op::Timestamp | Op::Wrapper(_) | Op::Struct(_) => values::missing(column),
+            op if op.is_message() => values::missing(column),
             _ => values::whole(column, 0),
         }
     }
@@ -168,14 +165,27 @@ fn enumerated(
 }
 
 impl Op {
+    /// True for what is a message on the wire.
+    pub(super) fn is_message(&self) -> bool {
+        matches!(
+            self,
+            Op::Struct(_) | Op::Timestamp | Op::Wrapper(_) | Op::Present | Op::Json(_)
+        )
+    }
+
     /// The wire type of one value.
     pub(super) fn wire(&self) -> u8 {
         match self {
             Op::Fixed32 | Op::Sfixed32 | Op::Float => FIXED32,
             Op::Fixed64 | Op::Sfixed64 | Op::Double => FIXED64,
-            Op::Text | Op::Bytes | Op::Written | Op::Timestamp | Op::Wrapper(_) | Op::Struct(_) => {
-                LENGTH
-            }
+            Op::Text
+            | Op::Bytes
+            | Op::Written
+            | Op::Timestamp
+            | Op::Wrapper(_)
+            | Op::Struct(_)
+            | Op::Present
+            | Op::Json(_) => LENGTH,
             _ => VARINT,
         }
     }
@@ -238,6 +248,11 @@ impl Op {
             Op::Text | Op::Bytes => values::text(column, &bytes[value as usize..field.end]),
             Op::Written => values::written(column, &bytes[value as usize..field.end]),
             Op::Timestamp => timestamp(&bytes[value as usize..field.end], column),
+            Op::Present => values::boolean(column, true),
+            Op::Json(json) => {
+                let text = json.read(&bytes[value as usize..field.end])?;
+                values::text(column, text.as_bytes())
+            }
             Op::Struct(message) => {
                 let inner = &bytes[value as usize..field.end];
                 let Values::Struct(object) = &mut column.values else {

@@ -117,7 +117,7 @@ fn group(bytes: &[u8], at: &mut usize, number: u32, depth: usize) -> Result<(), 
     }
 }
 
-pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+pub(in crate::formats) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -56,7 +56,7 @@ fn alone(
 }
 
 /// What was appended to `out` since `begin`, with its length before it.
-fn prefixed(begin: usize, out: &mut Vec<u8>) {
+pub(super) fn prefixed(begin: usize, out: &mut Vec<u8>) {
     let content = out.len();
     put_varint((content - begin) as u64, out);
     let length = out.len() - content;
@@ -160,9 +160,7 @@ impl Member {
             }
             self.tag(LENGTH, out);
             let begin = out.len();
-            put_varint(1 << 3 | u64::from(LENGTH), out);
-            put_varint(key.len() as u64, out);
-            out.extend_from_slice(key);
+            self.key.write(keys.value(at), out)?;
             put_varint(2 << 3 | u64::from(self.value.wire()), out);
             self.value
                 .write(inner, map.values(), at, out, scratch)
@@ -211,6 +209,8 @@ impl Value {
             | Value::Bytes
             | Value::Written(_)
             | Value::Timestamp
+            | Value::Present
+            | Value::Json(_)
             | Value::Wrapper(_)
             | Value::Struct(_) => LENGTH,
         }
@@ -307,6 +307,20 @@ impl Value {
                     put_varint(2 << 3, out);
                     put_varint((rest * (1_000_000_000 / unit)) as u64, out);
                 }
+                prefixed(begin, out);
+            }
+            Value::Present => {
+                if !typed(array.as_boolean_opt(), data_type, array)?.value(row) {
+                    return Err(Refused::contract(
+                        "is false; a message without fields is there (true) or not (null)",
+                    ));
+                }
+                out.push(0);
+            }
+            Value::Json(json) => {
+                let text = typed(array.as_string_opt::<i32>(), data_type, array)?.value(row);
+                let begin = out.len();
+                json.write(text, out)?;
                 prefixed(begin, out);
             }
             Value::Wrapper(inner) => {

@@ -1,9 +1,10 @@
 //! What a stream's own Avro schema or Protobuf file allows of a value, beyond its SQL type: an enum's symbols, a
 //! fixed's size, a UUID, and of a oneof one member.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use headworks_plan::{Contract, Format};
+use headworks_schema::avro::union::branches;
 use headworks_schema::avro::{Avro, Id, Kind, Logical};
 use headworks_schema::protobuf::{self, Known};
 use prost_reflect::{FieldDescriptor, Kind as K, MessageDescriptor};
@@ -20,6 +21,10 @@ pub(super) enum Limit {
     Bytes(usize),
     /// Text that is a UUID.
     Uuid,
+    /// A message without fields: `true`.
+    Present,
+    /// Text that is JSON of this kind.
+    Json(Known),
 }
 
 /// By the place: names with dots between, `[]` for what is in a list or map.
@@ -28,6 +33,10 @@ pub(super) struct Limits {
     pub(super) values: HashMap<String, Limit>,
     /// Which oneof a field is in.
     pub(super) oneofs: HashMap<String, String>,
+    /// Members of a union, of which exactly one is set: where it is chosen it isn't null.
+    pub(super) chosen: HashSet<String>,
+    /// Maps whose keys are numbers (true) or booleans (false).
+    pub(super) keys: HashMap<String, bool>,
 }
 
 impl Limits {
@@ -74,8 +83,17 @@ impl Limits {
             (Kind::Array(inner) | Kind::Map(inner), _) => {
                 return self.avro(avro, *inner, &format!("{at}[]"), depth + 1);
             }
-            (Kind::Union(branches), _) => {
-                for branch in branches {
+            (Kind::Union(all), _) => {
+                if let Some(branches) = branches(avro, id) {
+                    for (branch, name) in branches {
+                        let place = within(at, &name);
+                        self.oneofs.insert(place.clone(), format!("{at}, a union"));
+                        self.chosen.insert(place.clone());
+                        self.avro(avro, branch, &place, depth + 1);
+                    }
+                    return;
+                }
+                for branch in all {
                     self.avro(avro, *branch, at, depth + 1);
                 }
                 return;
@@ -110,6 +128,12 @@ impl Limits {
         if let K::Message(entry) = &kind
             && field.is_map()
         {
+            match entry.map_entry_key_field().kind() {
+                K::String => {}
+                key => {
+                    self.keys.insert(at.clone(), key != K::Bool);
+                }
+            }
             kind = entry.map_entry_value_field().kind();
         }
         match kind {
@@ -122,6 +146,12 @@ impl Limits {
                     self.field(&items, at, depth + 1);
                 }
                 (Known::None, _) => self.message(&message, &at, depth + 1),
+                (Known::Empty, _) => {
+                    self.values.insert(at, Limit::Present);
+                }
+                (known @ (Known::Struct | Known::Value | Known::List), _) => {
+                    self.values.insert(at, Limit::Json(known));
+                }
                 _ => {}
             },
             _ => {}

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use headworks_plan::Contract;
+use headworks_schema::protobuf::Known;
 use headworks_sql::schema::{Schema, SchemaError};
 use headworks_sql::types::DataType;
 
@@ -39,6 +40,8 @@ struct Node {
     limit: Option<Limit>,
     /// Which of the definition's oneofs it is in.
     oneof: Option<String>,
+    /// Of a map whose keys are numbers (true) or booleans (false).
+    keys: Option<bool>,
     /// Fields of a struct, or the one element.
     children: Vec<Node>,
 }
@@ -133,10 +136,11 @@ impl Node {
         Node {
             prefix: format!("{}:", serde_json::Value::from(name)),
             data_type: data_type.clone(),
-            nullable: nullable && !needed,
+            nullable: nullable && !needed && !around.limits.chosen.contains(at),
             role,
             limit: around.limits.values.get(at).cloned(),
             oneof: around.limits.oneofs.get(at).cloned(),
+            keys: around.limits.keys.get(&format!("{at}[]")).copied(),
             children,
         }
     }
@@ -260,9 +264,14 @@ impl Throw {
             }
             DataType::Map(_) => {
                 out.push('{');
-                for i in 0..self.dice.below(4) {
+                let most = if node.keys == Some(false) { 3 } else { 4 };
+                for i in 0..self.dice.below(most) {
                     let comma = if i > 0 { "," } else { "" };
-                    let _ = write!(out, "{comma}\"{}\":", WORDS[i as usize]);
+                    let _ = match node.keys {
+                        None => write!(out, "{comma}\"{}\":", WORDS[i as usize]),
+                        Some(true) => write!(out, "{comma}\"{i}\":"),
+                        Some(false) => write!(out, "{comma}\"{}\":", i > 0),
+                    };
                     self.field(&node.children[0], out);
                 }
                 out.push('}');
@@ -290,6 +299,10 @@ fn limited(limit: &Limit, dice: &mut Dice, out: &mut String) {
             }
             write!(out, "\"{}\"", STANDARD.encode(&bytes[..*size]))
         }
+        Limit::Present => write!(out, "true"),
+        Limit::Json(Known::List) => write!(out, "\"[{}]\"", dice.below(1_000)),
+        Limit::Json(Known::Value) => write!(out, "\"{}\"", dice.below(1_000)),
+        Limit::Json(_) => write!(out, "\"{{\\\"n\\\":{}}}\"", dice.below(1_000)),
         Limit::Uuid => {
             // Of version 4, as its bits say (RFC 9562).
             let (a, b) = (dice.any(), dice.any());

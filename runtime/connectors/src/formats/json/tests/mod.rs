@@ -1,3 +1,4 @@
+mod numbers;
 pub(in crate::formats) mod random;
 
 use std::fmt::Write as _;
@@ -145,7 +146,7 @@ fn what_breaks_the_contract_is_refused_with_its_place() {
         r#"{"order_id":1}"#.to_owned(),
         r#"{"order_id":null}"#.to_owned(),
         r#"{"order_id":"a"}"#.to_owned(),
-        r#"{"user_id":1.0}"#.to_owned(),
+        r#"{"user_id":1.5}"#.to_owned(),
         r#"{"user_id":9223372036854775808}"#.to_owned(),
         r#"{"user_id":123456789012345678901234567890}"#.to_owned(),
         r#"{"user_id":"12a"}"#.to_owned(),

@@ -315,15 +315,22 @@ fn records_of_a_definition_of_other_hands_can_be_written() {
       {"name":"hash","type":{"type":"fixed","name":"H","size":20}},
       {"name":"id","type":{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}},
       {"name":"ref","type":{"type":"string","logicalType":"uuid"}},
-      {"name":"lines","type":{"type":"array","items":{"type":"record","name":"L","fields":[{"name":"state","type":"S"}]}}}
+      {"name":"lines","type":{"type":"array","items":{"type":"record","name":"L","fields":[{"name":"state","type":"S"}]}}},
+      {"name":"any","type":["null","int","S",{"type":"map","values":["L","H"]}]}
     ]}"#;
-    let proto = r#"syntax = "proto3"; message R {
+    let proto = r#"syntax = "proto3"; import "google/protobuf/struct.proto"; message R {
       enum State { UNKNOWN = 0; PAID = 1; }
       State state = 1;
       repeated State past = 2;
       uint32 n = 3;
       fixed64 big = 4;
       oneof how { string card = 5; string cash = 6; Deep deep = 7; }
+      map<sint64, string> numbered = 8;
+      map<bool, Nothing> said = 9;
+      google.protobuf.Struct object = 10;
+      repeated google.protobuf.Value values = 11;
+      google.protobuf.ListValue list = 12;
+      message Nothing {}
       message Deep { map<string, State> states = 1; oneof x { int32 a = 2; int32 b = 3; } }
     }"#;
     let made = |format: Format, text: &str, fields: Vec<Field>| {
@@ -348,9 +355,20 @@ fn records_of_a_definition_of_other_hands_can_be_written() {
     let fields = headworks_schema::avro::to_fields(avro).unwrap();
     let text = made(Format::Avro, avro, fields);
     assert!(text.contains(r#""state":"NEW""#) && text.contains(r#""state":"PAID""#));
+    for member in [r#""any":{"int":null,"S":""#, r#""map":{""#, r#""H":null}"#] {
+        assert!(text.contains(member), "{member}");
+    }
     let (fields, _) = headworks_schema::protobuf::to_fields(proto, None).unwrap();
     let text = made(Format::Protobuf, proto, fields);
-    for member in [r#""card":""#, r#""cash":""#, r#""deep":{"#] {
+    for member in [
+        r#""card":""#,
+        r#""cash":""#,
+        r#""deep":{"#,
+        r#""numbered":{"0":"#,
+        r#""said":{"false":true,"true":true}"#,
+        r#""object":"{\"n\":"#,
+        r#""list":"["#,
+    ] {
         assert!(text.contains(member), "{member}");
     }
     // What can't be made up is told before anything is.

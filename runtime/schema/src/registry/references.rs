@@ -1,0 +1,127 @@
+//! A schema by its id, with those that it refers to.
+//!
+//! A Protobuf file that imports others, and an Avro schema that uses types of others, stand in a registry with
+//! references: a name (the import, or the type's full name), and the subject and version where the text is. The other
+//! text may have references of its own.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use super::{Registry, RegistryError, escaped};
+use crate::MAX_TEXT;
+
+/// Most schemas that one may refer to, those that they refer to counted.
+pub const MAX_REFERENCES: usize = 64;
+/// Most bytes of all of them.
+const MAX_BYTES: usize = 4 * MAX_TEXT;
+
+/// A schema's text, and the ones that it needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The schema itself.
+    pub text: String,
+    /// Those that it refers to. What one of them needs stands before it.
+    pub references: Vec<Referenced>,
+}
+
+/// A schema that another one needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referenced {
+    /// What it is called there: of Protobuf the import's path, of Avro a type's full name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl From<&str> for Written {
+    fn from(text: &str) -> Written {
+        Written {
+            text: text.to_owned(),
+            references: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Text {
+    schema: String,
+    #[serde(default)]
+    references: Option<Vec<Reference>>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    name: String,
+    subject: String,
+    version: u32,
+}
+
+/// What is to be done next: on a heap, as chains may be long.
+enum Todo {
+    Ask(Reference),
+    /// All that it needs is there.
+    Keep(Referenced),
+}
+
+impl Registry {
+    /// The schema with this id.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`]: there is none.
+    pub async fn schema_by_id(&self, id: u32) -> Result<Written, RegistryError> {
+        let text: Text = self.ask("GET", &format!("/schemas/ids/{id}"), None).await?;
+        let mut written = Written {
+            text: text.schema,
+            references: Vec::new(),
+        };
+        let mut todo: Vec<Todo> = asked(text.references);
+        let mut seen: HashSet<(String, String, u32)> = HashSet::new();
+        let mut bytes = 0;
+        while let Some(next) = todo.pop() {
+            let reference = match next {
+                Todo::Keep(referenced) => {
+                    written.references.push(referenced);
+                    continue;
+                }
+                Todo::Ask(reference) => reference,
+            };
+            let (name, subject, version) = (reference.name, reference.subject, reference.version);
+            if !seen.insert((name.clone(), subject.clone(), version)) {
+                continue;
+            }
+            if seen.len() > MAX_REFERENCES {
+                return Err(RegistryError::References {
+                    message: format!("there are more than {MAX_REFERENCES} of them"),
+                });
+            }
+            let path = format!("/subjects/{}/versions/{version}", escaped(&subject));
+            let found: Text = match self.ask("GET", &path, None).await {
+                Err(RegistryError::NotFound { message }) => {
+                    return Err(RegistryError::References {
+                        message: format!("{subject}, version {version}, isn't there: {message}"),
+                    });
+                }
+                other => other?,
+            };
+            bytes += found.schema.len();
+            if bytes > MAX_BYTES {
+                return Err(RegistryError::References {
+                    message: format!("they have more than {MAX_BYTES} bytes"),
+                });
+            }
+            todo.push(Todo::Keep(Referenced {
+                name,
+                text: found.schema,
+            }));
+            todo.extend(asked(found.references));
+        }
+        Ok(written)
+    }
+}
+
+fn asked(references: Option<Vec<Reference>>) -> Vec<Todo> {
+    let all = references.unwrap_or_default();
+    // The last one is taken first.
+    all.into_iter().rev().map(Todo::Ask).collect()
+}
