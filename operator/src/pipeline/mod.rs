@@ -199,6 +199,9 @@ async fn plan_and_apply(
     let stateful_set = context
         .apply(&context.stores.stateful_sets, &built.stateful_set, &uid)
         .await?;
+    if status.group.is_some() {
+        state::targets::moves(&pipeline.spec, status);
+    }
     status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
     status.outputs = found
         .outputs
