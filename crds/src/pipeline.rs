@@ -354,6 +354,12 @@ pub struct PipelineStatus {
     #[schemars(length(max = 64), inner(length(max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub earlier_targets: Vec<String>,
+    /// Where the query in force wrote before to was changed, in the same form. It may write there again; another query
+    /// mayn't, as with earlierTargets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub former_targets: Vec<String>,
     /// Records read in a second, all pods together, such as 1.2k.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]

@@ -218,6 +218,9 @@ async fn plan_and_apply(
         (&uid, own),
     )
     .await?;
+    if status.group.is_some() {
+        state::targets::moves(&pipeline.spec, status);
+    }
     status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
     status.outputs = found
         .outputs

@@ -61,6 +61,7 @@ pub fn mixed(spec: &PipelineSpec, status: &PipelineStatus, changed: bool) -> Vec
     let mut earlier: BTreeSet<String> = status.earlier_targets.iter().cloned().collect();
     if changed {
         earlier.extend(in_force(status));
+        earlier.extend(status.former_targets.iter().cloned());
     }
     let both = wanted(spec).into_iter().filter(|t| earlier.contains(t));
     both.map(|target| target.replacen('/', " ", 1)).collect()
@@ -93,14 +94,27 @@ pub fn check(
 
 /// A query was reset: what it wrote is an earlier query's from now on.
 pub fn went(status: &mut PipelineStatus) {
-    let gone: Vec<String> = in_force(status).collect();
-    for target in gone {
-        if !status.earlier_targets.contains(&target) {
-            status.earlier_targets.push(target);
+    let former = std::mem::take(&mut status.former_targets);
+    let gone: Vec<String> = in_force(status).chain(former).collect();
+    keep(&mut status.earlier_targets, gone);
+}
+
+/// The query in force is about to write what the spec says: where it wrote until now and doesn't any more stays its own.
+pub fn moves(spec: &PipelineSpec, status: &mut PipelineStatus) {
+    let wanted = wanted(spec);
+    let gone: Vec<String> = in_force(status).filter(|t| !wanted.contains(t)).collect();
+    status.former_targets.retain(|t| !wanted.contains(t));
+    keep(&mut status.former_targets, gone);
+}
+
+/// Adds what isn't there; the oldest are forgotten.
+fn keep(list: &mut Vec<String>, more: Vec<String>) {
+    for target in more {
+        if !list.contains(&target) {
+            list.push(target);
         }
     }
-    let more = status.earlier_targets.len().saturating_sub(MOST);
-    status.earlier_targets.drain(..more);
+    list.drain(..list.len().saturating_sub(MOST));
 }
 
 /// Where a query runs that was let write there: what is there is its own from now on. Before it runs, another may take its place.
@@ -193,6 +207,34 @@ mod tests {
         status.group = group;
         taken(&both, &mut status);
         assert!(check(&both, &status, false, Some(NEW), None).is_ok());
+    }
+
+    #[test]
+    fn a_target_that_was_taken_out_before_is_remembered() {
+        let mut status = status(json!({"group": "g.1", "outputs": ["minutes"]}));
+        let hours = spec(json!([{"stream": "hours"}]));
+        // The same query writes elsewhere.
+        moves(&hours, &mut status);
+        status.outputs = vec!["hours".into()];
+        assert_eq!(status.former_targets, ["stream/minutes"]);
+        let minutes = spec(json!([{"stream": "minutes"}]));
+        // It may come back; another query mayn't write there.
+        assert!(check(&minutes, &status, false, Some(NEW), None).is_ok());
+        assert!(check(&minutes, &status, true, Some(NEW), None).is_err());
+        let mut back = status.clone();
+        moves(&minutes, &mut back);
+        assert_eq!(back.former_targets, ["stream/hours"]);
+        went(&mut status);
+        assert!(status.former_targets.is_empty());
+        assert_eq!(status.earlier_targets, ["stream/hours", "stream/minutes"]);
+        // Nothing changes where nothing moves.
+        let mut same = PipelineStatus {
+            outputs: vec!["hours".into()],
+            ..PipelineStatus::default()
+        };
+        let before = same.clone();
+        moves(&hours, &mut same);
+        assert_eq!(same, before);
     }
 
     #[test]
