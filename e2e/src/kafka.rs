@@ -145,6 +145,43 @@ impl Kafka {
         begun.map_err(|e| e.to_string())
     }
 
+    /// The broker lets pocket's SCRAM user in. Kafka 4.3.1 can come up without any of its SCRAM users, though they are in its metadata
+    /// log; then pocket's is made again.
+    pub(crate) fn scram_user(&self) -> Result<(), String> {
+        let setting = |name: &str| std::env::var(name).ok();
+        let (Some(address), Some(user), Some(file), Some(ca)) = (
+            setting("KAFKA_SCRAM_BOOTSTRAP"),
+            setting("KAFKA_SCRAM_USER"),
+            setting("KAFKA_SCRAM_PASSWORD_FILE"),
+            setting("KAFKA_CA_FILE"),
+        ) else {
+            return Ok(());
+        };
+        let password = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", address)
+            .set("security.protocol", "SASL_SSL")
+            .set("sasl.mechanism", "SCRAM-SHA-512")
+            .set("sasl.username", &user)
+            .set("sasl.password", password.trim())
+            .set("ssl.ca.location", ca)
+            .create()
+            .map_err(|e| e.to_string())?;
+        let Err(error) = client.fetch_metadata(None, Duration::from_secs(5)) else {
+            return Ok(());
+        };
+        let (_, there) =
+            crate::pocket(&["kafka", "configs", "--describe", "--entity-type", "users"]);
+        if !there.contains(&format!("'{user}'")) {
+            println!("    (Kafka has forgotten its SCRAM users: {user} is made again)");
+            let scram = format!("SCRAM-SHA-512=[password={}]", password.trim());
+            let of = ["--entity-type", "users", "--entity-name", &user];
+            let add = ["kafka", "configs", "--alter", "--add-config", &scram];
+            crate::pocket(&[&add[..], &of[..]].concat());
+        }
+        Err(error.to_string())
+    }
+
     fn metadata(&self, what: &str) -> rdkafka::metadata::Metadata {
         patiently(what, || {
             let client: BaseConsumer = self.config().create()?;

@@ -1,4 +1,4 @@
-//! What a run says in its last lines: which tests were skipped for what, and which took long. `e2e/bin/test` names the file.
+//! What a run says in its last lines: which tests were skipped for what, and which took long. `e2e/bin/test` names the files.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -10,14 +10,17 @@ const LONG: Duration = Duration::from_secs(20);
 pub fn skipped(test: &str, needs: &str) {
     let test = name(test);
     println!("SKIPPED {test}: needs {needs}");
-    tell(&format!("skipped\t{needs}\t{test}"));
+    tell("HEADWORKS_SKIPPED", &format!("needs {needs}"));
 }
 
 /// Notes a test that took long.
 pub(crate) fn took(test: &str, time: Duration) {
     if time > LONG {
         println!("    ({test} took {} s)", time.as_secs());
-        tell(&format!("slow\t{:>4} s\t{test}", time.as_secs()));
+        tell(
+            "HEADWORKS_SLOW",
+            &format!("{:>5} s  {test}", time.as_secs()),
+        );
     }
 }
 
@@ -30,8 +33,8 @@ pub(crate) fn name(otherwise: &str) -> String {
     }
 }
 
-fn tell(line: &str) {
-    let Some(path) = std::env::var_os("HEADWORKS_TOLD") else {
+fn tell(file: &str, line: &str) {
+    let Some(path) = std::env::var_os(file) else {
         return;
     };
     let file = std::fs::OpenOptions::new()

@@ -188,6 +188,17 @@ cgroup_up() {
   if [[ -e $cpuset/headworks-pocket/cpuset.cpus && $(cgroup_version) == 1 ]]; then
     for file in cpuset.cpus cpuset.mems; do cat "$cpuset/$file" >"$cpuset/headworks-pocket/$file"; done
   fi
+  cgroup_weight
+}
+
+# All pods together would weigh as much as one compiler beside them, and an
+# operator that gets no processor loses its Lease: they weigh as much as 16.
+cgroup_weight() {
+  if [[ $(cgroup_version) == 2 ]]; then
+    echo 1600 >/sys/fs/cgroup/headworks-pocket/cpu.weight
+  else
+    echo 16384 >/sys/fs/cgroup/cpu/headworks-pocket/cpu.shares
+  fi 2>/dev/null || warn "the pods' weight can't be set: beside a build they may starve"
 }
 
 cgroup_down() {

@@ -98,13 +98,10 @@ fn read(
             }
             Some(Err(error)) => {
                 use rdkafka::error::RDKafkaErrorCode::{
-                    GroupAuthorizationFailed, SaslAuthenticationFailed, TopicAuthorizationFailed,
+                    GroupAuthorizationFailed, TopicAuthorizationFailed,
                 };
-                let no = [
-                    GroupAuthorizationFailed,
-                    SaslAuthenticationFailed,
-                    TopicAuthorizationFailed,
-                ];
+                // Not a login that fails: a broker that was killed may know nobody for a while.
+                let no = [GroupAuthorizationFailed, TopicAuthorizationFailed];
                 if error
                     .rdkafka_error_code()
                     .is_some_and(|code| no.contains(&code))
