@@ -7,6 +7,7 @@
 )]
 
 mod batches;
+mod nulls;
 mod plans;
 mod refusals;
 
