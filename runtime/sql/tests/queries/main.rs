@@ -8,6 +8,7 @@
 
 mod batches;
 mod nulls;
+mod overflow;
 mod plans;
 mod refusals;
 
