@@ -40,8 +40,8 @@ pub use data_stream::{
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
-    Delivery, OnBadRecord, OnStateChange, Pipeline, PipelineSpec, PipelineStatus, PipelineTest,
-    Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
+    Delivery, OnBadRecord, OnOverflow, OnStateChange, Pipeline, PipelineSpec, PipelineStatus,
+    PipelineTest, Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
 };
 pub use platform::{
     Authentication, Defaults, GeneratedUsers, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi,
