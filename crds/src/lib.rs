@@ -44,8 +44,8 @@ pub use dead_letters::DeadLetterCount;
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
-    Delivery, OnBadRecord, OnStateChange, Pipeline, PipelineSpec, PipelineStatus, PipelineTest,
-    Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
+    Delivery, OnBadRecord, OnOverflow, OnStateChange, Pipeline, PipelineSpec, PipelineStatus,
+    PipelineTest, Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
 };
 pub use platform::{
     Authentication, Defaults, GeneratedUsers, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi,

@@ -75,6 +75,11 @@ pub struct PipelineSpec {
     /// Drop: it is counted and dropped. Stop: the pipeline stops before it and says so.
     #[serde(default)]
     pub on_bad_record: OnBadRecord,
+    /// What becomes of a number that may be null and has more digits than its DECIMAL type. SetNull: it is NULL, as in Flink,
+    /// and nobody is told. DeadLetter: the record can't be evaluated, and onBadRecord says what happens to it. A SUM is
+    /// NULL either way, as it is of many records.
+    #[serde(default)]
+    pub on_overflow: OnOverflow,
     /// A query with windows: a window's result is written once, when event time is past the window's end by this much.
     /// Rows that come later still are dead letters with the reason Late. From 0s to 30d.
     #[serde(default = "allowed_lateness")]
@@ -193,6 +198,16 @@ pub enum OnBadRecord {
     Drop,
     /// The pipeline stops before it and says so.
     Stop,
+}
+
+/// What becomes of a number that has more digits than its DECIMAL type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum OnOverflow {
+    /// It is NULL, as in Flink, and nobody is told.
+    #[default]
+    SetNull,
+    /// The record can't be evaluated, and onBadRecord says what happens to it.
+    DeadLetter,
 }
 
 /// Where a pipeline without progress begins: exactly one of a position and a time.

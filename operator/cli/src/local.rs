@@ -6,8 +6,8 @@ use headworks_engine::local::{Local, LocalError};
 use headworks_operator::data_stream::topic_name;
 use headworks_operator::pipeline::check::unique_columns;
 use headworks_plan::{
-    Contract, Delivery, Format, InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan, StartFrom,
-    Stream,
+    Contract, Delivery, Format, InternalTopic, KeyedPlan, OnBadRecord, OnOverflow, PipelinePlan,
+    StartFrom, Stream,
 };
 
 use crate::object::Object;
@@ -75,6 +75,10 @@ pub fn plan(
             headworks_crds::OnBadRecord::DeadLetter => OnBadRecord::DeadLetter,
             headworks_crds::OnBadRecord::Drop => OnBadRecord::Drop,
             headworks_crds::OnBadRecord::Stop => OnBadRecord::Stop,
+        },
+        on_overflow: match pipeline.spec.on_overflow {
+            headworks_crds::OnOverflow::SetNull => OnOverflow::SetNull,
+            headworks_crds::OnOverflow::DeadLetter => OnOverflow::DeadLetter,
         },
         group: "local".to_owned(),
         keyed: planned.dataflow.keyed.is_some().then(|| keyed(pipeline)),

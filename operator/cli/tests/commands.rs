@@ -104,6 +104,13 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
 }
 
 #[test]
+fn a_cast_that_may_silently_give_null_is_a_warning_unless_the_row_fails() {
+    let output = run(&["validate", "cases/overflow.yaml"]);
+    insta::assert_snapshot!("overflow", told(&output));
+    assert_eq!(code(&output), 0);
+}
+
+#[test]
 fn the_examples_are_valid_and_their_tests_pass() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
     for example in fs::read_dir(examples).unwrap() {

@@ -32,7 +32,8 @@ pub fn check(
         .iter()
         .fold(Catalog::new(), |catalog, (name, contract)| {
             catalog.with((*name).to_owned(), (*contract).clone())
-        });
+        })
+        .on_overflow(query::overflow(spec));
     let dataflow = headworks_sql::plan(&spec.sql, &catalog)
         .map_err(|errors| Error::stalled("InvalidSql", query::places(&errors)))?;
     if let Some(fault) = delivery_fault(spec, &dataflow) {

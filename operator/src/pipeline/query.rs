@@ -1,6 +1,15 @@
 //! What the operator says of a query's text.
 
-use headworks_sql::SqlError;
+use headworks_crds::{OnOverflow, PipelineSpec};
+use headworks_sql::{Overflow, SqlError};
+
+/// What becomes of a number with more digits than its decimal type has.
+pub fn overflow(spec: &PipelineSpec) -> Overflow {
+    match spec.on_overflow {
+        OnOverflow::SetNull => Overflow::Null,
+        OnOverflow::DeadLetter => Overflow::Fail,
+    }
+}
 
 /// The streams that a query reads, each once; or what is wrong with its text, in words for a condition.
 pub fn inputs(sql: &str) -> Result<Vec<String>, String> {

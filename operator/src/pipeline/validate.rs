@@ -152,6 +152,10 @@ pub fn resolve(
             headworks_crds::OnBadRecord::Drop => plan::OnBadRecord::Drop,
             headworks_crds::OnBadRecord::Stop => plan::OnBadRecord::Stop,
         },
+        on_overflow: match spec.on_overflow {
+            headworks_crds::OnOverflow::SetNull => plan::OnOverflow::SetNull,
+            headworks_crds::OnOverflow::DeadLetter => plan::OnOverflow::DeadLetter,
+        },
         group: group.clone(),
         keyed: keyed.map(|(_, keyed)| keyed),
         accept_data_loss: pipeline

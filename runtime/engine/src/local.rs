@@ -405,6 +405,7 @@ mod tests {
             commit_interval_ms: 10,
             start_from: StartFrom::Earliest,
             on_bad_record,
+            on_overflow: headworks_plan::OnOverflow::SetNull,
             group: "g".into(),
             keyed: None,
             accept_data_loss: None,

@@ -294,6 +294,7 @@ mod tests {
             commit_interval_ms: 10,
             start_from: headworks_plan::StartFrom::Earliest,
             on_bad_record: headworks_plan::OnBadRecord::DeadLetter,
+            on_overflow: headworks_plan::OnOverflow::SetNull,
             group: "g".into(),
             keyed: None,
             accept_data_loss: None,

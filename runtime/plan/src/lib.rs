@@ -143,6 +143,9 @@ pub struct PipelinePlan {
     pub start_from: StartFrom,
     /// What happens to a record that can't be read or evaluated.
     pub on_bad_record: OnBadRecord,
+    /// What becomes of a number with more digits than its decimal type has.
+    #[serde(default, skip_serializing_if = "OnOverflow::is_default")]
+    pub on_overflow: OnOverflow,
     /// The consumer group. Belongs to namespace/name, so progress survives delete and re-create.
     pub group: String,
     /// Present where the query needs state: it then runs in two parts with a topic between them.
@@ -254,6 +257,24 @@ pub enum OnBadRecord {
     Drop,
     /// The pipeline stops before it and says so.
     Stop,
+}
+
+/// What becomes of a number with more digits than its decimal type has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnOverflow {
+    /// It is NULL, as in Flink.
+    #[default]
+    SetNull,
+    /// The record is bad: it goes where [`OnBadRecord`] says.
+    DeadLetter,
+}
+
+impl OnOverflow {
+    /// True for [`Self::SetNull`], which a plan doesn't say.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::SetNull
+    }
 }
 
 /// What a source pod runs.
@@ -379,5 +400,15 @@ mod tests {
             panic!("a pipeline")
         };
         assert_eq!(p.start_from, StartFrom::Time(5));
+        let said = |on_overflow| {
+            let plan = PipelinePlan {
+                on_overflow,
+                ..p.clone()
+            };
+            serde_json::to_string(&plan).unwrap()
+        };
+        // A pod of before reads the plan as it was.
+        assert!(!said(OnOverflow::SetNull).contains("onOverflow"));
+        assert!(said(OnOverflow::DeadLetter).contains(r#""onOverflow":"DeadLetter""#));
     }
 }

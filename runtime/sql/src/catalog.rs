@@ -6,7 +6,7 @@ use std::rc::Rc;
 use headworks_plan::Contract;
 use sha2::{Digest, Sha256};
 
-use crate::check::{self, Checked, Stage};
+use crate::check::{self, Checked, Overflow, Stage};
 use crate::dataflow::{Branch, ColumnLineage, Condition, Dataflow, Source};
 use crate::error::SqlError;
 use crate::keyed::Keyed;
@@ -20,6 +20,7 @@ const SEMANTICS: u32 = 1;
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     streams: BTreeMap<String, Contract>,
+    overflow: Overflow,
 }
 
 impl Catalog {
@@ -35,6 +36,17 @@ impl Catalog {
         self
     }
 
+    /// Says what becomes of a number with more digits than its decimal type has.
+    #[must_use]
+    pub fn on_overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Contract> {
         self.streams.get(name)
     }
@@ -47,11 +59,12 @@ impl Catalog {
 /// Checks a query and compiles it. The errors (at most ten) are in the order of their places.
 pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
     let query = syntax::parse(sql).map_err(|e| vec![e])?;
-    let checked = check::query(&query, catalog)?;
+    let (checked, notes) = check::query(&query, catalog)?;
     if let [one] = checked.as_slice()
         && let Some(stage) = one.stage()
     {
-        return keyed(sql, one.clone(), stage);
+        let flow = keyed(sql, one.clone(), stage)?;
+        return Ok(Dataflow { notes, ..flow });
     }
     let output = output(&checked);
     let arrow = output.to_arrow();
@@ -67,6 +80,7 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
         output,
         lineage,
         fingerprint,
+        notes,
     })
 }
 
@@ -131,6 +145,7 @@ fn keyed(sql: &str, mut finish: Checked, stage: &Rc<Stage>) -> Result<Dataflow, 
             rows,
         }),
         output: output_schema,
+        notes: Vec::new(),
     })
 }
 

@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UI
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 
 use crate::check::Checked;
+use crate::error::SqlError;
 use crate::eval::lazy::take_rows;
 use crate::eval::{EvaluationError, NodeRef, Rows, internal};
 use crate::keyed::{Changes, Keyed};
@@ -28,6 +29,8 @@ pub struct Dataflow {
     /// Equal for queries that are equal but for spaces and comments, over inputs with the same types, in
     /// this version's semantics: hexadecimal SHA-256.
     pub fingerprint: String,
+    /// What is right and may not be meant, with its place: where a number may become NULL without a word.
+    pub notes: Vec<SqlError>,
 }
 
 impl Dataflow {

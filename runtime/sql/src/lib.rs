@@ -26,6 +26,7 @@ pub mod target;
 pub mod types;
 
 pub use catalog::{Catalog, expression, inputs, plan};
+pub use check::Overflow;
 pub use dataflow::{Branch, ColumnLineage, Condition, Dataflow, Evaluated, Source};
 pub use error::{Place, SqlError};
 pub use eval::EvaluationError;

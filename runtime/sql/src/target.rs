@@ -253,7 +253,9 @@ fn widen(given: &DataType, wanted: &DataType) -> Result<Option<Widen>, String> {
         return Ok(None);
     }
     if lossless(given, wanted) {
-        let kernel: Kernel = cast(given, wanted, false).ok_or_else(String::new)?.kernel;
+        let kernel: Kernel = cast(given, wanted, false, false)
+            .ok_or_else(String::new)?
+            .kernel;
         return Ok(Some(Arc::new(move |array: &ArrayRef| {
             kernel(&Args {
                 values: vec![Value::Array(array.clone())],
@@ -313,7 +315,7 @@ fn widen(given: &DataType, wanted: &DataType) -> Result<Option<Widen>, String> {
                 sql_name(wanted)
             ))
         }
-        _ if cast(given, wanted, false).is_some() => Err(format!(
+        _ if cast(given, wanted, false, false).is_some() => Err(format!(
             ": that may lose something; if it is meant, use CAST(… AS {})",
             sql_name(wanted)
         )),

@@ -7,10 +7,11 @@ use headworks_crds::{Pipeline, Target};
 use headworks_operator::pipeline::check::{
     delivery_fault, memory_fault, stream_fault, table_faults,
 };
+use headworks_operator::pipeline::query::overflow;
 use headworks_sql::{Catalog, Dataflow, SqlError, target};
 
 use super::{Options, World, streams};
-use crate::finding::{Finding, hint};
+use crate::finding::{Finding, Severity, hint};
 use crate::object::Object;
 use crate::yaml::{Content, Place, steps};
 
@@ -40,7 +41,7 @@ pub fn plan_fault(world: &World, object: &Object, pipeline: &Pipeline) -> Option
 
 fn catalog(world: &World, object: &Object, pipeline: &Pipeline) -> Option<(Vec<String>, Catalog)> {
     let inputs = headworks_sql::inputs(&pipeline.spec.sql).ok()?;
-    let mut catalog = Catalog::new();
+    let mut catalog = Catalog::new().on_overflow(overflow(&pipeline.spec));
     for name in &inputs {
         let contract = world.contract(&object.namespace, name)?;
         catalog = catalog.with(name.clone(), contract.clone());
@@ -146,7 +147,7 @@ fn query(
         .filter(|name| world.find("DataStream", namespace, name).is_none())
         .collect();
     let mut broken = false;
-    let mut catalog = Catalog::new();
+    let mut catalog = Catalog::new().on_overflow(overflow(&pipeline.spec));
     for name in &inputs {
         match world.contract(namespace, name) {
             Some(contract) => catalog = catalog.with(name.clone(), contract.clone()),
@@ -181,7 +182,13 @@ fn query(
         ));
     }
     match result {
-        Ok(dataflow) => Some(Planned { inputs, dataflow }),
+        Ok(dataflow) => {
+            findings.extend(dataflow.notes.iter().map(|note| Finding {
+                severity: Severity::Warning,
+                ..of_sql(object, note)
+            }));
+            Some(Planned { inputs, dataflow })
+        }
         Err(errors) => {
             let rest = errors
                 .iter()

@@ -83,6 +83,7 @@ fn planned(sql: &str, flow: &Dataflow, out: Contract, streams: &Streams) -> Pipe
         commit_interval_ms: 100,
         start_from: StartFrom::Earliest,
         on_bad_record: OnBadRecord::DeadLetter,
+        on_overflow: headworks_plan::OnOverflow::SetNull,
         group: "local".to_owned(),
         keyed: None,
         accept_data_loss: None,

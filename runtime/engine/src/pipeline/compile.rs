@@ -2,11 +2,11 @@
 //! columns it reads, and encoders for every output.
 
 use arrow::array::RecordBatch;
-use headworks_plan::{PipelinePlan, Stream, TableOutput};
+use headworks_plan::{OnOverflow, PipelinePlan, Stream, TableOutput};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
-use headworks_sql::{Catalog, Dataflow, target};
+use headworks_sql::{Catalog, Dataflow, Overflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use super::event_time::EventTime;
@@ -120,6 +120,10 @@ pub(crate) fn compile_table(
 pub(super) fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
     let catalog = plan.inputs.iter().fold(Catalog::new(), |catalog, stream| {
         catalog.with(&stream.name, stream.contract.clone())
+    });
+    let catalog = catalog.on_overflow(match plan.on_overflow {
+        OnOverflow::SetNull => Overflow::Null,
+        OnOverflow::DeadLetter => Overflow::Fail,
     });
     headworks_sql::plan(&plan.sql, &catalog).map_err(|errors| CompileError::Sql {
         said: listed(&errors),
@@ -291,6 +295,7 @@ mod tests {
             commit_interval_ms: 10,
             start_from: StartFrom::Earliest,
             on_bad_record: OnBadRecord::DeadLetter,
+            on_overflow: OnOverflow::SetNull,
             group: "g".into(),
             keyed: None,
             accept_data_loss: None,
@@ -374,6 +379,24 @@ mod tests {
         assert_eq!(bad.len(), 1);
         assert!(
             bad[0].0 == "c 0" && bad[0].1.contains("Evaluation"),
+            "{bad:?}"
+        );
+    }
+
+    #[test]
+    fn a_number_that_does_not_fit_is_null_or_a_dead_letter() {
+        let sql = "SELECT id, CAST(COALESCE(CAST(NULLIF(n, 7) AS DECIMAL(2,0)), 0) AS BIGINT) AS n FROM words";
+        let mut plan = plan(sql);
+        let values = ["a 1", "b 7", "c 100"];
+        assert_eq!(
+            run(&plan, &values),
+            (vec!["a=1".into(), "b=0".into(), "c=0".into()], vec![])
+        );
+        plan.on_overflow = OnOverflow::DeadLetter;
+        let (results, bad) = run(&plan, &values);
+        assert_eq!(results, ["a=1", "b=0"]);
+        assert!(
+            bad.len() == 1 && bad[0].0 == "c 100" && bad[0].1.contains("decimal(2,0)"),
             "{bad:?}"
         );
     }

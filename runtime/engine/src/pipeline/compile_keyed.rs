@@ -335,6 +335,7 @@ mod tests {
             commit_interval_ms: 10,
             start_from: StartFrom::Latest,
             on_bad_record: OnBadRecord::DeadLetter,
+            on_overflow: headworks_plan::OnOverflow::SetNull,
             group: "g".into(),
             keyed: Some(KeyedPlan {
                 repartition: topic("re"),

@@ -1,13 +1,12 @@
 //! HAVING and aggregates: a SELECT over groups of rows.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::aggregates::{self, Aggregated};
 use super::grouping::{Keys, check_keys, keys};
 use super::groups::Groups;
 use super::rows::{Cell, check_inputs};
-use super::scope::Scope;
+use super::scope::{NotNull, Scope};
 use super::select::{columns, condition, filtered, known};
 use super::stage::{Parts, Stage, column};
 use super::typed::{Bound, refuse};
@@ -81,7 +80,7 @@ fn finish(select: &Select, stage: Stage, groups: &Groups, named: bool) -> Bound<
     let mut results = Scope {
         name: String::new(),
         columns: Vec::new(),
-        not_null: HashSet::new(),
+        not_null: NotNull::default(),
     };
     let mut errors = Vec::new();
     let mut filter = None;

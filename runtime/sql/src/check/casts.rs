@@ -2,6 +2,7 @@
 
 use arrow::array::Array;
 
+use super::overflow;
 use super::scope::shortened;
 use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::SqlError;
@@ -17,21 +18,35 @@ pub(super) fn explicit(
     lenient: bool,
     place: crate::error::Place,
 ) -> Bound<Typed> {
-    let result = convert(typed, &to.data_type, lenient, place)?;
+    let (result, nulls) = convert(typed, &to.data_type, lenient, place)?;
+    if nulls && !lenient {
+        overflow::note(place, &to.data_type);
+    }
     match to.max_chars {
         Some(max) => call(place, T::String, &[result], Nulls::Strict, false, cut(max)),
         None => Ok(result),
     }
 }
 
-fn convert(typed: Typed, to: &T, lenient: bool, place: crate::error::Place) -> Bound<Typed> {
+/// The cast; true: it may be null of a value that isn't.
+fn convert(
+    typed: Typed,
+    to: &T,
+    lenient: bool,
+    place: crate::error::Place,
+) -> Bound<(Typed, bool)> {
     if typed.untyped_null {
-        return Ok(Typed::null(place, to.clone()));
+        return Ok((Typed::null(place, to.clone()), false));
     }
     if typed.data_type == *to {
-        return Ok(typed);
+        return Ok((typed, false));
     }
-    let Some(found) = cast(&typed.data_type, to, lenient) else {
+    // An array's elements may be null, whatever the array is.
+    let strict = match to {
+        T::Array(_) => overflow::asked(),
+        _ => overflow::fails(std::slice::from_ref(&typed)),
+    };
+    let Some(found) = cast(&typed.data_type, to, lenient, strict) else {
         let hint = match (&typed.data_type, to) {
             (T::BigInt | T::Int, T::Timestamp(_) | T::TimestampLtz(_)) => {
                 "; use TO_TIMESTAMP_LTZ(number, 3) for milliseconds since 1970, or 0 for seconds"
@@ -53,26 +68,26 @@ fn convert(typed: Typed, to: &T, lenient: bool, place: crate::error::Place) -> B
             ),
         );
     };
-    // A constant that doesn't fit a decimal would be null in every row.
     let nulls = if found.nulls {
         Nulls::Possible
     } else {
         Nulls::Strict
     };
-    call(
+    let result = call(
         place,
         to.clone(),
         &[typed],
         nulls,
         found.fails,
         found.kernel,
-    )
+    )?;
+    Ok((result, found.nulls))
 }
 
 /// Brings an expression to a type that [`unify`] found for it.
 pub(super) fn coerce(typed: Typed, to: &T) -> Bound<Typed> {
     let place = typed.place;
-    convert(typed, to, false, place)
+    Ok(convert(typed, to, false, place)?.0)
 }
 
 /// The shape of an exact number as a decimal.

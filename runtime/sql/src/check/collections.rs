@@ -25,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     own("MAP_VALUES", &[Any], 1, false, map_part),
 ];
 
-/// `array[1]` (from 1; null behind the end), `map['key']`.
+/// `array[1]` (from 1; null where there is no such element), `map['key']`.
 pub(super) fn index(place: Place, of: Typed, index: Typed) -> Bound<Typed> {
     match of.data_type.clone() {
         T::Array(element) => {
@@ -41,14 +41,13 @@ pub(super) fn index(place: Place, of: Typed, index: Typed) -> Bound<Typed> {
             if index.literal_int().is_some_and(|i| i < 1) {
                 return refuse(index.place, "an array's first element has the index 1");
             }
-            let fallible = !index.is_literal();
             let index = coerce(index, &T::BigInt)?;
             call(
                 place,
                 *element,
                 &[of, index],
                 Nulls::Possible,
-                fallible,
+                false,
                 eval::element_at(),
             )
         }

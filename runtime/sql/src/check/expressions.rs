@@ -12,6 +12,20 @@ use crate::types::DataType as T;
 impl Checker<'_> {
     /// Checks one expression.
     pub(crate) fn bind(&self, expr: &Expr) -> Bound<Typed> {
+        let mut typed = self.bind_anew(expr)?;
+        if typed.nullable && self.scope.not_null.has(expr, || self.text(expr)) {
+            typed.nullable = false;
+        }
+        Ok(typed)
+    }
+
+    /// The text by which a condition's expressions are found again.
+    pub(super) fn text(&self, expr: &Expr) -> String {
+        self.groups.map_or(self.scope, |g| g.scope).text(expr)
+    }
+
+    /// Checks one expression without what WHERE says of it.
+    fn bind_anew(&self, expr: &Expr) -> Bound<Typed> {
         let place = expr.place;
         if let Some(found) = self.groups.and_then(|g| g.find(expr, self.scope)) {
             return found;
@@ -35,7 +49,7 @@ impl Checker<'_> {
             Kind::Temporal(kind, text) => literals::temporal(place, *kind, text),
             Kind::Interval(Interval::Months(_) | Interval::Millis(_)) => refuse(
                 place,
-                "an interval can only be added to, or taken from, a date or time",
+                "an interval can only be added to, or taken from, a date or time, as in t + n * INTERVAL '1' DAY; TIMESTAMPADD(DAY, n, t) does the same",
             ),
             Kind::Path(names) => self.scope.path(names),
             Kind::Field(of, name) => self.scope.field(self.bind(of)?, name),

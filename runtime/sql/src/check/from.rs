@@ -1,8 +1,6 @@
 //! FROM: streams, sub-queries and window tables become branches, each with the scope over it.
 
-use std::collections::HashSet;
-
-use super::scope::Scope;
+use super::scope::{NotNull, Scope};
 use super::select::{Environment, query};
 use super::typed::{Bound, refuse};
 use super::{Checked, Input, Stream, window};
@@ -26,7 +24,7 @@ pub(super) fn from<'a>(
             let scope = Scope {
                 name: alias.unwrap_or(own_name).to_owned(),
                 columns: checked.columns.clone(),
-                not_null: HashSet::new(),
+                not_null: NotNull::default(),
             };
             (checked, scope)
         })

@@ -1,5 +1,7 @@
 //! The SELECT list, and what a condition says about nulls.
 
+use std::collections::HashMap;
+
 use super::Checker;
 use super::typed::{Bound, Typed, refuse};
 use crate::error::{Place, SqlError};
@@ -59,19 +61,27 @@ pub(super) fn item(
     }
 }
 
-/// Finds the paths that a row must have non-null to satisfy a condition.
-pub(super) fn not_null(expr: &Expr, checker: &Checker, found: &mut impl FnMut(Vec<usize>)) {
-    let mut path = |expr: &Expr| {
-        if matches!(
-            expr.kind,
-            Kind::Path(_) | Kind::Field(..) | Kind::Aggregate(_)
-        ) && let Some(path) = checker.bind(expr).ok().and_then(|t| t.path)
-        {
-            found(path);
-        }
-    };
+/// The expressions that aren't null in a row that satisfies a condition, by their text.
+pub(super) fn not_null<'e>(expr: &'e Expr, checker: &Checker) -> HashMap<String, &'e Expr> {
+    let mut found = HashMap::new();
+    collect(expr, checker, &mut found);
+    found
+}
+
+fn collect<'e>(expr: &'e Expr, checker: &Checker, found: &mut HashMap<String, &'e Expr>) {
+    let mut known = |expr: &'e Expr| whole(expr, checker, found);
     match &expr.kind {
-        Kind::And(parts) => parts.iter().for_each(|p| not_null(p, checker, found)),
+        Kind::And(parts) => parts.iter().for_each(|p| collect(p, checker, found)),
+        // What each of them says.
+        Kind::Or(parts) => {
+            let mut all = parts.iter().map(|p| not_null(p, checker));
+            let first = all.next().unwrap_or_default();
+            let common = all.fold(first, |mut so_far, next| {
+                so_far.retain(|text, _| next.contains_key(text));
+                so_far
+            });
+            found.extend(common);
+        }
         Kind::Is {
             expr,
             what: Is::Null,
@@ -84,13 +94,43 @@ pub(super) fn not_null(expr: &Expr, checker: &Checker, found: &mut impl FnMut(Ve
         }
         | Kind::In { expr, .. }
         | Kind::Like { expr, .. }
-        | Kind::Between { expr, .. } => path(expr),
+        | Kind::Between { expr, .. } => known(expr),
         // Comparisons of null are unknown, and WHERE keeps only what is true.
         Kind::Compare(_, left, right) => {
-            path(left);
-            path(right);
+            known(left);
+            known(right);
         }
-        Kind::Path(_) | Kind::Field(..) => path(expr),
+        Kind::Not(inner) => match &inner.kind {
+            Kind::Is {
+                expr,
+                what: Is::Null,
+                negated: false,
+            } => known(expr),
+            Kind::Compare(..) | Kind::In { .. } | Kind::Like { .. } | Kind::Between { .. } => {
+                collect(inner, checker, found);
+            }
+            _ => known(inner),
+        },
+        Kind::Path(_) | Kind::Field(..) => known(expr),
         _ => {}
     }
+}
+
+/// An expression that isn't null; nor is then what it would be null with.
+fn whole<'e>(expr: &'e Expr, checker: &Checker, found: &mut HashMap<String, &'e Expr>) {
+    match &expr.kind {
+        Kind::Cast { expr, .. } | Kind::Negate(expr) => whole(expr, checker, found),
+        Kind::Arithmetic(_, left, right) => {
+            whole(left, checker, found);
+            whole(right, checker, found);
+        }
+        Kind::Null
+        | Kind::Boolean(_)
+        | Kind::Number(_)
+        | Kind::Text(_)
+        | Kind::Temporal(..)
+        | Kind::Interval(_) => return,
+        _ => {}
+    }
+    found.insert(checker.text(expr), expr);
 }

@@ -8,7 +8,7 @@ use super::casts::decimal;
 use super::typed::{Bound, Typed, refuse};
 use crate::error::Place;
 use crate::eval::decimal::{Shape, from_text};
-use crate::eval::{arithmetic, calendar, cast};
+use crate::eval::{arithmetic, calendar, cast, moments};
 use crate::syntax::ast::Temporal;
 use crate::types::DataType as T;
 
@@ -86,7 +86,11 @@ pub(super) fn temporal(place: Place, kind: Temporal, text: &str) -> Bound<Typed>
             (T::Timestamp(digits), "TIMESTAMP '2026-03-31 12:34:56.789'")
         }
     };
-    let moment = cast::read_time(text.trim(), &data_type);
+    // A literal's day is one that there is.
+    let date = text.trim().split([' ', 'T']).next().unwrap_or_default();
+    let day = moments::read_date(date).filter(|_| date.matches('-').count() == 2);
+    let moment = cast::read_time(text.trim(), &data_type)
+        .filter(|m| kind == Temporal::Time || day.is_some_and(|day| day.days() == m.days));
     match moment.map(|m| calendar::column(std::iter::once(Some(m)), &data_type)) {
         Some(Ok(array)) if array.len() == 1 => Ok(Typed::literal(place, data_type, array)),
         _ => refuse(

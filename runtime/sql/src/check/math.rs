@@ -7,6 +7,7 @@ use arrow::datatypes::{Float32Type, Float64Type, Int32Type, Int64Type};
 
 use super::casts::{decimal, shape, to_one_type};
 use super::functions::{Function, Takes, kernel, own};
+use super::overflow;
 use super::scope::shortened;
 use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::Place;
@@ -249,7 +250,7 @@ fn round(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     let digits = match args.get(1) {
         None => 0,
         Some(arg) => match arg.literal_int() {
-            Some(digits) => digits.clamp(-40, 40) as i32,
+            Some(digits) => digits.clamp(-400, 400) as i32,
             None => {
                 return refuse(
                     arg.place,
@@ -269,14 +270,12 @@ fn round(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     match &data_type {
         T::Decimal { scale, .. } => {
             let to = shape(&data_type).unwrap_or(Shape::INT).rounded(digits);
-            call(
-                place,
-                decimal(to),
-                args,
-                Nulls::Possible,
-                false,
-                round_decimal(*scale, digits, rounding, to),
-            )
+            let kernel = round_decimal(*scale, digits, rounding, to);
+            if overflow::fails(args) {
+                overflow::decimal(place, decimal(to), args, false, kernel)
+            } else {
+                call(place, decimal(to), args, Nulls::Possible, false, kernel)
+            }
         }
         T::Int => call(
             place,
@@ -344,6 +343,9 @@ fn round_float(value: f64, shown: &str, digits: i32, truncate: bool) -> f64 {
         return value;
     }
     if digits < 0 {
+        if digits < -308 {
+            return 0.0;
+        }
         let unit = 10f64.powi(-digits);
         return if truncate {
             (value / unit).trunc() * unit

@@ -21,6 +21,7 @@ mod literals;
 mod logic;
 mod math;
 mod numbers;
+mod overflow;
 mod rank;
 mod rows;
 mod scope;
@@ -39,6 +40,7 @@ use crate::error::SqlError;
 use crate::schema::{Column, Schema};
 use crate::syntax::ast::{Expr, Query};
 use groups::Groups;
+pub use overflow::Overflow;
 use scope::Scope;
 pub(crate) use stage::{Stage, unique};
 use typed::{Bound, Typed, refuse};
@@ -118,16 +120,21 @@ impl Checked {
     }
 }
 
-/// Checks a query.
-pub(crate) fn query(query: &Query, catalog: &Catalog) -> Bound<Vec<Checked>> {
+/// Checks a query; gives what to think about, too.
+pub(crate) fn query(query: &Query, catalog: &Catalog) -> Bound<(Vec<Checked>, Vec<SqlError>)> {
     let budget = Cell::new(select::MAX_SELECTS);
-    let checked = select::query(query, &select::Environment::of(catalog, &budget));
-    checked.and_then(stage::finished).map_err(|mut errors| {
-        errors.sort_by_key(|e| (e.line, e.column));
-        errors.dedup();
-        errors.truncate(MAX_ERRORS);
-        errors
-    })
+    let environment = select::Environment::of(catalog, &budget);
+    let (checked, notes) = overflow::checked(catalog.overflow(), || {
+        select::query(query, &environment).and_then(stage::finished)
+    });
+    checked
+        .map(|checked| (checked, notes))
+        .map_err(|mut errors| {
+            errors.sort_by_key(|e| (e.line, e.column));
+            errors.dedup();
+            errors.truncate(MAX_ERRORS);
+            errors
+        })
 }
 
 /// Checks a condition over one schema's columns.

@@ -6,11 +6,11 @@ use arrow::datatypes::Decimal128Type;
 use super::casts::{coerce, common, decimal, shape};
 use super::scope::shortened;
 use super::typed::{Bound, Nulls, Typed, call, refuse};
-use super::{Checker, time};
+use super::{Checker, overflow, time};
 use crate::error::{Place, SqlError};
 use crate::eval::arithmetic;
 use crate::eval::decimal::Shape;
-use crate::syntax::ast::{Arithmetic, Expr, Kind};
+use crate::syntax::ast::{Arithmetic, Expr, Interval, Kind};
 use crate::types::DataType as T;
 
 fn sign(op: Arithmetic) -> &'static str {
@@ -44,6 +44,19 @@ impl Checker<'_> {
             (Arithmetic::Add, Kind::Interval(interval), _) => {
                 return time::shift(place, self.bind(right)?, *interval, false);
             }
+            (Arithmetic::Add | Arithmetic::Subtract, _, Kind::Arithmetic(inner, ..)) => {
+                if let Some((times, interval)) = times_interval(*inner, &right.kind) {
+                    let (time, times) = self.bind_two(left, times)?;
+                    let minus = op == Arithmetic::Subtract;
+                    return time::shift_times(place, time, times, interval, minus);
+                }
+            }
+            (Arithmetic::Add, Kind::Arithmetic(inner, ..), _) => {
+                if let Some((times, interval)) = times_interval(*inner, &left.kind) {
+                    let (times, time) = self.bind_two(times, right)?;
+                    return time::shift_times(place, time, times, interval, false);
+                }
+            }
             _ => {}
         }
         let (left, right) = self.bind_two(left, right)?;
@@ -51,6 +64,18 @@ impl Checker<'_> {
             return super::strings::concat(place, "||", vec![left, right]);
         }
         compute(place, op, left, right)
+    }
+}
+
+/// The parts of `n * INTERVAL '1' DAY` and `INTERVAL '1' DAY * n`.
+fn times_interval(op: Arithmetic, kind: &Kind) -> Option<(&Expr, Interval)> {
+    let (Arithmetic::Multiply, Kind::Arithmetic(_, left, right)) = (op, kind) else {
+        return None;
+    };
+    match (&left.kind, &right.kind) {
+        (Kind::Interval(interval), _) => Some((right, *interval)),
+        (_, Kind::Interval(interval)) => Some((left, *interval)),
+        _ => None,
     }
 }
 
@@ -97,15 +122,19 @@ pub(super) fn compute(place: Place, op: Arithmetic, left: Typed, right: Typed) -
             Arithmetic::Multiply => result.scale == l.scale + r.scale,
             _ => false,
         };
-        let nulls = if fits { Nulls::Strict } else { Nulls::Possible };
-        return call(
-            place,
-            decimal(result),
-            &[left, right],
-            nulls,
-            exact && !nonzero,
-            kernel,
-        );
+        // Nor are a quotient's digits too many that isn't cut, and a remainder's.
+        let never = match op {
+            Arithmetic::Divide => l.quotient_fits(r),
+            op => op == Arithmetic::Remainder,
+        };
+        let (to, args, fallible) = (decimal(result), [left, right], exact && !nonzero);
+        return if fits {
+            call(place, to, &args, Nulls::Strict, fallible, kernel)
+        } else if never && !overflow::fails(&args) {
+            call(place, to, &args, Nulls::Possible, fallible, kernel)
+        } else {
+            overflow::decimal(place, to, &args, fallible, kernel)
+        };
     }
     let Some(to) = common(&left.data_type, &right.data_type) else {
         return Err(vec![not_numbers(place, op, &left, &right)]);

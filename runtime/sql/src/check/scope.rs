@@ -14,7 +14,7 @@ use crate::eval::hash::hex;
 use crate::eval::{Args, Kernel};
 use crate::schema::Schema;
 use crate::suggest::nearest;
-use crate::syntax::ast::{Expr, Name};
+use crate::syntax::ast::{Expr, Kind, Name};
 use crate::syntax::walk::canonical;
 use crate::types::DataType;
 
@@ -25,8 +25,30 @@ pub(crate) struct Scope {
     pub name: String,
     /// Columns in order.
     pub columns: Vec<(String, Typed)>,
-    /// Paths that the filter has made non-null.
-    pub not_null: HashSet<Vec<usize>>,
+    /// What the filter has made non-null.
+    pub not_null: NotNull,
+}
+
+/// What a filter has made non-null.
+#[derive(Clone, Default)]
+pub(crate) struct NotNull {
+    /// Columns of the stream and their fields.
+    pub paths: HashSet<Vec<usize>>,
+    /// Whatever else, by [`Scope::text`]: computed columns of a sub-query, `CAST(a AS INT)`.
+    pub texts: HashSet<String>,
+}
+
+impl NotNull {
+    /// True if it has the expression, whose text is made only where it may have.
+    pub(crate) fn has(&self, expr: &Expr, text: impl FnOnce() -> String) -> bool {
+        if self.texts.is_empty() {
+            return false;
+        }
+        let head = format!("{}(", expr.label());
+        let likely = matches!(expr.kind, Kind::Path(_))
+            || self.texts.iter().any(|known| known.starts_with(&head));
+        likely && self.texts.contains(&text())
+    }
 }
 
 impl Scope {
@@ -41,15 +63,17 @@ impl Scope {
         Self {
             name: name.to_owned(),
             columns: columns.collect(),
-            not_null: HashSet::new(),
+            not_null: NotNull::default(),
         }
     }
 
     /// All columns, as `*` gives them.
     pub(crate) fn all(&self) -> impl Iterator<Item = (String, Typed)> + '_ {
-        self.columns
-            .iter()
-            .map(|(name, typed)| (name.clone(), self.narrowed(typed.clone())))
+        self.columns.iter().map(|(name, typed)| {
+            let mut typed = self.narrowed(typed.clone());
+            typed.nullable &= !self.not_null.texts.contains(&column_text(&[name]));
+            (name.clone(), typed)
+        })
     }
 
     /// Finds a path: `column.field.field`, or the same behind the stream's name.
@@ -88,7 +112,7 @@ impl Scope {
         if typed
             .path
             .as_ref()
-            .is_some_and(|p| self.not_null.contains(p))
+            .is_some_and(|p| self.not_null.paths.contains(p))
         {
             typed.nullable = false;
         }
@@ -100,11 +124,8 @@ impl Scope {
         canonical(expr, &|names| {
             let (column, fields) = self.split(names);
             let column = column.map_or("", |(name, _)| name);
-            std::iter::once(column)
-                .chain(fields.iter().map(|f| f.text.as_str()))
-                .map(|name| format!("{name:?}"))
-                .collect::<Vec<_>>()
-                .join(".")
+            let fields = fields.iter().map(|f| f.text.as_str());
+            column_text(&std::iter::once(column).chain(fields).collect::<Vec<_>>())
         })
     }
 
@@ -215,6 +236,12 @@ impl Scope {
         });
         Ok(self.narrowed(typed))
     }
+}
+
+/// The text of a column and its fields.
+fn column_text(names: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = names.iter().map(|n| format!("{:?}", n.as_ref())).collect();
+    quoted.join(".")
 }
 
 /// A struct's child, null where the struct is.

@@ -1,18 +1,16 @@
 //! Queries: FROM gives a scope, WHERE narrows it, the SELECT list makes columns, UNION ALL joins branches.
 
-use std::cell::Cell;
-use std::collections::HashSet;
-
 use super::from::from;
 use super::items::{item, not_null};
-use super::scope::Scope;
+use super::scope::{NotNull, Scope};
 use super::typed::{Bound, Typed, build, refuse};
 use super::{Checked, Checker, aggregate, bound, casts, rank};
 use crate::Catalog;
 use crate::error::{Place, SqlError};
 use crate::eval::Node;
-use crate::syntax::ast::{Body, Expr, Named, Query, Select};
+use crate::syntax::ast::{Body, Expr, Kind, Named, Query, Select};
 use crate::types::DataType;
+use std::cell::Cell;
 
 /// Most branches once sub-queries are put in.
 const MAX_BRANCHES: usize = 64;
@@ -270,16 +268,23 @@ fn filter(select: &Select, input: &mut Checked, scope: &mut Scope) -> Bound<()> 
     Ok(())
 }
 
-/// The paths that a condition makes non-null.
-pub(super) fn known(expr: &Expr, checker: &Checker) -> HashSet<Vec<usize>> {
-    let mut paths = HashSet::new();
-    not_null(expr, checker, &mut |path| {
-        // A field that isn't null has parents that aren't.
-        for length in 1..=path.len() {
-            paths.insert(path[..length].to_vec());
+/// What a condition makes non-null.
+pub(super) fn known(expr: &Expr, checker: &Checker) -> NotNull {
+    let mut known = NotNull::default();
+    for (text, expr) in not_null(expr, checker) {
+        if matches!(
+            expr.kind,
+            Kind::Path(_) | Kind::Field(..) | Kind::Aggregate(_)
+        ) && let Some(path) = checker.bind(expr).ok().and_then(|t| t.path)
+        {
+            // A field that isn't null has parents that aren't.
+            for length in 1..=path.len() {
+                known.paths.insert(path[..length].to_vec());
+            }
         }
-    });
-    paths
+        known.texts.insert(text);
+    }
+    known
 }
 
 /// The SELECT list.

@@ -115,6 +115,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     kernel("SHA256", &[Text], 1, T::String, hash::sha256),
     kernel("SHA384", &[Text], 1, T::String, hash::sha384),
     kernel("SHA512", &[Text], 1, T::String, hash::sha512),
+    own("SHA2", &[Text, Int], 2, false, sha2),
     own("TO_BASE64", &[Any], 1, false, to_base64),
     failing("FROM_BASE64", &[Text], 1, T::String, hash::from_base64),
     nullable(
@@ -223,6 +224,25 @@ fn chr(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
         false,
         super::expressions::plain(eval::chr),
     )
+}
+
+/// SHA2 with a length that is known now.
+fn sha2(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
+    let kernel = match args[1].literal_int() {
+        Some(224) => hash::sha224,
+        Some(256) => hash::sha256,
+        Some(384) => hash::sha384,
+        Some(512) => hash::sha512,
+        _ => {
+            return refuse(
+                args[1].place,
+                format!("{name}'s length is 224, 256, 384 or 512"),
+            );
+        }
+    };
+    args.truncate(1);
+    let kernel = super::expressions::plain(kernel);
+    call(place, T::String, &args, Nulls::Strict, false, kernel)
 }
 
 fn to_base64(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {

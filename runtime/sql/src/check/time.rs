@@ -9,6 +9,7 @@ use super::scope::shortened;
 use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::Place;
 use crate::eval::pattern::Pattern;
+use crate::eval::simple_format::SimpleFormat;
 use crate::eval::time as eval;
 use crate::syntax::ast::{Interval, Name, Unit};
 use crate::syntax::millis;
@@ -171,6 +172,18 @@ fn floor(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Typed>
 
 /// `t + INTERVAL …` and `t - INTERVAL …`.
 pub(super) fn shift(place: Place, typed: Typed, interval: Interval, minus: bool) -> Bound<Typed> {
+    let once = literals::int(place, 1);
+    shift_times(place, typed, once, interval, minus)
+}
+
+/// `t + n * INTERVAL …` and `t - n * INTERVAL …`.
+pub(super) fn shift_times(
+    place: Place,
+    typed: Typed,
+    times: Typed,
+    interval: Interval,
+    minus: bool,
+) -> Bound<Typed> {
     let data_type = typed.data_type.clone();
     if !is_time(&data_type) {
         return no_time(&typed, "an interval's addition");
@@ -178,16 +191,25 @@ pub(super) fn shift(place: Place, typed: Typed, interval: Interval, minus: bool)
     if data_type == T::Time && matches!(interval, Interval::Months(_)) {
         return refuse(place, "a time of day has no months or years");
     }
+    if times.data_type != T::Int && !times.untyped_null {
+        return refuse(
+            times.place,
+            format!(
+                "an interval is taken int times, this is {}; use CAST(… AS INT), or TIMESTAMPADD(SECOND, CAST(… AS INT), t)",
+                shortened(&times.data_type)
+            ),
+        );
+    }
+    let times = coerce(times, &T::Int)?;
     let sign = if minus { -1 } else { 1 };
     let (months, millis) = match interval {
         Interval::Months(n) => (n * sign, 0),
         Interval::Millis(n) => (0, n * sign),
     };
-    let amount = literals::int(place, 1);
     call(
         place,
         data_type.clone(),
-        &[typed, amount],
+        &[typed, times],
         Nulls::Strict,
         true,
         eval::add(months, millis, data_type),
@@ -282,39 +304,35 @@ fn difference(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
     )
 }
 
-/// The format of an argument: `None` for a format that differs by row.
-fn format(arg: &Typed) -> Bound<Option<Pattern>> {
+/// What a function's constant format is compiled to.
+fn fixed<F>(name: &str, arg: &Typed, compile: impl FnOnce(&str) -> Result<F, String>) -> Bound<F> {
     match arg.literal_text() {
-        None => Ok(None),
-        Some(text) => match Pattern::compile(text) {
-            Ok(pattern) => Ok(Some(pattern)),
-            Err(message) => refuse(arg.place, message),
-        },
+        None => refuse(arg.place, format!("{name}'s format is a constant here")),
+        Some(text) => compile(text).or_else(|message| refuse(arg.place, message)),
     }
 }
 
-fn fixed(name: &str, arg: &Typed) -> Bound<Pattern> {
-    match format(arg)? {
-        Some(pattern) => Ok(pattern),
-        None => refuse(arg.place, format!("{name}'s format is a constant here")),
-    }
+fn to_write(text: &str) -> Result<Pattern, String> {
+    Pattern::compile(text, false)
+}
+
+fn to_read(text: &str) -> Result<Pattern, String> {
+    Pattern::compile(text, true)
+}
+
+/// The format `yyyy-MM-dd HH:mm:ss`.
+fn default_format(place: Place, reading: bool) -> Bound<SimpleFormat> {
+    SimpleFormat::compile("yyyy-MM-dd HH:mm:ss", reading).or_else(|message| refuse(place, message))
 }
 
 fn date_format(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
-    let pattern = fixed(name, &args[1])?;
-    args.truncate(1);
-    let from_text = args[0].data_type == T::String;
-    if from_text {
-        // Text is read as a time stamp first; null if it is none.
-        args = vec![call(
-            place,
-            T::Timestamp(3),
-            &args,
-            Nulls::Possible,
-            false,
-            eval::read(None, T::Timestamp(3)),
-        )?];
+    let format = args.remove(1);
+    if args[0].data_type == T::String {
+        let to = fixed(name, &format, |text| SimpleFormat::compile(text, false))?;
+        let kernel = eval::rewrite(default_format(place, true)?, to);
+        return call(place, T::String, &args, Nulls::Possible, false, kernel);
     }
+    let pattern = fixed(name, &format, to_write)?;
     let data_type = args[0].data_type.clone();
     if !matches!(data_type, T::Timestamp(_) | T::TimestampLtz(_)) {
         let hint = if data_type == T::Date {
@@ -342,27 +360,26 @@ fn date_format(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<
 
 /// TO_TIMESTAMP and TO_DATE: null for text that can't be read.
 fn to_time(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
-    let pattern = args.get(1).map(|a| fixed(name, a)).transpose()?;
+    let format = args.get(1).cloned();
     args.truncate(1);
-    let to = if name == "TO_DATE" {
-        T::Date
-    } else {
-        T::Timestamp(3)
+    let (to, kernel) = match (name, format) {
+        ("TO_DATE", Some(format)) => {
+            let format = fixed(name, &format, |text| SimpleFormat::compile(text, true))?;
+            (T::Date, eval::read_date(format))
+        }
+        ("TO_DATE", None) => (T::Date, eval::read(None, T::Date)),
+        (_, format) => {
+            let pattern = format.map(|f| fixed(name, &f, to_read)).transpose()?;
+            (T::Timestamp(3), eval::read(pattern, T::Timestamp(3)))
+        }
     };
-    call(
-        place,
-        to.clone(),
-        &args,
-        Nulls::Possible,
-        false,
-        eval::read(pattern, to),
-    )
+    call(place, to, &args, Nulls::Possible, false, kernel)
 }
 
 /// TO_TIMESTAMP_LTZ: from a number of seconds (0), milliseconds (3) or microseconds (6), or from text in UTC.
 fn to_instant(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
     if args[0].data_type == T::String && !args[0].untyped_null {
-        let pattern = args.get(1).map(|a| fixed(name, a)).transpose()?;
+        let pattern = args.get(1).map(|a| fixed(name, a, to_read)).transpose()?;
         args.truncate(1);
         return call(
             place,
@@ -410,32 +427,14 @@ fn to_instant(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<T
     )
 }
 
-fn default_pattern(place: Place) -> Bound<Pattern> {
-    Pattern::compile("yyyy-MM-dd HH:mm:ss").or_else(|message| refuse(place, message))
-}
-
 fn from_unixtime(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
-    let pattern = match args.get(1) {
-        Some(arg) => fixed(name, arg)?,
-        None => default_pattern(place)?,
+    let format = match args.get(1) {
+        Some(arg) => fixed(name, arg, |text| SimpleFormat::compile(text, false))?,
+        None => default_format(place, false)?,
     };
     args.truncate(1);
-    let seconds = call(
-        place,
-        T::TimestampLtz(0),
-        &args,
-        Nulls::Strict,
-        false,
-        eval::from_number(0, T::TimestampLtz(0)),
-    )?;
-    call(
-        place,
-        T::String,
-        &[seconds],
-        Nulls::Strict,
-        false,
-        eval::write(pattern, T::TimestampLtz(0)),
-    )
+    let kernel = eval::from_unix_seconds(format);
+    call(place, T::String, &args, Nulls::Strict, false, kernel)
 }
 
 fn unix_timestamp(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
@@ -445,17 +444,11 @@ fn unix_timestamp(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bou
             "UNIX_TIMESTAMP() gives another answer at every run, so a repeated record would differ from its first; use a column of the record, such as its event time",
         );
     };
-    let pattern = match args.get(1) {
-        Some(arg) => fixed(name, arg)?,
-        None => default_pattern(place)?,
+    let format = match args.get(1) {
+        Some(arg) => fixed(name, arg, |text| SimpleFormat::compile(text, true))?,
+        None => default_format(place, true)?,
     };
     args.truncate(1);
-    call(
-        place,
-        T::BigInt,
-        &args,
-        Nulls::Strict,
-        false,
-        eval::to_unix_seconds(pattern),
-    )
+    let kernel = eval::to_unix_seconds(format);
+    call(place, T::BigInt, &args, Nulls::Strict, false, kernel)
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, Decimal128Array, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, Decimal128Array, PrimitiveArray};
 use arrow::compute::kernels::numeric;
 use arrow::datatypes::{Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
 
@@ -123,6 +123,18 @@ pub(crate) fn decimal_array(values: Vec<Option<i128>>, shape: Shape) -> Result<A
         .with_precision_and_scale(shape.precision, shape.scale as i8)
         .map_err(|e| e.to_string())?;
     Ok(Arc::new(array))
+}
+
+/// A kernel whose decimals with too many digits fail the row instead of being null.
+pub(crate) fn or_fail(kernel: Kernel, data_type: DataType) -> Kernel {
+    Arc::new(move |args: &Args| {
+        let result = kernel(args)?;
+        let given = |row| (0..args.len()).all(|i| args.position(i, row).is_some());
+        if result.null_count() > 0 && (0..args.rows).any(|row| result.is_null(row) && given(row)) {
+            return Err(format!("the value has more digits than {data_type}"));
+        }
+        Ok(result)
+    })
 }
 
 /// Applies a function to each value of a decimal column.

@@ -67,6 +67,15 @@ impl Date {
             .then_some(Self { year, month, day })
     }
 
+    /// The date, or the month's last if the month has no such day; days are 1 to 31.
+    pub(crate) fn nearest(year: i64, month: i64, day: i64) -> Option<Self> {
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+            return None;
+        }
+        let day = day.min(days_of_month(year, month));
+        Some(Self { year, month, day })
+    }
+
     /// So many months later, on the month's last day if it has no such day.
     pub(crate) fn plus_months(self, months: i64) -> Self {
         let total = self.year * 12 + self.month - 1 + months;
@@ -279,80 +288,6 @@ pub(crate) fn clock_text(moment: Moment, digits: u8) -> String {
     format!("{hour:02}:{minute:02}:{second:02}{fraction}")
 }
 
-/// Reads `2026-03-31` (months and days may have one digit).
-pub(crate) fn read_date(text: &str) -> Option<Date> {
-    let (negative, rest) = text
-        .strip_prefix('-')
-        .map_or((false, text), |rest| (true, rest));
-    let mut parts = rest.splitn(3, '-');
-    let year = number(parts.next()?, 4, 6)?;
-    let month = number(parts.next()?, 1, 2)?;
-    let day = number(parts.next()?, 1, 2)?;
-    Date::checked(if negative { -year } else { year }, month, day)
-}
-
-/// Reads `12:34`, `12:34:56` or `12:34:56.789`, as microseconds of the day; further digits are cut.
-pub(crate) fn read_clock(text: &str) -> Option<i64> {
-    let mut parts = text.splitn(3, ':');
-    let hour = number(parts.next()?, 1, 2)?;
-    let minute = number(parts.next()?, 1, 2)?;
-    let (second, fraction) = match parts.next() {
-        None => (0, 0),
-        Some(part) => match part.split_once('.') {
-            None => (number(part, 1, 2)?, 0),
-            Some((second, fraction)) => {
-                number(fraction, 1, 9)?;
-                let micros: String = format!("{fraction:0<6}").chars().take(6).collect();
-                (number(second, 1, 2)?, number(&micros, 6, 6)?)
-            }
-        },
-    };
-    (hour < 24 && minute < 60 && second < 60)
-        .then_some(((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction)
-}
-
-/// Reads a date and time, parted by a space or `T`; also a date alone. With `zone`, a `Z` or an offset
-/// such as `+02:00` may follow and is applied.
-pub(crate) fn read_moment(text: &str, zone: bool) -> Option<Moment> {
-    let Some(at) = text.find([' ', 'T']) else {
-        return read_date(text).map(|d| Moment {
-            days: d.days(),
-            micros: 0,
-        });
-    };
-    let days = read_date(&text[..at])?.days();
-    let mut clock = &text[at + 1..];
-    let mut offset = 0;
-    if zone {
-        if let Some(rest) = clock.strip_suffix(['Z', 'z']) {
-            clock = rest;
-        } else if let Some(at) = clock.rfind(['+', '-']) {
-            let sign = if clock[at..].starts_with('-') { -1 } else { 1 };
-            let (hours, minutes) = clock[at + 1..]
-                .split_once(':')
-                .unwrap_or((&clock[at + 1..], "0"));
-            let (hours, minutes) = (number(hours, 2, 2)?, number(minutes, 1, 2)?);
-            if hours > 18 || minutes > 59 {
-                return None;
-            }
-            offset = sign * (hours * 60 + minutes) * 60_000_000;
-            clock = &clock[..at];
-        }
-    }
-    Moment {
-        days,
-        micros: read_clock(clock)?,
-    }
-    .plus_micros(-offset)
-}
-
-fn number(text: &str, least: usize, most: usize) -> Option<i64> {
-    if text.len() < least || text.len() > most || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,35 +311,6 @@ mod tests {
                 .days()
             ),
             (2020, 53)
-        );
-    }
-
-    #[test]
-    fn moments_are_read_with_and_without_a_zone() {
-        let noon = read_moment("2026-03-31 12:00:00", false).unwrap();
-        assert_eq!(
-            read_moment("2026-03-31T14:00:00.000+02:00", true),
-            Some(noon)
-        );
-        assert_eq!(read_moment("2026-03-31T12:00Z", true), Some(noon));
-        assert_eq!(read_moment("2026-03-31T12:00Z", false), None);
-        assert_eq!(read_moment("2026-02-30", false), None);
-        assert_eq!(read_moment("2026-03-31 24:00:00", false), None);
-        assert_eq!(
-            Moment {
-                days: -1,
-                micros: DAY - 1
-            }
-            .to_units(1_000_000),
-            Some(-1)
-        );
-        assert_eq!(
-            Moment {
-                days: i64::from(i32::MAX),
-                micros: 0
-            }
-            .to_units(1_000_000_000),
-            None
         );
     }
 }

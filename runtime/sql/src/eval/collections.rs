@@ -16,18 +16,11 @@ fn error(error: &arrow::error::ArrowError) -> String {
     error.to_string()
 }
 
-/// The element of a list at an index from 1: null behind the end, an error before the beginning.
+/// The element of a list at an index from 1: null before the beginning and behind the end.
 pub(crate) fn element_at() -> Kernel {
     Arc::new(|args: &Args| {
         let list: &ListArray = args.array(0).as_list();
         let index = args.primitive::<Int64Type>(1);
-        for row in 0..args.rows {
-            if let (Some(_), Some(index @ ..=0)) = (args.position(0, row), index.get(row)) {
-                return Err(format!(
-                    "an array's first element has the index 1, this one is {index}"
-                ));
-            }
-        }
         let positions = (0..args.rows).map(|row| {
             let at = args.position(0, row)?;
             let index = usize::try_from(index.get(row)?.checked_sub(1)?).ok()?;
@@ -97,10 +90,13 @@ fn side_by_side(columns: &[&ArrayRef], rows: usize, data_type: &Arrow) -> Result
     interleave(&arrays, &order).map_err(|e| error(&e))
 }
 
-/// A map of the arguments: keys and values in turn.
+/// A map of the arguments: keys and values in turn. Of equal keys the last counts.
 pub(crate) fn make_map(data_type: Arrow) -> Kernel {
     Arc::new(move |args: &Args| {
         let columns = columns(args)?;
+        if args.rows == 0 {
+            return Ok(arrow::array::new_empty_array(&data_type));
+        }
         let Arrow::Map(entries, _) = &data_type else {
             return Err("internal error: no map type".to_owned());
         };
@@ -109,12 +105,28 @@ pub(crate) fn make_map(data_type: Arrow) -> Kernel {
         };
         let keys: Vec<&ArrayRef> = columns.iter().step_by(2).collect();
         let values: Vec<&ArrayRef> = columns.iter().skip(1).step_by(2).collect();
-        let pairs = keys.len();
-        let keys = side_by_side(&keys, args.rows, fields[0].data_type())?;
-        let values = side_by_side(&values, args.rows, fields[1].data_type())?;
-        let content = StructArray::try_new(fields.clone(), vec![keys, values], None)
-            .map_err(|e| error(&e))?;
-        let offsets = OffsetBuffer::from_repeated_length(pairs, args.rows);
+        let texts: Vec<&StringArray> = keys.iter().map(|k| k.as_string()).collect();
+        let last = |pair: usize, row: usize| {
+            let key = texts[pair].value(row);
+            texts[pair + 1..]
+                .iter()
+                .all(|later| later.value(row) != key)
+        };
+        let mut kept: Vec<(usize, usize)> = Vec::with_capacity(keys.len() * args.rows);
+        let mut lengths = Vec::with_capacity(args.rows);
+        for row in 0..args.rows {
+            let before = kept.len();
+            kept.extend((0..keys.len()).filter(|p| last(*p, row)).map(|p| (p, row)));
+            lengths.push(kept.len() - before);
+        }
+        let take = |columns: &[&ArrayRef]| {
+            let arrays: Vec<&dyn Array> = columns.iter().map(std::convert::AsRef::as_ref).collect();
+            interleave(&arrays, &kept).map_err(|e| error(&e))
+        };
+        let content =
+            StructArray::try_new(fields.clone(), vec![take(&keys)?, take(&values)?], None)
+                .map_err(|e| error(&e))?;
+        let offsets = OffsetBuffer::from_lengths(lengths);
         MapArray::try_new(entries.clone(), offsets, content, None, false)
             .map(|m| Arc::new(m) as ArrayRef)
             .map_err(|e| error(&e))

@@ -273,13 +273,30 @@ pub(crate) fn extreme(greatest: bool) -> Kernel {
             };
             let wins = better(&pair)?;
             let wins = wins.as_boolean();
-            // Null where either is: take the side that is null.
-            let mask: BooleanArray = (0..args.rows)
-                .map(|row| Some(next.is_null(row) || (wins.is_valid(row) && wins.value(row))))
-                .collect();
+            let mask: BooleanArray = {
+                // As in Flink, NaN is the greatest here, though no comparison says so.
+                let over = not_a_number(if greatest { &next } else { &best });
+                // Null where either is: take the side that is null.
+                let takes = |row: usize| {
+                    let wins = wins.is_valid(row) && (wins.value(row) || over(row));
+                    next.is_null(row) || wins
+                };
+                (0..args.rows).map(|row| Some(takes(row))).collect()
+            };
             best = arrow::compute::kernels::zip::zip(&mask, &next, &best)
                 .map_err(|e| e.to_string())?;
         }
         Ok(best)
     })
+}
+
+/// Which values of a column are NaN.
+fn not_a_number(column: &ArrayRef) -> Box<dyn Fn(usize) -> bool + '_> {
+    if let Some(floats) = column.as_primitive_opt::<Float32Type>() {
+        return Box::new(move |row| floats.value(row).is_nan());
+    }
+    match column.as_primitive_opt::<Float64Type>() {
+        Some(doubles) => Box::new(move |row| doubles.value(row).is_nan()),
+        None => Box::new(|_| false),
+    }
 }

@@ -71,6 +71,12 @@ impl Shape {
         Self::capped(p1 - s1 + s2 + scale, scale)
     }
 
+    /// True if a quotient has as many digits as it needs.
+    pub(crate) fn quotient_fits(self, other: Self) -> bool {
+        let ((p1, s1), (p2, s2)) = (self.parts(), other.parts());
+        p1 - s1 + s2 + (s1 + p2 + 1).max(6) <= 38
+    }
+
     pub(crate) fn remainder(self, other: Self) -> Self {
         let ((p1, s1), (p2, s2)) = (self.parts(), other.parts());
         let scale = s1.max(s2);

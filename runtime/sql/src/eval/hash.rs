@@ -4,10 +4,19 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use md5::Digest as _;
 
 use super::Args;
+
+/// What Java's decoder takes: the `=` at the end may be missing.
+const PADDED_OR_NOT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// Bytes as lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -76,7 +85,7 @@ pub(crate) fn from_base64(args: &Args) -> Result<ArrayRef, String> {
         values.push(match column.get(row) {
             None => None,
             Some(text) => {
-                let bytes = STANDARD
+                let bytes = PADDED_OR_NOT
                     .decode(text)
                     .map_err(|_| "the text is no Base64".to_owned())?;
                 Some(String::from_utf8_lossy(&bytes).into_owned())

@@ -113,10 +113,10 @@ pub(crate) fn substring(args: &Args) -> Evaluated {
 
 /// Where a text is found, from 1; 0 if it isn't.
 fn find(text: &str, needle: &str, from: usize) -> i32 {
-    let begin = byte_of(text, from);
-    if from > 0 && begin == text.len() && !needle.is_empty() {
-        return 0;
+    if needle.is_empty() {
+        return 1;
     }
+    let begin = byte_of(text, from);
     text[begin..]
         .find(needle)
         .map_or(0, |at| (chars(&text[..begin + at]) + 1) as i32)
@@ -300,13 +300,25 @@ pub(crate) fn split_index(args: &Args) -> Evaluated {
             separator.get(row)?,
             usize::try_from(index.get(row)?).ok()?,
         );
-        if text.is_empty() || separator.is_empty() {
+        if text.is_empty() {
             return None;
+        }
+        if separator.is_empty() {
+            // As in Flink, each space of whatever kind parts.
+            return text.split(java_space).nth(index);
         }
         text.split(separator).nth(index)
     })
 }
 
+/// Java's `Character.isWhitespace`, which leaves out the spaces at which no line is broken.
+fn java_space(c: char) -> bool {
+    let control = matches!(c, '\t'..='\r' | '\u{1c}'..='\u{1f}');
+    let kept = matches!(c, '\u{85}' | '\u{a0}' | '\u{2007}' | '\u{202f}');
+    control || (c.is_whitespace() && !kept)
+}
+
+/// The parts between a separator, or, if it is empty, the characters; an empty text has none.
 pub(crate) fn split(args: &Args) -> Evaluated {
     let (text, separator) = (args.text(0), args.text(1));
     let mut builder = ListBuilder::new(StringBuilder::new());
@@ -318,6 +330,7 @@ pub(crate) fn split(args: &Args) -> Evaluated {
                 }
                 builder.append(true);
             }
+            (Some(""), Some(_)) => builder.append(true),
             (Some(text), Some(separator)) => {
                 for part in text.split(separator) {
                     builder.values().append_value(part);

@@ -6,7 +6,9 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 
 use super::calendar::{DAY, Date, Moment, column, iso_week, iso_weekday, moments, per_second};
+use super::moments::read_java_sql;
 use super::pattern::Pattern;
+use super::simple_format::SimpleFormat;
 use super::{Args, Kernel, cast};
 use crate::syntax::ast::Unit;
 use crate::syntax::millis;
@@ -197,6 +199,22 @@ pub(crate) fn write(pattern: Pattern, data_type: T) -> Kernel {
     })
 }
 
+/// DATE_FORMAT of text, which is read as `2026-03-31 12:34:56` first; null if it can't be.
+pub(crate) fn rewrite(from: SimpleFormat, to: SimpleFormat) -> Kernel {
+    Arc::new(move |args: &Args| {
+        let text = args.text(0);
+        let texts = (0..args.rows).map(|row| {
+            let text = text.get(row)?;
+            let millis = from.read(text).or_else(|| {
+                // ISO 8601 is read wherever text is read as a time.
+                cast::read_time(text.trim(), &T::Timestamp(3))?.to_units(1000)
+            })?;
+            Some(to.write(millis))
+        });
+        Ok(Arc::new(texts.collect::<StringArray>()) as ArrayRef)
+    })
+}
+
 /// Reads text by a format, or in ISO form; null if it can't be read.
 pub(crate) fn read(pattern: Option<Pattern>, to: T) -> Kernel {
     Arc::new(move |args: &Args| {
@@ -204,7 +222,8 @@ pub(crate) fn read(pattern: Option<Pattern>, to: T) -> Kernel {
         let values = (0..args.rows).map(|row| {
             let text = text.get(row)?;
             let moment = match &pattern {
-                Some(pattern) => pattern.read(text),
+                // What the format doesn't fit is tried as Java's `Timestamp.valueOf` reads it, as in Flink.
+                Some(pattern) => pattern.read(text).or_else(|| read_java_sql(text)),
                 None => cast::read_time(text.trim(), &to),
             }?;
             Some(if to == T::Date {
@@ -220,32 +239,59 @@ pub(crate) fn read(pattern: Option<Pattern>, to: T) -> Kernel {
     })
 }
 
-/// An instant from a number of units since 1970; null beyond the year 9999.
+/// TO_DATE with a format; null if the text can't be read.
+pub(crate) fn read_date(format: SimpleFormat) -> Kernel {
+    Arc::new(move |args: &Args| {
+        let text = args.text(0);
+        let values = (0..args.rows).map(|row| {
+            let moment = Moment::from_units(format.read(text.get(row)?)?, 1000);
+            i32::try_from(moment.days).ok().map(|_| Moment {
+                micros: 0,
+                ..moment
+            })
+        });
+        column(values, &T::Date)
+    })
+}
+
+/// An instant from a number of units since 1970; null outside the years 0 to 9999.
 pub(crate) fn from_number(digits: u8, to: T) -> Kernel {
     Arc::new(move |args: &Args| {
         let number = args.primitive::<Int64Type>(0);
-        let limit = Date {
-            year: 10_000,
-            month: 1,
-            day: 1,
-        }
-        .days();
+        let first = |year| {
+            Date {
+                year,
+                month: 1,
+                day: 1,
+            }
+            .days()
+        };
+        let known = first(0)..first(10_000);
         let values = (0..args.rows).map(|row| {
             let moment = Moment::from_units(number.get(row)?, per_second(digits));
-            let known = digits == 0 && to == T::TimestampLtz(0);
-            (known || (-limit * 2..limit).contains(&moment.days)).then_some(moment)
+            known.contains(&moment.days).then_some(moment)
         });
         column(values, &to)
     })
 }
 
-/// UNIX_TIMESTAMP of text: seconds since 1970; the least BIGINT, as in Flink, if it can't be read.
-pub(crate) fn to_unix_seconds(pattern: Pattern) -> Kernel {
+/// FROM_UNIXTIME: seconds since 1970 as text.
+pub(crate) fn from_unix_seconds(format: SimpleFormat) -> Kernel {
+    Arc::new(move |args: &Args| {
+        let seconds = args.primitive::<Int64Type>(0);
+        let write = |row| seconds.get(row).map(|s| format.write(s.wrapping_mul(1000)));
+        Ok(Arc::new((0..args.rows).map(write).collect::<StringArray>()) as ArrayRef)
+    })
+}
+
+/// UNIX_TIMESTAMP of text: seconds since 1970, cut towards zero; the least BIGINT, as in Flink, if it can't be
+/// read.
+pub(crate) fn to_unix_seconds(format: SimpleFormat) -> Kernel {
     Arc::new(move |args: &Args| {
         let text = args.text(0);
         let seconds = (0..args.rows).map(|row| {
-            let moment = pattern.read(text.get(row)?);
-            Some(moment.map_or(i64::MIN, |m| m.days * 86_400 + m.micros / 1_000_000))
+            let millis = format.read(text.get(row)?);
+            Some(millis.map_or(i64::MIN, |ms| ms / 1000))
         });
         Ok(Arc::new(seconds.collect::<Int64Array>()) as ArrayRef)
     })

@@ -16,15 +16,16 @@ pub(crate) fn parse_url(args: &Args) -> Evaluated {
     })
 }
 
+/// The protocols that java.net.URL knows; of others it reads nothing.
+const PROTOCOLS: [&str; 8] = [
+    "http", "https", "ftp", "file", "jar", "mailto", "jrt", "jmod",
+];
+
 fn url_part<'a>(url: &'a str, part: &str, key: Option<&str>) -> Option<&'a str> {
-    let (protocol, rest) = url.split_once(':')?;
-    if protocol.is_empty()
-        || !protocol
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-    {
-        return None;
-    }
+    let (protocol, rest) = url.trim_matches(|c| c <= ' ').split_once(':')?;
+    let protocol = PROTOCOLS
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(protocol))?;
     let (rest, reference) = rest
         .split_once('#')
         .map_or((rest, None), |(r, f)| (r, Some(f)));
@@ -38,6 +39,15 @@ fn url_part<'a>(url: &'a str, part: &str, key: Option<&str>) -> Option<&'a str> 
     let (user, host) = authority
         .rsplit_once('@')
         .map_or((None, authority), |(u, h)| (Some(u), h));
+    let host = match host.rsplit_once(':') {
+        Some((_, digits)) if digits.contains(']') => host,
+        // A port that is no number makes it no URL.
+        Some((name, digits)) => {
+            let number = digits == "-1" || digits.bytes().all(|b| b.is_ascii_digit());
+            number.then_some(name)?
+        }
+        None => host,
+    };
     if key.is_some() && part != "QUERY" {
         return None;
     }
@@ -45,10 +55,8 @@ fn url_part<'a>(url: &'a str, part: &str, key: Option<&str>) -> Option<&'a str> 
         "PROTOCOL" => Some(protocol),
         "AUTHORITY" => Some(authority),
         "USERINFO" => user,
-        "HOST" => Some(match host.rsplit_once(':') {
-            Some((name, digits)) if digits.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => host,
-        }),
+        "HOST" if authority.matches('@').count() > 1 => Some(""),
+        "HOST" => Some(host),
         "PATH" => Some(path),
         "FILE" => Some(file),
         "REF" => reference,

@@ -102,7 +102,10 @@ impl Parser {
         let parameters = || needed.iter().chain(optional).copied();
         let place = self.place();
         let named = match (self.ahead(0), self.ahead(1)) {
-            (Token::Word(word), Token::Sign("=>")) => Some(word.to_ascii_uppercase()),
+            // Flink reserves some of the names, such as OFFSET, and takes those in backticks.
+            (Token::Word(word) | Token::Quoted(word), Token::Sign("=>")) => {
+                Some(word.to_ascii_uppercase())
+            }
             _ => None,
         };
         if named.is_some() {

@@ -7,6 +7,8 @@
 )]
 
 mod batches;
+mod nulls;
+mod overflow;
 mod plans;
 mod refusals;
 

@@ -242,3 +242,26 @@ fn a_widened_union_gives_one_type_of_batch() {
         [None, Some(2)]
     );
 }
+
+#[test]
+fn a_parameter_that_flink_reserves_is_named_in_backticks() {
+    let window = |name: &str| {
+        let catalog = Catalog::new().with(
+            "t",
+            Contract {
+                event_time: Some(headworks_plan::EventTime {
+                    field: "at".into(),
+                    max_out_of_orderness_ms: 0,
+                    idle_timeout_ms: None,
+                }),
+                ..contract(&[("at", "timestamp_ltz(3)")])
+            },
+        );
+        let sql = format!(
+            "SELECT window_start, COUNT(*) AS n FROM TABLE(TUMBLE(DATA => TABLE t, TIMECOL => DESCRIPTOR(`at`), SIZE => INTERVAL '1' HOUR, {name} => INTERVAL '1' MINUTE)) GROUP BY window_start, window_end"
+        );
+        plan(&sql, &catalog).unwrap().keyed.unwrap().window
+    };
+    assert!(window("OFFSET").is_some());
+    assert_eq!(window("`OFFSET`"), window("OFFSET"));
+}

@@ -137,7 +137,7 @@ fn errors_name_the_place_and_the_remedy() {
         ),
         (
             "SELECT REGEXP(order_id, '(?=a)') AS x FROM orders",
-            "line 1, column 25: the regular expression '(?=a)' can't be used: look-around",
+            "line 1, column 25: the regular expression '(?=a)' can't be used: at its character 1: looking ahead or behind is not in this dialect",
         ),
         (
             "SELECT placed_at > TIMESTAMP '2026-01-01 00:00:00' AS x FROM orders",

@@ -300,6 +300,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
         commit_interval_ms: 50,
         start_from: StartFrom::Earliest,
         on_bad_record: OnBadRecord::DeadLetter,
+        on_overflow: headworks_plan::OnOverflow::SetNull,
         group: format!("{}.group", place.topic),
         keyed: None,
         accept_data_loss: None,

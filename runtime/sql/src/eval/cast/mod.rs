@@ -34,16 +34,9 @@ fn safe(kernel: Kernel) -> Option<Cast> {
     })
 }
 
-fn nulling(kernel: Kernel) -> Option<Cast> {
-    Some(Cast {
-        kernel,
-        fails: false,
-        nulls: true,
-    })
-}
-
-/// The cast between two types; `None` if there is none. `lenient`: TRY_CAST.
-pub(crate) fn cast(from: &T, to: &T, lenient: bool) -> Option<Cast> {
+/// The cast between two types; `None` if there is none. `lenient`: TRY_CAST. `strict`: a decimal with too many
+/// digits fails the row instead of being null.
+pub(crate) fn cast(from: &T, to: &T, lenient: bool, strict: bool) -> Option<Cast> {
     use arithmetic::unary;
     match (from, to) {
         _ if from == to => safe(Arc::new(|a: &Args| Ok(a.array(0).clone()))),
@@ -76,6 +69,7 @@ pub(crate) fn cast(from: &T, to: &T, lenient: bool) -> Option<Cast> {
                 scale: *scale,
             },
             lenient,
+            strict && !lenient,
         ),
         (T::Decimal { scale, .. }, T::Int | T::BigInt | T::Float | T::Double) => {
             from_decimal(*scale, to)
@@ -99,12 +93,16 @@ pub(crate) fn cast(from: &T, to: &T, lenient: bool) -> Option<Cast> {
             fails: !lenient,
             nulls: lenient,
         }),
-        (T::Array(from), T::Array(to)) => array(cast(from, to, lenient)?, to),
+        (T::Array(from), T::Array(to)) => array(cast(from, to, lenient, strict)?, to),
         _ => None,
     }
 }
 
-fn to_decimal(from: &T, shape: Shape, lenient: bool) -> Option<Cast> {
+fn to_decimal(from: &T, shape: Shape, lenient: bool, strict: bool) -> Option<Cast> {
+    let to = T::Decimal {
+        precision: shape.precision,
+        scale: shape.scale,
+    };
     let kernel: Kernel = match from {
         T::Int => Arc::new(move |a: &Args| {
             let column = a.primitive::<Int32Type>(0);
@@ -139,29 +137,29 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool) -> Option<Cast> {
         // Through the shortest text that reads back as the same number, as Java's BigDecimal.valueOf.
         T::Float => Arc::new(move |a: &Args| {
             let column = a.primitive::<Float32Type>(0);
-            arithmetic::decimal_array(
-                (0..a.rows)
-                    .map(|row| {
-                        column
-                            .get(row)
-                            .and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value())
-                    })
-                    .collect(),
-                shape,
-            )
+            let mut values = Vec::with_capacity(a.rows);
+            for row in 0..a.rows {
+                values.push(match column.get(row) {
+                    Some(v) if !lenient && !v.is_finite() => {
+                        return Err(format!("{v} is no decimal"));
+                    }
+                    v => v.and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value()),
+                });
+            }
+            arithmetic::decimal_array(values, shape)
         }),
         T::Double => Arc::new(move |a: &Args| {
             let column = a.primitive::<Float64Type>(0);
-            arithmetic::decimal_array(
-                (0..a.rows)
-                    .map(|row| {
-                        column
-                            .get(row)
-                            .and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value())
-                    })
-                    .collect(),
-                shape,
-            )
+            let mut values = Vec::with_capacity(a.rows);
+            for row in 0..a.rows {
+                values.push(match column.get(row) {
+                    Some(v) if !lenient && !v.is_finite() => {
+                        return Err(format!("{v} is no decimal"));
+                    }
+                    v => v.and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value()),
+                });
+            }
+            arithmetic::decimal_array(values, shape)
         }),
         T::Boolean => Arc::new(move |a: &Args| {
             let column = a.boolean(0);
@@ -177,6 +175,7 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool) -> Option<Cast> {
             )
         }),
         T::String => {
+            let named = to.clone();
             let kernel: Kernel = Arc::new(move |a: &Args| {
                 let column = a.text(0);
                 let mut values = Vec::with_capacity(a.rows);
@@ -187,22 +186,20 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool) -> Option<Cast> {
                             Read::Value(value) => Some(value),
                             Read::TooLarge => None,
                             Read::Unreadable if lenient => None,
-                            Read::Unreadable => {
-                                let to = T::Decimal {
-                                    precision: shape.precision,
-                                    scale: shape.scale,
-                                };
-                                return Err(unreadable(text, &to));
-                            }
+                            Read::Unreadable => return Err(unreadable(text, &named)),
                         },
                     });
                 }
                 arithmetic::decimal_array(values, shape)
             });
             return Some(Cast {
-                kernel,
+                kernel: if strict {
+                    arithmetic::or_fail(kernel, to)
+                } else {
+                    kernel
+                },
                 fails: !lenient,
-                nulls: true,
+                nulls: !strict,
             });
         }
         _ => return None,
@@ -217,7 +214,22 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool) -> Option<Cast> {
         T::Boolean => shape.precision > shape.scale,
         _ => false,
     };
-    if fits { safe(kernel) } else { nulling(kernel) }
+    if fits {
+        safe(kernel)
+    } else if strict {
+        Some(Cast {
+            kernel: arithmetic::or_fail(kernel, to),
+            fails: true,
+            nulls: false,
+        })
+    } else {
+        Some(Cast {
+            kernel,
+            // NaN and Infinity are no decimals at all.
+            fails: !lenient && matches!(from, T::Float | T::Double),
+            nulls: true,
+        })
+    }
 }
 
 fn from_decimal(scale: u8, to: &T) -> Option<Cast> {

@@ -6,7 +6,7 @@ use arrow::array::BooleanArray;
 
 use super::{Cast, unreadable};
 use crate::eval::calendar::{self, Moment};
-use crate::eval::{Args, Kernel};
+use crate::eval::{Args, Kernel, moments};
 use crate::types::DataType as T;
 
 /// Reads each text with `read`; what can't be read is null or an error.
@@ -84,15 +84,19 @@ pub(super) fn from_text(to: &T, lenient: bool) -> Option<Cast> {
 pub(crate) fn read_time(text: &str, to: &T) -> Option<Moment> {
     match to {
         // A date may be followed by a time, which is cut.
-        T::Date => calendar::read_date(text)
-            .map(|d| Moment {
+        T::Date => {
+            let date = match text.split_once('T') {
+                Some((date, _)) => moments::read_moment(text, false).map(|_| date),
+                None => text.split(' ').next(),
+            };
+            moments::read_date(date?).map(|d| Moment {
                 days: d.days(),
                 micros: 0,
             })
-            .or_else(|| calendar::read_moment(text, false).map(|m| Moment { micros: 0, ..m })),
-        T::Time => calendar::read_clock(text).map(|micros| Moment { days: 0, micros }),
-        T::TimestampLtz(_) => calendar::read_moment(text, true),
-        _ => calendar::read_moment(text, false),
+        }
+        T::Time => moments::read_clock(text).map(|micros| Moment { days: 0, micros }),
+        T::TimestampLtz(_) => moments::read_moment(text, true),
+        _ => moments::read_moment(text, false),
     }
 }
 
