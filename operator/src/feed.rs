@@ -13,7 +13,6 @@ use futures::{Future, Stream, StreamExt};
 use kube::{
     Resource,
     runtime::{
-        WatchStreamExt,
         reflector::{
             ObjectRef,
             store::{Store, Writer},

@@ -54,6 +54,7 @@ fn figures(figures: Figures) -> Figures {
         lag: figures.lag.map(|lag| lag.min(MOST)),
         max_event_time_ms: time(figures.max_event_time_ms),
         last_commit_ms: time(figures.last_commit_ms),
+        since_ms: time(figures.since_ms),
         state: figures.state.map(state),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),

@@ -139,7 +139,7 @@ pub async fn protect(
             context.apply(budgets, &budget, uid).await?;
         }
         None => {
-            for budget in Context::children(budgets, owner) {
+            for budget in Context::children(budgets, owner, uid) {
                 context.remove(budget.as_ref()).await?;
             }
         }

@@ -183,8 +183,7 @@ where
         + 'static,
     for<'a> Live<'a>: From<&'a K>,
 {
-    let namespace = desired.namespace().unwrap_or_default();
-    let live = Context::child(store, &namespace, &desired.name_any());
+    let live = Context::child(store, key, uid, &desired.name_any());
     let template = Live::from(desired).template;
     if let (Some(live), Some(template)) = (live, template)
         && Live::from(live.as_ref()).can_wait(template, own)
