@@ -294,3 +294,6 @@ where
         .get(key)
         .and_then(|guarded| guarded.0.as_ref().ok().cloned())
 }
+
+#[cfg(test)]
+pub mod testing;

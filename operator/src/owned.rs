@@ -243,4 +243,6 @@ fn is_left(pod: &Pod, lineage: &Lineage, owner: &Key) -> bool {
 }
 
 #[cfg(test)]
+mod deletes;
+#[cfg(test)]
 mod tests;

@@ -206,3 +206,6 @@ fn dynamic_api<K: Subject>(key: &Key, context: &Context) -> Api<DynamicObject> {
         Api::namespaced_with(context.client.clone(), &key.namespace, &resource)
     }
 }
+
+#[cfg(test)]
+mod tests;

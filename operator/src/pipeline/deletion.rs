@@ -147,9 +147,14 @@ pub async fn delete(left: &Progress, platform: &Platform, context: &Context) -> 
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::StatefulSet;
     use serde_json::json;
 
     use super::*;
+    use crate::context::{
+        Stores,
+        testing::{calls, context, store, stores},
+    };
 
     #[test]
     fn a_table_that_was_taken_out_of_the_spec_is_forgotten_too() {
@@ -164,6 +169,42 @@ mod tests {
             groups(&pipeline, &status, "g", false),
             ["g", "g.table.w.kept", "g.table.w.new", "g.table.w.old"]
         );
+    }
+
+    #[tokio::test]
+    async fn a_namesake_that_is_not_ours_stays() {
+        let by = |uid: &str| -> StatefulSet {
+            serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "shop", "uid": "s",
+                "labels": Key::new("Pipeline", "shop", "p").labels(),
+                "ownerReferences": [{"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline", "name": "p", "uid": uid, "controller": true}]},
+                "spec": {"replicas": 3, "selector": {}, "serviceName": "p", "template": {}}}))
+            .unwrap()
+        };
+        let pipeline: Pipeline = serde_json::from_value(
+            json!({"metadata": {"name": "p", "namespace": "shop", "uid": "1",
+            "deletionTimestamp": "2020-01-01T00:00:00Z"},
+            "spec": {"sql": "", "to": [{"stream": "b"}], "deletionPolicy": "Delete"}}),
+        )
+        .unwrap();
+        let status = PipelineStatus {
+            group: Some("g".into()),
+            ..PipelineStatus::default()
+        };
+        let deleted = async |set: StatefulSet| {
+            let stores = Stores {
+                stateful_sets: store(vec![set]),
+                ..stores()
+            };
+            let (context, asked) = context(stores);
+            finalize(&pipeline, &status, &context).await.unwrap();
+            calls(&asked, "DELETE")
+        };
+        let mut labelled = by("1");
+        labelled.metadata.owner_references = None;
+        assert!(deleted(labelled).await.is_empty());
+        assert!(deleted(by("2")).await.is_empty(), "an earlier object's");
+        let ours = "/apis/apps/v1/namespaces/shop/statefulsets/p";
+        assert_eq!(deleted(by("1")).await, [ours]);
     }
 
     #[test]
