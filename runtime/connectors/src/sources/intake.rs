@@ -33,6 +33,8 @@ const LARGEST: u64 = 24;
 const LARGEST_RANGE: (u64, u64) = (1024 * 1024, 64 * 1024 * 1024);
 /// Bytes that a piece of written records may have too many.
 const SLACK: usize = 16 * 1024;
+/// Bytes of `{}`, or of a digit and the line's end.
+const SHORTEST: usize = 2;
 /// So many tools wait for their next use.
 const IDLE: usize = 8;
 
@@ -40,6 +42,8 @@ const IDLE: usize = 8;
 pub(super) struct Intake {
     source: String,
     plan: SourcePlan,
+    /// What a record costs that says nothing.
+    row: usize,
     idle: Mutex<Vec<Tools>>,
 }
 
@@ -125,14 +129,21 @@ impl Intake {
     /// # Errors
     /// The contract is no contract.
     pub(super) fn new(source: &str, plan: &SourcePlan) -> Result<Intake, FormatError> {
-        let intake = Intake {
+        let mut intake = Intake {
             source: source.to_owned(),
             plan: plan.clone(),
+            row: 0,
             idle: Mutex::default(),
         };
         let tools = intake.tools()?;
+        intake.row = tools.decoder.least(0);
         intake.idle().push(tools);
         Ok(intake)
+    }
+
+    /// The longest text whose records cost `bytes` at most, if they are as short as records are.
+    pub(super) fn longest(&self, bytes: usize) -> usize {
+        bytes / self.row.max(1) * SHORTEST
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Tools>> {
@@ -156,7 +167,7 @@ impl Intake {
     /// A bug of ours, never of the data.
     pub(super) fn begin(&self, records: &Records) -> Result<Position, FormatError> {
         let mut tools = self.tools()?;
-        let each = tools.decoder.least(0).saturating_mul(records.len());
+        let each = self.row.saturating_mul(records.len());
         // Half of the text again is for what is inside of arrays and maps; who needs more asks for it.
         let all = each.saturating_add(records.bytes() * 5 / 2);
         let allowance = all.clamp(LEAST, PIECE);

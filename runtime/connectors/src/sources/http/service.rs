@@ -28,8 +28,10 @@ use super::sink::{Cause, Sink, Undelivered};
 use super::work::{Judged, Work};
 use crate::sources::intake::Intake;
 
-/// Bodies above this are parsed on a thread of their own, so that they hold up nobody else's answer.
+/// Bodies above this, or of which there may be more work than this, are parsed on a thread of their own, so that they
+/// hold up nobody else's answer.
 const LARGE: usize = 128 * 1024;
+const MUCH_WORK: usize = 16 * 1024 * 1024;
 /// So many of them at once: there is no more to gain by more than there are processors, and each takes memory.
 const LARGE_AT_ONCE: usize = 4;
 
@@ -185,7 +187,7 @@ impl<S: Sink> Service<S> {
         layout: Layout,
         mut place: Place,
     ) -> (Result<Judged, (Refusal, usize)>, Option<Place>) {
-        if body.len() <= LARGE {
+        if body.len() <= LARGE.min(self.work.intake.longest(MUCH_WORK)) {
             return (self.work.judge(&body, layout, &mut place), Some(place));
         }
         let turn = self.large.clone().acquire_owned().await;

@@ -136,19 +136,19 @@ async fn in_a_process_of_its_own() {
     for (name, (content_type, body), code, good, bad) in [
         (
             "empty objects, a line each",
-            lines("{}\n", 10_000),
+            lines("{}\n", 5_000),
             202,
-            10_000,
+            5_000,
             0,
         ),
         (
             "empty objects in an array",
-            array("{}", 30_000),
+            array("{}", 15_000),
             202,
-            30_000,
+            15_000,
             0,
         ),
-        ("bad lines", lines("x\n", 100_000), 202, 0, 100_000),
+        ("bad lines", lines("x\n", 50_000), 202, 0, 50_000),
         ("no records, too many", lines("1\n", 200_000), 413, 0, 0),
         ("one record of 100 million values", (LINES, many), 413, 0, 0),
         (
@@ -229,6 +229,18 @@ fn outcome(work: &Work, body: &str, layout: Layout) -> Result<Vec<String>, Strin
     // The two topics have no order between them.
     shown.sort();
     Ok(shown)
+}
+
+#[test]
+fn small_bodies_of_much_work_are_no_small_ones() {
+    let of = |config: &Config| {
+        Intake::new(&config.source, &config.plan)
+            .unwrap()
+            .longest(16 * MIB)
+    };
+    // As many rows of 257 columns as a thread may be busy with, as "{}" in an array.
+    assert!((500..5_000).contains(&of(&wide_config(OnInvalid::Reject))));
+    assert!(of(&config()) > 64 * 1024);
 }
 
 #[test]
