@@ -95,7 +95,7 @@ fn files(folder: &Path, visit: &mut impl FnMut(&Path, &str)) {
             if name != "tests" && name != "target" {
                 files(&path, visit);
             }
-        } else if name.ends_with(".rs") && !name.contains("test") {
+        } else if path.extension().is_some_and(|e| e == "rs") && !name.contains("test") {
             visit(&path, &fs::read_to_string(&path).unwrap());
         }
     }

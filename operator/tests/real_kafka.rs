@@ -82,6 +82,9 @@ async fn a_topic_is_made_described_grown_and_deleted() {
     let found = admin.topic(&name).await.expect("described").expect("there");
     assert_eq!((found.partitions, found.replicas), (2, 1));
     assert_eq!(found.value("retention.ms"), Some("3600000"));
+    let names = admin.topic_names().await.expect("listed");
+    assert!(names.contains(&name), "{names:?}");
+    admin.group_names().await.expect("groups are listed");
     assert!(found.config["retention.ms"].on_topic && !found.config["max.message.bytes"].on_topic);
 
     admin.add_partitions(&name, 5).await.expect("grown");

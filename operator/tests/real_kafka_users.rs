@@ -74,6 +74,7 @@ async fn a_user_is_made_tried_changed_and_deleted() {
             .len(),
         1
     );
+    assert!(admin.user_names().await.unwrap().contains(&user));
     let accepts = |password: &str| {
         let credentials = credentials(&user, password);
         let admin = admin.clone();

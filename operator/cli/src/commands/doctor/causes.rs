@@ -81,7 +81,7 @@ pub fn causes(unwell: Vec<Unwell>) -> Vec<Cause> {
         while let Some(next) = by_title.get(&at).and_then(waits_for) {
             // Two that wait for each other are each a cause of their own.
             if !way.insert(next.clone()) {
-                at = title.clone();
+                at.clone_from(title);
                 break;
             }
             at = next;
