@@ -85,6 +85,7 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "one-of",
         "state",
         "tab",
+        "topics-alike",
         "unknown-kind",
         "wrong-type",
     ] {

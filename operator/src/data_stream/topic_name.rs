@@ -38,6 +38,40 @@ pub fn dead_letter_topic(topic: &str) -> String {
     format!("{topic}.dlq")
 }
 
+/// A stream's topics, its own and that of its dead letters, in the form in which Kafka tells names apart: `.` and `_` are one,
+/// since both become `_` in the names of its metrics (`Topic.hasCollision`; of two such topics it refuses the second).
+pub fn folded(topic: &str) -> [String; 2] {
+    [topic.to_owned(), dead_letter_topic(topic)].map(|name| name.replace('.', "_"))
+}
+
+/// The topics of two streams that Kafka can't have beside each other: one of `topic`'s and one of `other`'s, which differ
+/// in nothing but `.` and `_`. None for equal topics, which is another matter.
+pub fn collision(topic: &str, other: &str) -> Option<(String, String)> {
+    if topic == other {
+        return None;
+    }
+    let names = |topic: &str| [topic.to_owned(), dead_letter_topic(topic)];
+    let theirs = names(other).into_iter().zip(folded(other));
+    let theirs: Vec<(String, String)> = theirs.collect();
+    names(topic)
+        .into_iter()
+        .zip(folded(topic))
+        .find_map(|(name, folded)| {
+            let (same, _) = theirs
+                .iter()
+                .find(|(other, as_folded)| *as_folded == folded && *other != name)?;
+            Some((name, same.clone()))
+        })
+}
+
+/// What is wrong with two streams whose topics [collide](collision), and what to do; `owner` says whose the other one is.
+pub fn collides(topic: &str, other: &str, owner: &str) -> Option<String> {
+    let (name, same) = collision(topic, other)?;
+    Some(format!(
+        "topic {name} differs only in \".\" and \"_\" from {same} of {owner}, and Kafka refuses the second of two such names (it takes both for one in its metrics): choose another spec.topic"
+    ))
+}
+
 /// Ok if the namespace may use the topic; else what is wrong and what to do.
 pub fn allowed(
     topic: &str,
@@ -118,6 +152,27 @@ mod tests {
         ] {
             assert_eq!(internal(name), is, "{name}");
         }
+    }
+
+    #[test]
+    fn topics_that_differ_only_in_dots_and_underscores_collide_and_so_do_dead_letters() {
+        let pair = |one: &str, other: &str| Some((one.to_owned(), other.to_owned()));
+        assert_eq!(
+            collision("shop.a_b", "shop.a.b"),
+            pair("shop.a_b", "shop.a.b")
+        );
+        assert_eq!(
+            collision("shop.a_dlq", "shop.a"),
+            pair("shop.a_dlq", "shop.a.dlq")
+        );
+        assert_eq!(
+            collision("shop.a", "shop.a_dlq"),
+            pair("shop.a.dlq", "shop.a_dlq")
+        );
+        assert_eq!(collision("shop.a", "shop.a"), None);
+        assert_eq!(collision("shop.a-b", "shop.a.b"), None);
+        let said = collides("shop.a_b", "shop.a.b", "DataStream shop/a.b").unwrap();
+        assert!(said.starts_with("topic shop.a_b differs only in"), "{said}");
     }
 
     #[test]

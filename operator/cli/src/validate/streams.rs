@@ -201,6 +201,8 @@ fn into(
 /// A topic has one owner, a name that its namespace may use, and no dead letters of another stream in it.
 fn topics(world: &World, options: &Options, findings: &mut Vec<Finding>) {
     let mut owners: BTreeMap<(String, String), &Object> = BTreeMap::new();
+    // By the names that Kafka takes for one: the first stream that has a topic of such a name, and its topic.
+    let mut folded: BTreeMap<(String, String), (&Object, String)> = BTreeMap::new();
     let streams = || {
         world
             .objects
@@ -238,6 +240,14 @@ fn topics(world: &World, options: &Options, findings: &mut Vec<Finding>) {
             )),
             None => {
                 owners.insert(key, object);
+                let mut told = None;
+                for name in topic_name::folded(&topic) {
+                    let key = (stream.spec.platform.clone(), name);
+                    let (owner, other) = folded.entry(key).or_insert((object, topic.clone()));
+                    let whose = format!("{} ({})", owner.title(), owner.whereabouts());
+                    told = told.or_else(|| topic_name::collides(&topic, other, &whose));
+                }
+                findings.extend(told.map(|told| object.wrong("spec.topic", told)));
             }
         }
     }
