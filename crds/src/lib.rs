@@ -19,6 +19,7 @@ mod data_stream;
 mod duration;
 pub mod manifest;
 mod pipeline;
+mod pipeline_test;
 mod platform;
 mod pod_template;
 mod quantity;
@@ -40,9 +41,10 @@ pub use data_stream::{
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
-    Delivery, OnBadRecord, OnStateChange, Pipeline, PipelineSpec, PipelineStatus, PipelineTest,
-    Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
+    Delivery, OnBadRecord, OnStateChange, Pipeline, PipelineSpec, PipelineStatus, Position,
+    StartFrom, StateBounds, StateStatus, TableTarget, Target,
 };
+pub use pipeline_test::{DeadLetterReason, ExpectedDeadLetter, PipelineTest};
 pub use platform::{
     Authentication, Defaults, GeneratedUsers, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi,
     Management, Platform, PlatformSpec, PlatformStatus, SchemaRegistry, ScramSha512, TopicPolicy,

@@ -2,7 +2,7 @@
 //! after a Headworks that runs in one. Linked as `kubectl-headworks` it is `kubectl headworks`.
 //!
 //! Rooms: [`yaml`] files with places, [`files`] which files, [`object`] what stands in them, [`schema`] and
-//! [`validate`] what is wrong with them, [`rows`] and [`local`] a run in memory, [`commands`] one file a command.
+//! [`validate`] what is wrong with them, [`rows`], [`local`] and [`play`] a run in memory, [`commands`] one file a command.
 //!
 //! Exit codes: 0 fine; 1 problems were found; 2 wrong usage; 3 an input can't be read, or the cluster
 //! can't be reached.
@@ -19,6 +19,7 @@ mod finding;
 mod local;
 mod object;
 mod output;
+mod play;
 mod rows;
 mod schema;
 mod validate;
