@@ -19,6 +19,7 @@ mod finding;
 mod local;
 mod object;
 mod output;
+mod patterns;
 mod play;
 mod rows;
 mod schema;
