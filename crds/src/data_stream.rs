@@ -149,7 +149,7 @@ pub struct DataStreamSpec {
     /// goes back to the broker's default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "config")]
-    #[x_kube(validation = Rule::new("!('cleanup.policy' in self)").message("cleanup.policy is set by spec.compacted"))]
+    #[x_kube(validation = Rule::new("!('cleanup.policy' in self)").message("cleanup.policy is set by spec.compacted: compact where it is true, else delete; both at once isn't offered"))]
     #[x_kube(validation = Rule::new("!('retention.ms' in self)").message("retention.ms is set by spec.retention"))]
     #[x_kube(validation = Rule::new("!('retention.bytes' in self)").message("retention.bytes is set by spec.retentionBytes"))]
     pub config: BTreeMap<String, ConfigValue>,

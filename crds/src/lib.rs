@@ -20,6 +20,7 @@ mod dead_letters;
 mod duration;
 pub mod manifest;
 mod pipeline;
+mod pipeline_test;
 mod placement;
 mod platform;
 mod pod_policy;
@@ -45,8 +46,9 @@ pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
     Delivery, OnBadRecord, OnOverflow, OnStateChange, Pipeline, PipelineSpec, PipelineStatus,
-    PipelineTest, Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
+    Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
 };
+pub use pipeline_test::{DeadLetterReason, ExpectedDeadLetter, PipelineTest};
 pub use platform::{
     Authentication, Defaults, GeneratedUsers, Kafka, KafkaTls, ManagedByAdmin, ManagedByStrimzi,
     Management, Platform, PlatformSpec, PlatformStatus, SchemaRegistry, ScramSha512, TopicPolicy,

@@ -1,7 +1,5 @@
 //! Pipeline: a SQL query that runs for ever, from streams into streams and tables.
 
-use std::collections::BTreeMap;
-
 use garde::Validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
@@ -9,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, DeadLetterCount, DeletionPolicy, Duration, PodTemplate, Quantity, borrowed,
-    conditions, dead_letters, default_platform, one, references,
+    Condition, DeadLetterCount, DeletionPolicy, Duration, PipelineTest, PodTemplate, Quantity,
+    borrowed, conditions, dead_letters, default_platform, one, references,
 };
 
 /// What a Pipeline is.
@@ -80,7 +78,7 @@ pub struct PipelineSpec {
     /// NULL either way, as it is of many records.
     #[serde(default)]
     pub on_overflow: OnOverflow,
-    /// A query with windows: a window's result is written once, when event time is past the window's end by this much.
+    /// A query with windows: a window's result is written once, when event time has come to the window's end and this much further.
     /// Rows that come later still are dead letters with the reason Late. From 0s to 30d.
     #[serde(default = "allowed_lateness")]
     #[garde(custom(borrowed::between(0, 30 * DAY_MS)))]
@@ -161,21 +159,6 @@ pub struct TableTarget {
     /// True: a table that isn't there is made from the query's columns. A table that is there is never changed.
     #[serde(default)]
     pub create: bool,
-}
-
-/// A test of the query: what comes in and what must come out. `headworks test` runs it, without a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PipelineTest {
-    /// What the test shows, such as: small orders are left out.
-    #[schemars(length(min = 1, max = 128))]
-    pub name: String,
-    /// Records that come in, by the name of their stream, in order.
-    #[schemars(schema_with = "given")]
-    pub given: BTreeMap<String, Vec<serde_json::Value>>,
-    /// Rows that must come out, in any order. A field that isn't named here isn't compared.
-    #[schemars(schema_with = "rows")]
-    pub expect: Vec<serde_json::Value>,
 }
 
 /// What a record is promised.
@@ -307,16 +290,6 @@ impl StateBounds {
     pub fn asked_disk(&self) -> Quantity {
         self.disk.clone().unwrap_or_else(|| Quantity::gibibytes(1))
     }
-}
-
-/// Records of any shape; the stream's contract says which are right.
-fn rows(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "maxItems": 256, "x-kubernetes-list-type": "atomic",
-        "items": {"type": "object", "maxProperties": 256, "x-kubernetes-preserve-unknown-fields": true}})
-}
-
-fn given(generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "maxProperties": 64, "additionalProperties": rows(generator)})
 }
 
 fn instant(_: &mut SchemaGenerator) -> Schema {

@@ -1,4 +1,5 @@
-//! Which files are read: those that were named, and the manifests in folders that were named.
+//! Which files are read: those that were named, and the manifests in folders that were named; of a folder with a kustomization
+//! what Kustomize makes of it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,6 +7,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use snafu::{ResultExt, Snafu};
+
+use crate::kustomize;
 
 /// Largest file. A manifest of an object that a cluster takes has at most 1.5 MB.
 const LARGEST: u64 = 32 << 20;
@@ -31,6 +34,14 @@ pub enum FilesError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A kustomization that can't be built.
+    #[snafu(display("{path}: {message}"))]
+    Unbuilt {
+        /// Its file.
+        path: String,
+        /// What is wrong, and what to do.
+        message: String,
+    },
 }
 
 /// A file's text.
@@ -40,6 +51,8 @@ pub struct File {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// The folder of the kustomization that it was made of.
+    pub built: Option<PathBuf>,
 }
 
 /// Reads all of it: files in the order given, folders by name.
@@ -56,11 +69,22 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, FilesError> {
         let name = path.display().to_string();
         let about = fs::metadata(path).context(UnreadableSnafu { path: &name })?;
         if about.is_dir() {
-            let mut found = Vec::new();
-            walk(path, 0, &mut found)?;
-            for path in found {
+            let mut found = Found::default();
+            walk(path, 0, false, &mut found)?;
+            for path in found.manifests {
                 if is_new(&path) {
                     files.push(open(&path)?);
+                }
+            }
+            for folder in kustomize::roots(found.kustomizations) {
+                let Some(listed) = kustomize::listed(&folder) else {
+                    files.push(built(folder)?);
+                    continue;
+                };
+                for path in listed {
+                    if is_new(&path) {
+                        files.push(open(&path)?);
+                    }
                 }
             }
         } else if is_new(path) {
@@ -70,13 +94,29 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, FilesError> {
     Ok(files)
 }
 
+/// As git, and so an annotation of a pull request, names it.
+fn shown(path: &Path) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    path.display().to_string()
+}
+
+/// What Kustomize makes of a folder.
+fn built(folder: PathBuf) -> Result<File, FilesError> {
+    let kustomization = kustomize::of(&folder).unwrap_or_else(|| folder.clone());
+    let name = shown(&kustomization);
+    let text = kustomize::build(&folder).map_err(|message| FilesError::Unbuilt {
+        path: name.clone(),
+        message,
+    })?;
+    Ok(File {
+        name,
+        text,
+        built: Some(folder),
+    })
+}
+
 fn open(path: &Path) -> Result<File, FilesError> {
-    // As git, and so an annotation of a pull request, names it.
-    let name = path
-        .strip_prefix("./")
-        .unwrap_or(path)
-        .display()
-        .to_string();
+    let name = shown(path);
     let file = fs::File::open(path).context(UnreadableSnafu { path: &name })?;
     text(&name, file)
 }
@@ -97,11 +137,21 @@ fn text(name: &str, from: impl Read) -> Result<File, FilesError> {
     Ok(File {
         name: name.to_owned(),
         text,
+        built: None,
     })
 }
 
-/// The manifests below a folder. Hidden folders, a chart's templates and kustomizations hold no objects.
-fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {
+/// What a folder holds.
+#[derive(Debug, Default)]
+struct Found {
+    manifests: Vec<PathBuf>,
+    /// Folders with a kustomization.
+    kustomizations: Vec<PathBuf>,
+}
+
+/// The manifests and kustomizations below a folder. Hidden folders and a chart's templates hold no objects; below a kustomization
+/// only what it names does.
+fn walk(folder: &Path, depth: usize, within: bool, found: &mut Found) -> Result<(), FilesError> {
     let name = folder.display().to_string();
     let listed = fs::read_dir(folder).context(UnreadableSnafu { path: &name })?;
     let mut entries = Vec::new();
@@ -110,13 +160,18 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fil
     }
     entries.sort();
     let chart = entries.iter().any(|path| path.ends_with("Chart.yaml"));
+    let kustomized = kustomize::of(folder).is_some();
+    if kustomized {
+        found.kustomizations.push(folder.to_owned());
+    }
+    let within = within || kustomized;
     for path in entries {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let manifest = matches!(
             path.extension().and_then(|e| e.to_str()),
             Some("yaml" | "yml" | "json")
         );
-        if file.starts_with('.') || is_kustomization(&file) {
+        if file.starts_with('.') || kustomize::is_named(&file) {
             continue;
         }
         if path.is_dir() {
@@ -125,18 +180,11 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fil
                 continue;
             }
             if !(chart && file == "templates") && depth < DEEPEST {
-                walk(&path, depth + 1, found)?;
+                walk(&path, depth + 1, within, found)?;
             }
-        } else if manifest {
-            found.push(path);
+        } else if manifest && !within {
+            found.manifests.push(path);
         }
     }
     Ok(())
-}
-
-fn is_kustomization(file: &str) -> bool {
-    matches!(
-        file,
-        "kustomization.yaml" | "kustomization.yml" | "Kustomization"
-    )
 }

@@ -1,4 +1,4 @@
-//! From a checked Pipeline to a plan that runs in memory: its streams as a pod would see them, and one output.
+//! From a checked Pipeline to a plan that runs in memory: its streams as a pod would see them.
 
 use headworks_connectors::formats::AsJson;
 use headworks_crds::{Pipeline, Target};
@@ -6,8 +6,8 @@ use headworks_engine::local::{Local, LocalError};
 use headworks_operator::data_stream::topic_name;
 use headworks_operator::pipeline::check::unique_columns;
 use headworks_plan::{
-    Contract, Delivery, Format, InternalTopic, KeyedPlan, OnBadRecord, OnOverflow, PipelinePlan,
-    StartFrom, Stream,
+    Contract, Delivery, InternalTopic, KeyedPlan, OnBadRecord, OnOverflow, PipelinePlan, StartFrom,
+    Stream,
 };
 
 use crate::object::Object;
@@ -37,8 +37,8 @@ fn max_message_bytes(spec: &headworks_crds::DataStreamSpec) -> u64 {
         .unwrap_or(DEFAULT_MAX_MESSAGE)
 }
 
-/// The plan of a run whose one output is the target's, or the query's own columns where the target is a table
-/// or a stream that isn't there.
+/// The plan of a run. Its first output is shown: the target's, or the query's own columns where the target is a table or a stream
+/// that isn't there. The others are the Pipeline's other streams: what one of them can't take is a dead letter.
 pub fn plan(
     world: &World,
     object: &Object,
@@ -48,25 +48,31 @@ pub fn plan(
 ) -> PipelinePlan {
     let namespace = &object.namespace;
     let inputs = planned.inputs.iter().map(|name| {
-        let contract = world.contract(namespace, name).map(as_json);
+        let contract = world.contract(namespace, name).cloned();
         stream(world, namespace, name, contract.unwrap_or_default())
     });
-    let of_stream = target.and_then(|t| t.stream.as_ref()).and_then(|name| {
-        let contract = world.contract(namespace, name)?;
-        Some(stream(world, namespace, name, as_json(contract)))
-    });
-    let output = of_stream.unwrap_or_else(|| Stream {
+    let known = |name: &String| {
+        let contract = world.contract(namespace, name)?.clone();
+        Some(stream(world, namespace, name, contract))
+    };
+    let chosen = target.and_then(|target| target.stream.as_ref());
+    let first = chosen.and_then(known).unwrap_or_else(|| Stream {
         name: "output".to_owned(),
-        topic: "output".to_owned(),
-        dead_letter_topic: "output.dlq".to_owned(),
+        // Without a topic it is nobody's, and only shown.
+        topic: String::new(),
+        dead_letter_topic: String::new(),
         contract: own_columns(planned),
-        // A table takes rows of any size.
         max_message_bytes: u64::MAX,
     });
+    let others = pipeline.spec.to.iter().filter_map(|to| to.stream.as_ref());
+    let others = others
+        .filter(|name| Some(*name) != chosen)
+        .filter_map(known);
+    let outputs = std::iter::once(first).chain(others).collect();
     PipelinePlan {
         sql: pipeline.spec.sql.clone(),
         inputs: inputs.collect(),
-        outputs: vec![output],
+        outputs,
         tables: Vec::new(),
         delivery: Delivery::ExactlyOnce,
         commit_interval_ms: pipeline.spec.commit_interval.millis(),
@@ -83,15 +89,6 @@ pub fn plan(
         group: "local".to_owned(),
         keyed: planned.dataflow.keyed.is_some().then(|| keyed(pipeline)),
         accept_data_loss: None,
-    }
-}
-
-/// What people write for a test or a run is JSON, whatever the stream's records are in Kafka.
-fn as_json(contract: &Contract) -> Contract {
-    Contract {
-        format: Format::Json,
-        definition: None,
-        ..contract.clone()
     }
 }
 

@@ -1,8 +1,8 @@
 //! `headworks`, the command line for people: it checks, tests and runs Pipelines without a cluster, and looks
 //! after a Headworks that runs in one. Linked as `kubectl-headworks` it is `kubectl headworks`.
 //!
-//! Rooms: [`yaml`] files with places, [`files`] which files, [`object`] what stands in them, [`schema`] and
-//! [`validate`] what is wrong with them, [`rows`] and [`local`] a run in memory, [`commands`] one file a command.
+//! Rooms: [`yaml`] files with places, [`files`] and [`kustomize`] which files, [`object`] what stands in them, [`schema`] and
+//! [`validate`] what is wrong with them, [`rows`], [`local`] and [`play`] a run in memory, [`commands`] one file a command.
 //!
 //! Exit codes: 0 fine; 1 problems were found; 2 wrong usage; 3 an input can't be read, or the cluster
 //! can't be reached.
@@ -16,10 +16,13 @@ mod cluster;
 mod commands;
 mod files;
 mod finding;
+mod kustomize;
 mod leftovers;
 mod local;
 mod object;
 mod output;
+mod patterns;
+mod play;
 mod rows;
 mod schema;
 mod validate;

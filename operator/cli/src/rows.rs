@@ -31,6 +31,12 @@ pub fn contract_of(output: &Schema) -> Contract {
 pub fn canonical(columns: &Contract, name: &str, value: &Node) -> Result<String, String> {
     let field = columns.fields.iter().find(|field| field.name == name);
     let field = field.ok_or_else(|| format!("there is no column \"{name}\""))?;
+    // What JSON has no number for, as the engine shows it.
+    if let (Some(text @ ("NaN" | "Infinity" | "-Infinity")), "float" | "double") =
+        (value.text(), field.type_.as_str())
+    {
+        return Ok(serde_json::Value::from(text).to_string());
+    }
     let one = Contract {
         fields: vec![Field {
             nullable: true,

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::finding::{Finding, hint};
 use crate::object::Object;
+use crate::patterns;
 use crate::yaml::{Content, Key, Node, Step, path};
 
 /// Most things said of one object; the rest is mostly the same again.
@@ -176,7 +177,10 @@ impl Walk<'_> {
         let found = match &node.content {
             Content::Null => "null",
             Content::Bool(..) => "boolean",
-            Content::Number(text) if text.contains(['.', 'e', 'E']) => "number",
+            // `3.0` and `6.048e+08` are whole numbers by the time that the API server gets them.
+            Content::Number(text) if text.contains(['.', 'e', 'E']) && node.to_json().is_f64() => {
+                "number"
+            }
             Content::Number(_) => "integer",
             Content::Text(..) => "string",
             Content::List(_) => "array",
@@ -254,7 +258,7 @@ impl Walk<'_> {
         if let Some(pattern) = schema["pattern"].as_str()
             && !self.checker.matches(pattern, text)
         {
-            let rule = rule_of(pattern, schema["format"].as_str());
+            let rule = patterns::rule_of(pattern, text);
             // A URL may have a password in it, which belongs neither there nor in a log.
             let shown = if text.contains("://") {
                 "the address".to_owned()
@@ -382,25 +386,6 @@ fn words(kind: &str) -> &str {
         "string" => "text",
         "array" => "a list",
         _ => "a map",
-    }
-}
-
-/// A pattern in words, where it is one that people meet often.
-fn rule_of(pattern: &str, format: Option<&str>) -> String {
-    match (pattern, format) {
-        (_, Some("duration")) => {
-            "is no duration: write whole numbers with ms, s, m, h, d or w, such as 100ms or 1d12h".into()
-        }
-        ("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", _) => {
-            "may have only lower-case letters, digits and -, and begins and ends with a letter or digit".into()
-        }
-        ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", _) => {
-            "may have only lower-case letters, digits, - and dots, and begins and ends with a letter or digit".into()
-        }
-        _ if pattern.starts_with("^postgres") => {
-            "is no address of a PostgreSQL: write postgres://host:port/database; user and password belong in the Secret".into()
-        }
-        _ => format!("doesn't match {pattern}"),
     }
 }
 

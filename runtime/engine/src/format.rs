@@ -86,6 +86,11 @@ pub trait Encoder: Send {
         row: usize,
         out: &mut Vec<u8>,
     ) -> Result<bool, FormatError>;
+    /// How many bytes the value that was encoded last has in Kafka, where those aren't what was appended: a run in memory
+    /// shows rows in another form.
+    fn wire_len(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Makes decoders and encoders: the seam through which the binary hands formats to the engine.
@@ -105,4 +110,11 @@ pub trait Formats: Send + Sync {
     /// The contract has a type that the format cannot carry.
     fn encoder(&self, contract: &headworks_plan::Contract)
     -> Result<Box<dyn Encoder>, FormatError>;
+    /// The same for the stream that is written.
+    ///
+    /// # Errors
+    /// See [`Formats::encoder`].
+    fn encoder_of(&self, stream: &headworks_plan::Stream) -> Result<Box<dyn Encoder>, FormatError> {
+        self.encoder(&stream.contract)
+    }
 }

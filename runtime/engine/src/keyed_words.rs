@@ -274,7 +274,7 @@ pub(crate) fn first(
     drift_ms: u64,
 ) -> First {
     let gather = Gather::new(topic, &rows_schema(), 1);
-    First::new(gather, times, query.window().is_some(), Some(1), drift_ms)
+    First::new(gather, times, query.window(), Some(1), drift_ms)
 }
 
 /// The second part of a query, which writes to `out` and keeps its state in `state`. The less memory it has,

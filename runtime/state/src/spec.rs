@@ -18,7 +18,7 @@ pub struct Spec {
     pub operator: Operator,
     /// Columns of the results.
     pub results: SchemaRef,
-    /// A window is final this long after its end, in milliseconds.
+    /// A window is final so long after it is over, in milliseconds.
     pub allowed_lateness_ms: i64,
     /// A key without a window is forgotten after so long without a row, in milliseconds.
     pub ttl_ms: Option<i64>,
@@ -37,5 +37,15 @@ impl Spec {
             allowed_lateness_ms,
             ttl_ms,
         }
+    }
+
+    /// Up to which end windows are final by a watermark. As in Flink, a watermark says that no row of its own time comes any
+    /// more, and the last moment of a window is its end less 1 ms (`TimeWindow.maxTimestamp`).
+    pub(crate) fn final_until(&self, watermark_ms: Option<i64>) -> i64 {
+        watermark_ms.map_or(i64::MIN, |watermark| {
+            watermark
+                .saturating_sub(self.allowed_lateness_ms)
+                .saturating_add(1)
+        })
     }
 }

@@ -370,3 +370,38 @@ fn a_changelog_is_bounded_by_the_state() {
         );
     }
 }
+
+#[test]
+fn a_window_that_an_earlier_version_kept_a_millisecond_longer_gives_its_result_once() {
+    let tumble = Window::Tumble {
+        size: 10,
+        offset: 0,
+    };
+    for window in [tumble, Window::Session { gap: 5 }] {
+        let count = Operator::Aggregate(aggregates().into_iter().take(1).collect());
+        let spec = Arc::new(spec(Some(window), count, 0, None));
+        let mut random = SmallRng::seed_from_u64(1);
+        let pool = unbounded();
+        let rows = [Row::random(&mut random, 1, 5)];
+        let mut shard = Shard::new(spec.clone(), pool.clone());
+        shard.add(&batch(&spec, &rows), 0).unwrap();
+        let mut log = shard.seal(Some(8), 0).unwrap().changelog;
+        shard.commit().unwrap();
+        // Its commit said 9, and the window, which ends at 10, was open by the rule of then.
+        let mut shard = restored(&spec, &pool, &log, Some(9), &mut random);
+        if window == tumble {
+            let late = shard.add(&batch(&spec, &rows), 0).unwrap();
+            assert_eq!(late, [0], "it is over all the same");
+        }
+        let mut given = Vec::new();
+        for watermark in [9, 10, 20] {
+            let sealed = shard.seal(Some(watermark), 0).unwrap();
+            given.extend(lines(&sealed.results));
+            log.extend(sealed.changelog);
+            shard.commit().unwrap();
+            shard = restored(&spec, &pool, &log, Some(watermark), &mut random);
+        }
+        assert_eq!(given.len(), 1, "{window:?}: {given:?}");
+        assert_eq!(shard.figures().keys, 0, "{window:?}");
+    }
+}

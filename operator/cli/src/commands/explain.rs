@@ -194,6 +194,7 @@ async fn from_cluster(
     let file = File {
         name: format!("cluster:{}", pipeline.name_any()),
         text: list.to_string(),
+        built: None,
     };
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &namespace);
     let accepted = ListParams::default().labels(&format!("{PART_LABEL}={CONTRACT_PART}"));

@@ -1,15 +1,19 @@
 //! `headworks run`: a Pipeline over files of records, through the same decoding, evaluation and encoding as in a
 //! pod. Memory is bounded: a batch is read, run and written before the next one.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use headworks_crds::Pipeline;
 use headworks_engine::local::{BadRecord, LocalError, Row, Sink};
 use serde_json::json;
 
+use crate::finding::Finding;
 use crate::object::Object;
+use crate::play::{Ended, Source, play};
 use crate::validate::{self, Checked};
 use crate::{End, local, output};
 
@@ -68,8 +72,13 @@ fn prepare(arguments: &Arguments) -> Result<End, Failure> {
         Err(end) => return Ok(end),
     };
     let (object, pipeline) = choose(&checked, arguments.pipeline.as_deref())?;
+    let about = about(&checked, object, pipeline);
+    let errors: Vec<&Finding> = about.iter().copied().filter(|f| f.is_error()).collect();
+    if !errors.is_empty() {
+        return Err((End::Problems, why_not(&errors)));
+    }
     let Some(planned) = validate::plan(&checked.world, object, pipeline) else {
-        return Err((End::Problems, why_not(&checked, object, pipeline)));
+        return Err((End::Problems, why_not(&about)));
     };
     let target = match &arguments.to {
         None => pipeline.spec.to.first(),
@@ -129,21 +138,26 @@ fn prepare(arguments: &Arguments) -> Result<End, Failure> {
         given: 0,
         bad: 0,
     };
-    let mut read = 0;
-    let result = (|| -> Result<(), Failure> {
-        for (stream, path) in &inputs {
-            read += feed(path, *stream, &mut run, &mut sink)?;
-        }
-        run.finish(&mut sink).map_err(failed)
-    })();
+    let read = Rc::new(Cell::new(0));
+    let result = files(&inputs, &read).and_then(|files| {
+        play(&mut run, planned.inputs.len(), files, &mut sink).map_err(|ended| match ended {
+            Ended::Source(failure) => failure,
+            Ended::Run(error) => failed(error),
+        })
+    });
+    let result = result.map(|_| ());
     let flushed = sink.rows.flush().and_then(|()| sink.letters.flush());
     if gone(&result) || flushed.as_ref().is_err_and(is_gone) {
         return Ok(End::Fine);
     }
     flushed.map_err(|e| (End::Unreadable, format!("writing: {e}")))?;
     output::note(&format!(
-        "{}/{}: {read} records read, {} rows written, {} dead letters",
-        object.namespace, object.name, sink.given, sink.bad
+        "{}/{}: {} records read, {} rows written, {} dead letters",
+        object.namespace,
+        object.name,
+        read.get(),
+        sink.given,
+        sink.bad
     ));
     result.map(|()| End::Fine)
 }
@@ -185,18 +199,22 @@ fn choose<'a>(
     ))
 }
 
-/// The findings about a Pipeline and its streams.
-fn why_not(checked: &Checked, object: &Object, pipeline: &Pipeline) -> String {
+/// What was found of a Pipeline, the streams that it reads and those that it writes; its tests are another matter.
+fn about<'a>(checked: &'a Checked, object: &Object, pipeline: &Pipeline) -> Vec<&'a Finding> {
+    let written = pipeline.spec.to.iter().filter_map(|to| to.stream.clone());
+    let read = headworks_sql::inputs(&pipeline.spec.sql).unwrap_or_default();
     let mut titles = vec![object.title()];
-    for name in headworks_sql::inputs(&pipeline.spec.sql).unwrap_or_default() {
+    for name in read.into_iter().chain(written) {
         titles.push(format!("DataStream {}/{name}", object.namespace));
     }
-    let said: Vec<String> = checked
-        .findings
-        .iter()
-        .filter(|f| titles.contains(&f.object))
-        .map(ToString::to_string)
-        .collect();
+    let findings = checked.findings.iter();
+    findings
+        .filter(|f| titles.contains(&f.object) && !f.field.starts_with("spec.tests"))
+        .collect()
+}
+
+fn why_not(findings: &[&Finding]) -> String {
+    let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
     format!("the Pipeline can't run:\n{}", said.join("\n"))
 }
 
@@ -242,49 +260,77 @@ fn overwritten<'a>(read: &[&Path], written: &[&'a Path]) -> Option<&'a Path> {
     None
 }
 
-/// Feeds a file's lines; how many records there were.
-fn feed(
-    path: &Path,
-    stream: usize,
-    run: &mut headworks_engine::local::Local,
-    sink: &mut Written<'_>,
-) -> Result<u64, Failure> {
-    let shown = path.display();
-    let unreadable = |error: io::Error| (End::Unreadable, format!("{shown}: {error}"));
-    let source: Box<dyn Read> = if path.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(path).map_err(unreadable)?)
-    };
-    let mut reader = BufReader::with_capacity(1 << 16, source);
-    let (mut line, mut number, mut records) = (Vec::new(), 0_u64, 0);
-    loop {
-        line.clear();
-        let taken = reader
-            .by_ref()
-            .take(LONGEST)
-            .read_until(b'\n', &mut line)
-            .map_err(unreadable)?;
-        if taken == 0 {
-            return Ok(records);
-        }
-        number += 1;
-        if taken as u64 == LONGEST && line.last() != Some(&b'\n') {
-            return Err((
-                End::Unreadable,
-                format!("{shown}: line {number} is longer than 64 MiB: write one record a line"),
-            ));
-        }
-        let start = if number == 1 && line.starts_with(b"\xef\xbb\xbf") {
-            3
+/// Opens the inputs, all of them: which one is read next depends on their records.
+fn files(
+    inputs: &[(usize, PathBuf)],
+    read: &Rc<Cell<u64>>,
+) -> Result<Vec<Box<dyn Source<Failure>>>, Failure> {
+    let open = |(stream, path): &(usize, PathBuf)| -> Result<Box<dyn Source<Failure>>, Failure> {
+        let shown = path.display().to_string();
+        let source: Box<dyn Read> = if path.as_os_str() == "-" {
+            Box::new(io::stdin())
         } else {
-            0
+            let file = File::open(path).map_err(|e| (End::Unreadable, format!("{shown}: {e}")))?;
+            Box::new(file)
         };
-        let record = line[start..].trim_ascii();
-        if !record.is_empty() {
-            records += 1;
-            run.push(stream, record, sink).map_err(failed)?;
-        }
+        Ok(Box::new(Lines {
+            shown,
+            stream: *stream,
+            reader: BufReader::with_capacity(1 << 16, source),
+            line: Vec::new(),
+            number: 0,
+            read: Rc::clone(read),
+        }))
+    };
+    inputs.iter().map(open).collect()
+}
+
+/// A file's lines as records.
+struct Lines {
+    shown: String,
+    stream: usize,
+    reader: BufReader<Box<dyn Read>>,
+    line: Vec<u8>,
+    number: u64,
+    read: Rc<Cell<u64>>,
+}
+
+impl Source<Failure> for Lines {
+    fn stream(&self) -> usize {
+        self.stream
+    }
+
+    fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
+        let record = loop {
+            self.line.clear();
+            let taken = self
+                .reader
+                .by_ref()
+                .take(LONGEST)
+                .read_until(b'\n', &mut self.line)
+                .map_err(|error| (End::Unreadable, format!("{}: {error}", self.shown)))?;
+            if taken == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if taken as u64 == LONGEST && self.line.last() != Some(&b'\n') {
+                return Err((
+                    End::Unreadable,
+                    format!(
+                        "{}: line {} is longer than 64 MiB: write one record a line",
+                        self.shown, self.number
+                    ),
+                ));
+            }
+            let mark = self.number == 1 && self.line.starts_with(b"\xef\xbb\xbf");
+            let start = if mark { 3 } else { 0 };
+            let blank = |byte: &u8| byte.is_ascii_whitespace();
+            if !self.line[start..].iter().all(blank) {
+                break start;
+            }
+        };
+        self.read.set(self.read.get() + 1);
+        Ok(Some(self.line[record..].trim_ascii()))
     }
 }
 
@@ -325,6 +371,9 @@ struct Written<'a> {
 
 impl Sink for Written<'_> {
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
+        if row.output > 0 {
+            return Ok(());
+        }
         self.given += 1;
         self.rows.write_all(row.value)?;
         self.rows.write_all(b"\n")
@@ -334,7 +383,7 @@ impl Sink for Written<'_> {
         self.bad += 1;
         let letter = json!({
             "stream": self.streams[bad.input],
-            "record": bad.number + 1,
+            "record": bad.number.map(|number| number + 1),
             "reason": bad.reason,
             "error": bad.message,
             "value": String::from_utf8_lossy(bad.value),

@@ -36,7 +36,7 @@ enum Form {
 
 /// Checks manifests.
 pub fn run(arguments: &Arguments) -> End {
-    let checked = match super::load(
+    let checked = match super::load_each(
         &arguments.paths,
         &arguments.namespace,
         arguments.allow_missing,

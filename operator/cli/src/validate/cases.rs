@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use headworks_connectors::formats::AsJson;
 use headworks_connectors::formats::json::JsonDecoder;
-use headworks_engine::format::Decoder;
+use headworks_engine::format::{Decoder, Formats};
 use headworks_plan::{Contract, UnknownFields};
 
 use super::World;
@@ -28,6 +29,7 @@ pub fn check(
         for at in 0..pipeline.spec.tests.len() {
             let field = format!("spec.tests[{at}]");
             given(world, object, planned, &field, findings);
+            letters(object, planned, &field, findings);
             let Some(expected) = object.node.at(&steps(&format!("{field}.expect"))) else {
                 continue;
             };
@@ -85,7 +87,51 @@ fn obeys(contract: &Contract, record: &Node) -> Result<(), String> {
         JsonDecoder::whole(contract, UnknownFields::Reject).map_err(|e| e.to_string())?;
     decoder
         .decode(record.to_json_text().as_bytes())
+        .map_err(|error| error.to_string())?;
+    // The stream's own format may not be able to say it.
+    let batch = decoder.finish().map_err(|e| e.to_string())?;
+    let mut encoder = AsJson.encoder(contract).map_err(|e| e.to_string())?;
+    encoder
+        .encode(&batch, 0, &mut Vec::new())
         .map_err(|error| error.to_string())
+}
+
+/// Dead letters that are expected of records that aren't given.
+fn letters(object: &Object, planned: &Planned, field: &str, findings: &mut Vec<Finding>) {
+    let of = |part: &str| object.node.at(&steps(&format!("{field}.{part}")));
+    for (at, letter) in of("deadLetters")
+        .map_or(&[][..], Node::items)
+        .iter()
+        .enumerate()
+    {
+        let field = format!("{field}.deadLetters[{at}]");
+        let Some(stream) = letter.get("stream") else {
+            continue;
+        };
+        let Some(name) = stream.text() else { continue };
+        if !planned.inputs.iter().any(|input| input == name) {
+            let meant = hint(name, planned.inputs.iter().map(String::as_str));
+            findings.push(object.finding(
+                stream.place,
+                &format!("{field}.stream"),
+                format!("the query doesn't read a stream of this name{meant}"),
+            ));
+            continue;
+        }
+        let records = of("given").and_then(|given| given.get(name));
+        let records = records.map_or(0, |records| records.items().len());
+        let number = letter.get("record");
+        if let Some(number) = number
+            && let Some(wanted) = number.to_json().as_u64()
+            && wanted >= records as u64
+        {
+            findings.push(object.finding(
+                number.place,
+                &format!("{field}.record"),
+                format!("given.{name} has {records} records, and the first is number 0"),
+            ));
+        }
+    }
 }
 
 fn expect(

@@ -21,6 +21,7 @@ use headworks_plan::Contract;
 
 use crate::files::File;
 use crate::finding::{Finding, Severity};
+use crate::kustomize::Sources;
 use crate::object::{self, KINDS, Object, Typed};
 use crate::yaml::{self, Place};
 
@@ -149,6 +150,17 @@ pub fn check(files: &[File], options: &Options) -> Checked {
     grants::check(world, options, findings);
     loops::check(world, findings);
     policy::check(world, findings);
+    for file in files {
+        let Some(folder) = &file.built else { continue };
+        let mut of_it = findings
+            .iter_mut()
+            .filter(|f| f.file == file.name)
+            .peekable();
+        if of_it.peek().is_some() {
+            let sources = Sources::of(folder);
+            of_it.for_each(|finding| sources.place(finding));
+        }
+    }
     // Files in the order in which they were named, and each from the top down.
     let order: BTreeMap<&str, usize> = files
         .iter()

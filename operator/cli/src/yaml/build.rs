@@ -97,6 +97,9 @@ impl Builder<'_> {
                 Event::Scalar(text, style, anchor, _) => {
                     let block = Block::of(&text, style, place, self.lines);
                     let content = if style == ScalarStyle::Plain {
+                        if scalar::non_finite(&text) {
+                            self.flaw(place, format!("kubectl reads {text} as a number that JSON doesn't have, and refuses the file: write it in quotes"));
+                        }
                         scalar::plain(&text, block)
                     } else {
                         Content::Text(text.into_owned(), block)

@@ -121,12 +121,12 @@ impl Node {
         node.place
     }
 
-    /// As JSON. A number that JSON's numbers can't hold becomes the nearest that they can.
+    /// As the JSON that kubectl would send: `3.0` is 3.
     pub fn to_json(&self) -> Value {
         match &self.content {
             Content::Null => Value::Null,
             Content::Bool(value, _) => Value::Bool(*value),
-            Content::Number(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+            Content::Number(text) => scalar::value(text),
             Content::Text(text, _) => Value::String(text.clone()),
             Content::List(items) => items.iter().map(Node::to_json).collect(),
             Content::Map(entries) => Value::Object(

@@ -12,6 +12,7 @@ pub mod avro;
 mod corpus;
 mod frame;
 pub mod json;
+mod local;
 pub mod protobuf;
 mod refused;
 mod schemas;
@@ -19,6 +20,7 @@ mod schemas;
 mod shapes;
 mod values;
 
+pub use local::AsJson;
 use schemas::Schemas;
 
 /// Every format that this binary knows, chosen by the contract's `format`.
@@ -54,24 +56,6 @@ impl Formats for Known {
 
     fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
         encoder(contract)
-    }
-}
-
-/// Every contract's records as JSON, whatever its format: for fixtures, which people write and read.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AsJson;
-
-impl Formats for AsJson {
-    fn decoder(
-        &self,
-        contract: &Contract,
-        columns: &[String],
-    ) -> Result<Box<dyn Decoder>, FormatError> {
-        Ok(Box::new(json::JsonDecoder::pruned(contract, columns)?))
-    }
-
-    fn encoder(&self, contract: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
-        Ok(Box::new(json::JsonEncoder::new(contract)?))
     }
 }
 

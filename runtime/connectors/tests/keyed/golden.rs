@@ -36,12 +36,13 @@ pub enum Answer {
     Refused(String),
 }
 
-/// Every file.
-pub fn files() -> Vec<File> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/keyed/cases");
-    let mut paths: Vec<_> = std::fs::read_dir(folder)
+/// Every file of a folder beside this one.
+pub fn files(folder: &str) -> Vec<File> {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/keyed");
+    let mut paths: Vec<_> = std::fs::read_dir(beside.join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "golden"))
         .collect();
     paths.sort();
     paths.into_iter().map(File::read).collect()

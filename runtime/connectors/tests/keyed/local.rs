@@ -13,8 +13,21 @@ use crate::run::{contract, dead_letter, described};
 use crate::streams::Streams;
 
 /// What the engine answers; none where it can't be asked: the query is refused, or the key of its upserts
-/// may be null, which no stream takes.
+/// may be null, which no stream takes. Late rows are no part of the answer.
 pub fn answer(sql: &str, streams: &Streams) -> Option<Answer> {
+    let (columns, given) = run(sql, streams)?;
+    Some(Answer::Rows {
+        columns,
+        rows: given.rows,
+    })
+}
+
+/// The numbers of the records that came too late.
+pub fn letters(sql: &str, streams: &Streams) -> Vec<u64> {
+    run(sql, streams).map_or_else(Vec::new, |(_, given)| given.late)
+}
+
+fn run(sql: &str, streams: &Streams) -> Option<(String, Given)> {
     let catalog: Catalog = streams.catalog();
     let flow = plan(sql, &catalog).ok()?;
     let unique = flow.keyed.iter().flat_map(|keyed| &keyed.unique);
@@ -30,6 +43,7 @@ pub fn answer(sql: &str, streams: &Streams) -> Option<Answer> {
     let mut given = Given {
         columns: out.fields.iter().map(|field| field.name.clone()).collect(),
         rows: Vec::new(),
+        late: Vec::new(),
     };
     let plan = planned(sql, &flow, out, streams);
     let mut local = Local::new(&plan, &AsJson).unwrap();
@@ -51,10 +65,7 @@ pub fn answer(sql: &str, streams: &Streams) -> Option<Answer> {
         }
     }
     local.finish(&mut given).unwrap();
-    Some(Answer::Rows {
-        columns: described(&flow.output),
-        rows: given.rows,
-    })
+    Some((described(&flow.output), given))
 }
 
 fn planned(sql: &str, flow: &Dataflow, out: Contract, streams: &Streams) -> PipelinePlan {
@@ -94,6 +105,7 @@ fn planned(sql: &str, flow: &Dataflow, out: Contract, streams: &Streams) -> Pipe
 struct Given {
     columns: Vec<String>,
     rows: Vec<Value>,
+    late: Vec<u64>,
 }
 
 impl Sink for Given {
@@ -104,8 +116,11 @@ impl Sink for Given {
         Ok(())
     }
 
-    fn bad(&mut self, _: BadRecord<'_>) -> io::Result<()> {
-        self.rows.push(dead_letter());
+    fn bad(&mut self, bad: BadRecord<'_>) -> io::Result<()> {
+        match bad.number {
+            Some(number) if bad.reason == "Late" => self.late.push(number),
+            _ => self.rows.push(dead_letter()),
+        }
         Ok(())
     }
 }

@@ -3,6 +3,9 @@
 //! instead, with the reason. Each is run three times: all at once; with every record an epoch of its own, in
 //! which state is lost now and then and restored from its changelog; and by the engine's run in memory.
 //!
+//! Rows that come too late are in `late/`, over streams of their own. What is late depends on when the watermark moves, which in
+//! Flink is asked to be with each record, as it is in the engine's run in memory; so only that is asked there.
+//!
 //! A case to add is written without an answer; `make parity` asks Flink for it. `GOLDEN_WRITE=1` writes our
 //! answers where they differ, without a reason: the test fails until there is one.
 
@@ -79,11 +82,11 @@ fn unlisted(case: &Case, ours: &Answer, same: bool) -> Option<String> {
 
 #[test]
 fn queries_with_state_answer_as_flink_does() {
-    let streams = Streams::read();
+    let streams = Streams::read("streams.json");
     let writes = std::env::var_os("GOLDEN_WRITE").is_some();
     let only = std::env::var("ONLY").unwrap_or_default();
     let (mut wrong, mut count, mut by_engine) = (Vec::new(), 0, 0);
-    for mut file in golden::files() {
+    for mut file in golden::files("cases") {
         let name = file.name();
         for case in &mut file.cases {
             if !case.name.contains(&only) {
@@ -116,5 +119,33 @@ fn queries_with_state_answer_as_flink_does() {
     assert!(
         (count >= 200 && by_engine >= 150) || !only.is_empty(),
         "{count} cases, the engine ran {by_engine}"
+    );
+}
+
+#[test]
+fn late_rows_answer_as_flink_does() {
+    let streams = Streams::read("late/streams.json");
+    let (mut wrong, mut count, mut late) = (Vec::new(), 0, 0);
+    for file in golden::files("late") {
+        for case in &file.cases {
+            count += 1;
+            let letters = local::letters(&case.sql, &streams);
+            late += usize::from(!letters.is_empty());
+            let ours = local::answer(&case.sql, &streams).expect("the engine runs it");
+            let same = ours.equals(&case.flink);
+            if let Some(problem) = unlisted(case, &ours, same) {
+                wrong.push(format!("{}\n{}\n{problem}", case.name, case.sql));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} cases:\n\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(
+        count >= 7 && late >= 7,
+        "{count} cases, {late} with late rows"
     );
 }

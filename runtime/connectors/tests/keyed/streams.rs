@@ -21,9 +21,10 @@ pub struct Stream {
 }
 
 impl Streams {
-    /// As `streams.json` has them.
-    pub fn read() -> Streams {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/keyed/streams.json");
+    /// As a file beside this one has them.
+    pub fn read(file: &str) -> Streams {
+        let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/keyed");
+        let path = beside.join(file);
         let text = std::fs::read_to_string(path).unwrap();
         let file: BTreeMap<String, Value> = serde_json::from_str(&text).unwrap();
         Streams(

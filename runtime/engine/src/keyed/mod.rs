@@ -18,6 +18,16 @@ pub(crate) mod results;
 pub(crate) mod shards;
 pub(crate) mod wire;
 
+use jiff::Timestamp;
+
+/// What the dead letter of a row says whose windows are all over by this watermark.
+pub(crate) fn too_late(watermark_ms: Option<i64>) -> String {
+    let watermark = watermark_ms
+        .and_then(|at| Timestamp::from_millisecond(at).ok())
+        .map_or_else(String::new, |at| format!(" ({at})"));
+    format!("every window of the row was final already: the watermark{watermark} had passed it")
+}
+
 /// Rules that the simulation breaks, to see whether it notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(test), allow(dead_code))]

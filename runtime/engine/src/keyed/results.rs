@@ -263,14 +263,14 @@ impl Outlet {
             .encode(batch, row, bytes)
             .map_err(|error| failed(error, &self.topic))?;
         let end = bytes.len();
-        if (end - start) as u64 + RECORD_OVERHEAD > self.max_message_bytes {
+        let value = self.encoder.wire_len().unwrap_or(end - middle);
+        let size = (middle - start + value) as u64;
+        if size.saturating_add(RECORD_OVERHEAD) > self.max_message_bytes {
             return Err((
                 "TooLarge",
                 format!(
-                    "the result is {} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
-                    end - start,
-                    self.max_message_bytes,
-                    self.topic
+                    "the result is {size} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
+                    self.max_message_bytes, self.topic
                 ),
             ));
         }

@@ -35,7 +35,9 @@ impl World {
                 .map(|times| times.disorder_ms)
                 .max()
                 .unwrap_or(0)
-            - self.allowed_lateness_ms;
+            - self.allowed_lateness_ms
+            // A window is over when the watermark has reached its last moment.
+            + 1;
         let expected = oracle(self.query, &rows, until);
         same("results", expected, self.results()?)?;
         same("dead letters", bad, letters)
@@ -151,7 +153,7 @@ impl World {
             .map(|(_, end)| *end)
             .max()
             .unwrap_or(i64::MAX);
-        if bound.is_none_or(|bound| end + self.allowed_lateness_ms > bound) {
+        if bound.is_none_or(|bound| end - 1 + self.allowed_lateness_ms > bound) {
             return Err(format!(
                 "{place} is late, and its window was not over: {bound:?} {end}"
             ));

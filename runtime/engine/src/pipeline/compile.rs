@@ -62,7 +62,7 @@ pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stag
         .map(|stream| input(stream, Some(&plan.outputs), None, &mut dataflow, formats))
         .collect::<Result<_, _>>()?;
     let output = |stream: &Stream| {
-        let encoder = formats.encoder(&stream.contract).context(FormatSnafu {
+        let encoder = formats.encoder_of(stream).context(FormatSnafu {
             stream: &stream.name,
         })?;
         Ok(Output {

@@ -1,7 +1,6 @@
 //! From the plan of a query with state to its parts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -14,7 +13,7 @@ use headworks_state::Spec;
 use snafu::{OptionExt, ResultExt, ensure};
 
 use super::compile::{CompileError, FormatSnafu, KeySnafu, PartsSnafu, input, mapping, query};
-use super::first::{First, Times};
+use super::first::{First, times};
 use super::stage::Stage;
 use crate::format::Formats;
 use crate::keyed::gather::Gather;
@@ -31,8 +30,8 @@ pub(crate) fn compile_first(
     let schema = keyed.rows.to_arrow();
     let gather = Gather::new(&keyed_plan.repartition, &schema, keyed.keys);
     let times = plan.inputs.iter().map(times).collect();
-    let windowed = keyed.window.is_some();
-    let first = First::new(gather, times, windowed, keyed.time, keyed_plan.max_drift_ms);
+    let (window, time) = (keyed.window, keyed.time);
+    let first = First::new(gather, times, window, time, keyed_plan.max_drift_ms);
     Ok((stage, first))
 }
 
@@ -70,18 +69,6 @@ pub(crate) fn compile_rows(
         keeps_rows: true,
     };
     Ok((stage, keyed))
-}
-
-fn times(stream: &Stream) -> Times {
-    let time = stream.contract.event_time.as_ref();
-    Times {
-        disorder_ms: time.map_or(0, |time| {
-            i64::try_from(time.max_out_of_orderness_ms).unwrap_or(i64::MAX)
-        }),
-        idle_timeout: time
-            .and_then(|time| time.idle_timeout_ms)
-            .map(Duration::from_millis),
-    }
 }
 
 /// What all shards of a pipeline have in common.
@@ -179,7 +166,7 @@ fn outlet(
         topic: stream.topic.clone(),
         max_message_bytes: stream.max_message_bytes,
         compacted: stream.contract.compacted,
-        encoder: formats.encoder(&stream.contract).context(FormatSnafu {
+        encoder: formats.encoder_of(stream).context(FormatSnafu {
             stream: &stream.name,
         })?,
         shape: shape(mapping(output, stream)?),
@@ -208,7 +195,7 @@ fn marked_outlet(
         topic: stream.topic.clone(),
         max_message_bytes: stream.max_message_bytes,
         compacted: stream.contract.compacted,
-        encoder: formats.encoder(&stream.contract).context(FormatSnafu {
+        encoder: formats.encoder_of(stream).context(FormatSnafu {
             stream: &stream.name,
         })?,
         shape: marking(stays.to_arrow(), false, mapping(&stays, stream)?),

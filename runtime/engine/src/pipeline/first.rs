@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use headworks_plan::Stream;
+use headworks_sql::keyed::Window;
+
 use super::second::again;
 use super::{Half, Pipeline};
 use crate::keyed::Rule;
@@ -18,8 +21,8 @@ pub(crate) struct First {
     pub(super) gather: Gather,
     /// By input.
     times: Vec<Times>,
-    /// False: the query has no windows, so nobody waits for event time.
-    windowed: bool,
+    /// The query's windows; without any nobody waits for event time.
+    window: Option<Window>,
     /// The column of the rows that is the event time.
     time: Option<usize>,
     /// How far a partition's event time may be ahead, in milliseconds.
@@ -43,11 +46,24 @@ pub(crate) struct Times {
     pub(crate) idle_timeout: Option<Duration>,
 }
 
+/// How a stream's event time behaves, by its contract.
+pub(crate) fn times(stream: &Stream) -> Times {
+    let time = stream.contract.event_time.as_ref();
+    Times {
+        disorder_ms: time.map_or(0, |time| {
+            i64::try_from(time.max_out_of_orderness_ms).unwrap_or(i64::MAX)
+        }),
+        idle_timeout: time
+            .and_then(|time| time.idle_timeout_ms)
+            .map(Duration::from_millis),
+    }
+}
+
 impl First {
     pub(crate) fn new(
         gather: Gather,
         times: Vec<Times>,
-        windowed: bool,
+        window: Option<Window>,
         time: Option<usize>,
         max_drift_ms: u64,
     ) -> First {
@@ -55,7 +71,7 @@ impl First {
             gather,
             counts: vec![0; times.len()],
             times,
-            windowed,
+            window,
             time,
             max_drift_ms: i64::try_from(max_drift_ms).unwrap_or(i64::MAX),
             held_back: Vec::new(),
@@ -114,8 +130,8 @@ impl<L: Log> Pipeline<L> {
             let (partition, _) = self.batch.place(row);
             let time = self.staged.times.get(row).copied().flatten();
             let disorder_ms = first.disorder_ms(partition.topic);
-            let mut one = self.owned.hear(partition, time, disorder_ms);
-            one.suspect &= first.windowed;
+            let mut one = self.owned.hear(partition, time, disorder_ms, first.window);
+            one.suspect &= first.window.is_some();
             heard.push(one);
         }
         self.owned.catch_up();
@@ -183,10 +199,10 @@ impl<L: Log> Pipeline<L> {
         let First {
             gather,
             records,
-            windowed,
+            window,
             ..
         } = first.as_mut();
-        if *windowed {
+        if window.is_some() {
             let topic = gather.topic().to_owned();
             let log = &mut self.log;
             later = gather.tell(now, &mut |partition, value| {
@@ -207,7 +223,7 @@ impl<L: Log> Pipeline<L> {
         first.held_back.clear();
         first.records = 0;
         let known = |clock: Clock| clock.idle || clock.event_time_ms.is_some();
-        if first.windowed
+        if first.window.is_some()
             && self
                 .owned
                 .slots()
@@ -237,7 +253,7 @@ impl<L: Log> Pipeline<L> {
         let Half::First(first) = &mut self.half else {
             return Ok(());
         };
-        if !first.windowed || now < first.looked + LOOK_EVERY {
+        if first.window.is_none() || now < first.looked + LOOK_EVERY {
             return Ok(());
         }
         first.looked = now;

@@ -28,13 +28,13 @@ pub(crate) use compile_keyed::{
 };
 #[cfg(test)]
 pub(crate) use event_time::EventTime;
-pub(crate) use first::First;
 #[cfg(test)]
 pub(crate) use first::Times;
+pub(crate) use first::{First, times};
 pub(crate) use second::Second;
+pub(crate) use stage::{Bad, RECORD_OVERHEAD, Stage, Staged};
 #[cfg(test)]
 pub(crate) use stage::{Branch, Evaluation, Input, Output};
-pub(crate) use stage::{RECORD_OVERHEAD, Stage, Staged};
 
 use std::sync::Arc;
 use std::time::Duration;

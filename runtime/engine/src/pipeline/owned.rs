@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use headworks_plan::PartitionFigure;
+use headworks_sql::keyed::Window;
 
 use crate::keyed::gather::Heard;
 use crate::log::{Batch, Log, Partition, Position};
@@ -23,6 +24,19 @@ pub(super) struct Slot {
     pub(super) at_end_since: Option<Duration>,
     /// It was idle, and its event time is still behind the others', who didn't wait for it.
     behind: bool,
+}
+
+/// True if the last window of a row of this time may end 1 ms after it.
+fn may_end_after(window: Option<Window>, time: i64) -> bool {
+    let (width, offset) = match window {
+        None => return false,
+        Some(Window::Session { gap }) => return gap <= 1,
+        Some(Window::Tumble { size, offset }) => (size, offset),
+        Some(Window::Hop { slide, offset, .. }) => (slide, offset),
+        Some(Window::Cumulate { step, offset, .. }) => (step, offset),
+    };
+    let end = time.saturating_add(1).saturating_sub(offset);
+    width > 0 && end.rem_euclid(width) == 0
 }
 
 impl Slot {
@@ -78,12 +92,13 @@ impl Owned {
         &mut self.slots
     }
 
-    /// Moves a partition's clock by a record, and says what that means for the record's rows.
+    /// Moves a partition's clock by a record, and says what that means for the record's rows, which fall into such windows.
     pub(super) fn hear(
         &mut self,
         partition: Partition,
         time_ms: Option<i64>,
         disorder_ms: i64,
+        window: Option<Window>,
     ) -> Heard {
         let Some(slot) = self.slot(partition) else {
             return Heard {
@@ -98,10 +113,12 @@ impl Owned {
         }
         slot.at_end_since = None;
         clock.event_time_ms = clock.event_time_ms.max(time_ms);
-        let suspect = slot.behind
-            || time_ms
-                .zip(before)
-                .is_some_and(|(time, before)| time < before);
+        let late = |(time, before): (i64, i64)| {
+            // Of the rows at the watermark itself those are late whose window ends with it, which are few: not all of a
+            // stream's without disorder.
+            time < before || (time == before && may_end_after(window, time))
+        };
+        let suspect = slot.behind || time_ms.zip(before).is_some_and(late);
         Heard {
             source: self.last as u32,
             suspect,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use headworks_plan::{InternalTopic, OnBadRecord, Phase, StateFigures};
-use jiff::Timestamp;
 
 use super::dead_letter::{self, Origin};
 use super::stage::{Bad, RECORD_OVERHEAD};
@@ -14,6 +13,7 @@ use crate::keyed::Rule;
 use crate::keyed::meta;
 use crate::keyed::results::{Given, Results};
 use crate::keyed::shards::{Late, Shards, Topics};
+use crate::keyed::too_late;
 use crate::log::{Log, LogError, Outgoing, Partition, Position, Reason, Record};
 use crate::status::Progress;
 
@@ -131,7 +131,7 @@ impl<L: Log> Pipeline<L> {
             let bad = Bad {
                 row: 0,
                 reason: "Late",
-                message: too_late(one),
+                message: too_late(one.watermark_ms),
             };
             produce_letter(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
             self.pending.dead_letters += 1;
@@ -456,14 +456,6 @@ fn too_large(changelog: &str, size: usize, most: u64) -> LogError {
     }
 }
 
-fn too_late(late: &Late) -> String {
-    let watermark = late
-        .watermark_ms
-        .and_then(|at| Timestamp::from_millisecond(at).ok())
-        .map_or_else(String::new, |at| format!(" ({at})"));
-    format!("every window of the row was final already: the watermark{watermark} had passed it")
-}
-
 fn stopped(late: &Late, inputs: &[InputTopic]) -> LogError {
     let topic = inputs
         .get(usize::from(late.source.topic))
@@ -474,7 +466,7 @@ fn stopped(late: &Late, inputs: &[InputTopic]) -> LogError {
             "{topic}/{} offset {}: {} (Late); raise maxOutOfOrderness of the stream or allowedLateness of the Pipeline, or set onBadRecord to DeadLetter or Drop to go on without it",
             late.source.partition,
             late.offset,
-            too_late(late)
+            too_late(late.watermark_ms)
         ),
     }
 }

@@ -381,6 +381,8 @@ fn encode(
                     .map(|()| keyed)
             });
             let end = staged.bytes.len();
+            let value = output.encoder.wire_len().unwrap_or(end - middle);
+            let size = (middle - start + value) as u64;
             let refusal = match written {
                 Err(error) => Some(("Evaluation", format!("output {}: {error}", output.topic))),
                 Ok(false) if output.compacted => Some((
@@ -390,17 +392,13 @@ fn encode(
                         output.topic
                     ),
                 )),
-                Ok(_) if (end - start) as u64 + RECORD_OVERHEAD > output.max_message_bytes => {
-                    Some((
-                        "TooLarge",
-                        format!(
-                            "the result is {} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
-                            end - start,
-                            output.max_message_bytes,
-                            output.topic
-                        ),
-                    ))
-                }
+                Ok(_) if size.saturating_add(RECORD_OVERHEAD) > output.max_message_bytes => Some((
+                    "TooLarge",
+                    format!(
+                        "the result is {size} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
+                        output.max_message_bytes, output.topic
+                    ),
+                )),
                 Ok(keyed) => {
                     let key = keyed.then_some(start..middle);
                     staged.records.push(StagedRecord {

@@ -88,9 +88,7 @@ impl Sessions {
 
     /// Up to which end sessions are final by a watermark.
     fn floor_of(&self, watermark_ms: Option<i64>) -> i64 {
-        let lateness = self.layout.spec.allowed_lateness_ms;
-        let floor = watermark_ms.map_or(i64::MIN, |w| w.saturating_sub(lateness));
-        floor.max(self.floor)
+        self.layout.spec.final_until(watermark_ms).max(self.floor)
     }
 
     /// Puts sessions from that group on, or all, into the calendar.
@@ -339,8 +337,7 @@ impl State for Sessions {
         self.committed.remove(&over)?;
         self.floor = recorded;
         let floor = self.floor_of(watermark_ms);
-        // Sessions that are final already but are still there: the lateness has become shorter, and they are for
-        // the next epoch to give.
+        // Sessions that are final already but are still there (see the same of windows): they are for the next epoch to give.
         let due = |group| self.is_final(self.committed.span(group).last, floor);
         if !self.committed.groups_from(0).any(due) {
             self.floor = floor;

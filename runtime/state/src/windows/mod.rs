@@ -83,10 +83,7 @@ impl Windows {
 
     fn is_late(&self, slice: i64) -> bool {
         let end = self.slices.last_end(slice);
-        end <= self.fired
-            || self
-                .watermark
-                .is_some_and(|w| end.saturating_add(self.layout.spec.allowed_lateness_ms) <= w)
+        end <= self.fired || end <= self.layout.spec.final_until(self.watermark)
     }
 
     /// The slice of each row, and the rows that are too late or whose time is unusable.
@@ -215,7 +212,6 @@ impl State for Windows {
     ) -> Result<Sealed, StateError> {
         let mut sealed = Sealed::default();
         let watermark = self.watermark.max(watermark_ms);
-        let lateness = self.layout.spec.allowed_lateness_ms;
         let mut added: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
         for group in self.overlay.keys.groups() {
             added
@@ -223,9 +219,8 @@ impl State for Windows {
                 .or_default()
                 .push(group);
         }
-        let fired = watermark.map_or(i64::MIN, |w| w.saturating_sub(lateness));
         // Never back, should the lateness have become longer.
-        let fired = fired.max(self.fired);
+        let fired = self.layout.spec.final_until(watermark).max(self.fired);
         let due = self.due(fired, &added);
         let (mut until, mut progress) = (self.fired, None);
         for (&end, &start) in &due {
@@ -405,10 +400,9 @@ impl State for Windows {
     ) -> Result<(), StateError> {
         self.watermark = watermark_ms;
         self.fired = self.recorded;
-        let lateness = self.layout.spec.allowed_lateness_ms;
-        let fired = watermark_ms.map_or(i64::MIN, |w| w.saturating_sub(lateness));
-        // Windows that are due already but are still there: the lateness has become shorter, and they are for the
-        // next epoch to give.
+        let fired = self.layout.spec.final_until(watermark_ms);
+        // Windows that are due already but are still there: the lateness has become shorter, or the state is of a version
+        // in which a window was over a millisecond later; they are for the next epoch to give.
         if self.due(fired, &BTreeMap::new()).is_empty() {
             self.fired = self.fired.max(fired);
         }

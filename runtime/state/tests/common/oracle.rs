@@ -49,7 +49,7 @@ impl Oracle {
     }
 
     fn is_final(&self, end: i64, watermark: Option<i64>) -> bool {
-        watermark.is_some_and(|w| end + self.lateness <= w)
+        watermark.is_some_and(|w| end - 1 + self.lateness <= w)
     }
 
     fn windows(&self, time: i64) -> Vec<(i64, i64)> {

@@ -33,6 +33,7 @@ fn a_pipeline_is_explained_by_the_contract_in_force() {
     let file = File {
         name: "cluster".into(),
         text: list.to_string(),
+        built: None,
     };
     let options = Options {
         namespace: "shop".into(),

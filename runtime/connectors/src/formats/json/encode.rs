@@ -31,6 +31,8 @@ struct Member {
     prefix: Vec<u8>,
     data_type: DataType,
     children: Vec<Member>,
+    /// True: what JSON has no word for is written as text.
+    only_shown: bool,
 }
 
 /// Writes the values of one column.
@@ -125,6 +127,19 @@ impl JsonEncoder {
             });
         }
         Ok(JsonEncoder { members, keys })
+    }
+
+    /// The same for rows that people look at and no reader gets: a number that is NaN or infinite, and a time outside the years
+    /// that JSON's times have, are texts instead of refusals.
+    ///
+    /// # Errors
+    /// The contract is no contract.
+    pub fn showing(contract: &Contract) -> Result<JsonEncoder, FormatError> {
+        let mut encoder = JsonEncoder::new(contract)?;
+        for member in &mut encoder.members {
+            member.show();
+        }
+        Ok(encoder)
     }
 
     /// Appends the key field's JSON; false: it is null.
@@ -230,7 +245,13 @@ impl Member {
             prefix,
             data_type: data_type.clone(),
             children,
+            only_shown: false,
         }
+    }
+
+    fn show(&mut self) {
+        self.only_shown = true;
+        self.children.iter_mut().for_each(Member::show);
     }
 }
 
@@ -271,16 +292,14 @@ fn write(member: &Member, array: &dyn Array, row: usize, out: &mut Vec<u8>) -> R
         ),
         DataType::Int => integer(value::<Int32Type>(member, array, row)?.into(), out),
         DataType::BigInt => integer(value::<Int64Type>(member, array, row)?, out),
-        DataType::Float => finite(
-            value::<Float32Type>(member, array, row)?,
-            f32::is_finite,
-            out,
-        )?,
-        DataType::Double => finite(
-            value::<Float64Type>(member, array, row)?,
-            f64::is_finite,
-            out,
-        )?,
+        DataType::Float => {
+            let number = value::<Float32Type>(member, array, row)?;
+            finite(member, number, number.into(), out)?;
+        }
+        DataType::Double => {
+            let number = value::<Float64Type>(member, array, row)?;
+            finite(member, number, number, out)?;
+        }
         DataType::Decimal { scale, .. } => {
             let unscaled = value::<Decimal128Type>(member, array, row)?;
             quoted(out, |out| decimal::write(unscaled, *scale, out));
@@ -295,9 +314,7 @@ fn write(member: &Member, array: &dyn Array, row: usize, out: &mut Vec<u8>) -> R
         }
         DataType::Date => {
             let days = value::<Date32Type>(member, array, row)?;
-            quoted(out, |out| temporal::write_date(days.into(), out))
-                .then_some(())
-                .ok_or_else(beyond_years)?;
+            within_years(member, out, |out| temporal::write_date(days.into(), out))?;
         }
         DataType::Time => {
             let micros = value::<Time64MicrosecondType>(member, array, row)?;
@@ -308,9 +325,9 @@ fn write(member: &Member, array: &dyn Array, row: usize, out: &mut Vec<u8>) -> R
         }
         DataType::Timestamp(digits) => {
             let at = instant(*digits, member, array, row)?;
-            quoted(out, |out| temporal::write_timestamp(at, *digits, out))
-                .then_some(())
-                .ok_or_else(beyond_years)?;
+            within_years(member, out, |out| {
+                temporal::write_timestamp(at, *digits, out)
+            })?;
         }
         DataType::TimestampLtz(digits) => {
             let at = instant(*digits, member, array, row)?;
@@ -319,7 +336,7 @@ fn write(member: &Member, array: &dyn Array, row: usize, out: &mut Vec<u8>) -> R
                 out.push(b'Z');
                 written
             };
-            quoted(out, zoned).then_some(()).ok_or_else(beyond_years)?;
+            within_years(member, out, zoned)?;
         }
         DataType::Array(_) => {
             let list = typed(array.as_list_opt::<i32>(), member, array)?;
@@ -392,15 +409,50 @@ fn instant(digits: u8, member: &Member, array: &dyn Array, row: usize) -> Result
     }
 }
 
-fn finite<T: Serialize + Copy>(
+/// A number as it is, and as the widest type has it.
+fn finite<T: Serialize>(
+    member: &Member,
     value: T,
-    is_finite: impl Fn(T) -> bool,
+    widest: f64,
     out: &mut Vec<u8>,
 ) -> Result<(), Refused> {
-    if !is_finite(value) {
+    if widest.is_finite() {
+        json(&value, out);
+    } else if member.only_shown {
+        json(non_finite(widest), out);
+    } else {
         return Err(Refused::new("is NaN or infinite, which JSON cannot say"));
     }
-    json(&value, out);
+    Ok(())
+}
+
+/// The words that Protobuf's JSON has for them.
+fn non_finite(number: f64) -> &'static str {
+    if number.is_nan() {
+        "NaN"
+    } else if number > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
+    }
+}
+
+/// A time, which `write` says false of outside the years that are written.
+fn within_years(
+    member: &Member,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> bool,
+) -> Result<(), Refused> {
+    let start = out.len();
+    if quoted(out, write) {
+        return Ok(());
+    }
+    let beyond = "is outside the years 0001 to 9999";
+    if !member.only_shown {
+        return Err(Refused::new(beyond));
+    }
+    out.truncate(start);
+    json(beyond, out);
     Ok(())
 }
 
@@ -409,10 +461,6 @@ fn quoted<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let result = write(out);
     out.push(b'"');
     result
-}
-
-fn beyond_years() -> Refused {
-    Refused::new("is outside the years 0001 to 9999")
 }
 
 /// Digits from the end of a buffer forward.

@@ -11,8 +11,8 @@ import org.apache.flink.types.*;
 import org.apache.flink.util.CloseableIterator;
 
 /**
- * Answers queries in streaming mode, in one process and one task. Reads {"setup": [statement], "queries":
- * [{"name", "sql", "plan", "database"}]}; writes a list of {"types", "rows"}, {"refused"} or {"failed"}. With "plan" the query
+ * Answers queries in streaming mode, in one process and one task. Reads {"settings": {option: value}, "setup": [statement],
+ * "queries": [{"name", "sql", "plan", "database"}]}; writes a list of {"types", "rows"}, {"refused"} or {"failed"}. With "plan" the query
  * is only planned. Rows are what is left when all changes are applied, each a JSON array of values in the
  * forms that Headworks writes.
  */
@@ -104,6 +104,7 @@ public class Answers {
     t.getConfig().set("table.local-time-zone", "UTC");
     t.getConfig().set("table.exec.resource.default-parallelism", "1");
     JsonNode asked = JSON.readTree(new File(args[0]));
+    asked.path("settings").fields().forEachRemaining(s -> t.getConfig().set(s.getKey(), s.getValue().asText()));
     for (JsonNode statement : asked.get("setup")) t.executeSql(statement.asText());
     List<Object> answers = new ArrayList<>();
     for (JsonNode query : asked.get("queries")) {

@@ -39,13 +39,13 @@ def table(name, fields, event_time=None, disorder=0, rows=(), work="."):
             "'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601')")
 
 
-def ask(tables, queries):
-    """Answers to [{name, sql, plan}], in that order. `tables` is given a folder for the rows."""
+def ask(tables, queries, settings={}):
+    """Answers to [{name, sql, plan}], in that order. `tables` is given a folder for the rows; `settings` are Flink's options."""
     lib = os.environ["FLINK_LIB"]
     with tempfile.TemporaryDirectory() as work:
         subprocess.run(["javac", "-d", work, "-cp", lib + "/*", HERE + "/Answers.java"], check=True)
         with open(work + "/asked", "w") as file:
-            json.dump({"setup": tables(work), "queries": queries}, file)
+            json.dump({"settings": settings, "setup": tables(work), "queries": queries}, file)
         opens = [o for p in ("lang", "util", "time") for o in ("--add-opens", f"java.base/java.{p}=ALL-UNNAMED")]
         subprocess.run(["java", *opens, f"-Djava.io.tmpdir={work}", "-cp", f"{work}:{lib}/*", "Answers", work + "/asked", work + "/answers"], check=True)
         return json.load(open(work + "/answers"))

@@ -1,16 +1,20 @@
 //! `headworks test`: every test in `spec.tests`, through the same decoding, evaluation and encoding as in a pod.
 
+mod tell;
+
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
 
-use headworks_crds::Pipeline;
+use headworks_crds::{ExpectedDeadLetter, Pipeline};
 use headworks_engine::local::{BadRecord, Row as Encoded, Sink};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::object::Object;
-use crate::output::{self, Form, green, red};
+use crate::output::{self, Form};
+use crate::play::{Ended, Source, play};
 use crate::rows::{self, Row};
 use crate::validate::{self, Planned, World};
 use crate::yaml::{Node, steps};
@@ -51,15 +55,43 @@ struct Outcome {
     #[serde(serialize_with = "as_json")]
     unexpected: Vec<Row>,
     dead_letters: Vec<DeadLetter>,
+    /// Where the test says which are expected: those that didn't come.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing_dead_letters: Vec<ExpectedDeadLetter>,
+    /// The same: those that came and weren't expected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unexpected_dead_letters: Vec<DeadLetter>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct DeadLetter {
     stream: String,
-    /// Number of the record in `given`, from 0.
-    record: u64,
+    /// Number of the record in `given`, from 0; absent for a result that can't be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<u64>,
     reason: &'static str,
     message: String,
+}
+
+/// The records of a stream in `given`.
+struct Given<'a> {
+    stream: usize,
+    records: std::slice::Iter<'a, Node>,
+    record: String,
+}
+
+impl Source<Infallible> for Given<'_> {
+    fn stream(&self) -> usize {
+        self.stream
+    }
+
+    fn next(&mut self) -> Result<Option<&[u8]>, Infallible> {
+        let Some(record) = self.records.next() else {
+            return Ok(None);
+        };
+        self.record = record.to_json_text();
+        Ok(Some(self.record.as_bytes()))
+    }
 }
 
 fn as_json<S: serde::Serializer>(rows: &[Row], serializer: S) -> Result<S::Ok, S::Error> {
@@ -102,7 +134,7 @@ pub fn run(arguments: &Arguments) -> End {
             outcomes.push(one(&checked.world, object, pipeline, &planned, at));
         }
     }
-    tell(&outcomes, arguments)
+    tell::tell(&outcomes, arguments.output)
 }
 
 fn title(object: &Object, test: &str) -> String {
@@ -124,11 +156,14 @@ fn fits(pattern: &str, title: &str) -> bool {
 #[derive(Default)]
 struct Taken {
     rows: Vec<Row>,
-    bad: Vec<(usize, u64, &'static str, String)>,
+    bad: Vec<(usize, Option<u64>, &'static str, String)>,
 }
 
 impl Sink for Taken {
     fn row(&mut self, row: Encoded<'_>) -> io::Result<()> {
+        if row.output > 0 {
+            return Ok(());
+        }
         self.rows.push(rows::parse(row.value));
         Ok(())
     }
@@ -153,20 +188,26 @@ fn one(
         test: pipeline.spec.tests[at].name.clone(),
         ..Outcome::default()
     };
-    // The query's own columns: what every target gets.
+    // The query's own columns: what every target gets. What a target can't take is a dead letter.
     let plan = local::plan(world, object, pipeline, planned, None);
     let mut taken = Taken::default();
     let of = |part: &str| object.node.at(&steps(&format!("spec.tests[{at}].{part}")));
     let mut work = || -> Result<(), String> {
         let mut run = local::compile(&plan).map_err(|e| e.to_string())?;
-        for (index, name) in planned.inputs.iter().enumerate() {
+        let mut sources: Vec<Box<dyn Source<Infallible> + '_>> = Vec::new();
+        for (stream, name) in planned.inputs.iter().enumerate() {
             let records = of("given").and_then(|given| given.get(name));
-            for record in records.map_or(&[][..], Node::items) {
-                run.push(index, record.to_json_text().as_bytes(), &mut taken)
-                    .map_err(|e| e.to_string())?;
-            }
+            sources.push(Box::new(Given {
+                stream,
+                records: records.map_or(&[][..], Node::items).iter(),
+                record: String::new(),
+            }));
         }
-        run.finish(&mut taken).map_err(|e| e.to_string())
+        let played = play(&mut run, planned.inputs.len(), sources, &mut taken);
+        played.map(|_| ()).map_err(|ended| match ended {
+            Ended::Source(never) => match never {},
+            Ended::Run(error) => error.to_string(),
+        })
     };
     if let Err(error) = work() {
         outcome.error = error;
@@ -192,7 +233,15 @@ fn one(
             message,
         });
     }
-    let (missing, unexpected) = difference(&expected, &taken.rows);
+    if let Some(wanted) = &pipeline.spec.tests[at].dead_letters {
+        letters(wanted, &mut outcome);
+    }
+    let (missing, unexpected) = difference(expected.len(), taken.rows.len(), |wanted, row| {
+        let came = &taken.rows[row];
+        expected[wanted]
+            .iter()
+            .all(|(name, text)| came.get(name) == Some(text))
+    });
     outcome.missing = missing.into_iter().map(|i| expected[i].clone()).collect();
     let shown: BTreeSet<&String> = expected.iter().flat_map(Row::keys).collect();
     outcome.unexpected = unexpected
@@ -206,36 +255,53 @@ fn one(
             row
         })
         .collect();
-    outcome.passed =
-        outcome.error.is_empty() && outcome.missing.is_empty() && outcome.unexpected.is_empty();
+    outcome.passed = outcome.error.is_empty()
+        && outcome.missing.is_empty()
+        && outcome.unexpected.is_empty()
+        && outcome.missing_dead_letters.is_empty()
+        && outcome.unexpected_dead_letters.is_empty();
     outcome
 }
 
-/// Indexes of expected rows that didn't come, and of rows that came unexpected: as few of both as can be, since
-/// a row that names few fields may stand for several.
-fn difference(expected: &[Row], came: &[Row]) -> (Vec<usize>, Vec<usize>) {
-    let stands_for = |wanted: &Row, row: &Row| {
-        wanted
-            .iter()
-            .all(|(name, text)| row.get(name) == Some(text))
+/// Compares the dead letters that came with those that are expected.
+fn letters(wanted: &[ExpectedDeadLetter], outcome: &mut Outcome) {
+    let came = &outcome.dead_letters;
+    let stands_for = |wanted: &ExpectedDeadLetter, letter: &DeadLetter| {
+        let stream = wanted.stream.as_ref();
+        let number = wanted.record.and_then(|record| u64::try_from(record).ok());
+        stream.is_none_or(|stream| *stream == letter.stream)
+            && (wanted.record.is_none() || number == letter.record)
+            && wanted
+                .reason
+                .is_none_or(|reason| reason.as_str() == letter.reason)
     };
-    let fits: Vec<Vec<usize>> = expected
-        .iter()
-        .map(|wanted| {
-            (0..came.len())
-                .filter(|i| stands_for(wanted, &came[*i]))
-                .collect()
-        })
+    let (missing, unexpected) = difference(wanted.len(), came.len(), |at, letter| {
+        stands_for(&wanted[at], &came[letter])
+    });
+    let unexpected = unexpected.into_iter().map(|i| came[i].clone()).collect();
+    outcome.missing_dead_letters = missing.into_iter().map(|i| wanted[i].clone()).collect();
+    outcome.unexpected_dead_letters = unexpected;
+}
+
+/// Indexes of what was expected and didn't come, and of what came unexpected: as few of both as can be, since
+/// a row that names few fields may stand for several.
+fn difference(
+    expected: usize,
+    came: usize,
+    stands_for: impl Fn(usize, usize) -> bool,
+) -> (Vec<usize>, Vec<usize>) {
+    let fits: Vec<Vec<usize>> = (0..expected)
+        .map(|wanted| (0..came).filter(|i| stands_for(wanted, *i)).collect())
         .collect();
-    let mut taken_by: Vec<Option<usize>> = vec![None; came.len()];
+    let mut taken_by: Vec<Option<usize>> = vec![None; came];
     let mut missing = Vec::new();
-    for at in 0..expected.len() {
-        let mut seen = vec![false; came.len()];
+    for at in 0..expected {
+        let mut seen = vec![false; came];
         if !seat(at, &fits, &mut taken_by, &mut seen) {
             missing.push(at);
         }
     }
-    let unexpected = (0..came.len()).filter(|i| taken_by[*i].is_none()).collect();
+    let unexpected = (0..came).filter(|i| taken_by[*i].is_none()).collect();
     (missing, unexpected)
 }
 
@@ -257,119 +323,6 @@ fn seat(at: usize, fits: &[Vec<usize>], taken_by: &mut [Option<usize>], seen: &m
     false
 }
 
-fn tell(outcomes: &[Outcome], arguments: &Arguments) -> End {
-    let failed = outcomes.iter().filter(|o| !o.passed).count();
-    match arguments.output {
-        Form::Json => output::json(&serde_json::json!({
-            "passed": outcomes.len() - failed, "failed": failed, "tests": outcomes,
-        })),
-        Form::Text => {
-            let mut text = String::new();
-            for outcome in outcomes {
-                say(outcome, &mut text);
-            }
-            output::write(text.as_bytes());
-            let none = if outcomes.is_empty() {
-                "no test was found: write some into spec.tests; "
-            } else {
-                ""
-            };
-            output::note(&format!(
-                "{none}{} passed, {failed} failed",
-                outcomes.len() - failed
-            ));
-        }
-    }
-    if failed == 0 {
-        End::Fine
-    } else {
-        End::Problems
-    }
-}
-
-fn say(outcome: &Outcome, text: &mut String) {
-    let verdict = if outcome.passed {
-        green("ok")
-    } else {
-        red("FAILED")
-    };
-    let letters = match outcome.dead_letters.len() {
-        0 => String::new(),
-        1 => " (1 dead letter)".to_owned(),
-        n => format!(" ({n} dead letters)"),
-    };
-    text.push_str(&format!(
-        "{verdict} {}/{}: {}{letters}\n",
-        outcome.namespace, outcome.pipeline, outcome.test
-    ));
-    if outcome.passed {
-        return;
-    }
-    if !outcome.error.is_empty() {
-        text.push_str(&format!("    {}\n", outcome.error));
-    }
-    table(outcome, text);
-    for letter in &outcome.dead_letters {
-        text.push_str(&format!(
-            "    dead letter: given.{}[{}]: {} ({})\n",
-            letter.stream, letter.record, letter.message, letter.reason
-        ));
-    }
-}
-
-/// What was expected and what came, one above the other, in columns.
-fn table(outcome: &Outcome, text: &mut String) {
-    if outcome.missing.is_empty() && outcome.unexpected.is_empty() {
-        return;
-    }
-    let all = || outcome.missing.iter().chain(&outcome.unexpected);
-    let names: BTreeSet<&String> = all().flat_map(Row::keys).collect();
-    let cell = |row: &Row, name: &String| row.get(name).map_or(" ", |text| text).to_owned();
-    let width = |name: &String| {
-        let cells = all().map(|row| cell(row, name).chars().count());
-        cells.max().unwrap_or(0).max(name.chars().count()).min(60)
-    };
-    let line = |sign: &str, cells: Vec<String>| {
-        let padded: Vec<String> = cells
-            .into_iter()
-            .zip(&names)
-            .map(|(cell, name)| {
-                let cell: String = if cell.chars().count() > 60 {
-                    cell.chars().take(59).chain(['…']).collect()
-                } else {
-                    cell
-                };
-                format!("{cell:<w$}", w = width(name))
-            })
-            .collect();
-        format!("    {sign} {}", padded.join("  "))
-            .trim_end()
-            .to_owned()
-            + "\n"
-    };
-    text.push_str("    - expected and didn't come, + came and wasn't expected\n");
-    text.push_str(&line(" ", names.iter().map(|n| (*n).clone()).collect()));
-    let cells = |row: &Row| names.iter().map(|name| cell(row, name)).collect();
-    // Each missing row, and below it the unexpected one that is most like it.
-    let mut left: Vec<&Row> = outcome.unexpected.iter().collect();
-    for row in &outcome.missing {
-        text.push_str(&line("-", cells(row)));
-        let likeness = |other: &Row| {
-            row.iter()
-                .filter(|(n, t)| other.get(*n) == Some(*t))
-                .count()
-        };
-        let best = (0..left.len()).rev().max_by_key(|i| likeness(left[*i]));
-        if let Some(best) = best {
-            let other = left.remove(best);
-            text.push_str(&line("+", cells(other)));
-        }
-    }
-    for row in left {
-        text.push_str(&line("+", cells(row)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,15 +342,15 @@ mod tests {
         ];
         let loose = row(&[("a", "1")]);
         let strict = row(&[("a", "1"), ("b", "1")]);
-        assert_eq!(
-            difference(&[loose.clone(), strict], &came),
-            (vec![], vec![])
-        );
-        assert_eq!(difference(&[loose], &came), (vec![], vec![1]));
-        assert_eq!(
-            difference(&[row(&[("a", "2")])], &came),
-            (vec![0], vec![0, 1])
-        );
+        let difference = |expected: &[Row]| {
+            difference(expected.len(), came.len(), |wanted, row| {
+                let mut fields = expected[wanted].iter();
+                fields.all(|(name, text)| came[row].get(name) == Some(text))
+            })
+        };
+        assert_eq!(difference(&[loose.clone(), strict]), (vec![], vec![]));
+        assert_eq!(difference(&[loose]), (vec![], vec![1]));
+        assert_eq!(difference(&[row(&[("a", "2")])]), (vec![0], vec![0, 1]));
     }
 
     #[test]

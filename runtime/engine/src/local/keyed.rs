@@ -1,0 +1,269 @@
+//! The keyed half of a run in memory: one shard, and a watermark that each record moves.
+//!
+//! What is late depends on when the watermark moves. In a pod that is with each transaction; Flink, asked to emit a watermark
+//! with each record, decides by the record before, and so does this. So a row is late here if it would be in a pod that
+//! committed after each record; a pod that commits less often may still take it. The state is sealed only before a row for which
+//! it makes a difference, and at the end of a batch.
+
+use headworks_plan::{InternalTopic, KeyedPlan, PipelinePlan};
+use headworks_sql::keyed::Window;
+use headworks_state::{Pool, Sealed, Shard};
+
+use super::{BadRecord, LATE, LocalError, Out, Row, SinkSnafu};
+use crate::format::Formats;
+use crate::keyed::results::{Given, Results};
+use crate::keyed::too_late;
+use crate::log::{Batch, LogError};
+use crate::pipeline::{Bad, CompileError, Stage, Staged, compile_rows, compile_second, times};
+use snafu::ResultExt;
+
+/// The keyed half.
+pub(super) struct Keyed {
+    shard: Shard,
+    results: Results,
+    /// The column of the rows that is the event time.
+    time: Option<usize>,
+    window: Option<Window>,
+    allowed_lateness_ms: i64,
+    /// By input.
+    clocks: Vec<Clock>,
+    /// The watermark up to which windows have given their results.
+    sealed_ms: Option<i64>,
+}
+
+/// How far event time has come in an input.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    disorder_ms: i64,
+    greatest_ms: Option<i64>,
+    is_over: bool,
+}
+
+impl Clock {
+    fn mark(self) -> Option<i64> {
+        if self.is_over {
+            return Some(i64::MAX);
+        }
+        let greatest = self.greatest_ms?;
+        Some(greatest.saturating_sub(self.disorder_ms))
+    }
+}
+
+impl Keyed {
+    /// Compiles both parts of a plan.
+    pub(super) fn new(
+        plan: &PipelinePlan,
+        formats: &dyn Formats,
+    ) -> Result<(Stage, Keyed), CompileError> {
+        let (stage, keyed) = compile_rows(plan, formats)?;
+        let lateness = plan.keyed.as_ref();
+        // One shard, without a topic before it. No key outlives its time: the clock on the wall has no part in a run.
+        let alone = KeyedPlan {
+            repartition: InternalTopic::default(),
+            changelog: InternalTopic::default(),
+            group: String::new(),
+            allowed_lateness_ms: lateness.map_or(0, |keyed| keyed.allowed_lateness_ms),
+            max_drift_ms: 0,
+            ttl_ms: None,
+            memory_bytes: u64::MAX,
+            results: None,
+        };
+        let compiled = compile_second(plan, &alone, formats)?;
+        let pool = Pool::open(alone.memory_bytes, None).map_err(|error| CompileError::State {
+            said: error.to_string(),
+        })?;
+        let clock = |stream| Clock {
+            disorder_ms: times(stream).disorder_ms,
+            greatest_ms: None,
+            is_over: false,
+        };
+        let half = Keyed {
+            allowed_lateness_ms: compiled.spec.allowed_lateness_ms,
+            shard: Shard::new(compiled.spec, pool),
+            results: compiled.results,
+            time: keyed.time,
+            window: keyed.window,
+            clocks: plan.inputs.iter().map(clock).collect(),
+            sealed_ms: None,
+        };
+        Ok((stage, half))
+    }
+
+    /// True: results come by event time.
+    pub(super) fn is_windowed(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// The watermark of an input.
+    pub(super) fn mark(&self, input: usize) -> Option<i64> {
+        self.clocks.get(input).and_then(|clock| clock.mark())
+    }
+
+    /// The least of all inputs; none until all are known.
+    fn watermark(&self) -> Option<i64> {
+        // None is less than any.
+        self.clocks.iter().map(|clock| clock.mark()).min().flatten()
+    }
+
+    /// Takes a batch.
+    pub(super) fn run(
+        &mut self,
+        batch: &Batch,
+        staged: &mut Staged,
+        out: &mut Out<'_>,
+    ) -> Result<(), LocalError> {
+        staged.refuse_timeless(self.time);
+        let pieces = staged.good_rows(batch).map_err(broken)?;
+        let mut bad = staged.bad.iter().peekable();
+        let mut begin = 0;
+        for end in 0..=batch.len() {
+            let time = staged.times.get(end).copied().flatten();
+            let is_last = end == batch.len();
+            if !is_last && !time.is_some_and(|time| self.decides(time)) {
+                self.hear(batch, end, time);
+                continue;
+            }
+            let mut late = Vec::new();
+            for (rows, from) in &pieces {
+                let at = |row: usize| from.partition_point(|from| (*from as usize) < row);
+                let (first, last) = (at(begin), at(end));
+                let rows = rows.slice(first, last - first);
+                let refused = self.shard.add(&rows, 0).map_err(state)?;
+                late.extend(refused.iter().map(|row| from[first + *row as usize]));
+            }
+            late.sort_unstable();
+            for row in late {
+                out.bad_before(row as usize, &mut bad, batch)?;
+                let letter = Bad {
+                    row: row as usize,
+                    reason: LATE,
+                    message: too_late(self.sealed_ms),
+                };
+                out.bad(&letter, batch)?;
+            }
+            out.bad_before(end, &mut bad, batch)?;
+            if self.is_windowed() {
+                self.seal(self.watermark(), out)?;
+            }
+            begin = end;
+            if !is_last {
+                self.hear(batch, end, time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the clock of a record's input.
+    fn hear(&mut self, batch: &Batch, row: usize, time: Option<i64>) {
+        let (partition, _) = batch.place(row);
+        if let Some(clock) = self.clocks.get_mut(usize::from(partition.topic)) {
+            clock.greatest_ms = clock.greatest_ms.max(time);
+        }
+    }
+
+    /// True if what becomes of a row of this time depends on whether the windows that are over by now have given their
+    /// results: it is late for one of them, or would join a session that is over.
+    fn decides(&self, time: i64) -> bool {
+        let (Some(window), Some(watermark)) = (self.window, self.watermark()) else {
+            return false;
+        };
+        if self.sealed_ms == Some(watermark) {
+            return false;
+        }
+        // Windows that end up to there are over.
+        let until = |watermark: i64| {
+            watermark
+                .saturating_sub(self.allowed_lateness_ms)
+                .saturating_add(1)
+        };
+        let now = until(watermark);
+        let (width, offset) = match window {
+            // Exactly the gap still joins.
+            Window::Session { .. } => return time <= now,
+            Window::Tumble { size, offset } => (size, offset),
+            Window::Hop { slide, offset, .. } => (slide, offset),
+            Window::Cumulate { step, offset, .. } => (step, offset),
+        };
+        let ends = |until: i64| until.saturating_sub(offset).div_euclid(width.max(1));
+        time < now
+            && self
+                .sealed_ms
+                .is_none_or(|sealed| ends(until(sealed)) < ends(now))
+    }
+
+    /// An input is over.
+    pub(super) fn end(&mut self, input: usize, out: &mut Out<'_>) -> Result<(), LocalError> {
+        if let Some(clock) = self.clocks.get_mut(input) {
+            clock.is_over = true;
+        }
+        self.seal(self.watermark(), out)
+    }
+
+    /// Every input is over.
+    pub(super) fn finish(&mut self, out: &mut Out<'_>) -> Result<(), LocalError> {
+        self.seal(Some(i64::MAX), out)
+    }
+
+    /// Gives what is final by a watermark.
+    fn seal(&mut self, watermark: Option<i64>, out: &mut Out<'_>) -> Result<(), LocalError> {
+        let mut more = true;
+        while more {
+            let sealed = self.shard.seal(watermark, 0).map_err(state)?;
+            more = sealed.more;
+            self.give(&sealed, out)?;
+            self.shard.commit().map_err(state)?;
+        }
+        self.sealed_ms = self.sealed_ms.max(watermark);
+        Ok(())
+    }
+
+    fn give(&mut self, sealed: &Sealed, out: &mut Out<'_>) -> Result<(), LocalError> {
+        let mut ended = Ok(());
+        let given = self.results.run(sealed, &mut |given| {
+            let answer = match given {
+                Given::Record { value: None, .. } => Ok(()),
+                Given::Record {
+                    outlet,
+                    key,
+                    value: Some(value),
+                    ..
+                } => out
+                    .sink
+                    .row(Row {
+                        output: outlet,
+                        key,
+                        value,
+                    })
+                    .context(SinkSnafu),
+                Given::Bad {
+                    reason,
+                    message,
+                    text,
+                } => out.refuse(BadRecord {
+                    input: 0,
+                    number: None,
+                    reason,
+                    message,
+                    value: text.as_bytes(),
+                }),
+            };
+            answer.map_err(|error| {
+                let message = error.to_string();
+                ended = Err(error);
+                LogError::Broken { message }
+            })
+        });
+        ended?;
+        given.map_err(|error| LocalError::State {
+            message: error.to_string(),
+        })
+    }
+}
+
+fn state(error: headworks_state::StateError) -> LocalError {
+    broken(error.to_string())
+}
+
+fn broken(message: String) -> LocalError {
+    LocalError::State { message }
+}
