@@ -147,7 +147,7 @@ impl Kafka {
 
     /// The broker lets pocket's SCRAM user in. Kafka 4.3.1 can come up without any of its SCRAM users, though they are in its metadata
     /// log; then pocket's is made again.
-    pub(crate) fn scram_user(&self) -> Result<(), String> {
+    pub(crate) fn scram_user() -> Result<(), String> {
         let setting = |name: &str| std::env::var(name).ok();
         let (Some(address), Some(user), Some(file), Some(ca)) = (
             setting("KAFKA_SCRAM_BOOTSTRAP"),

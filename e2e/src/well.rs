@@ -61,10 +61,7 @@ fn wait(kubectl: &Kubectl, kafka: &Kafka, when: &str, limit: Duration) -> Result
             "Kafka has loaded a transaction coordinator",
             Box::new(|| kafka.transactions_begin()),
         ),
-        (
-            "Kafka knows its SCRAM user",
-            Box::new(|| kafka.scram_user()),
-        ),
+        ("Kafka knows its SCRAM user", Box::new(Kafka::scram_user)),
         ("PostgreSQL answers", Box::new(postgres)),
         ("the schema registry answers", Box::new(registry)),
     ];

@@ -21,6 +21,7 @@ use headworks_e2e::{Cluster, Events, Input, Verdict, Warehouse, bootstrap, clust
 
 use contestants::{Contestant, LATE, PLATFORM, Runs, Seen};
 use faults::Faults;
+use plan::Fault;
 
 const PIPELINE: &str = "pipelines.headworks.dev";
 /// How long what is right may take to be there, once the load has ended.
@@ -56,15 +57,22 @@ fn everything_at_once_under_load_while_everything_is_killed_is_what_the_inputs_s
     std::thread::sleep(Duration::from_secs(5));
     let mut faults = Faults::new(&c, runs.clone());
     let loaded = Instant::now();
+    let mut left_out = 0;
     for step in plan::plan(seed, seconds) {
-        faults.step(step);
+        // Where the machine is slow, what was done already isn't done again: the time is a promise.
+        let late = loaded.elapsed().as_secs() > seconds && step.fault != Fault::GetOn;
+        if late && faults.done.contains_key(&step.fault) {
+            left_out += 1;
+        } else {
+            faults.step(step);
+        }
     }
     faults.end();
     for one in &mut all {
         one.end(&c);
     }
     println!(
-        "    done in {} s of load: {:?}, {} in all",
+        "    done in {} s of load: {:?}, {} in all, {left_out} left out for want of time",
         loaded.elapsed().as_secs(),
         faults.done,
         faults.done.values().sum::<u32>()
@@ -171,7 +179,10 @@ fn verify(
     let mut failed = Vec::new();
     for (name, verdicts) in &last {
         for verdict in verdicts {
-            println!("    {name}: {verdict}");
+            // What must simply be so is told where it isn't.
+            if verdict.expected > 1 || !verdict.clean() {
+                println!("    {name}: {verdict}");
+            }
             if !verdict.clean() {
                 let examples = verdict.examples.join("\n        ");
                 failed.push(format!("    {name}: {verdict}\n        {examples}"));
@@ -271,18 +282,22 @@ fn figures(seen: &Seen<'_>, runs: &[Runs]) -> Vec<Verdict> {
             &said,
         ));
     }
+    let statuses = || -> BTreeMap<String, serde_json::Value> {
+        let all = c.kubectl.list(PIPELINE, &c.namespace, "").into_iter();
+        let name = |o: &serde_json::Value| o["metadata"]["name"].as_str().unwrap_or("").to_owned();
+        all.map(|o| (name(&o), o["status"].clone())).collect()
+    };
+    let lag = |status: &serde_json::Value| status["lag"].as_i64().unwrap_or(0);
+    headworks_e2e::until("no lag", Duration::from_secs(90), || {
+        statuses().values().all(|s| lag(s) == 0).then_some(())
+    });
+    let statuses = statuses();
     for runs in runs {
-        let status = || Some(c.kubectl.get(PIPELINE, runs.name, &c.namespace)?["status"].clone());
-        let lag = || status()?["lag"].as_i64();
-        headworks_e2e::until("no lag", Duration::from_secs(90), || {
-            (lag().unwrap_or(0) == 0).then_some(())
-        });
-        let lag = lag().unwrap_or(0);
-        let what = format!("{}: no lag", runs.name);
+        let status = statuses.get(runs.name).cloned().unwrap_or_default();
+        let (what, lag) = (format!("{}: no lag", runs.name), lag(&status));
         verdicts.push(Verdict::must(&what, lag == 0, &format!("lag {lag}")));
-        let told = status().and_then(|status| status["deadLetters"].as_u64());
         let letters = seen.input.letters_of(&seen.full(runs.name)).count() as u64;
-        if let Some(told) = told.filter(|_| runs.reads_a) {
+        if let Some(told) = status["deadLetters"].as_u64().filter(|_| runs.reads_a) {
             let what = format!("{}: no more dead letters than there are", runs.name);
             let said = format!("status says {told}, there are {letters}");
             verdicts.push(Verdict::must(&what, told <= letters, &said));
