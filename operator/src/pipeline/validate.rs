@@ -104,8 +104,9 @@ pub fn resolve(
     let bounds = spec.state.clone().unwrap_or_default();
     let needs = keyed
         .as_ref()
-        .map_or_else(Needs::default, |(_, keyed)| Needs {
+        .map_or_else(Needs::default, |(wanted, keyed)| Needs {
             state_memory: keyed.memory_bytes,
+            unbounded: wanted.sessions,
             disk: Some(Disk {
                 asked: bounds.asked_disk(),
                 most: bounds.most_disk(),

@@ -35,6 +35,8 @@ const EPHEMERAL: &str = "ephemeral-storage";
 pub struct Needs {
     /// Bound of its state in memory, in bytes.
     pub state_memory: u64,
+    /// True: its state may take more memory than its bound, so that a limit would be a guess that ends pods.
+    pub unbounded: bool,
     /// Its state's disk.
     pub disk: Option<Disk>,
     /// Largest body of a request that it takes, in bytes.
@@ -98,7 +100,8 @@ fn modest(needs: &Needs) -> ResourceRequirements {
                 mebibytes(OWN_MEMORY_MI.saturating_add(state)),
             ),
         ])),
-        limits: Some(BTreeMap::from([("memory".to_owned(), mebibytes(limit))])),
+        limits: (!needs.unbounded)
+            .then(|| BTreeMap::from([("memory".to_owned(), mebibytes(limit))])),
         ..ResourceRequirements::default()
     }
 }
@@ -121,6 +124,7 @@ mod tests {
     fn stateful() -> Needs {
         Needs {
             state_memory: 256 << 20,
+            unbounded: false,
             disk: Some(Disk {
                 asked: Amount::gibibytes(1),
                 most: Amount::gibibytes(10),
@@ -139,6 +143,14 @@ mod tests {
             of(None, &stateful()),
             json!({"requests": {"cpu": "25m", "memory": "320Mi", "ephemeral-storage": "1Gi"},
                    "limits": {"memory": "1024Mi", "ephemeral-storage": "11264Mi"}})
+        );
+        let sessions = Needs {
+            unbounded: true,
+            ..stateful()
+        };
+        assert_eq!(
+            of(None, &sessions)["limits"],
+            json!({"ephemeral-storage": "11264Mi"})
         );
         let large = Needs {
             body: 1 << 30,

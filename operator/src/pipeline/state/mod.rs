@@ -16,7 +16,10 @@ use headworks_crds::{
     ANNOTATION_ACCEPT_MIXED_RESULTS, OnStateChange, Pipeline, PipelineStatus, StateStatus,
 };
 use headworks_plan::{Contract, DELETED_COLUMN, Field, Format, InternalTopic, KeyedPlan, Stream};
-use headworks_sql::{Dataflow, keyed::Changes};
+use headworks_sql::{
+    Dataflow,
+    keyed::{Changes, Window},
+};
 use kube::ResourceExt;
 pub use topics::Kept;
 
@@ -59,6 +62,8 @@ pub struct Wanted {
     pub partitions: Option<i32>,
     /// Largest record that internal topics take, in bytes.
     pub max_message_bytes: u64,
+    /// True: SESSION windows, whose state stays in memory whatever its bound.
+    pub sessions: bool,
 }
 
 impl Wanted {
@@ -76,6 +81,7 @@ impl Wanted {
                 .unwrap_or_default()
                 .saturating_add(HEADROOM)
                 .max(LEAST_MAX_MESSAGE),
+            sessions: matches!(keyed.window, Some(Window::Session { .. })),
         })
     }
 }

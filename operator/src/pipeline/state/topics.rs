@@ -248,6 +248,7 @@ mod tests {
             tables,
             partitions: Some(6),
             max_message_bytes: 2_000_000,
+            sessions: false,
         }
     }
 
