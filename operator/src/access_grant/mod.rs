@@ -86,7 +86,7 @@ impl Subject for AccessGrant {
             expired(self, end, status, context).await
         } else {
             let outcome = match unreadable {
-                None => granted(self, status, context).await,
+                None => Box::pin(granted(self, status, context)).await,
                 Some(error) => Err(error),
             };
             match outcome {

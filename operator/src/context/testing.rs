@@ -84,6 +84,8 @@ pub fn stores() -> Stores {
         stateful_sets: store(vec![]),
         replica_sets: store(vec![]),
         pods: store(vec![]),
+        budgets: store(vec![]),
+        network_policies: store(vec![]),
         lineage: Arc::default(),
     }
 }
@@ -94,7 +96,7 @@ pub fn context(stores: Stores) -> (Arc<Context>, Calls) {
     let router = Router::new().fallback(answer).with_state(calls.clone());
     let client = Client::new(router, "default");
     let (indexes, metrics) = (Arc::<Indexes>::default(), Arc::<Metrics>::default());
-    let (strimzi, _) = strimzi(&client, &indexes, &metrics);
+    let (strimzi, _) = strimzi(&client, &Scope::default(), &indexes, &metrics);
     let context = Context {
         events: Events::new(client.clone(), "test".into()),
         client,
@@ -102,6 +104,8 @@ pub fn context(stores: Stores) -> (Arc<Context>, Calls) {
             runtime_image: "runtime".into(),
             namespace: "headworks-system".into(),
             recheck: Duration::from_secs(60),
+            scope: Scope::default(),
+            network: None,
         },
         stores,
         indexes,
@@ -117,6 +121,8 @@ pub fn context(stores: Stores) -> (Arc<Context>, Calls) {
         settled: Settled::default(),
         user_operators: Seen::default(),
         registries: Arc::default(),
+        rollouts: Rollouts::default(),
+        crds: CrdVersions::default(),
     };
     (Arc::new(context), calls)
 }
