@@ -411,7 +411,6 @@ fn settings(topics: &[&str]) -> Arc<Settings> {
         pipeline: "shop/p".into(),
         inputs: topics.iter().map(|topic| input(topic)).collect(),
         on_bad_record: OnBadRecord::DeadLetter,
-        on_overflow: headworks_plan::OnOverflow::SetNull,
         start_from: StartFrom::Earliest,
         commit_interval: Duration::from_millis(10),
         accept_data_loss: None,
