@@ -116,7 +116,7 @@ fn every_record_is_written_once_whatever_fails() {
     });
     let book = book.0.lock().unwrap();
     // On a busy machine batches are larger, and fewer.
-    assert!(book.calls > 10, "{}", book.calls);
+    assert!(book.calls > 3, "{}", book.calls);
     assert_eq!((book.next, book.records.len() as u64), (limit, limit));
     let sound = book.records.iter().filter(|r| r.headers.is_empty());
     let ids: BTreeSet<String> = sound
