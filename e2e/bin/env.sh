@@ -29,7 +29,7 @@ beside() {
 }
 await() { [ -z "${BESIDE[$1]:-}" ] || wait "${BESIDE[$1]}"; }
 # Cargo's words, without a line a crate.
-quieter() { awk '/^ *(Fresh|Downloaded|Locking|Adding) /{next} /^ *(Compiling|Downloading) /{n++; if (n % 40 == 0) {print "    … " n " crates"; fflush()} next} {print; fflush()}'; }
+quieter() { awk '/^ *(Fresh|Downloaded|Locking|Adding) /{next} /^ *(Compiling|Downloading|Checking) /{n++; if (n % 40 == 0) {print "    … " n " crates"; fflush()} next} {print; fflush()}'; }
 use_pocket() {
   export KUBECONFIG; KUBECONFIG=$("$POCKET" kubeconfig)
   local bin; bin=$("$POCKET" bin)
