@@ -288,7 +288,10 @@ impl StateBounds {
     /// How much of it the pod asks the node for. A bound that the user gave is meant; of the default most never need all.
     #[must_use]
     pub fn asked_disk(&self) -> Quantity {
-        self.disk.clone().unwrap_or_else(|| Quantity::gibibytes(1))
+        // The CRDs of before filled in 10Gi where nobody said anything: that is no word of the user's.
+        let filled_in = Quantity::gibibytes(10).value();
+        let said = self.disk.clone().filter(|disk| disk.value() != filled_in);
+        said.unwrap_or_else(|| Quantity::gibibytes(1))
     }
 }
 

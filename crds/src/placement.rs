@@ -115,7 +115,8 @@ pub(crate) fn topology_spread(generator: &mut SchemaGenerator) -> Schema {
     let policy =
         |what: &str| json!({"description": what, "type": "string", "enum": ["Honor", "Ignore"]});
     json_schema!({
-        "type": "array", "maxItems": 8, "x-kubernetes-list-type": "atomic",
+        "type": "array", "maxItems": 8, "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["topologyKey", "whenUnsatisfiable"],
         "items": {
             "type": "object",
             "required": ["maxSkew", "topologyKey", "whenUnsatisfiable"],

@@ -242,7 +242,9 @@ impl Kafka {
                 .groups()
                 .iter()
                 .map(rdkafka::groups::GroupInfo::name)
-                .filter(|g| g.contains(part))
+                .filter(|g| {
+                    (g.starts_with("e2e-") || g.starts_with("headworks")) && g.contains(part)
+                })
                 .collect();
             if names.is_empty() {
                 return;

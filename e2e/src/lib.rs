@@ -31,7 +31,7 @@ pub use kafka::{Kafka, Record, block_on};
 pub use kubectl::{Kubectl, Outcome};
 pub use load::{Load, Posted};
 pub use process::{kill_container, pocket, strimzi_up};
-pub use sweep::sweep;
+pub use sweep::{alone as sweep_alone, once as sweep_once};
 pub use told::skipped;
 pub use verdict::Verdict;
 pub use warehouse::{Warehouse, data_store, table_pipeline};

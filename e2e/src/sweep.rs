@@ -13,17 +13,20 @@ const OURS: &str = "e2e-";
 /// The kinds that hold something in a namespace.
 pub(crate) const OBJECTS: &str = "accessgrants.headworks.dev,pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev,datastreams.headworks.dev";
 
+/// Locked by a process of tests that is at work.
+const LOCK_FILE: &str = "/tmp/headworks-e2e.lock";
+
 /// Held while a process of tests runs: nobody sweeps beside another.
 static LOCK: OnceLock<Option<File>> = OnceLock::new();
 
 /// Sweeps before the first test of this process, unless another process of tests is at work.
-pub(crate) fn once(kubectl: &Kubectl, kafka: &Kafka) {
+pub fn once(kubectl: &Kubectl, kafka: &Kafka) {
     LOCK.get_or_init(|| {
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open("/tmp/headworks-e2e.lock")
+            .open(LOCK_FILE)
             .ok()?;
         match file.try_lock() {
             Ok(()) => {
@@ -40,8 +43,24 @@ pub(crate) fn once(kubectl: &Kubectl, kafka: &Kafka) {
     });
 }
 
+/// Sweeps at the end of a run, unless another process of tests is at work; nobody begins while the result is held.
+pub fn alone(kubectl: &Kubectl, kafka: &Kafka) -> Option<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(LOCK_FILE)
+        .ok()?;
+    if file.try_lock().is_err() {
+        println!("    (another process of tests is at work: nothing is swept)");
+        return None;
+    }
+    sweep(kubectl, kafka);
+    Some(file)
+}
+
 /// Takes away all that tests made, and says what there was.
-pub fn sweep(kubectl: &Kubectl, kafka: &Kafka) {
+fn sweep(kubectl: &Kubectl, kafka: &Kafka) {
     let names = |kind: &str, namespace: &str| -> Vec<String> {
         let all = kubectl.run(&["get", kind, "-n", namespace, "-o", "json"]);
         let list: Value = serde_json::from_str(&all.text).unwrap_or_default();

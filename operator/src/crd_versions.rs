@@ -32,14 +32,14 @@ impl CrdVersions {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if let Some((_, found)) = known.filter(|(at, _)| at.elapsed() < MEMORY) {
+        if let Some((_, found)) = known.clone().filter(|(at, _)| at.elapsed() < MEMORY) {
             return found;
         }
         let found = match live(client).await {
             Ok(versions) => compare(&versions, OURS),
             Err(error) => {
                 tracing::warn!(%error, "the CRDs' version can't be read");
-                None
+                known.and_then(|(_, found)| found)
             }
         };
         if let Some((reason, message)) = &found {

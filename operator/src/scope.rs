@@ -4,7 +4,10 @@
 //! Several namespaces are several watches with one store: [`merged`] makes one stream of events of them that begins when all
 //! have listed, and in which a list that is made again touches its own namespace alone.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use futures::{
     StreamExt,
@@ -148,9 +151,13 @@ struct Part<K> {
     objects: HashMap<Name, K>,
 }
 
+/// A namespace that can't be listed at the start holds up the others for so long.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
 struct Merger<K> {
     parts: Vec<Part<K>>,
     begun: bool,
+    since: Instant,
 }
 
 impl<K: Resource + Clone> Merger<K> {
@@ -163,6 +170,7 @@ impl<K: Resource + Clone> Merger<K> {
         Self {
             parts: std::iter::repeat_with(part).take(count).collect(),
             begun: false,
+            since: Instant::now(),
         }
     }
 
@@ -178,6 +186,14 @@ impl<K: Resource + Clone> Merger<K> {
             return Vec::new();
         };
         match event {
+            // The namespace is gone, and the Role with it: taken as empty, so that the others are served. Should it come back, its
+            // list brings it in.
+            Err(error) if !begun && refused(&error) && self.since.elapsed() >= START_TIMEOUT => {
+                part.listed = true;
+                let mut all = vec![Err(error)];
+                all.extend(self.begin());
+                all
+            }
             Err(error) => vec![Err(error)],
             Ok(Event::Init) => {
                 part.listing = Some(HashMap::new());
@@ -216,20 +232,33 @@ impl<K: Resource + Clone> Merger<K> {
                     let here = part.objects.values().cloned();
                     return gone.chain(here.map(|o| Ok(Event::Apply(o)))).collect();
                 }
-                if self.parts.iter().all(|part| part.listed) {
-                    self.begun = true;
-                    let all = self.parts.iter().flat_map(|part| part.objects.values());
-                    let listed = all.cloned().map(|object| Ok(Event::InitApply(object)));
-                    return [Ok(Event::Init)]
-                        .into_iter()
-                        .chain(listed)
-                        .chain([Ok(Event::InitDone)])
-                        .collect();
-                }
-                Vec::new()
+                self.begin()
             }
         }
     }
+
+    /// The first list of all, once each watch has listed.
+    fn begin(&mut self) -> Vec<Result<Event<K>, Error>> {
+        if self.begun || !self.parts.iter().all(|part| part.listed) {
+            return Vec::new();
+        }
+        self.begun = true;
+        let all = self.parts.iter().flat_map(|part| part.objects.values());
+        let listed = all.cloned().map(|object| Ok(Event::InitApply(object)));
+        [Ok(Event::Init)]
+            .into_iter()
+            .chain(listed)
+            .chain([Ok(Event::InitDone)])
+            .collect()
+    }
+}
+
+/// True where the API server doesn't let us look, or has no such thing.
+fn refused(error: &Error) -> bool {
+    let (Error::InitialListFailed(error) | Error::WatchStartFailed(error)) = error else {
+        return false;
+    };
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 403 | 404))
 }
 
 #[cfg(test)]
@@ -241,6 +270,29 @@ mod tests {
 
     fn object(namespace: &str, name: &str) -> ConfigMap {
         serde_json::from_value(json!({"metadata": {"namespace": namespace, "name": name}})).unwrap()
+    }
+
+    #[test]
+    fn a_namespace_that_is_gone_holds_up_the_others_for_a_minute_only() {
+        let forbidden = || {
+            let status = serde_json::from_value(json!({
+                "kind": "Status", "status": "Failure", "message": "no", "reason": "Forbidden", "code": 403
+            }));
+            Err(Error::InitialListFailed(kube::Error::Api(status.unwrap())))
+        };
+        let mut merger = Merger::new(2);
+        assert!(merger.take(0, Ok(Event::Init)).is_empty());
+        merger.take(0, Ok(Event::InitApply(object("shop", "a"))));
+        assert!(merger.take(0, Ok(Event::InitDone)).is_empty());
+        assert_eq!(merger.take(1, forbidden()).len(), 1, "it may only be slow");
+        merger.since -= START_TIMEOUT;
+        let mut events = merger.take(1, forbidden());
+        assert!(events.remove(0).is_err());
+        assert_eq!(said(events), ["init", "list a", "done"]);
+        // It comes back.
+        merger.take(1, Ok(Event::Init));
+        merger.take(1, Ok(Event::InitApply(object("bi", "b"))));
+        assert_eq!(said(merger.take(1, Ok(Event::InitDone))), ["apply b"]);
     }
 
     fn said(events: Vec<Result<Event<ConfigMap>, Error>>) -> Vec<String> {

@@ -42,6 +42,8 @@ beside_up() {
 
 beside_down() {
   local name
+  # Only what `up` made: it writes this file first.
+  [[ -e $STATE/ports ]] || { [[ ! -e $STATE ]] || die "$STATE holds no API server of pocket's"; return 0; }
   for name in kube-controller-manager kube-apiserver etcd; do process_stop "$name"; done
   rm -rf "$STATE"
 }

@@ -143,7 +143,10 @@ fn free_port() -> u16 {
 
 #[test]
 fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_the_users() {
-    let Some((_, kafka)) = bare() else { return };
+    let Some((kubectl, kafka)) = bare() else {
+        return;
+    };
+    headworks_e2e::sweep_once(&kubectl, &kafka);
     kafka.forget(&format!("{SPACE}."), &format!(".{SPACE}."));
     let beside = Beside::up();
     let (main, crd_chart) = (chart("headworks"), chart("headworks-crds"));

@@ -92,6 +92,14 @@ fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Option<()> {
     }
     for path in named(folder, &node) {
         if path.is_file() {
+            // Kustomize takes no file from outside of the folder, and says so in its own words.
+            let inside = path
+                .canonicalize()
+                .ok()?
+                .starts_with(folder.canonicalize().ok()?);
+            if !inside {
+                return None;
+            }
             files.push(path);
         } else if path.is_dir() {
             list(&path, depth + 1, files)?;

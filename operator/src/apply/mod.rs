@@ -112,6 +112,18 @@ fn controlled_by<K: Resource>(live: &K, uid: &str) -> bool {
 }
 
 /// The object as it is sent: with type and with the digest of itself.
+/// True: the live child was last applied from just this, so no field of an earlier one is left in it.
+pub fn is_last_applied<K: Resource<DynamicType = ()> + Serialize>(desired: &K, live: &K) -> bool {
+    prepared(desired).is_ok_and(|body| {
+        live.meta()
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(APPLIED_ANNOTATION))
+            .map(String::as_str)
+            == applied_hash(&body)
+    })
+}
+
 fn prepared<K: Resource<DynamicType = ()> + Serialize>(desired: &K) -> Result<Value, Error> {
     let mut body =
         serde_json::to_value(desired).map_err(|e| unserialisable(&desired.name_any(), &e))?;

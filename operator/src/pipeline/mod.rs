@@ -69,10 +69,14 @@ impl Subject for Pipeline {
         context: &Context,
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
-        let rests = self.spec.suspend || self.spec.replicas == 0;
-        figures::pipeline(status, rests, &key, context);
         let uid = self.uid().unwrap_or_default();
         let live = Context::child(&context.stores.stateful_sets, &key, &uid, &key.name);
+        // A spec that is held back leaves the pods as they are, whatever number it asks for.
+        let none = live
+            .as_ref()
+            .is_none_or(|l| l.spec.as_ref().and_then(|s| s.replicas) == Some(0));
+        let rests = self.spec.suspend || (self.spec.replicas == 0 && none);
+        figures::pipeline(status, rests, &key, context);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
             workload::scale_to_zero(
                 context,

@@ -60,6 +60,8 @@ struct Inner {
     told: HashMap<Key, News>,
     budgets: HashMap<Key, Bucket>,
     figures: Bucket,
+    /// When an owner's figures were let through last: its pods answer one after another.
+    paced: HashMap<Key, Instant>,
     /// The namespace whose figures were let through last.
     turn: String,
 }
@@ -114,6 +116,7 @@ impl Reports {
             told: HashMap::new(),
             budgets: HashMap::new(),
             figures: Bucket::new(writes, writes, now),
+            paced: HashMap::new(),
             turn: String::new(),
         }))
     }
@@ -158,6 +161,7 @@ impl Reports {
         inner.letters.remove(key);
         inner.told.remove(key);
         inner.budgets.remove(key);
+        inner.paced.remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -225,6 +229,10 @@ impl Inner {
         }
         let mut changed: BTreeMap<String, VecDeque<(Key, Coarse)>> = BTreeMap::new();
         for (key, reports) in by_owner {
+            let last = self.paced.get(key);
+            if last.is_some_and(|at| now.saturating_duration_since(*at) < schedule::ROUND) {
+                continue;
+            }
             let before = self.shown.get(key);
             let mut latest = idle::at(figures::coarse(before, &reports), &reports, now_ms);
             latest.dead_letters = shown(self.letters.get(key).map_or(0, Letters::total));
@@ -249,6 +257,7 @@ impl Inner {
             let of = changed.get_mut(&namespace);
             if let Some((key, latest)) = of.and_then(VecDeque::pop_front) {
                 self.shown.insert(key.clone(), latest);
+                self.paced.insert(key.clone(), now);
                 through.push(key);
             }
             changed.retain(|_, of| !of.is_empty());

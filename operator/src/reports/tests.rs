@@ -76,7 +76,7 @@ fn figures_wait_for_a_token() {
     let reports = Reports::limited(1.0, now);
     take_in(&reports, vec![answer("a", 1.0, None)], now);
     assert_eq!(take_in(&reports, vec![answer("a", 50.0, None)], now), 0);
-    let later = now + Duration::from_secs(2);
+    let later = now + Duration::from_secs(6);
     assert_eq!(take_in(&reports, vec![], later), 0, "the pod is gone");
     take_in(&reports, vec![answer("a", 50.0, None)], later);
     assert_eq!(reports.figures(&key()).unwrap().rate, 50);
@@ -88,7 +88,7 @@ fn a_namespace_whose_figures_never_rest_leaves_tokens_to_others() {
     let reports = Reports::limited(2.0, now);
     let mut shop = 0;
     for round in 0..20 {
-        now += Duration::from_secs(1);
+        now += schedule::ROUND;
         let mut answers: Vec<Answer> = (0..500)
             .map(|n| {
                 let (uid, _, report) = answer(

@@ -47,13 +47,17 @@ impl Subject for Source {
         context: &Context,
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
-        let rests = self.spec.suspend || self.spec.replicas == 0;
-        figures::source(status, rests, &key, context);
         let open = security::source(&self.spec);
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         let uid = self.metadata.uid.clone().unwrap_or_default();
         let live = Context::child(&context.stores.deployments, &key, &uid, &key.name);
+        // As of Pipelines: a spec that is held back leaves the pods as they are.
+        let none = live
+            .as_ref()
+            .is_none_or(|l| l.spec.as_ref().and_then(|s| s.replicas) == Some(0));
+        let rests = self.spec.suspend || (self.spec.replicas == 0 && none);
+        figures::source(status, rests, &key, context);
         if let (true, Some(live)) = (self.spec.suspend, &live) {
             workload::scale_to_zero(
                 context,

@@ -239,7 +239,9 @@ impl Keeper {
                     return;
                 }
                 Err(error) => {
-                    if code(&error) == Some(403) {
+                    // What was listed once is known; the watch goes on without a word when it may again.
+                    let here = matches!(*self.state.borrow(), State::Here(_));
+                    if code(&error) == Some(403) && !here {
                         self.say(State::Refused(error.to_string()));
                     }
                     tracing::warn!(kind = self.kind, %error, "watch interrupted; it is tried again");

@@ -119,7 +119,13 @@ fn pod_spec(inputs: &PodInputs) -> PodSpec {
         priority_class_name: template.priority_class_name.clone(),
         runtime_class_name: template.runtime_class_name.clone(),
         scheduler_name: template.scheduler_name.clone(),
-        service_account_name: template.service_account_name.clone(),
+        // Said in any case: left out, the API server would go on with the one before, by the old field serviceAccount.
+        service_account_name: Some(
+            template
+                .service_account_name
+                .clone()
+                .unwrap_or_else(|| "default".into()),
+        ),
         ..PodSpec::default()
     }
 }

@@ -34,7 +34,13 @@ use super::{
     health::rolled_out,
     pod::{INPUTS_ANNOTATION, PLAN_LABEL},
 };
-use crate::{apply::is_subset, context::Context, names::Key, retry::Error, status::Verdict};
+use crate::{
+    apply::{is_last_applied, is_subset},
+    context::Context,
+    names::Key,
+    retry::Error,
+    status::Verdict,
+};
 
 /// So many objects are rolled at once.
 pub const AT_ONCE: usize = 3;
@@ -123,12 +129,12 @@ fn observed(meta: &ObjectMeta, generation: Option<i64>) -> bool {
 
 impl Live<'_> {
     /// True if the desired template rolls pods that could as well wait. `own`: the object itself was changed since it was last
-    /// looked at.
-    pub fn can_wait(&self, desired: &PodTemplateSpec, own: bool) -> bool {
+    /// looked at. `changed`: it isn't what was applied last, so a field may go, too.
+    pub fn can_wait(&self, desired: &PodTemplateSpec, own: bool, changed: bool) -> bool {
         let Some(live) = self.template.filter(|_| self.well && !own) else {
             return false;
         };
-        told(live) == told(desired) && !is_subset(&value(desired), &value(live))
+        told(live) == told(desired) && (changed || !is_subset(&value(desired), &value(live)))
     }
 
     /// True if all its pods are of the desired template, and ready.
@@ -186,14 +192,21 @@ where
     let live = Context::child(store, key, uid, &desired.name_any());
     let template = Live::from(desired).template;
     if let (Some(live), Some(template)) = (live, template)
-        && Live::from(live.as_ref()).can_wait(template, own)
+        && Live::from(live.as_ref()).can_wait(
+            template,
+            own,
+            !is_last_applied(desired, live.as_ref()),
+        )
         && !context
             .rollouts
             .begin(key, |other| is_there(context, other))
     {
         return Ok(Applied { live, waits: true });
     }
-    let live = context.apply(store, desired, uid).await?;
+    let live = context
+        .apply(store, desired, uid)
+        .await
+        .inspect_err(|_| give_up(context, key))?;
     if template.is_some_and(|template| Live::from(live.as_ref()).has(template)) {
         give_up(context, key);
     }
@@ -288,7 +301,7 @@ mod tests {
             serde_json::from_value(template(plan, image)).unwrap()
         };
         let waits = |set: &StatefulSet, desired: &PodTemplateSpec, own| {
-            Live::from(set).can_wait(desired, own)
+            Live::from(set).can_wait(desired, own, false)
         };
         assert!(waits(&well, &desired("p", "i:2"), false));
         assert!(
@@ -321,7 +334,7 @@ mod tests {
             .unwrap()
         };
         let desired: PodTemplateSpec = serde_json::from_value(template("p", "i:2")).unwrap();
-        assert!(Live::from(&deployment(1)).can_wait(&desired, false));
-        assert!(!Live::from(&deployment(0)).can_wait(&desired, false));
+        assert!(Live::from(&deployment(1)).can_wait(&desired, false, false));
+        assert!(!Live::from(&deployment(0)).can_wait(&desired, false, false));
     }
 }

@@ -14,7 +14,7 @@ use crate::schema::{Column, Schema};
 use crate::syntax;
 
 /// Raised when the same query over the same inputs gives other results than before.
-const SEMANTICS: u32 = 1;
+const SEMANTICS: u32 = 2;
 
 /// The streams that a query may name, with their contracts.
 #[derive(Clone, Debug, Default)]

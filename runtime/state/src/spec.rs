@@ -1,6 +1,8 @@
 //! What kind of state it is: the keyed half of a query, and the pipeline's bounds.
 
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
 use headworks_sql::keyed::{Keyed, Operator, Window};
 
 /// What all shards of a pipeline have in common.
@@ -28,12 +30,12 @@ impl Spec {
     /// From a query's keyed half.
     pub fn new(keyed: &Keyed, allowed_lateness_ms: i64, ttl_ms: Option<i64>) -> Spec {
         Spec {
-            rows: keyed.rows.to_arrow(),
+            rows: nullable(&keyed.rows.to_arrow()),
             keys: keyed.keys,
             time: keyed.time,
             window: keyed.window,
             operator: keyed.operator.clone(),
-            results: keyed.results.to_arrow(),
+            results: nullable(&keyed.results.to_arrow()),
             allowed_lateness_ms,
             ttl_ms,
         }
@@ -48,4 +50,11 @@ impl Spec {
                 .saturating_add(1)
         })
     }
+}
+
+/// Rows that travel, and state, may be of a version that took a column for nullable which this one knows never to be.
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

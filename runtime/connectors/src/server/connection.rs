@@ -147,7 +147,15 @@ where
                 }
                 return;
             }
-            () = place.activity.ends.notified() => return,
+            () = place.activity.ends.notified() => match place.activity.idle() {
+                Some(_) => return,
+                // A request came meanwhile: it is answered, and the connection ends with that.
+                None if !told => {
+                    told = true;
+                    serving.as_mut().graceful_shutdown();
+                }
+                None => {}
+            },
             () = leaves(&mut leaving), if !told => {
                 told = true;
                 serving.as_mut().graceful_shutdown();
