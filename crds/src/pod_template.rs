@@ -32,7 +32,7 @@ pub struct PodTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "borrowed::image_pull_secrets")]
     pub image_pull_secrets: Option<Vec<LocalObjectReference>>,
-    /// CPU, memory and ephemeral storage of the container. Absent: little is asked for (25m of CPU, 64Mi of memory) and the
+    /// CPU, memory and ephemeral storage of the container. Absent: little is asked for (10m of CPU, 64Mi of memory) and the
     /// memory is limited to 512Mi, each with what the query's state needs on top (with SESSION windows memory isn't limited).
     /// Given, it replaces all of that, except that the state's disk is still asked for where no ephemeral-storage is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 
 /// CPU that a pod asks for.
-const CPU: &str = "25m";
+const CPU: &str = "10m";
 /// Memory that a pod asks for besides its state, in mebibytes.
 pub const OWN_MEMORY_MI: u64 = 64;
 /// Memory that a pod may take besides its state, in mebibytes. Measured: 15 to 21 at low load; Kafka's client keeps up to some
@@ -137,11 +137,11 @@ mod tests {
     fn a_pod_asks_for_little_and_its_memory_is_bounded() {
         assert_eq!(
             of(None, &Needs::default()),
-            json!({"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}})
+            json!({"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}})
         );
         assert_eq!(
             of(None, &stateful()),
-            json!({"requests": {"cpu": "25m", "memory": "320Mi", "ephemeral-storage": "1Gi"},
+            json!({"requests": {"cpu": "10m", "memory": "320Mi", "ephemeral-storage": "1Gi"},
                    "limits": {"memory": "1024Mi", "ephemeral-storage": "11264Mi"}})
         );
         let sessions = Needs {
