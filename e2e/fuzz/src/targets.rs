@@ -362,8 +362,8 @@ const PLANS: &[&[u8]] = &[
     br#"{"version":1,"installation":"a","namespace":"shop","name":"p","kafka":{"bootstrapServers":"k:9092"},"role":{"source":{"into":{"name":"orders","topic":"shop.orders","deadLetterTopic":"shop.orders.dlq","contract":{"fields":[{"name":"id","type":"string","nullable":false}],"format":"Json"},"maxMessageBytes":1048576},"http":{"path":"/v1/orders","bearer":true,"tls":false,"maxBodyBytes":1000,"recordsPerSecond":10},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#,
 ];
 const REPORTS: &[&[u8]] = &[
-    br#"{"phase":"Running","problems":[{"reason":"BadRecord","message":"m","fatal":true}],"figures":{"recordsIn":10,"recordsOut":9,"deadLetters":1,"rate":1.5,"lag":3,"maxEventTimeMs":1767225600000,"lastCommitMs":1767225601000,"state":{"memoryBytes":1,"diskBytes":2,"keys":3,"late":4,"watermarkMs":1767225600000,"restoreMs":5,"hotKey":"k"}}}"#,
-    br#"{"phase":"Starting"}"#,
+    br#"{"version":1,"runtime":"0.1.0","phase":"Running","problems":[{"reason":"BadRecord","message":"m","fatal":true}],"figures":{"recordsIn":10,"recordsOut":9,"deadLetters":1,"dropped":0,"rate":1.5,"lag":3,"maxEventTimeMs":1767225600000,"lastCommitMs":1767225601000,"state":{"memoryBytes":1,"diskBytes":2,"keys":3,"late":4,"watermarkMs":1767225600000,"restoreMs":5,"hotKey":"k"}}}"#,
+    br#"{"version":1,"runtime":"0.1.0","phase":"Starting"}"#,
 ];
 
 /// What a pod says of itself, through the figures that are shown, twice, so that the ones shown before count, too.

@@ -64,6 +64,21 @@ fn words(pattern: &str) -> Option<&'static str> {
         _ if pattern.contains("[numkMGTPE]") => {
             "is no amount of Kubernetes: write a number, with m, k, M, G or Ki, Mi, Gi, such as 500m or 2Gi"
         }
+        "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$" => {
+            "is no value of a label: letters, digits, '-', '_' and '.', with a letter or digit first and last"
+        }
+        "^[A-Za-z0-9*._/-]+$" => {
+            "is no pattern of names: letters, digits, '.', '_', '-' and '/', with * for any text, such as data-*"
+        }
+        "^[A-Za-z0-9*._:/@-]+$" => {
+            "is no pattern of images: a registry, a name, a tag or digest, with * for any text, such as registry.example.com/team/*"
+        }
+        "^[A-Za-z_][A-Za-z0-9_]*$" => {
+            "is no name of an environment variable: letters, digits and '_', with no digit first"
+        }
+        "^[a-z][a-z0-9.]*$" => {
+            "is no setting of a topic: as Kafka writes them, such as compression.type"
+        }
         _ => return None,
     })
 }
