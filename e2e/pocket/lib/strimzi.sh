@@ -36,8 +36,8 @@ strimzi_crds() {
   kubectl apply --server-side --force-conflicts -f "$STRIMZI_CACHE/crds" >"$LOGS/strimzi-crds.log" 2>&1 ||
     { tail -n 5 "$LOGS/strimzi-crds.log" >&2; die "cannot apply Strimzi's CRDs"; }
   for kind in "${STRIMZI_KINDS[@]#*.}"; do crds+=("crd/${kind,,}s.kafka.strimzi.io"); done
-  established=(kubectl wait --for=condition=Established --timeout=1s "${crds[@]}")
-  wait_until 30 "Strimzi's CRDs are established" "${established[@]}" || die "Strimzi's CRDs are not established"
+  established=(kubectl wait --for=condition=Established --timeout=10s "${crds[@]}")
+  wait_until 120 "Strimzi's CRDs are established" "${established[@]}" || die "Strimzi's CRDs are not established"
   say "Strimzi's CRDs $STRIMZI_VERSION are applied"
 }
 
