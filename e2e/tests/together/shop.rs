@@ -19,8 +19,7 @@ fn the_shop_example_applies_whole_and_its_rows_are_in_the_database_once() {
     let mine = c.kubectl.get("namespaces", "shop", "").is_none();
     if mine {
         // Of an earlier run that was cut short.
-        c.kafka.forget("shop.", ".shop.");
-        pocket(&["psql", "-c", "DROP DATABASE IF EXISTS shop WITH (FORCE)"]);
+        forget(&c);
     }
     // As the demo does it.
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -73,6 +72,12 @@ fn the_shop_example_applies_whole_and_its_rows_are_in_the_database_once() {
             .must(&["delete", kinds, "--all", "-n", "shop", "--timeout=120s"]);
         c.kubectl
             .must(&["delete", "namespace", "shop", "--wait=false"]);
-        c.kafka.forget("shop.", ".shop.");
+        forget(&c);
     }
+}
+
+/// Topics and tables go together: how far a table was written stands in its database, and counts for topics of the same name.
+fn forget(c: &headworks_e2e::Cluster) {
+    c.kafka.forget("shop.", ".shop.");
+    pocket(&["psql", "-c", "DROP DATABASE IF EXISTS shop WITH (FORCE)"]);
 }
