@@ -110,7 +110,7 @@ impl Kafka {
         }
     }
 
-    fn config(&self) -> ClientConfig {
+    pub(crate) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap);
         config
@@ -125,61 +125,6 @@ impl Kafka {
         let client: BaseConsumer = self.config().create().map_err(|e| e.to_string())?;
         let metadata = client.fetch_metadata(None, Duration::from_secs(5));
         metadata.map(|_| ()).map_err(|e| e.to_string())
-    }
-
-    /// Every group can be described: each coordinator has loaded what it keeps.
-    pub(crate) fn groups_are_known(&self) -> Result<(), String> {
-        let client: BaseConsumer = self.config().create().map_err(|e| e.to_string())?;
-        let groups = client.fetch_group_list(None, Duration::from_secs(10));
-        groups.map(|_| ()).map_err(|e| e.to_string())
-    }
-
-    /// A transactional producer gets its id.
-    pub(crate) fn transactions_begin(&self) -> Result<(), String> {
-        let producer: BaseProducer = self
-            .config()
-            .set("transactional.id", "headworks-e2e-well")
-            .create()
-            .map_err(|e| e.to_string())?;
-        let begun = producer.init_transactions(Duration::from_secs(10));
-        begun.map_err(|e| e.to_string())
-    }
-
-    /// The broker lets pocket's SCRAM user in. Kafka 4.3.1 can come up without any of its SCRAM users, though they are in its metadata
-    /// log; then pocket's is made again.
-    pub(crate) fn scram_user() -> Result<(), String> {
-        let setting = |name: &str| std::env::var(name).ok();
-        let (Some(address), Some(user), Some(file), Some(ca)) = (
-            setting("KAFKA_SCRAM_BOOTSTRAP"),
-            setting("KAFKA_SCRAM_USER"),
-            setting("KAFKA_SCRAM_PASSWORD_FILE"),
-            setting("KAFKA_CA_FILE"),
-        ) else {
-            return Ok(());
-        };
-        let password = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
-        let client: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", address)
-            .set("security.protocol", "SASL_SSL")
-            .set("sasl.mechanism", "SCRAM-SHA-512")
-            .set("sasl.username", &user)
-            .set("sasl.password", password.trim())
-            .set("ssl.ca.location", ca)
-            .create()
-            .map_err(|e| e.to_string())?;
-        let Err(error) = client.fetch_metadata(None, Duration::from_secs(5)) else {
-            return Ok(());
-        };
-        let (_, there) =
-            crate::pocket(&["kafka", "configs", "--describe", "--entity-type", "users"]);
-        if !there.contains(&format!("'{user}'")) {
-            println!("    (Kafka has forgotten its SCRAM users: {user} is made again)");
-            let scram = format!("SCRAM-SHA-512=[password={}]", password.trim());
-            let of = ["--entity-type", "users", "--entity-name", &user];
-            let add = ["kafka", "configs", "--alter", "--add-config", &scram];
-            crate::pocket(&[&add[..], &of[..]].concat());
-        }
-        Err(error.to_string())
     }
 
     fn metadata(&self, what: &str) -> rdkafka::metadata::Metadata {

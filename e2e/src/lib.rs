@@ -13,6 +13,7 @@
 )]
 
 pub mod clients;
+mod coordinators;
 mod events;
 mod gate;
 mod kafka;
