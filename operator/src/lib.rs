@@ -33,6 +33,7 @@ pub mod indexes;
 pub mod kafka;
 pub mod kafka_pool;
 pub mod listen;
+pub mod metrics_server;
 pub mod names;
 pub mod owned;
 pub mod pipeline;

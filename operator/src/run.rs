@@ -19,6 +19,7 @@ use crate::{
     events::Events,
     indexes::Indexes,
     kafka_pool::KafkaPool,
+    metrics_server,
     names::Key,
     pipeline::Flows,
     registry_pool::RegistryPool,
@@ -28,7 +29,7 @@ use crate::{
     status::Memory,
     strimzi::strimzi,
     supervise::kept,
-    telemetry::{Health, Metrics, serve},
+    telemetry::{Health, Metrics},
     watches::{Gone, Task, owner_of_pod, warm, watches},
     webhook,
     workload::{figures, rollouts::Rollouts},
@@ -97,7 +98,7 @@ pub enum Error {
 pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
-    let server = serve(options.listen, metrics.clone(), health.clone());
+    let server = metrics_server::serve(options.listen, metrics.clone(), health.clone());
     let mut server = tokio::spawn(server);
     let client = Client::try_default()
         .await

@@ -1,4 +1,4 @@
-//! The operator's own small HTTP server.
+//! The operator's own small HTTP server: `/metrics`, `/healthz` and `/readyz` on one port.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -10,8 +10,10 @@ use axum::{
     routing::get,
 };
 
-use super::{Health, Metrics};
-use crate::listen::{Limits, plain, shielded};
+use crate::{
+    listen::{Limits, plain, shielded},
+    telemetry::{Health, Metrics},
+};
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.
 ///
