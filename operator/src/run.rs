@@ -28,9 +28,9 @@ use crate::{
     scope::Scope,
     status::Memory,
     strimzi::strimzi,
-    supervise::kept,
+    supervise::{Task, kept},
     telemetry::{Health, Metrics},
-    watches::{Gone, Task, owner_of_pod, warm, watches},
+    watches::{Gone, owner_of_pod, warm, watches},
     webhook,
     workload::{figures, rollouts::Rollouts},
 };

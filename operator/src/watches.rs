@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
-use futures::future::BoxFuture;
 use headworks_crds::{
     AccessGrant, Condition, DataStore, DataStream, Pipeline, Platform, Source, conditions::READY,
 };
@@ -29,11 +28,9 @@ use crate::{
     owned::{self, Lineage},
     pipeline::{Flows, flow_of, shared},
     scope::{Scope, Watch},
+    supervise::Task,
     telemetry::Metrics,
 };
-
-/// A task that keeps one watch.
-pub type Task = BoxFuture<'static, ()>;
 
 /// What is called when an object of one of our kinds is gone, with its key and UID.
 pub type Gone = Arc<dyn Fn(&Key, &str) + Send + Sync>;

@@ -28,8 +28,8 @@ use crate::{
     names::Key,
     owned::labelled,
     scope::Scope,
+    supervise::Task,
     telemetry::Metrics,
-    watches::Task,
 };
 
 /// Strimzi's API group.

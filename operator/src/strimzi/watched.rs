@@ -25,9 +25,8 @@ use crate::{
     indexes::Indexes,
     retry::Error,
     scope::{Scope, merged},
-    supervise::{contained, contained_call},
+    supervise::{Task, contained, contained_call},
     telemetry::Metrics,
-    watches::Task,
 };
 
 /// The versions that hold what we write, the preferred one first.
