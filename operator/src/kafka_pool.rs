@@ -10,10 +10,9 @@ use std::{
 };
 
 use headworks_crds::Platform;
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 
 use crate::{
-    context::Context,
     kafka::{Admin, Connection, KafkaError, Scram, Tls},
     retry::Error,
     secrets::{self, LastFailures},
@@ -41,7 +40,7 @@ pub struct KafkaPool {
 
 impl KafkaPool {
     /// The connection that the Platform's reconcile made, or a new one where the operator has just started.
-    pub async fn get(&self, context: &Context, platform: &Platform) -> Result<Connected, Error> {
+    pub async fn get(&self, client: &Client, platform: &Platform) -> Result<Connected, Error> {
         if let Some(connected) = self.known(platform) {
             return Ok(connected);
         }
@@ -53,7 +52,7 @@ impl KafkaPool {
         if let Some(error) = self.failed.recall(&platform.name_any(), Instant::now()) {
             return Err(error);
         }
-        self.refresh(context, platform)
+        self.refresh(client, platform)
             .await
             .map(|(connected, _)| connected)
     }
@@ -67,11 +66,11 @@ impl KafkaPool {
     /// Reads the Secrets again; says whether what pods are told of it (the CA) is another than before.
     pub async fn refresh(
         &self,
-        context: &Context,
+        client: &Client,
         platform: &Platform,
     ) -> Result<(Connected, bool), Error> {
         let name = platform.name_any();
-        let connection = connection(context, platform).await;
+        let connection = connection(client, platform).await;
         self.failed.note(&name, &connection, Instant::now());
         let connection = connection?;
         let known = self.lock().get(&name).cloned();
@@ -111,14 +110,14 @@ impl KafkaPool {
     }
 }
 
-async fn connection(context: &Context, platform: &Platform) -> Result<Connection, Error> {
+async fn connection(client: &Client, platform: &Platform) -> Result<Connection, Error> {
     let kafka = &platform.spec.kafka;
     let tls = match kafka.tls.as_ref().map(|tls| &tls.ca_secret) {
         None => None,
         Some(None) => Some(Tls { ca_pem: None }),
         Some(Some(r)) => {
             let ca = secrets::certificates(
-                context,
+                client,
                 "spec.kafka.tls.caSecret",
                 &r.namespace,
                 &r.name,
@@ -137,9 +136,9 @@ async fn connection(context: &Context, platform: &Platform) -> Result<Connection
         Some(r) => {
             let place = "spec.kafka.authentication.scramSha512";
             Some(Scram {
-                username: secrets::text(context, place, &r.namespace, &r.name, &r.username_key)
+                username: secrets::text(client, place, &r.namespace, &r.name, &r.username_key)
                     .await?,
-                password: secrets::text(context, place, &r.namespace, &r.name, &r.password_key)
+                password: secrets::text(client, place, &r.namespace, &r.name, &r.password_key)
                     .await?,
             })
         }

@@ -111,7 +111,10 @@ pub async fn ensure(
     owner: &Owner<'_>,
     wanted: &Wanted<'_>,
 ) -> Result<(), Error> {
-    let connected = context.kafka.get(context, &platform.platform).await?;
+    let connected = context
+        .kafka
+        .get(&context.client, &platform.platform)
+        .await?;
     let admin = &connected.admin;
     let said = |e: KafkaError| said(&e, owner.key, &platform.platform);
     let home = strimzi(&platform.platform);
@@ -173,7 +176,10 @@ pub async fn set_rights(
     owner: &Owner<'_>,
     user: &User,
 ) -> Result<(), Error> {
-    let connected = context.kafka.get(context, &platform.platform).await?;
+    let connected = context
+        .kafka
+        .get(&context.client, &platform.platform)
+        .await?;
     let admin = &connected.admin;
     let said = |e: KafkaError| said(&e, owner.key, &platform.platform);
     let home = strimzi(&platform.platform);
@@ -208,7 +214,7 @@ pub async fn narrow(
     user: &User,
 ) -> Result<(), Error> {
     let narrowed = kafka_users::narrow(context, owner, user).await;
-    let connected = context.kafka.get(context, platform).await?;
+    let connected = context.kafka.get(&context.client, platform).await?;
     admin::narrow(&connected.admin, &user.name, &user.acls)
         .await
         .map_err(|e| said(&e, owner.key, platform))?;
@@ -263,7 +269,7 @@ async fn take(
 ) -> Result<(), Error> {
     let dismissed = kafka_users::dismiss(context, owner, places).await;
     // Rights go now, whatever keeps the KafkaUser; that it is gone must still be seen, or it could bring them back.
-    let connected = context.kafka.get(context, platform).await?;
+    let connected = context.kafka.get(&context.client, platform).await?;
     admin::revoke(&connected.admin, user)
         .await
         .map_err(|e| said(&e, owner.key, platform))?;

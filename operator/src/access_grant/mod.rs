@@ -184,7 +184,10 @@ async fn granted(
         return Err(platform.not_ready());
     }
     logs_in(&platform)?;
-    let connected = context.kafka.get(context, &platform.platform).await?;
+    let connected = context
+        .kafka
+        .get(&context.client, &platform.platform)
+        .await?;
     let found = found::streams(grant, status, &name, context).await?;
     status.platform = Some(name);
     let next = hand_out(
@@ -296,7 +299,11 @@ async fn hand_out(
     }
     let (current, other) = (current.name, other.name);
     // A registry whose CA can't be read keeps nobody out of Kafka: the Platform's condition tells of it.
-    let registry = match context.registries.get(context, &platform.platform).await {
+    let registry = match context
+        .registries
+        .get(&context.client, &platform.platform)
+        .await
+    {
         Ok(registry) => registry.map(|registry| registry.connection.clone()),
         Err(_) => live.as_ref().and_then(credentials::registry),
     };

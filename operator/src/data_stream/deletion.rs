@@ -127,7 +127,7 @@ async fn delete_topics(
     let platform = context
         .platform(name)
         .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
-    let connected = context.kafka.get(context, &platform).await?;
+    let connected = context.kafka.get(&context.client, &platform).await?;
     for topic in topics {
         // A topic that is gone already is what was wanted; the room of Kafka says so as success.
         connected

@@ -161,7 +161,10 @@ async fn in_kafka(
     status: &mut DataStreamStatus,
     context: &Context,
 ) -> Result<Verdict, Error> {
-    let connected = context.kafka.get(context, &platform.platform).await?;
+    let connected = context
+        .kafka
+        .get(&context.client, &platform.platform)
+        .await?;
     let admin = &connected.admin;
     let found = admin
         .topic(topic)

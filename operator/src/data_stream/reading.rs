@@ -133,7 +133,7 @@ async fn registered(
         ));
     };
     let registry = match context.platform(&stream.spec.platform) {
-        Some(platform) => context.registries.get(context, &platform).await?,
+        Some(platform) => context.registries.get(&context.client, &platform).await?,
         None => None,
     };
     let registered = Registered {

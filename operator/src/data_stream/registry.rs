@@ -87,7 +87,7 @@ pub async fn register(
     if before.is_some_and(|before| before.schema_ids.is_empty()) {
         return Ok(None);
     }
-    let Some(registry) = context.registries.get(context, platform).await? else {
+    let Some(registry) = context.registries.get(&context.client, platform).await? else {
         return match before {
             None => Ok(None),
             Some(_) => Err(gone(platform)),
@@ -256,7 +256,10 @@ pub async fn settle(
     {
         return Ok(None);
     }
-    let answer = match (fresh, context.registries.get(context, platform).await) {
+    let answer = match (
+        fresh,
+        context.registries.get(&context.client, platform).await,
+    ) {
         (Some(fresh), _) => Ok(fresh),
         (None, Ok(Some(registry))) => {
             let allowed = allowed(stream, platform, context);
@@ -417,7 +420,7 @@ pub async fn finalize(
     let Some(platform) = context.platform(&stream.spec.platform) else {
         return Ok(());
     };
-    let answer = match context.registries.get(context, &platform).await {
+    let answer = match context.registries.get(&context.client, &platform).await {
         Ok(None) => return Ok(()),
         Ok(Some(registry)) => match registry.client() {
             Ok(client) => registry.heard(client.delete_subject(&registered.subject).await),

@@ -127,7 +127,7 @@ async fn forget(
 
 /// Deletes it. The topics last: while a group is left, they are, too, and it all is found again.
 pub async fn delete(left: &Progress, platform: &Platform, context: &Context) -> Result<(), Error> {
-    let connected = context.kafka.get(context, platform).await?;
+    let connected = context.kafka.get(&context.client, platform).await?;
     for group in &left.groups {
         connected
             .admin

@@ -74,7 +74,7 @@ impl Subject for Platform {
         let registry = schema_registry(self, status, context).await;
         let (connected, changed) = context
             .kafka
-            .refresh(context, self)
+            .refresh(&context.client, self)
             .await
             .map_err(|e| e.after(SICK_RECHECK))?;
         if changed {
@@ -115,7 +115,7 @@ async fn schema_registry(
     status: &mut PlatformStatus,
     context: &Context,
 ) -> bool {
-    let found = match context.registries.refresh(context, platform).await {
+    let found = match context.registries.refresh(&context.client, platform).await {
         Ok(None) => {
             status
                 .conditions

@@ -216,6 +216,9 @@ pub async fn ca(context: &Context, platform: &Usable) -> Result<Option<String>, 
     if !named {
         return Ok(None);
     }
-    let connected = context.kafka.get(context, &platform.platform).await?;
+    let connected = context
+        .kafka
+        .get(&context.client, &platform.platform)
+        .await?;
     Ok(connected.ca.as_deref().map(ToString::to_string))
 }

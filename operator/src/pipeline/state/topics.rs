@@ -134,7 +134,7 @@ pub async fn ensure(
         });
     }
     let platform = &found.platform.platform;
-    let connected = context.kafka.get(context, platform).await?;
+    let connected = context.kafka.get(&context.client, platform).await?;
     let replicas = platform.spec.defaults.as_ref().and_then(|d| d.replicas);
     let blame = blame(platform);
     let (partitions, size) =
