@@ -48,7 +48,7 @@ pub async fn strays(
     user: &str,
     home: Option<&ManagedByStrimzi>,
 ) -> Result<Vec<Place>, Error> {
-    let seen = users::seen_of_owner(context, owner.key).await?;
+    let seen = users::seen_of_owner(&context.strimzi, owner.key).await?;
     Ok(beside(&seen, user, home))
 }
 
@@ -90,7 +90,7 @@ pub async fn dismiss(context: &Context, owner: &Owner<'_>, places: &[Place]) -> 
     }
     let mut left = None;
     for (namespace, name) in places {
-        if !users::delete(context, namespace, name, owner.key).await? {
+        if !users::delete(&context.strimzi, namespace, name, owner.key).await? {
             left.get_or_insert_with(|| format!("{namespace}/{name}"));
         }
     }
@@ -161,7 +161,7 @@ pub async fn forget_passwords(
 /// # Errors
 /// As [`dismiss`].
 pub async fn dismiss_all(context: &Context, owner: &Owner<'_>) -> Result<(), Error> {
-    let all: Vec<Place> = users::of_owner(context, owner.key)
+    let all: Vec<Place> = users::of_owner(&context.strimzi, owner.key)
         .await?
         .iter()
         .map(place)
@@ -175,7 +175,7 @@ pub async fn dismiss_all(context: &Context, owner: &Owner<'_>) -> Result<(), Err
 /// # Errors
 /// As [`users::apply`].
 pub async fn narrow(context: &Context, owner: &Owner<'_>, user: &User) -> Result<(), Error> {
-    for object in users::seen_of_owner(context, owner.key).await? {
+    for object in users::seen_of_owner(&context.strimzi, owner.key).await? {
         let (namespace, name) = place(&object);
         if name != user.name {
             continue;
@@ -185,7 +185,7 @@ pub async fn narrow(context: &Context, owner: &Owner<'_>, user: &User) -> Result
             cluster: cluster.unwrap_or_default(),
             namespace,
         };
-        users::apply(context, &build(&strimzi, user), owner.key).await?;
+        users::apply(&context.strimzi, &build(&strimzi, user), owner.key).await?;
     }
     Ok(())
 }

@@ -309,7 +309,12 @@ async fn apply(
     owner: &Owner<'_>,
     user: &User,
 ) -> Result<std::sync::Arc<DynamicObject>, Error> {
-    users::apply(context, &kafka_users::build(strimzi, user), owner.key).await
+    users::apply(
+        &context.strimzi,
+        &kafka_users::build(strimzi, user),
+        owner.key,
+    )
+    .await
 }
 
 /// Fails until the User Operator has made a KafkaUser true.

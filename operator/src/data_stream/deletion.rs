@@ -80,7 +80,7 @@ async fn kafka_topics(
     if !stream.is_held(context) && status.kafka_topic.is_none() {
         return Ok(());
     }
-    if release::nothing_there(context).await {
+    if release::nothing_there(&context.strimzi).await {
         if let Some(name) = &status.kafka_topic {
             let note = format!(
                 "KafkaTopic {name} is gone with Strimzi's kinds; its topic in Kafka is as it was"
@@ -90,15 +90,15 @@ async fn kafka_topics(
         }
         return Ok(());
     }
-    let objects = release::of_owner(context, key).await?;
+    let objects = release::of_owner(&context.strimzi, key).await?;
     if keeps {
         for object in &objects {
-            release::release(context, object).await?;
+            release::release(&context.strimzi, object).await?;
         }
         return Ok(());
     }
     for object in &objects {
-        objects::delete(context, &context.strimzi.topics, object).await?;
+        objects::delete(&context.strimzi, &context.strimzi.topics, object).await?;
     }
     // The Topic Operator deletes the topic and then lets the object go. What it doesn't do in time is done by the Admin API;
     // when it is back, it finds the topic gone and lets the object go.

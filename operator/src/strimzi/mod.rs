@@ -43,8 +43,11 @@ pub const PAUSED: &str = "strimzi.io/pause-reconciliation";
 /// The Topic Operator's finalizer: with it a deletion waits for the Topic Operator.
 pub const TOPIC_FINALIZER: &str = "strimzi.io/topic-operator";
 
-/// Strimzi's two kinds that Headworks writes.
+/// Strimzi's two kinds that Headworks writes, and what it takes to ask for them and to write them.
 pub struct Strimzi {
+    client: Client,
+    scope: Scope,
+    metrics: Arc<Metrics>,
     /// KafkaTopics, all of them: the Topic Operator's queue holds every one of its namespace.
     pub topics: Watched,
     /// KafkaUsers.
@@ -86,7 +89,14 @@ pub fn strimzi(
         let indexes = indexes.clone();
         move |object, here| user_changed(object, here, &indexes)
     });
-    (Strimzi { topics, users }, vec![topic_task, user_task])
+    let strimzi = Strimzi {
+        client: client.clone(),
+        scope: scope.clone(),
+        metrics: metrics.clone(),
+        topics,
+        users,
+    };
+    (strimzi, vec![topic_task, user_task])
 }
 
 /// Wakes the DataStreams that a KafkaTopic is about, and Platforms that count.
