@@ -17,7 +17,6 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    access::{Tried, user_operator::Seen, workload::Settled},
     apply,
     crd_versions::CrdVersions,
     events::Events,
@@ -34,6 +33,7 @@ use crate::{
     status::Memory,
     strimzi::Strimzi,
     telemetry::{Health, Metrics},
+    verified::{UserOperatorCache, VerifiedPasswords, VerifiedUsers},
     workload::{guards::Network, rollouts::Rollouts},
 };
 
@@ -121,11 +121,11 @@ pub struct Context {
     /// Strimzi's kinds, where they are.
     pub strimzi: Strimzi,
     /// Passwords that Kafka has taken.
-    pub tried: Tried,
+    pub verified_passwords: VerifiedPasswords,
     /// Workloads' users that are as they should be.
-    pub settled: Settled,
+    pub verified_users: VerifiedUsers,
     /// User Operators that would delete our users.
-    pub user_operators: Seen,
+    pub user_operators: UserOperatorCache,
     /// Schema registries.
     pub registries: Arc<RegistryPool>,
     /// Objects whose pods are rolled because of a change that reaches many.

@@ -50,6 +50,7 @@ pub mod status;
 pub mod strimzi;
 pub mod supervise;
 pub mod telemetry;
+pub mod verified;
 pub mod watches;
 pub mod webhook;
 pub mod workload;

@@ -11,7 +11,6 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{Tried, user_operator::Seen, workload::Settled},
     context::{Context, Guarded, Settings, Stores},
     controller::{self, Subject},
     crd_versions::CrdVersions,
@@ -30,6 +29,7 @@ use crate::{
     strimzi::strimzi,
     supervise::{Task, kept},
     telemetry::{Health, Metrics},
+    verified::{UserOperatorCache, VerifiedPasswords, VerifiedUsers},
     watches::{Gone, owner_of_pod, warm, watches},
     webhook,
     workload::{figures, rollouts::Rollouts},
@@ -299,9 +299,9 @@ async fn lead(
         reports,
         kafka,
         strimzi,
-        tried: Tried::default(),
-        settled: Settled::default(),
-        user_operators: Seen::default(),
+        verified_passwords: VerifiedPasswords::default(),
+        verified_users: VerifiedUsers::default(),
+        user_operators: UserOperatorCache::default(),
         registries,
         rollouts: Rollouts::default(),
         crds: CrdVersions::default(),

@@ -79,8 +79,8 @@ pub async fn leave<K: Subject>(
     let user = user(installation, &key);
     match left(before, now) {
         Left::Everything => {
-            context.tried.note(&user, None);
-            context.settled.set(&user, None);
+            context.verified_passwords.note(&user, None);
+            context.verified_users.set(&user, None);
             keeper::revoke(context, before, &owner, &user).await
         }
         Left::Namesake { kafka_user } => {

@@ -13,10 +13,7 @@ pub mod secret;
 pub mod user_operator;
 pub mod workload;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use rand::{Rng, distr::Alphanumeric};
 
@@ -53,29 +50,6 @@ pub fn password() -> String {
         .collect()
 }
 
-/// Which version of its Secret each user's password was tried with. Forgotten with the process: then all are tried again.
-#[derive(Debug, Default)]
-pub struct Tried(Mutex<HashMap<String, String>>);
-
-impl Tried {
-    /// True: Kafka took the password of this version of the Secret.
-    pub fn knows(&self, user: &str, version: Option<&str>) -> bool {
-        version.is_some() && self.lock().get(user).map(String::as_str) == version
-    }
-
-    /// Kafka has taken it.
-    pub fn note(&self, user: &str, version: Option<&str>) {
-        match version {
-            Some(version) => self.lock().insert(user.to_owned(), version.to_owned()),
-            None => self.lock().remove(user),
-        };
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,15 +71,5 @@ mod tests {
             user_name("prod", "pipeline", "shop", "p"),
             "headworks.prod.pipeline.shop.p"
         );
-    }
-
-    #[test]
-    fn a_password_is_tried_again_when_its_secret_changed() {
-        let tried = Tried::default();
-        assert!(!tried.knows("u", Some("1")) && !tried.knows("u", None));
-        tried.note("u", Some("1"));
-        assert!(tried.knows("u", Some("1")) && !tried.knows("u", Some("2")));
-        tried.note("u", None);
-        assert!(!tried.knows("u", Some("1")));
     }
 }

@@ -4,11 +4,7 @@
 //! before its last pod runs by the new plan. Kafka is asked only when something of it changed or a while has passed: an outage of
 //! Kafka is no news for a Pipeline whose user is as it should be.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use headworks_crds::{Kafka, Platform};
 use headworks_plan::{OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, Stream};
@@ -28,67 +24,16 @@ use crate::{
     names::{Key, digest},
     platform::facts::Usable,
     retry::Error,
+    verified::Recalled,
     workload::MAX_MEMBERS,
 };
 
+pub use crate::verified::MEMORY;
+
 /// The chart's value that lists the pods' namespaces.
 pub(super) const CHART: &str = "workloadNamespaces";
-/// Kafka is asked again after so long, although nothing changed.
-pub const MEMORY: Duration = Duration::from_secs(300);
 /// Pods get so long to end before their rights go.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What was last seen to be so in Kafka, by user; without a time, an attempt has begun since then to make it otherwise.
-#[derive(Debug, Default)]
-pub struct Settled(Mutex<HashMap<String, (String, Option<Instant>)>>);
-
-/// What is known of a user before Kafka is asked.
-#[derive(Debug, PartialEq, Eq)]
-struct Memory {
-    /// Rights beyond the wanted ones can go.
-    prune: bool,
-    /// As [`Settled::get`].
-    seen: Option<bool>,
-}
-
-impl Settled {
-    /// `state`: what must have been seen, where nothing but the wanted rights is to be there (true), and where more may be. That
-    /// exactly these were there is good enough for who would suffer more; then others can go, as nobody's pods ever had them.
-    fn recall(&self, user: &str, settled: bool, state: impl Fn(bool) -> String) -> Memory {
-        let exactly = self.get(user, &state(true));
-        let prune = settled || exactly.is_some();
-        let seen = if prune {
-            exactly
-        } else {
-            self.get(user, &state(false))
-        };
-        Memory { prune, seen }
-    }
-
-    /// What was seen may be so no longer.
-    fn doubt(&self, user: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, at)) = all.get_mut(user) {
-            *at = None;
-        }
-    }
-
-    /// Some: so it was seen; true if not long ago.
-    fn get(&self, user: &str, state: &str) -> Option<bool> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, at) = all.get(user)?;
-        (known == state).then(|| at.is_some_and(|at| at.elapsed() < MEMORY))
-    }
-
-    /// What was seen now; or nothing is known.
-    pub(super) fn set(&self, user: &str, state: Option<String>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match state {
-            Some(state) => all.insert(user.to_owned(), (state, Some(Instant::now()))),
-            None => all.remove(user),
-        };
-    }
-}
 
 /// True: the Platform's workloads have users of their own.
 pub fn generated(kafka: &Kafka) -> bool {
@@ -153,9 +98,11 @@ pub async fn ensure<K: Subject>(
         .filter(|live| secret::text(live, "username").as_ref() == Some(&user.name))
         .and_then(|live| secret::text(live, "password"));
     let kafka = &platform.platform.spec.kafka;
-    let Memory { prune, seen } = context.settled.recall(&user.name, settled, |exactly| {
-        state(&user, version.as_deref(), exactly, kafka)
-    });
+    let Recalled { prune, seen } = context
+        .verified_users
+        .recall(&user.name, settled, |exactly| {
+            state(&user, version.as_deref(), exactly, kafka)
+        });
     if known.is_some() && seen == Some(true) {
         return Ok(());
     }
@@ -165,7 +112,10 @@ pub async fn ensure<K: Subject>(
             .await?
             .unwrap_or_else(super::password),
     };
-    let tried = known.is_some() && context.tried.knows(&user.name, version.as_deref());
+    let tried = known.is_some()
+        && context
+            .verified_passwords
+            .knows(&user.name, version.as_deref());
     let wanted = keeper::Wanted {
         user: &user,
         password: &password,
@@ -173,7 +123,7 @@ pub async fn ensure<K: Subject>(
         prune,
     };
     if seen.is_none() {
-        context.settled.doubt(&user.name);
+        context.verified_users.doubt(&user.name);
     }
     match keeper::ensure(context, platform, &owner, &wanted).await {
         Ok(()) => {}
@@ -196,9 +146,11 @@ pub async fn ensure<K: Subject>(
     };
     let written = secret::put(context, &desired, live, CHART).await?;
     let version = written.metadata.resource_version;
-    context.tried.note(&user.name, version.as_deref());
+    context
+        .verified_passwords
+        .note(&user.name, version.as_deref());
     let state = state(&user, version.as_deref(), prune, kafka);
-    context.settled.set(&user.name, Some(state));
+    context.verified_users.set(&user.name, Some(state));
     Ok(())
 }
 
@@ -253,8 +205,8 @@ pub async fn withdraw(
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let user = user(&installation, key);
-    context.tried.note(&user, None);
-    context.settled.set(&user, None);
+    context.verified_passwords.note(&user, None);
+    context.verified_users.set(&user, None);
     keeper::revoke(context, platform, &owner, &user).await
 }
 
@@ -375,7 +327,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kafka::Pattern;
+    use crate::{kafka::Pattern, verified::VerifiedUsers};
 
     fn stream(name: &str) -> serde_json::Value {
         json!({"name": name, "topic": format!("shop.{name}"), "deadLetterTopic": format!("shop.{name}.dlq"),
@@ -463,7 +415,7 @@ mod tests {
 
     #[test]
     fn kafka_is_asked_again_when_anything_changed() {
-        let settled = Settled::default();
+        let settled = VerifiedUsers::default();
         let user = |topic: &str| User {
             name: "u".into(),
             acls: [Acl::literal(About::Topic, topic, Operation::Read)].into(),
@@ -504,27 +456,5 @@ mod tests {
         }
         settled.set("u", None);
         assert_eq!(get("a", "1", true), None);
-    }
-
-    #[test]
-    fn kafka_is_asked_for_neither_half_of_a_reconcile_of_what_is_as_it_should_be() {
-        let settled = Settled::default();
-        let recall = |rights: &str, exactly| {
-            settled.recall("u", exactly, |exactly| format!("{rights} {exactly}"))
-        };
-        let memory = |prune, seen| Memory { prune, seen };
-        assert_eq!(recall("a", false), memory(false, None));
-        settled.set("u", Some("a false".into()));
-        assert_eq!(recall("a", false), memory(false, Some(true)));
-        // Others may be there beside them.
-        assert_eq!(recall("a", true), memory(true, None));
-        settled.set("u", Some("a true".into()));
-        for exactly in [false, true] {
-            assert_eq!(recall("a", exactly), memory(true, Some(true)));
-        }
-        // Other rights are added before any goes; and a half-done attempt at it makes Kafka be asked again.
-        assert_eq!(recall("b", false), memory(false, None));
-        settled.doubt("u");
-        assert_eq!(recall("a", false), memory(true, Some(false)));
     }
 }

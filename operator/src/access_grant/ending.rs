@@ -70,7 +70,7 @@ pub async fn revoke(
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
     for user in users(grant, status, Some(platform)) {
         keeper::revoke(context, platform, &owner(&key, &about), &user).await?;
-        context.tried.note(&user, None);
+        context.verified_passwords.note(&user, None);
     }
     Ok(())
 }

@@ -268,7 +268,9 @@ async fn hand_out(
                 .and_then(|l| l.metadata.resource_version.as_deref());
             (
                 password,
-                context.tried.knows(&plan.current.user(&base), version),
+                context
+                    .verified_passwords
+                    .knows(&plan.current.user(&base), version),
             )
         }
         _ => {
@@ -322,7 +324,7 @@ async fn hand_out(
     });
     let written = secret::put(context, &desired, live, CHART).await?;
     context
-        .tried
+        .verified_passwords
         .note(&current, written.metadata.resource_version.as_deref());
     status.secret = Some(secret_name);
     status.user = Some(current);
