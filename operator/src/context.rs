@@ -29,12 +29,12 @@ use crate::{
     registry_pool::RegistryPool,
     reports::Reports,
     retry::{Backoff, Error},
+    rollout_turns::RolloutTurns,
     scope::Scope,
     status::Memory,
     strimzi::Strimzi,
     telemetry::{Health, Metrics},
     verified::{UserOperatorCache, VerifiedPasswords, VerifiedUsers},
-    workload::{guards::Network, rollouts::Rollouts},
 };
 
 /// An object of ours that may be unreadable.
@@ -53,6 +53,15 @@ pub struct Settings {
     pub scope: Scope,
     /// How NetworkPolicies of pods are made; none: they aren't.
     pub network: Option<Network>,
+}
+
+/// How NetworkPolicies are made, where they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Namespace of the operator, which asks pods how they are.
+    pub operator: String,
+    /// Namespaces from which metrics are scraped.
+    pub metrics: Vec<String>,
 }
 
 /// Stores of everything that is watched. Clones share what they hold.
@@ -129,7 +138,7 @@ pub struct Context {
     /// Schema registries.
     pub registries: Arc<RegistryPool>,
     /// Objects whose pods are rolled because of a change that reaches many.
-    pub rollouts: Rollouts,
+    pub rollouts: RolloutTurns,
     /// The CRDs' version.
     pub crds: CrdVersions,
 }

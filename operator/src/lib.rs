@@ -41,6 +41,7 @@ pub mod platform;
 pub mod registry_pool;
 pub mod reports;
 pub mod retry;
+pub mod rollout_turns;
 pub mod run;
 pub mod scope;
 pub mod secrets;

@@ -24,6 +24,7 @@ use crate::{
     registry_pool::RegistryPool,
     reports::{self, Reports},
     retry::Backoff,
+    rollout_turns::RolloutTurns,
     scope::Scope,
     status::Memory,
     strimzi::strimzi,
@@ -32,7 +33,7 @@ use crate::{
     verified::{UserOperatorCache, VerifiedPasswords, VerifiedUsers},
     watches::{Gone, owner_of_pod, warm, watches},
     webhook,
-    workload::{figures, rollouts::Rollouts},
+    workload::figures,
 };
 
 /// Name of the leader election Lease.
@@ -303,7 +304,7 @@ async fn lead(
         verified_users: VerifiedUsers::default(),
         user_operators: UserOperatorCache::default(),
         registries,
-        rollouts: Rollouts::default(),
+        rollouts: RolloutTurns::default(),
         crds: CrdVersions::default(),
     });
     // Said at once in the log, also where there is no Platform yet to say it.

@@ -121,7 +121,7 @@ pub fn context(stores: Stores) -> (Arc<Context>, Calls) {
         verified_users: VerifiedUsers::default(),
         user_operators: UserOperatorCache::default(),
         registries: Arc::default(),
-        rollouts: Rollouts::default(),
+        rollouts: RolloutTurns::default(),
         crds: CrdVersions::default(),
     };
     (Arc::new(context), calls)

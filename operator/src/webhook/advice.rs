@@ -12,9 +12,10 @@ use crate::{
     context::Stores,
     data_stream::limits,
     platform::{facts, policy},
+    rollout_turns::AT_ONCE,
     security::{self, Open},
     source::check,
-    workload::{connection::NeededSecret, rollouts::AT_ONCE, store},
+    workload::{connection::NeededSecret, store},
 };
 
 /// Of a Source.

@@ -16,19 +16,15 @@ use k8s_openapi::{
     },
 };
 
-use crate::{apply::child_meta, context::Context, names::Key, retry::Error};
+use crate::{
+    apply::child_meta,
+    context::{Context, Network},
+    names::Key,
+    retry::Error,
+};
 
 /// The label of a namespace that Kubernetes sets to its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-
-/// How NetworkPolicies are made, where they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Network {
-    /// Namespace of the operator, which asks pods how they are.
-    pub operator: String,
-    /// Namespaces from which metrics are scraped.
-    pub metrics: Vec<String>,
-}
 
 /// Name of an object's PodDisruptionBudget and NetworkPolicy. Two kinds may have objects of one name.
 fn name(owner: &Key) -> String {
