@@ -25,7 +25,10 @@ use crate::{
     platform::facts::Usable,
     retry::Error,
     verified::Recalled,
-    workload::MAX_MEMBERS,
+    workload::{
+        MAX_MEMBERS,
+        connection::{generated, user_secret_name},
+    },
 };
 
 pub use crate::verified::MEMORY;
@@ -34,19 +37,6 @@ pub use crate::verified::MEMORY;
 pub(super) const CHART: &str = "workloadNamespaces";
 /// Pods get so long to end before their rights go.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// True: the Platform's workloads have users of their own.
-pub fn generated(kafka: &Kafka) -> bool {
-    kafka
-        .workload_authentication
-        .as_ref()
-        .is_some_and(|w| w.generated.is_some())
-}
-
-/// Name of the Secret beside the pods. Its keys are `username` and `password`.
-pub fn secret_name(owner: &Key) -> String {
-    format!("{}-{}-kafka-user", owner.name, owner.kind.to_lowercase())
-}
 
 pub(super) fn user(installation: &str, key: &Key) -> String {
     user_name(
@@ -88,7 +78,7 @@ pub async fn ensure<K: Subject>(
         acls: rights(plan, pods),
         quota: None,
     };
-    let live = secret::get(context, &key.namespace, &secret_name(&key), CHART).await?;
+    let live = secret::get(context, &key.namespace, &user_secret_name(&key), CHART).await?;
     let live = secret::child(live, &key, &reference.uid)?;
     let version = live
         .as_ref()
@@ -136,7 +126,7 @@ pub async fn ensure<K: Subject>(
         Err(error) => return Err(error),
     }
     let desired = Secret {
-        metadata: child_meta(secret_name(&key), &key, reference.clone()),
+        metadata: child_meta(user_secret_name(&key), &key, reference.clone()),
         type_: Some("Opaque".into()),
         data: Some(secret::data([
             ("username".to_owned(), user.name.clone()),

@@ -7,6 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference},
 };
 
+use super::reach::Reach;
 use crate::{
     apply::child_meta,
     names::Key,
@@ -15,7 +16,6 @@ use crate::{
         plan_map::{PlanMap, plan_map},
         pod::{PodInputs, pod_template},
         resources::Needs,
-        store::Reach,
     },
 };
 
@@ -93,11 +93,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::workload::store;
+    use crate::data_store::reach;
 
     fn built(spec: &Value) -> Built {
         let spec: DataStoreSpec = serde_json::from_value(spec.clone()).unwrap();
-        let reach = store::reach("warehouse", &spec).unwrap();
+        let reach = reach::reach("warehouse", &spec).unwrap();
         build(
             &Key::new("DataStore", "shop", "warehouse"),
             &OwnerReference::default(),

@@ -6,11 +6,14 @@
 
 pub mod address;
 pub mod build;
+pub mod reach;
 pub mod reading;
 pub mod writers;
 
 use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
 use kube::{Resource, ResourceExt};
+
+use reach::Reach;
 
 use crate::{
     context::Context,
@@ -24,7 +27,6 @@ use crate::{
         self, guards,
         health::{self, Pods},
         rollouts,
-        store::{self, Reach},
     },
 };
 
@@ -72,7 +74,7 @@ impl Subject for DataStore {
             .await?;
         }
         let address = address::check(&self.spec)?.to_string();
-        let reach = store::reach(&key.name, &self.spec)?;
+        let reach = reach::reach(&key.name, &self.spec)?;
         allowed(self, &key, &reach, context).inspect_err(|_| rollouts::give_up(context, &key))?;
         let built = build::build(
             &key,

@@ -1,11 +1,8 @@
 //! What Pipelines ask of a DataStore: how to reach it. Whether it answers now is no question here: a pipeline's
 //! pods wait for it by themselves.
 
-use crate::{
-    context::Context,
-    retry::Error,
-    workload::store::{self, Reach},
-};
+use super::reach::{self, Reach};
+use crate::{context::Context, retry::Error};
 
 /// The store, if there is one of that name. `place` is where the reader names it.
 pub fn usable(context: &Context, place: &str, namespace: &str, name: &str) -> Result<Reach, Error> {
@@ -24,7 +21,7 @@ pub fn usable(context: &Context, place: &str, namespace: &str, name: &str) -> Re
             format!("{place}: DataStore {name} is being deleted"),
         ));
     }
-    store::reach(name, &found.spec).map_err(|error| {
+    reach::reach(name, &found.spec).map_err(|error| {
         Error::waiting(
             "StoreNotReady",
             format!("{place}: DataStore {name} can't be used: {error}"),

@@ -5,12 +5,12 @@ use headworks_crds::{Pipeline, TableTarget};
 use super::query;
 use crate::{
     context::Context,
-    data_store,
+    data_store::{self, reach::Reach},
     data_stream::reading::{self, Usable as Stream},
     names::Key,
     platform::facts::{self, Usable},
     retry::Error,
-    workload::{connection, store::Reach},
+    workload::connection,
 };
 
 /// What was found.
@@ -83,7 +83,7 @@ pub async fn dereference(
         let store = data_store::reading::usable(context, &place, &key.namespace, &table.store)?;
         tables.push((table.clone(), store));
     }
-    let ca = connection::ca(context, &platform).await?;
+    let ca = connection::ca(context, &platform.platform).await?;
     Ok(Found {
         platform,
         inputs,

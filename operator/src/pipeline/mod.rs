@@ -103,7 +103,7 @@ impl Subject for Pipeline {
                 let verdict = applied.stateful_set.told(verdict);
                 let pods = context.pods_left(&key, &uid);
                 if verdict.ready
-                    && access::workload::generated(&applied.platform.platform.spec.kafka)
+                    && workload::connection::generated(&applied.platform.platform.spec.kafka)
                     && !health::superseded(&pods, &applied.digest)
                 {
                     // Every pod runs by the new plan: what the old one needed beyond it goes.
@@ -134,7 +134,7 @@ impl Subject for Pipeline {
         let platform = context.platform(&self.spec.platform);
         let generated = platform
             .as_ref()
-            .is_none_or(|p| access::workload::generated(&p.spec.kafka));
+            .is_none_or(|p| workload::connection::generated(&p.spec.kafka));
         let withdrawn = access::workload::withdraw(
             &Key::of(self),
             access::workload::deleted(self),

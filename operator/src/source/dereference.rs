@@ -35,7 +35,7 @@ pub async fn dereference(source: &Source, key: &Key, context: &Context) -> Resul
 
     let stream = reading::usable(context, "spec.into", &key.namespace, &source.spec.into).await?;
     let platform = facts::usable(context, &stream.platform, &key.namespace)?;
-    let ca = crate::workload::connection::ca(context, &platform).await?;
+    let ca = crate::workload::connection::ca(context, &platform.platform).await?;
     Ok(Found {
         stream,
         platform,

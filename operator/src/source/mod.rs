@@ -82,7 +82,7 @@ impl Subject for Source {
             &context.settings.runtime_image,
         )?;
         let reference = self.controller_owner_ref(&()).unwrap_or_default();
-        let generated = access::workload::generated(&found.platform.platform.spec.kafka);
+        let generated = workload::connection::generated(&found.platform.platform.spec.kafka);
         if generated && status.platform.is_none() {
             status.platform = Some(found.stream.platform.clone());
         }
@@ -217,7 +217,7 @@ impl Subject for Source {
 
 /// True: a user of the Source may be there. One that was never meant to have a user mustn't be held up by looking for it.
 fn has_user(status: &SourceStatus, name: &str, platform: Option<&Platform>) -> bool {
-    let generated = |platform: &Platform| access::workload::generated(&platform.spec.kafka);
+    let generated = |platform: &Platform| workload::connection::generated(&platform.spec.kafka);
     status.platform.as_deref() == Some(name) || platform.is_none_or(generated)
 }
 

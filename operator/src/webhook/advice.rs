@@ -10,12 +10,13 @@ use super::verdict::{Request, Verdict};
 use crate::{
     access_grant::accept::{self, Word},
     context::Stores,
+    data_store::reach,
     data_stream::limits,
     platform::{facts, policy},
     rollout_turns::AT_ONCE,
     security::{self, Open},
     source::check,
-    workload::{connection::NeededSecret, store},
+    workload::connection::NeededSecret,
 };
 
 /// Of a Source.
@@ -46,7 +47,7 @@ pub fn data_store(request: &Request<DataStore>, stores: &Stores, verdict: &mut V
     let Request { new, old } = request;
     let before = old.as_ref().and_then(|old| security::data_store(&old.spec));
     open(before, security::data_store(&new.spec), verdict);
-    let Ok(reach) = store::reach(&new.name_any(), &new.spec) else {
+    let Ok(reach) = reach::reach(&new.name_any(), &new.spec) else {
         return;
     };
     let labels = labels(stores, &new.namespace().unwrap_or_default());

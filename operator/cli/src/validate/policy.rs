@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use headworks_crds::{Platform, PodTemplate};
 use headworks_operator::{
+    data_store::reach,
     data_stream::limits,
     platform::{facts, policy},
     source::check as source,
-    workload::{connection::NeededSecret, store},
+    workload::connection::NeededSecret,
 };
 
 use super::World;
@@ -31,7 +32,7 @@ pub fn check(world: &World, findings: &mut Vec<Finding>) {
                 pods(object, platform, template, &secrets, findings);
             }
             Some(Typed::DataStore(spec)) => {
-                let Ok(reach) = store::reach(&object.name, &spec.spec) else {
+                let Ok(reach) = reach::reach(&object.name, &spec.spec) else {
                     continue;
                 };
                 let template = spec.spec.pod_template.as_ref();

@@ -59,6 +59,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        data_store::reach::{self, Reach},
         data_stream::reading,
         pipeline::{
             dereference::Found,
@@ -68,7 +69,6 @@ mod tests {
         },
         platform::facts::Usable,
         retry::Error,
-        workload::store::{self, Reach},
     };
 
     fn stream(name: &str, fields: &[(&str, &str)]) -> reading::Usable {
@@ -255,7 +255,7 @@ mod tests {
             "secret": "warehouse-app", "tls": {"caSecret": {"name": "warehouse-ca", "key": "ca.crt"}}}}))
         .unwrap();
         let target: TableTarget = serde_json::from_value(target.clone()).unwrap();
-        let reach = store::reach(&target.store, &spec).unwrap();
+        let reach = reach::reach(&target.store, &spec).unwrap();
         (target, reach)
     }
 

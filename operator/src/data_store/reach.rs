@@ -9,8 +9,11 @@ use k8s_openapi::api::core::v1::{
     KeyToPath, ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
 };
 
-use super::connection::{Mounted, NeededSecret, read_only};
-use crate::{data_store::address, retry::Error};
+use super::address;
+use crate::{
+    retry::Error,
+    workload::connection::{Mounted, NeededSecret, read_only},
+};
 
 /// All that a pod needs to reach a store.
 #[derive(Clone, Debug, PartialEq)]
