@@ -18,6 +18,7 @@ pub mod access_grant;
 pub mod apply;
 pub mod bounds;
 pub mod context;
+pub mod contract;
 pub mod controller;
 pub mod crd_versions;
 pub mod data_store;

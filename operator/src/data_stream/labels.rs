@@ -16,9 +16,10 @@ use headworks_crds::{DataStream, DataStreamStatus, Pipeline};
 use headworks_plan::{Contract, Plan, Role};
 use kube::ResourceExt;
 
-use super::{accepted, contract, topic_name};
+use super::accepted;
 use crate::{
     context::Context,
+    contract::{self, topic_name},
     impact::labels::{Labels, brought, by_field, listed, of_contract, planned},
     names::{Key, digest},
     workload,

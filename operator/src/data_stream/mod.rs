@@ -5,8 +5,6 @@
 //! that dies in between finds its own work again.
 
 pub mod accepted;
-pub mod contract;
-pub mod definition;
 mod deletion;
 pub mod labels;
 pub mod limits;
@@ -17,11 +15,9 @@ mod rivals;
 mod settings;
 mod strimzi;
 mod topic;
-pub mod topic_name;
 
 use std::time::Duration;
 
-use accepted::Accepted;
 use headworks_crds::{
     AcceptedContract, DataStream, DataStreamStatus, DeletionPolicy, conditions::READY,
 };
@@ -29,6 +25,7 @@ use kube::Resource;
 
 use crate::{
     context::Context,
+    contract::{self, accepted::Accepted, definition, topic_name},
     controller::Subject,
     names::Key,
     platform::facts::{self, Usable},

@@ -8,12 +8,10 @@ use headworks_crds::{Compatibility, DataStream};
 use headworks_plan::Contract;
 use kube::ResourceExt;
 
-use super::{
-    accepted::{self, Accepted},
-    contract::fingerprint,
-};
+use super::accepted;
 use crate::{
     context::Context,
+    contract::{accepted::Accepted, fingerprint},
     evolution::{self, Earlier, Refusal, Rules},
     impact,
     names::Key,
@@ -97,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::data_stream::contract::{contract, obeyed};
+    use crate::contract::{contract, obeyed};
 
     /// A stream as the reconcile goes through it, without a cluster.
     struct Life {

@@ -4,12 +4,13 @@ use headworks_crds::{DataStream, RegisteredSchema, conditions::READY};
 use headworks_plan::{Contract, Format, Registered, RegistryConnection, Stream};
 use kube::ResourceExt;
 
-use super::{
-    accepted::{self, Accepted},
-    contract, registry,
-    settings::MAX_MESSAGE,
+use super::{accepted, registry, settings::MAX_MESSAGE};
+use crate::{
+    context::Context,
+    contract::{self, accepted::Accepted},
+    names::Key,
+    retry::Error,
 };
-use crate::{context::Context, names::Key, retry::Error};
 
 /// Kafka's own default of `max.message.bytes`.
 const DEFAULT_MAX_MESSAGE: u64 = 1_048_588;

@@ -24,13 +24,13 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{
-    accepted::{self, Accepted},
-    deletion::out_of_patience,
-    topic_name,
-};
+use super::{accepted, deletion::out_of_patience};
 use crate::{
     context::Context,
+    contract::{
+        accepted::{Accepted, SCHEMA_IDS_ANNOTATION, name, read},
+        topic_name,
+    },
     names::{FIELD_MANAGER, Key},
     registry_pool::Registry,
     retry::Error,
@@ -296,11 +296,10 @@ pub async fn settle(
 
 /// Writes another id down at the contract's ConfigMap: the registry has lost the schema, and given it a new one.
 async fn remember(key: &Key, force: &Accepted, id: u32, context: &Context) -> Result<(), Error> {
-    let name = accepted::name(&key.name, force.version);
+    let name = name(&key.name, force.version);
     let all = force.schema_ids.iter().chain([&id]);
     let text: Vec<String> = all.map(u32::to_string).collect();
-    let body =
-        json!({"metadata": {"annotations": {accepted::SCHEMA_IDS_ANNOTATION: text.join(",")}}});
+    let body = json!({"metadata": {"annotations": {SCHEMA_IDS_ANNOTATION: text.join(",")}}});
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &key.namespace);
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
@@ -334,7 +333,7 @@ pub fn earlier(context: &Context, owner: &Key, force: &Accepted) -> Vec<String> 
 fn last(context: &Context, owner: &Key) -> Vec<Accepted> {
     accepted::maps(context, owner)
         .iter()
-        .filter_map(|map| accepted::read(map))
+        .filter_map(|map| read(map))
         .collect()
 }
 

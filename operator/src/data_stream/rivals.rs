@@ -7,8 +7,7 @@
 use headworks_crds::{DataStream, Platform};
 use kube::ResourceExt;
 
-use super::topic_name;
-use crate::{context::Context, platform::facts, retry::Error};
+use crate::{context::Context, contract::topic_name, platform::facts, retry::Error};
 
 fn topic_of(stream: &DataStream) -> String {
     let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());

@@ -9,11 +9,12 @@ use kube::ResourceExt;
 use super::{Stream, World, labels};
 use crate::{
     context::Stores,
-    data_stream::{
+    contract::{
+        self,
         accepted::{self, Accepted},
-        contract, topic_name,
+        topic_name,
     },
-    evolution, owned,
+    owned,
 };
 
 /// Objects that a world is made of; those of other namespaces are left out.
@@ -119,7 +120,7 @@ fn stream(namespace: &str, object: &DataStream, mut known: Vec<Accepted>) -> Opt
         ),
         // Who may not read the contracts has the number from the status, and the spec for the contract.
         None => (
-            evolution::wanted((namespace, &name), spec, None).ok()?,
+            contract::wanted((namespace, &name), spec, None).ok()?,
             status.contract.as_ref().map(|c| c.version),
         ),
     };

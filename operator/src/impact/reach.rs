@@ -7,7 +7,7 @@ use headworks_plan::Contract;
 
 use super::{Change, Name, World, labels};
 use crate::{
-    data_stream::contract::fingerprint,
+    contract::fingerprint,
     evolution::{self, Rules, columns},
 };
 

@@ -2,6 +2,7 @@ use headworks_crds::DataStream;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::contract;
 
 /// A shop: orders from HTTP, big ones in a stream and a table, and a copy of that; a client reads each end.
 fn shop() -> World {
@@ -68,7 +69,7 @@ impl World {
     fn add(&mut self, name: &Name, spec: &Value) {
         let spec: headworks_crds::DataStreamSpec = serde_json::from_value(spec.clone()).unwrap();
         let stream = Stream {
-            contract: evolution::wanted((&name.0, &name.1), &spec, None).unwrap(),
+            contract: contract::wanted((&name.0, &name.1), &spec, None).unwrap(),
             version: Some(1),
             compatibility: spec.compatibility,
             owner: spec.owner,
@@ -86,7 +87,7 @@ impl World {
         }))
         .unwrap();
         let name = ("shop".to_owned(), "orders".to_owned());
-        let contract = evolution::wanted(("shop", "orders"), &object.spec, None).unwrap();
+        let contract = contract::wanted(("shop", "orders"), &object.spec, None).unwrap();
         world.change(&name, &object.spec, &BTreeMap::new(), contract);
         world
     }
@@ -352,7 +353,7 @@ fn a_pipeline_that_changes_has_a_blast_radius_of_its_own() {
 #[test]
 fn what_an_earlier_object_left_is_in_force_for_one_that_is_made_again() {
     use crate::{
-        data_stream::accepted::{Accepted, config_map},
+        contract::accepted::{Accepted, config_map},
         names::Key,
     };
     let object = |name: &str, topic: &str| -> DataStream {

@@ -14,7 +14,8 @@ use crate::{
         Context, Stores,
         testing::{calls, context, store, stores},
     },
-    data_stream::accepted::{self, Accepted},
+    contract::accepted::{Accepted, config_map},
+    data_stream::accepted,
     names::Key,
 };
 
@@ -94,7 +95,7 @@ fn contract(stream: &Key, version: i32) -> ConfigMap {
         compatibility: None,
         used: vec![],
     };
-    accepted::config_map(stream, &accepted).unwrap()
+    config_map(stream, &accepted).unwrap()
 }
 
 #[tokio::test]

@@ -146,13 +146,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{evolution, impact::Stream};
+    use crate::{contract, impact::Stream};
 
     fn world() -> World {
         let spec = json!({"schema": [{"name": "id", "type": "string"}, {"name": "mail", "type": "string", "labels": ["pii"]}]});
         let spec = serde_json::from_value(spec).unwrap();
         let stream = Stream {
-            contract: evolution::wanted(("shop", "a"), &spec, None).unwrap(),
+            contract: contract::wanted(("shop", "a"), &spec, None).unwrap(),
             ..Stream::default()
         };
         World {

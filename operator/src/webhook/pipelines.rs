@@ -209,7 +209,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{evolution, impact::Stream};
+    use crate::{contract, impact::Stream};
 
     fn world() -> World {
         let mut world = World::default();
@@ -225,7 +225,7 @@ mod tests {
         ] {
             let spec = serde_json::from_value(json!({"schema": schema})).unwrap();
             let stream = Stream {
-                contract: evolution::wanted(("shop", "a"), &spec, None).unwrap(),
+                contract: contract::wanted(("shop", "a"), &spec, None).unwrap(),
                 version: Some(1),
                 ..Stream::default()
             };
@@ -256,7 +256,7 @@ mod tests {
             {"name": "id", "type": "string"}, {"name": "ts", "type": "timestamp_ltz(3)"}]});
         let spec = serde_json::from_value(spec).unwrap();
         let stream = Stream {
-            contract: evolution::wanted(("shop", "ev"), &spec, None).unwrap(),
+            contract: contract::wanted(("shop", "ev"), &spec, None).unwrap(),
             version: Some(1),
             ..Stream::default()
         };
@@ -363,12 +363,8 @@ mod tests {
         let mut world = world();
         let spec = json!({"schema": [{"name": "id", "type": "string"}, {"name": "person", "type": "string"}]});
         let stream = Stream {
-            contract: evolution::wanted(
-                ("shop", "c"),
-                &serde_json::from_value(spec).unwrap(),
-                None,
-            )
-            .unwrap(),
+            contract: contract::wanted(("shop", "c"), &serde_json::from_value(spec).unwrap(), None)
+                .unwrap(),
             version: Some(1),
             ..Stream::default()
         };

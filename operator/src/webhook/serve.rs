@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     context::{Stores, names},
-    data_stream::topic_name,
+    contract::topic_name,
     impact::{World, cluster},
     listen::{Limits, shielded, tls},
     names::digest,

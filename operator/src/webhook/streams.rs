@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use super::verdict::{Request, Verdict};
 use crate::{
-    data_stream::{contract, topic_name},
+    contract::{self, topic_name},
     evolution::{self, LIST_MAX, MESSAGE_MAX, Rules},
     hints::missing,
     impact::{self, World},
@@ -50,7 +50,7 @@ pub fn judge(request: &Request<DataStream>, around: impl FnOnce() -> Around) -> 
     settle(request, &mut before);
     let name = (new.namespace().unwrap_or_default(), new.name_any());
     let in_force = before.streams.get(&name).map(|stream| &stream.contract);
-    let wanted = match evolution::wanted((&name.0, &name.1), &new.spec, in_force) {
+    let wanted = match contract::wanted((&name.0, &name.1), &new.spec, in_force) {
         Ok(wanted) => wanted,
         Err(fault) => return Verdict::deny(fault),
     };
@@ -71,7 +71,7 @@ fn settle(Request { new, old }: &Request<DataStream>, before: &mut World) {
     if let (None, Some(named)) = (
         known(before),
         old.status.as_ref().and_then(|s| s.contract.as_ref()),
-    ) && let Ok(contract) = evolution::wanted((&name.0, &name.1), &old.spec, None)
+    ) && let Ok(contract) = contract::wanted((&name.0, &name.1), &old.spec, None)
     {
         before.change(&name, &old.spec, old.annotations(), contract);
         if let Some(stream) = before.streams.get_mut(&name) {
@@ -115,7 +115,7 @@ fn evolve(
     };
     let same_as_before = old.as_ref().is_some_and(|old| {
         let in_force = before.streams.get(&name).map(|stream| &stream.contract);
-        let old = evolution::wanted((&name.0, &name.1), &old.spec, in_force);
+        let old = contract::wanted((&name.0, &name.1), &old.spec, in_force);
         old.is_ok_and(|old| contract::fingerprint(&old) == contract::fingerprint(wanted))
     });
     if change.is_refused() {

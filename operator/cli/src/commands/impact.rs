@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
-use headworks_operator::evolution;
+use headworks_operator::contract;
 use headworks_operator::impact::cluster::{Objects, of};
 use headworks_operator::impact::{World, impact, labels};
 use headworks_operator::names::{CONTRACT_PART, PART_LABEL};
@@ -125,7 +125,7 @@ fn put(world: &mut World, before: &World, checked: &Checked) -> Result<(), End> 
         match &object.typed {
             Some(Typed::DataStream(stream)) => {
                 let in_force = before.streams.get(&name).map(|s| &s.contract);
-                let wanted = evolution::wanted((&name.0, &name.1), &stream.spec, in_force);
+                let wanted = contract::wanted((&name.0, &name.1), &stream.spec, in_force);
                 let contract = wanted.map_err(|fault| {
                     output::note(&object.wrong("", fault).to_string());
                     End::Problems

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use headworks_crds::{LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, Platform};
-use headworks_operator::data_stream::{accepted, topic_name};
+use headworks_operator::contract::{accepted, topic_name};
 use headworks_operator::kafka::{Admin, Connection, Scram, Tls};
 use headworks_operator::names::{MANAGED_BY, MANAGED_BY_VALUE, label_value};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};

@@ -24,7 +24,7 @@ use kube::ResourceExt;
 pub use topics::Kept;
 
 use super::{dereference::Found, validate};
-use crate::{context::Context, data_stream::topic_name, names::Key, retry::Error};
+use crate::{context::Context, contract::topic_name, names::Key, retry::Error};
 
 /// So many digits of the fingerprint are the version.
 const VERSION_DIGITS: usize = 8;

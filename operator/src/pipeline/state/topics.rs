@@ -12,7 +12,7 @@ use headworks_crds::StateStatus;
 use super::{Wanted, version};
 use crate::{
     context::Context,
-    data_stream::topic_name::{self, INTERNAL},
+    contract::topic_name::{self, INTERNAL},
     kafka::{Admin, KafkaError, NewTopic, Topic},
     kafka_pool::{blame, translate},
     pipeline::dereference::Found,

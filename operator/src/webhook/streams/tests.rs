@@ -29,7 +29,7 @@ fn world(in_force: &DataStream) -> World {
     let mut world = World::default();
     let name = ("shop".to_owned(), "orders".to_owned());
     let stream = Stream {
-        contract: evolution::wanted(("shop", "orders"), &in_force.spec, None).unwrap(),
+        contract: contract::wanted(("shop", "orders"), &in_force.spec, None).unwrap(),
         version: Some(3),
         ..Stream::default()
     };

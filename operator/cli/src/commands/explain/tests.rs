@@ -1,5 +1,5 @@
-use headworks_operator::data_stream::accepted::{Accepted, config_map};
-use headworks_operator::data_stream::contract;
+use headworks_operator::contract;
+use headworks_operator::contract::accepted::{Accepted, config_map};
 use headworks_operator::names::Key;
 use serde_json::json;
 

@@ -91,7 +91,7 @@ fn plain(spec: &DataStreamSpec) -> Vec<Field> {
         .iter()
         .map(|field| Field {
             name: field.name.clone(),
-            type_: super::contract::canonical(&field.type_),
+            type_: super::canonical(&field.type_),
             nullable: field.nullable,
             labels: sorted(&field.labels),
         })
@@ -407,7 +407,7 @@ mod tests {
 
     fn derived(schema: &Value, before: Option<&Contract>, format: &str) -> Contract {
         let spec = spec(&json!({"format": format, "schema": schema}));
-        let contract = super::super::contract::read(&spec).unwrap();
+        let contract = super::super::read(&spec).unwrap();
         complete(contract, "shop", "web-orders", before).unwrap()
     }
 

@@ -1,15 +1,24 @@
-//! From a spec's schema to a contract. Whether a new one may follow an old one is asked in `evolution`.
+//! What a contract is: read from a DataStream's spec, its definition, the names of its topics, its fingerprint, and how an accepted
+//! one is written down. Whether a new one may follow an old one is asked in `evolution`.
 //!
 //! A contract has two parts. What every record obeys (fields, key, which field is the event time, format) is
 //! accepted, numbered and written down ([`obeyed`]). How its readers go about it (how long they wait for
 //! stragglers, that a record replaces another) is taken from the spec whenever somebody reads the stream
 //! ([`as_read`]): changing it makes no new contract and breaks nobody.
+//!
+//! Pure: admission, the reconcile and the command line ask the same.
 
+pub mod accepted;
+pub mod definition;
+pub mod topic_name;
+mod wanted;
+
+use definition::Fault;
 use headworks_crds::{DataStreamSpec, MAX_EVENT_TIME_MS};
 use headworks_plan::{Contract, EventTime};
 use headworks_sql::{schema::Schema, types::DataType};
+pub use wanted::wanted;
 
-use super::definition::{self, Fault};
 use crate::names::digest;
 
 /// The contract that a spec describes; a definition only where one stands in the spec ([`definition::complete`] adds the
@@ -63,7 +72,7 @@ pub fn check_at(contract: &Contract, place: &str) -> Result<(), String> {
 }
 
 /// One spelling a type, so that a change of blanks is no change of the contract.
-pub(super) fn canonical(text: &str) -> String {
+fn canonical(text: &str) -> String {
     text.parse::<DataType>()
         .map_or_else(|_| text.to_owned(), |t| t.to_string())
 }

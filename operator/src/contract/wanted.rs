@@ -3,7 +3,7 @@
 use headworks_crds::DataStreamSpec;
 use headworks_plan::Contract;
 
-use crate::data_stream::{contract, definition};
+use super::{check_at, definition, read};
 
 /// The contract that the spec of a stream describes, after `before`, the one in force, if there is one.
 ///
@@ -14,7 +14,7 @@ pub fn wanted(
     spec: &DataStreamSpec,
     before: Option<&Contract>,
 ) -> Result<Contract, String> {
-    let contract = contract::read(spec).map_err(|fault| fault.to_string())?;
-    contract::check_at(&contract, definition::place(spec))?;
+    let contract = read(spec).map_err(|fault| fault.to_string())?;
+    check_at(&contract, definition::place(spec))?;
     definition::complete(contract, namespace, name, before).map_err(|fault| fault.to_string())
 }
