@@ -25,7 +25,7 @@ use crate::{
     kafka_pool::KafkaPool,
     names::Key,
     owned::{self, Lineage},
-    pipeline::Flows,
+    planning::flows::Flows,
     registry_pool::RegistryPool,
     reports::Reports,
     retry::{Backoff, Error},

@@ -38,6 +38,7 @@ pub mod metrics_server;
 pub mod names;
 pub mod owned;
 pub mod pipeline;
+pub mod planning;
 pub mod platform;
 pub mod registry_pool;
 pub mod reports;

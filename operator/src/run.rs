@@ -20,7 +20,7 @@ use crate::{
     kafka_pool::KafkaPool,
     metrics_server,
     names::Key,
-    pipeline::Flows,
+    planning::flows::Flows,
     registry_pool::RegistryPool,
     reports::{self, Reports},
     retry::Backoff,

@@ -26,7 +26,10 @@ use crate::{
     indexes::{Facts, Indexes},
     names::{Key, MANAGED_BY, MANAGED_BY_VALUE},
     owned::{self, Lineage},
-    pipeline::{Flows, flow_of, shared},
+    planning::{
+        flows::{Flows, flow_of},
+        shared,
+    },
     scope::{Scope, Watch},
     supervise::Task,
     telemetry::Metrics,

@@ -14,7 +14,7 @@ use super::{
     plans::Plans,
     reach::{MOST_PIPELINES, changed, edited, reach, reads, writes},
 };
-use crate::{evolution::changes, pipeline::state::targets};
+use crate::{evolution::changes, planning::targets};
 
 /// What `after` does to `before`.
 pub fn impact(before: &World, after: &World) -> Impact {

@@ -10,7 +10,7 @@ use super::{
     Name, Stream, World, labels,
     reach::{Reach, writes},
 };
-use crate::pipeline::check;
+use crate::planning::check;
 
 /// What each Pipeline of a world becomes, and what its streams carry.
 pub(super) struct Plans {

@@ -2,12 +2,12 @@
 
 use headworks_crds::{Pipeline, TableTarget};
 
-use super::query;
 use crate::{
     context::Context,
     data_store::{self, reach::Reach},
     data_stream::reading::{self, Usable as Stream},
     names::Key,
+    planning::query,
     platform::facts::{self, Usable},
     retry::Error,
     workload::connection,

@@ -4,20 +4,15 @@
 //! spec is known to be right, and the condition says that the last good plan goes on.
 
 pub mod build;
-pub mod check;
 mod deletion;
 mod dereference;
-mod flows;
-pub mod query;
-pub mod shared;
+pub mod memory;
+mod shared_condition;
 pub mod state;
-#[cfg(test)]
-mod testing;
 mod validate;
 
-use std::{collections::BTreeSet, fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
-pub use flows::{Flow, Flows};
 use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{
@@ -32,6 +27,7 @@ use crate::{
     controller::Subject,
     data_store,
     names::Key,
+    planning::targets,
     platform::{facts::Usable, policy},
     retry::Error,
     status::Verdict,
@@ -98,7 +94,7 @@ impl Subject for Pipeline {
         status.selector = Some(workload::selector_text(&key));
         match applied {
             Ok(applied) => {
-                let shared = shared::condition(&context.flows.shared(&key));
+                let shared = shared_condition::shared_condition(&context.flows.shared(&key));
                 let verdict = observe(self, &key, &applied, context).await?.and(shared);
                 let verdict = applied.stateful_set.told(verdict);
                 let pods = context.pods_left(&key, &uid);
@@ -223,7 +219,7 @@ async fn plan_and_apply(
     )
     .await?;
     if status.group.is_some() {
-        state::targets::moves(&pipeline.spec, status);
+        targets::moves(&pipeline.spec, status);
     }
     status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
     status.outputs = found
@@ -348,37 +344,8 @@ async fn free_the_roll_out(
     Ok(())
 }
 
-/// What a Pipeline reads and writes, from its spec alone; a query that can't be parsed flows nowhere.
-pub fn flow_of(pipeline: &Pipeline) -> Flow {
-    let inputs: BTreeSet<String> = query::inputs(&pipeline.spec.sql)
-        .map(|list| list.into_iter().collect())
-        .unwrap_or_default();
-    let outputs: BTreeSet<String> = pipeline
-        .spec
-        .to
-        .iter()
-        .filter_map(|t| t.stream.clone())
-        .collect();
-    let in_force = pipeline.status.as_ref().is_some_and(|s| {
-        s.group.is_some()
-            && s.inputs.iter().cloned().collect::<BTreeSet<_>>() == inputs
-            && s.outputs.iter().cloned().collect::<BTreeSet<_>>() == outputs
-    });
-    Flow {
-        inputs,
-        outputs,
-        targets: shared::targets(&pipeline.spec),
-        in_force,
-        born: pipeline
-            .creation_timestamp()
-            .map_or(i64::MAX, |t| t.0.as_second()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -391,15 +358,5 @@ mod tests {
             said(6, Some(4)),
             "6 pods ready; 2 of them idle, because there are 4 partitions"
         );
-    }
-
-    #[test]
-    fn a_table_is_no_stream_that_could_close_a_loop() {
-        let pipeline: Pipeline = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {
-            "sql": "SELECT id FROM a", "to": [{"stream": "b"}, {"table": {"store": "a", "name": "a"}}]}}))
-        .unwrap();
-        let flow = flow_of(&pipeline);
-        assert_eq!(flow.inputs, ["a".to_owned()].into());
-        assert_eq!(flow.outputs, ["b".to_owned()].into());
     }
 }

@@ -8,10 +8,11 @@ use headworks_plan as plan;
 use headworks_sql::Dataflow;
 use kube::ResourceExt;
 
-use super::{check, dereference::Found, state};
+use super::{dereference::Found, memory::memory_fault, state};
 use crate::{
     data_stream::reading::Usable as Stream,
     names::{Key, digest},
+    planning,
     retry::Error,
     workload::{
         connection::{self, Mounted, NeededSecret},
@@ -71,7 +72,7 @@ pub fn check(pipeline: &Pipeline, found: &Found) -> Result<Dataflow, Error> {
     let spec = &pipeline.spec;
     let dataflow = check_query(spec, found)?;
     if dataflow.keyed.is_some()
-        && let Some(fault) = check::memory_fault(spec, &template(spec, found))
+        && let Some(fault) = memory_fault(spec, &template(spec, found))
     {
         return Err(Error::stalled("MemoryTooLow", fault));
     }
@@ -215,7 +216,7 @@ fn check_query(spec: &PipelineSpec, found: &Found) -> Result<Dataflow, Error> {
         .zip(&found.outputs)
         .map(|(index, o)| (index, o.stream.name.as_str(), &o.stream.contract))
         .collect();
-    check::check(spec, &inputs, &outputs)
+    planning::check::check(spec, &inputs, &outputs)
 }
 
 fn start_from(pipeline: &Pipeline) -> plan::StartFrom {

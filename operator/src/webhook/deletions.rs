@@ -5,7 +5,7 @@ use std::fmt::Write;
 use headworks_crds::DeletionPolicy;
 
 use super::verdict::Verdict;
-use crate::{impact::World, pipeline::query};
+use crate::{impact::World, planning::query};
 
 /// Most users that are named.
 const NAMED: usize = 6;

@@ -10,7 +10,7 @@ use crate::{
     data_store::address,
     hints::{hint, missing},
     impact::World,
-    pipeline::shared,
+    planning::shared,
     source::check,
 };
 

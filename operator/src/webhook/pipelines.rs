@@ -13,10 +13,11 @@ use super::verdict::{Request, Verdict};
 use crate::{
     hints::missing,
     impact::{self, World},
-    pipeline::{
+    pipeline::state::{self, Standing},
+    planning::{
         check, query,
         shared::{self, Shared},
-        state::{self, Standing, targets},
+        targets,
     },
 };
 

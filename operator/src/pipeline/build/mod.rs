@@ -64,9 +64,9 @@ mod tests {
         pipeline::{
             dereference::Found,
             state::{self, Kept, Wanted},
-            testing,
             validate::{self, Valid},
         },
+        planning::testing,
         platform::facts::Usable,
         retry::Error,
     };

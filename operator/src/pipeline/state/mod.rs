@@ -9,7 +9,6 @@
 //! two versions never write the same outputs at once, and results of two queries never stand in one place (`targets`).
 
 mod reset;
-pub mod targets;
 mod topics;
 
 use headworks_crds::{
@@ -24,20 +23,14 @@ use kube::ResourceExt;
 pub use topics::Kept;
 
 use super::{dereference::Found, validate};
-use crate::{context::Context, contract::topic_name, names::Key, retry::Error};
+pub use crate::planning::targets::version;
+use crate::{context::Context, contract::topic_name, names::Key, planning::targets, retry::Error};
 
-/// So many digits of the fingerprint are the version.
-const VERSION_DIGITS: usize = 8;
 /// The least of the internal topics' `max.message.bytes`: what one key has as state (the distinct values that it counts, a
 /// list of texts) is one record. Hosted Kafka allows no more.
 const LEAST_MAX_MESSAGE: u64 = 8 << 20;
 /// A late row travels with its record and where it came from.
 const HEADROOM: u64 = 1 << 16;
-
-/// The version of a state.
-pub fn version(fingerprint: &str) -> String {
-    fingerprint.chars().take(VERSION_DIGITS).collect()
-}
 
 /// The consumer group of the part that reads the inputs, and the beginning of all the other names of this state.
 pub fn versioned(group: &str, version: &str) -> String {
@@ -303,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_row_that_is_gone_has_nothing_but_its_key() {
-        use crate::pipeline::testing::{contract, keyed};
+        use crate::planning::testing::{contract, keyed};
         let a = contract(&[("k", "string", false), ("n", "bigint", false)]);
         let results = results_contract(&keyed("SELECT n, k FROM a", &a, &[1]));
         let fields: Vec<(&str, bool)> = results

@@ -9,7 +9,8 @@ use kube::Resource;
 use crate::{
     context::Context,
     names::Key,
-    pipeline::{deletion, dereference::Found, state::targets},
+    pipeline::{deletion, dereference::Found},
+    planning::targets,
     retry::Error,
     workload,
 };

@@ -5,13 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::{PipelineSpec, SourceSpec};
 
-use super::state::targets;
-use crate::status::Also;
+use super::targets;
 
-/// The condition's type.
-pub const SHARED_TARGET: &str = "SharedTarget";
-/// Its reason.
-pub const REASON: &str = "SeveralWriters";
 /// Most targets and writers that are named.
 const NAMED: usize = 8;
 
@@ -55,21 +50,6 @@ pub fn others<'a>(
     shared
 }
 
-/// The condition of a Pipeline some of whose targets are shared.
-pub fn condition(shared: &Shared) -> Option<Also> {
-    if shared.is_empty() {
-        return None;
-    }
-    Some(Also {
-        type_: SHARED_TARGET,
-        reason: REASON.into(),
-        message: format!(
-            "{}. Rows of one key replace each other's, and what both write is there twice: give each a target of its own, or make one query of them with UNION ALL",
-            words(shared)
-        ),
-    })
-}
-
 /// `stream totals is written by Pipeline b, too`.
 pub fn words(shared: &Shared) -> String {
     let mut list: Vec<String> = shared
@@ -104,15 +84,14 @@ mod tests {
         let shared: Shared = (0..20)
             .map(|n| (format!("table/w/t{n}"), writers.clone()))
             .collect();
-        let message = condition(&shared).unwrap().message;
+        let message = words(&shared);
         assert!(
             message.contains("table w/t0 is written by Pipeline p0, "),
             "{message}"
         );
         assert!(
-            message.contains("and 12 more, too") && message.contains("… and 12 more."),
+            message.contains("and 12 more, too") && message.ends_with("; … and 12 more"),
             "{message}"
         );
-        assert_eq!(condition(&Shared::new()), None);
     }
 }

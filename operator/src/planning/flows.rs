@@ -9,7 +9,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::shared::Shared;
+use headworks_crds::Pipeline;
+use kube::ResourceExt;
+
+use super::{
+    query,
+    shared::{self, Shared},
+};
 use crate::names::Key;
 
 /// What one Pipeline reads and writes.
@@ -95,16 +101,16 @@ impl Flows {
     pub fn shared(&self, key: &Key) -> Shared {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&key.namespace)
-            .and_then(|namespace| shared(namespace).remove(&key.name))
+            .and_then(|namespace| shared_targets(namespace).remove(&key.name))
             .unwrap_or_default()
     }
 
     fn change(&self, key: &Key, how: impl FnOnce(&mut Namespace)) -> Vec<Key> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let namespace = all.entry(key.namespace.clone()).or_default();
-        let before = (verdicts(&namespace.flows), shared(namespace));
+        let before = (verdicts(&namespace.flows), shared_targets(namespace));
         how(namespace);
-        let after = (verdicts(&namespace.flows), shared(namespace));
+        let after = (verdicts(&namespace.flows), shared_targets(namespace));
         let names: BTreeSet<&String> = [&before, &after]
             .into_iter()
             .flat_map(|(loops, shared)| loops.keys().chain(shared.keys()))
@@ -121,7 +127,7 @@ impl Flows {
 }
 
 /// The Pipelines of a namespace that share targets with others.
-fn shared(namespace: &Namespace) -> BTreeMap<String, Shared> {
+fn shared_targets(namespace: &Namespace) -> BTreeMap<String, Shared> {
     let mut writers: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (name, flow) in &namespace.flows {
         for target in &flow.targets {
@@ -209,10 +215,38 @@ fn way_back(flow: &Flow, accepted: &[(&String, &Flow)]) -> Option<Loop> {
     None
 }
 
+/// What a Pipeline reads and writes, from its spec alone; a query that can't be parsed flows nowhere.
+pub fn flow_of(pipeline: &Pipeline) -> Flow {
+    let inputs: BTreeSet<String> = query::inputs(&pipeline.spec.sql)
+        .map(|list| list.into_iter().collect())
+        .unwrap_or_default();
+    let outputs: BTreeSet<String> = pipeline
+        .spec
+        .to
+        .iter()
+        .filter_map(|t| t.stream.clone())
+        .collect();
+    let in_force = pipeline.status.as_ref().is_some_and(|s| {
+        s.group.is_some()
+            && s.inputs.iter().cloned().collect::<BTreeSet<_>>() == inputs
+            && s.outputs.iter().cloned().collect::<BTreeSet<_>>() == outputs
+    });
+    Flow {
+        inputs,
+        outputs,
+        targets: shared::targets(&pipeline.spec),
+        in_force,
+        born: pipeline
+            .creation_timestamp()
+            .map_or(i64::MAX, |t| t.0.as_second()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::pipeline::shared;
 
     fn key(name: &str) -> Key {
         Key::new("Pipeline", "shop", name)
@@ -243,12 +277,9 @@ mod tests {
             [key("one"), key("two")]
         );
         assert_eq!(flows.source(&source, Some("stream/b".into())), [key("one")]);
-        let told = shared::condition(&flows.shared(&key("one"))).unwrap();
-        assert!(
-            told.message.starts_with(
-                "stream b is written by Source in, too; stream c is written by Pipeline two, too. "
-            ),
-            "{told:?}"
+        assert_eq!(
+            shared::words(&flows.shared(&key("one"))),
+            "stream b is written by Source in, too; stream c is written by Pipeline two, too"
         );
         // The same again is no news.
         assert!(flows.source(&source, Some("stream/b".into())).is_empty());
@@ -325,5 +356,15 @@ mod tests {
         flows.set(&key("three"), flow(&["a"], &["x"], 3, false));
         assert!(flows.refused(&key("two")).is_some());
         assert!(flows.refused(&key("three")).is_none());
+    }
+
+    #[test]
+    fn a_table_is_no_stream_that_could_close_a_loop() {
+        let pipeline: Pipeline = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {
+            "sql": "SELECT id FROM a", "to": [{"stream": "b"}, {"table": {"store": "a", "name": "a"}}]}}))
+        .unwrap();
+        let flow = flow_of(&pipeline);
+        assert_eq!(flow.inputs, ["a".to_owned()].into());
+        assert_eq!(flow.outputs, ["b".to_owned()].into());
     }
 }

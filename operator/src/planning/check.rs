@@ -5,13 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use headworks_crds::{Delivery, PipelineSpec, PodTemplate, TableTarget};
+use headworks_crds::{Delivery, PipelineSpec, TableTarget};
 use headworks_plan::{Contract, DELETED_COLUMN};
 use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest, target};
-use serde_json::json;
 
 use super::query;
-use crate::{apply::quantity, retry::Error, workload::resources::OWN_MEMORY_MI};
+use crate::retry::Error;
 
 /// PostgreSQL cuts longer names off, in silence.
 const MAX_COLUMN_BYTES: usize = 63;
@@ -80,22 +79,6 @@ pub fn delivery_fault(spec: &PipelineSpec, dataflow: &Dataflow) -> Option<String
     let refused = dataflow.keyed.is_some() && spec.delivery == Delivery::AtLeastOnce;
     refused.then(|| {
         "spec.delivery: AtLeastOnce isn't for a query with state (GROUP BY, ROW_NUMBER), which would count a repeated record twice: leave delivery out, or set ExactlyOnce".to_owned()
-    })
-}
-
-/// A pod's memory limit that its state alone would fill.
-pub fn memory_fault(spec: &PipelineSpec, template: &PodTemplate) -> Option<String> {
-    let limits = template.resources.as_ref()?.limits.as_ref()?;
-    let limit = limits.get("memory")?;
-    let state = spec.state.clone().unwrap_or_default().memory;
-    let needed = i128::from(state.value()) + i128::from(OWN_MEMORY_MI << 20);
-    let given = quantity(&json!(limit.0))? / 1_000_000_000;
-    (given < needed).then(|| {
-        format!(
-            "spec.podTemplate.resources.limits.memory: {} is too little for spec.state.memory: {state} and the {OWN_MEMORY_MI}Mi that a pod needs besides: raise the limit to {}Mi at least, or lower spec.state.memory",
-            limit.0,
-            needed.unsigned_abs().div_ceil(1 << 20)
-        )
     })
 }
 
@@ -195,7 +178,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::pipeline::testing::{contract, keyed};
+    use crate::planning::testing::{contract, keyed};
 
     /// The fault of a pipeline over stream `a` into one table.
     fn fault(sql: &str, table: &Value) -> Option<String> {
@@ -308,20 +291,6 @@ mod tests {
                 assert!(error.message().contains(word), "{word}: {error}");
             }
         }
-    }
-
-    #[test]
-    fn a_limit_that_the_state_alone_would_fill_is_refused() {
-        let of = |memory: &str, limit: &str| {
-            let spec = json!({"sql": "", "to": [], "state": {"memory": memory},
-                "podTemplate": {"resources": {"limits": {"memory": limit}}}});
-            let spec: PipelineSpec = serde_json::from_value(spec).unwrap();
-            memory_fault(&spec, spec.pod_template.as_ref().unwrap())
-        };
-        assert_eq!(of("256Mi", "320Mi"), None);
-        assert_eq!(of("256Mi", "1G"), None);
-        let fault = of("256Mi", "256Mi").unwrap();
-        assert!(fault.contains("320Mi at least"), "{fault}");
     }
 
     #[test]
