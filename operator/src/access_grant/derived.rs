@@ -21,8 +21,8 @@ use super::{found, rotation};
 use crate::{
     apply::{self, is_subset},
     context::Context,
-    impact::labels::Labels,
     names::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL, digest},
+    planning::lineage::Labels,
     retry::Error,
 };
 
@@ -443,7 +443,7 @@ mod tests {
     use headworks_plan::Field;
 
     use super::*;
-    use crate::impact::labels::of_contract;
+    use crate::planning::lineage::of_contract;
 
     #[test]
     fn labels_and_the_uid_of_a_grant_that_is_not_here_make_no_derived_stream_of_ours() {

@@ -20,8 +20,8 @@ use super::accepted;
 use crate::{
     context::Context,
     contract::{self, topic_name},
-    impact::labels::{Labels, brought, by_field, listed, of_contract, planned},
     names::{Key, digest},
+    planning::lineage::{Labels, brought, by_field, listed, of_contract, planned},
     workload,
 };
 

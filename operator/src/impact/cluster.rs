@@ -6,7 +6,7 @@ use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
-use super::{Stream, World, labels};
+use super::{Stream, World};
 use crate::{
     context::Stores,
     contract::{
@@ -15,6 +15,7 @@ use crate::{
         topic_name,
     },
     owned,
+    planning::lineage,
 };
 
 /// Objects that a world is made of; those of other namespaces are left out.
@@ -129,7 +130,7 @@ fn stream(namespace: &str, object: &DataStream, mut known: Vec<Accepted>) -> Opt
         .iter()
         .flat_map(|f| f.labels.iter().map(|l| (f.name.clone(), l.clone())))
         .collect();
-    let mut arrived = labels::by_field(&status.labels);
+    let mut arrived = lineage::by_field(&status.labels);
     for (field, labels) in &mut arrived {
         labels.retain(|label| !own.contains(&(field.clone(), label.clone())));
     }

@@ -5,7 +5,7 @@
 //! downstream of one, is planned in both. So several changes of one commit are judged together: a reader that is
 //! mended beside its stream isn't broken.
 //!
-//! Types end at the next stream, whose contract is its own; labels flow on through it ([`labels`]). What comes to
+//! Types end at the next stream, whose contract is its own; labels flow on through it ([`crate::planning::lineage`]). What comes to
 //! nobody's notice otherwise, a table's columns and a client's code, is listed from the result's columns and from what
 //! readers of the old contract can read.
 //!
@@ -28,9 +28,7 @@ use serde::Serialize;
 pub use judge::impact;
 
 use crate::evolution;
-
-/// Namespace and name.
-pub type Name = (String, String);
+pub use crate::planning::lineage::Name;
 
 /// A stream as its readers see it.
 #[derive(Clone, Debug, Default, PartialEq)]

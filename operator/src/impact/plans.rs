@@ -7,10 +7,10 @@ use headworks_plan::Contract;
 use headworks_sql::Dataflow;
 
 use super::{
-    Name, Stream, World, labels,
+    Name, Stream, World,
     reach::{Reach, writes},
 };
-use crate::planning::check;
+use crate::planning::{check, lineage};
 
 /// What each Pipeline of a world becomes, and what its streams carry.
 pub(super) struct Plans {
@@ -49,7 +49,7 @@ impl Plans {
             if let Some(flow) = flow {
                 for stream in writes(spec) {
                     if let Some(contract) = contracts.get_mut(&(name.0.clone(), stream)) {
-                        add(contract, &labels::brought(flow, contract));
+                        add(contract, &lineage::brought(flow, contract));
                     }
                 }
             }
@@ -79,7 +79,7 @@ fn own(stream: &Stream, world: &World, reach: &Reach, name: &Name) -> Contract {
     }
 }
 
-fn add(contract: &mut Contract, brought: &labels::Labels) {
+fn add(contract: &mut Contract, brought: &lineage::Labels) {
     for field in &mut contract.fields {
         if let Some(labels) = brought.get(&field.name) {
             field.labels.extend(labels.iter().cloned());

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use headworks_crds::PipelineSpec;
 use headworks_plan::Contract;
 
-use super::{Change, Name, World, labels};
+use super::{Change, Name, World};
 use crate::{
     contract::fingerprint,
     evolution::{self, Rules, columns},
+    planning::lineage,
 };
 
 /// Most Pipelines that are planned for one change, so that the answer comes in time.
@@ -147,7 +148,7 @@ pub(super) fn reach<'a>(
             break;
         }
     }
-    let mut ordered: Vec<Name> = labels::in_order(steps.iter().map(|(n, s)| (*n, *s)))
+    let mut ordered: Vec<Name> = lineage::in_order(steps.iter().map(|(n, s)| (*n, *s)))
         .into_iter()
         .filter(|name| members.contains(name))
         .cloned()

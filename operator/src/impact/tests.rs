@@ -2,7 +2,7 @@ use headworks_crds::DataStream;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract;
+use crate::{contract, planning::lineage};
 
 /// A shop: orders from HTTP, big ones in a stream and a table, and a copy of that; a client reads each end.
 fn shop() -> World {
@@ -223,13 +223,13 @@ fn a_short_list_says_how_many_are_left_out() {
 fn labels_of_a_status_are_by_label_and_back() {
     let world = shop();
     let copy = &world.streams[&("shop".to_owned(), "copy".to_owned())];
-    let shown = labels::shown(&copy.effective());
+    let shown = lineage::shown(&copy.effective());
     assert_eq!(shown.len(), 1);
     assert_eq!(
         (shown[0].label.as_str(), shown[0].fields.as_slice()),
         ("pii", &["person".to_owned()][..])
     );
-    assert_eq!(labels::by_field(&shown), copy.arrived);
+    assert_eq!(lineage::by_field(&shown), copy.arrived);
 }
 
 /// The lines about one object.

@@ -1,6 +1,7 @@
 //! Labels that come to streams by lineage, so that what is planned from a stream carries them on.
 
 use headworks_operator::impact::{self, Stream, labels};
+use headworks_operator::planning::lineage;
 
 use super::World;
 use crate::object::Typed;
@@ -26,7 +27,7 @@ impl World {
                 }
                 Some(Typed::DataStream(stream)) => {
                     let status = stream.status.as_ref();
-                    let known = labels::by_field(status.map_or(&[], |s| s.labels.as_slice()));
+                    let known = lineage::by_field(status.map_or(&[], |s| s.labels.as_slice()));
                     if let Some(stream) = world.streams.get_mut(&key) {
                         stream.arrived = known;
                         stream.contract = stream.effective();
