@@ -50,6 +50,7 @@ pub mod secrets;
 pub mod security;
 pub mod source;
 pub mod status;
+pub mod stores;
 pub mod strimzi;
 pub mod supervise;
 pub mod telemetry;

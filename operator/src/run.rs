@@ -11,7 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    context::{Context, Guarded, Settings, Stores},
+    context::{Context, Settings},
     controller::{self, Subject},
     crd_versions::CrdVersions,
     election::{Elector, Lost, PACE},
@@ -27,6 +27,7 @@ use crate::{
     rollout_turns::RolloutTurns,
     scope::Scope,
     status::Memory,
+    stores::{Guarded, Stores},
     strimzi::strimzi,
     supervise::{Task, kept},
     telemetry::{Health, Metrics},

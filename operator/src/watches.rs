@@ -19,7 +19,6 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    context::{Guarded, Stores},
     data_store::writers::{Writers, stores_of},
     feed::{Change, Rules, feed},
     held,
@@ -31,6 +30,7 @@ use crate::{
         shared,
     },
     scope::{Scope, Watch},
+    stores::{Guarded, Stores},
     supervise::Task,
     telemetry::Metrics,
 };

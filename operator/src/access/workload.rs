@@ -24,6 +24,7 @@ use crate::{
     names::{Key, digest},
     platform::facts::Usable,
     retry::Error,
+    stores,
     verified::Recalled,
     workload::{
         MAX_MEMBERS,
@@ -183,15 +184,15 @@ pub async fn withdraw(
         return Ok(());
     };
     let uid = about.uid.as_deref().unwrap_or_default();
-    for live in Context::children(&context.stores.stateful_sets, key, uid) {
+    for live in stores::children(&context.stores.stateful_sets, key, uid) {
         context.remove(live.as_ref()).await?;
     }
-    for live in Context::children(&context.stores.deployments, key, uid) {
+    for live in stores::children(&context.stores.deployments, key, uid) {
         context.remove(live.as_ref()).await?;
     }
     let waited = deleted
         .is_some_and(|since| Timestamp::now().duration_since(since).unsigned_abs() > PATIENCE);
-    if !waited && !context.pods_left(key, uid).is_empty() {
+    if !waited && !context.stores.pods_left(key, uid).is_empty() {
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let user = user(&installation, key);

@@ -220,11 +220,16 @@ pub async fn apply(context: &Context, derived: &Derived) -> Result<(), Error> {
         derived.stream.namespace().unwrap_or_default(),
         derived.stream.name_any(),
     );
-    put(context, &derived.stream, context.stream(&namespace, &name)).await?;
+    put(
+        context,
+        &derived.stream,
+        context.stores.stream(&namespace, &name),
+    )
+    .await?;
     put(
         context,
         &derived.pipeline,
-        context.pipeline(&namespace, &name),
+        context.stores.pipeline(&namespace, &name),
     )
     .await
 }

@@ -47,7 +47,7 @@ pub async fn withdraw(
     let dismissed = dismiss(grant, context).await;
     let (mut gone, mut outcome) = (None, Ok(()));
     for name in moves::all(grant, status, context) {
-        match context.platform(&name) {
+        match context.stores.platform(&name) {
             None => gone = Some(name),
             Some(platform) => {
                 outcome = outcome.and(revoke(grant, status, &platform, context).await);
@@ -200,7 +200,7 @@ pub async fn meanwhile(
     let platform = status
         .platform
         .as_deref()
-        .and_then(|name| context.platform(name));
+        .and_then(|name| context.stores.platform(name));
     let Some(platform) = platform else {
         return Ok(());
     };

@@ -71,8 +71,10 @@ pub fn accepted(grant: &AccessGrant, context: &Context) -> Result<Option<String>
     rights::check(&grant.spec)?;
     let namespace = &grant.spec.to.namespace;
     let grantor = grant.namespace().unwrap_or_default();
-    let labels = context.namespace_labels(namespace);
-    let annotation = context.namespace_annotation(namespace, ACCEPT_GRANTS);
+    let labels = context.stores.namespace_labels(namespace);
+    let annotation = context
+        .stores
+        .namespace_annotation(namespace, ACCEPT_GRANTS);
     match accept::word(&labels, annotation.as_deref(), &grantor) {
         Word::Accepts => Ok(None),
         Word::AcceptsAll => Ok(Some(accept::outdated(namespace, &grantor))),
@@ -235,7 +237,7 @@ async fn without(
 ) -> Result<String, Error> {
     let namespace = &grant.namespace().unwrap_or_default();
     let except = &grant.spec.except_labels;
-    let stream = context.stream(namespace, name).ok_or_else(|| {
+    let stream = context.stores.stream(namespace, name).ok_or_else(|| {
         Error::missing(
             "StreamNotFound",
             format!("{place}: DataStream {namespace}/{name} doesn't exist"),

@@ -174,6 +174,7 @@ async fn granted(
                 key.namespace,
                 first.map_or("", String::as_str),
                 first.map_or(String::new(), |name| context
+                    .stores
                     .near_stream(&key.namespace, name))
             ),
         )

@@ -35,7 +35,7 @@ fn of_streams(grant: &AccessGrant, context: &Context) -> Vec<String> {
     let namespace = grant.namespace().unwrap_or_default();
     let names = grant.spec.read.iter().chain(&grant.spec.write);
     names
-        .filter_map(|name| context.stream(&namespace, name))
+        .filter_map(|name| context.stores.stream(&namespace, name))
         .map(|stream| stream.spec.platform)
         .collect()
 }
@@ -61,7 +61,7 @@ pub async fn leave(
         return Ok(());
     };
     tracing::info!(key = %Key::of(grant), before, now, "a grant moves to another Platform");
-    match context.platform(&before) {
+    match context.stores.platform(&before) {
         Some(platform) => ending::revoke(grant, status, &platform, context)
             .await
             .map_err(|error| on_the_way(error, &before, now))?,

@@ -23,6 +23,7 @@ use crate::{
     retry::Error,
     security,
     status::{Verdict, mark},
+    stores,
     workload::{
         self, guards,
         health::{self, Pods},
@@ -59,7 +60,7 @@ impl Subject for DataStore {
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         status.pipelines = i64::try_from(writers::count(context, &key)).ok();
         let uid = self.uid().unwrap_or_default();
-        let live = Context::child(
+        let live = stores::child(
             &context.stores.deployments,
             &key,
             &uid,
@@ -105,7 +106,7 @@ impl Subject for DataStore {
             status.server_version = None;
             status.address = Some(address.clone());
         }
-        let pods = context.pods(&key, &uid);
+        let pods = context.stores.pods(&key, &uid);
         if let Some(version) = health::current(&pods, &built.plan.digest)
             .filter_map(|pod| context.reports.of_pod(pod.metadata.uid.as_deref()?))
             .find_map(|report| report.server_version)
@@ -159,7 +160,7 @@ fn allowed(store: &DataStore, key: &Key, reach: &Reach, context: &Context) -> Re
     let keys = platforms.iter().map(|platform| Key::of(*platform));
     let namespace = Key::new("Namespace", "", &key.namespace);
     context.indexes.refers(key, keys.chain([namespace]));
-    let labels = context.namespace_labels(&key.namespace);
+    let labels = context.stores.namespace_labels(&key.namespace);
     for platform in platforms {
         if facts::admits(platform, &labels) {
             let template = store.spec.pod_template.as_ref();

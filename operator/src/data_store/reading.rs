@@ -6,12 +6,12 @@ use crate::{context::Context, retry::Error};
 
 /// The store, if there is one of that name. `place` is where the reader names it.
 pub fn usable(context: &Context, place: &str, namespace: &str, name: &str) -> Result<Reach, Error> {
-    let Some(found) = context.data_store(namespace, name) else {
+    let Some(found) = context.stores.data_store(namespace, name) else {
         return Err(Error::missing(
             "StoreNotFound",
             format!(
                 "{place}: DataStore {namespace}/{name} doesn't exist; make it, or correct the name{}",
-                context.near_store(namespace, name)
+                context.stores.near_store(namespace, name)
             ),
         ));
     };

@@ -54,7 +54,8 @@ pub async fn finalize(
     } else if let Some(topic) = &status.topic {
         let topics = [Some(topic), status.dead_letter_topic.as_ref()];
         if let Err(error) = delete_topics(stream, topics.into_iter().flatten(), context).await {
-            if !out_of_patience(stream) && context.platform(&stream.spec.platform).is_some() {
+            if !out_of_patience(stream) && context.stores.platform(&stream.spec.platform).is_some()
+            {
                 return Err(error);
             }
             let note = format!(
@@ -125,6 +126,7 @@ async fn delete_topics(
 ) -> Result<(), Error> {
     let name = &stream.spec.platform;
     let platform = context
+        .stores
         .platform(name)
         .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
     let connected = context.kafka.get(&context.client, &platform).await?;

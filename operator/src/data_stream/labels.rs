@@ -48,7 +48,7 @@ struct Here<'a> {
 
 impl Around for Here<'_> {
     fn stream(&self, name: &str) -> Option<(Contract, DataStreamStatus)> {
-        let stream: DataStream = self.context.stream(self.namespace, name)?;
+        let stream: DataStream = self.context.stores.stream(self.namespace, name)?;
         let status = stream.status.clone().unwrap_or_default();
         let key = Key::of(&stream);
         let accepted = accepted::stored(self.context, &key, status.contract.as_ref())?;
@@ -191,7 +191,7 @@ pub fn unsettled(context: &Context, namespace: &str, name: &str) -> Option<Strin
     here.writers(name)
         .into_iter()
         .filter(|writer| {
-            let pipeline = context.pipeline(namespace, &writer.name);
+            let pipeline = context.stores.pipeline(namespace, &writer.name);
             let status = pipeline.and_then(|pipeline| pipeline.status);
             !status.is_some_and(|status| status.outputs.iter().any(|output| output == name))
         })

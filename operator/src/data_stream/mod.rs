@@ -49,6 +49,7 @@ impl Subject for DataStream {
     fn is_held(&self, context: &Context) -> bool {
         let by_strimzi = |p: headworks_crds::Platform| p.spec.kafka.management.strimzi.is_some();
         context
+            .stores
             .platform(&self.spec.platform)
             .is_some_and(by_strimzi)
     }
@@ -90,7 +91,7 @@ impl Subject for DataStream {
         topic_name::allowed(
             &topic,
             &key.namespace,
-            &context.namespace_labels(&key.namespace),
+            &context.stores.namespace_labels(&key.namespace),
             policy,
         )
         .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
@@ -377,6 +378,7 @@ async fn in_kafka(
 /// What else wakes a stream whose topic Strimzi makes: any KafkaTopic for it, and Strimzi's coming and going.
 fn strimzi_references(stream: &DataStream, topic: &str, context: &Context) -> Vec<Key> {
     context
+        .stores
         .platform(&stream.spec.platform)
         .and_then(|p| p.spec.kafka.management.strimzi)
         .map(|at| {

@@ -36,12 +36,12 @@ pub async fn usable(
     namespace: &str,
     name: &str,
 ) -> Result<Usable, Error> {
-    let Some(stream) = context.stream(namespace, name) else {
+    let Some(stream) = context.stores.stream(namespace, name) else {
         return Err(Error::missing(
             "StreamNotFound",
             format!(
                 "{place}: DataStream {namespace}/{name} doesn't exist; make it, or correct the name{}",
-                context.near_stream(namespace, name)
+                context.stores.near_stream(namespace, name)
             ),
         ));
     };
@@ -133,7 +133,7 @@ async fn registered(
             ),
         ));
     };
-    let registry = match context.platform(&stream.spec.platform) {
+    let registry = match context.stores.platform(&stream.spec.platform) {
         Some(platform) => context.registries.get(&context.client, &platform).await?,
         None => None,
     };

@@ -112,7 +112,7 @@ fn allowed(
 ) -> impl Fn(&str) -> Result<(), Error> {
     let shared = stream.spec.subject == Some(SubjectNaming::RecordName);
     let namespace = stream.namespace().unwrap_or_default();
-    let labels = context.namespace_labels(&namespace);
+    let labels = context.stores.namespace_labels(&namespace);
     let policy = platform.spec.kafka.topic_policy.clone();
     move |subject: &str| {
         if !shared || owns(&namespace, &labels, &policy, subject) {
@@ -416,7 +416,7 @@ pub async fn finalize(
         context.events.warning(&about, "SubjectLeft", &note).await;
         return Ok(());
     }
-    let Some(platform) = context.platform(&stream.spec.platform) else {
+    let Some(platform) = context.stores.platform(&stream.spec.platform) else {
         return Ok(());
     };
     let answer = match context.registries.get(&context.client, &platform).await {

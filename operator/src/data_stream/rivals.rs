@@ -101,7 +101,7 @@ fn may_use(
     topic_name::allowed(
         topic,
         &namespace,
-        &context.namespace_labels(&namespace),
+        &context.stores.namespace_labels(&namespace),
         &platform.spec.kafka.topic_policy,
     )
 }
@@ -110,7 +110,7 @@ fn may_use(
 /// more.
 pub fn lost(stream: &DataStream, topic: &str, context: &Context) -> Option<String> {
     // Without its Platform there is no way to the topic anyway.
-    let platform = context.platform(&stream.spec.platform)?;
+    let platform = context.stores.platform(&stream.spec.platform)?;
     let namespace = stream.namespace().unwrap_or_default();
     if let Err(message) = may_use(stream, topic, &platform, context) {
         return Some(message);

@@ -1,4 +1,4 @@
-//! A namespace as the operator's stores, or a list of objects, have it.
+//! A namespace as a list of objects has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,6 @@ use kube::ResourceExt;
 
 use super::{Stream, World};
 use crate::{
-    context::Stores,
     contract::{
         self,
         accepted::{self, Accepted},
@@ -36,26 +35,7 @@ pub struct Objects<'a> {
     pub coming: Vec<&'a DataStream>,
 }
 
-/// The streams, Pipelines, Sources and grants of a namespace as the stores have them, with the contracts in force.
-/// `coming` is a stream that is about to be made.
-pub fn world(stores: &Stores, namespace: &str, coming: Option<&DataStream>) -> World {
-    let (streams, pipelines) = (stores.streams.state(), stores.pipelines.state());
-    let (sources, grants) = (stores.sources.state(), stores.grants.state());
-    let maps = stores.config_maps.state_filter(|map| {
-        map.metadata.namespace.as_deref() == Some(namespace) && owned::is_contract(map).is_some()
-    });
-    let objects = Objects {
-        streams: streams.iter().filter_map(|s| s.0.as_ref().ok()).collect(),
-        pipelines: pipelines.iter().filter_map(|p| p.0.as_ref().ok()).collect(),
-        sources: sources.iter().filter_map(|s| s.0.as_ref().ok()).collect(),
-        grants: grants.iter().filter_map(|g| g.0.as_ref().ok()).collect(),
-        contracts: maps.iter().map(AsRef::as_ref).collect(),
-        coming: coming.into_iter().collect(),
-    };
-    of(namespace, &objects)
-}
-
-/// The same of objects at hand.
+/// The streams, Pipelines, Sources and grants of a namespace, of objects at hand, with the contracts in force.
 pub fn of(namespace: &str, objects: &Objects<'_>) -> World {
     let mut accepted = contracts(namespace, &objects.contracts);
     let mut world = World::default();

@@ -10,13 +10,11 @@ use serde_json::{Value, json};
 
 use crate::{
     access::workload::withdraw,
-    context::{
-        Context, Stores,
-        testing::{calls, context, store, stores},
-    },
+    context::testing::{calls, context, store, stores},
     contract::accepted::{Accepted, config_map},
     data_stream::accepted,
     names::Key,
+    stores::Stores,
 };
 
 const UID: &str = "1111";
@@ -79,8 +77,8 @@ async fn a_users_withdrawal_takes_our_workloads_and_nobody_elses() {
         calls(&asked, "DELETE"),
         ["/apis/apps/v1/namespaces/shop/statefulsets/p"]
     );
-    assert!(Context::children(&context.stores.services, &owner(), UID).is_empty());
-    let pods = context.pods_left(&owner(), UID);
+    assert!(crate::stores::children(&context.stores.services, &owner(), UID).is_empty());
+    let pods = context.stores.pods_left(&owner(), UID);
     assert_eq!(crate::workload::members(&pods, &owner(), 1), 1);
 }
 

@@ -13,6 +13,7 @@ use crate::{
     kafka_pool::{blame, translate},
     names::Key,
     retry::Error,
+    stores,
 };
 
 /// Kafka that is away for longer than this keeps it all; the object goes.
@@ -70,7 +71,7 @@ pub async fn finalize(
     }
     let key = Key::of(pipeline);
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
-    if let Some(live) = Context::child(&context.stores.stateful_sets, &key, uid, &key.name) {
+    if let Some(live) = stores::child(&context.stores.stateful_sets, &key, uid, &key.name) {
         context.remove(live.as_ref()).await?;
     }
     let outcome = forget(pipeline, &key, &left, context).await;
@@ -81,7 +82,7 @@ pub async fn finalize(
         .as_ref()
         .map_or_else(Timestamp::now, |t| t.0);
     let patient = Timestamp::now().duration_since(since).unsigned_abs() < PATIENCE;
-    if patient && context.platform(&pipeline.spec.platform).is_some() {
+    if patient && context.stores.platform(&pipeline.spec.platform).is_some() {
         return Err(error);
     }
     let note = format!("progress stays in Kafka: {error}; delete by hand what is left of {left}");
@@ -115,11 +116,12 @@ async fn forget(
     context: &Context,
 ) -> Result<(), Error> {
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
-    if !context.pods_left(key, uid).is_empty() {
+    if !context.stores.pods_left(key, uid).is_empty() {
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let name = &pipeline.spec.platform;
     let platform = context
+        .stores
         .platform(name)
         .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
     delete(left, &platform, context).await
@@ -151,9 +153,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::context::{
-        Stores,
-        testing::{calls, context, store, stores},
+    use crate::{
+        context::testing::{calls, context, store, stores},
+        stores::Stores,
     };
 
     #[test]

@@ -31,6 +31,7 @@ use crate::{
     platform::{facts::Usable, policy},
     retry::Error,
     status::Verdict,
+    stores,
     workload::{
         self,
         connection::NeededSecret,
@@ -66,7 +67,7 @@ impl Subject for Pipeline {
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
         let uid = self.uid().unwrap_or_default();
-        let live = Context::child(&context.stores.stateful_sets, &key, &uid, &key.name);
+        let live = stores::child(&context.stores.stateful_sets, &key, &uid, &key.name);
         // A spec that is held back leaves the pods as they are, whatever number it asks for.
         let none = live
             .as_ref()
@@ -84,7 +85,7 @@ impl Subject for Pipeline {
         let applied = Box::pin(plan_and_apply(self, &key, status, context))
             .await
             .inspect_err(|_| rollouts::give_up(context, &key));
-        let live = Context::child(&context.stores.stateful_sets, &key, &uid, &key.name);
+        let live = stores::child(&context.stores.stateful_sets, &key, &uid, &key.name);
         let seen = live
             .as_ref()
             .and_then(|s| s.status.clone())
@@ -97,7 +98,7 @@ impl Subject for Pipeline {
                 let shared = shared_condition::shared_condition(&context.flows.shared(&key));
                 let verdict = observe(self, &key, &applied, context).await?.and(shared);
                 let verdict = applied.stateful_set.told(verdict);
-                let pods = context.pods_left(&key, &uid);
+                let pods = context.stores.pods_left(&key, &uid);
                 if verdict.ready
                     && workload::connection::generated(&applied.platform.platform.spec.kafka)
                     && !health::superseded(&pods, &applied.digest)
@@ -127,7 +128,7 @@ impl Subject for Pipeline {
 
     async fn finalize(&self, status: &PipelineStatus, context: &Context) -> Result<(), Error> {
         deletion::finalize(self, status, context).await?;
-        let platform = context.platform(&self.spec.platform);
+        let platform = context.stores.platform(&self.spec.platform);
         let generated = platform
             .as_ref()
             .is_none_or(|p| workload::connection::generated(&p.spec.kafka));
@@ -191,7 +192,7 @@ async fn plan_and_apply(
     let uid = pipeline.uid().unwrap_or_default();
     let reference = pipeline.controller_owner_ref(&()).unwrap_or_default();
     let built = build::build(key, &reference, &valid, &context.settings.runtime_image)?;
-    let pods = context.pods_left(key, &uid);
+    let pods = context.stores.pods_left(key, &uid);
     access::workload::ensure(
         pipeline,
         &found.platform,
@@ -254,7 +255,7 @@ async fn observe(
     context: &Context,
 ) -> Result<Verdict, Error> {
     let uid = pipeline.uid().unwrap_or_default();
-    let pods = context.pods(key, &uid);
+    let pods = context.stores.pods(key, &uid);
     let live = applied.stateful_set.live.as_ref();
     free_the_roll_out(live, &pods, context).await?;
     workload::sweep_plans(context, key, &uid, &applied.digest).await?;

@@ -62,12 +62,12 @@ pub fn admits(platform: &Platform, labels: &BTreeMap<String, String>) -> bool {
 
 /// The Platform of that name, if it exists and admits the namespace.
 pub fn usable(context: &Context, name: &str, namespace: &str) -> Result<Usable, Error> {
-    let Some(platform) = context.platform(name) else {
+    let Some(platform) = context.stores.platform(name) else {
         return Err(Error::missing(
             "PlatformNotFound",
             format!(
                 "spec.platform: Platform {name} doesn't exist; make it or name another{}",
-                context.near_platform(name)
+                context.stores.near_platform(name)
             ),
         ));
     };
@@ -84,7 +84,7 @@ pub fn usable(context: &Context, name: &str, namespace: &str) -> Result<Usable, 
                 format!("Platform {name}: spec.allowedNamespaces isn't a label selector: {e}"),
             )
         })?;
-        if !selector.matches(&context.namespace_labels(namespace)) {
+        if !selector.matches(&context.stores.namespace_labels(namespace)) {
             return Err(Error::stalled(
                 "NamespaceNotAllowed",
                 format!(

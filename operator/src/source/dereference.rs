@@ -24,6 +24,7 @@ pub struct Found {
 pub async fn dereference(source: &Source, key: &Key, context: &Context) -> Result<Found, Error> {
     let stream_key = Key::new("DataStream", &key.namespace, &source.spec.into);
     let platform_name = context
+        .stores
         .stream(&key.namespace, &source.spec.into)
         .map(|s| s.spec.platform);
     let platform_keys = platform_name

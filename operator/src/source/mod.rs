@@ -19,6 +19,7 @@ use crate::{
     retry::Error,
     security,
     status::{Verdict, mark},
+    stores,
     workload::{
         self, figures, guards,
         health::{self, Pods},
@@ -51,7 +52,7 @@ impl Subject for Source {
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         let uid = self.metadata.uid.clone().unwrap_or_default();
-        let live = Context::child(&context.stores.deployments, &key, &uid, &key.name);
+        let live = stores::child(&context.stores.deployments, &key, &uid, &key.name);
         // As of Pipelines: a spec that is held back leaves the pods as they are.
         let none = live
             .as_ref()
@@ -110,7 +111,7 @@ impl Subject for Source {
             }
             // A Source that took records by HTTP before.
             None => {
-                for service in Context::children(&context.stores.services, &key, &uid) {
+                for service in stores::children(&context.stores.services, &key, &uid) {
                     context.remove(service.as_ref()).await?;
                 }
             }
@@ -144,7 +145,7 @@ impl Subject for Source {
                 },
             ));
         }
-        let pods = context.pods(&key, &uid);
+        let pods = context.stores.pods(&key, &uid);
         let generation = live.metadata.generation;
         let verdict = health::verdict(
             &Pods {
@@ -166,7 +167,7 @@ impl Subject for Source {
         let verdict = applied.told(verdict);
         // No pod runs by the old plan any more: what only that one needed goes.
         let settled = verdict.ready
-            && !health::superseded(&context.pods_left(&key, &uid), &built.plan.digest);
+            && !health::superseded(&context.stores.pods_left(&key, &uid), &built.plan.digest);
         if settled {
             let now = generated.then_some(&found.platform.platform);
             moved(self, status, &found.stream.platform, now, context).await;
@@ -190,7 +191,7 @@ impl Subject for Source {
     /// Only a Source that has, or had, a user of its own is held.
     async fn finalize(&self, status: &SourceStatus, context: &Context) -> Result<(), Error> {
         let key = Key::of(self);
-        let stream = context.stream(&key.namespace, &self.spec.into);
+        let stream = context.stores.stream(&key.namespace, &self.spec.into);
         let (deleted, about) = (
             access::workload::deleted(self),
             access::workload::about(self),
@@ -204,7 +205,7 @@ impl Subject for Source {
             context.events.warning(&about, "UsersLeft", &note).await;
         }
         for name in platforms {
-            let platform = context.platform(&name);
+            let platform = context.stores.platform(&name);
             let withdrawn =
                 access::workload::withdraw(&key, deleted, &about, platform.as_ref(), context).await;
             if has_user(status, &name, platform.as_ref()) {
@@ -239,7 +240,7 @@ async fn moved(
     let Some(before) = status.platform.as_deref().filter(|before| *before != now) else {
         return;
     };
-    if let Some(left) = context.platform(before)
+    if let Some(left) = context.stores.platform(before)
         && let Err(error) = access::leaving::leave(source, &left, platform, context).await
     {
         let note = format!("its user on Platform {before} can't be deleted yet: {error}");

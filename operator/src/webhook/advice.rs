@@ -9,13 +9,13 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use super::verdict::{Request, Verdict};
 use crate::{
     access_grant::accept::{self, Word},
-    context::Stores,
     data_store::reach,
     data_stream::limits,
     platform::{facts, policy},
     rollout_turns::AT_ONCE,
     security::{self, Open},
     source::check,
+    stores::Stores,
     workload::connection::NeededSecret,
 };
 
@@ -28,7 +28,7 @@ pub fn source(request: &Request<Source>, stores: &Stores, verdict: &mut Verdict)
     let stream = ObjectRef::new(&new.spec.into).within(&namespace);
     let stream = stores.streams.get(&stream);
     let name = stream.and_then(|s| Some(s.0.as_ref().ok()?.spec.platform.clone()));
-    if let Some(platform) = name.and_then(|name| get(stores, &name)) {
+    if let Some(platform) = name.and_then(|name| stores.platform(&name)) {
         let template = new.spec.pod_template.as_ref();
         held_back(&platform, template, &check::secrets(&new.spec), verdict);
     }
@@ -37,7 +37,7 @@ pub fn source(request: &Request<Source>, stores: &Stores, verdict: &mut Verdict)
 /// Of a Pipeline.
 pub fn pipeline(request: &Request<Pipeline>, stores: &Stores, verdict: &mut Verdict) {
     let new = &request.new;
-    if let Some(platform) = get(stores, &new.spec.platform) {
+    if let Some(platform) = stores.platform(&new.spec.platform) {
         held_back(&platform, new.spec.pod_template.as_ref(), &[], verdict);
     }
 }
@@ -50,7 +50,7 @@ pub fn data_store(request: &Request<DataStore>, stores: &Stores, verdict: &mut V
     let Ok(reach) = reach::reach(&new.name_any(), &new.spec) else {
         return;
     };
-    let labels = labels(stores, &new.namespace().unwrap_or_default());
+    let labels = stores.namespace_labels(&new.namespace().unwrap_or_default());
     for guarded in stores.platforms.state() {
         if let Ok(platform) = &guarded.0
             && facts::admits(platform, &labels)
@@ -64,7 +64,7 @@ pub fn data_store(request: &Request<DataStore>, stores: &Stores, verdict: &mut V
 /// Of a DataStream.
 pub fn stream(request: &Request<DataStream>, stores: &Stores, verdict: &mut Verdict) {
     let new = &request.new;
-    let Some(platform) = get(stores, &new.spec.platform) else {
+    let Some(platform) = stores.platform(&new.spec.platform) else {
         return;
     };
     let streams = stores.streams.state();
@@ -110,7 +110,7 @@ pub fn grant(request: &Request<AccessGrant>, stores: &Stores, verdict: &mut Verd
     let annotation = there
         .as_ref()
         .and_then(|n| n.annotations().get(ACCEPT_GRANTS).cloned());
-    let labels = labels(stores, client);
+    let labels = stores.namespace_labels(client);
     match accept::word(&labels, annotation.as_deref(), &grantor) {
         Word::Accepts => {}
         Word::AcceptsAll => verdict.warn(accept::outdated(client, &grantor)),
@@ -178,16 +178,6 @@ fn on(stores: &Stores, source: &Source) -> Option<String> {
         .streams
         .get(&ObjectRef::new(&source.spec.into).within(&namespace))?;
     Some(stream.0.as_ref().ok()?.spec.platform.clone())
-}
-
-fn get(stores: &Stores, name: &str) -> Option<Platform> {
-    let platform = stores.platforms.get(&ObjectRef::new(name))?;
-    platform.0.as_ref().ok().cloned()
-}
-
-fn labels(stores: &Stores, namespace: &str) -> std::collections::BTreeMap<String, String> {
-    let found = stores.namespaces.get(&ObjectRef::new(namespace));
-    found.map(|n| n.labels().clone()).unwrap_or_default()
 }
 
 #[cfg(test)]

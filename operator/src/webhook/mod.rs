@@ -33,7 +33,7 @@ use tokio::sync::watch;
 
 pub use serve::Failure;
 
-use crate::{context::Stores, supervise::kept, telemetry::Metrics};
+use crate::{stores::Stores, supervise::kept, telemetry::Metrics};
 
 /// The ValidatingWebhookConfiguration of the chart.
 pub const CONFIGURATION: &str = "headworks-operator";

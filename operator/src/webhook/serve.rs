@@ -39,11 +39,11 @@ use super::{
     verdict::{Verdict, request},
 };
 use crate::{
-    context::{Stores, names},
     contract::topic_name,
-    impact::{World, cluster},
+    impact::World,
     listen::{Limits, shielded, tls},
     names::digest,
+    stores::{Stores, names},
     supervise::ended,
     telemetry::Metrics,
 };
@@ -281,11 +281,11 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
     if of.operation == Operation::Delete {
         return deletion(of, &namespace, stores);
     }
-    let world = || cluster::world(stores, &namespace, None);
+    let world = || stores.world(&namespace, None);
     // An object that isn't looked at passes.
     let judged = match of.kind.kind.as_str() {
         "DataStream" => request(new, old, ALLOW).map(|r| {
-            let world = cluster::world(stores, &namespace, Some(&r.new));
+            let world = stores.world(&namespace, Some(&r.new));
             let verdict = streams::judge(&r, || around(stores, &r.new, world));
             advised(verdict, |verdict| advice::stream(&r, stores, verdict))
         }),
@@ -325,7 +325,7 @@ fn deletion(of: &AdmissionRequest<DynamicObject>, namespace: &str, stores: &Stor
     if ending(stores, namespace) {
         return Verdict::pass();
     }
-    let world = || cluster::world(stores, namespace, None);
+    let world = || stores.world(namespace, None);
     match of.kind.kind.as_str() {
         "DataStream" => {
             let key = ObjectRef::new(&of.name).within(namespace);
@@ -388,17 +388,12 @@ fn advised(mut verdict: Verdict, advise: impl FnOnce(&mut Verdict)) -> Verdict {
 
 fn around(stores: &Stores, stream: &DataStream, world: World) -> streams::Around {
     let namespace = stream.namespace().unwrap_or_default();
-    let platform = stores.platforms.get(&ObjectRef::new(&stream.spec.platform));
     streams::Around {
         world,
         platforms: names(&stores.platforms, None),
         topics: taken(stores, stream),
-        platform: platform.and_then(|p| p.0.as_ref().ok().cloned()),
-        labels: stores
-            .namespaces
-            .get(&ObjectRef::new(&namespace))
-            .map(|n| n.labels().clone())
-            .unwrap_or_default(),
+        platform: stores.platform(&stream.spec.platform),
+        labels: stores.namespace_labels(&namespace),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     context::{Context, Network},
     names::Key,
     retry::Error,
+    stores,
 };
 
 /// The label of a namespace that Kubernetes sets to its name.
@@ -135,7 +136,7 @@ pub async fn protect(
             context.apply(budgets, &budget, uid).await?;
         }
         None => {
-            for budget in Context::children(budgets, owner, uid) {
+            for budget in stores::children(budgets, owner, uid) {
                 context.remove(budget.as_ref()).await?;
             }
         }

@@ -32,6 +32,7 @@ use crate::{
     context::Context,
     names::{FIELD_MANAGER, Key},
     retry::Error,
+    stores,
 };
 
 /// The most pods that a Pipeline has: `spec.replicas` goes to here.
@@ -87,8 +88,9 @@ pub async fn sweep_plans(
     uid: &str,
     digest: &str,
 ) -> Result<(), Error> {
-    let maps = Context::children(&context.stores.config_maps, key, uid);
+    let maps = stores::children(&context.stores.config_maps, key, uid);
     let mut named: BTreeSet<String> = context
+        .stores
         .pods_left(key, uid)
         .iter()
         .flat_map(|pod| mounted(pod.spec.as_ref()))
@@ -136,16 +138,17 @@ pub async fn sweep_plans(
 /// The plans that an object's pods run by now, and the one that its next pod would.
 pub fn plans_of_pods(context: &Context, key: &Key, uid: &str) -> Vec<Plan> {
     let mut names: BTreeSet<String> = context
+        .stores
         .pods_left(key, uid)
         .iter()
         .flat_map(|pod| mounted(pod.spec.as_ref()))
         .collect();
-    for set in Context::children(&context.stores.stateful_sets, key, uid) {
+    for set in stores::children(&context.stores.stateful_sets, key, uid) {
         let template = set.spec.as_ref().map(|spec| &spec.template);
         names.extend(mounted(template.and_then(|t| t.spec.as_ref())));
     }
     let plan = |name: &String| {
-        let map = Context::child(&context.stores.config_maps, key, uid, name)?;
+        let map = stores::child(&context.stores.config_maps, key, uid, name)?;
         serde_json::from_str(map.data.as_ref()?.get(plan_map::PLAN_FILE)?).ok()
     };
     names.iter().filter_map(plan).collect()

@@ -34,6 +34,7 @@ use crate::{
     retry::Error,
     rollout_turns::AT_ONCE,
     status::Verdict,
+    stores,
 };
 
 /// Who waits for a turn looks again after this long, if nobody wakes it.
@@ -142,7 +143,7 @@ where
         + 'static,
     for<'a> Live<'a>: From<&'a K>,
 {
-    let live = Context::child(store, key, uid, &desired.name_any());
+    let live = stores::child(store, key, uid, &desired.name_any());
     let template = Live::from(desired).template;
     if let (Some(live), Some(template)) = (live, template)
         && Live::from(live.as_ref()).can_wait(

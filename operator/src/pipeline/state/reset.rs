@@ -12,7 +12,7 @@ use crate::{
     pipeline::{deletion, dereference::Found},
     planning::targets,
     retry::Error,
-    workload,
+    stores, workload,
 };
 
 /// How often is looked whether the members of a group are gone.
@@ -28,13 +28,13 @@ pub async fn reset(
     context: &Context,
 ) -> Result<(), Error> {
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
-    let live = Context::child(&context.stores.stateful_sets, key, uid, &key.name);
+    let live = stores::child(&context.stores.stateful_sets, key, uid, &key.name);
     if let Some(live) = &live {
         let replicas = live.spec.as_ref().and_then(|s| s.replicas);
         workload::scale_to_zero(context, live.as_ref(), replicas).await?;
     }
-    let ending =
-        live.is_some_and(|live| !has_ended(&live)) || !context.pods_left(key, uid).is_empty();
+    let ending = live.is_some_and(|live| !has_ended(&live))
+        || !context.stores.pods_left(key, uid).is_empty();
     if ending {
         return Err(waiting("the pods of the query before end first"));
     }

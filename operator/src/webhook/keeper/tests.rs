@@ -25,7 +25,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::{context::Stores, webhook::serve::serve};
+use crate::{stores::Stores, webhook::serve::serve};
 
 /// What it holds, and how often each was written.
 #[derive(Default)]
