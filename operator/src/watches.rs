@@ -19,7 +19,6 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    data_store::writers::{Writers, stores_of},
     feed::{Change, Rules, feed},
     held,
     indexes::{Facts, Indexes},
@@ -28,6 +27,7 @@ use crate::{
     planning::{
         flows::{Flows, flow_of},
         shared,
+        store_writers::{StoreWriters, stores_of},
     },
     scope::{Scope, Watch},
     stores::{Guarded, Stores},
@@ -100,7 +100,7 @@ pub fn watches(
             })
         },
         pipelines: {
-            let (flows, writers) = (flows.clone(), Writers::default());
+            let (flows, writers) = (flows.clone(), StoreWriters::default());
             own::<Pipeline>(at, gone, &mut tasks, move |pipeline, here, indexes| {
                 let key = Key::of(pipeline);
                 let changed = if here {

@@ -8,7 +8,6 @@ pub mod address;
 pub mod build;
 pub mod reach;
 pub mod reading;
-pub mod writers;
 
 use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
 use kube::{Resource, ResourceExt};
@@ -19,11 +18,12 @@ use crate::{
     context::Context,
     controller::Subject,
     names::Key,
+    planning::store_writers::stores_of,
     platform::{facts, policy},
     retry::Error,
     security,
     status::{Verdict, mark},
-    stores,
+    stores::{self, Stores},
     workload::{
         self, guards,
         health::{self, Pods},
@@ -58,7 +58,7 @@ impl Subject for DataStore {
         let open = security::data_store(&self.spec);
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
-        status.pipelines = i64::try_from(writers::count(context, &key)).ok();
+        status.pipelines = i64::try_from(pipelines(&context.stores, &key)).ok();
         let uid = self.uid().unwrap_or_default();
         let live = stores::child(
             &context.stores.deployments,
@@ -148,6 +148,17 @@ impl Subject for DataStore {
     async fn finalize(&self, _: &DataStoreStatus, _: &Context) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// How many Pipelines write to a store.
+fn pipelines(stores: &Stores, store: &Key) -> usize {
+    let pipelines = stores.pipelines.state();
+    pipelines
+        .iter()
+        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .filter(|p| p.metadata.namespace.as_deref() == Some(store.namespace.as_str()))
+        .filter(|p| stores_of(p).contains(&store.name))
+        .count()
 }
 
 /// A DataStore names no Platform, so every one that admits its namespace has a say.

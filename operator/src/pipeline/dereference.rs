@@ -7,7 +7,7 @@ use crate::{
     data_store::{self, reach::Reach},
     data_stream::reading::{self, Usable as Stream},
     names::Key,
-    planning::query,
+    planning::{query, store_writers::stores_of},
     platform::facts::{self, Usable},
     retry::Error,
     workload::connection,
@@ -46,7 +46,7 @@ pub async fn dereference(
         .iter()
         .chain(targets.iter().map(|(_, name)| *name))
         .map(|name| Key::new("DataStream", &key.namespace, name));
-    let stores = data_store::writers::stores_of(pipeline);
+    let stores = stores_of(pipeline);
     let stores = stores
         .iter()
         .map(|name| Key::new("DataStore", &key.namespace, name));

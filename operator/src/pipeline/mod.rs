@@ -25,9 +25,8 @@ use crate::{
     access,
     context::Context,
     controller::Subject,
-    data_store,
     names::Key,
-    planning::targets,
+    planning::{store_writers::stores_of, targets},
     platform::{facts::Usable, policy},
     retry::Error,
     status::Verdict,
@@ -241,9 +240,7 @@ async fn plan_and_apply(
         plan: valid.plan,
         digest: built.plan.digest,
         secrets: valid.secrets,
-        stores: data_store::writers::stores_of(pipeline)
-            .into_iter()
-            .collect(),
+        stores: stores_of(pipeline).into_iter().collect(),
     })
 }
 

@@ -7,13 +7,13 @@ use std::{
 
 use headworks_crds::Pipeline;
 
-use crate::{context::Context, names::Key};
+use crate::names::Key;
 
 /// The stores that each Pipeline writes to, as last seen.
 #[derive(Default)]
-pub struct Writers(Mutex<HashMap<Key, BTreeSet<String>>>);
+pub struct StoreWriters(Mutex<HashMap<Key, BTreeSet<String>>>);
 
-impl Writers {
+impl StoreWriters {
     /// Notes a Pipeline's stores (none: it is gone); gives the DataStores whose number changed by it.
     pub fn set(&self, pipeline: &Key, stores: BTreeSet<String>) -> Vec<Key> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,24 +36,13 @@ pub fn stores_of(pipeline: &Pipeline) -> BTreeSet<String> {
     tables.map(|table| table.store.clone()).collect()
 }
 
-/// How many Pipelines write to a store.
-pub fn count(context: &Context, store: &Key) -> usize {
-    let pipelines = context.stores.pipelines.state();
-    pipelines
-        .iter()
-        .filter_map(|guarded| guarded.0.as_ref().ok())
-        .filter(|p| p.metadata.namespace.as_deref() == Some(store.namespace.as_str()))
-        .filter(|p| stores_of(p).contains(&store.name))
-        .count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_stores_whose_number_changed_are_told() {
-        let writers = Writers::default();
+        let writers = StoreWriters::default();
         let pipeline = Key::new("Pipeline", "shop", "p");
         let set = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
         let store = |name: &str| Key::new("DataStore", "shop", name);
