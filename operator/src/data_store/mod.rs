@@ -11,7 +11,6 @@ pub mod reading;
 
 use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
 use kube::{Resource, ResourceExt};
-
 use reach::Reach;
 
 use crate::{
