@@ -7,39 +7,37 @@
 //! alone and so may be other topics', too; then the registry's word stands.
 //!
 //! Which ids a contract's definition has had is written at its ConfigMap, so that a plan can hold the definitions of
-//! earlier contracts by id, and pods read old records while the registry is away.
+//! earlier contracts by id ([`fn@known`]), and pods read old records while the registry is away.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod known;
+
+use std::collections::BTreeMap;
 
 use headworks_crds::{
     DataStream, DataStreamStatus, DeletionPolicy, Platform, RegisteredSchema, SubjectNaming,
     TopicPolicy,
 };
-use headworks_plan::{Definition, Format, KnownSchema};
+use headworks_plan::{Definition, Format};
 use headworks_schema::registry::{Entry, RegistryError};
 use k8s_openapi::api::core::v1::ConfigMap;
+pub use known::{earlier, known};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
 
-use super::{accepted, deletion::out_of_patience};
+use super::deletion::out_of_patience;
 use crate::{
     context::Context,
     contract::{
-        accepted::{Accepted, SCHEMA_IDS_ANNOTATION, name, read},
+        accepted::{Accepted, SCHEMA_IDS_ANNOTATION, name},
         topic_name,
     },
     names::{FIELD_MANAGER, Key},
     registry_pool::Registry,
     retry::Error,
 };
-
-/// Contracts back from the one in force whose definitions a plan holds.
-const KNOWN: i32 = 10;
-/// Text of earlier definitions that a plan holds for a stream, in bytes; those beyond are asked from the registry.
-const KNOWN_BYTES: usize = 128 << 10;
 
 /// A definition as the registry has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -317,80 +315,6 @@ async fn remember(key: &Key, force: &Accepted, id: u32, context: &Context) -> Re
     }
 }
 
-/// Definitions of the last contracts, by the ids that they have had: what a pod reads old records with while the
-/// registry is away. Without the one in force under its present `id`, which stands in the contract.
-///
-/// By contracts' numbers, not by which of their ConfigMaps are there still: removing an old one changes no plan.
-pub fn known(context: &Context, owner: &Key, force: &Accepted, id: u32) -> Vec<KnownSchema> {
-    by_id(force, id, last(context, owner).into_iter())
-}
-
-/// Definitions of the contracts before the one in force, newest first, for records that carry no ids.
-pub fn earlier(context: &Context, owner: &Key, force: &Accepted) -> Vec<String> {
-    by_text(force, last(context, owner).into_iter())
-}
-
-fn last(context: &Context, owner: &Key) -> Vec<Accepted> {
-    accepted::maps(context, owner)
-        .iter()
-        .filter_map(|map| read(map))
-        .collect()
-}
-
-/// The last contracts' definitions with their ids, from contracts that come newest first.
-fn near(
-    force: &Accepted,
-    contracts: impl Iterator<Item = Accepted>,
-) -> impl Iterator<Item = (i32, Definition, Vec<u32>)> {
-    contracts.filter_map(|accepted| {
-        let near = accepted.version <= force.version
-            && accepted.version > force.version.saturating_sub(KNOWN)
-            && accepted.topic == force.topic;
-        let definition = accepted.contract.definition.filter(|_| near)?;
-        Some((accepted.version, definition, accepted.schema_ids))
-    })
-}
-
-fn by_id(force: &Accepted, id: u32, contracts: impl Iterator<Item = Accepted>) -> Vec<KnownSchema> {
-    let mut seen = BTreeSet::from([id]);
-    let mut room = KNOWN_BYTES;
-    let mut known = Vec::new();
-    for (version, definition, mut ids) in near(force, contracts) {
-        // One that was given meanwhile may or may not stand there yet.
-        if version == force.version {
-            ids.clone_from(&force.schema_ids);
-        }
-        for id in ids.into_iter().rev() {
-            if definition.schema.len() <= room && seen.insert(id) {
-                room -= definition.schema.len();
-                known.push(KnownSchema {
-                    id,
-                    schema: definition.schema.clone(),
-                });
-            }
-        }
-    }
-    known
-}
-
-fn by_text(force: &Accepted, contracts: impl Iterator<Item = Accepted>) -> Vec<String> {
-    let mut room = KNOWN_BYTES;
-    let mut texts: Vec<String> = force
-        .contract
-        .definition
-        .iter()
-        .map(|d| d.schema.clone())
-        .collect();
-    for (_, definition, _) in near(force, contracts) {
-        if definition.schema.len() <= room && !texts.contains(&definition.schema) {
-            room -= definition.schema.len();
-            texts.push(definition.schema);
-        }
-    }
-    // The first is the one in force.
-    texts.split_off(1.min(texts.len()))
-}
-
 /// Under `Delete` the subject goes with the topic (softly: its ids can still be looked up). One that is named by the
 /// record alone may be other topics', too, and stays; so does that of a topic that isn't the stream's any more (`lost`).
 pub async fn finalize(
@@ -446,8 +370,6 @@ pub async fn finalize(
 
 #[cfg(test)]
 mod tests {
-    use headworks_plan::{Contract, Field};
-
     use super::*;
 
     fn definition(text: &str) -> Definition {
@@ -494,72 +416,5 @@ mod tests {
         for foreign in ["shop.Order", "Order", "com.example.Order", "evilshop.Order"] {
             assert!(!owns("evil", &none, &policy, foreign), "{foreign}");
         }
-    }
-
-    fn accepted(version: i32, text: &str, ids: &[u32]) -> Accepted {
-        Accepted {
-            version,
-            contract: Contract {
-                fields: vec![Field {
-                    name: "id".into(),
-                    type_: "string".into(),
-                    nullable: false,
-                    labels: vec![],
-                }],
-                format: Format::Avro,
-                definition: Some(definition(text)),
-                ..Contract::default()
-            },
-            topic: "shop.orders".into(),
-            platform: "default".into(),
-            kept: vec![],
-            schema_ids: ids.to_vec(),
-            compatibility: None,
-            used: vec![],
-        }
-    }
-
-    fn ids(known: &[KnownSchema]) -> Vec<u32> {
-        known.iter().map(|k| k.id).collect()
-    }
-
-    #[test]
-    fn a_plan_holds_the_last_definitions_by_every_id_they_had() {
-        let force = accepted(12, "v12", &[20, 25]);
-        let contracts = [
-            accepted(13, "v13", &[31]),
-            force.clone(),
-            accepted(11, "v11", &[19]),
-            accepted(10, "v10", &[]),
-            accepted(3, "v3", &[7, 19]),
-            accepted(2, "v2", &[6]),
-        ];
-        let known = by_id(&force, 25, contracts.clone().into_iter());
-        // Not a newer one, not the one in force under its present id, not those too far back; of one id the newest.
-        assert_eq!(ids(&known), [20, 19, 7]);
-        assert_eq!(known[1].schema, "v11");
-        assert_eq!(by_text(&force, contracts.into_iter()), ["v11", "v10", "v3"]);
-    }
-
-    #[test]
-    fn removing_an_old_contract_changes_no_plan() {
-        let force = accepted(12, "v12", &[12]);
-        let of = |oldest: i32| {
-            let contracts = (oldest..=12)
-                .rev()
-                .map(|n| accepted(n, &format!("v{n}"), &[n.unsigned_abs()]));
-            by_id(&force, 12, contracts)
-        };
-        assert_eq!(of(1), of(3));
-    }
-
-    #[test]
-    fn what_a_plan_holds_is_bounded() {
-        let force = accepted(9, "now", &[9]);
-        let large = "x".repeat(KNOWN_BYTES / 2);
-        let contracts = (1..9)
-            .rev()
-            .map(|n| accepted(n, &large, &[n.unsigned_abs()]));
-        assert_eq!(ids(&by_id(&force, 9, contracts)), [8, 7]);
     }
 }
