@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::{Context, Settings},
-    controller::{self, Subject},
+    controller::{self, Reconciler},
     crd_versions::CrdVersions,
     election::{Elector, Lost, PACE},
     events::Events,
@@ -334,7 +334,7 @@ async fn lead(
 }
 
 /// One kind's controller. A mistake of ours in it, outside of any one reconcile, begins it again.
-fn control<K: Subject>(
+fn control<K: Reconciler>(
     at: &(Arc<Context>, CancellationToken),
     store: &Store<Guarded<K>>,
 ) -> impl Future<Output = ()> + Send + use<K> {

@@ -9,7 +9,7 @@ use super::{
     keeper,
     workload::{CHART, about, user},
 };
-use crate::{context::Context, controller::Subject, names::Key, retry::Error};
+use crate::{context::Context, controller::Reconciler, names::Key, retry::Error};
 
 /// What an object leaves behind on a Platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ fn same_kafka(one: &Platform, other: &Platform) -> bool {
 ///
 /// # Errors
 /// What Kafka says.
-pub async fn leave<K: Subject>(
+pub async fn leave<K: Reconciler>(
     object: &K,
     before: &Platform,
     now: Option<&Platform>,

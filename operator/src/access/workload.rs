@@ -22,7 +22,7 @@ use super::{User, kafka_users, keeper, secret, user_name};
 use crate::{
     apply::child_meta,
     context::Context,
-    controller::{self, Subject},
+    controller::{self, Reconciler},
     names::{Key, digest},
     platform::facts::Usable,
     retry::Error,
@@ -52,7 +52,7 @@ pub(super) fn user(installation: &str, key: &Key) -> String {
 ///
 /// # Errors
 /// `UserOperatorPresent`, `SecretForbidden`, `OwnedByAnother`; what Kafka and the API server say.
-pub async fn ensure<K: Subject>(
+pub async fn ensure<K: Reconciler>(
     object: &K,
     platform: &Usable,
     plan: &Plan,

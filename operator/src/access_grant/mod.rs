@@ -24,7 +24,7 @@ use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
     platform::facts::{self, Usable},
     retry::Error,
@@ -47,7 +47,7 @@ pub fn check(spec: &headworks_crds::AccessGrantSpec) -> Result<(), Error> {
     rotation::times(spec).map(|_| ())
 }
 
-impl Subject for AccessGrant {
+impl Reconciler for AccessGrant {
     type Status = AccessGrantStatus;
 
     fn status(&self) -> Option<&AccessGrantStatus> {

@@ -5,7 +5,7 @@ use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{api::ApiResource, runtime::controller::Action};
 use serde_json::{Value, json};
 
-use super::Subject;
+use super::Reconciler;
 use crate::{
     context::Context,
     names::Key,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The one way out: conditions, status, next look.
-pub(super) async fn finish<K: Subject>(
+pub(super) async fn finish<K: Reconciler>(
     key: &Key,
     uid: &str,
     generation: Option<i64>,

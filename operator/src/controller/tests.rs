@@ -9,7 +9,7 @@ use crate::{
     supervise::{OfTask, PANICS},
 };
 
-impl Subject for ConfigMap {
+impl Reconciler for ConfigMap {
     type Status = Value;
 
     fn status(&self) -> Option<&Value> {

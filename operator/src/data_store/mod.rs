@@ -15,7 +15,7 @@ use reach::Reach;
 
 use crate::{
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
     planning::store_writers::stores_of,
     platform::{facts, policy},
@@ -33,7 +33,7 @@ use crate::{
 /// Longest version that a status shows, in characters: it is the server's own text.
 const MAX_VERSION: usize = 64;
 
-impl Subject for DataStore {
+impl Reconciler for DataStore {
     type Status = DataStoreStatus;
 
     fn status(&self) -> Option<&DataStoreStatus> {

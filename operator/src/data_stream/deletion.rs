@@ -9,7 +9,7 @@ use kube::{Resource, ResourceExt};
 use super::{accepted, topic::kafka_error};
 use crate::{
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
     retry::Error,
     strimzi::{objects, release},

@@ -26,7 +26,7 @@ use kube::Resource;
 use crate::{
     context::Context,
     contract::{self, accepted::Accepted, definition, topic_name},
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
     platform::facts::{self, Usable},
     registry_pool,
@@ -34,7 +34,7 @@ use crate::{
     status::{Also, Verdict},
 };
 
-impl Subject for DataStream {
+impl Reconciler for DataStream {
     type Status = DataStreamStatus;
 
     fn status(&self) -> Option<&DataStreamStatus> {

@@ -24,7 +24,7 @@ pub use validate::{group, table_group};
 use crate::{
     access,
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
     planning::{store_writers::stores_of, targets},
     platform::{facts::Usable, policy},
@@ -43,7 +43,7 @@ use crate::{
 /// Label that Kubernetes puts on a StatefulSet's pods.
 const REVISION: &str = "controller-revision-hash";
 
-impl Subject for Pipeline {
+impl Reconciler for Pipeline {
     type Status = PipelineStatus;
 
     fn status(&self) -> Option<&PipelineStatus> {

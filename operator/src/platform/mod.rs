@@ -18,7 +18,7 @@ use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     kafka_pool::{blame, translate},
     names::Key,
     retry::Error,
@@ -29,7 +29,7 @@ use crate::{
 /// A Platform that isn't well is looked at again after this long.
 const SICK_RECHECK: Duration = Duration::from_secs(10);
 
-impl Subject for Platform {
+impl Reconciler for Platform {
     type Status = PlatformStatus;
 
     fn status(&self) -> Option<&PlatformStatus> {

@@ -13,7 +13,7 @@ use kube::Resource;
 use crate::{
     access,
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
     platform::policy,
     retry::Error,
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-impl Subject for Source {
+impl Reconciler for Source {
     type Status = SourceStatus;
 
     fn status(&self) -> Option<&SourceStatus> {
