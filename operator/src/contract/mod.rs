@@ -8,8 +8,8 @@
 //!
 //! Pure: admission, the reconcile and the command line ask the same.
 
-pub mod accepted;
 pub mod definition;
+pub mod revision;
 pub mod topic_name;
 mod wanted;
 

@@ -6,7 +6,7 @@ use headworks_crds::{DataStream, DataStreamStatus, DeletionPolicy};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
-use super::{accepted, topic::kafka_error};
+use super::{contract_revisions, topic::kafka_error};
 use crate::{
     context::Context,
     controller::Reconciler,
@@ -67,7 +67,7 @@ pub async fn finalize(
                 .await;
         }
     }
-    accepted::sweep(context, &key, true).await
+    contract_revisions::sweep(context, &key, true).await
 }
 
 /// Where the topic is kept the KafkaTopics go without it; else both go.

@@ -16,7 +16,7 @@ use headworks_crds::{DataStream, DataStreamStatus, Pipeline};
 use headworks_plan::{Contract, Plan, Role};
 use kube::ResourceExt;
 
-use super::accepted;
+use super::contract_revisions;
 use crate::{
     context::Context,
     contract::{self, topic_name},
@@ -51,7 +51,7 @@ impl Around for Here<'_> {
         let stream: DataStream = self.context.stores.stream(self.namespace, name)?;
         let status = stream.status.clone().unwrap_or_default();
         let key = Key::of(&stream);
-        let accepted = accepted::stored(self.context, &key, status.contract.as_ref())?;
+        let accepted = contract_revisions::stored(self.context, &key, status.contract.as_ref())?;
         let spec = &stream.spec;
         let topic = topic_name::topic_of(&key.namespace, &key.name, spec.topic.as_deref());
         // What an object that was here before has left is about its own topic.

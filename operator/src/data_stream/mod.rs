@@ -4,7 +4,7 @@
 //! topic is this object's; and the contract is written down before the topic is made, so that an operator
 //! that dies in between finds its own work again.
 
-pub mod accepted;
+pub mod contract_revisions;
 mod deletion;
 pub mod labels;
 pub mod limits;
@@ -25,7 +25,7 @@ use kube::Resource;
 
 use crate::{
     context::Context,
-    contract::{self, accepted::Accepted, definition, topic_name},
+    contract::{self, definition, revision::Revision, topic_name},
     controller::Reconciler,
     names::Key,
     platform::facts::{self, Usable},
@@ -77,9 +77,9 @@ impl Reconciler for DataStream {
         );
 
         // First, because a stream that can't be looked at now is read and written all the same.
-        let stored = accepted::stored(context, &key, status.contract.as_ref());
+        let stored = contract_revisions::stored(context, &key, status.contract.as_ref());
         // Of an object that was here before, and had another topic, it says nothing about this one.
-        let about_this = |accepted: &Accepted| {
+        let about_this = |accepted: &Revision| {
             status.contract.is_some()
                 || (accepted.topic == topic && accepted.platform == self.spec.platform)
         };
@@ -168,7 +168,7 @@ async fn in_kafka(
         .topic(topic)
         .await
         .map_err(|e| topic::kafka_error(&e, topic))?;
-    let before = accepted::in_force(context, key, status.contract.as_ref()).await?;
+    let before = contract_revisions::in_force(context, key, status.contract.as_ref()).await?;
     // Somebody removed its ConfigMap. (Of another topic than this it would say nothing.)
     let missing =
         before.is_none() && status.contract.is_some() && status.topic.as_deref() == Some(topic);
@@ -207,13 +207,13 @@ async fn in_kafka(
     };
 
     // What was permitted once isn't permitted again, whatever the topic was.
-    let used = accepted::used(context, key);
+    let used = contract_revisions::used(context, key);
     let mut in_force = before.filter(|_| about_this);
     // A derived definition goes on from the one before it: so does one that is to be found again.
     let named = status.contract.as_ref().filter(|_| missing);
     let older = named.and_then(|named| {
         let platform = &stream.spec.platform;
-        let older = accepted::before_number(context, key, named.version, topic, platform);
+        let older = contract_revisions::before_number(context, key, named.version, topic, platform);
         older.into_iter().next()
     });
     let contract = definition::complete(
@@ -226,7 +226,7 @@ async fn in_kafka(
     let spec_mode = stream.spec.compatibility;
     if let Some(named) = named {
         let registered = status.registered.iter();
-        let spec = Accepted {
+        let spec = Revision {
             version: named.version,
             contract: contract::obeyed(&contract),
             topic: topic.to_owned(),
@@ -239,7 +239,7 @@ async fn in_kafka(
             compatibility: named.compatibility,
             used: used.clone(),
         };
-        in_force = Some(accepted::restore(context, key, named, spec).await?);
+        in_force = Some(contract_revisions::restore(context, key, named, spec).await?);
     }
     let promised = in_force.as_ref().map_or(spec_mode, |a| {
         a.promise(status.contract.as_ref(), spec_mode)
@@ -248,7 +248,7 @@ async fn in_kafka(
         promise::refused(stream, key, (accepted, promised), &contract, context)
     });
     let contract = contract::obeyed(&contract);
-    let same = |accepted: &Accepted| {
+    let same = |accepted: &Revision| {
         contract::fingerprint(&accepted.contract) == contract::fingerprint(&contract)
     };
     let mut fresh = None;
@@ -257,13 +257,14 @@ async fn in_kafka(
         Some(accepted) if refused.is_some() || same(&accepted) => accepted,
         before => {
             // Without one in force nothing was begun: what is there is about another topic, and its time is over.
-            let newest = accepted::last(context, key, None);
+            let newest = contract_revisions::last(context, key, None);
             let after = before.as_ref().map_or(newest, |accepted| accepted.version);
             let platform_name = &stream.spec.platform;
-            let begun = accepted::begun(context, key, after, &contract, topic, platform_name);
-            let last = accepted::last(context, key, status.contract.as_ref());
+            let begun =
+                contract_revisions::begun(context, key, after, &contract, topic, platform_name);
+            let last = contract_revisions::last(context, key, status.contract.as_ref());
             let written = begun.is_some();
-            let mut next = begun.unwrap_or_else(|| Accepted {
+            let mut next = begun.unwrap_or_else(|| Revision {
                 version: last.saturating_add(1),
                 contract,
                 topic: topic.to_owned(),
@@ -284,7 +285,7 @@ async fn in_kafka(
                 (Ok(registration), _) => {
                     if !written {
                         next.schema_ids.extend(registration.iter().map(|r| r.id));
-                        accepted::accept(context, key, &next).await?;
+                        contract_revisions::accept(context, key, &next).await?;
                     }
                     fresh = registration;
                     next
@@ -329,7 +330,7 @@ async fn in_kafka(
         context,
     )
     .await?;
-    accepted::sweep(context, key, false).await?;
+    contract_revisions::sweep(context, key, false).await?;
     if adopting {
         context
             .events

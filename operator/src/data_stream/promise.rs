@@ -8,10 +8,10 @@ use headworks_crds::{Compatibility, DataStream};
 use headworks_plan::Contract;
 use kube::ResourceExt;
 
-use super::accepted;
+use super::contract_revisions;
 use crate::{
     context::Context,
-    contract::{accepted::Accepted, fingerprint},
+    contract::{fingerprint, revision::Revision},
     evolution::{self, Earlier, Refusal, Rules},
     impact,
     names::Key,
@@ -23,11 +23,11 @@ use crate::{
 pub(super) fn refused(
     stream: &DataStream,
     key: &Key,
-    (in_force, promised): (&Accepted, Compatibility),
+    (in_force, promised): (&Revision, Compatibility),
     new: &Contract,
     context: &Context,
 ) -> Option<String> {
-    let earlier = accepted::before(context, key, in_force);
+    let earlier = contract_revisions::before(context, key, in_force);
     let refusal = refusal(stream, key, (in_force, promised), &earlier, new)?;
     let before = context.stores.world(&key.namespace, None);
     let mut after = before.clone();
@@ -41,8 +41,8 @@ pub(super) fn refused(
 fn refusal(
     stream: &DataStream,
     key: &Key,
-    (in_force, promised): (&Accepted, Compatibility),
-    earlier: &[Accepted],
+    (in_force, promised): (&Revision, Compatibility),
+    earlier: &[Revision],
     new: &Contract,
 ) -> Option<Refusal> {
     let accepted: Vec<Earlier<'_>> = std::iter::once(in_force)
@@ -70,7 +70,7 @@ fn refusal(
 pub(super) fn permission(
     stream: &DataStream,
     key: &Key,
-    in_force: &Accepted,
+    in_force: &Revision,
     new: &Contract,
 ) -> Option<String> {
     let (old, new) = (fingerprint(&in_force.contract), fingerprint(new));
@@ -99,7 +99,7 @@ mod tests {
 
     /// A stream as the reconcile goes through it, without a cluster.
     struct Life {
-        accepted: Accepted,
+        accepted: Revision,
         status: Option<AcceptedContract>,
     }
 
@@ -116,7 +116,7 @@ mod tests {
         fn begin(type_: &str, mode: &str) -> Self {
             let stream = stream(type_, mode, "");
             Self {
-                accepted: Accepted {
+                accepted: Revision {
                     version: 1,
                     contract: obeyed(&contract(&stream.spec)),
                     topic: "shop.orders".into(),
@@ -140,7 +140,7 @@ mod tests {
             let refused = refusal(&stream, &key, (&self.accepted, promised), &[], &wanted);
             if refused.is_none() && fingerprint(&wanted) != fingerprint(&self.accepted.contract) {
                 let used = permission(&stream, &key, &self.accepted, &wanted);
-                self.accepted = Accepted {
+                self.accepted = Revision {
                     version: self.accepted.version.saturating_add(1),
                     used: self.accepted.used_with(used),
                     contract: wanted,

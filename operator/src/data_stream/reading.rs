@@ -4,10 +4,10 @@ use headworks_crds::{DataStream, RegisteredSchema, conditions::READY};
 use headworks_plan::{Contract, Format, Registered, RegistryConnection, Stream};
 use kube::ResourceExt;
 
-use super::{accepted, registry, settings::MAX_MESSAGE};
+use super::{contract_revisions, registry, settings::MAX_MESSAGE};
 use crate::{
     context::Context,
-    contract::{self, accepted::Accepted},
+    contract::{self, revision::Revision},
     names::Key,
     retry::Error,
 };
@@ -64,7 +64,8 @@ pub async fn usable(
         ));
     };
     let owner = Key::of(&stream);
-    let Some(accepted) = accepted::in_force(context, &owner, Some(&in_force)).await? else {
+    let Some(accepted) = contract_revisions::in_force(context, &owner, Some(&in_force)).await?
+    else {
         return Err(Error::waiting(
             "StreamNotReady",
             format!(
@@ -115,7 +116,7 @@ async fn registered(
     place: &str,
     stream: &DataStream,
     status: Option<&RegisteredSchema>,
-    accepted: &Accepted,
+    accepted: &Revision,
 ) -> Result<(Option<Registered>, Option<RegistryConnection>), Error> {
     if accepted.schema_ids.is_empty() {
         return Ok((None, None));

@@ -31,7 +31,7 @@ use super::deletion::out_of_patience;
 use crate::{
     context::Context,
     contract::{
-        accepted::{Accepted, SCHEMA_IDS_ANNOTATION, name},
+        revision::{Revision, SCHEMA_IDS_ANNOTATION, name},
         topic_name,
     },
     names::{FIELD_MANAGER, Key},
@@ -74,8 +74,8 @@ pub fn subject(
 /// `RegistryUnavailable`, also where records carry ids and the Platform has no registry any more; `RegistryRefused`.
 pub async fn register(
     stream: &DataStream,
-    next: &Accepted,
-    before: Option<&Accepted>,
+    next: &Revision,
+    before: Option<&Revision>,
     platform: &Platform,
     context: &Context,
 ) -> Result<Option<Registration>, Error> {
@@ -157,7 +157,7 @@ fn gone(platform: &Platform) -> Error {
 /// What the contract's definition is in the registry; registered, if it isn't there.
 async fn look_up(
     stream: &DataStream,
-    accepted: &Accepted,
+    accepted: &Revision,
     definition: &Definition,
     registry: &Registry,
     allowed: &impl Fn(&str) -> Result<(), Error>,
@@ -230,7 +230,7 @@ async fn first_time(
 pub async fn settle(
     stream: &DataStream,
     key: &Key,
-    force: &Accepted,
+    force: &Revision,
     fresh: Option<Registration>,
     platform: &Platform,
     status: &mut DataStreamStatus,
@@ -293,7 +293,7 @@ pub async fn settle(
 }
 
 /// Writes another id down at the contract's ConfigMap: the registry has lost the schema, and given it a new one.
-async fn remember(key: &Key, force: &Accepted, id: u32, context: &Context) -> Result<(), Error> {
+async fn remember(key: &Key, force: &Revision, id: u32, context: &Context) -> Result<(), Error> {
     let name = name(&key.name, force.version);
     let all = force.schema_ids.iter().chain([&id]);
     let text: Vec<String> = all.map(u32::to_string).collect();

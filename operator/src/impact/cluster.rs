@@ -10,7 +10,7 @@ use super::{Stream, World};
 use crate::{
     contract::{
         self,
-        accepted::{self, Accepted},
+        revision::{self, Revision},
         topic_name,
     },
     owned,
@@ -74,12 +74,12 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> World {
 }
 
 /// A stream with what is known of its contracts, newest first; none where nothing can be read of it.
-fn stream(namespace: &str, object: &DataStream, mut known: Vec<Accepted>) -> Option<Stream> {
+fn stream(namespace: &str, object: &DataStream, mut known: Vec<Revision>) -> Option<Stream> {
     let name = object.name_any();
     let status = object.status.clone().unwrap_or_default();
     let spec = &object.spec;
     let topic = topic_name::topic_of(namespace, &name, spec.topic.as_deref());
-    let about_this = |a: &Accepted| a.topic == topic && a.platform == spec.platform;
+    let about_this = |a: &Revision| a.topic == topic && a.platform == spec.platform;
     match &status.contract {
         // Neither a number nor our labels make a contract the one in force.
         Some(named) => known.retain(|a| a.version <= named.version),
@@ -134,10 +134,10 @@ fn within<'a, K: ResourceExt>(namespace: &'a str, all: &'a [&'a K]) -> impl Iter
 }
 
 /// The accepted contracts of a namespace's streams, newest first, by stream.
-fn contracts(namespace: &str, maps: &[&ConfigMap]) -> BTreeMap<String, Vec<Accepted>> {
-    let mut all: BTreeMap<String, Vec<Accepted>> = BTreeMap::new();
+fn contracts(namespace: &str, maps: &[&ConfigMap]) -> BTreeMap<String, Vec<Revision>> {
+    let mut all: BTreeMap<String, Vec<Revision>> = BTreeMap::new();
     for map in within(namespace, maps) {
-        if let (Some(stream), Some(contract)) = (owned::is_contract(map), accepted::read(map)) {
+        if let (Some(stream), Some(contract)) = (owned::is_contract(map), revision::read(map)) {
             all.entry(stream.name).or_default().push(contract);
         }
     }

@@ -353,7 +353,7 @@ fn a_pipeline_that_changes_has_a_blast_radius_of_its_own() {
 #[test]
 fn what_an_earlier_object_left_is_in_force_for_one_that_is_made_again() {
     use crate::{
-        contract::accepted::{Accepted, config_map},
+        contract::revision::{Revision, config_map},
         names::Key,
     };
     let object = |name: &str, topic: &str| -> DataStream {
@@ -367,7 +367,7 @@ fn what_an_earlier_object_left_is_in_force_for_one_that_is_made_again() {
     // Longer than a label's value.
     let long = "o".repeat(80);
     for name in ["orders", long.as_str()] {
-        let left = Accepted {
+        let left = Revision {
             version: 4,
             contract: Contract::default(),
             topic: "shop.mine".into(),

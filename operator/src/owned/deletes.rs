@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::{
     access::workload::withdraw,
     context::testing::{calls, context, store, stores},
-    contract::accepted::{Accepted, config_map},
-    data_stream::accepted,
+    contract::revision::{Revision, config_map},
+    data_stream::contract_revisions,
     names::Key,
     stores::Stores,
 };
@@ -83,7 +83,7 @@ async fn a_users_withdrawal_takes_our_workloads_and_nobody_elses() {
 }
 
 fn contract(stream: &Key, version: i32) -> ConfigMap {
-    let accepted = Accepted {
+    let accepted = Revision {
         version,
         contract: Contract::default(),
         topic: "shop.orders".into(),
@@ -118,7 +118,9 @@ async fn contracts_go_with_their_stream_and_what_is_labelled_like_one_stays() {
         ..stores()
     };
     let (context, asked) = context(stores);
-    accepted::sweep(&context, &stream, true).await.unwrap();
+    contract_revisions::sweep(&context, &stream, true)
+        .await
+        .unwrap();
     assert_eq!(
         calls(&asked, "DELETE"),
         ["/api/v1/namespaces/shop/configmaps/orders-contract-1"]

@@ -6,8 +6,8 @@ use headworks_plan::{Definition, KnownSchema};
 
 use crate::{
     context::Context,
-    contract::accepted::{Accepted, read},
-    data_stream::accepted,
+    contract::revision::{Revision, read},
+    data_stream::contract_revisions,
     names::Key,
 };
 
@@ -20,17 +20,17 @@ const KNOWN_BYTES: usize = 128 << 10;
 /// registry is away. Without the one in force under its present `id`, which stands in the contract.
 ///
 /// By contracts' numbers, not by which of their ConfigMaps are there still: removing an old one changes no plan.
-pub fn known(context: &Context, owner: &Key, force: &Accepted, id: u32) -> Vec<KnownSchema> {
+pub fn known(context: &Context, owner: &Key, force: &Revision, id: u32) -> Vec<KnownSchema> {
     by_id(force, id, last(context, owner).into_iter())
 }
 
 /// Definitions of the contracts before the one in force, newest first, for records that carry no ids.
-pub fn earlier(context: &Context, owner: &Key, force: &Accepted) -> Vec<String> {
+pub fn earlier(context: &Context, owner: &Key, force: &Revision) -> Vec<String> {
     by_text(force, last(context, owner).into_iter())
 }
 
-fn last(context: &Context, owner: &Key) -> Vec<Accepted> {
-    accepted::maps(context, owner)
+fn last(context: &Context, owner: &Key) -> Vec<Revision> {
+    contract_revisions::maps(context, owner)
         .iter()
         .filter_map(|map| read(map))
         .collect()
@@ -38,8 +38,8 @@ fn last(context: &Context, owner: &Key) -> Vec<Accepted> {
 
 /// The last contracts' definitions with their ids, from contracts that come newest first.
 fn near(
-    force: &Accepted,
-    contracts: impl Iterator<Item = Accepted>,
+    force: &Revision,
+    contracts: impl Iterator<Item = Revision>,
 ) -> impl Iterator<Item = (i32, Definition, Vec<u32>)> {
     contracts.filter_map(|accepted| {
         let near = accepted.version <= force.version
@@ -50,7 +50,7 @@ fn near(
     })
 }
 
-fn by_id(force: &Accepted, id: u32, contracts: impl Iterator<Item = Accepted>) -> Vec<KnownSchema> {
+fn by_id(force: &Revision, id: u32, contracts: impl Iterator<Item = Revision>) -> Vec<KnownSchema> {
     let mut seen = BTreeSet::from([id]);
     let mut room = KNOWN_BYTES;
     let mut known = Vec::new();
@@ -72,7 +72,7 @@ fn by_id(force: &Accepted, id: u32, contracts: impl Iterator<Item = Accepted>) -
     known
 }
 
-fn by_text(force: &Accepted, contracts: impl Iterator<Item = Accepted>) -> Vec<String> {
+fn by_text(force: &Revision, contracts: impl Iterator<Item = Revision>) -> Vec<String> {
     let mut room = KNOWN_BYTES;
     let mut texts: Vec<String> = force
         .contract
@@ -96,8 +96,8 @@ mod tests {
 
     use super::*;
 
-    fn accepted(version: i32, text: &str, ids: &[u32]) -> Accepted {
-        Accepted {
+    fn accepted(version: i32, text: &str, ids: &[u32]) -> Revision {
+        Revision {
             version,
             contract: Contract {
                 fields: vec![Field {

@@ -1,7 +1,7 @@
 //! An accepted contract, and how it is written down: an immutable ConfigMap `<stream>-contract-<n>`.
 //!
 //! The ConfigMaps carry no owner reference: under `Retain` they outlive the object beside its topic, and prove later that the topic
-//! is this DataStream's. `data_stream::accepted` finds, writes and sweeps them.
+//! is this DataStream's. `data_stream::contract_revisions` finds, writes and sweeps them.
 
 use headworks_crds::{AcceptedContract, Compatibility, KeptSetting};
 use headworks_plan::Contract;
@@ -37,7 +37,7 @@ const USED: usize = 512;
 
 /// A contract in force, read from its ConfigMap.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Accepted {
+pub struct Revision {
     /// Number, from 1.
     pub version: i32,
     /// The contract.
@@ -58,7 +58,7 @@ pub struct Accepted {
     pub used: Vec<String>,
 }
 
-impl Accepted {
+impl Revision {
     /// What a status says of it.
     pub fn reference(&self, stream: &str) -> AcceptedContract {
         AcceptedContract {
@@ -94,10 +94,10 @@ pub fn name(stream: &str, version: i32) -> String {
 }
 
 /// Reads a contract out of its ConfigMap.
-pub fn read(map: &ConfigMap) -> Option<Accepted> {
+pub fn read(map: &ConfigMap) -> Option<Revision> {
     let annotation = |key: &str| map.annotations().get(key).cloned();
     let version = annotation(VERSION_ANNOTATION)?.parse().ok()?;
-    Some(Accepted {
+    Some(Revision {
         version: Some(version).filter(|n| (1..=LAST).contains(n))?,
         contract: serde_json::from_str(map.data.as_ref()?.get(CONTRACT_FILE)?).ok()?,
         topic: annotation(TOPIC_ANNOTATION)?,
@@ -129,7 +129,7 @@ pub fn is(map: &ConfigMap, named: &AcceptedContract) -> bool {
 }
 
 /// The ConfigMap of an accepted contract.
-pub fn config_map(owner: &Key, accepted: &Accepted) -> Result<ConfigMap, Error> {
+pub fn config_map(owner: &Key, accepted: &Revision) -> Result<ConfigMap, Error> {
     let text = serde_json::to_string_pretty(&accepted.contract).map_err(|e| {
         Error::transient(
             "Internal",
@@ -179,8 +179,8 @@ mod tests {
 
     use super::*;
 
-    fn third() -> Accepted {
-        Accepted {
+    fn third() -> Revision {
+        Revision {
             version: 3,
             contract: Contract {
                 fields: vec![Field {
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(map.immutable, Some(true));
         assert_eq!(read(&map), Some(accepted.clone()));
         insta::assert_yaml_snapshot!(map);
-        let registered = Accepted {
+        let registered = Revision {
             schema_ids: vec![7, 9],
             compatibility: Some(Compatibility::FullTransitive),
             used: vec!["feed".into(), "beef".into()],
@@ -242,7 +242,7 @@ mod tests {
         let accepted = third();
         let named = accepted.reference("orders");
         assert!(is(&config_map(&owner, &accepted).unwrap(), &named));
-        let newer = Accepted {
+        let newer = Revision {
             version: 4,
             ..accepted.clone()
         };
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_mode_in_force_is_the_one_applied_last_with_this_contract() {
-        let accepted = Accepted {
+        let accepted = Revision {
             version: 3,
             compatibility: Some(Compatibility::Full),
             ..older()
@@ -288,8 +288,8 @@ mod tests {
         );
     }
 
-    fn older() -> Accepted {
-        Accepted {
+    fn older() -> Revision {
+        Revision {
             version: 1,
             contract: Contract::default(),
             topic: "shop.orders".into(),

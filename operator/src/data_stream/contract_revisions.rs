@@ -1,7 +1,7 @@
 //! The accepted contracts of a stream, the last ten: found in the store, written down, swept.
 //!
 //! The contract in force is what every pod and query is checked against, so it is written down before
-//! anything uses it and never changed. How it is written is told in [`crate::contract::accepted`].
+//! anything uses it and never changed. How it is written is told in [`crate::contract::revision`].
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use kube::{Api, ResourceExt, api::PostParams};
 use crate::{
     context::Context,
     contract::{
-        accepted::{Accepted, config_map, is, name, read},
         fingerprint,
+        revision::{Revision, config_map, is, name, read},
     },
     names::{FIELD_MANAGER, Key},
     owned,
@@ -42,7 +42,7 @@ pub fn stored(
     context: &Context,
     owner: &Key,
     named: Option<&AcceptedContract>,
-) -> Option<Accepted> {
+) -> Option<Revision> {
     let maps = maps(context, owner);
     let found = maps
         .iter()
@@ -59,7 +59,7 @@ pub fn begun(
     contract: &Contract,
     topic: &str,
     platform: &str,
-) -> Option<Accepted> {
+) -> Option<Revision> {
     let wanted = fingerprint(contract);
     let maps = maps(context, owner);
     maps.iter().filter_map(|map| read(map)).find(|accepted| {
@@ -84,7 +84,7 @@ pub fn used(context: &Context, owner: &Key) -> Vec<String> {
 }
 
 /// The contracts before one, newest first, as far as they are kept and about the same topic.
-pub fn before(context: &Context, owner: &Key, in_force: &Accepted) -> Vec<Accepted> {
+pub fn before(context: &Context, owner: &Key, in_force: &Revision) -> Vec<Revision> {
     let number = in_force.version;
     before_number(context, owner, number, &in_force.topic, &in_force.platform)
 }
@@ -96,7 +96,7 @@ pub fn before_number(
     number: i32,
     topic: &str,
     platform: &str,
-) -> Vec<Accepted> {
+) -> Vec<Revision> {
     let all = maps(context, owner)
         .into_iter()
         .filter_map(|map| read(&map));
@@ -112,7 +112,7 @@ pub async fn in_force(
     context: &Context,
     owner: &Key,
     named: Option<&AcceptedContract>,
-) -> Result<Option<Accepted>, Error> {
+) -> Result<Option<Revision>, Error> {
     let (None, Some(named)) = (stored(context, owner, named), named) else {
         return Ok(stored(context, owner, named));
     };
@@ -138,17 +138,17 @@ pub async fn restore(
     context: &Context,
     owner: &Key,
     named: &AcceptedContract,
-    spec: Accepted,
-) -> Result<Accepted, Error> {
+    spec: Revision,
+) -> Result<Revision, Error> {
     let found = again(owner, named, spec)?;
     tracing::warn!(stream = %owner, version = found.version, "a contract's ConfigMap is gone and is written again");
     accept(context, owner, &found).await?;
     Ok(found)
 }
 
-fn again(owner: &Key, named: &AcceptedContract, spec: Accepted) -> Result<Accepted, Error> {
+fn again(owner: &Key, named: &AcceptedContract, spec: Revision) -> Result<Revision, Error> {
     if fingerprint(&spec.contract) == named.fingerprint {
-        return Ok(Accepted {
+        return Ok(Revision {
             version: named.version,
             ..spec
         });
@@ -166,7 +166,7 @@ fn again(owner: &Key, named: &AcceptedContract, spec: Accepted) -> Result<Accept
 }
 
 /// Writes a contract down. One that is there with the same content is the same write, done before.
-pub async fn accept(context: &Context, owner: &Key, accepted: &Accepted) -> Result<(), Error> {
+pub async fn accept(context: &Context, owner: &Key, accepted: &Revision) -> Result<(), Error> {
     let map = config_map(owner, accepted)?;
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
     let params = PostParams {
@@ -217,8 +217,8 @@ pub async fn sweep(context: &Context, owner: &Key, all: bool) -> Result<(), Erro
 mod tests {
     use super::*;
 
-    fn first() -> Accepted {
-        Accepted {
+    fn first() -> Revision {
+        Revision {
             version: 1,
             contract: Contract {
                 key: vec!["id".into()],
@@ -237,7 +237,7 @@ mod tests {
     fn a_lost_contract_is_written_again_under_its_number_or_waited_for() {
         let owner = Key::new("DataStream", "shop", "orders");
         let named = first().reference("orders");
-        let spec = Accepted {
+        let spec = Revision {
             version: 0,
             ..first()
         };
