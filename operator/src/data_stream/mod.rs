@@ -4,17 +4,17 @@
 //! topic is this object's; and the contract is written down before the topic is made, so that an operator
 //! that dies in between finds its own work again.
 
+mod compatibility;
 pub mod contract_revisions;
 mod deletion;
 pub mod labels;
 pub mod limits;
-mod promise;
 pub mod reading;
 pub mod registry;
-mod rivals;
 mod settings;
 mod strimzi;
 mod topic;
+mod topic_conflicts;
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Reconciler for DataStream {
     ) -> Result<Verdict, Error> {
         let key = Key::of(self);
         let topic = topic_name::topic_of(&key.namespace, &key.name, self.spec.topic.as_deref());
-        let rivals = rivals::of(self, &topic, context);
+        let rivals = topic_conflicts::of(self, &topic, context);
         context.indexes.refers(
             &key,
             facts::references(&self.spec.platform, &key.namespace)
@@ -95,7 +95,7 @@ impl Reconciler for DataStream {
             policy,
         )
         .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
-        rivals::give_way(self, &topic, &rivals, &platform.platform, context)?;
+        topic_conflicts::check_precedence(self, &topic, &rivals, &platform.platform, context)?;
         limits::check(self, &platform.platform, context)?;
         let contract = contract::read(&self.spec)
             .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
@@ -113,7 +113,7 @@ impl Reconciler for DataStream {
 
     async fn finalize(&self, status: &DataStreamStatus, context: &Context) -> Result<(), Error> {
         let lost = status.topic.as_ref();
-        let lost = lost.and_then(|topic| rivals::lost(self, topic, context));
+        let lost = lost.and_then(|topic| topic_conflicts::lost(self, topic, context));
         deletion::finalize(self, status, lost.as_deref(), context).await?;
         registry::finalize(self, status, lost.as_deref(), context).await
     }
@@ -245,7 +245,7 @@ async fn in_kafka(
         a.promise(status.contract.as_ref(), spec_mode)
     });
     let refused = in_force.as_ref().and_then(|accepted| {
-        promise::refused(stream, key, (accepted, promised), &contract, context)
+        compatibility::refused(stream, key, (accepted, promised), &contract, context)
     });
     let contract = contract::obeyed(&contract);
     let same = |accepted: &Revision| {
@@ -275,8 +275,12 @@ async fn in_kafka(
                 used,
             });
             if let Some(before) = before.as_ref().filter(|_| !written) {
-                next.used =
-                    before.used_with(promise::permission(stream, key, before, &next.contract));
+                next.used = before.used_with(compatibility::permission(
+                    stream,
+                    key,
+                    before,
+                    &next.contract,
+                ));
             }
             // Registered first: a contract in force has its id.
             let answer =
@@ -316,7 +320,7 @@ async fn in_kafka(
     topic::ensure_dead_letter(admin, stream, &dead_letters, dead_letter_claim, status).await?;
     let settled = refused.is_none() && unregistered.is_none();
     status.contract = Some(AcceptedContract {
-        compatibility: Some(promise::in_force(settled, spec_mode, promised)),
+        compatibility: Some(compatibility::in_force(settled, spec_mode, promised)),
         ..force.reference(&key.name)
     });
     labels::settle(context, key, &force.contract, status);

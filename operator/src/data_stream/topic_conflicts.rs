@@ -34,7 +34,7 @@ pub fn of(stream: &DataStream, topic: &str, context: &Context) -> Vec<DataStream
 ///
 /// # Errors
 /// `TopicOwnedBy`.
-pub fn give_way(
+pub fn check_precedence(
     stream: &DataStream,
     topic: &str,
     rivals: &[DataStream],
