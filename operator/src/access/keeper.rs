@@ -27,7 +27,7 @@ use crate::{
     kafka::KafkaError,
     kafka_pool::{blame, translate},
     names::Key,
-    platform::facts::Usable,
+    platform::resolve::ResolvedPlatform,
     retry::Error,
     strimzi::{
         observed::{Observed, observed},
@@ -89,7 +89,7 @@ fn strimzi(platform: &Platform) -> Option<&ManagedByStrimzi> {
 /// `SecretForbidden`, `OwnedByAnother`; what the API server says.
 pub async fn begun(
     context: &Context,
-    platform: &Usable,
+    platform: &ResolvedPlatform,
     owner: &Owner<'_>,
     user: &str,
 ) -> Result<Option<String>, Error> {
@@ -107,7 +107,7 @@ pub async fn begun(
 /// `UserOperatorPresent`; `UserNotReady` and the User Operator's own reasons; what Kafka says.
 pub async fn ensure(
     context: &Context,
-    platform: &Usable,
+    platform: &ResolvedPlatform,
     owner: &Owner<'_>,
     wanted: &Wanted<'_>,
 ) -> Result<(), Error> {
@@ -172,7 +172,7 @@ pub async fn ensure(
 /// As [`ensure`].
 pub async fn set_rights(
     context: &Context,
-    platform: &Usable,
+    platform: &ResolvedPlatform,
     owner: &Owner<'_>,
     user: &User,
 ) -> Result<(), Error> {

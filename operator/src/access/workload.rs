@@ -24,7 +24,7 @@ use crate::{
     context::Context,
     controller::{self, Reconciler},
     names::{Key, digest},
-    platform::facts::Usable,
+    platform::resolve::ResolvedPlatform,
     retry::Error,
     stores,
     verified::Recalled,
@@ -54,7 +54,7 @@ pub(super) fn user(installation: &str, key: &Key) -> String {
 /// `UserOperatorPresent`, `SecretForbidden`, `OwnedByAnother`; what Kafka and the API server say.
 pub async fn ensure<K: Reconciler>(
     object: &K,
-    platform: &Usable,
+    platform: &ResolvedPlatform,
     plan: &Plan,
     reference: &OwnerReference,
     pods: i32,

@@ -17,10 +17,10 @@ use crate::{
     context::Context,
     data_stream::{
         labels,
-        reading::{self, Usable as Stream},
+        resolve::{ResolvedStream, resolve_stream},
     },
     names::Key,
-    platform::facts,
+    platform::resolve::platform_references,
     retry::Error,
 };
 
@@ -56,7 +56,7 @@ pub fn declare(grant: &AccessGrant, key: &Key, platform: Option<&str>, context: 
         });
     let platform = platform
         .into_iter()
-        .flat_map(|name| facts::references(name, &key.namespace));
+        .flat_map(|name| platform_references(name, &key.namespace));
     let client = Key::new("Namespace", "", &spec.to.namespace);
     context
         .indexes
@@ -185,15 +185,15 @@ async fn one(
     context: &Context,
 ) -> Result<GrantedStream, Error> {
     let namespace = grant.namespace().unwrap_or_default();
-    let usable = on_platform(
-        reading::usable(context, place, &namespace, name).await?,
+    let resolved = on_platform(
+        resolve_stream(context, place, &namespace, name).await?,
         place,
         platform,
     )?;
     let except = &grant.spec.except_labels;
     let mut granted = GrantedStream {
         stream: name.to_owned(),
-        topic: usable.stream.topic.clone(),
+        topic: resolved.stream.topic.clone(),
         access: access.to_owned(),
         derived: None,
     };
@@ -203,7 +203,7 @@ async fn one(
     let left_out = derived::left_out(&labels::now(context, &namespace, name), except);
     if !left_out.is_empty() {
         let derived = derived::name(name, except);
-        let made = without(grant, name, &usable, &derived, &left_out, place, context).await;
+        let made = without(grant, name, &resolved, &derived, &left_out, place, context).await;
         if !made.as_ref().is_err_and(is_nothing_left) {
             found.derived.insert(derived.clone());
         }
@@ -229,7 +229,7 @@ async fn one(
 async fn without(
     grant: &AccessGrant,
     name: &str,
-    usable: &Stream,
+    resolved: &ResolvedStream,
     derived: &str,
     left_out: &BTreeSet<String>,
     place: &str,
@@ -246,22 +246,26 @@ async fn without(
     let owners = derived::owners(context, namespace, derived);
     let built = derived::build(
         &stream,
-        &usable.stream.contract,
-        usable.partitions,
+        &resolved.stream.contract,
+        resolved.partitions,
         left_out,
         except,
         &owners,
     )?;
     derived::apply(context, &built).await?;
     let place = format!("{place} without {}", except.join(", "));
-    Ok(reading::usable(context, &place, namespace, derived)
+    Ok(resolve_stream(context, &place, namespace, derived)
         .await?
         .stream
         .topic)
 }
 
 /// One user is a user of one Kafka.
-fn on_platform(stream: Stream, place: &str, platform: &str) -> Result<Stream, Error> {
+fn on_platform(
+    stream: ResolvedStream,
+    place: &str,
+    platform: &str,
+) -> Result<ResolvedStream, Error> {
     if stream.platform == platform {
         return Ok(stream);
     }

@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     kafka_pool::Connected,
     names::Key,
-    platform::facts::Usable,
+    platform::resolve::ResolvedPlatform,
     retry::Error,
 };
 
@@ -29,7 +29,7 @@ pub(super) async fn issue_credentials(
     key: &Key,
     times: &Times,
     found: &Found,
-    platform: &Usable,
+    platform: &ResolvedPlatform,
     connected: &Connected,
     status: &mut AccessGrantStatus,
     now: Timestamp,

@@ -26,7 +26,7 @@ use crate::{
     context::Context,
     controller::Reconciler,
     names::Key,
-    platform::facts::{self, Usable},
+    platform::resolve::{ResolvedPlatform, resolve_platform},
     retry::Error,
     status::Verdict,
 };
@@ -176,7 +176,7 @@ async fn granted(
         )
     })?;
     moves::leave(grant, &name, status, context).await?;
-    let platform = facts::usable(context, &name, &key.namespace)?;
+    let platform = resolve_platform(context, &name, &key.namespace)?;
     if !platform.ready() {
         return Err(platform.not_ready());
     }
@@ -206,7 +206,7 @@ async fn granted(
 }
 
 /// A listener that asks nobody who they are can't tell a client from another.
-fn logs_in(platform: &Usable) -> Result<(), Error> {
+fn logs_in(platform: &ResolvedPlatform) -> Result<(), Error> {
     let kafka = &platform.platform.spec.kafka;
     if kafka.authentication.is_some() || kafka.workload_authentication.is_some() {
         return Ok(());

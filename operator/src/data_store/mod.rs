@@ -5,20 +5,20 @@
 //! pod can't run, holds up nobody.
 
 pub mod address;
+pub mod binding;
 pub mod build;
-pub mod reach;
-pub mod reading;
+pub mod resolve;
 
+use binding::StoreBinding;
 use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
 use kube::{Resource, ResourceExt};
-use reach::Reach;
 
 use crate::{
     context::Context,
     controller::Reconciler,
     names::Key,
     planning::store_writers::stores_of,
-    platform::{facts, policy},
+    platform::{policy, resolve::admits},
     retry::Error,
     security,
     status::{Verdict, mark},
@@ -74,13 +74,13 @@ impl Reconciler for DataStore {
             .await?;
         }
         let address = address::check(&self.spec)?.to_string();
-        let reach = reach::reach(&key.name, &self.spec)?;
-        allowed(self, &key, &reach, context).inspect_err(|_| rollouts::give_up(context, &key))?;
+        let binding = binding::bind(&key.name, &self.spec)?;
+        allowed(self, &key, &binding, context).inspect_err(|_| rollouts::give_up(context, &key))?;
         let built = build::build(
             &key,
             &self.controller_owner_ref(&()).unwrap_or_default(),
             &self.spec,
-            &reach,
+            &binding,
             &context.settings.runtime_image,
         )?;
         context
@@ -129,7 +129,7 @@ impl Reconciler for DataStore {
                 updated: health::rolled_out(seen.replicas, seen.updated_replicas),
                 ready: seen.ready_replicas.unwrap_or(0),
                 observed: generation.is_some() && seen.observed_generation >= generation,
-                secrets: &reach.secrets,
+                secrets: &binding.secrets,
                 stores: &names,
                 namespace: &key.namespace,
             },
@@ -161,7 +161,12 @@ fn pipelines(stores: &Stores, store: &Key) -> usize {
 }
 
 /// A DataStore names no Platform, so every one that admits its namespace has a say.
-fn allowed(store: &DataStore, key: &Key, reach: &Reach, context: &Context) -> Result<(), Error> {
+fn allowed(
+    store: &DataStore,
+    key: &Key,
+    binding: &StoreBinding,
+    context: &Context,
+) -> Result<(), Error> {
     let platforms = context.stores.platforms.state();
     let platforms: Vec<_> = platforms
         .iter()
@@ -172,9 +177,9 @@ fn allowed(store: &DataStore, key: &Key, reach: &Reach, context: &Context) -> Re
     context.indexes.refers(key, keys.chain([namespace]));
     let labels = context.stores.namespace_labels(&key.namespace);
     for platform in platforms {
-        if facts::admits(platform, &labels) {
+        if admits(platform, &labels) {
             let template = store.spec.pod_template.as_ref();
-            policy::check(platform, template, &reach.secrets)?;
+            policy::check(platform, template, &binding.secrets)?;
         }
     }
     Ok(())

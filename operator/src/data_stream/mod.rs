@@ -9,8 +9,8 @@ pub mod contract_revisions;
 mod deletion;
 pub mod labels;
 pub mod limits;
-pub mod reading;
 pub mod registry;
+pub mod resolve;
 mod settings;
 mod strimzi;
 mod topic;
@@ -28,7 +28,7 @@ use crate::{
     contract::{self, definition, revision::Revision, topic_name},
     controller::Reconciler,
     names::Key,
-    platform::facts::{self, Usable},
+    platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     registry_pool,
     retry::Error,
     status::{Also, Verdict},
@@ -69,7 +69,7 @@ impl Reconciler for DataStream {
         let rivals = topic_conflicts::of(self, &topic, context);
         context.indexes.refers(
             &key,
-            facts::references(&self.spec.platform, &key.namespace)
+            platform_references(&self.spec.platform, &key.namespace)
                 .into_iter()
                 .chain(rivals.iter().map(Key::of))
                 .chain(strimzi_references(self, &topic, context))
@@ -86,7 +86,7 @@ impl Reconciler for DataStream {
         if let Some(accepted) = stored.filter(about_this) {
             labels::settle(context, &key, &accepted.contract, status);
         }
-        let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
+        let platform = resolve_platform(context, &self.spec.platform, &key.namespace)?;
         let policy = &platform.platform.spec.kafka.topic_policy;
         topic_name::allowed(
             &topic,
@@ -155,7 +155,7 @@ async fn in_kafka(
     key: &Key,
     topic: &str,
     contract: headworks_plan::Contract,
-    platform: &Usable,
+    platform: &ResolvedPlatform,
     status: &mut DataStreamStatus,
     context: &Context,
 ) -> Result<Verdict, Error> {

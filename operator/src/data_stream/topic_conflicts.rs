@@ -7,7 +7,9 @@
 use headworks_crds::{DataStream, Platform};
 use kube::ResourceExt;
 
-use crate::{context::Context, contract::topic_name, platform::facts, retry::Error};
+use crate::{
+    context::Context, contract::topic_name, platform::resolve::resolve_platform, retry::Error,
+};
 
 fn topic_of(stream: &DataStream) -> String {
     let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());
@@ -83,7 +85,7 @@ fn older(one: &DataStream, other: &DataStream) -> bool {
 fn entitled(rival: &DataStream, platform: &Platform, context: &Context) -> bool {
     rival.metadata.deletion_timestamp.is_none()
         && may_use(rival, &topic_of(rival), platform, context).is_ok()
-        && facts::usable(
+        && resolve_platform(
             context,
             &rival.spec.platform,
             &rival.namespace().unwrap_or_default(),
@@ -115,7 +117,7 @@ pub fn lost(stream: &DataStream, topic: &str, context: &Context) -> Option<Strin
     if let Err(message) = may_use(stream, topic, &platform, context) {
         return Some(message);
     }
-    if let Err(error) = facts::usable(context, &stream.spec.platform, &namespace)
+    if let Err(error) = resolve_platform(context, &stream.spec.platform, &namespace)
         && error.reason() == "NamespaceNotAllowed"
     {
         return Some(error.message().to_owned());

@@ -27,7 +27,7 @@ use crate::{
     controller::Reconciler,
     names::Key,
     planning::{store_writers::stores_of, targets},
-    platform::{facts::Usable, policy},
+    platform::{policy, resolve::ResolvedPlatform},
     retry::Error,
     status::Verdict,
     stores,
@@ -147,7 +147,7 @@ impl Reconciler for Pipeline {
 /// What was applied.
 struct Applied {
     stateful_set: rollouts::Applied<StatefulSet>,
-    platform: Usable,
+    platform: ResolvedPlatform,
     plan: headworks_plan::Plan,
     digest: String,
     secrets: Vec<NeededSecret>,
@@ -176,7 +176,7 @@ async fn plan_and_apply(
     let of_stores: Vec<NeededSecret> = found
         .tables
         .iter()
-        .flat_map(|(_, reach)| reach.secrets.iter().cloned())
+        .flat_map(|(_, binding)| binding.secrets.iter().cloned())
         .collect();
     let template = pipeline.spec.pod_template.as_ref();
     policy::check(&found.platform.platform, template, &of_stores)?;

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use super::{dereference::Found, memory::memory_fault, state};
 use crate::{
-    data_stream::reading::Usable as Stream,
+    data_stream::resolve::ResolvedStream,
     names::{Key, digest},
     planning,
     retry::Error,
@@ -131,12 +131,12 @@ pub fn resolve(
         // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
         sql: spec.sql.trim_end().to_owned(),
         inputs,
-        outputs: found.outputs.iter().map(Stream::untimed).collect(),
+        outputs: found.outputs.iter().map(ResolvedStream::untimed).collect(),
         tables: found
             .tables
             .iter()
-            .map(|(table, reach)| plan::TableOutput {
-                store: reach.store.clone(),
+            .map(|(table, binding)| plan::TableOutput {
+                store: binding.store.clone(),
                 table: table.name.clone(),
                 key: table.key.clone(),
                 create: table.create,
@@ -170,10 +170,10 @@ pub fn resolve(
         .collect();
     let mut volumes: Vec<Mounted> = Vec::new();
     // Two tables of one store share its files.
-    for (_, reach) in &found.tables {
-        if !volumes.contains(&reach.volume) {
-            volumes.push(reach.volume.clone());
-            secrets.extend(reach.secrets.iter().cloned());
+    for (_, binding) in &found.tables {
+        if !volumes.contains(&binding.volume) {
+            volumes.push(binding.volume.clone());
+            secrets.extend(binding.secrets.iter().cloned());
         }
     }
     if stateful {

@@ -3,8 +3,8 @@
 //! A Platform makes nothing. It is looked at again and again, but its status is written only when
 //! something changed, and it heals by itself when Kafka or a Secret comes back.
 
-pub mod facts;
 pub mod policy;
+pub mod resolve;
 mod strimzi;
 
 use std::time::Duration;

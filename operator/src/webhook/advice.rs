@@ -9,9 +9,9 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use super::verdict::{Request, Verdict};
 use crate::{
     access_grant::accept::{self, Word},
-    data_store::reach,
+    data_store::binding,
     data_stream::limits,
-    platform::{facts, policy},
+    platform::{policy, resolve::admits},
     rollout_turns::AT_ONCE,
     security::{self, Open},
     source::check,
@@ -47,16 +47,16 @@ pub fn data_store(request: &Request<DataStore>, stores: &Stores, verdict: &mut V
     let Request { new, old } = request;
     let before = old.as_ref().and_then(|old| security::data_store(&old.spec));
     open(before, security::data_store(&new.spec), verdict);
-    let Ok(reach) = reach::reach(&new.name_any(), &new.spec) else {
+    let Ok(binding) = binding::bind(&new.name_any(), &new.spec) else {
         return;
     };
     let labels = stores.namespace_labels(&new.namespace().unwrap_or_default());
     for guarded in stores.platforms.state() {
         if let Ok(platform) = &guarded.0
-            && facts::admits(platform, &labels)
+            && admits(platform, &labels)
         {
             let template = new.spec.pod_template.as_ref();
-            held_back(platform, template, &reach.secrets, verdict);
+            held_back(platform, template, &binding.secrets, verdict);
         }
     }
 }

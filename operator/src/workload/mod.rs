@@ -1,6 +1,6 @@
 //! What Sources, Pipelines and DataStores have in common: pods that are told a plan and report on themselves.
 //!
-//! `connection` is how such a pod reaches Kafka (`data_store::reach` is how it reaches a database), `plan_map` its plan in an immutable ConfigMap, `pod` the
+//! `connection` is how such a pod reaches Kafka (`data_store::binding` is how it reaches a database), `plan_map` its plan in an immutable ConfigMap, `pod` the
 //! pod template, and `health` what its owner's conditions say of the pods.
 
 pub mod connection;

@@ -59,19 +59,19 @@ mod tests {
 
     use super::*;
     use crate::{
-        data_store::reach::{self, Reach},
-        data_stream::reading,
+        data_store::binding::{self, StoreBinding},
+        data_stream::resolve::ResolvedStream,
         pipeline::{
             dereference::Found,
             state::{self, Kept, Wanted},
             validate::{self, Valid},
         },
         planning::testing,
-        platform::facts::Usable,
+        platform::resolve::ResolvedPlatform,
         retry::Error,
     };
 
-    fn stream(name: &str, fields: &[(&str, &str)]) -> reading::Usable {
+    fn stream(name: &str, fields: &[(&str, &str)]) -> ResolvedStream {
         let fields = fields
             .iter()
             .map(|(name, t)| Field {
@@ -81,7 +81,7 @@ mod tests {
                 labels: vec![],
             })
             .collect();
-        reading::Usable {
+        ResolvedStream {
             stream: Stream {
                 name: name.into(),
                 topic: format!("shop.{name}"),
@@ -105,7 +105,7 @@ mod tests {
             .unwrap();
         let fields = [("id", "string"), ("n", "bigint")];
         Found {
-            platform: Usable {
+            platform: ResolvedPlatform {
                 platform,
                 installation: "prod".into(),
             },
@@ -250,13 +250,13 @@ mod tests {
     }
 
     /// A table of a store, as `dereference` finds it.
-    fn table(target: &serde_json::Value) -> (TableTarget, Reach) {
+    fn table(target: &serde_json::Value) -> (TableTarget, StoreBinding) {
         let spec: DataStoreSpec = serde_json::from_value(json!({"postgres": {"url": "postgres://db.shop.svc/shop",
             "secret": "warehouse-app", "tls": {"caSecret": {"name": "warehouse-ca", "key": "ca.crt"}}}}))
         .unwrap();
         let target: TableTarget = serde_json::from_value(target.clone()).unwrap();
-        let reach = reach::reach(&target.store, &spec).unwrap();
-        (target, reach)
+        let binding = binding::bind(&target.store, &spec).unwrap();
+        (target, binding)
     }
 
     #[test]

@@ -83,19 +83,19 @@ mod tests {
 
     use super::*;
     use crate::{
-        data_stream::reading,
-        platform::facts::Usable,
+        data_stream::resolve::ResolvedStream,
+        platform::resolve::ResolvedPlatform,
         source::{dereference::Found, validate::validate},
     };
 
-    fn stream() -> reading::Usable {
+    fn stream() -> ResolvedStream {
         let field = Field {
             name: "id".into(),
             type_: "string".into(),
             nullable: false,
             labels: vec![],
         };
-        reading::Usable {
+        ResolvedStream {
             stream: Stream {
                 name: "orders".into(),
                 topic: "shop.orders".into(),
@@ -122,7 +122,7 @@ mod tests {
         .unwrap();
         let found = Found {
             stream: stream(),
-            platform: Usable {
+            platform: ResolvedPlatform {
                 platform,
                 installation: "prod".into(),
             },

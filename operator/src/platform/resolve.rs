@@ -12,14 +12,14 @@ use crate::{context::Context, names::Key, retry::Error};
 
 /// A Platform that a namespace may use.
 #[derive(Clone, Debug)]
-pub struct Usable {
+pub struct ResolvedPlatform {
     /// The Platform.
     pub platform: Platform,
     /// The installation's name in force.
     pub installation: String,
 }
 
-impl Usable {
+impl ResolvedPlatform {
     /// True: Kafka answered when it was last asked.
     pub fn ready(&self) -> bool {
         condition(&self.platform).is_some_and(|c| c.status == "True")
@@ -61,7 +61,11 @@ pub fn admits(platform: &Platform, labels: &BTreeMap<String, String>) -> bool {
 }
 
 /// The Platform of that name, if it exists and admits the namespace.
-pub fn usable(context: &Context, name: &str, namespace: &str) -> Result<Usable, Error> {
+pub fn resolve_platform(
+    context: &Context,
+    name: &str,
+    namespace: &str,
+) -> Result<ResolvedPlatform, Error> {
     let Some(platform) = context.stores.platform(name) else {
         return Err(Error::missing(
             "PlatformNotFound",
@@ -97,19 +101,19 @@ pub fn usable(context: &Context, name: &str, namespace: &str) -> Result<Usable, 
         .status
         .as_ref()
         .and_then(|s| s.installation.clone());
-    let usable = Usable {
+    let resolved = ResolvedPlatform {
         platform,
         installation: installation.clone().unwrap_or_default(),
     };
     if installation.is_none() {
-        Err(usable.not_ready())
+        Err(resolved.not_ready())
     } else {
-        Ok(usable)
+        Ok(resolved)
     }
 }
 
 /// What a user of a Platform refers to.
-pub fn references(name: &str, namespace: &str) -> [Key; 2] {
+pub fn platform_references(name: &str, namespace: &str) -> [Key; 2] {
     [
         Key::new("Platform", "", name),
         Key::new("Namespace", "", namespace),

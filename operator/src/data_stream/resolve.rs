@@ -17,7 +17,7 @@ const DEFAULT_MAX_MESSAGE: u64 = 1_048_588;
 
 /// A DataStream that can be read and written.
 #[derive(Clone, Debug)]
-pub struct Usable {
+pub struct ResolvedStream {
     /// As a pod sees it.
     pub stream: Stream,
     /// Its Platform.
@@ -30,12 +30,12 @@ pub struct Usable {
 
 /// The stream, if it has a topic and a contract in force. A stream whose newest spec isn't accepted still has
 /// both: what runs goes on with the accepted contract.
-pub async fn usable(
+pub async fn resolve_stream(
     context: &Context,
     place: &str,
     namespace: &str,
     name: &str,
-) -> Result<Usable, Error> {
+) -> Result<ResolvedStream, Error> {
     let Some(stream) = context.stores.stream(namespace, name) else {
         return Err(Error::missing(
             "StreamNotFound",
@@ -88,7 +88,7 @@ pub async fn usable(
         .get(MAX_MESSAGE)
         .and_then(|v| v.to_string().parse().ok())
         .unwrap_or(DEFAULT_MAX_MESSAGE);
-    Ok(Usable {
+    Ok(ResolvedStream {
         stream: Stream {
             name: stream.name_any(),
             topic,
@@ -147,7 +147,7 @@ async fn registered(
     Ok((Some(registered), connection))
 }
 
-impl Usable {
+impl ResolvedStream {
     /// As those pods see it that don't go by event time: how long somebody waits for stragglers must not roll them.
     pub fn untimed(&self) -> Stream {
         let contract = &self.stream.contract;

@@ -1,11 +1,16 @@
 //! What Pipelines ask of a DataStore: how to reach it. Whether it answers now is no question here: a pipeline's
 //! pods wait for it by themselves.
 
-use super::reach::{self, Reach};
+use super::binding::{self, StoreBinding};
 use crate::{context::Context, retry::Error};
 
 /// The store, if there is one of that name. `place` is where the reader names it.
-pub fn usable(context: &Context, place: &str, namespace: &str, name: &str) -> Result<Reach, Error> {
+pub fn resolve_store(
+    context: &Context,
+    place: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<StoreBinding, Error> {
     let Some(found) = context.stores.data_store(namespace, name) else {
         return Err(Error::missing(
             "StoreNotFound",
@@ -21,7 +26,7 @@ pub fn usable(context: &Context, place: &str, namespace: &str, name: &str) -> Re
             format!("{place}: DataStore {name} is being deleted"),
         ));
     }
-    reach::reach(name, &found.spec).map_err(|error| {
+    binding::bind(name, &found.spec).map_err(|error| {
         Error::waiting(
             "StoreNotReady",
             format!("{place}: DataStore {name} can't be used: {error}"),

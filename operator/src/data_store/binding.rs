@@ -17,7 +17,7 @@ use crate::{
 
 /// All that a pod needs to reach a store.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reach {
+pub struct StoreBinding {
     /// What the plan says of it.
     pub store: Store,
     /// The store's files.
@@ -27,7 +27,7 @@ pub struct Reach {
 }
 
 /// How to reach the DataStore of that name. Fails as [`address::check`] does.
-pub fn reach(name: &str, spec: &DataStoreSpec) -> Result<Reach, Error> {
+pub fn bind(name: &str, spec: &DataStoreSpec) -> Result<StoreBinding, Error> {
     let address = address::check(spec)?;
     let folder = format!("{STORES_DIR}/{name}");
     let postgres = spec.postgres.as_ref();
@@ -53,7 +53,7 @@ pub fn reach(name: &str, spec: &DataStoreSpec) -> Result<Reach, Error> {
                 .into(),
         });
     }
-    Ok(Reach {
+    Ok(StoreBinding {
         store: Store {
             name: name.to_owned(),
             connection: StoreConnection::Postgres(PostgresConnection {
