@@ -29,7 +29,7 @@ pub(super) fn refused(
 ) -> Option<String> {
     let earlier = contract_revisions::before(context, key, in_force);
     let refusal = refusal(stream, key, (in_force, promised), &earlier, new)?;
-    let before = context.stores.world(&key.namespace, None);
+    let before = context.stores.snapshot(&key.namespace, None);
     let mut after = before.clone();
     let name = (key.namespace.clone(), key.name.clone());
     after.change(&name, &stream.spec, stream.annotations(), new.clone());

@@ -6,7 +6,7 @@ use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
-use super::{Stream, World};
+use super::{CatalogSnapshot, Stream};
 use crate::{
     contract::{
         self,
@@ -17,7 +17,7 @@ use crate::{
     planning::lineage,
 };
 
-/// Objects that a world is made of; those of other namespaces are left out.
+/// Objects that a snapshot is made of; those of other namespaces are left out.
 #[derive(Clone, Debug, Default)]
 pub struct Objects<'a> {
     /// DataStreams.
@@ -36,41 +36,43 @@ pub struct Objects<'a> {
 }
 
 /// The streams, Pipelines, Sources and grants of a namespace, of objects at hand, with the contracts in force.
-pub fn of(namespace: &str, objects: &Objects<'_>) -> World {
+pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     let mut accepted = contracts(namespace, &objects.contracts);
-    let mut world = World::default();
+    let mut snapshot = CatalogSnapshot::default();
     for object in within(namespace, &objects.streams) {
         let name = object.name_any();
         let known = accepted.remove(&name).unwrap_or_default();
         if let Some(stream) = stream(namespace, object, known) {
-            world.streams.insert((namespace.to_owned(), name), stream);
+            snapshot
+                .streams
+                .insert((namespace.to_owned(), name), stream);
         }
     }
     for object in within(namespace, &objects.coming) {
         let name = (namespace.to_owned(), object.name_any());
         let known = accepted.remove(&name.1).unwrap_or_default();
         // One that is there isn't coming.
-        if world.streams.contains_key(&name) {
+        if snapshot.streams.contains_key(&name) {
             continue;
         }
         if let Some(stream) = stream(namespace, object, known).filter(|s| s.version.is_some()) {
-            world.streams.insert(name, stream);
+            snapshot.streams.insert(name, stream);
         }
     }
     let name = |name: String| (namespace.to_owned(), name);
     for pipeline in within(namespace, &objects.pipelines) {
         let key = name(pipeline.name_any());
-        world.pipelines.insert(key, pipeline.spec.clone());
+        snapshot.pipelines.insert(key, pipeline.spec.clone());
     }
     for source in within(namespace, &objects.sources) {
         let key = name(source.name_any());
-        world.sources.insert(key, source.spec.clone());
+        snapshot.sources.insert(key, source.spec.clone());
     }
     for grant in within(namespace, &objects.grants) {
         let key = name(grant.name_any());
-        world.grants.insert(key, grant.spec.clone());
+        snapshot.grants.insert(key, grant.spec.clone());
     }
-    world
+    snapshot
 }
 
 /// A stream with what is known of its contracts, newest first; none where nothing can be read of it.

@@ -2,7 +2,7 @@
 //!
 //! `watches` fills the stores; reconciles, admission and figures read them.
 
-mod world;
+mod snapshot;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -5,15 +5,20 @@ use std::fmt::Write;
 use headworks_crds::DeletionPolicy;
 
 use super::verdict::Verdict;
-use crate::{impact::World, planning::query};
+use crate::{impact::CatalogSnapshot, planning::query};
 
 /// Most users that are named.
 const NAMED: usize = 6;
 
 /// A DataStream goes.
-pub fn stream(name: &str, namespace: &str, policy: DeletionPolicy, world: &World) -> Verdict {
+pub fn stream(
+    name: &str,
+    namespace: &str,
+    policy: DeletionPolicy,
+    snapshot: &CatalogSnapshot,
+) -> Verdict {
     let mut users = Vec::new();
-    for ((_, pipeline), spec) in &world.pipelines {
+    for ((_, pipeline), spec) in &snapshot.pipelines {
         let reads = query::inputs(&spec.sql).is_ok_and(|all| all.iter().any(|one| one == name));
         let writes = spec.to.iter().any(|t| t.stream.as_deref() == Some(name));
         match (reads, writes) {
@@ -22,9 +27,12 @@ pub fn stream(name: &str, namespace: &str, policy: DeletionPolicy, world: &World
             (true, _) => users.push(format!("Pipeline {pipeline} (reads it)")),
         }
     }
-    let sources = world.sources.iter().filter(|(_, spec)| spec.into == name);
+    let sources = snapshot
+        .sources
+        .iter()
+        .filter(|(_, spec)| spec.into == name);
     users.extend(sources.map(|((_, source), _)| format!("Source {source}")));
-    let grants = world.grants.iter();
+    let grants = snapshot.grants.iter();
     let grants = grants.filter(|(_, g)| g.read.iter().chain(&g.write).any(|one| one == name));
     users.extend(grants.map(|((_, grant), _)| format!("AccessGrant {grant}")));
     let mut verdict = Verdict::pass();
@@ -43,12 +51,12 @@ pub fn stream(name: &str, namespace: &str, policy: DeletionPolicy, world: &World
 }
 
 /// A DataStore goes.
-pub fn store(name: &str, namespace: &str, world: &World) -> Verdict {
+pub fn store(name: &str, namespace: &str, snapshot: &CatalogSnapshot) -> Verdict {
     let writes = |spec: &headworks_crds::PipelineSpec| {
         let mut tables = spec.to.iter().filter_map(|t| t.table.as_ref());
         tables.any(|table| table.store == name)
     };
-    let users: Vec<String> = world
+    let users: Vec<String> = snapshot
         .pipelines
         .iter()
         .filter(|(_, spec)| writes(spec))
@@ -89,12 +97,12 @@ mod tests {
 
     use super::*;
 
-    fn world() -> World {
+    fn snapshot() -> CatalogSnapshot {
         fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
             serde_json::from_value(value).unwrap()
         }
         let name = |name: &str| ("shop".to_owned(), name.to_owned());
-        let mut world = World::default();
+        let mut snapshot = CatalogSnapshot::default();
         for (pipeline, sql, to) in [
             (
                 "copy",
@@ -113,19 +121,19 @@ mod tests {
             ),
         ] {
             let spec = of(json!({"sql": sql, "to": to}));
-            world.pipelines.insert(name(pipeline), spec);
+            snapshot.pipelines.insert(name(pipeline), spec);
         }
-        world
+        snapshot
             .sources
             .insert(name("in"), of(json!({"into": "orders", "http": {}})));
         let grant = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["orders"]});
-        world.grants.insert(name("bi"), of(grant));
-        world
+        snapshot.grants.insert(name("bi"), of(grant));
+        snapshot
     }
 
     #[test]
     fn who_uses_a_stream_that_goes_is_told_and_it_goes() {
-        let verdict = stream("orders", "shop", DeletionPolicy::Delete, &world());
+        let verdict = stream("orders", "shop", DeletionPolicy::Delete, &snapshot());
         assert_eq!(verdict.denied, None);
         assert_eq!(
             verdict.warnings,
@@ -134,18 +142,18 @@ mod tests {
                 "spec.deletionPolicy of DataStream shop/orders is Delete: its topic and all its records go, too"
             ]
         );
-        let unused = stream("nobodys", "shop", DeletionPolicy::Delete, &world());
+        let unused = stream("nobodys", "shop", DeletionPolicy::Delete, &snapshot());
         assert_eq!(unused, Verdict::pass());
     }
 
     #[test]
     fn a_store_and_a_platform_in_use_are_told_too() {
-        let told = store("w", "shop", &world()).warnings;
+        let told = store("w", "shop", &snapshot()).warnings;
         assert!(
             told[0].contains("written to by Pipeline fill: "),
             "{told:?}"
         );
-        assert_eq!(store("x", "shop", &world()), Verdict::pass());
+        assert_eq!(store("x", "shop", &snapshot()), Verdict::pass());
         assert!(platform("default", 2, 0).warnings[0].contains("2 DataStreams and 0 Pipelines"));
         assert_eq!(platform("default", 0, 0), Verdict::pass());
     }

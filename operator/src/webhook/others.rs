@@ -9,13 +9,13 @@ use super::verdict::{Request, Verdict};
 use crate::{
     data_store::address,
     hints::{hint, missing},
-    impact::World,
+    impact::CatalogSnapshot,
     planning::shared,
     source::check,
 };
 
 /// Judges a Source.
-pub fn source(request: &Request<Source>, world: impl FnOnce() -> World) -> Verdict {
+pub fn source(request: &Request<Source>, snapshot: impl FnOnce() -> CatalogSnapshot) -> Verdict {
     let new = &request.new;
     if let Err(fault) = headworks_crds::check(&new.spec) {
         return Verdict::deny(fault);
@@ -25,14 +25,14 @@ pub fn source(request: &Request<Source>, world: impl FnOnce() -> World) -> Verdi
     }
     let mut verdict = Verdict::pass();
     let key = (new.namespace().unwrap_or_default(), new.spec.into.clone());
-    let world = world();
-    if !world.streams.contains_key(&key) {
-        let known = world.streams.keys().map(|(_, name)| name.as_str());
+    let snapshot = snapshot();
+    if !snapshot.streams.contains_key(&key) {
+        let known = snapshot.streams.keys().map(|(_, name)| name.as_str());
         let missing = missing("DataStream", &key.1, "Source", known);
         verdict.warn(format!("spec.into: {missing}"));
     }
     let own = shared::target(&new.spec);
-    let writers: Vec<&str> = world
+    let writers: Vec<&str> = snapshot
         .pipelines
         .iter()
         .filter(|(_, spec)| {
@@ -72,7 +72,11 @@ pub fn platform(request: &Request<Platform>) -> Verdict {
 }
 
 /// Judges an AccessGrant. `now` is in seconds since 1970.
-pub fn grant(request: &Request<AccessGrant>, now: i64, world: impl FnOnce() -> World) -> Verdict {
+pub fn grant(
+    request: &Request<AccessGrant>,
+    now: i64,
+    snapshot: impl FnOnce() -> CatalogSnapshot,
+) -> Verdict {
     let new = &request.new;
     if let Err(fault) = headworks_crds::check(&new.spec) {
         return Verdict::deny(fault);
@@ -93,12 +97,12 @@ pub fn grant(request: &Request<AccessGrant>, now: i64, world: impl FnOnce() -> W
             Ok(_) => {}
         }
     }
-    let world = world();
+    let snapshot = snapshot();
     let namespace = new.namespace().unwrap_or_default();
-    unknown_labels(&new.spec, &namespace, &world, &mut verdict);
+    unknown_labels(&new.spec, &namespace, &snapshot, &mut verdict);
     for name in new.spec.read.iter().chain(&new.spec.write) {
-        let Some(stream) = world.streams.get(&(namespace.clone(), name.clone())) else {
-            let known = world.streams.keys().map(|(_, name)| name.as_str());
+        let Some(stream) = snapshot.streams.get(&(namespace.clone(), name.clone())) else {
+            let known = snapshot.streams.keys().map(|(_, name)| name.as_str());
             verdict.warn(missing("DataStream", name, "AccessGrant", known));
             continue;
         };
@@ -124,11 +128,16 @@ pub fn grant(request: &Request<AccessGrant>, now: i64, world: impl FnOnce() -> W
 }
 
 /// Labels that no field of the streams has: a slip of the pen there shows a client what it mustn't see.
-fn unknown_labels(spec: &AccessGrantSpec, namespace: &str, world: &World, verdict: &mut Verdict) {
+fn unknown_labels(
+    spec: &AccessGrantSpec,
+    namespace: &str,
+    snapshot: &CatalogSnapshot,
+    verdict: &mut Verdict,
+) {
     let streams = spec
         .read
         .iter()
-        .filter_map(|name| world.streams.get(&(namespace.to_owned(), name.clone())));
+        .filter_map(|name| snapshot.streams.get(&(namespace.to_owned(), name.clone())));
     let known: BTreeSet<String> = streams
         .flat_map(|stream| stream.effective().fields)
         .flat_map(|field| field.labels)
@@ -148,16 +157,16 @@ mod tests {
     use super::*;
     use crate::{contract, impact::Stream};
 
-    fn world() -> World {
+    fn snapshot() -> CatalogSnapshot {
         let spec = json!({"schema": [{"name": "id", "type": "string"}, {"name": "mail", "type": "string", "labels": ["pii"]}]});
         let spec = serde_json::from_value(spec).unwrap();
         let stream = Stream {
             contract: contract::wanted(("shop", "a"), &spec, None).unwrap(),
             ..Stream::default()
         };
-        World {
+        CatalogSnapshot {
             streams: [(("shop".into(), "a".into()), stream)].into(),
-            ..World::default()
+            ..CatalogSnapshot::default()
         }
     }
 
@@ -171,7 +180,7 @@ mod tests {
             let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "AccessGrant",
                 "metadata": {"name": "g", "namespace": "shop"}, "spec": spec});
             let new = serde_json::from_value(new).unwrap();
-            grant(&Request { new, old: None }, 1_800_000_000, world)
+            grant(&Request { new, old: None }, 1_800_000_000, snapshot)
         };
         assert!(ask(json!({})).warnings[0].contains("mail (pii)"));
         assert_eq!(ask(json!({"exceptLabels": ["pii"]})), Verdict::pass());
@@ -197,21 +206,23 @@ mod tests {
         let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Source",
             "metadata": {"name": "s", "namespace": "shop"}, "spec": {"into": "nobody", "http": {}}});
         let new: Source = serde_json::from_value(new).unwrap();
-        let verdict = source(&Request { new, old: None }, world);
+        let verdict = source(&Request { new, old: None }, snapshot);
         assert_eq!((verdict.denied, verdict.warnings.len()), (None, 1));
     }
 
     #[test]
     fn a_source_beside_a_pipeline_is_told() {
-        let mut world = world();
+        let mut snapshot = snapshot();
         let spec = json!({"sql": "SELECT id FROM b", "to": [{"stream": "a"}]});
         let spec = serde_json::from_value(spec).unwrap();
-        world.pipelines.insert(("shop".into(), "fill".into()), spec);
+        snapshot
+            .pipelines
+            .insert(("shop".into(), "fill".into()), spec);
         let ask = |suspend: bool| {
             let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Source",
                 "metadata": {"name": "s", "namespace": "shop"}, "spec": {"into": "a", "http": {}, "suspend": suspend}});
             let new = serde_json::from_value(new).unwrap();
-            source(&Request { new, old: None }, || world.clone()).warnings
+            source(&Request { new, old: None }, || snapshot.clone()).warnings
         };
         assert!(ask(false)[0].contains("written by Pipeline fill, too"));
         assert!(ask(true).is_empty());

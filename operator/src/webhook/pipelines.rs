@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use super::verdict::{Request, Verdict};
 use crate::{
     hints::missing,
-    impact::{self, World},
+    impact::{self, CatalogSnapshot},
     pipeline::state::{self, Standing},
     planning::{
         check, query,
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Around {
     /// Its namespace.
-    pub world: World,
+    pub snapshot: CatalogSnapshot,
     /// Names of the namespace's DataStores.
     pub stores: BTreeSet<String>,
     /// Names of all Platforms.
@@ -53,11 +53,11 @@ pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Ve
         );
     }
     let around = around();
-    let world = &around.world;
+    let snapshot = &around.snapshot;
     let namespace = new.namespace().unwrap_or_default();
     let contract = |name: &str| -> Option<Contract> {
         let key = (namespace.clone(), name.to_owned());
-        world
+        snapshot
             .streams
             .get(&key)
             .map(crate::impact::Stream::effective)
@@ -83,7 +83,7 @@ pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Ve
             }
         }
     }
-    let streams = || world.streams.keys().map(|(_, name)| name.as_str());
+    let streams = || snapshot.streams.keys().map(|(_, name)| name.as_str());
     for name in &absent {
         verdict.warn(missing("DataStream", name, "Pipeline", streams()));
     }
@@ -105,7 +105,7 @@ pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Ve
         )),
         Ok(flow) => {
             begins_anew(request, &flow, &mut verdict);
-            exposed(request, world, &mut verdict);
+            exposed(request, snapshot, &mut verdict);
         }
     }
     verdict
@@ -125,14 +125,14 @@ fn neighbours(new: &Pipeline, around: &Around, verdict: &mut Verdict) {
         let known = around.stores.iter().map(String::as_str);
         verdict.warn(missing("DataStore", store, "Pipeline", known));
     }
-    let world = &around.world;
+    let snapshot = &around.snapshot;
     let shared = shared::others(
         (&name, &new.spec),
-        world
+        snapshot
             .pipelines
             .iter()
             .map(|(key, spec)| (key.1.as_str(), spec)),
-        world
+        snapshot
             .sources
             .iter()
             .map(|(key, spec)| (key.1.as_str(), spec)),
@@ -185,9 +185,13 @@ fn mixed(
 }
 
 /// Labels that this query brings, through as many Pipelines as there are, into streams that others were granted.
-fn exposed(Request { new, old }: &Request<Pipeline>, world: &World, verdict: &mut Verdict) {
+fn exposed(
+    Request { new, old }: &Request<Pipeline>,
+    snapshot: &CatalogSnapshot,
+    verdict: &mut Verdict,
+) {
     let name = (new.namespace().unwrap_or_default(), new.name_any());
-    let (mut before, mut after) = (world.clone(), world.clone());
+    let (mut before, mut after) = (snapshot.clone(), snapshot.clone());
     match old {
         Some(old) => before.pipelines.insert(name.clone(), old.spec.clone()),
         None => before.pipelines.remove(&name),
@@ -212,8 +216,8 @@ mod tests {
     use super::*;
     use crate::{contract, impact::Stream};
 
-    fn world() -> World {
-        let mut world = World::default();
+    fn snapshot() -> CatalogSnapshot {
+        let mut snapshot = CatalogSnapshot::default();
         for (name, schema) in [
             (
                 "a",
@@ -230,21 +234,25 @@ mod tests {
                 version: Some(1),
                 ..Stream::default()
             };
-            world.streams.insert(("shop".into(), name.into()), stream);
+            snapshot
+                .streams
+                .insert(("shop".into(), name.into()), stream);
         }
         let grant = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["b"]});
         let grant = serde_json::from_value(grant).unwrap();
-        world.grants.insert(("shop".into(), "bi-b".into()), grant);
-        world
+        snapshot
+            .grants
+            .insert(("shop".into(), "bi-b".into()), grant);
+        snapshot
     }
 
     fn ask(sql: &str, to: &Value) -> Verdict {
-        ask_of(sql, to, None, world())
+        ask_of(sql, to, None, snapshot())
     }
 
-    fn around(world: World) -> Around {
+    fn around(snapshot: CatalogSnapshot) -> Around {
         Around {
-            world,
+            snapshot,
             stores: ["warehouse".to_owned()].into(),
             platforms: ["default".to_owned()].into(),
         }
@@ -252,7 +260,7 @@ mod tests {
 
     /// A count by minute that runs, and what becomes of it; `more` is of the new spec.
     fn change(more: &Value, annotation: Option<&str>) -> Vec<String> {
-        let mut world = world();
+        let mut snapshot = snapshot();
         let spec = json!({"eventTime": {"field": "ts"}, "schema": [
             {"name": "id", "type": "string"}, {"name": "ts", "type": "timestamp_ltz(3)"}]});
         let spec = serde_json::from_value(spec).unwrap();
@@ -261,7 +269,9 @@ mod tests {
             version: Some(1),
             ..Stream::default()
         };
-        world.streams.insert(("shop".into(), "ev".into()), stream);
+        snapshot
+            .streams
+            .insert(("shop".into(), "ev".into()), stream);
         let to = json!([{"table": {"store": "warehouse", "name": "totals", "key": ["id"]}}]);
         let pipeline = |unit: &str| {
             json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
@@ -282,7 +292,7 @@ mod tests {
             new: serde_json::from_value(new).unwrap(),
             old: Some(serde_json::from_value(old).unwrap()),
         };
-        let verdict = judge(&request, || around(world));
+        let verdict = judge(&request, || around(snapshot));
         assert_eq!(verdict.denied, None);
         verdict.warnings
     }
@@ -324,19 +334,21 @@ mod tests {
 
     #[test]
     fn what_is_missing_around_it_is_told_with_the_near_name() {
-        let mut world = world();
+        let mut snapshot = snapshot();
         let other = json!({"sql": "SELECT id FROM a", "to": [{"table": {"store": "warehouse", "name": "public.t"}}]});
         let other = serde_json::from_value(other).unwrap();
-        world.pipelines.insert(("shop".into(), "q".into()), other);
+        snapshot
+            .pipelines
+            .insert(("shop".into(), "q".into()), other);
         let to = |store: &str| json!([{"table": {"store": store, "name": "t"}}]);
-        let told = ask_of("SELECT id FROM a", &to("warehose"), None, world.clone()).warnings;
+        let told = ask_of("SELECT id FROM a", &to("warehose"), None, snapshot.clone()).warnings;
         assert_eq!(
             told,
             [
                 "DataStore warehose isn't there yet: the Pipeline waits for it; did you mean warehouse?"
             ]
         );
-        let told = ask_of("SELECT id FROM a", &to("warehouse"), None, world).warnings;
+        let told = ask_of("SELECT id FROM a", &to("warehouse"), None, snapshot).warnings;
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
             told[0].starts_with("table warehouse/t is written by Pipeline q, too: "),
@@ -344,7 +356,7 @@ mod tests {
         );
     }
 
-    fn ask_of(sql: &str, to: &Value, old: Option<&str>, world: World) -> Verdict {
+    fn ask_of(sql: &str, to: &Value, old: Option<&str>, snapshot: CatalogSnapshot) -> Verdict {
         let pipeline = |sql: &str| -> Pipeline {
             serde_json::from_value(
                 json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
@@ -356,12 +368,12 @@ mod tests {
             new: pipeline(sql),
             old: old.map(pipeline),
         };
-        judge(&request, || around(world))
+        judge(&request, || around(snapshot))
     }
 
     #[test]
     fn a_label_that_comes_two_streams_on_is_told_once() {
-        let mut world = world();
+        let mut snapshot = snapshot();
         let spec = json!({"schema": [{"name": "id", "type": "string"}, {"name": "person", "type": "string"}]});
         let stream = Stream {
             contract: contract::wanted(("shop", "c"), &serde_json::from_value(spec).unwrap(), None)
@@ -369,11 +381,11 @@ mod tests {
             version: Some(1),
             ..Stream::default()
         };
-        world.streams.insert(("shop".into(), "c".into()), stream);
+        snapshot.streams.insert(("shop".into(), "c".into()), stream);
         let copy = json!({"sql": "SELECT id, who AS person FROM b", "to": [{"stream": "c"}]});
         let copy = serde_json::from_value(copy).unwrap();
-        world.pipelines.insert(("shop".into(), "q".into()), copy);
-        let grant = world
+        snapshot.pipelines.insert(("shop".into(), "q".into()), copy);
+        let grant = snapshot
             .grants
             .remove(&("shop".into(), "bi-b".into()))
             .unwrap();
@@ -381,7 +393,9 @@ mod tests {
             read: vec!["c".into()],
             ..grant
         };
-        world.grants.insert(("shop".into(), "bi-c".into()), grant);
+        snapshot
+            .grants
+            .insert(("shop".into(), "bi-c".into()), grant);
         let (plain, labelled) = (
             "SELECT id, id AS who FROM a",
             "SELECT id, mail AS who FROM a",
@@ -390,14 +404,17 @@ mod tests {
         let told = [
             "field person of DataStream c gets label pii by this query, and AccessGrant bi-c lets bi/app read it",
         ];
-        assert_eq!(ask_of(labelled, &to, None, world.clone()).warnings, told);
+        assert_eq!(ask_of(labelled, &to, None, snapshot.clone()).warnings, told);
         assert_eq!(
-            ask_of(labelled, &to, Some(plain), world.clone()).warnings,
+            ask_of(labelled, &to, Some(plain), snapshot.clone()).warnings,
             told
         );
         // It was there before.
         let more = "SELECT id, LOWER(mail) AS who FROM a";
-        assert_eq!(ask_of(more, &to, Some(labelled), world).warnings, [""; 0]);
+        assert_eq!(
+            ask_of(more, &to, Some(labelled), snapshot).warnings,
+            [""; 0]
+        );
     }
 
     #[test]

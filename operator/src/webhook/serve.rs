@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     contract::topic_name,
-    impact::World,
+    impact::CatalogSnapshot,
     listen::{Limits, shielded, tls},
     names::digest,
     stores::{Stores, names},
@@ -281,17 +281,17 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
     if of.operation == Operation::Delete {
         return deletion(of, &namespace, stores);
     }
-    let world = || stores.world(&namespace, None);
+    let snapshot = || stores.snapshot(&namespace, None);
     // An object that isn't looked at passes.
     let judged = match of.kind.kind.as_str() {
         "DataStream" => request(new, old, ALLOW).map(|r| {
-            let world = stores.world(&namespace, Some(&r.new));
-            let verdict = streams::judge(&r, || around(stores, &r.new, world));
+            let snapshot = stores.snapshot(&namespace, Some(&r.new));
+            let verdict = streams::judge(&r, || around(stores, &r.new, snapshot));
             advised(verdict, |verdict| advice::stream(&r, stores, verdict))
         }),
         "Pipeline" => request(new, old, MIXED).map(|r| {
             let around = || pipelines::Around {
-                world: world(),
+                snapshot: snapshot(),
                 stores: names(&stores.data_stores, Some(&namespace)),
                 platforms: names(&stores.platforms, None),
             };
@@ -299,7 +299,7 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
             advised(verdict, |verdict| advice::pipeline(&r, stores, verdict))
         }),
         "Source" => request(new, old, "").map(|r| {
-            let verdict = others::source(&r, world);
+            let verdict = others::source(&r, snapshot);
             advised(verdict, |verdict| advice::source(&r, stores, verdict))
         }),
         "DataStore" => request(new, old, "").map(|r| {
@@ -311,7 +311,7 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
             advised(verdict, |verdict| advice::platform(&r, stores, verdict))
         }),
         "AccessGrant" => request(new, old, "").map(|r| {
-            let verdict = others::grant(&r, jiff::Timestamp::now().as_second(), world);
+            let verdict = others::grant(&r, jiff::Timestamp::now().as_second(), snapshot);
             advised(verdict, |verdict| advice::grant(&r, stores, verdict))
         }),
         _ => None,
@@ -325,15 +325,15 @@ fn deletion(of: &AdmissionRequest<DynamicObject>, namespace: &str, stores: &Stor
     if ending(stores, namespace) {
         return Verdict::pass();
     }
-    let world = || stores.world(namespace, None);
+    let snapshot = || stores.snapshot(namespace, None);
     match of.kind.kind.as_str() {
         "DataStream" => {
             let key = ObjectRef::new(&of.name).within(namespace);
             let stream = stores.streams.get(&key);
             let policy = stream.and_then(|s| Some(s.0.as_ref().ok()?.spec.deletion_policy));
-            deletions::stream(&of.name, namespace, policy.unwrap_or_default(), &world())
+            deletions::stream(&of.name, namespace, policy.unwrap_or_default(), &snapshot())
         }
-        "DataStore" => deletions::store(&of.name, namespace, &world()),
+        "DataStore" => deletions::store(&of.name, namespace, &snapshot()),
         "Platform" => {
             let streams = stores.streams.state();
             let pipelines = stores.pipelines.state();
@@ -386,10 +386,10 @@ fn advised(mut verdict: Verdict, advise: impl FnOnce(&mut Verdict)) -> Verdict {
     verdict
 }
 
-fn around(stores: &Stores, stream: &DataStream, world: World) -> streams::Around {
+fn around(stores: &Stores, stream: &DataStream, snapshot: CatalogSnapshot) -> streams::Around {
     let namespace = stream.namespace().unwrap_or_default();
     streams::Around {
-        world,
+        snapshot,
         platforms: names(&stores.platforms, None),
         topics: taken(stores, stream),
         platform: stores.platform(&stream.spec.platform),

@@ -11,13 +11,13 @@ use crate::{
     contract::{self, topic_name},
     evolution::{self, LIST_MAX, MESSAGE_MAX, Rules},
     hints::missing,
-    impact::{self, World},
+    impact::{self, CatalogSnapshot},
 };
 
 /// What the stores know around a stream.
 pub struct Around {
     /// Its namespace.
-    pub world: World,
+    pub snapshot: CatalogSnapshot,
     /// Its Platform.
     pub platform: Option<Platform>,
     /// Its namespace's labels.
@@ -46,7 +46,7 @@ pub fn judge(request: &Request<DataStream>, around: impl FnOnce() -> Around) -> 
         return Verdict::deny(fault);
     }
     let around = around();
-    let mut before = around.world.clone();
+    let mut before = around.snapshot.clone();
     settle(request, &mut before);
     let name = (new.namespace().unwrap_or_default(), new.name_any());
     let in_force = before.streams.get(&name).map(|stream| &stream.contract);
@@ -64,9 +64,9 @@ pub fn judge(request: &Request<DataStream>, around: impl FnOnce() -> Around) -> 
 }
 
 /// Where the stores don't have the contract in force yet, that of the old spec stands for it.
-fn settle(Request { new, old }: &Request<DataStream>, before: &mut World) {
+fn settle(Request { new, old }: &Request<DataStream>, before: &mut CatalogSnapshot) {
     let name = (new.namespace().unwrap_or_default(), new.name_any());
-    let known = |world: &World| world.streams.get(&name).and_then(|s| s.version);
+    let known = |snapshot: &CatalogSnapshot| snapshot.streams.get(&name).and_then(|s| s.version);
     let Some(old) = old else { return };
     if let (None, Some(named)) = (
         known(before),
@@ -85,7 +85,7 @@ fn settle(Request { new, old }: &Request<DataStream>, before: &mut World) {
 fn evolve(
     Request { new, old }: &Request<DataStream>,
     wanted: &Contract,
-    before: &World,
+    before: &CatalogSnapshot,
     verdict: &mut Verdict,
 ) {
     let name = (new.namespace().unwrap_or_default(), new.name_any());

@@ -10,7 +10,7 @@ impl World {
     /// Gives every stream's contract the labels that Pipelines bring, through as many as there are, and those that its
     /// status shows already.
     pub fn arrive(&mut self) {
-        let mut world = impact::World::default();
+        let mut world = impact::CatalogSnapshot::default();
         for ((namespace, name), contract) in &self.contracts {
             let stream = Stream {
                 contract: contract.clone(),

@@ -6,19 +6,19 @@ use headworks_crds::AccessGrantSpec;
 use headworks_plan::Contract;
 
 use super::{
-    Change, Effect, Exposure, Item, Name, Owner, World,
-    judge::{Column, item},
+    CatalogSnapshot, Change, Effect, Exposure, Item, Name, Owner,
+    affected::Affected,
+    analyze::{Column, item},
     plans::Plans,
-    reach::Reach,
 };
 use crate::evolution::{self, changes, columns};
 
 /// Sources and grants around a changed stream.
-pub(super) fn around(
+pub(super) fn dependents(
     name: &Name,
     change: &Change,
-    before: &World,
-    after: &World,
+    before: &CatalogSnapshot,
+    after: &CatalogSnapshot,
     items: &mut Vec<Item>,
 ) {
     let (Some(was), Some(now)) = (before.streams.get(name), after.streams.get(name)) else {
@@ -137,8 +137,8 @@ fn client_sees(lines: &[String], except: &[String]) -> Vec<String> {
 /// Labels that come to a stream, or go from it, by lineage.
 pub(super) fn arrived(
     name: &Name,
-    (_, old): (&World, &Plans),
-    (after, new): (&World, &Plans),
+    (_, old): (&CatalogSnapshot, &Plans),
+    (after, new): (&CatalogSnapshot, &Plans),
     items: &mut Vec<Item>,
 ) {
     let (Some(was), Some(now)) = (old.contracts.get(name), new.contracts.get(name)) else {
@@ -178,7 +178,11 @@ pub(super) fn arrived(
 }
 
 /// Labels that come to a stream's fields by lineage, and whom a grant lets read them.
-pub(super) fn exposed(name: &Name, old: &Plans, (after, new): (&World, &Plans)) -> Vec<Exposure> {
+pub(super) fn exposed(
+    name: &Name,
+    old: &Plans,
+    (after, new): (&CatalogSnapshot, &Plans),
+) -> Vec<Exposure> {
     let (Some(was), Some(now)) = (old.contracts.get(name), new.contracts.get(name)) else {
         return Vec::new();
     };
@@ -212,9 +216,9 @@ pub(super) fn exposed(name: &Name, old: &Plans, (after, new): (&World, &Plans)) 
 }
 
 /// Owners of all streams within reach.
-pub(super) fn owners(reach: &Reach, after: &World) -> Vec<Owner> {
+pub(super) fn owners(affected: &Affected, after: &CatalogSnapshot) -> Vec<Owner> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in &reach.streams {
+    for name in &affected.streams {
         let owner = after.streams.get(name).and_then(|s| s.owner.clone());
         if let Some(owner) = owner {
             let stream = format!("{}/{}", name.0, name.1);

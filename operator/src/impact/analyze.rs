@@ -1,4 +1,4 @@
-//! Two worlds compared: what changed contracts do to each Pipeline within their reach, and to its tables.
+//! Two snapshots compared: what changed contracts do to each Pipeline within their reach, and to its tables.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,25 +9,25 @@ use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, OnStateChange, PipelineSpe
 use headworks_sql::Dataflow;
 
 use super::{
-    Change, Effect, Impact, Item, Name, World,
-    around::{around, arrived, exposed, owners},
+    CatalogSnapshot, Change, Effect, Impact, Item, Name,
+    affected::{MOST_PIPELINES, affected, changed, edited, reads, writes},
+    dependents::{arrived, dependents, exposed, owners},
     plans::Plans,
-    reach::{MOST_PIPELINES, changed, edited, reach, reads, writes},
 };
 use crate::{evolution::changes, planning::targets};
 
 /// What `after` does to `before`.
-pub fn impact(before: &World, after: &World) -> Impact {
+pub fn impact(before: &CatalogSnapshot, after: &CatalogSnapshot) -> Impact {
     let changed = changed(before, after);
-    let reach = reach(before, after, changed.keys(), &edited(before, after));
+    let affected = affected(before, after, changed.keys(), &edited(before, after));
     let mut found = Impact {
         changes: changed.values().cloned().collect(),
         ..Impact::default()
     };
-    let old = Plans::of(before, &reach, None);
-    let new = Plans::of(after, &reach, Some(&old));
+    let old = Plans::of(before, &affected, None);
+    let new = Plans::of(after, &affected, Some(&old));
     let mut broken_streams: BTreeSet<Name> = BTreeSet::new();
-    for name in &reach.order {
+    for name in &affected.order {
         pipeline(
             name,
             (before, &old),
@@ -37,7 +37,7 @@ pub fn impact(before: &World, after: &World) -> Impact {
             &mut found.items,
         );
     }
-    for name in &reach.unplanned {
+    for name in &affected.unplanned {
         let line =
             format!("is within reach and wasn't planned: {MOST_PIPELINES} Pipelines are at most");
         found
@@ -45,17 +45,21 @@ pub fn impact(before: &World, after: &World) -> Impact {
             .push(item(Effect::Touched, "Pipeline", name, vec![line]));
     }
     for (name, change) in &changed {
-        around(name, change, before, after, &mut found.items);
+        dependents(name, change, before, after, &mut found.items);
     }
     // A changed stream's own labels are told with its contract.
-    for name in reach.streams.iter().filter(|n| !changed.contains_key(*n)) {
+    for name in affected
+        .streams
+        .iter()
+        .filter(|n| !changed.contains_key(*n))
+    {
         arrived(name, (before, &old), (after, &new), &mut found.items);
         found.exposed.extend(exposed(name, &old, (after, &new)));
     }
     found.items.sort_by(|a, b| {
         (a.effect, a.kind, &a.namespace, &a.name).cmp(&(b.effect, b.kind, &b.namespace, &b.name))
     });
-    found.owners = owners(&reach, after);
+    found.owners = owners(&affected, after);
     found
 }
 
@@ -89,8 +93,8 @@ fn output(flow: &Dataflow) -> Vec<Column> {
 /// One Pipeline and its tables.
 fn pipeline(
     name: &Name,
-    (before, old): (&World, &Plans),
-    (after, new): (&World, &Plans),
+    (before, old): (&CatalogSnapshot, &Plans),
+    (after, new): (&CatalogSnapshot, &Plans),
     changed: &BTreeMap<Name, Change>,
     broken: &mut BTreeSet<Name>,
     items: &mut Vec<Item>,

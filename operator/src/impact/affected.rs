@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use headworks_crds::PipelineSpec;
 use headworks_plan::Contract;
 
-use super::{Change, Name, World};
+use super::{CatalogSnapshot, Change, Name};
 use crate::{
     contract::fingerprint,
     evolution::{self, Rules, columns},
@@ -16,7 +16,7 @@ use crate::{
 pub(super) const MOST_PIPELINES: usize = 300;
 
 /// Streams whose contract is another one.
-pub(super) fn changed(before: &World, after: &World) -> BTreeMap<Name, Change> {
+pub(super) fn changed(before: &CatalogSnapshot, after: &CatalogSnapshot) -> BTreeMap<Name, Change> {
     let mut all = BTreeMap::new();
     for (name, now) in &after.streams {
         let Some(was) = before.streams.get(name) else {
@@ -73,7 +73,7 @@ pub(super) fn changed(before: &World, after: &World) -> BTreeMap<Name, Change> {
 
 /// What changed streams reach.
 #[derive(Default)]
-pub(super) struct Reach {
+pub(super) struct Affected {
     /// Streams that changed, or are written from them or by an edited Pipeline.
     pub streams: BTreeSet<Name>,
     /// Pipelines that read or write them, in the order of the records.
@@ -83,7 +83,7 @@ pub(super) struct Reach {
 }
 
 /// Pipelines that are made, or have another spec.
-pub(super) fn edited(before: &World, after: &World) -> BTreeSet<Name> {
+pub(super) fn edited(before: &CatalogSnapshot, after: &CatalogSnapshot) -> BTreeSet<Name> {
     let other = after
         .pipelines
         .iter()
@@ -92,17 +92,17 @@ pub(super) fn edited(before: &World, after: &World) -> BTreeSet<Name> {
 }
 
 /// What changed streams and edited Pipelines reach.
-pub(super) fn reach<'a>(
-    before: &World,
-    after: &World,
+pub(super) fn affected<'a>(
+    before: &CatalogSnapshot,
+    after: &CatalogSnapshot,
     changed: impl Iterator<Item = &'a Name>,
     edited: &BTreeSet<Name>,
-) -> Reach {
-    let mut reach = Reach {
+) -> Affected {
+    let mut affected = Affected {
         streams: changed.cloned().collect(),
-        ..Reach::default()
+        ..Affected::default()
     };
-    let namespaces: BTreeSet<String> = reach
+    let namespaces: BTreeSet<String> = affected
         .streams
         .iter()
         .chain(edited)
@@ -131,20 +131,20 @@ pub(super) fn reach<'a>(
     // What an edited Pipeline writes, or wrote, may carry something else.
     for (name, (_, writes)) in flows.iter().filter(|(name, _)| edited.contains(**name)) {
         members.insert(name);
-        reach.streams.extend(writes.iter().cloned());
+        affected.streams.extend(writes.iter().cloned());
     }
-    let written_first = reach.streams.clone();
+    let written_first = affected.streams.clone();
     loop {
-        let count = (members.len(), reach.streams.len());
+        let count = (members.len(), affected.streams.len());
         for (name, (reads, writes)) in &flows {
-            if !reads.is_disjoint(&reach.streams) {
+            if !reads.is_disjoint(&affected.streams) {
                 members.insert(name);
-                reach.streams.extend(writes.iter().cloned());
+                affected.streams.extend(writes.iter().cloned());
             } else if !writes.is_disjoint(&written_first) {
                 members.insert(name);
             }
         }
-        if count == (members.len(), reach.streams.len()) {
+        if count == (members.len(), affected.streams.len()) {
             break;
         }
     }
@@ -160,9 +160,9 @@ pub(super) fn reach<'a>(
         .map(|name| (*name).clone())
         .collect();
     ordered.extend(rest);
-    reach.unplanned = ordered.split_off(MOST_PIPELINES.min(ordered.len()));
-    reach.order = ordered;
-    reach
+    affected.unplanned = ordered.split_off(MOST_PIPELINES.min(ordered.len()));
+    affected.order = ordered;
+    affected
 }
 
 pub(super) fn reads(spec: &PipelineSpec) -> Vec<String> {

@@ -5,7 +5,7 @@ use headworks_crds::DataStream;
 use super::Stores;
 use crate::{
     impact::{
-        World,
+        CatalogSnapshot,
         cluster::{Objects, of},
     },
     owned,
@@ -14,7 +14,7 @@ use crate::{
 impl Stores {
     /// The streams, Pipelines, Sources and grants of a namespace as the stores have them, with the contracts in force.
     /// `coming` is a stream that is about to be made.
-    pub fn world(&self, namespace: &str, coming: Option<&DataStream>) -> World {
+    pub fn snapshot(&self, namespace: &str, coming: Option<&DataStream>) -> CatalogSnapshot {
         let (streams, pipelines) = (self.streams.state(), self.pipelines.state());
         let (sources, grants) = (self.sources.state(), self.grants.state());
         let maps = self.config_maps.state_filter(|map| {
