@@ -23,7 +23,7 @@ const REFUSAL_RECHECK: Duration = Duration::from_secs(30);
 
 /// A connection, and what it was made from.
 #[derive(Clone)]
-pub struct Connected {
+pub struct KafkaClient {
     /// The client.
     pub admin: Admin,
     /// Kafka's CA (PEM), if the Platform names one.
@@ -34,13 +34,13 @@ pub struct Connected {
 /// Connections by Platform.
 #[derive(Default)]
 pub struct KafkaPool {
-    connected: Mutex<HashMap<String, Connected>>,
+    connected: Mutex<HashMap<String, KafkaClient>>,
     failed: LastFailures,
 }
 
 impl KafkaPool {
     /// The connection that the Platform's reconcile made, or a new one where the operator has just started.
-    pub async fn get(&self, client: &Client, platform: &Platform) -> Result<Connected, Error> {
+    pub async fn get(&self, client: &Client, platform: &Platform) -> Result<KafkaClient, Error> {
         if let Some(connected) = self.known(platform) {
             return Ok(connected);
         }
@@ -57,7 +57,7 @@ impl KafkaPool {
             .map(|(connected, _)| connected)
     }
 
-    fn known(&self, platform: &Platform) -> Option<Connected> {
+    fn known(&self, platform: &Platform) -> Option<KafkaClient> {
         let known = self.lock().get(&platform.name_any()).cloned();
         let servers = &platform.spec.kafka.bootstrap_servers;
         known.filter(|known| known.connection.bootstrap_servers == *servers)
@@ -68,7 +68,7 @@ impl KafkaPool {
         &self,
         client: &Client,
         platform: &Platform,
-    ) -> Result<(Connected, bool), Error> {
+    ) -> Result<(KafkaClient, bool), Error> {
         let name = platform.name_any();
         let connection = connection(client, platform).await;
         self.failed.note(&name, &connection, Instant::now());
@@ -85,9 +85,10 @@ impl KafkaPool {
             .as_ref()
             .and_then(|tls| tls.ca_pem.as_deref())
             .map(Arc::from);
-        let admin = Admin::new(&connection)
-            .map_err(|e| translate(&e, &format!("Platform {name}"), &blame(platform)))?;
-        let connected = Connected {
+        let admin = Admin::new(&connection).map_err(|e| {
+            to_reconcile_error(&e, &format!("Platform {name}"), &credential_field(platform))
+        })?;
+        let connected = KafkaClient {
             admin,
             ca,
             connection: Arc::new(connection),
@@ -103,7 +104,7 @@ impl KafkaPool {
         self.failed.forget(platform);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Connected>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, KafkaClient>> {
         self.connected
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -151,7 +152,7 @@ async fn connection(client: &Client, platform: &Platform) -> Result<Connection, 
 }
 
 /// What a user looks at when Kafka refuses the operator: the Secret by name.
-pub fn blame(platform: &Platform) -> String {
+pub fn credential_field(platform: &Platform) -> String {
     let secret = platform
         .spec
         .kafka
@@ -170,16 +171,17 @@ pub fn blame(platform: &Platform) -> String {
 }
 
 /// A Kafka error as a kind of retry. `what` is the thing that was worked on.
-pub fn translate(error: &KafkaError, what: &str, blame: &str) -> Error {
+pub fn to_reconcile_error(error: &KafkaError, what: &str, credential_field: &str) -> Error {
     let message = format!("{what}: {error}");
     match error {
         KafkaError::Unreachable { .. } | KafkaError::Timeout { .. } => {
             Error::waiting("KafkaUnavailable", message).after(Duration::from_secs(15))
         }
-        KafkaError::CredentialsRefused { .. } => {
-            Error::stalled("CredentialsRefused", format!("{message}; {blame}"))
-                .after(REFUSAL_RECHECK)
-        }
+        KafkaError::CredentialsRefused { .. } => Error::stalled(
+            "CredentialsRefused",
+            format!("{message}; {credential_field}"),
+        )
+        .after(REFUSAL_RECHECK),
         KafkaError::TlsFailed { .. } => Error::stalled("TlsFailed", message).after(REFUSAL_RECHECK),
         KafkaError::NotAuthorized { .. } => {
             Error::stalled("NotAuthorized", message).after(REFUSAL_RECHECK)

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     context::Context,
     kafka::KafkaError,
-    kafka_pool::{blame, translate},
+    kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
     platform::resolve::ResolvedPlatform,
     retry::Error,
@@ -339,5 +339,5 @@ fn made_true(object: &DynamicObject, strimzi: &ManagedByStrimzi, user: &str) -> 
 }
 
 fn said(error: &KafkaError, owner: &Key, platform: &Platform) -> Error {
-    translate(error, &owner.to_string(), &blame(platform))
+    to_reconcile_error(error, &owner.to_string(), &credential_field(platform))
 }

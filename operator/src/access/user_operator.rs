@@ -18,7 +18,7 @@ use super::USER_PREFIX;
 use crate::{
     context::Context,
     kafka::Admin,
-    kafka_pool::{blame, translate},
+    kafka_pool::{credential_field, to_reconcile_error},
     retry::Error,
     verified::UserOperator,
 };
@@ -98,10 +98,13 @@ async fn look(
         .filter_map(made_true)
         .collect();
     for some in users.chunks(50) {
-        let here: BTreeSet<String> = admin
-            .users_exist(some)
-            .await
-            .map_err(|e| translate(&e, "looking for a User Operator", &blame(platform)))?;
+        let here: BTreeSet<String> = admin.users_exist(some).await.map_err(|e| {
+            to_reconcile_error(
+                &e,
+                "looking for a User Operator",
+                &credential_field(platform),
+            )
+        })?;
         if let Some(user) = here.first() {
             return Ok(Some(format!(
                 "user {user} of a KafkaUser is in this Kafka: a User Operator manages its users"

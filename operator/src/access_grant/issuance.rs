@@ -13,7 +13,7 @@ use super::{
 use crate::{
     access::{self, User, keeper, secret},
     context::Context,
-    kafka_pool::Connected,
+    kafka_pool::KafkaClient,
     names::Key,
     platform::resolve::ResolvedPlatform,
     retry::Error,
@@ -30,7 +30,7 @@ pub(super) async fn issue_credentials(
     times: &Times,
     found: &Found,
     platform: &ResolvedPlatform,
-    connected: &Connected,
+    connected: &KafkaClient,
     status: &mut AccessGrantStatus,
     now: Timestamp,
     context: &Context,

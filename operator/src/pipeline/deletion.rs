@@ -10,7 +10,7 @@ use kube::Resource;
 use super::{state, validate::table_group};
 use crate::{
     context::Context,
-    kafka_pool::{blame, translate},
+    kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
     retry::Error,
     stores,
@@ -131,18 +131,22 @@ async fn forget(
 pub async fn delete(left: &Progress, platform: &Platform, context: &Context) -> Result<(), Error> {
     let connected = context.kafka.get(&context.client, platform).await?;
     for group in &left.groups {
-        connected
-            .admin
-            .delete_group(group)
-            .await
-            .map_err(|e| translate(&e, &format!("consumer group {group}"), &blame(platform)))?;
+        connected.admin.delete_group(group).await.map_err(|e| {
+            to_reconcile_error(
+                &e,
+                &format!("consumer group {group}"),
+                &credential_field(platform),
+            )
+        })?;
     }
     for topic in &left.topics {
-        connected
-            .admin
-            .delete_topic(topic)
-            .await
-            .map_err(|e| translate(&e, &format!("internal topic {topic}"), &blame(platform)))?;
+        connected.admin.delete_topic(topic).await.map_err(|e| {
+            to_reconcile_error(
+                &e,
+                &format!("internal topic {topic}"),
+                &credential_field(platform),
+            )
+        })?;
     }
     Ok(())
 }

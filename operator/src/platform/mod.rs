@@ -19,7 +19,7 @@ use kube::ResourceExt;
 use crate::{
     context::Context,
     controller::Reconciler,
-    kafka_pool::{blame, translate},
+    kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
     retry::Error,
     security,
@@ -84,11 +84,9 @@ impl Reconciler for Platform {
             "spec.kafka.bootstrapServers {}",
             self.spec.kafka.bootstrap_servers
         );
-        let cluster = connected
-            .admin
-            .cluster()
-            .await
-            .map_err(|e| translate(&e, &place, &blame(self)).after(SICK_RECHECK))?;
+        let cluster = connected.admin.cluster().await.map_err(|e| {
+            to_reconcile_error(&e, &place, &credential_field(self)).after(SICK_RECHECK)
+        })?;
         status.brokers = Some(cluster.brokers);
         status.cluster_id = Some(cluster.id);
         Ok(Verdict::ready(

@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     contract::topic_name::{self, INTERNAL},
     kafka::{Admin, KafkaError, NewTopic, Topic},
-    kafka_pool::{blame, translate},
+    kafka_pool::{credential_field, to_reconcile_error},
     pipeline::dereference::Found,
     retry::Error,
 };
@@ -136,9 +136,16 @@ pub async fn ensure(
     let platform = &found.platform.platform;
     let connected = context.kafka.get(&context.client, platform).await?;
     let replicas = platform.spec.defaults.as_ref().and_then(|d| d.replicas);
-    let blame = blame(platform);
-    let (partitions, size) =
-        make(&connected.admin, wanted, before, &missing, replicas, &blame).await?;
+    let credential_field = credential_field(platform);
+    let (partitions, size) = make(
+        &connected.admin,
+        wanted,
+        before,
+        &missing,
+        replicas,
+        &credential_field,
+    )
+    .await?;
     let mut topics: Vec<String> = settings.iter().map(|(name, _)| name.clone()).collect();
     topics.extend(before.topics.iter().cloned());
     topics.sort();
@@ -157,10 +164,11 @@ async fn make(
     before: &StateStatus,
     missing: &[&(String, BTreeMap<String, String>)],
     replicas: Option<i32>,
-    blame: &str,
+    credential_field: &str,
 ) -> Result<(i32, u64), Error> {
-    let said =
-        |error: &KafkaError, name: &str| translate(error, &format!("internal topic {name}"), blame);
+    let said = |error: &KafkaError, name: &str| {
+        to_reconcile_error(error, &format!("internal topic {name}"), credential_field)
+    };
     let mut there: BTreeMap<&String, Topic> = BTreeMap::new();
     for (name, _) in missing {
         let topic = admin.topic(name).await.map_err(|e| said(&e, name))?;
