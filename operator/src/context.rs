@@ -22,7 +22,7 @@ use crate::{
     retry::{Backoff, Error},
     rollout_turns::RolloutTurns,
     scope::Scope,
-    status::Memory,
+    status::LastWrittenStatus,
     stores::Stores,
     strimzi::Strimzi,
     telemetry::{Health, Metrics},
@@ -66,7 +66,7 @@ pub struct Context {
     /// Which streams each Pipeline reads and writes.
     pub flows: Arc<Flows>,
     /// Our own last status writes.
-    pub memory: Arc<Memory>,
+    pub memory: Arc<LastWrittenStatus>,
     /// Consecutive failures.
     pub backoff: Backoff,
     /// Kubernetes Events.

@@ -26,7 +26,7 @@ use crate::{
     retry::Backoff,
     rollout_turns::RolloutTurns,
     scope::Scope,
-    status::Memory,
+    status::LastWrittenStatus,
     stores::{Guarded, Stores},
     strimzi::strimzi,
     supervise::{Task, kept},
@@ -184,7 +184,7 @@ fn listen_error(
 struct Shared {
     indexes: Arc<Indexes>,
     flows: Arc<Flows>,
-    memory: Arc<Memory>,
+    memory: Arc<LastWrittenStatus>,
     reports: Arc<Reports>,
     kafka: Arc<KafkaPool>,
     registries: Arc<RegistryPool>,

@@ -28,7 +28,7 @@ use crate::{
     names::Key,
     platform::resolve::{ResolvedPlatform, resolve_platform},
     retry::Error,
-    status::Verdict,
+    status::ReconcileOutcome,
 };
 
 /// The chart's value that lists the clients' namespaces.
@@ -68,7 +68,7 @@ impl Reconciler for AccessGrant {
         &self,
         status: &mut AccessGrantStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let (expires, unreadable) = rotation::end(&self.spec, status.expires.as_deref());
         status.expires = expires.map(|end| end.to_string());
         found::declare(
@@ -141,7 +141,7 @@ async fn granted(
     grant: &AccessGrant,
     status: &mut AccessGrantStatus,
     context: &Context,
-) -> Result<Verdict, Error> {
+) -> Result<ReconcileOutcome, Error> {
     let key = Key::of(grant);
     let now = Timestamp::now();
     headworks_crds::check(&grant.spec).map_err(|message| Error::stalled("InvalidSpec", message))?;
@@ -202,7 +202,7 @@ async fn granted(
     if let Some(note) = note {
         message = format!("{message}. {note}");
     }
-    Ok(Verdict::ready("Granted", message).recheck(soon))
+    Ok(ReconcileOutcome::ready("Granted", message).recheck(soon))
 }
 
 /// A listener that asks nobody who they are can't tell a client from another.

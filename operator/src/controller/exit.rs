@@ -10,7 +10,7 @@ use crate::{
     context::Context,
     names::Key,
     retry::Error,
-    status::{self, Verdict},
+    status::{self, ReconcileOutcome},
 };
 
 /// The one way out: conditions, status, next look.
@@ -20,7 +20,7 @@ pub(super) async fn finish<K: Reconciler>(
     generation: Option<i64>,
     old: &Value,
     mut new: Value,
-    outcome: &Result<Verdict, Error>,
+    outcome: &Result<ReconcileOutcome, Error>,
     context: &Context,
 ) -> (&'static str, Action) {
     let now = Timestamp::now();
@@ -116,7 +116,7 @@ async fn announce(
 }
 
 /// An outcome's word in metrics.
-pub(super) fn label(outcome: &Result<Verdict, Error>) -> &'static str {
+pub(super) fn label(outcome: &Result<ReconcileOutcome, Error>) -> &'static str {
     match outcome {
         Ok(verdict) if verdict.ready => "ready",
         Ok(_) => "progressing",

@@ -36,7 +36,7 @@ use crate::{
     context::Context,
     names::Key,
     retry::Error,
-    status::Verdict,
+    status::ReconcileOutcome,
     supervise::{Panicked, contained},
 };
 
@@ -71,7 +71,7 @@ pub trait Reconciler:
         &self,
         status: &mut Self::Status,
         context: &Context,
-    ) -> impl Future<Output = Result<Verdict, Error>> + Send;
+    ) -> impl Future<Output = Result<ReconcileOutcome, Error>> + Send;
 
     /// The work that deletion needs. An error delays it; it must not fail for ever.
     fn finalize(

@@ -24,11 +24,11 @@ impl Reconciler for ConfigMap {
         false
     }
 
-    async fn reconcile(&self, status: &mut Value, _: &Context) -> Result<Verdict, Error> {
+    async fn reconcile(&self, status: &mut Value, _: &Context) -> Result<ReconcileOutcome, Error> {
         *status = json!({"seen": true});
         tokio::task::yield_now().await;
         assert_ne!(self.name_any(), "bad", "a secret that the panic tells");
-        Ok(Verdict::ready("Running", "all is well"))
+        Ok(ReconcileOutcome::ready("Running", "all is well"))
     }
 
     async fn finalize(&self, _: &Value, _: &Context) -> Result<(), Error> {

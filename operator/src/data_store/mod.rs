@@ -21,7 +21,7 @@ use crate::{
     platform::{policy, resolve::admits},
     retry::Error,
     security,
-    status::{Verdict, mark},
+    status::{ReconcileOutcome, mark},
     stores::{self, Stores},
     workload::{
         self, guards,
@@ -52,7 +52,7 @@ impl Reconciler for DataStore {
         &self,
         status: &mut DataStoreStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let key = Key::of(self);
         let open = security::data_store(&self.spec);
         let generation = self.metadata.generation;
@@ -113,7 +113,7 @@ impl Reconciler for DataStore {
             status.server_version = Some(version.chars().take(MAX_VERSION).collect());
         }
         if self.spec.suspend {
-            return Ok(Verdict::ready(
+            return Ok(ReconcileOutcome::ready(
                 "Suspended",
                 "spec.suspend is true: nothing watches the store; Pipelines go on",
             ));
@@ -136,7 +136,7 @@ impl Reconciler for DataStore {
             |uid| context.reports.of_pod(uid),
         )?;
         if verdict.ready {
-            return Ok(applied.told(Verdict::ready(
+            return Ok(applied.told(ReconcileOutcome::ready(
                 "Connected",
                 format!("PostgreSQL answers at {address}"),
             )));

@@ -31,7 +31,7 @@ use crate::{
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     registry_pool,
     retry::Error,
-    status::{Also, Verdict},
+    status::{ExtraCondition, ReconcileOutcome},
 };
 
 impl Reconciler for DataStream {
@@ -63,7 +63,7 @@ impl Reconciler for DataStream {
         &self,
         status: &mut DataStreamStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let key = Key::of(self);
         let topic = topic_name::topic_of(&key.namespace, &key.name, self.spec.topic.as_deref());
         let rivals = topic_conflicts::of(self, &topic, context);
@@ -134,7 +134,7 @@ fn unverified(
     stream: &DataStream,
     status: &DataStreamStatus,
     error: Error,
-) -> Result<Verdict, Error> {
+) -> Result<ReconcileOutcome, Error> {
     let before = status.conditions.iter().find(|c| {
         c.type_ == READY
             && c.status == "True"
@@ -143,8 +143,10 @@ fn unverified(
     match before {
         Some(ready) => {
             tracing::warn!(stream = %Key::of(stream), %error, "not looked at in Kafka");
-            Ok(Verdict::ready(ready.reason.clone(), ready.message.clone())
-                .recheck(Duration::from_secs(30)))
+            Ok(
+                ReconcileOutcome::ready(ready.reason.clone(), ready.message.clone())
+                    .recheck(Duration::from_secs(30)),
+            )
         }
         None => Err(error),
     }
@@ -158,7 +160,7 @@ async fn in_kafka(
     platform: &ResolvedPlatform,
     status: &mut DataStreamStatus,
     context: &Context,
-) -> Result<Verdict, Error> {
+) -> Result<ReconcileOutcome, Error> {
     let connected = context
         .kafka
         .get(&context.client, &platform.platform)
@@ -372,12 +374,14 @@ async fn in_kafka(
         message = format!("{message}; {note}");
         recheck = recheck.min(registry_pool::RECHECK);
     }
-    let drift = outcome.drift.map(|message| Also {
+    let drift = outcome.drift.map(|message| ExtraCondition {
         type_: "Drifted",
         reason: "SettingsOfOthers".into(),
         message,
     });
-    Ok(Verdict::ready(reason, message).and(drift).recheck(recheck))
+    Ok(ReconcileOutcome::ready(reason, message)
+        .and(drift)
+        .recheck(recheck))
 }
 
 /// What else wakes a stream whose topic Strimzi makes: any KafkaTopic for it, and Strimzi's coming and going.

@@ -29,7 +29,7 @@ use crate::{
     planning::{store_writers::stores_of, targets},
     platform::{policy, resolve::ResolvedPlatform},
     retry::Error,
-    status::Verdict,
+    status::ReconcileOutcome,
     stores,
     workload::{
         self,
@@ -63,7 +63,7 @@ impl Reconciler for Pipeline {
         &self,
         status: &mut PipelineStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let key = Key::of(self);
         let uid = self.uid().unwrap_or_default();
         let live = stores::child(&context.stores.stateful_sets, &key, &uid, &key.name);
@@ -250,14 +250,14 @@ async fn observe(
     key: &Key,
     applied: &Applied,
     context: &Context,
-) -> Result<Verdict, Error> {
+) -> Result<ReconcileOutcome, Error> {
     let uid = pipeline.uid().unwrap_or_default();
     let pods = context.stores.pods(key, &uid);
     let live = applied.stateful_set.live.as_ref();
     free_the_roll_out(live, &pods, context).await?;
     workload::sweep_plans(context, key, &uid, &applied.digest).await?;
     if pipeline.spec.suspend {
-        return Ok(Verdict::ready(
+        return Ok(ReconcileOutcome::ready(
             "Suspended",
             "spec.suspend is true: no pods run, progress is kept",
         ));
@@ -288,7 +288,11 @@ async fn observe(
 }
 
 /// A partition is one pod's: of more pods than partitions, some have nothing to do.
-fn with_idle_pods(mut verdict: Verdict, replicas: i32, partitions: Option<i32>) -> Verdict {
+fn with_idle_pods(
+    mut verdict: ReconcileOutcome,
+    replicas: i32,
+    partitions: Option<i32>,
+) -> ReconcileOutcome {
     if let Some(partitions) = partitions.filter(|p| verdict.ready && *p < replicas) {
         let idle = replicas - partitions;
         let _ = write!(
@@ -348,7 +352,7 @@ mod tests {
 
     #[test]
     fn pods_that_have_nothing_to_do_are_said() {
-        let ready = || Verdict::ready("Running", "6 pods ready");
+        let ready = || ReconcileOutcome::ready("Running", "6 pods ready");
         let said = |replicas, partitions| with_idle_pods(ready(), replicas, partitions).message;
         assert_eq!(said(6, Some(6)), "6 pods ready");
         assert_eq!(said(6, None), "6 pods ready");

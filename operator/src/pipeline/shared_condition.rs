@@ -2,7 +2,7 @@
 
 use crate::{
     planning::shared::{Shared, words},
-    status::Also,
+    status::ExtraCondition,
 };
 
 /// The condition's type.
@@ -11,11 +11,11 @@ const SHARED_TARGET: &str = "SharedTarget";
 const REASON: &str = "SeveralWriters";
 
 /// The condition of a Pipeline some of whose targets are shared.
-pub fn shared_condition(shared: &Shared) -> Option<Also> {
+pub fn shared_condition(shared: &Shared) -> Option<ExtraCondition> {
     if shared.is_empty() {
         return None;
     }
-    Some(Also {
+    Some(ExtraCondition {
         type_: SHARED_TARGET,
         reason: REASON.into(),
         message: format!(

@@ -23,7 +23,7 @@ use crate::{
     names::Key,
     retry::Error,
     security,
-    status::{Verdict, mark, set},
+    status::{ReconcileOutcome, mark, set},
 };
 
 /// A Platform that isn't well is looked at again after this long.
@@ -48,7 +48,7 @@ impl Reconciler for Platform {
         &self,
         status: &mut PlatformStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         if status.installation.is_none() {
             status.installation = Some(match &self.spec.kafka.installation {
                 Some(given) => given.clone(),
@@ -89,7 +89,7 @@ impl Reconciler for Platform {
         })?;
         status.brokers = Some(cluster.brokers);
         status.cluster_id = Some(cluster.id);
-        Ok(Verdict::ready(
+        Ok(ReconcileOutcome::ready(
             "Connected",
             format!("Kafka answers at {}", self.spec.kafka.bootstrap_servers),
         )

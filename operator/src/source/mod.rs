@@ -18,7 +18,7 @@ use crate::{
     platform::policy,
     retry::Error,
     security,
-    status::{Verdict, mark},
+    status::{ReconcileOutcome, mark},
     stores,
     workload::{
         self, figures, guards,
@@ -46,7 +46,7 @@ impl Reconciler for Source {
         &self,
         status: &mut SourceStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let key = Key::of(self);
         let open = security::source(&self.spec);
         let generation = self.metadata.generation;
@@ -136,7 +136,7 @@ impl Reconciler for Source {
         status.replicas = Some(seen.replicas.unwrap_or(0));
         status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         if self.spec.suspend {
-            return Ok(Verdict::ready(
+            return Ok(ReconcileOutcome::ready(
                 "Suspended",
                 if self.spec.http.is_some() {
                     "spec.suspend is true: no pods run, and the address answers nobody"

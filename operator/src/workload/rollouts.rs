@@ -33,7 +33,7 @@ use crate::{
     names::Key,
     retry::Error,
     rollout_turns::AT_ONCE,
-    status::Verdict,
+    status::ReconcileOutcome,
     stores,
 };
 
@@ -111,7 +111,7 @@ pub struct Applied<K> {
 impl<K> Applied<K> {
     /// The verdict over the pods, with a word about what waits.
     #[must_use]
-    pub fn told(&self, mut verdict: Verdict) -> Verdict {
+    pub fn told(&self, mut verdict: ReconcileOutcome) -> ReconcileOutcome {
         if self.waits {
             let _ = write!(
                 verdict.message,
