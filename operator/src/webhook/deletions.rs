@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use headworks_crds::DeletionPolicy;
 
-use super::verdict::Verdict;
+use super::decision::AdmissionDecision;
 use crate::{impact::CatalogSnapshot, planning::query};
 
 /// Most users that are named.
@@ -16,7 +16,7 @@ pub fn stream(
     namespace: &str,
     policy: DeletionPolicy,
     snapshot: &CatalogSnapshot,
-) -> Verdict {
+) -> AdmissionDecision {
     let mut users = Vec::new();
     for ((_, pipeline), spec) in &snapshot.pipelines {
         let reads = query::inputs(&spec.sql).is_ok_and(|all| all.iter().any(|one| one == name));
@@ -35,23 +35,23 @@ pub fn stream(
     let grants = snapshot.grants.iter();
     let grants = grants.filter(|(_, g)| g.read.iter().chain(&g.write).any(|one| one == name));
     users.extend(grants.map(|((_, grant), _)| format!("AccessGrant {grant}")));
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     if !users.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "DataStream {namespace}/{name} is in use by {}: they wait until it is back",
             list(&users)
         ));
         if policy == DeletionPolicy::Delete {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "spec.deletionPolicy of DataStream {namespace}/{name} is Delete: its topic and all its records go, too"
             ));
         }
     }
-    verdict
+    decision
 }
 
 /// A DataStore goes.
-pub fn store(name: &str, namespace: &str, snapshot: &CatalogSnapshot) -> Verdict {
+pub fn store(name: &str, namespace: &str, snapshot: &CatalogSnapshot) -> AdmissionDecision {
     let writes = |spec: &headworks_crds::PipelineSpec| {
         let mut tables = spec.to.iter().filter_map(|t| t.table.as_ref());
         tables.any(|table| table.store == name)
@@ -62,25 +62,25 @@ pub fn store(name: &str, namespace: &str, snapshot: &CatalogSnapshot) -> Verdict
         .filter(|(_, spec)| writes(spec))
         .map(|((_, pipeline), _)| format!("Pipeline {pipeline}"))
         .collect();
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     if !users.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "DataStore {namespace}/{name} is written to by {}: they go on with their last good plan, and say StoreNotFound until it is back",
             list(&users)
         ));
     }
-    verdict
+    decision
 }
 
 /// A Platform goes; so many streams and Pipelines are on it.
-pub fn platform(name: &str, streams: usize, pipelines: usize) -> Verdict {
-    let mut verdict = Verdict::pass();
+pub fn platform(name: &str, streams: usize, pipelines: usize) -> AdmissionDecision {
+    let mut decision = AdmissionDecision::pass();
     if streams + pipelines > 0 {
-        verdict.warn(format!(
+        decision.warn(format!(
             "Platform {name} has {streams} DataStreams and {pipelines} Pipelines: they wait until it is back; topics, users and progress in its Kafka stay"
         ));
     }
-    verdict
+    decision
 }
 
 fn list(users: &[String]) -> String {
@@ -133,17 +133,17 @@ mod tests {
 
     #[test]
     fn who_uses_a_stream_that_goes_is_told_and_it_goes() {
-        let verdict = stream("orders", "shop", DeletionPolicy::Delete, &snapshot());
-        assert_eq!(verdict.denied, None);
+        let decision = stream("orders", "shop", DeletionPolicy::Delete, &snapshot());
+        assert_eq!(decision.denied, None);
         assert_eq!(
-            verdict.warnings,
+            decision.warnings,
             [
                 "DataStream shop/orders is in use by Pipeline copy (reads it), Pipeline fill (writes it), Source in, AccessGrant bi: they wait until it is back",
                 "spec.deletionPolicy of DataStream shop/orders is Delete: its topic and all its records go, too"
             ]
         );
         let unused = stream("nobodys", "shop", DeletionPolicy::Delete, &snapshot());
-        assert_eq!(unused, Verdict::pass());
+        assert_eq!(unused, AdmissionDecision::pass());
     }
 
     #[test]
@@ -153,8 +153,8 @@ mod tests {
             told[0].contains("written to by Pipeline fill: "),
             "{told:?}"
         );
-        assert_eq!(store("x", "shop", &snapshot()), Verdict::pass());
+        assert_eq!(store("x", "shop", &snapshot()), AdmissionDecision::pass());
         assert!(platform("default", 2, 0).warnings[0].contains("2 DataStreams and 0 Pipelines"));
-        assert_eq!(platform("default", 0, 0), Verdict::pass());
+        assert_eq!(platform("default", 0, 0), AdmissionDecision::pass());
     }
 }

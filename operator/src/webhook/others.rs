@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use std::collections::BTreeSet;
 
-use super::verdict::{Request, Verdict};
+use super::decision::{AdmissionDecision, Request};
 use crate::{
     data_store::address,
     hints::{hint, missing},
@@ -15,21 +15,24 @@ use crate::{
 };
 
 /// Judges a Source.
-pub fn source(request: &Request<Source>, snapshot: impl FnOnce() -> CatalogSnapshot) -> Verdict {
+pub fn source(
+    request: &Request<Source>,
+    snapshot: impl FnOnce() -> CatalogSnapshot,
+) -> AdmissionDecision {
     let new = &request.new;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
     if let Err(error) = check::check(&new.spec) {
-        return Verdict::deny(error.message());
+        return AdmissionDecision::deny(error.message());
     }
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     let key = (new.namespace().unwrap_or_default(), new.spec.into.clone());
     let snapshot = snapshot();
     if !snapshot.streams.contains_key(&key) {
         let known = snapshot.streams.keys().map(|(_, name)| name.as_str());
         let missing = missing("DataStream", &key.1, "Source", known);
-        verdict.warn(format!("spec.into: {missing}"));
+        decision.warn(format!("spec.into: {missing}"));
     }
     let own = shared::target(&new.spec);
     let writers: Vec<&str> = snapshot
@@ -42,32 +45,32 @@ pub fn source(request: &Request<Source>, snapshot: impl FnOnce() -> CatalogSnaps
         .map(|((_, name), _)| name.as_str())
         .collect();
     if !writers.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "spec.into: DataStream {} is written by Pipeline {}, too: records of both are there, and of one key the later one counts",
             key.1,
             writers.join(", ")
         ));
     }
-    verdict
+    decision
 }
 
 /// Judges a DataStore.
-pub fn data_store(request: &Request<DataStore>) -> Verdict {
+pub fn data_store(request: &Request<DataStore>) -> AdmissionDecision {
     let new = &request.new;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
     match address::check(&new.spec) {
-        Ok(_) => Verdict::pass(),
-        Err(error) => Verdict::deny(error.message()),
+        Ok(_) => AdmissionDecision::pass(),
+        Err(error) => AdmissionDecision::deny(error.message()),
     }
 }
 
 /// Judges a Platform.
-pub fn platform(request: &Request<Platform>) -> Verdict {
+pub fn platform(request: &Request<Platform>) -> AdmissionDecision {
     match headworks_crds::check(&request.new.spec) {
-        Ok(()) => Verdict::pass(),
-        Err(fault) => Verdict::deny(fault),
+        Ok(()) => AdmissionDecision::pass(),
+        Err(fault) => AdmissionDecision::deny(fault),
     }
 }
 
@@ -76,21 +79,21 @@ pub fn grant(
     request: &Request<AccessGrant>,
     now: i64,
     snapshot: impl FnOnce() -> CatalogSnapshot,
-) -> Verdict {
+) -> AdmissionDecision {
     let new = &request.new;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     if let Some(text) = &new.spec.expires {
         match text.parse::<jiff::Timestamp>() {
             Err(_) => {
-                return Verdict::deny(format!(
+                return AdmissionDecision::deny(format!(
                     "spec.expires: {text} is no instant: write it as 2027-01-01T00:00:00Z"
                 ));
             }
             Ok(at) if at.as_second() <= now => {
-                verdict.warn(format!(
+                decision.warn(format!(
                     "spec.expires: {text} is over: the client gets no rights"
                 ));
             }
@@ -99,11 +102,11 @@ pub fn grant(
     }
     let snapshot = snapshot();
     let namespace = new.namespace().unwrap_or_default();
-    unknown_labels(&new.spec, &namespace, &snapshot, &mut verdict);
+    unknown_labels(&new.spec, &namespace, &snapshot, &mut decision);
     for name in new.spec.read.iter().chain(&new.spec.write) {
         let Some(stream) = snapshot.streams.get(&(namespace.clone(), name.clone())) else {
             let known = snapshot.streams.keys().map(|(_, name)| name.as_str());
-            verdict.warn(missing("DataStream", name, "AccessGrant", known));
+            decision.warn(missing("DataStream", name, "AccessGrant", known));
             continue;
         };
         if !new.spec.read.contains(name) {
@@ -118,13 +121,13 @@ pub fn grant(
             .map(|f| format!("{} ({})", f.name, f.labels.join(", ")))
             .collect();
         if !shown.is_empty() {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "the client will read fields of DataStream {name} that carry labels: {}; leave them out with exceptLabels",
                 shown.join(", ")
             ));
         }
     }
-    verdict
+    decision
 }
 
 /// Labels that no field of the streams has: a slip of the pen there shows a client what it mustn't see.
@@ -132,7 +135,7 @@ fn unknown_labels(
     spec: &AccessGrantSpec,
     namespace: &str,
     snapshot: &CatalogSnapshot,
-    verdict: &mut Verdict,
+    decision: &mut AdmissionDecision,
 ) {
     let streams = spec
         .read
@@ -144,7 +147,7 @@ fn unknown_labels(
         .collect();
     for label in spec.except_labels.iter().filter(|l| !known.contains(*l)) {
         let hint = hint(label, known.iter().map(String::as_str));
-        verdict.warn(format!(
+        decision.warn(format!(
             "spec.exceptLabels: no field of the streams has label {label} now: nothing is left out by it{hint}"
         ));
     }
@@ -183,7 +186,10 @@ mod tests {
             grant(&Request { new, old: None }, 1_800_000_000, snapshot)
         };
         assert!(ask(json!({})).warnings[0].contains("mail (pii)"));
-        assert_eq!(ask(json!({"exceptLabels": ["pii"]})), Verdict::pass());
+        assert_eq!(
+            ask(json!({"exceptLabels": ["pii"]})),
+            AdmissionDecision::pass()
+        );
         let told = ask(json!({"exceptLabels": ["pii", "pij"]})).warnings;
         assert_eq!(
             told,
@@ -206,8 +212,8 @@ mod tests {
         let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Source",
             "metadata": {"name": "s", "namespace": "shop"}, "spec": {"into": "nobody", "http": {}}});
         let new: Source = serde_json::from_value(new).unwrap();
-        let verdict = source(&Request { new, old: None }, snapshot);
-        assert_eq!((verdict.denied, verdict.warnings.len()), (None, 1));
+        let decision = source(&Request { new, old: None }, snapshot);
+        assert_eq!((decision.denied, decision.warnings.len()), (None, 1));
     }
 
     #[test]

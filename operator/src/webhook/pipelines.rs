@@ -9,7 +9,7 @@ use headworks_plan::Contract;
 use headworks_sql::Dataflow;
 use kube::ResourceExt;
 
-use super::verdict::{Request, Verdict};
+use super::decision::{AdmissionDecision, Request};
 use crate::{
     hints::missing,
     impact::{self, CatalogSnapshot},
@@ -33,22 +33,22 @@ pub struct Around {
 }
 
 /// Judges a Pipeline.
-pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Verdict {
+pub fn review(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> AdmissionDecision {
     let Request { new, old } = request;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
     let inputs = match query::inputs(&new.spec.sql) {
         Ok(inputs) => inputs,
-        Err(fault) => return Verdict::deny(fault),
+        Err(fault) => return AdmissionDecision::deny(fault),
     };
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     if new.spec.deletion_policy == DeletionPolicy::Delete
         && old
             .as_ref()
             .is_none_or(|old| old.spec.deletion_policy != DeletionPolicy::Delete)
     {
-        verdict.warn(
+        decision.warn(
             "spec.deletionPolicy: Delete: progress and state go with this object; one of the same name begins anew, at startFrom",
         );
     }
@@ -85,12 +85,12 @@ pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Ve
     }
     let streams = || snapshot.streams.keys().map(|(_, name)| name.as_str());
     for name in &absent {
-        verdict.warn(missing("DataStream", name, "Pipeline", streams()));
+        decision.warn(missing("DataStream", name, "Pipeline", streams()));
     }
-    neighbours(new, &around, &mut verdict);
+    neighbours(new, &around, &mut decision);
     // With an input that isn't known nothing can be said of the columns.
     if found.len() < read {
-        return verdict;
+        return decision;
     }
     let inputs: Vec<(&str, &Contract)> = found.iter().map(|(n, c)| (n.as_str(), c)).collect();
     let targets: Vec<(usize, &str, &Contract)> = outputs
@@ -98,32 +98,32 @@ pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Ve
         .map(|(index, name, contract)| (*index, name.as_str(), contract))
         .collect();
     match check::check(&new.spec, &inputs, &targets) {
-        Err(error) => verdict.warn(format!(
+        Err(error) => decision.warn(format!(
             "not right as things are ({}): {}",
             error.reason(),
             error.message()
         )),
         Ok(flow) => {
-            begins_anew(request, &flow, &mut verdict);
-            exposed(request, snapshot, &mut verdict);
+            begins_anew(request, &flow, &mut decision);
+            exposed(request, snapshot, &mut decision);
         }
     }
-    verdict
+    decision
 }
 
 /// Stores and Platform that aren't there, and who else writes where it does.
-fn neighbours(new: &Pipeline, around: &Around, verdict: &mut Verdict) {
+fn neighbours(new: &Pipeline, around: &Around, decision: &mut AdmissionDecision) {
     let name = new.name_any();
     let platform = &new.spec.platform;
     if !around.platforms.contains(platform) {
         let known = around.platforms.iter().map(String::as_str);
-        verdict.warn(missing("Platform", platform, "Pipeline", known));
+        decision.warn(missing("Platform", platform, "Pipeline", known));
     }
     let tables = new.spec.to.iter().filter_map(|t| t.table.as_ref());
     let stores: BTreeSet<&String> = tables.map(|table| &table.store).collect();
     for store in stores.into_iter().filter(|s| !around.stores.contains(*s)) {
         let known = around.stores.iter().map(String::as_str);
-        verdict.warn(missing("DataStore", store, "Pipeline", known));
+        decision.warn(missing("DataStore", store, "Pipeline", known));
     }
     let snapshot = &around.snapshot;
     let shared = shared::others(
@@ -137,12 +137,12 @@ fn neighbours(new: &Pipeline, around: &Around, verdict: &mut Verdict) {
             .iter()
             .map(|(key, spec)| (key.1.as_str(), spec)),
     );
-    told(&shared, verdict);
+    told(&shared, decision);
 }
 
-fn told(shared: &Shared, verdict: &mut Verdict) {
+fn told(shared: &Shared, decision: &mut AdmissionDecision) {
     if !shared.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "{}: what both write is there twice; give each its own, or UNION ALL them",
             shared::words(shared)
         ));
@@ -150,7 +150,11 @@ fn told(shared: &Shared, verdict: &mut Verdict) {
 }
 
 /// Whether the query can go on with the state that there is, and if not, what comes of it. In few words: the API server cuts them.
-fn begins_anew(Request { new, old }: &Request<Pipeline>, flow: &Dataflow, verdict: &mut Verdict) {
+fn begins_anew(
+    Request { new, old }: &Request<Pipeline>,
+    flow: &Dataflow,
+    decision: &mut AdmissionDecision,
+) {
     let Some(status) = old.as_ref().and_then(|old| old.status.as_ref()) else {
         return;
     };
@@ -158,13 +162,13 @@ fn begins_anew(Request { new, old }: &Request<Pipeline>, flow: &Dataflow, verdic
     let standing = state::standing(status, fingerprint);
     let changed = matches!(standing, Standing::Changed(_));
     if changed && new.spec.on_state_change == OnStateChange::Block {
-        verdict.warn("spec.sql: it can't go on with the state that there is: it will be held back (StateChange), and the pods go on with the query before. Make another Pipeline for it, or set onStateChange: Reset and other targets");
+        decision.warn("spec.sql: it can't go on with the state that there is: it will be held back (StateChange), and the pods go on with the query before. Make another Pipeline for it, or set onStateChange: Reset and other targets");
         return;
     }
     if let Some(warning) = mixed(new, status, changed, fingerprint) {
-        verdict.warn(warning);
+        decision.warn(warning);
     } else if changed {
-        verdict.warn("spec.onStateChange: Reset: progress and state of the query before are deleted, and this one begins anew at spec.startFrom");
+        decision.warn("spec.onStateChange: Reset: progress and state of the query before are deleted, and this one begins anew at spec.startFrom");
     }
 }
 
@@ -188,7 +192,7 @@ fn mixed(
 fn exposed(
     Request { new, old }: &Request<Pipeline>,
     snapshot: &CatalogSnapshot,
-    verdict: &mut Verdict,
+    decision: &mut AdmissionDecision,
 ) {
     let name = (new.namespace().unwrap_or_default(), new.name_any());
     let (mut before, mut after) = (snapshot.clone(), snapshot.clone());
@@ -198,7 +202,7 @@ fn exposed(
     };
     after.pipelines.insert(name, new.spec.clone());
     for exposure in impact::impact(&before, &after).exposed {
-        verdict.warn(format!(
+        decision.warn(format!(
             "field {} of DataStream {} gets label {} by this query, and AccessGrant {} lets {} read it",
             exposure.field,
             exposure.stream,
@@ -246,7 +250,7 @@ mod tests {
         snapshot
     }
 
-    fn ask(sql: &str, to: &Value) -> Verdict {
+    fn ask(sql: &str, to: &Value) -> AdmissionDecision {
         ask_of(sql, to, None, snapshot())
     }
 
@@ -292,9 +296,9 @@ mod tests {
             new: serde_json::from_value(new).unwrap(),
             old: Some(serde_json::from_value(old).unwrap()),
         };
-        let verdict = judge(&request, || around(snapshot));
-        assert_eq!(verdict.denied, None);
-        verdict.warnings
+        let decision = review(&request, || around(snapshot));
+        assert_eq!(decision.denied, None);
+        decision.warnings
     }
 
     #[test]
@@ -356,7 +360,12 @@ mod tests {
         );
     }
 
-    fn ask_of(sql: &str, to: &Value, old: Option<&str>, snapshot: CatalogSnapshot) -> Verdict {
+    fn ask_of(
+        sql: &str,
+        to: &Value,
+        old: Option<&str>,
+        snapshot: CatalogSnapshot,
+    ) -> AdmissionDecision {
         let pipeline = |sql: &str| -> Pipeline {
             serde_json::from_value(
                 json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
@@ -368,7 +377,7 @@ mod tests {
             new: pipeline(sql),
             old: old.map(pipeline),
         };
-        judge(&request, || around(snapshot))
+        review(&request, || around(snapshot))
     }
 
     #[test]
@@ -424,34 +433,37 @@ mod tests {
         assert!(denied.contains("spec.sql line 2"), "{denied}");
         let denied = ask("SELECT id AS at FROM a", &to).denied.unwrap();
         assert!(denied.contains("reserved word"), "{denied}");
-        let verdict = ask("SELECT idd FROM a", &to);
-        assert_eq!(verdict.denied, None);
+        let decision = ask("SELECT idd FROM a", &to);
+        assert_eq!(decision.denied, None);
         assert!(
-            verdict.warnings[0].contains("unknown column \"idd\""),
-            "{verdict:?}"
+            decision.warnings[0].contains("unknown column \"idd\""),
+            "{decision:?}"
         );
-        let verdict = ask("SELECT id FROM nobody", &to);
-        assert_eq!(verdict.denied, None);
+        let decision = ask("SELECT id FROM nobody", &to);
+        assert_eq!(decision.denied, None);
         assert_eq!(
-            verdict.warnings,
+            decision.warnings,
             ["DataStream nobody isn't there yet: the Pipeline waits for it"]
         );
-        let verdict = ask("SELECT id FROM a", &to);
+        let decision = ask("SELECT id FROM a", &to);
         assert!(
-            verdict.warnings[0].contains("(OutputMismatch)"),
-            "{verdict:?}"
+            decision.warnings[0].contains("(OutputMismatch)"),
+            "{decision:?}"
         );
-        assert_eq!(ask("SELECT id, id AS who FROM a", &to), Verdict::pass());
+        assert_eq!(
+            ask("SELECT id, id AS who FROM a", &to),
+            AdmissionDecision::pass()
+        );
     }
 
     #[test]
     fn a_label_that_comes_to_a_granted_stream_is_told() {
-        let verdict = ask(
+        let decision = ask(
             "SELECT id, UPPER(mail) AS who FROM a",
             &json!([{"stream": "b"}]),
         );
         assert_eq!(
-            verdict.warnings,
+            decision.warnings,
             [
                 "field who of DataStream b gets label pii by this query, and AccessGrant bi-b lets bi/app read it"
             ]

@@ -43,7 +43,11 @@ fn snapshot(in_force: &DataStream) -> CatalogSnapshot {
     snapshot
 }
 
-fn ask(new: &DataStream, old: Option<&DataStream>, snapshot: &CatalogSnapshot) -> Verdict {
+fn ask(
+    new: &DataStream,
+    old: Option<&DataStream>,
+    snapshot: &CatalogSnapshot,
+) -> AdmissionDecision {
     let request = Request {
         new: new.clone(),
         old: old.cloned(),
@@ -51,7 +55,7 @@ fn ask(new: &DataStream, old: Option<&DataStream>, snapshot: &CatalogSnapshot) -
     let platform: Platform = serde_json::from_value(json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Platform",
         "metadata": {"name": "default"}, "spec": {"kafka": {"bootstrapServers": "k:9092", "management": {"admin": {}}}}}))
     .unwrap();
-    judge(&request, || Around {
+    review(&request, || Around {
         snapshot: snapshot.clone(),
         platform: Some(platform),
         labels: BTreeMap::new(),
@@ -73,9 +77,9 @@ fn a_topic_that_is_taken_is_told_before_kafka_says_so() {
         namespace: namespace.into(),
         name: name.into(),
     });
-    let mut verdict = Verdict::pass();
-    taken("shop.orders", "shop", &others, &mut verdict);
-    let told = verdict.warnings.join("\n");
+    let mut decision = AdmissionDecision::pass();
+    taken("shop.orders", "shop", &others, &mut decision);
+    let told = decision.warnings.join("\n");
     for word in [
         "shop.orders is DataStream kept's already",
         "shop.orders differs only in \".\" and \"_\" from shop_orders of DataStream alike",
@@ -99,18 +103,21 @@ fn an_incompatible_change_is_refused_with_list_and_fingerprint_and_passes_with_i
         .unwrap();
     insta::assert_snapshot!(denied.replace(print, "[fingerprint]"));
     let with = stream("id string, n int", json!({}), print);
-    let verdict = ask(&with, Some(&old), &snapshot);
-    assert_eq!(verdict.denied, None);
+    let decision = ask(&with, Some(&old), &snapshot);
+    assert_eq!(decision.denied, None);
     assert!(
-        verdict.warnings.iter().any(|w| w.contains("dead letters")),
-        "{verdict:?}"
+        decision.warnings.iter().any(|w| w.contains("dead letters")),
+        "{decision:?}"
     );
     // Another change with the same annotation.
     let other = stream("id string, n string", json!({}), print);
     assert!(ask(&other, Some(&with), &snapshot).denied.is_some());
     // Afterwards it is in force, and the annotation says nothing any more.
     let mut snapshot = self::snapshot(&with);
-    assert_eq!(ask(&with, Some(&with), &snapshot), Verdict::pass());
+    assert_eq!(
+        ask(&with, Some(&with), &snapshot),
+        AdmissionDecision::pass()
+    );
     let again = stream("id string, n boolean", json!({}), print);
     assert!(ask(&again, Some(&with), &snapshot).denied.is_some());
     // Back, which anybody may, and the same mistake with the annotation still there.
@@ -129,9 +136,9 @@ fn what_was_stored_already_is_no_reason_to_refuse_something_else() {
     let accepted = stream("id string, n bigint", json!({}), "");
     let stored = stream("id string, n int", json!({}), "");
     let edited = stream("id string, n int", json!({"owner": "team-a"}), "");
-    let verdict = ask(&edited, Some(&stored), &snapshot(&accepted));
-    assert_eq!(verdict.denied, None);
-    assert!(verdict.warnings[0].contains("Contract 3 stays in force"));
+    let decision = ask(&edited, Some(&stored), &snapshot(&accepted));
+    assert_eq!(decision.denied, None);
+    assert!(decision.warnings[0].contains("Contract 3 stays in force"));
     // And the way back is open.
     assert_eq!(
         ask(&accepted, Some(&stored), &snapshot(&accepted)).denied,
@@ -185,11 +192,11 @@ fn the_event_time_is_part_of_the_promise() {
     for stream in loose.streams.values_mut() {
         stream.compatibility = Compatibility::None;
     }
-    let verdict = ask(&at("on", "None"), Some(&old), &loose);
-    assert_eq!(verdict.denied, None);
+    let decision = ask(&at("on", "None"), Some(&old), &loose);
+    assert_eq!(decision.denied, None);
     assert!(
-        verdict.warnings[0].starts_with("spec.eventTime.field: at → on"),
-        "{verdict:?}"
+        decision.warnings[0].starts_with("spec.eventTime.field: at → on"),
+        "{decision:?}"
     );
 }
 
@@ -232,9 +239,9 @@ fn legal_but_unwise_is_a_warning() {
             "topic": "other.orders"}),
         "feedfeedfeedfeed",
     );
-    let verdict = ask(&new, Some(&old), &snapshot(&old));
-    assert_eq!(verdict.denied, None);
-    insta::assert_snapshot!(verdict.warnings.join("\n"));
+    let decision = ask(&new, Some(&old), &snapshot(&old));
+    assert_eq!(decision.denied, None);
+    insta::assert_snapshot!(decision.warnings.join("\n"));
     // Said once, not at every apply.
     assert!(ask(&new, Some(&new), &snapshot(&new)).warnings.len() <= 1);
 }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 /// An answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct AdmissionDecision {
     /// Why it is refused; none: it passes.
     pub denied: Option<String>,
     /// What is legal but unwise, or not yet right.
@@ -19,7 +19,7 @@ const WARNINGS: usize = 14;
 /// A warning goes on in so many more at most.
 const PIECES: usize = 5;
 
-impl Verdict {
+impl AdmissionDecision {
     /// It passes, and nothing is to be said.
     pub fn pass() -> Self {
         Self::default()
@@ -181,41 +181,41 @@ mod tests {
 
     #[test]
     fn warnings_are_one_line_and_bounded() {
-        let mut verdict = Verdict::pass();
-        verdict.warn("one\ntwo");
-        verdict.warn("ä".repeat(3_000));
-        assert_eq!(verdict.warnings[0], "one two");
-        assert_eq!(verdict.warnings.len(), 2 + PIECES);
+        let mut decision = AdmissionDecision::pass();
+        decision.warn("one\ntwo");
+        decision.warn("ä".repeat(3_000));
+        assert_eq!(decision.warnings[0], "one two");
+        assert_eq!(decision.warnings.len(), 2 + PIECES);
         assert!(
-            verdict.warnings.iter().all(|w| w.len() <= 256),
-            "{verdict:?}"
+            decision.warnings.iter().all(|w| w.len() <= 256),
+            "{decision:?}"
         );
-        let mut verdict = Verdict::pass();
+        let mut decision = AdmissionDecision::pass();
         for n in 0..42 {
-            verdict.warn(n.to_string());
+            decision.warn(n.to_string());
         }
-        let verdict = verdict.bounded();
-        assert_eq!(verdict.warnings.len(), WARNINGS + 1);
-        assert_eq!(verdict.warnings[WARNINGS], "… and 28 more warnings");
+        let decision = decision.bounded();
+        assert_eq!(decision.warnings.len(), WARNINGS + 1);
+        assert_eq!(decision.warnings[WARNINGS], "… and 28 more warnings");
     }
 
     #[test]
     fn the_end_of_a_long_warning_is_seen() {
-        let mut verdict = Verdict::pass();
+        let mut decision = AdmissionDecision::pass();
         let long = format!("{}do this.", "what is wrong with it, ".repeat(20));
-        verdict.warn(&long);
-        assert_eq!(verdict.warnings.len(), 2, "{verdict:?}");
-        assert!(verdict.warnings[0].ends_with(" …") && verdict.warnings[1].starts_with("… "));
-        assert!(verdict.warnings[1].ends_with(" do this."));
-        assert!(verdict.warnings.iter().all(|w| w.chars().count() <= 256));
+        decision.warn(&long);
+        assert_eq!(decision.warnings.len(), 2, "{decision:?}");
+        assert!(decision.warnings[0].ends_with(" …") && decision.warnings[1].starts_with("… "));
+        assert!(decision.warnings[1].ends_with(" do this."));
+        assert!(decision.warnings.iter().all(|w| w.chars().count() <= 256));
         // Nothing is lost between the pieces.
-        let whole: Vec<&str> = verdict
+        let whole: Vec<&str> = decision
             .warnings
             .iter()
             .map(|w| w.trim_matches(['…', ' ']))
             .collect();
         assert_eq!(whole.join(" "), long);
-        verdict.warn("x".repeat(WARNING_MAX - 3));
-        assert_eq!(verdict.warnings.len(), 3);
+        decision.warn("x".repeat(WARNING_MAX - 3));
+        assert_eq!(decision.warnings.len(), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! The keeper against an API server that holds one Secret and one configuration, and HTTPS as a client sees it.
+//! The rotation against an API server that holds one Secret and one configuration, and HTTPS as a client sees it.
 
 use std::{
     net::SocketAddr,
@@ -115,9 +115,9 @@ fn options(listen: SocketAddr) -> Options {
     }
 }
 
-fn keeper<'a>(server: &Arc<Server>, options: &'a Options) -> Keeper<'a> {
+fn rotation<'a>(server: &Arc<Server>, options: &'a Options) -> CertRotation<'a> {
     let client = server.client();
-    Keeper {
+    CertRotation {
         secrets: Api::namespaced(client.clone(), "here"),
         configurations: Api::all(client),
         names: options.names(),
@@ -129,10 +129,10 @@ fn keeper<'a>(server: &Arc<Server>, options: &'a Options) -> Keeper<'a> {
 async fn the_leader_tells_whom_to_trust_and_where_to_ask_and_writes_nothing_afterwards() {
     let server = Server::new();
     let options = options("127.0.0.1:0".parse().unwrap());
-    let keeper = keeper(&server, &options);
+    let rotation = rotation(&server, &options);
     let certificate = Certificate::default();
     // Whoever finds none makes it; only the leader tells.
-    assert_eq!(keeper.round(&certificate, false).await, Ok(true));
+    assert_eq!(rotation.round(&certificate, false).await, Ok(true));
     assert_eq!(server.writes(), (1, 0));
     let path = server.kept(PATH);
     assert!(
@@ -144,7 +144,7 @@ async fn the_leader_tells_whom_to_trust_and_where_to_ask_and_writes_nothing_afte
         }),
         "nobody guesses it, and the API server takes it: {path}"
     );
-    assert_eq!(keeper.round(&certificate, true).await, Ok(true));
+    assert_eq!(rotation.round(&certificate, true).await, Ok(true));
     assert_eq!(server.writes(), (1, 1));
     let config =
         server.configuration.lock().unwrap()["webhooks"][0]["clientConfig"]["service"].clone();
@@ -153,13 +153,13 @@ async fn the_leader_tells_whom_to_trust_and_where_to_ask_and_writes_nothing_afte
         json!({"name": SERVICE, "namespace": "here", "path": path})
     );
     for leads in [true, false, true] {
-        assert_eq!(keeper.round(&certificate, leads).await, Ok(true));
+        assert_eq!(rotation.round(&certificate, leads).await, Ok(true));
     }
     assert_eq!(server.writes(), (1, 1));
     // Another chart's upgrade may take the path away; it is put back.
     server.configuration.lock().unwrap()["webhooks"][0]["clientConfig"]["service"]["path"] =
         json!("/");
-    assert_eq!(keeper.round(&certificate, true).await, Ok(true));
+    assert_eq!(rotation.round(&certificate, true).await, Ok(true));
     assert_eq!(server.writes(), (1, 2));
 }
 
@@ -168,7 +168,7 @@ async fn a_secret_that_is_gone_is_said_with_its_remedy() {
     let server = Server::new();
     *server.secret.lock().unwrap() = None;
     let options = options("127.0.0.1:0".parse().unwrap());
-    let said = keeper(&server, &options)
+    let said = rotation(&server, &options)
         .round(&Certificate::default(), true)
         .await;
     assert!(said.unwrap_err().contains("helm upgrade"));
@@ -245,9 +245,9 @@ async fn a_replica_that_does_not_lead_answers_at_its_path_alone_and_takes_a_new_
     let at = free.local_addr().unwrap();
     drop(free);
     let options = options(at);
-    let keeper = keeper(&server, &options);
+    let rotation = rotation(&server, &options);
     let certificate = Certificate::default();
-    assert_eq!(keeper.round(&certificate, false).await, Ok(true));
+    assert_eq!(rotation.round(&certificate, false).await, Ok(true));
     let (up, mut is_up) = watch::channel(false);
     let running = tokio::spawn(serve(at, certificate.clone(), stores(), Arc::default(), up));
     is_up.wait_for(|is| *is).await.unwrap();

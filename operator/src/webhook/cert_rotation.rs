@@ -46,7 +46,7 @@ pub async fn keep(
     certificate: Certificate,
     mut leading: watch::Receiver<bool>,
 ) {
-    let keeper = Keeper {
+    let rotation = CertRotation {
         secrets: Api::namespaced(client.clone(), &options.namespace),
         configurations: Api::all(client),
         options,
@@ -55,7 +55,7 @@ pub async fn keep(
     let mut loaded = false;
     loop {
         let leads = *leading.borrow_and_update();
-        match keeper.round(&certificate, leads).await {
+        match rotation.round(&certificate, leads).await {
             Ok(has) => loaded = has,
             Err(error) => tracing::warn!(error, "the webhook's certificate; it is tried again"),
         }
@@ -72,14 +72,14 @@ pub async fn keep(
     }
 }
 
-struct Keeper<'a> {
+struct CertRotation<'a> {
     secrets: Api<Secret>,
     configurations: Api<ValidatingWebhookConfiguration>,
     options: &'a Options,
     names: Vec<String>,
 }
 
-impl Keeper<'_> {
+impl CertRotation<'_> {
     /// Looks once; says whether there is a certificate.
     async fn round(&self, certificate: &Certificate, leads: bool) -> Result<bool, String> {
         let secret = self.secrets.get_opt(SECRET).await;
