@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use headworks_crds::ManagedByStrimzi;
 use kube::{ResourceExt, api::DynamicObject};
 
-use super::{User, admin, keeper::Owner, secret};
+use super::{User, admin, secret, user_provisioner::Owner};
 use crate::{
     context::Context,
     kafka::{Acl, Admin, Operation, Pattern, Resource},
@@ -84,7 +84,11 @@ pub async fn password(
 ///
 /// # Errors
 /// `ChildTerminating` while one of them is still there; what the API server says.
-pub async fn dismiss(context: &Context, owner: &Owner<'_>, places: &[Place]) -> Result<(), Error> {
+pub async fn delete_users(
+    context: &Context,
+    owner: &Owner<'_>,
+    places: &[Place],
+) -> Result<(), Error> {
     if context.strimzi.users.looked().await == State::Absent {
         return Ok(());
     }
@@ -107,8 +111,8 @@ pub async fn dismiss(context: &Context, owner: &Owner<'_>, places: &[Place]) -> 
 /// user, with its rights, away. Whoever calls makes it again.
 ///
 /// # Errors
-/// As [`dismiss`]; what Kafka says, by `said`.
-pub async fn leave(
+/// As [`delete_users`]; what Kafka says, by `said`.
+pub async fn migrate_away(
     context: &Context,
     owner: &Owner<'_>,
     user: &str,
@@ -119,7 +123,7 @@ pub async fn leave(
     if places.is_empty() {
         return Ok(());
     }
-    dismiss(context, owner, places).await?;
+    delete_users(context, owner, places).await?;
     let until = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < until {
         if admin::gone(admin, user).await.map_err(said)? {
@@ -159,14 +163,14 @@ pub async fn forget_passwords(
 /// Deletes all KafkaUsers of an owner, in whatever namespace, and the Secrets beside them. It needs the API server alone.
 ///
 /// # Errors
-/// As [`dismiss`].
-pub async fn dismiss_all(context: &Context, owner: &Owner<'_>) -> Result<(), Error> {
+/// As [`delete_users`].
+pub async fn delete_all(context: &Context, owner: &Owner<'_>) -> Result<(), Error> {
     let all: Vec<Place> = users::of_owner(&context.strimzi, owner.key)
         .await?
         .iter()
         .map(place)
         .collect();
-    dismiss(context, owner, &all).await?;
+    delete_users(context, owner, &all).await?;
     forget_passwords(context, owner, &all).await
 }
 

@@ -3,14 +3,14 @@
 //! A [`User`] is a name with rights and a quota. Its password lives in one place, the Secret of whoever uses it
 //! (`secret`), and is never read back from Kafka: where it matters whether Kafka has the same one, it is tried. `admin` makes and
 //! takes users by Kafka's Admin API, in an order that leaves no right behind: rights go first, and a user is gone only when
-//! Kafka shows none. `keeper` chooses the way, and `kafka_users` is Strimzi's; `user_operator` sees to it that nobody else deletes them; `workload` is about pods' own users, and `leaving` about one whose pods have moved.
+//! Kafka shows none. `user_provisioner` chooses the way, and `kafka_users` is Strimzi's; `user_operator` sees to it that nobody else deletes them; `workload` is about pods' own users, and `migration` about one whose pods have moved.
 
 pub mod admin;
 pub mod kafka_users;
-pub mod keeper;
-pub mod leaving;
+pub mod migration;
 pub mod secret;
 pub mod user_operator;
+pub mod user_provisioner;
 pub mod workload;
 
 use std::collections::BTreeSet;

@@ -18,7 +18,7 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt};
 pub use rights::rights;
 
-use super::{User, kafka_users, keeper, secret, user_name};
+use super::{User, kafka_users, secret, user_name, user_provisioner};
 use crate::{
     apply::child_meta,
     context::Context,
@@ -66,7 +66,7 @@ pub async fn ensure<K: Reconciler>(
     }
     let key = Key::of(object);
     let about = about(object);
-    let owner = keeper::Owner {
+    let owner = user_provisioner::Owner {
         key: &key,
         about: &about,
         chart: CHART,
@@ -98,7 +98,7 @@ pub async fn ensure<K: Reconciler>(
     }
     let password = match &known {
         Some(password) => password.clone(),
-        None => keeper::begun(context, platform, &owner, &user.name)
+        None => user_provisioner::begun(context, platform, &owner, &user.name)
             .await?
             .unwrap_or_else(super::password),
     };
@@ -106,7 +106,7 @@ pub async fn ensure<K: Reconciler>(
         && context
             .verified_passwords
             .knows(&user.name, version.as_deref());
-    let wanted = keeper::Wanted {
+    let wanted = user_provisioner::DesiredUser {
         user: &user,
         password: &password,
         tried,
@@ -115,7 +115,7 @@ pub async fn ensure<K: Reconciler>(
     if seen.is_none() {
         context.verified_users.doubt(&user.name);
     }
-    match keeper::ensure(context, platform, &owner, &wanted).await {
+    match user_provisioner::ensure(context, platform, &owner, &wanted).await {
         Ok(()) => {}
         // It was so when Kafka was last asked.
         Err(Error::Waiting { .. } | Error::Transient { .. })
@@ -155,20 +155,20 @@ fn state(user: &User, version: Option<&str>, exactly: bool, kafka: &Kafka) -> St
 ///
 /// # Errors
 /// `PodsEnding`; what Kafka says. The Secret goes with the object.
-pub async fn withdraw(
+pub async fn revoke(
     key: &Key,
     deleted: Option<Timestamp>,
     about: &ObjectReference,
     platform: Option<&Platform>,
     context: &Context,
 ) -> Result<(), Error> {
-    let owner = keeper::Owner {
+    let owner = user_provisioner::Owner {
         key,
         about,
         chart: CHART,
     };
     let Some(platform) = platform else {
-        kafka_users::dismiss_all(context, &owner).await?;
+        kafka_users::delete_all(context, &owner).await?;
         let note = format!(
             "the Platform is gone; if its Kafka isn't and {key} had a user of its own, delete that and its ACLs by hand"
         );
@@ -197,7 +197,7 @@ pub async fn withdraw(
     let user = user(&installation, key);
     context.verified_passwords.note(&user, None);
     context.verified_users.set(&user, None);
-    keeper::revoke(context, platform, &owner, &user).await
+    user_provisioner::revoke(context, platform, &owner, &user).await
 }
 
 /// The object's own reference, for Events.

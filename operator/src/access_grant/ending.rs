@@ -16,9 +16,8 @@ use super::{
 };
 use crate::{
     access::{
-        self, User, kafka_users,
-        keeper::{self, Owner},
-        secret,
+        self, User, kafka_users, secret,
+        user_provisioner::{self, Owner},
     },
     context::Context,
     names::Key,
@@ -69,7 +68,7 @@ pub async fn revoke(
 ) -> Result<(), Error> {
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
     for user in users(grant, status, Some(platform)) {
-        keeper::revoke(context, platform, &owner(&key, &about), &user).await?;
+        user_provisioner::revoke(context, platform, &owner(&key, &about), &user).await?;
         context.verified_passwords.note(&user, None);
     }
     Ok(())
@@ -81,7 +80,7 @@ pub async fn revoke(
 /// `ChildTerminating`; what the API server says.
 pub async fn dismiss(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
-    kafka_users::dismiss_all(context, &owner(&key, &about)).await
+    kafka_users::delete_all(context, &owner(&key, &about)).await
 }
 
 /// Says which users a Platform that is gone may have left in its Kafka.
@@ -215,7 +214,7 @@ pub async fn meanwhile(
                 acls: acls.clone(),
                 quota: Some(rights::quota(&grant.spec)),
             };
-            keeper::narrow(context, &platform, &owner, &user).await?;
+            user_provisioner::narrow(context, &platform, &owner, &user).await?;
         }
         status.streams = left;
     }
@@ -224,7 +223,7 @@ pub async fn meanwhile(
         .clone()
         .filter(|_| over(status, rotation::overlap(&grant.spec), Timestamp::now()))
     {
-        keeper::revoke(context, &platform, &owner, &previous).await?;
+        user_provisioner::revoke(context, &platform, &owner, &previous).await?;
         status.previous_user = None;
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::{
     rotation::{self, Known, Slot, Times},
 };
 use crate::{
-    access::{self, User, keeper, secret},
+    access::{self, User, secret, user_provisioner},
     context::Context,
     kafka_pool::KafkaClient,
     names::Key,
@@ -76,27 +76,27 @@ pub(super) async fn issue_credentials(
             let user = plan.current.user(&base);
             let previous = status.previous_user.as_ref();
             if plan.outlived(previous.and_then(|user| Slot::of(user, &base))) {
-                keeper::revoke(context, &platform.platform, &owner, &user).await?;
+                user_provisioner::revoke(context, &platform.platform, &owner, &user).await?;
                 status.previous_user = None;
             }
-            let begun = keeper::begun(context, platform, &owner, &user).await?;
+            let begun = user_provisioner::begun(context, platform, &owner, &user).await?;
             (begun.unwrap_or_else(access::password), false)
         }
     };
     let (current, other) = (user(plan.current), user(plan.current.other()));
-    let wanted = keeper::Wanted {
+    let wanted = user_provisioner::DesiredUser {
         user: &current,
         password: &password,
         tried,
         prune: true,
     };
     note_streams(status, &found.streams);
-    keeper::ensure(context, platform, &owner, &wanted).await?;
+    user_provisioner::ensure(context, platform, &owner, &wanted).await?;
     if plan.previous.is_some() {
         // It may do what the grant says now, no more; its password isn't known any more, and stays.
-        keeper::set_rights(context, platform, &owner, &other).await?;
+        user_provisioner::set_rights(context, platform, &owner, &other).await?;
     } else {
-        keeper::revoke(context, &platform.platform, &owner, &other.name).await?;
+        user_provisioner::revoke(context, &platform.platform, &owner, &other.name).await?;
     }
     let (current, other) = (current.name, other.name);
     // A registry whose CA can't be read keeps nobody out of Kafka: the Platform's condition tells of it.

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 use serde_json::{Value, json};
 
 use crate::{
-    access::workload::withdraw,
+    access::workload::revoke,
     context::testing::{calls, context, store, stores},
     contract::revision::{Revision, config_map},
     data_stream::contract_revisions,
@@ -71,7 +71,7 @@ async fn a_users_withdrawal_takes_our_workloads_and_nobody_elses() {
     let platform: Platform = serde_json::from_value(json!({"metadata": {"name": "default"},
         "spec": {"kafka": {"bootstrapServers": "k:9092", "management": {"admin": {}}}}, "status": {"installation": "i"}}))
     .unwrap();
-    let ends = withdraw(&owner(), None, &about, Some(&platform), &context).await;
+    let ends = revoke(&owner(), None, &about, Some(&platform), &context).await;
     assert_eq!(ends.unwrap_err().reason(), "PodsEnding", "p-0 is there");
     assert_eq!(
         calls(&asked, "DELETE"),

@@ -131,7 +131,7 @@ impl Reconciler for Pipeline {
         let generated = platform
             .as_ref()
             .is_none_or(|p| workload::connection::generated(&p.spec.kafka));
-        let withdrawn = access::workload::withdraw(
+        let revoked = access::workload::revoke(
             &Key::of(self),
             access::workload::deleted(self),
             &access::workload::about(self),
@@ -140,7 +140,7 @@ impl Reconciler for Pipeline {
         )
         .await;
         // One that was never meant to have a user of its own mustn't be held up by looking for it.
-        if generated { withdrawn } else { Ok(()) }
+        if generated { revoked } else { Ok(()) }
     }
 }
 

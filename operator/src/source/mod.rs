@@ -207,7 +207,7 @@ impl Reconciler for Source {
         for name in platforms {
             let platform = context.stores.platform(&name);
             let withdrawn =
-                access::workload::withdraw(&key, deleted, &about, platform.as_ref(), context).await;
+                access::workload::revoke(&key, deleted, &about, platform.as_ref(), context).await;
             if has_user(status, &name, platform.as_ref()) {
                 withdrawn?;
             }
@@ -241,7 +241,7 @@ async fn moved(
         return;
     };
     if let Some(left) = context.stores.platform(before)
-        && let Err(error) = access::leaving::leave(source, &left, platform, context).await
+        && let Err(error) = access::migration::migrate_away(source, &left, platform, context).await
     {
         let note = format!("its user on Platform {before} can't be deleted yet: {error}");
         let about = access::workload::about(source);

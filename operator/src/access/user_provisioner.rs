@@ -68,7 +68,7 @@ impl Owner<'_> {
 }
 
 /// A user that is wanted.
-pub struct Wanted<'a> {
+pub struct DesiredUser<'a> {
     /// The user.
     pub user: &'a User,
     /// Its password.
@@ -109,7 +109,7 @@ pub async fn ensure(
     context: &Context,
     platform: &ResolvedPlatform,
     owner: &Owner<'_>,
-    wanted: &Wanted<'_>,
+    wanted: &DesiredUser<'_>,
 ) -> Result<(), Error> {
     let connected = context
         .kafka
@@ -125,10 +125,10 @@ pub async fn ensure(
         Some(strimzi) => put_password(context, strimzi, owner, name, wanted.password).await?,
     }
     let strays = kafka_users::strays(context, owner, name, home).await?;
-    kafka_users::leave(context, owner, name, &strays, admin, &said).await?;
+    kafka_users::migrate_away(context, owner, name, &strays, admin, &said).await?;
     match home {
         None => {
-            let Wanted {
+            let DesiredUser {
                 user,
                 password,
                 tried,
@@ -189,7 +189,7 @@ pub async fn set_rights(
     if let (Some(strimzi), Some(password)) = (home, &password) {
         put_password(context, strimzi, owner, &user.name, password).await?;
     }
-    kafka_users::leave(context, owner, &user.name, &strays, admin, &said).await?;
+    kafka_users::migrate_away(context, owner, &user.name, &strays, admin, &said).await?;
     if let Some(strimzi) = home {
         apply(context, strimzi, owner, user).await?;
         admin::set_rights(admin, user).await.map_err(said)?;
@@ -267,13 +267,13 @@ async fn take(
     user: &str,
     places: &[Place],
 ) -> Result<(), Error> {
-    let dismissed = kafka_users::dismiss(context, owner, places).await;
+    let deleted = kafka_users::delete_users(context, owner, places).await;
     // Rights go now, whatever keeps the KafkaUser; that it is gone must still be seen, or it could bring them back.
     let connected = context.kafka.get(&context.client, platform).await?;
     admin::revoke(&connected.admin, user)
         .await
         .map_err(|e| said(&e, owner.key, platform))?;
-    dismissed?;
+    deleted?;
     kafka_users::forget_passwords(context, owner, places).await
 }
 

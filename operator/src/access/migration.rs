@@ -6,7 +6,7 @@
 use headworks_crds::Platform;
 
 use super::{
-    keeper,
+    user_provisioner,
     workload::{CHART, about, user},
 };
 use crate::{context::Context, controller::Reconciler, names::Key, retry::Error};
@@ -61,7 +61,7 @@ fn same_kafka(one: &Platform, other: &Platform) -> bool {
 ///
 /// # Errors
 /// What Kafka says.
-pub async fn leave<K: Reconciler>(
+pub async fn migrate_away<K: Reconciler>(
     object: &K,
     before: &Platform,
     now: Option<&Platform>,
@@ -71,7 +71,7 @@ pub async fn leave<K: Reconciler>(
         return Ok(());
     };
     let (key, about) = (Key::of(object), about(object));
-    let owner = keeper::Owner {
+    let owner = user_provisioner::Owner {
         key: &key,
         about: &about,
         chart: CHART,
@@ -81,10 +81,10 @@ pub async fn leave<K: Reconciler>(
         Left::Everything => {
             context.verified_passwords.note(&user, None);
             context.verified_users.set(&user, None);
-            keeper::revoke(context, before, &owner, &user).await
+            user_provisioner::revoke(context, before, &owner, &user).await
         }
         Left::Namesake { kafka_user } => {
-            keeper::revoke_there(context, before, &owner, &user, kafka_user).await
+            user_provisioner::revoke_there(context, before, &owner, &user, kafka_user).await
         }
         Left::Nothing => Ok(()),
     }
