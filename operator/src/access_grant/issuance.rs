@@ -5,9 +5,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 
 use super::{
-    CHART, WHAT, credentials, ending,
+    CHART, WHAT, credentials,
     found::Found,
-    rights,
+    revocation, rights,
     rotation::{self, Known, Slot, Times},
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) async fn issue_credentials(
 ) -> Result<Option<Timestamp>, Error> {
     let base = access::user_name(&platform.installation, WHAT, &key.namespace, &key.name);
     let about = grant.object_ref(&());
-    let owner = ending::owner(key, &about);
+    let owner = revocation::owner(key, &about);
     let namespace = &grant.spec.to.namespace;
     // First, so that no user is made whose password can't be handed out.
     let secret_name = credentials::name_in_use(key, status.secret.as_deref());

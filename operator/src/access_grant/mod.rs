@@ -3,16 +3,16 @@
 //!
 //! Two promises shape the order of a reconcile. A client never holds credentials that don't work: the user is made, and seen to work,
 //! before the Secret names it (`rotation`). And no right outlives the grant: when it expires or is deleted, rights go first, and it is
-//! let go only when Kafka shows none (`ending`). That doesn't depend on the streams, the client's namespace or Strimzi's operators, nor on
+//! let go only when Kafka shows none (`revocation`). That doesn't depend on the streams, the client's namespace or Strimzi's operators, nor on
 //! the rest of the spec: an end that could be read once holds, whatever is wrong with it now.
 
 pub mod accept;
 mod credentials;
 mod derived;
-mod ending;
 mod found;
 mod issuance;
-mod moves;
+mod platform_migration;
+mod revocation;
 mod rights;
 mod rotation;
 
@@ -74,7 +74,7 @@ impl Reconciler for AccessGrant {
         found::declare(
             self,
             &Key::of(self),
-            moves::platform(self, status, context).as_deref(),
+            platform_migration::platform(self, status, context).as_deref(),
             context,
         );
         let over = expires.filter(|end| Timestamp::now() >= *end);
@@ -87,7 +87,7 @@ impl Reconciler for AccessGrant {
             };
             match outcome {
                 Ok(verdict) => return Ok(verdict),
-                Err(error) => match ending::meanwhile(self, status, context).await {
+                Err(error) => match revocation::meanwhile(self, status, context).await {
                     Ok(()) => error,
                     Err(left) => unfinished(&error, &left),
                 },
@@ -97,10 +97,10 @@ impl Reconciler for AccessGrant {
     }
 
     async fn finalize(&self, status: &AccessGrantStatus, context: &Context) -> Result<(), Error> {
-        if let Some(platform) = ending::withdraw(self, status, context).await? {
-            ending::users_left(self, status, &platform, context).await;
+        if let Some(platform) = revocation::revoke_everywhere(self, status, context).await? {
+            revocation::users_left(self, status, &platform, context).await;
         }
-        ending::forget_secret(self, context).await
+        revocation::forget_secret(self, context).await
     }
 }
 
@@ -155,13 +155,13 @@ async fn granted(
                     "namespace {} accepts grants no longer",
                     grant.spec.to.namespace
                 );
-                ending::close(grant, &why, status, context).await?;
+                revocation::close(grant, &why, status, context).await?;
                 status.platform = None;
             }
             return Err(error);
         }
     };
-    let name = moves::platform(grant, status, context).ok_or_else(|| {
+    let name = platform_migration::platform(grant, status, context).ok_or_else(|| {
         let first = grant.spec.read.iter().chain(&grant.spec.write).next();
         Error::missing(
             "StreamNotFound",
@@ -175,7 +175,7 @@ async fn granted(
             ),
         )
     })?;
-    moves::leave(grant, &name, status, context).await?;
+    platform_migration::migrate_away(grant, &name, status, context).await?;
     let platform = resolve_platform(context, &name, &key.namespace)?;
     if !platform.ready() {
         return Err(platform.not_ready());
@@ -228,7 +228,7 @@ async fn expired(
     context: &Context,
 ) -> Error {
     let why = format!("the rights ended at {expires}");
-    match ending::close(grant, &why, status, context).await {
+    match revocation::close(grant, &why, status, context).await {
         Err(error) => error,
         Ok(()) => Error::stalled(
             "Expired",

@@ -235,7 +235,7 @@ pub async fn sweep(
         .filter_map(|p| p.0.as_ref().ok())
         .filter(|p| ours(*p) && owned(&p.metadata))
     {
-        dismiss(context, pipeline, &uid).await?;
+        disown(context, pipeline, &uid).await?;
     }
     let streams = context.stores.streams.state();
     for stream in streams
@@ -243,13 +243,13 @@ pub async fn sweep(
         .filter_map(|s| s.0.as_ref().ok())
         .filter(|s| ours(*s) && owned(&s.metadata))
     {
-        dismiss(context, stream, &uid).await?;
+        disown(context, stream, &uid).await?;
     }
     Ok(())
 }
 
 /// Takes a grant from a child's owners, and the child away with the last of them.
-async fn dismiss<K>(context: &Context, child: &K, uid: &str) -> Result<(), Error>
+async fn disown<K>(context: &Context, child: &K, uid: &str) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Serialize

@@ -11,7 +11,7 @@ use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{Resource, ResourceExt};
 
 use super::{
-    CHART, WHAT, credentials, derived, found, moves, rights,
+    CHART, WHAT, credentials, derived, found, platform_migration, rights,
     rotation::{self, Slot},
 };
 use crate::{
@@ -38,14 +38,14 @@ pub fn owner<'a>(key: &'a Key, about: &'a ObjectReference) -> Owner<'a> {
 ///
 /// # Errors
 /// What Kafka and the API server say; what can be taken away is.
-pub async fn withdraw(
+pub async fn revoke_everywhere(
     grant: &AccessGrant,
     status: &AccessGrantStatus,
     context: &Context,
 ) -> Result<Option<String>, Error> {
-    let dismissed = dismiss(grant, context).await;
+    let deleted = delete_kafka_users(grant, context).await;
     let (mut gone, mut outcome) = (None, Ok(()));
-    for name in moves::all(grant, status, context) {
+    for name in platform_migration::all(grant, status, context) {
         match context.stores.platform(&name) {
             None => gone = Some(name),
             Some(platform) => {
@@ -53,7 +53,7 @@ pub async fn withdraw(
             }
         }
     }
-    outcome.and(dismissed).map(|()| gone)
+    outcome.and(deleted).map(|()| gone)
 }
 
 /// Takes both users away from one Platform's Kafka.
@@ -78,7 +78,7 @@ pub async fn revoke(
 ///
 /// # Errors
 /// `ChildTerminating`; what the API server says.
-pub async fn dismiss(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
+pub async fn delete_kafka_users(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
     kafka_users::delete_all(context, &owner(&key, &about)).await
 }
@@ -166,7 +166,7 @@ pub async fn close(
     status: &mut AccessGrantStatus,
     context: &Context,
 ) -> Result<(), Error> {
-    let gone = withdraw(grant, status, context).await?;
+    let gone = revoke_everywhere(grant, status, context).await?;
     forget_secret(grant, context).await?;
     derived::sweep(context, grant, &BTreeSet::new()).await?;
     if let Some(name) = gone.filter(|_| status.user.is_some()) {

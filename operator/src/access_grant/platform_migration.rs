@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use headworks_crds::{AccessGrant, AccessGrantStatus};
 use kube::ResourceExt;
 
-use super::ending;
+use super::revocation;
 use crate::{context::Context, names::Key, retry::Error};
 
 /// The Platform of the grant's streams; where none of them is there, the one that the status names.
@@ -51,7 +51,7 @@ pub fn all(grant: &AccessGrant, status: &AccessGrantStatus, context: &Context) -
 ///
 /// # Errors
 /// What Kafka and the API server say; nothing is made on the new Platform before it is done.
-pub async fn leave(
+pub async fn migrate_away(
     grant: &AccessGrant,
     now: &str,
     status: &mut AccessGrantStatus,
@@ -62,13 +62,13 @@ pub async fn leave(
     };
     tracing::info!(key = %Key::of(grant), before, now, "a grant moves to another Platform");
     match context.stores.platform(&before) {
-        Some(platform) => ending::revoke(grant, status, &platform, context)
+        Some(platform) => revocation::revoke(grant, status, &platform, context)
             .await
             .map_err(|error| on_the_way(error, &before, now))?,
-        None => ending::users_left(grant, status, &before, context).await,
+        None => revocation::users_left(grant, status, &before, context).await,
     }
-    ending::dismiss(grant, context).await?;
-    ending::forget_secret(grant, context).await?;
+    revocation::delete_kafka_users(grant, context).await?;
+    revocation::forget_secret(grant, context).await?;
     *status = AccessGrantStatus {
         conditions: std::mem::take(&mut status.conditions),
         expires: status.expires.take(),
