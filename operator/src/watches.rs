@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     feed::{Change, Rules, feed},
     held,
-    indexes::{Facts, Indexes},
+    indexes::{Indexes, WatchedFields},
     names::Key,
     owned::Lineage,
     planning::{
@@ -99,7 +99,7 @@ pub fn watches(
             own::<Source>(at, gone, &mut tasks, move |source, here, indexes| {
                 let target = shared::target(&source.spec).filter(|_| here);
                 for key in flows.source(&Key::of(source), target) {
-                    indexes.wake(&key);
+                    indexes.enqueue(&key);
                 }
             })
         },
@@ -118,7 +118,7 @@ pub fn watches(
                     BTreeSet::new()
                 };
                 for key in changed.into_iter().chain(writers.set(&key, stores)) {
-                    indexes.wake(&key);
+                    indexes.enqueue(&key);
                 }
                 if here {
                     written(pipeline, &key, indexes);
@@ -268,7 +268,7 @@ where
                 if let Ok(object) = &object.0 {
                     seen(object, false, &indexes);
                 }
-                indexes.gone(&key);
+                indexes.removed(&key);
                 gone(&key, object.meta().uid.as_deref().unwrap_or_default());
             }
         },
@@ -289,7 +289,7 @@ fn facts<K: Resource<DynamicType = ()>>(
         .iter()
         .find(|c| c.type_ == READY && c.status != "True")
         .map(|c| (&c.reason, &c.message));
-    let facts = Facts {
+    let facts = WatchedFields {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         deleting: meta.deletion_timestamp.is_some(),
@@ -298,7 +298,7 @@ fn facts<K: Resource<DynamicType = ()>>(
             .any(|c| c.type_ == READY && c.status == "True"),
         detail: format!("{detail} {why:?}"),
     };
-    indexes.seen(&Key::of(object), &facts);
+    indexes.observe(&Key::of(object), &facts);
 }
 
 /// A stream shows the labels that a Pipeline brings: it is woken when the query changes, and when the pods have it. (Those
@@ -306,18 +306,18 @@ fn facts<K: Resource<DynamicType = ()>>(
 fn written(pipeline: &Pipeline, key: &Key, indexes: &Indexes) {
     let meta = &pipeline.metadata;
     let conditions = pipeline.status.iter().flat_map(|s| &s.conditions);
-    let facts = Facts {
+    let facts = WatchedFields {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         deleting: meta.deletion_timestamp.is_some(),
         ready: conditions.into_iter().any(|c| {
             c.type_ == READY && c.status == "True" && c.observed_generation == meta.generation
         }),
-        ..Facts::default()
+        ..WatchedFields::default()
     };
-    if indexes.seen(key, &facts) {
+    if indexes.observe(key, &facts) {
         for name in pipeline.spec.to.iter().filter_map(|t| t.stream.as_ref()) {
-            indexes.wake(&Key::new("DataStream", &key.namespace, name));
+            indexes.enqueue(&Key::new("DataStream", &key.namespace, name));
         }
     }
 }
@@ -332,20 +332,20 @@ fn count_again<K: Resource<DynamicType = ()>>(
     let key = Key::new("Member", &K::kind(&()), &Key::of(member).to_string());
     let uid = member.meta().uid.clone().unwrap_or_default();
     let changed = if here {
-        indexes.seen(
+        indexes.observe(
             &key,
-            &Facts {
+            &WatchedFields {
                 uid,
                 detail: platform.to_owned(),
-                ..Facts::default()
+                ..WatchedFields::default()
             },
         )
     } else {
-        indexes.gone(&key);
+        indexes.removed(&key);
         true
     };
     if changed {
-        indexes.wake(&Key::new("Platform", "", platform));
+        indexes.enqueue(&Key::new("Platform", "", platform));
     }
 }
 
@@ -359,20 +359,20 @@ fn namespaces(at: &Watching<'_>, tasks: &mut Vec<Task>) -> Store<PartialObjectMe
         move |change: Change<PartialObjectMeta<Namespace>>| match change {
             Change::Applied(namespace) => {
                 let key = Key::new("Namespace", "", &namespace.name_any());
-                indexes.seen(
+                indexes.observe(
                     &key,
-                    &Facts {
+                    &WatchedFields {
                         detail: format!(
                             "{:?} {:?}",
                             namespace.labels(),
                             namespace.annotations().get(headworks_crds::ACCEPT_GRANTS)
                         ),
-                        ..Facts::default()
+                        ..WatchedFields::default()
                     },
                 );
             }
             Change::Removed(namespace) => {
-                indexes.gone(&Key::new("Namespace", "", &namespace.name_any()));
+                indexes.removed(&Key::new("Namespace", "", &namespace.name_any()));
             }
         },
     );

@@ -60,7 +60,7 @@ pub fn declare(grant: &AccessGrant, key: &Key, platform: Option<&str>, context: 
     let client = Key::new("Namespace", "", &spec.to.namespace);
     context
         .indexes
-        .refers(key, streams.chain(derived).chain(platform).chain([client]));
+        .set_references(key, streams.chain(derived).chain(platform).chain([client]));
 }
 
 /// Fails unless the client's namespace accepts grants of this one; else what is to be said of how it does.

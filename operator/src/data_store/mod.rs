@@ -174,7 +174,7 @@ fn allowed(
         .collect();
     let keys = platforms.iter().map(|platform| Key::of(*platform));
     let namespace = Key::new("Namespace", "", &key.namespace);
-    context.indexes.refers(key, keys.chain([namespace]));
+    context.indexes.set_references(key, keys.chain([namespace]));
     let labels = context.stores.namespace_labels(&key.namespace);
     for platform in platforms {
         if admits(platform, &labels) {

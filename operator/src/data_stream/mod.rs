@@ -67,7 +67,7 @@ impl Reconciler for DataStream {
         let key = Key::of(self);
         let topic = topic_name::topic_of(&key.namespace, &key.name, self.spec.topic.as_deref());
         let rivals = topic_conflicts::of(self, &topic, context);
-        context.indexes.refers(
+        context.indexes.set_references(
             &key,
             platform_references(&self.spec.platform, &key.namespace)
                 .into_iter()

@@ -50,7 +50,7 @@ pub async fn dereference(
     let stores = stores
         .iter()
         .map(|name| Key::new("DataStore", &key.namespace, name));
-    context.indexes.refers(
+    context.indexes.set_references(
         key,
         streams
             .chain(stores)

@@ -66,7 +66,7 @@ impl Reconciler for Platform {
         let by_strimzi = self.spec.kafka.management.strimzi.as_ref();
         context
             .indexes
-            .refers(&key, strimzi::references(by_strimzi));
+            .set_references(&key, strimzi::references(by_strimzi));
         let capacity = match by_strimzi {
             Some(at) => strimzi::look(at, context).await?,
             None => None,
@@ -78,7 +78,7 @@ impl Reconciler for Platform {
             .await
             .map_err(|e| e.after(SICK_RECHECK))?;
         if changed {
-            context.indexes.wake_readers(&key);
+            context.indexes.enqueue_dependents(&key);
         }
         let place = format!(
             "spec.kafka.bootstrapServers {}",
@@ -122,7 +122,7 @@ async fn schema_registry(
         }
         Ok(Some((registry, changed))) => {
             if changed {
-                context.indexes.wake_readers(&Key::of(platform));
+                context.indexes.enqueue_dependents(&Key::of(platform));
             }
             registry.ping().await.map(|()| registry)
         }

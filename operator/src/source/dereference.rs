@@ -32,7 +32,7 @@ pub async fn dereference(source: &Source, key: &Key, context: &Context) -> Resul
         .flat_map(|name| platform_references(name, &key.namespace));
     context
         .indexes
-        .refers(key, platform_keys.chain([stream_key]));
+        .set_references(key, platform_keys.chain([stream_key]));
 
     let stream = resolve_stream(context, "spec.into", &key.namespace, &source.spec.into).await?;
     let platform = resolve_platform(context, &stream.platform, &key.namespace)?;

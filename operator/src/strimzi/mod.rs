@@ -24,7 +24,7 @@ use kube::{Client, api::DynamicObject};
 pub use watched::{State, Watched};
 
 use crate::{
-    indexes::{Facts, Indexes},
+    indexes::{Indexes, WatchedFields},
     names::Key,
     owned::labelled,
     scope::Scope,
@@ -107,10 +107,10 @@ fn topic_changed(object: &DynamicObject, here: bool, indexes: &Indexes) {
     let known = indexes.knows(&key);
     // Who waits for it says so (`topic_reference`): a label that names somebody wakes nobody.
     if changed(&key, object, here, indexes) {
-        indexes.wake_readers(&topic_reference(&namespace, observed::topic_name(object)));
+        indexes.enqueue_dependents(&topic_reference(&namespace, observed::topic_name(object)));
     }
     if known != here {
-        indexes.wake_readers(&count_reference(&namespace));
+        indexes.enqueue_dependents(&count_reference(&namespace));
     }
 }
 
@@ -124,7 +124,7 @@ fn user_changed(object: &DynamicObject, here: bool, indexes: &Indexes) {
         indexes,
     ) && let Some(owner) = owner_of_user(object)
     {
-        indexes.wake(&owner);
+        indexes.enqueue(&owner);
     }
 }
 
@@ -138,13 +138,13 @@ fn owner_of_user(object: &DynamicObject) -> Option<Key> {
 /// a status move without meaning anything.
 fn changed(key: &Key, object: &DynamicObject, here: bool, indexes: &Indexes) -> bool {
     if !here {
-        indexes.gone(key);
+        indexes.removed(key);
         return true;
     }
     let meta = &object.metadata;
-    indexes.seen(
+    indexes.observe(
         key,
-        &Facts {
+        &WatchedFields {
             uid: meta.uid.clone().unwrap_or_default(),
             generation: meta.generation.unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),

@@ -337,7 +337,7 @@ impl Keeper {
             changed
         });
         if changed {
-            self.indexes.wake_readers(&kind_reference(self.kind));
+            self.indexes.enqueue_dependents(&kind_reference(self.kind));
         }
     }
 }

@@ -64,9 +64,9 @@ fn changed<K: Resource<DynamicType = ()> + Contract>(
         lineage.seen(child.meta(), here, Instant::now());
     }
     if let Some((owner, uid)) = lineage.owner(child.meta()) {
-        indexes.wake_owner(&owner, &uid);
+        indexes.enqueue_owner(&owner, &uid);
     } else if let Some(stream) = child.contract() {
-        indexes.wake(&stream);
+        indexes.enqueue(&stream);
     }
 }
 

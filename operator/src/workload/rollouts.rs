@@ -171,7 +171,7 @@ where
 /// pods come to says nothing about the change.
 pub fn give_up(context: &Context, key: &Key) {
     for next in context.rollouts.end(key) {
-        context.indexes.wake(&next);
+        context.indexes.enqueue(&next);
     }
 }
 
