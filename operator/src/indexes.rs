@@ -1,7 +1,7 @@
 //! Who refers to whom, and who must be looked at again when something changes.
 //!
-//! A reconcile declares what it reads ([`Indexes::refers`]) before it reads it. A change of an object wakes
-//! its readers only if the facts that readers look at changed: generation, deletion, readiness and the
+//! A reconcile declares what it reads ([`Indexes::set_references`]) before it reads it. A change of an object wakes
+//! its readers only if the fields that readers look at changed: generation, deletion, readiness and the
 //! fingerprint of its contract. Status figures move all the time and wake nobody.
 
 use std::{
@@ -62,7 +62,7 @@ impl Indexes {
             .set_references(reader, targets.into_iter().collect());
     }
 
-    /// Notes an object's facts and wakes its readers if they changed. Says whether they did.
+    /// Notes what readers look at in an object, and wakes them if it changed. Says whether they did.
     pub fn observe(&self, target: &Key, facts: &WatchedFields) -> bool {
         let hash = hash(facts);
         let mut inner = self.lock();

@@ -12,7 +12,7 @@
 //! - pure: `contract` is what a stream promises, `evolution` says which contract may follow which, `planning` what a query comes to,
 //!   `impact` whom a change hits;
 //! - ways out and in: `apply` writes children, `status` writes status, `kafka` administers Kafka, `strimzi` writes KafkaTopics and
-//!   KafkaUsers, `reports` asks pods how they are, `indexes` knows who must be looked at when something changes, `feed` watches,
+//!   KafkaUsers, `reports` asks pods how they are, `indexes` knows who must be looked at when something changes, `watch` keeps one watch,
 //!   `election` picks the leader, `telemetry` and `events` speak, `listen` serves;
 //! - `stores` is what the cluster holds, `watches` fills it; `context` is what every reconcile has at hand;
 //! - `workload` is what kinds with pods have in common, `access` makes Kafka's users; then the kinds;
@@ -34,7 +34,6 @@ pub mod data_stream;
 pub mod election;
 pub mod events;
 pub mod evolution;
-pub mod feed;
 pub mod held;
 pub mod hints;
 pub mod impact;
@@ -63,6 +62,7 @@ pub mod strimzi;
 pub mod supervise;
 pub mod telemetry;
 pub mod verified;
+pub mod watch;
 pub mod watches;
 pub mod webhook;
 pub mod workload;

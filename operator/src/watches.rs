@@ -23,7 +23,6 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    feed::{Change, Rules, feed},
     held,
     indexes::{Indexes, WatchedFields},
     names::Key,
@@ -37,6 +36,7 @@ use crate::{
     stores::{Guarded, Stores},
     supervise::Task,
     telemetry::Metrics,
+    watch::{Rules, WatchEvent, watch},
 };
 
 /// What is called when an object of one of our kinds is gone, with its key and UID.
@@ -155,7 +155,7 @@ pub fn watches(
             children::<NetworkPolicy>(at, held::children(), &mut tasks)
         } else {
             let rules = Rules::everything();
-            let (store, task) = feed(Vec::new(), rules, metrics.clone(), |_| {});
+            let (store, task) = watch(Vec::new(), rules, metrics.clone(), |_| {});
             tasks.push(Box::pin(task));
             store
         },
@@ -242,12 +242,12 @@ where
         + 'static,
 {
     let (indexes, gone) = (at.indexes.clone(), gone.clone());
-    let (store, task) = feed(
+    let (store, task) = watch(
         watches,
         Rules::everything(),
         at.metrics.clone(),
-        move |change: Change<DeserializeGuard<K>>| match change {
-            Change::Applied(object) => {
+        move |change: WatchEvent<DeserializeGuard<K>>| match change {
+            WatchEvent::Applied(object) => {
                 let (key, meta) = (Key::of(object.as_ref()), object.meta());
                 let own = (
                     &meta.uid,
@@ -263,7 +263,7 @@ where
                     seen(object, true, &indexes);
                 }
             }
-            Change::Removed(object) => {
+            WatchEvent::Removed(object) => {
                 let key = Key::of(object.as_ref());
                 if let Ok(object) = &object.0 {
                     seen(object, false, &indexes);
@@ -352,12 +352,12 @@ fn count_again<K: Resource<DynamicType = ()>>(
 /// Namespaces, for their labels.
 fn namespaces(at: &Watching<'_>, tasks: &mut Vec<Task>) -> Store<PartialObjectMeta<Namespace>> {
     let indexes = at.indexes.clone();
-    let (store, task) = feed(
+    let (store, task) = watch(
         at.scope.namespaces(at.client),
         Rules::everything(),
         at.metrics.clone(),
-        move |change: Change<PartialObjectMeta<Namespace>>| match change {
-            Change::Applied(namespace) => {
+        move |change: WatchEvent<PartialObjectMeta<Namespace>>| match change {
+            WatchEvent::Applied(namespace) => {
                 let key = Key::new("Namespace", "", &namespace.name_any());
                 indexes.observe(
                     &key,
@@ -371,7 +371,7 @@ fn namespaces(at: &Watching<'_>, tasks: &mut Vec<Task>) -> Store<PartialObjectMe
                     },
                 );
             }
-            Change::Removed(namespace) => {
+            WatchEvent::Removed(namespace) => {
                 indexes.removed(&Key::new("Namespace", "", &namespace.name_any()));
             }
         },

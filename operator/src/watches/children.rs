@@ -17,11 +17,11 @@ use serde::de::DeserializeOwned;
 
 use super::Watching;
 use crate::{
-    feed::{Change, Rules, feed},
     indexes::Indexes,
     names::{Key, MANAGED_BY, MANAGED_BY_VALUE},
     owned::{self, Lineage},
     supervise::Task,
+    watch::{Rules, WatchEvent, watch},
 };
 
 /// Objects that carry our label and are ours by their controller: each change wakes the owner.
@@ -40,7 +40,7 @@ where
     // The label spares us what is surely foreign, and proves nothing.
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGED_BY_VALUE}"));
     let watches = at.scope.watches(at.client, &config);
-    let (store, task) = feed(watches, rules, at.metrics.clone(), move |change| {
+    let (store, task) = watch(watches, rules, at.metrics.clone(), move |change| {
         changed(&change, &lineage, &indexes);
     });
     tasks.push(Box::pin(task));
@@ -49,13 +49,13 @@ where
 
 /// Wakes whose child it is.
 fn changed<K: Resource<DynamicType = ()> + Contract>(
-    change: &Change<K>,
+    change: &WatchEvent<K>,
     lineage: &Lineage,
     indexes: &Indexes,
 ) {
     let (child, here) = match change {
-        Change::Applied(child) => (child, true),
-        Change::Removed(child) => (child, false),
+        WatchEvent::Applied(child) => (child, true),
+        WatchEvent::Removed(child) => (child, false),
     };
     if matches!(
         K::kind(&()).as_ref(),
@@ -135,13 +135,13 @@ mod tests {
         let (indexes, lineage) = (Indexes::default(), Lineage::default());
         let mut queue = indexes.queue("Pipeline");
         indexes.here(&Key::new("Pipeline", "shop", "p"), "1");
-        let set = |by: &Value| -> Change<StatefulSet> {
-            Change::Applied(Arc::new(meta("shop", "p", "set", by)))
+        let set = |by: &Value| -> WatchEvent<StatefulSet> {
+            WatchEvent::Applied(Arc::new(meta("shop", "p", "set", by)))
         };
         changed(&set(&reference("Pipeline", "p", "1")), &lineage, &indexes);
         assert_eq!(woken(&mut queue), 1);
-        let pod = |namespace: &str, by: &Value| -> Change<Pod> {
-            Change::Applied(Arc::new(meta(namespace, "p-0", "pod", by)))
+        let pod = |namespace: &str, by: &Value| -> WatchEvent<Pod> {
+            WatchEvent::Applied(Arc::new(meta(namespace, "p-0", "pod", by)))
         };
         let ours = reference("StatefulSet", "p", "set");
         changed(&pod("shop", &ours), &lineage, &indexes);
@@ -164,7 +164,7 @@ mod tests {
             "m",
             &reference("Pod", "x", "3"),
         ));
-        changed(&Change::Applied(map), &lineage, &indexes);
+        changed(&WatchEvent::Applied(map), &lineage, &indexes);
         assert_eq!(woken(&mut queue), 0);
     }
 
@@ -175,9 +175,9 @@ mod tests {
         let stream = Key::new("DataStream", "shop", "orders");
         let mut labels = stream.labels();
         labels.insert("headworks.dev/part".into(), "contract".into());
-        let map = |name: &str| -> Change<ConfigMap> {
+        let map = |name: &str| -> WatchEvent<ConfigMap> {
             let body = json!({"immutable": true, "metadata": {"name": name, "namespace": "shop", "labels": labels}});
-            Change::Removed(Arc::new(serde_json::from_value(body).unwrap()))
+            WatchEvent::Removed(Arc::new(serde_json::from_value(body).unwrap()))
         };
         changed(&map("orders-contract-1"), &lineage, &indexes);
         assert_eq!(woken(&mut queue), 1);

@@ -29,10 +29,10 @@ fn keeper(bound: Bound) -> (Keeper<ConfigMap>, Store<ConfigMap>, Seen) {
         size: |map: &ConfigMap| map.data.iter().flatten().map(|(_, text)| text.len()).sum(),
         bound,
     };
-    let on = Box::new(move |change: Change<ConfigMap>| {
+    let on = Box::new(move |change: WatchEvent<ConfigMap>| {
         let (sign, map) = match change {
-            Change::Applied(map) => ('+', map),
-            Change::Removed(map) => ('-', map),
+            WatchEvent::Applied(map) => ('+', map),
+            WatchEvent::Removed(map) => ('-', map),
         };
         assert_ne!(map.name_any(), "poison", "a mistake of ours");
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);

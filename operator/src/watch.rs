@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// One change of an object.
-pub enum Change<K> {
+pub enum WatchEvent<K> {
     /// It was added or modified.
     Applied(Arc<K>),
     /// It is gone; this is how it was last seen.
@@ -62,11 +62,11 @@ impl<K> Rules<K> {
 }
 
 /// The store of a kind, and the task that keeps it and calls `on` after each change.
-pub fn feed<K>(
+pub fn watch<K>(
     watches: Vec<Watch<K>>,
     rules: Rules<K>,
     metrics: Arc<Metrics>,
-    on: impl FnMut(Change<K>) + Send + 'static,
+    on: impl FnMut(WatchEvent<K>) + Send + 'static,
 ) -> (Store<K>, impl Future<Output = ()> + Send)
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
@@ -99,7 +99,7 @@ struct Keeper<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
     rules: Rules<K>,
     metrics: Arc<Metrics>,
-    on: Box<dyn FnMut(Change<K>) + Send>,
+    on: Box<dyn FnMut(WatchEvent<K>) + Send>,
     known: HashMap<ObjectRef<K>, Held<K>>,
     load: Load,
     /// Sizes of what a list that isn't complete yet has brought.
@@ -116,7 +116,7 @@ where
         writer: Writer<K>,
         rules: Rules<K>,
         metrics: Arc<Metrics>,
-        on: Box<dyn FnMut(Change<K>) + Send>,
+        on: Box<dyn FnMut(WatchEvent<K>) + Send>,
     ) -> Self {
         let (load, listing_load) = (Load::new(rules.bound), Load::new(rules.bound));
         Self {
@@ -195,7 +195,7 @@ where
             size,
         };
         self.known.insert(key, held);
-        self.tell(Change::Applied(object));
+        self.tell(WatchEvent::Applied(object));
     }
 
     fn removed(&mut self, key: &ObjectRef<K>, object: K) {
@@ -205,7 +205,7 @@ where
         let namespace = held.object.meta().namespace.as_deref();
         self.load.take(namespace.unwrap_or_default(), held.size);
         self.writer.apply_watcher_event(&Event::Delete(object));
-        self.tell(Change::Removed(held.object));
+        self.tell(WatchEvent::Removed(held.object));
     }
 
     fn listed(&mut self, object: K) {
@@ -237,7 +237,7 @@ where
         self.load = load;
         for (key, held) in before {
             if !self.known.contains_key(&key) {
-                self.tell(Change::Removed(held.object));
+                self.tell(WatchEvent::Removed(held.object));
             }
         }
         let all: Vec<Arc<K>> = self
@@ -246,7 +246,7 @@ where
             .map(|held| held.object.clone())
             .collect();
         for object in all {
-            self.tell(Change::Applied(object));
+            self.tell(WatchEvent::Applied(object));
         }
     }
 
@@ -259,7 +259,7 @@ where
     }
 
     /// One object that sets off a mistake of ours mustn't end the watch for all.
-    fn tell(&mut self, change: Change<K>) {
+    fn tell(&mut self, change: WatchEvent<K>) {
         let on = &mut self.on;
         let name = format!("change of {}", K::kind(&()));
         // What it said is logged.
