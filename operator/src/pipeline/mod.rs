@@ -180,8 +180,9 @@ async fn plan_and_apply(
         .collect();
     let template = pipeline.spec.pod_template.as_ref();
     policy::check(&found.platform.platform, template, &of_stores)?;
-    let wanted = state::Wanted::of(pipeline, &found, &dataflow);
-    let kept = state::settle(pipeline, key, &found, wanted.as_ref(), status, context).await?;
+    let wanted = state::StateRequirements::of(pipeline, &found, &dataflow);
+    let kept =
+        state::reconcile_state(pipeline, key, &found, wanted.as_ref(), status, context).await?;
     let keyed = wanted.as_ref().zip(kept.as_ref()).map(|(wanted, kept)| {
         let plan = state::plan(pipeline, wanted, kept, &dataflow);
         (wanted, plan)

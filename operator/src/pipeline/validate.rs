@@ -90,7 +90,7 @@ fn template(spec: &PipelineSpec, found: &Found) -> PodTemplate {
 pub fn resolve(
     pipeline: &Pipeline,
     found: &Found,
-    keyed: Option<(&state::Wanted, plan::KeyedPlan)>,
+    keyed: Option<(&state::StateRequirements, plan::KeyedPlan)>,
 ) -> Valid {
     let spec = &pipeline.spec;
     let kafka = &found.platform.platform.spec.kafka;

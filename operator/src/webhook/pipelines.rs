@@ -13,7 +13,7 @@ use super::decision::{AdmissionDecision, Request};
 use crate::{
     hints::missing,
     impact::{self, CatalogSnapshot},
-    pipeline::state::{self, Standing},
+    pipeline::state::{self, StateCompatibility},
     planning::{
         check, query,
         shared::{self, Shared},
@@ -159,8 +159,8 @@ fn begins_anew(
         return;
     };
     let fingerprint = flow.keyed.as_ref().map(|keyed| keyed.fingerprint.as_str());
-    let standing = state::standing(status, fingerprint);
-    let changed = matches!(standing, Standing::Changed(_));
+    let compatibility = state::compatibility(status, fingerprint);
+    let changed = matches!(compatibility, StateCompatibility::Changed(_));
     if changed && new.spec.on_state_change == OnStateChange::Block {
         decision.warn("spec.sql: it can't go on with the state that there is: it will be held back (StateChange), and the pods go on with the query before. Make another Pipeline for it, or set onStateChange: Reset and other targets");
         return;

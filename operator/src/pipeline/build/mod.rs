@@ -63,7 +63,7 @@ mod tests {
         data_stream::resolve::ResolvedStream,
         pipeline::{
             dereference::Found,
-            state::{self, Kept, Wanted},
+            state::{self, StateRequirements, StateTopics},
             validate::{self, Valid},
         },
         planning::testing,
@@ -159,8 +159,8 @@ mod tests {
             found.inputs[0].stream.contract.event_time.clone();
         let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
         let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
-        let wanted = Wanted::of(&pipeline, &found, &dataflow).unwrap();
-        let kept = Kept {
+        let wanted = StateRequirements::of(&pipeline, &found, &dataflow).unwrap();
+        let kept = StateTopics {
             topics: vec![],
             partitions: 6,
             max_message_bytes: wanted.max_message_bytes,
@@ -186,8 +186,8 @@ mod tests {
                 inputs: inputs.collect(),
                 ..found()
             };
-            let wanted = Wanted::of(&pipeline, &found, &dataflow).unwrap();
-            let kept = Kept {
+            let wanted = StateRequirements::of(&pipeline, &found, &dataflow).unwrap();
+            let kept = StateTopics {
                 topics: vec![],
                 partitions: 6,
                 max_message_bytes: wanted.max_message_bytes,

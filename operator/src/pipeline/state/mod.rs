@@ -20,7 +20,7 @@ use headworks_sql::{
     keyed::{Changes, Window},
 };
 use kube::ResourceExt;
-pub use topics::Kept;
+pub use topics::StateTopics;
 
 use super::{dereference::Found, validate};
 pub use crate::planning::targets::version;
@@ -44,7 +44,7 @@ pub fn keyed_group(group: &str) -> String {
 
 /// A state that a query needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct StateRequirements {
     /// What it is of.
     pub fingerprint: String,
     /// The first part's consumer group.
@@ -59,7 +59,7 @@ pub struct Wanted {
     pub sessions: bool,
 }
 
-impl Wanted {
+impl StateRequirements {
     /// What a checked query needs, if it needs any.
     pub fn of(pipeline: &Pipeline, found: &Found, dataflow: &Dataflow) -> Option<Self> {
         let keyed = dataflow.keyed.as_ref()?;
@@ -90,7 +90,7 @@ fn base_group(pipeline: &Pipeline, found: &Found) -> String {
 
 /// How a query stands to what is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum StateCompatibility {
     /// Nothing ran yet, or it needs what is there (which may be: nothing).
     GoesOn,
     /// Something was prepared for another query, and nothing has run.
@@ -100,17 +100,17 @@ pub enum Standing {
 }
 
 /// How a query that needs the state `wanted` stands to what is in force.
-pub fn standing(status: &PipelineStatus, wanted: Option<&str>) -> Standing {
+pub fn compatibility(status: &PipelineStatus, wanted: Option<&str>) -> StateCompatibility {
     let in_force = status.state.as_ref().map(|s| s.fingerprint.as_str());
     match (in_force, wanted) {
-        (one, other) if one == other => Standing::GoesOn,
-        (None, _) if status.group.is_none() => Standing::GoesOn,
-        (Some(_), _) if status.group.is_none() => Standing::NeverRan,
-        (None, _) => Standing::Changed(
+        (one, other) if one == other => StateCompatibility::GoesOn,
+        (None, _) if status.group.is_none() => StateCompatibility::GoesOn,
+        (Some(_), _) if status.group.is_none() => StateCompatibility::NeverRan,
+        (None, _) => StateCompatibility::Changed(
             "the query needs state now, and what was read so far was read without any",
         ),
-        (_, None) => Standing::Changed("the query needs no state any more"),
-        _ => Standing::Changed(
+        (_, None) => StateCompatibility::Changed("the query needs no state any more"),
+        _ => StateCompatibility::Changed(
             "the query can't go on with the state of the one before: it has another key, window or aggregate, or other inputs or types",
         ),
     }
@@ -118,18 +118,18 @@ pub fn standing(status: &PipelineStatus, wanted: Option<&str>) -> Standing {
 
 /// Brings what is in force and what the query needs together: holds the query back, takes an old state away, makes
 /// the topics of a new one. Gives what the pods are told of it; nothing for a query without state.
-pub async fn settle(
+pub async fn reconcile_state(
     pipeline: &Pipeline,
     key: &Key,
     found: &Found,
-    wanted: Option<&Wanted>,
+    wanted: Option<&StateRequirements>,
     status: &mut PipelineStatus,
     context: &Context,
-) -> Result<Option<Kept>, Error> {
+) -> Result<Option<StateTopics>, Error> {
     let fingerprint = wanted.map(|w| w.fingerprint.as_str());
-    let standing = standing(status, fingerprint);
-    let changed = matches!(standing, Standing::Changed(_));
-    if let Standing::Changed(why) = standing
+    let compatibility = compatibility(status, fingerprint);
+    let changed = matches!(compatibility, StateCompatibility::Changed(_));
+    if let StateCompatibility::Changed(why) = compatibility
         && pipeline.spec.on_state_change == OnStateChange::Block
     {
         return Err(Error::stalled(
@@ -141,7 +141,7 @@ pub async fn settle(
     }
     let accepted = accepts_mixed(pipeline);
     targets::check(&pipeline.spec, status, changed, fingerprint, accepted)?;
-    if standing == Standing::GoesOn {
+    if compatibility == StateCompatibility::GoesOn {
         targets::taken(&pipeline.spec, status);
     } else {
         reset::reset(pipeline, key, found, status, context).await?;
@@ -172,7 +172,12 @@ pub fn accepts_mixed(pipeline: &Pipeline) -> Option<&str> {
 }
 
 /// What the pods are told.
-pub fn plan(pipeline: &Pipeline, wanted: &Wanted, kept: &Kept, dataflow: &Dataflow) -> KeyedPlan {
+pub fn plan(
+    pipeline: &Pipeline,
+    wanted: &StateRequirements,
+    kept: &StateTopics,
+    dataflow: &Dataflow,
+) -> KeyedPlan {
     let spec = &pipeline.spec;
     let bounds = spec.state.clone().unwrap_or_default();
     let topic = |name: String| InternalTopic {
@@ -255,19 +260,22 @@ mod tests {
 
     #[test]
     fn only_what_ran_can_be_changed() {
-        use Standing::{Changed, GoesOn, NeverRan};
+        use StateCompatibility::{Changed, GoesOn, NeverRan};
         let changed = |s| matches!(s, Changed(_));
         // A new Pipeline, or one that is made again under Retain.
-        assert_eq!(standing(&status(None, None), Some("a")), GoesOn);
-        assert_eq!(standing(&status(None, None), None), GoesOn);
+        assert_eq!(compatibility(&status(None, None), Some("a")), GoesOn);
+        assert_eq!(compatibility(&status(None, None), None), GoesOn);
         // The same as before.
-        assert_eq!(standing(&status(Some("g.a"), Some("a")), Some("a")), GoesOn);
-        assert_eq!(standing(&status(Some("g"), None), None), GoesOn);
+        assert_eq!(
+            compatibility(&status(Some("g.a"), Some("a")), Some("a")),
+            GoesOn
+        );
+        assert_eq!(compatibility(&status(Some("g"), None), None), GoesOn);
         // Topics were made, and then the query was corrected before anything ran.
-        assert_eq!(standing(&status(None, Some("a")), Some("b")), NeverRan);
-        assert_eq!(standing(&status(None, Some("a")), None), NeverRan);
+        assert_eq!(compatibility(&status(None, Some("a")), Some("b")), NeverRan);
+        assert_eq!(compatibility(&status(None, Some("a")), None), NeverRan);
         for (before, now) in [(Some("a"), Some("b")), (Some("a"), None), (None, Some("b"))] {
-            assert!(changed(standing(&status(Some("g"), before), now)));
+            assert!(changed(compatibility(&status(Some("g"), before), now)));
         }
     }
 
