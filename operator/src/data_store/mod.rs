@@ -98,7 +98,7 @@ impl Reconciler for DataStore {
         )
         .await?;
         let live = applied.live.as_ref();
-        workload::sweep_plans(context, &key, &uid, &built.plan.digest).await?;
+        workload::collect_unused_plans(context, &key, &uid, &built.plan.digest).await?;
 
         if status.address.as_ref() != Some(&address) {
             // What is known is about another server.

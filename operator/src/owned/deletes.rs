@@ -79,7 +79,7 @@ async fn a_users_withdrawal_takes_our_workloads_and_nobody_elses() {
     );
     assert!(crate::stores::children(&context.stores.services, &owner(), UID).is_empty());
     let pods = context.stores.pods_left(&owner(), UID);
-    assert_eq!(crate::workload::members(&pods, &owner(), 1), 1);
+    assert_eq!(crate::workload::ordinal_count(&pods, &owner(), 1), 1);
 }
 
 fn contract(stream: &Key, version: i32) -> ConfigMap {

@@ -105,7 +105,7 @@ impl Reconciler for Pipeline {
                     // Every pod runs by the new plan: what the old one needed beyond it goes.
                     let reference = self.controller_owner_ref(&()).unwrap_or_default();
                     let (platform, plan) = (&applied.platform, &applied.plan);
-                    let pods = workload::members(&pods, &key, self.spec.replicas);
+                    let pods = workload::ordinal_count(&pods, &key, self.spec.replicas);
                     access::workload::ensure(self, platform, plan, &reference, pods, true, context)
                         .await?;
                     return Ok(verdict.recheck(access::workload::MEMORY));
@@ -198,7 +198,7 @@ async fn plan_and_apply(
         &found.platform,
         &valid.plan,
         &reference,
-        workload::members(&pods, key, pipeline.spec.replicas),
+        workload::ordinal_count(&pods, key, pipeline.spec.replicas),
         false,
         context,
     )
@@ -255,8 +255,8 @@ async fn observe(
     let uid = pipeline.uid().unwrap_or_default();
     let pods = context.stores.pods(key, &uid);
     let live = applied.stateful_set.live.as_ref();
-    free_the_roll_out(live, &pods, context).await?;
-    workload::sweep_plans(context, key, &uid, &applied.digest).await?;
+    unblock_rollout(live, &pods, context).await?;
+    workload::collect_unused_plans(context, key, &uid, &applied.digest).await?;
     if pipeline.spec.suspend {
         return Ok(ReconcileOutcome::ready(
             "Suspended",
@@ -305,7 +305,7 @@ fn with_idle_pods(
 }
 
 /// A StatefulSet waits for an unready pod of an older revision before it goes on, perhaps for ever: it is deleted.
-async fn free_the_roll_out(
+async fn unblock_rollout(
     live: &StatefulSet,
     pods: &[Arc<Pod>],
     context: &Context,

@@ -128,7 +128,7 @@ impl Reconciler for Source {
         )
         .await?;
         let live = applied.live.as_ref();
-        workload::sweep_plans(context, &key, &uid, &built.plan.digest).await?;
+        workload::collect_unused_plans(context, &key, &uid, &built.plan.digest).await?;
         status.address = built.address;
         status.selector = Some(workload::selector_text(&key));
 

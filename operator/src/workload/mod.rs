@@ -82,7 +82,7 @@ where
 }
 
 /// Removes plans that nothing names any more.
-pub async fn sweep_plans(
+pub async fn collect_unused_plans(
     context: &Context,
     key: &Key,
     uid: &str,
@@ -157,7 +157,7 @@ pub fn plans_of_pods(context: &Context, key: &Key, uid: &str) -> Vec<Plan> {
 /// How many pods of a StatefulSet there are to be, or still are: what they do in Kafka under their numbers they may do until they
 /// are gone. One that ends counts, because it may be finishing its last transaction. `pods` are the owner's; a number that no pod
 /// of ours can have is nobody's all the same.
-pub fn members(pods: &[Arc<Pod>], owner: &Key, replicas: i32) -> i32 {
+pub fn ordinal_count(pods: &[Arc<Pod>], owner: &Key, replicas: i32) -> i32 {
     let number = |pod: &Arc<Pod>| -> Option<i32> {
         let name = pod.name_any();
         let text = name.strip_prefix(owner.name.as_str())?.strip_prefix('-')?;
@@ -192,7 +192,7 @@ mod tests {
             Arc::new(serde_json::from_value(body).unwrap())
         };
         let owner = Key::new("Pipeline", "shop", "p");
-        let members = |pods: &[Arc<Pod>], replicas| members(pods, &owner, replicas);
+        let members = |pods: &[Arc<Pod>], replicas| ordinal_count(pods, &owner, replicas);
         let five: Vec<Arc<Pod>> = (0..5).map(|number| pod(&format!("p-{number}"))).collect();
         assert_eq!(members(&five, 2), 5, "2 to 4 are still ending");
         assert_eq!(members(&five[..2], 2), 2, "they are gone");
