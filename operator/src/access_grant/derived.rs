@@ -2,7 +2,7 @@
 //!
 //! Grants of a namespace that leave out the same labels of the same stream share them, and are their owners together: Kubernetes
 //! deletes them when the last of the grants is gone. What labels a field has is said by the contract in force, and by what Pipelines
-//! bring into the stream with their queries' lineage, now or once (`data_stream::labels`). What both are is said here, purely; `children`
+//! bring into the stream with their queries' lineage, now or once (`data_stream::label_propagation`). What both are is said here, purely; `children`
 //! writes them and takes them away.
 
 mod children;

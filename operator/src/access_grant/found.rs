@@ -16,7 +16,7 @@ use super::{
 use crate::{
     context::Context,
     data_stream::{
-        labels,
+        label_propagation,
         resolve::{ResolvedStream, resolve_stream},
     },
     names::Key,
@@ -200,7 +200,7 @@ async fn one(
     if access != READ || except.is_empty() {
         return Ok(granted);
     }
-    let left_out = derived::left_out(&labels::now(context, &namespace, name), except);
+    let left_out = derived::left_out(&label_propagation::now(context, &namespace, name), except);
     if !left_out.is_empty() {
         let derived = derived::name(name, except);
         let made = without(grant, name, &resolved, &derived, &left_out, place, context).await;
@@ -213,7 +213,7 @@ async fn one(
     }
     let has = grant.status.iter().flat_map(|status| &status.streams);
     let new = !has.into_iter().any(|has| *has == granted);
-    if let Some(writer) = labels::unsettled(context, &namespace, name).filter(|_| new) {
+    if let Some(writer) = label_propagation::unsettled(context, &namespace, name).filter(|_| new) {
         return Err(Error::waiting(
             "StreamNotReady",
             format!(

@@ -7,7 +7,7 @@
 mod compatibility;
 pub mod contract_revisions;
 mod deletion;
-pub mod labels;
+pub mod label_propagation;
 pub mod limits;
 pub mod registry;
 pub mod resolve;
@@ -73,7 +73,7 @@ impl Reconciler for DataStream {
                 .into_iter()
                 .chain(rivals.iter().map(Key::of))
                 .chain(strimzi_references(self, &topic, context))
-                .chain(labels::references(context, &key)),
+                .chain(label_propagation::references(context, &key)),
         );
 
         // First, because a stream that can't be looked at now is read and written all the same.
@@ -84,7 +84,7 @@ impl Reconciler for DataStream {
                 || (accepted.topic == topic && accepted.platform == self.spec.platform)
         };
         if let Some(accepted) = stored.filter(about_this) {
-            labels::settle(context, &key, &accepted.contract, status);
+            label_propagation::settle(context, &key, &accepted.contract, status);
         }
         let platform = resolve_platform(context, &self.spec.platform, &key.namespace)?;
         let policy = &platform.platform.spec.kafka.topic_policy;
@@ -325,7 +325,7 @@ async fn in_kafka(
         compatibility: Some(compatibility::in_force(settled, spec_mode, promised)),
         ..force.reference(&key.name)
     });
-    labels::settle(context, key, &force.contract, status);
+    label_propagation::settle(context, key, &force.contract, status);
     let note = registry::settle(
         stream,
         key,

@@ -33,7 +33,7 @@ struct Writer {
 }
 
 /// What labels are worked out from.
-trait Around {
+trait StreamLookup {
     /// A stream's contract in force, with its own labels, and what its status says.
     fn stream(&self, name: &str) -> Option<(Contract, DataStreamStatus)>;
     /// Who writes a stream, by name.
@@ -41,12 +41,12 @@ trait Around {
 }
 
 /// A namespace, as the operator's stores have it.
-struct Here<'a> {
+struct InStores<'a> {
     context: &'a Context,
     namespace: &'a str,
 }
 
-impl Around for Here<'_> {
+impl StreamLookup for InStores<'_> {
     fn stream(&self, name: &str) -> Option<(Contract, DataStreamStatus)> {
         let stream: DataStream = self.context.stores.stream(self.namespace, name)?;
         let status = stream.status.clone().unwrap_or_default();
@@ -114,7 +114,7 @@ fn by_plan(plan: &Plan, stream: &str) -> Option<String> {
 pub fn references(context: &Context, key: &Key) -> Vec<Key> {
     let mut all = Vec::new();
     let namespace = &key.namespace;
-    for writer in (Here { context, namespace }).writers(&key.name) {
+    for writer in (InStores { context, namespace }).writers(&key.name) {
         let inputs = writer.queries.iter();
         let inputs = inputs.flat_map(|sql| headworks_sql::inputs(sql).unwrap_or_default());
         all.extend(inputs.map(|name| Key::new("DataStream", namespace, &name)));
@@ -128,13 +128,23 @@ pub fn references(context: &Context, key: &Key) -> Vec<Key> {
 /// Brings to the status what is to be shown, for the contract in force.
 pub fn settle(context: &Context, key: &Key, in_force: &Contract, status: &mut DataStreamStatus) {
     let namespace = &key.namespace;
-    bring(&Here { context, namespace }, &key.name, in_force, status);
+    propagate(
+        &InStores { context, namespace },
+        &key.name,
+        in_force,
+        status,
+    );
 }
 
-fn bring(around: &dyn Around, name: &str, in_force: &Contract, status: &mut DataStreamStatus) {
-    let writers = around.writers(name);
+fn propagate(
+    lookup: &dyn StreamLookup,
+    name: &str,
+    in_force: &Contract,
+    status: &mut DataStreamStatus,
+) {
+    let writers = lookup.writers(name);
     let as_shown = |input: &str| {
-        let (mut contract, status) = around.stream(input)?;
+        let (mut contract, status) = lookup.stream(input)?;
         add(&mut contract, &by_field(&status.labels));
         Some(contract)
     };
@@ -176,12 +186,12 @@ fn bring(around: &dyn Around, name: &str, in_force: &Contract, status: &mut Data
 /// The labels of a stream as they are at this moment, although its own status may not show them yet: with what all
 /// Pipelines bring that it, and the streams before it, are written by.
 pub fn now(context: &Context, namespace: &str, name: &str) -> Labels {
-    effective(&Here { context, namespace }, name, &mut BTreeMap::new())
+    effective(&InStores { context, namespace }, name, &mut BTreeMap::new())
 }
 
 /// A Pipeline that writes the stream, has never run, and of which nobody can say yet what labels it will bring.
 pub fn unsettled(context: &Context, namespace: &str, name: &str) -> Option<String> {
-    let here = Here { context, namespace };
+    let here = InStores { context, namespace };
     let mut known = BTreeMap::new();
     let as_now = |input: &str, known: &mut BTreeMap<String, Labels>| {
         let (mut contract, _) = here.stream(input)?;
@@ -204,19 +214,23 @@ pub fn unsettled(context: &Context, namespace: &str, name: &str) -> Option<Strin
 
 /// `known`: the streams that were asked about before. One that is being asked about stands there with what its status
 /// shows, so that a ring comes to an end.
-fn effective(around: &dyn Around, name: &str, known: &mut BTreeMap<String, Labels>) -> Labels {
+fn effective(
+    lookup: &dyn StreamLookup,
+    name: &str,
+    known: &mut BTreeMap<String, Labels>,
+) -> Labels {
     if let Some(labels) = known.get(name) {
         return labels.clone();
     }
-    let Some((contract, status)) = around.stream(name) else {
+    let Some((contract, status)) = lookup.stream(name) else {
         return Labels::new();
     };
     let mut all = of_contract(&contract);
     merge(&mut all, &by_field(&status.labels));
     known.insert(name.to_owned(), all.clone());
-    let (brought, _) = all_brought(&around.writers(name), &contract, |input| {
-        let (mut contract, _) = around.stream(input)?;
-        add(&mut contract, &effective(around, input, known));
+    let (brought, _) = all_brought(&lookup.writers(name), &contract, |input| {
+        let (mut contract, _) = lookup.stream(input)?;
+        add(&mut contract, &effective(lookup, input, known));
         Some(contract)
     });
     merge(&mut all, &brought);
@@ -283,7 +297,7 @@ mod tests {
         writers: BTreeMap<String, Vec<Writer>>,
     }
 
-    impl Around for World {
+    impl StreamLookup for World {
         fn stream(&self, name: &str) -> Option<(Contract, DataStreamStatus)> {
             self.streams.get(name).cloned()
         }
@@ -327,7 +341,7 @@ mod tests {
         /// Reconciles a stream; what it shows then.
         fn shows(&mut self, name: &str) -> String {
             let (contract, mut status) = self.streams[name].clone();
-            bring(self, name, &contract, &mut status);
+            propagate(self, name, &contract, &mut status);
             let shown: Vec<String> = by_field(&status.labels)
                 .into_iter()
                 .map(|(field, labels)| {
