@@ -6,7 +6,7 @@ use kube::Resource;
 
 use super::{
     CHART, WHAT, credentials,
-    found::Found,
+    dereference::References,
     revocation, rights,
     rotation::{self, Known, Slot, Times},
 };
@@ -28,7 +28,7 @@ pub(super) async fn issue_credentials(
     grant: &AccessGrant,
     key: &Key,
     times: &Times,
-    found: &Found,
+    found: &References,
     platform: &ResolvedPlatform,
     connected: &KafkaClient,
     status: &mut AccessGrantStatus,

@@ -8,8 +8,8 @@
 
 pub mod accept;
 mod credentials;
+mod dereference;
 mod derived;
-mod found;
 mod issuance;
 mod platform_migration;
 mod revocation;
@@ -71,7 +71,7 @@ impl Reconciler for AccessGrant {
     ) -> Result<ReconcileOutcome, Error> {
         let (expires, unreadable) = rotation::end(&self.spec, status.expires.as_deref());
         status.expires = expires.map(|end| end.to_string());
-        found::declare(
+        dereference::declare(
             self,
             &Key::of(self),
             platform_migration::platform(self, status, context).as_deref(),
@@ -146,7 +146,7 @@ async fn granted(
     let now = Timestamp::now();
     headworks_crds::check(&grant.spec).map_err(|message| Error::stalled("InvalidSpec", message))?;
     let times = rotation::times(&grant.spec)?;
-    let note = match found::accepted(grant, context) {
+    let note = match dereference::accepted(grant, context) {
         Ok(note) => note,
         Err(error) => {
             // Who takes back the word, takes back what it gave.
@@ -185,7 +185,7 @@ async fn granted(
         .kafka
         .get(&context.client, &platform.platform)
         .await?;
-    let found = found::streams(grant, status, &name, context).await?;
+    let found = dereference::streams(grant, status, &name, context).await?;
     status.platform = Some(name);
     let next = issuance::issue_credentials(
         grant, &key, &times, &found, &platform, &connected, status, now, context,

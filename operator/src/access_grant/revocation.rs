@@ -11,7 +11,7 @@ use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{Resource, ResourceExt};
 
 use super::{
-    CHART, WHAT, credentials, derived, found, platform_migration, rights,
+    CHART, WHAT, credentials, dereference, derived, platform_migration, rights,
     rotation::{self, Slot},
 };
 use crate::{
@@ -205,7 +205,7 @@ pub async fn meanwhile(
     };
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
     let owner = owner(&key, &about);
-    let left = found::still_named(&grant.spec, status);
+    let left = dereference::still_named(&grant.spec, status);
     if left.len() < status.streams.len() {
         let acls = rights::acls(&left, &rights::prefix(&grant.spec));
         for name in users(grant, status, Some(&platform)) {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What was found.
-pub struct Found {
+pub struct References {
     /// The Platform.
     pub platform: ResolvedPlatform,
     /// Streams the query reads, in the order in which it names them.
@@ -32,7 +32,7 @@ pub async fn dereference(
     pipeline: &Pipeline,
     key: &Key,
     context: &Context,
-) -> Result<Found, Error> {
+) -> Result<References, Error> {
     let named = query::inputs(&pipeline.spec.sql);
     let targets: Vec<(usize, &String)> = pipeline
         .spec
@@ -84,7 +84,7 @@ pub async fn dereference(
         tables.push((table.clone(), store));
     }
     let ca = connection::ca(context, &platform.platform).await?;
-    Ok(Found {
+    Ok(References {
         platform,
         inputs,
         outputs,

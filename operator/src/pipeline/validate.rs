@@ -8,7 +8,7 @@ use headworks_plan as plan;
 use headworks_sql::Dataflow;
 use kube::ResourceExt;
 
-use super::{dereference::Found, memory::memory_fault, state};
+use super::{dereference::References, memory::memory_fault, state};
 use crate::{
     data_stream::resolve::ResolvedStream,
     names::{Key, digest},
@@ -68,7 +68,7 @@ pub fn table_group(group: &str, store: &str, table: &str) -> String {
 }
 
 /// Checks the spec against what it refers to.
-pub fn check(pipeline: &Pipeline, found: &Found) -> Result<Dataflow, Error> {
+pub fn check(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error> {
     let spec = &pipeline.spec;
     let dataflow = check_query(spec, found)?;
     if dataflow.keyed.is_some()
@@ -80,7 +80,7 @@ pub fn check(pipeline: &Pipeline, found: &Found) -> Result<Dataflow, Error> {
 }
 
 /// The user's pod template over the Platform's.
-fn template(spec: &PipelineSpec, found: &Found) -> PodTemplate {
+fn template(spec: &PipelineSpec, found: &References) -> PodTemplate {
     let platform = found.platform.platform.spec.pod_template.clone();
     let own = spec.pod_template.clone().unwrap_or_default();
     own.over(&platform.unwrap_or_default())
@@ -89,7 +89,7 @@ fn template(spec: &PipelineSpec, found: &Found) -> PodTemplate {
 /// Resolves a Pipeline that is right. `keyed` is the state that its query needs.
 pub fn resolve(
     pipeline: &Pipeline,
-    found: &Found,
+    found: &References,
     keyed: Option<(&state::StateRequirements, plan::KeyedPlan)>,
 ) -> Valid {
     let spec = &pipeline.spec;
@@ -205,7 +205,7 @@ pub fn resolve(
 }
 
 /// The query over the contracts in force.
-fn check_query(spec: &PipelineSpec, found: &Found) -> Result<Dataflow, Error> {
+fn check_query(spec: &PipelineSpec, found: &References) -> Result<Dataflow, Error> {
     let inputs: Vec<_> = found
         .inputs
         .iter()

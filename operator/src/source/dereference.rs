@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What was found.
-pub struct Found {
+pub struct References {
     /// The stream that records go into.
     pub stream: ResolvedStream,
     /// The stream's Platform.
@@ -21,7 +21,11 @@ pub struct Found {
 }
 
 /// Reads it all, and declares it first, so that a change in between wakes us again.
-pub async fn dereference(source: &Source, key: &Key, context: &Context) -> Result<Found, Error> {
+pub async fn dereference(
+    source: &Source,
+    key: &Key,
+    context: &Context,
+) -> Result<References, Error> {
     let stream_key = Key::new("DataStream", &key.namespace, &source.spec.into);
     let platform_name = context
         .stores
@@ -37,7 +41,7 @@ pub async fn dereference(source: &Source, key: &Key, context: &Context) -> Resul
     let stream = resolve_stream(context, "spec.into", &key.namespace, &source.spec.into).await?;
     let platform = resolve_platform(context, &stream.platform, &key.namespace)?;
     let ca = crate::workload::connection::ca(context, &platform.platform).await?;
-    Ok(Found {
+    Ok(References {
         stream,
         platform,
         ca,

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{CONTENT_ANNOTATION, DERIVED_PART, Derived, name};
 use crate::{
-    access_grant::{found, rotation},
+    access_grant::{dereference, rotation},
     apply::{self, is_subset},
     context::Context,
     names::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL},
@@ -31,7 +31,7 @@ pub fn owners(context: &Context, namespace: &str, derived: &str) -> Vec<OwnerRef
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .filter(|grant| grant.namespace().as_deref() == Some(namespace))
-        .filter(|grant| wants(grant, derived, now) && found::accepted(grant, context).is_ok())
+        .filter(|grant| wants(grant, derived, now) && dereference::accepted(grant, context).is_ok())
         .filter_map(|grant| Some((grant.name_any(), grant.owner_ref(&())?)))
         .collect();
     all.sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -62,7 +62,7 @@ mod tests {
         data_store::binding::{self, StoreBinding},
         data_stream::resolve::ResolvedStream,
         pipeline::{
-            dereference::Found,
+            dereference::References,
             state::{self, StateRequirements, StateTopics},
             validate::{self, Valid},
         },
@@ -98,13 +98,13 @@ mod tests {
         }
     }
 
-    fn found() -> Found {
+    fn found() -> References {
         let platform: Platform =
             serde_json::from_value(json!({"metadata": {"name": "default"}, "spec": {"kafka":
             {"bootstrapServers": "k:9092", "management": {"admin": {}}}}}))
             .unwrap();
         let fields = [("id", "string"), ("n", "bigint")];
-        Found {
+        References {
             platform: ResolvedPlatform {
                 platform,
                 installation: "prod".into(),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     /// A Pipeline without state.
-    fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
+    fn validate(pipeline: &Pipeline, found: &References) -> Result<Valid, Error> {
         validate::check(pipeline, found)?;
         Ok(validate::resolve(pipeline, found, None))
     }
@@ -146,7 +146,7 @@ mod tests {
             &json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}, {"table": table}], "allowedLateness": "1m",
             "state": {"memory": "1Gi", "disk": "20Gi", "ttl": "30d"}}),
         );
-        let mut found = Found {
+        let mut found = References {
             tables: vec![self::table(&table)],
             ..found()
         };
@@ -182,7 +182,7 @@ mod tests {
         let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
         let names = |inputs: &[&str]| -> Vec<String> {
             let inputs = inputs.iter().map(|name| stream(name, &[("id", "string")]));
-            let found = Found {
+            let found = References {
                 inputs: inputs.collect(),
                 ..found()
             };
@@ -266,7 +266,7 @@ mod tests {
         let pipeline = pipeline(
             &json!({"sql": "SELECT id, n FROM a", "to": [{"table": one}, {"stream": "b"}, {"table": two}]}),
         );
-        let found = Found {
+        let found = References {
             tables: vec![table(&one), table(&two)],
             ..found()
         };
@@ -288,7 +288,7 @@ mod tests {
     fn a_pipeline_may_write_tables_alone() {
         let only = json!({"store": "warehouse", "name": "orders"});
         let pipeline = pipeline(&json!({"sql": "SELECT id FROM a", "to": [{"table": only}]}));
-        let found = Found {
+        let found = References {
             outputs: vec![],
             tables: vec![table(&only)],
             ..found()

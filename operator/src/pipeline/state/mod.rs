@@ -22,7 +22,7 @@ use headworks_sql::{
 use kube::ResourceExt;
 pub use topics::StateTopics;
 
-use super::{dereference::Found, validate};
+use super::{dereference::References, validate};
 pub use crate::planning::targets::version;
 use crate::{context::Context, contract::topic_name, names::Key, planning::targets, retry::Error};
 
@@ -61,7 +61,7 @@ pub struct StateRequirements {
 
 impl StateRequirements {
     /// What a checked query needs, if it needs any.
-    pub fn of(pipeline: &Pipeline, found: &Found, dataflow: &Dataflow) -> Option<Self> {
+    pub fn of(pipeline: &Pipeline, found: &References, dataflow: &Dataflow) -> Option<Self> {
         let keyed = dataflow.keyed.as_ref()?;
         let largest = found.inputs.iter().chain(&found.outputs);
         let largest = largest.map(|s| s.stream.max_message_bytes).max();
@@ -79,7 +79,7 @@ impl StateRequirements {
     }
 }
 
-fn base_group(pipeline: &Pipeline, found: &Found) -> String {
+fn base_group(pipeline: &Pipeline, found: &References) -> String {
     let namespace = pipeline.namespace().unwrap_or_default();
     validate::group(
         &found.platform.installation,
@@ -121,7 +121,7 @@ pub fn compatibility(status: &PipelineStatus, wanted: Option<&str>) -> StateComp
 pub async fn reconcile_state(
     pipeline: &Pipeline,
     key: &Key,
-    found: &Found,
+    found: &References,
     wanted: Option<&StateRequirements>,
     status: &mut PipelineStatus,
     context: &Context,

@@ -9,7 +9,7 @@ use kube::Resource;
 use crate::{
     context::Context,
     names::Key,
-    pipeline::{deletion, dereference::Found},
+    pipeline::{deletion, dereference::References},
     planning::targets,
     retry::Error,
     stores, workload,
@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 pub async fn reset(
     pipeline: &Pipeline,
     key: &Key,
-    found: &Found,
+    found: &References,
     status: &mut PipelineStatus,
     context: &Context,
 ) -> Result<(), Error> {

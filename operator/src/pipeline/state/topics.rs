@@ -15,7 +15,7 @@ use crate::{
     contract::topic_name::{self, INTERNAL},
     kafka::{Admin, KafkaError, NewTopic, Topic},
     kafka_pool::{credential_field, to_reconcile_error},
-    pipeline::dereference::Found,
+    pipeline::dereference::References,
     retry::Error,
 };
 
@@ -116,7 +116,7 @@ fn settings(wanted: &StateRequirements) -> Vec<(String, BTreeMap<String, String>
 pub async fn ensure(
     wanted: &StateRequirements,
     before: &StateStatus,
-    found: &Found,
+    found: &References,
     context: &Context,
 ) -> Result<StateTopics, Error> {
     let settings = settings(wanted);

@@ -85,7 +85,7 @@ mod tests {
     use crate::{
         data_stream::resolve::ResolvedStream,
         platform::resolve::ResolvedPlatform,
-        source::{dereference::Found, validate::validate},
+        source::{dereference::References, validate::validate},
     };
 
     fn stream() -> ResolvedStream {
@@ -120,7 +120,7 @@ mod tests {
             json!({"metadata": {"name": "orders-http", "namespace": "shop"}, "spec": spec}),
         )
         .unwrap();
-        let found = Found {
+        let found = References {
             stream: stream(),
             platform: ResolvedPlatform {
                 platform,

@@ -26,7 +26,7 @@ use crate::{
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct References {
     /// The streams, as the client sees them.
     pub streams: Vec<GrantedStream>,
     /// Derived streams that this grant needs.
@@ -97,8 +97,8 @@ pub async fn streams(
     status: &AccessGrantStatus,
     platform: &str,
     context: &Context,
-) -> Result<Found, Error> {
-    let mut found = Found::default();
+) -> Result<References, Error> {
+    let mut found = References::default();
     let spec = &grant.spec;
     for (access, names) in [(READ, &spec.read), (WRITE, &spec.write)] {
         for (index, name) in names.iter().enumerate() {
@@ -181,7 +181,7 @@ async fn one(
     place: &str,
     name: &str,
     platform: &str,
-    found: &mut Found,
+    found: &mut References,
     context: &Context,
 ) -> Result<GrantedStream, Error> {
     let namespace = grant.namespace().unwrap_or_default();
