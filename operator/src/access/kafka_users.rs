@@ -21,10 +21,10 @@ use crate::{
 pub const PASSWORD: &str = "password";
 /// The User Operator gets so long to take a user away whose KafkaUser is gone, and is looked after so often. One that says
 /// nothing by then isn't running.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(100);
+const USER_OPERATOR_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// A KafkaUser that is still being deleted is looked at again after this long.
-const SOON: Duration = Duration::from_secs(5);
+const RETRY_SOON: Duration = Duration::from_secs(5);
 
 /// Name of the Secret beside a KafkaUser. The User Operator's own is called as the KafkaUser is.
 pub fn password_secret(user: &str) -> String {
@@ -103,7 +103,7 @@ pub async fn delete_users(
             "ChildTerminating",
             format!("KafkaUser {place} is still being deleted"),
         )
-        .after(SOON))
+        .after(RETRY_SOON))
     })
 }
 
@@ -124,12 +124,12 @@ pub async fn migrate_away(
         return Ok(());
     }
     delete_users(context, owner, places).await?;
-    let until = tokio::time::Instant::now() + PATIENCE;
+    let until = tokio::time::Instant::now() + USER_OPERATOR_TIMEOUT;
     while tokio::time::Instant::now() < until {
         if admin::gone(admin, user).await.map_err(said)? {
             return Ok(());
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     tracing::warn!(user, "the User Operator says nothing: it isn't running");
     Ok(())

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// A KafkaUser that isn't true yet is looked at again after this long; its watch tells sooner.
-const SOON: Duration = Duration::from_secs(5);
+const RETRY_SOON: Duration = Duration::from_secs(5);
 
 /// Whom a user is for.
 #[derive(Clone, Copy)]
@@ -334,7 +334,7 @@ fn made_true(object: &DynamicObject, strimzi: &ManagedByStrimzi, user: &str) -> 
             "UserNotReady",
             format!("{place}: the User Operator hasn't made it true yet; if that lasts, look whether it runs"),
         )
-        .after(SOON)),
+        .after(RETRY_SOON)),
     }
 }
 

@@ -31,12 +31,12 @@ use crate::{
     workload::connection::{generated, user_secret_name},
 };
 
-pub use crate::verified::MEMORY;
+pub use crate::verified::VERIFIED_FOR;
 
 /// The chart's value that lists the pods' namespaces.
 pub(super) const CHART: &str = "workloadNamespaces";
 /// Pods get so long to end before their rights go.
-const PATIENCE: Duration = Duration::from_secs(60);
+const POD_END_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn user(installation: &str, key: &Key) -> String {
     user_name(
@@ -189,8 +189,9 @@ pub async fn revoke(
     for live in stores::children(&context.stores.deployments, key, uid) {
         context.remove(live.as_ref()).await?;
     }
-    let waited = deleted
-        .is_some_and(|since| Timestamp::now().duration_since(since).unsigned_abs() > PATIENCE);
+    let waited = deleted.is_some_and(|since| {
+        Timestamp::now().duration_since(since).unsigned_abs() > POD_END_TIMEOUT
+    });
     if !waited && !context.stores.pods_left(key, uid).is_empty() {
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }

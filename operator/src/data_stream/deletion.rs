@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A Kafka that is away for longer than this keeps its topics; the object goes.
-const PATIENCE: Duration = Duration::from_secs(300);
+const KAFKA_TIMEOUT: Duration = Duration::from_secs(300);
 /// Strimzi's Topic Operator gets so long to delete a topic itself.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -143,7 +143,7 @@ async fn delete_topics(
 
 /// True: a deletion has waited long enough for what doesn't answer.
 pub(super) fn out_of_patience(stream: &DataStream) -> bool {
-    since_deletion(stream) > PATIENCE
+    since_deletion(stream) > KAFKA_TIMEOUT
 }
 
 fn since_deletion(stream: &DataStream) -> Duration {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Kafka that is away for longer than this keeps it all; the object goes.
-const PATIENCE: Duration = Duration::from_secs(300);
+const KAFKA_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What Kafka keeps of a Pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub async fn finalize(
         .deletion_timestamp
         .as_ref()
         .map_or_else(Timestamp::now, |t| t.0);
-    let patient = Timestamp::now().duration_since(since).unsigned_abs() < PATIENCE;
+    let patient = Timestamp::now().duration_since(since).unsigned_abs() < KAFKA_TIMEOUT;
     if patient && context.stores.platform(&pipeline.spec.platform).is_some() {
         return Err(error);
     }

@@ -108,7 +108,7 @@ impl Reconciler for Pipeline {
                     let pods = workload::ordinal_count(&pods, &key, self.spec.replicas);
                     access::workload::ensure(self, platform, plan, &reference, pods, true, context)
                         .await?;
-                    return Ok(verdict.recheck(access::workload::MEMORY));
+                    return Ok(verdict.recheck(access::workload::VERIFIED_FOR));
                 }
                 Ok(verdict)
             }

@@ -183,7 +183,7 @@ impl Reconciler for Source {
                 context,
             )
             .await?;
-            return Ok(verdict.recheck(access::workload::MEMORY));
+            return Ok(verdict.recheck(access::workload::VERIFIED_FOR));
         }
         Ok(verdict)
     }

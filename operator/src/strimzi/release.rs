@@ -17,8 +17,8 @@ use super::{MANAGED, State, Strimzi, TOPIC_FINALIZER, objects, observed, ownersh
 use crate::{names::Key, retry::Error};
 
 /// How long the Topic Operator's word is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(250);
+const TOPIC_OPERATOR_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The KafkaTopics of an owner in whatever namespace, as the API server has them now: those that we wrote. One that somebody copied, labels
 /// and all, stands for a topic of theirs.
@@ -114,10 +114,10 @@ async fn heard(strimzi: &Strimzi, object: &DynamicObject) -> Result<(), Error> {
     let namespace = object.namespace().unwrap_or_default();
     let api = objects::api(strimzi, &resource, &namespace);
     let place = format!("KafkaTopic {namespace}/{}", object.name_any());
-    let until = tokio::time::Instant::now() + PATIENCE;
+    let until = tokio::time::Instant::now() + TOPIC_OPERATOR_TIMEOUT;
     while tokio::time::Instant::now() < until {
         match objects::get(&api, &place, &object.name_any()).await? {
-            Some(now) if !certain(&now) => tokio::time::sleep(PAUSE).await,
+            Some(now) if !certain(&now) => tokio::time::sleep(POLL_INTERVAL).await,
             _ => return Ok(()),
         }
     }

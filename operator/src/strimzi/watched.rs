@@ -32,11 +32,11 @@ use crate::{
 /// The versions that hold what we write, the preferred one first.
 const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
 /// How often a kind that isn't there is looked for.
-const LOOK: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// An object in memory, about.
 const OBJECT_BYTES: usize = 2_048;
 /// How long somebody who needs the kind waits for the first answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is known of the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Watched {
         self.want();
         let mut state = self.state.clone();
         let known = state.wait_for(|state| *state != State::Unknown);
-        match tokio::time::timeout(PATIENCE, known).await {
+        match tokio::time::timeout(DISCOVERY_TIMEOUT, known).await {
             Ok(Ok(known)) => known.clone(),
             _ => State::Refused("the API server didn't answer".into()),
         }
@@ -134,7 +134,7 @@ impl Watched {
                     VERSIONS.join(" or ")
                 ),
             )
-            .after(LOOK)),
+            .after(POLL_INTERVAL)),
         }
     }
 
@@ -202,7 +202,7 @@ impl Keeper {
                 Ok(None) => self.say(State::Absent),
                 Err(error) => self.say(State::Refused(error.to_string())),
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -9,4 +9,4 @@ mod users;
 
 pub use passwords::VerifiedPasswords;
 pub use user_operators::{UserOperator, UserOperatorCache};
-pub use users::{MEMORY, Recalled, VerifiedUsers};
+pub use users::{Recalled, VERIFIED_FOR, VerifiedUsers};

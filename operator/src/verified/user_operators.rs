@@ -7,7 +7,7 @@ use std::{
 };
 
 /// An answer holds for so long.
-const MEMORY: Duration = Duration::from_secs(30);
+const VERIFIED_FOR: Duration = Duration::from_secs(30);
 
 /// Who is at work in a Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl UserOperatorCache {
     pub fn get(&self, platform: &str) -> Option<UserOperator> {
         let all = self.lock();
         let (at, found) = all.get(platform)?;
-        (at.elapsed() < MEMORY).then(|| found.clone())
+        (at.elapsed() < VERIFIED_FOR).then(|| found.clone())
     }
 
     /// What was found now.

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Kafka is asked again after so long, although nothing changed.
-pub const MEMORY: Duration = Duration::from_secs(300);
+pub const VERIFIED_FOR: Duration = Duration::from_secs(300);
 
 /// What was last seen to be so in Kafka, by user; without a time, an attempt has begun since then to make it otherwise.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl VerifiedUsers {
     pub fn get(&self, user: &str, state: &str) -> Option<bool> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, at) = all.get(user)?;
-        (known == state).then(|| at.is_some_and(|at| at.elapsed() < MEMORY))
+        (known == state).then(|| at.is_some_and(|at| at.elapsed() < VERIFIED_FOR))
     }
 
     /// What was seen now; or nothing is known.

@@ -54,7 +54,7 @@ const BODY_MAX: usize = 8 << 20;
 /// Reviews that are judged at once; more wait, and pass when they have waited too long.
 const AT_ONCE: usize = 8;
 /// What the API server waits where it doesn't say: its own default.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the server ended.
 #[derive(Debug, Snafu)]
@@ -226,7 +226,7 @@ async fn answer(
 /// How long we may take: a little less than the API server waits, as it says itself (`?timeout=5s`).
 fn patience(said: Option<&str>) -> Duration {
     let seconds = said.and_then(|text| text.trim_end_matches('s').parse::<u64>().ok());
-    let whole = seconds.map_or(PATIENCE, Duration::from_secs);
+    let whole = seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
     (whole.mul_f64(0.7)).clamp(Duration::from_millis(500), Duration::from_secs(20))
 }
 

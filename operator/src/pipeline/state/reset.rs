@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often is looked whether the members of a group are gone.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Ends the pods, then deletes the consumer groups and topics that the status names. What is given back as waiting
 /// comes here again; every step may be done twice.
@@ -71,7 +71,7 @@ fn has_ended(live: &StatefulSet) -> bool {
 }
 
 fn waiting(what: &str) -> Error {
-    Error::waiting("StateReset", format!("spec.onStateChange: Reset: {what}")).after(LOOK_AGAIN)
+    Error::waiting("StateReset", format!("spec.onStateChange: Reset: {what}")).after(POLL_INTERVAL)
 }
 
 #[cfg(test)]
