@@ -6,7 +6,7 @@ use k8s_openapi::api::{
 };
 use kube::{Resource, core::PartialObjectMeta};
 
-use crate::{bounds::Bound, feed::Rules, owned};
+use crate::{bounds::Bound, owned, watch::Rules};
 
 /// Names, labels and references of an object, about.
 const META_BYTES: usize = 1_024;

@@ -1,7 +1,7 @@
 //! Who refers to whom, and who must be looked at again when something changes.
 //!
-//! A reconcile declares what it reads ([`Indexes::refers`]) before it reads it. A change of an object wakes
-//! its readers only if the facts that readers look at changed: generation, deletion, readiness and the
+//! A reconcile declares what it reads ([`Indexes::set_references`]) before it reads it. A change of an object wakes
+//! its readers only if the fields that readers look at changed: generation, deletion, readiness and the
 //! fingerprint of its contract. Status figures move all the time and wake nobody.
 
 use std::{
@@ -16,7 +16,7 @@ use crate::names::Key;
 
 /// What readers look at in an object they refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Facts {
+pub struct WatchedFields {
     /// `metadata.uid`.
     pub uid: String,
     /// `metadata.generation`.
@@ -52,22 +52,23 @@ impl Indexes {
     }
 
     /// Puts an object into its kind's queue.
-    pub fn wake(&self, key: &Key) {
-        self.lock().wake(key);
+    pub fn enqueue(&self, key: &Key) {
+        self.lock().enqueue(key);
     }
 
     /// Declares all that `reader` refers to, in place of what it declared before.
-    pub fn refers(&self, reader: &Key, targets: impl IntoIterator<Item = Key>) {
-        self.lock().refers(reader, targets.into_iter().collect());
+    pub fn set_references(&self, reader: &Key, targets: impl IntoIterator<Item = Key>) {
+        self.lock()
+            .set_references(reader, targets.into_iter().collect());
     }
 
-    /// Notes an object's facts and wakes its readers if they changed. Says whether they did.
-    pub fn seen(&self, target: &Key, facts: &Facts) -> bool {
+    /// Notes what readers look at in an object, and wakes them if it changed. Says whether they did.
+    pub fn observe(&self, target: &Key, facts: &WatchedFields) -> bool {
         let hash = hash(facts);
         let mut inner = self.lock();
         let changed = inner.facts.insert(target.clone(), hash) != Some(hash);
         if changed {
-            inner.wake_readers(target);
+            inner.enqueue_dependents(target);
         }
         changed
     }
@@ -86,10 +87,10 @@ impl Indexes {
     }
 
     /// Wakes the owner of a child, if it is the one of this UID. One that isn't here yet is looked at when it comes.
-    pub fn wake_owner(&self, key: &Key, uid: &str) {
+    pub fn enqueue_owner(&self, key: &Key, uid: &str) {
         let mut inner = self.lock();
         if inner.uids.get(key).is_some_and(|known| known == uid) {
-            inner.wake(key);
+            inner.enqueue(key);
         }
     }
 
@@ -98,7 +99,7 @@ impl Indexes {
         let hash = hash(what);
         let mut inner = self.lock();
         if inner.own.insert(key.clone(), hash) != Some(hash) {
-            inner.wake(key);
+            inner.enqueue(key);
         }
     }
 
@@ -108,18 +109,18 @@ impl Indexes {
     }
 
     /// An object is gone: its readers are woken, its own references forgotten.
-    pub fn gone(&self, key: &Key) {
+    pub fn removed(&self, key: &Key) {
         let mut inner = self.lock();
         inner.facts.remove(key);
         inner.own.remove(key);
         inner.uids.remove(key);
-        inner.wake_readers(key);
-        inner.refers(key, BTreeSet::new());
+        inner.enqueue_dependents(key);
+        inner.set_references(key, BTreeSet::new());
     }
 
     /// Wakes all that refer to an object.
-    pub fn wake_readers(&self, target: &Key) {
-        self.lock().wake_readers(target);
+    pub fn enqueue_dependents(&self, target: &Key) {
+        self.lock().enqueue_dependents(target);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -128,20 +129,20 @@ impl Indexes {
 }
 
 impl Inner {
-    fn wake(&mut self, key: &Key) {
+    fn enqueue(&mut self, key: &Key) {
         if let Some(queue) = self.queues.get(&key.kind) {
             // Only fails when the controller has ended, and then nobody is to be woken.
             let _ = queue.unbounded_send(key.clone());
         }
     }
 
-    fn wake_readers(&mut self, target: &Key) {
+    fn enqueue_dependents(&mut self, target: &Key) {
         for reader in self.readers.get(target).cloned().unwrap_or_default() {
-            self.wake(&reader);
+            self.enqueue(&reader);
         }
     }
 
-    fn refers(&mut self, reader: &Key, targets: BTreeSet<Key>) {
+    fn set_references(&mut self, reader: &Key, targets: BTreeSet<Key>) {
         let before = if targets.is_empty() {
             self.targets.remove(reader)
         } else {
@@ -185,18 +186,18 @@ mod tests {
         let indexes = Indexes::default();
         let mut queue = indexes.queue("Pipeline");
         let stream = Key::new("DataStream", "shop", "orders");
-        indexes.refers(&Key::new("Pipeline", "shop", "p"), [stream.clone()]);
-        let facts = Facts {
+        indexes.set_references(&Key::new("Pipeline", "shop", "p"), [stream.clone()]);
+        let facts = WatchedFields {
             generation: 1,
             ready: true,
-            ..Facts::default()
+            ..WatchedFields::default()
         };
-        indexes.seen(&stream, &facts);
-        indexes.seen(&stream, &facts);
+        indexes.observe(&stream, &facts);
+        indexes.observe(&stream, &facts);
         assert_eq!(drain(&mut queue), ["p"]);
-        indexes.seen(
+        indexes.observe(
             &stream,
-            &Facts {
+            &WatchedFields {
                 ready: false,
                 ..facts
             },
@@ -213,14 +214,14 @@ mod tests {
             Key::new("DataStream", "shop", "b"),
         );
         let reader = Key::new("Pipeline", "shop", "p");
-        indexes.refers(&reader, [a.clone()]);
-        indexes.refers(&reader, [b.clone()]);
-        indexes.wake_readers(&a);
+        indexes.set_references(&reader, [a.clone()]);
+        indexes.set_references(&reader, [b.clone()]);
+        indexes.enqueue_dependents(&a);
         assert!(drain(&mut queue).is_empty());
-        indexes.gone(&b);
+        indexes.removed(&b);
         assert_eq!(drain(&mut queue), ["p"]);
         assert_eq!(indexes.lock().readers.len(), 1);
-        indexes.gone(&reader);
+        indexes.removed(&reader);
         assert!(indexes.lock().readers.is_empty());
     }
 
@@ -229,15 +230,15 @@ mod tests {
         let indexes = Indexes::default();
         let mut queue = indexes.queue("Pipeline");
         let key = Key::new("Pipeline", "shop", "p");
-        indexes.wake_owner(&key, "1");
+        indexes.enqueue_owner(&key, "1");
         assert!(drain(&mut queue).is_empty(), "nobody is here");
         indexes.here(&key, "1");
-        indexes.wake_owner(&key, "2");
-        indexes.wake_owner(&key, "");
+        indexes.enqueue_owner(&key, "2");
+        indexes.enqueue_owner(&key, "");
         assert!(drain(&mut queue).is_empty(), "another's child");
-        indexes.wake_owner(&key, "1");
+        indexes.enqueue_owner(&key, "1");
         assert_eq!(drain(&mut queue), ["p"]);
-        indexes.gone(&key);
+        indexes.removed(&key);
         assert!(!indexes.is(&key, "1"));
     }
 

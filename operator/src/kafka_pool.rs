@@ -10,10 +10,9 @@ use std::{
 };
 
 use headworks_crds::Platform;
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 
 use crate::{
-    context::Context,
     kafka::{Admin, Connection, KafkaError, Scram, Tls},
     retry::Error,
     secrets::{self, LastFailures},
@@ -24,7 +23,7 @@ const REFUSAL_RECHECK: Duration = Duration::from_secs(30);
 
 /// A connection, and what it was made from.
 #[derive(Clone)]
-pub struct Connected {
+pub struct KafkaClient {
     /// The client.
     pub admin: Admin,
     /// Kafka's CA (PEM), if the Platform names one.
@@ -35,13 +34,13 @@ pub struct Connected {
 /// Connections by Platform.
 #[derive(Default)]
 pub struct KafkaPool {
-    connected: Mutex<HashMap<String, Connected>>,
+    connected: Mutex<HashMap<String, KafkaClient>>,
     failed: LastFailures,
 }
 
 impl KafkaPool {
     /// The connection that the Platform's reconcile made, or a new one where the operator has just started.
-    pub async fn get(&self, context: &Context, platform: &Platform) -> Result<Connected, Error> {
+    pub async fn get(&self, client: &Client, platform: &Platform) -> Result<KafkaClient, Error> {
         if let Some(connected) = self.known(platform) {
             return Ok(connected);
         }
@@ -53,12 +52,12 @@ impl KafkaPool {
         if let Some(error) = self.failed.recall(&platform.name_any(), Instant::now()) {
             return Err(error);
         }
-        self.refresh(context, platform)
+        self.refresh(client, platform)
             .await
             .map(|(connected, _)| connected)
     }
 
-    fn known(&self, platform: &Platform) -> Option<Connected> {
+    fn known(&self, platform: &Platform) -> Option<KafkaClient> {
         let known = self.lock().get(&platform.name_any()).cloned();
         let servers = &platform.spec.kafka.bootstrap_servers;
         known.filter(|known| known.connection.bootstrap_servers == *servers)
@@ -67,11 +66,11 @@ impl KafkaPool {
     /// Reads the Secrets again; says whether what pods are told of it (the CA) is another than before.
     pub async fn refresh(
         &self,
-        context: &Context,
+        client: &Client,
         platform: &Platform,
-    ) -> Result<(Connected, bool), Error> {
+    ) -> Result<(KafkaClient, bool), Error> {
         let name = platform.name_any();
-        let connection = connection(context, platform).await;
+        let connection = connection(client, platform).await;
         self.failed.note(&name, &connection, Instant::now());
         let connection = connection?;
         let known = self.lock().get(&name).cloned();
@@ -86,9 +85,10 @@ impl KafkaPool {
             .as_ref()
             .and_then(|tls| tls.ca_pem.as_deref())
             .map(Arc::from);
-        let admin = Admin::new(&connection)
-            .map_err(|e| translate(&e, &format!("Platform {name}"), &blame(platform)))?;
-        let connected = Connected {
+        let admin = Admin::new(&connection).map_err(|e| {
+            to_reconcile_error(&e, &format!("Platform {name}"), &credential_field(platform))
+        })?;
+        let connected = KafkaClient {
             admin,
             ca,
             connection: Arc::new(connection),
@@ -104,21 +104,21 @@ impl KafkaPool {
         self.failed.forget(platform);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Connected>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, KafkaClient>> {
         self.connected
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn connection(context: &Context, platform: &Platform) -> Result<Connection, Error> {
+async fn connection(client: &Client, platform: &Platform) -> Result<Connection, Error> {
     let kafka = &platform.spec.kafka;
     let tls = match kafka.tls.as_ref().map(|tls| &tls.ca_secret) {
         None => None,
         Some(None) => Some(Tls { ca_pem: None }),
         Some(Some(r)) => {
             let ca = secrets::certificates(
-                context,
+                client,
                 "spec.kafka.tls.caSecret",
                 &r.namespace,
                 &r.name,
@@ -137,9 +137,9 @@ async fn connection(context: &Context, platform: &Platform) -> Result<Connection
         Some(r) => {
             let place = "spec.kafka.authentication.scramSha512";
             Some(Scram {
-                username: secrets::text(context, place, &r.namespace, &r.name, &r.username_key)
+                username: secrets::text(client, place, &r.namespace, &r.name, &r.username_key)
                     .await?,
-                password: secrets::text(context, place, &r.namespace, &r.name, &r.password_key)
+                password: secrets::text(client, place, &r.namespace, &r.name, &r.password_key)
                     .await?,
             })
         }
@@ -152,7 +152,7 @@ async fn connection(context: &Context, platform: &Platform) -> Result<Connection
 }
 
 /// What a user looks at when Kafka refuses the operator: the Secret by name.
-pub fn blame(platform: &Platform) -> String {
+pub fn credential_field(platform: &Platform) -> String {
     let secret = platform
         .spec
         .kafka
@@ -171,16 +171,17 @@ pub fn blame(platform: &Platform) -> String {
 }
 
 /// A Kafka error as a kind of retry. `what` is the thing that was worked on.
-pub fn translate(error: &KafkaError, what: &str, blame: &str) -> Error {
+pub fn to_reconcile_error(error: &KafkaError, what: &str, credential_field: &str) -> Error {
     let message = format!("{what}: {error}");
     match error {
         KafkaError::Unreachable { .. } | KafkaError::Timeout { .. } => {
             Error::waiting("KafkaUnavailable", message).after(Duration::from_secs(15))
         }
-        KafkaError::CredentialsRefused { .. } => {
-            Error::stalled("CredentialsRefused", format!("{message}; {blame}"))
-                .after(REFUSAL_RECHECK)
-        }
+        KafkaError::CredentialsRefused { .. } => Error::stalled(
+            "CredentialsRefused",
+            format!("{message}; {credential_field}"),
+        )
+        .after(REFUSAL_RECHECK),
         KafkaError::TlsFailed { .. } => Error::stalled("TlsFailed", message).after(REFUSAL_RECHECK),
         KafkaError::NotAuthorized { .. } => {
             Error::stalled("NotAuthorized", message).after(REFUSAL_RECHECK)

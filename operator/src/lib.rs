@@ -3,12 +3,20 @@
 //! One reconcile a kind (`platform`, `data_stream`, `source`, `pipeline`, `data_store`, `access_grant`), each going the same way:
 //! *dereference* (read everything the object refers to, from local stores) → *validate* (pure) → *build* (pure: the
 //! children as they should be) → *apply* (write what differs) → *status* (one exit, also on error). `controller` holds
-//! what is the same for all; every other room does one thing: `owned` says whose an object is, `apply` writes children, `status` writes status,
-//! `retry` says when to try again, `indexes` who must be looked at when something changes, `feed` watches, `reports` asks
-//! pods how they are, `evolution` says which contract may follow which, `impact` whom a change hits, `webhook` tells it in
-//! the terminal, `kafka` administers Kafka, `access` makes Kafka's users, `strimzi` writes KafkaTopics and KafkaUsers,
-//! `election` picks the leader, `telemetry` and `events` speak, `listen` and `bounds` keep what others send within limits, `supervise` keeps
-//! a mistake to the task it happens in.
+//! what is the same for all.
+//!
+//! Rooms lie in layers, from the ground up, and import only what lies beside or below them (`docs/rooms.toml`):
+//!
+//! - words and rules: `names`, `retry` says when to try again, `owned` whose an object is, `security` what is open to others, `bounds`
+//!   keeps what others send within limits, `supervise` keeps a mistake to the task it happens in, `verified` and `rollout_turns` remember;
+//! - pure: `contract` is what a stream promises, `evolution` says which contract may follow which, `planning` what a query comes to,
+//!   `impact` whom a change hits;
+//! - ways out and in: `apply` writes children, `status` writes status, `kafka` administers Kafka, `strimzi` writes KafkaTopics and
+//!   KafkaUsers, `reports` asks pods how they are, `indexes` knows who must be looked at when something changes, `watch` keeps one watch,
+//!   `election` picks the leader, `telemetry` and `events` speak, `listen` serves;
+//! - `stores` is what the cluster holds, `watches` fills it; `context` is what every reconcile has at hand;
+//! - `workload` is what kinds with pods have in common, `access` makes Kafka's users; then the kinds;
+//! - `webhook` tells in the terminal what is wrong, `run` starts it all.
 //!
 //! The operator never touches a record, and pods never talk to the API server: between them stands the
 //! plan (`headworks-plan`).
@@ -18,6 +26,7 @@ pub mod access_grant;
 pub mod apply;
 pub mod bounds;
 pub mod context;
+pub mod contract;
 pub mod controller;
 pub mod crd_versions;
 pub mod data_store;
@@ -25,7 +34,6 @@ pub mod data_stream;
 pub mod election;
 pub mod events;
 pub mod evolution;
-pub mod feed;
 pub mod held;
 pub mod hints;
 pub mod impact;
@@ -33,22 +41,28 @@ pub mod indexes;
 pub mod kafka;
 pub mod kafka_pool;
 pub mod listen;
+pub mod metrics_server;
 pub mod names;
 pub mod owned;
 pub mod pipeline;
+pub mod planning;
 pub mod platform;
 pub mod registry_pool;
 pub mod reports;
 pub mod retry;
+pub mod rollout_turns;
 pub mod run;
 pub mod scope;
 pub mod secrets;
 pub mod security;
 pub mod source;
 pub mod status;
+pub mod stores;
 pub mod strimzi;
 pub mod supervise;
 pub mod telemetry;
+pub mod verified;
+pub mod watch;
 pub mod watches;
 pub mod webhook;
 pub mod workload;

@@ -4,11 +4,10 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use headworks_operator::{
-    context::Settings,
+    context::{Network, Settings},
     run::{Options, run},
     scope::Scope,
     telemetry, webhook,
-    workload::guards::Network,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

@@ -13,10 +13,9 @@ use std::{
 use headworks_crds::Platform;
 use headworks_plan::RegistryConnection;
 use headworks_schema::registry::{self as schema_registry, RegistryError};
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 
 use crate::{
-    context::Context,
     names::Key,
     retry::Error,
     secrets::{self, LastFailures},
@@ -52,7 +51,7 @@ impl RegistryPool {
     /// where the Platform names none.
     pub async fn get(
         &self,
-        context: &Context,
+        client: &Client,
         platform: &Platform,
     ) -> Result<Option<Arc<Registry>>, Error> {
         let Some(spec) = &platform.spec.schema_registry else {
@@ -74,14 +73,14 @@ impl RegistryPool {
         if let Some(error) = self.failed.recall(&name, Instant::now()) {
             return Err(error);
         }
-        let found = self.refresh(context, platform).await?;
+        let found = self.refresh(client, platform).await?;
         Ok(found.map(|(registry, _)| registry))
     }
 
     /// Reads the CA again; says whether what pods are told is another than before.
     pub async fn refresh(
         &self,
-        context: &Context,
+        client: &Client,
         platform: &Platform,
     ) -> Result<Option<(Arc<Registry>, bool)>, Error> {
         let name = platform.name_any();
@@ -94,7 +93,7 @@ impl RegistryPool {
             Some(r) => {
                 let place = "spec.schemaRegistry.caSecret";
                 let text =
-                    secrets::certificates(context, place, &r.namespace, &r.name, &r.key).await;
+                    secrets::certificates(client, place, &r.namespace, &r.name, &r.key).await;
                 self.failed.note(&name, &text, Instant::now());
                 Some(text?)
             }

@@ -11,27 +11,30 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{Tried, user_operator::Seen, workload::Settled},
-    context::{Context, Guarded, Settings, Stores},
-    controller::{self, Subject},
+    context::{Context, Settings},
+    controller::{self, Reconciler},
     crd_versions::CrdVersions,
     election::{Elector, Lost, PACE},
     events::Events,
     indexes::Indexes,
     kafka_pool::KafkaPool,
+    metrics_server,
     names::Key,
-    pipeline::Flows,
+    planning::flows::Flows,
     registry_pool::RegistryPool,
     reports::{self, Reports},
     retry::Backoff,
+    rollout_turns::RolloutTurns,
     scope::Scope,
-    status::Memory,
+    status::LastWrittenStatus,
+    stores::{Guarded, Stores},
     strimzi::strimzi,
-    supervise::kept,
-    telemetry::{Health, Metrics, serve},
-    watches::{Gone, Task, owner_of_pod, warm, watches},
+    supervise::{Task, kept},
+    telemetry::{Health, Metrics},
+    verified::{UserOperatorCache, VerifiedPasswords, VerifiedUsers},
+    watches::{Gone, owner_of_pod, warm, watches},
     webhook,
-    workload::{figures, rollouts::Rollouts},
+    workload::figures,
 };
 
 /// Name of the leader election Lease.
@@ -97,7 +100,7 @@ pub enum Error {
 pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
-    let server = serve(options.listen, metrics.clone(), health.clone());
+    let server = metrics_server::serve(options.listen, metrics.clone(), health.clone());
     let mut server = tokio::spawn(server);
     let client = Client::try_default()
         .await
@@ -181,7 +184,7 @@ fn listen_error(
 struct Shared {
     indexes: Arc<Indexes>,
     flows: Arc<Flows>,
-    memory: Arc<Memory>,
+    memory: Arc<LastWrittenStatus>,
     reports: Arc<Reports>,
     kafka: Arc<KafkaPool>,
     registries: Arc<RegistryPool>,
@@ -298,11 +301,11 @@ async fn lead(
         reports,
         kafka,
         strimzi,
-        tried: Tried::default(),
-        settled: Settled::default(),
-        user_operators: Seen::default(),
+        verified_passwords: VerifiedPasswords::default(),
+        verified_users: VerifiedUsers::default(),
+        user_operators: UserOperatorCache::default(),
         registries,
-        rollouts: Rollouts::default(),
+        rollouts: RolloutTurns::default(),
         crds: CrdVersions::default(),
     });
     // Said at once in the log, also where there is no Platform yet to say it.
@@ -331,7 +334,7 @@ async fn lead(
 }
 
 /// One kind's controller. A mistake of ours in it, outside of any one reconcile, begins it again.
-fn control<K: Subject>(
+fn control<K: Reconciler>(
     at: &(Arc<Context>, CancellationToken),
     store: &Store<Guarded<K>>,
 ) -> impl Future<Output = ()> + Send + use<K> {

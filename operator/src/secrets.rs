@@ -11,9 +11,9 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use kube::{Api, Client};
 
-use crate::{context::Context, retry::Error};
+use crate::retry::Error;
 
 /// An answer counts for so long.
 const REST: Duration = Duration::from_secs(10);
@@ -60,13 +60,13 @@ const END: &str = "-----END CERTIFICATE-----";
 
 /// One key of a Secret as text. `place` is the field that names the Secret.
 pub async fn text(
-    context: &Context,
+    client: &Client,
     place: &str,
     namespace: &str,
     name: &str,
     key: &str,
 ) -> Result<String, Error> {
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = match api.get_opt(name).await {
         Ok(Some(secret)) => secret,
         Ok(None) => {
@@ -111,13 +111,13 @@ pub async fn text(
 /// # Errors
 /// As [`text`], and `SecretInvalid` where there is no certificate.
 pub async fn certificates(
-    context: &Context,
+    client: &Client,
     place: &str,
     namespace: &str,
     name: &str,
     key: &str,
 ) -> Result<String, Error> {
-    let text = text(context, place, namespace, name, key).await?;
+    let text = text(client, place, namespace, name, key).await?;
     let found = only_certificates(&text);
     if found.is_empty() {
         return Err(Error::stalled(

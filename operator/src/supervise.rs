@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -33,6 +33,9 @@ pub static PANICS: LazyLock<Family<OfTask, Counter>> = LazyLock::new(Family::def
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Work that goes on as long as the process, such as keeping a watch. Whoever starts it drives it.
+pub type Task = BoxFuture<'static, ()>;
 
 /// Something panicked: what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,11 @@
 //! All watches, and what each change means: whose reconcile it wakes.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+mod children;
 
-use futures::future::BoxFuture;
+use std::{collections::BTreeSet, sync::Arc};
+
+use children::children;
+pub use children::owner_of_pod;
 use headworks_crds::{
     AccessGrant, Condition, DataStore, DataStream, Pipeline, Platform, Source, conditions::READY,
 };
@@ -20,20 +23,21 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    context::{Guarded, Stores},
-    data_store::writers::{Writers, stores_of},
-    feed::{Change, Rules, feed},
     held,
-    indexes::{Facts, Indexes},
-    names::{Key, MANAGED_BY, MANAGED_BY_VALUE},
-    owned::{self, Lineage},
-    pipeline::{Flows, flow_of, shared},
+    indexes::{Indexes, WatchedFields},
+    names::Key,
+    owned::Lineage,
+    planning::{
+        flows::{Flows, flow_of},
+        shared,
+        store_writers::{StoreWriters, stores_of},
+    },
     scope::{Scope, Watch},
+    stores::{Guarded, Stores},
+    supervise::Task,
     telemetry::Metrics,
+    watch::{Rules, WatchEvent, watch},
 };
-
-/// A task that keeps one watch.
-pub type Task = BoxFuture<'static, ()>;
 
 /// What is called when an object of one of our kinds is gone, with its key and UID.
 pub type Gone = Arc<dyn Fn(&Key, &str) + Send + Sync>;
@@ -95,12 +99,12 @@ pub fn watches(
             own::<Source>(at, gone, &mut tasks, move |source, here, indexes| {
                 let target = shared::target(&source.spec).filter(|_| here);
                 for key in flows.source(&Key::of(source), target) {
-                    indexes.wake(&key);
+                    indexes.enqueue(&key);
                 }
             })
         },
         pipelines: {
-            let (flows, writers) = (flows.clone(), Writers::default());
+            let (flows, writers) = (flows.clone(), StoreWriters::default());
             own::<Pipeline>(at, gone, &mut tasks, move |pipeline, here, indexes| {
                 let key = Key::of(pipeline);
                 let changed = if here {
@@ -114,7 +118,7 @@ pub fn watches(
                     BTreeSet::new()
                 };
                 for key in changed.into_iter().chain(writers.set(&key, stores)) {
-                    indexes.wake(&key);
+                    indexes.enqueue(&key);
                 }
                 if here {
                     written(pipeline, &key, indexes);
@@ -151,7 +155,7 @@ pub fn watches(
             children::<NetworkPolicy>(at, held::children(), &mut tasks)
         } else {
             let rules = Rules::everything();
-            let (store, task) = feed(Vec::new(), rules, metrics.clone(), |_| {});
+            let (store, task) = watch(Vec::new(), rules, metrics.clone(), |_| {});
             tasks.push(Box::pin(task));
             store
         },
@@ -238,12 +242,12 @@ where
         + 'static,
 {
     let (indexes, gone) = (at.indexes.clone(), gone.clone());
-    let (store, task) = feed(
+    let (store, task) = watch(
         watches,
         Rules::everything(),
         at.metrics.clone(),
-        move |change: Change<DeserializeGuard<K>>| match change {
-            Change::Applied(object) => {
+        move |change: WatchEvent<DeserializeGuard<K>>| match change {
+            WatchEvent::Applied(object) => {
                 let (key, meta) = (Key::of(object.as_ref()), object.meta());
                 let own = (
                     &meta.uid,
@@ -259,12 +263,12 @@ where
                     seen(object, true, &indexes);
                 }
             }
-            Change::Removed(object) => {
+            WatchEvent::Removed(object) => {
                 let key = Key::of(object.as_ref());
                 if let Ok(object) = &object.0 {
                     seen(object, false, &indexes);
                 }
-                indexes.gone(&key);
+                indexes.removed(&key);
                 gone(&key, object.meta().uid.as_deref().unwrap_or_default());
             }
         },
@@ -285,7 +289,7 @@ fn facts<K: Resource<DynamicType = ()>>(
         .iter()
         .find(|c| c.type_ == READY && c.status != "True")
         .map(|c| (&c.reason, &c.message));
-    let facts = Facts {
+    let facts = WatchedFields {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         deleting: meta.deletion_timestamp.is_some(),
@@ -294,7 +298,7 @@ fn facts<K: Resource<DynamicType = ()>>(
             .any(|c| c.type_ == READY && c.status == "True"),
         detail: format!("{detail} {why:?}"),
     };
-    indexes.seen(&Key::of(object), &facts);
+    indexes.observe(&Key::of(object), &facts);
 }
 
 /// A stream shows the labels that a Pipeline brings: it is woken when the query changes, and when the pods have it. (Those
@@ -302,18 +306,18 @@ fn facts<K: Resource<DynamicType = ()>>(
 fn written(pipeline: &Pipeline, key: &Key, indexes: &Indexes) {
     let meta = &pipeline.metadata;
     let conditions = pipeline.status.iter().flat_map(|s| &s.conditions);
-    let facts = Facts {
+    let facts = WatchedFields {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         deleting: meta.deletion_timestamp.is_some(),
         ready: conditions.into_iter().any(|c| {
             c.type_ == READY && c.status == "True" && c.observed_generation == meta.generation
         }),
-        ..Facts::default()
+        ..WatchedFields::default()
     };
-    if indexes.seen(key, &facts) {
+    if indexes.observe(key, &facts) {
         for name in pipeline.spec.to.iter().filter_map(|t| t.stream.as_ref()) {
-            indexes.wake(&Key::new("DataStream", &key.namespace, name));
+            indexes.enqueue(&Key::new("DataStream", &key.namespace, name));
         }
     }
 }
@@ -328,235 +332,50 @@ fn count_again<K: Resource<DynamicType = ()>>(
     let key = Key::new("Member", &K::kind(&()), &Key::of(member).to_string());
     let uid = member.meta().uid.clone().unwrap_or_default();
     let changed = if here {
-        indexes.seen(
+        indexes.observe(
             &key,
-            &Facts {
+            &WatchedFields {
                 uid,
                 detail: platform.to_owned(),
-                ..Facts::default()
+                ..WatchedFields::default()
             },
         )
     } else {
-        indexes.gone(&key);
+        indexes.removed(&key);
         true
     };
     if changed {
-        indexes.wake(&Key::new("Platform", "", platform));
+        indexes.enqueue(&Key::new("Platform", "", platform));
     }
 }
 
 /// Namespaces, for their labels.
 fn namespaces(at: &Watching<'_>, tasks: &mut Vec<Task>) -> Store<PartialObjectMeta<Namespace>> {
     let indexes = at.indexes.clone();
-    let (store, task) = feed(
+    let (store, task) = watch(
         at.scope.namespaces(at.client),
         Rules::everything(),
         at.metrics.clone(),
-        move |change: Change<PartialObjectMeta<Namespace>>| match change {
-            Change::Applied(namespace) => {
+        move |change: WatchEvent<PartialObjectMeta<Namespace>>| match change {
+            WatchEvent::Applied(namespace) => {
                 let key = Key::new("Namespace", "", &namespace.name_any());
-                indexes.seen(
+                indexes.observe(
                     &key,
-                    &Facts {
+                    &WatchedFields {
                         detail: format!(
                             "{:?} {:?}",
                             namespace.labels(),
                             namespace.annotations().get(headworks_crds::ACCEPT_GRANTS)
                         ),
-                        ..Facts::default()
+                        ..WatchedFields::default()
                     },
                 );
             }
-            Change::Removed(namespace) => {
-                indexes.gone(&Key::new("Namespace", "", &namespace.name_any()));
+            WatchEvent::Removed(namespace) => {
+                indexes.removed(&Key::new("Namespace", "", &namespace.name_any()));
             }
         },
     );
     tasks.push(Box::pin(task));
     store
-}
-
-/// Objects that carry our label and are ours by their controller: each change wakes the owner.
-fn children<K>(at: &Watching<'_>, rules: Rules<K>, tasks: &mut Vec<Task>) -> Store<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + DeserializeOwned
-        + Clone
-        + std::fmt::Debug
-        + Send
-        + Sync
-        + Contract
-        + 'static,
-{
-    let (indexes, lineage) = (at.indexes.clone(), at.lineage.clone());
-    // The label spares us what is surely foreign, and proves nothing.
-    let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGED_BY_VALUE}"));
-    let watches = at.scope.watches(at.client, &config);
-    let (store, task) = feed(watches, rules, at.metrics.clone(), move |change| {
-        changed(&change, &lineage, &indexes);
-    });
-    tasks.push(Box::pin(task));
-    store
-}
-
-/// Wakes whose child it is.
-fn changed<K: Resource<DynamicType = ()> + Contract>(
-    change: &Change<K>,
-    lineage: &Lineage,
-    indexes: &Indexes,
-) {
-    let (child, here) = match change {
-        Change::Applied(child) => (child, true),
-        Change::Removed(child) => (child, false),
-    };
-    if matches!(
-        K::kind(&()).as_ref(),
-        "StatefulSet" | "Deployment" | "ReplicaSet"
-    ) {
-        lineage.seen(child.meta(), here, Instant::now());
-    }
-    if let Some((owner, uid)) = lineage.owner(child.meta()) {
-        indexes.wake_owner(&owner, &uid);
-    } else if let Some(stream) = child.contract() {
-        indexes.wake(&stream);
-    }
-}
-
-/// A child that may hold a contract, which has no controller.
-trait Contract {
-    /// The stream whose contract it holds.
-    fn contract(&self) -> Option<Key> {
-        None
-    }
-}
-
-impl Contract for ConfigMap {
-    fn contract(&self) -> Option<Key> {
-        owned::is_contract(self)
-    }
-}
-
-impl Contract for Service {}
-impl Contract for Deployment {}
-impl Contract for StatefulSet {}
-impl Contract for PartialObjectMeta<ReplicaSet> {}
-impl Contract for Pod {}
-impl Contract for PodDisruptionBudget {}
-impl Contract for NetworkPolicy {}
-
-/// Whose pod it is: by its controllers' UIDs, and only where that object is here. A foreign pod is nobody's, whatever its labels say.
-pub fn owner_of_pod(pod: &Pod, lineage: &Lineage, indexes: &Indexes) -> Option<Key> {
-    lineage
-        .owner(&pod.metadata)
-        .filter(|(key, uid)| indexes.is(key, uid))
-        .map(|(key, _)| key)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn meta<K: DeserializeOwned>(namespace: &str, name: &str, uid: &str, by: &Value) -> K {
-        let labels = Key::new("Pipeline", "shop", "p").labels();
-        serde_json::from_value(
-            json!({"metadata": {"name": name, "namespace": namespace, "uid": uid, "labels": labels,
-            "ownerReferences": [by]}}),
-        )
-        .unwrap()
-    }
-
-    fn reference(kind: &str, name: &str, uid: &str) -> Value {
-        let group = if kind == "Pipeline" {
-            "headworks.dev/v1alpha1"
-        } else {
-            "apps/v1"
-        };
-        json!({"apiVersion": group, "kind": kind, "name": name, "uid": uid, "controller": true})
-    }
-
-    fn woken(queue: &mut futures::channel::mpsc::UnboundedReceiver<Key>) -> usize {
-        std::iter::from_fn(|| queue.try_recv().ok()).count()
-    }
-
-    #[test]
-    fn a_child_wakes_its_owner_and_a_forged_one_nobody() {
-        let (indexes, lineage) = (Indexes::default(), Lineage::default());
-        let mut queue = indexes.queue("Pipeline");
-        indexes.here(&Key::new("Pipeline", "shop", "p"), "1");
-        let set = |by: &Value| -> Change<StatefulSet> {
-            Change::Applied(Arc::new(meta("shop", "p", "set", by)))
-        };
-        changed(&set(&reference("Pipeline", "p", "1")), &lineage, &indexes);
-        assert_eq!(woken(&mut queue), 1);
-        let pod = |namespace: &str, by: &Value| -> Change<Pod> {
-            Change::Applied(Arc::new(meta(namespace, "p-0", "pod", by)))
-        };
-        let ours = reference("StatefulSet", "p", "set");
-        changed(&pod("shop", &ours), &lineage, &indexes);
-        assert_eq!(woken(&mut queue), 1);
-        changed(&pod("other", &ours), &lineage, &indexes);
-        changed(
-            &pod("shop", &reference("StatefulSet", "p", "other")),
-            &lineage,
-            &indexes,
-        );
-        changed(
-            &pod("shop", &reference("Pipeline", "p", "2")),
-            &lineage,
-            &indexes,
-        );
-        changed(&set(&reference("Pipeline", "p", "2")), &lineage, &indexes);
-        let map = Arc::new(meta::<ConfigMap>(
-            "shop",
-            "labelled",
-            "m",
-            &reference("Pod", "x", "3"),
-        ));
-        changed(&Change::Applied(map), &lineage, &indexes);
-        assert_eq!(woken(&mut queue), 0);
-    }
-
-    #[test]
-    fn a_contract_wakes_its_stream() {
-        let (indexes, lineage) = (Indexes::default(), Lineage::default());
-        let mut queue = indexes.queue("DataStream");
-        let stream = Key::new("DataStream", "shop", "orders");
-        let mut labels = stream.labels();
-        labels.insert("headworks.dev/part".into(), "contract".into());
-        let map = |name: &str| -> Change<ConfigMap> {
-            let body = json!({"immutable": true, "metadata": {"name": name, "namespace": "shop", "labels": labels}});
-            Change::Removed(Arc::new(serde_json::from_value(body).unwrap()))
-        };
-        changed(&map("orders-contract-1"), &lineage, &indexes);
-        assert_eq!(woken(&mut queue), 1);
-        changed(&map("anything"), &lineage, &indexes);
-        assert_eq!(woken(&mut queue), 0);
-    }
-
-    #[test]
-    fn figures_are_taken_from_a_pods_owner_in_its_own_namespace_only() {
-        let (indexes, lineage) = (Indexes::default(), Lineage::default());
-        let key = Key::new("Pipeline", "shop", "p");
-        let set: StatefulSet = meta("shop", "p", "set", &reference("Pipeline", "p", "1"));
-        lineage.seen(&set.metadata, true, Instant::now());
-        let pod = |namespace: &str, by: &Value| -> Pod { meta(namespace, "p-0", "pod", by) };
-        let ours = reference("StatefulSet", "p", "set");
-        let owner = |pod: &Pod| owner_of_pod(pod, &lineage, &indexes);
-        assert_eq!(owner(&pod("shop", &ours)), None, "the Pipeline isn't here");
-        indexes.here(&key, "1");
-        assert_eq!(owner(&pod("shop", &ours)), Some(key.clone()));
-        assert_eq!(owner(&pod("other", &ours)), None);
-        assert_eq!(
-            owner(&pod("shop", &reference("StatefulSet", "p", "forged"))),
-            None
-        );
-        let mut labelled = pod("other", &ours);
-        labelled.metadata.owner_references = None;
-        assert_eq!(owner(&labelled), None, "labels alone");
-        // A new object of the name isn't told by the old one's pods.
-        indexes.here(&key, "2");
-        assert_eq!(owner(&pod("shop", &ours)), None);
-    }
 }

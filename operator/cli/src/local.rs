@@ -3,8 +3,8 @@
 use headworks_connectors::formats::AsJson;
 use headworks_crds::{Pipeline, Target};
 use headworks_engine::local::{Local, LocalError};
-use headworks_operator::data_stream::topic_name;
-use headworks_operator::pipeline::check::unique_columns;
+use headworks_operator::contract::topic_name;
+use headworks_operator::planning::check::unique_columns;
 use headworks_plan::{
     Contract, Delivery, InternalTopic, KeyedPlan, OnBadRecord, OnOverflow, PipelinePlan, StartFrom,
     Stream,

@@ -6,8 +6,8 @@ use super::User;
 use crate::kafka::{Acl, Admin, Held, KafkaError, Quota, Scram};
 
 /// How often Kafka is asked whether what was changed is so, and how long between.
-const LOOKS: u32 = 50;
-const PAUSE: Duration = Duration::from_millis(100);
+const POLLS: u32 = 50;
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What must change in a user's rights.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,13 +101,13 @@ pub async fn confirm(admin: &Admin, user: &User, password: &str) -> Result<(), K
         username: user.name.clone(),
         password: password.to_owned(),
     };
-    for _ in 0..LOOKS {
+    for _ in 0..POLLS {
         let held = admin.acls(&user.name).await?;
         if user.acls.is_subset(&held.acls) && admin.accepts(&credentials).await? {
             tracing::info!(user = user.name, "a Kafka user is as it should be");
             return Ok(());
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Err(KafkaError::Timeout {
         doing: format!("make user {}", user.name),
@@ -178,12 +178,12 @@ pub async fn cut(admin: &Admin, user: &str) -> Result<bool, KafkaError> {
     if held(admin.acls(user).await)?.is_empty() {
         return Ok(false);
     }
-    for _ in 0..LOOKS {
+    for _ in 0..POLLS {
         admin.delete_all_acls(user).await?;
         if held(admin.acls(user).await)?.is_empty() {
             return Ok(true);
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Err(KafkaError::Timeout {
         doing: format!("take the rights of user {user} away"),

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use headworks_crds::ManagedByStrimzi;
 use kube::{ResourceExt, api::DynamicObject};
 
-use super::{User, admin, keeper::Owner, secret};
+use super::{User, admin, secret, user_provisioner::Owner};
 use crate::{
     context::Context,
     kafka::{Acl, Admin, Operation, Pattern, Resource},
@@ -21,10 +21,10 @@ use crate::{
 pub const PASSWORD: &str = "password";
 /// The User Operator gets so long to take a user away whose KafkaUser is gone, and is looked after so often. One that says
 /// nothing by then isn't running.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(100);
+const USER_OPERATOR_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// A KafkaUser that is still being deleted is looked at again after this long.
-const SOON: Duration = Duration::from_secs(5);
+const RETRY_SOON: Duration = Duration::from_secs(5);
 
 /// Name of the Secret beside a KafkaUser. The User Operator's own is called as the KafkaUser is.
 pub fn password_secret(user: &str) -> String {
@@ -48,7 +48,7 @@ pub async fn strays(
     user: &str,
     home: Option<&ManagedByStrimzi>,
 ) -> Result<Vec<Place>, Error> {
-    let seen = users::seen_of_owner(context, owner.key).await?;
+    let seen = users::seen_of_owner(&context.strimzi, owner.key).await?;
     Ok(beside(&seen, user, home))
 }
 
@@ -84,13 +84,17 @@ pub async fn password(
 ///
 /// # Errors
 /// `ChildTerminating` while one of them is still there; what the API server says.
-pub async fn dismiss(context: &Context, owner: &Owner<'_>, places: &[Place]) -> Result<(), Error> {
+pub async fn delete_users(
+    context: &Context,
+    owner: &Owner<'_>,
+    places: &[Place],
+) -> Result<(), Error> {
     if context.strimzi.users.looked().await == State::Absent {
         return Ok(());
     }
     let mut left = None;
     for (namespace, name) in places {
-        if !users::delete(context, namespace, name, owner.key).await? {
+        if !users::delete(&context.strimzi, namespace, name, owner.key).await? {
             left.get_or_insert_with(|| format!("{namespace}/{name}"));
         }
     }
@@ -99,7 +103,7 @@ pub async fn dismiss(context: &Context, owner: &Owner<'_>, places: &[Place]) -> 
             "ChildTerminating",
             format!("KafkaUser {place} is still being deleted"),
         )
-        .after(SOON))
+        .after(RETRY_SOON))
     })
 }
 
@@ -107,8 +111,8 @@ pub async fn dismiss(context: &Context, owner: &Owner<'_>, places: &[Place]) -> 
 /// user, with its rights, away. Whoever calls makes it again.
 ///
 /// # Errors
-/// As [`dismiss`]; what Kafka says, by `said`.
-pub async fn leave(
+/// As [`delete_users`]; what Kafka says, by `said`.
+pub async fn migrate_away(
     context: &Context,
     owner: &Owner<'_>,
     user: &str,
@@ -119,13 +123,13 @@ pub async fn leave(
     if places.is_empty() {
         return Ok(());
     }
-    dismiss(context, owner, places).await?;
-    let until = tokio::time::Instant::now() + PATIENCE;
+    delete_users(context, owner, places).await?;
+    let until = tokio::time::Instant::now() + USER_OPERATOR_TIMEOUT;
     while tokio::time::Instant::now() < until {
         if admin::gone(admin, user).await.map_err(said)? {
             return Ok(());
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     tracing::warn!(user, "the User Operator says nothing: it isn't running");
     Ok(())
@@ -159,14 +163,14 @@ pub async fn forget_passwords(
 /// Deletes all KafkaUsers of an owner, in whatever namespace, and the Secrets beside them. It needs the API server alone.
 ///
 /// # Errors
-/// As [`dismiss`].
-pub async fn dismiss_all(context: &Context, owner: &Owner<'_>) -> Result<(), Error> {
-    let all: Vec<Place> = users::of_owner(context, owner.key)
+/// As [`delete_users`].
+pub async fn delete_all(context: &Context, owner: &Owner<'_>) -> Result<(), Error> {
+    let all: Vec<Place> = users::of_owner(&context.strimzi, owner.key)
         .await?
         .iter()
         .map(place)
         .collect();
-    dismiss(context, owner, &all).await?;
+    delete_users(context, owner, &all).await?;
     forget_passwords(context, owner, &all).await
 }
 
@@ -175,7 +179,7 @@ pub async fn dismiss_all(context: &Context, owner: &Owner<'_>) -> Result<(), Err
 /// # Errors
 /// As [`users::apply`].
 pub async fn narrow(context: &Context, owner: &Owner<'_>, user: &User) -> Result<(), Error> {
-    for object in users::seen_of_owner(context, owner.key).await? {
+    for object in users::seen_of_owner(&context.strimzi, owner.key).await? {
         let (namespace, name) = place(&object);
         if name != user.name {
             continue;
@@ -185,7 +189,7 @@ pub async fn narrow(context: &Context, owner: &Owner<'_>, user: &User) -> Result
             cluster: cluster.unwrap_or_default(),
             namespace,
         };
-        users::apply(context, &build(&strimzi, user), owner.key).await?;
+        users::apply(&context.strimzi, &build(&strimzi, user), owner.key).await?;
     }
     Ok(())
 }

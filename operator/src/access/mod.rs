@@ -3,20 +3,17 @@
 //! A [`User`] is a name with rights and a quota. Its password lives in one place, the Secret of whoever uses it
 //! (`secret`), and is never read back from Kafka: where it matters whether Kafka has the same one, it is tried. `admin` makes and
 //! takes users by Kafka's Admin API, in an order that leaves no right behind: rights go first, and a user is gone only when
-//! Kafka shows none. `keeper` chooses the way, and `kafka_users` is Strimzi's; `user_operator` sees to it that nobody else deletes them; `workload` is about pods' own users, and `leaving` about one whose pods have moved.
+//! Kafka shows none. `user_provisioner` chooses the way, and `kafka_users` is Strimzi's; `user_operator` sees to it that nobody else deletes them; `workload` is about pods' own users, and `migration` about one whose pods have moved.
 
 pub mod admin;
 pub mod kafka_users;
-pub mod keeper;
-pub mod leaving;
+pub mod migration;
 pub mod secret;
 pub mod user_operator;
+pub mod user_provisioner;
 pub mod workload;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use rand::{Rng, distr::Alphanumeric};
 
@@ -53,29 +50,6 @@ pub fn password() -> String {
         .collect()
 }
 
-/// Which version of its Secret each user's password was tried with. Forgotten with the process: then all are tried again.
-#[derive(Debug, Default)]
-pub struct Tried(Mutex<HashMap<String, String>>);
-
-impl Tried {
-    /// True: Kafka took the password of this version of the Secret.
-    pub fn knows(&self, user: &str, version: Option<&str>) -> bool {
-        version.is_some() && self.lock().get(user).map(String::as_str) == version
-    }
-
-    /// Kafka has taken it.
-    pub fn note(&self, user: &str, version: Option<&str>) {
-        match version {
-            Some(version) => self.lock().insert(user.to_owned(), version.to_owned()),
-            None => self.lock().remove(user),
-        };
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,15 +71,5 @@ mod tests {
             user_name("prod", "pipeline", "shop", "p"),
             "headworks.prod.pipeline.shop.p"
         );
-    }
-
-    #[test]
-    fn a_password_is_tried_again_when_its_secret_changed() {
-        let tried = Tried::default();
-        assert!(!tried.knows("u", Some("1")) && !tried.knows("u", None));
-        tried.note("u", Some("1"));
-        assert!(tried.knows("u", Some("1")) && !tried.knows("u", Some("2")));
-        tried.note("u", None);
-        assert!(!tried.knows("u", Some("1")));
     }
 }

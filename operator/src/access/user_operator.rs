@@ -5,11 +5,7 @@
 //! A Strimzi `Kafka` object with a User Operator whose addresses are those of the Platform; and KafkaUsers that were made true *in this
 //! Kafka*, which also finds a User Operator that runs by itself.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use headworks_crds::Platform;
 use kube::{
@@ -22,8 +18,9 @@ use super::USER_PREFIX;
 use crate::{
     context::Context,
     kafka::Admin,
-    kafka_pool::{blame, translate},
+    kafka_pool::{credential_field, to_reconcile_error},
     retry::Error,
+    verified::UserOperator,
 };
 
 /// On a Platform: its User Operator was told to leave our users alone, where that can't be seen (no Strimzi `Kafka` object).
@@ -32,20 +29,8 @@ const PATTERN: &str = "STRIMZI_IGNORED_USERS_PATTERN";
 const GROUP: &str = "kafka.strimzi.io";
 /// API versions, the newest first.
 const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
-/// An answer holds for so long.
-const MEMORY: Duration = Duration::from_secs(30);
 /// So many objects are looked at.
 const MAX_OBJECTS: u32 = 500;
-
-/// The last answers, by Platform.
-#[derive(Debug, Default)]
-pub struct Seen(Mutex<HashMap<String, (Instant, Option<String>)>>);
-
-impl Seen {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Option<String>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Fails where a User Operator would delete users that the Admin API makes.
 ///
@@ -61,16 +46,17 @@ pub async fn absent(context: &Context, platform: &Platform, admin: &Admin) -> Re
         return Ok(());
     }
     let name = platform.name_any();
-    let known = context.user_operators.lock().get(&name).cloned();
-    let found = if let Some((_, found)) = known.filter(|(at, _)| at.elapsed() < MEMORY) {
+    let found = if let Some(found) = context.user_operators.get(&name) {
         found
     } else {
         let found = look(context, platform, admin).await?;
-        let mut seen = context.user_operators.lock();
-        seen.insert(name.clone(), (Instant::now(), found.clone()));
+        let found = found.map_or(UserOperator::Absent, UserOperator::Present);
+        context.user_operators.put(&name, found.clone());
         found
     };
-    let Some(found) = found else { return Ok(()) };
+    let UserOperator::Present(found) = found else {
+        return Ok(());
+    };
     Err(Error::stalled(
         "UserOperatorPresent",
         format!(
@@ -112,10 +98,13 @@ async fn look(
         .filter_map(made_true)
         .collect();
     for some in users.chunks(50) {
-        let here: BTreeSet<String> = admin
-            .users_exist(some)
-            .await
-            .map_err(|e| translate(&e, "looking for a User Operator", &blame(platform)))?;
+        let here: BTreeSet<String> = admin.users_exist(some).await.map_err(|e| {
+            to_reconcile_error(
+                &e,
+                "looking for a User Operator",
+                &credential_field(platform),
+            )
+        })?;
         if let Some(user) = here.first() {
             return Ok(Some(format!(
                 "user {user} of a KafkaUser is in this Kafka: a User Operator manages its users"

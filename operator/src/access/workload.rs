@@ -4,104 +4,39 @@
 //! before its last pod runs by the new plan. Kafka is asked only when something of it changed or a while has passed: an outage of
 //! Kafka is no news for a Pipeline whose user is as it should be.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+mod rights;
+
+use std::time::Duration;
 
 use headworks_crds::{Kafka, Platform};
-use headworks_plan::{OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, Stream};
+use headworks_plan::Plan;
 use k8s_openapi::{
     api::core::v1::{ObjectReference, Secret},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
     jiff::Timestamp,
 };
 use kube::{Resource, ResourceExt};
+pub use rights::rights;
 
-use super::{User, kafka_users, keeper, secret, user_name};
+use super::{User, kafka_users, secret, user_name, user_provisioner};
 use crate::{
     apply::child_meta,
     context::Context,
-    controller::{self, Subject},
-    kafka::{Acl, Operation, Resource as About},
+    controller::{self, Reconciler},
     names::{Key, digest},
-    platform::facts::Usable,
+    platform::resolve::ResolvedPlatform,
     retry::Error,
-    workload::MAX_MEMBERS,
+    stores,
+    verified::Recalled,
+    workload::connection::{generated, user_secret_name},
 };
+
+pub use crate::verified::VERIFIED_FOR;
 
 /// The chart's value that lists the pods' namespaces.
 pub(super) const CHART: &str = "workloadNamespaces";
-/// Kafka is asked again after so long, although nothing changed.
-pub const MEMORY: Duration = Duration::from_secs(300);
 /// Pods get so long to end before their rights go.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What was last seen to be so in Kafka, by user; without a time, an attempt has begun since then to make it otherwise.
-#[derive(Debug, Default)]
-pub struct Settled(Mutex<HashMap<String, (String, Option<Instant>)>>);
-
-/// What is known of a user before Kafka is asked.
-#[derive(Debug, PartialEq, Eq)]
-struct Memory {
-    /// Rights beyond the wanted ones can go.
-    prune: bool,
-    /// As [`Settled::get`].
-    seen: Option<bool>,
-}
-
-impl Settled {
-    /// `state`: what must have been seen, where nothing but the wanted rights is to be there (true), and where more may be. That
-    /// exactly these were there is good enough for who would suffer more; then others can go, as nobody's pods ever had them.
-    fn recall(&self, user: &str, settled: bool, state: impl Fn(bool) -> String) -> Memory {
-        let exactly = self.get(user, &state(true));
-        let prune = settled || exactly.is_some();
-        let seen = if prune {
-            exactly
-        } else {
-            self.get(user, &state(false))
-        };
-        Memory { prune, seen }
-    }
-
-    /// What was seen may be so no longer.
-    fn doubt(&self, user: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, at)) = all.get_mut(user) {
-            *at = None;
-        }
-    }
-
-    /// Some: so it was seen; true if not long ago.
-    fn get(&self, user: &str, state: &str) -> Option<bool> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, at) = all.get(user)?;
-        (known == state).then(|| at.is_some_and(|at| at.elapsed() < MEMORY))
-    }
-
-    /// What was seen now; or nothing is known.
-    pub(super) fn set(&self, user: &str, state: Option<String>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match state {
-            Some(state) => all.insert(user.to_owned(), (state, Some(Instant::now()))),
-            None => all.remove(user),
-        };
-    }
-}
-
-/// True: the Platform's workloads have users of their own.
-pub fn generated(kafka: &Kafka) -> bool {
-    kafka
-        .workload_authentication
-        .as_ref()
-        .is_some_and(|w| w.generated.is_some())
-}
-
-/// Name of the Secret beside the pods. Its keys are `username` and `password`.
-pub fn secret_name(owner: &Key) -> String {
-    format!("{}-{}-kafka-user", owner.name, owner.kind.to_lowercase())
-}
+const POD_END_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn user(installation: &str, key: &Key) -> String {
     user_name(
@@ -117,9 +52,9 @@ pub(super) fn user(installation: &str, key: &Key) -> String {
 ///
 /// # Errors
 /// `UserOperatorPresent`, `SecretForbidden`, `OwnedByAnother`; what Kafka and the API server say.
-pub async fn ensure<K: Subject>(
+pub async fn ensure<K: Reconciler>(
     object: &K,
-    platform: &Usable,
+    platform: &ResolvedPlatform,
     plan: &Plan,
     reference: &OwnerReference,
     pods: i32,
@@ -131,7 +66,7 @@ pub async fn ensure<K: Subject>(
     }
     let key = Key::of(object);
     let about = about(object);
-    let owner = keeper::Owner {
+    let owner = user_provisioner::Owner {
         key: &key,
         about: &about,
         chart: CHART,
@@ -143,7 +78,7 @@ pub async fn ensure<K: Subject>(
         acls: rights(plan, pods),
         quota: None,
     };
-    let live = secret::get(context, &key.namespace, &secret_name(&key), CHART).await?;
+    let live = secret::get(context, &key.namespace, &user_secret_name(&key), CHART).await?;
     let live = secret::child(live, &key, &reference.uid)?;
     let version = live
         .as_ref()
@@ -153,29 +88,34 @@ pub async fn ensure<K: Subject>(
         .filter(|live| secret::text(live, "username").as_ref() == Some(&user.name))
         .and_then(|live| secret::text(live, "password"));
     let kafka = &platform.platform.spec.kafka;
-    let Memory { prune, seen } = context.settled.recall(&user.name, settled, |exactly| {
-        state(&user, version.as_deref(), exactly, kafka)
-    });
+    let Recalled { prune, seen } = context
+        .verified_users
+        .recall(&user.name, settled, |exactly| {
+            state(&user, version.as_deref(), exactly, kafka)
+        });
     if known.is_some() && seen == Some(true) {
         return Ok(());
     }
     let password = match &known {
         Some(password) => password.clone(),
-        None => keeper::begun(context, platform, &owner, &user.name)
+        None => user_provisioner::begun(context, platform, &owner, &user.name)
             .await?
             .unwrap_or_else(super::password),
     };
-    let tried = known.is_some() && context.tried.knows(&user.name, version.as_deref());
-    let wanted = keeper::Wanted {
+    let tried = known.is_some()
+        && context
+            .verified_passwords
+            .knows(&user.name, version.as_deref());
+    let wanted = user_provisioner::DesiredUser {
         user: &user,
         password: &password,
         tried,
         prune,
     };
     if seen.is_none() {
-        context.settled.doubt(&user.name);
+        context.verified_users.doubt(&user.name);
     }
-    match keeper::ensure(context, platform, &owner, &wanted).await {
+    match user_provisioner::ensure(context, platform, &owner, &wanted).await {
         Ok(()) => {}
         // It was so when Kafka was last asked.
         Err(Error::Waiting { .. } | Error::Transient { .. })
@@ -186,7 +126,7 @@ pub async fn ensure<K: Subject>(
         Err(error) => return Err(error),
     }
     let desired = Secret {
-        metadata: child_meta(secret_name(&key), &key, reference.clone()),
+        metadata: child_meta(user_secret_name(&key), &key, reference.clone()),
         type_: Some("Opaque".into()),
         data: Some(secret::data([
             ("username".to_owned(), user.name.clone()),
@@ -196,9 +136,11 @@ pub async fn ensure<K: Subject>(
     };
     let written = secret::put(context, &desired, live, CHART).await?;
     let version = written.metadata.resource_version;
-    context.tried.note(&user.name, version.as_deref());
+    context
+        .verified_passwords
+        .note(&user.name, version.as_deref());
     let state = state(&user, version.as_deref(), prune, kafka);
-    context.settled.set(&user.name, Some(state));
+    context.verified_users.set(&user.name, Some(state));
     Ok(())
 }
 
@@ -213,20 +155,20 @@ fn state(user: &User, version: Option<&str>, exactly: bool, kafka: &Kafka) -> St
 ///
 /// # Errors
 /// `PodsEnding`; what Kafka says. The Secret goes with the object.
-pub async fn withdraw(
+pub async fn revoke(
     key: &Key,
     deleted: Option<Timestamp>,
     about: &ObjectReference,
     platform: Option<&Platform>,
     context: &Context,
 ) -> Result<(), Error> {
-    let owner = keeper::Owner {
+    let owner = user_provisioner::Owner {
         key,
         about,
         chart: CHART,
     };
     let Some(platform) = platform else {
-        kafka_users::dismiss_all(context, &owner).await?;
+        kafka_users::delete_all(context, &owner).await?;
         let note = format!(
             "the Platform is gone; if its Kafka isn't and {key} had a user of its own, delete that and its ACLs by hand"
         );
@@ -241,123 +183,22 @@ pub async fn withdraw(
         return Ok(());
     };
     let uid = about.uid.as_deref().unwrap_or_default();
-    for live in Context::children(&context.stores.stateful_sets, key, uid) {
+    for live in stores::children(&context.stores.stateful_sets, key, uid) {
         context.remove(live.as_ref()).await?;
     }
-    for live in Context::children(&context.stores.deployments, key, uid) {
+    for live in stores::children(&context.stores.deployments, key, uid) {
         context.remove(live.as_ref()).await?;
     }
-    let waited = deleted
-        .is_some_and(|since| Timestamp::now().duration_since(since).unsigned_abs() > PATIENCE);
-    if !waited && !context.pods_left(key, uid).is_empty() {
+    let waited = deleted.is_some_and(|since| {
+        Timestamp::now().duration_since(since).unsigned_abs() > POD_END_TIMEOUT
+    });
+    if !waited && !context.stores.pods_left(key, uid).is_empty() {
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let user = user(&installation, key);
-    context.tried.note(&user, None);
-    context.settled.set(&user, None);
-    keeper::revoke(context, platform, &owner, &user).await
-}
-
-/// What a plan's pods, of which there are so many, do in Kafka.
-pub fn rights(plan: &Plan, pods: i32) -> BTreeSet<Acl> {
-    let mut all = Rights::of(pods);
-    match &plan.role {
-        Role::Pipeline(pipeline) => all.pipeline(pipeline),
-        Role::Source(source) => all.source(source),
-        Role::Store(_) => {}
-    }
-    all.acls
-}
-
-struct Rights {
-    acls: BTreeSet<Acl>,
-    pods: i32,
-}
-
-impl Rights {
-    /// However many are said to be, there are rights for as many as there can be.
-    fn of(pods: i32) -> Self {
-        Self {
-            acls: BTreeSet::new(),
-            pods: pods.clamp(0, MAX_MEMBERS),
-        }
-    }
-
-    fn topic(&mut self, topic: &str, operations: &[Operation]) {
-        for operation in operations.iter().chain(&[Operation::Describe]) {
-            self.acls
-                .insert(Acl::literal(About::Topic, topic, *operation));
-        }
-    }
-
-    fn writes(&mut self, stream: &Stream) {
-        self.topic(&stream.topic, &[Operation::Write]);
-    }
-
-    /// A consumer group, and the transactional ids of its members, `<group>-<number>`: each by itself, because what begins
-    /// with the group of Pipeline `p` and a hyphen may be that of Pipeline `p-2`.
-    fn group(&mut self, group: &str) {
-        for operation in [Operation::Read, Operation::Describe] {
-            self.acls
-                .insert(Acl::literal(About::Group, group, operation));
-        }
-        for member in (0..self.pods).map(|number| format!("{group}-{number}")) {
-            for operation in [Operation::Write, Operation::Describe] {
-                self.acls
-                    .insert(Acl::literal(About::TransactionalId, &member, operation));
-            }
-        }
-    }
-
-    fn pipeline(&mut self, plan: &PipelinePlan) {
-        for input in &plan.inputs {
-            self.topic(&input.topic, &[Operation::Read]);
-            if plan.on_bad_record == OnBadRecord::DeadLetter {
-                self.topic(&input.dead_letter_topic, &[Operation::Write]);
-            }
-        }
-        for output in &plan.outputs {
-            self.writes(output);
-        }
-        self.group(&plan.group);
-        for table in &plan.tables {
-            self.group(&table.group);
-        }
-        let Some(keyed) = &plan.keyed else { return };
-        let both = [Operation::Read, Operation::Write];
-        // What both parts are done with is deleted (DeleteRecords).
-        let and_trim = [Operation::Read, Operation::Write, Operation::Delete];
-        self.topic(&keyed.repartition.topic, &and_trim);
-        self.topic(&keyed.changelog.topic, &both);
-        self.group(&keyed.group);
-        if let Some(results) = &keyed.results {
-            self.topic(&results.topic, &both);
-            self.topic(&results.dead_letter_topic, &[Operation::Write]);
-        }
-    }
-
-    fn source(&mut self, plan: &SourcePlan) {
-        self.writes(&plan.into);
-        if plan.on_invalid == OnInvalid::DeadLetter {
-            self.topic(&plan.into.dead_letter_topic, &[Operation::Write]);
-        }
-        // Records that are made up are counted under a group, whose name is the transactional id, too. The count stands as
-        // the group's place in the stream's topic, and Kafka takes a place only from who may read the topic.
-        if let Some(generate) = &plan.generate {
-            self.topic(&plan.into.topic, &[Operation::Read]);
-            for operation in [Operation::Read, Operation::Describe] {
-                self.acls
-                    .insert(Acl::literal(About::Group, &generate.group, operation));
-            }
-            for operation in [Operation::Write, Operation::Describe] {
-                self.acls.insert(Acl::literal(
-                    About::TransactionalId,
-                    &generate.group,
-                    operation,
-                ));
-            }
-        }
-    }
+    context.verified_passwords.note(&user, None);
+    context.verified_users.set(&user, None);
+    user_provisioner::revoke(context, platform, &owner, &user).await
 }
 
 /// The object's own reference, for Events.
@@ -375,95 +216,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kafka::Pattern;
-
-    fn stream(name: &str) -> serde_json::Value {
-        json!({"name": name, "topic": format!("shop.{name}"), "deadLetterTopic": format!("shop.{name}.dlq"),
-            "contract": {"fields": [], "format": "Json"}, "maxMessageBytes": 1})
-    }
-
-    fn shown(acls: &BTreeSet<Acl>) -> Vec<String> {
-        let mut all: Vec<String> = acls
-            .iter()
-            .map(|a| {
-                format!(
-                    "{:?} {:?} {} {:?}",
-                    a.resource, a.pattern, a.name, a.operation
-                )
-            })
-            .collect();
-        all.sort();
-        all
-    }
-
-    #[test]
-    fn a_pipeline_with_state_and_a_table_may_do_what_its_parts_do() {
-        let plan: PipelinePlan = serde_json::from_value(
-            json!({"sql": "", "inputs": [stream("a")], "outputs": [stream("b")],
-            "tables": [], "delivery": "ExactlyOnce", "commitIntervalMs": 1, "startFrom": "earliest",
-            "onBadRecord": "DeadLetter", "group": "headworks.i.shop.p.01234567"}),
-        )
-        .unwrap();
-        let mut rights = Rights::of(2);
-        rights.pipeline(&plan);
-        insta::assert_yaml_snapshot!("pipeline_rights", shown(&rights.acls));
-        let mut strict = plan.clone();
-        strict.on_bad_record = OnBadRecord::Stop;
-        let mut rights = Rights::of(2);
-        rights.pipeline(&strict);
-        assert!(!rights.acls.iter().any(|a| a.name == "shop.a.dlq"));
-    }
-
-    #[test]
-    fn no_pipeline_may_fence_another_whose_name_begins_with_its_own() {
-        let of = |group: &str| {
-            let mut rights = Rights::of(3);
-            rights.group(group);
-            rights.acls
-        };
-        let (one, other) = (of("headworks.i.shop.p"), of("headworks.i.shop.p-2"));
-        assert!(one.is_disjoint(&other));
-        let literal = |acl: &Acl| acl.pattern == Pattern::Literal;
-        assert!(one.iter().chain(&other).all(literal));
-        let last = Acl::literal(
-            About::TransactionalId,
-            "headworks.i.shop.p-2",
-            Operation::Write,
-        );
-        assert!(one.contains(&last), "its third pod's");
-    }
-
-    #[test]
-    fn rights_are_bounded_whatever_the_number_of_pods_is_said_to_be() {
-        let of = |pods: i32| {
-            let mut rights = Rights::of(pods);
-            rights.group("g");
-            rights.acls.len()
-        };
-        assert_eq!(of(i32::MAX), 2 + 2 * 256);
-        assert_eq!(of(i32::MIN), 2);
-    }
-
-    #[test]
-    fn a_source_writes_its_stream_and_reads_nothing() {
-        let plan: SourcePlan = serde_json::from_value(
-            json!({"into": stream("orders"), "onInvalid": "Reject", "unknownFields": "Ignore"}),
-        )
-        .unwrap();
-        let mut rights = Rights::of(2);
-        rights.source(&plan);
-        assert_eq!(
-            shown(&rights.acls),
-            [
-                "Topic Literal shop.orders Describe",
-                "Topic Literal shop.orders Write"
-            ]
-        );
-    }
+    use crate::{
+        kafka::{Acl, Operation, Resource as About},
+        verified::VerifiedUsers,
+    };
 
     #[test]
     fn kafka_is_asked_again_when_anything_changed() {
-        let settled = Settled::default();
+        let settled = VerifiedUsers::default();
         let user = |topic: &str| User {
             name: "u".into(),
             acls: [Acl::literal(About::Topic, topic, Operation::Read)].into(),
@@ -504,27 +264,5 @@ mod tests {
         }
         settled.set("u", None);
         assert_eq!(get("a", "1", true), None);
-    }
-
-    #[test]
-    fn kafka_is_asked_for_neither_half_of_a_reconcile_of_what_is_as_it_should_be() {
-        let settled = Settled::default();
-        let recall = |rights: &str, exactly| {
-            settled.recall("u", exactly, |exactly| format!("{rights} {exactly}"))
-        };
-        let memory = |prune, seen| Memory { prune, seen };
-        assert_eq!(recall("a", false), memory(false, None));
-        settled.set("u", Some("a false".into()));
-        assert_eq!(recall("a", false), memory(false, Some(true)));
-        // Others may be there beside them.
-        assert_eq!(recall("a", true), memory(true, None));
-        settled.set("u", Some("a true".into()));
-        for exactly in [false, true] {
-            assert_eq!(recall("a", exactly), memory(true, Some(true)));
-        }
-        // Other rights are added before any goes; and a half-done attempt at it makes Kafka be asked again.
-        assert_eq!(recall("b", false), memory(false, None));
-        settled.doubt("u");
-        assert_eq!(recall("a", false), memory(true, Some(false)));
     }
 }

@@ -3,42 +3,38 @@
 //!
 //! Two promises shape the order of a reconcile. A client never holds credentials that don't work: the user is made, and seen to work,
 //! before the Secret names it (`rotation`). And no right outlives the grant: when it expires or is deleted, rights go first, and it is
-//! let go only when Kafka shows none (`ending`). That doesn't depend on the streams, the client's namespace or Strimzi's operators, nor on
+//! let go only when Kafka shows none (`revocation`). That doesn't depend on the streams, the client's namespace or Strimzi's operators, nor on
 //! the rest of the spec: an end that could be read once holds, whatever is wrong with it now.
 
 pub mod accept;
 mod credentials;
+mod dereference;
 mod derived;
-mod ending;
-mod found;
-mod moves;
+mod issuance;
+mod platform_migration;
+mod revocation;
 mod rights;
 mod rotation;
 
 use std::time::Duration;
 
-use headworks_crds::{AccessGrant, AccessGrantStatus, GrantedStream};
+use headworks_crds::{AccessGrant, AccessGrantStatus};
 use k8s_openapi::jiff::Timestamp;
-use kube::{Resource, ResourceExt};
-use rotation::{Known, Slot, Times};
+use kube::ResourceExt;
 
 use crate::{
-    access::{self, User, keeper, secret},
     context::Context,
-    controller::Subject,
-    kafka_pool::Connected,
+    controller::Reconciler,
     names::Key,
-    platform::facts::{self, Usable},
+    platform::resolve::{ResolvedPlatform, resolve_platform},
     retry::Error,
-    status::Verdict,
+    status::ReconcileOutcome,
 };
 
 /// The chart's value that lists the clients' namespaces.
 const CHART: &str = "grantNamespaces";
 /// What the user's name says.
 const WHAT: &str = "grant";
-/// A status names at most so many streams.
-const MAX_STREAMS: usize = 128;
 /// An expiry is looked after this often while something is in its way.
 const EXPIRY_RECHECK: Duration = Duration::from_secs(10);
 
@@ -51,7 +47,7 @@ pub fn check(spec: &headworks_crds::AccessGrantSpec) -> Result<(), Error> {
     rotation::times(spec).map(|_| ())
 }
 
-impl Subject for AccessGrant {
+impl Reconciler for AccessGrant {
     type Status = AccessGrantStatus;
 
     fn status(&self) -> Option<&AccessGrantStatus> {
@@ -72,13 +68,13 @@ impl Subject for AccessGrant {
         &self,
         status: &mut AccessGrantStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let (expires, unreadable) = rotation::end(&self.spec, status.expires.as_deref());
         status.expires = expires.map(|end| end.to_string());
-        found::declare(
+        dereference::declare(
             self,
             &Key::of(self),
-            moves::platform(self, status, context).as_deref(),
+            platform_migration::platform(self, status, context).as_deref(),
             context,
         );
         let over = expires.filter(|end| Timestamp::now() >= *end);
@@ -91,7 +87,7 @@ impl Subject for AccessGrant {
             };
             match outcome {
                 Ok(verdict) => return Ok(verdict),
-                Err(error) => match ending::meanwhile(self, status, context).await {
+                Err(error) => match revocation::meanwhile(self, status, context).await {
                     Ok(()) => error,
                     Err(left) => unfinished(&error, &left),
                 },
@@ -101,10 +97,10 @@ impl Subject for AccessGrant {
     }
 
     async fn finalize(&self, status: &AccessGrantStatus, context: &Context) -> Result<(), Error> {
-        if let Some(platform) = ending::withdraw(self, status, context).await? {
-            ending::users_left(self, status, &platform, context).await;
+        if let Some(platform) = revocation::revoke_everywhere(self, status, context).await? {
+            revocation::users_left(self, status, &platform, context).await;
         }
-        ending::forget_secret(self, context).await
+        revocation::forget_secret(self, context).await
     }
 }
 
@@ -145,12 +141,12 @@ async fn granted(
     grant: &AccessGrant,
     status: &mut AccessGrantStatus,
     context: &Context,
-) -> Result<Verdict, Error> {
+) -> Result<ReconcileOutcome, Error> {
     let key = Key::of(grant);
     let now = Timestamp::now();
     headworks_crds::check(&grant.spec).map_err(|message| Error::stalled("InvalidSpec", message))?;
     let times = rotation::times(&grant.spec)?;
-    let note = match found::accepted(grant, context) {
+    let note = match dereference::accepted(grant, context) {
         Ok(note) => note,
         Err(error) => {
             // Who takes back the word, takes back what it gave.
@@ -159,13 +155,13 @@ async fn granted(
                     "namespace {} accepts grants no longer",
                     grant.spec.to.namespace
                 );
-                ending::close(grant, &why, status, context).await?;
+                revocation::close(grant, &why, status, context).await?;
                 status.platform = None;
             }
             return Err(error);
         }
     };
-    let name = moves::platform(grant, status, context).ok_or_else(|| {
+    let name = platform_migration::platform(grant, status, context).ok_or_else(|| {
         let first = grant.spec.read.iter().chain(&grant.spec.write).next();
         Error::missing(
             "StreamNotFound",
@@ -174,20 +170,24 @@ async fn granted(
                 key.namespace,
                 first.map_or("", String::as_str),
                 first.map_or(String::new(), |name| context
+                    .stores
                     .near_stream(&key.namespace, name))
             ),
         )
     })?;
-    moves::leave(grant, &name, status, context).await?;
-    let platform = facts::usable(context, &name, &key.namespace)?;
+    platform_migration::migrate_away(grant, &name, status, context).await?;
+    let platform = resolve_platform(context, &name, &key.namespace)?;
     if !platform.ready() {
         return Err(platform.not_ready());
     }
     logs_in(&platform)?;
-    let connected = context.kafka.get(context, &platform.platform).await?;
-    let found = found::streams(grant, status, &name, context).await?;
+    let connected = context
+        .kafka
+        .get(&context.client, &platform.platform)
+        .await?;
+    let found = dereference::streams(grant, status, &name, context).await?;
     status.platform = Some(name);
-    let next = hand_out(
+    let next = issuance::issue_credentials(
         grant, &key, &times, &found, &platform, &connected, status, now, context,
     )
     .await?;
@@ -202,11 +202,11 @@ async fn granted(
     if let Some(note) = note {
         message = format!("{message}. {note}");
     }
-    Ok(Verdict::ready("Granted", message).recheck(soon))
+    Ok(ReconcileOutcome::ready("Granted", message).recheck(soon))
 }
 
 /// A listener that asks nobody who they are can't tell a client from another.
-fn logs_in(platform: &Usable) -> Result<(), Error> {
+fn logs_in(platform: &ResolvedPlatform) -> Result<(), Error> {
     let kafka = &platform.platform.spec.kafka;
     if kafka.authentication.is_some() || kafka.workload_authentication.is_some() {
         return Ok(());
@@ -220,130 +220,6 @@ fn logs_in(platform: &Usable) -> Result<(), Error> {
     ))
 }
 
-/// Makes the user, switches the Secret to it, and takes the other one away when its time is over. Gives the next moment.
-#[allow(clippy::too_many_arguments)]
-async fn hand_out(
-    grant: &AccessGrant,
-    key: &Key,
-    times: &Times,
-    found: &found::Found,
-    platform: &Usable,
-    connected: &Connected,
-    status: &mut AccessGrantStatus,
-    now: Timestamp,
-    context: &Context,
-) -> Result<Option<Timestamp>, Error> {
-    let base = access::user_name(&platform.installation, WHAT, &key.namespace, &key.name);
-    let about = grant.object_ref(&());
-    let owner = ending::owner(key, &about);
-    let namespace = &grant.spec.to.namespace;
-    // First, so that no user is made whose password can't be handed out.
-    let secret_name = credentials::name_in_use(key, status.secret.as_deref());
-    let live = secret::owned(
-        secret::get(context, namespace, &secret_name, CHART).await?,
-        key,
-    )?;
-    let hint = status.user.as_ref().and_then(|user| Slot::of(user, &base));
-    let known = known(status, hint);
-    let held = live
-        .as_ref()
-        .and_then(|live| credentials::read(live, &base))
-        .and_then(|(held, password)| Some((held.believed(known, times, now)?, password)));
-    let plan = rotation::plan(held.as_ref().map(|(held, _)| *held), hint, times, now);
-
-    let prefix = rights::prefix(&grant.spec);
-    let acls = rights::acls(&found.streams, &prefix);
-    let user = |slot: Slot| User {
-        name: slot.user(&base),
-        acls: acls.clone(),
-        quota: Some(rights::quota(&grant.spec)),
-    };
-    let (password, tried) = match held {
-        Some((_, password)) if !plan.fresh => {
-            let version = live
-                .as_ref()
-                .and_then(|l| l.metadata.resource_version.as_deref());
-            (
-                password,
-                context.tried.knows(&plan.current.user(&base), version),
-            )
-        }
-        _ => {
-            let user = plan.current.user(&base);
-            let previous = status.previous_user.as_ref();
-            if plan.outlived(previous.and_then(|user| Slot::of(user, &base))) {
-                keeper::revoke(context, &platform.platform, &owner, &user).await?;
-                status.previous_user = None;
-            }
-            let begun = keeper::begun(context, platform, &owner, &user).await?;
-            (begun.unwrap_or_else(access::password), false)
-        }
-    };
-    let (current, other) = (user(plan.current), user(plan.current.other()));
-    let wanted = keeper::Wanted {
-        user: &current,
-        password: &password,
-        tried,
-        prune: true,
-    };
-    note_streams(status, &found.streams);
-    keeper::ensure(context, platform, &owner, &wanted).await?;
-    if plan.previous.is_some() {
-        // It may do what the grant says now, no more; its password isn't known any more, and stays.
-        keeper::set_rights(context, platform, &owner, &other).await?;
-    } else {
-        keeper::revoke(context, &platform.platform, &owner, &other.name).await?;
-    }
-    let (current, other) = (current.name, other.name);
-    // A registry whose CA can't be read keeps nobody out of Kafka: the Platform's condition tells of it.
-    let registry = match context.registries.get(context, &platform.platform).await {
-        Ok(registry) => registry.map(|registry| registry.connection.clone()),
-        Err(_) => live.as_ref().and_then(credentials::registry),
-    };
-    let desired = credentials::build(&credentials::Credentials {
-        grant: key,
-        name: &secret_name,
-        namespace,
-        kafka: &platform.platform.spec.kafka,
-        ca: connected.ca.as_deref(),
-        user: &current,
-        password: &password,
-        prefix: &prefix,
-        since: plan.since,
-        previous: plan.previous.map(|_| other.as_str()),
-        registry: registry.as_ref(),
-    });
-    let written = secret::put(context, &desired, live, CHART).await?;
-    context
-        .tried
-        .note(&current, written.metadata.resource_version.as_deref());
-    status.secret = Some(secret_name);
-    status.user = Some(current);
-    status.previous_user = plan.previous.map(|_| other);
-    status.rotated_at = Some(plan.since.to_string());
-    status.streams.clone_from(&found.streams);
-    Ok(plan.next)
-}
-
-/// What the status says of the user in the Secret, where both are known.
-fn known(status: &AccessGrantStatus, slot: Option<Slot>) -> Option<Known> {
-    Some(Known {
-        slot: slot?,
-        since: status.rotated_at.as_ref()?.parse().ok()?,
-    })
-}
-
-/// What is about to be given belongs to what must be taken away again, also if it is cut short.
-fn note_streams(status: &mut AccessGrantStatus, streams: &[GrantedStream]) {
-    let fresh: Vec<GrantedStream> = streams
-        .iter()
-        .filter(|stream| !status.streams.contains(stream))
-        .cloned()
-        .collect();
-    status.streams.extend(fresh);
-    status.streams.truncate(MAX_STREAMS);
-}
-
 /// The rights end: everything goes.
 async fn expired(
     grant: &AccessGrant,
@@ -352,7 +228,7 @@ async fn expired(
     context: &Context,
 ) -> Error {
     let why = format!("the rights ended at {expires}");
-    match ending::close(grant, &why, status, context).await {
+    match revocation::close(grant, &why, status, context).await {
         Err(error) => error,
         Ok(()) => Error::stalled(
             "Expired",
@@ -383,28 +259,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_being_given_is_noted_before_so_that_it_can_be_taken_away_if_that_is_cut_short() {
-        let stream = |name: String| GrantedStream {
-            topic: format!("shop.{name}"),
-            stream: name,
-            access: "Read".into(),
-            derived: None,
-        };
-        let has = |names: &[&str]| -> Vec<GrantedStream> {
-            names.iter().map(|n| stream((*n).to_owned())).collect()
-        };
-        let mut status = AccessGrantStatus {
-            streams: has(&["a", "b"]),
-            ..AccessGrantStatus::default()
-        };
-        note_streams(&mut status, &has(&["b", "c"]));
-        assert_eq!(status.streams, has(&["a", "b", "c"]));
-        let many: Vec<_> = (0..200).map(|n| stream(format!("s{n}"))).collect();
-        note_streams(&mut status, &many);
-        assert_eq!(status.streams.len(), MAX_STREAMS);
-    }
-
-    #[test]
     fn what_could_not_be_taken_away_is_said_and_tried_again_soon() {
         let error = Error::stalled("OwnedByAnother", "Secret bi/s isn't ours");
         let left = Error::stalled("NotAuthorized", "no right to delete ACLs");
@@ -419,19 +273,6 @@ mod tests {
         };
         assert_eq!((reason.as_str(), after), ("NotAuthorized", EXPIRY_RECHECK));
         assert!(message.contains("isn't ours") && message.contains("no right to delete"));
-    }
-
-    #[test]
-    fn the_status_bears_a_secret_out_only_where_it_has_both_user_and_time() {
-        let status = |at: Option<&str>| AccessGrantStatus {
-            rotated_at: at.map(str::to_owned),
-            ..AccessGrantStatus::default()
-        };
-        let at = "2027-01-01T00:00:00Z";
-        assert_eq!(known(&status(Some(at)), None), None);
-        assert_eq!(known(&status(None), Some(Slot::A)), None);
-        let known = known(&status(Some(at)), Some(Slot::B)).unwrap();
-        assert_eq!((known.slot, known.since), (Slot::B, at.parse().unwrap()));
     }
 
     #[test]

@@ -117,11 +117,11 @@ pub fn context(stores: Stores) -> (Arc<Context>, Calls) {
         reports: Arc::default(),
         kafka: Arc::default(),
         strimzi,
-        tried: Tried::default(),
-        settled: Settled::default(),
-        user_operators: Seen::default(),
+        verified_passwords: VerifiedPasswords::default(),
+        verified_users: VerifiedUsers::default(),
+        user_operators: UserOperatorCache::default(),
         registries: Arc::default(),
-        rollouts: Rollouts::default(),
+        rollouts: RolloutTurns::default(),
         crds: CrdVersions::default(),
     };
     (Arc::new(context), calls)

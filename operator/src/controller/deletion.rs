@@ -7,7 +7,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Subject, dynamic_api, exit::label};
+use super::{Reconciler, dynamic_api, exit::label};
 use crate::{
     context::Context,
     names::{FIELD_MANAGER, FINALIZER, Key},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Finalizer first, so that nothing is made outside Kubernetes that a deletion could forget; then the spec alone.
-pub(super) async fn prepare<K: Subject>(object: &K, context: &Context) -> Result<(), Error> {
+pub(super) async fn prepare<K: Reconciler>(object: &K, context: &Context) -> Result<(), Error> {
     if object.needs_finalizer() || object.is_held(context) {
         hold(object, context).await?;
     }
@@ -25,7 +25,7 @@ pub(super) async fn prepare<K: Subject>(object: &K, context: &Context) -> Result
 }
 
 /// Sees to it that the object has our finalizer: something outside Kubernetes is about to be made for it.
-pub async fn hold<K: Subject>(object: &K, context: &Context) -> Result<(), Error> {
+pub async fn hold<K: Reconciler>(object: &K, context: &Context) -> Result<(), Error> {
     if object.finalizers().iter().any(|f| f == FINALIZER) {
         return Ok(());
     }
@@ -35,7 +35,7 @@ pub async fn hold<K: Subject>(object: &K, context: &Context) -> Result<(), Error
 }
 
 /// Deletion's own reconcile: the work first, then the finalizer goes.
-pub(super) async fn delete<K: Subject>(
+pub(super) async fn delete<K: Reconciler>(
     object: &K,
     key: &Key,
     status: &K::Status,
@@ -76,7 +76,7 @@ pub(super) async fn delete<K: Subject>(
     }
 }
 
-async fn set_finalizers<K: Subject>(
+async fn set_finalizers<K: Reconciler>(
     object: &K,
     finalizers: Vec<String>,
     context: &Context,

@@ -5,22 +5,22 @@ use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{api::ApiResource, runtime::controller::Action};
 use serde_json::{Value, json};
 
-use super::Subject;
+use super::Reconciler;
 use crate::{
     context::Context,
     names::Key,
     retry::Error,
-    status::{self, Verdict},
+    status::{self, ReconcileOutcome},
 };
 
 /// The one way out: conditions, status, next look.
-pub(super) async fn finish<K: Subject>(
+pub(super) async fn finish<K: Reconciler>(
     key: &Key,
     uid: &str,
     generation: Option<i64>,
     old: &Value,
     mut new: Value,
-    outcome: &Result<Verdict, Error>,
+    outcome: &Result<ReconcileOutcome, Error>,
     context: &Context,
 ) -> (&'static str, Action) {
     let now = Timestamp::now();
@@ -116,7 +116,7 @@ async fn announce(
 }
 
 /// An outcome's word in metrics.
-pub(super) fn label(outcome: &Result<Verdict, Error>) -> &'static str {
+pub(super) fn label(outcome: &Result<ReconcileOutcome, Error>) -> &'static str {
     match outcome {
         Ok(verdict) if verdict.ready => "ready",
         Ok(_) => "progressing",

@@ -1,6 +1,6 @@
 //! One controller a kind: takes keys from the kind's queue, runs its reconcile, and ends in status.
 //!
-//! The kinds differ only in what [`Subject`] asks of them. Everything else is here once: objects
+//! The kinds differ only in what [`Reconciler`] asks of them. Everything else is here once: objects
 //! that can't be read (`unreadable`), finalizers (`deletion`), and the single way out through status (`exit`).
 
 mod deletion;
@@ -36,7 +36,7 @@ use crate::{
     context::Context,
     names::Key,
     retry::Error,
-    status::Verdict,
+    status::ReconcileOutcome,
     supervise::{Panicked, contained},
 };
 
@@ -46,7 +46,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 const CONCURRENCY: u16 = 16;
 
 /// What a kind does.
-pub trait Subject:
+pub trait Reconciler:
     Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
     /// Its status.
@@ -71,7 +71,7 @@ pub trait Subject:
         &self,
         status: &mut Self::Status,
         context: &Context,
-    ) -> impl Future<Output = Result<Verdict, Error>> + Send;
+    ) -> impl Future<Output = Result<ReconcileOutcome, Error>> + Send;
 
     /// The work that deletion needs. An error delays it; it must not fail for ever.
     fn finalize(
@@ -82,7 +82,7 @@ pub trait Subject:
 }
 
 /// Runs one kind's controller until `stop`.
-pub async fn run<K: Subject>(
+pub async fn run<K: Reconciler>(
     context: Arc<Context>,
     store: Store<DeserializeGuard<K>>,
     stop: CancellationToken,
@@ -120,7 +120,7 @@ pub async fn run<K: Subject>(
 }
 
 /// One reconcile, from a key to a status. A panic in it, or one that hangs, is this object's alone.
-async fn one<K: Subject>(object: &DeserializeGuard<K>, context: &Context) -> Action {
+async fn one<K: Reconciler>(object: &DeserializeGuard<K>, context: &Context) -> Action {
     let began = Instant::now();
     let key = Key::of(object);
     let running = context.health.begins(&key.kind);
@@ -152,7 +152,11 @@ async fn one<K: Subject>(object: &DeserializeGuard<K>, context: &Context) -> Act
     action
 }
 
-async fn readable<K: Subject>(object: &K, key: &Key, context: &Context) -> (&'static str, Action) {
+async fn readable<K: Reconciler>(
+    object: &K,
+    key: &Key,
+    context: &Context,
+) -> (&'static str, Action) {
     let uid = object.uid().unwrap_or_default();
     let watched = object
         .status()
@@ -198,7 +202,7 @@ fn internal(_: &Panicked) -> Error {
     )
 }
 
-fn dynamic_api<K: Subject>(key: &Key, context: &Context) -> Api<DynamicObject> {
+fn dynamic_api<K: Reconciler>(key: &Key, context: &Context) -> Api<DynamicObject> {
     let resource = ApiResource::erase::<K>(&());
     if key.namespace.is_empty() {
         Api::all_with(context.client.clone(), &resource)

@@ -9,7 +9,7 @@ use crate::{
     supervise::{OfTask, PANICS},
 };
 
-impl Subject for ConfigMap {
+impl Reconciler for ConfigMap {
     type Status = Value;
 
     fn status(&self) -> Option<&Value> {
@@ -24,11 +24,11 @@ impl Subject for ConfigMap {
         false
     }
 
-    async fn reconcile(&self, status: &mut Value, _: &Context) -> Result<Verdict, Error> {
+    async fn reconcile(&self, status: &mut Value, _: &Context) -> Result<ReconcileOutcome, Error> {
         *status = json!({"seen": true});
         tokio::task::yield_now().await;
         assert_ne!(self.name_any(), "bad", "a secret that the panic tells");
-        Ok(Verdict::ready("Running", "all is well"))
+        Ok(ReconcileOutcome::ready("Running", "all is well"))
     }
 
     async fn finalize(&self, _: &Value, _: &Context) -> Result<(), Error> {

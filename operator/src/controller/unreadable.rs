@@ -8,7 +8,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Subject, dynamic_api, exit::finish};
+use super::{Reconciler, dynamic_api, exit::finish};
 use crate::{
     context::Context,
     names::{FIELD_MANAGER, FINALIZER, Key},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// An object that an older or newer version stored: said in its own status, by name of the field.
-pub(super) async fn say<K: Subject>(
+pub(super) async fn say<K: Reconciler>(
     key: &Key,
     meta: &kube::core::ObjectMeta,
     error: &str,

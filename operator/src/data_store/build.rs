@@ -7,6 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference},
 };
 
+use super::binding::StoreBinding;
 use crate::{
     apply::child_meta,
     names::Key,
@@ -15,7 +16,6 @@ use crate::{
         plan_map::{PlanMap, plan_map},
         pod::{PodInputs, pod_template},
         resources::Needs,
-        store::Reach,
     },
 };
 
@@ -39,7 +39,7 @@ pub fn build(
     key: &Key,
     reference: &OwnerReference,
     spec: &DataStoreSpec,
-    reach: &Reach,
+    binding: &StoreBinding,
     image: &str,
 ) -> Result<Built, Error> {
     let plan = Plan {
@@ -50,7 +50,7 @@ pub fn build(
         name: key.name.clone(),
         kafka: KafkaConnection::default(),
         role: Role::Store(StorePlan {
-            store: reach.store.clone(),
+            store: binding.store.clone(),
         }),
     };
     let plan = plan_map(&plan, key, reference.clone())?;
@@ -60,7 +60,7 @@ pub fn build(
         plan: &plan,
         image,
         template: &template,
-        volumes: vec![reach.volume.clone()],
+        volumes: vec![binding.volume.clone()],
         ca: None,
         http: false,
         spread: false,
@@ -93,16 +93,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::workload::store;
+    use crate::data_store::binding;
 
     fn built(spec: &Value) -> Built {
         let spec: DataStoreSpec = serde_json::from_value(spec.clone()).unwrap();
-        let reach = store::reach("warehouse", &spec).unwrap();
+        let binding = binding::bind("warehouse", &spec).unwrap();
         build(
             &Key::new("DataStore", "shop", "warehouse"),
             &OwnerReference::default(),
             &spec,
-            &reach,
+            &binding,
             "runtime:1",
         )
         .unwrap()

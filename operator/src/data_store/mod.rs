@@ -5,33 +5,35 @@
 //! pod can't run, holds up nobody.
 
 pub mod address;
+pub mod binding;
 pub mod build;
-pub mod reading;
-pub mod writers;
+pub mod resolve;
 
+use binding::StoreBinding;
 use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
 use kube::{Resource, ResourceExt};
 
 use crate::{
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
-    platform::{facts, policy},
+    planning::store_writers::stores_of,
+    platform::{policy, resolve::admits},
     retry::Error,
     security,
-    status::{Verdict, mark},
+    status::{ReconcileOutcome, mark},
+    stores::{self, Stores},
     workload::{
         self, guards,
         health::{self, Pods},
         rollouts,
-        store::{self, Reach},
     },
 };
 
 /// Longest version that a status shows, in characters: it is the server's own text.
 const MAX_VERSION: usize = 64;
 
-impl Subject for DataStore {
+impl Reconciler for DataStore {
     type Status = DataStoreStatus;
 
     fn status(&self) -> Option<&DataStoreStatus> {
@@ -50,14 +52,14 @@ impl Subject for DataStore {
         &self,
         status: &mut DataStoreStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let key = Key::of(self);
         let open = security::data_store(&self.spec);
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
-        status.pipelines = i64::try_from(writers::count(context, &key)).ok();
+        status.pipelines = i64::try_from(pipelines(&context.stores, &key)).ok();
         let uid = self.uid().unwrap_or_default();
-        let live = Context::child(
+        let live = stores::child(
             &context.stores.deployments,
             &key,
             &uid,
@@ -72,13 +74,13 @@ impl Subject for DataStore {
             .await?;
         }
         let address = address::check(&self.spec)?.to_string();
-        let reach = store::reach(&key.name, &self.spec)?;
-        allowed(self, &key, &reach, context).inspect_err(|_| rollouts::give_up(context, &key))?;
+        let binding = binding::bind(&key.name, &self.spec)?;
+        allowed(self, &key, &binding, context).inspect_err(|_| rollouts::give_up(context, &key))?;
         let built = build::build(
             &key,
             &self.controller_owner_ref(&()).unwrap_or_default(),
             &self.spec,
-            &reach,
+            &binding,
             &context.settings.runtime_image,
         )?;
         context
@@ -96,14 +98,14 @@ impl Subject for DataStore {
         )
         .await?;
         let live = applied.live.as_ref();
-        workload::sweep_plans(context, &key, &uid, &built.plan.digest).await?;
+        workload::collect_unused_plans(context, &key, &uid, &built.plan.digest).await?;
 
         if status.address.as_ref() != Some(&address) {
             // What is known is about another server.
             status.server_version = None;
             status.address = Some(address.clone());
         }
-        let pods = context.pods(&key, &uid);
+        let pods = context.stores.pods(&key, &uid);
         if let Some(version) = health::current(&pods, &built.plan.digest)
             .filter_map(|pod| context.reports.of_pod(pod.metadata.uid.as_deref()?))
             .find_map(|report| report.server_version)
@@ -111,7 +113,7 @@ impl Subject for DataStore {
             status.server_version = Some(version.chars().take(MAX_VERSION).collect());
         }
         if self.spec.suspend {
-            return Ok(Verdict::ready(
+            return Ok(ReconcileOutcome::ready(
                 "Suspended",
                 "spec.suspend is true: nothing watches the store; Pipelines go on",
             ));
@@ -127,14 +129,14 @@ impl Subject for DataStore {
                 updated: health::rolled_out(seen.replicas, seen.updated_replicas),
                 ready: seen.ready_replicas.unwrap_or(0),
                 observed: generation.is_some() && seen.observed_generation >= generation,
-                secrets: &reach.secrets,
+                secrets: &binding.secrets,
                 stores: &names,
                 namespace: &key.namespace,
             },
             |uid| context.reports.of_pod(uid),
         )?;
         if verdict.ready {
-            return Ok(applied.told(Verdict::ready(
+            return Ok(applied.told(ReconcileOutcome::ready(
                 "Connected",
                 format!("PostgreSQL answers at {address}"),
             )));
@@ -147,8 +149,24 @@ impl Subject for DataStore {
     }
 }
 
+/// How many Pipelines write to a store.
+fn pipelines(stores: &Stores, store: &Key) -> usize {
+    let pipelines = stores.pipelines.state();
+    pipelines
+        .iter()
+        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .filter(|p| p.metadata.namespace.as_deref() == Some(store.namespace.as_str()))
+        .filter(|p| stores_of(p).contains(&store.name))
+        .count()
+}
+
 /// A DataStore names no Platform, so every one that admits its namespace has a say.
-fn allowed(store: &DataStore, key: &Key, reach: &Reach, context: &Context) -> Result<(), Error> {
+fn allowed(
+    store: &DataStore,
+    key: &Key,
+    binding: &StoreBinding,
+    context: &Context,
+) -> Result<(), Error> {
     let platforms = context.stores.platforms.state();
     let platforms: Vec<_> = platforms
         .iter()
@@ -156,12 +174,12 @@ fn allowed(store: &DataStore, key: &Key, reach: &Reach, context: &Context) -> Re
         .collect();
     let keys = platforms.iter().map(|platform| Key::of(*platform));
     let namespace = Key::new("Namespace", "", &key.namespace);
-    context.indexes.refers(key, keys.chain([namespace]));
-    let labels = context.namespace_labels(&key.namespace);
+    context.indexes.set_references(key, keys.chain([namespace]));
+    let labels = context.stores.namespace_labels(&key.namespace);
     for platform in platforms {
-        if facts::admits(platform, &labels) {
+        if admits(platform, &labels) {
             let template = store.spec.pod_template.as_ref();
-            policy::check(platform, template, &reach.secrets)?;
+            policy::check(platform, template, &binding.secrets)?;
         }
     }
     Ok(())

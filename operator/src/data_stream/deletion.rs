@@ -6,17 +6,17 @@ use headworks_crds::{DataStream, DataStreamStatus, DeletionPolicy};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
-use super::{accepted, topic::kafka_error};
+use super::{contract_revisions, topic::kafka_error};
 use crate::{
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
     retry::Error,
     strimzi::{objects, release},
 };
 
 /// A Kafka that is away for longer than this keeps its topics; the object goes.
-const PATIENCE: Duration = Duration::from_secs(300);
+const KAFKA_TIMEOUT: Duration = Duration::from_secs(300);
 /// Strimzi's Topic Operator gets so long to delete a topic itself.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -54,7 +54,8 @@ pub async fn finalize(
     } else if let Some(topic) = &status.topic {
         let topics = [Some(topic), status.dead_letter_topic.as_ref()];
         if let Err(error) = delete_topics(stream, topics.into_iter().flatten(), context).await {
-            if !out_of_patience(stream) && context.platform(&stream.spec.platform).is_some() {
+            if !out_of_patience(stream) && context.stores.platform(&stream.spec.platform).is_some()
+            {
                 return Err(error);
             }
             let note = format!(
@@ -66,7 +67,7 @@ pub async fn finalize(
                 .await;
         }
     }
-    accepted::sweep(context, &key, true).await
+    contract_revisions::sweep(context, &key, true).await
 }
 
 /// Where the topic is kept the KafkaTopics go without it; else both go.
@@ -80,7 +81,7 @@ async fn kafka_topics(
     if !stream.is_held(context) && status.kafka_topic.is_none() {
         return Ok(());
     }
-    if release::nothing_there(context).await {
+    if release::nothing_there(&context.strimzi).await {
         if let Some(name) = &status.kafka_topic {
             let note = format!(
                 "KafkaTopic {name} is gone with Strimzi's kinds; its topic in Kafka is as it was"
@@ -90,15 +91,15 @@ async fn kafka_topics(
         }
         return Ok(());
     }
-    let objects = release::of_owner(context, key).await?;
+    let objects = release::of_owner(&context.strimzi, key).await?;
     if keeps {
         for object in &objects {
-            release::release(context, object).await?;
+            release::release(&context.strimzi, object).await?;
         }
         return Ok(());
     }
     for object in &objects {
-        objects::delete(context, &context.strimzi.topics, object).await?;
+        objects::delete(&context.strimzi, &context.strimzi.topics, object).await?;
     }
     // The Topic Operator deletes the topic and then lets the object go. What it doesn't do in time is done by the Admin API;
     // when it is back, it finds the topic gone and lets the object go.
@@ -125,9 +126,10 @@ async fn delete_topics(
 ) -> Result<(), Error> {
     let name = &stream.spec.platform;
     let platform = context
+        .stores
         .platform(name)
         .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
-    let connected = context.kafka.get(context, &platform).await?;
+    let connected = context.kafka.get(&context.client, &platform).await?;
     for topic in topics {
         // A topic that is gone already is what was wanted; the room of Kafka says so as success.
         connected
@@ -141,7 +143,7 @@ async fn delete_topics(
 
 /// True: a deletion has waited long enough for what doesn't answer.
 pub(super) fn out_of_patience(stream: &DataStream) -> bool {
-    since_deletion(stream) > PATIENCE
+    since_deletion(stream) > KAFKA_TIMEOUT
 }
 
 fn since_deletion(stream: &DataStream) -> Duration {

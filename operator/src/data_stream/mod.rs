@@ -4,24 +4,20 @@
 //! topic is this object's; and the contract is written down before the topic is made, so that an operator
 //! that dies in between finds its own work again.
 
-pub mod accepted;
-pub mod contract;
-pub mod definition;
+mod compatibility;
+pub mod contract_revisions;
 mod deletion;
-pub mod labels;
+pub mod label_propagation;
 pub mod limits;
-mod promise;
-pub mod reading;
 pub mod registry;
-mod rivals;
+pub mod resolve;
 mod settings;
 mod strimzi;
 mod topic;
-pub mod topic_name;
+mod topic_conflicts;
 
 use std::time::Duration;
 
-use accepted::Accepted;
 use headworks_crds::{
     AcceptedContract, DataStream, DataStreamStatus, DeletionPolicy, conditions::READY,
 };
@@ -29,15 +25,16 @@ use kube::Resource;
 
 use crate::{
     context::Context,
-    controller::Subject,
+    contract::{self, definition, revision::Revision, topic_name},
+    controller::Reconciler,
     names::Key,
-    platform::facts::{self, Usable},
+    platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     registry_pool,
     retry::Error,
-    status::{Also, Verdict},
+    status::{ExtraCondition, ReconcileOutcome},
 };
 
-impl Subject for DataStream {
+impl Reconciler for DataStream {
     type Status = DataStreamStatus;
 
     fn status(&self) -> Option<&DataStreamStatus> {
@@ -52,6 +49,7 @@ impl Subject for DataStream {
     fn is_held(&self, context: &Context) -> bool {
         let by_strimzi = |p: headworks_crds::Platform| p.spec.kafka.management.strimzi.is_some();
         context
+            .stores
             .platform(&self.spec.platform)
             .is_some_and(by_strimzi)
     }
@@ -65,39 +63,39 @@ impl Subject for DataStream {
         &self,
         status: &mut DataStreamStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let key = Key::of(self);
         let topic = topic_name::topic_of(&key.namespace, &key.name, self.spec.topic.as_deref());
-        let rivals = rivals::of(self, &topic, context);
-        context.indexes.refers(
+        let rivals = topic_conflicts::of(self, &topic, context);
+        context.indexes.set_references(
             &key,
-            facts::references(&self.spec.platform, &key.namespace)
+            platform_references(&self.spec.platform, &key.namespace)
                 .into_iter()
                 .chain(rivals.iter().map(Key::of))
                 .chain(strimzi_references(self, &topic, context))
-                .chain(labels::references(context, &key)),
+                .chain(label_propagation::references(context, &key)),
         );
 
         // First, because a stream that can't be looked at now is read and written all the same.
-        let stored = accepted::stored(context, &key, status.contract.as_ref());
+        let stored = contract_revisions::stored(context, &key, status.contract.as_ref());
         // Of an object that was here before, and had another topic, it says nothing about this one.
-        let about_this = |accepted: &Accepted| {
+        let about_this = |accepted: &Revision| {
             status.contract.is_some()
                 || (accepted.topic == topic && accepted.platform == self.spec.platform)
         };
         if let Some(accepted) = stored.filter(about_this) {
-            labels::settle(context, &key, &accepted.contract, status);
+            label_propagation::settle(context, &key, &accepted.contract, status);
         }
-        let platform = facts::usable(context, &self.spec.platform, &key.namespace)?;
+        let platform = resolve_platform(context, &self.spec.platform, &key.namespace)?;
         let policy = &platform.platform.spec.kafka.topic_policy;
         topic_name::allowed(
             &topic,
             &key.namespace,
-            &context.namespace_labels(&key.namespace),
+            &context.stores.namespace_labels(&key.namespace),
             policy,
         )
         .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
-        rivals::give_way(self, &topic, &rivals, &platform.platform, context)?;
+        topic_conflicts::check_precedence(self, &topic, &rivals, &platform.platform, context)?;
         limits::check(self, &platform.platform, context)?;
         let contract = contract::read(&self.spec)
             .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
@@ -115,7 +113,7 @@ impl Subject for DataStream {
 
     async fn finalize(&self, status: &DataStreamStatus, context: &Context) -> Result<(), Error> {
         let lost = status.topic.as_ref();
-        let lost = lost.and_then(|topic| rivals::lost(self, topic, context));
+        let lost = lost.and_then(|topic| topic_conflicts::lost(self, topic, context));
         deletion::finalize(self, status, lost.as_deref(), context).await?;
         registry::finalize(self, status, lost.as_deref(), context).await
     }
@@ -136,7 +134,7 @@ fn unverified(
     stream: &DataStream,
     status: &DataStreamStatus,
     error: Error,
-) -> Result<Verdict, Error> {
+) -> Result<ReconcileOutcome, Error> {
     let before = status.conditions.iter().find(|c| {
         c.type_ == READY
             && c.status == "True"
@@ -145,8 +143,10 @@ fn unverified(
     match before {
         Some(ready) => {
             tracing::warn!(stream = %Key::of(stream), %error, "not looked at in Kafka");
-            Ok(Verdict::ready(ready.reason.clone(), ready.message.clone())
-                .recheck(Duration::from_secs(30)))
+            Ok(
+                ReconcileOutcome::ready(ready.reason.clone(), ready.message.clone())
+                    .recheck(Duration::from_secs(30)),
+            )
         }
         None => Err(error),
     }
@@ -157,17 +157,20 @@ async fn in_kafka(
     key: &Key,
     topic: &str,
     contract: headworks_plan::Contract,
-    platform: &Usable,
+    platform: &ResolvedPlatform,
     status: &mut DataStreamStatus,
     context: &Context,
-) -> Result<Verdict, Error> {
-    let connected = context.kafka.get(context, &platform.platform).await?;
+) -> Result<ReconcileOutcome, Error> {
+    let connected = context
+        .kafka
+        .get(&context.client, &platform.platform)
+        .await?;
     let admin = &connected.admin;
     let found = admin
         .topic(topic)
         .await
         .map_err(|e| topic::kafka_error(&e, topic))?;
-    let before = accepted::in_force(context, key, status.contract.as_ref()).await?;
+    let before = contract_revisions::in_force(context, key, status.contract.as_ref()).await?;
     // Somebody removed its ConfigMap. (Of another topic than this it would say nothing.)
     let missing =
         before.is_none() && status.contract.is_some() && status.topic.as_deref() == Some(topic);
@@ -206,13 +209,13 @@ async fn in_kafka(
     };
 
     // What was permitted once isn't permitted again, whatever the topic was.
-    let used = accepted::used(context, key);
+    let used = contract_revisions::used(context, key);
     let mut in_force = before.filter(|_| about_this);
     // A derived definition goes on from the one before it: so does one that is to be found again.
     let named = status.contract.as_ref().filter(|_| missing);
     let older = named.and_then(|named| {
         let platform = &stream.spec.platform;
-        let older = accepted::before_number(context, key, named.version, topic, platform);
+        let older = contract_revisions::before_number(context, key, named.version, topic, platform);
         older.into_iter().next()
     });
     let contract = definition::complete(
@@ -225,7 +228,7 @@ async fn in_kafka(
     let spec_mode = stream.spec.compatibility;
     if let Some(named) = named {
         let registered = status.registered.iter();
-        let spec = Accepted {
+        let spec = Revision {
             version: named.version,
             contract: contract::obeyed(&contract),
             topic: topic.to_owned(),
@@ -238,16 +241,16 @@ async fn in_kafka(
             compatibility: named.compatibility,
             used: used.clone(),
         };
-        in_force = Some(accepted::restore(context, key, named, spec).await?);
+        in_force = Some(contract_revisions::restore(context, key, named, spec).await?);
     }
     let promised = in_force.as_ref().map_or(spec_mode, |a| {
         a.promise(status.contract.as_ref(), spec_mode)
     });
     let refused = in_force.as_ref().and_then(|accepted| {
-        promise::refused(stream, key, (accepted, promised), &contract, context)
+        compatibility::refused(stream, key, (accepted, promised), &contract, context)
     });
     let contract = contract::obeyed(&contract);
-    let same = |accepted: &Accepted| {
+    let same = |accepted: &Revision| {
         contract::fingerprint(&accepted.contract) == contract::fingerprint(&contract)
     };
     let mut fresh = None;
@@ -256,13 +259,14 @@ async fn in_kafka(
         Some(accepted) if refused.is_some() || same(&accepted) => accepted,
         before => {
             // Without one in force nothing was begun: what is there is about another topic, and its time is over.
-            let newest = accepted::last(context, key, None);
+            let newest = contract_revisions::last(context, key, None);
             let after = before.as_ref().map_or(newest, |accepted| accepted.version);
             let platform_name = &stream.spec.platform;
-            let begun = accepted::begun(context, key, after, &contract, topic, platform_name);
-            let last = accepted::last(context, key, status.contract.as_ref());
+            let begun =
+                contract_revisions::begun(context, key, after, &contract, topic, platform_name);
+            let last = contract_revisions::last(context, key, status.contract.as_ref());
             let written = begun.is_some();
-            let mut next = begun.unwrap_or_else(|| Accepted {
+            let mut next = begun.unwrap_or_else(|| Revision {
                 version: last.saturating_add(1),
                 contract,
                 topic: topic.to_owned(),
@@ -273,8 +277,12 @@ async fn in_kafka(
                 used,
             });
             if let Some(before) = before.as_ref().filter(|_| !written) {
-                next.used =
-                    before.used_with(promise::permission(stream, key, before, &next.contract));
+                next.used = before.used_with(compatibility::permission(
+                    stream,
+                    key,
+                    before,
+                    &next.contract,
+                ));
             }
             // Registered first: a contract in force has its id.
             let answer =
@@ -283,7 +291,7 @@ async fn in_kafka(
                 (Ok(registration), _) => {
                     if !written {
                         next.schema_ids.extend(registration.iter().map(|r| r.id));
-                        accepted::accept(context, key, &next).await?;
+                        contract_revisions::accept(context, key, &next).await?;
                     }
                     fresh = registration;
                     next
@@ -314,10 +322,10 @@ async fn in_kafka(
     topic::ensure_dead_letter(admin, stream, &dead_letters, dead_letter_claim, status).await?;
     let settled = refused.is_none() && unregistered.is_none();
     status.contract = Some(AcceptedContract {
-        compatibility: Some(promise::in_force(settled, spec_mode, promised)),
+        compatibility: Some(compatibility::in_force(settled, spec_mode, promised)),
         ..force.reference(&key.name)
     });
-    labels::settle(context, key, &force.contract, status);
+    label_propagation::settle(context, key, &force.contract, status);
     let note = registry::settle(
         stream,
         key,
@@ -328,7 +336,7 @@ async fn in_kafka(
         context,
     )
     .await?;
-    accepted::sweep(context, key, false).await?;
+    contract_revisions::sweep(context, key, false).await?;
     if adopting {
         context
             .events
@@ -366,17 +374,20 @@ async fn in_kafka(
         message = format!("{message}; {note}");
         recheck = recheck.min(registry_pool::RECHECK);
     }
-    let drift = outcome.drift.map(|message| Also {
+    let drift = outcome.drift.map(|message| ExtraCondition {
         type_: "Drifted",
         reason: "SettingsOfOthers".into(),
         message,
     });
-    Ok(Verdict::ready(reason, message).and(drift).recheck(recheck))
+    Ok(ReconcileOutcome::ready(reason, message)
+        .and(drift)
+        .recheck(recheck))
 }
 
 /// What else wakes a stream whose topic Strimzi makes: any KafkaTopic for it, and Strimzi's coming and going.
 fn strimzi_references(stream: &DataStream, topic: &str, context: &Context) -> Vec<Key> {
     context
+        .stores
         .platform(&stream.spec.platform)
         .and_then(|p| p.spec.kafka.management.strimzi)
         .map(|at| {

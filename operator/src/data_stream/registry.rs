@@ -7,39 +7,37 @@
 //! alone and so may be other topics', too; then the registry's word stands.
 //!
 //! Which ids a contract's definition has had is written at its ConfigMap, so that a plan can hold the definitions of
-//! earlier contracts by id, and pods read old records while the registry is away.
+//! earlier contracts by id ([`fn@known`]), and pods read old records while the registry is away.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod known;
+
+use std::collections::BTreeMap;
 
 use headworks_crds::{
     DataStream, DataStreamStatus, DeletionPolicy, Platform, RegisteredSchema, SubjectNaming,
     TopicPolicy,
 };
-use headworks_plan::{Definition, Format, KnownSchema};
+use headworks_plan::{Definition, Format};
 use headworks_schema::registry::{Entry, RegistryError};
 use k8s_openapi::api::core::v1::ConfigMap;
+pub use known::{earlier, known};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
 
-use super::{
-    accepted::{self, Accepted},
-    deletion::out_of_patience,
-    topic_name,
-};
+use super::deletion::out_of_patience;
 use crate::{
     context::Context,
+    contract::{
+        revision::{Revision, SCHEMA_IDS_ANNOTATION, name},
+        topic_name,
+    },
     names::{FIELD_MANAGER, Key},
     registry_pool::Registry,
     retry::Error,
 };
-
-/// Contracts back from the one in force whose definitions a plan holds.
-const KNOWN: i32 = 10;
-/// Text of earlier definitions that a plan holds for a stream, in bytes; those beyond are asked from the registry.
-const KNOWN_BYTES: usize = 128 << 10;
 
 /// A definition as the registry has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +74,8 @@ pub fn subject(
 /// `RegistryUnavailable`, also where records carry ids and the Platform has no registry any more; `RegistryRefused`.
 pub async fn register(
     stream: &DataStream,
-    next: &Accepted,
-    before: Option<&Accepted>,
+    next: &Revision,
+    before: Option<&Revision>,
     platform: &Platform,
     context: &Context,
 ) -> Result<Option<Registration>, Error> {
@@ -87,7 +85,7 @@ pub async fn register(
     if before.is_some_and(|before| before.schema_ids.is_empty()) {
         return Ok(None);
     }
-    let Some(registry) = context.registries.get(context, platform).await? else {
+    let Some(registry) = context.registries.get(&context.client, platform).await? else {
         return match before {
             None => Ok(None),
             Some(_) => Err(gone(platform)),
@@ -112,7 +110,7 @@ fn allowed(
 ) -> impl Fn(&str) -> Result<(), Error> {
     let shared = stream.spec.subject == Some(SubjectNaming::RecordName);
     let namespace = stream.namespace().unwrap_or_default();
-    let labels = context.namespace_labels(&namespace);
+    let labels = context.stores.namespace_labels(&namespace);
     let policy = platform.spec.kafka.topic_policy.clone();
     move |subject: &str| {
         if !shared || owns(&namespace, &labels, &policy, subject) {
@@ -159,7 +157,7 @@ fn gone(platform: &Platform) -> Error {
 /// What the contract's definition is in the registry; registered, if it isn't there.
 async fn look_up(
     stream: &DataStream,
-    accepted: &Accepted,
+    accepted: &Revision,
     definition: &Definition,
     registry: &Registry,
     allowed: &impl Fn(&str) -> Result<(), Error>,
@@ -232,7 +230,7 @@ async fn first_time(
 pub async fn settle(
     stream: &DataStream,
     key: &Key,
-    force: &Accepted,
+    force: &Revision,
     fresh: Option<Registration>,
     platform: &Platform,
     status: &mut DataStreamStatus,
@@ -256,7 +254,10 @@ pub async fn settle(
     {
         return Ok(None);
     }
-    let answer = match (fresh, context.registries.get(context, platform).await) {
+    let answer = match (
+        fresh,
+        context.registries.get(&context.client, platform).await,
+    ) {
         (Some(fresh), _) => Ok(fresh),
         (None, Ok(Some(registry))) => {
             let allowed = allowed(stream, platform, context);
@@ -292,12 +293,11 @@ pub async fn settle(
 }
 
 /// Writes another id down at the contract's ConfigMap: the registry has lost the schema, and given it a new one.
-async fn remember(key: &Key, force: &Accepted, id: u32, context: &Context) -> Result<(), Error> {
-    let name = accepted::name(&key.name, force.version);
+async fn remember(key: &Key, force: &Revision, id: u32, context: &Context) -> Result<(), Error> {
+    let name = name(&key.name, force.version);
     let all = force.schema_ids.iter().chain([&id]);
     let text: Vec<String> = all.map(u32::to_string).collect();
-    let body =
-        json!({"metadata": {"annotations": {accepted::SCHEMA_IDS_ANNOTATION: text.join(",")}}});
+    let body = json!({"metadata": {"annotations": {SCHEMA_IDS_ANNOTATION: text.join(",")}}});
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &key.namespace);
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
@@ -313,80 +313,6 @@ async fn remember(key: &Key, force: &Accepted, id: u32, context: &Context) -> Re
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(Error::api(&format!("writing ConfigMap {name}"), &error)),
     }
-}
-
-/// Definitions of the last contracts, by the ids that they have had: what a pod reads old records with while the
-/// registry is away. Without the one in force under its present `id`, which stands in the contract.
-///
-/// By contracts' numbers, not by which of their ConfigMaps are there still: removing an old one changes no plan.
-pub fn known(context: &Context, owner: &Key, force: &Accepted, id: u32) -> Vec<KnownSchema> {
-    by_id(force, id, last(context, owner).into_iter())
-}
-
-/// Definitions of the contracts before the one in force, newest first, for records that carry no ids.
-pub fn earlier(context: &Context, owner: &Key, force: &Accepted) -> Vec<String> {
-    by_text(force, last(context, owner).into_iter())
-}
-
-fn last(context: &Context, owner: &Key) -> Vec<Accepted> {
-    accepted::maps(context, owner)
-        .iter()
-        .filter_map(|map| accepted::read(map))
-        .collect()
-}
-
-/// The last contracts' definitions with their ids, from contracts that come newest first.
-fn near(
-    force: &Accepted,
-    contracts: impl Iterator<Item = Accepted>,
-) -> impl Iterator<Item = (i32, Definition, Vec<u32>)> {
-    contracts.filter_map(|accepted| {
-        let near = accepted.version <= force.version
-            && accepted.version > force.version.saturating_sub(KNOWN)
-            && accepted.topic == force.topic;
-        let definition = accepted.contract.definition.filter(|_| near)?;
-        Some((accepted.version, definition, accepted.schema_ids))
-    })
-}
-
-fn by_id(force: &Accepted, id: u32, contracts: impl Iterator<Item = Accepted>) -> Vec<KnownSchema> {
-    let mut seen = BTreeSet::from([id]);
-    let mut room = KNOWN_BYTES;
-    let mut known = Vec::new();
-    for (version, definition, mut ids) in near(force, contracts) {
-        // One that was given meanwhile may or may not stand there yet.
-        if version == force.version {
-            ids.clone_from(&force.schema_ids);
-        }
-        for id in ids.into_iter().rev() {
-            if definition.schema.len() <= room && seen.insert(id) {
-                room -= definition.schema.len();
-                known.push(KnownSchema {
-                    id,
-                    schema: definition.schema.clone(),
-                });
-            }
-        }
-    }
-    known
-}
-
-fn by_text(force: &Accepted, contracts: impl Iterator<Item = Accepted>) -> Vec<String> {
-    let mut room = KNOWN_BYTES;
-    let mut texts: Vec<String> = force
-        .contract
-        .definition
-        .iter()
-        .map(|d| d.schema.clone())
-        .collect();
-    for (_, definition, _) in near(force, contracts) {
-        if definition.schema.len() <= room && !texts.contains(&definition.schema) {
-            room -= definition.schema.len();
-            texts.push(definition.schema);
-        }
-    }
-    // The first is the one in force.
-    texts.split_off(1.min(texts.len()))
 }
 
 /// Under `Delete` the subject goes with the topic (softly: its ids can still be looked up). One that is named by the
@@ -414,10 +340,10 @@ pub async fn finalize(
         context.events.warning(&about, "SubjectLeft", &note).await;
         return Ok(());
     }
-    let Some(platform) = context.platform(&stream.spec.platform) else {
+    let Some(platform) = context.stores.platform(&stream.spec.platform) else {
         return Ok(());
     };
-    let answer = match context.registries.get(context, &platform).await {
+    let answer = match context.registries.get(&context.client, &platform).await {
         Ok(None) => return Ok(()),
         Ok(Some(registry)) => match registry.client() {
             Ok(client) => registry.heard(client.delete_subject(&registered.subject).await),
@@ -444,8 +370,6 @@ pub async fn finalize(
 
 #[cfg(test)]
 mod tests {
-    use headworks_plan::{Contract, Field};
-
     use super::*;
 
     fn definition(text: &str) -> Definition {
@@ -492,72 +416,5 @@ mod tests {
         for foreign in ["shop.Order", "Order", "com.example.Order", "evilshop.Order"] {
             assert!(!owns("evil", &none, &policy, foreign), "{foreign}");
         }
-    }
-
-    fn accepted(version: i32, text: &str, ids: &[u32]) -> Accepted {
-        Accepted {
-            version,
-            contract: Contract {
-                fields: vec![Field {
-                    name: "id".into(),
-                    type_: "string".into(),
-                    nullable: false,
-                    labels: vec![],
-                }],
-                format: Format::Avro,
-                definition: Some(definition(text)),
-                ..Contract::default()
-            },
-            topic: "shop.orders".into(),
-            platform: "default".into(),
-            kept: vec![],
-            schema_ids: ids.to_vec(),
-            compatibility: None,
-            used: vec![],
-        }
-    }
-
-    fn ids(known: &[KnownSchema]) -> Vec<u32> {
-        known.iter().map(|k| k.id).collect()
-    }
-
-    #[test]
-    fn a_plan_holds_the_last_definitions_by_every_id_they_had() {
-        let force = accepted(12, "v12", &[20, 25]);
-        let contracts = [
-            accepted(13, "v13", &[31]),
-            force.clone(),
-            accepted(11, "v11", &[19]),
-            accepted(10, "v10", &[]),
-            accepted(3, "v3", &[7, 19]),
-            accepted(2, "v2", &[6]),
-        ];
-        let known = by_id(&force, 25, contracts.clone().into_iter());
-        // Not a newer one, not the one in force under its present id, not those too far back; of one id the newest.
-        assert_eq!(ids(&known), [20, 19, 7]);
-        assert_eq!(known[1].schema, "v11");
-        assert_eq!(by_text(&force, contracts.into_iter()), ["v11", "v10", "v3"]);
-    }
-
-    #[test]
-    fn removing_an_old_contract_changes_no_plan() {
-        let force = accepted(12, "v12", &[12]);
-        let of = |oldest: i32| {
-            let contracts = (oldest..=12)
-                .rev()
-                .map(|n| accepted(n, &format!("v{n}"), &[n.unsigned_abs()]));
-            by_id(&force, 12, contracts)
-        };
-        assert_eq!(of(1), of(3));
-    }
-
-    #[test]
-    fn what_a_plan_holds_is_bounded() {
-        let force = accepted(9, "now", &[9]);
-        let large = "x".repeat(KNOWN_BYTES / 2);
-        let contracts = (1..9)
-            .rev()
-            .map(|n| accepted(n, &large, &[n.unsigned_abs()]));
-        assert_eq!(ids(&by_id(&force, 9, contracts)), [8, 7]);
     }
 }

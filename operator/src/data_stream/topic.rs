@@ -331,7 +331,7 @@ async fn create(
 
 /// A Kafka error in a DataStream's words.
 pub fn kafka_error(error: &KafkaError, topic: &str) -> Error {
-    crate::kafka_pool::translate(
+    crate::kafka_pool::to_reconcile_error(
         error,
         &format!("topic {topic}"),
         "correct the user that the Platform names",

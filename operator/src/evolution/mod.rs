@@ -23,7 +23,6 @@ mod definitions;
 mod fields;
 mod refusal;
 mod types;
-mod wanted;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -33,7 +32,6 @@ use headworks_plan::Contract;
 pub(crate) use fields::changes;
 pub use fields::{Column, columns};
 pub use refusal::{LIST_MAX, MESSAGE_MAX, Refusal, refusal};
-pub use wanted::wanted;
 
 use crate::names::digest;
 

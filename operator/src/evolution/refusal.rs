@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use headworks_plan::Contract;
 
 use super::{Earlier, Fault, Rules, annotation, change, permitted, said};
-use crate::data_stream::contract::fingerprint;
+use crate::contract::fingerprint;
 
 /// Longest list of what an accepted change alters, in bytes: a terminal's page.
 pub const LIST_MAX: usize = 2_000;

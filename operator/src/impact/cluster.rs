@@ -1,4 +1,4 @@
-//! A namespace as the operator's stores, or a list of objects, have it.
+//! A namespace as a list of objects has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,17 +6,18 @@ use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
-use super::{Stream, World, labels};
+use super::{CatalogSnapshot, Stream};
 use crate::{
-    context::Stores,
-    data_stream::{
-        accepted::{self, Accepted},
-        contract, topic_name,
+    contract::{
+        self,
+        revision::{self, Revision},
+        topic_name,
     },
-    evolution, owned,
+    owned,
+    planning::lineage,
 };
 
-/// Objects that a world is made of; those of other namespaces are left out.
+/// Objects that a snapshot is made of; those of other namespaces are left out.
 #[derive(Clone, Debug, Default)]
 pub struct Objects<'a> {
     /// DataStreams.
@@ -34,70 +35,53 @@ pub struct Objects<'a> {
     pub coming: Vec<&'a DataStream>,
 }
 
-/// The streams, Pipelines, Sources and grants of a namespace as the stores have them, with the contracts in force.
-/// `coming` is a stream that is about to be made.
-pub fn world(stores: &Stores, namespace: &str, coming: Option<&DataStream>) -> World {
-    let (streams, pipelines) = (stores.streams.state(), stores.pipelines.state());
-    let (sources, grants) = (stores.sources.state(), stores.grants.state());
-    let maps = stores.config_maps.state_filter(|map| {
-        map.metadata.namespace.as_deref() == Some(namespace) && owned::is_contract(map).is_some()
-    });
-    let objects = Objects {
-        streams: streams.iter().filter_map(|s| s.0.as_ref().ok()).collect(),
-        pipelines: pipelines.iter().filter_map(|p| p.0.as_ref().ok()).collect(),
-        sources: sources.iter().filter_map(|s| s.0.as_ref().ok()).collect(),
-        grants: grants.iter().filter_map(|g| g.0.as_ref().ok()).collect(),
-        contracts: maps.iter().map(AsRef::as_ref).collect(),
-        coming: coming.into_iter().collect(),
-    };
-    of(namespace, &objects)
-}
-
-/// The same of objects at hand.
-pub fn of(namespace: &str, objects: &Objects<'_>) -> World {
+/// The streams, Pipelines, Sources and grants of a namespace, of objects at hand, with the contracts in force.
+pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     let mut accepted = contracts(namespace, &objects.contracts);
-    let mut world = World::default();
+    let mut snapshot = CatalogSnapshot::default();
     for object in within(namespace, &objects.streams) {
         let name = object.name_any();
         let known = accepted.remove(&name).unwrap_or_default();
         if let Some(stream) = stream(namespace, object, known) {
-            world.streams.insert((namespace.to_owned(), name), stream);
+            snapshot
+                .streams
+                .insert((namespace.to_owned(), name), stream);
         }
     }
     for object in within(namespace, &objects.coming) {
         let name = (namespace.to_owned(), object.name_any());
         let known = accepted.remove(&name.1).unwrap_or_default();
         // One that is there isn't coming.
-        if world.streams.contains_key(&name) {
+        if snapshot.streams.contains_key(&name) {
             continue;
         }
         if let Some(stream) = stream(namespace, object, known).filter(|s| s.version.is_some()) {
-            world.streams.insert(name, stream);
+            snapshot.streams.insert(name, stream);
         }
     }
     let name = |name: String| (namespace.to_owned(), name);
     for pipeline in within(namespace, &objects.pipelines) {
         let key = name(pipeline.name_any());
-        world.pipelines.insert(key, pipeline.spec.clone());
+        snapshot.pipelines.insert(key, pipeline.spec.clone());
     }
     for source in within(namespace, &objects.sources) {
         let key = name(source.name_any());
-        world.sources.insert(key, source.spec.clone());
+        snapshot.sources.insert(key, source.spec.clone());
     }
     for grant in within(namespace, &objects.grants) {
         let key = name(grant.name_any());
-        world.grants.insert(key, grant.spec.clone());
+        snapshot.grants.insert(key, grant.spec.clone());
     }
-    world
+    snapshot
 }
 
 /// A stream with what is known of its contracts, newest first; none where nothing can be read of it.
-fn stream(namespace: &str, object: &DataStream, mut known: Vec<Accepted>) -> Option<Stream> {
+fn stream(namespace: &str, object: &DataStream, mut known: Vec<Revision>) -> Option<Stream> {
     let name = object.name_any();
     let status = object.status.clone().unwrap_or_default();
     let spec = &object.spec;
     let topic = topic_name::topic_of(namespace, &name, spec.topic.as_deref());
-    let about_this = |a: &Accepted| a.topic == topic && a.platform == spec.platform;
+    let about_this = |a: &Revision| a.topic == topic && a.platform == spec.platform;
     match &status.contract {
         // Neither a number nor our labels make a contract the one in force.
         Some(named) => known.retain(|a| a.version <= named.version),
@@ -119,7 +103,7 @@ fn stream(namespace: &str, object: &DataStream, mut known: Vec<Accepted>) -> Opt
         ),
         // Who may not read the contracts has the number from the status, and the spec for the contract.
         None => (
-            evolution::wanted((namespace, &name), spec, None).ok()?,
+            contract::wanted((namespace, &name), spec, None).ok()?,
             status.contract.as_ref().map(|c| c.version),
         ),
     };
@@ -128,7 +112,7 @@ fn stream(namespace: &str, object: &DataStream, mut known: Vec<Accepted>) -> Opt
         .iter()
         .flat_map(|f| f.labels.iter().map(|l| (f.name.clone(), l.clone())))
         .collect();
-    let mut arrived = labels::by_field(&status.labels);
+    let mut arrived = lineage::by_field(&status.labels);
     for (field, labels) in &mut arrived {
         labels.retain(|label| !own.contains(&(field.clone(), label.clone())));
     }
@@ -152,10 +136,10 @@ fn within<'a, K: ResourceExt>(namespace: &'a str, all: &'a [&'a K]) -> impl Iter
 }
 
 /// The accepted contracts of a namespace's streams, newest first, by stream.
-fn contracts(namespace: &str, maps: &[&ConfigMap]) -> BTreeMap<String, Vec<Accepted>> {
-    let mut all: BTreeMap<String, Vec<Accepted>> = BTreeMap::new();
+fn contracts(namespace: &str, maps: &[&ConfigMap]) -> BTreeMap<String, Vec<Revision>> {
+    let mut all: BTreeMap<String, Vec<Revision>> = BTreeMap::new();
     for map in within(namespace, maps) {
-        if let (Some(stream), Some(contract)) = (owned::is_contract(map), accepted::read(map)) {
+        if let (Some(stream), Some(contract)) = (owned::is_contract(map), revision::read(map)) {
             all.entry(stream.name).or_default().push(contract);
         }
     }

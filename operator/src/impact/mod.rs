@@ -1,22 +1,22 @@
 //! The blast radius: whom a change of contracts breaks or alters, column by column.
 //!
-//! Two worlds are compared, one as it is and one as it would be: each holds a namespace's streams with their contracts,
+//! Two snapshots are compared, one as it is and one as it would be: each holds a namespace's streams with their contracts,
 //! and the Pipelines, Sources and AccessGrants around them. Every Pipeline that reads or writes a changed stream, or is
 //! downstream of one, is planned in both. So several changes of one commit are judged together: a reader that is
 //! mended beside its stream isn't broken.
 //!
-//! Types end at the next stream, whose contract is its own; labels flow on through it ([`labels`]). What comes to
+//! Types end at the next stream, whose contract is its own; labels flow on through it ([`crate::planning::lineage`]). What comes to
 //! nobody's notice otherwise, a table's columns and a client's code, is listed from the result's columns and from what
 //! readers of the old contract can read.
 //!
-//! Pure: the operator fills a world from its stores, the command line from files or a cluster.
+//! Pure: the operator fills a snapshot from its stores, the command line from files or a cluster.
 
-mod around;
+mod affected;
+mod analyze;
 pub mod cluster;
-mod judge;
+mod dependents;
 pub mod labels;
 mod plans;
-mod reach;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,17 +25,15 @@ use headworks_crds::{AccessGrantSpec, Compatibility, DataStreamSpec, PipelineSpe
 use headworks_plan::Contract;
 use serde::Serialize;
 
-pub use judge::impact;
+pub use analyze::impact;
 
 use crate::evolution;
-
-/// Namespace and name.
-pub type Name = (String, String);
+pub use crate::planning::lineage::Name;
 
 /// A stream as its readers see it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stream {
-    /// The contract in force, or, in a world that would be, the one that its spec describes.
+    /// The contract in force, or, in a snapshot that would be, the one that its spec describes.
     pub contract: Contract,
     /// Number of the contract in force; none where nothing was accepted yet.
     pub version: Option<i32>,
@@ -55,7 +53,7 @@ pub struct Stream {
 
 /// Objects, as far as contracts matter to them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct World {
+pub struct CatalogSnapshot {
     /// DataStreams.
     pub streams: BTreeMap<Name, Stream>,
     /// Pipelines.
@@ -176,8 +174,8 @@ impl Impact {
     }
 }
 
-impl World {
-    /// Puts a stream's spec as it would be over what the world knows of it.
+impl CatalogSnapshot {
+    /// Puts a stream's spec as it would be over what the snapshot knows of it.
     pub fn change(
         &mut self,
         name: &Name,

@@ -1,4 +1,4 @@
-//! What each Pipeline of a world becomes: planned by the operator's own rules, in the order of the records.
+//! What each Pipeline of a snapshot becomes: planned by the operator's own rules, in the order of the records.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use headworks_plan::Contract;
 use headworks_sql::Dataflow;
 
 use super::{
-    Name, Stream, World, labels,
-    reach::{Reach, writes},
+    CatalogSnapshot, Name, Stream,
+    affected::{Affected, writes},
 };
-use crate::pipeline::check;
+use crate::planning::{check, lineage};
 
-/// What each Pipeline of a world becomes, and what its streams carry.
+/// What each Pipeline of a snapshot becomes, and what its streams carry.
 pub(super) struct Plans {
     pub pipelines: BTreeMap<Name, Result<Dataflow, String>>,
     pub contracts: BTreeMap<Name, Contract>,
@@ -21,14 +21,14 @@ pub(super) struct Plans {
 impl Plans {
     /// Plans what is reached. `running` is what was planned before: the pods of a Pipeline that can't be planned go on
     /// with that, and bring its labels.
-    pub fn of(world: &World, reach: &Reach, running: Option<&Plans>) -> Self {
+    pub fn of(snapshot: &CatalogSnapshot, affected: &Affected, running: Option<&Plans>) -> Self {
         // What came to a stream beyond the reach is known; within it, it is worked out anew.
-        let mut contracts: BTreeMap<Name, Contract> = world
+        let mut contracts: BTreeMap<Name, Contract> = snapshot
             .streams
             .iter()
             .map(|(name, stream)| {
-                let contract = if reach.streams.contains(name) {
-                    own(stream, world, reach, name)
+                let contract = if affected.streams.contains(name) {
+                    own(stream, snapshot, affected, name)
                 } else {
                     stream.effective()
                 };
@@ -36,8 +36,8 @@ impl Plans {
             })
             .collect();
         let mut pipelines = BTreeMap::new();
-        for name in &reach.order {
-            let Some(spec) = world.pipelines.get(name) else {
+        for name in &affected.order {
+            let Some(spec) = snapshot.pipelines.get(name) else {
                 continue;
             };
             let planned = plan(spec, &name.0, &contracts);
@@ -49,7 +49,7 @@ impl Plans {
             if let Some(flow) = flow {
                 for stream in writes(spec) {
                     if let Some(contract) = contracts.get_mut(&(name.0.clone(), stream)) {
-                        add(contract, &labels::brought(flow, contract));
+                        add(contract, &lineage::brought(flow, contract));
                     }
                 }
             }
@@ -64,10 +64,10 @@ impl Plans {
 
 /// A stream's contract with the labels that come from outside the reach: those that are known to have come, where no
 /// Pipeline of the reach writes it.
-fn own(stream: &Stream, world: &World, reach: &Reach, name: &Name) -> Contract {
-    let written = reach.order.iter().any(|pipeline| {
+fn own(stream: &Stream, snapshot: &CatalogSnapshot, affected: &Affected, name: &Name) -> Contract {
+    let written = affected.order.iter().any(|pipeline| {
         pipeline.0 == name.0
-            && world
+            && snapshot
                 .pipelines
                 .get(pipeline)
                 .is_some_and(|spec| writes(spec).contains(&name.1))
@@ -79,7 +79,7 @@ fn own(stream: &Stream, world: &World, reach: &Reach, name: &Name) -> Contract {
     }
 }
 
-fn add(contract: &mut Contract, brought: &labels::Labels) {
+fn add(contract: &mut Contract, brought: &lineage::Labels) {
     for field in &mut contract.fields {
         if let Some(labels) = brought.get(&field.name) {
             field.labels.extend(labels.iter().cloned());

@@ -2,10 +2,11 @@ use headworks_crds::DataStream;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{contract, planning::lineage};
 
 /// A shop: orders from HTTP, big ones in a stream and a table, and a copy of that; a client reads each end.
-fn shop() -> World {
-    let mut world = World::default();
+fn shop() -> CatalogSnapshot {
+    let mut snapshot = CatalogSnapshot::default();
     let name = |name: &str| ("shop".to_owned(), name.to_owned());
     for (stream, owner, fields) in [
         (
@@ -26,7 +27,7 @@ fn shop() -> World {
         ),
     ] {
         let spec = json!({"schema": fields, "owner": owner});
-        world.add(&name(stream), &spec);
+        snapshot.add(&name(stream), &spec);
     }
     for (pipeline, sql, to) in [
         (
@@ -47,28 +48,28 @@ fn shop() -> World {
     ] {
         let spec = json!({"sql": sql, "to": to});
         let spec = serde_json::from_value(spec).unwrap();
-        world.pipelines.insert(name(pipeline), spec);
+        snapshot.pipelines.insert(name(pipeline), spec);
     }
     let source = json!({"into": "orders", "http": {"auth": {"bearer": {"secret": {"name": "s"}}}}});
     let source = serde_json::from_value(source).unwrap();
-    world.sources.insert(name("orders-http"), source);
+    snapshot.sources.insert(name("orders-http"), source);
     for (grant, read, except) in [
         ("bi-orders", "orders", json!([])),
         ("bi-copy", "copy", json!(["pii"])),
     ] {
         let spec = json!({"to": {"namespace": "bi", "name": "app"}, "read": [read], "exceptLabels": except});
         let spec = serde_json::from_value(spec).unwrap();
-        world.grants.insert(name(grant), spec);
+        snapshot.grants.insert(name(grant), spec);
     }
-    labels::settle(&mut world);
-    world
+    labels::settle(&mut snapshot);
+    snapshot
 }
 
-impl World {
+impl CatalogSnapshot {
     fn add(&mut self, name: &Name, spec: &Value) {
         let spec: headworks_crds::DataStreamSpec = serde_json::from_value(spec.clone()).unwrap();
         let stream = Stream {
-            contract: evolution::wanted((&name.0, &name.1), &spec, None).unwrap(),
+            contract: contract::wanted((&name.0, &name.1), &spec, None).unwrap(),
             version: Some(1),
             compatibility: spec.compatibility,
             owner: spec.owner,
@@ -78,17 +79,17 @@ impl World {
     }
 
     /// The orders with other fields.
-    fn orders(&self, fields: &Value) -> World {
-        let mut world = self.clone();
+    fn orders(&self, fields: &Value) -> CatalogSnapshot {
+        let mut snapshot = self.clone();
         let object: DataStream = serde_json::from_value(json!({
             "apiVersion": "headworks.dev/v1alpha1", "kind": "DataStream", "metadata": {"name": "orders"},
             "spec": {"schema": fields, "owner": "team-checkout"},
         }))
         .unwrap();
         let name = ("shop".to_owned(), "orders".to_owned());
-        let contract = evolution::wanted(("shop", "orders"), &object.spec, None).unwrap();
-        world.change(&name, &object.spec, &BTreeMap::new(), contract);
-        world
+        let contract = contract::wanted(("shop", "orders"), &object.spec, None).unwrap();
+        snapshot.change(&name, &object.spec, &BTreeMap::new(), contract);
+        snapshot
     }
 }
 
@@ -99,8 +100,8 @@ fn orders(amount: &str) -> Value {
 
 #[test]
 fn nothing_changes_nothing() {
-    let world = shop();
-    let impact = impact(&world, &world);
+    let snapshot = shop();
+    let impact = impact(&snapshot, &snapshot);
     assert_eq!(impact, Impact::default());
     assert!(!impact.breaks());
 }
@@ -173,7 +174,7 @@ fn a_ring_of_pipelines_ends() {
 
 #[test]
 fn what_reads_from_a_ring_has_the_labels_of_what_it_reads() {
-    let mut world = shop();
+    let mut snapshot = shop();
     let name = |name: &str| ("shop".to_owned(), name.to_owned());
     for (stream, label) in [
         ("behind", json!(["pii"])),
@@ -181,7 +182,7 @@ fn what_reads_from_a_ring_has_the_labels_of_what_it_reads() {
         ("further", json!([])),
     ] {
         let field = json!([{"name": "x", "type": "string", "labels": label}]);
-        world.add(&name(stream), &json!({"schema": field}));
+        snapshot.add(&name(stream), &json!({"schema": field}));
     }
     for (from, to) in [
         ("behind", "ahead"),
@@ -190,10 +191,12 @@ fn what_reads_from_a_ring_has_the_labels_of_what_it_reads() {
     ] {
         let spec = json!({"sql": format!("SELECT x FROM {from}"), "to": [{"stream": to}]});
         let spec = serde_json::from_value(spec).unwrap();
-        world.pipelines.insert(name(&format!("{from}-{to}")), spec);
+        snapshot
+            .pipelines
+            .insert(name(&format!("{from}-{to}")), spec);
     }
-    labels::settle(&mut world);
-    let arrived = |stream: &str| world.streams[&name(stream)].arrived.clone();
+    labels::settle(&mut snapshot);
+    let arrived = |stream: &str| snapshot.streams[&name(stream)].arrived.clone();
     assert_eq!(
         arrived("further"),
         [("x".to_owned(), ["pii".to_owned()].into())].into()
@@ -220,15 +223,15 @@ fn a_short_list_says_how_many_are_left_out() {
 
 #[test]
 fn labels_of_a_status_are_by_label_and_back() {
-    let world = shop();
-    let copy = &world.streams[&("shop".to_owned(), "copy".to_owned())];
-    let shown = labels::shown(&copy.effective());
+    let snapshot = shop();
+    let copy = &snapshot.streams[&("shop".to_owned(), "copy".to_owned())];
+    let shown = lineage::shown(&copy.effective());
     assert_eq!(shown.len(), 1);
     assert_eq!(
         (shown[0].label.as_str(), shown[0].fields.as_slice()),
         ("pii", &["person".to_owned()][..])
     );
-    assert_eq!(labels::by_field(&shown), copy.arrived);
+    assert_eq!(lineage::by_field(&shown), copy.arrived);
 }
 
 /// The lines about one object.
@@ -300,14 +303,14 @@ fn a_client_that_never_saw_a_field_does_not_lose_it() {
     assert!(about(&found, "some")[0].1.contains("loses label pii"));
 }
 
-fn shop_with_grant() -> World {
-    let mut world = shop();
+fn shop_with_grant() -> CatalogSnapshot {
+    let mut snapshot = shop();
     let spec = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["orders"], "exceptLabels": ["pii"]});
     let name = ("shop".to_owned(), "some".to_owned());
-    world
+    snapshot
         .grants
         .insert(name, serde_json::from_value(spec).unwrap());
-    world
+    snapshot
 }
 
 #[test]
@@ -331,8 +334,8 @@ fn a_pipeline_that_changes_has_a_blast_radius_of_its_own() {
     assert!(found.exposed.is_empty());
     // Without exceptLabels the client is shown it.
     let grant = ("shop".to_owned(), "bi-copy".to_owned());
-    for world in [&mut before, &mut after] {
-        let spec = world.grants.get_mut(&grant).unwrap();
+    for snapshot in [&mut before, &mut after] {
+        let spec = snapshot.grants.get_mut(&grant).unwrap();
         spec.except_labels.clear();
     }
     let exposed = impact(&before, &after).exposed;
@@ -352,7 +355,7 @@ fn a_pipeline_that_changes_has_a_blast_radius_of_its_own() {
 #[test]
 fn what_an_earlier_object_left_is_in_force_for_one_that_is_made_again() {
     use crate::{
-        data_stream::accepted::{Accepted, config_map},
+        contract::revision::{Revision, config_map},
         names::Key,
     };
     let object = |name: &str, topic: &str| -> DataStream {
@@ -366,7 +369,7 @@ fn what_an_earlier_object_left_is_in_force_for_one_that_is_made_again() {
     // Longer than a label's value.
     let long = "o".repeat(80);
     for name in ["orders", long.as_str()] {
-        let left = Accepted {
+        let left = Revision {
             version: 4,
             contract: Contract::default(),
             topic: "shop.mine".into(),
@@ -385,8 +388,8 @@ fn what_an_earlier_object_left_is_in_force_for_one_that_is_made_again() {
                 contracts: vec![&map],
                 ..cluster::Objects::default()
             };
-            let world = cluster::of("shop", &objects);
-            let stream = world.streams.get(&("shop".to_owned(), name.to_owned()));
+            let snapshot = cluster::of("shop", &objects);
+            let stream = snapshot.streams.get(&("shop".to_owned(), name.to_owned()));
             stream.map(|s| (s.version, s.compatibility, s.used.len()))
         };
         let in_force = Some((Some(4), Compatibility::Full, 1));

@@ -9,13 +9,12 @@ use k8s_openapi::api::{
 use serde_json::{Value, json};
 
 use crate::{
-    access::workload::withdraw,
-    context::{
-        Context, Stores,
-        testing::{calls, context, store, stores},
-    },
-    data_stream::accepted::{self, Accepted},
+    access::workload::revoke,
+    context::testing::{calls, context, store, stores},
+    contract::revision::{Revision, config_map},
+    data_stream::contract_revisions,
     names::Key,
+    stores::Stores,
 };
 
 const UID: &str = "1111";
@@ -72,19 +71,19 @@ async fn a_users_withdrawal_takes_our_workloads_and_nobody_elses() {
     let platform: Platform = serde_json::from_value(json!({"metadata": {"name": "default"},
         "spec": {"kafka": {"bootstrapServers": "k:9092", "management": {"admin": {}}}}, "status": {"installation": "i"}}))
     .unwrap();
-    let ends = withdraw(&owner(), None, &about, Some(&platform), &context).await;
+    let ends = revoke(&owner(), None, &about, Some(&platform), &context).await;
     assert_eq!(ends.unwrap_err().reason(), "PodsEnding", "p-0 is there");
     assert_eq!(
         calls(&asked, "DELETE"),
         ["/apis/apps/v1/namespaces/shop/statefulsets/p"]
     );
-    assert!(Context::children(&context.stores.services, &owner(), UID).is_empty());
-    let pods = context.pods_left(&owner(), UID);
-    assert_eq!(crate::workload::members(&pods, &owner(), 1), 1);
+    assert!(crate::stores::children(&context.stores.services, &owner(), UID).is_empty());
+    let pods = context.stores.pods_left(&owner(), UID);
+    assert_eq!(crate::workload::ordinal_count(&pods, &owner(), 1), 1);
 }
 
 fn contract(stream: &Key, version: i32) -> ConfigMap {
-    let accepted = Accepted {
+    let accepted = Revision {
         version,
         contract: Contract::default(),
         topic: "shop.orders".into(),
@@ -94,7 +93,7 @@ fn contract(stream: &Key, version: i32) -> ConfigMap {
         compatibility: None,
         used: vec![],
     };
-    accepted::config_map(stream, &accepted).unwrap()
+    config_map(stream, &accepted).unwrap()
 }
 
 #[tokio::test]
@@ -119,7 +118,9 @@ async fn contracts_go_with_their_stream_and_what_is_labelled_like_one_stays() {
         ..stores()
     };
     let (context, asked) = context(stores);
-    accepted::sweep(&context, &stream, true).await.unwrap();
+    contract_revisions::sweep(&context, &stream, true)
+        .await
+        .unwrap();
     assert_eq!(
         calls(&asked, "DELETE"),
         ["/api/v1/namespaces/shop/configmaps/orders-contract-1"]

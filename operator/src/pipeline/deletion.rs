@@ -10,13 +10,14 @@ use kube::Resource;
 use super::{state, validate::table_group};
 use crate::{
     context::Context,
-    kafka_pool::{blame, translate},
+    kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
     retry::Error,
+    stores,
 };
 
 /// Kafka that is away for longer than this keeps it all; the object goes.
-const PATIENCE: Duration = Duration::from_secs(300);
+const KAFKA_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What Kafka keeps of a Pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub async fn finalize(
     }
     let key = Key::of(pipeline);
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
-    if let Some(live) = Context::child(&context.stores.stateful_sets, &key, uid, &key.name) {
+    if let Some(live) = stores::child(&context.stores.stateful_sets, &key, uid, &key.name) {
         context.remove(live.as_ref()).await?;
     }
     let outcome = forget(pipeline, &key, &left, context).await;
@@ -80,8 +81,8 @@ pub async fn finalize(
         .deletion_timestamp
         .as_ref()
         .map_or_else(Timestamp::now, |t| t.0);
-    let patient = Timestamp::now().duration_since(since).unsigned_abs() < PATIENCE;
-    if patient && context.platform(&pipeline.spec.platform).is_some() {
+    let patient = Timestamp::now().duration_since(since).unsigned_abs() < KAFKA_TIMEOUT;
+    if patient && context.stores.platform(&pipeline.spec.platform).is_some() {
         return Err(error);
     }
     let note = format!("progress stays in Kafka: {error}; delete by hand what is left of {left}");
@@ -115,11 +116,12 @@ async fn forget(
     context: &Context,
 ) -> Result<(), Error> {
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
-    if !context.pods_left(key, uid).is_empty() {
+    if !context.stores.pods_left(key, uid).is_empty() {
         return Err(Error::waiting("PodsEnding", "the pods end first"));
     }
     let name = &pipeline.spec.platform;
     let platform = context
+        .stores
         .platform(name)
         .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
     delete(left, &platform, context).await
@@ -127,20 +129,24 @@ async fn forget(
 
 /// Deletes it. The topics last: while a group is left, they are, too, and it all is found again.
 pub async fn delete(left: &Progress, platform: &Platform, context: &Context) -> Result<(), Error> {
-    let connected = context.kafka.get(context, platform).await?;
+    let connected = context.kafka.get(&context.client, platform).await?;
     for group in &left.groups {
-        connected
-            .admin
-            .delete_group(group)
-            .await
-            .map_err(|e| translate(&e, &format!("consumer group {group}"), &blame(platform)))?;
+        connected.admin.delete_group(group).await.map_err(|e| {
+            to_reconcile_error(
+                &e,
+                &format!("consumer group {group}"),
+                &credential_field(platform),
+            )
+        })?;
     }
     for topic in &left.topics {
-        connected
-            .admin
-            .delete_topic(topic)
-            .await
-            .map_err(|e| translate(&e, &format!("internal topic {topic}"), &blame(platform)))?;
+        connected.admin.delete_topic(topic).await.map_err(|e| {
+            to_reconcile_error(
+                &e,
+                &format!("internal topic {topic}"),
+                &credential_field(platform),
+            )
+        })?;
     }
     Ok(())
 }
@@ -151,9 +157,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::context::{
-        Stores,
-        testing::{calls, context, store, stores},
+    use crate::{
+        context::testing::{calls, context, store, stores},
+        stores::Stores,
     };
 
     #[test]

@@ -2,27 +2,27 @@
 
 use headworks_crds::{Pipeline, TableTarget};
 
-use super::query;
 use crate::{
     context::Context,
-    data_store,
-    data_stream::reading::{self, Usable as Stream},
+    data_store::{binding::StoreBinding, resolve::resolve_store},
+    data_stream::resolve::{ResolvedStream, resolve_stream},
     names::Key,
-    platform::facts::{self, Usable},
+    planning::{query, store_writers::stores_of},
+    platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     retry::Error,
-    workload::{connection, store::Reach},
+    workload::connection,
 };
 
 /// What was found.
-pub struct Found {
+pub struct References {
     /// The Platform.
-    pub platform: Usable,
+    pub platform: ResolvedPlatform,
     /// Streams the query reads, in the order in which it names them.
-    pub inputs: Vec<Stream>,
+    pub inputs: Vec<ResolvedStream>,
     /// Streams it writes, in the order of `spec.to`.
-    pub outputs: Vec<Stream>,
+    pub outputs: Vec<ResolvedStream>,
     /// Tables it writes, in the order of `spec.to`, each with its store.
-    pub tables: Vec<(TableTarget, Reach)>,
+    pub tables: Vec<(TableTarget, StoreBinding)>,
     /// Kafka's CA, if the Platform names one.
     pub ca: Option<String>,
 }
@@ -32,7 +32,7 @@ pub async fn dereference(
     pipeline: &Pipeline,
     key: &Key,
     context: &Context,
-) -> Result<Found, Error> {
+) -> Result<References, Error> {
     let named = query::inputs(&pipeline.spec.sql);
     let targets: Vec<(usize, &String)> = pipeline
         .spec
@@ -46,25 +46,25 @@ pub async fn dereference(
         .iter()
         .chain(targets.iter().map(|(_, name)| *name))
         .map(|name| Key::new("DataStream", &key.namespace, name));
-    let stores = data_store::writers::stores_of(pipeline);
+    let stores = stores_of(pipeline);
     let stores = stores
         .iter()
         .map(|name| Key::new("DataStore", &key.namespace, name));
-    context.indexes.refers(
+    context.indexes.set_references(
         key,
         streams
             .chain(stores)
-            .chain(facts::references(&pipeline.spec.platform, &key.namespace)),
+            .chain(platform_references(&pipeline.spec.platform, &key.namespace)),
     );
 
     let named = named.map_err(|errors| Error::stalled("InvalidSql", errors))?;
-    let platform = facts::usable(context, &pipeline.spec.platform, &key.namespace)?;
+    let platform = resolve_platform(context, &pipeline.spec.platform, &key.namespace)?;
     let mut inputs = Vec::with_capacity(named.len());
     for name in &named {
         inputs.push(on_platform(
             pipeline,
             "spec.sql",
-            reading::usable(context, "spec.sql", &key.namespace, name).await?,
+            resolve_stream(context, "spec.sql", &key.namespace, name).await?,
         )?);
     }
     let mut outputs = Vec::with_capacity(targets.len());
@@ -73,18 +73,18 @@ pub async fn dereference(
         outputs.push(on_platform(
             pipeline,
             &place,
-            reading::usable(context, &place, &key.namespace, name).await?,
+            resolve_stream(context, &place, &key.namespace, name).await?,
         )?);
     }
     let mut tables = Vec::new();
     for (index, target) in pipeline.spec.to.iter().enumerate() {
         let Some(table) = &target.table else { continue };
         let place = format!("spec.to[{index}].table.store");
-        let store = data_store::reading::usable(context, &place, &key.namespace, &table.store)?;
+        let store = resolve_store(context, &place, &key.namespace, &table.store)?;
         tables.push((table.clone(), store));
     }
-    let ca = connection::ca(context, &platform).await?;
-    Ok(Found {
+    let ca = connection::ca(context, &platform.platform).await?;
+    Ok(References {
         platform,
         inputs,
         outputs,
@@ -94,7 +94,11 @@ pub async fn dereference(
 }
 
 /// One Kafka transaction spans one Kafka.
-fn on_platform(pipeline: &Pipeline, place: &str, stream: Stream) -> Result<Stream, Error> {
+fn on_platform(
+    pipeline: &Pipeline,
+    place: &str,
+    stream: ResolvedStream,
+) -> Result<ResolvedStream, Error> {
     if stream.platform == pipeline.spec.platform {
         return Ok(stream);
     }

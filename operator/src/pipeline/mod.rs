@@ -4,20 +4,15 @@
 //! spec is known to be right, and the condition says that the last good plan goes on.
 
 pub mod build;
-pub mod check;
 mod deletion;
 mod dereference;
-mod flows;
-pub mod query;
-pub mod shared;
+pub mod memory;
+mod shared_condition;
 pub mod state;
-#[cfg(test)]
-mod testing;
 mod validate;
 
-use std::{collections::BTreeSet, fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
-pub use flows::{Flow, Flows};
 use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{
@@ -29,12 +24,13 @@ pub use validate::{group, table_group};
 use crate::{
     access,
     context::Context,
-    controller::Subject,
-    data_store,
+    controller::Reconciler,
     names::Key,
-    platform::{facts::Usable, policy},
+    planning::{store_writers::stores_of, targets},
+    platform::{policy, resolve::ResolvedPlatform},
     retry::Error,
-    status::Verdict,
+    status::ReconcileOutcome,
+    stores,
     workload::{
         self,
         connection::NeededSecret,
@@ -47,7 +43,7 @@ use crate::{
 /// Label that Kubernetes puts on a StatefulSet's pods.
 const REVISION: &str = "controller-revision-hash";
 
-impl Subject for Pipeline {
+impl Reconciler for Pipeline {
     type Status = PipelineStatus;
 
     fn status(&self) -> Option<&PipelineStatus> {
@@ -67,10 +63,10 @@ impl Subject for Pipeline {
         &self,
         status: &mut PipelineStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let key = Key::of(self);
         let uid = self.uid().unwrap_or_default();
-        let live = Context::child(&context.stores.stateful_sets, &key, &uid, &key.name);
+        let live = stores::child(&context.stores.stateful_sets, &key, &uid, &key.name);
         // A spec that is held back leaves the pods as they are, whatever number it asks for.
         let none = live
             .as_ref()
@@ -88,7 +84,7 @@ impl Subject for Pipeline {
         let applied = Box::pin(plan_and_apply(self, &key, status, context))
             .await
             .inspect_err(|_| rollouts::give_up(context, &key));
-        let live = Context::child(&context.stores.stateful_sets, &key, &uid, &key.name);
+        let live = stores::child(&context.stores.stateful_sets, &key, &uid, &key.name);
         let seen = live
             .as_ref()
             .and_then(|s| s.status.clone())
@@ -98,21 +94,21 @@ impl Subject for Pipeline {
         status.selector = Some(workload::selector_text(&key));
         match applied {
             Ok(applied) => {
-                let shared = shared::condition(&context.flows.shared(&key));
+                let shared = shared_condition::shared_condition(&context.flows.shared(&key));
                 let verdict = observe(self, &key, &applied, context).await?.and(shared);
                 let verdict = applied.stateful_set.told(verdict);
-                let pods = context.pods_left(&key, &uid);
+                let pods = context.stores.pods_left(&key, &uid);
                 if verdict.ready
-                    && access::workload::generated(&applied.platform.platform.spec.kafka)
+                    && workload::connection::generated(&applied.platform.platform.spec.kafka)
                     && !health::superseded(&pods, &applied.digest)
                 {
                     // Every pod runs by the new plan: what the old one needed beyond it goes.
                     let reference = self.controller_owner_ref(&()).unwrap_or_default();
                     let (platform, plan) = (&applied.platform, &applied.plan);
-                    let pods = workload::members(&pods, &key, self.spec.replicas);
+                    let pods = workload::ordinal_count(&pods, &key, self.spec.replicas);
                     access::workload::ensure(self, platform, plan, &reference, pods, true, context)
                         .await?;
-                    return Ok(verdict.recheck(access::workload::MEMORY));
+                    return Ok(verdict.recheck(access::workload::VERIFIED_FOR));
                 }
                 Ok(verdict)
             }
@@ -131,11 +127,11 @@ impl Subject for Pipeline {
 
     async fn finalize(&self, status: &PipelineStatus, context: &Context) -> Result<(), Error> {
         deletion::finalize(self, status, context).await?;
-        let platform = context.platform(&self.spec.platform);
+        let platform = context.stores.platform(&self.spec.platform);
         let generated = platform
             .as_ref()
-            .is_none_or(|p| access::workload::generated(&p.spec.kafka));
-        let withdrawn = access::workload::withdraw(
+            .is_none_or(|p| workload::connection::generated(&p.spec.kafka));
+        let revoked = access::workload::revoke(
             &Key::of(self),
             access::workload::deleted(self),
             &access::workload::about(self),
@@ -144,14 +140,14 @@ impl Subject for Pipeline {
         )
         .await;
         // One that was never meant to have a user of its own mustn't be held up by looking for it.
-        if generated { withdrawn } else { Ok(()) }
+        if generated { revoked } else { Ok(()) }
     }
 }
 
 /// What was applied.
 struct Applied {
     stateful_set: rollouts::Applied<StatefulSet>,
-    platform: Usable,
+    platform: ResolvedPlatform,
     plan: headworks_plan::Plan,
     digest: String,
     secrets: Vec<NeededSecret>,
@@ -180,12 +176,13 @@ async fn plan_and_apply(
     let of_stores: Vec<NeededSecret> = found
         .tables
         .iter()
-        .flat_map(|(_, reach)| reach.secrets.iter().cloned())
+        .flat_map(|(_, binding)| binding.secrets.iter().cloned())
         .collect();
     let template = pipeline.spec.pod_template.as_ref();
     policy::check(&found.platform.platform, template, &of_stores)?;
-    let wanted = state::Wanted::of(pipeline, &found, &dataflow);
-    let kept = state::settle(pipeline, key, &found, wanted.as_ref(), status, context).await?;
+    let wanted = state::StateRequirements::of(pipeline, &found, &dataflow);
+    let kept =
+        state::reconcile_state(pipeline, key, &found, wanted.as_ref(), status, context).await?;
     let keyed = wanted.as_ref().zip(kept.as_ref()).map(|(wanted, kept)| {
         let plan = state::plan(pipeline, wanted, kept, &dataflow);
         (wanted, plan)
@@ -195,13 +192,13 @@ async fn plan_and_apply(
     let uid = pipeline.uid().unwrap_or_default();
     let reference = pipeline.controller_owner_ref(&()).unwrap_or_default();
     let built = build::build(key, &reference, &valid, &context.settings.runtime_image)?;
-    let pods = context.pods_left(key, &uid);
+    let pods = context.stores.pods_left(key, &uid);
     access::workload::ensure(
         pipeline,
         &found.platform,
         &valid.plan,
         &reference,
-        workload::members(&pods, key, pipeline.spec.replicas),
+        workload::ordinal_count(&pods, key, pipeline.spec.replicas),
         false,
         context,
     )
@@ -223,7 +220,7 @@ async fn plan_and_apply(
     )
     .await?;
     if status.group.is_some() {
-        state::targets::moves(&pipeline.spec, status);
+        targets::moves(&pipeline.spec, status);
     }
     status.inputs = found.inputs.iter().map(|i| i.stream.name.clone()).collect();
     status.outputs = found
@@ -244,9 +241,7 @@ async fn plan_and_apply(
         plan: valid.plan,
         digest: built.plan.digest,
         secrets: valid.secrets,
-        stores: data_store::writers::stores_of(pipeline)
-            .into_iter()
-            .collect(),
+        stores: stores_of(pipeline).into_iter().collect(),
     })
 }
 
@@ -256,14 +251,14 @@ async fn observe(
     key: &Key,
     applied: &Applied,
     context: &Context,
-) -> Result<Verdict, Error> {
+) -> Result<ReconcileOutcome, Error> {
     let uid = pipeline.uid().unwrap_or_default();
-    let pods = context.pods(key, &uid);
+    let pods = context.stores.pods(key, &uid);
     let live = applied.stateful_set.live.as_ref();
-    free_the_roll_out(live, &pods, context).await?;
-    workload::sweep_plans(context, key, &uid, &applied.digest).await?;
+    unblock_rollout(live, &pods, context).await?;
+    workload::collect_unused_plans(context, key, &uid, &applied.digest).await?;
     if pipeline.spec.suspend {
-        return Ok(Verdict::ready(
+        return Ok(ReconcileOutcome::ready(
             "Suspended",
             "spec.suspend is true: no pods run, progress is kept",
         ));
@@ -294,7 +289,11 @@ async fn observe(
 }
 
 /// A partition is one pod's: of more pods than partitions, some have nothing to do.
-fn with_idle_pods(mut verdict: Verdict, replicas: i32, partitions: Option<i32>) -> Verdict {
+fn with_idle_pods(
+    mut verdict: ReconcileOutcome,
+    replicas: i32,
+    partitions: Option<i32>,
+) -> ReconcileOutcome {
     if let Some(partitions) = partitions.filter(|p| verdict.ready && *p < replicas) {
         let idle = replicas - partitions;
         let _ = write!(
@@ -306,7 +305,7 @@ fn with_idle_pods(mut verdict: Verdict, replicas: i32, partitions: Option<i32>) 
 }
 
 /// A StatefulSet waits for an unready pod of an older revision before it goes on, perhaps for ever: it is deleted.
-async fn free_the_roll_out(
+async fn unblock_rollout(
     live: &StatefulSet,
     pods: &[Arc<Pod>],
     context: &Context,
@@ -348,42 +347,13 @@ async fn free_the_roll_out(
     Ok(())
 }
 
-/// What a Pipeline reads and writes, from its spec alone; a query that can't be parsed flows nowhere.
-pub fn flow_of(pipeline: &Pipeline) -> Flow {
-    let inputs: BTreeSet<String> = query::inputs(&pipeline.spec.sql)
-        .map(|list| list.into_iter().collect())
-        .unwrap_or_default();
-    let outputs: BTreeSet<String> = pipeline
-        .spec
-        .to
-        .iter()
-        .filter_map(|t| t.stream.clone())
-        .collect();
-    let in_force = pipeline.status.as_ref().is_some_and(|s| {
-        s.group.is_some()
-            && s.inputs.iter().cloned().collect::<BTreeSet<_>>() == inputs
-            && s.outputs.iter().cloned().collect::<BTreeSet<_>>() == outputs
-    });
-    Flow {
-        inputs,
-        outputs,
-        targets: shared::targets(&pipeline.spec),
-        in_force,
-        born: pipeline
-            .creation_timestamp()
-            .map_or(i64::MAX, |t| t.0.as_second()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn pods_that_have_nothing_to_do_are_said() {
-        let ready = || Verdict::ready("Running", "6 pods ready");
+        let ready = || ReconcileOutcome::ready("Running", "6 pods ready");
         let said = |replicas, partitions| with_idle_pods(ready(), replicas, partitions).message;
         assert_eq!(said(6, Some(6)), "6 pods ready");
         assert_eq!(said(6, None), "6 pods ready");
@@ -391,15 +361,5 @@ mod tests {
             said(6, Some(4)),
             "6 pods ready; 2 of them idle, because there are 4 partitions"
         );
-    }
-
-    #[test]
-    fn a_table_is_no_stream_that_could_close_a_loop() {
-        let pipeline: Pipeline = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {
-            "sql": "SELECT id FROM a", "to": [{"stream": "b"}, {"table": {"store": "a", "name": "a"}}]}}))
-        .unwrap();
-        let flow = flow_of(&pipeline);
-        assert_eq!(flow.inputs, ["a".to_owned()].into());
-        assert_eq!(flow.outputs, ["b".to_owned()].into());
     }
 }

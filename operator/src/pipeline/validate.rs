@@ -8,10 +8,11 @@ use headworks_plan as plan;
 use headworks_sql::Dataflow;
 use kube::ResourceExt;
 
-use super::{check, dereference::Found, state};
+use super::{dereference::References, memory::memory_fault, state};
 use crate::{
-    data_stream::reading::Usable as Stream,
+    data_stream::resolve::ResolvedStream,
     names::{Key, digest},
+    planning,
     retry::Error,
     workload::{
         connection::{self, Mounted, NeededSecret},
@@ -67,11 +68,11 @@ pub fn table_group(group: &str, store: &str, table: &str) -> String {
 }
 
 /// Checks the spec against what it refers to.
-pub fn check(pipeline: &Pipeline, found: &Found) -> Result<Dataflow, Error> {
+pub fn check(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error> {
     let spec = &pipeline.spec;
     let dataflow = check_query(spec, found)?;
     if dataflow.keyed.is_some()
-        && let Some(fault) = check::memory_fault(spec, &template(spec, found))
+        && let Some(fault) = memory_fault(spec, &template(spec, found))
     {
         return Err(Error::stalled("MemoryTooLow", fault));
     }
@@ -79,7 +80,7 @@ pub fn check(pipeline: &Pipeline, found: &Found) -> Result<Dataflow, Error> {
 }
 
 /// The user's pod template over the Platform's.
-fn template(spec: &PipelineSpec, found: &Found) -> PodTemplate {
+fn template(spec: &PipelineSpec, found: &References) -> PodTemplate {
     let platform = found.platform.platform.spec.pod_template.clone();
     let own = spec.pod_template.clone().unwrap_or_default();
     own.over(&platform.unwrap_or_default())
@@ -88,8 +89,8 @@ fn template(spec: &PipelineSpec, found: &Found) -> PodTemplate {
 /// Resolves a Pipeline that is right. `keyed` is the state that its query needs.
 pub fn resolve(
     pipeline: &Pipeline,
-    found: &Found,
-    keyed: Option<(&state::Wanted, plan::KeyedPlan)>,
+    found: &References,
+    keyed: Option<(&state::StateRequirements, plan::KeyedPlan)>,
 ) -> Valid {
     let spec = &pipeline.spec;
     let kafka = &found.platform.platform.spec.kafka;
@@ -130,12 +131,12 @@ pub fn resolve(
         // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
         sql: spec.sql.trim_end().to_owned(),
         inputs,
-        outputs: found.outputs.iter().map(Stream::untimed).collect(),
+        outputs: found.outputs.iter().map(ResolvedStream::untimed).collect(),
         tables: found
             .tables
             .iter()
-            .map(|(table, reach)| plan::TableOutput {
-                store: reach.store.clone(),
+            .map(|(table, binding)| plan::TableOutput {
+                store: binding.store.clone(),
                 table: table.name.clone(),
                 key: table.key.clone(),
                 create: table.create,
@@ -169,10 +170,10 @@ pub fn resolve(
         .collect();
     let mut volumes: Vec<Mounted> = Vec::new();
     // Two tables of one store share its files.
-    for (_, reach) in &found.tables {
-        if !volumes.contains(&reach.volume) {
-            volumes.push(reach.volume.clone());
-            secrets.extend(reach.secrets.iter().cloned());
+    for (_, binding) in &found.tables {
+        if !volumes.contains(&binding.volume) {
+            volumes.push(binding.volume.clone());
+            secrets.extend(binding.secrets.iter().cloned());
         }
     }
     if stateful {
@@ -204,7 +205,7 @@ pub fn resolve(
 }
 
 /// The query over the contracts in force.
-fn check_query(spec: &PipelineSpec, found: &Found) -> Result<Dataflow, Error> {
+fn check_query(spec: &PipelineSpec, found: &References) -> Result<Dataflow, Error> {
     let inputs: Vec<_> = found
         .inputs
         .iter()
@@ -215,7 +216,7 @@ fn check_query(spec: &PipelineSpec, found: &Found) -> Result<Dataflow, Error> {
         .zip(&found.outputs)
         .map(|(index, o)| (index, o.stream.name.as_str(), &o.stream.contract))
         .collect();
-    check::check(spec, &inputs, &outputs)
+    planning::check::check(spec, &inputs, &outputs)
 }
 
 fn start_from(pipeline: &Pipeline) -> plan::StartFrom {

@@ -3,8 +3,8 @@
 //! A Platform makes nothing. It is looked at again and again, but its status is written only when
 //! something changed, and it heals by itself when Kafka or a Secret comes back.
 
-pub mod facts;
 pub mod policy;
+pub mod resolve;
 mod strimzi;
 
 use std::time::Duration;
@@ -18,18 +18,18 @@ use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::Subject,
-    kafka_pool::{blame, translate},
+    controller::Reconciler,
+    kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
     retry::Error,
     security,
-    status::{Verdict, mark, set},
+    status::{ReconcileOutcome, mark, set},
 };
 
 /// A Platform that isn't well is looked at again after this long.
 const SICK_RECHECK: Duration = Duration::from_secs(10);
 
-impl Subject for Platform {
+impl Reconciler for Platform {
     type Status = PlatformStatus;
 
     fn status(&self) -> Option<&PlatformStatus> {
@@ -48,7 +48,7 @@ impl Subject for Platform {
         &self,
         status: &mut PlatformStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         if status.installation.is_none() {
             status.installation = Some(match &self.spec.kafka.installation {
                 Some(given) => given.clone(),
@@ -66,7 +66,7 @@ impl Subject for Platform {
         let by_strimzi = self.spec.kafka.management.strimzi.as_ref();
         context
             .indexes
-            .refers(&key, strimzi::references(by_strimzi));
+            .set_references(&key, strimzi::references(by_strimzi));
         let capacity = match by_strimzi {
             Some(at) => strimzi::look(at, context).await?,
             None => None,
@@ -74,24 +74,22 @@ impl Subject for Platform {
         let registry = schema_registry(self, status, context).await;
         let (connected, changed) = context
             .kafka
-            .refresh(context, self)
+            .refresh(&context.client, self)
             .await
             .map_err(|e| e.after(SICK_RECHECK))?;
         if changed {
-            context.indexes.wake_readers(&key);
+            context.indexes.enqueue_dependents(&key);
         }
         let place = format!(
             "spec.kafka.bootstrapServers {}",
             self.spec.kafka.bootstrap_servers
         );
-        let cluster = connected
-            .admin
-            .cluster()
-            .await
-            .map_err(|e| translate(&e, &place, &blame(self)).after(SICK_RECHECK))?;
+        let cluster = connected.admin.cluster().await.map_err(|e| {
+            to_reconcile_error(&e, &place, &credential_field(self)).after(SICK_RECHECK)
+        })?;
         status.brokers = Some(cluster.brokers);
         status.cluster_id = Some(cluster.id);
-        Ok(Verdict::ready(
+        Ok(ReconcileOutcome::ready(
             "Connected",
             format!("Kafka answers at {}", self.spec.kafka.bootstrap_servers),
         )
@@ -115,7 +113,7 @@ async fn schema_registry(
     status: &mut PlatformStatus,
     context: &Context,
 ) -> bool {
-    let found = match context.registries.refresh(context, platform).await {
+    let found = match context.registries.refresh(&context.client, platform).await {
         Ok(None) => {
             status
                 .conditions
@@ -124,7 +122,7 @@ async fn schema_registry(
         }
         Ok(Some((registry, changed))) => {
             if changed {
-                context.indexes.wake_readers(&Key::of(platform));
+                context.indexes.enqueue_dependents(&Key::of(platform));
             }
             registry.ping().await.map(|()| registry)
         }

@@ -10,7 +10,7 @@ use crate::{
     context::Context,
     names::Key,
     retry::Error,
-    status::Also,
+    status::ExtraCondition,
     strimzi::{count_reference, kind_reference},
 };
 
@@ -26,7 +26,10 @@ pub fn references(at: Option<&ManagedByStrimzi>) -> Vec<Key> {
 }
 
 /// An error where Strimzi isn't there; else the warning, if there are many KafkaTopics.
-pub async fn look(at: &ManagedByStrimzi, context: &Context) -> Result<Option<Also>, Error> {
+pub async fn look(
+    at: &ManagedByStrimzi,
+    context: &Context,
+) -> Result<Option<ExtraCondition>, Error> {
     context.strimzi.topics.resource().await?;
     let here = context
         .strimzi
@@ -36,8 +39,8 @@ pub async fn look(at: &ManagedByStrimzi, context: &Context) -> Result<Option<Als
 }
 
 /// Said in hundreds, so that each new stream doesn't write the Platform's status.
-fn capacity(topics: usize, at: &ManagedByStrimzi) -> Option<Also> {
-    (topics >= MANY).then(|| Also {
+fn capacity(topics: usize, at: &ManagedByStrimzi) -> Option<ExtraCondition> {
+    (topics >= MANY).then(|| ExtraCondition {
         type_: "TopicOperatorCapacity",
         reason: if topics < QUEUE { "QueueNearlyFull" } else { "QueueFull" }.into(),
         message: format!(

@@ -14,7 +14,7 @@ use reqwest::{Client, StatusCode, redirect::Policy};
 use super::clean::clean;
 
 /// A pod that takes longer to answer counts as silent.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// A pod that takes longer to take a connection counts as silent.
 const CONNECT: Duration = Duration::from_secs(1);
 /// The longest report, in bytes: some six thousand partitions of one pod.
@@ -54,7 +54,7 @@ impl Silence {
 /// What the HTTP client says.
 pub fn client() -> reqwest::Result<Client> {
     Client::builder()
-        .timeout(PATIENCE)
+        .timeout(ANSWER_TIMEOUT)
         .connect_timeout(CONNECT)
         .redirect(Policy::none())
         // Pods are asked directly, never through a proxy that the environment names.

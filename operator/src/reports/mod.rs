@@ -325,7 +325,7 @@ pub async fn run(
             return std::future::pending().await;
         }
     };
-    let wake = |key: &Key| indexes.wake(key);
+    let wake = |key: &Key| indexes.enqueue(key);
     kept("figures", || {
         rounds(&reports, &targets, &client, &wake, &metrics, &health)
     })

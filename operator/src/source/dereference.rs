@@ -4,39 +4,44 @@ use headworks_crds::Source;
 
 use crate::{
     context::Context,
-    data_stream::reading,
+    data_stream::resolve::{ResolvedStream, resolve_stream},
     names::Key,
-    platform::facts::{self, Usable},
+    platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     retry::Error,
 };
 
 /// What was found.
-pub struct Found {
+pub struct References {
     /// The stream that records go into.
-    pub stream: reading::Usable,
+    pub stream: ResolvedStream,
     /// The stream's Platform.
-    pub platform: Usable,
+    pub platform: ResolvedPlatform,
     /// Kafka's CA, if the Platform names one.
     pub ca: Option<String>,
 }
 
 /// Reads it all, and declares it first, so that a change in between wakes us again.
-pub async fn dereference(source: &Source, key: &Key, context: &Context) -> Result<Found, Error> {
+pub async fn dereference(
+    source: &Source,
+    key: &Key,
+    context: &Context,
+) -> Result<References, Error> {
     let stream_key = Key::new("DataStream", &key.namespace, &source.spec.into);
     let platform_name = context
+        .stores
         .stream(&key.namespace, &source.spec.into)
         .map(|s| s.spec.platform);
     let platform_keys = platform_name
         .iter()
-        .flat_map(|name| facts::references(name, &key.namespace));
+        .flat_map(|name| platform_references(name, &key.namespace));
     context
         .indexes
-        .refers(key, platform_keys.chain([stream_key]));
+        .set_references(key, platform_keys.chain([stream_key]));
 
-    let stream = reading::usable(context, "spec.into", &key.namespace, &source.spec.into).await?;
-    let platform = facts::usable(context, &stream.platform, &key.namespace)?;
-    let ca = crate::workload::connection::ca(context, &platform).await?;
-    Ok(Found {
+    let stream = resolve_stream(context, "spec.into", &key.namespace, &source.spec.into).await?;
+    let platform = resolve_platform(context, &stream.platform, &key.namespace)?;
+    let ca = crate::workload::connection::ca(context, &platform.platform).await?;
+    Ok(References {
         stream,
         platform,
         ca,

@@ -13,12 +13,13 @@ use kube::Resource;
 use crate::{
     access,
     context::Context,
-    controller::Subject,
+    controller::Reconciler,
     names::Key,
     platform::policy,
     retry::Error,
     security,
-    status::{Verdict, mark},
+    status::{ReconcileOutcome, mark},
+    stores,
     workload::{
         self, figures, guards,
         health::{self, Pods},
@@ -26,7 +27,7 @@ use crate::{
     },
 };
 
-impl Subject for Source {
+impl Reconciler for Source {
     type Status = SourceStatus;
 
     fn status(&self) -> Option<&SourceStatus> {
@@ -45,13 +46,13 @@ impl Subject for Source {
         &self,
         status: &mut SourceStatus,
         context: &Context,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ReconcileOutcome, Error> {
         let key = Key::of(self);
         let open = security::source(&self.spec);
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         let uid = self.metadata.uid.clone().unwrap_or_default();
-        let live = Context::child(&context.stores.deployments, &key, &uid, &key.name);
+        let live = stores::child(&context.stores.deployments, &key, &uid, &key.name);
         // As of Pipelines: a spec that is held back leaves the pods as they are.
         let none = live
             .as_ref()
@@ -82,7 +83,7 @@ impl Subject for Source {
             &context.settings.runtime_image,
         )?;
         let reference = self.controller_owner_ref(&()).unwrap_or_default();
-        let generated = access::workload::generated(&found.platform.platform.spec.kafka);
+        let generated = workload::connection::generated(&found.platform.platform.spec.kafka);
         if generated && status.platform.is_none() {
             status.platform = Some(found.stream.platform.clone());
         }
@@ -110,7 +111,7 @@ impl Subject for Source {
             }
             // A Source that took records by HTTP before.
             None => {
-                for service in Context::children(&context.stores.services, &key, &uid) {
+                for service in stores::children(&context.stores.services, &key, &uid) {
                     context.remove(service.as_ref()).await?;
                 }
             }
@@ -127,7 +128,7 @@ impl Subject for Source {
         )
         .await?;
         let live = applied.live.as_ref();
-        workload::sweep_plans(context, &key, &uid, &built.plan.digest).await?;
+        workload::collect_unused_plans(context, &key, &uid, &built.plan.digest).await?;
         status.address = built.address;
         status.selector = Some(workload::selector_text(&key));
 
@@ -135,7 +136,7 @@ impl Subject for Source {
         status.replicas = Some(seen.replicas.unwrap_or(0));
         status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         if self.spec.suspend {
-            return Ok(Verdict::ready(
+            return Ok(ReconcileOutcome::ready(
                 "Suspended",
                 if self.spec.http.is_some() {
                     "spec.suspend is true: no pods run, and the address answers nobody"
@@ -144,7 +145,7 @@ impl Subject for Source {
                 },
             ));
         }
-        let pods = context.pods(&key, &uid);
+        let pods = context.stores.pods(&key, &uid);
         let generation = live.metadata.generation;
         let verdict = health::verdict(
             &Pods {
@@ -166,7 +167,7 @@ impl Subject for Source {
         let verdict = applied.told(verdict);
         // No pod runs by the old plan any more: what only that one needed goes.
         let settled = verdict.ready
-            && !health::superseded(&context.pods_left(&key, &uid), &built.plan.digest);
+            && !health::superseded(&context.stores.pods_left(&key, &uid), &built.plan.digest);
         if settled {
             let now = generated.then_some(&found.platform.platform);
             moved(self, status, &found.stream.platform, now, context).await;
@@ -182,7 +183,7 @@ impl Subject for Source {
                 context,
             )
             .await?;
-            return Ok(verdict.recheck(access::workload::MEMORY));
+            return Ok(verdict.recheck(access::workload::VERIFIED_FOR));
         }
         Ok(verdict)
     }
@@ -190,7 +191,7 @@ impl Subject for Source {
     /// Only a Source that has, or had, a user of its own is held.
     async fn finalize(&self, status: &SourceStatus, context: &Context) -> Result<(), Error> {
         let key = Key::of(self);
-        let stream = context.stream(&key.namespace, &self.spec.into);
+        let stream = context.stores.stream(&key.namespace, &self.spec.into);
         let (deleted, about) = (
             access::workload::deleted(self),
             access::workload::about(self),
@@ -204,9 +205,9 @@ impl Subject for Source {
             context.events.warning(&about, "UsersLeft", &note).await;
         }
         for name in platforms {
-            let platform = context.platform(&name);
+            let platform = context.stores.platform(&name);
             let withdrawn =
-                access::workload::withdraw(&key, deleted, &about, platform.as_ref(), context).await;
+                access::workload::revoke(&key, deleted, &about, platform.as_ref(), context).await;
             if has_user(status, &name, platform.as_ref()) {
                 withdrawn?;
             }
@@ -217,7 +218,7 @@ impl Subject for Source {
 
 /// True: a user of the Source may be there. One that was never meant to have a user mustn't be held up by looking for it.
 fn has_user(status: &SourceStatus, name: &str, platform: Option<&Platform>) -> bool {
-    let generated = |platform: &Platform| access::workload::generated(&platform.spec.kafka);
+    let generated = |platform: &Platform| workload::connection::generated(&platform.spec.kafka);
     status.platform.as_deref() == Some(name) || platform.is_none_or(generated)
 }
 
@@ -239,8 +240,8 @@ async fn moved(
     let Some(before) = status.platform.as_deref().filter(|before| *before != now) else {
         return;
     };
-    if let Some(left) = context.platform(before)
-        && let Err(error) = access::leaving::leave(source, &left, platform, context).await
+    if let Some(left) = context.stores.platform(before)
+        && let Err(error) = access::migration::migrate_away(source, &left, platform, context).await
     {
         let note = format!("its user on Platform {before} can't be deleted yet: {error}");
         let about = access::workload::about(source);

@@ -3,7 +3,7 @@
 use headworks_crds::{GenerateSource, HttpSource, Kafka, PodTemplate, Source};
 use headworks_plan as plan;
 
-use super::{check, dereference::Found};
+use super::{check, dereference::References};
 use crate::{
     names::Key,
     retry::Error,
@@ -30,7 +30,7 @@ pub struct Valid {
 }
 
 /// Checks and resolves.
-pub fn validate(source: &Source, found: &Found) -> Result<Valid, Error> {
+pub fn validate(source: &Source, found: &References) -> Result<Valid, Error> {
     let spec = &source.spec;
     check::check(spec)?;
     let http = spec.http.as_ref();

@@ -21,7 +21,7 @@ pub const MAX_MESSAGE: usize = 2048;
 
 /// How a reconcile that came to its end left the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ReconcileOutcome {
     /// True: it does what its spec says.
     pub ready: bool,
     /// CamelCase reason.
@@ -31,12 +31,12 @@ pub struct Verdict {
     /// Look again after this long, although no watch wakes the object.
     pub recheck: Option<Duration>,
     /// Conditions of the kind's own that are true beside Ready.
-    pub also: Vec<Also>,
+    pub also: Vec<ExtraCondition>,
 }
 
 /// A condition beside Ready, Reconciling and Stalled. It is there only while it is true.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Also {
+pub struct ExtraCondition {
     /// What it is about, such as `TopicOperatorCapacity`.
     pub type_: &'static str,
     /// CamelCase reason.
@@ -45,7 +45,7 @@ pub struct Also {
     pub message: String,
 }
 
-impl Verdict {
+impl ReconcileOutcome {
     /// It does what its spec says.
     pub fn ready(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Verdict {
 
     /// The same verdict with one more condition.
     #[must_use]
-    pub fn and(mut self, also: Option<Also>) -> Self {
+    pub fn and(mut self, also: Option<ExtraCondition>) -> Self {
         self.also.extend(also);
         self
     }
@@ -86,7 +86,7 @@ impl Verdict {
 /// The conditions after a reconcile.
 pub fn conditions(
     old: &[Condition],
-    outcome: &Result<Verdict, Error>,
+    outcome: &Result<ReconcileOutcome, Error>,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
@@ -210,7 +210,7 @@ pub fn set(
 /// When a waiting object's words change by time alone; absent: they don't.
 pub fn patience_left(
     conditions: &[Condition],
-    outcome: &Result<Verdict, Error>,
+    outcome: &Result<ReconcileOutcome, Error>,
     now: Timestamp,
 ) -> Option<Duration> {
     let Err(Error::Waiting { missing: true, .. }) = outcome else {
@@ -265,7 +265,7 @@ mod tests {
     fn a_ready_object_has_no_other_condition() {
         let list = conditions(
             &[],
-            &Ok(Verdict::ready("Running", "2 of 2 pods")),
+            &Ok(ReconcileOutcome::ready("Running", "2 of 2 pods")),
             Some(3),
             at(10),
         );
@@ -276,8 +276,18 @@ mod tests {
 
     #[test]
     fn the_transition_time_stays_until_the_status_changes() {
-        let first = conditions(&[], &Ok(Verdict::ready("Running", "a")), Some(1), at(10));
-        let second = conditions(&first, &Ok(Verdict::ready("Running", "b")), Some(2), at(99));
+        let first = conditions(
+            &[],
+            &Ok(ReconcileOutcome::ready("Running", "a")),
+            Some(1),
+            at(10),
+        );
+        let second = conditions(
+            &first,
+            &Ok(ReconcileOutcome::ready("Running", "b")),
+            Some(2),
+            at(99),
+        );
         assert_eq!(second[0].last_transition_time.0, at(10));
         assert_eq!(second[0].message, "b");
         let third = conditions(
@@ -302,7 +312,12 @@ mod tests {
         );
         assert_eq!(find(&stalled, "Stalled").unwrap().status, "True");
         assert!(find(&stalled, "Reconciling").is_none());
-        let healed = conditions(&stalled, &Ok(Verdict::ready("Running", "")), Some(2), at(2));
+        let healed = conditions(
+            &stalled,
+            &Ok(ReconcileOutcome::ready("Running", "")),
+            Some(2),
+            at(2),
+        );
         assert!(find(&healed, "Stalled").is_none());
     }
 
@@ -327,18 +342,18 @@ mod tests {
 
     #[test]
     fn a_condition_of_the_kind_s_own_is_there_while_it_is_true() {
-        let also = Also {
+        let also = ExtraCondition {
             type_: "TopicOperatorCapacity",
             reason: "QueueNearlyFull".into(),
             message: "m".into(),
         };
-        let with = Ok(Verdict::ready("Connected", "").and(Some(also)));
+        let with = Ok(ReconcileOutcome::ready("Connected", "").and(Some(also)));
         let list = conditions(&[], &with, Some(1), at(1));
         assert_eq!(find(&list, "TopicOperatorCapacity").unwrap().status, "True");
         assert!(is_ready(&list));
         let without = conditions(
             &list,
-            &Ok(Verdict::ready("Connected", "").and(None)),
+            &Ok(ReconcileOutcome::ready("Connected", "").and(None)),
             Some(1),
             at(2),
         );
@@ -347,7 +362,12 @@ mod tests {
 
     #[test]
     fn a_kind_s_own_condition_keeps_its_time_while_its_status_stays() {
-        let mut list = conditions(&[], &Ok(Verdict::ready("Connected", "")), Some(1), at(1));
+        let mut list = conditions(
+            &[],
+            &Ok(ReconcileOutcome::ready("Connected", "")),
+            Some(1),
+            at(1),
+        );
         assert_eq!(own(&list).count(), 0);
         set(
             &mut list,

@@ -1,7 +1,7 @@
 //! The only writer of status.
 //!
 //! Every reconcile ends here, whether it went well or not, and a status is patched only if something
-//! in it changed. Because a watch lags behind our own writes, [`Memory`] keeps the last status written
+//! in it changed. Because a watch lags behind our own writes, [`LastWrittenStatus`] keeps the last status written
 //! of each object until the watch has caught up; otherwise a reconcile that follows closely would
 //! compare with an old status, find nothing to do, and leave a wrong one standing.
 
@@ -11,7 +11,8 @@ mod diff;
 use std::{collections::HashMap, sync::Mutex};
 
 pub use conditions::{
-    Also, MAX_MESSAGE, Verdict, conditions, is_ready, mark, own, patience_left, set,
+    ExtraCondition, MAX_MESSAGE, ReconcileOutcome, conditions, is_ready, mark, own, patience_left,
+    set,
 };
 pub use diff::merge_patch;
 use kube::{
@@ -33,9 +34,9 @@ struct Written {
 
 /// The last status written of each object, by UID, until the watch shows it.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<String, Written>>);
+pub struct LastWrittenStatus(Mutex<HashMap<String, Written>>);
 
-impl Memory {
+impl LastWrittenStatus {
     /// The status to compare with: the watched one, unless our last write is newer.
     pub fn freshest(&self, uid: &str, resource_version: Option<&str>, watched: Value) -> Value {
         let mut memory = self
@@ -84,7 +85,7 @@ fn version(text: Option<&str>) -> u64 {
 /// Patches the status from `old` to `new` if they differ; says whether it wrote.
 pub async fn publish(
     client: &Client,
-    memory: &Memory,
+    memory: &LastWrittenStatus,
     resource: &ApiResource,
     owner: &Key,
     uid: &str,
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn our_own_newer_write_wins_until_the_watch_shows_it() {
-        let memory = Memory::default();
+        let memory = LastWrittenStatus::default();
         memory.remember("u", Some("10"), json!({"a": 2}));
         assert_eq!(
             memory.freshest("u", Some("9"), json!({"a": 1})),

@@ -24,12 +24,12 @@ use kube::{Client, api::DynamicObject};
 pub use watched::{State, Watched};
 
 use crate::{
-    indexes::{Facts, Indexes},
+    indexes::{Indexes, WatchedFields},
     names::Key,
     owned::labelled,
     scope::Scope,
+    supervise::Task,
     telemetry::Metrics,
-    watches::Task,
 };
 
 /// Strimzi's API group.
@@ -43,8 +43,11 @@ pub const PAUSED: &str = "strimzi.io/pause-reconciliation";
 /// The Topic Operator's finalizer: with it a deletion waits for the Topic Operator.
 pub const TOPIC_FINALIZER: &str = "strimzi.io/topic-operator";
 
-/// Strimzi's two kinds that Headworks writes.
+/// Strimzi's two kinds that Headworks writes, and what it takes to ask for them and to write them.
 pub struct Strimzi {
+    client: Client,
+    scope: Scope,
+    metrics: Arc<Metrics>,
     /// KafkaTopics, all of them: the Topic Operator's queue holds every one of its namespace.
     pub topics: Watched,
     /// KafkaUsers.
@@ -86,7 +89,14 @@ pub fn strimzi(
         let indexes = indexes.clone();
         move |object, here| user_changed(object, here, &indexes)
     });
-    (Strimzi { topics, users }, vec![topic_task, user_task])
+    let strimzi = Strimzi {
+        client: client.clone(),
+        scope: scope.clone(),
+        metrics: metrics.clone(),
+        topics,
+        users,
+    };
+    (strimzi, vec![topic_task, user_task])
 }
 
 /// Wakes the DataStreams that a KafkaTopic is about, and Platforms that count.
@@ -97,10 +107,10 @@ fn topic_changed(object: &DynamicObject, here: bool, indexes: &Indexes) {
     let known = indexes.knows(&key);
     // Who waits for it says so (`topic_reference`): a label that names somebody wakes nobody.
     if changed(&key, object, here, indexes) {
-        indexes.wake_readers(&topic_reference(&namespace, observed::topic_name(object)));
+        indexes.enqueue_dependents(&topic_reference(&namespace, observed::topic_name(object)));
     }
     if known != here {
-        indexes.wake_readers(&count_reference(&namespace));
+        indexes.enqueue_dependents(&count_reference(&namespace));
     }
 }
 
@@ -114,7 +124,7 @@ fn user_changed(object: &DynamicObject, here: bool, indexes: &Indexes) {
         indexes,
     ) && let Some(owner) = owner_of_user(object)
     {
-        indexes.wake(&owner);
+        indexes.enqueue(&owner);
     }
 }
 
@@ -128,13 +138,13 @@ fn owner_of_user(object: &DynamicObject) -> Option<Key> {
 /// a status move without meaning anything.
 fn changed(key: &Key, object: &DynamicObject, here: bool, indexes: &Indexes) -> bool {
     if !here {
-        indexes.gone(key);
+        indexes.removed(key);
         return true;
     }
     let meta = &object.metadata;
-    indexes.seen(
+    indexes.observe(
         key,
-        &Facts {
+        &WatchedFields {
             uid: meta.uid.clone().unwrap_or_default(),
             generation: meta.generation.unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),

@@ -13,12 +13,11 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    MANAGED, Watched,
+    MANAGED, Strimzi, Watched,
     ownership::{self, Difference},
 };
 use crate::{
     apply::is_subset,
-    context::Context,
     names::{APPLIED_ANNOTATION, FIELD_MANAGER, Key, digest},
     retry::Error,
 };
@@ -33,8 +32,8 @@ pub struct Applied {
 }
 
 /// The API of a kind in a namespace.
-pub fn api(context: &Context, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
-    Api::namespaced_with(context.client.clone(), namespace, resource)
+pub fn api(strimzi: &Strimzi, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(strimzi.client.clone(), namespace, resource)
 }
 
 /// Metadata of an object for an owner of ours: the cluster's label and the owner's.
@@ -50,7 +49,7 @@ pub fn labels(owner: &Key, cluster: &str) -> std::collections::BTreeMap<String, 
 /// Stalled `OwnedByAnother` where it is somebody else's, or where another controller holds a field that is ours; waiting
 /// `ChildTerminating` while it is being deleted.
 pub async fn apply(
-    context: &Context,
+    strimzi: &Strimzi,
     kind: &Watched,
     desired: &DynamicObject,
     owner: &Key,
@@ -59,7 +58,7 @@ pub async fn apply(
     let resource = kind.resource().await?;
     let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
     let place = format!("{} {namespace}/{name}", kind.kind());
-    let api = api(context, &resource, &namespace);
+    let api = api(strimzi, &resource, &namespace);
     let body = prepared(desired, &resource);
     let live = match kind.get(&namespace, &name) {
         Some(live) => Some(live),
@@ -111,7 +110,7 @@ pub async fn apply(
     tracing::info!(object = %place, created = live.is_none(), "apply");
     match api.patch(&name, &params, &Patch::Apply(&body)).await {
         Ok(answer) => {
-            context.metrics.wrote(kind.kind());
+            strimzi.metrics.wrote(kind.kind());
             Ok(Applied {
                 object: Arc::new(answer),
                 put_back,
@@ -129,10 +128,10 @@ pub async fn apply(
 /// # Errors
 /// As the API server's.
 pub async fn unmanage(
-    context: &Context,
+    strimzi: &Strimzi,
     object: &DynamicObject,
 ) -> Result<Option<DynamicObject>, Error> {
-    let resource = context.strimzi.topics.resource().await?;
+    let resource = strimzi.topics.resource().await?;
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name_any();
     let body = json!({"metadata": {"uid": object.uid(), "annotations": {MANAGED: "false"}}});
@@ -140,12 +139,12 @@ pub async fn unmanage(
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()
     };
-    match api(context, &resource, &namespace)
+    match api(strimzi, &resource, &namespace)
         .patch(&name, &params, &Patch::Merge(&body))
         .await
     {
         Ok(answer) => {
-            context.metrics.wrote("KafkaTopic");
+            strimzi.metrics.wrote("KafkaTopic");
             Ok(Some(answer))
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
@@ -161,7 +160,7 @@ pub async fn unmanage(
 /// # Errors
 /// As the API server's; an object that is gone, or replaced, is none.
 pub async fn delete(
-    context: &Context,
+    strimzi: &Strimzi,
     kind: &Watched,
     object: &DynamicObject,
 ) -> Result<(), Error> {
@@ -179,12 +178,12 @@ pub async fn delete(
         ..DeleteParams::default()
     };
     tracing::info!(kind = kind.kind(), namespace, name, "delete");
-    match api(context, &resource, &namespace)
+    match api(strimzi, &resource, &namespace)
         .delete(&name, &params)
         .await
     {
         Ok(_) => {
-            context.metrics.wrote(kind.kind());
+            strimzi.metrics.wrote(kind.kind());
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),

@@ -13,29 +13,29 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-use super::{MANAGED, State, TOPIC_FINALIZER, objects, observed, ownership};
-use crate::{context::Context, names::Key, retry::Error};
+use super::{MANAGED, State, Strimzi, TOPIC_FINALIZER, objects, observed, ownership};
+use crate::{names::Key, retry::Error};
 
 /// How long the Topic Operator's word is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(250);
+const TOPIC_OPERATOR_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The KafkaTopics of an owner in whatever namespace, as the API server has them now: those that we wrote. One that somebody copied, labels
 /// and all, stands for a topic of theirs.
 ///
 /// # Errors
 /// Waiting `StrimziNotInstalled`, or the API server's own.
-pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObject>, Error> {
-    let resource = context.strimzi.topics.resource().await?;
+pub async fn of_owner(strimzi: &Strimzi, owner: &Key) -> Result<Vec<DynamicObject>, Error> {
+    let resource = strimzi.topics.resource().await?;
     let selector: Vec<String> = owner
         .selector()
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     let params = ListParams::default().labels(&selector.join(","));
-    let scope = &context.settings.scope;
+    let scope = &strimzi.scope;
     let mut all = scope
-        .list_strimzi(&context.client, &resource, &params)
+        .list_strimzi(&strimzi.client, &resource, &params)
         .await
         .map_err(|e| Error::api(&format!("listing the KafkaTopics of {owner}"), &e))?;
     all.retain(|object| {
@@ -50,8 +50,8 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
 }
 
 /// True if the cluster has no KafkaTopics at all, so that there is nothing to let go of.
-pub async fn nothing_there(context: &Context) -> bool {
-    context.strimzi.topics.looked().await == State::Absent
+pub async fn nothing_there(strimzi: &Strimzi) -> bool {
+    strimzi.topics.looked().await == State::Absent
 }
 
 /// Deletes a KafkaTopic of ours so that its topic stays. It may be there for a while yet, if the Topic Operator is away. One that we
@@ -59,12 +59,12 @@ pub async fn nothing_there(context: &Context) -> bool {
 ///
 /// # Errors
 /// The API server's.
-pub async fn release(context: &Context, object: &DynamicObject) -> Result<(), Error> {
+pub async fn release(strimzi: &Strimzi, object: &DynamicObject) -> Result<(), Error> {
     let known = object.metadata.managed_fields.is_some();
     let asked = if known {
         None
     } else {
-        again(context, object).await?
+        again(strimzi, object).await?
     };
     if !known && asked.is_none() {
         return Ok(());
@@ -83,22 +83,22 @@ pub async fn release(context: &Context, object: &DynamicObject) -> Result<(), Er
     let fresh = if annotated {
         object.clone()
     } else {
-        match objects::unmanage(context, object).await? {
+        match objects::unmanage(strimzi, object).await? {
             Some(fresh) => fresh,
             None => return Ok(()),
         }
     };
     if !certain(&fresh) {
-        heard(context, &fresh).await?;
+        heard(strimzi, &fresh).await?;
     }
-    objects::delete(context, &context.strimzi.topics, &fresh).await
+    objects::delete(strimzi, &strimzi.topics, &fresh).await
 }
 
 /// The object as the API server has it now, with field managers, which no store keeps. One that was replaced is gone.
-async fn again(context: &Context, object: &DynamicObject) -> Result<Option<DynamicObject>, Error> {
-    let resource = context.strimzi.topics.resource().await?;
+async fn again(strimzi: &Strimzi, object: &DynamicObject) -> Result<Option<DynamicObject>, Error> {
+    let resource = strimzi.topics.resource().await?;
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let api = objects::api(context, &resource, &namespace);
+    let api = objects::api(strimzi, &resource, &namespace);
     let found = objects::get(&api, &format!("KafkaTopic {namespace}/{name}"), &name).await?;
     Ok(found.filter(|found| found.metadata.uid == object.metadata.uid))
 }
@@ -109,15 +109,15 @@ fn certain(object: &DynamicObject) -> bool {
 }
 
 /// Waits for the Topic Operator's word, but not for ever.
-async fn heard(context: &Context, object: &DynamicObject) -> Result<(), Error> {
-    let resource = context.strimzi.topics.resource().await?;
+async fn heard(strimzi: &Strimzi, object: &DynamicObject) -> Result<(), Error> {
+    let resource = strimzi.topics.resource().await?;
     let namespace = object.namespace().unwrap_or_default();
-    let api = objects::api(context, &resource, &namespace);
+    let api = objects::api(strimzi, &resource, &namespace);
     let place = format!("KafkaTopic {namespace}/{}", object.name_any());
-    let until = tokio::time::Instant::now() + PATIENCE;
+    let until = tokio::time::Instant::now() + TOPIC_OPERATOR_TIMEOUT;
     while tokio::time::Instant::now() < until {
         match objects::get(&api, &place, &object.name_any()).await? {
-            Some(now) if !certain(&now) => tokio::time::sleep(PAUSE).await,
+            Some(now) if !certain(&now) => tokio::time::sleep(POLL_INTERVAL).await,
             _ => return Ok(()),
         }
     }
@@ -127,12 +127,12 @@ async fn heard(context: &Context, object: &DynamicObject) -> Result<(), Error> {
 
 /// Those of an owner's KafkaTopics, as last seen, that aren't the one at this place.
 pub fn strays(
-    context: &Context,
+    strimzi: &Strimzi,
     owner: &Key,
     namespace: &str,
     name: &str,
 ) -> Vec<Arc<DynamicObject>> {
-    context.strimzi.topics.filter(|object| {
+    strimzi.topics.filter(|object| {
         super::ownership::is_of(object, owner)
             && object.metadata.deletion_timestamp.is_none()
             && (object.metadata.namespace.as_deref() != Some(namespace)

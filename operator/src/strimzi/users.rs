@@ -10,11 +10,11 @@ use kube::api::{ApiResource, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use super::{
-    State,
+    State, Strimzi,
     objects::{self, labels},
     observed::{Observed, observed},
 };
-use crate::{context::Context, names::Key, retry::Error};
+use crate::{names::Key, retry::Error};
 
 /// A KafkaUser as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,13 +129,13 @@ fn acl(acl: &Acl) -> Value {
 /// # Errors
 /// Stalled `OwnedByAnother`, waiting `StrimziNotInstalled` or `ChildTerminating`, or the API server's own.
 pub async fn apply(
-    context: &Context,
+    strimzi: &Strimzi,
     user: &User,
     owner: &Key,
 ) -> Result<Arc<DynamicObject>, Error> {
-    let resource = context.strimzi.users.resource().await?;
+    let resource = strimzi.users.resource().await?;
     let desired = build(user, owner, &resource);
-    objects::apply(context, &context.strimzi.users, &desired, owner, false)
+    objects::apply(strimzi, &strimzi.users, &desired, owner, false)
         .await
         .map(|applied| applied.object)
 }
@@ -145,14 +145,13 @@ pub async fn apply(
 /// # Errors
 /// Waiting `StrimziNotInstalled`.
 pub async fn observe(
-    context: &Context,
+    strimzi: &Strimzi,
     namespace: &str,
     name: &str,
     owner: &Key,
 ) -> Result<Option<Observed>, Error> {
-    context.strimzi.users.resource().await?;
-    Ok(context
-        .strimzi
+    strimzi.users.resource().await?;
+    Ok(strimzi
         .users
         .get(namespace, name)
         .filter(|user| super::ownership::is_user_of(user, owner))
@@ -164,15 +163,14 @@ pub async fn observe(
 /// # Errors
 /// Transient `StrimziUnreadable`.
 pub async fn seen_of_owner(
-    context: &Context,
+    strimzi: &Strimzi,
     owner: &Key,
 ) -> Result<Vec<Arc<DynamicObject>>, Error> {
-    if context.strimzi.users.looked().await == State::Absent {
+    if strimzi.users.looked().await == State::Absent {
         return Ok(Vec::new());
     }
-    context.strimzi.users.resource().await?;
-    Ok(context
-        .strimzi
+    strimzi.users.resource().await?;
+    Ok(strimzi
         .users
         .filter(|user| super::ownership::is_user_of(user, owner)))
 }
@@ -181,20 +179,20 @@ pub async fn seen_of_owner(
 ///
 /// # Errors
 /// Transient `StrimziUnreadable`, or the API server's own.
-pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObject>, Error> {
-    if context.strimzi.users.looked().await == State::Absent {
+pub async fn of_owner(strimzi: &Strimzi, owner: &Key) -> Result<Vec<DynamicObject>, Error> {
+    if strimzi.users.looked().await == State::Absent {
         return Ok(Vec::new());
     }
-    let resource = context.strimzi.users.resource().await?;
+    let resource = strimzi.users.resource().await?;
     let selector: Vec<String> = owner
         .selector()
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     let params = ListParams::default().labels(&selector.join(","));
-    let scope = &context.settings.scope;
+    let scope = &strimzi.scope;
     let mut all = scope
-        .list_strimzi(&context.client, &resource, &params)
+        .list_strimzi(&strimzi.client, &resource, &params)
         .await
         .map_err(|e| Error::api(&format!("listing the KafkaUsers of {owner}"), &e))?;
     // A copy with our labels under another name is somebody else's.
@@ -207,17 +205,17 @@ pub async fn of_owner(context: &Context, owner: &Key) -> Result<Vec<DynamicObjec
 /// # Errors
 /// Waiting `StrimziNotInstalled`, or the API server's own.
 pub async fn delete(
-    context: &Context,
+    strimzi: &Strimzi,
     namespace: &str,
     name: &str,
     owner: &Key,
 ) -> Result<bool, Error> {
-    let resource = context.strimzi.users.resource().await?;
+    let resource = strimzi.users.resource().await?;
     let place = format!("KafkaUser {namespace}/{name}");
-    let api = objects::api(context, &resource, namespace);
+    let api = objects::api(strimzi, &resource, namespace);
     match objects::get(&api, &place, name).await? {
         Some(user) if super::ownership::is_user_of(&user, owner) => {
-            objects::delete(context, &context.strimzi.users, &user).await?;
+            objects::delete(strimzi, &strimzi.users, &user).await?;
             Ok(objects::get(&api, &place, name).await?.is_none())
         }
         _ => Ok(true),

@@ -25,19 +25,18 @@ use crate::{
     indexes::Indexes,
     retry::Error,
     scope::{Scope, merged},
-    supervise::{contained, contained_call},
+    supervise::{Task, contained, contained_call},
     telemetry::Metrics,
-    watches::Task,
 };
 
 /// The versions that hold what we write, the preferred one first.
 const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
 /// How often a kind that isn't there is looked for.
-const LOOK: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// An object in memory, about.
 const OBJECT_BYTES: usize = 2_048;
 /// How long somebody who needs the kind waits for the first answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is known of the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +109,7 @@ impl Watched {
         self.want();
         let mut state = self.state.clone();
         let known = state.wait_for(|state| *state != State::Unknown);
-        match tokio::time::timeout(PATIENCE, known).await {
+        match tokio::time::timeout(DISCOVERY_TIMEOUT, known).await {
             Ok(Ok(known)) => known.clone(),
             _ => State::Refused("the API server didn't answer".into()),
         }
@@ -135,7 +134,7 @@ impl Watched {
                     VERSIONS.join(" or ")
                 ),
             )
-            .after(LOOK)),
+            .after(POLL_INTERVAL)),
         }
     }
 
@@ -203,7 +202,7 @@ impl Keeper {
                 Ok(None) => self.say(State::Absent),
                 Err(error) => self.say(State::Refused(error.to_string())),
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -338,7 +337,7 @@ impl Keeper {
             changed
         });
         if changed {
-            self.indexes.wake_readers(&kind_reference(self.kind));
+            self.indexes.enqueue_dependents(&kind_reference(self.kind));
         }
     }
 }

@@ -1,12 +1,10 @@
-//! What the operator says about itself: JSON logs on stderr, `/metrics`, `/healthz` and `/readyz` on one port.
+//! What the operator says about itself: JSON logs on stderr, metrics, and whether it makes progress. `metrics_server` serves the last two.
 
 mod health;
 mod metrics;
-mod serve;
 
 pub use health::{Health, Running};
 pub use metrics::Metrics;
-pub use serve::serve;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Starts logging. `filter` is a tracing directive such as `info` or `headworks_operator=debug,info`.

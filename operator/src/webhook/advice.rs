@@ -6,78 +6,80 @@ use headworks_crds::{
 };
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use super::verdict::{Request, Verdict};
+use super::decision::{AdmissionDecision, Request};
 use crate::{
     access_grant::accept::{self, Word},
-    context::Stores,
+    data_store::binding,
     data_stream::limits,
-    platform::{facts, policy},
+    platform::{policy, resolve::admits},
+    rollout_turns::AT_ONCE,
     security::{self, Open},
     source::check,
-    workload::{connection::NeededSecret, rollouts::AT_ONCE, store},
+    stores::Stores,
+    workload::connection::NeededSecret,
 };
 
 /// Of a Source.
-pub fn source(request: &Request<Source>, stores: &Stores, verdict: &mut Verdict) {
+pub fn source(request: &Request<Source>, stores: &Stores, decision: &mut AdmissionDecision) {
     let Request { new, old } = request;
     let before = old.as_ref().and_then(|old| security::source(&old.spec));
-    open(before, security::source(&new.spec), verdict);
+    open(before, security::source(&new.spec), decision);
     let namespace = new.namespace().unwrap_or_default();
     let stream = ObjectRef::new(&new.spec.into).within(&namespace);
     let stream = stores.streams.get(&stream);
     let name = stream.and_then(|s| Some(s.0.as_ref().ok()?.spec.platform.clone()));
-    if let Some(platform) = name.and_then(|name| get(stores, &name)) {
+    if let Some(platform) = name.and_then(|name| stores.platform(&name)) {
         let template = new.spec.pod_template.as_ref();
-        held_back(&platform, template, &check::secrets(&new.spec), verdict);
+        held_back(&platform, template, &check::secrets(&new.spec), decision);
     }
 }
 
 /// Of a Pipeline.
-pub fn pipeline(request: &Request<Pipeline>, stores: &Stores, verdict: &mut Verdict) {
+pub fn pipeline(request: &Request<Pipeline>, stores: &Stores, decision: &mut AdmissionDecision) {
     let new = &request.new;
-    if let Some(platform) = get(stores, &new.spec.platform) {
-        held_back(&platform, new.spec.pod_template.as_ref(), &[], verdict);
+    if let Some(platform) = stores.platform(&new.spec.platform) {
+        held_back(&platform, new.spec.pod_template.as_ref(), &[], decision);
     }
 }
 
 /// Of a DataStore.
-pub fn data_store(request: &Request<DataStore>, stores: &Stores, verdict: &mut Verdict) {
+pub fn data_store(request: &Request<DataStore>, stores: &Stores, decision: &mut AdmissionDecision) {
     let Request { new, old } = request;
     let before = old.as_ref().and_then(|old| security::data_store(&old.spec));
-    open(before, security::data_store(&new.spec), verdict);
-    let Ok(reach) = store::reach(&new.name_any(), &new.spec) else {
+    open(before, security::data_store(&new.spec), decision);
+    let Ok(binding) = binding::bind(&new.name_any(), &new.spec) else {
         return;
     };
-    let labels = labels(stores, &new.namespace().unwrap_or_default());
+    let labels = stores.namespace_labels(&new.namespace().unwrap_or_default());
     for guarded in stores.platforms.state() {
         if let Ok(platform) = &guarded.0
-            && facts::admits(platform, &labels)
+            && admits(platform, &labels)
         {
             let template = new.spec.pod_template.as_ref();
-            held_back(platform, template, &reach.secrets, verdict);
+            held_back(platform, template, &binding.secrets, decision);
         }
     }
 }
 
 /// Of a DataStream.
-pub fn stream(request: &Request<DataStream>, stores: &Stores, verdict: &mut Verdict) {
+pub fn stream(request: &Request<DataStream>, stores: &Stores, decision: &mut AdmissionDecision) {
     let new = &request.new;
-    let Some(platform) = get(stores, &new.spec.platform) else {
+    let Some(platform) = stores.platform(&new.spec.platform) else {
         return;
     };
     let streams = stores.streams.state();
     let streams = streams.iter().filter_map(|guarded| guarded.0.as_ref().ok());
     let around = limits::around(new, &platform, streams);
     if let Some(fault) = limits::fault(&new.spec, &platform, around) {
-        verdict.warn(fault);
+        decision.warn(fault);
     }
 }
 
 /// Of a Platform.
-pub fn platform(request: &Request<Platform>, stores: &Stores, verdict: &mut Verdict) {
+pub fn platform(request: &Request<Platform>, stores: &Stores, decision: &mut AdmissionDecision) {
     let Request { new, old } = request;
     let before = old.as_ref().and_then(|old| security::platform(&old.spec));
-    open(before, security::platform(&new.spec), verdict);
+    open(before, security::platform(&new.spec), decision);
     let Some(old) = old else { return };
     let (before, after) = (&old.spec.pod_template, &new.spec.pod_template);
     let name = new.name_any();
@@ -95,12 +97,12 @@ pub fn platform(request: &Request<Platform>, stores: &Stores, verdict: &mut Verd
         .map(|s| (s.spec.pod_template.as_ref(), s.spec.replicas));
     let all = of_pipelines.chain(of_sources);
     if let Some(said) = rolls(before.as_ref(), after.as_ref(), all) {
-        verdict.warn(said);
+        decision.warn(said);
     }
 }
 
 /// Of an AccessGrant.
-pub fn grant(request: &Request<AccessGrant>, stores: &Stores, verdict: &mut Verdict) {
+pub fn grant(request: &Request<AccessGrant>, stores: &Stores, decision: &mut AdmissionDecision) {
     let new = &request.new;
     let grantor = new.namespace().unwrap_or_default();
     let client = &new.spec.to.namespace;
@@ -108,11 +110,11 @@ pub fn grant(request: &Request<AccessGrant>, stores: &Stores, verdict: &mut Verd
     let annotation = there
         .as_ref()
         .and_then(|n| n.annotations().get(ACCEPT_GRANTS).cloned());
-    let labels = labels(stores, client);
+    let labels = stores.namespace_labels(client);
     match accept::word(&labels, annotation.as_deref(), &grantor) {
         Word::Accepts => {}
-        Word::AcceptsAll => verdict.warn(accept::outdated(client, &grantor)),
-        Word::Refuses => verdict.warn(format!(
+        Word::AcceptsAll => decision.warn(accept::outdated(client, &grantor)),
+        Word::Refuses => decision.warn(format!(
             "spec.to.namespace: {}",
             accept::refusal(client, &grantor)
         )),
@@ -120,12 +122,12 @@ pub fn grant(request: &Request<AccessGrant>, stores: &Stores, verdict: &mut Verd
 }
 
 /// What is open, where it wasn't before.
-fn open(before: Option<Open>, now: Option<Open>, verdict: &mut Verdict) {
+fn open(before: Option<Open>, now: Option<Open>, decision: &mut AdmissionDecision) {
     let reason = |open: &Option<Open>| open.as_ref().map(|(reason, _)| *reason);
     if reason(&before) != reason(&now)
         && let Some((_, message)) = now
     {
-        verdict.warn(message);
+        decision.warn(message);
     }
 }
 
@@ -133,10 +135,10 @@ fn held_back(
     platform: &Platform,
     template: Option<&PodTemplate>,
     secrets: &[NeededSecret],
-    verdict: &mut Verdict,
+    decision: &mut AdmissionDecision,
 ) {
     if let Some(fault) = policy::fault(platform, template, secrets) {
-        verdict.warn(fault);
+        decision.warn(fault);
     }
 }
 
@@ -176,16 +178,6 @@ fn on(stores: &Stores, source: &Source) -> Option<String> {
         .streams
         .get(&ObjectRef::new(&source.spec.into).within(&namespace))?;
     Some(stream.0.as_ref().ok()?.spec.platform.clone())
-}
-
-fn get(stores: &Stores, name: &str) -> Option<Platform> {
-    let platform = stores.platforms.get(&ObjectRef::new(name))?;
-    platform.0.as_ref().ok().cloned()
-}
-
-fn labels(stores: &Stores, namespace: &str) -> std::collections::BTreeMap<String, String> {
-    let found = stores.namespaces.get(&ObjectRef::new(namespace));
-    found.map(|n| n.labels().clone()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -228,9 +220,9 @@ mod tests {
     fn what_was_open_before_is_not_said_again() {
         let one = || Some(("TokenInClear", "t".to_owned()));
         let said = |before, now| {
-            let mut verdict = Verdict::pass();
-            open(before, now, &mut verdict);
-            verdict.warnings.len()
+            let mut decision = AdmissionDecision::pass();
+            open(before, now, &mut decision);
+            decision.warnings.len()
         };
         assert_eq!(
             (said(None, one()), said(one(), one()), said(one(), None)),

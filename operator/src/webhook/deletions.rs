@@ -4,16 +4,21 @@ use std::fmt::Write;
 
 use headworks_crds::DeletionPolicy;
 
-use super::verdict::Verdict;
-use crate::{impact::World, pipeline::query};
+use super::decision::AdmissionDecision;
+use crate::{impact::CatalogSnapshot, planning::query};
 
 /// Most users that are named.
 const NAMED: usize = 6;
 
 /// A DataStream goes.
-pub fn stream(name: &str, namespace: &str, policy: DeletionPolicy, world: &World) -> Verdict {
+pub fn stream(
+    name: &str,
+    namespace: &str,
+    policy: DeletionPolicy,
+    snapshot: &CatalogSnapshot,
+) -> AdmissionDecision {
     let mut users = Vec::new();
-    for ((_, pipeline), spec) in &world.pipelines {
+    for ((_, pipeline), spec) in &snapshot.pipelines {
         let reads = query::inputs(&spec.sql).is_ok_and(|all| all.iter().any(|one| one == name));
         let writes = spec.to.iter().any(|t| t.stream.as_deref() == Some(name));
         match (reads, writes) {
@@ -22,57 +27,60 @@ pub fn stream(name: &str, namespace: &str, policy: DeletionPolicy, world: &World
             (true, _) => users.push(format!("Pipeline {pipeline} (reads it)")),
         }
     }
-    let sources = world.sources.iter().filter(|(_, spec)| spec.into == name);
+    let sources = snapshot
+        .sources
+        .iter()
+        .filter(|(_, spec)| spec.into == name);
     users.extend(sources.map(|((_, source), _)| format!("Source {source}")));
-    let grants = world.grants.iter();
+    let grants = snapshot.grants.iter();
     let grants = grants.filter(|(_, g)| g.read.iter().chain(&g.write).any(|one| one == name));
     users.extend(grants.map(|((_, grant), _)| format!("AccessGrant {grant}")));
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     if !users.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "DataStream {namespace}/{name} is in use by {}: they wait until it is back",
             list(&users)
         ));
         if policy == DeletionPolicy::Delete {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "spec.deletionPolicy of DataStream {namespace}/{name} is Delete: its topic and all its records go, too"
             ));
         }
     }
-    verdict
+    decision
 }
 
 /// A DataStore goes.
-pub fn store(name: &str, namespace: &str, world: &World) -> Verdict {
+pub fn store(name: &str, namespace: &str, snapshot: &CatalogSnapshot) -> AdmissionDecision {
     let writes = |spec: &headworks_crds::PipelineSpec| {
         let mut tables = spec.to.iter().filter_map(|t| t.table.as_ref());
         tables.any(|table| table.store == name)
     };
-    let users: Vec<String> = world
+    let users: Vec<String> = snapshot
         .pipelines
         .iter()
         .filter(|(_, spec)| writes(spec))
         .map(|((_, pipeline), _)| format!("Pipeline {pipeline}"))
         .collect();
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     if !users.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "DataStore {namespace}/{name} is written to by {}: they go on with their last good plan, and say StoreNotFound until it is back",
             list(&users)
         ));
     }
-    verdict
+    decision
 }
 
 /// A Platform goes; so many streams and Pipelines are on it.
-pub fn platform(name: &str, streams: usize, pipelines: usize) -> Verdict {
-    let mut verdict = Verdict::pass();
+pub fn platform(name: &str, streams: usize, pipelines: usize) -> AdmissionDecision {
+    let mut decision = AdmissionDecision::pass();
     if streams + pipelines > 0 {
-        verdict.warn(format!(
+        decision.warn(format!(
             "Platform {name} has {streams} DataStreams and {pipelines} Pipelines: they wait until it is back; topics, users and progress in its Kafka stay"
         ));
     }
-    verdict
+    decision
 }
 
 fn list(users: &[String]) -> String {
@@ -89,12 +97,12 @@ mod tests {
 
     use super::*;
 
-    fn world() -> World {
+    fn snapshot() -> CatalogSnapshot {
         fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
             serde_json::from_value(value).unwrap()
         }
         let name = |name: &str| ("shop".to_owned(), name.to_owned());
-        let mut world = World::default();
+        let mut snapshot = CatalogSnapshot::default();
         for (pipeline, sql, to) in [
             (
                 "copy",
@@ -113,40 +121,40 @@ mod tests {
             ),
         ] {
             let spec = of(json!({"sql": sql, "to": to}));
-            world.pipelines.insert(name(pipeline), spec);
+            snapshot.pipelines.insert(name(pipeline), spec);
         }
-        world
+        snapshot
             .sources
             .insert(name("in"), of(json!({"into": "orders", "http": {}})));
         let grant = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["orders"]});
-        world.grants.insert(name("bi"), of(grant));
-        world
+        snapshot.grants.insert(name("bi"), of(grant));
+        snapshot
     }
 
     #[test]
     fn who_uses_a_stream_that_goes_is_told_and_it_goes() {
-        let verdict = stream("orders", "shop", DeletionPolicy::Delete, &world());
-        assert_eq!(verdict.denied, None);
+        let decision = stream("orders", "shop", DeletionPolicy::Delete, &snapshot());
+        assert_eq!(decision.denied, None);
         assert_eq!(
-            verdict.warnings,
+            decision.warnings,
             [
                 "DataStream shop/orders is in use by Pipeline copy (reads it), Pipeline fill (writes it), Source in, AccessGrant bi: they wait until it is back",
                 "spec.deletionPolicy of DataStream shop/orders is Delete: its topic and all its records go, too"
             ]
         );
-        let unused = stream("nobodys", "shop", DeletionPolicy::Delete, &world());
-        assert_eq!(unused, Verdict::pass());
+        let unused = stream("nobodys", "shop", DeletionPolicy::Delete, &snapshot());
+        assert_eq!(unused, AdmissionDecision::pass());
     }
 
     #[test]
     fn a_store_and_a_platform_in_use_are_told_too() {
-        let told = store("w", "shop", &world()).warnings;
+        let told = store("w", "shop", &snapshot()).warnings;
         assert!(
             told[0].contains("written to by Pipeline fill: "),
             "{told:?}"
         );
-        assert_eq!(store("x", "shop", &world()), Verdict::pass());
+        assert_eq!(store("x", "shop", &snapshot()), AdmissionDecision::pass());
         assert!(platform("default", 2, 0).warnings[0].contains("2 DataStreams and 0 Pipelines"));
-        assert_eq!(platform("default", 0, 0), Verdict::pass());
+        assert_eq!(platform("default", 0, 0), AdmissionDecision::pass());
     }
 }

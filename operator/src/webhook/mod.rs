@@ -8,23 +8,23 @@
 //! Every check is made again in the reconcile: a cluster where nobody answers here is slower to tell, not less safe.
 //! So an answer that takes too long, or a check that fails by our own mistake, lets the object pass.
 //!
-//! A verdict tells of columns, labels, grants and owners, and the API server's questions carry no proof of who asks. So
+//! A decision tells of columns, labels, grants and owners, and the API server's questions carry no proof of who asks. So
 //! reviews are taken at one path only, which nobody guesses: it is kept in the Secret beside the certificate, and told to
 //! the API server with the CA. Whoever may read neither can't ask for somebody else's namespace.
 //!
-//! Rooms: [`verdict`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind, [`advice`] what is said besides; [`deletions`]
+//! Rooms: [`decision`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind, [`advice`] what is said besides; [`deletions`]
 //! who uses what goes; [`serve`] HTTPS; [`certificates`]
-//! how they are made, pure; [`keeper`] keeps them, and tells the API server whom to trust.
+//! how they are made, pure; [`cert_rotation`] keeps them, and tells the API server whom to trust.
 
 mod advice;
+mod cert_rotation;
 mod certificates;
+mod decision;
 mod deletions;
-mod keeper;
 mod others;
 mod pipelines;
 mod serve;
 mod streams;
-mod verdict;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ use tokio::sync::watch;
 
 pub use serve::Failure;
 
-use crate::{context::Stores, supervise::kept, telemetry::Metrics};
+use crate::{stores::Stores, supervise::kept, telemetry::Metrics};
 
 /// The ValidatingWebhookConfiguration of the chart.
 pub const CONFIGURATION: &str = "headworks-operator";
@@ -84,7 +84,7 @@ pub async fn run(
     let certificate = serve::Certificate::default();
     // After a mistake of ours it begins anew; the certificate in use is served meanwhile.
     let keeping = kept("webhook certificate", || {
-        keeper::keep(
+        cert_rotation::keep(
             client.clone(),
             &options,
             certificate.clone(),

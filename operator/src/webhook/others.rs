@@ -5,34 +5,37 @@ use kube::ResourceExt;
 
 use std::collections::BTreeSet;
 
-use super::verdict::{Request, Verdict};
+use super::decision::{AdmissionDecision, Request};
 use crate::{
     data_store::address,
     hints::{hint, missing},
-    impact::World,
-    pipeline::shared,
+    impact::CatalogSnapshot,
+    planning::shared,
     source::check,
 };
 
 /// Judges a Source.
-pub fn source(request: &Request<Source>, world: impl FnOnce() -> World) -> Verdict {
+pub fn source(
+    request: &Request<Source>,
+    snapshot: impl FnOnce() -> CatalogSnapshot,
+) -> AdmissionDecision {
     let new = &request.new;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
     if let Err(error) = check::check(&new.spec) {
-        return Verdict::deny(error.message());
+        return AdmissionDecision::deny(error.message());
     }
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     let key = (new.namespace().unwrap_or_default(), new.spec.into.clone());
-    let world = world();
-    if !world.streams.contains_key(&key) {
-        let known = world.streams.keys().map(|(_, name)| name.as_str());
+    let snapshot = snapshot();
+    if !snapshot.streams.contains_key(&key) {
+        let known = snapshot.streams.keys().map(|(_, name)| name.as_str());
         let missing = missing("DataStream", &key.1, "Source", known);
-        verdict.warn(format!("spec.into: {missing}"));
+        decision.warn(format!("spec.into: {missing}"));
     }
     let own = shared::target(&new.spec);
-    let writers: Vec<&str> = world
+    let writers: Vec<&str> = snapshot
         .pipelines
         .iter()
         .filter(|(_, spec)| {
@@ -42,64 +45,68 @@ pub fn source(request: &Request<Source>, world: impl FnOnce() -> World) -> Verdi
         .map(|((_, name), _)| name.as_str())
         .collect();
     if !writers.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "spec.into: DataStream {} is written by Pipeline {}, too: records of both are there, and of one key the later one counts",
             key.1,
             writers.join(", ")
         ));
     }
-    verdict
+    decision
 }
 
 /// Judges a DataStore.
-pub fn data_store(request: &Request<DataStore>) -> Verdict {
+pub fn data_store(request: &Request<DataStore>) -> AdmissionDecision {
     let new = &request.new;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
     match address::check(&new.spec) {
-        Ok(_) => Verdict::pass(),
-        Err(error) => Verdict::deny(error.message()),
+        Ok(_) => AdmissionDecision::pass(),
+        Err(error) => AdmissionDecision::deny(error.message()),
     }
 }
 
 /// Judges a Platform.
-pub fn platform(request: &Request<Platform>) -> Verdict {
+pub fn platform(request: &Request<Platform>) -> AdmissionDecision {
     match headworks_crds::check(&request.new.spec) {
-        Ok(()) => Verdict::pass(),
-        Err(fault) => Verdict::deny(fault),
+        Ok(()) => AdmissionDecision::pass(),
+        Err(fault) => AdmissionDecision::deny(fault),
     }
 }
 
 /// Judges an AccessGrant. `now` is in seconds since 1970.
-pub fn grant(request: &Request<AccessGrant>, now: i64, world: impl FnOnce() -> World) -> Verdict {
+pub fn grant(
+    request: &Request<AccessGrant>,
+    now: i64,
+    snapshot: impl FnOnce() -> CatalogSnapshot,
+) -> AdmissionDecision {
     let new = &request.new;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     if let Some(text) = &new.spec.expires {
         match text.parse::<jiff::Timestamp>() {
             Err(_) => {
-                return Verdict::deny(format!(
+                return AdmissionDecision::deny(format!(
                     "spec.expires: {text} is no instant: write it as 2027-01-01T00:00:00Z"
                 ));
             }
             Ok(at) if at.as_second() <= now => {
-                verdict.warn(format!(
+                decision.warn(format!(
                     "spec.expires: {text} is over: the client gets no rights"
                 ));
             }
             Ok(_) => {}
         }
     }
-    let world = world();
+    let snapshot = snapshot();
     let namespace = new.namespace().unwrap_or_default();
-    unknown_labels(&new.spec, &namespace, &world, &mut verdict);
+    unknown_labels(&new.spec, &namespace, &snapshot, &mut decision);
     for name in new.spec.read.iter().chain(&new.spec.write) {
-        let Some(stream) = world.streams.get(&(namespace.clone(), name.clone())) else {
-            let known = world.streams.keys().map(|(_, name)| name.as_str());
-            verdict.warn(missing("DataStream", name, "AccessGrant", known));
+        let Some(stream) = snapshot.streams.get(&(namespace.clone(), name.clone())) else {
+            let known = snapshot.streams.keys().map(|(_, name)| name.as_str());
+            decision.warn(missing("DataStream", name, "AccessGrant", known));
             continue;
         };
         if !new.spec.read.contains(name) {
@@ -114,28 +121,33 @@ pub fn grant(request: &Request<AccessGrant>, now: i64, world: impl FnOnce() -> W
             .map(|f| format!("{} ({})", f.name, f.labels.join(", ")))
             .collect();
         if !shown.is_empty() {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "the client will read fields of DataStream {name} that carry labels: {}; leave them out with exceptLabels",
                 shown.join(", ")
             ));
         }
     }
-    verdict
+    decision
 }
 
 /// Labels that no field of the streams has: a slip of the pen there shows a client what it mustn't see.
-fn unknown_labels(spec: &AccessGrantSpec, namespace: &str, world: &World, verdict: &mut Verdict) {
+fn unknown_labels(
+    spec: &AccessGrantSpec,
+    namespace: &str,
+    snapshot: &CatalogSnapshot,
+    decision: &mut AdmissionDecision,
+) {
     let streams = spec
         .read
         .iter()
-        .filter_map(|name| world.streams.get(&(namespace.to_owned(), name.clone())));
+        .filter_map(|name| snapshot.streams.get(&(namespace.to_owned(), name.clone())));
     let known: BTreeSet<String> = streams
         .flat_map(|stream| stream.effective().fields)
         .flat_map(|field| field.labels)
         .collect();
     for label in spec.except_labels.iter().filter(|l| !known.contains(*l)) {
         let hint = hint(label, known.iter().map(String::as_str));
-        verdict.warn(format!(
+        decision.warn(format!(
             "spec.exceptLabels: no field of the streams has label {label} now: nothing is left out by it{hint}"
         ));
     }
@@ -146,18 +158,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{evolution, impact::Stream};
+    use crate::{contract, impact::Stream};
 
-    fn world() -> World {
+    fn snapshot() -> CatalogSnapshot {
         let spec = json!({"schema": [{"name": "id", "type": "string"}, {"name": "mail", "type": "string", "labels": ["pii"]}]});
         let spec = serde_json::from_value(spec).unwrap();
         let stream = Stream {
-            contract: evolution::wanted(("shop", "a"), &spec, None).unwrap(),
+            contract: contract::wanted(("shop", "a"), &spec, None).unwrap(),
             ..Stream::default()
         };
-        World {
+        CatalogSnapshot {
             streams: [(("shop".into(), "a".into()), stream)].into(),
-            ..World::default()
+            ..CatalogSnapshot::default()
         }
     }
 
@@ -171,10 +183,13 @@ mod tests {
             let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "AccessGrant",
                 "metadata": {"name": "g", "namespace": "shop"}, "spec": spec});
             let new = serde_json::from_value(new).unwrap();
-            grant(&Request { new, old: None }, 1_800_000_000, world)
+            grant(&Request { new, old: None }, 1_800_000_000, snapshot)
         };
         assert!(ask(json!({})).warnings[0].contains("mail (pii)"));
-        assert_eq!(ask(json!({"exceptLabels": ["pii"]})), Verdict::pass());
+        assert_eq!(
+            ask(json!({"exceptLabels": ["pii"]})),
+            AdmissionDecision::pass()
+        );
         let told = ask(json!({"exceptLabels": ["pii", "pij"]})).warnings;
         assert_eq!(
             told,
@@ -197,21 +212,23 @@ mod tests {
         let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Source",
             "metadata": {"name": "s", "namespace": "shop"}, "spec": {"into": "nobody", "http": {}}});
         let new: Source = serde_json::from_value(new).unwrap();
-        let verdict = source(&Request { new, old: None }, world);
-        assert_eq!((verdict.denied, verdict.warnings.len()), (None, 1));
+        let decision = source(&Request { new, old: None }, snapshot);
+        assert_eq!((decision.denied, decision.warnings.len()), (None, 1));
     }
 
     #[test]
     fn a_source_beside_a_pipeline_is_told() {
-        let mut world = world();
+        let mut snapshot = snapshot();
         let spec = json!({"sql": "SELECT id FROM b", "to": [{"stream": "a"}]});
         let spec = serde_json::from_value(spec).unwrap();
-        world.pipelines.insert(("shop".into(), "fill".into()), spec);
+        snapshot
+            .pipelines
+            .insert(("shop".into(), "fill".into()), spec);
         let ask = |suspend: bool| {
             let new = json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Source",
                 "metadata": {"name": "s", "namespace": "shop"}, "spec": {"into": "a", "http": {}, "suspend": suspend}});
             let new = serde_json::from_value(new).unwrap();
-            source(&Request { new, old: None }, || world.clone()).warnings
+            source(&Request { new, old: None }, || snapshot.clone()).warnings
         };
         assert!(ask(false)[0].contains("written by Pipeline fill, too"));
         assert!(ask(true).is_empty());

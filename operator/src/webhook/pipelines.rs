@@ -9,14 +9,15 @@ use headworks_plan::Contract;
 use headworks_sql::Dataflow;
 use kube::ResourceExt;
 
-use super::verdict::{Request, Verdict};
+use super::decision::{AdmissionDecision, Request};
 use crate::{
     hints::missing,
-    impact::{self, World},
-    pipeline::{
+    impact::{self, CatalogSnapshot},
+    pipeline::state::{self, StateCompatibility},
+    planning::{
         check, query,
         shared::{self, Shared},
-        state::{self, Standing, targets},
+        targets,
     },
 };
 
@@ -24,7 +25,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Around {
     /// Its namespace.
-    pub world: World,
+    pub snapshot: CatalogSnapshot,
     /// Names of the namespace's DataStores.
     pub stores: BTreeSet<String>,
     /// Names of all Platforms.
@@ -32,31 +33,31 @@ pub struct Around {
 }
 
 /// Judges a Pipeline.
-pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Verdict {
+pub fn review(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> AdmissionDecision {
     let Request { new, old } = request;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
     let inputs = match query::inputs(&new.spec.sql) {
         Ok(inputs) => inputs,
-        Err(fault) => return Verdict::deny(fault),
+        Err(fault) => return AdmissionDecision::deny(fault),
     };
-    let mut verdict = Verdict::pass();
+    let mut decision = AdmissionDecision::pass();
     if new.spec.deletion_policy == DeletionPolicy::Delete
         && old
             .as_ref()
             .is_none_or(|old| old.spec.deletion_policy != DeletionPolicy::Delete)
     {
-        verdict.warn(
+        decision.warn(
             "spec.deletionPolicy: Delete: progress and state go with this object; one of the same name begins anew, at startFrom",
         );
     }
     let around = around();
-    let world = &around.world;
+    let snapshot = &around.snapshot;
     let namespace = new.namespace().unwrap_or_default();
     let contract = |name: &str| -> Option<Contract> {
         let key = (namespace.clone(), name.to_owned());
-        world
+        snapshot
             .streams
             .get(&key)
             .map(crate::impact::Stream::effective)
@@ -82,14 +83,14 @@ pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Ve
             }
         }
     }
-    let streams = || world.streams.keys().map(|(_, name)| name.as_str());
+    let streams = || snapshot.streams.keys().map(|(_, name)| name.as_str());
     for name in &absent {
-        verdict.warn(missing("DataStream", name, "Pipeline", streams()));
+        decision.warn(missing("DataStream", name, "Pipeline", streams()));
     }
-    neighbours(new, &around, &mut verdict);
+    neighbours(new, &around, &mut decision);
     // With an input that isn't known nothing can be said of the columns.
     if found.len() < read {
-        return verdict;
+        return decision;
     }
     let inputs: Vec<(&str, &Contract)> = found.iter().map(|(n, c)| (n.as_str(), c)).collect();
     let targets: Vec<(usize, &str, &Contract)> = outputs
@@ -97,51 +98,51 @@ pub fn judge(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Ve
         .map(|(index, name, contract)| (*index, name.as_str(), contract))
         .collect();
     match check::check(&new.spec, &inputs, &targets) {
-        Err(error) => verdict.warn(format!(
+        Err(error) => decision.warn(format!(
             "not right as things are ({}): {}",
             error.reason(),
             error.message()
         )),
         Ok(flow) => {
-            begins_anew(request, &flow, &mut verdict);
-            exposed(request, world, &mut verdict);
+            begins_anew(request, &flow, &mut decision);
+            exposed(request, snapshot, &mut decision);
         }
     }
-    verdict
+    decision
 }
 
 /// Stores and Platform that aren't there, and who else writes where it does.
-fn neighbours(new: &Pipeline, around: &Around, verdict: &mut Verdict) {
+fn neighbours(new: &Pipeline, around: &Around, decision: &mut AdmissionDecision) {
     let name = new.name_any();
     let platform = &new.spec.platform;
     if !around.platforms.contains(platform) {
         let known = around.platforms.iter().map(String::as_str);
-        verdict.warn(missing("Platform", platform, "Pipeline", known));
+        decision.warn(missing("Platform", platform, "Pipeline", known));
     }
     let tables = new.spec.to.iter().filter_map(|t| t.table.as_ref());
     let stores: BTreeSet<&String> = tables.map(|table| &table.store).collect();
     for store in stores.into_iter().filter(|s| !around.stores.contains(*s)) {
         let known = around.stores.iter().map(String::as_str);
-        verdict.warn(missing("DataStore", store, "Pipeline", known));
+        decision.warn(missing("DataStore", store, "Pipeline", known));
     }
-    let world = &around.world;
+    let snapshot = &around.snapshot;
     let shared = shared::others(
         (&name, &new.spec),
-        world
+        snapshot
             .pipelines
             .iter()
             .map(|(key, spec)| (key.1.as_str(), spec)),
-        world
+        snapshot
             .sources
             .iter()
             .map(|(key, spec)| (key.1.as_str(), spec)),
     );
-    told(&shared, verdict);
+    told(&shared, decision);
 }
 
-fn told(shared: &Shared, verdict: &mut Verdict) {
+fn told(shared: &Shared, decision: &mut AdmissionDecision) {
     if !shared.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "{}: what both write is there twice; give each its own, or UNION ALL them",
             shared::words(shared)
         ));
@@ -149,21 +150,25 @@ fn told(shared: &Shared, verdict: &mut Verdict) {
 }
 
 /// Whether the query can go on with the state that there is, and if not, what comes of it. In few words: the API server cuts them.
-fn begins_anew(Request { new, old }: &Request<Pipeline>, flow: &Dataflow, verdict: &mut Verdict) {
+fn begins_anew(
+    Request { new, old }: &Request<Pipeline>,
+    flow: &Dataflow,
+    decision: &mut AdmissionDecision,
+) {
     let Some(status) = old.as_ref().and_then(|old| old.status.as_ref()) else {
         return;
     };
     let fingerprint = flow.keyed.as_ref().map(|keyed| keyed.fingerprint.as_str());
-    let standing = state::standing(status, fingerprint);
-    let changed = matches!(standing, Standing::Changed(_));
+    let compatibility = state::compatibility(status, fingerprint);
+    let changed = matches!(compatibility, StateCompatibility::Changed(_));
     if changed && new.spec.on_state_change == OnStateChange::Block {
-        verdict.warn("spec.sql: it can't go on with the state that there is: it will be held back (StateChange), and the pods go on with the query before. Make another Pipeline for it, or set onStateChange: Reset and other targets");
+        decision.warn("spec.sql: it can't go on with the state that there is: it will be held back (StateChange), and the pods go on with the query before. Make another Pipeline for it, or set onStateChange: Reset and other targets");
         return;
     }
     if let Some(warning) = mixed(new, status, changed, fingerprint) {
-        verdict.warn(warning);
+        decision.warn(warning);
     } else if changed {
-        verdict.warn("spec.onStateChange: Reset: progress and state of the query before are deleted, and this one begins anew at spec.startFrom");
+        decision.warn("spec.onStateChange: Reset: progress and state of the query before are deleted, and this one begins anew at spec.startFrom");
     }
 }
 
@@ -184,16 +189,20 @@ fn mixed(
 }
 
 /// Labels that this query brings, through as many Pipelines as there are, into streams that others were granted.
-fn exposed(Request { new, old }: &Request<Pipeline>, world: &World, verdict: &mut Verdict) {
+fn exposed(
+    Request { new, old }: &Request<Pipeline>,
+    snapshot: &CatalogSnapshot,
+    decision: &mut AdmissionDecision,
+) {
     let name = (new.namespace().unwrap_or_default(), new.name_any());
-    let (mut before, mut after) = (world.clone(), world.clone());
+    let (mut before, mut after) = (snapshot.clone(), snapshot.clone());
     match old {
         Some(old) => before.pipelines.insert(name.clone(), old.spec.clone()),
         None => before.pipelines.remove(&name),
     };
     after.pipelines.insert(name, new.spec.clone());
     for exposure in impact::impact(&before, &after).exposed {
-        verdict.warn(format!(
+        decision.warn(format!(
             "field {} of DataStream {} gets label {} by this query, and AccessGrant {} lets {} read it",
             exposure.field,
             exposure.stream,
@@ -205,242 +214,4 @@ fn exposed(Request { new, old }: &Request<Pipeline>, world: &World, verdict: &mu
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::{evolution, impact::Stream};
-
-    fn world() -> World {
-        let mut world = World::default();
-        for (name, schema) in [
-            (
-                "a",
-                json!([{"name": "id", "type": "string"}, {"name": "mail", "type": "string", "labels": ["pii"]}]),
-            ),
-            (
-                "b",
-                json!([{"name": "id", "type": "string"}, {"name": "who", "type": "string"}]),
-            ),
-        ] {
-            let spec = serde_json::from_value(json!({"schema": schema})).unwrap();
-            let stream = Stream {
-                contract: evolution::wanted(("shop", "a"), &spec, None).unwrap(),
-                version: Some(1),
-                ..Stream::default()
-            };
-            world.streams.insert(("shop".into(), name.into()), stream);
-        }
-        let grant = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["b"]});
-        let grant = serde_json::from_value(grant).unwrap();
-        world.grants.insert(("shop".into(), "bi-b".into()), grant);
-        world
-    }
-
-    fn ask(sql: &str, to: &Value) -> Verdict {
-        ask_of(sql, to, None, world())
-    }
-
-    fn around(world: World) -> Around {
-        Around {
-            world,
-            stores: ["warehouse".to_owned()].into(),
-            platforms: ["default".to_owned()].into(),
-        }
-    }
-
-    /// A count by minute that runs, and what becomes of it; `more` is of the new spec.
-    fn change(more: &Value, annotation: Option<&str>) -> Vec<String> {
-        let mut world = world();
-        let spec = json!({"eventTime": {"field": "ts"}, "schema": [
-            {"name": "id", "type": "string"}, {"name": "ts", "type": "timestamp_ltz(3)"}]});
-        let spec = serde_json::from_value(spec).unwrap();
-        let stream = Stream {
-            contract: evolution::wanted(("shop", "ev"), &spec, None).unwrap(),
-            version: Some(1),
-            ..Stream::default()
-        };
-        world.streams.insert(("shop".into(), "ev".into()), stream);
-        let to = json!([{"table": {"store": "warehouse", "name": "totals", "key": ["id"]}}]);
-        let pipeline = |unit: &str| {
-            json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
-            "metadata": {"name": "p", "namespace": "shop"}, "spec": {"to": to,
-            "sql": format!("SELECT id, COUNT(*) AS n FROM ev GROUP BY id, TUMBLE(ts, INTERVAL '1' {unit})")}})
-        };
-        let mut old = pipeline("MINUTE");
-        old["status"] = json!({"group": "g.01234567", "tables": ["warehouse/totals"],
-            "state": {"fingerprint": "0123456789", "version": "01234567"}});
-        let mut new = pipeline("HOUR");
-        for (name, value) in more.as_object().unwrap() {
-            new["spec"][name] = value.clone();
-        }
-        if let Some(value) = annotation {
-            new["metadata"]["annotations"] = json!({ANNOTATION_ACCEPT_MIXED_RESULTS: value});
-        }
-        let request = Request {
-            new: serde_json::from_value(new).unwrap(),
-            old: Some(serde_json::from_value(old).unwrap()),
-        };
-        let verdict = judge(&request, || around(world));
-        assert_eq!(verdict.denied, None);
-        verdict.warnings
-    }
-
-    #[test]
-    fn a_query_that_cannot_go_on_with_its_state_is_told_in_the_terminal() {
-        let told = change(&json!({}), None);
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(
-            told[0].contains("(StateChange)") && told[0].contains("onStateChange: Reset"),
-            "{told:?}"
-        );
-        let reset = json!({"onStateChange": "Reset"});
-        let told = change(&reset, None);
-        assert_eq!(told.len(), 1, "{told:?}");
-        for word in [
-            "(ResultsWouldMix)",
-            "table warehouse/totals",
-            "Name other targets",
-        ] {
-            assert!(told[0].contains(word), "{word}: {told:?}");
-        }
-        // The value that it names is the one that is taken.
-        let token = told[0].split('"').nth(1).unwrap();
-        let told = change(&reset, Some(token));
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(
-            told[0].contains("begins anew at spec.startFrom"),
-            "{told:?}"
-        );
-        let elsewhere = json!({"onStateChange": "Reset", "to": [{"table": {"store": "warehouse", "name": "hourly", "key": ["id"]}}]});
-        let told = change(&elsewhere, None);
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(
-            told[0].contains("begins anew at spec.startFrom"),
-            "{told:?}"
-        );
-    }
-
-    #[test]
-    fn what_is_missing_around_it_is_told_with_the_near_name() {
-        let mut world = world();
-        let other = json!({"sql": "SELECT id FROM a", "to": [{"table": {"store": "warehouse", "name": "public.t"}}]});
-        let other = serde_json::from_value(other).unwrap();
-        world.pipelines.insert(("shop".into(), "q".into()), other);
-        let to = |store: &str| json!([{"table": {"store": store, "name": "t"}}]);
-        let told = ask_of("SELECT id FROM a", &to("warehose"), None, world.clone()).warnings;
-        assert_eq!(
-            told,
-            [
-                "DataStore warehose isn't there yet: the Pipeline waits for it; did you mean warehouse?"
-            ]
-        );
-        let told = ask_of("SELECT id FROM a", &to("warehouse"), None, world).warnings;
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(
-            told[0].starts_with("table warehouse/t is written by Pipeline q, too: "),
-            "{told:?}"
-        );
-    }
-
-    fn ask_of(sql: &str, to: &Value, old: Option<&str>, world: World) -> Verdict {
-        let pipeline = |sql: &str| -> Pipeline {
-            serde_json::from_value(
-                json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
-                "metadata": {"name": "p", "namespace": "shop"}, "spec": {"sql": sql, "to": to}}),
-            )
-            .unwrap()
-        };
-        let request = Request {
-            new: pipeline(sql),
-            old: old.map(pipeline),
-        };
-        judge(&request, || around(world))
-    }
-
-    #[test]
-    fn a_label_that_comes_two_streams_on_is_told_once() {
-        let mut world = world();
-        let spec = json!({"schema": [{"name": "id", "type": "string"}, {"name": "person", "type": "string"}]});
-        let stream = Stream {
-            contract: evolution::wanted(
-                ("shop", "c"),
-                &serde_json::from_value(spec).unwrap(),
-                None,
-            )
-            .unwrap(),
-            version: Some(1),
-            ..Stream::default()
-        };
-        world.streams.insert(("shop".into(), "c".into()), stream);
-        let copy = json!({"sql": "SELECT id, who AS person FROM b", "to": [{"stream": "c"}]});
-        let copy = serde_json::from_value(copy).unwrap();
-        world.pipelines.insert(("shop".into(), "q".into()), copy);
-        let grant = world
-            .grants
-            .remove(&("shop".into(), "bi-b".into()))
-            .unwrap();
-        let grant = headworks_crds::AccessGrantSpec {
-            read: vec!["c".into()],
-            ..grant
-        };
-        world.grants.insert(("shop".into(), "bi-c".into()), grant);
-        let (plain, labelled) = (
-            "SELECT id, id AS who FROM a",
-            "SELECT id, mail AS who FROM a",
-        );
-        let to = json!([{"stream": "b"}]);
-        let told = [
-            "field person of DataStream c gets label pii by this query, and AccessGrant bi-c lets bi/app read it",
-        ];
-        assert_eq!(ask_of(labelled, &to, None, world.clone()).warnings, told);
-        assert_eq!(
-            ask_of(labelled, &to, Some(plain), world.clone()).warnings,
-            told
-        );
-        // It was there before.
-        let more = "SELECT id, LOWER(mail) AS who FROM a";
-        assert_eq!(ask_of(more, &to, Some(labelled), world).warnings, [""; 0]);
-    }
-
-    #[test]
-    fn what_the_text_proves_is_refused_and_what_contracts_say_is_a_warning() {
-        let to = json!([{"stream": "b"}]);
-        let denied = ask("SELECT id,\n  FROM a", &to).denied.unwrap();
-        assert!(denied.contains("spec.sql line 2"), "{denied}");
-        let denied = ask("SELECT id AS at FROM a", &to).denied.unwrap();
-        assert!(denied.contains("reserved word"), "{denied}");
-        let verdict = ask("SELECT idd FROM a", &to);
-        assert_eq!(verdict.denied, None);
-        assert!(
-            verdict.warnings[0].contains("unknown column \"idd\""),
-            "{verdict:?}"
-        );
-        let verdict = ask("SELECT id FROM nobody", &to);
-        assert_eq!(verdict.denied, None);
-        assert_eq!(
-            verdict.warnings,
-            ["DataStream nobody isn't there yet: the Pipeline waits for it"]
-        );
-        let verdict = ask("SELECT id FROM a", &to);
-        assert!(
-            verdict.warnings[0].contains("(OutputMismatch)"),
-            "{verdict:?}"
-        );
-        assert_eq!(ask("SELECT id, id AS who FROM a", &to), Verdict::pass());
-    }
-
-    #[test]
-    fn a_label_that_comes_to_a_granted_stream_is_told() {
-        let verdict = ask(
-            "SELECT id, UPPER(mail) AS who FROM a",
-            &json!([{"stream": "b"}]),
-        );
-        assert_eq!(
-            verdict.warnings,
-            [
-                "field who of DataStream b gets label pii by this query, and AccessGrant bi-b lets bi/app read it"
-            ]
-        );
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! HTTPS for the API server: a review comes in, a verdict goes out, in time.
+//! HTTPS for the API server: a review comes in, a decision goes out, in time.
 
 use std::{
     collections::HashMap,
@@ -35,15 +35,16 @@ use snafu::Snafu;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    PATH_PREFIX, advice, deletions, others, pipelines, streams,
-    verdict::{Verdict, request},
+    PATH_PREFIX, advice,
+    decision::{AdmissionDecision, request},
+    deletions, others, pipelines, streams,
 };
 use crate::{
-    context::{Stores, names},
-    data_stream::topic_name,
-    impact::{World, cluster},
+    contract::topic_name,
+    impact::CatalogSnapshot,
     listen::{Limits, shielded, tls},
     names::digest,
+    stores::{Stores, names},
     supervise::ended,
     telemetry::Metrics,
 };
@@ -53,7 +54,7 @@ const BODY_MAX: usize = 8 << 20;
 /// Reviews that are judged at once; more wait, and pass when they have waited too long.
 const AT_ONCE: usize = 8;
 /// What the API server waits where it doesn't say: its own default.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the server ended.
 #[derive(Debug, Snafu)]
@@ -213,19 +214,19 @@ async fn answer(
     };
     let response = AdmissionResponse::from(&request);
     let limit = patience(query.get("timeout").map(String::as_str));
-    let verdict = in_time(&shared, request, limit).await.bounded();
-    let mut response = match verdict.denied {
+    let decision = in_time(&shared, request, limit).await.bounded();
+    let mut response = match decision.denied {
         Some(message) => response.deny(message),
         None => response,
     };
-    response.warnings = (!verdict.warnings.is_empty()).then_some(verdict.warnings);
+    response.warnings = (!decision.warnings.is_empty()).then_some(decision.warnings);
     Json(response.into_review())
 }
 
 /// How long we may take: a little less than the API server waits, as it says itself (`?timeout=5s`).
 fn patience(said: Option<&str>) -> Duration {
     let seconds = said.and_then(|text| text.trim_end_matches('s').parse::<u64>().ok());
-    let whole = seconds.map_or(PATIENCE, Duration::from_secs);
+    let whole = seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
     (whole.mul_f64(0.7)).clamp(Duration::from_millis(500), Duration::from_secs(20))
 }
 
@@ -234,7 +235,7 @@ async fn in_time(
     shared: &Shared,
     request: AdmissionRequest<DynamicObject>,
     limit: Duration,
-) -> Verdict {
+) -> AdmissionDecision {
     let title = format!(
         "{} {}/{}",
         request.kind.kind,
@@ -246,15 +247,15 @@ async fn in_time(
     let judged = async move {
         let permit = at_once.acquire_owned().await;
         tokio::task::spawn_blocking(move || {
-            let verdict = judge(&request, &stores);
+            let decision = review(&request, &stores);
             drop(permit);
-            verdict
+            decision
         })
         .await
     };
     let judged = tokio::time::timeout(limit, judged).await;
     match judged.map(|judged| ended("admission", judged)) {
-        Ok(Ok(verdict)) => verdict,
+        Ok(Ok(decision)) => decision,
         Ok(Err(_)) => {
             tracing::error!(object = %title, "a check failed by our own mistake; the object passes");
             unchecked("failed by a mistake of its own")
@@ -266,53 +267,55 @@ async fn in_time(
     }
 }
 
-fn unchecked(why: &str) -> Verdict {
-    let mut verdict = Verdict::pass();
-    verdict.warn(format!(
+fn unchecked(why: &str) -> AdmissionDecision {
+    let mut decision = AdmissionDecision::pass();
+    decision.warn(format!(
         "Headworks' check {why}; the object is looked at when it is stored: see its conditions"
     ));
-    verdict
+    decision
 }
 
 /// Finds the kind, and lets it be judged over what the stores have.
-fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
+fn review(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> AdmissionDecision {
     let (new, old) = (of.object.as_ref(), of.old_object.as_ref());
     let namespace = of.namespace.clone().unwrap_or_default();
     if of.operation == Operation::Delete {
         return deletion(of, &namespace, stores);
     }
-    let world = || cluster::world(stores, &namespace, None);
+    let snapshot = || stores.snapshot(&namespace, None);
     // An object that isn't looked at passes.
     let judged = match of.kind.kind.as_str() {
         "DataStream" => request(new, old, ALLOW).map(|r| {
-            let world = cluster::world(stores, &namespace, Some(&r.new));
-            let verdict = streams::judge(&r, || around(stores, &r.new, world));
-            advised(verdict, |verdict| advice::stream(&r, stores, verdict))
+            let snapshot = stores.snapshot(&namespace, Some(&r.new));
+            let decision = streams::review(&r, || around(stores, &r.new, snapshot));
+            advised(decision, |decision| advice::stream(&r, stores, decision))
         }),
         "Pipeline" => request(new, old, MIXED).map(|r| {
             let around = || pipelines::Around {
-                world: world(),
+                snapshot: snapshot(),
                 stores: names(&stores.data_stores, Some(&namespace)),
                 platforms: names(&stores.platforms, None),
             };
-            let verdict = pipelines::judge(&r, around);
-            advised(verdict, |verdict| advice::pipeline(&r, stores, verdict))
+            let decision = pipelines::review(&r, around);
+            advised(decision, |decision| advice::pipeline(&r, stores, decision))
         }),
         "Source" => request(new, old, "").map(|r| {
-            let verdict = others::source(&r, world);
-            advised(verdict, |verdict| advice::source(&r, stores, verdict))
+            let decision = others::source(&r, snapshot);
+            advised(decision, |decision| advice::source(&r, stores, decision))
         }),
         "DataStore" => request(new, old, "").map(|r| {
-            let verdict = others::data_store(&r);
-            advised(verdict, |verdict| advice::data_store(&r, stores, verdict))
+            let decision = others::data_store(&r);
+            advised(decision, |decision| {
+                advice::data_store(&r, stores, decision);
+            })
         }),
         "Platform" => request(new, old, "").map(|r| {
-            let verdict = others::platform(&r);
-            advised(verdict, |verdict| advice::platform(&r, stores, verdict))
+            let decision = others::platform(&r);
+            advised(decision, |decision| advice::platform(&r, stores, decision))
         }),
         "AccessGrant" => request(new, old, "").map(|r| {
-            let verdict = others::grant(&r, jiff::Timestamp::now().as_second(), world);
-            advised(verdict, |verdict| advice::grant(&r, stores, verdict))
+            let decision = others::grant(&r, jiff::Timestamp::now().as_second(), snapshot);
+            advised(decision, |decision| advice::grant(&r, stores, decision))
         }),
         _ => None,
     };
@@ -320,20 +323,24 @@ fn judge(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> Verdict {
 }
 
 /// Who uses what goes.
-fn deletion(of: &AdmissionRequest<DynamicObject>, namespace: &str, stores: &Stores) -> Verdict {
+fn deletion(
+    of: &AdmissionRequest<DynamicObject>,
+    namespace: &str,
+    stores: &Stores,
+) -> AdmissionDecision {
     // With all of a namespace nobody is left to wait.
     if ending(stores, namespace) {
-        return Verdict::pass();
+        return AdmissionDecision::pass();
     }
-    let world = || cluster::world(stores, namespace, None);
+    let snapshot = || stores.snapshot(namespace, None);
     match of.kind.kind.as_str() {
         "DataStream" => {
             let key = ObjectRef::new(&of.name).within(namespace);
             let stream = stores.streams.get(&key);
             let policy = stream.and_then(|s| Some(s.0.as_ref().ok()?.spec.deletion_policy));
-            deletions::stream(&of.name, namespace, policy.unwrap_or_default(), &world())
+            deletions::stream(&of.name, namespace, policy.unwrap_or_default(), &snapshot())
         }
-        "DataStore" => deletions::store(&of.name, namespace, &world()),
+        "DataStore" => deletions::store(&of.name, namespace, &snapshot()),
         "Platform" => {
             let streams = stores.streams.state();
             let pipelines = stores.pipelines.state();
@@ -350,7 +357,7 @@ fn deletion(of: &AdmissionRequest<DynamicObject>, namespace: &str, stores: &Stor
                     .count(),
             )
         }
-        _ => Verdict::pass(),
+        _ => AdmissionDecision::pass(),
     }
 }
 
@@ -379,26 +386,24 @@ fn taken(stores: &Stores, stream: &DataStream) -> Vec<streams::Taken> {
 }
 
 /// What is refused needs no advice.
-fn advised(mut verdict: Verdict, advise: impl FnOnce(&mut Verdict)) -> Verdict {
-    if verdict.denied.is_none() {
-        advise(&mut verdict);
+fn advised(
+    mut decision: AdmissionDecision,
+    advise: impl FnOnce(&mut AdmissionDecision),
+) -> AdmissionDecision {
+    if decision.denied.is_none() {
+        advise(&mut decision);
     }
-    verdict
+    decision
 }
 
-fn around(stores: &Stores, stream: &DataStream, world: World) -> streams::Around {
+fn around(stores: &Stores, stream: &DataStream, snapshot: CatalogSnapshot) -> streams::Around {
     let namespace = stream.namespace().unwrap_or_default();
-    let platform = stores.platforms.get(&ObjectRef::new(&stream.spec.platform));
     streams::Around {
-        world,
+        snapshot,
         platforms: names(&stores.platforms, None),
         topics: taken(stores, stream),
-        platform: platform.and_then(|p| p.0.as_ref().ok().cloned()),
-        labels: stores
-            .namespaces
-            .get(&ObjectRef::new(&namespace))
-            .map(|n| n.labels().clone())
-            .unwrap_or_default(),
+        platform: stores.platform(&stream.spec.platform),
+        labels: stores.namespace_labels(&namespace),
     }
 }
 

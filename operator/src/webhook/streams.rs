@@ -6,18 +6,18 @@ use headworks_crds::{Compatibility, DataStream, DeletionPolicy, Platform};
 use headworks_plan::Contract;
 use kube::ResourceExt;
 
-use super::verdict::{Request, Verdict};
+use super::decision::{AdmissionDecision, Request};
 use crate::{
-    data_stream::{contract, topic_name},
+    contract::{self, topic_name},
     evolution::{self, LIST_MAX, MESSAGE_MAX, Rules},
     hints::missing,
-    impact::{self, World},
+    impact::{self, CatalogSnapshot},
 };
 
 /// What the stores know around a stream.
 pub struct Around {
     /// Its namespace.
-    pub world: World,
+    pub snapshot: CatalogSnapshot,
     /// Its Platform.
     pub platform: Option<Platform>,
     /// Its namespace's labels.
@@ -40,38 +40,38 @@ pub struct Taken {
 }
 
 /// Judges a stream.
-pub fn judge(request: &Request<DataStream>, around: impl FnOnce() -> Around) -> Verdict {
+pub fn review(request: &Request<DataStream>, around: impl FnOnce() -> Around) -> AdmissionDecision {
     let Request { new, old } = request;
     if let Err(fault) = headworks_crds::check(&new.spec) {
-        return Verdict::deny(fault);
+        return AdmissionDecision::deny(fault);
     }
     let around = around();
-    let mut before = around.world.clone();
+    let mut before = around.snapshot.clone();
     settle(request, &mut before);
     let name = (new.namespace().unwrap_or_default(), new.name_any());
     let in_force = before.streams.get(&name).map(|stream| &stream.contract);
-    let wanted = match evolution::wanted((&name.0, &name.1), &new.spec, in_force) {
+    let wanted = match contract::wanted((&name.0, &name.1), &new.spec, in_force) {
         Ok(wanted) => wanted,
-        Err(fault) => return Verdict::deny(fault),
+        Err(fault) => return AdmissionDecision::deny(fault),
     };
-    let mut verdict = Verdict::pass();
-    evolve(request, &wanted, &before, &mut verdict);
-    if verdict.denied.is_none() {
-        unwise(new, old.as_ref(), &mut verdict);
-        neighbours(new, &around, &mut verdict);
+    let mut decision = AdmissionDecision::pass();
+    evolve(request, &wanted, &before, &mut decision);
+    if decision.denied.is_none() {
+        unwise(new, old.as_ref(), &mut decision);
+        neighbours(new, &around, &mut decision);
     }
-    verdict
+    decision
 }
 
 /// Where the stores don't have the contract in force yet, that of the old spec stands for it.
-fn settle(Request { new, old }: &Request<DataStream>, before: &mut World) {
+fn settle(Request { new, old }: &Request<DataStream>, before: &mut CatalogSnapshot) {
     let name = (new.namespace().unwrap_or_default(), new.name_any());
-    let known = |world: &World| world.streams.get(&name).and_then(|s| s.version);
+    let known = |snapshot: &CatalogSnapshot| snapshot.streams.get(&name).and_then(|s| s.version);
     let Some(old) = old else { return };
     if let (None, Some(named)) = (
         known(before),
         old.status.as_ref().and_then(|s| s.contract.as_ref()),
-    ) && let Ok(contract) = evolution::wanted((&name.0, &name.1), &old.spec, None)
+    ) && let Ok(contract) = contract::wanted((&name.0, &name.1), &old.spec, None)
     {
         before.change(&name, &old.spec, old.annotations(), contract);
         if let Some(stream) = before.streams.get_mut(&name) {
@@ -85,8 +85,8 @@ fn settle(Request { new, old }: &Request<DataStream>, before: &mut World) {
 fn evolve(
     Request { new, old }: &Request<DataStream>,
     wanted: &Contract,
-    before: &World,
-    verdict: &mut Verdict,
+    before: &CatalogSnapshot,
+    decision: &mut AdmissionDecision,
 ) {
     let name = (new.namespace().unwrap_or_default(), new.name_any());
     let mut after = before.clone();
@@ -101,21 +101,21 @@ fn evolve(
         .as_ref()
         .and_then(|o| evolution::permitted(o.annotations()));
     let newly_noted = permitted.is_some() && permitted != noted_before;
-    let useless = |verdict: &mut Verdict| {
+    let useless = |decision: &mut AdmissionDecision| {
         if newly_noted {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "metadata.annotations: headworks.dev/allow-breaking: {} permits nothing: no change with this fingerprint is refused",
                 permitted.unwrap_or_default()
             ));
         }
     };
     let Some(change) = change else {
-        useless(verdict);
+        useless(decision);
         return;
     };
     let same_as_before = old.as_ref().is_some_and(|old| {
         let in_force = before.streams.get(&name).map(|stream| &stream.contract);
-        let old = evolution::wanted((&name.0, &name.1), &old.spec, in_force);
+        let old = contract::wanted((&name.0, &name.1), &old.spec, in_force);
         old.is_ok_and(|old| contract::fingerprint(&old) == contract::fingerprint(wanted))
     });
     if change.is_refused() {
@@ -139,52 +139,52 @@ fn evolve(
         );
         if same_as_before {
             // Stored already, by a time when nobody answered here: this request doesn't make it worse.
-            verdict.warn(message);
+            decision.warn(message);
         } else {
-            verdict.denied = Some(message);
+            decision.denied = Some(message);
         }
         return;
     }
     if !change.permitted {
-        useless(verdict);
+        useless(decision);
     }
     if same_as_before {
         return;
     }
     if !change.unreadable.is_empty() {
-        verdict.warn(format!(
+        decision.warn(format!(
             "records that are in the topic go to the dead letters where a query needs {}: every record is read with the contract in force",
             change.unreadable.join(", ")
         ));
     }
     for line in found.list(LIST_MAX).lines() {
-        verdict.warn(line);
+        decision.warn(line);
     }
 }
 
 /// Legal but unwise.
-fn unwise(new: &DataStream, old: Option<&DataStream>, verdict: &mut Verdict) {
+fn unwise(new: &DataStream, old: Option<&DataStream>, decision: &mut AdmissionDecision) {
     let (spec, before) = (&new.spec, old.map(|o| &o.spec));
     if let Some(before) = before {
         if let (Some(was), Some(now)) = (before.partitions, spec.partitions)
             && now > was
             && !spec.key.is_empty()
         {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "spec.partitions: {was} → {now}: a key may be in another partition from now on, so its records before and after aren't in one order"
             ));
         }
         if let (Some(was), Some(now)) = (&before.retention, &spec.retention)
             && now.millis() < was.millis()
         {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "spec.retention: {was} → {now}: Kafka deletes what is older within minutes"
             ));
         }
         if let (Some(was), Some(now)) = (&before.retention_bytes, &spec.retention_bytes)
             && now.value() < was.value()
         {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "spec.retentionBytes: {was} → {now}: Kafka deletes what is beyond within minutes"
             ));
         }
@@ -192,14 +192,14 @@ fn unwise(new: &DataStream, old: Option<&DataStream>, verdict: &mut Verdict) {
     if spec.compatibility == Compatibility::None
         && before.is_none_or(|b| b.compatibility != Compatibility::None)
     {
-        verdict.warn(
+        decision.warn(
             "spec.compatibility: None: any change is accepted, and nobody who reads the stream is asked",
         );
     }
     if spec.deletion_policy == DeletionPolicy::Delete
         && before.is_none_or(|b| b.deletion_policy != DeletionPolicy::Delete)
     {
-        verdict.warn(
+        decision.warn(
             "spec.deletionPolicy: Delete: the topic and all its records go with this object, also where a whole namespace is deleted",
         );
     }
@@ -209,7 +209,7 @@ fn unwise(new: &DataStream, old: Option<&DataStream>, verdict: &mut Verdict) {
         && time(before) != time(spec)
         && let Some(was) = time(before)
     {
-        verdict.warn(format!(
+        decision.warn(format!(
             "spec.eventTime.field: {was} → {}: queries with windows name the field, and those that name {was} no longer fit: they keep their last good plan until they are mended",
             time(spec).unwrap_or_else(|| "none".into())
         ));
@@ -217,25 +217,25 @@ fn unwise(new: &DataStream, old: Option<&DataStream>, verdict: &mut Verdict) {
 }
 
 /// What isn't right yet around it, and may become so.
-fn neighbours(new: &DataStream, around: &Around, verdict: &mut Verdict) {
+fn neighbours(new: &DataStream, around: &Around, decision: &mut AdmissionDecision) {
     let (namespace, name) = (new.namespace().unwrap_or_default(), new.name_any());
     let Some(platform) = &around.platform else {
         let known = around.platforms.iter().map(String::as_str);
         let missing = missing("Platform", &new.spec.platform, "stream", known);
-        verdict.warn(format!("spec.platform: {missing}"));
+        decision.warn(format!("spec.platform: {missing}"));
         return;
     };
     let topic = topic_name::topic_of(&namespace, &name, new.spec.topic.as_deref());
     let policy = &platform.spec.kafka.topic_policy;
     if let Err(fault) = topic_name::allowed(&topic, &namespace, &around.labels, policy) {
-        verdict.warn(format!("spec.topic: {fault}"));
+        decision.warn(format!("spec.topic: {fault}"));
     }
-    taken(&topic, &namespace, &around.topics, verdict);
+    taken(&topic, &namespace, &around.topics, decision);
 }
 
 /// Topics that another stream has, or that Kafka takes for one with another's. Of streams elsewhere the name isn't told: who asks may have no
 /// right to know of them.
-fn taken(topic: &str, namespace: &str, others: &[Taken], verdict: &mut Verdict) {
+fn taken(topic: &str, namespace: &str, others: &[Taken], decision: &mut AdmissionDecision) {
     for other in others {
         let whose = if other.namespace == namespace {
             format!("DataStream {}", other.name)
@@ -243,11 +243,11 @@ fn taken(topic: &str, namespace: &str, others: &[Taken], verdict: &mut Verdict) 
             "a DataStream of another namespace".to_owned()
         };
         if other.topic == topic {
-            verdict.warn(format!(
+            decision.warn(format!(
                 "spec.topic: {topic} is {whose}'s already, and a topic is the older stream's: choose another, or use that stream"
             ));
         } else if let Some(fault) = topic_name::collides(topic, &other.topic, &whose) {
-            verdict.warn(format!("spec.topic: {fault}"));
+            decision.warn(format!("spec.topic: {fault}"));
         }
     }
 }

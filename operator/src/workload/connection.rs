@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use headworks_crds::{Kafka, SecretKeyRef};
+use headworks_crds::{Kafka, Platform, SecretKeyRef};
 use headworks_plan::{KAFKA_CA_PATH, KAFKA_CREDENTIALS_DIR, KafkaConnection, ScramFiles};
 use k8s_openapi::{
     api::core::v1::{
@@ -11,9 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use crate::{
-    access::workload, context::Context, names::Key, platform::facts::Usable, retry::Error,
-};
+use crate::{context::Context, names::Key, retry::Error};
 
 /// A volume and where it is mounted.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +104,19 @@ pub fn volumes(kafka: &Kafka, owner: &Key) -> Vec<Mounted> {
     all
 }
 
+/// True: the Platform's workloads have users of their own.
+pub fn generated(kafka: &Kafka) -> bool {
+    kafka
+        .workload_authentication
+        .as_ref()
+        .is_some_and(|w| w.generated.is_some())
+}
+
+/// Name of the Secret beside the pods, with the user that is made for them. Its keys are `username` and `password`.
+pub fn user_secret_name(owner: &Key) -> String {
+    format!("{}-{}-kafka-user", owner.name, owner.kind.to_lowercase())
+}
+
 /// A Secret of the pods' namespace, and its keys.
 struct UserSecret {
     name: String,
@@ -114,9 +125,9 @@ struct UserSecret {
 }
 
 fn user_secret(kafka: &Kafka, owner: &Key) -> Option<UserSecret> {
-    if workload::generated(kafka) {
+    if generated(kafka) {
         return Some(UserSecret {
-            name: workload::secret_name(owner),
+            name: user_secret_name(owner),
             username: "username".to_owned(),
             password: "password".to_owned(),
         });
@@ -205,9 +216,8 @@ pub fn ca_name(owner: &Key) -> String {
 }
 
 /// Kafka's CA, if the Platform names one.
-pub async fn ca(context: &Context, platform: &Usable) -> Result<Option<String>, Error> {
+pub async fn ca(context: &Context, platform: &Platform) -> Result<Option<String>, Error> {
     let named = platform
-        .platform
         .spec
         .kafka
         .tls
@@ -216,6 +226,6 @@ pub async fn ca(context: &Context, platform: &Usable) -> Result<Option<String>, 
     if !named {
         return Ok(None);
     }
-    let connected = context.kafka.get(context, &platform.platform).await?;
+    let connected = context.kafka.get(&context.client, platform).await?;
     Ok(connected.ca.as_deref().map(ToString::to_string))
 }

@@ -4,9 +4,10 @@ use headworks_crds::{DeadLetterCount, PipelineStatus, SourceStatus, StateStatus}
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
-    context::{Context, Stores},
+    context::Context,
     names::Key,
     reports::{self, Coarse, CoarseState, Letters, Reports},
+    stores::Stores,
 };
 
 /// Tells the reports room what every status shows already, before the first report: a new operator goes on from

@@ -16,19 +16,16 @@ use k8s_openapi::{
     },
 };
 
-use crate::{apply::child_meta, context::Context, names::Key, retry::Error};
+use crate::{
+    apply::child_meta,
+    context::{Context, Network},
+    names::Key,
+    retry::Error,
+    stores,
+};
 
 /// The label of a namespace that Kubernetes sets to its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-
-/// How NetworkPolicies are made, where they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Network {
-    /// Namespace of the operator, which asks pods how they are.
-    pub operator: String,
-    /// Namespaces from which metrics are scraped.
-    pub metrics: Vec<String>,
-}
 
 /// Name of an object's PodDisruptionBudget and NetworkPolicy. Two kinds may have objects of one name.
 fn name(owner: &Key) -> String {
@@ -139,7 +136,7 @@ pub async fn protect(
             context.apply(budgets, &budget, uid).await?;
         }
         None => {
-            for budget in Context::children(budgets, owner, uid) {
+            for budget in stores::children(budgets, owner, uid) {
                 context.remove(budget.as_ref()).await?;
             }
         }

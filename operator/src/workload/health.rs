@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::{connection::NeededSecret, pod::PLAN_LABEL};
-use crate::{reports, retry::Error, status::Verdict};
+use crate::{reports, retry::Error, status::ReconcileOutcome};
 
 /// What is known of the pods.
 pub struct Pods<'a> {
@@ -35,7 +35,10 @@ pub struct Pods<'a> {
 }
 
 /// The verdict over the pods.
-pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<Verdict, Error> {
+pub fn verdict(
+    seen: &Pods,
+    report: impl Fn(&str) -> Option<Report>,
+) -> Result<ReconcileOutcome, Error> {
     let current: Vec<&Arc<Pod>> = current(seen.pods, seen.plan).collect();
     let reported: Vec<Report> = current
         .iter()
@@ -57,7 +60,7 @@ pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<V
     }
     if all_ready {
         let plural = if seen.wanted == 1 { "pod" } else { "pods" };
-        return Ok(Verdict::ready(
+        return Ok(ReconcileOutcome::ready(
             "Running",
             format!("{} {plural} ready", seen.wanted),
         ));
@@ -75,7 +78,7 @@ pub fn verdict(seen: &Pods, report: impl Fn(&str) -> Option<Report>) -> Result<V
         reason = why;
         let _ = write!(message, "; pod {pod}: {text}");
     }
-    Ok(Verdict::progressing(reason, message))
+    Ok(ReconcileOutcome::progressing(reason, message))
 }
 
 /// How many pods of a Deployment's present template count: while pods of an older one serve beside them, the ready

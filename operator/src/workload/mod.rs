@@ -1,6 +1,6 @@
 //! What Sources, Pipelines and DataStores have in common: pods that are told a plan and report on themselves.
 //!
-//! `connection` is how such a pod reaches Kafka, `store` how it reaches a database, `plan_map` its plan in an immutable ConfigMap, `pod` the
+//! `connection` is how such a pod reaches Kafka (`data_store::binding` is how it reaches a database), `plan_map` its plan in an immutable ConfigMap, `pod` the
 //! pod template, and `health` what its owner's conditions say of the pods.
 
 pub mod connection;
@@ -12,7 +12,6 @@ pub mod pod;
 pub mod resources;
 pub mod rollouts;
 pub mod state_volume;
-pub mod store;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -33,6 +32,7 @@ use crate::{
     context::Context,
     names::{FIELD_MANAGER, Key},
     retry::Error,
+    stores,
 };
 
 /// The most pods that a Pipeline has: `spec.replicas` goes to here.
@@ -82,14 +82,15 @@ where
 }
 
 /// Removes plans that nothing names any more.
-pub async fn sweep_plans(
+pub async fn collect_unused_plans(
     context: &Context,
     key: &Key,
     uid: &str,
     digest: &str,
 ) -> Result<(), Error> {
-    let maps = Context::children(&context.stores.config_maps, key, uid);
+    let maps = stores::children(&context.stores.config_maps, key, uid);
     let mut named: BTreeSet<String> = context
+        .stores
         .pods_left(key, uid)
         .iter()
         .flat_map(|pod| mounted(pod.spec.as_ref()))
@@ -137,16 +138,17 @@ pub async fn sweep_plans(
 /// The plans that an object's pods run by now, and the one that its next pod would.
 pub fn plans_of_pods(context: &Context, key: &Key, uid: &str) -> Vec<Plan> {
     let mut names: BTreeSet<String> = context
+        .stores
         .pods_left(key, uid)
         .iter()
         .flat_map(|pod| mounted(pod.spec.as_ref()))
         .collect();
-    for set in Context::children(&context.stores.stateful_sets, key, uid) {
+    for set in stores::children(&context.stores.stateful_sets, key, uid) {
         let template = set.spec.as_ref().map(|spec| &spec.template);
         names.extend(mounted(template.and_then(|t| t.spec.as_ref())));
     }
     let plan = |name: &String| {
-        let map = Context::child(&context.stores.config_maps, key, uid, name)?;
+        let map = stores::child(&context.stores.config_maps, key, uid, name)?;
         serde_json::from_str(map.data.as_ref()?.get(plan_map::PLAN_FILE)?).ok()
     };
     names.iter().filter_map(plan).collect()
@@ -155,7 +157,7 @@ pub fn plans_of_pods(context: &Context, key: &Key, uid: &str) -> Vec<Plan> {
 /// How many pods of a StatefulSet there are to be, or still are: what they do in Kafka under their numbers they may do until they
 /// are gone. One that ends counts, because it may be finishing its last transaction. `pods` are the owner's; a number that no pod
 /// of ours can have is nobody's all the same.
-pub fn members(pods: &[Arc<Pod>], owner: &Key, replicas: i32) -> i32 {
+pub fn ordinal_count(pods: &[Arc<Pod>], owner: &Key, replicas: i32) -> i32 {
     let number = |pod: &Arc<Pod>| -> Option<i32> {
         let name = pod.name_any();
         let text = name.strip_prefix(owner.name.as_str())?.strip_prefix('-')?;
@@ -190,7 +192,7 @@ mod tests {
             Arc::new(serde_json::from_value(body).unwrap())
         };
         let owner = Key::new("Pipeline", "shop", "p");
-        let members = |pods: &[Arc<Pod>], replicas| members(pods, &owner, replicas);
+        let members = |pods: &[Arc<Pod>], replicas| ordinal_count(pods, &owner, replicas);
         let five: Vec<Arc<Pod>> = (0..5).map(|number| pod(&format!("p-{number}"))).collect();
         assert_eq!(members(&five, 2), 5, "2 to 4 are still ending");
         assert_eq!(members(&five[..2], 2), 2, "they are gone");

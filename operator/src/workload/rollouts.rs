@@ -4,15 +4,8 @@
 //! same CA. A change of the object itself, of its plan or of how Kafka is reached goes out at once, and so does whatever may heal
 //! pods that aren't well. An object whose pods don't become ready keeps its turn, so that a template that works nowhere stops
 //! after a few.
-//!
-//! Turns are kept in memory: an operator that starts anew gives them out anew.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use headworks_crds::{DataStore, Pipeline, Source};
 use k8s_openapi::{
@@ -39,52 +32,13 @@ use crate::{
     context::Context,
     names::Key,
     retry::Error,
-    status::Verdict,
+    rollout_turns::AT_ONCE,
+    status::ReconcileOutcome,
+    stores,
 };
 
-/// So many objects are rolled at once.
-pub const AT_ONCE: usize = 3;
 /// Who waits for a turn looks again after this long, if nobody wakes it.
 pub const RECHECK: Duration = Duration::from_secs(20);
-
-/// Whose turn it is, and who waits.
-#[derive(Default)]
-pub struct Rollouts(Mutex<Turns>);
-
-#[derive(Default)]
-struct Turns {
-    rolling: BTreeSet<Key>,
-    waiting: BTreeSet<Key>,
-}
-
-impl Rollouts {
-    /// True: the object may roll now. `exists` tells whether one that has a turn is still there.
-    pub fn begin(&self, key: &Key, exists: impl Fn(&Key) -> bool) -> bool {
-        let mut turns = self.lock();
-        turns.rolling.retain(&exists);
-        if turns.rolling.contains(key) || turns.rolling.len() < AT_ONCE {
-            turns.waiting.remove(key);
-            turns.rolling.insert(key.clone());
-            return true;
-        }
-        turns.waiting.insert(key.clone());
-        false
-    }
-
-    /// The object has rolled, or has nothing to roll any more. Gives those whose turn may have come.
-    pub fn end(&self, key: &Key) -> Vec<Key> {
-        let mut turns = self.lock();
-        turns.waiting.remove(key);
-        if !turns.rolling.remove(key) {
-            return Vec::new();
-        }
-        turns.waiting.iter().take(AT_ONCE).cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Turns> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What of a StatefulSet or Deployment a turn depends on.
 pub struct Live<'a> {
@@ -157,7 +111,7 @@ pub struct Applied<K> {
 impl<K> Applied<K> {
     /// The verdict over the pods, with a word about what waits.
     #[must_use]
-    pub fn told(&self, mut verdict: Verdict) -> Verdict {
+    pub fn told(&self, mut verdict: ReconcileOutcome) -> ReconcileOutcome {
         if self.waits {
             let _ = write!(
                 verdict.message,
@@ -189,7 +143,7 @@ where
         + 'static,
     for<'a> Live<'a>: From<&'a K>,
 {
-    let live = Context::child(store, key, uid, &desired.name_any());
+    let live = stores::child(store, key, uid, &desired.name_any());
     let template = Live::from(desired).template;
     if let (Some(live), Some(template)) = (live, template)
         && Live::from(live.as_ref()).can_wait(
@@ -217,7 +171,7 @@ where
 /// pods come to says nothing about the change.
 pub fn give_up(context: &Context, key: &Key) {
     for next in context.rollouts.end(key) {
-        context.indexes.wake(&next);
+        context.indexes.enqueue(&next);
     }
 }
 
@@ -257,29 +211,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn key(name: &str) -> Key {
-        Key::new("Pipeline", "shop", name)
-    }
-
-    #[test]
-    fn a_few_roll_at_once_and_the_next_come_when_one_is_done() {
-        let rollouts = Rollouts::default();
-        let there = |_: &Key| true;
-        for name in ["a", "b", "c"] {
-            assert!(rollouts.begin(&key(name), there));
-        }
-        assert!(!rollouts.begin(&key("d"), there) && !rollouts.begin(&key("e"), there));
-        // Who rolls goes on rolling.
-        assert!(rollouts.begin(&key("b"), there));
-        assert_eq!(rollouts.end(&key("x")), []);
-        assert_eq!(rollouts.end(&key("b")), [key("d"), key("e")]);
-        assert!(rollouts.begin(&key("d"), there));
-        assert!(!rollouts.begin(&key("e"), there));
-        // One that doesn't become ready keeps its turn; one that is gone doesn't.
-        assert!(rollouts.begin(&key("e"), |k| *k != key("a")));
-        assert_eq!(rollouts.end(&key("e")), []);
-    }
 
     fn template(plan: &str, image: &str) -> Value {
         json!({"metadata": {"labels": {PLAN_LABEL: plan}}, "spec": {"containers": [{"name": "headworks", "image": image}]}})

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
-use headworks_operator::evolution;
+use headworks_operator::contract;
 use headworks_operator::impact::cluster::{Objects, of};
-use headworks_operator::impact::{World, impact, labels};
+use headworks_operator::impact::{CatalogSnapshot, impact, labels};
 use headworks_operator::names::{CONTRACT_PART, PART_LABEL};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
@@ -107,9 +107,9 @@ fn load(paths: &[PathBuf], namespace: &str) -> Result<Checked, End> {
 }
 
 /// The files' world.
-fn base(checked: &Checked) -> Result<World, End> {
-    let mut world = World::default();
-    put(&mut world, &World::default(), checked)?;
+fn base(checked: &Checked) -> Result<CatalogSnapshot, End> {
+    let mut world = CatalogSnapshot::default();
+    put(&mut world, &CatalogSnapshot::default(), checked)?;
     // What is deployed is what readers rely on; a folder has no numbers.
     for stream in world.streams.values_mut() {
         stream.version = Some(0);
@@ -119,13 +119,17 @@ fn base(checked: &Checked) -> Result<World, End> {
 }
 
 /// Puts the objects of files over a world.
-fn put(world: &mut World, before: &World, checked: &Checked) -> Result<(), End> {
+fn put(
+    world: &mut CatalogSnapshot,
+    before: &CatalogSnapshot,
+    checked: &Checked,
+) -> Result<(), End> {
     for object in &checked.world.objects {
         let name = (object.namespace.clone(), object.name.clone());
         match &object.typed {
             Some(Typed::DataStream(stream)) => {
                 let in_force = before.streams.get(&name).map(|s| &s.contract);
-                let wanted = evolution::wanted((&name.0, &name.1), &stream.spec, in_force);
+                let wanted = contract::wanted((&name.0, &name.1), &stream.spec, in_force);
                 let contract = wanted.map_err(|fault| {
                     output::note(&object.wrong("", fault).to_string());
                     End::Problems
@@ -148,7 +152,9 @@ fn put(world: &mut World, before: &World, checked: &Checked) -> Result<(), End> 
 }
 
 /// The change, and the cluster's world. Objects that name no namespace are in the context's, as kubectl would have it.
-async fn over_cluster(arguments: &Arguments) -> Result<(Checked, World, &'static str), End> {
+async fn over_cluster(
+    arguments: &Arguments,
+) -> Result<(Checked, CatalogSnapshot, &'static str), End> {
     let cluster = arguments.cluster.connect().await?;
     let namespace = arguments.namespace.as_deref();
     let namespace = namespace.unwrap_or(&cluster.namespace);
@@ -158,7 +164,7 @@ async fn over_cluster(arguments: &Arguments) -> Result<(Checked, World, &'static
 }
 
 /// The cluster's world, as far as the change's namespaces go.
-async fn present(cluster: &Cluster, changed: &Checked) -> Result<World, End> {
+async fn present(cluster: &Cluster, changed: &Checked) -> Result<CatalogSnapshot, End> {
     let namespaces: BTreeSet<&String> = changed
         .world
         .objects
@@ -167,7 +173,7 @@ async fn present(cluster: &Cluster, changed: &Checked) -> Result<World, End> {
         .filter(|namespace| !namespace.is_empty())
         .collect();
     let coming = coming(changed);
-    let mut world = World::default();
+    let mut world = CatalogSnapshot::default();
     for namespace in namespaces {
         let client = &cluster.client;
         let streams: Vec<DataStream> = all(client, namespace, "DataStreams", "").await?;

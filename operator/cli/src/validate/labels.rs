@@ -1,6 +1,7 @@
 //! Labels that come to streams by lineage, so that what is planned from a stream carries them on.
 
 use headworks_operator::impact::{self, Stream, labels};
+use headworks_operator::planning::lineage;
 
 use super::World;
 use crate::object::Typed;
@@ -9,7 +10,7 @@ impl World {
     /// Gives every stream's contract the labels that Pipelines bring, through as many as there are, and those that its
     /// status shows already.
     pub fn arrive(&mut self) {
-        let mut world = impact::World::default();
+        let mut world = impact::CatalogSnapshot::default();
         for ((namespace, name), contract) in &self.contracts {
             let stream = Stream {
                 contract: contract.clone(),
@@ -26,7 +27,7 @@ impl World {
                 }
                 Some(Typed::DataStream(stream)) => {
                     let status = stream.status.as_ref();
-                    let known = labels::by_field(status.map_or(&[], |s| s.labels.as_slice()));
+                    let known = lineage::by_field(status.map_or(&[], |s| s.labels.as_slice()));
                     if let Some(stream) = world.streams.get_mut(&key) {
                         stream.arrived = known;
                         stream.contract = stream.effective();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use headworks_operator::pipeline::flow_of;
+use headworks_operator::planning::flows::flow_of;
 
 use super::World;
 use crate::finding::Finding;

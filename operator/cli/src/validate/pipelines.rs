@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{Pipeline, Target};
-use headworks_operator::pipeline::check::{
-    delivery_fault, memory_fault, stream_fault, table_faults,
-};
-use headworks_operator::pipeline::query::overflow;
+use headworks_operator::pipeline::memory::memory_fault;
+use headworks_operator::planning::check::{delivery_fault, stream_fault, table_faults};
+use headworks_operator::planning::query::overflow;
 use headworks_sql::{Catalog, Dataflow, SqlError, target};
 
 use super::{Options, World, streams};

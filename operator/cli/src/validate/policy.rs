@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use headworks_crds::{Platform, PodTemplate};
 use headworks_operator::{
+    data_store::binding,
     data_stream::limits,
-    platform::{facts, policy},
+    platform::{policy, resolve::admits},
     source::check as source,
-    workload::{connection::NeededSecret, store},
+    workload::connection::NeededSecret,
 };
 
 use super::World;
@@ -31,12 +32,12 @@ pub fn check(world: &World, findings: &mut Vec<Finding>) {
                 pods(object, platform, template, &secrets, findings);
             }
             Some(Typed::DataStore(spec)) => {
-                let Ok(reach) = store::reach(&object.name, &spec.spec) else {
+                let Ok(binding) = binding::bind(&object.name, &spec.spec) else {
                     continue;
                 };
                 let template = spec.spec.pod_template.as_ref();
                 for platform in admitting(world, &object.namespace) {
-                    pods(object, Some(platform), template, &reach.secrets, findings);
+                    pods(object, Some(platform), template, &binding.secrets, findings);
                 }
             }
             Some(Typed::DataStream(stream)) => {
@@ -72,9 +73,7 @@ fn admitting<'a>(world: &'a World, namespace: &str) -> impl Iterator<Item = &'a 
     let nothing = BTreeMap::new();
     let labels = world.namespaces.get(namespace).cloned().unwrap_or(nothing);
     world.objects.iter().filter_map(move |o| match &o.typed {
-        Some(Typed::Platform(platform)) if facts::admits(platform, &labels) => {
-            Some(platform.as_ref())
-        }
+        Some(Typed::Platform(platform)) if admits(platform, &labels) => Some(platform.as_ref()),
         _ => None,
     })
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{DataStream, Source};
-use headworks_operator::data_stream::definition::{self, Fault};
-use headworks_operator::data_stream::{contract, topic_name};
+use headworks_operator::contract::definition::{self, Fault};
+use headworks_operator::contract::{self, topic_name};
 use headworks_plan::Contract;
 use headworks_sql::schema::Schema;
 use kube::core::{Selector, SelectorExt};

@@ -82,7 +82,7 @@ pub async fn find(
     };
     // The store has no field managers.
     let place = format!("KafkaTopic {}/{}", at.namespace, other.name_any());
-    let api = objects::api(context, &resource, &at.namespace);
+    let api = objects::api(&context.strimzi, &resource, &at.namespace);
     let Some(other) = objects::get(&api, &place, &other.name_any()).await? else {
         return Ok(Found::default());
     };
@@ -356,7 +356,7 @@ async fn apply(
     };
     let built = topics::build(&wanted, work.key, &resource, object);
     objects::apply(
-        context,
+        &context.strimzi,
         &context.strimzi.topics,
         &built,
         work.key,
@@ -412,8 +412,13 @@ async fn tell(
 
 /// KafkaTopics of this stream elsewhere (the Platform's cluster was changed) are let go; their topics stay.
 async fn sweep(work: &Work<'_>, kept: &DynamicObject, context: &Context) -> Result<(), Error> {
-    for stray in release::strays(context, work.key, &work.at.namespace, &kept.name_any()) {
-        release::release(context, &stray).await?;
+    for stray in release::strays(
+        &context.strimzi,
+        work.key,
+        &work.at.namespace,
+        &kept.name_any(),
+    ) {
+        release::release(&context.strimzi, &stray).await?;
     }
     Ok(())
 }
@@ -430,9 +435,9 @@ pub async fn leave(
     if status.kafka_topic.is_none() {
         return Ok(());
     }
-    if !release::nothing_there(context).await {
-        for object in release::of_owner(context, key).await? {
-            release::release(context, &object).await?;
+    if !release::nothing_there(&context.strimzi).await {
+        for object in release::of_owner(&context.strimzi, key).await? {
+            release::release(&context.strimzi, &object).await?;
         }
     }
     status.kafka_topic = None;

@@ -32,7 +32,11 @@ pub(super) async fn drift(
         return Ok(None);
     }
     let resource = context.strimzi.topics.resource().await?;
-    let api = objects::api(context, &resource, &object.namespace().unwrap_or_default());
+    let api = objects::api(
+        &context.strimzi,
+        &resource,
+        &object.namespace().unwrap_or_default(),
+    );
     let place = place(object);
     let Some(fresh) = objects::get(&api, &place, &object.name_any()).await? else {
         return Ok(None);

@@ -59,19 +59,19 @@ mod tests {
 
     use super::*;
     use crate::{
-        data_stream::reading,
+        data_store::binding::{self, StoreBinding},
+        data_stream::resolve::ResolvedStream,
         pipeline::{
-            dereference::Found,
-            state::{self, Kept, Wanted},
-            testing,
+            dereference::References,
+            state::{self, StateRequirements, StateTopics},
             validate::{self, Valid},
         },
-        platform::facts::Usable,
+        planning::testing,
+        platform::resolve::ResolvedPlatform,
         retry::Error,
-        workload::store::{self, Reach},
     };
 
-    fn stream(name: &str, fields: &[(&str, &str)]) -> reading::Usable {
+    fn stream(name: &str, fields: &[(&str, &str)]) -> ResolvedStream {
         let fields = fields
             .iter()
             .map(|(name, t)| Field {
@@ -81,7 +81,7 @@ mod tests {
                 labels: vec![],
             })
             .collect();
-        reading::Usable {
+        ResolvedStream {
             stream: Stream {
                 name: name.into(),
                 topic: format!("shop.{name}"),
@@ -98,14 +98,14 @@ mod tests {
         }
     }
 
-    fn found() -> Found {
+    fn found() -> References {
         let platform: Platform =
             serde_json::from_value(json!({"metadata": {"name": "default"}, "spec": {"kafka":
             {"bootstrapServers": "k:9092", "management": {"admin": {}}}}}))
             .unwrap();
         let fields = [("id", "string"), ("n", "bigint")];
-        Found {
-            platform: Usable {
+        References {
+            platform: ResolvedPlatform {
                 platform,
                 installation: "prod".into(),
             },
@@ -124,7 +124,7 @@ mod tests {
     }
 
     /// A Pipeline without state.
-    fn validate(pipeline: &Pipeline, found: &Found) -> Result<Valid, Error> {
+    fn validate(pipeline: &Pipeline, found: &References) -> Result<Valid, Error> {
         validate::check(pipeline, found)?;
         Ok(validate::resolve(pipeline, found, None))
     }
@@ -146,7 +146,7 @@ mod tests {
             &json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}, {"table": table}], "allowedLateness": "1m",
             "state": {"memory": "1Gi", "disk": "20Gi", "ttl": "30d"}}),
         );
-        let mut found = Found {
+        let mut found = References {
             tables: vec![self::table(&table)],
             ..found()
         };
@@ -159,8 +159,8 @@ mod tests {
             found.inputs[0].stream.contract.event_time.clone();
         let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
         let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
-        let wanted = Wanted::of(&pipeline, &found, &dataflow).unwrap();
-        let kept = Kept {
+        let wanted = StateRequirements::of(&pipeline, &found, &dataflow).unwrap();
+        let kept = StateTopics {
             topics: vec![],
             partitions: 6,
             max_message_bytes: wanted.max_message_bytes,
@@ -182,12 +182,12 @@ mod tests {
         let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
         let names = |inputs: &[&str]| -> Vec<String> {
             let inputs = inputs.iter().map(|name| stream(name, &[("id", "string")]));
-            let found = Found {
+            let found = References {
                 inputs: inputs.collect(),
                 ..found()
             };
-            let wanted = Wanted::of(&pipeline, &found, &dataflow).unwrap();
-            let kept = Kept {
+            let wanted = StateRequirements::of(&pipeline, &found, &dataflow).unwrap();
+            let kept = StateTopics {
                 topics: vec![],
                 partitions: 6,
                 max_message_bytes: wanted.max_message_bytes,
@@ -250,13 +250,13 @@ mod tests {
     }
 
     /// A table of a store, as `dereference` finds it.
-    fn table(target: &serde_json::Value) -> (TableTarget, Reach) {
+    fn table(target: &serde_json::Value) -> (TableTarget, StoreBinding) {
         let spec: DataStoreSpec = serde_json::from_value(json!({"postgres": {"url": "postgres://db.shop.svc/shop",
             "secret": "warehouse-app", "tls": {"caSecret": {"name": "warehouse-ca", "key": "ca.crt"}}}}))
         .unwrap();
         let target: TableTarget = serde_json::from_value(target.clone()).unwrap();
-        let reach = store::reach(&target.store, &spec).unwrap();
-        (target, reach)
+        let binding = binding::bind(&target.store, &spec).unwrap();
+        (target, binding)
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
         let pipeline = pipeline(
             &json!({"sql": "SELECT id, n FROM a", "to": [{"table": one}, {"stream": "b"}, {"table": two}]}),
         );
-        let found = Found {
+        let found = References {
             tables: vec![table(&one), table(&two)],
             ..found()
         };
@@ -288,7 +288,7 @@ mod tests {
     fn a_pipeline_may_write_tables_alone() {
         let only = json!({"store": "warehouse", "name": "orders"});
         let pipeline = pipeline(&json!({"sql": "SELECT id FROM a", "to": [{"table": only}]}));
-        let found = Found {
+        let found = References {
             outputs: vec![],
             tables: vec![table(&only)],
             ..found()

@@ -9,7 +9,6 @@
 //! two versions never write the same outputs at once, and results of two queries never stand in one place (`targets`).
 
 mod reset;
-pub mod targets;
 mod topics;
 
 use headworks_crds::{
@@ -21,23 +20,17 @@ use headworks_sql::{
     keyed::{Changes, Window},
 };
 use kube::ResourceExt;
-pub use topics::Kept;
+pub use topics::StateTopics;
 
-use super::{dereference::Found, validate};
-use crate::{context::Context, data_stream::topic_name, names::Key, retry::Error};
+use super::{dereference::References, validate};
+pub use crate::planning::targets::version;
+use crate::{context::Context, contract::topic_name, names::Key, planning::targets, retry::Error};
 
-/// So many digits of the fingerprint are the version.
-const VERSION_DIGITS: usize = 8;
 /// The least of the internal topics' `max.message.bytes`: what one key has as state (the distinct values that it counts, a
 /// list of texts) is one record. Hosted Kafka allows no more.
 const LEAST_MAX_MESSAGE: u64 = 8 << 20;
 /// A late row travels with its record and where it came from.
 const HEADROOM: u64 = 1 << 16;
-
-/// The version of a state.
-pub fn version(fingerprint: &str) -> String {
-    fingerprint.chars().take(VERSION_DIGITS).collect()
-}
 
 /// The consumer group of the part that reads the inputs, and the beginning of all the other names of this state.
 pub fn versioned(group: &str, version: &str) -> String {
@@ -51,7 +44,7 @@ pub fn keyed_group(group: &str) -> String {
 
 /// A state that a query needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct StateRequirements {
     /// What it is of.
     pub fingerprint: String,
     /// The first part's consumer group.
@@ -66,9 +59,9 @@ pub struct Wanted {
     pub sessions: bool,
 }
 
-impl Wanted {
+impl StateRequirements {
     /// What a checked query needs, if it needs any.
-    pub fn of(pipeline: &Pipeline, found: &Found, dataflow: &Dataflow) -> Option<Self> {
+    pub fn of(pipeline: &Pipeline, found: &References, dataflow: &Dataflow) -> Option<Self> {
         let keyed = dataflow.keyed.as_ref()?;
         let largest = found.inputs.iter().chain(&found.outputs);
         let largest = largest.map(|s| s.stream.max_message_bytes).max();
@@ -86,7 +79,7 @@ impl Wanted {
     }
 }
 
-fn base_group(pipeline: &Pipeline, found: &Found) -> String {
+fn base_group(pipeline: &Pipeline, found: &References) -> String {
     let namespace = pipeline.namespace().unwrap_or_default();
     validate::group(
         &found.platform.installation,
@@ -97,7 +90,7 @@ fn base_group(pipeline: &Pipeline, found: &Found) -> String {
 
 /// How a query stands to what is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum StateCompatibility {
     /// Nothing ran yet, or it needs what is there (which may be: nothing).
     GoesOn,
     /// Something was prepared for another query, and nothing has run.
@@ -107,17 +100,17 @@ pub enum Standing {
 }
 
 /// How a query that needs the state `wanted` stands to what is in force.
-pub fn standing(status: &PipelineStatus, wanted: Option<&str>) -> Standing {
+pub fn compatibility(status: &PipelineStatus, wanted: Option<&str>) -> StateCompatibility {
     let in_force = status.state.as_ref().map(|s| s.fingerprint.as_str());
     match (in_force, wanted) {
-        (one, other) if one == other => Standing::GoesOn,
-        (None, _) if status.group.is_none() => Standing::GoesOn,
-        (Some(_), _) if status.group.is_none() => Standing::NeverRan,
-        (None, _) => Standing::Changed(
+        (one, other) if one == other => StateCompatibility::GoesOn,
+        (None, _) if status.group.is_none() => StateCompatibility::GoesOn,
+        (Some(_), _) if status.group.is_none() => StateCompatibility::NeverRan,
+        (None, _) => StateCompatibility::Changed(
             "the query needs state now, and what was read so far was read without any",
         ),
-        (_, None) => Standing::Changed("the query needs no state any more"),
-        _ => Standing::Changed(
+        (_, None) => StateCompatibility::Changed("the query needs no state any more"),
+        _ => StateCompatibility::Changed(
             "the query can't go on with the state of the one before: it has another key, window or aggregate, or other inputs or types",
         ),
     }
@@ -125,18 +118,18 @@ pub fn standing(status: &PipelineStatus, wanted: Option<&str>) -> Standing {
 
 /// Brings what is in force and what the query needs together: holds the query back, takes an old state away, makes
 /// the topics of a new one. Gives what the pods are told of it; nothing for a query without state.
-pub async fn settle(
+pub async fn reconcile_state(
     pipeline: &Pipeline,
     key: &Key,
-    found: &Found,
-    wanted: Option<&Wanted>,
+    found: &References,
+    wanted: Option<&StateRequirements>,
     status: &mut PipelineStatus,
     context: &Context,
-) -> Result<Option<Kept>, Error> {
+) -> Result<Option<StateTopics>, Error> {
     let fingerprint = wanted.map(|w| w.fingerprint.as_str());
-    let standing = standing(status, fingerprint);
-    let changed = matches!(standing, Standing::Changed(_));
-    if let Standing::Changed(why) = standing
+    let compatibility = compatibility(status, fingerprint);
+    let changed = matches!(compatibility, StateCompatibility::Changed(_));
+    if let StateCompatibility::Changed(why) = compatibility
         && pipeline.spec.on_state_change == OnStateChange::Block
     {
         return Err(Error::stalled(
@@ -148,7 +141,7 @@ pub async fn settle(
     }
     let accepted = accepts_mixed(pipeline);
     targets::check(&pipeline.spec, status, changed, fingerprint, accepted)?;
-    if standing == Standing::GoesOn {
+    if compatibility == StateCompatibility::GoesOn {
         targets::taken(&pipeline.spec, status);
     } else {
         reset::reset(pipeline, key, found, status, context).await?;
@@ -179,7 +172,12 @@ pub fn accepts_mixed(pipeline: &Pipeline) -> Option<&str> {
 }
 
 /// What the pods are told.
-pub fn plan(pipeline: &Pipeline, wanted: &Wanted, kept: &Kept, dataflow: &Dataflow) -> KeyedPlan {
+pub fn plan(
+    pipeline: &Pipeline,
+    wanted: &StateRequirements,
+    kept: &StateTopics,
+    dataflow: &Dataflow,
+) -> KeyedPlan {
     let spec = &pipeline.spec;
     let bounds = spec.state.clone().unwrap_or_default();
     let topic = |name: String| InternalTopic {
@@ -262,19 +260,22 @@ mod tests {
 
     #[test]
     fn only_what_ran_can_be_changed() {
-        use Standing::{Changed, GoesOn, NeverRan};
+        use StateCompatibility::{Changed, GoesOn, NeverRan};
         let changed = |s| matches!(s, Changed(_));
         // A new Pipeline, or one that is made again under Retain.
-        assert_eq!(standing(&status(None, None), Some("a")), GoesOn);
-        assert_eq!(standing(&status(None, None), None), GoesOn);
+        assert_eq!(compatibility(&status(None, None), Some("a")), GoesOn);
+        assert_eq!(compatibility(&status(None, None), None), GoesOn);
         // The same as before.
-        assert_eq!(standing(&status(Some("g.a"), Some("a")), Some("a")), GoesOn);
-        assert_eq!(standing(&status(Some("g"), None), None), GoesOn);
+        assert_eq!(
+            compatibility(&status(Some("g.a"), Some("a")), Some("a")),
+            GoesOn
+        );
+        assert_eq!(compatibility(&status(Some("g"), None), None), GoesOn);
         // Topics were made, and then the query was corrected before anything ran.
-        assert_eq!(standing(&status(None, Some("a")), Some("b")), NeverRan);
-        assert_eq!(standing(&status(None, Some("a")), None), NeverRan);
+        assert_eq!(compatibility(&status(None, Some("a")), Some("b")), NeverRan);
+        assert_eq!(compatibility(&status(None, Some("a")), None), NeverRan);
         for (before, now) in [(Some("a"), Some("b")), (Some("a"), None), (None, Some("b"))] {
-            assert!(changed(standing(&status(Some("g"), before), now)));
+            assert!(changed(compatibility(&status(Some("g"), before), now)));
         }
     }
 
@@ -303,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_row_that_is_gone_has_nothing_but_its_key() {
-        use crate::pipeline::testing::{contract, keyed};
+        use crate::planning::testing::{contract, keyed};
         let a = contract(&[("k", "string", false), ("n", "bigint", false)]);
         let results = results_contract(&keyed("SELECT n, k FROM a", &a, &[1]));
         let fields: Vec<(&str, bool)> = results

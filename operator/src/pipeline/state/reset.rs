@@ -9,31 +9,32 @@ use kube::Resource;
 use crate::{
     context::Context,
     names::Key,
-    pipeline::{deletion, dereference::Found, state::targets},
+    pipeline::{deletion, dereference::References},
+    planning::targets,
     retry::Error,
-    workload,
+    stores, workload,
 };
 
 /// How often is looked whether the members of a group are gone.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Ends the pods, then deletes the consumer groups and topics that the status names. What is given back as waiting
 /// comes here again; every step may be done twice.
 pub async fn reset(
     pipeline: &Pipeline,
     key: &Key,
-    found: &Found,
+    found: &References,
     status: &mut PipelineStatus,
     context: &Context,
 ) -> Result<(), Error> {
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
-    let live = Context::child(&context.stores.stateful_sets, key, uid, &key.name);
+    let live = stores::child(&context.stores.stateful_sets, key, uid, &key.name);
     if let Some(live) = &live {
         let replicas = live.spec.as_ref().and_then(|s| s.replicas);
         workload::scale_to_zero(context, live.as_ref(), replicas).await?;
     }
-    let ending =
-        live.is_some_and(|live| !has_ended(&live)) || !context.pods_left(key, uid).is_empty();
+    let ending = live.is_some_and(|live| !has_ended(&live))
+        || !context.stores.pods_left(key, uid).is_empty();
     if ending {
         return Err(waiting("the pods of the query before end first"));
     }
@@ -70,7 +71,7 @@ fn has_ended(live: &StatefulSet) -> bool {
 }
 
 fn waiting(what: &str) -> Error {
-    Error::waiting("StateReset", format!("spec.onStateChange: Reset: {what}")).after(LOOK_AGAIN)
+    Error::waiting("StateReset", format!("spec.onStateChange: Reset: {what}")).after(POLL_INTERVAL)
 }
 
 #[cfg(test)]

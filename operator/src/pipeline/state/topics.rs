@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 
 use headworks_crds::StateStatus;
 
-use super::{Wanted, version};
+use super::{StateRequirements, version};
 use crate::{
     context::Context,
-    data_stream::topic_name::{self, INTERNAL},
+    contract::topic_name::{self, INTERNAL},
     kafka::{Admin, KafkaError, NewTopic, Topic},
-    kafka_pool::{blame, translate},
-    pipeline::dereference::Found,
+    kafka_pool::{credential_field, to_reconcile_error},
+    pipeline::dereference::References,
     retry::Error,
 };
 
@@ -44,7 +44,7 @@ pub fn results(group: &str) -> String {
 
 /// The topics that a state has, and what they have become.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StateTopics {
     /// Their names.
     pub topics: Vec<String>,
     /// Partitions of each.
@@ -53,7 +53,7 @@ pub struct Kept {
     pub max_message_bytes: u64,
 }
 
-impl Kept {
+impl StateTopics {
     /// What the status says of it; the figures stay.
     pub fn status(&self, before: &StateStatus) -> StateStatus {
         StateStatus {
@@ -67,7 +67,7 @@ impl Kept {
 }
 
 /// Names and settings of the topics that are wanted.
-fn settings(wanted: &Wanted) -> Vec<(String, BTreeMap<String, String>)> {
+fn settings(wanted: &StateRequirements) -> Vec<(String, BTreeMap<String, String>)> {
     let group = &wanted.group;
     let deleted = |retention: String, segment_ms: u64| {
         vec![
@@ -114,11 +114,11 @@ fn settings(wanted: &Wanted) -> Vec<(String, BTreeMap<String, String>)> {
 
 /// Makes the topics that aren't made yet, and says how many partitions they have.
 pub async fn ensure(
-    wanted: &Wanted,
+    wanted: &StateRequirements,
     before: &StateStatus,
-    found: &Found,
+    found: &References,
     context: &Context,
-) -> Result<Kept, Error> {
+) -> Result<StateTopics, Error> {
     let settings = settings(wanted);
     let missing: Vec<_> = settings
         .iter()
@@ -126,7 +126,7 @@ pub async fn ensure(
         .collect();
     let size = before.max_message_bytes.and_then(|b| u64::try_from(b).ok());
     if let (true, Some(partitions), Some(size)) = (missing.is_empty(), before.partitions, size) {
-        return Ok(Kept {
+        return Ok(StateTopics {
             // One that isn't needed any more is still there.
             topics: before.topics.clone(),
             partitions,
@@ -134,16 +134,23 @@ pub async fn ensure(
         });
     }
     let platform = &found.platform.platform;
-    let connected = context.kafka.get(context, platform).await?;
+    let connected = context.kafka.get(&context.client, platform).await?;
     let replicas = platform.spec.defaults.as_ref().and_then(|d| d.replicas);
-    let blame = blame(platform);
-    let (partitions, size) =
-        make(&connected.admin, wanted, before, &missing, replicas, &blame).await?;
+    let credential_field = credential_field(platform);
+    let (partitions, size) = make(
+        &connected.admin,
+        wanted,
+        before,
+        &missing,
+        replicas,
+        &credential_field,
+    )
+    .await?;
     let mut topics: Vec<String> = settings.iter().map(|(name, _)| name.clone()).collect();
     topics.extend(before.topics.iter().cloned());
     topics.sort();
     topics.dedup();
-    Ok(Kept {
+    Ok(StateTopics {
         topics,
         partitions,
         max_message_bytes: size,
@@ -153,14 +160,15 @@ pub async fn ensure(
 /// Makes those that Kafka hasn't got.
 async fn make(
     admin: &Admin,
-    wanted: &Wanted,
+    wanted: &StateRequirements,
     before: &StateStatus,
     missing: &[&(String, BTreeMap<String, String>)],
     replicas: Option<i32>,
-    blame: &str,
+    credential_field: &str,
 ) -> Result<(i32, u64), Error> {
-    let said =
-        |error: &KafkaError, name: &str| translate(error, &format!("internal topic {name}"), blame);
+    let said = |error: &KafkaError, name: &str| {
+        to_reconcile_error(error, &format!("internal topic {name}"), credential_field)
+    };
     let mut there: BTreeMap<&String, Topic> = BTreeMap::new();
     for (name, _) in missing {
         let topic = admin.topic(name).await.map_err(|e| said(&e, name))?;
@@ -188,7 +196,7 @@ async fn make(
 /// Partitions and largest record: those that were written down, else those of the topics that are there, else what is
 /// wanted now.
 fn shape(
-    wanted: &Wanted,
+    wanted: &StateRequirements,
     before: &StateStatus,
     there: &BTreeMap<&String, Topic>,
 ) -> Result<(i32, u64), Error> {
@@ -241,8 +249,8 @@ async fn create(admin: &Admin, topic: &NewTopic) -> Result<(), KafkaError> {
 mod tests {
     use super::*;
 
-    fn wanted(tables: bool) -> Wanted {
-        Wanted {
+    fn wanted(tables: bool) -> StateRequirements {
+        StateRequirements {
             fingerprint: "0123456789abcdef".into(),
             group: "headworks.prod.shop.p.01234567".into(),
             tables,
@@ -298,7 +306,7 @@ mod tests {
         );
         let error = shape(&wanted(true), &written, &there).unwrap_err();
         assert_eq!(error.reason(), "StateTopicMismatch");
-        let unknown = Wanted {
+        let unknown = StateRequirements {
             partitions: None,
             ..wanted(false)
         };
@@ -325,7 +333,7 @@ mod tests {
             scram: None,
         })
         .unwrap();
-        let wanted = Wanted {
+        let wanted = StateRequirements {
             group: format!("headworks.test.shop.p{}.01234567", std::process::id()),
             partitions: Some(3),
             ..wanted(true)
@@ -335,7 +343,7 @@ mod tests {
         let fresh = StateStatus::default();
         let made = make(&admin, &wanted, &fresh, &all, Some(1), "").await;
         // Made again under Retain, over inputs that have grown.
-        let grown = Wanted {
+        let grown = StateRequirements {
             partitions: Some(5),
             max_message_bytes: 3_000_000,
             ..wanted.clone()

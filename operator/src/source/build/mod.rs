@@ -83,19 +83,19 @@ mod tests {
 
     use super::*;
     use crate::{
-        data_stream::reading,
-        platform::facts::Usable,
-        source::{dereference::Found, validate::validate},
+        data_stream::resolve::ResolvedStream,
+        platform::resolve::ResolvedPlatform,
+        source::{dereference::References, validate::validate},
     };
 
-    fn stream() -> reading::Usable {
+    fn stream() -> ResolvedStream {
         let field = Field {
             name: "id".into(),
             type_: "string".into(),
             nullable: false,
             labels: vec![],
         };
-        reading::Usable {
+        ResolvedStream {
             stream: Stream {
                 name: "orders".into(),
                 topic: "shop.orders".into(),
@@ -120,9 +120,9 @@ mod tests {
             json!({"metadata": {"name": "orders-http", "namespace": "shop"}, "spec": spec}),
         )
         .unwrap();
-        let found = Found {
+        let found = References {
             stream: stream(),
-            platform: Usable {
+            platform: ResolvedPlatform {
                 platform,
                 installation: "prod".into(),
             },

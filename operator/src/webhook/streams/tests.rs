@@ -25,25 +25,29 @@ fn stream(fields: &str, more: Value, annotation: &str) -> DataStream {
     serde_json::from_value(object).unwrap()
 }
 
-fn world(in_force: &DataStream) -> World {
-    let mut world = World::default();
+fn snapshot(in_force: &DataStream) -> CatalogSnapshot {
+    let mut snapshot = CatalogSnapshot::default();
     let name = ("shop".to_owned(), "orders".to_owned());
     let stream = Stream {
-        contract: evolution::wanted(("shop", "orders"), &in_force.spec, None).unwrap(),
+        contract: contract::wanted(("shop", "orders"), &in_force.spec, None).unwrap(),
         version: Some(3),
         ..Stream::default()
     };
-    world.streams.insert(name, stream);
+    snapshot.streams.insert(name, stream);
     let spec =
         json!({"sql": "SELECT id, n FROM orders", "to": [{"table": {"store": "w", "name": "t"}}]});
     let name = ("shop".to_owned(), "copy".to_owned());
-    world
+    snapshot
         .pipelines
         .insert(name, serde_json::from_value(spec).unwrap());
-    world
+    snapshot
 }
 
-fn ask(new: &DataStream, old: Option<&DataStream>, world: &World) -> Verdict {
+fn ask(
+    new: &DataStream,
+    old: Option<&DataStream>,
+    snapshot: &CatalogSnapshot,
+) -> AdmissionDecision {
     let request = Request {
         new: new.clone(),
         old: old.cloned(),
@@ -51,8 +55,8 @@ fn ask(new: &DataStream, old: Option<&DataStream>, world: &World) -> Verdict {
     let platform: Platform = serde_json::from_value(json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Platform",
         "metadata": {"name": "default"}, "spec": {"kafka": {"bootstrapServers": "k:9092", "management": {"admin": {}}}}}))
     .unwrap();
-    judge(&request, || Around {
-        world: world.clone(),
+    review(&request, || Around {
+        snapshot: snapshot.clone(),
         platform: Some(platform),
         labels: BTreeMap::new(),
         platforms: BTreeSet::new(),
@@ -73,9 +77,9 @@ fn a_topic_that_is_taken_is_told_before_kafka_says_so() {
         namespace: namespace.into(),
         name: name.into(),
     });
-    let mut verdict = Verdict::pass();
-    taken("shop.orders", "shop", &others, &mut verdict);
-    let told = verdict.warnings.join("\n");
+    let mut decision = AdmissionDecision::pass();
+    taken("shop.orders", "shop", &others, &mut decision);
+    let told = decision.warnings.join("\n");
     for word in [
         "shop.orders is DataStream kept's already",
         "shop.orders differs only in \".\" and \"_\" from shop_orders of DataStream alike",
@@ -89,9 +93,9 @@ fn a_topic_that_is_taken_is_told_before_kafka_says_so() {
 #[test]
 fn an_incompatible_change_is_refused_with_list_and_fingerprint_and_passes_with_it_once() {
     let old = stream("id string, n bigint", json!({}), "");
-    let world = world(&old);
+    let snapshot = snapshot(&old);
     let new = stream("id string, n int", json!({}), "");
-    let denied = ask(&new, Some(&old), &world).denied.unwrap();
+    let denied = ask(&new, Some(&old), &snapshot).denied.unwrap();
     let print = denied
         .split("headworks.dev/allow-breaking: \"")
         .nth(1)
@@ -99,28 +103,31 @@ fn an_incompatible_change_is_refused_with_list_and_fingerprint_and_passes_with_i
         .unwrap();
     insta::assert_snapshot!(denied.replace(print, "[fingerprint]"));
     let with = stream("id string, n int", json!({}), print);
-    let verdict = ask(&with, Some(&old), &world);
-    assert_eq!(verdict.denied, None);
+    let decision = ask(&with, Some(&old), &snapshot);
+    assert_eq!(decision.denied, None);
     assert!(
-        verdict.warnings.iter().any(|w| w.contains("dead letters")),
-        "{verdict:?}"
+        decision.warnings.iter().any(|w| w.contains("dead letters")),
+        "{decision:?}"
     );
     // Another change with the same annotation.
     let other = stream("id string, n string", json!({}), print);
-    assert!(ask(&other, Some(&with), &world).denied.is_some());
+    assert!(ask(&other, Some(&with), &snapshot).denied.is_some());
     // Afterwards it is in force, and the annotation says nothing any more.
-    let mut world = self::world(&with);
-    assert_eq!(ask(&with, Some(&with), &world), Verdict::pass());
+    let mut snapshot = self::snapshot(&with);
+    assert_eq!(
+        ask(&with, Some(&with), &snapshot),
+        AdmissionDecision::pass()
+    );
     let again = stream("id string, n boolean", json!({}), print);
-    assert!(ask(&again, Some(&with), &world).denied.is_some());
+    assert!(ask(&again, Some(&with), &snapshot).denied.is_some());
     // Back, which anybody may, and the same mistake with the annotation still there.
     let back = stream("id string, n bigint", json!({}), print);
-    assert_eq!(ask(&back, Some(&with), &world).denied, None);
-    world = self::world(&back);
-    for stream in world.streams.values_mut() {
+    assert_eq!(ask(&back, Some(&with), &snapshot).denied, None);
+    snapshot = self::snapshot(&back);
+    for stream in snapshot.streams.values_mut() {
         stream.used = vec![print.to_owned()];
     }
-    let denied = ask(&with, Some(&back), &world).denied.unwrap();
+    let denied = ask(&with, Some(&back), &snapshot).denied.unwrap();
     assert!(!denied.contains(print), "{denied}");
 }
 
@@ -129,12 +136,12 @@ fn what_was_stored_already_is_no_reason_to_refuse_something_else() {
     let accepted = stream("id string, n bigint", json!({}), "");
     let stored = stream("id string, n int", json!({}), "");
     let edited = stream("id string, n int", json!({"owner": "team-a"}), "");
-    let verdict = ask(&edited, Some(&stored), &world(&accepted));
-    assert_eq!(verdict.denied, None);
-    assert!(verdict.warnings[0].contains("Contract 3 stays in force"));
+    let decision = ask(&edited, Some(&stored), &snapshot(&accepted));
+    assert_eq!(decision.denied, None);
+    assert!(decision.warnings[0].contains("Contract 3 stays in force"));
     // And the way back is open.
     assert_eq!(
-        ask(&accepted, Some(&stored), &world(&accepted)).denied,
+        ask(&accepted, Some(&stored), &snapshot(&accepted)).denied,
         None
     );
 }
@@ -142,9 +149,9 @@ fn what_was_stored_already_is_no_reason_to_refuse_something_else() {
 #[test]
 fn a_mode_that_is_loosened_in_the_same_apply_does_not_count() {
     let old = stream("id string, n bigint", json!({}), "");
-    let mut world = world(&old);
+    let mut snapshot = snapshot(&old);
     let new = stream("id string", json!({"compatibility": "None"}), "");
-    let denied = ask(&new, Some(&old), &world).denied.unwrap();
+    let denied = ask(&new, Some(&old), &snapshot).denied.unwrap();
     assert!(
         denied.contains("(compatibility: Backward and None)"),
         "{denied}"
@@ -152,18 +159,22 @@ fn a_mode_that_is_loosened_in_the_same_apply_does_not_count() {
     assert!(denied.contains("change it alone first"), "{denied}");
     // Alone it passes, and once it is in force the change does.
     let loose = stream("id string, n bigint", json!({"compatibility": "None"}), "");
-    assert_eq!(ask(&loose, Some(&old), &world).denied, None);
-    for stream in world.streams.values_mut() {
+    assert_eq!(ask(&loose, Some(&old), &snapshot).denied, None);
+    for stream in snapshot.streams.values_mut() {
         stream.compatibility = Compatibility::None;
     }
-    assert_eq!(ask(&new, Some(&loose), &world).denied, None);
+    assert_eq!(ask(&new, Some(&loose), &snapshot).denied, None);
     // Where our own store is behind, the status says which mode is in force.
     let mut early = loose.clone();
     early.status = serde_json::from_value(
         json!({"contract": {"version": 1, "fingerprint": "x", "compatibility": "Backward"}}),
     )
     .ok();
-    assert!(ask(&new, Some(&early), &World::default()).denied.is_some());
+    assert!(
+        ask(&new, Some(&early), &CatalogSnapshot::default())
+            .denied
+            .is_some()
+    );
 }
 
 #[test]
@@ -174,18 +185,18 @@ fn the_event_time_is_part_of_the_promise() {
         stream(fields, more, "")
     };
     let old = at("at", "Full");
-    let denied = ask(&at("on", "Full"), Some(&old), &world(&old)).denied;
+    let denied = ask(&at("on", "Full"), Some(&old), &snapshot(&old)).denied;
     assert!(denied.unwrap().contains("eventTime changes from at to on"));
     let old = at("at", "None");
-    let mut loose = world(&old);
+    let mut loose = snapshot(&old);
     for stream in loose.streams.values_mut() {
         stream.compatibility = Compatibility::None;
     }
-    let verdict = ask(&at("on", "None"), Some(&old), &loose);
-    assert_eq!(verdict.denied, None);
+    let decision = ask(&at("on", "None"), Some(&old), &loose);
+    assert_eq!(decision.denied, None);
     assert!(
-        verdict.warnings[0].starts_with("spec.eventTime.field: at → on"),
-        "{verdict:?}"
+        decision.warnings[0].starts_with("spec.eventTime.field: at → on"),
+        "{decision:?}"
     );
 }
 
@@ -193,26 +204,26 @@ fn the_event_time_is_part_of_the_promise() {
 fn one_that_is_made_again_over_what_was_left_is_judged_by_it() {
     let left = stream("id string, n bigint", json!({}), "");
     let new = stream("id string", json!({}), "");
-    let denied = ask(&new, None, &world(&left)).denied.unwrap();
+    let denied = ask(&new, None, &snapshot(&left)).denied.unwrap();
     assert!(denied.contains("Contract 3 stays in force"), "{denied}");
     // Nothing was left.
-    assert_eq!(ask(&new, None, &World::default()).denied, None);
+    assert_eq!(ask(&new, None, &CatalogSnapshot::default()).denied, None);
 }
 
 #[test]
 fn nothing_is_promised_before_a_contract_is_accepted() {
     let old = stream("id string, n bigint", json!({}), "");
-    let mut world = world(&old);
-    for stream in world.streams.values_mut() {
+    let mut snapshot = snapshot(&old);
+    for stream in snapshot.streams.values_mut() {
         stream.version = None;
     }
     let new = stream("id string, n int", json!({}), "");
-    assert_eq!(ask(&new, Some(&old), &world).denied, None);
+    assert_eq!(ask(&new, Some(&old), &snapshot).denied, None);
     // Unless its status says so: our own store is only behind.
     let mut accepted = old.clone();
     accepted.status =
         serde_json::from_value(json!({"contract": {"version": 1, "fingerprint": "x"}})).ok();
-    assert!(ask(&new, Some(&accepted), &world).denied.is_some());
+    assert!(ask(&new, Some(&accepted), &snapshot).denied.is_some());
 }
 
 #[test]
@@ -228,23 +239,23 @@ fn legal_but_unwise_is_a_warning() {
             "topic": "other.orders"}),
         "feedfeedfeedfeed",
     );
-    let verdict = ask(&new, Some(&old), &world(&old));
-    assert_eq!(verdict.denied, None);
-    insta::assert_snapshot!(verdict.warnings.join("\n"));
+    let decision = ask(&new, Some(&old), &snapshot(&old));
+    assert_eq!(decision.denied, None);
+    insta::assert_snapshot!(decision.warnings.join("\n"));
     // Said once, not at every apply.
-    assert!(ask(&new, Some(&new), &world(&new)).warnings.len() <= 1);
+    assert!(ask(&new, Some(&new), &snapshot(&new)).warnings.len() <= 1);
 }
 
 #[test]
 fn a_wrong_type_is_refused_and_a_compatible_change_warns_of_what_it_alters() {
     let old = stream("id string, n int", json!({}), "");
-    let world = world(&old);
-    let wrong = ask(&stream("id strin", json!({}), ""), Some(&old), &world);
+    let snapshot = snapshot(&old);
+    let wrong = ask(&stream("id strin", json!({}), ""), Some(&old), &snapshot);
     assert!(wrong.denied.unwrap().contains("strin"));
     let wider = ask(
         &stream("id string, n bigint", json!({}), ""),
         Some(&old),
-        &world,
+        &snapshot,
     );
     assert_eq!(wider.denied, None);
     insta::assert_snapshot!(wider.warnings.join("\n"));

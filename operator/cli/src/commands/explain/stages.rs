@@ -1,8 +1,9 @@
 //! The stages of a Pipeline: what each reads and writes, by which group, and how what it writes changes.
 
 use headworks_crds::{Duration, Pipeline};
-use headworks_operator::data_stream::topic_name::INTERNAL;
-use headworks_operator::pipeline::{check::unique_columns, group, state, table_group};
+use headworks_operator::contract::topic_name::INTERNAL;
+use headworks_operator::pipeline::{group, state, table_group};
+use headworks_operator::planning::check::unique_columns;
 use headworks_sql::keyed::{Aggregate, Function, Keyed, Operator, Rank, Window};
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
-use headworks_operator::data_stream::accepted::{Accepted, config_map};
-use headworks_operator::data_stream::contract;
+use headworks_operator::contract;
+use headworks_operator::contract::revision::{Revision, config_map};
 use headworks_operator::names::Key;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn a_pipeline_is_explained_by_the_contract_in_force() {
         }))
         .unwrap()
     };
-    let accepted = Accepted {
+    let accepted = Revision {
         version: 1,
         contract: contract::contract(&stream("bigint").spec),
         topic: "shop.a".into(),

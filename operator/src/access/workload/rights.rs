@@ -1,0 +1,204 @@
+//! What the pods of a plan may do in Kafka: what the plan has them do, and nothing else. Pure.
+
+use std::collections::BTreeSet;
+
+use headworks_plan::{OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, Stream};
+
+use crate::{
+    kafka::{Acl, Operation, Resource as About},
+    workload::MAX_MEMBERS,
+};
+
+/// What a plan's pods, of which there are so many, do in Kafka.
+pub fn rights(plan: &Plan, pods: i32) -> BTreeSet<Acl> {
+    let mut all = Rights::of(pods);
+    match &plan.role {
+        Role::Pipeline(pipeline) => all.pipeline(pipeline),
+        Role::Source(source) => all.source(source),
+        Role::Store(_) => {}
+    }
+    all.acls
+}
+
+struct Rights {
+    acls: BTreeSet<Acl>,
+    pods: i32,
+}
+
+impl Rights {
+    /// However many are said to be, there are rights for as many as there can be.
+    fn of(pods: i32) -> Self {
+        Self {
+            acls: BTreeSet::new(),
+            pods: pods.clamp(0, MAX_MEMBERS),
+        }
+    }
+
+    fn topic(&mut self, topic: &str, operations: &[Operation]) {
+        for operation in operations.iter().chain(&[Operation::Describe]) {
+            self.acls
+                .insert(Acl::literal(About::Topic, topic, *operation));
+        }
+    }
+
+    fn writes(&mut self, stream: &Stream) {
+        self.topic(&stream.topic, &[Operation::Write]);
+    }
+
+    /// A consumer group, and the transactional ids of its members, `<group>-<number>`: each by itself, because what begins
+    /// with the group of Pipeline `p` and a hyphen may be that of Pipeline `p-2`.
+    fn group(&mut self, group: &str) {
+        for operation in [Operation::Read, Operation::Describe] {
+            self.acls
+                .insert(Acl::literal(About::Group, group, operation));
+        }
+        for member in (0..self.pods).map(|number| format!("{group}-{number}")) {
+            for operation in [Operation::Write, Operation::Describe] {
+                self.acls
+                    .insert(Acl::literal(About::TransactionalId, &member, operation));
+            }
+        }
+    }
+
+    fn pipeline(&mut self, plan: &PipelinePlan) {
+        for input in &plan.inputs {
+            self.topic(&input.topic, &[Operation::Read]);
+            if plan.on_bad_record == OnBadRecord::DeadLetter {
+                self.topic(&input.dead_letter_topic, &[Operation::Write]);
+            }
+        }
+        for output in &plan.outputs {
+            self.writes(output);
+        }
+        self.group(&plan.group);
+        for table in &plan.tables {
+            self.group(&table.group);
+        }
+        let Some(keyed) = &plan.keyed else { return };
+        let both = [Operation::Read, Operation::Write];
+        // What both parts are done with is deleted (DeleteRecords).
+        let and_trim = [Operation::Read, Operation::Write, Operation::Delete];
+        self.topic(&keyed.repartition.topic, &and_trim);
+        self.topic(&keyed.changelog.topic, &both);
+        self.group(&keyed.group);
+        if let Some(results) = &keyed.results {
+            self.topic(&results.topic, &both);
+            self.topic(&results.dead_letter_topic, &[Operation::Write]);
+        }
+    }
+
+    fn source(&mut self, plan: &SourcePlan) {
+        self.writes(&plan.into);
+        if plan.on_invalid == OnInvalid::DeadLetter {
+            self.topic(&plan.into.dead_letter_topic, &[Operation::Write]);
+        }
+        // Records that are made up are counted under a group, whose name is the transactional id, too. The count stands as
+        // the group's place in the stream's topic, and Kafka takes a place only from who may read the topic.
+        if let Some(generate) = &plan.generate {
+            self.topic(&plan.into.topic, &[Operation::Read]);
+            for operation in [Operation::Read, Operation::Describe] {
+                self.acls
+                    .insert(Acl::literal(About::Group, &generate.group, operation));
+            }
+            for operation in [Operation::Write, Operation::Describe] {
+                self.acls.insert(Acl::literal(
+                    About::TransactionalId,
+                    &generate.group,
+                    operation,
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kafka::Pattern;
+
+    fn stream(name: &str) -> serde_json::Value {
+        json!({"name": name, "topic": format!("shop.{name}"), "deadLetterTopic": format!("shop.{name}.dlq"),
+            "contract": {"fields": [], "format": "Json"}, "maxMessageBytes": 1})
+    }
+
+    fn shown(acls: &BTreeSet<Acl>) -> Vec<String> {
+        let mut all: Vec<String> = acls
+            .iter()
+            .map(|a| {
+                format!(
+                    "{:?} {:?} {} {:?}",
+                    a.resource, a.pattern, a.name, a.operation
+                )
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_pipeline_with_state_and_a_table_may_do_what_its_parts_do() {
+        let plan: PipelinePlan = serde_json::from_value(
+            json!({"sql": "", "inputs": [stream("a")], "outputs": [stream("b")],
+            "tables": [], "delivery": "ExactlyOnce", "commitIntervalMs": 1, "startFrom": "earliest",
+            "onBadRecord": "DeadLetter", "group": "headworks.i.shop.p.01234567"}),
+        )
+        .unwrap();
+        let mut rights = Rights::of(2);
+        rights.pipeline(&plan);
+        insta::assert_yaml_snapshot!("pipeline_rights", shown(&rights.acls));
+        let mut strict = plan.clone();
+        strict.on_bad_record = OnBadRecord::Stop;
+        let mut rights = Rights::of(2);
+        rights.pipeline(&strict);
+        assert!(!rights.acls.iter().any(|a| a.name == "shop.a.dlq"));
+    }
+
+    #[test]
+    fn no_pipeline_may_fence_another_whose_name_begins_with_its_own() {
+        let of = |group: &str| {
+            let mut rights = Rights::of(3);
+            rights.group(group);
+            rights.acls
+        };
+        let (one, other) = (of("headworks.i.shop.p"), of("headworks.i.shop.p-2"));
+        assert!(one.is_disjoint(&other));
+        let literal = |acl: &Acl| acl.pattern == Pattern::Literal;
+        assert!(one.iter().chain(&other).all(literal));
+        let last = Acl::literal(
+            About::TransactionalId,
+            "headworks.i.shop.p-2",
+            Operation::Write,
+        );
+        assert!(one.contains(&last), "its third pod's");
+    }
+
+    #[test]
+    fn rights_are_bounded_whatever_the_number_of_pods_is_said_to_be() {
+        let of = |pods: i32| {
+            let mut rights = Rights::of(pods);
+            rights.group("g");
+            rights.acls.len()
+        };
+        assert_eq!(of(i32::MAX), 2 + 2 * 256);
+        assert_eq!(of(i32::MIN), 2);
+    }
+
+    #[test]
+    fn a_source_writes_its_stream_and_reads_nothing() {
+        let plan: SourcePlan = serde_json::from_value(
+            json!({"into": stream("orders"), "onInvalid": "Reject", "unknownFields": "Ignore"}),
+        )
+        .unwrap();
+        let mut rights = Rights::of(2);
+        rights.source(&plan);
+        assert_eq!(
+            shown(&rights.acls),
+            [
+                "Topic Literal shop.orders Describe",
+                "Topic Literal shop.orders Write"
+            ]
+        );
+    }
+}

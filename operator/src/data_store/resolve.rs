@@ -1,0 +1,35 @@
+//! What Pipelines ask of a DataStore: how to reach it. Whether it answers now is no question here: a pipeline's
+//! pods wait for it by themselves.
+
+use super::binding::{self, StoreBinding};
+use crate::{context::Context, retry::Error};
+
+/// The store, if there is one of that name. `place` is where the reader names it.
+pub fn resolve_store(
+    context: &Context,
+    place: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<StoreBinding, Error> {
+    let Some(found) = context.stores.data_store(namespace, name) else {
+        return Err(Error::missing(
+            "StoreNotFound",
+            format!(
+                "{place}: DataStore {namespace}/{name} doesn't exist; make it, or correct the name{}",
+                context.stores.near_store(namespace, name)
+            ),
+        ));
+    };
+    if found.metadata.deletion_timestamp.is_some() {
+        return Err(Error::waiting(
+            "StoreNotReady",
+            format!("{place}: DataStore {name} is being deleted"),
+        ));
+    }
+    binding::bind(name, &found.spec).map_err(|error| {
+        Error::waiting(
+            "StoreNotReady",
+            format!("{place}: DataStore {name} can't be used: {error}"),
+        )
+    })
+}

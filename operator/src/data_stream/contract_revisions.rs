@@ -1,0 +1,251 @@
+//! The accepted contracts of a stream, the last ten: found in the store, written down, swept.
+//!
+//! The contract in force is what every pod and query is checked against, so it is written down before
+//! anything uses it and never changed. How it is written is told in [`crate::contract::revision`].
+
+use std::sync::Arc;
+
+use headworks_crds::AcceptedContract;
+use headworks_plan::Contract;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, ResourceExt, api::PostParams};
+
+use crate::{
+    context::Context,
+    contract::{
+        fingerprint,
+        revision::{Revision, config_map, is, name, read},
+    },
+    names::{FIELD_MANAGER, Key},
+    owned,
+    retry::Error,
+};
+
+/// So many are kept.
+const KEPT: usize = 10;
+/// All accepted contracts of a stream, newest first.
+pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
+    let mut maps: Vec<(i32, Arc<ConfigMap>)> = context
+        .stores
+        .config_maps
+        .state_filter(|map| owned::is_contract(map).as_ref() == Some(owner))
+        .into_iter()
+        .filter_map(|map| Some((read(&map)?.version, map)))
+        .collect();
+    maps.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    maps.into_iter().map(|(_, map)| map).collect()
+}
+
+/// The contract in force as the store has it: the one that the status names; where it names none, the newest that an
+/// earlier object of this name left.
+pub fn stored(
+    context: &Context,
+    owner: &Key,
+    named: Option<&AcceptedContract>,
+) -> Option<Revision> {
+    let maps = maps(context, owner);
+    let found = maps
+        .iter()
+        .find(|map| named.is_none_or(|named| is(map, named)));
+    found.and_then(|map| read(map))
+}
+
+/// A contract with this content that was written down after a number, by an operator that died before it could say so in
+/// the status.
+pub fn begun(
+    context: &Context,
+    owner: &Key,
+    after: i32,
+    contract: &Contract,
+    topic: &str,
+    platform: &str,
+) -> Option<Revision> {
+    let wanted = fingerprint(contract);
+    let maps = maps(context, owner);
+    maps.iter().filter_map(|map| read(map)).find(|accepted| {
+        accepted.version > after
+            && accepted.topic == topic
+            && accepted.platform == platform
+            && fingerprint(&accepted.contract) == wanted
+    })
+}
+
+/// The highest number that a contract of this stream has, or had.
+pub fn last(context: &Context, owner: &Key, named: Option<&AcceptedContract>) -> i32 {
+    let newest = maps(context, owner).first().and_then(|map| read(map));
+    let newest = newest.map_or(0, |accepted| accepted.version);
+    newest.max(named.map_or(0, |named| named.version))
+}
+
+/// Fingerprints that have permitted a change of this stream, as the newest contract has them.
+pub fn used(context: &Context, owner: &Key) -> Vec<String> {
+    let newest = maps(context, owner).first().and_then(|map| read(map));
+    newest.map(|accepted| accepted.used).unwrap_or_default()
+}
+
+/// The contracts before one, newest first, as far as they are kept and about the same topic.
+pub fn before(context: &Context, owner: &Key, in_force: &Revision) -> Vec<Revision> {
+    let number = in_force.version;
+    before_number(context, owner, number, &in_force.topic, &in_force.platform)
+}
+
+/// As [`before`], for a contract of which no more is known than its number.
+pub fn before_number(
+    context: &Context,
+    owner: &Key,
+    number: i32,
+    topic: &str,
+    platform: &str,
+) -> Vec<Revision> {
+    let all = maps(context, owner)
+        .into_iter()
+        .filter_map(|map| read(&map));
+    all.filter(|a| a.version < number && a.topic == topic && a.platform == platform)
+        .collect()
+}
+
+/// As [`stored`]; asks the API server where the store doesn't have what the status names.
+///
+/// # Errors
+/// The API server's.
+pub async fn in_force(
+    context: &Context,
+    owner: &Key,
+    named: Option<&AcceptedContract>,
+) -> Result<Option<Revision>, Error> {
+    let (None, Some(named)) = (stored(context, owner, named), named) else {
+        return Ok(stored(context, owner, named));
+    };
+    // Our own write of a moment ago isn't in the store yet.
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let name = named
+        .config_map
+        .clone()
+        .unwrap_or_else(|| name(&owner.name, named.version));
+    let map = api
+        .get_opt(&name)
+        .await
+        .map_err(|e| Error::api(&format!("reading ConfigMap {name}"), &e))?;
+    Ok(map.filter(|map| is(map, named)).and_then(|map| read(&map)))
+}
+
+/// The contract that a status names and no ConfigMap holds any more: it is what the spec says, if the fingerprint says so,
+/// and is written down again under its number.
+///
+/// # Errors
+/// `ContractLost` where the spec says something else; `OwnedByAnother` where another contract has the number.
+pub async fn restore(
+    context: &Context,
+    owner: &Key,
+    named: &AcceptedContract,
+    spec: Revision,
+) -> Result<Revision, Error> {
+    let found = again(owner, named, spec)?;
+    tracing::warn!(stream = %owner, version = found.version, "a contract's ConfigMap is gone and is written again");
+    accept(context, owner, &found).await?;
+    Ok(found)
+}
+
+fn again(owner: &Key, named: &AcceptedContract, spec: Revision) -> Result<Revision, Error> {
+    if fingerprint(&spec.contract) == named.fingerprint {
+        return Ok(Revision {
+            version: named.version,
+            ..spec
+        });
+    }
+    Err(Error::stalled(
+        "ContractLost",
+        format!(
+            "contract {} is in force, and its ConfigMap {}/{} is gone, so nobody can say whether the spec may follow it: put the ConfigMap back, or make the spec what it was and change it afterwards",
+            named.version,
+            owner.namespace,
+            name(&owner.name, named.version)
+        ),
+    )
+    .after(std::time::Duration::from_secs(60)))
+}
+
+/// Writes a contract down. One that is there with the same content is the same write, done before.
+pub async fn accept(context: &Context, owner: &Key, accepted: &Revision) -> Result<(), Error> {
+    let map = config_map(owner, accepted)?;
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PostParams::default()
+    };
+    context.metrics.wrote("ConfigMap");
+    match api.create(&params, &map).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            let there = api
+                .get_opt(&map.name_any())
+                .await
+                .map_err(|e| Error::api("reading a contract", &e))?;
+            match there.as_ref().map(read) {
+                Some(Some(there)) if there == *accepted => Ok(()),
+                None => Err(Error::transient(
+                    "Conflict",
+                    format!("ConfigMap {} is being replaced", map.name_any()),
+                )),
+                Some(_) => Err(Error::stalled(
+                    "OwnedByAnother",
+                    format!(
+                        "ConfigMap {}/{} exists and isn't this contract; delete or rename it",
+                        owner.namespace,
+                        map.name_any()
+                    ),
+                )
+                .after(std::time::Duration::from_secs(60))),
+            }
+        }
+        Err(error) => Err(Error::api(
+            &format!("writing ConfigMap {}", map.name_any()),
+            &error,
+        )),
+    }
+}
+
+/// Removes all but the last ten, or all of them.
+pub async fn sweep(context: &Context, owner: &Key, all: bool) -> Result<(), Error> {
+    for map in maps(context, owner).iter().skip(if all { 0 } else { KEPT }) {
+        context.remove(map.as_ref()).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first() -> Revision {
+        Revision {
+            version: 1,
+            contract: Contract {
+                key: vec!["id".into()],
+                ..Contract::default()
+            },
+            topic: "shop.orders".into(),
+            platform: "default".into(),
+            kept: vec![],
+            schema_ids: vec![],
+            compatibility: None,
+            used: vec![],
+        }
+    }
+
+    #[test]
+    fn a_lost_contract_is_written_again_under_its_number_or_waited_for() {
+        let owner = Key::new("DataStream", "shop", "orders");
+        let named = first().reference("orders");
+        let spec = Revision {
+            version: 0,
+            ..first()
+        };
+        assert_eq!(again(&owner, &named, spec.clone()).unwrap(), first());
+        let mut other = spec;
+        other.contract.key = vec![];
+        let error = again(&owner, &named, other).unwrap_err();
+        assert_eq!(error.reason(), "ContractLost");
+        assert!(error.message().contains("shop/orders-contract-1"));
+    }
+}

@@ -1,0 +1,168 @@
+//! Definitions of earlier contracts that a plan holds, so that pods read old records without the registry.
+
+use std::collections::BTreeSet;
+
+use headworks_plan::{Definition, KnownSchema};
+
+use crate::{
+    context::Context,
+    contract::revision::{Revision, read},
+    data_stream::contract_revisions,
+    names::Key,
+};
+
+/// Contracts back from the one in force whose definitions a plan holds.
+const KNOWN: i32 = 10;
+/// Text of earlier definitions that a plan holds for a stream, in bytes; those beyond are asked from the registry.
+const KNOWN_BYTES: usize = 128 << 10;
+
+/// Definitions of the last contracts, by the ids that they have had: what a pod reads old records with while the
+/// registry is away. Without the one in force under its present `id`, which stands in the contract.
+///
+/// By contracts' numbers, not by which of their ConfigMaps are there still: removing an old one changes no plan.
+pub fn known(context: &Context, owner: &Key, force: &Revision, id: u32) -> Vec<KnownSchema> {
+    by_id(force, id, last(context, owner).into_iter())
+}
+
+/// Definitions of the contracts before the one in force, newest first, for records that carry no ids.
+pub fn earlier(context: &Context, owner: &Key, force: &Revision) -> Vec<String> {
+    by_text(force, last(context, owner).into_iter())
+}
+
+fn last(context: &Context, owner: &Key) -> Vec<Revision> {
+    contract_revisions::maps(context, owner)
+        .iter()
+        .filter_map(|map| read(map))
+        .collect()
+}
+
+/// The last contracts' definitions with their ids, from contracts that come newest first.
+fn near(
+    force: &Revision,
+    contracts: impl Iterator<Item = Revision>,
+) -> impl Iterator<Item = (i32, Definition, Vec<u32>)> {
+    contracts.filter_map(|accepted| {
+        let near = accepted.version <= force.version
+            && accepted.version > force.version.saturating_sub(KNOWN)
+            && accepted.topic == force.topic;
+        let definition = accepted.contract.definition.filter(|_| near)?;
+        Some((accepted.version, definition, accepted.schema_ids))
+    })
+}
+
+fn by_id(force: &Revision, id: u32, contracts: impl Iterator<Item = Revision>) -> Vec<KnownSchema> {
+    let mut seen = BTreeSet::from([id]);
+    let mut room = KNOWN_BYTES;
+    let mut known = Vec::new();
+    for (version, definition, mut ids) in near(force, contracts) {
+        // One that was given meanwhile may or may not stand there yet.
+        if version == force.version {
+            ids.clone_from(&force.schema_ids);
+        }
+        for id in ids.into_iter().rev() {
+            if definition.schema.len() <= room && seen.insert(id) {
+                room -= definition.schema.len();
+                known.push(KnownSchema {
+                    id,
+                    schema: definition.schema.clone(),
+                });
+            }
+        }
+    }
+    known
+}
+
+fn by_text(force: &Revision, contracts: impl Iterator<Item = Revision>) -> Vec<String> {
+    let mut room = KNOWN_BYTES;
+    let mut texts: Vec<String> = force
+        .contract
+        .definition
+        .iter()
+        .map(|d| d.schema.clone())
+        .collect();
+    for (_, definition, _) in near(force, contracts) {
+        if definition.schema.len() <= room && !texts.contains(&definition.schema) {
+            room -= definition.schema.len();
+            texts.push(definition.schema);
+        }
+    }
+    // The first is the one in force.
+    texts.split_off(1.min(texts.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::{Contract, Field, Format};
+
+    use super::*;
+
+    fn accepted(version: i32, text: &str, ids: &[u32]) -> Revision {
+        Revision {
+            version,
+            contract: Contract {
+                fields: vec![Field {
+                    name: "id".into(),
+                    type_: "string".into(),
+                    nullable: false,
+                    labels: vec![],
+                }],
+                format: Format::Avro,
+                definition: Some(Definition {
+                    schema: text.into(),
+                    message: None,
+                }),
+                ..Contract::default()
+            },
+            topic: "shop.orders".into(),
+            platform: "default".into(),
+            kept: vec![],
+            schema_ids: ids.to_vec(),
+            compatibility: None,
+            used: vec![],
+        }
+    }
+
+    fn ids(known: &[KnownSchema]) -> Vec<u32> {
+        known.iter().map(|k| k.id).collect()
+    }
+
+    #[test]
+    fn a_plan_holds_the_last_definitions_by_every_id_they_had() {
+        let force = accepted(12, "v12", &[20, 25]);
+        let contracts = [
+            accepted(13, "v13", &[31]),
+            force.clone(),
+            accepted(11, "v11", &[19]),
+            accepted(10, "v10", &[]),
+            accepted(3, "v3", &[7, 19]),
+            accepted(2, "v2", &[6]),
+        ];
+        let known = by_id(&force, 25, contracts.clone().into_iter());
+        // Not a newer one, not the one in force under its present id, not those too far back; of one id the newest.
+        assert_eq!(ids(&known), [20, 19, 7]);
+        assert_eq!(known[1].schema, "v11");
+        assert_eq!(by_text(&force, contracts.into_iter()), ["v11", "v10", "v3"]);
+    }
+
+    #[test]
+    fn removing_an_old_contract_changes_no_plan() {
+        let force = accepted(12, "v12", &[12]);
+        let of = |oldest: i32| {
+            let contracts = (oldest..=12)
+                .rev()
+                .map(|n| accepted(n, &format!("v{n}"), &[n.unsigned_abs()]));
+            by_id(&force, 12, contracts)
+        };
+        assert_eq!(of(1), of(3));
+    }
+
+    #[test]
+    fn what_a_plan_holds_is_bounded() {
+        let force = accepted(9, "now", &[9]);
+        let large = "x".repeat(KNOWN_BYTES / 2);
+        let contracts = (1..9)
+            .rev()
+            .map(|n| accepted(n, &large, &[n.unsigned_abs()]));
+        assert_eq!(ids(&by_id(&force, 9, contracts)), [8, 7]);
+    }
+}

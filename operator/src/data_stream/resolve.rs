@@ -1,0 +1,176 @@
+//! What Sources and Pipelines ask of a DataStream: its topics and the contract in force.
+
+use headworks_crds::{DataStream, RegisteredSchema, conditions::READY};
+use headworks_plan::{Contract, Format, Registered, RegistryConnection, Stream};
+use kube::ResourceExt;
+
+use super::{contract_revisions, registry, settings::MAX_MESSAGE};
+use crate::{
+    context::Context,
+    contract::{self, revision::Revision},
+    names::Key,
+    retry::Error,
+};
+
+/// Kafka's own default of `max.message.bytes`.
+const DEFAULT_MAX_MESSAGE: u64 = 1_048_588;
+
+/// A DataStream that can be read and written.
+#[derive(Clone, Debug)]
+pub struct ResolvedStream {
+    /// As a pod sees it.
+    pub stream: Stream,
+    /// Its Platform.
+    pub platform: String,
+    /// Partitions of its topic.
+    pub partitions: Option<i32>,
+    /// How pods reach the schema registry, if the stream's records carry its ids.
+    pub registry: Option<RegistryConnection>,
+}
+
+/// The stream, if it has a topic and a contract in force. A stream whose newest spec isn't accepted still has
+/// both: what runs goes on with the accepted contract.
+pub async fn resolve_stream(
+    context: &Context,
+    place: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<ResolvedStream, Error> {
+    let Some(stream) = context.stores.stream(namespace, name) else {
+        return Err(Error::missing(
+            "StreamNotFound",
+            format!(
+                "{place}: DataStream {namespace}/{name} doesn't exist; make it, or correct the name{}",
+                context.stores.near_stream(namespace, name)
+            ),
+        ));
+    };
+    if stream.metadata.deletion_timestamp.is_some() {
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!("{place}: DataStream {name} is being deleted"),
+        ));
+    }
+    let status = stream.status.clone().unwrap_or_default();
+    let (Some(topic), Some(dead_letter_topic), Some(in_force)) =
+        (status.topic, status.dead_letter_topic, status.contract)
+    else {
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!(
+                "{place}: DataStream {name} has no topic yet: {}",
+                why(&stream)
+            ),
+        ));
+    };
+    let owner = Key::of(&stream);
+    let Some(accepted) = contract_revisions::in_force(context, &owner, Some(&in_force)).await?
+    else {
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!(
+                "{place}: DataStream {name} has no accepted contract: {}",
+                why(&stream)
+            ),
+        ));
+    };
+    let (registered, registry) = registered(
+        context,
+        place,
+        &stream,
+        status.registered.as_ref(),
+        &accepted,
+    )
+    .await?;
+    let max_message_bytes = stream
+        .spec
+        .config
+        .get(MAX_MESSAGE)
+        .and_then(|v| v.to_string().parse().ok())
+        .unwrap_or(DEFAULT_MAX_MESSAGE);
+    Ok(ResolvedStream {
+        stream: Stream {
+            name: stream.name_any(),
+            topic,
+            dead_letter_topic,
+            contract: Contract {
+                earlier: if registered.is_none() && accepted.contract.format == Format::Avro {
+                    registry::earlier(context, &owner, &accepted)
+                } else {
+                    Vec::new()
+                },
+                registered,
+                ..contract::as_read(&accepted.contract, &stream.spec)
+            },
+            max_message_bytes,
+        },
+        platform: stream.spec.platform,
+        partitions: status.partitions,
+        registry,
+    })
+}
+
+/// What the schema registry says of the contract in force, if its records carry ids.
+async fn registered(
+    context: &Context,
+    place: &str,
+    stream: &DataStream,
+    status: Option<&RegisteredSchema>,
+    accepted: &Revision,
+) -> Result<(Option<Registered>, Option<RegistryConnection>), Error> {
+    if accepted.schema_ids.is_empty() {
+        return Ok((None, None));
+    }
+    let registered = status
+        .filter(|registered| registered.contract == accepted.version)
+        .and_then(|registered| Some((registered, u32::try_from(registered.id).ok()?)));
+    let Some((registered, id)) = registered else {
+        return Err(Error::waiting(
+            "StreamNotReady",
+            format!(
+                "{place}: the schema of DataStream {} isn't looked up yet: {}",
+                stream.name_any(),
+                why(stream)
+            ),
+        ));
+    };
+    let registry = match context.stores.platform(&stream.spec.platform) {
+        Some(platform) => context.registries.get(&context.client, &platform).await?,
+        None => None,
+    };
+    let registered = Registered {
+        subject: registered.subject.clone(),
+        id,
+        known: registry::known(context, &Key::of(stream), accepted, id),
+    };
+    let connection = registry.map(|registry| registry.connection.clone());
+    Ok((Some(registered), connection))
+}
+
+impl ResolvedStream {
+    /// As those pods see it that don't go by event time: how long somebody waits for stragglers must not roll them.
+    pub fn untimed(&self) -> Stream {
+        let contract = &self.stream.contract;
+        Stream {
+            contract: Contract {
+                compacted: contract.compacted,
+                registered: contract.registered.clone(),
+                earlier: contract.earlier.clone(),
+                ..contract::obeyed(contract)
+            },
+            ..self.stream.clone()
+        }
+    }
+}
+
+fn why(stream: &DataStream) -> String {
+    let ready = stream
+        .status
+        .iter()
+        .flat_map(|s| &s.conditions)
+        .find(|c| c.type_ == READY);
+    ready.map_or_else(
+        || "it wasn't looked at yet".into(),
+        |c| format!("{}: {}", c.reason, c.message),
+    )
+}

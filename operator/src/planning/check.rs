@@ -1,0 +1,309 @@
+//! A Pipeline's query and targets against contracts.
+//!
+//! Pure, so that a mistake is found by the same words wherever somebody looks for it: the operator asks with
+//! the contracts in force, the command line with those in files.
+
+use std::collections::BTreeSet;
+
+use headworks_crds::{Delivery, PipelineSpec, TableTarget};
+use headworks_plan::{Contract, DELETED_COLUMN};
+use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest, target};
+
+use super::query;
+use crate::retry::Error;
+
+/// PostgreSQL cuts longer names off, in silence.
+const MAX_COLUMN_BYTES: usize = 63;
+/// Columns that every table of PostgreSQL has already.
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
+/// Plans the query over its inputs (name and contract) and checks that every target takes its columns. An output
+/// is the index in `spec.to`, the stream's name and its contract; tables are taken from the spec.
+///
+/// # Errors
+/// `InvalidSql`, `NotSupported` or `OutputMismatch`, with the place in the spec and the remedy.
+pub fn check(
+    spec: &PipelineSpec,
+    inputs: &[(&str, &Contract)],
+    outputs: &[(usize, &str, &Contract)],
+) -> Result<Dataflow, Error> {
+    let catalog = inputs
+        .iter()
+        .fold(Catalog::new(), |catalog, (name, contract)| {
+            catalog.with((*name).to_owned(), (*contract).clone())
+        })
+        .on_overflow(query::overflow(spec));
+    let dataflow = headworks_sql::plan(&spec.sql, &catalog)
+        .map_err(|errors| Error::stalled("InvalidSql", query::places(&errors)))?;
+    if let Some(fault) = delivery_fault(spec, &dataflow) {
+        return Err(Error::stalled("NotSupported", fault));
+    }
+    for (index, name, contract) in outputs {
+        target::check(&dataflow.output, contract).map_err(|mismatches| {
+            let list: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
+            Error::stalled(
+                "OutputMismatch",
+                format!(
+                    "spec.to[{index}].stream: the query's columns don't fit DataStream {name}: {}",
+                    list.join("; ")
+                ),
+            )
+        })?;
+        if let Some(fault) = stream_fault(&dataflow, name, contract) {
+            let message = format!("spec.to[{index}].stream: {fault}");
+            return Err(Error::stalled("OutputMismatch", message));
+        }
+    }
+    for (index, target) in spec.to.iter().enumerate() {
+        let Some(table) = &target.table else { continue };
+        let wrong = table_faults(&dataflow, table);
+        if !wrong.is_empty() {
+            let only_the_key = column_faults(&dataflow).is_empty();
+            let field = if only_the_key { ".key" } else { "" };
+            return Err(Error::stalled(
+                "OutputMismatch",
+                format!(
+                    "spec.to[{index}].table{field}: the query's columns don't fit table {} of DataStore {}: {}",
+                    table.name,
+                    table.store,
+                    wrong.join("; ")
+                ),
+            ));
+        }
+    }
+    Ok(dataflow)
+}
+
+/// State needs exactly once: what is counted twice stays wrong for ever.
+pub fn delivery_fault(spec: &PipelineSpec, dataflow: &Dataflow) -> Option<String> {
+    let refused = dataflow.keyed.is_some() && spec.delivery == Delivery::AtLeastOnce;
+    refused.then(|| {
+        "spec.delivery: AtLeastOnce isn't for a query with state (GROUP BY, ROW_NUMBER), which would count a repeated record twice: leave delivery out, or set ExactlyOnce".to_owned()
+    })
+}
+
+/// The names of the columns by which a result's rows replace each other; empty if every row is final.
+pub fn unique_columns(dataflow: &Dataflow) -> Vec<&str> {
+    let columns = &dataflow.output.columns;
+    match dataflow.changes() {
+        Changes::Append => Vec::new(),
+        Changes::Upsert { key } => key
+            .iter()
+            .filter_map(|index| columns.get(*index))
+            .map(|column| column.name.as_str())
+            .collect(),
+    }
+}
+
+fn same_columns(one: &[&str], other: &[String]) -> bool {
+    one.iter().copied().collect::<BTreeSet<_>>()
+        == other.iter().map(String::as_str).collect::<BTreeSet<_>>()
+}
+
+/// What keeps a result whose rows replace each other out of a stream. Neither `compacted` nor `key` of a stream can
+/// change, so the remedy is mostly another stream.
+pub fn stream_fault(dataflow: &Dataflow, name: &str, contract: &Contract) -> Option<String> {
+    let fits = target::accepts(&dataflow.changes(), &dataflow.output, contract);
+    fits.err()
+        .map(|mismatch| format!("the query's results don't fit DataStream {name}: {mismatch}"))
+}
+
+/// What keeps the query's columns out of a table. Types don't: each has one of PostgreSQL's, and arrays, maps and
+/// structs become jsonb.
+pub fn table_faults(dataflow: &Dataflow, table: &TableTarget) -> Vec<String> {
+    let mut faults = column_faults(dataflow);
+    let of_key = key_faults(&dataflow.output, table);
+    let unique = unique_columns(dataflow);
+    if of_key.is_empty() && !unique.is_empty() && !same_columns(&unique, &table.key) {
+        let key = unique.join(", ");
+        faults.push(format!(
+            "the result has a row for each ({key}) that is replaced when it changes: set key: [{key}], or group by a window too, whose results are final"
+        ));
+    }
+    faults.extend(of_key);
+    faults
+}
+
+fn column_faults(dataflow: &Dataflow) -> Vec<String> {
+    let mut faults = Vec::new();
+    let upsert = !unique_columns(dataflow).is_empty();
+    for column in &dataflow.output.columns {
+        let name = &column.name;
+        if name.len() > MAX_COLUMN_BYTES {
+            faults.push(format!(
+                "column \"{name}\" has {} bytes and a table's may have {MAX_COLUMN_BYTES}: name it shorter with AS",
+                name.len()
+            ));
+        } else if SYSTEM_COLUMNS.contains(&name.as_str()) {
+            faults.push(format!(
+                "column \"{name}\" is one that PostgreSQL keeps for itself: name it otherwise with AS"
+            ));
+        } else if upsert && name == DELETED_COLUMN {
+            faults.push(format!(
+                "column \"{name}\" is how Headworks marks rows that are gone: name it otherwise with AS"
+            ));
+        }
+    }
+    faults
+}
+
+fn key_faults(output: &Schema, table: &TableTarget) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut seen = BTreeSet::new();
+    for key in &table.key {
+        if !seen.insert(key) {
+            faults.push(format!("key column \"{key}\" is named twice: name it once"));
+            continue;
+        }
+        match output.column(key) {
+            None => {
+                let hint = nearest(key, output.names())
+                    .map(|near| format!("; did you mean \"{near}\"?"))
+                    .unwrap_or_default();
+                faults.push(format!(
+                    "key column \"{key}\" isn't one of the query's: add it to the SELECT, or take it out of key{hint}"
+                ));
+            }
+            Some(column) if column.nullable => faults.push(format!(
+                "key column \"{key}\" may be null, and null is no key: use COALESCE(…) AS {key}, or leave such rows out with WHERE … IS NOT NULL"
+            )),
+            Some(_) => {}
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::planning::testing::{contract, keyed};
+
+    /// The fault of a pipeline over stream `a` into one table.
+    fn fault(sql: &str, table: &Value) -> Option<String> {
+        let spec: PipelineSpec =
+            serde_json::from_value(json!({"sql": sql, "to": [{"table": table}]})).unwrap();
+        let a = contract(&[
+            ("order_id", "string", false),
+            ("coupon", "string", true),
+            ("items", "array<struct<sku string>>", false),
+        ]);
+        check(&spec, &[("a", &a)], &[]).err().map(|error| {
+            assert_eq!(error.reason(), "OutputMismatch", "{error}");
+            error.message().to_owned()
+        })
+    }
+
+    #[test]
+    fn a_table_takes_every_type_and_a_key_that_is_never_null() {
+        let table = json!({"store": "warehouse", "name": "orders", "key": ["order_id"]});
+        assert_eq!(fault("SELECT order_id, coupon, items FROM a", &table), None);
+    }
+
+    #[test]
+    fn what_keeps_columns_out_of_a_table_is_named_with_its_remedy() {
+        let long = format!("SELECT order_id AS {} FROM a", "x".repeat(64));
+        for (sql, key, words) in [
+            (
+                "SELECT order_id FROM a",
+                json!(["orderid"]),
+                vec![
+                    "spec.to[0].table.key: ",
+                    "warehouse",
+                    "\"orderid\"",
+                    "did you mean \"order_id\"",
+                ],
+            ),
+            (
+                "SELECT coupon FROM a",
+                json!(["coupon"]),
+                vec!["\"coupon\" may be null", "COALESCE"],
+            ),
+            (
+                "SELECT order_id FROM a",
+                json!(["order_id", "order_id"]),
+                vec!["named twice"],
+            ),
+            (
+                long.as_str(),
+                json!([]),
+                vec!["spec.to[0].table: ", "64 bytes", "AS"],
+            ),
+            (
+                "SELECT order_id AS xmin FROM a",
+                json!([]),
+                vec!["\"xmin\"", "PostgreSQL"],
+            ),
+        ] {
+            let table = json!({"store": "warehouse", "name": "orders", "key": key});
+            let message = fault(sql, &table).unwrap_or_default();
+            for word in words {
+                assert!(message.contains(word), "{word} in {message}");
+            }
+        }
+    }
+
+    /// What is said of `a` grouped by `uid` into a stream and a table.
+    fn grouped(stream: &Contract, key: &Value) -> Result<(), Error> {
+        let sql = "SELECT uid, COUNT(*) AS n FROM a GROUP BY uid";
+        let targets =
+            json!([{"stream": "totals"}, {"table": {"store": "w", "name": "t", "key": key}}]);
+        let spec = serde_json::from_value(json!({"sql": sql, "to": targets})).unwrap();
+        let a = contract(&[("uid", "string", false)]);
+        check(&spec, &[("a", &a)], &[(0, "totals", stream)]).map(|_| ())
+    }
+
+    #[test]
+    fn rows_that_replace_each_other_need_targets_with_their_key() {
+        let stream = |compacted: bool, key: &[&str]| Contract {
+            compacted,
+            key: key.iter().map(|k| (*k).to_owned()).collect(),
+            ..contract(&[("uid", "string", false), ("n", "bigint", false)])
+        };
+        let right = stream(true, &["uid"]);
+        assert_eq!(grouped(&right, &json!(["uid"])), Ok(()));
+        for (stream, key, words) in [
+            (
+                stream(false, &["uid"]),
+                json!(["uid"]),
+                vec!["to[0].stream", "totals", "compacted"],
+            ),
+            (
+                stream(true, &["n"]),
+                json!(["uid"]),
+                vec!["to[0].stream", "(n)", "uid"],
+            ),
+            (
+                right.clone(),
+                json!([]),
+                vec!["to[1].table.key", "key: [uid]"],
+            ),
+            (
+                right.clone(),
+                json!(["n"]),
+                vec!["to[1].table.key", "key: [uid]"],
+            ),
+        ] {
+            let error = grouped(&stream, &key).unwrap_err();
+            assert_eq!(error.reason(), "OutputMismatch");
+            for word in words {
+                assert!(error.message().contains(word), "{word}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_repeated_record_must_not_be_counted_twice() {
+        let a = contract(&[("uid", "string", false)]);
+        let spec = json!({"sql": "", "to": [], "delivery": "AtLeastOnce"});
+        let spec: PipelineSpec = serde_json::from_value(spec).unwrap();
+        let stateful = keyed("SELECT uid FROM a", &a, &[]);
+        assert!(delivery_fault(&spec, &stateful).is_some());
+        let stateless = Dataflow {
+            keyed: None,
+            ..stateful
+        };
+        assert_eq!(delivery_fault(&spec, &stateless), None);
+    }
+}

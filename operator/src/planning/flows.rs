@@ -1,0 +1,370 @@
+//! Which streams every Pipeline reads and writes, and which Pipelines close a loop.
+//!
+//! A loop of streams feeds itself for ever. Of the Pipelines of a loop one must give way: those whose present
+//! flow is already in force go first, then the older ones; a Pipeline is refused if it closes a loop with
+//! those that went before it. So an edit of an old Pipeline doesn't stop a younger one that runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use headworks_crds::Pipeline;
+use kube::ResourceExt;
+
+use super::{
+    query,
+    shared::{self, Shared},
+};
+use crate::names::Key;
+
+/// What one Pipeline reads and writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Streams it reads.
+    pub inputs: BTreeSet<String>,
+    /// Streams it writes.
+    pub outputs: BTreeSet<String>,
+    /// Streams and tables that it writes while it runs, as `stream/NAME` and `table/STORE/NAME`.
+    pub targets: BTreeSet<String>,
+    /// True: its status says that just this flow is in force.
+    pub in_force: bool,
+    /// Seconds since 1970 UTC when it was made.
+    pub born: i64,
+}
+
+/// A loop as one Pipeline sees it: the way back from its output to its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loop {
+    /// Streams in order, beginning and ending with the same one.
+    pub streams: Vec<String>,
+    /// The other Pipelines on the way.
+    pub pipelines: Vec<String>,
+}
+
+impl std::fmt::Display for Loop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.streams.join(" → "))?;
+        if !self.pipelines.is_empty() {
+            write!(f, ", through Pipeline {}", self.pipelines.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Who writes in a namespace.
+#[derive(Default)]
+struct Namespace {
+    /// Pipelines, by name.
+    flows: BTreeMap<String, Flow>,
+    /// What Sources write, by their names.
+    sources: BTreeMap<String, String>,
+}
+
+/// All Pipelines' flows, and what Sources write, by namespace and name: a Pipeline's streams are in its own namespace.
+#[derive(Default)]
+pub struct Flows(Mutex<HashMap<String, Namespace>>);
+
+impl Flows {
+    /// Notes a Pipeline's flow; says which Pipelines' verdict changed by it.
+    pub fn set(&self, key: &Key, flow: Flow) -> Vec<Key> {
+        self.change(key, |namespace| {
+            namespace.flows.insert(key.name.clone(), flow);
+        })
+    }
+
+    /// A Pipeline is gone; says which Pipelines' verdict changed by it.
+    pub fn remove(&self, key: &Key) -> Vec<Key> {
+        self.change(key, |namespace| {
+            namespace.flows.remove(&key.name);
+        })
+    }
+
+    /// Notes what a Source writes (nothing: it is gone, or at rest); says which Pipelines' verdict changed by it.
+    pub fn source(&self, key: &Key, target: Option<String>) -> Vec<Key> {
+        self.change(key, |namespace| {
+            match target {
+                Some(target) => namespace.sources.insert(key.name.clone(), target),
+                None => namespace.sources.remove(&key.name),
+            };
+        })
+    }
+
+    /// The loop for which a Pipeline is refused, if it is.
+    pub fn refused(&self, key: &Key) -> Option<Loop> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&key.namespace)
+            .and_then(|namespace| verdicts(&namespace.flows).remove(&key.name))
+    }
+
+    /// The targets of a Pipeline that others write, too.
+    pub fn shared(&self, key: &Key) -> Shared {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&key.namespace)
+            .and_then(|namespace| shared_targets(namespace).remove(&key.name))
+            .unwrap_or_default()
+    }
+
+    fn change(&self, key: &Key, how: impl FnOnce(&mut Namespace)) -> Vec<Key> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let namespace = all.entry(key.namespace.clone()).or_default();
+        let before = (verdicts(&namespace.flows), shared_targets(namespace));
+        how(namespace);
+        let after = (verdicts(&namespace.flows), shared_targets(namespace));
+        let names: BTreeSet<&String> = [&before, &after]
+            .into_iter()
+            .flat_map(|(loops, shared)| loops.keys().chain(shared.keys()))
+            .collect();
+        names
+            .into_iter()
+            .filter(|name| {
+                before.0.get(*name) != after.0.get(*name)
+                    || before.1.get(*name) != after.1.get(*name)
+            })
+            .map(|name| Key::new("Pipeline", &key.namespace, name))
+            .collect()
+    }
+}
+
+/// The Pipelines of a namespace that share targets with others.
+fn shared_targets(namespace: &Namespace) -> BTreeMap<String, Shared> {
+    let mut writers: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (name, flow) in &namespace.flows {
+        for target in &flow.targets {
+            let all = writers.entry(target).or_default();
+            all.insert(format!("Pipeline {name}"));
+        }
+    }
+    for (name, target) in &namespace.sources {
+        let all = writers.entry(target).or_default();
+        all.insert(format!("Source {name}"));
+    }
+    let mut found: BTreeMap<String, Shared> = BTreeMap::new();
+    for (name, flow) in &namespace.flows {
+        let own = format!("Pipeline {name}");
+        for target in &flow.targets {
+            let all = writers.get(target.as_str()).into_iter().flatten();
+            let others: BTreeSet<String> = all.filter(|one| **one != own).cloned().collect();
+            if !others.is_empty() {
+                let shared = found.entry(name.clone()).or_default();
+                shared.insert(target.clone(), others);
+            }
+        }
+    }
+    found
+}
+
+/// The refused Pipelines of one namespace, each with its loop.
+fn verdicts(flows: &BTreeMap<String, Flow>) -> BTreeMap<String, Loop> {
+    let mut order: Vec<(&String, &Flow)> = flows.iter().collect();
+    order.sort_by_key(|(name, flow)| (!flow.in_force, flow.born, name.as_str()));
+    let mut accepted: Vec<(&String, &Flow)> = Vec::new();
+    let mut refused = BTreeMap::new();
+    for (name, flow) in order {
+        match way_back(flow, &accepted) {
+            Some(found) => {
+                refused.insert(name.clone(), found);
+            }
+            None => accepted.push((name, flow)),
+        }
+    }
+    refused
+}
+
+/// The shortest way from one of a flow's outputs to one of its inputs, through accepted Pipelines.
+fn way_back(flow: &Flow, accepted: &[(&String, &Flow)]) -> Option<Loop> {
+    let mut queue: Vec<Loop> = flow
+        .outputs
+        .iter()
+        .map(|stream| Loop {
+            streams: vec![stream.clone()],
+            pipelines: vec![],
+        })
+        .collect();
+    let mut seen: BTreeSet<String> = flow.outputs.clone();
+    let mut next = 0;
+    while let Some(way) = queue.get(next).cloned() {
+        next += 1;
+        let Some(last) = way.streams.last().cloned() else {
+            continue;
+        };
+        if flow.inputs.contains(&last) {
+            let mut streams = vec![last];
+            streams.extend(way.streams);
+            return Some(Loop {
+                streams,
+                pipelines: way.pipelines,
+            });
+        }
+        for (name, step) in accepted
+            .iter()
+            .filter(|(_, step)| step.inputs.contains(&last))
+        {
+            for stream in step
+                .outputs
+                .iter()
+                .filter(|stream| seen.insert((*stream).clone()))
+            {
+                let mut way = way.clone();
+                way.streams.push(stream.clone());
+                way.pipelines.push((*name).clone());
+                queue.push(way);
+            }
+        }
+    }
+    None
+}
+
+/// What a Pipeline reads and writes, from its spec alone; a query that can't be parsed flows nowhere.
+pub fn flow_of(pipeline: &Pipeline) -> Flow {
+    let inputs: BTreeSet<String> = query::inputs(&pipeline.spec.sql)
+        .map(|list| list.into_iter().collect())
+        .unwrap_or_default();
+    let outputs: BTreeSet<String> = pipeline
+        .spec
+        .to
+        .iter()
+        .filter_map(|t| t.stream.clone())
+        .collect();
+    let in_force = pipeline.status.as_ref().is_some_and(|s| {
+        s.group.is_some()
+            && s.inputs.iter().cloned().collect::<BTreeSet<_>>() == inputs
+            && s.outputs.iter().cloned().collect::<BTreeSet<_>>() == outputs
+    });
+    Flow {
+        inputs,
+        outputs,
+        targets: shared::targets(&pipeline.spec),
+        in_force,
+        born: pipeline
+            .creation_timestamp()
+            .map_or(i64::MAX, |t| t.0.as_second()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::new("Pipeline", "shop", name)
+    }
+
+    fn flow(inputs: &[&str], outputs: &[&str], born: i64, in_force: bool) -> Flow {
+        let set = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        Flow {
+            inputs: set(inputs),
+            outputs: set(outputs),
+            targets: outputs
+                .iter()
+                .map(|name| format!("stream/{name}"))
+                .collect(),
+            in_force,
+            born,
+        }
+    }
+
+    #[test]
+    fn who_shares_a_target_is_told_and_woken_when_it_changes() {
+        let flows = Flows::default();
+        let source = Key::new("Source", "shop", "in");
+        flows.set(&key("one"), flow(&["a"], &["b", "c"], 1, true));
+        assert!(flows.shared(&key("one")).is_empty());
+        assert_eq!(
+            flows.set(&key("two"), flow(&["a"], &["c"], 2, true)),
+            [key("one"), key("two")]
+        );
+        assert_eq!(flows.source(&source, Some("stream/b".into())), [key("one")]);
+        assert_eq!(
+            shared::words(&flows.shared(&key("one"))),
+            "stream b is written by Source in, too; stream c is written by Pipeline two, too"
+        );
+        // The same again is no news.
+        assert!(flows.source(&source, Some("stream/b".into())).is_empty());
+        assert!(
+            flows
+                .set(&key("two"), flow(&["a"], &["c"], 2, true))
+                .is_empty()
+        );
+        // Nor is a stream of another namespace.
+        let other = Key::new("Pipeline", "audit", "one");
+        assert!(flows.set(&other, flow(&["a"], &["c"], 1, true)).is_empty());
+        // It rests: nothing is shared.
+        let resting = Flow {
+            targets: BTreeSet::new(),
+            ..flow(&["a"], &["c"], 2, true)
+        };
+        assert_eq!(flows.set(&key("two"), resting), [key("one"), key("two")]);
+        assert_eq!(flows.source(&source, None), [key("one")]);
+        assert!(flows.shared(&key("one")).is_empty());
+    }
+
+    #[test]
+    fn the_younger_of_two_that_close_a_loop_is_refused_and_told_the_way() {
+        let flows = Flows::default();
+        assert!(
+            flows
+                .set(&key("forth"), flow(&["a"], &["b"], 1, true))
+                .is_empty()
+        );
+        assert_eq!(
+            flows.set(&key("back"), flow(&["b"], &["a"], 2, false)),
+            [key("back")]
+        );
+        assert_eq!(flows.refused(&key("forth")), None);
+        let text = flows.refused(&key("back")).unwrap().to_string();
+        assert_eq!(text, "b → a → b, through Pipeline forth");
+        assert_eq!(flows.remove(&key("forth")), [key("back")]);
+        assert_eq!(flows.refused(&key("back")), None);
+    }
+
+    #[test]
+    fn a_long_way_round_is_found() {
+        let flows = Flows::default();
+        flows.set(&key("one"), flow(&["a"], &["b"], 1, false));
+        flows.set(&key("two"), flow(&["b"], &["c", "x"], 2, false));
+        flows.set(&key("three"), flow(&["c"], &["a"], 3, false));
+        assert!(flows.refused(&key("three")).is_some());
+        assert!(flows.refused(&key("two")).is_none());
+    }
+
+    #[test]
+    fn a_pipeline_into_its_own_input_is_a_loop_by_itself() {
+        let flows = Flows::default();
+        flows.set(&key("self"), flow(&["a"], &["a"], 1, false));
+        assert_eq!(flows.refused(&key("self")).unwrap().to_string(), "a → a");
+    }
+
+    #[test]
+    fn an_edit_of_an_old_pipeline_does_not_stop_a_younger_one_that_runs() {
+        let flows = Flows::default();
+        flows.set(&key("old"), flow(&["a"], &["b"], 1, true));
+        flows.set(&key("young"), flow(&["b"], &["c"], 2, true));
+        assert_eq!(
+            flows.set(&key("old"), flow(&["c"], &["b"], 1, false)),
+            [key("old")]
+        );
+    }
+
+    #[test]
+    fn a_refused_pipeline_closes_no_loop_for_others() {
+        let flows = Flows::default();
+        flows.set(&key("one"), flow(&["a"], &["b"], 1, true));
+        flows.set(&key("two"), flow(&["b", "x"], &["a"], 2, false));
+        flows.set(&key("three"), flow(&["a"], &["x"], 3, false));
+        assert!(flows.refused(&key("two")).is_some());
+        assert!(flows.refused(&key("three")).is_none());
+    }
+
+    #[test]
+    fn a_table_is_no_stream_that_could_close_a_loop() {
+        let pipeline: Pipeline = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {
+            "sql": "SELECT id FROM a", "to": [{"stream": "b"}, {"table": {"store": "a", "name": "a"}}]}}))
+        .unwrap();
+        let flow = flow_of(&pipeline);
+        assert_eq!(flow.inputs, ["a".to_owned()].into());
+        assert_eq!(flow.outputs, ["b".to_owned()].into());
+    }
+}

@@ -1,0 +1,14 @@
+//! What a Pipeline's query comes to: its text, whether its targets take its columns, what it reads and writes, which labels
+//! its result brings, who else writes there, and what its earlier queries wrote.
+//!
+//! Pure: it knows neither the API server nor Kafka, so admission, the reconcile, the blast radius and the command line ask the same.
+
+pub mod check;
+pub mod flows;
+pub mod lineage;
+pub mod query;
+pub mod shared;
+pub mod store_writers;
+pub mod targets;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,97 @@
+//! Targets that more than one writes. It is allowed, since two queries may well feed one stream; but where nobody means it, rows of
+//! one key replace each other's for ever, and each thing is counted twice. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headworks_crds::{PipelineSpec, SourceSpec};
+
+use super::targets;
+
+/// Most targets and writers that are named.
+const NAMED: usize = 8;
+
+/// By target, as `stream/NAME` or `table/STORE/NAME`: who writes it besides, such as `Pipeline b`.
+pub type Shared = BTreeMap<String, BTreeSet<String>>;
+
+/// What a Pipeline writes while it runs.
+pub fn targets(spec: &PipelineSpec) -> BTreeSet<String> {
+    if spec.suspend {
+        return BTreeSet::new();
+    }
+    targets::wanted(spec)
+}
+
+/// What a Source writes while it runs.
+pub fn target(spec: &SourceSpec) -> Option<String> {
+    (!spec.suspend).then(|| format!("stream/{}", spec.into))
+}
+
+/// The targets of one Pipeline that others of its namespace write, too.
+pub fn others<'a>(
+    (name, spec): (&str, &PipelineSpec),
+    pipelines: impl Iterator<Item = (&'a str, &'a PipelineSpec)>,
+    sources: impl Iterator<Item = (&'a str, &'a SourceSpec)>,
+) -> Shared {
+    let own = targets(spec);
+    let pipelines = pipelines
+        .filter(|(other, _)| *other != name)
+        .flat_map(|(other, spec)| {
+            let all = targets(spec).into_iter();
+            all.map(move |target| (target, format!("Pipeline {other}")))
+        });
+    let sources =
+        sources.filter_map(|(other, spec)| Some((target(spec)?, format!("Source {other}"))));
+    let mut shared = Shared::new();
+    for (target, writer) in pipelines.chain(sources) {
+        if own.contains(&target) {
+            shared.entry(target).or_default().insert(writer);
+        }
+    }
+    shared
+}
+
+/// `stream totals is written by Pipeline b, too`.
+pub fn words(shared: &Shared) -> String {
+    let mut list: Vec<String> = shared
+        .iter()
+        .take(NAMED)
+        .map(|(target, writers)| {
+            let named: Vec<&str> = writers.iter().take(NAMED).map(String::as_str).collect();
+            let more = match writers.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!(
+                "{} is written by {}{more}, too",
+                target.replacen('/', " ", 1),
+                named.join(", ")
+            )
+        })
+        .collect();
+    if shared.len() > NAMED {
+        list.push(format!("… and {} more", shared.len() - NAMED));
+    }
+    list.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let writers: BTreeSet<String> = (0..20).map(|n| format!("Pipeline p{n}")).collect();
+        let shared: Shared = (0..20)
+            .map(|n| (format!("table/w/t{n}"), writers.clone()))
+            .collect();
+        let message = words(&shared);
+        assert!(
+            message.contains("table w/t0 is written by Pipeline p0, "),
+            "{message}"
+        );
+        assert!(
+            message.contains("and 12 more, too") && message.ends_with("; … and 12 more"),
+            "{message}"
+        );
+    }
+}
