@@ -140,6 +140,21 @@ pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
     maps.into_iter().map(|(_, map)| map).collect()
 }
 
+/// The accepted contracts of a stream among ConfigMaps at hand, newest first.
+pub fn among(owner: &Key, maps: &[ConfigMap]) -> Vec<Accepted> {
+    let own = maps
+        .iter()
+        .filter(|map| owned::is_contract(map).as_ref() == Some(owner));
+    let mut contracts: Vec<Accepted> = own.filter_map(read).collect();
+    contracts.sort_by_key(|accepted| std::cmp::Reverse(accepted.version));
+    contracts
+}
+
+/// True for just the contract that a status names.
+pub fn is_named(accepted: &Accepted, named: &AcceptedContract) -> bool {
+    accepted.version == named.version && fingerprint(&accepted.contract) == named.fingerprint
+}
+
 /// The contract in force as the store has it: the one that the status names; where it names none, the newest that an
 /// earlier object of this name left.
 pub fn stored(
@@ -157,9 +172,7 @@ pub fn stored(
 /// True if a ConfigMap holds just the contract that a status names. Neither its number nor our labels say so: anybody may
 /// have put back, or made, one with these.
 fn is(map: &ConfigMap, named: &AcceptedContract) -> bool {
-    read(map).is_some_and(|accepted| {
-        accepted.version == named.version && fingerprint(&accepted.contract) == named.fingerprint
-    })
+    read(map).is_some_and(|accepted| is_named(&accepted, named))
 }
 
 /// A contract with this content that was written down after a number, by an operator that died before it could say so in
