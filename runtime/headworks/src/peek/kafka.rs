@@ -185,8 +185,10 @@ impl Topic for KafkaTopic {
     fn read_from(&mut self, offsets: &BTreeMap<i32, i64>) -> Result<(), Failure> {
         let offsets = offsets.iter().map(|(p, o)| (*p, Offset::Offset(*o)));
         let list = self.list(&offsets.collect())?;
+        // A partition that was left before stays paused over an assignment.
         self.consumer
             .assign(&list)
+            .and_then(|()| self.consumer.resume(&list))
             .map_err(|error| self.failure(&error, "beginning to read"))
     }
 

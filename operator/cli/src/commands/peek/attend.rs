@@ -156,17 +156,20 @@ async fn wait(pods: &Api<Pod>, pod: &Pod) -> Result<(), End> {
 
 /// Why the API server took no pod: a right that is missing, a quota, a policy.
 fn refused(pod: &Pod, error: &kube::Error) -> End {
-    let namespace = pod.namespace().unwrap_or_default();
-    let message = format!(
-        "a pod that reads can't be made in namespace {namespace}: {}{}",
-        said(error),
-        rights(error, pod)
-    );
-    let end = wrong(message);
+    let end = wrong(refusal(pod, error));
     match error {
         kube::Error::Api(_) => end,
         _ => End::Unreadable,
     }
+}
+
+fn refusal(pod: &Pod, error: &kube::Error) -> String {
+    format!(
+        "a pod that reads can't be made in namespace {}: {}{}",
+        pod.namespace().unwrap_or_default(),
+        said(error),
+        rights(error, pod)
+    )
 }
 
 /// Which role has the right that is missing, where it is one.
@@ -209,3 +212,6 @@ async fn told_to_stop() {
     }
     futures::future::select_all(told).await;
 }
+
+#[cfg(test)]
+mod tests;

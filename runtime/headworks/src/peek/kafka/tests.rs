@@ -2,7 +2,7 @@
 
 use headworks_plan::{Contract, KafkaConnection, PeekFrom, PeekSelection, Stream};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 
 use super::*;
 use crate::peek::select::{Counts, Out, peek};
@@ -52,8 +52,8 @@ fn shown(bootstrap: &str, select: PeekSelection) -> (Vec<String>, Counts) {
     (out.0, counts)
 }
 
-#[test]
-fn records_of_a_broker_are_read_to_the_end_and_no_farther() {
+/// A broker with a topic of two partitions and six records, and a client that writes more.
+fn broker() -> (MockCluster<'static, DefaultProducerContext>, String) {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("t", 2, 1).unwrap();
     let bootstrap = cluster.bootstrap_servers();
@@ -62,9 +62,9 @@ fn records_of_a_broker_are_read_to_the_end_and_no_farther() {
         .create()
         .unwrap();
     for n in 0..6_i32 {
-        let record = BaseRecord::to("t")
-            .partition(n % 2)
-            .timestamp(1_000 + i64::from(n));
+        // A timestamp of 0 would mean now to librdkafka.
+        let at = 1_000 + i64::from(n);
+        let record = BaseRecord::to("t").partition(n % 2).timestamp(at);
         let (key, value) = (format!("k{}", n % 3), n.to_string());
         producer
             .send(record.key(&key).payload(&value))
@@ -72,7 +72,30 @@ fn records_of_a_broker_are_read_to_the_end_and_no_farther() {
             .unwrap();
     }
     producer.flush(Duration::from_secs(20)).unwrap();
+    (cluster, bootstrap)
+}
 
+#[test]
+fn a_partition_that_was_left_is_read_again() {
+    let (_cluster, bootstrap) = broker();
+    let plan = plan(&bootstrap, "t", PeekSelection::default());
+    let mut topic = KafkaTopic::open(&plan).unwrap();
+    for from in [2, 0] {
+        topic.read_from(&[(0, from)].into()).unwrap();
+        // The end of the partition may be told before.
+        let mut events = (0..3).map(|_| topic.next(Duration::from_secs(10)).unwrap());
+        let first = events.find_map(|event| match event {
+            Some(Event::Record(found)) => Some(found.offset),
+            _ => None,
+        });
+        assert_eq!(first, Some(from));
+        topic.leave(0).unwrap();
+    }
+}
+
+#[test]
+fn records_of_a_broker_are_read_to_the_end_and_no_farther() {
+    let (_cluster, bootstrap) = broker();
     let newest = PeekSelection {
         limit: 3,
         seconds: 60,
@@ -95,7 +118,7 @@ fn records_of_a_broker_are_read_to_the_end_and_no_farther() {
 }
 
 #[test]
-fn a_topic_that_is_not_there_and_a_broker_that_is_not_are_told_apart() {
+fn a_topic_that_the_user_may_not_read_is_told_with_the_remedy() {
     let cluster = MockCluster::new(1).unwrap();
     let plan = plan(
         &cluster.bootstrap_servers(),
