@@ -100,6 +100,7 @@ async fn peek(of: &OfStream) -> Result<End, End> {
         &found.others,
     );
     let login = login.map_err(wrong)?;
+    plan::known_labels(&plan::masked(&stream, &found.stream, &[]), &of.mask).map_err(wrong)?;
     let masked = if of.unmask {
         std::collections::BTreeMap::new()
     } else {

@@ -15,6 +15,8 @@ use headworks_plan::{
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
+use crate::finding::hint;
+
 /// Kafka's word for the right to read, as a grant's status has it.
 const READ: &str = "Read";
 
@@ -210,6 +212,24 @@ pub fn group(stream: &DataStream, platform: &Platform, login: &Login) -> String 
         stream.namespace().unwrap_or_default(),
         stream.name_any()
     )
+}
+
+/// Fails where a label that is to mask is on no field: with a misspelt one nothing would be masked.
+///
+/// # Errors
+/// The label, and the near one that may be meant.
+pub fn known_labels(
+    labelled: &BTreeMap<String, BTreeSet<String>>,
+    only: &[String],
+) -> Result<(), String> {
+    let known: BTreeSet<&str> = labelled.values().flatten().map(String::as_str).collect();
+    match only.iter().find(|label| !known.contains(label.as_str())) {
+        None => Ok(()),
+        Some(label) => Err(format!(
+            "no field of the stream has the label {label}{}",
+            hint(label, known)
+        )),
+    }
 }
 
 /// Top-level fields that are masked, each with its labels: those of the contract in force, those that came by lineage or

@@ -235,7 +235,14 @@ fn labels_of_the_contract_of_lineage_and_of_the_spec_mask() {
     assert_eq!(of(&stream, &[]), ["email", "margin", "total"]);
     assert_eq!(of(&stream, &["pii"]), ["email"]);
     assert_eq!(of(&stream, &["pii", "secret"]), ["email", "total"]);
-    assert!(of(&stream, &["none"]).is_empty());
+    let all = masked(&planned, &stream, &[]);
+    let known = |label: &str| known_labels(&all, &[label.to_owned()]);
+    assert_eq!(known("pii"), Ok(()));
+    let error = known("pi").unwrap_err();
+    assert!(
+        error.ends_with("the label pi; did you mean \"pii\"?"),
+        "{error}"
+    );
     // Asked for a moment ago, and not accepted yet.
     stream.spec.schema[0].labels = vec!["pii".into()];
     assert_eq!(of(&stream, &["pii"]), ["email", "id"]);
