@@ -9,10 +9,14 @@
 
 mod contract;
 mod keyed;
+mod peek;
 mod report;
 
 pub use contract::{Contract, Definition, EventTime, Field, Format, KnownSchema, Registered};
 pub use keyed::{DELETED_COLUMN, InternalTopic, KeyedPlan, STATE_DIR};
+pub use peek::{
+    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekSelection,
+};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 
 use serde::{Deserialize, Serialize};
