@@ -1,5 +1,6 @@
 //! The member as the loop sees it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::Consumer;
@@ -32,7 +33,7 @@ impl Log for KafkaLog {
         match self.witness.take_rebalance() {
             Some(Rebalanced::Assigned(partitions)) => {
                 self.assign_owed = true;
-                self.generation = self.consumer.group_metadata();
+                self.generation = self.consumer.group_metadata().map(Arc::new);
                 Ok(Some(Event::Assigned(partitions)))
             }
             Some(Rebalanced::Revoked { lost }) => Ok(Some(Event::Revoked { lost })),

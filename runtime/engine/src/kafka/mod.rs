@@ -16,6 +16,7 @@
 //!   statistics say that the fetcher stood at the end *and* the queue was found empty after that;
 //!   else retention could remove a marker and make an idle pipeline look as if it had lost data.
 
+mod bounded;
 mod changelog;
 mod config;
 mod lane;
@@ -31,6 +32,7 @@ mod transaction;
 pub mod verdict;
 mod witness;
 
+pub use bounded::bounded_call;
 pub use config::{ConfigError, config};
 pub use ledger::Ledger;
 
@@ -45,6 +47,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::log::{LogError, Partition, Reason};
+use bounded::Client;
 use changelog::{Reader, Trimmer};
 use lane::Lanes;
 use queue::Bell;
@@ -94,7 +97,7 @@ enum Transaction {
 pub struct KafkaLog {
     lanes: Lanes,
     bell: Arc<Bell>,
-    consumer: Arc<BaseConsumer<Witness>>,
+    consumer: Client<BaseConsumer<Witness>>,
     producer: Sender,
     witness: Witness,
     setup: Setup,
@@ -105,7 +108,7 @@ pub struct KafkaLog {
     assigned_at: Instant,
     /// The group's generation that gave us the partitions. Commits carry this one and not the present
     /// one, so that a rebalance we haven't noticed makes the broker refuse them.
-    generation: Option<ConsumerGroupMetadata>,
+    generation: Option<Arc<ConsumerGroupMetadata>>,
     transaction: Transaction,
     passed_from: Option<Instant>,
     /// The last commit was made under the present assignment.
@@ -150,7 +153,7 @@ impl KafkaLog {
         let log = KafkaLog {
             lanes: Lanes::default(),
             bell,
-            consumer: Arc::new(consumer),
+            consumer: Client::new(consumer),
             producer: Sender::new(producer),
             witness,
             setup,

@@ -1,6 +1,7 @@
 //! A group whose commits stay pending: found out, ended where this member knows how, told where it doesn't.
 //! `ledger` says why.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -175,8 +176,7 @@ impl KafkaLog {
         self.producer
             .begin_transaction()
             .map_err(|error| broken(&error))?;
-        self.producer
-            .send_offsets_to_transaction(list, &outside, ANSWER)
+        self.send_positions(list.clone(), Arc::new(outside), ANSWER)
             .map_err(|error| broken(&error))?;
         let mut attempt = 0;
         loop {

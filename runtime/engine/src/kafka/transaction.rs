@@ -1,11 +1,14 @@
 //! Writing, committing, aborting.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
+use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::bounded::bounded_call;
 use super::settle::SHORT;
 use super::{ANSWER, KafkaLog, Transaction, verdict};
 use crate::log::{LogError, Outgoing, Partition, Position};
@@ -70,8 +73,7 @@ impl KafkaLog {
             };
             self.setup.ledger.sent(&list);
             // Not for longer: what `restate` found must still hold.
-            self.producer
-                .send_offsets_to_transaction(&list, generation, SHORT)
+            self.send_positions(list, Arc::clone(generation), SHORT)
                 .map_err(|error| {
                     verdict::of_transaction(&error, "adding positions to the transaction")
                 })?;
@@ -97,6 +99,19 @@ impl KafkaLog {
             Err(_) => Transaction::Positioned,
         };
         answer
+    }
+
+    /// Adds positions to the transaction in the name of a member of `group`.
+    pub(super) fn send_positions(
+        &self,
+        list: TopicPartitionList,
+        group: Arc<ConsumerGroupMetadata>,
+        limit: Duration,
+    ) -> KafkaResult<()> {
+        let producer = Arc::clone(&self.producer);
+        bounded_call(limit, move |limit| {
+            producer.send_offsets_to_transaction(&list, &group, limit)
+        })
     }
 
     pub(super) fn commit_after_delivery(

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use headworks_engine::StopFlag;
-use headworks_engine::kafka::{config, verdict};
+use headworks_engine::kafka::{bounded_call, config, verdict};
 use headworks_engine::log::{LogError, Reason};
 use headworks_plan::{KafkaConnection, OnInvalid, Stream};
 use rdkafka::client::ClientContext;
@@ -39,7 +39,7 @@ const PROTOCOL_OVERHEAD: u64 = 64 * 1024;
 pub(super) struct Session {
     producer: ThreadedProducer<Context>,
     /// Of a group without members: it is the transactional id that fences.
-    group: ConsumerGroupMetadata,
+    group: Arc<ConsumerGroupMetadata>,
     into: Stream,
     /// True while an abort would help.
     open: bool,
@@ -94,7 +94,7 @@ impl Session {
             .ok_or_else(|| broken("the consumer has no group"))?;
         let session = Session {
             producer,
-            group,
+            group: Arc::new(group),
             into: into.clone(),
             open: false,
         };
@@ -193,9 +193,11 @@ impl Ledger for Session {
         place
             .add_partition_offset(&self.into.topic, 0, offset)
             .map_err(|error| broken(&format!("place {next} can't be committed: {error}")))?;
-        self.producer
-            .send_offsets_to_transaction(&place, &self.group, ANSWER)
-            .map_err(|error| self.cause(&error, "adding the place to the transaction"))?;
+        let (producer, group) = (self.producer.clone(), Arc::clone(&self.group));
+        bounded_call(ANSWER, move |limit| {
+            producer.send_offsets_to_transaction(&place, &group, limit)
+        })
+        .map_err(|error| self.cause(&error, "adding the place to the transaction"))?;
         // From here on the outcome may be unknown; only a successor learns it then.
         self.open = false;
         self.producer.commit_transaction(ANSWER).map_err(|error| {
