@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Place;
 use super::state::reading;
+use super::watchdog::Watchdog;
 use crate::kafka::config;
 use crate::log::{Log, LogError, Partition, Reason};
 
@@ -207,6 +208,7 @@ fn no_pipeline_hangs_after_the_broker_was_killed() {
         .map(|at| {
             let mut place = Place::new(&format!("killed-{at}"), 1);
             place.settings.commit_interval = Duration::from_millis(1);
+            place.watchdog = Watchdog::new("killed", Duration::from_secs(3_600));
             place
         })
         .collect();
