@@ -18,8 +18,9 @@ use crate::keyed::Rule;
 use crate::keyed_words::{Query, STATE_BYTES, first, second, stage};
 use crate::log::LogError;
 use crate::memory::{Chance, Faults, MemoryBroker, MemoryLog, Mutant, Stored};
-use crate::pipeline::{Half, InputTopic, Pipeline, Settings, Stage, Times};
+use crate::pipeline::{Half, InputTopic, Pipeline, Settings, Times};
 use crate::simulation::seeds;
+use crate::stateless::Stage;
 use crate::status::StatusHandle;
 
 mod verdict;

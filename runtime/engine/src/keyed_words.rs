@@ -18,12 +18,11 @@ use headworks_sql::types::DataType as Sql;
 use headworks_state::{Pool, Spec};
 
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
-use crate::keyed::gather::{Gather, taken};
+use crate::keyed::gather::Gather;
 use crate::keyed::results::{Gone, Outlet, Results, Shape};
 use crate::keyed::shards::Shards;
-use crate::pipeline::{
-    Branch, Evaluation, EventTime, First, Input, InputTopic, Second, Stage, Times,
-};
+use crate::pipeline::{First, InputTopic, Second, Times};
+use crate::stateless::{Branch, Evaluation, EventTime, Input, Stage, taken};
 
 /// The result has no key.
 pub(crate) const NOBODY: &str = "nobody";

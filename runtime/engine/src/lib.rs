@@ -10,7 +10,7 @@
 //! Rooms: [`format`](mod@format) what a wire format offers; [`log`] what the loop asks of a broker,
 //! with [`kafka`] and [`memory`] (deterministic, seeded, a whole broker in one process) behind it;
 //! [`local`] a run without any broker; [`store`] what the loop asks of a store, for the stages that
-//! write tables; `pipeline` the loop; `keyed` what queries with state need besides; [`status`] what a pod says of itself meanwhile.
+//! write tables; `stateless` one batch through the query; `pipeline` the loop; `keyed` what queries with state need besides; [`status`] what a pod says of itself meanwhile.
 
 pub mod format;
 pub mod kafka;
@@ -29,6 +29,7 @@ mod pipeline;
 mod run;
 #[cfg(test)]
 mod simulation;
+mod stateless;
 #[cfg(test)]
 mod words;
 

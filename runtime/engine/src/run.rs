@@ -8,7 +8,8 @@ use headworks_plan::{KafkaConnection, Phase, PipelinePlan, Problem};
 
 use crate::format::Formats;
 use crate::log::{Log, LogError, Reason};
-use crate::pipeline::{self, Half, Pipeline, Settings, Stage};
+use crate::pipeline::{self, Half, Pipeline, Settings};
+use crate::stateless::Stage;
 use crate::status::{StatusHandle, alive};
 use crate::store::Stores;
 

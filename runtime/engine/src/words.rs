@@ -10,7 +10,7 @@ use headworks_plan::{Contract, TableOutput};
 use headworks_sql::schema::Schema as Columns;
 
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
-use crate::pipeline::{Branch, Evaluation, Input, Output, Stage};
+use crate::stateless::{Branch, Evaluation, Input, Output, Stage};
 use crate::store::{Store, Stores};
 
 /// The result has no key.

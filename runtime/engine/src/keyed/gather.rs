@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat_batches, take};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use headworks_plan::InternalTopic;
 
 use super::hash;
 use super::marks::Mark;
 use super::wire::{Origin, Original, Outgoing, Writer};
-use crate::log::{Batch, LogError};
-use crate::pipeline::{RECORD_OVERHEAD, Staged};
+use crate::log::{Batch, LogError, RECORD_OVERHEAD};
+use crate::stateless::{Staged, taken};
 
 /// Rows of about so many bytes are written before the commit.
 const FLUSH_BYTES: usize = 4 * 1024 * 1024;
@@ -403,19 +403,4 @@ fn largest(column: &dyn arrow::array::Array) -> usize {
         DataType::Binary => longest(column.as_binary::<i32>().value_offsets()),
         other => other.primitive_width().unwrap_or_else(|| size(column)),
     }
-}
-
-/// Rows of these indexes.
-pub(crate) fn taken(rows: &RecordBatch, indexes: Vec<u32>) -> Result<RecordBatch, String> {
-    let count = indexes.len();
-    let indexes = UInt32Array::from(indexes);
-    let columns = rows
-        .columns()
-        .iter()
-        .map(|column| take(column.as_ref(), &indexes, None))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
-    let options = RecordBatchOptions::new().with_row_count(Some(count));
-    RecordBatch::try_new_with_options(rows.schema(), columns, &options)
-        .map_err(|error| error.to_string())
 }

@@ -8,10 +8,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
 use headworks_state::Sealed;
 
-use super::gather::taken;
 use crate::format::{Encoder, FormatError};
-use crate::log::LogError;
-use crate::pipeline::RECORD_OVERHEAD;
+use crate::log::{LogError, RECORD_OVERHEAD};
+use crate::stateless::taken;
 
 /// Makes the query's output of results; with each row the result it comes from, ascending. An error
 /// concerns the batch as a whole.

@@ -14,7 +14,8 @@ use crate::format::Formats;
 use crate::keyed::results::{Given, Results};
 use crate::keyed::too_late;
 use crate::log::{Batch, LogError};
-use crate::pipeline::{Bad, CompileError, Stage, Staged, compile_rows, compile_second, times};
+use crate::pipeline::{CompileError, compile_rows, compile_second, times};
+use crate::stateless::{Bad, Stage, Staged};
 use snafu::ResultExt;
 
 /// The keyed half.

@@ -22,7 +22,8 @@ use snafu::{ResultExt, Snafu};
 use self::keyed::Keyed;
 use crate::format::{FormatError, Formats};
 use crate::log::{Batch, Limits, Partition, Record};
-use crate::pipeline::{Bad, Stage, Staged, compile, needs_state};
+use crate::pipeline::{compile, needs_state};
+use crate::stateless::{Bad, Stage, Staged};
 
 /// Bounds of one batch, as in the loop.
 const BATCH: Limits = Limits {

@@ -19,9 +19,10 @@ use crate::keyed::shards::Shards;
 use crate::keyed_words::BarFormats;
 use crate::memory::{Chance, Faults, MemoryBroker, Stored};
 use crate::pipeline::{
-    Half, InputTopic, Pipeline, Second, Settings, Stage, compile_first, compile_second,
+    Half, InputTopic, Pipeline, Second, Settings, compile_first, compile_second,
 };
 use crate::simulation::{same, seeds};
+use crate::stateless::Stage;
 use crate::status::StatusHandle;
 
 /// The event time of the last record, beyond every window.

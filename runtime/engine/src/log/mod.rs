@@ -71,6 +71,10 @@ pub enum Event {
     Passed(Vec<(Partition, i64)>),
 }
 
+/// Kafka's batch header (61 bytes) and a record's own lengths, rounded up: what a record costs beyond
+/// its key, value and headers when it travels alone.
+pub(crate) const RECORD_OVERHEAD: u64 = 128;
+
 /// A record to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {

@@ -9,9 +9,8 @@ use headworks_sql::types::DataType;
 use headworks_sql::{Catalog, Dataflow, Overflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
-use super::event_time::EventTime;
-use super::stage::{Branch, Evaluation, Input, Output, Stage};
 use crate::format::{FormatError, Formats};
+use crate::stateless::{Branch, Evaluation, EventTime, Input, Output, Stage};
 use crate::store::Stores;
 
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only

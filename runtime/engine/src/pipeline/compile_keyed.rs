@@ -14,11 +14,11 @@ use snafu::{OptionExt, ResultExt, ensure};
 
 use super::compile::{CompileError, FormatSnafu, KeySnafu, PartsSnafu, input, mapping, query};
 use super::first::{First, times};
-use super::stage::Stage;
 use crate::format::Formats;
 use crate::keyed::gather::Gather;
 use crate::keyed::hash;
 use crate::keyed::results::{Finish, Gone, Outlet, Results, Shape};
+use crate::stateless::Stage;
 
 /// Compiles the part of `plan` that brings rows with equal keys together.
 pub(crate) fn compile_first(

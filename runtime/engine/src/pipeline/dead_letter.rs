@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::stage::{Bad, RECORD_OVERHEAD};
-use crate::log::Record;
+use crate::log::{RECORD_OVERHEAD, Record};
+use crate::stateless::Bad;
 
 /// Longest error text in a header, in bytes.
 const ERROR_BYTES: usize = 2_000;

@@ -107,7 +107,7 @@ impl World {
         );
         Pipeline::with_half(
             self.broker.open_in("second", "member-0", &["re"]).unwrap(),
-            super::Stage::default(),
+            crate::stateless::Stage::default(),
             Half::Second(Box::new(half)),
             Arc::new(self.settings("re")),
             self.second.clone(),

@@ -7,14 +7,12 @@
 mod compile;
 mod compile_keyed;
 mod dead_letter;
-mod event_time;
 mod first;
 mod hold;
 #[cfg(test)]
 mod keyed_tests;
 mod owned;
 mod second;
-mod stage;
 mod start;
 #[cfg(test)]
 mod table_tests;
@@ -27,14 +25,9 @@ pub(crate) use compile_keyed::{
     compile_first, compile_rows, compile_second, needs_state, parts_differ, table_plan,
 };
 #[cfg(test)]
-pub(crate) use event_time::EventTime;
-#[cfg(test)]
 pub(crate) use first::Times;
 pub(crate) use first::{First, times};
 pub(crate) use second::Second;
-pub(crate) use stage::{Bad, RECORD_OVERHEAD, Stage, Staged};
-#[cfg(test)]
-pub(crate) use stage::{Branch, Evaluation, Input, Output};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +35,7 @@ use std::time::Duration;
 use headworks_plan::{OnBadRecord, Phase, Problem, StartFrom};
 
 use crate::log::{Batch, Event, Limits, Log, LogError, Partition};
+use crate::stateless::{Stage, Staged};
 use crate::status::{Progress, StatusHandle};
 use hold::Hold;
 use owned::Owned;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use headworks_plan::{InternalTopic, OnBadRecord, Phase, StateFigures};
 
 use super::dead_letter::{self, Origin};
-use super::stage::{Bad, RECORD_OVERHEAD};
 use super::start::Start;
 use super::{ATTEMPTS, Half, InputTopic, Pipeline, Settings};
 #[cfg(test)]
@@ -14,7 +13,8 @@ use crate::keyed::meta;
 use crate::keyed::results::{Given, Results};
 use crate::keyed::shards::{Late, Shards, Topics};
 use crate::keyed::too_late;
-use crate::log::{Log, LogError, Outgoing, Partition, Position, Reason, Record};
+use crate::log::{Log, LogError, Outgoing, Partition, Position, RECORD_OVERHEAD, Reason, Record};
+use crate::stateless::Bad;
 use crate::status::Progress;
 
 /// How often what was read is given back to the broker.

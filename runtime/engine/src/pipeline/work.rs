@@ -3,10 +3,10 @@
 use headworks_plan::OnBadRecord;
 
 use super::dead_letter::{self, Origin};
-use super::stage::STORE_REFUSED;
 use super::{FEWEST_ROWS, Half, Pipeline, TABLE_ROWS};
 use crate::format::FormatError;
 use crate::log::{Former, Log, LogError, Outgoing, Reason, Row};
+use crate::stateless::STORE_REFUSED;
 
 impl<L: Log> Pipeline<L> {
     pub(super) fn process(&mut self) -> Result<(), LogError> {

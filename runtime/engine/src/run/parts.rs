@@ -15,7 +15,8 @@ use super::{Identity, Outcome, Part, StopFlag, Work, keep_going, report};
 use crate::kafka::{self, KafkaLog, Ledger, Setup};
 use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
-use crate::pipeline::{self, CompileError, Half, InputTopic, Second, Settings, Stage};
+use crate::pipeline::{self, CompileError, Half, InputTopic, Second, Settings};
+use crate::stateless::Stage;
 use crate::status::StatusHandle;
 use crate::store::StoreLog;
 
