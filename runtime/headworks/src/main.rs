@@ -11,11 +11,12 @@
 
 mod generate;
 mod health;
+mod http;
 mod logs;
 mod pipeline;
 mod plan_file;
+mod role;
 mod run;
-mod source;
 mod status;
 mod store;
 

@@ -7,22 +7,41 @@ use std::time::Instant;
 
 use headworks_connectors::{formats, stores};
 use headworks_engine::status::StatusHandle;
-use headworks_engine::{Engine, Identity, Outcome, Part, StopFlag, Work};
+use headworks_engine::{Engine, Identity, Outcome, Part, StopFlag, Work as PartWork};
 use headworks_plan::{Phase, Plan, Role};
 use snafu::ResultExt;
 use tokio::sync::mpsc;
 
-use crate::run::{DRAIN, DiedSnafu, End, RunError, SystemSnafu, told_to_stop};
+use crate::role::{DRAIN, DiedSnafu, End, RunError, Start, SystemSnafu, Work, told_to_stop};
+
+/// The pipeline by the plan.
+pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
+    if !matches!(start.plan.role, Role::Pipeline(_)) {
+        return None;
+    }
+    let (plan, status) = (Arc::clone(start.plan), start.status.clone());
+    // Only a StatefulSet numbers its pods; a source's pods are a Deployment's.
+    Some(ordinal(start.pod_name).map(|ordinal| -> Work { Box::pin(run(plan, ordinal, status)) }))
+}
+
+/// The number at the end of a StatefulSet pod's name.
+fn ordinal(pod_name: &str) -> Result<u32, RunError> {
+    let number = pod_name
+        .rsplit_once('-')
+        .and_then(|(_, number)| number.parse().ok());
+    number.ok_or_else(|| RunError::PodName {
+        name: pod_name.to_owned(),
+    })
+}
 
 /// Runs the parts until a signal, then until each has committed what it has.
-pub async fn run(plan: &Plan, ordinal: u32, status: &StatusHandle) -> Result<End, RunError> {
+async fn run(plan: Arc<Plan>, ordinal: u32, status: StatusHandle) -> Result<End, RunError> {
     let Role::Pipeline(pipeline) = &plan.role else {
         return Ok(End::Drained);
     };
     let stop = StopFlag::new();
     let parts = Part::of(pipeline);
     let (tell, mut told) = mpsc::channel(parts.len());
-    let plan = Arc::new(plan.clone());
     for part in &parts {
         spawn(&plan, *part, ordinal, status.part(), &stop, tell.clone())?;
     }
@@ -94,7 +113,7 @@ fn spawn(
             ordinal,
             "starting"
         );
-        let work = Work {
+        let work = PartWork {
             plan: pipeline,
             part,
             kafka: &plan.kafka,
@@ -109,4 +128,24 @@ fn spawn(
         .spawn(work)
         .context(SystemSnafu)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ordinal_is_the_number_at_the_end_of_the_pods_name() {
+        assert_eq!(ordinal("orders-to-revenue-0").unwrap(), 0);
+        assert_eq!(ordinal("a-12").unwrap(), 12);
+        for name in ["", "orders", "orders-", "orders-x", "orders--"] {
+            assert!(
+                ordinal(name)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("must end in a number"),
+                "{name}"
+            );
+        }
+    }
 }

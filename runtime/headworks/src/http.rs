@@ -1,5 +1,5 @@
-//! The role `source`, by its way in: the HTTP source with its Kafka sink, and what both say of
-//! themselves; or the generate source.
+//! The role `source` whose records come by HTTP: the source with its Kafka sink, and what both say of
+//! themselves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +11,7 @@ use headworks_plan::{Phase, Plan, Problem, Role};
 use prometheus_client::registry::Registry;
 use snafu::ResultExt;
 
-use crate::generate::Generate;
-use crate::run::{BeginSnafu, End, RunError, SystemSnafu, told_to_stop};
+use crate::role::{BeginSnafu, End, RunError, Start, SystemSnafu, Work, told_to_stop};
 
 /// How often the problems are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -24,42 +23,21 @@ const REQUESTS: Duration = Duration::from_secs(13);
 /// What remains for acknowledgements after the last request.
 const FLUSH: Duration = Duration::from_secs(4);
 
-/// A source that is ready to run.
-pub enum Source {
-    /// Records come by HTTP.
-    Http(Http),
-    /// Records are made up.
-    Generate(Box<Generate>),
-}
-
-impl Source {
-    /// A source by the plan.
-    pub fn new(
-        plan: &Plan,
-        port: u16,
-        status: &StatusHandle,
-        registry: &mut Registry,
-    ) -> Result<Source, RunError> {
-        if matches!(&plan.role, Role::Source(source) if source.generate.is_some()) {
-            return Ok(Source::Generate(Box::new(Generate::new(plan, status)?)));
-        }
-        Ok(Source::Http(Http::new(plan, port, status, registry)?))
+/// The HTTP source by the plan.
+pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
+    match &start.plan.role {
+        Role::Source(source) if source.generate.is_none() => {}
+        _ => return None,
     }
-
-    /// Takes records in until a signal, then finishes what is under way.
-    pub async fn run(self) -> Result<End, RunError> {
-        match self {
-            Source::Http(http) => http.run().await,
-            Source::Generate(generate) => generate.run().await,
-        }
-    }
+    let http = Http::new(start.plan, start.http_port, start.status, start.registry);
+    Some(http.map(|http| -> Work { Box::pin(http.run()) }))
 }
 
 /// The watch over Kafka hangs if a look isn't over for so long. With no broker at all one takes 10 s.
 const HANGS: Duration = Duration::from_secs(3 * 60);
 
 /// An HTTP source that is ready to run.
-pub struct Http {
+struct Http {
     service: Arc<Service<Arc<KafkaSink>>>,
     sink: Arc<KafkaSink>,
     status: StatusHandle,
