@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use headworks_engine::dead_letter::{self, Origin};
 use headworks_engine::format::{Decoder, Encoder, FormatError, RowError};
 use headworks_plan::SourcePlan;
 
@@ -19,8 +20,6 @@ use crate::formats::json::JsonDecoder;
 /// What a batch with one record costs beyond keys, values and headers: the batch's header (61 bytes,
 /// KIP-98) and the record's own varints at their longest.
 const RECORD_OVERHEAD: usize = 100;
-/// A header's two lengths at their longest.
-const HEADER_OVERHEAD: usize = 10;
 
 /// What a piece may cost at first, in bytes as [`JsonDecoder::allow`] counts them.
 const PIECE: usize = 2 * 1024 * 1024;
@@ -334,11 +333,7 @@ impl Intake {
     ) -> Result<Vec<Outgoing>, Vec<usize>> {
         let letters: Vec<Outgoing> = bad.iter().map(|bad| self.dead_letter(bad, now)).collect();
         let too_large = |letter: &Outgoing| {
-            let headers: usize = letter
-                .headers
-                .iter()
-                .map(|(name, value)| name.len() + value.len() + HEADER_OVERHEAD)
-                .sum();
+            let headers = dead_letter::size(&letter.headers);
             (letter.value.len() + headers + RECORD_OVERHEAD) as u64
                 > self.plan.into.max_message_bytes
         };
@@ -360,12 +355,12 @@ impl Intake {
             target: Target::DeadLetters,
             key: None,
             value: bad.original.clone(),
-            headers: vec![
-                ("headworks.error", bad.error.to_string()),
-                ("headworks.reason", bad.error.reason.to_owned()),
-                ("headworks.source", self.source.clone()),
-                ("headworks.time", now.to_string()),
-            ],
+            headers: dead_letter::headers(
+                bad.error.reason,
+                &bad.error.to_string(),
+                Origin::Source(&self.source),
+                now,
+            ),
         }
     }
 }

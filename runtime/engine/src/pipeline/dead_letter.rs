@@ -2,11 +2,9 @@
 
 use jiff::Timestamp;
 
+use crate::dead_letter;
 use crate::log::{RECORD_OVERHEAD, Record};
 use crate::stateless::Bad;
-
-/// Longest error text in a header, in bytes.
-const ERROR_BYTES: usize = 2_000;
 
 /// Headers and value of a dead letter.
 #[derive(Debug)]
@@ -32,60 +30,41 @@ pub(super) struct Origin<'a> {
 /// Makes the dead letter. A record that would not fit with its headers loses the end of its value and
 /// says so in `headworks.truncated` (the bytes it had); the origin headers still lead to the whole one.
 pub(super) fn of<'a>(record: &Record<'a>, bad: &Bad, origin: Origin<'_>) -> DeadLetter<'a> {
-    let time = Timestamp::from_millisecond(origin.now_ms)
-        .map_or_else(|_| origin.now_ms.to_string(), |time| time.to_string());
-    let mut headers = vec![
-        ("headworks.error", shorten(&bad.message).as_bytes().to_vec()),
-        ("headworks.reason", bad.reason.as_bytes().to_vec()),
-        ("headworks.origin.topic", origin.topic.as_bytes().to_vec()),
-        (
-            "headworks.origin.partition",
-            record.partition.number.to_string().into_bytes(),
-        ),
-        (
-            "headworks.origin.offset",
-            record.offset.to_string().into_bytes(),
-        ),
-        ("headworks.pipeline", origin.pipeline.as_bytes().to_vec()),
-        ("headworks.time", time.into_bytes()),
-    ];
+    let now = Timestamp::from_millisecond(origin.now_ms).unwrap_or_default();
+    let from = dead_letter::Origin::Pipeline {
+        pipeline: origin.pipeline,
+        topic: origin.topic,
+        partition: record.partition.number,
+        offset: record.offset,
+    };
+    let mut headers = dead_letter::headers(bad.reason, &bad.message, from, now);
     let (mut key, mut value) = (record.key, record.value);
     let size = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-    let carried = |headers: &[(&'static str, Vec<u8>)]| {
-        headers
-            .iter()
-            .map(|(name, text)| name.len() + text.len() + 8)
-            .sum::<usize>()
-    };
     let limit = usize::try_from(origin.max_message_bytes.saturating_sub(RECORD_OVERHEAD))
         .unwrap_or(usize::MAX);
-    if carried(&headers) + size(key) + size(value) > limit {
-        headers.push(("headworks.truncated", size(value).to_string().into_bytes()));
-        let room = limit.saturating_sub(carried(&headers));
+    if dead_letter::size(&headers) + size(key) + size(value) > limit {
+        headers.push((dead_letter::TRUNCATED, size(value).to_string()));
+        let room = limit.saturating_sub(dead_letter::size(&headers));
         if size(key) > room {
             key = None;
         }
         let room = room - size(key);
         value = value.map(|value| &value[..value.len().min(room)]);
     }
+    let headers = headers.into_iter();
     DeadLetter {
-        headers,
+        headers: headers
+            .map(|(name, text)| (name, text.into_bytes()))
+            .collect(),
         key,
         value,
     }
 }
 
-fn shorten(text: &str) -> &str {
-    let mut end = text.len().min(ERROR_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dead_letter::ERROR_BYTES;
     use crate::log::Partition;
 
     fn letter(value: &[u8], max_message_bytes: u64) -> DeadLetter<'_> {
@@ -166,7 +145,7 @@ mod tests {
         let headers: usize = letter
             .headers
             .iter()
-            .map(|(name, text)| name.len() + text.len() + 8)
+            .map(|(name, text)| name.len() + text.len() + 10)
             .sum();
         assert!(headers + 1 + letter.value.unwrap().len() + RECORD_OVERHEAD as usize <= 10_000);
         assert!(
