@@ -182,7 +182,7 @@ impl KafkaLog {
         self.serve_producer();
         self.serve_events()?;
         self.not_refused()?;
-        if self.witness.is_rebalancing() || self.consumer.assignment_lost() {
+        if self.events.is_rebalancing() || self.consumer.assignment_lost() {
             return Err(LogError::Abortable {
                 message: "the group wants the partitions back while their state is restored".into(),
             });

@@ -5,8 +5,8 @@
 
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::member_events::MemberEvents;
 use super::queue::{MOST, Queue, Taken};
-use super::witness::Witness;
 use crate::log::{Batch, Limits, Partition, Record};
 
 /// What a record is taken to be large before any was seen, in bytes.
@@ -15,7 +15,7 @@ const FIRST_GUESS: usize = 16 * 1024;
 /// Where the records of one partition come in.
 pub(super) struct Lane {
     partition: Partition,
-    queue: Queue<Witness>,
+    queue: Queue<MemberEvents>,
     held: bool,
 }
 
@@ -35,7 +35,7 @@ impl Lanes {
         self.turn = 0;
     }
 
-    pub(super) fn add(&mut self, partition: Partition, queue: Queue<Witness>) {
+    pub(super) fn add(&mut self, partition: Partition, queue: Queue<MemberEvents>) {
         self.all.push(Lane {
             partition,
             queue,

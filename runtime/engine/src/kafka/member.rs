@@ -9,8 +9,8 @@ use rdkafka::message::Message;
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::Offset;
 
+use super::member_events::Rebalanced;
 use super::queue::Queue;
-use super::witness::Rebalanced;
 use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, offsets, verdict};
 use crate::log::{
     Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Take,
@@ -24,20 +24,20 @@ impl Log for KafkaLog {
         batch: &mut Batch,
     ) -> Result<Option<Event>, LogError> {
         self.serve_producer();
-        let heard = self.witness.heard();
+        let heard = self.events.client.heard();
         let mut empty = self.read(limits, batch)?;
-        if batch.is_empty() && self.witness.heard() == heard && self.bell.wait(wait) {
+        if batch.is_empty() && self.events.client.heard() == heard && self.bell.wait(wait) {
             empty = self.read(limits, batch)?;
         }
         self.not_refused()?;
-        match self.witness.take_rebalance() {
+        match self.events.take_rebalance() {
             Some(Rebalanced::Assigned(partitions)) => {
                 self.assign_owed = true;
                 self.generation = self.consumer.group_metadata().map(Arc::new);
                 Ok(Some(Event::Assigned(partitions)))
             }
             Some(Rebalanced::Revoked { lost }) => Ok(Some(Event::Revoked { lost })),
-            None if empty && self.witness.heard() == heard => Ok(self.passed()),
+            None if empty && self.events.client.heard() == heard => Ok(self.passed()),
             None => Ok(None),
         }
     }
@@ -119,7 +119,7 @@ impl Log for KafkaLog {
     }
 
     fn begin(&mut self) -> Result<(), LogError> {
-        let _ = self.witness.take_delivery_error();
+        let _ = self.events.client.take_delivery_error();
         if self.setup.exactly_once {
             self.producer
                 .begin_transaction()
@@ -163,14 +163,14 @@ impl Log for KafkaLog {
     }
 
     fn end(&self, partition: Partition) -> Option<i64> {
-        self.witness
+        self.events
             .ends(partition)
             .map(|ends| ends.stable)
             .filter(|stable| *stable >= 0)
     }
 
     fn trouble(&self) -> Option<String> {
-        self.witness.down()
+        self.events.client.down()
     }
 
     fn now(&self) -> Duration {
@@ -189,7 +189,7 @@ impl KafkaLog {
     /// Offsets below which everything was delivered, though no record is there. Call only when the
     /// queue was just found empty.
     fn passed(&mut self) -> Option<Event> {
-        let taken = self.witness.taken()?;
+        let taken = self.events.taken()?;
         if self.passed_from == Some(taken) || taken < self.assigned_at + STATISTICS_LAG {
             return None;
         }
@@ -199,7 +199,7 @@ impl KafkaLog {
             .lanes
             .open()
             .filter_map(|partition| {
-                self.witness
+                self.events
                     .ends(partition)
                     .map(|ends| (partition, ends.passed))
             })
@@ -211,7 +211,7 @@ impl KafkaLog {
     /// Serves events, then appends what is at hand. True: nothing more was there.
     fn read(&mut self, limits: Limits, batch: &mut Batch) -> Result<bool, LogError> {
         self.serve_events()?;
-        if self.witness.is_rebalancing() {
+        if self.events.is_rebalancing() {
             return Ok(false);
         }
         let filled = self.lanes.fill(limits, batch);
@@ -225,10 +225,10 @@ impl KafkaLog {
 
     /// Takes what the consumer's own queue brings: everything but records.
     pub(super) fn serve_events(&mut self) -> Result<(), LogError> {
-        while !self.witness.is_rebalancing() {
-            let heard = self.witness.heard();
+        while !self.events.is_rebalancing() {
+            let heard = self.events.client.heard();
             match self.consumer.poll(Duration::ZERO) {
-                None if self.witness.heard() == heard => break,
+                None if self.events.client.heard() == heard => break,
                 None => {}
                 Some(Err(error)) => {
                     if let Some(error) = verdict::of_poll(&error) {

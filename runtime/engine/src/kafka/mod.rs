@@ -18,10 +18,12 @@
 
 mod bounded;
 mod changelog;
+mod client_events;
 mod config;
 mod lane;
 mod ledger;
 mod member;
+mod member_events;
 mod offsets;
 mod queue;
 #[cfg(test)]
@@ -30,9 +32,9 @@ mod sender;
 mod settle;
 mod transaction;
 pub mod verdict;
-mod witness;
 
 pub use bounded::bounded_call;
+pub use client_events::ClientEvents;
 pub use config::{ConfigError, config};
 pub use ledger::Ledger;
 
@@ -50,9 +52,9 @@ use crate::log::{LogError, Partition, Reason};
 use bounded::Client;
 use changelog::{Reader, Trimmer};
 use lane::Lanes;
+use member_events::MemberEvents;
 use queue::Bell;
 use sender::Sender;
-use witness::Witness;
 
 /// Longest wait for one answer of the broker. Well below the group's patience, so that a few may follow each other.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -97,9 +99,9 @@ enum Transaction {
 pub struct KafkaLog {
     lanes: Lanes,
     bell: Arc<Bell>,
-    consumer: Client<BaseConsumer<Witness>>,
+    consumer: Client<BaseConsumer<MemberEvents>>,
     producer: Sender,
-    witness: Witness,
+    events: MemberEvents,
     setup: Setup,
     born: Instant,
     /// The group waits for our `assign`.
@@ -130,19 +132,19 @@ impl KafkaLog {
     /// # Errors
     /// See [`LogError`]; every one of them may be tried again.
     pub fn open(base: &ClientConfig, setup: Setup) -> Result<KafkaLog, LogError> {
-        let witness = Witness::new(setup.topics.clone());
+        let events = MemberEvents::new(setup.topics.clone());
         let broken = |error: KafkaError| LogError::NeedsPerson {
             reason: Reason::PlanRefused,
             message: format!(
                 "the Kafka client can't be made: {error}; check the connection settings of the Platform"
             ),
         };
-        let producer: BaseProducer<Witness> = config::producer(base, &setup)
-            .create_with_context(witness.clone())
+        let producer: BaseProducer<MemberEvents> = config::producer(base, &setup)
+            .create_with_context(events.clone())
             .map_err(broken)?;
-        let partitions = find_topics(&producer, &witness, &setup)?;
-        let mut consumer: BaseConsumer<Witness> = config::consumer(base, &setup, partitions)
-            .create_with_context(witness.clone())
+        let partitions = find_topics(&producer, &events, &setup)?;
+        let mut consumer: BaseConsumer<MemberEvents> = config::consumer(base, &setup, partitions)
+            .create_with_context(events.clone())
             .map_err(broken)?;
         let bell = Arc::new(Bell::default());
         consumer.set_nonempty_callback({
@@ -155,7 +157,7 @@ impl KafkaLog {
             bell,
             consumer: Client::new(consumer),
             producer: Sender::new(producer),
-            witness,
+            events,
             setup,
             born: now,
             assign_owed: false,
@@ -194,7 +196,7 @@ impl KafkaLog {
                     self.not_refused()?;
                     if Instant::now() >= deadline {
                         return Err(LogError::Unavailable {
-                            message: self.witness.down().unwrap_or(message),
+                            message: self.events.client.down().unwrap_or(message),
                         });
                     }
                 }
@@ -204,7 +206,7 @@ impl KafkaLog {
     }
 
     fn not_refused(&self) -> Result<(), LogError> {
-        self.witness.take_refusal().map_or(Ok(()), Err)
+        self.events.client.take_refusal().map_or(Ok(()), Err)
     }
 
     fn serve_producer(&self) {
@@ -216,8 +218,8 @@ impl KafkaLog {
 
 /// Checks that every topic is there. Gives the number of partitions of the inputs.
 fn find_topics(
-    producer: &BaseProducer<Witness>,
-    witness: &Witness,
+    producer: &BaseProducer<MemberEvents>,
+    events: &MemberEvents,
     setup: &Setup,
 ) -> Result<usize, LogError> {
     let mut topics: Vec<&str> = setup
@@ -233,7 +235,7 @@ fn find_topics(
         let metadata = producer
             .client()
             .fetch_metadata(Some(topic), ANSWER)
-            .map_err(|error| explained(producer, witness, &error, "asking for the topics"))?;
+            .map_err(|error| explained(producer, events, &error, "asking for the topics"))?;
         let found = metadata.topics().first();
         let error = found.and_then(rdkafka::metadata::MetadataTopic::error);
         if let Some(error) = error.map(RDKafkaErrorCode::from) {
@@ -251,8 +253,8 @@ fn find_topics(
 
 /// Turns the failure of a first answer into what lies behind it.
 fn explained(
-    producer: &BaseProducer<Witness>,
-    witness: &Witness,
+    producer: &BaseProducer<MemberEvents>,
+    events: &MemberEvents,
     error: &KafkaError,
     doing: &str,
 ) -> LogError {
@@ -260,20 +262,12 @@ fn explained(
     for _ in 0..20 {
         producer.poll(Duration::from_millis(5));
     }
-    if let Some(refused) = witness.take_refusal() {
-        return refused;
-    }
-    match verdict::of_query(error, doing) {
-        LogError::Retriable { message } => LogError::Unavailable {
-            message: witness.down().unwrap_or(message),
-        },
-        other => other,
-    }
+    events.client.explain(error, doing)
 }
 
 impl Drop for KafkaLog {
     fn drop(&mut self) {
-        self.witness.close();
+        self.events.close();
         self.lanes.clear();
         // A group that waits for our answer would wait for ever in the consumer's close.
         if self.assign_owed {

@@ -22,12 +22,12 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::bounded::Client;
-use super::witness::Witness;
+use super::member_events::MemberEvents;
 use crate::log::Outgoing;
 
 /// A producer and the topics it writes to.
 pub(super) struct Sender {
-    producer: Client<BaseProducer<Witness>>,
+    producer: Client<BaseProducer<MemberEvents>>,
     /// A handful, mostly one. Never outlive the producer.
     topics: Vec<(String, NonNull<rd_kafka_topic_t>)>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Sender {
 unsafe impl Send for Sender {}
 
 impl Sender {
-    pub(super) fn new(producer: BaseProducer<Witness>) -> Sender {
+    pub(super) fn new(producer: BaseProducer<MemberEvents>) -> Sender {
         Sender {
             producer: Client::new(producer),
             topics: Vec::new(),
@@ -130,9 +130,9 @@ fn parts(part: Option<&[u8]>) -> (*const u8, usize) {
 }
 
 impl Deref for Sender {
-    type Target = Arc<BaseProducer<Witness>>;
+    type Target = Arc<BaseProducer<MemberEvents>>;
 
-    fn deref(&self) -> &Arc<BaseProducer<Witness>> {
+    fn deref(&self) -> &Arc<BaseProducer<MemberEvents>> {
         &self.producer
     }
 }

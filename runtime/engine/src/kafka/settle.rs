@@ -66,7 +66,7 @@ impl KafkaLog {
     /// partitions' owner.
     pub(super) fn restate(&mut self) -> Result<(), LogError> {
         self.serve_producer();
-        let broke = self.witness.broke();
+        let broke = self.events.client.broke();
         if !self.committed_here || broke == self.broke_before {
             return Ok(());
         }

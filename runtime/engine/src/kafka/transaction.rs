@@ -83,7 +83,7 @@ impl KafkaLog {
         self.delivered()?;
         self.setup.ledger.asked();
         if self.transaction != Transaction::InDoubt {
-            self.broke_before = self.witness.broke();
+            self.broke_before = self.events.client.broke();
         }
         let answer = self
             .producer
@@ -186,7 +186,7 @@ impl KafkaLog {
     }
 
     fn delivered(&self) -> Result<(), LogError> {
-        match self.witness.take_delivery_error() {
+        match self.events.client.take_delivery_error() {
             None => Ok(()),
             Some(code) => {
                 let error = KafkaError::MessageProduction(code);
