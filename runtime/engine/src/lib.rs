@@ -10,7 +10,7 @@
 //! Rooms: [`dead_letter`] what is said of a record that can't be used; [`format`](mod@format) what a wire format offers; [`log`] what the loop asks of a broker,
 //! with [`kafka`] and [`memory`] (deterministic, seeded, a whole broker in one process) behind it;
 //! [`local`] a run without any broker; [`store`] what the loop asks of a store, for the stages that
-//! write tables; `stateless` one batch through the query; `pipeline` the loop; `keyed` what queries with state need besides; [`status`] what a pod says of itself meanwhile.
+//! write tables; `stateless` one batch through the query; `pipeline` the loop; [`session`] how it goes on over failures; `keyed` what queries with state need besides; [`status`] what a pod says of itself meanwhile.
 
 pub mod dead_letter;
 pub mod format;
@@ -18,6 +18,7 @@ pub mod kafka;
 pub mod local;
 pub mod log;
 pub mod memory;
+pub mod session;
 pub mod status;
 pub mod store;
 
@@ -34,4 +35,5 @@ mod stateless;
 #[cfg(test)]
 mod words;
 
-pub use run::{Engine, Identity, Outcome, Part, StopFlag, Work};
+pub use run::{Engine, Identity, Part, Work};
+pub use session::{Outcome, StopFlag};

@@ -1,14 +1,14 @@
 //! The engine's front door: start one pipeline, keep it going, hear how it ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use headworks_plan::{KafkaConnection, Phase, PipelinePlan, Problem};
+use headworks_plan::{KafkaConnection, Phase, PipelinePlan};
 
 use crate::format::Formats;
 use crate::log::{Log, LogError, Reason};
 use crate::pipeline::{self, Half, Pipeline, Settings};
+use crate::session::{self, Failed, Outcome, StopFlag, Wording};
 use crate::stateless::Stage;
 use crate::status::{StatusHandle, alive};
 use crate::store::Stores;
@@ -36,53 +36,6 @@ impl Identity {
     pub fn member(&self, group: &str) -> String {
         format!("{group}-{}", self.ordinal)
     }
-}
-
-/// Asks the engine to finish what it has, commit and return. Clones share the flag.
-#[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
-
-impl StopFlag {
-    /// A flag that isn't raised.
-    pub fn new() -> StopFlag {
-        StopFlag::default()
-    }
-
-    /// Raises the flag; it can't be lowered.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// True once [`StopFlag::stop`] was called.
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    /// Waits; true if the flag was raised meanwhile.
-    pub fn wait(&self, time: Duration) -> bool {
-        let end = Instant::now() + time;
-        while !self.is_stopped() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            alive();
-            std::thread::sleep(left.min(Duration::from_millis(50)));
-        }
-        true
-    }
-}
-
-/// How a run ended. While a run is hindered (broker down, credentials refused, data lost, a bad
-/// record under `onBadRecord: Stop`) it doesn't end: it reports the problem and waits for the cause to
-/// go, or for the stop flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The stop flag was raised, and all that had been read is committed.
-    Drained,
-    /// The stop flag was raised, and the last transaction could not be committed. Nothing is lost:
-    /// its records are read again by the next start.
-    Interrupted,
 }
 
 /// A part of a pipeline that runs by itself, with a consumer group and transactions of its own, so that a
@@ -166,122 +119,63 @@ impl Engine {
                 reason: Reason::PlanRefused,
                 message: error.to_string(),
             };
-            report(status, &refused);
-            park(stop)
+            session::report(&WORDING, status, &refused);
+            session::park(stop)
         })
     }
 }
 
+/// How a pipeline tells of what hinders it.
+const WORDING: Wording = Wording {
+    who: "the pipeline",
+    unavailable: "no broker can be reached",
+    resumes: "nothing is lost, the work goes on when one answers",
+    rival: "another process runs under this pod's ids",
+    again: "the work is taken up again by itself",
+};
+
 /// Session after session, until the stop flag is raised.
 fn keep_going<L: Log>(
     mut open: impl FnMut() -> Result<L, LogError>,
-    (mut stage, mut half): (Stage, Half),
+    (stage, half): (Stage, Half),
     settings: &Arc<Settings>,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Outcome {
-    let mut failures = 0;
-    loop {
-        if stop.is_stopped() {
-            return Outcome::Drained;
+    // From one session to the next.
+    let mut kept = (stage, half);
+    session::keep_going(&WORDING, session::pause, status, stop, || {
+        let log = open()?;
+        let (stage, half) = std::mem::take(&mut kept);
+        let mut session =
+            Pipeline::with_half(log, stage, half, Arc::clone(settings), status.clone());
+        let ended = work(&mut session, stop);
+        kept = session.into_stage();
+        ended
+    })
+}
+
+/// Round after round, until the stop flag is raised or something fails.
+fn work<L: Log>(session: &mut Pipeline<L>, stop: &StopFlag) -> Result<(), Failed> {
+    while !stop.is_stopped() {
+        alive();
+        if let Err(error) = session.step() {
+            let uncommitted = session.has_uncommitted();
+            return Err(Failed { error, uncommitted });
         }
-        let begun = Instant::now();
-        let error = match open() {
-            Ok(log) => {
-                let mut session =
-                    Pipeline::with_half(log, stage, half, Arc::clone(settings), status.clone());
-                let error = loop {
-                    alive();
-                    if stop.is_stopped() {
-                        return match session.drain() {
-                            Ok(()) => Outcome::Drained,
-                            Err(error) => {
-                                tracing::warn!(%error, "the last transaction could not be committed; its records are read again");
-                                Outcome::Interrupted
-                            }
-                        };
-                    }
-                    if let Err(error) = session.step() {
-                        break error;
-                    }
-                };
-                (stage, half) = session.into_stage();
-                error
-            }
-            Err(error) => error,
-        };
-        if begun.elapsed() > Duration::from_secs(60) {
-            failures = 0;
-        }
-        report(status, &error);
-        if matches!(
-            error,
-            LogError::NeedsPerson {
-                reason: Reason::BadRecord,
-                ..
-            }
-        ) {
-            // It would be met again at once; another plan, and so another pod, is what helps.
-            return park(stop);
-        }
-        if stop.wait(pause(&error, failures)) {
-            return Outcome::Drained;
-        }
-        failures += 1;
     }
-}
-
-fn park(stop: &StopFlag) -> Outcome {
-    while !stop.wait(Duration::from_secs(3600)) {}
-    Outcome::Drained
-}
-
-/// How long to wait before the next session: doubling, with a ceiling that depends on what is wrong.
-fn pause(error: &LogError, failures: u32) -> Duration {
-    let (first, longest) = match error {
-        // Two processes under one name must not fence each other at full speed.
-        LogError::Fenced { .. } => (2_000, 60_000),
-        LogError::NeedsPerson { .. } => (2_000, 20_000),
-        _ => (500, 10_000),
-    };
-    Duration::from_millis((first << failures.min(10)).min(longest))
-}
-
-fn report(status: &StatusHandle, error: &LogError) {
-    let said = error.to_string();
-    let (reason, message, fatal) = match error {
-        LogError::NeedsPerson { reason, .. } => (reason.as_str(), said, true),
-        LogError::Held { reason, .. } => (reason.as_str(), said, reason.needs_person()),
-        LogError::Unavailable { .. } => (
-            pipeline::UNAVAILABLE,
-            format!(
-                "no broker can be reached: {said}; nothing is lost, the work goes on when one answers"
-            ),
-            false,
-        ),
-        LogError::Fenced { .. } => (
-            "Fenced",
-            format!(
-                "{said}; another process runs under this pod's ids, or did until now; trying again at intervals"
-            ),
-            false,
-        ),
-        _ => (
-            "KafkaError",
-            format!("{said}; nothing is lost, the work is taken up again by itself"),
-            false,
-        ),
-    };
-    tracing::warn!(reason, message, "the pipeline is held up");
-    status.hold_up(Problem {
-        reason: reason.to_owned(),
-        message,
-        fatal,
-    });
+    // It commits only what there is to be committed.
+    let drained = session.drain();
+    drained.map_err(|error| Failed {
+        error,
+        uncommitted: true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -347,35 +241,5 @@ mod tests {
             Part::of(&plan),
             [Part::Streams, Part::Keyed, Part::Table(0)]
         );
-    }
-
-    #[test]
-    fn pauses_double_up_to_a_ceiling() {
-        let broken = LogError::Broken {
-            message: String::new(),
-        };
-        assert_eq!(pause(&broken, 0), Duration::from_millis(500));
-        assert_eq!(pause(&broken, 2), Duration::from_secs(2));
-        assert_eq!(pause(&broken, 500), Duration::from_secs(10));
-        assert_eq!(
-            pause(
-                &LogError::Fenced {
-                    message: String::new()
-                },
-                9
-            ),
-            Duration::from_secs(60)
-        );
-    }
-
-    #[test]
-    fn a_stop_ends_a_pause_at_once() {
-        let stop = StopFlag::new();
-        let raiser = stop.clone();
-        let thread = std::thread::spawn(move || raiser.stop());
-        let begun = Instant::now();
-        assert!(stop.wait(Duration::from_secs(60)));
-        assert!(begun.elapsed() < Duration::from_secs(5));
-        thread.join().unwrap();
     }
 }

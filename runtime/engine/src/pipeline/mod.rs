@@ -35,6 +35,7 @@ use std::time::Duration;
 use headworks_plan::{OnBadRecord, Phase, Problem, StartFrom};
 
 use crate::log::{Batch, Event, Limits, Log, LogError, Partition};
+use crate::session::UNAVAILABLE;
 use crate::stateless::{Stage, Staged};
 use crate::status::{Progress, StatusHandle};
 use hold::Hold;
@@ -63,8 +64,6 @@ const FIGURES_EVERY: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 4;
 /// How many aborts may follow each other before the session is given up, which brings a pause.
 const ABORTS: u32 = 5;
-/// The reason under which a broker that can't be reached is reported.
-pub(crate) const UNAVAILABLE: &str = "KafkaUnavailable";
 
 /// What a pipeline does with what it reads, apart from the query.
 #[derive(Clone, Debug)]
@@ -80,8 +79,10 @@ pub(crate) struct Settings {
 }
 
 /// What a part of a pipeline with state does besides.
+#[derive(Default)]
 pub(crate) enum Half {
     /// Nothing: a pipeline without state, or a table of one with state.
+    #[default]
     None,
     /// Brings rows with equal keys together.
     First(Box<First>),
@@ -234,6 +235,11 @@ impl<L: Log> Pipeline<L> {
             return Ok(());
         }
         self.commit()
+    }
+
+    /// True: something was read, or written, that isn't committed.
+    pub(crate) fn has_uncommitted(&self) -> bool {
+        self.in_transaction || self.read_since.is_some()
     }
 
     /// What the half does at every round, whether or not something was read.

@@ -11,11 +11,12 @@ use headworks_plan::{
 use headworks_sql::schema::Schema;
 use headworks_state::Pool;
 
-use super::{Identity, Outcome, Part, StopFlag, Work, keep_going, report};
+use super::{Identity, Part, WORDING, Work, keep_going};
 use crate::kafka::{self, KafkaLog, Ledger, Setup};
 use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
 use crate::pipeline::{self, CompileError, Half, InputTopic, Second, Settings};
+use crate::session::{self, Outcome, StopFlag};
 use crate::stateless::Stage;
 use crate::status::StatusHandle;
 use crate::store::StoreLog;
@@ -155,7 +156,8 @@ fn pool(keyed: &KeyedPlan, status: &StatusHandle, stop: &StopFlag) -> Option<Poo
     loop {
         match Pool::open(keyed.memory_bytes, folder.clone()) {
             Ok(pool) => return Some(pool),
-            Err(error) => report(
+            Err(error) => session::report(
+                &WORDING,
                 status,
                 &LogError::NeedsPerson {
                     reason: Reason::StateDisk,

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use headworks_engine::format::FormatError;
 use headworks_engine::log::{LogError, Reason};
+use headworks_engine::session::{self, Failed, Outcome, StopFlag, Wording};
 use headworks_engine::status::{Progress, StatusHandle, alive};
-use headworks_engine::{Outcome, StopFlag};
 use headworks_plan::{KafkaConnection, OnInvalid, Phase, Problem};
 
 use super::Config;
@@ -22,6 +22,15 @@ const REMINDER: Duration = Duration::from_secs(6 * 3_600);
 
 /// The loop hangs if a batch isn't over for so long: every call to Kafka ends before.
 const HANGS: Duration = Duration::from_secs(5 * 60);
+
+/// How a generate source tells of what hinders it.
+const WORDING: Wording = Wording {
+    who: "the source",
+    unavailable: "Kafka doesn't answer",
+    resumes: "the sequence goes on where it stopped when it does",
+    rival: "another process writes this source's sequence",
+    again: "the sequence goes on by itself",
+};
 
 /// Where records go together with the place in the sequence after them.
 pub(super) trait Ledger {
@@ -55,7 +64,7 @@ pub fn run(
         }
     };
     let open = || Session::open(kafka, config, stop);
-    keep_going(&work, open, pause, status, stop)
+    keep_going(&work, open, session::pause, status, stop)
 }
 
 /// Session after session, until the stop flag is raised.
@@ -66,34 +75,21 @@ pub(super) fn keep_going<L: Ledger>(
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Outcome {
-    let mut failures = 0;
+    // A batch of which nobody knows whether it was committed, from one session to the next.
     let mut doubtful = None;
-    while !stop.is_stopped() {
-        let begun = Instant::now();
+    session::keep_going(&WORDING, pause, status, stop, || {
         let ended = open().and_then(|(ledger, next)| {
             settle(doubtful.take(), next, status);
             tracing::info!(next, "making records");
             status.heal_all();
             status.set_phase(Phase::Running);
-            session(work, ledger, next, &mut doubtful, status, stop)
+            make(work, ledger, next, &mut doubtful, status, stop)
         });
-        let Err(error) = ended else {
-            return Outcome::Drained;
-        };
-        if stop.is_stopped() && doubtful.is_some() {
-            tracing::warn!(%error, "the last transaction could not be committed");
-            return Outcome::Interrupted;
-        }
-        if begun.elapsed() > Duration::from_secs(60) {
-            failures = 0;
-        }
-        report(status, &error);
-        if stop.wait(pause(&error, failures)) {
-            break;
-        }
-        failures += 1;
-    }
-    Outcome::Drained
+        ended.map_err(|error| Failed {
+            error,
+            uncommitted: doubtful.is_some(),
+        })
+    })
 }
 
 /// A batch whose commit failed: it counts if the place that is found afterwards is the one behind it.
@@ -109,7 +105,7 @@ fn settle(doubtful: Option<Doubtful>, next: u64, status: &StatusHandle) {
 }
 
 /// One ledger's time: until it fails, or the stop flag is raised between two batches.
-fn session(
+fn make(
     work: &Work,
     mut ledger: impl Ledger,
     mut next: u64,
@@ -233,62 +229,4 @@ impl Work {
 
 fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
-}
-
-/// How long to wait before the next session: doubling, with a ceiling that depends on what is wrong.
-fn pause(error: &LogError, failures: u32) -> Duration {
-    let (first, longest) = match error {
-        // Two processes under one name must not fence each other at full speed.
-        LogError::Fenced { .. } => (2_000, 60_000),
-        LogError::NeedsPerson { .. } => (2_000, 20_000),
-        _ => (500, 5_000),
-    };
-    Duration::from_millis((first << failures.min(10)).min(longest))
-}
-
-fn report(status: &StatusHandle, error: &LogError) {
-    let said = error.to_string();
-    let (reason, message, fatal) = match error {
-        LogError::NeedsPerson { reason, .. } => (reason.as_str(), said, true),
-        LogError::Unavailable { .. } | LogError::Retriable { .. } => (
-            "KafkaUnavailable",
-            format!(
-                "Kafka doesn't answer: {said}; the sequence goes on where it stopped when it does"
-            ),
-            false,
-        ),
-        LogError::Fenced { .. } => (
-            "Fenced",
-            format!(
-                "{said}; another process writes this source's sequence, or did until now; trying again at intervals"
-            ),
-            false,
-        ),
-        _ => (
-            "KafkaError",
-            format!("{said}; nothing is lost, the sequence goes on by itself"),
-            false,
-        ),
-    };
-    tracing::warn!(reason, message, "the source is held up");
-    status.hold_up(Problem {
-        reason: reason.to_owned(),
-        message,
-        fatal,
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_ceiling_and_are_long_between_two_that_fence_each_other() {
-        let message = String::new;
-        let broken = LogError::Broken { message: message() };
-        assert_eq!(pause(&broken, 0), Duration::from_millis(500));
-        assert_eq!(pause(&broken, 500), Duration::from_secs(5));
-        let fenced = LogError::Fenced { message: message() };
-        assert_eq!(pause(&fenced, 9), Duration::from_secs(60));
-    }
 }
