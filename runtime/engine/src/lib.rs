@@ -23,17 +23,11 @@ pub mod status;
 pub mod store;
 
 mod keyed;
-#[cfg(test)]
-mod keyed_simulation;
-#[cfg(test)]
-mod keyed_words;
 mod pipeline;
 mod run;
-#[cfg(test)]
-mod simulation;
 mod stateless;
 #[cfg(test)]
-mod words;
+mod testing;
 
 pub use run::{Engine, Identity, Part, Work};
 pub use session::{Outcome, StopFlag};

@@ -207,8 +207,8 @@ mod tests {
                     part: Part::Streams,
                     kafka: &KafkaConnection::default(),
                     identity: &identity,
-                    formats: &crate::words::WordFormats,
-                    stores: &crate::words::NoStores,
+                    formats: &crate::testing::fixture_format::WordFormats,
+                    stores: &crate::testing::fixture_format::NoStores,
                 };
                 Engine::run(&work, &status, &stop)
             });

@@ -16,14 +16,14 @@ use headworks_state::Pool;
 use super::{BadRecord, Local, Row, Sink};
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::shards::Shards;
-use crate::keyed_words::BarFormats;
 use crate::memory::{Chance, Faults, MemoryBroker, Stored};
 use crate::pipeline::{
     Half, InputTopic, Pipeline, Second, Settings, compile_first, compile_second,
 };
-use crate::simulation::{same, seeds};
 use crate::stateless::Stage;
 use crate::status::StatusHandle;
+use crate::testing::keyed_fixture_format::BarFormats;
+use crate::testing::simulation::{same, seeds};
 
 /// The event time of the last record, beyond every window.
 const END: i64 = 1_000_000;

@@ -266,7 +266,7 @@ mod tests {
     use crate::memory::{Faults, MemoryBroker, Stored};
     use crate::pipeline::{InputTopic, Pipeline, Settings};
     use crate::status::StatusHandle;
-    use crate::words::WordFormats;
+    use crate::testing::fixture_format::WordFormats;
 
     fn plan(sql: &str) -> PipelinePlan {
         let field = |name: &str, type_: &str| Field {

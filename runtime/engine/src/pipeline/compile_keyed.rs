@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::keyed::results::Given;
-    use crate::keyed_words::BarFormats;
+    use crate::testing::keyed_fixture_format::BarFormats;
 
     fn stream(name: &str, fields: &[(&str, &str, bool)]) -> Stream {
         let field = |(name, type_, nullable): &(&str, &str, bool)| Field {

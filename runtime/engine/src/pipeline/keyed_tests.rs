@@ -7,10 +7,10 @@ use headworks_plan::{InternalTopic, OnBadRecord, StartFrom};
 use headworks_sql::keyed::Window;
 
 use super::{Half, InputTopic, Pipeline, Settings, Times};
-use crate::keyed_words::{NOBODY, Query, STATE_BYTES, first, second, stage};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
+use crate::testing::keyed_fixture_format::{NOBODY, Query, STATE_BYTES, first, second, stage};
 
 const MINUTE: Query = Query::Windowed(Window::Tumble {
     size: 60,

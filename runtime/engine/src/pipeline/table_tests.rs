@@ -14,7 +14,7 @@ use crate::memory::{
 };
 use crate::status::StatusHandle;
 use crate::store::{Move, Store, StoreError, StoreLog};
-use crate::words::table_stage;
+use crate::testing::fixture_format::table_stage;
 
 type Session = Pipeline<StoreLog<MemoryLog>>;
 

@@ -9,7 +9,7 @@ use super::{InputTopic, Pipeline, Settings};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
-use crate::words::{NOBODY, stage};
+use crate::testing::fixture_format::{NOBODY, stage};
 
 struct World {
     broker: MemoryBroker,
@@ -386,7 +386,7 @@ fn a_commit_that_stays_pending_holds_the_next_session_up_and_nothing_is_lost_or_
 /// Can't judge records that begin with `late` until it is ready.
 struct Waiting {
     ready: Arc<std::sync::atomic::AtomicBool>,
-    words: crate::words::Words,
+    words: crate::testing::fixture_format::Words,
 }
 
 impl crate::format::Decoder for Waiting {
@@ -421,7 +421,7 @@ fn a_record_that_must_wait_holds_the_stage_up_until_it_can_be_judged() {
     let mut stage = stage(1, "out");
     stage.inputs[0].decoder = Box::new(Waiting {
         ready: Arc::clone(&ready),
-        words: crate::words::Words::default(),
+        words: crate::testing::fixture_format::Words::default(),
     });
     let log = world.broker.open("member-0", &["in"]).unwrap();
     let settings = Arc::new(world.settings.clone());

@@ -24,9 +24,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::{KafkaLog, Ledger, Setup, config};
 use crate::log::{Log, LogError};
 use crate::pipeline::{InputTopic, Pipeline, Settings};
-use crate::simulation::same;
 use crate::status::StatusHandle;
-use crate::words::{oracle, stage};
+use crate::testing::fixture_format::{oracle, stage};
+use crate::testing::simulation::same;
 use watchdog::Watchdog;
 
 /// Topics, group and connection of one test.

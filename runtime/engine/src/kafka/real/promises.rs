@@ -11,7 +11,7 @@ use super::Place;
 use crate::log::{Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position};
 use crate::memory::Chance;
 use crate::status::StatusHandle;
-use crate::words::{NoStores, WordFormats, oracle};
+use crate::testing::fixture_format::{NoStores, WordFormats, oracle};
 use crate::{Engine, Identity, Outcome, Part, StopFlag, Work};
 
 #[test]
@@ -364,5 +364,5 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
         .map(|(value, _)| value)
         .map(|value| value.trim_end_matches('.').to_owned())
         .collect();
-    crate::simulation::same("results", expected, found).unwrap();
+    crate::testing::simulation::same("results", expected, found).unwrap();
 }

@@ -14,7 +14,7 @@ use crate::memory::{
 use crate::pipeline::{InputTopic, Pipeline, Settings};
 use crate::status::StatusHandle;
 use crate::store::StoreLog;
-use crate::words::{oracle, stage, table_stage};
+use crate::testing::fixture_format::{oracle, stage, table_stage};
 
 /// The world of one seed.
 struct World {

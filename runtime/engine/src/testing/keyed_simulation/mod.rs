@@ -15,13 +15,13 @@ use headworks_plan::{InternalTopic, OnBadRecord, StartFrom};
 use headworks_sql::keyed::Window;
 
 use crate::keyed::Rule;
-use crate::keyed_words::{Query, STATE_BYTES, first, second, stage};
 use crate::log::LogError;
 use crate::memory::{Chance, Faults, MemoryBroker, MemoryLog, Mutant, Stored};
 use crate::pipeline::{Half, InputTopic, Pipeline, Settings, Times};
-use crate::simulation::seeds;
 use crate::stateless::Stage;
 use crate::status::StatusHandle;
+use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stage};
+use crate::testing::simulation::seeds;
 
 mod verdict;
 

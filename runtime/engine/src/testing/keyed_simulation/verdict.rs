@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use headworks_plan::OnBadRecord;
 
 use super::{END, World};
-use crate::keyed_words::{Row, oracle, row, windows};
-use crate::simulation::same;
+use crate::testing::keyed_fixture_format::{Row, oracle, row, windows};
+use crate::testing::simulation::same;
 
 impl World {
     pub(super) fn verdict(&self) -> Result<(), String> {
