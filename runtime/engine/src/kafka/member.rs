@@ -13,10 +13,11 @@ use super::member_events::Rebalanced;
 use super::queue::Queue;
 use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, offsets, verdict};
 use crate::log::{
-    Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Take,
+    Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, LogError, Outgoing, Partition,
+    Position, Refusal, Row, Table, Take, Transactions, has_no,
 };
 
-impl Log for KafkaLog {
+impl GroupConsumer for KafkaLog {
     fn poll(
         &mut self,
         wait: Duration,
@@ -47,19 +48,6 @@ impl Log for KafkaLog {
         Ok(stable
             .into_iter()
             .map(|at| at.map(|(offset, metadata)| offsets::position(offset, &metadata)))
-            .collect())
-    }
-
-    fn note(&mut self, notes: Vec<(Partition, String)>) {
-        self.notes = notes.into_iter().collect();
-    }
-
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
-        let stable = self.stable_commits(partitions)?;
-        Ok(stable
-            .into_iter()
-            // Tools that set a group's offsets leave no note.
-            .map(|at| at.map(|(_, note)| note).filter(|note| !note.is_empty()))
             .collect())
     }
 
@@ -118,6 +106,38 @@ impl Log for KafkaLog {
         })
     }
 
+    fn hold_back(&mut self, partitions: &[Partition]) {
+        self.lanes.hold(partitions);
+    }
+
+    fn end(&self, partition: Partition) -> Option<i64> {
+        self.events
+            .ends(partition)
+            .map(|ends| ends.stable)
+            .filter(|stable| *stable >= 0)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.events.client.down()
+    }
+
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn peek(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
+        self.committed(partitions)
+    }
+}
+
+impl Transactions for KafkaLog {
     fn begin(&mut self) -> Result<(), LogError> {
         let _ = self.events.client.take_delivery_error();
         if self.setup.exactly_once {
@@ -150,6 +170,21 @@ impl Log for KafkaLog {
         self.abort_transaction(ANSWER)
     }
 
+    fn note(&mut self, notes: Vec<(Partition, String)>) {
+        self.notes = notes.into_iter().collect();
+    }
+
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
+        let stable = self.stable_commits(partitions)?;
+        Ok(stable
+            .into_iter()
+            // Tools that set a group's offsets leave no note.
+            .map(|at| at.map(|(_, note)| note).filter(|note| !note.is_empty()))
+            .collect())
+    }
+}
+
+impl Changelog for KafkaLog {
     fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError> {
         self.read_changelog(topic, partition, take)
     }
@@ -157,32 +192,18 @@ impl Log for KafkaLog {
     fn trim(&mut self, offsets: &[(Partition, i64)]) {
         self.delete_below(offsets);
     }
+}
 
-    fn hold_back(&mut self, partitions: &[Partition]) {
-        self.lanes.hold(partitions);
+impl Table for KafkaLog {
+    fn insert(&mut self, _: &[Row<'_>], _: bool) -> Result<Vec<Refusal>, LogError> {
+        Err(has_no("table"))
     }
 
-    fn end(&self, partition: Partition) -> Option<i64> {
-        self.events
-            .ends(partition)
-            .map(|ends| ends.stable)
-            .filter(|stable| *stable >= 0)
+    fn former(&self, _: Partition, _: i64) -> Former {
+        Former::Nothing
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.events.client.down()
-    }
-
-    fn now(&self) -> Duration {
-        self.born.elapsed()
-    }
-
-    fn wall_ms(&self) -> i64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    }
+    fn lettered(&mut self, _: Partition, _: i64) {}
 }
 
 impl KafkaLog {

@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::note::Note;
+use super::refusals::{self, said};
 use super::{Move, Store, StoreError};
 use crate::log::{
-    Batch, Bounds, Clock, Event, Former, Limits, Log, LogError, Outgoing, Partition, Position,
-    Reason, Refusal, Row,
+    Batch, Bounds, Changelog, Clock, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
+    Partition, Position, Refusal, Row, Table, Take, Transactions, has_no,
 };
 
 /// How often a commit in Kafka is repeated whose outcome isn't known.
 const ATTEMPTS: u32 = 4;
-/// Longest search for the rows that a store refuses, within one batch.
-const SEARCH: Duration = Duration::from_secs(15);
 
 /// See the module above. `L` is the group member, and the producer of dead letters.
 pub struct StoreLog<L> {
@@ -174,66 +173,9 @@ impl<L: Log> StoreLog<L> {
         self.letters = Letters::None;
         Ok(())
     }
-
-    fn write_bisecting(
-        &mut self,
-        rows: &[Row<'_>],
-        first_only: bool,
-        deadline: Duration,
-        refusals: &mut Vec<Refusal>,
-    ) -> Result<(), StoreError> {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-            return Ok(());
-        };
-        if self.inner.now() > deadline {
-            return Err(StoreError::Held {
-                reason: Reason::StoreUnavailable,
-                message: format!(
-                    "the store was still busy with one batch of rows after {} s; it is written again in smaller ones",
-                    SEARCH.as_secs()
-                ),
-            });
-        }
-        let bytes: Vec<&[u8]> = rows.iter().map(|row| row.bytes).collect();
-        match self.store.write(&bytes) {
-            Err(StoreError::Refused { message }) if first.record == last.record => {
-                refusals.push(Refusal {
-                    record: first.record,
-                    message,
-                });
-                Ok(())
-            }
-            Err(StoreError::Refused { .. }) => {
-                // A record goes in whole or not at all, so its rows stay together.
-                let middle = rows[rows.len() / 2].record;
-                let mut at = rows.partition_point(|row| row.record < middle);
-                if at == 0 {
-                    at = rows.partition_point(|row| row.record <= middle);
-                }
-                self.write_bisecting(&rows[..at], first_only, deadline, refusals)?;
-                if first_only && !refusals.is_empty() {
-                    return Ok(());
-                }
-                self.write_bisecting(&rows[at..], first_only, deadline, refusals)
-            }
-            other => other,
-        }
-    }
 }
 
-fn said(error: StoreError) -> LogError {
-    match error {
-        StoreError::Refused { message } | StoreError::Broken { message } => {
-            LogError::Broken { message }
-        }
-        StoreError::Conflict { message } | StoreError::Unknown { message } => {
-            LogError::Abortable { message }
-        }
-        StoreError::Held { reason, message } => LogError::Held { reason, message },
-    }
-}
-
-impl<L: Log> Log for StoreLog<L> {
+impl<L: Log> GroupConsumer for StoreLog<L> {
     fn poll(
         &mut self,
         wait: Duration,
@@ -303,6 +245,28 @@ impl<L: Log> Log for StoreLog<L> {
         self.inner.unassign()
     }
 
+    fn end(&self, partition: Partition) -> Option<i64> {
+        self.inner.end(partition)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.inner.trouble()
+    }
+
+    fn now(&self) -> Duration {
+        self.inner.now()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.inner.wall_ms()
+    }
+
+    fn hold_back(&mut self, partitions: &[Partition]) {
+        self.inner.hold_back(partitions);
+    }
+}
+
+impl<L: Log> Transactions for StoreLog<L> {
     fn begin(&mut self) -> Result<(), LogError> {
         self.letters = Letters::None;
         self.store.begin().map_err(said)
@@ -348,12 +312,28 @@ impl<L: Log> Log for StoreLog<L> {
         Ok(())
     }
 
+    /// The commits of the group hold the notes about dead letters, and nothing else.
+    fn note(&mut self, _: Vec<(Partition, String)>) {}
+
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
+        Ok(vec![None; partitions.len()])
+    }
+}
+
+impl<L: Log> Changelog for StoreLog<L> {
+    fn restore(&mut self, _: &str, _: i32, _: Take<'_>) -> Result<u64, LogError> {
+        Err(has_no("changelog"))
+    }
+
+    /// What is read is everybody's.
+    fn trim(&mut self, _: &[(Partition, i64)]) {}
+}
+
+impl<L: Log> Table for StoreLog<L> {
     fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
-        let mut refusals = Vec::new();
-        let deadline = self.inner.now() + SEARCH;
-        self.write_bisecting(rows, first_only, deadline, &mut refusals)
-            .map_err(said)?;
-        Ok(refusals)
+        let StoreLog { inner, store, .. } = self;
+        let mut write = |rows: &[&[u8]]| store.write(rows);
+        refusals::insert(rows, first_only, &mut write, &|| inner.now()).map_err(said)
     }
 
     fn former(&self, partition: Partition, offset: i64) -> Former {
@@ -366,21 +346,5 @@ impl<L: Log> Log for StoreLog<L> {
 
     fn lettered(&mut self, partition: Partition, offset: i64) {
         self.lettered.entry(partition).or_default().insert(offset);
-    }
-
-    fn end(&self, partition: Partition) -> Option<i64> {
-        self.inner.end(partition)
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.inner.trouble()
-    }
-
-    fn now(&self) -> Duration {
-        self.inner.now()
-    }
-
-    fn wall_ms(&self) -> i64 {
-        self.inner.wall_ms()
     }
 }

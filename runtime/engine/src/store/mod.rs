@@ -17,6 +17,7 @@
 
 mod log;
 pub(crate) mod note;
+mod refusals;
 
 pub use log::StoreLog;
 

@@ -13,7 +13,9 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use super::Place;
 use super::watchdog::Watchdog;
 use crate::kafka::{KafkaLog, Setup, config};
-use crate::log::{Batch, Event, Limits, Log, LogError, Partition, Position, Reason};
+use crate::log::{
+    Batch, Event, GroupConsumer, Limits, LogError, Partition, Position, Reason, Transactions,
+};
 
 #[test]
 #[ignore = "needs a broker: HEADWORKS_KAFKA=host:port"]

@@ -12,7 +12,7 @@ use super::Place;
 use super::state::reading;
 use super::watchdog::Watchdog;
 use crate::kafka::config;
-use crate::log::{Log, LogError, Partition, Reason};
+use crate::log::{Changelog, GroupConsumer, LogError, Partition, Reason};
 
 const FIRST: Partition = Partition {
     topic: 0,

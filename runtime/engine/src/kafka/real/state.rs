@@ -9,7 +9,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Place;
 use crate::kafka::{KafkaLog, config};
-use crate::log::{Batch, Clock, Event, Limits, Log, LogError, Outgoing, Partition, Position};
+use crate::log::{
+    Batch, Changelog, Clock, Event, GroupConsumer, Limits, LogError, Outgoing, Partition, Position,
+    Transactions,
+};
 use crate::memory::Chance;
 
 const LIMITS: Limits = Limits {
