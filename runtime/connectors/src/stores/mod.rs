@@ -2,7 +2,7 @@
 
 use headworks_engine::format::{Encoder, FormatError};
 use headworks_engine::log::Reason;
-use headworks_engine::store::{Store, Stores};
+use headworks_engine::store::{Stores, TableSink};
 use headworks_plan::{StoreConnection, TableOutput};
 use headworks_sql::schema::Schema;
 
@@ -23,13 +23,15 @@ impl Stores for Known {
         }
     }
 
-    fn open(&self, table: &TableOutput, columns: &Schema) -> Box<dyn Store> {
+    fn sink<'a>(&'a self, table: &'a TableOutput, columns: &'a Schema) -> TableSink<'a> {
         match &table.store.connection {
-            StoreConnection::Postgres(connection) => Box::new(postgres::PostgresStore::new(
-                table.clone(),
-                connection.clone(),
-                columns.clone(),
-            )),
+            StoreConnection::Postgres(connection) => TableSink::Transactional(Box::new(|| {
+                Box::new(postgres::PostgresStore::new(
+                    table.clone(),
+                    connection.clone(),
+                    columns.clone(),
+                ))
+            })),
         }
     }
 }

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use headworks_connectors::stores::Known;
 use headworks_engine::format::Encoder;
 use headworks_engine::log::{Position, Reason};
-use headworks_engine::store::{Move, Store, StoreError, Stores};
+use headworks_engine::store::{Move, Store, StoreError, Stores, TableSink};
 use headworks_plan::{PostgresConnection, StoreConnection, TableOutput};
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::types::DataType;
@@ -159,8 +159,12 @@ pub struct Session {
 
 impl Session {
     pub fn open(table: &TableOutput, columns: Schema) -> Session {
+        let store = match Known.sink(table, &columns) {
+            TableSink::Transactional(open) => open(),
+            other => panic!("{:?}", other.guarantee()),
+        };
         Session {
-            store: Known.open(table, &columns),
+            store,
             encoder: Known.encoder(table, &columns).unwrap(),
             columns,
         }

@@ -46,6 +46,11 @@ pub(crate) enum CompileError {
     /// Keys of a type by which rows can't be brought together.
     #[snafu(display("column {column}: {type_} is no key; group by its fields or items instead"))]
     Key { column: String, type_: String },
+    /// A store that keeps rows by their key is given none.
+    #[snafu(display(
+        "table {table}: its store tells rows apart by their key alone, and the table has none: set `key`"
+    ))]
+    Keyless { table: String },
     /// A store can't hold the result.
     #[snafu(display("table {table}: {source}"))]
     Row { table: String, source: FormatError },

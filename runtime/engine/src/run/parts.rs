@@ -19,7 +19,7 @@ use crate::pipeline::{self, CompileError, Half, InputTopic, Second, Settings};
 use crate::session::{self, Outcome, StopFlag};
 use crate::stateless::Stage;
 use crate::status::StatusHandle;
-use crate::store::StoreLog;
+use crate::store::{Guarantee, StoreLog, TableSink, WriterLog};
 
 fn open(work: &Work<'_>, setup: Setup) -> Result<KafkaLog, LogError> {
     let base = kafka::config(work.kafka).map_err(|error| LogError::NeedsPerson {
@@ -65,19 +65,24 @@ pub(super) fn table(
     // Rows don't go through Kafka. Their offsets are in their transaction whatever is promised, so their
     // letters may as well be.
     let setup = setup(work, &table.group, &[], true);
-    let open = || {
-        let log = open(work, setup.clone())?;
-        let store = work.stores.open(table, &columns);
-        Ok(StoreLog::new(log, store, topics.clone()))
-    };
     let settings = Arc::new(settings(plan, work.identity));
-    Ok(keep_going(
-        open,
-        (stage, Half::None),
-        &settings,
-        status,
-        stop,
-    ))
+    let part = (stage, Half::None);
+    let member = || open(work, setup.clone());
+    let sink = work.stores.sink(table, &columns);
+    if sink.guarantee() == Guarantee::IdempotentUpsert && table.key.is_empty() {
+        let table = table.table.clone();
+        return Err(CompileError::Keyless { table });
+    }
+    Ok(match sink {
+        TableSink::Transactional(session) => {
+            let open = || Ok(StoreLog::new(member()?, session(), topics.clone()));
+            keep_going(open, part, &settings, status, stop)
+        }
+        TableSink::IdempotentUpsert(session) | TableSink::AtLeastOnce(session) => {
+            let open = || Ok(WriterLog::new(member()?, session()));
+            keep_going(open, part, &settings, status, stop)
+        }
+    })
 }
 
 /// The first part of a pipeline with state.

@@ -11,7 +11,7 @@ use headworks_sql::schema::Schema as Columns;
 
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::stateless::{Branch, Evaluation, Input, Output, Stage};
-use crate::store::{Store, Stores};
+use crate::store::{Stores, TableSink};
 
 /// The result has no key.
 pub(crate) const NOBODY: &str = "nobody";
@@ -134,7 +134,7 @@ impl Stores for NoStores {
         Ok(Box::new(Words::default()))
     }
 
-    fn open(&self, _: &TableOutput, _: &Columns) -> Box<dyn Store> {
+    fn sink<'a>(&'a self, _: &'a TableOutput, _: &'a Columns) -> TableSink<'a> {
         unreachable!("no plan of these tests has a table")
     }
 }
