@@ -19,7 +19,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::queue::{Bell, MOST, Queue, Taken};
-use super::{ANSWER, KafkaLog, config, settle, verdict};
+use super::{ANSWER, KafkaLog, config, error_mapping, settle};
 use crate::log::{LogError, Partition, Take};
 
 /// A restore that gets nowhere for so long is given up, and tried again by a new session. Longer than an
@@ -104,7 +104,7 @@ impl KafkaLog {
             .ends
             .fetch_watermarks(topic, partition, ANSWER)
             .map_err(|error| {
-                verdict::of_query(&error, &format!("asking for the end of {place}"))
+                error_mapping::of_query(&error, &format!("asking for the end of {place}"))
             })?;
         let broken = |message: String| LogError::Broken {
             message: format!("{place}: {message}"),
@@ -142,7 +142,7 @@ impl KafkaLog {
                 }
                 Taken::Failed(code) => {
                     let error = KafkaError::MessageConsumption(code);
-                    outcome = verdict::of_poll(&error).map_or(Ok(()), Err);
+                    outcome = error_mapping::of_poll(&error).map_or(Ok(()), Err);
                 }
             });
             outcome?;
@@ -161,7 +161,7 @@ impl KafkaLog {
                 )));
             }
             if let Some(Err(error)) = reader.records.poll(Duration::ZERO)
-                && let Some(error) = verdict::of_poll(&error)
+                && let Some(error) = error_mapping::of_poll(&error)
             {
                 return Err(error);
             }

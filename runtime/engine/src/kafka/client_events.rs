@@ -9,7 +9,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
-use super::verdict;
+use super::error_mapping;
 use crate::log::LogError;
 
 /// Writes down what a client says. Clones share what is known, so that a consumer and a producer may have one.
@@ -55,7 +55,7 @@ impl ClientEvents {
     /// Why Kafka refuses us, and forgets it.
     pub fn take_refusal(&self) -> Option<LogError> {
         let (code, said) = self.seen().refused.take()?;
-        verdict::of_client(code, &said)
+        error_mapping::of_client(code, &said)
     }
 
     /// Why Kafka refuses us.
@@ -96,7 +96,7 @@ impl ClientEvents {
         if let Some(refused) = self.take_refusal() {
             return refused;
         }
-        match verdict::of_query(error, doing) {
+        match error_mapping::of_query(error, doing) {
             LogError::Retriable { message } => {
                 let seen = self.seen();
                 let cause = seen.down.as_ref().or(seen.last_transport.as_ref());
@@ -149,7 +149,7 @@ impl ClientContext for ClientEvents {
                 self.0.broke.fetch_add(1, Ordering::AcqRel);
                 seen.last_transport = Some(said.to_owned());
             }
-            code if verdict::of_client(code, said).is_some() => {
+            code if error_mapping::of_client(code, said).is_some() => {
                 if seen
                     .refused
                     .as_ref()

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::member_events::Rebalanced;
 use super::queue::Queue;
-use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, offsets, verdict};
+use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, error_mapping, offsets};
 use crate::log::{
     Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, LogError, Outgoing, Partition,
     Position, Refusal, Row, Table, Take, Transactions, has_no,
@@ -143,7 +143,7 @@ impl Transactions for KafkaLog {
         if self.setup.exactly_once {
             self.producer
                 .begin_transaction()
-                .map_err(|error| verdict::of_transaction(&error, "opening a transaction"))?;
+                .map_err(|error| error_mapping::of_transaction(&error, "opening a transaction"))?;
         }
         self.transaction = Transaction::Open;
         Ok(())
@@ -236,7 +236,7 @@ impl KafkaLog {
             return Ok(false);
         }
         let filled = self.lanes.fill(limits, batch);
-        match filled.map_err(|code| verdict::of_poll(&KafkaError::MessageConsumption(code))) {
+        match filled.map_err(|code| error_mapping::of_poll(&KafkaError::MessageConsumption(code))) {
             Ok(empty) => Ok(empty),
             Err(Some(error)) => Err(error),
             // librdkafka goes on by itself.
@@ -252,7 +252,7 @@ impl KafkaLog {
                 None if self.events.client.heard() == heard => break,
                 None => {}
                 Some(Err(error)) => {
-                    if let Some(error) = verdict::of_poll(&error) {
+                    if let Some(error) = error_mapping::of_poll(&error) {
                         return Err(error);
                     }
                 }

@@ -20,6 +20,7 @@ mod bounded;
 mod changelog;
 mod client_events;
 mod config;
+pub mod error_mapping;
 mod lane;
 mod ledger;
 mod member;
@@ -31,7 +32,6 @@ mod real;
 mod sender;
 mod settle;
 mod transaction;
-pub mod verdict;
 
 pub use bounded::bounded_call;
 pub use client_events::ClientEvents;
@@ -179,7 +179,7 @@ impl KafkaLog {
         let topics: Vec<&str> = log.setup.topics.iter().map(String::as_str).collect();
         log.consumer
             .subscribe(&topics)
-            .map_err(|error| verdict::of_query(&error, "joining the group"))?;
+            .map_err(|error| error_mapping::of_query(&error, "joining the group"))?;
         Ok(log)
     }
 
@@ -189,7 +189,7 @@ impl KafkaLog {
             let answer = self.producer.init_transactions(Duration::from_secs(5));
             self.serve_producer();
             match answer.map_err(|error| {
-                verdict::of_transaction(&error, "starting the transactional producer")
+                error_mapping::of_transaction(&error, "starting the transactional producer")
             }) {
                 Ok(()) => return Ok(()),
                 Err(LogError::Retriable { message }) => {
@@ -239,7 +239,7 @@ fn find_topics(
         let found = metadata.topics().first();
         let error = found.and_then(rdkafka::metadata::MetadataTopic::error);
         if let Some(error) = error.map(RDKafkaErrorCode::from) {
-            return Err(verdict::of_query(
+            return Err(error_mapping::of_query(
                 &KafkaError::MetadataFetch(error),
                 &format!("topic {topic}"),
             ));

@@ -3,7 +3,7 @@
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{ANSWER, KafkaLog, verdict};
+use super::{ANSWER, KafkaLog, error_mapping};
 use crate::log::{Bounds, Clock, LogError, Partition, Position};
 
 /// How the first start is written in a commit's metadata, a word among others.
@@ -76,7 +76,7 @@ impl KafkaLog {
                     message: format!("no commit of {place} was given"),
                 })?;
                 found.error().map_err(|error| {
-                    verdict::of_query(&error, &format!("reading the commit of {place}"))
+                    error_mapping::of_query(&error, &format!("reading the commit of {place}"))
                 })?;
                 Ok(match found.offset() {
                     Offset::Offset(offset) => Some((offset, found.metadata().to_owned())),
@@ -91,7 +91,9 @@ impl KafkaLog {
         let metadata = self
             .consumer
             .fetch_metadata(Some(&topic), ANSWER)
-            .map_err(|error| verdict::of_query(&error, "asking for the topic's partitions"))?;
+            .map_err(|error| {
+                error_mapping::of_query(&error, "asking for the topic's partitions")
+            })?;
         let known = metadata.topics().iter().find(|found| found.name() == topic);
         Ok(known.map_or_else(Vec::new, |found| {
             found
@@ -196,7 +198,7 @@ impl KafkaLog {
         let answer = self
             .consumer
             .offsets_for_times(list, ANSWER)
-            .map_err(|error| verdict::of_query(&error, "asking for offsets"))?;
+            .map_err(|error| error_mapping::of_query(&error, "asking for offsets"))?;
         partitions
             .iter()
             .map(|partition| {
@@ -206,7 +208,7 @@ impl KafkaLog {
                     message: format!("no offset of {place} was given"),
                 })?;
                 found.error().map_err(|error| {
-                    verdict::of_query(&error, &format!("asking for offsets of {place}"))
+                    error_mapping::of_query(&error, &format!("asking for offsets of {place}"))
                 })?;
                 Ok(match found.offset() {
                     Offset::Offset(offset) => Some(offset),

@@ -10,7 +10,7 @@ use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::ledger::{self, Ending, Entry};
-use super::{ANSWER, KafkaLog, Setup, Transaction, config, verdict};
+use super::{ANSWER, KafkaLog, Setup, Transaction, config, error_mapping};
 use crate::log::{LogError, Partition, Reason};
 
 /// Kafka looks for transactions whose time is over every ten seconds, and needs some to end them.
@@ -44,7 +44,7 @@ impl KafkaLog {
         partitions: &[Partition],
         error: &KafkaError,
     ) -> LogError {
-        let said = verdict::of_query(error, "reading the group's commits");
+        let said = error_mapping::of_query(error, "reading the group's commits");
         // librdkafka repeats the question while the answer is "pending", so all that comes out is a time-out.
         let waited = matches!(
             error.rdkafka_error_code(),
@@ -75,7 +75,7 @@ impl KafkaLog {
             let list = positions(&known)?;
             let shown = outsider
                 .committed_offsets(list.clone(), SHORT)
-                .map_err(|error| verdict::of_query(&error, "looking for the last commit"))?;
+                .map_err(|error| error_mapping::of_query(&error, "looking for the last commit"))?;
             if decided(&known, &shown) == Some(Ending::Commit) {
                 tracing::warn!(
                     group = self.setup.group,
@@ -84,7 +84,7 @@ impl KafkaLog {
                 self.consumer
                     .commit(&list, CommitMode::Sync)
                     .map_err(|error| {
-                        match verdict::of_query(&error, "repeating the last commit") {
+                        match error_mapping::of_query(&error, "repeating the last commit") {
                             LogError::Broken { message } | LogError::Fenced { message } => {
                                 LogError::Abortable { message }
                             }
@@ -101,7 +101,7 @@ impl KafkaLog {
     fn outsider(&self) -> Result<BaseConsumer, LogError> {
         config::reader(&self.base, &self.setup.group, false)
             .create()
-            .map_err(|error| verdict::of_query(&error, "making a reader of commits"))
+            .map_err(|error| error_mapping::of_query(&error, "making a reader of commits"))
     }
 
     /// An error of its own where the commits hang.
@@ -165,7 +165,7 @@ impl KafkaLog {
             return Ok(());
         };
         let broken = |error: &KafkaError| {
-            let error = verdict::of_transaction(error, "ending a transaction that hangs");
+            let error = error_mapping::of_transaction(error, "ending a transaction that hangs");
             match error {
                 LogError::Retriable { message } | LogError::Abortable { message } => {
                     LogError::Broken { message }

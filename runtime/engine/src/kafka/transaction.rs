@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::bounded::bounded_call;
 use super::settle::SHORT;
-use super::{ANSWER, KafkaLog, Transaction, verdict};
+use super::{ANSWER, KafkaLog, Transaction, error_mapping};
 use crate::log::{LogError, Outgoing, Partition, Position};
 
 impl KafkaLog {
@@ -37,7 +37,7 @@ impl KafkaLog {
                         .as_ref()
                         .map_or_else(|| code.to_string(), |(_, text)| text.clone());
                     return Err(
-                        match said.map(|(code, _)| verdict::of_client(code, &message)) {
+                        match said.map(|(code, _)| error_mapping::of_client(code, &message)) {
                             Some(Some(known)) => known,
                             _ => LogError::Broken { message },
                         },
@@ -50,7 +50,7 @@ impl KafkaLog {
                     });
                 }
                 code => {
-                    return Err(verdict::of_query(
+                    return Err(error_mapping::of_query(
                         &KafkaError::MessageProduction(code),
                         &format!("writing to {}", record.topic),
                     ));
@@ -75,7 +75,7 @@ impl KafkaLog {
             // Not for longer: what `restate` found must still hold.
             self.send_positions(list, Arc::clone(generation), SHORT)
                 .map_err(|error| {
-                    verdict::of_transaction(&error, "adding positions to the transaction")
+                    error_mapping::of_transaction(&error, "adding positions to the transaction")
                 })?;
             self.transaction = Transaction::Positioned;
         }
@@ -88,7 +88,7 @@ impl KafkaLog {
         let answer = self
             .producer
             .commit_transaction(ANSWER)
-            .map_err(|error| verdict::of_transaction(&error, "committing the transaction"));
+            .map_err(|error| error_mapping::of_transaction(&error, "committing the transaction"));
         self.transaction = match answer {
             Ok(()) => {
                 self.setup.ledger.confirmed();
@@ -134,7 +134,7 @@ impl KafkaLog {
             )) => Err(LogError::Abortable {
                 message: "the partitions were given to others before the commit".into(),
             }),
-            Err(error) => Err(verdict::of_query(&error, "committing positions")),
+            Err(error) => Err(error_mapping::of_query(&error, "committing positions")),
         }
     }
 
@@ -154,7 +154,7 @@ impl KafkaLog {
             // Aborting waits for the delivery reports of the purged records, which only we can serve.
             let answer = self.producer.abort_transaction(Duration::from_millis(500));
             match answer
-                .map_err(|error| verdict::of_transaction(&error, "aborting the transaction"))
+                .map_err(|error| error_mapping::of_transaction(&error, "aborting the transaction"))
             {
                 Ok(()) => return Ok(()),
                 Err(LogError::Retriable { .. }) if Instant::now() < deadline => {
@@ -190,7 +190,7 @@ impl KafkaLog {
             None => Ok(()),
             Some(code) => {
                 let error = KafkaError::MessageProduction(code);
-                Err(match verdict::of_query(&error, "writing") {
+                Err(match error_mapping::of_query(&error, "writing") {
                     person @ LogError::NeedsPerson { .. } => person,
                     fenced @ LogError::Fenced { .. } => fenced,
                     _ => LogError::Abortable {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headworks_engine::StopFlag;
-use headworks_engine::kafka::{ClientEvents, bounded_call, config, verdict};
+use headworks_engine::kafka::{ClientEvents, bounded_call, config, error_mapping};
 use headworks_engine::log::{LogError, Reason};
 use headworks_plan::{KafkaConnection, OnInvalid, Stream};
 use rdkafka::config::ClientConfig;
@@ -113,7 +113,9 @@ fn start(
         let answer = producer.init_transactions(CONNECTING);
         let error = match answer {
             Ok(()) => return Ok(()),
-            Err(error) => verdict::of_transaction(&error, "starting the transactional producer"),
+            Err(error) => {
+                error_mapping::of_transaction(&error, "starting the transactional producer")
+            }
         };
         let LogError::Retriable { message } = error else {
             return Err(error);
@@ -143,7 +145,7 @@ fn place(
         .find_partition(topic, 0)
         .ok_or_else(|| broken("no answer about the place in the sequence"))?;
     told.error()
-        .map_err(|error| verdict::of_query(&error, doing))?;
+        .map_err(|error| error_mapping::of_query(&error, doing))?;
     Ok(match told.offset() {
         Offset::Offset(next) => u64::try_from(next).unwrap_or(0),
         _ => 0,
@@ -187,7 +189,7 @@ impl Ledger for Session {
         let _ = self.producer.context().take_refusal();
         self.producer
             .begin_transaction()
-            .map_err(|error| verdict::of_transaction(&error, "opening a transaction"))?;
+            .map_err(|error| error_mapping::of_transaction(&error, "opening a transaction"))?;
         self.open = true;
         for record in records {
             self.send(record)?;
@@ -258,15 +260,16 @@ impl Session {
             return refused;
         }
         if let Some((code, said)) = self.producer.client().fatal_error()
-            && let Some(known) = verdict::of_client(code, &said)
+            && let Some(known) = error_mapping::of_client(code, &said)
         {
             return known;
         }
-        let verdict = verdict::of_transaction(error, doing);
+        let verdict = error_mapping::of_transaction(error, doing);
         match events.take_delivery_error() {
             Some(code) if !matches!(verdict, LogError::Fenced { .. }) => {
                 let error = KafkaError::MessageProduction(code);
-                match verdict::of_query(&error, &format!("{doing}, as a record wasn't taken")) {
+                match error_mapping::of_query(&error, &format!("{doing}, as a record wasn't taken"))
+                {
                     LogError::Broken { message } => LogError::Abortable { message },
                     known => known,
                 }
