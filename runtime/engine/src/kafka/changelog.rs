@@ -19,7 +19,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::queue::{Bell, MOST, Queue, Taken};
-use super::{ANSWER, KafkaLog, config, error_mapping, settle};
+use super::{ANSWER, KafkaLog, config, error_mapping, hanging_transaction};
 use crate::log::{LogError, Partition, Take};
 
 /// A restore that gets nowhere for so long is given up, and tried again by a new session. Longer than an
@@ -118,7 +118,7 @@ impl KafkaLog {
             .records
             .assign(&list)
             .map_err(|error| broken(error.to_string()))?;
-        let patience = PATIENCE.max(settle::patience(&self.setup));
+        let patience = PATIENCE.max(hanging_transaction::patience(&self.setup));
         let (mut count, mut at, mut ended) = (0, -1, false);
         // All that is committed was read, and there is more.
         let mut waits = false;
@@ -151,7 +151,7 @@ impl KafkaLog {
             } else if moved.elapsed() > patience {
                 let (seconds, at) = (patience.as_secs(), at.max(0));
                 if waits {
-                    return Err(settle::hanging(
+                    return Err(hanging_transaction::hanging(
                         &format!("{place} from offset {at} on"),
                         seconds,
                     ));

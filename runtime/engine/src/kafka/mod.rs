@@ -21,6 +21,7 @@ mod changelog;
 mod client_events;
 mod config;
 pub mod error_mapping;
+mod hanging_transaction;
 mod lane;
 mod ledger;
 mod member;
@@ -30,7 +31,6 @@ mod queue;
 #[cfg(test)]
 mod real;
 mod sender;
-mod settle;
 mod transaction;
 
 pub use bounded::bounded_call;

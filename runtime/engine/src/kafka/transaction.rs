@@ -9,7 +9,7 @@ use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::bounded::bounded_call;
-use super::settle::SHORT;
+use super::hanging_transaction::SHORT;
 use super::{ANSWER, KafkaLog, Transaction, error_mapping};
 use crate::log::{LogError, Outgoing, Partition, Position};
 
