@@ -74,14 +74,14 @@ impl GroupConsumer for KafkaLog {
             positions.iter().map(|(partition, _)| *partition).collect();
         let list = self.list(&partitions, |at| Offset::Offset(positions[at].1))?;
         self.reader = None;
-        self.lanes.clear();
+        self.queues.clear();
         for partition in &partitions {
             let (topic, number) = (self.topic(*partition), partition.number);
             let queue = Queue::detach(&self.consumer, topic, number, &self.bell);
             let queue = queue.ok_or_else(|| LogError::Broken {
                 message: format!("{topic}/{number} has no queue"),
             })?;
-            self.lanes.add(*partition, queue);
+            self.queues.add(*partition, queue);
         }
         self.consumer
             .assign(&list)
@@ -97,7 +97,7 @@ impl GroupConsumer for KafkaLog {
 
     fn unassign(&mut self) -> Result<(), LogError> {
         self.reader = None;
-        self.lanes.clear();
+        self.queues.clear();
         self.assigned.clear();
         self.assign_owed = false;
         self.committed_here = false;
@@ -107,7 +107,7 @@ impl GroupConsumer for KafkaLog {
     }
 
     fn hold_back(&mut self, partitions: &[Partition]) {
-        self.lanes.hold(partitions);
+        self.queues.hold(partitions);
     }
 
     fn end(&self, partition: Partition) -> Option<i64> {
@@ -217,7 +217,7 @@ impl KafkaLog {
         self.passed_from = Some(taken);
         // What is held back isn't read, so what was fetched of it isn't delivered.
         let passed: Vec<(Partition, i64)> = self
-            .lanes
+            .queues
             .open()
             .filter_map(|partition| {
                 self.events
@@ -235,7 +235,7 @@ impl KafkaLog {
         if self.events.is_rebalancing() {
             return Ok(false);
         }
-        let filled = self.lanes.fill(limits, batch);
+        let filled = self.queues.fill(limits, batch);
         match filled.map_err(|code| error_mapping::of_poll(&KafkaError::MessageConsumption(code))) {
             Ok(empty) => Ok(empty),
             Err(Some(error)) => Err(error),

@@ -22,11 +22,11 @@ mod client_events;
 mod config;
 pub mod error_mapping;
 mod hanging_transaction;
-mod lane;
 mod ledger;
 mod member;
 mod member_events;
 mod offsets;
+mod partition_queues;
 mod queue;
 #[cfg(test)]
 mod real;
@@ -51,8 +51,8 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use crate::log::{LogError, Partition, Reason};
 use bounded::Client;
 use changelog::{Reader, Trimmer};
-use lane::Lanes;
 use member_events::MemberEvents;
+use partition_queues::PartitionQueues;
 use queue::Bell;
 use sender::Sender;
 
@@ -97,7 +97,7 @@ enum Transaction {
 
 /// See the module.
 pub struct KafkaLog {
-    lanes: Lanes,
+    queues: PartitionQueues,
     bell: Arc<Bell>,
     consumer: Client<BaseConsumer<MemberEvents>>,
     producer: Sender,
@@ -153,7 +153,7 @@ impl KafkaLog {
         });
         let now = Instant::now();
         let log = KafkaLog {
-            lanes: Lanes::default(),
+            queues: PartitionQueues::default(),
             bell,
             consumer: Client::new(consumer),
             producer: Sender::new(producer),
@@ -268,7 +268,7 @@ fn explained(
 impl Drop for KafkaLog {
     fn drop(&mut self) {
         self.events.close();
-        self.lanes.clear();
+        self.queues.clear();
         // A group that waits for our answer would wait for ever in the consumer's close.
         if self.assign_owed {
             let _ = self.consumer.assign(&TopicPartitionList::new());

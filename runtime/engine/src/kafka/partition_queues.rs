@@ -13,7 +13,7 @@ use crate::log::{Batch, Limits, Partition, Record};
 const FIRST_GUESS: usize = 16 * 1024;
 
 /// Where the records of one partition come in.
-pub(super) struct Lane {
+pub(super) struct PartitionQueue {
     partition: Partition,
     queue: Queue<MemberEvents>,
     held: bool,
@@ -21,22 +21,22 @@ pub(super) struct Lane {
 
 /// Every owned partition.
 #[derive(Default)]
-pub(super) struct Lanes {
-    all: Vec<Lane>,
+pub(super) struct PartitionQueues {
+    all: Vec<PartitionQueue>,
     /// Whose turn it is.
     turn: usize,
     /// Bytes of a record, as seen last.
     usual: usize,
 }
 
-impl Lanes {
+impl PartitionQueues {
     pub(super) fn clear(&mut self) {
         self.all.clear();
         self.turn = 0;
     }
 
     pub(super) fn add(&mut self, partition: Partition, queue: Queue<MemberEvents>) {
-        self.all.push(Lane {
+        self.all.push(PartitionQueue {
             partition,
             queue,
             held: false,
@@ -44,17 +44,14 @@ impl Lanes {
     }
 
     pub(super) fn hold(&mut self, partitions: &[Partition]) {
-        for lane in &mut self.all {
-            lane.held = partitions.contains(&lane.partition);
+        for one in &mut self.all {
+            one.held = partitions.contains(&one.partition);
         }
     }
 
     /// The partitions that are read.
     pub(super) fn open(&self) -> impl Iterator<Item = Partition> {
-        self.all
-            .iter()
-            .filter(|lane| !lane.held)
-            .map(|lane| lane.partition)
+        self.all.iter().filter(|one| !one.held).map(|one| one.partition)
     }
 
     /// Appends what is at hand, in turn. True: every queue that is read was found empty.
@@ -67,8 +64,8 @@ impl Lanes {
         let mut failed = None;
         for step in 0..count {
             let at = (self.turn + step) % count;
-            let lane = &mut self.all[at];
-            if lane.held {
+            let one = &mut self.all[at];
+            if one.held {
                 continue;
             }
             loop {
@@ -86,14 +83,14 @@ impl Lanes {
                     .clamp(1, MOST)
                     .min(limits.rows - batch.len());
                 let (rows, bytes) = (batch.len(), batch.bytes());
-                let taken = lane.queue.take(most, |taken| match taken {
+                let taken = one.queue.take(most, |taken| match taken {
                     Taken::Record {
                         offset,
                         timestamp_ms,
                         key,
                         value,
                     } => batch.push(&Record {
-                        partition: lane.partition,
+                        partition: one.partition,
                         offset,
                         timestamp_ms,
                         key,
