@@ -1,5 +1,5 @@
 //! A group whose commits stay pending: found out, ended where this member knows how, told where it doesn't.
-//! `ledger` says why.
+//! `commit_tracker` says why.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::ledger::{self, Ending, Entry};
+use super::commit_tracker::{self, Ending, Entry};
 use super::{ANSWER, KafkaLog, Setup, Transaction, config, error_mapping};
 use crate::log::{LogError, Partition, Reason};
 
@@ -70,7 +70,7 @@ impl KafkaLog {
         if !self.committed_here || broke == self.broke_before {
             return Ok(());
         }
-        if let Some(known) = self.setup.ledger.last() {
+        if let Some(known) = self.setup.tracker.last() {
             let outsider = self.outsider()?;
             let list = positions(&known)?;
             let shown = outsider
@@ -106,15 +106,15 @@ impl KafkaLog {
 
     /// An error of its own where the commits hang.
     fn pending(&self, partitions: &[Partition]) -> Result<Option<LogError>, LogError> {
-        let ledger = &self.setup.ledger;
+        let tracker = &self.setup.tracker;
         let list = self.list(partitions, |_| Offset::Invalid)?;
         let outsider = self.outsider()?;
         // One that doesn't wait for transactions is answered, if the group is there at all.
         if outsider.committed_offsets(list, SHORT).is_err() {
-            ledger.not_pending();
+            tracker.not_pending();
             return Ok(None);
         }
-        let for_so_long = ledger.pending();
+        let for_so_long = tracker.pending();
         if self.end_own(&outsider)? {
             return Ok(None);
         }
@@ -130,7 +130,7 @@ impl KafkaLog {
         if !self.setup.exactly_once || self.transaction != Transaction::Closed {
             return Ok(false);
         }
-        let Some(known) = self.setup.ledger.last() else {
+        let Some(known) = self.setup.tracker.last() else {
             return Ok(false);
         };
         let list = positions(&known)?;
@@ -150,7 +150,7 @@ impl KafkaLog {
             "a transaction of this member is over, and its commits are still pending: the marker is written by another one"
         );
         self.end(&list, ending, outsider)?;
-        self.setup.ledger.ended();
+        self.setup.tracker.ended();
         Ok(true)
     }
 
@@ -195,9 +195,9 @@ impl KafkaLog {
     }
 }
 
-/// See [`ledger::ending`].
+/// See [`commit_tracker::ending`].
 fn decided(known: &[Entry], shown: &TopicPartitionList) -> Option<Ending> {
-    ledger::ending(known, |entry| {
+    commit_tracker::ending(known, |entry| {
         let found = shown.find_partition(&entry.topic, entry.partition)?;
         found.offset().to_raw().filter(|offset| *offset >= 0)
     })

@@ -19,10 +19,10 @@
 mod bounded;
 mod changelog;
 mod client_events;
+mod commit_tracker;
 mod config;
 pub mod error_mapping;
 mod hanging_transaction;
-mod ledger;
 mod member;
 mod member_events;
 mod offsets;
@@ -35,8 +35,8 @@ mod transaction;
 
 pub use bounded::bounded_call;
 pub use client_events::ClientEvents;
+pub use commit_tracker::CommitTracker;
 pub use config::{ConfigError, config};
-pub use ledger::Ledger;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub struct Setup {
     /// `max.message.bytes` of every topic written to.
     pub max_message_bytes: Vec<u64>,
     /// What earlier sessions of this member in this process know.
-    pub ledger: Ledger,
+    pub tracker: CommitTracker,
 }
 
 /// How far the transaction is.

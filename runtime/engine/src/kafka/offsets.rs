@@ -66,7 +66,7 @@ impl KafkaLog {
             .consumer
             .committed_offsets(list, ANSWER)
             .map_err(|error| self.no_stable_commits(partitions, &error))?;
-        self.setup.ledger.not_pending();
+        self.setup.tracker.not_pending();
         partitions
             .iter()
             .map(|partition| {

@@ -51,7 +51,10 @@ impl PartitionQueues {
 
     /// The partitions that are read.
     pub(super) fn open(&self) -> impl Iterator<Item = Partition> {
-        self.all.iter().filter(|one| !one.held).map(|one| one.partition)
+        self.all
+            .iter()
+            .filter(|one| !one.held)
+            .map(|one| one.partition)
     }
 
     /// Appends what is at hand, in turn. True: every queue that is read was found empty.

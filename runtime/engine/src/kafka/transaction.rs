@@ -71,7 +71,7 @@ impl KafkaLog {
                     message: "no partition was ever assigned".into(),
                 });
             };
-            self.setup.ledger.sent(&list);
+            self.setup.tracker.sent(&list);
             // Not for longer: what `restate` found must still hold.
             self.send_positions(list, Arc::clone(generation), SHORT)
                 .map_err(|error| {
@@ -81,7 +81,7 @@ impl KafkaLog {
         }
         self.flush(ANSWER)?;
         self.delivered()?;
-        self.setup.ledger.asked();
+        self.setup.tracker.asked();
         if self.transaction != Transaction::InDoubt {
             self.broke_before = self.events.client.broke();
         }
@@ -91,7 +91,7 @@ impl KafkaLog {
             .map_err(|error| error_mapping::of_transaction(&error, "committing the transaction"));
         self.transaction = match answer {
             Ok(()) => {
-                self.setup.ledger.confirmed();
+                self.setup.tracker.confirmed();
                 self.committed_here = true;
                 Transaction::Closed
             }

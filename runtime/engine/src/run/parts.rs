@@ -12,7 +12,7 @@ use headworks_sql::schema::Schema;
 use headworks_state::Pool;
 
 use super::{Identity, Part, WORDING, Work, keep_going};
-use crate::kafka::{self, KafkaLog, Ledger, Setup};
+use crate::kafka::{self, CommitTracker, KafkaLog, Setup};
 use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
 use crate::pipeline::{self, CompileError, Half, InputTopic, Second, Settings};
@@ -262,6 +262,6 @@ fn setup(work: &Work<'_>, group: &str, outputs: &[Written<'_>], exactly_once: bo
             .map(|stream| stream.max_message_bytes)
             .chain(limits)
             .collect(),
-        ledger: Ledger::default(),
+        tracker: CommitTracker::default(),
     }
 }

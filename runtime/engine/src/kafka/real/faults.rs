@@ -157,7 +157,7 @@ fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
         commit_interval_ms: 50,
         exactly_once: true,
         max_message_bytes: vec![1_000_000],
-        ledger: crate::kafka::Ledger::default(),
+        tracker: crate::kafka::CommitTracker::default(),
     };
     let mut log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
     let mut poll_until = |wanted: bool| {
@@ -206,7 +206,7 @@ fn a_search_for_the_coordinator_that_librdkafka_gives_up_ends_the_session_and_no
         commit_interval_ms: 50,
         exactly_once: true,
         max_message_bytes: vec![1_000_000],
-        ledger: crate::kafka::Ledger::default(),
+        tracker: crate::kafka::CommitTracker::default(),
     };
     let mut log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
     let first = Partition {
@@ -276,7 +276,7 @@ fn wrong_credentials_are_named_as_such() {
         commit_interval_ms: 50,
         exactly_once: true,
         max_message_bytes: vec![],
-        ledger: crate::kafka::Ledger::default(),
+        tracker: crate::kafka::CommitTracker::default(),
     };
     let error = KafkaLog::open(&config(&connection).unwrap(), setup)
         .err()

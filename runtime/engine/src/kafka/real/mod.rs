@@ -21,7 +21,7 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{KafkaLog, Ledger, Setup, config};
+use super::{CommitTracker, KafkaLog, Setup, config};
 use crate::log::{Log, LogError};
 use crate::pipeline::{InputTopic, Pipeline, Settings};
 use crate::status::StatusHandle;
@@ -37,7 +37,7 @@ struct Place {
     pub(super) status: StatusHandle,
     pub(super) exactly_once: bool,
     /// Of each ordinal.
-    pub(super) ledgers: Vec<Ledger>,
+    pub(super) trackers: Vec<CommitTracker>,
     /// Goes last, since the end of everything else may hang.
     pub(super) watchdog: Watchdog,
 }
@@ -74,7 +74,7 @@ impl Place {
             settings,
             status: StatusHandle::new(),
             exactly_once: true,
-            ledgers: (0..4).map(|_| Ledger::default()).collect(),
+            trackers: (0..4).map(|_| CommitTracker::default()).collect(),
             watchdog: Watchdog::new(test, Duration::from_secs(300)),
         };
         let wanted = [
@@ -154,7 +154,7 @@ impl Place {
             commit_interval_ms: 50,
             exactly_once: self.exactly_once,
             max_message_bytes: vec![1_000_000],
-            ledger: self.ledgers[ordinal as usize].clone(),
+            tracker: self.trackers[ordinal as usize].clone(),
         };
         KafkaLog::open(&config(connection).unwrap(), setup)
     }

@@ -10,7 +10,7 @@
 //!
 //! Pending commits are kept by producer id, and the next marker of that id ends them, whatever its epoch.
 //! So a member can end its own: by one more transaction over the group's commits, under its own transactional
-//! id. The end must be the one that was decided, and the ledger knows it as long as the process lives:
+//! id. The end must be the one that was decided, and the tracker knows it as long as the process lives:
 //! * The last commit was confirmed, and the group doesn't show it: it was decided, so it is committed.
 //! * The last commit was confirmed, and the group shows it: what is pending was sent later and never asked to
 //!   be committed, so it is aborted.
@@ -23,10 +23,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 /// See the module. Clones share what is known.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<Book>>);
+pub struct CommitTracker(Arc<Mutex<Tracked>>);
 
 #[derive(Debug, Default)]
-struct Book {
+struct Tracked {
     /// The last commit, if Kafka confirmed it and no other was asked for since.
     confirmed: Option<Vec<Entry>>,
     /// What the transaction holds that is open now, or was open last.
@@ -52,63 +52,63 @@ pub(super) enum Ending {
     Abort,
 }
 
-impl Ledger {
+impl CommitTracker {
     /// The positions are about to be added to the open transaction.
     pub(super) fn sent(&self, positions: &TopicPartitionList) {
-        let mut book = self.book();
-        book.sent = entries(positions);
+        let mut tracked = self.tracked();
+        tracked.sent = entries(positions);
         // What is pending beside the last commit must not be committed with it.
-        let covered = book.confirmed.as_ref().is_some_and(|confirmed| {
-            book.sent.iter().all(|sent| {
+        let covered = tracked.confirmed.as_ref().is_some_and(|confirmed| {
+            tracked.sent.iter().all(|sent| {
                 confirmed
                     .iter()
                     .any(|known| known.topic == sent.topic && known.partition == sent.partition)
             })
         });
         if !covered {
-            book.confirmed = None;
+            tracked.confirmed = None;
         }
     }
 
     /// Kafka is about to be asked to commit.
     pub(super) fn asked(&self) {
-        self.book().confirmed = None;
+        self.tracked().confirmed = None;
     }
 
     /// Kafka said that the transaction is committed.
     pub(super) fn confirmed(&self) {
-        let mut book = self.book();
-        book.confirmed = Some(std::mem::take(&mut book.sent));
+        let mut tracked = self.tracked();
+        tracked.confirmed = Some(std::mem::take(&mut tracked.sent));
     }
 
     /// The last commit, if there is no doubt about it, and what was pending since isn't ended.
     pub(super) fn last(&self) -> Option<Vec<Entry>> {
-        let book = self.book();
-        let known = book.confirmed.as_ref().filter(|_| !book.ended);
+        let tracked = self.tracked();
+        let known = tracked.confirmed.as_ref().filter(|_| !tracked.ended);
         known.filter(|entries| !entries.is_empty()).cloned()
     }
 
     /// What this member left pending is ended. What is pending still is somebody else's.
     pub(super) fn ended(&self) {
-        self.book().ended = true;
+        self.tracked().ended = true;
     }
 
     /// The group's stable commits were read, or the group didn't answer at all.
     pub(super) fn not_pending(&self) {
-        let mut book = self.book();
-        book.unstable_since = None;
-        book.ended = false;
+        let mut tracked = self.tracked();
+        tracked.unstable_since = None;
+        tracked.ended = false;
     }
 
     /// The group answers, but has no stable commits. Gives for how long by now.
     pub(super) fn pending(&self) -> Duration {
-        self.book()
+        self.tracked()
             .unstable_since
             .get_or_insert_with(Instant::now)
             .elapsed()
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn tracked(&self) -> MutexGuard<'_, Tracked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,63 +157,63 @@ mod tests {
         list
     }
 
-    fn offsets(ledger: &Ledger) -> Option<Vec<(i32, i64)>> {
-        let last = ledger.last()?;
+    fn offsets(tracker: &CommitTracker) -> Option<Vec<(i32, i64)>> {
+        let last = tracker.last()?;
         Some(last.iter().map(|e| (e.partition, e.offset)).collect())
     }
 
-    fn commit(ledger: &Ledger, offsets: &[(i32, i64)]) {
-        ledger.sent(&positions(offsets));
-        ledger.asked();
-        ledger.confirmed();
+    fn commit(tracker: &CommitTracker, offsets: &[(i32, i64)]) {
+        tracker.sent(&positions(offsets));
+        tracker.asked();
+        tracker.confirmed();
     }
 
     #[test]
     fn only_a_confirmed_commit_is_known() {
-        let ledger = Ledger::default();
-        assert_eq!(offsets(&ledger), None);
-        ledger.sent(&positions(&[(0, 1)]));
-        assert_eq!(offsets(&ledger), None);
-        ledger.asked();
-        assert_eq!(offsets(&ledger), None);
-        ledger.confirmed();
-        assert_eq!(offsets(&ledger), Some(vec![(0, 1)]));
-        assert_eq!(offsets(&ledger.clone()), Some(vec![(0, 1)]));
+        let tracker = CommitTracker::default();
+        assert_eq!(offsets(&tracker), None);
+        tracker.sent(&positions(&[(0, 1)]));
+        assert_eq!(offsets(&tracker), None);
+        tracker.asked();
+        assert_eq!(offsets(&tracker), None);
+        tracker.confirmed();
+        assert_eq!(offsets(&tracker), Some(vec![(0, 1)]));
+        assert_eq!(offsets(&tracker.clone()), Some(vec![(0, 1)]));
     }
 
     #[test]
     fn a_commit_that_was_asked_for_and_not_answered_leaves_nothing_to_be_known() {
-        let ledger = Ledger::default();
-        commit(&ledger, &[(0, 1)]);
-        ledger.sent(&positions(&[(0, 2)]));
+        let tracker = CommitTracker::default();
+        commit(&tracker, &[(0, 1)]);
+        tracker.sent(&positions(&[(0, 2)]));
         assert_eq!(
-            offsets(&ledger),
+            offsets(&tracker),
             Some(vec![(0, 1)]),
             "the next isn't asked for yet"
         );
-        ledger.asked();
-        assert_eq!(offsets(&ledger), None);
+        tracker.asked();
+        assert_eq!(offsets(&tracker), None);
         // An answer to a repeated question is one.
-        ledger.asked();
-        ledger.confirmed();
-        assert_eq!(offsets(&ledger), Some(vec![(0, 2)]));
+        tracker.asked();
+        tracker.confirmed();
+        assert_eq!(offsets(&tracker), Some(vec![(0, 2)]));
     }
 
     #[test]
     fn positions_of_other_partitions_than_the_last_commit_had_make_it_useless() {
-        let ledger = Ledger::default();
-        commit(&ledger, &[(0, 1), (1, 1)]);
-        ledger.sent(&positions(&[(0, 2)]));
-        assert_eq!(offsets(&ledger), Some(vec![(0, 1), (1, 1)]));
-        ledger.sent(&positions(&[(0, 2), (2, 7)]));
-        assert_eq!(offsets(&ledger), None);
+        let tracker = CommitTracker::default();
+        commit(&tracker, &[(0, 1), (1, 1)]);
+        tracker.sent(&positions(&[(0, 2)]));
+        assert_eq!(offsets(&tracker), Some(vec![(0, 1), (1, 1)]));
+        tracker.sent(&positions(&[(0, 2), (2, 7)]));
+        assert_eq!(offsets(&tracker), None);
     }
 
     #[test]
     fn what_was_decided_follows_from_what_the_group_shows() {
-        let ledger = Ledger::default();
-        commit(&ledger, &[(0, 10), (1, 20)]);
-        let last = ledger.last().unwrap();
+        let tracker = CommitTracker::default();
+        commit(&tracker, &[(0, 10), (1, 20)]);
+        let last = tracker.last().unwrap();
         let shown = |zero: Option<i64>, one: Option<i64>| {
             ending(&last, |entry| if entry.partition == 0 { zero } else { one })
         };
@@ -226,23 +226,23 @@ mod tests {
 
     #[test]
     fn a_member_ends_its_own_once_and_again_when_commits_were_stable_in_between() {
-        let ledger = Ledger::default();
-        commit(&ledger, &[(0, 1)]);
-        ledger.pending();
-        ledger.ended();
-        assert_eq!(offsets(&ledger), None, "the rest is somebody else's");
-        ledger.not_pending();
-        assert_eq!(offsets(&ledger), Some(vec![(0, 1)]));
+        let tracker = CommitTracker::default();
+        commit(&tracker, &[(0, 1)]);
+        tracker.pending();
+        tracker.ended();
+        assert_eq!(offsets(&tracker), None, "the rest is somebody else's");
+        tracker.not_pending();
+        assert_eq!(offsets(&tracker), Some(vec![(0, 1)]));
     }
 
     #[test]
     fn how_long_a_commit_is_pending_is_counted_over_sessions_from_the_last_answer_on() {
-        let ledger = Ledger::default();
-        let next_session = ledger.clone();
-        ledger.pending();
+        let tracker = CommitTracker::default();
+        let next_session = tracker.clone();
+        tracker.pending();
         std::thread::sleep(Duration::from_millis(20));
         assert!(next_session.pending() >= Duration::from_millis(20));
         next_session.not_pending();
-        assert!(ledger.pending() < Duration::from_millis(20));
+        assert!(tracker.pending() < Duration::from_millis(20));
     }
 }
