@@ -331,20 +331,21 @@ impl Intake {
         bad: &[Bad],
         now: jiff::Timestamp,
     ) -> Result<Vec<Outgoing>, Vec<usize>> {
-        let letters: Vec<Outgoing> = bad.iter().map(|bad| self.dead_letter(bad, now)).collect();
-        let too_large = |letter: &Outgoing| {
-            let headers = dead_letter::size(&letter.headers);
-            (letter.value.len() + headers + RECORD_OVERHEAD) as u64
+        let dead_letters: Vec<Outgoing> =
+            bad.iter().map(|bad| self.dead_letter(bad, now)).collect();
+        let too_large = |dead_letter: &Outgoing| {
+            let headers = dead_letter::size(&dead_letter.headers);
+            (dead_letter.value.len() + headers + RECORD_OVERHEAD) as u64
                 > self.plan.into.max_message_bytes
         };
         let refused: Vec<usize> = bad
             .iter()
-            .zip(&letters)
-            .filter(|(_, letter)| too_large(letter))
+            .zip(&dead_letters)
+            .filter(|(_, dead_letter)| too_large(dead_letter))
             .map(|(bad, _)| bad.index)
             .collect();
         if refused.is_empty() {
-            Ok(letters)
+            Ok(dead_letters)
         } else {
             Err(refused)
         }

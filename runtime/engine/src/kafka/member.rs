@@ -203,7 +203,7 @@ impl Table for KafkaLog {
         Former::Nothing
     }
 
-    fn lettered(&mut self, _: Partition, _: i64) {}
+    fn mark_dead_lettered(&mut self, _: Partition, _: i64) {}
 }
 
 impl KafkaLog {

@@ -135,12 +135,12 @@ impl Keyed {
             late.sort_unstable();
             for row in late {
                 out.bad_before(row as usize, &mut bad, batch)?;
-                let letter = Bad {
+                let dead_letter = Bad {
                     row: row as usize,
                     reason: LATE,
                     message: too_late(self.sealed_ms),
                 };
-                out.bad(&letter, batch)?;
+                out.bad(&dead_letter, batch)?;
             }
             out.bad_before(end, &mut bad, batch)?;
             if self.is_windowed() {

@@ -109,7 +109,7 @@ impl Formats for TwinFormats {
 #[derive(Debug, Default)]
 struct Given {
     rows: Vec<String>,
-    letters: Vec<String>,
+    dead_letters: Vec<String>,
 }
 
 impl Sink for Given {
@@ -122,7 +122,7 @@ impl Sink for Given {
     fn bad(&mut self, bad: BadRecord<'_>) -> io::Result<()> {
         let (input, number) = (bad.input, bad.number.unwrap_or(u64::MAX));
         let value = String::from_utf8_lossy(bad.value);
-        self.letters
+        self.dead_letters
             .push(format!("in{input}@{number} {} {value}", bad.reason));
         Ok(())
     }
@@ -386,7 +386,7 @@ impl World {
                     let found = record.headers.iter().find(|(known, _)| known == name);
                     text(found.map(|(_, value)| value.clone()))
                 };
-                given.letters.push(format!(
+                given.dead_letters.push(format!(
                     "{}@{} {} {}",
                     header("headworks.origin.topic"),
                     header("headworks.origin.offset"),
@@ -428,14 +428,14 @@ fn a_run_in_memory_gives_the_rows_and_dead_letters_of_a_pod() {
         let world = World::new(&mut chance);
         let local = world.in_memory();
         late += local
-            .letters
+            .dead_letters
             .iter()
             .filter(|l| l.contains(" Late "))
             .count();
         written += local.rows.len();
         let pod = world.in_a_pod(&world.batches(&mut chance));
         same("rows", local.rows, pod.rows)
-            .and_then(|()| same("dead letters", local.letters, pod.letters))
+            .and_then(|()| same("dead letters", local.dead_letters, pod.dead_letters))
             .unwrap_or_else(|wrong| panic!("SEED={seed}: {}\n{wrong}", world.plan.sql));
     }
     assert!(
@@ -468,7 +468,7 @@ fn an_input_that_is_over_holds_nobody_up() {
     );
     local.push(0, b"a 5001 1", &mut given).unwrap();
     local.finish(&mut given).unwrap();
-    assert_eq!(given.letters, ["in0@2 Late a 5001 1"]);
+    assert_eq!(given.dead_letters, ["in0@2 Late a 5001 1"]);
 }
 
 #[test]
@@ -480,12 +480,12 @@ fn a_pod_that_commits_less_often_takes_more_rows_never_fewer() {
         let mut chance = Chance::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x7418);
         let world = World::new(&mut chance);
         let late = |given: Given| -> Vec<String> {
-            let letters = given.letters.into_iter();
-            letters.filter(|l| l.contains(" Late ")).collect()
+            let dead_letters = given.dead_letters.into_iter();
+            dead_letters.filter(|l| l.contains(" Late ")).collect()
         };
         let local = late(world.in_memory());
         let pod = late(world.in_a_pod(&[&world.records[..]]));
-        let unknown = pod.iter().find(|letter| !local.contains(letter));
+        let unknown = pod.iter().find(|dead_letter| !local.contains(dead_letter));
         assert_eq!(unknown, None, "SEED={seed}: {}", world.plan.sql);
         fewer += usize::from(pod.len() < local.len());
     }

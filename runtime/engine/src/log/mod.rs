@@ -116,7 +116,7 @@ pub enum Former {
     /// Nothing.
     Nothing,
     /// Its dead letter.
-    Letter,
+    DeadLetter,
     /// The store had it, and has it no more (it was restored from a backup, or made anew). Where the
     /// record itself is bad, its dead letter was written then.
     Stored,
@@ -267,7 +267,7 @@ pub trait Table {
     fn former(&self, partition: Partition, offset: i64) -> Former;
 
     /// Says that the record is a dead letter, by this transaction or an earlier one.
-    fn lettered(&mut self, partition: Partition, offset: i64);
+    fn mark_dead_lettered(&mut self, partition: Partition, offset: i64);
 }
 
 /// All of it, because the fates of what is read and written are one. What a log doesn't have it says itself.

@@ -67,7 +67,7 @@ mod tests {
     use crate::dead_letter::ERROR_BYTES;
     use crate::log::Partition;
 
-    fn letter(value: &[u8], max_message_bytes: u64) -> DeadLetter<'_> {
+    fn dead_letter(value: &[u8], max_message_bytes: u64) -> DeadLetter<'_> {
         let record = Record {
             partition: Partition {
                 topic: 0,
@@ -95,8 +95,8 @@ mod tests {
         )
     }
 
-    fn header(letter: &DeadLetter<'_>, name: &str) -> Option<String> {
-        letter
+    fn header(dead_letter: &DeadLetter<'_>, name: &str) -> Option<String> {
+        dead_letter
             .headers
             .iter()
             .find(|(key, _)| *key == name)
@@ -105,55 +105,57 @@ mod tests {
 
     #[test]
     fn a_dead_letter_keeps_the_bytes_and_says_where_they_came_from() {
-        let letter = letter(b"{broken", 1_000_000);
+        let dead_letter = dead_letter(b"{broken", 1_000_000);
         assert_eq!(
-            (letter.key, letter.value),
+            (dead_letter.key, dead_letter.value),
             (Some(&b"k"[..]), Some(&b"{broken"[..]))
         );
         assert_eq!(
-            header(&letter, "headworks.reason").as_deref(),
+            header(&dead_letter, "headworks.reason").as_deref(),
             Some("Decode")
         );
         assert_eq!(
-            header(&letter, "headworks.origin.topic").as_deref(),
+            header(&dead_letter, "headworks.origin.topic").as_deref(),
             Some("shop.orders")
         );
         assert_eq!(
-            header(&letter, "headworks.origin.partition").as_deref(),
+            header(&dead_letter, "headworks.origin.partition").as_deref(),
             Some("3")
         );
         assert_eq!(
-            header(&letter, "headworks.origin.offset").as_deref(),
+            header(&dead_letter, "headworks.origin.offset").as_deref(),
             Some("42")
         );
         assert_eq!(
-            header(&letter, "headworks.pipeline").as_deref(),
+            header(&dead_letter, "headworks.pipeline").as_deref(),
             Some("shop/p")
         );
         assert_eq!(
-            header(&letter, "headworks.time").as_deref(),
+            header(&dead_letter, "headworks.time").as_deref(),
             Some("1970-01-01T00:00:00Z")
         );
-        assert_eq!(header(&letter, "headworks.truncated"), None);
-        assert!(header(&letter, "headworks.error").unwrap().len() <= ERROR_BYTES);
+        assert_eq!(header(&dead_letter, "headworks.truncated"), None);
+        assert!(header(&dead_letter, "headworks.error").unwrap().len() <= ERROR_BYTES);
     }
 
     #[test]
     fn a_dead_letter_fits_its_topic_even_when_the_record_was_as_large_as_a_record_may_be() {
         let value = vec![b'x'; 10_000];
-        let letter = letter(&value, 10_000);
-        let headers: usize = letter
+        let dead_letter = dead_letter(&value, 10_000);
+        let headers: usize = dead_letter
             .headers
             .iter()
             .map(|(name, text)| name.len() + text.len() + 10)
             .sum();
-        assert!(headers + 1 + letter.value.unwrap().len() + RECORD_OVERHEAD as usize <= 10_000);
         assert!(
-            letter.value.unwrap().len() > 5_000,
+            headers + 1 + dead_letter.value.unwrap().len() + RECORD_OVERHEAD as usize <= 10_000
+        );
+        assert!(
+            dead_letter.value.unwrap().len() > 5_000,
             "it keeps as much as it can"
         );
         assert_eq!(
-            header(&letter, "headworks.truncated").as_deref(),
+            header(&dead_letter, "headworks.truncated").as_deref(),
             Some("10000")
         );
     }

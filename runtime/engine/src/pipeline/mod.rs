@@ -52,7 +52,7 @@ const TABLE_ROWS: usize = 2_000;
 /// each time.
 const FEWEST_ROWS: usize = 1;
 /// So many dead letters make a table's commit due: it names each of them in a note of 4 KB.
-const TABLE_LETTERS: u64 = 500;
+const TABLE_DEAD_LETTERS: u64 = 500;
 /// Longest wait for a record; also how late a stop is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 /// A position that moved past markers only is committed this much later, so that an idle pipeline
@@ -290,7 +290,7 @@ impl<L: Log> Pipeline<L> {
         };
         !self.rewind_owed
             && (past(self.read_since, self.settings.commit_interval)
-                || (self.stage.writes_table() && self.pending.dead_letters >= TABLE_LETTERS)
+                || (self.stage.writes_table() && self.pending.dead_letters >= TABLE_DEAD_LETTERS)
                 || past(self.passed_since, MARKERS_WAIT)
                 || past(self.half_due, Duration::ZERO))
     }

@@ -104,12 +104,12 @@ impl<L: Log> Pipeline<L> {
             }
             OnBadRecord::DeadLetter => {
                 self.open_transaction()?;
-                self.letters(&late, now_ms)
+                self.dead_letters(&late, now_ms)
             }
         }
     }
 
-    fn letters(&mut self, late: &[Late], now_ms: i64) -> Result<(), LogError> {
+    fn dead_letters(&mut self, late: &[Late], now_ms: i64) -> Result<(), LogError> {
         let Half::Second(second) = &self.half else {
             return Ok(());
         };
@@ -133,7 +133,7 @@ impl<L: Log> Pipeline<L> {
                 reason: "Late",
                 message: too_late(one.watermark_ms),
             };
-            produce_letter(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
+            produce_dead_letter(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
             self.pending.dead_letters += 1;
         }
         Ok(())
@@ -405,7 +405,7 @@ fn give(
                     topic: from.topic.clone(),
                     ..input.clone()
                 };
-                produce_letter(log, settings, &to, &record, &bad, now_ms)
+                produce_dead_letter(log, settings, &to, &record, &bad, now_ms)
             }
             (OnBadRecord::Stop, _) => Err(LogError::NeedsPerson {
                 reason: Reason::BadRecord,
@@ -421,7 +421,7 @@ fn give(
     }
 }
 
-fn produce_letter(
+fn produce_dead_letter(
     log: &mut impl Log,
     settings: &Settings,
     input: &InputTopic,
@@ -435,14 +435,14 @@ fn produce_letter(
         now_ms,
         max_message_bytes: input.max_message_bytes,
     };
-    let letter = dead_letter::of(record, bad, origin);
+    let dead_letter = dead_letter::of(record, bad, origin);
     log.produce(&Outgoing {
         topic: &input.dead_letter_topic,
         partition: None,
-        key: letter.key,
-        value: letter.value,
+        key: dead_letter.key,
+        value: dead_letter.value,
         timestamp_ms: record.timestamp_ms,
-        headers: &letter.headers,
+        headers: &dead_letter.headers,
     })
 }
 

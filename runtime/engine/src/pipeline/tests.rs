@@ -333,11 +333,11 @@ fn a_record_without_a_key_for_a_compacted_stream_is_a_dead_letter() {
     );
     run(session).unwrap();
     assert_eq!(world.results(), ["a-1=2", "a-3=4"]);
-    let letters = world.broker.committed("in.dlq", 0);
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].value.as_deref(), Some(&b"nobody 2"[..]));
+    let dead_letters = world.broker.committed("in.dlq", 0);
+    assert_eq!(dead_letters.len(), 1);
+    assert_eq!(dead_letters[0].value.as_deref(), Some(&b"nobody 2"[..]));
     let of = |name: &str| {
-        let mut headers = letters[0].headers.iter();
+        let mut headers = dead_letters[0].headers.iter();
         let found = headers.find(|(known, _)| known == name);
         String::from_utf8(found.unwrap().1.clone()).unwrap()
     };

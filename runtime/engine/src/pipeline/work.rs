@@ -31,7 +31,7 @@ impl<L: Log> Pipeline<L> {
                 },
             })?;
         self.refuse_large_rows();
-        let told = self.forget_former_letters();
+        let told = self.forget_former_dead_letters();
         let stops = self.settings.on_bad_record == OnBadRecord::Stop;
         let mut stop = None;
         if stops {
@@ -66,16 +66,16 @@ impl<L: Log> Pipeline<L> {
     }
 
     /// Forgets the records that an earlier attempt, whose rows were lost, made dead letters: neither a
-    /// row nor another letter becomes of them. Gives their number.
-    fn forget_former_letters(&mut self) -> u64 {
+    /// row nor another dead letter becomes of them. Gives their number.
+    fn forget_former_dead_letters(&mut self) -> u64 {
         if !self.stage.writes_table() {
             return 0;
         }
         let mut rows = Vec::new();
         for row in 0..self.batch.len() {
             let record = self.batch.record(row);
-            if self.log.former(record.partition, record.offset) == Former::Letter {
-                self.log.lettered(record.partition, record.offset);
+            if self.log.former(record.partition, record.offset) == Former::DeadLetter {
+                self.log.mark_dead_lettered(record.partition, record.offset);
                 rows.push(row);
             }
         }
@@ -135,12 +135,12 @@ impl<L: Log> Pipeline<L> {
         Some(problem)
     }
 
-    /// Writes results and dead letters. `told`: how many records are letters already.
+    /// Writes results and dead letters. `told`: how many records are dead letters already.
     fn write(&mut self, told: u64) -> Result<(), LogError> {
-        let letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
+        let dead_letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
         let to_topics = !self.stage.writes_table();
         if (to_topics && !self.staged.records.is_empty())
-            || (letters && !self.staged.bad.is_empty())
+            || (dead_letters && !self.staged.bad.is_empty())
         {
             self.open_transaction()?;
         }
@@ -164,13 +164,13 @@ impl<L: Log> Pipeline<L> {
             if !by_store && !self.stage.tells {
                 continue;
             }
-            if !letters {
+            if !dead_letters {
                 self.pending.dropped += 1;
                 continue;
             }
             self.pending.dead_letters += 1;
             let record = self.batch.record(bad.row);
-            self.log.lettered(record.partition, record.offset);
+            self.log.mark_dead_lettered(record.partition, record.offset);
             if !by_store && self.log.former(record.partition, record.offset) == Former::Stored {
                 continue;
             }
@@ -181,14 +181,14 @@ impl<L: Log> Pipeline<L> {
                 now_ms,
                 max_message_bytes: input.max_message_bytes,
             };
-            let letter = dead_letter::of(&record, bad, origin);
+            let dead_letter = dead_letter::of(&record, bad, origin);
             self.log.produce(&Outgoing {
                 partition: None,
                 topic: &input.dead_letter_topic,
-                key: letter.key,
-                value: letter.value,
+                key: dead_letter.key,
+                value: dead_letter.value,
                 timestamp_ms: record.timestamp_ms,
-                headers: &letter.headers,
+                headers: &dead_letter.headers,
             })?;
         }
         Ok(())

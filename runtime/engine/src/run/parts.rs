@@ -63,7 +63,7 @@ pub(super) fn table(
         .map(|stream| stream.topic.clone())
         .collect();
     // Rows don't go through Kafka. Their offsets are in their transaction whatever is promised, so their
-    // letters may as well be.
+    // dead letters may as well be.
     let setup = setup(work, &table.group, &[], true);
     let settings = Arc::new(settings(plan, work.identity));
     let part = (stage, Half::None);

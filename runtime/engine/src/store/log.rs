@@ -24,13 +24,13 @@ pub struct StoreLog<L> {
     /// What earlier attempts left behind in Kafka.
     former: HashMap<Partition, Note>,
     /// Records that are dead letters by this transaction or an earlier attempt at it.
-    lettered: BTreeMap<Partition, BTreeSet<i64>>,
-    letters: Letters,
+    dead_lettered: BTreeMap<Partition, BTreeSet<i64>>,
+    dead_letters: DeadLetters,
 }
 
-/// How far the Kafka transaction is that holds the letters.
+/// How far the Kafka transaction is that holds the dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Letters {
+enum DeadLetters {
     None,
     Open,
     Committed,
@@ -45,8 +45,8 @@ impl<L: Log> StoreLog<L> {
             topics,
             stored: HashMap::new(),
             former: HashMap::new(),
-            lettered: BTreeMap::new(),
-            letters: Letters::None,
+            dead_lettered: BTreeMap::new(),
+            dead_letters: DeadLetters::None,
         }
     }
 
@@ -83,23 +83,27 @@ impl<L: Log> StoreLog<L> {
             .copied()
             .flatten()
             .map_or(position.offset, |stored| stored.offset);
-        let mut letters = self.lettered.get(&partition).cloned().unwrap_or_default();
+        let mut dead_letters = self
+            .dead_lettered
+            .get(&partition)
+            .cloned()
+            .unwrap_or_default();
         let mut end = position.offset;
         // An earlier attempt may have come further.
         if let Some(former) = self.former.get(&partition) {
-            letters.extend(former.letters.range(position.offset..));
+            dead_letters.extend(former.dead_letters.range(position.offset..));
             end = end.max(former.end);
             start = start.max(former.start);
         }
         Note {
             start,
             end,
-            letters,
+            dead_letters,
         }
     }
 
-    /// Commits the letters, so that the store's commit can follow.
-    fn commit_letters(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+    /// Commits the dead letters, so that the store's commit can follow.
+    fn commit_dead_letters(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
         let notes: Vec<(Partition, Note)> = positions
             .iter()
             .map(|(partition, position)| (*partition, self.note_of(*partition, *position)))
@@ -111,7 +115,7 @@ impl<L: Log> StoreLog<L> {
                 .collect(),
         );
         self.inner.commit(positions)?;
-        self.letters = Letters::Committed;
+        self.dead_letters = DeadLetters::Committed;
         self.former.extend(notes);
         Ok(())
     }
@@ -159,18 +163,18 @@ impl<L: Log> StoreLog<L> {
     /// do.
     fn prove(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
         self.inner.begin()?;
-        self.letters = Letters::Open;
+        self.dead_letters = DeadLetters::Open;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.commit_letters(positions) {
+            match self.commit_dead_letters(positions) {
                 Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
                     tracing::warn!(message, "whether the commit succeeded isn't known yet");
                 }
                 answer => break answer?,
             }
         }
-        self.letters = Letters::None;
+        self.dead_letters = DeadLetters::None;
         Ok(())
     }
 }
@@ -189,7 +193,7 @@ impl<L: Log> GroupConsumer for StoreLog<L> {
     /// has committed. A database that was made anew is filled anew.
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
         // Whoever asks reads again from there.
-        self.lettered.clear();
+        self.dead_lettered.clear();
         // First the claim: what is noted in Kafka by then is all that will be.
         self.claim(partitions).map_err(said)?;
         let notes = self.inner.notes(partitions)?;
@@ -268,22 +272,22 @@ impl<L: Log> GroupConsumer for StoreLog<L> {
 
 impl<L: Log> Transactions for StoreLog<L> {
     fn begin(&mut self) -> Result<(), LogError> {
-        self.letters = Letters::None;
+        self.dead_letters = DeadLetters::None;
         self.store.begin().map_err(said)
     }
 
     /// Only dead letters are written to Kafka.
     fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
-        if self.letters == Letters::None {
+        if self.dead_letters == DeadLetters::None {
             self.inner.begin()?;
-            self.letters = Letters::Open;
+            self.dead_letters = DeadLetters::Open;
         }
         self.inner.produce(record)
     }
 
     fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
-        if self.letters == Letters::Open {
-            self.commit_letters(positions)?;
+        if self.dead_letters == DeadLetters::Open {
+            self.commit_dead_letters(positions)?;
         }
         match self.commit_rows(positions) {
             Err(StoreError::Unknown { message }) => {
@@ -298,15 +302,15 @@ impl<L: Log> Transactions for StoreLog<L> {
                 .iter()
                 .map(|(partition, position)| (*partition, Some(*position))),
         );
-        self.letters = Letters::None;
-        self.lettered.clear();
+        self.dead_letters = DeadLetters::None;
+        self.dead_lettered.clear();
         Ok(())
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
         self.store.rollback();
-        self.lettered.clear();
-        if std::mem::replace(&mut self.letters, Letters::None) == Letters::Open {
+        self.dead_lettered.clear();
+        if std::mem::replace(&mut self.dead_letters, DeadLetters::None) == DeadLetters::Open {
             return self.inner.abort();
         }
         Ok(())
@@ -338,13 +342,16 @@ impl<L: Log> Table for StoreLog<L> {
 
     fn former(&self, partition: Partition, offset: i64) -> Former {
         match self.former.get(&partition) {
-            Some(note) if note.letters.contains(&offset) => Former::Letter,
+            Some(note) if note.dead_letters.contains(&offset) => Former::DeadLetter,
             Some(note) if offset < note.start => Former::Stored,
             _ => Former::Nothing,
         }
     }
 
-    fn lettered(&mut self, partition: Partition, offset: i64) {
-        self.lettered.entry(partition).or_default().insert(offset);
+    fn mark_dead_lettered(&mut self, partition: Partition, offset: i64) {
+        self.dead_lettered
+            .entry(partition)
+            .or_default()
+            .insert(offset);
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! Dead letters can't be part of that transaction. They are committed in Kafka first, together with a
 //! [note](note) of which records they were, and an attempt that comes after a lost store transaction
-//! goes by that note: what is a letter already becomes neither a letter nor a row again.
+//! goes by that note: what is a dead letter already becomes neither a dead letter nor a row again.
 //!
 //! A store without transactions is a [`Writer`]: its rows are flushed before their place is committed in Kafka, so that after a
 //! failure some are written again ([`WriterLog`]). Which of the two a store is, and what it guarantees, its [`TableSink`] says.

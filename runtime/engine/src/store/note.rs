@@ -1,9 +1,9 @@
 //! The note beside a group's commit: which records between two offsets are dead letters already.
 //!
-//! It is written in the Kafka transaction that holds the letters, before the store's transaction that
+//! It is written in the Kafka transaction that holds the dead letters, before the store's transaction that
 //! holds the other records' rows. If the latter is lost, the records are read again, and perhaps judged
 //! otherwise (a constraint may have gone, a row of the same key may have come). The note keeps the first
-//! judgement where a letter was its result.
+//! judgement where a dead letter was its result.
 
 use std::collections::BTreeSet;
 
@@ -15,23 +15,23 @@ const LONGEST: usize = 4_000;
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
 /// Which records below `end` are dead letters. Of what lies below `start` the store has had the rows: there
-/// the list is only of letters that came while they were written again.
+/// the list is only of dead letters that came while they were written again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Note {
     pub(crate) start: i64,
     pub(crate) end: i64,
-    pub(crate) letters: BTreeSet<i64>,
+    pub(crate) dead_letters: BTreeSet<i64>,
 }
 
 impl Note {
-    /// The note as metadata. Letters beyond what fits are left out, the latest first: such a record is
+    /// The note as metadata. Dead letters beyond what fits are left out, the latest first: such a record is
     /// judged again, so that it is never lost, at worst told of twice.
     pub(crate) fn write(&self) -> String {
-        let mut before = self.letters.first().copied().unwrap_or(self.start);
+        let mut before = self.dead_letters.first().copied().unwrap_or(self.start);
         let mut text = format!("{MARK}{},{},{before},", self.start, self.end);
-        for letter in &self.letters {
+        for dead_letter in &self.dead_letters {
             let mut digits = Vec::new();
-            let mut step = letter - before;
+            let mut step = dead_letter - before;
             loop {
                 let (low, rest) = (step & 31, step >> 5);
                 let more = if rest > 0 { 32 } else { 0 };
@@ -43,13 +43,13 @@ impl Note {
             }
             if text.len() + digits.len() > LONGEST {
                 tracing::warn!(
-                    letters = self.letters.len(),
+                    dead_letters = self.dead_letters.len(),
                     "more dead letters in one commit than its note can name"
                 );
                 break;
             }
             text.extend(digits.into_iter().map(char::from));
-            before = *letter;
+            before = *dead_letter;
         }
         text
     }
@@ -60,7 +60,7 @@ impl Note {
         let start = parts.next()?.parse().ok()?;
         let end = parts.next()?.parse().ok()?;
         let mut before: i64 = parts.next()?.parse().ok()?;
-        let mut letters = BTreeSet::new();
+        let mut dead_letters = BTreeSet::new();
         let (mut step, mut shift) = (0_i64, 0);
         for byte in parts.next()?.bytes() {
             let digit = DIGITS.iter().position(|known| *known == byte)? as i64;
@@ -70,7 +70,7 @@ impl Note {
             step |= (digit & 31) << shift;
             if digit & 32 == 0 {
                 before += step;
-                letters.insert(before);
+                dead_letters.insert(before);
                 (step, shift) = (0, 0);
             } else {
                 shift += 5;
@@ -79,7 +79,7 @@ impl Note {
         Some(Note {
             start,
             end,
-            letters,
+            dead_letters,
         })
     }
 }
@@ -88,11 +88,11 @@ impl Note {
 mod tests {
     use super::*;
 
-    fn note(start: i64, end: i64, letters: impl IntoIterator<Item = i64>) -> Note {
+    fn note(start: i64, end: i64, dead_letters: impl IntoIterator<Item = i64>) -> Note {
         Note {
             start,
             end,
-            letters: letters.into_iter().collect(),
+            dead_letters: dead_letters.into_iter().collect(),
         }
     }
 
@@ -124,9 +124,9 @@ mod tests {
         let many = note(0, 20_000_000, (0..20_000_000).step_by(1_500));
         let text = many.write();
         assert!(text.len() <= LONGEST, "{}", text.len());
-        let kept = Note::read(&text).unwrap().letters;
-        assert!(kept.len() > 1_000 && many.letters.iter().take(kept.len()).eq(kept.iter()));
-        // The most that one commit brings: 500 far apart, and then a batch of nothing but letters.
+        let kept = Note::read(&text).unwrap().dead_letters;
+        assert!(kept.len() > 1_000 && many.dead_letters.iter().take(kept.len()).eq(kept.iter()));
+        // The most that one commit brings: 500 far apart, and then a batch of nothing but dead letters.
         let worst = note(
             0,
             700_000,

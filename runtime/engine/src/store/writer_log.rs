@@ -134,7 +134,7 @@ impl<L: Log> Table for WriterLog<L> {
         Former::Nothing
     }
 
-    fn lettered(&mut self, _: Partition, _: i64) {}
+    fn mark_dead_lettered(&mut self, _: Partition, _: i64) {}
 }
 
 #[cfg(test)]
@@ -274,16 +274,16 @@ mod tests {
                 break;
             }
         }
-        let letters = broker.committed("in.dlq", 0);
-        let mut letters: Vec<String> = letters
+        let dead_letters = broker.committed("in.dlq", 0);
+        let mut dead_letters: Vec<String> = dead_letters
             .iter()
-            .map(|letter| {
-                let reason = letter
+            .map(|dead_letter| {
+                let reason = dead_letter
                     .headers
                     .iter()
                     .find(|(name, _)| name == "headworks.reason");
                 let reason = reason.map(|(_, reason)| String::from_utf8_lossy(reason).into_owned());
-                let value = letter.value.clone().unwrap_or_default();
+                let value = dead_letter.value.clone().unwrap_or_default();
                 format!(
                     "{} {}",
                     reason.unwrap_or_default(),
@@ -291,9 +291,9 @@ mod tests {
                 )
             })
             .collect();
-        letters.sort();
+        dead_letters.sort();
         bad.sort();
-        assert_eq!(letters, bad, "SEED={seed}: each dead letter once");
+        assert_eq!(dead_letters, bad, "SEED={seed}: each dead letter once");
         (flushed.take(), expected)
     }
 

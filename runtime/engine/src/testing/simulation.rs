@@ -340,11 +340,15 @@ impl World {
 
 impl World {
     /// Each record's rows are in the table once, or the record is among the dead letters once.
-    fn table_verdict(&self, database: &MemoryDatabase, letters: Vec<String>) -> Result<(), String> {
+    fn table_verdict(
+        &self,
+        database: &MemoryDatabase,
+        dead_letters: Vec<String>,
+    ) -> Result<(), String> {
         let (mut rows, mut bad) = (Vec::new(), Vec::new());
         for (topic, partition, offset, value) in &self.written {
             let text = value.clone().unwrap_or_default();
-            let letter = |reason| format!("{topic}/{partition}@{offset} {reason} {text}");
+            let dead_letter = |reason| format!("{topic}/{partition}@{offset} {reason} {text}");
             match oracle(value.as_deref()) {
                 Ok(results) => {
                     let ends = |known: &[&str]| {
@@ -352,10 +356,10 @@ impl World {
                             .iter()
                             .any(|row| known.iter().any(|end| row.ends_with(end)))
                     };
-                    let refused = letter("StoreRefused");
+                    let refused = dead_letter("StoreRefused");
                     // Which of the two a fickle record is, only the run can tell.
                     let is_letter = ends(&MemoryDatabase::REFUSED)
-                        || (ends(&MemoryDatabase::FICKLE) && letters.contains(&refused));
+                        || (ends(&MemoryDatabase::FICKLE) && dead_letters.contains(&refused));
                     let dropped = self.settings.on_bad_record == OnBadRecord::Drop
                         && ends(&MemoryDatabase::FICKLE)
                         && !results.iter().any(|row| database.rows().contains(row));
@@ -370,7 +374,7 @@ impl World {
                     let (id, n) = text.split_once(' ').unwrap_or_default();
                     rows.extend([format!("{id}={n}"), format!("{id}=-{n}")]);
                 }
-                Err(reason) if self.tells => bad.push(letter(reason)),
+                Err(reason) if self.tells => bad.push(dead_letter(reason)),
                 Err(_) => {}
             }
         }
@@ -380,7 +384,7 @@ impl World {
         let found = database.rows();
         let found = found.iter().map(|row| row.trim_end_matches('.').to_owned());
         same("rows", rows, found.collect())?;
-        same("dead letters", bad, letters)
+        same("dead letters", bad, dead_letters)
     }
 }
 

@@ -204,9 +204,9 @@ impl Work {
         let mut outgoing = checked.good;
         if self.config.plan.on_invalid == OnInvalid::DeadLetter {
             let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
-            let letters = self.intake.dead_letters(&checked.bad, now);
+            let dead_letters = self.intake.dead_letters(&checked.bad, now);
             outgoing.extend(
-                letters
+                dead_letters
                     .or_else(|too_large| {
                         checked.bad.retain(|bad| !too_large.contains(&bad.index));
                         // What remains fits.

@@ -235,7 +235,7 @@ impl Work {
         Checked { good, bad }: Checked,
         at: jiff::Timestamp,
     ) -> Result<Vec<Outgoing>, (usize, Vec<BadRecord>)> {
-        let letters = self.intake.dead_letters(&bad, at).map_err(|homeless| {
+        let dead_letters = self.intake.dead_letters(&bad, at).map_err(|homeless| {
             let listed = bad
                 .iter()
                 .filter(|bad| homeless.contains(&bad.index))
@@ -243,7 +243,7 @@ impl Work {
             let listed = listed.map(|bad| BadRecord::new(bad.index, &bad.error));
             (homeless.len(), listed.collect())
         })?;
-        Ok(good.into_iter().chain(letters).collect())
+        Ok(good.into_iter().chain(dead_letters).collect())
     }
 
     fn refused(&self, found: Found) -> Refusal {

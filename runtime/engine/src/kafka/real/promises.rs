@@ -262,8 +262,8 @@ impl<L: Log> Table for Flaky<L> {
         self.log.former(partition, offset)
     }
 
-    fn lettered(&mut self, partition: Partition, offset: i64) {
-        self.log.lettered(partition, offset);
+    fn mark_dead_lettered(&mut self, partition: Partition, offset: i64) {
+        self.log.mark_dead_lettered(partition, offset);
     }
 }
 

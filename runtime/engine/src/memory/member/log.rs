@@ -271,5 +271,5 @@ impl Table for MemoryLog {
         Former::Nothing
     }
 
-    fn lettered(&mut self, _: Partition, _: i64) {}
+    fn mark_dead_lettered(&mut self, _: Partition, _: i64) {}
 }

@@ -10,7 +10,7 @@ use crate::testing::simulation::same;
 
 impl World {
     pub(super) fn verdict(&self) -> Result<(), String> {
-        let (late, mut letters) = self.letters()?;
+        let (late, mut dead_letters) = self.dead_letters()?;
         let mut rows: Vec<Row> = Vec::new();
         let mut bad = Vec::new();
         for written in &self.written {
@@ -27,7 +27,7 @@ impl World {
         if self.on_bad_record == OnBadRecord::Drop {
             bad.clear();
         }
-        letters.retain(|letter| !letter.ends_with(" Late"));
+        dead_letters.retain(|dead_letter| !dead_letter.ends_with(" Late"));
         let until = END
             - self
                 .times
@@ -40,7 +40,7 @@ impl World {
             + 1;
         let expected = oracle(self.query, &rows, until);
         same("results", expected, self.results()?)?;
-        same("dead letters", bad, letters)
+        same("dead letters", bad, dead_letters)
     }
 
     /// What the output says at last.
@@ -63,9 +63,9 @@ impl World {
         Ok(lines)
     }
 
-    /// The places of late rows, and all letters. Checks that what is late was late.
-    fn letters(&self) -> Result<(Vec<String>, Vec<String>), String> {
-        let (mut late, mut letters) = (Vec::new(), Vec::new());
+    /// The places of late rows, and all dead letters. Checks that what is late was late.
+    fn dead_letters(&self) -> Result<(Vec<String>, Vec<String>), String> {
+        let (mut late, mut dead_letters) = (Vec::new(), Vec::new());
         for topic in 0..self.partitions.len() {
             for record in self.broker.committed(&format!("in{topic}.dlq"), 0) {
                 let header = |name: &str| {
@@ -85,7 +85,7 @@ impl World {
                     self.was_late(&place, record.value.as_deref())?;
                     late.push(place.clone());
                 }
-                letters.push(format!("{place} {reason}"));
+                dead_letters.push(format!("{place} {reason}"));
             }
         }
         let mut once = late.clone();
@@ -94,7 +94,7 @@ impl World {
         if once.len() < late.len() {
             return Err(format!("a row was late twice: {late:?}"));
         }
-        Ok((late, letters))
+        Ok((late, dead_letters))
     }
 
     /// What the watermark of a partition is once it is read up to an offset, but for the last records of all.

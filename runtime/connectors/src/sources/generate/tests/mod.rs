@@ -191,12 +191,18 @@ fn a_record_is_the_same_in_whatever_batch_it_is_made() {
 fn every_faulty_record_is_refused_and_they_are_refused_for_many_reasons() {
     for (name, mut config) in configs() {
         config.generate.faulty_percent = 100;
-        let (letters, progress) = batch(&config, 10_000);
+        let (dead_letters, progress) = batch(&config, 10_000);
         assert_eq!(progress.dead_letters, 10_000, "{name}");
         let mut reasons = BTreeSet::new();
-        for letter in &letters {
-            assert_eq!(letter.target, Target::DeadLetters);
-            let header = |name| letter.headers.iter().find(|(key, _)| *key == name).unwrap();
+        for dead_letter in &dead_letters {
+            assert_eq!(dead_letter.target, Target::DeadLetters);
+            let header = |name| {
+                dead_letter
+                    .headers
+                    .iter()
+                    .find(|(key, _)| *key == name)
+                    .unwrap()
+            };
             assert_eq!(header("headworks.source").1, "shop/orders-generated");
             assert_eq!(header("headworks.time").1, "2026-01-01T00:00:00Z");
             reasons.insert((&header("headworks.reason").1, &header("headworks.error").1));

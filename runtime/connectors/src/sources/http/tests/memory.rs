@@ -26,7 +26,7 @@ const MIB: usize = 1024 * 1024;
 #[derive(Default)]
 struct Counting {
     records: AtomicUsize,
-    letters: AtomicUsize,
+    dead_letters: AtomicUsize,
     calls: AtomicUsize,
 }
 
@@ -37,11 +37,11 @@ impl Sink for Counting {
 
     async fn write(&self, records: Vec<Outgoing>) -> Result<(), Undelivered> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let letters = records.iter().filter(|r| r.target == Target::DeadLetters);
-        let letters = letters.count();
-        self.letters.fetch_add(letters, Ordering::SeqCst);
+        let dead_letters = records.iter().filter(|r| r.target == Target::DeadLetters);
+        let dead_letters = dead_letters.count();
+        self.dead_letters.fetch_add(dead_letters, Ordering::SeqCst);
         self.records
-            .fetch_add(records.len() - letters, Ordering::SeqCst);
+            .fetch_add(records.len() - dead_letters, Ordering::SeqCst);
         Ok(())
     }
 }
@@ -193,7 +193,7 @@ async fn in_a_process_of_its_own() {
         assert_eq!(answered, code, "{name}: {text}");
         let counted = (
             sink.records.load(Ordering::SeqCst),
-            sink.letters.load(Ordering::SeqCst),
+            sink.dead_letters.load(Ordering::SeqCst),
         );
         assert_eq!(counted, (good, bad), "{name}");
         // What is accounted for is at most 96 MiB; the allocator and the connection have some of their own.
