@@ -9,7 +9,7 @@ use crate::format::Formats;
 use crate::log::{Log, LogError, Reason};
 use crate::pipeline::{self, Half, Pipeline, Settings};
 use crate::session::{self, Failed, Outcome, StopFlag, Wording};
-use crate::stateless::Stage;
+use crate::stateless::StatelessOperator;
 use crate::status::{StatusHandle, alive};
 use crate::store::Stores;
 
@@ -137,20 +137,20 @@ const WORDING: Wording = Wording {
 /// Session after session, until the stop flag is raised.
 fn keep_going<L: Log>(
     mut open: impl FnMut() -> Result<L, LogError>,
-    (stage, half): (Stage, Half),
+    (stateless, half): (StatelessOperator, Half),
     settings: &Arc<Settings>,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Outcome {
     // From one session to the next.
-    let mut kept = (stage, half);
+    let mut kept = (stateless, half);
     session::keep_going(&WORDING, session::pause, status, stop, || {
         let log = open()?;
-        let (stage, half) = std::mem::take(&mut kept);
+        let (stateless, half) = std::mem::take(&mut kept);
         let mut session =
-            Pipeline::with_half(log, stage, half, Arc::clone(settings), status.clone());
+            Pipeline::with_half(log, stateless, half, Arc::clone(settings), status.clone());
         let ended = work(&mut session, stop);
-        kept = session.into_stage();
+        kept = session.into_operators();
         ended
     })
 }

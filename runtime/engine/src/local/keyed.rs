@@ -15,7 +15,7 @@ use crate::keyed::results::{Given, Results};
 use crate::keyed::too_late;
 use crate::log::{Batch, LogError};
 use crate::pipeline::{CompileError, compile_rows, compile_second, times};
-use crate::stateless::{Bad, Stage, Staged};
+use crate::stateless::{Bad, Staged, StatelessOperator};
 use snafu::ResultExt;
 
 /// The keyed half.
@@ -55,8 +55,8 @@ impl Keyed {
     pub(super) fn new(
         plan: &PipelinePlan,
         formats: &dyn Formats,
-    ) -> Result<(Stage, Keyed), CompileError> {
-        let (stage, keyed) = compile_rows(plan, formats)?;
+    ) -> Result<(StatelessOperator, Keyed), CompileError> {
+        let (stateless, keyed) = compile_rows(plan, formats)?;
         let lateness = plan.keyed.as_ref();
         // One shard, without a topic before it. No key outlives its time: the clock on the wall has no part in a run.
         let alone = KeyedPlan {
@@ -87,7 +87,7 @@ impl Keyed {
             clocks: plan.inputs.iter().map(clock).collect(),
             sealed_ms: None,
         };
-        Ok((stage, half))
+        Ok((stateless, half))
     }
 
     /// True: results come by event time.

@@ -20,7 +20,7 @@ use crate::memory::{Chance, Faults, MemoryBroker, Stored};
 use crate::pipeline::{
     Half, InputTopic, Pipeline, Second, Settings, compile_first, compile_second,
 };
-use crate::stateless::Stage;
+use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
 use crate::testing::keyed_fixture_format::BarFormats;
 use crate::testing::simulation::{same, seeds};
@@ -312,9 +312,9 @@ impl World {
     }
 
     /// Both parts, compiled.
-    fn parts(&self) -> [(Stage, Half); 2] {
+    fn parts(&self) -> [(StatelessOperator, Half); 2] {
         let keyed = self.plan.keyed.as_ref().unwrap();
-        let (stage, first) = compile_first(&self.plan, keyed, &TwinFormats).unwrap();
+        let (stateless, first) = compile_first(&self.plan, keyed, &TwinFormats).unwrap();
         let compiled = compile_second(&self.plan, keyed, &TwinFormats).unwrap();
         let pool = Pool::open(keyed.memory_bytes, None).unwrap();
         let inputs = self.plan.inputs.iter();
@@ -327,20 +327,24 @@ impl World {
             compiled.labelled,
         );
         [
-            (stage, Half::First(Box::new(first))),
-            (Stage::default(), Half::Second(Box::new(second))),
+            (stateless, Half::First(Box::new(first))),
+            (StatelessOperator::default(), Half::Second(Box::new(second))),
         ]
     }
 
     /// Runs both parts until all is read and committed.
-    fn run(&self, broker: &MemoryBroker, parts: [(Stage, Half); 2]) -> [(Stage, Half); 2] {
+    fn run(
+        &self,
+        broker: &MemoryBroker,
+        parts: [(StatelessOperator, Half); 2],
+    ) -> [(StatelessOperator, Half); 2] {
         let inputs: Vec<&str> = self.plan.inputs.iter().map(|i| i.topic.as_str()).collect();
         let mut reads = [("first", inputs), ("second", vec!["re"])].into_iter();
-        parts.map(|(stage, half)| {
+        parts.map(|(stateless, half)| {
             let (group, topics) = reads.next().unwrap();
             let mut session = Pipeline::with_half(
                 broker.open_in(group, "member-0", &topics).unwrap(),
-                stage,
+                stateless,
                 half,
                 settings(&topics),
                 StatusHandle::new(),
@@ -349,7 +353,7 @@ impl World {
                 session.step().unwrap();
             }
             session.drain().unwrap();
-            session.into_stage()
+            session.into_operators()
         })
     }
 

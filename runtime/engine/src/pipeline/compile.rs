@@ -1,4 +1,4 @@
-//! From a plan to a [`Stage`]: the query checked against its streams, decoders that build only the
+//! From a plan to a [`StatelessOperator`]: the query checked against its streams, decoders that build only the
 //! columns it reads, and encoders for every output.
 
 use arrow::array::RecordBatch;
@@ -10,7 +10,7 @@ use headworks_sql::{Catalog, Dataflow, Overflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::format::{FormatError, Formats};
-use crate::stateless::{Branch, Evaluation, EventTime, Input, Output, Stage};
+use crate::stateless::{Branch, Evaluation, EventTime, Input, Output, StatelessOperator};
 use crate::store::Stores;
 
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
@@ -57,7 +57,10 @@ pub(crate) enum CompileError {
 }
 
 /// Compiles the part of `plan` that writes streams. The inputs of the stage are in the plan's order.
-pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stage, CompileError> {
+pub(crate) fn compile(
+    plan: &PipelinePlan,
+    formats: &dyn Formats,
+) -> Result<StatelessOperator, CompileError> {
     let mut dataflow = query(plan)?;
     ensure!(dataflow.keyed.is_none(), PartsSnafu);
     let inputs = plan
@@ -77,7 +80,7 @@ pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stag
             encoder,
         })
     };
-    Ok(Stage {
+    Ok(StatelessOperator {
         inputs,
         outputs: plan.outputs.iter().map(output).collect::<Result<_, _>>()?,
         tells: true,
@@ -86,14 +89,14 @@ pub(crate) fn compile(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Stag
 }
 
 /// Compiles the part of `plan` that writes `table`, and gives the query's columns. `tells`: see
-/// [`Stage::tells`].
+/// [`StatelessOperator::tells`].
 pub(crate) fn compile_table(
     plan: &PipelinePlan,
     table: &TableOutput,
     formats: &dyn Formats,
     stores: &dyn Stores,
     tells: bool,
-) -> Result<(Stage, Schema), CompileError> {
+) -> Result<(StatelessOperator, Schema), CompileError> {
     let mut dataflow = query(plan)?;
     ensure!(dataflow.keyed.is_none(), PartsSnafu);
     let inputs = plan
@@ -112,13 +115,13 @@ pub(crate) fn compile_table(
         compacted: false,
         encoder,
     };
-    let stage = Stage {
+    let stateless = StatelessOperator {
         inputs,
         outputs: vec![output],
         tells,
         keeps_rows: false,
     };
-    Ok((stage, dataflow.output))
+    Ok((stateless, dataflow.output))
 }
 
 pub(super) fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
@@ -427,9 +430,9 @@ mod tests {
             max_out_of_orderness_ms: 0,
             idle_timeout_ms: None,
         });
-        let stage = compile(&plan, &WordFormats).unwrap();
+        let stateless = compile(&plan, &WordFormats).unwrap();
         assert_eq!(
-            stage.inputs[0].event_time, None,
+            stateless.inputs[0].event_time, None,
             "the query doesn't read it"
         );
         assert_eq!(run(&plan, &["abc 1"]).0, ["abc=3"]);

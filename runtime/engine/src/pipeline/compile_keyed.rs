@@ -18,21 +18,21 @@ use crate::format::Formats;
 use crate::keyed::gather::Gather;
 use crate::keyed::hash;
 use crate::keyed::results::{Finish, Gone, Outlet, Results, Shape};
-use crate::stateless::Stage;
+use crate::stateless::StatelessOperator;
 
 /// Compiles the part of `plan` that brings rows with equal keys together.
 pub(crate) fn compile_first(
     plan: &PipelinePlan,
     keyed_plan: &KeyedPlan,
     formats: &dyn Formats,
-) -> Result<(Stage, First), CompileError> {
-    let (stage, keyed) = compile_rows(plan, formats)?;
+) -> Result<(StatelessOperator, First), CompileError> {
+    let (stateless, keyed) = compile_rows(plan, formats)?;
     let schema = keyed.rows.to_arrow();
     let gather = Gather::new(&keyed_plan.repartition, &schema, keyed.keys);
     let times = plan.inputs.iter().map(times).collect();
     let (window, time) = (keyed.window, keyed.time);
     let first = First::new(gather, times, window, time, keyed_plan.max_drift_ms);
-    Ok((stage, first))
+    Ok((stateless, first))
 }
 
 /// True for a query that needs state.
@@ -44,7 +44,7 @@ pub(crate) fn needs_state(plan: &PipelinePlan) -> Result<bool, CompileError> {
 pub(crate) fn compile_rows(
     plan: &PipelinePlan,
     formats: &dyn Formats,
-) -> Result<(Stage, Keyed), CompileError> {
+) -> Result<(StatelessOperator, Keyed), CompileError> {
     let mut dataflow = query(plan)?;
     let keyed = dataflow.keyed.take().context(PartsSnafu)?;
     for column in &keyed.rows.columns[..keyed.keys] {
@@ -62,13 +62,13 @@ pub(crate) fn compile_rows(
         .iter()
         .map(|stream| input(stream, None, Some(required), &mut dataflow, formats))
         .collect::<Result<_, _>>()?;
-    let stage = Stage {
+    let stateless = StatelessOperator {
         inputs,
         outputs: Vec::new(),
         tells: true,
         keeps_rows: true,
     };
-    Ok((stage, keyed))
+    Ok((stateless, keyed))
 }
 
 /// What all shards of a pipeline have in common.

@@ -10,7 +10,7 @@ use super::{Half, InputTopic, Pipeline, Settings, Times};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
-use crate::testing::keyed_fixture_format::{NOBODY, Query, STATE_BYTES, first, second, stage};
+use crate::testing::keyed_fixture_format::{NOBODY, Query, STATE_BYTES, first, second, stateless};
 
 const MINUTE: Query = Query::Windowed(Window::Tumble {
     size: 60,
@@ -90,7 +90,7 @@ impl World {
         let half = first(self.query, &topic, vec![self.times], self.drift_ms);
         Pipeline::with_half(
             self.broker.open_in("first", "member-0", &["in"]).unwrap(),
-            stage(1),
+            stateless(1),
             Half::First(Box::new(half)),
             Arc::new(self.settings("in")),
             self.first.clone(),
@@ -107,7 +107,7 @@ impl World {
         );
         Pipeline::with_half(
             self.broker.open_in("second", "member-0", &["re"]).unwrap(),
-            crate::stateless::Stage::default(),
+            crate::stateless::StatelessOperator::default(),
             Half::Second(Box::new(half)),
             Arc::new(self.settings("re")),
             self.second.clone(),

@@ -36,7 +36,7 @@ use headworks_plan::{OnBadRecord, Phase, Problem, StartFrom};
 
 use crate::log::{Batch, Event, Limits, Log, LogError, Partition};
 use crate::session::UNAVAILABLE;
-use crate::stateless::{Stage, Staged};
+use crate::stateless::{Staged, StatelessOperator};
 use crate::status::{Progress, StatusHandle};
 use hold::Hold;
 use owned::Owned;
@@ -101,7 +101,7 @@ pub(crate) struct InputTopic {
 /// One session of a pipeline over a log.
 pub(crate) struct Pipeline<L> {
     log: L,
-    stage: Stage,
+    stateless: StatelessOperator,
     half: Half,
     /// When the half has something to commit, though nothing was read.
     half_due: Option<Duration>,
@@ -132,13 +132,18 @@ pub(crate) struct Pipeline<L> {
 
 impl<L: Log> Pipeline<L> {
     #[cfg(test)]
-    pub(crate) fn new(log: L, stage: Stage, settings: Arc<Settings>, status: StatusHandle) -> Self {
-        Self::with_half(log, stage, Half::None, settings, status)
+    pub(crate) fn new(
+        log: L,
+        stateless: StatelessOperator,
+        settings: Arc<Settings>,
+        status: StatusHandle,
+    ) -> Self {
+        Self::with_half(log, stateless, Half::None, settings, status)
     }
 
     pub(crate) fn with_half(
         log: L,
-        stage: Stage,
+        stateless: StatelessOperator,
         half: Half,
         settings: Arc<Settings>,
         status: StatusHandle,
@@ -150,7 +155,7 @@ impl<L: Log> Pipeline<L> {
             .collect();
         let mut pipeline = Pipeline {
             log,
-            stage,
+            stateless,
             half,
             half_due: None,
             settings,
@@ -177,8 +182,8 @@ impl<L: Log> Pipeline<L> {
     }
 
     /// The query, for the next session.
-    pub(crate) fn into_stage(self) -> (Stage, Half) {
-        (self.stage, self.half)
+    pub(crate) fn into_operators(self) -> (StatelessOperator, Half) {
+        (self.stateless, self.half)
     }
 
     #[cfg(test)]
@@ -266,7 +271,7 @@ impl<L: Log> Pipeline<L> {
     }
 
     fn limits(&self) -> Limits {
-        let rows = if self.stage.writes_table() {
+        let rows = if self.stateless.writes_table() {
             self.most_rows
         } else {
             BATCH.rows
@@ -290,7 +295,8 @@ impl<L: Log> Pipeline<L> {
         };
         !self.rewind_owed
             && (past(self.read_since, self.settings.commit_interval)
-                || (self.stage.writes_table() && self.pending.dead_letters >= TABLE_DEAD_LETTERS)
+                || (self.stateless.writes_table()
+                    && self.pending.dead_letters >= TABLE_DEAD_LETTERS)
                 || past(self.passed_since, MARKERS_WAIT)
                 || past(self.half_due, Duration::ZERO))
     }

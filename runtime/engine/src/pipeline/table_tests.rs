@@ -14,7 +14,7 @@ use crate::memory::{
 };
 use crate::status::StatusHandle;
 use crate::store::{Move, Store, StoreError, StoreLog};
-use crate::testing::fixture_format::table_stage;
+use crate::testing::fixture_format::table_operator;
 
 type Session = Pipeline<StoreLog<MemoryLog>>;
 
@@ -72,7 +72,7 @@ impl World {
         let log = StoreLog::new(log, store, vec!["in".into()]);
         Pipeline::new(
             log,
-            table_stage(1, self.tells),
+            table_operator(1, self.tells),
             Arc::new(self.settings.clone()),
             self.status.clone(),
         )

@@ -19,7 +19,7 @@ impl<L: Log> Pipeline<L> {
         if let Half::Second(_) = self.half {
             return self.process_second();
         }
-        self.stage
+        self.stateless
             .run(&self.batch, &mut self.staged)
             .map_err(|error| match error {
                 FormatError::Waits { message } => LogError::Held {
@@ -37,7 +37,7 @@ impl<L: Log> Pipeline<L> {
         if stops {
             stop = self.stop_before_the_first_bad();
         }
-        if self.stage.writes_table() {
+        if self.stateless.writes_table() {
             self.insert(stops)?;
             if stops && let Some(earlier) = self.stop_before_the_first_bad() {
                 stop = Some(earlier);
@@ -68,7 +68,7 @@ impl<L: Log> Pipeline<L> {
     /// Forgets the records that an earlier attempt, whose rows were lost, made dead letters: neither a
     /// row nor another dead letter becomes of them. Gives their number.
     fn forget_former_dead_letters(&mut self) -> u64 {
-        if !self.stage.writes_table() {
+        if !self.stateless.writes_table() {
             return 0;
         }
         let mut rows = Vec::new();
@@ -138,7 +138,7 @@ impl<L: Log> Pipeline<L> {
     /// Writes results and dead letters. `told`: how many records are dead letters already.
     fn write(&mut self, told: u64) -> Result<(), LogError> {
         let dead_letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
-        let to_topics = !self.stage.writes_table();
+        let to_topics = !self.stateless.writes_table();
         if (to_topics && !self.staged.records.is_empty())
             || (dead_letters && !self.staged.bad.is_empty())
         {
@@ -148,7 +148,7 @@ impl<L: Log> Pipeline<L> {
             for record in &self.staged.records {
                 self.log.produce(&Outgoing {
                     partition: None,
-                    topic: &self.stage.outputs[record.output].topic,
+                    topic: &self.stateless.outputs[record.output].topic,
                     key: self.staged.key(record),
                     value: Some(self.staged.value(record)),
                     timestamp_ms: record.timestamp_ms,
@@ -161,7 +161,7 @@ impl<L: Log> Pipeline<L> {
         let now_ms = self.log.wall_ms();
         for bad in &self.staged.bad {
             let by_store = bad.reason == STORE_REFUSED;
-            if !by_store && !self.stage.tells {
+            if !by_store && !self.stateless.tells {
                 continue;
             }
             if !dead_letters {

@@ -17,7 +17,7 @@ use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
 use crate::pipeline::{self, CompileError, Half, InputTopic, Second, Settings};
 use crate::session::{self, Outcome, StopFlag};
-use crate::stateless::Stage;
+use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
 use crate::store::{Guarantee, StoreLog, TableSink, WriterLog};
 
@@ -34,7 +34,7 @@ pub(super) fn streams(
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let stage = pipeline::compile(work.plan, work.formats)?;
+    let stateless = pipeline::compile(work.plan, work.formats)?;
     let exactly_once = work.plan.delivery == Delivery::ExactlyOnce;
     let outputs: Vec<Written<'_>> = work.plan.outputs.iter().map(Written::from).collect();
     let setup = setup(work, &work.plan.group, &outputs, exactly_once);
@@ -42,7 +42,7 @@ pub(super) fn streams(
     let settings = Arc::new(settings(work.plan, work.identity));
     Ok(keep_going(
         open,
-        (stage, Half::None),
+        (stateless, Half::None),
         &settings,
         status,
         stop,
@@ -56,7 +56,7 @@ pub(super) fn table(
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
     let plan = work.plan;
-    let (stage, (table, columns)) = table_stage(work, index)?;
+    let (stateless, (table, columns)) = table_operator(work, index)?;
     let topics: Vec<String> = plan
         .inputs
         .iter()
@@ -66,7 +66,7 @@ pub(super) fn table(
     // dead letters may as well be.
     let setup = setup(work, &table.group, &[], true);
     let settings = Arc::new(settings(plan, work.identity));
-    let part = (stage, Half::None);
+    let part = (stateless, Half::None);
     let member = || open(work, setup.clone());
     let sink = work.stores.sink(table, &columns);
     if sink.guarantee() == Guarantee::IdempotentUpsert && table.key.is_empty() {
@@ -92,13 +92,13 @@ pub(super) fn first(
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let (stage, first) = pipeline::compile_first(work.plan, keyed, work.formats)?;
+    let (stateless, first) = pipeline::compile_first(work.plan, keyed, work.formats)?;
     let outputs = [Written::from(&keyed.repartition)];
     let setup = setup(work, &work.plan.group, &outputs, true);
     let open = || open(work, setup.clone());
     let settings = Arc::new(settings(work.plan, work.identity));
     let half = Half::First(Box::new(first));
-    Ok(keep_going(open, (stage, half), &settings, status, stop))
+    Ok(keep_going(open, (stateless, half), &settings, status, stop))
 }
 
 /// The second part of a pipeline with state.
@@ -144,7 +144,7 @@ pub(super) fn second(
     let half = Half::Second(Box::new(second));
     Ok(keep_going(
         open,
-        (Stage::default(), half),
+        (StatelessOperator::default(), half),
         &Arc::new(settings),
         status,
         stop,
@@ -177,19 +177,19 @@ fn pool(keyed: &KeyedPlan, status: &StatusHandle, stop: &StopFlag) -> Option<Poo
 }
 
 /// The stage of a table, with the table and the columns of its rows.
-fn table_stage<'a>(
+fn table_operator<'a>(
     work: &Work<'a>,
     index: usize,
-) -> Result<(Stage, (&'a TableOutput, Schema)), CompileError> {
+) -> Result<(StatelessOperator, (&'a TableOutput, Schema)), CompileError> {
     let table = work
         .plan
         .tables
         .get(index)
         .ok_or(CompileError::NoTable { index })?;
     let tells = Part::of(work.plan).first() == Some(&work.part);
-    let (stage, columns) =
+    let (stateless, columns) =
         pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
-    Ok((stage, (table, columns)))
+    Ok((stateless, (table, columns)))
 }
 
 fn settings(plan: &PipelinePlan, identity: &Identity) -> Settings {

@@ -28,7 +28,7 @@ pub(crate) type Evaluate = Box<dyn Fn(&RecordBatch) -> Result<Evaluation, String
 
 /// A query, ready to run.
 #[derive(Default)]
-pub(crate) struct Stage {
+pub(crate) struct StatelessOperator {
     /// In the order of the log's topics.
     pub(crate) inputs: Vec<Input>,
     /// In the order of the plan's outputs; or one table.
@@ -69,7 +69,7 @@ pub(crate) struct Output {
     pub(crate) encoder: Box<dyn Encoder>,
 }
 
-impl Stage {
+impl StatelessOperator {
     /// True: results are rows of a table.
     pub(crate) fn writes_table(&self) -> bool {
         self.outputs.iter().any(|output| output.table)

@@ -152,7 +152,7 @@ mod tests {
     use crate::pipeline::{InputTopic, Pipeline, Settings};
     use crate::status::StatusHandle;
     use crate::store::StoreError;
-    use crate::testing::fixture_format::{oracle, table_stage};
+    use crate::testing::fixture_format::{oracle, table_operator};
 
     /// Lines that stay once they are flushed; at times they can't be.
     struct Lines {
@@ -259,7 +259,7 @@ mod tests {
                 if let Ok(log) = broker.open("member-0", &["in"]) {
                     session = Some(Pipeline::new(
                         WriterLog::new(log, Box::new(lines)),
-                        table_stage(1, true),
+                        table_operator(1, true),
                         Arc::new(settings()),
                         StatusHandle::new(),
                     ));

@@ -10,7 +10,7 @@ use headworks_plan::{Contract, TableOutput};
 use headworks_sql::schema::Schema as Columns;
 
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
-use crate::stateless::{Branch, Evaluation, Input, Output, Stage};
+use crate::stateless::{Branch, Evaluation, Input, Output, StatelessOperator};
 use crate::store::{Stores, TableSink};
 
 /// The result has no key.
@@ -168,13 +168,13 @@ fn branch(divisor: i64, factor: i64) -> Branch {
     }
 }
 
-pub(crate) fn stage(inputs: usize, output: &str) -> Stage {
+pub(crate) fn stateless(inputs: usize, output: &str) -> StatelessOperator {
     let input = |_| Input {
         decoder: Box::new(Words::default()),
         event_time: None,
         branches: vec![branch(2, 1), branch(5, -1)],
     };
-    Stage {
+    StatelessOperator {
         inputs: (0..inputs).map(input).collect(),
         outputs: vec![Output {
             topic: output.to_owned(),
@@ -189,14 +189,14 @@ pub(crate) fn stage(inputs: usize, output: &str) -> Stage {
 }
 
 /// The same query, whose results are rows of a table.
-pub(crate) fn table_stage(inputs: usize, tells: bool) -> Stage {
-    let mut stage = stage(inputs, "table words");
-    stage.tells = tells;
-    for output in &mut stage.outputs {
+pub(crate) fn table_operator(inputs: usize, tells: bool) -> StatelessOperator {
+    let mut stateless = stateless(inputs, "table words");
+    stateless.tells = tells;
+    for output in &mut stateless.outputs {
         output.table = true;
         output.max_message_bytes = u64::MAX;
     }
-    stage
+    stateless
 }
 
 /// What the query should make of a record: results, or the reason why it is bad.

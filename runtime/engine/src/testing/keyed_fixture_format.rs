@@ -22,7 +22,7 @@ use crate::keyed::gather::Gather;
 use crate::keyed::results::{Gone, Outlet, Results, Shape};
 use crate::keyed::shards::Shards;
 use crate::pipeline::{First, InputTopic, Second, Times};
-use crate::stateless::{Branch, Evaluation, EventTime, Input, Stage, taken};
+use crate::stateless::{Branch, Evaluation, EventTime, Input, StatelessOperator, taken};
 
 /// The result has no key.
 pub(crate) const NOBODY: &str = "nobody";
@@ -244,7 +244,7 @@ fn rows(batch: &RecordBatch) -> Result<Evaluation, String> {
 }
 
 /// The stage of the first part.
-pub(crate) fn stage(inputs: usize) -> Stage {
+pub(crate) fn stateless(inputs: usize) -> StatelessOperator {
     let input = |_| Input {
         decoder: Box::new(Words::default()),
         event_time: Some(EventTime {
@@ -257,7 +257,7 @@ pub(crate) fn stage(inputs: usize) -> Stage {
             evaluate: Box::new(rows),
         }],
     };
-    Stage {
+    StatelessOperator {
         inputs: (0..inputs).map(input).collect(),
         outputs: Vec::new(),
         tells: true,

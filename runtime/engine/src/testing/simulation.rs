@@ -14,7 +14,7 @@ use crate::memory::{
 use crate::pipeline::{InputTopic, Pipeline, Settings};
 use crate::status::StatusHandle;
 use crate::store::StoreLog;
-use crate::testing::fixture_format::{oracle, stage, table_stage};
+use crate::testing::fixture_format::{oracle, stateless, table_operator};
 
 /// The world of one seed.
 struct World {
@@ -159,15 +159,15 @@ impl World {
         Some(match &self.database {
             None => Box::new(Pipeline::<MemoryLog>::new(
                 log,
-                stage(topics.len(), "out"),
+                stateless(topics.len(), "out"),
                 settings,
                 status,
             )),
             Some(database) => {
                 let names = topics.iter().map(|topic| (*topic).to_owned()).collect();
                 let log = StoreLog::new(log, Box::new(database.open()), names);
-                let stage = table_stage(topics.len(), self.tells);
-                Box::new(Pipeline::new(log, stage, settings, status))
+                let stateless = table_operator(topics.len(), self.tells);
+                Box::new(Pipeline::new(log, stateless, settings, status))
             }
         })
     }

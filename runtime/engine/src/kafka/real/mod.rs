@@ -25,7 +25,7 @@ use super::{CommitTracker, KafkaLog, Setup, config};
 use crate::log::{Log, LogError};
 use crate::pipeline::{InputTopic, Pipeline, Settings};
 use crate::status::StatusHandle;
-use crate::testing::fixture_format::{oracle, stage};
+use crate::testing::fixture_format::{oracle, stateless};
 use crate::testing::simulation::same;
 use watchdog::Watchdog;
 
@@ -166,7 +166,7 @@ impl Place {
     pub(super) fn start_with<L: Log>(&self, log: L) -> Pipeline<L> {
         Pipeline::new(
             log,
-            stage(1, &self.out()),
+            stateless(1, &self.out()),
             Arc::new(self.settings.clone()),
             self.status.clone(),
         )

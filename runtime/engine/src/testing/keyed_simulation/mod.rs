@@ -18,9 +18,9 @@ use crate::keyed::Rule;
 use crate::log::LogError;
 use crate::memory::{Chance, Faults, MemoryBroker, MemoryLog, Mutant, Stored};
 use crate::pipeline::{Half, InputTopic, Pipeline, Settings, Times};
-use crate::stateless::Stage;
+use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
-use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stage};
+use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stateless};
 use crate::testing::simulation::seeds;
 
 mod verdict;
@@ -73,7 +73,7 @@ struct Process {
     name: String,
     session: Option<Pipeline<MemoryLog>>,
     /// What the last session left in memory.
-    kept: Option<(Stage, Half)>,
+    kept: Option<(StatelessOperator, Half)>,
     asleep_until: u64,
     /// How the last session ended.
     why: String,
@@ -230,7 +230,7 @@ impl World {
         (0..self.partitions.len()).map(World::input).collect()
     }
 
-    fn halves(&self, of_second: bool) -> (Stage, Half) {
+    fn halves(&self, of_second: bool) -> (StatelessOperator, Half) {
         let rule = match self.broken {
             Some(Broken::Engine(rule)) => Some(rule),
             _ => None,
@@ -244,7 +244,7 @@ impl World {
                 STATE_BYTES,
             )
             .breaking(rule);
-            return (Stage::default(), Half::Second(Box::new(half)));
+            return (StatelessOperator::default(), Half::Second(Box::new(half)));
         }
         let topic = InternalTopic {
             topic: "re".into(),
@@ -252,7 +252,10 @@ impl World {
             max_message_bytes: self.max_message_bytes,
         };
         let half = first(self.query, &topic, self.times.clone(), self.drift_ms).breaking(rule);
-        (stage(self.partitions.len()), Half::First(Box::new(half)))
+        (
+            stateless(self.partitions.len()),
+            Half::First(Box::new(half)),
+        )
     }
 
     fn open(&self, broker: &MemoryBroker, process: &mut Process) {
@@ -268,7 +271,7 @@ impl World {
         let Ok(log) = broker.open_in(group, &process.name, &names) else {
             return;
         };
-        let (stage, half) = process
+        let (stateless, half) = process
             .kept
             .take()
             .unwrap_or_else(|| self.halves(process.second));
@@ -291,7 +294,7 @@ impl World {
         };
         process.session = Some(Pipeline::with_half(
             log,
-            stage,
+            stateless,
             half,
             Arc::new(settings),
             process.status.clone(),
@@ -495,7 +498,7 @@ impl Process {
             .session
             .as_ref()
             .is_some_and(|session| session.log().is_dead());
-        let kept = self.session.take().map(Pipeline::into_stage);
+        let kept = self.session.take().map(Pipeline::into_operators);
         self.kept = kept.filter(|_| !dead);
     }
 }
