@@ -13,9 +13,9 @@ use crate::stateless::StatelessOperator;
 use crate::status::{StatusHandle, alive};
 use crate::store::Stores;
 
-mod parts;
+mod stages;
 
-/// A part that doesn't end a round for so long hangs. The longest that one rightly takes is a commit whose outcome
+/// A stage that doesn't end a round for so long hangs. The longest that one rightly takes is a commit whose outcome
 /// isn't known: as long as a transaction may be open (10 min).
 const HANGS: Duration = Duration::from_secs(15 * 60);
 
@@ -39,9 +39,9 @@ impl Identity {
 }
 
 /// A part of a pipeline that runs by itself, with a consumer group and transactions of its own, so that a
-/// store that is down holds up nothing but its own part.
+/// store that is down holds up nothing but its own stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Stage {
     /// Reads the inputs and writes every output stream, in one Kafka transaction. Where the query needs state:
     /// reads the inputs and brings rows with equal keys together.
     Streams,
@@ -51,14 +51,14 @@ pub enum Part {
     Table(usize),
 }
 
-impl Part {
-    /// The parts of a plan. The first one tells of bad input records; the others meet the same ones.
-    pub fn of(plan: &PipelinePlan) -> Vec<Part> {
+impl Stage {
+    /// The stages of a plan. The first one tells of bad input records; the others meet the same ones.
+    pub fn of(plan: &PipelinePlan) -> Vec<Stage> {
         let keyed = plan.keyed.is_some();
         let streams =
-            (keyed || !plan.outputs.is_empty() || plan.tables.is_empty()).then_some(Part::Streams);
-        let second = keyed.then_some(Part::Keyed);
-        let tables = (0..plan.tables.len()).map(Part::Table);
+            (keyed || !plan.outputs.is_empty() || plan.tables.is_empty()).then_some(Stage::Streams);
+        let second = keyed.then_some(Stage::Keyed);
+        let tables = (0..plan.tables.len()).map(Stage::Table);
         streams.into_iter().chain(second).chain(tables).collect()
     }
 }
@@ -68,8 +68,8 @@ impl Part {
 pub struct Work<'a> {
     /// The pipeline.
     pub plan: &'a PipelinePlan,
-    /// Which part of it.
-    pub part: Part,
+    /// Which stage of it.
+    pub stage: Stage,
     /// How to reach Kafka.
     pub kafka: &'a KafkaConnection,
     /// Who runs it.
@@ -85,31 +85,31 @@ pub struct Work<'a> {
 pub struct Engine;
 
 impl Engine {
-    /// Runs a part of a pipeline on the calling thread until `stop` is raised.
+    /// Runs a stage of a pipeline on the calling thread until `stop` is raised.
     ///
     /// Blocking: give it an OS thread of its own. Everything a user should know meanwhile is in
     /// `status`.
     pub fn run(work: &Work<'_>, status: &StatusHandle, stop: &StopFlag) -> Outcome {
-        let name = match work.part {
-            Part::Streams => "engine".to_owned(),
-            Part::Keyed => "engine-state".to_owned(),
-            Part::Table(index) => format!("engine-table-{index}"),
+        let name = match work.stage {
+            Stage::Streams => "engine".to_owned(),
+            Stage::Keyed => "engine-state".to_owned(),
+            Stage::Table(index) => format!("engine-table-{index}"),
         };
         let _pulse = status.pulse(&name, HANGS).of_this_thread();
         status.set_phase(Phase::Starting);
-        let running = match (&work.plan.keyed, work.part) {
-            (None, Part::Streams) => parts::streams(work, status, stop),
-            (None, Part::Keyed) => pipeline::parts_differ(),
-            (None, Part::Table(index)) => parts::table(work, index, status, stop),
-            (Some(keyed), Part::Streams) => parts::first(work, keyed, status, stop),
-            (Some(keyed), Part::Keyed) => parts::second(work, keyed, status, stop),
-            (Some(_), Part::Table(index)) => match pipeline::table_plan(work.plan) {
+        let running = match (&work.plan.keyed, work.stage) {
+            (None, Stage::Streams) => stages::streams(work, status, stop),
+            (None, Stage::Keyed) => pipeline::parts_differ(),
+            (None, Stage::Table(index)) => stages::table(work, index, status, stop),
+            (Some(keyed), Stage::Streams) => stages::first(work, keyed, status, stop),
+            (Some(keyed), Stage::Keyed) => stages::second(work, keyed, status, stop),
+            (Some(_), Stage::Table(index)) => match pipeline::table_plan(work.plan) {
                 Some(plan) => {
                     let work = Work {
                         plan: &plan,
                         ..work.clone()
                     };
-                    parts::table(&work, index, status, stop)
+                    stages::table(&work, index, status, stop)
                 }
                 None => pipeline::parts_differ(),
             },
@@ -204,7 +204,7 @@ mod tests {
             let running = scope.spawn(|| {
                 let work = Work {
                     plan: &plan,
-                    part: Part::Streams,
+                    stage: Stage::Streams,
                     kafka: &KafkaConnection::default(),
                     identity: &identity,
                     formats: &crate::testing::fixture_format::WordFormats,
@@ -233,13 +233,13 @@ mod tests {
             "onBadRecord":"Drop","group":"g","tables":[{"store":{"name":"s","connection":{"postgres":{"host":"h","port":1,
             "database":"d","usernameFile":"u","passwordFile":"p"}}},"table":"t","group":"g.t"}]}"#;
         let mut plan: PipelinePlan = serde_json::from_str(text).unwrap();
-        assert_eq!(Part::of(&plan), [Part::Table(0)]);
+        assert_eq!(Stage::of(&plan), [Stage::Table(0)]);
         let keyed = r#"{"repartition":{"topic":"r","partitions":1,"maxMessageBytes":1},"changelog":{"topic":"c","partitions":1,
             "maxMessageBytes":1},"group":"k","allowedLatenessMs":0,"maxDriftMs":0,"memoryBytes":1}"#;
         plan.keyed = Some(serde_json::from_str(keyed).unwrap());
         assert_eq!(
-            Part::of(&plan),
-            [Part::Streams, Part::Keyed, Part::Table(0)]
+            Stage::of(&plan),
+            [Stage::Streams, Stage::Keyed, Stage::Table(0)]
         );
     }
 }

@@ -15,7 +15,7 @@ use crate::log::{
 use crate::memory::Chance;
 use crate::status::StatusHandle;
 use crate::testing::fixture_format::{NoStores, WordFormats, oracle};
-use crate::{Engine, Identity, Outcome, Part, StopFlag, Work};
+use crate::{Engine, Identity, Outcome, Stage, StopFlag, Work};
 
 #[test]
 #[ignore = "needs a broker: HEADWORKS_KAFKA=host:port"]
@@ -386,7 +386,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
             let running = scope.spawn(|| {
                 let work = Work {
                     plan: &plan,
-                    part: Part::Streams,
+                    stage: Stage::Streams,
                     kafka: &place.connection,
                     identity: &identity,
                     formats: &WordFormats,

@@ -1,4 +1,4 @@
-//! What each part of a pipeline runs: its stage, its clients, its settings.
+//! What each stage of a pipeline runs: its operators, its clients, its settings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use headworks_plan::{
 use headworks_sql::schema::Schema;
 use headworks_state::Pool;
 
-use super::{Identity, Part, WORDING, Work, keep_going};
+use super::{Identity, Stage, WORDING, Work, keep_going};
 use crate::kafka::{self, CommitTracker, KafkaLog, Setup};
 use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
@@ -66,7 +66,7 @@ pub(super) fn table(
     // dead letters may as well be.
     let setup = setup(work, &table.group, &[], true);
     let settings = Arc::new(settings(plan, work.identity));
-    let part = (stateless, Half::None);
+    let operators = (stateless, Half::None);
     let member = || open(work, setup.clone());
     let sink = work.stores.sink(table, &columns);
     if sink.guarantee() == Guarantee::IdempotentUpsert && table.key.is_empty() {
@@ -76,16 +76,16 @@ pub(super) fn table(
     Ok(match sink {
         TableSink::Transactional(session) => {
             let open = || Ok(StoreLog::new(member()?, session(), topics.clone()));
-            keep_going(open, part, &settings, status, stop)
+            keep_going(open, operators, &settings, status, stop)
         }
         TableSink::IdempotentUpsert(session) | TableSink::AtLeastOnce(session) => {
             let open = || Ok(WriterLog::new(member()?, session()));
-            keep_going(open, part, &settings, status, stop)
+            keep_going(open, operators, &settings, status, stop)
         }
     })
 }
 
-/// The first part of a pipeline with state.
+/// The first stage of a pipeline with state.
 pub(super) fn first(
     work: &Work<'_>,
     keyed: &KeyedPlan,
@@ -101,7 +101,7 @@ pub(super) fn first(
     Ok(keep_going(open, (stateless, half), &settings, status, stop))
 }
 
-/// The second part of a pipeline with state.
+/// The second stage of a pipeline with state.
 pub(super) fn second(
     work: &Work<'_>,
     keyed: &KeyedPlan,
@@ -186,7 +186,7 @@ fn table_operator<'a>(
         .tables
         .get(index)
         .ok_or(CompileError::NoTable { index })?;
-    let tells = Part::of(work.plan).first() == Some(&work.part);
+    let tells = Stage::of(work.plan).first() == Some(&work.stage);
     let (stateless, columns) =
         pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
     Ok((stateless, (table, columns)))
@@ -232,7 +232,7 @@ impl<'a> From<&'a InternalTopic> for Written<'a> {
     }
 }
 
-/// The clients of a part that reads the plan's inputs.
+/// The clients of a stage that reads the plan's inputs.
 fn setup(work: &Work<'_>, group: &str, outputs: &[Written<'_>], exactly_once: bool) -> Setup {
     let plan = work.plan;
     let dead_letters = plan
