@@ -7,7 +7,7 @@ use headworks_plan::{KafkaConnection, Phase, PipelinePlan};
 
 use crate::format::Formats;
 use crate::log::{Log, LogError, Reason};
-use crate::pipeline::{self, Half, Pipeline, Settings};
+use crate::pipeline::{self, Pipeline, Settings, StageOperator};
 use crate::session::{self, Failed, Outcome, StopFlag, Wording};
 use crate::stateless::StatelessOperator;
 use crate::status::{StatusHandle, alive};
@@ -101,8 +101,8 @@ impl Engine {
             (None, Stage::Streams) => stages::streams(work, status, stop),
             (None, Stage::Keyed) => pipeline::parts_differ(),
             (None, Stage::Table(index)) => stages::table(work, index, status, stop),
-            (Some(keyed), Stage::Streams) => stages::first(work, keyed, status, stop),
-            (Some(keyed), Stage::Keyed) => stages::second(work, keyed, status, stop),
+            (Some(keyed), Stage::Streams) => stages::exchange(work, keyed, status, stop),
+            (Some(keyed), Stage::Keyed) => stages::keyed(work, keyed, status, stop),
             (Some(_), Stage::Table(index)) => match pipeline::table_plan(work.plan) {
                 Some(plan) => {
                     let work = Work {
@@ -137,18 +137,23 @@ const WORDING: Wording = Wording {
 /// Session after session, until the stop flag is raised.
 fn keep_going<L: Log>(
     mut open: impl FnMut() -> Result<L, LogError>,
-    (stateless, half): (StatelessOperator, Half),
+    (stateless, operator): (StatelessOperator, StageOperator),
     settings: &Arc<Settings>,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Outcome {
     // From one session to the next.
-    let mut kept = (stateless, half);
+    let mut kept = (stateless, operator);
     session::keep_going(&WORDING, session::pause, status, stop, || {
         let log = open()?;
-        let (stateless, half) = std::mem::take(&mut kept);
-        let mut session =
-            Pipeline::with_half(log, stateless, half, Arc::clone(settings), status.clone());
+        let (stateless, operator) = std::mem::take(&mut kept);
+        let mut session = Pipeline::with_operator(
+            log,
+            stateless,
+            operator,
+            Arc::clone(settings),
+            status.clone(),
+        );
         let ended = work(&mut session, stop);
         kept = session.into_operators();
         ended

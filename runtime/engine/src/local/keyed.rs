@@ -14,7 +14,7 @@ use crate::format::Formats;
 use crate::keyed::results::{Given, Results};
 use crate::keyed::too_late;
 use crate::log::{Batch, LogError};
-use crate::pipeline::{CompileError, compile_rows, compile_second, times};
+use crate::pipeline::{CompileError, compile_keyed, compile_rows, times};
 use crate::stateless::{Bad, Staged, StatelessOperator};
 use snafu::ResultExt;
 
@@ -69,7 +69,7 @@ impl Keyed {
             memory_bytes: u64::MAX,
             results: None,
         };
-        let compiled = compile_second(plan, &alone, formats)?;
+        let compiled = compile_keyed(plan, &alone, formats)?;
         let pool = Pool::open(alone.memory_bytes, None).map_err(|error| CompileError::State {
             said: error.to_string(),
         })?;

@@ -18,7 +18,7 @@ use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::shards::Shards;
 use crate::memory::{Chance, Faults, MemoryBroker, Stored};
 use crate::pipeline::{
-    Half, InputTopic, Pipeline, Second, Settings, compile_first, compile_second,
+    InputTopic, KeyedOperator, Pipeline, Settings, StageOperator, compile_exchange, compile_keyed,
 };
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
@@ -312,13 +312,13 @@ impl World {
     }
 
     /// Both parts, compiled.
-    fn parts(&self) -> [(StatelessOperator, Half); 2] {
+    fn parts(&self) -> [(StatelessOperator, StageOperator); 2] {
         let keyed = self.plan.keyed.as_ref().unwrap();
-        let (stateless, first) = compile_first(&self.plan, keyed, &TwinFormats).unwrap();
-        let compiled = compile_second(&self.plan, keyed, &TwinFormats).unwrap();
+        let (stateless, first) = compile_exchange(&self.plan, keyed, &TwinFormats).unwrap();
+        let compiled = compile_keyed(&self.plan, keyed, &TwinFormats).unwrap();
         let pool = Pool::open(keyed.memory_bytes, None).unwrap();
         let inputs = self.plan.inputs.iter();
-        let second = Second::new(
+        let second = KeyedOperator::new(
             Shards::new(compiled.spec, pool, inputs.len()),
             compiled.results,
             &keyed.changelog,
@@ -327,8 +327,11 @@ impl World {
             compiled.labelled,
         );
         [
-            (stateless, Half::First(Box::new(first))),
-            (StatelessOperator::default(), Half::Second(Box::new(second))),
+            (stateless, StageOperator::Exchange(Box::new(first))),
+            (
+                StatelessOperator::default(),
+                StageOperator::Keyed(Box::new(second)),
+            ),
         ]
     }
 
@@ -336,16 +339,16 @@ impl World {
     fn run(
         &self,
         broker: &MemoryBroker,
-        parts: [(StatelessOperator, Half); 2],
-    ) -> [(StatelessOperator, Half); 2] {
+        parts: [(StatelessOperator, StageOperator); 2],
+    ) -> [(StatelessOperator, StageOperator); 2] {
         let inputs: Vec<&str> = self.plan.inputs.iter().map(|i| i.topic.as_str()).collect();
         let mut reads = [("first", inputs), ("second", vec!["re"])].into_iter();
-        parts.map(|(stateless, half)| {
+        parts.map(|(stateless, operator)| {
             let (group, topics) = reads.next().unwrap();
-            let mut session = Pipeline::with_half(
+            let mut session = Pipeline::with_operator(
                 broker.open_in(group, "member-0", &topics).unwrap(),
                 stateless,
-                half,
+                operator,
                 settings(&topics),
                 StatusHandle::new(),
             );

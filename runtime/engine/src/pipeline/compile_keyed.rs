@@ -13,7 +13,7 @@ use headworks_state::Spec;
 use snafu::{OptionExt, ResultExt, ensure};
 
 use super::compile::{CompileError, FormatSnafu, KeySnafu, PartsSnafu, input, mapping, query};
-use super::first::{First, times};
+use super::exchange_operator::{ExchangeOperator, times};
 use crate::format::Formats;
 use crate::keyed::gather::Gather;
 use crate::keyed::hash;
@@ -21,18 +21,18 @@ use crate::keyed::results::{Finish, Gone, Outlet, Results, Shape};
 use crate::stateless::StatelessOperator;
 
 /// Compiles the part of `plan` that brings rows with equal keys together.
-pub(crate) fn compile_first(
+pub(crate) fn compile_exchange(
     plan: &PipelinePlan,
     keyed_plan: &KeyedPlan,
     formats: &dyn Formats,
-) -> Result<(StatelessOperator, First), CompileError> {
+) -> Result<(StatelessOperator, ExchangeOperator), CompileError> {
     let (stateless, keyed) = compile_rows(plan, formats)?;
     let schema = keyed.rows.to_arrow();
     let gather = Gather::new(&keyed_plan.repartition, &schema, keyed.keys);
     let times = plan.inputs.iter().map(times).collect();
     let (window, time) = (keyed.window, keyed.time);
-    let first = First::new(gather, times, window, time, keyed_plan.max_drift_ms);
-    Ok((stateless, first))
+    let exchange = ExchangeOperator::new(gather, times, window, time, keyed_plan.max_drift_ms);
+    Ok((stateless, exchange))
 }
 
 /// True for a query that needs state.
@@ -88,7 +88,7 @@ pub(crate) struct Compiled {
 
 /// Compiles the part of `plan` that keeps state. Its outlets are the plan's outputs and then, if there are
 /// tables, the stream that they are written from.
-pub(crate) fn compile_second(
+pub(crate) fn compile_keyed(
     plan: &PipelinePlan,
     keyed_plan: &KeyedPlan,
     formats: &dyn Formats,
@@ -349,7 +349,7 @@ mod tests {
     fn a_row_that_is_gone_is_a_tombstone_for_a_stream_and_a_marked_row_for_tables() {
         let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id HAVING COUNT(*) > 1");
         let keyed = plan.keyed.clone().unwrap();
-        let mut compiled = compile_second(&plan, &keyed, &BarFormats).unwrap();
+        let mut compiled = compile_keyed(&plan, &keyed, &BarFormats).unwrap();
         let results = RecordBatch::try_new(
             compiled.spec.results.clone(),
             vec![
@@ -418,7 +418,9 @@ mod tests {
     fn a_plan_whose_parts_are_not_the_querys_is_refused() {
         let without = plan("SELECT id, n FROM words");
         let keyed = without.keyed.clone().unwrap();
-        let refused = compile_first(&without, &keyed, &BarFormats).err().unwrap();
+        let refused = compile_exchange(&without, &keyed, &BarFormats)
+            .err()
+            .unwrap();
         assert!(refused.to_string().contains("of one version"), "{refused}");
         let with = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
         assert!(super::super::compile(&with, &BarFormats).is_err());

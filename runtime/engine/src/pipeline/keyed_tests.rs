@@ -6,7 +6,7 @@ use std::time::Duration;
 use headworks_plan::{InternalTopic, OnBadRecord, StartFrom};
 use headworks_sql::keyed::Window;
 
-use super::{Half, InputTopic, Pipeline, Settings, Times};
+use super::{InputTopic, Pipeline, Settings, StageOperator, Times};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
@@ -87,28 +87,28 @@ impl World {
             partitions: 2,
             max_message_bytes: self.max_message_bytes,
         };
-        let half = first(self.query, &topic, vec![self.times], self.drift_ms);
-        Pipeline::with_half(
+        let operator = first(self.query, &topic, vec![self.times], self.drift_ms);
+        Pipeline::with_operator(
             self.broker.open_in("first", "member-0", &["in"]).unwrap(),
             stateless(1),
-            Half::First(Box::new(half)),
+            StageOperator::Exchange(Box::new(operator)),
             Arc::new(self.settings("in")),
             self.first.clone(),
         )
     }
 
     fn second(&self) -> Pipeline<MemoryLog> {
-        let half = second(
+        let operator = second(
             self.query,
             0,
             self.settings("in").inputs,
             self.memory_bytes,
             self.state_bytes,
         );
-        Pipeline::with_half(
+        Pipeline::with_operator(
             self.broker.open_in("second", "member-0", &["re"]).unwrap(),
             crate::stateless::StatelessOperator::default(),
-            Half::Second(Box::new(half)),
+            StageOperator::Keyed(Box::new(operator)),
             Arc::new(self.settings("re")),
             self.second.clone(),
         )

@@ -7,12 +7,12 @@
 mod compile;
 mod compile_keyed;
 mod dead_letter;
-mod first;
+mod exchange_operator;
 mod hold;
+mod keyed_operator;
 #[cfg(test)]
 mod keyed_tests;
 mod owned;
-mod second;
 mod start;
 #[cfg(test)]
 mod table_tests;
@@ -22,12 +22,12 @@ mod work;
 
 pub(crate) use compile::{CompileError, compile, compile_table};
 pub(crate) use compile_keyed::{
-    compile_first, compile_rows, compile_second, needs_state, parts_differ, table_plan,
+    compile_exchange, compile_keyed, compile_rows, needs_state, parts_differ, table_plan,
 };
 #[cfg(test)]
-pub(crate) use first::Times;
-pub(crate) use first::{First, times};
-pub(crate) use second::Second;
+pub(crate) use exchange_operator::Times;
+pub(crate) use exchange_operator::{ExchangeOperator, times};
+pub(crate) use keyed_operator::KeyedOperator;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,16 +78,16 @@ pub(crate) struct Settings {
     pub(crate) accept_data_loss: Option<String>,
 }
 
-/// What a part of a pipeline with state does besides.
+/// What a stage does besides its stateless operator.
 #[derive(Default)]
-pub(crate) enum Half {
+pub(crate) enum StageOperator {
     /// Nothing: a pipeline without state, or a table of one with state.
     #[default]
-    None,
+    Stateless,
     /// Brings rows with equal keys together.
-    First(Box<First>),
+    Exchange(Box<ExchangeOperator>),
     /// Keeps the state.
-    Second(Box<Second>),
+    Keyed(Box<KeyedOperator>),
 }
 
 /// An input topic and where its bad records go.
@@ -102,9 +102,9 @@ pub(crate) struct InputTopic {
 pub(crate) struct Pipeline<L> {
     log: L,
     stateless: StatelessOperator,
-    half: Half,
-    /// When the half has something to commit, though nothing was read.
-    half_due: Option<Duration>,
+    operator: StageOperator,
+    /// When the operator has something to commit, though nothing was read.
+    operator_due: Option<Duration>,
     settings: Arc<Settings>,
     topics: Vec<String>,
     status: StatusHandle,
@@ -138,13 +138,13 @@ impl<L: Log> Pipeline<L> {
         settings: Arc<Settings>,
         status: StatusHandle,
     ) -> Self {
-        Self::with_half(log, stateless, Half::None, settings, status)
+        Self::with_operator(log, stateless, StageOperator::Stateless, settings, status)
     }
 
-    pub(crate) fn with_half(
+    pub(crate) fn with_operator(
         log: L,
         stateless: StatelessOperator,
-        half: Half,
+        operator: StageOperator,
         settings: Arc<Settings>,
         status: StatusHandle,
     ) -> Self {
@@ -156,8 +156,8 @@ impl<L: Log> Pipeline<L> {
         let mut pipeline = Pipeline {
             log,
             stateless,
-            half,
-            half_due: None,
+            operator,
+            operator_due: None,
             settings,
             topics,
             status,
@@ -182,8 +182,8 @@ impl<L: Log> Pipeline<L> {
     }
 
     /// The query, for the next session.
-    pub(crate) fn into_operators(self) -> (StatelessOperator, Half) {
-        (self.stateless, self.half)
+    pub(crate) fn into_operators(self) -> (StatelessOperator, StageOperator) {
+        (self.stateless, self.operator)
     }
 
     #[cfg(test)]
@@ -235,7 +235,7 @@ impl<L: Log> Pipeline<L> {
     pub(crate) fn drain(&mut self) -> Result<(), LogError> {
         self.status.set_phase(Phase::Draining);
         let nothing =
-            self.read_since.is_none() && self.passed_since.is_none() && self.half_due.is_none();
+            self.read_since.is_none() && self.passed_since.is_none() && self.operator_due.is_none();
         if self.rewind_owed || nothing {
             return Ok(());
         }
@@ -247,26 +247,26 @@ impl<L: Log> Pipeline<L> {
         self.in_transaction || self.read_since.is_some()
     }
 
-    /// What the half does at every round, whether or not something was read.
+    /// What the operator does at every round, whether or not something was read.
     fn tick(&mut self) -> Result<(), LogError> {
         if self.rewind_owed {
             return Ok(());
         }
-        match &self.half {
-            Half::None => Ok(()),
-            Half::First(_) => self.tick_first(),
-            Half::Second(_) => self.tick_second(),
+        match &self.operator {
+            StageOperator::Stateless => Ok(()),
+            StageOperator::Exchange(_) => self.tick_exchange(),
+            StageOperator::Keyed(_) => self.tick_keyed(),
         }
     }
 
     /// Forgets what isn't committed.
     fn give_up(&mut self) {
         self.forget();
-        self.half_due = None;
-        match &mut self.half {
-            Half::None => {}
-            Half::First(first) => first.gather.aborted(),
-            Half::Second(second) => second.aborted(),
+        self.operator_due = None;
+        match &mut self.operator {
+            StageOperator::Stateless => {}
+            StageOperator::Exchange(exchange) => exchange.gather.aborted(),
+            StageOperator::Keyed(keyed) => keyed.aborted(),
         }
     }
 
@@ -283,7 +283,7 @@ impl<L: Log> Pipeline<L> {
         let read = self
             .read_since
             .map(|since| since + self.settings.commit_interval);
-        match read.into_iter().chain(self.half_due).min() {
+        match read.into_iter().chain(self.operator_due).min() {
             Some(due) => due.saturating_sub(self.log.now()).min(IDLE_WAIT),
             None => IDLE_WAIT,
         }
@@ -298,7 +298,7 @@ impl<L: Log> Pipeline<L> {
                 || (self.stateless.writes_table()
                     && self.pending.dead_letters >= TABLE_DEAD_LETTERS)
                 || past(self.passed_since, MARKERS_WAIT)
-                || past(self.half_due, Duration::ZERO))
+                || past(self.operator_due, Duration::ZERO))
     }
 
     /// What an error means for the transaction: abort and rewind, or the end of the session.
@@ -396,10 +396,10 @@ impl<L: Log> Pipeline<L> {
         self.owned = Owned::new(&start.positions);
         // An error from here on leads back here.
         self.rewind_owed = true;
-        match &self.half {
-            Half::None => {}
-            Half::First(_) => self.assign_first()?,
-            Half::Second(_) => self.assign_second(&start)?,
+        match &self.operator {
+            StageOperator::Stateless => {}
+            StageOperator::Exchange(_) => self.assign_exchange()?,
+            StageOperator::Keyed(_) => self.assign_keyed(&start)?,
         }
         if start.fresh {
             self.commit()?;
@@ -429,10 +429,10 @@ impl<L: Log> Pipeline<L> {
     /// never aborted: it may have been a yes.
     fn commit(&mut self) -> Result<(), LogError> {
         self.open_transaction()?;
-        let later = match &self.half {
-            Half::None => None,
-            Half::First(_) => self.before_commit_first()?,
-            Half::Second(_) => self.before_commit_second()?,
+        let later = match &self.operator {
+            StageOperator::Stateless => None,
+            StageOperator::Exchange(_) => self.before_commit_exchange()?,
+            StageOperator::Keyed(_) => self.before_commit_keyed()?,
         };
         let positions = self.owned.positions();
         let mut attempt = 0;
@@ -453,11 +453,11 @@ impl<L: Log> Pipeline<L> {
         self.held_no_more();
         self.aborts = 0;
         self.forget();
-        self.half_due = later;
-        match &mut self.half {
-            Half::None => {}
-            Half::First(first) => first.gather.committed(),
-            Half::Second(_) => self.after_commit_second(&positions),
+        self.operator_due = later;
+        match &mut self.operator {
+            StageOperator::Stateless => {}
+            StageOperator::Exchange(exchange) => exchange.gather.committed(),
+            StageOperator::Keyed(_) => self.after_commit_keyed(&positions),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use headworks_plan::OnBadRecord;
 
 use super::dead_letter::{self, Origin};
-use super::{FEWEST_ROWS, Half, Pipeline, TABLE_ROWS};
+use super::{FEWEST_ROWS, Pipeline, StageOperator, TABLE_ROWS};
 use crate::format::FormatError;
 use crate::log::{Former, Log, LogError, Outgoing, Reason, Row};
 use crate::stateless::STORE_REFUSED;
@@ -16,8 +16,8 @@ impl<L: Log> Pipeline<L> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        if let Half::Second(_) = self.half {
-            return self.process_second();
+        if let StageOperator::Keyed(_) = self.operator {
+            return self.process_keyed();
         }
         self.stateless
             .run(&self.batch, &mut self.staged)

@@ -15,7 +15,7 @@ use super::{Identity, Stage, WORDING, Work, keep_going};
 use crate::kafka::{self, CommitTracker, KafkaLog, Setup};
 use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
-use crate::pipeline::{self, CompileError, Half, InputTopic, Second, Settings};
+use crate::pipeline::{self, CompileError, InputTopic, KeyedOperator, Settings, StageOperator};
 use crate::session::{self, Outcome, StopFlag};
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
@@ -42,7 +42,7 @@ pub(super) fn streams(
     let settings = Arc::new(settings(work.plan, work.identity));
     Ok(keep_going(
         open,
-        (stateless, Half::None),
+        (stateless, StageOperator::Stateless),
         &settings,
         status,
         stop,
@@ -66,7 +66,7 @@ pub(super) fn table(
     // dead letters may as well be.
     let setup = setup(work, &table.group, &[], true);
     let settings = Arc::new(settings(plan, work.identity));
-    let operators = (stateless, Half::None);
+    let operators = (stateless, StageOperator::Stateless);
     let member = || open(work, setup.clone());
     let sink = work.stores.sink(table, &columns);
     if sink.guarantee() == Guarantee::IdempotentUpsert && table.key.is_empty() {
@@ -86,36 +86,42 @@ pub(super) fn table(
 }
 
 /// The first stage of a pipeline with state.
-pub(super) fn first(
+pub(super) fn exchange(
     work: &Work<'_>,
     keyed: &KeyedPlan,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let (stateless, first) = pipeline::compile_first(work.plan, keyed, work.formats)?;
+    let (stateless, exchange) = pipeline::compile_exchange(work.plan, keyed, work.formats)?;
     let outputs = [Written::from(&keyed.repartition)];
     let setup = setup(work, &work.plan.group, &outputs, true);
     let open = || open(work, setup.clone());
     let settings = Arc::new(settings(work.plan, work.identity));
-    let half = Half::First(Box::new(first));
-    Ok(keep_going(open, (stateless, half), &settings, status, stop))
+    let operator = StageOperator::Exchange(Box::new(exchange));
+    Ok(keep_going(
+        open,
+        (stateless, operator),
+        &settings,
+        status,
+        stop,
+    ))
 }
 
 /// The second stage of a pipeline with state.
-pub(super) fn second(
+pub(super) fn keyed(
     work: &Work<'_>,
     keyed: &KeyedPlan,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
     let plan = work.plan;
-    let compiled = pipeline::compile_second(plan, keyed, work.formats)?;
+    let compiled = pipeline::compile_keyed(plan, keyed, work.formats)?;
     let Some(pool) = pool(keyed, status, stop) else {
         return Ok(Outcome::Drained);
     };
     let shards = Shards::new(compiled.spec, pool, plan.inputs.len());
     let inputs = settings(plan, work.identity).inputs;
-    let second = Second::new(
+    let operator = KeyedOperator::new(
         shards,
         compiled.results,
         &keyed.changelog,
@@ -141,10 +147,10 @@ pub(super) fn second(
         start_from: StartFrom::Earliest,
         ..settings(plan, work.identity)
     };
-    let half = Half::Second(Box::new(second));
+    let operator = StageOperator::Keyed(Box::new(operator));
     Ok(keep_going(
         open,
-        (StatelessOperator::default(), half),
+        (StatelessOperator::default(), operator),
         &Arc::new(settings),
         status,
         stop,

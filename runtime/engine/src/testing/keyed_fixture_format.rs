@@ -21,7 +21,7 @@ use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::gather::Gather;
 use crate::keyed::results::{Gone, Outlet, Results, Shape};
 use crate::keyed::shards::Shards;
-use crate::pipeline::{First, InputTopic, Second, Times};
+use crate::pipeline::{ExchangeOperator, InputTopic, KeyedOperator, Times};
 use crate::stateless::{Branch, Evaluation, EventTime, Input, StatelessOperator, taken};
 
 /// The result has no key.
@@ -271,9 +271,9 @@ pub(crate) fn first(
     topic: &InternalTopic,
     times: Vec<Times>,
     drift_ms: u64,
-) -> First {
+) -> ExchangeOperator {
     let gather = Gather::new(topic, &rows_schema(), 1);
-    First::new(gather, times, query.window(), Some(1), drift_ms)
+    ExchangeOperator::new(gather, times, query.window(), Some(1), drift_ms)
 }
 
 /// The second part of a query, which writes to `out` and keeps its state in `state`. The less memory it has,
@@ -284,7 +284,7 @@ pub(crate) fn second(
     inputs: Vec<InputTopic>,
     memory_bytes: u64,
     state_bytes: u64,
-) -> Second {
+) -> KeyedOperator {
     let pool = Pool::open(memory_bytes, None).unwrap();
     let spec = spec(query, allowed_lateness_ms);
     let results = spec.results.clone();
@@ -324,7 +324,7 @@ pub(crate) fn second(
         partitions: 0,
         max_message_bytes: state_bytes,
     };
-    Second::new(shards, results, &changelog, "second", inputs, false)
+    KeyedOperator::new(shards, results, &changelog, "second", inputs, false)
 }
 
 /// A row as the oracle sees it.

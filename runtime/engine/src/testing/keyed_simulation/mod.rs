@@ -17,7 +17,7 @@ use headworks_sql::keyed::Window;
 use crate::keyed::Rule;
 use crate::log::LogError;
 use crate::memory::{Chance, Faults, MemoryBroker, MemoryLog, Mutant, Stored};
-use crate::pipeline::{Half, InputTopic, Pipeline, Settings, Times};
+use crate::pipeline::{InputTopic, Pipeline, Settings, StageOperator, Times};
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
 use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stateless};
@@ -73,7 +73,7 @@ struct Process {
     name: String,
     session: Option<Pipeline<MemoryLog>>,
     /// What the last session left in memory.
-    kept: Option<(StatelessOperator, Half)>,
+    kept: Option<(StatelessOperator, StageOperator)>,
     asleep_until: u64,
     /// How the last session ended.
     why: String,
@@ -230,13 +230,13 @@ impl World {
         (0..self.partitions.len()).map(World::input).collect()
     }
 
-    fn halves(&self, of_second: bool) -> (StatelessOperator, Half) {
+    fn operators(&self, of_second: bool) -> (StatelessOperator, StageOperator) {
         let rule = match self.broken {
             Some(Broken::Engine(rule)) => Some(rule),
             _ => None,
         };
         if of_second {
-            let half = second(
+            let operator = second(
                 self.query,
                 self.allowed_lateness_ms,
                 self.inputs(),
@@ -244,17 +244,20 @@ impl World {
                 STATE_BYTES,
             )
             .breaking(rule);
-            return (StatelessOperator::default(), Half::Second(Box::new(half)));
+            return (
+                StatelessOperator::default(),
+                StageOperator::Keyed(Box::new(operator)),
+            );
         }
         let topic = InternalTopic {
             topic: "re".into(),
             partitions: self.shards as i32,
             max_message_bytes: self.max_message_bytes,
         };
-        let half = first(self.query, &topic, self.times.clone(), self.drift_ms).breaking(rule);
+        let operator = first(self.query, &topic, self.times.clone(), self.drift_ms).breaking(rule);
         (
             stateless(self.partitions.len()),
-            Half::First(Box::new(half)),
+            StageOperator::Exchange(Box::new(operator)),
         )
     }
 
@@ -271,10 +274,10 @@ impl World {
         let Ok(log) = broker.open_in(group, &process.name, &names) else {
             return;
         };
-        let (stateless, half) = process
+        let (stateless, operator) = process
             .kept
             .take()
-            .unwrap_or_else(|| self.halves(process.second));
+            .unwrap_or_else(|| self.operators(process.second));
         let inputs = if process.second {
             vec![InputTopic {
                 topic: "re".into(),
@@ -292,10 +295,10 @@ impl World {
             commit_interval: self.commit_interval,
             accept_data_loss: None,
         };
-        process.session = Some(Pipeline::with_half(
+        process.session = Some(Pipeline::with_operator(
             log,
             stateless,
-            half,
+            operator,
             Arc::new(settings),
             process.status.clone(),
         ));

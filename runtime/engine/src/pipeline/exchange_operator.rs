@@ -5,8 +5,8 @@ use std::time::Duration;
 use headworks_plan::Stream;
 use headworks_sql::keyed::Window;
 
-use super::second::again;
-use super::{Half, Pipeline};
+use super::keyed_operator::again;
+use super::{Pipeline, StageOperator};
 use crate::keyed::Rule;
 use crate::keyed::gather::{Gather, Heard};
 use crate::keyed::marks::Mark;
@@ -15,9 +15,9 @@ use crate::log::{Clock, Log, LogError, Outgoing, Partition};
 /// How often idleness and drift are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What the first part has besides its stage.
+/// What the first part has besides its stateless operator.
 #[derive(Debug)]
-pub(crate) struct First {
+pub(crate) struct ExchangeOperator {
     pub(super) gather: Gather,
     /// By input.
     times: Vec<Times>,
@@ -59,15 +59,15 @@ pub(crate) fn times(stream: &Stream) -> Times {
     }
 }
 
-impl First {
+impl ExchangeOperator {
     pub(crate) fn new(
         gather: Gather,
         times: Vec<Times>,
         window: Option<Window>,
         time: Option<usize>,
         max_drift_ms: u64,
-    ) -> First {
-        First {
+    ) -> ExchangeOperator {
+        ExchangeOperator {
             gather,
             counts: vec![0; times.len()],
             times,
@@ -83,7 +83,7 @@ impl First {
 
     /// The same, with a rule broken.
     #[cfg(test)]
-    pub(crate) fn breaking(mut self, rule: Option<Rule>) -> First {
+    pub(crate) fn breaking(mut self, rule: Option<Rule>) -> ExchangeOperator {
         self.broken = rule;
         self
     }
@@ -98,16 +98,16 @@ impl First {
 impl<L: Log> Pipeline<L> {
     /// Records whose rows can't be carried become bad: they are too large, or have no event time.
     pub(super) fn refuse_large_rows(&mut self) {
-        let Half::First(first) = &mut self.half else {
+        let StageOperator::Exchange(exchange) = &mut self.operator else {
             return;
         };
-        self.staged.refuse_timeless(first.time);
+        self.staged.refuse_timeless(exchange.time);
         let mut refused = Vec::new();
         for piece in &self.staged.rows {
-            for row in first.gather.too_large(&piece.rows) {
+            for row in exchange.gather.too_large(&piece.rows) {
                 let message = format!(
                     "its row is above what a record of topic {} takes (max.message.bytes)",
-                    first.gather.topic()
+                    exchange.gather.topic()
                 );
                 refused.push((piece.from[row], message));
             }
@@ -122,20 +122,22 @@ impl<L: Log> Pipeline<L> {
 
     /// Gathers the batch's rows, and moves the clocks of its partitions.
     pub(super) fn collect(&mut self) -> Result<(), LogError> {
-        let Half::First(first) = &mut self.half else {
+        let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
         let mut heard: Vec<Heard> = Vec::with_capacity(self.batch.len());
         for row in 0..self.batch.len() {
             let (partition, _) = self.batch.place(row);
             let time = self.staged.times.get(row).copied().flatten();
-            let disorder_ms = first.disorder_ms(partition.topic);
-            let mut one = self.owned.hear(partition, time, disorder_ms, first.window);
-            one.suspect &= first.window.is_some();
+            let disorder_ms = exchange.disorder_ms(partition.topic);
+            let mut one = self
+                .owned
+                .hear(partition, time, disorder_ms, exchange.window);
+            one.suspect &= exchange.window.is_some();
             heard.push(one);
         }
         self.owned.catch_up();
-        if first.broken == Some(Rule::LateInFirst) {
+        if exchange.broken == Some(Rule::LateInFirst) {
             for (row, _) in heard.iter().enumerate().filter(|(_, heard)| heard.suspect) {
                 self.staged.refuse(
                     row,
@@ -145,11 +147,11 @@ impl<L: Log> Pipeline<L> {
             }
             self.staged.settle();
         }
-        first
+        exchange
             .gather
             .take(&self.staged, &self.batch, &heard)
             .map_err(|message| LogError::Broken { message })?;
-        if first.gather.is_full() {
+        if exchange.gather.is_full() {
             self.open_transaction()?;
             self.flush()?;
         }
@@ -159,7 +161,7 @@ impl<L: Log> Pipeline<L> {
     /// Writes what is gathered.
     fn flush(&mut self) -> Result<(), LogError> {
         let now = self.log.now();
-        let Half::First(first) = &mut self.half else {
+        let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
         let marks = self
@@ -171,15 +173,19 @@ impl<L: Log> Pipeline<L> {
                 Mark {
                     topic,
                     partition: slot.partition.number,
-                    of: first.counts.get(usize::from(topic)).copied().unwrap_or(0),
-                    watermark_ms: slot.watermark(first.disorder_ms(topic)),
+                    of: exchange
+                        .counts
+                        .get(usize::from(topic))
+                        .copied()
+                        .unwrap_or(0),
+                    watermark_ms: slot.watermark(exchange.disorder_ms(topic)),
                     idle: slot.position.clock.idle,
                 }
             })
             .collect();
-        let First {
+        let ExchangeOperator {
             gather, records, ..
-        } = first.as_mut();
+        } = exchange.as_mut();
         let topic = gather.topic().to_owned();
         let log = &mut self.log;
         gather.flush(marks, now, &mut |partition, value| {
@@ -189,19 +195,19 @@ impl<L: Log> Pipeline<L> {
     }
 
     /// Writes what is gathered and tells how far event time has come. Gives when to tell more of that.
-    pub(super) fn before_commit_first(&mut self) -> Result<Option<Duration>, LogError> {
+    pub(super) fn before_commit_exchange(&mut self) -> Result<Option<Duration>, LogError> {
         self.flush()?;
         let now = self.log.now();
-        let Half::First(first) = &mut self.half else {
+        let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(None);
         };
         let mut later = None;
-        let First {
+        let ExchangeOperator {
             gather,
             records,
             window,
             ..
-        } = first.as_mut();
+        } = exchange.as_mut();
         if window.is_some() {
             let topic = gather.topic().to_owned();
             let log = &mut self.log;
@@ -210,20 +216,20 @@ impl<L: Log> Pipeline<L> {
                 log.produce(&repartition(&topic, partition, value))
             })?;
         }
-        self.pending.repartition_records = std::mem::take(&mut first.records);
+        self.pending.repartition_records = std::mem::take(&mut exchange.records);
         Ok(later)
     }
 
     /// The positions are known, and nothing is read yet.
-    pub(super) fn assign_first(&mut self) -> Result<(), LogError> {
-        let Half::First(first) = &mut self.half else {
+    pub(super) fn assign_exchange(&mut self) -> Result<(), LogError> {
+        let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
-        first.gather.assigned();
-        first.held_back.clear();
-        first.records = 0;
+        exchange.gather.assigned();
+        exchange.held_back.clear();
+        exchange.records = 0;
         let known = |clock: Clock| clock.idle || clock.event_time_ms.is_some();
-        if first.window.is_some()
+        if exchange.window.is_some()
             && self
                 .owned
                 .slots()
@@ -231,9 +237,9 @@ impl<L: Log> Pipeline<L> {
                 .any(|slot| known(slot.position.clock))
         {
             // Who had the partitions before may not have come to tell what it had committed.
-            self.half_due = Some(self.log.now());
+            self.operator_due = Some(self.log.now());
         }
-        for topic in 0..first.counts.len() {
+        for topic in 0..exchange.counts.len() {
             let of = self
                 .owned
                 .slots()
@@ -241,25 +247,25 @@ impl<L: Log> Pipeline<L> {
                 .find(|slot| usize::from(slot.partition.topic) == topic);
             if let Some(slot) = of {
                 let partition = slot.partition;
-                first.counts[topic] = again(|| self.log.siblings(partition))?.len() as i32;
+                exchange.counts[topic] = again(|| self.log.siblings(partition))?.len() as i32;
             }
         }
         Ok(())
     }
 
     /// Notices idle partitions, and holds those back that are too far ahead.
-    pub(super) fn tick_first(&mut self) -> Result<(), LogError> {
+    pub(super) fn tick_exchange(&mut self) -> Result<(), LogError> {
         let now = self.log.now();
-        let Half::First(first) = &mut self.half else {
+        let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
-        if first.window.is_none() || now < first.looked + LOOK_EVERY {
+        if exchange.window.is_none() || now < exchange.looked + LOOK_EVERY {
             return Ok(());
         }
-        first.looked = now;
+        exchange.looked = now;
         let mut news = false;
         for slot in self.owned.slots_mut() {
-            let times = first.times.get(usize::from(slot.partition.topic));
+            let times = exchange.times.get(usize::from(slot.partition.topic));
             let Some(timeout) = times.and_then(|times| times.idle_timeout) else {
                 continue;
             };
@@ -290,7 +296,7 @@ impl<L: Log> Pipeline<L> {
             }
         }
         if news {
-            self.half_due = Some(self.half_due.map_or(now, |due| due.min(now)));
+            self.operator_due = Some(self.operator_due.map_or(now, |due| due.min(now)));
         }
         self.hold_back();
         Ok(())
@@ -298,7 +304,7 @@ impl<L: Log> Pipeline<L> {
 
     /// Lets those partitions wait whose event time is too far ahead of one that has more to be read.
     fn hold_back(&mut self) {
-        let Half::First(first) = &mut self.half else {
+        let StageOperator::Exchange(exchange) = &mut self.operator else {
             return;
         };
         let slots = self.owned.slots();
@@ -320,14 +326,14 @@ impl<L: Log> Pipeline<L> {
                     slot.position
                         .clock
                         .event_time_ms
-                        .is_some_and(|time| time.saturating_sub(slowest) > first.max_drift_ms)
+                        .is_some_and(|time| time.saturating_sub(slowest) > exchange.max_drift_ms)
                 })
                 .map(|slot| slot.partition)
                 .collect(),
         };
-        if ahead != first.held_back {
+        if ahead != exchange.held_back {
             self.log.hold_back(&ahead);
-            first.held_back = ahead;
+            exchange.held_back = ahead;
         }
     }
 }

@@ -6,7 +6,7 @@ use headworks_plan::{InternalTopic, OnBadRecord, Phase, StateFigures};
 
 use super::dead_letter::{self, Origin};
 use super::start::Start;
-use super::{ATTEMPTS, Half, InputTopic, Pipeline, Settings};
+use super::{ATTEMPTS, InputTopic, Pipeline, Settings, StageOperator};
 #[cfg(test)]
 use crate::keyed::Rule;
 use crate::keyed::meta;
@@ -23,7 +23,7 @@ const TRIM_EVERY: Duration = Duration::from_secs(30);
 const HOT_EVERY: Duration = Duration::from_secs(60);
 
 /// What the second part has instead of a stage.
-pub(crate) struct Second {
+pub(crate) struct KeyedOperator {
     shards: Shards,
     results: Results,
     changelog: String,
@@ -41,7 +41,7 @@ pub(crate) struct Second {
     figures: StateFigures,
 }
 
-impl Second {
+impl KeyedOperator {
     pub(crate) fn new(
         shards: Shards,
         results: Results,
@@ -49,8 +49,8 @@ impl Second {
         group: &str,
         inputs: Vec<InputTopic>,
         labelled: bool,
-    ) -> Second {
-        Second {
+    ) -> KeyedOperator {
+        KeyedOperator {
             shards,
             results,
             changelog: changelog.topic.clone(),
@@ -67,7 +67,7 @@ impl Second {
 
     /// The same, with a rule broken.
     #[cfg(test)]
-    pub(crate) fn breaking(mut self, rule: Option<Rule>) -> Second {
+    pub(crate) fn breaking(mut self, rule: Option<Rule>) -> KeyedOperator {
         self.shards.broken = rule;
         self
     }
@@ -79,16 +79,16 @@ impl Second {
 
 impl<L: Log> Pipeline<L> {
     /// Brings the batch's rows into their shards.
-    pub(super) fn process_second(&mut self) -> Result<(), LogError> {
+    pub(super) fn process_keyed(&mut self) -> Result<(), LogError> {
         let now_ms = self.log.wall_ms();
         let mut late = Vec::new();
-        let Half::Second(second) = &mut self.half else {
+        let StageOperator::Keyed(keyed) = &mut self.operator else {
             return Ok(());
         };
         for row in 0..self.batch.len() {
             let record = self.batch.record(row);
             let bytes = record.value.unwrap_or_default();
-            late.extend(second.shards.add(record.partition.number, bytes, now_ms)?);
+            late.extend(keyed.shards.add(record.partition.number, bytes, now_ms)?);
         }
         self.owned.advance(&self.batch);
         self.read_since = self.read_since.or(Some(self.log.now()));
@@ -97,7 +97,7 @@ impl<L: Log> Pipeline<L> {
         }
         self.pending.late += late.len() as u64;
         match self.settings.on_bad_record {
-            OnBadRecord::Stop => Err(stopped(&late[0], &second.inputs)),
+            OnBadRecord::Stop => Err(stopped(&late[0], &keyed.inputs)),
             OnBadRecord::Drop => {
                 self.pending.dropped += late.len() as u64;
                 Ok(())
@@ -110,11 +110,11 @@ impl<L: Log> Pipeline<L> {
     }
 
     fn dead_letters(&mut self, late: &[Late], now_ms: i64) -> Result<(), LogError> {
-        let Half::Second(second) = &self.half else {
+        let StageOperator::Keyed(keyed) = &self.operator else {
             return Ok(());
         };
         for one in late {
-            let Some(input) = second.inputs.get(usize::from(one.source.topic)) else {
+            let Some(input) = keyed.inputs.get(usize::from(one.source.topic)) else {
                 continue;
             };
             let original = one.original.as_ref();
@@ -141,27 +141,27 @@ impl<L: Log> Pipeline<L> {
 
     /// Ends the epochs: writes their results, their changelog and the meta records. Gives when there is more to
     /// be written.
-    pub(super) fn before_commit_second(&mut self) -> Result<Option<Duration>, LogError> {
+    pub(super) fn before_commit_keyed(&mut self) -> Result<Option<Duration>, LogError> {
         let now_ms = self.log.wall_ms();
         let Pipeline {
             log,
-            half,
+            operator,
             owned,
             settings,
             pending,
             ..
         } = self;
-        let Half::Second(second) = half else {
+        let StageOperator::Keyed(keyed) = operator else {
             return Ok(None);
         };
-        let Second {
+        let KeyedOperator {
             shards,
             results,
             changelog,
             most_bytes,
             inputs,
             ..
-        } = second.as_mut();
+        } = keyed.as_mut();
         let mut later = None;
         for slot in owned.slots() {
             let (partition, offset) = (slot.partition, slot.position.offset);
@@ -207,16 +207,16 @@ impl<L: Log> Pipeline<L> {
         Ok(later)
     }
 
-    pub(super) fn after_commit_second(&mut self, positions: &[(Partition, Position)]) {
+    pub(super) fn after_commit_keyed(&mut self, positions: &[(Partition, Position)]) {
         let now = self.log.now();
-        let Half::Second(second) = &mut self.half else {
+        let StageOperator::Keyed(keyed) = &mut self.operator else {
             return;
         };
-        if !second.shards.committed() {
+        if !keyed.shards.committed() {
             self.rewind_owed = true;
         }
-        if second.trimmed.is_none_or(|at| now >= at + TRIM_EVERY) {
-            second.trimmed = Some(now);
+        if keyed.trimmed.is_none_or(|at| now >= at + TRIM_EVERY) {
+            keyed.trimmed = Some(now);
             let offsets: Vec<(Partition, i64)> = positions
                 .iter()
                 .map(|(partition, position)| (*partition, position.offset))
@@ -226,22 +226,22 @@ impl<L: Log> Pipeline<L> {
     }
 
     /// Brings the state of the owned partitions to the group's commits.
-    pub(super) fn assign_second(&mut self, start: &Start) -> Result<(), LogError> {
+    pub(super) fn assign_keyed(&mut self, start: &Start) -> Result<(), LogError> {
         let partitions = self.owned.partitions();
-        let Half::Second(second) = &mut self.half else {
+        let StageOperator::Keyed(keyed) = &mut self.operator else {
             return Ok(());
         };
-        second.trimmed.get_or_insert(self.log.now());
+        keyed.trimmed.get_or_insert(self.log.now());
         let numbers: Vec<i32> = partitions
             .iter()
             .map(|partition| partition.number)
             .collect();
-        second.shards.keep(&numbers);
+        keyed.shards.keep(&numbers);
         let notes = again(|| self.log.notes(&partitions))?;
         let topics = Topics {
             repartition: self.topics.first().map_or("", String::as_str),
-            changelog: &second.changelog,
-            group: &second.group,
+            changelog: &keyed.changelog,
+            group: &keyed.group,
         };
         let begun = self.log.now();
         let mut restored = false;
@@ -252,7 +252,7 @@ impl<L: Log> Pipeline<L> {
                 .find(|(known, _)| known == partition)
                 .and_then(|(_, offset)| *offset);
             let (number, note) = (partition.number, note.as_deref());
-            if second.shards.is_current(number, committed, note) {
+            if keyed.shards.is_current(number, committed, note) {
                 continue;
             }
             if !restored {
@@ -261,7 +261,7 @@ impl<L: Log> Pipeline<L> {
             }
             restored = true;
             again(|| {
-                second
+                keyed
                     .shards
                     .restore(&mut self.log, topics, number, committed, note)
             })?;
@@ -269,36 +269,36 @@ impl<L: Log> Pipeline<L> {
         if restored {
             let took = self.log.now().saturating_sub(begun);
             tracing::info!(ms = took.as_millis(), "the state is restored");
-            second.figures.restore_ms = Some(took.as_millis() as u64);
+            keyed.figures.restore_ms = Some(took.as_millis() as u64);
         }
         // An epoch may not have given all that was due.
-        if second.shards.look(self.log.wall_ms())? {
-            self.half_due = Some(self.log.now());
+        if keyed.shards.look(self.log.wall_ms())? {
+            self.operator_due = Some(self.log.now());
         }
         Ok(())
     }
 
     /// Notices keys that have outlived their time though nothing is read.
-    pub(super) fn tick_second(&mut self) -> Result<(), LogError> {
+    pub(super) fn tick_keyed(&mut self) -> Result<(), LogError> {
         if self.owned.slots().is_empty() {
             // What is kept of partitions that may be another's by now isn't ours to change.
             return Ok(());
         }
         let now = self.log.now();
-        let Half::Second(second) = &mut self.half else {
+        let StageOperator::Keyed(keyed) = &mut self.operator else {
             return Ok(());
         };
-        let Some(ttl_ms) = second.shards.spec().ttl_ms else {
+        let Some(ttl_ms) = keyed.shards.spec().ttl_ms else {
             return Ok(());
         };
         let every = Duration::from_millis((ttl_ms / 4).clamp(1_000, 60_000) as u64);
-        let due = second.expired.is_none_or(|at| now >= at + every);
-        if self.read_since.is_some() || self.half_due.is_some() || !due {
+        let due = keyed.expired.is_none_or(|at| now >= at + every);
+        if self.read_since.is_some() || self.operator_due.is_some() || !due {
             return Ok(());
         }
-        second.expired = Some(now);
-        if second.shards.look(self.log.wall_ms())? {
-            self.half_due = Some(now);
+        keyed.expired = Some(now);
+        if keyed.shards.look(self.log.wall_ms())? {
+            self.operator_due = Some(now);
         }
         Ok(())
     }
@@ -306,7 +306,7 @@ impl<L: Log> Pipeline<L> {
     /// Keeps the status fresh.
     pub(super) fn tell_of_state(&mut self) {
         let now = self.log.now();
-        let Half::Second(second) = &mut self.half else {
+        let StageOperator::Keyed(keyed) = &mut self.operator else {
             return;
         };
         let numbers: Vec<i32> = self
@@ -315,28 +315,25 @@ impl<L: Log> Pipeline<L> {
             .iter()
             .map(|slot| slot.partition.number)
             .collect();
-        let (figures, watermark_ms) = second.shards.figures(&numbers);
-        if second
+        let (figures, watermark_ms) = keyed.shards.figures(&numbers);
+        if keyed
             .hot
             .as_ref()
             .is_none_or(|(at, _)| now >= *at + HOT_EVERY)
         {
-            let before = second.hot.is_some();
-            let key = second
-                .shards
-                .hot_key()
-                .filter(|_| before && !second.labelled);
-            second.hot = Some((now, key));
+            let before = keyed.hot.is_some();
+            let key = keyed.shards.hot_key().filter(|_| before && !keyed.labelled);
+            keyed.hot = Some((now, key));
         }
-        second.figures = StateFigures {
+        keyed.figures = StateFigures {
             memory_bytes: figures.memory_bytes,
             disk_bytes: figures.disk_bytes,
             keys: figures.keys,
             watermark_ms,
-            hot_key: second.hot.as_ref().and_then(|(_, key)| key.clone()),
-            ..std::mem::take(&mut second.figures)
+            hot_key: keyed.hot.as_ref().and_then(|(_, key)| key.clone()),
+            ..std::mem::take(&mut keyed.figures)
         };
-        self.status.set_state(&second.figures);
+        self.status.set_state(&keyed.figures);
     }
 }
 
