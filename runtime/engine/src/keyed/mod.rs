@@ -1,7 +1,7 @@
 //! The keyed half of a pipeline: what lies between rows and results.
 //!
 //! A query with GROUP BY or ROW_NUMBER runs in two parts. The first reads the inputs, and its branches
-//! give rows; [`gather`] brings rows with equal keys into one partition of the repartition topic, as
+//! give rows; [`exchange_writer`] brings rows with equal keys into one partition of the repartition topic, as
 //! [`wire`] records that also say how far event time has come ([`marks`]). The second part reads that
 //! topic; [`shards`] keeps the state of each of its partitions and the changelog of it, and [`results`]
 //! makes output records of what the state gives.
@@ -10,7 +10,7 @@
 //! parts and for pipelines without state. Why each part has transactions of its own: docs/decisions/0007.
 
 pub(crate) mod bytes;
-pub(crate) mod gather;
+pub(crate) mod exchange_writer;
 pub(crate) mod hash;
 pub(crate) mod marks;
 pub(crate) mod meta;

@@ -15,7 +15,7 @@ use snafu::{OptionExt, ResultExt, ensure};
 use super::compile::{CompileError, FormatSnafu, KeySnafu, PartsSnafu, input, mapping, query};
 use super::exchange_operator::{ExchangeOperator, times};
 use crate::format::Formats;
-use crate::keyed::gather::Gather;
+use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::hash;
 use crate::keyed::results::{Finish, Gone, Outlet, Results, Shape};
 use crate::stateless::StatelessOperator;
@@ -28,10 +28,10 @@ pub(crate) fn compile_exchange(
 ) -> Result<(StatelessOperator, ExchangeOperator), CompileError> {
     let (stateless, keyed) = compile_rows(plan, formats)?;
     let schema = keyed.rows.to_arrow();
-    let gather = Gather::new(&keyed_plan.repartition, &schema, keyed.keys);
+    let writer = ExchangeWriter::new(&keyed_plan.repartition, &schema, keyed.keys);
     let times = plan.inputs.iter().map(times).collect();
     let (window, time) = (keyed.window, keyed.time);
-    let exchange = ExchangeOperator::new(gather, times, window, time, keyed_plan.max_drift_ms);
+    let exchange = ExchangeOperator::new(writer, times, window, time, keyed_plan.max_drift_ms);
     Ok((stateless, exchange))
 }
 

@@ -8,7 +8,7 @@ use headworks_sql::keyed::Window;
 use super::keyed_operator::again;
 use super::{Pipeline, StageOperator};
 use crate::keyed::Rule;
-use crate::keyed::gather::{Gather, Heard};
+use crate::keyed::exchange_writer::{ExchangeWriter, RowSource};
 use crate::keyed::marks::Mark;
 use crate::log::{Clock, Log, LogError, Outgoing, Partition};
 
@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What the first part has besides its stateless operator.
 #[derive(Debug)]
 pub(crate) struct ExchangeOperator {
-    pub(super) gather: Gather,
+    pub(super) writer: ExchangeWriter,
     /// By input.
     times: Vec<Times>,
     /// The query's windows; without any nobody waits for event time.
@@ -61,14 +61,14 @@ pub(crate) fn times(stream: &Stream) -> Times {
 
 impl ExchangeOperator {
     pub(crate) fn new(
-        gather: Gather,
+        writer: ExchangeWriter,
         times: Vec<Times>,
         window: Option<Window>,
         time: Option<usize>,
         max_drift_ms: u64,
     ) -> ExchangeOperator {
         ExchangeOperator {
-            gather,
+            writer,
             counts: vec![0; times.len()],
             times,
             window,
@@ -104,10 +104,10 @@ impl<L: Log> Pipeline<L> {
         self.staged.refuse_timeless(exchange.time);
         let mut refused = Vec::new();
         for piece in &self.staged.rows {
-            for row in exchange.gather.too_large(&piece.rows) {
+            for row in exchange.writer.too_large(&piece.rows) {
                 let message = format!(
                     "its row is above what a record of topic {} takes (max.message.bytes)",
-                    exchange.gather.topic()
+                    exchange.writer.topic()
                 );
                 refused.push((piece.from[row], message));
             }
@@ -125,7 +125,7 @@ impl<L: Log> Pipeline<L> {
         let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
-        let mut heard: Vec<Heard> = Vec::with_capacity(self.batch.len());
+        let mut sources: Vec<RowSource> = Vec::with_capacity(self.batch.len());
         for row in 0..self.batch.len() {
             let (partition, _) = self.batch.place(row);
             let time = self.staged.times.get(row).copied().flatten();
@@ -134,11 +134,15 @@ impl<L: Log> Pipeline<L> {
                 .owned
                 .hear(partition, time, disorder_ms, exchange.window);
             one.suspect &= exchange.window.is_some();
-            heard.push(one);
+            sources.push(one);
         }
         self.owned.catch_up();
         if exchange.broken == Some(Rule::LateInFirst) {
-            for (row, _) in heard.iter().enumerate().filter(|(_, heard)| heard.suspect) {
+            for (row, _) in sources
+                .iter()
+                .enumerate()
+                .filter(|(_, source)| source.suspect)
+            {
                 self.staged.refuse(
                     row,
                     "Late",
@@ -148,10 +152,10 @@ impl<L: Log> Pipeline<L> {
             self.staged.settle();
         }
         exchange
-            .gather
-            .take(&self.staged, &self.batch, &heard)
+            .writer
+            .append(&self.staged, &self.batch, &sources)
             .map_err(|message| LogError::Broken { message })?;
-        if exchange.gather.is_full() {
+        if exchange.writer.is_full() {
             self.open_transaction()?;
             self.flush()?;
         }
@@ -184,11 +188,11 @@ impl<L: Log> Pipeline<L> {
             })
             .collect();
         let ExchangeOperator {
-            gather, records, ..
+            writer, records, ..
         } = exchange.as_mut();
-        let topic = gather.topic().to_owned();
+        let topic = writer.topic().to_owned();
         let log = &mut self.log;
-        gather.flush(marks, now, &mut |partition, value| {
+        writer.flush(marks, now, &mut |partition, value| {
             *records += 1;
             log.produce(&repartition(&topic, partition, value))
         })
@@ -203,15 +207,15 @@ impl<L: Log> Pipeline<L> {
         };
         let mut later = None;
         let ExchangeOperator {
-            gather,
+            writer,
             records,
             window,
             ..
         } = exchange.as_mut();
         if window.is_some() {
-            let topic = gather.topic().to_owned();
+            let topic = writer.topic().to_owned();
             let log = &mut self.log;
-            later = gather.tell(now, &mut |partition, value| {
+            later = writer.emit_watermarks(now, &mut |partition, value| {
                 *records += 1;
                 log.produce(&repartition(&topic, partition, value))
             })?;
@@ -225,7 +229,7 @@ impl<L: Log> Pipeline<L> {
         let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
-        exchange.gather.assigned();
+        exchange.writer.assigned();
         exchange.held_back.clear();
         exchange.records = 0;
         let known = |clock: Clock| clock.idle || clock.event_time_ms.is_some();

@@ -265,7 +265,7 @@ impl<L: Log> Pipeline<L> {
         self.operator_due = None;
         match &mut self.operator {
             StageOperator::Stateless => {}
-            StageOperator::Exchange(exchange) => exchange.gather.aborted(),
+            StageOperator::Exchange(exchange) => exchange.writer.aborted(),
             StageOperator::Keyed(keyed) => keyed.aborted(),
         }
     }
@@ -456,7 +456,7 @@ impl<L: Log> Pipeline<L> {
         self.operator_due = later;
         match &mut self.operator {
             StageOperator::Stateless => {}
-            StageOperator::Exchange(exchange) => exchange.gather.committed(),
+            StageOperator::Exchange(exchange) => exchange.writer.committed(),
             StageOperator::Keyed(_) => self.after_commit_keyed(&positions),
         }
         Ok(())

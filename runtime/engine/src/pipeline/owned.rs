@@ -5,7 +5,7 @@ use std::time::Duration;
 use headworks_plan::PartitionFigure;
 use headworks_sql::keyed::Window;
 
-use crate::keyed::gather::Heard;
+use crate::keyed::exchange_writer::RowSource;
 use crate::log::{Batch, Log, Partition, Position};
 
 /// Owned partitions in order.
@@ -99,9 +99,9 @@ impl Owned {
         time_ms: Option<i64>,
         disorder_ms: i64,
         window: Option<Window>,
-    ) -> Heard {
+    ) -> RowSource {
         let Some(slot) = self.slot(partition) else {
-            return Heard {
+            return RowSource {
                 source: 0,
                 suspect: true,
             };
@@ -119,7 +119,7 @@ impl Owned {
             time < before || (time == before && may_end_after(window, time))
         };
         let suspect = slot.behind || time_ms.zip(before).is_some_and(late);
-        Heard {
+        RowSource {
             source: self.last as u32,
             suspect,
         }

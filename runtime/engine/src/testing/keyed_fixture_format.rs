@@ -18,7 +18,7 @@ use headworks_sql::types::DataType as Sql;
 use headworks_state::{Pool, Spec};
 
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
-use crate::keyed::gather::Gather;
+use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::results::{Gone, Outlet, Results, Shape};
 use crate::keyed::shards::Shards;
 use crate::pipeline::{ExchangeOperator, InputTopic, KeyedOperator, Times};
@@ -272,8 +272,8 @@ pub(crate) fn first(
     times: Vec<Times>,
     drift_ms: u64,
 ) -> ExchangeOperator {
-    let gather = Gather::new(topic, &rows_schema(), 1);
-    ExchangeOperator::new(gather, times, query.window(), Some(1), drift_ms)
+    let writer = ExchangeWriter::new(topic, &rows_schema(), 1);
+    ExchangeOperator::new(writer, times, query.window(), Some(1), drift_ms)
 }
 
 /// The second part of a query, which writes to `out` and keeps its state in `state`. The less memory it has,

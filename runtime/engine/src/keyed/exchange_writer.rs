@@ -27,7 +27,7 @@ pub(crate) type Produce<'a> = &'a mut dyn FnMut(i32, &[u8]) -> Result<(), LogErr
 
 /// What is known of a record of the batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Heard {
+pub(crate) struct RowSource {
     /// Index of its partition among the owned ones.
     pub(crate) source: u32,
     /// True: its rows may be late.
@@ -36,7 +36,7 @@ pub(crate) struct Heard {
 
 /// Rows of one transaction.
 #[derive(Debug)]
-pub(crate) struct Gather {
+pub(crate) struct ExchangeWriter {
     topic: InternalTopic,
     schema: SchemaRef,
     keys: usize,
@@ -55,10 +55,10 @@ pub(crate) struct Gather {
     telling: Vec<Option<(u64, Duration)>>,
 }
 
-impl Gather {
-    pub(crate) fn new(topic: &InternalTopic, schema: &SchemaRef, keys: usize) -> Gather {
+impl ExchangeWriter {
+    pub(crate) fn new(topic: &InternalTopic, schema: &SchemaRef, keys: usize) -> ExchangeWriter {
         let partitions = usize::try_from(topic.partitions).unwrap_or(0).max(1);
-        Gather {
+        ExchangeWriter {
             topic: topic.clone(),
             schema: schema.clone(),
             keys,
@@ -134,11 +134,11 @@ impl Gather {
     ///
     /// # Errors
     /// Arrow refused the columns: a bug.
-    pub(crate) fn take(
+    pub(crate) fn append(
         &mut self,
         staged: &Staged,
         batch: &Batch,
-        heard: &[Heard],
+        sources: &[RowSource],
     ) -> Result<(), String> {
         for (rows, from) in staged.good_rows(batch)? {
             if from.is_empty() {
@@ -154,7 +154,7 @@ impl Gather {
             let first = self.origins.len();
             for (row, from) in from.iter().enumerate() {
                 let (_, offset) = batch.place(*from as usize);
-                let Heard { source, suspect } = heard[*from as usize];
+                let RowSource { source, suspect } = sources[*from as usize];
                 self.origins.push(Origin { source, offset });
                 if suspect {
                     let record = batch.record(*from as usize);
@@ -308,8 +308,8 @@ impl Gather {
     /// that it is too early for.
     ///
     /// # Errors
-    /// As [`Gather::flush`].
-    pub(crate) fn tell(
+    /// As [`ExchangeWriter::flush`].
+    pub(crate) fn emit_watermarks(
         &mut self,
         now: Duration,
         produce: Produce<'_>,
