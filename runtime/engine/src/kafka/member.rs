@@ -170,11 +170,14 @@ impl Transactions for KafkaLog {
         self.abort_transaction(ANSWER)
     }
 
-    fn note(&mut self, notes: Vec<(Partition, String)>) {
-        self.notes = notes.into_iter().collect();
+    fn set_commit_metadata(&mut self, notes: Vec<(Partition, String)>) {
+        self.commit_metadata = notes.into_iter().collect();
     }
 
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError> {
         let stable = self.stable_commits(partitions)?;
         Ok(stable
             .into_iter()

@@ -118,7 +118,7 @@ pub struct KafkaLog {
     /// How many connections had broken when the last commit was asked for, or was last seen to be there.
     broke_before: u64,
     /// What the next commit keeps beside the positions.
-    notes: HashMap<Partition, String>,
+    commit_metadata: HashMap<Partition, String>,
     /// What every client needs: for the clients of changelogs, which are made when they are needed.
     base: ClientConfig,
     reader: Option<Reader>,
@@ -168,7 +168,7 @@ impl KafkaLog {
             passed_from: None,
             committed_here: false,
             broke_before: 0,
-            notes: HashMap::new(),
+            commit_metadata: HashMap::new(),
             base: base.clone(),
             reader: None,
             trimmer: Trimmer::default(),

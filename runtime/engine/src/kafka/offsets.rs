@@ -148,7 +148,7 @@ impl KafkaLog {
                 .map_err(|error| LogError::Broken {
                     message: format!("position {} can't be committed: {error}", position.offset),
                 })?;
-            if let Some(note) = self.notes.get(partition) {
+            if let Some(note) = self.commit_metadata.get(partition) {
                 entry.set_metadata(note.as_str());
             } else {
                 let kept = metadata(position);

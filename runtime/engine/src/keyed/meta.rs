@@ -27,7 +27,7 @@ pub(crate) struct Meta {
 
 impl Meta {
     /// What the group's commit notes.
-    pub(crate) fn note(&self) -> String {
+    pub(crate) fn commit_metadata(&self) -> String {
         format!("state {}", self.epoch)
     }
 
@@ -68,6 +68,6 @@ mod tests {
         };
         assert_eq!(Meta::read(&meta.write()), Ok(meta.clone()));
         assert!(Meta::read(&[9]).is_err() && Meta::read(&[]).is_err());
-        assert_eq!(meta.note(), "state 3");
+        assert_eq!(meta.commit_metadata(), "state 3");
     }
 }

@@ -115,7 +115,7 @@ impl Shards {
         };
         match (&slot.committed, committed) {
             (Some(meta), Some(offset)) => {
-                meta.offset == offset && note.is_some_and(|note| note == meta.note())
+                meta.offset == offset && note.is_some_and(|note| note == meta.commit_metadata())
             }
             _ => false,
         }
@@ -177,7 +177,7 @@ impl Shards {
         };
         let fits = match (&meta, committed) {
             (Some(meta), Some(offset)) => {
-                meta.offset == offset && note.is_none_or(|note| note == meta.note())
+                meta.offset == offset && note.is_none_or(|note| note == meta.commit_metadata())
             }
             (None, None) => of_state == 0,
             _ => false,
@@ -340,10 +340,10 @@ impl Shards {
     }
 
     /// What the group's commit notes of each partition.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = (i32, String)> {
+    pub(crate) fn commit_metadata(&self) -> impl Iterator<Item = (i32, String)> {
         self.slots.iter().filter_map(|(partition, slot)| {
             let meta = slot.next.as_ref().or(slot.committed.as_ref())?;
-            Some((*partition, meta.note()))
+            Some((*partition, meta.commit_metadata()))
         })
     }
 

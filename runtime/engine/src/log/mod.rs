@@ -227,14 +227,17 @@ pub trait Transactions {
     /// See [`LogError`].
     fn abort(&mut self) -> Result<(), LogError>;
 
-    /// What the next commit is to keep beside the positions, for [`Transactions::notes`]. At most 4 KB each.
-    fn note(&mut self, notes: Vec<(Partition, String)>);
+    /// What the next commit is to keep beside the positions, for [`Transactions::commit_metadata`]. At most 4 KB each.
+    fn set_commit_metadata(&mut self, notes: Vec<(Partition, String)>);
 
     /// The notes of the group's stable commits, as [`GroupConsumer::committed`] gives the positions.
     ///
     /// # Errors
     /// See [`LogError`].
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError>;
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError>;
 }
 
 /// The topics that are the pipeline's own: the changelog of its state, and what is read only by it.

@@ -29,7 +29,7 @@ pub struct MemoryLog {
     /// The commit took effect, but its answer was lost.
     pub(super) committed_unheard: bool,
     /// What the next commit keeps beside the positions.
-    pub(super) notes: BTreeMap<Partition, String>,
+    pub(super) commit_metadata: BTreeMap<Partition, String>,
 }
 
 impl MemoryLog {
@@ -200,7 +200,7 @@ impl MemoryLog {
         let offsets: Vec<Offset> = positions
             .iter()
             .map(|(partition, position)| {
-                let note = self.notes.get(partition).cloned();
+                let note = self.commit_metadata.get(partition).cloned();
                 (self.place(*partition), (*position, note))
             })
             .collect();

@@ -268,7 +268,7 @@ impl MemoryBroker {
             dead: false,
             committing: false,
             committed_unheard: false,
-            notes: BTreeMap::new(),
+            commit_metadata: BTreeMap::new(),
         })
     }
 }

@@ -192,8 +192,8 @@ impl<L: Log> Pipeline<L> {
                 })?;
             }
         }
-        let notes = shards.notes();
-        log.note(
+        let notes = shards.commit_metadata();
+        log.set_commit_metadata(
             notes
                 .map(|(number, note)| (Partition { topic: 0, number }, note))
                 .filter(|(partition, _)| {
@@ -237,7 +237,7 @@ impl<L: Log> Pipeline<L> {
             .map(|partition| partition.number)
             .collect();
         keyed.shards.keep(&numbers);
-        let notes = again(|| self.log.notes(&partitions))?;
+        let notes = again(|| self.log.commit_metadata(&partitions))?;
         let topics = Topics {
             repartition: self.topics.first().map_or("", String::as_str),
             changelog: &keyed.changelog,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::note::Note;
+use super::commit_metadata::CommitMetadata;
 use super::refusals::{self, said};
 use super::{Move, Store, StoreError};
 use crate::log::{
@@ -22,7 +22,7 @@ pub struct StoreLog<L> {
     /// What the store holds, as last read or written.
     stored: HashMap<Partition, Option<Position>>,
     /// What earlier attempts left behind in Kafka.
-    former: HashMap<Partition, Note>,
+    former: HashMap<Partition, CommitMetadata>,
     /// Records that are dead letters by this transaction or an earlier attempt at it.
     dead_lettered: BTreeMap<Partition, BTreeSet<i64>>,
     dead_letters: DeadLetters,
@@ -76,7 +76,7 @@ impl<L: Log> StoreLog<L> {
     }
 
     /// What a partition's note must say once it is read up to `position`.
-    fn note_of(&self, partition: Partition, position: Position) -> Note {
+    fn metadata_of(&self, partition: Partition, position: Position) -> CommitMetadata {
         let mut start = self
             .stored
             .get(&partition)
@@ -95,7 +95,7 @@ impl<L: Log> StoreLog<L> {
             end = end.max(former.end);
             start = start.max(former.start);
         }
-        Note {
+        CommitMetadata {
             start,
             end,
             dead_letters,
@@ -104,11 +104,11 @@ impl<L: Log> StoreLog<L> {
 
     /// Commits the dead letters, so that the store's commit can follow.
     fn commit_dead_letters(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
-        let notes: Vec<(Partition, Note)> = positions
+        let notes: Vec<(Partition, CommitMetadata)> = positions
             .iter()
-            .map(|(partition, position)| (*partition, self.note_of(*partition, *position)))
+            .map(|(partition, position)| (*partition, self.metadata_of(*partition, *position)))
             .collect();
-        self.inner.note(
+        self.inner.set_commit_metadata(
             notes
                 .iter()
                 .map(|(partition, note)| (*partition, note.write()))
@@ -196,10 +196,10 @@ impl<L: Log> GroupConsumer for StoreLog<L> {
         self.dead_lettered.clear();
         // First the claim: what is noted in Kafka by then is all that will be.
         self.claim(partitions).map_err(said)?;
-        let notes = self.inner.notes(partitions)?;
+        let notes = self.inner.commit_metadata(partitions)?;
         for (partition, note) in partitions.iter().zip(notes) {
             self.former.remove(partition);
-            if let Some(note) = note.as_deref().and_then(Note::read) {
+            if let Some(note) = note.as_deref().and_then(CommitMetadata::read) {
                 self.former.insert(*partition, note);
             }
         }
@@ -317,9 +317,12 @@ impl<L: Log> Transactions for StoreLog<L> {
     }
 
     /// The commits of the group hold the notes about dead letters, and nothing else.
-    fn note(&mut self, _: Vec<(Partition, String)>) {}
+    fn set_commit_metadata(&mut self, _: Vec<(Partition, String)>) {}
 
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError> {
         Ok(vec![None; partitions.len()])
     }
 }

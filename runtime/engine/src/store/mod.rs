@@ -9,7 +9,7 @@
 //! by a commit of the group, that whoever made it owns the partition.
 //!
 //! Dead letters can't be part of that transaction. They are committed in Kafka first, together with a
-//! [note](note) of which records they were, and an attempt that comes after a lost store transaction
+//! [note](commit_metadata) of which records they were, and an attempt that comes after a lost store transaction
 //! goes by that note: what is a dead letter already becomes neither a dead letter nor a row again.
 //!
 //! A store without transactions is a [`Writer`]: its rows are flushed before their place is committed in Kafka, so that after a
@@ -18,8 +18,8 @@
 //! The engine knows no store; `connectors` implements [`Store`] for PostgreSQL, [`crate::memory`] for
 //! the simulation.
 
+pub(crate) mod commit_metadata;
 mod log;
-pub(crate) mod note;
 mod refusals;
 mod writer_log;
 

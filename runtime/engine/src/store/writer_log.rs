@@ -104,12 +104,15 @@ impl<L: Log> Transactions for WriterLog<L> {
         self.inner.abort()
     }
 
-    fn note(&mut self, notes: Vec<(Partition, String)>) {
-        self.inner.note(notes);
+    fn set_commit_metadata(&mut self, notes: Vec<(Partition, String)>) {
+        self.inner.set_commit_metadata(notes);
     }
 
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
-        self.inner.notes(partitions)
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError> {
+        self.inner.commit_metadata(partitions)
     }
 }
 

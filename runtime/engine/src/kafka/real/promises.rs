@@ -234,12 +234,15 @@ impl<L: Log> Transactions for Flaky<L> {
         self.log.abort()
     }
 
-    fn note(&mut self, notes: Vec<(Partition, String)>) {
-        self.log.note(notes);
+    fn set_commit_metadata(&mut self, notes: Vec<(Partition, String)>) {
+        self.log.set_commit_metadata(notes);
     }
 
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
-        self.log.notes(partitions)
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError> {
+        self.log.commit_metadata(partitions)
     }
 }
 

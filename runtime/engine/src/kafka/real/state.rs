@@ -51,7 +51,7 @@ fn a_group_that_was_set_by_hand_has_positions_and_no_notes() {
     by_hand.commit(&list, CommitMode::Sync).unwrap();
     let mut log = place.open(0).unwrap();
     let partitions = [partition(0), partition(1)];
-    assert_eq!(log.notes(&partitions).unwrap(), [None, None]);
+    assert_eq!(log.commit_metadata(&partitions).unwrap(), [None, None]);
     let offsets: Vec<Option<i64>> = log
         .committed(&partitions)
         .unwrap()

@@ -196,11 +196,14 @@ impl Transactions for MemoryLog {
             .map_err(Self::refused)
     }
 
-    fn note(&mut self, notes: Vec<(Partition, String)>) {
-        self.notes = notes.into_iter().collect();
+    fn set_commit_metadata(&mut self, notes: Vec<(Partition, String)>) {
+        self.commit_metadata = notes.into_iter().collect();
     }
 
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError> {
         let stable = self.stable(partitions)?;
         if self.shared.mutant == Some(Mutant::NotesForgotten) {
             return Ok(vec![None; partitions.len()]);

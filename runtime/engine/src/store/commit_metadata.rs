@@ -17,13 +17,13 @@ const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// Which records below `end` are dead letters. Of what lies below `start` the store has had the rows: there
 /// the list is only of dead letters that came while they were written again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Note {
+pub(crate) struct CommitMetadata {
     pub(crate) start: i64,
     pub(crate) end: i64,
     pub(crate) dead_letters: BTreeSet<i64>,
 }
 
-impl Note {
+impl CommitMetadata {
     /// The note as metadata. Dead letters beyond what fits are left out, the latest first: such a record is
     /// judged again, so that it is never lost, at worst told of twice.
     pub(crate) fn write(&self) -> String {
@@ -55,7 +55,7 @@ impl Note {
     }
 
     /// Reads a commit's metadata; absent where it holds no note.
-    pub(crate) fn read(text: &str) -> Option<Note> {
+    pub(crate) fn read(text: &str) -> Option<CommitMetadata> {
         let mut parts = text.strip_prefix(MARK)?.splitn(4, ',');
         let start = parts.next()?.parse().ok()?;
         let end = parts.next()?.parse().ok()?;
@@ -76,7 +76,7 @@ impl Note {
                 shift += 5;
             }
         }
-        Some(Note {
+        Some(CommitMetadata {
             start,
             end,
             dead_letters,
@@ -88,8 +88,8 @@ impl Note {
 mod tests {
     use super::*;
 
-    fn note(start: i64, end: i64, dead_letters: impl IntoIterator<Item = i64>) -> Note {
-        Note {
+    fn note(start: i64, end: i64, dead_letters: impl IntoIterator<Item = i64>) -> CommitMetadata {
+        CommitMetadata {
             start,
             end,
             dead_letters: dead_letters.into_iter().collect(),
@@ -106,7 +106,7 @@ mod tests {
             note(3, 2_003, 3..2_003),
             note(900, 1_000, [5, 901]),
         ] {
-            assert_eq!(Note::read(&written.write()), Some(written));
+            assert_eq!(CommitMetadata::read(&written.write()), Some(written));
         }
         for other in [
             "",
@@ -115,7 +115,7 @@ mod tests {
             "headworks-letters=1,2",
             "headworks-letters=1,2,1,!",
         ] {
-            assert_eq!(Note::read(other), None, "{other}");
+            assert_eq!(CommitMetadata::read(other), None, "{other}");
         }
     }
 
@@ -124,7 +124,7 @@ mod tests {
         let many = note(0, 20_000_000, (0..20_000_000).step_by(1_500));
         let text = many.write();
         assert!(text.len() <= LONGEST, "{}", text.len());
-        let kept = Note::read(&text).unwrap().dead_letters;
+        let kept = CommitMetadata::read(&text).unwrap().dead_letters;
         assert!(kept.len() > 1_000 && many.dead_letters.iter().take(kept.len()).eq(kept.iter()));
         // The most that one commit brings: 500 far apart, and then a batch of nothing but dead letters.
         let worst = note(
@@ -132,6 +132,6 @@ mod tests {
             700_000,
             (0..500).map(|n| n * 1_000).chain(500_000..502_000),
         );
-        assert_eq!(Note::read(&worst.write()), Some(worst));
+        assert_eq!(CommitMetadata::read(&worst.write()), Some(worst));
     }
 }
