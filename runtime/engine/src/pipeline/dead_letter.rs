@@ -2,34 +2,35 @@
 
 use jiff::Timestamp;
 
+use super::{InputTopic, Settings};
 use crate::dead_letter;
-use crate::log::{RECORD_OVERHEAD, Record};
+use crate::log::{Log, LogError, Outgoing, RECORD_OVERHEAD, Record};
 use crate::stateless::Bad;
 
 /// Headers and value of a dead letter.
 #[derive(Debug)]
-pub(super) struct DeadLetter<'a> {
-    pub(super) headers: Vec<(&'static str, Vec<u8>)>,
-    pub(super) key: Option<&'a [u8]>,
-    pub(super) value: Option<&'a [u8]>,
+struct DeadLetter<'a> {
+    headers: Vec<(&'static str, Vec<u8>)>,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
 }
 
 /// Where a bad record came from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origin<'a> {
+struct Origin<'a> {
     /// Topic it was read from.
-    pub(super) topic: &'a str,
+    topic: &'a str,
     /// `namespace/name` of the pipeline.
-    pub(super) pipeline: &'a str,
+    pipeline: &'a str,
     /// Now, milliseconds since 1970 UTC.
-    pub(super) now_ms: i64,
+    now_ms: i64,
     /// What the dead-letter topic takes, in bytes.
-    pub(super) max_message_bytes: u64,
+    max_message_bytes: u64,
 }
 
 /// Makes the dead letter. A record that would not fit with its headers loses the end of its value and
 /// says so in `headworks.truncated` (the bytes it had); the origin headers still lead to the whole one.
-pub(super) fn of<'a>(record: &Record<'a>, bad: &Bad, origin: Origin<'_>) -> DeadLetter<'a> {
+fn of<'a>(record: &Record<'a>, bad: &Bad, origin: Origin<'_>) -> DeadLetter<'a> {
     let now = Timestamp::from_millisecond(origin.now_ms).unwrap_or_default();
     let from = dead_letter::Origin::Pipeline {
         pipeline: origin.pipeline,
@@ -59,6 +60,32 @@ pub(super) fn of<'a>(record: &Record<'a>, bad: &Bad, origin: Origin<'_>) -> Dead
         key,
         value,
     }
+}
+
+/// Writes the dead letter of a bad record of `input`.
+pub(super) fn produce(
+    log: &mut impl Log,
+    settings: &Settings,
+    input: &InputTopic,
+    record: &Record<'_>,
+    bad: &Bad,
+    now_ms: i64,
+) -> Result<(), LogError> {
+    let origin = Origin {
+        topic: &input.topic,
+        pipeline: &settings.pipeline,
+        now_ms,
+        max_message_bytes: input.max_message_bytes,
+    };
+    let dead_letter = of(record, bad, origin);
+    log.produce(&Outgoing {
+        topic: &input.dead_letter_topic,
+        partition: None,
+        key: dead_letter.key,
+        value: dead_letter.value,
+        timestamp_ms: record.timestamp_ms,
+        headers: &dead_letter.headers,
+    })
 }
 
 #[cfg(test)]

@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use headworks_plan::{InternalTopic, OnBadRecord, Phase, StateFigures};
 
-use super::dead_letter::{self, Origin};
 use super::start::Start;
-use super::{ATTEMPTS, InputTopic, Pipeline, Settings, StageOperator};
+use super::{ATTEMPTS, InputTopic, Pipeline, StageOperator, dead_letter, result_records};
 #[cfg(test)]
 use crate::keyed::Rule;
 use crate::keyed::meta;
-use crate::keyed::results::{Given, Results};
+use crate::keyed::results::Results;
 use crate::keyed::shards::{Late, Shards, Topics};
 use crate::keyed::too_late;
 use crate::log::{Log, LogError, Outgoing, Partition, Position, RECORD_OVERHEAD, Reason, Record};
 use crate::stateless::Bad;
-use crate::status::Progress;
 
 /// How often what was read is given back to the broker.
 const TRIM_EVERY: Duration = Duration::from_secs(30);
@@ -133,7 +131,7 @@ impl<L: Log> Pipeline<L> {
                 reason: "Late",
                 message: too_late(one.watermark_ms),
             };
-            produce_dead_letter(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
+            dead_letter::produce(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
             self.pending.dead_letters += 1;
         }
         Ok(())
@@ -173,7 +171,7 @@ impl<L: Log> Pipeline<L> {
             }
             results.run(&epoch.sealed, &mut |given| {
                 let at = (partition, offset);
-                give(log, settings, inputs.first(), pending, at, now_ms, given)
+                result_records::write(log, settings, inputs.first(), pending, at, now_ms, given)
             })?;
             let changes = epoch.sealed.changelog.iter();
             let changes = changes.map(|change| (change.key.as_slice(), change.value.as_deref()));
@@ -349,98 +347,6 @@ pub(super) fn again<T>(mut call: impl FnMut() -> Result<T, LogError>) -> Result<
             answer => return answer,
         }
     }
-}
-
-/// Writes a record of the results, or the dead letter of a result that is bad.
-fn give(
-    log: &mut impl Log,
-    settings: &Settings,
-    input: Option<&InputTopic>,
-    pending: &mut Progress,
-    (partition, offset): (Partition, i64),
-    now_ms: i64,
-    given: Given<'_>,
-) -> Result<(), LogError> {
-    match given {
-        Given::Record {
-            topic, key, value, ..
-        } => {
-            pending.records_out += 1;
-            log.produce(&Outgoing {
-                topic,
-                partition: None,
-                key,
-                value,
-                // The time of writing. A window's own end may be long past, and the topic's retention would delete
-                // the result at once; or be to come, and the broker would refuse it.
-                timestamp_ms: None,
-                headers: &[],
-            })
-        }
-        Given::Bad {
-            reason,
-            message,
-            text,
-        } => match (settings.on_bad_record, input) {
-            (OnBadRecord::DeadLetter, Some(input)) => {
-                pending.dead_letters += 1;
-                // There is no input record: where it stood between the parts is all that is known.
-                let record = Record {
-                    partition,
-                    offset: offset - 1,
-                    timestamp_ms: None,
-                    key: None,
-                    value: Some(text.as_bytes()),
-                };
-                let bad = Bad {
-                    row: 0,
-                    reason,
-                    message: message.to_owned(),
-                };
-                let from = settings.inputs.first().unwrap_or(input);
-                let to = InputTopic {
-                    topic: from.topic.clone(),
-                    ..input.clone()
-                };
-                produce_dead_letter(log, settings, &to, &record, &bad, now_ms)
-            }
-            (OnBadRecord::Stop, _) => Err(LogError::NeedsPerson {
-                reason: Reason::BadRecord,
-                message: format!(
-                    "a result: {message} ({reason}); mend the query, or set onBadRecord to DeadLetter or Drop to go on without it"
-                ),
-            }),
-            _ => {
-                pending.dropped += 1;
-                Ok(())
-            }
-        },
-    }
-}
-
-fn produce_dead_letter(
-    log: &mut impl Log,
-    settings: &Settings,
-    input: &InputTopic,
-    record: &Record<'_>,
-    bad: &Bad,
-    now_ms: i64,
-) -> Result<(), LogError> {
-    let origin = Origin {
-        topic: &input.topic,
-        pipeline: &settings.pipeline,
-        now_ms,
-        max_message_bytes: input.max_message_bytes,
-    };
-    let dead_letter = dead_letter::of(record, bad, origin);
-    log.produce(&Outgoing {
-        topic: &input.dead_letter_topic,
-        partition: None,
-        key: dead_letter.key,
-        value: dead_letter.value,
-        timestamp_ms: record.timestamp_ms,
-        headers: &dead_letter.headers,
-    })
 }
 
 fn too_large(changelog: &str, size: usize, most: u64) -> LogError {

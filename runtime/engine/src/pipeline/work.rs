@@ -2,7 +2,7 @@
 
 use headworks_plan::OnBadRecord;
 
-use super::dead_letter::{self, Origin};
+use super::dead_letter;
 use super::{FEWEST_ROWS, Pipeline, StageOperator, TABLE_ROWS};
 use crate::format::FormatError;
 use crate::log::{Former, Log, LogError, Outgoing, Reason, Row};
@@ -175,21 +175,7 @@ impl<L: Log> Pipeline<L> {
                 continue;
             }
             let input = &self.settings.inputs[usize::from(record.partition.topic)];
-            let origin = Origin {
-                topic: &input.topic,
-                pipeline: &self.settings.pipeline,
-                now_ms,
-                max_message_bytes: input.max_message_bytes,
-            };
-            let dead_letter = dead_letter::of(&record, bad, origin);
-            self.log.produce(&Outgoing {
-                partition: None,
-                topic: &input.dead_letter_topic,
-                key: dead_letter.key,
-                value: dead_letter.value,
-                timestamp_ms: record.timestamp_ms,
-                headers: &dead_letter.headers,
-            })?;
+            dead_letter::produce(&mut self.log, &self.settings, input, &record, bad, now_ms)?;
         }
         Ok(())
     }
