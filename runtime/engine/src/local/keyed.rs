@@ -11,7 +11,7 @@ use headworks_state::{Pool, Sealed, Shard};
 
 use super::{BadRecord, LATE, LocalError, Out, Row, SinkSnafu};
 use crate::format::Formats;
-use crate::keyed::results::{Given, Results};
+use crate::keyed::results::{ResultRecord, Results};
 use crate::keyed::too_late;
 use crate::log::{Batch, LogError};
 use crate::pipeline::{CompileError, compile_keyed, compile_rows, times};
@@ -222,21 +222,21 @@ impl Keyed {
         let mut ended = Ok(());
         let given = self.results.run(sealed, &mut |given| {
             let answer = match given {
-                Given::Record { value: None, .. } => Ok(()),
-                Given::Record {
-                    outlet,
+                ResultRecord::Record { value: None, .. } => Ok(()),
+                ResultRecord::Record {
+                    sink,
                     key,
                     value: Some(value),
                     ..
                 } => out
                     .sink
                     .row(Row {
-                        output: outlet,
+                        output: sink,
                         key,
                         value,
                     })
                     .context(SinkSnafu),
-                Given::Bad {
+                ResultRecord::Bad {
                     reason,
                     message,
                     text,

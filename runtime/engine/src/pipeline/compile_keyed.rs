@@ -17,7 +17,7 @@ use super::exchange_operator::{ExchangeOperator, times};
 use crate::format::Formats;
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::hash;
-use crate::keyed::results::{Finish, Gone, Outlet, Results, Shape};
+use crate::keyed::results::{DeleteEncoding, Finish, Projection, Results, SinkWriter};
 use crate::stateless::StatelessOperator;
 
 /// Compiles the part of `plan` that brings rows with equal keys together.
@@ -86,7 +86,7 @@ pub(crate) struct Compiled {
     pub(crate) labelled: bool,
 }
 
-/// Compiles the part of `plan` that keeps state. Its outlets are the plan's outputs and then, if there are
+/// Compiles the part of `plan` that keeps state. Its sinks are the plan's outputs and then, if there are
 /// tables, the stream that they are written from.
 pub(crate) fn compile_keyed(
     plan: &PipelinePlan,
@@ -96,15 +96,15 @@ pub(crate) fn compile_keyed(
     let mut dataflow = query(plan)?;
     let keyed = dataflow.keyed.take().context(PartsSnafu)?;
     let upserts = !keyed.unique.is_empty();
-    let mut outlets = Vec::new();
+    let mut sinks = Vec::new();
     for stream in &plan.outputs {
-        outlets.push(outlet(stream, &dataflow.output, upserts, formats)?);
+        sinks.push(sink(stream, &dataflow.output, upserts, formats)?);
     }
     if let Some(stream) = &keyed_plan.results {
-        outlets.push(if upserts {
-            marked_outlet(stream, &dataflow.output, formats)?
+        sinks.push(if upserts {
+            marked_sink(stream, &dataflow.output, formats)?
         } else {
-            outlet(stream, &dataflow.output, false, formats)?
+            sink(stream, &dataflow.output, false, formats)?
         });
     }
     let labelled = keyed.rows.columns[..keyed.keys]
@@ -112,7 +112,7 @@ pub(crate) fn compile_keyed(
         .any(|column| !column.labels.is_empty());
     let spec = spec(&keyed, keyed_plan);
     let results = Results {
-        outlets,
+        sinks,
         keys: keyed.keys,
         unique: keyed.unique.clone(),
         output: nullable(&dataflow.output).to_arrow(),
@@ -148,21 +148,21 @@ fn finish(keyed: Keyed) -> Finish {
     })
 }
 
-fn outlet(
+fn sink(
     stream: &Stream,
     output: &Schema,
     upserts: bool,
     formats: &dyn Formats,
-) -> Result<Outlet, CompileError> {
+) -> Result<SinkWriter, CompileError> {
     let gone = if upserts {
-        Some(Gone::Tombstone(shape(mapping(
+        Some(DeleteEncoding::Tombstone(shape(mapping(
             &nullable(output),
             &nullable_stream(stream),
         )?)))
     } else {
         None
     };
-    Ok(Outlet {
+    Ok(SinkWriter {
         topic: stream.topic.clone(),
         max_message_bytes: stream.max_message_bytes,
         compacted: stream.contract.compacted,
@@ -174,12 +174,12 @@ fn outlet(
     })
 }
 
-/// An outlet that says in its last column whether a row is gone.
-fn marked_outlet(
+/// A sink that says in its last column whether a row is gone.
+fn marked_sink(
     stream: &Stream,
     output: &Schema,
     formats: &dyn Formats,
-) -> Result<Outlet, CompileError> {
+) -> Result<SinkWriter, CompileError> {
     let marked = |mut output: Schema| {
         output.columns.push(Column {
             name: DELETED_COLUMN.to_owned(),
@@ -191,7 +191,7 @@ fn marked_outlet(
     };
     let stays = marked(output.clone());
     let goes = marked(nullable(output));
-    Ok(Outlet {
+    Ok(SinkWriter {
         topic: stream.topic.clone(),
         max_message_bytes: stream.max_message_bytes,
         compacted: stream.contract.compacted,
@@ -199,7 +199,7 @@ fn marked_outlet(
             stream: &stream.name,
         })?,
         shape: marking(stays.to_arrow(), false, mapping(&stays, stream)?),
-        gone: Some(Gone::Row(marking(
+        gone: Some(DeleteEncoding::Row(marking(
             goes.to_arrow(),
             true,
             mapping(&goes, &nullable_stream(stream))?,
@@ -207,11 +207,11 @@ fn marked_outlet(
     })
 }
 
-fn shape(mapping: Mapping) -> Shape {
+fn shape(mapping: Mapping) -> Projection {
     Box::new(move |output| mapping.apply(output).map_err(|error| error.to_string()))
 }
 
-fn marking(schema: SchemaRef, gone: bool, mapping: Mapping) -> Shape {
+fn marking(schema: SchemaRef, gone: bool, mapping: Mapping) -> Projection {
     Box::new(move |output| {
         let mark: ArrayRef = Arc::new(BooleanArray::from(vec![gone; output.num_rows()]));
         let columns = output.columns().iter().cloned().chain([mark]).collect();
@@ -273,7 +273,7 @@ mod tests {
     use headworks_state::Sealed;
 
     use super::*;
-    use crate::keyed::results::Given;
+    use crate::keyed::results::ResultRecord;
     use crate::testing::keyed_fixture_format::BarFormats;
 
     fn stream(name: &str, fields: &[(&str, &str, bool)]) -> Stream {
@@ -372,7 +372,7 @@ mod tests {
         compiled
             .results
             .run(&sealed, &mut |given| {
-                let Given::Record {
+                let ResultRecord::Record {
                     topic, key, value, ..
                 } = given
                 else {

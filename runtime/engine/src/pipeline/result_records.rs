@@ -3,7 +3,7 @@
 use headworks_plan::OnBadRecord;
 
 use super::{InputTopic, Settings, dead_letter};
-use crate::keyed::results::Given;
+use crate::keyed::results::ResultRecord;
 use crate::log::{Log, LogError, Outgoing, Partition, Reason, Record};
 use crate::stateless::Bad;
 use crate::status::Progress;
@@ -16,10 +16,10 @@ pub(super) fn write(
     pending: &mut Progress,
     (partition, offset): (Partition, i64),
     now_ms: i64,
-    given: Given<'_>,
+    given: ResultRecord<'_>,
 ) -> Result<(), LogError> {
     match given {
-        Given::Record {
+        ResultRecord::Record {
             topic, key, value, ..
         } => {
             pending.records_out += 1;
@@ -34,7 +34,7 @@ pub(super) fn write(
                 headers: &[],
             })
         }
-        Given::Bad {
+        ResultRecord::Bad {
             reason,
             message,
             text,

@@ -19,7 +19,7 @@ use headworks_state::{Pool, Spec};
 
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::exchange_writer::ExchangeWriter;
-use crate::keyed::results::{Gone, Outlet, Results, Shape};
+use crate::keyed::results::{DeleteEncoding, Projection, Results, SinkWriter};
 use crate::keyed::shards::Shards;
 use crate::pipeline::{ExchangeOperator, InputTopic, KeyedOperator, Times};
 use crate::stateless::{Branch, Evaluation, EventTime, Input, StatelessOperator, taken};
@@ -289,7 +289,7 @@ pub(crate) fn second(
     let spec = spec(query, allowed_lateness_ms);
     let results = spec.results.clone();
     let shards = Shards::new(Arc::new(spec), pool, inputs.len());
-    let as_it_is = || -> Shape { Box::new(|batch| Ok(batch.clone())) };
+    let as_it_is = || -> Projection { Box::new(|batch| Ok(batch.clone())) };
     let upserts = query.window().is_none();
     let nullable: Vec<Field> = results
         .fields()
@@ -307,13 +307,13 @@ pub(crate) fn second(
                 .collect();
             Ok((taken(results, kept.clone())?, kept))
         }),
-        outlets: vec![Outlet {
+        sinks: vec![SinkWriter {
             topic: "out".to_owned(),
             max_message_bytes: 1_000,
             compacted: upserts,
             encoder: Box::new(Bars),
             shape: as_it_is(),
-            gone: upserts.then(|| Gone::Tombstone(as_it_is())),
+            gone: upserts.then(|| DeleteEncoding::Tombstone(as_it_is())),
         }],
         keys: 1,
         unique: if upserts { vec![0] } else { Vec::new() },
