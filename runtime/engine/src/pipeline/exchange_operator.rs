@@ -170,20 +170,20 @@ impl<L: Log> Pipeline<L> {
         };
         let marks = self
             .owned
-            .slots()
+            .assigned()
             .iter()
-            .map(|slot| {
-                let topic = slot.partition.topic;
+            .map(|assigned| {
+                let topic = assigned.partition.topic;
                 Mark {
                     topic,
-                    partition: slot.partition.number,
+                    partition: assigned.partition.number,
                     of: exchange
                         .counts
                         .get(usize::from(topic))
                         .copied()
                         .unwrap_or(0),
-                    watermark_ms: slot.watermark(exchange.disorder_ms(topic)),
-                    idle: slot.position.clock.idle,
+                    watermark_ms: assigned.watermark(exchange.disorder_ms(topic)),
+                    idle: assigned.position.clock.idle,
                 }
             })
             .collect();
@@ -236,9 +236,9 @@ impl<L: Log> Pipeline<L> {
         if exchange.window.is_some()
             && self
                 .owned
-                .slots()
+                .assigned()
                 .iter()
-                .any(|slot| known(slot.position.clock))
+                .any(|assigned| known(assigned.position.clock))
         {
             // Who had the partitions before may not have come to tell what it had committed.
             self.operator_due = Some(self.log.now());
@@ -246,11 +246,11 @@ impl<L: Log> Pipeline<L> {
         for topic in 0..exchange.counts.len() {
             let of = self
                 .owned
-                .slots()
+                .assigned()
                 .iter()
-                .find(|slot| usize::from(slot.partition.topic) == topic);
-            if let Some(slot) = of {
-                let partition = slot.partition;
+                .find(|assigned| usize::from(assigned.partition.topic) == topic);
+            if let Some(assigned) = of {
+                let partition = assigned.partition;
                 exchange.counts[topic] = again(|| self.log.siblings(partition))?.len() as i32;
             }
         }
@@ -268,33 +268,33 @@ impl<L: Log> Pipeline<L> {
         }
         exchange.looked = now;
         let mut news = false;
-        for slot in self.owned.slots_mut() {
-            let times = exchange.times.get(usize::from(slot.partition.topic));
+        for assigned in self.owned.assigned_mut() {
+            let times = exchange.times.get(usize::from(assigned.partition.topic));
             let Some(timeout) = times.and_then(|times| times.idle_timeout) else {
                 continue;
             };
-            let end = self.log.end(slot.partition);
-            if end.is_none_or(|end| end > slot.position.offset) {
-                slot.at_end_since = None;
+            let end = self.log.end(assigned.partition);
+            if end.is_none_or(|end| end > assigned.position.offset) {
+                assigned.at_end_since = None;
                 continue;
             }
-            let since = *slot.at_end_since.get_or_insert(now);
-            if slot.position.clock.idle || now < since + timeout {
+            let since = *assigned.at_end_since.get_or_insert(now);
+            if assigned.position.clock.idle || now < since + timeout {
                 continue;
             }
             // What is known of the end may be old: a broker that can't be reached must not pass for a
             // partition that rests.
-            match self.log.bounds(&[slot.partition]) {
+            match self.log.bounds(&[assigned.partition]) {
                 Ok(bounds)
                     if bounds
                         .iter()
-                        .all(|bounds| bounds.end <= slot.position.offset) =>
+                        .all(|bounds| bounds.end <= assigned.position.offset) =>
                 {
-                    slot.position.clock.idle = true;
+                    assigned.position.clock.idle = true;
                     news = true;
                 }
                 Ok(_) | Err(LogError::Retriable { .. } | LogError::Unavailable { .. }) => {
-                    slot.at_end_since = None;
+                    assigned.at_end_since = None;
                 }
                 Err(error) => return Err(error),
             }
@@ -311,30 +311,30 @@ impl<L: Log> Pipeline<L> {
         let StageOperator::Exchange(exchange) = &mut self.operator else {
             return;
         };
-        let slots = self.owned.slots();
+        let assigned = self.owned.assigned();
         let log = &self.log;
-        let slowest = slots
+        let slowest = assigned
             .iter()
-            .filter(|slot| {
+            .filter(|assigned| {
                 // There is nothing to wait for where nothing is left to be read.
-                log.end(slot.partition)
-                    .is_none_or(|end| end > slot.position.offset)
+                log.end(assigned.partition)
+                    .is_none_or(|end| end > assigned.position.offset)
             })
-            .filter_map(|slot| slot.position.clock.event_time_ms)
+            .filter_map(|assigned| assigned.position.clock.event_time_ms)
             .min();
-        let ahead: Vec<Partition> = match slowest {
-            None => Vec::new(),
-            Some(slowest) => slots
-                .iter()
-                .filter(|slot| {
-                    slot.position
-                        .clock
-                        .event_time_ms
-                        .is_some_and(|time| time.saturating_sub(slowest) > exchange.max_drift_ms)
-                })
-                .map(|slot| slot.partition)
-                .collect(),
-        };
+        let ahead: Vec<Partition> =
+            match slowest {
+                None => Vec::new(),
+                Some(slowest) => assigned
+                    .iter()
+                    .filter(|assigned| {
+                        assigned.position.clock.event_time_ms.is_some_and(|time| {
+                            time.saturating_sub(slowest) > exchange.max_drift_ms
+                        })
+                    })
+                    .map(|assigned| assigned.partition)
+                    .collect(),
+            };
         if ahead != exchange.held_back {
             self.log.hold_back(&ahead);
             exchange.held_back = ahead;

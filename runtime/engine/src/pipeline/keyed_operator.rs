@@ -161,8 +161,8 @@ impl<L: Log> Pipeline<L> {
             ..
         } = keyed.as_mut();
         let mut later = None;
-        for slot in owned.slots() {
-            let (partition, offset) = (slot.partition, slot.position.offset);
+        for assigned in owned.assigned() {
+            let (partition, offset) = (assigned.partition, assigned.position.offset);
             let Some(epoch) = shards.seal(partition.number, offset, now_ms)? else {
                 continue;
             };
@@ -196,9 +196,9 @@ impl<L: Log> Pipeline<L> {
                 .map(|(number, note)| (Partition { topic: 0, number }, note))
                 .filter(|(partition, _)| {
                     owned
-                        .slots()
+                        .assigned()
                         .iter()
-                        .any(|slot| slot.partition == *partition)
+                        .any(|assigned| assigned.partition == *partition)
                 })
                 .collect(),
         );
@@ -278,7 +278,7 @@ impl<L: Log> Pipeline<L> {
 
     /// Notices keys that have outlived their time though nothing is read.
     pub(super) fn tick_keyed(&mut self) -> Result<(), LogError> {
-        if self.owned.slots().is_empty() {
+        if self.owned.assigned().is_empty() {
             // What is kept of partitions that may be another's by now isn't ours to change.
             return Ok(());
         }
@@ -309,9 +309,9 @@ impl<L: Log> Pipeline<L> {
         };
         let numbers: Vec<i32> = self
             .owned
-            .slots()
+            .assigned()
             .iter()
-            .map(|slot| slot.partition.number)
+            .map(|assigned| assigned.partition.number)
             .collect();
         let (figures, watermark_ms) = keyed.shards.figures(&numbers);
         if keyed
