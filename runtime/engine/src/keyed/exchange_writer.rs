@@ -1,8 +1,8 @@
 //! Rows on their way into the repartition topic: gathered until a commit, then written as one record for
 //! each partition that has any.
 //!
-//! The records' marks speak of everything that the transaction holds: whoever reads them has the rows
-//! before them. A partition without rows gets a record of marks alone, if they changed, and not too often.
+//! The records' watermarks speak of everything that the transaction holds: whoever reads them has the rows
+//! before them. A partition without rows gets a record of watermarks alone, if they changed, and not too often.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use arrow::datatypes::SchemaRef;
 use headworks_plan::InternalTopic;
 
 use super::hash;
-use super::marks::Mark;
+use super::watermarks::PartitionWatermark;
 use super::wire::{Origin, Original, Outgoing, Writer};
 use crate::log::{Batch, LogError, RECORD_OVERHEAD};
 use crate::stateless::{Staged, taken};
 
 /// Rows of about so many bytes are written before the commit.
 const FLUSH_BYTES: usize = 4 * 1024 * 1024;
-/// How often a partition gets marks alone.
-const MARKS_EVERY: Duration = Duration::from_millis(200);
+/// How often a partition gets watermarks alone.
+const WATERMARKS_EVERY: Duration = Duration::from_millis(200);
 
 /// Writes a record to a partition of the repartition topic.
 pub(crate) type Produce<'a> = &'a mut dyn FnMut(i32, &[u8]) -> Result<(), LogError>;
@@ -48,9 +48,9 @@ pub(crate) struct ExchangeWriter {
     /// Ascending.
     originals: Vec<Original>,
     bytes: usize,
-    /// The marks that were last written to any partition, and how often they have changed.
-    marks: (u64, Vec<Mark>),
-    /// For each partition the marks it was last given, and when; what the open transaction holds apart.
+    /// The watermarks that were last written to any partition, and how often they have changed.
+    watermarks: (u64, Vec<PartitionWatermark>),
+    /// For each partition the watermarks it was last given, and when; what the open transaction holds apart.
     told: Vec<Option<(u64, Duration)>>,
     telling: Vec<Option<(u64, Duration)>>,
 }
@@ -68,7 +68,7 @@ impl ExchangeWriter {
             origins: Vec::new(),
             originals: Vec::new(),
             bytes: 0,
-            marks: (0, Vec::new()),
+            watermarks: (0, Vec::new()),
             told: vec![None; partitions],
             telling: vec![None; partitions],
         }
@@ -117,7 +117,7 @@ impl ExchangeWriter {
                     more: false,
                 };
                 self.writer
-                    .write(&self.marks.1, Some(one))
+                    .write(&self.watermarks.1, Some(one))
                     .is_ok_and(|record| record.len() + 512 > limit)
             })
             .collect()
@@ -184,12 +184,12 @@ impl ExchangeWriter {
     /// What `produce` says; `Broken`, where Arrow refuses the columns: a bug.
     pub(crate) fn flush(
         &mut self,
-        marks: Vec<Mark>,
+        watermarks: Vec<PartitionWatermark>,
         now: Duration,
         produce: Produce<'_>,
     ) -> Result<(), LogError> {
-        if marks != self.marks.1 {
-            self.marks = (self.marks.0 + 1, marks);
+        if watermarks != self.watermarks.1 {
+            self.watermarks = (self.watermarks.0 + 1, watermarks);
         }
         if self.targets.is_empty() {
             return Ok(());
@@ -243,7 +243,7 @@ impl ExchangeWriter {
                     originals: &originals,
                 };
                 self.write(partition, sent, from..to, false, produce)?;
-                self.telling[partition] = Some((self.marks.0, now));
+                self.telling[partition] = Some((self.watermarks.0, now));
             }
         }
         self.clear();
@@ -285,14 +285,14 @@ impl ExchangeWriter {
         if range.len() == 1 || bytes < limit {
             let mut record = self
                 .writer
-                .write(&self.marks.1, Some(outgoing))
+                .write(&self.watermarks.1, Some(outgoing))
                 .map_err(broken)?;
             if record.len() > limit && range.len() == 1 {
                 // Without the original its dead letter, if it is late, has no value, but it goes on.
                 outgoing.originals = &[];
                 record = self
                     .writer
-                    .write(&self.marks.1, Some(outgoing))
+                    .write(&self.watermarks.1, Some(outgoing))
                     .map_err(broken)?;
             }
             if record.len() <= limit || range.len() == 1 {
@@ -304,7 +304,7 @@ impl ExchangeWriter {
         self.write(partition, sorted, middle..range.end, more, produce)
     }
 
-    /// Before a commit: tells the marks to partitions that don't know them. Gives when those may be told
+    /// Before a commit: tells the watermarks to partitions that don't know them. Gives when those may be told
     /// that it is too early for.
     ///
     /// # Errors
@@ -314,17 +314,18 @@ impl ExchangeWriter {
         now: Duration,
         produce: Produce<'_>,
     ) -> Result<Option<Duration>, LogError> {
-        let known = |mark: &Mark| mark.watermark_ms.is_some() || mark.idle;
-        if !self.marks.1.iter().any(known) {
+        let known =
+            |watermark: &PartitionWatermark| watermark.watermark_ms.is_some() || watermark.idle;
+        if !self.watermarks.1.iter().any(known) {
             return Ok(None);
         }
         let mut record = None;
         let mut later = None;
         for partition in 0..self.told.len() {
             match self.telling[partition].or(self.told[partition]) {
-                Some((marks, _)) if marks == self.marks.0 => {}
-                Some((_, at)) if now < at + MARKS_EVERY => {
-                    let due = at + MARKS_EVERY;
+                Some((watermarks, _)) if watermarks == self.watermarks.0 => {}
+                Some((_, at)) if now < at + WATERMARKS_EVERY => {
+                    let due = at + WATERMARKS_EVERY;
                     later = Some(later.map_or(due, |later: Duration| later.min(due)));
                 }
                 _ => {
@@ -332,12 +333,12 @@ impl ExchangeWriter {
                         Some(record) => record,
                         None => record.insert(
                             self.writer
-                                .write(&self.marks.1, None)
+                                .write(&self.watermarks.1, None)
                                 .map_err(|message| LogError::Broken { message })?,
                         ),
                     };
                     produce(partition as i32, record)?;
-                    self.telling[partition] = Some((self.marks.0, now));
+                    self.telling[partition] = Some((self.watermarks.0, now));
                 }
             }
         }

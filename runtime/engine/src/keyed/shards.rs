@@ -11,8 +11,8 @@ use std::sync::Arc;
 use headworks_state::{Pool, Sealed, Shard, Spec, StateError};
 
 use super::Rule;
-use super::marks::{Mark, Marks};
 use super::meta::{self, Meta};
+use super::watermarks::{PartitionWatermark, PartitionWatermarks};
 use super::wire::{self, Original};
 use crate::log::{Log, LogError, Reason};
 
@@ -34,7 +34,7 @@ struct StatePartition {
     /// Once the open transaction is committed.
     next: Option<Meta>,
     /// As heard in the open transaction.
-    marks: Marks,
+    watermarks: PartitionWatermarks,
     /// Rows came in the open transaction.
     added: bool,
     /// The epoch was sealed; true: without giving all that is due.
@@ -49,7 +49,7 @@ struct StatePartition {
 #[derive(Debug)]
 pub(crate) struct Late {
     /// The partition of the inputs that it came from.
-    pub(crate) source: Mark,
+    pub(crate) source: PartitionWatermark,
     pub(crate) offset: i64,
     /// Its record, where the first part could foresee it.
     pub(crate) original: Option<Original>,
@@ -189,20 +189,21 @@ impl Shards {
             && let Some(meta) = &mut meta
         {
             meta.watermark_ms = None;
-            meta.marks = Marks::new(self.inputs);
+            meta.watermarks = PartitionWatermarks::new(self.inputs);
         }
         let watermark_ms = meta.as_ref().and_then(|meta| meta.watermark_ms);
         shard.restored(watermark_ms).map_err(said)?;
-        let marks = meta
-            .as_ref()
-            .map_or_else(|| Marks::new(self.inputs), |meta| meta.marks.clone());
+        let watermarks = meta.as_ref().map_or_else(
+            || PartitionWatermarks::new(self.inputs),
+            |meta| meta.watermarks.clone(),
+        );
         self.partitions.insert(
             partition,
             StatePartition {
                 shard,
                 committed: meta,
                 next: None,
-                marks,
+                watermarks,
                 added: false,
                 sealed: None,
                 owes: false,
@@ -247,7 +248,7 @@ impl Shards {
                 for row in refused {
                     let origin = origins.get(row as usize);
                     let source =
-                        origin.and_then(|origin| incoming.marks.get(origin.source as usize));
+                        origin.and_then(|origin| incoming.watermarks.get(origin.source as usize));
                     let (Some(origin), Some(source)) = (origin, source) else {
                         return Err(unreadable("a row has no origin".to_owned()));
                     };
@@ -262,8 +263,8 @@ impl Shards {
             }
         }
         if !incoming.more {
-            for mark in incoming.marks {
-                if !state.marks.heed(mark) {
+            for watermark in incoming.watermarks {
+                if !state.watermarks.observe(watermark) {
                     return Err(unreadable("it marks an input that isn't there".to_owned()));
                 }
             }
@@ -286,15 +287,15 @@ impl Shards {
         };
         let before = state.committed.as_ref().and_then(|meta| meta.watermark_ms);
         let heard = if self.broken == Some(Rule::SilenceIsIdle) {
-            state.marks.watermark_of_known()
+            state.watermarks.watermark_of_known()
         } else {
-            state.marks.watermark()
+            state.watermarks.watermark()
         };
         let watermark_ms = before.max(heard);
         let as_before = state
             .committed
             .as_ref()
-            .is_some_and(|meta| meta.offset == offset && meta.marks == state.marks);
+            .is_some_and(|meta| meta.offset == offset && meta.watermarks == state.watermarks);
         let idle = !state.added && state.sealed.is_none() && !state.owes;
         if as_before && idle {
             return Ok(None);
@@ -308,7 +309,7 @@ impl Shards {
             offset,
             epoch: state.committed.as_ref().map_or(0, |meta| meta.epoch) + 1,
             watermark_ms,
-            marks: state.marks.clone(),
+            watermarks: state.watermarks.clone(),
         };
         let meta = next.write();
         state.next = Some(next);
@@ -379,9 +380,9 @@ impl Shards {
             state.added = false;
             state.sealed = None;
             state.next = None;
-            state.marks = match &state.committed {
-                Some(meta) => meta.marks.clone(),
-                None => Marks::new(self.inputs),
+            state.watermarks = match &state.committed {
+                Some(meta) => meta.watermarks.clone(),
+                None => PartitionWatermarks::new(self.inputs),
             };
         }
     }

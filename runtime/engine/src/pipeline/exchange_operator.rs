@@ -9,7 +9,7 @@ use super::keyed_operator::again;
 use super::{Pipeline, StageOperator};
 use crate::keyed::Rule;
 use crate::keyed::exchange_writer::{ExchangeWriter, RowSource};
-use crate::keyed::marks::Mark;
+use crate::keyed::watermarks::PartitionWatermark;
 use crate::log::{Clock, Log, LogError, Outgoing, Partition};
 
 /// How often idleness and drift are looked at.
@@ -168,13 +168,13 @@ impl<L: Log> Pipeline<L> {
         let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
-        let marks = self
+        let watermarks = self
             .owned
             .assigned()
             .iter()
             .map(|assigned| {
                 let topic = assigned.partition.topic;
-                Mark {
+                PartitionWatermark {
                     topic,
                     partition: assigned.partition.number,
                     of: exchange
@@ -192,7 +192,7 @@ impl<L: Log> Pipeline<L> {
         } = exchange.as_mut();
         let topic = writer.topic().to_owned();
         let log = &mut self.log;
-        writer.flush(marks, now, &mut |partition, value| {
+        writer.flush(watermarks, now, &mut |partition, value| {
             *records += 1;
             log.produce(&repartition(&topic, partition, value))
         })
