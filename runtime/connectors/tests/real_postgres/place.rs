@@ -192,7 +192,7 @@ impl Session {
         let position = Position {
             offset,
             first_start_ms: None,
-            clock: headworks_engine::log::Clock::default(),
+            clock: headworks_engine::log::PartitionEventTime::default(),
         };
         self.store.commit(&[Move {
             topic: "in",

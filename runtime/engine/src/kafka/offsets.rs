@@ -4,7 +4,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{ANSWER, KafkaLog, error_mapping};
-use crate::log::{Bounds, Clock, LogError, Partition, Position};
+use crate::log::{Bounds, LogError, Partition, PartitionEventTime, Position};
 
 /// How the first start is written in a commit's metadata, a word among others.
 const FIRST_START: &str = "headworks-first-start=";
@@ -20,7 +20,7 @@ pub(super) fn position(offset: i64, metadata: &str) -> Position {
     let mut position = Position {
         offset,
         first_start_ms: None,
-        clock: Clock::default(),
+        clock: PartitionEventTime::default(),
     };
     if metadata.len() > LONGEST {
         return position;
@@ -231,7 +231,7 @@ mod tests {
                     let kept = Position {
                         offset: 7,
                         first_start_ms,
-                        clock: Clock {
+                        clock: PartitionEventTime {
                             event_time_ms,
                             idle,
                         },
@@ -251,13 +251,13 @@ mod tests {
             Position {
                 offset: 7,
                 first_start_ms: Some(42),
-                clock: Clock::default()
+                clock: PartitionEventTime::default()
             }
         );
         let nothing = Position {
             offset: 7,
             first_start_ms: None,
-            clock: Clock::default(),
+            clock: PartitionEventTime::default(),
         };
         assert_eq!(metadata(&nothing), "");
         let long = format!("{EVENT_TIME}1 {}", "x".repeat(LONGEST));

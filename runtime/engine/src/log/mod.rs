@@ -33,13 +33,13 @@ pub struct Position {
     /// came second) begins at the same moment and not at its own end.
     pub first_start_ms: Option<i64>,
     /// How far event time has come in the partition; kept only by the first part of a pipeline with state.
-    pub clock: Clock,
+    pub clock: PartitionEventTime,
 }
 
 /// The event time of a partition, which travels in the commit's metadata: a watermark is part of the
 /// transaction, else a restart would let late rows reopen windows that are written already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Clock {
+pub struct PartitionEventTime {
     /// The greatest event time read, in milliseconds since 1970 UTC.
     pub event_time_ms: Option<i64>,
     /// True: the owner of the partition was at its end for the stream's `idleTimeout`.

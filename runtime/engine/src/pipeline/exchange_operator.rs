@@ -10,7 +10,7 @@ use super::{Pipeline, StageOperator};
 use crate::keyed::Rule;
 use crate::keyed::exchange_writer::{ExchangeWriter, RowSource};
 use crate::keyed::watermarks::PartitionWatermark;
-use crate::log::{Clock, Log, LogError, Outgoing, Partition};
+use crate::log::{Log, LogError, Outgoing, Partition, PartitionEventTime};
 
 /// How often idleness and drift are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -232,7 +232,7 @@ impl<L: Log> Pipeline<L> {
         exchange.writer.assigned();
         exchange.held_back.clear();
         exchange.records = 0;
-        let known = |clock: Clock| clock.idle || clock.event_time_ms.is_some();
+        let known = |clock: PartitionEventTime| clock.idle || clock.event_time_ms.is_some();
         if exchange.window.is_some()
             && self
                 .owned

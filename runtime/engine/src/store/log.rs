@@ -7,8 +7,8 @@ use super::commit_metadata::CommitMetadata;
 use super::refusals::{self, said};
 use super::{Move, Store, StoreError};
 use crate::log::{
-    Batch, Bounds, Changelog, Clock, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
-    Partition, Position, Refusal, Row, Table, Take, Transactions, has_no,
+    Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
+    Partition, PartitionEventTime, Position, Refusal, Row, Table, Take, Transactions, has_no,
 };
 
 /// How often a commit in Kafka is repeated whose outcome isn't known.
@@ -235,7 +235,7 @@ impl<L: Log> GroupConsumer for StoreLog<L> {
                     let position = Position {
                         offset: *offset,
                         first_start_ms: None,
-                        clock: Clock::default(),
+                        clock: PartitionEventTime::default(),
                     };
                     (*partition, position)
                 })

@@ -234,7 +234,7 @@ fn a_search_for_the_coordinator_that_librdkafka_gives_up_ends_the_session_and_no
     let position = Position {
         offset: 0,
         first_start_ms: None,
-        clock: crate::log::Clock::default(),
+        clock: crate::log::PartitionEventTime::default(),
     };
     let error = log.commit(&[(first, position)]).unwrap_err();
     assert!(matches!(error, LogError::Retriable { .. }), "{error:?}");

@@ -7,8 +7,8 @@ use super::super::group::{Noted, Phase, Place};
 use super::super::topics::{Fate, Stored};
 use super::MemoryLog;
 use crate::log::{
-    Batch, Bounds, Changelog, Clock, Event, Former, GroupConsumer, Limits, LogError, Outgoing,
-    Partition, Position, Refusal, Row, Table, Take, Transactions, has_no,
+    Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, LogError, Outgoing, Partition,
+    PartitionEventTime, Position, Refusal, Row, Table, Take, Transactions, has_no,
 };
 
 impl GroupConsumer for MemoryLog {
@@ -38,7 +38,7 @@ impl GroupConsumer for MemoryLog {
         let position = |noted: Option<Noted>| {
             noted.map(|(mut position, _)| {
                 if forgets {
-                    position.clock = Clock::default();
+                    position.clock = PartitionEventTime::default();
                 }
                 position
             })
