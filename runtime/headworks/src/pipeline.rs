@@ -118,8 +118,8 @@ fn spawn(
             stage,
             kafka: &plan.kafka,
             identity: &identity,
-            formats: &formats::Known::with(plan.registry.as_ref()),
-            stores: &stores::Known,
+            formats: &formats::FormatRegistry::with(plan.registry.as_ref()),
+            stores: &stores::StoreRegistry,
         };
         teller.outcome = Some(Engine::run(&work, &status, &stop));
     };

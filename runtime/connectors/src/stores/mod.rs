@@ -10,9 +10,9 @@ pub mod postgres;
 
 /// Every kind of store that this binary knows, chosen by the plan's connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Known;
+pub struct StoreRegistry;
 
-impl Stores for Known {
+impl Stores for StoreRegistry {
     fn encoder(
         &self,
         table: &TableOutput,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use headworks_connectors::stores::Known;
+use headworks_connectors::stores::StoreRegistry;
 use headworks_engine::format::Encoder;
 use headworks_engine::log::{Position, Reason};
 use headworks_engine::store::{Move, Store, StoreError, Stores, TableSink};
@@ -159,13 +159,13 @@ pub struct Session {
 
 impl Session {
     pub fn open(table: &TableOutput, columns: Schema) -> Session {
-        let store = match Known.sink(table, &columns) {
+        let store = match StoreRegistry.sink(table, &columns) {
             TableSink::Transactional(open) => open(),
             other => panic!("{:?}", other.guarantee()),
         };
         Session {
             store,
-            encoder: Known.encoder(table, &columns).unwrap(),
+            encoder: StoreRegistry.encoder(table, &columns).unwrap(),
             columns,
         }
     }
