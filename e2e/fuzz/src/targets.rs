@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use headworks_connectors::formats::Known;
+use headworks_connectors::formats::FormatRegistry;
 use headworks_engine::format::Formats;
 use headworks_operator::reports::coarse;
 use headworks_plan::{Contract, Definition, EventTime, Field, Format, Plan, Report};
@@ -254,7 +254,7 @@ fn protobuf_contract() -> &'static Contract {
 /// What is read is written, and read again as it was.
 fn record(bytes: &[u8], contract: &Contract) {
     let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-    let formats = Known::default();
+    let formats = FormatRegistry::default();
     let read = |payload: &[u8]| {
         let decoder = formats.decoder(contract, &columns);
         let mut decoder = decoder.unwrap_or_else(|error| unreachable!("{error}"));
@@ -353,7 +353,7 @@ fn fed(format: Format, text: &str) {
         ..contract()
     };
     let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-    let formats = Known::default();
+    let formats = FormatRegistry::default();
     let _ = formats.decoder(&contract, &columns);
     let _ = formats.encoder(&contract);
 }
@@ -397,7 +397,9 @@ mod tests {
         }
         let read = |contract: &Contract, record: &[u8]| {
             let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-            let mut decoder = Known::default().decoder(contract, &columns).unwrap();
+            let mut decoder = FormatRegistry::default()
+                .decoder(contract, &columns)
+                .unwrap();
             decoder.decode(record).map_err(|error| error.to_string())
         };
         assert_eq!(read(json_contract(), JSON[0]), Ok(()));

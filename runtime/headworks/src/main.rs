@@ -11,12 +11,13 @@
 
 mod generate;
 mod health;
+mod http;
 mod logs;
 mod peek;
 mod pipeline;
 mod plan_file;
+mod role;
 mod run;
-mod source;
 mod status;
 mod store;
 

@@ -230,7 +230,7 @@ mod tests {
     use headworks_plan::{Contract, Field, Format, Registered, RegistryConnection};
 
     use super::{Answer, EARLY, MOST_STRANGERS, Schemas, State, Strangers};
-    use crate::formats::Known;
+    use crate::formats::FormatRegistry;
 
     const SCHEMA: &str =
         r#"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"n\",\"type\":\"int\"}]}"#;
@@ -285,7 +285,7 @@ mod tests {
             }),
             ..Contract::default()
         };
-        let known = Known::with(Some(&RegistryConnection {
+        let known = FormatRegistry::with(Some(&RegistryConnection {
             url: format!("http://{address}"),
             ca_pem: None,
         }));
@@ -316,7 +316,7 @@ mod tests {
         );
         assert_eq!(decoder.rows(), 3);
         // Switched off: what the plan holds is read, and nothing is called bad because nobody can be asked.
-        let mut decoder = Known::default()
+        let mut decoder = FormatRegistry::default()
             .decoder(&contract, &["n".to_owned()])
             .unwrap();
         decoder.decode(&[0, 0, 0, 0, 1, 4]).unwrap();

@@ -11,10 +11,11 @@ use headworks_state::{Pool, Sealed, Shard};
 
 use super::{BadRecord, LATE, LocalError, Out, Row, SinkSnafu};
 use crate::format::Formats;
-use crate::keyed::results::{Given, Results};
+use crate::keyed::results::{ResultRecord, Results};
 use crate::keyed::too_late;
 use crate::log::{Batch, LogError};
-use crate::pipeline::{Bad, CompileError, Stage, Staged, compile_rows, compile_second, times};
+use crate::pipeline::{CompileError, compile_keyed, compile_rows, times};
+use crate::stateless::{Bad, Staged, StatelessOperator};
 use snafu::ResultExt;
 
 /// The keyed half.
@@ -54,8 +55,8 @@ impl Keyed {
     pub(super) fn new(
         plan: &PipelinePlan,
         formats: &dyn Formats,
-    ) -> Result<(Stage, Keyed), CompileError> {
-        let (stage, keyed) = compile_rows(plan, formats)?;
+    ) -> Result<(StatelessOperator, Keyed), CompileError> {
+        let (stateless, keyed) = compile_rows(plan, formats)?;
         let lateness = plan.keyed.as_ref();
         // One shard, without a topic before it. No key outlives its time: the clock on the wall has no part in a run.
         let alone = KeyedPlan {
@@ -68,7 +69,7 @@ impl Keyed {
             memory_bytes: u64::MAX,
             results: None,
         };
-        let compiled = compile_second(plan, &alone, formats)?;
+        let compiled = compile_keyed(plan, &alone, formats)?;
         let pool = Pool::open(alone.memory_bytes, None).map_err(|error| CompileError::State {
             said: error.to_string(),
         })?;
@@ -86,7 +87,7 @@ impl Keyed {
             clocks: plan.inputs.iter().map(clock).collect(),
             sealed_ms: None,
         };
-        Ok((stage, half))
+        Ok((stateless, half))
     }
 
     /// True: results come by event time.
@@ -134,12 +135,12 @@ impl Keyed {
             late.sort_unstable();
             for row in late {
                 out.bad_before(row as usize, &mut bad, batch)?;
-                let letter = Bad {
+                let dead_letter = Bad {
                     row: row as usize,
                     reason: LATE,
                     message: too_late(self.sealed_ms),
                 };
-                out.bad(&letter, batch)?;
+                out.bad(&dead_letter, batch)?;
             }
             out.bad_before(end, &mut bad, batch)?;
             if self.is_windowed() {
@@ -221,21 +222,21 @@ impl Keyed {
         let mut ended = Ok(());
         let given = self.results.run(sealed, &mut |given| {
             let answer = match given {
-                Given::Record { value: None, .. } => Ok(()),
-                Given::Record {
-                    outlet,
+                ResultRecord::Record { value: None, .. } => Ok(()),
+                ResultRecord::Record {
+                    sink,
                     key,
                     value: Some(value),
                     ..
                 } => out
                     .sink
                     .row(Row {
-                        output: outlet,
+                        output: sink,
                         key,
                         value,
                     })
                     .context(SinkSnafu),
-                Given::Bad {
+                ResultRecord::Bad {
                     reason,
                     message,
                     text,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headworks_engine::kafka::{config, verdict};
+use headworks_engine::kafka::{config, error_mapping};
 use headworks_engine::log::LogError;
 use headworks_plan::PeekPlan;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -71,7 +71,7 @@ impl KafkaTopic {
         }
         match error.rdkafka_error_code() {
             Some(Code::TopicAuthorizationFailed) => self.not_authorized(doing),
-            _ => match verdict::of_query(error, doing) {
+            _ => match error_mapping::of_query(error, doing) {
                 LogError::NeedsPerson { reason, message } => Failure::new(reason.as_str(), message),
                 LogError::Retriable { message } => self.unavailable(&message),
                 other => Failure::new("KafkaError", other.to_string()),
@@ -229,7 +229,7 @@ impl Topic for KafkaTopic {
                 Ok(None)
             }
             Some(Code::TopicAuthorizationFailed) => Err(self.not_authorized("reading")),
-            _ => match verdict::of_query(&error, "reading") {
+            _ => match error_mapping::of_query(&error, "reading") {
                 // librdkafka tries again; a silence that lasts is told by who waits.
                 LogError::Retriable { .. } => Ok(None),
                 _ => Err(self.failure(&error, "reading")),
@@ -276,7 +276,7 @@ impl ClientContext for Heard {
             // What isn't about the connection comes with the poll or the call, too.
             Some(code @ (Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)) => {
                 if let Some(LogError::NeedsPerson { reason, message }) =
-                    verdict::of_client(code, said)
+                    error_mapping::of_client(code, said)
                 {
                     *lock(&self.refused) = Some(Failure::new(reason.as_str(), message));
                 }

@@ -18,7 +18,7 @@ use headworks_plan::{PEEK_VERSION, PeekLine, PeekPlan};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::run::told_to_stop;
+use crate::role::told_to_stop;
 use kafka::KafkaTopic;
 use render::Renderer;
 use select::{Counts, Found, Out, peek};

@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use headworks_connectors::formats::Known;
+use headworks_connectors::formats::FormatRegistry;
 use headworks_connectors::formats::json::JsonEncoder;
 use headworks_engine::format::{Decoder, Encoder, FormatError, Formats, RowError, WAITS};
 use headworks_plan::PeekPlan;
@@ -85,7 +85,7 @@ impl Renderer {
         let masks_key = !plan.masked.is_empty()
             && (contract.key.is_empty() || contract.key.iter().any(is_masked));
         Ok(Renderer {
-            decoder: Known::with(plan.registry.as_ref()).decoder(contract, &columns)?,
+            decoder: FormatRegistry::with(plan.registry.as_ref()).decoder(contract, &columns)?,
             encoder: JsonEncoder::showing(contract)?,
             masked: plan.masked.clone(),
             masks_key,
