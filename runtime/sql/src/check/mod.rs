@@ -35,12 +35,11 @@ mod window;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::Catalog;
+use crate::catalog::Catalog;
 use crate::error::SqlError;
 use crate::schema::{Column, Schema};
 use crate::syntax::ast::{Expr, Query};
 use groups::Groups;
-pub use overflow::Overflow;
 use scope::Scope;
 pub(crate) use stage::{Stage, unique};
 use typed::{Bound, Typed, refuse};

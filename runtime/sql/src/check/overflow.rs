@@ -9,20 +9,11 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::typed::{Bound, Nulls, Typed, call};
+use crate::catalog::Overflow;
 use crate::error::{Place, SqlError};
 use crate::eval::Kernel;
 use crate::eval::arithmetic::or_fail;
 use crate::types::DataType;
-
-/// What becomes of a number that may be null and has more digits than its decimal type has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overflow {
-    /// It is NULL, as in Flink.
-    #[default]
-    Null,
-    /// The row fails.
-    Fail,
-}
 
 struct Query {
     overflow: Overflow,

@@ -5,7 +5,7 @@ use super::items::{item, not_null};
 use super::scope::{NotNull, Scope};
 use super::typed::{Bound, Typed, build, refuse};
 use super::{Checked, Checker, aggregate, bound, casts, rank};
-use crate::Catalog;
+use crate::catalog::Catalog;
 use crate::error::{Place, SqlError};
 use crate::eval::Node;
 use crate::syntax::ast::{Body, Expr, Kind, Named, Query, Select};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
 
+use crate::branch::Computed;
 use crate::error::{Place, SqlError};
 use crate::eval::{Kernel, Node, NodeRef, Part, Rows};
 use crate::types::DataType;
@@ -136,6 +137,14 @@ impl Typed {
             .as_any()
             .downcast_ref::<arrow::array::Int64Array>()
             .map(|a| a.value(0))
+    }
+
+    /// The expression as a branch evaluates it.
+    pub(crate) fn computed(&self) -> Computed<'_> {
+        Computed {
+            node: &self.node,
+            reads: &self.sources,
+        }
     }
 
     /// The expression as a part that is evaluated only where needed.
