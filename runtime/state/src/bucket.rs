@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::StateError;
+use crate::error::StateError;
 use crate::keys::hash;
 use crate::logs::{Logs, PARTS, part_of};
 use crate::record::{put_batch, read_batch};

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::StateError;
 use crate::codec::Codec;
+use crate::error::StateError;
 use crate::spill::Store;
 use crate::state::Common;
 use crate::table::{Layout, Table};

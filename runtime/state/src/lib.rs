@@ -12,10 +12,11 @@
 mod accumulate;
 mod bucket;
 mod codec;
+mod epoch;
+mod error;
 mod hot;
 mod keys;
 mod logs;
-mod nested;
 mod order;
 mod pool;
 mod record;
@@ -30,82 +31,23 @@ mod table;
 mod upserts;
 mod windows;
 
+pub use epoch::{Change, Figures, Sealed};
+pub use error::StateError;
 pub use pool::Pool;
 pub use spec::Spec;
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
-use arrow::datatypes::TimestampMillisecondType;
+use arrow::array::RecordBatch;
 use headworks_sql::keyed::Window;
-use snafu::Snafu;
 
+use crate::error::columns;
 use crate::sessions::Sessions;
 use crate::slices::Slices;
 use crate::state::{Common, State};
 use crate::table::Layout;
 use crate::upserts::Upserts;
 use crate::windows::Windows;
-
-/// Why state can't be worked with. Never the data's fault.
-#[derive(Debug, Snafu)]
-#[snafu(visibility(pub))]
-pub enum StateError {
-    /// The changelog holds something that this version can't read.
-    #[snafu(display("the state can't be read: {message}"))]
-    Unreadable {
-        /// What was found.
-        message: String,
-    },
-    /// The disk that state is spilled to.
-    #[snafu(display("the state's disk: {message}"))]
-    Disk {
-        /// What it said.
-        message: String,
-    },
-    /// Columns that can't be built: a bug.
-    #[snafu(display("cannot build columns: {message}"))]
-    Columns {
-        /// What Arrow said.
-        message: String,
-    },
-}
-
-/// What an epoch gives, if it is committed.
-#[derive(Debug, Default)]
-pub struct Sealed {
-    /// Results, with the columns of [`headworks_sql::keyed::Keyed::results`]: final ones of windows, by window and
-    /// then in the order in which keys first came; or the new ones of keys that changed.
-    pub results: Vec<RecordBatch>,
-    /// Keys (their columns alone) whose state is gone by its TTL, where results are upserts.
-    pub gone: Vec<RecordBatch>,
-    /// Records for the changelog, in order.
-    pub changelog: Vec<Change>,
-    /// True: there are more final results than an epoch should give at once (at most half a million, and less
-    /// with little memory). They come with the next [`Shard::seal`] after the commit, with any watermark. Never
-    /// with a [`Pool`] without a folder.
-    pub more: bool,
-}
-
-/// A record of the changelog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Key. The first byte is at least 0x10; smaller ones are the engine's.
-    pub key: Vec<u8>,
-    /// Value; absent: a tombstone.
-    pub value: Option<Vec<u8>>,
-}
-
-/// What a shard holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Estimate of the memory it takes, in bytes.
-    pub memory_bytes: u64,
-    /// Estimate of the disk it takes, in bytes.
-    pub disk_bytes: u64,
-    /// Keys, each counted in every window.
-    pub keys: u64,
-}
 
 /// The state of one partition.
 #[derive(Debug)]
@@ -211,22 +153,4 @@ impl Shard {
         let key = self.layout.keys(std::iter::once(&key[..])).ok()?;
         Some((key, share))
     }
-}
-
-/// Columns that can't be built.
-pub(crate) fn columns(error: impl ToString) -> StateError {
-    StateError::Columns {
-        message: error.to_string(),
-    }
-}
-
-/// The event times of rows.
-pub(crate) fn times(
-    rows: &RecordBatch,
-    column: Option<usize>,
-) -> Result<&TimestampMillisecondArray, StateError> {
-    column
-        .and_then(|i| rows.columns().get(i))
-        .and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>())
-        .ok_or_else(|| columns("the rows have no event time in milliseconds"))
 }

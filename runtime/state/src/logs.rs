@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 
+use crate::epoch::Change;
+use crate::error::StateError;
 use crate::record::{BASE, Place, RESET_BUCKET, RESET_PART, Start, values};
-use crate::{Change, StateError};
 
 /// Parts of a large bucket.
 pub(crate) const PARTS: usize = 64;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::Database;
 
-use crate::StateError;
+use crate::error::StateError;
 use crate::logs::Logs;
 use crate::spill::{Store, disk};
 

@@ -6,8 +6,8 @@ use arrow::array::ArrayRef;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::StateError;
 use crate::accumulate::Input;
+use crate::error::StateError;
 use crate::keys::{hash, spread};
 use crate::table::{Layout, Table};
 

@@ -5,7 +5,7 @@
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 
-use crate::StateError;
+use crate::error::StateError;
 
 /// The place of one shard. Deleted with it.
 pub(crate) struct Store {

@@ -4,8 +4,10 @@ use std::fmt::Debug;
 
 use arrow::array::RecordBatch;
 
+use crate::epoch::{Figures, Sealed};
+use crate::error::StateError;
+use crate::pool::Pool;
 use crate::sketch::Sketch;
-use crate::{Figures, Pool, Sealed, StateError};
 
 /// A kind of state; see [`crate::Shard`] for what the functions do.
 pub(crate) trait State: Debug + Send {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, AsArray, BinaryArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMillisecondType};
 
 use crate::accumulate::{Accumulator, Input, accumulators};
 use crate::codec::{Codec, Rows};
+use crate::error::{StateError, columns};
 use crate::keys::Keys;
-use crate::{Spec, StateError, columns};
+use crate::spec::Spec;
 
 /// How many groups become one batch of results.
 const RESULTS: usize = 16_384;
@@ -55,6 +56,18 @@ impl Layout {
             counts,
             empty,
         }
+    }
+
+    /// The event times of rows.
+    pub(crate) fn times<'a>(
+        &self,
+        rows: &'a RecordBatch,
+    ) -> Result<&'a TimestampMillisecondArray, StateError> {
+        self.spec
+            .time
+            .and_then(|i| rows.columns().get(i))
+            .and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>())
+            .ok_or_else(|| columns("the rows have no event time in milliseconds"))
     }
 
     /// The key's columns of a batch of rows.

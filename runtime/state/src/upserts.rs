@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use crate::accumulate::Input;
+use crate::epoch::{Change, Figures, Sealed};
+use crate::error::{StateError, columns};
 use crate::hot::Hot;
 use crate::record::{self, read_head};
 use crate::state::{Common, State};
 use crate::table::{Bounds, Layout, Table};
-use crate::{Change, Figures, Sealed, StateError, columns};
 
 /// So many records that were read back are decoded together.
 const RESTORED: usize = 8_192;

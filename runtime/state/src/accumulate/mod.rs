@@ -24,7 +24,8 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
 use headworks_sql::keyed::{Aggregate, Function, Operator};
 
-use crate::{Spec, StateError};
+use crate::error::StateError;
+use crate::spec::Spec;
 
 /// Rows that are taken in.
 pub(crate) struct Input<'a> {

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 
 use super::{Accumulator, Input, Outcome};
-use crate::StateError;
+use crate::error::StateError;
 
 /// A group without rows.
 const NONE: (i64, i64) = (i64::MAX, i64::MIN);

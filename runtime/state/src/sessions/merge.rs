@@ -7,11 +7,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::Sessions;
+use crate::error::{StateError, columns};
 use crate::keys::{Keys, hash};
 use crate::logs::{Content, PARTS, part_of};
 use crate::spans::{Span, Spans};
 use crate::table::{Bounds, Table};
-use crate::{StateError, columns};
 
 /// A session of which something came in this epoch, or that gives its result.
 #[derive(Debug)]

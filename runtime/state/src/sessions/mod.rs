@@ -17,12 +17,13 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use self::merge::{Epoch, parts};
 use crate::accumulate::Input;
+use crate::epoch::{Figures, Sealed};
+use crate::error::{StateError, columns};
 use crate::logs::{BASES, Logs, PARTS, Writer};
 use crate::record::{self, Place};
 use crate::spans::{Span, Spans};
 use crate::state::{Common, State};
 use crate::table::Layout;
-use crate::{Figures, Sealed, StateError, columns, times};
 
 /// Times beyond are unusable, as in [`crate::slices`].
 const LIMIT: i64 = i64::MAX / 8;
@@ -151,7 +152,7 @@ impl State for Sessions {
         common: &mut Common,
     ) -> Result<Vec<u32>, StateError> {
         self.pending = None;
-        let times = times(rows, self.layout.spec.time)?.values();
+        let times = self.layout.times(rows)?.values();
         let keys = self
             .layout
             .key

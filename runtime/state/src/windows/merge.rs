@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::RecordBatch;
 
 use super::Windows;
-use crate::StateError;
 use crate::bucket::{Bucket, parts};
+use crate::error::StateError;
 use crate::logs::{Content, PARTS};
 use crate::table::{Bounds, Table};
 

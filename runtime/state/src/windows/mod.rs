@@ -14,13 +14,15 @@ use arrow::compute::take_record_batch;
 use self::merge::{Epoch, Touched, rows};
 use crate::accumulate::Input;
 use crate::bucket::Bucket;
+use crate::epoch::{Figures, Sealed};
+use crate::error::{StateError, columns};
 use crate::logs::{BASES, Logs, PARTS, Writer};
+use crate::pool::Pool;
 use crate::record::{self, Place};
 use crate::slices::Slices;
 use crate::spill::Store;
 use crate::state::{Common, State};
 use crate::table::{Layout, Table};
-use crate::{Figures, Pool, Sealed, StateError, columns, times};
 
 /// So many bytes of memory are turned into bytes for the disk at once.
 const SPILLED: usize = 16 * 1024 * 1024;
@@ -88,7 +90,7 @@ impl Windows {
 
     /// The slice of each row, and the rows that are too late or whose time is unusable.
     fn slices_of(&self, rows: &RecordBatch) -> Result<(Vec<i64>, Vec<u32>), StateError> {
-        let times = times(rows, self.layout.spec.time)?;
+        let times = self.layout.times(rows)?;
         let mut slices = Vec::with_capacity(rows.num_rows());
         let mut late = Vec::new();
         // Rows of one slice come together more often than not.

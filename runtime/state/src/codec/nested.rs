@@ -10,8 +10,8 @@ use arrow::buffer::{BooleanBuffer, MutableBuffer, NullBuffer, OffsetBuffer};
 use arrow::compute::concat;
 use arrow::datatypes::DataType;
 
-use crate::codec::{Texts, fixed, fixed_width, put_sized, raw, take, take_sized, take_u32, texts};
-use crate::{StateError, columns};
+use super::values::{Texts, fixed, fixed_width, put_sized, raw, take, take_sized, take_u32, texts};
+use crate::error::{StateError, columns};
 
 /// The bytes of one value.
 pub(crate) fn write(array: &ArrayRef, row: usize) -> Result<Vec<u8>, StateError> {
