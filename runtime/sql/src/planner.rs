@@ -6,10 +6,10 @@ use std::rc::Rc;
 use arrow::datatypes::SchemaRef;
 use sha2::{Digest, Sha256};
 
+use crate::analyze::bound_expr::BoundExpr;
+use crate::analyze::{self, BoundSelect, StatefulNode};
 use crate::branch::{Branch, Computed, Condition};
 use crate::catalog::Catalog;
-use crate::check::typed::Typed;
-use crate::check::{self, Checked, Stage};
 use crate::dataflow::{ColumnLineage, Dataflow, Source};
 use crate::error::SqlError;
 use crate::keyed::Keyed;
@@ -22,11 +22,11 @@ const SEMANTICS: u32 = 2;
 /// Checks a query and compiles it. The errors (at most ten) are in the order of their places.
 pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
     let query = syntax::parse(sql).map_err(|e| vec![e])?;
-    let (checked, notes) = check::query(&query, catalog)?;
+    let (checked, notes) = analyze::query(&query, catalog)?;
     if let [one] = checked.as_slice()
-        && let Some(stage) = one.stage()
+        && let Some(stateful) = one.stateful()
     {
-        let flow = keyed(sql, one.clone(), stage)?;
+        let flow = keyed(sql, one.clone(), stateful)?;
         return Ok(Dataflow { notes, ..flow });
     }
     let output = output(&checked);
@@ -45,21 +45,25 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
 }
 
 /// A checked SELECT, ready to be evaluated.
-fn branch(checked: &Checked, output_schema: SchemaRef) -> Branch {
+fn branch(checked: &BoundSelect, output_schema: SchemaRef) -> Branch {
     let columns = checked.columns.iter();
     let projection: Vec<Computed> = columns.map(|(_, typed)| typed.computed()).collect();
     Branch::new(
         checked.stream(),
         &checked.schema,
-        checked.filter.as_ref().map(Typed::computed),
+        checked.filter.as_ref().map(BoundExpr::computed),
         &projection,
         output_schema,
     )
 }
 
 /// A query whose results come from state.
-fn keyed(sql: &str, mut finish: Checked, stage: &Rc<Stage>) -> Result<Dataflow, Vec<SqlError>> {
-    let whole = lineage_of_rows(stage);
+fn keyed(
+    sql: &str,
+    mut finish: BoundSelect,
+    stateful: &Rc<StatefulNode>,
+) -> Result<Dataflow, Vec<SqlError>> {
+    let whole = lineage_of_rows(stateful);
     let used: BTreeSet<usize> = finish
         .columns
         .iter()
@@ -68,7 +72,7 @@ fn keyed(sql: &str, mut finish: Checked, stage: &Rc<Stage>) -> Result<Dataflow, 
         .flat_map(|typed| typed.sources.iter().copied())
         .collect();
     // Lineage goes by the columns' numbers before those that nobody asks for are left out.
-    let all = stage.labelled(&output(&stage.rows));
+    let all = stateful.labelled(&output(&stateful.rows));
     finish.schema = all;
     let lineage = finish
         .columns
@@ -78,7 +82,7 @@ fn keyed(sql: &str, mut finish: Checked, stage: &Rc<Stage>) -> Result<Dataflow, 
             sources: typed
                 .sources
                 .iter()
-                .filter_map(|result| stage.from.get(*result))
+                .filter_map(|result| stateful.from.get(*result))
                 .flatten()
                 .filter_map(|row| whole.get(*row))
                 .flatten()
@@ -86,8 +90,8 @@ fn keyed(sql: &str, mut finish: Checked, stage: &Rc<Stage>) -> Result<Dataflow, 
                 .collect(),
         })
         .collect();
-    let unique = check::unique(&finish, stage)?;
-    let pruned = stage.pruned(&used);
+    let unique = analyze::unique(&finish, stateful)?;
+    let pruned = stateful.pruned(&used);
     let rows = output(&pruned.rows);
     let mut output_schema = output(std::slice::from_ref(&finish));
     for (key, column) in unique.iter().enumerate() {
@@ -123,10 +127,16 @@ fn keyed(sql: &str, mut finish: Checked, stage: &Rc<Stage>) -> Result<Dataflow, 
 }
 
 /// The stream columns that each column of the rows is computed from, in all branches.
-fn lineage_of_rows(stage: &Stage) -> Vec<BTreeSet<Source>> {
-    let count = stage.rows.first().map_or(0, |r| r.columns.len());
+fn lineage_of_rows(stateful: &StatefulNode) -> Vec<BTreeSet<Source>> {
+    let count = stateful.rows.first().map_or(0, |r| r.columns.len());
     (0..count)
-        .map(|index| stage.rows.iter().flat_map(|c| sources(c, index)).collect())
+        .map(|index| {
+            stateful
+                .rows
+                .iter()
+                .flat_map(|c| sources(c, index))
+                .collect()
+        })
         .collect()
 }
 
@@ -142,7 +152,7 @@ pub fn inputs(sql: &str) -> Result<Vec<String>, SqlError> {
 /// Checks and compiles a condition over a schema's columns, such as `amount > 0`.
 pub fn expression(sql: &str, schema: &Schema) -> Result<Condition, Vec<SqlError>> {
     let expr = syntax::parse_expression(sql).map_err(|e| vec![e])?;
-    let typed = check::condition(&expr, schema)?;
+    let typed = analyze::condition(&expr, schema)?;
     let columns = typed
         .sources
         .iter()
@@ -157,7 +167,7 @@ pub fn expression(sql: &str, schema: &Schema) -> Result<Condition, Vec<SqlError>
 }
 
 /// The output columns of all branches: nullable if one branch's is, with the labels of all.
-fn output(checked: &[Checked]) -> Schema {
+fn output(checked: &[BoundSelect]) -> Schema {
     let count = checked.first().map_or(0, |c| c.columns.len());
     let columns = (0..count).filter_map(|index| {
         checked
@@ -177,7 +187,7 @@ fn output(checked: &[Checked]) -> Schema {
 }
 
 /// The stream columns that a column is computed from.
-fn sources(checked: &Checked, index: usize) -> impl Iterator<Item = Source> + '_ {
+fn sources(checked: &BoundSelect, index: usize) -> impl Iterator<Item = Source> + '_ {
     let typed = checked.columns.get(index).map(|(_, t)| t);
     typed
         .into_iter()
@@ -190,7 +200,7 @@ fn sources(checked: &Checked, index: usize) -> impl Iterator<Item = Source> + '_
         })
 }
 
-fn lineage(checked: &[Checked], output: &Schema) -> Vec<ColumnLineage> {
+fn lineage(checked: &[BoundSelect], output: &Schema) -> Vec<ColumnLineage> {
     output
         .columns
         .iter()
@@ -202,7 +212,7 @@ fn lineage(checked: &[Checked], output: &Schema) -> Vec<ColumnLineage> {
         .collect()
 }
 
-fn fingerprint(sql: &str, checked: &[Checked]) -> Result<String, SqlError> {
+fn fingerprint(sql: &str, checked: &[BoundSelect]) -> Result<String, SqlError> {
     let mut hash = Sha256::new();
     hash.update(format!(
         "headworks.sql/{SEMANTICS}\n{}\n",

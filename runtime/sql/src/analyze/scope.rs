@@ -8,7 +8,7 @@ use arrow::compute::kernels::boolean::is_not_null;
 use arrow::compute::nullif;
 use sha2::{Digest, Sha256};
 
-use super::typed::{Bound, Nulls, Typed, call, refuse};
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use crate::error::SqlError;
 use crate::eval::hash::hex;
 use crate::eval::{Args, Kernel};
@@ -24,7 +24,7 @@ pub(crate) struct Scope {
     /// The name before a dot: the alias, or the stream's own.
     pub name: String,
     /// Columns in order.
-    pub columns: Vec<(String, Typed)>,
+    pub columns: Vec<(String, BoundExpr)>,
     /// What the filter has made non-null.
     pub not_null: NotNull,
 }
@@ -56,7 +56,7 @@ impl Scope {
         let columns = schema.columns.iter().enumerate();
         let columns = columns.map(|(i, c)| {
             let place = crate::error::Place::default();
-            let mut typed = Typed::column(place, i, c.data_type.clone(), c.nullable);
+            let mut typed = BoundExpr::column(place, i, c.data_type.clone(), c.nullable);
             typed.identity = Some(format!("{:?}", c.name).into());
             (c.name.clone(), typed)
         });
@@ -68,7 +68,7 @@ impl Scope {
     }
 
     /// All columns, as `*` gives them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (String, Typed)> + '_ {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (String, BoundExpr)> + '_ {
         self.columns.iter().map(|(name, typed)| {
             let mut typed = self.narrowed(typed.clone());
             typed.nullable &= !self.not_null.texts.contains(&column_text(&[name]));
@@ -77,7 +77,7 @@ impl Scope {
     }
 
     /// Finds a path: `column.field.field`, or the same behind the stream's name.
-    pub(crate) fn path(&self, names: &[Name]) -> Bound<Typed> {
+    pub(crate) fn path(&self, names: &[Name]) -> Analyzed<BoundExpr> {
         let Some((first, mut rest)) = names.split_first() else {
             return refuse(crate::error::Place::default(), "a name is missing");
         };
@@ -103,12 +103,12 @@ impl Scope {
         Ok(typed)
     }
 
-    pub(super) fn column(&self, name: &Name) -> Option<Typed> {
+    pub(super) fn column(&self, name: &Name) -> Option<BoundExpr> {
         let (_, typed) = self.columns.iter().find(|(n, _)| *n == name.text)?;
         Some(self.narrowed(typed.clone().at(name.place)))
     }
 
-    pub(super) fn narrowed(&self, mut typed: Typed) -> Typed {
+    pub(super) fn narrowed(&self, mut typed: BoundExpr) -> BoundExpr {
         if typed
             .path
             .as_ref()
@@ -149,7 +149,7 @@ impl Scope {
     }
 
     /// The column that a path begins with, and the fields behind.
-    fn split<'n>(&self, names: &'n [Name]) -> (Option<&(String, Typed)>, &'n [Name]) {
+    fn split<'n>(&self, names: &'n [Name]) -> (Option<&(String, BoundExpr)>, &'n [Name]) {
         let find = |name: &Name| self.columns.iter().find(|(n, _)| *n == name.text);
         match names {
             [first, rest @ ..] if find(first).is_some() => (find(first), rest),
@@ -183,7 +183,7 @@ impl Scope {
     }
 
     /// A field of a struct, or of a column that holds one.
-    pub(crate) fn field(&self, of: Typed, name: &Name) -> Bound<Typed> {
+    pub(crate) fn field(&self, of: BoundExpr, name: &Name) -> Analyzed<BoundExpr> {
         let DataType::Struct(fields) = &of.data_type else {
             let hint = match &of.data_type {
                 DataType::Map(_) => format!("; a map's value is taken with ['{}']", name.text),

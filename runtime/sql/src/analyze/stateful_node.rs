@@ -1,15 +1,15 @@
-//! What keeps state: rows of branches go in, results come out.
+//! What keeps state of a query: rows of branches go in, results come out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
+use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use super::rows::{Cell, branches, distinct_names};
 use super::scope::Scope;
-use super::typed::{Bound, Typed, refuse};
 use super::window::COLUMNS;
-use super::{Checked, Input};
+use super::{BoundSelect, Input};
 use crate::error::Place;
 use crate::eval::hash::hex;
 use crate::keyed::{Operator, Rank, Window};
@@ -21,11 +21,11 @@ const STATE: u32 = 1;
 
 /// The operator of a query with state, and what goes into it.
 #[derive(Clone)]
-pub(crate) struct Stage {
+pub(crate) struct StatefulNode {
     /// Where it is in the query: GROUP BY, DISTINCT or ROW_NUMBER.
     pub place: Place,
     /// Branches that give the rows.
-    pub rows: Vec<Checked>,
+    pub rows: Vec<BoundSelect>,
     /// How many columns of the rows are the key.
     pub keys: usize,
     /// For each of them, how an error names it.
@@ -40,7 +40,7 @@ pub(crate) struct Stage {
     pub from: Vec<Vec<usize>>,
 }
 
-/// The parts of a stage's rows.
+/// The parts of its rows.
 pub(super) struct Parts {
     pub place: Place,
     pub keys: Vec<Cell>,
@@ -49,11 +49,11 @@ pub(super) struct Parts {
     pub window: Option<Window>,
 }
 
-impl Stage {
-    /// A stage whose results begin with the key and the window; `operator`'s own columns follow, each
+impl StatefulNode {
+    /// A node whose results begin with the key and the window; `operator`'s own columns follow, each
     /// with the rows' columns that it is made of.
     pub(super) fn new(
-        inputs: Vec<(Checked, Scope)>,
+        inputs: Vec<(BoundSelect, Scope)>,
         parts: Parts,
         operator: Operator,
         own: Vec<(Column, Vec<usize>)>,
@@ -109,7 +109,7 @@ impl Stage {
     }
 
     /// A column of the results as an expression.
-    pub(super) fn result(&self, index: usize) -> Typed {
+    pub(super) fn result(&self, index: usize) -> BoundExpr {
         let (data_type, nullable) = self
             .results
             .columns
@@ -117,7 +117,7 @@ impl Stage {
             .map_or((DataType::String, true), |c| {
                 (c.data_type.clone(), c.nullable)
             });
-        Typed::column(Place::default(), index, data_type, nullable)
+        BoundExpr::column(Place::default(), index, data_type, nullable)
     }
 
     /// Where the results of a window begin, if there are any.
@@ -150,7 +150,7 @@ impl Stage {
         results
     }
 
-    /// The stage without the columns of a rank that nothing asks for.
+    /// The node without the columns of a rank that nothing asks for.
     pub(crate) fn pruned(&self, used: &BTreeSet<usize>) -> Self {
         let Operator::Rank(rank) = &self.operator else {
             return self.clone();
@@ -169,8 +169,8 @@ impl Stage {
             .enumerate()
             .map(|(to, from)| (*from, to))
             .collect();
-        let mut stage = self.clone();
-        for branch in &mut stage.rows {
+        let mut stateful = self.clone();
+        for branch in &mut stateful.rows {
             let columns = std::mem::take(&mut branch.columns);
             let columns = columns.into_iter().enumerate();
             branch.columns = columns
@@ -182,7 +182,7 @@ impl Stage {
         for order in &mut rank.order {
             order.column = moved.get(&order.column).copied().unwrap_or(order.column);
         }
-        stage.operator = Operator::Rank(rank);
+        stateful.operator = Operator::Rank(rank);
         // The row number, which is last, is made of all that is ordered by.
         let last = self.results.columns.len().saturating_sub(1);
         let keep = |result: usize| {
@@ -190,8 +190,8 @@ impl Stage {
                 || result == last
                 || moved.contains_key(&(result + self.keys - self.own_column(0)))
         };
-        stage.results.columns = picked(&self.results.columns, keep);
-        stage.from = picked(&self.from, keep)
+        stateful.results.columns = picked(&self.results.columns, keep);
+        stateful.from = picked(&self.from, keep)
             .into_iter()
             .map(|from| {
                 from.iter()
@@ -199,7 +199,7 @@ impl Stage {
                     .collect()
             })
             .collect();
-        stage
+        stateful
     }
 
     /// See [`crate::keyed::Keyed::fingerprint`].
@@ -228,7 +228,7 @@ fn picked<T: Clone>(all: &[T], keep: impl Fn(usize) -> bool) -> Vec<T> {
         .collect()
 }
 
-fn branch_text(branch: &Checked) -> String {
+fn branch_text(branch: &BoundSelect) -> String {
     let mut conditions = branch.conditions.clone();
     conditions.sort();
     let columns = branch.columns.iter();
@@ -251,7 +251,7 @@ pub(super) fn column(name: &str, data_type: &DataType, nullable: bool) -> Column
 }
 
 /// Checks that the query as a whole leaves nothing open.
-pub(super) fn finished(checked: Vec<Checked>) -> Bound<Vec<Checked>> {
+pub(super) fn finished(checked: Vec<BoundSelect>) -> Analyzed<Vec<BoundSelect>> {
     for one in &checked {
         if let Some(windowed) = &one.windowed {
             return refuse(
@@ -259,27 +259,27 @@ pub(super) fn finished(checked: Vec<Checked>) -> Bound<Vec<Checked>> {
                 "a window is for an aggregation: add GROUP BY window_start, window_end (and keys), or take the first rows with ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY …)",
             );
         }
-        let Input::Stage(stage) = &one.input else {
+        let Input::Stateful(stateful) = &one.input else {
             continue;
         };
-        if matches!(&stage.operator, Operator::Rank(Rank { limit: 0, .. })) {
+        if matches!(&stateful.operator, Operator::Rank(Rank { limit: 0, .. })) {
             return refuse(
-                stage.place,
+                stateful.place,
                 "the row number needs a bound, else every row would be kept for ever: write WHERE rn = 1 (or, in a window, rn <= n) around this SELECT, with the number's name",
             );
         }
-        unique(one, stage)?;
+        unique(one, stateful)?;
     }
     Ok(checked)
 }
 
 /// The output columns that hold the key, where results replace each other.
-pub(crate) fn unique(checked: &Checked, stage: &Rc<Stage>) -> Bound<Vec<usize>> {
-    if stage.window.is_some() {
+pub(crate) fn unique(checked: &BoundSelect, stateful: &Rc<StatefulNode>) -> Analyzed<Vec<usize>> {
+    if stateful.window.is_some() {
         return Ok(Vec::new());
     }
     let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for key in 0..stage.keys {
+    for key in 0..stateful.keys {
         let path = [key];
         match checked
             .columns
@@ -287,14 +287,14 @@ pub(crate) fn unique(checked: &Checked, stage: &Rc<Stage>) -> Bound<Vec<usize>> 
             .position(|(_, t)| t.path.as_deref() == Some(&path))
         {
             Some(index) => found.push(index),
-            None => missing.extend(stage.named.get(key).cloned()),
+            None => missing.extend(stateful.named.get(key).cloned()),
         }
     }
     if missing.is_empty() {
         return Ok(found);
     }
     refuse(
-        stage.place,
+        stateful.place,
         format!(
             "without a window, a result replaces the one before it by its key, and the output doesn't have all of the key: add {} to the SELECT",
             missing.join(" and ")

@@ -2,11 +2,11 @@
 //!
 //! The session's zone is UTC. A `timestamp_ltz` is taken apart in UTC.
 
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::coerce;
-use super::functions::{Function, Takes, own, times_of};
+use super::functions::{Function, ParamType, own, times_of};
 use super::literals;
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::Place;
 use crate::eval::pattern::Pattern;
 use crate::eval::simple_format::SimpleFormat;
@@ -15,7 +15,7 @@ use crate::syntax::ast::{Interval, Name, Unit};
 use crate::syntax::millis;
 use crate::types::DataType as T;
 
-use Takes::{Any, Text};
+use ParamType::{Any, Text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     own("YEAR", &[Any], 1, false, |p, n, a| {
@@ -54,7 +54,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     own("TO_TIMESTAMP_LTZ", &[Any, Any], 1, false, to_instant),
     own(
         "FROM_UNIXTIME",
-        &[Takes::BigInt, Text],
+        &[ParamType::BigInt, Text],
         1,
         false,
         from_unixtime,
@@ -69,12 +69,17 @@ fn is_time(data_type: &T) -> bool {
     )
 }
 
-fn short(place: Place, name: &'static str, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
+fn short(
+    place: Place,
+    name: &'static str,
+    unit: Unit,
+    args: Vec<BoundExpr>,
+) -> Analyzed<BoundExpr> {
     extract(place, name, unit, args)
 }
 
 /// A call whose first argument is a unit.
-pub(super) fn timed(name: &Name, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
+pub(super) fn timed(name: &Name, unit: Unit, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let upper = name.text.to_ascii_uppercase();
     let wanted = match upper.as_str() {
         "TIMESTAMPADD" | "TIMESTAMPDIFF" => 2,
@@ -97,7 +102,7 @@ pub(super) fn timed(name: &Name, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
     }
 }
 
-fn no_time(arg: &Typed, name: &str) -> Bound<Typed> {
+fn no_time(arg: &BoundExpr, name: &str) -> Analyzed<BoundExpr> {
     let hint = if arg.data_type == T::String {
         "; use CAST(… AS TIMESTAMP(3)), or TO_TIMESTAMP with a format"
     } else {
@@ -112,7 +117,7 @@ fn no_time(arg: &Typed, name: &str) -> Bound<Typed> {
     )
 }
 
-fn extract(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
+fn extract(place: Place, name: &str, unit: Unit, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let data_type = args[0].data_type.clone();
     if !is_time(&data_type) {
         return no_time(&args[0], name);
@@ -135,7 +140,7 @@ fn extract(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Type
 }
 
 /// `FLOOR(t TO unit)`, `CEIL(t TO unit)`.
-fn floor(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
+fn floor(place: Place, name: &str, unit: Unit, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let data_type = args[0].data_type.clone();
     if !is_time(&data_type) {
         return no_time(&args[0], name);
@@ -171,7 +176,12 @@ fn floor(place: Place, name: &str, unit: Unit, args: Vec<Typed>) -> Bound<Typed>
 }
 
 /// `t + INTERVAL …` and `t - INTERVAL …`.
-pub(super) fn shift(place: Place, typed: Typed, interval: Interval, minus: bool) -> Bound<Typed> {
+pub(super) fn shift(
+    place: Place,
+    typed: BoundExpr,
+    interval: Interval,
+    minus: bool,
+) -> Analyzed<BoundExpr> {
     let once = literals::int(place, 1);
     shift_times(place, typed, once, interval, minus)
 }
@@ -179,11 +189,11 @@ pub(super) fn shift(place: Place, typed: Typed, interval: Interval, minus: bool)
 /// `t + n * INTERVAL …` and `t - n * INTERVAL …`.
 pub(super) fn shift_times(
     place: Place,
-    typed: Typed,
-    times: Typed,
+    typed: BoundExpr,
+    times: BoundExpr,
     interval: Interval,
     minus: bool,
-) -> Bound<Typed> {
+) -> Analyzed<BoundExpr> {
     let data_type = typed.data_type.clone();
     if !is_time(&data_type) {
         return no_time(&typed, "an interval's addition");
@@ -216,8 +226,8 @@ pub(super) fn shift_times(
     )
 }
 
-fn add(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
-    let Ok([amount, time]) = <[Typed; 2]>::try_from(args) else {
+fn add(place: Place, unit: Unit, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
+    let Ok([amount, time]) = <[BoundExpr; 2]>::try_from(args) else {
         return refuse(place, "TIMESTAMPADD takes a unit, an amount and a time");
     };
     let data_type = time.data_type.clone();
@@ -271,7 +281,7 @@ fn add(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
     )
 }
 
-fn difference(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
+fn difference(place: Place, unit: Unit, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let args = times_of(args)?;
     for arg in &args {
         if !is_time(&arg.data_type) || arg.data_type == T::Time {
@@ -305,7 +315,11 @@ fn difference(place: Place, unit: Unit, args: Vec<Typed>) -> Bound<Typed> {
 }
 
 /// What a function's constant format is compiled to.
-fn fixed<F>(name: &str, arg: &Typed, compile: impl FnOnce(&str) -> Result<F, String>) -> Bound<F> {
+fn fixed<F>(
+    name: &str,
+    arg: &BoundExpr,
+    compile: impl FnOnce(&str) -> Result<F, String>,
+) -> Analyzed<F> {
     match arg.literal_text() {
         None => refuse(arg.place, format!("{name}'s format is a constant here")),
         Some(text) => compile(text).or_else(|message| refuse(arg.place, message)),
@@ -321,11 +335,11 @@ fn to_read(text: &str) -> Result<Pattern, String> {
 }
 
 /// The format `yyyy-MM-dd HH:mm:ss`.
-fn default_format(place: Place, reading: bool) -> Bound<SimpleFormat> {
+fn default_format(place: Place, reading: bool) -> Analyzed<SimpleFormat> {
     SimpleFormat::compile("yyyy-MM-dd HH:mm:ss", reading).or_else(|message| refuse(place, message))
 }
 
-fn date_format(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
+fn date_format(place: Place, name: &'static str, mut args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let format = args.remove(1);
     if args[0].data_type == T::String {
         let to = fixed(name, &format, |text| SimpleFormat::compile(text, false))?;
@@ -359,7 +373,7 @@ fn date_format(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<
 }
 
 /// TO_TIMESTAMP and TO_DATE: null for text that can't be read.
-fn to_time(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
+fn to_time(place: Place, name: &'static str, mut args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let format = args.get(1).cloned();
     args.truncate(1);
     let (to, kernel) = match (name, format) {
@@ -377,7 +391,7 @@ fn to_time(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Type
 }
 
 /// TO_TIMESTAMP_LTZ: from a number of seconds (0), milliseconds (3) or microseconds (6), or from text in UTC.
-fn to_instant(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
+fn to_instant(place: Place, name: &'static str, mut args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     if args[0].data_type == T::String && !args[0].untyped_null {
         let pattern = args.get(1).map(|a| fixed(name, a, to_read)).transpose()?;
         args.truncate(1);
@@ -414,7 +428,7 @@ fn to_instant(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<T
             ),
         );
     }
-    let args: Bound<Vec<Typed>> = args.into_iter().map(|a| coerce(a, &T::BigInt)).collect();
+    let args: Analyzed<Vec<BoundExpr>> = args.into_iter().map(|a| coerce(a, &T::BigInt)).collect();
     // As in Flink, seconds too give three digits.
     let to = T::TimestampLtz(digits.max(3));
     call(
@@ -427,7 +441,11 @@ fn to_instant(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<T
     )
 }
 
-fn from_unixtime(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
+fn from_unixtime(
+    place: Place,
+    name: &'static str,
+    mut args: Vec<BoundExpr>,
+) -> Analyzed<BoundExpr> {
     let format = match args.get(1) {
         Some(arg) => fixed(name, arg, |text| SimpleFormat::compile(text, false))?,
         None => default_format(place, false)?,
@@ -437,7 +455,11 @@ fn from_unixtime(place: Place, name: &'static str, mut args: Vec<Typed>) -> Boun
     call(place, T::String, &args, Nulls::Strict, false, kernel)
 }
 
-fn unix_timestamp(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
+fn unix_timestamp(
+    place: Place,
+    name: &'static str,
+    mut args: Vec<BoundExpr>,
+) -> Analyzed<BoundExpr> {
     let Some(_) = args.first() else {
         return refuse(
             place,

@@ -4,31 +4,31 @@ use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray};
 
+use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use super::casts::decimal;
-use super::typed::{Bound, Typed, refuse};
 use crate::error::Place;
 use crate::eval::decimal::{Shape, from_text};
 use crate::eval::{arithmetic, calendar, cast, moments};
 use crate::syntax::ast::Temporal;
 use crate::types::DataType as T;
 
-pub(super) fn boolean(place: Place, value: bool) -> Typed {
-    Typed::literal(place, T::Boolean, Arc::new(BooleanArray::from(vec![value])))
+pub(super) fn boolean(place: Place, value: bool) -> BoundExpr {
+    BoundExpr::literal(place, T::Boolean, Arc::new(BooleanArray::from(vec![value])))
 }
 
-pub(super) fn int(place: Place, value: i32) -> Typed {
-    Typed::literal(place, T::Int, Arc::new(Int32Array::from(vec![value])))
+pub(super) fn int(place: Place, value: i32) -> BoundExpr {
+    BoundExpr::literal(place, T::Int, Arc::new(Int32Array::from(vec![value])))
 }
 
-pub(super) fn text(place: Place, value: &str) -> Typed {
-    Typed::literal(place, T::String, Arc::new(StringArray::from(vec![value])))
+pub(super) fn text(place: Place, value: &str) -> BoundExpr {
+    BoundExpr::literal(place, T::String, Arc::new(StringArray::from(vec![value])))
 }
 
 /// A whole number is INT or BIGINT by its size, one with a point DECIMAL, one with an exponent DOUBLE.
-pub(super) fn number(place: Place, number: &str) -> Bound<Typed> {
+pub(super) fn number(place: Place, number: &str) -> Analyzed<BoundExpr> {
     if number.contains(['e', 'E']) {
         return match number.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(Typed::literal(
+            Ok(value) if value.is_finite() => Ok(BoundExpr::literal(
                 place,
                 T::Double,
                 Arc::new(Float64Array::from(vec![value])),
@@ -41,7 +41,7 @@ pub(super) fn number(place: Place, number: &str) -> Bound<Typed> {
             return Ok(int(place, value));
         }
         if let Ok(value) = number.parse::<i64>() {
-            return Ok(Typed::literal(
+            return Ok(BoundExpr::literal(
                 place,
                 T::BigInt,
                 Arc::new(Int64Array::from(vec![value])),
@@ -65,13 +65,13 @@ pub(super) fn number(place: Place, number: &str) -> Bound<Typed> {
     };
     let value = from_text(number, shape).value();
     match (value, arithmetic::decimal_array(vec![value], shape)) {
-        (Some(_), Ok(array)) => Ok(Typed::literal(place, decimal(shape), array)),
+        (Some(_), Ok(array)) => Ok(BoundExpr::literal(place, decimal(shape), array)),
         _ => refuse(place, format!("the number {number} can't be read")),
     }
 }
 
 /// `DATE '…'`, `TIME '…'`, `TIMESTAMP '…'`.
-pub(super) fn temporal(place: Place, kind: Temporal, text: &str) -> Bound<Typed> {
+pub(super) fn temporal(place: Place, kind: Temporal, text: &str) -> Analyzed<BoundExpr> {
     let (data_type, example) = match kind {
         Temporal::Date => (T::Date, "DATE '2026-03-31'"),
         Temporal::Time => (T::Time, "TIME '12:34:56'"),
@@ -92,7 +92,7 @@ pub(super) fn temporal(place: Place, kind: Temporal, text: &str) -> Bound<Typed>
     let moment = cast::read_time(text.trim(), &data_type)
         .filter(|m| kind == Temporal::Time || day.is_some_and(|day| day.days() == m.days));
     match moment.map(|m| calendar::column(std::iter::once(Some(m)), &data_type)) {
-        Some(Ok(array)) if array.len() == 1 => Ok(Typed::literal(place, data_type, array)),
+        Some(Ok(array)) if array.len() == 1 => Ok(BoundExpr::literal(place, data_type, array)),
         _ => refuse(
             place,
             format!("'{text}' is no {data_type}; write it as {example}"),
@@ -101,6 +101,6 @@ pub(super) fn temporal(place: Place, kind: Temporal, text: &str) -> Bound<Typed>
 }
 
 /// NULL where its type doesn't matter.
-pub(super) fn null_text(place: Place) -> Typed {
-    Typed::null(place, T::String)
+pub(super) fn null_text(place: Place) -> BoundExpr {
+    BoundExpr::null(place, T::String)
 }

@@ -1,7 +1,7 @@
 //! What a SELECT list and HAVING see over groups: keys, the window's bounds and aggregates.
 
+use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use super::scope::Scope;
-use super::typed::{Bound, Typed, refuse};
 use super::window;
 use crate::error::Place;
 use crate::syntax::ast::{Expr, Kind, Name};
@@ -11,12 +11,12 @@ pub(crate) struct Groups<'a> {
     /// The input's columns, which the texts are in terms of.
     pub scope: &'a Scope,
     /// Text and column.
-    pub columns: Vec<(String, Typed)>,
+    pub columns: Vec<(String, BoundExpr)>,
 }
 
 impl Groups<'_> {
     /// What stands for an expression; `None`: look into it.
-    pub(super) fn find(&self, expr: &Expr, results: &Scope) -> Option<Bound<Typed>> {
+    pub(super) fn find(&self, expr: &Expr, results: &Scope) -> Option<Analyzed<BoundExpr>> {
         if self.may_have(expr) {
             let text = self.scope.text(expr);
             if let Some((_, typed)) = self.columns.iter().find(|(t, _)| *t == text) {
@@ -39,7 +39,7 @@ impl Groups<'_> {
     }
 
     /// All columns, as `*` gives them.
-    pub(super) fn all(&self, place: Place) -> Bound<Vec<(String, Typed)>> {
+    pub(super) fn all(&self, place: Place) -> Analyzed<Vec<(String, BoundExpr)>> {
         let mut all = Vec::new();
         for (name, _) in &self.scope.columns {
             let expr = window::column(&Name {
@@ -62,7 +62,7 @@ impl Groups<'_> {
         Ok(all)
     }
 
-    fn ungrouped(&self, names: &[Name]) -> Bound<Typed> {
+    fn ungrouped(&self, names: &[Name]) -> Analyzed<BoundExpr> {
         let typed = self.scope.path(names)?;
         let name = names.last().map_or("", |n| n.text.as_str());
         if window::COLUMNS.iter().any(|(column, _)| *column == name) {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use super::scope::{Scope, shortened};
-use super::typed::{Bound, Typed, refuse};
-use super::{Checked, Checker, casts, window};
+use super::{Binder, BoundSelect, casts, window};
 use crate::error::Place;
 use crate::syntax::ast::Expr;
 use crate::types::DataType;
@@ -18,20 +18,20 @@ pub(super) struct Cell {
     /// What it is, in each branch.
     pub identity: Vec<Arc<str>>,
     /// How each branch computes it.
-    pub typed: Vec<Typed>,
+    pub typed: Vec<BoundExpr>,
 }
 
 impl Cell {
     /// Binds an expression in every branch.
-    pub(super) fn bind(inputs: &[(Checked, Scope)], expr: &Expr) -> Bound<Self> {
+    pub(super) fn bind(inputs: &[(BoundSelect, Scope)], expr: &Expr) -> Analyzed<Self> {
         let mut typed = Vec::with_capacity(inputs.len());
         let mut identity: Vec<Arc<str>> = Vec::with_capacity(inputs.len());
         for (_, scope) in inputs {
-            let checker = Checker {
+            let binder = Binder {
                 scope,
                 groups: None,
             };
-            typed.push(checker.bind(expr)?);
+            typed.push(binder.bind(expr)?);
             identity.push(scope.identity(expr));
         }
         // Branches that were united have the same types; a constant NULL takes any.
@@ -59,7 +59,7 @@ impl Cell {
     }
 
     /// True if it reads a column of the window, which branches don't have.
-    pub(super) fn reads_window(&self, inputs: &[(Checked, Scope)]) -> bool {
+    pub(super) fn reads_window(&self, inputs: &[(BoundSelect, Scope)]) -> bool {
         inputs
             .iter()
             .zip(&self.typed)
@@ -67,14 +67,14 @@ impl Cell {
     }
 
     /// Which column of the window it is, if nothing but that.
-    pub(super) fn window_column(&self, inputs: &[(Checked, Scope)]) -> Option<usize> {
+    pub(super) fn window_column(&self, inputs: &[(BoundSelect, Scope)]) -> Option<usize> {
         let (checked, _) = inputs.first()?;
         checked.windowed.as_ref()?.column(self.typed.first()?)
     }
 }
 
 /// Checks that equal values of a key's column are written equally.
-pub(super) fn check_key(clause: &str, cell: &Cell, place: Place) -> Bound<()> {
+pub(super) fn check_key(clause: &str, cell: &Cell, place: Place) -> Analyzed<()> {
     match cell.data_type() {
         DataType::Float | DataType::Double => refuse(
             place,
@@ -95,10 +95,10 @@ pub(super) fn check_key(clause: &str, cell: &Cell, place: Place) -> Bound<()> {
 }
 
 /// Checks that the rows may be put into state.
-pub(super) fn check_inputs(inputs: &[(Checked, Scope)], place: Place) -> Bound<()> {
+pub(super) fn check_inputs(inputs: &[(BoundSelect, Scope)], place: Place) -> Analyzed<()> {
     for (checked, _) in inputs {
         match &checked.input {
-            super::Input::Stage(_) => return Err(vec![window::nested(place)]),
+            super::Input::Stateful(_) => return Err(vec![window::nested(place)]),
             super::Input::Stream(stream) if stream.compacted => {
                 return Err(vec![window::compacted(place, &stream.name)]);
             }
@@ -109,7 +109,7 @@ pub(super) fn check_inputs(inputs: &[(Checked, Scope)], place: Place) -> Bound<(
 }
 
 /// Branches that give the cells as their columns.
-pub(super) fn branches(inputs: Vec<(Checked, Scope)>, cells: &[Cell]) -> Vec<Checked> {
+pub(super) fn branches(inputs: Vec<(BoundSelect, Scope)>, cells: &[Cell]) -> Vec<BoundSelect> {
     let names = distinct_names(cells.iter().map(|c| c.name.as_str()));
     inputs
         .into_iter()

@@ -3,10 +3,10 @@
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Decimal128Type;
 
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::{coerce, common, decimal, shape};
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, call, refuse};
-use super::{Checker, overflow, time};
+use super::{Binder, overflow, time};
 use crate::error::{Place, SqlError};
 use crate::eval::arithmetic;
 use crate::eval::decimal::Shape;
@@ -24,14 +24,14 @@ fn sign(op: Arithmetic) -> &'static str {
     }
 }
 
-impl Checker<'_> {
+impl Binder<'_> {
     pub(super) fn arithmetic(
         &self,
         place: Place,
         op: Arithmetic,
         left: &Expr,
         right: &Expr,
-    ) -> Bound<Typed> {
+    ) -> Analyzed<BoundExpr> {
         match (op, &left.kind, &right.kind) {
             (Arithmetic::Add | Arithmetic::Subtract, _, Kind::Interval(interval)) => {
                 return time::shift(
@@ -80,7 +80,12 @@ fn times_interval(op: Arithmetic, kind: &Kind) -> Option<(&Expr, Interval)> {
 }
 
 /// The arithmetic of two checked numbers.
-pub(super) fn compute(place: Place, op: Arithmetic, left: Typed, right: Typed) -> Bound<Typed> {
+pub(super) fn compute(
+    place: Place,
+    op: Arithmetic,
+    left: BoundExpr,
+    right: BoundExpr,
+) -> Analyzed<BoundExpr> {
     let (left, right) = match (left.untyped_null, right.untyped_null) {
         (true, true) => {
             return refuse(
@@ -88,9 +93,9 @@ pub(super) fn compute(place: Place, op: Arithmetic, left: Typed, right: Typed) -
                 "NULL alone has no type; write CAST(NULL AS INT) or another type",
             );
         }
-        (true, false) => (Typed::null(left.place, right.data_type.clone()), right),
+        (true, false) => (BoundExpr::null(left.place, right.data_type.clone()), right),
         (false, true) => {
-            let null = Typed::null(right.place, left.data_type.clone());
+            let null = BoundExpr::null(right.place, left.data_type.clone());
             (left, null)
         }
         _ => (left, right),
@@ -159,7 +164,7 @@ pub(super) fn compute(place: Place, op: Arithmetic, left: Typed, right: Typed) -
     }
 }
 
-fn is_zero(typed: &Typed) -> bool {
+fn is_zero(typed: &BoundExpr) -> bool {
     let decimal = |v: &arrow::array::ArrayRef| {
         v.as_primitive_opt::<Decimal128Type>()
             .is_some_and(|d| d.is_null(0) || d.value(0) == 0)
@@ -167,7 +172,7 @@ fn is_zero(typed: &Typed) -> bool {
     typed.literal_int() == Some(0) || typed.node.literal().is_some_and(decimal)
 }
 
-fn not_numbers(place: Place, op: Arithmetic, left: &Typed, right: &Typed) -> SqlError {
+fn not_numbers(place: Place, op: Arithmetic, left: &BoundExpr, right: &BoundExpr) -> SqlError {
     let (l, r) = (&left.data_type, &right.data_type);
     let time = |t: &T| matches!(t, T::Date | T::Time | T::Timestamp(_) | T::TimestampLtz(_));
     let hint = match (op, l, r) {
@@ -197,7 +202,7 @@ fn not_numbers(place: Place, op: Arithmetic, left: &Typed, right: &Typed) -> Sql
 }
 
 /// `-x`.
-pub(super) fn negate(place: Place, typed: Typed) -> Bound<Typed> {
+pub(super) fn negate(place: Place, typed: BoundExpr) -> Analyzed<BoundExpr> {
     if typed.untyped_null || !typed.data_type.is_numeric() {
         return refuse(
             place,

@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, build, call, refuse};
 use super::casts::{coerce, is_null_constant, read_as_time, to_one_type};
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, build, call, refuse};
-use super::{Checker, literals};
+use super::{Binder, literals};
 use crate::error::{Place, SqlError};
 use crate::eval::{Node, compare};
 use crate::syntax::ast::{Compare, Expr, Is};
 use crate::types::DataType as T;
 
-impl Checker<'_> {
-    pub(super) fn logic(&self, place: Place, decides: bool, parts: &[Expr]) -> Bound<Typed> {
+impl Binder<'_> {
+    pub(super) fn logic(&self, place: Place, decides: bool, parts: &[Expr]) -> Analyzed<BoundExpr> {
         let what = if decides { "OR" } else { "AND" };
         let (mut bound, mut errors) = (Vec::new(), Vec::new());
         for part in parts {
@@ -26,7 +26,7 @@ impl Checker<'_> {
         }
         let node = Node::Logic {
             decides,
-            parts: bound.iter().map(Typed::part).collect(),
+            parts: bound.iter().map(BoundExpr::part).collect(),
         };
         let nullable = bound.iter().any(|p| p.nullable);
         build(place, T::Boolean, &bound, nullable, false, node)
@@ -38,7 +38,7 @@ impl Checker<'_> {
         negated: bool,
         left: &Expr,
         right: &Expr,
-    ) -> Bound<Typed> {
+    ) -> Analyzed<BoundExpr> {
         let (left, right) = self.bind_two(left, right)?;
         let (left, right) = comparable(place, "IS DISTINCT FROM", left, right)?;
         call(
@@ -51,7 +51,13 @@ impl Checker<'_> {
         )
     }
 
-    pub(super) fn is(&self, place: Place, expr: &Expr, what: Is, negated: bool) -> Bound<Typed> {
+    pub(super) fn is(
+        &self,
+        place: Place,
+        expr: &Expr,
+        what: Is,
+        negated: bool,
+    ) -> Analyzed<BoundExpr> {
         let typed = if what == Is::Null {
             self.bind(expr)?
         } else {
@@ -74,12 +80,12 @@ impl Checker<'_> {
         parts: [&Expr; 3],
         symmetric: bool,
         negated: bool,
-    ) -> Bound<Typed> {
+    ) -> Analyzed<BoundExpr> {
         let bound = self.bind_all(parts)?;
         let [x, low, high] = bound.as_slice() else {
             return refuse(place, "BETWEEN needs two bounds");
         };
-        let range = |low: &Typed, high: &Typed| -> Bound<Typed> {
+        let range = |low: &BoundExpr, high: &BoundExpr| -> Analyzed<BoundExpr> {
             let above = compare_typed(place, Compare::GreaterOrEqual, x.clone(), low.clone())?;
             let below = compare_typed(place, Compare::LessOrEqual, x.clone(), high.clone())?;
             combine(place, false, [above, below])
@@ -108,7 +114,7 @@ impl Checker<'_> {
         expr: &Expr,
         list: &[Expr],
         negated: bool,
-    ) -> Bound<Typed> {
+    ) -> Analyzed<BoundExpr> {
         let x = self.bind(expr);
         let list = self.bind_all(list);
         let (x, list) = match (x, list) {
@@ -136,7 +142,7 @@ impl Checker<'_> {
         } else {
             Nulls::Strict
         };
-        if data_type == T::String && all.iter().skip(1).all(Typed::is_literal) {
+        if data_type == T::String && all.iter().skip(1).all(BoundExpr::is_literal) {
             let set: HashSet<String> = all
                 .iter()
                 .skip(1)
@@ -169,7 +175,7 @@ impl Checker<'_> {
         pattern: &Expr,
         escape: Option<&(String, Place)>,
         negated: bool,
-    ) -> Bound<Typed> {
+    ) -> Analyzed<BoundExpr> {
         let (text, pattern) = self.bind_two(expr, pattern)?;
         for side in [&text, &pattern] {
             if side.data_type != T::String {
@@ -218,9 +224,10 @@ impl Checker<'_> {
         operand: Option<&Expr>,
         whens: &[(Expr, Expr)],
         otherwise: Option<&Expr>,
-    ) -> Bound<Typed> {
+    ) -> Analyzed<BoundExpr> {
         let mut errors: Vec<SqlError> = Vec::new();
-        let mut keep = |result: Bound<Typed>| result.map_err(|more| errors.extend(more)).ok();
+        let mut keep =
+            |result: Analyzed<BoundExpr>| result.map_err(|more| errors.extend(more)).ok();
         let operand_typed = operand.map(|o| keep(self.bind(o)));
         let (mut conditions, mut values) = (Vec::new(), Vec::new());
         for (when, then) in whens {
@@ -241,7 +248,7 @@ impl Checker<'_> {
         }
         values.extend(match otherwise {
             Some(expr) => keep(self.bind(expr)),
-            None => Some(Typed::untyped_null(place)),
+            None => Some(BoundExpr::untyped_null(place)),
         });
         if !errors.is_empty() {
             return Err(errors);
@@ -251,7 +258,12 @@ impl Checker<'_> {
 }
 
 /// A comparison of checked parts.
-pub(super) fn compare_typed(place: Place, op: Compare, left: Typed, right: Typed) -> Bound<Typed> {
+pub(super) fn compare_typed(
+    place: Place,
+    op: Compare,
+    left: BoundExpr,
+    right: BoundExpr,
+) -> Analyzed<BoundExpr> {
     let (left, right) = comparable(place, sign(op), left, right)?;
     call(
         place,
@@ -267,9 +279,9 @@ pub(super) fn compare_typed(place: Place, op: Compare, left: Typed, right: Typed
 pub(super) fn choose(
     place: Place,
     what: &str,
-    conditions: Vec<Typed>,
-    values: Vec<Typed>,
-) -> Bound<Typed> {
+    conditions: Vec<BoundExpr>,
+    values: Vec<BoundExpr>,
+) -> Analyzed<BoundExpr> {
     if values.iter().all(|v| v.untyped_null) {
         return refuse(
             place,
@@ -292,7 +304,7 @@ pub(super) fn choose(
         otherwise: otherwise.part(),
         data_type: data_type.to_arrow(),
     };
-    let parts: Vec<Typed> = conditions
+    let parts: Vec<BoundExpr> = conditions
         .into_iter()
         .chain(values.iter().cloned())
         .collect();
@@ -300,35 +312,35 @@ pub(super) fn choose(
 }
 
 /// COALESCE of checked parts: the first that isn't null.
-pub(super) fn coalesce(place: Place, what: &str, parts: Vec<Typed>) -> Bound<Typed> {
+pub(super) fn coalesce(place: Place, what: &str, parts: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     if parts.is_empty() || parts.iter().all(|v| v.untyped_null) {
         return refuse(place, format!("{what} needs a value that isn't NULL"));
     }
     let (data_type, parts) = to_one_type(what, parts)?;
     let nullable = parts.iter().all(|p| p.nullable);
     let node = Node::Coalesce {
-        parts: parts.iter().map(Typed::part).collect(),
+        parts: parts.iter().map(BoundExpr::part).collect(),
         data_type: data_type.to_arrow(),
     };
     build(place, data_type, &parts, nullable, false, node)
 }
 
 /// NULLIF: null where both are equal.
-pub(super) fn nullif(place: Place, left: Typed, right: Typed) -> Bound<Typed> {
+pub(super) fn nullif(place: Place, left: BoundExpr, right: BoundExpr) -> Analyzed<BoundExpr> {
     let data_type = left.data_type.clone();
     let equal = compare_typed(place, Compare::Equal, left.clone(), right)?;
     choose(
         place,
         "NULLIF",
         vec![equal],
-        vec![Typed::null(place, data_type), left],
+        vec![BoundExpr::null(place, data_type), left],
     )
 }
 
-fn combine(place: Place, decides: bool, parts: [Typed; 2]) -> Bound<Typed> {
+fn combine(place: Place, decides: bool, parts: [BoundExpr; 2]) -> Analyzed<BoundExpr> {
     let node = Node::Logic {
         decides,
-        parts: parts.iter().map(Typed::part).collect(),
+        parts: parts.iter().map(BoundExpr::part).collect(),
     };
     let nullable = parts.iter().any(|p| p.nullable);
     build(place, T::Boolean, &parts, nullable, false, node)
@@ -350,7 +362,12 @@ fn is_nested(data_type: &T) -> bool {
 }
 
 /// Brings two expressions to a type in which they can be compared.
-fn comparable(place: Place, what: &str, left: Typed, right: Typed) -> Bound<(Typed, Typed)> {
+fn comparable(
+    place: Place,
+    what: &str,
+    left: BoundExpr,
+    right: BoundExpr,
+) -> Analyzed<(BoundExpr, BoundExpr)> {
     if left.untyped_null && right.untyped_null {
         return Ok((
             literals::null_text(left.place),
@@ -375,7 +392,7 @@ fn comparable(place: Place, what: &str, left: Typed, right: Typed) -> Bound<(Typ
     Ok((coerce(left, &to)?, coerce(right, &to)?))
 }
 
-fn incomparable(place: Place, what: &str, left: &Typed, right: &Typed) -> SqlError {
+fn incomparable(place: Place, what: &str, left: &BoundExpr, right: &BoundExpr) -> SqlError {
     let (l, r) = (&left.data_type, &right.data_type);
     let hint = match (l, r) {
         (T::Timestamp(_), T::TimestampLtz(_)) | (T::TimestampLtz(_), T::Timestamp(_)) => {

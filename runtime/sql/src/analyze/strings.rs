@@ -1,17 +1,17 @@
 //! Text functions.
 
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::coerce;
-use super::functions::{Function, Rule, Takes, failing, kernel, nullable, own};
+use super::functions::{Function, ParamType, Rule, failing, kernel, nullable, own};
 use super::literals;
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::Place;
 use crate::eval::strings as eval;
 use crate::eval::{hash, regex, url};
 use crate::syntax::ast::TrimSide;
 use crate::types::DataType as T;
 
-use Takes::{Any, Int, Text};
+use ParamType::{Any, Int, Text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     kernel("UPPER", &[Text], 1, T::String, eval::upper),
@@ -130,7 +130,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// `a || b`, and CONCAT: null if an argument is.
-pub(super) fn concat(place: Place, what: &str, args: Vec<Typed>) -> Bound<Typed> {
+pub(super) fn concat(place: Place, what: &str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let mut texts = Vec::with_capacity(args.len());
     for arg in args {
         if arg.untyped_null || arg.data_type == T::String {
@@ -155,12 +155,12 @@ pub(super) fn concat(place: Place, what: &str, args: Vec<Typed>) -> Bound<Typed>
     )
 }
 
-fn concat_call(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn concat_call(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     concat(place, name, args)
 }
 
 /// CONCAT_WS: null only if the separator is; null arguments are left out.
-fn concat_with(place: Place, _: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn concat_with(place: Place, _: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let nulls = if args[0].nullable {
         Nulls::Possible
     } else {
@@ -177,7 +177,12 @@ fn concat_with(place: Place, _: &'static str, args: Vec<Typed>) -> Bound<Typed> 
 }
 
 /// `TRIM([BOTH|LEADING|TRAILING] [what] FROM text)`.
-pub(super) fn trim(place: Place, side: TrimSide, text: Typed, what: Option<Typed>) -> Bound<Typed> {
+pub(super) fn trim(
+    place: Place,
+    side: TrimSide,
+    text: BoundExpr,
+    what: Option<BoundExpr>,
+) -> Analyzed<BoundExpr> {
     let what = what.unwrap_or_else(|| literals::text(place, " "));
     for arg in [&text, &what] {
         if arg.data_type != T::String {
@@ -205,7 +210,7 @@ pub(super) fn trim(place: Place, side: TrimSide, text: Typed, what: Option<Typed
     )
 }
 
-fn chr(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn chr(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     if !matches!(args[0].data_type, T::Int | T::BigInt) {
         return refuse(
             args[0].place,
@@ -215,7 +220,7 @@ fn chr(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
             ),
         );
     }
-    let args: Bound<Vec<Typed>> = args.into_iter().map(|a| coerce(a, &T::BigInt)).collect();
+    let args: Analyzed<Vec<BoundExpr>> = args.into_iter().map(|a| coerce(a, &T::BigInt)).collect();
     call(
         place,
         T::String,
@@ -227,7 +232,7 @@ fn chr(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
 }
 
 /// SHA2 with a length that is known now.
-fn sha2(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> {
+fn sha2(place: Place, name: &'static str, mut args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let kernel = match args[1].literal_int() {
         Some(224) => hash::sha224,
         Some(256) => hash::sha256,
@@ -245,7 +250,7 @@ fn sha2(place: Place, name: &'static str, mut args: Vec<Typed>) -> Bound<Typed> 
     call(place, T::String, &args, Nulls::Strict, false, kernel)
 }
 
-fn to_base64(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn to_base64(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let kernel = match args[0].data_type {
         T::String => hash::text_to_base64,
         T::Bytes => hash::bytes_to_base64,
@@ -270,7 +275,7 @@ fn to_base64(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed>
 }
 
 /// The functions of regular expressions. A constant pattern is compiled, and refused, once.
-fn regexp(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn regexp(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let pattern = match args[1].literal_text() {
         None => regex::Pattern::Each,
         Some(text) => match regex::compile(text) {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use super::lengths::window;
 use super::scope::Scope;
-use super::typed::{Bound, Typed, refuse};
-use super::{Checked, Checker, Input, casts};
+use super::{Binder, BoundSelect, Input, casts};
 use crate::error::{Place, SqlError};
 use crate::keyed::Window;
 use crate::schema::Column;
@@ -35,7 +35,7 @@ pub(crate) struct Windowed {
     pub window: Window,
     pub place: Place,
     /// The event time of a row.
-    pub time: Typed,
+    pub time: BoundExpr,
     /// The columns of the stream end here; those of [`COLUMNS`] follow.
     pub first: usize,
     /// The keys of a session window, as what they are.
@@ -44,12 +44,12 @@ pub(crate) struct Windowed {
 
 impl Windowed {
     /// True if the expression reads a column of the window.
-    pub(super) fn reads(&self, typed: &Typed) -> bool {
+    pub(super) fn reads(&self, typed: &BoundExpr) -> bool {
         typed.sources.range(self.first..).next().is_some()
     }
 
     /// Which column of the window it is, if nothing but that.
-    pub(super) fn column(&self, typed: &Typed) -> Option<usize> {
+    pub(super) fn column(&self, typed: &BoundExpr) -> Option<usize> {
         match typed.path.as_deref() {
             Some([index]) => index.checked_sub(self.first),
             _ => None,
@@ -58,7 +58,10 @@ impl Windowed {
 }
 
 /// A window table over what it reads.
-pub(super) fn table(table: &WindowTable, inputs: Vec<(Checked, Scope)>) -> Bound<Vec<Checked>> {
+pub(super) fn table(
+    table: &WindowTable,
+    inputs: Vec<(BoundSelect, Scope)>,
+) -> Analyzed<Vec<BoundSelect>> {
     let length = |parameter: &str| {
         let found = table.lengths.iter().find(|l| l.parameter == parameter);
         found.map(|l| (l.interval, l.place))
@@ -99,7 +102,7 @@ pub(super) fn table(table: &WindowTable, inputs: Vec<(Checked, Scope)>) -> Bound
                 nullable: false,
                 labels: Vec::new(),
             });
-            let mut typed = Typed::column(
+            let mut typed = BoundExpr::column(
                 table.function.place,
                 first + index,
                 data_type.clone(),
@@ -130,7 +133,7 @@ pub(super) fn column(name: &Name) -> Expr {
 }
 
 /// The window of a call such as `TUMBLE(placed_at, INTERVAL '1' MINUTE)` in GROUP BY.
-pub(super) fn of_call(name: &Name, args: &[Expr]) -> Bound<Window> {
+pub(super) fn of_call(name: &Name, args: &[Expr]) -> Analyzed<Window> {
     let upper = name.text.to_ascii_uppercase();
     let Some((_, parameters, form)) = GROUP_WINDOWS.iter().find(|w| w.0 == upper) else {
         return Err(vec![misplaced(name)]);
@@ -205,7 +208,11 @@ pub(super) fn misplaced(name: &Name) -> SqlError {
 }
 
 /// The event time of a branch's rows, which must be the given expression.
-pub(super) fn event_time(function: &str, checked: &Checked, given: Typed) -> Bound<Typed> {
+pub(super) fn event_time(
+    function: &str,
+    checked: &BoundSelect,
+    given: BoundExpr,
+) -> Analyzed<BoundExpr> {
     let place = given.place;
     let Input::Stream(stream) = &checked.input else {
         return Err(vec![nested(place)]);
@@ -261,7 +268,12 @@ pub(super) fn compacted(place: Place, stream: &str) -> SqlError {
 }
 
 /// The window that a GROUP BY or PARTITION BY names, from what it has of a window table's columns.
-pub(super) fn named(windowed: &Windowed, has: [bool; 3], place: Place, clause: &str) -> Bound<()> {
+pub(super) fn named(
+    windowed: &Windowed,
+    has: [bool; 3],
+    place: Place,
+    clause: &str,
+) -> Analyzed<()> {
     let missing: Vec<&str> = COLUMNS[..2]
         .iter()
         .zip(has)
@@ -298,13 +310,13 @@ pub(super) fn call(expr: &Expr) -> Option<(&Name, &[Expr])> {
 pub(super) fn time_of(
     name: &Name,
     args: &[Expr],
-    checked: &Checked,
+    checked: &BoundSelect,
     scope: &Scope,
-) -> Bound<Typed> {
+) -> Analyzed<BoundExpr> {
     let Some(time) = args.first() else {
         return refuse(name.place, "the time column is missing");
     };
-    let binder = Checker {
+    let binder = Binder {
         scope,
         groups: None,
     };

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::{Float32Type, Float64Type, Int32Type, Int64Type};
 
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::{decimal, shape, to_one_type};
-use super::functions::{Function, Takes, kernel, own};
+use super::functions::{Function, ParamType, kernel, own};
 use super::overflow;
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::Place;
 use crate::eval::arithmetic::{decimal_unary, round_decimal, unary};
 use crate::eval::decimal::{Rounding, Shape};
@@ -17,7 +17,7 @@ use crate::eval::{Args, Kernel};
 use crate::syntax::ast::Arithmetic;
 use crate::types::DataType as T;
 
-use Takes::{Any, Double, Int};
+use ParamType::{Any, Double, Int};
 
 type Result1 = Result<ArrayRef, String>;
 
@@ -94,18 +94,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Any, Any],
         2,
         false,
-        |place, _, args| match <[Typed; 2]>::try_from(args) {
+        |place, _, args| match <[BoundExpr; 2]>::try_from(args) {
             Ok([left, right]) => super::numbers::compute(place, Arithmetic::Remainder, left, right),
             Err(_) => refuse(place, "MOD takes 2 arguments"),
         },
     ),
 ];
 
-fn constant(place: Place, value: f64) -> Typed {
-    Typed::literal(place, T::Double, Arc::new(Float64Array::from(vec![value])))
+fn constant(place: Place, value: f64) -> BoundExpr {
+    BoundExpr::literal(place, T::Double, Arc::new(Float64Array::from(vec![value])))
 }
 
-fn log(place: Place, _: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn log(place: Place, _: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let kernel: Kernel = if args.len() == 1 {
         unary::<Float64Type, Float64Type>(f64::ln)
     } else {
@@ -121,7 +121,7 @@ fn log(place: Place, _: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     call(place, T::Double, &args, Nulls::Strict, false, kernel)
 }
 
-fn number(arg: &Typed, name: &str) -> Bound<()> {
+fn number(arg: &BoundExpr, name: &str) -> Analyzed<()> {
     if arg.data_type.is_numeric() && !arg.untyped_null {
         return Ok(());
     }
@@ -134,7 +134,7 @@ fn number(arg: &Typed, name: &str) -> Bound<()> {
     )
 }
 
-fn abs(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn abs(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     number(&args[0], name)?;
     let data_type = args[0].data_type.clone();
     let kernel = match &data_type {
@@ -153,7 +153,7 @@ fn abs(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     call(place, data_type, &args, Nulls::Strict, false, kernel)
 }
 
-fn sign(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn sign(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     number(&args[0], name)?;
     let data_type = args[0].data_type.clone();
     // Java's Math.signum: zero stays zero, NaN stays NaN.
@@ -192,7 +192,7 @@ fn sign(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
 }
 
 /// CEIL and FLOOR to whole numbers.
-fn whole(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn whole(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     number(&args[0], name)?;
     let down = name == "FLOOR";
     let data_type = args[0].data_type.clone();
@@ -240,12 +240,12 @@ fn whole(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
         _ => Ok(args
             .into_iter()
             .next()
-            .map_or_else(|| Typed::untyped_null(place), |t| t.at(place))),
+            .map_or_else(|| BoundExpr::untyped_null(place), |t| t.at(place))),
     }
 }
 
 /// ROUND (half away from zero) and TRUNCATE, to a constant number of digits.
-fn round(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn round(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     number(&args[0], name)?;
     let digits = match args.get(1) {
         None => 0,
@@ -377,7 +377,12 @@ fn round_float(value: f64, shown: &str, digits: i32, truncate: bool) -> f64 {
 }
 
 /// GREATEST and LEAST: null if an argument is.
-pub(super) fn extreme(place: Place, greatest: bool, what: &str, args: Vec<Typed>) -> Bound<Typed> {
+pub(super) fn extreme(
+    place: Place,
+    greatest: bool,
+    what: &str,
+    args: Vec<BoundExpr>,
+) -> Analyzed<BoundExpr> {
     let args = super::functions::times_of(args)?;
     if args.iter().all(|a| a.untyped_null) {
         return refuse(place, format!("{what} gives only NULL, which has no type"));

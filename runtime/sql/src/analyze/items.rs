@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Checker;
-use super::typed::{Bound, Typed, refuse};
+use super::Binder;
+use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use crate::error::{Place, SqlError};
 use crate::suggest::nearest;
 use crate::syntax::ast::{Expr, Is, Item, Kind};
@@ -11,22 +11,22 @@ use crate::syntax::own_name;
 
 pub(super) fn item(
     item: &Item,
-    checker: &Checker,
+    binder: &Binder,
     named: bool,
-) -> Bound<Vec<(String, Typed, Place)>> {
+) -> Analyzed<Vec<(String, BoundExpr, Place)>> {
     match item {
         Item::All { place, of } => {
             if let Some(of) = of
-                && of.text != checker.name()
+                && of.text != binder.name()
             {
-                let near = nearest(&of.text, [checker.name()].into_iter());
+                let near = nearest(&of.text, [binder.name()].into_iter());
                 return Err(vec![
                     SqlError::new(of.place, format!("unknown stream \"{}\"", of.text)).meant(near),
                 ]);
             }
-            let all: Vec<(String, Typed)> = match checker.groups {
+            let all: Vec<(String, BoundExpr)> = match binder.groups {
                 Some(groups) => groups.all(*place)?,
-                None => checker.scope.all().collect(),
+                None => binder.scope.all().collect(),
             };
             Ok(all
                 .into_iter()
@@ -34,9 +34,9 @@ pub(super) fn item(
                 .collect())
         }
         Item::Expr { expr, alias } => {
-            let mut typed = checker.bind(expr)?;
-            if checker.groups.is_none() {
-                typed.identity = Some(checker.scope.identity(expr));
+            let mut typed = binder.bind(expr)?;
+            if binder.groups.is_none() {
+                typed.identity = Some(binder.scope.identity(expr));
             }
             if typed.untyped_null {
                 return refuse(
@@ -62,19 +62,19 @@ pub(super) fn item(
 }
 
 /// The expressions that aren't null in a row that satisfies a condition, by their text.
-pub(super) fn not_null<'e>(expr: &'e Expr, checker: &Checker) -> HashMap<String, &'e Expr> {
+pub(super) fn not_null<'e>(expr: &'e Expr, binder: &Binder) -> HashMap<String, &'e Expr> {
     let mut found = HashMap::new();
-    collect(expr, checker, &mut found);
+    collect(expr, binder, &mut found);
     found
 }
 
-fn collect<'e>(expr: &'e Expr, checker: &Checker, found: &mut HashMap<String, &'e Expr>) {
-    let mut known = |expr: &'e Expr| whole(expr, checker, found);
+fn collect<'e>(expr: &'e Expr, binder: &Binder, found: &mut HashMap<String, &'e Expr>) {
+    let mut known = |expr: &'e Expr| whole(expr, binder, found);
     match &expr.kind {
-        Kind::And(parts) => parts.iter().for_each(|p| collect(p, checker, found)),
+        Kind::And(parts) => parts.iter().for_each(|p| collect(p, binder, found)),
         // What each of them says.
         Kind::Or(parts) => {
-            let mut all = parts.iter().map(|p| not_null(p, checker));
+            let mut all = parts.iter().map(|p| not_null(p, binder));
             let first = all.next().unwrap_or_default();
             let common = all.fold(first, |mut so_far, next| {
                 so_far.retain(|text, _| next.contains_key(text));
@@ -107,7 +107,7 @@ fn collect<'e>(expr: &'e Expr, checker: &Checker, found: &mut HashMap<String, &'
                 negated: false,
             } => known(expr),
             Kind::Compare(..) | Kind::In { .. } | Kind::Like { .. } | Kind::Between { .. } => {
-                collect(inner, checker, found);
+                collect(inner, binder, found);
             }
             _ => known(inner),
         },
@@ -117,12 +117,12 @@ fn collect<'e>(expr: &'e Expr, checker: &Checker, found: &mut HashMap<String, &'
 }
 
 /// An expression that isn't null; nor is then what it would be null with.
-fn whole<'e>(expr: &'e Expr, checker: &Checker, found: &mut HashMap<String, &'e Expr>) {
+fn whole<'e>(expr: &'e Expr, binder: &Binder, found: &mut HashMap<String, &'e Expr>) {
     match &expr.kind {
-        Kind::Cast { expr, .. } | Kind::Negate(expr) => whole(expr, checker, found),
+        Kind::Cast { expr, .. } | Kind::Negate(expr) => whole(expr, binder, found),
         Kind::Arithmetic(_, left, right) => {
-            whole(left, checker, found);
-            whole(right, checker, found);
+            whole(left, binder, found);
+            whole(right, binder, found);
         }
         Kind::Null
         | Kind::Boolean(_)
@@ -132,5 +132,5 @@ fn whole<'e>(expr: &'e Expr, checker: &Checker, found: &mut HashMap<String, &'e 
         | Kind::Interval(_) => return,
         _ => {}
     }
-    found.insert(checker.text(expr), expr);
+    found.insert(binder.text(expr), expr);
 }

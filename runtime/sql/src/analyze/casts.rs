@@ -2,9 +2,9 @@
 
 use arrow::array::Array;
 
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::overflow;
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::SqlError;
 use crate::eval::cast::{cast, cut};
 use crate::eval::decimal::Shape;
@@ -13,11 +13,11 @@ use crate::types::DataType as T;
 
 /// CAST and TRY_CAST.
 pub(super) fn explicit(
-    typed: Typed,
+    typed: BoundExpr,
     to: &TypeName,
     lenient: bool,
     place: crate::error::Place,
-) -> Bound<Typed> {
+) -> Analyzed<BoundExpr> {
     let (result, nulls) = convert(typed, &to.data_type, lenient, place)?;
     if nulls && !lenient {
         overflow::note(place, &to.data_type);
@@ -30,13 +30,13 @@ pub(super) fn explicit(
 
 /// The cast; true: it may be null of a value that isn't.
 fn convert(
-    typed: Typed,
+    typed: BoundExpr,
     to: &T,
     lenient: bool,
     place: crate::error::Place,
-) -> Bound<(Typed, bool)> {
+) -> Analyzed<(BoundExpr, bool)> {
     if typed.untyped_null {
-        return Ok((Typed::null(place, to.clone()), false));
+        return Ok((BoundExpr::null(place, to.clone()), false));
     }
     if typed.data_type == *to {
         return Ok((typed, false));
@@ -85,7 +85,7 @@ fn convert(
 }
 
 /// Brings an expression to a type that [`unify`] found for it.
-pub(super) fn coerce(typed: Typed, to: &T) -> Bound<Typed> {
+pub(super) fn coerce(typed: BoundExpr, to: &T) -> Analyzed<BoundExpr> {
     let place = typed.place;
     Ok(convert(typed, to, false, place)?.0)
 }
@@ -139,7 +139,7 @@ pub(super) fn common(left: &T, right: &T) -> Option<T> {
 }
 
 /// The type to which all widen; bare NULLs go along.
-pub(super) fn unify(all: &[Typed]) -> Option<T> {
+pub(super) fn unify(all: &[BoundExpr]) -> Option<T> {
     let mut result: Option<T> = None;
     for typed in all.iter().filter(|t| !t.untyped_null) {
         result = Some(match result {
@@ -151,7 +151,7 @@ pub(super) fn unify(all: &[Typed]) -> Option<T> {
 }
 
 /// Brings all to one type; the error names what doesn't fit.
-pub(super) fn to_one_type(what: &str, all: Vec<Typed>) -> Bound<(T, Vec<Typed>)> {
+pub(super) fn to_one_type(what: &str, all: Vec<BoundExpr>) -> Analyzed<(T, Vec<BoundExpr>)> {
     let Some(to) = unify(&all) else {
         let first = all
             .iter()
@@ -169,12 +169,12 @@ pub(super) fn to_one_type(what: &str, all: Vec<Typed>) -> Bound<(T, Vec<Typed>)>
         );
         return Err(vec![SqlError::new(other.place, message)]);
     };
-    let all: Bound<Vec<Typed>> = all.into_iter().map(|t| coerce(t, &to)).collect();
+    let all: Analyzed<Vec<BoundExpr>> = all.into_iter().map(|t| coerce(t, &to)).collect();
     Ok((to, all?))
 }
 
 /// A constant text beside a date or time is read as one, as Flink does.
-pub(super) fn read_as_time(typed: Typed, beside: &T) -> Bound<Typed> {
+pub(super) fn read_as_time(typed: BoundExpr, beside: &T) -> Analyzed<BoundExpr> {
     let text = typed.data_type == T::String && typed.literal_text().is_some();
     if text
         && matches!(
@@ -188,6 +188,6 @@ pub(super) fn read_as_time(typed: Typed, beside: &T) -> Bound<Typed> {
 }
 
 /// True for a constant NULL of whatever type.
-pub(super) fn is_null_constant(typed: &Typed) -> bool {
+pub(super) fn is_null_constant(typed: &BoundExpr) -> bool {
     typed.node.literal().is_some_and(|v| v.is_null(0))
 }

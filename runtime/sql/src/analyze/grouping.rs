@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Checked;
+use super::BoundSelect;
 use super::aggregate::aggregate;
+use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use super::rows::{Cell, check_key};
 use super::scope::Scope;
-use super::typed::{Bound, Typed, refuse};
 use super::window::{self, Windowed};
 use crate::error::{Place, SqlError};
 use crate::keyed::Window;
@@ -27,10 +27,10 @@ pub(super) struct Keys {
 /// Binds what GROUP BY, or SELECT DISTINCT, groups by.
 pub(super) fn keys(
     select: &Select,
-    inputs: &[(Checked, Scope)],
+    inputs: &[(BoundSelect, Scope)],
     scope: &Scope,
     place: Place,
-) -> Bound<Keys> {
+) -> Analyzed<Keys> {
     let exprs = match (&select.group, select.distinct) {
         (Some(_), Some(distinct)) => {
             return refuse(
@@ -75,13 +75,13 @@ pub(super) fn keys(
 }
 
 /// The event time of window tables.
-pub(super) fn time_cell(inputs: &[(Checked, Scope)]) -> Cell {
+pub(super) fn time_cell(inputs: &[(BoundSelect, Scope)]) -> Cell {
     let windowed = inputs.iter().filter_map(|(c, _)| c.windowed.as_ref());
     of_times(windowed.map(|w| w.time.clone()).collect())
 }
 
 /// The event times of all branches.
-pub(super) fn of_times(typed: Vec<Typed>) -> Cell {
+pub(super) fn of_times(typed: Vec<BoundExpr>) -> Cell {
     let identity = typed.iter().map(|t| t.identity.clone().unwrap_or_default());
     Cell {
         name: "event_time".to_owned(),
@@ -114,11 +114,11 @@ fn listed(select: &Select, scope: &Scope, place: Place) -> Vec<Expr> {
 
 fn key(
     select: &Select,
-    inputs: &[(Checked, Scope)],
+    inputs: &[(BoundSelect, Scope)],
     scope: &Scope,
     expr: &Expr,
     keys: &mut Keys,
-) -> Bound<()> {
+) -> Analyzed<()> {
     if let Kind::Number(number) = &expr.kind {
         return refuse(
             expr.place,
@@ -214,7 +214,7 @@ fn alias(select: &Select, scope: &Scope, expr: &Expr) -> Option<SqlError> {
 }
 
 /// A session ends for the keys that it is parted by, so groups have the same.
-fn sessions(windowed: &Windowed, keys: &Keys, place: Place) -> Bound<()> {
+fn sessions(windowed: &Windowed, keys: &Keys, place: Place) -> Analyzed<()> {
     let Some(partition) = &windowed.partition else {
         return Ok(());
     };
@@ -231,7 +231,7 @@ fn sessions(windowed: &Windowed, keys: &Keys, place: Place) -> Bound<()> {
 }
 
 /// Without a window and a key there is nothing to replace a result by.
-pub(super) fn check_keys(keys: &Keys, place: Place) -> Bound<()> {
+pub(super) fn check_keys(keys: &Keys, place: Place) -> Analyzed<()> {
     if keys.window.is_none() && keys.cells.is_empty() {
         return refuse(
             place,

@@ -1,14 +1,14 @@
 //! Arrays, maps and rows.
 
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::{coerce, to_one_type};
-use super::functions::{Function, Takes, own};
+use super::functions::{Function, ParamType, own};
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::Place;
 use crate::eval::collections as eval;
 use crate::types::{DataType as T, StructField};
 
-use Takes::Any;
+use ParamType::Any;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     own("CARDINALITY", &[Any], 1, false, cardinality),
@@ -16,7 +16,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     own("ARRAY_CONTAINS", &[Any, Any], 2, false, contains),
     own(
         "ARRAY_JOIN",
-        &[Any, Takes::Text, Takes::Text],
+        &[Any, ParamType::Text, ParamType::Text],
         2,
         false,
         join,
@@ -26,7 +26,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// `array[1]` (from 1; null where there is no such element), `map['key']`.
-pub(super) fn index(place: Place, of: Typed, index: Typed) -> Bound<Typed> {
+pub(super) fn index(place: Place, of: BoundExpr, index: BoundExpr) -> Analyzed<BoundExpr> {
     match of.data_type.clone() {
         T::Array(element) => {
             if !matches!(index.data_type, T::Int | T::BigInt) {
@@ -78,7 +78,7 @@ pub(super) fn index(place: Place, of: Typed, index: Typed) -> Bound<Typed> {
 }
 
 /// `ARRAY[…]`.
-pub(super) fn array(place: Place, items: Vec<Typed>) -> Bound<Typed> {
+pub(super) fn array(place: Place, items: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     if items.is_empty() || items.iter().all(|i| i.untyped_null) {
         return refuse(
             place,
@@ -98,7 +98,7 @@ pub(super) fn array(place: Place, items: Vec<Typed>) -> Bound<Typed> {
 }
 
 /// `MAP['key', value, …]`.
-pub(super) fn map(place: Place, items: Vec<Typed>) -> Bound<Typed> {
+pub(super) fn map(place: Place, items: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     if items.is_empty() || items.len() % 2 == 1 {
         return refuse(place, "MAP[…] takes keys and values in turn");
     }
@@ -132,7 +132,7 @@ pub(super) fn map(place: Place, items: Vec<Typed>) -> Bound<Typed> {
     let (value, values) = to_one_type("MAP", values)?;
     let data_type = T::Map(Box::new(value));
     let kernel = eval::make_map(data_type.to_arrow());
-    let items: Vec<Typed> = keys
+    let items: Vec<BoundExpr> = keys
         .into_iter()
         .zip(values)
         .flat_map(|(k, v)| [k, v])
@@ -141,7 +141,7 @@ pub(super) fn map(place: Place, items: Vec<Typed>) -> Bound<Typed> {
 }
 
 /// `ROW(…)`, with Flink's field names `EXPR$0` and so on.
-pub(super) fn row(place: Place, items: Vec<Typed>) -> Bound<Typed> {
+pub(super) fn row(place: Place, items: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     if items.is_empty() {
         return refuse(place, "ROW() has no fields");
     }
@@ -161,7 +161,7 @@ pub(super) fn row(place: Place, items: Vec<Typed>) -> Bound<Typed> {
     call(place, data_type, &items, Nulls::Never, false, kernel)
 }
 
-fn cardinality(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn cardinality(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     match args[0].data_type {
         T::Array(_) | T::Map(_) => call(
             place,
@@ -175,7 +175,7 @@ fn cardinality(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Type
     }
 }
 
-fn no_array(arg: &Typed, name: &str) -> Bound<Typed> {
+fn no_array(arg: &BoundExpr, name: &str) -> Analyzed<BoundExpr> {
     refuse(
         arg.place,
         format!(
@@ -185,7 +185,7 @@ fn no_array(arg: &Typed, name: &str) -> Bound<Typed> {
     )
 }
 
-fn element(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn element(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     match args[0].data_type.clone() {
         T::Array(element) => call(
             place,
@@ -199,7 +199,7 @@ fn element(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     }
 }
 
-fn contains(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn contains(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let T::Array(element) = args[0].data_type.clone() else {
         return no_array(&args[0], name);
     };
@@ -243,7 +243,7 @@ fn contains(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> 
     )
 }
 
-fn join(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn join(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     match &args[0].data_type {
         T::Array(element) if **element == T::String => {
             call(place, T::String, &args, Nulls::Strict, false, eval::join())
@@ -258,7 +258,7 @@ fn join(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
     }
 }
 
-fn map_part(place: Place, name: &'static str, args: Vec<Typed>) -> Bound<Typed> {
+fn map_part(place: Place, name: &'static str, args: Vec<BoundExpr>) -> Analyzed<BoundExpr> {
     let T::Map(value) = args[0].data_type.clone() else {
         return refuse(
             args[0].place,

@@ -1,9 +1,9 @@
 //! FROM: streams, sub-queries and window tables become branches, each with the scope over it.
 
+use super::bound_expr::{Analyzed, refuse};
 use super::scope::{NotNull, Scope};
 use super::select::{Environment, query};
-use super::typed::{Bound, refuse};
-use super::{Checked, Input, Stream, window};
+use super::{BoundSelect, Input, Stream, window};
 use crate::error::SqlError;
 use crate::schema::Schema;
 use crate::suggest::nearest;
@@ -14,7 +14,7 @@ use crate::types::DataType;
 pub(super) fn from<'a>(
     from: &'a From,
     environment: &Environment<'a>,
-) -> Bound<Vec<(Checked, Scope)>> {
+) -> Analyzed<Vec<(BoundSelect, Scope)>> {
     let alias = from.alias.as_ref().map(|a| a.text.as_str());
     let (own_name, branches) = source(&from.source, environment)?;
     let branches = rename(branches, &from.columns)?;
@@ -35,7 +35,7 @@ pub(super) fn from<'a>(
 fn source<'a>(
     source: &'a FromSource,
     environment: &Environment<'a>,
-) -> Bound<(&'a str, Vec<Checked>)> {
+) -> Analyzed<(&'a str, Vec<BoundSelect>)> {
     match source {
         FromSource::Query(inner) => Ok(("", query(inner, environment)?)),
         FromSource::Window(table) => {
@@ -56,7 +56,7 @@ fn source<'a>(
     }
 }
 
-fn stream(name: &Name, environment: &Environment) -> Bound<Checked> {
+fn stream(name: &Name, environment: &Environment) -> Analyzed<BoundSelect> {
     let Some(contract) = environment.catalog.get(&name.text) else {
         let names = environment
             .catalog
@@ -82,7 +82,7 @@ fn stream(name: &Name, environment: &Environment) -> Bound<Checked> {
     };
     let columns = Scope::of_stream(&name.text, &schema).columns;
     let time = contract.event_time.as_ref();
-    Ok(Checked {
+    Ok(BoundSelect {
         input: Input::Stream(Stream {
             name: name.text.clone(),
             time: time.and_then(|time| path(&schema, &time.field)),
@@ -97,7 +97,7 @@ fn stream(name: &Name, environment: &Environment) -> Bound<Checked> {
     })
 }
 
-fn rename(mut branches: Vec<Checked>, names: &[Name]) -> Bound<Vec<Checked>> {
+fn rename(mut branches: Vec<BoundSelect>, names: &[Name]) -> Analyzed<Vec<BoundSelect>> {
     let Some(first) = names.first() else {
         return Ok(branches);
     };

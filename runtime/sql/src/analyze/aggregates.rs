@@ -1,16 +1,16 @@
 //! The aggregate functions: what they take, and what they give by Flink's rules.
 
+use super::bound_expr::{Analyzed, refuse};
 use super::rows::Cell;
 use super::scope::{Scope, shortened};
-use super::typed::{Bound, refuse};
-use super::{Checked, Checker};
+use super::{Binder, BoundSelect};
 use crate::error::Place;
 use crate::keyed::Function;
 use crate::syntax::ast::{AggregateCall, Expr};
 use crate::types::DataType as T;
 
 /// A checked aggregate.
-pub(super) struct Aggregated {
+pub(super) struct BoundAggregate {
     pub function: Function,
     pub argument: Option<Cell>,
     pub filter: Option<Cell>,
@@ -19,7 +19,7 @@ pub(super) struct Aggregated {
     pub nullable: bool,
 }
 
-impl Aggregated {
+impl BoundAggregate {
     /// Its text, equal for aggregates that are equal; also the order in which state keeps them.
     pub(super) fn identity(&self) -> String {
         let cell = |cell: &Option<Cell>| cell.as_ref().map(|c| c.identity.clone());
@@ -36,10 +36,10 @@ impl Aggregated {
 
 /// Checks an aggregate's call.
 pub(super) fn bind(
-    inputs: &[(Checked, Scope)],
+    inputs: &[(BoundSelect, Scope)],
     call: &AggregateCall,
     place: Place,
-) -> Bound<Aggregated> {
+) -> Analyzed<BoundAggregate> {
     for inner in call.args.iter().chain(&call.filter) {
         if let Some(found) = inner.stateful() {
             return refuse(
@@ -56,7 +56,7 @@ pub(super) fn bind(
         Some(expr) => Some(filter(inputs, expr)?),
     };
     if call.star {
-        return Ok(Aggregated {
+        return Ok(BoundAggregate {
             function: Function::Count,
             argument: None,
             filter,
@@ -90,7 +90,7 @@ pub(super) fn bind(
     }
     let null = argument.nullable();
     let count = function == Function::Count;
-    Ok(Aggregated {
+    Ok(BoundAggregate {
         // Rows with equal values have the same least, greatest and first one.
         distinct: call.distinct
             && !matches!(
@@ -106,13 +106,13 @@ pub(super) fn bind(
     })
 }
 
-fn filter(inputs: &[(Checked, Scope)], expr: &Expr) -> Bound<Cell> {
+fn filter(inputs: &[(BoundSelect, Scope)], expr: &Expr) -> Analyzed<Cell> {
     for (_, scope) in inputs {
-        let checker = Checker {
+        let binder = Binder {
             scope,
             groups: None,
         };
-        super::select::condition("FILTER", expr, &checker)?;
+        super::select::condition("FILTER", expr, &binder)?;
     }
     let cell = Cell::bind(inputs, expr)?;
     if cell.reads_window(inputs) {
@@ -124,7 +124,7 @@ fn filter(inputs: &[(Checked, Scope)], expr: &Expr) -> Bound<Cell> {
     Ok(cell)
 }
 
-fn function(call: &AggregateCall, place: Place) -> Bound<Function> {
+fn function(call: &AggregateCall, place: Place) -> Analyzed<Function> {
     let name = call.function.as_str();
     let most = if name == "LISTAGG" { 2 } else { 1 };
     if call.args.len() > most {

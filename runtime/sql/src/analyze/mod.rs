@@ -1,12 +1,12 @@
 //! Names and types: a syntax tree and the streams' contracts become branches that can be evaluated.
 //!
-//! The checker resolves every name, gives every expression its Flink type, makes every cast explicit
+//! The binder resolves every name, gives every expression its Flink type, makes every cast explicit
 //! and says everything that is wrong (up to [`MAX_ERRORS`]) with its place. Sub-queries are put in
 //! where they are used, so that what runs is always one filter and one projection over one stream.
 
 mod aggregate;
 mod aggregates;
-mod bound;
+pub(crate) mod bound_expr;
 mod casts;
 mod collections;
 mod expressions;
@@ -23,13 +23,13 @@ mod math;
 mod numbers;
 mod overflow;
 mod rank;
+mod rank_limit;
 mod rows;
 mod scope;
 mod select;
-mod stage;
+mod stateful_node;
 mod strings;
 mod time;
-pub(crate) mod typed;
 mod window;
 
 use std::cell::Cell;
@@ -39,27 +39,27 @@ use crate::catalog::Catalog;
 use crate::error::SqlError;
 use crate::schema::{Column, Schema};
 use crate::syntax::ast::{Expr, Query};
+use bound_expr::{Analyzed, BoundExpr, refuse};
 use groups::Groups;
 use scope::Scope;
-pub(crate) use stage::{Stage, unique};
-use typed::{Bound, Typed, refuse};
+pub(crate) use stateful_node::{StatefulNode, unique};
 use window::Windowed;
 
 /// Most errors that are reported at once.
 pub(crate) const MAX_ERRORS: usize = 10;
 
-/// A checked SELECT over one stream, or over the results of what is aggregated.
+/// A bound SELECT over one stream, or over the results of what is aggregated.
 #[derive(Clone)]
-pub(crate) struct Checked {
+pub(crate) struct BoundSelect {
     pub input: Input,
     /// The input's columns.
     pub schema: Schema,
     /// What a row must satisfy, if anything.
-    pub filter: Option<Typed>,
+    pub filter: Option<BoundExpr>,
     /// The texts of the conditions that `filter` is made of.
     pub conditions: Vec<String>,
     /// Output columns.
-    pub columns: Vec<(String, Typed)>,
+    pub columns: Vec<(String, BoundExpr)>,
     /// A window table, whose rows aren't aggregated yet.
     pub windowed: Option<Windowed>,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Checked {
 #[derive(Clone)]
 pub(crate) enum Input {
     Stream(Stream),
-    Stage(Rc<Stage>),
+    Stateful(Rc<StatefulNode>),
 }
 
 /// A stream, as far as windows need to know it.
@@ -82,11 +82,11 @@ pub(crate) struct Stream {
     pub compacted: bool,
 }
 
-impl Checked {
+impl BoundSelect {
     /// What makes the results that it reads.
-    pub(crate) fn stage(&self) -> Option<&Rc<Stage>> {
+    pub(crate) fn stateful(&self) -> Option<&Rc<StatefulNode>> {
         match &self.input {
-            Input::Stage(stage) => Some(stage),
+            Input::Stateful(stateful) => Some(stateful),
             Input::Stream(_) => None,
         }
     }
@@ -94,7 +94,7 @@ impl Checked {
     /// The stream's name; empty if it reads results.
     pub(crate) fn stream(&self) -> &str {
         match &self.input {
-            Input::Stage(_) => "",
+            Input::Stateful(_) => "",
             Input::Stream(stream) => &stream.name,
         }
     }
@@ -120,11 +120,14 @@ impl Checked {
 }
 
 /// Checks a query; gives what to think about, too.
-pub(crate) fn query(query: &Query, catalog: &Catalog) -> Bound<(Vec<Checked>, Vec<SqlError>)> {
+pub(crate) fn query(
+    query: &Query,
+    catalog: &Catalog,
+) -> Analyzed<(Vec<BoundSelect>, Vec<SqlError>)> {
     let budget = Cell::new(select::MAX_SELECTS);
     let environment = select::Environment::of(catalog, &budget);
     let (checked, notes) = overflow::checked(catalog.overflow(), || {
-        select::query(query, &environment).and_then(stage::finished)
+        select::query(query, &environment).and_then(stateful_node::finished)
     });
     checked
         .map(|checked| (checked, notes))
@@ -137,9 +140,9 @@ pub(crate) fn query(query: &Query, catalog: &Catalog) -> Bound<(Vec<Checked>, Ve
 }
 
 /// Checks a condition over one schema's columns.
-pub(crate) fn condition(expr: &Expr, schema: &Schema) -> Bound<Typed> {
+pub(crate) fn condition(expr: &Expr, schema: &Schema) -> Analyzed<BoundExpr> {
     let scope = Scope::of_stream("", schema);
-    let typed = Checker {
+    let typed = Binder {
         scope: &scope,
         groups: None,
     }
@@ -155,13 +158,13 @@ pub(crate) fn condition(expr: &Expr, schema: &Schema) -> Bound<Typed> {
 }
 
 /// Checks expressions within a scope.
-pub(crate) struct Checker<'a> {
+pub(crate) struct Binder<'a> {
     pub scope: &'a Scope,
     /// In a SELECT list or HAVING over groups: what stands for keys and aggregates.
     pub groups: Option<&'a Groups<'a>>,
 }
 
-impl Checker<'_> {
+impl Binder<'_> {
     /// The input's name before a dot.
     fn name(&self) -> &str {
         self.groups.map_or(&self.scope.name, |g| &g.scope.name)
@@ -171,7 +174,7 @@ impl Checker<'_> {
     pub(crate) fn bind_all<'e>(
         &self,
         exprs: impl IntoIterator<Item = &'e Expr>,
-    ) -> Bound<Vec<Typed>> {
+    ) -> Analyzed<Vec<BoundExpr>> {
         let (mut bound, mut errors) = (Vec::new(), Vec::<SqlError>::new());
         for expr in exprs {
             match self.bind(expr) {
@@ -187,7 +190,7 @@ impl Checker<'_> {
     }
 
     /// Checks two expressions; the errors of both are kept.
-    pub(crate) fn bind_two(&self, left: &Expr, right: &Expr) -> Bound<(Typed, Typed)> {
+    pub(crate) fn bind_two(&self, left: &Expr, right: &Expr) -> Analyzed<(BoundExpr, BoundExpr)> {
         match (self.bind(left), self.bind(right)) {
             (Ok(left), Ok(right)) => Ok((left, right)),
             (Err(mut errors), Err(more)) => {

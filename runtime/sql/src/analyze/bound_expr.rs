@@ -1,4 +1,4 @@
-//! A checked expression: what it gives, from which columns, and how to compute it.
+//! A bound expression: what it gives, from which columns, and how to compute it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ const MAX_WEIGHT: usize = 20_000;
 /// Deepest nesting once sub-queries are put in; evaluation recurses as deep.
 const MAX_DEPTH: usize = 320;
 
-/// The checker's results: all that is wrong, not only the first.
-pub(crate) type Bound<T> = Result<T, Vec<SqlError>>;
+/// What the analysis gives: all that is wrong, not only the first.
+pub(crate) type Analyzed<T> = Result<T, Vec<SqlError>>;
 
-/// An error as a [`Bound`].
-pub(crate) fn refuse<T>(place: Place, message: impl Into<String>) -> Bound<T> {
+/// An error as an [`Analyzed`].
+pub(crate) fn refuse<T>(place: Place, message: impl Into<String>) -> Analyzed<T> {
     Err(vec![SqlError::new(place, message)])
 }
 
-/// A checked expression.
+/// An expression whose names and types are known.
 #[derive(Clone)]
-pub(crate) struct Typed {
+pub(crate) struct BoundExpr {
     pub place: Place,
     pub node: NodeRef,
     pub data_type: DataType,
@@ -56,7 +56,7 @@ pub(crate) enum Nulls {
     Never,
 }
 
-impl Typed {
+impl BoundExpr {
     /// A constant of one value.
     pub(crate) fn literal(place: Place, data_type: DataType, value: ArrayRef) -> Self {
         let nullable = value.is_null(0);
@@ -160,17 +160,17 @@ impl Typed {
 pub(crate) fn call(
     place: Place,
     data_type: DataType,
-    args: &[Typed],
+    args: &[BoundExpr],
     nulls: Nulls,
     fallible: bool,
     kernel: Kernel,
-) -> Bound<Typed> {
+) -> Analyzed<BoundExpr> {
     let nullable = match nulls {
         Nulls::Strict => args.iter().any(|a| a.nullable),
         Nulls::Possible => true,
         Nulls::Never => false,
     };
-    let constant = !args.is_empty() && args.iter().all(Typed::is_literal);
+    let constant = !args.is_empty() && args.iter().all(BoundExpr::is_literal);
     let node = Node::Call {
         place,
         args: args.iter().map(|a| a.node.clone()).collect(),
@@ -180,7 +180,7 @@ pub(crate) fn call(
         let batch =
             arrow::array::RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
         return match node.evaluate(&Rows { batch, slots: &[] }) {
-            Ok(value) => Ok(Typed::literal(place, data_type, value.array().clone())),
+            Ok(value) => Ok(BoundExpr::literal(place, data_type, value.array().clone())),
             Err(error) => refuse(place, format!("this always fails: {}", error.message)),
         };
     }
@@ -191,11 +191,11 @@ pub(crate) fn call(
 pub(crate) fn build(
     place: Place,
     data_type: DataType,
-    parts: &[Typed],
+    parts: &[BoundExpr],
     nullable: bool,
     fallible: bool,
     node: Node,
-) -> Bound<Typed> {
+) -> Analyzed<BoundExpr> {
     let weight = parts
         .iter()
         .fold(1usize, |sum, p| sum.saturating_add(p.weight));
@@ -206,7 +206,7 @@ pub(crate) fn build(
             "with its sub-queries put in, this expression is too large; split the pipeline in two with a stream between them",
         );
     }
-    Ok(Typed {
+    Ok(BoundExpr {
         place,
         node: Arc::new(node),
         data_type,

@@ -2,15 +2,15 @@
 
 use std::rc::Rc;
 
-use super::aggregates::{self, Aggregated};
+use super::aggregates::{self, BoundAggregate};
+use super::bound_expr::{Analyzed, refuse};
 use super::grouping::{Keys, check_keys, keys};
 use super::groups::Groups;
 use super::rows::{Cell, check_inputs};
 use super::scope::{NotNull, Scope};
 use super::select::{columns, condition, filtered, known};
-use super::stage::{Parts, Stage, column};
-use super::typed::{Bound, refuse};
-use super::{Checked, Checker, Input};
+use super::stateful_node::{Parts, StatefulNode, column};
+use super::{Binder, BoundSelect, Input};
 use crate::error::Place;
 use crate::keyed::{Aggregate, Operator};
 use crate::syntax::ast::{Expr, Item, Kind, Select};
@@ -45,9 +45,9 @@ fn expressions(select: &Select) -> impl Iterator<Item = &Expr> {
 /// Checks a SELECT over groups.
 pub(super) fn select(
     select: &Select,
-    inputs: Vec<(Checked, Scope)>,
+    inputs: Vec<(BoundSelect, Scope)>,
     named: bool,
-) -> Bound<Checked> {
+) -> Analyzed<BoundSelect> {
     let place = select
         .group
         .as_ref()
@@ -64,19 +64,24 @@ pub(super) fn select(
     let keys = keys(select, &inputs, &scope, place)?;
     check_keys(&keys, place)?;
     let aggregates = collect(select, &inputs, &scope)?;
-    let (stage, texts) = stage(inputs, keys, aggregates, place);
+    let (stateful, texts) = stateful(inputs, keys, aggregates, place);
     let groups = Groups {
         scope: &scope,
         columns: texts
             .into_iter()
-            .map(|(text, index)| (text, stage.result(index)))
+            .map(|(text, index)| (text, stateful.result(index)))
             .collect(),
     };
-    finish(select, stage, &groups, named)
+    finish(select, stateful, &groups, named)
 }
 
 /// HAVING and the SELECT list over the results.
-fn finish(select: &Select, stage: Stage, groups: &Groups, named: bool) -> Bound<Checked> {
+fn finish(
+    select: &Select,
+    stateful: StatefulNode,
+    groups: &Groups,
+    named: bool,
+) -> Analyzed<BoundSelect> {
     let mut results = Scope {
         name: String::new(),
         columns: Vec::new(),
@@ -85,26 +90,26 @@ fn finish(select: &Select, stage: Stage, groups: &Groups, named: bool) -> Bound<
     let mut errors = Vec::new();
     let mut filter = None;
     if let Some(having) = &select.having {
-        let checker = Checker {
+        let binder = Binder {
             scope: &results,
             groups: Some(groups),
         };
-        match condition("HAVING", having, &checker) {
+        match condition("HAVING", having, &binder) {
             Ok(typed) => {
                 filter = Some(typed);
-                results.not_null = known(having, &checker);
+                results.not_null = known(having, &binder);
             }
             Err(more) => errors.extend(more),
         }
     }
-    let checker = Checker {
+    let binder = Binder {
         scope: &results,
         groups: Some(groups),
     };
-    match columns(select, &checker, named) {
-        Ok(columns) if errors.is_empty() => Ok(Checked {
-            schema: stage.results.clone(),
-            input: Input::Stage(Rc::new(stage)),
+    match columns(select, &binder, named) {
+        Ok(columns) if errors.is_empty() => Ok(BoundSelect {
+            schema: stateful.results.clone(),
+            input: Input::Stateful(Rc::new(stateful)),
             filter,
             conditions: Vec::new(),
             columns,
@@ -121,10 +126,10 @@ fn finish(select: &Select, stage: Stage, groups: &Groups, named: bool) -> Bound<
 /// The aggregates of the SELECT list and HAVING, each with the texts that stand for it.
 fn collect(
     select: &Select,
-    inputs: &[(Checked, Scope)],
+    inputs: &[(BoundSelect, Scope)],
     scope: &Scope,
-) -> Bound<Vec<(Vec<String>, Aggregated)>> {
-    let (mut found, mut errors) = (Vec::<(Vec<String>, Aggregated)>::new(), Vec::new());
+) -> Analyzed<Vec<(Vec<String>, BoundAggregate)>> {
+    let (mut found, mut errors) = (Vec::<(Vec<String>, BoundAggregate)>::new(), Vec::new());
     let mut open: Vec<&Expr> = expressions(select).collect();
     while let Some(expr) = open.pop() {
         let Kind::Aggregate(call) = &expr.kind else {
@@ -160,13 +165,13 @@ fn collect(
     Ok(found)
 }
 
-/// The stage, and which of its results a text stands for.
-fn stage(
-    inputs: Vec<(Checked, Scope)>,
+/// What keeps the groups' state, and which of its results a text stands for.
+fn stateful(
+    inputs: Vec<(BoundSelect, Scope)>,
     keys: Keys,
-    aggregates: Vec<(Vec<String>, Aggregated)>,
+    aggregates: Vec<(Vec<String>, BoundAggregate)>,
     place: Place,
-) -> (Stage, Vec<(String, usize)>) {
+) -> (StatefulNode, Vec<(String, usize)>) {
     let width = keys.cells.len() + usize::from(keys.time.is_some());
     let mut arguments: Vec<Cell> = Vec::new();
     for (_, aggregate) in &aggregates {
@@ -207,14 +212,14 @@ fn stage(
         arguments,
         window: keys.window,
     };
-    let stage = Stage::new(inputs, parts, Operator::Aggregate(all), own);
+    let stateful = StatefulNode::new(inputs, parts, Operator::Aggregate(all), own);
     let mut columns: Vec<(String, usize)> = texts.into_iter().zip(0..).collect();
     for (text, index) in keys.bounds {
-        columns.extend(stage.window_column(index).map(|i| (text, i)));
+        columns.extend(stateful.window_column(index).map(|i| (text, i)));
     }
     for (index, (texts, _)) in aggregates.into_iter().enumerate() {
-        let index = stage.own_column(index);
+        let index = stateful.own_column(index);
         columns.extend(texts.into_iter().map(|text| (text, index)));
     }
-    (stage, columns)
+    (stateful, columns)
 }

@@ -3,14 +3,14 @@
 
 use std::rc::Rc;
 
+use super::bound_expr::{Analyzed, refuse};
 use super::grouping::{of_times, time_cell};
 use super::rows::{Cell, check_inputs, check_key};
 use super::scope::{Scope, shortened};
 use super::select::{filtered, twice};
-use super::stage::{Parts, Stage, column};
-use super::typed::{Bound, refuse};
+use super::stateful_node::{Parts, StatefulNode, column};
 use super::window::{self, COLUMNS};
-use super::{Checked, Input};
+use super::{BoundSelect, Input};
 use crate::error::{Place, SqlError};
 use crate::keyed::{Operator, Order, Rank};
 use crate::syntax::ast::{Expr, Item, Kind, Name, RowNumber, Select};
@@ -25,7 +25,7 @@ pub(super) fn wanted(select: &Select) -> bool {
     })
 }
 
-/// A column of the SELECT list: what it is called, and which column of the stage.
+/// A column of the SELECT list: what it is called, and which column of the node's results.
 enum Shown {
     Key(usize),
     Window(usize),
@@ -44,9 +44,9 @@ struct Partition {
 /// Checks a SELECT that numbers rows. Its bound comes from the SELECT around it.
 pub(super) fn select(
     select: &Select,
-    inputs: Vec<(Checked, Scope)>,
+    inputs: Vec<(BoundSelect, Scope)>,
     named: bool,
-) -> Bound<Checked> {
+) -> Analyzed<BoundSelect> {
     let (number, place) = number(select)?;
     check_inputs(&inputs, place)?;
     let inputs = filtered(select, inputs)?;
@@ -140,23 +140,23 @@ pub(super) fn select(
         arguments,
         window: windowed.map(|w| w.window),
     };
-    let stage = Stage::new(inputs, parts, Operator::Rank(Rank { order, limit: 0 }), own);
+    let stateful = StatefulNode::new(inputs, parts, Operator::Rank(Rank { order, limit: 0 }), own);
     let columns = shown
         .into_iter()
         .map(|(name, shown)| {
             let index = match shown {
                 Shown::Key(key) => key,
-                Shown::Window(index) => stage.window_column(index).unwrap_or(0),
-                Shown::Time => stage.own_column(0),
-                Shown::Argument(index) => stage.own_column(index + 1),
-                Shown::Number => stage.own_column(last),
+                Shown::Window(index) => stateful.window_column(index).unwrap_or(0),
+                Shown::Time => stateful.own_column(0),
+                Shown::Argument(index) => stateful.own_column(index + 1),
+                Shown::Number => stateful.own_column(last),
             };
-            (name, stage.result(index).at(place))
+            (name, stateful.result(index).at(place))
         })
         .collect();
-    Ok(Checked {
-        schema: stage.results.clone(),
-        input: Input::Stage(Rc::new(stage)),
+    Ok(BoundSelect {
+        schema: stateful.results.clone(),
+        input: Input::Stateful(Rc::new(stateful)),
         filter: None,
         conditions: Vec::new(),
         columns,
@@ -165,7 +165,7 @@ pub(super) fn select(
 }
 
 /// The row number of the SELECT list, which is alone there.
-fn number(select: &Select) -> Bound<(&RowNumber, Place)> {
+fn number(select: &Select) -> Analyzed<(&RowNumber, Place)> {
     let mut found = None;
     for item in &select.items {
         let Item::Expr { expr, .. } = item else {
@@ -204,7 +204,11 @@ fn number(select: &Select) -> Bound<(&RowNumber, Place)> {
     }
 }
 
-fn partition(number: &RowNumber, inputs: &[(Checked, Scope)], place: Place) -> Bound<Partition> {
+fn partition(
+    number: &RowNumber,
+    inputs: &[(BoundSelect, Scope)],
+    place: Place,
+) -> Analyzed<Partition> {
     let mut partition = Partition::default();
     for expr in &number.partition {
         let cell = Cell::bind(inputs, expr)?;
@@ -235,7 +239,7 @@ fn partition(number: &RowNumber, inputs: &[(Checked, Scope)], place: Place) -> B
 }
 
 /// Without a window: the first or last row of each key by event time.
-fn unwindowed(number: &RowNumber, place: Place) -> Bound<()> {
+fn unwindowed(number: &RowNumber, place: Place) -> Analyzed<()> {
     if number.order.len() > 1 {
         return refuse(
             place,
@@ -245,7 +249,7 @@ fn unwindowed(number: &RowNumber, place: Place) -> Bound<()> {
     Ok(())
 }
 
-fn check_order(cell: &Cell, inputs: &[(Checked, Scope)], place: Place) -> Bound<()> {
+fn check_order(cell: &Cell, inputs: &[(BoundSelect, Scope)], place: Place) -> Analyzed<()> {
     if cell.reads_window(inputs) {
         return refuse(
             place,
@@ -265,18 +269,18 @@ fn check_order(cell: &Cell, inputs: &[(Checked, Scope)], place: Place) -> Bound<
 }
 
 /// True for the event time of every branch that has lost no digit on its way into the rows.
-fn is_shown_time(cell: &Cell, inputs: &[(Checked, Scope)]) -> bool {
+fn is_shown_time(cell: &Cell, inputs: &[(BoundSelect, Scope)]) -> bool {
     *cell.data_type() == window::TIME && is_event_time(cell, inputs)
 }
 
 /// True for the event time of every branch, as it is.
-fn is_event_time(cell: &Cell, inputs: &[(Checked, Scope)]) -> bool {
+fn is_event_time(cell: &Cell, inputs: &[(BoundSelect, Scope)]) -> bool {
     inputs
         .iter()
         .zip(&cell.typed)
         .all(|((checked, _), typed)| match &checked.input {
             Input::Stream(stream) => stream.time.is_some() && typed.path == stream.time,
-            Input::Stage(_) => false,
+            Input::Stateful(_) => false,
         })
 }
 
@@ -307,7 +311,11 @@ enum Listed {
 }
 
 /// The SELECT list.
-fn list(select: &Select, inputs: &[(Checked, Scope)], named: bool) -> Bound<Vec<(String, Listed)>> {
+fn list(
+    select: &Select,
+    inputs: &[(BoundSelect, Scope)],
+    named: bool,
+) -> Analyzed<Vec<(String, Listed)>> {
     let Some((_, scope)) = inputs.first() else {
         return refuse(select.place, "FROM gives no rows");
     };
@@ -357,7 +365,7 @@ fn list(select: &Select, inputs: &[(Checked, Scope)], named: bool) -> Bound<Vec<
         .collect())
 }
 
-fn listed(inputs: &[(Checked, Scope)], expr: &Expr) -> Bound<Listed> {
+fn listed(inputs: &[(BoundSelect, Scope)], expr: &Expr) -> Analyzed<Listed> {
     let cell = Cell::bind(inputs, expr)?;
     if let Some(index) = cell.window_column(inputs) {
         return Ok(Listed::Window(index.min(COLUMNS.len() - 1)));

@@ -2,13 +2,13 @@
 //! may be null, and the row fails where none is; a query may say that the row always fails.
 //!
 //! It is one setting of a query as a whole, and the places where it matters are said for the query as a whole.
-//! The checker's rules are functions of their arguments alone; so both stand beside them, for as long as a query
+//! The rules are functions of their arguments alone; so both stand beside them, for as long as a query
 //! is checked.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use super::typed::{Bound, Nulls, Typed, call};
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call};
 use crate::catalog::Overflow;
 use crate::error::{Place, SqlError};
 use crate::eval::Kernel;
@@ -55,7 +55,7 @@ pub(super) fn asked() -> bool {
 
 /// True if the row fails: the query says so, or the result is never null, as no argument is. (Flink's job fails
 /// then.)
-pub(super) fn fails(args: &[Typed]) -> bool {
+pub(super) fn fails(args: &[BoundExpr]) -> bool {
     args.iter().all(|a| !a.nullable) || asked()
 }
 
@@ -73,10 +73,10 @@ pub(super) fn note(place: Place, data_type: &DataType) {
 pub(super) fn decimal(
     place: Place,
     data_type: DataType,
-    args: &[Typed],
+    args: &[BoundExpr],
     fallible: bool,
     kernel: Kernel,
-) -> Bound<Typed> {
+) -> Analyzed<BoundExpr> {
     if fails(args) {
         let kernel = or_fail(kernel, data_type.clone());
         return call(place, data_type, args, Nulls::Strict, true, kernel);

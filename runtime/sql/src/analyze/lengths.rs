@@ -1,6 +1,6 @@
 //! The lengths of windows.
 
-use super::typed::{Bound, refuse};
+use super::bound_expr::{Analyzed, refuse};
 use crate::error::Place;
 use crate::keyed::Window;
 use crate::syntax::ast::Interval;
@@ -14,7 +14,7 @@ const MAX_WINDOWS: i64 = 20_000;
 pub(super) fn window(
     function: &str,
     given: &dyn Fn(&str) -> Option<(Interval, Place)>,
-) -> Bound<Window> {
+) -> Analyzed<Window> {
     let length = |parameter: &str| match given(parameter) {
         Some((interval, place)) => {
             positive(function, parameter, interval, place).map(|millis| (millis, place))
@@ -85,7 +85,7 @@ pub(super) fn window(
     })
 }
 
-fn positive(function: &str, parameter: &str, interval: Interval, place: Place) -> Bound<i64> {
+fn positive(function: &str, parameter: &str, interval: Interval, place: Place) -> Analyzed<i64> {
     match interval {
         Interval::Millis(millis) if (1..=MAX_LENGTH).contains(&millis) => Ok(millis),
         Interval::Millis(_) => refuse(

@@ -3,11 +3,11 @@
 
 use arrow::array::ArrayRef;
 
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::{coerce, read_as_time};
 use super::expressions::plain;
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, call, refuse};
-use super::{Checker, collections, logic, math, strings, time};
+use super::{Binder, collections, logic, math, strings, time};
 use crate::error::{Place, SqlError};
 use crate::eval::Args;
 use crate::suggest::nearest;
@@ -16,7 +16,7 @@ use crate::types::DataType as T;
 
 /// What a parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(super) enum ParamType {
     Text,
     /// INT.
     Int,
@@ -32,7 +32,7 @@ pub(super) enum Takes {
 pub(super) struct Function {
     /// Upper case.
     pub name: &'static str,
-    pub params: &'static [Takes],
+    pub params: &'static [ParamType],
     /// How many parameters must be given.
     pub least: usize,
     /// True: the last parameter may be repeated.
@@ -50,13 +50,13 @@ pub(super) enum Rule {
         kernel: fn(&Args) -> Result<ArrayRef, String>,
     },
     /// A rule of its own.
-    Own(fn(Place, &'static str, Vec<Typed>) -> Bound<Typed>),
+    Own(fn(Place, &'static str, Vec<BoundExpr>) -> Analyzed<BoundExpr>),
 }
 
 /// A function with a kernel, null if an argument is.
 pub(super) const fn kernel(
     name: &'static str,
-    params: &'static [Takes],
+    params: &'static [ParamType],
     least: usize,
     result: T,
     kernel: fn(&Args) -> Result<ArrayRef, String>,
@@ -78,7 +78,7 @@ pub(super) const fn kernel(
 /// A function with a kernel that may give null for arguments that aren't.
 pub(super) const fn nullable(
     name: &'static str,
-    params: &'static [Takes],
+    params: &'static [ParamType],
     least: usize,
     result: T,
     kernel: fn(&Args) -> Result<ArrayRef, String>,
@@ -100,7 +100,7 @@ pub(super) const fn nullable(
 /// A function with a kernel that may fail the row.
 pub(super) const fn failing(
     name: &'static str,
-    params: &'static [Takes],
+    params: &'static [ParamType],
     least: usize,
     result: T,
     kernel: fn(&Args) -> Result<ArrayRef, String>,
@@ -122,10 +122,10 @@ pub(super) const fn failing(
 /// A function with a rule of its own.
 pub(super) const fn own(
     name: &'static str,
-    params: &'static [Takes],
+    params: &'static [ParamType],
     least: usize,
     repeats: bool,
-    rule: fn(Place, &'static str, Vec<Typed>) -> Bound<Typed>,
+    rule: fn(Place, &'static str, Vec<BoundExpr>) -> Analyzed<BoundExpr>,
 ) -> Function {
     Function {
         name,
@@ -144,7 +144,7 @@ fn rooms() -> impl Iterator<Item = &'static Function> {
         .chain(collections::FUNCTIONS)
 }
 
-/// Conditional functions, which the checker itself knows.
+/// Conditional functions, which [`Binder`] itself knows.
 const CONDITIONAL: &[&str] = &["COALESCE", "NULLIF", "IF", "IFNULL", "GREATEST", "LEAST"];
 /// Functions that have a syntax of their own.
 const SPECIAL: &[&str] = &[
@@ -165,19 +165,19 @@ const SPECIAL: &[&str] = &[
 ];
 
 /// Checks a call.
-pub(super) fn bind(checker: &Checker, name: &Name, args: &[Expr]) -> Bound<Typed> {
+pub(super) fn bind(binder: &Binder, name: &Name, args: &[Expr]) -> Analyzed<BoundExpr> {
     let upper = name.text.to_ascii_uppercase();
     let place = name.place;
     if CONDITIONAL.contains(&upper.as_str()) {
-        return conditional(checker, &upper, place, args);
+        return conditional(binder, &upper, place, args);
     }
     let Some(function) = rooms().find(|f| f.name == upper) else {
         // Errors in the arguments are worth saying too.
         let mut errors = vec![unknown(name, &upper)];
-        errors.extend(checker.bind_all(args).err().unwrap_or_default());
+        errors.extend(binder.bind_all(args).err().unwrap_or_default());
         return Err(errors);
     };
-    let args = checker.bind_all(args)?;
+    let args = binder.bind_all(args)?;
     let most = if function.repeats {
         usize::MAX
     } else {
@@ -196,13 +196,13 @@ pub(super) fn bind(checker: &Checker, name: &Name, args: &[Expr]) -> Bound<Typed
     }
     let mut given = Vec::with_capacity(args.len());
     for (i, arg) in args.into_iter().enumerate() {
-        let takes = function
+        let param = function
             .params
             .get(i)
             .or(function.params.last())
             .copied()
-            .unwrap_or(Takes::Any);
-        given.push(take(&upper, i, takes, arg)?);
+            .unwrap_or(ParamType::Any);
+        given.push(take(&upper, i, param, arg)?);
     }
     match &function.rule {
         Rule::Kernel {
@@ -223,25 +223,25 @@ pub(super) fn bind(checker: &Checker, name: &Name, args: &[Expr]) -> Bound<Typed
 }
 
 /// Brings an argument to what its parameter takes.
-fn take(function: &str, index: usize, takes: Takes, arg: Typed) -> Bound<Typed> {
-    let to = match takes {
-        Takes::Any => return Ok(arg),
-        Takes::Text => T::String,
-        Takes::Int => T::Int,
-        Takes::BigInt => T::BigInt,
-        Takes::Double => T::Double,
+fn take(function: &str, index: usize, param: ParamType, arg: BoundExpr) -> Analyzed<BoundExpr> {
+    let to = match param {
+        ParamType::Any => return Ok(arg),
+        ParamType::Text => T::String,
+        ParamType::Int => T::Int,
+        ParamType::BigInt => T::BigInt,
+        ParamType::Double => T::Double,
     };
     let fits = arg.untyped_null
         || arg.data_type == to
-        || match takes {
-            Takes::BigInt => arg.data_type == T::Int,
-            Takes::Double => arg.data_type.is_numeric(),
+        || match param {
+            ParamType::BigInt => arg.data_type == T::Int,
+            ParamType::Double => arg.data_type.is_numeric(),
             _ => false,
         };
     if fits {
         return coerce(arg, &to);
     }
-    let hint = if takes == Takes::Text {
+    let hint = if param == ParamType::Text {
         "; use CAST(… AS STRING)".to_owned()
     } else {
         String::new()
@@ -257,8 +257,8 @@ fn take(function: &str, index: usize, takes: Takes, arg: Typed) -> Bound<Typed> 
     )
 }
 
-fn conditional(checker: &Checker, upper: &str, place: Place, args: &[Expr]) -> Bound<Typed> {
-    let args = checker.bind_all(args)?;
+fn conditional(binder: &Binder, upper: &str, place: Place, args: &[Expr]) -> Analyzed<BoundExpr> {
+    let args = binder.bind_all(args)?;
     let count = args.len();
     let wrong = |wanted: &str| {
         refuse(
@@ -270,11 +270,11 @@ fn conditional(checker: &Checker, upper: &str, place: Place, args: &[Expr]) -> B
         "COALESCE" if count == 0 => wrong("at least 1"),
         "IFNULL" if count != 2 => wrong("2"),
         "COALESCE" | "IFNULL" => logic::coalesce(place, upper, args),
-        "NULLIF" => match <[Typed; 2]>::try_from(args) {
+        "NULLIF" => match <[BoundExpr; 2]>::try_from(args) {
             Ok([left, right]) => logic::nullif(place, left, right),
             Err(_) => wrong("2"),
         },
-        "IF" => match <[Typed; 3]>::try_from(args) {
+        "IF" => match <[BoundExpr; 3]>::try_from(args) {
             Ok([condition, yes, no]) if condition.data_type == T::Boolean => {
                 logic::choose(place, upper, vec![condition], vec![yes, no])
             }
@@ -330,7 +330,7 @@ fn unknown(name: &Name, upper: &str) -> SqlError {
 }
 
 /// Reads a constant text beside dates and times as one.
-pub(super) fn times_of(args: Vec<Typed>) -> Bound<Vec<Typed>> {
+pub(super) fn times_of(args: Vec<BoundExpr>) -> Analyzed<Vec<BoundExpr>> {
     let beside = args
         .iter()
         .map(|a| a.data_type.clone())

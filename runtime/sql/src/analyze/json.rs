@@ -1,9 +1,9 @@
 //! The JSON functions and their clauses.
 
-use super::Checker;
+use super::Binder;
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::casts::coerce;
 use super::scope::shortened;
-use super::typed::{Bound, Nulls, Typed, call, refuse};
 use crate::error::Place;
 use crate::eval::json as eval;
 use crate::eval::json::{Otherwise, Path};
@@ -13,13 +13,13 @@ use crate::syntax::ast::{
 use crate::types::DataType as T;
 
 pub(super) fn bind(
-    checker: &Checker,
+    binder: &Binder,
     place: Place,
     function: &JsonFunction,
     input: &Expr,
     path: &Expr,
-) -> Bound<Typed> {
-    let (input, path) = checker.bind_two(input, path)?;
+) -> Analyzed<BoundExpr> {
+    let (input, path) = binder.bind_two(input, path)?;
     let input = text(input)?;
     let path = match path.literal_text().map(Path::compile) {
         Some(Ok(compiled)) => compiled,
@@ -90,8 +90,8 @@ pub(super) fn bind(
                 },
             };
             let mut args = vec![input];
-            let empty = otherwise(checker, on_empty, &to, &mut args)?;
-            let error = otherwise(checker, on_error, &to, &mut args)?;
+            let empty = otherwise(binder, on_empty, &to, &mut args)?;
+            let error = otherwise(binder, on_error, &to, &mut args)?;
             let fails = [empty, error].iter().any(|o| matches!(o, Otherwise::Fail));
             call(
                 place,
@@ -107,16 +107,16 @@ pub(super) fn bind(
 
 /// A clause's default; a value becomes an argument of the call.
 fn otherwise(
-    checker: &Checker,
+    binder: &Binder,
     default: &JsonDefault,
     to: &T,
-    args: &mut Vec<Typed>,
-) -> Bound<Otherwise> {
+    args: &mut Vec<BoundExpr>,
+) -> Analyzed<Otherwise> {
     match default {
         JsonDefault::Null => Ok(Otherwise::Null),
         JsonDefault::Error => Ok(Otherwise::Fail),
         JsonDefault::Default(expr) => {
-            let typed = checker.bind(expr)?;
+            let typed = binder.bind(expr)?;
             let widens = typed.untyped_null
                 || super::casts::common(&typed.data_type, to).as_ref() == Some(to);
             if !widens {
@@ -134,7 +134,7 @@ fn otherwise(
     }
 }
 
-fn text(input: Typed) -> Bound<Typed> {
+fn text(input: BoundExpr) -> Analyzed<BoundExpr> {
     if input.untyped_null || input.data_type == T::String {
         return coerce(input, &T::String);
     }
@@ -153,7 +153,12 @@ fn text(input: Typed) -> Bound<Typed> {
     )
 }
 
-pub(super) fn is_json(place: Place, input: Typed, kind: JsonKind, negated: bool) -> Bound<Typed> {
+pub(super) fn is_json(
+    place: Place,
+    input: BoundExpr,
+    kind: JsonKind,
+    negated: bool,
+) -> Analyzed<BoundExpr> {
     call(
         place,
         T::Boolean,

@@ -1,10 +1,10 @@
 //! Queries: FROM gives a scope, WHERE narrows it, the SELECT list makes columns, UNION ALL joins branches.
 
+use super::bound_expr::{Analyzed, BoundExpr, build, refuse};
 use super::from::from;
 use super::items::{item, not_null};
 use super::scope::{NotNull, Scope};
-use super::typed::{Bound, Typed, build, refuse};
-use super::{Checked, Checker, aggregate, bound, casts, rank};
+use super::{Binder, BoundSelect, aggregate, casts, rank, rank_limit};
 use crate::catalog::Catalog;
 use crate::error::{Place, SqlError};
 use crate::eval::Node;
@@ -46,14 +46,14 @@ impl<'a> Environment<'a> {
     }
 }
 
-pub(super) fn query<'a>(query: &'a Query, outer: &Environment<'a>) -> Bound<Vec<Checked>> {
+pub(super) fn query<'a>(query: &'a Query, outer: &Environment<'a>) -> Analyzed<Vec<BoundSelect>> {
     let mut environment = Environment {
         catalog: outer.catalog,
         with: outer.with.clone(),
         budget: outer.budget,
     };
     environment.with.extend(query.with.iter());
-    let (mut branches, mut errors) = (Vec::<Checked>::new(), Vec::new());
+    let (mut branches, mut errors) = (Vec::<BoundSelect>::new(), Vec::new());
     for (index, body) in query.branches.iter().enumerate() {
         let (place, checked) = match body {
             Body::Query(inner) => (
@@ -91,7 +91,7 @@ pub(super) fn query<'a>(query: &'a Query, outer: &Environment<'a>) -> Bound<Vec<
 }
 
 /// Gives the branches of a UNION ALL the same columns; the first branch names them.
-fn unite(mut branches: Vec<Checked>) -> Bound<Vec<Checked>> {
+fn unite(mut branches: Vec<BoundSelect>) -> Analyzed<Vec<BoundSelect>> {
     let mut errors = Vec::new();
     let count = branches.first().map_or(0, |b| b.columns.len());
     for branch in branches.iter().skip(1) {
@@ -121,7 +121,7 @@ fn unite(mut branches: Vec<Checked>) -> Bound<Vec<Checked>> {
             .columns
             .first()
             .map_or(Place::default(), |(_, t)| t.place);
-        if branch.stage().is_some() {
+        if branch.stateful().is_some() {
             return refuse(
                 place,
                 "UNION ALL of what was aggregated is not in this version; unite the streams first and aggregate the sub-query, or write each aggregation to the stream by a Pipeline of its own",
@@ -136,7 +136,7 @@ fn unite(mut branches: Vec<Checked>) -> Bound<Vec<Checked>> {
     }
     for index in 0..count {
         let name = branches[0].columns[index].0.clone();
-        let column: Vec<Typed> = branches
+        let column: Vec<BoundExpr> = branches
             .iter()
             .map(|b| b.columns[index].1.clone())
             .collect();
@@ -177,7 +177,7 @@ fn select<'a>(
     select: &'a Select,
     environment: &Environment<'a>,
     named: bool,
-) -> Bound<Vec<Checked>> {
+) -> Analyzed<Vec<BoundSelect>> {
     let left = environment.budget.get();
     if left == 0 {
         return refuse(
@@ -194,7 +194,7 @@ fn select<'a>(
         return aggregate::select(select, inputs, named).map(|checked| vec![checked]);
     }
     for (input, scope) in &mut inputs {
-        bound::close(select, input, scope)?;
+        rank_limit::close(select, input, scope)?;
     }
     let (mut branches, mut errors) = (Vec::new(), Vec::new());
     for input in inputs {
@@ -210,15 +210,19 @@ fn select<'a>(
 }
 
 /// A SELECT without GROUP BY over one branch.
-fn over(select: &Select, (mut input, mut scope): (Checked, Scope), named: bool) -> Bound<Checked> {
+fn over(
+    select: &Select,
+    (mut input, mut scope): (BoundSelect, Scope),
+    named: bool,
+) -> Analyzed<BoundSelect> {
     let mut errors = filter(select, &mut input, &mut scope)
         .err()
         .unwrap_or_default();
-    let checker = Checker {
+    let binder = Binder {
         scope: &scope,
         groups: None,
     };
-    match columns(select, &checker, named) {
+    match columns(select, &binder, named) {
         Ok(columns) => input.columns = columns,
         Err(more) => errors.extend(more),
     }
@@ -232,8 +236,8 @@ fn over(select: &Select, (mut input, mut scope): (Checked, Scope), named: bool) 
 /// WHERE over all branches.
 pub(super) fn filtered(
     select: &Select,
-    mut inputs: Vec<(Checked, Scope)>,
-) -> Bound<Vec<(Checked, Scope)>> {
+    mut inputs: Vec<(BoundSelect, Scope)>,
+) -> Analyzed<Vec<(BoundSelect, Scope)>> {
     for (input, scope) in &mut inputs {
         filter(select, input, scope)?;
     }
@@ -241,15 +245,15 @@ pub(super) fn filtered(
 }
 
 /// WHERE over one branch.
-fn filter(select: &Select, input: &mut Checked, scope: &mut Scope) -> Bound<()> {
+fn filter(select: &Select, input: &mut BoundSelect, scope: &mut Scope) -> Analyzed<()> {
     let Some(expr) = &select.filter else {
         return Ok(());
     };
-    let checker = Checker {
+    let binder = Binder {
         scope,
         groups: None,
     };
-    let typed = condition("WHERE", expr, &checker)?;
+    let typed = condition("WHERE", expr, &binder)?;
     if let Some(windowed) = &input.windowed
         && windowed.reads(&typed)
     {
@@ -259,7 +263,7 @@ fn filter(select: &Select, input: &mut Checked, scope: &mut Scope) -> Bound<()> 
         );
     }
     input.conditions.push(scope.identity(expr).to_string());
-    let known = known(expr, &checker);
+    let known = known(expr, &binder);
     scope.not_null = known;
     input.filter = Some(match input.filter.take() {
         None => typed,
@@ -269,13 +273,13 @@ fn filter(select: &Select, input: &mut Checked, scope: &mut Scope) -> Bound<()> 
 }
 
 /// What a condition makes non-null.
-pub(super) fn known(expr: &Expr, checker: &Checker) -> NotNull {
+pub(super) fn known(expr: &Expr, binder: &Binder) -> NotNull {
     let mut known = NotNull::default();
-    for (text, expr) in not_null(expr, checker) {
+    for (text, expr) in not_null(expr, binder) {
         if matches!(
             expr.kind,
             Kind::Path(_) | Kind::Field(..) | Kind::Aggregate(_)
-        ) && let Some(path) = checker.bind(expr).ok().and_then(|t| t.path)
+        ) && let Some(path) = binder.bind(expr).ok().and_then(|t| t.path)
         {
             // A field that isn't null has parents that aren't.
             for length in 1..=path.len() {
@@ -290,12 +294,12 @@ pub(super) fn known(expr: &Expr, checker: &Checker) -> NotNull {
 /// The SELECT list.
 pub(super) fn columns(
     select: &Select,
-    checker: &Checker,
+    binder: &Binder,
     named: bool,
-) -> Bound<Vec<(String, Typed)>> {
-    let (mut columns, mut errors) = (Vec::<(String, Typed)>::new(), Vec::new());
+) -> Analyzed<Vec<(String, BoundExpr)>> {
+    let (mut columns, mut errors) = (Vec::<(String, BoundExpr)>::new(), Vec::new());
     for item in &select.items {
-        match self::item(item, checker, named) {
+        match self::item(item, binder, named) {
             Ok(more) => {
                 for (name, typed, place) in more {
                     if named && columns.iter().any(|(n, _)| *n == name) {
@@ -328,11 +332,11 @@ pub(super) fn twice(place: Place, name: &str) -> SqlError {
     )
 }
 
-fn and(inner: Typed, outer: Typed) -> Bound<Typed> {
+fn and(inner: BoundExpr, outer: BoundExpr) -> Analyzed<BoundExpr> {
     let parts = [inner, outer];
     let node = Node::Logic {
         decides: false,
-        parts: parts.iter().map(Typed::part).collect(),
+        parts: parts.iter().map(BoundExpr::part).collect(),
     };
     build(
         parts[1].place,
@@ -345,8 +349,8 @@ fn and(inner: Typed, outer: Typed) -> Bound<Typed> {
 }
 
 /// A condition of WHERE or HAVING.
-pub(super) fn condition(clause: &str, expr: &Expr, checker: &Checker) -> Bound<Typed> {
-    let typed = checker.bind(expr)?;
+pub(super) fn condition(clause: &str, expr: &Expr, binder: &Binder) -> Analyzed<BoundExpr> {
+    let typed = binder.bind(expr)?;
     if typed.data_type == DataType::Boolean {
         Ok(typed)
     } else {

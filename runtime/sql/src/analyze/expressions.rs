@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::typed::{Bound, Nulls, Typed, call, refuse};
-use super::{Checker, casts, collections, functions, json, literals, logic, numbers, time, window};
+use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
+use super::{Binder, casts, collections, functions, json, literals, logic, numbers, time, window};
 use crate::error::Place;
 use crate::eval::compare;
 use crate::syntax::ast::{Expr, Interval, Kind};
 use crate::types::DataType as T;
 
-impl Checker<'_> {
+impl Binder<'_> {
     /// Checks one expression.
-    pub(crate) fn bind(&self, expr: &Expr) -> Bound<Typed> {
+    pub(crate) fn bind(&self, expr: &Expr) -> Analyzed<BoundExpr> {
         let mut typed = self.bind_anew(expr)?;
         if typed.nullable && self.scope.not_null.has(expr, || self.text(expr)) {
             typed.nullable = false;
@@ -25,7 +25,7 @@ impl Checker<'_> {
     }
 
     /// Checks one expression without what WHERE says of it.
-    fn bind_anew(&self, expr: &Expr) -> Bound<Typed> {
+    fn bind_anew(&self, expr: &Expr) -> Analyzed<BoundExpr> {
         let place = expr.place;
         if let Some(found) = self.groups.and_then(|g| g.find(expr, self.scope)) {
             return found;
@@ -42,7 +42,7 @@ impl Checker<'_> {
                 place,
                 "ROW_NUMBER() OVER (…) stands alone in a SELECT list, as in SELECT *, ROW_NUMBER() OVER (…) AS rn",
             ),
-            Kind::Null => Ok(Typed::untyped_null(place)),
+            Kind::Null => Ok(BoundExpr::untyped_null(place)),
             Kind::Boolean(value) => Ok(literals::boolean(place, *value)),
             Kind::Number(number) => literals::number(place, number),
             Kind::Text(text) => Ok(literals::text(place, text)),
@@ -137,10 +137,10 @@ impl Checker<'_> {
     }
 
     /// Checks an expression that must be a boolean.
-    pub(super) fn truth(&self, what: &str, expr: &Expr) -> Bound<Typed> {
+    pub(super) fn truth(&self, what: &str, expr: &Expr) -> Analyzed<BoundExpr> {
         let typed = self.bind(expr)?;
         if typed.untyped_null {
-            return Ok(Typed::null(typed.place, T::Boolean));
+            return Ok(BoundExpr::null(typed.place, T::Boolean));
         }
         if typed.data_type == T::Boolean {
             Ok(typed)
@@ -150,7 +150,7 @@ impl Checker<'_> {
     }
 }
 
-fn not_boolean<V>(place: Place, what: &str, data_type: &T) -> Bound<V> {
+fn not_boolean<V>(place: Place, what: &str, data_type: &T) -> Analyzed<V> {
     refuse(
         place,
         format!(
