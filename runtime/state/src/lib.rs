@@ -11,12 +11,12 @@
 
 mod accumulate;
 mod bucket;
+mod changelog_segments;
 mod codec;
 mod epoch;
 mod error;
 mod hot;
 mod keys;
-mod logs;
 mod order;
 mod pool;
 mod record;
@@ -66,7 +66,7 @@ impl Shard {
             Some(slices) => Box::new(Windows::new(layout.clone(), slices, &pool)),
             None => match layout.spec.window {
                 Some(Window::Session { gap }) => {
-                    Box::new(Sessions::new(layout.clone(), gap, pool.logs()))
+                    Box::new(Sessions::new(layout.clone(), gap, pool.segments()))
                 }
                 _ => Box::new(Upserts::new(layout.clone())),
             },

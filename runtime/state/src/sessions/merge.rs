@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::Sessions;
+use crate::changelog_segments::{Content, PARTS, part_of};
 use crate::error::{StateError, columns};
 use crate::keys::{Keys, hash};
-use crate::logs::{Content, PARTS, part_of};
 use crate::spans::{Span, Spans};
 use crate::table::{Bounds, Table};
 

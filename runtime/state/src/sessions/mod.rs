@@ -17,9 +17,9 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use self::merge::{Epoch, parts};
 use crate::accumulate::Input;
+use crate::changelog_segments::{BASES, ChangelogSegments, PARTS, SegmentWriter};
 use crate::epoch::{Figures, Sealed};
 use crate::error::{StateError, columns};
-use crate::logs::{BASES, Logs, PARTS, Writer};
 use crate::record::{self, Place};
 use crate::spans::{Span, Spans};
 use crate::state::{Common, State};
@@ -43,8 +43,8 @@ pub(crate) struct Sessions {
     /// Committed sessions by the end that they had when they were put here, which may have moved since.
     calendar: BTreeMap<i64, Vec<u32>>,
     overlay: Spans,
-    logs: Logs,
-    no_logs: Logs,
+    segments: ChangelogSegments,
+    no_segments: ChangelogSegments,
     pending: Option<Pending>,
     groups: Vec<u32>,
 }
@@ -57,11 +57,11 @@ struct Pending {
     /// Sessions of the overlay that go on, and committed ones that gave their result.
     staying: Vec<u32>,
     gone: Vec<u32>,
-    logs: Logs,
+    segments: ChangelogSegments,
 }
 
 impl Sessions {
-    pub(crate) fn new(layout: Arc<Layout>, gap: i64, logs: Logs) -> Sessions {
+    pub(crate) fn new(layout: Arc<Layout>, gap: i64, segments: ChangelogSegments) -> Sessions {
         let mut fields = layout.state.fields().to_vec();
         for (i, name) in ["start", "last"].into_iter().enumerate() {
             fields.insert(1 + i, Arc::new(Field::new(name, DataType::Int64, false)));
@@ -75,8 +75,8 @@ impl Sessions {
             committed: Spans::new(&layout, gap),
             calendar: BTreeMap::new(),
             overlay: Spans::new(&layout, gap),
-            no_logs: logs.clone(),
-            logs,
+            no_segments: segments.clone(),
+            segments,
             pending: None,
             groups: Vec::new(),
             layout,
@@ -203,7 +203,7 @@ impl State for Sessions {
         let mut staying: Vec<u32> = running.iter().flat_map(|m| &m.overlay).copied().collect();
         staying.sort_unstable();
         let gone: Vec<u32> = ending.iter().flat_map(|m| &m.committed).copied().collect();
-        let mut logs = self.logs.clone();
+        let mut segments = self.segments.clone();
         let mut recorded = self.recorded;
         if floor > recorded && !(ending.is_empty() && staying.is_empty()) {
             let record = record::fired(floor, None, common.next);
@@ -211,24 +211,24 @@ impl State for Sessions {
             recorded = floor;
         }
         if staying.is_empty() && gone.len() == self.committed.len() {
-            logs.forget(0, &mut sealed.changelog);
+            segments.forget(0, &mut sealed.changelog);
         } else {
             let epoch = Epoch::new(self, &staying, &gone);
-            let mut writer = Writer {
+            let mut writer = SegmentWriter {
                 bucket: 0,
                 next: common.next,
                 floor: self.floor,
                 bases: &mut { BASES },
                 out: &mut sealed.changelog,
             };
-            logs.write(&epoch, &mut writer)?;
+            segments.write(&epoch, &mut writer)?;
         }
         self.pending = Some(Pending {
             floor,
             recorded,
             staying,
             gone,
-            logs,
+            segments,
         });
         Ok(sealed)
     }
@@ -247,7 +247,7 @@ impl State for Sessions {
         self.calendar = self.calendar.split_off(&latest.saturating_add(1));
         self.floor = pending.floor;
         self.recorded = pending.recorded;
-        self.logs = pending.logs;
+        self.segments = pending.segments;
         let renumbered = self.committed.remove(&pending.gone)?;
         let new = self.committed.end();
         self.committed.absorb(&self.overlay, &pending.staying)?;
@@ -289,10 +289,10 @@ impl State for Sessions {
         }
         let place = Place::read(&key[1..])?;
         let Some(value) = value else {
-            self.logs.restore_tombstone(place);
-            if self.logs.is_empty() {
+            self.segments.restore_tombstone(place);
+            if self.segments.is_empty() {
                 self.committed.clear();
-                self.logs = self.no_logs.clone();
+                self.segments = self.no_segments.clone();
             }
             return Ok(None);
         };
@@ -305,7 +305,7 @@ impl State for Sessions {
             let mut old = parts(&self.committed, self.committed.groups_from(0));
             self.committed.remove(&old.swap_remove(part))?;
         }
-        self.logs.restore(place, head.flags, value.len());
+        self.segments.restore(place, head.flags, value.len());
         let keys = batch.column(0).as_binary::<i32>();
         self.forget_final(keys, head.floor)?;
         let starts = batch.column(1).as_primitive::<Int64Type>().values();

@@ -7,8 +7,8 @@ use arrow::array::RecordBatch;
 
 use super::Windows;
 use crate::bucket::{Bucket, parts};
+use crate::changelog_segments::{Content, PARTS};
 use crate::error::StateError;
-use crate::logs::{Content, PARTS};
 use crate::table::{Bounds, Table};
 
 impl Windows {

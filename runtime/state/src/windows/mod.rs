@@ -14,9 +14,9 @@ use arrow::compute::take_record_batch;
 use self::merge::{Epoch, Touched, rows};
 use crate::accumulate::Input;
 use crate::bucket::Bucket;
+use crate::changelog_segments::{BASES, ChangelogSegments, PARTS, SegmentWriter};
 use crate::epoch::{Figures, Sealed};
 use crate::error::{StateError, columns};
-use crate::logs::{BASES, Logs, PARTS, Writer};
 use crate::pool::Pool;
 use crate::record::{self, Place};
 use crate::slices::Slices;
@@ -44,7 +44,7 @@ pub(crate) struct Windows {
     store: Option<Store>,
     /// About how many results an epoch gives at most; those that are due beyond wait for the next one.
     most: usize,
-    logs: Logs,
+    segments: ChangelogSegments,
     overlay: Table,
     pending: Option<Pending>,
     groups: Vec<u32>,
@@ -61,7 +61,7 @@ struct Pending {
     gone: Vec<i64>,
     /// What the overlay adds to the slices that stay.
     added: BTreeMap<i64, Vec<u32>>,
-    logs: BTreeMap<i64, Logs>,
+    segments: BTreeMap<i64, ChangelogSegments>,
 }
 
 impl Windows {
@@ -77,7 +77,7 @@ impl Windows {
             committed: BTreeMap::new(),
             store: None,
             most: pool.results(),
-            logs: pool.logs(),
+            segments: pool.segments(),
             pending: None,
             groups: Vec::new(),
         }
@@ -259,27 +259,31 @@ impl State for Windows {
         added.retain(|slice, _| !over(slice));
         for slice in &gone {
             if let Some(bucket) = self.committed.get(slice) {
-                bucket.logs.clone().forget(*slice, &mut sealed.changelog);
+                bucket
+                    .segments
+                    .clone()
+                    .forget(*slice, &mut sealed.changelog);
             }
         }
-        let mut logs = BTreeMap::new();
+        let mut segments = BTreeMap::new();
         let mut bases = BASES;
         for (&slice, groups) in &added {
             let committed = self.committed.get(&slice);
-            let mut log = committed.map_or_else(|| self.logs.clone(), |b| b.logs.clone());
+            let mut of_slice =
+                committed.map_or_else(|| self.segments.clone(), |b| b.segments.clone());
             let epoch = Epoch {
                 windows: self,
                 touched: Touched::new(slice, Some(groups)),
             };
-            let mut writer = Writer {
+            let mut writer = SegmentWriter {
                 bucket: slice,
                 next: common.next,
                 floor: self.fired,
                 bases: &mut bases,
                 out: &mut sealed.changelog,
             };
-            log.write(&epoch, &mut writer)?;
-            logs.insert(slice, log);
+            of_slice.write(&epoch, &mut writer)?;
+            segments.insert(slice, of_slice);
         }
         self.pending = Some(Pending {
             watermark,
@@ -288,7 +292,7 @@ impl State for Windows {
             progress,
             gone,
             added,
-            logs,
+            segments,
         });
         Ok(sealed)
     }
@@ -310,10 +314,10 @@ impl State for Windows {
             let bucket = self
                 .committed
                 .entry(*slice)
-                .or_insert_with(|| Bucket::new(&self.layout, self.logs.clone()));
+                .or_insert_with(|| Bucket::new(&self.layout, self.segments.clone()));
             bucket.table.absorb(&self.overlay, groups)?;
-            if let Some(logs) = pending.logs.remove(slice) {
-                bucket.logs = logs;
+            if let Some(segments) = pending.segments.remove(slice) {
+                bucket.segments = segments;
             }
         }
         self.watermark = pending.watermark;
@@ -357,8 +361,8 @@ impl State for Windows {
         let place = Place::read(&key[1..])?;
         let Some(value) = value else {
             if let Some(bucket) = self.committed.get_mut(&place.bucket) {
-                bucket.logs.restore_tombstone(place);
-                if bucket.logs.is_empty() {
+                bucket.segments.restore_tombstone(place);
+                if bucket.segments.is_empty() {
                     bucket.discard(place.bucket, None, self.store.as_ref())?;
                     self.committed.remove(&place.bucket);
                 }
@@ -370,7 +374,7 @@ impl State for Windows {
         let bucket = self
             .committed
             .entry(place.bucket)
-            .or_insert_with(|| Bucket::new(&self.layout, self.logs.clone()));
+            .or_insert_with(|| Bucket::new(&self.layout, self.segments.clone()));
         if head.flags & record::RESET_BUCKET != 0 {
             bucket.discard(place.bucket, None, self.store.as_ref())?;
             bucket.table.clear();
@@ -385,7 +389,7 @@ impl State for Windows {
             // A slice loses no keys, so whatever there was of the part, its base has it.
             bucket.table.replace_state(&batch)?;
         }
-        bucket.logs.restore(place, head.flags, value.len());
+        bucket.segments.restore(place, head.flags, value.len());
         // An estimate: what was dropped is counted when the changelog is read.
         common.account_more(bucket.table.size().saturating_sub(before) as u64);
         if common.pool.is_full() {

@@ -1,8 +1,8 @@
 //! Which records of the changelog a bucket stands in, and when they are replaced by a **base**: all there is of
 //! the bucket, instead of what each epoch added. So restoring reads a few times the state at most.
 //!
-//! The log of a large bucket is in [`PARTS`] parts by the keys' hashes, each with bases of its own: no epoch has to
-//! write all of it.
+//! A large bucket has [`PARTS`] segments, by the keys' hashes, each with bases of its own: no epoch has to write all of
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -29,9 +29,9 @@ pub(crate) fn part_of(hash: u32) -> usize {
     (hash >> 26) as usize
 }
 
-/// The records of one part: sequence and bytes.
+/// The records of one part of a bucket: sequence and bytes.
 #[derive(Clone, Debug, Default)]
-struct Log {
+struct Segment {
     live: BTreeMap<u32, usize>,
     next: u32,
     /// Bytes of the last base, and of all records.
@@ -41,17 +41,17 @@ struct Log {
 
 /// The records of a bucket.
 #[derive(Clone, Debug)]
-pub(crate) struct Logs {
-    parts: Vec<Log>,
+pub(crate) struct ChangelogSegments {
+    parts: Vec<Segment>,
     /// See [`LEAST`].
     least: usize,
     divided: usize,
 }
 
-impl Default for Logs {
-    fn default() -> Logs {
-        Logs {
-            parts: vec![Log::default()],
+impl Default for ChangelogSegments {
+    fn default() -> ChangelogSegments {
+        ChangelogSegments {
+            parts: vec![Segment::default()],
             least: LEAST,
             divided: DIVIDED,
         }
@@ -59,7 +59,7 @@ impl Default for Logs {
 }
 
 /// Where a bucket's records go.
-pub(crate) struct Writer<'a> {
+pub(crate) struct SegmentWriter<'a> {
     pub bucket: i64,
     /// The arrival number of the next row.
     pub next: i64,
@@ -70,7 +70,7 @@ pub(crate) struct Writer<'a> {
     pub out: &'a mut Vec<Change>,
 }
 
-impl Writer<'_> {
+impl SegmentWriter<'_> {
     fn start(&self, flags: (u8, u8)) -> Start {
         Start {
             flags,
@@ -88,8 +88,8 @@ pub(crate) trait Content {
     fn all(&self, part: Option<usize>) -> Result<RecordBatch, StateError>;
 }
 
-impl Log {
-    fn put(&mut self, part: u8, values: Vec<Vec<u8>>, to: &mut Writer<'_>) {
+impl Segment {
+    fn put(&mut self, part: u8, values: Vec<Vec<u8>>, to: &mut SegmentWriter<'_>) {
         for value in values {
             let place = Place {
                 bucket: to.bucket,
@@ -129,7 +129,7 @@ impl Log {
         part: u8,
         flags: u8,
         batch: &RecordBatch,
-        to: &mut Writer<'_>,
+        to: &mut SegmentWriter<'_>,
     ) -> Result<(), StateError> {
         let mut base = Vec::new();
         values(batch, to.start((flags, BASE)), &mut base)?;
@@ -143,13 +143,13 @@ impl Log {
     }
 }
 
-impl Logs {
+impl ChangelogSegments {
     /// With limits that may be lower than usual, where there is little memory.
-    pub(crate) fn with_limits(least: usize, divided: usize) -> Logs {
-        Logs {
+    pub(crate) fn with_limits(least: usize, divided: usize) -> ChangelogSegments {
+        ChangelogSegments {
             least: least.min(LEAST),
             divided: divided.min(DIVIDED),
-            ..Logs::default()
+            ..ChangelogSegments::default()
         }
     }
 
@@ -157,7 +157,7 @@ impl Logs {
     pub(crate) fn write(
         &mut self,
         content: &impl Content,
-        to: &mut Writer<'_>,
+        to: &mut SegmentWriter<'_>,
     ) -> Result<(), StateError> {
         let whole = self.parts.len() == 1;
         for part in 0..self.parts.len() {
@@ -168,17 +168,19 @@ impl Logs {
             let mut delta = Vec::new();
             values(&added, to.start((0, 0)), &mut delta)?;
             let more: usize = delta.iter().map(Vec::len).sum();
-            let log = &mut self.parts[part];
+            let segment = &mut self.parts[part];
             let byte = if whole { 0 } else { part as u8 + 1 };
-            if *to.bases == 0 || log.bytes + more - log.base <= 2 * log.base + self.least {
-                log.put(byte, delta, to);
+            if *to.bases == 0
+                || segment.bytes + more - segment.base <= 2 * segment.base + self.least
+            {
+                segment.put(byte, delta, to);
                 continue;
             }
             let base = content.all(which)?;
             if !whole {
-                log.put_base(byte, RESET_PART | BASE, &base, to)?;
+                segment.put_base(byte, RESET_PART | BASE, &base, to)?;
             } else if base.get_array_memory_size() <= self.divided {
-                log.put_base(byte, RESET_BUCKET | BASE, &base, to)?;
+                segment.put_base(byte, RESET_BUCKET | BASE, &base, to)?;
             } else {
                 self.divide(content, to)?;
                 return Ok(());
@@ -188,13 +190,17 @@ impl Logs {
     }
 
     /// Writes all there is in parts.
-    fn divide(&mut self, content: &impl Content, to: &mut Writer<'_>) -> Result<(), StateError> {
-        let mut parts = vec![Log::default(); PARTS];
+    fn divide(
+        &mut self,
+        content: &impl Content,
+        to: &mut SegmentWriter<'_>,
+    ) -> Result<(), StateError> {
+        let mut parts = vec![Segment::default(); PARTS];
         let mut flags = RESET_BUCKET | BASE;
-        for (part, log) in parts.iter_mut().enumerate() {
+        for (part, segment) in parts.iter_mut().enumerate() {
             let base = content.all(Some(part))?;
             if base.num_rows() > 0 {
-                log.put_base(part as u8 + 1, flags, &base, to)?;
+                segment.put_base(part as u8 + 1, flags, &base, to)?;
                 flags = RESET_PART | BASE;
             }
         }
@@ -208,8 +214,8 @@ impl Logs {
     /// Tombstones for everything.
     pub(crate) fn forget(&mut self, bucket: i64, out: &mut Vec<Change>) {
         let whole = self.parts.len() == 1;
-        for (part, log) in self.parts.iter_mut().enumerate() {
-            log.forget(bucket, if whole { 0 } else { part as u8 + 1 }, out);
+        for (part, segment) in self.parts.iter_mut().enumerate() {
+            segment.forget(bucket, if whole { 0 } else { part as u8 + 1 }, out);
         }
     }
 
@@ -218,47 +224,47 @@ impl Logs {
         if flags & RESET_BUCKET != 0 {
             let parts = if place.part == 0 { 1 } else { PARTS };
             // Sequences go on, as tombstones of the old ones are still to come.
-            let next = self.log(0).map_or(0, |log| log.next);
-            self.parts = vec![Log::default(); parts];
+            let next = self.segment(0).map_or(0, |segment| segment.next);
+            self.parts = vec![Segment::default(); parts];
             if parts == 1 {
                 self.parts[0].next = next;
             }
         } else if place.part > 0 && self.parts.len() == 1 {
-            self.parts = vec![Log::default(); PARTS];
+            self.parts = vec![Segment::default(); PARTS];
         }
-        let Some(log) = self.log(place.part) else {
+        let Some(segment) = self.segment(place.part) else {
             return;
         };
         if flags & RESET_PART != 0 {
-            *log = Log {
-                next: log.next,
-                ..Log::default()
+            *segment = Segment {
+                next: segment.next,
+                ..Segment::default()
             };
         }
-        log.live.insert(place.sequence, bytes);
-        log.next = log.next.max(place.sequence.wrapping_add(1));
-        log.bytes += bytes;
+        segment.live.insert(place.sequence, bytes);
+        segment.next = segment.next.max(place.sequence.wrapping_add(1));
+        segment.bytes += bytes;
         if flags & BASE != 0 {
-            log.base += bytes;
+            segment.base += bytes;
         }
     }
 
     /// A tombstone that was read back.
     pub(crate) fn restore_tombstone(&mut self, place: Place) {
-        if let Some(log) = self.log(place.part)
-            && let Some(bytes) = log.live.remove(&place.sequence)
+        if let Some(segment) = self.segment(place.part)
+            && let Some(bytes) = segment.live.remove(&place.sequence)
         {
-            log.bytes = log.bytes.saturating_sub(bytes);
-            log.base = log.base.min(log.bytes);
+            segment.bytes = segment.bytes.saturating_sub(bytes);
+            segment.base = segment.base.min(segment.bytes);
         }
     }
 
     /// True: no record is left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.parts.iter().all(|log| log.live.is_empty())
+        self.parts.iter().all(|segment| segment.live.is_empty())
     }
 
-    fn log(&mut self, part: u8) -> Option<&mut Log> {
+    fn segment(&mut self, part: u8) -> Option<&mut Segment> {
         match (part, self.parts.len()) {
             (0, 1) => self.parts.first_mut(),
             (0, _) | (_, 1) => None,
