@@ -21,7 +21,7 @@ use crate::changelog_segments::{BASES, ChangelogSegments, PARTS, SegmentWriter};
 use crate::epoch::{Figures, Sealed};
 use crate::error::{StateError, columns};
 use crate::record::{self, Place};
-use crate::spans::{Span, Spans};
+use crate::session_intervals::{Interval, SessionIntervals};
 use crate::state::{Common, State};
 use crate::table::Layout;
 
@@ -39,10 +39,10 @@ pub(crate) struct Sessions {
     floor: i64,
     /// The same, as the changelog has it.
     recorded: i64,
-    committed: Spans,
+    committed: SessionIntervals,
     /// Committed sessions by the end that they had when they were put here, which may have moved since.
     calendar: BTreeMap<i64, Vec<u32>>,
-    overlay: Spans,
+    overlay: SessionIntervals,
     segments: ChangelogSegments,
     no_segments: ChangelogSegments,
     pending: Option<Pending>,
@@ -72,9 +72,9 @@ impl Sessions {
             gap,
             floor: i64::MIN,
             recorded: i64::MIN,
-            committed: Spans::new(&layout, gap),
+            committed: SessionIntervals::new(&layout, gap),
             calendar: BTreeMap::new(),
-            overlay: Spans::new(&layout, gap),
+            overlay: SessionIntervals::new(&layout, gap),
             no_segments: segments.clone(),
             segments,
             pending: None,
@@ -95,7 +95,7 @@ impl Sessions {
     /// Puts sessions from that group on, or all, into the calendar.
     fn plan(&mut self, from: u32) {
         for group in self.committed.groups_from(from) {
-            let last = self.committed.span(group).last;
+            let last = self.committed.interval(group).last;
             self.calendar.entry(last).or_default().push(group);
         }
     }
@@ -113,14 +113,14 @@ impl Sessions {
         if !(-LIMIT..LIMIT).contains(&time) {
             return true;
         }
-        let row = Span {
+        let row = Interval {
             start: time,
             last: time,
         };
-        let joins = |spans: &Spans| {
-            spans
+        let joins = |intervals: &SessionIntervals| {
+            intervals
                 .of(key)
-                .any(|group| spans.span(group).touches(row, self.gap))
+                .any(|group| intervals.interval(group).touches(row, self.gap))
         };
         // A session that still runs takes it in, however old it is.
         self.is_final(time, self.floor) && !joins(&self.overlay) && !joins(&self.committed)
@@ -136,7 +136,7 @@ impl Sessions {
             .iter()
             .flatten()
             .flat_map(|key| self.committed.of(key))
-            .filter(|&group| self.is_final(self.committed.span(group).last, floor))
+            .filter(|&group| self.is_final(self.committed.interval(group).last, floor))
             .collect();
         over.sort_unstable();
         over.dedup();
@@ -166,11 +166,11 @@ impl State for Sessions {
                 late.push(row as u32);
                 continue;
             }
-            let span = Span {
+            let interval = Interval {
                 start: time,
                 last: time,
             };
-            groups.push(self.overlay.put(keys.row(row), span));
+            groups.push(self.overlay.put(keys.row(row), interval));
             taken.push(row as u32);
         }
         let kept;
@@ -258,7 +258,7 @@ impl State for Sessions {
         } else {
             for group in again {
                 if self.committed.is_alive(group) {
-                    let last = self.committed.span(group).last;
+                    let last = self.committed.interval(group).last;
                     self.calendar.entry(last).or_default().push(group);
                 }
             }
@@ -312,11 +312,11 @@ impl State for Sessions {
         let lasts = batch.column(2).as_primitive::<Int64Type>().values();
         let targets: Vec<u32> = (0..batch.num_rows())
             .map(|row| {
-                let span = Span {
+                let interval = Interval {
                     start: starts[row],
                     last: lasts[row],
                 };
-                self.committed.put(keys.value(row), span)
+                self.committed.put(keys.value(row), interval)
             })
             .collect();
         self.committed
@@ -333,13 +333,13 @@ impl State for Sessions {
         let over: Vec<u32> = self
             .committed
             .groups_from(0)
-            .filter(|&group| self.is_final(self.committed.span(group).last, recorded))
+            .filter(|&group| self.is_final(self.committed.interval(group).last, recorded))
             .collect();
         self.committed.remove(&over)?;
         self.floor = recorded;
         let floor = self.floor_of(watermark_ms);
         // Sessions that are final already but are still there (see the same of windows): they are for the next epoch to give.
-        let due = |group| self.is_final(self.committed.span(group).last, floor);
+        let due = |group| self.is_final(self.committed.interval(group).last, floor);
         if !self.committed.groups_from(0).any(due) {
             self.floor = floor;
         }

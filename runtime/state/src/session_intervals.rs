@@ -15,14 +15,14 @@ const NONE: u32 = u32::MAX;
 
 /// A session: the times of its first and last row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct Interval {
     pub start: i64,
     pub last: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
-    span: Span,
+    interval: Interval,
     /// The next session of the key; of a session that was merged into another: that one.
     next: u32,
     alive: bool,
@@ -36,7 +36,7 @@ struct Head {
 
 /// Sessions that don't touch each other.
 #[derive(Debug)]
-pub(crate) struct Spans {
+pub(crate) struct SessionIntervals {
     layout: Arc<Layout>,
     gap: i64,
     /// A group for each session; its keys are not looked up.
@@ -44,27 +44,27 @@ pub(crate) struct Spans {
     links: Vec<Link>,
     heads: HashTable<Head>,
     alive: usize,
-    /// Sessions that were merged into others since the last [`Spans::settle`].
+    /// Sessions that were merged into others since the last [`SessionIntervals::merge_joined`].
     merged: Vec<u32>,
 }
 
-impl Span {
+impl Interval {
     /// True: no more than `gap` lies between the two.
-    pub(crate) fn touches(self, other: Span, gap: i64) -> bool {
+    pub(crate) fn touches(self, other: Interval, gap: i64) -> bool {
         self.start <= other.last.saturating_add(gap) && other.start <= self.last.saturating_add(gap)
     }
 
-    pub(crate) fn and(self, other: Span) -> Span {
-        Span {
+    pub(crate) fn union(self, other: Interval) -> Interval {
+        Interval {
             start: self.start.min(other.start),
             last: self.last.max(other.last),
         }
     }
 }
 
-impl Spans {
-    pub(crate) fn new(layout: &Arc<Layout>, gap: i64) -> Spans {
-        Spans {
+impl SessionIntervals {
+    pub(crate) fn new(layout: &Arc<Layout>, gap: i64) -> SessionIntervals {
+        SessionIntervals {
             layout: layout.clone(),
             gap,
             table: Table::new(layout, false),
@@ -79,8 +79,8 @@ impl Spans {
         self.alive
     }
 
-    pub(crate) fn span(&self, group: u32) -> Span {
-        self.links[group as usize].span
+    pub(crate) fn interval(&self, group: u32) -> Interval {
+        self.links[group as usize].interval
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -101,7 +101,7 @@ impl Spans {
         (first..self.end()).filter(|&group| self.is_alive(group))
     }
 
-    /// Takes in states of sessions that were [`Spans::put`].
+    /// Takes in states of sessions that were [`SessionIntervals::put`].
     pub(crate) fn absorb_columns(
         &mut self,
         state: &[ArrayRef],
@@ -109,7 +109,7 @@ impl Spans {
     ) -> Result<(), StateError> {
         let targets: Vec<u32> = groups.iter().map(|&group| self.found(group)).collect();
         self.table.absorb_columns(state, &targets)?;
-        self.settle()
+        self.merge_joined()
     }
 
     /// The sessions of a key.
@@ -127,9 +127,9 @@ impl Spans {
         })
     }
 
-    /// Puts a span where it belongs, merging what it joins; gives its session, which is final only after
-    /// [`Spans::settle`].
-    pub(crate) fn put(&mut self, key: &[u8], span: Span) -> u32 {
+    /// Puts an interval where it belongs, merging what it joins; gives its session, which is final only after
+    /// [`SessionIntervals::merge_joined`].
+    pub(crate) fn put(&mut self, key: &[u8], interval: Interval) -> u32 {
         let hash = hash(key);
         let table = &self.table;
         let entry = self.heads.entry(
@@ -143,7 +143,7 @@ impl Spans {
                 let first = self.table.keys.append(key);
                 free.insert(Head { hash, first });
                 self.links.push(Link {
-                    span,
+                    interval,
                     next: NONE,
                     alive: true,
                 });
@@ -154,18 +154,18 @@ impl Spans {
         let first = head.get().first;
         let mut joined = NONE;
         let (mut before, mut group) = (NONE, first);
-        let mut whole = span;
+        let mut whole = interval;
         while group != NONE {
             let link = self.links[group as usize];
-            if !link.span.touches(whole, self.gap) {
+            if !link.interval.touches(whole, self.gap) {
                 before = group;
             } else if joined == NONE {
                 joined = group;
-                whole = whole.and(link.span);
+                whole = whole.union(link.interval);
                 before = group;
             } else {
                 // It joins two: the later in the list goes into the earlier.
-                whole = whole.and(link.span);
+                whole = whole.union(link.interval);
                 self.links[before as usize].next = link.next;
                 self.links[group as usize].next = joined;
                 self.links[group as usize].alive = false;
@@ -177,14 +177,14 @@ impl Spans {
         if joined == NONE {
             joined = self.table.keys.append(key);
             self.links.push(Link {
-                span,
+                interval,
                 next: first,
                 alive: true,
             });
             self.alive += 1;
             head.get_mut().first = joined;
         } else {
-            self.links[joined as usize].span = whole;
+            self.links[joined as usize].interval = whole;
         }
         joined
     }
@@ -197,7 +197,7 @@ impl Spans {
         group
     }
 
-    /// Takes in rows that were [`Spans::put`].
+    /// Takes in rows that were [`SessionIntervals::put`].
     pub(crate) fn update(
         &mut self,
         input: &Input<'_>,
@@ -209,11 +209,11 @@ impl Spans {
             }
         }
         self.table.update_groups(input, groups)?;
-        self.settle()
+        self.merge_joined()
     }
 
     /// Merges the states of sessions that became one.
-    pub(crate) fn settle(&mut self) -> Result<(), StateError> {
+    pub(crate) fn merge_joined(&mut self) -> Result<(), StateError> {
         self.table.resize();
         if self.merged.is_empty() {
             return Ok(());
@@ -224,14 +224,18 @@ impl Spans {
     }
 
     /// Takes sessions of another table in.
-    pub(crate) fn absorb(&mut self, other: &Spans, groups: &[u32]) -> Result<(), StateError> {
+    pub(crate) fn absorb(
+        &mut self,
+        other: &SessionIntervals,
+        groups: &[u32],
+    ) -> Result<(), StateError> {
         let targets: Vec<u32> = groups
             .iter()
-            .map(|&group| self.put(other.table.key(group), other.span(group)))
+            .map(|&group| self.put(other.table.key(group), other.interval(group)))
             .collect();
         let targets: Vec<u32> = targets.iter().map(|&group| self.found(group)).collect();
         self.table.absorb_groups(&other.table, groups, &targets)?;
-        self.settle()
+        self.merge_joined()
     }
 
     /// Takes sessions away. True: the others have new numbers.
@@ -256,7 +260,7 @@ impl Spans {
         }
         self.table.reset(groups);
         if self.links.len() > 1024 && self.alive < self.links.len() / 2 {
-            let mut rest = Spans::new(&self.layout, self.gap);
+            let mut rest = SessionIntervals::new(&self.layout, self.gap);
             let groups: Vec<u32> = self.groups_from(0).collect();
             rest.absorb(self, &groups)?;
             *self = rest;
