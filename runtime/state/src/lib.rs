@@ -15,7 +15,6 @@ mod changelog_segments;
 mod codec;
 mod epoch;
 mod error;
-mod hot;
 mod keys;
 mod order;
 mod pool;
@@ -28,6 +27,7 @@ mod spec;
 mod spill;
 mod state;
 mod table;
+mod tiered_groups;
 mod upserts;
 mod windows;
 
@@ -148,8 +148,8 @@ impl Shard {
 
     /// The key (its columns, one row) that most rows had since this was last asked, and which share of them in
     /// per cent; an estimate that finds any key above a third.
-    pub fn hot_key(&mut self) -> Option<(RecordBatch, u8)> {
-        let (key, share) = self.common.sketch.hottest()?;
+    pub fn skewed_key(&mut self) -> Option<(RecordBatch, u8)> {
+        let (key, share) = self.common.sketch.heaviest()?;
         let key = self.layout.keys(std::iter::once(&key[..])).ok()?;
         Some((key, share))
     }

@@ -8,10 +8,10 @@ use arrow::array::RecordBatch;
 use crate::accumulate::Input;
 use crate::epoch::{Change, Figures, Sealed};
 use crate::error::{StateError, columns};
-use crate::hot::Hot;
 use crate::record::{self, read_head};
 use crate::state::{Common, State};
 use crate::table::{Bounds, Layout, Table};
+use crate::tiered_groups::TieredGroups;
 
 /// So many records that were read back are decoded together.
 const RESTORED: usize = 8_192;
@@ -20,7 +20,7 @@ const RESTORED: usize = 8_192;
 #[derive(Debug)]
 pub(crate) struct Upserts {
     layout: Arc<Layout>,
-    committed: Hot,
+    committed: TieredGroups,
     overlay: Table,
     pending: Option<Pending>,
     groups: Vec<u32>,
@@ -49,7 +49,7 @@ struct Pending {
 impl Upserts {
     pub(crate) fn new(layout: Arc<Layout>) -> Upserts {
         Upserts {
-            committed: Hot::new(&layout),
+            committed: TieredGroups::new(&layout),
             overlay: Table::new(&layout, false),
             layout,
             pending: None,

@@ -410,7 +410,7 @@ impl Shards {
         let mut hottest = None;
         for slot in self.slots.values_mut() {
             let rows = std::mem::take(&mut slot.rows);
-            if let Some((key, percent)) = slot.shard.hot_key()
+            if let Some((key, percent)) = slot.shard.skewed_key()
                 && rows * u64::from(percent) > all * 50
             {
                 hottest = Some(key);

@@ -20,7 +20,7 @@ const CHUNK: usize = 8_192;
 
 /// Committed groups by key.
 #[derive(Debug)]
-pub(crate) struct Hot {
+pub(crate) struct TieredGroups {
     layout: Arc<Layout>,
     /// A group's state as one row.
     codec: Codec,
@@ -37,10 +37,10 @@ fn place(key: &[u8]) -> Vec<u8> {
     place
 }
 
-impl Hot {
-    pub(crate) fn new(layout: &Arc<Layout>) -> Hot {
+impl TieredGroups {
+    pub(crate) fn new(layout: &Arc<Layout>) -> TieredGroups {
         let fields = layout.state.fields().iter().skip(1);
-        Hot {
+        TieredGroups {
             layout: layout.clone(),
             codec: Codec::new(fields.map(|f| f.data_type().clone()).collect()),
             young: Table::new(layout, false),
