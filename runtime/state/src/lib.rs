@@ -15,6 +15,7 @@ mod changelog_segments;
 mod codec;
 mod epoch;
 mod error;
+mod keyed_upsert;
 mod keys;
 mod order;
 mod pool;
@@ -28,7 +29,6 @@ mod spill;
 mod state;
 mod table;
 mod tiered_groups;
-mod upserts;
 mod windows;
 
 pub use epoch::{Change, Figures, Sealed};
@@ -42,11 +42,11 @@ use arrow::array::RecordBatch;
 use headworks_sql::keyed::Window;
 
 use crate::error::columns;
+use crate::keyed_upsert::KeyedUpsert;
 use crate::sessions::Sessions;
 use crate::slices::Slices;
 use crate::state::{Common, State};
 use crate::table::Layout;
-use crate::upserts::Upserts;
 use crate::windows::Windows;
 
 /// The state of one partition.
@@ -68,7 +68,7 @@ impl Shard {
                 Some(Window::Session { gap }) => {
                     Box::new(Sessions::new(layout.clone(), gap, pool.segments()))
                 }
-                _ => Box::new(Upserts::new(layout.clone())),
+                _ => Box::new(KeyedUpsert::new(layout.clone())),
             },
         };
         Shard {

@@ -296,8 +296,8 @@ impl Table {
     }
 
     /// Wall time of a group's first and last row.
-    pub(crate) fn stamp(&self, group: u32) -> Option<(i64, i64)> {
-        self.accumulators.iter().find_map(|a| a.stamp(group))
+    pub(crate) fn arrival(&self, group: u32) -> Option<(i64, i64)> {
+        self.accumulators.iter().find_map(|a| a.arrival(group))
     }
 
     /// The arrival number of the row that a group keeps, where rows are kept.

@@ -12,11 +12,11 @@ use crate::error::StateError;
 const NONE: (i64, i64) = (i64::MAX, i64::MIN);
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stamp {
+pub(crate) struct ArrivalTimes {
     times: Vec<(i64, i64)>,
 }
 
-impl Accumulator for Stamp {
+impl Accumulator for ArrivalTimes {
     fn types(&self) -> Vec<DataType> {
         vec![DataType::Int64, DataType::Int64]
     }
@@ -71,14 +71,14 @@ impl Accumulator for Stamp {
     }
 
     fn fresh(&self) -> Box<dyn Accumulator> {
-        Box::new(Stamp::default())
+        Box::new(ArrivalTimes::default())
     }
 
     fn copy(&self) -> Box<dyn Accumulator> {
         Box::new(self.clone())
     }
 
-    fn stamp(&self, group: u32) -> Option<(i64, i64)> {
+    fn arrival(&self, group: u32) -> Option<(i64, i64)> {
         self.times
             .get(group as usize)
             .copied()

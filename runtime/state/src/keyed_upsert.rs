@@ -18,7 +18,7 @@ const RESTORED: usize = 8_192;
 
 /// State by key.
 #[derive(Debug)]
-pub(crate) struct Upserts {
+pub(crate) struct KeyedUpsert {
     layout: Arc<Layout>,
     committed: TieredGroups,
     overlay: Table,
@@ -46,9 +46,9 @@ struct Pending {
     sweep: Sweep,
 }
 
-impl Upserts {
-    pub(crate) fn new(layout: Arc<Layout>) -> Upserts {
-        Upserts {
+impl KeyedUpsert {
+    pub(crate) fn new(layout: Arc<Layout>) -> KeyedUpsert {
+        KeyedUpsert {
             committed: TieredGroups::new(&layout),
             overlay: Table::new(&layout, false),
             layout,
@@ -78,8 +78,8 @@ impl Upserts {
             let target = changed.keys.intern(key);
             let old = found.keys.find(key).filter(|&old| {
                 // A key that came again after its TTL begins anew.
-                let first = self.overlay.stamp(group).map_or(0, |s| s.0);
-                let last = found.stamp(old).map_or(i64::MAX, |s| s.1);
+                let first = self.overlay.arrival(group).map_or(0, |s| s.0);
+                let last = found.arrival(old).map_or(i64::MAX, |s| s.1);
                 !self.is_over(last, first)
             });
             if let Some(old) = old {
@@ -103,7 +103,7 @@ impl Upserts {
         }
         let (young, old) = (&self.committed.young, &self.committed.old);
         let is_over = |table: &Table, group: u32| {
-            let last = table.stamp(group).map(|stamp| stamp.1);
+            let last = table.arrival(group).map(|times| times.1);
             last.is_some_and(|last| self.is_over(last, now))
                 && self.overlay.keys.find(table.key(group)).is_none()
         };
@@ -157,7 +157,7 @@ impl Upserts {
     }
 }
 
-impl State for Upserts {
+impl State for KeyedUpsert {
     fn add(
         &mut self,
         rows: &RecordBatch,
