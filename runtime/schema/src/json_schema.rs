@@ -11,7 +11,8 @@ use headworks_plan::{Contract, Definition};
 use headworks_sql::types::{DataType, StructField};
 use serde_json::{Map, Value, json};
 
-use crate::{SchemaError, names, sql};
+use crate::error::SchemaError;
+use crate::{names, sql};
 
 /// The contract as a JSON Schema with the title that `name` gives.
 ///

@@ -4,7 +4,8 @@ use headworks_plan::{Contract, Field};
 use headworks_sql::schema::Schema;
 use headworks_sql::types::{DataType, StructField};
 
-use crate::{MAX_COLUMNS, MAX_FIELDS, SchemaError};
+use crate::error::SchemaError;
+use crate::limits::{MAX_COLUMNS, MAX_FIELDS};
 
 /// The contract's fields with their types.
 pub(crate) fn fields(contract: &Contract) -> Result<Vec<StructField>, SchemaError> {

@@ -5,8 +5,10 @@ use headworks_sql::types::{DataType, StructField};
 
 use super::schema::{Avro, Id, Kind, Logical};
 use super::{defaults, union};
+use crate::error::SchemaError;
+use crate::limits::MAX_DEPTH;
+use crate::sql;
 use crate::sql::Budget;
-use crate::{MAX_DEPTH, SchemaError, sql};
 
 /// The fields of a contract that an Avro schema says. An enum is a string, a fixed is bytes, digits of a second
 /// beyond the sixth are cut off.

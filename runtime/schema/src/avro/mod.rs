@@ -22,7 +22,8 @@ pub use fields::{sql_type, to_fields};
 pub use fingerprint::MARKER;
 pub use schema::{Avro, Id, Kind, Logical, Node, RecordField};
 
-use crate::{SchemaError, names, sql};
+use crate::error::SchemaError;
+use crate::{names, sql};
 
 /// The contract as an Avro schema. The record gets its name of `name`: `my-shop.order-items` is the record
 /// `OrderItems` in the namespace `my_shop`.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::schema::{Id, Kind, Logical, Node, RecordField};
-use crate::{MAX_TEXT, SchemaError};
+use crate::error::SchemaError;
+use crate::limits::MAX_TEXT;
 
 /// Nesting of the text; schemas by reference may be deeper.
 const MAX_NESTING: usize = 64;

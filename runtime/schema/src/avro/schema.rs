@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 use super::parse;
-use crate::SchemaError;
-use crate::registry::Written;
+use crate::error::SchemaError;
+use crate::text::SchemaText;
 
 /// Index of a node.
 pub type Id = usize;
@@ -152,7 +152,7 @@ impl Avro {
     ///
     /// # Errors
     /// One of them is no JSON, or no Avro schema, or too large.
-    pub fn parse_written(written: &Written) -> Result<Avro, SchemaError> {
+    pub fn parse_written(written: &SchemaText) -> Result<Avro, SchemaError> {
         let before = written.references.iter();
         let before = before.map(|referenced| referenced.text.as_str());
         let (nodes, root) = parse::parse(&written.text, before, false)?;

@@ -4,8 +4,10 @@ use headworks_plan::Field;
 use headworks_sql::types::{DataType, StructField};
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, Syntax};
 
+use crate::error::SchemaError;
+use crate::limits::MAX_DEPTH;
+use crate::sql;
 use crate::sql::Budget;
-use crate::{MAX_DEPTH, SchemaError, sql};
 
 /// What a message is beyond its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
-use crate::registry::{Referenced, Written};
-use crate::{MAX_TEXT, SchemaError};
+use crate::error::SchemaError;
+use crate::limits::MAX_TEXT;
+use crate::text::{ReferencedSchema, SchemaText};
 
 /// What the file is called in descriptors.
 const NAME: &str = "contract.proto";
@@ -23,7 +24,7 @@ pub fn parse(text: &str) -> Result<FileDescriptor, SchemaError> {
 ///
 /// # Errors
 /// One of them is no Protobuf file, or too large.
-pub fn parse_written(written: &Written) -> Result<FileDescriptor, SchemaError> {
+pub fn parse_written(written: &SchemaText) -> Result<FileDescriptor, SchemaError> {
     for referenced in &written.references {
         parsable(&referenced.text)
             .map_err(|error| SchemaError::whole(format!("{}: {error}", referenced.name)))?;
@@ -48,7 +49,7 @@ fn parsable(text: &str) -> Result<(), SchemaError> {
     Ok(())
 }
 
-fn of(text: &str, imports: &[Referenced]) -> Result<FileDescriptor, SchemaError> {
+fn of(text: &str, imports: &[ReferencedSchema]) -> Result<FileDescriptor, SchemaError> {
     parsable(text)?;
     let mut resolver = ChainFileResolver::new();
     resolver.add(GoogleFileResolver::new());
@@ -101,7 +102,7 @@ pub fn message(
 /// The contract's own file, and those that a registry has it with.
 struct Files {
     own: String,
-    imports: Vec<Referenced>,
+    imports: Vec<ReferencedSchema>,
 }
 
 impl FileResolver for Files {

@@ -25,7 +25,8 @@ pub use fields::{Known, known, nullable, scalar, to_fields};
 pub use file::{message, parse, parse_written};
 pub use strict::parse_strictly;
 
-use crate::{SchemaError, names, sql};
+use crate::error::SchemaError;
+use crate::{names, sql};
 use numbers::{MESSAGE, Many, Numbers, Shape};
 
 /// The field of a message that stands for a list or map.

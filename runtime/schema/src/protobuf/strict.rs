@@ -12,7 +12,7 @@ use prost_reflect::prost_types::{
 };
 use prost_reflect::{DynamicMessage, FileDescriptor, Kind, MessageDescriptor, Syntax};
 
-use crate::SchemaError;
+use crate::error::SchemaError;
 
 const MAP_ENTRY: &str = "map_entry is the compiler's own; write map<key, value>";
 /// Messages in messages, as protoc has it.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use headworks_engine::format::{Decoder, FormatError, RowError};
 use headworks_plan::Contract;
+use headworks_schema::SchemaText;
 use headworks_schema::protobuf;
-use headworks_schema::registry::Written;
 use headworks_sql::types::StructField;
 use prost_reflect::{FileDescriptor, MessageDescriptor};
 
@@ -35,7 +35,7 @@ pub struct ProtobufDecoder {
     programs: HashMap<Vec<u8>, Result<Message, RowError>>,
     registered: bool,
     schemas: Arc<Schemas>,
-    known: HashMap<u32, Arc<Written>>,
+    known: HashMap<u32, Arc<SchemaText>>,
 }
 
 impl ProtobufDecoder {
