@@ -5,7 +5,7 @@
 //! ([`essence`]). A derived definition is kept as it is while the fields are the same, so that a newer version of
 //! Headworks, which may word it otherwise, changes nothing; a Protobuf field keeps its number for ever.
 
-use headworks_crds::{DataStreamSpec, FieldLabels, Format};
+use headworks_crds::{DataStreamSpec, FieldLabels};
 use headworks_plan::{Contract, Definition, Field};
 use headworks_schema::{SchemaError, avro, protobuf};
 use serde_json::Value;
@@ -317,15 +317,6 @@ fn place_of_field(text: &str, place: &str) -> Option<(u32, u32)> {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     Some((u32::try_from(line).ok()?, u32::try_from(column).ok()?))
-}
-
-/// The format as contracts say it.
-pub fn format(format: Format) -> headworks_plan::Format {
-    match format {
-        Format::Json => headworks_plan::Format::Json,
-        Format::Avro => headworks_plan::Format::Avro,
-        Format::Protobuf => headworks_plan::Format::Protobuf,
-    }
 }
 
 #[cfg(test)]

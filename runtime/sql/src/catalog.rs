@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headworks_plan::Contract;
+use headworks_plan::{Contract, OnOverflow};
 
 /// What becomes of a number that may be null and has more digits than its decimal type has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,15 @@ pub enum Overflow {
     Null,
     /// The row fails.
     Fail,
+}
+
+impl From<OnOverflow> for Overflow {
+    fn from(said: OnOverflow) -> Overflow {
+        match said {
+            OnOverflow::SetNull => Overflow::Null,
+            OnOverflow::DeadLetter => Overflow::Fail,
+        }
+    }
 }
 
 /// The streams that a query may name, with their contracts.

@@ -2,11 +2,11 @@
 //! columns it reads, and encoders for every output.
 
 use arrow::array::RecordBatch;
-use headworks_plan::{OnOverflow, PipelinePlan, Stream, TableOutput};
+use headworks_plan::{PipelinePlan, Stream, TableOutput};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
-use headworks_sql::{Catalog, Dataflow, Overflow, target};
+use headworks_sql::{Catalog, Dataflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use super::event_time::EventTime;
@@ -121,10 +121,7 @@ pub(super) fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
     let catalog = plan.inputs.iter().fold(Catalog::new(), |catalog, stream| {
         catalog.with(&stream.name, stream.contract.clone())
     });
-    let catalog = catalog.on_overflow(match plan.on_overflow {
-        OnOverflow::SetNull => Overflow::Null,
-        OnOverflow::DeadLetter => Overflow::Fail,
-    });
+    let catalog = catalog.on_overflow(plan.on_overflow.into());
     headworks_sql::plan(&plan.sql, &catalog).map_err(|errors| CompileError::Sql {
         said: listed(&errors),
     })
@@ -261,7 +258,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use headworks_plan::{Contract, Delivery, EventTime, Field, OnBadRecord, StartFrom};
+    use headworks_plan::{
+        Contract, Delivery, EventTime, Field, OnBadRecord, OnOverflow, StartFrom,
+    };
 
     use super::*;
     use crate::memory::{Faults, MemoryBroker, Stored};
