@@ -346,10 +346,7 @@ fn protobuf_schema(bytes: &[u8]) {
 fn fed(format: Format, text: &str) {
     let contract = Contract {
         format,
-        definition: Some(Definition {
-            schema: text.to_owned(),
-            message: None,
-        }),
+        definition: Some(Definition::new(text)),
         ..contract()
     };
     let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();

@@ -63,20 +63,14 @@ pub fn read(spec: &DataStreamSpec) -> Result<(Vec<Field>, Option<Definition>), F
             let text = text.trim_end();
             let fields =
                 avro::to_fields(text).map_err(|error| in_text("spec.avro", text, &error))?;
-            let definition = Definition {
-                schema: text.to_owned(),
-                message: None,
-            };
+            let definition = Definition::new(text);
             (fields, Some(definition))
         }
         (None, Some(given)) => {
             let text = given.schema.trim_end();
             let (fields, message) = protobuf::to_fields(text, given.message.as_deref())
                 .map_err(|error| in_text("spec.protobuf.schema", text, &error))?;
-            let definition = Definition {
-                schema: text.to_owned(),
-                message: Some(message),
-            };
+            let definition = Definition::of_message(text, message);
             (fields, Some(definition))
         }
         (None, None) => (plain(spec), None),
@@ -196,7 +190,7 @@ pub fn essence(definition: &Definition) -> Definition {
     };
     Definition {
         schema,
-        message: definition.message.clone(),
+        ..definition.clone()
     }
 }
 
@@ -440,8 +434,8 @@ mod tests {
 
     fn essence_of(text: &str, message: Option<&str>) -> String {
         essence(&Definition {
-            schema: text.into(),
             message: message.map(Into::into),
+            ..Definition::new(text)
         })
         .schema
     }

@@ -43,6 +43,24 @@ pub struct Definition {
     pub message: Option<String>,
 }
 
+impl Definition {
+    /// A text that says by itself what a record is: an Avro schema.
+    pub fn new(schema: impl Into<String>) -> Definition {
+        Definition {
+            schema: schema.into(),
+            message: None,
+        }
+    }
+
+    /// A Protobuf file, and the full name of the message that a record is.
+    pub fn of_message(schema: impl Into<String>, message: impl Into<String>) -> Definition {
+        Definition {
+            schema: schema.into(),
+            message: Some(message.into()),
+        }
+    }
+}
+
 /// What a schema registry says of a stream's definition (Confluent's wire format: a zero byte, then the schema's id as
 /// four bytes, big end first; Protobuf then has the message's indexes).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

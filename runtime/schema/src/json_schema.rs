@@ -28,10 +28,9 @@ pub fn from_contract(contract: &Contract, name: &str) -> Result<Definition, Sche
     );
     schema.insert("title".to_owned(), json!(title));
     let text = serde_json::to_string_pretty(&Value::Object(schema));
-    Ok(Definition {
-        schema: text.map_err(|error| SchemaError::whole(error.to_string()))?,
-        message: None,
-    })
+    Ok(Definition::new(
+        text.map_err(|error| SchemaError::whole(error.to_string()))?,
+    ))
 }
 
 fn object(fields: &[StructField]) -> Map<String, Value> {

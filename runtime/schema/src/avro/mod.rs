@@ -47,10 +47,7 @@ pub fn from_contract(contract: &Contract, name: &str) -> Result<Definition, Sche
         writer.field(field, &record, &mut out)?;
     }
     out.push_str("\n]}");
-    Ok(Definition {
-        schema: out,
-        message: None,
-    })
+    Ok(Definition::new(out))
 }
 
 struct Writer {

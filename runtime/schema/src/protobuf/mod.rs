@@ -66,10 +66,7 @@ pub fn from_contract(
     let message = package.map_or(record.clone(), |package| format!("{package}.{record}"));
     // Rules between fields, such as names that differ only in how JSON would write them.
     parse(&out)?;
-    Ok(Definition {
-        schema: out,
-        message: Some(message),
-    })
+    Ok(Definition::of_message(out, message))
 }
 
 /// A single value: a scalar's word, or the fields of a message.

@@ -180,10 +180,10 @@ fn maps_of_other_keys_json_and_messages_without_fields_are_columns() {
 /// What takes another text's place gets other numbers where the shapes are no longer what they were.
 #[test]
 fn a_number_of_another_shape_is_not_used_again() {
-    let before = Definition {
-        schema: "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\nmessage A { map<int32, string> a = 1; google.protobuf.Struct b = 2; E c = 3; map<string, string> d = 4; message E {} }".to_owned(),
-        message: Some("A".to_owned()),
-    };
+    let before = Definition::of_message(
+        "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\nmessage A { map<int32, string> a = 1; google.protobuf.Struct b = 2; E c = 3; map<string, string> d = 4; message E {} }",
+        "A",
+    );
     let after = from_contract(
         &contract("a map<string,string>\nb struct<x int>\nc struct<x int>\nd map<string,string>"),
         "s.A",

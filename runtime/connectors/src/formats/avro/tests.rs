@@ -31,10 +31,7 @@ fn in_avro(contract: Contract) -> Contract {
 fn defined(lines: &str, schema: &str) -> Contract {
     Contract {
         format: Format::Avro,
-        definition: Some(Definition {
-            schema: schema.to_owned(),
-            message: None,
-        }),
+        definition: Some(Definition::new(schema)),
         ..contract(lines)
     }
 }
@@ -702,10 +699,7 @@ fn of_equal_fingerprints_the_newest_definition_counts() {
     let own = r#"{"at":"2026-01-01T00:00:00.123456Z","x":1}"#;
     let own_bytes = encoded(&contract, &from_json(&contract, &[own.to_owned()])).remove(0);
     let before = Contract {
-        definition: Some(Definition {
-            schema: at("micros"),
-            message: None,
-        }),
+        definition: Some(Definition::new(at("micros"))),
         ..self::contract("at timestamp_ltz(6)")
     };
     let json = r#"{"at":"2026-01-01T00:00:00.123456Z"}"#;

@@ -30,12 +30,12 @@ fn in_protobuf(contract: Contract) -> Contract {
 fn defined(lines: &str, schema: &str, message: &str) -> Contract {
     Contract {
         format: Format::Protobuf,
-        definition: Some(Definition {
-            schema: format!(
+        definition: Some(Definition::of_message(
+            format!(
                 "syntax = \"proto3\";\nimport \"google/protobuf/timestamp.proto\";\nimport \"google/protobuf/wrappers.proto\";\n{schema}"
             ),
-            message: Some(message.to_owned()),
-        }),
+            message,
+        )),
         ..contract(lines)
     }
 }
