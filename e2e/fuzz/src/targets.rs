@@ -147,12 +147,7 @@ pub(crate) fn fields() -> Vec<Field> {
         ("da", "date"),
     ]
     .into_iter()
-    .map(|(name, type_)| Field {
-        name: name.to_owned(),
-        type_: type_.to_owned(),
-        nullable: name != "s" && name != "tz",
-        labels: vec![],
-    })
+    .map(|(name, type_)| Field::new(name, type_, name != "s" && name != "tz"))
     .collect()
 }
 

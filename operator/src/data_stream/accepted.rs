@@ -380,12 +380,7 @@ mod tests {
         Accepted {
             version: 3,
             contract: Contract {
-                fields: vec![Field {
-                    name: "id".into(),
-                    type_: "string".into(),
-                    nullable: false,
-                    labels: vec![],
-                }],
+                fields: vec![Field::new("id", "string", false)],
                 ..Contract::default()
             },
             topic: "shop.orders".into(),

@@ -492,12 +492,7 @@ mod tests {
         Accepted {
             version,
             contract: Contract {
-                fields: vec![Field {
-                    name: "id".into(),
-                    type_: "string".into(),
-                    nullable: false,
-                    labels: vec![],
-                }],
+                fields: vec![Field::new("id", "string", false)],
                 format: Format::Avro,
                 definition: Some(definition(text)),
                 ..Contract::default()

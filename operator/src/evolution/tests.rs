@@ -6,12 +6,7 @@ fn of(fields: &[(&str, &str, bool)]) -> Contract {
     Contract {
         fields: fields
             .iter()
-            .map(|(name, type_, nullable)| Field {
-                name: (*name).into(),
-                type_: (*type_).into(),
-                nullable: *nullable,
-                labels: vec![],
-            })
+            .map(|(name, type_, nullable)| Field::new(*name, *type_, *nullable))
             .collect(),
         ..Contract::default()
     }
@@ -170,12 +165,7 @@ fn what_was_changed_with_permission_is_not_held_against_later_contracts() {
         },
     ];
     let mut third = second.clone();
-    third.fields.push(Field {
-        name: "c".into(),
-        type_: "int".into(),
-        nullable: true,
-        labels: vec![],
-    });
+    third.fields.push(Field::new("c", "int", true));
     assert!(faults(Compatibility::BackwardTransitive, &accepted, &third).is_empty());
 }
 

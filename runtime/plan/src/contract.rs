@@ -102,6 +102,18 @@ pub struct Field {
     pub labels: Vec<String>,
 }
 
+impl Field {
+    /// A field without labels.
+    pub fn new(name: impl Into<String>, type_: impl Into<String>, nullable: bool) -> Field {
+        Field {
+            name: name.into(),
+            type_: type_.into(),
+            nullable,
+            labels: Vec::new(),
+        }
+    }
+}
+
 /// Which field is the event time, and how it behaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

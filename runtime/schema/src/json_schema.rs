@@ -172,12 +172,7 @@ mod tests {
 
     #[test]
     fn a_contract_is_said_in_json_schema() {
-        let field = |name: &str, type_: &str, nullable| Field {
-            name: name.into(),
-            type_: type_.into(),
-            nullable,
-            labels: vec![],
-        };
+        let field = |name: &str, type_: &str, nullable| Field::new(name, type_, nullable);
         let contract = Contract {
             fields: vec![
                 field("id", "bigint", false),
@@ -220,12 +215,7 @@ mod tests {
             "map<string,bigint>",
             "struct<x int not null, y decimal(4,1)>",
         ];
-        let fields = types.map(|type_| Field {
-            name: type_.into(),
-            type_: type_.into(),
-            nullable: true,
-            labels: vec![],
-        });
+        let fields = types.map(|type_| Field::new(type_, type_, true));
         let contract = Contract {
             fields: fields.to_vec(),
             ..Contract::default()

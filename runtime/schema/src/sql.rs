@@ -46,12 +46,7 @@ pub(crate) fn contract(fields: Vec<StructField>) -> Result<Vec<Field>, SchemaErr
                 format!("its type is too large for a contract: {}", error.message),
             ));
         }
-        Ok(Field {
-            name: field.name,
-            type_,
-            nullable: field.nullable,
-            labels: Vec::new(),
-        })
+        Ok(Field::new(field.name, type_, field.nullable))
     });
     made.collect()
 }

@@ -89,12 +89,7 @@ mod tests {
     };
 
     fn stream() -> reading::Usable {
-        let field = Field {
-            name: "id".into(),
-            type_: "string".into(),
-            nullable: false,
-            labels: vec![],
-        };
+        let field = Field::new("id", "string", false);
         reading::Usable {
             stream: Stream {
                 name: "orders".into(),

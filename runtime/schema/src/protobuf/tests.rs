@@ -11,12 +11,7 @@ fn contract(lines: &str) -> Contract {
         let (type_, nullable) = type_
             .strip_suffix(" null")
             .map_or((type_, false), |type_| (type_, true));
-        Field {
-            name: name.into(),
-            type_: type_.into(),
-            nullable,
-            labels: vec![],
-        }
+        Field::new(name, type_, nullable)
     });
     Contract {
         fields: fields.collect(),

@@ -42,11 +42,9 @@ fn ours(flink: &str) -> String {
 }
 
 pub(crate) fn contract() -> Contract {
-    let fields = columns().into_iter().map(|(name, flink, _)| Field {
-        nullable: name != "n",
-        name,
-        type_: ours(&flink),
-        labels: vec![],
+    let fields = columns().into_iter().map(|(name, flink, _)| {
+        let nullable = name != "n";
+        Field::new(name, ours(&flink), nullable)
     });
     Contract {
         fields: fields.collect(),
@@ -108,12 +106,7 @@ fn constant(cell: &str, flink: &str, data_type: &T) -> ArrayRef {
         format!("CAST({cell} AS {flink})")
     };
     let one = Contract {
-        fields: vec![Field {
-            name: "n".into(),
-            type_: "int".into(),
-            nullable: false,
-            labels: vec![],
-        }],
+        fields: vec![Field::new("n", "int", false)],
         ..Contract::default()
     };
     let flow = plan(

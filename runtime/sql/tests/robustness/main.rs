@@ -48,12 +48,7 @@ fn catalog() -> Catalog {
     ];
     let fields = fields
         .iter()
-        .map(|(n, t)| Field {
-            name: (*n).into(),
-            type_: (*t).into(),
-            nullable: true,
-            labels: vec![],
-        })
+        .map(|(n, t)| Field::new(*n, *t, true))
         .collect();
     Catalog::new().with(
         "t",
