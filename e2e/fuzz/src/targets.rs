@@ -299,7 +299,7 @@ const AVRO_WORDS: &[&str] = &[
 
 fn avro_schema(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = headworks_schema::avro::to_fields(&text);
+    let _ = headworks_schema::avro::to_fields(&*text);
     fed(Format::Avro, &text);
 }
 
@@ -333,7 +333,7 @@ const PROTOBUF_WORDS: &[&str] = &[
 
 fn protobuf_schema(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = headworks_schema::protobuf::to_fields(&text, None);
+    let _ = headworks_schema::protobuf::to_fields(&*text, None);
     fed(Format::Protobuf, &text);
 }
 

@@ -41,6 +41,20 @@ pub struct Definition {
     /// Protobuf: the full name of the message that a record is. Absent for Avro.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Texts that this one needs: files that it imports, schemas whose types it uses. In any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferencedSchema>,
+}
+
+/// A schema that another one needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferencedSchema {
+    /// What it is called there: of Protobuf the import's path, of Avro a type's full name, or whatever tells people which
+    /// text is meant.
+    pub name: String,
+    /// Its text.
+    pub text: String,
 }
 
 impl Definition {
@@ -49,6 +63,7 @@ impl Definition {
         Definition {
             schema: schema.into(),
             message: None,
+            references: Vec::new(),
         }
     }
 
@@ -57,7 +72,15 @@ impl Definition {
         Definition {
             schema: schema.into(),
             message: Some(message.into()),
+            references: Vec::new(),
         }
+    }
+
+    /// The same, with the texts that it needs.
+    #[must_use]
+    pub fn with(mut self, references: Vec<ReferencedSchema>) -> Definition {
+        self.references = references;
+        self
     }
 }
 

@@ -17,7 +17,9 @@ mod store;
 mod stream;
 
 pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
-pub use contract::{Contract, Definition, EventTime, Field, Format, KnownSchema, Registered};
+pub use contract::{
+    Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
+};
 pub use keyed::{DELETED_COLUMN, InternalTopic, KeyedPlan, STATE_DIR};
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom, TableOutput};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
@@ -106,6 +108,20 @@ mod tests {
             };
             serde_json::to_string(&plan).unwrap()
         };
+        // A definition that needs no other text is as it was.
+        let order = Definition::new("{}");
+        let said_of = |definition: &Definition| serde_json::to_string(definition).unwrap();
+        assert_eq!(said_of(&order), r#"{"schema":"{}"}"#);
+        let order = order.with(vec![ReferencedSchema {
+            name: "a.proto".into(),
+            text: "x".into(),
+        }]);
+        let text = said_of(&order);
+        assert_eq!(
+            text,
+            r#"{"schema":"{}","references":[{"name":"a.proto","text":"x"}]}"#
+        );
+        assert_eq!(serde_json::from_str::<Definition>(&text).unwrap(), order);
         // A pod of before reads the plan as it was.
         assert!(!said(OnOverflow::SetNull).contains("onOverflow"));
         assert!(said(OnOverflow::DeadLetter).contains(r#""onOverflow":"DeadLetter""#));

@@ -20,8 +20,8 @@ mod sql;
 mod text;
 
 pub use error::SchemaError;
-pub use limits::{MAX_COLUMNS, MAX_DEPTH, MAX_FIELDS, MAX_TEXT};
-pub use text::{ReferencedSchema, SchemaText};
+pub use limits::{MAX_COLUMNS, MAX_DEPTH, MAX_FIELDS, MAX_REFERENCES, MAX_TEXT};
+pub use text::SchemaText;
 
 use headworks_plan::Definition;
 
@@ -33,6 +33,6 @@ use headworks_plan::Definition;
 pub fn record_name(definition: &Definition) -> Result<String, SchemaError> {
     match &definition.message {
         Some(message) => Ok(message.clone()),
-        None => avro::Avro::parse(&definition.schema)?.record_name(),
+        None => avro::Avro::parse(definition)?.record_name(),
     }
 }

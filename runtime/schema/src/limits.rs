@@ -8,3 +8,7 @@ pub const MAX_DEPTH: usize = 32;
 pub const MAX_FIELDS: usize = 4096;
 /// Most fields that a contract has at its top.
 pub const MAX_COLUMNS: usize = 256;
+/// Most schemas that one may refer to, those that they refer to counted.
+pub const MAX_REFERENCES: usize = 64;
+/// Most bytes of all of them.
+pub(crate) const MAX_REFERENCED: usize = 4 * MAX_TEXT;

@@ -7,6 +7,7 @@ pub mod defaults;
 mod fields;
 mod fingerprint;
 mod parse;
+mod references;
 mod schema;
 mod strict;
 #[cfg(test)]

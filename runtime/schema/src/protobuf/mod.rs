@@ -22,7 +22,7 @@ use headworks_sql::types::{DataType, StructField};
 use prost_reflect::MessageDescriptor;
 
 pub use fields::{Known, known, nullable, scalar, to_fields};
-pub use file::{message, parse, parse_written};
+pub use file::{message, parse};
 pub use strict::parse_strictly;
 
 use crate::error::SchemaError;
@@ -47,7 +47,7 @@ pub fn from_contract(
     let (package, record) = names::full(name);
     let before = previous
         .map(|definition| {
-            let file = parse(&definition.schema)?;
+            let file = parse(definition)?;
             message(&file, definition.message.as_deref())
         })
         .transpose()?;

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use headworks_plan::{Contract, Definition, Field, Format};
+use headworks_plan::{Contract, Definition, Field, Format, ReferencedSchema};
 
 use super::{from_contract, message, parse, to_fields};
 
@@ -254,5 +254,66 @@ fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
         refused("user_id int\nuserId int").contains("userId"),
         "{}",
         refused("user_id int\nuserId int")
+    );
+}
+
+fn order(texts: &[(&str, &str)]) -> Definition {
+    let texts = texts.iter().map(|(name, text)| ReferencedSchema {
+        name: (*name).to_owned(),
+        text: (*text).to_owned(),
+    });
+    let order = Definition::of_message(
+        "syntax = \"proto3\";\npackage shop;\nimport \"shop/address.proto\";\nmessage Order { string id = 1; Address to = 2; }",
+        "shop.Order",
+    );
+    order.with(texts.collect())
+}
+
+#[test]
+fn files_beside_are_imported() {
+    let address = (
+        "shop/address.proto",
+        "syntax = \"proto3\"; package shop; import \"geo/country.proto\"; import \"google/protobuf/timestamp.proto\";\nmessage Address { geo.Country country = 1; google.protobuf.Timestamp since = 2; }",
+    );
+    let country = (
+        "geo/country.proto",
+        "syntax = \"proto3\"; package geo; enum Country { NONE = 0; AT = 1; }",
+    );
+    for texts in [[address, country], [country, address]] {
+        let (fields, message) = to_fields(&order(&texts), Some("shop.Order")).unwrap();
+        assert_eq!(message, "shop.Order");
+        assert_eq!(
+            fields[1].type_,
+            "struct<country string not null, since timestamp_ltz(6)>"
+        );
+    }
+    let said = |texts: &[(&str, &str)]| {
+        let order = order(texts);
+        to_fields(&order, None).unwrap_err().to_string()
+    };
+    assert_eq!(
+        said(&[("address.proto", address.1), country]),
+        "line 3, column 1: import 'shop/address.proto' not found; beside the definition there are address.proto, geo/country.proto, and Google's well-known types: add the file under the name that the import has"
+    );
+    assert_eq!(
+        said(&[address]),
+        "shop/address.proto: line 1, column 34: import 'geo/country.proto' not found; beside the definition there are shop/address.proto, and Google's well-known types: add the file under the name that the import has"
+    );
+    let broken = ("geo/country.proto", "syntax = \"proto3\";\nmessage {");
+    assert!(said(&[address, broken]).starts_with("geo/country.proto: line 2, column 9: "));
+    // What protoc refuses is refused in them, too.
+    let range = (
+        "geo/country.proto",
+        "syntax = \"proto3\"; package geo; enum Country { NONE = 0; }\nmessage M { reserved 2 to 1; string a = 3; }",
+    );
+    assert!(said(&[address, range]).starts_with("geo/country.proto: line 2, column "));
+    let itself = (
+        "shop/address.proto",
+        "syntax = \"proto3\"; package shop;\nmessage Address { Address in = 1; }",
+    );
+    assert!(
+        said(&[itself]).starts_with("shop/address.proto: line 2, column "),
+        "{}",
+        said(&[itself])
     );
 }

@@ -6,16 +6,12 @@
 
 use std::collections::HashSet;
 
+use headworks_plan::ReferencedSchema;
 use serde::Deserialize;
 
 use super::{Registry, RegistryError, escaped};
-use crate::limits::MAX_TEXT;
-use crate::text::{ReferencedSchema, SchemaText};
-
-/// Most schemas that one may refer to, those that they refer to counted.
-pub const MAX_REFERENCES: usize = 64;
-/// Most bytes of all of them.
-const MAX_BYTES: usize = 4 * MAX_TEXT;
+use crate::limits::{MAX_REFERENCED, MAX_REFERENCES};
+use crate::text::SchemaText;
 
 #[derive(Deserialize)]
 struct Text {
@@ -79,9 +75,9 @@ impl Registry {
                 other => other?,
             };
             bytes += found.schema.len();
-            if bytes > MAX_BYTES {
+            if bytes > MAX_REFERENCED {
                 return Err(RegistryError::References {
-                    message: format!("they have more than {MAX_BYTES} bytes"),
+                    message: format!("they have more than {MAX_REFERENCED} bytes"),
                 });
             }
             todo.push(Todo::Keep(ReferencedSchema {

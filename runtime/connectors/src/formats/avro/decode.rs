@@ -119,7 +119,7 @@ impl AvroDecoder {
             Some(text) => Arc::clone(text),
             None => found(id, self.schemas.get(id))?,
         };
-        let program = Avro::parse_written(&text)
+        let program = Avro::parse(&*text)
             .map_err(|error| {
                 decode(format!(
                     "schema {id} of the registry is no Avro schema: {error}"
