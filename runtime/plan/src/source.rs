@@ -13,7 +13,7 @@ pub struct SourcePlan {
     /// Present: records come by HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSource>,
-    /// Present: records are made up.
+    /// Present: records are generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<GenerateSource>,
     /// What happens to a record that breaks the contract.
@@ -42,7 +42,7 @@ pub struct HttpSource {
     pub items_path: Option<String>,
 }
 
-/// The making-up side of a source: a seeded sequence of records, each number of it written once.
+/// The generator of a source: a seeded sequence of records, each number of it written once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerateSource {
@@ -70,7 +70,7 @@ pub struct GenerateSource {
     pub group: String,
 }
 
-/// What made-up records are like.
+/// What generated records are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Template {
