@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 
 /// What an epoch gives, if it is committed.
 #[derive(Debug, Default)]
-pub struct Sealed {
+pub struct EpochOutput {
     /// Results, with the columns of [`headworks_sql::keyed::Keyed::results`]: final ones of windows, by window and
     /// then in the order in which keys first came; or the new ones of keys that changed.
     pub results: Vec<RecordBatch>,
@@ -13,7 +13,7 @@ pub struct Sealed {
     /// Records for the changelog, in order.
     pub changelog: Vec<Change>,
     /// True: there are more final results than an epoch should give at once (at most half a million, and less
-    /// with little memory). They come with the next [`crate::Shard::seal`] after the commit, with any watermark. Never
+    /// with little memory). They come with the next [`crate::StatePartition::prepare_commit`] after the commit, with any watermark. Never
     /// with a [`crate::Pool`] without a folder.
     pub more: bool,
 }
@@ -27,7 +27,7 @@ pub struct Change {
     pub value: Option<Vec<u8>>,
 }
 
-/// What a shard holds.
+/// What a state partition holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Estimate of the memory it takes, in bytes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use crate::accumulate::Input;
-use crate::epoch::{Change, Figures, Sealed};
+use crate::epoch::{Change, EpochOutput, Figures};
 use crate::error::{StateError, columns};
 use crate::record::{self, read_head};
 use crate::state::{Common, State};
@@ -181,13 +181,13 @@ impl State for KeyedUpsert {
         Ok(Vec::new())
     }
 
-    fn seal(
+    fn prepare_commit(
         &mut self,
         _watermark_ms: Option<i64>,
         now_ms: i64,
         common: &Common,
-    ) -> Result<Sealed, StateError> {
-        let mut sealed = Sealed::default();
+    ) -> Result<EpochOutput, StateError> {
+        let mut output = EpochOutput::default();
         let (changed, before) = self.merged()?;
         // A rank may keep what it had.
         let groups: Vec<u32> = (0..before.len() as u32)
@@ -196,7 +196,7 @@ impl State for KeyedUpsert {
                 kept.is_none() || kept != before[group as usize]
             })
             .collect();
-        changed.results(&groups, &Bounds::No, &mut sealed.results)?;
+        changed.results(&groups, &Bounds::No, &mut output.results)?;
         // With a TTL every row counts, because it makes the key live on.
         let written = if self.layout.spec.ttl_ms.is_some() {
             changed.keys.groups()
@@ -216,7 +216,7 @@ impl State for KeyedUpsert {
         for (i, &group) in written.iter().enumerate() {
             let mut value = record::head(0, common.next, 0);
             value.extend_from_slice(states.row(i));
-            sealed.changelog.push(Change {
+            output.changelog.push(Change {
                 key: key(changed.key(group)),
                 value: Some(value),
             });
@@ -224,8 +224,8 @@ impl State for KeyedUpsert {
         let (gone, sweep) = self.over(now_ms)?;
         if !gone.is_empty() {
             let keys = gone.iter().map(|key| &key[..]);
-            sealed.gone.push(self.layout.keys(keys)?);
-            sealed.changelog.extend(gone.iter().map(|bytes| Change {
+            output.gone.push(self.layout.keys(keys)?);
+            output.changelog.extend(gone.iter().map(|bytes| Change {
                 key: key(bytes),
                 value: None,
             }));
@@ -235,7 +235,7 @@ impl State for KeyedUpsert {
             gone,
             sweep,
         });
-        Ok(sealed)
+        Ok(output)
     }
 
     fn commit(&mut self, common: &mut Common) -> Result<(), StateError> {

@@ -1,10 +1,10 @@
 //! Keyed state over event time: the second half of a query with GROUP BY or ROW_NUMBER.
 //!
-//! A [`Shard`] is the state of one partition of the repartition topic. It lives in **epochs**, one for each
-//! transaction: [`Shard::add`] takes rows into an overlay, [`Shard::seal`] says what the epoch gives (results
+//! A [`StatePartition`] is the state of one partition of the repartition topic. It lives in **epochs**, one for each
+//! transaction: [`StatePartition::add`] takes rows into an overlay, [`StatePartition::prepare_commit`] says what the epoch gives (results
 //! that became final by the watermark, and what the changelog must hold of it), and then either
-//! [`Shard::commit`] makes the overlay part of the state or [`Shard::abort`] forgets it. The committed state
-//! is never touched before the transaction has succeeded. [`Shard::restore`] builds it again from the
+//! [`StatePartition::commit`] makes the overlay part of the state or [`StatePartition::abort`] forgets it. The committed state
+//! is never touched before the transaction has succeeded. [`StatePartition::restore`] builds it again from the
 //! changelog, in any process and to the same answers.
 //!
 //! Pure but for the spill to disk: no Kafka, no clock (times are arguments), no threads.
@@ -31,7 +31,7 @@ mod table;
 mod tiered_groups;
 mod windows;
 
-pub use epoch::{Change, Figures, Sealed};
+pub use epoch::{Change, EpochOutput, Figures};
 pub use error::StateError;
 pub use pool::Pool;
 pub use spec::Spec;
@@ -51,15 +51,15 @@ use crate::windows::Windows;
 
 /// The state of one partition.
 #[derive(Debug)]
-pub struct Shard {
+pub struct StatePartition {
     layout: Arc<Layout>,
     common: Common,
     state: Box<dyn State>,
 }
 
-impl Shard {
+impl StatePartition {
     /// Empty state.
-    pub fn new(spec: Arc<Spec>, pool: Pool) -> Shard {
+    pub fn new(spec: Arc<Spec>, pool: Pool) -> StatePartition {
         let layout = Arc::new(Layout::new(spec));
         let slices = layout.spec.window.and_then(Slices::new);
         let state: Box<dyn State> = match slices {
@@ -71,7 +71,7 @@ impl Shard {
                 _ => Box::new(KeyedUpsert::new(layout.clone())),
             },
         };
-        Shard {
+        StatePartition {
             layout,
             common: Common::new(pool),
             state,
@@ -97,18 +97,23 @@ impl Shard {
 
     /// Ends the epoch: what it gives if the watermark is now `watermark_ms` (every later row will have at least
     /// this event time or be late; `None`: not known yet; `i64::MAX`: the end of the input). A watermark below
-    /// an earlier one counts as that one. May be called again after another [`Shard::add`] of the same epoch.
+    /// an earlier one counts as that one. May be called again after another [`StatePartition::add`] of the same epoch.
     ///
     /// # Errors
     /// See [`StateError`].
-    pub fn seal(&mut self, watermark_ms: Option<i64>, now_ms: i64) -> Result<Sealed, StateError> {
-        self.state.seal(watermark_ms, now_ms, &self.common)
+    pub fn prepare_commit(
+        &mut self,
+        watermark_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Result<EpochOutput, StateError> {
+        self.state
+            .prepare_commit(watermark_ms, now_ms, &self.common)
     }
 
-    /// The transaction that holds what [`Shard::seal`] gave last has succeeded.
+    /// The transaction that holds what [`StatePartition::prepare_commit`] gave last has succeeded.
     ///
     /// # Errors
-    /// See [`StateError`]; the shard must be restored.
+    /// See [`StateError`]; the state partition must be restored.
     pub fn commit(&mut self) -> Result<(), StateError> {
         self.state.commit(&mut self.common)?;
         self.common.committed = self.common.next;
@@ -121,7 +126,7 @@ impl Shard {
         self.common.next = self.common.committed;
     }
 
-    /// Takes a record of the changelog, in the changelog's order. Afterwards [`Shard::restored`] once.
+    /// Takes a record of the changelog, in the changelog's order. Afterwards [`StatePartition::restored`] once.
     ///
     /// # Errors
     /// [`StateError::Unreadable`].

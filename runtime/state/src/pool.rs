@@ -1,4 +1,4 @@
-//! The memory and disk that the shards of a process share.
+//! The memory and disk that the state partitions of a process share.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::changelog_segments::ChangelogSegments;
 use crate::error::StateError;
 use crate::spill::{Store, disk};
 
-/// The memory and disk that all shards of a process share. Cheap to clone.
+/// The memory and disk that all state partitions of a process share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pool {
     inner: Arc<PoolInner>,

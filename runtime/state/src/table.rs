@@ -16,7 +16,7 @@ use crate::spec::Spec;
 /// How many groups become one batch of results.
 const RESULTS: usize = 16_384;
 
-/// What the tables of a shard have in common.
+/// What the tables of a state partition have in common.
 #[derive(Debug)]
 pub(crate) struct Layout {
     pub spec: Arc<Spec>,

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headworks_state::{Pool, Sealed, Shard, Spec, StateError};
+use headworks_state::{EpochOutput, Pool, Spec, StateError, StatePartition};
 
 use super::Rule;
 use super::marks::{Mark, Marks};
@@ -28,7 +28,7 @@ pub(crate) struct Shards {
 }
 
 struct Slot {
-    shard: Shard,
+    shard: StatePartition,
     /// As committed; absent: nothing was, yet.
     committed: Option<Meta>,
     /// Once the open transaction is committed.
@@ -60,7 +60,7 @@ pub(crate) struct Late {
 /// What a partition's epoch gives.
 #[derive(Debug)]
 pub(crate) struct Epoch {
-    pub(crate) sealed: Sealed,
+    pub(crate) sealed: EpochOutput,
     /// The meta record.
     pub(crate) meta: Vec<u8>,
 }
@@ -140,7 +140,7 @@ impl Shards {
         note: Option<&str>,
     ) -> Result<(), LogError> {
         self.slots.remove(&partition);
-        let mut shard = Shard::new(self.spec.clone(), self.pool.clone());
+        let mut shard = StatePartition::new(self.spec.clone(), self.pool.clone());
         let mut found: Option<Vec<u8>> = None;
         let mut failure = None;
         let mut of_state = 0_u64;
@@ -299,9 +299,12 @@ impl Shards {
         if as_before && idle {
             return Ok(None);
         }
-        let mut sealed = Sealed::default();
+        let mut sealed = EpochOutput::default();
         if !idle || watermark_ms != before {
-            sealed = slot.shard.seal(watermark_ms, now_ms).map_err(said)?;
+            sealed = slot
+                .shard
+                .prepare_commit(watermark_ms, now_ms)
+                .map_err(said)?;
             slot.sealed = Some(sealed.more);
         }
         let next = Meta {
@@ -328,7 +331,10 @@ impl Shards {
             .filter(|slot| !slot.added && slot.sealed.is_none())
         {
             let watermark_ms = slot.committed.as_ref().and_then(|meta| meta.watermark_ms);
-            let sealed = slot.shard.seal(watermark_ms, now_ms).map_err(said)?;
+            let sealed = slot
+                .shard
+                .prepare_commit(watermark_ms, now_ms)
+                .map_err(said)?;
             if sealed.changelog.is_empty() && sealed.gone.is_empty() && sealed.results.is_empty() {
                 slot.shard.abort();
             } else {

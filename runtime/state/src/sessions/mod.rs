@@ -18,7 +18,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use self::merge::{Epoch, parts};
 use crate::accumulate::Input;
 use crate::changelog_segments::{BASES, ChangelogSegments, PARTS, SegmentWriter};
-use crate::epoch::{Figures, Sealed};
+use crate::epoch::{EpochOutput, Figures};
 use crate::error::{StateError, columns};
 use crate::record::{self, Place};
 use crate::session_intervals::{Interval, SessionIntervals};
@@ -190,16 +190,16 @@ impl State for Sessions {
         Ok(late)
     }
 
-    fn seal(
+    fn prepare_commit(
         &mut self,
         watermark_ms: Option<i64>,
         _now_ms: i64,
         common: &Common,
-    ) -> Result<Sealed, StateError> {
-        let mut sealed = Sealed::default();
+    ) -> Result<EpochOutput, StateError> {
+        let mut output = EpochOutput::default();
         let floor = self.floor_of(watermark_ms);
         let (running, mut ending) = self.merged(floor);
-        self.results(&mut ending, &mut sealed.results)?;
+        self.results(&mut ending, &mut output.results)?;
         let mut staying: Vec<u32> = running.iter().flat_map(|m| &m.overlay).copied().collect();
         staying.sort_unstable();
         let gone: Vec<u32> = ending.iter().flat_map(|m| &m.committed).copied().collect();
@@ -207,11 +207,11 @@ impl State for Sessions {
         let mut recorded = self.recorded;
         if floor > recorded && !(ending.is_empty() && staying.is_empty()) {
             let record = record::fired(floor, None, common.next);
-            sealed.changelog.push(record);
+            output.changelog.push(record);
             recorded = floor;
         }
         if staying.is_empty() && gone.len() == self.committed.len() {
-            segments.forget(0, &mut sealed.changelog);
+            segments.forget(0, &mut output.changelog);
         } else {
             let epoch = Epoch::new(self, &staying, &gone);
             let mut writer = SegmentWriter {
@@ -219,7 +219,7 @@ impl State for Sessions {
                 next: common.next,
                 floor: self.floor,
                 bases: &mut { BASES },
-                out: &mut sealed.changelog,
+                out: &mut output.changelog,
             };
             segments.write(&epoch, &mut writer)?;
         }
@@ -230,7 +230,7 @@ impl State for Sessions {
             gone,
             segments,
         });
-        Ok(sealed)
+        Ok(output)
     }
 
     fn commit(&mut self, common: &mut Common) -> Result<(), StateError> {

@@ -15,7 +15,7 @@ use self::merge::{Epoch, Touched, rows};
 use crate::accumulate::Input;
 use crate::bucket::Bucket;
 use crate::changelog_segments::{BASES, ChangelogSegments, PARTS, SegmentWriter};
-use crate::epoch::{Figures, Sealed};
+use crate::epoch::{EpochOutput, Figures};
 use crate::error::{StateError, columns};
 use crate::pool::Pool;
 use crate::record::{self, Place};
@@ -206,13 +206,13 @@ impl State for Windows {
         Ok(late)
     }
 
-    fn seal(
+    fn prepare_commit(
         &mut self,
         watermark_ms: Option<i64>,
         _now_ms: i64,
         common: &Common,
-    ) -> Result<Sealed, StateError> {
-        let mut sealed = Sealed::default();
+    ) -> Result<EpochOutput, StateError> {
+        let mut output = EpochOutput::default();
         let watermark = self.watermark.max(watermark_ms);
         let mut added: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
         for group in self.overlay.keys.groups() {
@@ -226,19 +226,19 @@ impl State for Windows {
         let due = self.due(fired, &added);
         let (mut until, mut progress) = (self.fired, None);
         for (&end, &start) in &due {
-            if rows(&sealed.results) >= self.most {
-                sealed.more = true;
+            if rows(&output.results) >= self.most {
+                output.more = true;
                 break;
             }
-            if let Some(part) = self.results((start, end), &added, &mut sealed.results)? {
-                sealed.more = true;
+            if let Some(part) = self.results((start, end), &added, &mut output.results)? {
+                output.more = true;
                 progress = Some((end, part));
                 break;
             }
             until = end;
         }
         // What is left is due in the next epoch.
-        let fired = if sealed.more {
+        let fired = if output.more {
             until.min(fired).max(self.fired)
         } else {
             fired
@@ -248,7 +248,7 @@ impl State for Windows {
         let moved = fired > recorded || progress != self.progress;
         if moved && !(due.is_empty() && added.is_empty()) {
             let record = record::fired(fired, progress, common.next);
-            sealed.changelog.push(record);
+            output.changelog.push(record);
             recorded = fired;
         }
         let over = |slice: &i64| self.slices.last_end(*slice) <= fired;
@@ -262,7 +262,7 @@ impl State for Windows {
                 bucket
                     .segments
                     .clone()
-                    .forget(*slice, &mut sealed.changelog);
+                    .forget(*slice, &mut output.changelog);
             }
         }
         let mut segments = BTreeMap::new();
@@ -280,7 +280,7 @@ impl State for Windows {
                 next: common.next,
                 floor: self.fired,
                 bases: &mut bases,
-                out: &mut sealed.changelog,
+                out: &mut output.changelog,
             };
             of_slice.write(&epoch, &mut writer)?;
             segments.insert(slice, of_slice);
@@ -294,7 +294,7 @@ impl State for Windows {
             added,
             segments,
         });
-        Ok(sealed)
+        Ok(output)
     }
 
     fn commit(&mut self, common: &mut Common) -> Result<(), StateError> {
