@@ -147,12 +147,7 @@ pub(crate) fn fields() -> Vec<Field> {
         ("da", "date"),
     ]
     .into_iter()
-    .map(|(name, type_)| Field {
-        name: name.to_owned(),
-        type_: type_.to_owned(),
-        nullable: name != "s" && name != "tz",
-        labels: vec![],
-    })
+    .map(|(name, type_)| Field::new(name, type_, name != "s" && name != "tz"))
     .collect()
 }
 
@@ -304,7 +299,7 @@ const AVRO_WORDS: &[&str] = &[
 
 fn avro_schema(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = headworks_schema::avro::to_fields(&text);
+    let _ = headworks_schema::avro::to_fields(&*text);
     fed(Format::Avro, &text);
 }
 
@@ -338,7 +333,7 @@ const PROTOBUF_WORDS: &[&str] = &[
 
 fn protobuf_schema(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = headworks_schema::protobuf::to_fields(&text, None);
+    let _ = headworks_schema::protobuf::to_fields(&*text, None);
     fed(Format::Protobuf, &text);
 }
 
@@ -346,10 +341,7 @@ fn protobuf_schema(bytes: &[u8]) {
 fn fed(format: Format, text: &str) {
     let contract = Contract {
         format,
-        definition: Some(Definition {
-            schema: text.to_owned(),
-            message: None,
-        }),
+        definition: Some(Definition::new(text)),
         ..contract()
     };
     let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();

@@ -186,12 +186,7 @@ mod tests {
         Revision {
             version: 3,
             contract: Contract {
-                fields: vec![Field {
-                    name: "id".into(),
-                    type_: "string".into(),
-                    nullable: false,
-                    labels: vec![],
-                }],
+                fields: vec![Field::new("id", "string", false)],
                 ..Contract::default()
             },
             topic: "shop.orders".into(),

@@ -374,10 +374,7 @@ mod tests {
     use super::*;
 
     fn definition(text: &str) -> Definition {
-        Definition {
-            schema: text.into(),
-            message: None,
-        }
+        Definition::new(text)
     }
 
     #[test]
@@ -393,10 +390,7 @@ mod tests {
             of(Some(SubjectNaming::TopicRecordName)),
             "shop.orders-shop.Order"
         );
-        let message = Definition {
-            schema: String::new(),
-            message: Some("shop.v1.Order".into()),
-        };
+        let message = Definition::of_message(String::new(), "shop.v1.Order");
         assert_eq!(
             subject(Some(SubjectNaming::RecordName), "t", &message).unwrap(),
             "shop.v1.Order"

@@ -104,10 +104,7 @@ mod tests {
                     labels: vec![],
                 }],
                 format: Format::Avro,
-                definition: Some(Definition {
-                    schema: text.into(),
-                    message: None,
-                }),
+                definition: Some(Definition::new(text)),
                 ..Contract::default()
             },
             topic: "shop.orders".into(),

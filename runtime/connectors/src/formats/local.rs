@@ -119,10 +119,7 @@ mod tests {
         Contract {
             fields: fields.iter().map(field).collect(),
             format: Format::Avro,
-            definition: Some(Definition {
-                schema: schema.into(),
-                message: None,
-            }),
+            definition: Some(Definition::new(schema)),
             ..Contract::default()
         }
     }

@@ -14,6 +14,8 @@ mod frame;
 pub mod json;
 mod local;
 pub mod protobuf;
+#[cfg(test)]
+mod references;
 mod refused;
 mod schemas;
 #[cfg(test)]

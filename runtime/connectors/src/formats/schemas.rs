@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use headworks_plan::RegistryConnection;
-use headworks_schema::registry::{Registry, RegistryError, Written};
+use headworks_schema::SchemaText;
+use headworks_schema::registry::{Registry, RegistryError};
 
 /// How long a decoder waits for an answer itself.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -29,7 +30,7 @@ const MOST_STRANGERS: usize = 8;
 /// What is known of an id.
 pub(super) enum Lookup {
     /// The schema's text, and those that it needs.
-    Found(Arc<Written>),
+    Found(Arc<SchemaText>),
     /// The registry has no such id.
     Missing,
     /// There is one that can't be had, whatever is waited for, and why.
@@ -50,7 +51,7 @@ pub(super) struct Schemas {
 #[derive(Debug)]
 enum State {
     Asked,
-    Found(Arc<Written>),
+    Found(Arc<SchemaText>),
     Missing(Instant),
     Never(Instant, String),
     Failed(Instant, String),

@@ -27,10 +27,7 @@ fn in_avro(schema: &str, known: &[(u32, &str)]) -> Contract {
     Contract {
         fields: avro::to_fields(schema).unwrap(),
         format: Format::Avro,
-        definition: Some(Definition {
-            schema: schema.to_owned(),
-            message: None,
-        }),
+        definition: Some(Definition::new(schema)),
         registered: Some(Registered {
             subject: "s".into(),
             id: 1,
@@ -42,10 +39,7 @@ fn in_avro(schema: &str, known: &[(u32, &str)]) -> Contract {
 
 fn in_protobuf(schema: &str, known: &[(u32, &str)]) -> Contract {
     let (fields, message) = protobuf::to_fields(schema, None).unwrap();
-    let definition = Definition {
-        schema: schema.to_owned(),
-        message: Some(message),
-    };
+    let definition = Definition::of_message(schema, message);
     Contract {
         fields,
         format: Format::Protobuf,

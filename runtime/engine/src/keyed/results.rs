@@ -6,7 +6,7 @@
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
-use headworks_state::Sealed;
+use headworks_state::EpochOutput;
 
 use crate::format::{Encoder, FormatError};
 use crate::log::{LogError, RECORD_OVERHEAD};
@@ -89,7 +89,7 @@ impl Results {
     ///
     /// # Errors
     /// What `give` says, or `Broken` where Arrow refuses the columns: a bug.
-    pub(crate) fn run(&mut self, sealed: &Sealed, give: Give<'_>) -> Result<(), LogError> {
+    pub(crate) fn run(&mut self, sealed: &EpochOutput, give: Give<'_>) -> Result<(), LogError> {
         for batch in &sealed.results {
             self.results(batch, give)?;
         }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headworks_state::{Pool, Sealed, Shard, Spec, StateError};
+use headworks_state::{EpochOutput, Pool, Spec, StateError, StatePartition};
 
 use super::Rule;
 use super::meta::{self, Meta};
@@ -22,13 +22,13 @@ pub(crate) struct Shards {
     pool: Pool,
     /// How many inputs the first part reads.
     inputs: usize,
-    partitions: BTreeMap<i32, StatePartition>,
+    partitions: BTreeMap<i32, Slot>,
     /// For the simulation.
     pub(crate) broken: Option<Rule>,
 }
 
-struct StatePartition {
-    shard: Shard,
+struct Slot {
+    shard: StatePartition,
     /// As committed; absent: nothing was, yet.
     committed: Option<Meta>,
     /// Once the open transaction is committed.
@@ -60,7 +60,7 @@ pub(crate) struct Late {
 /// What a partition's epoch gives.
 #[derive(Debug)]
 pub(crate) struct Epoch {
-    pub(crate) sealed: Sealed,
+    pub(crate) sealed: EpochOutput,
     /// The meta record.
     pub(crate) meta: Vec<u8>,
 }
@@ -140,7 +140,7 @@ impl Shards {
         note: Option<&str>,
     ) -> Result<(), LogError> {
         self.partitions.remove(&partition);
-        let mut shard = Shard::new(self.spec.clone(), self.pool.clone());
+        let mut shard = StatePartition::new(self.spec.clone(), self.pool.clone());
         let mut found: Option<Vec<u8>> = None;
         let mut failure = None;
         let mut of_state = 0_u64;
@@ -199,7 +199,7 @@ impl Shards {
         );
         self.partitions.insert(
             partition,
-            StatePartition {
+            Slot {
                 shard,
                 committed: meta,
                 next: None,
@@ -300,9 +300,12 @@ impl Shards {
         if as_before && idle {
             return Ok(None);
         }
-        let mut sealed = Sealed::default();
+        let mut sealed = EpochOutput::default();
         if !idle || watermark_ms != before {
-            sealed = state.shard.seal(watermark_ms, now_ms).map_err(said)?;
+            sealed = state
+                .shard
+                .prepare_commit(watermark_ms, now_ms)
+                .map_err(said)?;
             state.sealed = Some(sealed.more);
         }
         let next = Meta {
@@ -329,7 +332,10 @@ impl Shards {
             .filter(|state| !state.added && state.sealed.is_none())
         {
             let watermark_ms = state.committed.as_ref().and_then(|meta| meta.watermark_ms);
-            let sealed = state.shard.seal(watermark_ms, now_ms).map_err(said)?;
+            let sealed = state
+                .shard
+                .prepare_commit(watermark_ms, now_ms)
+                .map_err(said)?;
             if sealed.changelog.is_empty() && sealed.gone.is_empty() && sealed.results.is_empty() {
                 state.shard.abort();
             } else {
@@ -411,7 +417,7 @@ impl Shards {
         let mut hottest = None;
         for state in self.partitions.values_mut() {
             let rows = std::mem::take(&mut state.rows);
-            if let Some((key, percent)) = state.shard.hot_key()
+            if let Some((key, percent)) = state.shard.skewed_key()
                 && rows * u64::from(percent) > all * 50
             {
                 hottest = Some(key);

@@ -7,7 +7,7 @@
 
 use headworks_plan::{InternalTopic, KeyedPlan, PipelinePlan};
 use headworks_sql::keyed::Window;
-use headworks_state::{Pool, Sealed, Shard};
+use headworks_state::{EpochOutput, Pool, StatePartition};
 
 use super::{BadRecord, LATE, LocalError, Out, Row, SinkSnafu};
 use crate::format::Formats;
@@ -20,7 +20,7 @@ use snafu::ResultExt;
 
 /// The keyed half.
 pub(super) struct Keyed {
-    shard: Shard,
+    shard: StatePartition,
     results: Results,
     /// The column of the rows that is the event time.
     time: Option<usize>,
@@ -80,7 +80,7 @@ impl Keyed {
         };
         let half = Keyed {
             allowed_lateness_ms: compiled.spec.allowed_lateness_ms,
-            shard: Shard::new(compiled.spec, pool),
+            shard: StatePartition::new(compiled.spec, pool),
             results: compiled.results,
             time: keyed.time,
             window: keyed.window,
@@ -209,7 +209,7 @@ impl Keyed {
     fn seal(&mut self, watermark: Option<i64>, out: &mut Out<'_>) -> Result<(), LocalError> {
         let mut more = true;
         while more {
-            let sealed = self.shard.seal(watermark, 0).map_err(state)?;
+            let sealed = self.shard.prepare_commit(watermark, 0).map_err(state)?;
             more = sealed.more;
             self.give(&sealed, out)?;
             self.shard.commit().map_err(state)?;
@@ -218,7 +218,7 @@ impl Keyed {
         Ok(())
     }
 
-    fn give(&mut self, sealed: &Sealed, out: &mut Out<'_>) -> Result<(), LocalError> {
+    fn give(&mut self, sealed: &EpochOutput, out: &mut Out<'_>) -> Result<(), LocalError> {
         let mut ended = Ok(());
         let given = self.results.run(sealed, &mut |given| {
             let answer = match given {

@@ -270,7 +270,7 @@ pub(crate) fn table_plan(plan: &PipelinePlan) -> Option<PipelinePlan> {
 mod tests {
     use arrow::array::{Int64Array, StringArray};
     use headworks_plan::{Contract, Delivery, Field, InternalTopic, OnBadRecord};
-    use headworks_state::Sealed;
+    use headworks_state::EpochOutput;
 
     use super::*;
     use crate::keyed::results::ResultRecord;
@@ -363,10 +363,10 @@ mod tests {
             Arc::new(StringArray::from(vec!["c"])) as ArrayRef,
         )])
         .unwrap();
-        let sealed = Sealed {
+        let sealed = EpochOutput {
             results: vec![results],
             gone: vec![keys],
-            ..Sealed::default()
+            ..EpochOutput::default()
         };
         let mut lines = Vec::new();
         compiled

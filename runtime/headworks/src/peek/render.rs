@@ -405,10 +405,7 @@ mod tests {
         let schema = r#"{"type":"record","name":"R","fields":[{"name":"id","type":"string"},{"name":"ratio","type":"double"}]}"#;
         let mut plan = plan(&[("id", "string"), ("ratio", "double")], &[]);
         plan.stream.contract.format = Format::Avro;
-        plan.stream.contract.definition = Some(Definition {
-            schema: schema.into(),
-            message: None,
-        });
+        plan.stream.contract.definition = Some(Definition::new(schema));
         plan.stream.contract.registered = Some(headworks_plan::Registered {
             subject: "s".into(),
             id: 7,

@@ -5,11 +5,11 @@
 mod tests;
 
 use arrow::array::RecordBatch;
-use headworks_plan::{OnOverflow, PipelinePlan, Stream, TableOutput};
+use headworks_plan::{PipelinePlan, Stream, TableOutput};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
-use headworks_sql::{Catalog, Dataflow, Overflow, target};
+use headworks_sql::{Catalog, Dataflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::format::{FormatError, Formats};
@@ -131,10 +131,7 @@ pub(super) fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
     let catalog = plan.inputs.iter().fold(Catalog::new(), |catalog, stream| {
         catalog.with(&stream.name, stream.contract.clone())
     });
-    let catalog = catalog.on_overflow(match plan.on_overflow {
-        OnOverflow::SetNull => Overflow::Null,
-        OnOverflow::DeadLetter => Overflow::Fail,
-    });
+    let catalog = catalog.on_overflow(plan.on_overflow.into());
     headworks_sql::plan(&plan.sql, &catalog).map_err(|errors| CompileError::Sql {
         said: listed(&errors),
     })

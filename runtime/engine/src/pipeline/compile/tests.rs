@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_plan::{Contract, Delivery, EventTime, Field, OnBadRecord, StartFrom};
+use headworks_plan::{Contract, Delivery, EventTime, Field, OnBadRecord, OnOverflow, StartFrom};
 
 use super::*;
 use crate::memory::{Faults, MemoryBroker, Stored};

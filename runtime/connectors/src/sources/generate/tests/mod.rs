@@ -343,10 +343,7 @@ fn records_of_a_definition_of_other_hands_can_be_written() {
         let contract = Contract {
             fields,
             format,
-            definition: Some(Definition {
-                schema: text.to_owned(),
-                message: None,
-            }),
+            definition: Some(Definition::new(text)),
             key: vec![],
             ..Contract::default()
         };
@@ -382,10 +379,7 @@ fn records_of_a_definition_of_other_hands_can_be_written() {
     let contract = Contract {
         fields: vec![field("n", "decimal(9,0)", false)],
         format: Format::Avro,
-        definition: Some(Definition {
-            schema: narrow.to_owned(),
-            message: None,
-        }),
+        definition: Some(Definition::new(narrow)),
         ..Contract::default()
     };
     let problem = Work::new(&config(contract, None)).err().unwrap();
