@@ -10,10 +10,10 @@ use headworks_plan::{KafkaConnection, OnInvalid, Phase, Problem};
 
 use super::Config;
 use super::kafka::Session;
-use super::maker::Maker;
-use super::pace::Pace;
-use crate::sources::intake::Intake;
+use super::rate::Rate;
+use super::record_factory::RecordFactory;
 use crate::sources::outgoing::Outgoing;
+use crate::sources::record_validation::RecordValidation;
 use crate::sources::records::Records;
 
 /// A source at rest commits its place this often, because Kafka forgets groups that don't (by default
@@ -115,7 +115,7 @@ fn make(
 ) -> Result<(), LogError> {
     let generate = &work.config.generate;
     let begun = Instant::now();
-    let mut pace = Pace::new(generate.records_per_second, begun.elapsed());
+    let mut rate = Rate::new(generate.records_per_second, begun.elapsed());
     while !stop.is_stopped() {
         alive();
         let left = generate
@@ -129,12 +129,12 @@ fn make(
             continue;
         }
         let now = begun.elapsed();
-        let count = pace.due(now).min(left);
+        let count = rate.due(now).min(left);
         if count == 0 {
-            stop.wait(pace.wait(now));
+            stop.wait(rate.wait(now));
             continue;
         }
-        pace.made(count, now);
+        rate.made(count, now);
         let batch = work.batch(next, count, now_ms());
         let (records, progress) = batch.map_err(|error| LogError::Broken {
             message: format!("records from number {next} on can't be encoded: {error}"),
@@ -146,7 +146,7 @@ fn make(
         ledger.commit(&records, next + count)?;
         next += count;
         settle(doubtful.take(), next, status);
-        stop.wait(pace.wait(begun.elapsed()));
+        stop.wait(rate.wait(begun.elapsed()));
     }
     Ok(())
 }
@@ -154,8 +154,8 @@ fn make(
 /// What makes batches.
 pub(super) struct Work {
     config: Config,
-    maker: Maker,
-    intake: Intake,
+    factory: RecordFactory,
+    validation: RecordValidation,
 }
 
 impl Work {
@@ -173,17 +173,18 @@ impl Work {
                 format!("the contract of stream {stream} can't be used: {error}"),
             )
         };
-        let maker = Maker::new(&config.generate, &config.plan.into.contract)
+        let factory = RecordFactory::new(&config.generate, &config.plan.into.contract)
             .map_err(|error| refused(&error))?;
-        maker
+        factory
             .fits(&config.plan)
             .map_err(|error| refused(&error))?
             .map_err(|message| problem("TemplateMismatch", message))?;
-        let intake = Intake::new(&config.source, &config.plan).map_err(|error| refused(&error))?;
+        let validation =
+            RecordValidation::new(&config.source, &config.plan).map_err(|error| refused(&error))?;
         Ok(Work {
             config: config.clone(),
-            maker,
-            intake,
+            factory,
+            validation,
         })
     }
 
@@ -194,23 +195,23 @@ impl Work {
         count: u64,
         now_ms: i64,
     ) -> Result<(Vec<Outgoing>, Progress), FormatError> {
-        let made = self.maker.make(first, count, now_ms);
+        let made = self.factory.make(first, count, now_ms);
         let mut records = Records::of(made.text.into());
         for place in made.records {
             records.push(place);
         }
-        let mut checked = self.intake.check(&records)?;
+        let mut checked = self.validation.check(&records)?;
         let sound = checked.good.len();
         let mut outgoing = checked.good;
         if self.config.plan.on_invalid == OnInvalid::DeadLetter {
             let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
-            let dead_letters = self.intake.dead_letters(&checked.bad, now);
+            let dead_letters = self.validation.dead_letters(&checked.bad, now);
             outgoing.extend(
                 dead_letters
                     .or_else(|too_large| {
                         checked.bad.retain(|bad| !too_large.contains(&bad.index));
                         // What remains fits.
-                        self.intake.dead_letters(&checked.bad, now)
+                        self.validation.dead_letters(&checked.bad, now)
                     })
                     .unwrap_or_default(),
             );

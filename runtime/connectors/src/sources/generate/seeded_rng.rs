@@ -22,7 +22,7 @@ pub(super) enum Purpose {
 
 /// A sequence of throws.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct SeededRng(u64);
 
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -32,12 +32,12 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-impl Dice {
+impl SeededRng {
     /// The throws for `purpose` at `number` of the sequence that `seed` makes.
-    pub(super) fn new(seed: u64, number: u64, purpose: Purpose) -> Dice {
+    pub(super) fn new(seed: u64, number: u64, purpose: Purpose) -> SeededRng {
         let seed = mix(seed.wrapping_add(STEP));
         let number = mix((seed ^ number).wrapping_add(STEP));
-        Dice(mix((number ^ purpose as u64).wrapping_add(STEP)))
+        SeededRng(mix((number ^ purpose as u64).wrapping_add(STEP)))
     }
 
     /// Any number.
@@ -82,8 +82,8 @@ impl Popular {
     }
 
     /// From 0 on.
-    pub(super) fn pick(&self, dice: &mut Dice) -> u64 {
-        let at = dice.below(self.sums.last().copied().unwrap_or(1));
+    pub(super) fn pick(&self, rng: &mut SeededRng) -> u64 {
+        let at = rng.below(self.sums.last().copied().unwrap_or(1));
         self.sums.partition_point(|sum| *sum <= at) as u64
     }
 }
@@ -94,9 +94,9 @@ mod tests {
 
     #[test]
     fn the_same_seed_throws_the_same_for_ever() {
-        let mut dice = Dice::new(7, 0, Purpose::Content);
+        let mut rng = SeededRng::new(7, 0, Purpose::Content);
         // Written down once: a sequence that goes on after an upgrade must be the same sequence.
-        insta::assert_snapshot!(format!("{:?}", [(); 4].map(|()| dice.below(1_000_000))));
+        insta::assert_snapshot!(format!("{:?}", [(); 4].map(|()| rng.below(1_000_000))));
     }
 
     #[test]
@@ -104,8 +104,8 @@ mod tests {
         let count = |first: (u64, Purpose), second: (u64, Purpose)| {
             (0..10_000)
                 .filter(|n| {
-                    let mut a = Dice::new(1, n + first.0, first.1);
-                    let mut b = Dice::new(1, n + second.0, second.1);
+                    let mut a = SeededRng::new(1, n + first.0, first.1);
+                    let mut b = SeededRng::new(1, n + second.0, second.1);
                     a.percent(50) == b.percent(50)
                 })
                 .count()
@@ -124,8 +124,8 @@ mod tests {
         let popular = Popular::new(50);
         let mut chosen = [0_u32; 50];
         for number in 0..100_000 {
-            let mut dice = Dice::new(3, number, Purpose::Content);
-            chosen[popular.pick(&mut dice) as usize] += 1;
+            let mut rng = SeededRng::new(3, number, Purpose::Content);
+            chosen[popular.pick(&mut rng) as usize] += 1;
         }
         let ratio = f64::from(chosen[0]) / f64::from(chosen[1]);
         assert!((1.9..2.1).contains(&ratio), "{ratio}");

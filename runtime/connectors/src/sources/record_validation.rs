@@ -38,7 +38,7 @@ const SHORTEST: usize = 2;
 const IDLE: usize = 8;
 
 /// Checks the records of one source.
-pub(super) struct Intake {
+pub(super) struct RecordValidation {
     source: String,
     plan: SourcePlan,
     /// What a record costs that says nothing.
@@ -124,20 +124,20 @@ impl<R> From<FormatError> for Stopped<R> {
     }
 }
 
-impl Intake {
+impl RecordValidation {
     /// # Errors
     /// The contract is no contract.
-    pub(super) fn new(source: &str, plan: &SourcePlan) -> Result<Intake, FormatError> {
-        let mut intake = Intake {
+    pub(super) fn new(source: &str, plan: &SourcePlan) -> Result<RecordValidation, FormatError> {
+        let mut validation = RecordValidation {
             source: source.to_owned(),
             plan: plan.clone(),
             row: 0,
             idle: Mutex::default(),
         };
-        let tools = intake.tools()?;
-        intake.row = tools.decoder.least(0);
-        intake.idle().push(tools);
-        Ok(intake)
+        let tools = validation.tools()?;
+        validation.row = tools.decoder.least(0);
+        validation.idle().push(tools);
+        Ok(validation)
     }
 
     /// The longest text whose records cost `bytes` at most, if they are as short as records are.
@@ -178,7 +178,7 @@ impl Intake {
         })
     }
 
-    /// Gives back what [`Intake::begin`] took.
+    /// Gives back what [`RecordValidation::begin`] took.
     pub(super) fn end(&self, position: Position) {
         let mut idle = self.idle();
         // What a large record made large isn't kept.

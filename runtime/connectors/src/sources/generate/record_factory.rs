@@ -6,9 +6,9 @@ use headworks_engine::format::{Decoder, FormatError};
 use headworks_plan::{Contract, GenerateSource, SourcePlan, Template};
 use headworks_sql::schema::{Schema, SchemaError};
 
-use super::dice::{Dice, Purpose};
 use super::fault;
 use super::random::Random;
+use super::seeded_rng::{Purpose, SeededRng};
 use super::shop::Shop;
 use crate::formats::encoder;
 use crate::formats::json::JsonDecoder;
@@ -18,7 +18,7 @@ const LOOKED_AT: u64 = 10_000;
 
 /// Makes the records of a sequence.
 #[derive(Clone, Debug)]
-pub(super) struct Maker {
+pub(super) struct RecordFactory {
     settings: GenerateSource,
     schema: Schema,
     content: Content,
@@ -37,14 +37,14 @@ pub(super) struct Made {
     pub(super) records: Vec<Range<usize>>,
 }
 
-impl Maker {
+impl RecordFactory {
     /// # Errors
     /// The contract is no contract.
     pub(super) fn new(
         settings: &GenerateSource,
         contract: &Contract,
-    ) -> Result<Maker, SchemaError> {
-        Ok(Maker {
+    ) -> Result<RecordFactory, SchemaError> {
+        Ok(RecordFactory {
             settings: settings.clone(),
             schema: Schema::from_contract(contract)?,
             content: match settings.template {
@@ -62,8 +62,8 @@ impl Maker {
             if self.is_faulty(number) {
                 let mut sound = String::new();
                 self.sound(number, now_ms, &mut sound);
-                let mut dice = Dice::new(self.settings.seed, number, Purpose::Fault);
-                text.push_str(&fault::broken(&sound, &self.schema, &mut dice));
+                let mut rng = SeededRng::new(self.settings.seed, number, Purpose::Fault);
+                text.push_str(&fault::broken(&sound, &self.schema, &mut rng));
             } else {
                 self.sound(number, now_ms, &mut text);
             }
@@ -75,8 +75,8 @@ impl Maker {
 
     /// Whether record `number` is meant to break the contract.
     pub(super) fn is_faulty(&self, number: u64) -> bool {
-        let mut dice = Dice::new(self.settings.seed, number, Purpose::Soundness);
-        dice.percent(self.settings.faulty_percent)
+        let mut rng = SeededRng::new(self.settings.seed, number, Purpose::Soundness);
+        rng.percent(self.settings.faulty_percent)
     }
 
     /// Appends record `number` as it would be were none faulty.
@@ -90,11 +90,11 @@ impl Maker {
 
     /// When what record `number` tells of happened, if it is made at `now_ms`.
     pub(super) fn happened(&self, number: u64, now_ms: i64) -> i64 {
-        let mut dice = Dice::new(self.settings.seed, number, Purpose::Lateness);
-        if !dice.percent(self.settings.disorder_percent) {
+        let mut rng = SeededRng::new(self.settings.seed, number, Purpose::Lateness);
+        if !rng.percent(self.settings.disorder_percent) {
             return now_ms;
         }
-        let late = 1 + dice.below(self.settings.disorder_by_ms);
+        let late = 1 + rng.below(self.settings.disorder_by_ms);
         now_ms.saturating_sub_unsigned(late)
     }
 

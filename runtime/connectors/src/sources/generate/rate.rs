@@ -9,7 +9,7 @@ pub(super) const MOST: u64 = 20_000;
 
 /// Keeps a rate over any length of time. Times are counted from an arbitrary beginning.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(super) struct Rate {
     per_second: u64,
     /// Since when it is counted.
     since: Duration,
@@ -19,9 +19,9 @@ pub(super) struct Pace {
     last: Option<Duration>,
 }
 
-impl Pace {
-    pub(super) fn new(per_second: u64, now: Duration) -> Pace {
-        Pace {
+impl Rate {
+    pub(super) fn new(per_second: u64, now: Duration) -> Rate {
+        Rate {
             per_second: per_second.max(1),
             since: now,
             made: 0,
@@ -66,17 +66,17 @@ mod tests {
     fn run(per_second: u64, seconds: u64, cost: Duration) -> Vec<(Duration, u64)> {
         let begin = Duration::from_secs(1_000);
         let end = begin + Duration::from_secs(seconds);
-        let mut pace = Pace::new(per_second, begin);
+        let mut rate = Rate::new(per_second, begin);
         let (mut now, mut batches) = (begin, Vec::new());
         loop {
-            now += pace.wait(now);
+            now += rate.wait(now);
             if now >= end {
                 return batches;
             }
-            let due = pace.due(now);
+            let due = rate.due(now);
             assert!(due > 0, "nothing is due after the wait");
             batches.push((now, due));
-            pace.made(due, now);
+            rate.made(due, now);
             now += cost;
         }
     }
@@ -112,22 +112,22 @@ mod tests {
     #[test]
     fn after_an_outage_no_more_than_a_second_is_made_up_for() {
         let second = Duration::from_secs(1);
-        let mut pace = Pace::new(500, second);
-        assert_eq!(pace.due(second * 2), 500);
-        pace.made(500, second * 2);
+        let mut rate = Rate::new(500, second);
+        assert_eq!(rate.due(second * 2), 500);
+        rate.made(500, second * 2);
         let later = second * 3_600;
-        assert_eq!(pace.due(later), 500);
-        pace.made(500, later);
-        assert_eq!(pace.due(later + TICK), 50);
-        assert_eq!(pace.wait(later), TICK);
+        assert_eq!(rate.due(later), 500);
+        rate.made(500, later);
+        assert_eq!(rate.due(later + TICK), 50);
+        assert_eq!(rate.wait(later), TICK);
     }
 
     #[test]
     fn no_batch_is_larger_than_a_transaction_should_be() {
         let second = Duration::from_secs(1);
-        let mut pace = Pace::new(1_000_000, second);
-        assert_eq!(pace.due(second * 9), MOST);
-        pace.made(MOST, second * 9);
-        assert_eq!(pace.due(second * 9), MOST);
+        let mut rate = Rate::new(1_000_000, second);
+        assert_eq!(rate.due(second * 9), MOST);
+        rate.made(MOST, second * 9);
+        assert_eq!(rate.due(second * 9), MOST);
     }
 }
