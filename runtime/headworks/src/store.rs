@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headworks_connectors::stores::postgres::Watch;
+use headworks_connectors::stores::postgres::HealthProbe;
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{Phase, Problem, Role, StorePlan};
 
@@ -27,13 +27,13 @@ pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
 async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunError> {
     let told = told_to_stop();
     tokio::pin!(told);
-    let mut watch = Watch::new(plan.store.clone());
+    let mut probe = HealthProbe::new(plan.store.clone());
     tracing::info!(store = plan.store.name, "watching");
     let pulse = status.pulse("store-watch", HANGS);
     let watching = async {
         loop {
             pulse.beat();
-            match watch.look().await {
+            match probe.check().await {
                 Ok(version) => {
                     status.set_server_version(version);
                     status.heal_all();

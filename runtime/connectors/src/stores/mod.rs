@@ -38,7 +38,7 @@ impl Stores for StoreRegistry {
 
 /// Why a store can't be worked with just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct StoreFault {
     /// Which kind of problem.
     pub reason: Reason,
     /// What, where, and what to do.

@@ -6,19 +6,19 @@ use tokio_postgres::Client;
 
 use super::connect::{ANSWER, connect};
 use super::fault::{Fault, Place};
-use crate::stores::Trouble;
+use crate::stores::StoreFault;
 
 /// Watches a server by one connection, made anew when it is lost.
 #[derive(Debug)]
-pub struct Watch {
+pub struct HealthProbe {
     store: Store,
     client: Option<Client>,
 }
 
-impl Watch {
+impl HealthProbe {
     /// A watch that isn't connected yet.
-    pub fn new(store: Store) -> Watch {
-        Watch {
+    pub fn new(store: Store) -> HealthProbe {
+        HealthProbe {
             store,
             client: None,
         }
@@ -28,7 +28,7 @@ impl Watch {
     ///
     /// # Errors
     /// Why it can't be had; the next call connects anew.
-    pub async fn look(&mut self) -> Result<String, Trouble> {
+    pub async fn check(&mut self) -> Result<String, StoreFault> {
         let StoreConnection::Postgres(connection) = &self.store.connection;
         let place = Place::new(&self.store.name, connection);
         let client = match self.client.take() {
@@ -41,7 +41,7 @@ impl Watch {
             .await
             .map_err(|_| place.slow(doing, ANSWER.as_secs()))?
             .map_err(|error| match place.fault(&error, doing) {
-                Fault::Trouble(trouble) => trouble,
+                Fault::Store(trouble) => trouble,
                 Fault::Rows { message, .. } => place.trouble(Reason::StoreUnavailable, message),
             })?;
         self.client = Some(client);
