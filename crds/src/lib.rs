@@ -29,6 +29,7 @@ mod quantity;
 pub mod reference;
 mod references;
 mod source;
+mod to_plan;
 
 pub use access_grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantedStream, Grantee, Quota, Rotation,

@@ -273,6 +273,17 @@ impl Kafka {
         producer.flush(AWAY).expect("records are written");
     }
 
+    /// Writes one record by hand, with a key and a timestamp (milliseconds since 1970 UTC).
+    pub fn produce_at(&self, topic: &str, partition: i32, key: &str, timestamp: i64, value: &[u8]) {
+        let producer: BaseProducer = self.config().create().expect("a producer");
+        let record = BaseRecord::to(topic).partition(partition).key(key);
+        producer
+            .send(record.timestamp(timestamp).payload(value))
+            .map_err(|(e, _)| e)
+            .expect("a record is queued");
+        producer.flush(AWAY).expect("records are written");
+    }
+
     /// Every committed record of a topic, from the beginning to the end as it is now.
     pub fn read(&self, topic: &str) -> Vec<Record> {
         let consumer: BaseConsumer = self

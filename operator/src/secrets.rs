@@ -132,7 +132,7 @@ pub async fn certificates(
 }
 
 /// The blocks of certificates in a PEM text, as they stand.
-fn only_certificates(text: &str) -> String {
+pub fn only_certificates(text: &str) -> String {
     let mut blocks = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find(BEGIN) {

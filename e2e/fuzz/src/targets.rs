@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use headworks_connectors::formats::Known;
+use headworks_connectors::formats::FormatRegistry;
 use headworks_engine::format::Formats;
 use headworks_operator::reports::coarse;
 use headworks_plan::{Contract, Definition, EventTime, Field, Format, Plan, Report};
@@ -147,12 +147,7 @@ pub(crate) fn fields() -> Vec<Field> {
         ("da", "date"),
     ]
     .into_iter()
-    .map(|(name, type_)| Field {
-        name: name.to_owned(),
-        type_: type_.to_owned(),
-        nullable: name != "s" && name != "tz",
-        labels: vec![],
-    })
+    .map(|(name, type_)| Field::new(name, type_, name != "s" && name != "tz"))
     .collect()
 }
 
@@ -254,7 +249,7 @@ fn protobuf_contract() -> &'static Contract {
 /// What is read is written, and read again as it was.
 fn record(bytes: &[u8], contract: &Contract) {
     let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-    let formats = Known::default();
+    let formats = FormatRegistry::default();
     let read = |payload: &[u8]| {
         let decoder = formats.decoder(contract, &columns);
         let mut decoder = decoder.unwrap_or_else(|error| unreachable!("{error}"));
@@ -304,7 +299,7 @@ const AVRO_WORDS: &[&str] = &[
 
 fn avro_schema(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = headworks_schema::avro::to_fields(&text);
+    let _ = headworks_schema::avro::to_fields(&*text);
     fed(Format::Avro, &text);
 }
 
@@ -338,7 +333,7 @@ const PROTOBUF_WORDS: &[&str] = &[
 
 fn protobuf_schema(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let _ = headworks_schema::protobuf::to_fields(&text, None);
+    let _ = headworks_schema::protobuf::to_fields(&*text, None);
     fed(Format::Protobuf, &text);
 }
 
@@ -346,14 +341,11 @@ fn protobuf_schema(bytes: &[u8]) {
 fn fed(format: Format, text: &str) {
     let contract = Contract {
         format,
-        definition: Some(Definition {
-            schema: text.to_owned(),
-            message: None,
-        }),
+        definition: Some(Definition::new(text)),
         ..contract()
     };
     let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-    let formats = Known::default();
+    let formats = FormatRegistry::default();
     let _ = formats.decoder(&contract, &columns);
     let _ = formats.encoder(&contract);
 }
@@ -397,7 +389,9 @@ mod tests {
         }
         let read = |contract: &Contract, record: &[u8]| {
             let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-            let mut decoder = Known::default().decoder(contract, &columns).unwrap();
+            let mut decoder = FormatRegistry::default()
+                .decoder(contract, &columns)
+                .unwrap();
             decoder.decode(record).map_err(|error| error.to_string())
         };
         assert_eq!(read(json_contract(), JSON[0]), Ok(()));

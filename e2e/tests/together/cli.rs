@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use headworks_e2e::{Cluster, cluster, pipeline, source, stream};
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    all: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) all: String,
 }
 
-fn headworks(arguments: &[&str]) -> Said {
+pub(crate) fn headworks(arguments: &[&str]) -> Said {
     let program = std::env::var("HEADWORKS_CLI").expect("HEADWORKS_CLI: the built command line");
     let output = Command::new(program)
         .args(arguments)

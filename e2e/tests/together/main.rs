@@ -9,6 +9,7 @@ mod evolution;
 mod formats;
 mod helm;
 mod http;
+mod peek;
 mod registry;
 mod shop;
 mod sql;

@@ -41,30 +41,22 @@ impl Arguments {
         })
     }
 
+    /// A client for answers that take as long as they take: logs that are followed.
+    pub async fn following(&self) -> Result<Client, End> {
+        let client = async {
+            let mut config = self.config().await?;
+            config.connect_timeout = Some(PATIENCE);
+            config.read_timeout = None;
+            Client::try_from(config).map_err(|e| e.to_string())
+        };
+        client.await.map_err(|message: String| {
+            output::note(&format!("headworks: {message}"));
+            End::Unreadable
+        })
+    }
+
     async fn configured(&self) -> Result<Cluster, String> {
-        let options = KubeConfigOptions {
-            context: self.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let hint = "name one with --kubeconfig or KUBECONFIG";
-        let mut config = match &self.kubeconfig {
-            Some(path) => {
-                let shown = path.display();
-                let file = Kubeconfig::read_from(path).map_err(|e| format!("{shown}: {e}"))?;
-                Config::from_custom_kubeconfig(file, &options)
-                    .await
-                    .map_err(|e| format!("{shown}: {e}"))?
-            }
-            None if self.context.is_some() || std::env::var_os("KUBECONFIG").is_some() => {
-                Config::from_kubeconfig(&options)
-                    .await
-                    .map_err(|e| format!("the kubeconfig can't be used: {e}; {hint}"))?
-            }
-            // In a pod there is no kubeconfig, but a service account.
-            None => Config::infer()
-                .await
-                .map_err(|e| format!("there is no cluster to talk to: {e}; {hint}"))?,
-        };
+        let mut config = self.config().await?;
         config.connect_timeout = Some(PATIENCE);
         config.read_timeout = Some(PATIENCE);
         let namespace = config.default_namespace.clone();
@@ -75,6 +67,32 @@ impl Arguments {
             server,
             namespace,
         })
+    }
+
+    async fn config(&self) -> Result<Config, String> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let hint = "name one with --kubeconfig or KUBECONFIG";
+        match &self.kubeconfig {
+            Some(path) => {
+                let shown = path.display();
+                let file = Kubeconfig::read_from(path).map_err(|e| format!("{shown}: {e}"))?;
+                Config::from_custom_kubeconfig(file, &options)
+                    .await
+                    .map_err(|e| format!("{shown}: {e}"))
+            }
+            None if self.context.is_some() || std::env::var_os("KUBECONFIG").is_some() => {
+                Config::from_kubeconfig(&options)
+                    .await
+                    .map_err(|e| format!("the kubeconfig can't be used: {e}; {hint}"))
+            }
+            // In a pod there is no kubeconfig, but a service account.
+            None => Config::infer()
+                .await
+                .map_err(|e| format!("there is no cluster to talk to: {e}; {hint}")),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    doctor, explain, impact, leftovers as staying, run, schema as schemas, test, uninstall,
+    doctor, explain, impact, leftovers as staying, peek, run, schema as schemas, test, uninstall,
     validate as validating, version,
 };
 
@@ -96,6 +96,9 @@ enum Command {
     /// Looks at a cluster: what isn't well, and what to do.
     #[command(after_help = EXIT_CODES)]
     Doctor(doctor::Arguments),
+    /// Prints records of a stream, decoded by its contract, with labelled fields masked.
+    #[command(after_help = EXIT_CODES)]
+    Peek(peek::Arguments),
     /// Says what stayed when objects went, and how it is removed; deletes only what is named.
     #[command(after_help = EXIT_CODES)]
     Leftovers(staying::Arguments),
@@ -128,6 +131,7 @@ fn main() -> ExitCode {
         Command::Schema(arguments) => schemas::run(&arguments),
         Command::Impact(arguments) => impact::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Peek(arguments) => peek::run(&arguments),
         Command::Leftovers(arguments) => staying::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completion { shell } => {

@@ -13,6 +13,12 @@ pub fn line(text: &str) {
     write(format!("{text}\n").as_bytes());
 }
 
+/// Writes a line to standard output; false where nobody reads any more.
+pub fn sent(text: &str) -> bool {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
 /// Writes a line to standard error.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

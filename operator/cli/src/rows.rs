@@ -76,12 +76,7 @@ mod tests {
 
     #[test]
     fn values_are_equal_by_their_type() {
-        let field = |name: &str, type_: &str| Field {
-            name: name.into(),
-            type_: type_.into(),
-            nullable: false,
-            labels: Vec::new(),
-        };
+        let field = |name: &str, type_: &str| Field::new(name, type_, false);
         let columns = Contract {
             fields: vec![
                 field("amount", "decimal(12,2)"),

@@ -35,6 +35,10 @@ pub use crate::verified::VERIFIED_FOR;
 
 /// The chart's value that lists the pods' namespaces.
 pub(super) const CHART: &str = "workloadNamespaces";
+/// The reason that pods give when Kafka doesn't take their password.
+const REFUSED: &str = "CredentialsRefused";
+/// A user that pods weren't let in with is looked at again after this long.
+const REFUSED_RECHECK: Duration = Duration::from_secs(10);
 /// Pods get so long to end before their rights go.
 const POD_END_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -144,6 +148,19 @@ pub async fn ensure<K: Reconciler>(
     Ok(())
 }
 
+/// What the pods say of their user, heard: where Kafka no longer lets in a user that was seen to be as it should be, it is made so
+/// anew at the next look, which comes soon, and not when [`VERIFIED_FOR`] is over. Kafka 4.3.1 can come back from `kill -9` without its
+/// SCRAM users, and whoever manages Kafka may have changed a password.
+pub fn heard(error: Error, platform: &ResolvedPlatform, key: &Key, context: &Context) -> Error {
+    if error.reason() != REFUSED || !generated(&platform.platform.spec.kafka) {
+        return error;
+    }
+    let user = user(&platform.installation, key);
+    context.verified_users.doubt(&user);
+    context.verified_passwords.note(&user, None);
+    error.after(REFUSED_RECHECK)
+}
+
 /// All that must be as it was for Kafka not to be asked. Which Kafka it is, who makes users, and where, belongs to it.
 fn state(user: &User, version: Option<&str>, exactly: bool, kafka: &Kafka) -> String {
     let (acls, servers, management) = (&user.acls, &kafka.bootstrap_servers, &kafka.management);
@@ -217,9 +234,46 @@ mod tests {
 
     use super::*;
     use crate::{
+        context::testing,
         kafka::{Acl, Operation, Resource as About},
         verified::VerifiedUsers,
     };
+
+    #[tokio::test]
+    async fn a_user_that_pods_are_not_let_in_with_is_asked_for_again_soon() {
+        let (context, _) = testing::context(testing::stores());
+        let platform = |kafka: serde_json::Value| ResolvedPlatform {
+            platform: serde_json::from_value(json!({
+                "metadata": {"name": "default"}, "spec": {"kafka": kafka},
+            }))
+            .unwrap(),
+            installation: "i".into(),
+        };
+        let own =
+            json!({"bootstrapServers": "k:9092", "workloadAuthentication": {"generated": {}}});
+        let key = Key::new("Pipeline", "shop", "p");
+        let name = user("i", &key);
+        let known = || {
+            context.verified_users.set(&name, Some("as it was".into()));
+            context.verified_passwords.note(&name, Some("1"));
+        };
+        let asks = || {
+            context.verified_users.get(&name, "as it was") == Some(false)
+                && !context.verified_passwords.knows(&name, Some("1"))
+        };
+        known();
+        let refused = Error::stalled(REFUSED, "not let in");
+        let said = heard(refused.clone(), &platform(own.clone()), &key, &context);
+        assert!(asks(), "Kafka is asked, and the password tried");
+        assert_eq!(said, refused.clone().after(REFUSED_RECHECK));
+        // Nothing of ours: another fault, or a user that somebody else keeps.
+        known();
+        let other = Error::stalled("TopicMissing", "no topic");
+        assert_eq!(heard(other.clone(), &platform(own), &key, &context), other);
+        let shared = platform(json!({"bootstrapServers": "k:9092"}));
+        assert_eq!(heard(refused.clone(), &shared, &key, &context), refused);
+        assert!(!asks());
+    }
 
     #[test]
     fn kafka_is_asked_again_when_anything_changed() {

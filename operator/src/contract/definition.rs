@@ -5,7 +5,7 @@
 //! ([`essence`]). A derived definition is kept as it is while the fields are the same, so that a newer version of
 //! Headworks, which may word it otherwise, changes nothing; a Protobuf field keeps its number for ever.
 
-use headworks_crds::{DataStreamSpec, FieldLabels, Format};
+use headworks_crds::{DataStreamSpec, FieldLabels};
 use headworks_plan::{Contract, Definition, Field};
 use headworks_schema::{SchemaError, avro, protobuf};
 use serde_json::Value;
@@ -63,20 +63,14 @@ pub fn read(spec: &DataStreamSpec) -> Result<(Vec<Field>, Option<Definition>), F
             let text = text.trim_end();
             let fields =
                 avro::to_fields(text).map_err(|error| in_text("spec.avro", text, &error))?;
-            let definition = Definition {
-                schema: text.to_owned(),
-                message: None,
-            };
+            let definition = Definition::new(text);
             (fields, Some(definition))
         }
         (None, Some(given)) => {
             let text = given.schema.trim_end();
             let (fields, message) = protobuf::to_fields(text, given.message.as_deref())
                 .map_err(|error| in_text("spec.protobuf.schema", text, &error))?;
-            let definition = Definition {
-                schema: text.to_owned(),
-                message: Some(message),
-            };
+            let definition = Definition::of_message(text, message);
             (fields, Some(definition))
         }
         (None, None) => (plain(spec), None),
@@ -196,7 +190,7 @@ pub fn essence(definition: &Definition) -> Definition {
     };
     Definition {
         schema,
-        message: definition.message.clone(),
+        ..definition.clone()
     }
 }
 
@@ -317,15 +311,6 @@ fn place_of_field(text: &str, place: &str) -> Option<(u32, u32)> {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     Some((u32::try_from(line).ok()?, u32::try_from(column).ok()?))
-}
-
-/// The format as contracts say it.
-pub fn format(format: Format) -> headworks_plan::Format {
-    match format {
-        Format::Json => headworks_plan::Format::Json,
-        Format::Avro => headworks_plan::Format::Avro,
-        Format::Protobuf => headworks_plan::Format::Protobuf,
-    }
 }
 
 #[cfg(test)]

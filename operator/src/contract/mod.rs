@@ -33,7 +33,7 @@ pub fn read(spec: &DataStreamSpec) -> Result<Contract, Fault> {
         key: spec.key.clone(),
         compacted: spec.compacted,
         event_time: event_time(spec),
-        format: definition::format(spec.format),
+        format: spec.format.into(),
         definition,
         ..Contract::default()
     })
@@ -45,7 +45,7 @@ pub fn contract(spec: &DataStreamSpec) -> Contract {
         key: spec.key.clone(),
         compacted: spec.compacted,
         event_time: event_time(spec),
-        format: definition::format(spec.format),
+        format: spec.format.into(),
         ..Contract::default()
     })
 }

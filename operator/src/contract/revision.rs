@@ -120,12 +120,15 @@ pub fn read(map: &ConfigMap) -> Option<Revision> {
     })
 }
 
+/// True for just the contract that a status names.
+pub fn is_named(accepted: &Revision, named: &AcceptedContract) -> bool {
+    accepted.version == named.version && fingerprint(&accepted.contract) == named.fingerprint
+}
+
 /// True if a ConfigMap holds just the contract that a status names. Neither its number nor our labels say so: anybody may
 /// have put back, or made, one with these.
 pub fn is(map: &ConfigMap, named: &AcceptedContract) -> bool {
-    read(map).is_some_and(|accepted| {
-        accepted.version == named.version && fingerprint(&accepted.contract) == named.fingerprint
-    })
+    read(map).is_some_and(|accepted| is_named(&accepted, named))
 }
 
 /// The ConfigMap of an accepted contract.
@@ -183,12 +186,7 @@ mod tests {
         Revision {
             version: 3,
             contract: Contract {
-                fields: vec![Field {
-                    name: "id".into(),
-                    type_: "string".into(),
-                    nullable: false,
-                    labels: vec![],
-                }],
+                fields: vec![Field::new("id", "string", false)],
                 ..Contract::default()
             },
             topic: "shop.orders".into(),

@@ -21,6 +21,16 @@ use crate::{
     retry::Error,
 };
 
+/// The accepted contracts of a stream among ConfigMaps at hand, newest first.
+pub fn among(owner: &Key, maps: &[ConfigMap]) -> Vec<Revision> {
+    let own = maps
+        .iter()
+        .filter(|map| owned::is_contract(map).as_ref() == Some(owner));
+    let mut contracts: Vec<Revision> = own.filter_map(read).collect();
+    contracts.sort_by_key(|accepted| std::cmp::Reverse(accepted.version));
+    contracts
+}
+
 /// So many are kept.
 const KEPT: usize = 10;
 /// All accepted contracts of a stream, newest first.

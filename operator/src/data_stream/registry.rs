@@ -20,6 +20,7 @@ use headworks_crds::{
 use headworks_plan::{Definition, Format};
 use headworks_schema::registry::{Entry, RegistryError};
 use k8s_openapi::api::core::v1::ConfigMap;
+pub(super) use known::last;
 pub use known::{earlier, known};
 use kube::{
     Api, Resource, ResourceExt,
@@ -373,10 +374,7 @@ mod tests {
     use super::*;
 
     fn definition(text: &str) -> Definition {
-        Definition {
-            schema: text.into(),
-            message: None,
-        }
+        Definition::new(text)
     }
 
     #[test]
@@ -392,10 +390,7 @@ mod tests {
             of(Some(SubjectNaming::TopicRecordName)),
             "shop.orders-shop.Order"
         );
-        let message = Definition {
-            schema: String::new(),
-            message: Some("shop.v1.Order".into()),
-        };
+        let message = Definition::of_message(String::new(), "shop.v1.Order");
         assert_eq!(
             subject(Some(SubjectNaming::RecordName), "t", &message).unwrap(),
             "shop.v1.Order"

@@ -52,19 +52,13 @@ pub async fn resolve_stream(
         ));
     }
     let status = stream.status.clone().unwrap_or_default();
-    let (Some(topic), Some(dead_letter_topic), Some(in_force)) =
-        (status.topic, status.dead_letter_topic, status.contract)
+    let (Some(_), Some(_), Some(in_force)) =
+        (&status.topic, &status.dead_letter_topic, &status.contract)
     else {
-        return Err(Error::waiting(
-            "StreamNotReady",
-            format!(
-                "{place}: DataStream {name} has no topic yet: {}",
-                why(&stream)
-            ),
-        ));
+        return Err(no_topic(place, &stream));
     };
     let owner = Key::of(&stream);
-    let Some(accepted) = contract_revisions::in_force(context, &owner, Some(&in_force)).await?
+    let Some(accepted) = contract_revisions::in_force(context, &owner, Some(in_force)).await?
     else {
         return Err(Error::waiting(
             "StreamNotReady",
@@ -74,52 +68,91 @@ pub async fn resolve_stream(
             ),
         ));
     };
-    let (registered, registry) = registered(
-        context,
+    // Records without a definition of their own are all read by the one contract.
+    let contracts = match accepted.contract.definition {
+        Some(_) => registry::last(context, &owner),
+        None => Vec::new(),
+    };
+    let seen = seen(place, &stream, &accepted, &contracts)?;
+    let registry = match context.stores.platform(&stream.spec.platform) {
+        Some(platform) if seen.contract.registered.is_some() => {
+            context.registries.get(&context.client, &platform).await?
+        }
+        _ => None,
+    };
+    Ok(ResolvedStream {
+        stream: seen,
+        platform: stream.spec.platform,
+        partitions: status.partitions,
+        registry: registry.map(|registry| registry.connection.clone()),
+    })
+}
+
+/// A stream as a pod sees it, by its contract in force and all that are kept, newest first. Pure.
+///
+/// # Errors
+/// `StreamNotReady`.
+pub fn seen(
+    place: &str,
+    stream: &DataStream,
+    accepted: &Revision,
+    contracts: &[Revision],
+) -> Result<Stream, Error> {
+    let status = stream.status.clone().unwrap_or_default();
+    let (Some(topic), Some(dead_letter_topic)) = (status.topic, status.dead_letter_topic) else {
+        return Err(no_topic(place, stream));
+    };
+    let registered = registered(
         place,
-        &stream,
+        stream,
         status.registered.as_ref(),
-        &accepted,
-    )
-    .await?;
+        accepted,
+        contracts,
+    )?;
     let max_message_bytes = stream
         .spec
         .config
         .get(MAX_MESSAGE)
         .and_then(|v| v.to_string().parse().ok())
         .unwrap_or(DEFAULT_MAX_MESSAGE);
-    Ok(ResolvedStream {
-        stream: Stream {
-            name: stream.name_any(),
-            topic,
-            dead_letter_topic,
-            contract: Contract {
-                earlier: if registered.is_none() && accepted.contract.format == Format::Avro {
-                    registry::earlier(context, &owner, &accepted)
-                } else {
-                    Vec::new()
-                },
-                registered,
-                ..contract::as_read(&accepted.contract, &stream.spec)
+    Ok(Stream {
+        name: stream.name_any(),
+        topic,
+        dead_letter_topic,
+        contract: Contract {
+            earlier: if registered.is_none() && accepted.contract.format == Format::Avro {
+                registry::earlier(accepted, contracts.iter().cloned())
+            } else {
+                Vec::new()
             },
-            max_message_bytes,
+            registered,
+            ..contract::as_read(&accepted.contract, &stream.spec)
         },
-        platform: stream.spec.platform,
-        partitions: status.partitions,
-        registry,
+        max_message_bytes,
     })
 }
 
+fn no_topic(place: &str, stream: &DataStream) -> Error {
+    Error::waiting(
+        "StreamNotReady",
+        format!(
+            "{place}: DataStream {} has no topic yet: {}",
+            stream.name_any(),
+            why(stream)
+        ),
+    )
+}
+
 /// What the schema registry says of the contract in force, if its records carry ids.
-async fn registered(
-    context: &Context,
+fn registered(
     place: &str,
     stream: &DataStream,
     status: Option<&RegisteredSchema>,
     accepted: &Revision,
-) -> Result<(Option<Registered>, Option<RegistryConnection>), Error> {
+    contracts: &[Revision],
+) -> Result<Option<Registered>, Error> {
     if accepted.schema_ids.is_empty() {
-        return Ok((None, None));
+        return Ok(None);
     }
     let registered = status
         .filter(|registered| registered.contract == accepted.version)
@@ -134,17 +167,11 @@ async fn registered(
             ),
         ));
     };
-    let registry = match context.stores.platform(&stream.spec.platform) {
-        Some(platform) => context.registries.get(&context.client, &platform).await?,
-        None => None,
-    };
-    let registered = Registered {
+    Ok(Some(Registered {
         subject: registered.subject.clone(),
         id,
-        known: registry::known(context, &Key::of(stream), accepted, id),
-    };
-    let connection = registry.map(|registry| registry.connection.clone());
-    Ok((Some(registered), connection))
+        known: registry::known(accepted, id, contracts.iter().cloned()),
+    }))
 }
 
 impl ResolvedStream {

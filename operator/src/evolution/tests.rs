@@ -243,18 +243,12 @@ fn in_protobuf_a_new_required_field_passes_where_its_type_has_a_default() {
     let with = |type_: &str, field: &str| {
         let mut new = of(&[("a", "string", false), ("b", type_, false)]);
         new.format = Format::Protobuf;
-        new.definition = Some(headworks_plan::Definition {
-            schema: file(field),
-            message: Some("O".into()),
-        });
+        new.definition = Some(headworks_plan::Definition::of_message(file(field), "O"));
         new
     };
     let mut old = of(&[("a", "string", false)]);
     old.format = Format::Protobuf;
-    old.definition = Some(headworks_plan::Definition {
-        schema: file(""),
-        message: Some("O".into()),
-    });
+    old.definition = Some(headworks_plan::Definition::of_message(file(""), "O"));
     for (type_, field, passes) in [
         ("boolean", "bool b = 2;", true),
         ("int", "int32 b = 2;", true),
@@ -288,15 +282,15 @@ fn in_protobuf_a_new_required_field_passes_where_its_type_has_a_default() {
         "array<struct<a int, n decimal(20,0) not null, d date not null>>",
         "",
     );
-    inner.definition = Some(headworks_plan::Definition {
-        schema: "syntax = \"proto3\"; message I { optional int32 a = 1; uint64 n = 2; string d = 3; } message O { string a = 1; repeated I b = 2; }".into(),
-        message: Some("O".into()),
-    });
+    inner.definition = Some(headworks_plan::Definition::of_message(
+        "syntax = \"proto3\"; message I { optional int32 a = 1; uint64 n = 2; string d = 3; } message O { string a = 1; repeated I b = 2; }",
+        "O",
+    ));
     let mut before = with("array<struct<a int>>", "");
-    before.definition = Some(headworks_plan::Definition {
-        schema: "syntax = \"proto3\"; message I { optional int32 a = 1; } message O { string a = 1; repeated I b = 2; }".into(),
-        message: Some("O".into()),
-    });
+    before.definition = Some(headworks_plan::Definition::of_message(
+        "syntax = \"proto3\"; message I { optional int32 a = 1; } message O { string a = 1; repeated I b = 2; }",
+        "O",
+    ));
     assert_eq!(check(Compatibility::Backward, &before, &inner), ["b[].d"]);
 }
 

@@ -95,7 +95,12 @@ impl Reconciler for Pipeline {
         match applied {
             Ok(applied) => {
                 let shared = shared_condition::shared_condition(&context.flows.shared(&key));
-                let verdict = observe(self, &key, &applied, context).await?.and(shared);
+                let verdict = observe(self, &key, &applied, context)
+                    .await
+                    .map_err(|error| {
+                        access::workload::heard(error, &applied.platform, &key, context)
+                    })?
+                    .and(shared);
                 let verdict = applied.stateful_set.told(verdict);
                 let pods = context.stores.pods_left(&key, &uid);
                 if verdict.ready

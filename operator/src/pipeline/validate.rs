@@ -143,21 +143,11 @@ pub fn resolve(
                 group: table_group(&group, &table.store, &table.name),
             })
             .collect(),
-        delivery: match spec.delivery {
-            headworks_crds::Delivery::ExactlyOnce => plan::Delivery::ExactlyOnce,
-            headworks_crds::Delivery::AtLeastOnce => plan::Delivery::AtLeastOnce,
-        },
+        delivery: spec.delivery.into(),
         commit_interval_ms: spec.commit_interval.millis(),
         start_from: start_from(pipeline),
-        on_bad_record: match spec.on_bad_record {
-            headworks_crds::OnBadRecord::DeadLetter => plan::OnBadRecord::DeadLetter,
-            headworks_crds::OnBadRecord::Drop => plan::OnBadRecord::Drop,
-            headworks_crds::OnBadRecord::Stop => plan::OnBadRecord::Stop,
-        },
-        on_overflow: match spec.on_overflow {
-            headworks_crds::OnOverflow::SetNull => plan::OnOverflow::SetNull,
-            headworks_crds::OnOverflow::DeadLetter => plan::OnOverflow::DeadLetter,
-        },
+        on_bad_record: spec.on_bad_record.into(),
+        on_overflow: spec.on_overflow.into(),
         group: group.clone(),
         keyed: keyed.map(|(_, keyed)| keyed),
         accept_data_loss: pipeline

@@ -1,14 +1,12 @@
 //! What the operator says of a query's text.
 
-use headworks_crds::{OnOverflow, PipelineSpec};
+use headworks_crds::PipelineSpec;
+use headworks_plan::OnOverflow;
 use headworks_sql::{Overflow, SqlError};
 
 /// What becomes of a number with more digits than its decimal type has.
 pub fn overflow(spec: &PipelineSpec) -> Overflow {
-    match spec.on_overflow {
-        OnOverflow::SetNull => Overflow::Null,
-        OnOverflow::DeadLetter => Overflow::Fail,
-    }
+    OnOverflow::from(spec.on_overflow).into()
 }
 
 /// The streams that a query reads, each once; or what is wrong with its text, in words for a condition.

@@ -13,12 +13,7 @@ pub fn contract(fields: &[(&str, &str, bool)]) -> Contract {
     Contract {
         fields: fields
             .iter()
-            .map(|(name, type_, nullable)| Field {
-                name: (*name).into(),
-                type_: (*type_).into(),
-                nullable: *nullable,
-                labels: vec![],
-            })
+            .map(|(name, type_, nullable)| Field::new(*name, *type_, *nullable))
             .collect(),
         ..Contract::default()
     }

@@ -1,6 +1,6 @@
 //! A Source's spec by itself, beyond what its schema says. Pure: the command line asks the same.
 
-use headworks_crds::{GenerateSource, ShopRecords, SourceSpec, Template};
+use headworks_crds::{GenerateSource, SourceSpec, Template};
 use headworks_plan as plan;
 
 use crate::{retry::Error, workload::connection::NeededSecret};
@@ -42,12 +42,7 @@ pub fn secrets(spec: &SourceSpec) -> Vec<NeededSecret> {
 /// # Errors
 /// `InvalidSpec`, where neither says it, or where records are named without a template.
 pub fn template(generate: &GenerateSource, into: &str) -> Result<Option<plan::Template>, Error> {
-    let named = generate.records.map(|records| match records {
-        ShopRecords::Clicks => plan::ShopRecords::Clicks,
-        ShopRecords::Orders => plan::ShopRecords::Orders,
-        ShopRecords::Inventory => plan::ShopRecords::Inventory,
-        ShopRecords::Feedback => plan::ShopRecords::Feedback,
-    });
+    let named = generate.records.map(plan::ShopRecords::from);
     let Some(Template::Shop) = generate.template else {
         if named.is_some() {
             return Err(Error::stalled(

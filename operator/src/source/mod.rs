@@ -163,7 +163,8 @@ impl Reconciler for Source {
                 namespace: &key.namespace,
             },
             |uid| context.reports.of_pod(uid),
-        )?;
+        )
+        .map_err(|error| access::workload::heard(error, &found.platform, &key, context))?;
         let verdict = applied.told(verdict);
         // No pod runs by the old plan any more: what only that one needed goes.
         let settled = verdict.ready

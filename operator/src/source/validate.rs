@@ -58,14 +58,8 @@ pub fn validate(source: &Source, found: &References) -> Result<Valid, Error> {
             items_path: http.items_path.clone(),
         }),
         generate,
-        on_invalid: match spec.on_invalid {
-            headworks_crds::OnInvalid::Reject => plan::OnInvalid::Reject,
-            headworks_crds::OnInvalid::DeadLetter => plan::OnInvalid::DeadLetter,
-        },
-        unknown_fields: match spec.unknown_fields {
-            headworks_crds::UnknownFields::Ignore => plan::UnknownFields::Ignore,
-            headworks_crds::UnknownFields::Reject => plan::UnknownFields::Reject,
-        },
+        on_invalid: spec.on_invalid.into(),
+        unknown_fields: spec.unknown_fields.into(),
     };
     let template = spec.pod_template.clone().unwrap_or_default();
     Ok(Valid {

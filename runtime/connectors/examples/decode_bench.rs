@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use apache_avro::Schema;
-use headworks_connectors::formats::Known;
+use headworks_connectors::formats::FormatRegistry;
 use headworks_connectors::formats::json::JsonDecoder;
 use headworks_engine::format::{Decoder, Formats};
 use headworks_plan::{Contract, Definition, Field, Format, UnknownFields};
@@ -72,7 +72,7 @@ fn converted(contract: &Contract, payloads: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, 
         decoder.decode(payload)?;
     }
     let batch = decoder.finish()?;
-    let mut encoder = Known::default().encoder(contract)?;
+    let mut encoder = FormatRegistry::default().encoder(contract)?;
     let mut converted = Vec::with_capacity(payloads.len());
     for row in 0..batch.num_rows() {
         let mut out = Vec::new();
@@ -109,7 +109,7 @@ fn ours(name: &str, contract: &Contract, payloads: &[Vec<u8>]) -> Result<(), Box
     let three = ["auction", "price", "date_time"].map(str::to_owned);
     let six: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
     for columns in [three.as_slice(), &six] {
-        let mut decoder = Known::default().decoder(contract, columns)?;
+        let mut decoder = FormatRegistry::default().decoder(contract, columns)?;
         let name = format!("{name}, {} of 6 columns", columns.len());
         measure(&name, payloads, || {
             for payload in payloads {

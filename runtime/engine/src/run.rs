@@ -1,20 +1,21 @@
 //! The engine's front door: start one pipeline, keep it going, hear how it ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use headworks_plan::{KafkaConnection, Phase, PipelinePlan, Problem};
+use headworks_plan::{KafkaConnection, Phase, PipelinePlan};
 
 use crate::format::Formats;
 use crate::log::{Log, LogError, Reason};
-use crate::pipeline::{self, Half, Pipeline, Settings, Stage};
+use crate::pipeline::{self, Pipeline, Settings, StageOperator};
+use crate::session::{self, Failed, Outcome, StopFlag, Wording};
+use crate::stateless::StatelessOperator;
 use crate::status::{StatusHandle, alive};
 use crate::store::Stores;
 
-mod parts;
+mod stages;
 
-/// A part that doesn't end a round for so long hangs. The longest that one rightly takes is a commit whose outcome
+/// A stage that doesn't end a round for so long hangs. The longest that one rightly takes is a commit whose outcome
 /// isn't known: as long as a transaction may be open (10 min).
 const HANGS: Duration = Duration::from_secs(15 * 60);
 
@@ -37,57 +38,10 @@ impl Identity {
     }
 }
 
-/// Asks the engine to finish what it has, commit and return. Clones share the flag.
-#[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
-
-impl StopFlag {
-    /// A flag that isn't raised.
-    pub fn new() -> StopFlag {
-        StopFlag::default()
-    }
-
-    /// Raises the flag; it can't be lowered.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// True once [`StopFlag::stop`] was called.
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    /// Waits; true if the flag was raised meanwhile.
-    pub fn wait(&self, time: Duration) -> bool {
-        let end = Instant::now() + time;
-        while !self.is_stopped() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            alive();
-            std::thread::sleep(left.min(Duration::from_millis(50)));
-        }
-        true
-    }
-}
-
-/// How a run ended. While a run is hindered (broker down, credentials refused, data lost, a bad
-/// record under `onBadRecord: Stop`) it doesn't end: it reports the problem and waits for the cause to
-/// go, or for the stop flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The stop flag was raised, and all that had been read is committed.
-    Drained,
-    /// The stop flag was raised, and the last transaction could not be committed. Nothing is lost:
-    /// its records are read again by the next start.
-    Interrupted,
-}
-
 /// A part of a pipeline that runs by itself, with a consumer group and transactions of its own, so that a
-/// store that is down holds up nothing but its own part.
+/// store that is down holds up nothing but its own stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Stage {
     /// Reads the inputs and writes every output stream, in one Kafka transaction. Where the query needs state:
     /// reads the inputs and brings rows with equal keys together.
     Streams,
@@ -97,14 +51,14 @@ pub enum Part {
     Table(usize),
 }
 
-impl Part {
-    /// The parts of a plan. The first one tells of bad input records; the others meet the same ones.
-    pub fn of(plan: &PipelinePlan) -> Vec<Part> {
+impl Stage {
+    /// The stages of a plan. The first one tells of bad input records; the others meet the same ones.
+    pub fn of(plan: &PipelinePlan) -> Vec<Stage> {
         let keyed = plan.keyed.is_some();
         let streams =
-            (keyed || !plan.outputs.is_empty() || plan.tables.is_empty()).then_some(Part::Streams);
-        let second = keyed.then_some(Part::Keyed);
-        let tables = (0..plan.tables.len()).map(Part::Table);
+            (keyed || !plan.outputs.is_empty() || plan.tables.is_empty()).then_some(Stage::Streams);
+        let second = keyed.then_some(Stage::Keyed);
+        let tables = (0..plan.tables.len()).map(Stage::Table);
         streams.into_iter().chain(second).chain(tables).collect()
     }
 }
@@ -114,8 +68,8 @@ impl Part {
 pub struct Work<'a> {
     /// The pipeline.
     pub plan: &'a PipelinePlan,
-    /// Which part of it.
-    pub part: Part,
+    /// Which stage of it.
+    pub stage: Stage,
     /// How to reach Kafka.
     pub kafka: &'a KafkaConnection,
     /// Who runs it.
@@ -131,31 +85,31 @@ pub struct Work<'a> {
 pub struct Engine;
 
 impl Engine {
-    /// Runs a part of a pipeline on the calling thread until `stop` is raised.
+    /// Runs a stage of a pipeline on the calling thread until `stop` is raised.
     ///
     /// Blocking: give it an OS thread of its own. Everything a user should know meanwhile is in
     /// `status`.
     pub fn run(work: &Work<'_>, status: &StatusHandle, stop: &StopFlag) -> Outcome {
-        let name = match work.part {
-            Part::Streams => "engine".to_owned(),
-            Part::Keyed => "engine-state".to_owned(),
-            Part::Table(index) => format!("engine-table-{index}"),
+        let name = match work.stage {
+            Stage::Streams => "engine".to_owned(),
+            Stage::Keyed => "engine-state".to_owned(),
+            Stage::Table(index) => format!("engine-table-{index}"),
         };
         let _pulse = status.pulse(&name, HANGS).of_this_thread();
         status.set_phase(Phase::Starting);
-        let running = match (&work.plan.keyed, work.part) {
-            (None, Part::Streams) => parts::streams(work, status, stop),
-            (None, Part::Keyed) => pipeline::parts_differ(),
-            (None, Part::Table(index)) => parts::table(work, index, status, stop),
-            (Some(keyed), Part::Streams) => parts::first(work, keyed, status, stop),
-            (Some(keyed), Part::Keyed) => parts::second(work, keyed, status, stop),
-            (Some(_), Part::Table(index)) => match pipeline::table_plan(work.plan) {
+        let running = match (&work.plan.keyed, work.stage) {
+            (None, Stage::Streams) => stages::streams(work, status, stop),
+            (None, Stage::Keyed) => pipeline::parts_differ(),
+            (None, Stage::Table(index)) => stages::table(work, index, status, stop),
+            (Some(keyed), Stage::Streams) => stages::exchange(work, keyed, status, stop),
+            (Some(keyed), Stage::Keyed) => stages::keyed(work, keyed, status, stop),
+            (Some(_), Stage::Table(index)) => match pipeline::table_plan(work.plan) {
                 Some(plan) => {
                     let work = Work {
                         plan: &plan,
                         ..work.clone()
                     };
-                    parts::table(&work, index, status, stop)
+                    stages::table(&work, index, status, stop)
                 }
                 None => pipeline::parts_differ(),
             },
@@ -165,122 +119,68 @@ impl Engine {
                 reason: Reason::PlanRefused,
                 message: error.to_string(),
             };
-            report(status, &refused);
-            park(stop)
+            session::report(&WORDING, status, &refused);
+            session::park(stop)
         })
     }
 }
 
+/// How a pipeline tells of what hinders it.
+const WORDING: Wording = Wording {
+    who: "the pipeline",
+    unavailable: "no broker can be reached",
+    resumes: "nothing is lost, the work goes on when one answers",
+    rival: "another process runs under this pod's ids",
+    again: "the work is taken up again by itself",
+};
+
 /// Session after session, until the stop flag is raised.
 fn keep_going<L: Log>(
     mut open: impl FnMut() -> Result<L, LogError>,
-    (mut stage, mut half): (Stage, Half),
+    (stateless, operator): (StatelessOperator, StageOperator),
     settings: &Arc<Settings>,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Outcome {
-    let mut failures = 0;
-    loop {
-        if stop.is_stopped() {
-            return Outcome::Drained;
+    // From one session to the next.
+    let mut kept = (stateless, operator);
+    session::keep_going(&WORDING, session::pause, status, stop, || {
+        let log = open()?;
+        let (stateless, operator) = std::mem::take(&mut kept);
+        let mut session = Pipeline::with_operator(
+            log,
+            stateless,
+            operator,
+            Arc::clone(settings),
+            status.clone(),
+        );
+        let ended = work(&mut session, stop);
+        kept = session.into_operators();
+        ended
+    })
+}
+
+/// Round after round, until the stop flag is raised or something fails.
+fn work<L: Log>(session: &mut Pipeline<L>, stop: &StopFlag) -> Result<(), Failed> {
+    while !stop.is_stopped() {
+        alive();
+        if let Err(error) = session.step() {
+            let uncommitted = session.has_uncommitted();
+            return Err(Failed { error, uncommitted });
         }
-        let begun = Instant::now();
-        let error = match open() {
-            Ok(log) => {
-                let mut session =
-                    Pipeline::with_half(log, stage, half, Arc::clone(settings), status.clone());
-                let error = loop {
-                    alive();
-                    if stop.is_stopped() {
-                        return match session.drain() {
-                            Ok(()) => Outcome::Drained,
-                            Err(error) => {
-                                tracing::warn!(%error, "the last transaction could not be committed; its records are read again");
-                                Outcome::Interrupted
-                            }
-                        };
-                    }
-                    if let Err(error) = session.step() {
-                        break error;
-                    }
-                };
-                (stage, half) = session.into_stage();
-                error
-            }
-            Err(error) => error,
-        };
-        if begun.elapsed() > Duration::from_secs(60) {
-            failures = 0;
-        }
-        report(status, &error);
-        if matches!(
-            error,
-            LogError::NeedsPerson {
-                reason: Reason::BadRecord,
-                ..
-            }
-        ) {
-            // It would be met again at once; another plan, and so another pod, is what helps.
-            return park(stop);
-        }
-        if stop.wait(pause(&error, failures)) {
-            return Outcome::Drained;
-        }
-        failures += 1;
     }
-}
-
-fn park(stop: &StopFlag) -> Outcome {
-    while !stop.wait(Duration::from_secs(3600)) {}
-    Outcome::Drained
-}
-
-/// How long to wait before the next session: doubling, with a ceiling that depends on what is wrong.
-fn pause(error: &LogError, failures: u32) -> Duration {
-    let (first, longest) = match error {
-        // Two processes under one name must not fence each other at full speed.
-        LogError::Fenced { .. } => (2_000, 60_000),
-        LogError::NeedsPerson { .. } => (2_000, 20_000),
-        _ => (500, 10_000),
-    };
-    Duration::from_millis((first << failures.min(10)).min(longest))
-}
-
-fn report(status: &StatusHandle, error: &LogError) {
-    let said = error.to_string();
-    let (reason, message, fatal) = match error {
-        LogError::NeedsPerson { reason, .. } => (reason.as_str(), said, true),
-        LogError::Held { reason, .. } => (reason.as_str(), said, reason.needs_person()),
-        LogError::Unavailable { .. } => (
-            pipeline::UNAVAILABLE,
-            format!(
-                "no broker can be reached: {said}; nothing is lost, the work goes on when one answers"
-            ),
-            false,
-        ),
-        LogError::Fenced { .. } => (
-            "Fenced",
-            format!(
-                "{said}; another process runs under this pod's ids, or did until now; trying again at intervals"
-            ),
-            false,
-        ),
-        _ => (
-            "KafkaError",
-            format!("{said}; nothing is lost, the work is taken up again by itself"),
-            false,
-        ),
-    };
-    tracing::warn!(reason, message, "the pipeline is held up");
-    status.hold_up(Problem {
-        reason: reason.to_owned(),
-        message,
-        fatal,
-    });
+    // It commits only what there is to be committed.
+    let drained = session.drain();
+    drained.map_err(|error| Failed {
+        error,
+        uncommitted: true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -309,11 +209,11 @@ mod tests {
             let running = scope.spawn(|| {
                 let work = Work {
                     plan: &plan,
-                    part: Part::Streams,
+                    stage: Stage::Streams,
                     kafka: &KafkaConnection::default(),
                     identity: &identity,
-                    formats: &crate::words::WordFormats,
-                    stores: &crate::words::NoStores,
+                    formats: &crate::testing::fixture_format::WordFormats,
+                    stores: &crate::testing::fixture_format::NoStores,
                 };
                 Engine::run(&work, &status, &stop)
             });
@@ -338,43 +238,13 @@ mod tests {
             "onBadRecord":"Drop","group":"g","tables":[{"store":{"name":"s","connection":{"postgres":{"host":"h","port":1,
             "database":"d","usernameFile":"u","passwordFile":"p"}}},"table":"t","group":"g.t"}]}"#;
         let mut plan: PipelinePlan = serde_json::from_str(text).unwrap();
-        assert_eq!(Part::of(&plan), [Part::Table(0)]);
+        assert_eq!(Stage::of(&plan), [Stage::Table(0)]);
         let keyed = r#"{"repartition":{"topic":"r","partitions":1,"maxMessageBytes":1},"changelog":{"topic":"c","partitions":1,
             "maxMessageBytes":1},"group":"k","allowedLatenessMs":0,"maxDriftMs":0,"memoryBytes":1}"#;
         plan.keyed = Some(serde_json::from_str(keyed).unwrap());
         assert_eq!(
-            Part::of(&plan),
-            [Part::Streams, Part::Keyed, Part::Table(0)]
+            Stage::of(&plan),
+            [Stage::Streams, Stage::Keyed, Stage::Table(0)]
         );
-    }
-
-    #[test]
-    fn pauses_double_up_to_a_ceiling() {
-        let broken = LogError::Broken {
-            message: String::new(),
-        };
-        assert_eq!(pause(&broken, 0), Duration::from_millis(500));
-        assert_eq!(pause(&broken, 2), Duration::from_secs(2));
-        assert_eq!(pause(&broken, 500), Duration::from_secs(10));
-        assert_eq!(
-            pause(
-                &LogError::Fenced {
-                    message: String::new()
-                },
-                9
-            ),
-            Duration::from_secs(60)
-        );
-    }
-
-    #[test]
-    fn a_stop_ends_a_pause_at_once() {
-        let stop = StopFlag::new();
-        let raiser = stop.clone();
-        let thread = std::thread::spawn(move || raiser.stop());
-        let begun = Instant::now();
-        assert!(stop.wait(Duration::from_secs(60)));
-        assert!(begun.elapsed() < Duration::from_secs(5));
-        thread.join().unwrap();
     }
 }

@@ -1,21 +1,31 @@
-//! The generate source: its loop on a thread of its own, since it blocks.
+//! The role `source` whose records are generated: its loop on a thread of its own, since it blocks.
 
 use std::time::Duration;
 
 use headworks_connectors::sources::generate::{Config, run};
 use headworks_engine::status::StatusHandle;
 use headworks_engine::{Outcome, StopFlag};
-use headworks_plan::{KafkaConnection, Phase, Plan};
+use headworks_plan::{KafkaConnection, Phase, Plan, Role};
 use snafu::ResultExt;
 use tokio::sync::oneshot;
 
-use crate::run::{BeginSnafu, DiedSnafu, End, RunError, SystemSnafu, told_to_stop};
+use crate::role::{BeginSnafu, DiedSnafu, End, RunError, Start, SystemSnafu, Work, told_to_stop};
 
 /// From SIGTERM to the end of the transaction under way, at most.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// The generate source by the plan.
+pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
+    match &start.plan.role {
+        Role::Source(source) if source.generate.is_some() => {}
+        _ => return None,
+    }
+    let generate = Generate::new(start.plan, start.status);
+    Some(generate.map(|generate| -> Work { Box::pin(generate.run()) }))
+}
+
 /// A generate source that is ready to run.
-pub struct Generate {
+struct Generate {
     config: Config,
     kafka: KafkaConnection,
     status: StatusHandle,
@@ -23,7 +33,7 @@ pub struct Generate {
 
 impl Generate {
     /// A source by the plan.
-    pub fn new(plan: &Plan, status: &StatusHandle) -> Result<Generate, RunError> {
+    fn new(plan: &Plan, status: &StatusHandle) -> Result<Generate, RunError> {
         let config = Config::from_plan(plan).map_err(|error| {
             BeginSnafu {
                 message: error.to_string(),
@@ -38,7 +48,7 @@ impl Generate {
     }
 
     /// Makes records until a signal, then until the transaction under way is committed.
-    pub async fn run(self) -> Result<End, RunError> {
+    async fn run(self) -> Result<End, RunError> {
         let status = self.status.clone();
         let stop = StopFlag::new();
         let mut loop_ = self.spawn(stop.clone())?;

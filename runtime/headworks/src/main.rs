@@ -11,11 +11,13 @@
 
 mod generate;
 mod health;
+mod http;
 mod logs;
+mod peek;
 mod pipeline;
 mod plan_file;
+mod role;
 mod run;
-mod source;
 mod status;
 mod store;
 
@@ -52,6 +54,15 @@ enum Command {
         #[arg(long, env = "HEADWORKS_LOG", default_value = "info")]
         log: String,
     },
+    /// Prints records of a stream as JSON lines, and ends: what `headworks peek` starts.
+    Peek {
+        /// Which records, as `headworks peek` writes it.
+        #[arg(default_value = headworks_plan::PEEK_PATH)]
+        path: PathBuf,
+        /// What is logged, as in `info,headworks_engine=debug`.
+        #[arg(long, env = "HEADWORKS_LOG", default_value = "error")]
+        log: String,
+    },
     /// Prints the version, and that of the plans it runs.
     Version,
 }
@@ -65,6 +76,13 @@ fn main() -> ExitCode {
                 headworks_plan::VERSION
             );
             ExitCode::SUCCESS
+        }
+        Command::Peek { path, log } => {
+            if let Err(error) = logs::init(&log) {
+                eprintln!("HEADWORKS_LOG: {error}");
+                return ExitCode::from(2);
+            }
+            peek::run(&path)
         }
         Command::RunPlan {
             path,

@@ -1,5 +1,5 @@
 //! The role `pipeline`: one engine thread for the streams it writes, one for the state if its query needs
-//! some, and one for each table, since the engine blocks and a part that is held up must not hold up the
+//! some, and one for each table, since the engine blocks and a stage that is held up must not hold up the
 //! others.
 
 use std::sync::Arc;
@@ -7,24 +7,43 @@ use std::time::Instant;
 
 use headworks_connectors::{formats, stores};
 use headworks_engine::status::StatusHandle;
-use headworks_engine::{Engine, Identity, Outcome, Part, StopFlag, Work};
+use headworks_engine::{Engine, Identity, Outcome, Stage, StopFlag, Work as StageWork};
 use headworks_plan::{Phase, Plan, Role};
 use snafu::ResultExt;
 use tokio::sync::mpsc;
 
-use crate::run::{DRAIN, DiedSnafu, End, RunError, SystemSnafu, told_to_stop};
+use crate::role::{DRAIN, DiedSnafu, End, RunError, Start, SystemSnafu, Work, told_to_stop};
 
-/// Runs the parts until a signal, then until each has committed what it has.
-pub async fn run(plan: &Plan, ordinal: u32, status: &StatusHandle) -> Result<End, RunError> {
+/// The pipeline by the plan.
+pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
+    if !matches!(start.plan.role, Role::Pipeline(_)) {
+        return None;
+    }
+    let (plan, status) = (Arc::clone(start.plan), start.status.clone());
+    // Only a StatefulSet numbers its pods; a source's pods are a Deployment's.
+    Some(ordinal(start.pod_name).map(|ordinal| -> Work { Box::pin(run(plan, ordinal, status)) }))
+}
+
+/// The number at the end of a StatefulSet pod's name.
+fn ordinal(pod_name: &str) -> Result<u32, RunError> {
+    let number = pod_name
+        .rsplit_once('-')
+        .and_then(|(_, number)| number.parse().ok());
+    number.ok_or_else(|| RunError::PodName {
+        name: pod_name.to_owned(),
+    })
+}
+
+/// Runs the stages until a signal, then until each has committed what it has.
+async fn run(plan: Arc<Plan>, ordinal: u32, status: StatusHandle) -> Result<End, RunError> {
     let Role::Pipeline(pipeline) = &plan.role else {
         return Ok(End::Drained);
     };
     let stop = StopFlag::new();
-    let parts = Part::of(pipeline);
-    let (tell, mut told) = mpsc::channel(parts.len());
-    let plan = Arc::new(plan.clone());
-    for part in &parts {
-        spawn(&plan, *part, ordinal, status.part(), &stop, tell.clone())?;
+    let stages = Stage::of(pipeline);
+    let (tell, mut told) = mpsc::channel(stages.len());
+    for stage in &stages {
+        spawn(&plan, *stage, ordinal, status.part(), &stop, tell.clone())?;
     }
     // The channel ends when the last thread does.
     drop(tell);
@@ -37,7 +56,7 @@ pub async fn run(plan: &Plan, ordinal: u32, status: &StatusHandle) -> Result<End
     stop.stop();
     let deadline = Instant::now() + DRAIN;
     let mut end = End::Drained;
-    for _ in &parts {
+    for _ in &stages {
         let left = deadline.saturating_duration_since(Instant::now());
         match tokio::time::timeout(left, told.recv()).await {
             Ok(Some(Some(Outcome::Drained))) => {}
@@ -48,7 +67,7 @@ pub async fn run(plan: &Plan, ordinal: u32, status: &StatusHandle) -> Result<End
     Ok(end)
 }
 
-/// Tells how a part ended, even if that was by a panic.
+/// Tells how a stage ended, even if that was by a panic.
 struct Teller {
     tell: mpsc::Sender<Option<Outcome>>,
     outcome: Option<Outcome>,
@@ -56,24 +75,24 @@ struct Teller {
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        // There is room for each part's word.
+        // There is room for each stage's word.
         let _ = self.tell.try_send(self.outcome);
     }
 }
 
 fn spawn(
     plan: &Arc<Plan>,
-    part: Part,
+    stage: Stage,
     ordinal: u32,
     status: StatusHandle,
     stop: &StopFlag,
     tell: mpsc::Sender<Option<Outcome>>,
 ) -> Result<(), RunError> {
     let (plan, stop) = (Arc::clone(plan), stop.clone());
-    let name = match part {
-        Part::Streams => "engine".to_owned(),
-        Part::Keyed => "engine-state".to_owned(),
-        Part::Table(index) => format!("engine-table-{index}"),
+    let name = match stage {
+        Stage::Streams => "engine".to_owned(),
+        Stage::Keyed => "engine-state".to_owned(),
+        Stage::Table(index) => format!("engine-table-{index}"),
     };
     let work = move || {
         let mut teller = Teller {
@@ -90,17 +109,17 @@ fn spawn(
         };
         tracing::info!(
             pipeline = format!("{}/{}", plan.namespace, plan.name),
-            ?part,
+            ?stage,
             ordinal,
             "starting"
         );
-        let work = Work {
+        let work = StageWork {
             plan: pipeline,
-            part,
+            stage,
             kafka: &plan.kafka,
             identity: &identity,
-            formats: &formats::Known::with(plan.registry.as_ref()),
-            stores: &stores::Known,
+            formats: &formats::FormatRegistry::with(plan.registry.as_ref()),
+            stores: &stores::StoreRegistry,
         };
         teller.outcome = Some(Engine::run(&work, &status, &stop));
     };
@@ -109,4 +128,24 @@ fn spawn(
         .spawn(work)
         .context(SystemSnafu)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ordinal_is_the_number_at_the_end_of_the_pods_name() {
+        assert_eq!(ordinal("orders-to-revenue-0").unwrap(), 0);
+        assert_eq!(ordinal("a-12").unwrap(), 12);
+        for name in ["", "orders", "orders-", "orders-x", "orders--"] {
+            assert!(
+                ordinal(name)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("must end in a number"),
+                "{name}"
+            );
+        }
+    }
 }

@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_engine::status::StatusHandle;
-use headworks_plan::{Plan, Role};
+use headworks_plan::Plan;
 use prometheus_client::registry::Registry;
-use snafu::{ResultExt, Snafu};
-use tokio::signal::unix::{SignalKind, signal};
+use snafu::ResultExt;
 
-use crate::plan_file::{self, PlanError};
-use crate::{pipeline, source, status, store};
+use crate::role::{Begin, BeginSnafu, End, RunError, Start, StatusPortSnafu, SystemSnafu};
+use crate::{generate, http, pipeline, plan_file, status, store};
 
-/// From SIGTERM to the end, at most. Below Kubernetes' default grace of 30 s.
-pub const DRAIN: Duration = Duration::from_secs(20);
+/// Every role that this binary has.
+const ROLES: [Begin; 4] = [pipeline::begin, http::begin, generate::begin, store::begin];
 /// Kubernetes shows what is written here as the reason of a container's end.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -29,61 +29,6 @@ pub struct Settings {
     pub http_port: u16,
     /// The pod's name.
     pub pod_name: String,
-}
-
-/// How the work ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Everything begun was finished.
-    Drained,
-    /// Time ran out first.
-    CutShort,
-}
-
-/// Why the process can't go on.
-#[derive(Debug, Snafu)]
-#[snafu(visibility(pub))]
-pub enum RunError {
-    /// No plan.
-    #[snafu(transparent)]
-    Plan {
-        /// Why.
-        source: PlanError,
-    },
-    /// The pod's name has no number.
-    #[snafu(display(
-        "the pod name {name} must end in a number, as in orders-to-revenue-0 (HEADWORKS_POD_NAME)"
-    ))]
-    PodName {
-        /// The name.
-        name: String,
-    },
-    /// The status port can't be had.
-    #[snafu(display("cannot listen on status port {port}: {source}"))]
-    StatusPort {
-        /// The port.
-        port: u16,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The source can't begin.
-    #[snafu(display("cannot begin: {message}"))]
-    Begin {
-        /// Why.
-        message: String,
-    },
-    /// A thread ended that should have gone on.
-    #[snafu(display("the {thread} thread ended unasked; the log above says more"))]
-    Died {
-        /// Which.
-        thread: &'static str,
-    },
-    /// The system gives no threads or signals.
-    #[snafu(display("cannot start: {source}"))]
-    System {
-        /// What it said.
-        source: std::io::Error,
-    },
 }
 
 /// Runs the plan to its end.
@@ -129,23 +74,21 @@ fn start(settings: &Settings) -> Result<End, RunError> {
 async fn work(settings: &Settings, plan: Plan) -> Result<End, RunError> {
     let handle = StatusHandle::new();
     let mut registry = status::registry(&plan, &handle);
-    match &plan.role {
-        Role::Pipeline(_) => {
-            // Only a StatefulSet numbers its pods; a source's pods are a Deployment's.
-            let ordinal = ordinal(&settings.pod_name)?;
-            serve_status(settings, &handle, registry)?;
-            pipeline::run(&plan, ordinal, &handle).await
-        }
-        Role::Source(_) => {
-            let source = source::Source::new(&plan, settings.http_port, &handle, &mut registry)?;
-            serve_status(settings, &handle, registry)?;
-            source.run().await
-        }
-        Role::Store(watched) => {
-            serve_status(settings, &handle, registry)?;
-            store::run(watched, &handle).await
-        }
-    }
+    let plan = Arc::new(plan);
+    let mut start = Start {
+        plan: &plan,
+        http_port: settings.http_port,
+        pod_name: &settings.pod_name,
+        status: &handle,
+        registry: &mut registry,
+    };
+    let Some(work) = ROLES.iter().find_map(|begin| begin(&mut start)) else {
+        let message = "this version has no role for the plan";
+        return BeginSnafu { message }.fail();
+    };
+    let work = work?;
+    serve_status(settings, &handle, registry)?;
+    work.await
 }
 
 fn serve_status(
@@ -158,45 +101,4 @@ fn serve_status(
         status::serve(port, handle.clone(), registry).context(StatusPortSnafu { port })?;
     tracing::info!(%address, "status, metrics, health");
     Ok(())
-}
-
-/// The number at the end of a StatefulSet pod's name.
-fn ordinal(pod_name: &str) -> Result<u32, RunError> {
-    let number = pod_name
-        .rsplit_once('-')
-        .and_then(|(_, number)| number.parse().ok());
-    number.ok_or_else(|| RunError::PodName {
-        name: pod_name.to_owned(),
-    })
-}
-
-/// Returns at SIGTERM or SIGINT.
-pub async fn told_to_stop() -> Result<(), RunError> {
-    let mut terminate = signal(SignalKind::terminate()).context(SystemSnafu)?;
-    let mut interrupt = signal(SignalKind::interrupt()).context(SystemSnafu)?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ordinal_is_the_number_at_the_end_of_the_pods_name() {
-        assert_eq!(ordinal("orders-to-revenue-0").unwrap(), 0);
-        assert_eq!(ordinal("a-12").unwrap(), 12);
-        for name in ["", "orders", "orders-", "orders-x", "orders--"] {
-            assert!(
-                ordinal(name)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("must end in a number"),
-                "{name}"
-            );
-        }
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use headworks_connectors::stores::postgres::Watch;
+use headworks_connectors::stores::postgres::HealthProbe;
 use headworks_engine::status::StatusHandle;
-use headworks_plan::{Phase, Problem, StorePlan};
+use headworks_plan::{Phase, Problem, Role, StorePlan};
 
-use crate::run::{End, RunError, told_to_stop};
+use crate::role::{End, RunError, Start, Work, told_to_stop};
 
 /// How often the store is asked.
 const EVERY: Duration = Duration::from_secs(10);
@@ -14,17 +14,26 @@ const EVERY: Duration = Duration::from_secs(10);
 /// The watch hangs if a look isn't over for so long; it gives up by itself long before.
 const HANGS: Duration = Duration::from_secs(2 * 60);
 
+/// The watch by the plan.
+pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
+    let Role::Store(watched) = &start.plan.role else {
+        return None;
+    };
+    let (watched, status) = (watched.clone(), start.status.clone());
+    Some(Ok(Box::pin(async move { run(&watched, &status).await })))
+}
+
 /// Watches until a signal. The pod is ready while the store answers.
-pub async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunError> {
+async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunError> {
     let told = told_to_stop();
     tokio::pin!(told);
-    let mut watch = Watch::new(plan.store.clone());
+    let mut probe = HealthProbe::new(plan.store.clone());
     tracing::info!(store = plan.store.name, "watching");
     let pulse = status.pulse("store-watch", HANGS);
     let watching = async {
         loop {
             pulse.beat();
-            match watch.look().await {
+            match probe.check().await {
                 Ok(version) => {
                     status.set_server_version(version);
                     status.heal_all();

@@ -317,8 +317,8 @@ fn each_window_is_counted_once_though_pods_are_killed_and_others_come() {
     // What would come twice would come now.
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(world.counts(), expected);
-    let letters = world.records(&format!("{}.dlq", world.topic));
-    assert_eq!(letters, Vec::<Value>::new(), "nothing was late");
+    let dead_letters = world.records(&format!("{}.dlq", world.topic));
+    assert_eq!(dead_letters, Vec::<Value>::new(), "nothing was late");
     let states: Vec<_> = pods
         .iter()
         .filter_map(|pod| pod.report()?.figures.state)

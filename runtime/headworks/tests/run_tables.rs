@@ -46,7 +46,7 @@ impl Drop for World {
         let drop = format!("DROP SCHEMA {} CASCADE", self.schema);
         let _ = self.runtime.block_on(self.client.batch_execute(&drop));
         let admin: AdminClient<DefaultClientContext> = client(&self.broker).create().unwrap();
-        let names = [self.topic.clone(), self.out(), self.letters()];
+        let names = [self.topic.clone(), self.out(), self.dead_letters()];
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let _ = self
             .runtime
@@ -135,8 +135,8 @@ fn world() -> Option<World> {
         client: postgres,
     };
     let admin: AdminClient<DefaultClientContext> = client(&world.broker).create().unwrap();
-    let (out, letters) = (world.out(), world.letters());
-    let made = [&world.topic, &out, &letters]
+    let (out, dead_letters) = (world.out(), world.dead_letters());
+    let made = [&world.topic, &out, &dead_letters]
         .map(|name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)));
     let made = world
         .runtime
@@ -153,7 +153,7 @@ impl World {
         format!("{}.out", self.topic)
     }
 
-    fn letters(&self) -> String {
+    fn dead_letters(&self) -> String {
         format!("{}.dlq", self.topic)
     }
 
@@ -342,8 +342,8 @@ fn rows_and_letters_are_there_once_though_pods_are_killed_and_cut_off() {
         }
     }
 
-    let letters = (RECORDS / 100) as usize;
-    let expected = RECORDS as usize - 2 * letters;
+    let dead_letters = (RECORDS / 100) as usize;
+    let expected = RECORDS as usize - 2 * dead_letters;
     let begun = Instant::now();
     while world.rows().len() < expected && begun.elapsed() < LIMIT {
         std::thread::sleep(Duration::from_millis(200));
@@ -361,8 +361,8 @@ fn rows_and_letters_are_there_once_though_pods_are_killed_and_cut_off() {
         rows.iter()
             .all(|(id, times)| *times == 1 && ![7, 13].contains(&(id % 100)))
     );
-    let letters_found = world.records(&world.letters());
-    assert_eq!(letters_found.len(), 2 * letters);
+    let letters_found = world.records(&world.dead_letters());
+    assert_eq!(letters_found.len(), 2 * dead_letters);
     for ((id, reason), times) in letters_found {
         let wanted = if id % 100 == 7 {
             "Contract"
@@ -372,7 +372,7 @@ fn rows_and_letters_are_there_once_though_pods_are_killed_and_cut_off() {
         assert_eq!((reason.as_str(), times), (wanted, 1), "{id}");
     }
     let copies = world.records(&world.out());
-    assert_eq!(copies.len(), RECORDS as usize - letters);
+    assert_eq!(copies.len(), RECORDS as usize - dead_letters);
     assert!(copies.values().all(|times| *times == 1));
     for mut pod in pods {
         let told = Command::new("kill")

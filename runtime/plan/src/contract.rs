@@ -41,6 +41,47 @@ pub struct Definition {
     /// Protobuf: the full name of the message that a record is. Absent for Avro.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Texts that this one needs: files that it imports, schemas whose types it uses. In any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferencedSchema>,
+}
+
+/// A schema that another one needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferencedSchema {
+    /// What it is called there: of Protobuf the import's path, of Avro a type's full name, or whatever tells people which
+    /// text is meant.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Definition {
+    /// A text that says by itself what a record is: an Avro schema.
+    pub fn new(schema: impl Into<String>) -> Definition {
+        Definition {
+            schema: schema.into(),
+            message: None,
+            references: Vec::new(),
+        }
+    }
+
+    /// A Protobuf file, and the full name of the message that a record is.
+    pub fn of_message(schema: impl Into<String>, message: impl Into<String>) -> Definition {
+        Definition {
+            schema: schema.into(),
+            message: Some(message.into()),
+            references: Vec::new(),
+        }
+    }
+
+    /// The same, with the texts that it needs.
+    #[must_use]
+    pub fn with(mut self, references: Vec<ReferencedSchema>) -> Definition {
+        self.references = references;
+        self
+    }
 }
 
 /// What a schema registry says of a stream's definition (Confluent's wire format: a zero byte, then the schema's id as
@@ -82,6 +123,18 @@ pub struct Field {
     /// Labels such as `pii`, carried through queries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+}
+
+impl Field {
+    /// A field without labels.
+    pub fn new(name: impl Into<String>, type_: impl Into<String>, nullable: bool) -> Field {
+        Field {
+            name: name.into(),
+            type_: type_.into(),
+            nullable,
+            labels: Vec::new(),
+        }
+    }
 }
 
 /// Which field is the event time, and how it behaves.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Stream;
+use crate::stream::Stream;
 
 /// The folder in a pod where state that doesn't fit in memory is spilled. It needs not survive the pod.
 pub const STATE_DIR: &str = "/var/lib/headworks/state";

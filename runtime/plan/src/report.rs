@@ -33,7 +33,7 @@ pub enum Phase {
     Running,
     /// Finishing what it has before it ends.
     Draining,
-    /// Stopped by something that only a person can mend; see the problems.
+    /// Stopped by something that only a person can fix; see the problems.
     Stalled,
 }
 

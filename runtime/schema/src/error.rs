@@ -33,6 +33,18 @@ impl SchemaError {
         }
     }
 
+    /// The same, in a text that another one refers to by this name.
+    pub(crate) fn within(self, name: &str) -> SchemaError {
+        SchemaError {
+            place: if self.place.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{name}: {}", self.place)
+            },
+            message: self.message,
+        }
+    }
+
     /// Something wrong at a place in the text, both counted from 1.
     pub(crate) fn line(line: usize, column: usize, message: impl Into<String>) -> SchemaError {
         SchemaError {

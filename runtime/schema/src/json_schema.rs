@@ -11,7 +11,8 @@ use headworks_plan::{Contract, Definition};
 use headworks_sql::types::{DataType, StructField};
 use serde_json::{Map, Value, json};
 
-use crate::{SchemaError, names, sql};
+use crate::error::SchemaError;
+use crate::{names, sql};
 
 /// The contract as a JSON Schema with the title that `name` gives.
 ///
@@ -27,10 +28,9 @@ pub fn from_contract(contract: &Contract, name: &str) -> Result<Definition, Sche
     );
     schema.insert("title".to_owned(), json!(title));
     let text = serde_json::to_string_pretty(&Value::Object(schema));
-    Ok(Definition {
-        schema: text.map_err(|error| SchemaError::whole(error.to_string()))?,
-        message: None,
-    })
+    Ok(Definition::new(
+        text.map_err(|error| SchemaError::whole(error.to_string()))?,
+    ))
 }
 
 fn object(fields: &[StructField]) -> Map<String, Value> {
@@ -172,12 +172,7 @@ mod tests {
 
     #[test]
     fn a_contract_is_said_in_json_schema() {
-        let field = |name: &str, type_: &str, nullable| Field {
-            name: name.into(),
-            type_: type_.into(),
-            nullable,
-            labels: vec![],
-        };
+        let field = |name: &str, type_: &str, nullable| Field::new(name, type_, nullable);
         let contract = Contract {
             fields: vec![
                 field("id", "bigint", false),
@@ -220,12 +215,7 @@ mod tests {
             "map<string,bigint>",
             "struct<x int not null, y decimal(4,1)>",
         ];
-        let fields = types.map(|type_| Field {
-            name: type_.into(),
-            type_: type_.into(),
-            nullable: true,
-            labels: vec![],
-        });
+        let fields = types.map(|type_| Field::new(type_, type_, true));
         let contract = Contract {
             fields: fields.to_vec(),
             ..Contract::default()

@@ -12,23 +12,18 @@ pub mod avro;
 mod corpus;
 mod error;
 pub mod json_schema;
+mod limits;
 mod names;
 pub mod protobuf;
 pub mod registry;
 mod sql;
+mod text;
 
 pub use error::SchemaError;
+pub use limits::{MAX_COLUMNS, MAX_DEPTH, MAX_FIELDS, MAX_REFERENCES, MAX_TEXT};
+pub use text::SchemaText;
 
 use headworks_plan::Definition;
-
-/// Longest text of a definition, in bytes. A DataStream's has 65,536 characters; a registry's may be longer.
-pub const MAX_TEXT: usize = 512 * 1024;
-/// Nesting that a definition may have.
-pub const MAX_DEPTH: usize = 32;
-/// Most fields of a definition, those of nested records counted at each place where they stand.
-pub const MAX_FIELDS: usize = 4096;
-/// Most fields that a contract has at its top.
-pub const MAX_COLUMNS: usize = 256;
 
 /// The full name of the record or message that the definition says a record is, such as `shop.Order`: what the
 /// subject strategies RecordName and TopicRecordName go by.
@@ -38,6 +33,6 @@ pub const MAX_COLUMNS: usize = 256;
 pub fn record_name(definition: &Definition) -> Result<String, SchemaError> {
     match &definition.message {
         Some(message) => Ok(message.clone()),
-        None => avro::Avro::parse(&definition.schema)?.record_name(),
+        None => avro::Avro::parse(definition)?.record_name(),
     }
 }

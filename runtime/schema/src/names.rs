@@ -1,6 +1,6 @@
 //! Names of records, messages and packages, made of a stream's name.
 
-use crate::SchemaError;
+use crate::error::SchemaError;
 
 /// True for a name that Avro and Protobuf take: a letter or `_`, then letters, digits and `_`.
 pub(crate) fn is_plain(name: &str) -> bool {

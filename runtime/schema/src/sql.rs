@@ -4,7 +4,8 @@ use headworks_plan::{Contract, Field};
 use headworks_sql::schema::Schema;
 use headworks_sql::types::{DataType, StructField};
 
-use crate::{MAX_COLUMNS, MAX_FIELDS, SchemaError};
+use crate::error::SchemaError;
+use crate::limits::{MAX_COLUMNS, MAX_FIELDS};
 
 /// The contract's fields with their types.
 pub(crate) fn fields(contract: &Contract) -> Result<Vec<StructField>, SchemaError> {
@@ -45,12 +46,7 @@ pub(crate) fn contract(fields: Vec<StructField>) -> Result<Vec<Field>, SchemaErr
                 format!("its type is too large for a contract: {}", error.message),
             ));
         }
-        Ok(Field {
-            name: field.name,
-            type_,
-            nullable: field.nullable,
-            labels: Vec::new(),
-        })
+        Ok(Field::new(field.name, type_, field.nullable))
     });
     made.collect()
 }

@@ -5,7 +5,7 @@
 //! keeps state for them; what the [`Operator`] gives of it are **results**, and [`Keyed::finish`] makes
 //! the query's output of those (HAVING and the SELECT list).
 
-use crate::dataflow::Branch;
+use crate::branch::Branch;
 use crate::schema::Schema;
 use crate::types::DataType;
 

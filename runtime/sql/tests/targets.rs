@@ -18,12 +18,7 @@ fn contract(fields: &[(&str, &str)]) -> Contract {
         let (nullable, type_) = type_
             .strip_suffix('?')
             .map_or((false, *type_), |t| (true, t));
-        Field {
-            name: (*name).into(),
-            type_: type_.into(),
-            nullable,
-            labels: vec![],
-        }
+        Field::new(*name, type_, nullable)
     };
     Contract {
         fields: fields.iter().map(field).collect(),

@@ -11,7 +11,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray}
 use headworks_sql::keyed::{Aggregate, Function, Operator, Window};
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::types::DataType;
-use headworks_state::{Change, Pool, Shard, Spec};
+use headworks_state::{Change, Pool, Spec, StatePartition};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -107,7 +107,7 @@ fn resident() -> usize {
 
 fn rows(name: &str, window: Option<Window>, keys: i64, count: usize, epoch: usize) {
     let spec = spec(window);
-    let mut shard = Shard::new(spec.clone(), Pool::open(u64::MAX, None).unwrap());
+    let mut shard = StatePartition::new(spec.clone(), Pool::open(u64::MAX, None).unwrap());
     let mut source = Rows::new(keys);
     let begin = Instant::now();
     let (mut adding, mut sealing) = (Duration::ZERO, Duration::ZERO);
@@ -122,7 +122,7 @@ fn rows(name: &str, window: Option<Window>, keys: i64, count: usize, epoch: usiz
             adding += clock(begin).saturating_sub(start);
         }
         let start = clock(begin);
-        let sealed = shard.seal(Some(source.time - 1000), 0).unwrap();
+        let output = shard.prepare_commit(Some(source.time - 1000), 0).unwrap();
         shard.commit().unwrap();
         sealing += clock(begin).saturating_sub(start);
         if std::mem::take(&mut warm) {
@@ -130,12 +130,12 @@ fn rows(name: &str, window: Option<Window>, keys: i64, count: usize, epoch: usiz
             continue;
         }
         done += epoch * BATCH;
-        results += sealed
+        results += output
             .results
             .iter()
             .map(RecordBatch::num_rows)
             .sum::<usize>();
-        let sizes = sealed
+        let sizes = output
             .changelog
             .iter()
             .map(|c| c.value.as_ref().map_or(0, Vec::len));
@@ -155,7 +155,7 @@ fn spill(window: Option<Window>, name: &str, keys: i64) {
     let budget = 256 << 20;
     let pool = Pool::open(budget, Some(folder.clone())).unwrap();
     let spec = spec(window);
-    let mut shard = Shard::new(spec.clone(), pool.clone());
+    let mut shard = StatePartition::new(spec.clone(), pool.clone());
     let mut source = Rows::new(keys);
     let (start, cpu) = (Instant::now(), clock(Instant::now()));
     let (mut most, mut memory) = (0, 0);
@@ -166,7 +166,7 @@ fn spill(window: Option<Window>, name: &str, keys: i64) {
             for _ in 0..32 {
                 shard.add(&source.batch(&spec), 0).unwrap();
             }
-            shard.seal(None, 0).unwrap();
+            shard.prepare_commit(None, 0).unwrap();
             shard.commit().unwrap();
             most = most.max(resident());
             memory = memory.max(shard.figures().memory_bytes);
@@ -184,8 +184,8 @@ fn spill(window: Option<Window>, name: &str, keys: i64) {
         let firing = Instant::now();
         let (mut results, mut epochs) = (0, 0);
         loop {
-            let sealed = shard.seal(Some(i64::MAX), 0).unwrap();
-            results += sealed
+            let output = shard.prepare_commit(Some(i64::MAX), 0).unwrap();
+            results += output
                 .results
                 .iter()
                 .map(RecordBatch::num_rows)
@@ -193,7 +193,7 @@ fn spill(window: Option<Window>, name: &str, keys: i64) {
             epochs += 1;
             most = most.max(resident());
             shard.commit().unwrap();
-            if !sealed.more {
+            if !output.more {
                 break;
             }
         }
@@ -210,7 +210,7 @@ fn spill(window: Option<Window>, name: &str, keys: i64) {
 fn restore(window: Option<Window>, name: &str, keys: i64) {
     let spec = spec(window);
     let pool = Pool::open(u64::MAX, None).unwrap();
-    let mut shard = Shard::new(spec.clone(), pool.clone());
+    let mut shard = StatePartition::new(spec.clone(), pool.clone());
     let mut source = Rows::new(keys);
     source.next = Some(0);
     let mut log: Vec<Change> = Vec::new();
@@ -218,7 +218,7 @@ fn restore(window: Option<Window>, name: &str, keys: i64) {
         for _ in 0..32 {
             shard.add(&source.batch(&spec), 0).unwrap();
         }
-        log.extend(shard.seal(None, 0).unwrap().changelog);
+        log.extend(shard.prepare_commit(None, 0).unwrap().changelog);
         shard.commit().unwrap();
     }
     let figures = shard.figures();
@@ -229,7 +229,7 @@ fn restore(window: Option<Window>, name: &str, keys: i64) {
         .sum();
     let start = Instant::now();
     let cpu = clock(start);
-    let mut shard = Shard::new(spec, pool);
+    let mut shard = StatePartition::new(spec, pool);
     for change in &log {
         shard.restore(&change.key, change.value.as_deref()).unwrap();
     }

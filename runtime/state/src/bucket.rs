@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::StateError;
+use crate::changelog_segments::{ChangelogSegments, PARTS, part_of};
+use crate::error::StateError;
 use crate::keys::hash;
-use crate::logs::{Logs, PARTS, part_of};
 use crate::record::{put_batch, read_batch};
 use crate::spill::{Store, disk};
 use crate::table::{Layout, Table};
@@ -18,7 +18,7 @@ use crate::table::{Layout, Table};
 #[derive(Debug)]
 pub(crate) struct Bucket {
     pub table: Table,
-    pub logs: Logs,
+    pub segments: ChangelogSegments,
     /// Parts of runs on disk: part and run; number of keys.
     runs: BTreeMap<(u8, u32), u32>,
     next: u32,
@@ -43,10 +43,10 @@ pub(crate) fn parts(table: &Table, groups: impl Iterator<Item = u32>) -> Vec<Vec
 }
 
 impl Bucket {
-    pub(crate) fn new(layout: &Arc<Layout>, logs: Logs) -> Bucket {
+    pub(crate) fn new(layout: &Arc<Layout>, segments: ChangelogSegments) -> Bucket {
         Bucket {
             table: Table::new(layout, false),
-            logs,
+            segments,
             runs: BTreeMap::new(),
             next: 0,
         }

@@ -1,135 +1,77 @@
 //! Keyed state over event time: the second half of a query with GROUP BY or ROW_NUMBER.
 //!
-//! A [`Shard`] is the state of one partition of the repartition topic. It lives in **epochs**, one for each
-//! transaction: [`Shard::add`] takes rows into an overlay, [`Shard::seal`] says what the epoch gives (results
+//! A [`StatePartition`] is the state of one partition of the repartition topic. It lives in **epochs**, one for each
+//! transaction: [`StatePartition::add`] takes rows into an overlay, [`StatePartition::prepare_commit`] says what the epoch gives (results
 //! that became final by the watermark, and what the changelog must hold of it), and then either
-//! [`Shard::commit`] makes the overlay part of the state or [`Shard::abort`] forgets it. The committed state
-//! is never touched before the transaction has succeeded. [`Shard::restore`] builds it again from the
+//! [`StatePartition::commit`] makes the overlay part of the state or [`StatePartition::abort`] forgets it. The committed state
+//! is never touched before the transaction has succeeded. [`StatePartition::restore`] builds it again from the
 //! changelog, in any process and to the same answers.
 //!
 //! Pure but for the spill to disk: no Kafka, no clock (times are arguments), no threads.
 
 mod accumulate;
 mod bucket;
+mod changelog_segments;
 mod codec;
-mod hot;
+mod epoch;
+mod error;
+mod keyed_upsert;
 mod keys;
-mod logs;
-mod nested;
 mod order;
 mod pool;
 mod record;
+mod session_intervals;
 mod sessions;
 mod sketch;
 mod slices;
-mod spans;
 mod spec;
 mod spill;
 mod state;
 mod table;
-mod upserts;
+mod tiered_groups;
 mod windows;
 
+pub use epoch::{Change, EpochOutput, Figures};
+pub use error::StateError;
 pub use pool::Pool;
 pub use spec::Spec;
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
-use arrow::datatypes::TimestampMillisecondType;
+use arrow::array::RecordBatch;
 use headworks_sql::keyed::Window;
-use snafu::Snafu;
 
+use crate::error::columns;
+use crate::keyed_upsert::KeyedUpsert;
 use crate::sessions::Sessions;
 use crate::slices::Slices;
 use crate::state::{Common, State};
 use crate::table::Layout;
-use crate::upserts::Upserts;
 use crate::windows::Windows;
-
-/// Why state can't be worked with. Never the data's fault.
-#[derive(Debug, Snafu)]
-#[snafu(visibility(pub))]
-pub enum StateError {
-    /// The changelog holds something that this version can't read.
-    #[snafu(display("the state can't be read: {message}"))]
-    Unreadable {
-        /// What was found.
-        message: String,
-    },
-    /// The disk that state is spilled to.
-    #[snafu(display("the state's disk: {message}"))]
-    Disk {
-        /// What it said.
-        message: String,
-    },
-    /// Columns that can't be built: a bug.
-    #[snafu(display("cannot build columns: {message}"))]
-    Columns {
-        /// What Arrow said.
-        message: String,
-    },
-}
-
-/// What an epoch gives, if it is committed.
-#[derive(Debug, Default)]
-pub struct Sealed {
-    /// Results, with the columns of [`headworks_sql::keyed::Keyed::results`]: final ones of windows, by window and
-    /// then in the order in which keys first came; or the new ones of keys that changed.
-    pub results: Vec<RecordBatch>,
-    /// Keys (their columns alone) whose state is gone by its TTL, where results are upserts.
-    pub gone: Vec<RecordBatch>,
-    /// Records for the changelog, in order.
-    pub changelog: Vec<Change>,
-    /// True: there are more final results than an epoch should give at once (at most half a million, and less
-    /// with little memory). They come with the next [`Shard::seal`] after the commit, with any watermark. Never
-    /// with a [`Pool`] without a folder.
-    pub more: bool,
-}
-
-/// A record of the changelog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Key. The first byte is at least 0x10; smaller ones are the engine's.
-    pub key: Vec<u8>,
-    /// Value; absent: a tombstone.
-    pub value: Option<Vec<u8>>,
-}
-
-/// What a shard holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Estimate of the memory it takes, in bytes.
-    pub memory_bytes: u64,
-    /// Estimate of the disk it takes, in bytes.
-    pub disk_bytes: u64,
-    /// Keys, each counted in every window.
-    pub keys: u64,
-}
 
 /// The state of one partition.
 #[derive(Debug)]
-pub struct Shard {
+pub struct StatePartition {
     layout: Arc<Layout>,
     common: Common,
     state: Box<dyn State>,
 }
 
-impl Shard {
+impl StatePartition {
     /// Empty state.
-    pub fn new(spec: Arc<Spec>, pool: Pool) -> Shard {
+    pub fn new(spec: Arc<Spec>, pool: Pool) -> StatePartition {
         let layout = Arc::new(Layout::new(spec));
         let slices = layout.spec.window.and_then(Slices::new);
         let state: Box<dyn State> = match slices {
             Some(slices) => Box::new(Windows::new(layout.clone(), slices, &pool)),
             None => match layout.spec.window {
                 Some(Window::Session { gap }) => {
-                    Box::new(Sessions::new(layout.clone(), gap, pool.logs()))
+                    Box::new(Sessions::new(layout.clone(), gap, pool.segments()))
                 }
-                _ => Box::new(Upserts::new(layout.clone())),
+                _ => Box::new(KeyedUpsert::new(layout.clone())),
             },
         };
-        Shard {
+        StatePartition {
             layout,
             common: Common::new(pool),
             state,
@@ -155,18 +97,23 @@ impl Shard {
 
     /// Ends the epoch: what it gives if the watermark is now `watermark_ms` (every later row will have at least
     /// this event time or be late; `None`: not known yet; `i64::MAX`: the end of the input). A watermark below
-    /// an earlier one counts as that one. May be called again after another [`Shard::add`] of the same epoch.
+    /// an earlier one counts as that one. May be called again after another [`StatePartition::add`] of the same epoch.
     ///
     /// # Errors
     /// See [`StateError`].
-    pub fn seal(&mut self, watermark_ms: Option<i64>, now_ms: i64) -> Result<Sealed, StateError> {
-        self.state.seal(watermark_ms, now_ms, &self.common)
+    pub fn prepare_commit(
+        &mut self,
+        watermark_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Result<EpochOutput, StateError> {
+        self.state
+            .prepare_commit(watermark_ms, now_ms, &self.common)
     }
 
-    /// The transaction that holds what [`Shard::seal`] gave last has succeeded.
+    /// The transaction that holds what [`StatePartition::prepare_commit`] gave last has succeeded.
     ///
     /// # Errors
-    /// See [`StateError`]; the shard must be restored.
+    /// See [`StateError`]; the state partition must be restored.
     pub fn commit(&mut self) -> Result<(), StateError> {
         self.state.commit(&mut self.common)?;
         self.common.committed = self.common.next;
@@ -179,7 +126,7 @@ impl Shard {
         self.common.next = self.common.committed;
     }
 
-    /// Takes a record of the changelog, in the changelog's order. Afterwards [`Shard::restored`] once.
+    /// Takes a record of the changelog, in the changelog's order. Afterwards [`StatePartition::restored`] once.
     ///
     /// # Errors
     /// [`StateError::Unreadable`].
@@ -206,27 +153,9 @@ impl Shard {
 
     /// The key (its columns, one row) that most rows had since this was last asked, and which share of them in
     /// per cent; an estimate that finds any key above a third.
-    pub fn hot_key(&mut self) -> Option<(RecordBatch, u8)> {
-        let (key, share) = self.common.sketch.hottest()?;
+    pub fn skewed_key(&mut self) -> Option<(RecordBatch, u8)> {
+        let (key, share) = self.common.sketch.heaviest()?;
         let key = self.layout.keys(std::iter::once(&key[..])).ok()?;
         Some((key, share))
     }
-}
-
-/// Columns that can't be built.
-pub(crate) fn columns(error: impl ToString) -> StateError {
-    StateError::Columns {
-        message: error.to_string(),
-    }
-}
-
-/// The event times of rows.
-pub(crate) fn times(
-    rows: &RecordBatch,
-    column: Option<usize>,
-) -> Result<&TimestampMillisecondArray, StateError> {
-    column
-        .and_then(|i| rows.columns().get(i))
-        .and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>())
-        .ok_or_else(|| columns("the rows have no event time in milliseconds"))
 }

@@ -1,4 +1,4 @@
-//! The memory and disk that the shards of a process share.
+//! The memory and disk that the state partitions of a process share.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::Database;
 
-use crate::StateError;
-use crate::logs::Logs;
+use crate::changelog_segments::ChangelogSegments;
+use crate::error::StateError;
 use crate::spill::{Store, disk};
 
-/// The memory and disk that all shards of a process share. Cheap to clone.
+/// The memory and disk that all state partitions of a process share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pool {
     inner: Arc<PoolInner>,
@@ -56,10 +56,10 @@ impl Pool {
         })
     }
 
-    /// Logs that suit the pool: what is written at once is a small share of the memory.
-    pub(crate) fn logs(&self) -> Logs {
+    /// Changelog segments that suit the pool: what is written at once is a small share of the memory.
+    pub(crate) fn segments(&self) -> ChangelogSegments {
         let memory = usize::try_from(self.inner.memory_bytes).unwrap_or(usize::MAX);
-        Logs::with_limits(memory / 64, memory / 16)
+        ChangelogSegments::with_limits(memory / 64, memory / 16)
     }
 
     /// About how many results an epoch may give. Where state can't leave memory, results needn't either.

@@ -19,7 +19,8 @@ use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, I
 use arrow::ipc::{MetadataVersion, root_as_message};
 
 use crate::codec::{take, take_i64, take_sized};
-use crate::{Change, StateError, columns};
+use crate::epoch::Change;
+use crate::error::{StateError, columns};
 
 pub(crate) const BATCH: u8 = 0x10;
 pub(crate) const KEY: u8 = 0x11;

@@ -8,7 +8,7 @@ const COUNTERS: usize = 12;
 /// So many rows of a batch are looked at.
 const SAMPLE: usize = 64;
 
-/// An estimate of the hottest key.
+/// An estimate of the heaviest key.
 #[derive(Debug, Default)]
 pub(crate) struct Sketch {
     counters: Vec<(Vec<u8>, u64)>,
@@ -57,8 +57,8 @@ impl Sketch {
         }
     }
 
-    /// The hottest key and its share in per cent; the next answer is about what comes from now on.
-    pub(crate) fn hottest(&mut self) -> Option<(Vec<u8>, u8)> {
+    /// The heaviest key and its share in per cent; the next answer is about what comes from now on.
+    pub(crate) fn heaviest(&mut self) -> Option<(Vec<u8>, u8)> {
         let seen = std::mem::take(&mut self.seen);
         let counters = std::mem::take(&mut self.counters);
         let (key, count) = counters.into_iter().max_by_key(|c| c.1)?;
@@ -85,10 +85,10 @@ mod tests {
             let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(keys));
             sketch.take(&codec.encode(&[keys], 2000, None).unwrap(), 0);
         }
-        let (key, share) = sketch.hottest().unwrap();
-        let hot: ArrayRef = Arc::new(Int64Array::from(vec![7]));
-        assert_eq!(key, codec.encode(&[hot], 1, None).unwrap().row(0));
+        let (key, share) = sketch.heaviest().unwrap();
+        let heavy: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+        assert_eq!(key, codec.encode(&[heavy], 1, None).unwrap().row(0));
         assert!((25..=45).contains(&share), "{share}");
-        assert_eq!(sketch.hottest(), None);
+        assert_eq!(sketch.heaviest(), None);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use headworks_sql::keyed::{Keyed, Operator, Window};
 
-/// What all shards of a pipeline have in common.
+/// What all state partitions of a pipeline have in common.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// Columns of the rows.

@@ -5,9 +5,9 @@
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 
-use crate::StateError;
+use crate::error::StateError;
 
-/// The place of one shard. Deleted with it.
+/// The place of one state partition. Deleted with it.
 pub(crate) struct Store {
     database: Database,
     keyspace: Option<Keyspace>,

@@ -4,10 +4,12 @@ use std::fmt::Debug;
 
 use arrow::array::RecordBatch;
 
+use crate::epoch::{EpochOutput, Figures};
+use crate::error::StateError;
+use crate::pool::Pool;
 use crate::sketch::Sketch;
-use crate::{Figures, Pool, Sealed, StateError};
 
-/// A kind of state; see [`crate::Shard`] for what the functions do.
+/// A kind of state; see [`crate::StatePartition`] for what the functions do.
 pub(crate) trait State: Debug + Send {
     fn add(
         &mut self,
@@ -15,12 +17,12 @@ pub(crate) trait State: Debug + Send {
         now_ms: i64,
         common: &mut Common,
     ) -> Result<Vec<u32>, StateError>;
-    fn seal(
+    fn prepare_commit(
         &mut self,
         watermark_ms: Option<i64>,
         now_ms: i64,
         common: &Common,
-    ) -> Result<Sealed, StateError>;
+    ) -> Result<EpochOutput, StateError>;
     fn commit(&mut self, common: &mut Common) -> Result<(), StateError>;
     fn abort(&mut self);
     /// Gives the next arrival number, if the record knows one.
@@ -47,7 +49,7 @@ pub(crate) struct Common {
     pub next: i64,
     /// The same, at the last commit.
     pub committed: i64,
-    /// What of the pool's memory this shard has.
+    /// What of the pool's memory this state partition has.
     memory: u64,
 }
 
@@ -69,13 +71,13 @@ impl Common {
         first
     }
 
-    /// The shard has so much memory now.
+    /// The state partition has so much memory now.
     pub(crate) fn account(&mut self, memory: u64) {
         self.pool.account(memory as i64 - self.memory as i64);
         self.memory = memory;
     }
 
-    /// The shard has so much memory more.
+    /// The state partition has so much memory more.
     pub(crate) fn account_more(&mut self, memory: u64) {
         self.account(self.memory + memory);
     }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, AsArray, BinaryArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMillisecondType};
 
 use crate::accumulate::{Accumulator, Input, accumulators};
 use crate::codec::{Codec, Rows};
+use crate::error::{StateError, columns};
 use crate::keys::Keys;
-use crate::{Spec, StateError, columns};
+use crate::spec::Spec;
 
 /// How many groups become one batch of results.
 const RESULTS: usize = 16_384;
 
-/// What the tables of a shard have in common.
+/// What the tables of a state partition have in common.
 #[derive(Debug)]
 pub(crate) struct Layout {
     pub spec: Arc<Spec>,
@@ -55,6 +56,18 @@ impl Layout {
             counts,
             empty,
         }
+    }
+
+    /// The event times of rows.
+    pub(crate) fn times<'a>(
+        &self,
+        rows: &'a RecordBatch,
+    ) -> Result<&'a TimestampMillisecondArray, StateError> {
+        self.spec
+            .time
+            .and_then(|i| rows.columns().get(i))
+            .and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>())
+            .ok_or_else(|| columns("the rows have no event time in milliseconds"))
     }
 
     /// The key's columns of a batch of rows.
@@ -283,8 +296,8 @@ impl Table {
     }
 
     /// Wall time of a group's first and last row.
-    pub(crate) fn stamp(&self, group: u32) -> Option<(i64, i64)> {
-        self.accumulators.iter().find_map(|a| a.stamp(group))
+    pub(crate) fn arrival(&self, group: u32) -> Option<(i64, i64)> {
+        self.accumulators.iter().find_map(|a| a.arrival(group))
     }
 
     /// The arrival number of the row that a group keeps, where rows are kept.

@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 use common::oracle::Oracle;
 use common::{Row, aggregates, batch, compacted, lines, spec};
 use headworks_sql::keyed::{Operator, Order, Rank, Window};
-use headworks_state::{Change, Pool, Shard, Spec};
+use headworks_state::{Change, Pool, Spec, StatePartition};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -37,15 +37,15 @@ fn some_aggregates(random: &mut SmallRng) -> Operator {
     Operator::Aggregate(all)
 }
 
-/// Restores a shard from what compaction left of the log.
+/// Restores a state partition from what compaction left of the log.
 fn restored(
     spec: &Arc<Spec>,
     pool: &Pool,
     log: &[Change],
     watermark: Option<i64>,
     random: &mut SmallRng,
-) -> Shard {
-    let mut shard = Shard::new(spec.clone(), pool.clone());
+) -> StatePartition {
+    let mut shard = StatePartition::new(spec.clone(), pool.clone());
     for change in compacted(log, random) {
         shard.restore(&change.key, change.value.as_deref()).unwrap();
     }
@@ -74,7 +74,7 @@ fn run(seed: u64, window: Option<Window>, operator: Operator, pool: &Pool) {
     let lateness = if random.random() { 0 } else { 7 };
     let ttl = (window.is_none() && random.random()).then_some(1000);
     let spec = Arc::new(spec(window, operator.clone(), lateness, ttl));
-    let mut shard = Shard::new(spec.clone(), pool.clone());
+    let mut shard = StatePartition::new(spec.clone(), pool.clone());
     let mut oracle = Oracle::new(window, operator, lateness, ttl);
     let mut log: Vec<Change> = Vec::new();
     let keys = random.random_range(1..30);
@@ -101,7 +101,7 @@ fn run(seed: u64, window: Option<Window>, operator: Operator, pool: &Pool) {
                 .collect();
             assert_eq!(late, expected, "late rows of epoch {epoch}");
             if random.random_bool(0.2) {
-                shard.seal(Some(time), now).unwrap();
+                shard.prepare_commit(Some(time), now).unwrap();
             }
         }
         let watermark = if epoch + 1 == epochs {
@@ -109,22 +109,22 @@ fn run(seed: u64, window: Option<Window>, operator: Operator, pool: &Pool) {
         } else {
             Some(time - random.random_range(0..80)).filter(|_| random.random_bool(0.9))
         };
-        let mut sealed = shard.seal(watermark, now).unwrap();
-        let mut found = lines(&sealed.results);
+        let mut output = shard.prepare_commit(watermark, now).unwrap();
+        let mut found = lines(&output.results);
         let aborted = epoch + 1 < epochs && random.random_bool(0.2);
         if aborted {
             shard.abort();
         } else {
-            let expected = trial.seal(watermark);
-            log.append(&mut sealed.changelog);
+            let expected = trial.prepare_commit(watermark);
+            log.append(&mut output.changelog);
             shard.commit().unwrap();
-            while sealed.more {
+            while output.more {
                 if random.random_bool(0.1) {
                     shard = restored(&spec, pool, &log, trial.watermark, &mut random);
                 }
-                sealed = shard.seal(None, now).unwrap();
-                found.extend(lines(&sealed.results));
-                log.append(&mut sealed.changelog);
+                output = shard.prepare_commit(None, now).unwrap();
+                found.extend(lines(&output.results));
+                log.append(&mut output.changelog);
                 shard.commit().unwrap();
             }
             check(found, expected.results, window.is_some(), epoch);
@@ -266,14 +266,14 @@ fn a_key_is_gone_after_its_ttl_and_begins_anew() {
     let mut random = SmallRng::seed_from_u64(1);
     let row = Row::random(&mut random, 1, 0);
     let pool = unbounded();
-    let mut shard = Shard::new(spec.clone(), pool.clone());
+    let mut shard = StatePartition::new(spec.clone(), pool.clone());
     let mut log = Vec::new();
-    let mut epoch = |shard: &mut Shard, rows: &[Row], now: i64| {
+    let mut epoch = |shard: &mut StatePartition, rows: &[Row], now: i64| {
         shard.add(&batch(&spec, rows), now).unwrap();
-        let sealed = shard.seal(None, now).unwrap();
-        log.extend(sealed.changelog);
+        let output = shard.prepare_commit(None, now).unwrap();
+        log.extend(output.changelog);
         shard.commit().unwrap();
-        (lines(&sealed.results), lines(&sealed.gone))
+        (lines(&output.results), lines(&output.gone))
     };
     let none = Vec::<String>::new();
     let rows = [row.clone(), row.clone()];
@@ -299,8 +299,11 @@ fn a_key_is_gone_after_its_ttl_and_begins_anew() {
     // A restart doesn't make it younger.
     let mut shard = restored(&spec, &pool, &log, None, &mut random);
     assert_eq!(shard.figures().keys, 1);
-    assert!(shard.seal(None, 409).unwrap().gone.is_empty());
-    assert_eq!(lines(&shard.seal(None, 410).unwrap().gone), ["-,0"]);
+    assert!(shard.prepare_commit(None, 409).unwrap().gone.is_empty());
+    assert_eq!(
+        lines(&shard.prepare_commit(None, 410).unwrap().gone),
+        ["-,0"]
+    );
 }
 
 #[test]
@@ -308,19 +311,19 @@ fn keys_are_gone_even_if_nothing_else_happens() {
     let count = Operator::Aggregate(aggregates().into_iter().take(1).collect());
     let spec = Arc::new(spec(None, count, 0, Some(100)));
     let mut random = SmallRng::seed_from_u64(1);
-    let mut shard = Shard::new(spec.clone(), unbounded());
+    let mut shard = StatePartition::new(spec.clone(), unbounded());
     // More than one search sees; the last ones are older.
     for (now, keys) in [(0, 10_000..10_010), (50, 0..5_000)] {
         let row = Row::random(&mut random, 1, 0);
         let rows: Vec<Row> = keys.map(|id| Row { id, ..row.clone() }).collect();
         shard.add(&batch(&spec, &rows), now).unwrap();
-        shard.seal(None, now).unwrap();
+        shard.prepare_commit(None, now).unwrap();
         shard.commit().unwrap();
     }
     let mut gone = 0;
     for _ in 0..100 {
-        let sealed = shard.seal(None, 150).unwrap();
-        let rows: usize = sealed.gone.iter().map(RecordBatch::num_rows).sum();
+        let output = shard.prepare_commit(None, 150).unwrap();
+        let rows: usize = output.gone.iter().map(RecordBatch::num_rows).sum();
         gone += rows;
         if rows > 0 {
             shard.commit().unwrap();
@@ -342,14 +345,14 @@ fn a_changelog_is_bounded_by_the_state() {
         let count = Operator::Aggregate(aggregates().into_iter().take(1).collect());
         let spec = Arc::new(spec(Some(window), count, 0, None));
         let mut random = SmallRng::seed_from_u64(1);
-        let mut shard = Shard::new(spec.clone(), memory.clone());
+        let mut shard = StatePartition::new(spec.clone(), memory.clone());
         let mut log = std::collections::BTreeMap::new();
         for epoch in 0..600 {
             let rows: Vec<Row> = (0..200)
                 .map(|_| Row::random(&mut random, 500, epoch))
                 .collect();
             shard.add(&batch(&spec, &rows), 0).unwrap();
-            for change in shard.seal(None, 0).unwrap().changelog {
+            for change in shard.prepare_commit(None, 0).unwrap().changelog {
                 match change.value {
                     Some(value) => log.insert(change.key, value.len()),
                     None => log.remove(&change.key),
@@ -360,9 +363,9 @@ fn a_changelog_is_bounded_by_the_state() {
         let bytes: usize = log.values().sum();
         // 500 keys are some 20 KiB; 600 epochs' deltas would be 100 times that.
         assert!(bytes < 400 * 1024, "{window:?}: {bytes}");
-        let mut sealed = shard.seal(Some(i64::MAX), 0).unwrap();
-        sealed.changelog.retain(|c| c.value.is_none());
-        let left = sealed.changelog.iter().map(|c| log.remove(&c.key));
+        let mut output = shard.prepare_commit(Some(i64::MAX), 0).unwrap();
+        output.changelog.retain(|c| c.value.is_none());
+        let left = output.changelog.iter().map(|c| log.remove(&c.key));
         assert!(left.count() > 0, "{window:?}: tombstones");
         assert!(
             log.keys().all(|key| key[0] == 0x12),
@@ -383,9 +386,9 @@ fn a_window_that_an_earlier_version_kept_a_millisecond_longer_gives_its_result_o
         let mut random = SmallRng::seed_from_u64(1);
         let pool = unbounded();
         let rows = [Row::random(&mut random, 1, 5)];
-        let mut shard = Shard::new(spec.clone(), pool.clone());
+        let mut shard = StatePartition::new(spec.clone(), pool.clone());
         shard.add(&batch(&spec, &rows), 0).unwrap();
-        let mut log = shard.seal(Some(8), 0).unwrap().changelog;
+        let mut log = shard.prepare_commit(Some(8), 0).unwrap().changelog;
         shard.commit().unwrap();
         // Its commit said 9, and the window, which ends at 10, was open by the rule of then.
         let mut shard = restored(&spec, &pool, &log, Some(9), &mut random);
@@ -395,9 +398,9 @@ fn a_window_that_an_earlier_version_kept_a_millisecond_longer_gives_its_result_o
         }
         let mut given = Vec::new();
         for watermark in [9, 10, 20] {
-            let sealed = shard.seal(Some(watermark), 0).unwrap();
-            given.extend(lines(&sealed.results));
-            log.extend(sealed.changelog);
+            let output = shard.prepare_commit(Some(watermark), 0).unwrap();
+            given.extend(lines(&output.results));
+            log.extend(output.changelog);
             shard.commit().unwrap();
             shard = restored(&spec, &pool, &log, Some(watermark), &mut random);
         }

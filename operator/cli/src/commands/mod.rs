@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod explain;
 pub mod impact;
 pub mod leftovers;
+pub mod peek;
 pub mod run;
 pub mod schema;
 pub mod test;

@@ -118,8 +118,8 @@ fn a_derived_protobuf_field_keeps_its_number() {
 
 fn essence_of(text: &str, message: Option<&str>) -> String {
     essence(&Definition {
-        schema: text.into(),
         message: message.map(Into::into),
+        ..Definition::new(text)
     })
     .schema
 }

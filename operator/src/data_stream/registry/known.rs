@@ -16,20 +16,8 @@ const KNOWN: i32 = 10;
 /// Text of earlier definitions that a plan holds for a stream, in bytes; those beyond are asked from the registry.
 const KNOWN_BYTES: usize = 128 << 10;
 
-/// Definitions of the last contracts, by the ids that they have had: what a pod reads old records with while the
-/// registry is away. Without the one in force under its present `id`, which stands in the contract.
-///
-/// By contracts' numbers, not by which of their ConfigMaps are there still: removing an old one changes no plan.
-pub fn known(context: &Context, owner: &Key, force: &Revision, id: u32) -> Vec<KnownSchema> {
-    by_id(force, id, last(context, owner).into_iter())
-}
-
-/// Definitions of the contracts before the one in force, newest first, for records that carry no ids.
-pub fn earlier(context: &Context, owner: &Key, force: &Revision) -> Vec<String> {
-    by_text(force, last(context, owner).into_iter())
-}
-
-fn last(context: &Context, owner: &Key) -> Vec<Revision> {
+/// The stream's contracts that are kept, newest first.
+pub(in crate::data_stream) fn last(context: &Context, owner: &Key) -> Vec<Revision> {
     contract_revisions::maps(context, owner)
         .iter()
         .filter_map(|map| read(map))
@@ -50,7 +38,15 @@ fn near(
     })
 }
 
-fn by_id(force: &Revision, id: u32, contracts: impl Iterator<Item = Revision>) -> Vec<KnownSchema> {
+/// Definitions of the last contracts, by the ids that they have had: what a pod reads old records with while the
+/// registry is away. Without the one in force under its present `id`, which stands in the contract.
+///
+/// By contracts' numbers, not by which of their ConfigMaps are there still: removing an old one changes no plan.
+pub fn known(
+    force: &Revision,
+    id: u32,
+    contracts: impl Iterator<Item = Revision>,
+) -> Vec<KnownSchema> {
     let mut seen = BTreeSet::from([id]);
     let mut room = KNOWN_BYTES;
     let mut known = Vec::new();
@@ -72,7 +68,8 @@ fn by_id(force: &Revision, id: u32, contracts: impl Iterator<Item = Revision>) -
     known
 }
 
-fn by_text(force: &Revision, contracts: impl Iterator<Item = Revision>) -> Vec<String> {
+/// Definitions of the contracts before the one in force, newest first, for records that carry no ids.
+pub fn earlier(force: &Revision, contracts: impl Iterator<Item = Revision>) -> Vec<String> {
     let mut room = KNOWN_BYTES;
     let mut texts: Vec<String> = force
         .contract
@@ -107,10 +104,7 @@ mod tests {
                     labels: vec![],
                 }],
                 format: Format::Avro,
-                definition: Some(Definition {
-                    schema: text.into(),
-                    message: None,
-                }),
+                definition: Some(Definition::new(text)),
                 ..Contract::default()
             },
             topic: "shop.orders".into(),
@@ -137,11 +131,11 @@ mod tests {
             accepted(3, "v3", &[7, 19]),
             accepted(2, "v2", &[6]),
         ];
-        let known = by_id(&force, 25, contracts.clone().into_iter());
+        let known = known(&force, 25, contracts.clone().into_iter());
         // Not a newer one, not the one in force under its present id, not those too far back; of one id the newest.
         assert_eq!(ids(&known), [20, 19, 7]);
         assert_eq!(known[1].schema, "v11");
-        assert_eq!(by_text(&force, contracts.into_iter()), ["v11", "v10", "v3"]);
+        assert_eq!(earlier(&force, contracts.into_iter()), ["v11", "v10", "v3"]);
     }
 
     #[test]
@@ -151,7 +145,7 @@ mod tests {
             let contracts = (oldest..=12)
                 .rev()
                 .map(|n| accepted(n, &format!("v{n}"), &[n.unsigned_abs()]));
-            by_id(&force, 12, contracts)
+            known(&force, 12, contracts)
         };
         assert_eq!(of(1), of(3));
     }
@@ -163,6 +157,6 @@ mod tests {
         let contracts = (1..9)
             .rev()
             .map(|n| accepted(n, &large, &[n.unsigned_abs()]));
-        assert_eq!(ids(&by_id(&force, 9, contracts)), [8, 7]);
+        assert_eq!(ids(&known(&force, 9, contracts)), [8, 7]);
     }
 }

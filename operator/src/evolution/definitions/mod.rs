@@ -145,7 +145,7 @@ fn text(contract: &Contract, format: Format) -> Option<&Definition> {
 }
 
 fn avro(contract: &Contract) -> Option<Avro> {
-    Avro::parse(&text(contract, Format::Avro)?.schema).ok()
+    Avro::parse(text(contract, Format::Avro)?).ok()
 }
 
 fn join(path: &str, name: &str) -> String {
@@ -160,6 +160,6 @@ type Message = MessageDescriptor;
 
 fn message(contract: &Contract) -> Option<Message> {
     let definition = text(contract, Format::Protobuf)?;
-    let file = headworks_schema::protobuf::parse(&definition.schema).ok()?;
+    let file = headworks_schema::protobuf::parse(definition).ok()?;
     headworks_schema::protobuf::message(&file, definition.message.as_deref()).ok()
 }

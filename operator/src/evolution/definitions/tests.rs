@@ -11,10 +11,7 @@ fn avro(type_: &str) -> Contract {
     Contract {
         fields: headworks_schema::avro::to_fields(&schema).unwrap(),
         format: Format::Avro,
-        definition: Some(Definition {
-            schema,
-            message: None,
-        }),
+        definition: Some(Definition::new(schema)),
         ..Contract::default()
     }
 }
@@ -27,10 +24,7 @@ fn protobuf(type_: &str) -> Contract {
     Contract {
         fields,
         format: Format::Protobuf,
-        definition: Some(Definition {
-            schema,
-            message: Some(message),
-        }),
+        definition: Some(Definition::of_message(schema, message)),
         ..Contract::default()
     }
 }
@@ -161,10 +155,7 @@ fn a_required_message_has_no_default() {
         Contract {
             fields,
             format: Format::Protobuf,
-            definition: Some(Definition {
-                schema,
-                message: Some(message),
-            }),
+            definition: Some(Definition::of_message(schema, message)),
             ..Contract::default()
         }
     };

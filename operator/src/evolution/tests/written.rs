@@ -5,10 +5,7 @@ use super::*;
 fn defined(format: Format, fields: &[(&str, &str, bool)], text: &str) -> Contract {
     let mut contract = of(fields);
     contract.format = format;
-    contract.definition = Some(headworks_plan::Definition {
-        schema: text.to_owned(),
-        message: None,
-    });
+    contract.definition = Some(headworks_plan::Definition::new(text));
     contract
 }
 

@@ -74,12 +74,7 @@ mod tests {
     fn stream(name: &str, fields: &[(&str, &str)]) -> ResolvedStream {
         let fields = fields
             .iter()
-            .map(|(name, t)| Field {
-                name: (*name).into(),
-                type_: (*t).into(),
-                nullable: false,
-                labels: vec![],
-            })
+            .map(|(name, t)| Field::new(*name, *t, false))
             .collect();
         ResolvedStream {
             stream: Stream {

@@ -223,12 +223,7 @@ pub fn results_contract(dataflow: &Dataflow) -> Contract {
         })
         .collect();
     if !key.is_empty() {
-        fields.push(Field {
-            name: DELETED_COLUMN.into(),
-            type_: "boolean".into(),
-            nullable: false,
-            labels: Vec::new(),
-        });
+        fields.push(Field::new(DELETED_COLUMN, "boolean", false));
     }
     let names = key.iter().filter_map(|index| columns.get(*index));
     Contract {

@@ -72,10 +72,7 @@ fn googles_own_library_writes_the_same_protobuf() {
         let contract = Contract {
             fields,
             format: Format::Protobuf,
-            definition: Some(Definition {
-                schema,
-                message: Some(message),
-            }),
+            definition: Some(Definition::of_message(schema, message)),
             ..Contract::default()
         };
         let mut decoder =
@@ -103,10 +100,7 @@ fn fastavro_writes_the_same_avro() {
         let contract = Contract {
             fields: avro::to_fields(&schema).unwrap(),
             format: Format::Avro,
-            definition: Some(Definition {
-                schema,
-                message: None,
-            }),
+            definition: Some(Definition::new(schema)),
             registered: Some(Registered {
                 subject: "s".into(),
                 id: 7,

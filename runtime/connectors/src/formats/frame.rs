@@ -6,7 +6,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use headworks_engine::format::{FormatError, RowError, WAITS};
 use headworks_plan::UnknownFields;
-use headworks_schema::registry::Written;
+use headworks_schema::SchemaText;
 use headworks_sql::types::StructField;
 
 use super::json::column::Column;
@@ -51,7 +51,7 @@ impl Frame {
 ///
 /// # Errors
 /// Always, but where it was found.
-pub(super) fn found(id: u32, lookup: Lookup) -> Result<Arc<Written>, RowError> {
+pub(super) fn found(id: u32, lookup: Lookup) -> Result<Arc<SchemaText>, RowError> {
     let (reason, message) = match lookup {
         Lookup::Found(text) => return Ok(text),
         Lookup::Missing => return Err(unknown_id(id)),

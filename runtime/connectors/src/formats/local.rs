@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use headworks_engine::format::{Decoder, Encoder, FormatError, Formats};
 use headworks_plan::{Contract, Format, Stream};
 
-use super::{Known, json};
+use super::{FormatRegistry, json};
 
 /// Records of every contract as JSON.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,7 +50,7 @@ struct Through {
 
 impl Through {
     fn new(contract: &Contract) -> Result<Through, FormatError> {
-        let known = Known {
+        let known = FormatRegistry {
             schemas: Arc::default(),
         };
         let columns = contract.fields.iter().map(|field| field.name.clone());
@@ -119,10 +119,7 @@ mod tests {
         Contract {
             fields: fields.iter().map(field).collect(),
             format: Format::Avro,
-            definition: Some(Definition {
-                schema: schema.into(),
-                message: None,
-            }),
+            definition: Some(Definition::new(schema)),
             ..Contract::default()
         }
     }

@@ -14,6 +14,8 @@ mod frame;
 pub mod json;
 mod local;
 pub mod protobuf;
+#[cfg(test)]
+mod references;
 mod refused;
 mod schemas;
 #[cfg(test)]
@@ -25,20 +27,20 @@ use schemas::Schemas;
 
 /// Every format that this binary knows, chosen by the contract's `format`.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct FormatRegistry {
     schemas: Arc<Schemas>,
 }
 
-impl Known {
+impl FormatRegistry {
     /// The formats of a process that may ask this registry for schemas that its plan doesn't hold.
-    pub fn with(registry: Option<&RegistryConnection>) -> Known {
-        Known {
+    pub fn with(registry: Option<&RegistryConnection>) -> FormatRegistry {
+        FormatRegistry {
             schemas: Arc::new(Schemas::new(registry)),
         }
     }
 }
 
-impl Formats for Known {
+impl Formats for FormatRegistry {
     fn decoder(
         &self,
         contract: &Contract,

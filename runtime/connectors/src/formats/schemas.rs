@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use headworks_plan::RegistryConnection;
-use headworks_schema::registry::{Registry, RegistryError, Written};
+use headworks_schema::SchemaText;
+use headworks_schema::registry::{Registry, RegistryError};
 
 /// How long a decoder waits for an answer itself.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -29,7 +30,7 @@ const MOST_STRANGERS: usize = 8;
 /// What is known of an id.
 pub(super) enum Lookup {
     /// The schema's text, and those that it needs.
-    Found(Arc<Written>),
+    Found(Arc<SchemaText>),
     /// The registry has no such id.
     Missing,
     /// There is one that can't be had, whatever is waited for, and why.
@@ -50,7 +51,7 @@ pub(super) struct Schemas {
 #[derive(Debug)]
 enum State {
     Asked,
-    Found(Arc<Written>),
+    Found(Arc<SchemaText>),
     Missing(Instant),
     Never(Instant, String),
     Failed(Instant, String),
@@ -230,7 +231,7 @@ mod tests {
     use headworks_plan::{Contract, Field, Format, Registered, RegistryConnection};
 
     use super::{Answer, EARLY, MOST_STRANGERS, Schemas, State, Strangers};
-    use crate::formats::Known;
+    use crate::formats::FormatRegistry;
 
     const SCHEMA: &str =
         r#"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"n\",\"type\":\"int\"}]}"#;
@@ -285,7 +286,7 @@ mod tests {
             }),
             ..Contract::default()
         };
-        let known = Known::with(Some(&RegistryConnection {
+        let known = FormatRegistry::with(Some(&RegistryConnection {
             url: format!("http://{address}"),
             ca_pem: None,
         }));
@@ -316,7 +317,7 @@ mod tests {
         );
         assert_eq!(decoder.rows(), 3);
         // Switched off: what the plan holds is read, and nothing is called bad because nobody can be asked.
-        let mut decoder = Known::default()
+        let mut decoder = FormatRegistry::default()
             .decoder(&contract, &["n".to_owned()])
             .unwrap();
         decoder.decode(&[0, 0, 0, 0, 1, 4]).unwrap();

@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
 use super::json::{JsonDecoder, JsonEncoder};
-use super::{Known, encoder};
+use super::{FormatRegistry, encoder};
 
 fn in_avro(schema: &str, known: &[(u32, &str)]) -> Contract {
     let known = known.iter().map(|(id, schema)| KnownSchema {
@@ -27,10 +27,7 @@ fn in_avro(schema: &str, known: &[(u32, &str)]) -> Contract {
     Contract {
         fields: avro::to_fields(schema).unwrap(),
         format: Format::Avro,
-        definition: Some(Definition {
-            schema: schema.to_owned(),
-            message: None,
-        }),
+        definition: Some(Definition::new(schema)),
         registered: Some(Registered {
             subject: "s".into(),
             id: 1,
@@ -42,10 +39,7 @@ fn in_avro(schema: &str, known: &[(u32, &str)]) -> Contract {
 
 fn in_protobuf(schema: &str, known: &[(u32, &str)]) -> Contract {
     let (fields, message) = protobuf::to_fields(schema, None).unwrap();
-    let definition = Definition {
-        schema: schema.to_owned(),
-        message: Some(message),
-    };
+    let definition = Definition::of_message(schema, message);
     Contract {
         fields,
         format: Format::Protobuf,
@@ -60,7 +54,7 @@ fn in_protobuf(schema: &str, known: &[(u32, &str)]) -> Contract {
 /// What becomes of a record, as JSON or as why not.
 fn read(contract: &Contract, record: &[u8]) -> String {
     let names: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-    let mut decoder = Known::default().decoder(contract, &names).unwrap();
+    let mut decoder = FormatRegistry::default().decoder(contract, &names).unwrap();
     if let Err(error) = decoder.decode(record) {
         assert_eq!(decoder.rows(), 0);
         return format!("{} {error}", error.reason);
@@ -313,7 +307,7 @@ fn random_bytes_never_end_the_process() {
     let mut taken = 0;
     for (contract, head) in &contracts {
         let names: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
-        let mut decoder = Known::default().decoder(contract, &names).unwrap();
+        let mut decoder = FormatRegistry::default().decoder(contract, &names).unwrap();
         for round in 0..20_000 {
             let mut bytes = vec![0; rng.random_range(0..60)];
             rng.fill_bytes(&mut bytes);
@@ -380,7 +374,7 @@ fn serve(listener: TcpListener) {
 #[test]
 fn a_registrys_schema_is_read_with_those_that_it_refers_to() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let known = Known::with(Some(&RegistryConnection {
+    let known = FormatRegistry::with(Some(&RegistryConnection {
         url: format!("http://{}", listener.local_addr().unwrap()),
         ca_pem: None,
     }));

@@ -3,6 +3,6 @@
 pub mod generate;
 pub mod http;
 
-mod intake;
 mod outgoing;
+mod record_validation;
 mod records;

@@ -2,7 +2,7 @@
 
 use headworks_engine::format::{Encoder, FormatError};
 use headworks_engine::log::Reason;
-use headworks_engine::store::{Store, Stores};
+use headworks_engine::store::{Stores, TableSink};
 use headworks_plan::{StoreConnection, TableOutput};
 use headworks_sql::schema::Schema;
 
@@ -10,9 +10,9 @@ pub mod postgres;
 
 /// Every kind of store that this binary knows, chosen by the plan's connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Known;
+pub struct StoreRegistry;
 
-impl Stores for Known {
+impl Stores for StoreRegistry {
     fn encoder(
         &self,
         table: &TableOutput,
@@ -23,20 +23,22 @@ impl Stores for Known {
         }
     }
 
-    fn open(&self, table: &TableOutput, columns: &Schema) -> Box<dyn Store> {
+    fn sink<'a>(&'a self, table: &'a TableOutput, columns: &'a Schema) -> TableSink<'a> {
         match &table.store.connection {
-            StoreConnection::Postgres(connection) => Box::new(postgres::PostgresStore::new(
-                table.clone(),
-                connection.clone(),
-                columns.clone(),
-            )),
+            StoreConnection::Postgres(connection) => TableSink::Transactional(Box::new(|| {
+                Box::new(postgres::PostgresStore::new(
+                    table.clone(),
+                    connection.clone(),
+                    columns.clone(),
+                ))
+            })),
         }
     }
 }
 
 /// Why a store can't be worked with just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct StoreFault {
     /// Which kind of problem.
     pub reason: Reason,
     /// What, where, and what to do.

@@ -23,7 +23,7 @@ pub fn answer(sql: &str, streams: &Streams) -> Option<Answer> {
 }
 
 /// The numbers of the records that came too late.
-pub fn letters(sql: &str, streams: &Streams) -> Vec<u64> {
+pub fn dead_letters(sql: &str, streams: &Streams) -> Vec<u64> {
     run(sql, streams).map_or_else(Vec::new, |(_, given)| given.late)
 }
 

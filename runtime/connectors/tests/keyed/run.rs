@@ -10,7 +10,7 @@ use headworks_plan::{Contract, Field};
 use headworks_sql::keyed::Keyed;
 use headworks_sql::schema::Schema;
 use headworks_sql::{Branch, Dataflow, plan};
-use headworks_state::{Change, Pool, Sealed, Shard, Spec};
+use headworks_state::{Change, EpochOutput, Pool, Spec, StatePartition};
 use serde_json::Value;
 
 use crate::golden::Answer;
@@ -149,7 +149,7 @@ struct State<'a> {
     way: Way,
     spec: Arc<Spec>,
     pool: Pool,
-    shard: Shard,
+    shard: StatePartition,
     changelog: Vec<Change>,
     watermark_ms: Option<i64>,
     epochs: usize,
@@ -162,7 +162,7 @@ impl State<'_> {
         let spec = Arc::new(Spec::new(keyed, 0, None));
         let pool = Pool::open(64 << 20, None).unwrap();
         State {
-            shard: Shard::new(spec.clone(), pool.clone()),
+            shard: StatePartition::new(spec.clone(), pool.clone()),
             keys: (keyed.keys > 0).then(|| {
                 Rows::new(&Schema {
                     columns: keyed.results.columns[..keyed.keys].to_vec(),
@@ -213,7 +213,7 @@ impl State<'_> {
     }
 
     fn end(&mut self, watermark_ms: Option<i64>, rows: &mut Rows) {
-        let sealed = self.shard.seal(watermark_ms, 0).unwrap();
+        let sealed = self.shard.prepare_commit(watermark_ms, 0).unwrap();
         self.take(&sealed, rows);
         self.changelog.extend(sealed.changelog);
         self.shard.commit().unwrap();
@@ -235,7 +235,7 @@ impl State<'_> {
             .into_iter()
             .map(|at| self.changelog[at].clone())
             .collect();
-        self.shard = Shard::new(self.spec.clone(), self.pool.clone());
+        self.shard = StatePartition::new(self.spec.clone(), self.pool.clone());
         for change in &self.changelog {
             self.shard
                 .restore(&change.key, change.value.as_deref())
@@ -244,7 +244,7 @@ impl State<'_> {
         self.shard.restored(self.watermark_ms).unwrap();
     }
 
-    fn take(&mut self, sealed: &Sealed, rows: &mut Rows) {
+    fn take(&mut self, sealed: &EpochOutput, rows: &mut Rows) {
         let upserts = self.keyed.window.is_none();
         for results in &sealed.results {
             let (output, from) = self.finished(results);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use headworks_connectors::stores::Known;
+use headworks_connectors::stores::StoreRegistry;
 use headworks_engine::format::Encoder;
 use headworks_engine::log::{Position, Reason};
-use headworks_engine::store::{Move, Store, StoreError, Stores};
+use headworks_engine::store::{Move, Store, StoreError, Stores, TableSink};
 use headworks_plan::{PostgresConnection, StoreConnection, TableOutput};
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::types::DataType;
@@ -159,9 +159,13 @@ pub struct Session {
 
 impl Session {
     pub fn open(table: &TableOutput, columns: Schema) -> Session {
+        let store = match StoreRegistry.sink(table, &columns) {
+            TableSink::Transactional(open) => open(),
+            other => panic!("{:?}", other.guarantee()),
+        };
         Session {
-            store: Known.open(table, &columns),
-            encoder: Known.encoder(table, &columns).unwrap(),
+            store,
+            encoder: StoreRegistry.encoder(table, &columns).unwrap(),
             columns,
         }
     }
@@ -188,7 +192,7 @@ impl Session {
         let position = Position {
             offset,
             first_start_ms: None,
-            clock: headworks_engine::log::Clock::default(),
+            clock: headworks_engine::log::PartitionEventTime::default(),
         };
         self.store.commit(&[Move {
             topic: "in",

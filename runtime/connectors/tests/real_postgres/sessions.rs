@@ -1,6 +1,6 @@
 //! Sessions that are replaced, cut off, or meet a server that hangs.
 
-use headworks_connectors::stores::postgres::Watch;
+use headworks_connectors::stores::postgres::HealthProbe;
 use headworks_engine::log::Reason;
 use headworks_engine::store::StoreError;
 use headworks_plan::StoreConnection;
@@ -121,12 +121,12 @@ fn tls_is_verified_in_full() {
     connection.tls_ca_file = Some(ca);
     place
         .runtime
-        .block_on(Watch::new(store.clone()).look())
+        .block_on(HealthProbe::new(store.clone()).check())
         .unwrap();
     let StoreConnection::Postgres(connection) = &mut store.connection;
     // The system's roots didn't sign it.
     connection.tls_ca_file = Some(String::new());
-    let refused = place.runtime.block_on(Watch::new(store).look());
+    let refused = place.runtime.block_on(HealthProbe::new(store).check());
     let trouble = refused.unwrap_err();
     assert!(
         trouble.reason == Reason::StoreUnavailable && trouble.message.contains("certificate"),
@@ -156,8 +156,8 @@ fn a_server_that_hangs_is_noticed() {
 #[test]
 fn a_watch_tells_the_servers_version() {
     let Some(place) = place() else { return };
-    let mut watch = Watch::new(place.table("none", &[]).store);
-    let version = place.runtime.block_on(watch.look()).unwrap();
+    let mut probe = HealthProbe::new(place.table("none", &[]).store);
+    let version = place.runtime.block_on(probe.check()).unwrap();
     assert!(
         version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains(' '),
         "{version}"
@@ -165,6 +165,9 @@ fn a_watch_tells_the_servers_version() {
     let mut away = place.table("none", &[]).store;
     let StoreConnection::Postgres(connection) = &mut away.connection;
     connection.port = 1;
-    let trouble = place.runtime.block_on(Watch::new(away).look()).unwrap_err();
+    let trouble = place
+        .runtime
+        .block_on(HealthProbe::new(away).check())
+        .unwrap_err();
     assert_eq!(trouble.reason, Reason::StoreUnavailable, "{trouble:?}");
 }

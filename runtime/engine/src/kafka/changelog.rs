@@ -19,7 +19,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::queue::{Bell, MOST, Queue, Taken};
-use super::{ANSWER, KafkaLog, config, settle, verdict};
+use super::{ANSWER, KafkaLog, config, error_mapping, hanging_transaction};
 use crate::log::{LogError, Partition, Take};
 
 /// A restore that gets nowhere for so long is given up, and tried again by a new session. Longer than an
@@ -104,7 +104,7 @@ impl KafkaLog {
             .ends
             .fetch_watermarks(topic, partition, ANSWER)
             .map_err(|error| {
-                verdict::of_query(&error, &format!("asking for the end of {place}"))
+                error_mapping::of_query(&error, &format!("asking for the end of {place}"))
             })?;
         let broken = |message: String| LogError::Broken {
             message: format!("{place}: {message}"),
@@ -118,7 +118,7 @@ impl KafkaLog {
             .records
             .assign(&list)
             .map_err(|error| broken(error.to_string()))?;
-        let patience = PATIENCE.max(settle::patience(&self.setup));
+        let patience = PATIENCE.max(hanging_transaction::patience(&self.setup));
         let (mut count, mut at, mut ended) = (0, -1, false);
         // All that is committed was read, and there is more.
         let mut waits = false;
@@ -142,7 +142,7 @@ impl KafkaLog {
                 }
                 Taken::Failed(code) => {
                     let error = KafkaError::MessageConsumption(code);
-                    outcome = verdict::of_poll(&error).map_or(Ok(()), Err);
+                    outcome = error_mapping::of_poll(&error).map_or(Ok(()), Err);
                 }
             });
             outcome?;
@@ -151,7 +151,7 @@ impl KafkaLog {
             } else if moved.elapsed() > patience {
                 let (seconds, at) = (patience.as_secs(), at.max(0));
                 if waits {
-                    return Err(settle::hanging(
+                    return Err(hanging_transaction::hanging(
                         &format!("{place} from offset {at} on"),
                         seconds,
                     ));
@@ -161,7 +161,7 @@ impl KafkaLog {
                 )));
             }
             if let Some(Err(error)) = reader.records.poll(Duration::ZERO)
-                && let Some(error) = verdict::of_poll(&error)
+                && let Some(error) = error_mapping::of_poll(&error)
             {
                 return Err(error);
             }
@@ -182,7 +182,7 @@ impl KafkaLog {
         self.serve_producer();
         self.serve_events()?;
         self.not_refused()?;
-        if self.witness.is_rebalancing() || self.consumer.assignment_lost() {
+        if self.events.is_rebalancing() || self.consumer.assignment_lost() {
             return Err(LogError::Abortable {
                 message: "the group wants the partitions back while their state is restored".into(),
             });

@@ -294,7 +294,7 @@ mod tests {
             commit_interval_ms: 100,
             exactly_once: true,
             max_message_bytes: vec![300_000, 5_000_000],
-            ledger: crate::kafka::Ledger::default(),
+            tracker: crate::kafka::CommitTracker::default(),
         };
         let of_consumer = |partitions: usize, key: &str| {
             let native = consumer(&base, &setup, partitions).create_native_config();

@@ -1,5 +1,6 @@
 //! The member as the loop sees it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::Consumer;
@@ -8,14 +9,15 @@ use rdkafka::message::Message;
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::Offset;
 
+use super::member_events::Rebalanced;
 use super::queue::Queue;
-use super::witness::Rebalanced;
-use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, offsets, verdict};
+use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, error_mapping, offsets};
 use crate::log::{
-    Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position, Take,
+    Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, LogError, Outgoing, Partition,
+    Position, Refusal, Row, Table, Take, Transactions, has_no,
 };
 
-impl Log for KafkaLog {
+impl GroupConsumer for KafkaLog {
     fn poll(
         &mut self,
         wait: Duration,
@@ -23,20 +25,20 @@ impl Log for KafkaLog {
         batch: &mut Batch,
     ) -> Result<Option<Event>, LogError> {
         self.serve_producer();
-        let heard = self.witness.heard();
+        let heard = self.events.client.heard();
         let mut empty = self.read(limits, batch)?;
-        if batch.is_empty() && self.witness.heard() == heard && self.bell.wait(wait) {
+        if batch.is_empty() && self.events.client.heard() == heard && self.bell.wait(wait) {
             empty = self.read(limits, batch)?;
         }
         self.not_refused()?;
-        match self.witness.take_rebalance() {
+        match self.events.take_rebalance() {
             Some(Rebalanced::Assigned(partitions)) => {
                 self.assign_owed = true;
-                self.generation = self.consumer.group_metadata();
+                self.generation = self.consumer.group_metadata().map(Arc::new);
                 Ok(Some(Event::Assigned(partitions)))
             }
             Some(Rebalanced::Revoked { lost }) => Ok(Some(Event::Revoked { lost })),
-            None if empty && self.witness.heard() == heard => Ok(self.passed()),
+            None if empty && self.events.client.heard() == heard => Ok(self.passed()),
             None => Ok(None),
         }
     }
@@ -46,19 +48,6 @@ impl Log for KafkaLog {
         Ok(stable
             .into_iter()
             .map(|at| at.map(|(offset, metadata)| offsets::position(offset, &metadata)))
-            .collect())
-    }
-
-    fn note(&mut self, notes: Vec<(Partition, String)>) {
-        self.notes = notes.into_iter().collect();
-    }
-
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
-        let stable = self.stable_commits(partitions)?;
-        Ok(stable
-            .into_iter()
-            // Tools that set a group's offsets leave no note.
-            .map(|at| at.map(|(_, note)| note).filter(|note| !note.is_empty()))
             .collect())
     }
 
@@ -85,14 +74,14 @@ impl Log for KafkaLog {
             positions.iter().map(|(partition, _)| *partition).collect();
         let list = self.list(&partitions, |at| Offset::Offset(positions[at].1))?;
         self.reader = None;
-        self.lanes.clear();
+        self.queues.clear();
         for partition in &partitions {
             let (topic, number) = (self.topic(*partition), partition.number);
             let queue = Queue::detach(&self.consumer, topic, number, &self.bell);
             let queue = queue.ok_or_else(|| LogError::Broken {
                 message: format!("{topic}/{number} has no queue"),
             })?;
-            self.lanes.add(*partition, queue);
+            self.queues.add(*partition, queue);
         }
         self.consumer
             .assign(&list)
@@ -108,7 +97,7 @@ impl Log for KafkaLog {
 
     fn unassign(&mut self) -> Result<(), LogError> {
         self.reader = None;
-        self.lanes.clear();
+        self.queues.clear();
         self.assigned.clear();
         self.assign_owed = false;
         self.committed_here = false;
@@ -117,12 +106,44 @@ impl Log for KafkaLog {
         })
     }
 
+    fn hold_back(&mut self, partitions: &[Partition]) {
+        self.queues.hold(partitions);
+    }
+
+    fn end(&self, partition: Partition) -> Option<i64> {
+        self.events
+            .ends(partition)
+            .map(|ends| ends.stable)
+            .filter(|stable| *stable >= 0)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.events.client.down()
+    }
+
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn peek(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
+        self.committed(partitions)
+    }
+}
+
+impl Transactions for KafkaLog {
     fn begin(&mut self) -> Result<(), LogError> {
-        let _ = self.witness.take_delivery_error();
+        let _ = self.events.client.take_delivery_error();
         if self.setup.exactly_once {
             self.producer
                 .begin_transaction()
-                .map_err(|error| verdict::of_transaction(&error, "opening a transaction"))?;
+                .map_err(|error| error_mapping::of_transaction(&error, "opening a transaction"))?;
         }
         self.transaction = Transaction::Open;
         Ok(())
@@ -149,6 +170,24 @@ impl Log for KafkaLog {
         self.abort_transaction(ANSWER)
     }
 
+    fn set_commit_metadata(&mut self, notes: Vec<(Partition, String)>) {
+        self.commit_metadata = notes.into_iter().collect();
+    }
+
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError> {
+        let stable = self.stable_commits(partitions)?;
+        Ok(stable
+            .into_iter()
+            // Tools that set a group's offsets leave no note.
+            .map(|at| at.map(|(_, note)| note).filter(|note| !note.is_empty()))
+            .collect())
+    }
+}
+
+impl Changelog for KafkaLog {
     fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError> {
         self.read_changelog(topic, partition, take)
     }
@@ -156,49 +195,35 @@ impl Log for KafkaLog {
     fn trim(&mut self, offsets: &[(Partition, i64)]) {
         self.delete_below(offsets);
     }
+}
 
-    fn hold_back(&mut self, partitions: &[Partition]) {
-        self.lanes.hold(partitions);
+impl Table for KafkaLog {
+    fn insert(&mut self, _: &[Row<'_>], _: bool) -> Result<Vec<Refusal>, LogError> {
+        Err(has_no("table"))
     }
 
-    fn end(&self, partition: Partition) -> Option<i64> {
-        self.witness
-            .ends(partition)
-            .map(|ends| ends.stable)
-            .filter(|stable| *stable >= 0)
+    fn former(&self, _: Partition, _: i64) -> Former {
+        Former::Nothing
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.witness.down()
-    }
-
-    fn now(&self) -> Duration {
-        self.born.elapsed()
-    }
-
-    fn wall_ms(&self) -> i64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    }
+    fn mark_dead_lettered(&mut self, _: Partition, _: i64) {}
 }
 
 impl KafkaLog {
     /// Offsets below which everything was delivered, though no record is there. Call only when the
     /// queue was just found empty.
     fn passed(&mut self) -> Option<Event> {
-        let taken = self.witness.taken()?;
+        let taken = self.events.taken()?;
         if self.passed_from == Some(taken) || taken < self.assigned_at + STATISTICS_LAG {
             return None;
         }
         self.passed_from = Some(taken);
         // What is held back isn't read, so what was fetched of it isn't delivered.
         let passed: Vec<(Partition, i64)> = self
-            .lanes
+            .queues
             .open()
             .filter_map(|partition| {
-                self.witness
+                self.events
                     .ends(partition)
                     .map(|ends| (partition, ends.passed))
             })
@@ -210,11 +235,11 @@ impl KafkaLog {
     /// Serves events, then appends what is at hand. True: nothing more was there.
     fn read(&mut self, limits: Limits, batch: &mut Batch) -> Result<bool, LogError> {
         self.serve_events()?;
-        if self.witness.is_rebalancing() {
+        if self.events.is_rebalancing() {
             return Ok(false);
         }
-        let filled = self.lanes.fill(limits, batch);
-        match filled.map_err(|code| verdict::of_poll(&KafkaError::MessageConsumption(code))) {
+        let filled = self.queues.fill(limits, batch);
+        match filled.map_err(|code| error_mapping::of_poll(&KafkaError::MessageConsumption(code))) {
             Ok(empty) => Ok(empty),
             Err(Some(error)) => Err(error),
             // librdkafka goes on by itself.
@@ -224,13 +249,13 @@ impl KafkaLog {
 
     /// Takes what the consumer's own queue brings: everything but records.
     pub(super) fn serve_events(&mut self) -> Result<(), LogError> {
-        while !self.witness.is_rebalancing() {
-            let heard = self.witness.heard();
+        while !self.events.is_rebalancing() {
+            let heard = self.events.client.heard();
             match self.consumer.poll(Duration::ZERO) {
-                None if self.witness.heard() == heard => break,
+                None if self.events.client.heard() == heard => break,
                 None => {}
                 Some(Err(error)) => {
-                    if let Some(error) = verdict::of_poll(&error) {
+                    if let Some(error) = error_mapping::of_poll(&error) {
                         return Err(error);
                     }
                 }

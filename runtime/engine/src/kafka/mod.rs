@@ -16,23 +16,27 @@
 //!   statistics say that the fetcher stood at the end *and* the queue was found empty after that;
 //!   else retention could remove a marker and make an idle pipeline look as if it had lost data.
 
+mod bounded;
 mod changelog;
+mod client_events;
+mod commit_tracker;
 mod config;
-mod lane;
-mod ledger;
+pub mod error_mapping;
+mod hanging_transaction;
 mod member;
+mod member_events;
 mod offsets;
+mod partition_queues;
 mod queue;
 #[cfg(test)]
 mod real;
 mod sender;
-mod settle;
 mod transaction;
-pub mod verdict;
-mod witness;
 
+pub use bounded::bounded_call;
+pub use client_events::ClientEvents;
+pub use commit_tracker::CommitTracker;
 pub use config::{ConfigError, config};
-pub use ledger::Ledger;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,11 +49,12 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::log::{LogError, Partition, Reason};
+use bounded::Client;
 use changelog::{Reader, Trimmer};
-use lane::Lanes;
+use member_events::MemberEvents;
+use partition_queues::PartitionQueues;
 use queue::Bell;
 use sender::Sender;
-use witness::Witness;
 
 /// Longest wait for one answer of the broker. Well below the group's patience, so that a few may follow each other.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -76,7 +81,7 @@ pub struct Setup {
     /// `max.message.bytes` of every topic written to.
     pub max_message_bytes: Vec<u64>,
     /// What earlier sessions of this member in this process know.
-    pub ledger: Ledger,
+    pub tracker: CommitTracker,
 }
 
 /// How far the transaction is.
@@ -92,11 +97,11 @@ enum Transaction {
 
 /// See the module.
 pub struct KafkaLog {
-    lanes: Lanes,
+    queues: PartitionQueues,
     bell: Arc<Bell>,
-    consumer: Arc<BaseConsumer<Witness>>,
+    consumer: Client<BaseConsumer<MemberEvents>>,
     producer: Sender,
-    witness: Witness,
+    events: MemberEvents,
     setup: Setup,
     born: Instant,
     /// The group waits for our `assign`.
@@ -105,7 +110,7 @@ pub struct KafkaLog {
     assigned_at: Instant,
     /// The group's generation that gave us the partitions. Commits carry this one and not the present
     /// one, so that a rebalance we haven't noticed makes the broker refuse them.
-    generation: Option<ConsumerGroupMetadata>,
+    generation: Option<Arc<ConsumerGroupMetadata>>,
     transaction: Transaction,
     passed_from: Option<Instant>,
     /// The last commit was made under the present assignment.
@@ -113,7 +118,7 @@ pub struct KafkaLog {
     /// How many connections had broken when the last commit was asked for, or was last seen to be there.
     broke_before: u64,
     /// What the next commit keeps beside the positions.
-    notes: HashMap<Partition, String>,
+    commit_metadata: HashMap<Partition, String>,
     /// What every client needs: for the clients of changelogs, which are made when they are needed.
     base: ClientConfig,
     reader: Option<Reader>,
@@ -127,19 +132,19 @@ impl KafkaLog {
     /// # Errors
     /// See [`LogError`]; every one of them may be tried again.
     pub fn open(base: &ClientConfig, setup: Setup) -> Result<KafkaLog, LogError> {
-        let witness = Witness::new(setup.topics.clone());
+        let events = MemberEvents::new(setup.topics.clone());
         let broken = |error: KafkaError| LogError::NeedsPerson {
             reason: Reason::PlanRefused,
             message: format!(
                 "the Kafka client can't be made: {error}; check the connection settings of the Platform"
             ),
         };
-        let producer: BaseProducer<Witness> = config::producer(base, &setup)
-            .create_with_context(witness.clone())
+        let producer: BaseProducer<MemberEvents> = config::producer(base, &setup)
+            .create_with_context(events.clone())
             .map_err(broken)?;
-        let partitions = find_topics(&producer, &witness, &setup)?;
-        let mut consumer: BaseConsumer<Witness> = config::consumer(base, &setup, partitions)
-            .create_with_context(witness.clone())
+        let partitions = find_topics(&producer, &events, &setup)?;
+        let mut consumer: BaseConsumer<MemberEvents> = config::consumer(base, &setup, partitions)
+            .create_with_context(events.clone())
             .map_err(broken)?;
         let bell = Arc::new(Bell::default());
         consumer.set_nonempty_callback({
@@ -148,11 +153,11 @@ impl KafkaLog {
         });
         let now = Instant::now();
         let log = KafkaLog {
-            lanes: Lanes::default(),
+            queues: PartitionQueues::default(),
             bell,
-            consumer: Arc::new(consumer),
+            consumer: Client::new(consumer),
             producer: Sender::new(producer),
-            witness,
+            events,
             setup,
             born: now,
             assign_owed: false,
@@ -163,7 +168,7 @@ impl KafkaLog {
             passed_from: None,
             committed_here: false,
             broke_before: 0,
-            notes: HashMap::new(),
+            commit_metadata: HashMap::new(),
             base: base.clone(),
             reader: None,
             trimmer: Trimmer::default(),
@@ -174,7 +179,7 @@ impl KafkaLog {
         let topics: Vec<&str> = log.setup.topics.iter().map(String::as_str).collect();
         log.consumer
             .subscribe(&topics)
-            .map_err(|error| verdict::of_query(&error, "joining the group"))?;
+            .map_err(|error| error_mapping::of_query(&error, "joining the group"))?;
         Ok(log)
     }
 
@@ -184,14 +189,14 @@ impl KafkaLog {
             let answer = self.producer.init_transactions(Duration::from_secs(5));
             self.serve_producer();
             match answer.map_err(|error| {
-                verdict::of_transaction(&error, "starting the transactional producer")
+                error_mapping::of_transaction(&error, "starting the transactional producer")
             }) {
                 Ok(()) => return Ok(()),
                 Err(LogError::Retriable { message }) => {
                     self.not_refused()?;
                     if Instant::now() >= deadline {
                         return Err(LogError::Unavailable {
-                            message: self.witness.down().unwrap_or(message),
+                            message: self.events.client.down().unwrap_or(message),
                         });
                     }
                 }
@@ -201,7 +206,7 @@ impl KafkaLog {
     }
 
     fn not_refused(&self) -> Result<(), LogError> {
-        self.witness.take_refusal().map_or(Ok(()), Err)
+        self.events.client.take_refusal().map_or(Ok(()), Err)
     }
 
     fn serve_producer(&self) {
@@ -213,8 +218,8 @@ impl KafkaLog {
 
 /// Checks that every topic is there. Gives the number of partitions of the inputs.
 fn find_topics(
-    producer: &BaseProducer<Witness>,
-    witness: &Witness,
+    producer: &BaseProducer<MemberEvents>,
+    events: &MemberEvents,
     setup: &Setup,
 ) -> Result<usize, LogError> {
     let mut topics: Vec<&str> = setup
@@ -230,11 +235,11 @@ fn find_topics(
         let metadata = producer
             .client()
             .fetch_metadata(Some(topic), ANSWER)
-            .map_err(|error| explained(producer, witness, &error, "asking for the topics"))?;
+            .map_err(|error| explained(producer, events, &error, "asking for the topics"))?;
         let found = metadata.topics().first();
         let error = found.and_then(rdkafka::metadata::MetadataTopic::error);
         if let Some(error) = error.map(RDKafkaErrorCode::from) {
-            return Err(verdict::of_query(
+            return Err(error_mapping::of_query(
                 &KafkaError::MetadataFetch(error),
                 &format!("topic {topic}"),
             ));
@@ -248,8 +253,8 @@ fn find_topics(
 
 /// Turns the failure of a first answer into what lies behind it.
 fn explained(
-    producer: &BaseProducer<Witness>,
-    witness: &Witness,
+    producer: &BaseProducer<MemberEvents>,
+    events: &MemberEvents,
     error: &KafkaError,
     doing: &str,
 ) -> LogError {
@@ -257,21 +262,13 @@ fn explained(
     for _ in 0..20 {
         producer.poll(Duration::from_millis(5));
     }
-    if let Some(refused) = witness.take_refusal() {
-        return refused;
-    }
-    match verdict::of_query(error, doing) {
-        LogError::Retriable { message } => LogError::Unavailable {
-            message: witness.down().unwrap_or(message),
-        },
-        other => other,
-    }
+    events.client.explain(error, doing)
 }
 
 impl Drop for KafkaLog {
     fn drop(&mut self) {
-        self.witness.close();
-        self.lanes.clear();
+        self.events.close();
+        self.queues.clear();
         // A group that waits for our answer would wait for ever in the consumer's close.
         if self.assign_owed {
             let _ = self.consumer.assign(&TopicPartitionList::new());

@@ -3,8 +3,8 @@
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{ANSWER, KafkaLog, verdict};
-use crate::log::{Bounds, Clock, LogError, Partition, Position};
+use super::{ANSWER, KafkaLog, error_mapping};
+use crate::log::{Bounds, LogError, Partition, PartitionEventTime, Position};
 
 /// How the first start is written in a commit's metadata, a word among others.
 const FIRST_START: &str = "headworks-first-start=";
@@ -20,7 +20,7 @@ pub(super) fn position(offset: i64, metadata: &str) -> Position {
     let mut position = Position {
         offset,
         first_start_ms: None,
-        clock: Clock::default(),
+        clock: PartitionEventTime::default(),
     };
     if metadata.len() > LONGEST {
         return position;
@@ -66,7 +66,7 @@ impl KafkaLog {
             .consumer
             .committed_offsets(list, ANSWER)
             .map_err(|error| self.no_stable_commits(partitions, &error))?;
-        self.setup.ledger.not_pending();
+        self.setup.tracker.not_pending();
         partitions
             .iter()
             .map(|partition| {
@@ -76,7 +76,7 @@ impl KafkaLog {
                     message: format!("no commit of {place} was given"),
                 })?;
                 found.error().map_err(|error| {
-                    verdict::of_query(&error, &format!("reading the commit of {place}"))
+                    error_mapping::of_query(&error, &format!("reading the commit of {place}"))
                 })?;
                 Ok(match found.offset() {
                     Offset::Offset(offset) => Some((offset, found.metadata().to_owned())),
@@ -91,7 +91,9 @@ impl KafkaLog {
         let metadata = self
             .consumer
             .fetch_metadata(Some(&topic), ANSWER)
-            .map_err(|error| verdict::of_query(&error, "asking for the topic's partitions"))?;
+            .map_err(|error| {
+                error_mapping::of_query(&error, "asking for the topic's partitions")
+            })?;
         let known = metadata.topics().iter().find(|found| found.name() == topic);
         Ok(known.map_or_else(Vec::new, |found| {
             found
@@ -146,7 +148,7 @@ impl KafkaLog {
                 .map_err(|error| LogError::Broken {
                     message: format!("position {} can't be committed: {error}", position.offset),
                 })?;
-            if let Some(note) = self.notes.get(partition) {
+            if let Some(note) = self.commit_metadata.get(partition) {
                 entry.set_metadata(note.as_str());
             } else {
                 let kept = metadata(position);
@@ -196,7 +198,7 @@ impl KafkaLog {
         let answer = self
             .consumer
             .offsets_for_times(list, ANSWER)
-            .map_err(|error| verdict::of_query(&error, "asking for offsets"))?;
+            .map_err(|error| error_mapping::of_query(&error, "asking for offsets"))?;
         partitions
             .iter()
             .map(|partition| {
@@ -206,7 +208,7 @@ impl KafkaLog {
                     message: format!("no offset of {place} was given"),
                 })?;
                 found.error().map_err(|error| {
-                    verdict::of_query(&error, &format!("asking for offsets of {place}"))
+                    error_mapping::of_query(&error, &format!("asking for offsets of {place}"))
                 })?;
                 Ok(match found.offset() {
                     Offset::Offset(offset) => Some(offset),
@@ -229,7 +231,7 @@ mod tests {
                     let kept = Position {
                         offset: 7,
                         first_start_ms,
-                        clock: Clock {
+                        clock: PartitionEventTime {
                             event_time_ms,
                             idle,
                         },
@@ -249,13 +251,13 @@ mod tests {
             Position {
                 offset: 7,
                 first_start_ms: Some(42),
-                clock: Clock::default()
+                clock: PartitionEventTime::default()
             }
         );
         let nothing = Position {
             offset: 7,
             first_start_ms: None,
-            clock: Clock::default(),
+            clock: PartitionEventTime::default(),
         };
         assert_eq!(metadata(&nothing), "");
         let long = format!("{EVENT_TIME}1 {}", "x".repeat(LONGEST));

@@ -7,6 +7,7 @@
 use std::ffi::CString;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 use rdkafka::bindings::{
     RD_KAFKA_MSG_F_COPY, rd_kafka_producev, rd_kafka_topic_destroy, rd_kafka_topic_new,
@@ -20,12 +21,13 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::witness::Witness;
+use super::bounded::Client;
+use super::member_events::MemberEvents;
 use crate::log::Outgoing;
 
 /// A producer and the topics it writes to.
 pub(super) struct Sender {
-    producer: BaseProducer<Witness>,
+    producer: Client<BaseProducer<MemberEvents>>,
     /// A handful, mostly one. Never outlive the producer.
     topics: Vec<(String, NonNull<rd_kafka_topic_t>)>,
 }
@@ -34,9 +36,9 @@ pub(super) struct Sender {
 unsafe impl Send for Sender {}
 
 impl Sender {
-    pub(super) fn new(producer: BaseProducer<Witness>) -> Sender {
+    pub(super) fn new(producer: BaseProducer<MemberEvents>) -> Sender {
         Sender {
-            producer,
+            producer: Client::new(producer),
             topics: Vec::new(),
         }
     }
@@ -128,9 +130,9 @@ fn parts(part: Option<&[u8]>) -> (*const u8, usize) {
 }
 
 impl Deref for Sender {
-    type Target = BaseProducer<Witness>;
+    type Target = Arc<BaseProducer<MemberEvents>>;
 
-    fn deref(&self) -> &BaseProducer<Witness> {
+    fn deref(&self) -> &Arc<BaseProducer<MemberEvents>> {
         &self.producer
     }
 }

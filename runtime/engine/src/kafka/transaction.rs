@@ -1,13 +1,16 @@
 //! Writing, committing, aborting.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
+use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::settle::SHORT;
-use super::{ANSWER, KafkaLog, Transaction, verdict};
+use super::bounded::bounded_call;
+use super::hanging_transaction::SHORT;
+use super::{ANSWER, KafkaLog, Transaction, error_mapping};
 use crate::log::{LogError, Outgoing, Partition, Position};
 
 impl KafkaLog {
@@ -34,7 +37,7 @@ impl KafkaLog {
                         .as_ref()
                         .map_or_else(|| code.to_string(), |(_, text)| text.clone());
                     return Err(
-                        match said.map(|(code, _)| verdict::of_client(code, &message)) {
+                        match said.map(|(code, _)| error_mapping::of_client(code, &message)) {
                             Some(Some(known)) => known,
                             _ => LogError::Broken { message },
                         },
@@ -47,7 +50,7 @@ impl KafkaLog {
                     });
                 }
                 code => {
-                    return Err(verdict::of_query(
+                    return Err(error_mapping::of_query(
                         &KafkaError::MessageProduction(code),
                         &format!("writing to {}", record.topic),
                     ));
@@ -68,28 +71,27 @@ impl KafkaLog {
                     message: "no partition was ever assigned".into(),
                 });
             };
-            self.setup.ledger.sent(&list);
+            self.setup.tracker.sent(&list);
             // Not for longer: what `restate` found must still hold.
-            self.producer
-                .send_offsets_to_transaction(&list, generation, SHORT)
+            self.send_positions(list, Arc::clone(generation), SHORT)
                 .map_err(|error| {
-                    verdict::of_transaction(&error, "adding positions to the transaction")
+                    error_mapping::of_transaction(&error, "adding positions to the transaction")
                 })?;
             self.transaction = Transaction::Positioned;
         }
         self.flush(ANSWER)?;
         self.delivered()?;
-        self.setup.ledger.asked();
+        self.setup.tracker.asked();
         if self.transaction != Transaction::InDoubt {
-            self.broke_before = self.witness.broke();
+            self.broke_before = self.events.client.broke();
         }
         let answer = self
             .producer
             .commit_transaction(ANSWER)
-            .map_err(|error| verdict::of_transaction(&error, "committing the transaction"));
+            .map_err(|error| error_mapping::of_transaction(&error, "committing the transaction"));
         self.transaction = match answer {
             Ok(()) => {
-                self.setup.ledger.confirmed();
+                self.setup.tracker.confirmed();
                 self.committed_here = true;
                 Transaction::Closed
             }
@@ -97,6 +99,19 @@ impl KafkaLog {
             Err(_) => Transaction::Positioned,
         };
         answer
+    }
+
+    /// Adds positions to the transaction in the name of a member of `group`.
+    pub(super) fn send_positions(
+        &self,
+        list: TopicPartitionList,
+        group: Arc<ConsumerGroupMetadata>,
+        limit: Duration,
+    ) -> KafkaResult<()> {
+        let producer = Arc::clone(&self.producer);
+        bounded_call(limit, move |limit| {
+            producer.send_offsets_to_transaction(&list, &group, limit)
+        })
     }
 
     pub(super) fn commit_after_delivery(
@@ -119,7 +134,7 @@ impl KafkaLog {
             )) => Err(LogError::Abortable {
                 message: "the partitions were given to others before the commit".into(),
             }),
-            Err(error) => Err(verdict::of_query(&error, "committing positions")),
+            Err(error) => Err(error_mapping::of_query(&error, "committing positions")),
         }
     }
 
@@ -139,7 +154,7 @@ impl KafkaLog {
             // Aborting waits for the delivery reports of the purged records, which only we can serve.
             let answer = self.producer.abort_transaction(Duration::from_millis(500));
             match answer
-                .map_err(|error| verdict::of_transaction(&error, "aborting the transaction"))
+                .map_err(|error| error_mapping::of_transaction(&error, "aborting the transaction"))
             {
                 Ok(()) => return Ok(()),
                 Err(LogError::Retriable { .. }) if Instant::now() < deadline => {
@@ -171,11 +186,11 @@ impl KafkaLog {
     }
 
     fn delivered(&self) -> Result<(), LogError> {
-        match self.witness.take_delivery_error() {
+        match self.events.client.take_delivery_error() {
             None => Ok(()),
             Some(code) => {
                 let error = KafkaError::MessageProduction(code);
-                Err(match verdict::of_query(&error, "writing") {
+                Err(match error_mapping::of_query(&error, "writing") {
                     person @ LogError::NeedsPerson { .. } => person,
                     fenced @ LogError::Fenced { .. } => fenced,
                     _ => LogError::Abortable {

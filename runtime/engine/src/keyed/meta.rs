@@ -4,7 +4,7 @@
 //! somebody sets one of them back. Then nothing would be right any more, and the shard says so instead.
 
 use super::bytes::{Broken, Reader, put, put_optional, put_signed};
-use super::marks::Marks;
+use super::watermarks::PartitionWatermarks;
 
 /// Key of the record. Keys of state begin with 0x10 or more.
 pub(crate) const KEY: &[u8] = &[0x01];
@@ -22,12 +22,12 @@ pub(crate) struct Meta {
     pub(crate) epoch: u64,
     /// The watermark of the last commit.
     pub(crate) watermark_ms: Option<i64>,
-    pub(crate) marks: Marks,
+    pub(crate) watermarks: PartitionWatermarks,
 }
 
 impl Meta {
     /// What the group's commit notes.
-    pub(crate) fn note(&self) -> String {
+    pub(crate) fn commit_metadata(&self) -> String {
         format!("state {}", self.epoch)
     }
 
@@ -36,7 +36,7 @@ impl Meta {
         put_signed(&mut out, self.offset);
         put(&mut out, self.epoch);
         put_optional(&mut out, self.watermark_ms);
-        self.marks.write(&mut out);
+        self.watermarks.write(&mut out);
         out
     }
 
@@ -49,7 +49,7 @@ impl Meta {
             offset: reader.signed()?,
             epoch: reader.number()?,
             watermark_ms: reader.optional()?,
-            marks: Marks::read(&mut reader)?,
+            watermarks: PartitionWatermarks::read(&mut reader)?,
         })
     }
 }
@@ -64,10 +64,10 @@ mod tests {
             offset: 12,
             epoch: 3,
             watermark_ms: Some(-7),
-            marks: Marks::new(2),
+            watermarks: PartitionWatermarks::new(2),
         };
         assert_eq!(Meta::read(&meta.write()), Ok(meta.clone()));
         assert!(Meta::read(&[9]).is_err() && Meta::read(&[]).is_err());
-        assert_eq!(meta.note(), "state 3");
+        assert_eq!(meta.commit_metadata(), "state 3");
     }
 }

@@ -1,8 +1,8 @@
 //! The keyed half of a pipeline: what lies between rows and results.
 //!
 //! A query with GROUP BY or ROW_NUMBER runs in two parts. The first reads the inputs, and its branches
-//! give rows; [`gather`] brings rows with equal keys into one partition of the repartition topic, as
-//! [`wire`] records that also say how far event time has come ([`marks`]). The second part reads that
+//! give rows; [`exchange_writer`] brings rows with equal keys into one partition of the repartition topic, as
+//! [`wire`] records that also say how far event time has come ([`watermarks`]). The second part reads that
 //! topic; [`shards`] keeps the state of each of its partitions and the changelog of it, and [`results`]
 //! makes output records of what the state gives.
 //!
@@ -10,12 +10,12 @@
 //! parts and for pipelines without state. Why each part has transactions of its own: docs/decisions/0007.
 
 pub(crate) mod bytes;
-pub(crate) mod gather;
+pub(crate) mod exchange_writer;
 pub(crate) mod hash;
-pub(crate) mod marks;
 pub(crate) mod meta;
 pub(crate) mod results;
 pub(crate) mod shards;
+pub(crate) mod watermarks;
 pub(crate) mod wire;
 
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ pub(crate) fn too_late(watermark_ms: Option<i64>) -> String {
 pub(crate) enum Rule {
     /// What an aborted epoch took stays.
     OverlayKept,
-    /// Watermark and marks aren't restored.
+    /// The watermarks aren't restored.
     WatermarkForgotten,
     /// The state isn't restored.
     StateForgotten,

@@ -6,45 +6,44 @@
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
-use headworks_state::Sealed;
+use headworks_state::EpochOutput;
 
-use super::gather::taken;
 use crate::format::{Encoder, FormatError};
-use crate::log::LogError;
-use crate::pipeline::RECORD_OVERHEAD;
+use crate::log::{LogError, RECORD_OVERHEAD};
+use crate::stateless::taken;
 
 /// Makes the query's output of results; with each row the result it comes from, ascending. An error
 /// concerns the batch as a whole.
 pub(crate) type Finish =
     Box<dyn Fn(&RecordBatch) -> Result<(RecordBatch, Vec<u32>), String> + Send>;
 /// Brings the query's output into a stream's form.
-pub(crate) type Shape = Box<dyn Fn(&RecordBatch) -> Result<RecordBatch, String> + Send>;
+pub(crate) type Projection = Box<dyn Fn(&RecordBatch) -> Result<RecordBatch, String> + Send>;
 
 /// How a stream is told that a row is gone. The shape takes the output's columns, of which all but the
 /// key's are null.
-pub(crate) enum Gone {
+pub(crate) enum DeleteEncoding {
     /// By a record without a value.
-    Tombstone(Shape),
+    Tombstone(Projection),
     /// By a row that says so in a column.
-    Row(Shape),
+    Row(Projection),
 }
 
 /// An output topic.
-pub(crate) struct Outlet {
+pub(crate) struct SinkWriter {
     pub(crate) topic: String,
     pub(crate) max_message_bytes: u64,
     /// True: a record without a key is refused by the broker.
     pub(crate) compacted: bool,
     pub(crate) encoder: Box<dyn Encoder>,
-    pub(crate) shape: Shape,
+    pub(crate) shape: Projection,
     /// Present where the output is an upsert.
-    pub(crate) gone: Option<Gone>,
+    pub(crate) gone: Option<DeleteEncoding>,
 }
 
 /// What is made of results.
 pub(crate) struct Results {
     pub(crate) finish: Finish,
-    pub(crate) outlets: Vec<Outlet>,
+    pub(crate) sinks: Vec<SinkWriter>,
     /// How many of the results' first columns are the key.
     pub(crate) keys: usize,
     /// The output columns that hold the key; empty: results are final.
@@ -55,11 +54,11 @@ pub(crate) struct Results {
 
 /// What comes of a result.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Given<'a> {
+pub(crate) enum ResultRecord<'a> {
     /// A record.
     Record {
-        /// Index of the outlet.
-        outlet: usize,
+        /// Index of the sink.
+        sink: usize,
         topic: &'a str,
         key: Option<&'a [u8]>,
         /// Absent: a tombstone.
@@ -75,9 +74,9 @@ pub(crate) enum Given<'a> {
 }
 
 /// Takes what comes of results.
-pub(crate) type Give<'a> = &'a mut dyn FnMut(Given<'_>) -> Result<(), LogError>;
+pub(crate) type Give<'a> = &'a mut dyn FnMut(ResultRecord<'_>) -> Result<(), LogError>;
 
-/// The bytes of a result for one outlet.
+/// The bytes of a result for one sink.
 struct Piece {
     keyed: bool,
     start: usize,
@@ -90,7 +89,7 @@ impl Results {
     ///
     /// # Errors
     /// What `give` says, or `Broken` where Arrow refuses the columns: a bug.
-    pub(crate) fn run(&mut self, sealed: &Sealed, give: Give<'_>) -> Result<(), LogError> {
+    pub(crate) fn run(&mut self, sealed: &EpochOutput, give: Give<'_>) -> Result<(), LogError> {
         for batch in &sealed.results {
             self.results(batch, give)?;
         }
@@ -121,7 +120,7 @@ impl Results {
                 }
                 Ok(())
             }
-            Err(message) if rows == 1 => give(Given::Bad {
+            Err(message) if rows == 1 => give(ResultRecord::Bad {
                 reason: "Evaluation",
                 message: &message,
                 text: &text(results, 0),
@@ -143,9 +142,9 @@ impl Results {
         give: Give<'_>,
     ) -> Result<(), LogError> {
         let shaped = self
-            .outlets
+            .sinks
             .iter()
-            .map(|outlet| (outlet.shape)(output))
+            .map(|sink| (sink.shape)(output))
             .collect::<Result<Vec<_>, _>>()
             .map_err(broken)?;
         let mut bytes = Vec::new();
@@ -153,8 +152,8 @@ impl Results {
             bytes.clear();
             let mut pieces = Vec::with_capacity(shaped.len());
             let mut refusal = None;
-            for (outlet, batch) in self.outlets.iter_mut().zip(&shaped) {
-                match outlet.encode(batch, row, &mut bytes) {
+            for (sink, batch) in self.sinks.iter_mut().zip(&shaped) {
+                match sink.encode(batch, row, &mut bytes) {
                     Ok(piece) => pieces.push(piece),
                     Err(why) => {
                         refusal = Some(why);
@@ -164,17 +163,17 @@ impl Results {
             }
             if let Some((reason, message)) = refusal {
                 let text = text(results, *result as usize);
-                give(Given::Bad {
+                give(ResultRecord::Bad {
                     reason,
                     message: &message,
                     text: &text,
                 })?;
                 continue;
             }
-            for (at, (outlet, piece)) in self.outlets.iter().zip(&pieces).enumerate() {
-                give(Given::Record {
-                    outlet: at,
-                    topic: &outlet.topic,
+            for (at, (sink, piece)) in self.sinks.iter().zip(&pieces).enumerate() {
+                give(ResultRecord::Record {
+                    sink: at,
+                    topic: &sink.topic,
                     key: piece.keyed.then(|| &bytes[piece.start..piece.middle]),
                     value: Some(&bytes[piece.middle..piece.end]),
                 })?;
@@ -183,7 +182,7 @@ impl Results {
         Ok(())
     }
 
-    /// Tells every outlet that the rows of these keys are gone.
+    /// Tells every sink that the rows of these keys are gone.
     fn gone(&mut self, keys: &RecordBatch, give: Give<'_>) -> Result<(), LogError> {
         let rows = keys.num_rows();
         let columns: Vec<ArrayRef> = (0..self.output.fields().len())
@@ -199,22 +198,18 @@ impl Results {
         let output = RecordBatch::try_new_with_options(self.output.clone(), columns, &options)
             .map_err(|error| broken(error.to_string()))?;
         let mut bytes = Vec::new();
-        for (at, outlet) in self.outlets.iter_mut().enumerate() {
-            let Some(gone) = &outlet.gone else { continue };
-            let (Gone::Tombstone(shape) | Gone::Row(shape)) = gone;
+        for (at, sink) in self.sinks.iter_mut().enumerate() {
+            let Some(gone) = &sink.gone else { continue };
+            let (DeleteEncoding::Tombstone(shape) | DeleteEncoding::Row(shape)) = gone;
             let batch = shape(&output).map_err(broken)?;
             for row in 0..rows {
                 bytes.clear();
                 let written = |error: FormatError| broken(error.to_string());
-                let keyed = outlet
-                    .encoder
-                    .key(&batch, row, &mut bytes)
-                    .map_err(written)?;
+                let keyed = sink.encoder.key(&batch, row, &mut bytes).map_err(written)?;
                 let middle = bytes.len();
-                let value = match outlet.gone {
-                    Some(Gone::Row(_)) => {
-                        outlet
-                            .encoder
+                let value = match sink.gone {
+                    Some(DeleteEncoding::Row(_)) => {
+                        sink.encoder
                             .encode(&batch, row, &mut bytes)
                             .map_err(written)?;
                         Some(&bytes[middle..])
@@ -223,9 +218,9 @@ impl Results {
                     _ if !keyed => continue,
                     _ => None,
                 };
-                give(Given::Record {
-                    outlet: at,
-                    topic: &outlet.topic,
+                give(ResultRecord::Record {
+                    sink: at,
+                    topic: &sink.topic,
                     key: keyed.then(|| &bytes[..middle]),
                     value,
                 })?;
@@ -235,7 +230,7 @@ impl Results {
     }
 }
 
-impl Outlet {
+impl SinkWriter {
     fn encode(
         &mut self,
         batch: &RecordBatch,

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headworks_state::{Pool, Sealed, Shard, Spec, StateError};
+use headworks_state::{EpochOutput, Pool, Spec, StateError, StatePartition};
 
 use super::Rule;
-use super::marks::{Mark, Marks};
 use super::meta::{self, Meta};
+use super::watermarks::{PartitionWatermark, PartitionWatermarks};
 use super::wire::{self, Original};
 use crate::log::{Log, LogError, Reason};
 
@@ -22,19 +22,19 @@ pub(crate) struct Shards {
     pool: Pool,
     /// How many inputs the first part reads.
     inputs: usize,
-    slots: BTreeMap<i32, Slot>,
+    partitions: BTreeMap<i32, Slot>,
     /// For the simulation.
     pub(crate) broken: Option<Rule>,
 }
 
 struct Slot {
-    shard: Shard,
+    shard: StatePartition,
     /// As committed; absent: nothing was, yet.
     committed: Option<Meta>,
     /// Once the open transaction is committed.
     next: Option<Meta>,
     /// As heard in the open transaction.
-    marks: Marks,
+    watermarks: PartitionWatermarks,
     /// Rows came in the open transaction.
     added: bool,
     /// The epoch was sealed; true: without giving all that is due.
@@ -49,7 +49,7 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Late {
     /// The partition of the inputs that it came from.
-    pub(crate) source: Mark,
+    pub(crate) source: PartitionWatermark,
     pub(crate) offset: i64,
     /// Its record, where the first part could foresee it.
     pub(crate) original: Option<Original>,
@@ -60,7 +60,7 @@ pub(crate) struct Late {
 /// What a partition's epoch gives.
 #[derive(Debug)]
 pub(crate) struct Epoch {
-    pub(crate) sealed: Sealed,
+    pub(crate) sealed: EpochOutput,
     /// The meta record.
     pub(crate) meta: Vec<u8>,
 }
@@ -94,7 +94,7 @@ impl Shards {
             spec,
             pool,
             inputs,
-            slots: BTreeMap::new(),
+            partitions: BTreeMap::new(),
             broken: None,
         }
     }
@@ -110,12 +110,12 @@ impl Shards {
         committed: Option<i64>,
         note: Option<&str>,
     ) -> bool {
-        let Some(slot) = self.slots.get(&partition) else {
+        let Some(state) = self.partitions.get(&partition) else {
             return false;
         };
-        match (&slot.committed, committed) {
+        match (&state.committed, committed) {
             (Some(meta), Some(offset)) => {
-                meta.offset == offset && note.is_some_and(|note| note == meta.note())
+                meta.offset == offset && note.is_some_and(|note| note == meta.commit_metadata())
             }
             _ => false,
         }
@@ -123,7 +123,7 @@ impl Shards {
 
     /// Forgets the shards of other partitions.
     pub(crate) fn keep(&mut self, partitions: &[i32]) {
-        self.slots
+        self.partitions
             .retain(|partition, _| partitions.contains(partition));
     }
 
@@ -139,8 +139,8 @@ impl Shards {
         committed: Option<i64>,
         note: Option<&str>,
     ) -> Result<(), LogError> {
-        self.slots.remove(&partition);
-        let mut shard = Shard::new(self.spec.clone(), self.pool.clone());
+        self.partitions.remove(&partition);
+        let mut shard = StatePartition::new(self.spec.clone(), self.pool.clone());
         let mut found: Option<Vec<u8>> = None;
         let mut failure = None;
         let mut of_state = 0_u64;
@@ -177,7 +177,7 @@ impl Shards {
         };
         let fits = match (&meta, committed) {
             (Some(meta), Some(offset)) => {
-                meta.offset == offset && note.is_none_or(|note| note == meta.note())
+                meta.offset == offset && note.is_none_or(|note| note == meta.commit_metadata())
             }
             (None, None) => of_state == 0,
             _ => false,
@@ -189,20 +189,21 @@ impl Shards {
             && let Some(meta) = &mut meta
         {
             meta.watermark_ms = None;
-            meta.marks = Marks::new(self.inputs);
+            meta.watermarks = PartitionWatermarks::new(self.inputs);
         }
         let watermark_ms = meta.as_ref().and_then(|meta| meta.watermark_ms);
         shard.restored(watermark_ms).map_err(said)?;
-        let marks = meta
-            .as_ref()
-            .map_or_else(|| Marks::new(self.inputs), |meta| meta.marks.clone());
-        self.slots.insert(
+        let watermarks = meta.as_ref().map_or_else(
+            || PartitionWatermarks::new(self.inputs),
+            |meta| meta.watermarks.clone(),
+        );
+        self.partitions.insert(
             partition,
             Slot {
                 shard,
                 committed: meta,
                 next: None,
-                marks,
+                watermarks,
                 added: false,
                 sealed: None,
                 owes: false,
@@ -228,8 +229,8 @@ impl Shards {
                 "a record in partition {partition} of the repartition topic can't be read: {message}"
             ),
         };
-        let slot = self
-            .slots
+        let state = self
+            .partitions
             .get_mut(&partition)
             .ok_or_else(|| LogError::Broken {
                 message: format!("there is no state for partition {partition}"),
@@ -237,17 +238,17 @@ impl Shards {
         let incoming = wire::read(bytes, &self.spec.rows).map_err(unreadable)?;
         let mut late = Vec::new();
         if let Some(rows) = &incoming.rows {
-            slot.added = true;
-            slot.rows += rows.batch.num_rows() as u64;
-            let refused = slot.shard.add(&rows.batch, now_ms).map_err(said)?;
+            state.added = true;
+            state.rows += rows.batch.num_rows() as u64;
+            let refused = state.shard.add(&rows.batch, now_ms).map_err(said)?;
             if !refused.is_empty() {
                 let origins = rows.origins().map_err(unreadable)?;
                 let mut originals = rows.originals().map_err(unreadable)?.into_iter().peekable();
-                let watermark_ms = slot.committed.as_ref().and_then(|meta| meta.watermark_ms);
+                let watermark_ms = state.committed.as_ref().and_then(|meta| meta.watermark_ms);
                 for row in refused {
                     let origin = origins.get(row as usize);
                     let source =
-                        origin.and_then(|origin| incoming.marks.get(origin.source as usize));
+                        origin.and_then(|origin| incoming.watermarks.get(origin.source as usize));
                     let (Some(origin), Some(source)) = (origin, source) else {
                         return Err(unreadable("a row has no origin".to_owned()));
                     };
@@ -262,8 +263,8 @@ impl Shards {
             }
         }
         if !incoming.more {
-            for mark in incoming.marks {
-                if !slot.marks.heed(mark) {
+            for watermark in incoming.watermarks {
+                if !state.watermarks.observe(watermark) {
                     return Err(unreadable("it marks an input that isn't there".to_owned()));
                 }
             }
@@ -281,37 +282,40 @@ impl Shards {
         offset: i64,
         now_ms: i64,
     ) -> Result<Option<Epoch>, LogError> {
-        let Some(slot) = self.slots.get_mut(&partition) else {
+        let Some(state) = self.partitions.get_mut(&partition) else {
             return Ok(None);
         };
-        let before = slot.committed.as_ref().and_then(|meta| meta.watermark_ms);
+        let before = state.committed.as_ref().and_then(|meta| meta.watermark_ms);
         let heard = if self.broken == Some(Rule::SilenceIsIdle) {
-            slot.marks.watermark_of_known()
+            state.watermarks.watermark_of_known()
         } else {
-            slot.marks.watermark()
+            state.watermarks.watermark()
         };
         let watermark_ms = before.max(heard);
-        let as_before = slot
+        let as_before = state
             .committed
             .as_ref()
-            .is_some_and(|meta| meta.offset == offset && meta.marks == slot.marks);
-        let idle = !slot.added && slot.sealed.is_none() && !slot.owes;
+            .is_some_and(|meta| meta.offset == offset && meta.watermarks == state.watermarks);
+        let idle = !state.added && state.sealed.is_none() && !state.owes;
         if as_before && idle {
             return Ok(None);
         }
-        let mut sealed = Sealed::default();
+        let mut sealed = EpochOutput::default();
         if !idle || watermark_ms != before {
-            sealed = slot.shard.seal(watermark_ms, now_ms).map_err(said)?;
-            slot.sealed = Some(sealed.more);
+            sealed = state
+                .shard
+                .prepare_commit(watermark_ms, now_ms)
+                .map_err(said)?;
+            state.sealed = Some(sealed.more);
         }
         let next = Meta {
             offset,
-            epoch: slot.committed.as_ref().map_or(0, |meta| meta.epoch) + 1,
+            epoch: state.committed.as_ref().map_or(0, |meta| meta.epoch) + 1,
             watermark_ms,
-            marks: slot.marks.clone(),
+            watermarks: state.watermarks.clone(),
         };
         let meta = next.write();
-        slot.next = Some(next);
+        state.next = Some(next);
         Ok(Some(Epoch { sealed, meta }))
     }
 
@@ -322,17 +326,20 @@ impl Shards {
     /// See [`Shards::seal`].
     pub(crate) fn look(&mut self, now_ms: i64) -> Result<bool, LogError> {
         let mut any = false;
-        for slot in self
-            .slots
+        for state in self
+            .partitions
             .values_mut()
-            .filter(|slot| !slot.added && slot.sealed.is_none())
+            .filter(|state| !state.added && state.sealed.is_none())
         {
-            let watermark_ms = slot.committed.as_ref().and_then(|meta| meta.watermark_ms);
-            let sealed = slot.shard.seal(watermark_ms, now_ms).map_err(said)?;
+            let watermark_ms = state.committed.as_ref().and_then(|meta| meta.watermark_ms);
+            let sealed = state
+                .shard
+                .prepare_commit(watermark_ms, now_ms)
+                .map_err(said)?;
             if sealed.changelog.is_empty() && sealed.gone.is_empty() && sealed.results.is_empty() {
-                slot.shard.abort();
+                state.shard.abort();
             } else {
-                slot.sealed = Some(sealed.more);
+                state.sealed = Some(sealed.more);
                 any = true;
             }
         }
@@ -340,10 +347,10 @@ impl Shards {
     }
 
     /// What the group's commit notes of each partition.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = (i32, String)> {
-        self.slots.iter().filter_map(|(partition, slot)| {
-            let meta = slot.next.as_ref().or(slot.committed.as_ref())?;
-            Some((*partition, meta.note()))
+    pub(crate) fn commit_metadata(&self) -> impl Iterator<Item = (i32, String)> {
+        self.partitions.iter().filter_map(|(partition, state)| {
+            let meta = state.next.as_ref().or(state.committed.as_ref())?;
+            Some((*partition, meta.commit_metadata()))
         })
     }
 
@@ -351,14 +358,14 @@ impl Shards {
     /// must be restored.
     pub(crate) fn committed(&mut self) -> bool {
         let mut all = true;
-        self.slots.retain(|partition, slot| {
-            if let Some(next) = slot.next.take() {
-                slot.committed = Some(next);
+        self.partitions.retain(|partition, state| {
+            if let Some(next) = state.next.take() {
+                state.committed = Some(next);
             }
-            slot.added = false;
-            if let Some(more) = slot.sealed.take() {
-                slot.owes = more;
-                if let Err(error) = slot.shard.commit() {
+            state.added = false;
+            if let Some(more) = state.sealed.take() {
+                state.owes = more;
+                if let Err(error) = state.shard.commit() {
                     tracing::warn!(%error, partition, "the state must be restored");
                     all = false;
                     return false;
@@ -372,16 +379,16 @@ impl Shards {
     /// The transaction is void.
     pub(crate) fn aborted(&mut self) {
         let keeps = self.broken == Some(Rule::OverlayKept);
-        for slot in self.slots.values_mut() {
-            if (slot.added || slot.sealed.is_some()) && !keeps {
-                slot.shard.abort();
+        for state in self.partitions.values_mut() {
+            if (state.added || state.sealed.is_some()) && !keeps {
+                state.shard.abort();
             }
-            slot.added = false;
-            slot.sealed = None;
-            slot.next = None;
-            slot.marks = match &slot.committed {
-                Some(meta) => meta.marks.clone(),
-                None => Marks::new(self.inputs),
+            state.added = false;
+            state.sealed = None;
+            state.next = None;
+            state.watermarks = match &state.committed {
+                Some(meta) => meta.watermarks.clone(),
+                None => PartitionWatermarks::new(self.inputs),
             };
         }
     }
@@ -390,13 +397,13 @@ impl Shards {
     pub(crate) fn figures(&self, partitions: &[i32]) -> (headworks_state::Figures, Option<i64>) {
         let mut sum = headworks_state::Figures::default();
         let mut least = None;
-        for (partition, slot) in &self.slots {
-            let figures = slot.shard.figures();
+        for (partition, state) in &self.partitions {
+            let figures = state.shard.figures();
             sum.memory_bytes += figures.memory_bytes;
             sum.disk_bytes += figures.disk_bytes;
             if partitions.contains(partition) {
                 sum.keys += figures.keys;
-                if let Some(at) = slot.committed.as_ref().and_then(|meta| meta.watermark_ms) {
+                if let Some(at) = state.committed.as_ref().and_then(|meta| meta.watermark_ms) {
                     least = Some(least.map_or(at, |least: i64| least.min(at)));
                 }
             }
@@ -406,11 +413,11 @@ impl Shards {
 
     /// The key that most rows had since this was last asked, if it had more than half of them.
     pub(crate) fn hot_key(&mut self) -> Option<String> {
-        let all: u64 = self.slots.values().map(|slot| slot.rows).sum();
+        let all: u64 = self.partitions.values().map(|state| state.rows).sum();
         let mut hottest = None;
-        for slot in self.slots.values_mut() {
-            let rows = std::mem::take(&mut slot.rows);
-            if let Some((key, percent)) = slot.shard.hot_key()
+        for state in self.partitions.values_mut() {
+            let rows = std::mem::take(&mut state.rows);
+            if let Some((key, percent)) = state.shard.skewed_key()
                 && rows * u64::from(percent) > all * 50
             {
                 hottest = Some(key);

@@ -1,13 +1,13 @@
-//! A record of the repartition topic: marks of the writer's input partitions, then rows.
+//! A record of the repartition topic: watermarks of the writer's input partitions, then rows.
 //!
 //! ```text
-//! version 1 · schema (8 bytes) · whether more rows follow that the marks speak of · marks
-//! · length and origins: runs of (mark, rows), then each row's offset less the one before
+//! version 1 · schema (8 bytes) · whether more rows follow that the watermarks speak of · watermarks
+//! · length and origins: runs of (watermark, rows), then each row's offset less the one before
 //! · length and originals: rows that may be late, with timestamp, key and value of their input record
 //! · length and Arrow IPC message · length and Arrow IPC body
 //! ```
 //!
-//! All after the marks is absent where there are only marks. Numbers are those of [`super::bytes`]. The
+//! All after the watermarks is absent where there are only watermarks. Numbers are those of [`super::bytes`]. The
 //! Arrow schema isn't there: both parts know it from the query, and `schema` tells whether they mean the
 //! same. Origins are apart from the rows, and aren't looked at unless a row is late.
 
@@ -21,14 +21,14 @@ use arrow::ipc::{MetadataVersion, root_as_message};
 
 use super::bytes::{Reader, put, put_bytes, put_optional, put_optional_bytes, put_signed};
 use super::hash;
-use super::marks::Mark;
+use super::watermarks::PartitionWatermark;
 
 const VERSION: u8 = 1;
 
 /// Where a row comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
-    /// Index of its partition among the record's marks.
+    /// Index of its partition among the record's watermarks.
     pub(crate) source: u32,
     pub(crate) offset: i64,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Outgoing<'a> {
     /// Ascending; their rows count from `first`.
     pub(crate) originals: &'a [Original],
     pub(crate) first: u32,
-    /// True: more rows follow in the next record that the marks speak of, so they aren't heeded yet.
+    /// True: more rows follow in the next record that the watermarks speak of, so they aren't heeded yet.
     pub(crate) more: bool,
 }
 
@@ -134,15 +134,15 @@ impl Writer {
     /// Arrow refused the columns: a bug.
     pub(crate) fn write(
         &mut self,
-        marks: &[Mark],
+        watermarks: &[PartitionWatermark],
         rows: Option<Outgoing<'_>>,
     ) -> Result<Vec<u8>, String> {
         let mut out = vec![VERSION];
         out.extend_from_slice(&self.schema.to_le_bytes());
         out.push(u8::from(rows.is_some_and(|rows| rows.more)));
-        put(&mut out, marks.len() as u64);
-        for mark in marks {
-            mark.write(&mut out);
+        put(&mut out, watermarks.len() as u64);
+        for watermark in watermarks {
+            watermark.write(&mut out);
         }
         let Some(outgoing) = rows else {
             return Ok(out);
@@ -193,8 +193,8 @@ fn originals(originals: &[Original], first: u32) -> Vec<u8> {
 /// A record that was read.
 #[derive(Debug)]
 pub(crate) struct Incoming<'a> {
-    pub(crate) marks: Vec<Mark>,
-    /// True: the marks aren't to be heeded before the next record.
+    pub(crate) watermarks: Vec<PartitionWatermark>,
+    /// True: the watermarks aren't to be heeded before the next record.
     pub(crate) more: bool,
     pub(crate) rows: Option<Rows<'a>>,
 }
@@ -224,12 +224,12 @@ pub(crate) fn read<'a>(bytes: &'a [u8], schema: &SchemaRef) -> Result<Incoming<'
         return Err("its rows have other columns".to_owned());
     }
     let more = reader.byte()? != 0;
-    let marks = (0..reader.count()?)
-        .map(|_| Mark::read(&mut reader))
+    let watermarks = (0..reader.count()?)
+        .map(|_| PartitionWatermark::read(&mut reader))
         .collect::<Result<Vec<_>, _>>()?;
     if reader.is_empty() {
         return Ok(Incoming {
-            marks,
+            watermarks,
             more,
             rows: None,
         });
@@ -251,7 +251,7 @@ pub(crate) fn read<'a>(bytes: &'a [u8], schema: &SchemaRef) -> Result<Incoming<'
     )
     .map_err(|error| error.to_string())?;
     Ok(Incoming {
-        marks,
+        watermarks,
         more,
         rows: Some(Rows {
             batch,
@@ -348,7 +348,7 @@ mod tests {
         .unwrap()
     }
 
-    const MARK: Mark = Mark {
+    const WATERMARK: PartitionWatermark = PartitionWatermark {
         topic: 0,
         partition: 2,
         of: 3,
@@ -374,7 +374,7 @@ mod tests {
             more: true,
         };
         Writer::new(&rows.schema())
-            .write(&[MARK, MARK], Some(outgoing))
+            .write(&[WATERMARK, WATERMARK], Some(outgoing))
             .unwrap()
     }
 
@@ -383,8 +383,8 @@ mod tests {
         let bytes = written();
         let incoming = read(&bytes, &batch().schema()).unwrap();
         assert_eq!(
-            (incoming.marks.as_slice(), incoming.more),
-            (&[MARK, MARK][..], true)
+            (incoming.watermarks.as_slice(), incoming.more),
+            (&[WATERMARK, WATERMARK][..], true)
         );
         let rows = incoming.rows.unwrap();
         assert_eq!(rows.batch, batch().slice(1, 3));
@@ -403,9 +403,9 @@ mod tests {
     #[test]
     fn a_record_without_rows_has_its_marks() {
         let schema = batch().schema();
-        let bytes = Writer::new(&schema).write(&[MARK], None).unwrap();
+        let bytes = Writer::new(&schema).write(&[WATERMARK], None).unwrap();
         let incoming = read(&bytes, &schema).unwrap();
-        assert_eq!(incoming.marks, [MARK]);
+        assert_eq!(incoming.watermarks, [WATERMARK]);
         assert!(incoming.rows.is_none());
     }
 
@@ -414,7 +414,7 @@ mod tests {
         let bytes = written();
         let schema = batch().schema();
         for end in 0..bytes.len() {
-            // Cut right behind the marks, it is a record of marks.
+            // Cut right behind the watermarks, it is a record of watermarks.
             let refused = read(&bytes[..end], &schema);
             assert!(refused.is_err() || refused.unwrap().rows.is_none(), "{end}");
         }

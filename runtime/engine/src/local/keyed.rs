@@ -7,19 +7,20 @@
 
 use headworks_plan::{InternalTopic, KeyedPlan, PipelinePlan};
 use headworks_sql::keyed::Window;
-use headworks_state::{Pool, Sealed, Shard};
+use headworks_state::{EpochOutput, Pool, StatePartition};
 
 use super::{BadRecord, LATE, LocalError, Out, Row, SinkSnafu};
 use crate::format::Formats;
-use crate::keyed::results::{Given, Results};
+use crate::keyed::results::{ResultRecord, Results};
 use crate::keyed::too_late;
 use crate::log::{Batch, LogError};
-use crate::pipeline::{Bad, CompileError, Stage, Staged, compile_rows, compile_second, times};
+use crate::pipeline::{CompileError, compile_keyed, compile_rows, times};
+use crate::stateless::{Bad, Staged, StatelessOperator};
 use snafu::ResultExt;
 
 /// The keyed half.
 pub(super) struct Keyed {
-    shard: Shard,
+    shard: StatePartition,
     results: Results,
     /// The column of the rows that is the event time.
     time: Option<usize>,
@@ -54,8 +55,8 @@ impl Keyed {
     pub(super) fn new(
         plan: &PipelinePlan,
         formats: &dyn Formats,
-    ) -> Result<(Stage, Keyed), CompileError> {
-        let (stage, keyed) = compile_rows(plan, formats)?;
+    ) -> Result<(StatelessOperator, Keyed), CompileError> {
+        let (stateless, keyed) = compile_rows(plan, formats)?;
         let lateness = plan.keyed.as_ref();
         // One shard, without a topic before it. No key outlives its time: the clock on the wall has no part in a run.
         let alone = KeyedPlan {
@@ -68,7 +69,7 @@ impl Keyed {
             memory_bytes: u64::MAX,
             results: None,
         };
-        let compiled = compile_second(plan, &alone, formats)?;
+        let compiled = compile_keyed(plan, &alone, formats)?;
         let pool = Pool::open(alone.memory_bytes, None).map_err(|error| CompileError::State {
             said: error.to_string(),
         })?;
@@ -79,14 +80,14 @@ impl Keyed {
         };
         let half = Keyed {
             allowed_lateness_ms: compiled.spec.allowed_lateness_ms,
-            shard: Shard::new(compiled.spec, pool),
+            shard: StatePartition::new(compiled.spec, pool),
             results: compiled.results,
             time: keyed.time,
             window: keyed.window,
             clocks: plan.inputs.iter().map(clock).collect(),
             sealed_ms: None,
         };
-        Ok((stage, half))
+        Ok((stateless, half))
     }
 
     /// True: results come by event time.
@@ -134,12 +135,12 @@ impl Keyed {
             late.sort_unstable();
             for row in late {
                 out.bad_before(row as usize, &mut bad, batch)?;
-                let letter = Bad {
+                let dead_letter = Bad {
                     row: row as usize,
                     reason: LATE,
                     message: too_late(self.sealed_ms),
                 };
-                out.bad(&letter, batch)?;
+                out.bad(&dead_letter, batch)?;
             }
             out.bad_before(end, &mut bad, batch)?;
             if self.is_windowed() {
@@ -208,7 +209,7 @@ impl Keyed {
     fn seal(&mut self, watermark: Option<i64>, out: &mut Out<'_>) -> Result<(), LocalError> {
         let mut more = true;
         while more {
-            let sealed = self.shard.seal(watermark, 0).map_err(state)?;
+            let sealed = self.shard.prepare_commit(watermark, 0).map_err(state)?;
             more = sealed.more;
             self.give(&sealed, out)?;
             self.shard.commit().map_err(state)?;
@@ -217,25 +218,25 @@ impl Keyed {
         Ok(())
     }
 
-    fn give(&mut self, sealed: &Sealed, out: &mut Out<'_>) -> Result<(), LocalError> {
+    fn give(&mut self, sealed: &EpochOutput, out: &mut Out<'_>) -> Result<(), LocalError> {
         let mut ended = Ok(());
         let given = self.results.run(sealed, &mut |given| {
             let answer = match given {
-                Given::Record { value: None, .. } => Ok(()),
-                Given::Record {
-                    outlet,
+                ResultRecord::Record { value: None, .. } => Ok(()),
+                ResultRecord::Record {
+                    sink,
                     key,
                     value: Some(value),
                     ..
                 } => out
                     .sink
                     .row(Row {
-                        output: outlet,
+                        output: sink,
                         key,
                         value,
                     })
                     .context(SinkSnafu),
-                Given::Bad {
+                ResultRecord::Bad {
                     reason,
                     message,
                     text,

@@ -22,7 +22,8 @@ use snafu::{ResultExt, Snafu};
 use self::keyed::Keyed;
 use crate::format::{FormatError, Formats};
 use crate::log::{Batch, Limits, Partition, Record};
-use crate::pipeline::{Bad, Stage, Staged, compile, needs_state};
+use crate::pipeline::{compile, needs_state};
+use crate::stateless::{Bad, Staged, StatelessOperator};
 
 /// Bounds of one batch, as in the loop.
 const BATCH: Limits = Limits {
@@ -123,7 +124,7 @@ pub trait Sink {
 
 /// A pipeline that runs in memory.
 pub struct Local {
-    stage: Stage,
+    stateless: StatelessOperator,
     keyed: Option<Keyed>,
     stops: bool,
     batch: Batch,
@@ -148,16 +149,16 @@ impl Local {
     pub fn new(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Local, LocalError> {
         let compiled = needs_state(plan).and_then(|needed| {
             if needed {
-                Keyed::new(plan, formats).map(|(stage, keyed)| (stage, Some(keyed)))
+                Keyed::new(plan, formats).map(|(stateless, keyed)| (stateless, Some(keyed)))
             } else {
-                compile(plan, formats).map(|stage| (stage, None))
+                compile(plan, formats).map(|stateless| (stateless, None))
             }
         });
-        let (stage, keyed) = compiled.map_err(|error| LocalError::Plan {
+        let (stateless, keyed) = compiled.map_err(|error| LocalError::Plan {
             message: error.to_string(),
         })?;
         Ok(Local {
-            stage,
+            stateless,
             keyed,
             stops: plan.on_bad_record == OnBadRecord::Stop,
             batch: Batch::default(),
@@ -202,7 +203,7 @@ impl Local {
         if self.batch.is_empty() {
             return Ok(());
         }
-        self.stage
+        self.stateless
             .run(&self.batch, &mut self.staged)
             .context(ColumnsSnafu)?;
         let mut out = Out {

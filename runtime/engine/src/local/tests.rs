@@ -3,7 +3,7 @@
 use headworks_plan::{Contract, Delivery, Field, StartFrom, Stream};
 
 use super::*;
-use crate::words::WordFormats;
+use crate::testing::fixture_format::WordFormats;
 
 #[derive(Default)]
 struct Kept(Vec<String>);

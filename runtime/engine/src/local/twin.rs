@@ -16,13 +16,14 @@ use headworks_state::Pool;
 use super::{BadRecord, Local, Row, Sink};
 use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::shards::Shards;
-use crate::keyed_words::BarFormats;
 use crate::memory::{Chance, Faults, MemoryBroker, Stored};
 use crate::pipeline::{
-    Half, InputTopic, Pipeline, Second, Settings, Stage, compile_first, compile_second,
+    InputTopic, KeyedOperator, Pipeline, Settings, StageOperator, compile_exchange, compile_keyed,
 };
-use crate::simulation::{same, seeds};
+use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
+use crate::testing::keyed_fixture_format::BarFormats;
+use crate::testing::simulation::{same, seeds};
 
 /// The event time of the last record, beyond every window.
 const END: i64 = 1_000_000;
@@ -108,7 +109,7 @@ impl Formats for TwinFormats {
 #[derive(Debug, Default)]
 struct Given {
     rows: Vec<String>,
-    letters: Vec<String>,
+    dead_letters: Vec<String>,
 }
 
 impl Sink for Given {
@@ -121,7 +122,7 @@ impl Sink for Given {
     fn bad(&mut self, bad: BadRecord<'_>) -> io::Result<()> {
         let (input, number) = (bad.input, bad.number.unwrap_or(u64::MAX));
         let value = String::from_utf8_lossy(bad.value);
-        self.letters
+        self.dead_letters
             .push(format!("in{input}@{number} {} {value}", bad.reason));
         Ok(())
     }
@@ -311,13 +312,13 @@ impl World {
     }
 
     /// Both parts, compiled.
-    fn parts(&self) -> [(Stage, Half); 2] {
+    fn parts(&self) -> [(StatelessOperator, StageOperator); 2] {
         let keyed = self.plan.keyed.as_ref().unwrap();
-        let (stage, first) = compile_first(&self.plan, keyed, &TwinFormats).unwrap();
-        let compiled = compile_second(&self.plan, keyed, &TwinFormats).unwrap();
+        let (stateless, first) = compile_exchange(&self.plan, keyed, &TwinFormats).unwrap();
+        let compiled = compile_keyed(&self.plan, keyed, &TwinFormats).unwrap();
         let pool = Pool::open(keyed.memory_bytes, None).unwrap();
         let inputs = self.plan.inputs.iter();
-        let second = Second::new(
+        let second = KeyedOperator::new(
             Shards::new(compiled.spec, pool, inputs.len()),
             compiled.results,
             &keyed.changelog,
@@ -326,21 +327,28 @@ impl World {
             compiled.labelled,
         );
         [
-            (stage, Half::First(Box::new(first))),
-            (Stage::default(), Half::Second(Box::new(second))),
+            (stateless, StageOperator::Exchange(Box::new(first))),
+            (
+                StatelessOperator::default(),
+                StageOperator::Keyed(Box::new(second)),
+            ),
         ]
     }
 
     /// Runs both parts until all is read and committed.
-    fn run(&self, broker: &MemoryBroker, parts: [(Stage, Half); 2]) -> [(Stage, Half); 2] {
+    fn run(
+        &self,
+        broker: &MemoryBroker,
+        parts: [(StatelessOperator, StageOperator); 2],
+    ) -> [(StatelessOperator, StageOperator); 2] {
         let inputs: Vec<&str> = self.plan.inputs.iter().map(|i| i.topic.as_str()).collect();
         let mut reads = [("first", inputs), ("second", vec!["re"])].into_iter();
-        parts.map(|(stage, half)| {
+        parts.map(|(stateless, operator)| {
             let (group, topics) = reads.next().unwrap();
-            let mut session = Pipeline::with_half(
+            let mut session = Pipeline::with_operator(
                 broker.open_in(group, "member-0", &topics).unwrap(),
-                stage,
-                half,
+                stateless,
+                operator,
                 settings(&topics),
                 StatusHandle::new(),
             );
@@ -348,7 +356,7 @@ impl World {
                 session.step().unwrap();
             }
             session.drain().unwrap();
-            session.into_stage()
+            session.into_operators()
         })
     }
 
@@ -385,7 +393,7 @@ impl World {
                     let found = record.headers.iter().find(|(known, _)| known == name);
                     text(found.map(|(_, value)| value.clone()))
                 };
-                given.letters.push(format!(
+                given.dead_letters.push(format!(
                     "{}@{} {} {}",
                     header("headworks.origin.topic"),
                     header("headworks.origin.offset"),
@@ -427,14 +435,14 @@ fn a_run_in_memory_gives_the_rows_and_dead_letters_of_a_pod() {
         let world = World::new(&mut chance);
         let local = world.in_memory();
         late += local
-            .letters
+            .dead_letters
             .iter()
             .filter(|l| l.contains(" Late "))
             .count();
         written += local.rows.len();
         let pod = world.in_a_pod(&world.batches(&mut chance));
         same("rows", local.rows, pod.rows)
-            .and_then(|()| same("dead letters", local.letters, pod.letters))
+            .and_then(|()| same("dead letters", local.dead_letters, pod.dead_letters))
             .unwrap_or_else(|wrong| panic!("SEED={seed}: {}\n{wrong}", world.plan.sql));
     }
     assert!(
@@ -467,7 +475,7 @@ fn an_input_that_is_over_holds_nobody_up() {
     );
     local.push(0, b"a 5001 1", &mut given).unwrap();
     local.finish(&mut given).unwrap();
-    assert_eq!(given.letters, ["in0@2 Late a 5001 1"]);
+    assert_eq!(given.dead_letters, ["in0@2 Late a 5001 1"]);
 }
 
 #[test]
@@ -479,12 +487,12 @@ fn a_pod_that_commits_less_often_takes_more_rows_never_fewer() {
         let mut chance = Chance::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x7418);
         let world = World::new(&mut chance);
         let late = |given: Given| -> Vec<String> {
-            let letters = given.letters.into_iter();
-            letters.filter(|l| l.contains(" Late ")).collect()
+            let dead_letters = given.dead_letters.into_iter();
+            dead_letters.filter(|l| l.contains(" Late ")).collect()
         };
         let local = late(world.in_memory());
         let pod = late(world.in_a_pod(&[&world.records[..]]));
-        let unknown = pod.iter().find(|letter| !local.contains(letter));
+        let unknown = pod.iter().find(|dead_letter| !local.contains(dead_letter));
         assert_eq!(unknown, None, "SEED={seed}: {}", world.plan.sql);
         fewer += usize::from(pod.len() < local.len());
     }

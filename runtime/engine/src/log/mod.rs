@@ -2,7 +2,7 @@
 //! seen as a single thing, because their fates are one.
 //!
 //! A [`Log`] reads only committed records. It never moves on its own: it takes an assignment when the
-//! loop calls [`Log::assign`], gives it up when the loop calls [`Log::unassign`], and commits when
+//! loop calls [`GroupConsumer::assign`], gives it up when the loop calls [`GroupConsumer::unassign`], and commits when
 //! told. The loop can therefore always finish its transaction before a partition goes to somebody
 //! else. `kafka` implements this over librdkafka, `memory` over a deterministic broker in one process.
 
@@ -33,13 +33,13 @@ pub struct Position {
     /// came second) begins at the same moment and not at its own end.
     pub first_start_ms: Option<i64>,
     /// How far event time has come in the partition; kept only by the first part of a pipeline with state.
-    pub clock: Clock,
+    pub clock: PartitionEventTime,
 }
 
 /// The event time of a partition, which travels in the commit's metadata: a watermark is part of the
 /// transaction, else a restart would let late rows reopen windows that are written already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Clock {
+pub struct PartitionEventTime {
     /// The greatest event time read, in milliseconds since 1970 UTC.
     pub event_time_ms: Option<i64>,
     /// True: the owner of the partition was at its end for the stream's `idleTimeout`.
@@ -59,9 +59,9 @@ pub struct Bounds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The group gave this member these partitions (all of them, the former set is void). Nothing is
-    /// read before [`Log::assign`].
+    /// read before [`GroupConsumer::assign`].
     Assigned(Vec<Partition>),
-    /// The group wants every partition back, and waits for [`Log::unassign`].
+    /// The group wants every partition back, and waits for [`GroupConsumer::unassign`].
     Revoked {
         /// True: they are already somebody else's, so what is uncommitted must be aborted.
         lost: bool,
@@ -70,6 +70,10 @@ pub enum Event {
     /// markers, aborted records and compacted ones take offsets too.
     Passed(Vec<(Partition, i64)>),
 }
+
+/// Kafka's batch header (61 bytes) and a record's own lengths, rounded up: what a record costs beyond
+/// its key, value and headers when it travels alone.
+pub(crate) const RECORD_OVERHEAD: u64 = 128;
 
 /// A record to be written.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +116,7 @@ pub enum Former {
     /// Nothing.
     Nothing,
     /// Its dead letter.
-    Letter,
+    DeadLetter,
     /// The store had it, and has it no more (it was restored from a backup, or made anew). Where the
     /// record itself is bad, its dead letter was written then.
     Stored,
@@ -121,9 +125,9 @@ pub enum Former {
 /// Takes a record of a changelog: key, and value unless it is a tombstone.
 pub type Take<'a> = &'a mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), String>;
 
-/// One group member with one transactional producer. Every call may block for some seconds, none
+/// What is read: one member of a consumer group. Every call may block for some seconds, none
 /// longer than the group's patience (`max.poll.interval.ms`).
-pub trait Log {
+pub trait GroupConsumer {
     /// Waits up to `wait` for something to read, then appends what is at hand to `batch`, at most
     /// `limits`. An event ends the poll; the records before it belong to the old assignment.
     ///
@@ -146,9 +150,7 @@ pub trait Log {
     ///
     /// # Errors
     /// See [`LogError`].
-    fn peek(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
-        self.committed(partitions)
-    }
+    fn peek(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError>;
 
     /// Every partition of the same topic.
     ///
@@ -181,6 +183,25 @@ pub trait Log {
     /// See [`LogError`].
     fn unassign(&mut self) -> Result<(), LogError>;
 
+    /// From now on the next polls bring nothing of these partitions, and bring the others on; an empty list
+    /// lets all go on. Nothing is lost or read twice by it. [`GroupConsumer::assign`] lets all go on.
+    fn hold_back(&mut self, partitions: &[Partition]);
+
+    /// The end (last stable offset) of a partition as last heard from the broker; costs no request.
+    fn end(&self, partition: Partition) -> Option<i64>;
+
+    /// Why the broker can't be reached just now, if it can't. The log goes on trying.
+    fn trouble(&self) -> Option<String>;
+
+    /// Time since an arbitrary beginning; never goes back.
+    fn now(&self) -> Duration;
+
+    /// Milliseconds since 1970 UTC.
+    fn wall_ms(&self) -> i64;
+}
+
+/// What is written: one transactional producer, whose transactions hold the positions of what is read.
+pub trait Transactions {
     /// Opens a transaction.
     ///
     /// # Errors
@@ -200,49 +221,27 @@ pub trait Log {
     /// learn it. See [`LogError`] for the others.
     fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError>;
 
-    /// Aborts the open transaction. The caller rewinds with [`Log::assign`] afterwards.
+    /// Aborts the open transaction. The caller rewinds with [`GroupConsumer::assign`] afterwards.
     ///
     /// # Errors
     /// See [`LogError`].
     fn abort(&mut self) -> Result<(), LogError>;
 
-    /// Writes rows, in the order of their records, to the table in the open transaction. Records whose
-    /// rows the store refuses for what they hold stay out whole, and are named in order;
-    /// `first_only`: nothing after the first of them is written.
+    /// What the next commit is to keep beside the positions, for [`Transactions::commit_metadata`]. At most 4 KB each.
+    fn set_commit_metadata(&mut self, notes: Vec<(Partition, String)>);
+
+    /// The notes of the group's stable commits, as [`GroupConsumer::committed`] gives the positions.
     ///
     /// # Errors
     /// See [`LogError`].
-    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
-        let _ = (rows, first_only);
-        Err(LogError::Broken {
-            message: "this log has no table".to_owned(),
-        })
-    }
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError>;
+}
 
-    /// What an earlier attempt left behind of a record that is read again.
-    fn former(&self, partition: Partition, offset: i64) -> Former {
-        let _ = (partition, offset);
-        Former::Nothing
-    }
-
-    /// Says that the record is a dead letter, by this transaction or an earlier one.
-    fn lettered(&mut self, partition: Partition, offset: i64) {
-        let _ = (partition, offset);
-    }
-
-    /// What the next commit is to keep beside the positions, for [`Log::notes`]. At most 4 KB each.
-    fn note(&mut self, notes: Vec<(Partition, String)>) {
-        let _ = notes;
-    }
-
-    /// The notes of the group's stable commits, as [`Log::committed`] gives the positions.
-    ///
-    /// # Errors
-    /// See [`LogError`].
-    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, LogError> {
-        Ok(vec![None; partitions.len()])
-    }
-
+/// The topics that are the pipeline's own: the changelog of its state, and what is read only by it.
+pub trait Changelog {
     /// Reads a changelog partition from its beginning to the end that it has now, committed records only:
     /// every transaction that was open when this was called has ended before the answer. `take` gets key
     /// and value; an absent value is a tombstone. Gives the number of records.
@@ -250,34 +249,38 @@ pub trait Log {
     /// # Errors
     /// See [`LogError`]; what was taken is to be forgotten. [`LogError::Abortable`]: the group wants the
     /// partitions back, as the next poll will say.
-    fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError> {
-        let _ = (topic, partition, take);
-        Err(LogError::Broken {
-            message: "this log has no changelog".to_owned(),
-        })
-    }
+    fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError>;
 
     /// Lets the broker delete what is below these offsets of the topics that are read, when it finds time.
     /// Only for topics of the pipeline's own. A failure is of no consequence and isn't told.
-    fn trim(&mut self, offsets: &[(Partition, i64)]) {
-        let _ = offsets;
+    fn trim(&mut self, offsets: &[(Partition, i64)]);
+}
+
+/// A table whose rows are in the transaction.
+pub trait Table {
+    /// Writes rows, in the order of their records, to the table in the open transaction. Records whose
+    /// rows the store refuses for what they hold stay out whole, and are named in order;
+    /// `first_only`: nothing after the first of them is written.
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError>;
+
+    /// What an earlier attempt left behind of a record that is read again.
+    fn former(&self, partition: Partition, offset: i64) -> Former;
+
+    /// Says that the record is a dead letter, by this transaction or an earlier one.
+    fn mark_dead_lettered(&mut self, partition: Partition, offset: i64);
+}
+
+/// All of it, because the fates of what is read and written are one. What a log doesn't have it says itself.
+pub trait Log: GroupConsumer + Transactions + Changelog + Table {}
+
+impl<L: GroupConsumer + Transactions + Changelog + Table> Log for L {}
+
+/// What a log without a table says when it is given rows, and one without a changelog when it is asked for it: a bug.
+pub(crate) fn has_no(what: &str) -> LogError {
+    LogError::Broken {
+        message: format!("this log has no {what}"),
     }
-
-    /// From now on the next polls bring nothing of these partitions, and bring the others on; an empty list
-    /// lets all go on. Nothing is lost or read twice by it. [`Log::assign`] lets all go on.
-    fn hold_back(&mut self, partitions: &[Partition]) {
-        let _ = partitions;
-    }
-
-    /// The end (last stable offset) of a partition as last heard from the broker; costs no request.
-    fn end(&self, partition: Partition) -> Option<i64>;
-
-    /// Why the broker can't be reached just now, if it can't. The log goes on trying.
-    fn trouble(&self) -> Option<String>;
-
-    /// Time since an arbitrary beginning; never goes back.
-    fn now(&self) -> Duration;
-
-    /// Milliseconds since 1970 UTC.
-    fn wall_ms(&self) -> i64;
 }

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 #[cfg(test)]
-use crate::log::Clock;
+use crate::log::PartitionEventTime;
 use crate::log::{LogError, Position, Reason};
 use topics::Broker;
 
@@ -217,7 +217,7 @@ impl MemoryBroker {
         let position = Position {
             offset,
             first_start_ms: None,
-            clock: Clock::default(),
+            clock: PartitionEventTime::default(),
         };
         let place = (topic.to_owned(), partition);
         let mut broker = self.broker.borrow_mut();
@@ -268,7 +268,7 @@ impl MemoryBroker {
             dead: false,
             committing: false,
             committed_unheard: false,
-            notes: BTreeMap::new(),
+            commit_metadata: BTreeMap::new(),
         })
     }
 }

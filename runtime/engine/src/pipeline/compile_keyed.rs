@@ -13,26 +13,26 @@ use headworks_state::Spec;
 use snafu::{OptionExt, ResultExt, ensure};
 
 use super::compile::{CompileError, FormatSnafu, KeySnafu, PartsSnafu, input, mapping, query};
-use super::first::{First, times};
-use super::stage::Stage;
+use super::exchange_operator::{ExchangeOperator, times};
 use crate::format::Formats;
-use crate::keyed::gather::Gather;
+use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::hash;
-use crate::keyed::results::{Finish, Gone, Outlet, Results, Shape};
+use crate::keyed::results::{DeleteEncoding, Finish, Projection, Results, SinkWriter};
+use crate::stateless::StatelessOperator;
 
 /// Compiles the part of `plan` that brings rows with equal keys together.
-pub(crate) fn compile_first(
+pub(crate) fn compile_exchange(
     plan: &PipelinePlan,
     keyed_plan: &KeyedPlan,
     formats: &dyn Formats,
-) -> Result<(Stage, First), CompileError> {
-    let (stage, keyed) = compile_rows(plan, formats)?;
+) -> Result<(StatelessOperator, ExchangeOperator), CompileError> {
+    let (stateless, keyed) = compile_rows(plan, formats)?;
     let schema = keyed.rows.to_arrow();
-    let gather = Gather::new(&keyed_plan.repartition, &schema, keyed.keys);
+    let writer = ExchangeWriter::new(&keyed_plan.repartition, &schema, keyed.keys);
     let times = plan.inputs.iter().map(times).collect();
     let (window, time) = (keyed.window, keyed.time);
-    let first = First::new(gather, times, window, time, keyed_plan.max_drift_ms);
-    Ok((stage, first))
+    let exchange = ExchangeOperator::new(writer, times, window, time, keyed_plan.max_drift_ms);
+    Ok((stateless, exchange))
 }
 
 /// True for a query that needs state.
@@ -44,7 +44,7 @@ pub(crate) fn needs_state(plan: &PipelinePlan) -> Result<bool, CompileError> {
 pub(crate) fn compile_rows(
     plan: &PipelinePlan,
     formats: &dyn Formats,
-) -> Result<(Stage, Keyed), CompileError> {
+) -> Result<(StatelessOperator, Keyed), CompileError> {
     let mut dataflow = query(plan)?;
     let keyed = dataflow.keyed.take().context(PartsSnafu)?;
     for column in &keyed.rows.columns[..keyed.keys] {
@@ -62,13 +62,13 @@ pub(crate) fn compile_rows(
         .iter()
         .map(|stream| input(stream, None, Some(required), &mut dataflow, formats))
         .collect::<Result<_, _>>()?;
-    let stage = Stage {
+    let stateless = StatelessOperator {
         inputs,
         outputs: Vec::new(),
         tells: true,
         keeps_rows: true,
     };
-    Ok((stage, keyed))
+    Ok((stateless, keyed))
 }
 
 /// What all shards of a pipeline have in common.
@@ -86,9 +86,9 @@ pub(crate) struct Compiled {
     pub(crate) labelled: bool,
 }
 
-/// Compiles the part of `plan` that keeps state. Its outlets are the plan's outputs and then, if there are
+/// Compiles the part of `plan` that keeps state. Its sinks are the plan's outputs and then, if there are
 /// tables, the stream that they are written from.
-pub(crate) fn compile_second(
+pub(crate) fn compile_keyed(
     plan: &PipelinePlan,
     keyed_plan: &KeyedPlan,
     formats: &dyn Formats,
@@ -96,15 +96,15 @@ pub(crate) fn compile_second(
     let mut dataflow = query(plan)?;
     let keyed = dataflow.keyed.take().context(PartsSnafu)?;
     let upserts = !keyed.unique.is_empty();
-    let mut outlets = Vec::new();
+    let mut sinks = Vec::new();
     for stream in &plan.outputs {
-        outlets.push(outlet(stream, &dataflow.output, upserts, formats)?);
+        sinks.push(sink(stream, &dataflow.output, upserts, formats)?);
     }
     if let Some(stream) = &keyed_plan.results {
-        outlets.push(if upserts {
-            marked_outlet(stream, &dataflow.output, formats)?
+        sinks.push(if upserts {
+            marked_sink(stream, &dataflow.output, formats)?
         } else {
-            outlet(stream, &dataflow.output, false, formats)?
+            sink(stream, &dataflow.output, false, formats)?
         });
     }
     let labelled = keyed.rows.columns[..keyed.keys]
@@ -112,7 +112,7 @@ pub(crate) fn compile_second(
         .any(|column| !column.labels.is_empty());
     let spec = spec(&keyed, keyed_plan);
     let results = Results {
-        outlets,
+        sinks,
         keys: keyed.keys,
         unique: keyed.unique.clone(),
         output: nullable(&dataflow.output).to_arrow(),
@@ -148,21 +148,21 @@ fn finish(keyed: Keyed) -> Finish {
     })
 }
 
-fn outlet(
+fn sink(
     stream: &Stream,
     output: &Schema,
     upserts: bool,
     formats: &dyn Formats,
-) -> Result<Outlet, CompileError> {
+) -> Result<SinkWriter, CompileError> {
     let gone = if upserts {
-        Some(Gone::Tombstone(shape(mapping(
+        Some(DeleteEncoding::Tombstone(shape(mapping(
             &nullable(output),
             &nullable_stream(stream),
         )?)))
     } else {
         None
     };
-    Ok(Outlet {
+    Ok(SinkWriter {
         topic: stream.topic.clone(),
         max_message_bytes: stream.max_message_bytes,
         compacted: stream.contract.compacted,
@@ -174,12 +174,12 @@ fn outlet(
     })
 }
 
-/// An outlet that says in its last column whether a row is gone.
-fn marked_outlet(
+/// A sink that says in its last column whether a row is gone.
+fn marked_sink(
     stream: &Stream,
     output: &Schema,
     formats: &dyn Formats,
-) -> Result<Outlet, CompileError> {
+) -> Result<SinkWriter, CompileError> {
     let marked = |mut output: Schema| {
         output.columns.push(Column {
             name: DELETED_COLUMN.to_owned(),
@@ -191,7 +191,7 @@ fn marked_outlet(
     };
     let stays = marked(output.clone());
     let goes = marked(nullable(output));
-    Ok(Outlet {
+    Ok(SinkWriter {
         topic: stream.topic.clone(),
         max_message_bytes: stream.max_message_bytes,
         compacted: stream.contract.compacted,
@@ -199,7 +199,7 @@ fn marked_outlet(
             stream: &stream.name,
         })?,
         shape: marking(stays.to_arrow(), false, mapping(&stays, stream)?),
-        gone: Some(Gone::Row(marking(
+        gone: Some(DeleteEncoding::Row(marking(
             goes.to_arrow(),
             true,
             mapping(&goes, &nullable_stream(stream))?,
@@ -207,11 +207,11 @@ fn marked_outlet(
     })
 }
 
-fn shape(mapping: Mapping) -> Shape {
+fn shape(mapping: Mapping) -> Projection {
     Box::new(move |output| mapping.apply(output).map_err(|error| error.to_string()))
 }
 
-fn marking(schema: SchemaRef, gone: bool, mapping: Mapping) -> Shape {
+fn marking(schema: SchemaRef, gone: bool, mapping: Mapping) -> Projection {
     Box::new(move |output| {
         let mark: ArrayRef = Arc::new(BooleanArray::from(vec![gone; output.num_rows()]));
         let columns = output.columns().iter().cloned().chain([mark]).collect();
@@ -270,11 +270,11 @@ pub(crate) fn table_plan(plan: &PipelinePlan) -> Option<PipelinePlan> {
 mod tests {
     use arrow::array::{Int64Array, StringArray};
     use headworks_plan::{Contract, Delivery, Field, InternalTopic, OnBadRecord};
-    use headworks_state::Sealed;
+    use headworks_state::EpochOutput;
 
     use super::*;
-    use crate::keyed::results::Given;
-    use crate::keyed_words::BarFormats;
+    use crate::keyed::results::ResultRecord;
+    use crate::testing::keyed_fixture_format::BarFormats;
 
     fn stream(name: &str, fields: &[(&str, &str, bool)]) -> Stream {
         let field = |(name, type_, nullable): &(&str, &str, bool)| Field {
@@ -349,7 +349,7 @@ mod tests {
     fn a_row_that_is_gone_is_a_tombstone_for_a_stream_and_a_marked_row_for_tables() {
         let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id HAVING COUNT(*) > 1");
         let keyed = plan.keyed.clone().unwrap();
-        let mut compiled = compile_second(&plan, &keyed, &BarFormats).unwrap();
+        let mut compiled = compile_keyed(&plan, &keyed, &BarFormats).unwrap();
         let results = RecordBatch::try_new(
             compiled.spec.results.clone(),
             vec![
@@ -363,16 +363,16 @@ mod tests {
             Arc::new(StringArray::from(vec!["c"])) as ArrayRef,
         )])
         .unwrap();
-        let sealed = Sealed {
+        let sealed = EpochOutput {
             results: vec![results],
             gone: vec![keys],
-            ..Sealed::default()
+            ..EpochOutput::default()
         };
         let mut lines = Vec::new();
         compiled
             .results
             .run(&sealed, &mut |given| {
-                let Given::Record {
+                let ResultRecord::Record {
                     topic, key, value, ..
                 } = given
                 else {
@@ -418,7 +418,9 @@ mod tests {
     fn a_plan_whose_parts_are_not_the_querys_is_refused() {
         let without = plan("SELECT id, n FROM words");
         let keyed = without.keyed.clone().unwrap();
-        let refused = compile_first(&without, &keyed, &BarFormats).err().unwrap();
+        let refused = compile_exchange(&without, &keyed, &BarFormats)
+            .err()
+            .unwrap();
         assert!(refused.to_string().contains("of one version"), "{refused}");
         let with = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
         assert!(super::super::compile(&with, &BarFormats).is_err());

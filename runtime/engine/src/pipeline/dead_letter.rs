@@ -2,93 +2,99 @@
 
 use jiff::Timestamp;
 
-use super::stage::{Bad, RECORD_OVERHEAD};
-use crate::log::Record;
-
-/// Longest error text in a header, in bytes.
-const ERROR_BYTES: usize = 2_000;
+use super::{InputTopic, Settings};
+use crate::dead_letter;
+use crate::log::{Log, LogError, Outgoing, RECORD_OVERHEAD, Record};
+use crate::stateless::Bad;
 
 /// Headers and value of a dead letter.
 #[derive(Debug)]
-pub(super) struct DeadLetter<'a> {
-    pub(super) headers: Vec<(&'static str, Vec<u8>)>,
-    pub(super) key: Option<&'a [u8]>,
-    pub(super) value: Option<&'a [u8]>,
+struct DeadLetter<'a> {
+    headers: Vec<(&'static str, Vec<u8>)>,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
 }
 
 /// Where a bad record came from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origin<'a> {
+struct Origin<'a> {
     /// Topic it was read from.
-    pub(super) topic: &'a str,
+    topic: &'a str,
     /// `namespace/name` of the pipeline.
-    pub(super) pipeline: &'a str,
+    pipeline: &'a str,
     /// Now, milliseconds since 1970 UTC.
-    pub(super) now_ms: i64,
+    now_ms: i64,
     /// What the dead-letter topic takes, in bytes.
-    pub(super) max_message_bytes: u64,
+    max_message_bytes: u64,
 }
 
 /// Makes the dead letter. A record that would not fit with its headers loses the end of its value and
 /// says so in `headworks.truncated` (the bytes it had); the origin headers still lead to the whole one.
-pub(super) fn of<'a>(record: &Record<'a>, bad: &Bad, origin: Origin<'_>) -> DeadLetter<'a> {
-    let time = Timestamp::from_millisecond(origin.now_ms)
-        .map_or_else(|_| origin.now_ms.to_string(), |time| time.to_string());
-    let mut headers = vec![
-        ("headworks.error", shorten(&bad.message).as_bytes().to_vec()),
-        ("headworks.reason", bad.reason.as_bytes().to_vec()),
-        ("headworks.origin.topic", origin.topic.as_bytes().to_vec()),
-        (
-            "headworks.origin.partition",
-            record.partition.number.to_string().into_bytes(),
-        ),
-        (
-            "headworks.origin.offset",
-            record.offset.to_string().into_bytes(),
-        ),
-        ("headworks.pipeline", origin.pipeline.as_bytes().to_vec()),
-        ("headworks.time", time.into_bytes()),
-    ];
+fn of<'a>(record: &Record<'a>, bad: &Bad, origin: Origin<'_>) -> DeadLetter<'a> {
+    let now = Timestamp::from_millisecond(origin.now_ms).unwrap_or_default();
+    let from = dead_letter::Origin::Pipeline {
+        pipeline: origin.pipeline,
+        topic: origin.topic,
+        partition: record.partition.number,
+        offset: record.offset,
+    };
+    let mut headers = dead_letter::headers(bad.reason, &bad.message, from, now);
     let (mut key, mut value) = (record.key, record.value);
     let size = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-    let carried = |headers: &[(&'static str, Vec<u8>)]| {
-        headers
-            .iter()
-            .map(|(name, text)| name.len() + text.len() + 8)
-            .sum::<usize>()
-    };
     let limit = usize::try_from(origin.max_message_bytes.saturating_sub(RECORD_OVERHEAD))
         .unwrap_or(usize::MAX);
-    if carried(&headers) + size(key) + size(value) > limit {
-        headers.push(("headworks.truncated", size(value).to_string().into_bytes()));
-        let room = limit.saturating_sub(carried(&headers));
+    if dead_letter::size(&headers) + size(key) + size(value) > limit {
+        headers.push((dead_letter::TRUNCATED, size(value).to_string()));
+        let room = limit.saturating_sub(dead_letter::size(&headers));
         if size(key) > room {
             key = None;
         }
         let room = room - size(key);
         value = value.map(|value| &value[..value.len().min(room)]);
     }
+    let headers = headers.into_iter();
     DeadLetter {
-        headers,
+        headers: headers
+            .map(|(name, text)| (name, text.into_bytes()))
+            .collect(),
         key,
         value,
     }
 }
 
-fn shorten(text: &str) -> &str {
-    let mut end = text.len().min(ERROR_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+/// Writes the dead letter of a bad record of `input`.
+pub(super) fn produce(
+    log: &mut impl Log,
+    settings: &Settings,
+    input: &InputTopic,
+    record: &Record<'_>,
+    bad: &Bad,
+    now_ms: i64,
+) -> Result<(), LogError> {
+    let origin = Origin {
+        topic: &input.topic,
+        pipeline: &settings.pipeline,
+        now_ms,
+        max_message_bytes: input.max_message_bytes,
+    };
+    let dead_letter = of(record, bad, origin);
+    log.produce(&Outgoing {
+        topic: &input.dead_letter_topic,
+        partition: None,
+        key: dead_letter.key,
+        value: dead_letter.value,
+        timestamp_ms: record.timestamp_ms,
+        headers: &dead_letter.headers,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dead_letter::ERROR_BYTES;
     use crate::log::Partition;
 
-    fn letter(value: &[u8], max_message_bytes: u64) -> DeadLetter<'_> {
+    fn dead_letter(value: &[u8], max_message_bytes: u64) -> DeadLetter<'_> {
         let record = Record {
             partition: Partition {
                 topic: 0,
@@ -116,8 +122,8 @@ mod tests {
         )
     }
 
-    fn header(letter: &DeadLetter<'_>, name: &str) -> Option<String> {
-        letter
+    fn header(dead_letter: &DeadLetter<'_>, name: &str) -> Option<String> {
+        dead_letter
             .headers
             .iter()
             .find(|(key, _)| *key == name)
@@ -126,55 +132,57 @@ mod tests {
 
     #[test]
     fn a_dead_letter_keeps_the_bytes_and_says_where_they_came_from() {
-        let letter = letter(b"{broken", 1_000_000);
+        let dead_letter = dead_letter(b"{broken", 1_000_000);
         assert_eq!(
-            (letter.key, letter.value),
+            (dead_letter.key, dead_letter.value),
             (Some(&b"k"[..]), Some(&b"{broken"[..]))
         );
         assert_eq!(
-            header(&letter, "headworks.reason").as_deref(),
+            header(&dead_letter, "headworks.reason").as_deref(),
             Some("Decode")
         );
         assert_eq!(
-            header(&letter, "headworks.origin.topic").as_deref(),
+            header(&dead_letter, "headworks.origin.topic").as_deref(),
             Some("shop.orders")
         );
         assert_eq!(
-            header(&letter, "headworks.origin.partition").as_deref(),
+            header(&dead_letter, "headworks.origin.partition").as_deref(),
             Some("3")
         );
         assert_eq!(
-            header(&letter, "headworks.origin.offset").as_deref(),
+            header(&dead_letter, "headworks.origin.offset").as_deref(),
             Some("42")
         );
         assert_eq!(
-            header(&letter, "headworks.pipeline").as_deref(),
+            header(&dead_letter, "headworks.pipeline").as_deref(),
             Some("shop/p")
         );
         assert_eq!(
-            header(&letter, "headworks.time").as_deref(),
+            header(&dead_letter, "headworks.time").as_deref(),
             Some("1970-01-01T00:00:00Z")
         );
-        assert_eq!(header(&letter, "headworks.truncated"), None);
-        assert!(header(&letter, "headworks.error").unwrap().len() <= ERROR_BYTES);
+        assert_eq!(header(&dead_letter, "headworks.truncated"), None);
+        assert!(header(&dead_letter, "headworks.error").unwrap().len() <= ERROR_BYTES);
     }
 
     #[test]
     fn a_dead_letter_fits_its_topic_even_when_the_record_was_as_large_as_a_record_may_be() {
         let value = vec![b'x'; 10_000];
-        let letter = letter(&value, 10_000);
-        let headers: usize = letter
+        let dead_letter = dead_letter(&value, 10_000);
+        let headers: usize = dead_letter
             .headers
             .iter()
-            .map(|(name, text)| name.len() + text.len() + 8)
+            .map(|(name, text)| name.len() + text.len() + 10)
             .sum();
-        assert!(headers + 1 + letter.value.unwrap().len() + RECORD_OVERHEAD as usize <= 10_000);
         assert!(
-            letter.value.unwrap().len() > 5_000,
+            headers + 1 + dead_letter.value.unwrap().len() + RECORD_OVERHEAD as usize <= 10_000
+        );
+        assert!(
+            dead_letter.value.unwrap().len() > 5_000,
             "it keeps as much as it can"
         );
         assert_eq!(
-            header(&letter, "headworks.truncated").as_deref(),
+            header(&dead_letter, "headworks.truncated").as_deref(),
             Some("10000")
         );
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use headworks_plan::{InternalTopic, OnBadRecord, StartFrom};
 use headworks_sql::keyed::Window;
 
-use super::{Half, InputTopic, Pipeline, Settings, Times};
-use crate::keyed_words::{NOBODY, Query, STATE_BYTES, first, second, stage};
+use super::{InputTopic, Pipeline, Settings, StageOperator, Times};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
+use crate::testing::keyed_fixture_format::{NOBODY, Query, STATE_BYTES, first, second, stateless};
 
 const MINUTE: Query = Query::Windowed(Window::Tumble {
     size: 60,
@@ -87,28 +87,28 @@ impl World {
             partitions: 2,
             max_message_bytes: self.max_message_bytes,
         };
-        let half = first(self.query, &topic, vec![self.times], self.drift_ms);
-        Pipeline::with_half(
+        let operator = first(self.query, &topic, vec![self.times], self.drift_ms);
+        Pipeline::with_operator(
             self.broker.open_in("first", "member-0", &["in"]).unwrap(),
-            stage(1),
-            Half::First(Box::new(half)),
+            stateless(1),
+            StageOperator::Exchange(Box::new(operator)),
             Arc::new(self.settings("in")),
             self.first.clone(),
         )
     }
 
     fn second(&self) -> Pipeline<MemoryLog> {
-        let half = second(
+        let operator = second(
             self.query,
             0,
             self.settings("in").inputs,
             self.memory_bytes,
             self.state_bytes,
         );
-        Pipeline::with_half(
+        Pipeline::with_operator(
             self.broker.open_in("second", "member-0", &["re"]).unwrap(),
-            super::Stage::default(),
-            Half::Second(Box::new(half)),
+            crate::stateless::StatelessOperator::default(),
+            StageOperator::Keyed(Box::new(operator)),
             Arc::new(self.settings("re")),
             self.second.clone(),
         )
@@ -146,7 +146,7 @@ impl World {
         lines
     }
 
-    fn letters(&self) -> Vec<(String, Option<Vec<u8>>)> {
+    fn dead_letters(&self) -> Vec<(String, Option<Vec<u8>>)> {
         let reason = |record: &Stored| {
             let header = record
                 .headers
@@ -154,8 +154,8 @@ impl World {
                 .find(|(name, _)| name == "headworks.reason");
             String::from_utf8(header.unwrap().1.clone()).unwrap()
         };
-        let letters = self.broker.committed("in.dlq", 0);
-        letters
+        let dead_letters = self.broker.committed("in.dlq", 0);
+        dead_letters
             .into_iter()
             .map(|record| (reason(&record), record.value))
             .collect()
@@ -188,7 +188,7 @@ fn a_late_row_is_a_dead_letter_with_its_bytes() {
     world.write(0, &["a 30 9", "a 301 1", "b 400 1"]);
     world.run(60).unwrap();
     assert_eq!(
-        world.letters(),
+        world.dead_letters(),
         [("Late".to_owned(), Some(b"a 30 9".to_vec()))]
     );
     assert_eq!(world.lines(), ["a|0|60|59|1|1", "a|300|360|359|2|2"]);
@@ -218,7 +218,7 @@ fn a_partition_that_says_nothing_holds_windows_open_until_its_owner_finds_it_idl
     world.write(1, &["a 301 1", "b 20 1"]);
     world.run(60).unwrap();
     assert_eq!(
-        world.letters(),
+        world.dead_letters(),
         [("Late".to_owned(), Some(b"b 20 1".to_vec()))]
     );
 }
@@ -233,7 +233,7 @@ fn disorder_within_its_bound_is_no_lateness() {
     );
     world.run(60).unwrap();
     assert_eq!(world.lines(), ["a|0|60|59|2|2", "a|60|120|119|3|3"]);
-    assert_eq!(world.letters(), []);
+    assert_eq!(world.dead_letters(), []);
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn records_without_an_event_time_and_bad_ones_are_the_first_parts_dead_letters()
     world.write(0, &["a - 1", "nonsense", "a 5 13", "a 5 1", "a 600 7"]);
     world.run(60).unwrap();
     let reasons: Vec<String> = world
-        .letters()
+        .dead_letters()
         .into_iter()
         .map(|(reason, _)| reason)
         .collect();
@@ -286,7 +286,7 @@ fn rows_that_do_not_fit_one_record_go_in_several_and_none_is_late_for_it() {
             .iter()
             .all(|record| record.value.as_ref().unwrap().len() < 2_000)
     );
-    assert_eq!(world.letters(), []);
+    assert_eq!(world.dead_letters(), []);
     // The last record is the last moment of its window, which is over with it.
     assert_eq!(world.lines().len(), 5 * 5);
 }
@@ -317,7 +317,7 @@ fn a_row_that_no_record_can_hold_is_a_dead_letter() {
     world.write(0, &["a 5 1", &long, "b 6 1", "a 100 1"]);
     world.run(60).unwrap();
     assert_eq!(
-        world.letters(),
+        world.dead_letters(),
         [("TooLarge".to_owned(), Some(long.into_bytes()))]
     );
     assert_eq!(world.lines(), ["a|0|60|59|1|1", "b|0|60|59|1|1"]);
@@ -447,10 +447,10 @@ fn a_result_without_a_key_for_a_compacted_stream_is_a_dead_letter() {
     world.write(0, &[&value, "a 6 2"]);
     world.run(40).unwrap();
     assert_eq!(world.lines(), ["a|1|2"]);
-    let letters = world.letters();
-    assert_eq!(letters.len(), 1, "{letters:?}");
-    let text = String::from_utf8(letters[0].1.clone().unwrap()).unwrap();
-    assert_eq!(letters[0].0, "Evaluation");
+    let dead_letters = world.dead_letters();
+    assert_eq!(dead_letters.len(), 1, "{dead_letters:?}");
+    let text = String::from_utf8(dead_letters[0].1.clone().unwrap()).unwrap();
+    assert_eq!(dead_letters[0].0, "Evaluation");
     assert!(text.contains(NOBODY), "{text}");
 
     world.on_bad_record = OnBadRecord::Stop;
@@ -492,7 +492,11 @@ fn a_state_too_large_for_a_record_stops_with_the_remedy_and_goes_on_when_there_i
     world.state_bytes = STATE_BYTES;
     world.write(0, &["b 100 1"]);
     world.run(60).unwrap();
-    let reasons: Vec<String> = world.letters().into_iter().map(|(why, _)| why).collect();
+    let reasons: Vec<String> = world
+        .dead_letters()
+        .into_iter()
+        .map(|(why, _)| why)
+        .collect();
     assert_eq!(
         (world.lines(), reasons),
         (

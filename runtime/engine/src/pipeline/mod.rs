@@ -4,17 +4,17 @@
 //! rewinds to the group's commits; any other ends the session, and a new one finds out from the broker
 //! what was committed. Nothing that matters lives in memory alone.
 
+mod assignment;
 mod compile;
 mod compile_keyed;
 mod dead_letter;
-mod event_time;
-mod first;
+mod exchange_operator;
 mod hold;
+mod keyed_operator;
 #[cfg(test)]
 mod keyed_tests;
 mod owned;
-mod second;
-mod stage;
+mod result_records;
 mod start;
 #[cfg(test)]
 mod table_tests;
@@ -24,24 +24,21 @@ mod work;
 
 pub(crate) use compile::{CompileError, compile, compile_table};
 pub(crate) use compile_keyed::{
-    compile_first, compile_rows, compile_second, needs_state, parts_differ, table_plan,
+    compile_exchange, compile_keyed, compile_rows, needs_state, parts_differ, table_plan,
 };
 #[cfg(test)]
-pub(crate) use event_time::EventTime;
-#[cfg(test)]
-pub(crate) use first::Times;
-pub(crate) use first::{First, times};
-pub(crate) use second::Second;
-pub(crate) use stage::{Bad, RECORD_OVERHEAD, Stage, Staged};
-#[cfg(test)]
-pub(crate) use stage::{Branch, Evaluation, Input, Output};
+pub(crate) use exchange_operator::Times;
+pub(crate) use exchange_operator::{ExchangeOperator, times};
+pub(crate) use keyed_operator::KeyedOperator;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_plan::{OnBadRecord, Phase, Problem, StartFrom};
 
-use crate::log::{Batch, Event, Limits, Log, LogError, Partition};
+use crate::log::{Batch, Limits, Log, LogError, Partition};
+use crate::session::UNAVAILABLE;
+use crate::stateless::{Staged, StatelessOperator};
 use crate::status::{Progress, StatusHandle};
 use hold::Hold;
 use owned::Owned;
@@ -57,7 +54,7 @@ const TABLE_ROWS: usize = 2_000;
 /// each time.
 const FEWEST_ROWS: usize = 1;
 /// So many dead letters make a table's commit due: it names each of them in a note of 4 KB.
-const TABLE_LETTERS: u64 = 500;
+const TABLE_DEAD_LETTERS: u64 = 500;
 /// Longest wait for a record; also how late a stop is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 /// A position that moved past markers only is committed this much later, so that an idle pipeline
@@ -69,8 +66,6 @@ const FIGURES_EVERY: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 4;
 /// How many aborts may follow each other before the session is given up, which brings a pause.
 const ABORTS: u32 = 5;
-/// The reason under which a broker that can't be reached is reported.
-pub(crate) const UNAVAILABLE: &str = "KafkaUnavailable";
 
 /// What a pipeline does with what it reads, apart from the query.
 #[derive(Clone, Debug)]
@@ -85,14 +80,16 @@ pub(crate) struct Settings {
     pub(crate) accept_data_loss: Option<String>,
 }
 
-/// What a part of a pipeline with state does besides.
-pub(crate) enum Half {
+/// What a stage does besides its stateless operator.
+#[derive(Default)]
+pub(crate) enum StageOperator {
     /// Nothing: a pipeline without state, or a table of one with state.
-    None,
+    #[default]
+    Stateless,
     /// Brings rows with equal keys together.
-    First(Box<First>),
+    Exchange(Box<ExchangeOperator>),
     /// Keeps the state.
-    Second(Box<Second>),
+    Keyed(Box<KeyedOperator>),
 }
 
 /// An input topic and where its bad records go.
@@ -106,10 +103,10 @@ pub(crate) struct InputTopic {
 /// One session of a pipeline over a log.
 pub(crate) struct Pipeline<L> {
     log: L,
-    stage: Stage,
-    half: Half,
-    /// When the half has something to commit, though nothing was read.
-    half_due: Option<Duration>,
+    stateless: StatelessOperator,
+    operator: StageOperator,
+    /// When the operator has something to commit, though nothing was read.
+    operator_due: Option<Duration>,
     settings: Arc<Settings>,
     topics: Vec<String>,
     status: StatusHandle,
@@ -137,14 +134,19 @@ pub(crate) struct Pipeline<L> {
 
 impl<L: Log> Pipeline<L> {
     #[cfg(test)]
-    pub(crate) fn new(log: L, stage: Stage, settings: Arc<Settings>, status: StatusHandle) -> Self {
-        Self::with_half(log, stage, Half::None, settings, status)
+    pub(crate) fn new(
+        log: L,
+        stateless: StatelessOperator,
+        settings: Arc<Settings>,
+        status: StatusHandle,
+    ) -> Self {
+        Self::with_operator(log, stateless, StageOperator::Stateless, settings, status)
     }
 
-    pub(crate) fn with_half(
+    pub(crate) fn with_operator(
         log: L,
-        stage: Stage,
-        half: Half,
+        stateless: StatelessOperator,
+        operator: StageOperator,
         settings: Arc<Settings>,
         status: StatusHandle,
     ) -> Self {
@@ -155,9 +157,9 @@ impl<L: Log> Pipeline<L> {
             .collect();
         let mut pipeline = Pipeline {
             log,
-            stage,
-            half,
-            half_due: None,
+            stateless,
+            operator,
+            operator_due: None,
             settings,
             topics,
             status,
@@ -182,8 +184,8 @@ impl<L: Log> Pipeline<L> {
     }
 
     /// The query, for the next session.
-    pub(crate) fn into_stage(self) -> (Stage, Half) {
-        (self.stage, self.half)
+    pub(crate) fn into_operators(self) -> (StatelessOperator, StageOperator) {
+        (self.stateless, self.operator)
     }
 
     #[cfg(test)]
@@ -235,38 +237,43 @@ impl<L: Log> Pipeline<L> {
     pub(crate) fn drain(&mut self) -> Result<(), LogError> {
         self.status.set_phase(Phase::Draining);
         let nothing =
-            self.read_since.is_none() && self.passed_since.is_none() && self.half_due.is_none();
+            self.read_since.is_none() && self.passed_since.is_none() && self.operator_due.is_none();
         if self.rewind_owed || nothing {
             return Ok(());
         }
         self.commit()
     }
 
-    /// What the half does at every round, whether or not something was read.
+    /// True: something was read, or written, that isn't committed.
+    pub(crate) fn has_uncommitted(&self) -> bool {
+        self.in_transaction || self.read_since.is_some()
+    }
+
+    /// What the operator does at every round, whether or not something was read.
     fn tick(&mut self) -> Result<(), LogError> {
         if self.rewind_owed {
             return Ok(());
         }
-        match &self.half {
-            Half::None => Ok(()),
-            Half::First(_) => self.tick_first(),
-            Half::Second(_) => self.tick_second(),
+        match &self.operator {
+            StageOperator::Stateless => Ok(()),
+            StageOperator::Exchange(_) => self.tick_exchange(),
+            StageOperator::Keyed(_) => self.tick_keyed(),
         }
     }
 
     /// Forgets what isn't committed.
     fn give_up(&mut self) {
         self.forget();
-        self.half_due = None;
-        match &mut self.half {
-            Half::None => {}
-            Half::First(first) => first.gather.aborted(),
-            Half::Second(second) => second.aborted(),
+        self.operator_due = None;
+        match &mut self.operator {
+            StageOperator::Stateless => {}
+            StageOperator::Exchange(exchange) => exchange.writer.aborted(),
+            StageOperator::Keyed(keyed) => keyed.aborted(),
         }
     }
 
     fn limits(&self) -> Limits {
-        let rows = if self.stage.writes_table() {
+        let rows = if self.stateless.writes_table() {
             self.most_rows
         } else {
             BATCH.rows
@@ -278,7 +285,7 @@ impl<L: Log> Pipeline<L> {
         let read = self
             .read_since
             .map(|since| since + self.settings.commit_interval);
-        match read.into_iter().chain(self.half_due).min() {
+        match read.into_iter().chain(self.operator_due).min() {
             Some(due) => due.saturating_sub(self.log.now()).min(IDLE_WAIT),
             None => IDLE_WAIT,
         }
@@ -290,9 +297,10 @@ impl<L: Log> Pipeline<L> {
         };
         !self.rewind_owed
             && (past(self.read_since, self.settings.commit_interval)
-                || (self.stage.writes_table() && self.pending.dead_letters >= TABLE_LETTERS)
+                || (self.stateless.writes_table()
+                    && self.pending.dead_letters >= TABLE_DEAD_LETTERS)
                 || past(self.passed_since, MARKERS_WAIT)
-                || past(self.half_due, Duration::ZERO))
+                || past(self.operator_due, Duration::ZERO))
     }
 
     /// What an error means for the transaction: abort and rewind, or the end of the session.
@@ -324,93 +332,6 @@ impl<L: Log> Pipeline<L> {
         self.pending = Progress::default();
     }
 
-    fn heed(&mut self, event: Event) -> Result<(), LogError> {
-        match event {
-            Event::Assigned(partitions) => {
-                let open = self.in_transaction;
-                self.give_up();
-                if open {
-                    self.log.abort()?;
-                }
-                self.owned = Owned::default();
-                self.assigned.clone_from(&partitions);
-                self.read_from_commits(&partitions)
-            }
-            Event::Revoked { lost } => {
-                let committed = if lost {
-                    let aborted = if self.in_transaction {
-                        self.log.abort()
-                    } else {
-                        Ok(())
-                    };
-                    self.give_up();
-                    aborted
-                } else if self.read_since.is_some() && !self.rewind_owed {
-                    self.commit().or_else(|error| self.recover(error))
-                } else {
-                    Ok(())
-                };
-                self.owned = Owned::default();
-                self.assigned.clear();
-                self.give_up();
-                self.rewind_owed = false;
-                committed.and_then(|()| self.log.unassign())
-            }
-            Event::Passed(offsets) => {
-                for (partition, offset) in offsets {
-                    if !self.rewind_owed && self.owned.pass(partition, offset) {
-                        self.passed_since = self.passed_since.or(Some(self.log.now()));
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes `partitions` and reads them from the group's commits on. The partitions count as owned
-    /// only once this succeeds.
-    fn read_from_commits(&mut self, partitions: &[Partition]) -> Result<(), LogError> {
-        let mut attempt = 0;
-        let start = loop {
-            let accepted = self.settings.accept_data_loss.as_deref();
-            match start::resolve(
-                &mut self.log,
-                &self.topics,
-                partitions,
-                self.settings.start_from,
-                accepted,
-            ) {
-                Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
-                    tracing::info!(message, "the group's commits can't be read yet");
-                    attempt += 1;
-                }
-                answer => break answer?,
-            }
-        };
-        self.owned = Owned::new(&start.positions);
-        // An error from here on leads back here.
-        self.rewind_owed = true;
-        match &self.half {
-            Half::None => {}
-            Half::First(_) => self.assign_first()?,
-            Half::Second(_) => self.assign_second(&start)?,
-        }
-        if start.fresh {
-            self.commit()?;
-        }
-        let offsets: Vec<(Partition, i64)> = start
-            .positions
-            .iter()
-            .map(|(partition, position)| (*partition, position.offset))
-            .collect();
-        self.log.assign(&offsets)?;
-        self.rewind_owed = false;
-        self.reading_again();
-        self.figures_at = None;
-        tracing::info!(partitions = offsets.len(), "reading");
-        Ok(())
-    }
-
     fn open_transaction(&mut self) -> Result<(), LogError> {
         if !self.in_transaction {
             self.log.begin()?;
@@ -423,10 +344,10 @@ impl<L: Log> Pipeline<L> {
     /// never aborted: it may have been a yes.
     fn commit(&mut self) -> Result<(), LogError> {
         self.open_transaction()?;
-        let later = match &self.half {
-            Half::None => None,
-            Half::First(_) => self.before_commit_first()?,
-            Half::Second(_) => self.before_commit_second()?,
+        let later = match &self.operator {
+            StageOperator::Stateless => None,
+            StageOperator::Exchange(_) => self.before_commit_exchange()?,
+            StageOperator::Keyed(_) => self.before_commit_keyed()?,
         };
         let positions = self.owned.positions();
         let mut attempt = 0;
@@ -447,11 +368,11 @@ impl<L: Log> Pipeline<L> {
         self.held_no_more();
         self.aborts = 0;
         self.forget();
-        self.half_due = later;
-        match &mut self.half {
-            Half::None => {}
-            Half::First(first) => first.gather.committed(),
-            Half::Second(_) => self.after_commit_second(&positions),
+        self.operator_due = later;
+        match &mut self.operator {
+            StageOperator::Stateless => {}
+            StageOperator::Exchange(exchange) => exchange.writer.committed(),
+            StageOperator::Keyed(_) => self.after_commit_keyed(&positions),
         }
         Ok(())
     }

@@ -5,19 +5,19 @@ use std::time::Duration;
 use headworks_plan::PartitionFigure;
 use headworks_sql::keyed::Window;
 
-use crate::keyed::gather::Heard;
+use crate::keyed::exchange_writer::RowSource;
 use crate::log::{Batch, Log, Partition, Position};
 
 /// Owned partitions in order.
 #[derive(Debug, Default)]
 pub(super) struct Owned {
-    slots: Vec<Slot>,
+    assigned: Vec<AssignedPartition>,
     last: usize,
 }
 
 /// An owned partition.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct AssignedPartition {
     pub(super) partition: Partition,
     pub(super) position: Position,
     /// Since when nothing is left to be read, as far as is known.
@@ -39,7 +39,7 @@ fn may_end_after(window: Option<Window>, time: i64) -> bool {
     width > 0 && end.rem_euclid(width) == 0
 }
 
-impl Slot {
+impl AssignedPartition {
     /// The partition's watermark, if records come up to `disorder_ms` out of order.
     pub(super) fn watermark(&self, disorder_ms: i64) -> Option<i64> {
         self.position
@@ -51,45 +51,48 @@ impl Slot {
 
 impl Owned {
     pub(super) fn new(positions: &[(Partition, Position)]) -> Owned {
-        let mut slots: Vec<Slot> = positions
+        let mut assigned: Vec<AssignedPartition> = positions
             .iter()
-            .map(|(partition, position)| Slot {
+            .map(|(partition, position)| AssignedPartition {
                 partition: *partition,
                 position: *position,
                 at_end_since: None,
                 behind: false,
             })
             .collect();
-        slots.sort_by_key(|slot| slot.partition);
-        Owned { slots, last: 0 }
+        assigned.sort_by_key(|assigned| assigned.partition);
+        Owned { assigned, last: 0 }
     }
 
     pub(super) fn partitions(&self) -> Vec<Partition> {
-        self.slots.iter().map(|slot| slot.partition).collect()
+        self.assigned
+            .iter()
+            .map(|assigned| assigned.partition)
+            .collect()
     }
 
     /// The position of **every** owned partition, advanced or not: what each commit carries.
     pub(super) fn positions(&self) -> Vec<(Partition, Position)> {
-        self.slots
+        self.assigned
             .iter()
-            .map(|slot| (slot.partition, slot.position))
+            .map(|assigned| (assigned.partition, assigned.position))
             .collect()
     }
 
     /// True for a record that is next or later in an owned partition.
     #[inline]
     pub(super) fn wants(&mut self, partition: Partition, offset: i64) -> bool {
-        self.slot(partition)
-            .is_some_and(|slot| offset >= slot.position.offset)
+        self.find(partition)
+            .is_some_and(|assigned| offset >= assigned.position.offset)
     }
 
     /// Owned partitions in order.
-    pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots
+    pub(super) fn assigned(&self) -> &[AssignedPartition] {
+        &self.assigned
     }
 
-    pub(super) fn slots_mut(&mut self) -> &mut [Slot] {
-        &mut self.slots
+    pub(super) fn assigned_mut(&mut self) -> &mut [AssignedPartition] {
+        &mut self.assigned
     }
 
     /// Moves a partition's clock by a record, and says what that means for the record's rows, which fall into such windows.
@@ -99,27 +102,27 @@ impl Owned {
         time_ms: Option<i64>,
         disorder_ms: i64,
         window: Option<Window>,
-    ) -> Heard {
-        let Some(slot) = self.slot(partition) else {
-            return Heard {
+    ) -> RowSource {
+        let Some(assigned) = self.find(partition) else {
+            return RowSource {
                 source: 0,
                 suspect: true,
             };
         };
-        let before = slot.watermark(disorder_ms);
-        let clock = &mut slot.position.clock;
+        let before = assigned.watermark(disorder_ms);
+        let clock = &mut assigned.position.clock;
         if std::mem::take(&mut clock.idle) {
-            slot.behind = true;
+            assigned.behind = true;
         }
-        slot.at_end_since = None;
+        assigned.at_end_since = None;
         clock.event_time_ms = clock.event_time_ms.max(time_ms);
         let late = |(time, before): (i64, i64)| {
             // Of the rows at the watermark itself those are late whose window ends with it, which are few: not all of a
             // stream's without disorder.
             time < before || (time == before && may_end_after(window, time))
         };
-        let suspect = slot.behind || time_ms.zip(before).is_some_and(late);
-        Heard {
+        let suspect = assigned.behind || time_ms.zip(before).is_some_and(late);
+        RowSource {
             source: self.last as u32,
             suspect,
         }
@@ -127,14 +130,14 @@ impl Owned {
 
     /// Notices which partitions have caught up with the others.
     pub(super) fn catch_up(&mut self) {
-        if self.slots.iter().any(|slot| slot.behind) {
+        if self.assigned.iter().any(|assigned| assigned.behind) {
             let times = self
-                .slots
+                .assigned
                 .iter()
-                .map(|slot| slot.position.clock.event_time_ms);
+                .map(|assigned| assigned.position.clock.event_time_ms);
             let latest = times.max().flatten();
-            for slot in &mut self.slots {
-                slot.behind &= slot.position.clock.event_time_ms < latest;
+            for assigned in &mut self.assigned {
+                assigned.behind &= assigned.position.clock.event_time_ms < latest;
             }
         }
     }
@@ -150,9 +153,9 @@ impl Owned {
     /// Moves a partition to `offset`, if that is ahead. True if it was.
     #[inline]
     pub(super) fn pass(&mut self, partition: Partition, offset: i64) -> bool {
-        match self.slot(partition) {
-            Some(slot) if slot.position.offset < offset => {
-                slot.position.offset = offset;
+        match self.find(partition) {
+            Some(assigned) if assigned.position.offset < offset => {
+                assigned.position.offset = offset;
                 true
             }
             _ => false,
@@ -161,33 +164,33 @@ impl Owned {
 
     /// What `/status` says of the partitions.
     pub(super) fn figures(&self, log: &impl Log, topics: &[String]) -> Vec<PartitionFigure> {
-        let figure = |slot: &Slot| PartitionFigure {
+        let figure = |assigned: &AssignedPartition| PartitionFigure {
             topic: topics
-                .get(usize::from(slot.partition.topic))
+                .get(usize::from(assigned.partition.topic))
                 .cloned()
                 .unwrap_or_default(),
-            partition: slot.partition.number,
-            position: slot.position.offset,
+            partition: assigned.partition.number,
+            position: assigned.position.offset,
             lag: log
-                .end(slot.partition)
-                .map(|end| (end - slot.position.offset).max(0)),
+                .end(assigned.partition)
+                .map(|end| (end - assigned.position.offset).max(0)),
         };
-        self.slots.iter().map(figure).collect()
+        self.assigned.iter().map(figure).collect()
     }
 
     #[inline]
-    fn slot(&mut self, partition: Partition) -> Option<&mut Slot> {
+    fn find(&mut self, partition: Partition) -> Option<&mut AssignedPartition> {
         // Records come in runs of one partition.
         if self
-            .slots
+            .assigned
             .get(self.last)
-            .is_none_or(|slot| slot.partition != partition)
+            .is_none_or(|assigned| assigned.partition != partition)
         {
             self.last = self
-                .slots
-                .binary_search_by_key(&partition, |slot| slot.partition)
+                .assigned
+                .binary_search_by_key(&partition, |assigned| assigned.partition)
                 .ok()?;
         }
-        self.slots.get_mut(self.last)
+        self.assigned.get_mut(self.last)
     }
 }

@@ -3,7 +3,7 @@
 
 use headworks_plan::StartFrom;
 
-use crate::log::{Clock, Log, LogError, Partition, Position, Reason};
+use crate::log::{Log, LogError, Partition, PartitionEventTime, Position, Reason};
 
 /// The positions to read from.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,12 +108,12 @@ fn first(log: &mut impl Log, partition: Partition, from: StartFrom) -> Result<Po
         StartFrom::Earliest => Ok(Position {
             offset: only(log.bounds(&one)?)?.earliest,
             first_start_ms: None,
-            clock: Clock::default(),
+            clock: PartitionEventTime::default(),
         }),
         StartFrom::Time(time) => Ok(Position {
             offset: only(log.offsets_at(&one, time)?)?,
             first_start_ms: None,
-            clock: Clock::default(),
+            clock: PartitionEventTime::default(),
         }),
         StartFrom::Latest => {
             // "Latest" is the moment the pipeline first started, wherever that was; a partition that
@@ -124,20 +124,20 @@ fn first(log: &mut impl Log, partition: Partition, from: StartFrom) -> Result<Po
                 Some(time) => Ok(Position {
                     offset: only(log.offsets_at(&one, time)?)?,
                     first_start_ms: Some(time),
-                    clock: Clock::default(),
+                    clock: PartitionEventTime::default(),
                 }),
                 None if others.is_empty() => {
                     let now = log.wall_ms();
                     Ok(Position {
                         offset: only(log.bounds(&one)?)?.end,
                         first_start_ms: Some(now),
-                        clock: Clock::default(),
+                        clock: PartitionEventTime::default(),
                     })
                 }
                 None => Ok(Position {
                     offset: only(log.bounds(&one)?)?.earliest,
                     first_start_ms: None,
-                    clock: Clock::default(),
+                    clock: PartitionEventTime::default(),
                 }),
             }
         }

@@ -14,7 +14,7 @@ use crate::memory::{
 };
 use crate::status::StatusHandle;
 use crate::store::{Move, Store, StoreError, StoreLog};
-use crate::words::table_stage;
+use crate::testing::fixture_format::table_operator;
 
 type Session = Pipeline<StoreLog<MemoryLog>>;
 
@@ -72,7 +72,7 @@ impl World {
         let log = StoreLog::new(log, store, vec!["in".into()]);
         Pipeline::new(
             log,
-            table_stage(1, self.tells),
+            table_operator(1, self.tells),
             Arc::new(self.settings.clone()),
             self.status.clone(),
         )
@@ -87,15 +87,15 @@ impl World {
     }
 
     /// Reasons of the dead letters.
-    fn letters(&self) -> Vec<String> {
+    fn dead_letters(&self) -> Vec<String> {
         self.broker.tick(1_000);
         let reason = |record: Stored| {
             let header = record.headers.into_iter();
             let mut reasons = header.filter(|(name, _)| name == "headworks.reason");
             String::from_utf8(reasons.next().unwrap().1).unwrap()
         };
-        let letters = self.broker.committed("in.dlq", 0);
-        letters.into_iter().map(reason).collect()
+        let dead_letters = self.broker.committed("in.dlq", 0);
+        dead_letters.into_iter().map(reason).collect()
     }
 
     fn problems(&self) -> Vec<String> {
@@ -115,7 +115,10 @@ fn refused_rows_are_dead_letters_and_take_all_of_their_record_with_them() {
     world.write(&["a 2", "b 8", "c 10", "d nonsense", "e 4"]);
     world.run().unwrap();
     assert_eq!(world.database.rows(), ["a=2", "e=4"]);
-    assert_eq!(world.letters(), ["StoreRefused", "StoreRefused", "Decode"]);
+    assert_eq!(
+        world.dead_letters(),
+        ["StoreRefused", "StoreRefused", "Decode"]
+    );
     let figures = world.status.report().figures;
     assert_eq!(
         (
@@ -133,7 +136,7 @@ fn a_stage_that_does_not_tell_leaves_bad_input_to_another_and_tells_of_its_own_r
     world.tells = false;
     world.write(&["a 8", "b nonsense", "c 2"]);
     world.run().unwrap();
-    assert_eq!(world.letters(), ["StoreRefused"]);
+    assert_eq!(world.dead_letters(), ["StoreRefused"]);
     assert_eq!(world.status.report().figures.dead_letters, 1);
 }
 
@@ -144,7 +147,7 @@ fn refusals_are_dropped_under_drop() {
     world.write(&["a 8", "b nonsense", "c 2"]);
     world.run().unwrap();
     assert_eq!(world.database.rows(), ["c=2"]);
-    assert_eq!(world.letters().len(), 0);
+    assert_eq!(world.dead_letters().len(), 0);
     assert_eq!(world.status.report().figures.dropped, 2);
 }
 
@@ -167,7 +170,7 @@ fn stop_stores_what_comes_before_the_refused_record_and_names_it() {
     );
     assert_eq!(world.database.rows(), ["a=2", "b=4"]);
     assert_eq!(world.stored_to(), 2);
-    assert_eq!(world.letters().len(), 0);
+    assert_eq!(world.dead_letters().len(), 0);
 }
 
 #[test]
@@ -244,11 +247,11 @@ fn a_database_made_anew_is_filled_anew_and_bad_input_is_not_told_of_again() {
     world.run().unwrap();
     world.write(&["d nonsense", "e 2"]);
     world.run().unwrap();
-    assert_eq!(world.letters().len(), 2);
+    assert_eq!(world.dead_letters().len(), 2);
     world.database = MemoryDatabase::new(&world.broker, StoreFaults::default());
     world.run().unwrap();
     assert_eq!(world.database.rows(), ["a=2", "c=4", "e=2"]);
-    assert_eq!(world.letters().len(), 2);
+    assert_eq!(world.dead_letters().len(), 2);
 }
 
 #[test]
@@ -402,6 +405,6 @@ fn a_member_that_was_put_out_while_it_committed_does_not_go_on_by_looking() {
         session.step().unwrap();
     }
     assert_eq!(world.database.rows(), ["a=2"]);
-    assert_eq!(world.letters(), ["StoreRefused"]);
+    assert_eq!(world.dead_letters(), ["StoreRefused"]);
     assert_eq!(world.stored_to(), 2);
 }

@@ -9,7 +9,7 @@ use super::{InputTopic, Pipeline, Settings};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
-use crate::words::{NOBODY, stage};
+use crate::testing::fixture_format::{NOBODY, stateless};
 
 struct World {
     broker: MemoryBroker,
@@ -56,7 +56,7 @@ impl World {
         let log = self.broker.open("member-0", &["in"]).unwrap();
         Pipeline::new(
             log,
-            stage(1, "out"),
+            stateless(1, "out"),
             Arc::new(self.settings.clone()),
             self.status.clone(),
         )
@@ -321,23 +321,23 @@ fn a_record_without_a_key_for_a_compacted_stream_is_a_dead_letter() {
     world.write(0, "a-1 2", 1);
     world.write(0, &format!("{NOBODY} 2"), 1);
     world.write(0, "a-3 4", 1);
-    let mut stage = stage(1, "out");
-    for output in &mut stage.outputs {
+    let mut stateless = stateless(1, "out");
+    for output in &mut stateless.outputs {
         output.compacted = true;
     }
     let session = Pipeline::new(
         world.broker.open("member-0", &["in"]).unwrap(),
-        stage,
+        stateless,
         Arc::new(world.settings.clone()),
         world.status.clone(),
     );
     run(session).unwrap();
     assert_eq!(world.results(), ["a-1=2", "a-3=4"]);
-    let letters = world.broker.committed("in.dlq", 0);
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].value.as_deref(), Some(&b"nobody 2"[..]));
+    let dead_letters = world.broker.committed("in.dlq", 0);
+    assert_eq!(dead_letters.len(), 1);
+    assert_eq!(dead_letters[0].value.as_deref(), Some(&b"nobody 2"[..]));
     let of = |name: &str| {
-        let mut headers = letters[0].headers.iter();
+        let mut headers = dead_letters[0].headers.iter();
         let found = headers.find(|(known, _)| known == name);
         String::from_utf8(found.unwrap().1.clone()).unwrap()
     };
@@ -386,7 +386,7 @@ fn a_commit_that_stays_pending_holds_the_next_session_up_and_nothing_is_lost_or_
 /// Can't judge records that begin with `late` until it is ready.
 struct Waiting {
     ready: Arc<std::sync::atomic::AtomicBool>,
-    words: crate::words::Words,
+    words: crate::testing::fixture_format::Words,
 }
 
 impl crate::format::Decoder for Waiting {
@@ -418,14 +418,14 @@ fn a_record_that_must_wait_holds_the_stage_up_until_it_can_be_judged() {
         world.write(0, value, 1);
     }
     let ready = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let mut stage = stage(1, "out");
-    stage.inputs[0].decoder = Box::new(Waiting {
+    let mut stateless = stateless(1, "out");
+    stateless.inputs[0].decoder = Box::new(Waiting {
         ready: Arc::clone(&ready),
-        words: crate::words::Words::default(),
+        words: crate::testing::fixture_format::Words::default(),
     });
     let log = world.broker.open("member-0", &["in"]).unwrap();
     let settings = Arc::new(world.settings.clone());
-    let mut session = Pipeline::new(log, stage, settings, world.status.clone());
+    let mut session = Pipeline::new(log, stateless, settings, world.status.clone());
     for _ in 0..500 {
         session.step().unwrap();
     }

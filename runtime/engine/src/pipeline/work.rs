@@ -2,11 +2,11 @@
 
 use headworks_plan::OnBadRecord;
 
-use super::dead_letter::{self, Origin};
-use super::stage::STORE_REFUSED;
-use super::{FEWEST_ROWS, Half, Pipeline, TABLE_ROWS};
+use super::dead_letter;
+use super::{FEWEST_ROWS, Pipeline, StageOperator, TABLE_ROWS};
 use crate::format::FormatError;
 use crate::log::{Former, Log, LogError, Outgoing, Reason, Row};
+use crate::stateless::STORE_REFUSED;
 
 impl<L: Log> Pipeline<L> {
     pub(super) fn process(&mut self) -> Result<(), LogError> {
@@ -16,10 +16,10 @@ impl<L: Log> Pipeline<L> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        if let Half::Second(_) = self.half {
-            return self.process_second();
+        if let StageOperator::Keyed(_) = self.operator {
+            return self.process_keyed();
         }
-        self.stage
+        self.stateless
             .run(&self.batch, &mut self.staged)
             .map_err(|error| match error {
                 FormatError::Waits { message } => LogError::Held {
@@ -31,13 +31,13 @@ impl<L: Log> Pipeline<L> {
                 },
             })?;
         self.refuse_large_rows();
-        let told = self.forget_former_letters();
+        let told = self.forget_former_dead_letters();
         let stops = self.settings.on_bad_record == OnBadRecord::Stop;
         let mut stop = None;
         if stops {
             stop = self.stop_before_the_first_bad();
         }
-        if self.stage.writes_table() {
+        if self.stateless.writes_table() {
             self.insert(stops)?;
             if stops && let Some(earlier) = self.stop_before_the_first_bad() {
                 stop = Some(earlier);
@@ -66,16 +66,16 @@ impl<L: Log> Pipeline<L> {
     }
 
     /// Forgets the records that an earlier attempt, whose rows were lost, made dead letters: neither a
-    /// row nor another letter becomes of them. Gives their number.
-    fn forget_former_letters(&mut self) -> u64 {
-        if !self.stage.writes_table() {
+    /// row nor another dead letter becomes of them. Gives their number.
+    fn forget_former_dead_letters(&mut self) -> u64 {
+        if !self.stateless.writes_table() {
             return 0;
         }
         let mut rows = Vec::new();
         for row in 0..self.batch.len() {
             let record = self.batch.record(row);
-            if self.log.former(record.partition, record.offset) == Former::Letter {
-                self.log.lettered(record.partition, record.offset);
+            if self.log.former(record.partition, record.offset) == Former::DeadLetter {
+                self.log.mark_dead_lettered(record.partition, record.offset);
                 rows.push(row);
             }
         }
@@ -135,12 +135,12 @@ impl<L: Log> Pipeline<L> {
         Some(problem)
     }
 
-    /// Writes results and dead letters. `told`: how many records are letters already.
+    /// Writes results and dead letters. `told`: how many records are dead letters already.
     fn write(&mut self, told: u64) -> Result<(), LogError> {
-        let letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
-        let to_topics = !self.stage.writes_table();
+        let dead_letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
+        let to_topics = !self.stateless.writes_table();
         if (to_topics && !self.staged.records.is_empty())
-            || (letters && !self.staged.bad.is_empty())
+            || (dead_letters && !self.staged.bad.is_empty())
         {
             self.open_transaction()?;
         }
@@ -148,7 +148,7 @@ impl<L: Log> Pipeline<L> {
             for record in &self.staged.records {
                 self.log.produce(&Outgoing {
                     partition: None,
-                    topic: &self.stage.outputs[record.output].topic,
+                    topic: &self.stateless.outputs[record.output].topic,
                     key: self.staged.key(record),
                     value: Some(self.staged.value(record)),
                     timestamp_ms: record.timestamp_ms,
@@ -161,35 +161,21 @@ impl<L: Log> Pipeline<L> {
         let now_ms = self.log.wall_ms();
         for bad in &self.staged.bad {
             let by_store = bad.reason == STORE_REFUSED;
-            if !by_store && !self.stage.tells {
+            if !by_store && !self.stateless.tells {
                 continue;
             }
-            if !letters {
+            if !dead_letters {
                 self.pending.dropped += 1;
                 continue;
             }
             self.pending.dead_letters += 1;
             let record = self.batch.record(bad.row);
-            self.log.lettered(record.partition, record.offset);
+            self.log.mark_dead_lettered(record.partition, record.offset);
             if !by_store && self.log.former(record.partition, record.offset) == Former::Stored {
                 continue;
             }
             let input = &self.settings.inputs[usize::from(record.partition.topic)];
-            let origin = Origin {
-                topic: &input.topic,
-                pipeline: &self.settings.pipeline,
-                now_ms,
-                max_message_bytes: input.max_message_bytes,
-            };
-            let letter = dead_letter::of(&record, bad, origin);
-            self.log.produce(&Outgoing {
-                partition: None,
-                topic: &input.dead_letter_topic,
-                key: letter.key,
-                value: letter.value,
-                timestamp_ms: record.timestamp_ms,
-                headers: &letter.headers,
-            })?;
+            dead_letter::produce(&mut self.log, &self.settings, input, &record, bad, now_ms)?;
         }
         Ok(())
     }

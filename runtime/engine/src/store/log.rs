@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::note::Note;
+use super::commit_metadata::CommitMetadata;
+use super::refusals::{self, said};
 use super::{Move, Store, StoreError};
 use crate::log::{
-    Batch, Bounds, Clock, Event, Former, Limits, Log, LogError, Outgoing, Partition, Position,
-    Reason, Refusal, Row,
+    Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
+    Partition, PartitionEventTime, Position, Refusal, Row, Table, Take, Transactions, has_no,
 };
 
 /// How often a commit in Kafka is repeated whose outcome isn't known.
 const ATTEMPTS: u32 = 4;
-/// Longest search for the rows that a store refuses, within one batch.
-const SEARCH: Duration = Duration::from_secs(15);
 
 /// See the module above. `L` is the group member, and the producer of dead letters.
 pub struct StoreLog<L> {
@@ -23,15 +22,15 @@ pub struct StoreLog<L> {
     /// What the store holds, as last read or written.
     stored: HashMap<Partition, Option<Position>>,
     /// What earlier attempts left behind in Kafka.
-    former: HashMap<Partition, Note>,
+    former: HashMap<Partition, CommitMetadata>,
     /// Records that are dead letters by this transaction or an earlier attempt at it.
-    lettered: BTreeMap<Partition, BTreeSet<i64>>,
-    letters: Letters,
+    dead_lettered: BTreeMap<Partition, BTreeSet<i64>>,
+    dead_letters: DeadLetters,
 }
 
-/// How far the Kafka transaction is that holds the letters.
+/// How far the Kafka transaction is that holds the dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Letters {
+enum DeadLetters {
     None,
     Open,
     Committed,
@@ -46,8 +45,8 @@ impl<L: Log> StoreLog<L> {
             topics,
             stored: HashMap::new(),
             former: HashMap::new(),
-            lettered: BTreeMap::new(),
-            letters: Letters::None,
+            dead_lettered: BTreeMap::new(),
+            dead_letters: DeadLetters::None,
         }
     }
 
@@ -77,42 +76,46 @@ impl<L: Log> StoreLog<L> {
     }
 
     /// What a partition's note must say once it is read up to `position`.
-    fn note_of(&self, partition: Partition, position: Position) -> Note {
+    fn metadata_of(&self, partition: Partition, position: Position) -> CommitMetadata {
         let mut start = self
             .stored
             .get(&partition)
             .copied()
             .flatten()
             .map_or(position.offset, |stored| stored.offset);
-        let mut letters = self.lettered.get(&partition).cloned().unwrap_or_default();
+        let mut dead_letters = self
+            .dead_lettered
+            .get(&partition)
+            .cloned()
+            .unwrap_or_default();
         let mut end = position.offset;
         // An earlier attempt may have come further.
         if let Some(former) = self.former.get(&partition) {
-            letters.extend(former.letters.range(position.offset..));
+            dead_letters.extend(former.dead_letters.range(position.offset..));
             end = end.max(former.end);
             start = start.max(former.start);
         }
-        Note {
+        CommitMetadata {
             start,
             end,
-            letters,
+            dead_letters,
         }
     }
 
-    /// Commits the letters, so that the store's commit can follow.
-    fn commit_letters(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
-        let notes: Vec<(Partition, Note)> = positions
+    /// Commits the dead letters, so that the store's commit can follow.
+    fn commit_dead_letters(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+        let notes: Vec<(Partition, CommitMetadata)> = positions
             .iter()
-            .map(|(partition, position)| (*partition, self.note_of(*partition, *position)))
+            .map(|(partition, position)| (*partition, self.metadata_of(*partition, *position)))
             .collect();
-        self.inner.note(
+        self.inner.set_commit_metadata(
             notes
                 .iter()
                 .map(|(partition, note)| (*partition, note.write()))
                 .collect(),
         );
         self.inner.commit(positions)?;
-        self.letters = Letters::Committed;
+        self.dead_letters = DeadLetters::Committed;
         self.former.extend(notes);
         Ok(())
     }
@@ -160,80 +163,23 @@ impl<L: Log> StoreLog<L> {
     /// do.
     fn prove(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
         self.inner.begin()?;
-        self.letters = Letters::Open;
+        self.dead_letters = DeadLetters::Open;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.commit_letters(positions) {
+            match self.commit_dead_letters(positions) {
                 Err(LogError::Retriable { message }) if attempt < ATTEMPTS => {
                     tracing::warn!(message, "whether the commit succeeded isn't known yet");
                 }
                 answer => break answer?,
             }
         }
-        self.letters = Letters::None;
+        self.dead_letters = DeadLetters::None;
         Ok(())
     }
-
-    fn write_bisecting(
-        &mut self,
-        rows: &[Row<'_>],
-        first_only: bool,
-        deadline: Duration,
-        refusals: &mut Vec<Refusal>,
-    ) -> Result<(), StoreError> {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-            return Ok(());
-        };
-        if self.inner.now() > deadline {
-            return Err(StoreError::Held {
-                reason: Reason::StoreUnavailable,
-                message: format!(
-                    "the store was still busy with one batch of rows after {} s; it is written again in smaller ones",
-                    SEARCH.as_secs()
-                ),
-            });
-        }
-        let bytes: Vec<&[u8]> = rows.iter().map(|row| row.bytes).collect();
-        match self.store.write(&bytes) {
-            Err(StoreError::Refused { message }) if first.record == last.record => {
-                refusals.push(Refusal {
-                    record: first.record,
-                    message,
-                });
-                Ok(())
-            }
-            Err(StoreError::Refused { .. }) => {
-                // A record goes in whole or not at all, so its rows stay together.
-                let middle = rows[rows.len() / 2].record;
-                let mut at = rows.partition_point(|row| row.record < middle);
-                if at == 0 {
-                    at = rows.partition_point(|row| row.record <= middle);
-                }
-                self.write_bisecting(&rows[..at], first_only, deadline, refusals)?;
-                if first_only && !refusals.is_empty() {
-                    return Ok(());
-                }
-                self.write_bisecting(&rows[at..], first_only, deadline, refusals)
-            }
-            other => other,
-        }
-    }
 }
 
-fn said(error: StoreError) -> LogError {
-    match error {
-        StoreError::Refused { message } | StoreError::Broken { message } => {
-            LogError::Broken { message }
-        }
-        StoreError::Conflict { message } | StoreError::Unknown { message } => {
-            LogError::Abortable { message }
-        }
-        StoreError::Held { reason, message } => LogError::Held { reason, message },
-    }
-}
-
-impl<L: Log> Log for StoreLog<L> {
+impl<L: Log> GroupConsumer for StoreLog<L> {
     fn poll(
         &mut self,
         wait: Duration,
@@ -247,13 +193,13 @@ impl<L: Log> Log for StoreLog<L> {
     /// has committed. A database that was made anew is filled anew.
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
         // Whoever asks reads again from there.
-        self.lettered.clear();
+        self.dead_lettered.clear();
         // First the claim: what is noted in Kafka by then is all that will be.
         self.claim(partitions).map_err(said)?;
-        let notes = self.inner.notes(partitions)?;
+        let notes = self.inner.commit_metadata(partitions)?;
         for (partition, note) in partitions.iter().zip(notes) {
             self.former.remove(partition);
-            if let Some(note) = note.as_deref().and_then(Note::read) {
+            if let Some(note) = note.as_deref().and_then(CommitMetadata::read) {
                 self.former.insert(*partition, note);
             }
         }
@@ -289,7 +235,7 @@ impl<L: Log> Log for StoreLog<L> {
                     let position = Position {
                         offset: *offset,
                         first_start_ms: None,
-                        clock: Clock::default(),
+                        clock: PartitionEventTime::default(),
                     };
                     (*partition, position)
                 })
@@ -301,71 +247,6 @@ impl<L: Log> Log for StoreLog<L> {
 
     fn unassign(&mut self) -> Result<(), LogError> {
         self.inner.unassign()
-    }
-
-    fn begin(&mut self) -> Result<(), LogError> {
-        self.letters = Letters::None;
-        self.store.begin().map_err(said)
-    }
-
-    /// Only dead letters are written to Kafka.
-    fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
-        if self.letters == Letters::None {
-            self.inner.begin()?;
-            self.letters = Letters::Open;
-        }
-        self.inner.produce(record)
-    }
-
-    fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
-        if self.letters == Letters::Open {
-            self.commit_letters(positions)?;
-        }
-        match self.commit_rows(positions) {
-            Err(StoreError::Unknown { message }) => {
-                self.look(positions, message).map_err(said)?;
-                // To look took a claim.
-                self.prove(positions)?;
-            }
-            answer => answer.map_err(said)?,
-        }
-        self.stored.extend(
-            positions
-                .iter()
-                .map(|(partition, position)| (*partition, Some(*position))),
-        );
-        self.letters = Letters::None;
-        self.lettered.clear();
-        Ok(())
-    }
-
-    fn abort(&mut self) -> Result<(), LogError> {
-        self.store.rollback();
-        self.lettered.clear();
-        if std::mem::replace(&mut self.letters, Letters::None) == Letters::Open {
-            return self.inner.abort();
-        }
-        Ok(())
-    }
-
-    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
-        let mut refusals = Vec::new();
-        let deadline = self.inner.now() + SEARCH;
-        self.write_bisecting(rows, first_only, deadline, &mut refusals)
-            .map_err(said)?;
-        Ok(refusals)
-    }
-
-    fn former(&self, partition: Partition, offset: i64) -> Former {
-        match self.former.get(&partition) {
-            Some(note) if note.letters.contains(&offset) => Former::Letter,
-            Some(note) if offset < note.start => Former::Stored,
-            _ => Former::Nothing,
-        }
-    }
-
-    fn lettered(&mut self, partition: Partition, offset: i64) {
-        self.lettered.entry(partition).or_default().insert(offset);
     }
 
     fn end(&self, partition: Partition) -> Option<i64> {
@@ -382,5 +263,98 @@ impl<L: Log> Log for StoreLog<L> {
 
     fn wall_ms(&self) -> i64 {
         self.inner.wall_ms()
+    }
+
+    fn hold_back(&mut self, partitions: &[Partition]) {
+        self.inner.hold_back(partitions);
+    }
+}
+
+impl<L: Log> Transactions for StoreLog<L> {
+    fn begin(&mut self) -> Result<(), LogError> {
+        self.dead_letters = DeadLetters::None;
+        self.store.begin().map_err(said)
+    }
+
+    /// Only dead letters are written to Kafka.
+    fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
+        if self.dead_letters == DeadLetters::None {
+            self.inner.begin()?;
+            self.dead_letters = DeadLetters::Open;
+        }
+        self.inner.produce(record)
+    }
+
+    fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+        if self.dead_letters == DeadLetters::Open {
+            self.commit_dead_letters(positions)?;
+        }
+        match self.commit_rows(positions) {
+            Err(StoreError::Unknown { message }) => {
+                self.look(positions, message).map_err(said)?;
+                // To look took a claim.
+                self.prove(positions)?;
+            }
+            answer => answer.map_err(said)?,
+        }
+        self.stored.extend(
+            positions
+                .iter()
+                .map(|(partition, position)| (*partition, Some(*position))),
+        );
+        self.dead_letters = DeadLetters::None;
+        self.dead_lettered.clear();
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.store.rollback();
+        self.dead_lettered.clear();
+        if std::mem::replace(&mut self.dead_letters, DeadLetters::None) == DeadLetters::Open {
+            return self.inner.abort();
+        }
+        Ok(())
+    }
+
+    /// The commits of the group hold the notes about dead letters, and nothing else.
+    fn set_commit_metadata(&mut self, _: Vec<(Partition, String)>) {}
+
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError> {
+        Ok(vec![None; partitions.len()])
+    }
+}
+
+impl<L: Log> Changelog for StoreLog<L> {
+    fn restore(&mut self, _: &str, _: i32, _: Take<'_>) -> Result<u64, LogError> {
+        Err(has_no("changelog"))
+    }
+
+    /// What is read is everybody's.
+    fn trim(&mut self, _: &[(Partition, i64)]) {}
+}
+
+impl<L: Log> Table for StoreLog<L> {
+    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
+        let StoreLog { inner, store, .. } = self;
+        let mut write = |rows: &[&[u8]]| store.write(rows);
+        refusals::insert(rows, first_only, &mut write, &|| inner.now()).map_err(said)
+    }
+
+    fn former(&self, partition: Partition, offset: i64) -> Former {
+        match self.former.get(&partition) {
+            Some(note) if note.dead_letters.contains(&offset) => Former::DeadLetter,
+            Some(note) if offset < note.start => Former::Stored,
+            _ => Former::Nothing,
+        }
+    }
+
+    fn mark_dead_lettered(&mut self, partition: Partition, offset: i64) {
+        self.dead_lettered
+            .entry(partition)
+            .or_default()
+            .insert(offset);
     }
 }

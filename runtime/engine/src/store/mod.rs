@@ -9,16 +9,22 @@
 //! by a commit of the group, that whoever made it owns the partition.
 //!
 //! Dead letters can't be part of that transaction. They are committed in Kafka first, together with a
-//! [note](note) of which records they were, and an attempt that comes after a lost store transaction
-//! goes by that note: what is a letter already becomes neither a letter nor a row again.
+//! [note](commit_metadata) of which records they were, and an attempt that comes after a lost store transaction
+//! goes by that note: what is a dead letter already becomes neither a dead letter nor a row again.
+//!
+//! A store without transactions is a [`Writer`]: its rows are flushed before their place is committed in Kafka, so that after a
+//! failure some are written again ([`WriterLog`]). Which of the two a store is, and what it guarantees, its [`TableSink`] says.
 //!
 //! The engine knows no store; `connectors` implements [`Store`] for PostgreSQL, [`crate::memory`] for
 //! the simulation.
 
+pub(crate) mod commit_metadata;
 mod log;
-pub(crate) mod note;
+mod refusals;
+mod writer_log;
 
 pub use log::StoreLog;
+pub use writer_log::WriterLog;
 
 use headworks_plan::TableOutput;
 use headworks_sql::schema::Schema;
@@ -72,7 +78,61 @@ pub struct Move<'a> {
     pub position: Position,
 }
 
-/// One session with a store, for one table. Every call blocks, none longer than about 15 s, and each
+/// What becomes of rows that are written again after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Rows and the place they were read up to are one transaction of the store: each record's rows are there once.
+    Transactional,
+    /// A row replaces the one of its key, so that written again it changes nothing.
+    IdempotentUpsert,
+    /// They are there again.
+    AtLeastOnce,
+}
+
+/// Opens sessions.
+pub type Open<'a, S> = Box<dyn Fn() -> Box<S> + 'a>;
+
+/// What a table's rows go into, by what it guarantees. A session isn't connected yet.
+pub enum TableSink<'a> {
+    /// See [`Guarantee::Transactional`].
+    Transactional(Open<'a, dyn Store>),
+    /// See [`Guarantee::IdempotentUpsert`].
+    IdempotentUpsert(Open<'a, dyn Writer>),
+    /// See [`Guarantee::AtLeastOnce`].
+    AtLeastOnce(Open<'a, dyn Writer>),
+}
+
+impl TableSink<'_> {
+    /// What it guarantees.
+    pub fn guarantee(&self) -> Guarantee {
+        match self {
+            TableSink::Transactional(_) => Guarantee::Transactional,
+            TableSink::IdempotentUpsert(_) => Guarantee::IdempotentUpsert,
+            TableSink::AtLeastOnce(_) => Guarantee::AtLeastOnce,
+        }
+    }
+}
+
+/// One session with a store that keeps no place for us: the place is committed in Kafka once the rows are flushed. Every
+/// call blocks, none longer than about 15 s, and each connects anew where it must.
+pub trait Writer {
+    /// Writes rows, as the table's encoder made them, in order; they needn't be there before [`Writer::flush`].
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError>;
+
+    /// Returns once all that was written is there to stay.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn flush(&mut self) -> Result<(), StoreError>;
+
+    /// Forgets what isn't flushed, as far as that can be done: it is written again.
+    fn discard(&mut self);
+}
+
+/// One session with a store that has transactions, for one table. Every call blocks, none longer than about 15 s, and each
 /// connects anew where it must (but never in the middle of a transaction).
 pub trait Store {
     /// Claims these partitions (topic and number) for this session, and says how far each was read, by
@@ -127,6 +187,6 @@ pub trait Stores: Send + Sync {
         columns: &Schema,
     ) -> Result<Box<dyn Encoder>, FormatError>;
 
-    /// A session that isn't connected yet.
-    fn open(&self, table: &TableOutput, columns: &Schema) -> Box<dyn Store>;
+    /// What rows of `columns` go into.
+    fn sink<'a>(&'a self, table: &'a TableOutput, columns: &'a Schema) -> TableSink<'a>;
 }

@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::schema::{Avro, Id, Kind};
-use crate::MAX_TEXT;
+use crate::limits::MAX_TEXT;
 
 /// Nesting of a default.
 const MAX_DEPTH: usize = 32;

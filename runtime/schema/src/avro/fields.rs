@@ -5,15 +5,18 @@ use headworks_sql::types::{DataType, StructField};
 
 use super::schema::{Avro, Id, Kind, Logical};
 use super::{defaults, union};
+use crate::error::SchemaError;
+use crate::limits::MAX_DEPTH;
+use crate::sql;
 use crate::sql::Budget;
-use crate::{MAX_DEPTH, SchemaError, sql};
+use crate::text::SchemaText;
 
 /// The fields of a contract that an Avro schema says. An enum is a string, a fixed is bytes, digits of a second
 /// beyond the sixth are cut off.
 ///
 /// # Errors
 /// The text is no Avro schema of a record, or has a type that no column can hold.
-pub fn to_fields(text: &str) -> Result<Vec<Field>, SchemaError> {
+pub fn to_fields(text: impl Into<SchemaText>) -> Result<Vec<Field>, SchemaError> {
     let avro = Avro::parse_strictly(text)?;
     let mut reader = Reader {
         avro: &avro,

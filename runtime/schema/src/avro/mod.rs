@@ -7,6 +7,7 @@ pub mod defaults;
 mod fields;
 mod fingerprint;
 mod parse;
+mod references;
 mod schema;
 mod strict;
 #[cfg(test)]
@@ -22,7 +23,8 @@ pub use fields::{sql_type, to_fields};
 pub use fingerprint::MARKER;
 pub use schema::{Avro, Id, Kind, Logical, Node, RecordField};
 
-use crate::{SchemaError, names, sql};
+use crate::error::SchemaError;
+use crate::{names, sql};
 
 /// The contract as an Avro schema. The record gets its name of `name`: `my-shop.order-items` is the record
 /// `OrderItems` in the namespace `my_shop`.
@@ -46,10 +48,7 @@ pub fn from_contract(contract: &Contract, name: &str) -> Result<Definition, Sche
         writer.field(field, &record, &mut out)?;
     }
     out.push_str("\n]}");
-    Ok(Definition {
-        schema: out,
-        message: None,
-    })
+    Ok(Definition::new(out))
 }
 
 struct Writer {

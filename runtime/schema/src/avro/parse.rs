@@ -4,37 +4,36 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::references::References;
 use super::schema::{Id, Kind, Logical, Node, RecordField};
-use crate::{MAX_TEXT, SchemaError};
+use crate::error::SchemaError;
+use crate::limits::MAX_TEXT;
+use crate::text::SchemaText;
 
 /// Nesting of the text; schemas by reference may be deeper.
-const MAX_NESTING: usize = 64;
+pub(super) const MAX_NESTING: usize = 64;
 /// Most nodes of one schema.
 const MAX_NODES: usize = 16_384;
 
 /// The nodes of a schema's text, and which of them is the outermost. `strict`: what no reader of records needs to know,
 /// but the specification forbids and other libraries refuse, is refused, too.
-///
-/// `before`: schemas whose named types it may use, those that another one needs first.
-pub(super) fn parse<'a>(
-    text: &str,
-    before: impl Iterator<Item = &'a str>,
-    strict: bool,
-) -> Result<(Vec<Node>, Id), SchemaError> {
+pub(super) fn parse(written: &SchemaText, strict: bool) -> Result<(Vec<Node>, Id), SchemaError> {
+    written.within_limits()?;
     let mut parser = Parser {
         nodes: Vec::new(),
         named: HashMap::new(),
         path: Vec::new(),
         strict,
+        references: References::read(written)?,
     };
-    for text in before {
-        parser.node(&json(text)?, None, 0)?;
+    for at in 0..written.references.len() {
+        parser.reference(at, 0)?;
     }
-    let root = parser.node(&json(text)?, None, 0)?;
+    let root = parser.node(&json(&written.text)?, None, 0)?;
     Ok((parser.nodes, root))
 }
 
-fn json(text: &str) -> Result<Value, SchemaError> {
+pub(super) fn json(text: &str) -> Result<Value, SchemaError> {
     if text.len() > MAX_TEXT {
         return Err(SchemaError::whole(format!(
             "an Avro schema may have {MAX_TEXT} bytes, this one has {}",
@@ -57,6 +56,7 @@ pub(super) struct Parser {
     named: HashMap<String, Id>,
     path: Vec<String>,
     strict: bool,
+    references: References,
 }
 
 impl Parser {
@@ -88,7 +88,7 @@ impl Parser {
             ));
         }
         match value {
-            Value::String(word) => self.word(word, namespace),
+            Value::String(word) => self.word(word, namespace, depth),
             Value::Array(branches) => {
                 let mut union = Vec::with_capacity(branches.len().min(64));
                 for branch in branches {
@@ -110,19 +110,51 @@ impl Parser {
         }
     }
 
-    fn word(&mut self, word: &str, namespace: Option<&str>) -> Result<Id, SchemaError> {
+    /// The type of this name. One of a text that is referred to and wasn't read yet is read now.
+    fn word(
+        &mut self,
+        word: &str,
+        namespace: Option<&str>,
+        depth: usize,
+    ) -> Result<Id, SchemaError> {
         if let Some(kind) = primitive(word) {
             return self.push(kind, Logical::None);
         }
         let full = qualified(word, namespace);
         // A name without a dot may also be one of the null namespace.
-        match self.named.get(&full).or_else(|| self.named.get(word)) {
-            Some(id) => Ok(*id),
-            None => self.refuse(format!(
-                "there is no type \"{}\"; the types are null, boolean, int, long, float, double, bytes, string, and those named before",
-                shown(word)
-            )),
+        for name in [full.as_str(), word] {
+            if !self.named.contains_key(name)
+                && let Some(at) = self.references.of(name)
+            {
+                self.reference(at, depth + 1)?;
+            }
+            if let Some(id) = self.named.get(name) {
+                return Ok(*id);
+            }
         }
+        let beside = self.references.listed();
+        let beside = if beside.is_empty() {
+            String::new()
+        } else {
+            format!(
+                ", also in the schemas that this one refers to ({beside}): add the one that declares it, or correct the name"
+            )
+        };
+        self.refuse(format!(
+            "there is no type \"{}\"; the types are null, boolean, int, long, float, double, bytes, string, and those named before{beside}",
+            shown(word)
+        ))
+    }
+
+    /// Reads a text that is referred to, if that isn't done or being done.
+    fn reference(&mut self, at: usize, depth: usize) -> Result<(), SchemaError> {
+        let Some((name, value)) = self.references.take(at) else {
+            return Ok(());
+        };
+        let path = std::mem::take(&mut self.path);
+        let read = self.node(&value, None, depth);
+        self.path = path;
+        read.map(|_| ()).map_err(|error| error.within(&name))
     }
 
     fn object(
@@ -205,7 +237,7 @@ impl Parser {
                     let logical = logical(object, &kind);
                     self.push(kind, logical)
                 }
-                None => self.word(word, namespace),
+                None => self.word(word, namespace, depth),
             },
         }
     }
@@ -305,7 +337,7 @@ impl Parser {
     }
 }
 
-fn qualified(name: &str, namespace: Option<&str>) -> String {
+pub(super) fn qualified(name: &str, namespace: Option<&str>) -> String {
     match namespace {
         Some(namespace) if !name.contains('.') && !namespace.is_empty() => {
             format!("{namespace}.{name}")

@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 use super::parse;
-use crate::SchemaError;
-use crate::registry::Written;
+use crate::error::SchemaError;
+use crate::text::SchemaText;
 
 /// Index of a node.
 pub type Id = usize;
@@ -139,23 +139,12 @@ pub enum Logical {
 }
 
 impl Avro {
-    /// Reads a schema's text.
-    ///
-    /// # Errors
-    /// It is no JSON, or no Avro schema, or too large.
-    pub fn parse(text: &str) -> Result<Avro, SchemaError> {
-        let (nodes, root) = parse::parse(text, std::iter::empty(), false)?;
-        Ok(Avro { nodes, root })
-    }
-
-    /// A registry's schema, with the types of those that it refers to.
+    /// Reads a schema's text, with the types of those that it refers to.
     ///
     /// # Errors
     /// One of them is no JSON, or no Avro schema, or too large.
-    pub fn parse_written(written: &Written) -> Result<Avro, SchemaError> {
-        let before = written.references.iter();
-        let before = before.map(|referenced| referenced.text.as_str());
-        let (nodes, root) = parse::parse(&written.text, before, false)?;
+    pub fn parse(text: impl Into<SchemaText>) -> Result<Avro, SchemaError> {
+        let (nodes, root) = parse::parse(&text.into(), false)?;
         Ok(Avro { nodes, root })
     }
 
@@ -163,13 +152,14 @@ impl Avro {
     /// do, although records could be read by it: a symbol twice, a type named as a primitive one.
     ///
     /// # Errors
-    /// It is no JSON, or no Avro schema, or too large.
-    pub fn parse_strictly(text: &str) -> Result<Avro, SchemaError> {
-        let (nodes, root) = parse::parse(text, std::iter::empty(), true)?;
+    /// One of them is no JSON, or no Avro schema, or too large.
+    pub fn parse_strictly(text: impl Into<SchemaText>) -> Result<Avro, SchemaError> {
+        let (nodes, root) = parse::parse(&text.into(), true)?;
         Ok(Avro { nodes, root })
     }
 
-    /// Every type, in the order in which they stand in the text.
+    /// Every type, in the order in which they stand in the texts: those of a text that is referred to before those of one
+    /// that needs it.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }

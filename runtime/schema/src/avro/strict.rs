@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::parse::{Parser, primitive, shown};
 use super::schema::Id;
-use crate::SchemaError;
+use crate::error::SchemaError;
 use crate::names::is_plain;
 
 const NAME: &str = "begins with a letter or _, and has letters (a to z), digits and _ only";

@@ -7,12 +7,7 @@ use headworks_plan::{Contract, Field, Format};
 use super::{Avro, from_contract, to_fields};
 
 fn field(name: &str, type_: &str, nullable: bool) -> Field {
-    Field {
-        name: name.into(),
-        type_: type_.into(),
-        nullable,
-        labels: vec![],
-    }
+    Field::new(name, type_, nullable)
 }
 
 fn contract(fields: Vec<Field>) -> Contract {

@@ -4,8 +4,11 @@ use headworks_plan::Field;
 use headworks_sql::types::{DataType, StructField};
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, Syntax};
 
+use crate::error::SchemaError;
+use crate::limits::MAX_DEPTH;
+use crate::sql;
 use crate::sql::Budget;
-use crate::{MAX_DEPTH, SchemaError, sql};
+use crate::text::SchemaText;
 
 /// What a message is beyond its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +69,10 @@ pub fn known(message: &MessageDescriptor) -> Known {
 ///
 /// # Errors
 /// The text is no Protobuf file, has no such message, or has a type that no column can hold.
-pub fn to_fields(text: &str, message: Option<&str>) -> Result<(Vec<Field>, String), SchemaError> {
+pub fn to_fields(
+    text: impl Into<SchemaText>,
+    message: Option<&str>,
+) -> Result<(Vec<Field>, String), SchemaError> {
     let file = super::parse_strictly(text)?;
     let message = super::message(&file, message)?;
     let mut reader = Reader {
@@ -91,7 +97,12 @@ impl Reader {
         if let Some((line, column)) = place(field) {
             error.place = format!("line {line}, column {column}, {}", error.place);
         }
-        Err(error)
+        let file = field.parent_file();
+        Err(if file.name() == super::file::NAME {
+            error
+        } else {
+            error.within(file.name())
+        })
     }
 
     fn message(&mut self, message: &MessageDescriptor) -> Result<Vec<StructField>, SchemaError> {

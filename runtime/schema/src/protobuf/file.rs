@@ -1,34 +1,41 @@
 //! A Protobuf file's text as descriptors.
 
+use std::fmt::Write as _;
+
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
-use crate::registry::{Referenced, Written};
-use crate::{MAX_TEXT, SchemaError};
+use crate::error::SchemaError;
+use crate::limits::MAX_TEXT;
+use crate::text::SchemaText;
 
 /// What the file is called in descriptors.
-const NAME: &str = "contract.proto";
+pub(super) const NAME: &str = "contract.proto";
 /// Brackets in brackets. The parser behind this descends by recursion, and has no limit of its own.
 const MAX_NESTING: usize = 48;
 
-/// Reads a file. It may import Google's well-known types.
+/// Reads a file, with those that it imports: those that the text brings along, and Google's well-known types.
 ///
 /// # Errors
-/// It is no Protobuf file, or too large.
-pub fn parse(text: &str) -> Result<FileDescriptor, SchemaError> {
-    of(text, &[])
-}
-
-/// A registry's file, with those that it imports.
-///
-/// # Errors
-/// One of them is no Protobuf file, or too large.
-pub fn parse_written(written: &Written) -> Result<FileDescriptor, SchemaError> {
-    for referenced in &written.references {
-        parsable(&referenced.text)
-            .map_err(|error| SchemaError::whole(format!("{}: {error}", referenced.name)))?;
+/// One of them is no Protobuf file, or too large, or imports one that isn't there.
+pub fn parse(text: impl Into<SchemaText>) -> Result<FileDescriptor, SchemaError> {
+    let text = text.into();
+    text.within_limits()?;
+    for referenced in &text.references {
+        parsable(&referenced.text).map_err(|error| error.within(&referenced.name))?;
     }
-    of(&written.text, &written.references)
+    parsable(&text.text)?;
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(GoogleFileResolver::new());
+    resolver.add(Files(text.clone()));
+    let mut compiler = protox::Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).include_source_info(true);
+    compiler
+        .open_file(NAME)
+        .map_err(|error| refused(&error, &text))?;
+    let pool: DescriptorPool = compiler.descriptor_pool();
+    pool.get_file_by_name(NAME)
+        .ok_or_else(|| SchemaError::whole("the Protobuf file is empty"))
 }
 
 /// Refuses what the parser can't be given.
@@ -46,22 +53,6 @@ fn parsable(text: &str) -> Result<(), SchemaError> {
         return Err(SchemaError::line(line, column, EDITIONS));
     }
     Ok(())
-}
-
-fn of(text: &str, imports: &[Referenced]) -> Result<FileDescriptor, SchemaError> {
-    parsable(text)?;
-    let mut resolver = ChainFileResolver::new();
-    resolver.add(GoogleFileResolver::new());
-    resolver.add(Files {
-        own: text.to_owned(),
-        imports: imports.to_vec(),
-    });
-    let mut compiler = protox::Compiler::with_file_resolver(resolver);
-    compiler.include_imports(true).include_source_info(true);
-    compiler.open_file(NAME).map_err(|error| refused(&error))?;
-    let pool: DescriptorPool = compiler.descriptor_pool();
-    pool.get_file_by_name(NAME)
-        .ok_or_else(|| SchemaError::whole("the Protobuf file is empty"))
 }
 
 /// The message that a record is: `name` in full, or the file's first.
@@ -98,48 +89,59 @@ pub fn message(
     })
 }
 
-/// The contract's own file, and those that a registry has it with.
-struct Files {
-    own: String,
-    imports: Vec<Referenced>,
-}
+/// The contract's own file, and those that it refers to.
+struct Files(SchemaText);
 
 impl FileResolver for Files {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         if name == NAME {
-            let own = &self.own;
-            return File::from_source(name, own.strip_prefix('\u{feff}').unwrap_or(own));
+            return File::from_source(name, without_mark(&self.0.text));
         }
-        match self.imports.iter().find(|import| import.name == name) {
-            Some(import) => File::from_source(name, &import.text),
+        let mut imports = self.0.references.iter();
+        match imports.find(|import| import.name == name) {
+            Some(import) => File::from_source(name, without_mark(&import.text)),
             None => Err(protox::Error::file_not_found(name)),
         }
     }
 }
 
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// The library writes `file:line:column: message` for people who debug; here it becomes a place.
-fn refused(error: &protox::Error) -> SchemaError {
+fn refused(error: &protox::Error, text: &SchemaText) -> SchemaError {
     let mut message = error.to_string().replace(
         "a field with JSON name '' is already defined",
         "two fields would have one name in JSON: rename one of them",
     );
     if error.is_file_not_found() {
-        message.push_str(
-            "; a contract is one file, which may import google/protobuf/timestamp.proto and Google's other well-known types: copy in what else it needs",
-        );
+        let beside = text.listed();
+        if beside.is_empty() {
+            message.push_str("; a contract is one file, which may import google/protobuf/timestamp.proto and Google's other well-known types: copy in what else it needs");
+        } else {
+            let _ = write!(
+                message,
+                "; beside the definition there are {beside}, and Google's well-known types: add the file under the name that the import has"
+            );
+        }
     }
     let said = format!("{error:?}");
-    let place = said
-        .strip_prefix(NAME)
-        .and_then(|rest| rest.strip_prefix(':'))
-        .map(|rest| rest.splitn(3, ':').collect::<Vec<_>>());
-    match place.as_deref() {
-        Some([line, column, ..]) => match (line.trim().parse(), column.trim().parse()) {
-            (Ok(line), Ok(column)) => SchemaError::line(line, column, message),
-            _ => SchemaError::whole(message),
-        },
-        _ => SchemaError::whole(message),
+    let place = |name: &str| {
+        let mut rest = said.strip_prefix(name)?.strip_prefix(':')?.splitn(3, ':');
+        let line = rest.next()?.trim().parse().ok()?;
+        let column = rest.next()?.trim().parse().ok()?;
+        Some((line, column))
+    };
+    if let Some((line, column)) = place(NAME) {
+        return SchemaError::line(line, column, message);
     }
+    for referenced in &text.references {
+        if let Some((line, column)) = place(&referenced.name) {
+            return SchemaError::line(line, column, message).within(&referenced.name);
+        }
+    }
+    SchemaError::whole(message)
 }
 
 const EDITIONS: &str = "editions aren't read: the library behind this (protox) knows proto2 and proto3. Of edition 2023 without features the same on the wire is syntax = \"proto3\" with optional before each field that is one value";

@@ -22,10 +22,11 @@ use headworks_sql::types::{DataType, StructField};
 use prost_reflect::MessageDescriptor;
 
 pub use fields::{Known, known, nullable, scalar, to_fields};
-pub use file::{message, parse, parse_written};
+pub use file::{message, parse};
 pub use strict::parse_strictly;
 
-use crate::{SchemaError, names, sql};
+use crate::error::SchemaError;
+use crate::{names, sql};
 use numbers::{MESSAGE, Many, Numbers, Shape};
 
 /// The field of a message that stands for a list or map.
@@ -46,7 +47,7 @@ pub fn from_contract(
     let (package, record) = names::full(name);
     let before = previous
         .map(|definition| {
-            let file = parse(&definition.schema)?;
+            let file = parse(definition)?;
             message(&file, definition.message.as_deref())
         })
         .transpose()?;
@@ -65,10 +66,7 @@ pub fn from_contract(
     let message = package.map_or(record.clone(), |package| format!("{package}.{record}"));
     // Rules between fields, such as names that differ only in how JSON would write them.
     parse(&out)?;
-    Ok(Definition {
-        schema: out,
-        message: Some(message),
-    })
+    Ok(Definition::of_message(out, message))
 }
 
 /// A single value: a scalar's word, or the fields of a message.

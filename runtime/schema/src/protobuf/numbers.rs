@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use prost_reflect::{Kind, MessageDescriptor};
 
 use super::fields::{Known, known};
-use crate::SchemaError;
+use crate::error::SchemaError;
 
 /// The greatest field number.
 const LAST: u32 = 536_870_911;

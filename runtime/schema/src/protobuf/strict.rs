@@ -12,7 +12,8 @@ use prost_reflect::prost_types::{
 };
 use prost_reflect::{DynamicMessage, FileDescriptor, Kind, MessageDescriptor, Syntax};
 
-use crate::SchemaError;
+use crate::error::SchemaError;
+use crate::text::SchemaText;
 
 const MAP_ENTRY: &str = "map_entry is the compiler's own; write map<key, value>";
 /// Messages in messages, as protoc has it.
@@ -34,10 +35,17 @@ mod tag {
 /// As [`super::parse`], and refuses what protoc does: for a text that is to be a contract.
 ///
 /// # Errors
-/// It is no Protobuf file, or too large.
-pub fn parse_strictly(text: &str) -> Result<FileDescriptor, SchemaError> {
-    let file = super::parse(text)?;
+/// One of the files is no Protobuf file, or too large, or imports one that isn't there.
+pub fn parse_strictly(text: impl Into<SchemaText>) -> Result<FileDescriptor, SchemaError> {
+    let text = text.into();
+    let file = super::parse(&text)?;
     check(&file)?;
+    for referenced in &text.references {
+        // One that nothing imports isn't there.
+        if let Some(file) = file.parent_pool().get_file_by_name(&referenced.name) {
+            check(&file).map_err(|error| error.within(&referenced.name))?;
+        }
+    }
     Ok(file)
 }
 

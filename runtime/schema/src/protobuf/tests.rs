@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use headworks_plan::{Contract, Definition, Field, Format};
+use headworks_plan::{Contract, Definition, Field, Format, ReferencedSchema};
 
 use super::{from_contract, message, parse, to_fields};
 
@@ -11,12 +11,7 @@ fn contract(lines: &str) -> Contract {
         let (type_, nullable) = type_
             .strip_suffix(" null")
             .map_or((type_, false), |type_| (type_, true));
-        Field {
-            name: name.into(),
-            type_: type_.into(),
-            nullable,
-            labels: vec![],
-        }
+        Field::new(name, type_, nullable)
     });
     Contract {
         fields: fields.collect(),
@@ -180,10 +175,10 @@ fn maps_of_other_keys_json_and_messages_without_fields_are_columns() {
 /// What takes another text's place gets other numbers where the shapes are no longer what they were.
 #[test]
 fn a_number_of_another_shape_is_not_used_again() {
-    let before = Definition {
-        schema: "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\nmessage A { map<int32, string> a = 1; google.protobuf.Struct b = 2; E c = 3; map<string, string> d = 4; message E {} }".to_owned(),
-        message: Some("A".to_owned()),
-    };
+    let before = Definition::of_message(
+        "syntax = \"proto3\";\nimport \"google/protobuf/struct.proto\";\nmessage A { map<int32, string> a = 1; google.protobuf.Struct b = 2; E c = 3; map<string, string> d = 4; message E {} }",
+        "A",
+    );
     let after = from_contract(
         &contract("a map<string,string>\nb struct<x int>\nc struct<x int>\nd map<string,string>"),
         "s.A",
@@ -259,5 +254,66 @@ fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
         refused("user_id int\nuserId int").contains("userId"),
         "{}",
         refused("user_id int\nuserId int")
+    );
+}
+
+fn order(texts: &[(&str, &str)]) -> Definition {
+    let texts = texts.iter().map(|(name, text)| ReferencedSchema {
+        name: (*name).to_owned(),
+        text: (*text).to_owned(),
+    });
+    let order = Definition::of_message(
+        "syntax = \"proto3\";\npackage shop;\nimport \"shop/address.proto\";\nmessage Order { string id = 1; Address to = 2; }",
+        "shop.Order",
+    );
+    order.with(texts.collect())
+}
+
+#[test]
+fn files_beside_are_imported() {
+    let address = (
+        "shop/address.proto",
+        "syntax = \"proto3\"; package shop; import \"geo/country.proto\"; import \"google/protobuf/timestamp.proto\";\nmessage Address { geo.Country country = 1; google.protobuf.Timestamp since = 2; }",
+    );
+    let country = (
+        "geo/country.proto",
+        "syntax = \"proto3\"; package geo; enum Country { NONE = 0; AT = 1; }",
+    );
+    for texts in [[address, country], [country, address]] {
+        let (fields, message) = to_fields(&order(&texts), Some("shop.Order")).unwrap();
+        assert_eq!(message, "shop.Order");
+        assert_eq!(
+            fields[1].type_,
+            "struct<country string not null, since timestamp_ltz(6)>"
+        );
+    }
+    let said = |texts: &[(&str, &str)]| {
+        let order = order(texts);
+        to_fields(&order, None).unwrap_err().to_string()
+    };
+    assert_eq!(
+        said(&[("address.proto", address.1), country]),
+        "line 3, column 1: import 'shop/address.proto' not found; beside the definition there are address.proto, geo/country.proto, and Google's well-known types: add the file under the name that the import has"
+    );
+    assert_eq!(
+        said(&[address]),
+        "shop/address.proto: line 1, column 34: import 'geo/country.proto' not found; beside the definition there are shop/address.proto, and Google's well-known types: add the file under the name that the import has"
+    );
+    let broken = ("geo/country.proto", "syntax = \"proto3\";\nmessage {");
+    assert!(said(&[address, broken]).starts_with("geo/country.proto: line 2, column 9: "));
+    // What protoc refuses is refused in them, too.
+    let range = (
+        "geo/country.proto",
+        "syntax = \"proto3\"; package geo; enum Country { NONE = 0; }\nmessage M { reserved 2 to 1; string a = 3; }",
+    );
+    assert!(said(&[address, range]).starts_with("geo/country.proto: line 2, column "));
+    let itself = (
+        "shop/address.proto",
+        "syntax = \"proto3\"; package shop;\nmessage Address { Address in = 1; }",
+    );
+    assert!(
+        said(&[itself]).starts_with("shop/address.proto: line 2, column "),
+        "{}",
+        said(&[itself])
     );
 }

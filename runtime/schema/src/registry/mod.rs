@@ -16,7 +16,6 @@ use serde_json::json;
 use snafu::Snafu;
 
 use http::Http;
-pub use references::{MAX_REFERENCES, Referenced, Written};
 
 /// Longest time of one call.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -6,42 +6,12 @@
 
 use std::collections::HashSet;
 
+use headworks_plan::ReferencedSchema;
 use serde::Deserialize;
 
 use super::{Registry, RegistryError, escaped};
-use crate::MAX_TEXT;
-
-/// Most schemas that one may refer to, those that they refer to counted.
-pub const MAX_REFERENCES: usize = 64;
-/// Most bytes of all of them.
-const MAX_BYTES: usize = 4 * MAX_TEXT;
-
-/// A schema's text, and the ones that it needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// The schema itself.
-    pub text: String,
-    /// Those that it refers to. What one of them needs stands before it.
-    pub references: Vec<Referenced>,
-}
-
-/// A schema that another one needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Referenced {
-    /// What it is called there: of Protobuf the import's path, of Avro a type's full name.
-    pub name: String,
-    /// Its text.
-    pub text: String,
-}
-
-impl From<&str> for Written {
-    fn from(text: &str) -> Written {
-        Written {
-            text: text.to_owned(),
-            references: Vec::new(),
-        }
-    }
-}
+use crate::limits::{MAX_REFERENCED, MAX_REFERENCES};
+use crate::text::SchemaText;
 
 #[derive(Deserialize)]
 struct Text {
@@ -61,7 +31,7 @@ struct Reference {
 enum Todo {
     Ask(Reference),
     /// All that it needs is there.
-    Keep(Referenced),
+    Keep(ReferencedSchema),
 }
 
 impl Registry {
@@ -69,9 +39,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError::NotFound`]: there is none.
-    pub async fn schema_by_id(&self, id: u32) -> Result<Written, RegistryError> {
+    pub async fn schema_by_id(&self, id: u32) -> Result<SchemaText, RegistryError> {
         let text: Text = self.ask("GET", &format!("/schemas/ids/{id}"), None).await?;
-        let mut written = Written {
+        let mut written = SchemaText {
             text: text.schema,
             references: Vec::new(),
         };
@@ -105,12 +75,12 @@ impl Registry {
                 other => other?,
             };
             bytes += found.schema.len();
-            if bytes > MAX_BYTES {
+            if bytes > MAX_REFERENCED {
                 return Err(RegistryError::References {
-                    message: format!("they have more than {MAX_BYTES} bytes"),
+                    message: format!("they have more than {MAX_REFERENCED} bytes"),
                 });
             }
-            todo.push(Todo::Keep(Referenced {
+            todo.push(Todo::Keep(ReferencedSchema {
                 name,
                 text: found.schema,
             }));

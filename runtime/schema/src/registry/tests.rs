@@ -151,7 +151,7 @@ async fn references_are_followed() {
 
 #[tokio::test]
 async fn references_have_a_bound() {
-    let answers = (0..=super::MAX_REFERENCES).map(|i| {
+    let answers = (0..=crate::limits::MAX_REFERENCES).map(|i| {
         let text = format!(
             r#"{{"schema":"s","references":[{{"name":"n","subject":"s","version":{i}}}]}}"#
         );

@@ -1,6 +1,6 @@
 //! Typed expressions, evaluated a whole batch at a time over Arrow's kernels.
 //!
-//! A [`Node`] is built once by the checker, with every cast already explicit, and evaluated for each
+//! A [`Node`] is built once by the analysis, with every cast already explicit, and evaluated for each
 //! batch. What Flink evaluates lazily (the branches of CASE, the right side of AND and OR, the later
 //! arguments of COALESCE) is evaluated only for the rows that reach it, so that
 //! `b <> 0 AND a / b > 1` doesn't divide by zero. A failing row fails the batch, with the place in the

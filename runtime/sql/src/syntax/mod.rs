@@ -11,6 +11,7 @@ mod expression;
 mod group;
 mod interval;
 mod lexer;
+mod operators;
 mod query;
 mod refused;
 mod special;

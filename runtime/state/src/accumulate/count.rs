@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 
 use super::{Accumulator, Input, Outcome, Read};
-use crate::StateError;
+use crate::error::StateError;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Count {

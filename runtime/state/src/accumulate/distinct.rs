@@ -10,8 +10,8 @@ use hashbrown::HashTable;
 use super::value::entries;
 use super::{Accumulator, Input, Outcome, Read};
 use crate::codec::{Codec, put_sized};
+use crate::error::{StateError, columns};
 use crate::keys::hash;
-use crate::{StateError, columns};
 
 /// Where a group's value lies in its bytes.
 #[derive(Clone, Copy, Debug)]

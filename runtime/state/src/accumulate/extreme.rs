@@ -15,8 +15,8 @@ use arrow::datatypes::{
 };
 
 use super::{Accumulator, Input, Outcome, Read, nulls};
-use crate::StateError;
 use crate::codec::{Texts, texts};
+use crate::error::StateError;
 
 /// The greatest of a column of that type, or the least.
 pub(crate) fn extreme(read: Read, type_: &DataType, greatest: bool) -> Box<dyn Accumulator> {

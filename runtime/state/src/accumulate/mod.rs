@@ -5,12 +5,12 @@
 //! slices, sessions, the changelog, the disk) rests on that. Functions for which order counts keep the number
 //! under which a row arrived, so that it doesn't matter in which order states are merged.
 
+mod arrival;
 mod count;
 mod distinct;
 mod extreme;
 mod moments;
 mod rank;
-mod stamp;
 mod sum;
 mod value;
 
@@ -24,7 +24,8 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
 use headworks_sql::keyed::{Aggregate, Function, Operator};
 
-use crate::{Spec, StateError};
+use crate::error::StateError;
+use crate::spec::Spec;
 
 /// Rows that are taken in.
 pub(crate) struct Input<'a> {
@@ -74,7 +75,7 @@ pub(crate) trait Accumulator: Debug + Send + Sync {
     fn copy(&self) -> Box<dyn Accumulator>;
 
     /// Wall time of the group's first and last row, where that is what is remembered.
-    fn stamp(&self, _group: u32) -> Option<(i64, i64)> {
+    fn arrival(&self, _group: u32) -> Option<(i64, i64)> {
         None
     }
 
@@ -88,7 +89,7 @@ pub(crate) trait Accumulator: Debug + Send + Sync {
 pub(crate) fn accumulators(spec: &Spec) -> Vec<Box<dyn Accumulator>> {
     let mut all: Vec<Box<dyn Accumulator>> = Vec::new();
     if spec.window.is_none() {
-        all.push(Box::new(stamp::Stamp::default()));
+        all.push(Box::new(arrival::ArrivalTimes::default()));
     }
     match &spec.operator {
         Operator::Aggregate(aggregates) => {

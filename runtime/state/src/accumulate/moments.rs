@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
 use super::{Accumulator, Input, Outcome, Read, doubles};
-use crate::{StateError, columns};
+use crate::error::{StateError, columns};
 
 /// `sample`: by one less than the number of values. `root`: the standard deviation.
 pub(crate) fn moments(

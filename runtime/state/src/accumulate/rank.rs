@@ -8,7 +8,9 @@ use headworks_sql::keyed::{self, Order};
 
 use super::{Accumulator, Input, Outcome};
 use crate::codec::{Codec, put_sized, take_i64, take_sized};
-use crate::{Spec, StateError, order};
+use crate::error::StateError;
+use crate::order;
+use crate::spec::Spec;
 
 /// A kept row: what it is ordered by, its arrival number, and its encoding.
 type Entry<'a> = (&'a [u8], i64, &'a [u8]);

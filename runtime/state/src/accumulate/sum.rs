@@ -11,7 +11,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, i256};
 
 use super::{Accumulator, Input, Outcome, Read, doubles};
-use crate::{StateError, columns};
+use crate::error::{StateError, columns};
 
 /// SUM.
 pub(crate) fn sum(read: Read, result: &DataType) -> Box<dyn Accumulator> {

@@ -7,8 +7,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 
 use super::{Accumulator, Input, Outcome, Read, nulls};
-use crate::StateError;
 use crate::codec::{Codec, Texts, put_sized, take_i64, take_sized, texts};
+use crate::error::StateError;
 
 /// FIRST_VALUE and LAST_VALUE.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl Value {
         if type_.is_nested() {
             // One nested value that is null: its single flag says so. Structs' fields follow.
             let array = arrow::array::new_null_array(&type_, 1);
-            if let Ok(value) = crate::nested::write(&array, 0) {
+            if let Ok(value) = crate::codec::nested::write(&array, 0) {
                 null.truncate(1);
                 put_sized(&mut null, &value);
             }

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::Sessions;
+use crate::changelog_segments::{Content, PARTS, part_of};
+use crate::error::{StateError, columns};
 use crate::keys::{Keys, hash};
-use crate::logs::{Content, PARTS, part_of};
-use crate::spans::{Span, Spans};
+use crate::session_intervals::{Interval, SessionIntervals};
 use crate::table::{Bounds, Table};
-use crate::{StateError, columns};
 
 /// A session of which something came in this epoch, or that gives its result.
 #[derive(Debug)]
 pub(super) struct Merged {
-    pub span: Span,
+    pub interval: Interval,
     pub committed: Vec<u32>,
     pub overlay: Vec<u32>,
 }
@@ -28,7 +28,7 @@ impl Sessions {
         let mut keys = Keys::new(None);
         let (mut running, mut ending) = (Vec::new(), Vec::new());
         let mut add = |merged: Merged| {
-            if self.is_final(merged.span.last, floor) {
+            if self.is_final(merged.interval.last, floor) {
                 ending.push(merged);
             } else {
                 running.push(merged);
@@ -43,27 +43,27 @@ impl Sessions {
             let old = self
                 .committed
                 .of(key)
-                .map(|g| (self.committed.span(g), g, true));
+                .map(|g| (self.committed.interval(g), g, true));
             let new = self
                 .overlay
                 .of(key)
-                .map(|g| (self.overlay.span(g), g, false));
-            let mut all: Vec<(Span, u32, bool)> = old.chain(new).collect();
+                .map(|g| (self.overlay.interval(g), g, false));
+            let mut all: Vec<(Interval, u32, bool)> = old.chain(new).collect();
             all.sort_by_key(|s| (s.0.start, s.1, s.2));
             let mut last: Option<Merged> = None;
-            for (span, group, is_old) in all {
+            for (interval, group, is_old) in all {
                 let mut merged = match last.take() {
-                    Some(merged) if merged.span.touches(span, self.gap) => merged,
+                    Some(merged) if merged.interval.touches(interval, self.gap) => merged,
                     before => {
                         before.into_iter().for_each(&mut add);
                         Merged {
-                            span,
+                            interval,
                             committed: Vec::new(),
                             overlay: Vec::new(),
                         }
                     }
                 };
-                merged.span = merged.span.and(span);
+                merged.interval = merged.interval.union(interval);
                 if is_old {
                     merged.committed.push(group);
                 } else {
@@ -74,11 +74,11 @@ impl Sessions {
             last.into_iter().for_each(&mut add);
         }
         for group in self.planned(floor) {
-            let span = self.committed.span(group);
+            let interval = self.committed.interval(group);
             let touched = keys.find(self.committed.table.key(group)).is_some();
-            if !touched && self.is_final(span.last, floor) {
+            if !touched && self.is_final(interval.last, floor) {
                 ending.push(Merged {
-                    span,
+                    interval,
                     committed: vec![group],
                     overlay: Vec::new(),
                 });
@@ -96,7 +96,7 @@ impl Sessions {
         if ending.is_empty() {
             return Ok(());
         }
-        ending.sort_by_key(|m| (m.span.last, m.span.start));
+        ending.sort_by_key(|m| (m.interval.last, m.interval.start));
         let mut results = Table::new(&self.layout, false);
         let (mut old, mut old_to) = (Vec::new(), Vec::new());
         let (mut new, mut new_to) = (Vec::new(), Vec::new());
@@ -116,17 +116,21 @@ impl Sessions {
         results.absorb_groups(&self.overlay.table, &new, &new_to)?;
         let windows: Vec<(i64, i64)> = ending
             .iter()
-            .map(|m| (m.span.start, m.span.last.saturating_add(self.gap)))
+            .map(|m| (m.interval.start, m.interval.last.saturating_add(self.gap)))
             .collect();
         let all: Vec<u32> = (0..windows.len() as u32).collect();
         results.results(&all, &Bounds::Each(&windows), out)
     }
 
     /// Sessions as a record has them.
-    fn record(&self, spans: &Spans, groups: &[u32]) -> Result<RecordBatch, StateError> {
-        let state = spans.table.state(groups)?;
-        let times = |pick: fn(Span) -> i64| -> ArrayRef {
-            let times = groups.iter().map(|&group| pick(spans.span(group)));
+    fn record(
+        &self,
+        intervals: &SessionIntervals,
+        groups: &[u32],
+    ) -> Result<RecordBatch, StateError> {
+        let state = intervals.table.state(groups)?;
+        let times = |pick: fn(Interval) -> i64| -> ArrayRef {
+            let times = groups.iter().map(|&group| pick(intervals.interval(group)));
             Arc::new(Int64Array::from_iter_values(times))
         };
         let mut all = state.columns().to_vec();
@@ -145,10 +149,13 @@ pub(super) struct Epoch<'a> {
     committed_parts: OnceCell<Vec<Vec<u32>>>,
 }
 
-pub(super) fn parts(spans: &Spans, groups: impl Iterator<Item = u32>) -> Vec<Vec<u32>> {
+pub(super) fn parts(
+    intervals: &SessionIntervals,
+    groups: impl Iterator<Item = u32>,
+) -> Vec<Vec<u32>> {
     let mut parts = vec![Vec::new(); PARTS];
     for group in groups {
-        let hash = hash(spans.table.key(group));
+        let hash = hash(intervals.table.key(group));
         parts[part_of(hash)].push(group);
     }
     parts
@@ -192,7 +199,7 @@ impl Content for Epoch<'_> {
     }
 
     fn all(&self, part: Option<usize>) -> Result<RecordBatch, StateError> {
-        let mut all = Spans::new(&self.sessions.layout, self.sessions.gap);
+        let mut all = SessionIntervals::new(&self.sessions.layout, self.sessions.gap);
         for i in (0..PARTS).filter(|&i| part.is_none_or(|part| part == i)) {
             all.absorb(&self.sessions.committed, &self.committed()[i])?;
             all.absorb(&self.sessions.overlay, &self.staying()[i])?;

@@ -17,12 +17,13 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use self::merge::{Epoch, parts};
 use crate::accumulate::Input;
-use crate::logs::{BASES, Logs, PARTS, Writer};
+use crate::changelog_segments::{BASES, ChangelogSegments, PARTS, SegmentWriter};
+use crate::epoch::{EpochOutput, Figures};
+use crate::error::{StateError, columns};
 use crate::record::{self, Place};
-use crate::spans::{Span, Spans};
+use crate::session_intervals::{Interval, SessionIntervals};
 use crate::state::{Common, State};
 use crate::table::Layout;
-use crate::{Figures, Sealed, StateError, columns, times};
 
 /// Times beyond are unusable, as in [`crate::slices`].
 const LIMIT: i64 = i64::MAX / 8;
@@ -38,12 +39,12 @@ pub(crate) struct Sessions {
     floor: i64,
     /// The same, as the changelog has it.
     recorded: i64,
-    committed: Spans,
+    committed: SessionIntervals,
     /// Committed sessions by the end that they had when they were put here, which may have moved since.
     calendar: BTreeMap<i64, Vec<u32>>,
-    overlay: Spans,
-    logs: Logs,
-    no_logs: Logs,
+    overlay: SessionIntervals,
+    segments: ChangelogSegments,
+    no_segments: ChangelogSegments,
     pending: Option<Pending>,
     groups: Vec<u32>,
 }
@@ -56,11 +57,11 @@ struct Pending {
     /// Sessions of the overlay that go on, and committed ones that gave their result.
     staying: Vec<u32>,
     gone: Vec<u32>,
-    logs: Logs,
+    segments: ChangelogSegments,
 }
 
 impl Sessions {
-    pub(crate) fn new(layout: Arc<Layout>, gap: i64, logs: Logs) -> Sessions {
+    pub(crate) fn new(layout: Arc<Layout>, gap: i64, segments: ChangelogSegments) -> Sessions {
         let mut fields = layout.state.fields().to_vec();
         for (i, name) in ["start", "last"].into_iter().enumerate() {
             fields.insert(1 + i, Arc::new(Field::new(name, DataType::Int64, false)));
@@ -71,11 +72,11 @@ impl Sessions {
             gap,
             floor: i64::MIN,
             recorded: i64::MIN,
-            committed: Spans::new(&layout, gap),
+            committed: SessionIntervals::new(&layout, gap),
             calendar: BTreeMap::new(),
-            overlay: Spans::new(&layout, gap),
-            no_logs: logs.clone(),
-            logs,
+            overlay: SessionIntervals::new(&layout, gap),
+            no_segments: segments.clone(),
+            segments,
             pending: None,
             groups: Vec::new(),
             layout,
@@ -94,7 +95,7 @@ impl Sessions {
     /// Puts sessions from that group on, or all, into the calendar.
     fn plan(&mut self, from: u32) {
         for group in self.committed.groups_from(from) {
-            let last = self.committed.span(group).last;
+            let last = self.committed.interval(group).last;
             self.calendar.entry(last).or_default().push(group);
         }
     }
@@ -112,14 +113,14 @@ impl Sessions {
         if !(-LIMIT..LIMIT).contains(&time) {
             return true;
         }
-        let row = Span {
+        let row = Interval {
             start: time,
             last: time,
         };
-        let joins = |spans: &Spans| {
-            spans
+        let joins = |intervals: &SessionIntervals| {
+            intervals
                 .of(key)
-                .any(|group| spans.span(group).touches(row, self.gap))
+                .any(|group| intervals.interval(group).touches(row, self.gap))
         };
         // A session that still runs takes it in, however old it is.
         self.is_final(time, self.floor) && !joins(&self.overlay) && !joins(&self.committed)
@@ -135,7 +136,7 @@ impl Sessions {
             .iter()
             .flatten()
             .flat_map(|key| self.committed.of(key))
-            .filter(|&group| self.is_final(self.committed.span(group).last, floor))
+            .filter(|&group| self.is_final(self.committed.interval(group).last, floor))
             .collect();
         over.sort_unstable();
         over.dedup();
@@ -151,7 +152,7 @@ impl State for Sessions {
         common: &mut Common,
     ) -> Result<Vec<u32>, StateError> {
         self.pending = None;
-        let times = times(rows, self.layout.spec.time)?.values();
+        let times = self.layout.times(rows)?.values();
         let keys = self
             .layout
             .key
@@ -165,11 +166,11 @@ impl State for Sessions {
                 late.push(row as u32);
                 continue;
             }
-            let span = Span {
+            let interval = Interval {
                 start: time,
                 last: time,
             };
-            groups.push(self.overlay.put(keys.row(row), span));
+            groups.push(self.overlay.put(keys.row(row), interval));
             taken.push(row as u32);
         }
         let kept;
@@ -189,47 +190,47 @@ impl State for Sessions {
         Ok(late)
     }
 
-    fn seal(
+    fn prepare_commit(
         &mut self,
         watermark_ms: Option<i64>,
         _now_ms: i64,
         common: &Common,
-    ) -> Result<Sealed, StateError> {
-        let mut sealed = Sealed::default();
+    ) -> Result<EpochOutput, StateError> {
+        let mut output = EpochOutput::default();
         let floor = self.floor_of(watermark_ms);
         let (running, mut ending) = self.merged(floor);
-        self.results(&mut ending, &mut sealed.results)?;
+        self.results(&mut ending, &mut output.results)?;
         let mut staying: Vec<u32> = running.iter().flat_map(|m| &m.overlay).copied().collect();
         staying.sort_unstable();
         let gone: Vec<u32> = ending.iter().flat_map(|m| &m.committed).copied().collect();
-        let mut logs = self.logs.clone();
+        let mut segments = self.segments.clone();
         let mut recorded = self.recorded;
         if floor > recorded && !(ending.is_empty() && staying.is_empty()) {
             let record = record::fired(floor, None, common.next);
-            sealed.changelog.push(record);
+            output.changelog.push(record);
             recorded = floor;
         }
         if staying.is_empty() && gone.len() == self.committed.len() {
-            logs.forget(0, &mut sealed.changelog);
+            segments.forget(0, &mut output.changelog);
         } else {
             let epoch = Epoch::new(self, &staying, &gone);
-            let mut writer = Writer {
+            let mut writer = SegmentWriter {
                 bucket: 0,
                 next: common.next,
                 floor: self.floor,
                 bases: &mut { BASES },
-                out: &mut sealed.changelog,
+                out: &mut output.changelog,
             };
-            logs.write(&epoch, &mut writer)?;
+            segments.write(&epoch, &mut writer)?;
         }
         self.pending = Some(Pending {
             floor,
             recorded,
             staying,
             gone,
-            logs,
+            segments,
         });
-        Ok(sealed)
+        Ok(output)
     }
 
     fn commit(&mut self, common: &mut Common) -> Result<(), StateError> {
@@ -246,7 +247,7 @@ impl State for Sessions {
         self.calendar = self.calendar.split_off(&latest.saturating_add(1));
         self.floor = pending.floor;
         self.recorded = pending.recorded;
-        self.logs = pending.logs;
+        self.segments = pending.segments;
         let renumbered = self.committed.remove(&pending.gone)?;
         let new = self.committed.end();
         self.committed.absorb(&self.overlay, &pending.staying)?;
@@ -257,7 +258,7 @@ impl State for Sessions {
         } else {
             for group in again {
                 if self.committed.is_alive(group) {
-                    let last = self.committed.span(group).last;
+                    let last = self.committed.interval(group).last;
                     self.calendar.entry(last).or_default().push(group);
                 }
             }
@@ -288,10 +289,10 @@ impl State for Sessions {
         }
         let place = Place::read(&key[1..])?;
         let Some(value) = value else {
-            self.logs.restore_tombstone(place);
-            if self.logs.is_empty() {
+            self.segments.restore_tombstone(place);
+            if self.segments.is_empty() {
                 self.committed.clear();
-                self.logs = self.no_logs.clone();
+                self.segments = self.no_segments.clone();
             }
             return Ok(None);
         };
@@ -304,18 +305,18 @@ impl State for Sessions {
             let mut old = parts(&self.committed, self.committed.groups_from(0));
             self.committed.remove(&old.swap_remove(part))?;
         }
-        self.logs.restore(place, head.flags, value.len());
+        self.segments.restore(place, head.flags, value.len());
         let keys = batch.column(0).as_binary::<i32>();
         self.forget_final(keys, head.floor)?;
         let starts = batch.column(1).as_primitive::<Int64Type>().values();
         let lasts = batch.column(2).as_primitive::<Int64Type>().values();
         let targets: Vec<u32> = (0..batch.num_rows())
             .map(|row| {
-                let span = Span {
+                let interval = Interval {
                     start: starts[row],
                     last: lasts[row],
                 };
-                self.committed.put(keys.value(row), span)
+                self.committed.put(keys.value(row), interval)
             })
             .collect();
         self.committed
@@ -332,13 +333,13 @@ impl State for Sessions {
         let over: Vec<u32> = self
             .committed
             .groups_from(0)
-            .filter(|&group| self.is_final(self.committed.span(group).last, recorded))
+            .filter(|&group| self.is_final(self.committed.interval(group).last, recorded))
             .collect();
         self.committed.remove(&over)?;
         self.floor = recorded;
         let floor = self.floor_of(watermark_ms);
         // Sessions that are final already but are still there (see the same of windows): they are for the next epoch to give.
-        let due = |group| self.is_final(self.committed.span(group).last, floor);
+        let due = |group| self.is_final(self.committed.interval(group).last, floor);
         if !self.committed.groups_from(0).any(due) {
             self.floor = floor;
         }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::RecordBatch;
 
 use super::Windows;
-use crate::StateError;
 use crate::bucket::{Bucket, parts};
-use crate::logs::{Content, PARTS};
+use crate::changelog_segments::{Content, PARTS};
+use crate::error::StateError;
 use crate::table::{Bounds, Table};
 
 impl Windows {

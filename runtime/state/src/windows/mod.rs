@@ -14,13 +14,15 @@ use arrow::compute::take_record_batch;
 use self::merge::{Epoch, Touched, rows};
 use crate::accumulate::Input;
 use crate::bucket::Bucket;
-use crate::logs::{BASES, Logs, PARTS, Writer};
+use crate::changelog_segments::{BASES, ChangelogSegments, PARTS, SegmentWriter};
+use crate::epoch::{EpochOutput, Figures};
+use crate::error::{StateError, columns};
+use crate::pool::Pool;
 use crate::record::{self, Place};
 use crate::slices::Slices;
 use crate::spill::Store;
 use crate::state::{Common, State};
 use crate::table::{Layout, Table};
-use crate::{Figures, Pool, Sealed, StateError, columns, times};
 
 /// So many bytes of memory are turned into bytes for the disk at once.
 const SPILLED: usize = 16 * 1024 * 1024;
@@ -42,7 +44,7 @@ pub(crate) struct Windows {
     store: Option<Store>,
     /// About how many results an epoch gives at most; those that are due beyond wait for the next one.
     most: usize,
-    logs: Logs,
+    segments: ChangelogSegments,
     overlay: Table,
     pending: Option<Pending>,
     groups: Vec<u32>,
@@ -59,7 +61,7 @@ struct Pending {
     gone: Vec<i64>,
     /// What the overlay adds to the slices that stay.
     added: BTreeMap<i64, Vec<u32>>,
-    logs: BTreeMap<i64, Logs>,
+    segments: BTreeMap<i64, ChangelogSegments>,
 }
 
 impl Windows {
@@ -75,7 +77,7 @@ impl Windows {
             committed: BTreeMap::new(),
             store: None,
             most: pool.results(),
-            logs: pool.logs(),
+            segments: pool.segments(),
             pending: None,
             groups: Vec::new(),
         }
@@ -88,7 +90,7 @@ impl Windows {
 
     /// The slice of each row, and the rows that are too late or whose time is unusable.
     fn slices_of(&self, rows: &RecordBatch) -> Result<(Vec<i64>, Vec<u32>), StateError> {
-        let times = times(rows, self.layout.spec.time)?;
+        let times = self.layout.times(rows)?;
         let mut slices = Vec::with_capacity(rows.num_rows());
         let mut late = Vec::new();
         // Rows of one slice come together more often than not.
@@ -204,13 +206,13 @@ impl State for Windows {
         Ok(late)
     }
 
-    fn seal(
+    fn prepare_commit(
         &mut self,
         watermark_ms: Option<i64>,
         _now_ms: i64,
         common: &Common,
-    ) -> Result<Sealed, StateError> {
-        let mut sealed = Sealed::default();
+    ) -> Result<EpochOutput, StateError> {
+        let mut output = EpochOutput::default();
         let watermark = self.watermark.max(watermark_ms);
         let mut added: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
         for group in self.overlay.keys.groups() {
@@ -224,19 +226,19 @@ impl State for Windows {
         let due = self.due(fired, &added);
         let (mut until, mut progress) = (self.fired, None);
         for (&end, &start) in &due {
-            if rows(&sealed.results) >= self.most {
-                sealed.more = true;
+            if rows(&output.results) >= self.most {
+                output.more = true;
                 break;
             }
-            if let Some(part) = self.results((start, end), &added, &mut sealed.results)? {
-                sealed.more = true;
+            if let Some(part) = self.results((start, end), &added, &mut output.results)? {
+                output.more = true;
                 progress = Some((end, part));
                 break;
             }
             until = end;
         }
         // What is left is due in the next epoch.
-        let fired = if sealed.more {
+        let fired = if output.more {
             until.min(fired).max(self.fired)
         } else {
             fired
@@ -246,7 +248,7 @@ impl State for Windows {
         let moved = fired > recorded || progress != self.progress;
         if moved && !(due.is_empty() && added.is_empty()) {
             let record = record::fired(fired, progress, common.next);
-            sealed.changelog.push(record);
+            output.changelog.push(record);
             recorded = fired;
         }
         let over = |slice: &i64| self.slices.last_end(*slice) <= fired;
@@ -257,27 +259,31 @@ impl State for Windows {
         added.retain(|slice, _| !over(slice));
         for slice in &gone {
             if let Some(bucket) = self.committed.get(slice) {
-                bucket.logs.clone().forget(*slice, &mut sealed.changelog);
+                bucket
+                    .segments
+                    .clone()
+                    .forget(*slice, &mut output.changelog);
             }
         }
-        let mut logs = BTreeMap::new();
+        let mut segments = BTreeMap::new();
         let mut bases = BASES;
         for (&slice, groups) in &added {
             let committed = self.committed.get(&slice);
-            let mut log = committed.map_or_else(|| self.logs.clone(), |b| b.logs.clone());
+            let mut of_slice =
+                committed.map_or_else(|| self.segments.clone(), |b| b.segments.clone());
             let epoch = Epoch {
                 windows: self,
                 touched: Touched::new(slice, Some(groups)),
             };
-            let mut writer = Writer {
+            let mut writer = SegmentWriter {
                 bucket: slice,
                 next: common.next,
                 floor: self.fired,
                 bases: &mut bases,
-                out: &mut sealed.changelog,
+                out: &mut output.changelog,
             };
-            log.write(&epoch, &mut writer)?;
-            logs.insert(slice, log);
+            of_slice.write(&epoch, &mut writer)?;
+            segments.insert(slice, of_slice);
         }
         self.pending = Some(Pending {
             watermark,
@@ -286,9 +292,9 @@ impl State for Windows {
             progress,
             gone,
             added,
-            logs,
+            segments,
         });
-        Ok(sealed)
+        Ok(output)
     }
 
     fn commit(&mut self, common: &mut Common) -> Result<(), StateError> {
@@ -308,10 +314,10 @@ impl State for Windows {
             let bucket = self
                 .committed
                 .entry(*slice)
-                .or_insert_with(|| Bucket::new(&self.layout, self.logs.clone()));
+                .or_insert_with(|| Bucket::new(&self.layout, self.segments.clone()));
             bucket.table.absorb(&self.overlay, groups)?;
-            if let Some(logs) = pending.logs.remove(slice) {
-                bucket.logs = logs;
+            if let Some(segments) = pending.segments.remove(slice) {
+                bucket.segments = segments;
             }
         }
         self.watermark = pending.watermark;
@@ -355,8 +361,8 @@ impl State for Windows {
         let place = Place::read(&key[1..])?;
         let Some(value) = value else {
             if let Some(bucket) = self.committed.get_mut(&place.bucket) {
-                bucket.logs.restore_tombstone(place);
-                if bucket.logs.is_empty() {
+                bucket.segments.restore_tombstone(place);
+                if bucket.segments.is_empty() {
                     bucket.discard(place.bucket, None, self.store.as_ref())?;
                     self.committed.remove(&place.bucket);
                 }
@@ -368,7 +374,7 @@ impl State for Windows {
         let bucket = self
             .committed
             .entry(place.bucket)
-            .or_insert_with(|| Bucket::new(&self.layout, self.logs.clone()));
+            .or_insert_with(|| Bucket::new(&self.layout, self.segments.clone()));
         if head.flags & record::RESET_BUCKET != 0 {
             bucket.discard(place.bucket, None, self.store.as_ref())?;
             bucket.table.clear();
@@ -383,7 +389,7 @@ impl State for Windows {
             // A slice loses no keys, so whatever there was of the part, its base has it.
             bucket.table.replace_state(&batch)?;
         }
-        bucket.logs.restore(place, head.flags, value.len());
+        bucket.segments.restore(place, head.flags, value.len());
         // An estimate: what was dropped is counted when the changelog is read.
         common.account_more(bucket.table.size().saturating_sub(before) as u64);
         if common.pool.is_full() {

@@ -124,7 +124,7 @@ impl Oracle {
         late
     }
 
-    pub fn seal(&mut self, watermark: Option<i64>) -> Expected {
+    pub fn prepare_commit(&mut self, watermark: Option<i64>) -> Expected {
         self.watermark = self.watermark.max(watermark);
         let mut results: Vec<(i64, String)> = Vec::new();
         match self.window {

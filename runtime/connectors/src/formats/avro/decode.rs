@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use headworks_engine::format::{Decoder, FormatError, RowError, WAITS};
 use headworks_plan::Contract;
+use headworks_schema::SchemaText;
 use headworks_schema::avro::{Avro, MARKER};
-use headworks_schema::registry::Written;
 use headworks_sql::types::StructField;
 
 use super::super::frame::{Frame, found, unknown_id};
@@ -31,7 +31,7 @@ pub struct AvroDecoder {
     programs: HashMap<u64, Result<Program, RowError>>,
     registered: bool,
     schemas: Arc<Schemas>,
-    known: HashMap<u32, Arc<Written>>,
+    known: HashMap<u32, Arc<SchemaText>>,
     /// What the definition in force goes by.
     own: u64,
 }
@@ -119,7 +119,7 @@ impl AvroDecoder {
             Some(text) => Arc::clone(text),
             None => found(id, self.schemas.get(id))?,
         };
-        let program = Avro::parse_written(&text)
+        let program = Avro::parse(&*text)
             .map_err(|error| {
                 decode(format!(
                     "schema {id} of the registry is no Avro schema: {error}"

@@ -30,15 +30,13 @@ const MAGIC: u8 = 0;
 
 /// The contract's definition; one that has none (as in tests of a query) is said in Avro here.
 fn definition(contract: &Contract) -> Result<Avro, FormatError> {
-    let text = match &contract.definition {
-        Some(definition) => definition.schema.clone(),
+    match &contract.definition {
+        Some(definition) => Avro::parse(definition),
         None => {
-            avro::from_contract(contract, "record")
-                .map_err(refused)?
-                .schema
+            avro::from_contract(contract, "record").and_then(|definition| Avro::parse(&definition))
         }
-    };
-    Avro::parse(&text).map_err(refused)
+    }
+    .map_err(refused)
 }
 
 fn refused(error: headworks_schema::SchemaError) -> FormatError {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use headworks_engine::format::{Decoder, FormatError, RowError};
 use headworks_plan::Contract;
+use headworks_schema::SchemaText;
 use headworks_schema::protobuf;
-use headworks_schema::registry::Written;
 use headworks_sql::types::StructField;
 use prost_reflect::{FileDescriptor, MessageDescriptor};
 
@@ -35,7 +35,7 @@ pub struct ProtobufDecoder {
     programs: HashMap<Vec<u8>, Result<Message, RowError>>,
     registered: bool,
     schemas: Arc<Schemas>,
-    known: HashMap<u32, Arc<Written>>,
+    known: HashMap<u32, Arc<SchemaText>>,
 }
 
 impl ProtobufDecoder {
@@ -69,7 +69,7 @@ impl ProtobufDecoder {
             let texts = texts.map(|known| (known.id, Arc::new(known.schema.as_str().into())));
             decoder.known = texts.collect();
             if let Some(definition) = &contract.definition {
-                let own = Arc::new(definition.schema.as_str().into());
+                let own = Arc::new(definition.into());
                 decoder.known.insert(registered.id, own);
             }
         }
@@ -102,7 +102,7 @@ impl ProtobufDecoder {
             None => found(id, self.schemas.get(id))?,
         };
         let path = head.get(5..).unwrap_or_default();
-        let program = protobuf::parse_written(&text)
+        let program = protobuf::parse(&*text)
             .map_err(|error| {
                 decode(format!(
                     "schema {id} of the registry is no Protobuf file: {error}"

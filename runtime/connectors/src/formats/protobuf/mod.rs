@@ -40,7 +40,7 @@ fn definition(contract: &Contract) -> Result<MessageDescriptor, FormatError> {
         made = protobuf::from_contract(contract, "record", None).map_err(refused)?;
         &made
     };
-    let file = protobuf::parse(&definition.schema).map_err(refused)?;
+    let file = protobuf::parse(definition).map_err(refused)?;
     protobuf::message(&file, definition.message.as_deref()).map_err(refused)
 }
 

@@ -4,7 +4,7 @@ use headworks_sql::schema::{Column, Schema};
 use headworks_sql::types::DataType;
 use serde_json::{Map, Value, json};
 
-use super::dice::Dice;
+use super::seeded_rng::SeededRng;
 
 /// The ways. Where the contract has nothing that could be broken so, the text is cut off instead.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +25,10 @@ const WAYS: [Way; 5] = [
 ];
 
 /// What becomes of `sound`, a record that obeys the contract.
-pub(super) fn broken(sound: &str, schema: &Schema, dice: &mut Dice) -> String {
-    let way = *dice.of(&WAYS);
+pub(super) fn broken(sound: &str, schema: &Schema, rng: &mut SeededRng) -> String {
+    let way = *rng.of(&WAYS);
     let broken = match serde_json::from_str(sound) {
-        Ok(Value::Object(record)) => change(record, way, schema, dice),
+        Ok(Value::Object(record)) => change(record, way, schema, rng),
         _ => None,
     };
     broken.unwrap_or_else(|| cut_off(sound).to_owned())
@@ -38,7 +38,7 @@ fn change(
     mut record: Map<String, Value>,
     way: Way,
     schema: &Schema,
-    dice: &mut Dice,
+    rng: &mut SeededRng,
 ) -> Option<String> {
     let fits = |column: &&Column| match way {
         Way::WrongType => true,
@@ -50,7 +50,7 @@ fn change(
     if columns.is_empty() {
         return None;
     }
-    let column = *dice.of(&columns);
+    let column = *rng.of(&columns);
     match way {
         Way::Missing => drop(record.remove(&column.name)),
         Way::Null => drop(record.insert(column.name.clone(), Value::Null)),

@@ -1,19 +1,18 @@
 //! The transactions: records, and the place in the sequence after them, committed together.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headworks_engine::StopFlag;
-use headworks_engine::kafka::{config, verdict};
+use headworks_engine::kafka::{ClientEvents, bounded_call, config, error_mapping};
 use headworks_engine::log::{LogError, Reason};
 use headworks_plan::{KafkaConnection, OnInvalid, Stream};
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::metadata::MetadataTopic;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Config;
@@ -37,9 +36,9 @@ const PROTOCOL_OVERHEAD: u64 = 64 * 1024;
 
 /// A transactional producer that has fenced its predecessors.
 pub(super) struct Session {
-    producer: ThreadedProducer<Context>,
+    producer: ThreadedProducer<ClientEvents>,
     /// Of a group without members: it is the transactional id that fences.
-    group: ConsumerGroupMetadata,
+    group: Arc<ConsumerGroupMetadata>,
     into: Stream,
     /// True while an abort would help.
     open: bool,
@@ -57,23 +56,24 @@ impl Session {
             message: error.to_string(),
         })?;
         let (into, group) = (&source.plan.into, &source.generate.group);
-        let context = Context::default();
+        let events = ClientEvents::default();
         let refused = |error: KafkaError| LogError::NeedsPerson {
             reason: Reason::PlanRefused,
             message: format!(
                 "the Kafka client can't be made: {error}; check the connection settings of the Platform"
             ),
         };
-        let producer: ThreadedProducer<Context> = producer(&base, into.max_message_bytes, group)
-            .create_with_context(context.clone())
-            .map_err(refused)?;
-        let consumer: BaseConsumer<Context> = base
+        let producer: ThreadedProducer<ClientEvents> =
+            producer(&base, into.max_message_bytes, group)
+                .create_with_context(events.clone())
+                .map_err(refused)?;
+        let consumer: BaseConsumer<ClientEvents> = base
             .clone()
             .set("group.id", group)
             .set("enable.auto.commit", "false")
             // Waits for the markers of the predecessor's transaction.
             .set("isolation.level", "read_committed")
-            .create_with_context(context.clone())
+            .create_with_context(events.clone())
             .map_err(refused)?;
         let dead_letters =
             (source.plan.on_invalid == OnInvalid::DeadLetter).then_some(&into.dead_letter_topic);
@@ -85,16 +85,16 @@ impl Session {
                     None => Ok(()),
                 }
             });
-            context.explain(found, &format!("asking for topic {topic}"))?;
+            found.map_err(|error| events.explain(&error, &format!("asking for topic {topic}")))?;
         }
-        start(&producer, &context, stop)?;
-        let next = place(&consumer, &context, &into.topic)?;
+        start(&producer, &events, stop)?;
+        let next = place(&consumer, &events, &into.topic)?;
         let group = consumer
             .group_metadata()
             .ok_or_else(|| broken("the consumer has no group"))?;
         let session = Session {
             producer,
-            group,
+            group: Arc::new(group),
             into: into.clone(),
             open: false,
         };
@@ -104,8 +104,8 @@ impl Session {
 
 /// Waits until the producer may begin a transaction, and every predecessor's is over.
 fn start(
-    producer: &ThreadedProducer<Context>,
-    context: &Context,
+    producer: &ThreadedProducer<ClientEvents>,
+    events: &ClientEvents,
     stop: &StopFlag,
 ) -> Result<(), LogError> {
     let deadline = Instant::now() + STARTING;
@@ -113,12 +113,14 @@ fn start(
         let answer = producer.init_transactions(CONNECTING);
         let error = match answer {
             Ok(()) => return Ok(()),
-            Err(error) => verdict::of_transaction(&error, "starting the transactional producer"),
+            Err(error) => {
+                error_mapping::of_transaction(&error, "starting the transactional producer")
+            }
         };
         let LogError::Retriable { message } = error else {
             return Err(error);
         };
-        if let Some(refused) = context.take().refused {
+        if let Some(refused) = events.take_refusal() {
             return Err(refused);
         }
         if stop.is_stopped() || Instant::now() >= deadline {
@@ -129,19 +131,21 @@ fn start(
 
 /// The committed place in the sequence; 0 before the first commit.
 fn place(
-    consumer: &BaseConsumer<Context>,
-    context: &Context,
+    consumer: &BaseConsumer<ClientEvents>,
+    events: &ClientEvents,
     topic: &str,
 ) -> Result<u64, LogError> {
     let doing = "reading the place in the sequence";
     let mut asked = TopicPartitionList::new();
     asked.add_partition(topic, 0);
-    let told = context.explain(consumer.committed_offsets(asked, ANSWER), doing)?;
+    let told = consumer
+        .committed_offsets(asked, ANSWER)
+        .map_err(|error| events.explain(&error, doing))?;
     let told = told
         .find_partition(topic, 0)
         .ok_or_else(|| broken("no answer about the place in the sequence"))?;
     told.error()
-        .map_err(|error| verdict::of_query(&error, doing))?;
+        .map_err(|error| error_mapping::of_query(&error, doing))?;
     Ok(match told.offset() {
         Offset::Offset(next) => u64::try_from(next).unwrap_or(0),
         _ => 0,
@@ -180,10 +184,12 @@ fn producer(base: &ClientConfig, max_message_bytes: u64, group: &str) -> ClientC
 
 impl Ledger for Session {
     fn commit(&mut self, records: &[Outgoing], next: u64) -> Result<(), LogError> {
-        self.producer.context().take();
+        // What is left of the transaction before this one.
+        let _ = self.producer.context().take_delivery_error();
+        let _ = self.producer.context().take_refusal();
         self.producer
             .begin_transaction()
-            .map_err(|error| verdict::of_transaction(&error, "opening a transaction"))?;
+            .map_err(|error| error_mapping::of_transaction(&error, "opening a transaction"))?;
         self.open = true;
         for record in records {
             self.send(record)?;
@@ -193,9 +199,11 @@ impl Ledger for Session {
         place
             .add_partition_offset(&self.into.topic, 0, offset)
             .map_err(|error| broken(&format!("place {next} can't be committed: {error}")))?;
-        self.producer
-            .send_offsets_to_transaction(&place, &self.group, ANSWER)
-            .map_err(|error| self.cause(&error, "adding the place to the transaction"))?;
+        let (producer, group) = (self.producer.clone(), Arc::clone(&self.group));
+        bounded_call(ANSWER, move |limit| {
+            producer.send_offsets_to_transaction(&place, &group, limit)
+        })
+        .map_err(|error| self.cause(&error, "adding the place to the transaction"))?;
         // From here on the outcome may be unknown; only a successor learns it then.
         self.open = false;
         self.producer.commit_transaction(ANSWER).map_err(|error| {
@@ -247,20 +255,21 @@ impl Session {
 
     /// What lies behind the failure of a call: it may be a record that wasn't taken, or a fence.
     fn cause(&self, error: &KafkaError, doing: &str) -> LogError {
-        let heard = self.producer.context().take();
-        if let Some(refused) = heard.refused {
+        let events = self.producer.context();
+        if let Some(refused) = events.take_refusal() {
             return refused;
         }
         if let Some((code, said)) = self.producer.client().fatal_error()
-            && let Some(known) = verdict::of_client(code, &said)
+            && let Some(known) = error_mapping::of_client(code, &said)
         {
             return known;
         }
-        let verdict = verdict::of_transaction(error, doing);
-        match heard.delivery {
+        let verdict = error_mapping::of_transaction(error, doing);
+        match events.take_delivery_error() {
             Some(code) if !matches!(verdict, LogError::Fenced { .. }) => {
                 let error = KafkaError::MessageProduction(code);
-                match verdict::of_query(&error, &format!("{doing}, as a record wasn't taken")) {
+                match error_mapping::of_query(&error, &format!("{doing}, as a record wasn't taken"))
+                {
                     LogError::Broken { message } => LogError::Abortable { message },
                     known => known,
                 }
@@ -275,91 +284,6 @@ impl Drop for Session {
         // Readers needn't wait for the time-out of what is left open.
         if self.open {
             let _ = self.producer.abort_transaction(ABORT);
-        }
-    }
-}
-
-/// What the client says outside of calls.
-#[derive(Clone, Debug, Default)]
-struct Context(Arc<Mutex<Heard>>);
-
-#[derive(Debug, Default)]
-struct Heard {
-    /// Only a person, or another process, can mend it.
-    refused: Option<LogError>,
-    /// Why a record wasn't taken.
-    delivery: Option<Code>,
-    /// Why a broker couldn't be reached.
-    down: Option<String>,
-}
-
-impl Context {
-    fn take(&self) -> Heard {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn note(&self, note: impl FnOnce(&mut Heard)) {
-        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Turns the failure of a first answer into what lies behind it.
-    fn explain<T>(&self, answer: Result<T, KafkaError>, doing: &str) -> Result<T, LogError> {
-        answer.map_err(|error| {
-            let heard = self.take();
-            match (heard.refused, verdict::of_query(&error, doing)) {
-                (Some(refused), _) => refused,
-                (None, LogError::Retriable { message }) => LogError::Unavailable {
-                    message: heard.down.unwrap_or(message),
-                },
-                (None, known) => known,
-            }
-        })
-    }
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error => {
-                tracing::warn!(target: "librdkafka", facility, "{message}");
-            }
-            _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
-        }
-    }
-
-    fn error(&self, error: KafkaError, said: &str) {
-        tracing::debug!(target: "librdkafka", "{error}: {said}");
-        match error.rdkafka_error_code() {
-            Some(Code::BrokerTransportFailure | Code::Resolve) => {
-                self.note(|heard| heard.down = Some(said.to_owned()));
-            }
-            Some(code) => {
-                if let Some(refused) = verdict::of_client(code, said) {
-                    self.note(|heard| heard.refused = Some(refused));
-                }
-            }
-            None => {}
-        }
-    }
-}
-
-impl ConsumerContext for Context {}
-
-impl ProducerContext for Context {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result
-            && let Some(code) = error.rdkafka_error_code()
-            // What an abort throws away isn't why it was aborted.
-            && !matches!(code, Code::PurgeQueue | Code::PurgeInflight)
-        {
-            self.note(|heard| {
-                heard.delivery.get_or_insert(code);
-            });
         }
     }
 }

@@ -49,12 +49,12 @@ impl Limits {
         match contract.format {
             Format::Json => {}
             Format::Avro => {
-                if let Ok(avro) = Avro::parse(&definition.schema) {
+                if let Ok(avro) = Avro::parse(definition) {
                     limits.avro(&avro, avro.root(), "", 0);
                 }
             }
             Format::Protobuf => {
-                let file = protobuf::parse(&definition.schema);
+                let file = protobuf::parse(definition);
                 let message =
                     file.and_then(|file| protobuf::message(&file, definition.message.as_deref()));
                 if let Ok(message) = message {

@@ -9,18 +9,18 @@
 //! About every 100 ms the records that are due by the rate are made, checked and encoded as those of any
 //! source ([`super`]'s intake), and committed. After an outage no more than a second is made up for.
 //!
-//! Rooms: `dice` chance that can be had again; `shop`, `random` and `fault` what records say, `limits`
-//! what a definition allows of it; `maker`
-//! which of them is next; `pace` when; `kafka` the transactions; `run` the loop and what it reports.
+//! Rooms: `seeded_rng` chance that can be had again; `shop`, `random` and `fault` what records say, `limits`
+//! what a definition allows of it; `record_factory`
+//! which of them is next; `rate` when; `kafka` the transactions; `run` the loop and what it reports.
 
-mod dice;
 mod fault;
 mod kafka;
 mod limits;
-mod maker;
-mod pace;
 mod random;
+mod rate;
+mod record_factory;
 mod run;
+mod seeded_rng;
 mod shop;
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use headworks_schema::protobuf::Known;
 use headworks_sql::schema::{Schema, SchemaError};
 use headworks_sql::types::DataType;
 
-use super::dice::{Dice, Purpose};
 use super::instant;
 use super::limits::{Limit, Limits, within};
+use super::seeded_rng::{Purpose, SeededRng};
 
 /// So many keys there are.
 const KEYS: u64 = 1_000;
@@ -79,12 +79,12 @@ impl Random {
 
     /// Appends record `number`, which happened at `at_ms`.
     pub(super) fn write(&self, seed: u64, number: u64, at_ms: i64, out: &mut String) {
-        let mut dice = Dice::new(seed, number, Purpose::Content);
+        let mut rng = SeededRng::new(seed, number, Purpose::Content);
         let key = Key {
             seed,
-            number: dice.below(KEYS),
+            number: rng.below(KEYS),
         };
-        let mut throw = Throw { dice, key, at_ms };
+        let mut throw = Throw { rng, key, at_ms };
         throw.object(&self.fields, out);
     }
 }
@@ -158,7 +158,7 @@ struct Key {
 }
 
 struct Throw {
-    dice: Dice,
+    rng: SeededRng,
     key: Key,
     at_ms: i64,
 }
@@ -197,13 +197,13 @@ impl Throw {
         let needed = members.iter().find(|i| fields[**i].is_needed());
         let member = needed
             .copied()
-            .unwrap_or_else(|| members[self.dice.below(members.len() as u64) as usize]);
+            .unwrap_or_else(|| members[self.rng.below(members.len() as u64) as usize]);
         chosen.push((oneof, member));
         member
     }
 
     fn field(&mut self, node: &Node, out: &mut String) {
-        if node.nullable && self.dice.percent(NULLS) {
+        if node.nullable && self.rng.percent(NULLS) {
             out.push_str("null");
             return;
         }
@@ -213,47 +213,47 @@ impl Throw {
             }
             Role::Key(place) => {
                 let key = self.key.number * 64 + place;
-                let dice = Dice::new(self.key.seed, key, Purpose::Key);
-                let own = std::mem::replace(&mut self.dice, dice);
+                let rng = SeededRng::new(self.key.seed, key, Purpose::Key);
+                let own = std::mem::replace(&mut self.rng, rng);
                 self.value(node, out);
-                self.dice = own;
+                self.rng = own;
             }
             Role::Plain => self.value(node, out),
         }
     }
 
     fn value(&mut self, node: &Node, out: &mut String) {
-        let dice = &mut self.dice;
+        let rng = &mut self.rng;
         if let Some(limit) = &node.limit {
-            limited(limit, dice, out);
+            limited(limit, rng, out);
             return;
         }
         let _ = match &node.data_type {
-            DataType::Boolean => write!(out, "{}", dice.percent(50)),
-            DataType::Int | DataType::BigInt => write!(out, "{}", dice.below(1_000_000)),
+            DataType::Boolean => write!(out, "{}", rng.percent(50)),
+            DataType::Int | DataType::BigInt => write!(out, "{}", rng.below(1_000_000)),
             DataType::Float | DataType::Double => {
-                write!(out, "{}.{:02}", dice.below(1_000), dice.below(100))
+                write!(out, "{}.{:02}", rng.below(1_000), rng.below(100))
             }
             DataType::Decimal { precision, scale } => {
                 let whole = 10_u64.pow(u32::from((precision - scale).min(6)));
                 let digits = usize::from((*scale).min(6));
-                let fraction = dice.below(10_u64.pow(digits as u32));
+                let fraction = rng.below(10_u64.pow(digits as u32));
                 match digits {
-                    0 => write!(out, "\"{}\"", dice.below(whole)),
-                    _ => write!(out, "\"{}.{fraction:0digits$}\"", dice.below(whole)),
+                    0 => write!(out, "\"{}\"", rng.below(whole)),
+                    _ => write!(out, "\"{}.{fraction:0digits$}\"", rng.below(whole)),
                 }
             }
-            DataType::String => write!(out, "\"{}-{}\"", dice.of(&WORDS), dice.below(1_000)),
+            DataType::String => write!(out, "\"{}-{}\"", rng.of(&WORDS), rng.below(1_000)),
             DataType::Bytes => {
-                write!(out, "\"{}\"", STANDARD.encode(dice.any().to_be_bytes()))
+                write!(out, "\"{}\"", STANDARD.encode(rng.any().to_be_bytes()))
             }
-            DataType::Date => write!(out, "\"{}\"", date(dice)),
-            DataType::Time => write!(out, "\"{}\"", time(dice)),
-            DataType::Timestamp(_) => write!(out, "\"{}T{}\"", date(dice), time(dice)),
-            DataType::TimestampLtz(_) => write!(out, "\"{}T{}Z\"", date(dice), time(dice)),
+            DataType::Date => write!(out, "\"{}\"", date(rng)),
+            DataType::Time => write!(out, "\"{}\"", time(rng)),
+            DataType::Timestamp(_) => write!(out, "\"{}T{}\"", date(rng), time(rng)),
+            DataType::TimestampLtz(_) => write!(out, "\"{}T{}Z\"", date(rng), time(rng)),
             DataType::Array(_) => {
                 out.push('[');
-                for i in 0..self.dice.below(4) {
+                for i in 0..self.rng.below(4) {
                     if i > 0 {
                         out.push(',');
                     }
@@ -265,7 +265,7 @@ impl Throw {
             DataType::Map(_) => {
                 out.push('{');
                 let most = if node.keys == Some(false) { 3 } else { 4 };
-                for i in 0..self.dice.below(most) {
+                for i in 0..self.rng.below(most) {
                     let comma = if i > 0 { "," } else { "" };
                     let _ = match node.keys {
                         None => write!(out, "{comma}\"{}\":", WORDS[i as usize]),
@@ -286,26 +286,26 @@ impl Throw {
 }
 
 /// A value that its definition allows.
-fn limited(limit: &Limit, dice: &mut Dice, out: &mut String) {
+fn limited(limit: &Limit, rng: &mut SeededRng, out: &mut String) {
     let _ = match limit {
         Limit::Symbols(symbols) => {
-            let symbol = dice.below(symbols.len() as u64) as usize;
+            let symbol = rng.below(symbols.len() as u64) as usize;
             write!(out, "{}", serde_json::Value::from(symbols[symbol].as_str()))
         }
         Limit::Bytes(size) => {
             let mut bytes = Vec::with_capacity(size + 8);
             while bytes.len() < *size {
-                bytes.extend_from_slice(&dice.any().to_be_bytes());
+                bytes.extend_from_slice(&rng.any().to_be_bytes());
             }
             write!(out, "\"{}\"", STANDARD.encode(&bytes[..*size]))
         }
         Limit::Present => write!(out, "true"),
-        Limit::Json(Known::List) => write!(out, "\"[{}]\"", dice.below(1_000)),
-        Limit::Json(Known::Value) => write!(out, "\"{}\"", dice.below(1_000)),
-        Limit::Json(_) => write!(out, "\"{{\\\"n\\\":{}}}\"", dice.below(1_000)),
+        Limit::Json(Known::List) => write!(out, "\"[{}]\"", rng.below(1_000)),
+        Limit::Json(Known::Value) => write!(out, "\"{}\"", rng.below(1_000)),
+        Limit::Json(_) => write!(out, "\"{{\\\"n\\\":{}}}\"", rng.below(1_000)),
         Limit::Uuid => {
             // Of version 4, as its bits say (RFC 9562).
-            let (a, b) = (dice.any(), dice.any());
+            let (a, b) = (rng.any(), rng.any());
             write!(
                 out,
                 "\"{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}\"",
@@ -319,15 +319,15 @@ fn limited(limit: &Limit, dice: &mut Dice, out: &mut String) {
     };
 }
 
-fn date(dice: &mut Dice) -> String {
-    format!("2025-{:02}-{:02}", 1 + dice.below(12), 1 + dice.below(28))
+fn date(rng: &mut SeededRng) -> String {
+    format!("2025-{:02}-{:02}", 1 + rng.below(12), 1 + rng.below(28))
 }
 
-fn time(dice: &mut Dice) -> String {
+fn time(rng: &mut SeededRng) -> String {
     format!(
         "{:02}:{:02}:{:02}",
-        dice.below(24),
-        dice.below(60),
-        dice.below(60)
+        rng.below(24),
+        rng.below(60),
+        rng.below(60)
     )
 }

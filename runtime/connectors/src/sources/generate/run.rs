@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use headworks_engine::format::FormatError;
 use headworks_engine::log::{LogError, Reason};
+use headworks_engine::session::{self, Failed, Outcome, StopFlag, Wording};
 use headworks_engine::status::{Progress, StatusHandle, alive};
-use headworks_engine::{Outcome, StopFlag};
 use headworks_plan::{KafkaConnection, OnInvalid, Phase, Problem};
 
 use super::Config;
 use super::kafka::Session;
-use super::maker::Maker;
-use super::pace::Pace;
-use crate::sources::intake::Intake;
+use super::rate::Rate;
+use super::record_factory::RecordFactory;
 use crate::sources::outgoing::Outgoing;
+use crate::sources::record_validation::RecordValidation;
 use crate::sources::records::Records;
 
 /// A source at rest commits its place this often, because Kafka forgets groups that don't (by default
@@ -22,6 +22,15 @@ const REMINDER: Duration = Duration::from_secs(6 * 3_600);
 
 /// The loop hangs if a batch isn't over for so long: every call to Kafka ends before.
 const HANGS: Duration = Duration::from_secs(5 * 60);
+
+/// How a generate source tells of what hinders it.
+const WORDING: Wording = Wording {
+    who: "the source",
+    unavailable: "Kafka doesn't answer",
+    resumes: "the sequence goes on where it stopped when it does",
+    rival: "another process writes this source's sequence",
+    again: "the sequence goes on by itself",
+};
 
 /// Where records go together with the place in the sequence after them.
 pub(super) trait Ledger {
@@ -55,7 +64,7 @@ pub fn run(
         }
     };
     let open = || Session::open(kafka, config, stop);
-    keep_going(&work, open, pause, status, stop)
+    keep_going(&work, open, session::pause, status, stop)
 }
 
 /// Session after session, until the stop flag is raised.
@@ -66,34 +75,21 @@ pub(super) fn keep_going<L: Ledger>(
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Outcome {
-    let mut failures = 0;
+    // A batch of which nobody knows whether it was committed, from one session to the next.
     let mut doubtful = None;
-    while !stop.is_stopped() {
-        let begun = Instant::now();
+    session::keep_going(&WORDING, pause, status, stop, || {
         let ended = open().and_then(|(ledger, next)| {
             settle(doubtful.take(), next, status);
             tracing::info!(next, "making records");
             status.heal_all();
             status.set_phase(Phase::Running);
-            session(work, ledger, next, &mut doubtful, status, stop)
+            make(work, ledger, next, &mut doubtful, status, stop)
         });
-        let Err(error) = ended else {
-            return Outcome::Drained;
-        };
-        if stop.is_stopped() && doubtful.is_some() {
-            tracing::warn!(%error, "the last transaction could not be committed");
-            return Outcome::Interrupted;
-        }
-        if begun.elapsed() > Duration::from_secs(60) {
-            failures = 0;
-        }
-        report(status, &error);
-        if stop.wait(pause(&error, failures)) {
-            break;
-        }
-        failures += 1;
-    }
-    Outcome::Drained
+        ended.map_err(|error| Failed {
+            error,
+            uncommitted: doubtful.is_some(),
+        })
+    })
 }
 
 /// A batch whose commit failed: it counts if the place that is found afterwards is the one behind it.
@@ -109,7 +105,7 @@ fn settle(doubtful: Option<Doubtful>, next: u64, status: &StatusHandle) {
 }
 
 /// One ledger's time: until it fails, or the stop flag is raised between two batches.
-fn session(
+fn make(
     work: &Work,
     mut ledger: impl Ledger,
     mut next: u64,
@@ -119,7 +115,7 @@ fn session(
 ) -> Result<(), LogError> {
     let generate = &work.config.generate;
     let begun = Instant::now();
-    let mut pace = Pace::new(generate.records_per_second, begun.elapsed());
+    let mut rate = Rate::new(generate.records_per_second, begun.elapsed());
     while !stop.is_stopped() {
         alive();
         let left = generate
@@ -133,12 +129,12 @@ fn session(
             continue;
         }
         let now = begun.elapsed();
-        let count = pace.due(now).min(left);
+        let count = rate.due(now).min(left);
         if count == 0 {
-            stop.wait(pace.wait(now));
+            stop.wait(rate.wait(now));
             continue;
         }
-        pace.made(count, now);
+        rate.made(count, now);
         let batch = work.batch(next, count, now_ms());
         let (records, progress) = batch.map_err(|error| LogError::Broken {
             message: format!("records from number {next} on can't be encoded: {error}"),
@@ -150,7 +146,7 @@ fn session(
         ledger.commit(&records, next + count)?;
         next += count;
         settle(doubtful.take(), next, status);
-        stop.wait(pace.wait(begun.elapsed()));
+        stop.wait(rate.wait(begun.elapsed()));
     }
     Ok(())
 }
@@ -158,8 +154,8 @@ fn session(
 /// What makes batches.
 pub(super) struct Work {
     config: Config,
-    maker: Maker,
-    intake: Intake,
+    factory: RecordFactory,
+    validation: RecordValidation,
 }
 
 impl Work {
@@ -177,17 +173,18 @@ impl Work {
                 format!("the contract of stream {stream} can't be used: {error}"),
             )
         };
-        let maker = Maker::new(&config.generate, &config.plan.into.contract)
+        let factory = RecordFactory::new(&config.generate, &config.plan.into.contract)
             .map_err(|error| refused(&error))?;
-        maker
+        factory
             .fits(&config.plan)
             .map_err(|error| refused(&error))?
             .map_err(|message| problem("TemplateMismatch", message))?;
-        let intake = Intake::new(&config.source, &config.plan).map_err(|error| refused(&error))?;
+        let validation =
+            RecordValidation::new(&config.source, &config.plan).map_err(|error| refused(&error))?;
         Ok(Work {
             config: config.clone(),
-            maker,
-            intake,
+            factory,
+            validation,
         })
     }
 
@@ -198,23 +195,23 @@ impl Work {
         count: u64,
         now_ms: i64,
     ) -> Result<(Vec<Outgoing>, Progress), FormatError> {
-        let made = self.maker.make(first, count, now_ms);
+        let made = self.factory.make(first, count, now_ms);
         let mut records = Records::of(made.text.into());
         for place in made.records {
             records.push(place);
         }
-        let mut checked = self.intake.check(&records)?;
+        let mut checked = self.validation.check(&records)?;
         let sound = checked.good.len();
         let mut outgoing = checked.good;
         if self.config.plan.on_invalid == OnInvalid::DeadLetter {
             let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
-            let letters = self.intake.dead_letters(&checked.bad, now);
+            let dead_letters = self.validation.dead_letters(&checked.bad, now);
             outgoing.extend(
-                letters
+                dead_letters
                     .or_else(|too_large| {
                         checked.bad.retain(|bad| !too_large.contains(&bad.index));
                         // What remains fits.
-                        self.intake.dead_letters(&checked.bad, now)
+                        self.validation.dead_letters(&checked.bad, now)
                     })
                     .unwrap_or_default(),
             );
@@ -233,62 +230,4 @@ impl Work {
 
 fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
-}
-
-/// How long to wait before the next session: doubling, with a ceiling that depends on what is wrong.
-fn pause(error: &LogError, failures: u32) -> Duration {
-    let (first, longest) = match error {
-        // Two processes under one name must not fence each other at full speed.
-        LogError::Fenced { .. } => (2_000, 60_000),
-        LogError::NeedsPerson { .. } => (2_000, 20_000),
-        _ => (500, 5_000),
-    };
-    Duration::from_millis((first << failures.min(10)).min(longest))
-}
-
-fn report(status: &StatusHandle, error: &LogError) {
-    let said = error.to_string();
-    let (reason, message, fatal) = match error {
-        LogError::NeedsPerson { reason, .. } => (reason.as_str(), said, true),
-        LogError::Unavailable { .. } | LogError::Retriable { .. } => (
-            "KafkaUnavailable",
-            format!(
-                "Kafka doesn't answer: {said}; the sequence goes on where it stopped when it does"
-            ),
-            false,
-        ),
-        LogError::Fenced { .. } => (
-            "Fenced",
-            format!(
-                "{said}; another process writes this source's sequence, or did until now; trying again at intervals"
-            ),
-            false,
-        ),
-        _ => (
-            "KafkaError",
-            format!("{said}; nothing is lost, the sequence goes on by itself"),
-            false,
-        ),
-    };
-    tracing::warn!(reason, message, "the source is held up");
-    status.hold_up(Problem {
-        reason: reason.to_owned(),
-        message,
-        fatal,
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_ceiling_and_are_long_between_two_that_fence_each_other() {
-        let message = String::new;
-        let broken = LogError::Broken { message: message() };
-        assert_eq!(pause(&broken, 0), Duration::from_millis(500));
-        assert_eq!(pause(&broken, 500), Duration::from_secs(5));
-        let fenced = LogError::Fenced { message: message() };
-        assert_eq!(pause(&fenced, 9), Duration::from_secs(60));
-    }
 }

@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use headworks_plan::ShopRecords;
 
-use super::dice::{Dice, Popular, Purpose};
 use super::instant;
+use super::seeded_rng::{Popular, Purpose, SeededRng};
 
 const USERS: u64 = 2_000;
 const PRODUCTS: u64 = 200;
@@ -101,20 +101,20 @@ impl Shop {
         }
     }
 
-    fn user(&self, dice: &mut Dice) -> u64 {
-        self.users.pick(dice) + 1
+    fn user(&self, rng: &mut SeededRng) -> u64 {
+        self.users.pick(rng) + 1
     }
 
-    fn product(&self, dice: &mut Dice) -> Product {
-        Product(self.products.pick(dice))
+    fn product(&self, rng: &mut SeededRng) -> Product {
+        Product(self.products.pick(rng))
     }
 
     fn click(&self, seed: u64, number: u64, at_ms: i64, out: &mut String) {
-        let mut dice = Dice::new(seed, number, Purpose::Content);
-        let user = self.user(&mut dice);
-        let session = dice.below(20);
-        let product = self.product(&mut dice);
-        let (page, sku) = match dice.below(100) {
+        let mut rng = SeededRng::new(seed, number, Purpose::Content);
+        let user = self.user(&mut rng);
+        let session = rng.below(20);
+        let product = self.product(&mut rng);
+        let (page, sku) = match rng.below(100) {
             0..15 => ("/".to_owned(), None),
             15..30 => ("/search".to_owned(), None),
             30..55 => (format!("/category/{}", product.category().1), None),
@@ -131,8 +131,8 @@ impl Shop {
     }
 
     fn order(&self, seed: u64, number: u64, at_ms: i64, out: &mut String) {
-        let mut dice = Dice::new(seed, number, Purpose::Order);
-        let user = self.user(&mut dice);
+        let mut rng = SeededRng::new(seed, number, Purpose::Order);
+        let user = self.user(&mut rng);
         let _ = write!(
             out,
             r#"{{"order_id":"{}","user_id":{user},"items":["#,
@@ -140,10 +140,10 @@ impl Shop {
         );
         let mut cents = 0;
         // More often few than many.
-        let most = 1 + dice.below(4);
-        for item in 0..=dice.below(most) {
-            let product = self.product(&mut dice);
-            let quantity = 1 + if dice.percent(25) { dice.below(4) } else { 0 };
+        let most = 1 + rng.below(4);
+        for item in 0..=rng.below(most) {
+            let product = self.product(&mut rng);
+            let quantity = 1 + if rng.percent(25) { rng.below(4) } else { 0 };
             cents += product.cents() * quantity;
             let comma = if item == 0 { "" } else { "," };
             let _ = write!(
@@ -152,7 +152,7 @@ impl Shop {
                 product.sku()
             );
         }
-        let coupon = dice.percent(20).then(|| dice.of(&COUPONS));
+        let coupon = rng.percent(20).then(|| rng.of(&COUPONS));
         if let Some((_, percent)) = coupon {
             cents -= cents * percent / 100;
         }
@@ -167,14 +167,14 @@ impl Shop {
     }
 
     fn change(&self, seed: u64, number: u64, at_ms: i64, out: &mut String) {
-        let mut dice = Dice::new(seed, number, Purpose::Content);
-        let sku = self.product(&mut dice).sku();
-        let warehouse = dice.of(&WAREHOUSES);
+        let mut rng = SeededRng::new(seed, number, Purpose::Content);
+        let sku = self.product(&mut rng).sku();
+        let warehouse = rng.of(&WAREHOUSES);
         // Much goes out in small numbers, and comes in large ones.
-        let change = if dice.percent(8) {
-            20 + dice.below(180) as i64
+        let change = if rng.percent(8) {
+            20 + rng.below(180) as i64
         } else {
-            -1 - dice.below(5) as i64
+            -1 - rng.below(5) as i64
         };
         let _ = write!(
             out,
@@ -184,16 +184,16 @@ impl Shop {
     }
 
     fn feedback(&self, seed: u64, number: u64, at_ms: i64, out: &mut String) {
-        let mut dice = Dice::new(seed, number, Purpose::Content);
-        let order = number - dice.below((number + 1).min(RECENT));
-        let user = self.user(&mut Dice::new(seed, order, Purpose::Order));
-        let mut left = dice.below(STARS.iter().sum());
+        let mut rng = SeededRng::new(seed, number, Purpose::Content);
+        let order = number - rng.below((number + 1).min(RECENT));
+        let user = self.user(&mut SeededRng::new(seed, order, Purpose::Order));
+        let mut left = rng.below(STARS.iter().sum());
         let mut stars = 0;
         while left >= STARS[stars] {
             left -= STARS[stars];
             stars += 1;
         }
-        let comment = (!dice.percent(40)).then(|| *dice.of(&COMMENTS[stars]));
+        let comment = (!rng.percent(40)).then(|| *rng.of(&COMMENTS[stars]));
         let _ = write!(
             out,
             r#"{{"feedback_id":"f-{number:010}","order_id":"{}","user_id":{user},"stars":{},"comment":{},"given_at":"{}"}}"#,
@@ -219,8 +219,8 @@ impl Product {
     }
 
     fn cents(self) -> u64 {
-        let mut dice = Dice::new(0, self.0, Purpose::Price);
-        (1 + dice.below(150)) * 100 - 1
+        let mut rng = SeededRng::new(0, self.0, Purpose::Price);
+        (1 + rng.below(150)) * 100 - 1
     }
 }
 

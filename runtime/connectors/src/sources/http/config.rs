@@ -7,7 +7,7 @@ use headworks_plan::{BEARER_DIR, HTTP_PORT, HTTP_TLS_DIR, HttpSource, Plan, Role
 use snafu::Snafu;
 
 use crate::server::Bounds;
-use crate::sources::intake;
+use crate::sources::record_validation;
 
 /// Bytes that the places of the most records of a request take while there are both the old ones and the new.
 const PLACES: usize = 4 * 1024 * 1024;
@@ -110,6 +110,9 @@ impl Config {
 fn most_memory(source: &SourcePlan, http: &HttpSource) -> usize {
     let body = usize::try_from(http.max_body_bytes).unwrap_or(usize::MAX);
     // As long as the body is parsed, three times its length; then it, its records' places, and a piece of them.
-    let checked = body.saturating_add(intake::most_memory(source.into.max_message_bytes, body));
+    let checked = body.saturating_add(record_validation::most_memory(
+        source.into.max_message_bytes,
+        body,
+    ));
     body.saturating_mul(3).max(checked.saturating_add(PLACES))
 }

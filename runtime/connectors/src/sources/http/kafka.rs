@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use headworks_engine::kafka::ClientEvents;
 use headworks_engine::status::alive;
 use headworks_plan::{KafkaConnection, OnInvalid, Problem, SourcePlan};
 use rdkafka::client::ClientContext;
@@ -210,7 +211,8 @@ impl KafkaSink {
                 return Some(problem(code, topic, &self.connection.bootstrap_servers));
             }
         }
-        producer.context().forgive();
+        // Connected, so nothing is refused any more.
+        let _ = producer.context().0.take_refusal();
         None
     }
 
@@ -391,47 +393,32 @@ impl InFlight {
     }
 }
 
-/// Hears acknowledgements, and why brokers can't be reached.
+/// Hears acknowledgements besides what every client is told.
 #[derive(Default)]
-struct Context {
-    refused: Mutex<Option<Code>>,
-}
+struct Context(ClientEvents);
 
 impl Context {
-    /// The last refusal that only a person can mend.
+    /// The last refusal of a connection, which only a person can mend.
     fn refusal(&self) -> Option<Code> {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn forgive(&self) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.refusal().filter(|code| {
+            matches!(
+                code,
+                Code::Authentication
+                    | Code::SaslAuthenticationFailed
+                    | Code::UnsupportedSASLMechanism
+                    | Code::SSL
+            )
+        })
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error => {
-                tracing::warn!(target: "librdkafka", facility, "{message}");
-            }
-            _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
-        }
+        self.0.log(level, facility, message);
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", "{error}: {reason}");
-        if let Some(
-            code @ (Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::UnsupportedSASLMechanism
-            | Code::SSL),
-        ) = error.rdkafka_error_code()
-        {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
-        }
+    fn error(&self, error: KafkaError, said: &str) {
+        self.0.error(error, said);
     }
 }
 

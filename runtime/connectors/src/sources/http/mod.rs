@@ -19,7 +19,7 @@
 //! client that hears no answer can't know. Give records an id and deduplicate by it downstream.
 //!
 //! Rooms: [`config`](Config) what the plan says; `reading` and `gzip` a body as it comes; `request` a body as
-//! records; `work` and `sources/intake` records against the contract; `limits` what is let in; [`Service`] the
+//! records; `work` and `sources/record_validation` records against the contract; `limits` what is let in; [`Service`] the
 //! answers; [`Sink`] the seam to Kafka; `server` the listener, over the bounded [`server`](crate::server).
 
 mod answer;

@@ -26,7 +26,7 @@ use super::reading::{self, Reading};
 use super::request::{self, Layout};
 use super::sink::{Cause, Sink, Undelivered};
 use super::work::{Judged, Work};
-use crate::sources::intake::Intake;
+use crate::sources::record_validation::RecordValidation;
 
 /// Bodies above this, or of which there may be more work than this, are parsed on a thread of their own, so that they
 /// hold up nobody else's answer.
@@ -68,7 +68,7 @@ impl<S: Sink> Service<S> {
         });
         Ok(Arc::new(Service {
             work: Work::new(
-                Intake::new(&config.source, &config.plan)?,
+                RecordValidation::new(&config.source, &config.plan)?,
                 config.plan.on_invalid,
                 &config.plan.into.name,
                 config.http.items_path.as_ref(),
@@ -187,7 +187,7 @@ impl<S: Sink> Service<S> {
         layout: Layout,
         mut place: Place,
     ) -> (Result<Judged, (Refusal, usize)>, Option<Place>) {
-        if body.len() <= LARGE.min(self.work.intake.longest(MUCH_WORK)) {
+        if body.len() <= LARGE.min(self.work.validation.longest(MUCH_WORK)) {
             return (self.work.judge(&body, layout, &mut place), Some(place));
         }
         let turn = self.large.clone().acquire_owned().await;

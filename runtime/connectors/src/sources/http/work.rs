@@ -14,8 +14,8 @@ use headworks_plan::OnInvalid;
 use super::answer::{BadRecord, LISTED, Refusal};
 use super::limits::Place;
 use super::request::{self, Layout};
-use crate::sources::intake::{Checked, Intake, Position, Stopped};
 use crate::sources::outgoing::{Outgoing, Target};
+use crate::sources::record_validation::{Checked, Position, RecordValidation, Stopped};
 use crate::sources::records::Records;
 
 /// Most bytes that a request keeps of what it will write.
@@ -26,7 +26,7 @@ const LETTER: usize = 768;
 
 /// Judges requests.
 pub(super) struct Work {
-    pub(super) intake: Intake,
+    pub(super) validation: RecordValidation,
     pub(super) on_invalid: OnInvalid,
     pub(super) items_path: Option<String>,
     pub(super) stream: String,
@@ -72,14 +72,14 @@ struct Found {
 
 impl Work {
     pub(super) fn new(
-        intake: Intake,
+        validation: RecordValidation,
         on_invalid: OnInvalid,
         stream: &str,
         items_path: Option<&String>,
         most: usize,
     ) -> Arc<Work> {
         Arc::new(Work {
-            intake,
+            validation,
             on_invalid,
             items_path: items_path.cloned(),
             stream: stream.to_owned(),
@@ -117,14 +117,17 @@ impl Work {
         place: &mut Place,
     ) -> Result<Judged, Refusal> {
         let at = jiff::Timestamp::now();
-        let mut position = self.intake.begin(&records).map_err(|error| ours(&error))?;
+        let mut position = self
+            .validation
+            .begin(&records)
+            .map_err(|error| ours(&error))?;
         place.hold(base.saturating_add(position.memory()))?;
         let mut found = Found::default();
         loop {
             let from = position.next();
             let held = base + found.bytes;
             let grow = |memory: usize| place.hold(held.saturating_add(memory));
-            let piece = match self.intake.piece(&mut position, &records, grow) {
+            let piece = match self.validation.piece(&mut position, &records, grow) {
                 Ok(piece) => piece,
                 // Room for it comes before what was kept.
                 Err(Stopped::NoRoom(_)) if found.bytes > 0 => {
@@ -158,11 +161,11 @@ impl Work {
             });
         }
         if self.on_invalid == OnInvalid::Reject && found.bad > 0 {
-            self.intake.end(position);
+            self.validation.end(position);
             return Err(self.refused(found));
         }
         if found.homeless > 0 {
-            self.intake.end(position);
+            self.validation.end(position);
             let error = format!(
                 "{} of {} records break the contract and are too large for the dead-letter topic; nothing was written",
                 found.homeless,
@@ -235,7 +238,7 @@ impl Work {
         Checked { good, bad }: Checked,
         at: jiff::Timestamp,
     ) -> Result<Vec<Outgoing>, (usize, Vec<BadRecord>)> {
-        let letters = self.intake.dead_letters(&bad, at).map_err(|homeless| {
+        let dead_letters = self.validation.dead_letters(&bad, at).map_err(|homeless| {
             let listed = bad
                 .iter()
                 .filter(|bad| homeless.contains(&bad.index))
@@ -243,7 +246,7 @@ impl Work {
             let listed = listed.map(|bad| BadRecord::new(bad.index, &bad.error));
             (homeless.len(), listed.collect())
         })?;
-        Ok(good.into_iter().chain(letters).collect())
+        Ok(good.into_iter().chain(dead_letters).collect())
     }
 
     fn refused(&self, found: Found) -> Refusal {
@@ -261,7 +264,7 @@ impl Work {
         let from = rest.position.next();
         // It was checked before within what is held, and what is held is what the largest piece took.
         let piece = self
-            .intake
+            .validation
             .piece(&mut rest.position, &rest.records, |_| Ok::<_, Refusal>(()));
         let piece = piece.map_err(|stopped| match stopped {
             Stopped::NoRoom(refusal) => refusal,
@@ -276,7 +279,7 @@ impl Work {
 
     /// Gives back what judging took.
     pub(super) fn end(&self, rest: Rest) {
-        self.intake.end(rest.position);
+        self.validation.end(rest.position);
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::fault::{Fault, Place};
-use crate::stores::Trouble;
+use crate::stores::StoreFault;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const SYSTEM_ROOTS: [&str; 3] = [
 pub(super) async fn connect(
     place: &Place,
     connection: &PostgresConnection,
-) -> Result<Client, Trouble> {
+) -> Result<Client, StoreFault> {
     let secret = |path: &str, key: &str| {
         read_secret(path).map_err(|why| {
             let said = format!("{why}; the DataStore's Secret must hold a value under {key}");
@@ -60,7 +60,7 @@ pub(super) async fn connect(
     let doing = "connecting";
     let connecting = async {
         let fault = |error| match place.fault(&error, doing) {
-            Fault::Trouble(trouble) => trouble,
+            Fault::Store(trouble) => trouble,
             Fault::Rows { message, .. } => place.trouble(Reason::StoreUnavailable, message),
         };
         let client = if let Some(ca) = &connection.tls_ca_file {

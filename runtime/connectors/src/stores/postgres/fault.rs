@@ -6,7 +6,7 @@ use headworks_engine::log::Reason;
 use headworks_plan::PostgresConnection;
 use tokio_postgres::Error;
 
-use crate::stores::Trouble;
+use crate::stores::StoreFault;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Fault {
         null_in: Option<String>,
     },
     /// Anything else. The connection is given up.
-    Trouble(Trouble),
+    Store(StoreFault),
 }
 
 /// Which store it is about: begins every message.
@@ -37,14 +37,14 @@ impl Place {
         }
     }
 
-    pub(super) fn trouble(&self, reason: Reason, said: impl std::fmt::Display) -> Trouble {
-        Trouble {
+    pub(super) fn trouble(&self, reason: Reason, said: impl std::fmt::Display) -> StoreFault {
+        StoreFault {
             reason,
             message: format!("{}: {said}", self.what),
         }
     }
 
-    pub(super) fn slow(&self, doing: &str, seconds: u64) -> Trouble {
+    pub(super) fn slow(&self, doing: &str, seconds: u64) -> StoreFault {
         let said = format!("{doing}: no answer for {seconds} s; tried again until it answers");
         self.trouble(Reason::StoreUnavailable, said)
     }
@@ -52,7 +52,7 @@ impl Place {
     /// Sorts an error of a connection attempt or a statement.
     pub(super) fn fault(&self, error: &Error, doing: &str) -> Fault {
         let Some(server) = error.as_db_error() else {
-            return Fault::Trouble(self.way(error, doing));
+            return Fault::Store(self.way(error, doing));
         };
         let code = server.code().code();
         let said = server.message();
@@ -101,13 +101,13 @@ impl Place {
                 "nothing is lost, the work goes on by itself",
             ),
         };
-        Fault::Trouble(self.trouble(
+        Fault::Store(self.trouble(
             reason,
             format!("{doing}: {said} (SQLSTATE {code}); {remedy}"),
         ))
     }
 
-    fn way(&self, error: &Error, doing: &str) -> Trouble {
+    fn way(&self, error: &Error, doing: &str) -> StoreFault {
         let mut said = error.to_string();
         let mut cause = error.source();
         while let Some(inner) = cause {

@@ -7,21 +7,21 @@
 //! and upserts go from there into the target (`writing`). Offsets are kept in the table `headworks_offsets` beside the
 //! written one (`offsets`), and move in the transaction that holds the rows.
 //!
-//! `connect` and `fault` are shared with [`Watch`], the pod that only asks whether the server answers.
+//! `connect` and `fault` are shared with [`HealthProbe`], the pod that only asks whether the server answers.
 
 mod connect;
 mod fault;
+mod health_probe;
 mod offsets;
 mod row;
 mod store;
 mod table;
 mod types;
-mod watch;
 mod writing;
 
+pub use health_probe::HealthProbe;
 pub use row::RowEncoder;
 pub use store::PostgresStore;
-pub use watch::Watch;
 
 /// A name as SQL takes it, whatever is in it.
 fn quoted(name: &str) -> String {

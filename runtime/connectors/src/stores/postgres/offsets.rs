@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use headworks_engine::log::{Clock, Position};
+use headworks_engine::log::{PartitionEventTime, Position};
 use headworks_engine::store::Move;
 use tokio_postgres::{Client, Error, Row};
 
@@ -69,7 +69,7 @@ pub(super) fn offset(row: &Row) -> Result<Offset, Error> {
     let position = Position {
         offset: row.try_get(2)?,
         first_start_ms: row.try_get(3)?,
-        clock: Clock::default(),
+        clock: PartitionEventTime::default(),
     };
     Ok((
         (row.try_get(0)?, row.try_get(1)?),

@@ -16,7 +16,7 @@ use super::fault::{Fault, Place};
 use super::offsets::{Moves, Offsets, offset};
 use super::table::{self, Target};
 use super::writing::{Rows, Writing, without_mark};
-use crate::stores::Trouble;
+use crate::stores::StoreFault;
 
 /// Opens a transaction. Constraints that wait for the commit are checked at once, so that the row that
 /// breaks one is known.
@@ -87,7 +87,7 @@ impl PostgresStore {
         F: Future<Output = (Session, Result<T, Fault>)>,
     {
         let (Some(session), Some(runtime)) = (self.session.take(), &self.runtime) else {
-            return Err(Fault::Trouble(self.place.trouble(
+            return Err(Fault::Store(self.place.trouble(
                 Reason::StoreUnavailable,
                 format!("{doing}: the connection is lost"),
             )));
@@ -98,9 +98,9 @@ impl PostgresStore {
         });
         let Ok((session, answer)) = answer else {
             self.in_transaction = false;
-            return Err(Fault::Trouble(self.place.slow(doing, ANSWER.as_secs())));
+            return Err(Fault::Store(self.place.slow(doing, ANSWER.as_secs())));
         };
-        if matches!(answer, Err(Fault::Trouble(_))) {
+        if matches!(answer, Err(Fault::Store(_))) {
             self.in_transaction = false;
         } else {
             self.session = Some(session);
@@ -177,7 +177,7 @@ impl PostgresStore {
         let fresh = self.session.is_none();
         self.ready()?;
         match self.offsets_by(doing, places, statement) {
-            Err(Fault::Trouble(_)) if !fresh => {
+            Err(Fault::Store(_)) if !fresh => {
                 self.ready()?;
                 self.offsets_by(doing, places, statement)
             }
@@ -219,8 +219,10 @@ impl Store for PostgresStore {
         let doing = "opening a transaction";
         let mut begin = || {
             self.ready().map_err(|error| match error {
-                StoreError::Held { reason, message } => Fault::Trouble(Trouble { reason, message }),
-                other => Fault::Trouble(
+                StoreError::Held { reason, message } => {
+                    Fault::Store(StoreFault { reason, message })
+                }
+                other => Fault::Store(
                     self.place
                         .trouble(Reason::StoreUnavailable, format!("{other:?}")),
                 ),
@@ -254,7 +256,7 @@ impl Store for PostgresStore {
                         );
                         return (session, Err(fault));
                     }
-                    Fault::Trouble(_) => Err(error),
+                    Fault::Store(_) => Err(error),
                 },
             };
             let written = written.map_err(|error| place.fault(&error, &said));
@@ -276,7 +278,7 @@ impl Store for PostgresStore {
                 Err(held(trouble))
             }
             Err(Fault::Rows { message, .. }) => Err(StoreError::Refused { message }),
-            Err(Fault::Trouble(trouble)) => Err(held(trouble)),
+            Err(Fault::Store(trouble)) => Err(held(trouble)),
         }
     }
 
@@ -319,7 +321,7 @@ impl Store for PostgresStore {
                     .extend(inserted.into_iter().map(|place| (place, 0)));
                 Ok(())
             }
-            Err(Fault::Rows { message, .. } | Fault::Trouble(Trouble { message, .. })) => {
+            Err(Fault::Rows { message, .. } | Fault::Store(StoreFault { message, .. })) => {
                 // Even where it looks like a refusal: the offsets tell.
                 self.session = None;
                 Err(StoreError::Unknown { message })
@@ -340,7 +342,7 @@ impl Store for PostgresStore {
     }
 }
 
-fn held(trouble: Trouble) -> StoreError {
+fn held(trouble: StoreFault) -> StoreError {
     StoreError::Held {
         reason: trouble.reason,
         message: trouble.message,
@@ -350,7 +352,7 @@ fn held(trouble: Trouble) -> StoreError {
 /// A fault where no row can be to blame.
 fn stopped(fault: Fault) -> StoreError {
     match fault {
-        Fault::Trouble(trouble) => held(trouble),
+        Fault::Store(trouble) => held(trouble),
         Fault::Rows { message, .. } => StoreError::Held {
             reason: Reason::StoreUnavailable,
             message,
@@ -364,13 +366,13 @@ async fn prepare(
     plan: &TableOutput,
     columns: &Schema,
     deletes: bool,
-) -> Result<Session, Trouble> {
+) -> Result<Session, StoreFault> {
     let target = table::prepare(&client, place, plan, columns).await?;
     let doing = format!("preparing to write {}", target.name);
     let writing = Writing::prepare(&client, &target.name, columns, &plan.key, deletes)
         .await
         .map_err(|error| match place.fault(&error, &doing) {
-            Fault::Trouble(trouble) => trouble,
+            Fault::Store(trouble) => trouble,
             Fault::Rows { message, .. } => place.trouble(Reason::TableMismatch, message),
         })?;
     Ok(Session {

@@ -9,7 +9,7 @@ use super::fault::{Fault, Place};
 use super::offsets::{self, Statements};
 use super::quoted;
 use super::types::{self, Found};
-use crate::stores::Trouble;
+use crate::stores::StoreFault;
 
 /// What is found out about a table at the start of a session.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) async fn prepare(
     place: &Place,
     plan: &TableOutput,
     columns: &Schema,
-) -> Result<Target, Trouble> {
+) -> Result<Target, StoreFault> {
     let mismatch = |said: String| place.trouble(Reason::TableMismatch, said);
     for key in &plan.key {
         if columns.column(key).is_none() {
@@ -87,9 +87,9 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
         .join(", ")
 }
 
-fn trouble(place: &Place, error: &Error, doing: &str) -> Trouble {
+fn trouble(place: &Place, error: &Error, doing: &str) -> StoreFault {
     match place.fault(error, doing) {
-        Fault::Trouble(trouble) => trouble,
+        Fault::Store(trouble) => trouble,
         Fault::Rows { message, .. } => {
             place.trouble(Reason::TableMismatch, format!("{doing}: {message}"))
         }
@@ -131,7 +131,7 @@ async fn find_or_make(
     place: &Place,
     plan: &TableOutput,
     columns: &Schema,
-) -> Result<Table, Trouble> {
+) -> Result<Table, StoreFault> {
     let name = written(&plan.table);
     let fault = |error| trouble(place, &error, &format!("looking for {name}"));
     if let Some(table) = find(client, &name).await.map_err(fault)? {
@@ -195,7 +195,7 @@ async fn make_offsets(
     place: &Place,
     schema: &str,
     statements: &Statements,
-) -> Result<(), Trouble> {
+) -> Result<(), StoreFault> {
     let name = format!("{}.{}", quoted(schema), offsets::TABLE);
     let fault = |error| trouble(place, &error, &format!("looking for {name}"));
     if find(client, &name).await.map_err(fault)?.is_some() {

@@ -8,10 +8,14 @@ use rdkafka::admin::AdminOptions;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::Place;
+use super::watchdog::Watchdog;
 use crate::kafka::{KafkaLog, Setup, config};
-use crate::log::{Batch, Limits, Log, LogError, Partition, Reason};
+use crate::log::{
+    Batch, Event, GroupConsumer, Limits, LogError, Partition, Position, Reason, Transactions,
+};
 
 #[test]
 #[ignore = "needs a broker: HEADWORKS_KAFKA=host:port"]
@@ -153,7 +157,7 @@ fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
         commit_interval_ms: 50,
         exactly_once: true,
         max_message_bytes: vec![1_000_000],
-        ledger: crate::kafka::Ledger::default(),
+        tracker: crate::kafka::CommitTracker::default(),
     };
     let mut log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
     let mut poll_until = |wanted: bool| {
@@ -184,8 +188,68 @@ fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
 }
 
 #[test]
+fn a_search_for_the_coordinator_that_librdkafka_gives_up_ends_the_session_and_not_the_process() {
+    let _watchdog = Watchdog::new("coordinator", Duration::from_secs(300));
+    let cluster = MockCluster::new(1).unwrap();
+    for topic in ["in", "out"] {
+        cluster.create_topic(topic, 1, 1).unwrap();
+    }
+    let connection = KafkaConnection {
+        bootstrap_servers: cluster.bootstrap_servers(),
+        ..KafkaConnection::default()
+    };
+    let setup = Setup {
+        topics: vec!["in".into()],
+        other_topics: vec!["out".into()],
+        group: "group".into(),
+        member: "group-0".into(),
+        commit_interval_ms: 50,
+        exactly_once: true,
+        max_message_bytes: vec![1_000_000],
+        tracker: crate::kafka::CommitTracker::default(),
+    };
+    let mut log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
+    let first = Partition {
+        topic: 0,
+        number: 0,
+    };
+    let limits = Limits {
+        rows: 10,
+        bytes: 1_000,
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < deadline, "the group gives no partition");
+        let event = log.poll(Duration::from_millis(100), limits, &mut Batch::default());
+        if event.unwrap() == Some(Event::Assigned(vec![first])) {
+            break;
+        }
+    }
+    log.assign(&[(first, 0)]).unwrap();
+    log.begin().unwrap();
+    // A broker that is fenced for a second answers so: its group has no coordinator then.
+    let no_coordinator = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 40];
+    cluster.request_errors(RDKafkaApiKey::FindCoordinator, &no_coordinator);
+    let begun = Instant::now();
+    let position = Position {
+        offset: 0,
+        first_start_ms: None,
+        clock: crate::log::PartitionEventTime::default(),
+    };
+    let error = log.commit(&[(first, position)]).unwrap_err();
+    assert!(matches!(error, LogError::Retriable { .. }), "{error:?}");
+    drop(log);
+    assert!(
+        begun.elapsed() < Duration::from_secs(45),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
 #[ignore = "needs a broker with SCRAM: HEADWORKS_KAFKA_SCRAM=host:port, HEADWORKS_KAFKA_CA=file"]
 fn wrong_credentials_are_named_as_such() {
+    let _watchdog = Watchdog::new("credentials", Duration::from_secs(300));
     let var = |name: &str| std::env::var(name).ok();
     let bootstrap_servers = var("HEADWORKS_KAFKA_SCRAM").expect("HEADWORKS_KAFKA_SCRAM=host:port");
     let tls_ca_file = var("HEADWORKS_KAFKA_CA");
@@ -212,7 +276,7 @@ fn wrong_credentials_are_named_as_such() {
         commit_interval_ms: 50,
         exactly_once: true,
         max_message_bytes: vec![],
-        ledger: crate::kafka::Ledger::default(),
+        tracker: crate::kafka::CommitTracker::default(),
     };
     let error = KafkaLog::open(&config(&connection).unwrap(), setup)
         .err()

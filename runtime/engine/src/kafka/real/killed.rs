@@ -10,8 +10,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Place;
 use super::state::reading;
+use super::watchdog::Watchdog;
 use crate::kafka::config;
-use crate::log::{Log, LogError, Partition, Reason};
+use crate::log::{Changelog, GroupConsumer, LogError, Partition, Reason};
 
 const FIRST: Partition = Partition {
     topic: 0,
@@ -100,15 +101,15 @@ fn what_this_member_left_pending_is_ended_as_it_was_decided() {
         drop(session);
         let before = shown(&place).unwrap();
         // The commit of somebody who can't be helped, so that the question isn't answered. It is of this member's
-        // own making only as far as the ledger goes.
+        // own making only as far as the tracker goes.
         let mut log = place.open(0).unwrap();
         let mut list = TopicPartitionList::new();
         let known = if commit { before + 1 } else { before };
         list.add_partition_offset(&place.topic, 0, Offset::Offset(known))
             .unwrap();
-        place.ledgers[0].sent(&list);
-        place.ledgers[0].asked();
-        place.ledgers[0].confirmed();
+        place.trackers[0].sent(&list);
+        place.trackers[0].asked();
+        place.trackers[0].confirmed();
         let other = hold(&place, before + 5);
         let error = log.committed(&[FIRST]).unwrap_err();
         assert!(matches!(error, LogError::Retriable { .. }), "{error:?}");
@@ -207,6 +208,7 @@ fn no_pipeline_hangs_after_the_broker_was_killed() {
         .map(|at| {
             let mut place = Place::new(&format!("killed-{at}"), 1);
             place.settings.commit_interval = Duration::from_millis(1);
+            place.watchdog = Watchdog::new("killed", Duration::from_secs(3_600));
             place
         })
         .collect();

@@ -5,6 +5,7 @@ mod faults;
 mod killed;
 mod promises;
 mod state;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,19 +13,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::executor::block_on;
 use headworks_plan::{KafkaConnection, OnBadRecord, StartFrom};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{KafkaLog, Ledger, Setup, config};
+use super::{CommitTracker, KafkaLog, Setup, config};
 use crate::log::{Log, LogError};
 use crate::pipeline::{InputTopic, Pipeline, Settings};
-use crate::simulation::same;
 use crate::status::StatusHandle;
-use crate::words::{oracle, stage};
+use crate::testing::fixture_format::{oracle, stateless};
+use crate::testing::simulation::same;
+use watchdog::Watchdog;
 
 /// Topics, group and connection of one test.
 struct Place {
@@ -34,7 +37,9 @@ struct Place {
     pub(super) status: StatusHandle,
     pub(super) exactly_once: bool,
     /// Of each ordinal.
-    pub(super) ledgers: Vec<Ledger>,
+    pub(super) trackers: Vec<CommitTracker>,
+    /// Goes last, since the end of everything else may hang.
+    pub(super) watchdog: Watchdog,
 }
 
 impl Place {
@@ -69,21 +74,58 @@ impl Place {
             settings,
             status: StatusHandle::new(),
             exactly_once: true,
-            ledgers: (0..4).map(|_| Ledger::default()).collect(),
+            trackers: (0..4).map(|_| CommitTracker::default()).collect(),
+            watchdog: Watchdog::new(test, Duration::from_secs(300)),
         };
         let wanted = [
             (place.topic.clone(), partitions),
             (place.out(), 2),
             (format!("{}.dlq", place.topic), 1),
         ];
+        place.make_topics(&wanted);
+        place
+    }
+
+    /// Makes the topics and waits until they can be used. A broker that just came up is fenced for a moment and places no
+    /// replica, and one that placed it doesn't know of it at once.
+    fn make_topics(&self, wanted: &[(String, i32)]) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let admin = self.admin();
         let topics: Vec<NewTopic<'_>> = wanted
             .iter()
             .map(|(name, count)| NewTopic::new(name, *count, TopicReplication::Fixed(1)))
             .collect();
-        for made in block_on(place.admin().create_topics(&topics, &AdminOptions::new())).unwrap() {
-            made.unwrap();
+        loop {
+            let made = block_on(admin.create_topics(&topics, &AdminOptions::new()));
+            let is_there = |result: &TopicResult| {
+                matches!(
+                    result,
+                    Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))
+                )
+            };
+            if made.as_ref().is_ok_and(|made| made.iter().all(is_there)) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "no topics: {made:?}");
+            std::thread::sleep(Duration::from_millis(200));
         }
-        place
+        for (name, _) in wanted {
+            let is_led = || {
+                let found = admin
+                    .inner()
+                    .fetch_metadata(Some(name), Duration::from_secs(10));
+                found.is_ok_and(|found| {
+                    let topic = &found.topics()[0];
+                    topic.error().is_none()
+                        && !topic.partitions().is_empty()
+                        && topic.partitions().iter().all(|found| found.leader() >= 0)
+                })
+            };
+            while !is_led() {
+                assert!(Instant::now() < deadline, "topic {name} has no leader");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
     }
 
     pub(super) fn out(&self) -> String {
@@ -112,7 +154,7 @@ impl Place {
             commit_interval_ms: 50,
             exactly_once: self.exactly_once,
             max_message_bytes: vec![1_000_000],
-            ledger: self.ledgers[ordinal as usize].clone(),
+            tracker: self.trackers[ordinal as usize].clone(),
         };
         KafkaLog::open(&config(connection).unwrap(), setup)
     }
@@ -124,7 +166,7 @@ impl Place {
     pub(super) fn start_with<L: Log>(&self, log: L) -> Pipeline<L> {
         Pipeline::new(
             log,
-            stage(1, &self.out()),
+            stateless(1, &self.out()),
             Arc::new(self.settings.clone()),
             self.status.clone(),
         )

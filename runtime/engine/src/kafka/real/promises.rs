@@ -8,11 +8,14 @@ use headworks_plan::{
 };
 
 use super::Place;
-use crate::log::{Batch, Bounds, Event, Limits, Log, LogError, Outgoing, Partition, Position};
+use crate::log::{
+    Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
+    Partition, Position, Refusal, Row, Table, Take, Transactions,
+};
 use crate::memory::Chance;
 use crate::status::StatusHandle;
-use crate::words::{NoStores, WordFormats, oracle};
-use crate::{Engine, Identity, Outcome, Part, StopFlag, Work};
+use crate::testing::fixture_format::{NoStores, WordFormats, oracle};
+use crate::{Engine, Identity, Outcome, Stage, StopFlag, Work};
 
 #[test]
 #[ignore = "needs a broker: HEADWORKS_KAFKA=host:port"]
@@ -145,7 +148,7 @@ impl<L> Flaky<L> {
     }
 }
 
-impl<L: Log> Log for Flaky<L> {
+impl<L: Log> GroupConsumer for Flaky<L> {
     fn poll(
         &mut self,
         wait: Duration,
@@ -162,49 +165,108 @@ impl<L: Log> Log for Flaky<L> {
             batch,
         )
     }
+
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
         self.log.committed(partitions)
     }
+
     fn siblings(&mut self, of: Partition) -> Result<Vec<Partition>, LogError> {
         self.log.siblings(of)
     }
+
     fn bounds(&mut self, partitions: &[Partition]) -> Result<Vec<Bounds>, LogError> {
         self.log.bounds(partitions)
     }
+
     fn offsets_at(&mut self, partitions: &[Partition], time_ms: i64) -> Result<Vec<i64>, LogError> {
         self.log.offsets_at(partitions, time_ms)
     }
+
     fn assign(&mut self, positions: &[(Partition, i64)]) -> Result<(), LogError> {
         self.log.assign(positions)
     }
+
     fn unassign(&mut self) -> Result<(), LogError> {
         self.log.unassign()
     }
+
+    fn end(&self, partition: Partition) -> Option<i64> {
+        self.log.end(partition)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.log.trouble()
+    }
+
+    fn now(&self) -> Duration {
+        self.log.now()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.log.wall_ms()
+    }
+
+    fn peek(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Position>>, LogError> {
+        self.log.peek(partitions)
+    }
+
+    fn hold_back(&mut self, partitions: &[Partition]) {
+        self.log.hold_back(partitions);
+    }
+}
+
+impl<L: Log> Transactions for Flaky<L> {
     fn begin(&mut self) -> Result<(), LogError> {
         self.log.begin()
     }
+
     fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
         self.may_fail(10_000)?;
         self.log.produce(record)
     }
+
     fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
         self.may_fail(3)?;
         self.log.commit(positions)
     }
+
     fn abort(&mut self) -> Result<(), LogError> {
         self.log.abort()
     }
-    fn end(&self, partition: Partition) -> Option<i64> {
-        self.log.end(partition)
+
+    fn set_commit_metadata(&mut self, notes: Vec<(Partition, String)>) {
+        self.log.set_commit_metadata(notes);
     }
-    fn trouble(&self) -> Option<String> {
-        self.log.trouble()
+
+    fn commit_metadata(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<String>>, LogError> {
+        self.log.commit_metadata(partitions)
     }
-    fn now(&self) -> Duration {
-        self.log.now()
+}
+
+impl<L: Log> Changelog for Flaky<L> {
+    fn restore(&mut self, topic: &str, partition: i32, take: Take<'_>) -> Result<u64, LogError> {
+        self.log.restore(topic, partition, take)
     }
-    fn wall_ms(&self) -> i64 {
-        self.log.wall_ms()
+
+    fn trim(&mut self, offsets: &[(Partition, i64)]) {
+        self.log.trim(offsets);
+    }
+}
+
+impl<L: Log> Table for Flaky<L> {
+    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
+        self.log.insert(rows, first_only)
+    }
+
+    fn former(&self, partition: Partition, offset: i64) -> Former {
+        self.log.former(partition, offset)
+    }
+
+    fn mark_dead_lettered(&mut self, partition: Partition, offset: i64) {
+        self.log.mark_dead_lettered(partition, offset);
     }
 }
 
@@ -327,7 +389,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
             let running = scope.spawn(|| {
                 let work = Work {
                     plan: &plan,
-                    part: Part::Streams,
+                    stage: Stage::Streams,
                     kafka: &place.connection,
                     identity: &identity,
                     formats: &WordFormats,
@@ -364,5 +426,5 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
         .map(|(value, _)| value)
         .map(|value| value.trim_end_matches('.').to_owned())
         .collect();
-    crate::simulation::same("results", expected, found).unwrap();
+    crate::testing::simulation::same("results", expected, found).unwrap();
 }

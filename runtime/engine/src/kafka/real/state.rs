@@ -9,7 +9,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Place;
 use crate::kafka::{KafkaLog, config};
-use crate::log::{Batch, Clock, Event, Limits, Log, LogError, Outgoing, Partition, Position};
+use crate::log::{
+    Batch, Changelog, Event, GroupConsumer, Limits, LogError, Outgoing, Partition,
+    PartitionEventTime, Position, Transactions,
+};
 use crate::memory::Chance;
 
 const LIMITS: Limits = Limits {
@@ -48,7 +51,7 @@ fn a_group_that_was_set_by_hand_has_positions_and_no_notes() {
     by_hand.commit(&list, CommitMode::Sync).unwrap();
     let mut log = place.open(0).unwrap();
     let partitions = [partition(0), partition(1)];
-    assert_eq!(log.notes(&partitions).unwrap(), [None, None]);
+    assert_eq!(log.commit_metadata(&partitions).unwrap(), [None, None]);
     let offsets: Vec<Option<i64>> = log
         .committed(&partitions)
         .unwrap()
@@ -200,7 +203,7 @@ fn a_long_restore_costs_the_member_nothing() {
     assert_eq!(count.unwrap(), 20);
     let positions: Vec<(Partition, Position)> = partitions
         .iter()
-        .map(|at| (*at, position(0, Clock::default())))
+        .map(|at| (*at, position(0, PartitionEventTime::default())))
         .collect();
     log.begin().unwrap();
     log.commit(&positions).unwrap();
@@ -210,7 +213,7 @@ fn a_long_restore_costs_the_member_nothing() {
     poll_until(&mut log, &mut Vec::new(), |found| found.len() == 10);
 }
 
-fn position(offset: i64, clock: Clock) -> Position {
+fn position(offset: i64, clock: PartitionEventTime) -> Position {
     Position {
         offset,
         first_start_ms: None,
@@ -223,18 +226,18 @@ fn position(offset: i64, clock: Clock) -> Position {
 fn event_time_is_part_of_the_commit_and_found_by_the_next_owner() {
     let place = Place::new("clock", 2);
     let (mut log, partitions) = reading(&place, 0);
-    let clock = Clock {
+    let clock = PartitionEventTime {
         event_time_ms: Some(1_700_000_000_123),
         idle: true,
     };
-    let both = |clock: Clock| {
+    let both = |clock: PartitionEventTime| {
         let first = Position {
             first_start_ms: Some(5),
             ..position(0, clock)
         };
         [
             (partitions[0], first),
-            (partitions[1], position(0, Clock::default())),
+            (partitions[1], position(0, PartitionEventTime::default())),
         ]
     };
     log.begin().unwrap();
@@ -277,7 +280,7 @@ fn a_record_goes_to_the_partition_that_was_named_whatever_its_key() {
         })
         .unwrap();
     }
-    log.commit(&[(partitions[0], position(0, Clock::default()))])
+    log.commit(&[(partitions[0], position(0, PartitionEventTime::default()))])
         .unwrap();
     for at in 0..2 {
         let mut found = Vec::new();
@@ -300,7 +303,7 @@ fn a_record_that_the_broker_refuses_keeps_the_transaction_from_being_committed()
     let place = Place::new("refused", 1);
     let (mut log, partitions) = reading(&place, 0);
     let topic = place.out();
-    let positions = [(partitions[0], position(0, Clock::default()))];
+    let positions = [(partitions[0], position(0, PartitionEventTime::default()))];
     // Above what a topic takes by default, below what the client would refuse itself, and not to be compressed.
     let mut chance = Chance::new(1);
     let large: Vec<u8> = (0..1_060_000).map(|_| chance.below(256) as u8).collect();

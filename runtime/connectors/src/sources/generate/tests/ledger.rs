@@ -9,8 +9,8 @@ use headworks_engine::status::StatusHandle;
 use headworks_engine::{Outcome, StopFlag};
 use headworks_plan::{Phase, ShopRecords, Template};
 
-use super::super::dice::{Dice, Purpose};
 use super::super::run::{Ledger, Work, keep_going};
+use super::super::seeded_rng::{Purpose, SeededRng};
 use super::{config, shop, text};
 use crate::sources::outgoing::Outgoing;
 
@@ -55,8 +55,8 @@ impl Shared {
 impl Book {
     fn throw(&mut self) -> u64 {
         self.calls += 1;
-        let mut dice = Dice::new(11, self.calls, Purpose::Fault);
-        if self.bad { dice.below(8) } else { 9 }
+        let mut rng = SeededRng::new(11, self.calls, Purpose::Fault);
+        if self.bad { rng.below(8) } else { 9 }
     }
 }
 

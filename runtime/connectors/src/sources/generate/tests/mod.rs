@@ -14,7 +14,7 @@ use headworks_plan::{
 use serde_json::Value;
 
 use super::Config;
-use super::maker::Maker;
+use super::record_factory::RecordFactory;
 use super::run::Work;
 use crate::sources::outgoing::{Outgoing, Target};
 
@@ -175,14 +175,14 @@ fn a_record_is_the_same_in_whatever_batch_it_is_made() {
         config.generate.faulty_percent = 30;
         config.generate.disorder_percent = 30;
         config.generate.disorder_by_ms = 30_000;
-        let maker = Maker::new(&config.generate, &config.plan.into.contract).unwrap();
-        let whole = maker.make(90, 20, NOW);
+        let factory = RecordFactory::new(&config.generate, &config.plan.into.contract).unwrap();
+        let whole = factory.make(90, 20, NOW);
         for (i, at) in whole.records.iter().enumerate() {
-            let alone = maker.make(90 + i as u64, 1, NOW).text;
+            let alone = factory.make(90 + i as u64, 1, NOW).text;
             assert_eq!(alone, whole.text[at.clone()], "{name} {i}");
         }
         config.generate.seed = 8;
-        let other = Maker::new(&config.generate, &config.plan.into.contract).unwrap();
+        let other = RecordFactory::new(&config.generate, &config.plan.into.contract).unwrap();
         assert_ne!(other.make(90, 20, NOW).text, whole.text, "{name}");
     }
 }
@@ -191,12 +191,18 @@ fn a_record_is_the_same_in_whatever_batch_it_is_made() {
 fn every_faulty_record_is_refused_and_they_are_refused_for_many_reasons() {
     for (name, mut config) in configs() {
         config.generate.faulty_percent = 100;
-        let (letters, progress) = batch(&config, 10_000);
+        let (dead_letters, progress) = batch(&config, 10_000);
         assert_eq!(progress.dead_letters, 10_000, "{name}");
         let mut reasons = BTreeSet::new();
-        for letter in &letters {
-            assert_eq!(letter.target, Target::DeadLetters);
-            let header = |name| letter.headers.iter().find(|(key, _)| *key == name).unwrap();
+        for dead_letter in &dead_letters {
+            assert_eq!(dead_letter.target, Target::DeadLetters);
+            let header = |name| {
+                dead_letter
+                    .headers
+                    .iter()
+                    .find(|(key, _)| *key == name)
+                    .unwrap()
+            };
             assert_eq!(header("headworks.source").1, "shop/orders-generated");
             assert_eq!(header("headworks.time").1, "2026-01-01T00:00:00Z");
             reasons.insert((&header("headworks.reason").1, &header("headworks.error").1));
@@ -240,8 +246,8 @@ fn a_share_of_the_records_is_late_by_so_much_at_most() {
     let (_, mut config) = configs().remove(0);
     config.generate.disorder_percent = 5;
     config.generate.disorder_by_ms = 30_000;
-    let maker = Maker::new(&config.generate, &config.plan.into.contract).unwrap();
-    let times: Vec<i64> = (0..10_000).map(|i| maker.happened(i, NOW)).collect();
+    let factory = RecordFactory::new(&config.generate, &config.plan.into.contract).unwrap();
+    let times: Vec<i64> = (0..10_000).map(|i| factory.happened(i, NOW)).collect();
     let late: Vec<i64> = times
         .iter()
         .map(|t| NOW - t)
@@ -337,20 +343,17 @@ fn records_of_a_definition_of_other_hands_can_be_written() {
         let contract = Contract {
             fields,
             format,
-            definition: Some(Definition {
-                schema: text.to_owned(),
-                message: None,
-            }),
+            definition: Some(Definition::new(text)),
             key: vec![],
             ..Contract::default()
         };
         let config = config(contract, None);
         let (records, progress) = batch(&config, 500);
         assert_eq!(progress.records_out, 500, "{progress:?}");
-        let maker = Maker::new(&config.generate, &config.plan.into.contract).unwrap();
-        assert!(maker.fits(&config.plan).unwrap().is_ok());
+        let factory = RecordFactory::new(&config.generate, &config.plan.into.contract).unwrap();
+        assert!(factory.fits(&config.plan).unwrap().is_ok());
         assert_eq!(records.len(), 500);
-        maker.make(0, 500, NOW).text
+        factory.make(0, 500, NOW).text
     };
     let fields = headworks_schema::avro::to_fields(avro).unwrap();
     let text = made(Format::Avro, avro, fields);
@@ -376,10 +379,7 @@ fn records_of_a_definition_of_other_hands_can_be_written() {
     let contract = Contract {
         fields: vec![field("n", "decimal(9,0)", false)],
         format: Format::Avro,
-        definition: Some(Definition {
-            schema: narrow.to_owned(),
-            message: None,
-        }),
+        definition: Some(Definition::new(narrow)),
         ..Contract::default()
     };
     let problem = Work::new(&config(contract, None)).err().unwrap();

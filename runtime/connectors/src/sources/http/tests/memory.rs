@@ -18,7 +18,7 @@ use super::super::request::Layout;
 use super::super::work::{Judged, Work};
 use super::{JSON, LINES, config};
 use crate::sources::http::{Config, Metrics, Outgoing, Service, Sink, Target, Undelivered, listen};
-use crate::sources::intake::Intake;
+use crate::sources::record_validation::RecordValidation;
 
 const MIB: usize = 1024 * 1024;
 
@@ -26,7 +26,7 @@ const MIB: usize = 1024 * 1024;
 #[derive(Default)]
 struct Counting {
     records: AtomicUsize,
-    letters: AtomicUsize,
+    dead_letters: AtomicUsize,
     calls: AtomicUsize,
 }
 
@@ -37,11 +37,11 @@ impl Sink for Counting {
 
     async fn write(&self, records: Vec<Outgoing>) -> Result<(), Undelivered> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let letters = records.iter().filter(|r| r.target == Target::DeadLetters);
-        let letters = letters.count();
-        self.letters.fetch_add(letters, Ordering::SeqCst);
+        let dead_letters = records.iter().filter(|r| r.target == Target::DeadLetters);
+        let dead_letters = dead_letters.count();
+        self.dead_letters.fetch_add(dead_letters, Ordering::SeqCst);
         self.records
-            .fetch_add(records.len() - letters, Ordering::SeqCst);
+            .fetch_add(records.len() - dead_letters, Ordering::SeqCst);
         Ok(())
     }
 }
@@ -193,7 +193,7 @@ async fn in_a_process_of_its_own() {
         assert_eq!(answered, code, "{name}: {text}");
         let counted = (
             sink.records.load(Ordering::SeqCst),
-            sink.letters.load(Ordering::SeqCst),
+            sink.dead_letters.load(Ordering::SeqCst),
         );
         assert_eq!(counted, (good, bad), "{name}");
         // What is accounted for is at most 96 MiB; the allocator and the connection have some of their own.
@@ -234,7 +234,7 @@ fn outcome(work: &Work, body: &str, layout: Layout) -> Result<Vec<String>, Strin
 #[test]
 fn small_bodies_of_much_work_are_no_small_ones() {
     let of = |config: &Config| {
-        Intake::new(&config.source, &config.plan)
+        RecordValidation::new(&config.source, &config.plan)
             .unwrap()
             .longest(16 * MIB)
     };
@@ -250,7 +250,7 @@ fn pieces_give_the_answers_of_the_whole() {
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(rand::random);
     println!("HEADWORKS_SEED={seed}");
-    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     for on_invalid in [OnInvalid::DeadLetter, OnInvalid::Reject] {
         let mut config = super::config();
         config.plan.on_invalid = on_invalid;
@@ -259,8 +259,8 @@ fn pieces_give_the_answers_of_the_whole() {
             "array<struct<a int, b string, c decimal(9,3)>>",
         ));
         let work = |kept| {
-            let intake = Intake::new(&config.source, &config.plan).unwrap();
-            let mut work = Work::new(intake, on_invalid, "orders", None, 100_000);
+            let validation = RecordValidation::new(&config.source, &config.plan).unwrap();
+            let mut work = Work::new(validation, on_invalid, "orders", None, 100_000);
             Arc::get_mut(&mut work).unwrap().kept = kept;
             work
         };
@@ -269,9 +269,9 @@ fn pieces_give_the_answers_of_the_whole() {
             let number = if round == 0 {
                 8_000
             } else {
-                dice.random_range(0..400)
+                rng.random_range(0..400)
             };
-            let records: Vec<String> = (0..number).map(|_| record(&mut dice, on_invalid)).collect();
+            let records: Vec<String> = (0..number).map(|_| record(&mut rng, on_invalid)).collect();
             for (layout, body) in [
                 (Layout::Lines, records.join("\n")),
                 (Layout::Json, format!("[{}]", records.join(","))),
@@ -283,7 +283,7 @@ fn pieces_give_the_answers_of_the_whole() {
         }
         // Each by itself, too.
         let records: Vec<String> = (0..300)
-            .map(|_| record(&mut dice, OnInvalid::DeadLetter))
+            .map(|_| record(&mut rng, OnInvalid::DeadLetter))
             .collect();
         if on_invalid == OnInvalid::DeadLetter {
             let mut one_by_one: Vec<String> = records
@@ -300,13 +300,13 @@ fn pieces_give_the_answers_of_the_whole() {
 }
 
 /// A record, mostly good; under Reject nearly always, or no request would be written at all.
-fn record(dice: &mut SmallRng, on_invalid: OnInvalid) -> String {
+fn record(rng: &mut SmallRng, on_invalid: OnInvalid) -> String {
     let bad = match on_invalid {
         OnInvalid::DeadLetter => 0.1,
         OnInvalid::Reject => 0.000_1,
     };
-    let id = dice.random_range(0..1_000);
-    if dice.random_bool(bad) {
+    let id = rng.random_range(0..1_000);
+    if rng.random_bool(bad) {
         return [
             format!(r#"{{"id":"{id}"}}"#),
             format!(r#"{{"id":"{id}","amount":1.005}}"#),
@@ -315,15 +315,15 @@ fn record(dice: &mut SmallRng, on_invalid: OnInvalid) -> String {
                 r#"{{"id":"{id}","amount":1,"list":[{{}}{}]}}"#,
                 ",{}".repeat(400)
             ),
-        ][dice.random_range(0..4)]
+        ][rng.random_range(0..4)]
         .clone();
     }
-    let items = if dice.random_bool(0.01) {
+    let items = if rng.random_bool(0.01) {
         40
     } else {
-        dice.random_range(0..4)
+        rng.random_range(0..4)
     };
     let list = vec!["{}"; items].join(",");
-    let note = "n".repeat(dice.random_range(0..60));
+    let note = "n".repeat(rng.random_range(0..60));
     format!(r#"{{"id":"{id}","amount":{id},"note":"{note}","list":[{list}]}}"#)
 }

@@ -1,0 +1,217 @@
+//! The pod's life: made, waited for, listened to, and deleted, however it ends: also when this command is told to stop, and
+//! when whoever reads its output has gone.
+
+use std::time::Duration;
+
+use futures::{AsyncBufReadExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use super::pod::{self, Start};
+use super::{Shown, wrong};
+use crate::End;
+use crate::cluster::said;
+use crate::output::note;
+
+/// How long a pod may take to start.
+const START: Duration = Duration::from_secs(30);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(300);
+/// A pod that ended so long ago, and that nobody took away, has no reader any more.
+const LEFT: SignedDuration = SignedDuration::from_mins(15);
+
+/// Makes the pod and prints what it says.
+///
+/// # Errors
+/// It can't be made, doesn't start, or ends without having said that it is at the end.
+pub async fn attend(
+    client: &Client,
+    following: Client,
+    pod: &Pod,
+    mut shown: Shown,
+) -> Result<Shown, End> {
+    let namespace = pod.namespace().unwrap_or_default();
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+    let logs: Api<Pod> = Api::namespaced(following, &namespace);
+    let mut stopped = false;
+    let outcome = tokio::select! {
+        outcome = listen(&pods, &logs, pod, &mut shown) => outcome,
+        () = told_to_stop() => {
+            stopped = true;
+            Err(if shown.follow { End::Fine } else { End::Problems })
+        }
+    };
+    let gone = delete(&pods, pod).await;
+    if stopped && gone {
+        // It may have been asked for a moment ago, and be made only now.
+        sleep(LOOK).await;
+        delete(&pods, pod).await;
+    }
+    outcome.map(|()| shown)
+}
+
+/// True: it isn't there.
+async fn delete(pods: &Api<Pod>, pod: &Pod) -> bool {
+    let name = pod.name_any();
+    match pods.delete(&name, &DeleteParams::default()).await {
+        Ok(_) => false,
+        // It was never made, or somebody else took it away.
+        Err(kube::Error::Api(status)) if status.code == 404 => true,
+        Err(error) => {
+            note(&format!(
+                "Pod {}/{name} can't be deleted: {}; it ends by itself, and is deleted with kubectl",
+                pod.namespace().unwrap_or_default(),
+                said(&error)
+            ));
+            false
+        }
+    }
+}
+
+async fn listen(pods: &Api<Pod>, logs: &Api<Pod>, pod: &Pod, shown: &mut Shown) -> Result<(), End> {
+    take_away(pods).await;
+    let name = pod.name_any();
+    if let Err(error) = pods.create(&PostParams::default(), pod).await {
+        return Err(refused(pod, &error));
+    }
+    wait(pods, pod).await?;
+    let parameters = LogParams {
+        container: Some(pod::CONTAINER.to_owned()),
+        follow: true,
+        ..LogParams::default()
+    };
+    let failed = |error: kube::Error| {
+        wrong(format!(
+            "the log of Pod {name} can't be read: {}{}",
+            said(&error),
+            rights(&error, pod)
+        ))
+    };
+    let stream = logs.log_stream(&name, &parameters).await.map_err(failed)?;
+    let stream = std::pin::pin!(stream);
+    let mut lines = stream.lines();
+    loop {
+        match lines.try_next().await {
+            Ok(Some(line)) if shown.line(&line) => {
+                if shown.end.is_some() {
+                    return Ok(());
+                }
+            }
+            // Nobody reads any more.
+            Ok(Some(_)) => {
+                shown.end = Some(End::Fine);
+                return Ok(());
+            }
+            Ok(None) => break,
+            Err(error) => {
+                return Err(wrong(format!("the log of Pod {name} broke off: {error}")));
+            }
+        }
+    }
+    let last = pods.get_opt(&name).await.ok().flatten();
+    let why = last.map_or_else(
+        || Some("somebody deleted it".to_owned()),
+        |pod| pod::ended(&pod),
+    );
+    Err(wrong(format!(
+        "Pod {name} ended before it was done: {}",
+        why.unwrap_or_else(|| "its log says no more".to_owned())
+    )))
+}
+
+/// Waits until there are logs.
+async fn wait(pods: &Api<Pod>, pod: &Pod) -> Result<(), End> {
+    let name = pod.name_any();
+    let place = format!("Pod {}/{name}", pod.namespace().unwrap_or_default());
+    let began = Instant::now();
+    loop {
+        let now = match pods.get_opt(&name).await {
+            Ok(Some(now)) => now,
+            Ok(None) => return Err(wrong(format!("somebody deleted {place}"))),
+            Err(error) => {
+                return Err(wrong(format!(
+                    "{place}: {}{}",
+                    said(&error),
+                    rights(&error, pod)
+                )));
+            }
+        };
+        match pod::start(&now) {
+            Start::Runs => return Ok(()),
+            Start::Cannot(why) => return Err(wrong(format!("{place} can't start: {why}"))),
+            Start::Waits(why) if began.elapsed() >= START => {
+                return Err(wrong(format!(
+                    "{place} hasn't started for {} s: {why}",
+                    START.as_secs()
+                )));
+            }
+            Start::Waits(_) => sleep(LOOK).await,
+        }
+    }
+}
+
+/// Why the API server took no pod: a right that is missing, a quota, a policy.
+fn refused(pod: &Pod, error: &kube::Error) -> End {
+    let end = wrong(refusal(pod, error));
+    match error {
+        kube::Error::Api(_) => end,
+        _ => End::Unreadable,
+    }
+}
+
+fn refusal(pod: &Pod, error: &kube::Error) -> String {
+    format!(
+        "a pod that reads can't be made in namespace {}: {}{}",
+        pod.namespace().unwrap_or_default(),
+        said(error),
+        rights(error, pod)
+    )
+}
+
+/// Which role has the right that is missing, where it is one.
+fn rights(error: &kube::Error, pod: &Pod) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 403 && status.message.contains(" cannot ") => {
+            format!(
+                "; peek needs create, get and delete on pods and get on pods/log in namespace {}: Kubernetes' role edit has them",
+                pod.namespace().unwrap_or_default()
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// Deletes pods of earlier peeks whose command was ended by force.
+async fn take_away(pods: &Api<Pod>) {
+    let ours = ListParams::default().labels(&pod::selector());
+    let Ok(there) = pods.list(&ours).await else {
+        return;
+    };
+    let before = Timestamp::now().checked_sub(LEFT).unwrap_or(Timestamp::MIN);
+    for name in pod::left(&there.items, before) {
+        let _ = pods.delete(&name, &DeleteParams::default()).await;
+    }
+}
+
+/// Returns at Ctrl-C, at SIGTERM, and when the terminal is closed.
+async fn told_to_stop() {
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let mut signals: Vec<_> = kinds.into_iter().filter_map(|k| signal(k).ok()).collect();
+    let told = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    let told: Vec<_> = told.collect();
+    if told.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    futures::future::select_all(told).await;
+}
+
+#[cfg(test)]
+mod tests;

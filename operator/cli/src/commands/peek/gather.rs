@@ -1,0 +1,231 @@
+//! What is asked of the API server before the pod is made. No Secret with a password is read.
+
+use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source};
+use headworks_operator::names::{CONTRACT_PART, Key, MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL};
+use headworks_operator::secrets::only_certificates;
+use headworks_operator::workload::connection;
+use headworks_plan::RegistryConnection;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::{plan, pod, wrong};
+use crate::End;
+use crate::cluster::{Cluster, said};
+use crate::commands::doctor::OPERATOR;
+use crate::finding::hint;
+use crate::output::note;
+
+/// The key of a CA in ConfigMaps that the operator makes.
+const CA: &str = "ca.crt";
+
+/// What was found.
+pub struct Gathered {
+    /// The stream.
+    pub stream: DataStream,
+    /// Its Platform.
+    pub platform: Platform,
+    /// ConfigMaps with its accepted contracts.
+    pub contracts: Vec<ConfigMap>,
+    /// The grant that was named.
+    pub grant: Option<AccessGrant>,
+    /// The grants of the namespace, where one is needed and none was named.
+    pub others: Vec<AccessGrant>,
+}
+
+/// Everything that the plan is made of.
+pub async fn gather(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    grant: Option<&str>,
+) -> Result<Gathered, End> {
+    let client = &cluster.client;
+    let stream: DataStream = named(cluster, "DataStream", namespace, name).await?;
+    let platforms: Api<Platform> = Api::all(client.clone());
+    let platform = platforms.get(&stream.spec.platform).await;
+    let platform = platform.map_err(|error| {
+        let hint = if forbidden(&error) {
+            "; the ClusterRole headworks-platforms-view lets you read it, if it is bound to you"
+        } else {
+            ""
+        };
+        unread(&format!("Platform {}", stream.spec.platform), &error, hint)
+    })?;
+    let mut labels = Key::of(&stream).selector();
+    labels.insert(PART_LABEL.into(), CONTRACT_PART.into());
+    let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let contracts = maps
+        .list(&ListParams::default().labels(&labels.join(",")))
+        .await
+        .map_err(|error| unread(&format!("the contracts of {namespace}/{name}"), &error, ""))?;
+    let (grant, others) = match grant {
+        Some(grant) => {
+            let grant = named(cluster, "AccessGrant", namespace, grant).await?;
+            (Some(grant), Vec::new())
+        }
+        None if plan::needs_grant(&platform) => {
+            let grants: Api<AccessGrant> = Api::namespaced(client.clone(), namespace);
+            let grants = grants.list(&ListParams::default()).await;
+            (None, grants.map(|list| list.items).unwrap_or_default())
+        }
+        None => (None, Vec::new()),
+    };
+    Ok(Gathered {
+        stream,
+        platform,
+        contracts: contracts.items,
+        grant,
+        others,
+    })
+}
+
+fn forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+fn unread(what: &str, error: &kube::Error, hint: &str) -> End {
+    let end = wrong(format!("{what}: {}{hint}", said(error)));
+    match error {
+        kube::Error::Api(_) => end,
+        _ => End::Unreadable,
+    }
+}
+
+/// An object by its name; where it isn't there, the near one is named.
+async fn named<K>(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Result<K, End>
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(cluster.client.clone(), namespace);
+    let what = format!("{kind} {namespace}/{name}");
+    match api.get_opt(name).await {
+        Ok(Some(object)) => Ok(object),
+        Ok(None) => {
+            let there = api.list_metadata(&ListParams::default()).await;
+            let there = there.map(|list| list.items).unwrap_or_default();
+            let names: Vec<String> = there.iter().map(ResourceExt::name_any).collect();
+            Err(wrong(format!(
+                "{what} isn't there{}",
+                hint(name, names.iter().map(String::as_str))
+            )))
+        }
+        Err(error) => Err(unread(&what, &error, "")),
+    }
+}
+
+/// The runtime's image, by the operator's own setting, or by a pod of Headworks in the namespace.
+pub async fn image(cluster: &Cluster, namespace: &str) -> Result<String, End> {
+    let client = &cluster.client;
+    let deployments: Api<Deployment> = Api::all(client.clone());
+    // Most people may not look there.
+    let operator = deployments
+        .list(&ListParams::default().labels(OPERATOR))
+        .await;
+    if let Some(image) = operator
+        .ok()
+        .and_then(|list| pod::image_of_operator(&list.items))
+    {
+        return Ok(image);
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let ours = format!("{MANAGED_BY}={MANAGED_BY_VALUE}");
+    let pods = pods.list(&ListParams::default().labels(&ours)).await;
+    let image = pods.ok().and_then(|list| pod::image_of(&list.items));
+    image.ok_or_else(|| {
+        wrong(format!(
+            "the runtime's image isn't known: the operator's Deployment can't be read, and no pod of Headworks runs in namespace {namespace}; name it with --image"
+        ))
+    })
+}
+
+/// Kafka's CA, which is public: as the operator has copied it for a Pipeline or Source of the namespace, else from the
+/// Platform's Secret, by the user's rights.
+pub async fn ca(cluster: &Cluster, found: &Gathered) -> Result<String, End> {
+    let namespace = found.stream.namespace().unwrap_or_default();
+    let client = &cluster.client;
+    let list = ListParams::default();
+    let pipelines: Api<Pipeline> = Api::namespaced(client.clone(), &namespace);
+    let pipelines = pipelines.list(&list).await.map(|l| l.items);
+    let sources: Api<Source> = Api::namespaced(client.clone(), &namespace);
+    let sources = sources.list(&list).await.map(|l| l.items);
+    let here = pipelines.unwrap_or_default();
+    let here = here
+        .iter()
+        .filter(|p| p.spec.platform == found.stream.spec.platform)
+        .map(Key::of);
+    let into = sources.unwrap_or_default();
+    let into = into
+        .iter()
+        .filter(|s| s.spec.into == found.stream.name_any())
+        .map(Key::of);
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+    for owner in here.chain(into) {
+        let map = maps.get_opt(&connection::ca_name(&owner)).await;
+        let text = map.ok().flatten().and_then(|map| map.data?.remove(CA));
+        if let Some(text) = text {
+            return Ok(text);
+        }
+    }
+    let tls = found.platform.spec.kafka.tls.as_ref();
+    let Some(reference) = tls.and_then(|tls| tls.ca_secret.as_ref()) else {
+        return Ok(String::new());
+    };
+    let (place, secret) = (&reference.namespace, &reference.name);
+    secret_text(cluster, place, secret, &reference.key)
+        .await
+        .map_err(|message| {
+            wrong(format!(
+                "Kafka's CA is needed: no Pipeline or Source of namespace {namespace} has a copy, and {message}; a grant's Secret has it, too (--grant)"
+            ))
+        })
+}
+
+/// How the schema registry is reached. Where its CA can't be read, records are read by the schemas that the plan holds.
+pub async fn registry(cluster: &Cluster, platform: &Platform) -> Option<RegistryConnection> {
+    let spec = platform.spec.schema_registry.as_ref()?;
+    let ca_pem = match &spec.ca_secret {
+        None => None,
+        Some(r) => match secret_text(cluster, &r.namespace, &r.name, &r.key).await {
+            Ok(text) => Some(text),
+            Err(message) => {
+                note(&format!(
+                    "the schema registry isn't asked, since its CA can't be read ({message}): records with schemas other than the last contracts' aren't decoded"
+                ));
+                return None;
+            }
+        },
+    };
+    Some(RegistryConnection {
+        url: spec.url.trim_end_matches('/').to_owned(),
+        ca_pem,
+    })
+}
+
+/// The certificates in a key of a Secret: never a private key that stands beside them.
+async fn secret_text(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    key: &str,
+) -> Result<String, String> {
+    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
+    let secret = api.get(name).await;
+    let secret = secret.map_err(|e| format!("Secret {namespace}/{name}: {}", said(&e)))?;
+    let bytes = secret.data.unwrap_or_default().remove(key);
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes.0).ok());
+    let text = text.ok_or_else(|| format!("Secret {namespace}/{name} has no text {key}"))?;
+    let certificates = only_certificates(&text);
+    if certificates.is_empty() {
+        return Err(format!(
+            "Secret {namespace}/{name} has no certificate in {key}"
+        ));
+    }
+    Ok(certificates)
+}

@@ -1,0 +1,367 @@
+//! Records against the contract: what goes in, what is a dead letter, and what neither topic can hold.
+//! Every source checks and encodes its records here, so that they are alike whichever way they came.
+//!
+//! It is done a piece at a time: a text of 300 kB can say 100,000 records, and a contract can make 256 columns of
+//! each. How many records make a piece depends on what they cost in memory, not on their number.
+
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use headworks_engine::dead_letter::{self, Origin};
+use headworks_engine::format::{Decoder, Encoder, FormatError, RowError};
+use headworks_plan::SourcePlan;
+
+use super::outgoing::{Outgoing, Target};
+use super::records::Records;
+use crate::formats;
+use crate::formats::json::JsonDecoder;
+
+/// What a batch with one record costs beyond keys, values and headers: the batch's header (61 bytes,
+/// KIP-98) and the record's own varints at their longest.
+const RECORD_OVERHEAD: usize = 100;
+
+/// What a piece may cost at first, in bytes as [`JsonDecoder::allow`] counts them.
+const PIECE: usize = 2 * 1024 * 1024;
+/// The least that a piece may cost.
+const LEAST: usize = 4 * 1024;
+/// A record may cost so many times the largest message of the stream. Nothing that costs more fits the topic as
+/// JSON, and hardly as Avro or Protobuf.
+const LARGEST: u64 = 24;
+/// Bounds of that.
+const LARGEST_RANGE: (u64, u64) = (1024 * 1024, 64 * 1024 * 1024);
+/// Bytes that a piece of written records may have too many.
+const SLACK: usize = 16 * 1024;
+/// Bytes of `{}`, or of a digit and the line's end.
+const SHORTEST: usize = 2;
+/// So many tools wait for their next use.
+const IDLE: usize = 8;
+
+/// Checks the records of one source.
+pub(super) struct RecordValidation {
+    source: String,
+    plan: SourcePlan,
+    /// What a record costs that says nothing.
+    row: usize,
+    idle: Mutex<Vec<Tools>>,
+}
+
+/// What comes is JSON; what goes is of the stream's format.
+struct Tools {
+    decoder: JsonDecoder,
+    encoder: Box<dyn Encoder>,
+}
+
+/// How far a batch of records is checked.
+pub(super) struct Position {
+    tools: Tools,
+    next: usize,
+    allowance: usize,
+}
+
+impl Position {
+    /// The first record that isn't checked yet.
+    pub(super) fn next(&self) -> usize {
+        self.next
+    }
+
+    /// Goes back to record `index`.
+    pub(super) fn go_back(&mut self, index: usize) {
+        self.next = index;
+    }
+
+    /// Bytes that the next piece may take.
+    pub(super) fn memory(&self) -> usize {
+        memory(self.allowance)
+    }
+}
+
+/// Bytes that a piece takes which costs so much: vectors are copied to grow.
+fn memory(cost: usize) -> usize {
+    cost.saturating_mul(2)
+}
+
+/// What became of a batch of records, each in the order of the batch.
+#[derive(Default)]
+pub(super) struct Checked {
+    /// Those that obey the contract, encoded by it.
+    pub(super) good: Vec<Outgoing>,
+    /// Those that don't: index, fault, original bytes.
+    pub(super) bad: Vec<Bad>,
+}
+
+pub(super) struct Bad {
+    pub(super) index: usize,
+    pub(super) error: RowError,
+    original: Bytes,
+}
+
+/// Why a piece can't be checked.
+#[derive(Debug)]
+pub(super) enum Stopped<R> {
+    /// There is no room for it now.
+    NoRoom(R),
+    /// A bug of ours, never of the data.
+    Format(FormatError),
+}
+
+/// Most bytes that a record may cost beside its text.
+fn largest(message: u64) -> usize {
+    let (least, most) = LARGEST_RANGE;
+    let most = most.max(message.saturating_mul(4));
+    let largest = message.saturating_mul(LARGEST).clamp(least, most);
+    usize::try_from(largest).unwrap_or(usize::MAX)
+}
+
+/// Most bytes that checking takes at once beside the text, whatever a text of `length` bytes says.
+pub(super) fn most_memory(message: u64, length: usize) -> usize {
+    memory(largest(message).saturating_add(length.saturating_mul(2)))
+}
+
+impl<R> From<FormatError> for Stopped<R> {
+    fn from(error: FormatError) -> Self {
+        Stopped::Format(error)
+    }
+}
+
+impl RecordValidation {
+    /// # Errors
+    /// The contract is no contract.
+    pub(super) fn new(source: &str, plan: &SourcePlan) -> Result<RecordValidation, FormatError> {
+        let mut validation = RecordValidation {
+            source: source.to_owned(),
+            plan: plan.clone(),
+            row: 0,
+            idle: Mutex::default(),
+        };
+        let tools = validation.tools()?;
+        validation.row = tools.decoder.least(0);
+        validation.idle().push(tools);
+        Ok(validation)
+    }
+
+    /// The longest text whose records cost `bytes` at most, if they are as short as records are.
+    pub(super) fn longest(&self, bytes: usize) -> usize {
+        bytes / self.row.max(1) * SHORTEST
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Tools>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tools(&self) -> Result<Tools, FormatError> {
+        if let Some(tools) = self.idle().pop() {
+            return Ok(tools);
+        }
+        let contract = &self.plan.into.contract;
+        Ok(Tools {
+            decoder: JsonDecoder::whole(contract, self.plan.unknown_fields)?,
+            encoder: formats::encoder(contract)?,
+        })
+    }
+
+    /// Before the first record.
+    ///
+    /// # Errors
+    /// A bug of ours, never of the data.
+    pub(super) fn begin(&self, records: &Records) -> Result<Position, FormatError> {
+        let mut tools = self.tools()?;
+        let each = self.row.saturating_mul(records.len());
+        // Half of the text again is for what is inside of arrays and maps; who needs more asks for it.
+        let all = each.saturating_add(records.bytes() * 5 / 2);
+        let allowance = all.clamp(LEAST, PIECE);
+        tools.decoder.allow(allowance);
+        Ok(Position {
+            tools,
+            next: 0,
+            allowance,
+        })
+    }
+
+    /// Gives back what [`RecordValidation::begin`] took.
+    pub(super) fn end(&self, position: Position) {
+        let mut idle = self.idle();
+        // What a large record made large isn't kept.
+        if position.allowance <= PIECE && idle.len() < IDLE {
+            idle.push(position.tools);
+        }
+    }
+
+    /// Checks as many of the next records as one piece of memory holds, and at least one. Where one alone
+    /// needs a larger piece, `grow` is asked for [`Position::memory`] of it. An empty piece is the end.
+    ///
+    /// # Errors
+    /// `grow` refused, or there is a bug of ours.
+    pub(super) fn piece<R>(
+        &self,
+        position: &mut Position,
+        records: &Records,
+        mut grow: impl FnMut(usize) -> Result<(), R>,
+    ) -> Result<Checked, Stopped<R>> {
+        let mut bad = Vec::new();
+        let mut origins = Vec::new();
+        while position.next < records.len() {
+            let (index, record) = (position.next, records.get(position.next));
+            let decoder = &mut position.tools.decoder;
+            match decoder.decode(record) {
+                Ok(()) => origins.push(index),
+                Err(_) if decoder.overspent() && !(bad.is_empty() && origins.is_empty()) => break,
+                Err(error) => {
+                    let most = largest(self.plan.into.max_message_bytes)
+                        .saturating_add(record.len().saturating_mul(2));
+                    if decoder.overspent() && position.allowance < most {
+                        // Forgets what it grew by.
+                        decoder.finish()?;
+                        let allowance = position.allowance.saturating_mul(2).min(most);
+                        grow(memory(allowance)).map_err(Stopped::NoRoom)?;
+                        position.allowance = allowance;
+                        decoder.allow(allowance);
+                        continue;
+                    }
+                    bad.push(Bad {
+                        index,
+                        error,
+                        original: records.shared(index),
+                    });
+                }
+            }
+            position.next += 1;
+        }
+        let (good, refused) = self.encode(&mut position.tools, records, &origins)?;
+        bad.extend(refused);
+        bad.sort_by_key(|bad| bad.index);
+        Ok(Checked { good, bad })
+    }
+
+    /// The decoder's batch, encoded; and what of it can't be kept.
+    fn encode(
+        &self,
+        tools: &mut Tools,
+        records: &Records,
+        origins: &[usize],
+    ) -> Result<(Vec<Outgoing>, Vec<Bad>), FormatError> {
+        let batch = tools.decoder.finish()?;
+        let text = origins.iter().map(|index| records.get(*index).len()).sum();
+        // All in one buffer, which the records then share.
+        let mut written = Vec::with_capacity(text);
+        let mut ends = Vec::with_capacity(origins.len());
+        let mut bad = Vec::new();
+        let encoder = &mut tools.encoder;
+        for (row, &index) in origins.iter().enumerate() {
+            let start = written.len();
+            let keyed = encoder.key(&batch, row, &mut written)?;
+            let middle = written.len();
+            let refused = match encoder.encode(&batch, row, &mut written) {
+                Ok(()) => {
+                    let bytes = written.len() - start + RECORD_OVERHEAD;
+                    let fits = bytes as u64 <= self.plan.into.max_message_bytes;
+                    (!fits).then(|| self.too_large(bytes))
+                }
+                // JSON can say more than the stream's format: null in a list, text that is no symbol of an enum.
+                Err(FormatError::Value { field, message }) => Some(RowError {
+                    reason: "Contract",
+                    path: field,
+                    message,
+                }),
+                Err(error) => return Err(error),
+            };
+            match refused {
+                None => ends.push((keyed, start, middle, written.len())),
+                Some(error) => {
+                    written.truncate(start);
+                    bad.push(Bad {
+                        index,
+                        error,
+                        original: records.shared(index),
+                    });
+                }
+            }
+        }
+        if written.capacity() - written.len() > SLACK {
+            written.shrink_to_fit();
+        }
+        let written = Bytes::from(written);
+        let good = ends
+            .into_iter()
+            .map(|(keyed, start, middle, end)| Outgoing {
+                target: Target::Stream,
+                key: keyed.then(|| written.slice(start..middle)),
+                value: written.slice(middle..end),
+                headers: Vec::new(),
+            });
+        Ok((good.collect(), bad))
+    }
+
+    /// Checks all `records`, which are few: those that we made ourselves.
+    ///
+    /// # Errors
+    /// A bug of ours, never of the data.
+    pub(super) fn check(&self, records: &Records) -> Result<Checked, FormatError> {
+        let mut position = self.begin(records)?;
+        let mut all = Checked::default();
+        while position.next < records.len() {
+            let piece = self
+                .piece(&mut position, records, |_| Ok::<_, Infallible>(()))
+                .map_err(|stopped| match stopped {
+                    Stopped::Format(error) => error,
+                    Stopped::NoRoom(never) => match never {},
+                })?;
+            all.good.extend(piece.good);
+            all.bad.extend(piece.bad);
+        }
+        self.end(position);
+        Ok(all)
+    }
+
+    fn too_large(&self, bytes: usize) -> RowError {
+        let limit = self.plan.into.max_message_bytes;
+        RowError {
+            reason: "TooLarge",
+            path: String::new(),
+            message: format!(
+                "the record takes {bytes} bytes in Kafka, and the stream's limit (max.message.bytes) is {limit}"
+            ),
+        }
+    }
+
+    /// The bad records as dead letters, with their original bytes; or the indexes of those that are too
+    /// large for the dead-letter topic as well.
+    pub(super) fn dead_letters(
+        &self,
+        bad: &[Bad],
+        now: jiff::Timestamp,
+    ) -> Result<Vec<Outgoing>, Vec<usize>> {
+        let dead_letters: Vec<Outgoing> =
+            bad.iter().map(|bad| self.dead_letter(bad, now)).collect();
+        let too_large = |dead_letter: &Outgoing| {
+            let headers = dead_letter::size(&dead_letter.headers);
+            (dead_letter.value.len() + headers + RECORD_OVERHEAD) as u64
+                > self.plan.into.max_message_bytes
+        };
+        let refused: Vec<usize> = bad
+            .iter()
+            .zip(&dead_letters)
+            .filter(|(_, dead_letter)| too_large(dead_letter))
+            .map(|(bad, _)| bad.index)
+            .collect();
+        if refused.is_empty() {
+            Ok(dead_letters)
+        } else {
+            Err(refused)
+        }
+    }
+
+    fn dead_letter(&self, bad: &Bad, now: jiff::Timestamp) -> Outgoing {
+        Outgoing {
+            target: Target::DeadLetters,
+            key: None,
+            value: bad.original.clone(),
+            headers: dead_letter::headers(
+                bad.error.reason,
+                &bad.error.to_string(),
+                Origin::Source(&self.source),
+                now,
+            ),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! How far event time has come in each partition of the inputs, as a shard has heard it, and the
+//! watermark that follows.
+//!
+//! Every record of the repartition topic carries the watermarks of the partitions that its writer owns. A
+//! shard's watermark is the least of **all** partitions that aren't idle; one that was never heard of
+//! holds it back, and only the owner of a partition can say that it is idle. If all are idle, the
+//! watermark is the greatest of them.
+
+use std::collections::BTreeMap;
+
+use super::bytes::{Broken, Reader, put, put_optional};
+
+/// The watermark of one input partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartitionWatermark {
+    /// Index of the input.
+    pub(crate) topic: u16,
+    pub(crate) partition: i32,
+    /// How many partitions the topic has.
+    pub(crate) of: i32,
+    /// Every later row has at least this event time, or is late; absent: nothing is known yet.
+    pub(crate) watermark_ms: Option<i64>,
+    pub(crate) idle: bool,
+}
+
+impl PartitionWatermark {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put(out, u64::from(self.topic));
+        put(out, self.partition as u64);
+        put(out, self.of as u64);
+        out.push(u8::from(self.idle));
+        put_optional(out, self.watermark_ms);
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<PartitionWatermark, Broken> {
+        let small = |number: u64| i32::try_from(number).map_err(|_| "a number is too large");
+        Ok(PartitionWatermark {
+            topic: u16::try_from(reader.number()?).map_err(|_| "a number is too large")?,
+            partition: small(reader.number()?)?,
+            of: small(reader.number()?)?,
+            idle: reader.byte()? != 0,
+            watermark_ms: reader.optional()?,
+        })
+    }
+}
+
+/// What a shard has heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PartitionWatermarks {
+    /// By input: how many partitions it has, and what is known of them.
+    topics: Vec<(i32, BTreeMap<i32, PartitionWatermark>)>,
+}
+
+impl PartitionWatermarks {
+    /// Nothing is known of so many inputs.
+    pub(crate) fn new(inputs: usize) -> PartitionWatermarks {
+        PartitionWatermarks {
+            topics: vec![(0, BTreeMap::new()); inputs],
+        }
+    }
+
+    /// Takes a watermark, which replaces the one before. Gives false for an input that isn't there.
+    pub(crate) fn observe(&mut self, watermark: PartitionWatermark) -> bool {
+        let Some((of, known)) = self.topics.get_mut(usize::from(watermark.topic)) else {
+            return false;
+        };
+        *of = (*of).max(watermark.of);
+        known.insert(watermark.partition, watermark);
+        true
+    }
+
+    /// The watermark; absent while some partition may still bring rows of any time.
+    pub(crate) fn watermark(&self) -> Option<i64> {
+        let (mut least, mut greatest) = (None, None);
+        for (of, known) in &self.topics {
+            if *of == 0 {
+                return None;
+            }
+            for partition in 0..*of {
+                let watermark = known.get(&partition)?;
+                if watermark.idle {
+                    greatest = greatest.max(watermark.watermark_ms);
+                } else {
+                    let watermark = watermark.watermark_ms?;
+                    least = Some(least.map_or(watermark, |least: i64| least.min(watermark)));
+                }
+            }
+        }
+        least.or(greatest)
+    }
+
+    /// What the watermark would be if silence meant idleness, which it must not: for the simulation.
+    pub(super) fn watermark_of_known(&self) -> Option<i64> {
+        let known = self.topics.iter().flat_map(|(_, known)| known.values());
+        known
+            .filter(|watermark| !watermark.idle)
+            .filter_map(|watermark| watermark.watermark_ms)
+            .min()
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let watermarks: Vec<&PartitionWatermark> = self
+            .topics
+            .iter()
+            .flat_map(|(_, known)| known.values())
+            .collect();
+        put(out, self.topics.len() as u64);
+        put(out, watermarks.len() as u64);
+        for watermark in watermarks {
+            watermark.write(out);
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<PartitionWatermarks, Broken> {
+        let mut watermarks = PartitionWatermarks::new(usize::from(
+            u16::try_from(reader.number()?).map_err(|_| "a number is too large")?,
+        ));
+        for _ in 0..reader.count()? {
+            if !watermarks.observe(PartitionWatermark::read(reader)?) {
+                return Err("it marks an input that isn't there");
+            }
+        }
+        Ok(watermarks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watermark(
+        topic: u16,
+        partition: i32,
+        of: i32,
+        watermark_ms: Option<i64>,
+    ) -> PartitionWatermark {
+        PartitionWatermark {
+            topic,
+            partition,
+            of,
+            watermark_ms,
+            idle: false,
+        }
+    }
+
+    fn idle(watermark: PartitionWatermark) -> PartitionWatermark {
+        PartitionWatermark {
+            idle: true,
+            ..watermark
+        }
+    }
+
+    #[test]
+    fn the_watermark_is_the_least_of_all_partitions_and_silence_is_not_idleness() {
+        let mut watermarks = PartitionWatermarks::new(2);
+        assert_eq!(watermarks.watermark(), None);
+        assert!(watermarks.observe(watermark(0, 0, 2, Some(50))));
+        assert_eq!(
+            watermarks.watermark(),
+            None,
+            "partition 1 was never heard of"
+        );
+        watermarks.observe(watermark(0, 1, 2, Some(70)));
+        assert_eq!(watermarks.watermark(), None, "nor was the other input");
+        watermarks.observe(watermark(1, 0, 1, None));
+        assert_eq!(watermarks.watermark(), None, "it has no record yet");
+        watermarks.observe(idle(watermark(1, 0, 1, None)));
+        assert_eq!(watermarks.watermark(), Some(50));
+        watermarks.observe(idle(watermark(0, 0, 2, Some(50))));
+        assert_eq!(watermarks.watermark(), Some(70));
+        watermarks.observe(idle(watermark(0, 1, 2, Some(60))));
+        assert_eq!(watermarks.watermark(), Some(60), "all idle: the greatest");
+        watermarks.observe(watermark(0, 0, 3, Some(80)));
+        assert_eq!(watermarks.watermark(), None, "a partition was added");
+        assert!(!watermarks.observe(watermark(2, 0, 1, None)));
+    }
+
+    #[test]
+    fn marks_survive_being_written() {
+        let mut watermarks = PartitionWatermarks::new(2);
+        watermarks.observe(watermark(0, 1, 3, Some(-5)));
+        watermarks.observe(idle(watermark(1, 0, 1, None)));
+        let mut out = Vec::new();
+        watermarks.write(&mut out);
+        assert_eq!(
+            PartitionWatermarks::read(&mut Reader::new(&out)),
+            Ok(watermarks)
+        );
+        assert!(PartitionWatermarks::read(&mut Reader::new(&out[..out.len() - 1])).is_err());
+    }
+}

@@ -1,0 +1,264 @@
+//! From a plan to a [`StatelessOperator`]: the query checked against its streams, decoders that build only the
+//! columns it reads, and encoders for every output.
+
+#[cfg(test)]
+mod tests;
+
+use arrow::array::RecordBatch;
+use headworks_plan::{PipelinePlan, Stream, TableOutput};
+use headworks_sql::schema::Schema;
+use headworks_sql::target::Mapping;
+use headworks_sql::types::DataType;
+use headworks_sql::{Catalog, Dataflow, target};
+use snafu::{ResultExt, Snafu, ensure};
+
+use crate::format::{FormatError, Formats};
+use crate::stateless::{Branch, Evaluation, EventTime, Input, Output, StatelessOperator};
+use crate::store::Stores;
+
+/// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
+/// when operator and runtime differ.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub(super)))]
+pub(crate) enum CompileError {
+    /// The query has errors.
+    #[snafu(display("spec.sql: {said}"))]
+    Sql { said: String },
+    /// The result doesn't fit an output.
+    #[snafu(display("the result doesn't fit stream {stream}: {said}"))]
+    Misfit { stream: String, said: String },
+    /// The plan's inputs aren't the query's.
+    #[snafu(display(
+        "the query doesn't read the plan's input {stream}; operator and runtime must be of one version"
+    ))]
+    Unread { stream: String },
+    /// A wire format can't carry a contract.
+    #[snafu(display("stream {stream}: {source}"))]
+    Format { stream: String, source: FormatError },
+    /// The plan has no such table.
+    #[snafu(display("the plan has no table {index}"))]
+    NoTable { index: usize },
+    /// The query needs state and the plan has none, or the other way round.
+    #[snafu(display(
+        "the plan's parts aren't the query's (with or without state); operator and runtime must be of one version"
+    ))]
+    Parts,
+    /// State can't be kept.
+    #[snafu(display("{said}"))]
+    State { said: String },
+    /// Keys of a type by which rows can't be brought together.
+    #[snafu(display("column {column}: {type_} is no key; group by its fields or items instead"))]
+    Key { column: String, type_: String },
+    /// A store that keeps rows by their key is given none.
+    #[snafu(display(
+        "table {table}: its store tells rows apart by their key alone, and the table has none: set `key`"
+    ))]
+    Keyless { table: String },
+    /// A store can't hold the result.
+    #[snafu(display("table {table}: {source}"))]
+    Row { table: String, source: FormatError },
+}
+
+/// Compiles the part of `plan` that writes streams. The inputs of the stage are in the plan's order.
+pub(crate) fn compile(
+    plan: &PipelinePlan,
+    formats: &dyn Formats,
+) -> Result<StatelessOperator, CompileError> {
+    let mut dataflow = query(plan)?;
+    ensure!(dataflow.keyed.is_none(), PartsSnafu);
+    let inputs = plan
+        .inputs
+        .iter()
+        .map(|stream| input(stream, Some(&plan.outputs), None, &mut dataflow, formats))
+        .collect::<Result<_, _>>()?;
+    let output = |stream: &Stream| {
+        let encoder = formats.encoder_of(stream).context(FormatSnafu {
+            stream: &stream.name,
+        })?;
+        Ok(Output {
+            topic: stream.topic.clone(),
+            table: false,
+            max_message_bytes: stream.max_message_bytes,
+            compacted: stream.contract.compacted,
+            encoder,
+        })
+    };
+    Ok(StatelessOperator {
+        inputs,
+        outputs: plan.outputs.iter().map(output).collect::<Result<_, _>>()?,
+        tells: true,
+        keeps_rows: false,
+    })
+}
+
+/// Compiles the part of `plan` that writes `table`, and gives the query's columns. `tells`: see
+/// [`StatelessOperator::tells`].
+pub(crate) fn compile_table(
+    plan: &PipelinePlan,
+    table: &TableOutput,
+    formats: &dyn Formats,
+    stores: &dyn Stores,
+    tells: bool,
+) -> Result<(StatelessOperator, Schema), CompileError> {
+    let mut dataflow = query(plan)?;
+    ensure!(dataflow.keyed.is_none(), PartsSnafu);
+    let inputs = plan
+        .inputs
+        .iter()
+        .map(|stream| input(stream, None, None, &mut dataflow, formats))
+        .collect::<Result<_, _>>()?;
+    let encoder = stores.encoder(table, &dataflow.output).context(RowSnafu {
+        table: &table.table,
+    })?;
+    let output = Output {
+        topic: format!("table {}", table.table),
+        table: true,
+        // Whatever Kafka held, the store says itself whether it fits.
+        max_message_bytes: u64::MAX,
+        compacted: false,
+        encoder,
+    };
+    let stateless = StatelessOperator {
+        inputs,
+        outputs: vec![output],
+        tells,
+        keeps_rows: false,
+    };
+    Ok((stateless, dataflow.output))
+}
+
+pub(super) fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
+    let catalog = plan.inputs.iter().fold(Catalog::new(), |catalog, stream| {
+        catalog.with(&stream.name, stream.contract.clone())
+    });
+    let catalog = catalog.on_overflow(plan.on_overflow.into());
+    headworks_sql::plan(&plan.sql, &catalog).map_err(|errors| CompileError::Sql {
+        said: listed(&errors),
+    })
+}
+
+/// What happens to `stream`'s records. Without `outputs` the results stay as the query gives them.
+/// `clock`: the event time is read whatever the query reads; true, if a record must have one.
+pub(super) fn input(
+    stream: &Stream,
+    outputs: Option<&[Stream]>,
+    clock: Option<bool>,
+    dataflow: &mut Dataflow,
+    formats: &dyn Formats,
+) -> Result<Input, CompileError> {
+    let reads = |column: &str| {
+        dataflow.branches.iter().any(|branch| {
+            branch.input == stream.name && branch.columns.iter().any(|read| read == column)
+        })
+    };
+    let time = stream
+        .contract
+        .event_time
+        .as_ref()
+        .map(|time| time.field.as_str());
+    let first = time
+        .and_then(|time| time.split('.').next())
+        .filter(|_| clock.is_some());
+    // In the contract's order, each once, whichever branches read it.
+    let columns: Vec<String> = stream
+        .contract
+        .fields
+        .iter()
+        .map(|field| field.name.clone())
+        .filter(|name| reads(name) || first == Some(name))
+        .collect();
+    ensure!(
+        dataflow
+            .branches
+            .iter()
+            .any(|branch| branch.input == stream.name),
+        UnreadSnafu {
+            stream: &stream.name,
+        }
+    );
+    let event_time = event_time(stream, &columns, clock == Some(true));
+    let decoder = formats
+        .decoder(&stream.contract, &columns)
+        .context(FormatSnafu {
+            stream: &stream.name,
+        })?;
+    let mut branches = Vec::new();
+    for branch in dataflow
+        .branches
+        .extract_if(.., |branch| branch.input == stream.name)
+    {
+        let mappings = outputs
+            .map(|outputs| {
+                outputs
+                    .iter()
+                    .map(|to| mapping(&dataflow.output, to))
+                    .collect::<Result<Vec<_>, _>>()
+            })
+            .transpose()?;
+        branches.push(Branch {
+            columns: branch
+                .columns
+                .iter()
+                .filter_map(|read| columns.iter().position(|column| column == read))
+                .collect(),
+            evaluate: Box::new(move |batch: &RecordBatch| {
+                let evaluated = branch.evaluate(batch).map_err(|error| error.to_string())?;
+                let outputs = match &mappings {
+                    None => vec![evaluated.batch],
+                    Some(mappings) => mappings
+                        .iter()
+                        .map(|mapping| mapping.apply(&evaluated.batch))
+                        .collect::<Result<_, _>>()
+                        .map_err(|error| error.to_string())?,
+                };
+                Ok(Evaluation {
+                    rows: evaluated.rows.values().to_vec(),
+                    outputs,
+                })
+            }),
+        });
+    }
+    Ok(Input {
+        decoder,
+        event_time,
+        branches,
+    })
+}
+
+/// Where the stream's event time is among these columns, if it is there.
+fn event_time(stream: &Stream, columns: &[String], required: bool) -> Option<EventTime> {
+    let field = &stream.contract.event_time.as_ref()?.field;
+    let mut steps = field.split('.');
+    let first = steps.next()?;
+    let mut path = vec![columns.iter().position(|column| column == first)?];
+    let schema = Schema::from_contract(&stream.contract).ok()?;
+    let mut level = schema.column(first)?.data_type.clone();
+    for step in steps {
+        let DataType::Struct(fields) = level else {
+            return None;
+        };
+        let at = fields.iter().position(|field| field.name == step)?;
+        path.push(at);
+        level = fields[at].data_type.clone();
+    }
+    Some(EventTime {
+        path,
+        field: field.clone(),
+        required,
+    })
+}
+
+pub(super) fn mapping(output: &Schema, to: &Stream) -> Result<Mapping, CompileError> {
+    target::check(output, &to.contract).map_err(|mismatches| CompileError::Misfit {
+        stream: to.name.clone(),
+        said: listed(&mismatches),
+    })
+}
+
+pub(super) fn listed<E: ToString>(errors: &[E]) -> String {
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}

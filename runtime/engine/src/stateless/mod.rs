@@ -1,0 +1,254 @@
+//! One batch through the query: decode, evaluate, encode. Nothing is written yet.
+//!
+//! A record goes through whole or not at all: if any branch refuses it, or any of its outputs is too
+//! large, everything it gave is taken back and it is bad. That is why results are staged.
+
+mod event_time;
+mod staged;
+
+pub(crate) use event_time::EventTime;
+pub(crate) use staged::{Bad, STORE_REFUSED, Staged, taken};
+
+use arrow::array::RecordBatch;
+
+use crate::format::{Decoder, Encoder, FormatError, WAITS};
+use crate::log::{Batch, RECORD_OVERHEAD};
+use staged::{StagedRecord, StagedRows};
+
+/// What a branch makes of some rows: for each output topic a batch of its schema, and for each result
+/// row the input row it came from.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) rows: Vec<u32>,
+    pub(crate) outputs: Vec<RecordBatch>,
+}
+
+/// Evaluates a branch over a batch of its columns. An error concerns the batch as a whole.
+pub(crate) type Evaluate = Box<dyn Fn(&RecordBatch) -> Result<Evaluation, String> + Send>;
+
+/// A query, ready to run.
+#[derive(Default)]
+pub(crate) struct StatelessOperator {
+    /// In the order of the log's topics.
+    pub(crate) inputs: Vec<Input>,
+    /// In the order of the plan's outputs; or one table.
+    pub(crate) outputs: Vec<Output>,
+    /// True: bad records of the inputs are this stage's to tell of. Every stage of a pipeline meets the
+    /// same ones, so only one of them does.
+    pub(crate) tells: bool,
+    /// True: results are the rows of a query with state, which stay columns ([`Staged::rows`]). There are no
+    /// outputs then.
+    pub(crate) keeps_rows: bool,
+}
+
+/// What happens to one input topic's records.
+pub(crate) struct Input {
+    /// Decodes the columns that any branch reads.
+    pub(crate) decoder: Box<dyn Decoder>,
+    /// Where the event time is among them.
+    pub(crate) event_time: Option<EventTime>,
+    pub(crate) branches: Vec<Branch>,
+}
+
+/// One `SELECT` over an input.
+pub(crate) struct Branch {
+    /// Indexes of its columns among the decoded ones.
+    pub(crate) columns: Vec<usize>,
+    pub(crate) evaluate: Evaluate,
+}
+
+/// One output topic, or a table.
+pub(crate) struct Output {
+    /// The topic; a table's name.
+    pub(crate) topic: String,
+    /// True: results are rows of a table.
+    pub(crate) table: bool,
+    pub(crate) max_message_bytes: u64,
+    /// True: a record without a key is refused by the broker.
+    pub(crate) compacted: bool,
+    pub(crate) encoder: Box<dyn Encoder>,
+}
+
+impl StatelessOperator {
+    /// True: results are rows of a table.
+    pub(crate) fn writes_table(&self) -> bool {
+        self.outputs.iter().any(|output| output.table)
+    }
+
+    /// Runs `batch` and leaves the result in `staged`, whose memory is reused.
+    ///
+    /// # Errors
+    /// Columns that can't be built: a bug, never the data.
+    pub(crate) fn run(&mut self, batch: &Batch, staged: &mut Staged) -> Result<(), FormatError> {
+        staged.clear();
+        staged.keeps_rows = self.keeps_rows;
+        if self.keeps_rows {
+            staged.times.resize(batch.len(), None);
+        }
+        let mut rows_of = vec![Vec::new(); self.inputs.len()];
+        for row in 0..batch.len() {
+            let (partition, _) = batch.place(row);
+            if let Some(rows) = rows_of.get_mut(usize::from(partition.topic)) {
+                rows.push(row);
+            }
+        }
+        for (input, rows) in self.inputs.iter_mut().zip(&rows_of) {
+            if !rows.is_empty() {
+                input.run(rows, batch, &mut self.outputs, staged)?;
+            }
+        }
+        staged.settle();
+        Ok(())
+    }
+}
+
+impl Input {
+    fn run(
+        &mut self,
+        rows: &[usize],
+        batch: &Batch,
+        outputs: &mut [Output],
+        staged: &mut Staged,
+    ) -> Result<(), FormatError> {
+        let mut decoded = Vec::with_capacity(rows.len());
+        for &row in rows {
+            match batch.value(row).map(|value| self.decoder.decode(value)) {
+                Some(Ok(())) => decoded.push(row),
+                Some(Err(error)) if error.reason == WAITS => {
+                    // Nothing of this batch goes on: all of it is read again.
+                    drop(self.decoder.finish()?);
+                    return Err(FormatError::Waits {
+                        message: error.message,
+                    });
+                }
+                Some(Err(error)) => staged.refuse(row, error.reason, error.to_string()),
+                None => staged.refuse(
+                    row,
+                    "Contract",
+                    "the record has no value (a tombstone), which only a compacted stream gives a meaning".to_owned(),
+                ),
+            }
+        }
+        if decoded.is_empty() {
+            return Ok(());
+        }
+        let columns = self.decoder.finish()?;
+        if let Some(event_time) = &self.event_time {
+            let times = event_time.of(&columns);
+            let latest = times.iter().flatten().max().copied();
+            staged.max_event_time_ms = staged.max_event_time_ms.max(latest);
+            if staged.keeps_rows {
+                for (row, time) in decoded.iter().zip(times) {
+                    staged.times[*row] = time;
+                    if time.is_none() && event_time.required {
+                        staged.refuse(*row, "Contract", event_time.missing());
+                    }
+                }
+            }
+        }
+        for branch in &self.branches {
+            let view = columns
+                .project(&branch.columns)
+                .map_err(|source| FormatError::Columns { source })?;
+            branch.run(&view, &decoded, batch, outputs, staged);
+        }
+        Ok(())
+    }
+}
+
+impl Branch {
+    /// Evaluates `view`, whose rows are the batch's `rows`. Where the batch fails as a whole, its halves
+    /// are tried, down to the row that is to blame.
+    fn run(
+        &self,
+        view: &RecordBatch,
+        rows: &[usize],
+        batch: &Batch,
+        outputs: &mut [Output],
+        staged: &mut Staged,
+    ) {
+        match (self.evaluate)(view) {
+            Ok(mut evaluation) if staged.keeps_rows => {
+                let from = evaluation.rows.iter().map(|row| rows[*row as usize] as u32);
+                let from = from.collect();
+                if let Some(rows) = evaluation.outputs.pop() {
+                    staged.rows.push(StagedRows { rows, from });
+                }
+            }
+            Ok(evaluation) => encode(&evaluation, rows, batch, outputs, staged),
+            Err(message) => match rows {
+                [] => {}
+                [row] => staged.refuse(*row, "Evaluation", message),
+                _ => {
+                    let half = rows.len() / 2;
+                    self.run(&view.slice(0, half), &rows[..half], batch, outputs, staged);
+                    self.run(
+                        &view.slice(half, rows.len() - half),
+                        &rows[half..],
+                        batch,
+                        outputs,
+                        staged,
+                    );
+                }
+            },
+        }
+    }
+}
+
+fn encode(
+    evaluation: &Evaluation,
+    rows: &[usize],
+    batch: &Batch,
+    outputs: &mut [Output],
+    staged: &mut Staged,
+) {
+    for (result, &from) in evaluation.rows.iter().enumerate() {
+        let row = rows[from as usize];
+        for (at, (output, results)) in outputs.iter_mut().zip(&evaluation.outputs).enumerate() {
+            let start = staged.bytes.len();
+            let keyed = output.encoder.key(results, result, &mut staged.bytes);
+            let middle = staged.bytes.len();
+            let written = keyed.and_then(|keyed| {
+                output
+                    .encoder
+                    .encode(results, result, &mut staged.bytes)
+                    .map(|()| keyed)
+            });
+            let end = staged.bytes.len();
+            let value = output.encoder.wire_len().unwrap_or(end - middle);
+            let size = (middle - start + value) as u64;
+            let refusal = match written {
+                Err(error) => Some(("Evaluation", format!("output {}: {error}", output.topic))),
+                Ok(false) if output.compacted => Some((
+                    "Evaluation",
+                    format!(
+                        "output {}: the key is null, and a compacted stream has a row for each key",
+                        output.topic
+                    ),
+                )),
+                Ok(_) if size.saturating_add(RECORD_OVERHEAD) > output.max_message_bytes => Some((
+                    "TooLarge",
+                    format!(
+                        "the result is {size} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
+                        output.max_message_bytes, output.topic
+                    ),
+                )),
+                Ok(keyed) => {
+                    let key = keyed.then_some(start..middle);
+                    staged.records.push(StagedRecord {
+                        row,
+                        output: at,
+                        timestamp_ms: batch.timestamp_ms(row),
+                        key,
+                        value: middle..end,
+                    });
+                    None
+                }
+            };
+            if let Some((reason, message)) = refusal {
+                staged.bytes.truncate(start);
+                staged.refuse(row, reason, message);
+            }
+        }
+    }
+}

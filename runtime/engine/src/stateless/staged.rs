@@ -1,0 +1,188 @@
+//! What a batch gave, before any of it is written: records or rows, and the records that are bad.
+
+use std::ops::Range;
+
+use arrow::array::{Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::take;
+
+use crate::log::Batch;
+
+/// What a batch gave.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    pub(super) bytes: Vec<u8>,
+    /// In the order of the input rows.
+    pub(crate) records: Vec<StagedRecord>,
+    /// At most one for a row, in the order of the input rows.
+    pub(crate) bad: Vec<Bad>,
+    pub(crate) max_event_time_ms: Option<i64>,
+    /// What the branches of a stage that keeps rows gave; also of bad records.
+    pub(crate) rows: Vec<StagedRows>,
+    /// For a stage that keeps rows: the event time of each of the batch's rows that has one.
+    pub(crate) times: Vec<Option<i64>>,
+    pub(super) keeps_rows: bool,
+}
+
+/// Rows that a branch gave.
+#[derive(Debug)]
+pub(crate) struct StagedRows {
+    pub(crate) rows: RecordBatch,
+    /// For each the batch's row that it came from; ascending.
+    pub(crate) from: Vec<u32>,
+}
+
+/// A record to be written.
+#[derive(Debug)]
+pub(crate) struct StagedRecord {
+    /// The batch's row that it came from.
+    pub(crate) row: usize,
+    /// Index of the output.
+    pub(crate) output: usize,
+    /// That row's Kafka timestamp.
+    pub(crate) timestamp_ms: Option<i64>,
+    pub(super) key: Option<Range<usize>>,
+    pub(super) value: Range<usize>,
+}
+
+/// The reason of a record whose rows a store refused.
+pub(crate) const STORE_REFUSED: &str = "StoreRefused";
+
+/// A record that could not be read, evaluated or stored, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bad {
+    pub(crate) row: usize,
+    /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or [`STORE_REFUSED`].
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Staged {
+    pub(crate) fn key(&self, record: &StagedRecord) -> Option<&[u8]> {
+        record.key.clone().map(|range| &self.bytes[range])
+    }
+
+    pub(crate) fn value(&self, record: &StagedRecord) -> &[u8] {
+        &self.bytes[record.value.clone()]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.records.clear();
+        self.bad.clear();
+        self.max_event_time_ms = None;
+        self.rows.clear();
+        self.times.clear();
+    }
+
+    /// True for a row that is bad. For settled results.
+    pub(crate) fn is_bad(&self, row: usize) -> bool {
+        !self.bad.is_empty() && self.bad.binary_search_by_key(&row, |bad| bad.row).is_ok()
+    }
+
+    /// Rows without the event time that the query needs make their records bad.
+    pub(crate) fn refuse_timeless(&mut self, time: Option<usize>) {
+        let Some(time) = time else { return };
+        let mut bad = Vec::new();
+        for piece in &self.rows {
+            if let Some(column) = piece
+                .rows
+                .columns()
+                .get(time)
+                .filter(|c| c.null_count() > 0)
+            {
+                let nulls = piece
+                    .from
+                    .iter()
+                    .enumerate()
+                    .filter(|(row, _)| column.is_null(*row));
+                bad.extend(nulls.map(|(_, from)| *from as usize));
+            }
+        }
+        if !bad.is_empty() {
+            for row in bad {
+                self.refuse(
+                    row,
+                    "Contract",
+                    "the event time of its row is null".to_owned(),
+                );
+            }
+            self.settle();
+        }
+    }
+
+    /// The rows, without those of bad records and of records that `batch` doesn't hold any more; with each
+    /// the batch's row that it came from.
+    ///
+    /// # Errors
+    /// Arrow refused the columns: a bug.
+    pub(crate) fn good_rows(&self, batch: &Batch) -> Result<Vec<(RecordBatch, Vec<u32>)>, String> {
+        let stays = |from: &u32| (*from as usize) < batch.len() && !self.is_bad(*from as usize);
+        let good = |piece: &StagedRows| {
+            if piece.from.iter().all(stays) {
+                return Ok((piece.rows.clone(), piece.from.clone()));
+            }
+            let kept: Vec<u32> = (0..piece.from.len() as u32)
+                .filter(|row| stays(&piece.from[*row as usize]))
+                .collect();
+            let from = kept.iter().map(|row| piece.from[*row as usize]).collect();
+            Ok((taken(&piece.rows, kept)?, from))
+        };
+        self.rows
+            .iter()
+            .filter(|piece| !piece.from.is_empty())
+            .map(good)
+            .collect()
+    }
+
+    pub(crate) fn refuse(&mut self, row: usize, reason: &'static str, message: String) {
+        self.bad.push(Bad {
+            row,
+            reason,
+            message,
+        });
+    }
+
+    /// Forgets everything about these rows, which are in order.
+    pub(crate) fn forget(&mut self, rows: &[usize]) {
+        self.records
+            .retain(|record| rows.binary_search(&record.row).is_err());
+        self.bad.retain(|bad| rows.binary_search(&bad.row).is_err());
+    }
+
+    /// Forgets everything about the rows from `row` on.
+    pub(crate) fn truncate(&mut self, row: usize) {
+        self.records.retain(|record| record.row < row);
+        self.bad.retain(|bad| bad.row < row);
+    }
+
+    /// Takes back what bad rows gave, and restores the order of rows.
+    pub(crate) fn settle(&mut self) {
+        self.bad.sort_by_key(|bad| bad.row);
+        self.bad.dedup_by_key(|bad| bad.row);
+        if !self.bad.is_empty() {
+            let bad = &self.bad;
+            self.records.retain(|record| {
+                bad.binary_search_by_key(&record.row, |bad| bad.row)
+                    .is_err()
+            });
+        }
+        if !self.records.is_sorted_by_key(|record| record.row) {
+            self.records.sort_by_key(|record| record.row);
+        }
+    }
+}
+
+/// Rows of these indexes.
+pub(crate) fn taken(rows: &RecordBatch, indexes: Vec<u32>) -> Result<RecordBatch, String> {
+    let count = indexes.len();
+    let indexes = UInt32Array::from(indexes);
+    let columns = rows
+        .columns()
+        .iter()
+        .map(|column| take(column.as_ref(), &indexes, None))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
+    let options = RecordBatchOptions::new().with_row_count(Some(count));
+    RecordBatch::try_new_with_options(rows.schema(), columns, &options)
+        .map_err(|error| error.to_string())
+}

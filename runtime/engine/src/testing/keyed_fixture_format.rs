@@ -1,0 +1,430 @@
+//! A tiny wire format, queries with state over it, and what they should come to, for the tests of the loop.
+//!
+//! Records look like `a 1700 3`: a key, an event time in milliseconds and a number. 13 can't be evaluated,
+//! and multiples of 7 are filtered out (but their event time counts).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
+use arrow::datatypes::{
+    DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
+};
+use headworks_plan::{Contract, InternalTopic};
+use headworks_sql::keyed::{Aggregate, Function, Operator, Order, Rank, Window};
+use headworks_sql::types::DataType as Sql;
+use headworks_state::{Pool, Spec};
+
+use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
+use crate::keyed::exchange_writer::ExchangeWriter;
+use crate::keyed::results::{DeleteEncoding, Projection, Results, SinkWriter};
+use crate::keyed::shards::Shards;
+use crate::pipeline::{ExchangeOperator, InputTopic, KeyedOperator, Times};
+use crate::stateless::{Branch, Evaluation, EventTime, Input, StatelessOperator, taken};
+
+/// The result has no key.
+pub(crate) const NOBODY: &str = "nobody";
+/// What a record of the changelog may be long.
+pub(crate) const STATE_BYTES: u64 = 1_000_000;
+
+/// A query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    /// COUNT and SUM of a key in windows.
+    Windowed(Window),
+    /// COUNT and SUM of a key; HAVING the count isn't a multiple of 3.
+    Upserts,
+    /// The first row of a key, by event time.
+    First,
+}
+
+impl Query {
+    pub(crate) fn window(self) -> Option<Window> {
+        match self {
+            Query::Windowed(window) => Some(window),
+            _ => None,
+        }
+    }
+}
+
+fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
+}
+
+fn rows_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("k", DataType::Utf8, false),
+        Field::new("t", instant(), true),
+        Field::new("n", DataType::Int64, false),
+    ]))
+}
+
+fn results_schema(query: Query) -> SchemaRef {
+    let number = |name| Field::new(name, DataType::Int64, true);
+    let moment = |name| {
+        Field::new(
+            name,
+            DataType::Timestamp(TimeUnit::Millisecond, None),
+            false,
+        )
+    };
+    let mut fields = vec![Field::new("k", DataType::Utf8, false)];
+    match query {
+        Query::Windowed(_) => fields.extend([
+            moment("window_start"),
+            moment("window_end"),
+            Field::new("window_time", instant(), false),
+            number("cnt"),
+            number("total"),
+        ]),
+        Query::Upserts => fields.extend([number("cnt"), number("total")]),
+        Query::First => fields.extend([
+            Field::new("t", instant(), true),
+            number("n"),
+            number("row_number"),
+        ]),
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// The state's side of a query.
+pub(crate) fn spec(query: Query, allowed_lateness_ms: i64) -> Spec {
+    let aggregate = |function, argument| Aggregate {
+        function,
+        argument,
+        filter: None,
+        distinct: false,
+        data_type: Sql::BigInt,
+    };
+    let operator = match query {
+        Query::First => Operator::Rank(Rank {
+            order: vec![Order {
+                column: 1,
+                descending: false,
+                nulls_first: true,
+            }],
+            limit: 1,
+        }),
+        _ => Operator::Aggregate(vec![
+            aggregate(Function::Count, None),
+            aggregate(Function::Sum, Some(2)),
+        ]),
+    };
+    Spec {
+        rows: rows_schema(),
+        keys: 1,
+        time: Some(1),
+        window: query.window(),
+        operator,
+        results: results_schema(query),
+        allowed_lateness_ms,
+        ttl_ms: None,
+    }
+}
+
+/// Reads `a 1700 3`; `-` is no time.
+#[derive(Default)]
+struct Words {
+    rows: Vec<(String, Option<i64>, i64)>,
+}
+
+impl Decoder for Words {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+        let text = std::str::from_utf8(payload).unwrap_or_default();
+        let row = parse(text).ok_or_else(|| RowError {
+            reason: "Decode",
+            path: String::new(),
+            message: "not three words".to_owned(),
+        })?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch, FormatError> {
+        let rows = std::mem::take(&mut self.rows);
+        let keys = StringArray::from_iter_values(rows.iter().map(|(k, ..)| k));
+        let times: TimestampMillisecondArray = rows.iter().map(|(_, t, _)| *t).collect();
+        let numbers = Int64Array::from_iter_values(rows.iter().map(|(.., n)| *n));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(keys),
+            Arc::new(times.with_timezone("UTC")),
+            Arc::new(numbers),
+        ];
+        RecordBatch::try_new(rows_schema(), columns)
+            .map_err(|source| FormatError::Columns { source })
+    }
+}
+
+fn parse(text: &str) -> Option<(String, Option<i64>, i64)> {
+    let mut words = text.split(' ');
+    let key = words.next()?.to_owned();
+    let time = match words.next()? {
+        "-" => None,
+        time => Some(time.parse().ok()?),
+    };
+    Some((key, time, words.next()?.parse().ok()?))
+}
+
+/// Writes the columns with a bar between them, under the first one as key.
+struct Bars;
+
+/// The same as a format of the engine, for writing.
+pub(crate) struct BarFormats;
+
+impl Formats for BarFormats {
+    fn decoder(&self, _: &Contract, _: &[String]) -> Result<Box<dyn Decoder>, FormatError> {
+        Ok(Box::new(Words::default()))
+    }
+
+    fn encoder(&self, _: &Contract) -> Result<Box<dyn Encoder>, FormatError> {
+        Ok(Box::new(Bars))
+    }
+}
+
+impl Encoder for Bars {
+    fn encode(
+        &mut self,
+        batch: &RecordBatch,
+        row: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
+        let text = |column: &ArrayRef| {
+            if column.is_null(row) {
+                return "null".to_owned();
+            }
+            match column.data_type() {
+                DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+                DataType::Boolean => column.as_boolean().value(row).to_string(),
+                DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
+                _ => column
+                    .as_primitive::<TimestampMillisecondType>()
+                    .value(row)
+                    .to_string(),
+            }
+        };
+        let words: Vec<String> = batch.columns().iter().map(text).collect();
+        out.extend_from_slice(words.join("|").as_bytes());
+        Ok(())
+    }
+
+    fn key(
+        &mut self,
+        batch: &RecordBatch,
+        row: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, FormatError> {
+        let key = batch.column(0).as_string::<i32>().value(row);
+        if key == NOBODY {
+            return Ok(false);
+        }
+        out.extend_from_slice(key.as_bytes());
+        Ok(true)
+    }
+}
+
+fn rows(batch: &RecordBatch) -> Result<Evaluation, String> {
+    let numbers = batch.column(2).as_primitive::<Int64Type>();
+    if numbers.iter().flatten().any(|n| n == 13) {
+        return Err("thirteen can't be evaluated".to_owned());
+    }
+    let kept: Vec<u32> = (0..numbers.len())
+        .filter(|row| numbers.value(*row) % 7 != 0)
+        .map(|row| row as u32)
+        .collect();
+    Ok(Evaluation {
+        outputs: vec![taken(batch, kept.clone())?],
+        rows: kept,
+    })
+}
+
+/// The stage of the first part.
+pub(crate) fn stateless(inputs: usize) -> StatelessOperator {
+    let input = |_| Input {
+        decoder: Box::new(Words::default()),
+        event_time: Some(EventTime {
+            path: vec![1],
+            field: "t".to_owned(),
+            required: true,
+        }),
+        branches: vec![Branch {
+            columns: vec![0, 1, 2],
+            evaluate: Box::new(rows),
+        }],
+    };
+    StatelessOperator {
+        inputs: (0..inputs).map(input).collect(),
+        outputs: Vec::new(),
+        tells: true,
+        keeps_rows: true,
+    }
+}
+
+/// The first part of a query.
+pub(crate) fn first(
+    query: Query,
+    topic: &InternalTopic,
+    times: Vec<Times>,
+    drift_ms: u64,
+) -> ExchangeOperator {
+    let writer = ExchangeWriter::new(topic, &rows_schema(), 1);
+    ExchangeOperator::new(writer, times, query.window(), Some(1), drift_ms)
+}
+
+/// The second part of a query, which writes to `out` and keeps its state in `state`. The less memory it has,
+/// the fewer results an epoch gives.
+pub(crate) fn second(
+    query: Query,
+    allowed_lateness_ms: i64,
+    inputs: Vec<InputTopic>,
+    memory_bytes: u64,
+    state_bytes: u64,
+) -> KeyedOperator {
+    let pool = Pool::open(memory_bytes, None).unwrap();
+    let spec = spec(query, allowed_lateness_ms);
+    let results = spec.results.clone();
+    let shards = Shards::new(Arc::new(spec), pool, inputs.len());
+    let as_it_is = || -> Projection { Box::new(|batch| Ok(batch.clone())) };
+    let upserts = query.window().is_none();
+    let nullable: Vec<Field> = results
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_nullable(true))
+        .collect();
+    let results = Results {
+        finish: Box::new(move |results| {
+            let kept: Vec<u32> = (0..results.num_rows())
+                .filter(|row| {
+                    query != Query::Upserts
+                        || results.column(1).as_primitive::<Int64Type>().value(*row) % 3 != 0
+                })
+                .map(|row| row as u32)
+                .collect();
+            Ok((taken(results, kept.clone())?, kept))
+        }),
+        sinks: vec![SinkWriter {
+            topic: "out".to_owned(),
+            max_message_bytes: 1_000,
+            compacted: upserts,
+            encoder: Box::new(Bars),
+            shape: as_it_is(),
+            gone: upserts.then(|| DeleteEncoding::Tombstone(as_it_is())),
+        }],
+        keys: 1,
+        unique: if upserts { vec![0] } else { Vec::new() },
+        output: Arc::new(Schema::new(nullable)),
+    };
+    let changelog = InternalTopic {
+        topic: "state".to_owned(),
+        partitions: 0,
+        max_message_bytes: state_bytes,
+    };
+    KeyedOperator::new(shards, results, &changelog, "second", inputs, false)
+}
+
+/// A row as the oracle sees it.
+pub(crate) type Row = (String, i64, i64);
+
+/// What becomes of a record: a row, nothing, or a dead letter.
+pub(crate) fn row(value: Option<&str>) -> Result<Option<Row>, &'static str> {
+    let (key, time, n) = parse(value.ok_or("Contract")?).ok_or("Decode")?;
+    let time = time.ok_or("Contract")?;
+    match n {
+        13 => Err("Evaluation"),
+        n if n % 7 == 0 => Ok(None),
+        n => Ok(Some((key, time, n))),
+    }
+}
+
+/// The windows that a moment falls into.
+pub(crate) fn windows(window: Window, at: i64) -> Vec<(i64, i64)> {
+    match window {
+        Window::Tumble { size, offset } => {
+            let start = (at - offset).div_euclid(size) * size + offset;
+            vec![(start, start + size)]
+        }
+        Window::Hop {
+            size,
+            slide,
+            offset,
+        } => {
+            let last = (at - offset).div_euclid(slide) * slide + offset;
+            (0..size / slide)
+                .map(|back| (last - back * slide, last - back * slide + size))
+                .collect()
+        }
+        Window::Cumulate { max, step, offset } => {
+            let start = (at - offset).div_euclid(max) * max + offset;
+            (1..=max / step)
+                .map(|steps| (start, start + steps * step))
+                .filter(|(_, end)| at < *end)
+                .collect()
+        }
+        Window::Session { gap } => vec![(at, at + gap)],
+    }
+}
+
+/// The output lines of a query over rows, each row at a time; of an upsert those that are left at the end.
+/// Windows that end after `until` aren't written.
+pub(crate) fn oracle(query: Query, rows: &[Row], until: i64) -> Vec<String> {
+    let mut lines = Vec::new();
+    match query {
+        Query::First => {
+            let mut best: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+            for (key, time, n) in rows {
+                let first = best.entry(key).or_insert((*time, *n));
+                if *time < first.0 {
+                    *first = (*time, *n);
+                }
+            }
+            lines.extend(
+                best.iter()
+                    .map(|(key, (time, n))| format!("{key}|{time}|{n}|1")),
+            );
+        }
+        Query::Upserts => {
+            let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+            for (key, _, n) in rows {
+                let sum = sums.entry(key).or_default();
+                *sum = (sum.0 + 1, sum.1 + n);
+            }
+            let kept = sums.iter().filter(|(_, (count, _))| count % 3 != 0);
+            lines.extend(kept.map(|(key, (count, sum))| format!("{key}|{count}|{sum}")));
+        }
+        Query::Windowed(window) => {
+            let mut sums: BTreeMap<(&str, i64, i64), (i64, i64)> = BTreeMap::new();
+            let mut sorted: Vec<&Row> = rows.iter().collect();
+            sorted.sort();
+            for (key, time, n) in sorted {
+                for (start, end) in windows(window, *time) {
+                    // Sorted, so that only the key's last session can be the one it belongs to.
+                    let session = matches!(window, Window::Session { .. })
+                        .then(|| {
+                            sums.range((key.as_str(), i64::MIN, 0)..=(key, i64::MAX, 0))
+                                .next_back()
+                        })
+                        .flatten()
+                        .map(|(session, sum)| (*session, *sum))
+                        .filter(|((.., ends), _)| start <= *ends);
+                    if let Some((open, (count, sum))) = session {
+                        sums.remove(&open);
+                        sums.insert((key, open.1, end.max(open.2)), (count + 1, sum + n));
+                    } else {
+                        let sum = sums.entry((key, start, end)).or_default();
+                        *sum = (sum.0 + 1, sum.1 + n);
+                    }
+                }
+            }
+            let kept = sums.iter().filter(|((.., end), _)| *end <= until);
+            lines.extend(kept.map(|((key, start, end), (count, sum))| {
+                format!("{key}|{start}|{end}|{}|{count}|{sum}", end - 1)
+            }));
+        }
+    }
+    lines
+}

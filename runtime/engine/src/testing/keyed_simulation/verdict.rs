@@ -1,0 +1,175 @@
+//! Whether what came out is what the oracle says.
+
+use std::collections::BTreeMap;
+
+use headworks_plan::OnBadRecord;
+
+use super::{END, World};
+use crate::testing::keyed_fixture_format::{Row, oracle, row, windows};
+use crate::testing::simulation::same;
+
+impl World {
+    pub(super) fn verdict(&self) -> Result<(), String> {
+        let (late, mut dead_letters) = self.dead_letters()?;
+        let mut rows: Vec<Row> = Vec::new();
+        let mut bad = Vec::new();
+        for written in &self.written {
+            let place = format!(
+                "in{}/{}@{}",
+                written.topic, written.partition, written.offset
+            );
+            match row(written.value.as_deref()) {
+                Ok(Some(_)) if late.contains(&place) => {}
+                Ok(row) => rows.extend(row),
+                Err(reason) => bad.push(format!("{place} {reason}")),
+            }
+        }
+        if self.on_bad_record == OnBadRecord::Drop {
+            bad.clear();
+        }
+        dead_letters.retain(|dead_letter| !dead_letter.ends_with(" Late"));
+        let until = END
+            - self
+                .times
+                .iter()
+                .map(|times| times.disorder_ms)
+                .max()
+                .unwrap_or(0)
+            - self.allowed_lateness_ms
+            // A window is over when the watermark has reached its last moment.
+            + 1;
+        let expected = oracle(self.query, &rows, until);
+        same("results", expected, self.results()?)?;
+        same("dead letters", bad, dead_letters)
+    }
+
+    /// What the output says at last.
+    fn results(&self) -> Result<Vec<String>, String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut lines = Vec::new();
+        for partition in 0..2 {
+            let mut last: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
+            for record in self.broker.committed("out", partition) {
+                let line = record.value.as_deref().map(text);
+                if self.query.window().is_none() {
+                    last.insert(record.key.unwrap_or_default(), line);
+                    continue;
+                }
+                let line = line.ok_or("a window was deleted")?;
+                lines.push(line);
+            }
+            lines.extend(last.into_values().flatten());
+        }
+        Ok(lines)
+    }
+
+    /// The places of late rows, and all dead letters. Checks that what is late was late.
+    fn dead_letters(&self) -> Result<(Vec<String>, Vec<String>), String> {
+        let (mut late, mut dead_letters) = (Vec::new(), Vec::new());
+        for topic in 0..self.partitions.len() {
+            for record in self.broker.committed(&format!("in{topic}.dlq"), 0) {
+                let header = |name: &str| {
+                    let header = record.headers.iter().find(|(known, _)| known == name);
+                    header.map_or_else(String::new, |(_, value)| {
+                        String::from_utf8_lossy(value).into_owned()
+                    })
+                };
+                let place = format!(
+                    "{}/{}@{}",
+                    header("headworks.origin.topic"),
+                    header("headworks.origin.partition"),
+                    header("headworks.origin.offset")
+                );
+                let reason = header("headworks.reason");
+                if reason == "Late" {
+                    self.was_late(&place, record.value.as_deref())?;
+                    late.push(place.clone());
+                }
+                dead_letters.push(format!("{place} {reason}"));
+            }
+        }
+        let mut once = late.clone();
+        once.sort();
+        once.dedup();
+        if once.len() < late.len() {
+            return Err(format!("a row was late twice: {late:?}"));
+        }
+        Ok((late, dead_letters))
+    }
+
+    /// What the watermark of a partition is once it is read up to an offset, but for the last records of all.
+    fn mark(&self, topic: usize, partition: usize, below: i64) -> Option<i64> {
+        self.written
+            .iter()
+            .filter(|w| (w.topic, w.partition) == (topic, partition) && w.offset < below)
+            .filter_map(|w| event_time(w.value.as_deref()))
+            .filter(|time| *time < END)
+            .max()
+            .map(|time| time - self.times[topic].disorder_ms)
+    }
+
+    /// The same of every partition that is read to its end.
+    pub(super) fn marks(&self) -> impl Iterator<Item = Option<i64>> {
+        (0..self.partitions.len())
+            .flat_map(|topic| (0..self.partitions[topic]).map(move |partition| (topic, partition)))
+            .map(|(topic, partition)| self.mark(topic, partition, i64::MAX))
+    }
+
+    fn was_late(&self, place: &str, value: Option<&[u8]>) -> Result<(), String> {
+        let found = self.written.iter().find(|written| {
+            place
+                == format!(
+                    "in{}/{}@{}",
+                    written.topic, written.partition, written.offset
+                )
+        });
+        let written = found.ok_or_else(|| format!("{place} was never written"))?;
+        let Ok(Some((_, time, _))) = row(written.value.as_deref()) else {
+            return Err(format!("{place} is late, and has no row"));
+        };
+        if value.is_some_and(|value| Some(value) != written.value.as_deref().map(str::as_bytes)) {
+            return Err(format!("the letter of {place} has other bytes"));
+        }
+        if !self.may_be_late {
+            return Err(format!("{place} kept to its disorder, and is late"));
+        }
+        let rests = self.times.iter().any(|times| times.idle_timeout.is_some());
+        // What the watermark can have been at most.
+        let all = self.marks();
+        let bound = if rests {
+            all.max().flatten()
+        } else {
+            // None is less than any: such a partition holds the watermark back.
+            all.min()
+                .flatten()
+                .min(self.mark(written.topic, written.partition, written.offset))
+        };
+        let window = self
+            .query
+            .window()
+            .ok_or("without windows nothing is late")?;
+        let end = windows(window, time)
+            .iter()
+            .map(|(_, end)| *end)
+            .max()
+            .unwrap_or(i64::MAX);
+        if bound.is_none_or(|bound| end - 1 + self.allowed_lateness_ms > bound) {
+            return Err(format!(
+                "{place} is late, and its window was not over: {bound:?} {end}"
+            ));
+        }
+        if !rests && value.is_none() && self.max_message_bytes > 2_500 {
+            return Err(format!("the letter of {place} has lost its bytes"));
+        }
+        Ok(())
+    }
+}
+
+/// The event time of any record that can be read, filtered out or not.
+fn event_time(value: Option<&str>) -> Option<i64> {
+    let mut words = value?.split(' ');
+    words.next()?;
+    let time = words.next()?.parse().ok()?;
+    words.next()?.parse::<i64>().ok()?;
+    Some(time)
+}

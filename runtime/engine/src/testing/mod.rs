@@ -1,0 +1,7 @@
+//! Worlds that the loop is tried in: formats small enough to be computed by hand, and whole clusters of members whose processes
+//! die, sleep and are fenced, held against oracles that evaluate a row at a time.
+
+pub(crate) mod fixture_format;
+pub(crate) mod keyed_fixture_format;
+mod keyed_simulation;
+pub(crate) mod simulation;

@@ -1,0 +1,422 @@
+//! A record as a line of JSON: decoded by its contract, without the values of masked fields.
+//!
+//! What isn't decoded may have a masked value anywhere in it. So where fields are masked neither its bytes nor words that
+//! may quote them are shown.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use headworks_connectors::formats::FormatRegistry;
+use headworks_connectors::formats::json::JsonEncoder;
+use headworks_engine::format::{Decoder, Encoder, FormatError, Formats, RowError, WAITS};
+use headworks_plan::PeekPlan;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::select::Found;
+use members::Members;
+
+/// What stands in place of a masked value.
+const MASK: &str = "***";
+/// Bytes of a record that couldn't be decoded that are shown at most.
+const RAW_BYTES: usize = 1024;
+
+/// Writes records of one stream.
+pub(super) struct Renderer {
+    decoder: Box<dyn Decoder>,
+    encoder: JsonEncoder,
+    /// Top-level fields that are masked.
+    masked: Vec<String>,
+    /// True: the Kafka key is masked.
+    masks_key: bool,
+    /// True: a record without a value is a deletion.
+    compacted: bool,
+}
+
+#[derive(Serialize)]
+struct Line {
+    partition: i32,
+    offset: i64,
+    timestamp: Option<String>,
+    key: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Told>,
+    /// The first bytes in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<String>,
+    /// How many bytes the value has, where it wasn't decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Text {
+    Text(String),
+    Bytes { base64: String },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Value {
+    Deleted(()),
+    Members(Members),
+}
+
+#[derive(Serialize)]
+struct Told {
+    reason: &'static str,
+    message: String,
+}
+
+impl Renderer {
+    /// For the plan's stream.
+    ///
+    /// # Errors
+    /// The contract is no contract.
+    pub(super) fn new(plan: &PeekPlan) -> Result<Renderer, FormatError> {
+        let contract = &plan.stream.contract;
+        let columns: Vec<String> = contract.fields.iter().map(|f| f.name.clone()).collect();
+        let top = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+        let is_masked = |name: &String| plan.masked.contains(&top(name));
+        // A key that the contract says nothing of may be made of anything.
+        let masks_key = !plan.masked.is_empty()
+            && (contract.key.is_empty() || contract.key.iter().any(is_masked));
+        Ok(Renderer {
+            decoder: FormatRegistry::with(plan.registry.as_ref()).decoder(contract, &columns)?,
+            encoder: JsonEncoder::showing(contract)?,
+            masked: plan.masked.clone(),
+            masks_key,
+            compacted: contract.compacted,
+        })
+    }
+
+    /// A record as one line, without its end.
+    pub(super) fn line(&mut self, found: &Found) -> String {
+        let (value, error) = match &found.value {
+            None if self.compacted => (Some(Value::Deleted(())), None),
+            value => match self.members(value.as_deref().unwrap_or_default()) {
+                Ok(members) => (Some(Value::Members(members)), None),
+                Err(told) => (None, Some(told)),
+            },
+        };
+        let bytes = found.value.as_deref().filter(|_| error.is_some());
+        let shown = bytes.filter(|_| self.masked.is_empty());
+        let line = Line {
+            partition: found.partition,
+            offset: found.offset,
+            timestamp: found.timestamp.map(time),
+            key: found.key.as_deref().map(|key| self.key(key)),
+            value,
+            error,
+            raw: shown.map(|bytes| STANDARD.encode(&bytes[..bytes.len().min(RAW_BYTES)])),
+            bytes: bytes.map(<[u8]>::len),
+        };
+        serde_json::to_string(&line).unwrap_or_default()
+    }
+
+    fn key(&self, key: &[u8]) -> Text {
+        if self.masks_key {
+            return Text::Text(MASK.to_owned());
+        }
+        match std::str::from_utf8(key) {
+            Ok(text) => Text::Text(text.to_owned()),
+            Err(_) => Text::Bytes {
+                base64: STANDARD.encode(&key[..key.len().min(RAW_BYTES)]),
+            },
+        }
+    }
+
+    fn members(&mut self, payload: &[u8]) -> Result<Members, Told> {
+        self.decoder
+            .decode(payload)
+            .map_err(|error| self.told(&error))?;
+        let batch = self.decoder.finish();
+        let batch = batch.map_err(|error| self.unread(error))?;
+        let mut text = Vec::new();
+        self.encoder
+            .encode(&batch, 0, &mut text)
+            .map_err(|error| self.unread(error))?;
+        let mut members: Members = serde_json::from_slice(&text).map_err(|error| Told {
+            reason: "Internal",
+            message: error.to_string(),
+        })?;
+        for (name, value) in &mut members.0 {
+            if self.masked.contains(name)
+                && let Ok(mask) = serde_json::value::to_raw_value(MASK)
+            {
+                *value = mask;
+            }
+        }
+        Ok(members)
+    }
+
+    fn unread(&self, error: FormatError) -> Told {
+        match error {
+            FormatError::Waits { message } => self.told(&RowError {
+                reason: WAITS,
+                path: String::new(),
+                message,
+            }),
+            other => Told {
+                reason: "Internal",
+                message: other.to_string(),
+            },
+        }
+    }
+
+    /// Why a record can't be decoded, without what may quote a masked value.
+    fn told(&self, error: &RowError) -> Told {
+        // A schema that isn't known: what is said of it is about no value.
+        if error.reason == WAITS {
+            return Told {
+                reason: "RegistryUnavailable",
+                message: error.message.clone(),
+            };
+        }
+        let top = error.path.split(['.', '[']).next().unwrap_or_default();
+        // A long name is cut in a path.
+        let is_top = |masked: &String| {
+            masked == top
+                || top
+                    .strip_suffix('…')
+                    .is_some_and(|start| masked.starts_with(start))
+        };
+        let message =
+            if self.masked.is_empty() || !(top.is_empty() || self.masked.iter().any(is_top)) {
+                error.to_string()
+            } else {
+                let place = if top.is_empty() {
+                    String::new()
+                } else {
+                    format!("field {top}: ")
+                };
+                format!("{place}the message may quote a masked field; --unmask shows it")
+            };
+        Told {
+            reason: error.reason,
+            message,
+        }
+    }
+}
+
+/// Kafka's timestamp in RFC 3339, UTC, to the millisecond.
+fn time(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| format!("{at:.3}"))
+}
+
+/// An object's members in their order, each as the text that it is: no digit of a number is lost.
+mod members {
+    use super::RawValue;
+    use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+    use serde::ser::{Serialize, Serializer};
+
+    pub(super) struct Members(pub(super) Vec<(String, Box<RawValue>)>);
+
+    impl Serialize for Members {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Members {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_map(InOrder)
+        }
+    }
+
+    struct InOrder;
+
+    impl<'de> Visitor<'de> for InOrder {
+        type Value = Members;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(Members(members))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::{Contract, Definition, Field, Format, PEEK_VERSION, Stream};
+
+    use super::*;
+
+    fn plan(fields: &[(&str, &str)], masked: &[&str]) -> PeekPlan {
+        let field = |(name, type_): &(&str, &str)| Field {
+            name: (*name).into(),
+            type_: (*type_).into(),
+            nullable: false,
+            labels: Vec::new(),
+        };
+        PeekPlan {
+            version: PEEK_VERSION,
+            kafka: headworks_plan::KafkaConnection::default(),
+            registry: None,
+            stream: Stream {
+                name: "orders".into(),
+                topic: "shop.orders".into(),
+                dead_letter_topic: "shop.orders.dlq".into(),
+                contract: Contract {
+                    fields: fields.iter().map(field).collect(),
+                    key: vec!["id".into()],
+                    ..Contract::default()
+                },
+                max_message_bytes: 1_048_588,
+            },
+            group: "g".into(),
+            masked: masked.iter().map(|m| (*m).to_owned()).collect(),
+            select: headworks_plan::PeekSelection::default(),
+        }
+    }
+
+    const FIELDS: [(&str, &str); 4] = [
+        ("id", "string"),
+        ("n", "bigint"),
+        ("price", "decimal(5,2)"),
+        ("email", "struct<at string>"),
+    ];
+
+    fn found(value: Option<&[u8]>) -> Found {
+        Found {
+            partition: 1,
+            offset: 12,
+            timestamp: Some(1_767_225_600_123),
+            key: Some(b"o-1".to_vec()),
+            value: value.map(<[u8]>::to_vec),
+        }
+    }
+
+    fn line(plan: &PeekPlan, value: &[u8]) -> String {
+        Renderer::new(plan).unwrap().line(&found(Some(value)))
+    }
+
+    const GOOD: &[u8] =
+        br#"{"email":{"at":"a@b.c"},"price":1.5,"n":9007199254740993,"id":"o-1","more":1}"#;
+
+    #[test]
+    fn fields_come_in_the_contract_s_order_with_every_digit() {
+        assert_eq!(
+            line(&plan(&FIELDS, &[]), GOOD),
+            r#"{"partition":1,"offset":12,"timestamp":"2026-01-01T00:00:00.123Z","key":"o-1","value":{"id":"o-1","n":9007199254740993,"price":"1.50","email":{"at":"a@b.c"}}}"#
+        );
+    }
+
+    #[test]
+    fn a_masked_value_is_shown_nowhere() {
+        let masked = plan(&FIELDS, &["email"]);
+        let text = line(&masked, GOOD);
+        assert!(
+            text.contains(r#""key":"o-1""#) && text.contains(r#""email":"***""#),
+            "{text}"
+        );
+        for bad in [
+            &br#"{"id":"o-1","n":1,"price":1,"email":{"at":5}}"#[..],
+            br#"{"id":"o-1","n":1,"price":1,"email":"a@b.c"}"#,
+            br#"{"email":{"at":"a@b.c"},"#,
+            br#"{"id":"o-1","n":1,"price":"dear","email":{"at":"a@b.c"}}"#,
+            b"a@b.c",
+            b"\xff a@b.c",
+        ] {
+            let text = line(&masked, bad);
+            assert!(text.contains(r#""error":"#), "{text}");
+            assert!(!text.contains("a@b.c"), "{text}");
+            assert!(
+                !text.contains(r#""raw":"#) && text.contains(r#""bytes":"#),
+                "{text}"
+            );
+        }
+        let text = line(&masked, br#"{"id":"o-1","n":1,"price":1,"email":{"at":5}}"#);
+        assert!(
+            text.contains("field email: the message may quote a masked field"),
+            "{text}"
+        );
+        // What is wrong with another field is said.
+        let text = line(
+            &masked,
+            br#"{"id":"o-1","n":"x","price":1,"email":{"at":"a"}}"#,
+        );
+        assert!(text.contains("field n: "), "{text}");
+    }
+
+    #[test]
+    fn a_key_with_a_masked_field_or_of_unknown_making_is_masked() {
+        assert!(line(&plan(&FIELDS, &["id"]), GOOD).contains(r#""key":"***""#));
+        let mut keyless = plan(&FIELDS, &["email"]);
+        keyless.stream.contract.key.clear();
+        assert!(line(&keyless, GOOD).contains(r#""key":"***""#));
+        keyless.masked.clear();
+        assert!(line(&keyless, GOOD).contains(r#""key":"o-1""#));
+    }
+
+    #[test]
+    fn what_is_not_decoded_is_shown_with_its_reason_and_its_first_bytes() {
+        let open = plan(&FIELDS, &[]);
+        let text = line(&open, b"nonsense");
+        assert!(
+            text.contains(r#""error":{"reason":"Decode","message":"not JSON"#)
+                && text.ends_with(r#""raw":"bm9uc2Vuc2U=","bytes":8}"#)
+                && !text.contains(r#""value""#),
+            "{text}"
+        );
+        let long = vec![b'x'; 5_000];
+        let text = line(&open, &long);
+        assert!(
+            text.len() < 2_000 && text.ends_with(r#""bytes":5000}"#),
+            "{text}"
+        );
+        // The next record is none the worse for it.
+        let mut renderer = Renderer::new(&open).unwrap();
+        renderer.line(&found(Some(b"nonsense")));
+        assert!(
+            renderer
+                .line(&found(Some(GOOD)))
+                .contains(r#""n":9007199254740993"#)
+        );
+    }
+
+    #[test]
+    fn a_record_without_a_value_is_a_deletion_where_the_stream_is_compacted() {
+        let mut plan = plan(&FIELDS, &["email"]);
+        let text = Renderer::new(&plan).unwrap().line(&found(None));
+        assert!(text.contains(r#""error":"#), "{text}");
+        plan.stream.contract.compacted = true;
+        let mut deleted = found(None);
+        deleted.key = Some(vec![0xff, 0]);
+        deleted.timestamp = None;
+        assert_eq!(
+            Renderer::new(&plan).unwrap().line(&deleted),
+            r#"{"partition":1,"offset":12,"timestamp":null,"key":{"base64":"/wA="},"value":null}"#
+        );
+    }
+
+    #[test]
+    fn avro_is_shown_as_its_readers_get_it() {
+        let schema = r#"{"type":"record","name":"R","fields":[{"name":"id","type":"string"},{"name":"ratio","type":"double"}]}"#;
+        let mut plan = plan(&[("id", "string"), ("ratio", "double")], &[]);
+        plan.stream.contract.format = Format::Avro;
+        plan.stream.contract.definition = Some(Definition::new(schema));
+        plan.stream.contract.registered = Some(headworks_plan::Registered {
+            subject: "s".into(),
+            id: 7,
+            known: Vec::new(),
+        });
+        let mut record = vec![0, 0, 0, 0, 7, 2, b'x'];
+        record.extend(f64::NAN.to_le_bytes());
+        let text = line(&plan, &record);
+        assert!(
+            text.contains(r#""value":{"id":"x","ratio":"NaN"}"#),
+            "{text}"
+        );
+    }
+}

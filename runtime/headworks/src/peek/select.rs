@@ -1,0 +1,401 @@
+//! Which records of a topic are shown: the first ones after a time or an offset, the newest, those of a key.
+//!
+//! Ends are taken once, at the beginning, so that a topic that is written all the time has one. What is kept until it is
+//! printed is bounded in number and in bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use headworks_plan::{PeekFrom, PeekSelection};
+
+use super::Failure;
+
+/// How long one look for the next record takes.
+const TICK: Duration = Duration::from_millis(200);
+/// A topic that has more to read and gives nothing for so long isn't waited for.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Records that are kept until they are printed, in bytes.
+const KEPT_BYTES: usize = 64 << 20;
+/// The newest records are looked for so many offsets before the end, and then so many times as far: markers of
+/// transactions, aborted and compacted records take offsets, too.
+const TAIL: i64 = 64;
+const FARTHER: i64 = 16;
+
+/// A record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// Kafka's, in milliseconds since 1970 UTC.
+    pub(super) timestamp: Option<i64>,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// What comes of reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A record.
+    Record(Found),
+    /// All that is committed in this partition was read.
+    End(i32),
+}
+
+/// A topic as a committed reader sees it.
+pub(super) trait Topic {
+    /// Its partitions.
+    fn partitions(&mut self) -> Result<BTreeSet<i32>, Failure>;
+    /// The first offset, and the one after the last that is committed.
+    fn bounds(&mut self, partition: i32) -> Result<(i64, i64), Failure>;
+    /// The first offsets whose records have this timestamp (milliseconds) or a later one; a partition without one is left out.
+    fn at_time(
+        &mut self,
+        partitions: &BTreeSet<i32>,
+        ms: i64,
+    ) -> Result<BTreeMap<i32, i64>, Failure>;
+    /// Reads these partitions from these offsets on, and no others.
+    fn read_from(&mut self, offsets: &BTreeMap<i32, i64>) -> Result<(), Failure>;
+    /// Reads this partition no more.
+    fn leave(&mut self, partition: i32) -> Result<(), Failure>;
+    /// The next that comes, if it comes in time.
+    fn next(&mut self, patience: Duration) -> Result<Option<Event>, Failure>;
+    /// Why nothing came.
+    fn silent(&self, patience: Duration) -> Failure;
+}
+
+/// Who is told.
+pub(super) trait Out {
+    /// False: nobody listens any more.
+    fn record(&mut self, found: &Found) -> bool;
+    /// Something that the reader ought to know.
+    fn note(&mut self, message: String);
+}
+
+/// How much it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Records that were shown.
+    pub(super) records: u64,
+    /// Records that were read.
+    pub(super) read: u64,
+    /// True: there are more of those that were asked for, or may be.
+    pub(super) more: bool,
+}
+
+/// What is read of a partition.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// The first offset that is there.
+    low: i64,
+    /// Where reading begins.
+    start: i64,
+    /// Where it ends.
+    end: i64,
+    /// What comes later begins here.
+    high: i64,
+}
+
+/// Shows the records that are selected; none where nobody listens any more.
+///
+/// # Errors
+/// What Kafka refuses, and a Kafka that is silent.
+pub(super) fn peek(
+    topic: &mut impl Topic,
+    selection: &PeekSelection,
+    out: &mut impl Out,
+) -> Result<Option<Counts>, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(selection.seconds);
+    let mut spans = spans(topic, selection)?;
+    note_clamped(&spans, selection, out);
+    let mut counts = Counts::default();
+    let kept = loop {
+        let mut kept = Kept::new(selection);
+        let scanned = scan(topic, selection, &spans, &mut kept, deadline)?;
+        counts.read += scanned.read;
+        let all = spans.values().all(|span| span.start <= span.low);
+        counts.more = scanned.unread
+            || scanned.out_of_time
+            || kept.evicted
+            || !(all || selection.from.is_some());
+        if scanned.out_of_time {
+            out.note(format!(
+                "reading stopped after {} s, when {} records had been read and not all looked at: ask for less with --partition or --since, or give it longer with --timeout",
+                selection.seconds, counts.read
+            ));
+            break kept;
+        }
+        if !is_tail(selection) || kept.is_full() || all {
+            break kept;
+        }
+        for span in spans.values_mut() {
+            let tail = (span.end - span.start).max(1);
+            span.start = (span.end - tail.saturating_mul(FARTHER)).max(span.low);
+        }
+    };
+    if kept.too_large {
+        out.note(format!(
+            "fewer are shown than asked for: more than {} MiB aren't held",
+            KEPT_BYTES >> 20
+        ));
+    }
+    for found in kept.records.values() {
+        if !out.record(found) {
+            return Ok(None);
+        }
+        counts.records += 1;
+    }
+    if !selection.follow {
+        return Ok(Some(counts));
+    }
+    let from = spans.iter().map(|(p, span)| (*p, span.high)).collect();
+    follow(topic, selection, &from, deadline, counts, out)
+}
+
+/// Shows what comes, until the time is over.
+fn follow(
+    topic: &mut impl Topic,
+    selection: &PeekSelection,
+    from: &BTreeMap<i32, i64>,
+    deadline: Instant,
+    mut counts: Counts,
+    out: &mut impl Out,
+) -> Result<Option<Counts>, Failure> {
+    counts.more = false;
+    topic.read_from(from)?;
+    while Instant::now() < deadline {
+        let Some(Event::Record(found)) = topic.next(TICK)? else {
+            continue;
+        };
+        counts.read += 1;
+        if is_wanted(selection, &found) {
+            if !out.record(&found) {
+                return Ok(None);
+            }
+            counts.records += 1;
+        }
+    }
+    Ok(Some(counts))
+}
+
+/// True: the newest are asked for, wherever they begin.
+fn is_tail(selection: &PeekSelection) -> bool {
+    selection.from.is_none() && selection.key.is_none()
+}
+
+/// True: the first ones are asked for, and not the newest.
+fn is_forward(selection: &PeekSelection) -> bool {
+    selection.from.is_some() && !selection.follow
+}
+
+fn spans(
+    topic: &mut impl Topic,
+    selection: &PeekSelection,
+) -> Result<BTreeMap<i32, Span>, Failure> {
+    let there = topic.partitions()?;
+    let partitions = chosen(&there, &selection.partitions)?;
+    let begin = match selection.from {
+        Some(PeekFrom::Time(ms)) => Some(topic.at_time(&partitions, ms)?),
+        _ => None,
+    };
+    let until = match selection.until_ms {
+        Some(ms) => Some(topic.at_time(&partitions, ms)?),
+        None => None,
+    };
+    let tail = TAIL.saturating_add(i64::try_from(selection.limit).unwrap_or(i64::MAX));
+    let mut spans = BTreeMap::new();
+    for partition in partitions {
+        let (low, high) = topic.bounds(partition)?;
+        let of = |offsets: &BTreeMap<i32, i64>| offsets.get(&partition).copied().unwrap_or(high);
+        let end = until.as_ref().map_or(high, of).clamp(low, high);
+        let start = match (selection.from, &begin) {
+            (Some(PeekFrom::Offset(offset)), _) => offset,
+            (Some(PeekFrom::Time(_)), Some(begin)) => of(begin),
+            _ if selection.key.is_some() => low,
+            _ => end.saturating_sub(tail),
+        };
+        let span = Span {
+            low,
+            start: start.clamp(low, end),
+            end,
+            high,
+        };
+        spans.insert(partition, span);
+    }
+    Ok(spans)
+}
+
+fn chosen(there: &BTreeSet<i32>, asked: &[i32]) -> Result<BTreeSet<i32>, Failure> {
+    if asked.is_empty() {
+        return Ok(there.clone());
+    }
+    let asked: BTreeSet<i32> = asked.iter().copied().collect();
+    match asked.iter().find(|partition| !there.contains(partition)) {
+        None => Ok(asked),
+        Some(missing) => Err(Failure::new(
+            "PartitionNotFound",
+            format!(
+                "the topic has no partition {missing}: it has {}, numbered from 0",
+                there.len()
+            ),
+        )),
+    }
+}
+
+/// Says so where the offset that was asked for isn't there, of a partition that was named.
+fn note_clamped(spans: &BTreeMap<i32, Span>, selection: &PeekSelection, out: &mut impl Out) {
+    let (Some(PeekFrom::Offset(offset)), [partition]) = (selection.from, &selection.partitions[..])
+    else {
+        return;
+    };
+    let Some(span) = spans.get(partition) else {
+        return;
+    };
+    if offset < span.low {
+        out.note(format!(
+            "partition {partition} begins at offset {}: what was before isn't kept any more",
+            span.low
+        ));
+    } else if offset >= span.high {
+        out.note(format!(
+            "partition {partition} ends before offset {}",
+            span.high
+        ));
+    }
+}
+
+fn is_wanted(selection: &PeekSelection, found: &Found) -> bool {
+    let since = match selection.from {
+        Some(PeekFrom::Time(ms)) => Some(ms),
+        _ => None,
+    };
+    let key = selection.key.as_ref().map(String::as_bytes);
+    key.is_none_or(|key| found.key.as_deref() == Some(key))
+        && found.timestamp.is_none_or(|at| {
+            since.is_none_or(|since| at >= since)
+                && selection.until_ms.is_none_or(|until| at < until)
+        })
+}
+
+/// What came of reading from starts to ends.
+#[derive(Default)]
+struct Scanned {
+    read: u64,
+    out_of_time: bool,
+    /// A partition was left before its end, because it had given enough.
+    unread: bool,
+}
+
+fn scan(
+    topic: &mut impl Topic,
+    selection: &PeekSelection,
+    spans: &BTreeMap<i32, Span>,
+    kept: &mut Kept,
+    deadline: Instant,
+) -> Result<Scanned, Failure> {
+    let mut scanned = Scanned::default();
+    let from: BTreeMap<i32, i64> = spans
+        .iter()
+        .filter(|(_, span)| span.start < span.end)
+        .map(|(partition, span)| (*partition, span.start))
+        .collect();
+    // For each partition that isn't read to its end, how many of its records were wanted.
+    let mut open: BTreeMap<i32, u64> = from.keys().map(|partition| (*partition, 0)).collect();
+    if open.is_empty() {
+        return Ok(scanned);
+    }
+    topic.read_from(&from)?;
+    let mut heard = Instant::now();
+    while !open.is_empty() {
+        if Instant::now() >= deadline {
+            scanned.out_of_time = true;
+            return Ok(scanned);
+        }
+        let found = match topic.next(TICK)? {
+            None if heard.elapsed() >= SILENCE => return Err(topic.silent(SILENCE)),
+            None => continue,
+            Some(Event::End(partition)) => {
+                heard = Instant::now();
+                open.remove(&partition);
+                continue;
+            }
+            Some(Event::Record(found)) => found,
+        };
+        heard = Instant::now();
+        let partition = found.partition;
+        let (Some(span), Some(wanted)) = (spans.get(&partition), open.get_mut(&partition)) else {
+            continue;
+        };
+        let mut over = found.offset + 1 >= span.end;
+        if found.offset < span.end {
+            scanned.read += 1;
+            if is_wanted(selection, &found) {
+                kept.add(found);
+                *wanted += 1;
+                if is_forward(selection) && *wanted >= selection.limit && !over {
+                    over = true;
+                    scanned.unread = true;
+                }
+            }
+        }
+        if over {
+            open.remove(&partition);
+            topic.leave(partition)?;
+        }
+    }
+    Ok(scanned)
+}
+
+/// Records that are kept until they are printed, in the order of their time.
+struct Kept {
+    records: BTreeMap<(i64, i32, i64), Found>,
+    limit: usize,
+    /// True: the newest stay, and not the oldest.
+    newest: bool,
+    bytes: usize,
+    evicted: bool,
+    too_large: bool,
+}
+
+impl Kept {
+    fn new(selection: &PeekSelection) -> Kept {
+        Kept {
+            records: BTreeMap::new(),
+            limit: usize::try_from(selection.limit).unwrap_or(usize::MAX),
+            newest: !is_forward(selection),
+            bytes: 0,
+            evicted: false,
+            too_large: false,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.records.len() >= self.limit || self.too_large
+    }
+
+    fn add(&mut self, found: Found) {
+        self.bytes += size(&found);
+        let at = found.timestamp.unwrap_or(i64::MIN);
+        self.records
+            .insert((at, found.partition, found.offset), found);
+        // One that is larger than all of it alone is shown nevertheless.
+        while self.records.len() > self.limit || (self.bytes > KEPT_BYTES && self.records.len() > 1)
+        {
+            self.too_large |= self.records.len() <= self.limit;
+            let gone = if self.newest {
+                self.records.pop_first()
+            } else {
+                self.records.pop_last()
+            };
+            self.bytes -= gone.map_or(0, |(_, found)| size(&found));
+            self.evicted = true;
+        }
+    }
+}
+
+fn size(found: &Found) -> usize {
+    let part = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+    part(&found.key) + part(&found.value) + size_of::<Found>()
+}
+
+#[cfg(test)]
+mod tests;

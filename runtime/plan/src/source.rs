@@ -1,0 +1,112 @@
+//! What a source's pod runs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stream::Stream;
+
+/// What a source pod runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourcePlan {
+    /// The stream that records go into.
+    pub into: Stream,
+    /// Present: records come by HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSource>,
+    /// Present: records are generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<GenerateSource>,
+    /// What happens to a record that breaks the contract.
+    pub on_invalid: OnInvalid,
+    /// What happens to a field that the contract doesn't know.
+    pub unknown_fields: UnknownFields,
+}
+
+/// The HTTP side of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpSource {
+    /// Path that records are posted to.
+    pub path: String,
+    /// True: a request needs `Authorization: Bearer` with one of the tokens in [`crate::BEARER_DIR`].
+    pub bearer: bool,
+    /// True: serve TLS with the certificate in [`crate::HTTP_TLS_DIR`].
+    pub tls: bool,
+    /// Largest request body in bytes.
+    pub max_body_bytes: u64,
+    /// Largest rate for the pod, in records a second; above it the answer is 429 with Retry-After.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_per_second: Option<u64>,
+    /// Dotted path of the array in an envelope (`items`); absent: the body is the record(s).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_path: Option<String>,
+}
+
+/// The generator of a source: a seeded sequence of records, each number of it written once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerateSource {
+    /// Rate in records a second.
+    pub records_per_second: u64,
+    /// Equal seeds make equal records.
+    pub seed: u64,
+    /// What the records are like; absent: random values of the contract's types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+    /// How many in a hundred records are late.
+    #[serde(default)]
+    pub disorder_percent: u8,
+    /// By how much a late record is late at most, in milliseconds.
+    #[serde(default)]
+    pub disorder_by_ms: u64,
+    /// How many in a hundred records break the contract.
+    #[serde(default)]
+    pub faulty_percent: u8,
+    /// After how many records the sequence ends; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The consumer group under which the place in the sequence is kept, in the transaction that holds the
+    /// records: a restart goes on where it stopped.
+    pub group: String,
+}
+
+/// What generated records are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Template {
+    /// A shop, whose users look at things, order some, and say how they liked them.
+    Shop(ShopRecords),
+}
+
+/// Which of the shop's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShopRecords {
+    /// Pages that were looked at.
+    Clicks,
+    /// Orders that were placed.
+    Orders,
+    /// Stock that came and went.
+    Inventory,
+    /// What customers said.
+    Feedback,
+}
+
+/// What happens to a record that breaks the contract at a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnInvalid {
+    /// The whole request is refused; the answer lists the indexes.
+    #[default]
+    Reject,
+    /// The good records go in, the bad ones to the dead-letter topic.
+    DeadLetter,
+}
+
+/// What happens to a field that the contract doesn't know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnknownFields {
+    /// It is not carried into the stream.
+    #[default]
+    Ignore,
+    /// The record breaks the contract.
+    Reject,
+}

@@ -1,0 +1,48 @@
+//! A store as a pod sees it, and what its pod watches.
+
+use serde::{Deserialize, Serialize};
+
+/// What a store's pod watches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StorePlan {
+    /// The store.
+    pub store: Store,
+}
+
+/// A store as a pod sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Store {
+    /// Name of the DataStore.
+    pub name: String,
+    /// How to reach it.
+    pub connection: StoreConnection,
+}
+
+/// How a pod reaches a store, by the kind of store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StoreConnection {
+    /// PostgreSQL.
+    Postgres(PostgresConnection),
+}
+
+/// How a pod reaches a PostgreSQL database. Secrets are files, never values, and are read at each connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresConnection {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+    /// File with the user name.
+    pub username_file: String,
+    /// File with the password.
+    pub password_file: String,
+    /// Present: TLS, verified in full against this CA file (PEM); an empty path means the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_ca_file: Option<String>,
+}

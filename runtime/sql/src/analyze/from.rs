@@ -1,0 +1,137 @@
+//! FROM: streams, sub-queries and window tables become branches, each with the scope over it.
+
+use super::bound_expr::{Analyzed, refuse};
+use super::scope::{NotNull, Scope};
+use super::select::{Environment, query};
+use super::{BoundSelect, Input, Stream, window};
+use crate::error::SqlError;
+use crate::schema::Schema;
+use crate::suggest::nearest;
+use crate::syntax::ast::{From, FromSource, Name};
+use crate::types::DataType;
+
+/// What FROM names: branches and the scope over each.
+pub(super) fn from<'a>(
+    from: &'a From,
+    environment: &Environment<'a>,
+) -> Analyzed<Vec<(BoundSelect, Scope)>> {
+    let alias = from.alias.as_ref().map(|a| a.text.as_str());
+    let (own_name, branches) = source(&from.source, environment)?;
+    let branches = rename(branches, &from.columns)?;
+    Ok(branches
+        .into_iter()
+        .map(|checked| {
+            let scope = Scope {
+                name: alias.unwrap_or(own_name).to_owned(),
+                columns: checked.columns.clone(),
+                not_null: NotNull::default(),
+            };
+            (checked, scope)
+        })
+        .collect())
+}
+
+/// The branches of what FROM reads, and the name that they have without an alias.
+fn source<'a>(
+    source: &'a FromSource,
+    environment: &Environment<'a>,
+) -> Analyzed<(&'a str, Vec<BoundSelect>)> {
+    match source {
+        FromSource::Query(inner) => Ok(("", query(inner, environment)?)),
+        FromSource::Window(table) => {
+            Ok(("", window::table(table, from(&table.source, environment)?)?))
+        }
+        FromSource::Name(name) => match environment
+            .with
+            .iter()
+            .rposition(|n| n.name.text == name.text)
+        {
+            Some(index) => {
+                let named = environment.with[index];
+                let branches = query(&named.query, &environment.before(index))?;
+                Ok((name.text.as_str(), rename(branches, &named.columns)?))
+            }
+            None => Ok((name.text.as_str(), vec![stream(name, environment)?])),
+        },
+    }
+}
+
+fn stream(name: &Name, environment: &Environment) -> Analyzed<BoundSelect> {
+    let Some(contract) = environment.catalog.get(&name.text) else {
+        let names = environment
+            .catalog
+            .names()
+            .chain(environment.with.iter().map(|n| n.name.text.as_str()));
+        let near = nearest(&name.text, names);
+        return Err(vec![
+            SqlError::new(name.place, format!("unknown stream \"{}\"", name.text))
+                .meant(near.map(|n| format!("\"{n}\""))),
+        ]);
+    };
+    let schema = match Schema::from_contract(contract) {
+        Ok(schema) => schema,
+        Err(error) => {
+            return refuse(
+                name.place,
+                format!(
+                    "the contract of stream \"{}\" can't be read: {error}",
+                    name.text
+                ),
+            );
+        }
+    };
+    let columns = Scope::of_stream(&name.text, &schema).columns;
+    let time = contract.event_time.as_ref();
+    Ok(BoundSelect {
+        input: Input::Stream(Stream {
+            name: name.text.clone(),
+            time: time.and_then(|time| path(&schema, &time.field)),
+            time_field: time.map(|time| time.field.clone()),
+            compacted: contract.compacted,
+        }),
+        schema,
+        filter: None,
+        conditions: Vec::new(),
+        columns,
+        windowed: None,
+    })
+}
+
+fn rename(mut branches: Vec<BoundSelect>, names: &[Name]) -> Analyzed<Vec<BoundSelect>> {
+    let Some(first) = names.first() else {
+        return Ok(branches);
+    };
+    for branch in &mut branches {
+        if branch.columns.len() != names.len() {
+            return refuse(
+                first.place,
+                format!(
+                    "{} names are given for {} columns",
+                    names.len(),
+                    branch.columns.len()
+                ),
+            );
+        }
+        for (column, name) in branch.columns.iter_mut().zip(names) {
+            column.0.clone_from(&name.text);
+        }
+    }
+    Ok(branches)
+}
+
+/// The indexes of a dotted path such as `customer.since`.
+fn path(schema: &Schema, dotted: &str) -> Option<Vec<usize>> {
+    let mut steps = dotted.split('.');
+    let first = steps.next()?;
+    let column = schema.columns.iter().position(|c| c.name == first)?;
+    let (mut path, mut data_type) = (vec![column], &schema.columns.get(column)?.data_type);
+    for step in steps {
+        let DataType::Struct(fields) = data_type else {
+            return None;
+        };
+        let field = fields.iter().position(|f| f.name == step)?;
+        path.push(field);
+        data_type = &fields.get(field)?.data_type;
+    }
+    Some(path)
+}

@@ -1,0 +1,203 @@
+//! Names and types: a syntax tree and the streams' contracts become branches that can be evaluated.
+//!
+//! The binder resolves every name, gives every expression its Flink type, makes every cast explicit
+//! and says everything that is wrong (up to [`MAX_ERRORS`]) with its place. Sub-queries are put in
+//! where they are used, so that what runs is always one filter and one projection over one stream.
+
+mod aggregate;
+mod aggregates;
+pub(crate) mod bound_expr;
+mod casts;
+mod collections;
+mod expressions;
+mod from;
+mod functions;
+mod grouping;
+mod groups;
+mod items;
+mod json;
+mod lengths;
+mod literals;
+mod logic;
+mod math;
+mod numbers;
+mod overflow;
+mod rank;
+mod rank_limit;
+mod rows;
+mod scope;
+mod select;
+mod stateful_node;
+mod strings;
+mod time;
+mod window;
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::catalog::Catalog;
+use crate::error::SqlError;
+use crate::schema::{Column, Schema};
+use crate::syntax::ast::{Expr, Query};
+use bound_expr::{Analyzed, BoundExpr, refuse};
+use groups::Groups;
+use scope::Scope;
+pub(crate) use stateful_node::{StatefulNode, unique};
+use window::Windowed;
+
+/// Most errors that are reported at once.
+pub(crate) const MAX_ERRORS: usize = 10;
+
+/// A bound SELECT over one stream, or over the results of what is aggregated.
+#[derive(Clone)]
+pub(crate) struct BoundSelect {
+    pub input: Input,
+    /// The input's columns.
+    pub schema: Schema,
+    /// What a row must satisfy, if anything.
+    pub filter: Option<BoundExpr>,
+    /// The texts of the conditions that `filter` is made of.
+    pub conditions: Vec<String>,
+    /// Output columns.
+    pub columns: Vec<(String, BoundExpr)>,
+    /// A window table, whose rows aren't aggregated yet.
+    pub windowed: Option<Windowed>,
+}
+
+/// What a SELECT reads.
+#[derive(Clone)]
+pub(crate) enum Input {
+    Stream(Stream),
+    Stateful(Rc<StatefulNode>),
+}
+
+/// A stream, as far as windows need to know it.
+#[derive(Clone)]
+pub(crate) struct Stream {
+    pub name: String,
+    /// The event time: column and fields.
+    pub time: Option<Vec<usize>>,
+    /// The same as the contract writes it.
+    pub time_field: Option<String>,
+    pub compacted: bool,
+}
+
+impl BoundSelect {
+    /// What makes the results that it reads.
+    pub(crate) fn stateful(&self) -> Option<&Rc<StatefulNode>> {
+        match &self.input {
+            Input::Stateful(stateful) => Some(stateful),
+            Input::Stream(_) => None,
+        }
+    }
+
+    /// The stream's name; empty if it reads results.
+    pub(crate) fn stream(&self) -> &str {
+        match &self.input {
+            Input::Stateful(_) => "",
+            Input::Stream(stream) => &stream.name,
+        }
+    }
+
+    /// The column as the output contract shows it.
+    pub(crate) fn output(&self, index: usize) -> Option<Column> {
+        let (name, typed) = self.columns.get(index)?;
+        let mut labels: Vec<String> = typed
+            .sources
+            .iter()
+            .filter_map(|i| self.schema.columns.get(*i))
+            .flat_map(|c| c.labels.iter().cloned())
+            .collect();
+        labels.sort();
+        labels.dedup();
+        Some(Column {
+            name: name.clone(),
+            data_type: typed.data_type.clone(),
+            nullable: typed.nullable,
+            labels,
+        })
+    }
+}
+
+/// Checks a query; gives what to think about, too.
+pub(crate) fn query(
+    query: &Query,
+    catalog: &Catalog,
+) -> Analyzed<(Vec<BoundSelect>, Vec<SqlError>)> {
+    let budget = Cell::new(select::MAX_SELECTS);
+    let environment = select::Environment::of(catalog, &budget);
+    let (checked, notes) = overflow::checked(catalog.overflow(), || {
+        select::query(query, &environment).and_then(stateful_node::finished)
+    });
+    checked
+        .map(|checked| (checked, notes))
+        .map_err(|mut errors| {
+            errors.sort_by_key(|e| (e.line, e.column));
+            errors.dedup();
+            errors.truncate(MAX_ERRORS);
+            errors
+        })
+}
+
+/// Checks a condition over one schema's columns.
+pub(crate) fn condition(expr: &Expr, schema: &Schema) -> Analyzed<BoundExpr> {
+    let scope = Scope::of_stream("", schema);
+    let typed = Binder {
+        scope: &scope,
+        groups: None,
+    }
+    .bind(expr)?;
+    if typed.data_type == crate::types::DataType::Boolean || typed.untyped_null {
+        Ok(typed)
+    } else {
+        refuse(
+            typed.place,
+            format!("a condition is a boolean, this is {}", typed.data_type),
+        )
+    }
+}
+
+/// Checks expressions within a scope.
+pub(crate) struct Binder<'a> {
+    pub scope: &'a Scope,
+    /// In a SELECT list or HAVING over groups: what stands for keys and aggregates.
+    pub groups: Option<&'a Groups<'a>>,
+}
+
+impl Binder<'_> {
+    /// The input's name before a dot.
+    fn name(&self) -> &str {
+        self.groups.map_or(&self.scope.name, |g| &g.scope.name)
+    }
+
+    /// Checks several expressions; the errors of all are kept.
+    pub(crate) fn bind_all<'e>(
+        &self,
+        exprs: impl IntoIterator<Item = &'e Expr>,
+    ) -> Analyzed<Vec<BoundExpr>> {
+        let (mut bound, mut errors) = (Vec::new(), Vec::<SqlError>::new());
+        for expr in exprs {
+            match self.bind(expr) {
+                Ok(typed) => bound.push(typed),
+                Err(more) => errors.extend(more),
+            }
+        }
+        if errors.is_empty() {
+            Ok(bound)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Checks two expressions; the errors of both are kept.
+    pub(crate) fn bind_two(&self, left: &Expr, right: &Expr) -> Analyzed<(BoundExpr, BoundExpr)> {
+        match (self.bind(left), self.bind(right)) {
+            (Ok(left), Ok(right)) => Ok((left, right)),
+            (Err(mut errors), Err(more)) => {
+                errors.extend(more);
+                Err(errors)
+            }
+            (Err(errors), _) | (_, Err(errors)) => Err(errors),
+        }
+    }
+}

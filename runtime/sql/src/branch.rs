@@ -1,0 +1,201 @@
+//! What is evaluated: batches of a stream through a filter and a projection become batches of the output.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+
+use crate::eval::lazy::take_rows;
+use crate::eval::{EvaluationError, NodeRef, Rows, internal};
+use crate::schema::Schema;
+
+/// One SELECT over one stream: a filter, then a projection.
+pub struct Branch {
+    /// The stream it reads; empty if it reads the results of state.
+    pub input: String,
+    /// The stream's columns it needs, in the order of the contract. Never empty.
+    pub columns: Vec<String>,
+    /// The Arrow schema of the batches it takes: `columns`, in that order.
+    pub input_schema: SchemaRef,
+    /// The Arrow schema of the batches it gives.
+    pub output_schema: SchemaRef,
+    slots: Vec<Option<usize>>,
+    /// Of `columns`, those that the projection needs: only they are copied for the rows that are kept.
+    projected: Vec<usize>,
+    /// Where the projection finds them.
+    projected_slots: Vec<Option<usize>>,
+    filter: Option<NodeRef>,
+    projection: Vec<NodeRef>,
+}
+
+/// What computes a column, and the columns of the input that it reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Computed<'a> {
+    pub node: &'a NodeRef,
+    pub reads: &'a BTreeSet<usize>,
+}
+
+/// The result of a batch.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// Rows that satisfy the filter, projected.
+    pub batch: RecordBatch,
+    /// For each row of `batch`, the row of the input that it comes from; ascending.
+    pub rows: UInt32Array,
+}
+
+impl fmt::Debug for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Branch")
+            .field("input", &self.input)
+            .field("columns", &self.columns)
+            .field("filtered", &self.filter.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Branch {
+    /// A branch over `stream`, whose columns are `schema`'s.
+    pub(crate) fn new(
+        stream: &str,
+        schema: &Schema,
+        filter: Option<Computed<'_>>,
+        projection: &[Computed<'_>],
+        output_schema: SchemaRef,
+    ) -> Self {
+        let shown: BTreeSet<usize> = projection
+            .iter()
+            .flat_map(|column| column.reads.iter().copied())
+            .collect();
+        let mut used = shown.clone();
+        used.extend(
+            filter
+                .iter()
+                .flat_map(|filter| filter.reads.iter().copied()),
+        );
+        if used.is_empty() {
+            // A batch without columns would not know how many rows it has.
+            used.insert(cheapest(schema));
+        }
+        let width = schema.columns.len();
+        let projected = used
+            .iter()
+            .enumerate()
+            .filter(|(_, i)| shown.contains(i))
+            .map(|(slot, _)| slot);
+        let full = schema.to_arrow();
+        let fields: Vec<_> = used
+            .iter()
+            .filter_map(|i| full.fields().get(*i).cloned())
+            .collect();
+        Self {
+            input: stream.to_owned(),
+            columns: fields.iter().map(|f| f.name().clone()).collect(),
+            input_schema: Arc::new(ArrowSchema::new(fields)),
+            output_schema,
+            slots: slots(&used, width),
+            projected: projected.collect(),
+            projected_slots: slots(&shown, width),
+            filter: filter.map(|filter| filter.node.clone()),
+            projection: projection.iter().map(|c| c.node.clone()).collect(),
+        }
+    }
+
+    /// Filters and projects a batch of [`Self::input_schema`].
+    ///
+    /// An error says nothing about which row failed: the caller halves the batch until it has the row.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<Evaluated, EvaluationError> {
+        let count = batch.num_rows();
+        let kept: Option<UInt32Array> = match &self.filter {
+            None => None,
+            Some(filter) => {
+                let rows = Rows {
+                    batch: batch.clone(),
+                    slots: &self.slots,
+                };
+                let holds = filter.evaluate(&rows)?.into_array(count)?;
+                let holds = holds.as_boolean();
+                let kept = (0..count).filter(|i| holds.is_valid(*i) && holds.value(*i));
+                let kept: UInt32Array = kept.map(|i| Some(i as u32)).collect();
+                Some(kept).filter(|kept| kept.len() < count)
+            }
+        };
+        let shown = batch
+            .project(&self.projected)
+            .map_err(|e| internal(&e.to_string()))?;
+        let shown = match &kept {
+            None => shown,
+            Some(kept) => take_rows(&shown, kept)?,
+        };
+        let kept = kept.unwrap_or_else(|| (0..count as u32).collect());
+        let rows = Rows {
+            batch: shown,
+            slots: &self.projected_slots,
+        };
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.projection.len());
+        for node in &self.projection {
+            // Constants, too, have as many values as there are rows; nothing is evaluated for no rows.
+            columns.push(if kept.is_empty() {
+                arrow::array::new_empty_array(self.output_schema.field(columns.len()).data_type())
+            } else {
+                node.evaluate(&rows)?.into_array(kept.len())?
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
+        let batch =
+            RecordBatch::try_new_with_options(self.output_schema.clone(), columns, &options)
+                .map_err(|e| internal(&e.to_string()))?;
+        Ok(Evaluated { batch, rows: kept })
+    }
+}
+
+/// For each of `width` columns, its position among those in use.
+fn slots(used: &BTreeSet<usize>, width: usize) -> Vec<Option<usize>> {
+    (0..width)
+        .map(|index| used.iter().position(|i| *i == index))
+        .collect()
+}
+
+/// The column that costs least to read.
+fn cheapest(schema: &Schema) -> usize {
+    let cost = |width: Option<usize>| width.unwrap_or(usize::MAX);
+    schema
+        .columns
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, c)| cost(c.data_type.to_arrow().primitive_width()))
+        .map_or(0, |(i, _)| i)
+}
+
+/// A compiled condition over one schema.
+pub struct Condition {
+    pub(crate) node: NodeRef,
+    pub(crate) slots: Vec<Option<usize>>,
+    /// The columns it reads.
+    pub columns: Vec<String>,
+}
+
+impl Condition {
+    /// Evaluates a batch whose columns are the schema's, all of them and in order: true, false or unknown a row.
+    pub fn evaluate(
+        &self,
+        batch: &RecordBatch,
+    ) -> Result<arrow::array::BooleanArray, EvaluationError> {
+        let rows = Rows {
+            batch: batch.clone(),
+            slots: &self.slots,
+        };
+        let value = self.node.evaluate(&rows)?.into_array(batch.num_rows())?;
+        Ok(value.as_boolean().clone())
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condition")
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,231 @@
+//! The entry: a query's text and a catalog become a dataflow.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use arrow::datatypes::SchemaRef;
+use sha2::{Digest, Sha256};
+
+use crate::analyze::bound_expr::BoundExpr;
+use crate::analyze::{self, BoundSelect, StatefulNode};
+use crate::branch::{Branch, Computed, Condition};
+use crate::catalog::Catalog;
+use crate::dataflow::{ColumnLineage, Dataflow, Source};
+use crate::error::SqlError;
+use crate::keyed::Keyed;
+use crate::schema::{Column, Schema};
+use crate::syntax;
+
+/// Raised when the same query over the same inputs gives other results than before.
+const SEMANTICS: u32 = 2;
+
+/// Checks a query and compiles it. The errors (at most ten) are in the order of their places.
+pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
+    let query = syntax::parse(sql).map_err(|e| vec![e])?;
+    let (checked, notes) = analyze::query(&query, catalog)?;
+    if let [one] = checked.as_slice()
+        && let Some(stateful) = one.stateful()
+    {
+        let flow = keyed(sql, one.clone(), stateful)?;
+        return Ok(Dataflow { notes, ..flow });
+    }
+    let output = output(&checked);
+    let arrow = output.to_arrow();
+    let fingerprint = fingerprint(sql, &checked).map_err(|e| vec![e])?;
+    let lineage = lineage(&checked, &output);
+    let branches = checked.iter().map(|c| branch(c, arrow.clone())).collect();
+    Ok(Dataflow {
+        branches,
+        keyed: None,
+        output,
+        lineage,
+        fingerprint,
+        notes,
+    })
+}
+
+/// A checked SELECT, ready to be evaluated.
+fn branch(checked: &BoundSelect, output_schema: SchemaRef) -> Branch {
+    let columns = checked.columns.iter();
+    let projection: Vec<Computed> = columns.map(|(_, typed)| typed.computed()).collect();
+    Branch::new(
+        checked.stream(),
+        &checked.schema,
+        checked.filter.as_ref().map(BoundExpr::computed),
+        &projection,
+        output_schema,
+    )
+}
+
+/// A query whose results come from state.
+fn keyed(
+    sql: &str,
+    mut finish: BoundSelect,
+    stateful: &Rc<StatefulNode>,
+) -> Result<Dataflow, Vec<SqlError>> {
+    let whole = lineage_of_rows(stateful);
+    let used: BTreeSet<usize> = finish
+        .columns
+        .iter()
+        .map(|(_, typed)| typed)
+        .chain(&finish.filter)
+        .flat_map(|typed| typed.sources.iter().copied())
+        .collect();
+    // Lineage goes by the columns' numbers before those that nobody asks for are left out.
+    let all = stateful.labelled(&output(&stateful.rows));
+    finish.schema = all;
+    let lineage = finish
+        .columns
+        .iter()
+        .map(|(name, typed)| ColumnLineage {
+            column: name.clone(),
+            sources: typed
+                .sources
+                .iter()
+                .filter_map(|result| stateful.from.get(*result))
+                .flatten()
+                .filter_map(|row| whole.get(*row))
+                .flatten()
+                .cloned()
+                .collect(),
+        })
+        .collect();
+    let unique = analyze::unique(&finish, stateful)?;
+    let pruned = stateful.pruned(&used);
+    let rows = output(&pruned.rows);
+    let mut output_schema = output(std::slice::from_ref(&finish));
+    for (key, column) in unique.iter().enumerate() {
+        // Whatever HAVING lets through, state has the other keys, too, and they are deleted.
+        if let (Some(row), Some(column)) = (
+            rows.columns.get(key),
+            output_schema.columns.get_mut(*column),
+        ) {
+            column.nullable = row.nullable;
+        }
+    }
+    let arrow = rows.to_arrow();
+    let branches = pruned.rows.iter();
+    let branches = branches.map(|c| branch(c, arrow.clone())).collect();
+    Ok(Dataflow {
+        branches,
+        fingerprint: fingerprint(sql, &pruned.rows).map_err(|e| vec![e])?,
+        lineage,
+        keyed: Some(Keyed {
+            keys: pruned.keys,
+            time: pruned.time,
+            window: pruned.window,
+            finish: branch(&finish, output_schema.to_arrow()),
+            unique,
+            fingerprint: pruned.fingerprint(&rows),
+            results: pruned.labelled(&rows),
+            operator: pruned.operator,
+            rows,
+        }),
+        output: output_schema,
+        notes: Vec::new(),
+    })
+}
+
+/// The stream columns that each column of the rows is computed from, in all branches.
+fn lineage_of_rows(stateful: &StatefulNode) -> Vec<BTreeSet<Source>> {
+    let count = stateful.rows.first().map_or(0, |r| r.columns.len());
+    (0..count)
+        .map(|index| {
+            stateful
+                .rows
+                .iter()
+                .flat_map(|c| sources(c, index))
+                .collect()
+        })
+        .collect()
+}
+
+/// The streams that a query reads, each once, in order; needs no catalog.
+pub fn inputs(sql: &str) -> Result<Vec<String>, SqlError> {
+    let query = syntax::parse(sql)?;
+    Ok(syntax::inputs(&query)
+        .into_iter()
+        .map(|name| name.text.clone())
+        .collect())
+}
+
+/// Checks and compiles a condition over a schema's columns, such as `amount > 0`.
+pub fn expression(sql: &str, schema: &Schema) -> Result<Condition, Vec<SqlError>> {
+    let expr = syntax::parse_expression(sql).map_err(|e| vec![e])?;
+    let typed = analyze::condition(&expr, schema)?;
+    let columns = typed
+        .sources
+        .iter()
+        .filter_map(|i| schema.columns.get(*i))
+        .map(|c| c.name.clone())
+        .collect();
+    Ok(Condition {
+        node: typed.node,
+        slots: (0..schema.columns.len()).map(Some).collect(),
+        columns,
+    })
+}
+
+/// The output columns of all branches: nullable if one branch's is, with the labels of all.
+fn output(checked: &[BoundSelect]) -> Schema {
+    let count = checked.first().map_or(0, |c| c.columns.len());
+    let columns = (0..count).filter_map(|index| {
+        checked
+            .iter()
+            .filter_map(|c| c.output(index))
+            .reduce(|mut all, next: Column| {
+                all.nullable |= next.nullable;
+                all.labels.extend(next.labels);
+                all.labels.sort();
+                all.labels.dedup();
+                all
+            })
+    });
+    Schema {
+        columns: columns.collect(),
+    }
+}
+
+/// The stream columns that a column is computed from.
+fn sources(checked: &BoundSelect, index: usize) -> impl Iterator<Item = Source> + '_ {
+    let typed = checked.columns.get(index).map(|(_, t)| t);
+    typed
+        .into_iter()
+        .flat_map(|t| t.sources.iter())
+        .filter_map(|i| {
+            checked.schema.columns.get(*i).map(|column| Source {
+                stream: checked.stream().to_owned(),
+                column: column.name.clone(),
+            })
+        })
+}
+
+fn lineage(checked: &[BoundSelect], output: &Schema) -> Vec<ColumnLineage> {
+    output
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(i, c)| ColumnLineage {
+            column: c.name.clone(),
+            sources: checked.iter().flat_map(|c| sources(c, i)).collect(),
+        })
+        .collect()
+}
+
+fn fingerprint(sql: &str, checked: &[BoundSelect]) -> Result<String, SqlError> {
+    let mut hash = Sha256::new();
+    hash.update(format!(
+        "headworks.sql/{SEMANTICS}\n{}\n",
+        syntax::normal_form(sql)?
+    ));
+    for branch in checked {
+        hash.update(format!("{}\n", branch.stream()));
+        for column in &branch.schema.columns {
+            hash.update(format!(
+                "{:?} {} {}\n",
+                column.name, column.data_type, column.nullable
+            ));
+        }
+    }
+    Ok(crate::eval::hash::hex(&hash.finalize()))
+}

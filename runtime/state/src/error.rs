@@ -1,0 +1,34 @@
+//! Why state can't be worked with.
+
+use snafu::Snafu;
+
+/// Why state can't be worked with. Never the data's fault.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub))]
+pub enum StateError {
+    /// The changelog holds something that this version can't read.
+    #[snafu(display("the state can't be read: {message}"))]
+    Unreadable {
+        /// What was found.
+        message: String,
+    },
+    /// The disk that state is spilled to.
+    #[snafu(display("the state's disk: {message}"))]
+    Disk {
+        /// What it said.
+        message: String,
+    },
+    /// Columns that can't be built: a bug.
+    #[snafu(display("cannot build columns: {message}"))]
+    Columns {
+        /// What Arrow said.
+        message: String,
+    },
+}
+
+/// Columns that can't be built.
+pub(crate) fn columns(error: impl ToString) -> StateError {
+    StateError::Columns {
+        message: error.to_string(),
+    }
+}
