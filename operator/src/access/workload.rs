@@ -150,9 +150,12 @@ pub async fn ensure<K: Reconciler>(
 
 /// What the pods say of their user, heard: where Kafka no longer lets in a user that was seen to be as it should be, it is made so
 /// anew at the next look, which comes soon, and not when [`VERIFIED_FOR`] is over. Kafka 4.3.1 can come back from `kill -9` without its
-/// SCRAM users, and whoever manages Kafka may have changed a password.
+/// SCRAM users, and whoever manages Kafka may have changed a password. Where a User Operator makes the users, that one does it in its
+/// own time, and asking Kafka every few seconds would only hold up others.
 pub fn heard(error: Error, platform: &ResolvedPlatform, key: &Key, context: &Context) -> Error {
-    if error.reason() != REFUSED || !generated(&platform.platform.spec.kafka) {
+    let kafka = &platform.platform.spec.kafka;
+    let ours = generated(kafka) && kafka.management.strimzi.is_none();
+    if error.reason() != REFUSED || !ours {
         return error;
     }
     let user = user(&platform.installation, key);
@@ -270,8 +273,14 @@ mod tests {
         known();
         let other = Error::stalled("TopicMissing", "no topic");
         assert_eq!(heard(other.clone(), &platform(own), &key, &context), other);
-        let shared = platform(json!({"bootstrapServers": "k:9092"}));
-        assert_eq!(heard(refused.clone(), &shared, &key, &context), refused);
+        for others in [
+            json!({"bootstrapServers": "k:9092"}),
+            json!({"bootstrapServers": "k:9092", "workloadAuthentication": {"generated": {}},
+                "management": {"strimzi": {"cluster": "events", "namespace": "kafka"}}}),
+        ] {
+            let others = platform(others);
+            assert_eq!(heard(refused.clone(), &others, &key, &context), refused);
+        }
         assert!(!asks());
     }
 
