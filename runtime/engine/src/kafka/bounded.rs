@@ -9,6 +9,7 @@
 //! fences whatever such a client would still do.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -32,23 +33,39 @@ pub fn bounded_call<T: Send + 'static>(
         .unwrap_or(Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)))
 }
 
+/// A call was given up while it runs. Trying it again by the same client is of no use, since that takes only one at a time.
+/// (A time-out that librdkafka keeps itself comes as an error of the call's own kind.)
+pub fn is_given_up(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)
+    )
+}
+
 /// Makes a call on a thread of its own. `None`: it isn't back within `limit`. It goes on then, and what it holds is
-/// freed when it returns.
+/// freed when it returns; but one that hadn't begun is never made, since its caller goes on as if it weren't.
 fn within<T: Send + 'static>(
     limit: Duration,
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (tell, told) = mpsc::sync_channel(1);
+    // Taken by the call when it begins, or by who gives it up: one of them comes first.
+    let turn = Arc::new(AtomicBool::new(false));
+    let taken = Arc::clone(&turn);
     let calling = std::thread::Builder::new()
         .name("kafka-call".to_owned())
         .spawn(move || {
-            // Nobody listens any more if the limit came first.
-            let _ = tell.send(call());
+            if !taken.swap(true, Ordering::AcqRel) {
+                // Nobody listens any more if the limit came first.
+                let _ = tell.send(call());
+            }
         });
     if let Err(error) = calling {
         tracing::warn!(%error, "no thread for a call to Kafka");
     }
-    told.recv_timeout(limit).ok()
+    let answer = told.recv_timeout(limit).ok();
+    turn.store(true, Ordering::Release);
+    answer
 }
 
 /// A client whose end is waited for only so long.

@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::bounded::bounded_call;
+use super::bounded::{bounded_call, is_given_up};
 use super::hanging_transaction::SHORT;
 use super::{ANSWER, KafkaLog, Transaction, error_mapping};
 use crate::log::{LogError, Outgoing, Partition, Position};
@@ -74,9 +74,7 @@ impl KafkaLog {
             self.setup.tracker.sent(&list);
             // Not for longer: what `restate` found must still hold.
             self.send_positions(list, Arc::clone(generation), SHORT)
-                .map_err(|error| {
-                    error_mapping::of_transaction(&error, "adding positions to the transaction")
-                })?;
+                .map_err(|error| self.not_positioned(&error))?;
             self.transaction = Transaction::Positioned;
         }
         self.flush(ANSWER)?;
@@ -112,6 +110,19 @@ impl KafkaLog {
         bounded_call(limit, move |limit| {
             producer.send_offsets_to_transaction(&list, &group, limit)
         })
+    }
+
+    fn not_positioned(&self, error: &KafkaError) -> LogError {
+        if is_given_up(error) {
+            // A new session fences this one's client, whatever that may still do.
+            return LogError::Unavailable {
+                message: format!(
+                    "adding positions to the transaction: the coordinator of group {} doesn't answer",
+                    self.setup.group
+                ),
+            };
+        }
+        error_mapping::of_transaction(error, "adding positions to the transaction")
     }
 
     pub(super) fn commit_after_delivery(
