@@ -80,14 +80,20 @@ impl ClientEvents {
         seen.last_transport = None;
     }
 
-    /// A record was taken, or wasn't.
+    /// A record was taken, or wasn't. The first that failed counts, but one that was only thrown away gives way to a cause: without
+    /// transactions a fatal error throws away what is queued, and then that is all that tells that records are missing.
     pub fn delivered(&self, result: &DeliveryResult<'_>) {
         if let Err((error, _)) = result
             && let Some(code) = error.rdkafka_error_code()
-            // What an abort throws away isn't why it was aborted.
-            && !matches!(code, Code::PurgeQueue | Code::PurgeInflight)
         {
-            self.seen().delivery.get_or_insert(code);
+            self.not_delivered(code);
+        }
+    }
+
+    fn not_delivered(&self, code: Code) {
+        let mut seen = self.seen();
+        if seen.delivery.is_none_or(is_purge) {
+            seen.delivery = Some(code);
         }
     }
 
@@ -157,7 +163,14 @@ impl ClientContext for ClientEvents {
                 {
                     tracing::warn!(?code, said, "Kafka refuses us");
                 }
-                seen.refused = Some((code, said.to_owned()));
+                // What keeps the client from connecting at all explains more than what comes after.
+                let kept = seen
+                    .refused
+                    .as_ref()
+                    .is_some_and(|(known, _)| is_of_connection(*known) && !is_of_connection(code));
+                if !kept {
+                    seen.refused = Some((code, said.to_owned()));
+                }
             }
             _ => {}
         }
@@ -172,6 +185,22 @@ impl ProducerContext for ClientEvents {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         self.delivered(result);
     }
+}
+
+/// A connection was refused, which only a person can mend.
+pub fn is_of_connection(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::SSL
+    )
+}
+
+/// A record was thrown away, by an abort or with its producer: that isn't the cause of anything.
+pub fn is_purge(code: Code) -> bool {
+    matches!(code, Code::PurgeQueue | Code::PurgeInflight)
 }
 
 #[cfg(test)]
@@ -200,6 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_was_thrown_away_is_not_delivered_and_a_cause_says_why() {
+        let events = ClientEvents::default();
+        assert_eq!(events.take_delivery_error(), None);
+        // Without transactions this may be all that tells that a record is in no output.
+        events.not_delivered(Code::PurgeQueue);
+        assert_eq!(events.take_delivery_error(), Some(Code::PurgeQueue));
+        events.not_delivered(Code::PurgeInflight);
+        events.not_delivered(Code::TopicAuthorizationFailed);
+        events.not_delivered(Code::MessageTimedOut);
+        events.not_delivered(Code::PurgeQueue);
+        assert_eq!(
+            events.take_delivery_error(),
+            Some(Code::TopicAuthorizationFailed)
+        );
+    }
+
+    #[test]
     fn an_answer_that_does_not_come_is_explained_by_the_connection_and_by_a_refusal_before_that() {
         let events = ClientEvents::default();
         let late = || KafkaError::MetadataFetch(Code::OperationTimedOut);
@@ -218,6 +264,10 @@ mod tests {
             "{explained:?}"
         );
         events.error(KafkaError::Global(Code::Authentication), "wrong password");
+        events.error(
+            KafkaError::Global(Code::GroupAuthorizationFailed),
+            "no right on the group",
+        );
         assert_eq!(events.refusal(), Some(Code::Authentication));
         let explained = events.explain(&late(), "asking");
         assert!(

@@ -34,7 +34,7 @@ mod sender;
 mod transaction;
 
 pub use bounded::bounded_call;
-pub use client_events::ClientEvents;
+pub use client_events::{ClientEvents, is_of_connection, is_purge};
 pub use commit_tracker::CommitTracker;
 pub use config::{ConfigError, config};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headworks_engine::StopFlag;
-use headworks_engine::kafka::{ClientEvents, bounded_call, config, error_mapping};
+use headworks_engine::kafka::{ClientEvents, bounded_call, config, error_mapping, is_purge};
 use headworks_engine::log::{LogError, Reason};
 use headworks_plan::{KafkaConnection, OnInvalid, Stream};
 use rdkafka::config::ClientConfig;
@@ -266,7 +266,8 @@ impl Session {
         }
         let verdict = error_mapping::of_transaction(error, doing);
         match events.take_delivery_error() {
-            Some(code) if !matches!(verdict, LogError::Fenced { .. }) => {
+            // What an abort throws away isn't why it was aborted.
+            Some(code) if !matches!(verdict, LogError::Fenced { .. }) && !is_purge(code) => {
                 let error = KafkaError::MessageProduction(code);
                 match error_mapping::of_query(&error, &format!("{doing}, as a record wasn't taken"))
                 {

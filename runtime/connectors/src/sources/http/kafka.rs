@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use headworks_engine::kafka::ClientEvents;
+use headworks_engine::kafka::{ClientEvents, is_of_connection};
 use headworks_engine::status::alive;
 use headworks_plan::{KafkaConnection, OnInvalid, Problem, SourcePlan};
 use rdkafka::client::ClientContext;
@@ -400,15 +400,7 @@ struct Context(ClientEvents);
 impl Context {
     /// The last refusal of a connection, which only a person can mend.
     fn refusal(&self) -> Option<Code> {
-        self.0.refusal().filter(|code| {
-            matches!(
-                code,
-                Code::Authentication
-                    | Code::SaslAuthenticationFailed
-                    | Code::UnsupportedSASLMechanism
-                    | Code::SSL
-            )
-        })
+        self.0.refusal().filter(|code| is_of_connection(*code))
     }
 }
 
