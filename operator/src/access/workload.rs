@@ -274,7 +274,7 @@ mod tests {
         let other = Error::stalled("TopicMissing", "no topic");
         assert_eq!(heard(other.clone(), &platform(own), &key, &context), other);
         for others in [
-            json!({"bootstrapServers": "k:9092"}),
+            json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),
             json!({"bootstrapServers": "k:9092", "workloadAuthentication": {"generated": {}},
                 "management": {"strimzi": {"cluster": "events", "namespace": "kafka"}}}),
         ] {
