@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
+use kube::api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
@@ -192,8 +192,12 @@ async fn take_away(pods: &Api<Pod>) {
         return;
     };
     let before = Timestamp::now().checked_sub(LEFT).unwrap_or(Timestamp::MIN);
-    for name in pod::left(&there.items, before) {
-        let _ = pods.delete(&name, &DeleteParams::default()).await;
+    for (name, uid) in pod::left(&there.items, before) {
+        let this_one = DeleteParams::default().preconditions(Preconditions {
+            uid: Some(uid),
+            resource_version: None,
+        });
+        let _ = pods.delete(&name, &this_one).await;
     }
 }
 
