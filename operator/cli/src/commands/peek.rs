@@ -196,7 +196,7 @@ impl Shown {
             Line::Record(record) => {
                 let begins = !std::mem::replace(&mut self.began, true);
                 match self.form {
-                    Form::Json => output::sent(text),
+                    Form::Json => output::sent(&show::json(text)),
                     Form::Text => {
                         (!begins || output::sent(&show::head()))
                             && output::sent(&show::row(&record))
@@ -217,7 +217,7 @@ impl Shown {
                 true
             }
             Line::Peek(PeekLine::Failed { reason, message }) => {
-                self.end = Some(wrong(format!("{reason}: {message}")));
+                self.end = Some(wrong(show::failed(&reason, &message)));
                 true
             }
             Line::Log => {

@@ -72,7 +72,9 @@ pub fn row(record: &Record) -> String {
         (Some(told), _) => {
             let bytes = record.bytes.unwrap_or_default();
             let raw = record.raw.as_ref();
-            let raw = raw.map_or_else(String::new, |raw| format!(", in base64: {raw}"));
+            let raw = raw.map_or_else(String::new, |raw| {
+                format!(", in base64: {}", printable(raw))
+            });
             let fault = printable(&format!("{}: {}", told.reason, told.message));
             format!("{} ({bytes} bytes{raw})", output::red(&fault))
         }
@@ -80,7 +82,7 @@ pub fn row(record: &Record) -> String {
         (None, None) => "deleted".to_owned(),
     };
     columns(
-        record.timestamp.as_deref().unwrap_or("-"),
+        &printable(record.timestamp.as_deref().unwrap_or("-")),
         &record.partition.to_string(),
         &record.offset.to_string(),
         &printable(&key),
@@ -99,6 +101,24 @@ pub fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+/// A line of JSON for a terminal: the control characters that JSON leaves as they are (U+007F to U+009F) are escaped. They
+/// stand in strings only, so it says the same.
+pub fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Why it can't be done, as the pod says it.
+pub fn failed(reason: &str, message: &str) -> String {
+    printable(&format!("{reason}: {message}"))
 }
 
 /// How much it was, in words.
@@ -155,6 +175,24 @@ mod tests {
         assert!(
             text.contains("\\u{1b}[2J") && text.contains("\\u{9b}31m"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn json_has_no_character_that_a_terminal_obeys_and_says_the_same() {
+        let text = "{\"partition\":0,\"offset\":1,\"key\":\"\u{7f}ü\u{9b}31m\",\"value\":{\"id\":\"\\u001b[2J\"}}";
+        let shown = json(text);
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+        assert!(shown.contains(r#""\u007fü\u009b31m""#), "{shown}");
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(value(&shown), value(text));
+    }
+
+    #[test]
+    fn words_of_a_failure_reach_the_terminal_as_words() {
+        assert_eq!(
+            failed("KafkaError", "\u{1b}]0;x\u{7}"),
+            "KafkaError: \\u{1b}]0;x\\u{7}"
         );
     }
 
