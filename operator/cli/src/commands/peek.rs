@@ -138,7 +138,14 @@ async fn peek(of: &OfStream) -> Result<End, End> {
             fields.join(", ")
         ));
     }
-    let shown = attend::attend(&cluster.client, following, &pod, shown).await?;
+    let shown = attend::attend(
+        &cluster.client,
+        following,
+        &pod,
+        shown,
+        attend::told_to_stop(),
+    )
+    .await?;
     Ok(shown.end.unwrap_or(End::Fine))
 }
 

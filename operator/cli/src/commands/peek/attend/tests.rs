@@ -23,6 +23,12 @@ struct Server {
     /// Why none is made.
     refuses: Option<&'static str>,
     made: Mutex<usize>,
+    /// A making takes so long, whether or not its asker has gone.
+    slow: Option<Duration>,
+    /// A making is answered by an error, and comes to pass nevertheless.
+    times_out: bool,
+    /// So many deletions fail.
+    fails: Mutex<usize>,
 }
 
 type Shared = State<Arc<Server>>;
@@ -42,8 +48,17 @@ async fn make(State(server): Shared, Json(mut pod): Json<Value>) -> Response {
         return failure(403, "Forbidden", message);
     }
     pod["status"] = server.status.clone();
-    *server.pod.lock().unwrap() = Some(pod.clone());
-    *server.made.lock().unwrap() += 1;
+    let made = pod.clone();
+    let (slow, times_out) = (server.slow, server.times_out);
+    let work = tokio::spawn(async move {
+        sleep(slow.unwrap_or_default()).await;
+        *server.pod.lock().unwrap() = Some(made);
+        *server.made.lock().unwrap() += 1;
+    });
+    if times_out {
+        return failure(504, "Timeout", "request did not complete in time");
+    }
+    work.await.unwrap();
     (StatusCode::CREATED, Json(pod)).into_response()
 }
 
@@ -55,6 +70,11 @@ async fn read(State(server): Shared) -> Response {
 }
 
 async fn remove(State(server): Shared) -> Response {
+    let fails = &mut *server.fails.lock().unwrap();
+    if *fails > 0 {
+        *fails -= 1;
+        return failure(500, "InternalError", "etcd leader changed");
+    }
     match server.pod.lock().unwrap().take() {
         Some(pod) => Json(pod).into_response(),
         None => failure(404, "NotFound", "no pod"),
@@ -73,6 +93,14 @@ fn pod() -> Pod {
 
 /// How it ended, whether the pod is there still, and how many were made.
 async fn outcome(server: Server) -> (Result<Option<End>, End>, bool, usize) {
+    stopped(server, std::future::pending()).await
+}
+
+/// The same, of one that is told to stop.
+async fn stopped(
+    server: Server,
+    stop: impl Future<Output = ()>,
+) -> (Result<Option<End>, End>, bool, usize) {
     let server = Arc::new(server);
     let pods = "/api/v1/namespaces/shop/pods";
     let one = format!("{pods}/headworks-peek-1");
@@ -88,7 +116,7 @@ async fn outcome(server: Server) -> (Result<Option<End>, End>, bool, usize) {
         began: false,
         end: None,
     };
-    let shown = attend(&client, client.clone(), &pod(), shown).await;
+    let shown = attend(&client, client.clone(), &pod(), shown, stop).await;
     let there = server.pod.lock().unwrap().is_some();
     let made = *server.made.lock().unwrap();
     (shown.map(|shown| shown.end), there, made)
@@ -157,6 +185,39 @@ async fn a_pod_that_is_refused_was_never_made() {
         ..Server::default()
     };
     assert_eq!(outcome(server).await, (Err(End::Problems), false, 0));
+}
+
+#[tokio::test]
+async fn a_pod_that_is_made_after_a_stop_is_gone_all_the_same() {
+    let server = Server {
+        status: running(),
+        slow: Some(Duration::from_millis(1_500)),
+        ..Server::default()
+    };
+    let stop = sleep(Duration::from_millis(100));
+    assert_eq!(stopped(server, stop).await, (Err(End::Problems), false, 1));
+}
+
+#[tokio::test]
+async fn a_pod_whose_making_timed_out_and_came_to_pass_is_gone() {
+    let server = Server {
+        status: running(),
+        slow: Some(Duration::from_millis(1_500)),
+        times_out: true,
+        ..Server::default()
+    };
+    assert_eq!(outcome(server).await, (Err(End::Problems), false, 1));
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_is_tried_again() {
+    let server = Server {
+        status: running(),
+        log: r#"{"peek":"end","records":0,"read":0,"more":false}"#,
+        fails: Mutex::new(2),
+        ..Server::default()
+    };
+    assert_eq!(outcome(server).await, (Ok(Some(End::Fine)), false, 1));
 }
 
 #[test]
