@@ -138,14 +138,11 @@ async fn peek(of: &OfStream) -> Result<End, End> {
             fields.join(", ")
         ));
     }
-    let shown = attend::attend(
-        &cluster.client,
-        following,
-        &pod,
-        shown,
-        attend::told_to_stop(),
-    )
-    .await?;
+    let ends = attend::Ends {
+        stop: attend::told_to_stop(),
+        abandoned: output::abandoned(),
+    };
+    let shown = attend::attend(&cluster.client, following, &pod, shown, ends).await?;
     Ok(shown.end.unwrap_or(End::Fine))
 }
 

@@ -40,7 +40,15 @@ enum Making {
     Made,
 }
 
-/// Makes the pod and prints what it says, until `stop` says that there has been enough.
+/// What ends a peek from outside.
+pub struct Ends<S, A> {
+    /// Somebody has stopped it.
+    pub stop: S,
+    /// Nobody reads what is printed any more, which is no fault.
+    pub abandoned: A,
+}
+
+/// Makes the pod and prints what it says.
 ///
 /// # Errors
 /// It can't be made, doesn't start, or ends without having said that it is at the end.
@@ -49,7 +57,7 @@ pub async fn attend(
     following: Client,
     pod: &Pod,
     mut shown: Shown,
-    stop: impl Future<Output = ()>,
+    ends: Ends<impl Future<Output = ()>, impl Future<Output = ()>>,
 ) -> Result<Shown, End> {
     let namespace = pod.namespace().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
@@ -57,7 +65,8 @@ pub async fn attend(
     let making = Cell::new(Making::None);
     let outcome = tokio::select! {
         outcome = listen(&pods, &logs, pod, &mut shown, &making) => outcome,
-        () = stop => Err(if shown.follow { End::Fine } else { End::Problems }),
+        () = ends.stop => Err(if shown.follow { End::Fine } else { End::Problems }),
+        () = ends.abandoned => Err(End::Fine),
     };
     if making.get() != Making::None {
         delete(&pods, pod, making.get()).await;

@@ -20,6 +20,8 @@ struct Server {
     /// What becomes of a pod that is made.
     status: Value,
     log: &'static str,
+    /// The log says nothing and doesn't end.
+    is_quiet: bool,
     /// Why none is made.
     refuses: Option<&'static str>,
     made: Mutex<usize>,
@@ -82,6 +84,9 @@ async fn remove(State(server): Shared) -> Response {
 }
 
 async fn log(State(server): Shared) -> Response {
+    if server.is_quiet {
+        return std::future::pending().await;
+    }
     server.log.into_response()
 }
 
@@ -93,13 +98,17 @@ fn pod() -> Pod {
 
 /// How it ended, whether the pod is there still, and how many were made.
 async fn outcome(server: Server) -> (Result<Option<End>, End>, bool, usize) {
-    stopped(server, std::future::pending()).await
+    let ends = Ends {
+        stop: std::future::pending(),
+        abandoned: std::future::pending(),
+    };
+    ended(server, ends).await
 }
 
-/// The same, of one that is told to stop.
-async fn stopped(
+/// The same, of one that is ended from outside.
+async fn ended(
     server: Server,
-    stop: impl Future<Output = ()>,
+    ends: Ends<impl Future<Output = ()>, impl Future<Output = ()>>,
 ) -> (Result<Option<End>, End>, bool, usize) {
     let server = Arc::new(server);
     let pods = "/api/v1/namespaces/shop/pods";
@@ -116,7 +125,7 @@ async fn stopped(
         began: false,
         end: None,
     };
-    let shown = attend(&client, client.clone(), &pod(), shown, stop).await;
+    let shown = attend(&client, client.clone(), &pod(), shown, ends).await;
     let there = server.pod.lock().unwrap().is_some();
     let made = *server.made.lock().unwrap();
     (shown.map(|shown| shown.end), there, made)
@@ -194,8 +203,25 @@ async fn a_pod_that_is_made_after_a_stop_is_gone_all_the_same() {
         slow: Some(Duration::from_millis(1_500)),
         ..Server::default()
     };
-    let stop = sleep(Duration::from_millis(100));
-    assert_eq!(stopped(server, stop).await, (Err(End::Problems), false, 1));
+    let ends = Ends {
+        stop: sleep(Duration::from_millis(100)),
+        abandoned: std::future::pending(),
+    };
+    assert_eq!(ended(server, ends).await, (Err(End::Problems), false, 1));
+}
+
+#[tokio::test]
+async fn a_pod_that_says_nothing_is_gone_when_nobody_reads_any_more() {
+    let server = Server {
+        status: running(),
+        is_quiet: true,
+        ..Server::default()
+    };
+    let ends = Ends {
+        stop: std::future::pending(),
+        abandoned: sleep(Duration::from_millis(300)),
+    };
+    assert_eq!(ended(server, ends).await, (Err(End::Fine), false, 1));
 }
 
 #[tokio::test]
