@@ -123,7 +123,7 @@ async fn peek(of: &OfStream) -> Result<End, End> {
     let shown = Shown {
         form: of.output,
         follow: told.select.follow,
-        began: false,
+        records: 0,
         end: None,
     };
     let following = of.cluster.following().await?;
@@ -188,7 +188,8 @@ pub struct Shown {
     form: Form,
     /// True: whoever ends it has seen enough.
     follow: bool,
-    began: bool,
+    /// Records that came.
+    records: u64,
     /// Present: the reader has said that it is at the end, or why it can't go on.
     end: Option<End>,
 }
@@ -198,11 +199,11 @@ impl Shown {
     fn line(&mut self, text: &str) -> bool {
         match show::line(text) {
             Line::Record(record) => {
-                let begins = !std::mem::replace(&mut self.began, true);
+                self.records += 1;
                 match self.form {
                     Form::Json => output::sent(&show::json(text)),
                     Form::Text => {
-                        (!begins || output::sent(&show::head()))
+                        (self.records > 1 || output::sent(&show::head()))
                             && output::sent(&show::row(&record))
                     }
                 }
@@ -216,8 +217,11 @@ impl Shown {
                 read,
                 more,
             }) => {
-                note(&show::summary(records, read, more));
-                self.end = Some(End::Fine);
+                note(&show::summary(self.records, read, more));
+                self.end = Some(match show::lost(records, self.records) {
+                    None => End::Fine,
+                    Some(message) => wrong(message),
+                });
                 true
             }
             Line::Peek(PeekLine::Failed { reason, message }) => {

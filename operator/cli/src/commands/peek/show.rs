@@ -135,6 +135,16 @@ pub fn summary(records: u64, read: u64, more: bool) -> String {
     format!("{shown} of {read} that were read{more}")
 }
 
+/// What is to be said where the pod has printed other than what came: a log is cut where it grows faster than it is read, and
+/// a line of another kind may break one with a record.
+pub fn lost(printed: u64, came: u64) -> Option<String> {
+    (printed != came).then(|| {
+        format!(
+            "the pod has printed {printed} records, and {came} of them came: its log was cut or broken; ask for less with --limit, or from an offset on with --partition and --offset"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,5 +227,12 @@ mod tests {
         assert!(
             summary(20, 20, true).starts_with("20 records of 20 that were read; there are more")
         );
+    }
+
+    #[test]
+    fn a_record_that_did_not_come_is_told() {
+        assert_eq!(lost(3, 3), None);
+        let told = lost(3, 2).unwrap();
+        assert!(told.contains("3 records, and 2 of them came"), "{told}");
     }
 }

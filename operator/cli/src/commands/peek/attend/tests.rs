@@ -122,7 +122,7 @@ async fn ended(
     let shown = Shown {
         form: Form::Text,
         follow: false,
-        began: false,
+        records: 0,
         end: None,
     };
     let shown = attend(&client, client.clone(), &pod(), shown, ends).await;
@@ -174,6 +174,24 @@ async fn what_the_pod_cannot_do_is_a_problem_and_the_pod_is_gone() {
         ..Server::default()
     };
     assert_eq!(outcome(server).await, (Err(End::Problems), false, 1));
+}
+
+#[tokio::test]
+async fn a_record_that_the_log_has_lost_is_a_problem() {
+    let log = [
+        RECORD,
+        // Another line got into this one.
+        r#"{"partition":0,"offset":2,"timesta{"level":"WARN","message":"x"}"#,
+        r#"mp":null,"key":null,"value":{}}"#,
+        r#"{"peek":"end","records":2,"read":2,"more":false}"#,
+        "",
+    ];
+    let server = Server {
+        status: running(),
+        log: Box::leak(log.join("\n").into_boxed_str()),
+        ..Server::default()
+    };
+    assert_eq!(outcome(server).await, (Ok(Some(End::Problems)), false, 1));
 }
 
 #[tokio::test]
