@@ -1,10 +1,10 @@
 //! Writing to standard output and error. A reader that went away (`| head`) is no fault.
 
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
+use tokio::net::unix::pipe::Sender;
 
 /// Writes to standard output.
 pub fn write(bytes: &[u8]) {
@@ -25,14 +25,16 @@ pub fn sent(text: &str) -> bool {
 
 /// Returns when nobody reads standard output any more, where it is a pipe: before anything is written to it.
 pub async fn abandoned() {
-    closed(&io::stdout()).await;
+    closed(io::stdout()).await;
 }
 
-/// A file or terminal is never closed by its reader.
-async fn closed(pipe: &impl AsRawFd) {
-    let watched = AsyncFd::with_interest(pipe.as_raw_fd(), Interest::ERROR);
+/// A file or terminal is never closed by its reader. What is watched is a second descriptor, which is neither written to nor
+/// made non-blocking.
+async fn closed(pipe: impl AsFd) {
+    let second = pipe.as_fd().try_clone_to_owned();
+    let watched = second.and_then(Sender::from_owned_fd_unchecked);
     let told = match &watched {
-        Ok(pipe) => pipe.ready(Interest::ERROR).await.is_ok(),
+        Ok(pipe) => pipe.ready(Interest::ERROR).await.is_ok_and(Ready::is_error),
         Err(_) => false,
     };
     if !told {
