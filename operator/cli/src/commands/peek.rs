@@ -6,6 +6,7 @@
 
 mod attend;
 mod gather;
+mod image;
 mod plan;
 mod pod;
 mod select;
@@ -51,7 +52,7 @@ struct OfStream {
     /// Read as the client of this AccessGrant of the stream's namespace: by its Secret, in the client's namespace.
     #[arg(long, value_name = "NAME")]
     grant: Option<String>,
-    /// Image of the runtime. Absent: the Platform's podTemplate's, the operator's, or that of a pod that runs.
+    /// Image of the runtime. Absent: the Platform's podTemplate's, that of what runs in the pod's namespace, or the operator's.
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// Namespace of the stream. Absent: the context's.
@@ -166,7 +167,7 @@ async fn made(
     };
     let image = match of.image.clone().or_else(|| template.image.clone()) {
         Some(image) => image,
-        None => gather::image(cluster, place).await?,
+        None => image::image(&cluster.client, place).await?,
     };
     // The name is chosen here and not by the API server, so that the pod can be deleted before its making was answered.
     let seed = format!("{key} {} {}", std::process::id(), Timestamp::now());

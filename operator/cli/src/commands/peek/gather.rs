@@ -1,20 +1,18 @@
 //! What is asked of the API server before the pod is made. No Secret with a password is read.
 
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source};
-use headworks_operator::names::{CONTRACT_PART, Key, MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL};
+use headworks_operator::names::{CONTRACT_PART, Key, PART_LABEL};
 use headworks_operator::secrets::only_certificates;
 use headworks_operator::workload::connection;
 use headworks_plan::RegistryConnection;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::{plan, pod, wrong};
+use super::{plan, wrong};
 use crate::End;
 use crate::cluster::{Cluster, said};
-use crate::commands::doctor::OPERATOR;
 use crate::finding::hint;
 use crate::output::note;
 
@@ -118,31 +116,6 @@ where
         }
         Err(error) => Err(unread(&what, &error, "")),
     }
-}
-
-/// The runtime's image, by the operator's own setting, or by a pod of Headworks in the namespace.
-pub async fn image(cluster: &Cluster, namespace: &str) -> Result<String, End> {
-    let client = &cluster.client;
-    let deployments: Api<Deployment> = Api::all(client.clone());
-    // Most people may not look there.
-    let operator = deployments
-        .list(&ListParams::default().labels(OPERATOR))
-        .await;
-    if let Some(image) = operator
-        .ok()
-        .and_then(|list| pod::image_of_operator(&list.items))
-    {
-        return Ok(image);
-    }
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let ours = format!("{MANAGED_BY}={MANAGED_BY_VALUE}");
-    let pods = pods.list(&ListParams::default().labels(&ours)).await;
-    let image = pods.ok().and_then(|list| pod::image_of(&list.items));
-    image.ok_or_else(|| {
-        wrong(format!(
-            "the runtime's image isn't known: the operator's Deployment can't be read, and no pod of Headworks runs in namespace {namespace}; name it with --image"
-        ))
-    })
 }
 
 /// Kafka's CA, which is public: as the operator has copied it for a Pipeline or Source of the namespace, else from the

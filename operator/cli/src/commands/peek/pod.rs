@@ -272,28 +272,6 @@ pub fn ended(pod: &Pod) -> Option<String> {
     Some(format!("{reason}, exit code {}", end.exit_code))
 }
 
-/// The image of one of Headworks' pods.
-pub fn image_of(pods: &[Pod]) -> Option<String> {
-    let mut images = pods.iter().filter_map(|pod| {
-        let containers = &pod.spec.as_ref()?.containers;
-        let ours = containers.iter().find(|c| c.name == CONTAINER)?;
-        ours.image.clone()
-    });
-    images.next()
-}
-
-/// The value of the operator's setting for its pods' image.
-pub fn image_of_operator(deployments: &[k8s_openapi::api::apps::v1::Deployment]) -> Option<String> {
-    let mut images = deployments.iter().filter_map(|deployment| {
-        let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
-        let mut env = pod.containers.iter().flat_map(|c| c.env.iter().flatten());
-        env.find(|e| e.name == "HEADWORKS_RUNTIME_IMAGE")?
-            .value
-            .clone()
-    });
-    images.next()
-}
-
 /// Pods of ours that ended before a time and that nobody took away, by name and UID.
 pub fn left(pods: &[Pod], before: k8s_openapi::jiff::Timestamp) -> Vec<(String, String)> {
     let long_ago = |pod: &&Pod| ended_at(pod).is_some_and(|at| at < before);

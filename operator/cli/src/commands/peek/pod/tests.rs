@@ -3,7 +3,6 @@
 use headworks_plan::{
     Contract, Format, KafkaConnection, KnownSchema, PEEK_VERSION, PeekSelection, Registered, Stream,
 };
-use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use super::super::plan::Credentials;
@@ -173,20 +172,6 @@ fn one_that_ran_has_a_log_and_an_end() {
         .as_deref(),
         Some("its time was over")
     );
-}
-
-#[test]
-fn the_image_is_the_operator_s_setting_or_a_pod_s() {
-    let deployment: Deployment = serde_json::from_value(json!({"spec": {"selector": {}, "template": {"spec": {"containers": [
-        {"name": "operator", "image": "operator:1", "env": [{"name": "HEADWORKS_RUNTIME_IMAGE", "value": "runtime:1"}]}]}}}}))
-    .unwrap();
-    assert_eq!(
-        image_of_operator(&[deployment]).as_deref(),
-        Some("runtime:1")
-    );
-    let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [{"name": "mesh", "image": "mesh:1"}, {"name": "headworks", "image": "runtime:2"}]}})).unwrap();
-    assert_eq!(image_of(&[pod]).as_deref(), Some("runtime:2"));
-    assert_eq!(image_of(&[]), None);
 }
 
 #[test]
