@@ -7,6 +7,7 @@
 mod attend;
 mod gather;
 mod image;
+mod labels;
 mod plan;
 mod pod;
 mod select;
@@ -101,11 +102,13 @@ async fn peek(of: &OfStream) -> Result<End, End> {
         &found.others,
     );
     let login = login.map_err(wrong)?;
-    plan::known_labels(&plan::masked(&stream, &found.stream, &[]), &of.mask).map_err(wrong)?;
     let masked = if of.unmask {
         std::collections::BTreeMap::new()
     } else {
-        plan::masked(&stream, &found.stream, &of.mask)
+        let arrived = gather::labels(&cluster, &found.stream).await?;
+        let all = plan::masked(&stream, &found.stream, &arrived, &[]);
+        plan::known_labels(&all, &of.mask).map_err(wrong)?;
+        plan::masked(&stream, &found.stream, &arrived, &of.mask)
     };
     let registry = match stream.contract.registered {
         Some(_) => gather::registry(&cluster, &found.platform).await,

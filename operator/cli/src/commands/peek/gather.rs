@@ -1,7 +1,9 @@
 //! What is asked of the API server before the pod is made. No Secret with a password is read.
 
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source};
+use headworks_operator::impact::cluster::Objects;
 use headworks_operator::names::{CONTRACT_PART, Key, PART_LABEL};
+use headworks_operator::planning::lineage::Labels;
 use headworks_operator::secrets::only_certificates;
 use headworks_operator::workload::connection;
 use headworks_plan::RegistryConnection;
@@ -10,7 +12,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::{plan, wrong};
+use super::{labels, plan, wrong};
 use crate::End;
 use crate::cluster::{Cluster, said};
 use crate::finding::hint;
@@ -116,6 +118,36 @@ where
         }
         Err(error) => Err(unread(&what, &error, "")),
     }
+}
+
+/// The labels that have come to a stream, and that its Pipelines bring, also where its status doesn't show them yet.
+pub async fn labels(cluster: &Cluster, stream: &DataStream) -> Result<Labels, End> {
+    let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());
+    let client = &cluster.client;
+    let unlisted = |what: &str, error: &kube::Error| {
+        let hint = "; which fields have labels isn't known without, --unmask shows all";
+        unread(&format!("the {what} of {namespace}"), error, hint)
+    };
+    let pipelines: Api<Pipeline> = Api::namespaced(client.clone(), &namespace);
+    let pipelines = pipelines.list(&ListParams::default()).await;
+    let pipelines = pipelines.map_err(|error| unlisted("Pipelines", &error))?;
+    if !pipelines.iter().any(|p| labels::writes(p, &name)) {
+        return Ok(Labels::new());
+    }
+    let streams: Api<DataStream> = Api::namespaced(client.clone(), &namespace);
+    let streams = streams.list(&ListParams::default()).await;
+    let streams = streams.map_err(|error| unlisted("DataStreams", &error))?;
+    let accepted = format!("{PART_LABEL}={CONTRACT_PART}");
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+    let maps = maps.list(&ListParams::default().labels(&accepted)).await;
+    let maps = maps.map_err(|error| unlisted("contracts", &error))?;
+    let objects = Objects {
+        streams: streams.iter().collect(),
+        pipelines: pipelines.iter().collect(),
+        contracts: maps.iter().collect(),
+        ..Objects::default()
+    };
+    labels::arrived(&namespace, &name, &objects).map_err(wrong)
 }
 
 /// Kafka's CA, which is public: as the operator has copied it for a Pipeline or Source of the namespace, else from the
