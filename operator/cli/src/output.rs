@@ -1,6 +1,10 @@
 //! Writing to standard output and error. A reader that went away (`| head`) is no fault.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use tokio::io::{Interest, Ready};
+use tokio::net::unix::pipe::Sender;
 
 /// Writes to standard output.
 pub fn write(bytes: &[u8]) {
@@ -17,6 +21,25 @@ pub fn line(text: &str) {
 pub fn sent(text: &str) -> bool {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
+/// Returns when nobody reads standard output any more, where it is a pipe: before anything is written to it.
+pub async fn abandoned() {
+    closed(io::stdout()).await;
+}
+
+/// A file or terminal is never closed by its reader. What is watched is a second descriptor, which is neither written to nor
+/// made non-blocking.
+async fn closed(pipe: impl AsFd) {
+    let second = pipe.as_fd().try_clone_to_owned();
+    let watched = second.and_then(Sender::from_owned_fd_unchecked);
+    let told = match &watched {
+        Ok(pipe) => pipe.ready(Interest::ERROR).await.is_ok_and(Ready::is_error),
+        Err(_) => false,
+    };
+    if !told {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Writes a line to standard error.
@@ -77,4 +100,36 @@ pub fn columns<const N: usize>(rows: &[[String; N]], indent: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(100);
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_pipe_whose_reader_goes_is_noticed_while_nothing_is_written() {
+        let (reader, writer) = io::pipe().unwrap();
+        assert!(timeout(SHORT, closed(&writer)).await.is_err());
+        let gone = async {
+            sleep(SHORT).await;
+            drop(reader);
+        };
+        let noticed = timeout(LONG, closed(&writer));
+        assert!(tokio::join!(gone, noticed).1.is_ok());
+        // One that went before anybody looked.
+        assert!(timeout(LONG, closed(&writer)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_file_has_no_reader_that_goes() {
+        let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        assert!(timeout(SHORT, closed(&file)).await.is_err());
+    }
 }

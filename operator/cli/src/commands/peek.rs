@@ -6,6 +6,8 @@
 
 mod attend;
 mod gather;
+mod image;
+mod labels;
 mod plan;
 mod pod;
 mod select;
@@ -51,7 +53,7 @@ struct OfStream {
     /// Read as the client of this AccessGrant of the stream's namespace: by its Secret, in the client's namespace.
     #[arg(long, value_name = "NAME")]
     grant: Option<String>,
-    /// Image of the runtime. Absent: the Platform's podTemplate's, the operator's, or that of a pod that runs.
+    /// Image of the runtime. Absent: the Platform's podTemplate's, that of what runs in the pod's namespace, or the operator's.
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// Namespace of the stream. Absent: the context's.
@@ -100,11 +102,13 @@ async fn peek(of: &OfStream) -> Result<End, End> {
         &found.others,
     );
     let login = login.map_err(wrong)?;
-    plan::known_labels(&plan::masked(&stream, &found.stream, &[]), &of.mask).map_err(wrong)?;
     let masked = if of.unmask {
         std::collections::BTreeMap::new()
     } else {
-        plan::masked(&stream, &found.stream, &of.mask)
+        let arrived = gather::labels(&cluster, &found.stream).await?;
+        let all = plan::masked(&stream, &found.stream, &arrived, &[]);
+        plan::known_labels(&all, &of.mask).map_err(wrong)?;
+        plan::masked(&stream, &found.stream, &arrived, &of.mask)
     };
     let registry = match stream.contract.registered {
         Some(_) => gather::registry(&cluster, &found.platform).await,
@@ -123,7 +127,7 @@ async fn peek(of: &OfStream) -> Result<End, End> {
     let shown = Shown {
         form: of.output,
         follow: told.select.follow,
-        began: false,
+        records: 0,
         end: None,
     };
     let following = of.cluster.following().await?;
@@ -138,7 +142,11 @@ async fn peek(of: &OfStream) -> Result<End, End> {
             fields.join(", ")
         ));
     }
-    let shown = attend::attend(&cluster.client, following, &pod, shown).await?;
+    let ends = attend::Ends {
+        stop: attend::told_to_stop(),
+        abandoned: output::abandoned(),
+    };
+    let shown = attend::attend(&cluster.client, following, &pod, shown, ends).await?;
     Ok(shown.end.unwrap_or(End::Fine))
 }
 
@@ -162,7 +170,7 @@ async fn made(
     };
     let image = match of.image.clone().or_else(|| template.image.clone()) {
         Some(image) => image,
-        None => gather::image(cluster, place).await?,
+        None => image::image(&cluster.client, place).await?,
     };
     // The name is chosen here and not by the API server, so that the pod can be deleted before its making was answered.
     let seed = format!("{key} {} {}", std::process::id(), Timestamp::now());
@@ -184,7 +192,8 @@ pub struct Shown {
     form: Form,
     /// True: whoever ends it has seen enough.
     follow: bool,
-    began: bool,
+    /// Records that came.
+    records: u64,
     /// Present: the reader has said that it is at the end, or why it can't go on.
     end: Option<End>,
 }
@@ -194,11 +203,11 @@ impl Shown {
     fn line(&mut self, text: &str) -> bool {
         match show::line(text) {
             Line::Record(record) => {
-                let begins = !std::mem::replace(&mut self.began, true);
+                self.records += 1;
                 match self.form {
-                    Form::Json => output::sent(text),
+                    Form::Json => output::sent(&show::json(text)),
                     Form::Text => {
-                        (!begins || output::sent(&show::head()))
+                        (self.records > 1 || output::sent(&show::head()))
                             && output::sent(&show::row(&record))
                     }
                 }
@@ -212,12 +221,15 @@ impl Shown {
                 read,
                 more,
             }) => {
-                note(&show::summary(records, read, more));
-                self.end = Some(End::Fine);
+                note(&show::summary(self.records, read, more));
+                self.end = Some(match show::lost(records, self.records) {
+                    None => End::Fine,
+                    Some(message) => wrong(message),
+                });
                 true
             }
             Line::Peek(PeekLine::Failed { reason, message }) => {
-                self.end = Some(wrong(format!("{reason}: {message}")));
+                self.end = Some(wrong(show::failed(&reason, &message)));
                 true
             }
             Line::Log => {

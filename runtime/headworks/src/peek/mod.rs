@@ -21,7 +21,11 @@ use tokio::sync::oneshot;
 use crate::role::told_to_stop;
 use kafka::KafkaTopic;
 use render::Renderer;
-use select::{Counts, Found, Out, peek};
+use select::{Counts, Found, Out, Sent, peek};
+
+/// Records that are printed in one peek, in bytes of the pod's log: a kubelet begins a new file at 10 MiB (containerLogMaxSize),
+/// and whoever follows the log may miss what stood in the old one.
+const PRINTED_BYTES: usize = 8 << 20;
 
 /// Why there is nothing more to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,20 +118,67 @@ fn work(plan: &PeekPlan) -> Result<Option<Counts>, Failure> {
     let mut topic = KafkaTopic::open(plan)?;
     let renderer = Renderer::new(plan)
         .map_err(|e| Failure::new("PlanRefused", format!("the contract can't be read by: {e}")))?;
-    peek(&mut topic, &plan.select, &mut Printer(renderer))
+    let mut printer = Printer {
+        renderer,
+        room: Room::default(),
+    };
+    peek(&mut topic, &plan.select, &mut printer)
 }
 
 /// To standard output, a line a record.
-struct Printer(Renderer);
+struct Printer {
+    renderer: Renderer,
+    room: Room,
+}
 
 impl Out for Printer {
-    fn record(&mut self, found: &Found) -> bool {
-        print(&self.0.line(found))
+    fn record(&mut self, found: &Found) -> Sent {
+        let mut line = self.renderer.line(found);
+        if log_bytes(&line) > PRINTED_BYTES {
+            line = render::too_long(found, line.len());
+        }
+        if !self.room.take(&line) {
+            return Sent::Full;
+        }
+        if print(&line) {
+            Sent::Shown
+        } else {
+            Sent::Unheard
+        }
     }
 
     fn note(&mut self, message: String) {
         say(&PeekLine::Note { message });
     }
+}
+
+/// What may be printed still.
+struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room(PRINTED_BYTES)
+    }
+}
+
+impl Room {
+    /// False: a line has no room any more, nor has what comes after it.
+    fn take(&mut self, line: &str) -> bool {
+        match self.0.checked_sub(log_bytes(line)) {
+            Some(left) => {
+                self.0 = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// How many bytes a line has in a pod's log: the container runtime cuts it into pieces, and writes time and stream before each.
+fn log_bytes(line: &str) -> usize {
+    const PIECE: usize = 16 << 10;
+    const HEAD: usize = 64;
+    line.len() + HEAD * (1 + line.len() / PIECE)
 }
 
 fn fail(failure: &Failure) {
@@ -165,5 +216,18 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let error = read(&path).unwrap_err();
         assert!(error.starts_with("cannot read the plan"), "{error}");
+    }
+
+    #[test]
+    fn what_is_printed_stays_below_the_size_at_which_logs_are_cut() {
+        let mut room = Room::default();
+        let line = "x".repeat(100 << 10);
+        let printed = (0..1_000).take_while(|_| room.take(&line)).count();
+        assert_eq!(printed, 81, "of 100 KiB and 7 heads each");
+        assert!(!room.take(&line));
+        // Many short ones have as many heads.
+        let mut room = Room::default();
+        let printed = (0..1_000_000).take_while(|_| room.take("")).count();
+        assert_eq!(printed, PRINTED_BYTES / 64);
     }
 }

@@ -3,23 +3,26 @@
 //! Ends are taken once, at the beginning, so that a topic that is written all the time has one. What is kept until it is
 //! printed is bounded in number and in bytes.
 
+mod kept;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use headworks_plan::{PeekFrom, PeekSelection};
 
 use super::Failure;
+use kept::{KEPT_BYTES, Kept};
 
 /// How long one look for the next record takes.
 const TICK: Duration = Duration::from_millis(200);
 /// A topic that has more to read and gives nothing for so long isn't waited for.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Records that are kept until they are printed, in bytes.
-const KEPT_BYTES: usize = 64 << 20;
 /// The newest records are looked for so many offsets before the end, and then so many times as far: markers of
 /// transactions, aborted and compacted records take offsets, too.
 const TAIL: i64 = 64;
 const FARTHER: i64 = 16;
+/// So many partitions are named where it is said how to go on.
+const NAMED: usize = 16;
 
 /// A record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,10 +66,21 @@ pub(super) trait Topic {
     fn silent(&self, patience: Duration) -> Failure;
 }
 
+/// What became of a record that was to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is shown.
+    Shown,
+    /// It isn't: all that may be shown in one peek was.
+    Full,
+    /// Nobody listens any more.
+    Unheard,
+}
+
 /// Who is told.
 pub(super) trait Out {
-    /// False: nobody listens any more.
-    fn record(&mut self, found: &Found) -> bool;
+    /// Shows a record, if it may.
+    fn record(&mut self, found: &Found) -> Sent;
     /// Something that the reader ought to know.
     fn note(&mut self, message: String);
 }
@@ -138,41 +152,82 @@ pub(super) fn peek(
             KEPT_BYTES >> 20
         ));
     }
-    for found in kept.records.values() {
-        if !out.record(found) {
-            return Ok(None);
+    let mut left = kept.records.values();
+    while let Some(found) = left.next() {
+        match out.record(found) {
+            Sent::Shown => counts.records += 1,
+            Sent::Full => {
+                counts.more = true;
+                out.note(how_to_go_on(&first_offsets(found, left)));
+                return Ok(Some(counts));
+            }
+            Sent::Unheard => return Ok(None),
         }
-        counts.records += 1;
     }
     if !selection.follow {
         return Ok(Some(counts));
     }
     let from = spans.iter().map(|(p, span)| (*p, span.high)).collect();
-    follow(topic, selection, &from, deadline, counts, out)
+    follow(topic, selection, from, deadline, counts, out)
+}
+
+/// The first offset of each partition among records that aren't shown.
+fn first_offsets<'a>(
+    found: &'a Found,
+    later: impl Iterator<Item = &'a Found>,
+) -> BTreeMap<i32, i64> {
+    let mut first = BTreeMap::new();
+    for found in std::iter::once(found).chain(later) {
+        let offset = first.entry(found.partition).or_insert(found.offset);
+        *offset = (*offset).min(found.offset);
+    }
+    first
+}
+
+/// What is said where no more may be shown.
+fn how_to_go_on(next: &BTreeMap<i32, i64>) -> String {
+    let place =
+        |(partition, offset): (&i32, &i64)| format!("--partition {partition} --offset {offset}");
+    let named: Vec<String> = next.iter().take(NAMED).map(place).collect();
+    let others = match next.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        n => format!("; so with {n} other partitions"),
+    };
+    format!(
+        "no more is shown at once, since a pod's log would be cut; to go on: {}{others}",
+        named.join("; ")
+    )
 }
 
 /// Shows what comes, until the time is over.
 fn follow(
     topic: &mut impl Topic,
     selection: &PeekSelection,
-    from: &BTreeMap<i32, i64>,
+    mut next: BTreeMap<i32, i64>,
     deadline: Instant,
     mut counts: Counts,
     out: &mut impl Out,
 ) -> Result<Option<Counts>, Failure> {
     counts.more = false;
-    topic.read_from(from)?;
+    topic.read_from(&next)?;
     while Instant::now() < deadline {
         let Some(Event::Record(found)) = topic.next(TICK)? else {
             continue;
         };
         counts.read += 1;
+        next.insert(found.partition, found.offset);
         if is_wanted(selection, &found) {
-            if !out.record(&found) {
-                return Ok(None);
+            match out.record(&found) {
+                Sent::Shown => counts.records += 1,
+                Sent::Full => {
+                    counts.more = true;
+                    out.note(how_to_go_on(&next));
+                    return Ok(Some(counts));
+                }
+                Sent::Unheard => return Ok(None),
             }
-            counts.records += 1;
         }
+        next.insert(found.partition, found.offset + 1);
     }
     Ok(Some(counts))
 }
@@ -343,58 +398,6 @@ fn scan(
         }
     }
     Ok(scanned)
-}
-
-/// Records that are kept until they are printed, in the order of their time.
-struct Kept {
-    records: BTreeMap<(i64, i32, i64), Found>,
-    limit: usize,
-    /// True: the newest stay, and not the oldest.
-    newest: bool,
-    bytes: usize,
-    evicted: bool,
-    too_large: bool,
-}
-
-impl Kept {
-    fn new(selection: &PeekSelection) -> Kept {
-        Kept {
-            records: BTreeMap::new(),
-            limit: usize::try_from(selection.limit).unwrap_or(usize::MAX),
-            newest: !is_forward(selection),
-            bytes: 0,
-            evicted: false,
-            too_large: false,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.records.len() >= self.limit || self.too_large
-    }
-
-    fn add(&mut self, found: Found) {
-        self.bytes += size(&found);
-        let at = found.timestamp.unwrap_or(i64::MIN);
-        self.records
-            .insert((at, found.partition, found.offset), found);
-        // One that is larger than all of it alone is shown nevertheless.
-        while self.records.len() > self.limit || (self.bytes > KEPT_BYTES && self.records.len() > 1)
-        {
-            self.too_large |= self.records.len() <= self.limit;
-            let gone = if self.newest {
-                self.records.pop_first()
-            } else {
-                self.records.pop_last()
-            };
-            self.bytes -= gone.map_or(0, |(_, found)| size(&found));
-            self.evicted = true;
-        }
-    }
-}
-
-fn size(found: &Found) -> usize {
-    let part = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
-    part(&found.key) + part(&found.value) + size_of::<Found>()
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! The pod's life: made, waited for, listened to, and deleted, however it ends: also when this command is told to stop, and
 //! when whoever reads its output has gone.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
+use kube::api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::pod::{self, Start};
 use super::{Shown, wrong};
@@ -24,6 +25,29 @@ const LOOK: Duration = Duration::from_millis(300);
 /// A pod that ended so long ago, and that nobody took away, has no reader any more.
 const LEFT: SignedDuration = SignedDuration::from_mins(15);
 
+/// How long a deletion is tried for, and how often: a making that was never answered may come to pass later.
+const DELETION: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What the API server was asked of the pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Making {
+    /// Nothing yet, or it has refused to make it.
+    None,
+    /// To make it; it has not answered, or with an error after which it may be there all the same.
+    Asked,
+    /// It has made it.
+    Made,
+}
+
+/// What ends a peek from outside.
+pub struct Ends<S, A> {
+    /// Somebody has stopped it.
+    pub stop: S,
+    /// Nobody reads what is printed any more, which is no fault.
+    pub abandoned: A,
+}
+
 /// Makes the pod and prints what it says.
 ///
 /// # Errors
@@ -33,51 +57,75 @@ pub async fn attend(
     following: Client,
     pod: &Pod,
     mut shown: Shown,
+    ends: Ends<impl Future<Output = ()>, impl Future<Output = ()>>,
 ) -> Result<Shown, End> {
     let namespace = pod.namespace().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let logs: Api<Pod> = Api::namespaced(following, &namespace);
-    let mut stopped = false;
+    let making = Cell::new(Making::None);
     let outcome = tokio::select! {
-        outcome = listen(&pods, &logs, pod, &mut shown) => outcome,
-        () = told_to_stop() => {
-            stopped = true;
-            Err(if shown.follow { End::Fine } else { End::Problems })
-        }
+        outcome = listen(&pods, &logs, pod, &mut shown, &making) => outcome,
+        () = ends.stop => Err(if shown.follow { End::Fine } else { End::Problems }),
+        () = ends.abandoned => Err(End::Fine),
     };
-    let gone = delete(&pods, pod).await;
-    if stopped && gone {
-        // It may have been asked for a moment ago, and be made only now.
-        sleep(LOOK).await;
-        delete(&pods, pod).await;
+    if making.get() != Making::None {
+        delete(&pods, pod, making.get()).await;
     }
     outcome.map(|()| shown)
 }
 
-/// True: it isn't there.
-async fn delete(pods: &Api<Pod>, pod: &Pod) -> bool {
+/// Deletes the pod, or says that it is left.
+async fn delete(pods: &Api<Pod>, pod: &Pod, making: Making) {
     let name = pod.name_any();
-    match pods.delete(&name, &DeleteParams::default()).await {
-        Ok(_) => false,
-        // It was never made, or somebody else took it away.
-        Err(kube::Error::Api(status)) if status.code == 404 => true,
-        Err(error) => {
-            note(&format!(
-                "Pod {}/{name} can't be deleted: {}; it ends by itself, and is deleted with kubectl",
-                pod.namespace().unwrap_or_default(),
-                said(&error)
-            ));
-            false
+    let until = Instant::now() + DELETION;
+    let mut last = None;
+    while Instant::now() < until {
+        match timeout_at(until, pods.delete(&name, &DeleteParams::default())).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+                // Somebody else took it away.
+                if making == Making::Made {
+                    return;
+                }
+                last = None;
+            }
+            Ok(Err(error)) => last = Some(said(&error)),
+            Err(_) => {
+                last.get_or_insert_with(|| "the API server doesn't answer".to_owned());
+            }
         }
+        sleep(AGAIN).await;
+    }
+    // It wasn't there all the time: it was never made.
+    if let Some(why) = last {
+        let may = match making {
+            Making::Made => "",
+            Making::None | Making::Asked => "may have been made, and ",
+        };
+        note(&format!(
+            "Pod {}/{name} {may}can't be deleted: {why}; it ends by itself, and is deleted with kubectl",
+            pod.namespace().unwrap_or_default(),
+        ));
     }
 }
 
-async fn listen(pods: &Api<Pod>, logs: &Api<Pod>, pod: &Pod, shown: &mut Shown) -> Result<(), End> {
+async fn listen(
+    pods: &Api<Pod>,
+    logs: &Api<Pod>,
+    pod: &Pod,
+    shown: &mut Shown,
+    making: &Cell<Making>,
+) -> Result<(), End> {
     take_away(pods).await;
     let name = pod.name_any();
+    making.set(Making::Asked);
     if let Err(error) = pods.create(&PostParams::default(), pod).await {
+        if is_refusal(&error) {
+            making.set(Making::None);
+        }
         return Err(refused(pod, &error));
     }
+    making.set(Making::Made);
     wait(pods, pod).await?;
     let parameters = LogParams {
         container: Some(pod::CONTAINER.to_owned()),
@@ -163,6 +211,11 @@ fn refused(pod: &Pod, error: &kube::Error) -> End {
     }
 }
 
+/// True: nothing was made, nor will be.
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code))
+}
+
 fn refusal(pod: &Pod, error: &kube::Error) -> String {
     format!(
         "a pod that reads can't be made in namespace {}: {}{}",
@@ -192,13 +245,17 @@ async fn take_away(pods: &Api<Pod>) {
         return;
     };
     let before = Timestamp::now().checked_sub(LEFT).unwrap_or(Timestamp::MIN);
-    for name in pod::left(&there.items, before) {
-        let _ = pods.delete(&name, &DeleteParams::default()).await;
+    for (name, uid) in pod::left(&there.items, before) {
+        let this_one = DeleteParams::default().preconditions(Preconditions {
+            uid: Some(uid),
+            resource_version: None,
+        });
+        let _ = pods.delete(&name, &this_one).await;
     }
 }
 
 /// Returns at Ctrl-C, at SIGTERM, and when the terminal is closed.
-async fn told_to_stop() {
+pub async fn told_to_stop() {
     let kinds = [
         SignalKind::interrupt(),
         SignalKind::terminate(),

@@ -1,20 +1,20 @@
 //! What is asked of the API server before the pod is made. No Secret with a password is read.
 
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source};
-use headworks_operator::names::{CONTRACT_PART, Key, MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL};
+use headworks_operator::impact::cluster::Objects;
+use headworks_operator::names::{CONTRACT_PART, Key, PART_LABEL};
+use headworks_operator::planning::lineage::Labels;
 use headworks_operator::secrets::only_certificates;
 use headworks_operator::workload::connection;
 use headworks_plan::RegistryConnection;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::{plan, pod, wrong};
+use super::{labels, plan, wrong};
 use crate::End;
 use crate::cluster::{Cluster, said};
-use crate::commands::doctor::OPERATOR;
 use crate::finding::hint;
 use crate::output::note;
 
@@ -120,29 +120,34 @@ where
     }
 }
 
-/// The runtime's image, by the operator's own setting, or by a pod of Headworks in the namespace.
-pub async fn image(cluster: &Cluster, namespace: &str) -> Result<String, End> {
+/// The labels that have come to a stream, and that its Pipelines bring, also where its status doesn't show them yet.
+pub async fn labels(cluster: &Cluster, stream: &DataStream) -> Result<Labels, End> {
+    let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());
     let client = &cluster.client;
-    let deployments: Api<Deployment> = Api::all(client.clone());
-    // Most people may not look there.
-    let operator = deployments
-        .list(&ListParams::default().labels(OPERATOR))
-        .await;
-    if let Some(image) = operator
-        .ok()
-        .and_then(|list| pod::image_of_operator(&list.items))
-    {
-        return Ok(image);
+    let unlisted = |what: &str, error: &kube::Error| {
+        let hint = "; which fields have labels isn't known without, --unmask shows all";
+        unread(&format!("the {what} of {namespace}"), error, hint)
+    };
+    let pipelines: Api<Pipeline> = Api::namespaced(client.clone(), &namespace);
+    let pipelines = pipelines.list(&ListParams::default()).await;
+    let pipelines = pipelines.map_err(|error| unlisted("Pipelines", &error))?;
+    if !pipelines.iter().any(|p| labels::writes(p, &name)) {
+        return Ok(Labels::new());
     }
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let ours = format!("{MANAGED_BY}={MANAGED_BY_VALUE}");
-    let pods = pods.list(&ListParams::default().labels(&ours)).await;
-    let image = pods.ok().and_then(|list| pod::image_of(&list.items));
-    image.ok_or_else(|| {
-        wrong(format!(
-            "the runtime's image isn't known: the operator's Deployment can't be read, and no pod of Headworks runs in namespace {namespace}; name it with --image"
-        ))
-    })
+    let streams: Api<DataStream> = Api::namespaced(client.clone(), &namespace);
+    let streams = streams.list(&ListParams::default()).await;
+    let streams = streams.map_err(|error| unlisted("DataStreams", &error))?;
+    let accepted = format!("{PART_LABEL}={CONTRACT_PART}");
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+    let maps = maps.list(&ListParams::default().labels(&accepted)).await;
+    let maps = maps.map_err(|error| unlisted("contracts", &error))?;
+    let objects = Objects {
+        streams: streams.iter().collect(),
+        pipelines: pipelines.iter().collect(),
+        contracts: maps.iter().collect(),
+        ..Objects::default()
+    };
+    labels::arrived(&namespace, &name, &objects).map_err(wrong)
 }
 
 /// Kafka's CA, which is public: as the operator has copied it for a Pipeline or Source of the namespace, else from the

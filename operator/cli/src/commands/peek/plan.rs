@@ -233,11 +233,13 @@ pub fn known_labels(
     }
 }
 
-/// Top-level fields that are masked, each with its labels: those of the contract in force, those that came by lineage or
-/// were kept, and those that the spec has and that aren't accepted yet. Without `only` every label masks.
+/// Top-level fields that are masked, each with its labels: those of the contract in force, those that came by lineage, were
+/// kept, or come just now (`arrived`), and those that the spec has and that aren't accepted yet. Without `only` every label
+/// masks.
 pub fn masked(
     planned: &PlannedStream,
     stream: &DataStream,
+    arrived: &lineage::Labels,
     only: &[String],
 ) -> BTreeMap<String, BTreeSet<String>> {
     let mut all = lineage::of_contract(&planned.contract);
@@ -246,7 +248,8 @@ pub fn masked(
     let beside = stream.spec.field_labels.iter();
     let of_spec = of_spec.chain(beside.map(|f| (&f.field, &f.labels)));
     let of_spec = of_spec.map(|(field, labels)| (field.clone(), labels.iter().cloned().collect()));
-    for (field, more) in lineage::by_field(&status.labels).into_iter().chain(of_spec) {
+    let shown = lineage::by_field(&status.labels).into_iter();
+    for (field, more) in shown.chain(arrived.clone()).chain(of_spec) {
         all.entry(field).or_default().extend(more);
     }
     for found in all.values_mut() {

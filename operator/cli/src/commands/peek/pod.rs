@@ -272,41 +272,29 @@ pub fn ended(pod: &Pod) -> Option<String> {
     Some(format!("{reason}, exit code {}", end.exit_code))
 }
 
-/// The image of one of Headworks' pods.
-pub fn image_of(pods: &[Pod]) -> Option<String> {
-    let mut images = pods.iter().filter_map(|pod| {
-        let containers = &pod.spec.as_ref()?.containers;
-        let ours = containers.iter().find(|c| c.name == CONTAINER)?;
-        ours.image.clone()
-    });
-    images.next()
-}
-
-/// The value of the operator's setting for its pods' image.
-pub fn image_of_operator(deployments: &[k8s_openapi::api::apps::v1::Deployment]) -> Option<String> {
-    let mut images = deployments.iter().filter_map(|deployment| {
-        let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
-        let mut env = pod.containers.iter().flat_map(|c| c.env.iter().flatten());
-        env.find(|e| e.name == "HEADWORKS_RUNTIME_IMAGE")?
-            .value
-            .clone()
-    });
-    images.next()
-}
-
-/// Names by which pods of ours are found that ended and that nobody took away.
-pub fn left(pods: &[Pod], before: k8s_openapi::jiff::Timestamp) -> Vec<String> {
-    let ended = |pod: &&Pod| {
-        let status = pod.status.as_ref();
-        let phase = status.and_then(|s| s.phase.as_deref());
-        let made = pod.metadata.creation_timestamp.as_ref();
-        matches!(phase, Some("Succeeded" | "Failed")) && made.is_some_and(|made| made.0 < before)
-    };
+/// Pods of ours that ended before a time and that nobody took away, by name and UID.
+pub fn left(pods: &[Pod], before: k8s_openapi::jiff::Timestamp) -> Vec<(String, String)> {
+    let long_ago = |pod: &&Pod| ended_at(pod).is_some_and(|at| at < before);
     pods.iter()
-        .filter(ended)
-        .filter_map(|pod| pod.metadata.name.clone())
-        .filter(|name| name.starts_with(PREFIX))
+        .filter(long_ago)
+        .filter_map(|pod| Some((pod.metadata.name.clone()?, pod.metadata.uid.clone()?)))
+        .filter(|(name, _)| name.starts_with(PREFIX))
         .collect()
+}
+
+/// When a pod ended. Of one that was refused by its node no container ran: it ended when it was made.
+fn ended_at(pod: &Pod) -> Option<k8s_openapi::jiff::Timestamp> {
+    let status = pod.status.as_ref()?;
+    if !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    let containers = status.container_statuses.iter().flatten();
+    let ends = containers.filter_map(|c| c.state.as_ref()?.terminated.as_ref());
+    let last = ends
+        .filter_map(|end| Some(end.finished_at.as_ref()?.0))
+        .max();
+    let made = pod.metadata.creation_timestamp.as_ref();
+    last.or_else(|| made.map(|made| made.0))
 }
 
 /// Labels by which they are listed.

@@ -72,7 +72,9 @@ pub fn row(record: &Record) -> String {
         (Some(told), _) => {
             let bytes = record.bytes.unwrap_or_default();
             let raw = record.raw.as_ref();
-            let raw = raw.map_or_else(String::new, |raw| format!(", in base64: {raw}"));
+            let raw = raw.map_or_else(String::new, |raw| {
+                format!(", in base64: {}", printable(raw))
+            });
             let fault = printable(&format!("{}: {}", told.reason, told.message));
             format!("{} ({bytes} bytes{raw})", output::red(&fault))
         }
@@ -80,7 +82,7 @@ pub fn row(record: &Record) -> String {
         (None, None) => "deleted".to_owned(),
     };
     columns(
-        record.timestamp.as_deref().unwrap_or("-"),
+        &printable(record.timestamp.as_deref().unwrap_or("-")),
         &record.partition.to_string(),
         &record.offset.to_string(),
         &printable(&key),
@@ -101,6 +103,24 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// A line of JSON for a terminal: the control characters that JSON leaves as they are (U+007F to U+009F) are escaped. They
+/// stand in strings only, so it says the same.
+pub fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Why it can't be done, as the pod says it.
+pub fn failed(reason: &str, message: &str) -> String {
+    printable(&format!("{reason}: {message}"))
+}
+
 /// How much it was, in words.
 pub fn summary(records: u64, read: u64, more: bool) -> String {
     let shown = match records {
@@ -113,6 +133,16 @@ pub fn summary(records: u64, read: u64, more: bool) -> String {
         ""
     };
     format!("{shown} of {read} that were read{more}")
+}
+
+/// What is to be said where the pod has printed other than what came: a log is cut where it grows faster than it is read, and
+/// a line of another kind may break one with a record.
+pub fn lost(printed: u64, came: u64) -> Option<String> {
+    (printed != came).then(|| {
+        format!(
+            "the pod has printed {printed} records, and {came} of them came: its log was cut or broken; ask for less with --limit, or from an offset on with --partition and --offset"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -159,6 +189,24 @@ mod tests {
     }
 
     #[test]
+    fn json_has_no_character_that_a_terminal_obeys_and_says_the_same() {
+        let text = "{\"partition\":0,\"offset\":1,\"key\":\"\u{7f}ü\u{9b}31m\",\"value\":{\"id\":\"\\u001b[2J\"}}";
+        let shown = json(text);
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+        assert!(shown.contains(r#""\u007fü\u009b31m""#), "{shown}");
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(value(&shown), value(text));
+    }
+
+    #[test]
+    fn words_of_a_failure_reach_the_terminal_as_words() {
+        assert_eq!(
+            failed("KafkaError", "\u{1b}]0;x\u{7}"),
+            "KafkaError: \\u{1b}]0;x\\u{7}"
+        );
+    }
+
+    #[test]
     fn what_is_no_record_is_told_apart() {
         assert!(matches!(
             line(r#"{"peek":"end","records":1,"read":2,"more":false}"#),
@@ -179,5 +227,12 @@ mod tests {
         assert!(
             summary(20, 20, true).starts_with("20 records of 20 that were read; there are more")
         );
+    }
+
+    #[test]
+    fn a_record_that_did_not_come_is_told() {
+        assert_eq!(lost(3, 3), None);
+        let told = lost(3, 2).unwrap();
+        assert!(told.contains("3 records, and 2 of them came"), "{told}");
     }
 }

@@ -5,7 +5,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 
 use super::*;
-use crate::peek::select::{Counts, Out, peek};
+use crate::peek::select::{Counts, Out, Sent, peek};
 
 fn plan(bootstrap: &str, topic: &str, select: PeekSelection) -> PeekPlan {
     PeekPlan {
@@ -32,11 +32,11 @@ fn plan(bootstrap: &str, topic: &str, select: PeekSelection) -> PeekPlan {
 struct Shown(Vec<String>);
 
 impl Out for Shown {
-    fn record(&mut self, found: &Found) -> bool {
+    fn record(&mut self, found: &Found) -> Sent {
         let value = String::from_utf8(found.value.clone().unwrap()).unwrap();
         let (partition, offset) = (found.partition, found.offset);
         self.0.push(format!("{partition}/{offset} {value}"));
-        true
+        Sent::Shown
     }
 
     fn note(&mut self, message: String) {

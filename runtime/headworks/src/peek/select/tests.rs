@@ -109,16 +109,21 @@ struct Shown {
     notes: Vec<String>,
     /// Listens so long.
     most: Option<usize>,
+    /// So many have room.
+    room: Option<usize>,
 }
 
 impl Out for Shown {
-    fn record(&mut self, found: &Found) -> bool {
+    fn record(&mut self, found: &Found) -> Sent {
         if self.most.is_some_and(|most| self.records.len() >= most) {
-            return false;
+            return Sent::Unheard;
+        }
+        if self.room.is_some_and(|room| self.records.len() >= room) {
+            return Sent::Full;
         }
         self.records
             .push(format!("{}/{}", found.partition, found.offset));
-        true
+        Sent::Shown
     }
 
     fn note(&mut self, message: String) {
@@ -267,6 +272,47 @@ fn followed_is_what_comes_after_the_newest_until_nobody_listens() {
     };
     assert_eq!(peek(&mut topic, &follow, &mut out).unwrap(), None);
     assert_eq!(out.records, ["0/1", "0/4"]);
+}
+
+#[test]
+fn what_has_no_room_is_told_with_where_to_go_on() {
+    let mut out = Shown {
+        room: Some(1),
+        ..Shown::default()
+    };
+    let counts = peek(&mut topic(), &selection(), &mut out).unwrap().unwrap();
+    assert_eq!(out.records, ["0/2"]);
+    assert_eq!((counts.records, counts.more), (1, true));
+    let note = &out.notes[0];
+    assert!(
+        note.ends_with("to go on: --partition 0 --offset 3; --partition 1 --offset 2"),
+        "{note}"
+    );
+
+    let follow = PeekSelection {
+        limit: 1,
+        follow: true,
+        ..selection()
+    };
+    let mut topic = topic();
+    topic.later = vec![record(1, 3, 50, "x"), record(0, 4, 51, "x")];
+    let mut out = Shown {
+        room: Some(2),
+        ..Shown::default()
+    };
+    let counts = peek(&mut topic, &follow, &mut out).unwrap().unwrap();
+    assert_eq!(out.records, ["0/3", "1/3"]);
+    assert_eq!((counts.records, counts.more), (2, true));
+    let note = &out.notes[0];
+    assert!(
+        note.ends_with(
+            "to go on: --partition 0 --offset 4; --partition 1 --offset 4; --partition 2 --offset 0"
+        ),
+        "{note}"
+    );
+
+    let many: BTreeMap<i32, i64> = (0..40).map(|partition| (partition, 7)).collect();
+    assert!(how_to_go_on(&many).ends_with("; so with 24 other partitions"));
 }
 
 #[test]

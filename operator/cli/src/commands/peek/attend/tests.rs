@@ -20,9 +20,17 @@ struct Server {
     /// What becomes of a pod that is made.
     status: Value,
     log: &'static str,
+    /// The log says nothing and doesn't end.
+    is_quiet: bool,
     /// Why none is made.
     refuses: Option<&'static str>,
     made: Mutex<usize>,
+    /// A making takes so long, whether or not its asker has gone.
+    slow: Option<Duration>,
+    /// A making is answered by an error, and comes to pass nevertheless.
+    times_out: bool,
+    /// So many deletions fail.
+    fails: Mutex<usize>,
 }
 
 type Shared = State<Arc<Server>>;
@@ -42,8 +50,17 @@ async fn make(State(server): Shared, Json(mut pod): Json<Value>) -> Response {
         return failure(403, "Forbidden", message);
     }
     pod["status"] = server.status.clone();
-    *server.pod.lock().unwrap() = Some(pod.clone());
-    *server.made.lock().unwrap() += 1;
+    let made = pod.clone();
+    let (slow, times_out) = (server.slow, server.times_out);
+    let work = tokio::spawn(async move {
+        sleep(slow.unwrap_or_default()).await;
+        *server.pod.lock().unwrap() = Some(made);
+        *server.made.lock().unwrap() += 1;
+    });
+    if times_out {
+        return failure(504, "Timeout", "request did not complete in time");
+    }
+    work.await.unwrap();
     (StatusCode::CREATED, Json(pod)).into_response()
 }
 
@@ -55,6 +72,11 @@ async fn read(State(server): Shared) -> Response {
 }
 
 async fn remove(State(server): Shared) -> Response {
+    let fails = &mut *server.fails.lock().unwrap();
+    if *fails > 0 {
+        *fails -= 1;
+        return failure(500, "InternalError", "etcd leader changed");
+    }
     match server.pod.lock().unwrap().take() {
         Some(pod) => Json(pod).into_response(),
         None => failure(404, "NotFound", "no pod"),
@@ -62,6 +84,9 @@ async fn remove(State(server): Shared) -> Response {
 }
 
 async fn log(State(server): Shared) -> Response {
+    if server.is_quiet {
+        return std::future::pending().await;
+    }
     server.log.into_response()
 }
 
@@ -73,6 +98,18 @@ fn pod() -> Pod {
 
 /// How it ended, whether the pod is there still, and how many were made.
 async fn outcome(server: Server) -> (Result<Option<End>, End>, bool, usize) {
+    let ends = Ends {
+        stop: std::future::pending(),
+        abandoned: std::future::pending(),
+    };
+    ended(server, ends).await
+}
+
+/// The same, of one that is ended from outside.
+async fn ended(
+    server: Server,
+    ends: Ends<impl Future<Output = ()>, impl Future<Output = ()>>,
+) -> (Result<Option<End>, End>, bool, usize) {
     let server = Arc::new(server);
     let pods = "/api/v1/namespaces/shop/pods";
     let one = format!("{pods}/headworks-peek-1");
@@ -85,10 +122,10 @@ async fn outcome(server: Server) -> (Result<Option<End>, End>, bool, usize) {
     let shown = Shown {
         form: Form::Text,
         follow: false,
-        began: false,
+        records: 0,
         end: None,
     };
-    let shown = attend(&client, client.clone(), &pod(), shown).await;
+    let shown = attend(&client, client.clone(), &pod(), shown, ends).await;
     let there = server.pod.lock().unwrap().is_some();
     let made = *server.made.lock().unwrap();
     (shown.map(|shown| shown.end), there, made)
@@ -140,6 +177,24 @@ async fn what_the_pod_cannot_do_is_a_problem_and_the_pod_is_gone() {
 }
 
 #[tokio::test]
+async fn a_record_that_the_log_has_lost_is_a_problem() {
+    let log = [
+        RECORD,
+        // Another line got into this one.
+        r#"{"partition":0,"offset":2,"timesta{"level":"WARN","message":"x"}"#,
+        r#"mp":null,"key":null,"value":{}}"#,
+        r#"{"peek":"end","records":2,"read":2,"more":false}"#,
+        "",
+    ];
+    let server = Server {
+        status: running(),
+        log: Box::leak(log.join("\n").into_boxed_str()),
+        ..Server::default()
+    };
+    assert_eq!(outcome(server).await, (Ok(Some(End::Problems)), false, 1));
+}
+
+#[tokio::test]
 async fn a_pod_that_cannot_start_is_gone_at_once() {
     let server = Server {
         status: state(
@@ -157,6 +212,56 @@ async fn a_pod_that_is_refused_was_never_made() {
         ..Server::default()
     };
     assert_eq!(outcome(server).await, (Err(End::Problems), false, 0));
+}
+
+#[tokio::test]
+async fn a_pod_that_is_made_after_a_stop_is_gone_all_the_same() {
+    let server = Server {
+        status: running(),
+        slow: Some(Duration::from_millis(1_500)),
+        ..Server::default()
+    };
+    let ends = Ends {
+        stop: sleep(Duration::from_millis(100)),
+        abandoned: std::future::pending(),
+    };
+    assert_eq!(ended(server, ends).await, (Err(End::Problems), false, 1));
+}
+
+#[tokio::test]
+async fn a_pod_that_says_nothing_is_gone_when_nobody_reads_any_more() {
+    let server = Server {
+        status: running(),
+        is_quiet: true,
+        ..Server::default()
+    };
+    let ends = Ends {
+        stop: std::future::pending(),
+        abandoned: sleep(Duration::from_millis(300)),
+    };
+    assert_eq!(ended(server, ends).await, (Err(End::Fine), false, 1));
+}
+
+#[tokio::test]
+async fn a_pod_whose_making_timed_out_and_came_to_pass_is_gone() {
+    let server = Server {
+        status: running(),
+        slow: Some(Duration::from_millis(1_500)),
+        times_out: true,
+        ..Server::default()
+    };
+    assert_eq!(outcome(server).await, (Err(End::Problems), false, 1));
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_is_tried_again() {
+    let server = Server {
+        status: running(),
+        log: r#"{"peek":"end","records":0,"read":0,"more":false}"#,
+        fails: Mutex::new(2),
+        ..Server::default()
+    };
+    assert_eq!(outcome(server).await, (Ok(Some(End::Fine)), false, 1));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use headworks_plan::{
     Contract, Format, KafkaConnection, KnownSchema, PEEK_VERSION, PeekSelection, Registered, Stream,
 };
-use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use super::super::plan::Credentials;
@@ -176,31 +175,28 @@ fn one_that_ran_has_a_log_and_an_end() {
 }
 
 #[test]
-fn the_image_is_the_operator_s_setting_or_a_pod_s() {
-    let deployment: Deployment = serde_json::from_value(json!({"spec": {"selector": {}, "template": {"spec": {"containers": [
-        {"name": "operator", "image": "operator:1", "env": [{"name": "HEADWORKS_RUNTIME_IMAGE", "value": "runtime:1"}]}]}}}}))
-    .unwrap();
-    assert_eq!(
-        image_of_operator(&[deployment]).as_deref(),
-        Some("runtime:1")
-    );
-    let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [{"name": "mesh", "image": "mesh:1"}, {"name": "headworks", "image": "runtime:2"}]}})).unwrap();
-    assert_eq!(image_of(&[pod]).as_deref(), Some("runtime:2"));
-    assert_eq!(image_of(&[]), None);
-}
-
-#[test]
-fn only_ended_pods_of_long_ago_are_taken_away() {
-    let pod = |name: &str, phase: &str, made: &str| -> Pod {
-        serde_json::from_value(json!({"metadata": {"name": name, "creationTimestamp": made}, "status": {"phase": phase}})).unwrap()
+fn only_pods_that_ended_long_ago_are_taken_away() {
+    let pod = |name: &str, phase: &str, made: &str, ended: Option<&str>| -> Pod {
+        let ended = ended.map(|at| {
+            json!([{"name": "headworks", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 0, "finishedAt": at}}}])
+        });
+        serde_json::from_value(json!({"metadata": {"name": name, "uid": format!("uid-{name}"), "creationTimestamp": made},
+            "status": {"phase": phase, "containerStatuses": ended}}))
+        .unwrap()
     };
+    let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z");
     let pods = [
-        pod("headworks-peek-a", "Succeeded", "2026-01-01T00:00:00Z"),
-        pod("headworks-peek-b", "Failed", "2026-01-01T00:00:00Z"),
-        pod("headworks-peek-c", "Running", "2026-01-01T00:00:00Z"),
-        pod("headworks-peek-d", "Succeeded", "2026-01-01T01:00:00Z"),
-        pod("mine", "Failed", "2026-01-01T00:00:00Z"),
+        pod("headworks-peek-a", "Succeeded", early, Some(early)),
+        // Its node refused it.
+        pod("headworks-peek-b", "Failed", early, None),
+        pod("headworks-peek-c", "Running", early, None),
+        pod("headworks-peek-d", "Succeeded", late, Some(late)),
+        // It followed a topic for an hour, and somebody prints its last lines still.
+        pod("headworks-peek-e", "Succeeded", early, Some(late)),
+        pod("mine", "Failed", early, Some(early)),
     ];
     let left = left(&pods, "2026-01-01T00:30:00Z".parse().unwrap());
-    assert_eq!(left, ["headworks-peek-a", "headworks-peek-b"]);
+    let of = |name: &str| (name.to_owned(), format!("uid-{name}"));
+    assert_eq!(left, [of("headworks-peek-a"), of("headworks-peek-b")]);
 }
