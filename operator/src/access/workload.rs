@@ -252,8 +252,7 @@ mod tests {
             .unwrap(),
             installation: "i".into(),
         };
-        let own =
-            json!({"bootstrapServers": "k:9092", "workloadAuthentication": {"generated": {}}});
+        let own = json!({"bootstrapServers": "k:9092", "management": {"admin": {}}, "workloadAuthentication": {"generated": {}}});
         let key = Key::new("Pipeline", "shop", "p");
         let name = user("i", &key);
         let known = || {
