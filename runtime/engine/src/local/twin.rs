@@ -297,11 +297,14 @@ impl World {
     }
 
     /// The records in random batches, each committed before the next one comes. If `on_time`, what the watermark decides of a row
-    /// is decided before its batch.
+    /// is decided before its batch. A session over several inputs takes in what would be late alone, if it is read before that: such
+    /// a row is a batch of its own.
     fn batches(&self, on_time: bool, chance: &mut Chance) -> Vec<&[(usize, String)]> {
         let mut greatest: Vec<Option<i64>> = vec![None; self.plan.inputs.len()];
         let (mut batches, mut begin) = (Vec::new(), 0);
         let mut committed = None;
+        let by_order = self.is_session && self.plan.inputs.len() > 1;
+        let mut is_alone = false;
         for (at, (input, record)) in self.records.iter().enumerate() {
             let time = record.split(' ').nth(1).and_then(|t| t.parse::<i64>().ok());
             let marks = greatest.iter().zip(&self.disorder_ms);
@@ -310,7 +313,9 @@ impl World {
             let decides = time.zip(watermark).is_some_and(|(time, watermark)| {
                 time <= watermark - self.lateness_ms + i64::from(self.is_session)
             });
-            if (on_time && decides && watermark != committed) || chance.below(9) == 0 {
+            let was_alone = std::mem::replace(&mut is_alone, by_order && decides);
+            let is_news = on_time && decides && watermark != committed;
+            if is_news || is_alone || was_alone || chance.below(9) == 0 {
                 batches.push(&self.records[begin..at]);
                 (begin, committed) = (at, watermark);
             }
