@@ -118,7 +118,22 @@ impl GroupConsumer for KafkaLog {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.events.client.down()
+        if let Some(down) = self.events.client.down() {
+            return Some(format!(
+                "no broker can be reached: {down}; nothing is lost, the work goes on when one answers"
+            ));
+        }
+        let outside = self.events.outside_for()?;
+        // librdkafka goes on asking without a word, whatever the coordinator answers.
+        (outside >= self.admission_limit).then(|| {
+            format!(
+                "group {} has not let this member in for {} s: its coordinator refuses or doesn't answer, or waits for other members; \
+                 see the log of the broker that coordinates it (kafka-consumer-groups --describe --state --group names it or says why not) \
+                 and whether the group's other members are well; nothing is lost, the work goes on when the member is let in",
+                self.setup.group,
+                self.admission_limit.as_secs()
+            )
+        })
     }
 
     fn now(&self) -> Duration {

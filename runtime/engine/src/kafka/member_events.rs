@@ -39,6 +39,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Seen {
     rebalance: Option<Rebalanced>,
+    /// Since when the group was asked for partitions, or took them back, and has given none.
+    outside_since: Option<Instant>,
     snapshot: Snapshot,
 }
 
@@ -98,6 +100,25 @@ impl MemberEvents {
 
     pub(super) fn take_rebalance(&self) -> Option<Rebalanced> {
         self.seen().rebalance.take()
+    }
+
+    /// The group is asked to be let in.
+    pub(super) fn joining(&self) {
+        self.seen().outside_since = Some(Instant::now());
+    }
+
+    /// How long the group has given no assignment, not even an empty one, while it was asked for one.
+    pub(super) fn outside_for(&self) -> Option<Duration> {
+        self.seen().outside_since.map(|since| since.elapsed())
+    }
+
+    fn rebalanced(&self, rebalanced: Rebalanced) {
+        let mut seen = self.seen();
+        seen.outside_since = match &rebalanced {
+            Rebalanced::Assigned(_) => None,
+            Rebalanced::Revoked { .. } => Some(Instant::now()),
+        };
+        seen.rebalance = Some(rebalanced);
     }
 
     /// True: a rebalance waits to be taken.
@@ -168,7 +189,7 @@ impl ConsumerContext for MemberEvents {
                 lost: consumer.assignment_lost(),
             },
         };
-        self.seen().rebalance = Some(rebalanced);
+        self.rebalanced(rebalanced);
     }
 }
 
@@ -243,6 +264,27 @@ mod tests {
     use rdkafka::error::RDKafkaErrorCode;
 
     use super::*;
+
+    #[test]
+    fn a_member_is_outside_from_joining_or_a_revocation_until_any_assignment() {
+        let events = MemberEvents::new(vec!["a".into()]);
+        assert_eq!(events.outside_for(), None, "nobody has asked the group");
+        events.joining();
+        assert!(events.outside_for().is_some());
+        events.rebalanced(Rebalanced::Assigned(Vec::new()));
+        assert_eq!(
+            events.outside_for(),
+            None,
+            "there are more members than partitions"
+        );
+        events.rebalanced(Rebalanced::Revoked { lost: false });
+        assert!(events.outside_for().is_some());
+        events.rebalanced(Rebalanced::Assigned(vec![Partition {
+            topic: 0,
+            number: 0,
+        }]));
+        assert_eq!(events.outside_for(), None);
+    }
 
     #[test]
     fn statistics_give_the_end_of_each_input_partition_and_nothing_else() {

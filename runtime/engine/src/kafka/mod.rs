@@ -60,6 +60,8 @@ use sender::Sender;
 const ANSWER: Duration = Duration::from_secs(10);
 /// Longest wait for the first answer of all.
 const FIRST_ANSWER: Duration = Duration::from_secs(20);
+/// A member that its group hasn't let in for so long says so. A group that rebalances waits as long for a member that is busy.
+const ADMISSION_LIMIT: Duration = Duration::from_secs(60);
 /// The statistics lag behind by up to a second inside librdkafka; twice that is safe.
 const STATISTICS_LAG: Duration = Duration::from_secs(2);
 
@@ -104,6 +106,8 @@ pub struct KafkaLog {
     events: MemberEvents,
     setup: Setup,
     born: Instant,
+    /// After how long outside of the group that is told: [`ADMISSION_LIMIT`], but for tests.
+    admission_limit: Duration,
     /// The group waits for our `assign`.
     assign_owed: bool,
     assigned: Vec<Partition>,
@@ -160,6 +164,7 @@ impl KafkaLog {
             events,
             setup,
             born: now,
+            admission_limit: ADMISSION_LIMIT,
             assign_owed: false,
             assigned: Vec::new(),
             assigned_at: now,
@@ -180,6 +185,7 @@ impl KafkaLog {
         log.consumer
             .subscribe(&topics)
             .map_err(|error| error_mapping::of_query(&error, "joining the group"))?;
+        log.events.joining();
         Ok(log)
     }
 

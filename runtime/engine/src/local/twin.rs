@@ -1,5 +1,8 @@
 //! A run in memory beside the two parts of a pod over a broker: the same records give the same rows and dead letters,
 //! wherever the pod's commits fall, as long as there is one before each row whose fate they decide.
+//!
+//! Nothing orders the records of two inputs, so what of them is late is decided by who is read first. Both are given one order
+//! here: the pod's commits end exactly where the batches do, and between them its inputs are read as they come.
 
 use std::io;
 use std::sync::Arc;
@@ -27,6 +30,8 @@ use crate::testing::simulation::{same, seeds};
 
 /// The event time of the last record, beyond every window.
 const END: i64 = 1_000_000;
+/// Longer than any run takes: a pod commits when it is told to.
+const NO_COMMIT: Duration = Duration::from_hours(1);
 
 /// Reads `a 1700 3`: a key, an event time and a number.
 struct Words {
@@ -131,7 +136,8 @@ impl Sink for Given {
 /// What is run, and with what.
 struct World {
     plan: PipelinePlan,
-    disorder_ms: i64,
+    /// By input.
+    disorder_ms: Vec<i64>,
     lateness_ms: i64,
     is_session: bool,
     records: Vec<(usize, String)>,
@@ -158,8 +164,10 @@ fn stream(name: &str, fields: &[(&str, &str, bool)]) -> Stream {
 
 impl World {
     fn new(chance: &mut Chance) -> World {
-        let inputs = 1 + chance.below(2) as usize;
-        let disorder_ms = [0, 1, 400, 1_500][chance.below(4) as usize];
+        let inputs = 1 + chance.below(3) as usize;
+        let disorder_ms: Vec<i64> = (0..inputs)
+            .map(|_| [0, 1, 400, 1_500][chance.below(4) as usize])
+            .collect();
         let lateness_ms = [0, 0, 700][chance.below(3) as usize];
         let windows = [
             "TUMBLE(t, INTERVAL '1' SECOND)",
@@ -167,6 +175,7 @@ impl World {
             "SESSION(t, INTERVAL '1' SECOND)",
         ];
         let at = chance.below(4) as usize;
+        let inputs = if at == 3 { 1 } else { inputs };
         let from: Vec<String> = (0..inputs)
             .map(|i| format!("SELECT * FROM in{i}"))
             .collect();
@@ -182,7 +191,6 @@ impl World {
             }
             None => "SELECT k, window_start AS s, window_end AS e, COUNT(*) AS c, SUM(100 / n) AS total FROM TABLE(CUMULATE(TABLE in0, DESCRIPTOR(t), INTERVAL '1' SECOND, INTERVAL '3' SECOND)) WHERE n <> 7 GROUP BY k, window_start, window_end".to_owned(),
         };
-        let inputs = if at == 3 { 1 } else { inputs };
         let read = |i: usize| {
             let mut stream = stream(
                 &format!("in{i}"),
@@ -194,7 +202,7 @@ impl World {
             );
             stream.contract.event_time = Some(EventTime {
                 field: "t".into(),
-                max_out_of_orderness_ms: disorder_ms as u64,
+                max_out_of_orderness_ms: disorder_ms[i] as u64,
                 idle_timeout_ms: None,
             });
             stream
@@ -253,12 +261,13 @@ impl World {
         let mut clock = 10_000;
         let inputs = self.plan.inputs.len() as u64;
         for _ in 0..20 + chance.below(60) {
+            let input = chance.below(inputs) as usize;
             // Often at the edge of a window, where 1 ms decides.
             clock += chance.below(900) as i64;
             let mut time = match chance.below(4) {
                 0 => clock / 1_000 * 1_000 - 1,
                 1 => clock / 1_000 * 1_000,
-                _ => clock - chance.below(self.disorder_ms as u64 + 1) as i64,
+                _ => clock - chance.below(self.disorder_ms[input] as u64 + 1) as i64,
             };
             if chance.below(5) == 0 {
                 time -= chance.below(5_000) as i64;
@@ -269,7 +278,7 @@ impl World {
                 0 => "nonsense".to_owned(),
                 _ => format!("{key} {time} {n}"),
             };
-            self.records.push((chance.below(inputs) as usize, record));
+            self.records.push((input, record));
         }
         for input in 0..inputs as usize {
             self.records.push((input, format!("z {END} 1")));
@@ -287,20 +296,26 @@ impl World {
         given
     }
 
-    /// The records in random batches, each committed before the next one comes. What the watermark decides of a row is decided
-    /// before its batch.
-    fn batches(&self, chance: &mut Chance) -> Vec<&[(usize, String)]> {
+    /// The records in random batches, each committed before the next one comes. If `on_time`, what the watermark decides of a row
+    /// is decided before its batch. A session over several inputs takes in what would be late alone, if it is read before that: such
+    /// a row is a batch of its own.
+    fn batches(&self, on_time: bool, chance: &mut Chance) -> Vec<&[(usize, String)]> {
         let mut greatest: Vec<Option<i64>> = vec![None; self.plan.inputs.len()];
         let (mut batches, mut begin) = (Vec::new(), 0);
         let mut committed = None;
+        let by_order = self.is_session && self.plan.inputs.len() > 1;
+        let mut is_alone = false;
         for (at, (input, record)) in self.records.iter().enumerate() {
             let time = record.split(' ').nth(1).and_then(|t| t.parse::<i64>().ok());
-            let least = greatest.iter().copied().min().flatten();
-            let watermark = least.map(|time| time - self.disorder_ms);
+            let marks = greatest.iter().zip(&self.disorder_ms);
+            let marks = marks.map(|(time, disorder_ms)| time.map(|time| time - disorder_ms));
+            let watermark = marks.min().flatten();
             let decides = time.zip(watermark).is_some_and(|(time, watermark)| {
                 time <= watermark - self.lateness_ms + i64::from(self.is_session)
             });
-            if (decides && watermark != committed) || chance.below(9) == 0 {
+            let was_alone = std::mem::replace(&mut is_alone, by_order && decides);
+            let is_news = on_time && decides && watermark != committed;
+            if is_news || is_alone || was_alone || chance.below(9) == 0 {
                 batches.push(&self.records[begin..at]);
                 (begin, committed) = (at, watermark);
             }
@@ -335,7 +350,7 @@ impl World {
         ]
     }
 
-    /// Runs both parts until all is read and committed.
+    /// Runs both parts until all is read, and commits it at once.
     fn run(
         &self,
         broker: &MemoryBroker,
@@ -352,10 +367,15 @@ impl World {
                 settings(&topics),
                 StatusHandle::new(),
             );
-            for _ in 0..20 {
+            // Enough to read a batch, and over before the broker would end the transaction.
+            for _ in 0..40 {
                 session.step().unwrap();
             }
             session.drain().unwrap();
+            // Partitions without rows are told the watermarks a little later.
+            for _ in 0..4 {
+                session.step().unwrap();
+            }
             session.into_operators()
         })
     }
@@ -420,7 +440,7 @@ fn settings(topics: &[&str]) -> Arc<Settings> {
         inputs: topics.iter().map(|topic| input(topic)).collect(),
         on_bad_record: OnBadRecord::DeadLetter,
         start_from: StartFrom::Earliest,
-        commit_interval: Duration::from_millis(10),
+        commit_interval: NO_COMMIT,
         accept_data_loss: None,
     })
 }
@@ -440,7 +460,7 @@ fn a_run_in_memory_gives_the_rows_and_dead_letters_of_a_pod() {
             .filter(|l| l.contains(" Late "))
             .count();
         written += local.rows.len();
-        let pod = world.in_a_pod(&world.batches(&mut chance));
+        let pod = world.in_a_pod(&world.batches(true, &mut chance));
         same("rows", local.rows, pod.rows)
             .and_then(|()| same("dead letters", local.dead_letters, pod.dead_letters))
             .unwrap_or_else(|wrong| panic!("SEED={seed}: {}\n{wrong}", world.plan.sql));
@@ -449,6 +469,46 @@ fn a_run_in_memory_gives_the_rows_and_dead_letters_of_a_pod() {
         !many || (late > 80 && written > 800),
         "{late} late, {written} rows"
     );
+}
+
+#[test]
+fn which_input_is_read_first_decides_what_is_late_in_memory_as_in_a_pod() {
+    let mut chance = Chance::new(7);
+    let mut world = (0..200)
+        .map(|_| World::new(&mut chance))
+        .find(|world| world.plan.inputs.len() == 2 && world.plan.sql.contains("HOP"))
+        .unwrap();
+    let records = |order: &[(usize, &str)]| -> Vec<(usize, String)> {
+        let ends = [(0, "z 1000000 1"), (1, "z 1000000 1")];
+        let all = order.iter().chain(&ends);
+        all.map(|(input, record)| (*input, (*record).to_owned()))
+            .collect()
+    };
+    let disorder_ms = world.disorder_ms.iter().max().unwrap();
+    let (first, ahead) = (21_119, 22_201 + disorder_ms);
+    let (old, wait, on) = (
+        format!("c {first} 1"),
+        format!("c {ahead} 1"),
+        format!("c {} 1", ahead + 1),
+    );
+    // The second input has come to `ahead`, and brings a row from behind its own watermark; as long as the first input
+    // hasn't come as far, its windows are open.
+    let in_time = [(1, wait.as_str()), (1, &old), (0, &on)];
+    let late = [(1, wait.as_str()), (0, &on), (1, &old)];
+    world.lateness_ms = 0;
+    world.plan.keyed.as_mut().unwrap().allowed_lateness_ms = 0;
+    let mut windows = Vec::new();
+    for order in [in_time, late] {
+        world.records = records(&order);
+        let local = world.in_memory();
+        let each: Vec<_> = world.records.chunks(1).collect();
+        let pod = world.in_a_pod(&each);
+        let of_the_row = |row: &&String| row.starts_with("c|19000|22000|");
+        windows.push(local.rows.iter().filter(of_the_row).count());
+        same("rows", local.rows, pod.rows).unwrap();
+        same("dead letters", local.dead_letters, pod.dead_letters).unwrap();
+    }
+    assert_eq!(windows, [1, 0]);
 }
 
 #[test]
@@ -463,7 +523,7 @@ fn an_input_that_is_over_holds_nobody_up() {
     local.push(0, b"a 5000 1", &mut given).unwrap();
     local.push(0, b"b 60000 1", &mut given).unwrap();
     assert_eq!(local.mark(1, &mut given).unwrap(), None);
-    let mark = Some(60_000 - world.disorder_ms);
+    let mark = Some(60_000 - world.disorder_ms[0]);
     assert_eq!(local.mark(0, &mut given).unwrap(), mark);
     assert_eq!(given.rows.len(), 0, "the other input may bring anything");
     local.end(1, &mut given).unwrap();
@@ -491,7 +551,7 @@ fn a_pod_that_commits_less_often_takes_more_rows_never_fewer() {
             dead_letters.filter(|l| l.contains(" Late ")).collect()
         };
         let local = late(world.in_memory());
-        let pod = late(world.in_a_pod(&[&world.records[..]]));
+        let pod = late(world.in_a_pod(&world.batches(false, &mut chance)));
         let unknown = pod.iter().find(|dead_letter| !local.contains(dead_letter));
         assert_eq!(unknown, None, "SEED={seed}: {}", world.plan.sql);
         fewer += usize::from(pod.len() < local.len());

@@ -190,7 +190,8 @@ pub trait GroupConsumer {
     /// The end (last stable offset) of a partition as last heard from the broker; costs no request.
     fn end(&self, partition: Partition) -> Option<i64>;
 
-    /// Why the broker can't be reached just now, if it can't. The log goes on trying.
+    /// Why nothing can be read just now though nothing failed: no broker can be reached, or the group doesn't let this member in.
+    /// A whole message, with what is to be done. The log goes on trying.
     fn trouble(&self) -> Option<String>;
 
     /// Time since an arbitrary beginning; never goes back.

@@ -381,9 +381,9 @@ impl<L: Log> Pipeline<L> {
     fn tell(&mut self) {
         let trouble = self.log.trouble();
         match &trouble {
-            Some(said) => self.status.raise(Problem {
+            Some(message) => self.status.raise(Problem {
                 reason: UNAVAILABLE.to_owned(),
-                message: format!("no broker can be reached: {said}; nothing is lost, the work goes on when one answers"),
+                message: message.clone(),
                 fatal: false,
             }),
             None if self.troubled => self.status.heal(UNAVAILABLE),

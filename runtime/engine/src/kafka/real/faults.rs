@@ -6,7 +6,7 @@ use futures::executor::block_on;
 use headworks_plan::{KafkaConnection, ScramFiles};
 use rdkafka::admin::AdminOptions;
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -138,9 +138,8 @@ fn a_missing_topic_and_a_silent_broker_are_told_apart() {
     );
 }
 
-#[test]
-fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
-    // librdkafka's own mock broker: it has no isolation, but a switch.
+/// A member of a group over librdkafka's own mock broker: that has no isolation, but switches.
+fn mocked() -> (MockCluster<'static, DefaultProducerContext>, KafkaLog) {
     let cluster = MockCluster::new(1).unwrap();
     for topic in ["in", "out"] {
         cluster.create_topic(topic, 1, 1).unwrap();
@@ -159,56 +158,65 @@ fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
         max_message_bytes: vec![1_000_000],
         tracker: crate::kafka::CommitTracker::default(),
     };
-    let mut log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
-    let mut poll_until = |wanted: bool| {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while log.trouble().is_some() != wanted {
-            assert!(
-                Instant::now() < deadline,
-                "trouble is still {:?}",
-                log.trouble()
-            );
-            let _ = log
-                .poll(
-                    Duration::from_millis(100),
-                    Limits {
-                        rows: 10,
-                        bytes: 1_000,
-                    },
-                    &mut Batch::default(),
-                )
-                .unwrap();
-        }
+    let log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
+    (cluster, log)
+}
+
+/// Polls until there is trouble, or none any more; gives what was said of it.
+fn poll_until_trouble(log: &mut KafkaLog, wanted: bool) -> Option<String> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let limits = Limits {
+        rows: 10,
+        bytes: 1_000,
     };
-    poll_until(false);
+    loop {
+        let trouble = log.trouble();
+        if trouble.is_some() == wanted {
+            return trouble;
+        }
+        assert!(Instant::now() < deadline, "trouble is still {trouble:?}");
+        let wait = Duration::from_millis(100);
+        let _ = log.poll(wait, limits, &mut Batch::default()).unwrap();
+    }
+}
+
+#[test]
+fn a_group_that_does_not_let_a_member_in_is_reported_until_it_does() {
+    let _watchdog = Watchdog::new("admission", Duration::from_secs(300));
+    let (cluster, mut log) = mocked();
+    // A broker that has lost the group's part of __consumer_offsets answers so for ever.
+    let not_coordinator = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR; 200];
+    cluster.request_errors(RDKafkaApiKey::JoinGroup, &not_coordinator);
+    assert_eq!(log.trouble(), None, "it takes a while to be let in");
+    log.admission_limit = Duration::from_secs(2);
+    let trouble = poll_until_trouble(&mut log, true).unwrap();
+    assert!(
+        trouble.starts_with("group group has not let this member in for 2 s: its coordinator"),
+        "{trouble}"
+    );
+    cluster.clear_request_errors(RDKafkaApiKey::JoinGroup);
+    poll_until_trouble(&mut log, false);
+    assert!(log.assign_owed, "it was let in");
+}
+
+#[test]
+fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
+    let (cluster, mut log) = mocked();
+    poll_until_trouble(&mut log, false);
     cluster.broker_down(1).unwrap();
-    poll_until(true);
+    let trouble = poll_until_trouble(&mut log, true).unwrap();
+    assert!(
+        trouble.starts_with("no broker can be reached: "),
+        "{trouble}"
+    );
     cluster.broker_up(1).unwrap();
-    poll_until(false);
+    poll_until_trouble(&mut log, false);
 }
 
 #[test]
 fn a_search_for_the_coordinator_that_librdkafka_gives_up_ends_the_session_and_not_the_process() {
     let _watchdog = Watchdog::new("coordinator", Duration::from_secs(300));
-    let cluster = MockCluster::new(1).unwrap();
-    for topic in ["in", "out"] {
-        cluster.create_topic(topic, 1, 1).unwrap();
-    }
-    let connection = KafkaConnection {
-        bootstrap_servers: cluster.bootstrap_servers(),
-        ..KafkaConnection::default()
-    };
-    let setup = Setup {
-        topics: vec!["in".into()],
-        other_topics: vec!["out".into()],
-        group: "group".into(),
-        member: "group-0".into(),
-        commit_interval_ms: 50,
-        exactly_once: true,
-        max_message_bytes: vec![1_000_000],
-        tracker: crate::kafka::CommitTracker::default(),
-    };
-    let mut log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
+    let (cluster, mut log) = mocked();
     let first = Partition {
         topic: 0,
         number: 0,
