@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ConfigMapKeyRef, Condition, DeletionPolicy, Duration, Quantity, borrowed, conditions,
+    Condition, ConfigMapKeyRef, DeletionPolicy, Duration, Quantity, borrowed, conditions,
     default_platform, references,
 };
 
@@ -236,7 +236,10 @@ pub struct ProtobufDefinition {
 pub struct SchemaReference {
     /// What it is called: of Protobuf the path as the import says it, such as common/money.proto; of Avro the full name of
     /// its type, such as geo.Address.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_./-]*$"))]
+    #[schemars(
+        length(min = 1, max = 256),
+        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_./-]*$")
+    )]
     pub name: String,
     /// The text itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

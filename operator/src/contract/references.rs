@@ -3,7 +3,10 @@
 //! Whoever looks at a spec first puts the ConfigMaps' texts in their place ([`inlined`]): what reads a contract out of a spec knows
 //! no cluster, and an accepted contract holds the texts as they were.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use headworks_crds::{ConfigMapKeyRef, DataStreamSpec, SchemaReference};
 use headworks_plan::ReferencedSchema;
@@ -16,6 +19,43 @@ pub const REFERENCES_BYTES: usize = 128 << 10;
 
 /// A ConfigMap's texts by key; none: there is no such ConfigMap.
 pub type Texts = Option<BTreeMap<String, String>>;
+
+/// A ConfigMap or key that a spec names and that isn't there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Field of the spec, such as `spec.avroReferences[0].configMap`.
+    pub field: String,
+    /// What it names.
+    pub key: ConfigMapKeyRef,
+    /// Keys that the ConfigMap has; none: there is no such ConfigMap.
+    pub keys: Option<Vec<String>>,
+}
+
+impl Missing {
+    /// What is missing and what to do, without the field.
+    pub fn message(&self) -> String {
+        let ConfigMapKeyRef { name, key } = &self.key;
+        match self.keys.as_deref() {
+            None => format!(
+                "ConfigMap {name} doesn't exist; make it with key {key}, or correct the name"
+            ),
+            Some([]) => format!("ConfigMap {name} has no key {key}; add it to its data"),
+            Some(keys) => {
+                let some: Vec<&str> = keys.iter().take(8).map(String::as_str).collect();
+                format!(
+                    "ConfigMap {name} has no key {key}; add it to its data, or take one of {}",
+                    some.join(", ")
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message())
+    }
+}
 
 /// The texts of a spec, and the field where they stand.
 fn given(spec: &DataStreamSpec) -> (&'static str, &[SchemaReference]) {
@@ -38,26 +78,31 @@ pub fn config_maps(spec: &DataStreamSpec) -> BTreeSet<&str> {
 pub fn inlined(
     spec: &DataStreamSpec,
     texts: impl Fn(&str) -> Texts,
-) -> Result<DataStreamSpec, Vec<Fault>> {
+) -> Result<DataStreamSpec, Vec<Missing>> {
     let (place, all) = given(spec);
-    let mut faults = Vec::new();
+    let mut missing = Vec::new();
     let mut read = Vec::with_capacity(all.len());
     for (index, reference) in all.iter().enumerate() {
         let Some(key) = &reference.config_map else {
             read.push(reference.clone());
             continue;
         };
-        match text(key, &texts) {
-            Ok(text) => read.push(SchemaReference {
+        let map = texts(&key.name);
+        match map.as_ref().and_then(|map| map.get(&key.key)) {
+            Some(text) => read.push(SchemaReference {
                 name: reference.name.clone(),
-                text: Some(text),
+                text: Some(text.clone()),
                 config_map: None,
             }),
-            Err(message) => faults.push(Fault::at(format!("{place}[{index}].configMap"), message)),
+            None => missing.push(Missing {
+                field: format!("{place}[{index}].configMap"),
+                key: key.clone(),
+                keys: map.map(|map| map.into_keys().collect()),
+            }),
         }
     }
-    if !faults.is_empty() {
-        return Err(faults);
+    if !missing.is_empty() {
+        return Err(missing);
     }
     let mut spec = spec.clone();
     match &mut spec.protobuf {
@@ -65,27 +110,6 @@ pub fn inlined(
         _ => spec.avro_references = read,
     }
     Ok(spec)
-}
-
-fn text(key: &ConfigMapKeyRef, texts: &impl Fn(&str) -> Texts) -> Result<String, String> {
-    let ConfigMapKeyRef { name, key } = key;
-    let Some(mut map) = texts(name) else {
-        return Err(format!(
-            "ConfigMap {name} doesn't exist; make it with key {key}, or correct the name"
-        ));
-    };
-    if let Some(text) = map.remove(key) {
-        return Ok(text);
-    }
-    let keys: Vec<&str> = map.keys().take(8).map(String::as_str).collect();
-    Err(if keys.is_empty() {
-        format!("ConfigMap {name} has no key {key}; add it to its data")
-    } else {
-        format!(
-            "ConfigMap {name} has no key {key}; add it to its data, or take one of {}",
-            keys.join(", ")
-        )
-    })
 }
 
 /// The texts that a spec's definition needs. Each is in the spec ([`inlined`]).
@@ -105,9 +129,11 @@ pub(super) fn read(spec: &DataStreamSpec) -> Result<Vec<ReferencedSchema>, Fault
             ));
         }
         let Some(text) = &reference.text else {
+            let key = reference.config_map.as_ref();
+            let key = key.map(|key| format!(" in ConfigMap {}, key {},", key.name, key.key));
             return Err(Fault::at(
                 format!("{place}[{index}].configMap"),
-                "its text isn't known here",
+                format!("the text{} isn't known here", key.unwrap_or_default()),
             ));
         };
         // As at the definition itself: blanks at the end are no part of it.
@@ -187,8 +213,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_with_its_place() {
         let told = |given: &serde_json::Value| {
-            let faults = inlined(&spec(given), maps).unwrap_err();
-            faults[0].to_string()
+            let missing = inlined(&spec(given), maps).unwrap_err();
+            missing[0].to_string()
         };
         assert_eq!(
             told(&from_map("protoss", "money.proto")),
@@ -203,12 +229,15 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_text_is_told_where_it_stands() {
         let told = |given: serde_json::Value| read_contract(&spec(&given)).unwrap_err().to_string();
-        let broken = told(json!([{"name": "common/money.proto", "text": "syntax = \"proto3\";\nmessage Money { sting a = 1 }"}]));
+        let broken = told(
+            json!([{"name": "common/money.proto", "text": "syntax = \"proto3\";\nmessage Money { sting a = 1 }"}]),
+        );
         assert!(
             broken.starts_with("spec.protobuf.imports[0].text line 2: "),
             "{broken}"
         );
-        let twice = told(json!([{"name": "a.proto", "text": "x"}, {"name": "a.proto", "text": "y"}]));
+        let twice =
+            told(json!([{"name": "a.proto", "text": "x"}, {"name": "a.proto", "text": "y"}]));
         assert_eq!(
             twice,
             "spec.protobuf.imports[1].name: a.proto stands here twice: take one of the two out"
