@@ -205,7 +205,7 @@ mod tests {
         let contract = wanted(("shop", "orders"), &given, None).unwrap();
         assert_eq!(
             contract.fields[1].type_,
-            "struct<currency string not null,units bigint not null>"
+            "struct<currency string not null, units bigint not null>"
         );
         assert_eq!(contract.definition.unwrap().references.len(), 1);
     }
