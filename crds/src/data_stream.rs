@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, DeletionPolicy, Duration, Quantity, borrowed, conditions, default_platform,
-    references,
+    Condition, ConfigMapKeyRef, DeletionPolicy, Duration, Quantity, borrowed, conditions,
+    default_platform, references,
 };
 
 /// Text of a column's name: what SQL calls it (quoted, if it isn't a plain word) and JSON's key.
@@ -52,6 +52,7 @@ const FIELD_PATH: &str = r"^[A-Za-z_@][A-Za-z0-9_@-]*(\.[A-Za-z_@][A-Za-z0-9_@-]
 #[x_kube(validation = Rule::new("[has(self.schema), has(self.avro), has(self.protobuf)].filter(x, x).size() == 1").message("a DataStream needs exactly one of schema, avro and protobuf: the contract is said once"))]
 #[x_kube(validation = Rule::new("!has(self.avro) || self.format == 'Avro'").message("avro needs format: Avro").field_path(".avro"))]
 #[x_kube(validation = Rule::new("!has(self.protobuf) || self.format == 'Protobuf'").message("protobuf needs format: Protobuf").field_path(".protobuf"))]
+#[x_kube(validation = Rule::new("!has(self.avroReferences) || has(self.avro)").message("avroReferences are of a schema in avro: give that, or take them out").field_path(".avroReferences"))]
 #[x_kube(validation = Rule::new("!has(self.subject) || self.format != 'Json'").message("subject is for format: Avro and Protobuf: JSON records carry no schema id").field_path(".subject"))]
 #[x_kube(validation = Rule::new("(has(self.subject) ? self.subject : 'TopicName') == (has(oldSelf.subject) ? oldSelf.subject : 'TopicName')").message("subject can't change: the schemas are registered under it").field_path(".subject"))]
 #[x_kube(validation = Rule::new("!has(self.key) || !has(self.schema) || self.key.all(k, self.schema.exists(f, k == f.name || k.startsWith(f.name + '.')))").message("every field in key must be in schema").field_path(".key"))]
@@ -112,6 +113,12 @@ pub struct DataStreamSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = DEFINITION_MAX))]
     pub avro: Option<String>,
+    /// Avro schemas whose types `avro` uses, in any order. They become part of the contract, as they are when it is
+    /// accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = REFERENCES_MAX))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub avro_references: Vec<SchemaReference>,
     /// The contract as a Protobuf file. The message's fields become the contract's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protobuf: Option<ProtobufDefinition>,
@@ -203,7 +210,8 @@ pub enum SubjectNaming {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProtobufDefinition {
-    /// Text of the file (proto3). It may import google/protobuf/timestamp.proto and Google's other well-known types.
+    /// Text of the file (proto3). It may import google/protobuf/timestamp.proto and Google's other well-known types, and
+    /// the files in `imports`.
     #[schemars(length(min = 1, max = DEFINITION_MAX))]
     pub schema: String,
     /// Full name of the message, such as `shop.Order`. Absent: the file's only (or first) message.
@@ -213,7 +221,38 @@ pub struct ProtobufDefinition {
         regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
     )]
     pub message: Option<String>,
+    /// Files that `schema` imports, and those that they import, in any order. They become part of the contract, as they
+    /// are when it is accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = REFERENCES_MAX))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub imports: Vec<SchemaReference>,
 }
+
+/// A text that a definition needs: given here, or in a ConfigMap. All of a stream's have 128 KiB at most.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.text), has(self.configMap)].filter(x, x).size() == 1").message("exactly one of text and configMap is given"))]
+pub struct SchemaReference {
+    /// What it is called: of Protobuf the path as the import says it, such as common/money.proto; of Avro the full name of
+    /// its type, such as geo.Address.
+    #[schemars(
+        length(min = 1, max = 256),
+        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_./-]*$")
+    )]
+    pub name: String,
+    /// The text itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = DEFINITION_MAX))]
+    pub text: Option<String>,
+    /// A ConfigMap with the text, in this object's namespace. It is copied when a contract is accepted: a change of the
+    /// ConfigMap is a change of the contract, noticed within a minute, and goes by `compatibility` as any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapKeyRef>,
+}
+
+/// Most texts that a definition needs.
+const REFERENCES_MAX: u64 = 64;
 
 /// Longest text of an Avro schema or a Protobuf file, in characters.
 const DEFINITION_MAX: u64 = 65_536;

@@ -40,7 +40,7 @@ pub use data_store::{DataStore, DataStoreSpec, DataStoreStatus, PostgresStore, S
 pub use data_stream::{
     AcceptedContract, Compatibility, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus,
     DeadLetter, EventTime, Field, FieldLabels, Format, KeptSetting, LabelledFields,
-    MAX_EVENT_TIME_MS, ProtobufDefinition, RegisteredSchema, SubjectNaming,
+    MAX_EVENT_TIME_MS, ProtobufDefinition, RegisteredSchema, SchemaReference, SubjectNaming,
 };
 pub use dead_letters::DeadLetterCount;
 pub use duration::{Duration, DurationError};
@@ -59,7 +59,8 @@ pub use pod_policy::{Limits, PodPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
 pub use quantity::{Quantity, QuantityError};
 pub use references::{
-    CaSecretRef, ClusterScramRef, ClusterSecretKeyRef, DeletionPolicy, SecretKeyRef,
+    CaSecretRef, ClusterScramRef, ClusterSecretKeyRef, ConfigMapKeyRef, DeletionPolicy,
+    SecretKeyRef,
 };
 pub use source::{
     BearerAuth, Disorder, GenerateSource, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid,

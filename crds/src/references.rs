@@ -40,6 +40,20 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
+/// A key of a ConfigMap in the same namespace.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, KubeSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKeyRef {
+    /// Name of the ConfigMap, in this object's namespace.
+    #[schemars(length(min = 1, max = SUBDOMAIN_MAX), regex(pattern = SUBDOMAIN))]
+    pub name: String,
+    /// Key in the ConfigMap's `data`.
+    #[schemars(length(min = 1, max = SUBDOMAIN_MAX), regex(pattern = DATA_KEY))]
+    pub key: String,
+}
+
 /// A CA's certificate in a Secret of the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

@@ -161,6 +161,35 @@ fn names_and_settings_that_belong_to_others_are_refused() {
 }
 
 #[test]
+fn a_text_that_a_definition_needs_is_here_or_in_a_config_map() {
+    let of = |reference: Value| {
+        let schema = "{}";
+        stream(
+            json!({"schema": null, "format": "Avro", "avro": schema, "avroReferences": [reference]}),
+        )
+    };
+    let key = json!({"name": "schemas", "key": "a"});
+    let words = "exactly one of text and configMap";
+    refused!(of(json!({"name": "a.B"})), words);
+    refused!(
+        of(json!({"name": "a.B", "text": "x", "configMap": key})),
+        words
+    );
+    accepted!(of(json!({"name": "a.B", "text": "x"})));
+    accepted!(of(json!({"name": "a.B", "configMap": key})));
+    refused!(
+        stream(json!({"avroReferences": [{"name": "a.B", "text": "x"}]})),
+        "avroReferences are of a schema in avro"
+    );
+    let of = |import: Value| {
+        let protobuf = json!({"schema": "x", "imports": [import]});
+        stream(json!({"schema": null, "format": "Protobuf", "protobuf": protobuf}))
+    };
+    refused!(of(json!({"name": "a/b.proto"})), words);
+    accepted!(of(json!({"name": "a/b.proto", "configMap": key})));
+}
+
+#[test]
 fn a_one_of_takes_exactly_one() {
     refused!(
         platform(json!({"management": {}})),

@@ -315,3 +315,63 @@ fn subjects_are_named_as_the_stream_says_and_docs_make_no_new_contract() {
     let message = c.refused(&stream("by-topic", "Avro", "  avro: |\n    {\"type\": \"record\", \"name\": \"Order\",\n     \"fields\": [{\"name\": \"id\", \"type\": \"strng\"}]}\n"));
     assert!(message.contains("spec.avro line 2"), "{message}");
 }
+
+/// A stream that takes a file from a ConfigMap, before and after that ConfigMap is there; registered with the file.
+#[test]
+fn a_protobuf_stream_imports_a_file_from_a_config_map() {
+    let Some(c) = cluster("e2e-formats-imports") else {
+        return;
+    };
+    platform(&c);
+    let proto = "  key: [id]\n  protobuf:\n    schema: |\n      syntax = \"proto3\";\n      package shop;\n      import \"common/money.proto\";\n      message Paid { string id = 1; common.Money total = 2; }\n    imports:\n      - {name: common/money.proto, configMap: {name: protos, key: money.proto}}\n";
+    c.apply(&stream("paid", "Protobuf", proto));
+    let message = c.condition(STREAM, "paid", "Ready", "False", Some("SchemaTextNotFound"));
+    assert!(
+        message.contains("spec.protobuf.imports[0].configMap: ConfigMap protos doesn't exist"),
+        "{message}"
+    );
+    let money = |more: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: protos}}\ndata:\n  money.proto: |\n    syntax = \"proto3\";\n    package common;\n    message Money {{ string currency = 1; int64 units = 2;{more} }}\n"
+        )
+    };
+    c.apply(&money(""));
+    c.ready(STREAM, "paid");
+    let first = registered(&c, "paid", 1);
+    let said = registry(&format!("/schemas/ids/{}", id_of(&first)));
+    let file = &said["references"][0];
+    assert_eq!(file["name"], "common/money.proto", "{said}");
+    let subject = format!("{}-reference-common.money.proto", c.topic("paid"));
+    assert_eq!(file["subject"], subject, "{said}");
+
+    c.apply(&stream(
+        "sums",
+        "Json",
+        "  schema:\n    - {name: id, type: string}\n    - {name: \"n\", type: bigint, nullable: true}\n  key: [id]\n",
+    ));
+    c.apply(&source("in", "paid", ""));
+    c.apply(&pipeline(
+        "p",
+        "SELECT id, total.units AS n FROM paid",
+        "sums",
+    ));
+    c.ready("sources.headworks.dev", "in");
+    c.ready(PIPELINE, "p");
+    let url = format!("{}/in", c.address("in"));
+    post(&url, r#"{"id":"a","total":{"currency":"EUR","units":7}}"#);
+    assert_eq!(rows(&c, "sums", 1), [("a".to_owned(), 7, None)]);
+
+    // Another text is another contract: one that fits comes into force within a minute, one that doesn't is refused.
+    c.apply(&money(" optional string note = 3;"));
+    let second = registered(&c, "paid", 2);
+    assert_ne!(id_of(&second), id_of(&first));
+    c.apply(&money("").replace("int64 units = 2", "string units = 2"));
+    c.condition(
+        STREAM,
+        "paid",
+        "Stalled",
+        "True",
+        Some("IncompatibleContract"),
+    );
+    assert_eq!(registered(&c, "paid", 2), second);
+}

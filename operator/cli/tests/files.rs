@@ -336,3 +336,77 @@ fn a_kustomization_is_read_as_kustomize_builds_it() {
         told(&output)
     );
 }
+
+const IMPORTING: &str = "apiVersion: headworks.dev/v1alpha1
+kind: DataStream
+metadata: {name: paid, namespace: shop}
+spec:
+  format: Protobuf
+  protobuf:
+    schema: |
+      syntax = \"proto3\";
+      import \"common/money.proto\";
+      message Paid { string id = 1; common.Money total = 2; }
+    imports:
+      - {name: common/money.proto, configMap: {name: protos, key: money.proto}}
+";
+const PROTOS: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: protos, namespace: shop}
+data:
+  money.proto: |
+    syntax = \"proto3\";
+    package common;
+    message Money { string currency = 1; int64 units = 2; }
+";
+
+#[test]
+fn texts_of_config_maps_in_the_files_are_read() {
+    let both = [("stream.yaml", IMPORTING), ("protos.yaml", PROTOS)];
+    let whole = folder("imports", &both);
+    let at = |folder: &Path| folder.to_str().unwrap().to_owned();
+    let output = run(&["validate", &at(&whole)]);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert!(!told(&output).contains("ConfigMap"), "{}", told(&output));
+    let schema = run(&["schema", "paid", "-f", &at(&whole), "-o", "json-schema"]);
+    assert!(
+        text(&schema.stdout).contains("currency"),
+        "{}",
+        told(&schema)
+    );
+    let schema = run(&["schema", "paid", "-f", &at(&whole)]);
+    assert!(text(&schema.stderr).contains("it needs common/money.proto"));
+
+    // It may be in the cluster; a key that it hasn't got is wrong, and so is what stands in it.
+    let alone = folder("imports-alone", &both[..1]);
+    let output = run(&["validate", &at(&alone)]);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert!(
+        told(&output).contains(
+            "ConfigMap shop/protos isn't in these files, so its key money.proto can't be seen"
+        ),
+        "{}",
+        told(&output)
+    );
+    for (was, is, says) in [
+        (
+            "  money.proto: |",
+            "  cash.proto: |",
+            "spec.protobuf.imports[0].configMap: ConfigMap protos has no key money.proto",
+        ),
+        (
+            "int64 units",
+            "int46 units",
+            "spec.protobuf.imports[0].text",
+        ),
+    ] {
+        let protos = PROTOS.replace(was, is);
+        let wrong = folder(
+            "imports-wrong",
+            &[("stream.yaml", IMPORTING), ("protos.yaml", &protos)],
+        );
+        let output = run(&["validate", &at(&wrong)]);
+        assert_eq!(code(&output), 1, "{}", told(&output));
+        assert!(told(&output).contains(says), "{}", told(&output));
+    }
+}

@@ -6,9 +6,11 @@
 //! Headworks, which may word it otherwise, changes nothing; a Protobuf field keeps its number for ever.
 
 use headworks_crds::{DataStreamSpec, FieldLabels};
-use headworks_plan::{Contract, Definition, Field};
+use headworks_plan::{Contract, Definition, Field, ReferencedSchema};
 use headworks_schema::{SchemaError, avro, protobuf};
 use serde_json::Value;
+
+use super::references;
 
 /// What is wrong with a spec's contract, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn at(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn at(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             field: field.into(),
             place: None,
@@ -56,21 +58,22 @@ pub fn place(spec: &DataStreamSpec) -> &'static str {
 /// The fields that a spec describes, and the definition that stands in it.
 ///
 /// # Errors
-/// Where an inline text can't be read, or a label names no field.
+/// Where an inline text can't be read, or a label names no field; where the text of a ConfigMap isn't in the spec
+/// ([`references::inlined`]).
 pub fn read(spec: &DataStreamSpec) -> Result<(Vec<Field>, Option<Definition>), Fault> {
     let (mut fields, definition) = match (&spec.avro, &spec.protobuf) {
         (Some(text), _) => {
-            let text = text.trim_end();
-            let fields =
-                avro::to_fields(text).map_err(|error| in_text("spec.avro", text, &error))?;
-            let definition = Definition::new(text);
+            let definition = Definition::new(text.trim_end()).with(references::read(spec)?);
+            let fields = avro::to_fields(&definition)
+                .map_err(|error| in_texts(spec, "spec.avro", &definition, &error))?;
             (fields, Some(definition))
         }
         (None, Some(given)) => {
             let text = given.schema.trim_end();
-            let (fields, message) = protobuf::to_fields(text, given.message.as_deref())
-                .map_err(|error| in_text("spec.protobuf.schema", text, &error))?;
-            let definition = Definition::of_message(text, message);
+            let mut definition = Definition::new(text).with(references::read(spec)?);
+            let (fields, message) = protobuf::to_fields(&definition, given.message.as_deref())
+                .map_err(|error| in_texts(spec, "spec.protobuf.schema", &definition, &error))?;
+            definition.message = Some(message);
             (fields, Some(definition))
         }
         (None, None) => (plain(spec), None),
@@ -177,19 +180,26 @@ fn full_name(namespace: &str, name: &str) -> String {
 /// What a definition says without its doc texts, comments and blanks: definitions with equal essences say the same of
 /// records.
 pub fn essence(definition: &Definition) -> Definition {
-    let schema = match definition.message {
-        None => serde_json::from_str(&definition.schema).map_or_else(
-            |_| definition.schema.clone(),
+    let said = |text: &str| match definition.message {
+        None => serde_json::from_str(text).map_or_else(
+            |_| text.to_owned(),
             |schema: Value| {
                 let mut text = String::new();
                 without_docs(&schema, true, &mut text);
                 text
             },
         ),
-        Some(_) => without_comments(&definition.schema),
+        Some(_) => without_comments(text),
     };
+    let references = definition.references.iter().map(|r| ReferencedSchema {
+        name: r.name.clone(),
+        text: said(&r.text),
+    });
+    let mut references: Vec<ReferencedSchema> = references.collect();
+    references.sort_by(|a, b| a.name.cmp(&b.name));
     Definition {
-        schema,
+        schema: said(&definition.schema),
+        references,
         ..definition.clone()
     }
 }
@@ -275,6 +285,24 @@ fn without_comments(file: &str) -> String {
         }
     }
     text
+}
+
+/// The fault of a definition: in its own text, or in one that it needs.
+fn in_texts(
+    spec: &DataStreamSpec,
+    field: &str,
+    definition: &Definition,
+    error: &SchemaError,
+) -> Fault {
+    let Some((field, place)) = references::place_of(spec, &error.place) else {
+        return in_text(field, &definition.schema, error);
+    };
+    let error = SchemaError {
+        place,
+        message: error.message.clone(),
+    };
+    // Where a field stands in it is for people to find: the text may be anywhere.
+    in_text(&field, "", &error)
 }
 
 /// The fault of an inline text, at its line where that is known.

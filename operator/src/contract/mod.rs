@@ -9,6 +9,7 @@
 //! Pure: admission, the reconcile and the command line ask the same.
 
 pub mod definition;
+pub mod references;
 pub mod revision;
 pub mod topic_name;
 mod wanted;

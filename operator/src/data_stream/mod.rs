@@ -11,6 +11,7 @@ pub mod label_propagation;
 pub mod limits;
 pub mod registry;
 pub mod resolve;
+pub mod schema_texts;
 mod settings;
 mod strimzi;
 mod topic;
@@ -64,51 +65,8 @@ impl Reconciler for DataStream {
         status: &mut DataStreamStatus,
         context: &Context,
     ) -> Result<ReconcileOutcome, Error> {
-        let key = Key::of(self);
-        let topic = topic_name::topic_of(&key.namespace, &key.name, self.spec.topic.as_deref());
-        let rivals = topic_conflicts::of(self, &topic, context);
-        context.indexes.set_references(
-            &key,
-            platform_references(&self.spec.platform, &key.namespace)
-                .into_iter()
-                .chain(rivals.iter().map(Key::of))
-                .chain(strimzi_references(self, &topic, context))
-                .chain(label_propagation::references(context, &key)),
-        );
-
-        // First, because a stream that can't be looked at now is read and written all the same.
-        let stored = contract_revisions::stored(context, &key, status.contract.as_ref());
-        // Of an object that was here before, and had another topic, it says nothing about this one.
-        let about_this = |accepted: &Revision| {
-            status.contract.is_some()
-                || (accepted.topic == topic && accepted.platform == self.spec.platform)
-        };
-        if let Some(accepted) = stored.filter(about_this) {
-            label_propagation::settle(context, &key, &accepted.contract, status);
-        }
-        let platform = resolve_platform(context, &self.spec.platform, &key.namespace)?;
-        let policy = &platform.platform.spec.kafka.topic_policy;
-        topic_name::allowed(
-            &topic,
-            &key.namespace,
-            &context.stores.namespace_labels(&key.namespace),
-            policy,
-        )
-        .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
-        topic_conflicts::check_precedence(self, &topic, &rivals, &platform.platform, context)?;
-        limits::check(self, &platform.platform, context)?;
-        let contract = contract::read(&self.spec)
-            .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
-        contract::check_at(&contract, definition::place(&self.spec))
-            .map_err(|message| Error::stalled("InvalidSchema", message))?;
-        if !platform.ready() {
-            return unverified(self, status, platform.not_ready());
-        }
-        match in_kafka(self, &key, &topic, contract, &platform, status, context).await {
-            // Kafka is away for a moment: what was true of the topic is taken to be true still.
-            Err(error) if is_outage(&error) => unverified(self, status, error),
-            other => other,
-        }
+        let outcome = reconciled(self, status, context).await;
+        schema_texts::looked_at_again(self, outcome)
     }
 
     async fn finalize(&self, status: &DataStreamStatus, context: &Context) -> Result<(), Error> {
@@ -116,6 +74,59 @@ impl Reconciler for DataStream {
         let lost = lost.and_then(|topic| topic_conflicts::lost(self, topic, context));
         deletion::finalize(self, status, lost.as_deref(), context).await?;
         registry::finalize(self, status, lost.as_deref(), context).await
+    }
+}
+
+async fn reconciled(
+    stream: &DataStream,
+    status: &mut DataStreamStatus,
+    context: &Context,
+) -> Result<ReconcileOutcome, Error> {
+    let key = Key::of(stream);
+    let topic = topic_name::topic_of(&key.namespace, &key.name, stream.spec.topic.as_deref());
+    let rivals = topic_conflicts::of(stream, &topic, context);
+    context.indexes.set_references(
+        &key,
+        platform_references(&stream.spec.platform, &key.namespace)
+            .into_iter()
+            .chain(rivals.iter().map(Key::of))
+            .chain(strimzi_references(stream, &topic, context))
+            .chain(label_propagation::references(context, &key)),
+    );
+
+    // First, because a stream that can't be looked at now is read and written all the same.
+    let stored = contract_revisions::stored(context, &key, status.contract.as_ref());
+    // Of an object that was here before, and had another topic, it says nothing about this one.
+    let about_this = |accepted: &Revision| {
+        status.contract.is_some()
+            || (accepted.topic == topic && accepted.platform == stream.spec.platform)
+    };
+    if let Some(accepted) = stored.filter(about_this) {
+        label_propagation::settle(context, &key, &accepted.contract, status);
+    }
+    let platform = resolve_platform(context, &stream.spec.platform, &key.namespace)?;
+    let policy = &platform.platform.spec.kafka.topic_policy;
+    topic_name::allowed(
+        &topic,
+        &key.namespace,
+        &context.stores.namespace_labels(&key.namespace),
+        policy,
+    )
+    .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
+    topic_conflicts::check_precedence(stream, &topic, &rivals, &platform.platform, context)?;
+    limits::check(stream, &platform.platform, context)?;
+    let spec = schema_texts::resolve(&context.client, &key.namespace, &stream.spec).await?;
+    let contract = contract::read(&spec)
+        .map_err(|fault| Error::stalled("InvalidSchema", fault.to_string()))?;
+    contract::check_at(&contract, definition::place(&stream.spec))
+        .map_err(|message| Error::stalled("InvalidSchema", message))?;
+    if !platform.ready() {
+        return unverified(stream, status, platform.not_ready());
+    }
+    match in_kafka(stream, &key, &topic, contract, &platform, status, context).await {
+        // Kafka is away for a moment: what was true of the topic is taken to be true still.
+        Err(error) if is_outage(&error) => unverified(stream, status, error),
+        other => other,
     }
 }
 

@@ -10,6 +10,7 @@
 //! earlier contracts by id ([`fn@known`]), and pods read old records while the registry is away.
 
 mod known;
+mod needed;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use headworks_crds::{
     TopicPolicy,
 };
 use headworks_plan::{Definition, Format};
-use headworks_schema::registry::{Entry, RegistryError};
+use headworks_schema::registry::{Entry, Reference, RegistryError};
 use k8s_openapi::api::core::v1::ConfigMap;
 pub(super) use known::last;
 pub use known::{earlier, known};
@@ -166,18 +167,16 @@ async fn look_up(
     let subject = subject(stream.spec.subject, &accepted.topic, definition)
         .map_err(|message| Error::stalled("InvalidSchema", message))?;
     let format = accepted.contract.format;
-    let found = registry
-        .client()?
-        .lookup(&subject, format, &definition.schema)
-        .await;
-    let Entry { id, version } = match found {
-        Err(RegistryError::NotFound { .. }) => {
-            allowed(&subject)?;
-            let shared = stream.spec.subject == Some(SubjectNaming::RecordName);
-            first_time(registry, &subject, shared, format, &definition.schema).await?
-        }
-        found => registry.heard(found)?,
+    let needed = needed::register(registry, &accepted.topic, format, definition).await?;
+    let text = Text {
+        format,
+        schema: &definition.schema,
+        needed: &needed,
     };
+    let shared = stream.spec.subject == Some(SubjectNaming::RecordName);
+    let Entry { id, version } = text
+        .find_or_register(registry, &subject, shared, || allowed(&subject))
+        .await?;
     if i32::try_from(id).is_err() {
         return Err(Error::stalled(
             "RegistryRefused",
@@ -194,29 +193,57 @@ async fn look_up(
     })
 }
 
-async fn first_time(
-    registry: &Registry,
-    subject: &str,
-    shared: bool,
+/// A text for the registry, and where those are that it needs.
+struct Text<'a> {
     format: Format,
-    schema: &str,
-) -> Result<Entry, Error> {
-    let client = registry.client()?;
-    match client.register(subject, format, schema).await {
-        // Our contract was accepted: the registry's default level gives way, one that was set on purpose doesn't. Nor
-        // does any level of a subject that other topics may share: our contract says nothing of theirs.
-        Err(error @ RegistryError::Refused { status: 409, .. }) => {
-            if shared
-                || registry
-                    .heard(client.compatibility(subject).await)?
-                    .is_some()
-            {
-                return registry.heard(Err(error));
+    schema: &'a str,
+    needed: &'a [Reference],
+}
+
+impl Text<'_> {
+    /// What it is under the subject; registered, if it isn't there and `allowed`.
+    async fn find_or_register(
+        &self,
+        registry: &Registry,
+        subject: &str,
+        shared: bool,
+        allowed: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<Entry, Error> {
+        let client = registry.client()?;
+        let found = client.lookup(subject, self.format, self.schema, self.needed);
+        match found.await {
+            Err(RegistryError::NotFound { .. }) => {
+                allowed()?;
+                self.register(registry, subject, shared).await
             }
-            registry.heard(client.allow_any_change(subject).await)?;
-            registry.heard(client.register(subject, format, schema).await)
+            found => registry.heard(found),
         }
-        answer => registry.heard(answer),
+    }
+
+    async fn register(
+        &self,
+        registry: &Registry,
+        subject: &str,
+        shared: bool,
+    ) -> Result<Entry, Error> {
+        let client = registry.client()?;
+        let register = || client.register(subject, self.format, self.schema, self.needed);
+        match register().await {
+            // Our contract was accepted: the registry's default level gives way, one that was set on purpose doesn't. Nor
+            // does any level of a subject that other topics may share: our contract says nothing of theirs.
+            Err(error @ RegistryError::Refused { status: 409, .. }) => {
+                if shared
+                    || registry
+                        .heard(client.compatibility(subject).await)?
+                        .is_some()
+                {
+                    return registry.heard(Err(error));
+                }
+                registry.heard(client.allow_any_change(subject).await)?;
+                registry.heard(register().await)
+            }
+            answer => registry.heard(answer),
+        }
     }
 }
 

@@ -13,7 +13,7 @@
 //! the API server with the CA. Whoever may read neither can't ask for somebody else's namespace.
 //!
 //! Rooms: [`decision`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind, [`advice`] what is said besides; [`deletions`]
-//! who uses what goes; [`serve`] HTTPS; [`certificates`]
+//! who uses what goes; [`needed_texts`] ConfigMaps that a definition needs; [`serve`] HTTPS; [`certificates`]
 //! how they are made, pure; [`cert_rotation`] keeps them, and tells the API server whom to trust.
 
 mod advice;
@@ -21,6 +21,7 @@ mod cert_rotation;
 mod certificates;
 mod decision;
 mod deletions;
+mod needed_texts;
 mod others;
 mod pipelines;
 mod serve;
@@ -92,6 +93,7 @@ pub async fn run(
         )
     });
     let answering = serve::serve(
+        client.clone(),
         options.listen,
         certificate.clone(),
         stores,

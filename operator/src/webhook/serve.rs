@@ -20,7 +20,7 @@ use headworks_crds::{
     ANNOTATION_ACCEPT_MIXED_RESULTS as MIXED, ANNOTATION_ALLOW_BREAKING as ALLOW, DataStream,
 };
 use kube::{
-    ResourceExt,
+    Client, ResourceExt,
     core::{
         DynamicObject,
         admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation},
@@ -37,7 +37,9 @@ use tokio::sync::{Semaphore, watch};
 use super::{
     PATH_PREFIX, advice,
     decision::{AdmissionDecision, request},
-    deletions, others, pipelines, streams,
+    deletions,
+    needed_texts::{NeededTexts, texts_of},
+    others, pipelines, streams,
 };
 use crate::{
     contract::topic_name,
@@ -154,12 +156,14 @@ fn server_config(certificate: &str, key: &str) -> Result<ServerConfig, String> {
 }
 
 struct Shared {
+    client: Client,
     stores: Arc<Stores>,
     at_once: Arc<Semaphore>,
 }
 
 /// Serves until the process ends.
 pub async fn serve(
+    client: Client,
     listen: SocketAddr,
     certificate: Certificate,
     stores: Arc<Stores>,
@@ -168,7 +172,7 @@ pub async fn serve(
 ) -> Result<(), Failure> {
     let answered = certificate.clone();
     let config = certificate.first().await;
-    let router = shielded(router(stores, answered), Limits::WEBHOOK);
+    let router = shielded(router(client, stores, answered), Limits::WEBHOOK);
     let server = std::net::TcpListener::bind(listen)
         .and_then(|listener| tls(listener, config, Limits::WEBHOOK, &metrics))
         .map_err(|source| Failure::Listen { listen, source })?;
@@ -181,12 +185,13 @@ pub async fn serve(
         .map_err(|source| Failure::Listen { listen, source })
 }
 
-fn router(stores: Arc<Stores>, answered: Certificate) -> Router {
+fn router(client: Client, stores: Arc<Stores>, answered: Certificate) -> Router {
     Router::new()
         .route(&format!("{PATH_PREFIX}{{secret}}"), post(answer))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(answered, only_answered))
         .with_state(Arc::new(Shared {
+            client,
             stores,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
         }))
@@ -242,12 +247,13 @@ async fn in_time(
         request.namespace.clone().unwrap_or_default(),
         request.name
     );
-    let stores = shared.stores.clone();
+    let (client, stores) = (shared.client.clone(), shared.stores.clone());
     let at_once = shared.at_once.clone();
     let judged = async move {
         let permit = at_once.acquire_owned().await;
+        let texts = texts_of(&client, &request).await;
         tokio::task::spawn_blocking(move || {
-            let decision = review(&request, &stores);
+            let decision = review(&request, &stores, texts);
             drop(permit);
             decision
         })
@@ -276,7 +282,11 @@ fn unchecked(why: &str) -> AdmissionDecision {
 }
 
 /// Finds the kind, and lets it be judged over what the stores have.
-fn review(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> AdmissionDecision {
+fn review(
+    of: &AdmissionRequest<DynamicObject>,
+    stores: &Stores,
+    texts: NeededTexts,
+) -> AdmissionDecision {
     let (new, old) = (of.object.as_ref(), of.old_object.as_ref());
     let namespace = of.namespace.clone().unwrap_or_default();
     if of.operation == Operation::Delete {
@@ -287,7 +297,7 @@ fn review(of: &AdmissionRequest<DynamicObject>, stores: &Stores) -> AdmissionDec
     let judged = match of.kind.kind.as_str() {
         "DataStream" => request(new, old, ALLOW).map(|r| {
             let snapshot = stores.snapshot(&namespace, Some(&r.new));
-            let decision = streams::review(&r, || around(stores, &r.new, snapshot));
+            let decision = streams::review(&r, || around(stores, &r.new, snapshot, texts));
             advised(decision, |decision| advice::stream(&r, stores, decision))
         }),
         "Pipeline" => request(new, old, MIXED).map(|r| {
@@ -396,7 +406,12 @@ fn advised(
     decision
 }
 
-fn around(stores: &Stores, stream: &DataStream, snapshot: CatalogSnapshot) -> streams::Around {
+fn around(
+    stores: &Stores,
+    stream: &DataStream,
+    snapshot: CatalogSnapshot,
+    texts: NeededTexts,
+) -> streams::Around {
     let namespace = stream.namespace().unwrap_or_default();
     streams::Around {
         snapshot,
@@ -404,6 +419,7 @@ fn around(stores: &Stores, stream: &DataStream, snapshot: CatalogSnapshot) -> st
         topics: taken(stores, stream),
         platform: stores.platform(&stream.spec.platform),
         labels: stores.namespace_labels(&namespace),
+        texts,
     }
 }
 

@@ -8,7 +8,11 @@ use kube::ResourceExt;
 
 use super::decision::{AdmissionDecision, Request};
 use crate::{
-    contract::{self, topic_name},
+    contract::{
+        self,
+        references::{Texts, inlined},
+        topic_name,
+    },
     evolution::{self, LIST_MAX, MESSAGE_MAX, Rules},
     hints::missing,
     impact::{self, CatalogSnapshot},
@@ -26,6 +30,8 @@ pub struct Around {
     pub platforms: BTreeSet<String>,
     /// Topics of the other DataStreams on the same Platform.
     pub topics: Vec<Taken>,
+    /// What the ConfigMaps hold that the stream's definition needs; or why nobody could say.
+    pub texts: Result<BTreeMap<String, Texts>, String>,
 }
 
 /// Another DataStream's topic.
@@ -46,6 +52,20 @@ pub fn review(request: &Request<DataStream>, around: impl FnOnce() -> Around) ->
         return AdmissionDecision::deny(fault);
     }
     let around = around();
+    let request = &match with_texts(request, &around.texts) {
+        Ok(request) => request,
+        // They may be on their way, in the same commit.
+        Err(warnings) => {
+            let mut decision = AdmissionDecision::pass();
+            for warning in warnings {
+                decision.warn(warning);
+            }
+            unwise(new, old.as_ref(), &mut decision);
+            neighbours(new, &around, &mut decision);
+            return decision;
+        }
+    };
+    let Request { new, old } = request;
     let mut before = around.snapshot.clone();
     settle(request, &mut before);
     let name = (new.namespace().unwrap_or_default(), new.name_any());
@@ -61,6 +81,31 @@ pub fn review(request: &Request<DataStream>, around: impl FnOnce() -> Around) ->
         neighbours(new, &around, &mut decision);
     }
     decision
+}
+
+/// The request with the texts of ConfigMaps in their place, so that contracts can be read; else what is missing.
+fn with_texts(
+    request: &Request<DataStream>,
+    texts: &Result<BTreeMap<String, Texts>, String>,
+) -> Result<Request<DataStream>, Vec<String>> {
+    let texts = texts.as_ref().map_err(|error| {
+        vec![format!(
+            "{error}; the contract is looked at when the object is stored: see its conditions"
+        )]
+    })?;
+    let of = |name: &str| texts.get(name).cloned().flatten();
+    let spec = inlined(&request.new.spec, of)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let old = request.old.clone().map(|mut old| {
+        // What isn't there any more can't be compared with.
+        if let Ok(spec) = inlined(&old.spec, of) {
+            old.spec = spec;
+        }
+        old
+    });
+    let mut new = request.new.clone();
+    new.spec = spec;
+    Ok(Request { new, old })
 }
 
 /// Where the stores don't have the contract in force yet, that of the old spec stands for it.

@@ -28,8 +28,8 @@ pub struct Contract {
     pub registered: Option<Registered>,
     /// Avro without a registry: definitions of earlier contracts, newest first. Their records are told by their
     /// fingerprints. Filled in when a plan is made, as `registered` is.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "earlier")]
+    pub earlier: Vec<Definition>,
 }
 
 /// A contract in the words of its wire format: an Avro schema (JSON text) or a Protobuf file.
@@ -57,7 +57,51 @@ pub struct ReferencedSchema {
     pub text: String,
 }
 
+/// Earlier definitions in a plan: one that needs no other text is a string, as all of them were once.
+mod earlier {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Definition;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Whole(Definition),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        all: &[Definition],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(all.iter().map(|definition| {
+            if definition.references.is_empty() && definition.message.is_none() {
+                Written::Text(definition.schema.clone())
+            } else {
+                Written::Whole(definition.clone())
+            }
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Definition>, D::Error> {
+        let all = Vec::<Written>::deserialize(deserializer)?;
+        let definitions = all.into_iter().map(|one| match one {
+            Written::Text(text) => Definition::new(text),
+            Written::Whole(definition) => definition,
+        });
+        Ok(definitions.collect())
+    }
+}
+
 impl Definition {
+    /// Bytes of the text and of those that it needs.
+    pub fn bytes(&self) -> usize {
+        let referenced = self.references.iter().map(|r| r.text.len());
+        self.schema.len() + referenced.sum::<usize>()
+    }
+
     /// A text that says by itself what a record is: an Avro schema.
     pub fn new(schema: impl Into<String>) -> Definition {
         Definition {
@@ -106,6 +150,9 @@ pub struct KnownSchema {
     pub id: u32,
     /// Its text.
     pub schema: String,
+    /// Texts that this one needs, as at [`Definition::references`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferencedSchema>,
 }
 
 /// One field.

@@ -126,6 +126,17 @@ mod tests {
             r#"{"schema":"{}","references":[{"name":"a.proto","text":"x"}]}"#
         );
         assert_eq!(serde_json::from_str::<Definition>(&text).unwrap(), order);
+        // So is an earlier one: a string.
+        let contract = Contract {
+            earlier: vec![Definition::new("{}"), order],
+            ..Contract::default()
+        };
+        let text = serde_json::to_string(&contract).unwrap();
+        assert_eq!(
+            text,
+            r#"{"fields":[],"format":"Json","earlier":["{}",{"schema":"{}","references":[{"name":"a.proto","text":"x"}]}]}"#
+        );
+        assert_eq!(serde_json::from_str::<Contract>(&text).unwrap(), contract);
         // A pod of before reads the plan as it was.
         assert!(!said(OnOverflow::SetNull).contains("onOverflow"));
         assert!(said(OnOverflow::DeadLetter).contains(r#""onOverflow":"DeadLetter""#));

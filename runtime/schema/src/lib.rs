@@ -14,6 +14,7 @@ mod error;
 pub mod json_schema;
 mod limits;
 mod names;
+pub mod needs;
 pub mod protobuf;
 pub mod registry;
 mod sql;

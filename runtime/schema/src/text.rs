@@ -1,7 +1,7 @@
 //! A schema's text together with those that it refers to: a Protobuf file and its imports, an Avro schema and the texts
 //! whose types it uses.
 
-use headworks_plan::{Definition, ReferencedSchema};
+use headworks_plan::{Definition, KnownSchema, ReferencedSchema};
 
 use crate::error::SchemaError;
 use crate::limits::{MAX_REFERENCED, MAX_REFERENCES};
@@ -62,6 +62,15 @@ impl From<&String> for SchemaText {
 impl From<&SchemaText> for SchemaText {
     fn from(text: &SchemaText) -> SchemaText {
         text.clone()
+    }
+}
+
+impl From<&KnownSchema> for SchemaText {
+    fn from(known: &KnownSchema) -> SchemaText {
+        SchemaText {
+            text: known.schema.clone(),
+            references: known.references.clone(),
+        }
     }
 }
 

@@ -128,6 +128,13 @@ fn put(
         let name = (object.namespace.clone(), object.name.clone());
         match &object.typed {
             Some(Typed::DataStream(stream)) => {
+                if !contract::references::config_maps(&stream.spec).is_empty() {
+                    output::note(&format!(
+                        "headworks: DataStream {}/{}: its contract can't be seen without its ConfigMaps, and is taken to stay as it is: add them to the files",
+                        name.0, name.1
+                    ));
+                    continue;
+                }
                 let in_force = before.streams.get(&name).map(|s| &s.contract);
                 let wanted = contract::wanted((&name.0, &name.1), &stream.spec, in_force);
                 let contract = wanted.map_err(|fault| {

@@ -90,6 +90,9 @@ fn said(object: &Object, contract: &Contract, words: Option<Words>) -> Result<St
         _ => None,
     };
     if let Some(definition) = own {
+        for referenced in &definition.references {
+            output::note(&format!("headworks: it needs {}, too", referenced.name));
+        }
         return Ok(definition.schema);
     }
     let name = format!("{}.{}", object.namespace, object.name);

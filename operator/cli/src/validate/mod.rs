@@ -46,6 +46,8 @@ pub struct World {
     contracts: BTreeMap<(String, String), Contract>,
     /// Labels of Namespaces that stand in the files.
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// Data of the ConfigMaps that stand in the files, by namespace and name.
+    config_maps: BTreeMap<(String, String), BTreeMap<String, String>>,
     /// Whose grants they take, where they say so by annotation.
     accepting: BTreeMap<String, String>,
 }
@@ -192,6 +194,7 @@ fn read(file: &File, options: &Options, checked: &mut Checked) {
             continue;
         }
         note_namespace(&node, &mut checked.world);
+        note_config_map(&node, &options.namespace, &mut checked.world);
         let (objects, others) =
             object::sort(&name, node, &options.namespace, &mut checked.findings, 0);
         ours |= !objects.is_empty();
@@ -241,6 +244,23 @@ fn note_namespace(node: &yaml::Node, world: &mut World) {
     if let Some(named) = annotations.and_then(|a| a.get(ACCEPT_GRANTS)?.text()) {
         world.accepting.insert(name.to_owned(), named.to_owned());
     }
+}
+
+/// A stream's definition may need texts of ConfigMaps.
+fn note_config_map(node: &yaml::Node, namespace: &str, world: &mut World) {
+    let is = |key: &str, value: &str| node.get(key).and_then(yaml::Node::text) == Some(value);
+    if !is("apiVersion", "v1") || !is("kind", "ConfigMap") {
+        return;
+    }
+    let meta = |key: &str| node.get("metadata").and_then(|m| m.get(key)?.text());
+    let Some(name) = meta("name") else {
+        return;
+    };
+    let namespace = meta("namespace").unwrap_or(namespace);
+    let data = node.get("data").map_or(&[][..], yaml::Node::entries).iter();
+    let data = data.filter_map(|(key, value)| Some((key.name.clone(), value.text()?.to_owned())));
+    let key = (namespace.to_owned(), name.to_owned());
+    world.config_maps.insert(key, data.collect());
 }
 
 /// Makes the objects findable; two of one name are wrong.

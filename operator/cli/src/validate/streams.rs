@@ -1,9 +1,10 @@
 //! Streams, sources and stores together: contracts, topics, and who refers to what isn't there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::{DataStream, Source};
 use headworks_operator::contract::definition::{self, Fault};
+use headworks_operator::contract::references::{self, Missing};
 use headworks_operator::contract::{self, topic_name};
 use headworks_plan::Contract;
 use headworks_sql::schema::Schema;
@@ -17,8 +18,12 @@ use crate::yaml::Place;
 
 /// Checks all of it, and keeps the contracts that are right.
 pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) {
+    let unread = texts(world, findings);
     let mut contracts = BTreeMap::new();
-    for object in &world.objects {
+    for (at, object) in world.objects.iter().enumerate() {
+        if unread.contains(&at) {
+            continue;
+        }
         if let Some(Typed::DataStream(stream)) = &object.typed {
             match contract_of(object, stream) {
                 Ok(contract) => {
@@ -49,6 +54,53 @@ pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) 
             _ => {}
         }
     }
+}
+
+/// Puts the texts of ConfigMaps in the files in their place in the specs. Gives the streams of which one isn't there: of these the
+/// contract can't be read.
+fn texts(world: &mut World, findings: &mut Vec<Finding>) -> BTreeSet<usize> {
+    let mut unread = BTreeSet::new();
+    for (at, object) in world.objects.iter_mut().enumerate() {
+        let Some(Typed::DataStream(stream)) = &object.typed else {
+            continue;
+        };
+        if references::config_maps(&stream.spec).is_empty() {
+            continue;
+        }
+        let maps = &world.config_maps;
+        let of = |name: &str| {
+            maps.get(&(object.namespace.clone(), name.to_owned()))
+                .cloned()
+        };
+        match references::inlined(&stream.spec, of) {
+            Ok(spec) => {
+                let mut stream = stream.clone();
+                stream.spec = spec;
+                object.typed = Some(Typed::DataStream(stream));
+            }
+            Err(missing) => {
+                findings.extend(missing.iter().map(|one| unseen(object, one)));
+                unread.insert(at);
+            }
+        }
+    }
+    unread
+}
+
+/// A ConfigMap that isn't in the files may be in the cluster; a key that one in the files hasn't got is wrong.
+fn unseen(object: &Object, missing: &Missing) -> Finding {
+    if missing.keys.is_some() {
+        return object.wrong(&missing.field, missing.message());
+    }
+    let mut finding = object.wrong(
+        &missing.field,
+        format!(
+            "ConfigMap {}/{} isn't in these files, so its key {} can't be seen and the contract isn't checked: add the ConfigMap to them; it must be in the cluster",
+            object.namespace, missing.key.name, missing.key.key
+        ),
+    );
+    finding.severity = Severity::Warning;
+    finding
 }
 
 /// The contract that a stream's spec says, with its definition.

@@ -56,11 +56,12 @@ pub fn known(
             ids.clone_from(&force.schema_ids);
         }
         for id in ids.into_iter().rev() {
-            if definition.schema.len() <= room && seen.insert(id) {
-                room -= definition.schema.len();
+            if definition.bytes() <= room && seen.insert(id) {
+                room -= definition.bytes();
                 known.push(KnownSchema {
                     id,
                     schema: definition.schema.clone(),
+                    references: definition.references.clone(),
                 });
             }
         }
@@ -69,27 +70,22 @@ pub fn known(
 }
 
 /// Definitions of the contracts before the one in force, newest first, for records that carry no ids.
-pub fn earlier(force: &Revision, contracts: impl Iterator<Item = Revision>) -> Vec<String> {
+pub fn earlier(force: &Revision, contracts: impl Iterator<Item = Revision>) -> Vec<Definition> {
     let mut room = KNOWN_BYTES;
-    let mut texts: Vec<String> = force
-        .contract
-        .definition
-        .iter()
-        .map(|d| d.schema.clone())
-        .collect();
+    let mut all: Vec<Definition> = force.contract.definition.iter().cloned().collect();
     for (_, definition, _) in near(force, contracts) {
-        if definition.schema.len() <= room && !texts.contains(&definition.schema) {
-            room -= definition.schema.len();
-            texts.push(definition.schema);
+        if definition.bytes() <= room && !all.contains(&definition) {
+            room -= definition.bytes();
+            all.push(definition);
         }
     }
     // The first is the one in force.
-    texts.split_off(1.min(texts.len()))
+    all.split_off(1.min(all.len()))
 }
 
 #[cfg(test)]
 mod tests {
-    use headworks_plan::{Contract, Field, Format};
+    use headworks_plan::{Contract, Field, Format, ReferencedSchema};
 
     use super::*;
 
@@ -135,7 +131,30 @@ mod tests {
         // Not a newer one, not the one in force under its present id, not those too far back; of one id the newest.
         assert_eq!(ids(&known), [20, 19, 7]);
         assert_eq!(known[1].schema, "v11");
-        assert_eq!(earlier(&force, contracts.into_iter()), ["v11", "v10", "v3"]);
+        let earlier = earlier(&force, contracts.into_iter());
+        let texts: Vec<&str> = earlier.iter().map(|d| d.schema.as_str()).collect();
+        assert_eq!(texts, ["v11", "v10", "v3"]);
+    }
+
+    #[test]
+    fn old_definitions_come_with_the_texts_that_they_need() {
+        let needing = |version: i32, text: &str| {
+            let mut accepted = accepted(version, "same", &[version.unsigned_abs()]);
+            let definition = accepted.contract.definition.as_mut().unwrap();
+            definition.references = vec![ReferencedSchema {
+                name: "geo.Address".into(),
+                text: text.into(),
+            }];
+            accepted
+        };
+        let force = needing(3, "now");
+        let contracts = [force.clone(), needing(2, "was"), needing(1, "was")];
+        let known = known(&force, 3, contracts.clone().into_iter());
+        assert_eq!(ids(&known), [2, 1]);
+        assert_eq!(known[0].references[0].text, "was");
+        let earlier = earlier(&force, contracts.into_iter());
+        assert_eq!(earlier.len(), 1);
+        assert_eq!(earlier[0].references[0].text, "was");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Unions of several types, maps of other keys, JSON in Protobuf, messages without fields.
 
 use headworks_crds::Compatibility;
-use headworks_plan::{Contract, Definition, Format};
+use headworks_plan::{Contract, Definition, Format, ReferencedSchema};
 
 use super::super::{Earlier, faults};
 
@@ -171,4 +171,35 @@ fn a_required_message_has_no_default() {
         let found = fields(Compatibility::Backward, &file(""), &file(more));
         assert_eq!(found.is_empty(), passes, "{more}: {found:?}");
     }
+}
+
+#[test]
+fn a_text_that_a_definition_needs_is_judged_as_its_own() {
+    use Compatibility::{Backward, Full};
+    let paid = |money: &str| {
+        let file = "syntax = \"proto3\"; import \"m.proto\"; message A { Money f = 1; }";
+        let definition = Definition::of_message(file, "A").with(vec![ReferencedSchema {
+            name: "m.proto".into(),
+            text: format!("syntax = \"proto3\"; message Money {{ string currency = 1; {money} }}"),
+        }]);
+        let (fields, _) = headworks_schema::protobuf::to_fields(&definition, Some("A")).unwrap();
+        Contract {
+            fields,
+            format: Format::Protobuf,
+            definition: Some(definition),
+            ..Contract::default()
+        }
+    };
+    let units = paid("int64 units = 2;");
+    assert!(
+        fields(
+            Backward,
+            &units,
+            &paid("int64 units = 2; optional string note = 3;")
+        )
+        .is_empty()
+    );
+    // The SQL types are the same, the numbers aren't.
+    assert_eq!(fields(Full, &units, &paid("int64 units = 3;")), ["f.units"]);
+    assert!(!fields(Backward, &units, &paid("string units = 2;")).is_empty());
 }

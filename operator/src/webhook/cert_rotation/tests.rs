@@ -249,7 +249,15 @@ async fn a_replica_that_does_not_lead_answers_at_its_path_alone_and_takes_a_new_
     let certificate = Certificate::default();
     assert_eq!(rotation.round(&certificate, false).await, Ok(true));
     let (up, mut is_up) = watch::channel(false);
-    let running = tokio::spawn(serve(at, certificate.clone(), stores(), Arc::default(), up));
+    let client = server.client();
+    let running = tokio::spawn(serve(
+        client,
+        at,
+        certificate.clone(),
+        stores(),
+        Arc::default(),
+        up,
+    ));
     is_up.wait_for(|is| *is).await.unwrap();
 
     let (path, first) = (server.kept(PATH), server.kept(AUTHORITIES));

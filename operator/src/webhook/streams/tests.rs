@@ -48,6 +48,15 @@ fn ask(
     old: Option<&DataStream>,
     snapshot: &CatalogSnapshot,
 ) -> AdmissionDecision {
+    ask_with(new, old, snapshot, Ok(BTreeMap::new()))
+}
+
+fn ask_with(
+    new: &DataStream,
+    old: Option<&DataStream>,
+    snapshot: &CatalogSnapshot,
+    texts: Result<BTreeMap<String, Texts>, String>,
+) -> AdmissionDecision {
     let request = Request {
         new: new.clone(),
         old: old.cloned(),
@@ -61,7 +70,44 @@ fn ask(
         labels: BTreeMap::new(),
         platforms: BTreeSet::new(),
         topics: Vec::new(),
+        texts,
     })
+}
+
+#[test]
+fn a_config_map_that_comes_later_is_a_warning_and_one_that_is_there_is_checked() {
+    let object = |proto: &str| -> DataStream {
+        serde_json::from_value(json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "DataStream",
+            "metadata": {"name": "paid", "namespace": "shop"}, "spec": {"format": "Protobuf", "protobuf": {
+                "schema": proto, "imports": [{"name": "m.proto", "configMap": {"name": "protos", "key": "m"}}]}}}))
+        .unwrap()
+    };
+    let new = object("syntax = \"proto3\"; import \"m.proto\"; message Paid { Money total = 1; }");
+    let none = CatalogSnapshot::default();
+    let decision = ask(&new, None, &none);
+    assert_eq!(decision.denied, None);
+    let told = decision.warnings.join("\n");
+    assert!(
+        told.contains("spec.protobuf.imports[0].configMap: ConfigMap protos doesn't exist"),
+        "{told}"
+    );
+    let holds = |text: &str| {
+        let data = BTreeMap::from([("m".to_owned(), text.to_owned())]);
+        Ok(BTreeMap::from([("protos".to_owned(), Some(data))]))
+    };
+    let money = "syntax = \"proto3\"; message Money { int64 units = 1; }";
+    let decision = ask_with(&new, None, &none, holds(money));
+    assert_eq!(decision, AdmissionDecision::pass());
+    let decision = ask_with(
+        &new,
+        None,
+        &none,
+        holds("syntax = \"proto3\"; message Cash {}"),
+    );
+    let denied = decision.denied.unwrap();
+    assert!(denied.contains("Money"), "{denied}");
+    let decision = ask_with(&new, None, &none, Err("the API server is away".into()));
+    assert!(decision.denied.is_none() && decision.warnings[0].contains("the API server is away"));
 }
 
 #[test]

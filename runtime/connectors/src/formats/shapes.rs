@@ -23,6 +23,7 @@ fn in_avro(schema: &str, known: &[(u32, &str)]) -> Contract {
     let known = known.iter().map(|(id, schema)| KnownSchema {
         id: *id,
         schema: (*schema).to_owned(),
+        references: Vec::new(),
     });
     Contract {
         fields: avro::to_fields(schema).unwrap(),

@@ -16,6 +16,7 @@ use serde_json::json;
 use snafu::Snafu;
 
 use http::Http;
+pub use references::Reference;
 
 /// Longest time of one call.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,7 +110,8 @@ impl Registry {
         })
     }
 
-    /// Registers `schema` under `subject`, and says what it is there. One that is there already is found.
+    /// Registers `schema` under `subject`, and says what it is there. One that is there already is found. The texts that
+    /// it needs are registered already: they are the `references`.
     ///
     /// # Errors
     /// See [`RegistryError`].
@@ -118,9 +120,11 @@ impl Registry {
         subject: &str,
         format: Format,
         schema: &str,
+        references: &[Reference],
     ) -> Result<Entry, RegistryError> {
         let path = format!("/subjects/{}/versions", escaped(subject));
-        let answer: Answer = self.ask("POST", &path, Some(body(format, schema))).await?;
+        let body = body(format, schema, references);
+        let answer: Answer = self.ask("POST", &path, Some(body)).await?;
         if answer.version.is_some() {
             return Ok(Entry {
                 id: answer.id,
@@ -128,7 +132,7 @@ impl Registry {
             });
         }
         // The older answer has no version; it is for the status alone.
-        match self.lookup(subject, format, schema).await {
+        match self.lookup(subject, format, schema, references).await {
             Ok(entry) => Ok(Entry {
                 id: answer.id,
                 version: entry.version,
@@ -150,9 +154,11 @@ impl Registry {
         subject: &str,
         format: Format,
         schema: &str,
+        references: &[Reference],
     ) -> Result<Entry, RegistryError> {
         let path = format!("/subjects/{}", escaped(subject));
-        let answer: Answer = self.ask("POST", &path, Some(body(format, schema))).await?;
+        let body = body(format, schema, references);
+        let answer: Answer = self.ask("POST", &path, Some(body)).await?;
         Ok(Entry {
             id: answer.id,
             version: answer.version,
@@ -203,13 +209,17 @@ impl Registry {
     }
 }
 
-fn body(format: Format, schema: &str) -> String {
+fn body(format: Format, schema: &str, references: &[Reference]) -> String {
     let schema_type = match format {
         Format::Json => "JSON",
         Format::Avro => "AVRO",
         Format::Protobuf => "PROTOBUF",
     };
-    json!({"schema": schema, "schemaType": schema_type}).to_string()
+    let mut body = json!({"schema": schema, "schemaType": schema_type});
+    if !references.is_empty() {
+        body["references"] = json!(references);
+    }
+    body.to_string()
 }
 
 /// A subject as a step of a path (RFC 3986).

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use headworks_plan::ReferencedSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Registry, RegistryError, escaped};
 use crate::limits::{MAX_REFERENCED, MAX_REFERENCES};
@@ -20,11 +20,15 @@ struct Text {
     references: Option<Vec<Reference>>,
 }
 
-#[derive(Deserialize)]
-struct Reference {
-    name: String,
-    subject: String,
-    version: u32,
+/// Where a text stands that another one needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// What it is called there: the import, or the type's full name.
+    pub name: String,
+    /// The subject that has it.
+    pub subject: String,
+    /// Its number under the subject, from 1.
+    pub version: u32,
 }
 
 /// What is to be done next: on a heap, as chains may be long.

@@ -52,7 +52,7 @@ async fn a_schema_is_registered_and_found() {
     ])
     .await;
     let entry = registry
-        .register("shop.orders/é-value", Format::Protobuf, "x")
+        .register("shop.orders/é-value", Format::Protobuf, "x", &[])
         .await;
     assert_eq!(
         entry,
@@ -160,4 +160,20 @@ async fn references_have_a_bound() {
     let (registry, _task) = served(answers.collect()).await;
     let error = registry.schema_by_id(1).await.unwrap_err();
     assert!(error.to_string().contains("more than 64"), "{error}");
+}
+
+#[tokio::test]
+async fn a_schema_is_registered_with_those_that_it_needs() {
+    let (registry, task) = served(vec![(200, r#"{"id":8,"version":1}"#)]).await;
+    let money = super::Reference {
+        name: "common/money.proto".into(),
+        subject: "m".into(),
+        version: 3,
+    };
+    let entry = registry
+        .register("s", Format::Protobuf, "x", &[money])
+        .await
+        .unwrap();
+    assert_eq!(entry.id, 8);
+    insta::assert_snapshot!(task.await.unwrap().join("\n"), @r#"POST /api/subjects/s/versions HTTP/1.1 {"references":[{"name":"common/money.proto","subject":"m","version":3}],"schema":"x","schemaType":"PROTOBUF"}"#);
 }

@@ -69,7 +69,7 @@ impl AvroDecoder {
         let key = match &contract.registered {
             Some(registered) => {
                 let texts = registered.known.iter();
-                let texts = texts.map(|known| (known.id, Arc::new(known.schema.as_str().into())));
+                let texts = texts.map(|known| (known.id, Arc::new(known.into())));
                 decoder.known = texts.collect();
                 u64::from(registered.id)
             }

@@ -66,7 +66,7 @@ impl ProtobufDecoder {
             .insert(head(contract, &decoder.reader), own);
         if let Some(registered) = &contract.registered {
             let texts = registered.known.iter();
-            let texts = texts.map(|known| (known.id, Arc::new(known.schema.as_str().into())));
+            let texts = texts.map(|known| (known.id, Arc::new(known.into())));
             decoder.known = texts.collect();
             if let Some(definition) = &contract.definition {
                 let own = Arc::new(definition.into());

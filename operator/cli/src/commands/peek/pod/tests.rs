@@ -91,6 +91,7 @@ fn a_plan_that_is_too_large_goes_without_the_oldest_definitions() {
     let known = (1..=9).map(|id| KnownSchema {
         id,
         schema: "x".repeat(40 << 10),
+        references: Vec::new(),
     });
     large.stream.contract.format = Format::Avro;
     large.stream.contract.registered = Some(Registered {

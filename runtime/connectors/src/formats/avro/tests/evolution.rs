@@ -46,7 +46,7 @@ fn without_a_registry_the_last_definitions_are_told_by_their_fingerprints() {
     schemas.later(EARLY);
     let bad = refusal(&mut early, &old);
     assert!(bad.starts_with("Decode [] written with a schema that nobody knows"));
-    contract.earlier = vec!["no schema".into(), OLD.into()];
+    contract.earlier = vec![Definition::new("no schema"), Definition::new(OLD)];
     let mut reading = decoder(&contract);
     reading.decode(&old).unwrap();
     assert_eq!(
@@ -172,7 +172,8 @@ fn of_equal_fingerprints_the_newest_definition_counts() {
         "at timestamp_ltz(6)\nx int",
         &with("micros", r#","default":0"#),
     );
-    contract.earlier = vec![at("micros"), at("millis"), with("nanos", "")];
+    let earlier = [at("micros"), at("millis"), with("nanos", "")];
+    contract.earlier = earlier.map(Definition::new).to_vec();
     let own = r#"{"at":"2026-01-01T00:00:00.123456Z","x":1}"#;
     let own_bytes = encoded(&contract, &from_json(&contract, &[own.to_owned()])).remove(0);
     let before = Contract {

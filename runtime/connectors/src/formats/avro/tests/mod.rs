@@ -43,6 +43,7 @@ fn registered(contract: Contract, id: u32, known: &[(u32, &str)]) -> Contract {
     let known = known.iter().map(|(id, schema)| KnownSchema {
         id: *id,
         schema: (*schema).to_owned(),
+        references: Vec::new(),
     });
     Contract {
         registered: Some(Registered {

@@ -1,0 +1,150 @@
+//! ConfigMaps with texts that a stream's definition needs, read one by one: they are users' own, and none of them is watched.
+//!
+//! What they hold is copied into the contract that is accepted. So a ConfigMap that changes, or goes, does nothing to what runs: a
+//! changed text is a changed contract, looked at when the stream is looked at again ([`looked_at_again`]).
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use headworks_crds::{DataStream, DataStreamSpec};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
+
+use crate::{
+    contract::references::{Texts, config_maps, inlined},
+    retry::Error,
+    status::ReconcileOutcome,
+};
+
+/// A stream whose definition needs ConfigMaps is looked at again after this long.
+const RECHECK: Duration = Duration::from_secs(60);
+/// One that waits for a ConfigMap: files are applied in any order.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What the ConfigMaps that a spec names hold, by their names.
+///
+/// # Errors
+/// The API server doesn't give one.
+pub async fn texts(
+    client: &Client,
+    namespace: &str,
+    spec: &DataStreamSpec,
+) -> Result<BTreeMap<String, Texts>, Error> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let mut all = BTreeMap::new();
+    for name in config_maps(spec) {
+        let map = api.get_opt(name).await.map_err(|error| {
+            let what = format!("reading ConfigMap {namespace}/{name}");
+            Error::api(&what, &error)
+        })?;
+        all.insert(name.to_owned(), map.map(|map| map.data.unwrap_or_default()));
+    }
+    Ok(all)
+}
+
+/// The spec with the texts of its ConfigMaps in their place.
+///
+/// # Errors
+/// `SchemaTextNotFound`: one isn't there.
+pub(super) async fn resolve<'a>(
+    client: &Client,
+    namespace: &str,
+    spec: &'a DataStreamSpec,
+) -> Result<Cow<'a, DataStreamSpec>, Error> {
+    if config_maps(spec).is_empty() {
+        return Ok(Cow::Borrowed(spec));
+    }
+    let texts = texts(client, namespace, spec).await?;
+    inlined(spec, |name| texts.get(name).cloned().flatten())
+        .map(Cow::Owned)
+        .map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Error::missing("SchemaTextNotFound", faults.join("; ")).after(SOON)
+        })
+}
+
+/// What came of a look at a stream: with the next one soon enough that a changed ConfigMap is noticed, where it needs any.
+pub(super) fn looked_at_again(
+    stream: &DataStream,
+    outcome: Result<ReconcileOutcome, Error>,
+) -> Result<ReconcileOutcome, Error> {
+    if config_maps(&stream.spec).is_empty() {
+        return outcome;
+    }
+    match outcome {
+        Ok(outcome) => {
+            let next = outcome.recheck.map_or(RECHECK, |next| next.min(RECHECK));
+            Ok(outcome.recheck(next))
+        }
+        // The text in the ConfigMap may be what is wrong.
+        Err(error @ Error::Stalled { recheck: None, .. }) => Err(error.after(RECHECK)),
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::context::testing;
+
+    fn stream(imports: &serde_json::Value) -> DataStream {
+        serde_json::from_value(
+            json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "DataStream",
+            "metadata": {"name": "orders", "namespace": "shop"}, "spec": {"format": "Protobuf",
+            "protobuf": {"schema": "message A {}", "imports": imports}}}),
+        )
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_config_map_that_is_not_there_is_waited_for() {
+        let (context, calls) = testing::context(testing::stores());
+        let named = stream(
+            &json!([{"name": "a.proto", "configMap": {"name": "protos", "key": "a"}},
+            {"name": "b.proto", "configMap": {"name": "protos", "key": "b"}}]),
+        );
+        let error = resolve(&context.client, "shop", &named.spec)
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), "SchemaTextNotFound");
+        assert!(
+            matches!(&error, Error::Waiting { missing: true, after, .. } if *after == SOON),
+            "{error:?}"
+        );
+        let asked = testing::calls(&calls, "GET");
+        assert_eq!(asked, ["/api/v1/namespaces/shop/configmaps/protos"]);
+        // A spec that names none asks for nothing.
+        let plain = stream(&json!([{"name": "a.proto", "text": "x"}]));
+        let resolved = resolve(&context.client, "shop", &plain.spec).await.unwrap();
+        assert!(matches!(resolved, Cow::Borrowed(_)));
+        assert_eq!(testing::calls(&calls, "GET").len(), 1);
+    }
+
+    #[test]
+    fn a_changed_config_map_is_noticed_although_nothing_watches_it() {
+        let named =
+            stream(&json!([{"name": "a.proto", "configMap": {"name": "protos", "key": "a"}}]));
+        let plain = stream(&json!([]));
+        let ready = || Ok(ReconcileOutcome::ready("TopicReady", "").recheck(RECHECK * 5));
+        assert_eq!(
+            looked_at_again(&named, ready()).unwrap().recheck,
+            Some(RECHECK)
+        );
+        assert_eq!(
+            looked_at_again(&plain, ready()).unwrap().recheck,
+            Some(RECHECK * 5)
+        );
+        let refused = || Err(Error::stalled("IncompatibleContract", ""));
+        let error = looked_at_again(&named, refused()).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::Stalled {
+                recheck: Some(_),
+                ..
+            }
+        ));
+        let error = looked_at_again(&plain, refused()).unwrap_err();
+        assert!(matches!(error, Error::Stalled { recheck: None, .. }));
+    }
+}
