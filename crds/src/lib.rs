@@ -30,6 +30,7 @@ pub mod reference;
 mod references;
 mod source;
 mod to_plan;
+mod workload;
 
 pub use access_grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantedStream, Grantee, Quota, Rotation,
@@ -42,7 +43,7 @@ pub use data_stream::{
     DeadLetter, EventTime, Field, FieldLabels, Format, KeptSetting, LabelledFields,
     MAX_EVENT_TIME_MS, ProtobufDefinition, RegisteredSchema, SubjectNaming,
 };
-pub use dead_letters::DeadLetterCount;
+pub use dead_letters::{DeadLetterCount, DeadLetterStatus};
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
@@ -65,6 +66,7 @@ pub use source::{
     BearerAuth, Disorder, GenerateSource, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid,
     ServiceType, ShopRecords, Source, SourceSpec, SourceStatus, Template, UnknownFields,
 };
+pub use workload::WorkloadStatus;
 
 /// API group of every kind.
 pub const GROUP: &str = "headworks.dev";

@@ -89,9 +89,9 @@ impl Reconciler for Pipeline {
             .as_ref()
             .and_then(|s| s.status.clone())
             .unwrap_or_default();
-        status.replicas = Some(seen.replicas);
-        status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
-        status.selector = Some(workload::selector_text(&key));
+        status.workload.replicas = Some(seen.replicas);
+        status.workload.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
+        status.workload.selector = Some(workload::selector_text(&key));
         match applied {
             Ok(applied) => {
                 let shared = shared_condition::shared_condition(&context.flows.shared(&key));

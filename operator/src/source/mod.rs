@@ -130,11 +130,11 @@ impl Reconciler for Source {
         let live = applied.live.as_ref();
         workload::collect_unused_plans(context, &key, &uid, &built.plan.digest).await?;
         status.address = built.address;
-        status.selector = Some(workload::selector_text(&key));
+        status.workload.selector = Some(workload::selector_text(&key));
 
         let seen = live.status.clone().unwrap_or_default();
-        status.replicas = Some(seen.replicas.unwrap_or(0));
-        status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
+        status.workload.replicas = Some(seen.replicas.unwrap_or(0));
+        status.workload.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
         if self.spec.suspend {
             return Ok(ReconcileOutcome::ready(
                 "Suspended",
