@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::{
 
 use super::address;
 use crate::{
+    connection::{Mounted, NeededSecret, read_only},
     retry::Error,
-    workload::connection::{Mounted, NeededSecret, read_only},
 };
 
 /// All that a pod needs to reach a store.

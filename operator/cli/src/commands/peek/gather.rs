@@ -1,9 +1,9 @@
 //! What is asked of the API server before the pod is made. No Secret with a password is read.
 
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source};
+use headworks_operator::connection;
 use headworks_operator::names::{CONTRACT_PART, Key, MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL};
 use headworks_operator::secrets::only_certificates;
-use headworks_operator::workload::connection;
 use headworks_plan::RegistryConnection;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
