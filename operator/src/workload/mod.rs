@@ -48,16 +48,6 @@ use crate::{
 /// A StatefulSet keeps ten revisions; more than this many aren't its own.
 const MAX_REVISIONS: u32 = 64;
 
-/// The scale subresource's selector.
-pub fn selector_text(key: &Key) -> String {
-    let pairs: Vec<String> = key
-        .selector()
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
-    pairs.join(",")
-}
-
 /// Takes the pods away at once, whatever else may be wrong with the object.
 pub async fn scale_to_zero<K>(
     context: &Context,
@@ -115,7 +105,7 @@ pub async fn collect_unused_plans(
     // A StatefulSet rolls back to a ControllerRevision by itself; asked for only when there is something to remove.
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &key.namespace);
     let few = ListParams::default()
-        .labels(&selector_text(key))
+        .labels(&key.selector_text())
         .limit(MAX_REVISIONS);
     let revisions = api
         .list(&few)

@@ -12,7 +12,7 @@ use super::{
     definition::{OnKafka, Shape, Workload},
     guards,
     health::{self, Pods},
-    ordinal_count, scale_to_zero, selector_text, turns,
+    ordinal_count, scale_to_zero, turns,
     unblock::unblock,
 };
 use crate::{
@@ -128,7 +128,7 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
             };
             status.replicas = Some(counts.replicas);
             status.ready_replicas = Some(counts.ready);
-            status.selector = Some(selector_text(&self.key));
+            status.selector = Some(self.key.selector_text());
         }
         applied
     }

@@ -54,12 +54,11 @@ pub async fn gather(
         };
         unread(&format!("Platform {}", stream.spec.platform), &error, hint)
     })?;
-    let mut labels = Key::of(&stream).selector();
-    labels.insert(PART_LABEL.into(), CONTRACT_PART.into());
-    let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let owned = Key::of(&stream).selector_text();
+    let labels = format!("{owned},{PART_LABEL}={CONTRACT_PART}");
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let contracts = maps
-        .list(&ListParams::default().labels(&labels.join(",")))
+        .list(&ListParams::default().labels(&labels))
         .await
         .map_err(|error| unread(&format!("the contracts of {namespace}/{name}"), &error, ""))?;
     let (grant, others) = match grant {
