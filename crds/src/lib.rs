@@ -18,6 +18,7 @@ mod data_store;
 mod data_stream;
 mod dead_letters;
 mod duration;
+pub mod kinds;
 pub mod manifest;
 mod pipeline;
 mod pipeline_test;
