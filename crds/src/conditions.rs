@@ -22,6 +22,12 @@ pub const CRD_VERSION_MISMATCH: &str = "CrdVersionMismatch";
 /// The longest message of a condition; longer ones must be cut before they are written.
 pub const MAX_MESSAGE: usize = 4096;
 
+/// The condition of that type, if it is there.
+#[must_use]
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|c| c.type_ == type_)
+}
+
 /// Schema of `status.conditions`: Kubernetes' Condition, with bounds.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -2,9 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+/// What a status says of dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterStatus {
+    /// Records sent to dead-letter topics since the object was made, rounded down to three digits. A pod that is killed takes
+    /// along what it counted in its last seconds: there may be a few more, and never fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<i64>,
+    /// When the last one came. Moves at most once a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "instant")]
+    pub last_dead_letter_time: Option<Time>,
+    /// How deadLetters comes about. Absent: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_count: Option<DeadLetterCount>,
+}
 
 /// How a count of dead letters comes about: pods count since their process began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -25,6 +43,6 @@ fn pods(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Schema of an instant.
-pub(crate) fn instant(_: &mut SchemaGenerator) -> Schema {
+fn instant(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
 }

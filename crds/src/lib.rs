@@ -18,6 +18,7 @@ mod data_store;
 mod data_stream;
 mod dead_letters;
 mod duration;
+pub mod kinds;
 pub mod manifest;
 mod pipeline;
 mod pipeline_test;
@@ -30,6 +31,7 @@ pub mod reference;
 mod references;
 mod source;
 mod to_plan;
+mod workload;
 
 pub use access_grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantedStream, Grantee, Quota, Rotation,
@@ -42,7 +44,7 @@ pub use data_stream::{
     DeadLetter, EventTime, Field, FieldLabels, Format, KeptSetting, LabelledFields,
     MAX_EVENT_TIME_MS, ProtobufDefinition, RegisteredSchema, SchemaReference, SubjectNaming,
 };
-pub use dead_letters::DeadLetterCount;
+pub use dead_letters::{DeadLetterCount, DeadLetterStatus};
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
@@ -66,6 +68,7 @@ pub use source::{
     BearerAuth, Disorder, GenerateSource, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid,
     ServiceType, ShopRecords, Source, SourceSpec, SourceStatus, Template, UnknownFields,
 };
+pub use workload::WorkloadStatus;
 
 /// API group of every kind.
 pub const GROUP: &str = "headworks.dev";

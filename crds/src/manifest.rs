@@ -3,24 +3,13 @@
 use std::fmt::Write as _;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source, VERSION_LABEL};
+use crate::{VERSION_LABEL, kinds::KINDS};
 
 /// Every CRD, as it is to be applied.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    [
-        Platform::crd(),
-        DataStream::crd(),
-        DataStore::crd(),
-        Source::crd(),
-        Pipeline::crd(),
-        AccessGrant::crd(),
-    ]
-    .into_iter()
-    .map(finished)
-    .collect()
+    KINDS.iter().map(|kind| finished((kind.crd)())).collect()
 }
 
 /// Name of a CRD's file in the chart.

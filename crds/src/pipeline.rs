@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, DeadLetterCount, DeletionPolicy, Duration, PipelineTest, PodTemplate, Quantity,
-    borrowed, conditions, dead_letters, default_platform, one, references,
+    Condition, DeadLetterStatus, DeletionPolicy, Duration, PipelineTest, PodTemplate, Quantity,
+    WorkloadStatus, borrowed, conditions, default_platform, one, references,
 };
 
 /// What a Pipeline is.
@@ -310,16 +310,9 @@ pub struct PipelineStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::conditions")]
     pub conditions: Vec<Condition>,
-    /// Pods that exist.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replicas: Option<i32>,
-    /// Pods that are ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ready_replicas: Option<i32>,
-    /// Label selector of the pods, for the scale subresource.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub selector: Option<String>,
+    /// Its pods.
+    #[serde(flatten)]
+    pub workload: WorkloadStatus,
     /// The Kafka consumer group that holds the progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 249))]
@@ -367,17 +360,9 @@ pub struct PipelineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "instant")]
     pub last_commit_time: Option<Time>,
-    /// Records sent to dead-letter topics since the object was made, rounded down to three digits. A pod that is killed takes
-    /// along what it counted in its last seconds: there may be a few more, and never fewer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead_letters: Option<i64>,
-    /// When the last one came. Moves at most once a minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "dead_letters::instant")]
-    pub last_dead_letter_time: Option<Time>,
-    /// How deadLetters comes about. Absent: there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead_letter_count: Option<DeadLetterCount>,
+    /// Its dead letters.
+    #[serde(flatten)]
+    pub letters: DeadLetterStatus,
     /// What the query keeps. Absent: it needs no state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateStatus>,

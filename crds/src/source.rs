@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 
 use garde::Validate;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, DeadLetterCount, Duration, PodTemplate, Quantity, SecretKeyRef, borrowed,
-    conditions, dead_letters, one, references,
+    Condition, DeadLetterStatus, Duration, PodTemplate, Quantity, SecretKeyRef, WorkloadStatus,
+    borrowed, conditions, one, references,
 };
 
 /// What a Source is.
@@ -305,29 +304,14 @@ pub struct SourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub address: Option<String>,
-    /// Pods that exist.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replicas: Option<i32>,
-    /// Pods that are ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ready_replicas: Option<i32>,
-    /// Label selector of the pods, for the scale subresource.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub selector: Option<String>,
+    /// Its pods.
+    #[serde(flatten)]
+    pub workload: WorkloadStatus,
     /// Records accepted in a second, all pods together, such as 1.2k.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub rate: Option<String>,
-    /// Records sent to dead-letter topics since the object was made, rounded down to three digits. A pod that is killed takes
-    /// along what it counted in its last seconds: there may be a few more, and never fewer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead_letters: Option<i64>,
-    /// When the last one came. Moves at most once a minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "dead_letters::instant")]
-    pub last_dead_letter_time: Option<Time>,
-    /// How deadLetters comes about. Absent: there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead_letter_count: Option<DeadLetterCount>,
+    /// Its dead letters.
+    #[serde(flatten)]
+    pub letters: DeadLetterStatus,
 }

@@ -15,7 +15,7 @@
 //!   KafkaUsers, `reports` asks pods how they are, `indexes` knows who must be looked at when something changes, `watch` keeps one watch,
 //!   `election` picks the leader, `telemetry` and `events` speak, `listen` serves;
 //! - `stores` is what the cluster holds, `watches` fills it; `context` is what every reconcile has at hand;
-//! - `workload` is what kinds with pods have in common, `access` makes Kafka's users; then the kinds;
+//! - `connection` is how pods reach Kafka, `access` makes Kafka's users, `workload` runs what kinds with pods say; then the kinds;
 //! - `webhook` tells in the terminal what is wrong, `run` starts it all.
 //!
 //! The operator never touches a record, and pods never talk to the API server: between them stands the
@@ -25,6 +25,7 @@ pub mod access;
 pub mod access_grant;
 pub mod apply;
 pub mod bounds;
+pub mod connection;
 pub mod context;
 pub mod contract;
 pub mod controller;

@@ -73,6 +73,13 @@ impl Key {
             (LABEL_NAME.into(), label_value(&self.name)),
         ])
     }
+
+    /// The same as the API server's parameter, and the scale subresource, have it.
+    pub fn selector_text(&self) -> String {
+        let pairs = self.selector();
+        let pairs: Vec<String> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        pairs.join(",")
+    }
 }
 
 impl std::fmt::Display for Key {
@@ -82,6 +89,23 @@ impl std::fmt::Display for Key {
         } else {
             write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
         }
+    }
+}
+
+/// The longest reason of a condition that others' words are made into, in characters.
+const REASON: usize = 64;
+
+/// A condition's reason is one CamelCase word; somebody else's word is made to fit, and is `otherwise` where nothing is left of it.
+pub fn condition_reason(said: &str, otherwise: &str) -> String {
+    let word: String = said
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(REASON)
+        .collect();
+    if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        word
+    } else {
+        otherwise.into()
     }
 }
 

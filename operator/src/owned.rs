@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headworks_crds::{GROUP, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE};
+use headworks_crds::{GROUP, LABEL_KIND, LABEL_NAME, LABEL_NAMESPACE, kinds};
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Pod},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -23,14 +23,6 @@ use kube::{Resource, ResourceExt, runtime::reflector::Store};
 
 use crate::names::{CONTRACT_PART, Key, PART_LABEL, label_value};
 
-/// Kinds of ours that own children.
-const OWNERS: [&str; 5] = [
-    "DataStream",
-    "Source",
-    "Pipeline",
-    "DataStore",
-    "AccessGrant",
-];
 /// A workload that is gone is remembered for so long: its pods end later.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 /// The API group of StatefulSets, Deployments and ReplicaSets.
@@ -53,7 +45,8 @@ fn group(reference: &OwnerReference) -> &str {
 /// The object of ours that controls this one, as it says itself, with that object's UID.
 pub fn claims(meta: &ObjectMeta) -> Option<(Key, &str)> {
     let reference = controller(meta)?;
-    let ours = group(reference) == GROUP && OWNERS.contains(&reference.kind.as_str());
+    let ours = group(reference) == GROUP
+        && kinds::named(&reference.kind).is_some_and(|kind| kind.namespaced);
     let namespace = meta.namespace.as_deref().filter(|n| !n.is_empty())?;
     ours.then(|| {
         let key = Key::new(&reference.kind, namespace, &reference.name);

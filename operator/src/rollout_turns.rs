@@ -1,6 +1,6 @@
 //! Whose turn it is to roll: of a change that reaches many objects at once, a few are rolled at a time.
 //!
-//! Turns are kept in memory: an operator that starts anew gives them out anew. What waits for its turn, `workload::rollouts` says.
+//! Turns are kept in memory: an operator that starts anew gives them out anew. What waits for its turn, `workload::turns` says.
 
 use std::{
     collections::BTreeSet,

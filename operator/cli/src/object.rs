@@ -11,14 +11,7 @@ use crate::finding::{Finding, Severity, hint, nearest};
 use crate::yaml::{Key, Node, Place, steps};
 
 /// The kinds of ours, in the order in which they are told.
-pub const KINDS: [&str; 6] = [
-    "Platform",
-    "DataStream",
-    "DataStore",
-    "Source",
-    "Pipeline",
-    "AccessGrant",
-];
+pub use headworks_crds::kinds::NAMES as KINDS;
 
 /// An object of ours.
 #[derive(Debug)]

@@ -16,11 +16,12 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{Resource, ResourceExt};
-pub use rights::rights;
+pub use rights::{MAX_MEMBERS, rights};
 
 use super::{User, kafka_users, secret, user_name, user_provisioner};
 use crate::{
     apply::child_meta,
+    connection::{generated, user_secret_name},
     context::Context,
     controller::{self, Reconciler},
     names::{Key, digest},
@@ -28,7 +29,6 @@ use crate::{
     retry::Error,
     stores,
     verified::Recalled,
-    workload::connection::{generated, user_secret_name},
 };
 
 pub use crate::verified::VERIFIED_FOR;

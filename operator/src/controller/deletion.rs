@@ -1,5 +1,6 @@
 //! Finalizers: set before anything is made outside Kubernetes, taken away when that is seen to.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
@@ -31,7 +32,21 @@ pub async fn hold<K: Reconciler>(object: &K, context: &Context) -> Result<(), Er
     }
     let mut finalizers = object.finalizers().to_vec();
     finalizers.push(FINALIZER.into());
-    set_finalizers(object, finalizers, context).await
+    let key = Key::of(object);
+    let api = dynamic_api::<K>(&key, context);
+    set_finalizers(&api, &key, object.meta(), &finalizers, context).await
+}
+
+/// Takes our finalizer off, and leaves those of others.
+pub(super) async fn release(
+    api: &Api<DynamicObject>,
+    key: &Key,
+    meta: &ObjectMeta,
+    context: &Context,
+) -> Result<(), Error> {
+    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|f| f != FINALIZER);
+    set_finalizers(api, key, meta, &finalizers, context).await
 }
 
 /// Deletion's own reconcile: the work first, then the finalizer goes.
@@ -46,13 +61,8 @@ pub(super) async fn delete<K: Reconciler>(
     }
     let outcome = match object.finalize(status, context).await {
         Ok(()) => {
-            let finalizers = object
-                .finalizers()
-                .iter()
-                .filter(|f| *f != FINALIZER)
-                .cloned()
-                .collect();
-            set_finalizers(object, finalizers, context).await
+            let api = dynamic_api::<K>(key, context);
+            release(&api, key, object.meta(), context).await
         }
         Err(error) => Err(error),
     };
@@ -76,15 +86,16 @@ pub(super) async fn delete<K: Reconciler>(
     }
 }
 
-async fn set_finalizers<K: Reconciler>(
-    object: &K,
-    finalizers: Vec<String>,
+async fn set_finalizers(
+    api: &Api<DynamicObject>,
+    key: &Key,
+    meta: &ObjectMeta,
+    finalizers: &[String],
     context: &Context,
 ) -> Result<(), Error> {
-    let key = Key::of(object);
-    let api: Api<DynamicObject> = dynamic_api::<K>(&key, context);
     // The resource version is a precondition: another's finalizer that came meanwhile isn't lost.
-    let body = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.meta().resource_version}});
+    let body =
+        json!({"metadata": {"finalizers": finalizers, "resourceVersion": meta.resource_version}});
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()

@@ -1,6 +1,9 @@
 //! The one way out of a reconcile: conditions, status, an Event where readiness turned, and the next look.
 
-use headworks_crds::Condition;
+use headworks_crds::{
+    Condition,
+    conditions::{READY, STALLED, find},
+};
 use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{api::ApiResource, runtime::controller::Action};
 use serde_json::{Value, json};
@@ -83,14 +86,10 @@ async fn announce(
     uid: &str,
     context: &Context,
 ) {
-    let ready = |list: &[Condition]| list.iter().find(|c| c.type_ == "Ready").cloned();
-    let (was, Some(is)) = (ready(before), ready(after)) else {
+    let (was, Some(is)) = (find(before, READY), find(after, READY)) else {
         return;
     };
-    if was
-        .as_ref()
-        .is_some_and(|was| was.status == is.status && was.reason == is.reason)
-    {
+    if was.is_some_and(|was| was.status == is.status && was.reason == is.reason) {
         return;
     }
     let about = ObjectReference {
@@ -107,7 +106,7 @@ async fn announce(
     };
     if is.status == "True" {
         context.events.normal(&about, &is.reason, &is.message).await;
-    } else if after.iter().any(|c| c.type_ == "Stalled") {
+    } else if find(after, STALLED).is_some() {
         context
             .events
             .warning(&about, &is.reason, &is.message)

@@ -1,19 +1,11 @@
 //! Objects that this version can't read, such as one with an enum value of another version. They stop nobody
 //! else, say so in their own status, and heal when they are corrected.
 
-use kube::{
-    Api, ResourceExt,
-    api::{DynamicObject, Patch, PatchParams},
-    runtime::controller::Action,
-};
-use serde_json::{Value, json};
+use kube::{Api, api::DynamicObject, runtime::controller::Action};
+use serde_json::Value;
 
-use super::{Reconciler, dynamic_api, exit::finish};
-use crate::{
-    context::Context,
-    names::{FIELD_MANAGER, FINALIZER, Key},
-    retry::Error,
-};
+use super::{Reconciler, deletion::release, dynamic_api, exit::finish};
+use crate::{context::Context, names::Key, retry::Error};
 
 /// An object that an older or newer version stored: said in its own status, by name of the field.
 pub(super) async fn say<K: Reconciler>(
@@ -63,18 +55,8 @@ async fn let_go_unread(
     live: &DynamicObject,
     context: &Context,
 ) -> (&'static str, Action) {
-    let finalizers: Vec<&String> = live
-        .finalizers()
-        .iter()
-        .filter(|f| *f != FINALIZER)
-        .collect();
-    let body = json!({"metadata": {"finalizers": finalizers, "resourceVersion": live.metadata.resource_version}});
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
-    match api.patch(&key.name, &params, &Patch::Merge(&body)).await {
-        Ok(_) => ("deleted", Action::await_change()),
+    match release(api, key, &live.metadata, context).await {
+        Ok(()) => ("deleted", Action::await_change()),
         Err(error) => {
             tracing::warn!(%key, %error, "the finalizer can't be removed");
             ("transient", Action::requeue(context.backoff.failed(key)))

@@ -6,13 +6,13 @@
 use headworks_crds::DataStoreSpec;
 use headworks_plan::{PostgresConnection, STORES_DIR, Store, StoreConnection};
 use k8s_openapi::api::core::v1::{
-    KeyToPath, ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
+    ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
 };
 
 use super::address;
 use crate::{
+    connection::{Mounted, NeededSecret, files, read_only},
     retry::Error,
-    workload::connection::{Mounted, NeededSecret, read_only},
 };
 
 /// All that a pod needs to reach a store.
@@ -93,16 +93,7 @@ fn projected(secret: &str, items: &[(&str, &str)]) -> VolumeProjection {
         secret: Some(SecretProjection {
             name: secret.to_owned(),
             optional: Some(true),
-            items: Some(
-                items
-                    .iter()
-                    .map(|(key, path)| KeyToPath {
-                        key: (*key).into(),
-                        path: (*path).into(),
-                        mode: None,
-                    })
-                    .collect(),
-            ),
+            items: Some(files(items)),
         }),
         ..VolumeProjection::default()
     }

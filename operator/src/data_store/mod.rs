@@ -11,7 +11,7 @@ pub mod resolve;
 
 use binding::StoreBinding;
 use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 use crate::{
     context::Context,
@@ -22,12 +22,8 @@ use crate::{
     retry::Error,
     security,
     status::{ReconcileOutcome, mark},
-    stores::{self, Stores},
-    workload::{
-        self, guards,
-        health::{self, Pods},
-        rollouts,
-    },
+    stores::Stores,
+    workload::{RollOut, Workload, health},
 };
 
 /// Longest version that a status shows, in characters: it is the server's own text.
@@ -53,100 +49,54 @@ impl Reconciler for DataStore {
         status: &mut DataStoreStatus,
         context: &Context,
     ) -> Result<ReconcileOutcome, Error> {
-        let key = Key::of(self);
+        let roll_out = RollOut::of(self, context);
+        let key = &roll_out.key;
         let open = security::data_store(&self.spec);
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
-        status.pipelines = i64::try_from(pipelines(&context.stores, &key)).ok();
-        let uid = self.uid().unwrap_or_default();
-        let live = stores::child(
-            &context.stores.deployments,
-            &key,
-            &uid,
-            &build::deployment_name(&key),
-        );
-        if let (true, Some(live)) = (self.spec.suspend, &live) {
-            workload::scale_to_zero(
-                context,
-                live.as_ref(),
-                live.spec.as_ref().and_then(|s| s.replicas),
-            )
-            .await?;
+        status.pipelines = i64::try_from(pipelines(&context.stores, key)).ok();
+        if self.spec.suspend {
+            roll_out.suspend().await?;
         }
-        let address = address::check(&self.spec)?.to_string();
-        let binding = binding::bind(&key.name, &self.spec)?;
-        allowed(self, &key, &binding, context).inspect_err(|_| rollouts::give_up(context, &key))?;
-        let built = build::build(
-            &key,
-            &self.controller_owner_ref(&()).unwrap_or_default(),
-            &self.spec,
-            &binding,
-            &context.settings.runtime_image,
-        )?;
-        context
-            .apply(&context.stores.config_maps, &built.plan.config_map, &uid)
-            .await?;
-        let reference = self.controller_owner_ref(&()).unwrap_or_default();
-        guards::protect(context, &key, &reference, 1, false).await?;
-        let own = status.observed_generation != self.metadata.generation;
-        let applied = rollouts::apply(
-            context,
-            &key,
-            &context.stores.deployments,
-            &built.deployment,
-            (&uid, own),
-        )
-        .await?;
-        let live = applied.live.as_ref();
-        workload::collect_unused_plans(context, &key, &uid, &built.plan.digest).await?;
-
+        let resolved = resolve(self, key, context);
+        let observed = status.observed_generation;
+        let (applied, address) = roll_out.apply(resolved, observed, None).await?;
         if status.address.as_ref() != Some(&address) {
             // What is known is about another server.
             status.server_version = None;
             status.address = Some(address.clone());
         }
-        let pods = context.stores.pods(&key, &uid);
-        if let Some(version) = health::current(&pods, &built.plan.digest)
-            .filter_map(|pod| context.reports.of_pod(pod.metadata.uid.as_deref()?))
-            .find_map(|report| report.server_version)
-        {
-            status.server_version = Some(version.chars().take(MAX_VERSION).collect());
+        if let Some(version) = server_version(self, key, &applied.digest, context) {
+            status.server_version = Some(version);
         }
-        if self.spec.suspend {
-            return Ok(ReconcileOutcome::ready(
-                "Suspended",
-                "spec.suspend is true: nothing watches the store; Pipelines go on",
-            ));
+        let mut outcome = roll_out.observe(&applied).await?;
+        if outcome.ready && !self.spec.suspend {
+            outcome =
+                ReconcileOutcome::ready("Connected", format!("PostgreSQL answers at {address}"));
         }
-        let seen = live.status.clone().unwrap_or_default();
-        let generation = live.metadata.generation;
-        let names = [key.name.clone()];
-        let verdict = health::verdict(
-            &Pods {
-                pods: &pods,
-                plan: &built.plan.digest,
-                wanted: 1,
-                updated: health::rolled_out(seen.replicas, seen.updated_replicas),
-                ready: seen.ready_replicas.unwrap_or(0),
-                observed: generation.is_some() && seen.observed_generation >= generation,
-                secrets: &binding.secrets,
-                stores: &names,
-                namespace: &key.namespace,
-            },
-            |uid| context.reports.of_pod(uid),
-        )?;
-        if verdict.ready {
-            return Ok(applied.told(ReconcileOutcome::ready(
-                "Connected",
-                format!("PostgreSQL answers at {address}"),
-            )));
-        }
-        Ok(verdict)
+        roll_out.finish(&applied, outcome).await
     }
 
     async fn finalize(&self, _: &DataStoreStatus, _: &Context) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// From the spec to what runs, and the server's address.
+fn resolve(store: &DataStore, key: &Key, context: &Context) -> Result<(Workload, String), Error> {
+    let address = address::check(&store.spec)?.to_string();
+    let binding = binding::bind(&key.name, &store.spec)?;
+    allowed(store, key, &binding, context)?;
+    Ok((build::build(key, &store.spec, &binding), address))
+}
+
+/// The server's version, as a pod of the plan in force says.
+fn server_version(store: &DataStore, key: &Key, digest: &str, context: &Context) -> Option<String> {
+    let pods = context.stores.pods(key, &store.uid().unwrap_or_default());
+    health::current(&pods, digest)
+        .filter_map(|pod| context.reports.of_pod(pod.metadata.uid.as_deref()?))
+        .find_map(|report| report.server_version)
+        .map(|version| version.chars().take(MAX_VERSION).collect())
 }
 
 /// How many Pipelines write to a store.

@@ -3,6 +3,7 @@
 use headworks_crds::{Pipeline, TableTarget};
 
 use crate::{
+    connection,
     context::Context,
     data_store::{binding::StoreBinding, resolve::resolve_store},
     data_stream::resolve::{ResolvedStream, resolve_stream},
@@ -10,7 +11,6 @@ use crate::{
     planning::{query, store_writers::stores_of},
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     retry::Error,
-    workload::connection,
 };
 
 /// What was found.

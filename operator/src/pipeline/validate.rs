@@ -1,48 +1,10 @@
-//! A Pipeline's query and targets against the contracts in force ([`check`]), and everything resolved that its
-//! children are built from ([`resolve`], which rejects nothing). Pure.
+//! A Pipeline's query and targets against the contracts in force. Pure. After this nothing rejects.
 
-use headworks_crds::{
-    ANNOTATION_ACCEPT_DATA_LOSS, Kafka, Pipeline, PipelineSpec, PodTemplate, Position,
-};
-use headworks_plan as plan;
+use headworks_crds::{Pipeline, PipelineSpec, PodTemplate};
 use headworks_sql::Dataflow;
-use kube::ResourceExt;
 
-use super::{dereference::References, memory::memory_fault, state};
-use crate::{
-    data_stream::resolve::ResolvedStream,
-    names::{Key, digest},
-    planning,
-    retry::Error,
-    workload::{
-        connection::{self, Mounted, NeededSecret},
-        resources::{Disk, Needs},
-        state_volume,
-    },
-};
-
-/// A Pipeline that can be built.
-#[derive(Clone, Debug)]
-pub struct Valid {
-    /// What the pods are told.
-    pub plan: plan::Plan,
-    /// How to reach Kafka.
-    pub kafka: Kafka,
-    /// Kafka's CA.
-    pub ca: Option<String>,
-    /// Pods.
-    pub replicas: i32,
-    /// The user's pod template over the Platform's.
-    pub template: PodTemplate,
-    /// Secrets that the pods read.
-    pub secrets: Vec<NeededSecret>,
-    /// Volumes with the stores' files, and the one that state is spilled to.
-    pub volumes: Vec<Mounted>,
-    /// The consumer group.
-    pub group: String,
-    /// What the pods need besides what every pod needs.
-    pub needs: Needs,
-}
+use super::{dereference::References, memory::memory_fault};
+use crate::{names::digest, planning, retry::Error};
 
 /// The consumer group, and the prefix of transactional ids: it belongs to the name, so that progress survives a
 /// delete and re-create, and a zombie of an earlier object is fenced.
@@ -80,118 +42,10 @@ pub fn check(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error>
 }
 
 /// The user's pod template over the Platform's.
-fn template(spec: &PipelineSpec, found: &References) -> PodTemplate {
+pub(super) fn template(spec: &PipelineSpec, found: &References) -> PodTemplate {
     let platform = found.platform.platform.spec.pod_template.clone();
     let own = spec.pod_template.clone().unwrap_or_default();
     own.over(&platform.unwrap_or_default())
-}
-
-/// Resolves a Pipeline that is right. `keyed` is the state that its query needs.
-pub fn resolve(
-    pipeline: &Pipeline,
-    found: &References,
-    keyed: Option<(&state::StateRequirements, plan::KeyedPlan)>,
-) -> Valid {
-    let spec = &pipeline.spec;
-    let kafka = &found.platform.platform.spec.kafka;
-    let (namespace, name) = (
-        pipeline.namespace().unwrap_or_default(),
-        pipeline.name_any(),
-    );
-    let group = match &keyed {
-        Some((wanted, _)) => wanted.group.clone(),
-        None => group(&found.platform.installation, &namespace, &name),
-    };
-    let bounds = spec.state.clone().unwrap_or_default();
-    let needs = keyed
-        .as_ref()
-        .map_or_else(Needs::default, |(wanted, keyed)| Needs {
-            state_memory: keyed.memory_bytes,
-            unbounded: wanted.sessions,
-            disk: Some(Disk {
-                asked: bounds.asked_disk(),
-                most: bounds.most_disk(),
-            }),
-            body: 0,
-        });
-    let stateful = keyed.is_some();
-    let inputs = found.inputs.iter().map(|input| {
-        if stateful {
-            input.stream.clone()
-        } else {
-            input.untimed()
-        }
-    });
-    let mut inputs: Vec<_> = inputs.collect();
-    if stateful {
-        // The state knows its inputs by their place, and goes on with a query that names them in another order.
-        inputs.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-    let role = plan::PipelinePlan {
-        // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
-        sql: spec.sql.trim_end().to_owned(),
-        inputs,
-        outputs: found.outputs.iter().map(ResolvedStream::untimed).collect(),
-        tables: found
-            .tables
-            .iter()
-            .map(|(table, binding)| plan::TableOutput {
-                store: binding.store.clone(),
-                table: table.name.clone(),
-                key: table.key.clone(),
-                create: table.create,
-                group: table_group(&group, &table.store, &table.name),
-            })
-            .collect(),
-        delivery: spec.delivery.into(),
-        commit_interval_ms: spec.commit_interval.millis(),
-        start_from: start_from(pipeline),
-        on_bad_record: spec.on_bad_record.into(),
-        on_overflow: spec.on_overflow.into(),
-        group: group.clone(),
-        keyed: keyed.map(|(_, keyed)| keyed),
-        accept_data_loss: pipeline
-            .annotations()
-            .get(ANNOTATION_ACCEPT_DATA_LOSS)
-            .cloned(),
-    };
-    let mut secrets: Vec<NeededSecret> = connection::needed_secret(kafka, &Key::of(pipeline))
-        .into_iter()
-        .collect();
-    let mut volumes: Vec<Mounted> = Vec::new();
-    // Two tables of one store share its files.
-    for (_, binding) in &found.tables {
-        if !volumes.contains(&binding.volume) {
-            volumes.push(binding.volume.clone());
-            secrets.extend(binding.secrets.iter().cloned());
-        }
-    }
-    if stateful {
-        volumes.push(state_volume::state_volume(&bounds.most_disk()));
-    }
-    Valid {
-        plan: plan::Plan {
-            registry: found
-                .inputs
-                .iter()
-                .chain(&found.outputs)
-                .find_map(|stream| stream.registry.clone()),
-            version: plan::VERSION,
-            installation: found.platform.installation.clone(),
-            namespace,
-            name,
-            kafka: connection::connection(kafka),
-            role: plan::Role::Pipeline(role),
-        },
-        kafka: kafka.clone(),
-        ca: found.ca.clone(),
-        replicas: if spec.suspend { 0 } else { spec.replicas },
-        template: template(spec, found),
-        secrets,
-        volumes,
-        group,
-        needs,
-    }
 }
 
 /// The query over the contracts in force.
@@ -207,17 +61,6 @@ fn check_query(spec: &PipelineSpec, found: &References) -> Result<Dataflow, Erro
         .map(|(index, o)| (index, o.stream.name.as_str(), &o.stream.contract))
         .collect();
     planning::check::check(spec, &inputs, &outputs)
-}
-
-fn start_from(pipeline: &Pipeline) -> plan::StartFrom {
-    let Some(start) = &pipeline.spec.start_from else {
-        return plan::StartFrom::Earliest;
-    };
-    match (&start.time, start.position) {
-        (Some(time), _) => plan::StartFrom::Time(time.0.as_millisecond()),
-        (None, Some(Position::Latest)) => plan::StartFrom::Latest,
-        (None, _) => plan::StartFrom::Earliest,
-    }
 }
 
 #[cfg(test)]

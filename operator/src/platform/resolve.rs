@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use headworks_crds::{Platform, conditions::READY};
+use headworks_crds::{
+    Platform,
+    conditions::{READY, find},
+};
 use kube::{
     ResourceExt,
     core::{Selector, SelectorExt},
@@ -39,12 +42,7 @@ impl ResolvedPlatform {
 }
 
 fn condition(platform: &Platform) -> Option<&headworks_crds::Condition> {
-    platform
-        .status
-        .as_ref()?
-        .conditions
-        .iter()
-        .find(|c| c.type_ == READY)
+    find(&platform.status.as_ref()?.conditions, READY)
 }
 
 /// True if a namespace with these labels may use the Platform. A selector that can't be read admits nobody.

@@ -5,10 +5,10 @@
 
 use headworks_plan::{Figures, Problem, Report, StateFigures};
 
+use crate::names::condition_reason;
+
 /// Most problems of one pod that are looked at.
 const PROBLEMS: usize = 16;
-/// Longest reason.
-const REASON: usize = 64;
 /// Longest message of a problem, in characters.
 const MESSAGE: usize = 1_024;
 /// Longest version of a server or runtime, in characters.
@@ -86,18 +86,9 @@ fn rate(rate: f64) -> f64 {
     }
 }
 
-/// A condition's reason is one CamelCase word; a pod's word is made to fit.
+/// A pod's word as a condition's reason.
 pub fn reason(said: &str) -> String {
-    let word: String = said
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(REASON)
-        .collect();
-    if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        word
-    } else {
-        "PodProblem".into()
-    }
+    condition_reason(said, "PodProblem")
 }
 
 /// One line that a terminal shows as what it is: no control characters (which move the cursor or colour it), nothing that turns

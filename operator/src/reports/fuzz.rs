@@ -277,7 +277,7 @@ fn no_report_whatever_is_in_it_does_more_than_show_figures() {
                 .unwrap_or_default(),
             128,
         );
-        for number in [back.lag, back.dead_letters].into_iter().flatten() {
+        for number in [back.lag, back.letters.dead_letters].into_iter().flatten() {
             assert!(number >= 0, "seed {seed}");
         }
         let seen = Pods {

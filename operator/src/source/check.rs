@@ -3,7 +3,7 @@
 use headworks_crds::{GenerateSource, SourceSpec, Template};
 use headworks_plan as plan;
 
-use crate::{retry::Error, workload::connection::NeededSecret};
+use crate::{connection::NeededSecret, retry::Error};
 
 /// Checks that there is one way in, and that what it says goes together.
 ///

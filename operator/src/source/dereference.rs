@@ -3,6 +3,7 @@
 use headworks_crds::Source;
 
 use crate::{
+    connection,
     context::Context,
     data_stream::resolve::{ResolvedStream, resolve_stream},
     names::Key,
@@ -40,7 +41,7 @@ pub async fn dereference(
 
     let stream = resolve_stream(context, "spec.into", &key.namespace, &source.spec.into).await?;
     let platform = resolve_platform(context, &stream.platform, &key.namespace)?;
-    let ca = crate::workload::connection::ca(context, &platform.platform).await?;
+    let ca = connection::ca(context, &platform.platform).await?;
     Ok(References {
         stream,
         platform,

@@ -8,10 +8,9 @@ mod validate;
 use std::collections::BTreeSet;
 
 use headworks_crds::{Platform, Source, SourceStatus, conditions::INSECURE};
-use kube::Resource;
 
 use crate::{
-    access,
+    access, connection,
     context::Context,
     controller::Reconciler,
     names::Key,
@@ -19,12 +18,7 @@ use crate::{
     retry::Error,
     security,
     status::{ReconcileOutcome, mark},
-    stores,
-    workload::{
-        self, figures, guards,
-        health::{self, Pods},
-        rollouts,
-    },
+    workload::{OnKafka, RollOut, Workload, figures},
 };
 
 impl Reconciler for Source {
@@ -47,146 +41,29 @@ impl Reconciler for Source {
         status: &mut SourceStatus,
         context: &Context,
     ) -> Result<ReconcileOutcome, Error> {
-        let key = Key::of(self);
+        let roll_out = RollOut::of(self, context);
+        let key = &roll_out.key;
         let open = security::source(&self.spec);
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
-        let uid = self.metadata.uid.clone().unwrap_or_default();
-        let live = stores::child(&context.stores.deployments, &key, &uid, &key.name);
-        // As of Pipelines: a spec that is held back leaves the pods as they are.
-        let none = live
-            .as_ref()
-            .is_none_or(|l| l.spec.as_ref().and_then(|s| s.replicas) == Some(0));
-        let rests = self.spec.suspend || (self.spec.replicas == 0 && none);
-        figures::source(status, rests, &key, context);
-        if let (true, Some(live)) = (self.spec.suspend, &live) {
-            workload::scale_to_zero(
-                context,
-                live.as_ref(),
-                live.spec.as_ref().and_then(|s| s.replicas),
-            )
-            .await?;
-        }
-        let found = dereference::dereference(self, &key, context)
-            .await
-            .inspect_err(|_| rollouts::give_up(context, &key))?;
-        let template = self.spec.pod_template.as_ref();
-        let secrets = check::secrets(&self.spec);
-        let allowed = policy::check(&found.platform.platform, template, &secrets);
-        let valid = allowed
-            .and_then(|()| validate::validate(self, &found))
-            .inspect_err(|_| rollouts::give_up(context, &key))?;
-        let built = build::build(
-            &key,
-            &self.controller_owner_ref(&()).unwrap_or_default(),
-            &valid,
-            &context.settings.runtime_image,
-        )?;
-        let reference = self.controller_owner_ref(&()).unwrap_or_default();
-        let generated = workload::connection::generated(&found.platform.platform.spec.kafka);
-        if generated && status.platform.is_none() {
-            status.platform = Some(found.stream.platform.clone());
-        }
-        access::workload::ensure(
-            self,
-            &found.platform,
-            &valid.plan,
-            &reference,
-            1,
-            false,
-            context,
-        )
-        .await?;
-        if let Some(ca) = &built.ca {
-            context.apply(&context.stores.config_maps, ca, &uid).await?;
-        }
-        context
-            .apply(&context.stores.config_maps, &built.plan.config_map, &uid)
-            .await?;
-        match &built.service {
-            Some(service) => {
-                context
-                    .apply(&context.stores.services, service, &uid)
-                    .await?;
-            }
-            // A Source that took records by HTTP before.
-            None => {
-                for service in stores::children(&context.stores.services, &key, &uid) {
-                    context.remove(service.as_ref()).await?;
-                }
-            }
-        }
-        let pods_wanted = valid.replicas;
-        guards::protect(context, &key, &reference, pods_wanted, valid.http.is_some()).await?;
-        let own = status.observed_generation != self.metadata.generation;
-        let applied = rollouts::apply(
-            context,
-            &key,
-            &context.stores.deployments,
-            &built.deployment,
-            (&uid, own),
-        )
-        .await?;
-        let live = applied.live.as_ref();
-        workload::collect_unused_plans(context, &key, &uid, &built.plan.digest).await?;
-        status.address = built.address;
-        status.selector = Some(workload::selector_text(&key));
-
-        let seen = live.status.clone().unwrap_or_default();
-        status.replicas = Some(seen.replicas.unwrap_or(0));
-        status.ready_replicas = Some(seen.ready_replicas.unwrap_or(0));
+        let rests = roll_out.rests(self.spec.suspend, self.spec.replicas);
+        figures::source(status, rests, key, context);
         if self.spec.suspend {
-            return Ok(ReconcileOutcome::ready(
-                "Suspended",
-                if self.spec.http.is_some() {
-                    "spec.suspend is true: no pods run, and the address answers nobody"
-                } else {
-                    "spec.suspend is true: no records are made"
-                },
-            ));
+            roll_out.suspend().await?;
         }
-        let pods = context.stores.pods(&key, &uid);
-        let generation = live.metadata.generation;
-        let verdict = health::verdict(
-            &Pods {
-                pods: &pods,
-                plan: &built.plan.digest,
-                wanted: self.spec.replicas,
-                updated: health::rolled_out(seen.replicas, seen.updated_replicas),
-                ready: seen
-                    .ready_replicas
-                    .unwrap_or(0)
-                    .min(seen.available_replicas.unwrap_or(0)),
-                observed: generation.is_some() && seen.observed_generation >= generation,
-                secrets: &valid.secrets,
-                stores: &[],
-                namespace: &key.namespace,
-            },
-            |uid| context.reports.of_pod(uid),
-        )
-        .map_err(|error| access::workload::heard(error, &found.platform, &key, context))?;
-        let verdict = applied.told(verdict);
-        // No pod runs by the old plan any more: what only that one needed goes.
-        let settled = verdict.ready
-            && !health::superseded(&context.stores.pods_left(&key, &uid), &built.plan.digest);
-        if settled {
-            let now = generated.then_some(&found.platform.platform);
-            moved(self, status, &found.stream.platform, now, context).await;
+        let resolved = resolve(self, key, status, context).await;
+        let observed = status.observed_generation;
+        let pods = Some(&mut status.workload);
+        let (applied, now) = roll_out.apply(resolved, observed, pods).await?;
+        status.address = build::address(self);
+        let outcome = roll_out.observe(&applied).await?;
+        if roll_out.has_settled(&applied, &outcome) {
+            let kafka = applied.workload.kafka.as_ref();
+            let platform = kafka.filter(|kafka| kafka.has_own_user());
+            let platform = platform.map(|kafka| &kafka.platform.platform);
+            moved(self, status, &now, platform, context).await;
         }
-        if settled && generated {
-            access::workload::ensure(
-                self,
-                &found.platform,
-                &valid.plan,
-                &reference,
-                1,
-                true,
-                context,
-            )
-            .await?;
-            return Ok(verdict.recheck(access::workload::VERIFIED_FOR));
-        }
-        Ok(verdict)
+        roll_out.finish(&applied, outcome).await
     }
 
     /// Only a Source that has, or had, a user of its own is held.
@@ -217,9 +94,27 @@ impl Reconciler for Source {
     }
 }
 
+/// From the spec to what runs, and the name of the Platform where it does.
+async fn resolve(
+    source: &Source,
+    key: &Key,
+    status: &mut SourceStatus,
+    context: &Context,
+) -> Result<(Workload, String), Error> {
+    let found = dereference::dereference(source, key, context).await?;
+    let (platform, template) = (&found.platform.platform, source.spec.pod_template.as_ref());
+    policy::check(platform, template, &check::secrets(&source.spec))?;
+    let workload = build::build(source, &found, validate::validate(source)?);
+    let now = found.stream.platform;
+    if workload.kafka.as_ref().is_some_and(OnKafka::has_own_user) && status.platform.is_none() {
+        status.platform = Some(now.clone());
+    }
+    Ok((workload, now))
+}
+
 /// True: a user of the Source may be there. One that was never meant to have a user mustn't be held up by looking for it.
 fn has_user(status: &SourceStatus, name: &str, platform: Option<&Platform>) -> bool {
-    let generated = |platform: &Platform| workload::connection::generated(&platform.spec.kafka);
+    let generated = |platform: &Platform| connection::generated(&platform.spec.kafka);
     status.platform.as_deref() == Some(name) || platform.is_none_or(generated)
 }
 

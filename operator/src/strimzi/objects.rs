@@ -8,7 +8,9 @@ use std::{sync::Arc, time::Duration};
 
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
+    },
 };
 use serde_json::{Value, json};
 
@@ -34,6 +36,24 @@ pub struct Applied {
 /// The API of a kind in a namespace.
 pub fn api(strimzi: &Strimzi, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(strimzi.client.clone(), namespace, resource)
+}
+
+/// The objects of a kind that carry an owner's labels, in whatever namespace, as the API server has them now.
+///
+/// # Errors
+/// The API server's own.
+pub async fn of_owner(
+    strimzi: &Strimzi,
+    resource: &ApiResource,
+    owner: &Key,
+) -> Result<Vec<DynamicObject>, Error> {
+    let params = ListParams::default().labels(&owner.selector_text());
+    let found = strimzi
+        .scope
+        .list_strimzi(&strimzi.client, resource, &params);
+    found
+        .await
+        .map_err(|e| Error::api(&format!("listing the {}s of {owner}", resource.kind), &e))
 }
 
 /// Metadata of an object for an owner of ours: the cluster's label and the owner's.

@@ -8,6 +8,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::{MANAGED, PAUSED};
+use crate::names::condition_reason;
 
 /// How an object of Strimzi's is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +56,10 @@ pub fn observed(object: &DynamicObject) -> Observed {
     };
     if let Some(failed) = find("Ready", "False").or_else(|| find("NotReady", "True")) {
         return Observed::Failed {
-            reason: reason(&failed["reason"]),
+            reason: condition_reason(
+                failed["reason"].as_str().unwrap_or_default(),
+                "StrimziError",
+            ),
             message: failed["message"].as_str().unwrap_or("no message").into(),
         };
     }
@@ -116,22 +120,6 @@ fn annotated(object: &DynamicObject, key: &str, value: &str) -> bool {
         .as_ref()
         .and_then(|a| a.get(key))
         .is_some_and(|v| v == value)
-}
-
-/// A reason of Strimzi's as a condition's reason, which must be one word.
-fn reason(value: &Value) -> String {
-    let word: String = value
-        .as_str()
-        .unwrap_or_default()
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(64)
-        .collect();
-    if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        word
-    } else {
-        "StrimziError".into()
-    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{
-    ResourceExt,
-    api::{DynamicObject, ListParams},
-};
+use kube::{ResourceExt, api::DynamicObject};
 
 use super::{MANAGED, State, Strimzi, TOPIC_FINALIZER, objects, observed, ownership};
 use crate::{names::Key, retry::Error};
@@ -27,17 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Waiting `StrimziNotInstalled`, or the API server's own.
 pub async fn of_owner(strimzi: &Strimzi, owner: &Key) -> Result<Vec<DynamicObject>, Error> {
     let resource = strimzi.topics.resource().await?;
-    let selector: Vec<String> = owner
-        .selector()
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let params = ListParams::default().labels(&selector.join(","));
-    let scope = &strimzi.scope;
-    let mut all = scope
-        .list_strimzi(&strimzi.client, &resource, &params)
-        .await
-        .map_err(|e| Error::api(&format!("listing the KafkaTopics of {owner}"), &e))?;
+    let mut all = objects::of_owner(strimzi, &resource, owner).await?;
     all.retain(|object| {
         let ours = ownership::written_by_us(object);
         if !ours {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 
 use super::{
@@ -184,17 +184,7 @@ pub async fn of_owner(strimzi: &Strimzi, owner: &Key) -> Result<Vec<DynamicObjec
         return Ok(Vec::new());
     }
     let resource = strimzi.users.resource().await?;
-    let selector: Vec<String> = owner
-        .selector()
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let params = ListParams::default().labels(&selector.join(","));
-    let scope = &strimzi.scope;
-    let mut all = scope
-        .list_strimzi(&strimzi.client, &resource, &params)
-        .await
-        .map_err(|e| Error::api(&format!("listing the KafkaUsers of {owner}"), &e))?;
+    let mut all = objects::of_owner(strimzi, &resource, owner).await?;
     // A copy with our labels under another name is somebody else's.
     all.retain(|user| super::ownership::is_user_of(user, owner));
     Ok(all)

@@ -9,6 +9,7 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use super::decision::{AdmissionDecision, Request};
 use crate::{
     access_grant::accept::{self, Word},
+    connection::NeededSecret,
     data_store::binding,
     data_stream::limits,
     platform::{policy, resolve::admits},
@@ -16,7 +17,6 @@ use crate::{
     security::{self, Open},
     source::check,
     stores::Stores,
-    workload::connection::NeededSecret,
 };
 
 /// Of a Source.

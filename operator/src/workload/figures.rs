@@ -1,6 +1,8 @@
 //! Figures in a status: the coarse ones that the reports room lets through, in the words people read.
 
-use headworks_crds::{DeadLetterCount, PipelineStatus, SourceStatus, StateStatus};
+use headworks_crds::{
+    DeadLetterCount, DeadLetterStatus, PipelineStatus, SourceStatus, StateStatus,
+};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
@@ -18,32 +20,18 @@ pub fn remember(reports: &Reports, stores: &Stores) {
         let Some(status) = &object.status else {
             continue;
         };
-        let last = status.last_dead_letter_time.as_ref();
-        if let Some(letters) = letters_of(status.dead_letter_count.as_ref(), last) {
-            reports.letters_already(&Key::of(object), letters);
-        }
-        if status.rate.is_none() {
-            continue;
-        }
         let shown = Coarse {
             rate: rate_of(status.rate.as_deref()),
-            dead_letters: count_of(status.dead_letters),
             ..Coarse::default()
         };
-        reports.shown_already(&Key::of(object), shown);
+        let shown = status.rate.is_some().then_some(shown);
+        already(reports, &Key::of(object), &status.letters, shown);
     }
     for pipeline in stores.pipelines.state() {
         let Ok(object) = &pipeline.0 else { continue };
         let Some(status) = &object.status else {
             continue;
         };
-        let last = status.last_dead_letter_time.as_ref();
-        if let Some(letters) = letters_of(status.dead_letter_count.as_ref(), last) {
-            reports.letters_already(&Key::of(object), letters);
-        }
-        if status.rate.is_none() {
-            continue;
-        }
         let shown = Coarse {
             rate: rate_of(status.rate.as_deref()),
             lag: status.lag.and_then(|lag| u64::try_from(lag).ok()),
@@ -52,20 +40,34 @@ pub fn remember(reports: &Reports, stores: &Stores) {
                 .last_commit_time
                 .as_ref()
                 .map(|t| t.0.as_millisecond()),
-            dead_letters: count_of(status.dead_letters),
             state: status.state.as_ref().and_then(state_of),
+            ..Coarse::default()
         };
-        reports.shown_already(&Key::of(object), shown);
+        let shown = status.rate.is_some().then_some(shown);
+        already(reports, &Key::of(object), &status.letters, shown);
+    }
+}
+
+/// What a status shows already: its dead letters, and the pace if it shows one.
+fn already(reports: &Reports, key: &Key, letters: &DeadLetterStatus, shown: Option<Coarse>) {
+    if let Some(known) = letters_of(letters) {
+        reports.letters_already(key, known);
+    }
+    if let Some(shown) = shown {
+        let dead_letters = count_of(letters.dead_letters);
+        reports.shown_already(
+            key,
+            Coarse {
+                dead_letters,
+                ..shown
+            },
+        );
     }
 }
 
 /// Puts a Source's figures in its status. `rests`: no pod is to run, and what the last one said of its pace isn't so any more.
 pub fn source(status: &mut SourceStatus, rests: bool, key: &Key, context: &Context) {
-    if let Some(letters) = context.reports.letters(key) {
-        let (total, count, last) = letters_shown(letters);
-        status.dead_letters = Some(total);
-        (status.dead_letter_count, status.last_dead_letter_time) = (count, last);
-    }
+    show_letters(&mut status.letters, key, context);
     if rests {
         context.reports.rest(key);
         status.rate = None;
@@ -81,11 +83,7 @@ pub fn show_source(status: &mut SourceStatus, figures: &Coarse) {
 
 /// Puts a Pipeline's figures in its status. `rests`: as above.
 pub fn pipeline(status: &mut PipelineStatus, rests: bool, key: &Key, context: &Context) {
-    if let Some(letters) = context.reports.letters(key) {
-        let (total, count, last) = letters_shown(letters);
-        status.dead_letters = Some(total);
-        (status.dead_letter_count, status.last_dead_letter_time) = (count, last);
-    }
+    show_letters(&mut status.letters, key, context);
     if rests {
         context.reports.rest(key);
         (status.rate, status.lag, status.delay) = (None, None, None);
@@ -106,8 +104,14 @@ pub fn show_pipeline(status: &mut PipelineStatus, figures: Coarse) {
     }
 }
 
+fn show_letters(status: &mut DeadLetterStatus, key: &Key, context: &Context) {
+    if let Some(letters) = context.reports.letters(key) {
+        *status = letters_shown(letters);
+    }
+}
+
 /// What a status shows of dead letters: the sum, how it comes about, and when the last one came.
-fn letters_shown(letters: Letters) -> (i64, Option<DeadLetterCount>, Option<Time>) {
+fn letters_shown(letters: Letters) -> DeadLetterStatus {
     let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let total = letters.total();
     let count = (total > 0).then(|| DeadLetterCount {
@@ -118,15 +122,16 @@ fn letters_shown(letters: Letters) -> (i64, Option<DeadLetterCount>, Option<Time
             .map(|(pod, count)| (pod, whole(count)))
             .collect(),
     });
-    (
-        whole(reports::shown(total)),
-        count,
-        letters.last_ms.and_then(instant),
-    )
+    DeadLetterStatus {
+        dead_letters: Some(whole(reports::shown(total))),
+        last_dead_letter_time: letters.last_ms.and_then(instant),
+        dead_letter_count: count,
+    }
 }
 
-fn letters_of(count: Option<&DeadLetterCount>, last: Option<&Time>) -> Option<Letters> {
-    let count = count?;
+fn letters_of(status: &DeadLetterStatus) -> Option<Letters> {
+    let count = status.dead_letter_count.as_ref()?;
+    let last = status.last_dead_letter_time.as_ref();
     let pods = count.pods.iter();
     Some(Letters::known(
         count_of(Some(count.ended)),
@@ -261,11 +266,14 @@ mod tests {
     fn dead_letters_are_read_back_as_they_were_counted() {
         let pods = [("uid-a".to_owned(), 793), ("uid-b".to_owned(), 2)].into();
         let letters = Letters::known(2_000, pods, Some(60_000));
-        let (total, count, last) = letters_shown(letters.clone());
-        assert_eq!(total, 2_790);
-        assert_eq!(letters_of(count.as_ref(), last.as_ref()), Some(letters));
-        let none = letters_shown(Letters::default());
-        assert_eq!(none, (0, None, None));
+        let shown = letters_shown(letters.clone());
+        assert_eq!(shown.dead_letters, Some(2_790));
+        assert_eq!(letters_of(&shown), Some(letters));
+        let none = DeadLetterStatus {
+            dead_letters: Some(0),
+            ..DeadLetterStatus::default()
+        };
+        assert_eq!(letters_shown(Letters::default()), none);
     }
 
     #[test]

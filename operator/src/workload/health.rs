@@ -9,8 +9,8 @@ use headworks_plan::Report;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-use super::{connection::NeededSecret, pod::PLAN_LABEL};
-use crate::{reports, retry::Error, status::ReconcileOutcome};
+use super::pod::PLAN_LABEL;
+use crate::{connection::NeededSecret, reports, retry::Error, status::ReconcileOutcome};
 
 /// What is known of the pods.
 pub struct Pods<'a> {
@@ -79,13 +79,6 @@ pub fn verdict(
         let _ = write!(message, "; pod {pod}: {text}");
     }
     Ok(ReconcileOutcome::progressing(reason, message))
-}
-
-/// How many pods of a Deployment's present template count: while pods of an older one serve beside them, the ready
-/// ones may all be old, so each old pod takes one away.
-pub fn rolled_out(replicas: Option<i32>, updated: Option<i32>) -> i32 {
-    let updated = updated.unwrap_or(0);
-    updated - (replicas.unwrap_or(0) - updated).max(0)
 }
 
 /// The pods of the plan in force that aren't ending.
@@ -346,13 +339,6 @@ mod tests {
                 && error.message().contains("shop"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn a_new_pod_that_never_becomes_ready_beside_an_old_one_that_serves_is_no_success() {
-        assert_eq!(rolled_out(Some(2), Some(1)), 0, "one old, one new");
-        assert_eq!(rolled_out(Some(1), Some(1)), 1);
-        assert_eq!(rolled_out(None, None), 0);
     }
 
     #[test]

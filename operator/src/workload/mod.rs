@@ -1,17 +1,23 @@
-//! What Sources, Pipelines and DataStores have in common: pods that are told a plan and report on themselves.
+//! What all kinds with pods have in common: pods that are told a plan and report on themselves.
 //!
-//! `connection` is how such a pod reaches Kafka (`data_store::binding` is how it reaches a database), `plan_map` its plan in an immutable ConfigMap, `pod` the
-//! pod template, and `health` what its owner's conditions say of the pods.
+//! A kind says what runs (`definition`), and `roll_out` does the rest: `children` builds it, `turns` says when a change that reaches
+//! many objects comes to this one, and `health` what the conditions say of the pods. `plan_map` is a plan in an immutable ConfigMap,
+//! `pod` the pod template, `service` and `guards` what stands before and around the pods.
 
-pub mod connection;
+pub mod children;
+pub mod counts;
+pub mod definition;
 pub mod figures;
 pub mod guards;
 pub mod health;
 pub mod plan_map;
 pub mod pod;
 pub mod resources;
-pub mod rollouts;
+pub mod roll_out;
+mod service;
 pub mod state_volume;
+pub mod turns;
+mod unblock;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -28,27 +34,19 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+pub use definition::{OnKafka, Shape, Workload};
+pub use roll_out::RollOut;
+
 use crate::{
+    access::workload::MAX_MEMBERS,
     context::Context,
     names::{FIELD_MANAGER, Key},
     retry::Error,
     stores,
 };
 
-/// The most pods that a Pipeline has: `spec.replicas` goes to here.
-pub const MAX_MEMBERS: i32 = 256;
 /// A StatefulSet keeps ten revisions; more than this many aren't its own.
 const MAX_REVISIONS: u32 = 64;
-
-/// The scale subresource's selector.
-pub fn selector_text(key: &Key) -> String {
-    let pairs: Vec<String> = key
-        .selector()
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
-    pairs.join(",")
-}
 
 /// Takes the pods away at once, whatever else may be wrong with the object.
 pub async fn scale_to_zero<K>(
@@ -107,7 +105,7 @@ pub async fn collect_unused_plans(
     // A StatefulSet rolls back to a ControllerRevision by itself; asked for only when there is something to remove.
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &key.namespace);
     let few = ListParams::default()
-        .labels(&selector_text(key))
+        .labels(&key.selector_text())
         .limit(MAX_REVISIONS);
     let revisions = api
         .list(&few)

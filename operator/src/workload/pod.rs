@@ -19,11 +19,13 @@ use k8s_openapi::{
 use kube::ResourceExt;
 
 use super::{
-    connection::Mounted,
     plan_map::{PLAN_FILE, PlanMap},
     resources::{Needs, resources},
 };
-use crate::names::{Key, digest};
+use crate::{
+    connection::Mounted,
+    names::{Key, digest},
+};
 
 /// Label of pods with the digest of the plan they were started with.
 pub const PLAN_LABEL: &str = "headworks.dev/plan";

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use headworks_crds::{Platform, PodTemplate};
 use headworks_operator::{
+    connection::NeededSecret,
     data_store::binding,
     data_stream::limits,
     platform::{policy, resolve::admits},
     source::check as source,
-    workload::connection::NeededSecret,
 };
 
 use super::World;

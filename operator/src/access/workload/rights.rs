@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use headworks_plan::{OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, Stream};
 
-use crate::{
-    kafka::{Acl, Operation, Resource as About},
-    workload::MAX_MEMBERS,
-};
+use crate::kafka::{Acl, Operation, Resource as About};
+
+/// The most pods that a Pipeline has: `spec.replicas` goes to here.
+pub const MAX_MEMBERS: i32 = 256;
 
 /// What a plan's pods, of which there are so many, do in Kafka.
 pub fn rights(plan: &Plan, pods: i32) -> BTreeSet<Acl> {

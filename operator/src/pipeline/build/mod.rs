@@ -1,328 +1,144 @@
-//! The children of a Pipeline: plan, StatefulSet and, with a private CA, a copy of the CA. Pure.
+//! What runs for a Pipeline: one plan for pods with numbers. Pure.
 
-mod stateful_set;
+use headworks_crds::{ANNOTATION_ACCEPT_DATA_LOSS, Pipeline, Position};
+use headworks_plan as plan;
+use kube::ResourceExt;
 
-use k8s_openapi::{
-    api::{apps::v1::StatefulSet, core::v1::ConfigMap},
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
-};
-
-use super::validate::Valid;
+use super::{dereference::References, state, validate};
 use crate::{
-    apply::child_meta,
-    names::Key,
-    retry::Error,
+    connection::{self, Mounted, NeededSecret},
+    data_stream::resolve::ResolvedStream,
+    planning::store_writers::stores_of,
     workload::{
-        connection,
-        plan_map::{PlanMap, plan_map},
+        OnKafka, Shape, Workload,
+        resources::{Disk, Needs},
+        state_volume,
     },
 };
 
-/// Everything that a Pipeline consists of.
-#[derive(Clone, Debug)]
-pub struct Built {
-    /// The plan.
-    pub plan: PlanMap,
-    /// Kafka's CA.
-    pub ca: Option<ConfigMap>,
-    /// The pods.
-    pub stateful_set: StatefulSet,
+/// Builds it of a Pipeline that is right. `keyed` is the state that its query needs. Gives the consumer group, too.
+pub fn build(
+    pipeline: &Pipeline,
+    found: &References,
+    keyed: Option<(&state::StateRequirements, plan::KeyedPlan)>,
+) -> (Workload, String) {
+    let spec = &pipeline.spec;
+    let kafka = &found.platform.platform.spec.kafka;
+    let (namespace, name) = (
+        pipeline.namespace().unwrap_or_default(),
+        pipeline.name_any(),
+    );
+    let group = match &keyed {
+        Some((wanted, _)) => wanted.group.clone(),
+        None => validate::group(&found.platform.installation, &namespace, &name),
+    };
+    let bounds = spec.state.clone().unwrap_or_default();
+    let needs = keyed
+        .as_ref()
+        .map_or_else(Needs::default, |(wanted, keyed)| Needs {
+            state_memory: keyed.memory_bytes,
+            unbounded: wanted.sessions,
+            disk: Some(Disk {
+                asked: bounds.asked_disk(),
+                most: bounds.most_disk(),
+            }),
+            body: 0,
+        });
+    let stateful = keyed.is_some();
+    let inputs = found.inputs.iter().map(|input| {
+        if stateful {
+            input.stream.clone()
+        } else {
+            input.untimed()
+        }
+    });
+    let mut inputs: Vec<_> = inputs.collect();
+    if stateful {
+        // The state knows its inputs by their place, and goes on with a query that names them in another order.
+        inputs.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    let role = plan::PipelinePlan {
+        // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
+        sql: spec.sql.trim_end().to_owned(),
+        inputs,
+        outputs: found.outputs.iter().map(ResolvedStream::untimed).collect(),
+        tables: found
+            .tables
+            .iter()
+            .map(|(table, binding)| plan::TableOutput {
+                store: binding.store.clone(),
+                table: table.name.clone(),
+                key: table.key.clone(),
+                create: table.create,
+                group: validate::table_group(&group, &table.store, &table.name),
+            })
+            .collect(),
+        delivery: spec.delivery.into(),
+        commit_interval_ms: spec.commit_interval.millis(),
+        start_from: start_from(pipeline),
+        on_bad_record: spec.on_bad_record.into(),
+        on_overflow: spec.on_overflow.into(),
+        group: group.clone(),
+        keyed: keyed.map(|(_, keyed)| keyed),
+        accept_data_loss: pipeline
+            .annotations()
+            .get(ANNOTATION_ACCEPT_DATA_LOSS)
+            .cloned(),
+    };
+    let mut secrets: Vec<NeededSecret> = Vec::new();
+    let mut volumes: Vec<Mounted> = Vec::new();
+    // Two tables of one store share its files.
+    for (_, binding) in &found.tables {
+        if !volumes.contains(&binding.volume) {
+            volumes.push(binding.volume.clone());
+            secrets.extend(binding.secrets.iter().cloned());
+        }
+    }
+    if stateful {
+        volumes.push(state_volume::state_volume(&bounds.most_disk()));
+    }
+    let workload = Workload {
+        name: name.clone(),
+        shape: Shape::StatefulSet,
+        replicas: spec.replicas,
+        suspended: (spec.suspend).then_some("spec.suspend is true: no pods run, progress is kept"),
+        plan: plan::Plan {
+            registry: found
+                .inputs
+                .iter()
+                .chain(&found.outputs)
+                .find_map(|stream| stream.registry.clone()),
+            version: plan::VERSION,
+            installation: found.platform.installation.clone(),
+            namespace,
+            name,
+            kafka: connection::connection(kafka),
+            role: plan::Role::Pipeline(role),
+        },
+        kafka: Some(OnKafka {
+            platform: found.platform.clone(),
+            ca: found.ca.clone(),
+        }),
+        template: validate::template(spec, found),
+        volumes,
+        secrets,
+        stores: stores_of(pipeline).into_iter().collect(),
+        needs,
+        http: None,
+    };
+    (workload, group)
 }
 
-/// Builds all of it.
-pub fn build(
-    key: &Key,
-    reference: &OwnerReference,
-    valid: &Valid,
-    image: &str,
-) -> Result<Built, Error> {
-    let plan = plan_map(&valid.plan, key, reference.clone())?;
-    let ca = valid.ca.as_ref().map(|pem| {
-        connection::ca_config_map(
-            child_meta(connection::ca_name(key), key, reference.clone()),
-            pem,
-        )
-    });
-    let stateful_set = stateful_set::stateful_set(key, reference, valid, &plan, image);
-    Ok(Built {
-        plan,
-        ca,
-        stateful_set,
-    })
+fn start_from(pipeline: &Pipeline) -> plan::StartFrom {
+    let Some(start) = &pipeline.spec.start_from else {
+        return plan::StartFrom::Earliest;
+    };
+    match (&start.time, start.position) {
+        (Some(time), _) => plan::StartFrom::Time(time.0.as_millisecond()),
+        (None, Some(Position::Latest)) => plan::StartFrom::Latest,
+        (None, _) => plan::StartFrom::Earliest,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use headworks_crds::{DataStoreSpec, Pipeline, Platform, TableTarget};
-    use headworks_plan::{Contract, Field, Stream};
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        data_store::binding::{self, StoreBinding},
-        data_stream::resolve::ResolvedStream,
-        pipeline::{
-            dereference::References,
-            state::{self, StateRequirements, StateTopics},
-            validate::{self, Valid},
-        },
-        planning::testing,
-        platform::resolve::ResolvedPlatform,
-        retry::Error,
-    };
-
-    fn stream(name: &str, fields: &[(&str, &str)]) -> ResolvedStream {
-        let fields = fields
-            .iter()
-            .map(|(name, t)| Field::new(*name, *t, false))
-            .collect();
-        ResolvedStream {
-            stream: Stream {
-                name: name.into(),
-                topic: format!("shop.{name}"),
-                dead_letter_topic: format!("shop.{name}.dlq"),
-                contract: Contract {
-                    fields,
-                    ..Contract::default()
-                },
-                max_message_bytes: 1_048_588,
-            },
-            platform: "default".into(),
-            partitions: Some(6),
-            registry: None,
-        }
-    }
-
-    fn found() -> References {
-        let platform: Platform =
-            serde_json::from_value(json!({"metadata": {"name": "default"}, "spec": {"kafka":
-            {"bootstrapServers": "k:9092", "management": {"admin": {}}}}}))
-            .unwrap();
-        let fields = [("id", "string"), ("n", "bigint")];
-        References {
-            platform: ResolvedPlatform {
-                platform,
-                installation: "prod".into(),
-            },
-            inputs: vec![stream("a", &fields)],
-            outputs: vec![stream("b", &fields)],
-            tables: vec![],
-            ca: None,
-        }
-    }
-
-    fn pipeline(spec: &serde_json::Value) -> Pipeline {
-        serde_json::from_value(
-            json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec}),
-        )
-        .unwrap()
-    }
-
-    /// A Pipeline without state.
-    fn validate(pipeline: &Pipeline, found: &References) -> Result<Valid, Error> {
-        validate::check(pipeline, found)?;
-        Ok(validate::resolve(pipeline, found, None))
-    }
-
-    fn built(valid: &Valid) -> Built {
-        build(
-            &Key::new("Pipeline", "shop", "p"),
-            &OwnerReference::default(),
-            valid,
-            "runtime:1",
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn a_pipeline_with_state_has_two_parts_and_a_folder() {
-        let table = json!({"store": "warehouse", "name": "counts", "key": ["id"]});
-        let pipeline = pipeline(
-            &json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}, {"table": table}], "allowedLateness": "1m",
-            "state": {"memory": "1Gi", "disk": "20Gi", "ttl": "30d"}}),
-        );
-        let mut found = References {
-            tables: vec![self::table(&table)],
-            ..found()
-        };
-        found.inputs[0].stream.contract.event_time = Some(headworks_plan::EventTime {
-            field: "at".into(),
-            max_out_of_orderness_ms: 5_000,
-            idle_timeout_ms: None,
-        });
-        found.outputs[0].stream.contract.event_time =
-            found.inputs[0].stream.contract.event_time.clone();
-        let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
-        let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
-        let wanted = StateRequirements::of(&pipeline, &found, &dataflow).unwrap();
-        let kept = StateTopics {
-            topics: vec![],
-            partitions: 6,
-            max_message_bytes: wanted.max_message_bytes,
-        };
-        let plan = state::plan(&pipeline, &wanted, &kept, &dataflow);
-        let valid = validate::resolve(&pipeline, &found, Some((&wanted, plan)));
-        let built = built(&valid);
-        insta::assert_yaml_snapshot!("keyed_stateful_set", built.stateful_set);
-        let plan: serde_json::Value =
-            serde_json::from_str(&built.plan.config_map.data.unwrap()["plan.json"]).unwrap();
-        insta::assert_yaml_snapshot!("keyed_plan", plan["role"]["pipeline"]);
-    }
-
-    #[test]
-    fn the_state_knows_its_inputs_by_a_place_that_no_edit_of_the_query_changes() {
-        let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}]});
-        let pipeline = pipeline(&spec);
-        let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
-        let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
-        let names = |inputs: &[&str]| -> Vec<String> {
-            let inputs = inputs.iter().map(|name| stream(name, &[("id", "string")]));
-            let found = References {
-                inputs: inputs.collect(),
-                ..found()
-            };
-            let wanted = StateRequirements::of(&pipeline, &found, &dataflow).unwrap();
-            let kept = StateTopics {
-                topics: vec![],
-                partitions: 6,
-                max_message_bytes: wanted.max_message_bytes,
-            };
-            let plan = state::plan(&pipeline, &wanted, &kept, &dataflow);
-            let valid = validate::resolve(&pipeline, &found, Some((&wanted, plan)));
-            let headworks_plan::Role::Pipeline(plan) = valid.plan.role else {
-                panic!("a pipeline")
-            };
-            plan.inputs.iter().map(|i| i.name.clone()).collect()
-        };
-        assert_eq!(names(&["orders", "clicks"]), ["clicks", "orders"]);
-        assert_eq!(names(&["clicks", "orders"]), ["clicks", "orders"]);
-    }
-
-    #[test]
-    fn replicas_are_the_spec_s_and_roll_no_pod() {
-        let of = |replicas: &serde_json::Value| {
-            let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}], "replicas": replicas});
-            built(&validate(&pipeline(&spec), &found()).unwrap())
-        };
-        let (one, three) = (of(&json!(1)), of(&json!(3)));
-        let replicas = |built: &Built| built.stateful_set.spec.as_ref().unwrap().replicas;
-        assert_eq!((replicas(&one), replicas(&three)), (Some(1), Some(3)));
-        assert_eq!(one.plan.digest, three.plan.digest);
-        let template = |built: &Built| built.stateful_set.spec.clone().unwrap().template;
-        assert_eq!(template(&one), template(&three));
-    }
-
-    #[test]
-    fn how_long_others_wait_for_stragglers_rolls_no_pod_without_state() {
-        let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}]});
-        let of = |lateness: u64| {
-            let mut found = found();
-            found.inputs[0].stream.contract.event_time = Some(headworks_plan::EventTime {
-                field: "at".into(),
-                max_out_of_orderness_ms: lateness,
-                idle_timeout_ms: Some(1),
-            });
-            validate::resolve(&pipeline(&spec), &found, None).plan
-        };
-        assert_eq!(of(5), of(50));
-    }
-
-    #[test]
-    fn a_pipeline_is_a_plan_and_a_stateful_set() {
-        let pipeline = pipeline(
-            &json!({"sql": "SELECT id, n * 2 AS n FROM a", "to": [{"stream": "b"}], "replicas": 2}),
-        );
-        let valid = validate(&pipeline, &found()).unwrap();
-        let built = build(
-            &Key::new("Pipeline", "shop", "p"),
-            &OwnerReference::default(),
-            &valid,
-            "runtime:1",
-        )
-        .unwrap();
-        insta::assert_yaml_snapshot!("pipeline_stateful_set", built.stateful_set);
-        insta::assert_yaml_snapshot!("pipeline_plan", built.plan.config_map);
-    }
-
-    /// A table of a store, as `dereference` finds it.
-    fn table(target: &serde_json::Value) -> (TableTarget, StoreBinding) {
-        let spec: DataStoreSpec = serde_json::from_value(json!({"postgres": {"url": "postgres://db.shop.svc/shop",
-            "secret": "warehouse-app", "tls": {"caSecret": {"name": "warehouse-ca", "key": "ca.crt"}}}}))
-        .unwrap();
-        let target: TableTarget = serde_json::from_value(target.clone()).unwrap();
-        let binding = binding::bind(&target.store, &spec).unwrap();
-        (target, binding)
-    }
-
-    #[test]
-    fn two_tables_of_a_store_are_two_stages_and_one_volume() {
-        let one = json!({"store": "warehouse", "name": "orders", "key": ["id"], "create": true});
-        let two = json!({"store": "warehouse", "name": "reporting.log"});
-        let pipeline = pipeline(
-            &json!({"sql": "SELECT id, n FROM a", "to": [{"table": one}, {"stream": "b"}, {"table": two}]}),
-        );
-        let found = References {
-            tables: vec![table(&one), table(&two)],
-            ..found()
-        };
-        let valid = validate(&pipeline, &found).unwrap();
-        let names: Vec<&str> = valid.secrets.iter().map(|s| s.name.as_str()).collect();
-        assert_eq!(names, ["warehouse-app", "warehouse-ca"]);
-        let built = build(
-            &Key::new("Pipeline", "shop", "p"),
-            &OwnerReference::default(),
-            &valid,
-            "runtime:1",
-        )
-        .unwrap();
-        insta::assert_yaml_snapshot!("tables_stateful_set", built.stateful_set);
-        insta::assert_yaml_snapshot!("tables_plan", built.plan.config_map);
-    }
-
-    #[test]
-    fn a_pipeline_may_write_tables_alone() {
-        let only = json!({"store": "warehouse", "name": "orders"});
-        let pipeline = pipeline(&json!({"sql": "SELECT id FROM a", "to": [{"table": only}]}));
-        let found = References {
-            outputs: vec![],
-            tables: vec![table(&only)],
-            ..found()
-        };
-        let valid = validate(&pipeline, &found).unwrap();
-        let headworks_plan::Role::Pipeline(plan) = valid.plan.role else {
-            panic!("a pipeline")
-        };
-        assert_eq!((plan.outputs.len(), plan.tables.len()), (0, 1));
-    }
-
-    #[test]
-    fn a_wrong_column_is_named_with_line_and_column() {
-        let error = validate(
-            &pipeline(
-                &json!({"sql": "SELECT id,\n       nn AS n\nFROM a", "to": [{"stream": "b"}]}),
-            ),
-            &found(),
-        )
-        .unwrap_err();
-        assert_eq!(error.reason(), "InvalidSql");
-        assert!(
-            error.message().starts_with("spec.sql line 2, column 8: "),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_column_that_does_not_fit_its_target_is_named() {
-        let error = validate(
-            &pipeline(
-                &json!({"sql": "SELECT id, CAST(n AS STRING) AS n FROM a", "to": [{"stream": "b"}]}),
-            ),
-            &found(),
-        )
-        .unwrap_err();
-        assert_eq!(error.reason(), "OutputMismatch");
-        for word in ["spec.to[0]", "bigint", "string", "b"] {
-            assert!(error.message().contains(word), "{word}: {error}");
-        }
-    }
-}
+mod tests;

@@ -1,92 +1,173 @@
-//! The children of a Source: plan, Deployment, for HTTP a Service and, with a private CA, a copy of the CA. Pure.
+//! What runs for a Source: one that takes records in never has fewer ready pods than before in a roll-out; one that makes them up
+//! never has two, because its records are one sequence. Pure.
 
-mod deployment;
-mod service;
+use headworks_crds::{GenerateSource, HttpSource, Source};
+use headworks_plan::{self as plan, BEARER_DIR, HTTP_TLS_DIR};
 
-use k8s_openapi::{
-    api::{
-        apps::v1::Deployment,
-        core::v1::{ConfigMap, Service},
-    },
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
-};
-
-use super::validate::Valid;
+use super::{check, dereference::References};
 use crate::{
-    apply::child_meta,
+    connection::{self, Mounted},
     names::Key,
-    retry::Error,
-    workload::{
-        connection,
-        plan_map::{PlanMap, plan_map},
-    },
+    workload::{OnKafka, Shape, Workload, resources::Needs},
 };
 
-/// Everything that a Source consists of.
-#[derive(Clone, Debug)]
-pub struct Built {
-    /// The plan.
-    pub plan: PlanMap,
-    /// Kafka's CA.
-    pub ca: Option<ConfigMap>,
-    /// The pods.
-    pub deployment: Deployment,
-    /// The address in front of them, if records are sent to them.
-    pub service: Option<Service>,
-    /// Where to send records, if they are sent.
-    pub address: Option<String>,
+/// Builds it of a Source that is right. `template` is that of records that are made up.
+pub fn build(source: &Source, found: &References, template: Option<plan::Template>) -> Workload {
+    let spec = &source.spec;
+    let http = spec.http.as_ref();
+    let platform = &found.platform.platform.spec;
+    let key = Key::of(source);
+    let bearer = http.and_then(|h| h.auth.as_ref()?.bearer.as_ref());
+    let generate = spec.generate.as_ref();
+    let installation = &found.platform.installation;
+    let role = plan::SourcePlan {
+        into: found.stream.untimed(),
+        http: http.map(|http| plan::HttpSource {
+            path: http.path.clone(),
+            bearer: bearer.is_some(),
+            tls: http.tls.is_some(),
+            max_body_bytes: http.max_body_bytes.value(),
+            records_per_second: http
+                .records_per_second
+                .as_ref()
+                .map(headworks_crds::Quantity::value),
+            items_path: http.items_path.clone(),
+        }),
+        generate: generate.map(|generate| generated(source, generate, installation, template)),
+        on_invalid: spec.on_invalid.into(),
+        unknown_fields: spec.unknown_fields.into(),
+    };
+    let own = spec.pod_template.clone().unwrap_or_default();
+    Workload {
+        name: key.name.clone(),
+        shape: if http.is_some() {
+            Shape::Deployment
+        } else {
+            Shape::Single
+        },
+        replicas: if http.is_some() {
+            spec.replicas
+        } else {
+            spec.replicas.min(1)
+        },
+        suspended: spec.suspend.then_some(if http.is_some() {
+            "spec.suspend is true: no pods run, and the address answers nobody"
+        } else {
+            "spec.suspend is true: no records are made"
+        }),
+        plan: plan::Plan {
+            registry: found.stream.registry.clone(),
+            version: plan::VERSION,
+            installation: installation.clone(),
+            namespace: key.namespace,
+            name: key.name,
+            kafka: connection::connection(&platform.kafka),
+            role: plan::Role::Source(role),
+        },
+        kafka: Some(OnKafka {
+            platform: found.platform.clone(),
+            ca: found.ca.clone(),
+        }),
+        template: own.over(&platform.pod_template.clone().unwrap_or_default()),
+        volumes: volumes(http),
+        secrets: check::secrets(spec),
+        stores: Vec::new(),
+        needs: Needs {
+            body: http.map_or(0, |http| http.max_body_bytes.value()),
+            ..Needs::default()
+        },
+        http: http.map(|http| http.service.clone().unwrap_or_default()),
+    }
 }
 
-/// Builds all of it.
-pub fn build(
-    key: &Key,
-    reference: &OwnerReference,
-    valid: &Valid,
-    image: &str,
-) -> Result<Built, Error> {
-    let plan = plan_map(&valid.plan, key, reference.clone())?;
-    let ca = valid.ca.as_ref().map(|pem| {
-        connection::ca_config_map(
-            child_meta(connection::ca_name(key), key, reference.clone()),
-            pem,
-        )
-    });
-    let deployment = deployment::deployment(key, reference, valid, &plan, image);
-    let service = valid
-        .http
-        .as_ref()
-        .map(|http| service::service(key, reference, http));
-    let address = valid.http.as_ref().map(|http| {
+/// Where to send records, if they are sent.
+pub fn address(source: &Source) -> Option<String> {
+    let key = Key::of(source);
+    source.spec.http.as_ref().map(|http| {
         let scheme = if http.tls.is_some() { "https" } else { "http" };
         format!(
             "{scheme}://{}.{}.svc:{}{}",
             key.name,
             key.namespace,
-            headworks_plan::HTTP_PORT,
+            plan::HTTP_PORT,
             http.path
         )
-    });
-    Ok(Built {
-        plan,
-        ca,
-        deployment,
-        service,
-        address,
     })
+}
+
+/// The files of tokens and certificates.
+fn volumes(http: Option<&HttpSource>) -> Vec<Mounted> {
+    let bearer = http.and_then(|h| h.auth.as_ref()?.bearer.as_ref());
+    let bearer =
+        bearer.map(|bearer| connection::secret_key("bearer", BEARER_DIR, &bearer.secret, "token"));
+    let tls = http.and_then(|h| h.tls.as_ref()).map(|tls| {
+        connection::secret(
+            "http-tls",
+            HTTP_TLS_DIR,
+            &tls.secret_name,
+            &[("tls.crt", "tls.crt"), ("tls.key", "tls.key")],
+        )
+    });
+    bearer.into_iter().chain(tls).collect()
+}
+
+/// The making-up side of the plan. Its group belongs to the name, so that the sequence goes on after a delete and
+/// re-create.
+fn generated(
+    source: &Source,
+    generate: &GenerateSource,
+    installation: &str,
+    template: Option<plan::Template>,
+) -> plan::GenerateSource {
+    let small = |percent: i32| u8::try_from(percent.clamp(0, 100)).unwrap_or(0);
+    let disorder = generate.disorder.as_ref();
+    plan::GenerateSource {
+        records_per_second: generate.records_per_second.value(),
+        seed: u64::try_from(generate.seed).unwrap_or(0),
+        template,
+        disorder_percent: disorder.map_or(0, |d| small(d.percent)),
+        disorder_by_ms: disorder.map_or(0, |d| d.by.millis()),
+        faulty_percent: small(generate.faulty_percent),
+        limit: generate.limit.as_ref().map(headworks_crds::Quantity::value),
+        group: format!(
+            "headworks.{installation}.{}.{}.generate",
+            source.metadata.namespace.as_deref().unwrap_or_default(),
+            source.metadata.name.as_deref().unwrap_or_default()
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use headworks_crds::{Platform, Source};
     use headworks_plan::{Contract, Field, Stream};
+    use k8s_openapi::{
+        api::{
+            apps::v1::Deployment,
+            core::v1::{ConfigMap, Service},
+        },
+        apimachinery::pkg::apis::meta::v1::OwnerReference,
+    };
     use serde_json::json;
 
     use super::*;
     use crate::{
         data_stream::resolve::ResolvedStream,
         platform::resolve::ResolvedPlatform,
-        source::{dereference::References, validate::validate},
+        source::validate::validate,
+        workload::{
+            children::{self, PodController},
+            plan_map::PlanMap,
+        },
     };
+
+    struct Built {
+        plan: PlanMap,
+        ca: Option<ConfigMap>,
+        deployment: Deployment,
+        service: Option<Service>,
+        address: Option<String>,
+    }
 
     fn stream() -> ResolvedStream {
         let field = Field {
@@ -128,14 +209,19 @@ mod tests {
             },
             ca: ca.map(str::to_owned),
         };
-        let valid = validate(&source, &found).unwrap();
-        build(
-            &Key::new("Source", "shop", "orders-http"),
-            &OwnerReference::default(),
-            &valid,
-            "runtime:1",
-        )
-        .unwrap()
+        let workload = build(&source, &found, validate(&source).unwrap());
+        let reference = OwnerReference::default();
+        let built = children::build(&workload, &Key::of(&source), &reference, "runtime:1").unwrap();
+        let PodController::Deployment(deployment) = built.pods else {
+            panic!("a Deployment")
+        };
+        Built {
+            plan: built.plan,
+            ca: built.ca,
+            deployment: *deployment,
+            service: built.service,
+            address: address(&source),
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The installation: API server, CRDs, operator, Lease, and what the user may do.
 
-use headworks_crds::{GROUP, VERSION, manifest};
+use headworks_crds::{GROUP, VERSION, kinds, manifest};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -235,13 +235,8 @@ pub async fn may_list_everywhere(cluster: &Cluster) -> bool {
 pub async fn rights(cluster: &Cluster, namespace: Option<&str>) -> Item {
     let mut missing = Vec::new();
     let mut unknown = false;
-    for resource in [
-        "datastreams",
-        "datastores",
-        "sources",
-        "pipelines",
-        "accessgrants",
-    ] {
+    for kind in kinds::KINDS.iter().filter(|kind| kind.namespaced) {
+        let resource = kind.plural;
         for verb in ["get", "list", "watch", "create", "patch", "delete"] {
             match may(cluster, namespace, GROUP, resource, verb).await {
                 Some(true) => {}

@@ -1,11 +1,11 @@
 //! What is asked of the API server before the pod is made. No Secret with a password is read.
 
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source};
+use headworks_operator::connection;
 use headworks_operator::impact::cluster::Objects;
 use headworks_operator::names::{CONTRACT_PART, Key, PART_LABEL};
 use headworks_operator::planning::lineage::Labels;
 use headworks_operator::secrets::only_certificates;
-use headworks_operator::workload::connection;
 use headworks_plan::RegistryConnection;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::ListParams;
@@ -54,12 +54,11 @@ pub async fn gather(
         };
         unread(&format!("Platform {}", stream.spec.platform), &error, hint)
     })?;
-    let mut labels = Key::of(&stream).selector();
-    labels.insert(PART_LABEL.into(), CONTRACT_PART.into());
-    let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let owned = Key::of(&stream).selector_text();
+    let labels = format!("{owned},{PART_LABEL}={CONTRACT_PART}");
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let contracts = maps
-        .list(&ListParams::default().labels(&labels.join(",")))
+        .list(&ListParams::default().labels(&labels))
         .await
         .map_err(|error| unread(&format!("the contracts of {namespace}/{name}"), &error, ""))?;
     let (grant, others) = match grant {

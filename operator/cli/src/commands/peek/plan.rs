@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::conditions::READY;
 use headworks_crds::{AccessGrant, Condition, DataStream, Platform};
+use headworks_operator::connection::connection;
 use headworks_operator::contract::revision;
 use headworks_operator::data_stream::{contract_revisions, resolve};
 use headworks_operator::names::Key;
 use headworks_operator::planning::lineage;
-use headworks_operator::workload::connection::connection;
 use headworks_plan::{
     KAFKA_CREDENTIALS_DIR, KafkaConnection, PEEK_CA_PATH, ScramFiles, Stream as PlannedStream,
 };

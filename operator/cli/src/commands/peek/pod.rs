@@ -5,8 +5,8 @@
 //! deleted.
 
 use headworks_crds::PodTemplate;
+use headworks_operator::connection::{Mounted, read_only, secret};
 use headworks_operator::names::Key;
-use headworks_operator::workload::connection::{Mounted, read_only, secret};
 use headworks_operator::workload::plan_map::PlanMap;
 use headworks_operator::workload::pod::{PodInputs, pod_template};
 use headworks_operator::workload::resources::Needs;

@@ -17,6 +17,7 @@ fn records_of_several_definitions_are_read_in_one_batch() {
             known: vec![KnownSchema {
                 id: 1,
                 schema: old.into(),
+                references: Vec::new(),
             }],
         }),
         ..contract
@@ -50,6 +51,7 @@ fn after(old: &str, contract: Contract) -> Contract {
             known: vec![KnownSchema {
                 id: 1,
                 schema: format!("syntax = \"proto3\"; {old}"),
+                references: Vec::new(),
             }],
         }),
         ..contract

@@ -1,6 +1,6 @@
-//! The Service of a Source: one stable address, with the user's type, fixed address and annotations.
+//! The Service in front of pods that take requests: one stable address, with the user's type, fixed address and annotations.
 
-use headworks_crds::HttpSource;
+use headworks_crds::HttpService;
 use headworks_plan::HTTP_PORT;
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
@@ -10,15 +10,14 @@ use k8s_openapi::{
 use crate::{apply::child_meta, names::Key};
 
 /// The Service.
-pub fn service(key: &Key, reference: &OwnerReference, http: &HttpSource) -> Service {
-    let wanted = http.service.clone().unwrap_or_default();
+pub fn service(key: &Key, reference: &OwnerReference, wanted: &HttpService) -> Service {
     let mut metadata = child_meta(&key.name, key, reference.clone());
-    metadata.annotations = Some(wanted.annotations).filter(|a| !a.is_empty());
+    metadata.annotations = Some(wanted.annotations.clone()).filter(|a| !a.is_empty());
     Service {
         metadata,
         spec: Some(ServiceSpec {
             type_: Some(wanted.type_.as_str().into()),
-            cluster_ip: wanted.cluster_ip,
+            cluster_ip: wanted.cluster_ip.clone(),
             selector: Some(key.selector()),
             ports: Some(vec![ServicePort {
                 name: Some("http".into()),

@@ -5,15 +5,12 @@
 //! pods that aren't well. An object whose pods don't become ready keeps its turn, so that a template that works nowhere stops
 //! after a few.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use headworks_crds::{DataStore, Pipeline, Source};
-use k8s_openapi::{
-    api::{
-        apps::v1::{Deployment, StatefulSet},
-        core::v1::PodTemplateSpec,
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::PodTemplateSpec,
 };
 use kube::{
     Resource, ResourceExt,
@@ -24,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    health::rolled_out,
+    counts::{Counts, observed, rolled_out},
     pod::{INPUTS_ANNOTATION, PLAN_LABEL},
 };
 use crate::{
@@ -77,10 +74,6 @@ impl<'a> From<&'a Deployment> for Live<'a> {
     }
 }
 
-fn observed(meta: &ObjectMeta, generation: Option<i64>) -> bool {
-    meta.generation.is_some() && generation >= meta.generation
-}
-
 impl Live<'_> {
     /// True if the desired template rolls pods that could as well wait. `own`: the object itself was changed since it was last
     /// looked at. `changed`: it isn't what was applied last, so a field may go, too.
@@ -101,14 +94,14 @@ impl Live<'_> {
 }
 
 /// A workload as it is, and whether its new template waits for its turn.
-pub struct Applied<K> {
-    /// The freshest that is known of it.
-    pub live: Arc<K>,
+pub struct Turn {
+    /// The freshest that is known of its pods.
+    pub counts: Counts,
     /// True: it is as it was, and rolls later.
     pub waits: bool,
 }
 
-impl<K> Applied<K> {
+impl Turn {
     /// The verdict over the pods, with a word about what waits.
     #[must_use]
     pub fn told(&self, mut verdict: ReconcileOutcome) -> ReconcileOutcome {
@@ -133,7 +126,7 @@ pub async fn apply<K>(
     store: &Store<K>,
     desired: &K,
     (uid, own): (&str, bool),
-) -> Result<Applied<K>, Error>
+) -> Result<Turn, Error>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Serialize
@@ -142,6 +135,7 @@ where
         + std::fmt::Debug
         + 'static,
     for<'a> Live<'a>: From<&'a K>,
+    for<'a> Counts: From<&'a K>,
 {
     let live = stores::child(store, key, uid, &desired.name_any());
     let template = Live::from(desired).template;
@@ -155,7 +149,10 @@ where
             .rollouts
             .begin(key, |other| is_there(context, other))
     {
-        return Ok(Applied { live, waits: true });
+        return Ok(Turn {
+            counts: Counts::from(live.as_ref()),
+            waits: true,
+        });
     }
     let live = context
         .apply(store, desired, uid)
@@ -164,7 +161,10 @@ where
     if template.is_some_and(|template| Live::from(live.as_ref()).has(template)) {
         give_up(context, key);
     }
-    Ok(Applied { live, waits: false })
+    Ok(Turn {
+        counts: Counts::from(live.as_ref()),
+        waits: false,
+    })
 }
 
 /// Ends an object's turn, if it has one, and wakes those that wait: it has rolled, or it can't be built any more, and whatever its

@@ -163,22 +163,23 @@ pub fn secret(volume: &str, folder: &str, name: &str, items: &[(&str, &str)]) ->
             secret: Some(SecretVolumeSource {
                 secret_name: Some(name.into()),
                 optional: Some(true),
-                items: Some(
-                    items
-                        .iter()
-                        .map(|(key, path)| KeyToPath {
-                            key: (*key).into(),
-                            path: (*path).into(),
-                            mode: None,
-                        })
-                        .collect(),
-                ),
+                items: Some(files(items)),
                 ..SecretVolumeSource::default()
             }),
             ..Volume::default()
         },
         mount: read_only(volume, folder),
     }
+}
+
+/// Keys of a Secret or ConfigMap, and the names of their files.
+pub fn files(items: &[(&str, &str)]) -> Vec<KeyToPath> {
+    let file = |(key, path): &(&str, &str)| KeyToPath {
+        key: (*key).into(),
+        path: (*path).into(),
+        mode: None,
+    };
+    items.iter().map(file).collect()
 }
 
 /// A single key of a Secret as one file.
