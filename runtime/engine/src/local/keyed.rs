@@ -117,10 +117,16 @@ impl Keyed {
         let pieces = staged.good_rows(batch).map_err(broken)?;
         let mut bad = staged.bad.iter().peekable();
         let mut begin = 0;
+        // The rows of a branch of a union are together in a piece, whatever came between them.
+        let in_pieces = pieces.len() > 1;
+        let mut is_alone = false;
         for end in 0..=batch.len() {
             let time = staged.times.get(end).copied().flatten();
             let is_last = end == batch.len();
-            if !is_last && !time.is_some_and(|time| self.decides(time)) {
+            let was_alone = is_alone;
+            is_alone = in_pieces && time.is_some_and(|time| self.is_saved_by_order(time));
+            let decides = time.is_some_and(|time| self.decides(time));
+            if !(is_last || is_alone || was_alone || decides) {
                 self.hear(batch, end, time);
                 continue;
             }
@@ -143,8 +149,9 @@ impl Keyed {
                 out.bad(&dead_letter, batch)?;
             }
             out.bad_before(end, &mut bad, batch)?;
-            if self.is_windowed() {
-                self.seal(self.watermark(), out)?;
+            let watermark = self.watermark();
+            if self.is_windowed() && (is_last || self.sealed_ms != watermark) {
+                self.seal(watermark, out)?;
             }
             begin = end;
             if !is_last {
@@ -171,13 +178,7 @@ impl Keyed {
         if self.sealed_ms == Some(watermark) {
             return false;
         }
-        // Windows that end up to there are over.
-        let until = |watermark: i64| {
-            watermark
-                .saturating_sub(self.allowed_lateness_ms)
-                .saturating_add(1)
-        };
-        let now = until(watermark);
+        let now = self.until(watermark);
         let (width, offset) = match window {
             // Exactly the gap still joins.
             Window::Session { .. } => return time <= now,
@@ -189,7 +190,23 @@ impl Keyed {
         time < now
             && self
                 .sealed_ms
-                .is_none_or(|sealed| ends(until(sealed)) < ends(now))
+                .is_none_or(|sealed| ends(self.until(sealed)) < ends(now))
+    }
+
+    /// Windows that end up to there are over at a watermark.
+    fn until(&self, watermark: i64) -> i64 {
+        watermark
+            .saturating_sub(self.allowed_lateness_ms)
+            .saturating_add(1)
+    }
+
+    /// True if a row of this time is late, unless a session that came before it and is still open takes it in: then it must be
+    /// added after what came before it and before what comes after it.
+    fn is_saved_by_order(&self, time: i64) -> bool {
+        matches!(self.window, Some(Window::Session { .. }))
+            && self
+                .watermark()
+                .is_some_and(|watermark| time <= self.until(watermark))
     }
 
     /// An input is over.

@@ -512,6 +512,39 @@ fn which_input_is_read_first_decides_what_is_late_in_memory_as_in_a_pod() {
 }
 
 #[test]
+fn a_late_row_is_not_saved_by_a_session_of_another_input_that_comes_after_it() {
+    let mut chance = Chance::new(7);
+    let mut world = (0..200)
+        .map(|_| World::new(&mut chance))
+        .find(|world| world.plan.inputs.len() == 2 && world.is_session)
+        .unwrap();
+    world.lateness_ms = 0;
+    world.plan.keyed.as_mut().unwrap().allowed_lateness_ms = 0;
+    let records = [
+        (0, "a 20000 1"),
+        (1, "a 20000 1"),
+        // Over by itself; within the gap of the next row, whose session isn't over.
+        (1, "b 17400 1"),
+        (0, "b 18390 1"),
+    ];
+    let records = records.map(|(input, record)| (input, record.to_owned()));
+    world.records = records.to_vec();
+    for (_, record) in &mut world.records[..2] {
+        *record = format!("a {} 1", 19_000 + world.disorder_ms.iter().max().unwrap());
+    }
+    let local = world.in_memory();
+    let pod = world.in_a_pod(&world.records.chunks(1).collect::<Vec<_>>());
+    assert!(
+        local
+            .dead_letters
+            .iter()
+            .any(|l| l == "in1@1 Late b 17400 1"),
+        "{local:?}"
+    );
+    same("dead letters", local.dead_letters, pod.dead_letters).unwrap();
+}
+
+#[test]
 fn an_input_that_is_over_holds_nobody_up() {
     let mut chance = Chance::new(7);
     let world = (0..50)
