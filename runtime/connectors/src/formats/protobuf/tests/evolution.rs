@@ -16,6 +16,7 @@ fn records_of_several_definitions_are_read_in_one_batch() {
             id: 2,
             known: vec![KnownSchema {
                 id: 1,
+                references: Vec::new(),
                 schema: old.into(),
                 references: Vec::new(),
             }],
@@ -50,6 +51,7 @@ fn after(old: &str, contract: Contract) -> Contract {
             id: 2,
             known: vec![KnownSchema {
                 id: 1,
+                references: Vec::new(),
                 schema: format!("syntax = \"proto3\"; {old}"),
                 references: Vec::new(),
             }],
