@@ -18,7 +18,6 @@ fn records_of_several_definitions_are_read_in_one_batch() {
                 id: 1,
                 references: Vec::new(),
                 schema: old.into(),
-                references: Vec::new(),
             }],
         }),
         ..contract
@@ -53,7 +52,6 @@ fn after(old: &str, contract: Contract) -> Contract {
                 id: 1,
                 references: Vec::new(),
                 schema: format!("syntax = \"proto3\"; {old}"),
-                references: Vec::new(),
             }],
         }),
         ..contract
