@@ -118,7 +118,8 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
                 .map(|applied| (applied, besides)),
             Err(error) => Err(error),
         };
-        if applied.is_err() {
+        // What passes by itself gives no turn back: a template that works nowhere would go on with each blip.
+        if matches!(&applied, Err(error) if !matches!(error, Error::Transient { .. })) {
             turns::give_up(self.context, &self.key);
         }
         if let Some(status) = status {
