@@ -29,7 +29,9 @@ fn words(pattern: &str) -> Option<&'static str> {
         "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" => {
             "may have only lower-case letters, digits, - and dots, and begins and ends with a letter or digit"
         }
-        "^[-._a-zA-Z0-9]+$" => "is no key of a Secret: it may have letters, digits, -, _ and dots",
+        "^[-._a-zA-Z0-9]+$" => {
+            "is no key of a Secret or ConfigMap: it may have letters, digits, -, _ and dots"
+        }
         "^[a-zA-Z0-9._-]+$" => {
             "is no name of a topic in Kafka: it may have letters, digits, dots, _ and -"
         }
@@ -72,6 +74,9 @@ fn words(pattern: &str) -> Option<&'static str> {
         }
         "^[A-Za-z0-9*._:/@-]+$" => {
             "is no pattern of images: a registry, a name, a tag or digest, with * for any text, such as registry.example.com/team/*"
+        }
+        "^[A-Za-z_][A-Za-z0-9_./-]*$" => {
+            "is no name of a text beside the definition: write the path as the import says it, such as common/money.proto, or the full name of an Avro type"
         }
         "^[A-Za-z_][A-Za-z0-9_]*$" => {
             "is no name of an environment variable: letters, digits and '_', with no digit first"
