@@ -71,6 +71,15 @@ pub fn config_maps(spec: &DataStreamSpec) -> BTreeSet<&str> {
     keys.map(|key| key.name.as_str()).collect()
 }
 
+/// The keys that a spec takes texts from, by the ConfigMap's name.
+pub fn keys(spec: &DataStreamSpec) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for key in given(spec).1.iter().filter_map(|r| r.config_map.as_ref()) {
+        all.entry(&key.name).or_default().insert(&key.key);
+    }
+    all
+}
+
 /// The spec with the texts of its ConfigMaps in their place. `texts` gives what a ConfigMap holds, by its name.
 ///
 /// # Errors

@@ -3,42 +3,97 @@
 //! What they hold is copied into the contract that is accepted. So a ConfigMap that changes, or goes, does nothing to what runs: a
 //! changed text is a changed contract, looked at when the stream is looked at again ([`looked_at_again`]).
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use headworks_crds::{DataStream, DataStreamSpec};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 
 use crate::{
-    contract::references::{Texts, config_maps, inlined},
+    contract::references::{REFERENCES_BYTES, Texts, config_maps, inlined, keys},
     retry::Error,
     status::ReconcileOutcome,
 };
 
+/// A definition takes its texts from so many ConfigMaps: each look asks for all of them.
+const CONFIG_MAPS: usize = 8;
+/// So many keys besides are told to who names one that isn't there.
+const OTHER_KEYS: usize = 8;
 /// A stream whose definition needs ConfigMaps is looked at again after this long.
 const RECHECK: Duration = Duration::from_secs(60);
 /// One that waits for a ConfigMap: files are applied in any order.
 const SOON: Duration = Duration::from_secs(10);
 
-/// What the ConfigMaps that a spec names hold, by their names.
+/// What the ConfigMaps that specs of one stream name hold, by their names. Of each no more is kept than the texts that are named, and
+/// the names of some other keys: a tenant's ConfigMaps are a mebibyte each, and many looks go on at once.
 ///
 /// # Errors
-/// The API server doesn't give one.
+/// `InvalidSchema`: more ConfigMaps or bytes than a definition may need; the API server doesn't give one.
 pub async fn texts(
     client: &Client,
     namespace: &str,
-    spec: &DataStreamSpec,
+    specs: &[&DataStreamSpec],
 ) -> Result<BTreeMap<String, Texts>, Error> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for spec in specs {
+        let named = keys(spec);
+        let maps = named.keys().len();
+        if maps > CONFIG_MAPS {
+            return Err(Error::stalled(
+                "InvalidSchema",
+                format!(
+                    "the definition takes texts from {maps} ConfigMaps; {CONFIG_MAPS} is the most: put several texts into one"
+                ),
+            ));
+        }
+        for (name, keys) in named {
+            wanted.entry(name).or_default().extend(keys);
+        }
+    }
+    let mut room = REFERENCES_BYTES * specs.len();
     let mut all = BTreeMap::new();
-    for name in config_maps(spec) {
+    for (name, keys) in wanted {
         let map = api.get_opt(name).await.map_err(|error| {
             let what = format!("reading ConfigMap {namespace}/{name}");
             Error::api(&what, &error)
         })?;
-        all.insert(name.to_owned(), map.map(|map| map.data.unwrap_or_default()));
+        let kept = map.map(|map| kept(map.data.unwrap_or_default(), &keys));
+        let bytes: usize = kept
+            .iter()
+            .flat_map(BTreeMap::values)
+            .map(String::len)
+            .sum();
+        room = room.checked_sub(bytes).ok_or_else(|| {
+            Error::stalled(
+                "InvalidSchema",
+                format!(
+                    "the texts that the definition takes from ConfigMaps are more than {REFERENCES_BYTES} bytes: leave out what it doesn't need"
+                ),
+            )
+        })?;
+        all.insert(name.to_owned(), kept);
     }
     Ok(all)
+}
+
+/// The texts that are named; of the other keys some names, without their texts, for who looks for a misspelt one.
+fn kept(mut data: BTreeMap<String, String>, named: &BTreeSet<&str>) -> BTreeMap<String, String> {
+    let mut others = 0;
+    data.retain(|key, text| {
+        if named.contains(key.as_str()) {
+            return true;
+        }
+        text.clear();
+        text.shrink_to_fit();
+        others += 1;
+        others <= OTHER_KEYS
+    });
+    data
 }
 
 /// The spec with the texts of its ConfigMaps in their place.
@@ -53,7 +108,7 @@ pub(super) async fn resolve<'a>(
     if config_maps(spec).is_empty() {
         return Ok(Cow::Borrowed(spec));
     }
-    let texts = texts(client, namespace, spec).await?;
+    let texts = texts(client, namespace, &[spec]).await?;
     inlined(spec, |name| texts.get(name).cloned().flatten())
         .map(Cow::Owned)
         .map_err(|faults| {
@@ -119,6 +174,33 @@ mod tests {
         let resolved = resolve(&context.client, "shop", &plain.spec).await.unwrap();
         assert!(matches!(resolved, Cow::Borrowed(_)));
         assert_eq!(testing::calls(&calls, "GET").len(), 1);
+    }
+
+    #[test]
+    fn of_a_config_map_no_more_is_kept_than_what_is_named() {
+        let large = "x".repeat(1 << 20);
+        let data: BTreeMap<String, String> = (0..20)
+            .map(|at| (format!("k{at:02}"), large.clone()))
+            .collect();
+        let kept = kept(data, &BTreeSet::from(["k00", "k19"]));
+        assert_eq!(kept.len(), 2 + OTHER_KEYS);
+        assert_eq!((kept["k00"].len(), kept["k19"].len()), (1 << 20, 1 << 20));
+        assert_eq!(kept["k01"].capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_look_asks_for_a_few_config_maps_only() {
+        let (context, calls) = testing::context(testing::stores());
+        let imports: Vec<serde_json::Value> = (0..=CONFIG_MAPS)
+            .map(|at| json!({"name": format!("{at}.proto"), "configMap": {"name": format!("m{at}"), "key": "a"}}))
+            .collect();
+        let named = stream(&json!(imports));
+        let error = resolve(&context.client, "shop", &named.spec)
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), "InvalidSchema");
+        assert!(error.message().contains("9 ConfigMaps"), "{error:?}");
+        assert!(testing::calls(&calls, "GET").is_empty());
     }
 
     #[test]

@@ -33,6 +33,17 @@ impl AdmissionDecision {
         }
     }
 
+    /// What the object itself doesn't prove is a warning, and no refusal.
+    #[must_use]
+    pub fn if_proven(mut self, proven: bool) -> Self {
+        if !proven && let Some(message) = self.denied.take() {
+            self.warn(format!(
+                "as its ConfigMaps are now, it will be refused when it is looked at: {message}"
+            ));
+        }
+        self
+    }
+
     /// Adds a warning. A long one becomes several, so that its end, which mostly says what to do, is seen.
     pub fn warn(&mut self, message: impl AsRef<str>) {
         self.warnings.extend(pieces(message.as_ref()));

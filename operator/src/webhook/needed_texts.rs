@@ -12,14 +12,23 @@ use kube::{
     },
 };
 
+use tokio::sync::Semaphore;
+
 use super::decision::request;
-use crate::{contract::references::Texts, data_stream::schema_texts};
+use crate::{
+    contract::references::{Texts, config_maps},
+    data_stream::schema_texts,
+};
 
 /// ConfigMaps' texts by the ConfigMap's name; or why they couldn't be read.
 pub(super) type NeededTexts = Result<BTreeMap<String, Texts>, String>;
 
 /// What is in the ConfigMaps that the request's DataStream names; of other kinds nothing.
-pub(super) async fn texts_of(client: &Client, of: &AdmissionRequest<DynamicObject>) -> NeededTexts {
+pub(super) async fn texts_of(
+    client: &Client,
+    of: &AdmissionRequest<DynamicObject>,
+    at_once: &Semaphore,
+) -> NeededTexts {
     let stream = (of.kind.kind == "DataStream" && of.operation != Operation::Delete).then(|| {
         request::<DataStream>(
             of.object.as_ref(),
@@ -31,10 +40,14 @@ pub(super) async fn texts_of(client: &Client, of: &AdmissionRequest<DynamicObjec
         return Ok(BTreeMap::new());
     };
     let namespace = of.namespace.clone().unwrap_or_default();
-    let mut all = BTreeMap::new();
-    for stream in request.old.iter().chain([&request.new]) {
-        let texts = schema_texts::texts(client, &namespace, &stream.spec);
-        all.extend(texts.await.map_err(|error| error.to_string())?);
+    let specs = request.old.iter().chain([&request.new]);
+    let specs: Vec<_> = specs.map(|stream| &stream.spec).collect();
+    if specs.iter().all(|spec| config_maps(spec).is_empty()) {
+        return Ok(BTreeMap::new());
     }
-    Ok(all)
+    // Who waits for the API server keeps nobody's checks waiting but those of his like.
+    let _permit = at_once.acquire().await;
+    schema_texts::texts(client, &namespace, &specs)
+        .await
+        .map_err(|error| error.to_string())
 }

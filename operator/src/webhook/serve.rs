@@ -55,6 +55,8 @@ use crate::{
 const BODY_MAX: usize = 8 << 20;
 /// Reviews that are judged at once; more wait, and pass when they have waited too long.
 const AT_ONCE: usize = 8;
+/// Reviews that wait for ConfigMaps at once.
+const READS: usize = 4;
 /// What the API server waits where it doesn't say: its own default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -159,6 +161,7 @@ struct Shared {
     client: Client,
     stores: Arc<Stores>,
     at_once: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 }
 
 /// Serves until the process ends.
@@ -194,6 +197,7 @@ fn router(client: Client, stores: Arc<Stores>, answered: Certificate) -> Router 
             client,
             stores,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            reads: Arc::new(Semaphore::new(READS)),
         }))
 }
 
@@ -248,10 +252,10 @@ async fn in_time(
         request.name
     );
     let (client, stores) = (shared.client.clone(), shared.stores.clone());
-    let at_once = shared.at_once.clone();
+    let (at_once, reads) = (shared.at_once.clone(), shared.reads.clone());
     let judged = async move {
+        let texts = texts_of(&client, &request, &reads).await;
         let permit = at_once.acquire_owned().await;
-        let texts = texts_of(&client, &request).await;
         tokio::task::spawn_blocking(move || {
             let decision = review(&request, &stores, texts);
             drop(permit);

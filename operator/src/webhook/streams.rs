@@ -10,7 +10,7 @@ use super::decision::{AdmissionDecision, Request};
 use crate::{
     contract::{
         self,
-        references::{Texts, inlined},
+        references::{Texts, config_maps, inlined},
         topic_name,
     },
     evolution::{self, LIST_MAX, MESSAGE_MAX, Rules},
@@ -52,6 +52,12 @@ pub fn review(request: &Request<DataStream>, around: impl FnOnce() -> Around) ->
         return AdmissionDecision::deny(fault);
     }
     let around = around();
+    // A text of a ConfigMap proves nothing of the object: the next one may be in the same commit, and where all is looked at before
+    // anything is applied, a refusal would keep it from ever coming. The reconcile refuses what stays wrong.
+    let proven = [Some(new), old.as_ref()]
+        .into_iter()
+        .flatten()
+        .all(|stream| config_maps(&stream.spec).is_empty());
     let request = &match with_texts(request, &around.texts) {
         Ok(request) => request,
         // They may be on their way, in the same commit.
@@ -72,10 +78,11 @@ pub fn review(request: &Request<DataStream>, around: impl FnOnce() -> Around) ->
     let in_force = before.streams.get(&name).map(|stream| &stream.contract);
     let wanted = match contract::wanted((&name.0, &name.1), &new.spec, in_force) {
         Ok(wanted) => wanted,
-        Err(fault) => return AdmissionDecision::deny(fault),
+        Err(fault) => return AdmissionDecision::deny(fault).if_proven(proven),
     };
     let mut decision = AdmissionDecision::pass();
     evolve(request, &wanted, &before, &mut decision);
+    decision = decision.if_proven(proven);
     if decision.denied.is_none() {
         unwise(new, old.as_ref(), &mut decision);
         neighbours(new, &around, &mut decision);
