@@ -192,14 +192,22 @@ async fn wait(pods: &Api<Pod>, pod: &Pod) -> Result<(), End> {
             Start::Runs => return Ok(()),
             Start::Cannot(why) => return Err(wrong(format!("{place} can't start: {why}"))),
             Start::Waits(why) if began.elapsed() >= START => {
-                return Err(wrong(format!(
-                    "{place} hasn't started for {} s: {why}",
-                    START.as_secs()
-                )));
+                return Err(wrong(late(&place, pod, &why)));
             }
             Start::Waits(_) => sleep(LOOK).await,
         }
     }
+}
+
+/// A pod that doesn't start in time. A node that pulls an image may say nothing of it for long, so the image is named.
+fn late(place: &str, pod: &Pod, why: &str) -> String {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let image = containers.filter_map(|c| c.image.as_deref()).next();
+    format!(
+        "{place} hasn't started for {} s: {why}; its image is {}",
+        START.as_secs(),
+        image.unwrap_or("not known")
+    )
 }
 
 /// Why the API server took no pod: a right that is missing, a quota, a policy.

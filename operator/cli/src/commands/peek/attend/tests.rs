@@ -284,3 +284,16 @@ fn a_right_that_is_missing_is_told_with_the_role_and_a_quota_without() {
         "{quota}"
     );
 }
+
+#[test]
+fn a_pod_that_does_not_start_in_time_is_told_with_its_image() {
+    let pod: Pod = serde_json::from_value(json!({
+        "spec": {"containers": [{"name": "runtime", "image": "nowhere.invalid/runtime:none"}]},
+    }))
+    .unwrap();
+    let said = late("Pod shop/headworks-peek-1", &pod, "ContainerCreating");
+    assert!(
+        said.contains("30 s: ContainerCreating") && said.contains("nowhere.invalid/runtime:none"),
+        "{said}"
+    );
+}
