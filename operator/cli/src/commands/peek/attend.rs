@@ -19,7 +19,9 @@ use crate::cluster::said;
 use crate::output::note;
 
 /// How long a pod may take to start.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(120);
+/// After so long it is said what is waited for.
+const TELL: Duration = Duration::from_secs(8);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(300);
 /// A pod that ended so long ago, and that nobody took away, has no reader any more.
@@ -176,6 +178,7 @@ async fn wait(pods: &Api<Pod>, pod: &Pod) -> Result<(), End> {
     let name = pod.name_any();
     let place = format!("Pod {}/{name}", pod.namespace().unwrap_or_default());
     let began = Instant::now();
+    let mut told = None;
     loop {
         let now = match pods.get_opt(&name).await {
             Ok(Some(now)) => now,
@@ -194,7 +197,13 @@ async fn wait(pods: &Api<Pod>, pod: &Pod) -> Result<(), End> {
             Start::Waits(why) if began.elapsed() >= START => {
                 return Err(wrong(late(&place, pod, &why)));
             }
-            Start::Waits(_) => sleep(LOOK).await,
+            Start::Waits(why) => {
+                if began.elapsed() >= TELL && told.as_ref() != Some(&why) {
+                    note(&format!("{place} isn't started yet: {why}"));
+                    told = Some(why);
+                }
+                sleep(LOOK).await;
+            }
         }
     }
 }

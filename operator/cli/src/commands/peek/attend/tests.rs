@@ -293,7 +293,7 @@ fn a_pod_that_does_not_start_in_time_is_told_with_its_image() {
     .unwrap();
     let said = late("Pod shop/headworks-peek-1", &pod, "ContainerCreating");
     assert!(
-        said.contains("30 s: ContainerCreating") && said.contains("nowhere.invalid/runtime:none"),
+        said.contains("120 s: ContainerCreating") && said.contains("nowhere.invalid/runtime:none"),
         "{said}"
     );
 }
