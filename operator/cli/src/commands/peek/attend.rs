@@ -210,8 +210,8 @@ async fn wait(pods: &Api<Pod>, pod: &Pod) -> Result<(), End> {
 
 /// A pod that doesn't start in time. A node that pulls an image may say nothing of it for long, so the image is named.
 fn late(place: &str, pod: &Pod, why: &str) -> String {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let image = containers.filter_map(|c| c.image.as_deref()).next();
+    let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let image = containers.find_map(|c| c.image.as_deref());
     format!(
         "{place} hasn't started for {} s: {why}; its image is {}",
         START.as_secs(),
