@@ -4,23 +4,20 @@
 //! readiness is the DataStore's. Pipelines reach the store by themselves, so that one that is suspended, or whose
 //! pod can't run, holds up nobody.
 
-pub mod address;
-pub mod binding;
 pub mod build;
 pub mod resolve;
 
-use binding::StoreBinding;
 use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
 use kube::ResourceExt;
 
 use crate::{
+    connectors::stores::{self as connectors, StoreBinding},
     context::Context,
     controller::Reconciler,
     names::Key,
     planning::store_writers::stores_of,
     platform::{policy, resolve::admits},
     retry::Error,
-    security,
     status::{ReconcileOutcome, mark},
     stores::Stores,
     workload::{RollOut, Workload, health},
@@ -51,7 +48,7 @@ impl Reconciler for DataStore {
     ) -> Result<ReconcileOutcome, Error> {
         let roll_out = RollOut::of(self, context);
         let key = &roll_out.key;
-        let open = security::data_store(&self.spec);
+        let open = connectors::open(&self.spec);
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         status.pipelines = i64::try_from(pipelines(&context.stores, key)).ok();
@@ -71,8 +68,8 @@ impl Reconciler for DataStore {
         }
         let mut outcome = roll_out.observe(&applied).await?;
         if outcome.ready && !self.spec.suspend {
-            outcome =
-                ReconcileOutcome::ready("Connected", format!("PostgreSQL answers at {address}"));
+            let message = connectors::connector(&self.spec)?.answers(&address);
+            outcome = ReconcileOutcome::ready("Connected", message);
         }
         roll_out.finish(&applied, outcome).await
     }
@@ -84,8 +81,8 @@ impl Reconciler for DataStore {
 
 /// From the spec to what runs, and the server's address.
 fn resolve(store: &DataStore, key: &Key, context: &Context) -> Result<(Workload, String), Error> {
-    let address = address::check(&store.spec)?.to_string();
-    let binding = binding::bind(&key.name, &store.spec)?;
+    let address = connectors::address(&store.spec)?;
+    let binding = connectors::bind(&key.name, &store.spec)?;
     allowed(store, key, &binding, context)?;
     Ok((build::build(key, &store.spec, &binding), address))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
+use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Source};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
@@ -28,6 +28,8 @@ pub struct Objects<'a> {
     pub sources: Vec<&'a Source>,
     /// AccessGrants.
     pub grants: Vec<&'a AccessGrant>,
+    /// DataStores.
+    pub stores: Vec<&'a DataStore>,
     /// ConfigMaps with accepted contracts.
     pub contracts: Vec<&'a ConfigMap>,
     /// DataStreams that are about to be made. What an earlier object of their name left under `Retain` is in force for
@@ -71,6 +73,10 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     for grant in within(namespace, &objects.grants) {
         let key = name(grant.name_any());
         snapshot.grants.insert(key, grant.spec.clone());
+    }
+    for store in within(namespace, &objects.stores) {
+        let key = name(store.name_any());
+        snapshot.stores.insert(key, store.spec.clone());
     }
     snapshot
 }

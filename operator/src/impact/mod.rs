@@ -21,7 +21,9 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{AccessGrantSpec, Compatibility, DataStreamSpec, PipelineSpec, SourceSpec};
+use headworks_crds::{
+    AccessGrantSpec, Compatibility, DataStoreSpec, DataStreamSpec, PipelineSpec, SourceSpec,
+};
 use headworks_plan::Contract;
 use serde::Serialize;
 
@@ -62,6 +64,8 @@ pub struct CatalogSnapshot {
     pub sources: BTreeMap<Name, SourceSpec>,
     /// AccessGrants.
     pub grants: BTreeMap<Name, AccessGrantSpec>,
+    /// DataStores.
+    pub stores: BTreeMap<Name, DataStoreSpec>,
 }
 
 /// How hard something is hit.

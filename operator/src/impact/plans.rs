@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headworks_crds::PipelineSpec;
+use headworks_crds::{DataStoreSpec, PipelineSpec};
 use headworks_plan::Contract;
 use headworks_sql::Dataflow;
 
@@ -10,7 +10,10 @@ use super::{
     CatalogSnapshot, Name, Stream,
     affected::{Affected, writes},
 };
-use crate::planning::{check, lineage};
+use crate::{
+    connectors::stores::table_rules,
+    planning::{check, lineage},
+};
 
 /// What each Pipeline of a snapshot becomes, and what its streams carry.
 pub(super) struct Plans {
@@ -40,7 +43,7 @@ impl Plans {
             let Some(spec) = snapshot.pipelines.get(name) else {
                 continue;
             };
-            let planned = plan(spec, &name.0, &contracts);
+            let planned = plan(spec, &name.0, &contracts, &snapshot.stores);
             let before = running.and_then(|plans| plans.pipelines.get(name));
             let flow = planned
                 .as_ref()
@@ -94,6 +97,7 @@ fn plan(
     spec: &PipelineSpec,
     namespace: &str,
     contracts: &BTreeMap<Name, Contract>,
+    stores: &BTreeMap<Name, DataStoreSpec>,
 ) -> Result<Dataflow, String> {
     let get = |stream: &str| contracts.get(&(namespace.to_owned(), stream.to_owned()));
     let names = headworks_sql::inputs(&spec.sql).map_err(|e| format!("spec.sql {e}"))?;
@@ -111,5 +115,6 @@ fn plan(
             outputs.push((index, name.as_str(), contract));
         }
     }
-    check::check(spec, &inputs, &outputs).map_err(|error| error.message().to_owned())
+    let rules = |store: &str| table_rules(stores.get(&(namespace.to_owned(), store.to_owned())));
+    check::check(spec, &inputs, &outputs, rules).map_err(|error| error.message().to_owned())
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, PipelineSpec, PipelineStatus};
 
-use crate::retry::Error;
+use crate::{connectors::stores::table_name, retry::Error};
 
 /// So many digits of the fingerprint are the version.
 const VERSION_DIGITS: usize = 8;
@@ -18,8 +18,6 @@ const VERSION_DIGITS: usize = 8;
 const MOST: usize = 64;
 /// The token of a query that needs no state.
 const STATELESS: &str = "stateless";
-/// PostgreSQL's own schema: a table without one is mostly there.
-const PUBLIC: &str = "public.";
 
 /// The version of a state.
 pub fn version(fingerprint: &str) -> String {
@@ -33,10 +31,7 @@ fn stream(name: &str) -> String {
 
 /// `orders` and `public.orders` are mostly one.
 fn table(store: &str, name: &str) -> String {
-    format!(
-        "table/{store}/{}",
-        name.strip_prefix(PUBLIC).unwrap_or(name)
-    )
+    format!("table/{store}/{}", table_name(name))
 }
 
 /// What a spec writes.

@@ -1,7 +1,6 @@
-//! Source: a Deployment that takes records in by HTTP, and the Service in front of it; or one that makes them up.
+//! Source: a Deployment that brings records into a stream, and a Service in front of it where they are sent.
 
 pub mod build;
-pub mod check;
 mod dereference;
 mod validate;
 
@@ -11,12 +10,12 @@ use headworks_crds::{Platform, Source, SourceStatus, conditions::INSECURE};
 
 use crate::{
     access, connection,
+    connectors::sources,
     context::Context,
     controller::Reconciler,
     names::Key,
     platform::policy,
     retry::Error,
-    security,
     status::{ReconcileOutcome, mark},
     workload::{OnKafka, RollOut, Workload, figures},
 };
@@ -43,7 +42,7 @@ impl Reconciler for Source {
     ) -> Result<ReconcileOutcome, Error> {
         let roll_out = RollOut::of(self, context);
         let key = &roll_out.key;
-        let open = security::source(&self.spec);
+        let open = sources::open(&self.spec);
         let generation = self.metadata.generation;
         mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         let rests = roll_out.rests(self.spec.suspend, self.spec.replicas);
@@ -55,7 +54,7 @@ impl Reconciler for Source {
         let observed = status.observed_generation;
         let pods = Some(&mut status.workload);
         let (applied, now) = roll_out.apply(resolved, observed, pods).await?;
-        status.address = build::address(self);
+        status.address = sources::connector(&self.spec)?.address(key);
         let outcome = roll_out.observe(&applied).await?;
         if roll_out.has_settled(&applied, &outcome) {
             let kafka = applied.workload.kafka.as_ref();
@@ -103,8 +102,10 @@ async fn resolve(
 ) -> Result<(Workload, String), Error> {
     let found = dereference::dereference(source, key, context).await?;
     let (platform, template) = (&found.platform.platform, source.spec.pod_template.as_ref());
-    policy::check(platform, template, &check::secrets(&source.spec))?;
-    let workload = build::build(source, &found, validate::validate(source)?);
+    policy::check(platform, template, &sources::secrets(&source.spec))?;
+    let connection = validate::validate(source, &found)?;
+    let connector = sources::connector(&source.spec)?;
+    let workload = build::build(source, &found, connector, connection);
     let now = found.stream.platform;
     if workload.kafka.as_ref().is_some_and(OnKafka::has_own_user) && status.platform.is_none() {
         status.platform = Some(now.clone());

@@ -10,27 +10,26 @@ use super::decision::{AdmissionDecision, Request};
 use crate::{
     access_grant::accept::{self, Word},
     connection::NeededSecret,
-    data_store::binding,
+    connectors::{sources, stores as data_stores},
     data_stream::limits,
     platform::{policy, resolve::admits},
     rollout_turns::AT_ONCE,
     security::{self, Open},
-    source::check,
     stores::Stores,
 };
 
 /// Of a Source.
 pub fn source(request: &Request<Source>, stores: &Stores, decision: &mut AdmissionDecision) {
     let Request { new, old } = request;
-    let before = old.as_ref().and_then(|old| security::source(&old.spec));
-    open(before, security::source(&new.spec), decision);
+    let before = old.as_ref().and_then(|old| sources::open(&old.spec));
+    open(before, sources::open(&new.spec), decision);
     let namespace = new.namespace().unwrap_or_default();
     let stream = ObjectRef::new(&new.spec.into).within(&namespace);
     let stream = stores.streams.get(&stream);
     let name = stream.and_then(|s| Some(s.0.as_ref().ok()?.spec.platform.clone()));
     if let Some(platform) = name.and_then(|name| stores.platform(&name)) {
         let template = new.spec.pod_template.as_ref();
-        held_back(&platform, template, &check::secrets(&new.spec), decision);
+        held_back(&platform, template, &sources::secrets(&new.spec), decision);
     }
 }
 
@@ -45,9 +44,9 @@ pub fn pipeline(request: &Request<Pipeline>, stores: &Stores, decision: &mut Adm
 /// Of a DataStore.
 pub fn data_store(request: &Request<DataStore>, stores: &Stores, decision: &mut AdmissionDecision) {
     let Request { new, old } = request;
-    let before = old.as_ref().and_then(|old| security::data_store(&old.spec));
-    open(before, security::data_store(&new.spec), decision);
-    let Ok(binding) = binding::bind(&new.name_any(), &new.spec) else {
+    let before = old.as_ref().and_then(|old| data_stores::open(&old.spec));
+    open(before, data_stores::open(&new.spec), decision);
+    let Ok(binding) = data_stores::bind(&new.name_any(), &new.spec) else {
         return;
     };
     let labels = stores.namespace_labels(&new.namespace().unwrap_or_default());

@@ -7,11 +7,10 @@ use std::collections::BTreeSet;
 
 use super::decision::{AdmissionDecision, Request};
 use crate::{
-    data_store::address,
+    connectors::{sources, stores},
     hints::{hint, missing},
     impact::CatalogSnapshot,
     planning::shared,
-    source::check,
 };
 
 /// Judges a Source.
@@ -23,7 +22,7 @@ pub fn source(
     if let Err(fault) = headworks_crds::check(&new.spec) {
         return AdmissionDecision::deny(fault);
     }
-    if let Err(error) = check::check(&new.spec) {
+    if let Err(error) = sources::check(&new.spec) {
         return AdmissionDecision::deny(error.message());
     }
     let mut decision = AdmissionDecision::pass();
@@ -60,7 +59,7 @@ pub fn data_store(request: &Request<DataStore>) -> AdmissionDecision {
     if let Err(fault) = headworks_crds::check(&new.spec) {
         return AdmissionDecision::deny(fault);
     }
-    match address::check(&new.spec) {
+    match stores::address(&new.spec) {
         Ok(_) => AdmissionDecision::pass(),
         Err(error) => AdmissionDecision::deny(error.message()),
     }

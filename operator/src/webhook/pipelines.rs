@@ -11,6 +11,7 @@ use kube::ResourceExt;
 
 use super::decision::{AdmissionDecision, Request};
 use crate::{
+    connectors::stores::table_rules,
     hints::missing,
     impact::{self, CatalogSnapshot},
     pipeline::state::{self, StateCompatibility},
@@ -97,7 +98,11 @@ pub fn review(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> A
         .iter()
         .map(|(index, name, contract)| (*index, name.as_str(), contract))
         .collect();
-    match check::check(&new.spec, &inputs, &targets) {
+    let rules = |store: &str| {
+        let key = (namespace.clone(), store.to_owned());
+        table_rules(snapshot.stores.get(&key))
+    };
+    match check::check(&new.spec, &inputs, &targets, rules) {
         Err(error) => decision.warn(format!(
             "not right as things are ({}): {}",
             error.reason(),

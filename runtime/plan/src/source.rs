@@ -10,16 +10,45 @@ use crate::stream::Stream;
 pub struct SourcePlan {
     /// The stream that records go into.
     pub into: Stream,
-    /// Present: records come by HTTP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpSource>,
-    /// Present: records are generated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generate: Option<GenerateSource>,
+    /// Where they come from.
+    #[serde(flatten)]
+    pub connection: SourceConnection,
     /// What happens to a record that breaks the contract.
     pub on_invalid: OnInvalid,
     /// What happens to a field that the contract doesn't know.
     pub unknown_fields: UnknownFields,
+}
+
+impl SourcePlan {
+    /// A source that refuses what breaks the contract, and ignores what the contract doesn't know.
+    pub fn new(into: Stream, connection: SourceConnection) -> SourcePlan {
+        SourcePlan {
+            into,
+            connection,
+            on_invalid: OnInvalid::default(),
+            unknown_fields: UnknownFields::default(),
+        }
+    }
+}
+
+/// Where a source's records come from, by the kind of source: in JSON a field of the [`SourcePlan`] itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SourceConnection {
+    /// They come by HTTP.
+    Http(HttpSource),
+    /// They are generated.
+    Generate(GenerateSource),
+}
+
+impl SourceConnection {
+    /// The consumer group under which the source keeps its place, which is its transactional id, too; `None`: it keeps none.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            SourceConnection::Http(_) => None,
+            SourceConnection::Generate(generate) => Some(&generate.group),
+        }
+    }
 }
 
 /// The HTTP side of a source.

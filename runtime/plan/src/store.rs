@@ -29,7 +29,7 @@ pub enum StoreConnection {
 }
 
 /// How a pod reaches a PostgreSQL database. Secrets are files, never values, and are read at each connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PostgresConnection {
     /// Host name or address.

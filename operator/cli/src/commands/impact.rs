@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
+use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Source};
 use headworks_operator::contract;
 use headworks_operator::impact::cluster::{Objects, of};
 use headworks_operator::impact::{CatalogSnapshot, impact, labels};
@@ -152,6 +152,9 @@ fn put(
             Some(Typed::AccessGrant(grant)) => {
                 world.grants.insert(name, grant.spec.clone());
             }
+            Some(Typed::DataStore(store)) => {
+                world.stores.insert(name, store.spec.clone());
+            }
             _ => {}
         }
     }
@@ -187,6 +190,7 @@ async fn present(cluster: &Cluster, changed: &Checked) -> Result<CatalogSnapshot
         let pipelines: Vec<Pipeline> = all(client, namespace, "Pipelines", "").await?;
         let sources: Vec<Source> = all(client, namespace, "Sources", "").await?;
         let grants: Vec<AccessGrant> = all(client, namespace, "AccessGrants", "").await?;
+        let stores: Vec<DataStore> = all(client, namespace, "DataStores", "").await?;
         let accepted = format!("{PART_LABEL}={CONTRACT_PART}");
         let contracts: Vec<ConfigMap> = all(client, namespace, "ConfigMaps", &accepted).await?;
         let part = of(
@@ -196,6 +200,7 @@ async fn present(cluster: &Cluster, changed: &Checked) -> Result<CatalogSnapshot
                 pipelines: pipelines.iter().collect(),
                 sources: sources.iter().collect(),
                 grants: grants.iter().collect(),
+                stores: stores.iter().collect(),
                 contracts: contracts.iter().collect(),
                 coming: coming.iter().collect(),
             },
@@ -204,6 +209,7 @@ async fn present(cluster: &Cluster, changed: &Checked) -> Result<CatalogSnapshot
         world.pipelines.extend(part.pipelines);
         world.sources.extend(part.sources);
         world.grants.extend(part.grants);
+        world.stores.extend(part.stores);
     }
     Ok(world)
 }

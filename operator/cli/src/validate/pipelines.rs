@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{Pipeline, Target};
+use headworks_operator::connectors::stores::table_rules;
 use headworks_operator::pipeline::memory::memory_fault;
 use headworks_operator::planning::check::{delivery_fault, stream_fault, table_faults};
 use headworks_operator::planning::query::overflow;
@@ -11,7 +12,7 @@ use headworks_sql::{Catalog, Dataflow, SqlError, target};
 
 use super::{Options, World, streams};
 use crate::finding::{Finding, Severity, hint};
-use crate::object::Object;
+use crate::object::{Object, Typed};
 use crate::yaml::{Content, Place, steps};
 
 /// A query that could be planned.
@@ -249,11 +250,8 @@ impl To<'_> {
         if let Some(table) = &target.table {
             let field = format!("spec.to[{}].table", self.index);
             let namespace = &self.object.namespace;
-            if self
-                .world
-                .find("DataStore", namespace, &table.store)
-                .is_none()
-            {
+            let store = self.world.find("DataStore", namespace, &table.store);
+            if store.is_none() {
                 let field = format!("{field}.store");
                 let what = ("DataStore", table.store.as_str());
                 findings.push(streams::missing(
@@ -266,7 +264,11 @@ impl To<'_> {
                 ));
             }
             if let Some(planned) = planned {
-                for fault in table_faults(&planned.dataflow, table) {
+                let rules = match store.and_then(|store| store.typed.as_ref()) {
+                    Some(Typed::DataStore(store)) => table_rules(Some(&store.spec)),
+                    _ => table_rules(None),
+                };
+                for fault in table_faults(&planned.dataflow, table, rules) {
                     let at = table
                         .key
                         .iter()

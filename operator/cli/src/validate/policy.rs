@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use headworks_crds::{Platform, PodTemplate};
 use headworks_operator::{
     connection::NeededSecret,
-    data_store::binding,
+    connectors::{sources, stores},
     data_stream::limits,
     platform::{policy, resolve::admits},
-    source::check as source,
 };
 
 use super::World;
@@ -28,11 +27,11 @@ pub fn check(world: &World, findings: &mut Vec<Finding>) {
                 let stream = world.stream(&object.namespace, &spec.spec.into);
                 let platform = stream.and_then(|s| world.platform(&s.spec.platform));
                 let template = spec.spec.pod_template.as_ref();
-                let secrets = source::secrets(&spec.spec);
+                let secrets = sources::secrets(&spec.spec);
                 pods(object, platform, template, &secrets, findings);
             }
             Some(Typed::DataStore(spec)) => {
-                let Ok(binding) = binding::bind(&object.name, &spec.spec) else {
+                let Ok(binding) = stores::bind(&object.name, &spec.spec) else {
                     continue;
                 };
                 let template = spec.spec.pod_template.as_ref();

@@ -112,8 +112,8 @@ fn own_checks(object: &Object, typed: &Typed) -> Vec<Finding> {
         Typed::AccessGrant(o) => headworks_crds::check(&o.spec),
     };
     let more = match typed {
-        Typed::Source(o) => headworks_operator::source::check::check(&o.spec),
-        Typed::DataStore(o) => headworks_operator::data_store::address::check(&o.spec).map(|_| ()),
+        Typed::Source(o) => headworks_operator::connectors::sources::check(&o.spec),
+        Typed::DataStore(o) => headworks_operator::connectors::stores::address(&o.spec).map(|_| ()),
         Typed::AccessGrant(o) => headworks_operator::access_grant::check(&o.spec),
         _ => Ok(()),
     };

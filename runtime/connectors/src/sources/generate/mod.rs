@@ -19,6 +19,7 @@ mod limits;
 mod random;
 mod rate;
 mod record_factory;
+mod role;
 mod run;
 mod seeded_rng;
 mod shop;
@@ -26,9 +27,10 @@ mod shop;
 #[cfg(test)]
 mod tests;
 
+pub use role::begin;
 pub use run::run;
 
-use headworks_plan::{GenerateSource, Plan, Role, SourcePlan};
+use headworks_plan::{GenerateSource, Plan, Role, SourceConnection, SourcePlan};
 use snafu::Snafu;
 
 /// A generate source's settings.
@@ -64,7 +66,7 @@ impl Config {
         match &plan.role {
             Role::Source(
                 source @ SourcePlan {
-                    generate: Some(generate),
+                    connection: SourceConnection::Generate(generate),
                     ..
                 },
             ) => Ok(Config {

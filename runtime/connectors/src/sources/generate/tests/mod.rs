@@ -9,7 +9,7 @@ use std::path::Path;
 use headworks_engine::status::Progress;
 use headworks_plan::{
     Contract, Definition, EventTime, Field, Format, GenerateSource, OnInvalid, ShopRecords,
-    SourcePlan, Stream, Template, UnknownFields,
+    SourceConnection, SourcePlan, Stream, Template, UnknownFields,
 };
 use serde_json::Value;
 
@@ -123,8 +123,7 @@ fn config(contract: Contract, template: Option<Template>) -> Config {
                 contract,
                 max_message_bytes: 1_000_000,
             },
-            http: None,
-            generate: Some(generate.clone()),
+            connection: SourceConnection::Generate(generate.clone()),
             on_invalid: OnInvalid::DeadLetter,
             unknown_fields: UnknownFields::Reject,
         },

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{
-    Contract, Field, HttpSource, OnInvalid, Problem, SourcePlan, Stream, UnknownFields,
+    Contract, Field, HttpSource, OnInvalid, Problem, SourceConnection, SourcePlan, Stream,
+    UnknownFields,
 };
 use prometheus_client::registry::Registry;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -116,13 +117,7 @@ fn config() -> Config {
     };
     Config {
         source: "shop/orders-http".into(),
-        plan: SourcePlan {
-            into,
-            http: Some(http.clone()),
-            generate: None,
-            on_invalid: OnInvalid::Reject,
-            unknown_fields: UnknownFields::Ignore,
-        },
+        plan: SourcePlan::new(into, SourceConnection::Http(http.clone())),
         http,
         port: 0,
         bearer_dir: None,
