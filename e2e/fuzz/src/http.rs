@@ -5,9 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use headworks_connectors::sources::http::{
-    Config, Metrics, Outgoing, Service, Sink, Undelivered, listen,
-};
+use headworks_connectors::sources::http::{Config, Metrics, Service, listen};
+use headworks_connectors::sources::kafka::{Outgoing, Sink, Undelivered};
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{
     Contract, HttpSource, KafkaConnection, OnInvalid, Plan, Problem, Role, SourceConnection,

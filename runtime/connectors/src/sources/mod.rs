@@ -2,8 +2,10 @@
 
 pub mod generate;
 pub mod http;
+pub mod kafka;
 
-mod outgoing;
+mod batch;
+mod cut;
 mod problems;
 mod record_validation;
 mod records;

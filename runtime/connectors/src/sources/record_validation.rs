@@ -12,7 +12,7 @@ use headworks_engine::dead_letter::{self, Origin};
 use headworks_engine::format::{Decoder, Encoder, FormatError, RowError};
 use headworks_plan::SourcePlan;
 
-use super::outgoing::{Outgoing, Target};
+use super::kafka::{Outgoing, Target};
 use super::records::Records;
 use crate::formats;
 use crate::formats::json::JsonDecoder;

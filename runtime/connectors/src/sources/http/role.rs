@@ -8,7 +8,8 @@ use headworks_engine::status::StatusHandle;
 use headworks_plan::{Phase, Problem, SourceConnection};
 use snafu::ResultExt;
 
-use super::{Config, KafkaSink, Listening, Metrics, Service, listen};
+use super::{Config, Listening, Metrics, Service, listen};
+use crate::sources::kafka::AcknowledgedWriter;
 use crate::sources::problems::Shown;
 use crate::sources::running::{Running, SourceError, Start, Stop, SystemSnafu};
 
@@ -21,8 +22,6 @@ const LEAVING: Duration = Duration::from_secs(3);
 const REQUESTS: Duration = Duration::from_secs(13);
 /// What remains for acknowledgements after the last request.
 const FLUSH: Duration = Duration::from_secs(4);
-/// The watch over Kafka hangs if a look isn't over for so long. With no broker at all one takes 10 s.
-const HANGS: Duration = Duration::from_secs(3 * 60);
 
 /// The HTTP source by the plan.
 pub fn begin(start: &mut Start<'_>) -> Option<Result<Running, SourceError>> {
@@ -35,8 +34,8 @@ pub fn begin(start: &mut Start<'_>) -> Option<Result<Running, SourceError>> {
 
 /// An HTTP source that is ready to run.
 struct Http {
-    service: Arc<Service<Arc<KafkaSink>>>,
-    sink: Arc<KafkaSink>,
+    service: Arc<Service<Arc<AcknowledgedWriter>>>,
+    sink: Arc<AcknowledgedWriter>,
     status: StatusHandle,
 }
 
@@ -47,7 +46,10 @@ impl Http {
             port: start.http_port,
             ..Config::from_plan(start.plan).map_err(|error| SourceError::begin(&error))?
         };
-        let sink = Arc::new(KafkaSink::new(start.plan.kafka.clone(), &config.plan));
+        let sink = Arc::new(AcknowledgedWriter::new(
+            start.plan.kafka.clone(),
+            &config.plan,
+        ));
         let metrics = Metrics::register(start.registry);
         let service = Service::new(config, sink.clone(), start.status.clone(), metrics)
             .map_err(|error| SourceError::begin(&error))?;
@@ -60,14 +62,8 @@ impl Http {
 
     /// Serves until a signal, then until the requests under way are answered.
     async fn run(self, mut stop: Stop) -> Result<Outcome, SourceError> {
-        let watched = self.sink.clone();
-        let pulse = self.status.pulse("kafka-watch", HANGS);
-        std::thread::Builder::new()
-            .name("kafka-watch".to_owned())
-            .spawn(move || {
-                let _pulse = pulse.of_this_thread();
-                watched.watch();
-            })
+        self.sink
+            .watch_on_thread(&self.status)
             .context(SystemSnafu)?;
         let listening = listen(&self.service).map_err(|error| SourceError::begin(&error))?;
         tracing::info!(address = %listening.address, path = self.service.config().http.path, "taking records");

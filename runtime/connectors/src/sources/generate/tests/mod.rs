@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::Config;
 use super::record_factory::RecordFactory;
 use super::run::Work;
-use crate::sources::outgoing::{Outgoing, Target};
+use crate::sources::kafka::{Outgoing, Target};
 
 const NOW: i64 = 1_767_225_600_000;
 const SHOP: [(&str, ShopRecords); 4] = [

@@ -22,9 +22,8 @@ use reqwest::{Method, RequestBuilder};
 
 use crate::server::Bounds;
 
-use super::{
-    Cause, Config, Listening, Metrics, Outgoing, Service, Sink, Target, Undelivered, listen,
-};
+use super::{Config, Listening, Metrics, Service, listen};
+use crate::sources::kafka::{Cause, Outgoing, Sink, Target, Undelivered};
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
