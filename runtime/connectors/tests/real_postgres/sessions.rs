@@ -152,14 +152,14 @@ fn a_server_that_hangs_is_noticed() {
 #[test]
 fn a_watch_tells_the_servers_version() {
     let Some(place) = place() else { return };
-    let mut probe = probe(&place.table("none", &[]).store);
-    let version = place.runtime.block_on(probe.check()).unwrap().unwrap();
+    let mut watch = probe(&place.table("none", &[]).store);
+    let version = place.runtime.block_on(watch.check()).unwrap().unwrap();
     assert!(
         version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains(' '),
         "{version}"
     );
     let mut away = place.table("none", &[]).store;
-    let StoreConnection::Postgres(connection) = &mut away.connection;
+    let connection = postgres(&mut away);
     connection.port = 1;
     let trouble = place.runtime.block_on(probe(&away).check()).unwrap_err();
     assert_eq!(trouble.reason, Reason::StoreUnavailable, "{trouble:?}");
