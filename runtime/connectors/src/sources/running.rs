@@ -39,7 +39,7 @@ pub type Running =
     Box<dyn FnOnce(Stop) -> Pin<Box<dyn Future<Output = Result<Outcome, SourceError>>>>>;
 
 /// Is ready when the source is to stop; fails where the system tells no signals.
-pub type Stop = Pin<Box<dyn Future<Output = std::io::Result<()>>>>;
+pub type Stop = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 
 /// Why a source can't go on.
 #[derive(Debug, Snafu)]
