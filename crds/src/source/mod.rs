@@ -3,6 +3,7 @@
 
 mod generate;
 mod http;
+mod websocket;
 
 use garde::Validate;
 use kube::{CustomResource, KubeSchema};
@@ -15,6 +16,7 @@ use crate::{
 
 pub use generate::{Disorder, GenerateSource, ShopRecords, Template};
 pub use http::{BearerAuth, HttpAuth, HttpService, HttpSource, HttpTls, ServiceType};
+pub use websocket::{SecretHeader, WebsocketSource};
 
 /// What a Source is.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
@@ -44,7 +46,8 @@ pub use http::{BearerAuth, HttpAuth, HttpService, HttpSource, HttpTls, ServiceTy
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.into == oldSelf.into").message("into can't change: make a new Source").field_path(".into"))]
-#[x_kube(validation = Rule::new("has(self.http) != has(self.generate)").message("a Source needs exactly one way in: http or generate"))]
+#[x_kube(validation = Rule::new("[has(self.http), has(self.generate), has(self.websocket)].filter(given, given).size() == 1").message("a Source needs exactly one way in: http, generate or websocket"))]
+#[x_kube(validation = Rule::new("!has(self.websocket) || self.replicas <= 1").message("a websocket Source has one pod at most: two would hear everything twice").field_path(".replicas"))]
 #[x_kube(validation = Rule::new("!has(self.generate) || self.replicas <= 1").message("a generate Source has one pod at most: its records are one sequence").field_path(".replicas"))]
 #[garde(allow_unvalidated)]
 pub struct SourceSpec {
@@ -59,6 +62,11 @@ pub struct SourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub generate: Option<GenerateSource>,
+    /// Records come from a WebSocket that the pod connects to. What the feed says while no pod listens is lost, and what was heard
+    /// may be written twice: a feed can't be asked again, and knows no transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub websocket: Option<WebsocketSource>,
     /// What happens to records that break the contract. Reject: the whole request is refused and the answer lists the
     /// bad ones. DeadLetter: the good ones go in, the bad ones to the stream's dead-letter topic.
     #[serde(default)]

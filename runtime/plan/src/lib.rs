@@ -28,8 +28,8 @@ pub use peek::{
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom, TableOutput};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 pub use source::{
-    GenerateSource, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan, Template,
-    UnknownFields,
+    GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,
+    Template, UnknownFields, WebsocketSource,
 };
 pub use store::{PostgresConnection, Store, StoreConnection, StorePlan};
 pub use stream::Stream;

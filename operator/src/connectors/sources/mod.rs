@@ -3,6 +3,7 @@
 
 mod generate;
 mod http;
+mod websocket;
 
 use headworks_crds::{HttpService, SourceSpec};
 use headworks_plan::SourceConnection;
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Every kind of source.
-pub const KINDS: &[SourceKind] = &[http::KIND, generate::KIND];
+pub const KINDS: &[SourceKind] = &[http::KIND, generate::KIND, websocket::KIND];
 
 /// A kind of source.
 pub struct SourceKind {

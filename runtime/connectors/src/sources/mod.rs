@@ -3,6 +3,7 @@
 pub mod generate;
 pub mod http;
 pub mod kafka;
+pub mod websocket;
 
 mod batch;
 mod cut;
@@ -14,4 +15,4 @@ mod running;
 pub use running::{Begin, Running, SourceError, Start, Stop};
 
 /// Every kind of source that this binary has.
-pub const KINDS: &[Begin] = &[http::begin, generate::begin];
+pub const KINDS: &[Begin] = &[http::begin, generate::begin, websocket::begin];
