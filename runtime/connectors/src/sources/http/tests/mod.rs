@@ -14,7 +14,6 @@ use std::time::Duration;
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{
     Contract, Field, HttpSource, OnInvalid, Problem, SourceConnection, SourcePlan, Stream,
-    UnknownFields,
 };
 use prometheus_client::registry::Registry;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
