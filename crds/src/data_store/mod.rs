@@ -1,6 +1,7 @@
 //! DataStore: a database that Pipelines write tables of. Each kind of store is one optional object
 //! (`postgres`), of which exactly one is given; a file beside this one says what may stand in it.
 
+mod file;
 mod postgres;
 
 use garde::Validate;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Condition, PodTemplate, conditions};
 
+pub use file::FileStore;
 pub use postgres::{PostgresStore, StoreTls};
 
 /// What a DataStore is.
@@ -35,13 +37,16 @@ pub use postgres::{PostgresStore, StoreTls};
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.postgres)").message("a DataStore needs exactly one kind of store: postgres"))]
-#[x_kube(validation = Rule::new("has(self.postgres) == has(oldSelf.postgres)").message("the kind of store can't change: make a new DataStore"))]
+#[x_kube(validation = Rule::new("[has(self.postgres), has(self.file)].filter(given, given).size() == 1").message("a DataStore needs exactly one kind of store: postgres or file"))]
+#[x_kube(validation = Rule::new("has(self.postgres) == has(oldSelf.postgres) && has(self.file) == has(oldSelf.file)").message("the kind of store can't change: make a new DataStore"))]
 #[garde(allow_unvalidated)]
 pub struct DataStoreSpec {
     /// A PostgreSQL database, 12 or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<PostgresStore>,
+    /// Files on a volume, for debugging. A row may be there twice after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileStore>,
     /// True: the pod that watches the store is taken away until it is false again. Pipelines go on.
     #[serde(default)]
     pub suspend: bool,

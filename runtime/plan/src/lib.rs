@@ -31,7 +31,7 @@ pub use source::{
     GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,
     Template, UnknownFields, WebsocketSource,
 };
-pub use store::{PostgresConnection, Store, StoreConnection, StorePlan};
+pub use store::{FileConnection, PostgresConnection, Store, StoreConnection, StorePlan};
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};

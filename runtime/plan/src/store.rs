@@ -26,6 +26,8 @@ pub struct Store {
 pub enum StoreConnection {
     /// PostgreSQL.
     Postgres(PostgresConnection),
+    /// Files on a volume.
+    File(FileConnection),
 }
 
 /// How a pod reaches a PostgreSQL database. Secrets are files, never values, and are read at each connection.
@@ -45,4 +47,12 @@ pub struct PostgresConnection {
     /// Present: TLS, verified in full against this CA file (PEM); an empty path means the system's roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<String>,
+}
+
+/// Where a pod finds the files of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileConnection {
+    /// Folder that tables' files are written to; it is made if it isn't there.
+    pub folder: String,
 }

@@ -1,6 +1,7 @@
 //! The kinds of stores. A kind is one file here: the struct of its spec says what it is by [`StoreConnector`], and an entry
 //! of [`KINDS`] what is the same for all of its kind.
 
+mod file;
 mod postgres;
 
 use headworks_crds::DataStoreSpec;
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Every kind of store.
-pub const KINDS: &[StoreKind] = &[postgres::KIND];
+pub const KINDS: &[StoreKind] = &[postgres::KIND, file::KIND];
 
 /// What is the same for all stores of a kind.
 pub struct StoreKind {

@@ -8,6 +8,7 @@ use headworks_engine::store::{Stores, TableSink};
 use headworks_plan::{Store, StoreConnection, TableOutput};
 use headworks_sql::schema::Schema;
 
+pub mod file;
 pub mod postgres;
 
 /// Every kind of store that this binary knows, chosen by the plan's connection.
@@ -44,6 +45,9 @@ pub fn probe(store: &Store) -> Box<dyn HealthProbe> {
         StoreConnection::Postgres(connection) => {
             Box::new(postgres::HealthProbe::new(&store.name, connection.clone()))
         }
+        StoreConnection::File(connection) => {
+            Box::new(file::HealthProbe::new(&store.name, connection))
+        }
     }
 }
 
@@ -55,6 +59,7 @@ impl Stores for StoreRegistry {
     ) -> Result<Box<dyn Encoder>, FormatError> {
         match table.store.connection {
             StoreConnection::Postgres(_) => Ok(Box::new(postgres::RowEncoder::new(columns))),
+            StoreConnection::File(_) => Ok(Box::new(file::LineEncoder::new(columns))),
         }
     }
 
@@ -66,6 +71,9 @@ impl Stores for StoreRegistry {
                     connection.clone(),
                     columns.clone(),
                 ))
+            })),
+            StoreConnection::File(connection) => TableSink::AtLeastOnce(Box::new(|| {
+                Box::new(file::FileWriter::new(table, connection, &self.pod))
             })),
         }
     }
