@@ -6,12 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headworks_plan::names::{OURS, dead_letters, version_of};
 use serde::Serialize;
-
-/// How the names of groups, internal topics and users begin.
-const OURS: &str = "headworks.";
-/// Digits of a state's version.
-const VERSION_DIGITS: usize = 8;
 
 /// What kind of thing is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -151,7 +147,7 @@ pub fn leftovers(seen: &Seen, namespace: Option<&str>) -> Vec<Leftover> {
             of: of.clone(),
         });
         let topics = thing.topic.iter();
-        let topics = topics.flat_map(|topic| [topic.clone(), format!("{topic}.dlq")]);
+        let topics = topics.flat_map(|topic| [topic.clone(), dead_letters(topic)]);
         for topic in topics.filter(|topic| !seen.used.contains(topic)) {
             let there = seen.topics.as_ref();
             if there.is_none_or(|all| all.contains(&topic)) {
@@ -216,12 +212,7 @@ fn internal(seen: &Seen, name: &str, here: &impl Fn(&str) -> bool) -> Option<Str
         return Some(format!("Pipeline {namespace}/{object}, which is gone"));
     }
     let key = (namespace.to_owned(), object.to_owned());
-    let version: String = more.chars().take(VERSION_DIGITS).collect();
-    let next = more.chars().nth(VERSION_DIGITS);
-    let versioned = version.len() == VERSION_DIGITS
-        && version.chars().all(|c| c.is_ascii_hexdigit())
-        && next.is_none_or(|c| c == '.' || c == '-');
-    let of = versioned.then_some(version);
+    let of = version_of(more);
     let in_force = seen.versions.get(&key)?;
     (*in_force != of).then(|| format!("an earlier query of Pipeline {namespace}/{object}, which goes on with it if it comes back"))
 }

@@ -14,7 +14,6 @@ mod validate;
 use std::fmt::Write;
 
 use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
-pub use validate::{group, table_group};
 
 use crate::{
     access,
@@ -126,11 +125,7 @@ async fn resolve(
     let wanted = state::StateRequirements::of(pipeline, &found, &dataflow);
     let kept =
         state::reconcile_state(pipeline, key, &found, wanted.as_ref(), status, context).await?;
-    let keyed = wanted.as_ref().zip(kept.as_ref()).map(|(wanted, kept)| {
-        let plan = state::plan(pipeline, wanted, kept, &dataflow);
-        (wanted, plan)
-    });
-    let (workload, group) = build::build(pipeline, &found, keyed);
+    let (workload, group) = build::build(pipeline, &found, &dataflow, kept.as_ref());
     let of_inputs = found.inputs.iter().filter_map(|i| i.partitions).max();
     let names = |streams: &[ResolvedStream]| -> Vec<String> {
         streams.iter().map(|s| s.stream.name.clone()).collect()

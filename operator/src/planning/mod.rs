@@ -8,6 +8,7 @@ pub mod flows;
 pub mod lineage;
 pub mod query;
 pub mod shared;
+pub mod stages;
 pub mod store_writers;
 pub mod targets;
 #[cfg(test)]

@@ -201,7 +201,7 @@ fn report(rng: &mut SmallRng) -> Value {
     let problems = (0..rng.random_range(0..24))
         .map(|_| problem(rng))
         .collect::<Value>();
-    let mut report = json!({"version": headworks_plan::VERSION, "runtime": text(rng), "phase": "Running",
+    let mut report = json!({"version": headworks_plan::REPORT_VERSION, "runtime": text(rng), "phase": "Running",
         "problems": problems, "figures": figures, "unknown": anything(rng, 4)});
     field(rng, report.as_object_mut().unwrap(), "serverVersion", text);
     report

@@ -321,7 +321,7 @@ fn not_allowed(
     let mut finding = object.wrong("spec.topic", message);
     // A rule may be in a Platform, or select by labels, that these files don't hold.
     let unknown = platform.is_none() || (labels.is_none() && !policy.is_empty());
-    let nobody_s = topic.starts_with("__") || topic_name::internal(topic);
+    let nobody_s = topic.starts_with("__") || headworks_plan::names::is_internal(topic);
     if unknown && !nobody_s || options.allow_missing {
         finding.severity = Severity::Warning;
     }

@@ -89,14 +89,12 @@ fn planned(sql: &str, flow: &Dataflow, out: Contract, streams: &Streams) -> Pipe
         sql: sql.to_owned(),
         inputs,
         outputs: vec![stream("out", out)],
-        tables: Vec::new(),
         delivery: Delivery::ExactlyOnce,
         commit_interval_ms: 100,
         start_from: StartFrom::Earliest,
         on_bad_record: OnBadRecord::DeadLetter,
         on_overflow: headworks_plan::OnOverflow::SetNull,
-        group: "local".to_owned(),
-        keyed: None,
+        stages: Vec::new(),
         accept_data_loss: None,
     }
 }

@@ -5,7 +5,7 @@
 //! committed after each record; a pod that commits less often may still take it. The state is sealed only before a row for which
 //! it makes a difference, and at the end of a batch.
 
-use headworks_plan::{InternalTopic, KeyedPlan, PipelinePlan};
+use headworks_plan::{InternalTopic, PipelinePlan, StatePlan};
 use headworks_sql::keyed::Window;
 use headworks_state::{EpochOutput, Pool, StatePartition};
 
@@ -57,19 +57,15 @@ impl Keyed {
         formats: &dyn Formats,
     ) -> Result<(StatelessOperator, Keyed), CompileError> {
         let (stateless, keyed) = compile_rows(plan, formats)?;
-        let lateness = plan.keyed.as_ref();
+        let mut states = plan.stages.iter().filter_map(|stage| stage.state.as_ref());
         // One shard, without a topic before it. No key outlives its time: the clock on the wall has no part in a run.
-        let alone = KeyedPlan {
-            repartition: InternalTopic::default(),
+        let alone = StatePlan {
             changelog: InternalTopic::default(),
-            group: String::new(),
-            allowed_lateness_ms: lateness.map_or(0, |keyed| keyed.allowed_lateness_ms),
-            max_drift_ms: 0,
+            allowed_lateness_ms: states.next().map_or(0, |state| state.allowed_lateness_ms),
             ttl_ms: None,
             memory_bytes: u64::MAX,
-            results: None,
         };
-        let compiled = compile_keyed(plan, &alone, formats)?;
+        let compiled = compile_keyed(plan, &alone, None, formats)?;
         let pool = Pool::open(alone.memory_bytes, None).map_err(|error| CompileError::State {
             said: error.to_string(),
         })?;

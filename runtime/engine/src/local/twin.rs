@@ -11,8 +11,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field as Column, Schema, TimeUnit};
 use headworks_plan::{
-    Contract, Delivery, EventTime, Field, InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan,
-    StartFrom, Stream,
+    Contract, Delivery, EventTime, Field, OnBadRecord, PipelinePlan, StartFrom, Stream,
 };
 use headworks_state::Pool;
 
@@ -26,6 +25,7 @@ use crate::pipeline::{
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
 use crate::testing::keyed_fixture_format::BarFormats;
+use crate::testing::keyed_stages;
 use crate::testing::simulation::{same, seeds};
 
 /// The event time of the last record, beyond every window.
@@ -207,11 +207,6 @@ impl World {
             });
             stream
         };
-        let topic = |name: &str, partitions| InternalTopic {
-            topic: name.into(),
-            partitions,
-            max_message_bytes: 1_000_000,
-        };
         let shards = 1 + chance.below(3) as i32;
         let out = stream(
             "out",
@@ -223,27 +218,22 @@ impl World {
                 ("total", "bigint", true),
             ],
         );
+        let names: Vec<String> = (0..inputs).map(|i| format!("in{i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut stages = keyed_stages(&names, shards, None);
+        if let Some(state) = &mut stages[1].state {
+            state.allowed_lateness_ms = lateness_ms as u64;
+        }
         let plan = PipelinePlan {
             sql,
             inputs: (0..inputs).map(read).collect(),
             outputs: vec![out],
-            tables: Vec::new(),
             delivery: Delivery::ExactlyOnce,
             commit_interval_ms: 10,
             start_from: StartFrom::Earliest,
             on_bad_record: OnBadRecord::DeadLetter,
             on_overflow: headworks_plan::OnOverflow::SetNull,
-            group: "first".into(),
-            keyed: Some(KeyedPlan {
-                repartition: topic("re", shards),
-                changelog: topic("state", shards),
-                group: "second".into(),
-                allowed_lateness_ms: lateness_ms as u64,
-                max_drift_ms: u64::MAX,
-                ttl_ms: None,
-                memory_bytes: 64 << 20,
-                results: None,
-            }),
+            stages,
             accept_data_loss: None,
         };
         let mut world = World {
@@ -328,15 +318,19 @@ impl World {
 
     /// Both parts, compiled.
     fn parts(&self) -> [(StatelessOperator, StageOperator); 2] {
-        let keyed = self.plan.keyed.as_ref().unwrap();
-        let (stateless, first) = compile_exchange(&self.plan, keyed, &TwinFormats).unwrap();
-        let compiled = compile_keyed(&self.plan, keyed, &TwinFormats).unwrap();
-        let pool = Pool::open(keyed.memory_bytes, None).unwrap();
+        let [exchange, keyed] = self.plan.stages.as_slice() else {
+            panic!("two stages")
+        };
+        let (topic, drift) = (exchange.exchange().unwrap(), exchange.max_drift_ms);
+        let (stateless, first) = compile_exchange(&self.plan, topic, drift, &TwinFormats).unwrap();
+        let state = keyed.state.as_ref().unwrap();
+        let compiled = compile_keyed(&self.plan, state, None, &TwinFormats).unwrap();
+        let pool = Pool::open(state.memory_bytes, None).unwrap();
         let inputs = self.plan.inputs.iter();
         let second = KeyedOperator::new(
             Shards::new(compiled.spec, pool, inputs.len()),
             compiled.results,
-            &keyed.changelog,
+            &state.changelog,
             &keyed.group,
             inputs.map(|stream| input(&stream.topic)).collect(),
             compiled.labelled,
@@ -357,7 +351,7 @@ impl World {
         parts: [(StatelessOperator, StageOperator); 2],
     ) -> [(StatelessOperator, StageOperator); 2] {
         let inputs: Vec<&str> = self.plan.inputs.iter().map(|i| i.topic.as_str()).collect();
-        let mut reads = [("first", inputs), ("second", vec!["re"])].into_iter();
+        let mut reads = [("g", inputs), ("g.keyed", vec!["re"])].into_iter();
         parts.map(|(stateless, operator)| {
             let (group, topics) = reads.next().unwrap();
             let mut session = Pipeline::with_operator(
@@ -386,8 +380,7 @@ impl World {
             broker.create(&input.topic, 1);
             broker.create(&input.dead_letter_topic, 1);
         }
-        let keyed = self.plan.keyed.as_ref().unwrap();
-        let shards = keyed.repartition.partitions as usize;
+        let shards = self.plan.stages[0].exchange().unwrap().partitions as usize;
         for (topic, partitions) in [("out", 1), ("re", shards), ("state", shards)] {
             broker.create(topic, partitions);
         }
@@ -496,7 +489,7 @@ fn which_input_is_read_first_decides_what_is_late_in_memory_as_in_a_pod() {
     let in_time = [(1, wait.as_str()), (1, &old), (0, &on)];
     let late = [(1, wait.as_str()), (0, &on), (1, &old)];
     world.lateness_ms = 0;
-    world.plan.keyed.as_mut().unwrap().allowed_lateness_ms = 0;
+    world.plan.stages[1].state.as_mut().unwrap().allowed_lateness_ms = 0;
     let mut windows = Vec::new();
     for order in [in_time, late] {
         world.records = records(&order);
@@ -519,7 +512,7 @@ fn a_late_row_is_not_saved_by_a_session_of_another_input_that_comes_after_it() {
         .find(|world| world.plan.inputs.len() == 2 && world.is_session)
         .unwrap();
     world.lateness_ms = 0;
-    world.plan.keyed.as_mut().unwrap().allowed_lateness_ms = 0;
+    world.plan.stages[1].state.as_mut().unwrap().allowed_lateness_ms = 0;
     let records = [
         (0, "a 20000 1"),
         (1, "a 20000 1"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use headworks_plan::{DELETED_COLUMN, KeyedPlan, PipelinePlan, StartFrom, Stream};
+use headworks_plan::{DELETED_COLUMN, InternalTopic, PipelinePlan, StatePlan, Stream};
 use headworks_sql::keyed::Keyed;
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::target::Mapping;
@@ -23,15 +23,17 @@ use crate::stateless::StatelessOperator;
 /// Compiles the part of `plan` that brings rows with equal keys together.
 pub(crate) fn compile_exchange(
     plan: &PipelinePlan,
-    keyed_plan: &KeyedPlan,
+    topic: &InternalTopic,
+    max_drift_ms: Option<u64>,
     formats: &dyn Formats,
 ) -> Result<(StatelessOperator, ExchangeOperator), CompileError> {
     let (stateless, keyed) = compile_rows(plan, formats)?;
     let schema = keyed.rows.to_arrow();
-    let writer = ExchangeWriter::new(&keyed_plan.repartition, &schema, keyed.keys);
+    let writer = ExchangeWriter::new(topic, &schema, keyed.keys);
     let times = plan.inputs.iter().map(times).collect();
     let (window, time) = (keyed.window, keyed.time);
-    let exchange = ExchangeOperator::new(writer, times, window, time, keyed_plan.max_drift_ms);
+    let max_drift_ms = max_drift_ms.unwrap_or(u64::MAX);
+    let exchange = ExchangeOperator::new(writer, times, window, time, max_drift_ms);
     Ok((stateless, exchange))
 }
 
@@ -72,7 +74,7 @@ pub(crate) fn compile_rows(
 }
 
 /// What all shards of a pipeline have in common.
-fn spec(keyed: &Keyed, plan: &KeyedPlan) -> Arc<Spec> {
+fn spec(keyed: &Keyed, plan: &StatePlan) -> Arc<Spec> {
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     let ttl_ms = plan.ttl_ms.map(signed).filter(|_| keyed.window.is_none());
     Arc::new(Spec::new(keyed, signed(plan.allowed_lateness_ms), ttl_ms))
@@ -87,10 +89,11 @@ pub(crate) struct Compiled {
 }
 
 /// Compiles the part of `plan` that keeps state. Its sinks are the plan's outputs and then, if there are
-/// tables, the stream that they are written from.
+/// tables, the stream that they are written from (`results`).
 pub(crate) fn compile_keyed(
     plan: &PipelinePlan,
-    keyed_plan: &KeyedPlan,
+    state: &StatePlan,
+    results: Option<&Stream>,
     formats: &dyn Formats,
 ) -> Result<Compiled, CompileError> {
     let mut dataflow = query(plan)?;
@@ -100,7 +103,7 @@ pub(crate) fn compile_keyed(
     for stream in &plan.outputs {
         sinks.push(sink(stream, &dataflow.output, upserts, formats)?);
     }
-    if let Some(stream) = &keyed_plan.results {
+    if let Some(stream) = results {
         sinks.push(if upserts {
             marked_sink(stream, &dataflow.output, formats)?
         } else {
@@ -110,7 +113,7 @@ pub(crate) fn compile_keyed(
     let labelled = keyed.rows.columns[..keyed.keys]
         .iter()
         .any(|column| !column.labels.is_empty());
-    let spec = spec(&keyed, keyed_plan);
+    let spec = spec(&keyed, state);
     let results = Results {
         sinks,
         keys: keyed.keys,
@@ -242,36 +245,13 @@ pub(crate) fn parts_differ<T>() -> Result<T, CompileError> {
     PartsSnafu.fail()
 }
 
-/// The plan of the tables of a pipeline with state: they are written from its results.
-pub(crate) fn table_plan(plan: &PipelinePlan) -> Option<PipelinePlan> {
-    let results = plan.keyed.as_ref()?.results.as_ref()?;
-    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
-    let columns: Vec<String> = results
-        .contract
-        .fields
-        .iter()
-        .map(|field| quoted(&field.name))
-        .collect();
-    Some(PipelinePlan {
-        sql: format!(
-            "SELECT {} FROM {}",
-            columns.join(", "),
-            quoted(&results.name)
-        ),
-        inputs: vec![results.clone()],
-        outputs: Vec::new(),
-        start_from: StartFrom::Earliest,
-        keyed: None,
-        ..plan.clone()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{Int64Array, StringArray};
-    use headworks_plan::{Contract, Delivery, Field, InternalTopic, OnBadRecord};
+    use headworks_plan::{Contract, Delivery, Edge, Field, OnBadRecord, StartFrom};
     use headworks_state::EpochOutput;
 
+    use super::super::edges::{copies, reads, tells};
     use super::*;
     use crate::keyed::results::ResultRecord;
     use crate::testing::keyed_fixture_format::BarFormats;
@@ -297,11 +277,6 @@ mod tests {
     }
 
     fn plan(sql: &str) -> PipelinePlan {
-        let topic = |name: &str| InternalTopic {
-            topic: name.into(),
-            partitions: 2,
-            max_message_bytes: 1_000_000,
-        };
         PipelinePlan {
             sql: sql.into(),
             inputs: vec![stream(
@@ -317,22 +292,15 @@ mod tests {
                     ("n", "bigint", false),
                 ],
             )],
-            tables: Vec::new(),
             delivery: Delivery::ExactlyOnce,
             commit_interval_ms: 10,
             start_from: StartFrom::Latest,
             on_bad_record: OnBadRecord::DeadLetter,
             on_overflow: headworks_plan::OnOverflow::SetNull,
-            group: "g".into(),
-            keyed: Some(KeyedPlan {
-                repartition: topic("re"),
-                changelog: topic("state"),
-                group: "g.keyed".into(),
-                allowed_lateness_ms: 0,
-                max_drift_ms: 0,
-                ttl_ms: None,
-                memory_bytes: 1_000_000,
-                results: Some(stream(
+            stages: crate::testing::keyed_stages(
+                &["words"],
+                2,
+                Some(stream(
                     "words-results",
                     &[
                         ("id", "string", false),
@@ -340,7 +308,7 @@ mod tests {
                         (DELETED_COLUMN, "boolean", false),
                     ],
                 )),
-            }),
+            ),
             accept_data_loss: None,
         }
     }
@@ -348,8 +316,9 @@ mod tests {
     #[test]
     fn a_row_that_is_gone_is_a_tombstone_for_a_stream_and_a_marked_row_for_tables() {
         let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id HAVING COUNT(*) > 1");
-        let keyed = plan.keyed.clone().unwrap();
-        let mut compiled = compile_keyed(&plan, &keyed, &BarFormats).unwrap();
+        let keyed = &plan.stages[1];
+        let state = keyed.state.as_ref().unwrap();
+        let mut compiled = compile_keyed(&plan, state, keyed.results(), &BarFormats).unwrap();
         let results = RecordBatch::try_new(
             compiled.spec.results.clone(),
             vec![
@@ -401,24 +370,29 @@ mod tests {
     #[test]
     fn tables_are_written_from_the_results_without_state() {
         let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
-        let tables = table_plan(&plan).unwrap();
+        let table = crate::testing::table_stage("t", Edge::Stage("keyed".into()), None);
+        let plan = PipelinePlan {
+            stages: plan.stages.iter().cloned().chain([table]).collect(),
+            ..plan
+        };
+        let (tables, stage) = copies(&plan, &plan.stages[2]).unwrap().unwrap();
         assert_eq!(
             tables.sql,
             "SELECT `id`, `n`, `headworks_deleted` FROM `words-results`"
         );
         assert!(!needs_state(&tables).unwrap());
-        assert_eq!(
-            (tables.start_from, tables.keyed),
-            (StartFrom::Earliest, None)
-        );
+        assert_eq!(tables.start_from, StartFrom::Earliest);
         assert_eq!(tables.inputs[0].topic, "words-results");
+        assert_eq!(reads(&tables, &stage).unwrap(), reads(&plan, &plan.stages[2]).unwrap());
+        assert!(tells(&tables, &stage) && copies(&plan, &plan.stages[1]).unwrap().is_none());
     }
 
     #[test]
     fn a_plan_whose_parts_are_not_the_querys_is_refused() {
         let without = plan("SELECT id, n FROM words");
-        let keyed = without.keyed.clone().unwrap();
-        let refused = compile_exchange(&without, &keyed, &BarFormats)
+        let exchange = &without.stages[0];
+        let topic = exchange.exchange().unwrap();
+        let refused = compile_exchange(&without, topic, None, &BarFormats)
             .err()
             .unwrap();
         assert!(refused.to_string().contains("of one version"), "{refused}");

@@ -1,9 +1,10 @@
 //! The stages of a Pipeline: what each reads and writes, by which group, and how what it writes changes.
 
 use headworks_crds::{Duration, Pipeline};
-use headworks_operator::contract::topic_name::INTERNAL;
-use headworks_operator::pipeline::{group, state, table_group};
-use headworks_operator::planning::check::unique_columns;
+use headworks_operator::planning::stages::End;
+use headworks_operator::planning::{self, check::unique_columns};
+use headworks_plan::{Edge, names::version};
+use headworks_sql::Dataflow;
 use headworks_sql::keyed::{Aggregate, Function, Keyed, Operator, Rank, Window};
 use serde::Serialize;
 
@@ -69,72 +70,64 @@ pub fn stages(
             given.or_else(|| p.status.as_ref().and_then(|s| s.installation.clone()))
         })
         .unwrap_or_else(|| "<installation>".to_owned());
-    let group = group(&installation, namespace, &object.name);
-    let inputs: Vec<String> = planned.inputs.iter().map(|i| topic(i)).collect();
-    let targets = || pipeline.spec.to.iter();
-    let written: Vec<String> = targets()
+    let dataflow = &planned.dataflow;
+    let names = planning::stages::names(&installation, namespace, &object.name, dataflow);
+    let stages = planning::stages::stages(dataflow, &planned.inputs, &pipeline.spec.to, &names);
+    let written: Vec<String> = pipeline
+        .spec
+        .to
+        .iter()
         .filter_map(|to| to.stream.as_deref())
         .map(topic)
         .collect();
-    let mut all = Vec::new();
-    // What comes before tables: their group, what they read, and how that changes.
-    let (group, reads, changes) = match &planned.dataflow.keyed {
-        None => {
-            if !written.is_empty() {
-                all.push(Stage {
-                    ends_in: "Kafka",
-                    group: group.clone(),
-                    reads: inputs.clone(),
-                    writes: written,
-                    ..Stage::default()
-                });
-            }
-            (group, inputs, None)
-        }
-        Some(keyed) => {
-            let group = state::versioned(&group, &state::version(&keyed.fingerprint));
-            let [repartition, changelog, results] = INTERNAL.map(|end| format!("{group}{end}"));
-            let key = key(keyed);
-            all.push(Stage {
-                ends_in: "Kafka",
-                group: group.clone(),
-                reads: inputs,
-                writes: vec![repartition.clone()],
-                changes: Some("append".to_owned()),
-                repartitions_by: Some(key.clone()),
-                ..Stage::default()
-            });
-            let changes = match unique_columns(&planned.dataflow).as_slice() {
-                [] => "append".to_owned(),
-                columns => format!("upsert by ({})", columns.join(", ")),
-            };
-            let tables = targets().any(|to| to.table.is_some());
-            all.push(Stage {
-                ends_in: "Kafka",
-                group: state::keyed_group(&group),
-                reads: vec![repartition],
-                writes: written
-                    .into_iter()
-                    .chain(tables.then(|| results.clone()))
-                    .collect(),
-                changes: Some(changes.clone()),
-                repartitions_by: None,
-                state: Some(kept(pipeline, keyed, key, changelog)),
-            });
-            (group, vec![results], Some(changes))
+    let results = changes(dataflow);
+    let one = |stage: &planning::stages::Stage| {
+        let reads = stage.reads.iter().filter_map(|edge| match edge {
+            Edge::Stream(name) => Some(topic(name)),
+            Edge::Stage(id) => stages.iter().find(|one| one.id == *id).and_then(passed_on),
+        });
+        let (ends_in, writes) = match &stage.ends {
+            End::Streams { results } => ("Kafka", written.iter().chain(results).cloned().collect()),
+            End::Exchange(topic) => ("Kafka", vec![topic.clone()]),
+            End::Table { store, table } => ("DataStore", vec![format!("table {table} of {store}")]),
+        };
+        let is_exchange = matches!(stage.ends, End::Exchange(_));
+        let keyed = dataflow.keyed.as_ref();
+        let state = keyed.zip(stage.changelog.as_ref());
+        Stage {
+            ends_in,
+            group: stage.group.clone(),
+            reads: reads.collect(),
+            writes,
+            changes: keyed.map(|_| {
+                if is_exchange {
+                    "append".to_owned()
+                } else {
+                    results.clone()
+                }
+            }),
+            repartitions_by: keyed.filter(|_| is_exchange).map(key),
+            state: state.map(|(keyed, changelog)| kept(pipeline, keyed, key(keyed), changelog.clone())),
         }
     };
-    for table in targets().filter_map(|to| to.table.as_ref()) {
-        all.push(Stage {
-            ends_in: "DataStore",
-            group: table_group(&group, &table.store, &table.name),
-            reads: reads.clone(),
-            writes: vec![format!("table {} of {}", table.name, table.store)],
-            changes: changes.clone(),
-            ..Stage::default()
-        });
+    stages.iter().map(one).collect()
+}
+
+/// The topic by which a stage's rows reach the stages after it.
+fn passed_on(stage: &planning::stages::Stage) -> Option<String> {
+    match &stage.ends {
+        End::Streams { results } => results.clone(),
+        End::Exchange(topic) => Some(topic.clone()),
+        End::Table { .. } => None,
     }
-    all
+}
+
+/// How the query's results change.
+fn changes(dataflow: &Dataflow) -> String {
+    match unique_columns(dataflow).as_slice() {
+        [] => "append".to_owned(),
+        columns => format!("upsert by ({})", columns.join(", ")),
+    }
 }
 
 fn kept(pipeline: &Pipeline, keyed: &Keyed, key: Vec<String>, changelog: String) -> State {
@@ -155,7 +148,7 @@ fn kept(pipeline: &Pipeline, keyed: &Keyed, key: Vec<String>, changelog: String)
             .map(|ttl| ttl.to_string()),
         allowed_lateness: pipeline.spec.allowed_lateness.to_string(),
         changelog,
-        version: state::version(&keyed.fingerprint),
+        version: version(&keyed.fingerprint),
     }
 }
 

@@ -35,10 +35,7 @@ pub(crate) enum CompileError {
     /// A wire format can't carry a contract.
     #[snafu(display("stream {stream}: {source}"))]
     Format { stream: String, source: FormatError },
-    /// The plan has no such table.
-    #[snafu(display("the plan has no table {index}"))]
-    NoTable { index: usize },
-    /// The query needs state and the plan has none, or the other way round.
+    /// The query needs state and the plan has none, or the other way round; or a stage reads what isn't there.
     #[snafu(display(
         "the plan's parts aren't the query's (with or without state); operator and runtime must be of one version"
     ))]
