@@ -10,7 +10,7 @@ use crate::{planning, retry::Error};
 pub fn check(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error> {
     let spec = &pipeline.spec;
     let dataflow = check_query(spec, found)?;
-    if dataflow.keyed.is_some()
+    if dataflow.keeps_state()
         && let Some(fault) = memory_fault(spec, &template(spec, found))
     {
         return Err(Error::stalled("MemoryTooLow", fault));

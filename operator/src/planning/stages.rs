@@ -62,8 +62,7 @@ pub fn names(
     name: &str,
     dataflow: &Dataflow,
 ) -> PipelineNames {
-    let state = dataflow.keyed.as_ref().map(|k| k.fingerprint.as_str());
-    PipelineNames::new(installation, namespace, name, state)
+    PipelineNames::new(installation, namespace, name, dataflow.state_fingerprint())
 }
 
 /// The stages, in the order in which records pass them. `inputs` are the streams of the query, in the plan's order.
@@ -73,43 +72,58 @@ pub fn stages(
     to: &[Target],
     names: &PipelineNames,
 ) -> Vec<Stage> {
-    let streams: Vec<Edge> = inputs.iter().cloned().map(Edge::Stream).collect();
     let tables = || to.iter().filter_map(|target| target.table.as_ref());
-    let mut all = Vec::new();
-    // What a table's stage runs, and what it reads.
-    let (runs, reads) = if dataflow.keyed.is_some() {
-        all.push(Stage {
-            id: stage_id::EXCHANGE.to_owned(),
-            runs: Some(0),
-            group: names.group().to_owned(),
-            reads: streams,
-            ends: End::Exchange(names.repartition()),
-            changelog: None,
+    let has_streams = to.iter().any(|target| target.stream.is_some());
+    let mut all: Vec<Stage> = Vec::new();
+    let mut after: Option<(Option<usize>, Vec<Edge>)> = None;
+    for (at, part) in dataflow.stages.iter().enumerate() {
+        let mut later = dataflow.stages.iter().flat_map(|part| part.exchanges());
+        let is_read = later.any(|exchange| exchange.from == at);
+        let of_streams = inputs.iter().filter(|name| part.branches().any(|b| b.input == **name));
+        let of_stages = part.exchanges().filter_map(|exchange| {
+            let before = all.iter().find(|stage| stage.runs == Some(exchange.from))?;
+            Some(Edge::Stage(before.id.clone()))
         });
-        let has_tables = tables().next().is_some();
-        all.push(Stage {
-            id: stage_id::KEYED.to_owned(),
-            runs: Some(1),
-            group: names.keyed_group(),
-            reads: vec![Edge::Stage(stage_id::EXCHANGE.to_owned())],
-            ends: End::Streams {
-                results: has_tables.then(|| names.results()),
-            },
-            changelog: Some(names.changelog()),
-        });
-        (None, vec![Edge::Stage(stage_id::KEYED.to_owned())])
-    } else {
-        if to.iter().any(|target| target.stream.is_some()) {
-            all.push(Stage {
-                id: stage_id::STREAMS.to_owned(),
-                runs: Some(0),
-                group: names.group().to_owned(),
-                reads: streams.clone(),
-                ends: End::Streams { results: None },
-                changelog: None,
+        let reads: Vec<Edge> = of_streams.cloned().map(Edge::Stream).chain(of_stages).collect();
+        let keeps = part.keyed.is_some();
+        let id = match (keeps, is_read) {
+            (true, _) => stage_id::KEYED,
+            (false, true) => stage_id::EXCHANGE,
+            (false, false) => stage_id::STREAMS,
+        };
+        if !is_read {
+            // What a table's stage runs, and what it reads: a query without state is run again for each table.
+            after = Some(if keeps {
+                (None, vec![Edge::Stage(id.to_owned())])
+            } else {
+                (Some(at), reads.clone())
             });
+            if !keeps && !has_streams {
+                continue;
+            }
         }
-        (Some(0), streams)
+        all.push(Stage {
+            id: id.to_owned(),
+            runs: Some(at),
+            group: if keeps {
+                names.keyed_group()
+            } else {
+                names.group().to_owned()
+            },
+            reads,
+            ends: if is_read {
+                End::Exchange(names.repartition())
+            } else {
+                let results = keeps && tables().next().is_some();
+                End::Streams {
+                    results: results.then(|| names.results()),
+                }
+            },
+            changelog: keeps.then(|| names.changelog()),
+        });
+    }
+    let Some((runs, reads)) = after else {
+        return all;
     };
     for (index, table) in tables().enumerate() {
         all.push(Stage {
@@ -157,7 +171,7 @@ mod tests {
         let groups: BTreeSet<String> = all.iter().map(|stage| stage.group.clone()).collect();
         let tables = to.iter().filter_map(|t| t.table.as_ref());
         let tables = tables.map(|t| (t.store.as_str(), t.name.as_str()));
-        let known = super::groups(&names, dataflow.keyed.is_some(), tables);
+        let known = super::groups(&names, dataflow.keeps_state(), tables);
         assert!(
             groups.iter().all(|group| known.contains(group)),
             "a deletion finds every group: {groups:?} {known:?}"

@@ -158,7 +158,7 @@ fn begins_anew(
     let Some(status) = old.as_ref().and_then(|old| old.status.as_ref()) else {
         return;
     };
-    let fingerprint = flow.keyed.as_ref().map(|keyed| keyed.fingerprint.as_str());
+    let fingerprint = flow.state_fingerprint();
     let compatibility = state::compatibility(status, fingerprint);
     let changed = matches!(compatibility, StateCompatibility::Changed(_));
     if changed && new.spec.on_state_change == OnStateChange::Block {

@@ -36,18 +36,22 @@ pub fn build(
     );
     let names = state::names(pipeline, found, dataflow);
     let bounds = spec.state.clone().unwrap_or_default();
-    let keyed = dataflow.keyed.as_ref();
-    let needs = keyed.map_or_else(Needs::default, |keyed| Needs {
-        state_memory: bounds.memory.value(),
-        // The state of sessions stays in memory whatever its bound.
-        unbounded: matches!(keyed.window, Some(Window::Session { .. })),
-        disk: Some(Disk {
-            asked: bounds.asked_disk(),
-            most: bounds.most_disk(),
-        }),
-        body: 0,
-    });
-    let stateful = keyed.is_some();
+    let stateful = dataflow.keeps_state();
+    let mut windows = dataflow.stateful().map(|(_, keyed)| keyed.window);
+    let needs = if stateful {
+        Needs {
+            state_memory: bounds.memory.value(),
+            // The state of sessions stays in memory whatever its bound.
+            unbounded: windows.any(|window| matches!(window, Some(Window::Session { .. }))),
+            disk: Some(Disk {
+                asked: bounds.asked_disk(),
+                most: bounds.most_disk(),
+            }),
+            body: 0,
+        }
+    } else {
+        Needs::default()
+    };
     let inputs = found.inputs.iter().map(|input| {
         if stateful {
             input.stream.clone()

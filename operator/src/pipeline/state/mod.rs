@@ -53,12 +53,12 @@ pub struct StateRequirements {
 impl StateRequirements {
     /// What a checked query needs, if it needs any.
     pub fn of(pipeline: &Pipeline, found: &References, dataflow: &Dataflow) -> Option<Self> {
-        let keyed = dataflow.keyed.as_ref()?;
+        let fingerprint = dataflow.state_fingerprint()?.to_owned();
         let largest = found.inputs.iter().chain(&found.outputs);
         let largest = largest.map(|s| s.stream.max_message_bytes).max();
         let names = names(pipeline, found, dataflow);
         Some(Self {
-            fingerprint: keyed.fingerprint.clone(),
+            fingerprint,
             stages: stages(dataflow, &[], &pipeline.spec.to, &names),
             partitions: found.inputs.iter().filter_map(|i| i.partitions).max(),
             max_message_bytes: largest

@@ -51,12 +51,13 @@ impl Clock {
 }
 
 impl Keyed {
-    /// Compiles both parts of a plan.
+    /// Compiles both stages of a plan's query: the one that gives rows, and the one that keeps state.
     pub(super) fn new(
         plan: &PipelinePlan,
+        (from, at): (usize, usize),
         formats: &dyn Formats,
     ) -> Result<(StatelessOperator, Keyed), CompileError> {
-        let (stateless, keyed) = compile_rows(plan, formats)?;
+        let (stateless, rows, window) = compile_rows(plan, from, formats)?;
         let mut states = plan.stages.iter().filter_map(|stage| stage.state.as_ref());
         // One shard, without a topic before it. No key outlives its time: the clock on the wall has no part in a run.
         let alone = StatePlan {
@@ -65,7 +66,7 @@ impl Keyed {
             ttl_ms: None,
             memory_bytes: u64::MAX,
         };
-        let compiled = compile_keyed(plan, &alone, None, formats)?;
+        let compiled = compile_keyed(plan, at, &alone, None, formats)?;
         let pool = Pool::open(alone.memory_bytes, None).map_err(|error| CompileError::State {
             said: error.to_string(),
         })?;
@@ -78,8 +79,8 @@ impl Keyed {
             allowed_lateness_ms: compiled.spec.allowed_lateness_ms,
             shard: StatePartition::new(compiled.spec, pool),
             results: compiled.results,
-            time: keyed.time,
-            window: keyed.window,
+            time: rows.time,
+            window,
             clocks: plan.inputs.iter().map(clock).collect(),
             sealed_ms: None,
         };

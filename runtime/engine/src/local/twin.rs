@@ -321,10 +321,11 @@ impl World {
         let [exchange, keyed] = self.plan.stages.as_slice() else {
             panic!("two stages")
         };
-        let (topic, drift) = (exchange.exchange().unwrap(), exchange.max_drift_ms);
-        let (stateless, first) = compile_exchange(&self.plan, topic, drift, &TwinFormats).unwrap();
+        let topic = exchange.exchange().unwrap();
+        let (stateless, first) =
+            compile_exchange(&self.plan, exchange, topic, &TwinFormats).unwrap();
         let state = keyed.state.as_ref().unwrap();
-        let compiled = compile_keyed(&self.plan, state, None, &TwinFormats).unwrap();
+        let compiled = compile_keyed(&self.plan, 1, state, None, &TwinFormats).unwrap();
         let pool = Pool::open(state.memory_bytes, None).unwrap();
         let inputs = self.plan.inputs.iter();
         let second = KeyedOperator::new(

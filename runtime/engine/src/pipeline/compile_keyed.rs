@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use headworks_plan::{DELETED_COLUMN, InternalTopic, PipelinePlan, StatePlan, Stream};
-use headworks_sql::keyed::Keyed;
+use headworks_plan::{
+    DELETED_COLUMN, InternalTopic, PipelinePlan, StagePlan, StatePlan, Stream,
+};
+use headworks_sql::dataflow::{Edge, Stage};
+use headworks_sql::keyed::{Keyed, KeyedRows, Window};
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
@@ -20,36 +23,44 @@ use crate::keyed::hash;
 use crate::keyed::results::{DeleteEncoding, Finish, Projection, Results, SinkWriter};
 use crate::stateless::StatelessOperator;
 
-/// Compiles the part of `plan` that brings rows with equal keys together.
+/// Compiles `stage` of `plan`, which brings rows with equal keys together in `topic`.
 pub(crate) fn compile_exchange(
     plan: &PipelinePlan,
+    stage: &StagePlan,
     topic: &InternalTopic,
-    max_drift_ms: Option<u64>,
     formats: &dyn Formats,
 ) -> Result<(StatelessOperator, ExchangeOperator), CompileError> {
-    let (stateless, keyed) = compile_rows(plan, formats)?;
-    let schema = keyed.rows.to_arrow();
-    let writer = ExchangeWriter::new(topic, &schema, keyed.keys);
+    let runs = stage.runs.context(PartsSnafu)?;
+    let (stateless, rows, window) = compile_rows(plan, runs, formats)?;
+    let writer = ExchangeWriter::new(topic, &rows.schema.to_arrow(), rows.keys);
     let times = plan.inputs.iter().map(times).collect();
-    let (window, time) = (keyed.window, keyed.time);
-    let max_drift_ms = max_drift_ms.unwrap_or(u64::MAX);
-    let exchange = ExchangeOperator::new(writer, times, window, time, max_drift_ms);
+    let max_drift_ms = stage.max_drift_ms.unwrap_or(u64::MAX);
+    let exchange = ExchangeOperator::new(writer, times, window, rows.time, max_drift_ms);
     Ok((stateless, exchange))
 }
 
-/// True for a query that needs state.
-pub(crate) fn needs_state(plan: &PipelinePlan) -> Result<bool, CompileError> {
-    Ok(query(plan)?.keyed.is_some())
+/// Of a query with state: the stage that gives the rows, and the one that keeps state for them, by their places.
+pub(crate) fn stateful(plan: &PipelinePlan) -> Result<Option<(usize, usize)>, CompileError> {
+    let dataflow = query(plan)?;
+    let stages = dataflow.stages.iter().enumerate();
+    let mut with_state = stages.filter(|(_, stage)| stage.keyed.is_some());
+    Ok(with_state.find_map(|(at, stage)| Some((stage.exchanges().next()?.from, at))))
 }
 
-/// Compiles the stage that gives rows.
+/// Compiles the stage `runs` of the query, which gives rows by key. Gives what the rows are, and the windows that they
+/// fall into after it.
 pub(crate) fn compile_rows(
     plan: &PipelinePlan,
+    runs: usize,
     formats: &dyn Formats,
-) -> Result<(StatelessOperator, Keyed), CompileError> {
-    let mut dataflow = query(plan)?;
-    let keyed = dataflow.keyed.take().context(PartsSnafu)?;
-    for column in &keyed.rows.columns[..keyed.keys] {
+) -> Result<(StatelessOperator, KeyedRows, Option<Window>), CompileError> {
+    let mut stages = query(plan)?.stages;
+    let reads = |stage: &Stage| stage.exchanges().any(|exchange| exchange.from == runs);
+    let reader = stages.extract_if(.., |stage| reads(stage)).next();
+    let reader = reader.context(PartsSnafu)?;
+    let window = reader.keyed.as_ref().and_then(|keyed| keyed.window);
+    let rows = rows_of(reader, Some(runs))?;
+    for column in &rows.schema.columns[..rows.keys] {
         ensure!(
             hash::takes(&column.data_type.to_arrow()),
             KeySnafu {
@@ -58,11 +69,14 @@ pub(crate) fn compile_rows(
             }
         );
     }
-    let required = keyed.time.is_some();
+    // Stages read only those before them, so the reader's going moved none of these.
+    let source = stages.into_iter().nth(runs).context(PartsSnafu)?;
+    let mut branches = source.into_branches();
+    let required = rows.time.is_some();
     let inputs = plan
         .inputs
         .iter()
-        .map(|stream| input(stream, None, Some(required), &mut dataflow, formats))
+        .map(|stream| input(stream, None, Some(required), &mut branches, formats))
         .collect::<Result<_, _>>()?;
     let stateless = StatelessOperator {
         inputs,
@@ -70,14 +84,25 @@ pub(crate) fn compile_rows(
         tells: true,
         keeps_rows: true,
     };
-    Ok((stateless, keyed))
+    Ok((stateless, rows, window))
+}
+
+/// The rows of a stage's exchange; `from`: of the one that this stage gives.
+fn rows_of(stage: Stage, from: Option<usize>) -> Result<KeyedRows, CompileError> {
+    let mut exchanges = stage.inputs.into_iter().filter_map(|edge| match edge {
+        Edge::Stream(_) => None,
+        Edge::Exchange(exchange) => Some(exchange),
+    });
+    let found = exchanges.find(|exchange| from.is_none_or(|from| exchange.from == from));
+    found.map(|exchange| exchange.rows).context(PartsSnafu)
 }
 
 /// What all shards of a pipeline have in common.
-fn spec(keyed: &Keyed, plan: &StatePlan) -> Arc<Spec> {
+fn spec(rows: &KeyedRows, keyed: &Keyed, plan: &StatePlan) -> Arc<Spec> {
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     let ttl_ms = plan.ttl_ms.map(signed).filter(|_| keyed.window.is_none());
-    Arc::new(Spec::new(keyed, signed(plan.allowed_lateness_ms), ttl_ms))
+    let lateness_ms = signed(plan.allowed_lateness_ms);
+    Arc::new(Spec::new(rows, keyed, lateness_ms, ttl_ms))
 }
 
 /// What the second part is made of.
@@ -88,37 +113,41 @@ pub(crate) struct Compiled {
     pub(crate) labelled: bool,
 }
 
-/// Compiles the part of `plan` that keeps state. Its sinks are the plan's outputs and then, if there are
-/// tables, the stream that they are written from (`results`).
+/// Compiles the stage `runs` of the query, which keeps state within the bounds of `state`. Its sinks are the plan's outputs and
+/// then, if there are tables, the stream that they are written from (`results`).
 pub(crate) fn compile_keyed(
     plan: &PipelinePlan,
+    runs: usize,
     state: &StatePlan,
     results: Option<&Stream>,
     formats: &dyn Formats,
 ) -> Result<Compiled, CompileError> {
-    let mut dataflow = query(plan)?;
-    let keyed = dataflow.keyed.take().context(PartsSnafu)?;
+    let dataflow = query(plan)?;
+    let output = dataflow.output;
+    let mut stage = dataflow.stages.into_iter().nth(runs).context(PartsSnafu)?;
+    let keyed = stage.keyed.take().context(PartsSnafu)?;
+    let rows = rows_of(stage, None)?;
     let upserts = !keyed.unique.is_empty();
     let mut sinks = Vec::new();
     for stream in &plan.outputs {
-        sinks.push(sink(stream, &dataflow.output, upserts, formats)?);
+        sinks.push(sink(stream, &output, upserts, formats)?);
     }
     if let Some(stream) = results {
         sinks.push(if upserts {
-            marked_sink(stream, &dataflow.output, formats)?
+            marked_sink(stream, &output, formats)?
         } else {
-            sink(stream, &dataflow.output, false, formats)?
+            sink(stream, &output, false, formats)?
         });
     }
-    let labelled = keyed.rows.columns[..keyed.keys]
+    let labelled = rows.schema.columns[..rows.keys]
         .iter()
         .any(|column| !column.labels.is_empty());
-    let spec = spec(&keyed, state);
+    let spec = spec(&rows, &keyed, state);
     let results = Results {
         sinks,
-        keys: keyed.keys,
+        keys: rows.keys,
         unique: keyed.unique.clone(),
-        output: nullable(&dataflow.output).to_arrow(),
+        output: nullable(&output).to_arrow(),
         finish: finish(keyed),
     };
     Ok(Compiled {
@@ -248,7 +277,7 @@ pub(crate) fn parts_differ<T>() -> Result<T, CompileError> {
 #[cfg(test)]
 mod tests {
     use arrow::array::{Int64Array, StringArray};
-    use headworks_plan::{Contract, Delivery, Edge, Field, OnBadRecord, StartFrom};
+    use headworks_plan::{Contract, Delivery, Field, OnBadRecord, StartFrom};
     use headworks_state::EpochOutput;
 
     use super::super::edges::{copies, reads, tells};
@@ -318,7 +347,7 @@ mod tests {
         let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id HAVING COUNT(*) > 1");
         let keyed = &plan.stages[1];
         let state = keyed.state.as_ref().unwrap();
-        let mut compiled = compile_keyed(&plan, state, keyed.results(), &BarFormats).unwrap();
+        let mut compiled = compile_keyed(&plan, 1, state, keyed.results(), &BarFormats).unwrap();
         let results = RecordBatch::try_new(
             compiled.spec.results.clone(),
             vec![
@@ -370,7 +399,7 @@ mod tests {
     #[test]
     fn tables_are_written_from_the_results_without_state() {
         let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
-        let table = crate::testing::table_stage("t", Edge::Stage("keyed".into()), None);
+        let table = crate::testing::table_stage("t", headworks_plan::Edge::Stage("keyed".into()), None);
         let plan = PipelinePlan {
             stages: plan.stages.iter().cloned().chain([table]).collect(),
             ..plan
@@ -380,7 +409,7 @@ mod tests {
             tables.sql,
             "SELECT `id`, `n`, `headworks_deleted` FROM `words-results`"
         );
-        assert!(!needs_state(&tables).unwrap());
+        assert_eq!((stateful(&tables).unwrap(), stateful(&plan).unwrap()), (None, Some((0, 1))));
         assert_eq!(tables.start_from, StartFrom::Earliest);
         assert_eq!(tables.inputs[0].topic, "words-results");
         assert_eq!(reads(&tables, &stage).unwrap(), reads(&plan, &plan.stages[2]).unwrap());
@@ -392,7 +421,7 @@ mod tests {
         let without = plan("SELECT id, n FROM words");
         let exchange = &without.stages[0];
         let topic = exchange.exchange().unwrap();
-        let refused = compile_exchange(&without, topic, None, &BarFormats)
+        let refused = compile_exchange(&without, exchange, topic, &BarFormats)
             .err()
             .unwrap();
         assert!(refused.to_string().contains("of one version"), "{refused}");

@@ -25,7 +25,7 @@ mod work;
 
 pub(crate) use compile::{CompileError, compile, compile_table};
 pub(crate) use compile_keyed::{
-    compile_exchange, compile_keyed, compile_rows, needs_state, parts_differ,
+    compile_exchange, compile_keyed, compile_rows, parts_differ, stateful,
 };
 pub(crate) use edges::{Reads, copies, origins, reads, tells, writes};
 #[cfg(test)]

@@ -108,7 +108,7 @@ fn exchange(
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
     let (stateless, exchange) =
-        pipeline::compile_exchange(work.plan, topic, work.stage.max_drift_ms, work.formats)?;
+        pipeline::compile_exchange(work.plan, work.stage, topic, work.formats)?;
     let operator = StageOperator::Exchange(Box::new(exchange));
     over_kafka(work, (stateless, operator), status, stop)
 }
@@ -121,7 +121,10 @@ fn keyed(
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let compiled = pipeline::compile_keyed(work.plan, state, results, work.formats)?;
+    let Some(runs) = work.stage.runs else {
+        return pipeline::parts_differ();
+    };
+    let compiled = pipeline::compile_keyed(work.plan, runs, state, results, work.formats)?;
     let Some(pool) = pool(state, status, stop) else {
         return Ok(Outcome::Drained);
     };

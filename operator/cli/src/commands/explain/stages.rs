@@ -5,7 +5,7 @@ use headworks_operator::planning::stages::End;
 use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::{Edge, names::version};
 use headworks_sql::Dataflow;
-use headworks_sql::keyed::{Aggregate, Function, Keyed, Operator, Rank, Window};
+use headworks_sql::keyed::{Aggregate, Function, Keyed, KeyedRows, Operator, Rank, Window};
 use serde::Serialize;
 
 use crate::local;
@@ -91,23 +91,25 @@ pub fn stages(
             End::Exchange(topic) => ("Kafka", vec![topic.clone()]),
             End::Table { store, table } => ("DataStore", vec![format!("table {table} of {store}")]),
         };
-        let is_exchange = matches!(stage.ends, End::Exchange(_));
-        let keyed = dataflow.keyed.as_ref();
-        let state = keyed.zip(stage.changelog.as_ref());
+        // What of the query it runs, and what reads that by key.
+        let part = stage.runs.and_then(|at| dataflow.stages.get(at));
+        let mut exchanges = dataflow.stages.iter().flat_map(|part| part.exchanges());
+        let by = exchanges.find(|exchange| Some(exchange.from) == stage.runs);
+        let state = part.and_then(|part| part.stateful());
+        let state = state.zip(stage.changelog.as_ref());
         Stage {
             ends_in,
             group: stage.group.clone(),
             reads: reads.collect(),
             writes,
-            changes: keyed.map(|_| {
-                if is_exchange {
-                    "append".to_owned()
-                } else {
-                    results.clone()
-                }
+            changes: dataflow.keeps_state().then(|| match by {
+                Some(_) => "append".to_owned(),
+                None => results.clone(),
             }),
-            repartitions_by: keyed.filter(|_| is_exchange).map(key),
-            state: state.map(|(keyed, changelog)| kept(pipeline, keyed, key(keyed), changelog.clone())),
+            repartitions_by: by.map(|exchange| key(&exchange.rows)),
+            state: state.map(|((rows, keyed), changelog)| {
+                kept(pipeline, rows, keyed, changelog.clone())
+            }),
         }
     };
     stages.iter().map(one).collect()
@@ -130,14 +132,14 @@ fn changes(dataflow: &Dataflow) -> String {
     }
 }
 
-fn kept(pipeline: &Pipeline, keyed: &Keyed, key: Vec<String>, changelog: String) -> State {
+fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String) -> State {
     let bounds = pipeline.spec.state.clone().unwrap_or_default();
     State {
-        key,
+        key: key(rows),
         window: keyed.window.map(window),
         computes: match &keyed.operator {
-            Operator::Aggregate(list) => list.iter().map(|a| aggregate(keyed, a)).collect(),
-            Operator::Rank(of) => vec![rank(keyed, of)],
+            Operator::Aggregate(list) => list.iter().map(|a| aggregate(rows, a)).collect(),
+            Operator::Rank(of) => vec![rank(rows, of)],
         },
         memory: bounds.memory.to_string(),
         disk: bounds.most_disk().to_string(),
@@ -153,13 +155,13 @@ fn kept(pipeline: &Pipeline, keyed: &Keyed, key: Vec<String>, changelog: String)
 }
 
 /// Columns of the key, as the query names them.
-fn key(keyed: &Keyed) -> Vec<String> {
-    (0..keyed.keys).map(|at| column(keyed, at)).collect()
+fn key(rows: &KeyedRows) -> Vec<String> {
+    (0..rows.keys).map(|at| column(rows, at)).collect()
 }
 
 /// A column of the rows; one that is computed has no name.
-fn column(keyed: &Keyed, at: usize) -> String {
-    let name = keyed.rows.columns.get(at).map(|c| c.name.as_str());
+fn column(rows: &KeyedRows, at: usize) -> String {
+    let name = rows.schema.columns.get(at).map(|c| c.name.as_str());
     match name.filter(|name| !name.contains('$')) {
         Some(name) => name.to_owned(),
         None => format!("expression {}", at + 1),
@@ -194,7 +196,7 @@ fn window(window: Window) -> String {
     }
 }
 
-fn aggregate(keyed: &Keyed, of: &Aggregate) -> String {
+fn aggregate(rows: &KeyedRows, of: &Aggregate) -> String {
     let function = match &of.function {
         Function::Count => "COUNT",
         Function::Sum => "SUM",
@@ -211,21 +213,21 @@ fn aggregate(keyed: &Keyed, of: &Aggregate) -> String {
     };
     let argument = of
         .argument
-        .map_or_else(|| "*".to_owned(), |at| column(keyed, at));
+        .map_or_else(|| "*".to_owned(), |at| column(rows, at));
     let distinct = if of.distinct { "DISTINCT " } else { "" };
     let filter = of.filter.map_or_else(String::new, |at| {
-        format!(" FILTER (WHERE {})", column(keyed, at))
+        format!(" FILTER (WHERE {})", column(rows, at))
     });
     format!("{function}({distinct}{argument}){filter}")
 }
 
-fn rank(keyed: &Keyed, of: &Rank) -> String {
+fn rank(rows: &KeyedRows, of: &Rank) -> String {
     let order: Vec<String> = of
         .order
         .iter()
         .map(|order| {
             let direction = if order.descending { " DESC" } else { "" };
-            format!("{}{direction}", column(keyed, order.column))
+            format!("{}{direction}", column(rows, order.column))
         })
         .collect();
     format!("the first {} by {}", of.limit, order.join(", "))
