@@ -127,6 +127,11 @@ fn a_plan_of_now_survives_json() {
         assert_eq!(serde_json::from_str::<Plan>(&written).unwrap(), plan);
         let as_it_was = serde_json::to_value(&old).unwrap();
         assert_eq!(as_it_was, serde_json::from_str::<serde_json::Value>(text).unwrap());
+        if text == include_str!("v1/keyed.json") {
+            let now: serde_json::Value = serde_json::from_str(&written).unwrap();
+            let golden = include_str!("v2/keyed.json");
+            assert_eq!(now, serde_json::from_str::<serde_json::Value>(golden).unwrap());
+        }
         // A pod of version 1 doesn't take it for one of its own.
         assert!(serde_json::from_str::<v1::Plan>(&written).is_err());
     }
