@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_plan::names::{OURS, dead_letters, version_of};
+use headworks_plan::names::{Owner, dead_letters, of_installation, owner, version_of};
 use serde::Serialize;
 
 /// What kind of thing is left.
@@ -182,29 +182,21 @@ fn in_kafka(kind: Kind, name: &str, of: String) -> Leftover {
     }
 }
 
-/// The parts of a name that only we give: what comes after the installation.
-fn ours<'a>(seen: &Seen, name: &'a str) -> Option<&'a str> {
-    // Without it every installation on this Kafka would be taken for this one.
-    if seen.installation.is_empty() {
-        return None;
-    }
-    let rest = name.strip_prefix(OURS)?.strip_prefix(&seen.installation)?;
-    rest.strip_prefix('.')
-}
-
 /// Whose a group or an internal topic was: `headworks.<installation>.<namespace>.<name>[.<version>]…`.
 fn internal(seen: &Seen, name: &str, here: &impl Fn(&str) -> bool) -> Option<String> {
-    let rest = ours(seen, name)?;
-    let (namespace, rest) = rest.split_once('.')?;
+    let Owner {
+        namespace,
+        object,
+        rest,
+    } = owner(&seen.installation, name)?;
     if !here(namespace) {
         return None;
     }
-    let (object, more) = rest.split_once('.').unwrap_or((rest, ""));
     let is_there = |kind: &str| {
         let key = (kind.to_owned(), namespace.to_owned(), object.to_owned());
         seen.objects.contains(&key)
     };
-    if more == "generate" {
+    if rest == "generate" {
         let gone = !is_there("Source");
         return gone.then(|| format!("Source {namespace}/{object}, which is gone"));
     }
@@ -212,14 +204,14 @@ fn internal(seen: &Seen, name: &str, here: &impl Fn(&str) -> bool) -> Option<Str
         return Some(format!("Pipeline {namespace}/{object}, which is gone"));
     }
     let key = (namespace.to_owned(), object.to_owned());
-    let of = version_of(more);
+    let of = version_of(rest);
     let in_force = seen.versions.get(&key)?;
     (*in_force != of).then(|| format!("an earlier query of Pipeline {namespace}/{object}, which goes on with it if it comes back"))
 }
 
 /// Whose a user was: `headworks.<installation>.<kind>.<namespace>.<name>`, of a grant with `-a` or `-b`.
 fn user_of(seen: &Seen, user: &str, here: &impl Fn(&str) -> bool) -> Option<String> {
-    let rest = ours(seen, user)?;
+    let rest = of_installation(&seen.installation, user)?;
     let mut parts = rest.splitn(3, '.');
     let (what, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
     let (kind, name) = match what {

@@ -8,8 +8,7 @@ use headworks_operator::pipeline;
 use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::names::PipelineNames;
 use headworks_plan::{
-    Contract, Delivery, OnBadRecord, OnOverflow, PipelinePlan, StagePlan, StartFrom,
-    Stream,
+    Contract, Delivery, OnBadRecord, OnOverflow, PipelinePlan, StagePlan, StartFrom, Stream,
 };
 
 use crate::object::Object;
@@ -105,7 +104,13 @@ fn own_columns(planned: &Planned) -> Contract {
 /// The stages as a pod would have them, over topics that nobody needs: nothing travels, and nothing is kept after the run.
 fn stages(pipeline: &Pipeline, planned: &Planned) -> Vec<StagePlan> {
     let names = PipelineNames::of_group("local");
-    let streams: Vec<Target> = pipeline.spec.to.iter().filter(|to| to.stream.is_some()).cloned().collect();
+    let streams: Vec<Target> = pipeline
+        .spec
+        .to
+        .iter()
+        .filter(|to| to.stream.is_some())
+        .cloned()
+        .collect();
     let stages = planning::stages::stages(&planned.dataflow, &planned.inputs, &streams, &names);
     pipeline::build::plan_stages(pipeline, &[], &planned.dataflow, None, &stages)
 }

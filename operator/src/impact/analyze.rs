@@ -135,7 +135,11 @@ fn pipeline(
         .map(|c| format!("result column {c}{}", from(now, &c.name, changed)))
         .collect();
     if restarts {
-        lines.push(begins_anew(before.pipelines.get(name), spec, now.state_fingerprint()));
+        lines.push(begins_anew(
+            before.pipelines.get(name),
+            spec,
+            now.state_fingerprint(),
+        ));
     }
     if lines.is_empty() {
         let starved: Vec<Name> = reads(spec)

@@ -79,12 +79,18 @@ pub fn stages(
     for (at, part) in dataflow.stages.iter().enumerate() {
         let mut later = dataflow.stages.iter().flat_map(|part| part.exchanges());
         let is_read = later.any(|exchange| exchange.from == at);
-        let of_streams = inputs.iter().filter(|name| part.branches().any(|b| b.input == **name));
+        let of_streams = inputs
+            .iter()
+            .filter(|name| part.branches().any(|b| b.input == **name));
         let of_stages = part.exchanges().filter_map(|exchange| {
             let before = all.iter().find(|stage| stage.runs == Some(exchange.from))?;
             Some(Edge::Stage(before.id.clone()))
         });
-        let reads: Vec<Edge> = of_streams.cloned().map(Edge::Stream).chain(of_stages).collect();
+        let reads: Vec<Edge> = of_streams
+            .cloned()
+            .map(Edge::Stream)
+            .chain(of_stages)
+            .collect();
         let keeps = part.keyed.is_some();
         let id = match (keeps, is_read) {
             (true, _) => stage_id::KEYED,

@@ -110,7 +110,8 @@ mod tests {
             assert_eq!(ids, stages);
         }
         // What a version 2 has in a plan that says it is of version 1 isn't taken for it.
-        let mixed = include_str!("../../plan/tests/v1/pipeline.json").replace("\"group\"", "\"groups\"");
+        let mixed =
+            include_str!("../../plan/tests/v1/pipeline.json").replace("\"group\"", "\"groups\"");
         assert!(read_text("v1-mixed", &mixed).unwrap_err().contains("group"));
     }
 

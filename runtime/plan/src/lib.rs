@@ -32,7 +32,8 @@ pub use source::{
     GenerateSource, HttpSource, OnInvalid, ShopRecords, SourcePlan, Template, UnknownFields,
 };
 pub use stage::{
-    DELETED_COLUMN, Edge, Ends, InternalTopic, STATE_DIR, StagePlan, StatePlan, TableOutput, stage_id,
+    DELETED_COLUMN, Edge, Ends, InternalTopic, STATE_DIR, StagePlan, StatePlan, TableOutput,
+    stage_id,
 };
 pub use store::{PostgresConnection, Store, StoreConnection, StorePlan};
 pub use stream::Stream;

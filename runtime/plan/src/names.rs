@@ -8,7 +8,7 @@
 use sha2::{Digest, Sha256};
 
 /// How the names of everything of ours in Kafka begin.
-pub const OURS: &str = "headworks.";
+const OURS: &str = "headworks.";
 /// How the names of internal topics end: rows by key, state, results for tables.
 const REPARTITION: &str = "-repartition";
 const CHANGELOG: &str = "-changelog";
@@ -111,6 +111,38 @@ pub fn is_internal(topic: &str) -> bool {
             .any(|end| whole.ends_with(end))
 }
 
+/// Whose a name of a group or an internal topic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner<'a> {
+    /// The object's namespace.
+    pub namespace: &'a str,
+    /// The object's name.
+    pub object: &'a str,
+    /// What comes after it; empty for nothing.
+    pub rest: &'a str,
+}
+
+/// What comes after the installation in a name of ours; none for a name of another installation, or of nobody's.
+pub fn of_installation<'a>(installation: &str, name: &'a str) -> Option<&'a str> {
+    // Without it every installation on this Kafka would be taken for this one.
+    if installation.is_empty() {
+        return None;
+    }
+    let rest = name.strip_prefix(OURS)?.strip_prefix(installation)?;
+    rest.strip_prefix('.')
+}
+
+/// Whose a group or an internal topic of this installation is: `headworks.<installation>.<namespace>.<name>[.<rest>]`.
+pub fn owner<'a>(installation: &str, name: &'a str) -> Option<Owner<'a>> {
+    let (namespace, rest) = of_installation(installation, name)?.split_once('.')?;
+    let (object, rest) = rest.split_once('.').unwrap_or((rest, ""));
+    Some(Owner {
+        namespace,
+        object,
+        rest,
+    })
+}
+
 /// What the rest of a name tells, behind installation, namespace and name: the version of the state that it is of. None
 /// for what is of no state.
 pub fn version_of(rest: &str) -> Option<String> {
@@ -178,8 +210,7 @@ mod tests {
 
     #[test]
     fn a_table_s_group_is_never_too_long_and_never_another_s() {
-        let names =
-            PipelineNames::new(&"i".repeat(32), &"n".repeat(63), &"p".repeat(48), None);
+        let names = PipelineNames::new(&"i".repeat(32), &"n".repeat(63), &"p".repeat(48), None);
         let of = |table: &str| names.table_group(&"s".repeat(48), table);
         let (one, other) = (of(&"t".repeat(127)), of(&format!("{}u", "t".repeat(126))));
         assert_eq!((one.len(), other.len()), (249, 249));
@@ -197,6 +228,19 @@ mod tests {
         ] {
             assert_eq!(is_internal(name), is, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_says_whose_it_is() {
+        let names = PipelineNames::new("prod", "shop", "p", Some("0123456789abcdef"));
+        for name in [names.changelog(), names.keyed_group()] {
+            let owner = owner("prod", &name).unwrap();
+            assert_eq!((owner.namespace, owner.object), ("shop", "p"));
+            assert_eq!(version_of(owner.rest).as_deref(), Some("01234567"));
+        }
+        assert_eq!(owner("pro", names.group()), None);
+        assert_eq!(owner("", names.group()), None);
+        assert_eq!(owner("prod", "others.prod.shop.p"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Plans of version 1, as operators wrote them, and what becomes of them.
 
-use headworks_plan::{Edge, Ends, Plan, PipelinePlan, Role, VERSION, names, v1};
+use headworks_plan::{Edge, Ends, PipelinePlan, Plan, Role, VERSION, names, v1};
 
 fn read(text: &str) -> (v1::Plan, Plan) {
     let old: v1::Plan = serde_json::from_str(text).unwrap();
@@ -40,7 +40,10 @@ fn described(plan: &PipelinePlan) -> Vec<String> {
         let state = stage.state.as_ref().map_or("-", |s| &s.changelog.topic);
         let runs = stage.runs.map_or("-".to_owned(), |runs| runs.to_string());
         let (id, group) = (&stage.id, &stage.group);
-        lines.push(format!("{id} {runs} {group} <- {} -> {ends} [{state}]", reads.join(",")));
+        lines.push(format!(
+            "{id} {runs} {group} <- {} -> {ends} [{state}]",
+            reads.join(",")
+        ));
     }
     lines
 }
@@ -126,11 +129,17 @@ fn a_plan_of_now_survives_json() {
         let written = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&written).unwrap(), plan);
         let as_it_was = serde_json::to_value(&old).unwrap();
-        assert_eq!(as_it_was, serde_json::from_str::<serde_json::Value>(text).unwrap());
+        assert_eq!(
+            as_it_was,
+            serde_json::from_str::<serde_json::Value>(text).unwrap()
+        );
         if text == include_str!("v1/keyed.json") {
             let now: serde_json::Value = serde_json::from_str(&written).unwrap();
             let golden = include_str!("v2/keyed.json");
-            assert_eq!(now, serde_json::from_str::<serde_json::Value>(golden).unwrap());
+            assert_eq!(
+                now,
+                serde_json::from_str::<serde_json::Value>(golden).unwrap()
+            );
         }
         // A pod of version 1 doesn't take it for one of its own.
         assert!(serde_json::from_str::<v1::Plan>(&written).is_err());

@@ -130,7 +130,10 @@ fn a_pipeline_with_state_has_two_parts_and_a_folder() {
     let kept = kept(&pipeline, &found, &dataflow);
     let (workload, group) = build(&pipeline, &found, &dataflow, Some(&kept));
     assert_eq!(group, "headworks.prod.shop.p.01234567");
-    as_before(&workload, include_str!("../../../../runtime/plan/tests/v1/keyed.json"));
+    as_before(
+        &workload,
+        include_str!("../../../../runtime/plan/tests/v1/keyed.json"),
+    );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("keyed_stateful_set", built.stateful_set);
     let plan: serde_json::Value =
@@ -197,7 +200,10 @@ fn a_pipeline_is_a_plan_and_a_stateful_set() {
         &json!({"sql": "SELECT id, n * 2 AS n FROM a", "to": [{"stream": "b"}], "replicas": 2}),
     );
     let workload = valid(&pipeline, &found()).unwrap();
-    as_before(&workload, include_str!("../../../../runtime/plan/tests/v1/pipeline.json"));
+    as_before(
+        &workload,
+        include_str!("../../../../runtime/plan/tests/v1/pipeline.json"),
+    );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("pipeline_stateful_set", built.stateful_set);
     insta::assert_yaml_snapshot!("pipeline_plan", built.plan.config_map);
@@ -227,7 +233,10 @@ fn two_tables_of_a_store_are_two_stages_and_one_volume() {
     let workload = valid(&pipeline, &found).unwrap();
     let names: Vec<&str> = workload.secrets.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["warehouse-app", "warehouse-ca"]);
-    as_before(&workload, include_str!("../../../../runtime/plan/tests/v1/tables.json"));
+    as_before(
+        &workload,
+        include_str!("../../../../runtime/plan/tests/v1/tables.json"),
+    );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("tables_stateful_set", built.stateful_set);
     insta::assert_yaml_snapshot!("tables_plan", built.plan.config_map);

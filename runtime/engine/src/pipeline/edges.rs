@@ -121,7 +121,9 @@ pub(crate) fn copies(
 /// The plan's input of that name.
 fn input<'a>(plan: &'a PipelinePlan, name: &str) -> Result<&'a Stream, CompileError> {
     let mut inputs = plan.inputs.iter();
-    inputs.find(|stream| stream.name == name).context(PartsSnafu)
+    inputs
+        .find(|stream| stream.name == name)
+        .context(PartsSnafu)
 }
 
 /// The stage of that id, which comes before `stage` in the plan.

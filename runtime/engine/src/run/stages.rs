@@ -139,12 +139,7 @@ fn keyed(
         compiled.labelled,
     );
     let operator = StageOperator::Keyed(Box::new(operator));
-    over_kafka(
-        work,
-        (StatelessOperator::default(), operator),
-        status,
-        stop,
-    )
+    over_kafka(work, (StatelessOperator::default(), operator), status, stop)
 }
 
 /// Memory and disk for the state; none, where the stop flag was raised before they could be had.

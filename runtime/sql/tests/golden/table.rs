@@ -119,7 +119,9 @@ fn constant(cell: &str, flink: &str, data_type: &T) -> ArrayRef {
         vec![Arc::new(Int32Array::from(vec![1]))],
     )
     .unwrap();
-    flow.branches().next().unwrap()
+    flow.branches()
+        .next()
+        .unwrap()
         .evaluate(&batch)
         .unwrap()
         .batch

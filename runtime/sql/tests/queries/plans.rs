@@ -6,10 +6,16 @@ use super::*;
 fn a_query_reads_only_the_columns_it_needs() {
     let flow = good("SELECT order_id, amount * 2 AS twice FROM orders WHERE user_id > 7");
     assert_eq!(flow.branches().next().unwrap().input, "orders");
-    assert_eq!(flow.branches().next().unwrap().columns, ["order_id", "user_id", "amount"]);
+    assert_eq!(
+        flow.branches().next().unwrap().columns,
+        ["order_id", "user_id", "amount"]
+    );
     assert_eq!(columns(&flow), ["order_id string", "twice decimal(23,2)"]);
     assert_eq!(
-        good("SELECT 1 AS uno FROM orders").branches().next().unwrap()
+        good("SELECT 1 AS uno FROM orders")
+            .branches()
+            .next()
+            .unwrap()
             .columns
             .len(),
         1
@@ -228,8 +234,18 @@ fn a_widened_union_gives_one_type_of_batch() {
     )
     .unwrap();
     let (left, right) = (
-        flow.branches().next().unwrap().evaluate(&left).unwrap().batch,
-        flow.branches().nth(1).unwrap().evaluate(&right).unwrap().batch,
+        flow.branches()
+            .next()
+            .unwrap()
+            .evaluate(&left)
+            .unwrap()
+            .batch,
+        flow.branches()
+            .nth(1)
+            .unwrap()
+            .evaluate(&right)
+            .unwrap()
+            .batch,
     );
     assert_eq!(left.schema(), right.schema());
     assert_eq!(

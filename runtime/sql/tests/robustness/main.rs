@@ -68,10 +68,7 @@ fn catalog() -> Catalog {
 fn check_keyed(sql: &str, flow: &Dataflow, by: &KeyedRows, keyed: &Keyed) {
     let (rows, results) = (by.schema.columns.len(), keyed.results.columns.len());
     assert!(by.keys <= rows, "{sql}");
-    assert!(
-        keyed.window.is_none() || by.time == Some(by.keys),
-        "{sql}"
-    );
+    assert!(keyed.window.is_none() || by.time == Some(by.keys), "{sql}");
     let windows = if keyed.window.is_some() { 3 } else { 0 };
     let own = match &keyed.operator {
         Operator::Aggregate(all) => {

@@ -107,9 +107,8 @@ pub fn stages(
                 None => results.clone(),
             }),
             repartitions_by: by.map(|exchange| key(&exchange.rows)),
-            state: state.map(|((rows, keyed), changelog)| {
-                kept(pipeline, rows, keyed, changelog.clone())
-            }),
+            state: state
+                .map(|((rows, keyed), changelog)| kept(pipeline, rows, keyed, changelog.clone())),
         }
     };
     stages.iter().map(one).collect()
