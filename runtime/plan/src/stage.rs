@@ -67,7 +67,7 @@ pub enum Ends {
     /// In the topic by which rows with equal keys are brought together. Kept until they are read, then deleted.
     Exchange(InternalTopic),
     /// In a table. How far it has come is kept in the store, in the transaction that holds the rows.
-    Table(TableOutput),
+    Table(Box<TableOutput>),
 }
 
 /// What a stage with state keeps, and within which bounds.

@@ -171,7 +171,7 @@ impl From<Pipeline> for PipelinePlan {
         }
         for (index, table) in plan.tables.into_iter().enumerate() {
             let (id, group) = (stage_id::table(index), table.group.clone());
-            let stage = stateless(id, group, Ends::Table(table));
+            let stage = stateless(id, group, Ends::Table(Box::new(table)));
             stages.push(if with_state {
                 StagePlan {
                     runs: None,

@@ -39,13 +39,13 @@ pub fn plan_stages(
             End::Exchange(name) => Ends::Exchange(topic(name)),
             // Both have the tables in the order of the spec.
             End::Table { .. } => match tables.next() {
-                Some((table, binding)) => Ends::Table(TableOutput {
+                Some((table, binding)) => Ends::Table(Box::new(TableOutput {
                     store: binding.store.clone(),
                     table: table.name.clone(),
                     key: table.key.clone(),
                     create: table.create,
                     group: stage.group.clone(),
-                }),
+                })),
                 None => continue,
             },
         };

@@ -78,7 +78,7 @@ pub(crate) fn table_stage(table: &str, reads: Edge, runs: Option<usize>) -> Stag
         id: stage_id::table(0),
         runs,
         reads: vec![reads],
-        ends: Ends::Table(TableOutput {
+        ends: Ends::Table(Box::new(TableOutput {
             store: Store {
                 name: "s".into(),
                 connection: StoreConnection::Postgres(connection),
@@ -87,7 +87,7 @@ pub(crate) fn table_stage(table: &str, reads: Edge, runs: Option<usize>) -> Stag
             key: Vec::new(),
             create: false,
             group: group.clone(),
-        }),
+        })),
         ..streams_stage(&group, &[])
     }
 }
