@@ -300,8 +300,9 @@ mod tests {
         let spec: PipelineSpec = serde_json::from_value(spec).unwrap();
         let stateful = keyed("SELECT uid FROM a", &a, &[]);
         assert!(delivery_fault(&spec, &stateful).is_some());
+        let stages = stateful.stages.into_iter();
         let stateless = Dataflow {
-            keyed: None,
+            stages: stages.filter(|stage| stage.keyed.is_none()).collect(),
             ..stateful
         };
         assert_eq!(delivery_fault(&spec, &stateless), None);

@@ -8,7 +8,7 @@ mod words;
 mod world;
 
 use self::words::TwinFormats;
-use self::world::{END, Given, World};
+use self::world::{Given, World};
 use super::Local;
 use crate::memory::Chance;
 use crate::testing::simulation::{same, seeds};

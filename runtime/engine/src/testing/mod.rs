@@ -7,4 +7,4 @@ mod keyed_simulation;
 mod plans;
 pub(crate) mod simulation;
 
-pub(crate) use plans::{internal_topic, keyed_stages, streams_stage, table_stage};
+pub(crate) use plans::{keyed_stages, streams_stage, table_stage};

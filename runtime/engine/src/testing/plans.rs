@@ -6,7 +6,7 @@ use headworks_plan::{
 };
 
 /// A topic of the pipeline's own.
-pub(crate) fn internal_topic(name: &str, partitions: i32) -> InternalTopic {
+fn internal_topic(name: &str, partitions: i32) -> InternalTopic {
     InternalTopic {
         topic: name.into(),
         partitions,

@@ -21,7 +21,7 @@ use crate::status::StatusHandle;
 use crate::testing::keyed_stages;
 
 /// The event time of the last record, beyond every window.
-pub(super) const END: i64 = 1_000_000;
+const END: i64 = 1_000_000;
 /// Longer than any run takes: a pod commits when it is told to.
 const NO_COMMIT: Duration = Duration::from_hours(1);
 
