@@ -108,7 +108,8 @@ fn most_at_once(c: &Cluster, ended: &AtomicBool) -> usize {
                 let number = |at: &str| object["status"][at].as_u64().unwrap_or(0);
                 let wanted = object["spec"]["replicas"].as_u64().unwrap_or(1);
                 let behind = number("updatedReplicas") < wanted;
-                let seen = object["metadata"]["generation"] == object["status"]["observedGeneration"];
+                let seen =
+                    object["metadata"]["generation"] == object["status"]["observedGeneration"];
                 rolling += usize::from(seen && behind);
             }
         }
