@@ -7,6 +7,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
     context::Context,
+    controller::{Reconciler, ShownFigures},
     names::Key,
     reports::{self, Coarse, CoarseState, Letters, Reports},
     stores::Stores,
@@ -15,45 +16,57 @@ use crate::{
 /// Tells the reports room what every status shows already, before the first report: a new operator goes on from
 /// there and rewrites nothing.
 pub fn remember(reports: &Reports, stores: &Stores) {
-    for source in stores.sources.state() {
-        let Ok(object) = &source.0 else { continue };
-        let Some(status) = &object.status else {
-            continue;
+    macro_rules! all {
+        ($($field:ident: $kind:ident,)*) => {
+            $(for object in stores.$field.state() {
+                let Ok(object) = &object.0 else { continue };
+                if let Some(shown) = object.shown_figures() {
+                    already(reports, &Key::of(object), shown);
+                }
+            })*
         };
-        let shown = Coarse {
-            rate: rate_of(status.rate.as_deref()),
-            ..Coarse::default()
-        };
-        let shown = status.rate.is_some().then_some(shown);
-        already(reports, &Key::of(object), &status.letters, shown);
     }
-    for pipeline in stores.pipelines.state() {
-        let Ok(object) = &pipeline.0 else { continue };
-        let Some(status) = &object.status else {
-            continue;
-        };
-        let shown = Coarse {
-            rate: rate_of(status.rate.as_deref()),
-            lag: status.lag.and_then(|lag| u64::try_from(lag).ok()),
-            delay_ms: delay_of(status.delay.as_deref()),
-            last_commit_ms: status
-                .last_commit_time
-                .as_ref()
-                .map(|t| t.0.as_millisecond()),
-            state: status.state.as_ref().and_then(state_of),
-            ..Coarse::default()
-        };
-        let shown = status.rate.is_some().then_some(shown);
-        already(reports, &Key::of(object), &status.letters, shown);
+    for_each_kind!(all);
+}
+
+/// What a Source's status shows.
+pub fn shown_source(status: &SourceStatus) -> ShownFigures {
+    let pace = Coarse {
+        rate: rate_of(status.rate.as_deref()),
+        ..Coarse::default()
+    };
+    ShownFigures {
+        letters: status.letters.clone(),
+        pace: status.rate.is_some().then_some(pace),
+    }
+}
+
+/// What a Pipeline's status shows.
+pub fn shown_pipeline(status: &PipelineStatus) -> ShownFigures {
+    let pace = Coarse {
+        rate: rate_of(status.rate.as_deref()),
+        lag: status.lag.and_then(|lag| u64::try_from(lag).ok()),
+        delay_ms: delay_of(status.delay.as_deref()),
+        last_commit_ms: status
+            .last_commit_time
+            .as_ref()
+            .map(|t| t.0.as_millisecond()),
+        state: status.state.as_ref().and_then(state_of),
+        ..Coarse::default()
+    };
+    ShownFigures {
+        letters: status.letters.clone(),
+        pace: status.rate.is_some().then_some(pace),
     }
 }
 
 /// What a status shows already: its dead letters, and the pace if it shows one.
-fn already(reports: &Reports, key: &Key, letters: &DeadLetterStatus, shown: Option<Coarse>) {
+fn already(reports: &Reports, key: &Key, shown: ShownFigures) {
+    let letters = &shown.letters;
     if let Some(known) = letters_of(letters) {
         reports.letters_already(key, known);
     }
-    if let Some(shown) = shown {
+    if let Some(shown) = shown.pace {
         let dead_letters = count_of(letters.dead_letters);
         reports.shown_already(
             key,

@@ -1,0 +1,55 @@
+//! What a change of a Pipeline wakes: Pipelines in a loop or at a target with it, the stores and the Platform that count it, and the
+//! streams that it brings labels to.
+
+use std::collections::BTreeSet;
+
+use headworks_crds::{Pipeline, conditions::READY};
+
+use crate::{
+    indexes::WatchedFields,
+    names::Key,
+    planning::{flows::flow_of, store_writers::stores_of},
+    scope::Watch,
+    stores::Guarded,
+    watches::{Wake, Watched, Watching},
+};
+
+impl Watched for Pipeline {
+    fn watches(at: &Watching<'_>) -> Vec<Watch<Guarded<Self>>> {
+        at.everywhere()
+    }
+
+    fn changed(&self, here: bool, wake: &Wake) {
+        let key = Key::of(self);
+        let (changed, stores) = if here {
+            (wake.flows.set(&key, flow_of(self)), stores_of(self))
+        } else {
+            (wake.flows.remove(&key), BTreeSet::new())
+        };
+        wake.enqueue(changed.into_iter().chain(wake.writers.set(&key, stores)));
+        if here {
+            streams(self, &key, wake);
+        }
+        wake.platform(self, here, &self.spec.platform);
+    }
+}
+
+/// A stream shows the labels that a Pipeline brings: it is woken when the query changes, and when the pods have it. (Those
+/// that knew the Pipeline before are its readers, and woken by that.)
+fn streams(pipeline: &Pipeline, key: &Key, wake: &Wake) {
+    let meta = &pipeline.metadata;
+    let conditions = pipeline.status.iter().flat_map(|s| &s.conditions);
+    let fields = WatchedFields {
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        deleting: meta.deletion_timestamp.is_some(),
+        ready: conditions.into_iter().any(|c| {
+            c.type_ == READY && c.status == "True" && c.observed_generation == meta.generation
+        }),
+        ..WatchedFields::default()
+    };
+    if wake.indexes.observe(key, &fields) {
+        let written = pipeline.spec.to.iter().filter_map(|t| t.stream.as_ref());
+        wake.enqueue(written.map(|name| Key::new("DataStream", &key.namespace, name)));
+    }
+}
