@@ -176,13 +176,13 @@ fn own<K: Watched>(
                 wake.indexes.here(&key, uid);
                 wake.indexes.own_change(&key, &own);
                 if let Ok(object) = &object.0 {
-                    object.changed(true, &wake);
+                    wake.changed(object, true);
                 }
             }
             WatchEvent::Removed(object) => {
                 let key = Key::of(object.as_ref());
                 if let Ok(object) = &object.0 {
-                    object.changed(false, &wake);
+                    wake.changed(object, false);
                 }
                 wake.indexes.removed(&key);
                 gone(&key, object.meta().uid.as_deref().unwrap_or_default());

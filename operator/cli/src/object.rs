@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use headworks_crds::{GROUP, SpecFault, VERSION, kinds};
 use headworks_operator::controller::{PodRequest, Reconciler};
+use headworks_operator::planning::uses::{StreamUse, UsesStreams};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -59,6 +60,13 @@ macro_rules! typed {
             pub fn pods(&self) -> Option<PodRequest<'_>> {
                 match self {
                     $(Self::$kind(object) => object.pods(),)*
+                }
+            }
+
+            /// How it uses the streams of its namespace.
+            pub fn streams(&self) -> StreamUse {
+                match self {
+                    $(Self::$kind(object) => object.streams(),)*
                 }
             }
 

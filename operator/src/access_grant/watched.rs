@@ -3,6 +3,7 @@
 use headworks_crds::AccessGrant;
 
 use crate::{
+    planning::uses::{StreamUse, UsesStreams},
     scope::Watch,
     stores::Guarded,
     watches::{Wake, Watched, Watching},
@@ -19,4 +20,10 @@ impl Watched for AccessGrant {
     }
 
     fn changed(&self, _: bool, _: &Wake) {}
+}
+
+impl UsesStreams for AccessGrant {
+    fn streams(&self) -> StreamUse {
+        StreamUse::Grant(Box::new(self.spec.clone()))
+    }
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     admission::{AdmissionDecision, Around, Request},
     context::testing::{calls, context, store, stores},
+    planning::uses::{StreamUse, UsesStreams},
     scope::Watch,
     supervise::{OfTask, PANICS},
     watches::{Wake, Watching},
@@ -18,6 +19,12 @@ impl Watched for ConfigMap {
     }
 
     fn changed(&self, _: bool, _: &Wake) {}
+}
+
+impl UsesStreams for ConfigMap {
+    fn streams(&self) -> StreamUse {
+        StreamUse::None
+    }
 }
 
 impl Reviewed for ConfigMap {

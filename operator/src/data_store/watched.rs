@@ -3,6 +3,7 @@
 use headworks_crds::DataStore;
 
 use crate::{
+    planning::uses::{StreamUse, UsesStreams},
     scope::Watch,
     stores::Guarded,
     watches::{Wake, Watched, Watching},
@@ -16,5 +17,11 @@ impl Watched for DataStore {
     fn changed(&self, _: bool, wake: &Wake) {
         let status = self.status.clone().unwrap_or_default();
         wake.readers(self, &status.conditions, "");
+    }
+}
+
+impl UsesStreams for DataStore {
+    fn streams(&self) -> StreamUse {
+        StreamUse::None
     }
 }

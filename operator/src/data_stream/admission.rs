@@ -107,11 +107,14 @@ fn goes(
             (true, _) => users.push(format!("Pipeline {pipeline} (reads it)")),
         }
     }
-    let sources = snapshot
-        .sources
-        .iter()
-        .filter(|(_, spec)| spec.into == name);
-    users.extend(sources.map(|((_, source), _)| format!("Source {source}")));
+    for ((kind, (_, user)), used) in &snapshot.records {
+        match (used.is_reader(name), used.is_writer(name)) {
+            (false, false) => {}
+            (true, _) => users.push(format!("{kind} {user} (reads it)")),
+            // What a Source does needs no saying.
+            (false, true) => users.push(format!("{kind} {user}")),
+        }
+    }
     let grants = snapshot.grants.iter();
     let grants = grants.filter(|(_, g)| g.read.iter().chain(&g.write).any(|one| one == name));
     users.extend(grants.map(|((_, grant), _)| format!("AccessGrant {grant}")));
@@ -135,6 +138,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::planning::uses::{RecordUse, StreamRef};
 
     fn snapshot() -> CatalogSnapshot {
         fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
@@ -162,9 +166,11 @@ mod tests {
             let spec = of(json!({"sql": sql, "to": to}));
             snapshot.pipelines.insert(name(pipeline), spec);
         }
-        snapshot
-            .sources
-            .insert(name("in"), of(json!({"into": "orders", "http": {}})));
+        let source = RecordUse {
+            writes: vec![StreamRef::new("orders", "spec.into")],
+            ..RecordUse::default()
+        };
+        snapshot.records.insert(("Source", name("in")), source);
         let grant = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["orders"]});
         snapshot.grants.insert(name("bi"), of(grant));
         snapshot

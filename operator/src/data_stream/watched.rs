@@ -3,6 +3,7 @@
 use headworks_crds::DataStream;
 
 use crate::{
+    planning::uses::{StreamUse, UsesStreams},
     scope::Watch,
     stores::Guarded,
     watches::{Wake, Watched, Watching},
@@ -25,5 +26,11 @@ impl Watched for DataStream {
         );
         wake.readers(self, &status.conditions, &detail);
         wake.platform(self, here, &self.spec.platform);
+    }
+}
+
+impl UsesStreams for DataStream {
+    fn streams(&self) -> StreamUse {
+        StreamUse::None
     }
 }

@@ -147,9 +147,9 @@ fn neighbours(new: &Pipeline, around: &Around, decision: &mut AdmissionDecision)
             .iter()
             .map(|(key, spec)| (key.1.as_str(), spec)),
         snapshot
-            .sources
+            .records
             .iter()
-            .map(|(key, spec)| (key.1.as_str(), spec)),
+            .map(|((kind, key), used)| (*kind, key.1.as_str(), used)),
     );
     told(&shared, decision);
 }

@@ -7,6 +7,7 @@ mod admission;
 pub mod build;
 mod deletion;
 mod dereference;
+mod figures;
 pub mod memory;
 mod shared_condition;
 pub mod state;
@@ -30,7 +31,10 @@ use crate::{
     retry::Error,
     security::Open,
     status::ReconcileOutcome,
-    workload::{RollOut, Workload, figures},
+    workload::{
+        RollOut, Workload,
+        figures::{ShowsFigures, settle},
+    },
 };
 
 impl Reconciler for Pipeline {
@@ -64,7 +68,7 @@ impl Reconciler for Pipeline {
     }
 
     fn shown_figures(&self) -> Option<ShownFigures> {
-        self.status.as_ref().map(figures::shown_pipeline)
+        self.status.as_ref().map(ShowsFigures::shown)
     }
 
     /// Under `Retain` progress stays in Kafka, so there is nothing to wait for.
@@ -80,7 +84,7 @@ impl Reconciler for Pipeline {
         let roll_out = RollOut::of(self, context);
         let key = &roll_out.key;
         let rests = roll_out.rests(self.spec.suspend, self.spec.replicas);
-        figures::pipeline(status, rests, key, context);
+        settle(status, rests, key, context);
         if self.spec.suspend {
             roll_out.suspend().await?;
         }

@@ -1,5 +1,4 @@
-//! What a change of a Pipeline wakes: Pipelines in a loop or at a target with it, the stores and the Platform that count it, and the
-//! streams that it brings labels to.
+//! What a change of a Pipeline wakes: the stores and the Platform that count it, and the streams that it brings labels to.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +7,11 @@ use headworks_crds::{Pipeline, conditions::READY};
 use crate::{
     indexes::WatchedFields,
     names::Key,
-    planning::{flows::flow_of, store_writers::stores_of},
+    planning::{
+        flows::flow_of,
+        store_writers::stores_of,
+        uses::{StreamUse, UsesStreams},
+    },
     scope::Watch,
     stores::Guarded,
     watches::{Wake, Watched, Watching},
@@ -21,12 +24,12 @@ impl Watched for Pipeline {
 
     fn changed(&self, here: bool, wake: &Wake) {
         let key = Key::of(self);
-        let (changed, stores) = if here {
-            (wake.flows.set(&key, flow_of(self)), stores_of(self))
+        let stores = if here {
+            stores_of(self)
         } else {
-            (wake.flows.remove(&key), BTreeSet::new())
+            BTreeSet::new()
         };
-        wake.enqueue(changed.into_iter().chain(wake.writers.set(&key, stores)));
+        wake.enqueue(wake.writers.set(&key, stores));
         if here {
             streams(self, &key, wake);
         }
@@ -51,5 +54,11 @@ fn streams(pipeline: &Pipeline, key: &Key, wake: &Wake) {
     if wake.indexes.observe(key, &fields) {
         let written = pipeline.spec.to.iter().filter_map(|t| t.stream.as_ref());
         wake.enqueue(written.map(|name| Key::new("DataStream", &key.namespace, name)));
+    }
+}
+
+impl UsesStreams for Pipeline {
+    fn streams(&self) -> StreamUse {
+        StreamUse::Query(Box::new(self.spec.clone()), flow_of(self))
     }
 }

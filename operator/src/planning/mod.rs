@@ -12,3 +12,4 @@ pub mod store_writers;
 pub mod targets;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod uses;

@@ -3,6 +3,7 @@
 use headworks_crds::Platform;
 
 use crate::{
+    planning::uses::{StreamUse, UsesStreams},
     scope::Watch,
     stores::Guarded,
     watches::{Wake, Watched, Watching},
@@ -17,5 +18,11 @@ impl Watched for Platform {
         let status = self.status.clone().unwrap_or_default();
         let detail = format!("{:?} {:?}", status.installation, self.spec.pod_template);
         wake.readers(self, &status.conditions, &detail);
+    }
+}
+
+impl UsesStreams for Platform {
+    fn streams(&self) -> StreamUse {
+        StreamUse::None
     }
 }

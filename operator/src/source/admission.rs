@@ -7,7 +7,10 @@ use crate::{
     admission::{AdmissionDecision, Around, Request, Reviewed},
     hints::missing,
     impact::CatalogSnapshot,
-    planning::shared,
+    planning::{
+        shared,
+        uses::{StreamUse, UsesStreams},
+    },
 };
 
 impl Reviewed for Source {
@@ -29,14 +32,14 @@ fn review(new: &Source, snapshot: &CatalogSnapshot) -> AdmissionDecision {
         let missing = missing("DataStream", &key.1, "Source", known);
         decision.warn(format!("spec.into: {missing}"));
     }
-    let own = shared::target(&new.spec);
+    let StreamUse::Records(used) = new.streams() else {
+        return decision;
+    };
+    let own = used.targets();
     let writers: Vec<&str> = snapshot
         .pipelines
         .iter()
-        .filter(|(_, spec)| {
-            own.as_ref()
-                .is_some_and(|t| shared::targets(spec).contains(t))
-        })
+        .filter(|(_, spec)| !own.is_disjoint(&shared::targets(spec)))
         .map(|((_, name), _)| name.as_str())
         .collect();
     if !writers.is_empty() {

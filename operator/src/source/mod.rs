@@ -4,6 +4,7 @@ mod admission;
 pub mod build;
 pub mod check;
 mod dereference;
+mod figures;
 mod validate;
 mod watched;
 
@@ -20,7 +21,10 @@ use crate::{
     retry::Error,
     security::{self, Open},
     status::ReconcileOutcome,
-    workload::{OnKafka, RollOut, Workload, figures},
+    workload::{
+        OnKafka, RollOut, Workload,
+        figures::{ShowsFigures, settle},
+    },
 };
 
 impl Reconciler for Source {
@@ -59,7 +63,7 @@ impl Reconciler for Source {
     }
 
     fn shown_figures(&self) -> Option<ShownFigures> {
-        self.status.as_ref().map(figures::shown_source)
+        self.status.as_ref().map(ShowsFigures::shown)
     }
 
     fn needs_finalizer(&self) -> bool {
@@ -74,7 +78,7 @@ impl Reconciler for Source {
         let roll_out = RollOut::of(self, context);
         let key = &roll_out.key;
         let rests = roll_out.rests(self.spec.suspend, self.spec.replicas);
-        figures::source(status, rests, key, context);
+        settle(status, rests, key, context);
         if self.spec.suspend {
             roll_out.suspend().await?;
         }

@@ -1,10 +1,9 @@
-//! What a change of a Source wakes: the Pipelines that write the same stream.
+//! A Source in its watch: it writes a stream, and nobody refers to it.
 
 use headworks_crds::Source;
 
 use crate::{
-    names::Key,
-    planning::shared,
+    planning::uses::{RecordUse, StreamRef, StreamUse, UsesStreams},
     scope::Watch,
     stores::Guarded,
     watches::{Wake, Watched, Watching},
@@ -15,8 +14,17 @@ impl Watched for Source {
         at.everywhere()
     }
 
-    fn changed(&self, here: bool, wake: &Wake) {
-        let target = shared::target(&self.spec).filter(|_| here);
-        wake.enqueue(wake.flows.source(&Key::of(self), target));
+    fn changed(&self, _: bool, _: &Wake) {}
+}
+
+impl UsesStreams for Source {
+    fn streams(&self) -> StreamUse {
+        StreamUse::Records(RecordUse {
+            reads: Vec::new(),
+            writes: vec![StreamRef::new(&self.spec.into, "spec.into")],
+            runs: !self.spec.suspend,
+            // The Pipelines that write the same stream say so.
+            heeds: false,
+        })
     }
 }

@@ -10,19 +10,20 @@ use super::Watching;
 use crate::{
     indexes::{Indexes, WatchedFields},
     names::Key,
-    planning::{flows::Flows, store_writers::StoreWriters},
+    planning::{flows::Flows, store_writers::StoreWriters, uses::UsesStreams},
     scope::Watch,
     stores::Guarded,
 };
 
 /// A kind of ours, as it is watched. That an object's own change wakes itself needs no saying.
 pub trait Watched:
-    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
+    UsesStreams + Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
 {
     /// Where its objects are: [`Watching::everywhere`], or [`Watching::cluster_wide`].
     fn watches(at: &Watching<'_>) -> Vec<Watch<Guarded<Self>>>;
 
-    /// An object came or changed (`here`), or is gone: whom that concerns is woken, by fields that those look at. Called for every
+    /// An object came or changed (`here`), or is gone: whom that concerns is woken, by fields that those look at. (Who is in a loop
+    /// with it, or writes the same, is woken without it.) Called for every
     /// write of the object, its status among them: what moves all the time must wake nobody.
     fn changed(&self, here: bool, wake: &Wake);
 }
@@ -31,13 +32,25 @@ pub trait Watched:
 pub struct Wake {
     /// Who refers to whom.
     pub indexes: Arc<Indexes>,
-    /// Which streams each Pipeline reads and writes.
+    /// Which streams each object reads and writes.
     pub flows: Arc<Flows>,
     /// Which stores each Pipeline writes to.
     pub writers: StoreWriters,
 }
 
 impl Wake {
+    /// Whom it concerns that an object came or changed (`here`), or is gone: by the streams that it uses, and as its kind says.
+    pub(super) fn changed<K: Watched>(&self, object: &K, here: bool) {
+        let key = Key::of(object);
+        let flow = object.streams().flow();
+        self.enqueue(match flow {
+            Some(flow) if here => self.flows.set(&key, flow),
+            Some(_) => self.flows.remove(&key),
+            None => Vec::new(),
+        });
+        object.changed(here, self);
+    }
+
     /// Puts objects into their queues.
     pub fn enqueue(&self, keys: impl IntoIterator<Item = Key>) {
         for key in keys {
