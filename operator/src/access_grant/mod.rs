@@ -26,7 +26,7 @@ use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::{PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
+    controller::{PodRequest, Reconciler, ShownFigures, SpecCheck},
     names::Key,
     platform::resolve::{ResolvedPlatform, resolve_platform},
     retry::Error,
@@ -166,7 +166,7 @@ async fn granted(
 ) -> Result<ReconcileOutcome, Error> {
     let key = Key::of(grant);
     let now = Timestamp::now();
-    checked(grant)?;
+    headworks_crds::check(&grant.spec).map_err(|message| Error::stalled("InvalidSpec", message))?;
     let times = rotation::times(&grant.spec)?;
     let note = match dereference::accepted(grant, context) {
         Ok(note) => note,

@@ -60,8 +60,8 @@ const CONCURRENCY: u16 = 16;
 pub enum SpecCheck {
     /// Before the reconcile, which sees only right ones.
     First,
-    /// In the reconcile, which asks [`checked`] at its place: something must be done whatever is wrong with the spec, such as to suspend
-    /// pods, or to end rights.
+    /// In the reconcile, which asks [`checked`], or part after part, at its place: something must be done whatever is wrong with the
+    /// spec, such as to suspend pods, or to end rights.
     InReconcile,
 }
 
