@@ -90,14 +90,14 @@ impl Drop for Cluster {
         if !std::thread::panicking() {
             let ns = &self.namespace;
             self.kubectl
-                .run(&["delete", OBJECTS, "--all", "-n", ns, "--wait=false"]);
+                .run(&["delete", &objects(), "--all", "-n", ns, "--wait=false"]);
             self.kubectl
                 .run(&["delete", "namespace", ns, "--wait=false"]);
         }
     }
 }
 
-use sweep::OBJECTS;
+use sweep::objects;
 
 impl Cluster {
     /// Waits until the cluster is well again after what this test did to it; panics with the name of what isn't.
@@ -111,7 +111,7 @@ impl Cluster {
         let ns = &self.namespace;
         self.kubectl.run(&[
             "delete",
-            OBJECTS,
+            &objects(),
             "--all",
             "-n",
             ns,

@@ -7,6 +7,7 @@
 //! the rest of the spec: an end that could be read once holds, whatever is wrong with it now.
 
 pub mod accept;
+mod admission;
 mod credentials;
 mod dereference;
 mod derived;
@@ -15,19 +16,21 @@ mod platform_migration;
 mod revocation;
 mod rights;
 mod rotation;
+mod watched;
 
 use std::time::Duration;
 
-use headworks_crds::{AccessGrant, AccessGrantStatus};
+use headworks_crds::{AccessGrant, AccessGrantStatus, SpecFault};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::Reconciler,
+    controller::{PodRequest, Reconciler, ShownFigures, SpecCheck},
     names::Key,
     platform::resolve::{ResolvedPlatform, resolve_platform},
     retry::Error,
+    security::Open,
     status::ReconcileOutcome,
 };
 
@@ -50,13 +53,32 @@ pub fn check(spec: &headworks_crds::AccessGrantSpec) -> Result<(), Error> {
 impl Reconciler for AccessGrant {
     type Status = AccessGrantStatus;
 
+    /// A spec that is wrong puts off no expiry.
+    const SPEC_CHECK: SpecCheck = SpecCheck::InReconcile;
+
     fn status(&self) -> Option<&AccessGrantStatus> {
         self.status.as_ref()
     }
 
-    /// Later, in its reconcile: a spec that is wrong puts off no expiry.
-    fn check(&self) -> Result<(), String> {
-        Ok(())
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        let own = check(&self.spec).err();
+        let own = own.map(|error| SpecFault::placed(error.message()));
+        headworks_crds::faults(&self.spec)
+            .into_iter()
+            .chain(own)
+            .collect()
+    }
+
+    fn open(&self) -> Option<Open> {
+        None
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     /// Rights in Kafka must not outlive the grant.

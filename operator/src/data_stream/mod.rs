@@ -4,6 +4,7 @@
 //! topic is this object's; and the contract is written down before the topic is made, so that an operator
 //! that dies in between finds its own work again.
 
+mod admission;
 mod compatibility;
 pub mod contract_revisions;
 mod deletion;
@@ -16,22 +17,24 @@ mod settings;
 mod strimzi;
 mod topic;
 mod topic_conflicts;
+mod watched;
 
 use std::time::Duration;
 
 use headworks_crds::{
-    AcceptedContract, DataStream, DataStreamStatus, DeletionPolicy, conditions::READY,
+    AcceptedContract, DataStream, DataStreamStatus, DeletionPolicy, SpecFault, conditions::READY,
 };
 use kube::Resource;
 
 use crate::{
     context::Context,
     contract::{self, definition, revision::Revision, topic_name},
-    controller::Reconciler,
+    controller::{PodRequest, Reconciler, ShownFigures},
     names::Key,
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     registry_pool,
     retry::Error,
+    security::Open,
     status::{ExtraCondition, ReconcileOutcome},
 };
 
@@ -42,8 +45,20 @@ impl Reconciler for DataStream {
         self.status.as_ref()
     }
 
-    fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        headworks_crds::faults(&self.spec)
+    }
+
+    fn open(&self) -> Option<Open> {
+        None
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     /// A KafkaTopic is in its Kafka's namespace, where no owner reference reaches: letting it go is work.
