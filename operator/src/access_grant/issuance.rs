@@ -11,11 +11,15 @@ use super::{
     rotation::{self, Known, Slot, Times},
 };
 use crate::{
-    access::{self, User, secret, user_provisioner},
     context::Context,
     kafka_pool::KafkaClient,
     names::Key,
     platform::resolve::ResolvedPlatform,
+    provisioner::{
+        password, secret,
+        user::{DesiredUser, User, user_name},
+        users,
+    },
     retry::Error,
 };
 
@@ -35,7 +39,7 @@ pub(super) async fn issue_credentials(
     now: Timestamp,
     context: &Context,
 ) -> Result<Option<Timestamp>, Error> {
-    let base = access::user_name(&platform.installation, WHAT, &key.namespace, &key.name);
+    let base = user_name(&platform.installation, WHAT, &key.namespace, &key.name);
     let about = grant.object_ref(&());
     let owner = revocation::owner(key, &about);
     let namespace = &grant.spec.to.namespace;
@@ -76,27 +80,27 @@ pub(super) async fn issue_credentials(
             let user = plan.current.user(&base);
             let previous = status.previous_user.as_ref();
             if plan.outlived(previous.and_then(|user| Slot::of(user, &base))) {
-                user_provisioner::revoke(context, &platform.platform, &owner, &user).await?;
+                users::revoke(context, &platform.platform, &owner, &user).await?;
                 status.previous_user = None;
             }
-            let begun = user_provisioner::begun(context, platform, &owner, &user).await?;
-            (begun.unwrap_or_else(access::password), false)
+            let begun = users::begun(context, &platform.platform, &owner, &user).await?;
+            (begun.unwrap_or_else(password), false)
         }
     };
     let (current, other) = (user(plan.current), user(plan.current.other()));
-    let wanted = user_provisioner::DesiredUser {
+    let wanted = DesiredUser {
         user: &current,
         password: &password,
         tried,
         prune: true,
     };
     note_streams(status, &found.streams);
-    user_provisioner::ensure(context, platform, &owner, &wanted).await?;
+    users::ensure(context, &platform.platform, &owner, &wanted).await?;
     if plan.previous.is_some() {
         // It may do what the grant says now, no more; its password isn't known any more, and stays.
-        user_provisioner::set_rights(context, platform, &owner, &other).await?;
+        users::set_rights(context, &platform.platform, &owner, &other).await?;
     } else {
-        user_provisioner::revoke(context, &platform.platform, &owner, &other.name).await?;
+        users::revoke(context, &platform.platform, &owner, &other.name).await?;
     }
     let (current, other) = (current.name, other.name);
     // A registry whose CA can't be read keeps nobody out of Kafka: the Platform's condition tells of it.
