@@ -11,8 +11,9 @@ use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{Resource, ResourceExt};
 
 use super::{
-    CHART, WHAT, credentials, dereference, derived, platform_migration, rights,
+    CHART, WHAT, credentials, derived, platform_migration, rights,
     rotation::{self, Slot},
+    validate,
 };
 use crate::{
     context::Context,
@@ -206,7 +207,7 @@ pub async fn meanwhile(
     };
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
     let owner = owner(&key, &about);
-    let left = dereference::still_named(&grant.spec, status);
+    let left = validate::still_named(&grant.spec, status);
     if left.len() < status.streams.len() {
         let acls = rights::acls(&left, &rights::prefix(&grant.spec));
         for name in users(grant, status, Some(&platform)) {
