@@ -6,7 +6,6 @@
 mod admission;
 pub mod policy;
 pub mod resolve;
-mod strimzi;
 mod watched;
 
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::{
     controller::{PodRequest, Reconciler, ShownFigures},
     kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
+    provisioner::provisioner,
     retry::Error,
     security::{self, Open},
     status::{ReconcileOutcome, mark, set},
@@ -75,14 +75,11 @@ impl Reconciler for Platform {
         mark(&mut status.conditions, crds, mismatch.as_ref(), generation);
         (status.streams, status.pipelines) = members(context, &self.name_any());
         let key = Key::of(self);
-        let by_strimzi = self.spec.kafka.management.strimzi.as_ref();
+        let by = provisioner(self);
         context
             .indexes
-            .set_references(&key, strimzi::references(by_strimzi));
-        let capacity = match by_strimzi {
-            Some(at) => strimzi::look(at, context).await?,
-            None => None,
-        };
+            .set_references(&key, by.platform_references());
+        let capacity = by.look(context).await?;
         let registry = schema_registry(self, status, context).await;
         let (connected, changed) = context
             .kafka

@@ -7,7 +7,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{
     Client,
     api::{ApiResource, DynamicObject},
-    core::GroupVersionKind,
     runtime::{
         WatchStreamExt,
         reflector::{
@@ -19,7 +18,7 @@ use kube::{
 };
 use tokio::sync::{Notify, watch};
 
-use super::{GROUP, kind_reference};
+use super::ForeignKind;
 use crate::{
     bounds::{Bound, Load},
     indexes::Indexes,
@@ -29,8 +28,6 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// The versions that hold what we write, the preferred one first.
-const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
 /// How often a kind that isn't there is looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// An object in memory, about.
@@ -53,7 +50,7 @@ pub enum State {
 
 /// A foreign kind and its objects.
 pub struct Watched {
-    kind: &'static str,
+    kind: ForeignKind,
     key_type: ApiResource,
     store: Store<DynamicObject>,
     state: watch::Receiver<State>,
@@ -64,11 +61,11 @@ impl Watched {
     /// The kind, and the task that must be driven for it; `on` is told of each object and whether it is (still) there.
     pub fn new(
         (client, scope, indexes, metrics): (&Client, &Scope, &Arc<Indexes>, &Arc<Metrics>),
-        (kind, plural): (&'static str, &'static str),
+        kind: ForeignKind,
         ours: fn(&DynamicObject) -> bool,
         on: impl FnMut(&DynamicObject, bool) + Send + 'static,
     ) -> (Self, Task) {
-        let key_type = resource(kind, plural, VERSIONS[0]);
+        let key_type = kind.resource(kind.versions.first().unwrap_or(&"v1"));
         let writer = Writer::<DynamicObject>::new(key_type.clone());
         let store = writer.as_reader();
         let (sender, state) = watch::channel(State::Unknown);
@@ -79,7 +76,6 @@ impl Watched {
             indexes: indexes.clone(),
             metrics: metrics.clone(),
             kind,
-            plural,
             ours,
             writer,
             state: sender,
@@ -118,20 +114,30 @@ impl Watched {
     /// The kind's version, or what to tell the user.
     ///
     /// # Errors
-    /// Waiting `StrimziNotInstalled` where the kind isn't there or can't be read.
+    /// Waiting `<operator>NotInstalled` where the kind isn't there, transient `<operator>Unreadable` where it can't be read.
     pub async fn resource(&self) -> Result<ApiResource, Error> {
-        let kind = self.kind;
+        let ForeignKind {
+            operator,
+            group,
+            versions,
+            kind,
+            ..
+        } = self.kind;
         match self.looked().await {
             State::Here(resource) => Ok(resource),
             State::Refused(why) => Err(Error::transient(
-                "StrimziUnreadable",
-                format!("Strimzi's {kind} objects can't be read: {why}; the chart's ClusterRole allows it, or its strimziNamespaces where it has Roles only"),
+                format!("{operator}Unreadable"),
+                format!(
+                    "{operator}'s {kind} objects can't be read: {why}; {}",
+                    self.kind.permit
+                ),
             )),
             State::Unknown | State::Absent => Err(Error::waiting(
-                "StrimziNotInstalled",
+                &format!("{operator}NotInstalled"),
                 format!(
-                    "the cluster has no kind {kind} of {GROUP} ({}): install Strimzi's CRDs, or use management: {{admin: {{}}}}. It is noticed when they come",
-                    VERSIONS.join(" or ")
+                    "the cluster has no kind {kind} of {group} ({}): {}. It is noticed when they come",
+                    versions.join(" or "),
+                    self.kind.install
                 ),
             )
             .after(POLL_INTERVAL)),
@@ -153,13 +159,8 @@ impl Watched {
 
     /// Kind of the objects.
     pub fn kind(&self) -> &'static str {
-        self.kind
+        self.kind.kind
     }
-}
-
-/// A version of one of Strimzi's kinds.
-pub fn resource(kind: &str, plural: &str, version: &str) -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, version, kind), plural)
 }
 
 /// Told of each object, and whether it is (still) there.
@@ -170,8 +171,7 @@ struct Keeper {
     scope: Scope,
     indexes: Arc<Indexes>,
     metrics: Arc<Metrics>,
-    kind: &'static str,
-    plural: &'static str,
+    kind: ForeignKind,
     ours: fn(&DynamicObject) -> bool,
     writer: Writer<DynamicObject>,
     state: watch::Sender<State>,
@@ -185,18 +185,21 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self, wanted: Arc<Notify>) {
         wanted.notified().await;
-        let name = format!("watch {}", self.kind);
+        let name = format!("watch {}", self.kind.kind);
         loop {
-            match discover(self.client.clone(), self.kind, self.plural).await {
+            match discover(self.client.clone(), self.kind).await {
                 Ok(Some(resource)) => {
                     tracing::info!(
-                        kind = self.kind,
+                        kind = self.kind.kind,
                         version = resource.version,
-                        "Strimzi's kind is there"
+                        "a kind of another operator's is there"
                     );
                     // A mistake of ours is said there; the watch begins anew with a whole list.
                     if contained(&name, self.follow(resource)).await.is_ok() {
-                        tracing::warn!(kind = self.kind, "Strimzi's kind is gone");
+                        tracing::warn!(
+                            kind = self.kind.kind,
+                            "a kind of another operator's is gone"
+                        );
                     }
                 }
                 Ok(None) => self.say(State::Absent),
@@ -208,7 +211,7 @@ impl Keeper {
 
     /// Watches until the kind is gone.
     async fn follow(&mut self, resource: ApiResource) {
-        let apis = self.scope.strimzi(&self.client, &resource);
+        let apis = (self.kind.places)(&self.scope, &self.client, &resource);
         let watches = apis
             .into_iter()
             .map(|api| (api, watcher::Config::default()));
@@ -243,7 +246,7 @@ impl Keeper {
                     if code(&error) == Some(403) && !here {
                         self.say(State::Refused(error.to_string()));
                     }
-                    tracing::warn!(kind = self.kind, %error, "watch interrupted; it is tried again");
+                    tracing::warn!(kind = self.kind.kind, %error, "watch interrupted; it is tried again");
                 }
             }
         }
@@ -255,7 +258,7 @@ impl Keeper {
         match &event {
             Event::Apply(object) | Event::InitApply(object) => {
                 if !(self.ours)(object) {
-                    self.metrics.dropped(self.kind, "foreign");
+                    self.metrics.dropped(self.kind.kind, "foreign");
                     return None;
                 }
                 let namespace = namespace(object).unwrap_or_default();
@@ -266,10 +269,10 @@ impl Keeper {
                     .put(&namespace, known.then_some(OBJECT_BYTES), OBJECT_BYTES)
                     .is_err()
                 {
-                    self.metrics.dropped(self.kind, "bound");
+                    self.metrics.dropped(self.kind.kind, "bound");
                     if !std::mem::replace(&mut self.full, true) {
                         tracing::warn!(
-                            kind = self.kind,
+                            kind = self.kind.kind,
                             namespace,
                             "the namespace has more objects than are held"
                         );
@@ -293,7 +296,9 @@ impl Keeper {
     fn call(&mut self, object: &DynamicObject, here: bool) {
         let on = &mut self.on;
         // One object that sets off a mistake of ours ends the watch for nobody; what it said is logged.
-        let _ = contained_call(&format!("change of {}", self.kind), || on(object, here));
+        let _ = contained_call(&format!("change of {}", self.kind.kind), || {
+            on(object, here)
+        });
     }
 
     fn tell(&mut self, event: Event<DynamicObject>) {
@@ -326,7 +331,7 @@ impl Keeper {
             }
             Event::Init | Event::InitApply(_) => {}
         }
-        self.metrics.holds(self.kind, self.known.len());
+        self.metrics.holds(self.kind.kind, self.known.len());
     }
 
     /// Publishes a state, and wakes who waits for the kind.
@@ -337,23 +342,19 @@ impl Keeper {
             changed
         });
         if changed {
-            self.indexes.enqueue_dependents(&kind_reference(self.kind));
+            self.indexes.enqueue_dependents(&self.kind.reference());
         }
     }
 }
 
 /// The preferred version that has the kind.
-async fn discover(
-    client: Client,
-    kind: &str,
-    plural: &str,
-) -> Result<Option<ApiResource>, kube::Error> {
-    for version in VERSIONS {
+async fn discover(client: Client, kind: ForeignKind) -> Result<Option<ApiResource>, kube::Error> {
+    for version in kind.versions {
         match client
-            .list_api_group_resources(&format!("{GROUP}/{version}"))
+            .list_api_group_resources(&format!("{}/{version}", kind.group))
             .await
         {
-            Ok(list) if has(&list, plural) => return Ok(Some(resource(kind, plural, version))),
+            Ok(list) if has(&list, kind.plural) => return Ok(Some(kind.resource(version))),
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(error) => return Err(error),

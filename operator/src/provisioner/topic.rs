@@ -1,17 +1,17 @@
-//! A stream's topics in Kafka, brought to what the spec asks for.
-//!
-//! All calls to Kafka for a DataStream are here; what to change is decided in `settings`, purely.
+//! A stream's topic: whose it is, and how it is to be. Pure.
 
 use std::collections::BTreeMap;
 
-use headworks_crds::{DataStream, DataStreamStatus, Defaults, KeptSetting};
-use kube::Resource;
+use headworks_crds::{DataStream, DataStreamSpec, KeptSetting};
 
-use super::settings::{self, CLEANUP, Change, Live, RETENTION};
+use super::{
+    Declared,
+    settings::{self, CLEANUP, Change, Live, RETENTION, Settings},
+};
 use crate::{
-    context::Context,
-    kafka::{Admin, ConfigChange, KafkaError, NewTopic, Topic},
+    kafka::{NewTopic, Topic},
     retry::Error,
+    strimzi::topics::KafkaTopic,
 };
 
 /// The topic as a reconcile found it, and whose it is.
@@ -23,6 +23,112 @@ pub enum Claim {
     Ours(Topic),
     /// It exists, isn't ours, and may be taken over.
     Adopt(Topic),
+}
+
+impl Claim {
+    /// The topic, where it is there.
+    pub fn found(&self) -> Option<&Topic> {
+        match self {
+            Self::Free => None,
+            Self::Ours(found) | Self::Adopt(found) => Some(found),
+        }
+    }
+}
+
+/// A topic as a look found it, and what is declared of it.
+#[derive(Clone, Debug)]
+pub struct FoundTopic {
+    /// Whose it is.
+    pub claim: Claim,
+    /// What is declared of it.
+    pub declared: Declared,
+}
+
+/// A topic as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredTopic {
+    /// Name of the topic.
+    pub name: String,
+    /// Its settings, and what is to be remembered of them.
+    pub settings: Settings,
+    /// True: it was there, and is made again, empty.
+    pub remade: bool,
+    /// What becomes of its number of partitions.
+    pub growth: Growth,
+    /// What is to be done.
+    pub action: Action,
+}
+
+/// What is to be done to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It is made by the Admin API.
+    Create(NewTopic),
+    /// It is changed by the Admin API.
+    Alter {
+        /// The smallest change of its settings.
+        changes: Vec<Change>,
+        /// Partitions that it has.
+        partitions: i32,
+        /// Replicas that it has.
+        replicas: i32,
+    },
+    /// A KafkaTopic says it, and Strimzi's Topic Operator makes it so.
+    Declare {
+        /// The KafkaTopic.
+        kafka_topic: KafkaTopic,
+        /// Settings in it that the topic had before, so that the Topic Operator doesn't reset them.
+        carried: BTreeMap<String, String>,
+    },
+}
+
+/// What becomes of a topic's number of partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// It stays.
+    Stays,
+    /// It goes up.
+    Grows {
+        /// Partitions that there are.
+        from: i32,
+        /// Partitions that there are to be.
+        to: i32,
+    },
+    /// The spec asks for fewer, which Kafka can't do.
+    Shrinks {
+        /// Partitions that there are.
+        from: i32,
+        /// Partitions that the spec asks for.
+        to: i32,
+    },
+}
+
+impl Growth {
+    /// Of a topic that has so many partitions.
+    pub fn of(spec: &DataStreamSpec, from: i32) -> Self {
+        match spec.partitions {
+            Some(to) if to > from => Self::Grows { from, to },
+            Some(to) if to < from => Self::Shrinks { from, to },
+            _ => Self::Stays,
+        }
+    }
+}
+
+/// The topic of a stream's dead letters as it is to be. It is made by the Admin API in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DesiredDeadLetters {
+    /// It is made with these settings, and with the partitions and replicas of the topic itself.
+    Create(BTreeMap<String, String>),
+    /// It is changed.
+    Alter(Vec<Change>),
+}
+
+/// What is to be done to the topic of the dead letters. It never keeps less than it did, unless the spec asks for it.
+pub fn desired_dead_letters(stream: &DataStream, claim: &Claim) -> DesiredDeadLetters {
+    match claim.found() {
+        None => DesiredDeadLetters::Create(settings::dead_letter(&stream.spec)),
+        Some(found) => DesiredDeadLetters::Alter(dead_letter_changes(stream, &live(found))),
+    }
 }
 
 /// Whose a topic is; an error if it must be left alone.
@@ -74,86 +180,6 @@ pub fn adoption(
     ))
 }
 
-/// Makes or changes the topic, and says in the status what it is now.
-pub async fn ensure(
-    admin: &Admin,
-    stream: &DataStream,
-    topic: &str,
-    claim: Claim,
-    defaults: &Defaults,
-    status: &mut DataStreamStatus,
-    context: &Context,
-) -> Result<(), Error> {
-    let spec = &stream.spec;
-    let found = match claim {
-        Claim::Free => return make(admin, stream, topic, defaults, status, context).await,
-        Claim::Ours(found) => found,
-        Claim::Adopt(found) => {
-            status.default_retention = None;
-            found
-        }
-    };
-    let live = live(&found);
-    let desired = settings::with_kept(
-        settings::desired(spec, status.default_retention.as_ref()),
-        &status.kept_config,
-    );
-    status.kept_config.retain(|kept| still_kept(kept, &desired));
-    let changes = settings::changes(&desired, &status.managed_config, &live);
-    alter(admin, topic, changes).await?;
-    // What the topic keeps of its own isn't ours: when the spec asks for nothing any more, it stays as well.
-    status.managed_config = desired
-        .into_keys()
-        .filter(|key| !status.kept_config.iter().any(|kept| kept.key == *key))
-        .collect();
-    status.topic = Some(topic.to_owned());
-    status.replicas = Some(found.replicas);
-    status.partitions = Some(found.partitions);
-    grow(admin, stream, topic, status, context).await
-}
-
-/// Makes the topic.
-async fn make(
-    admin: &Admin,
-    stream: &DataStream,
-    topic: &str,
-    defaults: &Defaults,
-    status: &mut DataStreamStatus,
-    context: &Context,
-) -> Result<(), Error> {
-    let spec = &stream.spec;
-    status.default_retention.clone_from(&defaults.retention);
-    status.kept_config.clear();
-    let config = settings::desired(spec, defaults.retention.as_ref());
-    let partitions = spec
-        .partitions
-        .or(status.partitions)
-        .or(defaults.partitions);
-    let replicas = status.replicas.or(defaults.replicas);
-    create(admin, topic, partitions, replicas, config.clone()).await?;
-    if status.topic.as_deref() == Some(topic) {
-        let note = format!("topic {topic} was gone from Kafka and is made again, empty");
-        context
-            .events
-            .warning(&stream.object_ref(&()), "TopicRecreated", &note)
-            .await;
-    }
-    let made = admin
-        .topic(topic)
-        .await
-        .map_err(|e| kafka_error(&e, topic))?;
-    status.partitions = made.as_ref().map(|t| t.partitions).or(partitions);
-    status.replicas = made.as_ref().map(|t| t.replicas).or(replicas);
-    status.topic = Some(topic.to_owned());
-    status.managed_config = config.into_keys().collect();
-    Ok(())
-}
-
-/// A kept setting is forgotten once the spec asks for something else.
-fn still_kept(kept: &KeptSetting, desired: &BTreeMap<String, String>) -> bool {
-    desired.get(&kept.key) == Some(&kept.kept)
-}
-
 /// A topic that compacts keeps the last record of each key for ever: reading it as one that deletes would lose them, and the other way round.
 fn check_cleanup(topic: &str, compacted: bool, live: &BTreeMap<String, Live>) -> Result<(), Error> {
     let there = live.get(CLEANUP).map_or("delete", |l| l.value.as_str());
@@ -171,37 +197,6 @@ fn check_cleanup(topic: &str, compacted: bool, live: &BTreeMap<String, Live>) ->
             "topic {topic} has {CLEANUP}={there}, and taking it over must lose nothing: {remedy} or choose another topic"
         ),
     ))
-}
-
-/// Partitions go up only.
-async fn grow(
-    admin: &Admin,
-    stream: &DataStream,
-    topic: &str,
-    status: &mut DataStreamStatus,
-    context: &Context,
-) -> Result<(), Error> {
-    let (Some(wanted), Some(there)) = (stream.spec.partitions, status.partitions) else {
-        return Ok(());
-    };
-    if wanted < there {
-        return Err(cannot_shrink(topic, there, wanted));
-    }
-    if wanted > there {
-        admin
-            .add_partitions(topic, wanted)
-            .await
-            .map_err(|e| kafka_error(&e, topic))?;
-        status.partitions = Some(wanted);
-        if !stream.spec.key.is_empty() {
-            let note = grew(topic, there, wanted);
-            context
-                .events
-                .warning(&stream.object_ref(&()), "PartitionsGrew", &note)
-                .await;
-        }
-    }
-    Ok(())
 }
 
 /// What becomes of keys when partitions are added.
@@ -225,18 +220,8 @@ pub fn cannot_shrink(topic: &str, there: i32, wanted: i32) -> Error {
 /// if it doesn't compact: it would lose its records, and refuse dead letters without a key.
 ///
 /// # Errors
-/// `TopicExists`, `TopicMismatch`; what Kafka says.
-pub async fn claim_dead_letter(
-    admin: &Admin,
-    stream: &DataStream,
-    name: &str,
-    known: bool,
-) -> Result<Claim, Error> {
-    let found = admin.topic(name).await.map_err(|e| kafka_error(&e, name))?;
-    dead_letter_claim(name, found, known, stream.spec.adopt)
-}
-
-fn dead_letter_claim(
+/// `TopicExists`, `TopicMismatch`.
+pub fn dead_letter_claim(
     name: &str,
     found: Option<Topic>,
     known: bool,
@@ -259,27 +244,6 @@ fn dead_letter_claim(
     Ok(claim)
 }
 
-/// Makes the dead-letter topic, or puts its settings right. It never keeps less than it did, unless the spec asks for it.
-pub async fn ensure_dead_letter(
-    admin: &Admin,
-    stream: &DataStream,
-    name: &str,
-    claim: Claim,
-    status: &mut DataStreamStatus,
-) -> Result<(), Error> {
-    match claim {
-        Claim::Free => {
-            let desired = settings::dead_letter(&stream.spec);
-            create(admin, name, status.partitions, status.replicas, desired).await?;
-        }
-        Claim::Ours(found) | Claim::Adopt(found) => {
-            alter(admin, name, dead_letter_changes(stream, &live(&found))).await?;
-        }
-    }
-    status.dead_letter_topic = Some(name.to_owned());
-    Ok(())
-}
-
 fn dead_letter_changes(stream: &DataStream, live: &BTreeMap<String, Live>) -> Vec<Change> {
     let desired = settings::dead_letter(&stream.spec);
     let asked = stream.spec.dead_letter.as_ref();
@@ -288,54 +252,6 @@ fn dead_letter_changes(stream: &DataStream, live: &BTreeMap<String, Live>) -> Ve
     let mut changes = settings::changes(&desired, &[], live);
     changes.retain(|change| !(lowers && matches!(change, Change::Set(key, _) if key == RETENTION)));
     changes
-}
-
-async fn alter(admin: &Admin, topic: &str, changes: Vec<Change>) -> Result<(), Error> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    tracing::info!(topic, ?changes, "topic settings");
-    let changes: Vec<ConfigChange> = changes
-        .into_iter()
-        .map(|change| match change {
-            Change::Set(key, value) => ConfigChange::Set(key, value),
-            Change::Unset(key) => ConfigChange::Delete(key),
-        })
-        .collect();
-    admin
-        .alter_topic_config(topic, &changes)
-        .await
-        .map_err(|e| kafka_error(&e, topic))
-}
-
-async fn create(
-    admin: &Admin,
-    name: &str,
-    partitions: Option<i32>,
-    replicas: Option<i32>,
-    config: BTreeMap<String, String>,
-) -> Result<(), Error> {
-    tracing::info!(topic = name, ?partitions, ?replicas, "create topic");
-    let topic = NewTopic {
-        name: name.into(),
-        partitions,
-        replicas,
-        config,
-    };
-    match admin.create_topic(&topic).await {
-        // Another try of ours got through although its answer didn't.
-        Ok(()) | Err(KafkaError::TopicExists { .. }) => Ok(()),
-        Err(error) => Err(kafka_error(&error, name)),
-    }
-}
-
-/// A Kafka error in a DataStream's words.
-pub fn kafka_error(error: &KafkaError, topic: &str) -> Error {
-    crate::kafka_pool::to_reconcile_error(
-        error,
-        &format!("topic {topic}"),
-        "correct the user that the Platform names",
-    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use headworks_crds::{DataStreamSpec, Duration, KeptSetting};
+use headworks_crds::{DataStreamSpec, DataStreamStatus, Defaults, Duration, KeptSetting};
+
+use super::topic::{Claim, FoundTopic};
 
 /// The setting for how long records are kept, in milliseconds; -1: for ever.
 pub const RETENTION: &str = "retention.ms";
@@ -33,6 +35,59 @@ pub enum Change {
     Set(String, String),
     /// Back to the broker's default.
     Unset(String),
+}
+
+/// The settings of a topic as they are to be, and what the status is to remember of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The settings that are ours, by name.
+    pub desired: BTreeMap<String, String>,
+    /// The Platform's default retention when the topic was made: a later one doesn't reach it.
+    pub default_retention: Option<Duration>,
+    /// What stays as it was when the topic was taken over.
+    pub kept: Vec<KeptSetting>,
+    /// Names of the settings that go when the spec doesn't name them any more. What the topic keeps of its own isn't ours, so it stays
+    /// then.
+    pub managed: Vec<String>,
+}
+
+impl Settings {
+    /// By spec, by what was remembered, and by what a look found. `kept`: what was kept when the topic was taken over, now or before.
+    pub fn of(
+        spec: &DataStreamSpec,
+        status: &DataStreamStatus,
+        found: &FoundTopic,
+        kept: Vec<KeptSetting>,
+        defaults: &Defaults,
+    ) -> Self {
+        let (default_retention, mut kept) = match &found.claim {
+            Claim::Free if found.declared.object.is_none() => {
+                (defaults.retention.clone(), Vec::new())
+            }
+            Claim::Free | Claim::Ours(_) => (status.default_retention.clone(), kept),
+            Claim::Adopt(_) => (None, kept),
+        };
+        let desired = with_kept(desired(spec, default_retention.as_ref()), &kept);
+        // One is forgotten once the spec asks for something else.
+        kept.retain(|kept| desired.get(&kept.key) == Some(&kept.kept));
+        let managed = desired
+            .keys()
+            .filter(|key| !kept.iter().any(|kept| kept.key == **key))
+            .cloned()
+            .collect();
+        Self {
+            desired,
+            default_retention,
+            kept,
+            managed,
+        }
+    }
+
+    /// Notes in the status what the settings go by. What is managed is noted when it is so.
+    pub fn note(&self, status: &mut DataStreamStatus) {
+        status.default_retention.clone_from(&self.default_retention);
+        status.kept_config.clone_from(&self.kept);
+    }
 }
 
 /// The settings that a spec asks for; `default_retention` applies where it names none.

@@ -1,10 +1,16 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
-use super::*;
-use crate::strimzi::watched;
+use super::{
+    desired::{carried, check_carried, count},
+    verdict::{as_wanted, judge},
+    *,
+};
+use crate::{kafka::Setting, strimzi::KAFKA_TOPIC};
 
 fn object(spec: &serde_json::Value) -> DynamicObject {
-    let resource = watched::resource("KafkaTopic", "kafkatopics", "v1");
+    let resource = KAFKA_TOPIC.resource("v1");
     let mut object = DynamicObject::new("shop.orders", &resource).within("kafka");
     object.data = json!({"spec": spec});
     object
@@ -45,8 +51,7 @@ fn everything_the_topic_has_of_its_own_is_carried() {
         &["compression.type".into()],
         Some(&live),
         Some(&listed),
-    )
-    .unwrap();
+    );
     let wanted = [("flush.ms", "2"), ("segment.bytes", "7")];
     assert_eq!(
         carried,
@@ -60,7 +65,8 @@ fn everything_the_topic_has_of_its_own_is_carried() {
 #[test]
 fn what_is_too_long_to_carry_is_refused_and_not_reset() {
     let live = topic(&[("x", &"y".repeat(2000), true)]);
-    let error = carried(&BTreeMap::new(), &[], Some(&live), None).unwrap_err();
+    let carried = carried(&BTreeMap::new(), &[], Some(&live), None);
+    let error = check_carried(&carried).unwrap_err();
     assert_eq!(error.reason(), "TopicMismatch");
 }
 

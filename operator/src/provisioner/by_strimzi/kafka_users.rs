@@ -9,10 +9,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use headworks_crds::ManagedByStrimzi;
 use kube::{ResourceExt, api::DynamicObject};
 
-use super::{User, admin, secret, user_provisioner::Owner};
 use crate::{
     context::Context,
     kafka::{Acl, Admin, Operation, Pattern, Resource},
+    provisioner::{
+        in_kafka, secret,
+        user::{Owner, User},
+    },
     retry::Error,
     strimzi::{CLUSTER_LABEL, State, users},
 };
@@ -126,7 +129,7 @@ pub async fn migrate_away(
     delete_users(context, owner, places).await?;
     let until = tokio::time::Instant::now() + USER_OPERATOR_TIMEOUT;
     while tokio::time::Instant::now() < until {
-        if admin::gone(admin, user).await.map_err(said)? {
+        if in_kafka::users::gone(admin, user).await.map_err(said)? {
             return Ok(());
         }
         tokio::time::sleep(POLL_INTERVAL).await;

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::User;
-use crate::kafka::{Acl, Admin, Held, KafkaError, Quota, Scram};
+use crate::{
+    kafka::{Acl, Admin, Held, KafkaError, Quota, Scram},
+    provisioner::user::User,
+};
 
 /// How often Kafka is asked whether what was changed is so, and how long between.
 const POLLS: u32 = 50;

@@ -7,11 +7,11 @@ use kube::{ResourceExt, api::DynamicObject};
 
 use crate::{
     context::Context,
-    data_stream::{
+    kafka::Topic,
+    provisioner::{
         settings::{self, Live},
         topic,
     },
-    kafka::Topic,
     retry::Error,
     strimzi::{
         MANAGED, PAUSED, objects,
@@ -20,14 +20,13 @@ use crate::{
     },
 };
 
-/// What others have listed in the KafkaTopic's config beside what is ours.
+/// What others have listed in the KafkaTopic's config beside what is `wanted` there.
 pub(super) async fn drift(
-    desired: &BTreeMap<String, String>,
-    carried: &BTreeMap<String, String>,
+    wanted: &BTreeMap<String, String>,
     object: &DynamicObject,
     context: &Context,
 ) -> Result<Option<String>, Error> {
-    let foreign = |key: &String| !desired.contains_key(key) && !carried.contains_key(key);
+    let foreign = |key: &String| !wanted.contains_key(key);
     if !topics::listed(object).keys().any(foreign) {
         return Ok(None);
     }

@@ -14,21 +14,19 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::USER_PREFIX;
 use crate::{
     context::Context,
     kafka::Admin,
     kafka_pool::{credential_field, to_reconcile_error},
+    provisioner::user::USER_PREFIX,
     retry::Error,
+    strimzi::{GROUP, VERSIONS},
     verified::UserOperator,
 };
 
 /// On a Platform: its User Operator was told to leave our users alone, where that can't be seen (no Strimzi `Kafka` object).
 pub const IGNORED_ANNOTATION: &str = "headworks.dev/user-operator-ignores-headworks";
 const PATTERN: &str = "STRIMZI_IGNORED_USERS_PATTERN";
-const GROUP: &str = "kafka.strimzi.io";
-/// API versions, the newest first.
-const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
 /// So many objects are looked at.
 const MAX_OBJECTS: u32 = 500;
 

@@ -6,24 +6,12 @@
 
 use headworks_crds::ManagedByStrimzi;
 
-use crate::{
-    context::Context,
-    names::Key,
-    retry::Error,
-    status::ExtraCondition,
-    strimzi::{count_reference, kind_reference},
-};
+use crate::{context::Context, retry::Error, status::ExtraCondition};
 
 /// From so many KafkaTopics on the warning is given.
 const MANY: usize = 800;
 /// The Topic Operator's default.
 const QUEUE: usize = 1024;
-
-/// What a Platform refers to so that it is woken.
-pub fn references(at: Option<&ManagedByStrimzi>) -> Vec<Key> {
-    at.map(|at| vec![kind_reference("KafkaTopic"), count_reference(&at.namespace)])
-        .unwrap_or_default()
-}
 
 /// An error where Strimzi isn't there; else the warning, if there are many KafkaTopics.
 pub async fn look(
