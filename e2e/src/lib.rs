@@ -12,6 +12,7 @@
     clippy::missing_panics_doc
 )]
 
+mod api;
 pub mod clients;
 mod coordinators;
 mod events;
@@ -109,22 +110,13 @@ impl Cluster {
     /// Removes what an earlier run left, topics included, and makes the namespace and the Platform anew.
     fn reset(&self) {
         let ns = &self.namespace;
-        self.kubectl.run(&[
-            "delete",
-            OBJECTS,
-            "--all",
-            "-n",
-            ns,
-            "--timeout=60s",
-            "--ignore-not-found",
-        ]);
-        self.kubectl.run(&[
-            "delete",
-            "namespace",
-            ns,
-            "--ignore-not-found",
-            "--timeout=90s",
-        ]);
+        if self.kubectl.get("namespaces", ns, "").is_some() {
+            let objects = ["delete", OBJECTS, "--all", "-n", ns, "--timeout=60s"];
+            self.kubectl
+                .run(&[&objects[..], &["--ignore-not-found"]].concat());
+            let space = ["delete", "namespace", ns, "--ignore-not-found"];
+            self.kubectl.run(&[&space[..], &["--timeout=90s"]].concat());
+        }
         self.kafka.forget(&format!("{ns}."), &format!(".{ns}."));
         self.apply(&format!(
             "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {ns}\n  labels: {{pod-security.kubernetes.io/enforce: restricted}}\n"

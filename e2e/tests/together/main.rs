@@ -10,6 +10,7 @@ mod formats;
 mod helm;
 mod http;
 mod peek;
+mod reads;
 mod registry;
 mod shop;
 mod sql;
