@@ -1,10 +1,11 @@
-//! Reads objects over one connection to the API server. Tests ask for an object several times a second until it is as it should be; a
-//! `kubectl` for each of these questions takes more of the processor than all that is tested. What a user types stays kubectl.
+//! Reads objects over one connection to the API server, and makes and deletes tests' namespaces. Tests ask for an object several times a
+//! second until it is as it should be; a `kubectl` for each of these questions takes more of the processor than all that is tested. What
+//! a user types stays kubectl.
 
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
-use kube::api::{GetParams, ListParams, Request};
+use kube::api::{DeleteParams, GetParams, ListParams, PostParams, Request};
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use serde_json::Value;
@@ -85,6 +86,13 @@ impl Api {
         let request = match what {
             What::Object(name) => request.get(name, &GetParams::default()),
             What::Objects(selector) => request.list(&ListParams::default().labels(selector)),
+            What::Made(object) => {
+                request.create(&PostParams::default(), object.to_string().into_bytes())
+            }
+            What::Gone(name) => request.delete(name, &DeleteParams::default()),
+            What::AllGone => {
+                request.delete_collection(&DeleteParams::default(), &ListParams::default())
+            }
         };
         let request = request.map_err(kube::Error::BuildRequest)?;
         let (client, (give, answer)) = (self.client.clone(), mpsc::channel());
@@ -101,6 +109,30 @@ enum What<'a> {
     Object(&'a str),
     /// Those that a label selector takes; empty: all.
     Objects(&'a str),
+    /// This is made.
+    Made(&'a Value),
+    /// One is deleted, by its name; nobody waits for its end.
+    Gone(&'a str),
+    /// All are deleted.
+    AllGone,
+}
+
+/// Makes a namespace; one that is there stays as it is.
+pub(crate) fn make_namespace(object: &Value) {
+    let api = api().expect("the cluster of KUBECONFIG");
+    match api.ask(&Request::new("/api/v1/namespaces"), What::Made(object)) {
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        made => drop(made.expect("a namespace is made")),
+    }
+}
+
+/// Deletes a namespace with all objects of these kinds in it, and waits for none of them.
+pub(crate) fn forget_namespace(name: &str, kinds: &str) {
+    let Some(api) = api() else { return };
+    for path in kinds.split(',').filter_map(|kind| path(kind, name)) {
+        let _ = api.ask(&Request::new(path), What::AllGone);
+    }
+    let _ = api.ask(&Request::new("/api/v1/namespaces"), What::Gone(name));
 }
 
 /// One object, or why there is none; nothing where kubectl has to be asked.

@@ -3,6 +3,8 @@
 //! The harness begins them in the order of their names. What waits longest is in a room that begins with `a_`, so that at the end
 //! nothing long is left alone.
 
+#[path = "access.rs"]
+mod a_access;
 #[path = "audit.rs"]
 mod a_audit;
 #[path = "formats.rs"]
@@ -11,7 +13,8 @@ mod a_formats;
 mod a_registry;
 #[path = "strimzi/mod.rs"]
 mod a_strimzi;
-mod access;
+#[path = "webhook.rs"]
+mod a_webhook;
 mod bad_records;
 mod cli;
 mod edits;
@@ -25,7 +28,6 @@ mod sql;
 mod stores;
 mod tables;
 mod told;
-mod webhook;
 mod windows;
 mod workloads;
 mod writers;
