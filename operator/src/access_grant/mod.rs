@@ -33,7 +33,7 @@ use crate::{
     context::Context,
     controller::{PodRequest, Reconciler, ShownFigures, SpecCheck},
     names::Key,
-    platform::resolve::{ResolvedPlatform, resolve_platform},
+    platform::resolve::resolve_platform,
     retry::Error,
     security::Open,
     status::ReconcileOutcome,
