@@ -13,6 +13,7 @@ use std::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
+pub use crate::mounts::NeededSecret;
 use crate::retry::Error;
 
 /// An answer counts for so long.

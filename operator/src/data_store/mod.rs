@@ -4,21 +4,24 @@
 //! readiness is the DataStore's. Pipelines reach the store by themselves, so that one that is suspended, or whose
 //! pod can't run, holds up nobody.
 
+mod admission;
 pub mod build;
 pub mod resolve;
+mod watched;
 
-use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
+use headworks_crds::{DataStore, DataStoreStatus, SpecFault};
 use kube::ResourceExt;
 
 use crate::{
     connectors::stores::{self as connectors, StoreBinding},
     context::Context,
-    controller::Reconciler,
+    controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     names::Key,
     planning::store_writers::stores_of,
     platform::{policy, resolve::admits},
     retry::Error,
-    status::{ReconcileOutcome, mark},
+    security::Open,
+    status::ReconcileOutcome,
     stores::Stores,
     workload::{RollOut, Workload, health},
 };
@@ -29,12 +32,38 @@ const MAX_VERSION: usize = 64;
 impl Reconciler for DataStore {
     type Status = DataStoreStatus;
 
+    const SPEC_CHECK: SpecCheck = SpecCheck::InReconcile;
+
     fn status(&self) -> Option<&DataStoreStatus> {
         self.status.as_ref()
     }
 
-    fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        let own = connectors::address(&self.spec).err();
+        let own = own.map(|error| SpecFault::placed(error.message()));
+        headworks_crds::faults(&self.spec)
+            .into_iter()
+            .chain(own)
+            .collect()
+    }
+
+    fn open(&self) -> Option<Open> {
+        connectors::open(&self.spec)
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        // An address that can't be read is a fault of the spec's, and names no Secret.
+        let binding = connectors::bind(&self.name_any(), &self.spec).ok()?;
+        Some(PodRequest {
+            platform: OnPlatform::Admitting,
+            template: self.spec.pod_template.as_ref(),
+            secrets: binding.secrets,
+            replicas: i32::from(!self.spec.suspend),
+        })
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     fn needs_finalizer(&self) -> bool {
@@ -48,9 +77,6 @@ impl Reconciler for DataStore {
     ) -> Result<ReconcileOutcome, Error> {
         let roll_out = RollOut::of(self, context);
         let key = &roll_out.key;
-        let open = connectors::open(&self.spec);
-        let generation = self.metadata.generation;
-        mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         status.pipelines = i64::try_from(pipelines(&context.stores, key)).ok();
         if self.spec.suspend {
             roll_out.suspend().await?;
@@ -81,6 +107,7 @@ impl Reconciler for DataStore {
 
 /// From the spec to what runs, and the server's address.
 fn resolve(store: &DataStore, key: &Key, context: &Context) -> Result<(Workload, String), Error> {
+    checked(store)?;
     let address = connectors::address(&store.spec)?;
     let binding = connectors::bind(&key.name, &store.spec)?;
     allowed(store, key, &binding, context)?;
