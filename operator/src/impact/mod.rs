@@ -21,9 +21,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{
-    AccessGrantSpec, Compatibility, DataStoreSpec, DataStreamSpec, PipelineSpec,
-};
+use headworks_crds::{AccessGrantSpec, Compatibility, DataStoreSpec, DataStreamSpec, PipelineSpec};
 use headworks_plan::Contract;
 use serde::Serialize;
 
