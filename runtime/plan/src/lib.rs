@@ -95,6 +95,7 @@ pub struct Plan {
 /// What a pod does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::large_enum_variant, reason = "a process has one plan")]
 pub enum Role {
     /// Runs a SQL pipeline.
     Pipeline(PipelinePlan),
