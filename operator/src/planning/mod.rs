@@ -13,3 +13,4 @@ pub mod store_writers;
 pub mod targets;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod uses;

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     status::conditions,
     workload::{
-        figures::{show_pipeline, show_source},
+        figures::ShowsFigures,
         health::{Pods, verdict},
     },
 };
@@ -262,8 +262,8 @@ fn no_report_whatever_is_in_it_does_more_than_show_figures() {
         let now = start + Duration::from_secs(seed);
         reports.take_in(answers, &here, now);
         if let Some(figures) = reports.figures(&key) {
-            show_pipeline(&mut status, figures.clone());
-            show_source(&mut SourceStatus::default(), &figures);
+            status.show(figures.clone());
+            SourceStatus::default().show(figures);
         }
         // A status is written as JSON, and read back as it was.
         let text = serde_json::to_string(&status).unwrap();
