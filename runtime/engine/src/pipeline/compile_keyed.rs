@@ -122,9 +122,9 @@ pub(crate) fn compile_keyed(
 ) -> Result<Compiled, CompileError> {
     let dataflow = query(plan)?;
     let output = dataflow.output;
-    let mut stage = dataflow.stages.into_iter().nth(runs).context(PartsSnafu)?;
-    let keyed = stage.keyed.take().context(PartsSnafu)?;
-    let rows = rows_of(stage, None)?;
+    let mut part = dataflow.stages.into_iter().nth(runs).context(PartsSnafu)?;
+    let keyed = part.keyed.take().context(PartsSnafu)?;
+    let rows = rows_of(part, None)?;
     let upserts = !keyed.unique.is_empty();
     let mut sinks = Vec::new();
     for stream in &plan.outputs {
