@@ -89,12 +89,12 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         told::took(&told::name(&self.namespace), self.began.elapsed());
         if !std::thread::panicking() {
-            api::forget_namespace(&self.namespace, OBJECTS);
+            api::forget_namespace(&self.namespace, &objects());
         }
     }
 }
 
-use sweep::OBJECTS;
+use sweep::objects;
 
 impl Cluster {
     /// Waits until the cluster is well again after what this test did to it; panics with the name of what isn't.
@@ -107,7 +107,8 @@ impl Cluster {
     fn reset(&self) {
         let ns = &self.namespace;
         if self.kubectl.get("namespaces", ns, "").is_some() {
-            let objects = ["delete", OBJECTS, "--all", "-n", ns, "--timeout=60s"];
+            let ours = objects();
+            let objects = ["delete", &ours, "--all", "-n", ns, "--timeout=60s"];
             self.kubectl
                 .run(&[&objects[..], &["--ignore-not-found"]].concat());
             let space = ["delete", "namespace", ns, "--ignore-not-found"];
