@@ -30,7 +30,7 @@ pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures}
 pub use source::{
     GenerateSource, HttpSource, OnInvalid, ShopRecords, SourcePlan, Template, UnknownFields,
 };
-pub use store::{PostgresConnection, Store, StoreConnection, StorePlan};
+pub use store::{Guarantee, PostgresConnection, Store, StoreConnection, StorePlan};
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,6 @@ use headworks_plan::{
     Delivery, InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan, STATE_DIR, StartFrom,
     TableOutput,
 };
-use headworks_sql::schema::Schema;
 use headworks_state::Pool;
 
 use super::{Identity, Stage, WORDING, Work, keep_going};
@@ -19,7 +18,7 @@ use crate::pipeline::{self, CompileError, InputTopic, KeyedOperator, Settings, S
 use crate::session::{self, Outcome, StopFlag};
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
-use crate::store::{Guarantee, StoreLog, TableSink, WriterLog};
+use crate::store::{Guarantee, StoreLog, TableSchema, TableSink, WriterLog};
 
 fn open(work: &Work<'_>, setup: Setup) -> Result<KafkaLog, LogError> {
     let base = kafka::config(work.kafka).map_err(|error| LogError::NeedsPerson {
@@ -56,7 +55,7 @@ pub(super) fn table(
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
     let plan = work.plan;
-    let (stateless, (table, columns)) = table_operator(work, index)?;
+    let (stateless, (table, schema)) = table_operator(work, index)?;
     let topics: Vec<String> = plan
         .inputs
         .iter()
@@ -68,7 +67,7 @@ pub(super) fn table(
     let settings = Arc::new(settings(plan, work.identity));
     let operators = (stateless, StageOperator::Stateless);
     let member = || open(work, setup.clone());
-    let sink = work.stores.sink(table, &columns);
+    let sink = work.stores.sink(table, &schema);
     if sink.guarantee() == Guarantee::IdempotentUpsert && table.key.is_empty() {
         let table = table.table.clone();
         return Err(CompileError::Keyless { table });
@@ -182,20 +181,20 @@ fn pool(keyed: &KeyedPlan, status: &StatusHandle, stop: &StopFlag) -> Option<Poo
     }
 }
 
-/// The stage of a table, with the table and the columns of its rows.
+/// The stage of a table, with the table and what its rows' columns mean.
 fn table_operator<'a>(
     work: &Work<'a>,
     index: usize,
-) -> Result<(StatelessOperator, (&'a TableOutput, Schema)), CompileError> {
+) -> Result<(StatelessOperator, (&'a TableOutput, TableSchema)), CompileError> {
     let table = work
         .plan
         .tables
         .get(index)
         .ok_or(CompileError::NoTable { index })?;
     let tells = Stage::of(work.plan).first() == Some(&work.stage);
-    let (stateless, columns) =
-        pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
-    Ok((stateless, (table, columns)))
+    let (stateless, columns) = pipeline::compile_table(work.plan, work.formats, tells)?;
+    let schema = TableSchema::new(columns, &table.key);
+    Ok((stateless, (table, schema)))
 }
 
 fn settings(plan: &PipelinePlan, identity: &Identity) -> Settings {

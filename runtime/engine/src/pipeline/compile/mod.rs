@@ -5,7 +5,7 @@
 mod tests;
 
 use arrow::array::RecordBatch;
-use headworks_plan::{PipelinePlan, Stream, TableOutput};
+use headworks_plan::{PipelinePlan, Stream};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
@@ -13,8 +13,9 @@ use headworks_sql::{Catalog, Dataflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::format::{FormatError, Formats};
-use crate::stateless::{Branch, Evaluation, EventTime, Input, Output, StatelessOperator};
-use crate::store::Stores;
+use crate::stateless::{
+    Branch, Evaluation, EventTime, Input, Output, ResultForm, StatelessOperator,
+};
 
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
 /// when operator and runtime differ.
@@ -54,9 +55,6 @@ pub(crate) enum CompileError {
         "table {table}: its store tells rows apart by their key alone, and the table has none: set `key`"
     ))]
     Keyless { table: String },
-    /// A store can't hold the result.
-    #[snafu(display("table {table}: {source}"))]
-    Row { table: String, source: FormatError },
 }
 
 /// Compiles the part of `plan` that writes streams. The inputs of the stage are in the plan's order.
@@ -77,7 +75,6 @@ pub(crate) fn compile(
         })?;
         Ok(Output {
             topic: stream.topic.clone(),
-            table: false,
             max_message_bytes: stream.max_message_bytes,
             compacted: stream.contract.compacted,
             encoder,
@@ -87,17 +84,15 @@ pub(crate) fn compile(
         inputs,
         outputs: plan.outputs.iter().map(output).collect::<Result<_, _>>()?,
         tells: true,
-        keeps_rows: false,
+        results: ResultForm::Records,
     })
 }
 
-/// Compiles the part of `plan` that writes `table`, and gives the query's columns. `tells`: see
+/// Compiles the part of `plan` that writes a table, and gives the query's columns. `tells`: see
 /// [`StatelessOperator::tells`].
 pub(crate) fn compile_table(
     plan: &PipelinePlan,
-    table: &TableOutput,
     formats: &dyn Formats,
-    stores: &dyn Stores,
     tells: bool,
 ) -> Result<(StatelessOperator, Schema), CompileError> {
     let mut dataflow = query(plan)?;
@@ -107,22 +102,11 @@ pub(crate) fn compile_table(
         .iter()
         .map(|stream| input(stream, None, None, &mut dataflow, formats))
         .collect::<Result<_, _>>()?;
-    let encoder = stores.encoder(table, &dataflow.output).context(RowSnafu {
-        table: &table.table,
-    })?;
-    let output = Output {
-        topic: format!("table {}", table.table),
-        table: true,
-        // Whatever Kafka held, the store says itself whether it fits.
-        max_message_bytes: u64::MAX,
-        compacted: false,
-        encoder,
-    };
     let stateless = StatelessOperator {
         inputs,
-        outputs: vec![output],
+        outputs: Vec::new(),
         tells,
-        keeps_rows: false,
+        results: ResultForm::TableRows,
     };
     Ok((stateless, dataflow.output))
 }
