@@ -84,7 +84,7 @@ impl Search<'_> {
             at = records.partition_point(|record| *record <= middle);
         }
         self.run(rows.slice(0, at))?;
-        if self.first_only && self.refusals.range(..middle).next().is_some() {
+        if self.first_only && self.refusals.range(..records[at]).next().is_some() {
             return Ok(());
         }
         self.run(rows.slice(at, rows.len() - at))
