@@ -13,6 +13,7 @@ mod watched;
 
 use binding::StoreBinding;
 use headworks_crds::{DataStore, DataStoreStatus, SpecFault};
+use headworks_plan::Guarantee;
 use kube::ResourceExt;
 
 use crate::{
@@ -85,7 +86,8 @@ impl Reconciler for DataStore {
         }
         let resolved = resolve(self, key, context);
         let observed = status.observed_generation;
-        let (applied, address) = roll_out.apply(resolved, observed, None).await?;
+        let (applied, (address, guarantee)) = roll_out.apply(resolved, observed, None).await?;
+        status.guarantee = Some(guarantee.into());
         if status.address.as_ref() != Some(&address) {
             // What is known is about another server.
             status.server_version = None;
@@ -107,13 +109,19 @@ impl Reconciler for DataStore {
     }
 }
 
-/// From the spec to what runs, and the server's address.
-fn resolve(store: &DataStore, key: &Key, context: &Context) -> Result<(Workload, String), Error> {
+/// From the spec to what runs, and for the status the server's address and what the store guarantees.
+fn resolve(
+    store: &DataStore,
+    key: &Key,
+    context: &Context,
+) -> Result<(Workload, (String, Guarantee)), Error> {
     checked(store)?;
     let address = address::check(&store.spec)?.to_string();
     let binding = binding::bind(&key.name, &store.spec)?;
     allowed(store, key, &binding, context)?;
-    Ok((build::build(key, &store.spec, &binding), address))
+    let guarantee = binding.store.connection.guarantee();
+    let workload = build::build(key, &store.spec, &binding);
+    Ok((workload, (address, guarantee)))
 }
 
 /// The server's version, as a pod of the plan in force says.

@@ -19,7 +19,7 @@ use crate::format::Formats;
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::hash;
 use crate::keyed::results::{DeleteEncoding, Finish, Projection, Results, SinkWriter};
-use crate::stateless::StatelessOperator;
+use crate::stateless::{ResultForm, StatelessOperator};
 
 /// Compiles `stage` of `plan`, which brings rows with equal keys together in `topic`.
 pub(crate) fn compile_exchange(
@@ -80,7 +80,7 @@ pub(crate) fn compile_rows(
         inputs,
         outputs: Vec::new(),
         tells: true,
-        keeps_rows: true,
+        results: ResultForm::Rows,
     };
     Ok((stateless, rows, window))
 }
