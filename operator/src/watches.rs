@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     held,
-    indexes::{Indexes, WatchedFields},
+    indexes::{Indexes, WatchedFields, any},
     names::Key,
     owned::Lineage,
     planning::{
@@ -67,14 +67,8 @@ pub fn watches(
             cluster_wide,
             gone,
             &mut tasks,
-            |platform, _, indexes| {
-                let status = platform.status.clone().unwrap_or_default();
-                facts(
-                    platform,
-                    &status.conditions,
-                    format!("{:?} {:?}", status.installation, platform.spec.pod_template),
-                    indexes,
-                );
+            |platform, here, indexes| {
+                platform_changed(platform, here, indexes);
             },
         ),
         streams: own::<DataStream>(at, gone, &mut tasks, |stream, here, indexes| {
@@ -277,12 +271,22 @@ where
     store
 }
 
+/// A Platform that comes, changes or goes wakes who names it, and who asks all of them what it may do.
+fn platform_changed(platform: &Platform, here: bool, indexes: &Indexes) {
+    let status = platform.status.clone().unwrap_or_default();
+    let detail = format!("{:?} {:?}", status.installation, platform.spec.pod_template);
+    if facts(platform, &status.conditions, detail, indexes) || !here {
+        indexes.enqueue_dependents(&any(&Platform::kind(&())));
+    }
+}
+
+/// Notes what those that refer to the object look at, and wakes them if it changed. Says whether it did.
 fn facts<K: Resource<DynamicType = ()>>(
     object: &K,
     conditions: &[Condition],
     detail: String,
     indexes: &Indexes,
-) {
+) -> bool {
     let meta = object.meta();
     // Who waits for it says why it isn't ready: in words that are true now.
     let why = conditions
@@ -298,7 +302,7 @@ fn facts<K: Resource<DynamicType = ()>>(
             .any(|c| c.type_ == READY && c.status == "True"),
         detail: format!("{detail} {why:?}"),
     };
-    indexes.observe(&Key::of(object), &facts);
+    indexes.observe(&Key::of(object), &facts)
 }
 
 /// A stream shows the labels that a Pipeline brings: it is woken when the query changes, and when the pods have it. (Those
@@ -378,4 +382,33 @@ fn namespaces(at: &Watching<'_>, tasks: &mut Vec<Task>) -> Store<PartialObjectMe
     );
     tasks.push(Box::pin(task));
     store
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_platform_that_comes_later_wakes_who_asks_all_of_them() {
+        let indexes = Indexes::default();
+        let mut queue = indexes.queue("DataStore");
+        let store = Key::new("DataStore", "shop", "warehouse");
+        indexes.set_references(&store, [any("Platform")]);
+        let mut woken = || std::iter::from_fn(|| queue.try_recv().ok()).count();
+        let platform = |generation: i64| -> Platform {
+            serde_json::from_value(json!({"metadata": {"name": "late", "uid": "1", "generation": generation},
+            "spec": {"podPolicy": {"images": []}, "kafka": {"bootstrapServers": "k:9092", "management": {"admin": {}}}}}))
+            .unwrap()
+        };
+        platform_changed(&platform(1), true, &indexes);
+        assert_eq!(woken(), 1, "it comes");
+        platform_changed(&platform(1), true, &indexes);
+        assert_eq!(woken(), 0, "nothing changed");
+        platform_changed(&platform(2), true, &indexes);
+        assert_eq!(woken(), 1, "its policy changes");
+        platform_changed(&platform(2), false, &indexes);
+        assert_eq!(woken(), 1, "it goes");
+    }
 }
