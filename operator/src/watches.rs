@@ -1,5 +1,6 @@
 //! All watches, and what each change means: whose reconcile it wakes.
 
+mod budgets;
 mod children;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -13,7 +14,6 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
     networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -144,7 +144,7 @@ pub fn watches(
             &mut tasks,
         ),
         pods: children::<Pod>(at, held::pods(), &mut tasks),
-        budgets: children::<PodDisruptionBudget>(at, held::children(), &mut tasks),
+        budgets: budgets::budgets(at, &mut tasks),
         network_policies: if scope.network_policies {
             children::<NetworkPolicy>(at, held::children(), &mut tasks)
         } else {

@@ -62,7 +62,7 @@ pub struct Stores {
     pub pods: Store<Pod>,
     /// Whose workloads are, also some that are gone.
     pub lineage: Arc<Lineage>,
-    /// Our PodDisruptionBudgets.
+    /// PodDisruptionBudgets: ours, and of users' which pods they cover.
     pub budgets: Store<PodDisruptionBudget>,
     /// Our NetworkPolicies; empty where none are made.
     pub network_policies: Store<NetworkPolicy>,
