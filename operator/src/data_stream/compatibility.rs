@@ -15,26 +15,37 @@ use crate::{
     evolution::{self, Earlier, Refusal, Rules},
     impact,
     names::Key,
+    retry::Error,
     status::MAX_MESSAGE,
 };
 
 /// Why the new contract may not follow the one in force, unless the object's annotation permits just this change: in
 /// the words of admission, which may have been asleep.
-pub(super) fn refused(
+///
+/// # Errors
+/// What the API server says of the contracts before.
+pub(super) async fn refused(
     stream: &DataStream,
     key: &Key,
     (in_force, promised): (&Revision, Compatibility),
     new: &Contract,
     context: &Context,
-) -> Option<String> {
-    let earlier = contract_revisions::before(context, key, in_force);
-    let refusal = refusal(stream, key, (in_force, promised), &earlier, new)?;
+) -> Result<Option<String>, Error> {
+    let earlier = if fingerprint(&in_force.contract) == fingerprint(new) {
+        contract_revisions::before(context, key, in_force)
+    } else {
+        // The store may hold fewer, and what is compared with fewer is accepted sooner.
+        contract_revisions::listed_before(&context.client, key, in_force).await?
+    };
+    let Some(refusal) = refusal(stream, key, (in_force, promised), &earlier, new) else {
+        return Ok(None);
+    };
     let before = context.stores.snapshot(&key.namespace, None);
     let mut after = before.clone();
     let name = (key.namespace.clone(), key.name.clone());
     after.change(&name, &stream.spec, stream.annotations(), new.clone());
     let impact = impact::impact(&before, &after);
-    Some(refusal.message(MAX_MESSAGE, |most| impact.list(most)))
+    Ok(Some(refusal.message(MAX_MESSAGE, |most| impact.list(most))))
 }
 
 /// The same without the list. `earlier` are the contracts before the one in force, newest first.

@@ -14,6 +14,7 @@ pub mod resolve;
 pub mod schema_texts;
 mod settings;
 mod strimzi;
+mod text_changes;
 mod topic;
 mod topic_conflicts;
 
@@ -257,13 +258,25 @@ async fn in_kafka(
     let promised = in_force.as_ref().map_or(spec_mode, |a| {
         a.promise(status.contract.as_ref(), spec_mode)
     });
-    let refused = in_force.as_ref().and_then(|accepted| {
-        compatibility::refused(stream, key, (accepted, promised), &contract, context)
-    });
+    let refused = match &in_force {
+        Some(accepted) => {
+            compatibility::refused(stream, key, (accepted, promised), &contract, context).await?
+        }
+        None => None,
+    };
     let contract = contract::obeyed(&contract);
     let same = |accepted: &Revision| {
         contract::fingerprint(&accepted.contract) == contract::fingerprint(&contract)
     };
+    match &in_force {
+        Some(accepted) if same(accepted) => context.settling.settled(key),
+        _ if refused.is_some() => {}
+        _ => {
+            if let Some(held) = text_changes::held(stream, &contract, context) {
+                return held;
+            }
+        }
+    }
     let mut fresh = None;
     let mut unregistered = None;
     let force = match in_force {

@@ -70,7 +70,7 @@ pub async fn resolve_stream(
     };
     // Records without a definition of their own are all read by the one contract.
     let contracts = match accepted.contract.definition {
-        Some(_) => registry::last(context, &owner),
+        Some(_) => contract_revisions::kept(context, &owner, &accepted).await?,
         None => Vec::new(),
     };
     let seen = seen(place, &stream, &accepted, &contracts)?;
