@@ -8,48 +8,18 @@ use headworks_crds::{Compatibility, DataStream};
 use headworks_plan::Contract;
 use kube::ResourceExt;
 
-use super::contract_revisions;
 use crate::{
     context::Context,
     contract::{fingerprint, revision::Revision},
     evolution::{self, Earlier, Refusal, Rules},
     impact,
     names::Key,
-    retry::Error,
     status::MAX_MESSAGE,
 };
 
-/// Why the new contract may not follow the one in force, unless the object's annotation permits just this change: in
-/// the words of admission, which may have been asleep.
-///
-/// # Errors
-/// What the API server says of the contracts before.
-pub(super) async fn refused(
-    stream: &DataStream,
-    key: &Key,
-    (in_force, promised): (&Revision, Compatibility),
-    new: &Contract,
-    context: &Context,
-) -> Result<Option<String>, Error> {
-    let earlier = if fingerprint(&in_force.contract) == fingerprint(new) {
-        contract_revisions::before(context, key, in_force)
-    } else {
-        // The store may hold fewer, and what is compared with fewer is accepted sooner.
-        contract_revisions::listed_before(&context.client, key, in_force).await?
-    };
-    let Some(refusal) = refusal(stream, key, (in_force, promised), &earlier, new) else {
-        return Ok(None);
-    };
-    let before = context.stores.snapshot(&key.namespace, None);
-    let mut after = before.clone();
-    let name = (key.namespace.clone(), key.name.clone());
-    after.change(&name, &stream.spec, stream.annotations(), new.clone());
-    let impact = impact::impact(&before, &after);
-    Ok(Some(refusal.message(MAX_MESSAGE, |most| impact.list(most))))
-}
-
-/// The same without the list. `earlier` are the contracts before the one in force, newest first.
-fn refusal(
+/// Why the new contract may not follow the one in force, unless the object's annotation permits just this change. Pure. `earlier` are
+/// the contracts before the one in force, newest first.
+pub(super) fn refusal(
     stream: &DataStream,
     key: &Key,
     (in_force, promised): (&Revision, Compatibility),
@@ -75,6 +45,22 @@ fn refusal(
         new,
     )
     .filter(|refusal| !refusal.permitted)
+}
+
+/// A refusal in the words of admission, which may have been asleep: with whom the change would hit.
+pub(super) fn message(
+    stream: &DataStream,
+    key: &Key,
+    refusal: &Refusal,
+    asked: &Contract,
+    context: &Context,
+) -> String {
+    let before = context.stores.snapshot(&key.namespace, None);
+    let mut after = before.clone();
+    let name = (key.namespace.clone(), key.name.clone());
+    after.change(&name, &stream.spec, stream.annotations(), asked.clone());
+    let impact = impact::impact(&before, &after);
+    refusal.message(MAX_MESSAGE, |most| impact.list(most))
 }
 
 /// The change's fingerprint, if the object's annotation says it: then it is used, whether it was needed or not.

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use headworks_crds::AcceptedContract;
-use headworks_plan::Contract;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, PostParams},
 };
 
+use super::history::History;
 use crate::{
     context::Context,
     contract::{
@@ -52,6 +52,12 @@ pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
     maps.into_iter().map(|(_, map)| map).collect()
 }
 
+/// What the store holds.
+pub(super) fn history(context: &Context, owner: &Key) -> History {
+    let maps = maps(context, owner);
+    History(maps.iter().filter_map(|map| read(map)).collect())
+}
+
 /// The contract in force as the store has it: the one that the status names; where it names none, the newest that an
 /// earlier object of this name left.
 pub fn stored(
@@ -59,100 +65,21 @@ pub fn stored(
     owner: &Key,
     named: Option<&AcceptedContract>,
 ) -> Option<Revision> {
-    let maps = maps(context, owner);
-    let found = maps
-        .iter()
-        .find(|map| named.is_none_or(|named| is(map, named)));
-    found.and_then(|map| read(map))
+    history(context, owner).named(named).cloned()
 }
 
-/// A contract with this content that was written down after a number, by an operator that died before it could say so in
-/// the status.
-pub fn begun(
-    context: &Context,
-    owner: &Key,
-    after: i32,
-    contract: &Contract,
-    topic: &str,
-    platform: &str,
-) -> Option<Revision> {
-    let wanted = fingerprint(contract);
-    let maps = maps(context, owner);
-    maps.iter().filter_map(|map| read(map)).find(|accepted| {
-        accepted.version > after
-            && accepted.topic == topic
-            && accepted.platform == platform
-            && fingerprint(&accepted.contract) == wanted
-    })
-}
-
-/// The highest number that a contract of this stream has, or had.
-pub fn last(context: &Context, owner: &Key, named: Option<&AcceptedContract>) -> i32 {
-    let newest = maps(context, owner).first().and_then(|map| read(map));
-    let newest = newest.map_or(0, |accepted| accepted.version);
-    newest.max(named.map_or(0, |named| named.version))
-}
-
-/// Fingerprints that have permitted a change of this stream, as the newest contract has them.
-pub fn used(context: &Context, owner: &Key) -> Vec<String> {
-    let newest = maps(context, owner).first().and_then(|map| read(map));
-    newest.map(|accepted| accepted.used).unwrap_or_default()
-}
-
-/// The contracts before one, newest first, as far as they are kept and about the same topic.
-pub fn before(context: &Context, owner: &Key, in_force: &Revision) -> Vec<Revision> {
-    let number = in_force.version;
-    before_number(context, owner, number, &in_force.topic, &in_force.platform)
-}
-
-/// As [`before`], for a contract of which no more is known than its number.
-pub fn before_number(
-    context: &Context,
-    owner: &Key,
-    number: i32,
-    topic: &str,
-    platform: &str,
-) -> Vec<Revision> {
-    let all = maps(context, owner)
-        .into_iter()
-        .filter_map(|map| read(&map));
-    all.filter(|a| a.version < number && a.topic == topic && a.platform == platform)
-        .collect()
-}
-
-/// As [`before`], as the API server has them: the store holds no more of a namespace's ConfigMaps than its share, and a change that is
-/// compared with fewer contracts than there are could break a promise.
+/// All contracts that are kept. Where the store lacks one of the last ten, by their numbers, the API server is asked: the store holds
+/// no more of a namespace's ConfigMaps than its share, a change that is compared with fewer contracts than there are could break a
+/// promise, and what a pod isn't told of it can't read.
 ///
 /// # Errors
 /// Those of [`listed`].
-pub async fn listed_before(
-    client: &Client,
-    owner: &Key,
-    in_force: &Revision,
-) -> Result<Vec<Revision>, Error> {
-    let (number, topic, platform) = (in_force.version, &in_force.topic, &in_force.platform);
-    let all = listed(client, owner).await?.into_iter();
-    Ok(all
-        .filter(|a| a.version < number && a.topic == *topic && a.platform == *platform)
-        .collect())
-}
-
-/// All contracts that are kept, newest first. Where the store lacks one of the last ten, by their numbers, the API server is asked:
-/// what a pod isn't told of it can't read.
-///
-/// # Errors
-/// Those of [`listed`].
-pub async fn kept(
-    context: &Context,
-    owner: &Key,
-    in_force: &Revision,
-) -> Result<Vec<Revision>, Error> {
-    let maps = maps(context, owner);
-    let held: Vec<Revision> = maps.iter().filter_map(|map| read(map)).collect();
-    if is_whole(&held, in_force.version) {
+pub async fn kept(context: &Context, owner: &Key, in_force: &Revision) -> Result<History, Error> {
+    let held = history(context, owner);
+    if is_whole(&held.0, in_force.version) {
         return Ok(held);
     }
-    listed(&context.client, owner).await
+    listed(&context.client, owner).await.map(History)
 }
 
 /// True if the last ten contracts up to this number are there, or all that there can have been.
@@ -213,23 +140,15 @@ pub async fn in_force(
 }
 
 /// The contract that a status names and no ConfigMap holds any more: it is what the spec says, if the fingerprint says so,
-/// and is written down again under its number.
+/// and is to be written down again under its number. Pure.
 ///
 /// # Errors
-/// `ContractLost` where the spec says something else; `OwnedByAnother` where another contract has the number.
-pub async fn restore(
-    context: &Context,
+/// `ContractLost` where the spec says something else.
+pub(super) fn again(
     owner: &Key,
     named: &AcceptedContract,
     spec: Revision,
 ) -> Result<Revision, Error> {
-    let found = again(owner, named, spec)?;
-    tracing::warn!(stream = %owner, version = found.version, "a contract's ConfigMap is gone and is written again");
-    accept(context, owner, &found).await?;
-    Ok(found)
-}
-
-fn again(owner: &Key, named: &AcceptedContract, spec: Revision) -> Result<Revision, Error> {
     if fingerprint(&spec.contract) == named.fingerprint {
         return Ok(Revision {
             version: named.version,
@@ -298,6 +217,8 @@ pub async fn sweep(context: &Context, owner: &Key, all: bool) -> Result<(), Erro
 
 #[cfg(test)]
 mod tests {
+    use headworks_plan::Contract;
+
     use super::*;
 
     fn first() -> Revision {
@@ -362,16 +283,18 @@ mod tests {
         maps.push(config_map(&owner, &elsewhere).unwrap());
         let (context, _) = crate::context::testing::context(crate::context::testing::stores());
         let in_force = numbered(3);
-        assert!(before(&context, &owner, &in_force).is_empty());
-        let listed = listed_before(&server(maps.clone(), ""), &owner, &in_force).await;
-        let numbers: Vec<i32> = listed.unwrap().iter().map(|one| one.version).collect();
+        assert!(history(&context, &owner).0.is_empty());
+        let listed = listed(&server(maps.clone(), ""), &owner).await.map(History);
+        let listed = listed.unwrap();
+        let before = listed.before(in_force.version, &in_force.topic, &in_force.platform);
+        let numbers: Vec<i32> = before.map(|one| one.version).collect();
         assert_eq!(numbers, [2, 1]);
         // Of a namespace with room the store has all.
         assert!(!is_whole(&[], 1) && !is_whole(&[numbered(3), numbered(1)], 3));
         let all: Vec<Revision> = (1..=14).map(numbered).collect();
         assert!(is_whole(&all, 14) && is_whole(&all[4..], 14) && !is_whole(&all[5..], 14));
         assert!(is_whole(&all[..2], 2), "younger ones are another matter");
-        let many = listed_before(&server(maps, "more"), &owner, &in_force).await;
+        let many = super::listed(&server(maps, "more"), &owner).await;
         assert_eq!(many.unwrap_err().reason(), "OwnedByAnother");
     }
 }

@@ -4,11 +4,12 @@ use headworks_crds::{DataStream, RegisteredSchema, conditions::READY};
 use headworks_plan::{Contract, Format, Registered, RegistryConnection, Stream};
 use kube::ResourceExt;
 
-use super::{contract_revisions, registry, settings::MAX_MESSAGE};
+use super::{contract_revisions, registry};
 use crate::{
     context::Context,
     contract::{self, revision::Revision},
     names::Key,
+    provisioner::settings::MAX_MESSAGE,
     retry::Error,
 };
 
@@ -70,7 +71,11 @@ pub async fn resolve_stream(
     };
     // Records without a definition of their own are all read by the one contract.
     let contracts = match accepted.contract.definition {
-        Some(_) => contract_revisions::kept(context, &owner, &accepted).await?,
+        Some(_) => {
+            contract_revisions::kept(context, &owner, &accepted)
+                .await?
+                .0
+        }
         None => Vec::new(),
     };
     let seen = seen(place, &stream, &accepted, &contracts)?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use headworks_crds::{DataStream, conditions::READY};
 use headworks_plan::Contract;
 
+use super::validate::ContractDecision;
 use crate::{
     context::Context,
     contract::{fingerprint, references::config_maps},
@@ -23,8 +24,23 @@ const TURN: Duration = Duration::from_secs(20);
 /// The beginning of what is added to a Ready condition's message.
 const NOTE: &str = "; its ConfigMaps ask for another contract, which is taken ";
 
-/// Whether the contract that a stream asks for, and that isn't in force yet, has to wait; none: it is taken now.
+/// Whether the contract that was decided on has to wait, because it isn't in force yet; none: it is taken now, or nothing is.
 pub(super) fn held(
+    stream: &DataStream,
+    decision: &ContractDecision,
+    context: &Context,
+) -> Option<Result<ReconcileOutcome, Error>> {
+    match decision {
+        ContractDecision::Keep(_) => {
+            context.settling.settled(&Key::of(stream));
+            None
+        }
+        ContractDecision::Refuse { .. } => None,
+        ContractDecision::Accept { next, .. } => waits(stream, &next.contract, context),
+    }
+}
+
+fn waits(
     stream: &DataStream,
     contract: &Contract,
     context: &Context,
@@ -119,12 +135,12 @@ mod tests {
     async fn a_contract_out_of_config_maps_waits_until_they_are_still() {
         let (context, _) = testing::context(testing::stores());
         let wanted = Contract::default();
-        let error = held(&stream("orders", "protos", "False"), &wanted, &context);
+        let error = waits(&stream("orders", "protos", "False"), &wanted, &context);
         let error = error.unwrap().unwrap_err();
         assert_eq!(error.reason(), "SchemaTextsSettling");
         assert!(matches!(&error, Error::Waiting { after, .. } if after.as_secs() <= 5));
         // What runs goes on: it is Ready still.
-        let ready = held(&stream("orders", "protos", "True"), &wanted, &context);
+        let ready = waits(&stream("orders", "protos", "True"), &wanted, &context);
         let ready = ready.unwrap().unwrap();
         assert!(
             ready.ready
@@ -136,7 +152,7 @@ mod tests {
         // A stream without any takes its contract at once.
         let mut plain = stream("plain", "protos", "False");
         plain.spec.protobuf = None;
-        assert!(held(&plain, &wanted, &context).is_none());
+        assert!(waits(&plain, &wanted, &context).is_none());
     }
 
     #[tokio::test]
