@@ -19,6 +19,7 @@ use kube::ResourceExt;
 use crate::{
     context::Context,
     controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
+    indexes::any,
     names::Key,
     planning::store_writers::stores_of,
     platform::{policy, resolve::admits},
@@ -151,14 +152,15 @@ fn allowed(
     binding: &StoreBinding,
     context: &Context,
 ) -> Result<(), Error> {
+    // Declared before they are read: one that comes, or gets a policy, in between wakes the store, too.
+    let namespace = Key::new("Namespace", "", &key.namespace);
+    let references = [any("Platform"), namespace];
+    context.indexes.set_references(key, references);
     let platforms = context.stores.platforms.state();
     let platforms: Vec<_> = platforms
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .collect();
-    let keys = platforms.iter().map(|platform| Key::of(*platform));
-    let namespace = Key::new("Namespace", "", &key.namespace);
-    context.indexes.set_references(key, keys.chain([namespace]));
     let labels = context.stores.namespace_labels(&key.namespace);
     for platform in platforms {
         if admits(platform, &labels) {
