@@ -270,7 +270,7 @@ fn only_the_count_of_a_field_is_another_state_where_the_field_becomes_nullable()
         let catalog = Catalog::new().with("orders", contract(&fields, None));
         let sql = format!("SELECT user_id, {aggregate} AS x FROM orders GROUP BY user_id");
         let flow = plan(&sql, &catalog).unwrap_or_else(|errors| panic!("{sql}: {errors:?}"));
-        flow.keyed.unwrap().fingerprint
+        flow.state_fingerprint().unwrap().to_owned()
     };
     for same in [
         "COUNT(*)",
