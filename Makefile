@@ -13,6 +13,8 @@ demo-down:  ## Clean up what `make demo` and `make test` started (the cache stay
 
 test:  ## Everything: fmt, shellcheck, lint, licences, unit, golden, simulation, charts, e2e on pocket
 	@e2e/bin/test all
+test-used:  ## The same on a machine that was used: after MINUTES=60 of the demo, with objects that come and go beside it
+	@e2e/bin/used $(MINUTES)
 fmt:  ## Format the code
 	@e2e/bin/toolchain && cargo fmt --all
 lint:  ## Format check and clippy
@@ -56,4 +58,4 @@ endpoints:  ## Print pocket's addresses that this machine can reach, as KEY=valu
 clean-cache:  ## Remove the cache (built tools, target folder, images)
 	rm -rf "$${HEADWORKS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headworks}"
 
-.PHONY: upgrade-test deny fuzz sbom help cli demo demo-down test fmt lint unit e2e drill parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache
+.PHONY: test-used upgrade-test deny fuzz sbom help cli demo demo-down test fmt lint unit e2e drill parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache

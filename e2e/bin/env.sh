@@ -12,13 +12,15 @@ NAMESPACE=headworks-system
 cd "$ROOT"
 
 say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
+# took WHAT BEGAN: a line of the table of minutes, for what began at a value of SECONDS.
+took() { echo "$(((SECONDS - $2) / 60))m$(((SECONDS - $2) % 60))s  $1" >> "${PHASES:-/dev/null}"; }
 # step "what (about N min)" command…: runs it, says how long it took.
 step() {
   local what=$1 began=$SECONDS; shift
   say "$what"
   "$@"
   printf '    done: %s, %dm%02ds\n' "${what%% (*}" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
-  echo "$(((SECONDS - began) / 60))m$(((SECONDS - began) % 60))s  ${what%% (*}" >> "${PHASES:-/dev/null}"
+  took "${what%% (*}" "$began"
 }
 # beside NAME COMMAND…: runs it beside what follows, its lines with its name before them; `await NAME` waits for it, and fails if it failed.
 declare -A BESIDE=()

@@ -10,6 +10,7 @@
 //! purely (`validate`), and how derived streams and users are to be (`derived`, `build`); that is made (`apply`), and said (`status`).
 
 pub mod accept;
+mod admission;
 mod apply;
 mod build;
 mod credentials;
@@ -21,15 +22,21 @@ mod rights;
 mod rotation;
 mod status;
 mod validate;
+mod watched;
 
 use std::time::Duration;
 
-use headworks_crds::{AccessGrant, AccessGrantStatus};
+use headworks_crds::{AccessGrant, AccessGrantStatus, SpecFault};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
-    context::Context, controller::Reconciler, names::Key, platform::resolve::resolve_platform,
-    retry::Error, status::ReconcileOutcome,
+    context::Context,
+    controller::{PodRequest, Reconciler, ShownFigures, SpecCheck},
+    names::Key,
+    platform::resolve::resolve_platform,
+    retry::Error,
+    security::Open,
+    status::ReconcileOutcome,
 };
 
 /// The chart's value that lists the clients' namespaces.
@@ -50,13 +57,32 @@ pub fn check(spec: &headworks_crds::AccessGrantSpec) -> Result<(), Error> {
 impl Reconciler for AccessGrant {
     type Status = AccessGrantStatus;
 
+    /// A spec that is wrong puts off no expiry.
+    const SPEC_CHECK: SpecCheck = SpecCheck::InReconcile;
+
     fn status(&self) -> Option<&AccessGrantStatus> {
         self.status.as_ref()
     }
 
-    /// Later, in its reconcile: a spec that is wrong puts off no expiry.
-    fn check(&self) -> Result<(), String> {
-        Ok(())
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        let own = check(&self.spec).err();
+        let own = own.map(|error| SpecFault::placed(error.message()));
+        headworks_crds::faults(&self.spec)
+            .into_iter()
+            .chain(own)
+            .collect()
+    }
+
+    fn open(&self) -> Option<Open> {
+        None
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     /// Rights in Kafka must not outlive the grant.

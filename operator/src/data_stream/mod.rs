@@ -5,6 +5,7 @@
 //! (`build`); that is done (`apply`), by whoever makes topics on its Platform (`provisioner`); and it is said how it went (`status`).
 //! `validate` and `build` are pure.
 
+mod admission;
 mod apply;
 mod build;
 mod compatibility;
@@ -20,17 +21,19 @@ pub mod schema_texts;
 mod status;
 mod topic_conflicts;
 mod validate;
+mod watched;
 
-use headworks_crds::{DataStream, DataStreamStatus, DeletionPolicy};
+use headworks_crds::{DataStream, DataStreamStatus, DeletionPolicy, SpecFault};
 
 use crate::{
     context::Context,
     contract::{revision::Revision, topic_name},
-    controller::Reconciler,
+    controller::{PodRequest, Reconciler, ShownFigures},
     names::Key,
     platform::resolve::ResolvedPlatform,
     provisioner::{OfStream, provisioner},
     retry::Error,
+    security::Open,
     status::ReconcileOutcome,
 };
 
@@ -41,8 +44,20 @@ impl Reconciler for DataStream {
         self.status.as_ref()
     }
 
-    fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        headworks_crds::faults(&self.spec)
+    }
+
+    fn open(&self) -> Option<Open> {
+        None
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     /// A KafkaTopic is in its Kafka's namespace, where no owner reference reaches: letting it go is work.

@@ -3,26 +3,28 @@
 //! A Platform makes nothing. It is looked at again and again, but its status is written only when
 //! something changed, and it heals by itself when Kafka or a Secret comes back.
 
+mod admission;
 pub mod policy;
 pub mod resolve;
+mod watched;
 
 use std::time::Duration;
 
 use headworks_crds::{
-    Platform, PlatformStatus,
-    conditions::{CRD_VERSION_MISMATCH, INSECURE, SCHEMA_REGISTRY_READY},
+    Platform, PlatformStatus, SpecFault,
+    conditions::{CRD_VERSION_MISMATCH, SCHEMA_REGISTRY_READY},
 };
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::Reconciler,
+    controller::{PodRequest, Reconciler, ShownFigures},
     kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
     provisioner::provisioner,
     retry::Error,
-    security,
+    security::{self, Open},
     status::{ReconcileOutcome, mark, set},
 };
 
@@ -36,8 +38,20 @@ impl Reconciler for Platform {
         self.status.as_ref()
     }
 
-    fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        headworks_crds::faults(&self.spec)
+    }
+
+    fn open(&self) -> Option<Open> {
+        security::platform(&self.spec)
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     fn needs_finalizer(&self) -> bool {
@@ -55,9 +69,7 @@ impl Reconciler for Platform {
                 None => short_uid(context)?,
             });
         }
-        let open = security::platform(&self.spec);
         let generation = self.metadata.generation;
-        mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         let mismatch = context.crds.look(&context.client).await;
         let crds = CRD_VERSION_MISMATCH;
         mark(&mut status.conditions, crds, mismatch.as_ref(), generation);

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use headworks_crds::kinds;
 use headworks_e2e::{Cluster, Events, Input, Verdict, Warehouse, bootstrap, cluster, platform};
 
 use contestants::{Contestant, LATE, PLATFORM, Runs, Seen};
@@ -264,16 +265,22 @@ fn figures(seen: &Seen<'_>, runs: &[Runs]) -> Vec<Verdict> {
     let c = seen.c;
     let mut verdicts = Vec::new();
     let conditions = |object: &serde_json::Value| object["status"]["conditions"].to_string();
-    for kind in [
-        "datastreams",
-        "sources",
-        "datastores",
-        "accessgrants",
-        "pipelines",
-    ] {
-        let kind = format!("{kind}.headworks.dev");
+    for (name, file) in contestants::OF_KINDS {
+        let kind = kinds::named(name).expect("a kind of ours");
+        let namespace = if kind.namespaced {
+            c.namespace.as_str()
+        } else {
+            ""
+        };
+        let kind = kind.full_name();
         let ready = || -> Result<(), String> {
-            for object in c.kubectl.list(&kind, &c.namespace, "") {
+            let mut all = c.kubectl.list(&kind, namespace, "");
+            // Other tests' Platforms are none of ours.
+            all.retain(|one| !namespace.is_empty() || one["metadata"]["name"] == PLATFORM);
+            if all.is_empty() {
+                return Err(format!("there is none: {file} should have one"));
+            }
+            for object in all {
                 let list = object["status"]["conditions"].as_array();
                 let ready = |c: &serde_json::Value| c["type"] == "Ready" && c["status"] == "True";
                 if !list.is_some_and(|list| list.iter().any(ready)) {

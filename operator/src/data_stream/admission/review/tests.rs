@@ -2,7 +2,7 @@ use headworks_crds::ANNOTATION_ALLOW_BREAKING;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::impact::Stream;
+use crate::{contract::references::Texts, impact::Stream};
 
 fn stream(fields: &str, more: Value, annotation: &str) -> DataStream {
     let schema: Vec<Value> = fields

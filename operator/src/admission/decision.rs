@@ -110,12 +110,12 @@ pub struct Request<K> {
     pub old: Option<K>,
 }
 
-/// Reads a request about a kind. `None`: there is nothing to look at, because the object is being deleted, or its spec
+/// Reads a request about a kind; `annotation`: one whose change is worth a look, too. `None`: there is nothing to look at, because the object is being deleted, or its spec
 /// stays as it was, or this version can't read it (its reconcile says so).
 pub fn request<K>(
     new: Option<&DynamicObject>,
     old: Option<&DynamicObject>,
-    annotation: &str,
+    annotation: Option<&str>,
 ) -> Option<Request<K>>
 where
     K: Resource + DeserializeOwned,
@@ -136,8 +136,8 @@ where
     })
 }
 
-fn noted<'a>(object: &'a DynamicObject, annotation: &str) -> Option<&'a String> {
-    object.metadata.annotations.as_ref()?.get(annotation)
+fn noted<'a>(object: &'a DynamicObject, annotation: Option<&str>) -> Option<&'a String> {
+    object.metadata.annotations.as_ref()?.get(annotation?)
 }
 
 fn read<K: DeserializeOwned>(object: &DynamicObject) -> Option<K> {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn looked_at(new: &DynamicObject, old: Option<&DynamicObject>) -> bool {
-        request::<Source>(Some(new), old, ANNOTATION_ALLOW_BREAKING).is_some()
+        request::<Source>(Some(new), old, Some(ANNOTATION_ALLOW_BREAKING)).is_some()
     }
 
     #[test]

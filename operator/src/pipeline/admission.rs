@@ -9,35 +9,49 @@ use headworks_plan::Contract;
 use headworks_sql::Dataflow;
 use kube::ResourceExt;
 
-use super::decision::{AdmissionDecision, Request};
+use super::state::{self, StateCompatibility};
 use crate::{
+    admission::{self, AdmissionDecision, Request, Reviewed},
     hints::missing,
     impact::{self, CatalogSnapshot},
-    pipeline::state::{self, StateCompatibility},
     planning::{
         check, query,
         shared::{self, Shared},
         targets,
     },
+    stores::names,
 };
+
+impl Reviewed for Pipeline {
+    const PERMITS: Option<&'static str> = Some(ANNOTATION_ACCEPT_MIXED_RESULTS);
+
+    fn review(request: &Request<Self>, around: admission::Around<'_>) -> AdmissionDecision {
+        review(request, || Around {
+            snapshot: around.snapshot(),
+            stores: names(&around.stores.data_stores, Some(around.namespace)),
+            platforms: names(&around.stores.platforms, None),
+        })
+    }
+
+    fn deletion(_: &str, _: &admission::Around<'_>) -> AdmissionDecision {
+        AdmissionDecision::pass()
+    }
+}
 
 /// What the stores know around a Pipeline.
 #[derive(Clone, Debug, Default)]
-pub struct Around {
+struct Around {
     /// Its namespace.
-    pub snapshot: CatalogSnapshot,
+    snapshot: CatalogSnapshot,
     /// Names of the namespace's DataStores.
-    pub stores: BTreeSet<String>,
+    stores: BTreeSet<String>,
     /// Names of all Platforms.
-    pub platforms: BTreeSet<String>,
+    platforms: BTreeSet<String>,
 }
 
 /// Judges a Pipeline.
-pub fn review(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> AdmissionDecision {
+fn review(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> AdmissionDecision {
     let Request { new, old } = request;
-    if let Err(fault) = headworks_crds::check(&new.spec) {
-        return AdmissionDecision::deny(fault);
-    }
     let inputs = match query::inputs(&new.spec.sql) {
         Ok(inputs) => inputs,
         Err(fault) => return AdmissionDecision::deny(fault),
@@ -133,9 +147,9 @@ fn neighbours(new: &Pipeline, around: &Around, decision: &mut AdmissionDecision)
             .iter()
             .map(|(key, spec)| (key.1.as_str(), spec)),
         snapshot
-            .sources
+            .records
             .iter()
-            .map(|(key, spec)| (key.1.as_str(), spec)),
+            .map(|((kind, key), used)| (*kind, key.1.as_str(), used)),
     );
     told(&shared, decision);
 }
@@ -158,7 +172,7 @@ fn begins_anew(
     let Some(status) = old.as_ref().and_then(|old| old.status.as_ref()) else {
         return;
     };
-    let fingerprint = flow.keyed.as_ref().map(|keyed| keyed.fingerprint.as_str());
+    let fingerprint = flow.state_fingerprint();
     let compatibility = state::compatibility(status, fingerprint);
     let changed = matches!(compatibility, StateCompatibility::Changed(_));
     if changed && new.spec.on_state_change == OnStateChange::Block {

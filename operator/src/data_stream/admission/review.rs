@@ -6,11 +6,11 @@ use headworks_crds::{Compatibility, DataStream, DeletionPolicy, Platform};
 use headworks_plan::Contract;
 use kube::ResourceExt;
 
-use super::decision::{AdmissionDecision, Request};
 use crate::{
+    admission::{AdmissionDecision, NeededTexts, Request},
     contract::{
         self,
-        references::{Texts, config_maps, inlined},
+        references::{config_maps, inlined},
         topic_name,
     },
     evolution::{self, LIST_MAX, MESSAGE_MAX, Rules},
@@ -31,7 +31,7 @@ pub struct Around {
     /// Topics of the other DataStreams on the same Platform.
     pub topics: Vec<Taken>,
     /// What the ConfigMaps hold that the stream's definition needs; or why nobody could say.
-    pub texts: Result<BTreeMap<String, Texts>, String>,
+    pub texts: NeededTexts,
 }
 
 /// Another DataStream's topic.
@@ -48,9 +48,6 @@ pub struct Taken {
 /// Judges a stream.
 pub fn review(request: &Request<DataStream>, around: impl FnOnce() -> Around) -> AdmissionDecision {
     let Request { new, old } = request;
-    if let Err(fault) = headworks_crds::check(&new.spec) {
-        return AdmissionDecision::deny(fault);
-    }
     let around = around();
     // A text of a ConfigMap proves nothing of the object: the next one may be in the same commit, and where all is looked at before
     // anything is applied, a refusal would keep it from ever coming. The reconcile refuses what stays wrong.
@@ -93,7 +90,7 @@ pub fn review(request: &Request<DataStream>, around: impl FnOnce() -> Around) ->
 /// The request with the texts of ConfigMaps in their place, so that contracts can be read; else what is missing.
 fn with_texts(
     request: &Request<DataStream>,
-    texts: &Result<BTreeMap<String, Texts>, String>,
+    texts: &NeededTexts,
 ) -> Result<Request<DataStream>, Vec<String>> {
     let texts = texts.as_ref().map_err(|error| {
         vec![format!(
