@@ -19,6 +19,7 @@ pub mod registry;
 pub mod resolve;
 pub mod schema_texts;
 mod status;
+mod text_changes;
 mod topic_conflicts;
 mod validate;
 mod watched;
@@ -78,7 +79,7 @@ impl Reconciler for DataStream {
         status: &mut DataStreamStatus,
         context: &Context,
     ) -> Result<ReconcileOutcome, Error> {
-        let outcome = reconciled(self, status, context).await;
+        let outcome = Box::pin(reconciled(self, status, context)).await;
         schema_texts::looked_at_again(self, outcome)
     }
 
@@ -149,6 +150,9 @@ async fn in_kafka(
     };
     let observed = dereference::observe(of, on.by, on.admin, status, context).await?;
     let decision = validate::decide(of, contract, observed, on.by, status)?;
+    if let Some(held) = text_changes::held(of.stream, &decision.contract, context) {
+        return held;
+    }
     let desired = build::build(of, &decision, on.by, status);
     let applied = apply::apply(of, decision, desired, on, status, context).await?;
     status::outcome(of, applied, context)

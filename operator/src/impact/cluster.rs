@@ -42,10 +42,14 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     for object in within(namespace, &objects.streams) {
         let name = object.name_any();
         let known = accepted.remove(&name).unwrap_or_default();
-        if let Some(stream) = stream(namespace, object, known) {
-            snapshot
-                .streams
-                .insert((namespace.to_owned(), name), stream);
+        let key = (namespace.to_owned(), name);
+        match stream(namespace, object, known) {
+            Some(stream) => {
+                snapshot.streams.insert(key, stream);
+            }
+            None => {
+                snapshot.unread.insert(key);
+            }
         }
     }
     for object in within(namespace, &objects.coming) {
@@ -66,7 +70,7 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     }
     for (kind, name, used) in &objects.users {
         if name.0 == namespace {
-            snapshot.note(*kind, name.clone(), used.clone());
+            snapshot.note(kind, name.clone(), used.clone());
         }
     }
     for store in within(namespace, &objects.stores) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headworks_crds::{DataStoreSpec, PipelineSpec};
+use headworks_crds::PipelineSpec;
 use headworks_plan::Contract;
 use headworks_sql::Dataflow;
 
@@ -43,7 +43,7 @@ impl Plans {
             let Some(spec) = snapshot.pipelines.get(name) else {
                 continue;
             };
-            let planned = plan(spec, &name.0, &contracts, &snapshot.stores);
+            let planned = plan(spec, &name.0, &contracts, snapshot);
             let before = running.and_then(|plans| plans.pipelines.get(name));
             let flow = planned
                 .as_ref()
@@ -97,13 +97,19 @@ fn plan(
     spec: &PipelineSpec,
     namespace: &str,
     contracts: &BTreeMap<Name, Contract>,
-    stores: &BTreeMap<Name, DataStoreSpec>,
+    snapshot: &CatalogSnapshot,
 ) -> Result<Dataflow, String> {
     let get = |stream: &str| contracts.get(&(namespace.to_owned(), stream.to_owned()));
     let names = headworks_sql::inputs(&spec.sql).map_err(|e| format!("spec.sql {e}"))?;
     let mut inputs = Vec::new();
     for name in &names {
-        let contract = get(name).ok_or_else(|| format!("DataStream {name} isn't there"))?;
+        let contract = get(name).ok_or_else(|| {
+            if snapshot.unread.contains(&(namespace.to_owned(), name.clone())) {
+                format!("the contract of DataStream {name} isn't known yet")
+            } else {
+                format!("DataStream {name} isn't there")
+            }
+        })?;
         inputs.push((name.as_str(), contract));
     }
     let mut outputs = Vec::new();
@@ -115,6 +121,6 @@ fn plan(
             outputs.push((index, name.as_str(), contract));
         }
     }
-    let rules = |store: &str| table_rules(stores.get(&(namespace.to_owned(), store.to_owned())));
+    let rules = |store: &str| table_rules(snapshot.stores.get(&(namespace.to_owned(), store.to_owned())));
     check::check(spec, &inputs, &outputs, rules).map_err(|error| error.message().to_owned())
 }

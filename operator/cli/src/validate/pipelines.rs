@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{Pipeline, Target};
-use headworks_operator::connectors::stores::table_rules;
+use headworks_operator::connectors::stores::{bind, table_rules};
 use headworks_operator::pipeline::memory::memory_fault;
-use headworks_operator::planning::check::{delivery_fault, stream_fault, table_faults};
+use headworks_operator::planning::check::{
+    delivery_fault, guarantee_fault, stream_fault, table_faults,
+};
 use headworks_operator::planning::query::overflow;
+use headworks_plan::Guarantee;
 use headworks_sql::{Catalog, Dataflow, SqlError, target};
 
 use super::{Options, World, streams};
@@ -233,6 +236,15 @@ fn on_other_platform(
     )
 }
 
+/// What a store guarantees; none where its spec is wrong, which is said elsewhere.
+fn guarantee(store: &Object) -> Option<Guarantee> {
+    let Some(Typed::DataStore(typed)) = &store.typed else {
+        return None;
+    };
+    let binding = bind(&store.name, &typed.spec).ok()?;
+    Some(binding.store.connection.guarantee())
+}
+
 struct To<'a> {
     world: &'a World,
     object: &'a Object,
@@ -275,6 +287,10 @@ impl To<'_> {
                     let field = at.map_or_else(|| field.clone(), |at| format!("{field}.key[{at}]"));
                     findings.push(self.object.wrong(&field, fault));
                 }
+                let fault = store
+                    .and_then(guarantee)
+                    .and_then(|guarantee| guarantee_fault(&planned.dataflow, table, guarantee));
+                findings.extend(fault.map(|fault| self.object.wrong(&field, fault)));
             }
         }
     }

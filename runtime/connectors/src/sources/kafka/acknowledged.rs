@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use headworks_engine::kafka::{ClientEvents, is_of_connection};
+use headworks_engine::kafka::{BoundedClient, ClientEvents, is_of_connection};
 use headworks_engine::status::{StatusHandle, alive};
 use headworks_plan::{KafkaConnection, Problem, SourcePlan};
 use rdkafka::client::ClientContext;
@@ -51,8 +51,11 @@ pub struct AcknowledgedWriter {
     wake: Condvar,
 }
 
+/// Its last owner waits for its end only so long.
+type Client = Arc<BoundedClient<ThreadedProducer<Context>>>;
+
 struct State {
-    producer: Option<ThreadedProducer<Context>>,
+    producer: Option<Client>,
     problem: Option<Problem>,
     /// Set when something looks wrong: look at once.
     look: bool,
@@ -160,9 +163,9 @@ impl AcknowledgedWriter {
         problem
     }
 
-    fn producer(&self) -> Result<ThreadedProducer<Context>, Problem> {
+    fn producer(&self) -> Result<Client, Problem> {
         if let Some(producer) = &self.lock().producer {
-            return Ok(producer.clone());
+            return Ok(Arc::clone(producer));
         }
         let mut config =
             headworks_engine::kafka::config(&self.connection).map_err(|error| Problem {
@@ -180,9 +183,10 @@ impl AcknowledgedWriter {
                 message: format!("cannot make a Kafka client: {error}"),
                 fatal: false,
             })?;
+        let producer = Arc::new(BoundedClient::new(producer));
         let mut state = self.lock();
         if !state.stopped {
-            state.producer = Some(producer.clone());
+            state.producer = Some(Arc::clone(&producer));
         }
         Ok(producer)
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headworks_engine::StopFlag;
-use headworks_engine::kafka::{ClientEvents, bounded_call, config, error_mapping, is_purge};
+use headworks_engine::kafka::{
+    BoundedClient, ClientEvents, bounded_call, config, error_mapping, is_purge,
+};
 use headworks_engine::log::{LogError, Reason};
 use headworks_plan::{KafkaConnection, SourcePlan};
 use rdkafka::config::ClientConfig;
@@ -47,7 +49,7 @@ pub(in crate::sources) trait Ledger {
 
 /// A transactional producer that has fenced its predecessors.
 pub(in crate::sources) struct SequenceWriter {
-    producer: ThreadedProducer<ClientEvents>,
+    producer: BoundedClient<ThreadedProducer<ClientEvents>>,
     /// Of a group without members: it is the transactional id that fences.
     group: Arc<ConsumerGroupMetadata>,
     topics: Topics,
@@ -80,6 +82,7 @@ impl SequenceWriter {
             producer(&base, plan.into.max_message_bytes, group)
                 .create_with_context(events.clone())
                 .map_err(refused)?;
+        let producer = BoundedClient::new(producer);
         let consumer: BaseConsumer<ClientEvents> = base
             .clone()
             .set("group.id", group)
@@ -88,6 +91,7 @@ impl SequenceWriter {
             .set("isolation.level", "read_committed")
             .create_with_context(events.clone())
             .map_err(refused)?;
+        let consumer = BoundedClient::new(consumer);
         for topic in topics.needed() {
             look(producer.client(), topic, CONNECTING).map_err(|missing| {
                 let error = match missing {
@@ -195,7 +199,7 @@ impl Ledger for SequenceWriter {
         place
             .add_partition_offset(self.topics.stream(), 0, offset)
             .map_err(|error| broken(&format!("place {next} can't be committed: {error}")))?;
-        let (producer, group) = (self.producer.clone(), Arc::clone(&self.group));
+        let (producer, group) = (Arc::clone(&self.producer), Arc::clone(&self.group));
         bounded_call(ANSWER, move |limit| {
             producer.send_offsets_to_transaction(&place, &group, limit)
         })

@@ -1,13 +1,12 @@
 //! Rows as JSON, one a line, in the form that records of a JSON stream have.
 
 use arrow::array::{Array, RecordBatch};
-use headworks_engine::format::{Encoder, FormatError};
-use headworks_sql::schema::Schema;
+use headworks_engine::store::{StoreError, TableSchema, UnfitRow};
 
 use crate::formats::json::JsonValue;
 
-/// Writes rows of a query's columns.
-pub struct LineEncoder {
+/// Writes rows of a table.
+pub(super) struct Lines {
     columns: Vec<Column>,
 }
 
@@ -17,46 +16,45 @@ struct Column {
     value: JsonValue,
 }
 
-impl LineEncoder {
-    /// An encoder for batches with these columns.
-    pub fn new(columns: &Schema) -> LineEncoder {
+impl Lines {
+    pub(super) fn new(schema: &TableSchema) -> Lines {
         let column = |column: &headworks_sql::schema::Column| Column {
             prefix: format!("{}:", serde_json::Value::from(column.name.as_str())).into_bytes(),
             value: JsonValue::new(&column.name, &column.data_type),
         };
-        LineEncoder {
-            columns: columns.columns.iter().map(column).collect(),
+        Lines {
+            columns: schema.columns.columns.iter().map(column).collect(),
         }
     }
-}
 
-impl Encoder for LineEncoder {
-    fn encode(
-        &mut self,
-        batch: &RecordBatch,
-        row: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), FormatError> {
+    /// Appends a line for each row of a batch.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`]: rows with values that JSON has no word for. `out` is of no use then.
+    pub(super) fn append(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), StoreError> {
         if batch.num_columns() != self.columns.len() {
-            return Err(FormatError::Value {
-                field: String::new(),
+            return Err(StoreError::Broken {
                 message: "the batch has other columns than the query".to_owned(),
             });
         }
-        for (at, (column, array)) in self.columns.iter().zip(batch.columns()).enumerate() {
-            out.push(if at == 0 { b'{' } else { b',' });
-            out.extend_from_slice(&column.prefix);
-            if array.is_null(row) {
-                out.extend_from_slice(b"null");
-            } else {
-                column.value.write(array, row, out)?;
+        let mut unfit = Vec::new();
+        for row in 0..batch.num_rows() {
+            for (at, (column, array)) in self.columns.iter().zip(batch.columns()).enumerate() {
+                out.push(if at == 0 { b'{' } else { b',' });
+                out.extend_from_slice(&column.prefix);
+                if array.is_null(row) {
+                    out.extend_from_slice(b"null");
+                } else if let Err(error) = column.value.write(array, row, out) {
+                    let message = error.to_string();
+                    unfit.push(UnfitRow { row, message });
+                    break;
+                }
             }
+            out.extend_from_slice(b"}\n");
         }
-        out.extend_from_slice(b"}\n");
-        Ok(())
-    }
-
-    fn key(&mut self, _: &RecordBatch, _: usize, _: &mut Vec<u8>) -> Result<bool, FormatError> {
-        Ok(false)
+        if unfit.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Unfit { rows: unfit })
     }
 }

@@ -14,5 +14,4 @@ mod writer;
 mod tests;
 
 pub use health_probe::HealthProbe;
-pub use lines::LineEncoder;
 pub use writer::FileWriter;

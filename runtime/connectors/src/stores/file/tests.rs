@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use headworks_engine::format::Encoder;
+use arrow::datatypes::{Field, Schema as ArrowSchema};
 use headworks_engine::log::Reason;
-use headworks_engine::store::{StoreError, Stores, TableSink, Writer};
+use headworks_engine::store::{StoreError, Stores, TableRows, TableSchema, TableSink, Writer};
 use headworks_plan::{FileConnection, Store, StoreConnection, TableOutput};
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::types::DataType;
@@ -72,50 +72,35 @@ fn two() -> Schema {
     columns(&[("id", DataType::BigInt), ("na\"me", DataType::String)])
 }
 
-/// A session and the encoder of its rows.
-struct Session {
-    writer: Box<dyn Writer>,
-    encoder: Box<dyn Encoder>,
-    columns: Schema,
-}
-
-fn open(table: &TableOutput, columns: Schema) -> Session {
+fn writer(table: &TableOutput, columns: Schema) -> Box<dyn Writer> {
     let registry = StoreRegistry::of_pod("p-0".into());
-    let writer = match registry.sink(table, &columns) {
+    let schema = TableSchema::new(columns, &table.key);
+    match registry.sink(table, &schema) {
         TableSink::AtLeastOnce(open) => open(),
         other => panic!("{:?}", other.guarantee()),
-    };
-    Session {
-        writer,
-        encoder: registry.encoder(table, &columns).unwrap(),
-        columns,
     }
 }
 
-impl Session {
-    fn write(&mut self, arrays: Vec<ArrayRef>) -> Result<(), StoreError> {
-        let batch = RecordBatch::try_new(self.columns.to_arrow(), arrays).unwrap();
-        let rows: Vec<Vec<u8>> = (0..batch.num_rows())
-            .map(|row| {
-                let mut out = Vec::new();
-                self.encoder.encode(&batch, row, &mut out).unwrap();
-                out
-            })
-            .collect();
-        let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-        self.writer.write(&rows)
-    }
+fn rows(columns: Vec<ArrayRef>) -> TableRows {
+    let fields: Vec<Field> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, array)| Field::new(format!("c{at}"), array.data_type().clone(), true))
+        .collect();
+    let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).unwrap();
+    let records = (0..batch.num_rows() as u32).collect();
+    TableRows::new(batch, records).unwrap()
 }
 
-fn of(ids: &[i64]) -> Vec<ArrayRef> {
+fn of(ids: &[i64]) -> TableRows {
     let names: Vec<Option<String>> = ids
         .iter()
         .map(|id| (*id != 2).then(|| format!("n\"{id}")))
         .collect();
-    vec![
+    rows(vec![
         Arc::new(Int64Array::from(ids.to_vec())),
         Arc::new(StringArray::from(names)),
-    ]
+    ])
 }
 
 const ONE: &str = "{\"id\":1,\"na\\\"me\":\"n\\\"1\"}\n";
@@ -125,17 +110,17 @@ const TWO: &str = "{\"id\":2,\"na\\\"me\":null}\n";
 fn rows_are_lines_and_are_there_once_they_are_flushed() {
     let place = Place::new();
     let table = place.table();
-    let mut session = open(&table, two());
-    session.write(of(&[1, 2])).unwrap();
+    let mut session = writer(&table, two());
+    session.write(&of(&[1, 2])).unwrap();
     assert_eq!(place.text(), "");
-    session.writer.flush().unwrap();
+    session.flush().unwrap();
     assert_eq!(place.text(), [ONE, TWO].concat());
     drop(session);
     // The next session goes on behind them.
-    let mut session = open(&table, two());
-    session.write(of(&[1])).unwrap();
-    session.writer.flush().unwrap();
-    session.writer.flush().unwrap();
+    let mut session = writer(&table, two());
+    session.write(&of(&[1])).unwrap();
+    session.flush().unwrap();
+    session.flush().unwrap();
     assert_eq!(place.text(), [ONE, TWO, ONE].concat());
     for line in place.text().lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
@@ -146,67 +131,72 @@ fn rows_are_lines_and_are_there_once_they_are_flushed() {
 fn what_is_given_up_is_cut_off_and_so_is_half_a_line() {
     let place = Place::new();
     let table = place.table();
-    let mut session = open(&table, two());
-    session.write(of(&[1])).unwrap();
-    session.writer.flush().unwrap();
+    let mut session = writer(&table, two());
+    session.write(&of(&[1])).unwrap();
+    session.flush().unwrap();
     // More than is kept in memory.
     let many: Vec<i64> = (0..60_000).collect();
-    session.write(of(&many)).unwrap();
+    session.write(&of(&many)).unwrap();
     assert!(place.text().len() > 1 << 20);
-    session.writer.discard();
-    session.write(of(&[2])).unwrap();
-    session.writer.discard();
-    session.write(of(&[2])).unwrap();
-    session.writer.flush().unwrap();
+    session.discard();
+    session.write(&of(&[2])).unwrap();
+    session.discard();
+    session.write(&of(&[2])).unwrap();
+    session.flush().unwrap();
     assert_eq!(place.text(), [ONE, TWO].concat());
     drop(session);
     // A process died in the midst of a long line.
-    let half = format!(
-        "{}{{\"id\":3,\"name\":\"{}",
-        place.text(),
-        "x".repeat(200_000)
-    );
+    let half = format!("{}{{\"id\":3,\"name\":\"{}", place.text(), "x".repeat(200_000));
     std::fs::write(place.path(), half).unwrap();
-    let mut session = open(&table, two());
-    session.write(of(&[1])).unwrap();
-    session.writer.flush().unwrap();
+    let mut session = writer(&table, two());
+    session.write(&of(&[1])).unwrap();
+    session.flush().unwrap();
     assert_eq!(place.text(), [ONE, TWO, ONE].concat());
     drop(session);
     std::fs::write(place.path(), "no line at all").unwrap();
-    let mut session = open(&table, two());
-    session.write(of(&[1])).unwrap();
-    session.writer.flush().unwrap();
+    let mut session = writer(&table, two());
+    session.write(&of(&[1])).unwrap();
+    session.flush().unwrap();
     assert_eq!(place.text(), ONE);
 }
 
 #[test]
-fn a_row_that_json_has_no_word_for_is_named() {
+fn a_row_that_json_has_no_word_for_is_named_and_leaves_no_trace() {
     let place = Place::new();
     let table = place.table();
-    let mut session = open(&table, columns(&[("x", DataType::Double)]));
-    let values: Vec<ArrayRef> = vec![Arc::new(Float64Array::from(vec![f64::NAN]))];
-    let batch = RecordBatch::try_new(session.columns.to_arrow(), values).unwrap();
-    let refused = session.encoder.encode(&batch, 0, &mut Vec::new());
-    assert!(refused.unwrap_err().to_string().contains('x'));
+    let mut session = writer(&table, columns(&[("x", DataType::Double)]));
+    let values = vec![1.5, f64::NAN, 2.5];
+    let refused = session
+        .write(&rows(vec![Arc::new(Float64Array::from(values))]))
+        .unwrap_err();
+    let StoreError::Unfit { rows: unfit } = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(unfit.len() == 1 && unfit[0].row == 1 && unfit[0].message.contains('x'));
+    session
+        .write(&rows(vec![Arc::new(Float64Array::from(vec![1.5, 2.5]))]))
+        .unwrap();
+    session.flush().unwrap();
+    assert_eq!(place.text(), "{\"x\":1.5}\n{\"x\":2.5}\n");
 }
 
 #[test]
 fn two_never_write_one_file_at_once() {
     let place = Place::new();
     let table = place.table();
-    let (mut one, mut other) = (open(&table, two()), open(&table, two()));
-    one.write(of(&[1])).unwrap();
-    let StoreError::Held { reason, message } = other.write(of(&[2])).unwrap_err() else {
+    let (mut one, mut other) = (writer(&table, two()), writer(&table, two()));
+    one.write(&of(&[1])).unwrap();
+    let StoreError::Held { reason, message } = other.write(&of(&[2])).unwrap_err() else {
         panic!("it writes")
     };
     assert!(
         reason == Reason::StoreUnavailable && message.contains("another writes"),
         "{message}"
     );
-    one.writer.flush().unwrap();
+    one.flush().unwrap();
     drop(one);
-    other.write(of(&[2])).unwrap();
-    other.writer.flush().unwrap();
+    other.write(&of(&[2])).unwrap();
+    other.flush().unwrap();
     assert_eq!(place.text(), [ONE, TWO].concat());
 }
 
@@ -222,9 +212,9 @@ async fn a_probe_says_whether_files_can_be_written_and_leaves_none() {
     std::fs::write(&folder, "x").unwrap();
     let fault = probe(&table.store).check().await.unwrap_err();
     assert!(fault.message.contains("DataStore dump"), "{fault:?}");
-    let mut session = open(&table, two());
+    let mut session = writer(&table, two());
     assert!(matches!(
-        session.write(of(&[1])),
+        session.write(&of(&[1])),
         Err(StoreError::Held { .. })
     ));
 }

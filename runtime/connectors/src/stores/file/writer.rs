@@ -4,10 +4,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use headworks_engine::store::{StoreError, Writer};
+use headworks_engine::store::{StoreError, TableRows, TableSchema, Writer};
 use headworks_plan::{FileConnection, TableOutput};
 
 use super::fault::fault;
+use super::lines::Lines;
 
 /// Rows in memory before they are written, in bytes. What a batch has is bounded by the engine.
 const BUFFER: usize = 1 << 20;
@@ -18,6 +19,7 @@ const STEP: u64 = 64 * 1024;
 pub struct FileWriter {
     store: String,
     path: PathBuf,
+    lines: Lines,
     open: Option<Opened>,
     buffer: Vec<u8>,
 }
@@ -32,12 +34,18 @@ struct Opened {
 
 impl FileWriter {
     /// Of a table, in the pod of that name; nothing is opened yet.
-    pub fn new(table: &TableOutput, connection: &FileConnection, pod: &str) -> FileWriter {
+    pub fn new(
+        table: &TableOutput,
+        connection: &FileConnection,
+        schema: &TableSchema,
+        pod: &str,
+    ) -> FileWriter {
         // Neither name can have a slash: a table is letters, digits, _ and a dot, a pod's a name of Kubernetes.
         let name = format!("{}-{pod}.ndjson", table.table).replace('/', "_");
         FileWriter {
             store: table.store.name.clone(),
             path: Path::new(&connection.folder).join(name),
+            lines: Lines::new(schema),
             open: None,
             buffer: Vec::new(),
         }
@@ -129,10 +137,13 @@ fn whole_lines(file: &mut File, length: u64) -> Result<u64, Error> {
 }
 
 impl Writer for FileWriter {
-    fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError> {
+    fn write(&mut self, rows: &TableRows) -> Result<(), StoreError> {
         self.opened()?;
-        rows.iter()
-            .for_each(|row| self.buffer.extend_from_slice(row));
+        let before = self.buffer.len();
+        if let Err(error) = self.lines.append(rows.columns(), &mut self.buffer) {
+            self.buffer.truncate(before);
+            return Err(error);
+        }
         if self.buffer.len() > BUFFER {
             self.append()?;
         }
