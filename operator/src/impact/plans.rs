@@ -104,7 +104,10 @@ fn plan(
     let mut inputs = Vec::new();
     for name in &names {
         let contract = get(name).ok_or_else(|| {
-            if snapshot.unread.contains(&(namespace.to_owned(), name.clone())) {
+            if snapshot
+                .unread
+                .contains(&(namespace.to_owned(), name.clone()))
+            {
                 format!("the contract of DataStream {name} isn't known yet")
             } else {
                 format!("DataStream {name} isn't there")
@@ -121,6 +124,12 @@ fn plan(
             outputs.push((index, name.as_str(), contract));
         }
     }
-    let rules = |store: &str| table_rules(snapshot.stores.get(&(namespace.to_owned(), store.to_owned())));
+    let rules = |store: &str| {
+        table_rules(
+            snapshot
+                .stores
+                .get(&(namespace.to_owned(), store.to_owned())),
+        )
+    };
     check::check(spec, &inputs, &outputs, rules).map_err(|error| error.message().to_owned())
 }

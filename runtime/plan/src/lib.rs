@@ -36,9 +36,7 @@ pub use stage::{
     DELETED_COLUMN, Edge, Ends, InternalTopic, STATE_DIR, StagePlan, StatePlan, TableOutput,
     stage_id,
 };
-pub use store::{
-    FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan,
-};
+pub use store::{FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan};
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};

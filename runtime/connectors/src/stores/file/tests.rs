@@ -146,7 +146,11 @@ fn what_is_given_up_is_cut_off_and_so_is_half_a_line() {
     assert_eq!(place.text(), [ONE, TWO].concat());
     drop(session);
     // A process died in the midst of a long line.
-    let half = format!("{}{{\"id\":3,\"name\":\"{}", place.text(), "x".repeat(200_000));
+    let half = format!(
+        "{}{{\"id\":3,\"name\":\"{}",
+        place.text(),
+        "x".repeat(200_000)
+    );
     std::fs::write(place.path(), half).unwrap();
     let mut session = writer(&table, two());
     session.write(&of(&[1])).unwrap();
