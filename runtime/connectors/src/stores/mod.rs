@@ -78,7 +78,7 @@ pub struct StoreFault {
 #[cfg(test)]
 mod tests {
     use headworks_engine::store::Guarantee;
-    use headworks_plan::{PostgresConnection, Store};
+    use headworks_plan::{FileConnection, PostgresConnection, Store};
     use headworks_sql::schema::Schema;
 
     use super::*;
@@ -101,7 +101,8 @@ mod tests {
             },
             &table.key,
         );
-        (StoreRegistry.sink(&table, &schema).guarantee(), promised)
+        let registry = StoreRegistry::default();
+        (registry.sink(&table, &schema).guarantee(), promised)
     }
 
     #[test]
@@ -114,6 +115,8 @@ mod tests {
             password_file: "p".into(),
             tls_ca_file: None,
         }));
+        assert_eq!(kept, said);
+        let (kept, said) = promised(StoreConnection::File(FileConnection { folder: "f".into() }));
         assert_eq!(kept, said);
     }
 }
