@@ -48,6 +48,7 @@ pub mod owned;
 pub mod pipeline;
 pub mod planning;
 pub mod platform;
+pub mod reason;
 pub mod registry_pool;
 pub mod reports;
 pub mod retry;

@@ -12,6 +12,7 @@ use super::{Reconciler, dynamic_api, exit::label};
 use crate::{
     context::Context,
     names::{FIELD_MANAGER, FINALIZER, Key},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -22,7 +23,7 @@ pub(super) async fn prepare<K: Reconciler>(object: &K, context: &Context) -> Res
     }
     object
         .check()
-        .map_err(|message| Error::stalled("InvalidSpec", message))
+        .map_err(|message| Error::stalled(ConditionReason::InvalidSpec, message))
 }
 
 /// Sees to it that the object has our finalizer: something outside Kubernetes is about to be made for it.
@@ -76,7 +77,11 @@ pub(super) async fn delete<K: Reconciler>(
             let reference = object.object_ref(&());
             context
                 .events
-                .warning(&reference, "DeletionDelayed", error.message())
+                .warning(
+                    &reference,
+                    ConditionReason::DeletionDelayed,
+                    error.message(),
+                )
                 .await;
             (
                 label(&Err(error)),

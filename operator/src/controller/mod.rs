@@ -35,6 +35,7 @@ pub use deletion::hold;
 use crate::{
     context::Context,
     names::Key,
+    reason::ConditionReason,
     retry::Error,
     status::ReconcileOutcome,
     supervise::{Panicked, contained},
@@ -197,7 +198,7 @@ async fn readable<K: Reconciler>(
 /// What a status says of a mistake of ours. What the panic said may repeat what others sent, so it goes to the log alone.
 fn internal(_: &Panicked) -> Error {
     Error::transient(
-        "Internal",
+        ConditionReason::Internal,
         "Headworks made a mistake of its own with this object, and tries again; the operator's log says where: please report it",
     )
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     context::testing::{calls, context, store, stores},
+    reason::ConditionReason,
     supervise::{OfTask, PANICS},
 };
 
@@ -28,7 +29,10 @@ impl Reconciler for ConfigMap {
         *status = json!({"seen": true});
         tokio::task::yield_now().await;
         assert_ne!(self.name_any(), "bad", "a secret that the panic tells");
-        Ok(ReconcileOutcome::ready("Running", "all is well"))
+        Ok(ReconcileOutcome::ready(
+            ConditionReason::Running,
+            "all is well",
+        ))
     }
 
     async fn finalize(&self, _: &Value, _: &Context) -> Result<(), Error> {

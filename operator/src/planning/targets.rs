@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, PipelineSpec, PipelineStatus};
 
+use crate::reason::ConditionReason;
 use crate::retry::Error;
 
 /// So many digits of the fingerprint are the version.
@@ -91,7 +92,7 @@ pub fn check(
     }
     let list = mixed.join(", ");
     Err(Error::stalled(
-        "ResultsWouldMix",
+        ConditionReason::ResultsWouldMix,
         format!(
             "spec.to: {list}: an earlier query of this Pipeline wrote there, and a Reset takes away progress and state, never results: those of two queries would stand beside each other. Name another stream or table in spec.to; or empty what is there (or take it as it is) and annotate {ANNOTATION_ACCEPT_MIXED_RESULTS}: \"{token}\"; or undo the change"
         ),

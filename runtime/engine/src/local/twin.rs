@@ -11,13 +11,13 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field as Column, Schema, TimeUnit};
 use headworks_plan::{
-    Contract, Delivery, EventTime, Field, InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan,
-    StartFrom, Stream,
+    Contract, DeadLetterReason, Delivery, EventTime, Field, InternalTopic, KeyedPlan, OnBadRecord,
+    PipelinePlan, StartFrom, Stream,
 };
 use headworks_state::Pool;
 
 use super::{BadRecord, Local, Row, Sink};
-use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
+use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::shards::Shards;
 use crate::memory::{Chance, Faults, MemoryBroker, Stored};
 use crate::pipeline::{
@@ -40,7 +40,7 @@ struct Words {
 }
 
 impl Decoder for Words {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let text = std::str::from_utf8(payload).unwrap_or_default();
         let words: Vec<&str> = text.split(' ').collect();
         let row = match words[..] {
@@ -52,7 +52,7 @@ impl Decoder for Words {
             _ => None,
         };
         let (key, time, n) = row.ok_or_else(|| RowError {
-            reason: "Decode",
+            reason: DeadLetterReason::Decode,
             path: String::new(),
             message: "not three words".to_owned(),
         })?;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take;
+use headworks_plan::DeadLetterReason;
 
 use crate::log::Batch;
 
@@ -44,15 +45,11 @@ pub(crate) struct StagedRecord {
     pub(super) value: Range<usize>,
 }
 
-/// The reason of a record whose rows a store refused.
-pub(crate) const STORE_REFUSED: &str = "StoreRefused";
-
 /// A record that could not be read, evaluated or stored, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bad {
     pub(crate) row: usize,
-    /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or [`STORE_REFUSED`].
-    pub(crate) reason: &'static str,
+    pub(crate) reason: DeadLetterReason,
     pub(crate) message: String,
 }
 
@@ -102,7 +99,7 @@ impl Staged {
             for row in bad {
                 self.refuse(
                     row,
-                    "Contract",
+                    DeadLetterReason::Contract,
                     "the event time of its row is null".to_owned(),
                 );
             }
@@ -134,7 +131,7 @@ impl Staged {
             .collect()
     }
 
-    pub(crate) fn refuse(&mut self, row: usize, reason: &'static str, message: String) {
+    pub(crate) fn refuse(&mut self, row: usize, reason: DeadLetterReason, message: String) {
         self.bad.push(Bad {
             row,
             reason,

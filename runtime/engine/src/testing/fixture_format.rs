@@ -6,10 +6,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
-use headworks_plan::{Contract, TableOutput};
+use headworks_plan::{Contract, DeadLetterReason, TableOutput};
 use headworks_sql::schema::Schema as Columns;
 
-use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
+use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::stateless::{Branch, Evaluation, Input, Output, StatelessOperator};
 use crate::store::{Stores, TableSink};
 
@@ -35,9 +35,9 @@ pub(crate) struct Words {
 }
 
 impl Decoder for Words {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let refuse = |message: &str| RowError {
-            reason: "Decode",
+            reason: DeadLetterReason::Decode,
             path: String::new(),
             message: message.to_owned(),
         };

@@ -5,18 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headworks_operator::reason::ConditionReason;
+
 /// A kind, and namespace and name.
 pub type Title = String;
 
 /// Reasons of objects that wait for others.
-const WAITS: [&str; 7] = [
-    "PlatformNotFound",
-    "StreamNotFound",
-    "StoreNotFound",
-    "ReferenceNotFound",
-    "PlatformNotReady",
-    "StreamNotReady",
-    "StoreNotReady",
+const WAITS: [ConditionReason; 7] = [
+    ConditionReason::PlatformNotFound,
+    ConditionReason::StreamNotFound,
+    ConditionReason::StoreNotFound,
+    ConditionReason::ReferenceNotFound,
+    ConditionReason::PlatformNotReady,
+    ConditionReason::StreamNotReady,
+    ConditionReason::StoreNotReady,
 ];
 /// Kinds that others wait for.
 const KINDS: [&str; 3] = ["DataStream ", "DataStore ", "Platform "];
@@ -49,7 +51,7 @@ pub struct Cause {
 
 /// What an object says that it waits for.
 fn waits_for(object: &Unwell) -> Option<Title> {
-    if !WAITS.contains(&object.reason.as_str()) {
+    if !WAITS.iter().any(|waits| *waits == object.reason.as_str()) {
         return None;
     }
     let (at, kind) = KINDS
