@@ -109,7 +109,7 @@ impl Tokens {
         match (&seen.read, &read) {
             (Some(Err(before)), Err(now)) if before == now => {}
             (_, Err(message)) => {
-                tracing::warn!(reason = Reason::SecretMissing.as_str(), "{message}")
+                tracing::warn!(reason = Reason::SecretMissing.as_str(), "{message}");
             }
             (Some(Err(_)), Ok(_)) => {
                 tracing::info!(
