@@ -13,6 +13,8 @@ demo-down:  ## Clean up what `make demo` and `make test` started (the cache stay
 
 test:  ## Everything: fmt, shellcheck, lint, licences, unit, golden, simulation, charts, e2e on pocket
 	@e2e/bin/test all
+test-used:  ## The same on a machine that was used: after MINUTES=60 of the demo, with objects that come and go beside it
+	@e2e/bin/used $(MINUTES)
 fmt:  ## Format the code
 	@e2e/bin/toolchain && cargo fmt --all
 lint:  ## Format check and clippy
@@ -23,6 +25,8 @@ e2e:  ## End-to-end tests on pocket; ONLY=name runs those whose name contains it
 	@e2e/bin/test e2e
 drill:  ## The drill alone: everything at once under load while everything is killed; MINUTES=60 SEED=n
 	@ONLY=drill HEADWORKS_DRILL_MINUTES=$(MINUTES) HEADWORKS_DRILL_SEED=$(SEED) e2e/bin/test e2e
+upgrade-test:  ## An upgrade under load from FROM=commit (some version before) to what is here, every record verified; some 20 min
+	@e2e/bin/upgrade-test $(FROM)
 deny:  ## Licences, sources and duplicates of the dependencies; HEADWORKS_ADVISORY_DB=a clone of RustSec's database: advisories, too
 	@e2e/bin/deny
 fuzz:  ## Feed what comes from outside with chance; SECONDS=60 TARGET=sql SEED=1
@@ -31,7 +35,7 @@ sbom:  ## What each binary is made of, as CycloneDX JSON; DIR=where to
 	@e2e/bin/sbom
 parity:  ## Ask a real Flink for the golden tests' answers again, and whether it plans what docs and examples show; needs Java 17
 	@e2e/bin/parity
-bench:  ## Speed and cost beside Kafka Streams, Flink SQL and a raw loop, on pocket's Kafka, and decoding of each format; N=records, ONLY="headworks raw"; not a test
+bench:  ## Speed and cost beside Kafka Streams, Flink SQL and a raw loop, on pocket's Kafka, and decoding of each format; N=records, ONLY="headworks raw", BEFORE=commit: that version beside it; not a test
 	@$(POCKET) up && $(if $(N),N=$(N)) e2e/bench/run $(ONLY)
 crds:  ## Print the CRDs into charts/headworks-crds again
 	@e2e/bin/build --crds
@@ -54,4 +58,4 @@ endpoints:  ## Print pocket's addresses that this machine can reach, as KEY=valu
 clean-cache:  ## Remove the cache (built tools, target folder, images)
 	rm -rf "$${HEADWORKS_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headworks}"
 
-.PHONY: deny fuzz sbom help cli demo demo-down test fmt lint unit e2e drill parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache
+.PHONY: test-used upgrade-test deny fuzz sbom help cli demo demo-down test fmt lint unit e2e drill parity bench crds build install pocket pocket-down kubeconfig endpoints clean-cache

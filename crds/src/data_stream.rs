@@ -167,6 +167,37 @@ pub struct DataStreamSpec {
     pub config: BTreeMap<String, ConfigValue>,
 }
 
+impl DataStreamSpec {
+    /// A stream with these fields, and with everything else as it is where nothing is said.
+    #[must_use]
+    pub fn new(schema: Vec<Field>) -> Self {
+        Self {
+            platform: default_platform(),
+            owner: None,
+            description: None,
+            topic: None,
+            partitions: None,
+            retention: None,
+            retention_bytes: None,
+            compacted: false,
+            format: Format::default(),
+            compatibility: Compatibility::default(),
+            schema,
+            avro: None,
+            avro_references: Vec::new(),
+            protobuf: None,
+            field_labels: Vec::new(),
+            subject: None,
+            key: Vec::new(),
+            event_time: None,
+            dead_letter: None,
+            deletion_policy: DeletionPolicy::default(),
+            adopt: false,
+            config: BTreeMap::new(),
+        }
+    }
+}
+
 /// How records are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Format {

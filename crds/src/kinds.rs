@@ -1,9 +1,8 @@
-//! The table of kinds. Whoever needs all of them goes through it, so that one that comes is one line here.
+//! The table of kinds as values. Whoever needs all of them goes through it, so that one that comes is one line in
+//! [`crate::for_each_kind`].
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-
-use crate::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
 
 /// A kind.
 #[derive(Clone, Copy, Debug)]
@@ -14,31 +13,31 @@ pub struct Kind {
     pub plural: &'static str,
     /// True: its objects live in namespaces, and may own what lives there.
     pub namespaced: bool,
+    /// True: other objects name one of it, and wait while it isn't there or isn't ready. Its deletion is told with who uses it.
+    pub referred_to: bool,
     /// Its CRD, as its type says.
     pub crd: fn() -> CustomResourceDefinition,
 }
 
-/// All kinds, in the order in which they are told: one that others refer to comes before them.
-pub const KINDS: [Kind; 6] = [
-    kind("Platform", "platforms", false, Platform::crd),
-    kind("DataStream", "datastreams", true, DataStream::crd),
-    kind("DataStore", "datastores", true, DataStore::crd),
-    kind("Source", "sources", true, Source::crd),
-    kind("Pipeline", "pipelines", true, Pipeline::crd),
-    kind("AccessGrant", "accessgrants", true, AccessGrant::crd),
-];
+macro_rules! kinds {
+    ($(($kind:ident, plural: $plural:literal, namespaced: $namespaced:literal, referred_to: $referred_to:literal))*) => {
+        /// All kinds, in the order in which they are told: one that others refer to comes before them.
+        pub const KINDS: [Kind; [$($plural),*].len()] = [$(Kind {
+            name: stringify!($kind),
+            plural: $plural,
+            namespaced: $namespaced,
+            referred_to: $referred_to,
+            crd: crate::$kind::crd,
+        }),*];
+    };
+}
+crate::for_each_kind!(kinds);
 
-const fn kind(
-    name: &'static str,
-    plural: &'static str,
-    namespaced: bool,
-    crd: fn() -> CustomResourceDefinition,
-) -> Kind {
-    Kind {
-        name,
-        plural,
-        namespaced,
-        crd,
+impl Kind {
+    /// `platforms.headworks.dev`: the name of its CRD, and of the kind for kubectl.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.plural, crate::GROUP)
     }
 }
 

@@ -10,6 +10,26 @@
 //! 3. the operator, for what needs other objects, SQL or Kafka.
 #![warn(missing_docs)]
 
+/// Calls a macro with **the table of kinds**: what can't be read from a kind's own type, and the type itself. Who needs all kinds
+/// goes through it or through [`kinds::KINDS`], which is made of it.
+///
+/// A row is `(Type, facts)`; who needs the types alone matches `$(($kind:ident, $($facts:tt)*))*`. `plural` is as in a URL and in RBAC;
+/// `referred_to` says that other objects name one of this kind, and wait while it isn't there. Rows stand in the order in which
+/// kinds are told: one that others refer to comes before them.
+#[macro_export]
+macro_rules! for_each_kind {
+    ($then:ident) => {
+        $then! {
+            (Platform, plural: "platforms", namespaced: false, referred_to: true)
+            (DataStream, plural: "datastreams", namespaced: true, referred_to: true)
+            (DataStore, plural: "datastores", namespaced: true, referred_to: true)
+            (Source, plural: "sources", namespaced: true, referred_to: false)
+            (Pipeline, plural: "pipelines", namespaced: true, referred_to: false)
+            (AccessGrant, plural: "accessgrants", namespaced: true, referred_to: false)
+        }
+    };
+}
+
 mod access_grant;
 mod borrowed;
 mod check;
@@ -36,7 +56,7 @@ mod workload;
 pub use access_grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantedStream, Grantee, Quota, Rotation,
 };
-pub use check::check;
+pub use check::{SpecFault, check, fault_text, faults};
 pub use conditions::Condition;
 pub use data_store::{DataStore, DataStoreSpec, DataStoreStatus, PostgresStore, StoreTls};
 pub use data_stream::{

@@ -122,6 +122,32 @@ pub struct PipelineSpec {
     pub pod_template: Option<PodTemplate>,
 }
 
+impl PipelineSpec {
+    /// A query and its targets, with everything else as it is where nothing is said.
+    #[must_use]
+    pub fn new(sql: String, to: Vec<Target>) -> Self {
+        Self {
+            platform: default_platform(),
+            sql,
+            to,
+            delivery: Delivery::default(),
+            commit_interval: commit_interval(),
+            start_from: None,
+            on_bad_record: OnBadRecord::default(),
+            on_overflow: OnOverflow::default(),
+            allowed_lateness: allowed_lateness(),
+            max_drift: max_drift(),
+            state: None,
+            on_state_change: OnStateChange::default(),
+            replicas: one(),
+            suspend: false,
+            tests: Vec::new(),
+            deletion_policy: DeletionPolicy::default(),
+            pod_template: None,
+        }
+    }
+}
+
 /// Where a result goes: exactly one of the kinds of target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

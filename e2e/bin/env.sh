@@ -7,18 +7,20 @@ HEADWORKS_CACHE=${HEADWORKS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headworks}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HEADWORKS_CACHE/target}
 export HEADWORKS_CACHE CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 POCKET=$ROOT/e2e/pocket/pocket
-BIN=$CARGO_TARGET_DIR/release
+BIN=${HEADWORKS_BIN:-$CARGO_TARGET_DIR/release}
 NAMESPACE=headworks-system
 cd "$ROOT"
 
 say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
+# took WHAT BEGAN: a line of the table of minutes, for what began at a value of SECONDS.
+took() { echo "$(((SECONDS - $2) / 60))m$(((SECONDS - $2) % 60))s  $1" >> "${PHASES:-/dev/null}"; }
 # step "what (about N min)" command…: runs it, says how long it took.
 step() {
   local what=$1 began=$SECONDS; shift
   say "$what"
   "$@"
   printf '    done: %s, %dm%02ds\n' "${what%% (*}" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
-  echo "$(((SECONDS - began) / 60))m$(((SECONDS - began) % 60))s  ${what%% (*}" >> "${PHASES:-/dev/null}"
+  took "${what%% (*}" "$began"
 }
 # beside NAME COMMAND…: runs it beside what follows, its lines with its name before them; `await NAME` waits for it, and fails if it failed.
 declare -A BESIDE=()

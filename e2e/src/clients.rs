@@ -5,6 +5,8 @@ use std::{
     process::Command,
 };
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
 use crate::{Cluster, platform};
 
 const SYSTEM: &str = "headworks-system";
@@ -73,11 +75,10 @@ pub fn folder(c: &Cluster, grant: &str, as_: &str) -> PathBuf {
     std::fs::create_dir_all(&folder).unwrap();
     let inside = std::env::var("KAFKA_SCRAM_BOOTSTRAP_IN_CLUSTER").unwrap();
     let outside = std::env::var("KAFKA_SCRAM_BOOTSTRAP").unwrap();
-    for key in secret["data"].as_object().unwrap().keys() {
-        let template = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
-        let arguments = ["get", "secret", &name, "-n", &c.namespace, "-o", &template];
-        let text = c.kubectl.must(&arguments).replace(&inside, &outside);
-        std::fs::write(folder.join(key), text).unwrap();
+    for (key, value) in secret["data"].as_object().unwrap() {
+        let bytes = BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        std::fs::write(folder.join(key), text.replace(&inside, &outside)).unwrap();
     }
     folder
 }

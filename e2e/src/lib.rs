@@ -12,6 +12,7 @@
     clippy::missing_panics_doc
 )]
 
+mod api;
 pub mod clients;
 mod coordinators;
 mod events;
@@ -88,16 +89,12 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         told::took(&told::name(&self.namespace), self.began.elapsed());
         if !std::thread::panicking() {
-            let ns = &self.namespace;
-            self.kubectl
-                .run(&["delete", OBJECTS, "--all", "-n", ns, "--wait=false"]);
-            self.kubectl
-                .run(&["delete", "namespace", ns, "--wait=false"]);
+            api::forget_namespace(&self.namespace, &objects());
         }
     }
 }
 
-use sweep::OBJECTS;
+use sweep::objects;
 
 impl Cluster {
     /// Waits until the cluster is well again after what this test did to it; panics with the name of what isn't.
@@ -109,30 +106,29 @@ impl Cluster {
     /// Removes what an earlier run left, topics included, and makes the namespace and the Platform anew.
     fn reset(&self) {
         let ns = &self.namespace;
-        self.kubectl.run(&[
-            "delete",
-            OBJECTS,
-            "--all",
-            "-n",
-            ns,
-            "--timeout=60s",
-            "--ignore-not-found",
-        ]);
-        self.kubectl.run(&[
-            "delete",
-            "namespace",
-            ns,
-            "--ignore-not-found",
-            "--timeout=90s",
-        ]);
+        if self.kubectl.get("namespaces", ns, "").is_some() {
+            let ours = objects();
+            let objects = ["delete", &ours, "--all", "-n", ns, "--timeout=60s"];
+            self.kubectl
+                .run(&[&objects[..], &["--ignore-not-found"]].concat());
+            let space = ["delete", "namespace", ns, "--ignore-not-found"];
+            self.kubectl.run(&[&space[..], &["--timeout=90s"]].concat());
+        }
         self.kafka.forget(&format!("{ns}."), &format!(".{ns}."));
-        self.apply(&format!(
-            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {ns}\n  labels: {{pod-security.kubernetes.io/enforce: restricted}}\n"
-        ));
-        // Tests begin side by side: another may have made the Platform in this moment.
-        let shared = platform("e2e", &bootstrap(), "");
-        if !self.kubectl.apply(&shared, &self.namespace).ok {
-            self.apply(&shared);
+        api::make_namespace(
+            &serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ns,
+            "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
+        );
+        if self
+            .kubectl
+            .get("platforms.headworks.dev", "e2e", "")
+            .is_none()
+        {
+            // Tests begin side by side: another may have made the Platform in this moment.
+            let shared = platform("e2e", &bootstrap(), "");
+            if !self.kubectl.apply(&shared, ns).ok {
+                self.apply(&shared);
+            }
         }
         self.ready("platforms.headworks.dev", "e2e");
     }

@@ -4,14 +4,20 @@
 use std::fs::{File, TryLockError};
 use std::sync::OnceLock;
 
+use headworks_crds::kinds::{KINDS, Kind};
 use serde_json::Value;
 
 use crate::{Kafka, Kubectl, block_on, pocket, warehouse};
 
 /// What every test's namespace begins with.
 const OURS: &str = "e2e-";
-/// The kinds that hold something in a namespace.
-pub(crate) const OBJECTS: &str = "accessgrants.headworks.dev,pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev,datastreams.headworks.dev";
+
+/// The kinds that hold something in a namespace, as kubectl takes them: who refers to others before those.
+pub(crate) fn objects() -> String {
+    let kinds = KINDS.iter().rev().filter(|kind| kind.namespaced);
+    let names: Vec<String> = kinds.map(Kind::full_name).collect();
+    names.join(",")
+}
 
 /// Locked by a process of tests that is at work.
 const LOCK_FILE: &str = "/tmp/headworks-e2e.lock";
@@ -85,10 +91,10 @@ fn sweep(kubectl: &Kubectl, kafka: &Kafka) {
     }
     for ns in &namespaces {
         // The operator takes away what an object has in Kafka and in the registry.
-        kubectl.run(&["delete", OBJECTS, "--all", "-n", ns, "--wait=false"]);
+        kubectl.run(&["delete", &objects(), "--all", "-n", ns, "--wait=false"]);
     }
     for ns in &namespaces {
-        kubectl.run(&["delete", OBJECTS, "--all", "-n", ns, "--timeout=120s"]);
+        kubectl.run(&["delete", &objects(), "--all", "-n", ns, "--timeout=120s"]);
         kubectl.run(&["delete", "namespace", ns, "--wait=false"]);
     }
     for ns in &namespaces {

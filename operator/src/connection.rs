@@ -1,7 +1,5 @@
 //! How pods reach Kafka: the plan's connection, and the volumes with its files.
 
-use std::borrow::Cow;
-
 use headworks_crds::{Kafka, Platform, SecretKeyRef};
 use headworks_plan::{KAFKA_CA_PATH, KAFKA_CREDENTIALS_DIR, KafkaConnection, ScramFiles};
 use k8s_openapi::{
@@ -11,6 +9,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+pub use crate::secrets::NeededSecret;
 use crate::{context::Context, names::Key, retry::Error};
 
 /// A volume and where it is mounted.
@@ -20,29 +19,6 @@ pub struct Mounted {
     pub volume: Volume,
     /// Where.
     pub mount: VolumeMount,
-}
-
-/// A Secret that a pod needs, in words for a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NeededSecret {
-    /// Name of the Secret in the pod's namespace.
-    pub name: String,
-    /// Keys in it.
-    pub keys: Vec<String>,
-    /// What for.
-    pub purpose: Cow<'static, str>,
-}
-
-impl std::fmt::Display for NeededSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Secret {} with {} ({})",
-            self.name,
-            self.keys.join(" and "),
-            self.purpose
-        )
-    }
 }
 
 /// What a pod's plan says of Kafka.

@@ -1,6 +1,6 @@
 //! The control plane of Headworks.
 //!
-//! One reconcile a kind (`platform`, `data_stream`, `source`, `pipeline`, `data_store`, `access_grant`), each going the same way:
+//! One reconcile a kind (a room for each, such as `pipeline`; the table of them is below), each going the same way:
 //! *dereference* (read everything the object refers to, from local stores) → *validate* (pure) → *build* (pure: the
 //! children as they should be) → *apply* (write what differs) → *status* (one exit, also on error). `controller` holds
 //! what is the same for all.
@@ -14,15 +14,33 @@
 //! - ways out and in: `apply` writes children, `status` writes status, `kafka` administers Kafka, `strimzi` writes KafkaTopics and
 //!   KafkaUsers, `reports` asks pods how they are, `indexes` knows who must be looked at when something changes, `watch` keeps one watch,
 //!   `election` picks the leader, `telemetry` and `events` speak, `listen` serves;
-//! - `stores` is what the cluster holds, `watches` fills it; `context` is what every reconcile has at hand;
+//! - `stores` is what the cluster holds, `watches` fills it; `context` is what every reconcile has at hand, `controller` what a kind has
+//!   to say, `admission` what it says before an object is stored;
 //! - `connection` is how pods reach Kafka, `access` makes Kafka's users, `workload` runs what kinds with pods say; then the kinds;
 //! - `webhook` tells in the terminal what is wrong, `run` starts it all.
 //!
 //! The operator never touches a record, and pods never talk to the API server: between them stands the
 //! plan (`headworks-plan`).
 
+/// Calls a macro with **the table of kinds**: under which name the stores hold a kind's objects, and the kind. From it come the
+/// stores, their watches, the controllers, admission, and whatever else asks all kinds. What a kind has to say to each of them is in
+/// its room: [`watches::Watched`], [`controller::Reconciler`].
+macro_rules! for_each_kind {
+    ($then:ident) => {
+        $then! {
+            platforms: Platform,
+            streams: DataStream,
+            data_stores: DataStore,
+            sources: Source,
+            pipelines: Pipeline,
+            grants: AccessGrant,
+        }
+    };
+}
+
 pub mod access;
 pub mod access_grant;
+pub mod admission;
 pub mod apply;
 pub mod bounds;
 pub mod connection;
@@ -35,6 +53,7 @@ pub mod data_stream;
 pub mod election;
 pub mod events;
 pub mod evolution;
+pub mod foreign;
 pub mod held;
 pub mod hints;
 pub mod impact;
@@ -45,9 +64,11 @@ pub mod listen;
 pub mod metrics_server;
 pub mod names;
 pub mod owned;
+pub mod owned_objects;
 pub mod pipeline;
 pub mod planning;
 pub mod platform;
+pub mod provisioner;
 pub mod reason;
 pub mod registry_pool;
 pub mod reports;
@@ -68,3 +89,17 @@ pub mod watch;
 pub mod watches;
 pub mod webhook;
 pub mod workload;
+
+#[cfg(test)]
+mod tests {
+    /// The kinds of the API are those that the operator reconciles.
+    #[test]
+    fn both_tables_have_the_same_kinds() {
+        macro_rules! names {
+            ($($field:ident: $kind:ident,)*) => {
+                [$(stringify!($kind)),*]
+            };
+        }
+        assert_eq!(for_each_kind!(names), headworks_crds::kinds::NAMES);
+    }
+}

@@ -313,12 +313,12 @@ async fn lead(
     let _ = tokio::time::timeout(Duration::from_secs(5), crds).await;
     let stores = &context.stores;
     let at = &(context.clone(), stop.clone());
-    work.spawn(control(at, &stores.platforms));
-    work.spawn(control(at, &stores.streams));
-    work.spawn(control(at, &stores.sources));
-    work.spawn(control(at, &stores.pipelines));
-    work.spawn(control(at, &stores.data_stores));
-    work.spawn(control(at, &stores.grants));
+    macro_rules! controllers {
+        ($($field:ident: $kind:ident,)*) => {
+            $(work.spawn(control(at, &stores.$field));)*
+        };
+    }
+    for_each_kind!(controllers);
     loop {
         tokio::select! {
             ended = work.join_next() => match ended {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use headworks_connectors::formats::FormatRegistry;
 use headworks_engine::format::Formats;
 use headworks_operator::reports::coarse;
-use headworks_plan::{Contract, Definition, EventTime, Field, Format, Plan, Report};
+use headworks_plan::{Contract, Definition, EventTime, Field, Format, Plan, Report, v1};
 use headworks_sql::{Catalog, plan};
 
 use crate::http;
@@ -68,6 +68,9 @@ pub fn all() -> Vec<Target> {
             words: JSON_WORDS,
             check: |bytes| {
                 let _ = serde_json::from_slice::<Plan>(bytes);
+                if let Ok(before) = serde_json::from_slice::<v1::Plan>(bytes) {
+                    let _ = Plan::from(before);
+                }
             },
         },
         Target {
@@ -351,7 +354,9 @@ fn fed(format: Format, text: &str) {
 }
 
 const PLANS: &[&[u8]] = &[
-    br#"{"version":1,"installation":"a","namespace":"shop","name":"p","kafka":{"bootstrapServers":"k:9092"},"role":{"source":{"into":{"name":"orders","topic":"shop.orders","deadLetterTopic":"shop.orders.dlq","contract":{"fields":[{"name":"id","type":"string","nullable":false}],"format":"Json"},"maxMessageBytes":1048576},"http":{"path":"/v1/orders","bearer":true,"tls":false,"maxBodyBytes":1000,"recordsPerSecond":10},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#,
+    include_bytes!("../../../runtime/plan/tests/v1/keyed.json"),
+    include_bytes!("../../../runtime/plan/tests/v2/keyed.json"),
+    br#"{"version":2,"installation":"a","namespace":"shop","name":"p","kafka":{"bootstrapServers":"k:9092"},"role":{"source":{"into":{"name":"orders","topic":"shop.orders","deadLetterTopic":"shop.orders.dlq","contract":{"fields":[{"name":"id","type":"string","nullable":false}],"format":"Json"},"maxMessageBytes":1048576},"http":{"path":"/v1/orders","bearer":true,"tls":false,"maxBodyBytes":1000,"recordsPerSecond":10},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#,
 ];
 const REPORTS: &[&[u8]] = &[
     br#"{"version":1,"runtime":"0.1.0","phase":"Running","problems":[{"reason":"BadRecord","message":"m","fatal":true}],"figures":{"recordsIn":10,"recordsOut":9,"deadLetters":1,"dropped":0,"rate":1.5,"lag":3,"maxEventTimeMs":1767225600000,"lastCommitMs":1767225601000,"state":{"memoryBytes":1,"diskBytes":2,"keys":3,"late":4,"watermarkMs":1767225600000,"restoreMs":5,"hotKey":"k"}}}"#,
@@ -378,7 +383,9 @@ mod tests {
     #[test]
     fn examples_are_good_so_that_chance_begins_at_something() {
         for plan in PLANS {
-            serde_json::from_slice::<Plan>(plan).unwrap();
+            let now = serde_json::from_slice::<Plan>(plan);
+            now.or_else(|_| serde_json::from_slice::<v1::Plan>(plan).map(Plan::from))
+                .unwrap();
         }
         for report in REPORTS {
             serde_json::from_slice::<Report>(report).unwrap();

@@ -84,13 +84,25 @@ fn an_idle_minute_with_200_objects_writes_nothing_but_the_lease() {
     let objects = STREAMS + PIPELINES + SOURCES + STORES + 3;
     assert_eq!(objects, 200);
     until("200 objects are Ready", Duration::from_secs(400), || {
-        let kinds = "datastreams.headworks.dev,pipelines.headworks.dev,sources.headworks.dev,datastores.headworks.dev";
-        let ready = c.kubectl.list(kinds, &c.namespace, "").iter().filter(|object| {
-            let conditions = object["status"]["conditions"].as_array();
-            conditions.is_some_and(|list| list.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
-        }).count();
+        let kinds = ["datastreams", "pipelines", "sources", "datastores"];
+        let all = kinds.map(|kind| {
+            c.kubectl
+                .list(&format!("{kind}.headworks.dev"), &c.namespace, "")
+        });
+        let ready = all
+            .iter()
+            .flatten()
+            .filter(|object| {
+                let conditions = object["status"]["conditions"].as_array();
+                conditions.is_some_and(|list| {
+                    list.iter()
+                        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+                })
+            })
+            .count();
         (ready == objects).then_some(())
-    }).expect("200 objects are Ready");
+    })
+    .expect("200 objects are Ready");
     // Figures that were taken while pods started are written within this, and partitions become idle.
     std::thread::sleep(Duration::from_secs(60));
 

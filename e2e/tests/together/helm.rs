@@ -7,20 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use headworks_crds::kinds::KINDS;
 use headworks_e2e::{Kubectl, bare, cluster, pipeline, pocket, stream, until};
 use serde_json::{Value, json};
 
 const SYSTEM: &str = "headworks-system";
 const SPACE: &str = "e2e-beside";
 const PLACE: &str = "/var/tmp/headworks-e2e-beside";
-const KINDS: [&str; 6] = [
-    "platforms",
-    "datastreams",
-    "datastores",
-    "sources",
-    "pipelines",
-    "accessgrants",
-];
 
 /// The API server, until dropped.
 struct Beside(Kubectl);
@@ -164,7 +157,7 @@ fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_th
     };
     install(&[]);
     for kind in KINDS {
-        let established = format!("crd/{kind}.headworks.dev");
+        let established = format!("crd/{}", kind.full_name());
         let wait = [
             "wait",
             "--for=condition=Established",
@@ -239,7 +232,7 @@ fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_th
     beside.helm(&["uninstall", "headworks", "--wait", "--timeout=60s"]);
     beside.helm(&["uninstall", "headworks-crds"]);
     for kind in KINDS {
-        beside.get("crd", &format!("{kind}.headworks.dev"), "");
+        beside.get("crd", &kind.full_name(), "");
     }
     for (kind, name) in [
         ("clusterroles", "headworks-operator"),

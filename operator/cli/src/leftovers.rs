@@ -6,12 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headworks_plan::names::{Owner, dead_letters, of_installation, owner, version_of};
 use serde::Serialize;
-
-/// How the names of groups, internal topics and users begin.
-const OURS: &str = "headworks.";
-/// Digits of a state's version.
-const VERSION_DIGITS: usize = 8;
 
 /// What kind of thing is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -151,7 +147,7 @@ pub fn leftovers(seen: &Seen, namespace: Option<&str>) -> Vec<Leftover> {
             of: of.clone(),
         });
         let topics = thing.topic.iter();
-        let topics = topics.flat_map(|topic| [topic.clone(), format!("{topic}.dlq")]);
+        let topics = topics.flat_map(|topic| [topic.clone(), dead_letters(topic)]);
         for topic in topics.filter(|topic| !seen.used.contains(topic)) {
             let there = seen.topics.as_ref();
             if there.is_none_or(|all| all.contains(&topic)) {
@@ -186,29 +182,21 @@ fn in_kafka(kind: Kind, name: &str, of: String) -> Leftover {
     }
 }
 
-/// The parts of a name that only we give: what comes after the installation.
-fn ours<'a>(seen: &Seen, name: &'a str) -> Option<&'a str> {
-    // Without it every installation on this Kafka would be taken for this one.
-    if seen.installation.is_empty() {
-        return None;
-    }
-    let rest = name.strip_prefix(OURS)?.strip_prefix(&seen.installation)?;
-    rest.strip_prefix('.')
-}
-
 /// Whose a group or an internal topic was: `headworks.<installation>.<namespace>.<name>[.<version>]…`.
 fn internal(seen: &Seen, name: &str, here: &impl Fn(&str) -> bool) -> Option<String> {
-    let rest = ours(seen, name)?;
-    let (namespace, rest) = rest.split_once('.')?;
+    let Owner {
+        namespace,
+        object,
+        rest,
+    } = owner(&seen.installation, name)?;
     if !here(namespace) {
         return None;
     }
-    let (object, more) = rest.split_once('.').unwrap_or((rest, ""));
     let is_there = |kind: &str| {
         let key = (kind.to_owned(), namespace.to_owned(), object.to_owned());
         seen.objects.contains(&key)
     };
-    if more == "generate" {
+    if rest == "generate" {
         let gone = !is_there("Source");
         return gone.then(|| format!("Source {namespace}/{object}, which is gone"));
     }
@@ -216,19 +204,14 @@ fn internal(seen: &Seen, name: &str, here: &impl Fn(&str) -> bool) -> Option<Str
         return Some(format!("Pipeline {namespace}/{object}, which is gone"));
     }
     let key = (namespace.to_owned(), object.to_owned());
-    let version: String = more.chars().take(VERSION_DIGITS).collect();
-    let next = more.chars().nth(VERSION_DIGITS);
-    let versioned = version.len() == VERSION_DIGITS
-        && version.chars().all(|c| c.is_ascii_hexdigit())
-        && next.is_none_or(|c| c == '.' || c == '-');
-    let of = versioned.then_some(version);
+    let of = version_of(rest);
     let in_force = seen.versions.get(&key)?;
     (*in_force != of).then(|| format!("an earlier query of Pipeline {namespace}/{object}, which goes on with it if it comes back"))
 }
 
 /// Whose a user was: `headworks.<installation>.<kind>.<namespace>.<name>`, of a grant with `-a` or `-b`.
 fn user_of(seen: &Seen, user: &str, here: &impl Fn(&str) -> bool) -> Option<String> {
-    let rest = ours(seen, user)?;
+    let rest = of_installation(&seen.installation, user)?;
     let mut parts = rest.splitn(3, '.');
     let (what, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
     let (kind, name) = match what {

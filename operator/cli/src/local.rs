@@ -4,10 +4,11 @@ use headworks_connectors::formats::AsJson;
 use headworks_crds::{Pipeline, Target};
 use headworks_engine::local::{Local, LocalError};
 use headworks_operator::contract::topic_name;
-use headworks_operator::planning::check::unique_columns;
+use headworks_operator::pipeline;
+use headworks_operator::planning::{self, check::unique_columns};
+use headworks_plan::names::PipelineNames;
 use headworks_plan::{
-    Contract, Delivery, InternalTopic, KeyedPlan, OnBadRecord, OnOverflow, PipelinePlan, StartFrom,
-    Stream,
+    Contract, Delivery, OnBadRecord, OnOverflow, PipelinePlan, StagePlan, StartFrom, Stream,
 };
 
 use crate::object::Object;
@@ -73,7 +74,6 @@ pub fn plan(
         sql: pipeline.spec.sql.clone(),
         inputs: inputs.collect(),
         outputs,
-        tables: Vec::new(),
         delivery: Delivery::ExactlyOnce,
         commit_interval_ms: pipeline.spec.commit_interval.millis(),
         start_from: StartFrom::Earliest,
@@ -86,8 +86,7 @@ pub fn plan(
             headworks_crds::OnOverflow::SetNull => OnOverflow::SetNull,
             headworks_crds::OnOverflow::DeadLetter => OnOverflow::DeadLetter,
         },
-        group: "local".to_owned(),
-        keyed: planned.dataflow.keyed.is_some().then(|| keyed(pipeline)),
+        stages: stages(pipeline, planned),
         accept_data_loss: None,
     }
 }
@@ -102,26 +101,18 @@ fn own_columns(planned: &Planned) -> Contract {
     }
 }
 
-/// State in memory alone: nothing is kept after the run.
-fn keyed(pipeline: &Pipeline) -> KeyedPlan {
-    let spec = &pipeline.spec;
-    let bounds = spec.state.clone().unwrap_or_default();
-    let topic = |name: &str| InternalTopic {
-        topic: name.to_owned(),
-        partitions: 1,
-        // Nothing travels, so nothing is too large.
-        max_message_bytes: 1 << 30,
-    };
-    KeyedPlan {
-        repartition: topic("local-repartition"),
-        changelog: topic("local-changelog"),
-        group: "local.keyed".to_owned(),
-        allowed_lateness_ms: spec.allowed_lateness.millis(),
-        max_drift_ms: spec.max_drift.millis(),
-        ttl_ms: bounds.ttl.as_ref().map(headworks_crds::Duration::millis),
-        memory_bytes: bounds.memory.value(),
-        results: None,
-    }
+/// The stages as a pod would have them, over topics that nobody needs: nothing travels, and nothing is kept after the run.
+fn stages(pipeline: &Pipeline, planned: &Planned) -> Vec<StagePlan> {
+    let names = PipelineNames::of_group("local");
+    let streams: Vec<Target> = pipeline
+        .spec
+        .to
+        .iter()
+        .filter(|to| to.stream.is_some())
+        .cloned()
+        .collect();
+    let stages = planning::stages::stages(&planned.dataflow, &planned.inputs, &streams, &names);
+    pipeline::build::plan_stages(pipeline, &[], &planned.dataflow, None, &stages)
 }
 
 /// Compiles a plan for a run in memory.

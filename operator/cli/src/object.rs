@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use headworks_crds::{
-    AccessGrant, DataStore, DataStream, GROUP, Pipeline, Platform, Source, VERSION,
-};
+use headworks_crds::{GROUP, SpecFault, VERSION, kinds};
+use headworks_operator::controller::{PodRequest, Reconciler};
+use headworks_operator::planning::uses::{StreamUse, UsesStreams};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::finding::{Finding, Severity, hint, nearest};
@@ -20,7 +21,7 @@ pub struct Object {
     pub file: Rc<str>,
     /// One of [`KINDS`].
     pub kind: &'static str,
-    /// Namespace; empty for a Platform.
+    /// Namespace; empty for a kind of the cluster's.
     pub namespace: String,
     /// Name; empty where it has none.
     pub name: String,
@@ -32,21 +33,59 @@ pub struct Object {
     pub typed: Option<Typed>,
 }
 
-/// An object in its type.
-#[derive(Debug)]
-pub enum Typed {
-    /// A Platform.
-    Platform(Box<Platform>),
-    /// A DataStream.
-    DataStream(Box<DataStream>),
-    /// A DataStore.
-    DataStore(Box<DataStore>),
-    /// A Source.
-    Source(Box<Source>),
-    /// A Pipeline.
-    Pipeline(Box<Pipeline>),
-    /// An AccessGrant.
-    AccessGrant(Box<AccessGrant>),
+macro_rules! typed {
+    ($(($kind:ident, $($facts:tt)*))*) => {
+        /// An object in its type.
+        #[derive(Debug)]
+        pub enum Typed {
+            $(
+                #[doc = concat!("Of the kind ", stringify!($kind), ".")]
+                $kind(Box<headworks_crds::$kind>),
+            )*
+        }
+
+        impl Typed {
+            /// Reads a value of one of [`KINDS`]; none: it is of no kind of ours.
+            ///
+            /// # Errors
+            /// What doesn't fit the type, and where.
+            pub fn read(kind: &str, value: &Value) -> Option<Result<Self, Unreadable>> {
+                match kind {
+                    $(stringify!($kind) => Some(read(value).map(Self::$kind)),)*
+                    _ => None,
+                }
+            }
+
+            /// What it asks for its pods; none for a kind without.
+            pub fn pods(&self) -> Option<PodRequest<'_>> {
+                match self {
+                    $(Self::$kind(object) => object.pods(),)*
+                }
+            }
+
+            /// How it uses the streams of its namespace.
+            pub fn streams(&self) -> StreamUse {
+                match self {
+                    $(Self::$kind(object) => object.streams(),)*
+                }
+            }
+
+            /// What is wrong with the spec by itself, beyond its schema.
+            pub fn spec_faults(&self) -> Vec<SpecFault> {
+                match self {
+                    $(Self::$kind(object) => object.spec_faults(),)*
+                }
+            }
+        }
+    };
+}
+headworks_crds::for_each_kind!(typed);
+
+/// Why a value doesn't fit its type.
+pub type Unreadable = serde_path_to_error::Error<serde_json::Error>;
+
+fn read<T: DeserializeOwned>(value: &Value) -> Result<Box<T>, Unreadable> {
+    serde_path_to_error::deserialize(value).map(Box::new)
 }
 
 impl Object {
@@ -152,10 +191,10 @@ pub fn sort(
             .and_then(|m| m.get(key))
             .and_then(Node::text)
     };
-    let namespace = if kind == "Platform" {
-        String::new()
-    } else {
+    let namespace = if kinds::named(kind).is_some_and(|kind| kind.namespaced) {
         meta("namespace").unwrap_or(namespace).to_owned()
+    } else {
+        String::new()
     };
     let object = Object {
         file: file.clone(),

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use headworks_crds::kinds;
 use regex::Regex;
 use serde_json::Value;
 
@@ -131,7 +132,7 @@ impl Walk<'_> {
                 }
             }
         }
-        let namespaced = self.object.kind != "Platform";
+        let namespaced = kinds::named(self.object.kind).is_none_or(|kind| kind.namespaced);
         for part in ["name", "namespace"] {
             let Some(value) = node.get(part) else {
                 if part == "name" && node.get("generateName").is_none() {

@@ -5,11 +5,14 @@
 
 use headworks_crds::Platform;
 
-use super::{
-    user_provisioner,
-    workload::{CHART, about, user},
+use super::workload::{CHART, about, user};
+use crate::{
+    context::Context,
+    controller::Reconciler,
+    names::Key,
+    provisioner::{provisioner, user::Owner, users},
+    retry::Error,
 };
-use crate::{context::Context, controller::Reconciler, names::Key, retry::Error};
 
 /// What an object leaves behind on a Platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +34,8 @@ fn left(before: &Platform, now: Option<&Platform>) -> Left {
         return Left::Nothing;
     }
     let namespace = |platform: &Platform| {
-        let strimzi = platform.spec.kafka.management.strimzi.as_ref();
-        strimzi.map(|strimzi| strimzi.namespace.clone())
+        let by = provisioner(platform);
+        by.kafka_users().map(|at| at.namespace.clone())
     };
     Left::Namesake {
         kafka_user: namespace(before) != namespace(now),
@@ -71,7 +74,7 @@ pub async fn migrate_away<K: Reconciler>(
         return Ok(());
     };
     let (key, about) = (Key::of(object), about(object));
-    let owner = user_provisioner::Owner {
+    let owner = Owner {
         key: &key,
         about: &about,
         chart: CHART,
@@ -81,10 +84,10 @@ pub async fn migrate_away<K: Reconciler>(
         Left::Everything => {
             context.verified_passwords.note(&user, None);
             context.verified_users.set(&user, None);
-            user_provisioner::revoke(context, before, &owner, &user).await
+            users::revoke(context, before, &owner, &user).await
         }
         Left::Namesake { kafka_user } => {
-            user_provisioner::revoke_there(context, before, &owner, &user, kafka_user).await
+            users::revoke_there(context, before, &owner, &user, kafka_user).await
         }
         Left::Nothing => Ok(()),
     }

@@ -18,7 +18,6 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt};
 pub use rights::{MAX_MEMBERS, rights};
 
-use super::{User, kafka_users, secret, user_name, user_provisioner};
 use crate::{
     apply::child_meta,
     connection::{generated, user_secret_name},
@@ -26,6 +25,11 @@ use crate::{
     controller::{self, Reconciler},
     names::{Key, digest},
     platform::resolve::ResolvedPlatform,
+    provisioner::{
+        self, password, secret,
+        user::{DesiredUser, Owner, User, user_name},
+        users,
+    },
     retry::Error,
     stores,
     verified::Recalled,
@@ -70,7 +74,7 @@ pub async fn ensure<K: Reconciler>(
     }
     let key = Key::of(object);
     let about = about(object);
-    let owner = user_provisioner::Owner {
+    let owner = Owner {
         key: &key,
         about: &about,
         chart: CHART,
@@ -102,15 +106,15 @@ pub async fn ensure<K: Reconciler>(
     }
     let password = match &known {
         Some(password) => password.clone(),
-        None => user_provisioner::begun(context, platform, &owner, &user.name)
+        None => users::begun(context, &platform.platform, &owner, &user.name)
             .await?
-            .unwrap_or_else(super::password),
+            .unwrap_or_else(password),
     };
     let tried = known.is_some()
         && context
             .verified_passwords
             .knows(&user.name, version.as_deref());
-    let wanted = user_provisioner::DesiredUser {
+    let wanted = DesiredUser {
         user: &user,
         password: &password,
         tried,
@@ -119,7 +123,7 @@ pub async fn ensure<K: Reconciler>(
     if seen.is_none() {
         context.verified_users.doubt(&user.name);
     }
-    match user_provisioner::ensure(context, platform, &owner, &wanted).await {
+    match users::ensure(context, &platform.platform, &owner, &wanted).await {
         Ok(()) => {}
         // It was so when Kafka was last asked.
         Err(Error::Waiting { .. } | Error::Transient { .. })
@@ -154,8 +158,10 @@ pub async fn ensure<K: Reconciler>(
 /// own time, and asking Kafka every few seconds would only hold up others.
 pub fn heard(error: Error, platform: &ResolvedPlatform, key: &Key, context: &Context) -> Error {
     let kafka = &platform.platform.spec.kafka;
-    let ours = generated(kafka) && kafka.management.strimzi.is_none();
-    if error.reason() != REFUSED || !ours {
+    let by_us = provisioner::provisioner(&platform.platform)
+        .kafka_users()
+        .is_none();
+    if error.reason() != REFUSED || !(generated(kafka) && by_us) {
         return error;
     }
     let user = user(&platform.installation, key);
@@ -182,13 +188,13 @@ pub async fn revoke(
     platform: Option<&Platform>,
     context: &Context,
 ) -> Result<(), Error> {
-    let owner = user_provisioner::Owner {
+    let owner = Owner {
         key,
         about,
         chart: CHART,
     };
     let Some(platform) = platform else {
-        kafka_users::delete_all(context, &owner).await?;
+        provisioner::delete_declared_users(context, &owner).await?;
         let note = format!(
             "the Platform is gone; if its Kafka isn't and {key} had a user of its own, delete that and its ACLs by hand"
         );
@@ -218,7 +224,7 @@ pub async fn revoke(
     let user = user(&installation, key);
     context.verified_passwords.note(&user, None);
     context.verified_users.set(&user, None);
-    user_provisioner::revoke(context, platform, &owner, &user).await
+    users::revoke(context, platform, &owner, &user).await
 }
 
 /// The object's own reference, for Events.

@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use serde_json::{Map, Value};
 
 use super::rotation::{Held, Slot};
-use crate::{access::secret, names::Key};
+use crate::{names::Key, provisioner::secret};
 
 /// Where clients mount the Secret.
 const FOLDER: &str = "/etc/kafka-client";

@@ -10,22 +10,26 @@ mod children;
 use std::collections::BTreeSet;
 
 pub use children::{apply, owners, sweep};
-use headworks_crds::{DataStream, Pipeline};
+use headworks_crds::{
+    Compatibility, DataStream, DataStreamSpec, DeletionPolicy, Field, Pipeline, PipelineSpec,
+    Target,
+};
 use headworks_plan::{Contract, Format};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{
-    names::{MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL, digest},
-    planning::lineage::Labels,
-    retry::Error,
+use crate::{names::digest, owned_objects::Family, planning::lineage::Labels, retry::Error};
+
+/// Derived streams and their Pipelines.
+pub(super) const FAMILY: Family = Family {
+    part: "derived",
+    owner: "AccessGrant",
+    // Of what stream and labels it is (`content`).
+    content: "headworks.dev/derived-from",
+    role: "derived for a grant",
+    other_content: "is derived from another stream, or without other labels; Headworks doesn't change what its clients read: delete the grants that it is for, or name this stream otherwise",
 };
-
-/// Value of [`PART_LABEL`].
-pub const DERIVED_PART: &str = "derived";
-/// Of what stream and labels it is ([`content`]).
-const CONTENT_ANNOTATION: &str = "headworks.dev/derived-from";
 const WITHOUT: &str = "-without-";
 /// A Pipeline's name has at most so many characters.
 const MAX_NAME: usize = 48;
@@ -73,115 +77,124 @@ pub struct Derived {
     pub pipeline: Pipeline,
 }
 
-/// Builds them. `contract` is the one in force of `stream`, and `left_out` its fields with one of the labels `except`.
+/// What a derived stream is made from.
+#[derive(Clone, Debug)]
+pub struct DesiredDerived {
+    /// The stream that fields are left out of.
+    pub stream: DataStream,
+    /// Its contract in force.
+    pub contract: Contract,
+    /// Partitions of its topic.
+    pub partitions: Option<i32>,
+    /// The fields that are left out.
+    pub left_out: BTreeSet<String>,
+    /// The labels for which they are.
+    pub except: Vec<String>,
+    /// The grants that it is for.
+    pub owners: Vec<OwnerReference>,
+}
+
+impl DesiredDerived {
+    fn fields(&self) -> impl Iterator<Item = &headworks_plan::Field> {
+        let all = self.contract.fields.iter();
+        all.filter(|field| !self.left_out.contains(&field.name))
+    }
+}
+
+/// Fails where nothing is left.
 ///
 /// # Errors
 /// `NothingLeft`: every field has one of the labels.
-pub fn build(
-    stream: &DataStream,
-    contract: &Contract,
-    partitions: Option<i32>,
-    left_out: &BTreeSet<String>,
-    except: &[String],
-    owners: &[OwnerReference],
-) -> Result<Derived, Error> {
-    let (namespace, from) = (stream.namespace().unwrap_or_default(), stream.name_any());
-    let fields: Vec<_> = contract
-        .fields
-        .iter()
-        .filter(|field| !left_out.contains(&field.name))
-        .collect();
-    if fields.is_empty() {
-        return Err(Error::stalled(
-            "NothingLeft",
-            format!(
-                "spec.exceptLabels: every field of DataStream {from} has one of these labels; leave the stream out of spec.read, or a label out of exceptLabels"
-            ),
-        ));
+pub fn check(desired: &DesiredDerived) -> Result<(), Error> {
+    if desired.fields().next().is_some() {
+        return Ok(());
     }
+    Err(Error::stalled(
+        "NothingLeft",
+        format!(
+            "spec.exceptLabels: every field of DataStream {} has one of these labels; leave the stream out of spec.read, or a label out of exceptLabels",
+            desired.stream.name_any()
+        ),
+    ))
+}
+
+/// Builds the stream and the Pipeline that fills it.
+pub fn build(desired: &DesiredDerived) -> Derived {
+    let (of, except) = (&desired.stream, &desired.except);
+    let (namespace, from) = (of.namespace().unwrap_or_default(), of.name_any());
     let kept = |path: &str| {
         let top = path.split('.').next().unwrap_or(path);
-        fields.iter().any(|field| field.name == top)
+        desired.fields().any(|field| field.name == top)
     };
     let name = name(&from, except);
-    let metadata = json!({
-        "name": name, "namespace": namespace, "ownerReferences": owners,
-        "labels": {MANAGED_BY: MANAGED_BY_VALUE, PART_LABEL: DERIVED_PART},
-        "annotations": {CONTENT_ANNOTATION: content(&from, except)},
+    let content = content(&from, except);
+    let metadata = FAMILY.meta(&namespace, &name, content, desired.owners.clone());
+    let schema = desired.fields().map(|field| Field {
+        name: field.name.clone(),
+        type_: field.type_.clone(),
+        nullable: field.nullable,
+        description: None,
+        labels: field.labels.clone(),
     });
-    let schema: Vec<Value> = fields
-        .iter()
-        .map(|field| {
-            let mut one = json!({"name": field.name, "type": field.type_});
-            if field.nullable {
-                one["nullable"] = json!(true);
-            }
-            if !field.labels.is_empty() {
-                one["labels"] = json!(field.labels);
-            }
-            one
-        })
-        .collect();
-    let mut spec = json!({
-        "platform": stream.spec.platform,
-        "description": format!("{from} without fields labelled {}", except.join(", ")),
-        "schema": schema,
-        // Its records can be made again as long as those of the stream itself are there.
-        "deletionPolicy": "Delete",
-        // A field that gets a label must go from here, whoever reads it.
-        "compatibility": "None",
-    });
-    if contract.format != Format::Json {
-        spec["format"] = serde_json::to_value(stream.spec.format).unwrap_or_default();
-    }
-    if let Some(owner) = &stream.spec.owner {
-        spec["owner"] = json!(owner);
-    }
-    if let Some(partitions) = partitions {
-        spec["partitions"] = json!(partitions);
-    }
-    if let Some(retention) = &stream.spec.retention {
-        spec["retention"] = serde_json::to_value(retention).unwrap_or_default();
-    }
+    let (contract, spec) = (&desired.contract, &of.spec);
+    let json = contract.format == Format::Json;
     // A key of which a part is gone would order other records than before.
-    if !contract.key.is_empty() && contract.key.iter().all(|path| kept(path)) {
-        spec["key"] = json!(contract.key);
-    }
-    if let Some(time) = stream
-        .spec
-        .event_time
-        .as_ref()
-        .filter(|time| kept(&time.field))
-    {
-        spec["eventTime"] = serde_json::to_value(time).unwrap_or_default();
-    }
-    let columns: Vec<String> = fields
-        .iter()
+    let whole_key = contract.key.iter().all(|path| kept(path));
+    let stream = DataStreamSpec {
+        platform: spec.platform.clone(),
+        owner: spec.owner.clone(),
+        description: Some(format!(
+            "{from} without fields labelled {}",
+            except.join(", ")
+        )),
+        partitions: desired.partitions,
+        retention: spec.retention.clone(),
+        format: if json {
+            headworks_crds::Format::Json
+        } else {
+            spec.format
+        },
+        // A field that gets a label must go from here, whoever reads it.
+        compatibility: Compatibility::None,
+        key: if whole_key {
+            contract.key.clone()
+        } else {
+            Vec::new()
+        },
+        event_time: spec.event_time.clone().filter(|time| kept(&time.field)),
+        // Its records can be made again as long as those of the stream itself are there.
+        deletion_policy: DeletionPolicy::Delete,
+        ..DataStreamSpec::new(schema.collect())
+    };
+    let columns: Vec<String> = desired
+        .fields()
         .map(|field| format!("`{}`", field.name))
         .collect();
-    let pipeline = json!({
-        "platform": stream.spec.platform,
-        "sql": format!("SELECT {} FROM `{from}`", columns.join(", ")),
-        "to": [{"stream": name}],
-        "deletionPolicy": "Delete",
-    });
-    let unreadable = |e: serde_json::Error| {
-        Error::transient("Internal", format!("a derived stream can't be built: {e}"))
+    let sql = format!("SELECT {} FROM `{from}`", columns.join(", "));
+    let target = Target {
+        stream: Some(name.clone()),
+        ..Target::default()
     };
-    Ok(Derived {
-        stream: serde_json::from_value(json!({"metadata": metadata, "spec": spec}))
-            .map_err(unreadable)?,
-        pipeline: serde_json::from_value(json!({"metadata": metadata, "spec": pipeline}))
-            .map_err(unreadable)?,
-    })
+    let pipeline = PipelineSpec {
+        platform: spec.platform.clone(),
+        deletion_policy: DeletionPolicy::Delete,
+        ..PipelineSpec::new(sql, vec![target])
+    };
+    let mut derived = Derived {
+        stream: DataStream::new(&name, stream),
+        pipeline: Pipeline::new(&name, pipeline),
+    };
+    derived.stream.metadata = metadata.clone();
+    derived.pipeline.metadata = metadata;
+    derived
 }
 
 #[cfg(test)]
 mod tests {
     use headworks_plan::Field;
 
-    use super::{children::body, *};
-    use crate::planning::lineage::of_contract;
+    use super::*;
+    use crate::{owned_objects::body, planning::lineage::of_contract};
 
     fn contract() -> Contract {
         let field = |name: &str, labels: &[&str]| Field {
@@ -217,20 +230,22 @@ mod tests {
 
     fn built(contract: &Contract, except: &[&str]) -> Result<Derived, Error> {
         let except: Vec<String> = except.iter().map(|e| (*e).to_owned()).collect();
-        build(
-            &stream(),
-            contract,
-            Some(6),
-            &left_out(&of_contract(contract), &except),
-            &except,
-            &[OwnerReference {
+        let desired = DesiredDerived {
+            stream: stream(),
+            contract: contract.clone(),
+            partitions: Some(6),
+            left_out: left_out(&of_contract(contract), &except),
+            except,
+            owners: vec![OwnerReference {
                 kind: "AccessGrant".into(),
                 name: "report".into(),
                 uid: "u".into(),
                 api_version: "headworks.dev/v1alpha1".into(),
                 ..OwnerReference::default()
             }],
-        )
+        };
+        check(&desired)?;
+        Ok(build(&desired))
     }
 
     #[test]
@@ -289,7 +304,14 @@ mod tests {
         let except = vec!["pii".to_owned()];
         let left_out = left_out(&labels, &except);
         assert_eq!(left_out.len(), 3);
-        let built = build(&stream(), &contract(), None, &left_out, &except, &[]).unwrap();
+        let built = build(&DesiredDerived {
+            stream: stream(),
+            contract: contract(),
+            partitions: None,
+            left_out,
+            except,
+            owners: vec![],
+        });
         let fields: Vec<&str> = built
             .stream
             .spec

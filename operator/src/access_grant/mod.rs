@@ -5,29 +5,37 @@
 //! before the Secret names it (`rotation`). And no right outlives the grant: when it expires or is deleted, rights go first, and it is
 //! let go only when Kafka shows none (`revocation`). That doesn't depend on the streams, the client's namespace or Strimzi's operators, nor on
 //! the rest of the spec: an end that could be read once holds, whatever is wrong with it now.
+//!
+//! What is given is found in five steps: everything that the grant refers to is read (`dereference`); what the client gets is decided
+//! purely (`validate`), and how derived streams and users are to be (`derived`, `build`); that is made (`apply`), and said (`status`).
 
 pub mod accept;
+mod admission;
+mod apply;
+mod build;
 mod credentials;
 mod dereference;
 mod derived;
-mod issuance;
 mod platform_migration;
 mod revocation;
 mod rights;
 mod rotation;
+mod status;
+mod validate;
+mod watched;
 
 use std::time::Duration;
 
-use headworks_crds::{AccessGrant, AccessGrantStatus};
+use headworks_crds::{AccessGrant, AccessGrantStatus, SpecFault};
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::Reconciler,
+    controller::{PodRequest, Reconciler, ShownFigures, SpecCheck},
     names::Key,
-    platform::resolve::{ResolvedPlatform, resolve_platform},
+    platform::resolve::resolve_platform,
     retry::Error,
+    security::Open,
     status::ReconcileOutcome,
 };
 
@@ -43,20 +51,38 @@ const EXPIRY_RECHECK: Duration = Duration::from_secs(10);
 /// # Errors
 /// `InvalidSpec`.
 pub fn check(spec: &headworks_crds::AccessGrantSpec) -> Result<(), Error> {
-    rights::check(spec)?;
-    rotation::times(spec).map(|_| ())
+    validate::beyond_schema(spec).map(|_| ())
 }
 
 impl Reconciler for AccessGrant {
     type Status = AccessGrantStatus;
 
+    /// A spec that is wrong puts off no expiry.
+    const SPEC_CHECK: SpecCheck = SpecCheck::InReconcile;
+
     fn status(&self) -> Option<&AccessGrantStatus> {
         self.status.as_ref()
     }
 
-    /// Later, in its reconcile: a spec that is wrong puts off no expiry.
-    fn check(&self) -> Result<(), String> {
-        Ok(())
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        let own = check(&self.spec).err();
+        let own = own.map(|error| SpecFault::placed(error.message()));
+        headworks_crds::faults(&self.spec)
+            .into_iter()
+            .chain(own)
+            .collect()
+    }
+
+    fn open(&self) -> Option<Open> {
+        None
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     /// Rights in Kafka must not outlive the grant.
@@ -144,9 +170,8 @@ async fn granted(
 ) -> Result<ReconcileOutcome, Error> {
     let key = Key::of(grant);
     let now = Timestamp::now();
-    headworks_crds::check(&grant.spec).map_err(|message| Error::stalled("InvalidSpec", message))?;
-    let times = rotation::times(&grant.spec)?;
-    let note = match dereference::accepted(grant, context) {
+    let times = validate::spec(&grant.spec)?;
+    let note = match validate::accepted(grant, dereference::word(grant, context)) {
         Ok(note) => note,
         Err(error) => {
             // Who takes back the word, takes back what it gave.
@@ -180,44 +205,34 @@ async fn granted(
     if !platform.ready() {
         return Err(platform.not_ready());
     }
-    logs_in(&platform)?;
+    validate::logs_in(&platform)?;
     let connected = context
         .kafka
         .get(&context.client, &platform.platform)
         .await?;
-    let found = dereference::streams(grant, status, &name, context).await?;
+    let found = dereference::streams(grant, context).await;
+    let mut decisions = validate::streams(grant, &name, found)?;
+    apply::derive(grant, &mut decisions, context).await;
+    let given = validate::granted(&grant.spec, status, decisions);
     status.platform = Some(name);
-    let next = issuance::issue_credentials(
-        grant, &key, &times, &found, &platform, &connected, status, now, context,
-    )
-    .await?;
-    derived::sweep(context, grant, &found.derived).await?;
-    if let Some(problem) = found.problem {
+    let of = apply::OfGrant {
+        grant,
+        key: &key,
+        times: &times,
+        platform: &platform,
+        connected: &connected,
+        now,
+    };
+    let next = apply::issue(of, &given, status, context).await?;
+    derived::sweep(context, grant, &given.derived).await?;
+    if let Some(problem) = given.problem {
         return Err(problem);
     }
     let soon = until(next, now).map_or(context.settings.recheck, |d| {
         d.min(context.settings.recheck)
     });
-    let mut message = said(grant, status);
-    if let Some(note) = note {
-        message = format!("{message}. {note}");
-    }
+    let message = status::said(grant, status, note);
     Ok(ReconcileOutcome::ready("Granted", message).recheck(soon))
-}
-
-/// A listener that asks nobody who they are can't tell a client from another.
-fn logs_in(platform: &ResolvedPlatform) -> Result<(), Error> {
-    let kafka = &platform.platform.spec.kafka;
-    if kafka.authentication.is_some() || kafka.workload_authentication.is_some() {
-        return Ok(());
-    }
-    Err(Error::stalled(
-        "NoAuthentication",
-        format!(
-            "Platform {}: its listener takes no users (spec.kafka.authentication is absent), so nothing could be granted or refused; name one that asks for SCRAM-SHA-512",
-            platform.platform.name_any()
-        ),
-    ))
 }
 
 /// The rights end: everything goes.
@@ -237,21 +252,6 @@ async fn expired(
             ),
         ),
     }
-}
-
-fn said(grant: &AccessGrant, status: &AccessGrantStatus) -> String {
-    let streams: Vec<String> = status
-        .streams
-        .iter()
-        .map(|s| format!("{} {}", s.access.to_lowercase(), s.topic))
-        .collect();
-    format!(
-        "user {} may {}; its credentials are in Secret {}/{}",
-        status.user.as_deref().unwrap_or_default(),
-        streams.join(", "),
-        grant.spec.to.namespace,
-        status.secret.as_deref().unwrap_or_default()
-    )
 }
 
 #[cfg(test)]

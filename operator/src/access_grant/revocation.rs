@@ -11,16 +11,18 @@ use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{Resource, ResourceExt};
 
 use super::{
-    CHART, WHAT, credentials, dereference, derived, platform_migration, rights,
+    CHART, WHAT, credentials, derived, platform_migration, rights,
     rotation::{self, Slot},
+    validate,
 };
 use crate::{
-    access::{
-        self, User, kafka_users, secret,
-        user_provisioner::{self, Owner},
-    },
     context::Context,
     names::Key,
+    provisioner::{
+        self, secret,
+        user::{Owner, User, user_name},
+        users as kafka_users,
+    },
     retry::Error,
 };
 
@@ -68,7 +70,7 @@ pub async fn revoke(
 ) -> Result<(), Error> {
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
     for user in users(grant, status, Some(platform)) {
-        user_provisioner::revoke(context, platform, &owner(&key, &about), &user).await?;
+        kafka_users::revoke(context, platform, &owner(&key, &about), &user).await?;
         context.verified_passwords.note(&user, None);
     }
     Ok(())
@@ -80,7 +82,7 @@ pub async fn revoke(
 /// `ChildTerminating`; what the API server says.
 pub async fn delete_kafka_users(grant: &AccessGrant, context: &Context) -> Result<(), Error> {
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
-    kafka_users::delete_all(context, &owner(&key, &about)).await
+    provisioner::delete_declared_users(context, &owner(&key, &about)).await
 }
 
 /// Says which users a Platform that is gone may have left in its Kafka.
@@ -110,7 +112,7 @@ fn users(
 ) -> Vec<String> {
     let installation = platform.and_then(|p| p.status.as_ref()?.installation.clone());
     let base = match (installation, &status.user) {
-        (Some(installation), _) => access::user_name(
+        (Some(installation), _) => user_name(
             &installation,
             WHAT,
             &grant.namespace().unwrap_or_default(),
@@ -205,7 +207,7 @@ pub async fn meanwhile(
     };
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
     let owner = owner(&key, &about);
-    let left = dereference::still_named(&grant.spec, status);
+    let left = validate::still_named(&grant.spec, status);
     if left.len() < status.streams.len() {
         let acls = rights::acls(&left, &rights::prefix(&grant.spec));
         for name in users(grant, status, Some(&platform)) {
@@ -214,7 +216,7 @@ pub async fn meanwhile(
                 acls: acls.clone(),
                 quota: Some(rights::quota(&grant.spec)),
             };
-            user_provisioner::narrow(context, &platform, &owner, &user).await?;
+            kafka_users::narrow(context, &platform, &owner, &user).await?;
         }
         status.streams = left;
     }
@@ -223,7 +225,7 @@ pub async fn meanwhile(
         .clone()
         .filter(|_| over(status, rotation::overlap(&grant.spec), Timestamp::now()))
     {
-        user_provisioner::revoke(context, &platform, &owner, &previous).await?;
+        kafka_users::revoke(context, &platform, &owner, &previous).await?;
         status.previous_user = None;
     }
     Ok(())

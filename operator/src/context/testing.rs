@@ -68,27 +68,27 @@ where
     store
 }
 
-/// Empty stores.
-pub fn stores() -> Stores {
-    Stores {
-        platforms: store(vec![]),
-        streams: store(vec![]),
-        sources: store(vec![]),
-        pipelines: store(vec![]),
-        data_stores: store(vec![]),
-        grants: store(vec![]),
-        namespaces: store(vec![]),
-        config_maps: store(vec![]),
-        services: store(vec![]),
-        deployments: store(vec![]),
-        stateful_sets: store(vec![]),
-        replica_sets: store(vec![]),
-        pods: store(vec![]),
-        budgets: store(vec![]),
-        network_policies: store(vec![]),
-        lineage: Arc::default(),
-    }
+macro_rules! empty {
+    ($($field:ident: $kind:ident,)*) => {
+        /// Empty stores.
+        pub fn stores() -> Stores {
+            Stores {
+                $($field: store(vec![]),)*
+                namespaces: store(vec![]),
+                config_maps: store(vec![]),
+                services: store(vec![]),
+                deployments: store(vec![]),
+                stateful_sets: store(vec![]),
+                replica_sets: store(vec![]),
+                pods: store(vec![]),
+                budgets: store(vec![]),
+                network_policies: store(vec![]),
+                lineage: Arc::default(),
+            }
+        }
+    };
 }
+for_each_kind!(empty);
 
 /// A context over these stores. Needs a tokio runtime.
 pub fn context(stores: Stores) -> (Arc<Context>, Calls) {

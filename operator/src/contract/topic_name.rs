@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::TopicPolicy;
+use headworks_plan::names;
 use kube::core::{Selector, SelectorExt};
 
 /// Names that infrastructure beside Kafka uses by default.
@@ -17,17 +18,6 @@ const RESERVED: [&str; 5] = [
     "kafkasql-journal",
 ];
 
-/// How the names of Pipelines' own topics begin.
-const OURS: &str = "headworks.";
-/// How they end: rows by key, state, results for tables.
-pub const INTERNAL: [&str; 3] = ["-repartition", "-changelog", "-results"];
-
-/// True for a topic that a Pipeline makes for itself, or that is named like one.
-pub fn internal(topic: &str) -> bool {
-    let whole = topic.trim_end_matches(".dlq");
-    topic.starts_with(OURS) && INTERNAL.iter().any(|end| whole.ends_with(end))
-}
-
 /// The topic that a DataStream uses.
 pub fn topic_of(namespace: &str, name: &str, given: Option<&str>) -> String {
     given.map_or_else(|| format!("{namespace}.{name}"), str::to_owned)
@@ -35,7 +25,7 @@ pub fn topic_of(namespace: &str, name: &str, given: Option<&str>) -> String {
 
 /// The topic of a stream's dead letters.
 pub fn dead_letter_topic(topic: &str) -> String {
-    format!("{topic}.dlq")
+    names::dead_letters(topic)
 }
 
 /// A stream's topics, its own and that of its dead letters, in the form in which Kafka tells names apart: `.` and `_` are one,
@@ -85,7 +75,7 @@ pub fn allowed(
             topic.trim_start_matches('_')
         ));
     }
-    if internal(topic) {
+    if names::is_internal(topic) {
         return Err(format!(
             "topic {topic} is named like one that a Pipeline makes for its state; choose another name"
         ));
@@ -140,18 +130,6 @@ mod tests {
             message.contains("topicPolicy") && message.contains("shop."),
             "{message}"
         );
-    }
-
-    #[test]
-    fn only_a_pipeline_s_own_topics_are_internal() {
-        for (name, is) in [
-            ("headworks.eu.shop.p.01234567-repartition", true),
-            ("headworks.eu.shop.p.01234567-results.dlq", true),
-            ("headworks.orders", false),
-            ("shop.a-changelog", false),
-        ] {
-            assert_eq!(internal(name), is, "{name}");
-        }
     }
 
     #[test]

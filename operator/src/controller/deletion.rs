@@ -8,7 +8,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Reconciler, dynamic_api, exit::label};
+use super::{Reconciler, SpecCheck, checked, dynamic_api, exit::label};
 use crate::{
     context::Context,
     names::{FIELD_MANAGER, FINALIZER, Key},
@@ -21,9 +21,10 @@ pub(super) async fn prepare<K: Reconciler>(object: &K, context: &Context) -> Res
     if object.needs_finalizer() || object.is_held(context) {
         hold(object, context).await?;
     }
-    object
-        .check()
-        .map_err(|message| Error::stalled(ConditionReason::InvalidSpec, message))
+    match K::SPEC_CHECK {
+        SpecCheck::First => checked(object),
+        SpecCheck::InReconcile => Ok(()),
+    }
 }
 
 /// Sees to it that the object has our finalizer: something outside Kubernetes is about to be made for it.

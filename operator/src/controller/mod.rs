@@ -16,8 +16,13 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use headworks_crds::{
+    Condition, DeadLetterStatus, PodTemplate, SpecFault,
+    conditions::{INSECURE, find},
+    fault_text,
+};
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, ResourceExt,
     api::{ApiResource, DynamicObject},
     core::DeserializeGuard,
     runtime::{
@@ -27,18 +32,23 @@ use kube::{
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use deletion::hold;
 
 use crate::{
+    admission::Reviewed,
     context::Context,
     names::Key,
     reason::ConditionReason,
+    reports::Coarse,
     retry::Error,
-    status::ReconcileOutcome,
+    secrets::NeededSecret,
+    security::Open,
+    status::{ReconcileOutcome, mark},
     supervise::{Panicked, contained},
+    watches::Watched,
 };
 
 /// No reconcile takes longer: every call in it has a time-out of its own, so one that does hangs.
@@ -46,18 +56,40 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// Reconciles of one kind at once.
 const CONCURRENCY: u16 = 16;
 
-/// What a kind does.
-pub trait Reconciler:
-    Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
-{
+/// When a spec is checked by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpecCheck {
+    /// Before the reconcile, which sees only right ones.
+    First,
+    /// In the reconcile, which asks [`checked`], or part after part, at its place: something must be done whatever is wrong with the
+    /// spec, such as to suspend pods, or to end rights.
+    InReconcile,
+}
+
+/// What a kind does. What a kind must not forget has no default: one that has nothing to say says so.
+pub trait Reconciler: Watched + Reviewed + Serialize {
     /// Its status.
     type Status: Clone + Default + Debug + Serialize + DeserializeOwned + Send + Sync;
+
+    /// When its spec is checked.
+    const SPEC_CHECK: SpecCheck = SpecCheck::First;
 
     /// The status as watched.
     fn status(&self) -> Option<&Self::Status>;
 
-    /// Checks of the spec alone, beyond the schema.
-    fn check(&self) -> Result<(), String>;
+    /// What is wrong with the spec by itself, beyond its schema: [`headworks_crds::faults`], and what the kind knows besides. The
+    /// reconcile, admission and the command line ask it. Pure.
+    fn spec_faults(&self) -> Vec<SpecFault>;
+
+    /// What the spec leaves open to others: it becomes the condition `Insecure`, and a warning in admission. Pure.
+    fn open(&self) -> Option<Open>;
+
+    /// What it asks for its pods, which `podPolicy` of a Platform may not allow; none for a kind without pods. Pure.
+    fn pods(&self) -> Option<PodRequest<'_>>;
+
+    /// What its status shows of its pods' figures, so that a new operator goes on from there; none for a kind without pods, or without
+    /// figures.
+    fn shown_figures(&self) -> Option<ShownFigures>;
 
     /// True: deletion needs work outside the API server.
     fn needs_finalizer(&self) -> bool;
@@ -80,6 +112,48 @@ pub trait Reconciler:
         status: &Self::Status,
         context: &Context,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// What an object says of its pods.
+#[derive(Clone, Debug)]
+pub struct PodRequest<'a> {
+    /// Whose word counts.
+    pub platform: OnPlatform,
+    /// Its podTemplate.
+    pub template: Option<&'a PodTemplate>,
+    /// The Secrets that its spec names.
+    pub secrets: Vec<NeededSecret>,
+    /// How many are to run.
+    pub replicas: i32,
+}
+
+/// Which Platform has a say in an object's pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnPlatform {
+    /// The one that its spec names.
+    Named(String),
+    /// That of a stream in its namespace.
+    OfStream(String),
+    /// It names none: each that admits its namespace has, and none gives it its podTemplate.
+    Admitting,
+}
+
+/// What a status shows already of figures.
+#[derive(Clone, Debug, Default)]
+pub struct ShownFigures {
+    /// Dead letters.
+    pub letters: DeadLetterStatus,
+    /// The pace, if it shows one.
+    pub pace: Option<Coarse>,
+}
+
+/// Fails for a spec that is wrong by itself.
+///
+/// # Errors
+/// `InvalidSpec`, with each fault and its place.
+pub fn checked<K: Reconciler>(object: &K) -> Result<(), Error> {
+    fault_text(&object.spec_faults())
+        .map_or(Ok(()), |text| Err(Error::stalled("InvalidSpec", text)))
 }
 
 /// Runs one kind's controller until `stop`.
@@ -182,7 +256,8 @@ async fn readable<K: Reconciler>(
         }
         Err(error) => Err(error),
     };
-    let new = serde_json::to_value(&status).unwrap_or_default();
+    let mut new = serde_json::to_value(&status).unwrap_or_default();
+    say_open(object, &mut new);
     exit::finish::<K>(
         key,
         &uid,
@@ -193,6 +268,22 @@ async fn readable<K: Reconciler>(
         context,
     )
     .await
+}
+
+/// The condition `Insecure`, of every kind. It is about the spec alone, and so is said whatever came of the reconcile.
+fn say_open<K: Reconciler>(object: &K, status: &mut Value) {
+    let open = object.open();
+    let mut conditions: Vec<Condition> =
+        serde_json::from_value(status["conditions"].clone()).unwrap_or_default();
+    if open.is_none() && find(&conditions, INSECURE).is_none() {
+        return;
+    }
+    let generation = object.meta().generation;
+    mark(&mut conditions, INSECURE, open.as_ref(), generation);
+    if !status.is_object() {
+        *status = json!({});
+    }
+    status["conditions"] = serde_json::to_value(&conditions).unwrap_or_default();
 }
 
 /// What a status says of a mistake of ours. What the panic said may repeat what others sent, so it goes to the log alone.

@@ -5,10 +5,38 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    admission::{AdmissionDecision, Around, Request},
     context::testing::{calls, context, store, stores},
+    planning::uses::{StreamUse, UsesStreams},
+    scope::Watch,
     reason::ConditionReason,
     supervise::{OfTask, PANICS},
+    watches::{Wake, Watching},
 };
+
+impl Watched for ConfigMap {
+    fn watches(_: &Watching<'_>) -> Vec<Watch<DeserializeGuard<Self>>> {
+        Vec::new()
+    }
+
+    fn changed(&self, _: bool, _: &Wake) {}
+}
+
+impl UsesStreams for ConfigMap {
+    fn streams(&self) -> StreamUse {
+        StreamUse::None
+    }
+}
+
+impl Reviewed for ConfigMap {
+    fn review(_: &Request<Self>, _: Around<'_>) -> AdmissionDecision {
+        AdmissionDecision::pass()
+    }
+
+    fn deletion(_: &str, _: &Around<'_>) -> AdmissionDecision {
+        AdmissionDecision::pass()
+    }
+}
 
 impl Reconciler for ConfigMap {
     type Status = Value;
@@ -17,8 +45,20 @@ impl Reconciler for ConfigMap {
         None
     }
 
-    fn check(&self) -> Result<(), String> {
-        Ok(())
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        Vec::new()
+    }
+
+    fn open(&self) -> Option<Open> {
+        None
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     fn needs_finalizer(&self) -> bool {

@@ -5,23 +5,25 @@
 //! pod can't run, holds up nobody.
 
 pub mod address;
+mod admission;
 pub mod binding;
 pub mod build;
 pub mod resolve;
+mod watched;
 
 use binding::StoreBinding;
-use headworks_crds::{DataStore, DataStoreStatus, conditions::INSECURE};
+use headworks_crds::{DataStore, DataStoreStatus, SpecFault};
 use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::Reconciler,
+    controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     names::Key,
     planning::store_writers::stores_of,
     platform::{policy, resolve::admits},
     retry::Error,
-    security,
-    status::{ReconcileOutcome, mark},
+    security::{self, Open},
+    status::ReconcileOutcome,
     stores::Stores,
     workload::{RollOut, Workload, health},
 };
@@ -32,12 +34,38 @@ const MAX_VERSION: usize = 64;
 impl Reconciler for DataStore {
     type Status = DataStoreStatus;
 
+    const SPEC_CHECK: SpecCheck = SpecCheck::InReconcile;
+
     fn status(&self) -> Option<&DataStoreStatus> {
         self.status.as_ref()
     }
 
-    fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        let own = address::check(&self.spec).err();
+        let own = own.map(|error| SpecFault::placed(error.message()));
+        headworks_crds::faults(&self.spec)
+            .into_iter()
+            .chain(own)
+            .collect()
+    }
+
+    fn open(&self) -> Option<Open> {
+        security::data_store(&self.spec)
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        // An address that can't be read is a fault of the spec's, and names no Secret.
+        let binding = binding::bind(&self.name_any(), &self.spec).ok()?;
+        Some(PodRequest {
+            platform: OnPlatform::Admitting,
+            template: self.spec.pod_template.as_ref(),
+            secrets: binding.secrets,
+            replicas: i32::from(!self.spec.suspend),
+        })
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     fn needs_finalizer(&self) -> bool {
@@ -51,9 +79,6 @@ impl Reconciler for DataStore {
     ) -> Result<ReconcileOutcome, Error> {
         let roll_out = RollOut::of(self, context);
         let key = &roll_out.key;
-        let open = security::data_store(&self.spec);
-        let generation = self.metadata.generation;
-        mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         status.pipelines = i64::try_from(pipelines(&context.stores, key)).ok();
         if self.spec.suspend {
             roll_out.suspend().await?;
@@ -84,6 +109,7 @@ impl Reconciler for DataStore {
 
 /// From the spec to what runs, and the server's address.
 fn resolve(store: &DataStore, key: &Key, context: &Context) -> Result<(Workload, String), Error> {
+    checked(store)?;
     let address = address::check(&store.spec)?.to_string();
     let binding = binding::bind(&key.name, &store.spec)?;
     allowed(store, key, &binding, context)?;

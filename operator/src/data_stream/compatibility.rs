@@ -8,7 +8,6 @@ use headworks_crds::{Compatibility, DataStream};
 use headworks_plan::Contract;
 use kube::ResourceExt;
 
-use super::contract_revisions;
 use crate::{
     context::Context,
     contract::{fingerprint, revision::Revision},
@@ -18,27 +17,9 @@ use crate::{
     status::MAX_MESSAGE,
 };
 
-/// Why the new contract may not follow the one in force, unless the object's annotation permits just this change: in
-/// the words of admission, which may have been asleep.
-pub(super) fn refused(
-    stream: &DataStream,
-    key: &Key,
-    (in_force, promised): (&Revision, Compatibility),
-    new: &Contract,
-    context: &Context,
-) -> Option<String> {
-    let earlier = contract_revisions::before(context, key, in_force);
-    let refusal = refusal(stream, key, (in_force, promised), &earlier, new)?;
-    let before = context.stores.snapshot(&key.namespace, None);
-    let mut after = before.clone();
-    let name = (key.namespace.clone(), key.name.clone());
-    after.change(&name, &stream.spec, stream.annotations(), new.clone());
-    let impact = impact::impact(&before, &after);
-    Some(refusal.message(MAX_MESSAGE, |most| impact.list(most)))
-}
-
-/// The same without the list. `earlier` are the contracts before the one in force, newest first.
-fn refusal(
+/// Why the new contract may not follow the one in force, unless the object's annotation permits just this change. Pure. `earlier` are
+/// the contracts before the one in force, newest first.
+pub(super) fn refusal(
     stream: &DataStream,
     key: &Key,
     (in_force, promised): (&Revision, Compatibility),
@@ -64,6 +45,22 @@ fn refusal(
         new,
     )
     .filter(|refusal| !refusal.permitted)
+}
+
+/// A refusal in the words of admission, which may have been asleep: with whom the change would hit.
+pub(super) fn message(
+    stream: &DataStream,
+    key: &Key,
+    refusal: &Refusal,
+    asked: &Contract,
+    context: &Context,
+) -> String {
+    let before = context.stores.snapshot(&key.namespace, None);
+    let mut after = before.clone();
+    let name = (key.namespace.clone(), key.name.clone());
+    after.change(&name, &stream.spec, stream.annotations(), asked.clone());
+    let impact = impact::impact(&before, &after);
+    refusal.message(MAX_MESSAGE, |most| impact.list(most))
 }
 
 /// The change's fingerprint, if the object's annotation says it: then it is used, whether it was needed or not.

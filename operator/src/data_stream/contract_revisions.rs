@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use headworks_crds::AcceptedContract;
-use headworks_plan::Contract;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt, api::PostParams};
 
+use super::history::History;
 use crate::{
     context::Context,
     contract::{
@@ -46,6 +46,12 @@ pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
     maps.into_iter().map(|(_, map)| map).collect()
 }
 
+/// What the store holds.
+pub(super) fn history(context: &Context, owner: &Key) -> History {
+    let maps = maps(context, owner);
+    History(maps.iter().filter_map(|map| read(map)).collect())
+}
+
 /// The contract in force as the store has it: the one that the status names; where it names none, the newest that an
 /// earlier object of this name left.
 pub fn stored(
@@ -53,65 +59,7 @@ pub fn stored(
     owner: &Key,
     named: Option<&AcceptedContract>,
 ) -> Option<Revision> {
-    let maps = maps(context, owner);
-    let found = maps
-        .iter()
-        .find(|map| named.is_none_or(|named| is(map, named)));
-    found.and_then(|map| read(map))
-}
-
-/// A contract with this content that was written down after a number, by an operator that died before it could say so in
-/// the status.
-pub fn begun(
-    context: &Context,
-    owner: &Key,
-    after: i32,
-    contract: &Contract,
-    topic: &str,
-    platform: &str,
-) -> Option<Revision> {
-    let wanted = fingerprint(contract);
-    let maps = maps(context, owner);
-    maps.iter().filter_map(|map| read(map)).find(|accepted| {
-        accepted.version > after
-            && accepted.topic == topic
-            && accepted.platform == platform
-            && fingerprint(&accepted.contract) == wanted
-    })
-}
-
-/// The highest number that a contract of this stream has, or had.
-pub fn last(context: &Context, owner: &Key, named: Option<&AcceptedContract>) -> i32 {
-    let newest = maps(context, owner).first().and_then(|map| read(map));
-    let newest = newest.map_or(0, |accepted| accepted.version);
-    newest.max(named.map_or(0, |named| named.version))
-}
-
-/// Fingerprints that have permitted a change of this stream, as the newest contract has them.
-pub fn used(context: &Context, owner: &Key) -> Vec<String> {
-    let newest = maps(context, owner).first().and_then(|map| read(map));
-    newest.map(|accepted| accepted.used).unwrap_or_default()
-}
-
-/// The contracts before one, newest first, as far as they are kept and about the same topic.
-pub fn before(context: &Context, owner: &Key, in_force: &Revision) -> Vec<Revision> {
-    let number = in_force.version;
-    before_number(context, owner, number, &in_force.topic, &in_force.platform)
-}
-
-/// As [`before`], for a contract of which no more is known than its number.
-pub fn before_number(
-    context: &Context,
-    owner: &Key,
-    number: i32,
-    topic: &str,
-    platform: &str,
-) -> Vec<Revision> {
-    let all = maps(context, owner)
-        .into_iter()
-        .filter_map(|map| read(&map));
-    all.filter(|a| a.version < number && a.topic == topic && a.platform == platform)
-        .collect()
+    history(context, owner).named(named).cloned()
 }
 
 /// As [`stored`]; asks the API server where the store doesn't have what the status names.
@@ -140,23 +88,15 @@ pub async fn in_force(
 }
 
 /// The contract that a status names and no ConfigMap holds any more: it is what the spec says, if the fingerprint says so,
-/// and is written down again under its number.
+/// and is to be written down again under its number. Pure.
 ///
 /// # Errors
-/// `ContractLost` where the spec says something else; `OwnedByAnother` where another contract has the number.
-pub async fn restore(
-    context: &Context,
+/// `ContractLost` where the spec says something else.
+pub(super) fn again(
     owner: &Key,
     named: &AcceptedContract,
     spec: Revision,
 ) -> Result<Revision, Error> {
-    let found = again(owner, named, spec)?;
-    tracing::warn!(stream = %owner, version = found.version, "a contract's ConfigMap is gone and is written again");
-    accept(context, owner, &found).await?;
-    Ok(found)
-}
-
-fn again(owner: &Key, named: &AcceptedContract, spec: Revision) -> Result<Revision, Error> {
     if fingerprint(&spec.contract) == named.fingerprint {
         return Ok(Revision {
             version: named.version,
@@ -225,6 +165,8 @@ pub async fn sweep(context: &Context, owner: &Key, all: bool) -> Result<(), Erro
 
 #[cfg(test)]
 mod tests {
+    use headworks_plan::Contract;
+
     use super::*;
 
     fn first() -> Revision {

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use headworks_crds::{DataStream, DataStreamStatus, DeletionPolicy};
 use k8s_openapi::jiff::Timestamp;
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 
-use super::{contract_revisions, topic::kafka_error};
+use super::contract_revisions;
 use crate::{
     context::Context,
     controller::Reconciler,
     names::Key,
+    provisioner::{
+        by_strimzi::kafka_topics::{self, Left},
+        in_kafka::topics::kafka_error,
+    },
     retry::Error,
-    strimzi::{objects, release},
 };
 
 /// A Kafka that is away for longer than this keeps its topics; the object goes.
@@ -81,41 +84,26 @@ async fn kafka_topics(
     if !stream.is_held(context) && status.kafka_topic.is_none() {
         return Ok(());
     }
-    if release::nothing_there(&context.strimzi).await {
-        if let Some(name) = &status.kafka_topic {
-            let note = format!(
-                "KafkaTopic {name} is gone with Strimzi's kinds; its topic in Kafka is as it was"
-            );
-            let about = stream.object_ref(&());
-            context.events.warning(&about, "TopicLeft", &note).await;
+    match kafka_topics::let_go(key, keeps, context).await? {
+        Left::NoKind => {
+            if let Some(name) = &status.kafka_topic {
+                let note = format!(
+                    "KafkaTopic {name} is gone with Strimzi's kinds; its topic in Kafka is as it was"
+                );
+                let about = stream.object_ref(&());
+                context.events.warning(&about, "TopicLeft", &note).await;
+            }
+            Ok(())
         }
-        return Ok(());
-    }
-    let objects = release::of_owner(&context.strimzi, key).await?;
-    if keeps {
-        for object in &objects {
-            release::release(&context.strimzi, object).await?;
-        }
-        return Ok(());
-    }
-    for object in &objects {
-        objects::delete(&context.strimzi, &context.strimzi.topics, object).await?;
-    }
-    // The Topic Operator deletes the topic and then lets the object go. What it doesn't do in time is done by the Admin API;
-    // when it is back, it finds the topic gone and lets the object go.
-    let waits = objects
-        .first()
-        .filter(|_| since_deletion(stream) < OPERATOR_PATIENCE);
-    match waits {
-        None => Ok(()),
-        Some(object) => Err(Error::waiting(
+        // The Topic Operator deletes the topic and then lets the object go. What it doesn't do in time is done by the Admin API;
+        // when it is back, it finds the topic gone and lets the object go.
+        Left::Ending(place) if since_deletion(stream) < OPERATOR_PATIENCE => Err(Error::waiting(
             "TopicPending",
             format!(
-                "Strimzi's Topic Operator has to delete the topic of KafkaTopic {}/{}; after a minute it is deleted without it",
-                object.namespace().unwrap_or_default(),
-                object.name_any()
+                "Strimzi's Topic Operator has to delete the topic of KafkaTopic {place}; after a minute it is deleted without it"
             ),
         )),
+        Left::Ending(_) | Left::Nothing => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@
 use headworks_crds::{DataStream, DataStreamSpec, Platform};
 use kube::ResourceExt;
 
-use crate::{context::Context, retry::Error};
+use crate::retry::Error;
 
 /// What is looked at besides the spec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,15 +17,12 @@ pub struct Around {
     pub others: i32,
 }
 
-/// Fails if the stream asks for more than the Platform allows.
+/// Fails if the stream asks for more than the Platform allows. Pure.
 ///
 /// # Errors
 /// `LimitExceeded`, with each place and the remedy.
-pub fn check(stream: &DataStream, platform: &Platform, context: &Context) -> Result<(), Error> {
-    let streams = context.stores.streams.state();
-    let streams = streams.iter().filter_map(|guarded| guarded.0.as_ref().ok());
-    let around = around(stream, platform, streams);
-    match fault(&stream.spec, platform, around) {
+pub fn check(spec: &DataStreamSpec, platform: &Platform, around: Around) -> Result<(), Error> {
+    match fault(spec, platform, around) {
         None => Ok(()),
         // Another stream may give partitions back.
         Some(message) => {

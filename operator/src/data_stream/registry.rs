@@ -11,12 +11,10 @@
 
 mod known;
 mod needed;
-
-use std::collections::BTreeMap;
+mod subjects;
 
 use headworks_crds::{
     DataStream, DataStreamStatus, DeletionPolicy, Platform, RegisteredSchema, SubjectNaming,
-    TopicPolicy,
 };
 use headworks_plan::{Definition, Format};
 use headworks_schema::registry::{Entry, Reference, RegistryError};
@@ -29,13 +27,11 @@ use kube::{
 };
 use serde_json::json;
 
+use self::subjects::{owns, record_prefix, subject};
 use super::deletion::out_of_patience;
 use crate::{
     context::Context,
-    contract::{
-        revision::{Revision, SCHEMA_IDS_ANNOTATION, name},
-        topic_name,
-    },
+    contract::revision::{Revision, SCHEMA_IDS_ANNOTATION, name},
     names::{FIELD_MANAGER, Key},
     registry_pool::Registry,
     retry::Error,
@@ -50,23 +46,6 @@ pub struct Registration {
     pub id: u32,
     /// Version in the subject.
     pub version: Option<i32>,
-}
-
-/// The subject of a stream's records.
-///
-/// # Errors
-/// Where the name is the record's, and the definition is none.
-pub fn subject(
-    naming: Option<SubjectNaming>,
-    topic: &str,
-    definition: &Definition,
-) -> Result<String, String> {
-    let name = || headworks_schema::record_name(definition).map_err(|error| error.to_string());
-    Ok(match naming.unwrap_or_default() {
-        SubjectNaming::TopicName => format!("{topic}-value"),
-        SubjectNaming::RecordName => name()?,
-        SubjectNaming::TopicRecordName => format!("{topic}-{}", name()?),
-    })
 }
 
 /// Registers the definition of a contract that comes into force after `before`; gives nothing where its records carry no
@@ -127,23 +106,6 @@ fn allowed(
         )
         .after(std::time::Duration::from_secs(60)))
     }
-}
-
-/// What the names of a namespace's records begin with. They have no hyphens, and namespaces no underscores.
-fn record_prefix(namespace: &str) -> String {
-    format!("{}.", namespace.replace('-', "_"))
-}
-
-/// Whose a record's name is: as with topics, a namespace owns the names that begin with it and a dot, and a rule gives it
-/// others. A subject that topics share is a name in the whole registry, where anybody could put another record under it.
-fn owns(
-    namespace: &str,
-    labels: &BTreeMap<String, String>,
-    policy: &[TopicPolicy],
-    record: &str,
-) -> bool {
-    record.starts_with(&record_prefix(namespace))
-        || topic_name::allowed(record, namespace, labels, policy).is_ok()
 }
 
 fn gone(platform: &Platform) -> Error {
@@ -393,50 +355,5 @@ pub async fn finalize(
             Ok(())
         }
         Ok(()) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn definition(text: &str) -> Definition {
-        Definition::new(text)
-    }
-
-    #[test]
-    fn a_subject_is_named_by_topic_record_or_both() {
-        let record = definition(
-            r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"id","type":"string"}]}"#,
-        );
-        let of = |naming| subject(naming, "shop.orders", &record).unwrap();
-        assert_eq!(of(None), "shop.orders-value");
-        assert_eq!(of(Some(SubjectNaming::TopicName)), "shop.orders-value");
-        assert_eq!(of(Some(SubjectNaming::RecordName)), "shop.Order");
-        assert_eq!(
-            of(Some(SubjectNaming::TopicRecordName)),
-            "shop.orders-shop.Order"
-        );
-        let message = Definition::of_message(String::new(), "shop.v1.Order");
-        assert_eq!(
-            subject(Some(SubjectNaming::RecordName), "t", &message).unwrap(),
-            "shop.v1.Order"
-        );
-    }
-
-    #[test]
-    fn a_record_s_name_is_its_namespace_s_or_needs_a_rule() {
-        let policy: Vec<TopicPolicy> = serde_json::from_value(
-            json!([{"namespaces": {"matchLabels": {"team": "core"}}, "prefixes": ["com.example."]}]),
-        )
-        .unwrap();
-        let core = BTreeMap::from([("team".to_owned(), "core".to_owned())]);
-        let none = BTreeMap::new();
-        assert!(owns("shop", &none, &policy, "shop.v1.Order"));
-        assert!(owns("team-a", &none, &policy, "team_a.Order"));
-        assert!(owns("evil", &core, &policy, "com.example.Order"));
-        for foreign in ["shop.Order", "Order", "com.example.Order", "evilshop.Order"] {
-            assert!(!owns("evil", &none, &policy, foreign), "{foreign}");
-        }
     }
 }

@@ -4,11 +4,12 @@ use headworks_crds::{DataStream, RegisteredSchema, conditions::READY};
 use headworks_plan::{Contract, Format, Registered, RegistryConnection, Stream};
 use kube::ResourceExt;
 
-use super::{contract_revisions, registry, settings::MAX_MESSAGE};
+use super::{contract_revisions, registry};
 use crate::{
     context::Context,
     contract::{self, revision::Revision},
     names::Key,
+    provisioner::settings::MAX_MESSAGE,
     retry::Error,
 };
 

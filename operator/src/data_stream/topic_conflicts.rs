@@ -32,20 +32,30 @@ pub fn of(stream: &DataStream, topic: &str, context: &Context) -> Vec<DataStream
         .collect()
 }
 
-/// Fails where a rival comes first.
+/// Those of the rivals that may use the topic.
+pub fn entitled_among(
+    rivals: Vec<DataStream>,
+    platform: &Platform,
+    context: &Context,
+) -> Vec<DataStream> {
+    rivals
+        .into_iter()
+        .filter(|rival| entitled(rival, platform, context))
+        .collect()
+}
+
+/// Fails where a rival that may use the topic comes first. Pure.
 ///
 /// # Errors
 /// `TopicOwnedBy`.
 pub fn check_precedence(
     stream: &DataStream,
     topic: &str,
-    rivals: &[DataStream],
-    platform: &Platform,
-    context: &Context,
+    entitled: &[DataStream],
 ) -> Result<(), Error> {
-    let first = rivals
+    let first = entitled
         .iter()
-        .filter(|rival| older(rival, stream) && entitled(rival, platform, context))
+        .filter(|rival| older(rival, stream))
         .min_by_key(|rival| age(rival));
     let Some(first) = first else { return Ok(()) };
     Err(Error::stalled(

@@ -121,7 +121,7 @@ fn pipeline(
         }
         (was, Some(Ok(now))) => (was.and_then(|w| w.as_ref().ok()), now),
     };
-    let restarts = was.is_some_and(|was| state(was) != state(now));
+    let restarts = was.is_some_and(|was| was.state_fingerprint() != now.state_fingerprint());
     if restarts && spec.on_state_change == OnStateChange::Block {
         broken.extend(outputs());
         let line = "needs another state than the one it has: it is held back (StateChange), and its pods go on with the query as it was; spec.onStateChange: Reset gives state and progress up".to_owned();
@@ -135,7 +135,11 @@ fn pipeline(
         .map(|c| format!("result column {c}{}", from(now, &c.name, changed)))
         .collect();
     if restarts {
-        lines.push(begins_anew(before.pipelines.get(name), spec, state(now)));
+        lines.push(begins_anew(
+            before.pipelines.get(name),
+            spec,
+            now.state_fingerprint(),
+        ));
     }
     if lines.is_empty() {
         let starved: Vec<Name> = reads(spec)
@@ -175,11 +179,6 @@ fn pipeline(
             items.push(item(Effect::Altered, "Table", &title, lines));
         }
     }
-}
-
-/// What state a query needs: equal where it may go on with the one that is there.
-fn state(flow: &Dataflow) -> Option<&str> {
-    flow.keyed.as_ref().map(|keyed| keyed.fingerprint.as_str())
 }
 
 /// Which changed columns a result's column is computed from.
@@ -223,7 +222,7 @@ fn begins_anew(was: Option<&PipelineSpec>, spec: &PipelineSpec, now: Option<&str
 /// The changed columns that a query reads.
 fn used(flow: &Dataflow, namespace: &str, changed: &BTreeMap<Name, Change>) -> Vec<String> {
     let mut all = BTreeSet::new();
-    for branch in &flow.branches {
+    for branch in flow.branches() {
         let key = (namespace.to_owned(), branch.input.clone());
         let Some(change) = changed.get(&key) else {
             continue;

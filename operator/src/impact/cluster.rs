@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
+use headworks_crds::{DataStream, Pipeline};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
-use super::{CatalogSnapshot, Stream};
+use super::{CatalogSnapshot, Name, Stream};
 use crate::{
     contract::{
         self,
@@ -14,7 +14,7 @@ use crate::{
         topic_name,
     },
     owned,
-    planning::lineage,
+    planning::{lineage, uses::StreamUse},
 };
 
 /// Objects that a snapshot is made of; those of other namespaces are left out.
@@ -24,10 +24,8 @@ pub struct Objects<'a> {
     pub streams: Vec<&'a DataStream>,
     /// Pipelines.
     pub pipelines: Vec<&'a Pipeline>,
-    /// Sources.
-    pub sources: Vec<&'a Source>,
-    /// AccessGrants.
-    pub grants: Vec<&'a AccessGrant>,
+    /// Objects of all kinds that use streams, as they do: kind, namespace and name. (Pipelines may stand in either list.)
+    pub users: Vec<(&'static str, Name, StreamUse)>,
     /// ConfigMaps with accepted contracts.
     pub contracts: Vec<&'a ConfigMap>,
     /// DataStreams that are about to be made. What an earlier object of their name left under `Retain` is in force for
@@ -35,7 +33,7 @@ pub struct Objects<'a> {
     pub coming: Vec<&'a DataStream>,
 }
 
-/// The streams, Pipelines, Sources and grants of a namespace, of objects at hand, with the contracts in force.
+/// The streams of a namespace, and who uses them, of objects at hand, with the contracts in force.
 pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     let mut accepted = contracts(namespace, &objects.contracts);
     let mut snapshot = CatalogSnapshot::default();
@@ -64,13 +62,10 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
         let key = name(pipeline.name_any());
         snapshot.pipelines.insert(key, pipeline.spec.clone());
     }
-    for source in within(namespace, &objects.sources) {
-        let key = name(source.name_any());
-        snapshot.sources.insert(key, source.spec.clone());
-    }
-    for grant in within(namespace, &objects.grants) {
-        let key = name(grant.name_any());
-        snapshot.grants.insert(key, grant.spec.clone());
+    for (kind, name, used) in &objects.users {
+        if name.0 == namespace {
+            snapshot.note(*kind, name.clone(), used.clone());
+        }
     }
     snapshot
 }

@@ -1,4 +1,4 @@
-//! What else stands around a changed stream: Sources, grants, labels that arrive by lineage, owners.
+//! What else stands around a changed stream: who reads or writes its records, grants, labels that arrive by lineage, owners.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::evolution::{self, changes, columns};
 
-/// Sources and grants around a changed stream.
+/// Readers and writers of records, and grants, around a changed stream.
 pub(super) fn dependents(
     name: &Name,
     change: &Change,
@@ -44,14 +44,27 @@ pub(super) fn dependents(
         .iter()
         .map(ToString::to_string)
         .collect();
-    for (source, spec) in &after.sources {
-        if source.0 != name.0 || spec.into != name.1 {
+    for ((kind, user), used) in &after.records {
+        if user.0 != name.0 {
             continue;
         }
-        if !refused.is_empty() {
-            items.push(item(Effect::Broken, "Source", source, refused.clone()));
-        } else if !written.is_empty() {
-            items.push(item(Effect::Altered, "Source", source, written.clone()));
+        let (reads, writes) = (used.is_reader(&name.1), used.is_writer(&name.1));
+        let mut faults = Vec::new();
+        if reads {
+            faults.extend(readers.iter().map(|fault| fault.message.clone()));
+        }
+        if writes {
+            faults.extend(refused.iter().cloned());
+        }
+        let lines = match (reads, writes) {
+            (true, _) => change.fields.clone(),
+            (false, true) => written.clone(),
+            (false, false) => continue,
+        };
+        if !faults.is_empty() {
+            items.push(item(Effect::Broken, *kind, user, faults));
+        } else if !lines.is_empty() {
+            items.push(item(Effect::Altered, *kind, user, lines));
         }
     }
     for (grant, spec) in &after.grants {

@@ -21,7 +21,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{AccessGrantSpec, Compatibility, DataStreamSpec, PipelineSpec, SourceSpec};
+use headworks_crds::{AccessGrantSpec, Compatibility, DataStreamSpec, PipelineSpec};
 use headworks_plan::Contract;
 use serde::Serialize;
 
@@ -29,6 +29,7 @@ pub use analyze::impact;
 
 use crate::evolution;
 pub use crate::planning::lineage::Name;
+use crate::planning::uses::{RecordUse, StreamUse};
 
 /// A stream as its readers see it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,8 +59,8 @@ pub struct CatalogSnapshot {
     pub streams: BTreeMap<Name, Stream>,
     /// Pipelines.
     pub pipelines: BTreeMap<Name, PipelineSpec>,
-    /// Sources.
-    pub sources: BTreeMap<Name, SourceSpec>,
+    /// Objects of other kinds that read or write whole records, such as Sources, by kind and name.
+    pub records: BTreeMap<(&'static str, Name), RecordUse>,
     /// AccessGrants.
     pub grants: BTreeMap<Name, AccessGrantSpec>,
 }
@@ -175,6 +176,22 @@ impl Impact {
 }
 
 impl CatalogSnapshot {
+    /// Notes how an object of that kind uses streams.
+    pub fn note(&mut self, kind: &'static str, name: Name, used: StreamUse) {
+        match used {
+            StreamUse::None => {}
+            StreamUse::Query(spec, _) => {
+                self.pipelines.insert(name, *spec);
+            }
+            StreamUse::Grant(spec) => {
+                self.grants.insert(name, *spec);
+            }
+            StreamUse::Records(used) => {
+                self.records.insert((kind, name), used);
+            }
+        }
+    }
+
     /// Puts a stream's spec as it would be over what the snapshot knows of it.
     pub fn change(
         &mut self,

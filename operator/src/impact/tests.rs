@@ -2,7 +2,10 @@ use headworks_crds::DataStream;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{contract, planning::lineage};
+use crate::{
+    contract,
+    planning::{lineage, uses::StreamRef},
+};
 
 /// A shop: orders from HTTP, big ones in a stream and a table, and a copy of that; a client reads each end.
 fn shop() -> CatalogSnapshot {
@@ -50,9 +53,13 @@ fn shop() -> CatalogSnapshot {
         let spec = serde_json::from_value(spec).unwrap();
         snapshot.pipelines.insert(name(pipeline), spec);
     }
-    let source = json!({"into": "orders", "http": {"auth": {"bearer": {"secret": {"name": "s"}}}}});
-    let source = serde_json::from_value(source).unwrap();
-    snapshot.sources.insert(name("orders-http"), source);
+    let source = RecordUse {
+        writes: vec![StreamRef::new("orders", "spec.into")],
+        runs: true,
+        ..RecordUse::default()
+    };
+    let key = ("Source", name("orders-http"));
+    snapshot.records.insert(key, source);
     for (grant, read, except) in [
         ("bi-orders", "orders", json!([])),
         ("bi-copy", "copy", json!(["pii"])),

@@ -4,14 +4,15 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus, Platform};
+use headworks_plan::names::PipelineNames;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 
-use super::{state, validate::table_group};
 use crate::{
     context::Context,
     kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
+    planning::stages,
     retry::Error,
     stores,
 };
@@ -99,14 +100,8 @@ fn groups(pipeline: &Pipeline, status: &PipelineStatus, group: &str, keyed: bool
     let wanted = wanted.map(|table| (table.store.as_str(), table.name.as_str()));
     let written = status.tables.iter().filter_map(|t| t.split_once('/'));
     let tables: BTreeSet<(&str, &str)> = wanted.chain(written).collect();
-    let of_tables = tables
-        .into_iter()
-        .map(|(store, table)| table_group(group, store, table));
-    let of_state = keyed.then(|| state::keyed_group(group));
-    std::iter::once(group.to_owned())
-        .chain(of_state)
-        .chain(of_tables)
-        .collect()
+    let names = PipelineNames::of_group(group);
+    stages::groups(&names, keyed, tables.into_iter())
 }
 
 async fn forget(

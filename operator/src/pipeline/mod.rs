@@ -3,42 +3,71 @@
 //! A running Pipeline whose spec becomes wrong is left running: nothing is applied until the whole of the new
 //! spec is known to be right, and the condition says that the last good plan goes on.
 
+mod admission;
 pub mod build;
 mod deletion;
 mod dereference;
+mod figures;
 pub mod memory;
 mod shared_condition;
 pub mod state;
 mod validate;
+mod watched;
 
 use std::fmt::Write;
 
-use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus};
-pub use validate::{group, table_group};
+use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus, SpecFault};
 
 use crate::{
     access,
     connection::{self, NeededSecret},
     context::Context,
-    controller::Reconciler,
+    controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     data_stream::resolve::ResolvedStream,
     names::Key,
     planning::targets,
     platform::policy,
     retry::Error,
+    security::Open,
     status::ReconcileOutcome,
-    workload::{RollOut, Workload, figures},
+    workload::{
+        RollOut, Workload,
+        figures::{ShowsFigures, settle},
+    },
 };
 
 impl Reconciler for Pipeline {
     type Status = PipelineStatus;
 
+    const SPEC_CHECK: SpecCheck = SpecCheck::InReconcile;
+
     fn status(&self) -> Option<&PipelineStatus> {
         self.status.as_ref()
     }
 
-    fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        headworks_crds::faults(&self.spec)
+    }
+
+    fn open(&self) -> Option<Open> {
+        None
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        Some(PodRequest {
+            platform: OnPlatform::Named(self.spec.platform.clone()),
+            template: self.spec.pod_template.as_ref(),
+            secrets: Vec::new(),
+            replicas: if self.spec.suspend {
+                0
+            } else {
+                self.spec.replicas
+            },
+        })
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        self.status.as_ref().map(ShowsFigures::shown)
     }
 
     /// Under `Retain` progress stays in Kafka, so there is nothing to wait for.
@@ -54,7 +83,7 @@ impl Reconciler for Pipeline {
         let roll_out = RollOut::of(self, context);
         let key = &roll_out.key;
         let rests = roll_out.rests(self.spec.suspend, self.spec.replicas);
-        figures::pipeline(status, rests, key, context);
+        settle(status, rests, key, context);
         if self.spec.suspend {
             roll_out.suspend().await?;
         }
@@ -106,6 +135,7 @@ async fn resolve(
     status: &mut PipelineStatus,
     context: &Context,
 ) -> Result<(Workload, Resolved), Error> {
+    checked(pipeline)?;
     if let Some(found) = context.flows.refused(key) {
         return Err(Error::stalled(
             "StreamLoop",
@@ -126,11 +156,7 @@ async fn resolve(
     let wanted = state::StateRequirements::of(pipeline, &found, &dataflow);
     let kept =
         state::reconcile_state(pipeline, key, &found, wanted.as_ref(), status, context).await?;
-    let keyed = wanted.as_ref().zip(kept.as_ref()).map(|(wanted, kept)| {
-        let plan = state::plan(pipeline, wanted, kept, &dataflow);
-        (wanted, plan)
-    });
-    let (workload, group) = build::build(pipeline, &found, keyed);
+    let (workload, group) = build::build(pipeline, &found, &dataflow, kept.as_ref());
     let of_inputs = found.inputs.iter().filter_map(|i| i.partitions).max();
     let names = |streams: &[ResolvedStream]| -> Vec<String> {
         streams.iter().map(|s| s.stream.name.clone()).collect()

@@ -77,7 +77,7 @@ pub fn check(
 
 /// State needs exactly once: what is counted twice stays wrong for ever.
 pub fn delivery_fault(spec: &PipelineSpec, dataflow: &Dataflow) -> Option<String> {
-    let refused = dataflow.keyed.is_some() && spec.delivery == Delivery::AtLeastOnce;
+    let refused = dataflow.keeps_state() && spec.delivery == Delivery::AtLeastOnce;
     refused.then(|| {
         "spec.delivery: AtLeastOnce isn't for a query with state (GROUP BY, ROW_NUMBER), which would count a repeated record twice: leave delivery out, or set ExactlyOnce".to_owned()
     })
@@ -301,8 +301,9 @@ mod tests {
         let spec: PipelineSpec = serde_json::from_value(spec).unwrap();
         let stateful = keyed("SELECT uid FROM a", &a, &[]);
         assert!(delivery_fault(&spec, &stateful).is_some());
+        let stages = stateful.stages.into_iter();
         let stateless = Dataflow {
-            keyed: None,
+            stages: stages.filter(|stage| stage.keyed.is_none()).collect(),
             ..stateful
         };
         assert_eq!(delivery_fault(&spec, &stateless), None);

@@ -1,7 +1,7 @@
-//! Which streams every Pipeline reads and writes, and which Pipelines close a loop.
+//! Which streams every object reads and writes, and which objects close a loop.
 //!
-//! A loop of streams feeds itself for ever. Of the Pipelines of a loop one must give way: those whose present
-//! flow is already in force go first, then the older ones; a Pipeline is refused if it closes a loop with
+//! A loop of streams feeds itself for ever. Of the objects of a loop, mostly Pipelines, one must give way: those whose present
+//! flow is already in force go first, then the older ones; one is refused if it closes a loop with
 //! those that went before it. So an edit of an old Pipeline doesn't stop a younger one that runs.
 
 use std::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::names::Key;
 
-/// What one Pipeline reads and writes.
+/// What one object reads and writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// Streams it reads.
@@ -31,122 +31,114 @@ pub struct Flow {
     pub in_force: bool,
     /// Seconds since 1970 UTC when it was made.
     pub born: i64,
+    /// True: its reconcile asks for loops and shared targets, and is woken when what it would be told changes.
+    pub heeds: bool,
 }
 
-/// A loop as one Pipeline sees it: the way back from its output to its input.
+/// A loop as one object sees it: the way back from its output to its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loop {
     /// Streams in order, beginning and ending with the same one.
     pub streams: Vec<String>,
-    /// The other Pipelines on the way.
-    pub pipelines: Vec<String>,
+    /// The others on the way.
+    pub through: Vec<Key>,
 }
 
 impl std::fmt::Display for Loop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.streams.join(" → "))?;
-        if !self.pipelines.is_empty() {
-            write!(f, ", through Pipeline {}", self.pipelines.join(", "))?;
+        let mut before = None;
+        for key in &self.through {
+            match before.replace(&key.kind) {
+                None => write!(f, ", through {} {}", key.kind, key.name)?,
+                Some(kind) if *kind == key.kind => write!(f, ", {}", key.name)?,
+                Some(_) => write!(f, ", {} {}", key.kind, key.name)?,
+            }
         }
         Ok(())
     }
 }
 
-/// Who writes in a namespace.
-#[derive(Default)]
-struct Namespace {
-    /// Pipelines, by name.
-    flows: BTreeMap<String, Flow>,
-    /// What Sources write, by their names.
-    sources: BTreeMap<String, String>,
-}
+/// The flows of a namespace.
+type Namespace = BTreeMap<Key, Flow>;
 
-/// All Pipelines' flows, and what Sources write, by namespace and name: a Pipeline's streams are in its own namespace.
+/// The flows of all objects, by namespace: an object's streams are in its own.
 #[derive(Default)]
 pub struct Flows(Mutex<HashMap<String, Namespace>>);
 
 impl Flows {
-    /// Notes a Pipeline's flow; says which Pipelines' verdict changed by it.
+    /// Notes an object's flow; says for which objects what they are told changed by it.
     pub fn set(&self, key: &Key, flow: Flow) -> Vec<Key> {
         self.change(key, |namespace| {
-            namespace.flows.insert(key.name.clone(), flow);
+            namespace.insert(key.clone(), flow);
         })
     }
 
-    /// A Pipeline is gone; says which Pipelines' verdict changed by it.
+    /// An object is gone; says for which objects what they are told changed by it.
     pub fn remove(&self, key: &Key) -> Vec<Key> {
         self.change(key, |namespace| {
-            namespace.flows.remove(&key.name);
+            namespace.remove(key);
         })
     }
 
-    /// Notes what a Source writes (nothing: it is gone, or at rest); says which Pipelines' verdict changed by it.
-    pub fn source(&self, key: &Key, target: Option<String>) -> Vec<Key> {
-        self.change(key, |namespace| {
-            match target {
-                Some(target) => namespace.sources.insert(key.name.clone(), target),
-                None => namespace.sources.remove(&key.name),
-            };
-        })
-    }
-
-    /// The loop for which a Pipeline is refused, if it is.
+    /// The loop for which an object is refused, if it is.
     pub fn refused(&self, key: &Key) -> Option<Loop> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&key.namespace)
-            .and_then(|namespace| verdicts(&namespace.flows).remove(&key.name))
+            .and_then(|namespace| verdicts(namespace).remove(key))
     }
 
-    /// The targets of a Pipeline that others write, too.
+    /// The targets of an object that others write, too.
     pub fn shared(&self, key: &Key) -> Shared {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&key.namespace)
-            .and_then(|namespace| shared_targets(namespace).remove(&key.name))
+            .and_then(|namespace| shared_targets(namespace).remove(key))
             .unwrap_or_default()
     }
 
     fn change(&self, key: &Key, how: impl FnOnce(&mut Namespace)) -> Vec<Key> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let namespace = all.entry(key.namespace.clone()).or_default();
-        let before = (verdicts(&namespace.flows), shared_targets(namespace));
+        let before = (verdicts(namespace), shared_targets(namespace));
+        let gone = namespace.get(key).cloned();
         how(namespace);
-        let after = (verdicts(&namespace.flows), shared_targets(namespace));
-        let names: BTreeSet<&String> = [&before, &after]
+        let after = (verdicts(namespace), shared_targets(namespace));
+        let keys: BTreeSet<&Key> = [&before, &after]
             .into_iter()
             .flat_map(|(loops, shared)| loops.keys().chain(shared.keys()))
             .collect();
-        names
-            .into_iter()
-            .filter(|name| {
-                before.0.get(*name) != after.0.get(*name)
-                    || before.1.get(*name) != after.1.get(*name)
+        let heeds = |one: &Key| {
+            let flow = namespace.get(one).or(gone.as_ref());
+            flow.is_some_and(|flow| flow.heeds)
+        };
+        keys.into_iter()
+            .filter(|one| {
+                before.0.get(*one) != after.0.get(*one) || before.1.get(*one) != after.1.get(*one)
             })
-            .map(|name| Key::new("Pipeline", &key.namespace, name))
+            .filter(|one| heeds(one))
+            .cloned()
             .collect()
     }
 }
 
-/// The Pipelines of a namespace that share targets with others.
-fn shared_targets(namespace: &Namespace) -> BTreeMap<String, Shared> {
+/// The objects of a namespace that share targets with others.
+fn shared_targets(namespace: &Namespace) -> BTreeMap<Key, Shared> {
+    let title = |key: &Key| format!("{} {}", key.kind, key.name);
     let mut writers: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for (name, flow) in &namespace.flows {
+    for (key, flow) in namespace {
         for target in &flow.targets {
             let all = writers.entry(target).or_default();
-            all.insert(format!("Pipeline {name}"));
+            all.insert(title(key));
         }
     }
-    for (name, target) in &namespace.sources {
-        let all = writers.entry(target).or_default();
-        all.insert(format!("Source {name}"));
-    }
-    let mut found: BTreeMap<String, Shared> = BTreeMap::new();
-    for (name, flow) in &namespace.flows {
-        let own = format!("Pipeline {name}");
+    let mut found: BTreeMap<Key, Shared> = BTreeMap::new();
+    for (key, flow) in namespace {
+        let own = title(key);
         for target in &flow.targets {
             let all = writers.get(target.as_str()).into_iter().flatten();
             let others: BTreeSet<String> = all.filter(|one| **one != own).cloned().collect();
             if !others.is_empty() {
-                let shared = found.entry(name.clone()).or_default();
+                let shared = found.entry(key.clone()).or_default();
                 shared.insert(target.clone(), others);
             }
         }
@@ -154,31 +146,31 @@ fn shared_targets(namespace: &Namespace) -> BTreeMap<String, Shared> {
     found
 }
 
-/// The refused Pipelines of one namespace, each with its loop.
-fn verdicts(flows: &BTreeMap<String, Flow>) -> BTreeMap<String, Loop> {
-    let mut order: Vec<(&String, &Flow)> = flows.iter().collect();
-    order.sort_by_key(|(name, flow)| (!flow.in_force, flow.born, name.as_str()));
-    let mut accepted: Vec<(&String, &Flow)> = Vec::new();
+/// The refused objects of one namespace, each with its loop.
+fn verdicts(flows: &Namespace) -> BTreeMap<Key, Loop> {
+    let mut order: Vec<(&Key, &Flow)> = flows.iter().collect();
+    order.sort_by_key(|(key, flow)| (!flow.in_force, flow.born, key.name.as_str()));
+    let mut accepted: Vec<(&Key, &Flow)> = Vec::new();
     let mut refused = BTreeMap::new();
-    for (name, flow) in order {
+    for (key, flow) in order {
         match way_back(flow, &accepted) {
             Some(found) => {
-                refused.insert(name.clone(), found);
+                refused.insert(key.clone(), found);
             }
-            None => accepted.push((name, flow)),
+            None => accepted.push((key, flow)),
         }
     }
     refused
 }
 
-/// The shortest way from one of a flow's outputs to one of its inputs, through accepted Pipelines.
-fn way_back(flow: &Flow, accepted: &[(&String, &Flow)]) -> Option<Loop> {
+/// The shortest way from one of a flow's outputs to one of its inputs, through accepted objects.
+fn way_back(flow: &Flow, accepted: &[(&Key, &Flow)]) -> Option<Loop> {
     let mut queue: Vec<Loop> = flow
         .outputs
         .iter()
         .map(|stream| Loop {
             streams: vec![stream.clone()],
-            pipelines: vec![],
+            through: vec![],
         })
         .collect();
     let mut seen: BTreeSet<String> = flow.outputs.clone();
@@ -193,10 +185,10 @@ fn way_back(flow: &Flow, accepted: &[(&String, &Flow)]) -> Option<Loop> {
             streams.extend(way.streams);
             return Some(Loop {
                 streams,
-                pipelines: way.pipelines,
+                through: way.through,
             });
         }
-        for (name, step) in accepted
+        for (key, step) in accepted
             .iter()
             .filter(|(_, step)| step.inputs.contains(&last))
         {
@@ -207,7 +199,7 @@ fn way_back(flow: &Flow, accepted: &[(&String, &Flow)]) -> Option<Loop> {
             {
                 let mut way = way.clone();
                 way.streams.push(stream.clone());
-                way.pipelines.push((*name).clone());
+                way.through.push((*key).clone());
                 queue.push(way);
             }
         }
@@ -239,6 +231,7 @@ pub fn flow_of(pipeline: &Pipeline) -> Flow {
         born: pipeline
             .creation_timestamp()
             .map_or(i64::MAX, |t| t.0.as_second()),
+        heeds: true,
     }
 }
 
@@ -263,6 +256,15 @@ mod tests {
                 .collect(),
             in_force,
             born,
+            heeds: true,
+        }
+    }
+
+    /// What a Source writes, which isn't told who writes the same.
+    fn from_outside(target: &str) -> Flow {
+        Flow {
+            heeds: false,
+            ..flow(&[], &[target], 3, false)
         }
     }
 
@@ -276,13 +278,13 @@ mod tests {
             flows.set(&key("two"), flow(&["a"], &["c"], 2, true)),
             [key("one"), key("two")]
         );
-        assert_eq!(flows.source(&source, Some("stream/b".into())), [key("one")]);
+        assert_eq!(flows.set(&source, from_outside("b")), [key("one")]);
         assert_eq!(
             shared::words(&flows.shared(&key("one"))),
             "stream b is written by Source in, too; stream c is written by Pipeline two, too"
         );
         // The same again is no news.
-        assert!(flows.source(&source, Some("stream/b".into())).is_empty());
+        assert!(flows.set(&source, from_outside("b")).is_empty());
         assert!(
             flows
                 .set(&key("two"), flow(&["a"], &["c"], 2, true))
@@ -297,7 +299,7 @@ mod tests {
             ..flow(&["a"], &["c"], 2, true)
         };
         assert_eq!(flows.set(&key("two"), resting), [key("one"), key("two")]);
-        assert_eq!(flows.source(&source, None), [key("one")]);
+        assert_eq!(flows.remove(&source), [key("one")]);
         assert!(flows.shared(&key("one")).is_empty());
     }
 
@@ -318,6 +320,23 @@ mod tests {
         assert_eq!(text, "b → a → b, through Pipeline forth");
         assert_eq!(flows.remove(&key("forth")), [key("back")]);
         assert_eq!(flows.refused(&key("back")), None);
+    }
+
+    #[test]
+    fn an_object_of_another_kind_closes_a_loop_too() {
+        let flows = Flows::default();
+        let copy = Key::new("Copy", "shop", "copy");
+        flows.set(&key("forth"), flow(&["a"], &["b"], 1, true));
+        flows.set(&key("on"), flow(&["b"], &["c"], 1, true));
+        assert_eq!(
+            flows.set(&copy, flow(&["c"], &["a"], 9, false)),
+            [copy.clone()]
+        );
+        let text = flows.refused(&copy).unwrap().to_string();
+        assert_eq!(text, "c → a → b → c, through Pipeline forth, on");
+        flows.set(&copy, flow(&["c"], &["a"], 0, true));
+        let text = flows.refused(&key("on")).unwrap().to_string();
+        assert_eq!(text, "b → c → a → b, through Copy copy, Pipeline forth");
     }
 
     #[test]

@@ -8,7 +8,9 @@ pub mod flows;
 pub mod lineage;
 pub mod query;
 pub mod shared;
+pub mod stages;
 pub mod store_writers;
 pub mod targets;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod uses;

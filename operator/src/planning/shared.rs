@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{PipelineSpec, SourceSpec};
+use headworks_crds::PipelineSpec;
 
-use super::targets;
+use super::{targets, uses::RecordUse};
 
 /// Most targets and writers that are named.
 const NAMED: usize = 8;
@@ -21,16 +21,11 @@ pub fn targets(spec: &PipelineSpec) -> BTreeSet<String> {
     targets::wanted(spec)
 }
 
-/// What a Source writes while it runs.
-pub fn target(spec: &SourceSpec) -> Option<String> {
-    (!spec.suspend).then(|| format!("stream/{}", spec.into))
-}
-
-/// The targets of one Pipeline that others of its namespace write, too.
+/// The targets of one Pipeline that others of its namespace write, too. `records`: kind, name and use of objects that write records.
 pub fn others<'a>(
     (name, spec): (&str, &PipelineSpec),
     pipelines: impl Iterator<Item = (&'a str, &'a PipelineSpec)>,
-    sources: impl Iterator<Item = (&'a str, &'a SourceSpec)>,
+    records: impl Iterator<Item = (&'a str, &'a str, &'a RecordUse)>,
 ) -> Shared {
     let own = targets(spec);
     let pipelines = pipelines
@@ -39,10 +34,12 @@ pub fn others<'a>(
             let all = targets(spec).into_iter();
             all.map(move |target| (target, format!("Pipeline {other}")))
         });
-    let sources =
-        sources.filter_map(|(other, spec)| Some((target(spec)?, format!("Source {other}"))));
+    let records = records.flat_map(|(kind, other, used)| {
+        let all = used.targets().into_iter();
+        all.map(move |target| (target, format!("{kind} {other}")))
+    });
     let mut shared = Shared::new();
-    for (target, writer) in pipelines.chain(sources) {
+    for (target, writer) in pipelines.chain(records) {
         if own.contains(&target) {
             shared.entry(target).or_default().insert(writer);
         }

@@ -9,23 +9,17 @@
 use std::collections::BTreeSet;
 
 use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, PipelineSpec, PipelineStatus};
+use headworks_plan::names::version;
 
 use crate::reason::ConditionReason;
 use crate::retry::Error;
 
-/// So many digits of the fingerprint are the version.
-const VERSION_DIGITS: usize = 8;
 /// Most that a status keeps of earlier targets; the oldest are forgotten.
 const MOST: usize = 64;
 /// The token of a query that needs no state.
 const STATELESS: &str = "stateless";
 /// PostgreSQL's own schema: a table without one is mostly there.
 const PUBLIC: &str = "public.";
-
-/// The version of a state.
-pub fn version(fingerprint: &str) -> String {
-    fingerprint.chars().take(VERSION_DIGITS).collect()
-}
 
 /// A target in a status: `stream/NAME` or `table/STORE/NAME`.
 fn stream(name: &str) -> String {

@@ -4,7 +4,8 @@
 use headworks_plan::{Contract, Field};
 use headworks_sql::{
     Catalog, Dataflow,
-    keyed::{Keyed, Operator},
+    dataflow::{Edge, Exchange, Stage},
+    keyed::{Changes, Keyed, KeyedRows, Operator},
     schema::Schema,
 };
 
@@ -23,22 +24,34 @@ pub fn contract(fields: &[(&str, &str, bool)]) -> Contract {
 pub fn keyed(sql: &str, a: &Contract, unique: &[usize]) -> Dataflow {
     let catalog = || Catalog::new().with("a", a.clone());
     let mut dataflow = headworks_sql::plan(sql, &catalog()).unwrap();
-    let finish = headworks_sql::plan(sql, &catalog()).unwrap().branches;
-    let columns = Schema {
+    let finish = headworks_sql::plan(sql, &catalog()).unwrap();
+    let mut finish = finish.stages.into_iter().flat_map(Stage::into_branches);
+    let columns = || Schema {
         columns: dataflow.output.columns.clone(),
     };
-    dataflow.keyed = Some(Keyed {
-        rows: columns,
-        keys: unique.len(),
-        time: None,
+    let exchange = Exchange {
+        from: 0,
+        rows: KeyedRows {
+            schema: columns(),
+            keys: unique.len(),
+            time: None,
+        },
+    };
+    let keyed = Keyed {
         window: None,
         operator: Operator::Aggregate(vec![]),
-        results: Schema {
-            columns: dataflow.output.columns.clone(),
-        },
-        finish: finish.into_iter().next().unwrap(),
+        results: columns(),
+        finish: finish.next().unwrap(),
         unique: unique.to_vec(),
         fingerprint: "0123456789abcdef".repeat(4),
+    };
+    dataflow.stages.push(Stage {
+        inputs: vec![Edge::Exchange(exchange)],
+        keyed: Some(keyed),
+        changes: match unique {
+            [] => Changes::Append,
+            key => Changes::Upsert { key: key.to_vec() },
+        },
     });
     dataflow
 }

@@ -3,26 +3,28 @@
 //! A Platform makes nothing. It is looked at again and again, but its status is written only when
 //! something changed, and it heals by itself when Kafka or a Secret comes back.
 
+mod admission;
 pub mod policy;
 pub mod resolve;
-mod strimzi;
+mod watched;
 
 use std::time::Duration;
 
 use headworks_crds::{
-    Platform, PlatformStatus,
-    conditions::{CRD_VERSION_MISMATCH, INSECURE, SCHEMA_REGISTRY_READY},
+    Platform, PlatformStatus, SpecFault,
+    conditions::{CRD_VERSION_MISMATCH, SCHEMA_REGISTRY_READY},
 };
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::Reconciler,
+    controller::{PodRequest, Reconciler, ShownFigures},
     kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
+    provisioner::provisioner,
     retry::Error,
-    security,
+    security::{self, Open},
     status::{ReconcileOutcome, mark, set},
 };
 
@@ -36,8 +38,20 @@ impl Reconciler for Platform {
         self.status.as_ref()
     }
 
-    fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        headworks_crds::faults(&self.spec)
+    }
+
+    fn open(&self) -> Option<Open> {
+        security::platform(&self.spec)
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
     }
 
     fn needs_finalizer(&self) -> bool {
@@ -55,22 +69,17 @@ impl Reconciler for Platform {
                 None => short_uid(context)?,
             });
         }
-        let open = security::platform(&self.spec);
         let generation = self.metadata.generation;
-        mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         let mismatch = context.crds.look(&context.client).await;
         let crds = CRD_VERSION_MISMATCH;
         mark(&mut status.conditions, crds, mismatch.as_ref(), generation);
         (status.streams, status.pipelines) = members(context, &self.name_any());
         let key = Key::of(self);
-        let by_strimzi = self.spec.kafka.management.strimzi.as_ref();
+        let by = provisioner(self);
         context
             .indexes
-            .set_references(&key, strimzi::references(by_strimzi));
-        let capacity = match by_strimzi {
-            Some(at) => strimzi::look(at, context).await?,
-            None => None,
-        };
+            .set_references(&key, by.platform_references());
+        let capacity = by.look(context).await?;
         let registry = schema_registry(self, status, context).await;
         let (connected, changed) = context
             .kafka

@@ -116,7 +116,7 @@ pub async fn ask(client: &Client, at: SocketAddr) -> Result<Report, Silence> {
 /// It is none.
 pub fn read(body: &[u8]) -> Result<Report, Silence> {
     let report: Report = serde_json::from_slice(body).map_err(|_| Silence::NotAReport)?;
-    if report.version != headworks_plan::VERSION {
+    if report.version != headworks_plan::REPORT_VERSION {
         return Err(Silence::OtherVersion);
     }
     Ok(clean(report))

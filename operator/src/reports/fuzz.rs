@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     status::conditions,
     workload::{
-        figures::{show_pipeline, show_source},
+        figures::ShowsFigures,
         health::{Pods, verdict},
     },
 };
@@ -201,7 +201,7 @@ fn report(rng: &mut SmallRng) -> Value {
     let problems = (0..rng.random_range(0..24))
         .map(|_| problem(rng))
         .collect::<Value>();
-    let mut report = json!({"version": headworks_plan::VERSION, "runtime": text(rng), "phase": "Running",
+    let mut report = json!({"version": headworks_plan::REPORT_VERSION, "runtime": text(rng), "phase": "Running",
         "problems": problems, "figures": figures, "unknown": anything(rng, 4)});
     field(rng, report.as_object_mut().unwrap(), "serverVersion", text);
     report
@@ -262,8 +262,8 @@ fn no_report_whatever_is_in_it_does_more_than_show_figures() {
         let now = start + Duration::from_secs(seed);
         reports.take_in(answers, &here, now);
         if let Some(figures) = reports.figures(&key) {
-            show_pipeline(&mut status, figures.clone());
-            show_source(&mut SourceStatus::default(), &figures);
+            status.show(figures.clone());
+            SourceStatus::default().show(figures);
         }
         // A status is written as JSON, and read back as it was.
         let text = serde_json::to_string(&status).unwrap();

@@ -181,7 +181,7 @@ enum Way {
 const REPORT: &str = r#"{"version":VERSION,"runtime":"x","phase":"Running","figures":{"recordsIn":1,"recordsOut":1,"deadLetters":0,"dropped":0,"rate":7.0}}"#;
 
 fn good() -> String {
-    REPORT.replace("VERSION", &headworks_plan::VERSION.to_string())
+    REPORT.replace("VERSION", &headworks_plan::REPORT_VERSION.to_string())
 }
 
 async fn serve(way: Way) -> SocketAddr {

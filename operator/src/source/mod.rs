@@ -1,35 +1,69 @@
 //! Source: a Deployment that takes records in by HTTP, and the Service in front of it; or one that makes them up.
 
+mod admission;
 pub mod build;
 pub mod check;
 mod dereference;
+mod figures;
 mod validate;
+mod watched;
 
 use std::collections::BTreeSet;
 
-use headworks_crds::{Platform, Source, SourceStatus, conditions::INSECURE};
+use headworks_crds::{Platform, Source, SourceStatus, SpecFault};
 
 use crate::{
     access, connection,
     context::Context,
-    controller::Reconciler,
+    controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     names::Key,
     platform::policy,
     retry::Error,
-    security,
-    status::{ReconcileOutcome, mark},
-    workload::{OnKafka, RollOut, Workload, figures},
+    security::{self, Open},
+    status::ReconcileOutcome,
+    workload::{
+        OnKafka, RollOut, Workload,
+        figures::{ShowsFigures, settle},
+    },
 };
 
 impl Reconciler for Source {
     type Status = SourceStatus;
 
+    const SPEC_CHECK: SpecCheck = SpecCheck::InReconcile;
+
     fn status(&self) -> Option<&SourceStatus> {
         self.status.as_ref()
     }
 
-    fn check(&self) -> Result<(), String> {
-        headworks_crds::check(&self.spec)
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        let own = check::check(&self.spec).err();
+        let own = own.map(|error| SpecFault::placed(error.message()));
+        headworks_crds::faults(&self.spec)
+            .into_iter()
+            .chain(own)
+            .collect()
+    }
+
+    fn open(&self) -> Option<Open> {
+        security::source(&self.spec)
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        Some(PodRequest {
+            platform: OnPlatform::OfStream(self.spec.into.clone()),
+            template: self.spec.pod_template.as_ref(),
+            secrets: check::secrets(&self.spec),
+            replicas: if self.spec.suspend {
+                0
+            } else {
+                self.spec.replicas
+            },
+        })
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        self.status.as_ref().map(ShowsFigures::shown)
     }
 
     fn needs_finalizer(&self) -> bool {
@@ -43,11 +77,8 @@ impl Reconciler for Source {
     ) -> Result<ReconcileOutcome, Error> {
         let roll_out = RollOut::of(self, context);
         let key = &roll_out.key;
-        let open = security::source(&self.spec);
-        let generation = self.metadata.generation;
-        mark(&mut status.conditions, INSECURE, open.as_ref(), generation);
         let rests = roll_out.rests(self.spec.suspend, self.spec.replicas);
-        figures::source(status, rests, key, context);
+        settle(status, rests, key, context);
         if self.spec.suspend {
             roll_out.suspend().await?;
         }
@@ -101,6 +132,7 @@ async fn resolve(
     status: &mut SourceStatus,
     context: &Context,
 ) -> Result<(Workload, String), Error> {
+    checked(source)?;
     let found = dereference::dereference(source, key, context).await?;
     let (platform, template) = (&found.platform.platform, source.spec.pod_template.as_ref());
     policy::check(platform, template, &check::secrets(&source.spec))?;

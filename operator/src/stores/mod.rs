@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source};
+use headworks_crds::{DataStore, DataStream, Pipeline, Platform};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
@@ -31,42 +31,49 @@ use crate::{
 /// An object of ours that may be unreadable.
 pub type Guarded<K> = DeserializeGuard<K>;
 
-/// Stores of everything that is watched. Clones share what they hold.
-#[derive(Clone)]
-pub struct Stores {
-    /// Platforms.
-    pub platforms: Store<Guarded<Platform>>,
-    /// DataStreams.
-    pub streams: Store<Guarded<DataStream>>,
-    /// Sources.
-    pub sources: Store<Guarded<Source>>,
-    /// Pipelines.
-    pub pipelines: Store<Guarded<Pipeline>>,
-    /// DataStores.
-    pub data_stores: Store<Guarded<DataStore>>,
-    /// AccessGrants.
-    pub grants: Store<Guarded<AccessGrant>>,
-    /// Namespaces, metadata only.
-    pub namespaces: Store<PartialObjectMeta<Namespace>>,
-    /// Our ConfigMaps.
-    pub config_maps: Store<ConfigMap>,
-    /// Our Services.
-    pub services: Store<Service>,
-    /// Our Deployments.
-    pub deployments: Store<Deployment>,
-    /// Our StatefulSets.
-    pub stateful_sets: Store<StatefulSet>,
-    /// ReplicaSets of our Deployments, metadata only: between a Deployment and its pods.
-    pub replica_sets: Store<PartialObjectMeta<ReplicaSet>>,
-    /// Our pods.
-    pub pods: Store<Pod>,
-    /// Whose workloads are, also some that are gone.
-    pub lineage: Arc<Lineage>,
-    /// Our PodDisruptionBudgets.
-    pub budgets: Store<PodDisruptionBudget>,
-    /// Our NetworkPolicies; empty where none are made.
-    pub network_policies: Store<NetworkPolicy>,
+macro_rules! stores {
+    ($($field:ident: $kind:ident,)*) => {
+        /// Stores of everything that is watched. Clones share what they hold.
+        #[derive(Clone)]
+        pub struct Stores {
+            $(
+                #[doc = concat!("Objects of the kind ", stringify!($kind), ".")]
+                pub $field: Store<Guarded<headworks_crds::$kind>>,
+            )*
+            /// Namespaces, metadata only.
+            pub namespaces: Store<PartialObjectMeta<Namespace>>,
+            /// Our ConfigMaps.
+            pub config_maps: Store<ConfigMap>,
+            /// Our Services.
+            pub services: Store<Service>,
+            /// Our Deployments.
+            pub deployments: Store<Deployment>,
+            /// Our StatefulSets.
+            pub stateful_sets: Store<StatefulSet>,
+            /// ReplicaSets of our Deployments, metadata only: between a Deployment and its pods.
+            pub replica_sets: Store<PartialObjectMeta<ReplicaSet>>,
+            /// Our pods.
+            pub pods: Store<Pod>,
+            /// Whose workloads are, also some that are gone.
+            pub lineage: Arc<Lineage>,
+            /// Our PodDisruptionBudgets.
+            pub budgets: Store<PodDisruptionBudget>,
+            /// Our NetworkPolicies; empty where none are made.
+            pub network_policies: Store<NetworkPolicy>,
+        }
+
+        impl Stores {
+            /// True: an object of ours with this key is there, readable or not.
+            pub fn has(&self, key: &Key) -> bool {
+                match key.kind.as_str() {
+                    $(stringify!($kind) => has(&self.$field, key),)*
+                    _ => false,
+                }
+            }
+        }
+    };
 }
+for_each_kind!(stores);
 
 impl Stores {
     /// A readable Platform.
@@ -173,4 +180,17 @@ where
     store
         .get(key)
         .and_then(|guarded| guarded.0.as_ref().ok().cloned())
+}
+
+fn has<K>(store: &Store<Guarded<K>>, key: &Key) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let reference = ObjectRef::new(&key.name);
+    let reference = if key.namespace.is_empty() {
+        reference
+    } else {
+        reference.within(&key.namespace)
+    };
+    store.get(&reference).is_some()
 }

@@ -1,10 +1,7 @@
 //! Strimzi: KafkaTopic and KafkaUser objects, whose operators make the topics and users.
 //!
-//! Strimzi's kinds are foreign to us: they may be missing, come later, or go again, and their API version depends on
-//! Strimzi's own (`v1`, before it `v1beta2`). So they are looked for by discovery and watched once they are there
-//! (`watched`); that they are missing is said in a condition, and nothing else stands still for it. Objects are built
-//! purely (`topics`, `users`), written by server-side apply and only where they carry our labels (`objects`), and what
-//! Strimzi's operators say of them is read in `observed`.
+//! They are found and watched as kinds of other operators are (`crate::foreign`). Objects are built purely (`topics`, `users`), written by
+//! server-side apply and only where they carry our labels (`objects`), and what Strimzi's operators say of them is read in `observed`.
 //!
 //! A KafkaTopic lives in its Kafka's namespace, so it has no owner reference: labels say whose it is, and the owner's
 //! finalizer sees to it.
@@ -15,15 +12,15 @@ pub mod ownership;
 pub mod release;
 pub mod topics;
 pub mod users;
-pub mod watched;
 
 use std::sync::Arc;
 
 use kube::{Client, api::DynamicObject};
 
-pub use watched::{State, Watched};
+pub use crate::foreign::{State, Watched};
 
 use crate::{
+    foreign::ForeignKind,
     indexes::{Indexes, WatchedFields},
     names::Key,
     owned::labelled,
@@ -34,6 +31,27 @@ use crate::{
 
 /// Strimzi's API group.
 pub const GROUP: &str = "kafka.strimzi.io";
+/// The API versions of Strimzi's kinds that hold what we write, the preferred one first.
+pub const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
+
+const fn kind(kind: &'static str, plural: &'static str) -> ForeignKind {
+    ForeignKind {
+        operator: "Strimzi",
+        group: GROUP,
+        versions: &VERSIONS,
+        kind,
+        plural,
+        install: "install Strimzi's CRDs, or use management: {admin: {}}",
+        permit: "the chart's ClusterRole allows it, or its strimziNamespaces where it has Roles only",
+        places: Scope::strimzi,
+    }
+}
+
+/// KafkaTopics.
+pub const KAFKA_TOPIC: ForeignKind = kind("KafkaTopic", "kafkatopics");
+/// KafkaUsers.
+pub const KAFKA_USER: ForeignKind = kind("KafkaUser", "kafkausers");
+
 /// The label by which Strimzi's operators find what is theirs: the name of the Kafka cluster.
 pub const CLUSTER_LABEL: &str = "strimzi.io/cluster";
 /// `"false"`: the Topic Operator leaves the topic alone, also when the KafkaTopic is deleted.
@@ -52,11 +70,6 @@ pub struct Strimzi {
     pub topics: Watched,
     /// KafkaUsers.
     pub users: Watched,
-}
-
-/// What DataStreams and Platforms refer to in order to be woken by Strimzi's kinds coming and going.
-pub fn kind_reference(kind: &str) -> Key {
-    Key::new("StrimziKind", "", kind)
 }
 
 /// What a DataStream refers to in order to be woken by any KafkaTopic that is for its topic.
@@ -78,14 +91,12 @@ pub fn strimzi(
     metrics: &Arc<Metrics>,
 ) -> (Strimzi, Vec<Task>) {
     let at = (client, scope, indexes, metrics);
-    let kind = ("KafkaTopic", "kafkatopics");
-    let (topics, topic_task) = Watched::new(at, kind, |_| true, {
+    let (topics, topic_task) = Watched::new(at, KAFKA_TOPIC, |_| true, {
         let indexes = indexes.clone();
         move |object, here| topic_changed(object, here, &indexes)
     });
-    let kind = ("KafkaUser", "kafkausers");
     let ours = |user: &DynamicObject| owner_of_user(user).is_some();
-    let (users, user_task) = Watched::new(at, kind, ours, {
+    let (users, user_task) = Watched::new(at, KAFKA_USER, ours, {
         let indexes = indexes.clone();
         move |object, here| user_changed(object, here, &indexes)
     });

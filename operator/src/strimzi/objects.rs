@@ -294,3 +294,50 @@ fn is_so(body: &Value, live: &DynamicObject) -> bool {
         && is_subset(&body["spec"], &live.data["spec"])
         && is_subset(&body["metadata"]["labels"], &json!(live.metadata.labels))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strimzi::{KAFKA_TOPIC, KAFKA_USER, topics, users};
+
+    /// What is sent to the API server, to the byte: another body, also one that means the same, would be written over every object of
+    /// every installation.
+    #[test]
+    fn what_is_sent_is_this_to_the_byte() {
+        let topic = topics::KafkaTopic {
+            name: "shop.orders".into(),
+            namespace: "kafka".into(),
+            cluster: "events".into(),
+            topic: "shop.orders".into(),
+            partitions: Some(6),
+            replicas: Some(3),
+            config: [("retention.ms".to_owned(), "604800000".to_owned())].into(),
+        };
+        let resource = KAFKA_TOPIC.resource("v1");
+        let owner = Key::new("DataStream", "shop", "orders");
+        let built = topics::build(&topic, &owner, &resource, None);
+        insta::assert_yaml_snapshot!("kafka_topic", prepared(&built, &resource));
+
+        let user = users::User {
+            name: "headworks.prod.grant.shop.report-a".into(),
+            namespace: "kafka".into(),
+            cluster: "events".into(),
+            password_secret: "headworks.prod.grant.shop.report-a.password".into(),
+            password_key: "password".into(),
+            acls: vec![users::Acl {
+                resource: users::ResourceType::Topic,
+                name: "shop.orders".into(),
+                prefix: false,
+                operations: vec!["Read", "Describe"],
+            }],
+            quotas: users::Quotas {
+                consumer_byte_rate: Some(1_048_576),
+                ..users::Quotas::default()
+            },
+        };
+        let resource = KAFKA_USER.resource("v1");
+        let owner = Key::new("AccessGrant", "shop", "report");
+        let built = users::build(&user, &owner, &resource);
+        insta::assert_yaml_snapshot!("kafka_user", prepared(&built, &resource));
+    }
+}

@@ -9,7 +9,7 @@ use super::{objects::labels, observed};
 use crate::names::{Key, digest};
 
 /// A KafkaTopic as it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaTopic {
     /// Name of the object.
     pub name: String,
@@ -124,7 +124,7 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strimzi::watched::resource;
+    use crate::strimzi::KAFKA_TOPIC;
 
     fn wanted() -> KafkaTopic {
         KafkaTopic {
@@ -146,7 +146,7 @@ mod tests {
         let built = build(
             &wanted(),
             &Key::new("DataStream", "shop", "orders"),
-            &resource("KafkaTopic", "kafkatopics", "v1"),
+            &KAFKA_TOPIC.resource("v1"),
             None,
         );
         let name = object_name("shop.Orders_v1");
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_setting_keeps_the_form_in_which_it_is_listed() {
-        let version = resource("KafkaTopic", "kafkatopics", "v1beta2");
+        let version = KAFKA_TOPIC.resource("v1beta2");
         let mut live = DynamicObject::new("a", &version);
         live.data = json!({"spec": {"partitions": 6, "config": {"retention.ms": 604_800_000, "cleanup.policy": ["compact"], "x": {}}}});
         let built = build(

@@ -215,7 +215,7 @@ pub async fn delete(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strimzi::watched::resource;
+    use crate::strimzi::KAFKA_USER;
 
     #[test]
     fn a_user_with_rights_and_quotas() {
@@ -251,7 +251,7 @@ mod tests {
             },
         };
         let owner = Key::new("AccessGrant", "shop", "bi-reads-orders");
-        let built = build(&user, &owner, &resource("KafkaUser", "kafkausers", "v1"));
+        let built = build(&user, &owner, &KAFKA_USER.resource("v1"));
         assert_eq!(
             built.metadata.name.as_deref(),
             Some("shop-bi-reads-orders-a")

@@ -28,8 +28,8 @@ use super::{
     serve::Certificate,
 };
 use crate::{
-    access::password,
     names::{FIELD_MANAGER, digest},
+    provisioner::password,
 };
 
 /// How often a replica without a certificate looks.

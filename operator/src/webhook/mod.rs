@@ -12,20 +12,13 @@
 //! reviews are taken at one path only, which nobody guesses: it is kept in the Secret beside the certificate, and told to
 //! the API server with the CA. Whoever may read neither can't ask for somebody else's namespace.
 //!
-//! Rooms: [`decision`] the rules, pure; [`streams`], [`pipelines`] and [`others`] by kind, [`advice`] what is said besides; [`deletions`]
-//! who uses what goes; [`needed_texts`] ConfigMaps that a definition needs; [`serve`] HTTPS; [`certificates`]
-//! how they are made, pure; [`cert_rotation`] keeps them, and tells the API server whom to trust.
+//! What a kind decides stands in its room (`admission::Reviewed`). Here: [`review`] finds the kind, and says what is the same for all;
+//! [`serve`] HTTPS; [`certificates`] how they are made, pure; [`cert_rotation`] keeps them, and tells the API server whom to trust.
 
-mod advice;
 mod cert_rotation;
 mod certificates;
-mod decision;
-mod deletions;
-mod needed_texts;
-mod others;
-mod pipelines;
+mod review;
 mod serve;
-mod streams;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

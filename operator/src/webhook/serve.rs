@@ -16,16 +16,12 @@ use axum::{
     routing::post,
 };
 use axum_server::tls_rustls::RustlsConfig;
-use headworks_crds::{
-    ANNOTATION_ACCEPT_MIXED_RESULTS as MIXED, ANNOTATION_ALLOW_BREAKING as ALLOW, DataStream,
-};
 use kube::{
-    Client, ResourceExt,
+    Client,
     core::{
         DynamicObject,
-        admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation},
+        admission::{AdmissionRequest, AdmissionResponse, AdmissionReview},
     },
-    runtime::reflector::ObjectRef,
 };
 use rustls::{
     ServerConfig,
@@ -34,19 +30,12 @@ use rustls::{
 use snafu::Snafu;
 use tokio::sync::{Semaphore, watch};
 
-use super::{
-    PATH_PREFIX, advice,
-    decision::{AdmissionDecision, request},
-    deletions,
-    needed_texts::{NeededTexts, texts_of},
-    others, pipelines, streams,
-};
+use super::{PATH_PREFIX, review};
 use crate::{
-    contract::topic_name,
-    impact::CatalogSnapshot,
+    admission::{AdmissionDecision, Reads},
     listen::{Limits, shielded, tls},
     names::digest,
-    stores::{Stores, names},
+    stores::Stores,
     supervise::ended,
     telemetry::Metrics,
 };
@@ -254,10 +243,14 @@ async fn in_time(
     let (client, stores) = (shared.client.clone(), shared.stores.clone());
     let (at_once, reads) = (shared.at_once.clone(), shared.reads.clone());
     let judged = async move {
-        let texts = texts_of(&client, &request, &reads).await;
+        let reads = Reads {
+            client: &client,
+            at_once: &reads,
+        };
+        let texts = review::texts(&request, &reads).await;
         let permit = at_once.acquire_owned().await;
         tokio::task::spawn_blocking(move || {
-            let decision = review(&request, &stores, texts);
+            let decision = review::decide(&request, &stores, texts);
             drop(permit);
             decision
         })
@@ -283,148 +276,6 @@ fn unchecked(why: &str) -> AdmissionDecision {
         "Headworks' check {why}; the object is looked at when it is stored: see its conditions"
     ));
     decision
-}
-
-/// Finds the kind, and lets it be judged over what the stores have.
-fn review(
-    of: &AdmissionRequest<DynamicObject>,
-    stores: &Stores,
-    texts: NeededTexts,
-) -> AdmissionDecision {
-    let (new, old) = (of.object.as_ref(), of.old_object.as_ref());
-    let namespace = of.namespace.clone().unwrap_or_default();
-    if of.operation == Operation::Delete {
-        return deletion(of, &namespace, stores);
-    }
-    let snapshot = || stores.snapshot(&namespace, None);
-    // An object that isn't looked at passes.
-    let judged = match of.kind.kind.as_str() {
-        "DataStream" => request(new, old, ALLOW).map(|r| {
-            let snapshot = stores.snapshot(&namespace, Some(&r.new));
-            let decision = streams::review(&r, || around(stores, &r.new, snapshot, texts));
-            advised(decision, |decision| advice::stream(&r, stores, decision))
-        }),
-        "Pipeline" => request(new, old, MIXED).map(|r| {
-            let around = || pipelines::Around {
-                snapshot: snapshot(),
-                stores: names(&stores.data_stores, Some(&namespace)),
-                platforms: names(&stores.platforms, None),
-            };
-            let decision = pipelines::review(&r, around);
-            advised(decision, |decision| advice::pipeline(&r, stores, decision))
-        }),
-        "Source" => request(new, old, "").map(|r| {
-            let decision = others::source(&r, snapshot);
-            advised(decision, |decision| advice::source(&r, stores, decision))
-        }),
-        "DataStore" => request(new, old, "").map(|r| {
-            let decision = others::data_store(&r);
-            advised(decision, |decision| {
-                advice::data_store(&r, stores, decision);
-            })
-        }),
-        "Platform" => request(new, old, "").map(|r| {
-            let decision = others::platform(&r);
-            advised(decision, |decision| advice::platform(&r, stores, decision))
-        }),
-        "AccessGrant" => request(new, old, "").map(|r| {
-            let decision = others::grant(&r, jiff::Timestamp::now().as_second(), snapshot);
-            advised(decision, |decision| advice::grant(&r, stores, decision))
-        }),
-        _ => None,
-    };
-    judged.unwrap_or_default()
-}
-
-/// Who uses what goes.
-fn deletion(
-    of: &AdmissionRequest<DynamicObject>,
-    namespace: &str,
-    stores: &Stores,
-) -> AdmissionDecision {
-    // With all of a namespace nobody is left to wait.
-    if ending(stores, namespace) {
-        return AdmissionDecision::pass();
-    }
-    let snapshot = || stores.snapshot(namespace, None);
-    match of.kind.kind.as_str() {
-        "DataStream" => {
-            let key = ObjectRef::new(&of.name).within(namespace);
-            let stream = stores.streams.get(&key);
-            let policy = stream.and_then(|s| Some(s.0.as_ref().ok()?.spec.deletion_policy));
-            deletions::stream(&of.name, namespace, policy.unwrap_or_default(), &snapshot())
-        }
-        "DataStore" => deletions::store(&of.name, namespace, &snapshot()),
-        "Platform" => {
-            let streams = stores.streams.state();
-            let pipelines = stores.pipelines.state();
-            let on = |platform: &str| platform == of.name;
-            deletions::platform(
-                &of.name,
-                streams
-                    .iter()
-                    .filter(|s| s.0.as_ref().is_ok_and(|s| on(&s.spec.platform)))
-                    .count(),
-                pipelines
-                    .iter()
-                    .filter(|p| p.0.as_ref().is_ok_and(|p| on(&p.spec.platform)))
-                    .count(),
-            )
-        }
-        _ => AdmissionDecision::pass(),
-    }
-}
-
-fn ending(stores: &Stores, namespace: &str) -> bool {
-    let found = stores.namespaces.get(&ObjectRef::new(namespace));
-    found.is_some_and(|n| n.metadata.deletion_timestamp.is_some())
-}
-
-/// Topics of the other streams on a stream's Platform.
-fn taken(stores: &Stores, stream: &DataStream) -> Vec<streams::Taken> {
-    let own = (stream.namespace(), stream.name_any());
-    let all = stores.streams.state();
-    all.iter()
-        .filter_map(|other| other.0.as_ref().ok())
-        .filter(|other| (other.namespace(), other.name_any()) != own)
-        .filter(|other| other.spec.platform == stream.spec.platform)
-        .map(|other| {
-            let (namespace, name) = (other.namespace().unwrap_or_default(), other.name_any());
-            streams::Taken {
-                topic: topic_name::topic_of(&namespace, &name, other.spec.topic.as_deref()),
-                namespace,
-                name,
-            }
-        })
-        .collect()
-}
-
-/// What is refused needs no advice.
-fn advised(
-    mut decision: AdmissionDecision,
-    advise: impl FnOnce(&mut AdmissionDecision),
-) -> AdmissionDecision {
-    if decision.denied.is_none() {
-        advise(&mut decision);
-    }
-    decision
-}
-
-fn around(
-    stores: &Stores,
-    stream: &DataStream,
-    snapshot: CatalogSnapshot,
-    texts: NeededTexts,
-) -> streams::Around {
-    let namespace = stream.namespace().unwrap_or_default();
-    streams::Around {
-        snapshot,
-        platforms: names(&stores.platforms, None),
-        topics: taken(stores, stream),
-        platform: stores.platform(&stream.spec.platform),
-        labels: stores.namespace_labels(&namespace),
-        texts,
-    }
 }
 
 #[cfg(test)]

@@ -1,59 +1,67 @@
 //! Figures in a status: the coarse ones that the reports room lets through, in the words people read.
 
-use headworks_crds::{
-    DeadLetterCount, DeadLetterStatus, PipelineStatus, SourceStatus, StateStatus,
-};
+use headworks_crds::{DeadLetterCount, DeadLetterStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
     context::Context,
+    controller::{Reconciler, ShownFigures},
     names::Key,
-    reports::{self, Coarse, CoarseState, Letters, Reports},
+    reports::{self, Coarse, Letters, Reports},
     stores::Stores,
 };
 
 /// Tells the reports room what every status shows already, before the first report: a new operator goes on from
 /// there and rewrites nothing.
 pub fn remember(reports: &Reports, stores: &Stores) {
-    for source in stores.sources.state() {
-        let Ok(object) = &source.0 else { continue };
-        let Some(status) = &object.status else {
-            continue;
+    macro_rules! all {
+        ($($field:ident: $kind:ident,)*) => {
+            $(for object in stores.$field.state() {
+                let Ok(object) = &object.0 else { continue };
+                if let Some(shown) = object.shown_figures() {
+                    already(reports, &Key::of(object), shown);
+                }
+            })*
         };
-        let shown = Coarse {
-            rate: rate_of(status.rate.as_deref()),
-            ..Coarse::default()
-        };
-        let shown = status.rate.is_some().then_some(shown);
-        already(reports, &Key::of(object), &status.letters, shown);
     }
-    for pipeline in stores.pipelines.state() {
-        let Ok(object) = &pipeline.0 else { continue };
-        let Some(status) = &object.status else {
-            continue;
-        };
-        let shown = Coarse {
-            rate: rate_of(status.rate.as_deref()),
-            lag: status.lag.and_then(|lag| u64::try_from(lag).ok()),
-            delay_ms: delay_of(status.delay.as_deref()),
-            last_commit_ms: status
-                .last_commit_time
-                .as_ref()
-                .map(|t| t.0.as_millisecond()),
-            state: status.state.as_ref().and_then(state_of),
-            ..Coarse::default()
-        };
-        let shown = status.rate.is_some().then_some(shown);
-        already(reports, &Key::of(object), &status.letters, shown);
+    for_each_kind!(all);
+}
+
+/// A status that shows figures of pods.
+pub trait ShowsFigures {
+    /// Where it counts dead letters.
+    fn letters(&mut self) -> &mut DeadLetterStatus;
+
+    /// No pod is to run: what the last one said of its pace isn't so any more.
+    fn rest(&mut self);
+
+    /// Shows the pace.
+    fn show(&mut self, figures: Coarse);
+
+    /// What it shows already, as it was shown.
+    fn shown(&self) -> ShownFigures;
+}
+
+/// Puts an object's figures in its status. `rests`: no pod is to run.
+pub fn settle(status: &mut impl ShowsFigures, rests: bool, key: &Key, context: &Context) {
+    if let Some(letters) = context.reports.letters(key) {
+        *status.letters() = letters_shown(letters);
+    }
+    if rests {
+        context.reports.rest(key);
+        status.rest();
+    } else if let Some(figures) = context.reports.figures(key) {
+        status.show(figures);
     }
 }
 
 /// What a status shows already: its dead letters, and the pace if it shows one.
-fn already(reports: &Reports, key: &Key, letters: &DeadLetterStatus, shown: Option<Coarse>) {
+fn already(reports: &Reports, key: &Key, shown: ShownFigures) {
+    let letters = &shown.letters;
     if let Some(known) = letters_of(letters) {
         reports.letters_already(key, known);
     }
-    if let Some(shown) = shown {
+    if let Some(shown) = shown.pace {
         let dead_letters = count_of(letters.dead_letters);
         reports.shown_already(
             key,
@@ -62,51 +70,6 @@ fn already(reports: &Reports, key: &Key, letters: &DeadLetterStatus, shown: Opti
                 ..shown
             },
         );
-    }
-}
-
-/// Puts a Source's figures in its status. `rests`: no pod is to run, and what the last one said of its pace isn't so any more.
-pub fn source(status: &mut SourceStatus, rests: bool, key: &Key, context: &Context) {
-    show_letters(&mut status.letters, key, context);
-    if rests {
-        context.reports.rest(key);
-        status.rate = None;
-    } else if let Some(figures) = context.reports.figures(key) {
-        show_source(status, &figures);
-    }
-}
-
-/// The pace alone, of figures at hand.
-pub fn show_source(status: &mut SourceStatus, figures: &Coarse) {
-    status.rate = Some(rate(figures.rate));
-}
-
-/// Puts a Pipeline's figures in its status. `rests`: as above.
-pub fn pipeline(status: &mut PipelineStatus, rests: bool, key: &Key, context: &Context) {
-    show_letters(&mut status.letters, key, context);
-    if rests {
-        context.reports.rest(key);
-        (status.rate, status.lag, status.delay) = (None, None, None);
-    } else if let Some(figures) = context.reports.figures(key) {
-        show_pipeline(status, figures);
-    }
-}
-
-/// The pace alone, of figures at hand.
-pub fn show_pipeline(status: &mut PipelineStatus, figures: Coarse) {
-    status.rate = Some(rate(figures.rate));
-    status.lag = figures.lag.and_then(|lag| i64::try_from(lag).ok());
-    status.delay = figures.delay_ms.map(delay);
-    status.last_commit_time = figures.last_commit_ms.and_then(instant);
-    // Whose state it is, is not for the pods to say.
-    if let (Some(shown), Some(now)) = (&mut status.state, figures.state) {
-        state(shown, now);
-    }
-}
-
-fn show_letters(status: &mut DeadLetterStatus, key: &Key, context: &Context) {
-    if let Some(letters) = context.reports.letters(key) {
-        *status = letters_shown(letters);
     }
 }
 
@@ -141,33 +104,13 @@ fn letters_of(status: &DeadLetterStatus) -> Option<Letters> {
     ))
 }
 
-fn state(shown: &mut StateStatus, now: CoarseState) {
-    shown.size = Some(size(now.bytes));
-    shown.keys = i64::try_from(now.keys).ok();
-    shown.late = i64::try_from(now.late).ok();
-    shown.restore = now.restore_ms.map(delay);
-    shown.watermark = now.watermark_ms.and_then(instant);
-    shown.hot_key = now.hot_key.map(|key| key.chars().take(128).collect());
-}
-
-fn state_of(shown: &StateStatus) -> Option<CoarseState> {
-    let size: headworks_crds::Quantity = shown.size.as_deref()?.parse().ok()?;
-    Some(CoarseState {
-        bytes: size.value(),
-        keys: count_of(shown.keys),
-        late: count_of(shown.late),
-        restore_ms: delay_of(shown.restore.as_deref()),
-        watermark_ms: shown.watermark.as_ref().map(|t| t.0.as_millisecond()),
-        hot_key: shown.hot_key.clone(),
-    })
-}
-
-fn instant(ms: i64) -> Option<Time> {
+/// Milliseconds since 1970 as a status has them, to the second.
+pub fn instant(ms: i64) -> Option<Time> {
     Timestamp::from_second(ms.div_euclid(1000)).ok().map(Time)
 }
 
 /// 1 288 490 188 → `1.2Gi`. Two digits, as the reports room rounds.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [(u32, &str); 4] = [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
     for (shift, unit) in UNITS {
         let size = 1_u64 << shift;
@@ -184,7 +127,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// 1200 → `1.2k`. Two digits, as the reports room rounds.
-fn rate(number: u64) -> String {
+pub fn rate(number: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
     for (size, unit) in UNITS {
         if number >= size {
@@ -199,21 +142,24 @@ fn rate(number: u64) -> String {
     number.to_string()
 }
 
-fn rate_of(text: Option<&str>) -> u64 {
+/// What [`rate`] wrote.
+pub fn rate_of(text: Option<&str>) -> u64 {
     text.and_then(|t| t.parse::<headworks_crds::Quantity>().ok())
         .map_or(0, |q| q.value())
 }
 
-fn count_of(number: Option<i64>) -> u64 {
+/// A count as a status has it.
+pub fn count_of(number: Option<i64>) -> u64 {
     number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }
 
 /// 61 000 ms → `1m`.
-fn delay(ms: u64) -> String {
+pub fn delay(ms: u64) -> String {
     headworks_crds::Duration::from_millis(ms).to_string()
 }
 
-fn delay_of(text: Option<&str>) -> Option<u64> {
+/// What [`delay`] wrote, in ms.
+pub fn delay_of(text: Option<&str>) -> Option<u64> {
     text?
         .parse::<headworks_crds::Duration>()
         .ok()
@@ -235,30 +181,6 @@ mod tests {
         ] {
             assert_eq!(rate(number), text);
             assert_eq!(rate_of(Some(text)), number);
-        }
-    }
-
-    #[test]
-    fn a_state_is_read_back_as_it_was_shown() {
-        for (bytes, text) in [
-            (0, "0"),
-            (1 << 10, "1Ki"),
-            (340 << 20, "340Mi"),
-            (1_288_490_188, "1.2Gi"),
-            (10_307_921_510, "9.6Gi"),
-        ] {
-            assert_eq!(size(bytes), text);
-            let coarse = CoarseState {
-                bytes,
-                keys: 12,
-                late: 3,
-                restore_ms: Some(4_000),
-                watermark_ms: Some(1_767_225_600_000),
-                hot_key: Some("a".into()),
-            };
-            let mut shown = StateStatus::default();
-            state(&mut shown, coarse.clone());
-            assert_eq!(state_of(&shown), Some(coarse));
         }
     }
 

@@ -7,16 +7,11 @@
 
 use std::{fmt::Write, time::Duration};
 
-use headworks_crds::{DataStore, Pipeline, Source};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::PodTemplateSpec,
 };
-use kube::{
-    Resource, ResourceExt,
-    core::{DeserializeGuard, NamespaceResourceScope},
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::{Resource, ResourceExt, core::NamespaceResourceScope, runtime::reflector::Store};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -147,7 +142,7 @@ where
         )
         && !context
             .rollouts
-            .begin(key, |other| is_there(context, other))
+            .begin(key, |other| context.stores.has(other))
     {
         return Ok(Turn {
             counts: Counts::from(live.as_ref()),
@@ -172,25 +167,6 @@ where
 pub fn give_up(context: &Context, key: &Key) {
     for next in context.rollouts.end(key) {
         context.indexes.enqueue(&next);
-    }
-}
-
-/// True while the object of a turn is there.
-fn is_there(context: &Context, key: &Key) -> bool {
-    fn has<K>(store: &Store<DeserializeGuard<K>>, key: &Key) -> bool
-    where
-        K: Resource<DynamicType = ()> + Clone + 'static,
-    {
-        let reference = ObjectRef::new(&key.name).within(&key.namespace);
-        store.get(&reference).is_some()
-    }
-    let stores = &context.stores;
-    if key.kind == Pipeline::kind(&()) {
-        has(&stores.pipelines, key)
-    } else if key.kind == Source::kind(&()) {
-        has(&stores.sources, key)
-    } else {
-        key.kind == DataStore::kind(&()) && has(&stores.data_stores, key)
     }
 }
 

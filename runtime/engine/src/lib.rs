@@ -30,5 +30,5 @@ mod stateless;
 #[cfg(test)]
 mod testing;
 
-pub use run::{Engine, Identity, Stage, Work};
+pub use run::{Engine, Identity, Work, thread_name};
 pub use session::{Outcome, StopFlag};

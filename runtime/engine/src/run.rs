@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_plan::{KafkaConnection, Phase, PipelinePlan};
+use headworks_plan::{KafkaConnection, Phase, PipelinePlan, StagePlan, names};
 
 use crate::format::Formats;
 use crate::log::{Log, LogError, Reason};
@@ -32,34 +32,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `<group>-<ordinal>`: both `transactional.id` and `group.instance.id`.
+    /// Both `transactional.id` and `group.instance.id` in that group.
     pub fn member(&self, group: &str) -> String {
-        format!("{group}-{}", self.ordinal)
-    }
-}
-
-/// A part of a pipeline that runs by itself, with a consumer group and transactions of its own, so that a
-/// store that is down holds up nothing but its own stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Reads the inputs and writes every output stream, in one Kafka transaction. Where the query needs state:
-    /// reads the inputs and brings rows with equal keys together.
-    Streams,
-    /// Keeps the state of a query that needs some, and writes its output streams.
-    Keyed,
-    /// The table of this index in the plan.
-    Table(usize),
-}
-
-impl Stage {
-    /// The stages of a plan. The first one tells of bad input records; the others meet the same ones.
-    pub fn of(plan: &PipelinePlan) -> Vec<Stage> {
-        let keyed = plan.keyed.is_some();
-        let streams =
-            (keyed || !plan.outputs.is_empty() || plan.tables.is_empty()).then_some(Stage::Streams);
-        let second = keyed.then_some(Stage::Keyed);
-        let tables = (0..plan.tables.len()).map(Stage::Table);
-        streams.into_iter().chain(second).chain(tables).collect()
+        names::member(group, self.ordinal)
     }
 }
 
@@ -68,8 +43,8 @@ impl Stage {
 pub struct Work<'a> {
     /// The pipeline.
     pub plan: &'a PipelinePlan,
-    /// Which stage of it.
-    pub stage: Stage,
+    /// Which stage of it: one of the plan's.
+    pub stage: &'a StagePlan,
     /// How to reach Kafka.
     pub kafka: &'a KafkaConnection,
     /// Who runs it.
@@ -78,6 +53,11 @@ pub struct Work<'a> {
     pub formats: &'a dyn Formats,
     /// Stores.
     pub stores: &'a dyn Stores,
+}
+
+/// What a stage's thread is called.
+pub fn thread_name(stage: &StagePlan) -> String {
+    format!("engine-{}", stage.id)
 }
 
 /// The native engine.
@@ -90,29 +70,21 @@ impl Engine {
     /// Blocking: give it an OS thread of its own. Everything a user should know meanwhile is in
     /// `status`.
     pub fn run(work: &Work<'_>, status: &StatusHandle, stop: &StopFlag) -> Outcome {
-        let name = match work.stage {
-            Stage::Streams => "engine".to_owned(),
-            Stage::Keyed => "engine-state".to_owned(),
-            Stage::Table(index) => format!("engine-table-{index}"),
-        };
-        let _pulse = status.pulse(&name, HANGS).of_this_thread();
+        let _pulse = status
+            .pulse(&thread_name(work.stage), HANGS)
+            .of_this_thread();
         status.set_phase(Phase::Starting);
-        let running = match (&work.plan.keyed, work.stage) {
-            (None, Stage::Streams) => stages::streams(work, status, stop),
-            (None, Stage::Keyed) => pipeline::parts_differ(),
-            (None, Stage::Table(index)) => stages::table(work, index, status, stop),
-            (Some(keyed), Stage::Streams) => stages::exchange(work, keyed, status, stop),
-            (Some(keyed), Stage::Keyed) => stages::keyed(work, keyed, status, stop),
-            (Some(_), Stage::Table(index)) => match pipeline::table_plan(work.plan) {
-                Some(plan) => {
-                    let work = Work {
-                        plan: &plan,
-                        ..work.clone()
-                    };
-                    stages::table(&work, index, status, stop)
-                }
-                None => pipeline::parts_differ(),
-            },
+        let running = match pipeline::copies(work.plan, work.stage) {
+            Ok(None) => stages::run(work, status, stop),
+            Ok(Some((plan, stage))) => {
+                let work = Work {
+                    plan: &plan,
+                    stage: &stage,
+                    ..work.clone()
+                };
+                stages::run(&work, status, stop)
+            }
+            Err(error) => Err(error),
         };
         running.unwrap_or_else(|error| {
             let refused = LogError::NeedsPerson {
@@ -189,14 +161,12 @@ mod tests {
             sql: "SELEC".into(),
             inputs: Vec::new(),
             outputs: Vec::new(),
-            tables: Vec::new(),
             delivery: headworks_plan::Delivery::ExactlyOnce,
             commit_interval_ms: 10,
             start_from: headworks_plan::StartFrom::Earliest,
             on_bad_record: headworks_plan::OnBadRecord::DeadLetter,
             on_overflow: headworks_plan::OnOverflow::SetNull,
-            group: "g".into(),
-            keyed: None,
+            stages: vec![crate::testing::streams_stage("g", &[])],
             accept_data_loss: None,
         };
         let identity = Identity {
@@ -209,7 +179,7 @@ mod tests {
             let running = scope.spawn(|| {
                 let work = Work {
                     plan: &plan,
-                    stage: Stage::Streams,
+                    stage: &plan.stages[0],
                     kafka: &KafkaConnection::default(),
                     identity: &identity,
                     formats: &crate::testing::fixture_format::WordFormats,
@@ -230,21 +200,5 @@ mod tests {
             stop.stop();
             assert_eq!(running.join().unwrap(), Outcome::Drained);
         });
-    }
-
-    #[test]
-    fn a_plan_with_state_has_a_part_for_it_and_always_a_first_one() {
-        let text = r#"{"sql":"","inputs":[],"outputs":[],"delivery":"ExactlyOnce","commitIntervalMs":1,"startFrom":"earliest",
-            "onBadRecord":"Drop","group":"g","tables":[{"store":{"name":"s","connection":{"postgres":{"host":"h","port":1,
-            "database":"d","usernameFile":"u","passwordFile":"p"}}},"table":"t","group":"g.t"}]}"#;
-        let mut plan: PipelinePlan = serde_json::from_str(text).unwrap();
-        assert_eq!(Stage::of(&plan), [Stage::Table(0)]);
-        let keyed = r#"{"repartition":{"topic":"r","partitions":1,"maxMessageBytes":1},"changelog":{"topic":"c","partitions":1,
-            "maxMessageBytes":1},"group":"k","allowedLatenessMs":0,"maxDriftMs":0,"memoryBytes":1}"#;
-        plan.keyed = Some(serde_json::from_str(keyed).unwrap());
-        assert_eq!(
-            Stage::of(&plan),
-            [Stage::Streams, Stage::Keyed, Stage::Table(0)]
-        );
     }
 }

@@ -101,7 +101,7 @@ impl StatusHandle {
         figures.rate = inner.rate.at(Instant::now());
         let parts: Vec<Report> = inner.parts.iter().map(StatusHandle::report).collect();
         let own = Report {
-            version: headworks_plan::VERSION,
+            version: headworks_plan::REPORT_VERSION,
             runtime: env!("CARGO_PKG_VERSION").to_owned(),
             phase: inner.phase,
             server_version: inner.server_version.clone(),

@@ -1,13 +1,12 @@
-//! The role `pipeline`: one engine thread for the streams it writes, one for the state if its query needs
-//! some, and one for each table, since the engine blocks and a stage that is held up must not hold up the
-//! others.
+//! The role `pipeline`: one engine thread for each stage of the plan, since the engine blocks and a stage that is held up
+//! must not hold up the others.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use headworks_connectors::{formats, stores};
 use headworks_engine::status::StatusHandle;
-use headworks_engine::{Engine, Identity, Outcome, Stage, StopFlag, Work as StageWork};
+use headworks_engine::{Engine, Identity, Outcome, StopFlag, Work as StageWork, thread_name};
 use headworks_plan::{Phase, Plan, Role};
 use snafu::ResultExt;
 use tokio::sync::mpsc;
@@ -40,10 +39,10 @@ async fn run(plan: Arc<Plan>, ordinal: u32, status: StatusHandle) -> Result<End,
         return Ok(End::Drained);
     };
     let stop = StopFlag::new();
-    let stages = Stage::of(pipeline);
-    let (tell, mut told) = mpsc::channel(stages.len());
-    for stage in &stages {
-        spawn(&plan, *stage, ordinal, status.part(), &stop, tell.clone())?;
+    let stages = pipeline.stages.len();
+    let (tell, mut told) = mpsc::channel(stages.max(1));
+    for stage in 0..stages {
+        spawn(&plan, stage, ordinal, status.part(), &stop, tell.clone())?;
     }
     // The channel ends when the last thread does.
     drop(tell);
@@ -56,7 +55,7 @@ async fn run(plan: Arc<Plan>, ordinal: u32, status: StatusHandle) -> Result<End,
     stop.stop();
     let deadline = Instant::now() + DRAIN;
     let mut end = End::Drained;
-    for _ in &stages {
+    for _ in 0..stages {
         let left = deadline.saturating_duration_since(Instant::now());
         match tokio::time::timeout(left, told.recv()).await {
             Ok(Some(Some(Outcome::Drained))) => {}
@@ -82,17 +81,16 @@ impl Drop for Teller {
 
 fn spawn(
     plan: &Arc<Plan>,
-    stage: Stage,
+    stage: usize,
     ordinal: u32,
     status: StatusHandle,
     stop: &StopFlag,
     tell: mpsc::Sender<Option<Outcome>>,
 ) -> Result<(), RunError> {
     let (plan, stop) = (Arc::clone(plan), stop.clone());
-    let name = match stage {
-        Stage::Streams => "engine".to_owned(),
-        Stage::Keyed => "engine-state".to_owned(),
-        Stage::Table(index) => format!("engine-table-{index}"),
+    let name = match &plan.role {
+        Role::Pipeline(pipeline) => pipeline.stages.get(stage).map(thread_name),
+        Role::Source(_) | Role::Store(_) => None,
     };
     let work = move || {
         let mut teller = Teller {
@@ -102,6 +100,9 @@ fn spawn(
         let Role::Pipeline(pipeline) = &plan.role else {
             return;
         };
+        let Some(stage) = pipeline.stages.get(stage) else {
+            return;
+        };
         let identity = Identity {
             namespace: plan.namespace.clone(),
             name: plan.name.clone(),
@@ -109,7 +110,8 @@ fn spawn(
         };
         tracing::info!(
             pipeline = format!("{}/{}", plan.namespace, plan.name),
-            ?stage,
+            stage = stage.id,
+            group = stage.group,
             ordinal,
             "starting"
         );
@@ -124,7 +126,7 @@ fn spawn(
         teller.outcome = Some(Engine::run(&work, &status, &stop));
     };
     std::thread::Builder::new()
-        .name(name)
+        .name(name.unwrap_or_default())
         .spawn(work)
         .context(SystemSnafu)?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use headworks_plan::{Plan, VERSION};
+use headworks_plan::{Plan, VERSION, v1};
 use serde::Deserialize;
 use snafu::{ResultExt, Snafu, ensure};
 
@@ -43,11 +43,15 @@ struct Versioned {
     version: u32,
 }
 
-/// Reads a plan of [`VERSION`].
+/// Reads a plan of [`VERSION`], or of the one before.
 pub fn read(path: &Path) -> Result<Plan, PlanError> {
     let text = std::fs::read(path).context(ReadSnafu { path })?;
     // First the version alone: a plan of another one need not parse as ours.
     let Versioned { version } = serde_json::from_slice(&text).context(ParseSnafu { path })?;
+    if version == v1::V1 {
+        let plan: v1::Plan = serde_json::from_slice(&text).context(ParseSnafu { path })?;
+        return Ok(plan.into());
+    }
     ensure!(
         version == VERSION,
         VersionSnafu {
@@ -77,10 +81,38 @@ mod tests {
             read_text("version", r#"{"version":99,"role":{"somethingNew":{}}}"#).unwrap_err();
         assert!(
             error.contains("is of version 99")
-                && error.contains("runs version 1")
+                && error.contains("runs version 2")
                 && error.contains("one release"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_plan_of_the_version_before_is_read() {
+        for (name, text, stages) in [
+            (
+                "v1-pipeline",
+                include_str!("../../plan/tests/v1/pipeline.json"),
+                vec!["streams"],
+            ),
+            (
+                "v1-keyed",
+                include_str!("../../plan/tests/v1/keyed.json"),
+                vec!["exchange", "keyed", "table-0"],
+            ),
+        ] {
+            let plan = read_text(name, text).unwrap();
+            assert_eq!(plan.version, VERSION);
+            let headworks_plan::Role::Pipeline(plan) = plan.role else {
+                panic!("a pipeline")
+            };
+            let ids: Vec<&str> = plan.stages.iter().map(|stage| stage.id.as_str()).collect();
+            assert_eq!(ids, stages);
+        }
+        // What a version 2 has in a plan that says it is of version 1 isn't taken for it.
+        let mixed =
+            include_str!("../../plan/tests/v1/pipeline.json").replace("\"group\"", "\"groups\"");
+        assert!(read_text("v1-mixed", &mixed).unwrap_err().contains("group"));
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn http(port: u16, method: &str, path: &str, body: &str) -> (u16, String, String
 
 fn source_plan() -> Value {
     json!({
-        "version": 1, "installation": "test", "namespace": "shop", "name": "orders-http",
+        "version": 2, "installation": "test", "namespace": "shop", "name": "orders-http",
         // Nothing listens on the discard port.
         "kafka": {"bootstrapServers": "127.0.0.1:9"},
         "role": {"source": {
@@ -228,7 +228,7 @@ fn a_store_that_does_not_answer_makes_its_pod_unready_and_needs_no_kafka() {
     let mut pod = Pod::run(
         "store",
         &json!({
-            "version": 1, "installation": "test", "namespace": "shop", "name": "warehouse",
+            "version": 2, "installation": "test", "namespace": "shop", "name": "warehouse",
             "kafka": {"bootstrapServers": ""},
             "role": {"store": {"store": {"name": "warehouse", "connection": {"postgres": {
                 "host": "127.0.0.1", "port": 9, "database": "shop", "usernameFile": user, "passwordFile": password,
@@ -320,7 +320,8 @@ fn a_pipeline_without_its_secret_waits_for_it() {
         json!({"usernameFile": "/nonexistent/username", "passwordFile": "/nonexistent/password"});
     plan["role"] = json!({"pipeline": {
         "sql": "SELECT id FROM orders", "inputs": [stream], "outputs": [stream], "delivery": "ExactlyOnce", "commitIntervalMs": 100,
-        "startFrom": "earliest", "onBadRecord": "DeadLetter", "group": "headworks.test.shop.orders",
+        "startFrom": "earliest", "onBadRecord": "DeadLetter", "stages": [{"id": "streams", "runs": 0,
+            "group": "headworks.test.shop.orders", "reads": [{"stream": stream["name"]}], "ends": {"streams": {}}}],
     }});
     let mut pod = Pod::run("pipeline", &plan);
     let status = pod.port("status, metrics, health");
@@ -333,10 +334,10 @@ fn a_pipeline_without_its_secret_waits_for_it() {
 #[test]
 fn a_plan_of_another_version_ends_with_code_3() {
     let mut plan = source_plan();
-    plan["version"] = json!(2);
+    plan["version"] = json!(99);
     let (code, logged) = Pod::run("version", &plan).end();
     assert_eq!(code, Some(3));
-    assert!(logged.contains("is of version 2"), "{logged}");
+    assert!(logged.contains("is of version 99"), "{logged}");
 }
 
 #[test]

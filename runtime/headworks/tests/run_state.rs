@@ -87,16 +87,21 @@ fn world() -> Option<World> {
         "key": ["word"], "format": "Json"});
     let own = |name: &str| json!({"topic": format!("{topic}.{name}"), "partitions": 3, "maxMessageBytes": 1_000_000});
     let plan = json!({
-        "version": 1, "installation": "test", "namespace": "shop", "name": "words", "kafka": {"bootstrapServers": broker},
+        "version": 2, "installation": "test", "namespace": "shop", "name": "words", "kafka": {"bootstrapServers": broker},
         "role": {"pipeline": {
             "sql": "SELECT word, window_start AS since, COUNT(*) AS n \
                 FROM TABLE(TUMBLE(TABLE words, DESCRIPTOR(`at`), INTERVAL '1' MINUTE)) \
                 GROUP BY word, window_start, window_end",
             "inputs": [stream("words", &topic, words)],
             "outputs": [stream("counts", &format!("{topic}.out"), counts)],
-            "delivery": "ExactlyOnce", "commitIntervalMs": 50, "startFrom": "earliest", "onBadRecord": "DeadLetter", "group": topic,
-            "keyed": {"repartition": own("rows"), "changelog": own("state"), "group": format!("{topic}.keyed"),
-                "allowedLatenessMs": 0, "maxDriftMs": 3_600_000, "memoryBytes": 67_108_864},
+            "delivery": "ExactlyOnce", "commitIntervalMs": 50, "startFrom": "earliest", "onBadRecord": "DeadLetter",
+            "stages": [
+                {"id": "exchange", "runs": 0, "group": topic, "reads": [{"stream": "words"}], "ends": {"exchange": own("rows")},
+                    "maxDriftMs": 3_600_000},
+                {"id": "keyed", "runs": 1, "group": format!("{topic}.keyed"), "reads": [{"stage": "exchange"}],
+                    "ends": {"streams": {}},
+                    "state": {"changelog": own("state"), "allowedLatenessMs": 0, "memoryBytes": 67_108_864}},
+            ],
         }},
     });
     let path = std::env::temp_dir().join(format!("{topic}.json"));

@@ -94,6 +94,7 @@ fn world() -> Option<World> {
         json!({"name": name, "topic": topic, "deadLetterTopic": format!("{topic}.dlq"), "maxMessageBytes": 1_000_000,
             "contract": {"fields": fields, "format": "Json"}})
     };
+    // As the operator of the release before wrote it.
     let plan = json!({
         "version": 1, "installation": "test", "namespace": "shop", "name": "words", "kafka": {"bootstrapServers": broker},
         "role": {"pipeline": {

@@ -4,41 +4,56 @@
 //! pod reads it once at start and does nothing it doesn't say. In the other direction a pod answers
 //! `GET /status` on its own port with a [`Report`]. Nothing else passes between the two planes.
 //!
-//! Only serde types live here. A change that an older pod could misread raises [`VERSION`]; adding an
-//! optional field does not, because both sides ignore fields they don't know.
+//! Only serde types live here, and the [names](names) of what a Pipeline has in Kafka. A change that an older pod could
+//! misread raises [`VERSION`]; adding an optional field does not, because both sides ignore fields they don't know.
 
 mod connection;
 mod contract;
-mod keyed;
+pub mod names;
 mod peek;
 mod pipeline;
 mod reason;
 mod report;
 mod source;
+mod stage;
 mod store;
 mod stream;
+pub mod v1;
 
 pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
 pub use contract::{
     Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
 };
-pub use keyed::{DELETED_COLUMN, InternalTopic, KeyedPlan, STATE_DIR};
 pub use peek::{
     PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekSelection,
 };
-pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom, TableOutput};
+pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 pub use source::{
     GenerateSource, HttpSource, OnInvalid, ShopRecords, SourcePlan, Template, UnknownFields,
+};
+pub use stage::{
+    DELETED_COLUMN, Edge, Ends, InternalTopic, STATE_DIR, StagePlan, StatePlan, TableOutput,
+    stage_id,
 };
 pub use store::{PostgresConnection, Store, StoreConnection, StorePlan};
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of this contract. A pod refuses a plan of another version by name.
-pub const VERSION: u32 = 1;
+/// The version of this contract.
+///
+/// A pod refuses a plan of a version that it doesn't know, by name: so a pod whose image is older than the operator
+/// (because a pod template pins it) reads nothing, writes nothing and says what to do, rather than misread the plan.
+/// A pod reads the version before its own, too ([`v1`]), for one release: where its image comes before the operator does.
+///
+/// 2: a pipeline's stages are a list; texts that a definition refers to, which a pod of version 1 may pass over.
+pub const VERSION: u32 = 2;
+
+/// The version of a pod's [`Report`]. It is apart from that of plans: through an upgrade pods of both plan versions
+/// answer the same operator.
+pub const REPORT_VERSION: u32 = 1;
 
 /// Where the operator mounts the plan in a pod.
 pub const PLAN_PATH: &str = "/etc/headworks/plan.json";
@@ -97,9 +112,9 @@ mod tests {
 
     #[test]
     fn a_plan_survives_json_and_ignores_fields_of_a_newer_operator() {
-        let json = r#"{"version":1,"installation":"x","namespace":"shop","name":"p","kafka":{"bootstrapServers":"k:9092"},
+        let json = r#"{"version":2,"installation":"x","namespace":"shop","name":"p","kafka":{"bootstrapServers":"k:9092"},
           "role":{"pipeline":{"sql":"SELECT 1","inputs":[],"outputs":[],"delivery":"ExactlyOnce","commitIntervalMs":100,
-          "startFrom":{"time":5},"onBadRecord":"Stop","group":"g","somethingNew":true}}}"#;
+          "startFrom":{"time":5},"onBadRecord":"Stop","stages":[],"somethingNew":true}}}"#;
         let plan: Plan = serde_json::from_str(json).unwrap();
         let again: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
         assert_eq!(plan, again);

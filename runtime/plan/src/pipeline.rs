@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::keyed::KeyedPlan;
-use crate::store::Store;
+use crate::stage::StagePlan;
 use crate::stream::Stream;
 
 /// What a pipeline pod runs.
@@ -16,9 +15,6 @@ pub struct PipelinePlan {
     pub inputs: Vec<Stream>,
     /// Every stream the result goes to.
     pub outputs: Vec<Stream>,
-    /// Every table the result goes to. Each is a stage of its own, with a group and progress of its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tables: Vec<TableOutput>,
     /// What a record is promised.
     pub delivery: Delivery,
     /// Longest time between two commits, in milliseconds.
@@ -30,37 +26,20 @@ pub struct PipelinePlan {
     /// What becomes of a number with more digits than its decimal type has.
     #[serde(default, skip_serializing_if = "OnOverflow::is_default")]
     pub on_overflow: OnOverflow,
-    /// The consumer group. Belongs to namespace/name, so progress survives delete and re-create.
-    pub group: String,
-    /// Present where the query needs state: it then runs in two parts with a topic between them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keyed: Option<KeyedPlan>,
+    /// Its stages, in the order in which records pass them; each runs by itself. The first one tells of bad input
+    /// records; the others that read the same inputs meet the same ones.
+    pub stages: Vec<StagePlan>,
     /// A token from the Pipeline's annotation `headworks.dev/accept-data-loss`: the pod may go on from
     /// the earliest retained record where its own report named the same token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_data_loss: Option<String>,
 }
 
-/// A table that a pipeline writes.
-///
-/// Its writer reads the inputs by a consumer group of its own ([`TableOutput::group`]), so that a store
-/// that is down holds up nothing but itself. How far it has read is kept in the store, in the
-/// transaction that holds the rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TableOutput {
-    /// The store.
-    pub store: Store,
-    /// The table, as the user wrote it: `orders` or `reporting.orders`.
-    pub table: String,
-    /// Columns by which a row replaces an earlier one (upsert); empty: rows are appended.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub key: Vec<String>,
-    /// True: a table that isn't there is made from the query's columns.
-    #[serde(default)]
-    pub create: bool,
-    /// The writer's consumer group.
-    pub group: String,
+impl PipelinePlan {
+    /// The stage of that id.
+    pub fn stage(&self, id: &str) -> Option<&StagePlan> {
+        self.stages.iter().find(|stage| stage.id == id)
+    }
 }
 
 /// What a record is promised.
@@ -111,7 +90,7 @@ pub enum OnOverflow {
 impl OnOverflow {
     /// True for [`Self::SetNull`], which a plan doesn't say.
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-    fn is_default(&self) -> bool {
+    pub(crate) fn is_default(&self) -> bool {
         *self == Self::SetNull
     }
 }

@@ -8,7 +8,7 @@ use crate::reason::{Reason, ReportedReason};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// [`crate::VERSION`] of the pod.
+    /// [`crate::REPORT_VERSION`] of the pod.
     pub version: u32,
     /// Version of the runtime binary.
     pub runtime: String,

@@ -1,25 +1,29 @@
-//! The keyed half of a query: what GROUP BY and ROW_NUMBER need state for.
+//! What GROUP BY and ROW_NUMBER need state for.
 //!
-//! Such a query is cut in two. Its [branches](crate::Branch) give **rows**: the key's columns first, then
-//! the event time, then what the operator reads. The engine brings rows with equal keys together and
-//! keeps state for them; what the [`Operator`] gives of it are **results**, and [`Keyed::finish`] makes
+//! Such a query is cut in two stages. The [branches](crate::Branch) of the first give **rows**: the key's columns
+//! first, then the event time, then what the operator reads ([`KeyedRows`]). The engine brings rows with equal keys
+//! together; the second keeps state for them. What its [`Operator`] gives are **results**, and [`Keyed::finish`] makes
 //! the query's output of those (HAVING and the SELECT list).
 
 use crate::branch::Branch;
 use crate::schema::Schema;
 use crate::types::DataType;
 
-/// What a query does with the rows of its branches.
+/// Rows that are brought together by key.
 #[derive(Debug)]
-pub struct Keyed {
-    /// The rows: `keys` columns of the key, then (with a window, or where the operator orders by it) the
-    /// event time, then the operator's arguments. Every branch of the dataflow gives these columns.
-    pub rows: Schema,
+pub struct KeyedRows {
+    /// `keys` columns of the key, then (with a window, or where the operator orders by it) the event time, then the
+    /// operator's arguments. Every branch of the stage that gives them has these columns.
+    pub schema: Schema,
     /// How many columns the key has. None: all rows have the same key.
     pub keys: usize,
-    /// The column of `rows` that is the event time, a `timestamp_ltz(3)`. A row whose event time is null
-    /// is bad.
+    /// The column that is the event time, a `timestamp_ltz(3)`. A row whose event time is null is bad.
     pub time: Option<usize>,
+}
+
+/// What a stage does with its rows by state.
+#[derive(Debug)]
+pub struct Keyed {
     /// The windows that rows fall into; absent: state is kept for each key for ever (or for its TTL), and
     /// every change of a result is an upsert.
     pub window: Option<Window>,

@@ -10,9 +10,9 @@ use crate::analyze::bound_expr::BoundExpr;
 use crate::analyze::{self, BoundSelect, StatefulNode};
 use crate::branch::{Branch, Computed, Condition};
 use crate::catalog::Catalog;
-use crate::dataflow::{ColumnLineage, Dataflow, Source};
+use crate::dataflow::{ColumnLineage, Dataflow, Edge, Exchange, Source, Stage};
 use crate::error::SqlError;
-use crate::keyed::Keyed;
+use crate::keyed::{Changes, Keyed, KeyedRows};
 use crate::schema::{Column, Schema};
 use crate::syntax;
 
@@ -33,10 +33,8 @@ pub fn plan(sql: &str, catalog: &Catalog) -> Result<Dataflow, Vec<SqlError>> {
     let arrow = output.to_arrow();
     let fingerprint = fingerprint(sql, &checked).map_err(|e| vec![e])?;
     let lineage = lineage(&checked, &output);
-    let branches = checked.iter().map(|c| branch(c, arrow.clone())).collect();
     Ok(Dataflow {
-        branches,
-        keyed: None,
+        stages: vec![of_streams(&checked, &arrow)],
         output,
         lineage,
         fingerprint,
@@ -57,7 +55,17 @@ fn branch(checked: &BoundSelect, output_schema: SchemaRef) -> Branch {
     )
 }
 
-/// A query whose results come from state.
+/// The stage that reads streams.
+fn of_streams(checked: &[BoundSelect], output_schema: &SchemaRef) -> Stage {
+    let branches = checked.iter().map(|c| branch(c, output_schema.clone()));
+    Stage {
+        inputs: branches.map(Edge::Stream).collect(),
+        keyed: None,
+        changes: Changes::Append,
+    }
+}
+
+/// A query whose results come from state: a stage that gives rows by key, and one that keeps state for them.
 fn keyed(
     sql: &str,
     mut finish: BoundSelect,
@@ -103,24 +111,37 @@ fn keyed(
             column.nullable = row.nullable;
         }
     }
-    let arrow = rows.to_arrow();
-    let branches = pruned.rows.iter();
-    let branches = branches.map(|c| branch(c, arrow.clone())).collect();
-    Ok(Dataflow {
-        branches,
-        fingerprint: fingerprint(sql, &pruned.rows).map_err(|e| vec![e])?,
-        lineage,
-        keyed: Some(Keyed {
+    let first = of_streams(&pruned.rows, &rows.to_arrow());
+    let fingerprint = fingerprint(sql, &pruned.rows).map_err(|e| vec![e])?;
+    let changes = match unique.as_slice() {
+        [] => Changes::Append,
+        key => Changes::Upsert { key: key.to_vec() },
+    };
+    let keyed = Keyed {
+        window: pruned.window,
+        finish: branch(&finish, output_schema.to_arrow()),
+        unique,
+        fingerprint: pruned.fingerprint(&rows),
+        results: pruned.labelled(&rows),
+        operator: pruned.operator,
+    };
+    let exchange = Exchange {
+        from: 0,
+        rows: KeyedRows {
+            schema: rows,
             keys: pruned.keys,
             time: pruned.time,
-            window: pruned.window,
-            finish: branch(&finish, output_schema.to_arrow()),
-            unique,
-            fingerprint: pruned.fingerprint(&rows),
-            results: pruned.labelled(&rows),
-            operator: pruned.operator,
-            rows,
-        }),
+        },
+    };
+    let second = Stage {
+        inputs: vec![Edge::Exchange(exchange)],
+        keyed: Some(keyed),
+        changes,
+    };
+    Ok(Dataflow {
+        stages: vec![first, second],
+        fingerprint,
+        lineage,
         output: output_schema,
         notes: Vec::new(),
     })

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::Int32Type;
 use headworks_plan::{Contract, EventTime, Field};
-use headworks_sql::keyed::{Aggregate, Changes, Keyed, Operator, Window};
+use headworks_sql::keyed::{Aggregate, Changes, Keyed, KeyedRows, Operator, Window};
 use headworks_sql::schema::Schema;
 use headworks_sql::{Catalog, Dataflow, plan};
 
@@ -117,17 +117,20 @@ fn aggregate(aggregate: &Aggregate) -> String {
 
 /// The keyed half in a few lines.
 fn described(flow: &Dataflow) -> String {
-    let Keyed {
-        rows,
+    let (rows, keyed) = flow.stateful().next().expect("the query keeps no state");
+    let KeyedRows {
+        schema: rows,
         keys,
         time,
+    } = rows;
+    let Keyed {
         window,
         operator,
         results,
         finish,
         unique,
         fingerprint,
-    } = flow.keyed.as_ref().expect("the query keeps no state");
+    } = keyed;
     assert_eq!(fingerprint.len(), 64);
     let window = match window {
         None => "none".to_owned(),
@@ -156,7 +159,7 @@ fn described(flow: &Dataflow) -> String {
         }
     };
     // Branches give the rows, and what finishes reads columns of the results.
-    for branch in &flow.branches {
+    for branch in flow.branches() {
         assert_eq!(branch.output_schema, rows.to_arrow());
     }
     for (name, field) in finish.columns.iter().zip(finish.input_schema.fields()) {
@@ -167,8 +170,7 @@ fn described(flow: &Dataflow) -> String {
     }
     assert_eq!(finish.output_schema, flow.output.to_arrow());
     let inputs: Vec<String> = flow
-        .branches
-        .iter()
+        .branches()
         .map(|b| format!("{}({})", b.input, b.columns.join(" ")))
         .collect();
     format!(
@@ -183,7 +185,7 @@ fn described(flow: &Dataflow) -> String {
 /// The query's plan, or what is said against it.
 fn answer(sql: &str) -> String {
     match plan(sql, &catalog()) {
-        Ok(flow) if flow.keyed.is_some() => described(&flow),
+        Ok(flow) if flow.keeps_state() => described(&flow),
         Ok(_) => "no state".to_owned(),
         Err(errors) => errors
             .iter()
@@ -225,7 +227,7 @@ fn queries_are_planned_or_refused_as_the_file_says() {
 }
 
 fn fingerprint(sql: &str) -> String {
-    good(sql).keyed.unwrap().fingerprint
+    good(sql).state_fingerprint().unwrap().to_owned()
 }
 
 #[test]
@@ -341,7 +343,7 @@ fn branches_and_finish_evaluate() {
            SELECT user_id, SUM(qty) AS total FROM orders WHERE qty > 1 GROUP BY user_id)
          WHERE total < 100",
     );
-    let branch = &flow.branches[0];
+    let branch = flow.branches().next().unwrap();
     assert_eq!(branch.columns, ["user_id", "qty"]);
     let batch = |schema: &arrow::datatypes::SchemaRef, ids: Vec<i64>, values: Vec<i32>| {
         let columns: Vec<ArrayRef> = vec![
@@ -354,7 +356,7 @@ fn branches_and_finish_evaluate() {
         .evaluate(&batch(&branch.input_schema, vec![1, 2, 1], vec![5, 1, 7]))
         .unwrap();
     assert_eq!(rows.rows.values(), &[0, 2]);
-    let finish = &flow.keyed.as_ref().unwrap().finish;
+    let finish = &flow.stateful().next().unwrap().1.finish;
     assert_eq!(finish.columns, ["user_id", "aggregate_1"]);
     let done = finish
         .evaluate(&batch(&finish.input_schema, vec![1, 2], vec![12, 500]))

@@ -78,9 +78,21 @@ fn a_batch_is_ordered_widened_and_completed() {
         Arc::new(Int32Array::from(vec![1, 2])),
         Arc::new(Int32Array::from(vec![None, Some(7)])),
     ];
-    let batch = RecordBatch::try_new(flow.branches[0].input_schema.clone(), columns).unwrap();
+    let batch = RecordBatch::try_new(
+        flow.branches().next().unwrap().input_schema.clone(),
+        columns,
+    )
+    .unwrap();
     let done = mapping
-        .apply(&flow.branches[0].evaluate(&batch).unwrap().batch)
+        .apply(
+            &flow
+                .branches()
+                .next()
+                .unwrap()
+                .evaluate(&batch)
+                .unwrap()
+                .batch,
+        )
         .unwrap();
     assert_eq!(done.column(0).as_primitive::<Int64Type>().values(), &[1, 2]);
     assert_eq!(done.column(1).null_count(), 2);

@@ -1,9 +1,9 @@
-//! What kind of state it is: the keyed half of a query, and the pipeline's bounds.
+//! What kind of state it is: what a stage of a query does with its rows, and the pipeline's bounds.
 
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use headworks_sql::keyed::{Keyed, Operator, Window};
+use headworks_sql::keyed::{Keyed, KeyedRows, Operator, Window};
 
 /// What all state partitions of a pipeline have in common.
 #[derive(Clone, Debug)]
@@ -27,12 +27,17 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// From a query's keyed half.
-    pub fn new(keyed: &Keyed, allowed_lateness_ms: i64, ttl_ms: Option<i64>) -> Spec {
+    /// From a stage of a query and the rows that it reads.
+    pub fn new(
+        rows: &KeyedRows,
+        keyed: &Keyed,
+        allowed_lateness_ms: i64,
+        ttl_ms: Option<i64>,
+    ) -> Spec {
         Spec {
-            rows: nullable(&keyed.rows.to_arrow()),
-            keys: keyed.keys,
-            time: keyed.time,
+            rows: nullable(&rows.schema.to_arrow()),
+            keys: rows.keys,
+            time: rows.time,
             window: keyed.window,
             operator: keyed.operator.clone(),
             results: nullable(&keyed.results.to_arrow()),

@@ -4,19 +4,21 @@
 //!
 //! `HEADWORKS_DRILL_MINUTES` says how long it takes in all (4), `HEADWORKS_DRILL_SEED` decides everything (printed),
 //! `HEADWORKS_DRILL_RATE` is the load in records a second (300). Rooms: `plan` what happens when, by the seed; `faults` does it;
-//! `contestants` who takes part.
+//! `contestants` who takes part; `upgrade` brings a new version instead of faults.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod contestants;
 mod faults;
 mod plan;
+mod upgrade;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use headworks_crds::kinds;
 use headworks_e2e::{Cluster, Events, Input, Verdict, Warehouse, bootstrap, cluster, platform};
 
 use contestants::{Contestant, LATE, PLATFORM, Runs, Seen};
@@ -97,13 +99,25 @@ fn everything_at_once_under_load_while_everything_is_killed_is_what_the_inputs_s
 
 /// Everybody's objects, all at once as GitOps would, and Ready.
 fn set_up(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
+    platform_of_all(c);
+    let all = contestants::all(c, seed, seconds);
+    let yaml: String = all.iter().map(|one| one.yaml()).collect();
+    c.apply(&yaml);
+    ready_all(c);
+    assert!(faults::leader(c).is_some(), "an operator leads");
+    all
+}
+
+/// [`PLATFORM`].
+fn platform_of_all(c: &Cluster) {
     let url = std::env::var("REGISTRY_URL_IN_CLUSTER")
         .unwrap_or_else(|_| "http://registry.kafka.svc:8080/apis/ccompat/v7".into());
     let plain = platform(PLATFORM, &bootstrap(), "");
     c.apply(&format!("{plain}  schemaRegistry: {{url: \"{url}\"}}\n"));
-    let all = contestants::all(c, seed, seconds);
-    let yaml: String = all.iter().map(|one| one.yaml()).collect();
-    c.apply(&yaml);
+}
+
+/// Waits until everything that was applied is Ready.
+fn ready_all(c: &Cluster) {
     for kind in ["datastreams", "sources", "pipelines"] {
         let kind = format!("{kind}.headworks.dev");
         for object in c.kubectl.list(&kind, &c.namespace, "") {
@@ -112,8 +126,6 @@ fn set_up(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
             c.condition_within(&kind, name, "Ready", "True", None, limit);
         }
     }
-    assert!(faults::leader(c).is_some(), "an operator leads");
-    all
 }
 
 /// Everybody's verification, again and again until all is clean, and then once more: what comes twice comes later. One that fails
@@ -253,16 +265,22 @@ fn figures(seen: &Seen<'_>, runs: &[Runs]) -> Vec<Verdict> {
     let c = seen.c;
     let mut verdicts = Vec::new();
     let conditions = |object: &serde_json::Value| object["status"]["conditions"].to_string();
-    for kind in [
-        "datastreams",
-        "sources",
-        "datastores",
-        "accessgrants",
-        "pipelines",
-    ] {
-        let kind = format!("{kind}.headworks.dev");
+    for (name, file) in contestants::OF_KINDS {
+        let kind = kinds::named(name).expect("a kind of ours");
+        let namespace = if kind.namespaced {
+            c.namespace.as_str()
+        } else {
+            ""
+        };
+        let kind = kind.full_name();
         let ready = || -> Result<(), String> {
-            for object in c.kubectl.list(&kind, &c.namespace, "") {
+            let mut all = c.kubectl.list(&kind, namespace, "");
+            // Other tests' Platforms are none of ours.
+            all.retain(|one| !namespace.is_empty() || one["metadata"]["name"] == PLATFORM);
+            if all.is_empty() {
+                return Err(format!("there is none: {file} should have one"));
+            }
+            for object in all {
                 let list = object["status"]["conditions"].as_array();
                 let ready = |c: &serde_json::Value| c["type"] == "Ready" && c["status"] == "True";
                 if !list.is_some_and(|list| list.iter().any(ready)) {

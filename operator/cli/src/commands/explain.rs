@@ -256,11 +256,11 @@ fn explanation(
         local::stream(world, namespace, name, contract)
     };
     let dataflow = &planned.dataflow;
-    let timed = dataflow.keyed.as_ref().is_some_and(|k| k.time.is_some());
+    let timed = dataflow.stateful().any(|(rows, _)| rows.time.is_some());
     let reads = planned.inputs.iter().map(|name| {
         let of = stream(name);
         let used = |column: &str| {
-            let mut branches = dataflow.branches.iter().filter(|b| b.input == *name);
+            let mut branches = dataflow.branches().filter(|b| b.input == *name);
             branches.any(|b| b.columns.iter().any(|c| c == column))
         };
         let all = of.contract.fields.iter().map(|f| f.name.clone());

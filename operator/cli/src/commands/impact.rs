@@ -6,17 +6,21 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use headworks_crds::{AccessGrant, DataStream, Pipeline, Source};
+use headworks_crds::kinds::KINDS;
+use headworks_crds::{DataStream, GROUP, VERSION};
 use headworks_operator::contract;
 use headworks_operator::impact::cluster::{Objects, of};
-use headworks_operator::impact::{CatalogSnapshot, impact, labels};
+use headworks_operator::impact::{CatalogSnapshot, Name, impact, labels};
 use headworks_operator::names::{CONTRACT_PART, PART_LABEL};
+use headworks_operator::planning::uses::StreamUse;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ListParams;
+use kube::api::{ApiResource, ListParams};
+use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::doctor::list;
 use crate::End;
 use crate::cluster::{self, Cluster, block_on};
 use crate::object::{Object, Typed};
@@ -143,16 +147,8 @@ fn put(
                 })?;
                 world.change(&name, &stream.spec, stream.annotations(), contract);
             }
-            Some(Typed::Pipeline(pipeline)) => {
-                world.pipelines.insert(name, pipeline.spec.clone());
-            }
-            Some(Typed::Source(source)) => {
-                world.sources.insert(name, source.spec.clone());
-            }
-            Some(Typed::AccessGrant(grant)) => {
-                world.grants.insert(name, grant.spec.clone());
-            }
-            _ => {}
+            Some(typed) => world.note(object.kind, name, typed.streams()),
+            None => {}
         }
     }
     Ok(())
@@ -184,28 +180,62 @@ async fn present(cluster: &Cluster, changed: &Checked) -> Result<CatalogSnapshot
     for namespace in namespaces {
         let client = &cluster.client;
         let streams: Vec<DataStream> = all(client, namespace, "DataStreams", "").await?;
-        let pipelines: Vec<Pipeline> = all(client, namespace, "Pipelines", "").await?;
-        let sources: Vec<Source> = all(client, namespace, "Sources", "").await?;
-        let grants: Vec<AccessGrant> = all(client, namespace, "AccessGrants", "").await?;
+        let users = users(cluster, namespace).await?;
         let accepted = format!("{PART_LABEL}={CONTRACT_PART}");
         let contracts: Vec<ConfigMap> = all(client, namespace, "ConfigMaps", &accepted).await?;
         let part = of(
             namespace,
             &Objects {
                 streams: streams.iter().collect(),
-                pipelines: pipelines.iter().collect(),
-                sources: sources.iter().collect(),
-                grants: grants.iter().collect(),
+                users,
                 contracts: contracts.iter().collect(),
                 coming: coming.iter().collect(),
+                ..Objects::default()
             },
         );
         world.streams.extend(part.streams);
         world.pipelines.extend(part.pipelines);
-        world.sources.extend(part.sources);
+        world.records.extend(part.records);
         world.grants.extend(part.grants);
     }
     Ok(world)
+}
+
+/// How a namespace's objects of all kinds use streams.
+async fn users(
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<Vec<(&'static str, Name, StreamUse)>, End> {
+    let mut users = Vec::new();
+    let namespaced = KINDS.iter().filter(|kind| kind.namespaced);
+    for kind in namespaced {
+        let gvk = GroupVersionKind::gvk(GROUP, VERSION, kind.name);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural);
+        let objects = match list(cluster, &resource, Some(namespace)).await {
+            Ok(objects) => objects,
+            // A cluster of an older version doesn't have every kind; nobody can be hit there.
+            Err(kube::Error::Api(status)) if status.code == 404 => continue,
+            Err(error) => {
+                let said = cluster::said(&error);
+                output::note(&format!("headworks: {}s of {namespace}: {said}", kind.name));
+                return Err(End::Unreadable);
+            }
+        };
+        for object in objects {
+            let name = (namespace.to_owned(), object.name_any());
+            let value = serde_json::to_value(&object).unwrap_or_default();
+            match Typed::read(kind.name, &value) {
+                Some(Ok(typed)) => users.push((kind.name, name, typed.streams())),
+                Some(Err(error)) => {
+                    let title = format!("{} {}/{}", kind.name, name.0, name.1);
+                    output::note(&format!("headworks: {title} can't be read: {error}"));
+                    return Err(End::Unreadable);
+                }
+                None => {}
+            }
+        }
+    }
+    Ok(users)
 }
 
 /// DataStreams of the change: one that isn't in the cluster may find what an earlier object of its name has left.

@@ -1,12 +1,10 @@
-//! Pipelines that feed themselves: a record would go round for ever.
+//! Pipelines, and whatever else reads and writes streams, that feed themselves: a record would go round for ever.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use headworks_operator::planning::flows::flow_of;
-
 use super::World;
 use crate::finding::Finding;
-use crate::object::Object;
+use crate::object::{Object, Typed};
 
 struct Flow<'a> {
     object: &'a Object,
@@ -14,11 +12,14 @@ struct Flow<'a> {
     outputs: BTreeSet<String>,
 }
 
-/// Names every loop once, at the last of its Pipelines, with all that take part.
+/// Names every loop once, at the last of its objects, with all that take part.
 pub fn check(world: &World, findings: &mut Vec<Finding>) {
     let mut namespaces: BTreeMap<&str, Vec<Flow<'_>>> = BTreeMap::new();
-    for (object, pipeline) in world.pipelines() {
-        let flow = flow_of(pipeline);
+    for object in &world.objects {
+        let used = object.typed.as_ref().map(Typed::streams);
+        let Some(flow) = used.and_then(|used| used.flow()) else {
+            continue;
+        };
         namespaces.entry(&object.namespace).or_default().push(Flow {
             object,
             inputs: flow.inputs,
@@ -41,7 +42,7 @@ pub fn check(world: &World, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Leaves only Pipelines that may be in a loop, or between two of them.
+/// Leaves only objects that may be in a loop, or between two of them.
 fn trim(flows: &mut Vec<Flow<'_>>) {
     loop {
         let before = flows.len();
@@ -100,20 +101,30 @@ fn way_back(flows: &[Flow<'_>], start: usize) -> Option<(Vec<String>, Vec<usize>
 }
 
 fn said(flows: &[Flow<'_>], at: usize, streams: &[String], through: &[usize]) -> Finding {
-    let others: Vec<String> = through
-        .iter()
-        .map(|at| {
-            let object = flows[*at].object;
-            format!("{} ({})", object.name, object.whereabouts())
-        })
-        .collect();
-    let through = if others.is_empty() {
-        String::new()
-    } else {
-        format!(", through Pipeline {}", others.join(", "))
+    let mut kind = "";
+    let mut others = String::new();
+    for at in through {
+        let object = flows[*at].object;
+        others.push_str(if others.is_empty() {
+            ", through "
+        } else {
+            ", "
+        });
+        // A kind is said once for several in a row.
+        if kind != object.kind {
+            kind = object.kind;
+            others.push_str(&format!("{kind} "));
+        }
+        others.push_str(&format!("{} ({})", object.name, object.whereabouts()));
+    }
+    let through = others;
+    let object = flows[at].object;
+    let field = match object.typed {
+        Some(Typed::Pipeline(_)) => "spec.to",
+        _ => "spec",
     };
-    flows[at].object.wrong(
-        "spec.to",
+    object.wrong(
+        field,
         format!(
             "the streams feed themselves: {}{through}; write to another stream",
             streams.join(" → ")

@@ -92,8 +92,7 @@ fn with_state(
     let own = spec.pod_template.clone().unwrap_or_default();
     let memory = planned
         .dataflow
-        .keyed
-        .as_ref()
+        .state_fingerprint()
         .and_then(|_| memory_fault(spec, &own.over(&template.unwrap_or_default())));
     for fault in delivery_fault(spec, &planned.dataflow)
         .into_iter()

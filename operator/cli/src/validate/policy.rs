@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use headworks_crds::{Platform, PodTemplate};
+use headworks_crds::{DataStream, Platform};
 use headworks_operator::{
-    connection::NeededSecret,
-    data_store::binding,
+    controller::OnPlatform,
     data_stream::limits,
     platform::{policy, resolve::admits},
-    source::check as source,
 };
 
 use super::World;
@@ -18,54 +16,42 @@ use crate::object::{Object, Typed};
 /// Checks all of it.
 pub fn check(world: &World, findings: &mut Vec<Finding>) {
     for object in &world.objects {
-        match &object.typed {
-            Some(Typed::Pipeline(pipeline)) => {
-                let template = pipeline.spec.pod_template.as_ref();
-                let platform = world.platform(&pipeline.spec.platform);
-                pods(object, platform, template, &[], findings);
-            }
-            Some(Typed::Source(spec)) => {
-                let stream = world.stream(&object.namespace, &spec.spec.into);
-                let platform = stream.and_then(|s| world.platform(&s.spec.platform));
-                let template = spec.spec.pod_template.as_ref();
-                let secrets = source::secrets(&spec.spec);
-                pods(object, platform, template, &secrets, findings);
-            }
-            Some(Typed::DataStore(spec)) => {
-                let Ok(binding) = binding::bind(&object.name, &spec.spec) else {
-                    continue;
-                };
-                let template = spec.spec.pod_template.as_ref();
-                for platform in admitting(world, &object.namespace) {
-                    pods(object, Some(platform), template, &binding.secrets, findings);
-                }
-            }
-            Some(Typed::DataStream(stream)) => {
-                let Some(platform) = world.platform(&stream.spec.platform) else {
-                    continue;
-                };
-                let streams = world.objects.iter().filter_map(|o| match &o.typed {
-                    Some(Typed::DataStream(stream)) => Some(stream.as_ref()),
-                    _ => None,
-                });
-                let around = limits::around(stream, platform, streams);
-                let fault = limits::fault(&stream.spec, platform, around);
+        let Some(typed) = &object.typed else { continue };
+        if let Some(pods) = typed.pods() {
+            for platform in platforms(world, object, &pods.platform) {
+                let fault = policy::fault(platform, pods.template, &pods.secrets);
                 findings.extend(fault.map(|fault| said(object, &fault)));
             }
-            _ => {}
+        }
+        if let Typed::DataStream(stream) = typed {
+            findings.extend(limited(world, object, stream));
         }
     }
 }
 
-fn pods(
-    object: &Object,
-    platform: Option<&Platform>,
-    template: Option<&PodTemplate>,
-    secrets: &[NeededSecret],
-    findings: &mut Vec<Finding>,
-) {
-    let fault = platform.and_then(|platform| policy::fault(platform, template, secrets));
-    findings.extend(fault.map(|fault| said(object, &fault)));
+/// The Platforms in the files that have a say in an object's pods.
+fn platforms<'a>(world: &'a World, object: &Object, on: &OnPlatform) -> Vec<&'a Platform> {
+    match on {
+        OnPlatform::Named(name) => world.platform(name).into_iter().collect(),
+        OnPlatform::OfStream(stream) => {
+            let stream = world.stream(&object.namespace, stream);
+            let platform = stream.and_then(|s| world.platform(&s.spec.platform));
+            platform.into_iter().collect()
+        }
+        OnPlatform::Admitting => admitting(world, &object.namespace).collect(),
+    }
+}
+
+/// What its Platform's limits don't allow a stream.
+fn limited(world: &World, object: &Object, stream: &DataStream) -> Option<Finding> {
+    let platform = world.platform(&stream.spec.platform)?;
+    let streams = world.objects.iter().filter_map(|o| match &o.typed {
+        Some(Typed::DataStream(stream)) => Some(stream.as_ref()),
+        _ => None,
+    });
+    let around = limits::around(stream, platform, streams);
+    let fault = limits::fault(&stream.spec, platform, around)?;
+    Some(said(object, &fault))
 }
 
 /// The Platforms that admit a namespace, as far as its labels are known.

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use headworks_crds::{AccessGrant, DataStore, DataStream, Pipeline, Platform, Source, manifest};
+use headworks_crds::manifest;
 use kube::core::cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::finding::Finding;
 use crate::object::{Object, Typed};
 use crate::schema::Checker;
-use crate::yaml::steps;
 
 /// What every kind's objects must obey.
 pub struct Rules {
@@ -82,64 +80,19 @@ impl Rules {
 }
 
 fn typed(object: &Object) -> Result<Typed, Finding> {
-    fn read<T: DeserializeOwned>(object: &Object) -> Result<Box<T>, Finding> {
-        serde_path_to_error::deserialize(&object.value)
-            .map(Box::new)
-            .map_err(|error| {
-                let path = error.path().to_string();
-                let path = if path == "." { "" } else { path.as_str() };
-                object.wrong(path, error.inner().to_string())
-            })
-    }
-    Ok(match object.kind {
-        "Platform" => Typed::Platform(read::<Platform>(object)?),
-        "DataStream" => Typed::DataStream(read::<DataStream>(object)?),
-        "DataStore" => Typed::DataStore(read::<DataStore>(object)?),
-        "Source" => Typed::Source(read::<Source>(object)?),
-        "AccessGrant" => Typed::AccessGrant(read::<AccessGrant>(object)?),
-        _ => Typed::Pipeline(read::<Pipeline>(object)?),
+    let read = Typed::read(object.kind, &object.value);
+    let read = read.ok_or_else(|| object.wrong("kind", "is unknown"))?;
+    read.map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { "" } else { path.as_str() };
+        object.wrong(path, error.inner().to_string())
     })
 }
 
-/// Ranges of durations and quantities, which no schema can express.
+/// What no schema can express: ranges of durations and quantities, and what a kind knows besides.
 fn own_checks(object: &Object, typed: &Typed) -> Vec<Finding> {
-    let said = match typed {
-        Typed::Platform(o) => headworks_crds::check(&o.spec),
-        Typed::DataStream(o) => headworks_crds::check(&o.spec),
-        Typed::DataStore(o) => headworks_crds::check(&o.spec),
-        Typed::Source(o) => headworks_crds::check(&o.spec),
-        Typed::Pipeline(o) => headworks_crds::check(&o.spec),
-        Typed::AccessGrant(o) => headworks_crds::check(&o.spec),
-    };
-    let more = match typed {
-        Typed::Source(o) => headworks_operator::source::check::check(&o.spec),
-        Typed::DataStore(o) => headworks_operator::data_store::address::check(&o.spec).map(|_| ()),
-        Typed::AccessGrant(o) => headworks_operator::access_grant::check(&o.spec),
-        _ => Ok(()),
-    };
-    let said = [said.err(), more.err().map(|e| e.message().to_owned())];
-    said.into_iter()
-        .flatten()
-        .flat_map(|said| split(object, &said))
-        .collect()
-}
-
-/// One finding a place; several are joined by a semicolon.
-fn split(object: &Object, said: &str) -> Vec<Finding> {
-    said.split("; spec.")
-        .map(|one| {
-            let one = one.strip_prefix("spec.").unwrap_or(one);
-            let one = one.strip_prefix("spec: ").unwrap_or(one);
-            let (field, message) = match one.split_once(": ") {
-                Some((field, message)) if !field.contains(' ') => (field, message),
-                _ => ("", one),
-            };
-            let field = format!("spec.{field}");
-            object.finding(
-                object.node.place_of(&steps(&field)),
-                field.trim_end_matches('.'),
-                message,
-            )
-        })
+    let faults = typed.spec_faults().into_iter();
+    faults
+        .map(|fault| object.wrong(&fault.field, fault.message))
         .collect()
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{DataStream, Source};
+use headworks_crds::DataStream;
 use headworks_operator::contract::definition::{self, Fault};
 use headworks_operator::contract::references::{self, Missing};
 use headworks_operator::contract::{self, topic_name};
+use headworks_operator::planning::uses::{RecordUse, StreamRef, StreamUse};
 use headworks_plan::Contract;
 use headworks_sql::schema::Schema;
 use kube::core::{Selector, SelectorExt};
@@ -46,12 +47,12 @@ pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) 
     world.contracts = contracts;
     topics(world, options, findings);
     for object in &world.objects {
-        match &object.typed {
-            Some(Typed::Source(source)) => into(world, object, source, options, findings),
-            Some(Typed::DataStream(stream)) => {
-                platform(world, object, &stream.spec.platform, findings);
-            }
-            _ => {}
+        let Some(typed) = &object.typed else { continue };
+        if let Typed::DataStream(stream) = typed {
+            platform(world, object, &stream.spec.platform, findings);
+        }
+        if let StreamUse::Records(used) = typed.streams() {
+            named(world, object, &used, options, findings);
         }
     }
 }
@@ -234,19 +235,22 @@ pub(super) fn missing(
     finding
 }
 
-fn into(
+/// Streams that an object reads or writes, and that aren't there. (Queries and grants are looked at where they are checked.)
+fn named(
     world: &World,
     object: &Object,
-    source: &Source,
+    used: &RecordUse,
     options: &Options,
     findings: &mut Vec<Finding>,
 ) {
-    if world
-        .find("DataStream", &object.namespace, &source.spec.into)
-        .is_none()
-    {
-        let what = ("DataStream", source.spec.into.as_str());
-        findings.push(missing(world, object, None, "spec.into", what, options));
+    for StreamRef { stream, field } in used.reads.iter().chain(&used.writes) {
+        if world
+            .find("DataStream", &object.namespace, stream)
+            .is_none()
+        {
+            let what = ("DataStream", stream.as_str());
+            findings.push(missing(world, object, None, field, what, options));
+        }
     }
 }
 
@@ -321,7 +325,7 @@ fn not_allowed(
     let mut finding = object.wrong("spec.topic", message);
     // A rule may be in a Platform, or select by labels, that these files don't hold.
     let unknown = platform.is_none() || (labels.is_none() && !policy.is_empty());
-    let nobody_s = topic.starts_with("__") || topic_name::internal(topic);
+    let nobody_s = topic.starts_with("__") || headworks_plan::names::is_internal(topic);
     if unknown && !nobody_s || options.allow_missing {
         finding.severity = Severity::Warning;
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use headworks_plan::{OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, Stream};
+use headworks_plan::{
+    Edge, Ends, OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, StagePlan, Stream,
+    names,
+};
 
 use crate::kafka::{Acl, Operation, Resource as About};
 
@@ -52,7 +55,8 @@ impl Rights {
             self.acls
                 .insert(Acl::literal(About::Group, group, operation));
         }
-        for member in (0..self.pods).map(|number| format!("{group}-{number}")) {
+        for number in 0..self.pods.unsigned_abs() {
+            let member = names::member(group, number);
             for operation in [Operation::Write, Operation::Describe] {
                 self.acls
                     .insert(Acl::literal(About::TransactionalId, &member, operation));
@@ -61,29 +65,53 @@ impl Rights {
     }
 
     fn pipeline(&mut self, plan: &PipelinePlan) {
-        for input in &plan.inputs {
-            self.topic(&input.topic, &[Operation::Read]);
-            if plan.on_bad_record == OnBadRecord::DeadLetter {
-                self.topic(&input.dead_letter_topic, &[Operation::Write]);
+        for stage in &plan.stages {
+            self.group(&stage.group);
+            for edge in &stage.reads {
+                self.reads(plan, edge);
+            }
+            self.ends(plan, stage);
+        }
+    }
+
+    fn reads(&mut self, plan: &PipelinePlan, edge: &Edge) {
+        match edge {
+            Edge::Stream(name) => {
+                for input in plan.inputs.iter().filter(|input| input.name == *name) {
+                    self.topic(&input.topic, &[Operation::Read]);
+                    if plan.on_bad_record == OnBadRecord::DeadLetter {
+                        self.topic(&input.dead_letter_topic, &[Operation::Write]);
+                    }
+                }
+            }
+            Edge::Stage(id) => {
+                let before = plan.stage(id);
+                if let Some(exchange) = before.and_then(StagePlan::exchange) {
+                    // What is done with is deleted (DeleteRecords).
+                    let and_trim = [Operation::Read, Operation::Delete];
+                    self.topic(&exchange.topic, &and_trim);
+                }
+                if let Some(results) = before.and_then(StagePlan::results) {
+                    self.topic(&results.topic, &[Operation::Read]);
+                    self.topic(&results.dead_letter_topic, &[Operation::Write]);
+                }
             }
         }
-        for output in &plan.outputs {
-            self.writes(output);
+    }
+
+    fn ends(&mut self, plan: &PipelinePlan, stage: &StagePlan) {
+        match &stage.ends {
+            Ends::Streams { results } => {
+                for stream in plan.outputs.iter().chain(results.as_deref()) {
+                    self.writes(stream);
+                }
+            }
+            Ends::Exchange(topic) => self.topic(&topic.topic, &[Operation::Write]),
+            Ends::Table(_) => {}
         }
-        self.group(&plan.group);
-        for table in &plan.tables {
-            self.group(&table.group);
-        }
-        let Some(keyed) = &plan.keyed else { return };
-        let both = [Operation::Read, Operation::Write];
-        // What both parts are done with is deleted (DeleteRecords).
-        let and_trim = [Operation::Read, Operation::Write, Operation::Delete];
-        self.topic(&keyed.repartition.topic, &and_trim);
-        self.topic(&keyed.changelog.topic, &both);
-        self.group(&keyed.group);
-        if let Some(results) = &keyed.results {
-            self.topic(&results.topic, &both);
-            self.topic(&results.dead_letter_topic, &[Operation::Write]);
+        if let Some(state) = &stage.state {
+            let both = [Operation::Read, Operation::Write];
+            self.topic(&state.changelog.topic, &both);
         }
     }
 
@@ -138,11 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_with_state_and_a_table_may_do_what_its_parts_do() {
+    fn a_pipeline_may_do_what_its_stages_do() {
         let plan: PipelinePlan = serde_json::from_value(
             json!({"sql": "", "inputs": [stream("a")], "outputs": [stream("b")],
-            "tables": [], "delivery": "ExactlyOnce", "commitIntervalMs": 1, "startFrom": "earliest",
-            "onBadRecord": "DeadLetter", "group": "headworks.i.shop.p.01234567"}),
+            "delivery": "ExactlyOnce", "commitIntervalMs": 1, "startFrom": "earliest", "onBadRecord": "DeadLetter",
+            "stages": [{"id": "streams", "runs": 0, "group": "headworks.i.shop.p.01234567", "reads": [{"stream": "a"}],
+                "ends": {"streams": {}}}]}),
         )
         .unwrap();
         let mut rights = Rights::of(2);
@@ -153,6 +182,13 @@ mod tests {
         let mut rights = Rights::of(2);
         rights.pipeline(&strict);
         assert!(!rights.acls.iter().any(|a| a.name == "shop.a.dlq"));
+    }
+
+    #[test]
+    fn a_pipeline_with_state_and_a_table_may_do_what_its_stages_do() {
+        let text = include_str!("../../../../runtime/plan/tests/v1/keyed.json");
+        let old: headworks_plan::v1::Plan = serde_json::from_str(text).unwrap();
+        insta::assert_yaml_snapshot!("keyed_rights", shown(&rights(&old.into(), 1)));
     }
 
     #[test]

@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use headworks_plan::{Definition, KnownSchema};
 
 use crate::{
-    context::Context,
-    contract::revision::{Revision, read},
-    data_stream::contract_revisions,
-    names::Key,
+    context::Context, contract::revision::Revision, data_stream::contract_revisions, names::Key,
 };
 
 /// Contracts back from the one in force whose definitions a plan holds.
@@ -18,10 +15,7 @@ const KNOWN_BYTES: usize = 128 << 10;
 
 /// The stream's contracts that are kept, newest first.
 pub(in crate::data_stream) fn last(context: &Context, owner: &Key) -> Vec<Revision> {
-    contract_revisions::maps(context, owner)
-        .iter()
-        .filter_map(|map| read(map))
-        .collect()
+    contract_revisions::history(context, owner).0
 }
 
 /// The last contracts' definitions with their ids, from contracts that come newest first.

@@ -8,6 +8,7 @@
 mod access;
 mod replies;
 mod requests;
+mod scram;
 
 use std::{
     ffi::{CStr, CString, c_char, c_int},

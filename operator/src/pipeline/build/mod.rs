@@ -2,13 +2,18 @@
 
 use headworks_crds::{ANNOTATION_ACCEPT_DATA_LOSS, Pipeline, Position};
 use headworks_plan as plan;
+use headworks_sql::{Dataflow, keyed::Window};
 use kube::ResourceExt;
+
+mod stages;
+
+pub use stages::plan_stages;
 
 use super::{dereference::References, state, validate};
 use crate::{
     connection::{self, Mounted, NeededSecret},
     data_stream::resolve::ResolvedStream,
-    planning::store_writers::stores_of,
+    planning::{self, store_writers::stores_of},
     workload::{
         OnKafka, Shape, Workload,
         resources::{Disk, Needs},
@@ -16,11 +21,12 @@ use crate::{
     },
 };
 
-/// Builds it of a Pipeline that is right. `keyed` is the state that its query needs. Gives the consumer group, too.
+/// Builds it of a Pipeline that is right. `kept` are the topics of the state that its query needs. Gives the consumer group, too.
 pub fn build(
     pipeline: &Pipeline,
     found: &References,
-    keyed: Option<(&state::StateRequirements, plan::KeyedPlan)>,
+    dataflow: &Dataflow,
+    kept: Option<&state::StateTopics>,
 ) -> (Workload, String) {
     let spec = &pipeline.spec;
     let kafka = &found.platform.platform.spec.kafka;
@@ -28,23 +34,24 @@ pub fn build(
         pipeline.namespace().unwrap_or_default(),
         pipeline.name_any(),
     );
-    let group = match &keyed {
-        Some((wanted, _)) => wanted.group.clone(),
-        None => validate::group(&found.platform.installation, &namespace, &name),
-    };
+    let names = state::names(pipeline, found, dataflow);
     let bounds = spec.state.clone().unwrap_or_default();
-    let needs = keyed
-        .as_ref()
-        .map_or_else(Needs::default, |(wanted, keyed)| Needs {
-            state_memory: keyed.memory_bytes,
-            unbounded: wanted.sessions,
+    let stateful = dataflow.keeps_state();
+    let mut windows = dataflow.stateful().map(|(_, keyed)| keyed.window);
+    let needs = if stateful {
+        Needs {
+            state_memory: bounds.memory.value(),
+            // The state of sessions stays in memory whatever its bound.
+            unbounded: windows.any(|window| matches!(window, Some(Window::Session { .. }))),
             disk: Some(Disk {
                 asked: bounds.asked_disk(),
                 most: bounds.most_disk(),
             }),
             body: 0,
-        });
-    let stateful = keyed.is_some();
+        }
+    } else {
+        Needs::default()
+    };
     let inputs = found.inputs.iter().map(|input| {
         if stateful {
             input.stream.clone()
@@ -57,29 +64,19 @@ pub fn build(
         // The state knows its inputs by their place, and goes on with a query that names them in another order.
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
     }
+    let reads: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
+    let stages = planning::stages::stages(dataflow, &reads, &spec.to, &names);
     let role = plan::PipelinePlan {
         // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
         sql: spec.sql.trim_end().to_owned(),
         inputs,
         outputs: found.outputs.iter().map(ResolvedStream::untimed).collect(),
-        tables: found
-            .tables
-            .iter()
-            .map(|(table, binding)| plan::TableOutput {
-                store: binding.store.clone(),
-                table: table.name.clone(),
-                key: table.key.clone(),
-                create: table.create,
-                group: validate::table_group(&group, &table.store, &table.name),
-            })
-            .collect(),
         delivery: spec.delivery.into(),
         commit_interval_ms: spec.commit_interval.millis(),
         start_from: start_from(pipeline),
         on_bad_record: spec.on_bad_record.into(),
         on_overflow: spec.on_overflow.into(),
-        group: group.clone(),
-        keyed: keyed.map(|(_, keyed)| keyed),
+        stages: plan_stages(pipeline, &found.tables, dataflow, kept, &stages),
         accept_data_loss: pipeline
             .annotations()
             .get(ANNOTATION_ACCEPT_DATA_LOSS)
@@ -126,7 +123,7 @@ pub fn build(
         needs,
         http: None,
     };
-    (workload, group)
+    (workload, names.group().to_owned())
 }
 
 fn start_from(pipeline: &Pipeline) -> plan::StartFrom {

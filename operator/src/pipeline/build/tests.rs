@@ -10,7 +10,7 @@ use crate::{
     names::Key,
     pipeline::{
         dereference::References,
-        state::{self, StateRequirements, StateTopics},
+        state::{StateRequirements, StateTopics},
         validate,
     },
     planning::testing,
@@ -69,8 +69,24 @@ fn pipeline(spec: &serde_json::Value) -> Pipeline {
 
 /// A Pipeline without state.
 fn valid(pipeline: &Pipeline, found: &References) -> Result<Workload, Error> {
-    validate::check(pipeline, found)?;
-    Ok(build(pipeline, found, None).0)
+    let dataflow = validate::check(pipeline, found)?;
+    Ok(build(pipeline, found, &dataflow, None).0)
+}
+
+/// What Kafka gave the topics of a state.
+fn kept(pipeline: &Pipeline, found: &References, dataflow: &Dataflow) -> StateTopics {
+    let wanted = StateRequirements::of(pipeline, found, dataflow).unwrap();
+    StateTopics {
+        topics: vec![],
+        partitions: 6,
+        max_message_bytes: wanted.max_message_bytes,
+    }
+}
+
+/// A plan of version 1 that the operator wrote for the same objects comes to the same.
+fn as_before(workload: &Workload, v1: &str) {
+    let old: headworks_plan::v1::Plan = serde_json::from_str(v1).unwrap();
+    assert_eq!(headworks_plan::Plan::from(old), workload.plan);
 }
 
 struct Built {
@@ -111,14 +127,13 @@ fn a_pipeline_with_state_has_two_parts_and_a_folder() {
         found.inputs[0].stream.contract.event_time.clone();
     let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
     let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
-    let wanted = StateRequirements::of(&pipeline, &found, &dataflow).unwrap();
-    let kept = StateTopics {
-        topics: vec![],
-        partitions: 6,
-        max_message_bytes: wanted.max_message_bytes,
-    };
-    let plan = state::plan(&pipeline, &wanted, &kept, &dataflow);
-    let (workload, _) = build(&pipeline, &found, Some((&wanted, plan)));
+    let kept = kept(&pipeline, &found, &dataflow);
+    let (workload, group) = build(&pipeline, &found, &dataflow, Some(&kept));
+    assert_eq!(group, "headworks.prod.shop.p.01234567");
+    as_before(
+        &workload,
+        include_str!("../../../../runtime/plan/tests/v1/keyed.json"),
+    );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("keyed_stateful_set", built.stateful_set);
     let plan: serde_json::Value =
@@ -138,14 +153,8 @@ fn the_state_knows_its_inputs_by_a_place_that_no_edit_of_the_query_changes() {
             inputs: inputs.collect(),
             ..found()
         };
-        let wanted = StateRequirements::of(&pipeline, &found, &dataflow).unwrap();
-        let kept = StateTopics {
-            topics: vec![],
-            partitions: 6,
-            max_message_bytes: wanted.max_message_bytes,
-        };
-        let plan = state::plan(&pipeline, &wanted, &kept, &dataflow);
-        let (workload, _) = build(&pipeline, &found, Some((&wanted, plan)));
+        let kept = kept(&pipeline, &found, &dataflow);
+        let (workload, _) = build(&pipeline, &found, &dataflow, Some(&kept));
         let headworks_plan::Role::Pipeline(plan) = workload.plan.role else {
             panic!("a pipeline")
         };
@@ -180,7 +189,7 @@ fn how_long_others_wait_for_stragglers_rolls_no_pod_without_state() {
             max_out_of_orderness_ms: lateness,
             idle_timeout_ms: Some(1),
         });
-        build(&pipeline(&spec), &found, None).0.plan
+        valid(&pipeline(&spec), &found).unwrap().plan
     };
     assert_eq!(of(5), of(50));
 }
@@ -191,6 +200,10 @@ fn a_pipeline_is_a_plan_and_a_stateful_set() {
         &json!({"sql": "SELECT id, n * 2 AS n FROM a", "to": [{"stream": "b"}], "replicas": 2}),
     );
     let workload = valid(&pipeline, &found()).unwrap();
+    as_before(
+        &workload,
+        include_str!("../../../../runtime/plan/tests/v1/pipeline.json"),
+    );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("pipeline_stateful_set", built.stateful_set);
     insta::assert_yaml_snapshot!("pipeline_plan", built.plan.config_map);
@@ -220,6 +233,10 @@ fn two_tables_of_a_store_are_two_stages_and_one_volume() {
     let workload = valid(&pipeline, &found).unwrap();
     let names: Vec<&str> = workload.secrets.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["warehouse-app", "warehouse-ca"]);
+    as_before(
+        &workload,
+        include_str!("../../../../runtime/plan/tests/v1/tables.json"),
+    );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("tables_stateful_set", built.stateful_set);
     insta::assert_yaml_snapshot!("tables_plan", built.plan.config_map);
@@ -238,7 +255,8 @@ fn a_pipeline_may_write_tables_alone() {
     let headworks_plan::Role::Pipeline(plan) = workload.plan.role else {
         panic!("a pipeline")
     };
-    assert_eq!((plan.outputs.len(), plan.tables.len()), (0, 1));
+    let ids: Vec<&str> = plan.stages.iter().map(|stage| stage.id.as_str()).collect();
+    assert_eq!((plan.outputs.len(), ids), (0, vec!["table-0"]));
 }
 
 #[test]

@@ -14,17 +14,22 @@ mod topics;
 use headworks_crds::{
     ANNOTATION_ACCEPT_MIXED_RESULTS, OnStateChange, Pipeline, PipelineStatus, StateStatus,
 };
-use headworks_plan::{Contract, DELETED_COLUMN, Field, Format, InternalTopic, KeyedPlan, Stream};
-use headworks_sql::{
-    Dataflow,
-    keyed::{Changes, Window},
-};
+use headworks_plan::names::{PipelineNames, version};
+use headworks_sql::Dataflow;
 use kube::ResourceExt;
 pub use topics::StateTopics;
 
-use super::{dereference::References, validate};
-pub use crate::planning::targets::version;
-use crate::{context::Context, contract::topic_name, names::Key, planning::targets, retry::Error};
+use super::dereference::References;
+use crate::{
+    context::Context,
+    names::Key,
+    planning::{
+        self,
+        stages::{Stage, stages},
+        targets,
+    },
+    retry::Error,
+};
 
 /// The least of the internal topics' `max.message.bytes`: what one key has as state (the distinct values that it counts, a
 /// list of texts) is one record. Hosted Kafka allows no more.
@@ -32,60 +37,43 @@ const LEAST_MAX_MESSAGE: u64 = 8 << 20;
 /// A late row travels with its record and where it came from.
 const HEADROOM: u64 = 1 << 16;
 
-/// The consumer group of the part that reads the inputs, and the beginning of all the other names of this state.
-pub fn versioned(group: &str, version: &str) -> String {
-    format!("{group}.{version}")
-}
-
-/// The consumer group of the part that keeps the state.
-pub fn keyed_group(group: &str) -> String {
-    format!("{group}.keyed")
-}
-
 /// A state that a query needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateRequirements {
     /// What it is of.
     pub fingerprint: String,
-    /// The first part's consumer group.
-    pub group: String,
-    /// True: tables are written, so there is a topic with results.
-    pub tables: bool,
+    /// The topics that its stages have besides the streams.
+    pub stages: Vec<Stage>,
     /// Partitions that internal topics get: as many as the inputs' have at most.
     pub partitions: Option<i32>,
     /// Largest record that internal topics take, in bytes.
     pub max_message_bytes: u64,
-    /// True: SESSION windows, whose state stays in memory whatever its bound.
-    pub sessions: bool,
 }
 
 impl StateRequirements {
     /// What a checked query needs, if it needs any.
     pub fn of(pipeline: &Pipeline, found: &References, dataflow: &Dataflow) -> Option<Self> {
-        let keyed = dataflow.keyed.as_ref()?;
+        let fingerprint = dataflow.state_fingerprint()?.to_owned();
         let largest = found.inputs.iter().chain(&found.outputs);
         let largest = largest.map(|s| s.stream.max_message_bytes).max();
+        let names = names(pipeline, found, dataflow);
         Some(Self {
-            fingerprint: keyed.fingerprint.clone(),
-            group: versioned(&base_group(pipeline, found), &version(&keyed.fingerprint)),
-            tables: !found.tables.is_empty(),
+            fingerprint,
+            stages: stages(dataflow, &[], &pipeline.spec.to, &names),
             partitions: found.inputs.iter().filter_map(|i| i.partitions).max(),
             max_message_bytes: largest
                 .unwrap_or_default()
                 .saturating_add(HEADROOM)
                 .max(LEAST_MAX_MESSAGE),
-            sessions: matches!(keyed.window, Some(Window::Session { .. })),
         })
     }
 }
 
-fn base_group(pipeline: &Pipeline, found: &References) -> String {
+/// What a Pipeline's query is called in Kafka.
+pub fn names(pipeline: &Pipeline, found: &References, dataflow: &Dataflow) -> PipelineNames {
     let namespace = pipeline.namespace().unwrap_or_default();
-    validate::group(
-        &found.platform.installation,
-        &namespace,
-        &pipeline.name_any(),
-    )
+    let installation = &found.platform.installation;
+    planning::stages::names(installation, &namespace, &pipeline.name_any(), dataflow)
 }
 
 /// How a query stands to what is in force.
@@ -171,76 +159,12 @@ pub fn accepts_mixed(pipeline: &Pipeline) -> Option<&str> {
     Some(value.as_str())
 }
 
-/// What the pods are told.
-pub fn plan(
-    pipeline: &Pipeline,
-    wanted: &StateRequirements,
-    kept: &StateTopics,
-    dataflow: &Dataflow,
-) -> KeyedPlan {
-    let spec = &pipeline.spec;
-    let bounds = spec.state.clone().unwrap_or_default();
-    let topic = |name: String| InternalTopic {
-        topic: name,
-        partitions: kept.partitions,
-        max_message_bytes: kept.max_message_bytes,
-    };
-    let results = topics::results(&wanted.group);
-    KeyedPlan {
-        repartition: topic(topics::repartition(&wanted.group)),
-        changelog: topic(topics::changelog(&wanted.group)),
-        group: keyed_group(&wanted.group),
-        allowed_lateness_ms: spec.allowed_lateness.millis(),
-        max_drift_ms: spec.max_drift.millis(),
-        ttl_ms: bounds.ttl.as_ref().map(headworks_crds::Duration::millis),
-        memory_bytes: bounds.memory.value(),
-        results: wanted.tables.then(|| Stream {
-            name: "results".into(),
-            dead_letter_topic: topic_name::dead_letter_topic(&results),
-            topic: results,
-            contract: results_contract(dataflow),
-            max_message_bytes: kept.max_message_bytes,
-        }),
-    }
-}
-
-/// The query's columns as a stream that tables are written from. Where the result is an upsert, a row may say that
-/// the one with its key is gone, and then has nothing but the key.
-pub fn results_contract(dataflow: &Dataflow) -> Contract {
-    let columns = &dataflow.output.columns;
-    let key: Vec<usize> = match dataflow.changes() {
-        Changes::Append => Vec::new(),
-        Changes::Upsert { key } => key,
-    };
-    let mut fields: Vec<Field> = columns
-        .iter()
-        .enumerate()
-        .map(|(index, column)| Field {
-            name: column.name.clone(),
-            type_: column.data_type.to_string(),
-            nullable: column.nullable || !key.is_empty() && !key.contains(&index),
-            labels: column.labels.clone(),
-        })
-        .collect();
-    if !key.is_empty() {
-        fields.push(Field::new(DELETED_COLUMN, "boolean", false));
-    }
-    let names = key.iter().filter_map(|index| columns.get(*index));
-    Contract {
-        fields,
-        key: names.map(|column| column.name.clone()).collect(),
-        compacted: false,
-        event_time: None,
-        format: Format::Json,
-        ..Contract::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::contract::topic_name;
 
     fn status(group: Option<&str>, fingerprint: Option<&str>) -> PipelineStatus {
         PipelineStatus {
@@ -276,41 +200,27 @@ mod tests {
 
     #[test]
     fn every_name_of_a_state_fits_kafka_and_is_no_stream_s() {
-        let group = validate::group(&"i".repeat(32), &"n".repeat(63), &"p".repeat(48));
-        let group = versioned(&group, &version(&"f".repeat(64)));
+        let names = PipelineNames::new(
+            &"i".repeat(32),
+            &"n".repeat(63),
+            &"p".repeat(48),
+            Some(&"f".repeat(64)),
+        );
         let all = BTreeMap::from([("team".to_owned(), "core".to_owned())]);
         let policy = serde_json::from_value(
             serde_json::json!([{"namespaces": {}, "prefixes": ["headworks."]}]),
         );
         let policy: Vec<headworks_crds::TopicPolicy> = policy.unwrap();
-        let results = topics::results(&group);
         for name in [
-            topics::repartition(&group),
-            topics::changelog(&group),
-            topic_name::dead_letter_topic(&results),
-            results,
+            names.repartition(),
+            names.changelog(),
+            topic_name::dead_letter_topic(&names.results()),
+            names.results(),
         ] {
             assert!(name.len() <= 249, "{name}");
             let refused = topic_name::allowed(&name, "headworks", &all, &policy).unwrap_err();
             assert!(refused.contains("Pipeline"), "{refused}");
         }
         assert!(topic_name::allowed("headworks.orders", "headworks", &all, &[]).is_ok());
-    }
-
-    #[test]
-    fn a_row_that_is_gone_has_nothing_but_its_key() {
-        use crate::planning::testing::{contract, keyed};
-        let a = contract(&[("k", "string", false), ("n", "bigint", false)]);
-        let results = results_contract(&keyed("SELECT n, k FROM a", &a, &[1]));
-        let fields: Vec<(&str, bool)> = results
-            .fields
-            .iter()
-            .map(|f| (f.name.as_str(), f.nullable))
-            .collect();
-        assert_eq!(fields, [("n", true), ("k", false), (DELETED_COLUMN, false)]);
-        assert_eq!(results.key, ["k"]);
-        let results = results_contract(&keyed("SELECT n, k FROM a", &a, &[]));
-        assert_eq!(results.fields.len(), 2, "final rows are never gone");
-        assert!(!results.fields[0].nullable && results.key.is_empty());
     }
 }

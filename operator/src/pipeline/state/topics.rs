@@ -8,14 +8,16 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::StateStatus;
+use headworks_plan::names::version;
 
-use super::{StateRequirements, version};
+use super::StateRequirements;
 use crate::{
     context::Context,
-    contract::topic_name::{self, INTERNAL},
+    contract::topic_name,
     kafka::{Admin, KafkaError, NewTopic, Topic},
     kafka_pool::{credential_field, to_reconcile_error},
     pipeline::dereference::References,
+    planning::stages::End,
     retry::Error,
 };
 
@@ -26,21 +28,6 @@ const MINUTE_MS: u64 = 60_000;
 const RESULTS_RETENTION_MS: u64 = 7 * 1_440 * MINUTE_MS;
 const DEAD_LETTER_RETENTION_MS: u64 = 30 * 1_440 * MINUTE_MS;
 const MAX_MESSAGE: &str = "max.message.bytes";
-
-/// Rows by key.
-pub fn repartition(group: &str) -> String {
-    format!("{group}{}", INTERNAL[0])
-}
-
-/// The state.
-pub fn changelog(group: &str) -> String {
-    format!("{group}{}", INTERNAL[1])
-}
-
-/// Results that tables are written from.
-pub fn results(group: &str) -> String {
-    format!("{group}{}", INTERNAL[2])
-}
 
 /// The topics that a state has, and what they have become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +55,6 @@ impl StateTopics {
 
 /// Names and settings of the topics that are wanted.
 fn settings(wanted: &StateRequirements) -> Vec<(String, BTreeMap<String, String>)> {
-    let group = &wanted.group;
     let deleted = |retention: String, segment_ms: u64| {
         vec![
             ("cleanup.policy", "delete".to_owned()),
@@ -86,22 +72,31 @@ fn settings(wanted: &StateRequirements) -> Vec<(String, BTreeMap<String, String>
         // Only closed segments are compacted: a quiet state is read again in full for so long.
         ("segment.ms", (360 * MINUTE_MS).to_string()),
     ];
-    let mut all = vec![
-        // Readers delete what they have read, so nothing may go before; segments close often, so that it can.
-        (repartition(group), deleted("-1".into(), 10 * MINUTE_MS)),
-        (changelog(group), compacted),
-    ];
-    if wanted.tables {
-        let day = 1_440 * MINUTE_MS;
-        let results = results(group);
-        all.push((
-            topic_name::dead_letter_topic(&results),
-            deleted(DEAD_LETTER_RETENTION_MS.to_string(), 7 * day),
-        ));
-        let mut kept = deleted(RESULTS_RETENTION_MS.to_string(), day);
-        // A result's own time is its window's, which may be long past.
-        kept.push(("message.timestamp.type", "LogAppendTime".to_owned()));
-        all.push((results, kept));
+    let day = 1_440 * MINUTE_MS;
+    let mut all = Vec::new();
+    for stage in &wanted.stages {
+        if let Some(changelog) = &stage.changelog {
+            all.push((changelog.clone(), compacted.clone()));
+        }
+        match &stage.ends {
+            // Readers delete what they have read, so nothing may go before; segments close often, so that it can.
+            End::Exchange(topic) => {
+                all.push((topic.clone(), deleted("-1".into(), 10 * MINUTE_MS)));
+            }
+            End::Streams {
+                results: Some(results),
+            } => {
+                all.push((
+                    topic_name::dead_letter_topic(results),
+                    deleted(DEAD_LETTER_RETENTION_MS.to_string(), 7 * day),
+                ));
+                let mut kept = deleted(RESULTS_RETENTION_MS.to_string(), day);
+                // A result's own time is its window's, which may be long past.
+                kept.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+                all.push((results.clone(), kept));
+            }
+            End::Streams { results: None } | End::Table { .. } => {}
+        }
     }
     all.into_iter()
         .map(|(name, settings)| {
@@ -247,17 +242,32 @@ async fn create(admin: &Admin, topic: &NewTopic) -> Result<(), KafkaError> {
 
 #[cfg(test)]
 mod tests {
+    use headworks_crds::Target;
+    use headworks_plan::names::PipelineNames;
+    use serde_json::json;
+
     use super::*;
+    use crate::planning::{
+        stages::{Stage, stages},
+        testing,
+    };
 
     fn wanted(tables: bool) -> StateRequirements {
         StateRequirements {
+            stages: of("headworks.prod.shop.p.01234567", tables),
             fingerprint: "0123456789abcdef".into(),
-            group: "headworks.prod.shop.p.01234567".into(),
-            tables,
             partitions: Some(6),
             max_message_bytes: 2_000_000,
-            sessions: false,
         }
+    }
+
+    fn of(group: &str, tables: bool) -> Vec<Stage> {
+        let a = testing::contract(&[("id", "string", false)]);
+        let dataflow = testing::keyed("SELECT id FROM a", &a, &[0]);
+        let table = json!([{"table": {"store": "w", "name": "t"}}]);
+        let to: Vec<Target> = serde_json::from_value(table).unwrap();
+        let to = if tables { to } else { Vec::new() };
+        stages(&dataflow, &[], &to, &PipelineNames::of_group(group))
     }
 
     fn topic(partitions: i32, size: &str) -> Topic {
@@ -334,7 +344,10 @@ mod tests {
         })
         .unwrap();
         let wanted = StateRequirements {
-            group: format!("headworks.test.shop.p{}.01234567", std::process::id()),
+            stages: of(
+                &format!("headworks.test.shop.p{}.01234567", std::process::id()),
+                true,
+            ),
             partitions: Some(3),
             ..wanted(true)
         };

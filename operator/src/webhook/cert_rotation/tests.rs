@@ -12,7 +12,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use kube::runtime::reflector::{self, Lookup, Store};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
@@ -25,7 +24,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::{stores::Stores, webhook::serve::serve};
+use crate::{context::testing::stores, webhook::serve::serve};
 
 /// What it holds, and how often each was written.
 #[derive(Default)]
@@ -174,34 +173,6 @@ async fn a_secret_that_is_gone_is_said_with_its_remedy() {
     assert!(said.unwrap_err().contains("helm upgrade"));
 }
 
-fn store<K: Lookup + Clone + 'static>() -> Store<K>
-where
-    K::DynamicType: Default + Eq + std::hash::Hash + Clone,
-{
-    reflector::store::<K>().0
-}
-
-fn stores() -> Arc<Stores> {
-    Arc::new(Stores {
-        platforms: store(),
-        streams: store(),
-        sources: store(),
-        pipelines: store(),
-        data_stores: store(),
-        grants: store(),
-        namespaces: store(),
-        config_maps: store(),
-        services: store(),
-        deployments: store(),
-        stateful_sets: store(),
-        replica_sets: store(),
-        pods: store(),
-        lineage: Arc::default(),
-        budgets: store(),
-        network_policies: store(),
-    })
-}
-
 /// Posts a review of a Platform whose spec is wrong; none where the server isn't trusted.
 async fn post_review(at: SocketAddr, authorities: &str, path: &str) -> Option<String> {
     let mut roots = RootCertStore::empty();
@@ -254,7 +225,7 @@ async fn a_replica_that_does_not_lead_answers_at_its_path_alone_and_takes_a_new_
         client,
         at,
         certificate.clone(),
-        stores(),
+        Arc::new(stores()),
         Arc::default(),
         up,
     ));

@@ -30,7 +30,7 @@ pub fn dead_letters(sql: &str, streams: &Streams) -> Vec<u64> {
 fn run(sql: &str, streams: &Streams) -> Option<(String, Given)> {
     let catalog: Catalog = streams.catalog();
     let flow = plan(sql, &catalog).ok()?;
-    let unique = flow.keyed.iter().flat_map(|keyed| &keyed.unique);
+    let unique = flow.stateful().flat_map(|(_, keyed)| &keyed.unique);
     let key: Vec<_> = unique.map(|column| &flow.output.columns[*column]).collect();
     if key.iter().any(|column| column.nullable) {
         return None;
@@ -77,7 +77,7 @@ fn planned(sql: &str, flow: &Dataflow, out: Contract, streams: &Streams) -> Pipe
         max_message_bytes: 1 << 20,
     };
     let mut inputs: Vec<Stream> = Vec::new();
-    for branch in &flow.branches {
+    for branch in flow.branches() {
         if inputs.iter().all(|input| input.name != branch.input) {
             inputs.push(stream(
                 &branch.input,
@@ -89,14 +89,12 @@ fn planned(sql: &str, flow: &Dataflow, out: Contract, streams: &Streams) -> Pipe
         sql: sql.to_owned(),
         inputs,
         outputs: vec![stream("out", out)],
-        tables: Vec::new(),
         delivery: Delivery::ExactlyOnce,
         commit_interval_ms: 100,
         start_from: StartFrom::Earliest,
         on_bad_record: OnBadRecord::DeadLetter,
         on_overflow: headworks_plan::OnOverflow::SetNull,
-        group: "local".to_owned(),
-        keyed: None,
+        stages: Vec::new(),
         accept_data_loss: None,
     }
 }

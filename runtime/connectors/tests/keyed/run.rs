@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use headworks_connectors::formats::json::{JsonDecoder, JsonEncoder};
 use headworks_engine::format::{Decoder, Encoder};
 use headworks_plan::{Contract, Field};
-use headworks_sql::keyed::Keyed;
+use headworks_sql::keyed::{Keyed, KeyedRows};
 use headworks_sql::schema::Schema;
 use headworks_sql::{Branch, Dataflow, plan};
 use headworks_state::{Change, EpochOutput, Pool, Spec, StatePartition};
@@ -39,10 +39,10 @@ pub fn answer(sql: &str, streams: &Streams, way: Way) -> Answer {
         }
     };
     let mut rows = Rows::new(&flow.output);
-    match &flow.keyed {
-        Some(keyed) => State::new(keyed, way).run(&flow, streams, &mut rows),
+    match flow.stateful().next() {
+        Some((by, keyed)) => State::new(by, keyed, way).run(&flow, streams, &mut rows),
         None => {
-            for branch in &flow.branches {
+            for branch in flow.branches() {
                 let stream = streams.get(&branch.input);
                 for row in rows.encoded(&evaluated(branch, stream, &stream.records)) {
                     rows.appended.push(row);
@@ -145,6 +145,7 @@ pub fn contract(columns: &Schema) -> Contract {
 }
 
 struct State<'a> {
+    by: &'a KeyedRows,
     keyed: &'a Keyed,
     way: Way,
     spec: Arc<Spec>,
@@ -158,19 +159,20 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn new(keyed: &Keyed, way: Way) -> State<'_> {
-        let spec = Arc::new(Spec::new(keyed, 0, None));
+    fn new<'a>(by: &'a KeyedRows, keyed: &'a Keyed, way: Way) -> State<'a> {
+        let spec = Arc::new(Spec::new(by, keyed, 0, None));
         let pool = Pool::open(64 << 20, None).unwrap();
         State {
             shard: StatePartition::new(spec.clone(), pool.clone()),
-            keys: (keyed.keys > 0).then(|| {
+            keys: (by.keys > 0).then(|| {
                 Rows::new(&Schema {
-                    columns: keyed.results.columns[..keyed.keys].to_vec(),
+                    columns: keyed.results.columns[..by.keys].to_vec(),
                 })
             }),
             changelog: Vec::new(),
             watermark_ms: None,
             epochs: 0,
+            by,
             keyed,
             way,
             spec,
@@ -181,8 +183,7 @@ impl State<'_> {
     fn run(&mut self, flow: &Dataflow, streams: &Streams, rows: &mut Rows) {
         // The greatest event time of each input, as far as it was read.
         let mut greatest: BTreeMap<&str, Option<i64>> = flow
-            .branches
-            .iter()
+            .branches()
             .map(|branch| (branch.input.as_str(), None))
             .collect();
         let most = greatest
@@ -197,7 +198,7 @@ impl State<'_> {
                 };
                 let time = stream.event_time_ms(record);
                 *greatest = (*greatest).max(Some(time - stream.disorder_ms));
-                for branch in flow.branches.iter().filter(|branch| branch.input == *input) {
+                for branch in flow.branches().filter(|branch| branch.input == *input) {
                     let batch = evaluated(branch, stream, std::slice::from_ref(record));
                     let late = self.shard.add(&batch, 0).unwrap();
                     assert_eq!(late, Vec::<u32>::new(), "no record is late");
@@ -273,7 +274,7 @@ impl State<'_> {
         let Some(encoder) = &mut self.keys else {
             return vec![String::new(); results.num_rows()];
         };
-        let columns: Vec<usize> = (0..self.keyed.keys).collect();
+        let columns: Vec<usize> = (0..self.by.keys).collect();
         let keys = results.project(&columns).unwrap();
         encoder
             .encoded(&keys)

@@ -5,7 +5,7 @@
 //! committed after each record; a pod that commits less often may still take it. The state is sealed only before a row for which
 //! it makes a difference, and at the end of a batch.
 
-use headworks_plan::{DeadLetterReason, InternalTopic, KeyedPlan, PipelinePlan};
+use headworks_plan::{DeadLetterReason, InternalTopic, PipelinePlan, StatePlan};
 use headworks_sql::keyed::Window;
 use headworks_state::{EpochOutput, Pool, StatePartition};
 
@@ -51,25 +51,22 @@ impl Clock {
 }
 
 impl Keyed {
-    /// Compiles both parts of a plan.
+    /// Compiles both stages of a plan's query: the one that gives rows, and the one that keeps state.
     pub(super) fn new(
         plan: &PipelinePlan,
+        (from, at): (usize, usize),
         formats: &dyn Formats,
     ) -> Result<(StatelessOperator, Keyed), CompileError> {
-        let (stateless, keyed) = compile_rows(plan, formats)?;
-        let lateness = plan.keyed.as_ref();
+        let (stateless, rows, window) = compile_rows(plan, from, formats)?;
+        let mut states = plan.stages.iter().filter_map(|stage| stage.state.as_ref());
         // One shard, without a topic before it. No key outlives its time: the clock on the wall has no part in a run.
-        let alone = KeyedPlan {
-            repartition: InternalTopic::default(),
+        let alone = StatePlan {
             changelog: InternalTopic::default(),
-            group: String::new(),
-            allowed_lateness_ms: lateness.map_or(0, |keyed| keyed.allowed_lateness_ms),
-            max_drift_ms: 0,
+            allowed_lateness_ms: states.next().map_or(0, |state| state.allowed_lateness_ms),
             ttl_ms: None,
             memory_bytes: u64::MAX,
-            results: None,
         };
-        let compiled = compile_keyed(plan, &alone, formats)?;
+        let compiled = compile_keyed(plan, at, &alone, None, formats)?;
         let pool = Pool::open(alone.memory_bytes, None).map_err(|error| CompileError::State {
             said: error.to_string(),
         })?;
@@ -82,8 +79,8 @@ impl Keyed {
             allowed_lateness_ms: compiled.spec.allowed_lateness_ms,
             shard: StatePartition::new(compiled.spec, pool),
             results: compiled.results,
-            time: keyed.time,
-            window: keyed.window,
+            time: rows.time,
+            window,
             clocks: plan.inputs.iter().map(clock).collect(),
             sealed_ms: None,
         };

@@ -22,7 +22,7 @@ use snafu::{ResultExt, Snafu};
 use self::keyed::Keyed;
 use crate::format::{FormatError, Formats};
 use crate::log::{Batch, Limits, Partition, Record};
-use crate::pipeline::{compile, needs_state};
+use crate::pipeline::{compile, stateful};
 use crate::stateless::{Bad, Staged, StatelessOperator};
 
 /// Bounds of one batch, as in the loop.
@@ -147,12 +147,12 @@ impl Local {
     /// # Errors
     /// The query or a contract is wrong.
     pub fn new(plan: &PipelinePlan, formats: &dyn Formats) -> Result<Local, LocalError> {
-        let compiled = needs_state(plan).and_then(|needed| {
-            if needed {
-                Keyed::new(plan, formats).map(|(stateless, keyed)| (stateless, Some(keyed)))
-            } else {
-                compile(plan, formats).map(|stateless| (stateless, None))
+        let compiled = stateful(plan).and_then(|stages| match stages {
+            Some(stages) => {
+                let both = Keyed::new(plan, stages, formats);
+                both.map(|(stateless, keyed)| (stateless, Some(keyed)))
             }
+            None => compile(plan, formats).map(|stateless| (stateless, None)),
         });
         let (stateless, keyed) = compiled.map_err(|error| LocalError::Plan {
             message: error.to_string(),

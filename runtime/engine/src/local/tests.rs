@@ -43,14 +43,12 @@ fn plan(on_bad_record: OnBadRecord) -> PipelinePlan {
         sql: "SELECT id, 40 / n AS n FROM words WHERE n < 20".into(),
         inputs: vec![stream("words")],
         outputs: vec![stream("out")],
-        tables: Vec::new(),
         delivery: Delivery::ExactlyOnce,
         commit_interval_ms: 10,
         start_from: StartFrom::Earliest,
         on_bad_record,
         on_overflow: headworks_plan::OnOverflow::SetNull,
-        group: "g".into(),
-        keyed: None,
+        stages: Vec::new(),
         accept_data_loss: None,
     }
 }

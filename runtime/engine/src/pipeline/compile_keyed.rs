@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use headworks_plan::{DELETED_COLUMN, KeyedPlan, PipelinePlan, StartFrom, Stream};
-use headworks_sql::keyed::Keyed;
+use headworks_plan::{DELETED_COLUMN, InternalTopic, PipelinePlan, StagePlan, StatePlan, Stream};
+use headworks_sql::dataflow::{Edge, Stage};
+use headworks_sql::keyed::{Keyed, KeyedRows, Window};
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
@@ -20,34 +21,44 @@ use crate::keyed::hash;
 use crate::keyed::results::{DeleteEncoding, Finish, Projection, Results, SinkWriter};
 use crate::stateless::StatelessOperator;
 
-/// Compiles the part of `plan` that brings rows with equal keys together.
+/// Compiles `stage` of `plan`, which brings rows with equal keys together in `topic`.
 pub(crate) fn compile_exchange(
     plan: &PipelinePlan,
-    keyed_plan: &KeyedPlan,
+    stage: &StagePlan,
+    topic: &InternalTopic,
     formats: &dyn Formats,
 ) -> Result<(StatelessOperator, ExchangeOperator), CompileError> {
-    let (stateless, keyed) = compile_rows(plan, formats)?;
-    let schema = keyed.rows.to_arrow();
-    let writer = ExchangeWriter::new(&keyed_plan.repartition, &schema, keyed.keys);
+    let runs = stage.runs.context(PartsSnafu)?;
+    let (stateless, rows, window) = compile_rows(plan, runs, formats)?;
+    let writer = ExchangeWriter::new(topic, &rows.schema.to_arrow(), rows.keys);
     let times = plan.inputs.iter().map(times).collect();
-    let (window, time) = (keyed.window, keyed.time);
-    let exchange = ExchangeOperator::new(writer, times, window, time, keyed_plan.max_drift_ms);
+    let max_drift_ms = stage.max_drift_ms.unwrap_or(u64::MAX);
+    let exchange = ExchangeOperator::new(writer, times, window, rows.time, max_drift_ms);
     Ok((stateless, exchange))
 }
 
-/// True for a query that needs state.
-pub(crate) fn needs_state(plan: &PipelinePlan) -> Result<bool, CompileError> {
-    Ok(query(plan)?.keyed.is_some())
+/// Of a query with state: the stage that gives the rows, and the one that keeps state for them, by their places.
+pub(crate) fn stateful(plan: &PipelinePlan) -> Result<Option<(usize, usize)>, CompileError> {
+    let dataflow = query(plan)?;
+    let stages = dataflow.stages.iter().enumerate();
+    let mut with_state = stages.filter(|(_, stage)| stage.keyed.is_some());
+    Ok(with_state.find_map(|(at, stage)| Some((stage.exchanges().next()?.from, at))))
 }
 
-/// Compiles the stage that gives rows.
+/// Compiles the stage `runs` of the query, which gives rows by key. Gives what the rows are, and the windows that they
+/// fall into after it.
 pub(crate) fn compile_rows(
     plan: &PipelinePlan,
+    runs: usize,
     formats: &dyn Formats,
-) -> Result<(StatelessOperator, Keyed), CompileError> {
-    let mut dataflow = query(plan)?;
-    let keyed = dataflow.keyed.take().context(PartsSnafu)?;
-    for column in &keyed.rows.columns[..keyed.keys] {
+) -> Result<(StatelessOperator, KeyedRows, Option<Window>), CompileError> {
+    let mut stages = query(plan)?.stages;
+    let reads = |stage: &Stage| stage.exchanges().any(|exchange| exchange.from == runs);
+    let reader = stages.extract_if(.., |stage| reads(stage)).next();
+    let reader = reader.context(PartsSnafu)?;
+    let window = reader.keyed.as_ref().and_then(|keyed| keyed.window);
+    let rows = rows_of(reader, Some(runs))?;
+    for column in &rows.schema.columns[..rows.keys] {
         ensure!(
             hash::takes(&column.data_type.to_arrow()),
             KeySnafu {
@@ -56,11 +67,14 @@ pub(crate) fn compile_rows(
             }
         );
     }
-    let required = keyed.time.is_some();
+    // Stages read only those before them, so the reader's going moved none of these.
+    let source = stages.into_iter().nth(runs).context(PartsSnafu)?;
+    let mut branches = source.into_branches();
+    let required = rows.time.is_some();
     let inputs = plan
         .inputs
         .iter()
-        .map(|stream| input(stream, None, Some(required), &mut dataflow, formats))
+        .map(|stream| input(stream, None, Some(required), &mut branches, formats))
         .collect::<Result<_, _>>()?;
     let stateless = StatelessOperator {
         inputs,
@@ -68,14 +82,25 @@ pub(crate) fn compile_rows(
         tells: true,
         keeps_rows: true,
     };
-    Ok((stateless, keyed))
+    Ok((stateless, rows, window))
+}
+
+/// The rows of a stage's exchange; `from`: of the one that this stage gives.
+fn rows_of(stage: Stage, from: Option<usize>) -> Result<KeyedRows, CompileError> {
+    let mut exchanges = stage.inputs.into_iter().filter_map(|edge| match edge {
+        Edge::Stream(_) => None,
+        Edge::Exchange(exchange) => Some(exchange),
+    });
+    let found = exchanges.find(|exchange| from.is_none_or(|from| exchange.from == from));
+    found.map(|exchange| exchange.rows).context(PartsSnafu)
 }
 
 /// What all shards of a pipeline have in common.
-fn spec(keyed: &Keyed, plan: &KeyedPlan) -> Arc<Spec> {
+fn spec(rows: &KeyedRows, keyed: &Keyed, plan: &StatePlan) -> Arc<Spec> {
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     let ttl_ms = plan.ttl_ms.map(signed).filter(|_| keyed.window.is_none());
-    Arc::new(Spec::new(keyed, signed(plan.allowed_lateness_ms), ttl_ms))
+    let lateness_ms = signed(plan.allowed_lateness_ms);
+    Arc::new(Spec::new(rows, keyed, lateness_ms, ttl_ms))
 }
 
 /// What the second part is made of.
@@ -86,36 +111,41 @@ pub(crate) struct Compiled {
     pub(crate) labelled: bool,
 }
 
-/// Compiles the part of `plan` that keeps state. Its sinks are the plan's outputs and then, if there are
-/// tables, the stream that they are written from.
+/// Compiles the stage `runs` of the query, which keeps state within the bounds of `state`. Its sinks are the plan's outputs and
+/// then, if there are tables, the stream that they are written from (`results`).
 pub(crate) fn compile_keyed(
     plan: &PipelinePlan,
-    keyed_plan: &KeyedPlan,
+    runs: usize,
+    state: &StatePlan,
+    results: Option<&Stream>,
     formats: &dyn Formats,
 ) -> Result<Compiled, CompileError> {
-    let mut dataflow = query(plan)?;
-    let keyed = dataflow.keyed.take().context(PartsSnafu)?;
+    let dataflow = query(plan)?;
+    let output = dataflow.output;
+    let mut stage = dataflow.stages.into_iter().nth(runs).context(PartsSnafu)?;
+    let keyed = stage.keyed.take().context(PartsSnafu)?;
+    let rows = rows_of(stage, None)?;
     let upserts = !keyed.unique.is_empty();
     let mut sinks = Vec::new();
     for stream in &plan.outputs {
-        sinks.push(sink(stream, &dataflow.output, upserts, formats)?);
+        sinks.push(sink(stream, &output, upserts, formats)?);
     }
-    if let Some(stream) = &keyed_plan.results {
+    if let Some(stream) = results {
         sinks.push(if upserts {
-            marked_sink(stream, &dataflow.output, formats)?
+            marked_sink(stream, &output, formats)?
         } else {
-            sink(stream, &dataflow.output, false, formats)?
+            sink(stream, &output, false, formats)?
         });
     }
-    let labelled = keyed.rows.columns[..keyed.keys]
+    let labelled = rows.schema.columns[..rows.keys]
         .iter()
         .any(|column| !column.labels.is_empty());
-    let spec = spec(&keyed, keyed_plan);
+    let spec = spec(&rows, &keyed, state);
     let results = Results {
         sinks,
-        keys: keyed.keys,
+        keys: rows.keys,
         unique: keyed.unique.clone(),
-        output: nullable(&dataflow.output).to_arrow(),
+        output: nullable(&output).to_arrow(),
         finish: finish(keyed),
     };
     Ok(Compiled {
@@ -242,187 +272,5 @@ pub(crate) fn parts_differ<T>() -> Result<T, CompileError> {
     PartsSnafu.fail()
 }
 
-/// The plan of the tables of a pipeline with state: they are written from its results.
-pub(crate) fn table_plan(plan: &PipelinePlan) -> Option<PipelinePlan> {
-    let results = plan.keyed.as_ref()?.results.as_ref()?;
-    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
-    let columns: Vec<String> = results
-        .contract
-        .fields
-        .iter()
-        .map(|field| quoted(&field.name))
-        .collect();
-    Some(PipelinePlan {
-        sql: format!(
-            "SELECT {} FROM {}",
-            columns.join(", "),
-            quoted(&results.name)
-        ),
-        inputs: vec![results.clone()],
-        outputs: Vec::new(),
-        start_from: StartFrom::Earliest,
-        keyed: None,
-        ..plan.clone()
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use arrow::array::{Int64Array, StringArray};
-    use headworks_plan::{Contract, Delivery, Field, InternalTopic, OnBadRecord};
-    use headworks_state::EpochOutput;
-
-    use super::*;
-    use crate::keyed::results::ResultRecord;
-    use crate::testing::keyed_fixture_format::BarFormats;
-
-    fn stream(name: &str, fields: &[(&str, &str, bool)]) -> Stream {
-        let field = |(name, type_, nullable): &(&str, &str, bool)| Field {
-            name: (*name).into(),
-            type_: (*type_).into(),
-            nullable: *nullable,
-            labels: Vec::new(),
-        };
-        Stream {
-            name: name.into(),
-            topic: name.into(),
-            dead_letter_topic: format!("{name}.dlq"),
-            contract: Contract {
-                fields: fields.iter().map(field).collect(),
-                key: vec!["id".into()],
-                ..Contract::default()
-            },
-            max_message_bytes: 1_000_000,
-        }
-    }
-
-    fn plan(sql: &str) -> PipelinePlan {
-        let topic = |name: &str| InternalTopic {
-            topic: name.into(),
-            partitions: 2,
-            max_message_bytes: 1_000_000,
-        };
-        PipelinePlan {
-            sql: sql.into(),
-            inputs: vec![stream(
-                "words",
-                &[("id", "string", false), ("n", "bigint", false)],
-            )],
-            // Its columns are in another order, and one isn't the query's.
-            outputs: vec![stream(
-                "counts",
-                &[
-                    ("id", "string", false),
-                    ("more", "bigint", true),
-                    ("n", "bigint", false),
-                ],
-            )],
-            tables: Vec::new(),
-            delivery: Delivery::ExactlyOnce,
-            commit_interval_ms: 10,
-            start_from: StartFrom::Latest,
-            on_bad_record: OnBadRecord::DeadLetter,
-            on_overflow: headworks_plan::OnOverflow::SetNull,
-            group: "g".into(),
-            keyed: Some(KeyedPlan {
-                repartition: topic("re"),
-                changelog: topic("state"),
-                group: "g.keyed".into(),
-                allowed_lateness_ms: 0,
-                max_drift_ms: 0,
-                ttl_ms: None,
-                memory_bytes: 1_000_000,
-                results: Some(stream(
-                    "words-results",
-                    &[
-                        ("id", "string", false),
-                        ("n", "bigint", true),
-                        (DELETED_COLUMN, "boolean", false),
-                    ],
-                )),
-            }),
-            accept_data_loss: None,
-        }
-    }
-
-    #[test]
-    fn a_row_that_is_gone_is_a_tombstone_for_a_stream_and_a_marked_row_for_tables() {
-        let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id HAVING COUNT(*) > 1");
-        let keyed = plan.keyed.clone().unwrap();
-        let mut compiled = compile_keyed(&plan, &keyed, &BarFormats).unwrap();
-        let results = RecordBatch::try_new(
-            compiled.spec.results.clone(),
-            vec![
-                Arc::new(StringArray::from(vec!["a", "b"])),
-                Arc::new(Int64Array::from(vec![1, 2])),
-            ],
-        )
-        .unwrap();
-        let keys = RecordBatch::try_from_iter([(
-            "id",
-            Arc::new(StringArray::from(vec!["c"])) as ArrayRef,
-        )])
-        .unwrap();
-        let sealed = EpochOutput {
-            results: vec![results],
-            gone: vec![keys],
-            ..EpochOutput::default()
-        };
-        let mut lines = Vec::new();
-        compiled
-            .results
-            .run(&sealed, &mut |given| {
-                let ResultRecord::Record {
-                    topic, key, value, ..
-                } = given
-                else {
-                    panic!("{given:?}")
-                };
-                let text = |bytes: Option<&[u8]>| {
-                    bytes.map_or("-".to_owned(), |b| String::from_utf8_lossy(b).into_owned())
-                };
-                lines.push(format!("{topic} {} {}", text(key), text(value)));
-                Ok(())
-            })
-            .unwrap();
-        assert_eq!(
-            lines,
-            [
-                "counts b b|null|2",
-                "words-results b b|2|false",
-                "counts a -",
-                "words-results a a|null|true",
-                "counts c -",
-                "words-results c c|null|true",
-            ]
-        );
-    }
-
-    #[test]
-    fn tables_are_written_from_the_results_without_state() {
-        let plan = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
-        let tables = table_plan(&plan).unwrap();
-        assert_eq!(
-            tables.sql,
-            "SELECT `id`, `n`, `headworks_deleted` FROM `words-results`"
-        );
-        assert!(!needs_state(&tables).unwrap());
-        assert_eq!(
-            (tables.start_from, tables.keyed),
-            (StartFrom::Earliest, None)
-        );
-        assert_eq!(tables.inputs[0].topic, "words-results");
-    }
-
-    #[test]
-    fn a_plan_whose_parts_are_not_the_querys_is_refused() {
-        let without = plan("SELECT id, n FROM words");
-        let keyed = without.keyed.clone().unwrap();
-        let refused = compile_exchange(&without, &keyed, &BarFormats)
-            .err()
-            .unwrap();
-        assert!(refused.to_string().contains("of one version"), "{refused}");
-        let with = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
-        assert!(super::super::compile(&with, &BarFormats).is_err());
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod assignment;
 mod compile;
 mod compile_keyed;
 mod dead_letter;
+mod edges;
 mod exchange_operator;
 mod hold;
 mod keyed_operator;
@@ -24,8 +25,9 @@ mod work;
 
 pub(crate) use compile::{CompileError, compile, compile_table};
 pub(crate) use compile_keyed::{
-    compile_exchange, compile_keyed, compile_rows, needs_state, parts_differ, table_plan,
+    compile_exchange, compile_keyed, compile_rows, parts_differ, stateful,
 };
+pub(crate) use edges::{Reads, copies, origins, reads, tells, writes};
 #[cfg(test)]
 pub(crate) use exchange_operator::Times;
 pub(crate) use exchange_operator::{ExchangeOperator, times};

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_plan::{
-    Delivery, InternalTopic, KeyedPlan, OnBadRecord, PipelinePlan, STATE_DIR, StartFrom,
+    Delivery, Ends, InternalTopic, OnBadRecord, STATE_DIR, StartFrom, StatePlan, Stream,
     TableOutput,
 };
-use headworks_sql::schema::Schema;
 use headworks_state::Pool;
 
-use super::{Identity, Stage, WORDING, Work, keep_going};
+use super::{WORDING, Work, keep_going};
 use crate::kafka::{self, CommitTracker, KafkaLog, Setup};
 use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
-use crate::pipeline::{self, CompileError, InputTopic, KeyedOperator, Settings, StageOperator};
+use crate::pipeline::{
+    self, CompileError, InputTopic, KeyedOperator, Reads, Settings, StageOperator,
+};
 use crate::session::{self, Outcome, StopFlag};
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
@@ -29,43 +30,57 @@ fn open(work: &Work<'_>, setup: Setup) -> Result<KafkaLog, LogError> {
     KafkaLog::open(&base, setup)
 }
 
-pub(super) fn streams(
+/// Runs a stage whose rows come from the plan's inputs or from an exchange, by what its entry in the plan says.
+pub(super) fn run(
+    work: &Work<'_>,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Result<Outcome, CompileError> {
+    match (&work.stage.ends, &work.stage.state) {
+        (Ends::Streams { .. }, None) => streams(work, status, stop),
+        (Ends::Streams { results }, Some(state)) => {
+            keyed(work, state, results.as_deref(), status, stop)
+        }
+        (Ends::Exchange(topic), None) => exchange(work, topic, status, stop),
+        (Ends::Table(table), None) => self::table(work, table, status, stop),
+        (Ends::Exchange(_) | Ends::Table(_), Some(_)) => pipeline::parts_differ(),
+    }
+}
+
+fn streams(
     work: &Work<'_>,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
     let stateless = pipeline::compile(work.plan, work.formats)?;
-    let exactly_once = work.plan.delivery == Delivery::ExactlyOnce;
-    let outputs: Vec<Written<'_>> = work.plan.outputs.iter().map(Written::from).collect();
-    let setup = setup(work, &work.plan.group, &outputs, exactly_once);
-    let open = || open(work, setup.clone());
-    let settings = Arc::new(settings(work.plan, work.identity));
-    Ok(keep_going(
-        open,
-        (stateless, StageOperator::Stateless),
-        &settings,
-        status,
-        stop,
-    ))
+    over_kafka(work, (stateless, StageOperator::Stateless), status, stop)
 }
 
-pub(super) fn table(
+/// A stage that ends in Kafka.
+fn over_kafka(
     work: &Work<'_>,
-    index: usize,
+    operators: (StatelessOperator, StageOperator),
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let plan = work.plan;
-    let (stateless, (table, columns)) = table_operator(work, index)?;
-    let topics: Vec<String> = plan
-        .inputs
-        .iter()
-        .map(|stream| stream.topic.clone())
-        .collect();
-    // Rows don't go through Kafka. Their offsets are in their transaction whatever is promised, so their
-    // dead letters may as well be.
-    let setup = setup(work, &table.group, &[], true);
-    let settings = Arc::new(settings(plan, work.identity));
+    let setup = setup(work)?;
+    let open = || open(work, setup.clone());
+    let settings = Arc::new(settings(work)?);
+    Ok(keep_going(open, operators, &settings, status, stop))
+}
+
+fn table(
+    work: &Work<'_>,
+    table: &TableOutput,
+    status: &StatusHandle,
+    stop: &StopFlag,
+) -> Result<Outcome, CompileError> {
+    let tells = pipeline::tells(work.plan, work.stage);
+    let (stateless, columns) =
+        pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
+    let setup = setup(work)?;
+    let topics = setup.topics.clone();
+    let settings = Arc::new(settings(work)?);
     let operators = (stateless, StageOperator::Stateless);
     let member = || open(work, setup.clone());
     let sink = work.stores.sink(table, &columns);
@@ -85,87 +100,57 @@ pub(super) fn table(
     })
 }
 
-/// The first stage of a pipeline with state.
-pub(super) fn exchange(
+/// A stage that brings rows with equal keys together.
+fn exchange(
     work: &Work<'_>,
-    keyed: &KeyedPlan,
+    topic: &InternalTopic,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let (stateless, exchange) = pipeline::compile_exchange(work.plan, keyed, work.formats)?;
-    let outputs = [Written::from(&keyed.repartition)];
-    let setup = setup(work, &work.plan.group, &outputs, true);
-    let open = || open(work, setup.clone());
-    let settings = Arc::new(settings(work.plan, work.identity));
+    let (stateless, exchange) =
+        pipeline::compile_exchange(work.plan, work.stage, topic, work.formats)?;
     let operator = StageOperator::Exchange(Box::new(exchange));
-    Ok(keep_going(
-        open,
-        (stateless, operator),
-        &settings,
-        status,
-        stop,
-    ))
+    over_kafka(work, (stateless, operator), status, stop)
 }
 
-/// The second stage of a pipeline with state.
-pub(super) fn keyed(
+/// A stage that keeps state.
+fn keyed(
     work: &Work<'_>,
-    keyed: &KeyedPlan,
+    state: &StatePlan,
+    results: Option<&Stream>,
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let plan = work.plan;
-    let compiled = pipeline::compile_keyed(plan, keyed, work.formats)?;
-    let Some(pool) = pool(keyed, status, stop) else {
+    let Some(runs) = work.stage.runs else {
+        return pipeline::parts_differ();
+    };
+    let compiled = pipeline::compile_keyed(work.plan, runs, state, results, work.formats)?;
+    let Some(pool) = pool(state, status, stop) else {
         return Ok(Outcome::Drained);
     };
-    let shards = Shards::new(compiled.spec, pool, plan.inputs.len());
-    let inputs = settings(plan, work.identity).inputs;
+    let origins = pipeline::origins(work.plan, work.stage)?;
+    let shards = Shards::new(compiled.spec, pool, origins.len());
     let operator = KeyedOperator::new(
         shards,
         compiled.results,
-        &keyed.changelog,
-        &keyed.group,
-        inputs,
+        &state.changelog,
+        &work.stage.group,
+        origins.into_iter().map(InputTopic::from).collect(),
         compiled.labelled,
     );
-    let streams = plan.outputs.iter().chain(&keyed.results);
-    let outputs: Vec<Written<'_>> = streams
-        .map(Written::from)
-        .chain([Written::from(&keyed.changelog)])
-        .collect();
-    let mut setup = setup(work, &keyed.group, &outputs, true);
-    setup.topics = vec![keyed.repartition.topic.clone()];
-    let open = || open(work, setup.clone());
-    let settings = Settings {
-        inputs: vec![InputTopic {
-            topic: keyed.repartition.topic.clone(),
-            dead_letter_topic: String::new(),
-            max_message_bytes: keyed.repartition.max_message_bytes,
-        }],
-        // Its input is the pipeline's own, and nothing of it is left out.
-        start_from: StartFrom::Earliest,
-        ..settings(plan, work.identity)
-    };
     let operator = StageOperator::Keyed(Box::new(operator));
-    Ok(keep_going(
-        open,
-        (StatelessOperator::default(), operator),
-        &Arc::new(settings),
-        status,
-        stop,
-    ))
+    over_kafka(work, (StatelessOperator::default(), operator), status, stop)
 }
 
 /// Memory and disk for the state; none, where the stop flag was raised before they could be had.
-fn pool(keyed: &KeyedPlan, status: &StatusHandle, stop: &StopFlag) -> Option<Pool> {
+fn pool(state: &StatePlan, status: &StatusHandle, stop: &StopFlag) -> Option<Pool> {
     let folder = Path::new(STATE_DIR);
     let folder = folder.is_dir().then(|| folder.to_owned());
     if folder.is_none() {
         tracing::warn!("there is no folder {STATE_DIR}: all state stays in memory");
     }
     loop {
-        match Pool::open(keyed.memory_bytes, folder.clone()) {
+        match Pool::open(state.memory_bytes, folder.clone()) {
             Ok(pool) => return Some(pool),
             Err(error) => session::report(
                 &WORDING,
@@ -182,92 +167,74 @@ fn pool(keyed: &KeyedPlan, status: &StatusHandle, stop: &StopFlag) -> Option<Poo
     }
 }
 
-/// The stage of a table, with the table and the columns of its rows.
-fn table_operator<'a>(
-    work: &Work<'a>,
-    index: usize,
-) -> Result<(StatelessOperator, (&'a TableOutput, Schema)), CompileError> {
-    let table = work
-        .plan
-        .tables
-        .get(index)
-        .ok_or(CompileError::NoTable { index })?;
-    let tells = Stage::of(work.plan).first() == Some(&work.stage);
-    let (stateless, columns) =
-        pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
-    Ok((stateless, (table, columns)))
-}
-
-fn settings(plan: &PipelinePlan, identity: &Identity) -> Settings {
-    let input = |stream: &headworks_plan::Stream| InputTopic {
-        topic: stream.topic.clone(),
-        dead_letter_topic: stream.dead_letter_topic.clone(),
-        max_message_bytes: stream.max_message_bytes,
+fn settings(work: &Work<'_>) -> Result<Settings, CompileError> {
+    let (plan, identity) = (work.plan, work.identity);
+    let (inputs, start_from) = match pipeline::reads(plan, work.stage)? {
+        Reads::Streams(streams) => {
+            let inputs = streams.into_iter().map(InputTopic::from).collect();
+            (inputs, plan.start_from)
+        }
+        // It is the pipeline's own: nothing of it is left out, and nothing in it is bad.
+        Reads::Exchange(topic) => {
+            let input = InputTopic {
+                topic: topic.topic.clone(),
+                dead_letter_topic: String::new(),
+                max_message_bytes: topic.max_message_bytes,
+            };
+            (vec![input], StartFrom::Earliest)
+        }
     };
-    Settings {
+    Ok(Settings {
         pipeline: format!("{}/{}", identity.namespace, identity.name),
-        inputs: plan.inputs.iter().map(input).collect(),
+        inputs,
         on_bad_record: plan.on_bad_record,
-        start_from: plan.start_from,
+        start_from,
         commit_interval: Duration::from_millis(plan.commit_interval_ms),
         accept_data_loss: plan.accept_data_loss.clone(),
-    }
+    })
 }
 
-/// A topic that is written to.
-struct Written<'a> {
-    topic: &'a str,
-    max_message_bytes: u64,
-}
-
-impl<'a> From<&'a headworks_plan::Stream> for Written<'a> {
-    fn from(stream: &'a headworks_plan::Stream) -> Written<'a> {
-        Written {
-            topic: &stream.topic,
+impl From<&Stream> for InputTopic {
+    fn from(stream: &Stream) -> InputTopic {
+        InputTopic {
+            topic: stream.topic.clone(),
+            dead_letter_topic: stream.dead_letter_topic.clone(),
             max_message_bytes: stream.max_message_bytes,
         }
     }
 }
 
-impl<'a> From<&'a InternalTopic> for Written<'a> {
-    fn from(topic: &'a InternalTopic) -> Written<'a> {
-        Written {
-            topic: &topic.topic,
-            max_message_bytes: topic.max_message_bytes,
-        }
-    }
-}
-
-/// The clients of a stage that reads the plan's inputs.
-fn setup(work: &Work<'_>, group: &str, outputs: &[Written<'_>], exactly_once: bool) -> Setup {
-    let plan = work.plan;
-    let dead_letters = plan
-        .inputs
+/// The clients of a stage.
+fn setup(work: &Work<'_>) -> Result<Setup, CompileError> {
+    let (plan, stage) = (work.plan, work.stage);
+    let origins = pipeline::origins(plan, stage)?;
+    let written = pipeline::writes(plan, stage);
+    let dead_letters = origins
         .iter()
         .filter(|_| plan.on_bad_record == OnBadRecord::DeadLetter)
         .map(|stream| stream.dead_letter_topic.clone());
-    let limits = outputs.iter().map(|output| output.max_message_bytes);
-    Setup {
-        topics: plan
-            .inputs
+    // What goes through an exchange or is state has one transaction with its positions, whatever is promised. Rows of a
+    // table don't go through Kafka: their offsets are in the store's transaction, so their dead letters may as well be.
+    let promised = matches!(stage.ends, Ends::Streams { .. }) && stage.state.is_none();
+    Ok(Setup {
+        topics: match pipeline::reads(plan, stage)? {
+            Reads::Streams(streams) => streams.iter().map(|s| s.topic.clone()).collect(),
+            Reads::Exchange(topic) => vec![topic.topic.clone()],
+        },
+        other_topics: written
             .iter()
-            .map(|stream| stream.topic.clone())
-            .collect(),
-        other_topics: outputs
-            .iter()
-            .map(|output| output.topic.to_owned())
+            .map(|(topic, _)| (*topic).to_owned())
             .chain(dead_letters)
             .collect(),
-        group: group.to_owned(),
-        member: work.identity.member(group),
+        group: stage.group.clone(),
+        member: work.identity.member(&stage.group),
         commit_interval_ms: plan.commit_interval_ms,
-        exactly_once,
-        max_message_bytes: plan
-            .inputs
+        exactly_once: !promised || plan.delivery == Delivery::ExactlyOnce,
+        max_message_bytes: origins
             .iter()
             .map(|stream| stream.max_message_bytes)
-            .chain(limits)
+            .chain(written.iter().map(|(_, most)| *most))
             .collect(),
         tracker: CommitTracker::default(),
-    }
+    })
 }

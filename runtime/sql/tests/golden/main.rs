@@ -42,7 +42,7 @@ fn answer(expression: &str, base: &RecordBatch, catalog: &Catalog) -> String {
             return format!("refused: {}{hint}", error.message);
         }
     };
-    let branch = &flow.branches[0];
+    let branch = flow.branches().next().unwrap();
     let input = base
         .project(
             &branch

@@ -115,11 +115,13 @@ fn constant(cell: &str, flink: &str, data_type: &T) -> ArrayRef {
     )
     .unwrap_or_else(|e| panic!("{cell}: {}", e[0]));
     let batch = RecordBatch::try_new(
-        flow.branches[0].input_schema.clone(),
+        flow.branches().next().unwrap().input_schema.clone(),
         vec![Arc::new(Int32Array::from(vec![1]))],
     )
     .unwrap();
-    flow.branches[0]
+    flow.branches()
+        .next()
+        .unwrap()
         .evaluate(&batch)
         .unwrap()
         .batch

@@ -17,12 +17,19 @@ fn run(
     )
     .unwrap();
     let input = numbers();
-    let picked: Vec<usize> = flow.branches[0]
+    let picked: Vec<usize> = flow
+        .branches()
+        .next()
+        .unwrap()
         .columns
         .iter()
         .map(|c| input.schema().index_of(c).unwrap())
         .collect();
-    let result = flow.branches[0].evaluate(&input.project(&picked).unwrap());
+    let result = flow
+        .branches()
+        .next()
+        .unwrap()
+        .evaluate(&input.project(&picked).unwrap());
     (flow, result)
 }
 

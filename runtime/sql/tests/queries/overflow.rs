@@ -33,7 +33,7 @@ fn decimals(sql: &str, overflow: Overflow) -> (String, Vec<Option<bool>>) {
     let contract = contract(&[("a", "int"), ("b", "int"), ("s", "string?")]);
     let catalog = Catalog::new().with("t", contract).on_overflow(overflow);
     let flow = plan(sql, &catalog).unwrap();
-    let branch = &flow.branches[0];
+    let branch = flow.branches().next().unwrap();
     let batch = numbers();
     let indexes: Vec<usize> = branch
         .columns

@@ -5,11 +5,17 @@ use super::*;
 #[test]
 fn a_query_reads_only_the_columns_it_needs() {
     let flow = good("SELECT order_id, amount * 2 AS twice FROM orders WHERE user_id > 7");
-    assert_eq!(flow.branches[0].input, "orders");
-    assert_eq!(flow.branches[0].columns, ["order_id", "user_id", "amount"]);
+    assert_eq!(flow.branches().next().unwrap().input, "orders");
+    assert_eq!(
+        flow.branches().next().unwrap().columns,
+        ["order_id", "user_id", "amount"]
+    );
     assert_eq!(columns(&flow), ["order_id string", "twice decimal(23,2)"]);
     assert_eq!(
-        good("SELECT 1 AS uno FROM orders").branches[0]
+        good("SELECT 1 AS uno FROM orders")
+            .branches()
+            .next()
+            .unwrap()
             .columns
             .len(),
         1
@@ -32,7 +38,7 @@ fn nested_fields_elements_and_map_values_are_reached() {
         ]
     );
     assert_eq!(
-        flow.branches[0].columns,
+        flow.branches().next().unwrap().columns,
         ["customer", "items", "tags", "value"]
     );
 }
@@ -102,8 +108,7 @@ fn branches_are_united_by_position_with_common_types() {
         "SELECT order_id AS id, user_id, amount FROM orders UNION ALL SELECT id, user_id, -amount FROM refunds WHERE amount > 0",
     );
     assert_eq!(
-        flow.branches
-            .iter()
+        flow.branches()
             .map(|b| b.input.as_str())
             .collect::<Vec<_>>(),
         ["orders", "refunds"]
@@ -126,7 +131,7 @@ fn sub_queries_are_put_in_where_they_are_used() {
         "WITH big AS (SELECT order_id, amount AS a FROM orders WHERE amount > 100), two AS (SELECT * FROM big UNION ALL SELECT id, amount FROM refunds)
          SELECT x.order_id, a + 1 AS a1 FROM two AS x WHERE a < 1000",
     );
-    assert_eq!(flow.branches.len(), 2);
+    assert_eq!(flow.branches().count(), 2);
     assert_eq!(columns(&flow), ["order_id string", "a1 decimal(13,2)"]);
     assert_eq!(inputs("WITH a AS (SELECT * FROM orders) SELECT * FROM a UNION ALL SELECT * FROM `re funds` -- x").unwrap(), ["orders", "re funds"]);
 }
@@ -219,18 +224,28 @@ fn a_widened_union_gives_one_type_of_batch() {
         .with("r", contract(&[("v", "int?")]));
     let flow = plan("SELECT v FROM l UNION ALL SELECT v FROM r", &catalog).unwrap();
     let left = RecordBatch::try_new(
-        flow.branches[0].input_schema.clone(),
+        flow.branches().next().unwrap().input_schema.clone(),
         vec![Arc::new(Int64Array::from(vec![1]))],
     )
     .unwrap();
     let right = RecordBatch::try_new(
-        flow.branches[1].input_schema.clone(),
+        flow.branches().nth(1).unwrap().input_schema.clone(),
         vec![Arc::new(Int32Array::from(vec![None, Some(2)]))],
     )
     .unwrap();
     let (left, right) = (
-        flow.branches[0].evaluate(&left).unwrap().batch,
-        flow.branches[1].evaluate(&right).unwrap().batch,
+        flow.branches()
+            .next()
+            .unwrap()
+            .evaluate(&left)
+            .unwrap()
+            .batch,
+        flow.branches()
+            .nth(1)
+            .unwrap()
+            .evaluate(&right)
+            .unwrap()
+            .batch,
     );
     assert_eq!(left.schema(), right.schema());
     assert_eq!(
@@ -260,7 +275,9 @@ fn a_parameter_that_flink_reserves_is_named_in_backticks() {
         let sql = format!(
             "SELECT window_start, COUNT(*) AS n FROM TABLE(TUMBLE(DATA => TABLE t, TIMECOL => DESCRIPTOR(`at`), SIZE => INTERVAL '1' HOUR, {name} => INTERVAL '1' MINUTE)) GROUP BY window_start, window_end"
         );
-        plan(&sql, &catalog).unwrap().keyed.unwrap().window
+        let flow = plan(&sql, &catalog).unwrap();
+        let (_, keyed) = flow.stateful().next().unwrap();
+        keyed.window
     };
     assert!(window("OFFSET").is_some());
     assert_eq!(window("`OFFSET`"), window("OFFSET"));

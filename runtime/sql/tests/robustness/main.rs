@@ -10,7 +10,7 @@ mod words;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use headworks_plan::{Contract, EventTime, Field};
-use headworks_sql::keyed::{Aggregate, Changes, Keyed, Operator};
+use headworks_sql::keyed::{Aggregate, Changes, Keyed, KeyedRows, Operator};
 use headworks_sql::{Catalog, Dataflow, inputs, plan};
 
 use words::{FORMS, LEAVES, WORDS};
@@ -65,13 +65,10 @@ fn catalog() -> Catalog {
 }
 
 /// What every keyed half keeps to.
-fn check_keyed(sql: &str, flow: &Dataflow, keyed: &Keyed) {
-    let (rows, results) = (keyed.rows.columns.len(), keyed.results.columns.len());
-    assert!(keyed.keys <= rows, "{sql}");
-    assert!(
-        keyed.window.is_none() || keyed.time == Some(keyed.keys),
-        "{sql}"
-    );
+fn check_keyed(sql: &str, flow: &Dataflow, by: &KeyedRows, keyed: &Keyed) {
+    let (rows, results) = (by.schema.columns.len(), keyed.results.columns.len());
+    assert!(by.keys <= rows, "{sql}");
+    assert!(keyed.window.is_none() || by.time == Some(by.keys), "{sql}");
     let windows = if keyed.window.is_some() { 3 } else { 0 };
     let own = match &keyed.operator {
         Operator::Aggregate(all) => {
@@ -84,10 +81,10 @@ fn check_keyed(sql: &str, flow: &Dataflow, keyed: &Keyed) {
                 rank.limit > 0 && rank.order.iter().all(|o| o.column < rows),
                 "{sql}"
             );
-            rows - keyed.keys + 1
+            rows - by.keys + 1
         }
     };
-    assert_eq!(results, keyed.keys + windows + own, "{sql}");
+    assert_eq!(results, by.keys + windows + own, "{sql}");
     for column in &keyed.finish.columns {
         assert!(keyed.results.column(column).is_some(), "{sql}: {column}");
     }
@@ -95,7 +92,7 @@ fn check_keyed(sql: &str, flow: &Dataflow, keyed: &Keyed) {
     match flow.changes() {
         Changes::Append => assert!(keyed.window.is_some(), "{sql}"),
         Changes::Upsert { key } => {
-            assert!(keyed.window.is_none() && key.len() == keyed.keys, "{sql}");
+            assert!(keyed.window.is_none() && key.len() == by.keys, "{sql}");
             assert!(key.iter().all(|i| *i < flow.output.columns.len()), "{sql}");
         }
     }
@@ -114,12 +111,12 @@ fn probe(sql: &str, catalog: &Catalog) -> bool {
             return false;
         }
     };
-    if let Some(keyed) = &flow.keyed {
-        check_keyed(sql, &flow, keyed);
+    for (by, keyed) in flow.stateful() {
+        check_keyed(sql, &flow, by, keyed);
     }
-    for branch in &flow.branches {
-        if let Some(keyed) = &flow.keyed {
-            assert_eq!(branch.output_schema, keyed.rows.to_arrow(), "{sql}");
+    for branch in flow.branches() {
+        if let Some((by, _)) = flow.stateful().next() {
+            assert_eq!(branch.output_schema, by.schema.to_arrow(), "{sql}");
         }
         let columns: Vec<ArrayRef> = branch
             .input_schema

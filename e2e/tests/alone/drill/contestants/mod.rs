@@ -17,6 +17,16 @@ use serde_json::Value;
 
 pub use ingest::LATE;
 
+/// Each kind, and the file with the contestant that has one: whatever there is takes part.
+pub const OF_KINDS: [(&str, &str); 6] = [
+    ("Platform", "mod.rs"),
+    ("DataStream", "contestants/mod.rs"),
+    ("DataStore", "mod.rs"),
+    ("Source", "contestants/ingest.rs"),
+    ("Pipeline", "contestants/stateless.rs"),
+    ("AccessGrant", "contestants/access.rs"),
+];
+
 /// The Platform that most of it is on: Kafka without a password, with a schema registry.
 pub const PLATFORM: &str = "e2e-drill-plain";
 

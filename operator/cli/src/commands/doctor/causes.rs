@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headworks_crds::kinds::KINDS;
 use headworks_operator::reason::ConditionReason;
 
 /// A kind, and namespace and name.
@@ -20,8 +21,6 @@ const WAITS: [ConditionReason; 7] = [
     ConditionReason::StreamNotReady,
     ConditionReason::StoreNotReady,
 ];
-/// Kinds that others wait for.
-const KINDS: [&str; 3] = ["DataStream ", "DataStore ", "Platform "];
 /// Most that are named of those that wait.
 const NAMED: usize = 8;
 
@@ -54,20 +53,23 @@ fn waits_for(object: &Unwell) -> Option<Title> {
     if !WAITS.iter().any(|waits| *waits == object.reason.as_str()) {
         return None;
     }
+    // The first that it names of the kinds that others refer to.
     let (at, kind) = KINDS
         .iter()
-        .filter_map(|kind| Some((object.message.find(kind)?, *kind)))
-        .min()?;
-    let rest = &object.message[at + kind.len()..];
+        .filter(|kind| kind.referred_to)
+        .filter_map(|kind| Some((object.message.find(&format!("{} ", kind.name))?, kind)))
+        .min_by_key(|(at, _)| *at)?;
+    let rest = &object.message[at + kind.name.len() + 1..];
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-./".contains(c)));
     let name = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
     if name.is_empty() {
         return None;
     }
-    Some(if kind == "Platform " || name.contains('/') {
-        format!("{kind}{name}")
+    let kind_name = kind.name;
+    Some(if !kind.namespaced || name.contains('/') {
+        format!("{kind_name} {name}")
     } else {
-        format!("{kind}{}/{name}", object.namespace)
+        format!("{kind_name} {}/{name}", object.namespace)
     })
 }
 

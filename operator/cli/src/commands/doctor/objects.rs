@@ -383,6 +383,34 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_is_looked_at_and_has_its_lines() {
+        let resources: Vec<String> = resources().into_iter().map(|(r, _)| r.kind).collect();
+        assert_eq!(resources, headworks_crds::kinds::NAMES);
+        let conditions = |status: &str| {
+            let reason = if status == "True" {
+                "Running"
+            } else {
+                "InvalidSpec"
+            };
+            json!({"observedGeneration": 2, "conditions": [
+                {"type": "Ready", "status": status, "reason": reason, "message": "it says why"}]})
+        };
+        for kind in headworks_crds::kinds::NAMES {
+            let mut found = Found::default();
+            found.kind(
+                kind,
+                &[object(conditions("True")), object(conditions("False"))],
+            );
+            let items = found.items();
+            assert_eq!(items[0].what, format!("{kind}s"));
+            assert_eq!(items[0].said, "1 of 2 are Ready");
+            assert_eq!(items[1].what, format!("{kind} shop/p"));
+            assert_eq!(items[1].said, "InvalidSpec: it says why");
+            assert!(!items[1].remedy.is_empty(), "{items:?}");
+        }
+    }
+
+    #[test]
     fn an_object_that_nobody_looked_at_is_a_problem() {
         for status in [Value::Null, json!({"observedGeneration": -1})] {
             let items = items(&[object(status)]);

@@ -1,10 +1,11 @@
 //! The stages of a Pipeline: what each reads and writes, by which group, and how what it writes changes.
 
 use headworks_crds::{Duration, Pipeline};
-use headworks_operator::contract::topic_name::INTERNAL;
-use headworks_operator::pipeline::{group, state, table_group};
-use headworks_operator::planning::check::unique_columns;
-use headworks_sql::keyed::{Aggregate, Function, Keyed, Operator, Rank, Window};
+use headworks_operator::planning::stages::End;
+use headworks_operator::planning::{self, check::unique_columns};
+use headworks_plan::{Edge, names::version};
+use headworks_sql::Dataflow;
+use headworks_sql::keyed::{Aggregate, Function, Keyed, KeyedRows, Operator, Rank, Window};
 use serde::Serialize;
 
 use crate::local;
@@ -69,82 +70,75 @@ pub fn stages(
             given.or_else(|| p.status.as_ref().and_then(|s| s.installation.clone()))
         })
         .unwrap_or_else(|| "<installation>".to_owned());
-    let group = group(&installation, namespace, &object.name);
-    let inputs: Vec<String> = planned.inputs.iter().map(|i| topic(i)).collect();
-    let targets = || pipeline.spec.to.iter();
-    let written: Vec<String> = targets()
+    let dataflow = &planned.dataflow;
+    let names = planning::stages::names(&installation, namespace, &object.name, dataflow);
+    let stages = planning::stages::stages(dataflow, &planned.inputs, &pipeline.spec.to, &names);
+    let written: Vec<String> = pipeline
+        .spec
+        .to
+        .iter()
         .filter_map(|to| to.stream.as_deref())
         .map(topic)
         .collect();
-    let mut all = Vec::new();
-    // What comes before tables: their group, what they read, and how that changes.
-    let (group, reads, changes) = match &planned.dataflow.keyed {
-        None => {
-            if !written.is_empty() {
-                all.push(Stage {
-                    ends_in: "Kafka",
-                    group: group.clone(),
-                    reads: inputs.clone(),
-                    writes: written,
-                    ..Stage::default()
-                });
-            }
-            (group, inputs, None)
-        }
-        Some(keyed) => {
-            let group = state::versioned(&group, &state::version(&keyed.fingerprint));
-            let [repartition, changelog, results] = INTERNAL.map(|end| format!("{group}{end}"));
-            let key = key(keyed);
-            all.push(Stage {
-                ends_in: "Kafka",
-                group: group.clone(),
-                reads: inputs,
-                writes: vec![repartition.clone()],
-                changes: Some("append".to_owned()),
-                repartitions_by: Some(key.clone()),
-                ..Stage::default()
-            });
-            let changes = match unique_columns(&planned.dataflow).as_slice() {
-                [] => "append".to_owned(),
-                columns => format!("upsert by ({})", columns.join(", ")),
-            };
-            let tables = targets().any(|to| to.table.is_some());
-            all.push(Stage {
-                ends_in: "Kafka",
-                group: state::keyed_group(&group),
-                reads: vec![repartition],
-                writes: written
-                    .into_iter()
-                    .chain(tables.then(|| results.clone()))
-                    .collect(),
-                changes: Some(changes.clone()),
-                repartitions_by: None,
-                state: Some(kept(pipeline, keyed, key, changelog)),
-            });
-            (group, vec![results], Some(changes))
+    let results = changes(dataflow);
+    let one = |stage: &planning::stages::Stage| {
+        let reads = stage.reads.iter().filter_map(|edge| match edge {
+            Edge::Stream(name) => Some(topic(name)),
+            Edge::Stage(id) => stages.iter().find(|one| one.id == *id).and_then(passed_on),
+        });
+        let (ends_in, writes) = match &stage.ends {
+            End::Streams { results } => ("Kafka", written.iter().chain(results).cloned().collect()),
+            End::Exchange(topic) => ("Kafka", vec![topic.clone()]),
+            End::Table { store, table } => ("DataStore", vec![format!("table {table} of {store}")]),
+        };
+        // What of the query it runs, and what reads that by key.
+        let part = stage.runs.and_then(|at| dataflow.stages.get(at));
+        let mut exchanges = dataflow.stages.iter().flat_map(|part| part.exchanges());
+        let by = exchanges.find(|exchange| Some(exchange.from) == stage.runs);
+        let state = part.and_then(|part| part.stateful());
+        let state = state.zip(stage.changelog.as_ref());
+        Stage {
+            ends_in,
+            group: stage.group.clone(),
+            reads: reads.collect(),
+            writes,
+            changes: dataflow.keeps_state().then(|| match by {
+                Some(_) => "append".to_owned(),
+                None => results.clone(),
+            }),
+            repartitions_by: by.map(|exchange| key(&exchange.rows)),
+            state: state
+                .map(|((rows, keyed), changelog)| kept(pipeline, rows, keyed, changelog.clone())),
         }
     };
-    for table in targets().filter_map(|to| to.table.as_ref()) {
-        all.push(Stage {
-            ends_in: "DataStore",
-            group: table_group(&group, &table.store, &table.name),
-            reads: reads.clone(),
-            writes: vec![format!("table {} of {}", table.name, table.store)],
-            changes: changes.clone(),
-            ..Stage::default()
-        });
-    }
-    all
+    stages.iter().map(one).collect()
 }
 
-fn kept(pipeline: &Pipeline, keyed: &Keyed, key: Vec<String>, changelog: String) -> State {
+/// The topic by which a stage's rows reach the stages after it.
+fn passed_on(stage: &planning::stages::Stage) -> Option<String> {
+    match &stage.ends {
+        End::Streams { results } => results.clone(),
+        End::Exchange(topic) => Some(topic.clone()),
+        End::Table { .. } => None,
+    }
+}
+
+/// How the query's results change.
+fn changes(dataflow: &Dataflow) -> String {
+    match unique_columns(dataflow).as_slice() {
+        [] => "append".to_owned(),
+        columns => format!("upsert by ({})", columns.join(", ")),
+    }
+}
+
+fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String) -> State {
     let bounds = pipeline.spec.state.clone().unwrap_or_default();
     State {
-        key,
+        key: key(rows),
         window: keyed.window.map(window),
         computes: match &keyed.operator {
-            Operator::Aggregate(list) => list.iter().map(|a| aggregate(keyed, a)).collect(),
-            Operator::Rank(of) => vec![rank(keyed, of)],
+            Operator::Aggregate(list) => list.iter().map(|a| aggregate(rows, a)).collect(),
+            Operator::Rank(of) => vec![rank(rows, of)],
         },
         memory: bounds.memory.to_string(),
         disk: bounds.most_disk().to_string(),
@@ -155,18 +149,18 @@ fn kept(pipeline: &Pipeline, keyed: &Keyed, key: Vec<String>, changelog: String)
             .map(|ttl| ttl.to_string()),
         allowed_lateness: pipeline.spec.allowed_lateness.to_string(),
         changelog,
-        version: state::version(&keyed.fingerprint),
+        version: version(&keyed.fingerprint),
     }
 }
 
 /// Columns of the key, as the query names them.
-fn key(keyed: &Keyed) -> Vec<String> {
-    (0..keyed.keys).map(|at| column(keyed, at)).collect()
+fn key(rows: &KeyedRows) -> Vec<String> {
+    (0..rows.keys).map(|at| column(rows, at)).collect()
 }
 
 /// A column of the rows; one that is computed has no name.
-fn column(keyed: &Keyed, at: usize) -> String {
-    let name = keyed.rows.columns.get(at).map(|c| c.name.as_str());
+fn column(rows: &KeyedRows, at: usize) -> String {
+    let name = rows.schema.columns.get(at).map(|c| c.name.as_str());
     match name.filter(|name| !name.contains('$')) {
         Some(name) => name.to_owned(),
         None => format!("expression {}", at + 1),
@@ -201,7 +195,7 @@ fn window(window: Window) -> String {
     }
 }
 
-fn aggregate(keyed: &Keyed, of: &Aggregate) -> String {
+fn aggregate(rows: &KeyedRows, of: &Aggregate) -> String {
     let function = match &of.function {
         Function::Count => "COUNT",
         Function::Sum => "SUM",
@@ -218,21 +212,21 @@ fn aggregate(keyed: &Keyed, of: &Aggregate) -> String {
     };
     let argument = of
         .argument
-        .map_or_else(|| "*".to_owned(), |at| column(keyed, at));
+        .map_or_else(|| "*".to_owned(), |at| column(rows, at));
     let distinct = if of.distinct { "DISTINCT " } else { "" };
     let filter = of.filter.map_or_else(String::new, |at| {
-        format!(" FILTER (WHERE {})", column(keyed, at))
+        format!(" FILTER (WHERE {})", column(rows, at))
     });
     format!("{function}({distinct}{argument}){filter}")
 }
 
-fn rank(keyed: &Keyed, of: &Rank) -> String {
+fn rank(rows: &KeyedRows, of: &Rank) -> String {
     let order: Vec<String> = of
         .order
         .iter()
         .map(|order| {
             let direction = if order.descending { " DESC" } else { "" };
-            format!("{}{direction}", column(keyed, order.column))
+            format!("{}{direction}", column(rows, order.column))
         })
         .collect();
     format!("the first {} by {}", of.limit, order.join(", "))

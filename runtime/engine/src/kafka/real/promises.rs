@@ -15,7 +15,8 @@ use crate::log::{
 use crate::memory::Chance;
 use crate::status::StatusHandle;
 use crate::testing::fixture_format::{NoStores, WordFormats, oracle};
-use crate::{Engine, Identity, Outcome, Stage, StopFlag, Work};
+use crate::testing::streams_stage;
+use crate::{Engine, Identity, Outcome, StopFlag, Work};
 
 #[test]
 #[ignore = "needs a broker: HEADWORKS_KAFKA=host:port"]
@@ -357,14 +358,12 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
         sql: "SELECT id, n * 10 AS n FROM words WHERE n < 5".into(),
         inputs: vec![stream("words", place.topic.clone())],
         outputs: vec![stream("tens", place.out())],
-        tables: Vec::new(),
         delivery: Delivery::ExactlyOnce,
         commit_interval_ms: 50,
         start_from: StartFrom::Earliest,
         on_bad_record: OnBadRecord::DeadLetter,
         on_overflow: headworks_plan::OnOverflow::SetNull,
-        group: format!("{}.group", place.topic),
-        keyed: None,
+        stages: vec![streams_stage(&format!("{}.group", place.topic), &["words"])],
         accept_data_loss: None,
     };
     let identity = Identity {
@@ -389,7 +388,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
             let running = scope.spawn(|| {
                 let work = Work {
                     plan: &plan,
-                    stage: Stage::Streams,
+                    stage: &plan.stages[0],
                     kafka: &place.connection,
                     identity: &identity,
                     formats: &WordFormats,

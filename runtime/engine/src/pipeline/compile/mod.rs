@@ -9,11 +9,11 @@ use headworks_plan::{PipelinePlan, Stream, TableOutput};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
-use headworks_sql::{Catalog, Dataflow, target};
+use headworks_sql::{Branch, Catalog, Dataflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::format::{FormatError, Formats};
-use crate::stateless::{Branch, Evaluation, EventTime, Input, Output, StatelessOperator};
+use crate::stateless::{self, Evaluation, EventTime, Input, Output, StatelessOperator};
 use crate::store::Stores;
 
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
@@ -35,10 +35,7 @@ pub(crate) enum CompileError {
     /// A wire format can't carry a contract.
     #[snafu(display("stream {stream}: {source}"))]
     Format { stream: String, source: FormatError },
-    /// The plan has no such table.
-    #[snafu(display("the plan has no table {index}"))]
-    NoTable { index: usize },
-    /// The query needs state and the plan has none, or the other way round.
+    /// The query needs state and the plan has none, or the other way round; or a stage reads what isn't there.
     #[snafu(display(
         "the plan's parts aren't the query's (with or without state); operator and runtime must be of one version"
     ))]
@@ -64,12 +61,12 @@ pub(crate) fn compile(
     plan: &PipelinePlan,
     formats: &dyn Formats,
 ) -> Result<StatelessOperator, CompileError> {
-    let mut dataflow = query(plan)?;
-    ensure!(dataflow.keyed.is_none(), PartsSnafu);
+    let (mut branches, output) = only_stage(plan)?;
+    let to = Some((&output, plan.outputs.as_slice()));
     let inputs = plan
         .inputs
         .iter()
-        .map(|stream| input(stream, Some(&plan.outputs), None, &mut dataflow, formats))
+        .map(|stream| input(stream, to, None, &mut branches, formats))
         .collect::<Result<_, _>>()?;
     let output = |stream: &Stream| {
         let encoder = formats.encoder_of(stream).context(FormatSnafu {
@@ -100,17 +97,16 @@ pub(crate) fn compile_table(
     stores: &dyn Stores,
     tells: bool,
 ) -> Result<(StatelessOperator, Schema), CompileError> {
-    let mut dataflow = query(plan)?;
-    ensure!(dataflow.keyed.is_none(), PartsSnafu);
+    let (mut branches, output) = only_stage(plan)?;
     let inputs = plan
         .inputs
         .iter()
-        .map(|stream| input(stream, None, None, &mut dataflow, formats))
+        .map(|stream| input(stream, None, None, &mut branches, formats))
         .collect::<Result<_, _>>()?;
-    let encoder = stores.encoder(table, &dataflow.output).context(RowSnafu {
+    let encoder = stores.encoder(table, &output).context(RowSnafu {
         table: &table.table,
     })?;
-    let output = Output {
+    let written = Output {
         topic: format!("table {}", table.table),
         table: true,
         // Whatever Kafka held, the store says itself whether it fits.
@@ -120,11 +116,20 @@ pub(crate) fn compile_table(
     };
     let stateless = StatelessOperator {
         inputs,
-        outputs: vec![output],
+        outputs: vec![written],
         tells,
         keeps_rows: false,
     };
-    Ok((stateless, dataflow.output))
+    Ok((stateless, output))
+}
+
+/// The branches of a query without state, and its columns.
+fn only_stage(plan: &PipelinePlan) -> Result<(Vec<Branch>, Schema), CompileError> {
+    let dataflow = query(plan)?;
+    let output = dataflow.output;
+    let [stage] = <[_; 1]>::try_from(dataflow.stages).map_err(|_| PartsSnafu.build())?;
+    ensure!(stage.keyed.is_none(), PartsSnafu);
+    Ok((stage.into_branches(), output))
 }
 
 pub(super) fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
@@ -137,17 +142,18 @@ pub(super) fn query(plan: &PipelinePlan) -> Result<Dataflow, CompileError> {
     })
 }
 
-/// What happens to `stream`'s records. Without `outputs` the results stay as the query gives them.
+/// What happens to `stream`'s records by those of `branches` that read it, which are taken out. Without `outputs` (the query's
+/// columns, and the streams that get them) the results stay as the query gives them.
 /// `clock`: the event time is read whatever the query reads; true, if a record must have one.
 pub(super) fn input(
     stream: &Stream,
-    outputs: Option<&[Stream]>,
+    outputs: Option<(&Schema, &[Stream])>,
     clock: Option<bool>,
-    dataflow: &mut Dataflow,
+    branches: &mut Vec<Branch>,
     formats: &dyn Formats,
 ) -> Result<Input, CompileError> {
     let reads = |column: &str| {
-        dataflow.branches.iter().any(|branch| {
+        branches.iter().any(|branch| {
             branch.input == stream.name && branch.columns.iter().any(|read| read == column)
         })
     };
@@ -168,10 +174,7 @@ pub(super) fn input(
         .filter(|name| reads(name) || first == Some(name))
         .collect();
     ensure!(
-        dataflow
-            .branches
-            .iter()
-            .any(|branch| branch.input == stream.name),
+        branches.iter().any(|branch| branch.input == stream.name),
         UnreadSnafu {
             stream: &stream.name,
         }
@@ -182,20 +185,17 @@ pub(super) fn input(
         .context(FormatSnafu {
             stream: &stream.name,
         })?;
-    let mut branches = Vec::new();
-    for branch in dataflow
-        .branches
-        .extract_if(.., |branch| branch.input == stream.name)
-    {
+    let mut of_stream = Vec::new();
+    for branch in branches.extract_if(.., |branch| branch.input == stream.name) {
         let mappings = outputs
-            .map(|outputs| {
-                outputs
+            .map(|(output, streams)| {
+                streams
                     .iter()
-                    .map(|to| mapping(&dataflow.output, to))
+                    .map(|to| mapping(output, to))
                     .collect::<Result<Vec<_>, _>>()
             })
             .transpose()?;
-        branches.push(Branch {
+        of_stream.push(stateless::Branch {
             columns: branch
                 .columns
                 .iter()
@@ -221,7 +221,7 @@ pub(super) fn input(
     Ok(Input {
         decoder,
         event_time,
-        branches,
+        branches: of_stream,
     })
 }
 

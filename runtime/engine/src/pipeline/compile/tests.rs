@@ -32,14 +32,12 @@ fn plan(sql: &str) -> PipelinePlan {
         sql: sql.into(),
         inputs: vec![stream("words")],
         outputs: vec![stream("out")],
-        tables: Vec::new(),
         delivery: Delivery::ExactlyOnce,
         commit_interval_ms: 10,
         start_from: StartFrom::Earliest,
         on_bad_record: OnBadRecord::DeadLetter,
         on_overflow: OnOverflow::SetNull,
-        group: "g".into(),
-        keyed: None,
+        stages: Vec::new(),
         accept_data_loss: None,
     }
 }
