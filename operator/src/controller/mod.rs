@@ -152,8 +152,9 @@ pub struct ShownFigures {
 /// # Errors
 /// `InvalidSpec`, with each fault and its place.
 pub fn checked<K: Reconciler>(object: &K) -> Result<(), Error> {
-    fault_text(&object.spec_faults())
-        .map_or(Ok(()), |text| Err(Error::stalled("InvalidSpec", text)))
+    fault_text(&object.spec_faults()).map_or(Ok(()), |text| {
+        Err(Error::stalled(ConditionReason::InvalidSpec, text))
+    })
 }
 
 /// Runs one kind's controller until `stop`.

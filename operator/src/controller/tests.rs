@@ -8,8 +8,8 @@ use crate::{
     admission::{AdmissionDecision, Around, Request},
     context::testing::{calls, context, store, stores},
     planning::uses::{StreamUse, UsesStreams},
-    scope::Watch,
     reason::ConditionReason,
+    scope::Watch,
     supervise::{OfTask, PANICS},
     watches::{Wake, Watching},
 };

@@ -18,6 +18,7 @@ use crate::{
     },
     names::{FIELD_MANAGER, Key},
     owned,
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -104,7 +105,7 @@ pub(super) fn again(
         });
     }
     Err(Error::stalled(
-        "ContractLost",
+        ConditionReason::ContractLost,
         format!(
             "contract {} is in force, and its ConfigMap {}/{} is gone, so nobody can say whether the spec may follow it: put the ConfigMap back, or make the spec what it was and change it afterwards",
             named.version,
@@ -134,11 +135,11 @@ pub async fn accept(context: &Context, owner: &Key, accepted: &Revision) -> Resu
             match there.as_ref().map(read) {
                 Some(Some(there)) if there == *accepted => Ok(()),
                 None => Err(Error::transient(
-                    "Conflict",
+                    ConditionReason::Conflict,
                     format!("ConfigMap {} is being replaced", map.name_any()),
                 )),
                 Some(_) => Err(Error::stalled(
-                    "OwnedByAnother",
+                    ConditionReason::OwnedByAnother,
                     format!(
                         "ConfigMap {}/{} exists and isn't this contract; delete or rename it",
                         owner.namespace,

@@ -15,6 +15,7 @@ use kube::{Api, Client};
 
 use crate::{
     contract::references::{REFERENCES_BYTES, Texts, config_maps, inlined, keys},
+    reason::ConditionReason,
     retry::Error,
     status::ReconcileOutcome,
 };
@@ -45,7 +46,7 @@ pub async fn texts(
         let maps = named.keys().len();
         if maps > CONFIG_MAPS {
             return Err(Error::stalled(
-                "InvalidSchema",
+                ConditionReason::InvalidSchema,
                 format!(
                     "the definition takes texts from {maps} ConfigMaps; {CONFIG_MAPS} is the most: put several texts into one"
                 ),
@@ -70,7 +71,7 @@ pub async fn texts(
             .sum();
         room = room.checked_sub(bytes).ok_or_else(|| {
             Error::stalled(
-                "InvalidSchema",
+                ConditionReason::InvalidSchema,
                 format!(
                     "the texts that the definition takes from ConfigMaps are more than {REFERENCES_BYTES} bytes: leave out what it doesn't need"
                 ),
@@ -113,7 +114,7 @@ pub(super) async fn resolve<'a>(
         .map(Cow::Owned)
         .map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            Error::missing("SchemaTextNotFound", faults.join("; ")).after(SOON)
+            Error::missing(ConditionReason::SchemaTextNotFound, faults.join("; ")).after(SOON)
         })
 }
 
@@ -208,7 +209,8 @@ mod tests {
         let named =
             stream(&json!([{"name": "a.proto", "configMap": {"name": "protos", "key": "a"}}]));
         let plain = stream(&json!([]));
-        let ready = || Ok(ReconcileOutcome::ready("TopicReady", "").recheck(RECHECK * 5));
+        let ready =
+            || Ok(ReconcileOutcome::ready(ConditionReason::TopicReady, "").recheck(RECHECK * 5));
         assert_eq!(
             looked_at_again(&named, ready()).unwrap().recheck,
             Some(RECHECK)
@@ -217,7 +219,7 @@ mod tests {
             looked_at_again(&plain, ready()).unwrap().recheck,
             Some(RECHECK * 5)
         );
-        let refused = || Err(Error::stalled("IncompatibleContract", ""));
+        let refused = || Err(Error::stalled(ConditionReason::IncompatibleContract, ""));
         let error = looked_at_again(&named, refused()).unwrap_err();
         assert!(matches!(
             error,

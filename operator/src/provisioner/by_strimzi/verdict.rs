@@ -12,6 +12,7 @@ use crate::{
         settings::{self, Live},
         topic,
     },
+    reason::ConditionReason,
     retry::Error,
     strimzi::{
         MANAGED, PAUSED, objects,
@@ -76,7 +77,7 @@ pub(super) fn judge(
     fits: bool,
     place: &str,
     object: &DynamicObject,
-) -> Result<Option<(&'static str, String)>, Error> {
+) -> Result<Option<(ConditionReason, String)>, Error> {
     match observed {
         Observed::Ready | Observed::Pending if fits => Ok(None),
         Observed::Failed { reason, message } => {
@@ -92,12 +93,12 @@ pub(super) fn judge(
         }
         Observed::Paused => rest(
             fits,
-            "TopicPaused",
+            ConditionReason::TopicPaused,
             format!("{place} is paused by its annotation {PAUSED}"),
         ),
         Observed::Unmanaged => rest(
             fits,
-            "TopicUnmanaged",
+            ConditionReason::TopicUnmanaged,
             format!("{place} has the annotation {MANAGED}: \"false\""),
         ),
         Observed::Ready => {
@@ -113,9 +114,9 @@ pub(super) fn judge(
 
 fn rest(
     fits: bool,
-    reason: &'static str,
+    reason: ConditionReason,
     why: String,
-) -> Result<Option<(&'static str, String)>, Error> {
+) -> Result<Option<(ConditionReason, String)>, Error> {
     if fits {
         return Ok(Some((
             reason,
@@ -138,7 +139,7 @@ pub(super) fn pending(place: &str, more: &str) -> Error {
         more
     };
     Error::waiting(
-        "TopicPending",
+        ConditionReason::TopicPending,
         format!("Strimzi's Topic Operator has to make or change the topic of {place}: {more}"),
     )
     .after(Duration::from_secs(30))
