@@ -254,7 +254,6 @@ mod tests {
         kafka::{Acl, Operation, Resource as About},
         verified::VerifiedUsers,
     };
-    use headworks_plan::Reason;
 
     #[tokio::test]
     async fn a_user_that_pods_are_not_let_in_with_is_asked_for_again_soon() {

@@ -16,7 +16,7 @@ mod subjects;
 use headworks_crds::{
     DataStream, DataStreamStatus, DeletionPolicy, Platform, RegisteredSchema, SubjectNaming,
 };
-use headworks_plan::{Definition, Format};
+use headworks_plan::{Definition, Format, Reason};
 use headworks_schema::registry::{Entry, Reference, RegistryError};
 use k8s_openapi::api::core::v1::ConfigMap;
 pub(super) use known::last;

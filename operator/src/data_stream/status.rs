@@ -117,7 +117,6 @@ mod tests {
 
     use super::*;
     use crate::provisioner::TopicOutcome;
-    use headworks_plan::Reason;
 
     #[test]
     fn what_the_topic_operator_says_of_a_setting_is_no_outage() {

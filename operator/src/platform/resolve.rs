@@ -11,7 +11,7 @@ use kube::{
     core::{Selector, SelectorExt},
 };
 
-use crate::{context::Context, names::Key, retry::Error};
+use crate::{context::Context, names::Key, reason::ConditionReason, retry::Error};
 
 /// A Platform that a namespace may use.
 #[derive(Clone, Debug)]
