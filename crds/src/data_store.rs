@@ -3,6 +3,7 @@
 
 use garde::Validate;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{CaSecretRef, Condition, PodTemplate, conditions, references};
@@ -98,4 +99,18 @@ pub struct DataStoreStatus {
     /// How many Pipelines of this namespace write to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipelines: Option<i64>,
+    /// What becomes of rows that are written again after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantee: Option<Guarantee>,
+}
+
+/// What becomes of a table's rows that are written again after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Guarantee {
+    /// Rows and progress are one transaction of the store: each record's rows are there once.
+    Transactional,
+    /// A row replaces the one of its key, so that written again it changes nothing. A table needs a key.
+    IdempotentUpsert,
+    /// They are there again. Rows are only added, so that a table has no key.
+    AtLeastOnce,
 }

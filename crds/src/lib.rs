@@ -58,7 +58,9 @@ pub use access_grant::{
 };
 pub use check::{SpecFault, check, fault_text, faults};
 pub use conditions::Condition;
-pub use data_store::{DataStore, DataStoreSpec, DataStoreStatus, PostgresStore, StoreTls};
+pub use data_store::{
+    DataStore, DataStoreSpec, DataStoreStatus, Guarantee, PostgresStore, StoreTls,
+};
 pub use data_stream::{
     AcceptedContract, Compatibility, ConfigValue, DataStream, DataStreamSpec, DataStreamStatus,
     DeadLetter, EventTime, Field, FieldLabels, Format, KeptSetting, LabelledFields,

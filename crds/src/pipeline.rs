@@ -358,6 +358,10 @@ pub struct PipelineStatus {
     #[schemars(length(max = 16), inner(length(max = 253)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub tables: Vec<String>,
+    /// What its targets promise together: the least that one of them does. ExactlyOnce: each record's results are there once. AtLeastOnce:
+    /// after a failure some may be there again, by `delivery`, or because a table's store only adds rows (its `status.guarantee`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantee: Option<Delivery>,
     /// Where queries wrote that a Reset has ended, as stream/NAME or table/STORE/NAME: their results are still there, so
     /// that another query isn't let write there unasked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,6 +3,7 @@
 
 use headworks_plan as plan;
 
+use crate::data_store::Guarantee;
 use crate::data_stream::Format;
 use crate::pipeline::{Delivery, OnBadRecord, OnOverflow};
 use crate::pipeline_test::DeadLetterReason;
@@ -29,3 +30,14 @@ same!(OnInvalid: Reject, DeadLetter);
 same!(OnOverflow: SetNull, DeadLetter);
 same!(ShopRecords: Clicks, Orders, Inventory, Feedback);
 same!(UnknownFields: Ignore, Reject);
+
+/// This one goes the other way: a status says what a plan's store is.
+impl From<plan::Guarantee> for Guarantee {
+    fn from(said: plan::Guarantee) -> Guarantee {
+        match said {
+            plan::Guarantee::Transactional => Guarantee::Transactional,
+            plan::Guarantee::IdempotentUpsert => Guarantee::IdempotentUpsert,
+            plan::Guarantee::AtLeastOnce => Guarantee::AtLeastOnce,
+        }
+    }
+}

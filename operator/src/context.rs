@@ -26,7 +26,7 @@ use crate::{
     stores::Stores,
     strimzi::Strimzi,
     telemetry::{Health, Metrics},
-    verified::{UserOperatorCache, VerifiedPasswords, VerifiedUsers},
+    verified::{SettlingTexts, UserOperatorCache, VerifiedPasswords, VerifiedUsers},
 };
 
 /// Facts of the installation.
@@ -87,6 +87,8 @@ pub struct Context {
     pub verified_users: VerifiedUsers,
     /// User Operators that would delete our users.
     pub user_operators: UserOperatorCache,
+    /// Contracts that ConfigMaps ask for since just now.
+    pub settling: SettlingTexts,
     /// Schema registries.
     pub registries: Arc<RegistryPool>,
     /// Objects whose pods are rolled because of a change that reaches many.

@@ -3,6 +3,7 @@
 use k8s_openapi::api::{
     apps::v1::ReplicaSet,
     core::v1::{ConfigMap, Pod, PodSpec, PodStatus, Volume},
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{Resource, core::PartialObjectMeta};
 
@@ -17,6 +18,26 @@ pub fn children<K: Resource<DynamicType = ()>>() -> Rules<K> {
         ours: |child| owned::claims(child.meta()).is_some(),
         trim: |_| {},
         size: |_| 4 * META_BYTES,
+        bound: Bound::CHILDREN,
+    }
+}
+
+/// PodDisruptionBudgets: ours whole, and of users' which pods they cover.
+pub fn budgets() -> Rules<PodDisruptionBudget> {
+    Rules {
+        ours: |_| true,
+        trim: |budget| {
+            if owned::claims(&budget.metadata).is_none() {
+                budget.metadata.annotations = None;
+                budget.metadata.labels = None;
+                budget.status = None;
+            }
+        },
+        size: |budget| {
+            let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+            let texts = selector.map_or(0, |selector| format!("{selector:?}").len());
+            META_BYTES + texts
+        },
         bound: Bound::CHILDREN,
     }
 }

@@ -39,6 +39,11 @@ struct Inner {
     queues: HashMap<String, mpsc::UnboundedSender<Key>>,
 }
 
+/// Stands for every object of a kind, also those to come: what whoever asks all of them refers to. No object has that name.
+pub fn any(kind: &str) -> Key {
+    Key::new(kind, "", "*")
+}
+
 /// References and queues of the whole operator.
 #[derive(Default)]
 pub struct Indexes(Mutex<Inner>);

@@ -9,7 +9,7 @@
 //! lives with Strimzi the place where we put it or the API server's own record of who wrote it (`strimzi::ownership`).
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -184,6 +184,19 @@ impl Lineage {
             }
         }
         None
+    }
+
+    /// The objects of ours that have workloads in a namespace, with their UIDs.
+    pub fn owners_in(&self, namespace: &str) -> HashSet<(Key, String)> {
+        let all = self.lock();
+        let here = all
+            .values()
+            .filter(|known| known.namespace == namespace && known.gone.is_none());
+        here.filter_map(|known| match &known.parent {
+            Parent::Ours(key, uid) => Some((key.clone(), uid.clone())),
+            Parent::Workload(_) => None,
+        })
+        .collect()
     }
 
     fn knows(&self, uid: &str) -> bool {

@@ -1,5 +1,6 @@
 //! All watches, and what each change means: whose reconcile it wakes.
 
+mod budgets;
 mod children;
 mod watched;
 
@@ -11,7 +12,6 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{ConfigMap, Namespace, Pod, Service},
     networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -74,7 +74,7 @@ pub fn watches(
                     &mut tasks,
                 ),
                 pods: children::<Pod>(at, held::pods(), &mut tasks),
-                budgets: children::<PodDisruptionBudget>(at, held::children(), &mut tasks),
+                budgets: budgets::budgets(at, &mut tasks),
                 network_policies: network_policies(at, &mut tasks),
                 lineage: lineage.clone(),
             }

@@ -13,8 +13,12 @@ mod a_formats;
 mod a_registry;
 #[path = "strimzi/mod.rs"]
 mod a_strimzi;
+#[path = "tables.rs"]
+mod a_tables;
 #[path = "webhook.rs"]
 mod a_webhook;
+#[path = "wrong_turns/mod.rs"]
+mod a_wrong_turns;
 mod bad_records;
 mod cli;
 mod edits;
@@ -26,9 +30,7 @@ mod reads;
 mod shop;
 mod sql;
 mod stores;
-mod tables;
 mod told;
 mod windows;
 mod workloads;
 mod writers;
-mod wrong_turns;

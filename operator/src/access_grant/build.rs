@@ -70,6 +70,14 @@ mod tests {
         let times = rotation::times(&spec).unwrap();
         let plan = rotation::plan(None, Some(Slot::A), &times, now);
         let base = "headworks.prod.grant.shop.report";
-        insta::assert_debug_snapshot!("users", users(&spec, &streams, base, &plan));
+        let built = users(&spec, &streams, base, &plan);
+        // The Secret with `a` is lost, so `b` is made, and `a` lives on for a while.
+        assert_eq!(built.current.name, format!("{base}-b"));
+        assert_eq!(built.other.name, format!("{base}-a"));
+        assert_eq!(built.prefix, "bi.report");
+        assert_eq!(built.current.acls, rights::acls(&streams, "bi.report"));
+        assert_eq!(built.other.acls, built.current.acls);
+        assert_eq!(built.current.quota, Some(rights::quota(&spec)));
+        assert_eq!(built.other.quota, built.current.quota);
     }
 }

@@ -120,6 +120,7 @@ pub fn context(stores: Stores) -> (Arc<Context>, Calls) {
         verified_passwords: VerifiedPasswords::default(),
         verified_users: VerifiedUsers::default(),
         user_operators: UserOperatorCache::default(),
+        settling: SettlingTexts::default(),
         registries: Arc::default(),
         rollouts: RolloutTurns::default(),
         crds: CrdVersions::default(),

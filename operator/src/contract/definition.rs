@@ -5,7 +5,7 @@
 //! ([`essence`]). A derived definition is kept as it is while the fields are the same, so that a newer version of
 //! Headworks, which may word it otherwise, changes nothing; a Protobuf field keeps its number for ever.
 
-use headworks_crds::{DataStreamSpec, FieldLabels};
+use headworks_crds::{ConfigMapKeyRef, DataStreamSpec, FieldLabels};
 use headworks_plan::{Contract, Definition, Field, ReferencedSchema};
 use headworks_schema::{SchemaError, avro, protobuf};
 use serde_json::Value;
@@ -294,15 +294,29 @@ fn in_texts(
     definition: &Definition,
     error: &SchemaError,
 ) -> Fault {
-    let Some((field, place)) = references::place_of(spec, &error.place) else {
+    let Some(text) = references::place_of(spec, &error.place) else {
         return in_text(field, &definition.schema, error);
     };
     let error = SchemaError {
-        place,
+        place: text.within,
         message: error.message.clone(),
     };
     // Where a field stands in it is for people to find: the text may be anywhere.
-    in_text(&field, "", &error)
+    let fault = in_text(&text.field, "", &error);
+    let Some(ConfigMapKeyRef { name, key }) = &text.config_map else {
+        return fault;
+    };
+    // A line of the ConfigMap's, not one of this object's.
+    let line = fault.place.map(|(line, _)| format!("line {line}: "));
+    Fault {
+        place: None,
+        message: format!(
+            "key {key} of ConfigMap {name}, {}{}",
+            line.unwrap_or_default(),
+            fault.message
+        ),
+        ..fault
+    }
 }
 
 /// The fault of an inline text, at its line where that is known.

@@ -65,9 +65,10 @@ fn given(spec: &DataStreamSpec) -> (&'static str, &[SchemaReference]) {
     }
 }
 
-/// Names of the ConfigMaps that a spec takes texts from.
+/// Names of the ConfigMaps that a spec takes texts from, and that aren't [`inlined`] yet.
 pub fn config_maps(spec: &DataStreamSpec) -> BTreeSet<&str> {
-    let keys = given(spec).1.iter().filter_map(|r| r.config_map.as_ref());
+    let unread = given(spec).1.iter().filter(|r| r.text.is_none());
+    let keys = unread.filter_map(|r| r.config_map.as_ref());
     keys.map(|key| key.name.as_str()).collect()
 }
 
@@ -80,7 +81,8 @@ pub fn keys(spec: &DataStreamSpec) -> BTreeMap<&str, BTreeSet<&str>> {
     all
 }
 
-/// The spec with the texts of its ConfigMaps in their place. `texts` gives what a ConfigMap holds, by its name.
+/// The spec with the texts of its ConfigMaps beside the ConfigMaps' names, by which a fault is told where it stands. `texts` gives what
+/// a ConfigMap holds, by its name.
 ///
 /// # Errors
 /// Each ConfigMap or key that isn't there, at the field that names it.
@@ -101,7 +103,7 @@ pub fn inlined(
             Some(text) => read.push(SchemaReference {
                 name: reference.name.clone(),
                 text: Some(text.clone()),
-                config_map: None,
+                config_map: Some(key.clone()),
             }),
             None => missing.push(Missing {
                 field: format!("{place}[{index}].configMap"),
@@ -124,7 +126,8 @@ pub fn inlined(
 /// The texts that a spec's definition needs. Each is in the spec ([`inlined`]).
 ///
 /// # Errors
-/// Two of one name, more than [`REFERENCES_BYTES`], or one whose ConfigMap wasn't read.
+/// Two of one name, a name whose subject in a schema registry could be another topic's, more than [`REFERENCES_BYTES`], or one whose
+/// ConfigMap wasn't read.
 pub(super) fn read(spec: &DataStreamSpec) -> Result<Vec<ReferencedSchema>, Fault> {
     let (place, all) = given(spec);
     let mut read: Vec<ReferencedSchema> = Vec::with_capacity(all.len());
@@ -135,6 +138,14 @@ pub(super) fn read(spec: &DataStreamSpec) -> Result<Vec<ReferencedSchema>, Fault
             return Err(Fault::at(
                 format!("{place}[{index}].name"),
                 format!("{name} stands here twice: take one of the two out"),
+            ));
+        }
+        if let Some(part) = of_others(name) {
+            return Err(Fault::at(
+                format!("{place}[{index}].name"),
+                format!(
+                    "{name} has {part} in it: in a schema registry its subject, <topic>{SUBJECT}{name}, could be one of another topic's. Call it otherwise, here and where it is imported"
+                ),
             ));
         }
         let Some(text) = &reference.text else {
@@ -164,16 +175,42 @@ pub(super) fn read(spec: &DataStreamSpec) -> Result<Vec<ReferencedSchema>, Fault
     Ok(read)
 }
 
-/// Where a fault of a definition is, if it is in a text that it needs: the field, and what is left of its place.
-pub(super) fn place_of(spec: &DataStreamSpec, place: &str) -> Option<(String, String)> {
+/// Between a topic and a text's name in the subject that the text has in a schema registry.
+pub const SUBJECT: &str = "-reference-";
+
+/// What in a text's name could make its subject another topic's: what a topic's own subjects end in, or what begins another text's.
+/// Without these no two topics' subjects are the same, whatever the topics are called.
+fn of_others(name: &str) -> Option<&'static str> {
+    let own = ["-value", "-key"];
+    let ends = own.into_iter().find(|end| name.ends_with(end));
+    ends.or_else(|| name.contains(SUBJECT).then_some(SUBJECT))
+}
+
+/// Where a text that a definition needs stands.
+pub(super) struct TextPlace {
+    /// Field of the spec: the text's, or that of the ConfigMap that has it.
+    pub field: String,
+    /// That ConfigMap and its key.
+    pub config_map: Option<ConfigMapKeyRef>,
+    /// Place within the text, such as `line 2, column 3`.
+    pub within: String,
+}
+
+/// Where a fault of a definition is, if it is in a text that it needs.
+pub(super) fn place_of(spec: &DataStreamSpec, place: &str) -> Option<TextPlace> {
     let (field, all) = given(spec);
     all.iter().enumerate().find_map(|(index, reference)| {
         let rest = place.strip_prefix(reference.name.as_str())?;
         if !rest.is_empty() && !rest.starts_with(": ") {
             return None;
         }
-        let rest = rest.trim_start_matches(": ").to_owned();
-        Some((format!("{field}[{index}].text"), rest))
+        let config_map = reference.config_map.clone();
+        let of = config_map.as_ref().map_or("text", |_| "configMap");
+        Some(TextPlace {
+            field: format!("{field}[{index}].{of}"),
+            config_map,
+            within: rest.trim_start_matches(": ").to_owned(),
+        })
     })
 }
 
@@ -209,9 +246,10 @@ mod tests {
         let fault = read_contract(&given).unwrap_err();
         assert_eq!(fault.field, "spec.protobuf.imports[0].configMap");
         let given = inlined(&given, maps).unwrap();
+        assert!(config_maps(&given).is_empty(), "they are read");
         let inline = spec(&json!([{"name": "common/money.proto", "text": MONEY}]));
-        assert_eq!(given, inline);
         let contract = wanted(("shop", "orders"), &given, None).unwrap();
+        assert_eq!(contract, wanted(("shop", "orders"), &inline, None).unwrap());
         assert_eq!(
             contract.fields[1].type_,
             "struct<currency string not null, units bigint not null>"
@@ -258,6 +296,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_in_a_config_map_names_it_with_the_line() {
+        let given = spec(&from_map("protos", "money.proto"));
+        let broken = "syntax = \"proto3\";\nmessage Money { sting a = 1 }";
+        let data = BTreeMap::from([("money.proto".to_owned(), broken.to_owned())]);
+        let fault = read_contract(&inlined(&given, |_| Some(data.clone())).unwrap()).unwrap_err();
+        let told = fault.to_string();
+        assert!(
+            told.starts_with(
+                "spec.protobuf.imports[0].configMap: key money.proto of ConfigMap protos, line 2: "
+            ),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn no_text_has_a_subject_that_could_be_another_topics() {
+        let told = |name: &str| {
+            let given = json!([{"name": name, "text": MONEY}]);
+            read_contract(&spec(&given)).unwrap_err().to_string()
+        };
+        // Of a topic `orders` the first is the subject of a topic `orders-reference-a`, the last that of a text `b` which it needs.
+        for (name, part) in [
+            ("a-value", "-value"),
+            ("a-key", "-key"),
+            ("a-reference-b", "-reference-"),
+        ] {
+            let told = told(name);
+            let begins = format!("spec.protobuf.imports[0].name: {name} has {part} in it: ");
+            assert!(told.starts_with(&begins), "{told}");
+        }
+        let fine = told("common/value-reference.proto");
+        assert!(!fine.contains("in it"), "{fine}");
+    }
+
+    #[test]
     fn comments_and_order_of_other_texts_are_no_part_of_a_contract() {
         let of = |texts: serde_json::Value| fingerprint(&contract(&spec(&texts)));
         let money = json!({"name": "common/money.proto", "text": MONEY});
@@ -286,6 +359,10 @@ mod tests {
         let fields = read_contract(&address("string")).unwrap().fields;
         assert_eq!(fields[0].type_, "struct<city string not null>");
         let wrong = read_contract(&address("strng")).unwrap_err();
-        assert_eq!(wrong.field, "spec.avroReferences[0].text");
+        assert_eq!(wrong.field, "spec.avroReferences[0].configMap");
+        assert!(
+            wrong.message.starts_with("key a of ConfigMap avro, "),
+            "{wrong}"
+        );
     }
 }

@@ -13,11 +13,13 @@ mod watched;
 
 use binding::StoreBinding;
 use headworks_crds::{DataStore, DataStoreStatus, SpecFault};
+use headworks_plan::Guarantee;
 use kube::ResourceExt;
 
 use crate::{
     context::Context,
     controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
+    indexes::any,
     names::Key,
     planning::store_writers::stores_of,
     platform::{policy, resolve::admits},
@@ -85,7 +87,8 @@ impl Reconciler for DataStore {
         }
         let resolved = resolve(self, key, context);
         let observed = status.observed_generation;
-        let (applied, address) = roll_out.apply(resolved, observed, None).await?;
+        let (applied, (address, guarantee)) = roll_out.apply(resolved, observed, None).await?;
+        status.guarantee = Some(guarantee.into());
         if status.address.as_ref() != Some(&address) {
             // What is known is about another server.
             status.server_version = None;
@@ -107,13 +110,19 @@ impl Reconciler for DataStore {
     }
 }
 
-/// From the spec to what runs, and the server's address.
-fn resolve(store: &DataStore, key: &Key, context: &Context) -> Result<(Workload, String), Error> {
+/// From the spec to what runs, and for the status the server's address and what the store guarantees.
+fn resolve(
+    store: &DataStore,
+    key: &Key,
+    context: &Context,
+) -> Result<(Workload, (String, Guarantee)), Error> {
     checked(store)?;
     let address = address::check(&store.spec)?.to_string();
     let binding = binding::bind(&key.name, &store.spec)?;
     allowed(store, key, &binding, context)?;
-    Ok((build::build(key, &store.spec, &binding), address))
+    let guarantee = binding.store.connection.guarantee();
+    let workload = build::build(key, &store.spec, &binding);
+    Ok((workload, (address, guarantee)))
 }
 
 /// The server's version, as a pod of the plan in force says.
@@ -143,14 +152,15 @@ fn allowed(
     binding: &StoreBinding,
     context: &Context,
 ) -> Result<(), Error> {
+    // Declared before they are read: one that comes, or gets a policy, in between wakes the store, too.
+    let namespace = Key::new("Namespace", "", &key.namespace);
+    let references = [any("Platform"), namespace];
+    context.indexes.set_references(key, references);
     let platforms = context.stores.platforms.state();
     let platforms: Vec<_> = platforms
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .collect();
-    let keys = platforms.iter().map(|platform| Key::of(*platform));
-    let namespace = Key::new("Namespace", "", &key.namespace);
-    context.indexes.set_references(key, keys.chain([namespace]));
     let labels = context.stores.namespace_labels(&key.namespace);
     for platform in platforms {
         if admits(platform, &labels) {

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use headworks_crds::AcceptedContract;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, ResourceExt, api::PostParams};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, PostParams},
+};
 
 use super::history::History;
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
         fingerprint,
         revision::{Revision, config_map, is, name, read},
     },
-    names::{FIELD_MANAGER, Key},
+    names::{CONTRACT_PART, FIELD_MANAGER, Key, PART_LABEL},
     owned,
     reason::ConditionReason,
     retry::Error,
@@ -34,6 +37,9 @@ pub fn among(owner: &Key, maps: &[ConfigMap]) -> Vec<Revision> {
 
 /// So many are kept.
 const KEPT: usize = 10;
+/// So many are listed: each may have a mebibyte.
+const LISTED: u32 = 20;
+
 /// All accepted contracts of a stream, newest first.
 pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
     let mut maps: Vec<(i32, Arc<ConfigMap>)> = context
@@ -61,6 +67,52 @@ pub fn stored(
     named: Option<&AcceptedContract>,
 ) -> Option<Revision> {
     history(context, owner).named(named).cloned()
+}
+
+/// All contracts that are kept. Where the store lacks one of the last ten, by their numbers, the API server is asked: the store holds
+/// no more of a namespace's ConfigMaps than its share, a change that is compared with fewer contracts than there are could break a
+/// promise, and what a pod isn't told of it can't read.
+///
+/// # Errors
+/// Those of [`listed`].
+pub async fn kept(context: &Context, owner: &Key, in_force: &Revision) -> Result<History, Error> {
+    let held = history(context, owner);
+    if is_whole(&held.0, in_force.version) {
+        return Ok(held);
+    }
+    listed(&context.client, owner).await.map(History)
+}
+
+/// True if the last ten contracts up to this number are there, or all that there can have been.
+fn is_whole(held: &[Revision], newest: i32) -> bool {
+    let most = i32::try_from(KEPT).unwrap_or(i32::MAX);
+    let first = newest.saturating_sub(most).saturating_add(1).max(1);
+    (first..=newest).all(|number| held.iter().any(|one| one.version == number))
+}
+
+/// The contracts of a stream as the API server has them, newest first.
+///
+/// # Errors
+/// The API server's; `OwnedByAnother` where there are more than a stream can have.
+async fn listed(client: &Client, owner: &Key) -> Result<Vec<Revision>, Error> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &owner.namespace);
+    let labels = format!("{},{PART_LABEL}={CONTRACT_PART}", owner.selector_text());
+    let params = ListParams::default().labels(&labels).limit(LISTED);
+    let list = api.list(&params).await.map_err(|error| {
+        let what = format!("listing the contracts of DataStream {}", owner.name);
+        Error::api(&what, &error)
+    })?;
+    if list.metadata.continue_.is_some_and(|next| !next.is_empty()) {
+        return Err(Error::stalled(
+            "OwnedByAnother",
+            format!(
+                "namespace {} has more than {LISTED} ConfigMaps with the labels of this stream's contracts ({labels}), and a stream has {KEPT}: not all of them can be looked at. Delete the ones that aren't its contracts",
+                owner.namespace
+            ),
+        )
+        .after(std::time::Duration::from_secs(60)));
+    }
+    Ok(among(owner, &list.items))
 }
 
 /// As [`stored`]; asks the API server where the store doesn't have what the status names.
@@ -200,5 +252,50 @@ mod tests {
         let error = again(&owner, &named, other).unwrap_err();
         assert_eq!(error.reason(), "ContractLost");
         assert!(error.message().contains("shop/orders-contract-1"));
+    }
+
+    /// An API server that has these ConfigMaps, and says whether there are more.
+    fn server(maps: Vec<ConfigMap>, more: &str) -> Client {
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"continue": more}, "items": maps});
+        let answer = move |uri: axum::http::Uri| async move {
+            let query = uri.query().unwrap_or_default();
+            assert!(query.contains("headworks.dev%2Fname%3Dorders"), "{query}");
+            axum::Json(list)
+        };
+        let path = "/api/v1/namespaces/shop/configmaps";
+        Client::new(
+            axum::Router::new().route(path, axum::routing::get(answer)),
+            "default",
+        )
+    }
+
+    #[tokio::test]
+    async fn a_change_is_compared_with_contracts_that_the_store_does_not_hold() {
+        let owner = Key::new("DataStream", "shop", "orders");
+        let numbered = |version| Revision { version, ..first() };
+        let mut maps: Vec<ConfigMap> = [1, 2, 3]
+            .map(|version| config_map(&owner, &numbered(version)).unwrap())
+            .into();
+        // One of another topic, as an earlier object of the name had it.
+        let elsewhere = Revision {
+            topic: "elsewhere".into(),
+            ..numbered(4)
+        };
+        maps.push(config_map(&owner, &elsewhere).unwrap());
+        let (context, _) = crate::context::testing::context(crate::context::testing::stores());
+        let in_force = numbered(3);
+        assert!(history(&context, &owner).0.is_empty());
+        let listed = listed(&server(maps.clone(), ""), &owner).await.map(History);
+        let listed = listed.unwrap();
+        let before = listed.before(in_force.version, &in_force.topic, &in_force.platform);
+        let numbers: Vec<i32> = before.map(|one| one.version).collect();
+        assert_eq!(numbers, [2, 1]);
+        // Of a namespace with room the store has all.
+        assert!(!is_whole(&[], 1) && !is_whole(&[numbered(3), numbered(1)], 3));
+        let all: Vec<Revision> = (1..=14).map(numbered).collect();
+        assert!(is_whole(&all, 14) && is_whole(&all[4..], 14) && !is_whole(&all[5..], 14));
+        assert!(is_whole(&all[..2], 2), "younger ones are another matter");
+        let many = super::listed(&server(maps, "more"), &owner).await;
+        assert_eq!(many.unwrap_err().reason(), "OwnedByAnother");
     }
 }

@@ -103,11 +103,15 @@ pub async fn observe(
     let in_force = contract_revisions::in_force(context, of.key, status.contract.as_ref()).await?;
     let declared = by.declared(of, context).await?;
     let dead_letters = in_kafka::topics::look(admin, of.dead_letters).await?;
+    let history = match &in_force {
+        Some(in_force) => contract_revisions::kept(context, of.key, in_force).await?,
+        None => contract_revisions::history(context, of.key),
+    };
     Ok(Observed {
         topic,
         declared,
         dead_letters,
         in_force,
-        history: contract_revisions::history(context, of.key),
+        history,
     })
 }

@@ -19,6 +19,7 @@ pub mod registry;
 pub mod resolve;
 pub mod schema_texts;
 mod status;
+mod text_changes;
 mod topic_conflicts;
 mod validate;
 mod watched;
@@ -149,6 +150,9 @@ async fn in_kafka(
     };
     let observed = dereference::observe(of, on.by, on.admin, status, context).await?;
     let decision = validate::decide(of, contract, observed, on.by, status)?;
+    if let Some(held) = text_changes::held(of.stream, &decision.contract, context) {
+        return held;
+    }
     let desired = build::build(of, &decision, on.by, status);
     let applied = apply::apply(of, decision, desired, on, status, context).await?;
     status::outcome(of, applied, context)

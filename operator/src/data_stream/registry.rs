@@ -19,7 +19,6 @@ use headworks_crds::{
 use headworks_plan::{Definition, Format, Reason};
 use headworks_schema::registry::{Entry, Reference, RegistryError};
 use k8s_openapi::api::core::v1::ConfigMap;
-pub(super) use known::last;
 pub use known::{earlier, known};
 use kube::{
     Api, Resource, ResourceExt,

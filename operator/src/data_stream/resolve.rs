@@ -72,7 +72,11 @@ pub async fn resolve_stream(
     };
     // Records without a definition of their own are all read by the one contract.
     let contracts = match accepted.contract.definition {
-        Some(_) => registry::last(context, &owner),
+        Some(_) => {
+            contract_revisions::kept(context, &owner, &accepted)
+                .await?
+                .0
+        }
         None => Vec::new(),
     };
     let seen = seen(place, &stream, &accepted, &contracts)?;

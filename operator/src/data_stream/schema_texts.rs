@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use headworks_crds::{DataStream, DataStreamSpec};
+use headworks_crds::{DataStream, DataStreamSpec, conditions::RECONCILING};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 
@@ -22,12 +23,16 @@ use crate::{
 
 /// A definition takes its texts from so many ConfigMaps: each look asks for all of them.
 const CONFIG_MAPS: usize = 8;
+/// The reason of a stream that waits for one.
+const NOT_FOUND: ConditionReason = ConditionReason::SchemaTextNotFound;
 /// So many keys besides are told to who names one that isn't there.
 const OTHER_KEYS: usize = 8;
 /// A stream whose definition needs ConfigMaps is looked at again after this long.
 const RECHECK: Duration = Duration::from_secs(60);
-/// One that waits for a ConfigMap: files are applied in any order.
+/// One that waits for a ConfigMap at first: files are applied in any order.
 const SOON: Duration = Duration::from_secs(10);
+/// One that has waited long: the ConfigMap may never come, and each look asks the API server.
+const LATE: Duration = Duration::from_secs(300);
 
 /// What the ConfigMaps that specs of one stream name hold, by their names. Of each no more is kept than the texts that are named, and
 /// the names of some other keys: a tenant's ConfigMaps are a mebibyte each, and many looks go on at once.
@@ -114,8 +119,22 @@ pub(super) async fn resolve<'a>(
         .map(Cow::Owned)
         .map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            Error::missing(ConditionReason::SchemaTextNotFound, faults.join("; ")).after(SOON)
+            Error::missing(NOT_FOUND, faults.join("; ")).after(SOON)
         })
+}
+
+/// How long until a ConfigMap that isn't there is asked for again: as long again as the stream has waited by now, at most
+/// five minutes.
+fn patience(stream: &DataStream, now: Timestamp) -> Duration {
+    let conditions = stream.status.iter().flat_map(|status| &status.conditions);
+    let waiting = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == RECONCILING && NOT_FOUND == condition.reason.as_str());
+    let waited = waiting.map_or(Duration::ZERO, |condition| {
+        let since = condition.last_transition_time.0;
+        Duration::try_from(now.duration_since(since)).unwrap_or_default()
+    });
+    waited.clamp(SOON, LATE)
 }
 
 /// What came of a look at a stream: with the next one soon enough that a changed ConfigMap is noticed, where it needs any.
@@ -130,6 +149,9 @@ pub(super) fn looked_at_again(
         Ok(outcome) => {
             let next = outcome.recheck.map_or(RECHECK, |next| next.min(RECHECK));
             Ok(outcome.recheck(next))
+        }
+        Err(error @ Error::Waiting { missing: true, .. }) if error.is(NOT_FOUND) => {
+            Err(error.after(patience(stream, Timestamp::now())))
         }
         // The text in the ConfigMap may be what is wrong.
         Err(error @ Error::Stalled { recheck: None, .. }) => Err(error.after(RECHECK)),
@@ -175,6 +197,29 @@ mod tests {
         let resolved = resolve(&context.client, "shop", &plain.spec).await.unwrap();
         assert!(matches!(resolved, Cow::Borrowed(_)));
         assert_eq!(testing::calls(&calls, "GET").len(), 1);
+    }
+
+    #[test]
+    fn a_config_map_that_never_comes_is_asked_for_less_and_less() {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut waiting =
+            stream(&json!([{"name": "a.proto", "configMap": {"name": "protos", "key": "a"}}]));
+        let again = |stream: &DataStream, after: i64| {
+            patience(stream, start + jiff::SignedDuration::from_secs(after)).as_secs()
+        };
+        assert_eq!(again(&waiting, 0), 10);
+        waiting.status = serde_json::from_value(json!({"conditions": [{"type": "Reconciling", "status": "True",
+            "reason": "SchemaTextNotFound", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}))
+        .unwrap();
+        let waits = [0, 10, 60, 200, 3_600].map(|after| again(&waiting, after));
+        assert_eq!(waits, [10, 10, 60, 200, 300]);
+        assert_eq!(again(&waiting, -60), 10, "clocks differ");
+        let missing = Err(Error::missing(NOT_FOUND, ""));
+        let error = looked_at_again(&waiting, missing).unwrap_err();
+        assert!(
+            matches!(error, Error::Waiting { after, .. } if after == LATE),
+            "{error:?}"
+        );
     }
 
     #[test]

@@ -40,10 +40,14 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     for object in within(namespace, &objects.streams) {
         let name = object.name_any();
         let known = accepted.remove(&name).unwrap_or_default();
-        if let Some(stream) = stream(namespace, object, known) {
-            snapshot
-                .streams
-                .insert((namespace.to_owned(), name), stream);
+        let key = (namespace.to_owned(), name);
+        match stream(namespace, object, known) {
+            Some(stream) => {
+                snapshot.streams.insert(key, stream);
+            }
+            None => {
+                snapshot.unread.insert(key);
+            }
         }
     }
     for object in within(namespace, &objects.coming) {

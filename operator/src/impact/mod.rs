@@ -57,6 +57,8 @@ pub struct Stream {
 pub struct CatalogSnapshot {
     /// DataStreams.
     pub streams: BTreeMap<Name, Stream>,
+    /// DataStreams that are there and of whose contract nothing is known yet: their texts are in ConfigMaps, or can't be read.
+    pub unread: BTreeSet<Name>,
     /// Pipelines.
     pub pipelines: BTreeMap<Name, PipelineSpec>,
     /// Objects of other kinds that read or write whole records, such as Sources, by kind and name.

@@ -1,6 +1,6 @@
 //! What each Pipeline of a snapshot becomes: planned by the operator's own rules, in the order of the records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::PipelineSpec;
 use headworks_plan::Contract;
@@ -40,7 +40,7 @@ impl Plans {
             let Some(spec) = snapshot.pipelines.get(name) else {
                 continue;
             };
-            let planned = plan(spec, &name.0, &contracts);
+            let planned = plan(spec, &name.0, &contracts, &snapshot.unread);
             let before = running.and_then(|plans| plans.pipelines.get(name));
             let flow = planned
                 .as_ref()
@@ -94,12 +94,19 @@ fn plan(
     spec: &PipelineSpec,
     namespace: &str,
     contracts: &BTreeMap<Name, Contract>,
+    unread: &BTreeSet<Name>,
 ) -> Result<Dataflow, String> {
     let get = |stream: &str| contracts.get(&(namespace.to_owned(), stream.to_owned()));
     let names = headworks_sql::inputs(&spec.sql).map_err(|e| format!("spec.sql {e}"))?;
     let mut inputs = Vec::new();
     for name in &names {
-        let contract = get(name).ok_or_else(|| format!("DataStream {name} isn't there"))?;
+        let contract = get(name).ok_or_else(|| {
+            if unread.contains(&(namespace.to_owned(), name.clone())) {
+                format!("the contract of DataStream {name} isn't known yet")
+            } else {
+                format!("DataStream {name} isn't there")
+            }
+        })?;
         inputs.push((name.as_str(), contract));
     }
     let mut outputs = Vec::new();

@@ -16,7 +16,7 @@ mod watched;
 
 use std::fmt::Write;
 
-use headworks_crds::{DeletionPolicy, Pipeline, PipelineStatus, SpecFault};
+use headworks_crds::{DeletionPolicy, Delivery, Pipeline, PipelineStatus, SpecFault};
 
 use crate::{
     access,
@@ -25,7 +25,7 @@ use crate::{
     controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     data_stream::resolve::ResolvedStream,
     names::Key,
-    planning::targets,
+    planning::{check, targets},
     platform::policy,
     reason::ConditionReason,
     retry::Error,
@@ -124,6 +124,8 @@ struct Resolved {
     inputs: Vec<String>,
     outputs: Vec<String>,
     tables: Vec<String>,
+    /// What the targets promise together.
+    guarantee: Delivery,
     group: String,
     /// Partitions that the pods share; absent: not known.
     partitions: Option<i32>,
@@ -162,6 +164,10 @@ async fn resolve(
     let names = |streams: &[ResolvedStream]| -> Vec<String> {
         streams.iter().map(|s| s.stream.name.clone()).collect()
     };
+    let guarantees = found.tables.iter();
+    let guarantees: Vec<_> = guarantees
+        .map(|(_, binding)| binding.store.connection.guarantee())
+        .collect();
     let resolved = Resolved {
         inputs: names(&found.inputs),
         outputs: names(&found.outputs),
@@ -170,6 +176,7 @@ async fn resolve(
             .iter()
             .map(|(table, _)| format!("{}/{}", table.store, table.name))
             .collect(),
+        guarantee: check::promise(&pipeline.spec, &guarantees),
         group,
         partitions: kept.map(|k| k.partitions).max(of_inputs),
     };
@@ -184,6 +191,7 @@ fn in_force(pipeline: &Pipeline, resolved: &Resolved, status: &mut PipelineStatu
     status.inputs.clone_from(&resolved.inputs);
     status.outputs.clone_from(&resolved.outputs);
     status.tables.clone_from(&resolved.tables);
+    status.guarantee = Some(resolved.guarantee);
     status.group = Some(resolved.group.clone());
 }
 

@@ -10,12 +10,26 @@ use crate::{planning, reason::ConditionReason, retry::Error};
 pub fn check(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error> {
     let spec = &pipeline.spec;
     let dataflow = check_query(spec, found)?;
+    check_stores(spec, found, &dataflow)?;
     if dataflow.keeps_state()
         && let Some(fault) = memory_fault(spec, &template(spec, found))
     {
         return Err(Error::stalled(ConditionReason::MemoryTooLow, fault));
     }
     Ok(dataflow)
+}
+
+/// Whether each table's store keeps what the result is.
+fn check_stores(spec: &PipelineSpec, found: &References, dataflow: &Dataflow) -> Result<(), Error> {
+    let tables = (0..spec.to.len()).filter(|index| spec.to[*index].table.is_some());
+    for (index, (table, binding)) in tables.zip(&found.tables) {
+        let guarantee = binding.store.connection.guarantee();
+        if let Some(fault) = planning::check::guarantee_fault(dataflow, table, guarantee) {
+            let message = format!("spec.to[{index}].table: {fault}");
+            return Err(Error::stalled("OutputMismatch", message));
+        }
+    }
+    Ok(())
 }
 
 /// The user's pod template over the Platform's.

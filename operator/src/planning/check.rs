@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use headworks_crds::{Delivery, PipelineSpec, TableTarget};
-use headworks_plan::{Contract, DELETED_COLUMN};
+use headworks_plan::{Contract, DELETED_COLUMN, Guarantee};
 use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest, target};
 
 use super::query;
@@ -123,6 +123,45 @@ pub fn table_faults(dataflow: &Dataflow, table: &TableTarget) -> Vec<String> {
     }
     faults.extend(of_key);
     faults
+}
+
+/// What keeps a table out of its store by what the store guarantees.
+pub fn guarantee_fault(
+    dataflow: &Dataflow,
+    table: &TableTarget,
+    guarantee: Guarantee,
+) -> Option<String> {
+    let store = &table.store;
+    let replace = !unique_columns(dataflow).is_empty();
+    match guarantee {
+        Guarantee::Transactional => None,
+        Guarantee::IdempotentUpsert => table.key.is_empty().then(|| {
+            format!(
+                "DataStore {store} tells rows apart by their key alone, so that a row that is written again changes nothing (IdempotentUpsert), and the table has none: set key"
+            )
+        }),
+        Guarantee::AtLeastOnce if replace => Some(format!(
+            "DataStore {store} only adds rows (AtLeastOnce), and the result's replace each other: write it to a store that keeps rows by key, or group by a window too, whose results are final"
+        )),
+        Guarantee::AtLeastOnce => (!table.key.is_empty()).then(|| {
+            format!(
+                "DataStore {store} only adds rows (AtLeastOnce), and none replaces another: leave key out"
+            )
+        }),
+    }
+}
+
+/// What a Pipeline's targets promise together: the least that one of them does. A table's rows are there once whatever `delivery` says,
+/// where its store makes it so.
+pub fn promise(spec: &PipelineSpec, tables: &[Guarantee]) -> Delivery {
+    let to_streams = spec.to.iter().any(|target| target.stream.is_some());
+    let repeats = (to_streams && spec.delivery == Delivery::AtLeastOnce)
+        || tables.contains(&Guarantee::AtLeastOnce);
+    if repeats {
+        Delivery::AtLeastOnce
+    } else {
+        Delivery::ExactlyOnce
+    }
 }
 
 fn column_faults(dataflow: &Dataflow) -> Vec<String> {
@@ -291,6 +330,75 @@ mod tests {
             for word in words {
                 assert!(error.message().contains(word), "{word}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_store_takes_the_tables_that_its_guarantee_holds_for() {
+        let a = contract(&[("uid", "string", false), ("n", "bigint", false)]);
+        let replacing = keyed("SELECT uid FROM a", &a, &[0]);
+        let append = keyed("SELECT uid FROM a", &a, &[]);
+        let table = |key: &[&str]| -> TableTarget {
+            serde_json::from_value(json!({"store": "w", "name": "t", "key": key})).unwrap()
+        };
+        let fault = |flow, key: &[&str], guarantee| guarantee_fault(flow, &table(key), guarantee);
+        for key in [&[][..], &["uid"]] {
+            assert_eq!(fault(&append, key, Guarantee::Transactional), None);
+        }
+        assert_eq!(fault(&append, &["uid"], Guarantee::IdempotentUpsert), None);
+        let keyless = fault(&append, &[], Guarantee::IdempotentUpsert).unwrap();
+        assert!(keyless.contains("DataStore w") && keyless.contains("set key"));
+        assert_eq!(fault(&append, &[], Guarantee::AtLeastOnce), None);
+        let with_key = fault(&append, &["uid"], Guarantee::AtLeastOnce).unwrap();
+        assert!(with_key.contains("leave key out"), "{with_key}");
+        let replaced = fault(&replacing, &["uid"], Guarantee::AtLeastOnce).unwrap();
+        assert!(replaced.contains("replace each other"), "{replaced}");
+        for guarantee in [Guarantee::Transactional, Guarantee::IdempotentUpsert] {
+            assert_eq!(fault(&replacing, &["uid"], guarantee), None);
+        }
+    }
+
+    #[test]
+    fn the_least_promise_of_the_targets_is_the_pipelines() {
+        let spec = |to: Value, delivery: &str| -> PipelineSpec {
+            let spec = json!({"sql": "", "to": to, "delivery": delivery});
+            serde_json::from_value(spec).unwrap()
+        };
+        let stream = || json!([{"stream": "s"}, {"table": {"store": "w", "name": "t"}}]);
+        let table = || json!([{"table": {"store": "w", "name": "t"}}]);
+        for (to, delivery, tables, promised) in [
+            (
+                stream(),
+                "ExactlyOnce",
+                Guarantee::Transactional,
+                Delivery::ExactlyOnce,
+            ),
+            (
+                stream(),
+                "AtLeastOnce",
+                Guarantee::Transactional,
+                Delivery::AtLeastOnce,
+            ),
+            (
+                table(),
+                "AtLeastOnce",
+                Guarantee::Transactional,
+                Delivery::ExactlyOnce,
+            ),
+            (
+                table(),
+                "ExactlyOnce",
+                Guarantee::IdempotentUpsert,
+                Delivery::ExactlyOnce,
+            ),
+            (
+                stream(),
+                "ExactlyOnce",
+                Guarantee::AtLeastOnce,
+                Delivery::AtLeastOnce,
+            ),
+        ] {
+            assert_eq!(promise(&spec(to, delivery), &[tables]), promised);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use headworks_crds::Target;
 use headworks_plan::{Edge, names::PipelineNames, stage_id};
-use headworks_sql::Dataflow;
+use headworks_sql::{Dataflow, dataflow::Stage as Part};
 
 /// A stage, by its names in Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn stages(
     let mut all: Vec<Stage> = Vec::new();
     let mut after: Option<(Option<usize>, Vec<Edge>)> = None;
     for (at, part) in dataflow.stages.iter().enumerate() {
-        let mut later = dataflow.stages.iter().flat_map(|part| part.exchanges());
+        let mut later = dataflow.stages.iter().flat_map(Part::exchanges);
         let is_read = later.any(|exchange| exchange.from == at);
         let of_streams = inputs
             .iter()

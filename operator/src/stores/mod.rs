@@ -56,7 +56,7 @@ macro_rules! stores {
             pub pods: Store<Pod>,
             /// Whose workloads are, also some that are gone.
             pub lineage: Arc<Lineage>,
-            /// Our PodDisruptionBudgets.
+            /// PodDisruptionBudgets: ours, and of users' which pods they cover.
             pub budgets: Store<PodDisruptionBudget>,
             /// Our NetworkPolicies; empty where none are made.
             pub network_policies: Store<NetworkPolicy>,

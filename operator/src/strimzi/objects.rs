@@ -320,7 +320,20 @@ mod tests {
         let resource = KAFKA_TOPIC.resource("v1");
         let owner = Key::new("DataStream", "shop", "orders");
         let built = topics::build(&topic, &owner, &resource, None);
-        insta::assert_yaml_snapshot!("kafka_topic", prepared(&built, &resource));
+        assert_eq!(
+            prepared(&built, &resource),
+            json!({
+                "apiVersion": "kafka.strimzi.io/v1",
+                "kind": "KafkaTopic",
+                "metadata": {
+                    "name": "shop.orders",
+                    "namespace": "kafka",
+                    "labels": {"app.kubernetes.io/component": "datastream", "app.kubernetes.io/instance": "orders", "app.kubernetes.io/managed-by": "headworks", "headworks.dev/kind": "DataStream", "headworks.dev/name": "orders", "headworks.dev/namespace": "shop", "strimzi.io/cluster": "events"},
+                    "annotations": {APPLIED_ANNOTATION: "867775541b53bfed"},
+                },
+                "spec": {"topicName": "shop.orders", "config": {"retention.ms": "604800000"}, "partitions": 6, "replicas": 3},
+            })
+        );
 
         let user = users::User {
             name: "headworks.prod.grant.shop.report-a".into(),
@@ -342,6 +355,19 @@ mod tests {
         let resource = KAFKA_USER.resource("v1");
         let owner = Key::new("AccessGrant", "shop", "report");
         let built = users::build(&user, &owner, &resource);
-        insta::assert_yaml_snapshot!("kafka_user", prepared(&built, &resource));
+        assert_eq!(
+            prepared(&built, &resource),
+            json!({
+                "apiVersion": "kafka.strimzi.io/v1",
+                "kind": "KafkaUser",
+                "metadata": {
+                    "name": "headworks.prod.grant.shop.report-a",
+                    "namespace": "kafka",
+                    "labels": {"app.kubernetes.io/component": "accessgrant", "app.kubernetes.io/instance": "report", "app.kubernetes.io/managed-by": "headworks", "headworks.dev/kind": "AccessGrant", "headworks.dev/name": "report", "headworks.dev/namespace": "shop", "strimzi.io/cluster": "events"},
+                    "annotations": {APPLIED_ANNOTATION: "5223c798f741ade1"},
+                },
+                "spec": {"authentication": {"type": "scram-sha-512", "password": {"valueFrom": {"secretKeyRef": {"name": "headworks.prod.grant.shop.report-a.password", "key": "password"}}}}, "authorization": {"type": "simple", "acls": [{"type": "allow", "resource": {"type": "topic", "name": "shop.orders", "patternType": "literal"}, "operations": ["Describe", "Read"], "host": "*"}]}, "quotas": {"consumerByteRate": 1048576}},
+            })
+        );
     }
 }

@@ -6,7 +6,6 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{ConfigMap, Pod, Service},
     networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Resource,
@@ -89,7 +88,6 @@ impl Contract for Deployment {}
 impl Contract for StatefulSet {}
 impl Contract for PartialObjectMeta<ReplicaSet> {}
 impl Contract for Pod {}
-impl Contract for PodDisruptionBudget {}
 impl Contract for NetworkPolicy {}
 
 /// Whose pod it is: by its controllers' UIDs, and only where that object is here. A foreign pod is nobody's, whatever its labels say.

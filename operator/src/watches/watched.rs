@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Watching;
 use crate::{
-    indexes::{Indexes, WatchedFields},
+    indexes::{Indexes, WatchedFields, any},
     names::Key,
     planning::{flows::Flows, store_writers::StoreWriters, uses::UsesStreams},
     scope::Watch,
@@ -81,7 +81,10 @@ impl Wake {
                 .any(|c| c.type_ == READY && c.status == "True"),
             detail: format!("{detail} {why:?}"),
         };
-        self.indexes.observe(&Key::of(object), &fields);
+        if self.indexes.observe(&Key::of(object), &fields) {
+            // Who asks all of the kind is told of each, also of one that comes later.
+            self.indexes.enqueue_dependents(&any(&K::kind(&())));
+        }
     }
 
     /// For a kind that a Platform counts: the Platform wakes when one comes or goes.

@@ -1,6 +1,8 @@
 //! The children of any object with pods: the plan, a StatefulSet or Deployment, a Service if the pods take requests and, with a private
 //! CA, a copy of the CA. Pure.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::{
         apps::v1::{
@@ -43,6 +45,19 @@ pub enum PodController {
     StatefulSet(Box<StatefulSet>),
     /// Pods without.
     Deployment(Box<Deployment>),
+}
+
+impl PodController {
+    /// The labels of its pods.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let template = match self {
+            Self::StatefulSet(set) => set.spec.as_ref().map(|spec| &spec.template),
+            Self::Deployment(deployment) => deployment.spec.as_ref().map(|spec| &spec.template),
+        };
+        let meta = template.and_then(|template| template.metadata.as_ref());
+        meta.and_then(|meta| meta.labels.clone())
+            .unwrap_or_default()
+    }
 }
 
 /// Builds all of it. `image` is the runtime's, where the template names none.

@@ -1,6 +1,8 @@
 //! What stands around a workload's pods: a PodDisruptionBudget, so that a drain takes one of several at a time, and a NetworkPolicy
 //! where the chart asks for it. Pure, but for [`protect`], which writes them.
 
+use std::collections::BTreeMap;
+
 use headworks_plan::{HTTP_PORT, STATUS_PORT};
 use k8s_openapi::{
     api::{
@@ -15,11 +17,17 @@ use k8s_openapi::{
         util::intstr::IntOrString,
     },
 };
+use kube::{
+    ResourceExt,
+    core::{Selector, SelectorExt},
+    runtime::reflector::Store,
+};
 
 use crate::{
     apply::child_meta,
     context::{Context, Network},
     names::Key,
+    owned,
     retry::Error,
     stores,
 };
@@ -118,7 +126,30 @@ pub fn network_policy(
     }
 }
 
-/// Makes both so, and takes away what is no longer wanted.
+/// Name of a budget of the user's own that covers these pods, if there is one. Kubernetes evicts no pod that two budgets cover, so
+/// ours would keep its node from being drained.
+fn covered(
+    budgets: &Store<PodDisruptionBudget>,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+) -> Option<String> {
+    let others = budgets.state_filter(|budget| {
+        budget.metadata.namespace.as_deref() == Some(namespace)
+            && owned::claims(&budget.metadata).is_none()
+            && selects(budget, labels)
+    });
+    others.iter().map(|budget| budget.name_any()).min()
+}
+
+/// True if a budget covers pods with these labels: an empty selector covers all, an absent one none (policy/v1).
+fn selects(budget: &PodDisruptionBudget, labels: &BTreeMap<String, String>) -> bool {
+    let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone());
+    let selector = selector.and_then(|selector| Selector::try_from(selector).ok());
+    selector.is_some_and(|selector| selector.matches(labels))
+}
+
+/// Makes both so, and takes away what is no longer wanted. Gives the name of a budget of the user's own that stands in the place of
+/// ours. `labels` are the pods'.
 ///
 /// # Errors
 /// What the API server says.
@@ -126,12 +157,14 @@ pub async fn protect(
     context: &Context,
     owner: &Key,
     reference: &OwnerReference,
-    pods: i32,
+    (pods, labels): (i32, &BTreeMap<String, String>),
     http: bool,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let uid = &reference.uid;
     let budgets = &context.stores.budgets;
-    match disruption_budget(owner, reference, pods) {
+    let ours = disruption_budget(owner, reference, pods);
+    let theirs = (ours.as_ref()).and_then(|_| covered(budgets, &owner.namespace, labels));
+    match ours.filter(|_| theirs.is_none()) {
         Some(budget) => {
             context.apply(budgets, &budget, uid).await?;
         }
@@ -147,12 +180,15 @@ pub async fn protect(
             .apply(&context.stores.network_policies, &policy, uid)
             .await?;
     }
-    Ok(())
+    Ok(theirs)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::context::testing::{calls, context, store, stores};
 
     fn owner() -> Key {
         Key::new("Pipeline", "shop", "revenue")
@@ -177,5 +213,73 @@ mod tests {
         let policy = |http| network_policy(&owner(), &OwnerReference::default(), http, &network);
         insta::assert_yaml_snapshot!("network_policy", policy(false));
         insta::assert_yaml_snapshot!("network_policy_http", policy(true));
+    }
+
+    fn theirs(namespace: &str, selector: &Value) -> PodDisruptionBudget {
+        serde_json::from_value(
+            json!({"metadata": {"name": "theirs", "namespace": namespace, "uid": "t"},
+            "spec": {"minAvailable": 1, "selector": selector}}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_users_budget_covers_what_its_selector_says() {
+        let labels = owner().labels();
+        let name = json!({"matchLabels": {"headworks.dev/name": "revenue"}});
+        let covers = |namespace: &str, selector: &Value| {
+            let budgets = store(vec![theirs(namespace, selector)]);
+            covered(&budgets, "shop", &labels).is_some()
+        };
+        assert!(covers("shop", &name));
+        assert!(!covers("other", &name), "another namespace");
+        assert!(covers("shop", &json!({})), "all pods");
+        assert!(!covers("shop", &Value::Null), "none");
+        let kinds = |operator: &str, values: &Value| {
+            let by = json!({"key": "headworks.dev/kind", "operator": operator, "values": values});
+            json!({"matchExpressions": [by]})
+        };
+        assert!(covers("shop", &kinds("In", &json!(["Pipeline"]))));
+        assert!(!covers("shop", &kinds("NotIn", &json!(["Pipeline"]))));
+        assert!(covers("shop", &kinds("Exists", &Value::Null)));
+        let other = json!({"matchLabels": {"headworks.dev/name": "other"}});
+        assert!(!covers("shop", &other));
+    }
+
+    #[tokio::test]
+    async fn ours_goes_where_a_user_has_one_since_two_keep_every_pod_from_being_evicted() {
+        let reference = OwnerReference {
+            api_version: "headworks.dev/v1alpha1".into(),
+            kind: "Pipeline".into(),
+            name: "revenue".into(),
+            uid: "1".into(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        };
+        let all = theirs("shop", &json!({}));
+        let ours = disruption_budget(&owner(), &reference, 2).unwrap();
+        let protected = async |budgets: Vec<PodDisruptionBudget>| {
+            let (context, asked) = context(crate::stores::Stores {
+                budgets: store(budgets),
+                ..stores()
+            });
+            let labels = owner().labels();
+            let pods = (2, &labels);
+            let named = protect(&context, &owner(), &reference, pods, false).await;
+            (
+                named.unwrap(),
+                calls(&asked, "DELETE"),
+                calls(&asked, "PATCH"),
+            )
+        };
+        let (named, gone, written) = protected(vec![all.clone(), ours]).await;
+        assert_eq!(named.as_deref(), Some("theirs"));
+        let path = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/revenue-pipeline";
+        assert_eq!(
+            (gone.as_slice(), written.len()),
+            (&[path.to_owned()][..], 0)
+        );
+        let (named, gone, written) = protected(vec![all]).await;
+        assert_eq!((named.is_some(), gone.len(), written.len()), (true, 0, 0));
     }
 }

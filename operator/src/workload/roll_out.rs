@@ -169,7 +169,12 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
             }
         }
         let http = workload.http.is_some();
-        guards::protect(context, key, reference, workload.pods(), http).await?;
+        let labels = built.pods.labels();
+        let pods = (workload.pods(), &labels);
+        let budget = guards::protect(context, key, reference, pods, http).await?;
+        if let Some(budget) = budget {
+            self.covered_by(&budget).await;
+        }
         let turn = match &built.pods {
             PodController::StatefulSet(set) => {
                 turns::apply(
@@ -191,6 +196,18 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
             digest: built.plan.digest,
             turn,
         })
+    }
+
+    /// Says that a budget of the user's own stands in the place of ours.
+    async fn covered_by(&self, budget: &str) {
+        let note = format!(
+            "PodDisruptionBudget {budget} covers the pods, so none is made for them: Kubernetes evicts no pod that two budgets cover. Drains go by what it says"
+        );
+        let about = self.object.object_ref(&());
+        self.context
+            .events
+            .normal(&about, "OtherDisruptionBudget", &note)
+            .await;
     }
 
     /// Makes the pods' Kafka user, if they have one of their own. `settled`: what only an older plan needed goes.

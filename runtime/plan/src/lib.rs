@@ -37,7 +37,7 @@ pub use stage::{
     DELETED_COLUMN, Edge, Ends, InternalTopic, STATE_DIR, StagePlan, StatePlan, TableOutput,
     stage_id,
 };
-pub use store::{PostgresConnection, Store, StoreConnection, StorePlan};
+pub use store::{Guarantee, PostgresConnection, Store, StoreConnection, StorePlan};
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,7 @@ pub struct Plan {
 /// What a pod does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::large_enum_variant, reason = "a process has one plan")]
 pub enum Role {
     /// Runs a SQL pipeline.
     Pipeline(PipelinePlan),

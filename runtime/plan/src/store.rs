@@ -28,6 +28,37 @@ pub enum StoreConnection {
     Postgres(PostgresConnection),
 }
 
+impl StoreConnection {
+    /// What a store of this kind guarantees.
+    pub fn guarantee(&self) -> Guarantee {
+        match self {
+            StoreConnection::Postgres(_) => Guarantee::Transactional,
+        }
+    }
+}
+
+/// What becomes of a table's rows that are written again after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Rows and the place they were read up to are one transaction of the store: each record's rows are there once.
+    Transactional,
+    /// A row replaces the one of its key, so that written again it changes nothing.
+    IdempotentUpsert,
+    /// They are there again. Rows are only added: none replaces another.
+    AtLeastOnce,
+}
+
+impl Guarantee {
+    /// The word that a status shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Guarantee::Transactional => "Transactional",
+            Guarantee::IdempotentUpsert => "IdempotentUpsert",
+            Guarantee::AtLeastOnce => "AtLeastOnce",
+        }
+    }
+}
+
 /// How a pod reaches a PostgreSQL database. Secrets are files, never values, and are read at each connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

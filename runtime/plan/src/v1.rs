@@ -40,6 +40,7 @@ pub struct Plan {
 /// What a pod does. A source and a store are told as they are now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::large_enum_variant, reason = "a process has one plan")]
 pub enum RoleV1 {
     /// Runs a SQL pipeline.
     Pipeline(Box<Pipeline>),

@@ -1,5 +1,11 @@
 //! Plans of version 1, as operators wrote them, and what becomes of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it fails"
+)]
+
 use headworks_plan::{Edge, Ends, PipelinePlan, Plan, Role, VERSION, names, v1};
 
 fn read(text: &str) -> (v1::Plan, Plan) {

@@ -22,6 +22,7 @@ mod eval;
 pub mod keyed;
 mod planner;
 pub mod schema;
+mod stack;
 pub mod suggest;
 mod syntax;
 pub mod target;

@@ -262,6 +262,33 @@ fn the_fingerprint_is_that_of_the_state() {
     assert_eq!(all.len(), count);
 }
 
+/// What a contract's change from `note int` to `note int?` does to state: by every aggregate but one, nothing.
+#[test]
+fn only_the_count_of_a_field_is_another_state_where_the_field_becomes_nullable() {
+    let state = |aggregate: &str, note: &str| {
+        let fields = [("user_id", "bigint"), ("note", note)];
+        let catalog = Catalog::new().with("orders", contract(&fields, None));
+        let sql = format!("SELECT user_id, {aggregate} AS x FROM orders GROUP BY user_id");
+        let flow = plan(&sql, &catalog).unwrap_or_else(|errors| panic!("{sql}: {errors:?}"));
+        flow.state_fingerprint().unwrap().to_owned()
+    };
+    for same in [
+        "COUNT(*)",
+        "COUNT(DISTINCT note)",
+        "SUM(note)",
+        "MIN(note)",
+        "AVG(note)",
+        "FIRST_VALUE(note)",
+        "COUNT(*) FILTER (WHERE note > 1)",
+        "SUM(CASE WHEN note IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END)",
+    ] {
+        assert_eq!(state(same, "int"), state(same, "int?"), "{same}");
+    }
+    // Where it is never null the two are one, and the field needn't be read at all.
+    assert_eq!(state("COUNT(note)", "int"), state("COUNT(*)", "int"));
+    assert_ne!(state("COUNT(note)", "int"), state("COUNT(note)", "int?"));
+}
+
 #[test]
 fn the_fingerprint_of_the_query_covers_its_words_and_its_inputs() {
     let a = good("SELECT user_id, COUNT(*) AS n FROM orders GROUP BY user_id").fingerprint;

@@ -4,6 +4,7 @@ mod causes;
 mod checks;
 mod objects;
 mod runbook;
+mod watched;
 
 pub use checks::OPERATOR;
 pub use objects::{held, list, resources};

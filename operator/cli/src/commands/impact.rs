@@ -137,6 +137,9 @@ fn put(
                         "headworks: DataStream {}/{}: its contract can't be seen without its ConfigMaps, and is taken to stay as it is: add them to the files",
                         name.0, name.1
                     ));
+                    if !world.streams.contains_key(&name) {
+                        world.unread.insert(name);
+                    }
                     continue;
                 }
                 let in_force = before.streams.get(&name).map(|s| &s.contract);

@@ -4,14 +4,18 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{Pipeline, Target};
+use headworks_operator::data_store::binding;
 use headworks_operator::pipeline::memory::memory_fault;
-use headworks_operator::planning::check::{delivery_fault, stream_fault, table_faults};
+use headworks_operator::planning::check::{
+    delivery_fault, guarantee_fault, stream_fault, table_faults,
+};
 use headworks_operator::planning::query::overflow;
+use headworks_plan::Guarantee;
 use headworks_sql::{Catalog, Dataflow, SqlError, target};
 
 use super::{Options, World, streams};
 use crate::finding::{Finding, Severity, hint};
-use crate::object::Object;
+use crate::object::{Object, Typed};
 use crate::yaml::{Content, Place, steps};
 
 /// A query that could be planned.
@@ -232,6 +236,15 @@ fn on_other_platform(
     )
 }
 
+/// What a store guarantees; none where its spec is wrong, which is said elsewhere.
+fn guarantee(store: &Object) -> Option<Guarantee> {
+    let Some(Typed::DataStore(typed)) = &store.typed else {
+        return None;
+    };
+    let binding = binding::bind(&store.name, &typed.spec).ok()?;
+    Some(binding.store.connection.guarantee())
+}
+
 struct To<'a> {
     world: &'a World,
     object: &'a Object,
@@ -248,11 +261,8 @@ impl To<'_> {
         if let Some(table) = &target.table {
             let field = format!("spec.to[{}].table", self.index);
             let namespace = &self.object.namespace;
-            if self
-                .world
-                .find("DataStore", namespace, &table.store)
-                .is_none()
-            {
+            let store = self.world.find("DataStore", namespace, &table.store);
+            if store.is_none() {
                 let field = format!("{field}.store");
                 let what = ("DataStore", table.store.as_str());
                 findings.push(streams::missing(
@@ -273,6 +283,10 @@ impl To<'_> {
                     let field = at.map_or_else(|| field.clone(), |at| format!("{field}.key[{at}]"));
                     findings.push(self.object.wrong(&field, fault));
                 }
+                let fault = store
+                    .and_then(guarantee)
+                    .and_then(|guarantee| guarantee_fault(&planned.dataflow, table, guarantee));
+                findings.extend(fault.map(|fault| self.object.wrong(&field, fault)));
             }
         }
     }

@@ -4,19 +4,12 @@ use std::collections::BTreeSet;
 
 use headworks_plan::{Definition, KnownSchema};
 
-use crate::{
-    context::Context, contract::revision::Revision, data_stream::contract_revisions, names::Key,
-};
+use crate::contract::revision::Revision;
 
 /// Contracts back from the one in force whose definitions a plan holds.
 const KNOWN: i32 = 10;
 /// Text of earlier definitions that a plan holds for a stream, in bytes; those beyond are asked from the registry.
 const KNOWN_BYTES: usize = 128 << 10;
-
-/// The stream's contracts that are kept, newest first.
-pub(in crate::data_stream) fn last(context: &Context, owner: &Key) -> Vec<Revision> {
-    contract_revisions::history(context, owner).0
-}
 
 /// The last contracts' definitions with their ids, from contracts that come newest first.
 fn near(

@@ -12,7 +12,7 @@ use headworks_schema::{
 };
 
 use super::Text;
-use crate::{reason::ConditionReason, registry_pool::Registry, retry::Error};
+use crate::{contract::references::SUBJECT, reason::ConditionReason, registry_pool::Registry, retry::Error};
 
 /// Sees to it that the registry has the texts that the definition needs, and says where those are that it needs by itself.
 ///
@@ -62,9 +62,10 @@ fn of(there: &HashMap<String, Reference>, names: &[String]) -> Vec<Reference> {
     found.collect()
 }
 
-/// The subject of a text that a stream's definition needs. Its name may have slashes, which not every registry takes in a subject.
+/// The subject of a text that a stream's definition needs. Its name may have slashes, which not every registry takes in a subject; what
+/// could make it another topic's subject is refused with the spec.
 fn subject(topic: &str, name: &str) -> String {
-    format!("{topic}-reference-{}", name.replace('/', "."))
+    format!("{topic}{SUBJECT}{}", name.replace('/', "."))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod scram;
 use std::{
     ffi::{CStr, CString, c_char, c_int},
     ptr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,9 +29,27 @@ pub(super) use replies::{ConfigAnswer, TopicAnswer};
 
 /// One librdkafka client and what it last said of its connections.
 pub(super) struct Client {
-    handle: RdClient<DefaultClientContext>,
+    handle: Arc<RdClient<DefaultClientContext>>,
     bootstrap: String,
     signals: Mutex<Signals>,
+    /// Fields go in this order, so this is the last reference.
+    _end: End<RdClient<DefaultClientContext>>,
+}
+
+/// The end of a client waits until each of librdkafka's threads has ended, and has no time-out. It is left to a thread of its own:
+/// whoever drops the last reference may be a worker on which others wait.
+struct End<T: Send + Sync + 'static>(Option<Arc<T>>);
+
+impl<T: Send + Sync + 'static> Drop for End<T> {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        let ending = std::thread::Builder::new()
+            .name("kafka-end".to_owned())
+            .spawn(move || drop(client));
+        if let Err(error) = ending {
+            tracing::warn!(%error, "no thread for the end of a Kafka client");
+        }
+    }
 }
 
 /// The handles that a call needs. Valid until the call is sent.
@@ -84,7 +102,9 @@ impl Client {
                 )
             })
             .map_err(setup_error)?;
+        let handle = Arc::new(handle);
         Ok(Self {
+            _end: End(Some(Arc::clone(&handle))),
             handle,
             bootstrap: connection.bootstrap_servers.clone(),
             signals: Mutex::default(),
@@ -337,4 +357,31 @@ unsafe fn string(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }
         .to_string_lossy()
         .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn who_drops_a_client_does_not_wait_for_its_end() {
+        struct Hangs(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
+        impl Drop for Hangs {
+            fn drop(&mut self) {
+                let _ = self.0.lock().unwrap().recv();
+                let _ = self.1.send(());
+            }
+        }
+        let (go, held) = mpsc::channel();
+        let (tell, ended) = mpsc::channel();
+        let client = Arc::new(Hangs(Mutex::new(held), tell));
+        let end = End(Some(Arc::clone(&client)));
+        drop(client);
+        drop(end);
+        assert!(ended.try_recv().is_err(), "it ends elsewhere");
+        go.send(()).unwrap();
+        ended.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
 }

@@ -1,7 +1,14 @@
+use headworks_crds::DataStream;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{contract, impact::Stream};
+use crate::{
+    contract,
+    impact::{
+        Stream,
+        cluster::{self, Objects},
+    },
+};
 
 fn snapshot() -> CatalogSnapshot {
     let mut snapshot = CatalogSnapshot::default();
@@ -250,4 +257,27 @@ fn a_label_that_comes_to_a_granted_stream_is_told() {
             "field who of DataStream b gets label pii by this query, and AccessGrant bi-b lets bi/app read it"
         ]
     );
+}
+
+#[test]
+fn a_stream_that_waits_for_its_config_map_is_no_stream_that_does_not_exist() {
+    let waiting: DataStream = serde_json::from_value(json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "DataStream",
+        "metadata": {"name": "w", "namespace": "shop"}, "spec": {"format": "Protobuf", "protobuf": {
+        "schema": "message A { common.Money m = 1; }",
+        "imports": [{"name": "common/money.proto", "configMap": {"name": "protos", "key": "money.proto"}}]}}}))
+    .unwrap();
+    let objects = Objects {
+        streams: vec![&waiting],
+        ..Objects::default()
+    };
+    let told = |to: &Value, snapshot| ask_of("SELECT m FROM w", to, None, snapshot).warnings;
+    let to = json!([{"table": {"store": "warehouse", "name": "t"}}]);
+    let warnings = told(&to, cluster::of("shop", &objects));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("DataStream w has no contract yet"),
+        "{warnings:?}"
+    );
+    let warnings = told(&to, CatalogSnapshot::default());
+    assert!(warnings[0].contains("isn't there yet"), "{warnings:?}");
 }

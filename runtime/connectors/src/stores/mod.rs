@@ -1,10 +1,8 @@
 //! Stores. One folder each.
 
-use headworks_engine::format::{Encoder, FormatError};
 use headworks_engine::log::Reason;
-use headworks_engine::store::{Stores, TableSink};
+use headworks_engine::store::{Stores, TableSchema, TableSink};
 use headworks_plan::{StoreConnection, TableOutput};
-use headworks_sql::schema::Schema;
 
 pub mod postgres;
 
@@ -13,23 +11,13 @@ pub mod postgres;
 pub struct StoreRegistry;
 
 impl Stores for StoreRegistry {
-    fn encoder(
-        &self,
-        table: &TableOutput,
-        columns: &Schema,
-    ) -> Result<Box<dyn Encoder>, FormatError> {
-        match table.store.connection {
-            StoreConnection::Postgres(_) => Ok(Box::new(postgres::RowEncoder::new(columns))),
-        }
-    }
-
-    fn sink<'a>(&'a self, table: &'a TableOutput, columns: &'a Schema) -> TableSink<'a> {
+    fn sink<'a>(&'a self, table: &'a TableOutput, schema: &'a TableSchema) -> TableSink<'a> {
         match &table.store.connection {
             StoreConnection::Postgres(connection) => TableSink::Transactional(Box::new(|| {
                 Box::new(postgres::PostgresStore::new(
                     table.clone(),
                     connection.clone(),
-                    columns.clone(),
+                    schema.clone(),
                 ))
             })),
         }
@@ -43,4 +31,47 @@ pub struct StoreFault {
     pub reason: Reason,
     /// What, where, and what to do.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_engine::store::Guarantee;
+    use headworks_plan::{PostgresConnection, Store};
+    use headworks_sql::schema::Schema;
+
+    use super::*;
+
+    fn promised(connection: StoreConnection) -> (Guarantee, Guarantee) {
+        let promised = connection.guarantee();
+        let table = TableOutput {
+            store: Store {
+                name: "s".into(),
+                connection,
+            },
+            table: "t".into(),
+            key: Vec::new(),
+            create: true,
+            group: "g".into(),
+        };
+        let schema = TableSchema::new(
+            Schema {
+                columns: Vec::new(),
+            },
+            &table.key,
+        );
+        (StoreRegistry.sink(&table, &schema).guarantee(), promised)
+    }
+
+    #[test]
+    fn a_store_guarantees_what_its_connection_says_in_the_plan() {
+        let (kept, said) = promised(StoreConnection::Postgres(PostgresConnection {
+            host: "h".into(),
+            port: 1,
+            database: "d".into(),
+            username_file: "u".into(),
+            password_file: "p".into(),
+            tls_ca_file: None,
+        }));
+        assert_eq!(kept, said);
+    }
 }

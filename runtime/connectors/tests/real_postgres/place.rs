@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use headworks_connectors::stores::StoreRegistry;
-use headworks_engine::format::Encoder;
 use headworks_engine::log::{Position, Reason};
-use headworks_engine::store::{Move, Store, StoreError, Stores, TableSink};
+use headworks_engine::store::{Move, Store, StoreError, Stores, TableRows, TableSchema, TableSink};
 use headworks_plan::{PostgresConnection, StoreConnection, TableOutput};
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::types::DataType;
@@ -150,24 +149,20 @@ pub fn columns(columns: &[(&str, DataType)]) -> Schema {
     }
 }
 
-/// A session and the encoder of its rows.
+/// A session and the columns of its rows.
 pub struct Session {
     pub store: Box<dyn Store>,
-    pub encoder: Box<dyn Encoder>,
     pub columns: Schema,
 }
 
 impl Session {
     pub fn open(table: &TableOutput, columns: Schema) -> Session {
-        let store = match StoreRegistry.sink(table, &columns) {
+        let schema = TableSchema::new(columns.clone(), &table.key);
+        let store = match StoreRegistry.sink(table, &schema) {
             TableSink::Transactional(open) => open(),
             other => panic!("{:?}", other.guarantee()),
         };
-        Session {
-            store,
-            encoder: StoreRegistry.encoder(table, &columns).unwrap(),
-            columns,
-        }
+        Session { store, columns }
     }
 
     pub fn claim(&mut self) -> Result<Option<i64>, StoreError> {
@@ -177,15 +172,8 @@ impl Session {
 
     pub fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), StoreError> {
         let batch = RecordBatch::try_new(self.columns.to_arrow(), columns).unwrap();
-        let rows: Vec<Vec<u8>> = (0..batch.num_rows())
-            .map(|row| {
-                let mut out = Vec::new();
-                self.encoder.encode(&batch, row, &mut out).unwrap();
-                out
-            })
-            .collect();
-        let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-        self.store.write(&rows)
+        let records = (0..batch.num_rows() as u32).collect();
+        self.store.write(&TableRows::new(batch, records).unwrap())
     }
 
     pub fn commit(&mut self, expected: Option<i64>, offset: i64) -> Result<(), StoreError> {

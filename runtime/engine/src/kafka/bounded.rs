@@ -3,6 +3,7 @@
 //! * `rd_kafka_send_offsets_to_transaction` takes a time-out and doesn't keep it (librdkafka #5456, since 1.4): once a search for the
 //!   group's coordinator was answered "not available" three times, or the coordinator went away, nothing goes on before some
 //!   broker connects or breaks. Between healthy brokers that is never.
+//! * `rd_kafka_commit` that waits for its answer takes no time-out at all: it looks for the coordinator for as long as it lives.
 //! * A consumer's close waits until its group lets it go, and the end of any client until each of its threads has ended.
 //!
 //! Neither can be called off. So they run on threads of their own, which are left alone when they take too long: a new session
@@ -68,8 +69,8 @@ fn within<T: Send + 'static>(
     answer
 }
 
-/// A client whose end is waited for only so long.
-pub(super) struct Client<T: Send + Sync + 'static> {
+/// A client whose end is waited for 10 s and no longer: then it ends by itself, whenever that is.
+pub struct BoundedClient<T: Send + Sync + 'static> {
     client: Arc<T>,
     /// Fields go in this order, so this is the last reference, unless a call that hangs has one.
     _end: End<T>,
@@ -77,17 +78,18 @@ pub(super) struct Client<T: Send + Sync + 'static> {
 
 struct End<T: Send + Sync + 'static>(Option<Arc<T>>);
 
-impl<T: Send + Sync + 'static> Client<T> {
-    pub(super) fn new(client: T) -> Client<T> {
+impl<T: Send + Sync + 'static> BoundedClient<T> {
+    /// Takes over a client that was made.
+    pub fn new(client: T) -> BoundedClient<T> {
         let client = Arc::new(client);
-        Client {
+        BoundedClient {
             _end: End(Some(Arc::clone(&client))),
             client,
         }
     }
 }
 
-impl<T: Send + Sync + 'static> Deref for Client<T> {
+impl<T: Send + Sync + 'static> Deref for BoundedClient<T> {
     type Target = Arc<T>;
 
     fn deref(&self) -> &Arc<T> {
@@ -132,7 +134,7 @@ mod tests {
             }
         }
         let (tell, told) = mpsc::channel();
-        let client = Client::new(std::sync::Mutex::new(Tells(tell)));
+        let client = BoundedClient::new(std::sync::Mutex::new(Tells(tell)));
         let lent = Arc::clone(&client);
         drop(lent);
         assert!(told.try_recv().is_err());

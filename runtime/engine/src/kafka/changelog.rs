@@ -18,6 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::bounded::BoundedClient;
 use super::queue::{Bell, MOST, Queue, Taken};
 use super::{ANSWER, KafkaLog, config, error_mapping, hanging_transaction};
 use crate::log::{LogError, Partition, Take};
@@ -34,9 +35,9 @@ const TRIM_EVERY: Duration = Duration::from_secs(5);
 /// partitions are read.
 pub(super) struct Reader {
     /// `read_uncommitted`: knows the high watermark.
-    ends: BaseConsumer<DefaultConsumerContext>,
+    ends: BoundedClient<BaseConsumer<DefaultConsumerContext>>,
     /// `read_committed`.
-    records: Arc<BaseConsumer<DefaultConsumerContext>>,
+    records: BoundedClient<BaseConsumer<DefaultConsumerContext>>,
     bell: Arc<Bell>,
 }
 
@@ -45,7 +46,7 @@ type Answer = Pin<Box<dyn Future<Output = KafkaResult<TopicPartitionList>> + Sen
 /// Deletes records, one request at a time.
 #[derive(Default)]
 pub(super) struct Trimmer {
-    admin: Option<AdminClient<DefaultClientContext>>,
+    admin: Option<BoundedClient<AdminClient<DefaultClientContext>>>,
     asked: Option<Answer>,
     asked_at: Option<Instant>,
 }
@@ -86,8 +87,8 @@ impl KafkaLog {
             move || bell.ring()
         });
         Ok(Reader {
-            ends: make(false)?,
-            records: Arc::new(records),
+            ends: BoundedClient::new(make(false)?),
+            records: BoundedClient::new(records),
             bell,
         })
     }
@@ -202,7 +203,7 @@ impl KafkaLog {
         };
         if self.trimmer.admin.is_none() {
             match self.base.create() {
-                Ok(admin) => self.trimmer.admin = Some(admin),
+                Ok(admin) => self.trimmer.admin = Some(BoundedClient::new(admin)),
                 Err(error) => tracing::debug!(%error, "no client to delete records with"),
             }
         }

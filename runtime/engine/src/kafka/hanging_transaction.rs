@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::bounded::BoundedClient;
 use super::commit_tracker::{self, Ending, Entry};
 use super::{ANSWER, KafkaLog, Setup, Transaction, config, error_mapping};
 use crate::log::{LogError, Partition, Reason};
@@ -81,16 +82,14 @@ impl KafkaLog {
                     group = self.setup.group,
                     "the last commit was confirmed, and isn't there since a connection broke: it is repeated"
                 );
-                self.consumer
-                    .commit(&list, CommitMode::Sync)
-                    .map_err(|error| {
-                        match error_mapping::of_query(&error, "repeating the last commit") {
-                            LogError::Broken { message } | LogError::Fenced { message } => {
-                                LogError::Abortable { message }
-                            }
-                            error => error,
+                self.commit_positions(list, SHORT).map_err(|error| {
+                    match self.not_committed(&error, "repeating the last commit") {
+                        LogError::Broken { message } | LogError::Fenced { message } => {
+                            LogError::Abortable { message }
                         }
-                    })?;
+                        error => error,
+                    }
+                })?;
             }
         }
         self.broke_before = broke;
@@ -98,9 +97,10 @@ impl KafkaLog {
     }
 
     /// A client of no generation that doesn't wait for transactions.
-    fn outsider(&self) -> Result<BaseConsumer, LogError> {
+    fn outsider(&self) -> Result<BoundedClient<BaseConsumer>, LogError> {
         config::reader(&self.base, &self.setup.group, false)
             .create()
+            .map(BoundedClient::new)
             .map_err(|error| error_mapping::of_query(&error, "making a reader of commits"))
     }
 

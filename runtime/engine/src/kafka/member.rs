@@ -14,7 +14,7 @@ use super::queue::Queue;
 use super::{ANSWER, KafkaLog, STATISTICS_LAG, Transaction, error_mapping, offsets};
 use crate::log::{
     Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, LogError, Outgoing, Partition,
-    Position, Refusal, Row, Table, Take, Transactions, has_no,
+    Position, Refusal, Table, TableRows, Take, Transactions, has_no,
 };
 
 impl GroupConsumer for KafkaLog {
@@ -213,7 +213,7 @@ impl Changelog for KafkaLog {
 }
 
 impl Table for KafkaLog {
-    fn insert(&mut self, _: &[Row<'_>], _: bool) -> Result<Vec<Refusal>, LogError> {
+    fn insert(&mut self, _: &TableRows, _: bool) -> Result<Vec<Refusal>, LogError> {
         Err(has_no("table"))
     }
 

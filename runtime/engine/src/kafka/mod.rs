@@ -33,7 +33,7 @@ mod real;
 mod sender;
 mod transaction;
 
-pub use bounded::bounded_call;
+pub use bounded::{BoundedClient, bounded_call};
 pub use client_events::{ClientEvents, is_of_connection, is_purge};
 pub use commit_tracker::CommitTracker;
 pub use config::{ConfigError, config};
@@ -49,7 +49,6 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::log::{LogError, Partition, Reason};
-use bounded::Client;
 use changelog::{Reader, Trimmer};
 use member_events::MemberEvents;
 use partition_queues::PartitionQueues;
@@ -101,7 +100,7 @@ enum Transaction {
 pub struct KafkaLog {
     queues: PartitionQueues,
     bell: Arc<Bell>,
-    consumer: Client<BaseConsumer<MemberEvents>>,
+    consumer: BoundedClient<BaseConsumer<MemberEvents>>,
     producer: Sender,
     events: MemberEvents,
     setup: Setup,
@@ -146,6 +145,7 @@ impl KafkaLog {
         let producer: BaseProducer<MemberEvents> = config::producer(base, &setup)
             .create_with_context(events.clone())
             .map_err(broken)?;
+        let producer = BoundedClient::new(producer);
         let partitions = find_topics(&producer, &events, &setup)?;
         let mut consumer: BaseConsumer<MemberEvents> = config::consumer(base, &setup, partitions)
             .create_with_context(events.clone())
@@ -159,7 +159,7 @@ impl KafkaLog {
         let log = KafkaLog {
             queues: PartitionQueues::default(),
             bell,
-            consumer: Client::new(consumer),
+            consumer: BoundedClient::new(consumer),
             producer: Sender::new(producer),
             events,
             setup,

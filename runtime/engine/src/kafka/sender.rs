@@ -21,13 +21,13 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::bounded::Client;
+use super::bounded::BoundedClient;
 use super::member_events::MemberEvents;
 use crate::log::Outgoing;
 
 /// A producer and the topics it writes to.
 pub(super) struct Sender {
-    producer: Client<BaseProducer<MemberEvents>>,
+    producer: BoundedClient<BaseProducer<MemberEvents>>,
     /// A handful, mostly one. Never outlive the producer.
     topics: Vec<(String, NonNull<rd_kafka_topic_t>)>,
 }
@@ -36,9 +36,9 @@ pub(super) struct Sender {
 unsafe impl Send for Sender {}
 
 impl Sender {
-    pub(super) fn new(producer: BaseProducer<MemberEvents>) -> Sender {
+    pub(super) fn new(producer: BoundedClient<BaseProducer<MemberEvents>>) -> Sender {
         Sender {
-            producer: Client::new(producer),
+            producer,
             topics: Vec::new(),
         }
     }

@@ -132,7 +132,7 @@ impl KafkaLog {
         self.flush(ANSWER)?;
         self.delivered()?;
         let list = self.positions(positions)?;
-        match self.consumer.commit(&list, CommitMode::Sync) {
+        match self.commit_positions(list, ANSWER) {
             Ok(()) => {
                 self.transaction = Transaction::Closed;
                 Ok(())
@@ -145,8 +145,32 @@ impl KafkaLog {
             )) => Err(LogError::Abortable {
                 message: "the partitions were given to others before the commit".into(),
             }),
-            Err(error) => Err(error_mapping::of_query(&error, "committing positions")),
+            Err(error) => Err(self.not_committed(&error, "committing positions")),
         }
+    }
+
+    /// Commits positions outside of a transaction, in the name of the group's member.
+    pub(super) fn commit_positions(
+        &self,
+        list: TopicPartitionList,
+        limit: Duration,
+    ) -> KafkaResult<()> {
+        let consumer = Arc::clone(&self.consumer);
+        bounded_call(limit, move |_| consumer.commit(&list, CommitMode::Sync))
+    }
+
+    /// What the failure of [`KafkaLog::commit_positions`] means. One that was given up may come through at any time, so this member
+    /// must not commit anything further: a new session's member takes its place, and then the broker refuses it.
+    pub(super) fn not_committed(&self, error: &KafkaError, doing: &str) -> LogError {
+        if is_given_up(error) {
+            return LogError::Unavailable {
+                message: format!(
+                    "{doing}: the coordinator of group {} doesn't answer",
+                    self.setup.group
+                ),
+            };
+        }
+        error_mapping::of_query(error, doing)
     }
 
     pub(super) fn abort_transaction(&mut self, patience: Duration) -> Result<(), LogError> {

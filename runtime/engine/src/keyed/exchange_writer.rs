@@ -4,6 +4,10 @@
 //! The records' watermarks speak of everything that the transaction holds: whoever reads them has the rows
 //! before them. A partition without rows gets a record of watermarks alone, if they changed, and not too often.
 
+mod size;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -16,7 +20,8 @@ use super::watermarks::PartitionWatermark;
 use super::wire::{Origin, Original, Outgoing, Writer};
 use crate::judge::RECORD_OVERHEAD;
 use crate::log::{Batch, LogError};
-use crate::stateless::{Staged, taken};
+use crate::stateless::{Staged, in_order, taken};
+use size::{largest, size};
 
 /// Rows of about so many bytes are written before the commit.
 const FLUSH_BYTES: usize = 4 * 1024 * 1024;
@@ -48,6 +53,9 @@ pub(crate) struct ExchangeWriter {
     origins: Vec<Origin>,
     /// Ascending.
     originals: Vec<Original>,
+    /// The rows in the order of their records. What the branches of a union gave lies one after the other, and whether a row of a
+    /// session is late depends on what came before it.
+    sequence: Vec<u32>,
     bytes: usize,
     /// The watermarks that were last written to any partition, and how often they have changed.
     watermarks: (u64, Vec<PartitionWatermark>),
@@ -68,6 +76,7 @@ impl ExchangeWriter {
             targets: Vec::new(),
             origins: Vec::new(),
             originals: Vec::new(),
+            sequence: Vec::new(),
             bytes: 0,
             watermarks: (0, Vec::new()),
             told: vec![None; partitions],
@@ -141,7 +150,19 @@ impl ExchangeWriter {
         batch: &Batch,
         sources: &[RowSource],
     ) -> Result<(), String> {
-        for (rows, from) in staged.good_rows(batch)? {
+        let pieces = staged.good_rows(batch)?;
+        let mut begins = vec![self.origins.len()];
+        for (_, from) in &pieces {
+            begins.push(begins[begins.len() - 1] + from.len());
+        }
+        let at = |(piece, row): (usize, usize)| (begins[piece] + row) as u32;
+        match pieces.as_slice() {
+            [(_, from)] => self
+                .sequence
+                .extend((0..from.len()).map(|row| at((0, row)))),
+            _ => self.sequence.extend(in_order(&pieces).into_iter().map(at)),
+        }
+        for (rows, from) in pieces {
             if from.is_empty() {
                 continue;
             }
@@ -200,7 +221,7 @@ impl ExchangeWriter {
             [one] => one.clone(),
             several => concat_batches(&self.schema, several).map_err(|e| broken(e.to_string()))?,
         };
-        // A counting sort: rows of one partition stay in order.
+        // A counting sort: rows of one partition are in the order of their records.
         let mut starts = vec![0_usize; self.told.len() + 1];
         for target in &self.targets {
             starts[*target as usize + 1] += 1;
@@ -210,9 +231,9 @@ impl ExchangeWriter {
         }
         let mut next = starts.clone();
         let mut order = vec![0_u32; self.targets.len()];
-        for (row, target) in self.targets.iter().enumerate() {
-            let at = &mut next[*target as usize];
-            order[*at] = row as u32;
+        for row in &self.sequence {
+            let at = &mut next[self.targets[*row as usize] as usize];
+            order[*at] = *row;
             *at += 1;
         }
         let origins: Vec<Origin> = order
@@ -230,7 +251,7 @@ impl ExchangeWriter {
             }
             originals.sort_by_key(|original| original.row);
         }
-        let sorted = if self.told.len() == 1 {
+        let sorted = if order.is_sorted() {
             rows
         } else {
             taken(&rows, order).map_err(broken)?
@@ -372,6 +393,7 @@ impl ExchangeWriter {
         self.targets.clear();
         self.origins.clear();
         self.originals.clear();
+        self.sequence.clear();
         self.bytes = 0;
     }
 }
@@ -382,27 +404,4 @@ struct Sorted<'a> {
     rows: &'a RecordBatch,
     origins: &'a [Origin],
     originals: &'a [Original],
-}
-
-/// About how many bytes a column's values take.
-fn size(column: &dyn arrow::array::Array) -> usize {
-    column.to_data().get_slice_memory_size().unwrap_or(0)
-}
-
-/// At least as many bytes as the largest value of a column.
-fn largest(column: &dyn arrow::array::Array) -> usize {
-    use arrow::array::AsArray;
-    use arrow::datatypes::DataType;
-    let longest = |offsets: &[i32]| {
-        offsets
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]) as usize)
-            .max()
-            .unwrap_or(0)
-    };
-    match column.data_type() {
-        DataType::Utf8 => longest(column.as_string::<i32>().value_offsets()),
-        DataType::Binary => longest(column.as_binary::<i32>().value_offsets()),
-        other => other.primitive_width().unwrap_or_else(|| size(column)),
-    }
 }

@@ -8,10 +8,12 @@
 
 mod batch;
 mod error;
+mod rows;
 
 pub use batch::{Batch, Limits, Record};
 pub use error::LogError;
 pub use headworks_plan::Reason;
+pub use rows::{Refusal, TableRows};
 
 use std::time::Duration;
 
@@ -87,24 +89,6 @@ pub struct Outgoing<'a> {
     pub timestamp_ms: Option<i64>,
     /// Headers in order.
     pub headers: &'a [(&'static str, Vec<u8>)],
-}
-
-/// Rows for a table: those of one record follow each other.
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
-    /// The batch's record that it came from.
-    pub record: usize,
-    /// The row as its encoder wrote it.
-    pub bytes: &'a [u8],
-}
-
-/// A record whose rows a store refused for what they hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// [`Row::record`].
-    pub record: usize,
-    /// What the store said.
-    pub message: String,
 }
 
 /// What an earlier attempt, whose rows were lost, left behind of a record.
@@ -262,7 +246,7 @@ pub trait Table {
     ///
     /// # Errors
     /// See [`LogError`].
-    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError>;
+    fn insert(&mut self, rows: &TableRows, first_only: bool) -> Result<Vec<Refusal>, LogError>;
 
     /// What an earlier attempt left behind of a record that is read again.
     fn former(&self, partition: Partition, offset: i64) -> Former;

@@ -15,7 +15,7 @@ mod topics;
 
 pub use chance::Chance;
 pub use member::MemoryLog;
-pub use store::{MemoryDatabase, MemoryStore, StoreFaults};
+pub use store::{MemoryDatabase, MemoryStore, StoreFaults, lines};
 pub use topics::Stored;
 
 use std::cell::RefCell;

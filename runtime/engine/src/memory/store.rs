@@ -6,9 +6,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use arrow::util::display::array_value_to_string;
+
 use super::{MemoryBroker, Mutant};
-use crate::log::{Position, Reason};
-use crate::store::{Move, Store, StoreError};
+use crate::log::{Position, Reason, TableRows};
+use crate::store::{Move, Store, StoreError, UnfitRow};
 
 /// How often things go wrong with a store, each in a thousand calls.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +35,7 @@ type Moved = (Place, Option<(u64, i64)>, Position);
 
 #[derive(Debug, Default)]
 struct Content {
-    rows: Vec<Vec<u8>>,
+    rows: Vec<String>,
     /// Position and claim.
     offsets: BTreeMap<Place, (Position, u64)>,
     /// Commits that are still on their way.
@@ -42,7 +44,7 @@ struct Content {
 
 #[derive(Clone, Debug, Default)]
 struct Transaction {
-    rows: Vec<Vec<u8>>,
+    rows: Vec<String>,
     moves: Vec<Moved>,
 }
 
@@ -55,7 +57,7 @@ pub struct MemoryDatabase {
 }
 
 impl MemoryDatabase {
-    /// Rows that end so are refused whenever they come.
+    /// Rows that end so are refused whenever they come: the first by a word about all that came with it, the second by its number.
     pub const REFUSED: [&'static str; 2] = ["=8", "=-10"];
     /// Rows that end so are refused now and then.
     pub const FICKLE: [&'static str; 2] = ["=6", "=0"];
@@ -85,9 +87,7 @@ impl MemoryDatabase {
 
     /// The rows that are committed.
     pub fn rows(&self) -> Vec<String> {
-        let content = self.content.borrow();
-        let text = |row: &Vec<u8>| String::from_utf8_lossy(row).into_owned();
-        content.rows.iter().map(text).collect()
+        self.content.borrow().rows.clone()
     }
 
     /// How far a partition was read.
@@ -147,11 +147,22 @@ impl MemoryDatabase {
     }
 }
 
+/// Rows as text: their values, with `=` between them.
+pub fn lines(rows: &TableRows) -> Vec<String> {
+    let line = |row: usize| -> Vec<String> {
+        let columns = rows.columns().columns().iter();
+        columns
+            .map(|column| array_value_to_string(column, row).unwrap_or_default())
+            .collect()
+    };
+    (0..rows.len()).map(|row| line(row).join("=")).collect()
+}
+
 /// One session with a [`MemoryDatabase`].
 #[derive(Debug)]
 pub struct MemoryStore {
     database: MemoryDatabase,
-    open: Option<Vec<Vec<u8>>>,
+    open: Option<Vec<String>>,
     claims: BTreeMap<Place, u64>,
     dead: bool,
 }
@@ -179,7 +190,7 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn take_open(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
+    fn take_open(&mut self) -> Result<Vec<String>, StoreError> {
         self.open.take().ok_or_else(|| StoreError::Broken {
             message: "no transaction is open".to_owned(),
         })
@@ -222,8 +233,20 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError> {
+    fn write(&mut self, rows: &TableRows) -> Result<(), StoreError> {
         self.call()?;
+        let rows = lines(rows);
+        let [_, unfit] = MemoryDatabase::REFUSED;
+        let unfit = (0..rows.len()).filter(|row| rows[*row].ends_with(unfit));
+        let unfit: Vec<UnfitRow> = unfit
+            .map(|row| UnfitRow {
+                row,
+                message: "no such row".to_owned(),
+            })
+            .collect();
+        if !unfit.is_empty() {
+            return Err(StoreError::Unfit { rows: unfit });
+        }
         let faults = self.database.faults.get();
         if self.database.chance(faults.full) {
             self.open = None;
@@ -233,8 +256,8 @@ impl Store for MemoryStore {
             });
         }
         let mut open = self.take_open()?;
-        for row in rows {
-            let ends = |ends: &&str| row.ends_with(ends.as_bytes());
+        for row in &rows {
+            let ends = |ends: &&str| row.ends_with(*ends);
             let fickle =
                 MemoryDatabase::FICKLE.iter().any(&ends) && self.database.chance(faults.fickle);
             if fickle || MemoryDatabase::REFUSED.iter().any(ends) {
@@ -244,7 +267,7 @@ impl Store for MemoryStore {
                 });
             }
         }
-        open.extend(rows.iter().map(|row| row.to_vec()));
+        open.extend(rows);
         self.open = Some(open);
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::format::Formats;
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::hash;
 use crate::keyed::results::{DeleteEncoding, Finish, Projection, Results, SinkWriter};
-use crate::stateless::StatelessOperator;
+use crate::stateless::{ResultForm, StatelessOperator};
 
 /// Compiles `stage` of `plan`, which brings rows with equal keys together in `topic`.
 pub(crate) fn compile_exchange(
@@ -80,7 +80,7 @@ pub(crate) fn compile_rows(
         inputs,
         outputs: Vec::new(),
         tells: true,
-        keeps_rows: true,
+        results: ResultForm::Rows,
     };
     Ok((stateless, rows, window))
 }
@@ -122,9 +122,9 @@ pub(crate) fn compile_keyed(
 ) -> Result<Compiled, CompileError> {
     let dataflow = query(plan)?;
     let output = dataflow.output;
-    let mut stage = dataflow.stages.into_iter().nth(runs).context(PartsSnafu)?;
-    let keyed = stage.keyed.take().context(PartsSnafu)?;
-    let rows = rows_of(stage, None)?;
+    let mut part = dataflow.stages.into_iter().nth(runs).context(PartsSnafu)?;
+    let keyed = part.keyed.take().context(PartsSnafu)?;
+    let rows = rows_of(part, None)?;
     let upserts = !keyed.unique.is_empty();
     let mut sinks = Vec::new();
     for stream in &plan.outputs {

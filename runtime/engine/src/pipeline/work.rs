@@ -5,7 +5,7 @@ use headworks_plan::{DeadLetterReason, OnBadRecord};
 use super::dead_letter;
 use super::{FEWEST_ROWS, Pipeline, StageOperator, TABLE_ROWS};
 use crate::format::FormatError;
-use crate::log::{Former, Log, LogError, Outgoing, Reason, Row};
+use crate::log::{Former, Log, LogError, Outgoing, Reason};
 
 impl<L: Log> Pipeline<L> {
     pub(super) fn process(&mut self) -> Result<(), LogError> {
@@ -86,26 +86,22 @@ impl<L: Log> Pipeline<L> {
 
     /// Writes the table's rows. Those that the store refuses make their records bad.
     fn insert(&mut self, first_only: bool) -> Result<(), LogError> {
-        if self.staged.records.is_empty() {
-            return Ok(());
-        }
+        let rows = self.staged.table_rows(&self.batch);
+        let rows = rows.map_err(|message| LogError::Broken { message })?;
+        let Some(rows) = rows else { return Ok(()) };
         self.open_transaction()?;
-        let rows: Vec<Row<'_>> = self
-            .staged
-            .records
-            .iter()
-            .map(|record| Row {
-                record: record.row,
-                bytes: self.staged.value(record),
-            })
-            .collect();
         let answer = self.log.insert(&rows, first_only);
         self.most_rows = match answer {
             // It was too much, perhaps.
             Err(LogError::Held { .. }) => (self.most_rows / 2).max(FEWEST_ROWS),
             _ => (self.most_rows * 2).min(TABLE_ROWS),
         };
+        let mut records = rows.records();
         for refusal in answer? {
+            if first_only {
+                let written = records.partition_point(|record| (*record as usize) < refusal.record);
+                records = &records[..written];
+            }
             self.staged.refuse(
                 refusal.record,
                 DeadLetterReason::StoreRefused,
@@ -113,6 +109,10 @@ impl<L: Log> Pipeline<L> {
             );
         }
         self.staged.settle();
+        let written = records
+            .iter()
+            .filter(|record| !self.staged.is_bad(**record as usize));
+        self.pending.records_out += written.count() as u64;
         Ok(())
     }
 

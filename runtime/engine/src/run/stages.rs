@@ -20,7 +20,7 @@ use crate::pipeline::{
 use crate::session::{self, Outcome, StopFlag};
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
-use crate::store::{Guarantee, StoreLog, TableSink, WriterLog};
+use crate::store::{Guarantee, StoreLog, TableSchema, TableSink, WriterLog};
 
 fn open(work: &Work<'_>, setup: Setup) -> Result<KafkaLog, LogError> {
     let base = kafka::config(work.kafka).map_err(|error| LogError::NeedsPerson {
@@ -76,14 +76,14 @@ fn table(
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
     let tells = pipeline::tells(work.plan, work.stage);
-    let (stateless, columns) =
-        pipeline::compile_table(work.plan, table, work.formats, work.stores, tells)?;
+    let (stateless, columns) = pipeline::compile_table(work.plan, work.formats, tells)?;
+    let schema = TableSchema::new(columns, &table.key);
     let setup = setup(work)?;
     let topics = setup.topics.clone();
     let settings = Arc::new(settings(work)?);
     let operators = (stateless, StageOperator::Stateless);
     let member = || open(work, setup.clone());
-    let sink = work.stores.sink(table, &columns);
+    let sink = work.stores.sink(table, &schema);
     if sink.guarantee() == Guarantee::IdempotentUpsert && table.key.is_empty() {
         let table = table.table.clone();
         return Err(CompileError::Keyless { table });

@@ -7,7 +7,7 @@ mod event_time;
 mod staged;
 
 pub(crate) use event_time::EventTime;
-pub(crate) use staged::{Bad, Staged, taken};
+pub(crate) use staged::{Bad, Staged, StagedRows, in_order, taken};
 
 use arrow::array::RecordBatch;
 use headworks_plan::DeadLetterReason;
@@ -15,7 +15,7 @@ use headworks_plan::DeadLetterReason;
 use crate::format::{DecodeError, Decoder, Encoder, FormatError};
 use crate::judge::{self, Topic};
 use crate::log::Batch;
-use staged::{StagedRecord, StagedRows};
+use staged::StagedRecord;
 
 /// What a branch makes of some rows: for each output topic a batch of its schema, and for each result
 /// row the input row it came from.
@@ -33,14 +33,26 @@ pub(crate) type Evaluate = Box<dyn Fn(&RecordBatch) -> Result<Evaluation, String
 pub(crate) struct StatelessOperator {
     /// In the order of the log's topics.
     pub(crate) inputs: Vec<Input>,
-    /// In the order of the plan's outputs; or one table.
+    /// In the order of the plan's outputs.
     pub(crate) outputs: Vec<Output>,
     /// True: bad records of the inputs are this stage's to tell of. Every stage of a pipeline meets the
     /// same ones, so only one of them does.
     pub(crate) tells: bool,
-    /// True: results are the rows of a query with state, which stay columns ([`Staged::rows`]). There are no
-    /// outputs then.
-    pub(crate) keeps_rows: bool,
+    /// What comes of it.
+    pub(crate) results: ResultForm,
+}
+
+/// What a stage's results are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ResultForm {
+    /// Records of its outputs.
+    #[default]
+    Records,
+    /// Rows of a query with state, which stay columns ([`Staged::rows`]), and with them the event time of each record. There are
+    /// no outputs then.
+    Rows,
+    /// Rows of a table, which stay columns, too.
+    TableRows,
 }
 
 /// What happens to one input topic's records.
@@ -59,12 +71,9 @@ pub(crate) struct Branch {
     pub(crate) evaluate: Evaluate,
 }
 
-/// One output topic, or a table.
+/// One output topic.
 pub(crate) struct Output {
-    /// The topic; a table's name.
     pub(crate) topic: String,
-    /// True: results are rows of a table.
-    pub(crate) table: bool,
     pub(crate) max_message_bytes: u64,
     /// True: a record without a key is refused by the broker.
     pub(crate) compacted: bool,
@@ -74,7 +83,7 @@ pub(crate) struct Output {
 impl StatelessOperator {
     /// True: results are rows of a table.
     pub(crate) fn writes_table(&self) -> bool {
-        self.outputs.iter().any(|output| output.table)
+        self.results == ResultForm::TableRows
     }
 
     /// Runs `batch` and leaves the result in `staged`, whose memory is reused.
@@ -83,8 +92,8 @@ impl StatelessOperator {
     /// Columns that can't be built: a bug, never the data.
     pub(crate) fn run(&mut self, batch: &Batch, staged: &mut Staged) -> Result<(), FormatError> {
         staged.clear();
-        staged.keeps_rows = self.keeps_rows;
-        if self.keeps_rows {
+        staged.results = self.results;
+        if self.results == ResultForm::Rows {
             staged.times.resize(batch.len(), None);
         }
         let mut rows_of = vec![Vec::new(); self.inputs.len()];
@@ -134,7 +143,7 @@ impl Input {
             let times = event_time.of(&columns);
             let latest = times.iter().flatten().max().copied();
             staged.max_event_time_ms = staged.max_event_time_ms.max(latest);
-            if staged.keeps_rows {
+            if staged.results == ResultForm::Rows {
                 for (row, time) in decoded.iter().zip(times) {
                     staged.times[*row] = time;
                     if time.is_none() && event_time.required {
@@ -165,7 +174,7 @@ impl Branch {
         staged: &mut Staged,
     ) -> Result<(), FormatError> {
         match (self.evaluate)(view) {
-            Ok(mut evaluation) if staged.keeps_rows => {
+            Ok(mut evaluation) if staged.results != ResultForm::Records => {
                 let from = evaluation.rows.iter().map(|row| rows[*row as usize] as u32);
                 let from = from.collect();
                 if let Some(rows) = evaluation.outputs.pop() {

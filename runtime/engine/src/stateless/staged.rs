@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::take;
+use arrow::compute::{interleave_record_batch, take};
 use headworks_plan::DeadLetterReason;
 
-use crate::log::Batch;
+use super::ResultForm;
+use crate::log::{Batch, TableRows};
 
 /// What a batch gave.
 #[derive(Debug, Default)]
@@ -17,11 +18,13 @@ pub(crate) struct Staged {
     /// At most one for a row, in the order of the input rows.
     pub(crate) bad: Vec<Bad>,
     pub(crate) max_event_time_ms: Option<i64>,
-    /// What the branches of a stage that keeps rows gave; also of bad records.
+    /// What the branches of a stage gave whose results stay columns; also of bad records.
     pub(crate) rows: Vec<StagedRows>,
-    /// For a stage that keeps rows: the event time of each of the batch's rows that has one.
+    /// For [`ResultForm::Rows`]: the event time of each of the batch's rows that has one.
     pub(crate) times: Vec<Option<i64>>,
-    pub(super) keeps_rows: bool,
+    /// Rows of the batch of which nothing is to be done, in order.
+    forgotten: Vec<usize>,
+    pub(super) results: ResultForm,
 }
 
 /// Rows that a branch gave.
@@ -69,6 +72,7 @@ impl Staged {
         self.max_event_time_ms = None;
         self.rows.clear();
         self.times.clear();
+        self.forgotten.clear();
     }
 
     /// True for a row that is bad. For settled results.
@@ -107,13 +111,17 @@ impl Staged {
         }
     }
 
-    /// The rows, without those of bad records and of records that `batch` doesn't hold any more; with each
-    /// the batch's row that it came from.
+    /// The rows, without those of records that are bad or forgotten, and of those that `batch` doesn't hold any more; with
+    /// each the batch's row that it came from. A piece is what a branch gave: of several each is in order, and all together
+    /// aren't ([`in_order`]).
     ///
     /// # Errors
     /// Arrow refused the columns: a bug.
     pub(crate) fn good_rows(&self, batch: &Batch) -> Result<Vec<(RecordBatch, Vec<u32>)>, String> {
-        let stays = |from: &u32| (*from as usize) < batch.len() && !self.is_bad(*from as usize);
+        let stays = |from: &u32| {
+            let from = *from as usize;
+            from < batch.len() && !self.is_bad(from) && self.forgotten.binary_search(&from).is_err()
+        };
         let good = |piece: &StagedRows| {
             if piece.from.iter().all(stays) {
                 return Ok((piece.rows.clone(), piece.from.clone()));
@@ -131,6 +139,29 @@ impl Staged {
             .collect()
     }
 
+    /// The rows of a table, in the order of their records: those of [`Staged::good_rows`]. None, where there are none.
+    ///
+    /// # Errors
+    /// Arrow refused the columns: a bug.
+    pub(crate) fn table_rows(&self, batch: &Batch) -> Result<Option<TableRows>, String> {
+        let mut pieces = self.good_rows(batch)?;
+        let (rows, from) = if pieces.len() > 1 {
+            let order = in_order(&pieces);
+            let batches: Vec<&RecordBatch> = pieces.iter().map(|(rows, _)| rows).collect();
+            let rows =
+                interleave_record_batch(&batches, &order).map_err(|error| error.to_string())?;
+            let from = order.iter().map(|(piece, row)| pieces[*piece].1[*row]);
+            (rows, from.collect())
+        } else {
+            match pieces.pop() {
+                Some(only) => only,
+                None => return Ok(None),
+            }
+        };
+        let rows = TableRows::new(rows, from).map_err(|error| error.to_string())?;
+        Ok(Some(rows).filter(|rows| !rows.is_empty()))
+    }
+
     pub(crate) fn refuse(&mut self, row: usize, reason: DeadLetterReason, message: String) {
         self.bad.push(Bad {
             row,
@@ -144,6 +175,7 @@ impl Staged {
         self.records
             .retain(|record| rows.binary_search(&record.row).is_err());
         self.bad.retain(|bad| rows.binary_search(&bad.row).is_err());
+        self.forgotten = rows.to_vec();
     }
 
     /// Forgets everything about the rows from `row` on.
@@ -167,6 +199,19 @@ impl Staged {
             self.records.sort_by_key(|record| record.row);
         }
     }
+}
+
+/// All rows of some pieces in the order of their records, as piece and row. Of one record those of an earlier piece come first.
+pub(crate) fn in_order(pieces: &[(RecordBatch, Vec<u32>)]) -> Vec<(usize, usize)> {
+    let rows = |(piece, (_, from)): (usize, &(RecordBatch, Vec<u32>))| {
+        let rows = from.iter().enumerate();
+        let rows = rows.map(move |(row, from)| (*from, (piece, row)));
+        rows.collect::<Vec<_>>()
+    };
+    let mut order: Vec<(u32, (usize, usize))> = pieces.iter().enumerate().flat_map(rows).collect();
+    // It leaves what is equal as it is, and is fast where much is in order already.
+    order.sort_by_key(|(from, _)| *from);
+    order.into_iter().map(|(_, place)| place).collect()
 }
 
 /// Rows of these indexes.

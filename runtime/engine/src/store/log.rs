@@ -8,7 +8,7 @@ use super::refusals::{self, said};
 use super::{Move, Store, StoreError};
 use crate::log::{
     Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
-    Partition, PartitionEventTime, Position, Refusal, Row, Table, Take, Transactions, has_no,
+    Partition, PartitionEventTime, Position, Refusal, Table, TableRows, Take, Transactions, has_no,
 };
 
 /// How often a commit in Kafka is repeated whose outcome isn't known.
@@ -337,9 +337,9 @@ impl<L: Log> Changelog for StoreLog<L> {
 }
 
 impl<L: Log> Table for StoreLog<L> {
-    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
+    fn insert(&mut self, rows: &TableRows, first_only: bool) -> Result<Vec<Refusal>, LogError> {
         let StoreLog { inner, store, .. } = self;
-        let mut write = |rows: &[&[u8]]| store.write(rows);
+        let mut write = |rows: &TableRows| store.write(rows);
         refusals::insert(rows, first_only, &mut write, &|| inner.now()).map_err(said)
     }
 

@@ -15,21 +15,26 @@
 //! A store without transactions is a [`Writer`]: its rows are flushed before their place is committed in Kafka, so that after a
 //! failure some are written again ([`WriterLog`]). Which of the two a store is, and what it guarantees, its [`TableSink`] says.
 //!
+//! Rows come as [`TableRows`]: columns of one batch, which a [`TableSchema`] gives a meaning. A store that keeps columns takes them as
+//! they are; one that is told rows makes rows of them itself. Which rows those are that it refuses, it may say or leave to a search.
+//!
 //! The engine knows no store; `connectors` implements [`Store`] for PostgreSQL, [`crate::memory`] for
 //! the simulation.
 
 pub(crate) mod commit_metadata;
 mod log;
 mod refusals;
+mod schema;
 mod writer_log;
 
+pub use crate::log::TableRows;
 pub use log::StoreLog;
+pub use schema::TableSchema;
 pub use writer_log::WriterLog;
 
+pub use headworks_plan::Guarantee;
 use headworks_plan::TableOutput;
-use headworks_sql::schema::Schema;
 
-use crate::format::{Encoder, FormatError};
 use crate::log::{Position, Reason};
 
 /// Why a store didn't do what it was asked.
@@ -38,8 +43,14 @@ pub enum StoreError {
     /// The rows of one [`Store::write`] are refused for what they hold. None of them was written, and
     /// the transaction goes on.
     Refused {
-        /// What the store said.
+        /// What the store said. It needn't say which of them it means: that is found out by halves.
         message: String,
+    },
+    /// The same, of rows that it knows by number: whatever comes of the others, these can't be written. The others come again
+    /// without them.
+    Unfit {
+        /// Those rows; at least one.
+        rows: Vec<UnfitRow>,
     },
     /// An offset isn't what it was expected to be: somebody else has moved it. Nothing was committed.
     Conflict {
@@ -65,6 +76,15 @@ pub enum StoreError {
     },
 }
 
+/// A row that a store can't be given for what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfitRow {
+    /// Its number among those of the call.
+    pub row: usize,
+    /// What is wrong with it; never the whole value.
+    pub message: String,
+}
+
 /// How far a partition moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move<'a> {
@@ -76,17 +96,6 @@ pub struct Move<'a> {
     pub expected: Option<i64>,
     /// What it is to hold.
     pub position: Position,
-}
-
-/// What becomes of rows that are written again after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guarantee {
-    /// Rows and the place they were read up to are one transaction of the store: each record's rows are there once.
-    Transactional,
-    /// A row replaces the one of its key, so that written again it changes nothing.
-    IdempotentUpsert,
-    /// They are there again.
-    AtLeastOnce,
 }
 
 /// Opens sessions.
@@ -116,11 +125,11 @@ impl TableSink<'_> {
 /// One session with a store that keeps no place for us: the place is committed in Kafka once the rows are flushed. Every
 /// call blocks, none longer than about 15 s, and each connects anew where it must.
 pub trait Writer {
-    /// Writes rows, as the table's encoder made them, in order; they needn't be there before [`Writer::flush`].
+    /// Writes rows in order, all or none; they needn't be there before [`Writer::flush`].
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError>;
+    fn write(&mut self, rows: &TableRows) -> Result<(), StoreError>;
 
     /// Returns once all that was written is there to stay.
     ///
@@ -158,11 +167,12 @@ pub trait Store {
     /// See [`StoreError`].
     fn begin(&mut self) -> Result<(), StoreError>;
 
-    /// Writes rows, as the table's encoder made them, in the open transaction: all or none.
+    /// Writes rows in order in the open transaction: all or none. They are no more than a batch holds (2,000 records, 8 MiB as they
+    /// were read), and may be a part of one.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError>;
+    fn write(&mut self, rows: &TableRows) -> Result<(), StoreError>;
 
     /// Commits the open transaction together with these moves, of partitions that this session claimed
     /// or that have no offset yet: all or nothing.
@@ -177,16 +187,6 @@ pub trait Store {
 
 /// Makes stores: the seam through which the binary hands them to the engine.
 pub trait Stores: Send + Sync {
-    /// An encoder for rows of `columns`, in the form that the table's [`Store::write`] takes.
-    ///
-    /// # Errors
-    /// A type that the store cannot hold.
-    fn encoder(
-        &self,
-        table: &TableOutput,
-        columns: &Schema,
-    ) -> Result<Box<dyn Encoder>, FormatError>;
-
     /// What rows of `columns` go into.
-    fn sink<'a>(&'a self, table: &'a TableOutput, columns: &'a Schema) -> TableSink<'a>;
+    fn sink<'a>(&'a self, table: &'a TableOutput, columns: &'a TableSchema) -> TableSink<'a>;
 }

@@ -9,7 +9,7 @@ use super::Writer;
 use super::refusals::{self, said};
 use crate::log::{
     Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
-    Partition, Position, Refusal, Row, Table, Take, Transactions, has_no,
+    Partition, Position, Refusal, Table, TableRows, Take, Transactions, has_no,
 };
 
 /// See the module. `L` is the group member, and the producer of dead letters.
@@ -126,9 +126,9 @@ impl<L: Log> Changelog for WriterLog<L> {
 }
 
 impl<L: Log> Table for WriterLog<L> {
-    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
+    fn insert(&mut self, rows: &TableRows, first_only: bool) -> Result<Vec<Refusal>, LogError> {
         let WriterLog { inner, writer } = self;
-        let mut write = |rows: &[&[u8]]| writer.write(rows);
+        let mut write = |rows: &TableRows| writer.write(rows);
         refusals::insert(rows, first_only, &mut write, &|| inner.now()).map_err(said)
     }
 
@@ -151,10 +151,10 @@ mod tests {
 
     use super::*;
     use crate::log::Reason;
-    use crate::memory::{Chance, Faults, MemoryBroker, Stored};
+    use crate::memory::{Chance, Faults, MemoryBroker, Stored, lines};
     use crate::pipeline::{InputTopic, Pipeline, Settings};
     use crate::status::StatusHandle;
-    use crate::store::StoreError;
+    use crate::store::{StoreError, UnfitRow};
     use crate::testing::fixture_format::{oracle, table_operator};
 
     /// Lines that stay once they are flushed; at times they can't be.
@@ -166,14 +166,21 @@ mod tests {
     }
 
     impl Writer for Lines {
-        fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError> {
-            let rows = rows
-                .iter()
-                .map(|row| String::from_utf8_lossy(row).into_owned());
-            let rows: Vec<String> = rows.collect();
-            if rows.iter().any(|row| row.ends_with("=8")) {
-                return Err(StoreError::Refused {
+        fn write(&mut self, rows: &TableRows) -> Result<(), StoreError> {
+            let rows = lines(rows);
+            let eights = (0..rows.len()).filter(|row| rows[*row].ends_with("=8"));
+            let eights: Vec<UnfitRow> = eights
+                .map(|row| UnfitRow {
+                    row,
                     message: "no eights".to_owned(),
+                })
+                .collect();
+            if !eights.is_empty() {
+                return Err(StoreError::Unfit { rows: eights });
+            }
+            if rows.iter().any(|row| row.ends_with("=4")) {
+                return Err(StoreError::Refused {
+                    message: "no fours".to_owned(),
                 });
             }
             self.buffer.extend(rows);
@@ -230,7 +237,11 @@ mod tests {
                 n => format!("r-{at} {n}"),
             };
             match oracle(Some(&value)) {
-                Ok(rows) if rows.iter().any(|row| row.ends_with("=8")) => {
+                Ok(rows)
+                    if rows
+                        .iter()
+                        .any(|row| row.ends_with("=8") || row.ends_with("=4")) =>
+                {
                     bad.push(format!("StoreRefused {value}"));
                 }
                 Ok(rows) => expected.extend(rows),

@@ -7,11 +7,10 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use headworks_plan::{Contract, DeadLetterReason, TableOutput};
-use headworks_sql::schema::Schema as Columns;
 
 use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
-use crate::stateless::{Branch, Evaluation, Input, Output, StatelessOperator};
-use crate::store::{Stores, TableSink};
+use crate::stateless::{Branch, Evaluation, Input, Output, ResultForm, StatelessOperator};
+use crate::store::{Stores, TableSchema, TableSink};
 
 /// The result has no key.
 pub(crate) const NOBODY: &str = "nobody";
@@ -130,11 +129,7 @@ impl Formats for WordFormats {
 pub(crate) struct NoStores;
 
 impl Stores for NoStores {
-    fn encoder(&self, _: &TableOutput, _: &Columns) -> Result<Box<dyn Encoder>, FormatError> {
-        Ok(Box::new(Words::default()))
-    }
-
-    fn sink<'a>(&'a self, _: &'a TableOutput, _: &'a Columns) -> TableSink<'a> {
+    fn sink<'a>(&'a self, _: &'a TableOutput, _: &'a TableSchema) -> TableSink<'a> {
         unreachable!("no plan of these tests has a table")
     }
 }
@@ -178,25 +173,23 @@ pub(crate) fn stateless(inputs: usize, output: &str) -> StatelessOperator {
         inputs: (0..inputs).map(input).collect(),
         outputs: vec![Output {
             topic: output.to_owned(),
-            table: false,
             max_message_bytes: 1_000,
             compacted: false,
             encoder: Box::new(Words::default()),
         }],
         tells: true,
-        keeps_rows: false,
+        results: ResultForm::Records,
     }
 }
 
 /// The same query, whose results are rows of a table.
 pub(crate) fn table_operator(inputs: usize, tells: bool) -> StatelessOperator {
-    let mut stateless = stateless(inputs, "table words");
-    stateless.tells = tells;
-    for output in &mut stateless.outputs {
-        output.table = true;
-        output.max_message_bytes = u64::MAX;
+    StatelessOperator {
+        outputs: Vec::new(),
+        tells,
+        results: ResultForm::TableRows,
+        ..stateless(inputs, "")
     }
-    stateless
 }
 
 /// What the query should make of a record: results, or the reason why it is bad.

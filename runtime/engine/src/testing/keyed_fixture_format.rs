@@ -22,7 +22,9 @@ use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::results::{DeleteEncoding, Projection, Results, SinkWriter};
 use crate::keyed::shards::Shards;
 use crate::pipeline::{ExchangeOperator, InputTopic, KeyedOperator, Times};
-use crate::stateless::{Branch, Evaluation, EventTime, Input, StatelessOperator, taken};
+use crate::stateless::{
+    Branch, Evaluation, EventTime, Input, ResultForm, StatelessOperator, taken,
+};
 
 /// The result has no key.
 pub(crate) const NOBODY: &str = "nobody";
@@ -261,7 +263,7 @@ pub(crate) fn stateless(inputs: usize) -> StatelessOperator {
         inputs: (0..inputs).map(input).collect(),
         outputs: Vec::new(),
         tells: true,
-        keeps_rows: true,
+        results: ResultForm::Rows,
     }
 }
 

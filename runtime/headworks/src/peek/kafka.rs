@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headworks_engine::kafka::{config, error_mapping};
+use headworks_engine::kafka::{BoundedClient, config, error_mapping};
 use headworks_engine::log::LogError;
 use headworks_plan::PeekPlan;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -28,7 +28,7 @@ const FETCH_QUEUE_KIB: usize = 32 * 1024;
 
 /// See the module.
 pub(super) struct KafkaTopic {
-    consumer: BaseConsumer<Heard>,
+    consumer: BoundedClient<BaseConsumer<Heard>>,
     topic: String,
     group: String,
     bootstrap: String,
@@ -39,7 +39,7 @@ impl KafkaTopic {
     pub(super) fn open(plan: &PeekPlan) -> Result<KafkaTopic, Failure> {
         let base = config(&plan.kafka)
             .map_err(|error| Failure::new("SecretMissing", error.to_string()))?;
-        let consumer = settings(base, &plan.group)
+        let consumer: BaseConsumer<Heard> = settings(base, &plan.group)
             .create_with_context(Heard::default())
             .map_err(|error| {
                 Failure::new(
@@ -48,7 +48,7 @@ impl KafkaTopic {
                 )
             })?;
         Ok(KafkaTopic {
-            consumer,
+            consumer: BoundedClient::new(consumer),
             topic: plan.stream.topic.clone(),
             group: plan.group.clone(),
             bootstrap: plan.kafka.bootstrap_servers.clone(),

@@ -6,13 +6,14 @@ use super::bound_expr::{Analyzed, BoundExpr, Nulls, call, refuse};
 use super::{Binder, casts, collections, functions, json, literals, logic, numbers, time, window};
 use crate::error::Place;
 use crate::eval::compare;
+use crate::stack;
 use crate::syntax::ast::{Expr, Interval, Kind};
 use crate::types::DataType as T;
 
 impl Binder<'_> {
     /// Checks one expression.
     pub(crate) fn bind(&self, expr: &Expr) -> Analyzed<BoundExpr> {
-        let mut typed = self.bind_anew(expr)?;
+        let mut typed = stack::deeper(|| self.bind_anew(expr))?;
         if typed.nullable && self.scope.not_null.has(expr, || self.text(expr)) {
             typed.nullable = false;
         }

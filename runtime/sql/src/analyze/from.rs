@@ -6,6 +6,7 @@ use super::select::{Environment, query};
 use super::{BoundSelect, Input, Stream, window};
 use crate::error::SqlError;
 use crate::schema::Schema;
+use crate::stack;
 use crate::suggest::nearest;
 use crate::syntax::ast::{From, FromSource, Name};
 use crate::types::DataType;
@@ -37,7 +38,7 @@ fn source<'a>(
     environment: &Environment<'a>,
 ) -> Analyzed<(&'a str, Vec<BoundSelect>)> {
     match source {
-        FromSource::Query(inner) => Ok(("", query(inner, environment)?)),
+        FromSource::Query(inner) => Ok(("", stack::deeper(|| query(inner, environment))?)),
         FromSource::Window(table) => {
             Ok(("", window::table(table, from(&table.source, environment)?)?))
         }
@@ -48,7 +49,8 @@ fn source<'a>(
         {
             Some(index) => {
                 let named = environment.with[index];
-                let branches = query(&named.query, &environment.before(index))?;
+                // A chain of WITH is as deep as it is long.
+                let branches = stack::deeper(|| query(&named.query, &environment.before(index)))?;
                 Ok((name.text.as_str(), rename(branches, &named.columns)?))
             }
             None => Ok((name.text.as_str(), vec![stream(name, environment)?])),

@@ -8,6 +8,7 @@ use super::{Binder, BoundSelect, aggregate, casts, rank, rank_limit};
 use crate::catalog::Catalog;
 use crate::error::{Place, SqlError};
 use crate::eval::Node;
+use crate::stack;
 use crate::syntax::ast::{Body, Expr, Kind, Named, Query, Select};
 use crate::types::DataType;
 use std::cell::Cell;
@@ -58,7 +59,7 @@ pub(super) fn query<'a>(query: &'a Query, outer: &Environment<'a>) -> Analyzed<V
         let (place, checked) = match body {
             Body::Query(inner) => (
                 Place { line: 1, column: 1 },
-                self::query(inner, &environment),
+                stack::deeper(|| self::query(inner, &environment)),
             ),
             Body::Select(one) => (one.place, select(one, &environment, index == 0)),
         };

@@ -32,6 +32,7 @@ use arrow::compute::take;
 use arrow::datatypes::DataType as Arrow;
 
 use crate::error::Place;
+use crate::stack;
 pub(crate) use values::Args;
 
 /// A shared expression.
@@ -106,6 +107,10 @@ type Evaluated<T> = Result<T, EvaluationError>;
 
 impl Node {
     pub(crate) fn evaluate(&self, rows: &Rows) -> Evaluated<Value> {
+        stack::deeper(|| self.evaluate_here(rows))
+    }
+
+    fn evaluate_here(&self, rows: &Rows) -> Evaluated<Value> {
         match self {
             Self::Column(index) => match rows.slots.get(*index).copied().flatten() {
                 Some(slot) if slot < rows.batch.num_columns() => {

@@ -3,7 +3,7 @@
 //! The parser is our own, because every node needs its place, the reserved words must be Flink's, and
 //! what isn't supported must be refused by name where it stands. A tree that exists is fully
 //! understood: there is no construct that could be parsed and then silently left out. Depth is
-//! bounded, so neither the parser nor anything that walks the tree can exhaust the stack.
+//! bounded, and what descends takes more stack where little is left.
 
 pub(crate) mod ast;
 mod clauses;
@@ -23,6 +23,7 @@ pub(crate) use interval::millis;
 pub(crate) use query::own_name;
 
 use crate::error::{Place, SqlError};
+use crate::stack;
 use ast::{Body, FromSource, Query};
 use lexer::{Placed, Token};
 
@@ -246,7 +247,7 @@ impl Parser {
             return Err(Self::too_deep(self.place()));
         }
         self.depth += 1;
-        let result = inner(self);
+        let result = stack::deeper(|| inner(self));
         self.depth -= 1;
         result
     }

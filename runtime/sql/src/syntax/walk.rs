@@ -1,6 +1,7 @@
 //! Expressions as trees: their parts, and their text without spaces, places and spelling of key words.
 
 use super::ast::{Expr, JsonDefault, JsonFunction, Kind, Name};
+use crate::stack;
 
 impl Expr {
     /// The expressions that it is made of.
@@ -145,7 +146,7 @@ impl Expr {
         match self.kind {
             Kind::Aggregate(_) => Some(self),
             Kind::RowNumber(_) => None,
-            _ => self.children().into_iter().find_map(Expr::aggregate),
+            _ => stack::deeper(|| self.children().into_iter().find_map(Expr::aggregate)),
         }
     }
 
@@ -154,7 +155,7 @@ impl Expr {
         if matches!(self.kind, Kind::Aggregate(_) | Kind::RowNumber(_)) {
             return Some(self);
         }
-        self.children().into_iter().find_map(Expr::stateful)
+        stack::deeper(|| self.children().into_iter().find_map(Expr::stateful))
     }
 }
 
@@ -166,7 +167,7 @@ pub(crate) fn canonical(expr: &Expr, column: &dyn Fn(&[Name]) -> String) -> Stri
     let parts: Vec<String> = expr
         .children()
         .into_iter()
-        .map(|child| canonical(child, column))
+        .map(|child| stack::deeper(|| canonical(child, column)))
         .collect();
     format!("{}({})", expr.label(), parts.join(","))
 }

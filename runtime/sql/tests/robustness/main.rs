@@ -286,3 +286,86 @@ fn random_bytes_never_panic() {
         probe(&String::from_utf8_lossy(&sql), &catalog);
     }
 }
+
+/// Queries that go deep, each a level more for each step.
+fn deep(shape: usize, depth: usize) -> String {
+    let wrapped = |open: &str, leaf: &str, close: &str| {
+        format!(
+            "SELECT {}{leaf}{} AS x FROM t",
+            open.repeat(depth),
+            close.repeat(depth)
+        )
+    };
+    let chain = |step: &str| {
+        let steps: Vec<String> = (1..=depth)
+            .map(|at| format!("a{at} AS (SELECT {step} AS i, s, o FROM a{})", at - 1))
+            .collect();
+        let all = steps.join(", ");
+        format!("WITH a0 AS (SELECT i, s, o FROM t), {all} SELECT i, s, o FROM a{depth}")
+    };
+    match shape {
+        0 => wrapped("(", "1", ")"),
+        1 => wrapped("- ", "i", ""),
+        2 => wrapped("UPPER(", "s", ")"),
+        3 => wrapped("COALESCE(NULLIF(", "i", ", 1), 2)"),
+        4 => wrapped("CASE WHEN o THEN ", "i", " ELSE 1 END"),
+        5 => wrapped("CASE i WHEN 1 THEN 2 ELSE ", "i", " END"),
+        6 => wrapped("CAST(", "i", " AS BIGINT)"),
+        7 => wrapped("", "i", " + i"),
+        8 => wrapped("CONCAT_WS(',', s, ", "s", ")"),
+        9 => wrapped("ARRAY[", "i", "][1]"),
+        10 => format!("SELECT i FROM t WHERE {} o", "NOT ".repeat(depth)),
+        11 => format!(
+            "SELECT i FROM t WHERE {}o{}",
+            "(o AND NOT ".repeat(depth),
+            ")".repeat(depth)
+        ),
+        12 => format!(
+            "SELECT i, s FROM {} t {}",
+            "(SELECT i, s FROM ".repeat(depth),
+            ")".repeat(depth)
+        ),
+        13 => format!("{}SELECT i FROM t{}", "(".repeat(depth), ")".repeat(depth)),
+        14 => format!(
+            "SELECT SUM({}i{}) AS n, s FROM t GROUP BY s",
+            "ABS(".repeat(depth),
+            ")".repeat(depth)
+        ),
+        15 => chain("i"),
+        16 => chain("i + 1"),
+        _ => chain("CASE WHEN o THEN i ELSE 1 END"),
+    }
+}
+
+/// What a thread with that much stack gives.
+fn on_stack<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::Builder::new().stack_size(bytes).spawn(work);
+    thread.unwrap().join().unwrap()
+}
+
+/// The operator's workers and a pod's stages have 2 MiB, and whoever writes a query isn't always a friend.
+#[test]
+fn the_deepest_queries_that_are_accepted_take_no_more_stack_than_there_is() {
+    for shape in 0..18 {
+        let deepest = on_stack(256 << 20, move || {
+            let catalog = catalog();
+            let accepted = |depth: usize| plan(&deep(shape, depth), &catalog).is_ok();
+            assert!(accepted(1), "{}", deep(shape, 1));
+            let (mut fits, mut fails) = (1, 2_000);
+            while fits + 1 < fails {
+                let middle = usize::midpoint(fits, fails);
+                if accepted(middle) {
+                    fits = middle;
+                } else {
+                    fails = middle;
+                }
+            }
+            fits
+        });
+        // Where a level doubles what is below it, size ends it before depth does.
+        assert!(deepest >= 10, "{deepest} of {}", deep(shape, 1));
+        for depth in [deepest, deepest + 1, 2_000] {
+            on_stack(512 << 10, move || probe(&deep(shape, depth), &catalog()));
+        }
+    }
+}

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::causes::{Unwell, causes};
+use super::watched::Watched;
 use super::{Item, runbook};
 use crate::cluster::{Cluster, said};
 use headworks_crds::conditions::{READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED};
 use headworks_crds::{GROUP, VERSION, manifest};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, ResourceExt};
@@ -59,7 +61,10 @@ pub async fn list(
 
 /// The root causes of what isn't Ready, a line a kind for what is, and what is worth a look beside that.
 pub async fn examine(cluster: &Cluster, namespace: Option<&str>) -> Vec<Item> {
-    let mut found = Found::default();
+    let mut found = Found {
+        watched: Watched::of(cluster).await,
+        ..Found::default()
+    };
     for (resource, namespaced) in resources() {
         let namespace = if namespaced { namespace } else { None };
         match list(cluster, &resource, namespace).await {
@@ -79,6 +84,7 @@ pub async fn examine(cluster: &Cluster, namespace: Option<&str>) -> Vec<Item> {
 /// What was found of all kinds.
 #[derive(Default)]
 struct Found {
+    watched: Watched,
     well: Vec<Item>,
     unwell: Vec<Unwell>,
     notes: Vec<Item>,
@@ -88,7 +94,7 @@ impl Found {
     fn kind(&mut self, kind: &str, objects: &[DynamicObject]) {
         let mut ready = objects.len();
         for object in objects {
-            match look(kind, object) {
+            match look(kind, object, &self.watched) {
                 Looked::Well => {}
                 Looked::Waits(item) => {
                     ready -= 1;
@@ -185,15 +191,10 @@ fn condition<'a>(object: &'a DynamicObject, type_: &str) -> Option<(bool, &'a st
     ))
 }
 
-fn look(kind: &str, object: &DynamicObject) -> Looked {
+fn look(kind: &str, object: &DynamicObject, watched: &Watched) -> Looked {
     let title = title(kind, object);
-    if object.metadata.deletion_timestamp.is_some() {
-        let waits = object.finalizers().join(", ");
-        return Looked::Waits(Item::warning(
-            title,
-            format!("is being deleted and waits for {waits}"),
-            "it goes by itself while the operator runs; read its events",
-        ));
+    if let Some(item) = watched.look(kind, &title, object, Timestamp::now()) {
+        return Looked::Waits(item);
     }
     let unwell = |reason: &str, message: &str| {
         Looked::Unwell(Unwell {

@@ -4,7 +4,7 @@ use headworks_crds::{Duration, Pipeline};
 use headworks_operator::planning::stages::End;
 use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::{Edge, names::version};
-use headworks_sql::Dataflow;
+use headworks_sql::dataflow::{Dataflow, Stage as Part};
 use headworks_sql::keyed::{Aggregate, Function, Keyed, KeyedRows, Operator, Rank, Window};
 use serde::Serialize;
 
@@ -93,9 +93,9 @@ pub fn stages(
         };
         // What of the query it runs, and what reads that by key.
         let part = stage.runs.and_then(|at| dataflow.stages.get(at));
-        let mut exchanges = dataflow.stages.iter().flat_map(|part| part.exchanges());
+        let mut exchanges = dataflow.stages.iter().flat_map(Part::exchanges);
         let by = exchanges.find(|exchange| Some(exchange.from) == stage.runs);
-        let state = part.and_then(|part| part.stateful());
+        let state = part.and_then(Part::stateful);
         let state = state.zip(stage.changelog.as_ref());
         Stage {
             ends_in,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headworks_engine::StopFlag;
-use headworks_engine::kafka::{ClientEvents, bounded_call, config, error_mapping, is_purge};
+use headworks_engine::kafka::{
+    BoundedClient, ClientEvents, bounded_call, config, error_mapping, is_purge,
+};
 use headworks_engine::log::{LogError, Reason};
 use headworks_plan::{KafkaConnection, OnInvalid, Stream};
 use rdkafka::config::ClientConfig;
@@ -36,7 +38,7 @@ const PROTOCOL_OVERHEAD: u64 = 64 * 1024;
 
 /// A transactional producer that has fenced its predecessors.
 pub(super) struct Session {
-    producer: ThreadedProducer<ClientEvents>,
+    producer: BoundedClient<ThreadedProducer<ClientEvents>>,
     /// Of a group without members: it is the transactional id that fences.
     group: Arc<ConsumerGroupMetadata>,
     into: Stream,
@@ -67,6 +69,7 @@ impl Session {
             producer(&base, into.max_message_bytes, group)
                 .create_with_context(events.clone())
                 .map_err(refused)?;
+        let producer = BoundedClient::new(producer);
         let consumer: BaseConsumer<ClientEvents> = base
             .clone()
             .set("group.id", group)
@@ -75,6 +78,7 @@ impl Session {
             .set("isolation.level", "read_committed")
             .create_with_context(events.clone())
             .map_err(refused)?;
+        let consumer = BoundedClient::new(consumer);
         let dead_letters =
             (source.plan.on_invalid == OnInvalid::DeadLetter).then_some(&into.dead_letter_topic);
         for topic in [Some(&into.topic), dead_letters].into_iter().flatten() {
@@ -199,7 +203,7 @@ impl Ledger for Session {
         place
             .add_partition_offset(&self.into.topic, 0, offset)
             .map_err(|error| broken(&format!("place {next} can't be committed: {error}")))?;
-        let (producer, group) = (self.producer.clone(), Arc::clone(&self.group));
+        let (producer, group) = (Arc::clone(&self.producer), Arc::clone(&self.group));
         bounded_call(ANSWER, move |limit| {
             producer.send_offsets_to_transaction(&place, &group, limit)
         })

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use headworks_engine::kafka::{ClientEvents, is_of_connection};
+use headworks_engine::kafka::{BoundedClient, ClientEvents, is_of_connection};
 use headworks_engine::status::alive;
 use headworks_plan::{KafkaConnection, OnInvalid, Problem, Reason, SourcePlan};
 use rdkafka::client::ClientContext;
@@ -51,8 +51,11 @@ struct Topics {
     needed: Vec<String>,
 }
 
+/// Its last owner waits for its end only so long.
+type Client = Arc<BoundedClient<ThreadedProducer<Context>>>;
+
 struct State {
-    producer: Option<ThreadedProducer<Context>>,
+    producer: Option<Client>,
     problem: Option<Problem>,
     /// Set when something looks wrong: look at once.
     look: bool,
@@ -152,9 +155,9 @@ impl KafkaSink {
         problem
     }
 
-    fn producer(&self) -> Result<ThreadedProducer<Context>, Problem> {
+    fn producer(&self) -> Result<Client, Problem> {
         if let Some(producer) = &self.lock().producer {
-            return Ok(producer.clone());
+            return Ok(Arc::clone(producer));
         }
         let mut config = headworks_engine::kafka::config(&self.connection)
             .map_err(|error| Problem::new(Reason::SecretMissing, error.to_string(), true))?;
@@ -164,9 +167,10 @@ impl KafkaSink {
                 let message = format!("cannot make a Kafka client: {error}");
                 Problem::new(Reason::KafkaUnavailable, message, false)
             })?;
+        let producer = Arc::new(BoundedClient::new(producer));
         let mut state = self.lock();
         if !state.stopped {
-            state.producer = Some(producer.clone());
+            state.producer = Some(Arc::clone(&producer));
         }
         Ok(producer)
     }

@@ -5,9 +5,8 @@ use std::future::Future;
 use std::time::Instant;
 
 use headworks_engine::log::{Position, Reason};
-use headworks_engine::store::{Move, Store, StoreError};
+use headworks_engine::store::{Move, Store, StoreError, TableRows, TableSchema};
 use headworks_plan::{PostgresConnection, TableOutput};
-use headworks_sql::schema::Schema;
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 
@@ -15,7 +14,7 @@ use super::connect::{ANSWER, connect};
 use super::fault::{Fault, Place};
 use super::offsets::{Moves, Offsets, offset};
 use super::table::{self, Target};
-use super::writing::{Rows, Writing, without_mark};
+use super::writing::{RowWriter, Writing};
 use crate::stores::StoreFault;
 
 /// Opens a transaction. Constraints that wait for the commit are checked at once, so that the row that
@@ -29,10 +28,8 @@ const TAKE_BACK: &str = "ROLLBACK TO SAVEPOINT headworks";
 pub struct PostgresStore {
     plan: TableOutput,
     connection: PostgresConnection,
-    /// The table's columns: the query's, without the mark of deletes.
-    columns: Schema,
-    /// Each row ends with that mark.
-    deletes: bool,
+    schema: TableSchema,
+    rows: RowWriter,
     place: Place,
     runtime: Option<Runtime>,
     session: Option<Session>,
@@ -55,15 +52,14 @@ impl PostgresStore {
     pub fn new(
         plan: TableOutput,
         connection: PostgresConnection,
-        columns: Schema,
+        schema: TableSchema,
     ) -> PostgresStore {
-        let (columns, deletes) = without_mark(columns, &plan.key);
         PostgresStore {
             place: Place::new(&plan.store.name, &connection),
             plan,
             connection,
-            columns,
-            deletes,
+            rows: RowWriter::new(&schema),
+            schema,
             runtime: None,
             session: None,
             epochs: HashMap::new(),
@@ -131,14 +127,13 @@ impl PostgresStore {
         let Some(runtime) = &self.runtime else {
             return Ok(());
         };
-        let (place, plan, columns) = (&self.place, &self.plan, &self.columns);
-        let deletes = self.deletes;
+        let (place, plan, schema) = (&self.place, &self.plan, &self.schema);
         let session = runtime.block_on(async {
             let connecting = connect(place, &self.connection);
             let client = tokio::time::timeout_at(self.until.into(), connecting)
                 .await
                 .unwrap_or_else(|_| Err(place.slow("connecting", ANSWER.as_secs())))?;
-            let preparing = prepare(client, place, plan, columns, deletes);
+            let preparing = prepare(client, place, plan, schema);
             tokio::time::timeout_at(self.until.into(), preparing)
                 .await
                 .unwrap_or_else(|_| Err(place.slow("looking at the table", ANSWER.as_secs())))
@@ -239,9 +234,9 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    fn write(&mut self, rows: &[&[u8]]) -> Result<(), StoreError> {
+    fn write(&mut self, rows: &TableRows) -> Result<(), StoreError> {
         self.call();
-        let batch = Rows::new(rows);
+        let batch = self.rows.write(rows)?;
         let doing = format!("writing to {}", self.plan.table);
         let said = doing.clone();
         let written = self.with(&doing, |session, place| async move {
@@ -268,7 +263,7 @@ impl Store for PostgresStore {
             Err(Fault::Rows {
                 message,
                 null_in: Some(column),
-            }) if self.columns.column(&column).is_none() => {
+            }) if self.schema.columns.column(&column).is_none() => {
                 self.rollback();
                 self.session = None;
                 let trouble = self.place.trouble(
@@ -364,9 +359,9 @@ async fn prepare(
     client: Client,
     place: &Place,
     plan: &TableOutput,
-    columns: &Schema,
-    deletes: bool,
+    schema: &TableSchema,
 ) -> Result<Session, StoreFault> {
+    let (columns, deletes) = (&schema.columns, schema.deleted.is_some());
     let target = table::prepare(&client, place, plan, columns).await?;
     let doing = format!("preparing to write {}", target.name);
     let writing = Writing::prepare(&client, &target.name, columns, &plan.key, deletes)

@@ -139,7 +139,7 @@ fn a_missing_topic_and_a_silent_broker_are_told_apart() {
 }
 
 /// A member of a group over librdkafka's own mock broker: that has no isolation, but switches.
-fn mocked() -> (MockCluster<'static, DefaultProducerContext>, KafkaLog) {
+fn mocked(exactly_once: bool) -> (MockCluster<'static, DefaultProducerContext>, KafkaLog) {
     let cluster = MockCluster::new(1).unwrap();
     for topic in ["in", "out"] {
         cluster.create_topic(topic, 1, 1).unwrap();
@@ -154,12 +154,39 @@ fn mocked() -> (MockCluster<'static, DefaultProducerContext>, KafkaLog) {
         group: "group".into(),
         member: "group-0".into(),
         commit_interval_ms: 50,
-        exactly_once: true,
+        exactly_once,
         max_message_bytes: vec![1_000_000],
         tracker: crate::kafka::CommitTracker::default(),
     };
     let log = KafkaLog::open(&config(&connection).unwrap(), setup).unwrap();
     (cluster, log)
+}
+
+/// Waits for the one partition, and gives its beginning as a position to commit.
+fn at_its_beginning(log: &mut KafkaLog) -> (Partition, Position) {
+    let first = Partition {
+        topic: 0,
+        number: 0,
+    };
+    let limits = Limits {
+        rows: 10,
+        bytes: 1_000,
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < deadline, "the group gives no partition");
+        let event = log.poll(Duration::from_millis(100), limits, &mut Batch::default());
+        if event.unwrap() == Some(Event::Assigned(vec![first])) {
+            break;
+        }
+    }
+    log.assign(&[(first, 0)]).unwrap();
+    let position = Position {
+        offset: 0,
+        first_start_ms: None,
+        clock: crate::log::PartitionEventTime::default(),
+    };
+    (first, position)
 }
 
 /// Polls until there is trouble, or none any more; gives what was said of it.
@@ -183,7 +210,7 @@ fn poll_until_trouble(log: &mut KafkaLog, wanted: bool) -> Option<String> {
 #[test]
 fn a_group_that_does_not_let_a_member_in_is_reported_until_it_does() {
     let _watchdog = Watchdog::new("admission", Duration::from_secs(300));
-    let (cluster, mut log) = mocked();
+    let (cluster, mut log) = mocked(true);
     // A broker that has lost the group's part of __consumer_offsets answers so for ever.
     let not_coordinator = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR; 200];
     cluster.request_errors(RDKafkaApiKey::JoinGroup, &not_coordinator);
@@ -201,7 +228,7 @@ fn a_group_that_does_not_let_a_member_in_is_reported_until_it_does() {
 
 #[test]
 fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
-    let (cluster, mut log) = mocked();
+    let (cluster, mut log) = mocked(true);
     poll_until_trouble(&mut log, false);
     cluster.broker_down(1).unwrap();
     let trouble = poll_until_trouble(&mut log, true).unwrap();
@@ -216,35 +243,37 @@ fn a_broker_that_goes_down_is_reported_and_heals_by_itself() {
 #[test]
 fn a_search_for_the_coordinator_that_librdkafka_gives_up_ends_the_session_and_not_the_process() {
     let _watchdog = Watchdog::new("coordinator", Duration::from_secs(300));
-    let (cluster, mut log) = mocked();
-    let first = Partition {
-        topic: 0,
-        number: 0,
-    };
-    let limits = Limits {
-        rows: 10,
-        bytes: 1_000,
-    };
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        assert!(Instant::now() < deadline, "the group gives no partition");
-        let event = log.poll(Duration::from_millis(100), limits, &mut Batch::default());
-        if event.unwrap() == Some(Event::Assigned(vec![first])) {
-            break;
-        }
-    }
-    log.assign(&[(first, 0)]).unwrap();
+    let (cluster, mut log) = mocked(true);
+    let position = at_its_beginning(&mut log);
     log.begin().unwrap();
     // A broker that is fenced for a second answers so: its group has no coordinator then.
     let no_coordinator = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 40];
     cluster.request_errors(RDKafkaApiKey::FindCoordinator, &no_coordinator);
     let begun = Instant::now();
-    let position = Position {
-        offset: 0,
-        first_start_ms: None,
-        clock: crate::log::PartitionEventTime::default(),
-    };
-    let error = log.commit(&[(first, position)]).unwrap_err();
+    let error = log.commit(&[position]).unwrap_err();
+    assert!(
+        matches!(&error, LogError::Unavailable { message } if message.contains("coordinator of group group")),
+        "{error:?}"
+    );
+    drop(log);
+    assert!(
+        begun.elapsed() < Duration::from_secs(45),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_commit_without_a_transaction_that_is_not_answered_ends_the_session_and_not_the_process() {
+    let _watchdog = Watchdog::new("commit", Duration::from_secs(300));
+    let (cluster, mut log) = mocked(false);
+    let position = at_its_beginning(&mut log);
+    // A broker whose disk hangs: connections stay, and nothing is answered.
+    cluster
+        .broker_round_trip_time(1, Duration::from_secs(200))
+        .unwrap();
+    let begun = Instant::now();
+    let error = log.commit(&[position]).unwrap_err();
     assert!(
         matches!(&error, LogError::Unavailable { message } if message.contains("coordinator of group group")),
         "{error:?}"

@@ -10,7 +10,7 @@ use headworks_plan::{
 use super::Place;
 use crate::log::{
     Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
-    Partition, Position, Refusal, Row, Table, Take, Transactions,
+    Partition, Position, Refusal, Table, TableRows, Take, Transactions,
 };
 use crate::memory::Chance;
 use crate::status::StatusHandle;
@@ -258,7 +258,7 @@ impl<L: Log> Changelog for Flaky<L> {
 }
 
 impl<L: Log> Table for Flaky<L> {
-    fn insert(&mut self, rows: &[Row<'_>], first_only: bool) -> Result<Vec<Refusal>, LogError> {
+    fn insert(&mut self, rows: &TableRows, first_only: bool) -> Result<Vec<Refusal>, LogError> {
         self.log.insert(rows, first_only)
     }
 

@@ -8,7 +8,7 @@ use super::super::topics::{Fate, Stored};
 use super::MemoryLog;
 use crate::log::{
     Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, LogError, Outgoing, Partition,
-    PartitionEventTime, Position, Refusal, Row, Table, Take, Transactions, has_no,
+    PartitionEventTime, Position, Refusal, Table, TableRows, Take, Transactions, has_no,
 };
 
 impl GroupConsumer for MemoryLog {
@@ -266,7 +266,7 @@ impl Changelog for MemoryLog {
 }
 
 impl Table for MemoryLog {
-    fn insert(&mut self, _: &[Row<'_>], _: bool) -> Result<Vec<Refusal>, LogError> {
+    fn insert(&mut self, _: &TableRows, _: bool) -> Result<Vec<Refusal>, LogError> {
         Err(has_no("table"))
     }
 

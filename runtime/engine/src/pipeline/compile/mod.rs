@@ -5,7 +5,7 @@
 mod tests;
 
 use arrow::array::RecordBatch;
-use headworks_plan::{PipelinePlan, Stream, TableOutput};
+use headworks_plan::{PipelinePlan, Stream};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
@@ -13,8 +13,7 @@ use headworks_sql::{Branch, Catalog, Dataflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::format::{FormatError, Formats};
-use crate::stateless::{self, Evaluation, EventTime, Input, Output, StatelessOperator};
-use crate::store::Stores;
+use crate::stateless::{self, Evaluation, EventTime, Input, Output, ResultForm, StatelessOperator};
 
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
 /// when operator and runtime differ.
@@ -51,9 +50,6 @@ pub(crate) enum CompileError {
         "table {table}: its store tells rows apart by their key alone, and the table has none: set `key`"
     ))]
     Keyless { table: String },
-    /// A store can't hold the result.
-    #[snafu(display("table {table}: {source}"))]
-    Row { table: String, source: FormatError },
 }
 
 /// Compiles the part of `plan` that writes streams. The inputs of the stage are in the plan's order.
@@ -74,7 +70,6 @@ pub(crate) fn compile(
         })?;
         Ok(Output {
             topic: stream.topic.clone(),
-            table: false,
             max_message_bytes: stream.max_message_bytes,
             compacted: stream.contract.compacted,
             encoder,
@@ -84,17 +79,15 @@ pub(crate) fn compile(
         inputs,
         outputs: plan.outputs.iter().map(output).collect::<Result<_, _>>()?,
         tells: true,
-        keeps_rows: false,
+        results: ResultForm::Records,
     })
 }
 
-/// Compiles the part of `plan` that writes `table`, and gives the query's columns. `tells`: see
+/// Compiles the part of `plan` that writes a table, and gives the query's columns. `tells`: see
 /// [`StatelessOperator::tells`].
 pub(crate) fn compile_table(
     plan: &PipelinePlan,
-    table: &TableOutput,
     formats: &dyn Formats,
-    stores: &dyn Stores,
     tells: bool,
 ) -> Result<(StatelessOperator, Schema), CompileError> {
     let (mut branches, output) = only_stage(plan)?;
@@ -103,22 +96,11 @@ pub(crate) fn compile_table(
         .iter()
         .map(|stream| input(stream, None, None, &mut branches, formats))
         .collect::<Result<_, _>>()?;
-    let encoder = stores.encoder(table, &output).context(RowSnafu {
-        table: &table.table,
-    })?;
-    let written = Output {
-        topic: format!("table {}", table.table),
-        table: true,
-        // Whatever Kafka held, the store says itself whether it fits.
-        max_message_bytes: u64::MAX,
-        compacted: false,
-        encoder,
-    };
     let stateless = StatelessOperator {
         inputs,
-        outputs: vec![written],
+        outputs: Vec::new(),
         tells,
-        keeps_rows: false,
+        results: ResultForm::TableRows,
     };
     Ok((stateless, output))
 }
