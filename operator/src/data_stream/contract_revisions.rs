@@ -104,7 +104,7 @@ async fn listed(client: &Client, owner: &Key) -> Result<Vec<Revision>, Error> {
     })?;
     if list.metadata.continue_.is_some_and(|next| !next.is_empty()) {
         return Err(Error::stalled(
-            "OwnedByAnother",
+            ConditionReason::OwnedByAnother,
             format!(
                 "namespace {} has more than {LISTED} ConfigMaps with the labels of this stream's contracts ({labels}), and a stream has {KEPT}: not all of them can be looked at. Delete the ones that aren't its contracts",
                 owner.namespace

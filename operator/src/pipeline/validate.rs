@@ -26,7 +26,7 @@ fn check_stores(spec: &PipelineSpec, found: &References, dataflow: &Dataflow) ->
         let guarantee = binding.store.connection.guarantee();
         if let Some(fault) = planning::check::guarantee_fault(dataflow, table, guarantee) {
             let message = format!("spec.to[{index}].table: {fault}");
-            return Err(Error::stalled("OutputMismatch", message));
+            return Err(Error::stalled(ConditionReason::OutputMismatch, message));
         }
     }
     Ok(())

@@ -12,7 +12,9 @@ use headworks_schema::{
 };
 
 use super::Text;
-use crate::{contract::references::SUBJECT, reason::ConditionReason, registry_pool::Registry, retry::Error};
+use crate::{
+    contract::references::SUBJECT, reason::ConditionReason, registry_pool::Registry, retry::Error,
+};
 
 /// Sees to it that the registry has the texts that the definition needs, and says where those are that it needs by itself.
 ///
