@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, PipelineSpec, PipelineStatus};
 use headworks_plan::names::version;
 
+use crate::reason::ConditionReason;
 use crate::retry::Error;
 
 /// Most that a status keeps of earlier targets; the oldest are forgotten.
@@ -85,7 +86,7 @@ pub fn check(
     }
     let list = mixed.join(", ");
     Err(Error::stalled(
-        "ResultsWouldMix",
+        ConditionReason::ResultsWouldMix,
         format!(
             "spec.to: {list}: an earlier query of this Pipeline wrote there, and a Reset takes away progress and state, never results: those of two queries would stand beside each other. Name another stream or table in spec.to; or empty what is there (or take it as it is) and annotate {ANNOTATION_ACCEPT_MIXED_RESULTS}: \"{token}\"; or undo the change"
         ),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use headworks_connectors::sources::http::{Config, KafkaSink, Listening, Metrics, Service, listen};
 use headworks_engine::status::StatusHandle;
-use headworks_plan::{Phase, Plan, Problem, Role};
+use headworks_plan::{Phase, Plan, Problem, ReportedReason, Role};
 use prometheus_client::registry::Registry;
 use snafu::ResultExt;
 
@@ -128,14 +128,14 @@ impl Http {
 #[derive(Default)]
 struct Shown {
     /// One a reason.
-    problems: BTreeMap<String, Problem>,
+    problems: BTreeMap<ReportedReason, Problem>,
     /// Whether records could be taken at any time so far.
     worked: bool,
 }
 
 impl Shown {
     fn update(&mut self, problems: Vec<Problem>, status: &StatusHandle) {
-        let mut now: BTreeMap<String, Problem> = BTreeMap::new();
+        let mut now: BTreeMap<ReportedReason, Problem> = BTreeMap::new();
         for problem in problems {
             match now.get_mut(&problem.reason) {
                 Some(same) => {
@@ -152,7 +152,7 @@ impl Shown {
             .keys()
             .filter(|reason| !now.contains_key(*reason))
         {
-            status.heal(reason);
+            status.heal(reason.clone());
         }
         for problem in now.values() {
             status.raise(problem.clone());
@@ -174,20 +174,13 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn problem(reason: &str, message: &str, fatal: bool) -> Problem {
-        Problem {
-            reason: reason.into(),
-            message: message.into(),
-            fatal,
-        }
-    }
+    use headworks_plan::Reason;
 
     #[test]
     fn a_source_is_ready_once_nothing_is_wrong_and_stays_so_while_kafka_is_away() {
         let status = StatusHandle::new();
         let mut shown = Shown::default();
-        let away = || vec![problem("KafkaUnavailable", "no broker", false)];
+        let away = || vec![Problem::new(Reason::KafkaUnavailable, "no broker", false)];
         shown.update(away(), &status);
         assert!(!status.is_ready());
         shown.update(vec![], &status);
@@ -204,20 +197,27 @@ mod tests {
         shown.update(vec![], &status);
         shown.update(
             vec![
-                problem("SecretMissing", "no token", true),
-                problem("SecretMissing", "no password", true),
+                Problem::new(Reason::SecretMissing, "no token", true),
+                Problem::new(Reason::SecretMissing, "no password", true),
             ],
             &status,
         );
         assert!(!status.is_ready());
         assert_eq!(
             status.report().problems,
-            [problem("SecretMissing", "no token; no password", true)]
+            [Problem::new(
+                Reason::SecretMissing,
+                "no token; no password",
+                true
+            )]
         );
-        shown.update(vec![problem("SecretMissing", "no password", true)], &status);
+        shown.update(
+            vec![Problem::new(Reason::SecretMissing, "no password", true)],
+            &status,
+        );
         assert_eq!(
             status.report().problems,
-            [problem("SecretMissing", "no password", true)]
+            [Problem::new(Reason::SecretMissing, "no password", true)]
         );
         shown.update(vec![], &status);
         assert!(status.is_ready());

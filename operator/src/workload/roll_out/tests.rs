@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     context::testing::{calls, context, store, stores},
     data_store::{binding, build},
+    reason::ConditionReason,
     stores::Stores,
 };
 
@@ -107,7 +108,7 @@ async fn a_turn_is_asked_for_again_soon_however_seldom_the_user_is_looked_at() {
         counts: Counts::default(),
         waits: true,
     };
-    let ready = ReconcileOutcome::ready("Running", "1 pod ready");
+    let ready = ReconcileOutcome::ready(ConditionReason::Running, "1 pod ready");
     let outcome = turn.told(ready.recheck(access::workload::VERIFIED_FOR));
     assert_eq!(outcome.recheck, Some(turns::RECHECK));
     assert!(outcome.message.contains("waits for its turn"));
