@@ -162,7 +162,7 @@ pub fn heard(error: Error, platform: &ResolvedPlatform, key: &Key, context: &Con
     let by_us = provisioner::provisioner(&platform.platform)
         .kafka_users()
         .is_none();
-    if !error.is(REFUSED) || !(generated(kafka) && by_us) {
+    if !(error.is(REFUSED) && generated(kafka) && by_us) {
         return error;
     }
     let user = user(&platform.installation, key);
