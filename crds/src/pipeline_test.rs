@@ -61,19 +61,6 @@ pub enum DeadLetterReason {
     Late,
 }
 
-impl DeadLetterReason {
-    /// The word that a dead letter has.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Decode => "Decode",
-            Self::Contract => "Contract",
-            Self::Evaluation => "Evaluation",
-            Self::TooLarge => "TooLarge",
-            Self::Late => "Late",
-        }
-    }
-}
-
 /// Records of any shape; the stream's contract says which are right.
 fn rows(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 256, "x-kubernetes-list-type": "atomic",

@@ -6,6 +6,7 @@ use headworks_plan as plan;
 use crate::data_store::Guarantee;
 use crate::data_stream::Format;
 use crate::pipeline::{Delivery, OnBadRecord, OnOverflow};
+use crate::pipeline_test::DeadLetterReason;
 use crate::source::{OnInvalid, ShopRecords, UnknownFields};
 
 /// One word for each: the same variants on both sides.
@@ -21,6 +22,7 @@ macro_rules! same {
     };
 }
 
+same!(DeadLetterReason: Decode, Contract, Evaluation, TooLarge, Late);
 same!(Delivery: ExactlyOnce, AtLeastOnce);
 same!(Format: Json, Avro, Protobuf);
 same!(OnBadRecord: DeadLetter, Drop, Stop);

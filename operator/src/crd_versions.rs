@@ -12,13 +12,15 @@ use headworks_crds::{VERSION_LABEL, manifest};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt};
 
+use crate::reason::ConditionReason;
+
 /// This operator's version.
 const OURS: &str = env!("CARGO_PKG_VERSION");
 /// An answer holds for so long.
 const MEMORY: Duration = Duration::from_secs(300);
 
 /// A reason in one word, and what is to be done.
-pub type Mismatch = (&'static str, String);
+pub type Mismatch = (ConditionReason, String);
 
 /// The last answer.
 #[derive(Default)]
@@ -43,7 +45,7 @@ impl CrdVersions {
             }
         };
         if let Some((reason, message)) = &found {
-            tracing::error!(reason, "{message}");
+            tracing::error!(reason = reason.as_str(), "{message}");
         }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *known = Some((Instant::now(), found.clone()));
@@ -82,7 +84,7 @@ fn compare(found: &BTreeMap<String, Option<String>>, ours: &str) -> Option<Misma
     let newer = of(Some(Ordering::Greater));
     if !newer.is_empty() {
         return Some((
-            "CrdsNewer",
+            ConditionReason::CrdsNewer,
             format!(
                 "the operator is of version {ours} and these CRDs are newer: {}; what they say beyond it is passed over or refused: upgrade the operator (helm upgrade of the chart headworks)",
                 newer.join(", ")
@@ -93,7 +95,7 @@ fn compare(found: &BTreeMap<String, Option<String>>, ours: &str) -> Option<Misma
     older.extend(of(None));
     (!older.is_empty()).then(|| {
         (
-            "CrdsOlder",
+            ConditionReason::CrdsOlder,
             format!(
                 "the operator is of version {ours} and these CRDs are older: {}; the API server drops or refuses the fields that they don't have: upgrade them (helm upgrade of the chart headworks-crds)",
                 older.join(", ")
@@ -127,16 +129,20 @@ mod tests {
         for (version, reason, word) in [
             (
                 Some("1.9.3"),
-                "CrdsOlder",
+                ConditionReason::CrdsOlder,
                 "pipelines.headworks.dev (1.9.3)",
             ),
-            (None, "CrdsOlder", "no version"),
+            (None, ConditionReason::CrdsOlder, "no version"),
             (
                 Some("1.10.1"),
-                "CrdsNewer",
+                ConditionReason::CrdsNewer,
                 "pipelines.headworks.dev (1.10.1)",
             ),
-            (Some("2.0.0"), "CrdsNewer", "chart headworks)"),
+            (
+                Some("2.0.0"),
+                ConditionReason::CrdsNewer,
+                "chart headworks)",
+            ),
         ] {
             let (said, message) = of(version).unwrap();
             assert_eq!(said, reason);

@@ -15,6 +15,8 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
+use crate::reason::AnyReason;
+
 const QUIET: Duration = Duration::from_secs(3600);
 
 /// Publishes Events about our objects.
@@ -37,19 +39,27 @@ impl Events {
     }
 
     /// Says that something normal happened.
-    pub async fn normal(&self, about: &ObjectReference, reason: &str, note: &str) {
-        self.publish(about, EventType::Normal, reason, note).await;
+    pub async fn normal(&self, about: &ObjectReference, reason: impl Into<AnyReason>, note: &str) {
+        self.publish(about, EventType::Normal, &reason.into(), note)
+            .await;
     }
 
     /// Says that something deserves a look.
-    pub async fn warning(&self, about: &ObjectReference, reason: &str, note: &str) {
-        self.publish(about, EventType::Warning, reason, note).await;
+    pub async fn warning(&self, about: &ObjectReference, reason: impl Into<AnyReason>, note: &str) {
+        self.publish(about, EventType::Warning, &reason.into(), note)
+            .await;
     }
 
-    async fn publish(&self, about: &ObjectReference, type_: EventType, reason: &str, note: &str) {
+    async fn publish(
+        &self,
+        about: &ObjectReference,
+        type_: EventType,
+        reason: &AnyReason,
+        note: &str,
+    ) {
         let key = (
             about.uid.clone().unwrap_or_default(),
-            reason.to_owned(),
+            reason.to_string(),
             note.to_owned(),
         );
         if !first_within(
@@ -65,14 +75,14 @@ impl Events {
         let note = Some(note.chars().take(1000).collect());
         let event = Event {
             type_,
-            reason: reason.into(),
+            reason: reason.to_string(),
             note,
             action: "Reconcile".into(),
             secondary: None,
         };
         // An Event is a courtesy: failing to say it must not fail the work.
         if let Err(error) = self.recorder.publish(&event, about).await {
-            tracing::warn!(%error, reason, "an Event could not be published");
+            tracing::warn!(%error, reason = reason.as_str(), "an Event could not be published");
         }
     }
 }

@@ -10,10 +10,12 @@ use std::{
 };
 
 use headworks_crds::Platform;
+use headworks_plan::Reason;
 use kube::{Client, ResourceExt};
 
 use crate::{
     kafka::{Admin, Connection, KafkaError, Scram, Tls},
+    reason::ConditionReason,
     retry::Error,
     secrets::{self, LastFailures},
 };
@@ -175,25 +177,27 @@ pub fn to_reconcile_error(error: &KafkaError, what: &str, credential_field: &str
     let message = format!("{what}: {error}");
     match error {
         KafkaError::Unreachable { .. } | KafkaError::Timeout { .. } => {
-            Error::waiting("KafkaUnavailable", message).after(Duration::from_secs(15))
+            Error::waiting(Reason::KafkaUnavailable, message).after(Duration::from_secs(15))
         }
         KafkaError::CredentialsRefused { .. } => Error::stalled(
-            "CredentialsRefused",
+            Reason::CredentialsRefused,
             format!("{message}; {credential_field}"),
         )
         .after(REFUSAL_RECHECK),
-        KafkaError::TlsFailed { .. } => Error::stalled("TlsFailed", message).after(REFUSAL_RECHECK),
+        KafkaError::TlsFailed { .. } => {
+            Error::stalled(ConditionReason::TlsFailed, message).after(REFUSAL_RECHECK)
+        }
         KafkaError::NotAuthorized { .. } => {
-            Error::stalled("NotAuthorized", message).after(REFUSAL_RECHECK)
+            Error::stalled(Reason::NotAuthorized, message).after(REFUSAL_RECHECK)
         }
         KafkaError::NoAuthorizer { .. } => {
-            Error::stalled("NoAuthorizer", message).after(REFUSAL_RECHECK)
+            Error::stalled(ConditionReason::NoAuthorizer, message).after(REFUSAL_RECHECK)
         }
         KafkaError::PolicyRefused { .. } => {
-            Error::stalled("RefusedByKafka", message).after(Duration::from_secs(120))
+            Error::stalled(ConditionReason::RefusedByKafka, message).after(Duration::from_secs(120))
         }
         KafkaError::TopicExists { .. }
         | KafkaError::NoSuchTopic { .. }
-        | KafkaError::Other { .. } => Error::transient("KafkaError", message),
+        | KafkaError::Other { .. } => Error::transient(Reason::KafkaError, message),
     }
 }

@@ -71,6 +71,7 @@ pub mod pipeline;
 pub mod planning;
 pub mod platform;
 pub mod provisioner;
+pub mod reason;
 pub mod registry_pool;
 pub mod reports;
 pub mod retry;

@@ -22,6 +22,7 @@ use crate::{
     apply::is_subset,
     context::Context,
     names::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_VALUE, PART_LABEL},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -181,14 +182,14 @@ impl Family {
         let place = place(live);
         if live.meta().deletion_timestamp.is_some() {
             return Err(Error::waiting(
-                "ChildTerminating",
+                ConditionReason::ChildTerminating,
                 format!("{place} is being deleted; it is made again when it is gone"),
             )
             .after(RETRY_SOON));
         }
         if !self.claims(live) {
             return Err(Error::stalled(
-                "OwnedByAnother",
+                ConditionReason::OwnedByAnother,
                 format!(
                     "{place} exists and isn't {}; Headworks doesn't take it over: delete or rename it",
                     self.role
@@ -198,7 +199,7 @@ impl Family {
         }
         if !owners.own(self, live) {
             return Err(Error::waiting(
-                "ChildTerminating",
+                ConditionReason::ChildTerminating,
                 format!(
                     "{place} belongs to a deleted {}; it is made again when it is gone",
                     self.owner
@@ -209,7 +210,7 @@ impl Family {
         let content = |object: &K| object.annotations().get(self.content).cloned();
         if content(live).is_some_and(|there| Some(there) != content(desired)) {
             return Err(Error::stalled(
-                "OwnedByAnother",
+                ConditionReason::OwnedByAnother,
                 format!("{place} {}", self.other_content),
             )
             .after(FOREIGN_RECHECK));
@@ -319,7 +320,7 @@ fn place<K: Resource<DynamicType = ()>>(object: &K) -> String {
 pub(crate) fn body<K: Resource<DynamicType = ()> + Serialize>(object: &K) -> Result<Value, Error> {
     let mut body = serde_json::to_value(object).map_err(|e| {
         Error::transient(
-            "Internal",
+            ConditionReason::Internal,
             format!("{} can't be written as JSON: {e}", place(object)),
         )
     })?;

@@ -11,12 +11,13 @@ use std::{
 };
 
 use headworks_crds::Platform;
-use headworks_plan::RegistryConnection;
+use headworks_plan::{Reason, RegistryConnection};
 use headworks_schema::registry::{self as schema_registry, RegistryError};
 use kube::{Client, ResourceExt};
 
 use crate::{
     names::Key,
+    reason::ConditionReason,
     retry::Error,
     secrets::{self, LastFailures},
 };
@@ -174,10 +175,10 @@ fn translate(error: &RegistryError) -> Error {
     let message = error.to_string();
     match error {
         RegistryError::Unreachable { .. } => {
-            Error::waiting("RegistryUnavailable", message).after(RECHECK)
+            Error::waiting(Reason::RegistryUnavailable, message).after(RECHECK)
         }
         RegistryError::Misconfigured { .. } => Error::stalled(
-            "RegistryMisconfigured",
+            ConditionReason::RegistryMisconfigured,
             format!("{message}; correct spec.schemaRegistry of the Platform"),
         )
         .after(REFUSAL_RECHECK),
@@ -185,7 +186,7 @@ fn translate(error: &RegistryError) -> Error {
         | RegistryError::TooLarge { .. }
         | RegistryError::References { .. }
         | RegistryError::NotFound { .. } => {
-            Error::stalled("RegistryRefused", message).after(REFUSAL_RECHECK)
+            Error::stalled(ConditionReason::RegistryRefused, message).after(REFUSAL_RECHECK)
         }
     }
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::names::Key;
+use crate::reason::{AnyReason, ConditionReason};
 
 /// Why a reconcile did not reach its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum Error {
     /// The user must act. Not tried again until the spec or something it refers to changes.
     Stalled {
         /// CamelCase reason of the condition.
-        reason: String,
+        reason: AnyReason,
         /// What, where, and what to do.
         message: String,
         /// Present: the cause lies where no watch sees it, so look again after this long.
@@ -28,7 +29,7 @@ pub enum Error {
     /// Something else must happen: a watch wakes the object, or `after` passes.
     Waiting {
         /// CamelCase reason of the condition.
-        reason: String,
+        reason: AnyReason,
         /// What is waited for.
         message: String,
         /// Look again after this long even if no watch wakes the object.
@@ -39,7 +40,7 @@ pub enum Error {
     /// A call failed that is expected to succeed later.
     Transient {
         /// CamelCase reason of the condition.
-        reason: String,
+        reason: AnyReason,
         /// What failed.
         message: String,
     },
@@ -55,7 +56,7 @@ impl std::error::Error for Error {}
 
 impl Error {
     /// The user must act.
-    pub fn stalled(reason: &str, message: impl Into<String>) -> Self {
+    pub fn stalled(reason: impl Into<AnyReason>, message: impl Into<String>) -> Self {
         Self::Stalled {
             reason: reason.into(),
             message: message.into(),
@@ -64,7 +65,7 @@ impl Error {
     }
 
     /// A neighbour isn't there or isn't ready yet; a watch will tell, so the delay is only a safety net.
-    pub fn waiting(reason: &str, message: impl Into<String>) -> Self {
+    pub fn waiting(reason: impl Into<AnyReason>, message: impl Into<String>) -> Self {
         Self::Waiting {
             reason: reason.into(),
             message: message.into(),
@@ -74,7 +75,7 @@ impl Error {
     }
 
     /// A name that the spec refers to doesn't exist.
-    pub fn missing(reason: &str, message: impl Into<String>) -> Self {
+    pub fn missing(reason: impl Into<AnyReason>, message: impl Into<String>) -> Self {
         Self::Waiting {
             reason: reason.into(),
             message: message.into(),
@@ -84,7 +85,7 @@ impl Error {
     }
 
     /// Time will mend it.
-    pub fn transient(reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn transient(reason: impl Into<AnyReason>, message: impl Into<String>) -> Self {
         Self::Transient {
             reason: reason.into(),
             message: message.into(),
@@ -107,7 +108,16 @@ impl Error {
         match self {
             Self::Stalled { reason, .. }
             | Self::Waiting { reason, .. }
-            | Self::Transient { reason, .. } => reason,
+            | Self::Transient { reason, .. } => reason.as_str(),
+        }
+    }
+
+    /// True if this is why.
+    pub fn is(&self, why: impl Into<AnyReason>) -> bool {
+        match self {
+            Self::Stalled { reason, .. }
+            | Self::Waiting { reason, .. }
+            | Self::Transient { reason, .. } => *reason == why.into(),
         }
     }
 
@@ -128,12 +138,12 @@ impl Error {
             other => other.to_string(),
         };
         let reason = match error {
-            kube::Error::Api(status) if status.code == 403 => "Forbidden",
-            kube::Error::Api(status) if status.code == 409 => "Conflict",
+            kube::Error::Api(status) if status.code == 403 => ConditionReason::Forbidden,
+            kube::Error::Api(status) if status.code == 409 => ConditionReason::Conflict,
             kube::Error::Api(status) if status.code == 422 || status.code == 400 => {
-                "RefusedByKubernetes"
+                ConditionReason::RefusedByKubernetes
             }
-            _ => "KubernetesUnavailable",
+            _ => ConditionReason::KubernetesUnavailable,
         };
         Self::transient(reason, format!("{what}: {text}"))
     }

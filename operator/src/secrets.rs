@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
 pub use crate::mounts::NeededSecret;
+use crate::reason::ConditionReason;
 use crate::retry::Error;
 
 /// An answer counts for so long.
@@ -72,13 +73,13 @@ pub async fn text(
         Ok(Some(secret)) => secret,
         Ok(None) => {
             return Err(Error::missing(
-                "SecretNotFound",
+                ConditionReason::SecretNotFound,
                 format!("{place}: Secret {namespace}/{name} doesn't exist; make it with key {key}"),
             ));
         }
         Err(kube::Error::Api(status)) if status.code == 403 => {
             return Err(Error::stalled(
-                "SecretForbidden",
+                ConditionReason::SecretForbidden,
                 format!(
                     "{place}: the operator may not read Secrets in namespace {namespace}; add it to secretNamespaces of the Helm chart"
                 ),
@@ -93,13 +94,13 @@ pub async fn text(
     };
     let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else {
         return Err(Error::missing(
-            "SecretNotFound",
+            ConditionReason::SecretNotFound,
             format!("{place}: Secret {namespace}/{name} has no key {key}; add it"),
         ));
     };
     let text = std::str::from_utf8(&bytes.0).map_err(|_| {
         Error::stalled(
-            "SecretInvalid",
+            ConditionReason::SecretInvalid,
             format!("{place}: Secret {namespace}/{name}, key {key} isn't UTF-8 text"),
         )
     })?;
@@ -122,7 +123,7 @@ pub async fn certificates(
     let found = only_certificates(&text);
     if found.is_empty() {
         return Err(Error::stalled(
-            "SecretInvalid",
+            ConditionReason::SecretInvalid,
             format!(
                 "{place}: Secret {namespace}/{name}, key {key} has no certificate: it must be PEM, with {BEGIN}"
             ),
@@ -159,7 +160,8 @@ mod tests {
     fn a_missing_secret_is_asked_for_once_in_a_while() {
         let failures = LastFailures::default();
         let now = Instant::now();
-        let missing: Result<(), Error> = Err(Error::missing("SecretNotFound", "make it"));
+        let missing: Result<(), Error> =
+            Err(Error::missing(ConditionReason::SecretNotFound, "make it"));
         assert!(failures.recall("default", now).is_none());
         failures.note("default", &missing, now);
         let again = |seconds| failures.recall("default", now + Duration::from_secs(seconds));

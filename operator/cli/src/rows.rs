@@ -48,9 +48,11 @@ pub fn canonical(columns: &Contract, name: &str, value: &Node) -> Result<String,
     let mut decoder = JsonDecoder::pruned(&one, &names).map_err(|e| e.to_string())?;
     let key = serde_json::Value::from(name).to_string();
     let record = format!("{{{key}:{}}}", value.to_json_text());
-    decoder
-        .decode(record.as_bytes())
-        .map_err(|error| error.message)?;
+    decoder.decode(record.as_bytes()).map_err(|error| {
+        error
+            .refused()
+            .map_or_else(String::new, |refused| refused.message)
+    })?;
     let batch = decoder.finish().map_err(|e| e.to_string())?;
     let mut out = Vec::new();
     JsonEncoder::new(&one)

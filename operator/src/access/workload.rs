@@ -9,7 +9,7 @@ mod rights;
 use std::time::Duration;
 
 use headworks_crds::{Kafka, Platform};
-use headworks_plan::Plan;
+use headworks_plan::{Plan, Reason};
 use k8s_openapi::{
     api::core::v1::{ObjectReference, Secret},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
@@ -30,6 +30,7 @@ use crate::{
         user::{DesiredUser, Owner, User, user_name},
         users,
     },
+    reason::ConditionReason,
     retry::Error,
     stores,
     verified::Recalled,
@@ -40,7 +41,7 @@ pub use crate::verified::VERIFIED_FOR;
 /// The chart's value that lists the pods' namespaces.
 pub(super) const CHART: &str = "workloadNamespaces";
 /// The reason that pods give when Kafka doesn't take their password.
-const REFUSED: &str = "CredentialsRefused";
+const REFUSED: Reason = Reason::CredentialsRefused;
 /// A user that pods weren't let in with is looked at again after this long.
 const REFUSED_RECHECK: Duration = Duration::from_secs(10);
 /// Pods get so long to end before their rights go.
@@ -161,7 +162,7 @@ pub fn heard(error: Error, platform: &ResolvedPlatform, key: &Key, context: &Con
     let by_us = provisioner::provisioner(&platform.platform)
         .kafka_users()
         .is_none();
-    if error.reason() != REFUSED || !(generated(kafka) && by_us) {
+    if !(error.is(REFUSED) && generated(kafka) && by_us) {
         return error;
     }
     let user = user(&platform.installation, key);
@@ -198,7 +199,10 @@ pub async fn revoke(
         let note = format!(
             "the Platform is gone; if its Kafka isn't and {key} had a user of its own, delete that and its ACLs by hand"
         );
-        context.events.warning(about, "UsersLeft", &note).await;
+        context
+            .events
+            .warning(about, ConditionReason::UsersLeft, &note)
+            .await;
         return Ok(());
     };
     let installation = platform
@@ -219,7 +223,10 @@ pub async fn revoke(
         Timestamp::now().duration_since(since).unsigned_abs() > POD_END_TIMEOUT
     });
     if !waited && !context.stores.pods_left(key, uid).is_empty() {
-        return Err(Error::waiting("PodsEnding", "the pods end first"));
+        return Err(Error::waiting(
+            ConditionReason::PodsEnding,
+            "the pods end first",
+        ));
     }
     let user = user(&installation, key);
     context.verified_passwords.note(&user, None);
@@ -276,7 +283,7 @@ mod tests {
         assert_eq!(said, refused.clone().after(REFUSED_RECHECK));
         // Nothing of ours: another fault, or a user that somebody else keeps.
         known();
-        let other = Error::stalled("TopicMissing", "no topic");
+        let other = Error::stalled(Reason::TopicMissing, "no topic");
         assert_eq!(heard(other.clone(), &platform(own), &key, &context), other);
         for others in [
             json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),

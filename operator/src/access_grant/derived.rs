@@ -19,7 +19,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::{names::digest, owned_objects::Family, planning::lineage::Labels, retry::Error};
+use crate::{
+    names::digest, owned_objects::Family, planning::lineage::Labels, reason::ConditionReason,
+    retry::Error,
+};
 
 /// Derived streams and their Pipelines.
 pub(super) const FAMILY: Family = Family {
@@ -110,7 +113,7 @@ pub fn check(desired: &DesiredDerived) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::stalled(
-        "NothingLeft",
+        ConditionReason::NothingLeft,
         format!(
             "spec.exceptLabels: every field of DataStream {} has one of these labels; leave the stream out of spec.read, or a label out of exceptLabels",
             desired.stream.name_any()

@@ -34,6 +34,7 @@ use crate::{
     controller::{PodRequest, Reconciler, ShownFigures, SpecCheck},
     names::Key,
     platform::resolve::resolve_platform,
+    reason::ConditionReason,
     retry::Error,
     security::Open,
     status::ReconcileOutcome,
@@ -189,7 +190,7 @@ async fn granted(
     let name = platform_migration::platform(grant, status, context).ok_or_else(|| {
         let first = grant.spec.read.iter().chain(&grant.spec.write).next();
         Error::missing(
-            "StreamNotFound",
+            ConditionReason::StreamNotFound,
             format!(
                 "DataStream {}/{} doesn't exist; make it, or correct the name{}",
                 key.namespace,
@@ -232,7 +233,7 @@ async fn granted(
         d.min(context.settings.recheck)
     });
     let message = status::said(grant, status, note);
-    Ok(ReconcileOutcome::ready("Granted", message).recheck(soon))
+    Ok(ReconcileOutcome::ready(ConditionReason::Granted, message).recheck(soon))
 }
 
 /// The rights end: everything goes.
@@ -246,7 +247,7 @@ async fn expired(
     match revocation::close(grant, &why, status, context).await {
         Err(error) => error,
         Ok(()) => Error::stalled(
-            "Expired",
+            ConditionReason::Expired,
             format!(
                 "spec.expires: the rights ended at {expires}, and its users are gone; set a later time, or delete the grant"
             ),
@@ -257,11 +258,12 @@ async fn expired(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use headworks_plan::Reason;
 
     #[test]
     fn what_could_not_be_taken_away_is_said_and_tried_again_soon() {
-        let error = Error::stalled("OwnedByAnother", "Secret bi/s isn't ours");
-        let left = Error::stalled("NotAuthorized", "no right to delete ACLs");
+        let error = Error::stalled(ConditionReason::OwnedByAnother, "Secret bi/s isn't ours");
+        let left = Error::stalled(Reason::NotAuthorized, "no right to delete ACLs");
         let Error::Waiting {
             reason,
             message,
@@ -284,15 +286,30 @@ mod tests {
             Error::Stalled { recheck, .. } => recheck.map(|r| r.as_secs()),
             Error::Transient { .. } => panic!("its pauses grow up to two minutes"),
         };
-        assert_eq!(again(Error::transient("KafkaError", ""), at(-5)), Some(10));
-        assert_eq!(again(Error::waiting("NotAccepted", ""), at(20)), Some(20));
-        assert_eq!(again(Error::waiting("NotAccepted", ""), at(500)), Some(60));
         assert_eq!(
-            again(Error::stalled("UserOperatorPresent", ""), at(30)),
+            again(Error::transient(Reason::KafkaError, ""), at(-5)),
+            Some(10)
+        );
+        assert_eq!(
+            again(Error::waiting(ConditionReason::NotAccepted, ""), at(20)),
+            Some(20)
+        );
+        assert_eq!(
+            again(Error::waiting(ConditionReason::NotAccepted, ""), at(500)),
+            Some(60)
+        );
+        assert_eq!(
+            again(
+                Error::stalled(ConditionReason::UserOperatorPresent, ""),
+                at(30)
+            ),
             Some(30)
         );
-        assert_eq!(again(Error::stalled("Expired", ""), at(-1)), None);
-        let error = Error::transient("KafkaError", "");
+        assert_eq!(
+            again(Error::stalled(ConditionReason::Expired, ""), at(-1)),
+            None
+        );
+        let error = Error::transient(Reason::KafkaError, "");
         assert_eq!(in_time(error.clone(), None, now), error);
     }
 }

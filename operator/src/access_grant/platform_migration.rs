@@ -112,10 +112,11 @@ fn on_the_way(error: Error, before: &str, now: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use headworks_plan::Reason;
 
     #[test]
     fn what_holds_up_a_move_names_both_platforms_and_stays_the_kind_of_error_it_is() {
-        let error = Error::waiting("KafkaUnavailable", "no broker answers");
+        let error = Error::waiting(Reason::KafkaUnavailable, "no broker answers");
         let moving = on_the_way(error, "old", "new");
         assert_eq!(moving.reason(), "KafkaUnavailable");
         assert!(matches!(moving, Error::Waiting { .. }));

@@ -23,6 +23,7 @@ use crate::{
         user::{Owner, User, user_name},
         users as kafka_users,
     },
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -101,7 +102,10 @@ pub async fn users_left(
         users.join(" and ")
     );
     let about = grant.object_ref(&());
-    context.events.warning(&about, "UsersLeft", &note).await;
+    context
+        .events
+        .warning(&about, ConditionReason::UsersLeft, &note)
+        .await;
 }
 
 /// The grant's two users.
@@ -173,7 +177,7 @@ pub async fn close(
     derived::sweep(context, grant, &BTreeSet::new()).await?;
     if let Some(name) = gone.filter(|_| status.user.is_some()) {
         return Err(Error::missing(
-            "PlatformNotFound",
+            ConditionReason::PlatformNotFound,
             format!(
                 "{why}, but Platform {name} is gone, and with it the way to its Kafka; make it again, or delete the grant"
             ),

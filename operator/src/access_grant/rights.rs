@@ -6,6 +6,7 @@ use headworks_crds::{AccessGrantSpec, GrantedStream};
 
 use crate::{
     kafka::{Acl, Operation, Quota, Resource},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -26,7 +27,7 @@ pub fn check(spec: &AccessGrantSpec) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::stalled(
-        "InvalidSpec",
+        ConditionReason::InvalidSpec,
         format!(
             "spec.to.namespace: groups that begin with {RESERVED}. are those of Pipelines, so a client in a namespace of this name can't have any; let the client run in another namespace"
         ),

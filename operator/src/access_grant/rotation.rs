@@ -8,6 +8,7 @@
 use headworks_crds::AccessGrantSpec;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use crate::reason::ConditionReason;
 use crate::retry::Error;
 
 /// How long the user before lives on, where the spec says nothing.
@@ -71,7 +72,7 @@ pub fn end(spec: &AccessGrantSpec, last: Option<&str>) -> (Option<Timestamp>, Op
     let last: Option<Timestamp> = last.and_then(|last| last.parse().ok());
     let until = last.map_or_else(String::new, |last| format!("; until then {last} holds"));
     let error = Error::stalled(
-        "InvalidSpec",
+        ConditionReason::InvalidSpec,
         format!("spec.expires: {text} is no instant; write it as 2027-01-01T00:00:00Z{until}"),
     );
     (last, Some(error))
@@ -97,7 +98,7 @@ pub fn times(spec: &AccessGrantSpec) -> Result<Times, Error> {
     let every = millis(rotation.every.millis());
     if overlap >= every {
         return Err(Error::stalled(
-            "InvalidSpec",
+            ConditionReason::InvalidSpec,
             "spec.rotation.overlap: must be shorter than every: a grant has two users, and the one before must be gone when the next comes",
         ));
     }

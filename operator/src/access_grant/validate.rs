@@ -16,7 +16,8 @@ use super::{
     rotation::{self, Times},
 };
 use crate::{
-    data_stream::resolve::ResolvedStream, platform::resolve::ResolvedPlatform, retry::Error,
+    data_stream::resolve::ResolvedStream, platform::resolve::ResolvedPlatform,
+    reason::ConditionReason, retry::Error,
 };
 
 /// What neither schema nor rules can say: that times fit each other.
@@ -33,7 +34,8 @@ pub fn beyond_schema(spec: &AccessGrantSpec) -> Result<Times, Error> {
 /// # Errors
 /// `InvalidSpec`.
 pub fn spec(spec: &AccessGrantSpec) -> Result<Times, Error> {
-    headworks_crds::check(spec).map_err(|message| Error::stalled("InvalidSpec", message))?;
+    headworks_crds::check(spec)
+        .map_err(|message| Error::stalled(ConditionReason::InvalidSpec, message))?;
     rotation::times(spec)
 }
 
@@ -49,7 +51,7 @@ pub fn accepted(grant: &AccessGrant, word: Word) -> Result<Option<String>, Error
         Word::Accepts => Ok(None),
         Word::AcceptsAll => Ok(Some(accept::outdated(namespace, &grantor))),
         Word::Refuses => Err(Error::waiting(
-            "NotAccepted",
+            ConditionReason::NotAccepted,
             format!(
                 "spec.to.namespace: {}",
                 accept::refusal(namespace, &grantor)
@@ -65,7 +67,7 @@ pub fn logs_in(platform: &ResolvedPlatform) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::stalled(
-        "NoAuthentication",
+        ConditionReason::NoAuthentication,
         format!(
             "Platform {}: its listener takes no users (spec.kafka.authentication is absent), so nothing could be granted or refused; name one that asks for SCRAM-SHA-512",
             platform.platform.name_any()
@@ -115,7 +117,7 @@ pub fn streams(
                 None if access == READ && !grant.spec.except_labels.is_empty() => {
                     let namespace = grant.namespace().unwrap_or_default();
                     Err(Error::missing(
-                        "StreamNotFound",
+                        ConditionReason::StreamNotFound,
                         format!("{place}: DataStream {namespace}/{name} doesn't exist"),
                     ))
                 }
@@ -178,7 +180,7 @@ fn settled(
         return Ok(whole);
     };
     Err(Error::waiting(
-        "StreamNotReady",
+        ConditionReason::StreamNotReady,
         format!(
             "{place}: which fields of DataStream {} have the labels {} isn't known before Pipeline {writer}, which writes it, fits its streams",
             whole.stream,
@@ -277,7 +279,7 @@ fn kept<'a>(
 }
 
 fn is_nothing_left(error: &Error) -> bool {
-    error.reason() == "NothingLeft"
+    error.is(ConditionReason::NothingLeft)
 }
 
 /// One user is a user of one Kafka.
@@ -290,7 +292,7 @@ fn on_platform(
         return Ok(stream);
     }
     Err(Error::stalled(
-        "PlatformMismatch",
+        ConditionReason::PlatformMismatch,
         format!(
             "{place}: DataStream {} is on Platform {} and the others on {platform}; make a grant for each Platform",
             stream.stream.name, stream.platform

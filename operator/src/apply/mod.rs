@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::{
     names::{APPLIED_ANNOTATION, FIELD_MANAGER, Key, digest},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -68,7 +69,7 @@ where
         Some(live) => {
             if live.meta().deletion_timestamp.is_some() {
                 return Err(Error::waiting(
-                    "ChildTerminating",
+                    ConditionReason::ChildTerminating,
                     format!("{place} is being deleted; it is made again when it is gone"),
                 )
                 .after(Duration::from_secs(5)));
@@ -98,7 +99,7 @@ where
     match api.patch(&name, &params, &Patch::Apply(&body)).await {
         Ok(answer) => Ok(Some(answer)),
         Err(kube::Error::Api(status)) if status.code == 409 && !ours => Err(Error::stalled(
-            "OwnedByAnother",
+            ConditionReason::OwnedByAnother,
             format!("{place}: {}; rename one of the two", status.message),
         )),
         Err(error) => Err(Error::api(&format!("applying {place}"), &error)),
@@ -140,7 +141,7 @@ fn applied_hash(body: &Value) -> Option<&str> {
 
 fn unserialisable(place: &str, error: &serde_json::Error) -> Error {
     Error::transient(
-        "Internal",
+        ConditionReason::Internal,
         format!("{place} can't be written as JSON: {error}"),
     )
 }
@@ -157,7 +158,7 @@ fn not_ours<K: Resource>(place: &str, live: &K, desired: &K) -> Error {
     });
     if earlier_self {
         return Error::waiting(
-            "ChildTerminating",
+            ConditionReason::ChildTerminating,
             format!(
                 "{place} belongs to a deleted object of this name; it is made again when it is gone"
             ),
@@ -188,7 +189,7 @@ fn owned_by_another<K: Resource>(place: &str, live: &K) -> Error {
         (None, None) => "belongs to someone else".into(),
     };
     Error::stalled(
-        "OwnedByAnother",
+        ConditionReason::OwnedByAnother,
         format!("{place} exists and {who}; Headworks doesn't take it over: delete or rename it, or rename this object"),
     )
     .after(Duration::from_secs(60))

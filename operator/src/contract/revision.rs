@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use super::fingerprint;
 use crate::{
     names::{CONTRACT_PART, Key, PART_LABEL},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -135,7 +136,7 @@ pub fn is(map: &ConfigMap, named: &AcceptedContract) -> bool {
 pub fn config_map(owner: &Key, accepted: &Revision) -> Result<ConfigMap, Error> {
     let text = serde_json::to_string_pretty(&accepted.contract).map_err(|e| {
         Error::transient(
-            "Internal",
+            ConditionReason::Internal,
             format!("the contract can't be written as JSON: {e}"),
         )
     })?;

@@ -12,6 +12,7 @@ use super::{Reconciler, SpecCheck, checked, dynamic_api, exit::label};
 use crate::{
     context::Context,
     names::{FIELD_MANAGER, FINALIZER, Key},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -77,7 +78,11 @@ pub(super) async fn delete<K: Reconciler>(
             let reference = object.object_ref(&());
             context
                 .events
-                .warning(&reference, "DeletionDelayed", error.message())
+                .warning(
+                    &reference,
+                    ConditionReason::DeletionDelayed,
+                    error.message(),
+                )
                 .await;
             (
                 label(&Err(error)),

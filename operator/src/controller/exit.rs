@@ -12,6 +12,7 @@ use super::Reconciler;
 use crate::{
     context::Context,
     names::Key,
+    reason::AnyReason,
     retry::Error,
     status::{self, ReconcileOutcome},
 };
@@ -105,11 +106,12 @@ async fn announce(
         ..ObjectReference::default()
     };
     if is.status == "True" {
-        context.events.normal(&about, &is.reason, &is.message).await;
+        let reason = AnyReason::read(&is.reason);
+        context.events.normal(&about, reason, &is.message).await;
     } else if find(after, STALLED).is_some() {
         context
             .events
-            .warning(&about, &is.reason, &is.message)
+            .warning(&about, AnyReason::read(&is.reason), &is.message)
             .await;
     }
 }

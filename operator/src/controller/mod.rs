@@ -41,6 +41,7 @@ use crate::{
     admission::Reviewed,
     context::Context,
     names::Key,
+    reason::ConditionReason,
     reports::Coarse,
     retry::Error,
     secrets::NeededSecret,
@@ -151,8 +152,9 @@ pub struct ShownFigures {
 /// # Errors
 /// `InvalidSpec`, with each fault and its place.
 pub fn checked<K: Reconciler>(object: &K) -> Result<(), Error> {
-    fault_text(&object.spec_faults())
-        .map_or(Ok(()), |text| Err(Error::stalled("InvalidSpec", text)))
+    fault_text(&object.spec_faults()).map_or(Ok(()), |text| {
+        Err(Error::stalled(ConditionReason::InvalidSpec, text))
+    })
 }
 
 /// Runs one kind's controller until `stop`.
@@ -288,7 +290,7 @@ fn say_open<K: Reconciler>(object: &K, status: &mut Value) {
 /// What a status says of a mistake of ours. What the panic said may repeat what others sent, so it goes to the log alone.
 fn internal(_: &Panicked) -> Error {
     Error::transient(
-        "Internal",
+        ConditionReason::Internal,
         "Headworks made a mistake of its own with this object, and tries again; the operator's log says where: please report it",
     )
 }

@@ -8,6 +8,7 @@ use crate::{
     admission::{AdmissionDecision, Around, Request},
     context::testing::{calls, context, store, stores},
     planning::uses::{StreamUse, UsesStreams},
+    reason::ConditionReason,
     scope::Watch,
     supervise::{OfTask, PANICS},
     watches::{Wake, Watching},
@@ -68,7 +69,10 @@ impl Reconciler for ConfigMap {
         *status = json!({"seen": true});
         tokio::task::yield_now().await;
         assert_ne!(self.name_any(), "bad", "a secret that the panic tells");
-        Ok(ReconcileOutcome::ready("Running", "all is well"))
+        Ok(ReconcileOutcome::ready(
+            ConditionReason::Running,
+            "all is well",
+        ))
     }
 
     async fn finalize(&self, _: &Value, _: &Context) -> Result<(), Error> {

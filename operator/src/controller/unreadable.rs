@@ -5,7 +5,7 @@ use kube::{Api, api::DynamicObject, runtime::controller::Action};
 use serde_json::Value;
 
 use super::{Reconciler, deletion::release, dynamic_api, exit::finish};
-use crate::{context::Context, names::Key, retry::Error};
+use crate::{context::Context, names::Key, reason::ConditionReason, retry::Error};
 
 /// An object that an older or newer version stored: said in its own status, by name of the field.
 pub(super) async fn say<K: Reconciler>(
@@ -33,7 +33,7 @@ pub(super) async fn say<K: Reconciler>(
         Err(error) => format!("{}: {}", error.path(), error.inner()),
     };
     let outcome = Err(Error::stalled(
-        "InvalidSpec",
+        ConditionReason::InvalidSpec,
         format!("this version of Headworks can't read the object: {message}; correct the field"),
     ));
     finish::<K>(

@@ -18,6 +18,7 @@ use crate::{
     evolution::Refusal,
     kafka::Admin,
     provisioner::{OfStream, Provisioner, TopicOutcome, in_kafka, topic::Claim},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -97,7 +98,10 @@ pub async fn apply(
     if adopted {
         let about = of.stream.object_ref(&());
         let note = format!("topic {} was taken over with its settings", of.topic);
-        context.events.normal(&about, "TopicAdopted", &note).await;
+        context
+            .events
+            .normal(&about, ConditionReason::TopicAdopted, &note)
+            .await;
     }
     Ok(Applied {
         version: in_force.version,

@@ -21,6 +21,7 @@ use crate::{
     },
     names::{CONTRACT_PART, FIELD_MANAGER, Key, PART_LABEL},
     owned,
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -103,7 +104,7 @@ async fn listed(client: &Client, owner: &Key) -> Result<Vec<Revision>, Error> {
     })?;
     if list.metadata.continue_.is_some_and(|next| !next.is_empty()) {
         return Err(Error::stalled(
-            "OwnedByAnother",
+            ConditionReason::OwnedByAnother,
             format!(
                 "namespace {} has more than {LISTED} ConfigMaps with the labels of this stream's contracts ({labels}), and a stream has {KEPT}: not all of them can be looked at. Delete the ones that aren't its contracts",
                 owner.namespace
@@ -156,7 +157,7 @@ pub(super) fn again(
         });
     }
     Err(Error::stalled(
-        "ContractLost",
+        ConditionReason::ContractLost,
         format!(
             "contract {} is in force, and its ConfigMap {}/{} is gone, so nobody can say whether the spec may follow it: put the ConfigMap back, or make the spec what it was and change it afterwards",
             named.version,
@@ -186,11 +187,11 @@ pub async fn accept(context: &Context, owner: &Key, accepted: &Revision) -> Resu
             match there.as_ref().map(read) {
                 Some(Some(there)) if there == *accepted => Ok(()),
                 None => Err(Error::transient(
-                    "Conflict",
+                    ConditionReason::Conflict,
                     format!("ConfigMap {} is being replaced", map.name_any()),
                 )),
                 Some(_) => Err(Error::stalled(
-                    "OwnedByAnother",
+                    ConditionReason::OwnedByAnother,
                     format!(
                         "ConfigMap {}/{} exists and isn't this contract; delete or rename it",
                         owner.namespace,

@@ -15,6 +15,7 @@ use crate::{
         by_strimzi::kafka_topics::{self, Left},
         in_kafka::topics::kafka_error,
     },
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -43,7 +44,7 @@ pub async fn finalize(
         );
         context
             .events
-            .warning(&stream.object_ref(&()), "TopicLeft", &note)
+            .warning(&stream.object_ref(&()), ConditionReason::TopicLeft, &note)
             .await;
     }
     if stream.spec.deletion_policy == DeletionPolicy::Retain {
@@ -53,7 +54,10 @@ pub async fn finalize(
     if let (Some(topic), Some(why)) = (&status.topic, lost) {
         let note = format!("topic {topic} and its dead letters stay in Kafka: {why}");
         let about = stream.object_ref(&());
-        context.events.warning(&about, "TopicLeft", &note).await;
+        context
+            .events
+            .warning(&about, ConditionReason::TopicLeft, &note)
+            .await;
     } else if let Some(topic) = &status.topic {
         let topics = [Some(topic), status.dead_letter_topic.as_ref()];
         if let Err(error) = delete_topics(stream, topics.into_iter().flatten(), context).await {
@@ -66,7 +70,7 @@ pub async fn finalize(
             );
             context
                 .events
-                .warning(&stream.object_ref(&()), "TopicLeft", &note)
+                .warning(&stream.object_ref(&()), ConditionReason::TopicLeft, &note)
                 .await;
         }
     }
@@ -91,14 +95,17 @@ async fn kafka_topics(
                     "KafkaTopic {name} is gone with Strimzi's kinds; its topic in Kafka is as it was"
                 );
                 let about = stream.object_ref(&());
-                context.events.warning(&about, "TopicLeft", &note).await;
+                context
+                    .events
+                    .warning(&about, ConditionReason::TopicLeft, &note)
+                    .await;
             }
             Ok(())
         }
         // The Topic Operator deletes the topic and then lets the object go. What it doesn't do in time is done by the Admin API;
         // when it is back, it finds the topic gone and lets the object go.
         Left::Ending(place) if since_deletion(stream) < OPERATOR_PATIENCE => Err(Error::waiting(
-            "TopicPending",
+            ConditionReason::TopicPending,
             format!(
                 "Strimzi's Topic Operator has to delete the topic of KafkaTopic {place}; after a minute it is deleted without it"
             ),
@@ -113,10 +120,12 @@ async fn delete_topics(
     context: &Context,
 ) -> Result<(), Error> {
     let name = &stream.spec.platform;
-    let platform = context
-        .stores
-        .platform(name)
-        .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
+    let platform = context.stores.platform(name).ok_or_else(|| {
+        Error::waiting(
+            ConditionReason::PlatformNotFound,
+            format!("Platform {name} is gone"),
+        )
+    })?;
     let connected = context.kafka.get(&context.client, &platform).await?;
     for topic in topics {
         // A topic that is gone already is what was wanted; the room of Kafka says so as success.

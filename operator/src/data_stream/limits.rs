@@ -6,6 +6,7 @@
 use headworks_crds::{DataStream, DataStreamSpec, Platform};
 use kube::ResourceExt;
 
+use crate::reason::ConditionReason;
 use crate::retry::Error;
 
 /// What is looked at besides the spec.
@@ -25,9 +26,8 @@ pub fn check(spec: &DataStreamSpec, platform: &Platform, around: Around) -> Resu
     match fault(spec, platform, around) {
         None => Ok(()),
         // Another stream may give partitions back.
-        Some(message) => {
-            Err(Error::stalled("LimitExceeded", message).after(std::time::Duration::from_secs(60)))
-        }
+        Some(message) => Err(Error::stalled(ConditionReason::LimitExceeded, message)
+            .after(std::time::Duration::from_secs(60))),
     }
 }
 

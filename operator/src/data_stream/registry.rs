@@ -16,7 +16,7 @@ mod subjects;
 use headworks_crds::{
     DataStream, DataStreamStatus, DeletionPolicy, Platform, RegisteredSchema, SubjectNaming,
 };
-use headworks_plan::{Definition, Format};
+use headworks_plan::{Definition, Format, Reason};
 use headworks_schema::registry::{Entry, Reference, RegistryError};
 use k8s_openapi::api::core::v1::ConfigMap;
 pub use known::{earlier, known};
@@ -32,6 +32,7 @@ use crate::{
     context::Context,
     contract::revision::{Revision, SCHEMA_IDS_ANNOTATION, name},
     names::{FIELD_MANAGER, Key},
+    reason::ConditionReason,
     registry_pool::Registry,
     retry::Error,
 };
@@ -98,7 +99,7 @@ fn allowed(
         }
         let own = record_prefix(&namespace);
         Err(Error::stalled(
-            "SubjectNotAllowed",
+            ConditionReason::SubjectNotAllowed,
             format!(
                 "spec.subject is RecordName, and subject {subject} isn't in the schema registry with this definition; namespace {namespace} may not register it, because the record's full name doesn't begin with {own} and no rule of the Platform's spec.kafka.topicPolicy allows it: rename the record's namespace or package, ask for a rule, or use TopicRecordName"
             ),
@@ -109,7 +110,7 @@ fn allowed(
 
 fn gone(platform: &Platform) -> Error {
     Error::waiting(
-        "RegistryUnavailable",
+        Reason::RegistryUnavailable,
         format!(
             "spec.schemaRegistry of Platform {} is gone, and the records of this stream carry ids of its schemas: name the registry again",
             platform.name_any()
@@ -126,7 +127,7 @@ async fn look_up(
     allowed: &impl Fn(&str) -> Result<(), Error>,
 ) -> Result<Registration, Error> {
     let subject = subject(stream.spec.subject, &accepted.topic, definition)
-        .map_err(|message| Error::stalled("InvalidSchema", message))?;
+        .map_err(|message| Error::stalled(ConditionReason::InvalidSchema, message))?;
     let format = accepted.contract.format;
     let needed = needed::register(registry, &accepted.topic, format, definition).await?;
     let text = Text {
@@ -140,7 +141,7 @@ async fn look_up(
         .await?;
     if i32::try_from(id).is_err() {
         return Err(Error::stalled(
-            "RegistryRefused",
+            ConditionReason::RegistryRefused,
             format!(
                 "the schema registry at {} gave the id {id}, which no client of Java's takes",
                 registry.connection.url
@@ -269,7 +270,7 @@ pub async fn settle(
             });
             Ok(None)
         }
-        (Err(Error::Waiting { reason, .. }), Some(id)) if reason == "RegistryUnavailable" => {
+        (Err(error @ Error::Waiting { .. }), Some(id)) if error.is(Reason::RegistryUnavailable) => {
             Ok(Some(format!(
                 "the schema registry doesn't answer, and records go on with schema id {id}"
             )))
@@ -326,7 +327,10 @@ pub async fn finalize(
             registered.subject
         );
         let about = stream.object_ref(&());
-        context.events.warning(&about, "SubjectLeft", &note).await;
+        context
+            .events
+            .warning(&about, ConditionReason::SubjectLeft, &note)
+            .await;
         return Ok(());
     }
     let Some(platform) = context.stores.platform(&stream.spec.platform) else {
@@ -349,7 +353,7 @@ pub async fn finalize(
             );
             context
                 .events
-                .warning(&stream.object_ref(&()), "SubjectLeft", &note)
+                .warning(&stream.object_ref(&()), ConditionReason::SubjectLeft, &note)
                 .await;
             Ok(())
         }

@@ -10,6 +10,7 @@ use crate::{
     contract::{self, revision::Revision},
     names::Key,
     provisioner::settings::MAX_MESSAGE,
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -39,7 +40,7 @@ pub async fn resolve_stream(
 ) -> Result<ResolvedStream, Error> {
     let Some(stream) = context.stores.stream(namespace, name) else {
         return Err(Error::missing(
-            "StreamNotFound",
+            ConditionReason::StreamNotFound,
             format!(
                 "{place}: DataStream {namespace}/{name} doesn't exist; make it, or correct the name{}",
                 context.stores.near_stream(namespace, name)
@@ -48,7 +49,7 @@ pub async fn resolve_stream(
     };
     if stream.metadata.deletion_timestamp.is_some() {
         return Err(Error::waiting(
-            "StreamNotReady",
+            ConditionReason::StreamNotReady,
             format!("{place}: DataStream {name} is being deleted"),
         ));
     }
@@ -62,7 +63,7 @@ pub async fn resolve_stream(
     let Some(accepted) = contract_revisions::in_force(context, &owner, Some(in_force)).await?
     else {
         return Err(Error::waiting(
-            "StreamNotReady",
+            ConditionReason::StreamNotReady,
             format!(
                 "{place}: DataStream {name} has no accepted contract: {}",
                 why(&stream)
@@ -139,7 +140,7 @@ pub fn seen(
 
 fn no_topic(place: &str, stream: &DataStream) -> Error {
     Error::waiting(
-        "StreamNotReady",
+        ConditionReason::StreamNotReady,
         format!(
             "{place}: DataStream {} has no topic yet: {}",
             stream.name_any(),
@@ -164,7 +165,7 @@ fn registered(
         .and_then(|registered| Some((registered, u32::try_from(registered.id).ok()?)));
     let Some((registered, id)) = registered else {
         return Err(Error::waiting(
-            "StreamNotReady",
+            ConditionReason::StreamNotReady,
             format!(
                 "{place}: the schema of DataStream {} isn't looked up yet: {}",
                 stream.name_any(),

@@ -16,6 +16,7 @@ use kube::{Api, Client};
 
 use crate::{
     contract::references::{REFERENCES_BYTES, Texts, config_maps, inlined, keys},
+    reason::ConditionReason,
     retry::Error,
     status::ReconcileOutcome,
 };
@@ -23,7 +24,7 @@ use crate::{
 /// A definition takes its texts from so many ConfigMaps: each look asks for all of them.
 const CONFIG_MAPS: usize = 8;
 /// The reason of a stream that waits for one.
-const NOT_FOUND: &str = "SchemaTextNotFound";
+const NOT_FOUND: ConditionReason = ConditionReason::SchemaTextNotFound;
 /// So many keys besides are told to who names one that isn't there.
 const OTHER_KEYS: usize = 8;
 /// A stream whose definition needs ConfigMaps is looked at again after this long.
@@ -50,7 +51,7 @@ pub async fn texts(
         let maps = named.keys().len();
         if maps > CONFIG_MAPS {
             return Err(Error::stalled(
-                "InvalidSchema",
+                ConditionReason::InvalidSchema,
                 format!(
                     "the definition takes texts from {maps} ConfigMaps; {CONFIG_MAPS} is the most: put several texts into one"
                 ),
@@ -75,7 +76,7 @@ pub async fn texts(
             .sum();
         room = room.checked_sub(bytes).ok_or_else(|| {
             Error::stalled(
-                "InvalidSchema",
+                ConditionReason::InvalidSchema,
                 format!(
                     "the texts that the definition takes from ConfigMaps are more than {REFERENCES_BYTES} bytes: leave out what it doesn't need"
                 ),
@@ -128,7 +129,7 @@ fn patience(stream: &DataStream, now: Timestamp) -> Duration {
     let conditions = stream.status.iter().flat_map(|status| &status.conditions);
     let waiting = conditions
         .into_iter()
-        .find(|condition| condition.type_ == RECONCILING && condition.reason == NOT_FOUND);
+        .find(|condition| condition.type_ == RECONCILING && NOT_FOUND == condition.reason.as_str());
     let waited = waiting.map_or(Duration::ZERO, |condition| {
         let since = condition.last_transition_time.0;
         Duration::try_from(now.duration_since(since)).unwrap_or_default()
@@ -149,7 +150,7 @@ pub(super) fn looked_at_again(
             let next = outcome.recheck.map_or(RECHECK, |next| next.min(RECHECK));
             Ok(outcome.recheck(next))
         }
-        Err(error @ Error::Waiting { missing: true, .. }) if error.reason() == NOT_FOUND => {
+        Err(error @ Error::Waiting { missing: true, .. }) if error.is(NOT_FOUND) => {
             Err(error.after(patience(stream, Timestamp::now())))
         }
         // The text in the ConfigMap may be what is wrong.
@@ -253,7 +254,8 @@ mod tests {
         let named =
             stream(&json!([{"name": "a.proto", "configMap": {"name": "protos", "key": "a"}}]));
         let plain = stream(&json!([]));
-        let ready = || Ok(ReconcileOutcome::ready("TopicReady", "").recheck(RECHECK * 5));
+        let ready =
+            || Ok(ReconcileOutcome::ready(ConditionReason::TopicReady, "").recheck(RECHECK * 5));
         assert_eq!(
             looked_at_again(&named, ready()).unwrap().recheck,
             Some(RECHECK)
@@ -262,7 +264,7 @@ mod tests {
             looked_at_again(&plain, ready()).unwrap().recheck,
             Some(RECHECK * 5)
         );
-        let refused = || Err(Error::stalled("IncompatibleContract", ""));
+        let refused = || Err(Error::stalled(ConditionReason::IncompatibleContract, ""));
         let error = looked_at_again(&named, refused()).unwrap_err();
         assert!(matches!(
             error,

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use headworks_crds::{DataStream, DataStreamStatus, conditions::READY};
+use headworks_plan::Reason;
 
 use super::{apply::Applied, compatibility};
 use crate::{
     context::Context,
     names::{Key, digest},
     provisioner::OfStream,
+    reason::ConditionReason,
     registry_pool,
     retry::Error,
     status::{ExtraCondition, ReconcileOutcome},
@@ -21,8 +23,8 @@ const UNVERIFIED_RECHECK: Duration = Duration::from_secs(30);
 /// too, which is waited for and not tried again: Kafka has answered it, and refused the topic as it is wanted.
 pub fn is_outage(error: &Error) -> bool {
     match error {
-        Error::Transient { reason, .. } => reason == "KafkaError",
-        Error::Waiting { reason, .. } => reason == "KafkaUnavailable",
+        Error::Transient { .. } => error.is(Reason::KafkaError),
+        Error::Waiting { .. } => error.is(Reason::KafkaUnavailable),
         Error::Stalled { .. } => false,
     }
 }
@@ -64,7 +66,10 @@ pub fn outcome(
 ) -> Result<ReconcileOutcome, Error> {
     if let Some((asked, why)) = &applied.refused {
         let message = compatibility::message(of.stream, of.key, why, asked, context);
-        return Err(Error::stalled("IncompatibleContract", message));
+        return Err(Error::stalled(
+            ConditionReason::IncompatibleContract,
+            message,
+        ));
     }
     said(of, applied, context.settings.recheck)
 }
@@ -78,7 +83,7 @@ fn said(of: OfStream<'_>, applied: Applied, recheck: Duration) -> Result<Reconci
         "topic {} is as the spec says, contract {} is in force",
         of.topic, applied.version
     );
-    let mut reason = "TopicReady";
+    let mut reason = ConditionReason::TopicReady;
     if let Some((why, resting)) = outcome.resting {
         reason = why;
         message = format!("{message}. {resting}");
@@ -90,7 +95,7 @@ fn said(of: OfStream<'_>, applied: Applied, recheck: Duration) -> Result<Reconci
     }
     let drift = outcome.drift.map(|message| ExtraCondition {
         type_: "Drifted",
-        reason: "SettingsOfOthers".into(),
+        reason: ConditionReason::SettingsOfOthers.into(),
         message,
     });
     Ok(ReconcileOutcome::ready(reason, message)
@@ -115,11 +120,11 @@ mod tests {
 
     #[test]
     fn what_the_topic_operator_says_of_a_setting_is_no_outage() {
-        assert!(is_outage(&Error::transient("KafkaError", "")));
-        assert!(is_outage(&Error::waiting("KafkaUnavailable", "")));
+        assert!(is_outage(&Error::transient(Reason::KafkaError, "")));
+        assert!(is_outage(&Error::waiting(Reason::KafkaUnavailable, "")));
         // As `verdict` hands on what stands in a KafkaTopic's condition.
-        assert!(!is_outage(&Error::waiting("KafkaError", "")));
-        assert!(!is_outage(&Error::stalled("NotAuthorized", "")));
+        assert!(!is_outage(&Error::waiting(Reason::KafkaError, "")));
+        assert!(!is_outage(&Error::stalled(Reason::NotAuthorized, "")));
     }
 
     #[test]
@@ -159,7 +164,7 @@ mod tests {
                 .is_some_and(|after| after >= minute * 5 && after <= minute * 8)
         );
         let resting = TopicOutcome {
-            resting: Some(("TopicPaused", "it is paused".into())),
+            resting: Some((ConditionReason::TopicPaused, "it is paused".into())),
             drift: Some("others".into()),
             pending: None,
         };
@@ -173,10 +178,10 @@ mod tests {
         assert_eq!(rests.also[0].type_, "Drifted");
         assert!(rests.recheck <= Some(registry_pool::RECHECK));
         let waits = TopicOutcome {
-            pending: Some(Error::waiting("TopicPending", "")),
+            pending: Some(Error::waiting(ConditionReason::TopicPending, "")),
             ..TopicOutcome::default()
         };
-        let refused = || Some(Error::stalled("RegistryRefused", ""));
+        let refused = || Some(Error::stalled(ConditionReason::RegistryRefused, ""));
         let reason = |topic, unregistered| {
             let error = said(of, applied(topic, None, unregistered), minute).unwrap_err();
             error.reason().to_owned()

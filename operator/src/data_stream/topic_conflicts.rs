@@ -8,7 +8,8 @@ use headworks_crds::{DataStream, Platform};
 use kube::ResourceExt;
 
 use crate::{
-    context::Context, contract::topic_name, platform::resolve::resolve_platform, retry::Error,
+    context::Context, contract::topic_name, platform::resolve::resolve_platform,
+    reason::ConditionReason, retry::Error,
 };
 
 fn topic_of(stream: &DataStream) -> String {
@@ -59,7 +60,7 @@ pub fn check_precedence(
         .min_by_key(|rival| age(rival));
     let Some(first) = first else { return Ok(()) };
     Err(Error::stalled(
-        "TopicOwnedBy",
+        ConditionReason::TopicOwnedBy,
         format!(
             "topic {topic} belongs to DataStream {}, which is older; choose another spec.topic",
             place(first)
@@ -128,7 +129,7 @@ pub fn lost(stream: &DataStream, topic: &str, context: &Context) -> Option<Strin
         return Some(message);
     }
     if let Err(error) = resolve_platform(context, &stream.spec.platform, &namespace)
-        && error.reason() == "NamespaceNotAllowed"
+        && error.is(ConditionReason::NamespaceNotAllowed)
     {
         return Some(error.message().to_owned());
     }

@@ -18,6 +18,7 @@ use crate::{
         settings::Settings,
         topic::{Claim, FoundTopic, adoption, claim, dead_letter_claim},
     },
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -29,7 +30,7 @@ pub fn spec(stream: &DataStream, key: &Key, topic: &str, found: &References) -> 
     let platform = &found.platform.platform;
     let policy = &platform.spec.kafka.topic_policy;
     topic_name::allowed(topic, &key.namespace, &found.labels, policy)
-        .map_err(|message| Error::stalled("TopicNotAllowed", message))?;
+        .map_err(|message| Error::stalled(ConditionReason::TopicNotAllowed, message))?;
     topic_conflicts::check_precedence(stream, topic, &found.rivals)?;
     limits::check(&stream.spec, platform, found.around)
 }
@@ -45,7 +46,7 @@ pub fn contract(spec: &DataStreamSpec, resolved: &DataStreamSpec) -> Result<Cont
 }
 
 fn invalid(message: &str) -> Error {
-    Error::stalled("InvalidSchema", message)
+    Error::stalled(ConditionReason::InvalidSchema, message)
 }
 
 /// What becomes of a stream.

@@ -133,7 +133,7 @@ impl Watched {
                 ),
             )),
             State::Unknown | State::Absent => Err(Error::waiting(
-                &format!("{operator}NotInstalled"),
+                format!("{operator}NotInstalled"),
                 format!(
                     "the cluster has no kind {kind} of {group} ({}): {}. It is noticed when they come",
                     versions.join(" or "),

@@ -13,6 +13,7 @@ use crate::{
     kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
     planning::stages,
+    reason::ConditionReason,
     retry::Error,
     stores,
 };
@@ -89,7 +90,11 @@ pub async fn finalize(
     let note = format!("progress stays in Kafka: {error}; delete by hand what is left of {left}");
     context
         .events
-        .warning(&pipeline.object_ref(&()), "ProgressLeft", &note)
+        .warning(
+            &pipeline.object_ref(&()),
+            ConditionReason::ProgressLeft,
+            &note,
+        )
         .await;
     Ok(())
 }
@@ -112,13 +117,18 @@ async fn forget(
 ) -> Result<(), Error> {
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
     if !context.stores.pods_left(key, uid).is_empty() {
-        return Err(Error::waiting("PodsEnding", "the pods end first"));
+        return Err(Error::waiting(
+            ConditionReason::PodsEnding,
+            "the pods end first",
+        ));
     }
     let name = &pipeline.spec.platform;
-    let platform = context
-        .stores
-        .platform(name)
-        .ok_or_else(|| Error::waiting("PlatformNotFound", format!("Platform {name} is gone")))?;
+    let platform = context.stores.platform(name).ok_or_else(|| {
+        Error::waiting(
+            ConditionReason::PlatformNotFound,
+            format!("Platform {name} is gone"),
+        )
+    })?;
     delete(left, &platform, context).await
 }
 

@@ -11,6 +11,7 @@ use crate::{
     names::Key,
     planning::{query, store_writers::stores_of},
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -58,7 +59,7 @@ pub async fn dereference(
             .chain(platform_references(&pipeline.spec.platform, &key.namespace)),
     );
 
-    let named = named.map_err(|errors| Error::stalled("InvalidSql", errors))?;
+    let named = named.map_err(|errors| Error::stalled(ConditionReason::InvalidSql, errors))?;
     let platform = resolve_platform(context, &pipeline.spec.platform, &key.namespace)?;
     let mut inputs = Vec::with_capacity(named.len());
     for name in &named {
@@ -104,7 +105,7 @@ fn on_platform(
         return Ok(stream);
     }
     Err(Error::stalled(
-        "PlatformMismatch",
+        ConditionReason::PlatformMismatch,
         format!(
             "{place}: DataStream {} is on Platform {} and this Pipeline on {}; a Pipeline reads and writes one Kafka",
             stream.stream.name, stream.platform, pipeline.spec.platform

@@ -27,6 +27,7 @@ use crate::{
     names::Key,
     planning::{check, targets},
     platform::policy,
+    reason::ConditionReason,
     retry::Error,
     security::Open,
     status::ReconcileOutcome,
@@ -140,7 +141,7 @@ async fn resolve(
     checked(pipeline)?;
     if let Some(found) = context.flows.refused(key) {
         return Err(Error::stalled(
-            "StreamLoop",
+            ConditionReason::StreamLoop,
             format!(
                 "spec.to: the streams feed themselves: {found}; write to another stream, or delete the other Pipeline"
             ),
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn pods_that_have_nothing_to_do_are_said() {
-        let ready = || ReconcileOutcome::ready("Running", "6 pods ready");
+        let ready = || ReconcileOutcome::ready(ConditionReason::Running, "6 pods ready");
         let said = |replicas, partitions| with_idle_pods(ready(), replicas, partitions).message;
         assert_eq!(said(6, Some(6)), "6 pods ready");
         assert_eq!(said(6, None), "6 pods ready");

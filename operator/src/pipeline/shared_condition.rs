@@ -2,13 +2,14 @@
 
 use crate::{
     planning::shared::{Shared, words},
+    reason::ConditionReason,
     status::ExtraCondition,
 };
 
 /// The condition's type.
 const SHARED_TARGET: &str = "SharedTarget";
 /// Its reason.
-const REASON: &str = "SeveralWriters";
+const REASON: ConditionReason = ConditionReason::SeveralWriters;
 
 /// The condition of a Pipeline some of whose targets are shared.
 pub fn shared_condition(shared: &Shared) -> Option<ExtraCondition> {

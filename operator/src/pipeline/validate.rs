@@ -4,7 +4,7 @@ use headworks_crds::{Pipeline, PipelineSpec, PodTemplate};
 use headworks_sql::Dataflow;
 
 use super::{dereference::References, memory::memory_fault};
-use crate::{planning, retry::Error};
+use crate::{planning, reason::ConditionReason, retry::Error};
 
 /// Checks the spec against what it refers to.
 pub fn check(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error> {
@@ -14,7 +14,7 @@ pub fn check(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error>
     if dataflow.keeps_state()
         && let Some(fault) = memory_fault(spec, &template(spec, found))
     {
-        return Err(Error::stalled("MemoryTooLow", fault));
+        return Err(Error::stalled(ConditionReason::MemoryTooLow, fault));
     }
     Ok(dataflow)
 }
@@ -26,7 +26,7 @@ fn check_stores(spec: &PipelineSpec, found: &References, dataflow: &Dataflow) ->
         let guarantee = binding.store.connection.guarantee();
         if let Some(fault) = planning::check::guarantee_fault(dataflow, table, guarantee) {
             let message = format!("spec.to[{index}].table: {fault}");
-            return Err(Error::stalled("OutputMismatch", message));
+            return Err(Error::stalled(ConditionReason::OutputMismatch, message));
         }
     }
     Ok(())

@@ -10,7 +10,9 @@ use headworks_plan::{Contract, DELETED_COLUMN, Guarantee};
 use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest, target};
 
 use super::query;
-use crate::{connectors::stores::TableRules, retry::Error};
+use crate::connectors::stores::TableRules;
+use crate::reason::ConditionReason;
+use crate::retry::Error;
 
 /// Plans the query over its inputs (name and contract) and checks that every target takes its columns. An output
 /// is the index in `spec.to`, the stream's name and its contract; tables are taken from the spec, and `rules` says what the
@@ -31,15 +33,15 @@ pub fn check(
         })
         .on_overflow(query::overflow(spec));
     let dataflow = headworks_sql::plan(&spec.sql, &catalog)
-        .map_err(|errors| Error::stalled("InvalidSql", query::places(&errors)))?;
+        .map_err(|errors| Error::stalled(ConditionReason::InvalidSql, query::places(&errors)))?;
     if let Some(fault) = delivery_fault(spec, &dataflow) {
-        return Err(Error::stalled("NotSupported", fault));
+        return Err(Error::stalled(ConditionReason::NotSupported, fault));
     }
     for (index, name, contract) in outputs {
         target::check(&dataflow.output, contract).map_err(|mismatches| {
             let list: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
             Error::stalled(
-                "OutputMismatch",
+                ConditionReason::OutputMismatch,
                 format!(
                     "spec.to[{index}].stream: the query's columns don't fit DataStream {name}: {}",
                     list.join("; ")
@@ -48,7 +50,7 @@ pub fn check(
         })?;
         if let Some(fault) = stream_fault(&dataflow, name, contract) {
             let message = format!("spec.to[{index}].stream: {fault}");
-            return Err(Error::stalled("OutputMismatch", message));
+            return Err(Error::stalled(ConditionReason::OutputMismatch, message));
         }
     }
     for (index, target) in spec.to.iter().enumerate() {
@@ -59,7 +61,7 @@ pub fn check(
             let only_the_key = column_faults(&dataflow, rules).is_empty();
             let field = if only_the_key { ".key" } else { "" };
             return Err(Error::stalled(
-                "OutputMismatch",
+                ConditionReason::OutputMismatch,
                 format!(
                     "spec.to[{index}].table{field}: the query's columns don't fit table {} of DataStore {}: {}",
                     table.name,

@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, PipelineSpec, PipelineStatus};
 use headworks_plan::names::version;
 
-use crate::{connectors::stores::table_name, retry::Error};
+use crate::connectors::stores::table_name;
+use crate::reason::ConditionReason;
+use crate::retry::Error;
 
 /// Most that a status keeps of earlier targets; the oldest are forgotten.
 const MOST: usize = 64;
@@ -80,7 +82,7 @@ pub fn check(
     }
     let list = mixed.join(", ");
     Err(Error::stalled(
-        "ResultsWouldMix",
+        ConditionReason::ResultsWouldMix,
         format!(
             "spec.to: {list}: an earlier query of this Pipeline wrote there, and a Reset takes away progress and state, never results: those of two queries would stand beside each other. Name another stream or table in spec.to; or empty what is there (or take it as it is) and annotate {ANNOTATION_ACCEPT_MIXED_RESULTS}: \"{token}\"; or undo the change"
         ),

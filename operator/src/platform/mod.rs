@@ -23,6 +23,7 @@ use crate::{
     kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
     provisioner::provisioner,
+    reason::ConditionReason,
     retry::Error,
     security::{self, Open},
     status::{ReconcileOutcome, mark, set},
@@ -99,7 +100,7 @@ impl Reconciler for Platform {
         status.brokers = Some(cluster.brokers);
         status.cluster_id = Some(cluster.id);
         Ok(ReconcileOutcome::ready(
-            "Connected",
+            ConditionReason::Connected,
             format!("Kafka answers at {}", self.spec.kafka.bootstrap_servers),
         )
         .and(capacity)
@@ -145,7 +146,7 @@ async fn schema_registry(
         SCHEMA_REGISTRY_READY,
         answers
             .as_deref()
-            .map(|message| ("Answers", message))
+            .map(|message| (ConditionReason::Answers, message))
             .map_err(|error| *error),
         platform.metadata.generation,
         Timestamp::now(),
@@ -161,7 +162,7 @@ fn short_uid(context: &Context) -> Result<String, Error> {
         .get(&kube::runtime::reflector::ObjectRef::new("kube-system"));
     let uid = namespace.and_then(|n| n.metadata.uid.clone());
     uid.and_then(|uid| uid.split('-').next().map(str::to_owned))
-        .ok_or_else(|| Error::transient("Internal", "namespace kube-system isn't known yet; set spec.kafka.installation to go on without it"))
+        .ok_or_else(|| Error::transient(ConditionReason::Internal, "namespace kube-system isn't known yet; set spec.kafka.installation to go on without it"))
 }
 
 /// How many DataStreams and Pipelines use the Platform.

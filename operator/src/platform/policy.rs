@@ -8,7 +8,7 @@ use std::fmt::Write;
 use headworks_crds::{Platform, PodPolicy, PodTemplate};
 use kube::ResourceExt;
 
-use crate::{connection::NeededSecret, retry::Error};
+use crate::{connection::NeededSecret, reason::ConditionReason, retry::Error};
 
 /// Fails if the object asks for what the Platform doesn't allow. `secrets` are those that the object names, without the Kafka user
 /// that the Platform names.
@@ -22,7 +22,7 @@ pub fn check(
 ) -> Result<(), Error> {
     match fault(platform, template, secrets) {
         None => Ok(()),
-        Some(message) => Err(Error::stalled("NotAllowedByPolicy", message)),
+        Some(message) => Err(Error::stalled(ConditionReason::NotAllowedByPolicy, message)),
     }
 }
 

@@ -11,7 +11,7 @@ use kube::{
     core::{Selector, SelectorExt},
 };
 
-use crate::{context::Context, names::Key, retry::Error};
+use crate::{context::Context, names::Key, reason::ConditionReason, retry::Error};
 
 /// A Platform that a namespace may use.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl ResolvedPlatform {
             |c| format!("{}: {}", c.reason, c.message),
         );
         Error::waiting(
-            "PlatformNotReady",
+            ConditionReason::PlatformNotReady,
             format!("Platform {} isn't ready: {why}", self.platform.name_any()),
         )
     }
@@ -66,7 +66,7 @@ pub fn resolve_platform(
 ) -> Result<ResolvedPlatform, Error> {
     let Some(platform) = context.stores.platform(name) else {
         return Err(Error::missing(
-            "PlatformNotFound",
+            ConditionReason::PlatformNotFound,
             format!(
                 "spec.platform: Platform {name} doesn't exist; make it or name another{}",
                 context.stores.near_platform(name)
@@ -75,20 +75,20 @@ pub fn resolve_platform(
     };
     if platform.metadata.deletion_timestamp.is_some() {
         return Err(Error::waiting(
-            "PlatformNotReady",
+            ConditionReason::PlatformNotReady,
             format!("Platform {name} is being deleted"),
         ));
     }
     if let Some(selector) = platform.spec.allowed_namespaces.clone() {
         let selector = Selector::try_from(selector).map_err(|e| {
             Error::waiting(
-                "PlatformNotReady",
+                ConditionReason::PlatformNotReady,
                 format!("Platform {name}: spec.allowedNamespaces isn't a label selector: {e}"),
             )
         })?;
         if !selector.matches(&context.stores.namespace_labels(namespace)) {
             return Err(Error::stalled(
-                "NamespaceNotAllowed",
+                ConditionReason::NamespaceNotAllowed,
                 format!(
                     "Platform {name} doesn't admit namespace {namespace}: give the namespace the labels {selector} that spec.allowedNamespaces asks for, or use another Platform"
                 ),

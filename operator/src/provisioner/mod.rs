@@ -34,6 +34,7 @@ use crate::{
     context::Context,
     kafka::{Admin, Topic},
     names::Key,
+    reason::ConditionReason,
     retry::Error,
     status::ExtraCondition,
 };
@@ -70,7 +71,7 @@ pub struct TopicOutcome {
     /// Why the stream isn't Ready all the same.
     pub pending: Option<Error>,
     /// Reason and a note where nobody acts on the topic, by somebody's wish.
-    pub resting: Option<(&'static str, String)>,
+    pub resting: Option<(ConditionReason, String)>,
     /// What others have set beside our settings.
     pub drift: Option<String>,
 }

@@ -15,6 +15,7 @@ use crate::{
     context::Context,
     names::{FIELD_MANAGER, Key, MANAGED_BY},
     owned,
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -52,7 +53,7 @@ pub fn child(live: Option<Secret>, owner: &Key, uid: &str) -> Result<Option<Secr
     let earlier = owned::claims(&live.metadata).is_some_and(|(key, _)| key == *owner);
     if earlier {
         return Err(Error::waiting(
-            "ChildTerminating",
+            ConditionReason::ChildTerminating,
             format!(
                 "{place} belongs to a deleted object of this name; it is made again when it is gone"
             ),
@@ -86,7 +87,7 @@ pub fn owned(live: Option<Secret>, owner: &Key) -> Result<Option<Secret>, Error>
 
 fn foreign(place: &str) -> Error {
     Error::stalled(
-        "OwnedByAnother",
+        ConditionReason::OwnedByAnother,
         format!(
             "{place} exists and isn't this object's; Headworks doesn't take it over: delete or rename it"
         ),
@@ -119,8 +120,12 @@ pub async fn put(
     {
         return Ok(live.clone());
     }
-    let mut body = serde_json::to_value(desired)
-        .map_err(|e| Error::transient("Internal", format!("a Secret can't be written: {e}")))?;
+    let mut body = serde_json::to_value(desired).map_err(|e| {
+        Error::transient(
+            ConditionReason::Internal,
+            format!("a Secret can't be written: {e}"),
+        )
+    })?;
     body["apiVersion"] = json!("v1");
     body["kind"] = json!("Secret");
     // What was read must still be so: two that write at once must not both win.
@@ -233,23 +238,23 @@ fn of_ours(
 fn explained(error: &kube::Error, doing: &str, namespace: &str, name: &str, chart: &str) -> Error {
     match error {
         kube::Error::Api(status) if status.code == 403 => Error::stalled(
-            "SecretForbidden",
+            ConditionReason::SecretForbidden,
             format!(
                 "{doing} Secret {namespace}/{name}: the operator has no right on Secrets in namespace {namespace}; add it to {chart} of the Helm chart"
             ),
         )
         .after(std::time::Duration::from_secs(60)),
         kube::Error::Api(status) if status.code == 409 => Error::transient(
-            "Conflict",
+            ConditionReason::Conflict,
             format!("{doing} Secret {namespace}/{name}: somebody else wrote it just now"),
         ),
         // The API server's own words may repeat what was sent.
         kube::Error::Api(status) => Error::transient(
-            "RefusedByKubernetes",
+            ConditionReason::RefusedByKubernetes,
             format!("{doing} Secret {namespace}/{name}: {} ({})", status.reason, status.code),
         ),
         _ => Error::transient(
-            "KubernetesUnavailable",
+            ConditionReason::KubernetesUnavailable,
             format!("{doing} Secret {namespace}/{name}: the API server didn't answer"),
         ),
     }

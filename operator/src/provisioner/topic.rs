@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     kafka::{NewTopic, Topic},
+    reason::ConditionReason,
     retry::Error,
     strimzi::topics::KafkaTopic,
 };
@@ -138,7 +139,7 @@ pub fn claim(name: &str, found: Option<Topic>, known: bool, adopt: bool) -> Resu
         Some(topic) if known => Ok(Claim::Ours(topic)),
         Some(topic) if adopt => Ok(Claim::Adopt(topic)),
         Some(_) => Err(Error::stalled(
-            "TopicExists",
+            ConditionReason::TopicExists,
             format!("topic {name} exists in Kafka and wasn't made by this DataStream; set spec.adopt: true to take it over (its other settings stay, its retention is never lowered), or choose another spec.topic"),
         )
         .after(std::time::Duration::from_secs(60))),
@@ -192,7 +193,7 @@ fn check_cleanup(topic: &str, compacted: bool, live: &BTreeMap<String, Live>) ->
         "set spec.compacted: true"
     };
     Err(Error::stalled(
-        "TopicMismatch",
+        ConditionReason::TopicMismatch,
         format!(
             "topic {topic} has {CLEANUP}={there}, and taking it over must lose nothing: {remedy} or choose another topic"
         ),
@@ -209,7 +210,7 @@ pub fn grew(topic: &str, there: i32, wanted: i32) -> String {
 /// A spec that asks for fewer partitions than there are.
 pub fn cannot_shrink(topic: &str, there: i32, wanted: i32) -> Error {
     Error::stalled(
-        "PartitionsCannotShrink",
+        ConditionReason::PartitionsCannotShrink,
         format!(
             "topic {topic} has {there} partitions and spec.partitions is {wanted}: Kafka can't take partitions away; set spec.partitions to {there} or more, or remove it"
         ),
@@ -233,7 +234,7 @@ pub fn dead_letter_claim(
         let there = live.get(CLEANUP).map_or("delete", |l| l.value.as_str());
         if there.contains("compact") {
             return Err(Error::stalled(
-                "TopicMismatch",
+                ConditionReason::TopicMismatch,
                 format!(
                     "topic {name} is to take this stream's dead letters and has {CLEANUP}={there}, which dead letters without a key don't fit; set it to delete by hand if its records may go, or choose another spec.topic"
                 ),

@@ -11,6 +11,7 @@ use crate::{
     kafka::{Acl, KafkaError, Quota},
     kafka_pool::{credential_field, to_reconcile_error},
     names::Key,
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -68,7 +69,7 @@ impl Owner<'_> {
         let note = format!("a Secret stays, and its user is gone: {error}");
         context
             .events
-            .warning(self.about, "SecretLeft", &note)
+            .warning(self.about, ConditionReason::SecretLeft, &note)
             .await;
         Ok(())
     }

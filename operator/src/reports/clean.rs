@@ -3,9 +3,10 @@
 //! So a report is cleaned where it comes in, once, and everything behind deals with numbers that can be times and sizes, and
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
-use headworks_plan::{Figures, Problem, Report, StateFigures};
+use headworks_plan::{Figures, Problem, Report, ReportedReason, StateFigures};
 
 use crate::names::condition_reason;
+use crate::reason::ConditionReason;
 
 /// Most problems of one pod that are looked at.
 const PROBLEMS: usize = 16;
@@ -38,7 +39,7 @@ pub fn clean(report: Report) -> Report {
 
 fn problem(problem: Problem) -> Problem {
     Problem {
-        reason: reason(&problem.reason),
+        reason: ReportedReason::read(reason(problem.reason.as_str())),
         message: text(&problem.message, MESSAGE),
         fatal: problem.fatal,
     }
@@ -87,8 +88,8 @@ fn rate(rate: f64) -> f64 {
 }
 
 /// A pod's word as a condition's reason.
-pub fn reason(said: &str) -> String {
-    condition_reason(said, "PodProblem")
+fn reason(said: &str) -> String {
+    condition_reason(said, ConditionReason::PodProblem.as_str())
 }
 
 /// One line that a terminal shows as what it is: no control characters (which move the cursor or colour it), nothing that turns

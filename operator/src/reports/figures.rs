@@ -186,7 +186,7 @@ pub fn worst<'a>(
 
 #[cfg(test)]
 mod tests {
-    use headworks_plan::Figures;
+    use headworks_plan::{Figures, Reason};
 
     use super::*;
 
@@ -361,20 +361,16 @@ mod tests {
 
     #[test]
     fn a_fatal_problem_is_shown_before_a_frequent_one() {
-        let problem = |reason: &str, fatal| Problem {
-            reason: reason.into(),
-            message: String::new(),
-            fatal,
-        };
+        let problem = |reason: Reason, fatal| Problem::new(reason, "", fatal);
         let reports = [
             Report {
-                problems: vec![problem("KafkaUnavailable", false)],
+                problems: vec![problem(Reason::KafkaUnavailable, false)],
                 ..Report::default()
             },
             Report {
                 problems: vec![
-                    problem("KafkaUnavailable", false),
-                    problem("DataLost", true),
+                    problem(Reason::KafkaUnavailable, false),
+                    problem(Reason::DataLost, true),
                 ],
                 ..Report::default()
             },

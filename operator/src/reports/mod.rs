@@ -25,7 +25,6 @@ use std::{
 };
 
 use bucket::Bucket;
-pub use clean::reason;
 pub use figures::{Coarse, CoarseState, coarse, worst};
 use futures::{StreamExt, stream::FuturesUnordered};
 use headworks_plan::{Problem, Report, STATUS_PORT};

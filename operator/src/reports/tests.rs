@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use headworks_plan::Figures;
+use headworks_plan::{Figures, ReportedReason};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -15,7 +15,7 @@ fn key() -> Key {
 fn answer(pod: &str, rate: f64, reason: Option<&str>) -> Answer {
     let problems = reason
         .map(|r| Problem {
-            reason: r.into(),
+            reason: ReportedReason::read(r.into()),
             message: String::new(),
             fatal: true,
         })

@@ -11,6 +11,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
+use crate::reason::{AnyReason, ConditionReason};
 use crate::retry::Error;
 
 /// A missing reference is said as such after this long: GitOps applies one commit in any order.
@@ -25,7 +26,7 @@ pub struct ReconcileOutcome {
     /// True: it does what its spec says.
     pub ready: bool,
     /// CamelCase reason.
-    pub reason: String,
+    pub reason: AnyReason,
     /// What is going on.
     pub message: String,
     /// Look again after this long, although no watch wakes the object.
@@ -40,14 +41,14 @@ pub struct ExtraCondition {
     /// What it is about, such as `TopicOperatorCapacity`.
     pub type_: &'static str,
     /// CamelCase reason.
-    pub reason: String,
+    pub reason: AnyReason,
     /// What is so, and what to do.
     pub message: String,
 }
 
 impl ReconcileOutcome {
     /// It does what its spec says.
-    pub fn ready(reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn ready(reason: impl Into<AnyReason>, message: impl Into<String>) -> Self {
         Self {
             ready: true,
             reason: reason.into(),
@@ -58,7 +59,7 @@ impl ReconcileOutcome {
     }
 
     /// On its way; a watch tells when it is there.
-    pub fn progressing(reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn progressing(reason: impl Into<AnyReason>, message: impl Into<String>) -> Self {
         Self {
             ready: false,
             reason: reason.into(),
@@ -98,11 +99,7 @@ pub fn conditions(
         Condition {
             type_: type_.into(),
             status: status.into(),
-            reason: if reason.is_empty() {
-                "Unknown".into()
-            } else {
-                reason.into()
-            },
+            reason: reason.into(),
             message: shorten(message),
             observed_generation: generation,
             last_transition_time: since,
@@ -110,18 +107,28 @@ pub fn conditions(
     };
     let mut conditions = match outcome {
         Ok(verdict) if verdict.ready => {
-            vec![make("Ready", "True", &verdict.reason, &verdict.message)]
+            vec![make(
+                "Ready",
+                "True",
+                verdict.reason.as_str(),
+                &verdict.message,
+            )]
         }
         Ok(verdict) => vec![
-            make("Ready", "False", &verdict.reason, &verdict.message),
-            make("Reconciling", "True", &verdict.reason, &verdict.message),
+            make("Ready", "False", verdict.reason.as_str(), &verdict.message),
+            make(
+                "Reconciling",
+                "True",
+                verdict.reason.as_str(),
+                &verdict.message,
+            ),
         ],
         Err(Error::Stalled {
             reason, message, ..
         }) => {
             vec![
-                make("Ready", "False", reason, message),
-                make("Stalled", "True", reason, message),
+                make("Ready", "False", reason.as_str(), message),
+                make("Stalled", "True", reason.as_str(), message),
             ]
         }
         Err(Error::Waiting {
@@ -130,28 +137,33 @@ pub fn conditions(
             missing,
             ..
         }) => {
-            let reconciling = make("Reconciling", "True", reason, message);
+            let reconciling = make("Reconciling", "True", reason.as_str(), message);
             let patient = now
                 .duration_since(reconciling.last_transition_time.0)
                 .unsigned_abs()
                 < MISSING_PATIENCE;
             let said = if *missing && !patient {
-                "ReferenceNotFound"
+                ConditionReason::ReferenceNotFound.as_str()
             } else {
-                reason
+                reason.as_str()
             };
             vec![make("Ready", "False", said, message), reconciling]
         }
         Err(Error::Transient { reason, message }) => {
             vec![
-                make("Ready", "False", reason, message),
-                make("Reconciling", "True", reason, message),
+                make("Ready", "False", reason.as_str(), message),
+                make("Reconciling", "True", reason.as_str(), message),
             ]
         }
     };
     if let Ok(verdict) = outcome {
         for also in &verdict.also {
-            conditions.push(make(also.type_, "True", &also.reason, &also.message));
+            conditions.push(make(
+                also.type_,
+                "True",
+                also.reason.as_str(),
+                &also.message,
+            ));
         }
     }
     conditions
@@ -168,12 +180,12 @@ pub fn own(list: &[Condition]) -> impl Iterator<Item = &Condition> {
 pub fn mark(
     list: &mut Vec<Condition>,
     type_: &str,
-    what: Option<&(&'static str, String)>,
+    what: Option<&(impl Into<AnyReason> + Clone, String)>,
     generation: Option<i64>,
 ) {
     match what {
         Some((reason, message)) => {
-            let what = Ok((*reason, message.as_str()));
+            let what = Ok((reason.clone(), message.as_str()));
             set(list, type_, what, generation, Timestamp::now());
         }
         None => list.retain(|c| c.type_ != type_),
@@ -184,13 +196,13 @@ pub fn mark(
 pub fn set(
     list: &mut Vec<Condition>,
     type_: &str,
-    outcome: Result<(&str, &str), &Error>,
+    outcome: Result<(impl Into<AnyReason>, &str), &Error>,
     generation: Option<i64>,
     now: Timestamp,
 ) {
     let (status, reason, message) = match outcome {
-        Ok((reason, message)) => ("True", reason, message),
-        Err(error) => ("False", error.reason(), error.message()),
+        Ok((reason, message)) => ("True", reason.into().to_string(), message),
+        Err(error) => ("False", error.reason().to_owned(), error.message()),
     };
     let since = list
         .iter()
@@ -200,7 +212,7 @@ pub fn set(
     list.push(Condition {
         type_: type_.into(),
         status: status.into(),
-        reason: reason.into(),
+        reason,
         message: shorten(message),
         observed_generation: generation,
         last_transition_time: since,
@@ -265,7 +277,10 @@ mod tests {
     fn a_ready_object_has_no_other_condition() {
         let list = conditions(
             &[],
-            &Ok(ReconcileOutcome::ready("Running", "2 of 2 pods")),
+            &Ok(ReconcileOutcome::ready(
+                ConditionReason::Running,
+                "2 of 2 pods",
+            )),
             Some(3),
             at(10),
         );
@@ -278,13 +293,13 @@ mod tests {
     fn the_transition_time_stays_until_the_status_changes() {
         let first = conditions(
             &[],
-            &Ok(ReconcileOutcome::ready("Running", "a")),
+            &Ok(ReconcileOutcome::ready(ConditionReason::Running, "a")),
             Some(1),
             at(10),
         );
         let second = conditions(
             &first,
-            &Ok(ReconcileOutcome::ready("Running", "b")),
+            &Ok(ReconcileOutcome::ready(ConditionReason::Running, "b")),
             Some(2),
             at(99),
         );
@@ -292,7 +307,7 @@ mod tests {
         assert_eq!(second[0].message, "b");
         let third = conditions(
             &second,
-            &Err(Error::stalled("InvalidSql", "line 1")),
+            &Err(Error::stalled(ConditionReason::InvalidSql, "line 1")),
             Some(3),
             at(100),
         );
@@ -306,7 +321,7 @@ mod tests {
     fn the_user_must_act_is_said_as_stalled_and_heals_to_ready_alone() {
         let stalled = conditions(
             &[],
-            &Err(Error::stalled("InvalidSql", "line 1")),
+            &Err(Error::stalled(ConditionReason::InvalidSql, "line 1")),
             Some(1),
             at(1),
         );
@@ -314,7 +329,7 @@ mod tests {
         assert!(find(&stalled, "Reconciling").is_none());
         let healed = conditions(
             &stalled,
-            &Ok(ReconcileOutcome::ready("Running", "")),
+            &Ok(ReconcileOutcome::ready(ConditionReason::Running, "")),
             Some(2),
             at(2),
         );
@@ -324,7 +339,7 @@ mod tests {
     #[test]
     fn a_missing_reference_is_waited_for_ten_minutes_and_then_said() {
         let missing = Err(Error::missing(
-            "StreamNotFound",
+            ConditionReason::StreamNotFound,
             "DataStream shop/orders doesn't exist",
         ));
         let first = conditions(&[], &missing, Some(1), at(0));
@@ -344,16 +359,16 @@ mod tests {
     fn a_condition_of_the_kind_s_own_is_there_while_it_is_true() {
         let also = ExtraCondition {
             type_: "TopicOperatorCapacity",
-            reason: "QueueNearlyFull".into(),
+            reason: ConditionReason::QueueNearlyFull.into(),
             message: "m".into(),
         };
-        let with = Ok(ReconcileOutcome::ready("Connected", "").and(Some(also)));
+        let with = Ok(ReconcileOutcome::ready(ConditionReason::Connected, "").and(Some(also)));
         let list = conditions(&[], &with, Some(1), at(1));
         assert_eq!(find(&list, "TopicOperatorCapacity").unwrap().status, "True");
         assert!(is_ready(&list));
         let without = conditions(
             &list,
-            &Ok(ReconcileOutcome::ready("Connected", "").and(None)),
+            &Ok(ReconcileOutcome::ready(ConditionReason::Connected, "").and(None)),
             Some(1),
             at(2),
         );
@@ -364,7 +379,7 @@ mod tests {
     fn a_kind_s_own_condition_keeps_its_time_while_its_status_stays() {
         let mut list = conditions(
             &[],
-            &Ok(ReconcileOutcome::ready("Connected", "")),
+            &Ok(ReconcileOutcome::ready(ConditionReason::Connected, "")),
             Some(1),
             at(1),
         );
@@ -372,14 +387,14 @@ mod tests {
         set(
             &mut list,
             SCHEMA_REGISTRY_READY,
-            Ok(("Answers", "a")),
+            Ok((ConditionReason::Answers, "a")),
             Some(1),
             at(2),
         );
         set(
             &mut list,
             SCHEMA_REGISTRY_READY,
-            Ok(("Answers", "b")),
+            Ok((ConditionReason::Answers, "b")),
             Some(1),
             at(3),
         );
@@ -389,11 +404,11 @@ mod tests {
             (said[0].message.as_str(), said[0].last_transition_time.0),
             ("b", at(2))
         );
-        let error = Error::waiting("Silent", "c");
+        let error = Error::waiting(AnyReason::read("Silent"), "c");
         set(
             &mut list,
             SCHEMA_REGISTRY_READY,
-            Err(&error),
+            Err::<(AnyReason, _), _>(&error),
             Some(1),
             at(4),
         );
@@ -410,7 +425,7 @@ mod tests {
     fn a_very_long_message_is_cut_between_characters() {
         let list = conditions(
             &[],
-            &Err(Error::stalled("X", "é".repeat(5000))),
+            &Err(Error::stalled(AnyReason::read("X"), "é".repeat(5000))),
             None,
             at(0),
         );

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     apply::is_subset,
     names::{APPLIED_ANNOTATION, FIELD_MANAGER, Key, digest},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -99,7 +100,7 @@ pub async fn apply(
         // Field managers aren't kept in the store: they are asked for where they matter.
         let Some(fresh) = get(&api, &place, &name).await? else {
             return Err(Error::transient(
-                "Conflict",
+                ConditionReason::Conflict,
                 format!("{place} was deleted at this moment"),
             ));
         };
@@ -136,9 +137,12 @@ pub async fn apply(
                 put_back,
             })
         }
-        Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => Err(
-            Error::transient("Conflict", format!("{place}: {}", status.message)),
-        ),
+        Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => {
+            Err(Error::transient(
+                ConditionReason::Conflict,
+                format!("{place}: {}", status.message),
+            ))
+        }
         Err(error) => Err(Error::api(&format!("applying {place}"), &error)),
     }
 }
@@ -236,7 +240,7 @@ pub fn foreign(place: &str, live: &DynamicObject, remedy: &str) -> Error {
         (None, None) => format!("was made by {}", ownership::managers_of_spec(live)),
     };
     Error::stalled(
-        "OwnedByAnother",
+        ConditionReason::OwnedByAnother,
         format!("{place} exists and {who}; Headworks doesn't take it over: {remedy}delete or rename it, or rename this object"),
     )
     .after(Duration::from_secs(60))
@@ -244,7 +248,7 @@ pub fn foreign(place: &str, live: &DynamicObject, remedy: &str) -> Error {
 
 fn rivalry(place: &str, rival: &Difference) -> Error {
     Error::stalled(
-        "OwnedByAnother",
+        ConditionReason::OwnedByAnother,
         format!(
             "{place}: {} is {} and should be {}, but field manager {} sets it; Headworks doesn't fight over it: take the field out of what {} applies, or set it in the DataStream",
             rival.path,
@@ -260,7 +264,7 @@ fn rivalry(place: &str, rival: &Difference) -> Error {
 /// Applying onto a terminating object waits.
 fn terminating(place: &str) -> Error {
     Error::waiting(
-        "ChildTerminating",
+        ConditionReason::ChildTerminating,
         format!("{place} is being deleted; it is made again when it is gone. If it stays: Strimzi's operator takes its finalizer away, so look whether it runs"),
     )
     .after(Duration::from_secs(5))

@@ -5,12 +5,18 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use headworks_plan::Report;
+use headworks_plan::{Reason, Report, ReportedReason};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::pod::PLAN_LABEL;
-use crate::{connection::NeededSecret, reports, retry::Error, status::ReconcileOutcome};
+use crate::{
+    connection::NeededSecret,
+    reason::{AnyReason, ConditionReason},
+    reports,
+    retry::Error,
+    status::ReconcileOutcome,
+};
 
 /// What is known of the pods.
 pub struct Pods<'a> {
@@ -50,18 +56,20 @@ pub fn verdict(
     });
     if let Some(problem) = worst {
         let message = explain(&problem.reason, &problem.message, seen);
-        let reason = reports::reason(&problem.reason);
+        let reason = &problem.reason;
         // A missing reference is waited for, whatever the pod thinks of it: GitOps applies in any order.
-        return Err(match (reason.as_str(), problem.fatal) {
-            ("SecretMissing", _) => Error::missing(&reason, message),
-            (_, true) => Error::stalled(&reason, message),
-            (_, false) => Error::waiting(&reason, message),
+        return Err(if *reason == Reason::SecretMissing {
+            Error::missing(reason, message)
+        } else if problem.fatal {
+            Error::stalled(reason, message)
+        } else {
+            Error::waiting(reason, message)
         });
     }
     if all_ready {
         let plural = if seen.wanted == 1 { "pod" } else { "pods" };
         return Ok(ReconcileOutcome::ready(
-            "Running",
+            ConditionReason::Running,
             format!("{} {plural} ready", seen.wanted),
         ));
     }
@@ -70,7 +78,7 @@ pub fn verdict(
         seen.ready.min(seen.updated).max(0),
         seen.wanted
     );
-    let mut reason = "PodsNotReady".to_owned();
+    let mut reason = AnyReason::from(ConditionReason::PodsNotReady);
     if let Some((pod, why, text)) = current
         .iter()
         .find_map(|pod| trouble(pod).map(|(why, text)| (pod.name_any(), why, text)))
@@ -100,22 +108,26 @@ pub fn superseded(pods: &[Arc<Pod>], plan: &str) -> bool {
 
 /// True: although the pod is ready, and goes on with its streams, one of its tables stands still. Who reads that
 /// table must be able to see it.
-fn holds_up_a_part(reason: &str, seen: &Pods) -> bool {
-    !seen.stores.is_empty()
-        && (reason.starts_with("Store") || reason.starts_with("Table") || reason == "SecretMissing")
+fn holds_up_a_part(reason: &ReportedReason, seen: &Pods) -> bool {
+    !seen.stores.is_empty() && (about_a_store(reason) || *reason == Reason::SecretMissing)
+}
+
+/// By the word, so that what a newer pod says of stores is understood, too.
+fn about_a_store(reason: &ReportedReason) -> bool {
+    let word = reason.as_str();
+    word.starts_with("Store") || word.starts_with("Table")
 }
 
 /// A pod knows the file that is missing; only we know which Secret it comes from.
-fn explain(reason: &str, message: &str, seen: &Pods) -> String {
-    let about_a_store = reason.starts_with("Store") || reason.starts_with("Table");
-    if about_a_store && !seen.stores.iter().any(|name| message.contains(name)) {
+fn explain(reason: &ReportedReason, message: &str, seen: &Pods) -> String {
+    if about_a_store(reason) && !seen.stores.iter().any(|name| message.contains(name)) {
         return match seen.stores {
             [] => message.to_owned(),
             [one] => format!("DataStore {one}: {message}"),
             several => format!("one of the DataStores {}: {message}", several.join(", ")),
         };
     }
-    if reason != "SecretMissing" || seen.secrets.is_empty() {
+    if *reason != Reason::SecretMissing || seen.secrets.is_empty() {
         return message.to_owned();
     }
     let list: Vec<String> = seen.secrets.iter().map(ToString::to_string).collect();
@@ -127,7 +139,7 @@ fn explain(reason: &str, message: &str, seen: &Pods) -> String {
 }
 
 /// Why Kubernetes can't run a pod, if it says so.
-fn trouble(pod: &Pod) -> Option<(String, String)> {
+fn trouble(pod: &Pod) -> Option<(AnyReason, String)> {
     let status = pod.status.as_ref()?;
     let unscheduled = status
         .conditions
@@ -136,7 +148,7 @@ fn trouble(pod: &Pod) -> Option<(String, String)> {
         .find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
         return Some((
-            "PodUnschedulable".into(),
+            ConditionReason::PodUnschedulable.into(),
             condition
                 .message
                 .clone()
@@ -159,7 +171,7 @@ fn trouble(pod: &Pod) -> Option<(String, String)> {
                 // Kubernetes goes to and fro between two words for one state, with a new text each time.
                 if matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff") {
                     return Some((
-                        "ImagePullBackOff".into(),
+                        ConditionReason::ImagePullBackOff.into(),
                         format!(
                             "image {} can't be pulled; see kubectl describe pod",
                             container.image
@@ -179,11 +191,11 @@ fn trouble(pod: &Pod) -> Option<(String, String)> {
                         .as_deref()
                         .unwrap_or("see kubectl describe pod")
                 );
-                return Some((reports::reason(&reason), text));
+                return Some((AnyReason::read(&reason), text));
             }
             let ended = state.terminated.as_ref()?;
             Some((
-                "PodEnded".into(),
+                ConditionReason::PodEnded.into(),
                 format!(
                     "ended with exit code {}: {}",
                     ended.exit_code,
@@ -241,7 +253,7 @@ mod tests {
         move |_| {
             Some(Report {
                 problems: vec![Problem {
-                    reason: reason.into(),
+                    reason: ReportedReason::read(reason.to_owned()),
                     message: "no file".into(),
                     fatal,
                 }],
@@ -256,6 +268,15 @@ mod tests {
         let error = verdict(&seen(&pods, &[], 1), reporting("DataLost", true)).unwrap_err();
         assert_eq!((error.reason(), error.message()), ("DataLost", "no file"));
         assert!(matches!(error, Error::Stalled { .. }));
+    }
+
+    #[test]
+    fn a_reason_that_only_a_newer_pod_knows_is_shown_as_it_is() {
+        let pods = [pod("p-0", "new", &json!({}))];
+        let error = verdict(&seen(&pods, &[], 1), reporting("MoonPhase", true)).unwrap_err();
+        assert_eq!(error.reason(), "MoonPhase");
+        let error = verdict(&seen(&pods, &[], 0), reporting("", false)).unwrap_err();
+        assert_eq!(error.reason(), "PodProblem");
     }
 
     #[test]
@@ -283,15 +304,10 @@ mod tests {
             ..seen(&pods, &[], 1)
         };
         let two = |_: &str| {
-            let problem = |reason: &str, message: &str| Problem {
-                reason: reason.into(),
-                message: message.into(),
-                fatal: false,
-            };
             Some(Report {
                 problems: vec![
-                    problem("KafkaUnavailable", "a broker is away"),
-                    problem("StoreUnavailable", "connection refused"),
+                    Problem::new(Reason::KafkaUnavailable, "a broker is away", false),
+                    Problem::new(Reason::StoreUnavailable, "connection refused", false),
                 ],
                 ..Report::default()
             })

@@ -14,6 +14,7 @@ use kube::ResourceExt;
 use crate::{
     apply::child_meta,
     names::{Key, PART_LABEL, PLAN_PART, digest},
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -35,13 +36,13 @@ pub struct PlanMap {
 pub fn plan_map(plan: &Plan, owner: &Key, reference: OwnerReference) -> Result<PlanMap, Error> {
     let text = serde_json::to_string(plan).map_err(|e| {
         Error::transient(
-            "Internal",
+            ConditionReason::Internal,
             format!("the plan can't be written as JSON: {e}"),
         )
     })?;
     if text.len() > MAX_BYTES {
         return Err(Error::stalled(
-            "PlanTooLarge",
+            ConditionReason::PlanTooLarge,
             format!(
                 "the plan has {} bytes and a ConfigMap holds {MAX_BYTES}: use fewer or smaller contracts",
                 text.len()

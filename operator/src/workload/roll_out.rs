@@ -16,8 +16,8 @@ use super::{
     unblock::unblock,
 };
 use crate::{
-    access, context::Context, controller::Reconciler, names::Key, retry::Error,
-    status::ReconcileOutcome, stores,
+    access, context::Context, controller::Reconciler, names::Key, reason::AnyReason,
+    reason::ConditionReason, retry::Error, status::ReconcileOutcome, stores,
 };
 use headworks_crds::WorkloadStatus;
 use k8s_openapi::{
@@ -206,7 +206,7 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
         let about = self.object.object_ref(&());
         self.context
             .events
-            .normal(&about, "OtherDisruptionBudget", &note)
+            .normal(&about, AnyReason::read("OtherDisruptionBudget"), &note)
             .await;
     }
 
@@ -245,7 +245,7 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
         unblock(counts, &pods, context).await?;
         collect_unused_plans(context, key, uid, &applied.digest).await?;
         if let Some(message) = workload.suspended {
-            return Ok(ReconcileOutcome::ready("Suspended", message));
+            return Ok(ReconcileOutcome::ready(ConditionReason::Suspended, message));
         }
         health::verdict(
             &Pods {

@@ -1,6 +1,10 @@
-//! The headers of a dead letter: what is wrong with a record, and where it came from. Sources and pipelines write the same ones.
+//! Dead letters: a record that can't be used, its own bytes, and headers that say what is wrong with it and where it came from.
+//! Sources and pipelines make them here, so that they are alike.
 
+use headworks_plan::DeadLetterReason;
 use jiff::Timestamp;
+
+use crate::judge::RECORD_OVERHEAD;
 
 /// Why it can't be used, in words.
 pub const ERROR: &str = "headworks.error";
@@ -47,11 +51,69 @@ pub enum Origin<'a> {
     Source(&'a str),
 }
 
-/// The headers of a record that can't be used for `reason`. The end of a long `error` is left out.
-pub fn headers(reason: &str, error: &str, origin: Origin<'_>, time: Timestamp) -> Headers {
+/// A record that can't be used, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter<'a> {
+    /// What is wrong, and where it came from.
+    pub headers: Headers,
+    /// The record's key, where it is known.
+    pub key: Option<&'a [u8]>,
+    /// The record's value. Absent: it had none.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> DeadLetter<'a> {
+    /// The dead letter of a record with this key and value. The end of a long `error` is left out.
+    pub fn new(
+        reason: DeadLetterReason,
+        error: &str,
+        origin: Origin<'_>,
+        time: Timestamp,
+        (key, value): (Option<&'a [u8]>, Option<&'a [u8]>),
+    ) -> DeadLetter<'a> {
+        DeadLetter {
+            headers: headers(reason, error, origin, time),
+            key,
+            value,
+        }
+    }
+
+    /// Whether a topic that takes records of `max_message_bytes` can hold it.
+    pub fn fits(&self, max_message_bytes: u64) -> bool {
+        headers_size(&self.headers) + size(self.key) + size(self.value) <= room(max_message_bytes)
+    }
+
+    /// The same, so that a topic that takes records of `max_message_bytes` can hold it: where it can't, the end of the value is
+    /// cut off and [`TRUNCATED`] says how many bytes it had. The origin headers still lead to the whole record.
+    #[must_use]
+    pub fn cut(mut self, max_message_bytes: u64) -> Self {
+        if self.fits(max_message_bytes) {
+            return self;
+        }
+        self.headers.push((TRUNCATED, size(self.value).to_string()));
+        let room = room(max_message_bytes).saturating_sub(headers_size(&self.headers));
+        if size(self.key) > room {
+            self.key = None;
+        }
+        let room = room - size(self.key);
+        self.value = self.value.map(|value| &value[..value.len().min(room)]);
+        self
+    }
+}
+
+fn size(part: Option<&[u8]>) -> usize {
+    part.map_or(0, <[u8]>::len)
+}
+
+/// Bytes for headers, key and value.
+fn room(max_message_bytes: u64) -> usize {
+    usize::try_from(max_message_bytes.saturating_sub(RECORD_OVERHEAD)).unwrap_or(usize::MAX)
+}
+
+fn headers(reason: DeadLetterReason, error: &str, origin: Origin<'_>, time: Timestamp) -> Headers {
     let mut headers = vec![
         (ERROR, shorten(error).to_owned()),
-        (REASON, reason.to_owned()),
+        (REASON, reason.as_str().to_owned()),
     ];
     match origin {
         Origin::Pipeline {
@@ -72,7 +134,7 @@ pub fn headers(reason: &str, error: &str, origin: Origin<'_>, time: Timestamp) -
 }
 
 /// What headers add to a record, in bytes.
-pub fn size(headers: &Headers) -> usize {
+fn headers_size(headers: &Headers) -> usize {
     headers
         .iter()
         .map(|(name, text)| name.len() + text.len() + HEADER_OVERHEAD)
@@ -103,7 +165,12 @@ mod tests {
             partition: 3,
             offset: 42,
         };
-        let read = headers("Decode", "no JSON", origin, Timestamp::UNIX_EPOCH);
+        let read = headers(
+            DeadLetterReason::Decode,
+            "no JSON",
+            origin,
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(
             read,
             [
@@ -117,7 +184,7 @@ mod tests {
             ]
         );
         let given = headers(
-            "Decode",
+            DeadLetterReason::Decode,
             "no JSON",
             Origin::Source("shop/s"),
             Timestamp::UNIX_EPOCH,
@@ -137,10 +204,52 @@ mod tests {
     #[test]
     fn a_long_error_is_cut_off_between_two_characters() {
         let long = "é".repeat(3_000);
-        let made = headers("Decode", &long, Origin::Source("s"), Timestamp::UNIX_EPOCH);
+        let made = headers(
+            DeadLetterReason::Decode,
+            &long,
+            Origin::Source("s"),
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(made[0].1.len(), ERROR_BYTES);
         let odd = format!("x{long}");
-        let made = headers("Decode", &odd, Origin::Source("s"), Timestamp::UNIX_EPOCH);
+        let made = headers(
+            DeadLetterReason::Decode,
+            &odd,
+            Origin::Source("s"),
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(made[0].1.len(), ERROR_BYTES - 1);
+    }
+
+    #[test]
+    fn what_the_topic_cannot_hold_is_cut_and_nothing_else_is() {
+        let value = vec![b'x'; 2_000];
+        let letter = |key| {
+            let time = Timestamp::UNIX_EPOCH;
+            let parts = (key, Some(&value[..]));
+            DeadLetter::new(
+                DeadLetterReason::Decode,
+                "no JSON",
+                Origin::Source("s"),
+                time,
+                parts,
+            )
+        };
+        let whole = letter(Some(b"k"));
+        let exactly = (headers_size(&whole.headers) + 1 + 2_000) as u64 + RECORD_OVERHEAD;
+        assert!(whole.fits(exactly) && !whole.fits(exactly - 1));
+        assert_eq!(whole.clone().cut(exactly), whole);
+        let cut = whole.cut(exactly - 1);
+        assert_eq!(cut.headers.last(), Some(&(TRUNCATED, "2000".to_owned())));
+        let left = cut.value.unwrap().len();
+        assert!(cut.key.is_some() && left < 2_000);
+        let size = headers_size(&cut.headers) + 1 + left;
+        assert_eq!(
+            size as u64 + RECORD_OVERHEAD,
+            exactly - 1,
+            "as much is kept as can be"
+        );
+        // Half a key would be another one.
+        assert_eq!(letter(Some(&value)).cut(1_000).key, None);
     }
 }

@@ -4,22 +4,62 @@
 //! made for a pruned schema, so it never builds a column that no query reads.
 
 use arrow::array::RecordBatch;
+use headworks_plan::DeadLetterReason;
 use snafu::Snafu;
-
-/// The reason of a record that can be judged only once something outside has answered, such as a schema registry. It
-/// is neither good nor bad yet: the engine gives up the transaction, waits, and reads it again.
-pub const WAITS: &str = "Waits";
 
 /// Why a record can't be read: which rule, where in the record, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Snafu)]
 #[snafu(display("{}{message}", if path.is_empty() { String::new() } else { format!("field {path}: ") }))]
 pub struct RowError {
-    /// `Decode` (not of the format at all), `Contract` (breaks the contract) or [`WAITS`].
-    pub reason: &'static str,
+    /// Of one that is read: `Decode` (not of the format at all), `Contract` (breaks the contract) or `TooLarge`.
+    pub reason: DeadLetterReason,
     /// Path of the field, such as `items[2].sku`; empty for the record itself.
     pub path: String,
     /// What was expected and what was found; never the whole value.
     pub message: String,
+}
+
+/// Why a record isn't in the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// It can't be used.
+    Refused {
+        /// Why.
+        error: RowError,
+    },
+    /// It can be judged only once something outside has answered, such as a schema registry. It is neither good nor bad
+    /// yet: the engine gives up the transaction, waits, and reads it again.
+    Waits {
+        /// For what.
+        message: String,
+    },
+}
+
+impl From<RowError> for DecodeError {
+    fn from(error: RowError) -> DecodeError {
+        DecodeError::Refused { error }
+    }
+}
+
+impl std::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DecodeError::Refused { error } => error.fmt(f),
+            DecodeError::Waits { message } => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+impl DecodeError {
+    /// Why the record can't be used; none of one that has to wait.
+    pub fn refused(self) -> Option<RowError> {
+        match self {
+            DecodeError::Refused { error } => Some(error),
+            DecodeError::Waits { .. } => None,
+        }
+    }
 }
 
 /// Why a batch can't be built or written.
@@ -53,8 +93,8 @@ pub trait Decoder: Send {
     /// Adds one record.
     ///
     /// # Errors
-    /// The record isn't of the format or breaks the contract.
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError>;
+    /// The record isn't of the format, breaks the contract, or has to wait.
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError>;
     /// Records added since the last [`Decoder::finish`].
     fn rows(&self) -> usize;
     /// Gives the batch and starts a new one.

@@ -7,13 +7,14 @@
 //! (KIP-98, KIP-447). It never gives up a partition before it has committed what it did with it, and
 //! never commits once a partition was taken away.
 //!
-//! Rooms: [`dead_letter`] what is said of a record that can't be used; [`format`](mod@format) what a wire format offers; [`log`] what the loop asks of a broker,
+//! Rooms: [`dead_letter`] what is said of a record that can't be used; [`format`](mod@format) what a wire format offers; [`judge`] whether a record can be used; [`log`] what the loop asks of a broker,
 //! with [`kafka`] and [`memory`] (deterministic, seeded, a whole broker in one process) behind it;
 //! [`local`] a run without any broker; [`store`] what the loop asks of a store, for the stages that
 //! write tables; `stateless` one batch through the query; `pipeline` the loop; [`session`] how it goes on over failures; `keyed` what queries with state need besides; [`status`] what a pod says of itself meanwhile.
 
 pub mod dead_letter;
 pub mod format;
+pub mod judge;
 pub mod kafka;
 pub mod local;
 pub mod log;

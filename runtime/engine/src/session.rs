@@ -13,7 +13,7 @@ use crate::log::{LogError, Reason};
 use crate::status::{StatusHandle, alive};
 
 /// The reason under which a broker that can't be reached is reported.
-pub const UNAVAILABLE: &str = "KafkaUnavailable";
+pub const UNAVAILABLE: Reason = Reason::KafkaUnavailable;
 
 /// A session that lasted so long was well; the pauses begin anew after it.
 const WELL_AFTER: Duration = Duration::from_secs(60);
@@ -167,8 +167,8 @@ pub fn pause(error: &LogError, failures: u32) -> Duration {
 pub fn report(wording: &Wording, status: &StatusHandle, error: &LogError) {
     let said = error.to_string();
     let (reason, message, fatal) = match error {
-        LogError::NeedsPerson { reason, .. } => (reason.as_str(), said, true),
-        LogError::Held { reason, .. } => (reason.as_str(), said, reason.needs_person()),
+        LogError::NeedsPerson { reason, .. } => (*reason, said, true),
+        LogError::Held { reason, .. } => (*reason, said, reason.needs_person()),
         // What the broker would take if it were asked again is its trouble, and passes.
         LogError::Unavailable { .. } | LogError::Retriable { .. } => (
             UNAVAILABLE,
@@ -176,7 +176,7 @@ pub fn report(wording: &Wording, status: &StatusHandle, error: &LogError) {
             false,
         ),
         LogError::Fenced { .. } => (
-            "Fenced",
+            Reason::Fenced,
             format!(
                 "{said}; {}, or did until now; trying again at intervals",
                 wording.rival
@@ -184,17 +184,18 @@ pub fn report(wording: &Wording, status: &StatusHandle, error: &LogError) {
             false,
         ),
         _ => (
-            "KafkaError",
+            Reason::KafkaError,
             format!("{said}; nothing is lost, {}", wording.again),
             false,
         ),
     };
-    tracing::warn!(reason, message, "{} is held up", wording.who);
-    status.hold_up(Problem {
-        reason: reason.to_owned(),
+    tracing::warn!(
+        reason = reason.as_str(),
         message,
-        fatal,
-    });
+        "{} is held up",
+        wording.who
+    );
+    status.hold_up(Problem::new(reason, message, fatal));
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
+use headworks_plan::{
+    Figures, PartitionFigure, Phase, Problem, Report, ReportedReason, StateFigures,
+};
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
 const RATE_WINDOW_S: f64 = 10.0;
@@ -160,7 +162,8 @@ impl StatusHandle {
     }
 
     /// Takes back the problem of this reason.
-    pub fn heal(&self, reason: &str) {
+    pub fn heal(&self, reason: impl Into<ReportedReason>) {
+        let reason = reason.into();
         self.lock().problems.retain(|p| p.reason != reason);
     }
 
@@ -258,6 +261,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use headworks_plan::Reason;
 
     #[test]
     fn the_rate_nears_what_flows_and_decays_when_nothing_does() {
@@ -293,15 +297,11 @@ mod tests {
     #[test]
     fn a_problem_replaces_its_like_and_heals() {
         let status = StatusHandle::new();
-        let problem = |message: &str| Problem {
-            reason: "KafkaUnavailable".into(),
-            message: message.into(),
-            fatal: false,
-        };
+        let problem = |message: &str| Problem::new(Reason::KafkaUnavailable, message, false);
         status.raise(problem("first"));
         status.raise(problem("second"));
         assert_eq!(status.report().problems, [problem("second")]);
-        status.heal("KafkaUnavailable");
+        status.heal(Reason::KafkaUnavailable);
         assert!(status.report().problems.is_empty());
     }
 }

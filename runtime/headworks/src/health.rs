@@ -27,11 +27,11 @@ mod tests {
     async fn a_loop_that_hangs_makes_the_pod_unhealthy_and_a_problem_does_not() {
         let status = StatusHandle::new();
         let pulse = status.pulse("engine", Duration::from_millis(40));
-        status.hold_up(headworks_plan::Problem {
-            reason: "KafkaUnavailable".into(),
-            message: "no broker".into(),
-            fatal: false,
-        });
+        status.hold_up(headworks_plan::Problem::new(
+            headworks_plan::Reason::KafkaUnavailable,
+            "no broker",
+            false,
+        ));
         let code = async || healthz(State(status.clone())).await.status().as_u16();
         assert_eq!(code().await, 200);
         tokio::time::sleep(Duration::from_millis(80)).await;

@@ -303,7 +303,7 @@ fn problems(report: &Report, encoder: &mut DescriptorEncoder<'_>) -> Result<(), 
     )?;
     for problem in &report.problems {
         let labels = [
-            ("reason", problem.reason.clone()),
+            ("reason", problem.reason.to_string()),
             ("fatal", problem.fatal.to_string()),
         ];
         ConstGauge::new(1_i64).encode(problems.encode_family(&labels)?)?;
@@ -314,7 +314,7 @@ fn problems(report: &Report, encoder: &mut DescriptorEncoder<'_>) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use headworks_engine::status::Progress;
-    use headworks_plan::{KafkaConnection, PartitionFigure, Problem};
+    use headworks_plan::{KafkaConnection, PartitionFigure, Problem, Reason};
 
     use super::*;
 
@@ -395,11 +395,7 @@ mod tests {
             position: 8,
             lag: Some(9),
         }]);
-        status.raise(Problem {
-            reason: "KafkaUnavailable".into(),
-            message: "no broker".into(),
-            fatal: false,
-        });
+        status.raise(Problem::new(Reason::KafkaUnavailable, "no broker", false));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let labels =

@@ -42,18 +42,13 @@ async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunError> {
                     status.set_phase(Phase::Running);
                 }
                 Err(trouble) => {
-                    let reason = trouble.reason.as_str();
                     tracing::warn!(
-                        reason,
+                        reason = trouble.reason.as_str(),
                         message = trouble.message,
                         "the store doesn't answer"
                     );
                     let fatal = trouble.reason.needs_person();
-                    status.hold_up(Problem {
-                        reason: reason.to_owned(),
-                        message: trouble.message,
-                        fatal,
-                    });
+                    status.hold_up(Problem::new(trouble.reason, trouble.message, fatal));
                 }
             }
             tokio::time::sleep(EVERY).await;

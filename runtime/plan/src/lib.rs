@@ -12,6 +12,7 @@ mod contract;
 pub mod names;
 mod peek;
 mod pipeline;
+mod reason;
 mod report;
 mod source;
 mod stage;
@@ -27,6 +28,7 @@ pub use peek::{
     PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekSelection,
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
+pub use reason::{DeadLetterReason, Reason, ReportedReason};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 pub use source::{
     GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::reason::{Reason, ReportedReason};
+
 /// The answer of `GET /status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,13 +43,24 @@ pub enum Phase {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// CamelCase reason, such as `KafkaUnavailable`, `CredentialsRefused`, `DataLost`, `BadRecord`.
-    pub reason: String,
+    /// Which kind of problem.
+    pub reason: ReportedReason,
     /// What, where, and what to do.
     pub message: String,
     /// True: the pod can't go on until somebody acts.
     #[serde(default)]
     pub fatal: bool,
+}
+
+impl Problem {
+    /// A problem of this version's own; `fatal`: the pod can't go on until somebody acts.
+    pub fn new(reason: Reason, message: impl Into<String>, fatal: bool) -> Problem {
+        Problem {
+            reason: reason.into(),
+            message: message.into(),
+            fatal,
+        }
+    }
 }
 
 /// Counts since the pod's start, and present rates.

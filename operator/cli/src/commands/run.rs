@@ -384,7 +384,7 @@ impl Sink for Written<'_> {
         let letter = json!({
             "stream": self.streams[bad.input],
             "record": bad.number.map(|number| number + 1),
-            "reason": bad.reason,
+            "reason": bad.reason.as_str(),
             "error": bad.message,
             "value": String::from_utf8_lossy(bad.value),
         });

@@ -1,4 +1,5 @@
 use super::*;
+use crate::reason::ConditionReason;
 
 #[test]
 fn what_the_spec_names_no_longer_is_told_from_spec_and_status_alone() {
@@ -36,12 +37,12 @@ fn what_the_spec_names_no_longer_is_told_from_spec_and_status_alone() {
 #[test]
 fn a_derived_stream_stays_while_its_stream_cannot_be_looked_at() {
     let except = vec!["pii".to_owned()];
-    let away = Error::waiting("ReferenceNotFound", "");
+    let away = Error::waiting(ConditionReason::ReferenceNotFound, "");
     let derived = still_derived(READ, "customers", &except, &away);
     assert_eq!(derived.as_deref(), Some("customers-without-pii"));
     assert_eq!(still_derived(WRITE, "customers", &except, &away), None);
     assert_eq!(still_derived(READ, "customers", &[], &away), None);
-    let nothing = Error::stalled("NothingLeft", "");
+    let nothing = Error::stalled(ConditionReason::NothingLeft, "");
     assert_eq!(still_derived(READ, "customers", &except, &nothing), None);
 }
 
@@ -161,7 +162,7 @@ fn a_client_gets_a_stream_without_the_labelled_fields_or_the_whole_where_there_a
 #[test]
 fn a_derived_stream_that_is_not_there_yet_is_made_and_nothing_is_given_meanwhile() {
     let mut grant = grant(serde_json::json!({"read": ["customers"], "exceptLabels": ["pii"]}));
-    let away = || Err(Error::missing("StreamNotFound", ""));
+    let away = || Err(Error::missing(ConditionReason::StreamNotFound, ""));
     let whole = GrantedStream {
         stream: "customers".into(),
         topic: "shop.customers".into(),

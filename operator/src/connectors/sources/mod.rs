@@ -11,6 +11,7 @@ use headworks_plan::SourceConnection;
 use crate::{
     mounts::{Mounted, NeededSecret},
     names::Key,
+    reason::ConditionReason,
     retry::Error,
     security::Open,
 };
@@ -152,7 +153,7 @@ pub fn open(spec: &SourceSpec) -> Option<Open> {
 }
 
 fn invalid(message: String) -> Error {
-    Error::stalled("InvalidSpec", message)
+    Error::stalled(ConditionReason::InvalidSpec, message)
 }
 
 #[cfg(test)]

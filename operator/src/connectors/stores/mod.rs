@@ -9,6 +9,7 @@ use headworks_plan::{STORES_DIR, Store, StoreConnection};
 
 use crate::{
     mounts::{Mounted, NeededSecret},
+    reason::ConditionReason,
     retry::Error,
     security::Open,
 };
@@ -161,7 +162,7 @@ pub fn open(spec: &DataStoreSpec) -> Option<Open> {
 }
 
 fn invalid(message: String) -> Error {
-    Error::stalled("InvalidSpec", message)
+    Error::stalled(ConditionReason::InvalidSpec, message)
 }
 
 /// The name of a store's volume.

@@ -12,7 +12,9 @@ use headworks_schema::{
 };
 
 use super::Text;
-use crate::{contract::references::SUBJECT, registry_pool::Registry, retry::Error};
+use crate::{
+    contract::references::SUBJECT, reason::ConditionReason, registry_pool::Registry, retry::Error,
+};
 
 /// Sees to it that the registry has the texts that the definition needs, and says where those are that it needs by itself.
 ///
@@ -24,8 +26,8 @@ pub(super) async fn register(
     format: Format,
     definition: &Definition,
 ) -> Result<Vec<Reference>, Error> {
-    let (texts, own) =
-        in_order(definition).map_err(|error| Error::stalled("InvalidSchema", error.to_string()))?;
+    let (texts, own) = in_order(definition)
+        .map_err(|error| Error::stalled(ConditionReason::InvalidSchema, error.to_string()))?;
     let mut there: HashMap<String, Reference> = HashMap::new();
     for text in texts {
         let name = text.schema.name;
@@ -41,7 +43,7 @@ pub(super) async fn register(
             .await?;
         let Some(version) = version else {
             return Err(Error::stalled(
-                "RegistryRefused",
+                ConditionReason::RegistryRefused,
                 format!(
                     "the schema registry doesn't say which version of subject {subject} has {name}, so no schema can refer to it: copy its text into the definition"
                 ),

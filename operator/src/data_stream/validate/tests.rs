@@ -12,6 +12,7 @@ use crate::{
     data_stream::build::{Desired, build},
     kafka::{Setting, Topic},
     provisioner::{Declared, provisioner},
+    reason::ConditionReason,
 };
 
 const TOPIC: &str = "shop.orders";
@@ -349,7 +350,7 @@ fn somebody_s_kafka_topic_for_the_dead_letters_stops_a_new_stream_only() {
     let stream = stream(&json!({}));
     let taken = |observed: Observed| Observed {
         declared: Declared {
-            dead_letters_taken: Some(Error::stalled("OwnedByAnother", "")),
+            dead_letters_taken: Some(Error::stalled(ConditionReason::OwnedByAnother, "")),
             ..Declared::default()
         },
         ..observed

@@ -28,6 +28,7 @@ use crate::{
         stages::{Stage, stages},
         targets,
     },
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -121,7 +122,7 @@ pub async fn reconcile_state(
         && pipeline.spec.on_state_change == OnStateChange::Block
     {
         return Err(Error::stalled(
-            "StateChange",
+            ConditionReason::StateChange,
             format!(
                 "spec.sql: {why}. Set spec.onStateChange: Reset to delete state and progress and begin anew at spec.startFrom, into other streams and tables; or make another Pipeline for the new query, or undo the change"
             ),

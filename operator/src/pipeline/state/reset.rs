@@ -11,6 +11,7 @@ use crate::{
     names::Key,
     pipeline::{deletion, dereference::References},
     planning::targets,
+    reason::ConditionReason,
     retry::Error,
     stores, workload,
 };
@@ -41,17 +42,24 @@ pub async fn reset(
     let left = deletion::Progress::of(pipeline, status);
     deletion::delete(&left, &found.platform.platform, context)
         .await
-        .map_err(|error| match error.reason() {
+        .map_err(|error| {
             // A group has members until their session times out, even if their pods are gone.
-            "RefusedByKafka" => waiting(error.message()),
-            _ => error,
+            if error.is(ConditionReason::RefusedByKafka) {
+                waiting(error.message())
+            } else {
+                error
+            }
         })?;
     let note = format!(
         "the query needs another state: deleted {left}; the new query begins at spec.startFrom"
     );
     context
         .events
-        .normal(&pipeline.object_ref(&()), "StateReset", &note)
+        .normal(
+            &pipeline.object_ref(&()),
+            ConditionReason::StateReset,
+            &note,
+        )
         .await;
     targets::went(status);
     status.group = None;
@@ -71,7 +79,11 @@ fn has_ended(live: &StatefulSet) -> bool {
 }
 
 fn waiting(what: &str) -> Error {
-    Error::waiting("StateReset", format!("spec.onStateChange: Reset: {what}")).after(POLL_INTERVAL)
+    Error::waiting(
+        ConditionReason::StateReset,
+        format!("spec.onStateChange: Reset: {what}"),
+    )
+    .after(POLL_INTERVAL)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::{
     kafka_pool::{credential_field, to_reconcile_error},
     pipeline::dereference::References,
     planning::stages::End,
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -209,7 +210,7 @@ fn shape(
         && few != many
     {
         return Err(Error::stalled(
-            "StateTopicMismatch",
+            ConditionReason::StateTopicMismatch,
             format!(
                 "internal topic {one} has {few} partitions and {other} has {many}: they belong together and never change. Delete the Pipeline with spec.deletionPolicy: Delete to begin anew, or delete these topics by hand"
             ),
@@ -218,7 +219,7 @@ fn shape(
     let partitions = counts.first().map(|(n, _)| *n).or(wanted.partitions);
     let Some(partitions) = partitions.filter(|n| *n > 0) else {
         return Err(Error::waiting(
-            "StreamNotReady",
+            ConditionReason::StreamNotReady,
             "spec.sql: it isn't known yet how many partitions the inputs have",
         ));
     };

@@ -19,6 +19,7 @@ use crate::{
     kafka::Admin,
     kafka_pool::{credential_field, to_reconcile_error},
     provisioner::user::USER_PREFIX,
+    reason::ConditionReason,
     retry::Error,
     strimzi::{GROUP, VERSIONS},
     verified::UserOperator,
@@ -56,7 +57,7 @@ pub async fn absent(context: &Context, platform: &Platform, admin: &Admin) -> Re
         return Ok(());
     };
     Err(Error::stalled(
-        "UserOperatorPresent",
+        ConditionReason::UserOperatorPresent,
         format!(
             "Platform {name}: {found}, and would delete users that Headworks makes by the Admin API; use management: {{strimzi: …}}, or set {PATTERN} \
              of the User Operator to a pattern that covers headworks\\..* (and, where it has no Strimzi Kafka object, annotate the Platform with {IGNORED_ANNOTATION}: \"true\")"

@@ -6,7 +6,7 @@
 
 use headworks_crds::ManagedByStrimzi;
 
-use crate::{context::Context, retry::Error, status::ExtraCondition};
+use crate::{context::Context, reason::ConditionReason, retry::Error, status::ExtraCondition};
 
 /// From so many KafkaTopics on the warning is given.
 const MANY: usize = 800;
@@ -30,7 +30,12 @@ pub async fn look(
 fn capacity(topics: usize, at: &ManagedByStrimzi) -> Option<ExtraCondition> {
     (topics >= MANY).then(|| ExtraCondition {
         type_: "TopicOperatorCapacity",
-        reason: if topics < QUEUE { "QueueNearlyFull" } else { "QueueFull" }.into(),
+        reason: if topics < QUEUE {
+            ConditionReason::QueueNearlyFull
+        } else {
+            ConditionReason::QueueFull
+        }
+        .into(),
         message: format!(
             "namespace {} has {} or more KafkaTopics, and Strimzi's Topic Operator stops when more than STRIMZI_MAX_QUEUE_SIZE ({QUEUE} by default) wait in its queue, which holds all of them when it starts and every two minutes. \
              Raise it above their number twice over: in Kafka {}/{} spec.entityOperator.template.topicOperatorContainer.env, STRIMZI_MAX_QUEUE_SIZE. Where it is raised, this is only a note",

@@ -15,6 +15,7 @@ use crate::{
         settings::Settings,
         topic::{Action, DesiredTopic, FoundTopic, Growth, cannot_shrink},
     },
+    reason::ConditionReason,
     retry::Error,
     strimzi::topics::{self, KafkaTopic},
 };
@@ -176,7 +177,7 @@ pub(super) fn check_carried(carried: &BTreeMap<String, String>) -> Result<(), Er
     match carried.iter().find(|(_, value)| value.len() > MAX_VALUE) {
         None => Ok(()),
         Some((key, _)) => Err(Error::stalled(
-            "TopicMismatch",
+            ConditionReason::TopicMismatch,
             format!(
                 "the topic's setting {key} is longer than {MAX_VALUE} characters and can't be carried into a KafkaTopic, where it would be reset; shorten it first"
             ),

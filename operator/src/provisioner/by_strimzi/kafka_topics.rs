@@ -16,6 +16,7 @@ use crate::{
         Declared, OfStream, TopicOutcome, in_kafka,
         topic::{Action, DesiredTopic, FoundTopic, Growth},
     },
+    reason::ConditionReason,
     retry::Error,
     strimzi::{
         MANAGED,
@@ -111,7 +112,7 @@ pub async fn apply(
     } = &desired.action
     else {
         return Err(Error::transient(
-            "Internal",
+            ConditionReason::Internal,
             format!(
                 "topic {} isn't declared, and its Platform declares",
                 of.topic
@@ -197,7 +198,10 @@ async fn tell(
         let place = place(&applied.object);
         let note = format!("{place}: {}; change the DataStream instead", all.join(", "));
         let about = of.stream.object_ref(&());
-        context.events.warning(&about, "DriftPutBack", &note).await;
+        context
+            .events
+            .warning(&about, ConditionReason::DriftPutBack, &note)
+            .await;
     }
     if desired.remade {
         in_kafka::topics::remade(of.stream, of.topic, context).await;

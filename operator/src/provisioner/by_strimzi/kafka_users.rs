@@ -16,6 +16,7 @@ use crate::{
         in_kafka, secret,
         user::{Owner, User},
     },
+    reason::ConditionReason,
     retry::Error,
     strimzi::{CLUSTER_LABEL, State, users},
 };
@@ -103,7 +104,7 @@ pub async fn delete_users(
     }
     left.map_or(Ok(()), |place| {
         Err(Error::waiting(
-            "ChildTerminating",
+            ConditionReason::ChildTerminating,
             format!("KafkaUser {place} is still being deleted"),
         )
         .after(RETRY_SOON))

@@ -29,6 +29,7 @@ use crate::{
     context::Context,
     kafka::{Admin, KafkaError, Topic},
     names::Key,
+    reason::ConditionReason,
     retry::Error,
     status::ExtraCondition,
     strimzi::{
@@ -267,11 +268,11 @@ fn made_true(object: &DynamicObject, strimzi: &ManagedByStrimzi, user: &str) -> 
             format!("{place}: the User Operator says: {message}"),
         )),
         Observed::Paused => Err(Error::waiting(
-            "UserPaused",
+            ConditionReason::UserPaused,
             format!("{place} is paused by its annotation; it is made when that is taken away"),
         )),
         Observed::Pending | Observed::Terminating => Err(Error::waiting(
-            "UserNotReady",
+            ConditionReason::UserNotReady,
             format!("{place}: the User Operator hasn't made it true yet; if that lasts, look whether it runs"),
         )
         .after(RETRY_SOON)),

@@ -12,6 +12,7 @@ use crate::{
         settings::{self, Live},
         topic,
     },
+    reason::ConditionReason,
     retry::Error,
     strimzi::{
         MANAGED, PAUSED, objects,
@@ -76,7 +77,7 @@ pub(super) fn judge(
     fits: bool,
     place: &str,
     object: &DynamicObject,
-) -> Result<Option<(&'static str, String)>, Error> {
+) -> Result<Option<(ConditionReason, String)>, Error> {
     match observed {
         Observed::Ready | Observed::Pending if fits => Ok(None),
         Observed::Failed { reason, message } => {
@@ -84,20 +85,20 @@ pub(super) fn judge(
             // It tries again by itself, every two minutes; these two don't change by trying.
             Err(
                 if matches!(reason.as_str(), "NotSupported" | "ResourceConflict") {
-                    Error::stalled(reason, said)
+                    Error::stalled(reason.as_str(), said)
                 } else {
-                    Error::waiting(reason, said)
+                    Error::waiting(reason.as_str(), said)
                 },
             )
         }
         Observed::Paused => rest(
             fits,
-            "TopicPaused",
+            ConditionReason::TopicPaused,
             format!("{place} is paused by its annotation {PAUSED}"),
         ),
         Observed::Unmanaged => rest(
             fits,
-            "TopicUnmanaged",
+            ConditionReason::TopicUnmanaged,
             format!("{place} has the annotation {MANAGED}: \"false\""),
         ),
         Observed::Ready => {
@@ -113,9 +114,9 @@ pub(super) fn judge(
 
 fn rest(
     fits: bool,
-    reason: &'static str,
+    reason: ConditionReason,
     why: String,
-) -> Result<Option<(&'static str, String)>, Error> {
+) -> Result<Option<(ConditionReason, String)>, Error> {
     if fits {
         return Ok(Some((
             reason,
@@ -138,7 +139,7 @@ pub(super) fn pending(place: &str, more: &str) -> Error {
         more
     };
     Error::waiting(
-        "TopicPending",
+        ConditionReason::TopicPending,
         format!("Strimzi's Topic Operator has to make or change the topic of {place}: {more}"),
     )
     .after(Duration::from_secs(30))

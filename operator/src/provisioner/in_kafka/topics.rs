@@ -10,6 +10,7 @@ use crate::{
         settings::Change,
         topic::{Action, DesiredDeadLetters, DesiredTopic, Growth, cannot_shrink, grew},
     },
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -48,7 +49,7 @@ pub async fn ensure(
         }
         Action::Declare { .. } => {
             return Err(Error::transient(
-                "Internal",
+                ConditionReason::Internal,
                 format!("topic {topic} is declared, and its Platform declares none"),
             ));
         }
@@ -86,7 +87,7 @@ pub async fn remade(stream: &DataStream, topic: &str, context: &Context) {
     let about = stream.object_ref(&());
     context
         .events
-        .warning(&about, "TopicRecreated", &note)
+        .warning(&about, ConditionReason::TopicRecreated, &note)
         .await;
 }
 
@@ -99,7 +100,7 @@ pub async fn grown(stream: &DataStream, topic: &str, from: i32, to: i32, context
     let note = grew(topic, from, to);
     context
         .events
-        .warning(&about, "PartitionsGrew", &note)
+        .warning(&about, ConditionReason::PartitionsGrew, &note)
         .await;
 }
 

@@ -8,6 +8,7 @@ use crate::{
     connectors::stores,
     context::testing::{calls, context, store, stores},
     data_store::build,
+    reason::ConditionReason,
     stores::Stores,
 };
 
@@ -108,7 +109,7 @@ async fn a_turn_is_asked_for_again_soon_however_seldom_the_user_is_looked_at() {
         counts: Counts::default(),
         waits: true,
     };
-    let ready = ReconcileOutcome::ready("Running", "1 pod ready");
+    let ready = ReconcileOutcome::ready(ConditionReason::Running, "1 pod ready");
     let outcome = turn.told(ready.recheck(access::workload::VERIFIED_FOR));
     assert_eq!(outcome.recheck, Some(turns::RECHECK));
     assert!(outcome.message.contains("waits for its turn"));

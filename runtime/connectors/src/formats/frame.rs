@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use headworks_engine::format::{FormatError, RowError, WAITS};
-use headworks_plan::UnknownFields;
+use headworks_engine::format::{DecodeError, FormatError, RowError};
+use headworks_plan::{DeadLetterReason, UnknownFields};
 use headworks_schema::SchemaText;
 use headworks_sql::types::StructField;
 
 use super::json::column::Column;
-use super::json::fault::DECODE;
 use super::json::object::Object;
 use super::schemas::Lookup;
 
@@ -51,29 +50,30 @@ impl Frame {
 ///
 /// # Errors
 /// Always, but where it was found.
-pub(super) fn found(id: u32, lookup: Lookup) -> Result<Arc<SchemaText>, RowError> {
-    let (reason, message) = match lookup {
+pub(super) fn found(id: u32, lookup: Lookup) -> Result<Arc<SchemaText>, DecodeError> {
+    Err(match lookup {
         Lookup::Found(text) => return Ok(text),
-        Lookup::Missing => return Err(unknown_id(id)),
-        Lookup::Never(why) => (DECODE, format!("written with schema {id}, but {why}")),
-        Lookup::Waits(why) => (
-            WAITS,
-            format!("schema {id} is needed to read a record: {why}"),
-        ),
-    };
-    Err(RowError {
-        reason,
-        path: String::new(),
-        message,
+        Lookup::Missing => unknown_id(id).into(),
+        Lookup::Never(why) => undecodable(format!("written with schema {id}, but {why}")).into(),
+        Lookup::Waits(why) => DecodeError::Waits {
+            message: format!("schema {id} is needed to read a record: {why}"),
+        },
     })
 }
 
 /// The registry says that there is no such schema.
 #[cold]
 pub(super) fn unknown_id(id: u32) -> RowError {
+    undecodable(format!(
+        "written with schema {id}, which the schema registry doesn't have"
+    ))
+}
+
+/// The record as a whole isn't of the format.
+pub(super) fn undecodable(message: String) -> RowError {
     RowError {
-        reason: DECODE,
+        reason: DeadLetterReason::Decode,
         path: String::new(),
-        message: format!("written with schema {id}, which the schema registry doesn't have"),
+        message,
     }
 }

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use headworks_engine::format::{FormatError, RowError};
-
-use super::json::fault::{CONTRACT, DECODE};
+use headworks_engine::format::{DecodeError, FormatError, RowError};
+use headworks_plan::DeadLetterReason;
 
 /// Longest name or map key that a path shows, in characters.
 const SHOWN: usize = 64;
@@ -15,7 +14,7 @@ pub(super) struct Refused(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    reason: &'static str,
+    reason: DeadLetterReason,
     message: String,
     /// Innermost first, each as it stands in the path.
     steps: Vec<String>,
@@ -25,16 +24,16 @@ impl Refused {
     /// The bytes aren't of the format.
     #[cold]
     pub(super) fn decode(message: impl Into<String>) -> Refused {
-        Refused::new(DECODE, message.into())
+        Refused::new(DeadLetterReason::Decode, message.into())
     }
 
     /// The value breaks the contract.
     #[cold]
     pub(super) fn contract(message: impl Into<String>) -> Refused {
-        Refused::new(CONTRACT, message.into())
+        Refused::new(DeadLetterReason::Contract, message.into())
     }
 
-    fn new(reason: &'static str, message: String) -> Refused {
+    fn new(reason: DeadLetterReason, message: String) -> Refused {
         Refused(Box::new(Inner {
             reason,
             message,
@@ -76,6 +75,12 @@ impl From<Refused> for RowError {
             path: refused.path(),
             message: refused.0.message,
         }
+    }
+}
+
+impl From<Refused> for DecodeError {
+    fn from(refused: Refused) -> DecodeError {
+        RowError::from(refused).into()
     }
 }
 

@@ -3,7 +3,7 @@
 //! A decoder runs in the engine's thread and must not wait for long, and while the registry is down a record whose
 //! schema nobody knows yet must neither be lost nor called bad. So an unknown id is asked for by a thread of its own;
 //! the decoder waits for it a moment, and where that isn't enough it says that the record has to wait
-//! ([`headworks_engine::format::WAITS`]). The engine then gives up the transaction and comes back later.
+//! ([`headworks_engine::format::DecodeError::Waits`]). The engine then gives up the transaction and comes back later.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -227,7 +227,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
-    use headworks_engine::format::{Formats as _, WAITS};
+    use headworks_engine::format::{DecodeError, Formats as _};
     use headworks_plan::{Contract, Field, Format, Registered, RegistryConnection};
 
     use super::{Answer, EARLY, MOST_STRANGERS, Schemas, State, Strangers};
@@ -294,13 +294,16 @@ mod tests {
         // What the plan holds needs no registry.
         decoder.decode(&[0, 0, 0, 0, 1, 4]).unwrap();
         let waits = decoder.decode(&[0, 0, 0, 0, 7, 6]).unwrap_err();
-        assert_eq!(waits.reason, WAITS);
-        assert!(waits.message.contains("can't be reached"), "{waits}");
+        let DecodeError::Waits { message } = &waits else {
+            panic!("{waits}")
+        };
+        assert!(message.contains("can't be reached"), "{waits}");
         decoder.decode(&[0, 0, 0, 0, 1, 4]).unwrap();
         serve(TcpListener::bind(address).unwrap());
         std::thread::sleep(super::PAUSE);
         decoder.decode(&[0, 0, 0, 0, 7, 6]).unwrap();
         let bad = decoder.decode(&[0, 0, 0, 0, 8, 6]).unwrap_err();
+        let bad = bad.refused().unwrap();
         assert_eq!(bad.reason, "Decode");
         assert!(
             bad.message
@@ -309,6 +312,7 @@ mod tests {
         );
         // Asking again would bring the same.
         let large = decoder.decode(&[0, 0, 0, 0, 9, 6]).unwrap_err();
+        let large = large.refused().unwrap();
         assert_eq!(large.reason, "Decode");
         assert!(
             large.message.contains("schema 9")
@@ -322,11 +326,11 @@ mod tests {
             .unwrap();
         decoder.decode(&[0, 0, 0, 0, 1, 4]).unwrap();
         let waits = decoder.decode(&[0, 0, 0, 0, 7, 6]).unwrap_err();
-        assert_eq!(waits.reason, WAITS);
+        let DecodeError::Waits { message } = &waits else {
+            panic!("{waits}")
+        };
         assert!(
-            waits
-                .message
-                .contains("the Platform names no schema registry"),
+            message.contains("the Platform names no schema registry"),
             "{waits}"
         );
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use headworks_engine::status::StatusHandle;
-use headworks_plan::{Phase, Problem};
+use headworks_plan::{Phase, Problem, ReportedReason};
 
 /// What the report shows.
 #[derive(Default)]
 pub(super) struct Shown {
     /// One a reason.
-    problems: BTreeMap<String, Problem>,
+    problems: BTreeMap<ReportedReason, Problem>,
     /// True: whoever sends records is told of an outage by an answer.
     answers: bool,
     /// Whether records could be taken at any time so far.
@@ -28,7 +28,7 @@ impl Shown {
 
     /// Shows those that there are now, and takes back those that are over.
     pub(super) fn update(&mut self, problems: Vec<Problem>, status: &StatusHandle) {
-        let mut now: BTreeMap<String, Problem> = BTreeMap::new();
+        let mut now: BTreeMap<ReportedReason, Problem> = BTreeMap::new();
         for problem in problems {
             match now.get_mut(&problem.reason) {
                 Some(same) => {
@@ -45,7 +45,7 @@ impl Shown {
             .keys()
             .filter(|reason| !now.contains_key(*reason))
         {
-            status.heal(reason);
+            status.heal(reason.clone());
         }
         for problem in now.values() {
             status.raise(problem.clone());
@@ -68,7 +68,7 @@ mod tests {
 
     fn problem(reason: &str, message: &str, fatal: bool) -> Problem {
         Problem {
-            reason: reason.into(),
+            reason: ReportedReason::read(reason.into()),
             message: message.into(),
             fatal,
         }

@@ -8,18 +8,15 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headworks_engine::dead_letter::{self, Origin};
-use headworks_engine::format::{Decoder, Encoder, FormatError, RowError};
+use headworks_engine::dead_letter::{DeadLetter, Origin};
+use headworks_engine::format::{DecodeError, Decoder, Encoder, FormatError, RowError};
+use headworks_engine::judge::{self, Row, Topic, Written};
 use headworks_plan::SourcePlan;
 
 use super::kafka::{Outgoing, Target};
 use super::records::Records;
 use crate::formats;
 use crate::formats::json::JsonDecoder;
-
-/// What a batch with one record costs beyond keys, values and headers: the batch's header (61 bytes,
-/// KIP-98) and the record's own varints at their longest.
-const RECORD_OVERHEAD: usize = 100;
 
 /// What a piece may cost at first, in bytes as [`JsonDecoder::allow`] counts them.
 const PIECE: usize = 2 * 1024 * 1024;
@@ -203,10 +200,13 @@ impl RecordValidation {
         while position.next < records.len() {
             let (index, record) = (position.next, records.get(position.next));
             let decoder = &mut position.tools.decoder;
-            match decoder.decode(record) {
+            match judge::read(decoder, Some(record)) {
                 Ok(()) => origins.push(index),
+                Err(DecodeError::Waits { message }) => {
+                    return Err(Stopped::Format(FormatError::Waits { message }));
+                }
                 Err(_) if decoder.overspent() && !(bad.is_empty() && origins.is_empty()) => break,
-                Err(error) => {
+                Err(DecodeError::Refused { error }) => {
                     let most = largest(self.plan.into.max_message_bytes)
                         .saturating_add(record.len().saturating_mul(2));
                     if decoder.overspent() && position.allowance < most {
@@ -244,51 +244,29 @@ impl RecordValidation {
         let text = origins.iter().map(|index| records.get(*index).len()).sum();
         // All in one buffer, which the records then share.
         let mut written = Vec::with_capacity(text);
-        let mut ends = Vec::with_capacity(origins.len());
+        let mut ends: Vec<Written> = Vec::with_capacity(origins.len());
         let mut bad = Vec::new();
-        let encoder = &mut tools.encoder;
+        let encoder = tools.encoder.as_mut();
         for (row, &index) in origins.iter().enumerate() {
-            let start = written.len();
-            let keyed = encoder.key(&batch, row, &mut written)?;
-            let middle = written.len();
-            let refused = match encoder.encode(&batch, row, &mut written) {
-                Ok(()) => {
-                    let bytes = written.len() - start + RECORD_OVERHEAD;
-                    let fits = bytes as u64 <= self.plan.into.max_message_bytes;
-                    (!fits).then(|| self.too_large(bytes))
-                }
-                // JSON can say more than the stream's format: null in a list, text that is no symbol of an enum.
-                Err(FormatError::Value { field, message }) => Some(RowError {
-                    reason: "Contract",
-                    path: field,
-                    message,
+            match judge::write(encoder, self.topic(), &batch, row, &mut written)? {
+                Ok(record) => ends.push(record),
+                Err(error) => bad.push(Bad {
+                    index,
+                    error,
+                    original: records.shared(index),
                 }),
-                Err(error) => return Err(error),
-            };
-            match refused {
-                None => ends.push((keyed, start, middle, written.len())),
-                Some(error) => {
-                    written.truncate(start);
-                    bad.push(Bad {
-                        index,
-                        error,
-                        original: records.shared(index),
-                    });
-                }
             }
         }
         if written.capacity() - written.len() > SLACK {
             written.shrink_to_fit();
         }
         let written = Bytes::from(written);
-        let good = ends
-            .into_iter()
-            .map(|(keyed, start, middle, end)| Outgoing {
-                target: Target::Stream,
-                key: keyed.then(|| written.slice(start..middle)),
-                value: written.slice(middle..end),
-                headers: Vec::new(),
-            });
+        let good = ends.into_iter().map(|record| Outgoing {
+            target: Target::Stream,
+            key: record.key().map(|key| written.slice(key)),
+            value: written.slice(record.value()),
+            headers: Vec::new(),
+        });
         Ok((good.collect(), bad))
     }
 
@@ -313,14 +291,13 @@ impl RecordValidation {
         Ok(all)
     }
 
-    fn too_large(&self, bytes: usize) -> RowError {
-        let limit = self.plan.into.max_message_bytes;
-        RowError {
-            reason: "TooLarge",
-            path: String::new(),
-            message: format!(
-                "the record takes {bytes} bytes in Kafka, and the stream's limit (max.message.bytes) is {limit}"
-            ),
+    fn topic(&self) -> Topic<'_> {
+        let into = &self.plan.into;
+        Topic {
+            name: &into.topic,
+            max_message_bytes: into.max_message_bytes,
+            compacted: into.contract.compacted,
+            row: Row::Record,
         }
     }
 
@@ -331,19 +308,22 @@ impl RecordValidation {
         bad: &[Bad],
         now: jiff::Timestamp,
     ) -> Result<Vec<Outgoing>, Vec<usize>> {
-        let dead_letters: Vec<Outgoing> =
-            bad.iter().map(|bad| self.dead_letter(bad, now)).collect();
-        let too_large = |dead_letter: &Outgoing| {
-            let headers = dead_letter::size(&dead_letter.headers);
-            (dead_letter.value.len() + headers + RECORD_OVERHEAD) as u64
-                > self.plan.into.max_message_bytes
-        };
-        let refused: Vec<usize> = bad
-            .iter()
-            .zip(&dead_letters)
-            .filter(|(_, dead_letter)| too_large(dead_letter))
-            .map(|(bad, _)| bad.index)
-            .collect();
+        let limit = self.plan.into.max_message_bytes;
+        let mut refused = Vec::new();
+        let mut dead_letters = Vec::with_capacity(bad.len());
+        for bad in bad {
+            let dead_letter = self.dead_letter(bad, now);
+            if dead_letter.fits(limit) {
+                dead_letters.push(Outgoing {
+                    target: Target::DeadLetters,
+                    key: None,
+                    value: bad.original.clone(),
+                    headers: dead_letter.headers,
+                });
+            } else {
+                refused.push(bad.index);
+            }
+        }
         if refused.is_empty() {
             Ok(dead_letters)
         } else {
@@ -351,17 +331,15 @@ impl RecordValidation {
         }
     }
 
-    fn dead_letter(&self, bad: &Bad, now: jiff::Timestamp) -> Outgoing {
-        Outgoing {
-            target: Target::DeadLetters,
-            key: None,
-            value: bad.original.clone(),
-            headers: dead_letter::headers(
-                bad.error.reason,
-                &bad.error.to_string(),
-                Origin::Source(&self.source),
-                now,
-            ),
-        }
+    /// With the record's own text. It is no dead letter without an end, since whoever sent it can be told; and it has no key,
+    /// which only a good record has.
+    fn dead_letter<'a>(&self, bad: &'a Bad, now: jiff::Timestamp) -> DeadLetter<'a> {
+        DeadLetter::new(
+            bad.error.reason,
+            &bad.error.to_string(),
+            Origin::Source(&self.source),
+            now,
+            (None, Some(&bad.original)),
+        )
     }
 }

@@ -18,7 +18,8 @@ use headworks_plan::InternalTopic;
 use super::hash;
 use super::watermarks::PartitionWatermark;
 use super::wire::{Origin, Original, Outgoing, Writer};
-use crate::log::{Batch, LogError, RECORD_OVERHEAD};
+use crate::judge::RECORD_OVERHEAD;
+use crate::log::{Batch, LogError};
 use crate::stateless::{Staged, in_order, taken};
 use size::{largest, size};
 

@@ -6,10 +6,12 @@
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
+use headworks_plan::DeadLetterReason;
 use headworks_state::EpochOutput;
 
-use crate::format::{Encoder, FormatError};
-use crate::log::{LogError, RECORD_OVERHEAD};
+use crate::format::{Encoder, FormatError, RowError};
+use crate::judge::{self, Topic, Written};
+use crate::log::LogError;
 use crate::stateless::taken;
 
 /// Makes the query's output of results; with each row the result it comes from, ascending. An error
@@ -66,7 +68,7 @@ pub(crate) enum ResultRecord<'a> {
     },
     /// A result that can't be evaluated or written.
     Bad {
-        reason: &'static str,
+        reason: DeadLetterReason,
         message: &'a str,
         /// The result, as text.
         text: &'a str,
@@ -75,14 +77,6 @@ pub(crate) enum ResultRecord<'a> {
 
 /// Takes what comes of results.
 pub(crate) type Give<'a> = &'a mut dyn FnMut(ResultRecord<'_>) -> Result<(), LogError>;
-
-/// The bytes of a result for one sink.
-struct Piece {
-    keyed: bool,
-    start: usize,
-    middle: usize,
-    end: usize,
-}
 
 impl Results {
     /// Makes records of what an epoch gave.
@@ -121,7 +115,7 @@ impl Results {
                 Ok(())
             }
             Err(message) if rows == 1 => give(ResultRecord::Bad {
-                reason: "Evaluation",
+                reason: DeadLetterReason::Evaluation,
                 message: &message,
                 text: &text(results, 0),
             }),
@@ -153,7 +147,7 @@ impl Results {
             let mut pieces = Vec::with_capacity(shaped.len());
             let mut refusal = None;
             for (sink, batch) in self.sinks.iter_mut().zip(&shaped) {
-                match sink.encode(batch, row, &mut bytes) {
+                match sink.write(batch, row, &mut bytes)? {
                     Ok(piece) => pieces.push(piece),
                     Err(why) => {
                         refusal = Some(why);
@@ -161,11 +155,11 @@ impl Results {
                     }
                 }
             }
-            if let Some((reason, message)) = refusal {
+            if let Some(refusal) = refusal {
                 let text = text(results, *result as usize);
                 give(ResultRecord::Bad {
-                    reason,
-                    message: &message,
+                    reason: refusal.reason,
+                    message: &refusal.to_string(),
                     text: &text,
                 })?;
                 continue;
@@ -174,8 +168,8 @@ impl Results {
                 give(ResultRecord::Record {
                     sink: at,
                     topic: &sink.topic,
-                    key: piece.keyed.then(|| &bytes[piece.start..piece.middle]),
-                    value: Some(&bytes[piece.middle..piece.end]),
+                    key: piece.key().map(|key| &bytes[key]),
+                    value: Some(&bytes[piece.value()]),
                 })?;
             }
         }
@@ -231,50 +225,20 @@ impl Results {
 }
 
 impl SinkWriter {
-    fn encode(
+    fn write(
         &mut self,
         batch: &RecordBatch,
         row: usize,
         bytes: &mut Vec<u8>,
-    ) -> Result<Piece, (&'static str, String)> {
-        let start = bytes.len();
-        let failed =
-            |error: FormatError, topic: &str| ("Evaluation", format!("output {topic}: {error}"));
-        let keyed = self
-            .encoder
-            .key(batch, row, bytes)
-            .map_err(|error| failed(error, &self.topic))?;
-        if !keyed && self.compacted {
-            return Err((
-                "Evaluation",
-                format!(
-                    "output {}: the key is null, and a compacted stream has a row for each key",
-                    self.topic
-                ),
-            ));
-        }
-        let middle = bytes.len();
-        self.encoder
-            .encode(batch, row, bytes)
-            .map_err(|error| failed(error, &self.topic))?;
-        let end = bytes.len();
-        let value = self.encoder.wire_len().unwrap_or(end - middle);
-        let size = (middle - start + value) as u64;
-        if size.saturating_add(RECORD_OVERHEAD) > self.max_message_bytes {
-            return Err((
-                "TooLarge",
-                format!(
-                    "the result is {size} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
-                    self.max_message_bytes, self.topic
-                ),
-            ));
-        }
-        Ok(Piece {
-            keyed,
-            start,
-            middle,
-            end,
-        })
+    ) -> Result<Result<Written, RowError>, LogError> {
+        let topic = Topic {
+            name: &self.topic,
+            max_message_bytes: self.max_message_bytes,
+            compacted: self.compacted,
+            row: judge::Row::Result,
+        };
+        judge::write(self.encoder.as_mut(), topic, batch, row, bytes)
+            .map_err(|error| broken(error.to_string()))
     }
 }
 

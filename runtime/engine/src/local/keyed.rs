@@ -5,11 +5,11 @@
 //! committed after each record; a pod that commits less often may still take it. The state is sealed only before a row for which
 //! it makes a difference, and at the end of a batch.
 
-use headworks_plan::{InternalTopic, PipelinePlan, StatePlan};
+use headworks_plan::{DeadLetterReason, InternalTopic, PipelinePlan, StatePlan};
 use headworks_sql::keyed::Window;
 use headworks_state::{EpochOutput, Pool, StatePartition};
 
-use super::{BadRecord, LATE, LocalError, Out, Row, SinkSnafu};
+use super::{BadRecord, LocalError, Out, Row, SinkSnafu};
 use crate::format::Formats;
 use crate::keyed::results::{ResultRecord, Results};
 use crate::keyed::too_late;
@@ -140,7 +140,7 @@ impl Keyed {
                 out.bad_before(row as usize, &mut bad, batch)?;
                 let dead_letter = Bad {
                     row: row as usize,
-                    reason: LATE,
+                    reason: DeadLetterReason::Late,
                     message: too_late(self.sealed_ms),
                 };
                 out.bad(&dead_letter, batch)?;

@@ -16,7 +16,7 @@ mod twin;
 use std::io;
 use std::iter::Peekable;
 
-use headworks_plan::{OnBadRecord, PipelinePlan};
+use headworks_plan::{DeadLetterReason, OnBadRecord, PipelinePlan};
 use snafu::{ResultExt, Snafu};
 
 use self::keyed::Keyed;
@@ -62,20 +62,20 @@ pub enum LocalError {
     #[snafu(display(
         "{}: {message} ({reason}); {}, or set onBadRecord to DeadLetter or Drop to go on without it",
         number.map_or_else(|| "a result".to_owned(), |number| format!("record {number}")),
-        remedy(reason)
+        remedy(*reason)
     ))]
     Stopped {
         /// The record's number within its input, from 0; of a result none.
         number: Option<u64>,
         /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or `Late`.
-        reason: &'static str,
+        reason: DeadLetterReason,
         /// What is wrong with it.
         message: String,
     },
 }
 
-fn remedy(reason: &str) -> &'static str {
-    if reason == LATE {
+fn remedy(reason: DeadLetterReason) -> &'static str {
+    if reason == DeadLetterReason::Late {
         "raise maxOutOfOrderness of the stream or allowedLateness of the Pipeline"
     } else {
         "mend the query"
@@ -101,7 +101,7 @@ pub struct BadRecord<'a> {
     /// Its number within the input, from 0; of a result none: it comes of many records.
     pub number: Option<u64>,
     /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or `Late`.
-    pub reason: &'static str,
+    pub reason: DeadLetterReason,
     /// What is wrong with it.
     pub message: &'a str,
     /// Its bytes; of a result its columns as text.
@@ -258,9 +258,6 @@ impl Local {
         }
     }
 }
-
-/// The reason of a record whose windows are all over.
-const LATE: &str = "Late";
 
 /// Where results go.
 struct Out<'a> {

@@ -1,5 +1,6 @@
 //! Errors of a log, sorted by what the loop does about them.
 
+use headworks_plan::Reason;
 use snafu::Snafu;
 
 /// What went wrong, as a kind of remedy.
@@ -58,86 +59,4 @@ pub enum LogError {
         /// What, where, and what to do.
         message: String,
     },
-}
-
-/// Kinds of problems. The names are the reasons that a condition shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// A credentials file isn't there, or is empty.
-    SecretMissing,
-    /// Kafka refused the user name or password.
-    CredentialsRefused,
-    /// The broker's certificate isn't trusted, or the CA file can't be used.
-    TlsRefused,
-    /// The user lacks an ACL.
-    NotAuthorized,
-    /// An input, output or dead-letter topic doesn't exist.
-    TopicMissing,
-    /// Records that were never read are no longer in the topic.
-    DataLost,
-    /// A bad record under `onBadRecord: Stop`.
-    BadRecord,
-    /// The plan itself can't be run.
-    PlanRefused,
-    /// A store can't be reached, isn't trusted, doesn't answer, or can't take rows just now. Not a
-    /// person's to mend, as far as can be told.
-    StoreUnavailable,
-    /// A record's schema isn't known, and the schema registry that should know it doesn't answer.
-    RegistryUnavailable,
-    /// A store refused the user name or password.
-    StoreCredentialsRefused,
-    /// A store has no room left, or is read-only.
-    StoreFull,
-    /// The store's user may not do what is needed.
-    StorePermissionDenied,
-    /// The table isn't there, and isn't to be made.
-    TableNotFound,
-    /// The table doesn't take the query's columns.
-    TableMismatch,
-    /// The state and the consumer group don't mean the same position: one of them was set back.
-    StateOffsetMismatch,
-    /// The changelog or the repartition topic holds something that this version can't read.
-    StateUnreadable,
-    /// The disk that state is spilled to can't be used.
-    StateDisk,
-    /// A transaction that is over still holds the group's commits.
-    TransactionHanging,
-    /// The state of one key is larger than a record of the changelog may be.
-    StateTooLarge,
-}
-
-impl Reason {
-    /// The reason as conditions show it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::SecretMissing => "SecretMissing",
-            Reason::CredentialsRefused => "CredentialsRefused",
-            Reason::TlsRefused => "TlsRefused",
-            Reason::NotAuthorized => "NotAuthorized",
-            Reason::TopicMissing => "TopicMissing",
-            Reason::DataLost => "DataLost",
-            Reason::BadRecord => "BadRecord",
-            Reason::PlanRefused => "PlanRefused",
-            Reason::RegistryUnavailable => "RegistryUnavailable",
-            Reason::StoreUnavailable => "StoreUnavailable",
-            Reason::StoreCredentialsRefused => "StoreCredentialsRefused",
-            Reason::StoreFull => "StoreFull",
-            Reason::StorePermissionDenied => "StorePermissionDenied",
-            Reason::TableNotFound => "TableNotFound",
-            Reason::TableMismatch => "TableMismatch",
-            Reason::StateOffsetMismatch => "StateOffsetMismatch",
-            Reason::StateUnreadable => "StateUnreadable",
-            Reason::StateDisk => "StateDisk",
-            Reason::TransactionHanging => "TransactionHanging",
-            Reason::StateTooLarge => "StateTooLarge",
-        }
-    }
-
-    /// True: nothing but a person's act lets the work go on.
-    pub fn needs_person(self) -> bool {
-        !matches!(
-            self,
-            Reason::RegistryUnavailable | Reason::StoreUnavailable | Reason::StoreFull
-        )
-    }
 }

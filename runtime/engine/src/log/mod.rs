@@ -11,7 +11,8 @@ mod error;
 mod rows;
 
 pub use batch::{Batch, Limits, Record};
-pub use error::{LogError, Reason};
+pub use error::LogError;
+pub use headworks_plan::Reason;
 pub use rows::{Refusal, TableRows};
 
 use std::time::Duration;
@@ -72,10 +73,6 @@ pub enum Event {
     /// markers, aborted records and compacted ones take offsets too.
     Passed(Vec<(Partition, i64)>),
 }
-
-/// Kafka's batch header (61 bytes) and a record's own lengths, rounded up: what a record costs beyond
-/// its key, value and headers when it travels alone.
-pub(crate) const RECORD_OVERHEAD: u64 = 128;
 
 /// A record to be written.
 #[derive(Clone, Copy, Debug)]

@@ -1,65 +1,29 @@
-//! The dead letter of a bad record: its own bytes, and headers that say what, why and where.
+//! Writes the dead letters of a pipeline.
 
 use jiff::Timestamp;
 
 use super::{InputTopic, Settings};
-use crate::dead_letter;
-use crate::log::{Log, LogError, Outgoing, RECORD_OVERHEAD, Record};
+use crate::dead_letter::{DeadLetter, Origin};
+use crate::log::{Log, LogError, Outgoing, Record};
 use crate::stateless::Bad;
 
-/// Headers and value of a dead letter.
-#[derive(Debug)]
-struct DeadLetter<'a> {
-    headers: Vec<(&'static str, Vec<u8>)>,
-    key: Option<&'a [u8]>,
-    value: Option<&'a [u8]>,
-}
-
-/// Where a bad record came from.
-#[derive(Clone, Copy, Debug)]
-struct Origin<'a> {
-    /// Topic it was read from.
-    topic: &'a str,
-    /// `namespace/name` of the pipeline.
-    pipeline: &'a str,
-    /// Now, milliseconds since 1970 UTC.
+/// The dead letter of a bad record of `input`, as its topic can hold it.
+fn of<'a>(
+    record: &Record<'a>,
+    bad: &Bad,
+    input: &InputTopic,
+    pipeline: &str,
     now_ms: i64,
-    /// What the dead-letter topic takes, in bytes.
-    max_message_bytes: u64,
-}
-
-/// Makes the dead letter. A record that would not fit with its headers loses the end of its value and
-/// says so in `headworks.truncated` (the bytes it had); the origin headers still lead to the whole one.
-fn of<'a>(record: &Record<'a>, bad: &Bad, origin: Origin<'_>) -> DeadLetter<'a> {
-    let now = Timestamp::from_millisecond(origin.now_ms).unwrap_or_default();
-    let from = dead_letter::Origin::Pipeline {
-        pipeline: origin.pipeline,
-        topic: origin.topic,
+) -> DeadLetter<'a> {
+    let origin = Origin::Pipeline {
+        pipeline,
+        topic: &input.topic,
         partition: record.partition.number,
         offset: record.offset,
     };
-    let mut headers = dead_letter::headers(bad.reason, &bad.message, from, now);
-    let (mut key, mut value) = (record.key, record.value);
-    let size = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-    let limit = usize::try_from(origin.max_message_bytes.saturating_sub(RECORD_OVERHEAD))
-        .unwrap_or(usize::MAX);
-    if dead_letter::size(&headers) + size(key) + size(value) > limit {
-        headers.push((dead_letter::TRUNCATED, size(value).to_string()));
-        let room = limit.saturating_sub(dead_letter::size(&headers));
-        if size(key) > room {
-            key = None;
-        }
-        let room = room - size(key);
-        value = value.map(|value| &value[..value.len().min(room)]);
-    }
-    let headers = headers.into_iter();
-    DeadLetter {
-        headers: headers
-            .map(|(name, text)| (name, text.into_bytes()))
-            .collect(),
-        key,
-        value,
-    }
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    let parts = (record.key, record.value);
+    DeadLetter::new(bad.reason, &bad.message, origin, now, parts).cut(input.max_message_bytes)
 }
 
 /// Writes the dead letter of a bad record of `input`.
@@ -71,27 +35,28 @@ pub(super) fn produce(
     bad: &Bad,
     now_ms: i64,
 ) -> Result<(), LogError> {
-    let origin = Origin {
-        topic: &input.topic,
-        pipeline: &settings.pipeline,
-        now_ms,
-        max_message_bytes: input.max_message_bytes,
-    };
-    let dead_letter = of(record, bad, origin);
+    let dead_letter = of(record, bad, input, &settings.pipeline, now_ms);
+    let headers = dead_letter.headers.into_iter();
+    let headers: Vec<_> = headers
+        .map(|(name, text)| (name, text.into_bytes()))
+        .collect();
     log.produce(&Outgoing {
         topic: &input.dead_letter_topic,
         partition: None,
         key: dead_letter.key,
         value: dead_letter.value,
         timestamp_ms: record.timestamp_ms,
-        headers: &dead_letter.headers,
+        headers: &headers,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use headworks_plan::DeadLetterReason;
+
     use super::*;
     use crate::dead_letter::ERROR_BYTES;
+    use crate::judge::RECORD_OVERHEAD;
     use crate::log::Partition;
 
     fn dead_letter(value: &[u8], max_message_bytes: u64) -> DeadLetter<'_> {
@@ -107,19 +72,15 @@ mod tests {
         };
         let bad = Bad {
             row: 0,
-            reason: "Decode",
+            reason: DeadLetterReason::Decode,
             message: "é".repeat(3_000),
         };
-        of(
-            &record,
-            &bad,
-            Origin {
-                topic: "shop.orders",
-                pipeline: "shop/p",
-                now_ms: 0,
-                max_message_bytes,
-            },
-        )
+        let input = InputTopic {
+            topic: "shop.orders".to_owned(),
+            dead_letter_topic: "shop.orders.dlq".to_owned(),
+            max_message_bytes,
+        };
+        of(&record, &bad, &input, "shop/p", 0)
     }
 
     fn header(dead_letter: &DeadLetter<'_>, name: &str) -> Option<String> {
@@ -127,7 +88,7 @@ mod tests {
             .headers
             .iter()
             .find(|(key, _)| *key == name)
-            .map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+            .map(|(_, value)| value.clone())
     }
 
     #[test]

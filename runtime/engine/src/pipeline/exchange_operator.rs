@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headworks_plan::Stream;
+use headworks_plan::{DeadLetterReason, Stream};
 use headworks_sql::keyed::Window;
 
 use super::keyed_operator::again;
@@ -114,7 +114,8 @@ impl<L: Log> Pipeline<L> {
         }
         if !refused.is_empty() {
             for (row, message) in refused {
-                self.staged.refuse(row as usize, "TooLarge", message);
+                self.staged
+                    .refuse(row as usize, DeadLetterReason::TooLarge, message);
             }
             self.staged.settle();
         }
@@ -145,7 +146,7 @@ impl<L: Log> Pipeline<L> {
             {
                 self.staged.refuse(
                     row,
-                    "Late",
+                    DeadLetterReason::Late,
                     "below its own partition's watermark".to_owned(),
                 );
             }

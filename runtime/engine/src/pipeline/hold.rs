@@ -60,11 +60,7 @@ impl<L: Log> Pipeline<L> {
             Phase::Starting
         });
         self.status.heal_all();
-        self.status.raise(Problem {
-            reason: reason.as_str().to_owned(),
-            message,
-            fatal,
-        });
+        self.status.raise(Problem::new(reason, message, fatal));
         self.troubled = false;
         self.log.abort()?;
         // Not `unassign`, which librdkafka takes for the answer to a revocation: the group would wait for this member.

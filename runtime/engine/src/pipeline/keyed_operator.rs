@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use headworks_plan::{InternalTopic, OnBadRecord, Phase, StateFigures};
+use headworks_plan::{DeadLetterReason, InternalTopic, OnBadRecord, Phase, StateFigures};
 
 use super::start::Start;
 use super::{ATTEMPTS, InputTopic, Pipeline, StageOperator, dead_letter, result_records};
+use crate::judge::RECORD_OVERHEAD;
 #[cfg(test)]
 use crate::keyed::Rule;
 use crate::keyed::meta;
 use crate::keyed::results::Results;
 use crate::keyed::shards::{Late, Shards, Topics};
 use crate::keyed::too_late;
-use crate::log::{Log, LogError, Outgoing, Partition, Position, RECORD_OVERHEAD, Reason, Record};
+use crate::log::{Log, LogError, Outgoing, Partition, Position, Reason, Record};
 use crate::stateless::Bad;
 
 /// How often what was read is given back to the broker.
@@ -128,7 +129,7 @@ impl<L: Log> Pipeline<L> {
             };
             let bad = Bad {
                 row: 0,
-                reason: "Late",
+                reason: DeadLetterReason::Late,
                 message: too_late(one.watermark_ms),
             };
             dead_letter::produce(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;

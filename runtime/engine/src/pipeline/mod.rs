@@ -383,11 +383,7 @@ impl<L: Log> Pipeline<L> {
     fn tell(&mut self) {
         let trouble = self.log.trouble();
         match &trouble {
-            Some(message) => self.status.raise(Problem {
-                reason: UNAVAILABLE.to_owned(),
-                message: message.clone(),
-                fatal: false,
-            }),
+            Some(message) => self.status.raise(Problem::new(UNAVAILABLE, message, false)),
             None if self.troubled => self.status.heal(UNAVAILABLE),
             None => {}
         }

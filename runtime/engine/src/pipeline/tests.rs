@@ -390,11 +390,9 @@ struct Waiting {
 }
 
 impl crate::format::Decoder for Waiting {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), crate::format::RowError> {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), crate::format::DecodeError> {
         if payload.starts_with(b"late") && !self.ready.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(crate::format::RowError {
-                reason: crate::format::WAITS,
-                path: String::new(),
+            return Err(crate::format::DecodeError::Waits {
                 message: "schema 7 is needed".to_owned(),
             });
         }

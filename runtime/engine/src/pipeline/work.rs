@@ -1,12 +1,11 @@
 //! What a round does with the records it read: run the query, write results, rows and dead letters.
 
-use headworks_plan::OnBadRecord;
+use headworks_plan::{DeadLetterReason, OnBadRecord};
 
 use super::dead_letter;
 use super::{FEWEST_ROWS, Pipeline, StageOperator, TABLE_ROWS};
 use crate::format::FormatError;
 use crate::log::{Former, Log, LogError, Outgoing, Reason};
-use crate::stateless::STORE_REFUSED;
 
 impl<L: Log> Pipeline<L> {
     pub(super) fn process(&mut self) -> Result<(), LogError> {
@@ -103,8 +102,11 @@ impl<L: Log> Pipeline<L> {
                 let written = records.partition_point(|record| (*record as usize) < refusal.record);
                 records = &records[..written];
             }
-            self.staged
-                .refuse(refusal.record, STORE_REFUSED, refusal.message);
+            self.staged.refuse(
+                refusal.record,
+                DeadLetterReason::StoreRefused,
+                refusal.message,
+            );
         }
         self.staged.settle();
         let written = records
@@ -160,7 +162,7 @@ impl<L: Log> Pipeline<L> {
         self.pending.dead_letters += told;
         let now_ms = self.log.wall_ms();
         for bad in &self.staged.bad {
-            let by_store = bad.reason == STORE_REFUSED;
+            let by_store = bad.reason == DeadLetterReason::StoreRefused;
             if !by_store && !self.stateless.tells {
                 continue;
             }

@@ -7,12 +7,14 @@ mod event_time;
 mod staged;
 
 pub(crate) use event_time::EventTime;
-pub(crate) use staged::{Bad, STORE_REFUSED, Staged, StagedRows, in_order, taken};
+pub(crate) use staged::{Bad, Staged, StagedRows, in_order, taken};
 
 use arrow::array::RecordBatch;
+use headworks_plan::DeadLetterReason;
 
-use crate::format::{Decoder, Encoder, FormatError, WAITS};
-use crate::log::{Batch, RECORD_OVERHEAD};
+use crate::format::{DecodeError, Decoder, Encoder, FormatError};
+use crate::judge::{self, Topic};
+use crate::log::Batch;
 use staged::StagedRecord;
 
 /// What a branch makes of some rows: for each output topic a batch of its schema, and for each result
@@ -121,21 +123,16 @@ impl Input {
     ) -> Result<(), FormatError> {
         let mut decoded = Vec::with_capacity(rows.len());
         for &row in rows {
-            match batch.value(row).map(|value| self.decoder.decode(value)) {
-                Some(Ok(())) => decoded.push(row),
-                Some(Err(error)) if error.reason == WAITS => {
+            match judge::read(self.decoder.as_mut(), batch.value(row)) {
+                Ok(()) => decoded.push(row),
+                Err(DecodeError::Refused { error }) => {
+                    staged.refuse(row, error.reason, error.to_string());
+                }
+                Err(DecodeError::Waits { message }) => {
                     // Nothing of this batch goes on: all of it is read again.
                     drop(self.decoder.finish()?);
-                    return Err(FormatError::Waits {
-                        message: error.message,
-                    });
+                    return Err(FormatError::Waits { message });
                 }
-                Some(Err(error)) => staged.refuse(row, error.reason, error.to_string()),
-                None => staged.refuse(
-                    row,
-                    "Contract",
-                    "the record has no value (a tombstone), which only a compacted stream gives a meaning".to_owned(),
-                ),
             }
         }
         if decoded.is_empty() {
@@ -150,7 +147,7 @@ impl Input {
                 for (row, time) in decoded.iter().zip(times) {
                     staged.times[*row] = time;
                     if time.is_none() && event_time.required {
-                        staged.refuse(*row, "Contract", event_time.missing());
+                        staged.refuse(*row, DeadLetterReason::Contract, event_time.missing());
                     }
                 }
             }
@@ -159,7 +156,7 @@ impl Input {
             let view = columns
                 .project(&branch.columns)
                 .map_err(|source| FormatError::Columns { source })?;
-            branch.run(&view, &decoded, batch, outputs, staged);
+            branch.run(&view, &decoded, batch, outputs, staged)?;
         }
         Ok(())
     }
@@ -175,7 +172,7 @@ impl Branch {
         batch: &Batch,
         outputs: &mut [Output],
         staged: &mut Staged,
-    ) {
+    ) -> Result<(), FormatError> {
         match (self.evaluate)(view) {
             Ok(mut evaluation) if staged.results != ResultForm::Records => {
                 let from = evaluation.rows.iter().map(|row| rows[*row as usize] as u32);
@@ -184,23 +181,24 @@ impl Branch {
                     staged.rows.push(StagedRows { rows, from });
                 }
             }
-            Ok(evaluation) => encode(&evaluation, rows, batch, outputs, staged),
+            Ok(evaluation) => encode(&evaluation, rows, batch, outputs, staged)?,
             Err(message) => match rows {
                 [] => {}
-                [row] => staged.refuse(*row, "Evaluation", message),
+                [row] => staged.refuse(*row, DeadLetterReason::Evaluation, message),
                 _ => {
                     let half = rows.len() / 2;
-                    self.run(&view.slice(0, half), &rows[..half], batch, outputs, staged);
+                    self.run(&view.slice(0, half), &rows[..half], batch, outputs, staged)?;
                     self.run(
                         &view.slice(half, rows.len() - half),
                         &rows[half..],
                         batch,
                         outputs,
                         staged,
-                    );
+                    )?;
                 }
             },
         }
+        Ok(())
     }
 }
 
@@ -210,54 +208,33 @@ fn encode(
     batch: &Batch,
     outputs: &mut [Output],
     staged: &mut Staged,
-) {
+) -> Result<(), FormatError> {
     for (result, &from) in evaluation.rows.iter().enumerate() {
         let row = rows[from as usize];
         for (at, (output, results)) in outputs.iter_mut().zip(&evaluation.outputs).enumerate() {
-            let start = staged.bytes.len();
-            let keyed = output.encoder.key(results, result, &mut staged.bytes);
-            let middle = staged.bytes.len();
-            let written = keyed.and_then(|keyed| {
-                output
-                    .encoder
-                    .encode(results, result, &mut staged.bytes)
-                    .map(|()| keyed)
-            });
-            let end = staged.bytes.len();
-            let value = output.encoder.wire_len().unwrap_or(end - middle);
-            let size = (middle - start + value) as u64;
-            let refusal = match written {
-                Err(error) => Some(("Evaluation", format!("output {}: {error}", output.topic))),
-                Ok(false) if output.compacted => Some((
-                    "Evaluation",
-                    format!(
-                        "output {}: the key is null, and a compacted stream has a row for each key",
-                        output.topic
-                    ),
-                )),
-                Ok(_) if size.saturating_add(RECORD_OVERHEAD) > output.max_message_bytes => Some((
-                    "TooLarge",
-                    format!(
-                        "the result is {size} bytes, above the {} bytes that topic {} takes (max.message.bytes)",
-                        output.max_message_bytes, output.topic
-                    ),
-                )),
-                Ok(keyed) => {
-                    let key = keyed.then_some(start..middle);
-                    staged.records.push(StagedRecord {
-                        row,
-                        output: at,
-                        timestamp_ms: batch.timestamp_ms(row),
-                        key,
-                        value: middle..end,
-                    });
-                    None
-                }
-            };
-            if let Some((reason, message)) = refusal {
-                staged.bytes.truncate(start);
-                staged.refuse(row, reason, message);
+            let written = judge::write(
+                output.encoder.as_mut(),
+                Topic {
+                    name: &output.topic,
+                    max_message_bytes: output.max_message_bytes,
+                    compacted: output.compacted,
+                    row: judge::Row::Result,
+                },
+                results,
+                result,
+                &mut staged.bytes,
+            )?;
+            match written {
+                Ok(written) => staged.records.push(StagedRecord {
+                    row,
+                    output: at,
+                    timestamp_ms: batch.timestamp_ms(row),
+                    key: written.key(),
+                    value: written.value(),
+                }),
+                Err(error) => staged.refuse(row, error.reason, error.to_string()),
             }
         }
     }
+    Ok(())
 }

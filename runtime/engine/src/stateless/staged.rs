@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{interleave_record_batch, take};
+use headworks_plan::DeadLetterReason;
 
 use super::ResultForm;
 use crate::log::{Batch, TableRows};
@@ -47,15 +48,11 @@ pub(crate) struct StagedRecord {
     pub(super) value: Range<usize>,
 }
 
-/// The reason of a record whose rows a store refused.
-pub(crate) const STORE_REFUSED: &str = "StoreRefused";
-
 /// A record that could not be read, evaluated or stored, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bad {
     pub(crate) row: usize,
-    /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or [`STORE_REFUSED`].
-    pub(crate) reason: &'static str,
+    pub(crate) reason: DeadLetterReason,
     pub(crate) message: String,
 }
 
@@ -106,7 +103,7 @@ impl Staged {
             for row in bad {
                 self.refuse(
                     row,
-                    "Contract",
+                    DeadLetterReason::Contract,
                     "the event time of its row is null".to_owned(),
                 );
             }
@@ -165,7 +162,7 @@ impl Staged {
         Ok(Some(rows).filter(|rows| !rows.is_empty()))
     }
 
-    pub(crate) fn refuse(&mut self, row: usize, reason: &'static str, message: String) {
+    pub(crate) fn refuse(&mut self, row: usize, reason: DeadLetterReason, message: String) {
         self.bad.push(Bad {
             row,
             reason,

@@ -88,14 +88,7 @@ fn slower(a: &PartitionFigure, b: &PartitionFigure) -> PartitionFigure {
 mod tests {
     use super::super::{Progress, StatusHandle};
     use super::*;
-
-    fn problem(reason: &str, message: &str, fatal: bool) -> Problem {
-        Problem {
-            reason: reason.into(),
-            message: message.into(),
-            fatal,
-        }
-    }
+    use headworks_plan::Reason;
 
     #[test]
     fn a_part_that_is_held_up_shows_and_is_not_healed_by_another() {
@@ -107,12 +100,12 @@ mod tests {
         table.set_phase(Phase::Running);
         assert!(pod.is_ready());
 
-        table.raise(problem("StoreUnavailable", "db:5432", false));
+        table.raise(Problem::new(Reason::StoreUnavailable, "db:5432", false));
         table.set_phase(Phase::Starting);
         streams.heal_all();
         assert_eq!(
             pod.report().problems,
-            [problem("StoreUnavailable", "db:5432", false)]
+            [Problem::new(Reason::StoreUnavailable, "db:5432", false)]
         );
         assert!(!pod.is_ready());
         table.heal_all();
@@ -128,12 +121,16 @@ mod tests {
     fn parts_with_the_same_reason_share_an_entry() {
         let pod = StatusHandle::new();
         let (a, b, c) = (pod.part(), pod.part(), pod.part());
-        a.raise(problem("KafkaUnavailable", "no broker", false));
-        b.raise(problem("KafkaUnavailable", "no broker", false));
-        c.raise(problem("KafkaUnavailable", "another", true));
+        a.raise(Problem::new(Reason::KafkaUnavailable, "no broker", false));
+        b.raise(Problem::new(Reason::KafkaUnavailable, "no broker", false));
+        c.raise(Problem::new(Reason::KafkaUnavailable, "another", true));
         assert_eq!(
             pod.report().problems,
-            [problem("KafkaUnavailable", "no broker; another", true)]
+            [Problem::new(
+                Reason::KafkaUnavailable,
+                "no broker; another",
+                true
+            )]
         );
     }
 

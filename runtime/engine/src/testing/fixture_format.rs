@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
-use headworks_plan::{Contract, TableOutput};
+use headworks_plan::{Contract, DeadLetterReason, TableOutput};
 
-use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
+use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::stateless::{Branch, Evaluation, Input, Output, ResultForm, StatelessOperator};
 use crate::store::{Stores, TableSchema, TableSink};
 
@@ -34,9 +34,9 @@ pub(crate) struct Words {
 }
 
 impl Decoder for Words {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let refuse = |message: &str| RowError {
-            reason: "Decode",
+            reason: DeadLetterReason::Decode,
             path: String::new(),
             message: message.to_owned(),
         };

@@ -12,12 +12,12 @@ use arrow::array::{
 use arrow::datatypes::{
     DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
 };
-use headworks_plan::{Contract, InternalTopic};
+use headworks_plan::{Contract, DeadLetterReason, InternalTopic};
 use headworks_sql::keyed::{Aggregate, Function, Operator, Order, Rank, Window};
 use headworks_sql::types::DataType as Sql;
 use headworks_state::{Pool, Spec};
 
-use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
+use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::results::{DeleteEncoding, Projection, Results, SinkWriter};
 use crate::keyed::shards::Shards;
@@ -133,10 +133,10 @@ struct Words {
 }
 
 impl Decoder for Words {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let text = std::str::from_utf8(payload).unwrap_or_default();
         let row = parse(text).ok_or_else(|| RowError {
-            reason: "Decode",
+            reason: DeadLetterReason::Decode,
             path: String::new(),
             message: "not three words".to_owned(),
         })?;

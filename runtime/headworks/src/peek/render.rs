@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use headworks_connectors::formats::FormatRegistry;
 use headworks_connectors::formats::json::JsonEncoder;
-use headworks_engine::format::{Decoder, Encoder, FormatError, Formats, RowError, WAITS};
-use headworks_plan::PeekPlan;
+use headworks_engine::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
+use headworks_plan::{PeekPlan, Reason};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -132,13 +132,11 @@ impl Renderer {
     fn members(&mut self, payload: &[u8]) -> Result<Members, Told> {
         self.decoder
             .decode(payload)
-            .map_err(|error| self.told(&error))?;
+            .map_err(|error| self.undecoded(error))?;
         let batch = self.decoder.finish();
-        let batch = batch.map_err(|error| self.unread(error))?;
+        let batch = batch.map_err(unread)?;
         let mut text = Vec::new();
-        self.encoder
-            .encode(&batch, 0, &mut text)
-            .map_err(|error| self.unread(error))?;
+        self.encoder.encode(&batch, 0, &mut text).map_err(unread)?;
         let mut members: Members = serde_json::from_slice(&text).map_err(|error| Told {
             reason: "Internal",
             message: error.to_string(),
@@ -153,29 +151,15 @@ impl Renderer {
         Ok(members)
     }
 
-    fn unread(&self, error: FormatError) -> Told {
+    fn undecoded(&self, error: DecodeError) -> Told {
         match error {
-            FormatError::Waits { message } => self.told(&RowError {
-                reason: WAITS,
-                path: String::new(),
-                message,
-            }),
-            other => Told {
-                reason: "Internal",
-                message: other.to_string(),
-            },
+            DecodeError::Refused { error } => self.told(&error),
+            DecodeError::Waits { message } => waits(message),
         }
     }
 
     /// Why a record can't be decoded, without what may quote a masked value.
     fn told(&self, error: &RowError) -> Told {
-        // A schema that isn't known: what is said of it is about no value.
-        if error.reason == WAITS {
-            return Told {
-                reason: "RegistryUnavailable",
-                message: error.message.clone(),
-            };
-        }
         let top = error.path.split(['.', '[']).next().unwrap_or_default();
         // A long name is cut in a path.
         let is_top = |masked: &String| {
@@ -196,9 +180,27 @@ impl Renderer {
                 format!("{place}the message may quote a masked field; --unmask shows it")
             };
         Told {
-            reason: error.reason,
+            reason: error.reason.as_str(),
             message,
         }
+    }
+}
+
+fn unread(error: FormatError) -> Told {
+    match error {
+        FormatError::Waits { message } => waits(message),
+        other => Told {
+            reason: "Internal",
+            message: other.to_string(),
+        },
+    }
+}
+
+/// A schema that isn't known: what is said of it is about no value.
+fn waits(message: String) -> Told {
+    Told {
+        reason: Reason::RegistryUnavailable.as_str(),
+        message,
     }
 }
 

@@ -6,19 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::kinds::KINDS;
+use headworks_operator::reason::ConditionReason;
 
 /// A kind, and namespace and name.
 pub type Title = String;
 
 /// Reasons of objects that wait for others.
-const WAITS: [&str; 7] = [
-    "PlatformNotFound",
-    "StreamNotFound",
-    "StoreNotFound",
-    "ReferenceNotFound",
-    "PlatformNotReady",
-    "StreamNotReady",
-    "StoreNotReady",
+const WAITS: [ConditionReason; 7] = [
+    ConditionReason::PlatformNotFound,
+    ConditionReason::StreamNotFound,
+    ConditionReason::StoreNotFound,
+    ConditionReason::ReferenceNotFound,
+    ConditionReason::PlatformNotReady,
+    ConditionReason::StreamNotReady,
+    ConditionReason::StoreNotReady,
 ];
 /// Most that are named of those that wait.
 const NAMED: usize = 8;
@@ -49,7 +50,7 @@ pub struct Cause {
 
 /// What an object says that it waits for.
 fn waits_for(object: &Unwell) -> Option<Title> {
-    if !WAITS.contains(&object.reason.as_str()) {
+    if !WAITS.iter().any(|waits| *waits == object.reason.as_str()) {
         return None;
     }
     // The first that it names of the kinds that others refer to.

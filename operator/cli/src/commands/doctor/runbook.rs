@@ -32,6 +32,9 @@ pub fn row(reason: &str) -> Option<Row> {
 
 #[cfg(test)]
 mod tests {
+    use headworks_operator::reason::{ConditionReason, OF_OTHERS};
+    use headworks_plan::Reason;
+
     use super::*;
 
     #[test]
@@ -44,5 +47,18 @@ mod tests {
         // A condition of a kind's own stands with its reasons.
         assert!(of("SeveralWriters").is_some() && of("QueueFull").is_some());
         assert!(row("InvalidSql").is_some_and(|row| row.meaning.contains("planned")));
+    }
+
+    #[test]
+    fn every_reason_has_a_remedy() {
+        let own = ConditionReason::ALL.iter().map(|reason| reason.as_str());
+        let pods = Reason::ALL.iter().map(|reason| reason.as_str());
+        for reason in own.chain(pods).chain(OF_OTHERS) {
+            let row = row(reason).unwrap_or_else(|| panic!("{reason} has no row"));
+            assert!(
+                !row.meaning.is_empty() && !row.remedy.is_empty(),
+                "{reason}"
+            );
+        }
     }
 }

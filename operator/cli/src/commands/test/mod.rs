@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use headworks_crds::{ExpectedDeadLetter, Pipeline};
 use headworks_engine::local::{BadRecord, Row as Encoded, Sink};
+use headworks_plan::DeadLetterReason;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -169,8 +170,12 @@ impl Sink for Taken {
     }
 
     fn bad(&mut self, bad: BadRecord<'_>) -> io::Result<()> {
-        self.bad
-            .push((bad.input, bad.number, bad.reason, bad.message.to_owned()));
+        self.bad.push((
+            bad.input,
+            bad.number,
+            bad.reason.as_str(),
+            bad.message.to_owned(),
+        ));
         Ok(())
     }
 }
@@ -273,7 +278,7 @@ fn letters(wanted: &[ExpectedDeadLetter], outcome: &mut Outcome) {
             && (wanted.record.is_none() || number == letter.record)
             && wanted
                 .reason
-                .is_none_or(|reason| reason.as_str() == letter.reason)
+                .is_none_or(|reason| DeadLetterReason::from(reason) == letter.reason)
     };
     let (missing, unexpected) = difference(wanted.len(), came.len(), |at, letter| {
         stands_for(&wanted[at], &came[letter])

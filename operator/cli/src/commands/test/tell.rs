@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use headworks_plan::DeadLetterReason;
+
 use super::Outcome;
 use crate::End;
 use crate::output::{self, Form, green, red};
@@ -69,7 +71,7 @@ fn say(outcome: &Outcome, text: &mut String) {
         };
         let why = letter
             .reason
-            .map(|reason| format!(" ({})", reason.as_str()));
+            .map(|reason| format!(" ({})", DeadLetterReason::from(reason)));
         text.push_str(&format!(
             "    - dead letter{of}{} was expected and didn't come\n",
             why.unwrap_or_default()

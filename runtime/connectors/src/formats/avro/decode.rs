@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use headworks_engine::format::{Decoder, FormatError, RowError, WAITS};
-use headworks_plan::Contract;
+use headworks_engine::format::{DecodeError, Decoder, FormatError, RowError};
+use headworks_plan::{Contract, DeadLetterReason};
 use headworks_schema::SchemaText;
 use headworks_schema::avro::{Avro, MARKER};
 use headworks_sql::types::StructField;
 
-use super::super::frame::{Frame, found, unknown_id};
-use super::super::json::fault::{CONTRACT, DECODE};
+use super::super::frame::{Frame, found, undecodable, unknown_id};
 use super::super::refused::Refused;
 use super::super::schemas::{EARLY, Schemas};
 use super::compile::Compiler;
@@ -97,7 +96,7 @@ impl AvroDecoder {
         let record = compiler
             .whole(&self.columns)
             .map_err(|(path, message)| RowError {
-                reason: CONTRACT,
+                reason: DeadLetterReason::Contract,
                 path,
                 message,
             })?;
@@ -105,12 +104,7 @@ impl AvroDecoder {
     }
 
     /// Makes the program for `key`, which isn't there yet.
-    fn learn(&mut self, key: u64) -> Result<(), RowError> {
-        let decode = |message: String| RowError {
-            reason: DECODE,
-            path: String::new(),
-            message,
-        };
+    fn learn(&mut self, key: u64) -> Result<(), DecodeError> {
         if !self.registered {
             return Err(self.stranger(key));
         }
@@ -121,7 +115,7 @@ impl AvroDecoder {
         };
         let program = Avro::parse(&*text)
             .map_err(|error| {
-                decode(format!(
+                undecodable(format!(
                     "schema {id} of the registry is no Avro schema: {error}"
                 ))
             })
@@ -138,28 +132,21 @@ impl AvroDecoder {
     /// Without a registry: the plan has no definition with this fingerprint. Whoever wrote the record may have a newer
     /// plan than this one.
     #[cold]
-    fn stranger(&self, fingerprint: u64) -> RowError {
-        let (reason, then) = if self.schemas.stranger(fingerprint) {
+    fn stranger(&self, fingerprint: u64) -> DecodeError {
+        let unknown =
+            format!("written with a schema that nobody knows (fingerprint {fingerprint:016x})");
+        if self.schemas.stranger(fingerprint) {
             let minutes = EARLY.as_secs() / 60;
-            (
-                WAITS,
-                format!(
-                    "if it is of a new contract, this plan hasn't got it yet; it waits {minutes} minutes for one that has, and is a dead letter then"
+            return DecodeError::Waits {
+                message: format!(
+                    "{unknown}; if it is of a new contract, this plan hasn't got it yet; it waits {minutes} minutes for one that has, and is a dead letter then"
                 ),
-            )
-        } else {
-            (
-                DECODE,
-                "without a schema registry only the stream's last contracts are known".to_owned(),
-            )
-        };
-        RowError {
-            reason,
-            path: String::new(),
-            message: format!(
-                "written with a schema that nobody knows (fingerprint {fingerprint:016x}); {then}"
-            ),
+            };
         }
+        undecodable(format!(
+            "{unknown}; without a schema registry only the stream's last contracts are known"
+        ))
+        .into()
     }
 }
 
@@ -188,15 +175,15 @@ fn split(payload: &[u8], registered: bool) -> Result<(u64, &[u8]), Refused> {
 }
 
 impl Decoder for AvroDecoder {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let (key, bytes) = split(payload, self.registered)?;
         if !self.programs.contains_key(&key) {
             self.learn(key)?;
         }
         let program = match self.programs.get(&key) {
             Some(Ok(program)) => program,
-            Some(Err(error)) => return Err(error.clone()),
-            None => return Err(unknown_id(key as u32)),
+            Some(Err(error)) => return Err(error.clone().into()),
+            None => return Err(unknown_id(key as u32).into()),
         };
         let rows = self.frame.object.rows();
         let mut input = Cursor::new(bytes);

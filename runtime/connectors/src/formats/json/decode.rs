@@ -2,14 +2,14 @@
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
-use headworks_engine::format::{Decoder, FormatError, RowError};
-use headworks_plan::{Contract, UnknownFields};
+use headworks_engine::format::{DecodeError, Decoder, FormatError, RowError};
+use headworks_plan::{Contract, DeadLetterReason, UnknownFields};
 use serde::de::DeserializeSeed;
 use std::sync::Arc;
 
 use super::column::Column;
 use super::cost;
-use super::fault::{DECODE, Fault, TOO_LARGE, TOO_MUCH};
+use super::fault::{Fault, TOO_MUCH};
 use super::object::{Object, Record};
 
 /// What some editors put before a text.
@@ -112,8 +112,8 @@ impl JsonDecoder {
 }
 
 impl Decoder for JsonDecoder {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
-        let refuse = |reason: &'static str, message: String| RowError {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        let refuse = |reason: DeadLetterReason, message: String| RowError {
             reason,
             path: String::new(),
             message,
@@ -124,16 +124,19 @@ impl Decoder for JsonDecoder {
         self.overspent = left.is_none();
         self.left = left.unwrap_or(0);
         if self.overspent {
-            return Err(refuse(TOO_LARGE, TOO_MUCH.to_owned()));
+            return Err(refuse(DeadLetterReason::TooLarge, TOO_MUCH.to_owned()).into());
         }
         // Once for the whole record: skipped fields are checked too, and the parser needn't check again.
         let text = std::str::from_utf8(payload).map_err(|error| {
-            refuse(DECODE, format!("not UTF-8 at byte {}", error.valid_up_to()))
+            refuse(
+                DeadLetterReason::Decode,
+                format!("not UTF-8 at byte {}", error.valid_up_to()),
+            )
         })?;
         if text.starts_with(BYTE_ORDER_MARK) {
             let message =
                 "begins with a byte-order mark (EF BB BF), which is no JSON (RFC 8259 §8.1)";
-            return Err(refuse(DECODE, message.to_owned()));
+            return Err(refuse(DeadLetterReason::Decode, message.to_owned()).into());
         }
         let rows = self.object.rows();
         let mut fault = Fault::new(self.exact, self.left);
@@ -148,7 +151,7 @@ impl Decoder for JsonDecoder {
         self.left = fault.left().unwrap_or(0);
         read.map_err(|error| {
             self.object.truncate(rows);
-            fault.into_row_error(&error)
+            fault.into_row_error(&error).into()
         })
     }
 

@@ -4,14 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
 use headworks_engine::format::RowError;
+use headworks_plan::DeadLetterReason;
 use serde::de;
 
-/// The record isn't JSON, or isn't an object.
-pub(in crate::formats) const DECODE: &str = "Decode";
-/// The record is JSON and breaks the contract.
-pub(in crate::formats) const CONTRACT: &str = "Contract";
-/// The record is too large for something.
-pub(super) const TOO_LARGE: &str = "TooLarge";
 /// The record would take more memory than it may.
 pub(super) const TOO_MUCH: &str =
     "takes too much memory: it has too many values, or too many fields that aren't there";
@@ -40,7 +35,7 @@ pub(in crate::formats) struct Fault {
 struct Inner {
     /// The record is to be read again, exactly.
     again: bool,
-    found: Option<(&'static str, String)>,
+    found: Option<(DeadLetterReason, String)>,
     /// Innermost first.
     steps: Vec<Step>,
 }
@@ -61,7 +56,7 @@ impl Fault {
         self.left.set(left);
         match left {
             Some(_) => Ok(()),
-            None => Err(self.note(TOO_LARGE, TOO_MUCH.to_owned())),
+            None => Err(self.note(DeadLetterReason::TooLarge, TOO_MUCH.to_owned())),
         }
     }
 
@@ -86,12 +81,12 @@ impl Fault {
 
     /// The value here breaks the contract.
     pub(in crate::formats) fn contract<E: de::Error>(&self, message: impl Into<String>) -> E {
-        self.note(CONTRACT, message.into())
+        self.note(DeadLetterReason::Contract, message.into())
     }
 
     /// The record isn't of the format.
     pub(in crate::formats) fn decode<E: de::Error>(&self, message: impl Into<String>) -> E {
-        self.note(DECODE, message.into())
+        self.note(DeadLetterReason::Decode, message.into())
     }
 
     /// The field `step` here breaks the contract.
@@ -110,7 +105,7 @@ impl Fault {
         error
     }
 
-    fn note<E: de::Error>(&self, reason: &'static str, message: String) -> E {
+    fn note<E: de::Error>(&self, reason: DeadLetterReason, message: String) -> E {
         self.inner.borrow_mut().found = Some((reason, message));
         E::custom("")
     }
@@ -118,7 +113,8 @@ impl Fault {
     /// The whole story. Where no rule of ours was broken, `error` is the parser's own.
     pub(in crate::formats) fn into_row_error(self, error: &serde_json::Error) -> RowError {
         let Inner { found, steps, .. } = self.inner.into_inner();
-        let (reason, message) = found.unwrap_or_else(|| (DECODE, format!("not JSON: {error}")));
+        let (reason, message) =
+            found.unwrap_or_else(|| (DeadLetterReason::Decode, format!("not JSON: {error}")));
         RowError {
             reason,
             path: path(&steps),

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use headworks_engine::format::{Decoder, FormatError, RowError};
-use headworks_plan::Contract;
+use headworks_engine::format::{DecodeError, Decoder, FormatError, RowError};
+use headworks_plan::{Contract, DeadLetterReason};
 use headworks_schema::SchemaText;
 use headworks_schema::protobuf;
 use headworks_sql::types::StructField;
 use prost_reflect::{FileDescriptor, MessageDescriptor};
 
-use super::super::frame::{Frame, found, unknown_id};
-use super::super::json::fault::{CONTRACT, DECODE};
+use super::super::frame::{Frame, found, undecodable, unknown_id};
 use super::super::refused::Refused;
 use super::super::schemas::Schemas;
 use super::compile::{self, Message};
@@ -79,7 +78,7 @@ impl ProtobufDecoder {
     fn program(&self, writer: &MessageDescriptor) -> Result<Message, RowError> {
         compile::message(writer, &self.reader, &self.columns, 0).map_err(|(path, message)| {
             RowError {
-                reason: CONTRACT,
+                reason: DeadLetterReason::Contract,
                 path,
                 message,
             }
@@ -87,12 +86,7 @@ impl ProtobufDecoder {
     }
 
     /// Makes the program for the head, which isn't there yet.
-    fn learn(&mut self, head: &[u8]) -> Result<(), RowError> {
-        let decode = |message: String| RowError {
-            reason: DECODE,
-            path: String::new(),
-            message,
-        };
+    fn learn(&mut self, head: &[u8]) -> Result<(), DecodeError> {
         let id = match head {
             [_, a, b, c, d, ..] => u32::from_be_bytes([*a, *b, *c, *d]),
             _ => 0,
@@ -104,13 +98,13 @@ impl ProtobufDecoder {
         let path = head.get(5..).unwrap_or_default();
         let program = protobuf::parse(&*text)
             .map_err(|error| {
-                decode(format!(
+                undecodable(format!(
                     "schema {id} of the registry is no Protobuf file: {error}"
                 ))
             })
             .and_then(|file| {
                 message_at(&file, path).ok_or_else(|| {
-                    decode(format!(
+                    undecodable(format!(
                         "schema {id} has no such message as the record names"
                     ))
                 })
@@ -183,7 +177,7 @@ fn message_at(file: &FileDescriptor, mut path: &[u8]) -> Option<MessageDescripto
 }
 
 impl Decoder for ProtobufDecoder {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let length = if self.registered {
             head_length(payload)?
         } else {
@@ -195,8 +189,8 @@ impl Decoder for ProtobufDecoder {
         }
         let program = match self.programs.get(head) {
             Some(Ok(program)) => program,
-            Some(Err(error)) => return Err(error.clone()),
-            None => return Err(unknown_id(0)),
+            Some(Err(error)) => return Err(error.clone().into()),
+            None => return Err(unknown_id(0).into()),
         };
         let rows = self.frame.object.rows();
         let read = program.read(bytes, &mut self.frame.object, &mut self.scratch);

@@ -123,7 +123,9 @@ impl RecordFactory {
             )));
         };
         let fields = shop.fields();
-        let field = error.path.split(['.', '[']).next().unwrap_or_default();
+        let refused = error.clone().refused();
+        let path = refused.as_ref().map_or("", |refused| &refused.path);
+        let field = path.split(['.', '[']).next().unwrap_or_default();
         let given = match fields.iter().find(|(name, _)| *name == field) {
             Some((name, type_)) => format!("the template gives {name} as {type_}"),
             None => format!("the template has no field {field}"),

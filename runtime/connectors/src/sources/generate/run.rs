@@ -46,7 +46,7 @@ pub fn run(
     let work = match Work::new(config) {
         Ok(work) => work,
         Err(problem) => {
-            tracing::error!(reason = problem.reason, "{}", problem.message);
+            tracing::error!(reason = problem.reason.as_str(), "{}", problem.message);
             status.raise(problem);
             status.set_phase(Phase::Stalled);
             while !stop.wait(REMINDER) {}
@@ -151,15 +151,11 @@ pub(super) struct Work {
 impl Work {
     /// The inner problem is one that only a person can mend.
     pub(super) fn new(config: &Config) -> Result<Work, Problem> {
-        let problem = |reason: &str, message: String| Problem {
-            reason: reason.to_owned(),
-            message,
-            fatal: true,
-        };
+        let problem = |reason: Reason, message: String| Problem::new(reason, message, true);
         let refused = |error: &dyn std::fmt::Display| {
             let stream = &config.plan.into.name;
             problem(
-                Reason::PlanRefused.as_str(),
+                Reason::PlanRefused,
                 format!("the contract of stream {stream} can't be used: {error}"),
             )
         };
@@ -168,7 +164,7 @@ impl Work {
         factory
             .fits(&config.plan)
             .map_err(|error| refused(&error))?
-            .map_err(|message| problem("TemplateMismatch", message))?;
+            .map_err(|message| problem(Reason::TemplateMismatch, message))?;
         let validation =
             RecordValidation::new(&config.source, &config.plan).map_err(|error| refused(&error))?;
         Ok(Work {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode, header};
+use headworks_plan::Reason;
 
 use super::answer::Refusal;
 use super::metrics::Metrics;
@@ -107,9 +108,14 @@ impl Tokens {
         let read = self.read();
         match (&seen.read, &read) {
             (Some(Err(before)), Err(now)) if before == now => {}
-            (_, Err(message)) => tracing::warn!(reason = "SecretMissing", "{message}"),
+            (_, Err(message)) => {
+                tracing::warn!(reason = Reason::SecretMissing.as_str(), "{message}");
+            }
             (Some(Err(_)), Ok(_)) => {
-                tracing::info!(reason = "SecretMissing", "over: there are bearer tokens");
+                tracing::info!(
+                    reason = Reason::SecretMissing.as_str(),
+                    "over: there are bearer tokens"
+                );
             }
             _ => {}
         }

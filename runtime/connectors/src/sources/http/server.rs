@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Extensions;
-use headworks_plan::Problem;
+use headworks_plan::{Problem, Reason};
 use snafu::{ResultExt, Snafu};
 
 use super::service::Service;
@@ -70,11 +70,7 @@ impl Listening {
             "no usable tls.crt and tls.key in {}; does the Secret of spec.http.tls exist, and do both belong together?",
             certificate.dir().display()
         );
-        Some(Problem {
-            reason: "SecretMissing".to_owned(),
-            message,
-            fatal: true,
-        })
+        Some(Problem::new(Reason::SecretMissing, message, true))
     }
 
     /// Takes no new connection, lets requests under way finish for at most `limit`, and returns when the

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use headworks_engine::format::FormatError;
 use headworks_engine::status::{Progress, StatusHandle};
-use headworks_plan::Problem;
+use headworks_plan::{Problem, Reason};
 use tokio::sync::Semaphore;
 
 use super::answer::{Accepted, Refusal};
@@ -123,11 +123,7 @@ impl<S: Sink> Service<S> {
     /// What keeps the source from its work now: a missing Secret, or what the sink says.
     pub fn problems(&self) -> Vec<Problem> {
         let tokens = self.tokens.as_ref().and_then(Tokens::problem);
-        let tokens = tokens.map(|message| Problem {
-            reason: "SecretMissing".to_owned(),
-            message,
-            fatal: true,
-        });
+        let tokens = tokens.map(|message| Problem::new(Reason::SecretMissing, message, true));
         tokens.into_iter().chain(self.sink.problem()).collect()
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use headworks_engine::kafka::{BoundedClient, ClientEvents, is_of_connection};
 use headworks_engine::status::{StatusHandle, alive};
-use headworks_plan::{KafkaConnection, Problem, SourcePlan};
+use headworks_plan::{KafkaConnection, Problem, Reason, SourcePlan};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -66,11 +66,11 @@ impl AcknowledgedWriter {
     /// A sink that can't work yet: [`AcknowledgedWriter::watch`] connects it.
     pub fn new(connection: KafkaConnection, plan: &SourcePlan) -> AcknowledgedWriter {
         let into = &plan.into;
-        let problem = Problem {
-            reason: "KafkaUnavailable".to_owned(),
-            message: format!("not connected to {} yet", connection.bootstrap_servers),
-            fatal: false,
-        };
+        let problem = Problem::new(
+            Reason::KafkaUnavailable,
+            format!("not connected to {} yet", connection.bootstrap_servers),
+            false,
+        );
         AcknowledgedWriter {
             connection,
             topics: Topics::of(plan),
@@ -113,12 +113,12 @@ impl AcknowledgedWriter {
             }
             match (&state.problem, &found) {
                 (Some(was), None) => {
-                    tracing::info!(reason = was.reason, "over: records can be written");
+                    tracing::info!(reason = was.reason.as_str(), "over: records can be written");
                 }
                 (before, Some(now))
                     if before.as_ref().is_none_or(|was| was.reason != now.reason) =>
                 {
-                    tracing::warn!(reason = now.reason, "{}", now.message);
+                    tracing::warn!(reason = now.reason.as_str(), "{}", now.message);
                 }
                 _ => {}
             }
@@ -156,7 +156,7 @@ impl AcknowledgedWriter {
         let beyond_repair = producer.client().fatal_error().is_some()
             || problem
                 .as_ref()
-                .is_some_and(|p| p.fatal && p.reason != "TopicMissing");
+                .is_some_and(|p| p.fatal && p.reason != Reason::TopicMissing);
         if beyond_repair {
             self.lock().producer = None;
         }
@@ -167,21 +167,16 @@ impl AcknowledgedWriter {
         if let Some(producer) = &self.lock().producer {
             return Ok(Arc::clone(producer));
         }
-        let mut config =
-            headworks_engine::kafka::config(&self.connection).map_err(|error| Problem {
-                reason: "SecretMissing".to_owned(),
-                message: error.to_string(),
-                fatal: true,
-            })?;
+        let mut config = headworks_engine::kafka::config(&self.connection)
+            .map_err(|error| Problem::new(Reason::SecretMissing, error.to_string(), true))?;
         configure(&mut config, self.max_message_bytes, &QUEUE);
         config
             .set("delivery.timeout.ms", DELIVERY.as_millis().to_string())
             .set("request.timeout.ms", "5000");
         let producer = ThreadedProducer::from_config_and_context(&config, Context::default())
-            .map_err(|error| Problem {
-                reason: "KafkaUnavailable".to_owned(),
-                message: format!("cannot make a Kafka client: {error}"),
-                fatal: false,
+            .map_err(|error| {
+                let message = format!("cannot make a Kafka client: {error}");
+                Problem::new(Reason::KafkaUnavailable, message, false)
             })?;
         let producer = Arc::new(BoundedClient::new(producer));
         let mut state = self.lock();
@@ -224,40 +219,36 @@ impl AcknowledgedWriter {
 fn problem(code: Code, topic: &str, servers: &str) -> Problem {
     let (reason, message, fatal) = match code {
         Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => (
-            "CredentialsRefused",
+            Reason::CredentialsRefused,
             format!(
                 "Kafka at {servers} refuses the user name or password; check the Secret, and that the SCRAM-SHA-512 user exists"
             ),
             true,
         ),
         Code::SSL => (
-            "TlsRefused",
+            Reason::TlsRefused,
             format!(
                 "no TLS connection to Kafka at {servers}; check that spec.kafka.tls of the Platform names the CA that signed the brokers' certificate"
             ),
             true,
         ),
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => (
-            "NotAuthorized",
+            Reason::NotAuthorized,
             format!("the user may not write to topic {topic}; grant it Write and Describe"),
             true,
         ),
         Code::UnknownTopic | Code::UnknownTopicOrPartition => (
-            "TopicMissing",
+            Reason::TopicMissing,
             format!("topic {topic} doesn't exist; is its DataStream ready?"),
             true,
         ),
         code => (
-            "KafkaUnavailable",
+            Reason::KafkaUnavailable,
             format!("Kafka at {servers} doesn't answer for topic {topic}: {code}"),
             false,
         ),
     };
-    Problem {
-        reason: reason.to_owned(),
-        message,
-        fatal,
-    }
+    Problem::new(reason, message, fatal)
 }
 
 impl Sink for AcknowledgedWriter {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_plan::{Problem, WebsocketSource};
+use headworks_plan::{Problem, Reason, WebsocketSource};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -81,20 +81,12 @@ pub(super) async fn connect(feed: &WebsocketSource) -> Result<Socket, Problem> {
 
 /// The request that opens the WebSocket.
 fn request(feed: &WebsocketSource) -> Result<Request, Problem> {
-    let wrong = |what: String| Problem {
-        reason: "FeedRefused".to_owned(),
-        message: what,
-        fatal: true,
-    };
+    let wrong = |what: String| Problem::new(Reason::FeedRefused, what, true);
     let mut request = (feed.url.as_str())
         .into_client_request()
         .map_err(|error| wrong(format!("spec.websocket.url can't be used: {error}")))?;
     for header in &feed.headers {
-        let missing = |why: String| Problem {
-            reason: "SecretMissing".to_owned(),
-            message: format!("no value for the header {}: {why}", header.name),
-            fatal: true,
-        };
+        let missing = |why: String| Problem::new(Reason::SecretMissing, format!("no value for the header {}: {why}", header.name), true);
         let value = value(&header.file).map_err(missing)?;
         let name: HeaderName = (header.name.parse())
             .map_err(|_| wrong(format!("{} is no name of a header", header.name)))?;
@@ -138,11 +130,7 @@ fn slow(step: &str) -> String {
 
 /// The feed can't be reached just now.
 pub(super) fn unavailable(feed: &WebsocketSource, what: &str) -> Problem {
-    Problem {
-        reason: "FeedUnavailable".to_owned(),
-        message: format!("{}: {what}; it is tried again by itself", feed.url),
-        fatal: false,
-    }
+    Problem::new(Reason::FeedUnavailable, format!("{}: {what}; it is tried again by itself", feed.url), false)
 }
 
 /// The server has answered in HTTP.
@@ -159,11 +147,7 @@ fn refused(feed: &WebsocketSource, status: u16) -> Problem {
                 }
                 _ => "check spec.websocket.url",
             };
-            Problem {
-                reason: "FeedRefused".to_owned(),
-                message: format!("{}: {said}; {what}", feed.url),
-                fatal: true,
-            }
+            Problem::new(Reason::FeedRefused, format!("{}: {said}; {what}", feed.url), true)
         }
     }
 }

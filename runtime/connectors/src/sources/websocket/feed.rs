@@ -124,7 +124,7 @@ impl Feed {
                 }
                 Err(problem) => problem,
             };
-            tracing::warn!(reason = problem.reason, "{}", problem.message);
+            tracing::warn!(reason = problem.reason.as_str(), "{}", problem.message);
             if begun.elapsed() > WELL_AFTER {
                 failures = 0;
             }

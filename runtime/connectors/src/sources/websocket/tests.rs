@@ -147,7 +147,7 @@ impl Running {
             let problems = self.status.report().problems;
             problems
                 .into_iter()
-                .find(|p| p.reason == reason && p.message.contains(word))
+                .find(|p| p.reason.as_str() == reason && p.message.contains(word))
         })
         .await
     }

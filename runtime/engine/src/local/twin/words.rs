@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field as Column, Schema, TimeUnit};
-use headworks_plan::Contract;
+use headworks_plan::{Contract, DeadLetterReason};
 
-use crate::format::{Decoder, Encoder, FormatError, Formats, RowError};
+use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::testing::keyed_fixture_format::BarFormats;
 
 /// Reads `a 1700 3`: a key, an event time and a number.
@@ -16,7 +16,7 @@ struct Words {
 }
 
 impl Decoder for Words {
-    fn decode(&mut self, payload: &[u8]) -> Result<(), RowError> {
+    fn decode(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let text = std::str::from_utf8(payload).unwrap_or_default();
         let words: Vec<&str> = text.split(' ').collect();
         let row = match words[..] {
@@ -28,7 +28,7 @@ impl Decoder for Words {
             _ => None,
         };
         let (key, time, n) = row.ok_or_else(|| RowError {
-            reason: "Decode",
+            reason: DeadLetterReason::Decode,
             path: String::new(),
             message: "not three words".to_owned(),
         })?;

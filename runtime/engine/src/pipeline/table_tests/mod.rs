@@ -98,7 +98,10 @@ impl World {
 
     fn problems(&self) -> Vec<String> {
         let problems = self.status.report().problems;
-        problems.into_iter().map(|problem| problem.reason).collect()
+        problems
+            .into_iter()
+            .map(|problem| problem.reason.to_string())
+            .collect()
     }
 
     fn stored_to(&self) -> i64 {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use apache_avro::types::Value;
 use apache_avro::{Schema, from_avro_datum, to_avro_datum};
 use arrow::array::RecordBatch;
-use headworks_engine::format::{Decoder, Encoder, RowError};
+use headworks_engine::format::{DecodeError, Decoder, Encoder};
 use headworks_plan::{Contract, Definition, Format, KnownSchema, Registered, UnknownFields};
 use headworks_schema::avro::from_contract;
 use rand::rngs::StdRng;
@@ -272,13 +272,14 @@ fn only_the_columns_that_are_asked_for_are_built() {
 
 fn refusal(decoder: &mut AvroDecoder, bytes: &[u8]) -> String {
     let rows = decoder.rows();
-    let RowError {
-        reason,
-        path,
-        message,
-    } = decoder.decode(bytes).unwrap_err();
+    let error = decoder.decode(bytes).unwrap_err();
     assert_eq!(decoder.rows(), rows);
-    format!("{reason} [{path}] {message}")
+    match error {
+        DecodeError::Refused { error } => {
+            format!("{} [{}] {}", error.reason, error.path, error.message)
+        }
+        DecodeError::Waits { message } => format!("Waits [] {message}"),
+    }
 }
 
 /// Sixteen bytes, which the other implementation doesn't read.

@@ -73,7 +73,8 @@ pub(in crate::formats) fn everything() -> Contract {
 
 fn refusal(contract: &Contract, json: &str) -> RowError {
     let mut decoder = JsonDecoder::whole(contract, UnknownFields::Ignore).unwrap();
-    decoder.decode(json.as_bytes()).expect_err(json)
+    let error = decoder.decode(json.as_bytes()).expect_err(json);
+    error.refused().unwrap()
 }
 
 fn reencoded(contract: &Contract, json: &str) -> String {
@@ -297,11 +298,21 @@ fn no_column_at_all_still_counts_records() {
 fn unknown_fields_can_be_refused_at_every_depth() {
     let mut decoder = JsonDecoder::whole(&everything(), UnknownFields::Reject).unwrap();
     decoder.decode(br#"{"p":"x","o":{"x":1}}"#).unwrap();
-    assert_eq!(decoder.decode(br#"{"p":"x","q":1}"#).unwrap_err().path, "q");
+    assert_eq!(
+        decoder
+            .decode(br#"{"p":"x","q":1}"#)
+            .unwrap_err()
+            .refused()
+            .unwrap()
+            .path,
+        "q"
+    );
     assert_eq!(
         decoder
             .decode(br#"{"p":"x","o":{"x":1,"y":[{},{"zz":1}]}}"#)
             .unwrap_err()
+            .refused()
+            .unwrap()
             .path,
         "o.y[1].zz"
     );
@@ -332,6 +343,8 @@ fn depth_costs_no_stack() {
         decoder
             .decode(format!(r#"{{"m":{}}}"#, deep("[", "]")).as_bytes())
             .unwrap_err()
+            .refused()
+            .unwrap()
             .path,
         "m[0][0]"
     );
@@ -339,6 +352,8 @@ fn depth_costs_no_stack() {
         decoder
             .decode(format!(r#"{{"e":{}}}"#, deep("[", "]")).as_bytes())
             .unwrap_err()
+            .refused()
+            .unwrap()
             .path,
         "e"
     );

@@ -7,7 +7,7 @@ mod refusals;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use headworks_engine::format::{Decoder, Encoder, RowError};
+use headworks_engine::format::{Decoder, Encoder};
 use headworks_plan::{Contract, Definition, Format, KnownSchema, Registered, UnknownFields};
 use headworks_schema::protobuf::from_contract;
 use prost_reflect::DynamicMessage;
@@ -223,13 +223,9 @@ fn fields_may_come_in_any_order_more_than_once_and_unpacked() {
 
 fn refusal(decoder: &mut ProtobufDecoder, bytes: &[u8]) -> String {
     let rows = decoder.rows();
-    let RowError {
-        reason,
-        path,
-        message,
-    } = decoder.decode(bytes).unwrap_err();
+    let error = decoder.decode(bytes).unwrap_err().refused().unwrap();
     assert_eq!(decoder.rows(), rows);
-    format!("{reason} [{path}] {message}")
+    format!("{} [{}] {}", error.reason, error.path, error.message)
 }
 
 fn write(contract: &Contract, json: &str) -> Result<Vec<u8>, String> {

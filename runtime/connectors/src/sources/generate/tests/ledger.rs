@@ -149,7 +149,7 @@ fn what_hinders_is_reported_until_it_is_over() {
             keep_going(&work, open, |_, _| Duration::from_millis(1), &status, &stop)
         });
         let reason = || status.report().problems.first().map(|p| p.reason.clone());
-        until(|| reason().as_deref() == Some("KafkaUnavailable"));
+        until(|| reason() == Some(Reason::KafkaUnavailable.into()));
         assert!(status.report().problems[0].message.contains("k:9092"));
         assert!(!status.is_ready() && !status.report().problems[0].fatal);
         *fails.lock().unwrap() = Some(LogError::NeedsPerson {
@@ -157,7 +157,7 @@ fn what_hinders_is_reported_until_it_is_over() {
             message: "grant it".into(),
         });
         until(|| status.phase() == Phase::Stalled);
-        assert_eq!(reason().as_deref(), Some("NotAuthorized"));
+        assert_eq!(reason(), Some(Reason::NotAuthorized.into()));
         *fails.lock().unwrap() = None;
         until(|| status.report().figures.records_in == 10);
         assert!(status.is_ready());

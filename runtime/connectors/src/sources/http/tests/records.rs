@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use headworks_plan::UnknownFields;
 
-use super::{JSON, LINES, config, dead_letters, error, source};
+use super::{Config, JSON, LINES, config, dead_letters, error, source};
 
 #[tokio::test]
 async fn records_in_every_layout_are_written_by_the_contract() {
@@ -180,6 +180,37 @@ async fn under_dead_letter_the_good_go_in_and_the_bad_keep_their_bytes() {
         ),
         (5, 3, 2)
     );
+}
+
+/// Kafka would refuse it, and the client be told to try again for ever.
+#[tokio::test]
+async fn a_record_without_a_key_is_refused_where_the_stream_keeps_the_last_of_each() {
+    let compacted = |mut config: Config| {
+        config.plan.into.contract.key = vec!["note".into()];
+        config.plan.into.contract.compacted = true;
+        config
+    };
+    let body = r#"[{"id":"a","amount":1,"note":"n"}, {"id":"b","amount":2}]"#;
+    let strict = source(compacted(config()));
+    let answer = strict.post(JSON, body).await;
+    assert_eq!(
+        (answer.code, answer.body["records"].to_string().as_str()),
+        (
+            400,
+            r#"[{"index":1,"message":"the key is null, and a compacted stream has a row for each key"}]"#
+        )
+    );
+    let lenient = source(compacted(dead_letters()));
+    assert_eq!(lenient.post(JSON, body).await.code, 202);
+    assert_eq!(
+        lenient.kept(),
+        [
+            r#"n = {"id":"a","amount":"1.00","note":"n"}"#,
+            r#"dead: {"id":"b","amount":2}"#,
+        ]
+    );
+    let dead_letter = lenient.kafka.kept.lock().unwrap()[1].headers.clone();
+    assert_eq!(dead_letter[1], ("headworks.reason", "Contract".to_owned()));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use headworks_plan::Problem;
+use headworks_plan::{Problem, Reason};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 
@@ -134,11 +134,7 @@ async fn a_token_is_needed_where_the_plan_asks_for_one() {
 async fn kafka_down_is_503_and_nothing_is_claimed() {
     let source = source(config());
     let record = r#"[{"id":"a","amount":1},{"id":"b","amount":2}]"#;
-    let problem = Problem {
-        reason: "KafkaUnavailable".into(),
-        message: "no broker".into(),
-        fatal: false,
-    };
+    let problem = Problem::new(Reason::KafkaUnavailable, "no broker", false);
     *source.kafka.problem.lock().unwrap() = Some(problem);
     let known = source.post(JSON, record).await;
     assert_eq!((known.code, known.retry_after.as_deref()), (503, Some("5")));
