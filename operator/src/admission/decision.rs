@@ -50,6 +50,7 @@ impl AdmissionDecision {
     }
 
     /// Leaves out what is too much for a terminal.
+    #[must_use]
     pub fn bounded(mut self) -> Self {
         let count = self.warnings.len();
         if count > WARNINGS {

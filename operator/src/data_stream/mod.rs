@@ -79,7 +79,7 @@ impl Reconciler for DataStream {
         status: &mut DataStreamStatus,
         context: &Context,
     ) -> Result<ReconcileOutcome, Error> {
-        let outcome = reconciled(self, status, context).await;
+        let outcome = Box::pin(reconciled(self, status, context)).await;
         schema_texts::looked_at_again(self, outcome)
     }
 

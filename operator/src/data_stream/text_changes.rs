@@ -69,20 +69,19 @@ fn waits(
             Err(Error::waiting(ConditionReason::SchemaTextsSettling, message).after(left))
         });
     };
-    let (when, again) = match left {
-        Some(left) => ("when they have said the same for 5 s".to_owned(), left),
-        None => {
-            let sharers = sharers(stream, context);
-            let minute = SystemTime::now().duration_since(UNIX_EPOCH);
-            let minute = minute.map_or(0, |since| since.as_secs() / 60);
-            if is_turn(&sharers, &key, minute) {
-                return None;
-            }
-            let many = sharers.len();
-            let when =
-                format!("in its turn: {many} streams share them, and {AT_ONCE} a minute take it");
-            (when, TURN)
+    let (when, again) = if let Some(left) = left {
+        ("when they have said the same for 5 s".to_owned(), left)
+    } else {
+        let sharers = sharers(stream, context);
+        let minute = SystemTime::now().duration_since(UNIX_EPOCH);
+        let minute = minute.map_or(0, |since| since.as_secs() / 60);
+        if is_turn(&sharers, &key, minute) {
+            return None;
         }
+        let many = sharers.len();
+        let when =
+            format!("in its turn: {many} streams share them, and {AT_ONCE} a minute take it");
+        (when, TURN)
     };
     let before = ready.message.split(NOTE).next().unwrap_or_default();
     let message = format!("{before}{NOTE}{when}");

@@ -297,7 +297,7 @@ impl Keeper {
         let on = &mut self.on;
         // One object that sets off a mistake of ours ends the watch for nobody; what it said is logged.
         let _ = contained_call(&format!("change of {}", self.kind.kind), || {
-            on(object, here)
+            on(object, here);
         });
     }
 

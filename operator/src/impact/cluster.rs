@@ -68,7 +68,7 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     }
     for (kind, name, used) in &objects.users {
         if name.0 == namespace {
-            snapshot.note(*kind, name.clone(), used.clone());
+            snapshot.note(kind, name.clone(), used.clone());
         }
     }
     snapshot

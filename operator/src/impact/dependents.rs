@@ -62,9 +62,9 @@ pub(super) fn dependents(
             (false, false) => continue,
         };
         if !faults.is_empty() {
-            items.push(item(Effect::Broken, *kind, user, faults));
+            items.push(item(Effect::Broken, kind, user, faults));
         } else if !lines.is_empty() {
-            items.push(item(Effect::Altered, *kind, user, lines));
+            items.push(item(Effect::Altered, kind, user, lines));
         }
     }
     for (grant, spec) in &after.grants {

@@ -330,7 +330,7 @@ mod tests {
         flows.set(&key("on"), flow(&["b"], &["c"], 1, true));
         assert_eq!(
             flows.set(&copy, flow(&["c"], &["a"], 9, false)),
-            [copy.clone()]
+            std::slice::from_ref(&copy)
         );
         let text = flows.refused(&copy).unwrap().to_string();
         assert_eq!(text, "c → a → b → c, through Pipeline forth, on");

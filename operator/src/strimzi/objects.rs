@@ -366,7 +366,7 @@ mod tests {
                     "labels": {"app.kubernetes.io/component": "accessgrant", "app.kubernetes.io/instance": "report", "app.kubernetes.io/managed-by": "headworks", "headworks.dev/kind": "AccessGrant", "headworks.dev/name": "report", "headworks.dev/namespace": "shop", "strimzi.io/cluster": "events"},
                     "annotations": {APPLIED_ANNOTATION: "5223c798f741ade1"},
                 },
-                "spec": {"authentication": {"type": "scram-sha-512", "password": {"valueFrom": {"secretKeyRef": {"name": "headworks.prod.grant.shop.report-a.password", "key": "password"}}}}, "authorization": {"type": "simple", "acls": [{"type": "allow", "resource": {"type": "topic", "name": "shop.orders", "patternType": "literal"}, "operations": ["Describe", "Read"], "host": "*"}]}, "quotas": {"consumerByteRate": 1048576}},
+                "spec": {"authentication": {"type": "scram-sha-512", "password": {"valueFrom": {"secretKeyRef": {"name": "headworks.prod.grant.shop.report-a.password", "key": "password"}}}}, "authorization": {"type": "simple", "acls": [{"type": "allow", "resource": {"type": "topic", "name": "shop.orders", "patternType": "literal"}, "operations": ["Describe", "Read"], "host": "*"}]}, "quotas": {"consumerByteRate": 1_048_576}},
             })
         );
     }
