@@ -16,8 +16,8 @@ use super::{
     unblock::unblock,
 };
 use crate::{
-    access, context::Context, controller::Reconciler, names::Key,
-    reason::ConditionReason, retry::Error, status::ReconcileOutcome, stores,
+    access, context::Context, controller::Reconciler, names::Key, reason::ConditionReason,
+    retry::Error, status::ReconcileOutcome, stores,
 };
 use headworks_crds::WorkloadStatus;
 use k8s_openapi::{
