@@ -34,7 +34,7 @@ mod access_grant;
 mod borrowed;
 mod check;
 pub mod conditions;
-mod data_store;
+pub mod data_store;
 mod data_stream;
 mod dead_letters;
 mod duration;
@@ -49,7 +49,7 @@ mod pod_template;
 mod quantity;
 pub mod reference;
 mod references;
-mod source;
+pub mod source;
 mod to_plan;
 mod workload;
 

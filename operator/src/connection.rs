@@ -1,25 +1,19 @@
 //! How pods reach Kafka: the plan's connection, and the volumes with its files.
 
-use headworks_crds::{Kafka, Platform, SecretKeyRef};
+use headworks_crds::{Kafka, Platform};
 use headworks_plan::{KAFKA_CA_PATH, KAFKA_CREDENTIALS_DIR, KafkaConnection, ScramFiles};
 use k8s_openapi::{
-    api::core::v1::{
-        ConfigMap, ConfigMapVolumeSource, KeyToPath, SecretVolumeSource, Volume, VolumeMount,
-    },
+    api::core::v1::{ConfigMap, ConfigMapVolumeSource, Volume},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-pub use crate::secrets::NeededSecret;
-use crate::{context::Context, names::Key, retry::Error};
-
-/// A volume and where it is mounted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mounted {
-    /// The volume.
-    pub volume: Volume,
-    /// Where.
-    pub mount: VolumeMount,
-}
+pub use crate::mounts::{Mounted, NeededSecret};
+use crate::{
+    context::Context,
+    mounts::{read_only, secret},
+    names::Key,
+    retry::Error,
+};
 
 /// What a pod's plan says of Kafka.
 pub fn connection(kafka: &Kafka) -> KafkaConnection {
@@ -128,54 +122,6 @@ pub fn needed_secret(kafka: &Kafka, owner: &Key) -> Option<NeededSecret> {
         keys: vec![user.username, user.password],
         purpose: "the Kafka user, from the Platform's workloadAuthentication".into(),
     })
-}
-
-/// A Secret's keys as files in a folder. Optional: a missing Secret is reported by the pod in words and
-/// heals without a restart, while a required one leaves the pod in ContainerCreating without a word.
-pub fn secret(volume: &str, folder: &str, name: &str, items: &[(&str, &str)]) -> Mounted {
-    Mounted {
-        volume: Volume {
-            name: volume.into(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(name.into()),
-                optional: Some(true),
-                items: Some(files(items)),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
-        mount: read_only(volume, folder),
-    }
-}
-
-/// Keys of a Secret or ConfigMap, and the names of their files.
-pub fn files(items: &[(&str, &str)]) -> Vec<KeyToPath> {
-    let file = |(key, path): &(&str, &str)| KeyToPath {
-        key: (*key).into(),
-        path: (*path).into(),
-        mode: None,
-    };
-    items.iter().map(file).collect()
-}
-
-/// A single key of a Secret as one file.
-pub fn secret_key(volume: &str, folder: &str, reference: &SecretKeyRef, file: &str) -> Mounted {
-    secret(
-        volume,
-        folder,
-        &reference.name,
-        &[(reference.key.as_str(), file)],
-    )
-}
-
-/// Where a volume is mounted, for reading.
-pub fn read_only(volume: &str, path: &str) -> VolumeMount {
-    VolumeMount {
-        name: volume.into(),
-        mount_path: path.into(),
-        read_only: Some(true),
-        ..VolumeMount::default()
-    }
 }
 
 /// The ConfigMap with Kafka's CA (public) for pods that can't read the Platform's Secret.

@@ -7,9 +7,9 @@
 //!
 //! Rooms lie in layers, from the ground up, and import only what lies beside or below them (`docs/rooms.toml`):
 //!
-//! - words and rules: `names`, `retry` says when to try again, `owned` whose an object is, `security` what is open to others, `bounds`
+//! - words and rules: `names`, `mounts` are files of pods, `retry` says when to try again, `owned` whose an object is, `security` what is open to others, `bounds`
 //!   keeps what others send within limits, `supervise` keeps a mistake to the task it happens in, `verified` and `rollout_turns` remember;
-//! - pure: `contract` is what a stream promises, `evolution` says which contract may follow which, `planning` what a query comes to,
+//! - pure: `connectors` lists the kinds of sources and stores, `contract` is what a stream promises, `evolution` says which contract may follow which, `planning` what a query comes to,
 //!   `impact` whom a change hits;
 //! - ways out and in: `apply` writes children, `status` writes status, `kafka` administers Kafka, `strimzi` writes KafkaTopics and
 //!   KafkaUsers, `reports` asks pods how they are, `indexes` knows who must be looked at when something changes, `watch` keeps one watch,
@@ -44,6 +44,7 @@ pub mod admission;
 pub mod apply;
 pub mod bounds;
 pub mod connection;
+pub mod connectors;
 pub mod context;
 pub mod contract;
 pub mod controller;
@@ -62,6 +63,7 @@ pub mod kafka;
 pub mod kafka_pool;
 pub mod listen;
 pub mod metrics_server;
+pub mod mounts;
 pub mod names;
 pub mod owned;
 pub mod owned_objects;

@@ -132,6 +132,8 @@ headworks_plan::words! {
         AnyoneMayPost,
         /// A Source without TLS.
         TokenInClear,
+        /// A feed without TLS.
+        FeedInClear,
         /// A listener without TLS.
         ScramWithoutTls,
         /// A store without TLS.

@@ -5,7 +5,6 @@
 //! streams, takes the last answer for a while ([`LastFailures`]), so one missing Secret is no flood of requests.
 
 use std::{
-    borrow::Cow,
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -14,34 +13,12 @@ use std::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
+pub use crate::mounts::NeededSecret;
 use crate::reason::ConditionReason;
 use crate::retry::Error;
 
 /// An answer counts for so long.
 const REST: Duration = Duration::from_secs(10);
-
-/// A Secret that a pod needs, in words for a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NeededSecret {
-    /// Name of the Secret in the pod's namespace.
-    pub name: String,
-    /// Keys in it.
-    pub keys: Vec<String>,
-    /// What for.
-    pub purpose: Cow<'static, str>,
-}
-
-impl std::fmt::Display for NeededSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Secret {} with {} ({})",
-            self.name,
-            self.keys.join(" and "),
-            self.purpose
-        )
-    }
-}
 
 /// What kept a Platform from being connected to, for a while.
 #[derive(Debug, Default)]

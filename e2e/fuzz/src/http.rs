@@ -5,13 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use headworks_connectors::sources::http::{
-    Config, Metrics, Outgoing, Service, Sink, Undelivered, listen,
-};
+use headworks_connectors::sources::http::{Config, Metrics, Service, listen};
+use headworks_connectors::sources::kafka::{Outgoing, Sink, Undelivered};
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{
-    Contract, HttpSource, KafkaConnection, OnInvalid, Plan, Problem, Role, SourcePlan, Stream,
-    UnknownFields, VERSION,
+    Contract, HttpSource, KafkaConnection, OnInvalid, Plan, Problem, Role, SourceConnection,
+    SourcePlan, Stream, VERSION,
 };
 
 use prometheus_client::registry::Registry;
@@ -86,11 +85,8 @@ fn config() -> Option<Config> {
         kafka: KafkaConnection::default(),
         registry: None,
         role: Role::Source(SourcePlan {
-            into,
-            http: Some(http),
-            generate: None,
             on_invalid: OnInvalid::DeadLetter,
-            unknown_fields: UnknownFields::Ignore,
+            ..SourcePlan::new(into, SourceConnection::Http(http))
         }),
     };
     Config::from_plan(&plan)

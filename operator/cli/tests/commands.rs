@@ -82,6 +82,7 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "misspelt-field",
         "misspelt-stream",
         "nesting",
+        "feed",
         "one-of",
         "policy",
         "state",

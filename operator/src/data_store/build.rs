@@ -3,8 +3,8 @@
 use headworks_crds::DataStoreSpec;
 use headworks_plan::{KafkaConnection, Plan, Role, StorePlan, VERSION};
 
-use super::binding::StoreBinding;
 use crate::{
+    connectors::stores::StoreBinding,
     names::Key,
     workload::{Shape, Workload, resources::Needs},
 };
@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        data_store::binding,
+        connectors::stores,
         workload::{
             children::{self, PodController},
             plan_map::PlanMap,
@@ -67,7 +67,7 @@ mod tests {
 
     fn built(spec: &Value) -> Built {
         let spec: DataStoreSpec = serde_json::from_value(spec.clone()).unwrap();
-        let binding = binding::bind("warehouse", &spec).unwrap();
+        let binding = stores::bind("warehouse", &spec).unwrap();
         let key = Key::new("DataStore", "shop", "warehouse");
         let workload = build(&key, &spec, &binding);
         let reference = OwnerReference::default();

@@ -4,19 +4,17 @@
 //! readiness is the DataStore's. Pipelines reach the store by themselves, so that one that is suspended, or whose
 //! pod can't run, holds up nobody.
 
-pub mod address;
 mod admission;
-pub mod binding;
 pub mod build;
 pub mod resolve;
 mod watched;
 
-use binding::StoreBinding;
 use headworks_crds::{DataStore, DataStoreStatus, SpecFault};
 use headworks_plan::Guarantee;
 use kube::ResourceExt;
 
 use crate::{
+    connectors::stores::{self as connectors, StoreBinding},
     context::Context,
     controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     indexes::any,
@@ -24,7 +22,7 @@ use crate::{
     planning::store_writers::stores_of,
     platform::{policy, resolve::admits},
     retry::Error,
-    security::{self, Open},
+    security::Open,
     status::ReconcileOutcome,
     stores::Stores,
     workload::{RollOut, Workload, health},
@@ -43,7 +41,7 @@ impl Reconciler for DataStore {
     }
 
     fn spec_faults(&self) -> Vec<SpecFault> {
-        let own = address::check(&self.spec).err();
+        let own = connectors::address(&self.spec).err();
         let own = own.map(|error| SpecFault::placed(error.message()));
         headworks_crds::faults(&self.spec)
             .into_iter()
@@ -52,12 +50,12 @@ impl Reconciler for DataStore {
     }
 
     fn open(&self) -> Option<Open> {
-        security::data_store(&self.spec)
+        connectors::open(&self.spec)
     }
 
     fn pods(&self) -> Option<PodRequest<'_>> {
         // An address that can't be read is a fault of the spec's, and names no Secret.
-        let binding = binding::bind(&self.name_any(), &self.spec).ok()?;
+        let binding = connectors::bind(&self.name_any(), &self.spec).ok()?;
         Some(PodRequest {
             platform: OnPlatform::Admitting,
             template: self.spec.pod_template.as_ref(),
@@ -99,8 +97,8 @@ impl Reconciler for DataStore {
         }
         let mut outcome = roll_out.observe(&applied).await?;
         if outcome.ready && !self.spec.suspend {
-            outcome =
-                ReconcileOutcome::ready("Connected", format!("PostgreSQL answers at {address}"));
+            let message = connectors::connector(&self.spec)?.answers(&address);
+            outcome = ReconcileOutcome::ready("Connected", message);
         }
         roll_out.finish(&applied, outcome).await
     }
@@ -117,8 +115,8 @@ fn resolve(
     context: &Context,
 ) -> Result<(Workload, (String, Guarantee)), Error> {
     checked(store)?;
-    let address = address::check(&store.spec)?.to_string();
-    let binding = binding::bind(&key.name, &store.spec)?;
+    let address = connectors::address(&store.spec)?;
+    let binding = connectors::bind(&key.name, &store.spec)?;
     allowed(store, key, &binding, context)?;
     let guarantee = binding.store.connection.guarantee();
     let workload = build::build(key, &store.spec, &binding);

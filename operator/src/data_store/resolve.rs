@@ -1,8 +1,11 @@
 //! What Pipelines ask of a DataStore: how to reach it. Whether it answers now is no question here: a pipeline's
 //! pods wait for it by themselves.
 
-use super::binding::{self, StoreBinding};
-use crate::{context::Context, retry::Error};
+use crate::{
+    connectors::stores::{self, StoreBinding},
+    context::Context,
+    retry::Error,
+};
 
 /// The store, if there is one of that name. `place` is where the reader names it.
 pub fn resolve_store(
@@ -26,7 +29,7 @@ pub fn resolve_store(
             format!("{place}: DataStore {name} is being deleted"),
         ));
     }
-    binding::bind(name, &found.spec).map_err(|error| {
+    stores::bind(name, &found.spec).map_err(|error| {
         Error::waiting(
             "StoreNotReady",
             format!("{place}: DataStore {name} can't be used: {error}"),

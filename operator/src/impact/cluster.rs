@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{DataStream, Pipeline};
+use headworks_crds::{DataStore, DataStream, Pipeline};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
@@ -26,6 +26,8 @@ pub struct Objects<'a> {
     pub pipelines: Vec<&'a Pipeline>,
     /// Objects of all kinds that use streams, as they do: kind, namespace and name. (Pipelines may stand in either list.)
     pub users: Vec<(&'static str, Name, StreamUse)>,
+    /// DataStores.
+    pub stores: Vec<&'a DataStore>,
     /// ConfigMaps with accepted contracts.
     pub contracts: Vec<&'a ConfigMap>,
     /// DataStreams that are about to be made. What an earlier object of their name left under `Retain` is in force for
@@ -70,6 +72,10 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
         if name.0 == namespace {
             snapshot.note(kind, name.clone(), used.clone());
         }
+    }
+    for store in within(namespace, &objects.stores) {
+        let key = name(store.name_any());
+        snapshot.stores.insert(key, store.spec.clone());
     }
     snapshot
 }

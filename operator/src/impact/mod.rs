@@ -21,7 +21,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{AccessGrantSpec, Compatibility, DataStreamSpec, PipelineSpec};
+use headworks_crds::{AccessGrantSpec, Compatibility, DataStoreSpec, DataStreamSpec, PipelineSpec};
 use headworks_plan::Contract;
 use serde::Serialize;
 
@@ -65,6 +65,8 @@ pub struct CatalogSnapshot {
     pub records: BTreeMap<(&'static str, Name), RecordUse>,
     /// AccessGrants.
     pub grants: BTreeMap<Name, AccessGrantSpec>,
+    /// DataStores.
+    pub stores: BTreeMap<Name, DataStoreSpec>,
 }
 
 /// How hard something is hit.

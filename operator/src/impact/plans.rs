@@ -1,6 +1,6 @@
 //! What each Pipeline of a snapshot becomes: planned by the operator's own rules, in the order of the records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use headworks_crds::PipelineSpec;
 use headworks_plan::Contract;
@@ -10,7 +10,10 @@ use super::{
     CatalogSnapshot, Name, Stream,
     affected::{Affected, writes},
 };
-use crate::planning::{check, lineage};
+use crate::{
+    connectors::stores::table_rules,
+    planning::{check, lineage},
+};
 
 /// What each Pipeline of a snapshot becomes, and what its streams carry.
 pub(super) struct Plans {
@@ -40,7 +43,7 @@ impl Plans {
             let Some(spec) = snapshot.pipelines.get(name) else {
                 continue;
             };
-            let planned = plan(spec, &name.0, &contracts, &snapshot.unread);
+            let planned = plan(spec, &name.0, &contracts, snapshot);
             let before = running.and_then(|plans| plans.pipelines.get(name));
             let flow = planned
                 .as_ref()
@@ -94,14 +97,17 @@ fn plan(
     spec: &PipelineSpec,
     namespace: &str,
     contracts: &BTreeMap<Name, Contract>,
-    unread: &BTreeSet<Name>,
+    snapshot: &CatalogSnapshot,
 ) -> Result<Dataflow, String> {
     let get = |stream: &str| contracts.get(&(namespace.to_owned(), stream.to_owned()));
     let names = headworks_sql::inputs(&spec.sql).map_err(|e| format!("spec.sql {e}"))?;
     let mut inputs = Vec::new();
     for name in &names {
         let contract = get(name).ok_or_else(|| {
-            if unread.contains(&(namespace.to_owned(), name.clone())) {
+            if snapshot
+                .unread
+                .contains(&(namespace.to_owned(), name.clone()))
+            {
                 format!("the contract of DataStream {name} isn't known yet")
             } else {
                 format!("DataStream {name} isn't there")
@@ -118,5 +124,12 @@ fn plan(
             outputs.push((index, name.as_str(), contract));
         }
     }
-    check::check(spec, &inputs, &outputs).map_err(|error| error.message().to_owned())
+    let rules = |store: &str| {
+        table_rules(
+            snapshot
+                .stores
+                .get(&(namespace.to_owned(), store.to_owned())),
+        )
+    };
+    check::check(spec, &inputs, &outputs, rules).map_err(|error| error.message().to_owned())
 }

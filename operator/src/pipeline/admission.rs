@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use super::state::{self, StateCompatibility};
 use crate::{
     admission::{self, AdmissionDecision, Request, Reviewed},
+    connectors::stores::table_rules,
     hints::missing,
     impact::{self, CatalogSnapshot},
     planning::{
@@ -118,7 +119,11 @@ fn review(request: &Request<Pipeline>, around: impl FnOnce() -> Around) -> Admis
         .iter()
         .map(|(index, name, contract)| (*index, name.as_str(), contract))
         .collect();
-    match check::check(&new.spec, &inputs, &targets) {
+    let rules = |store: &str| {
+        let key = (namespace.clone(), store.to_owned());
+        table_rules(snapshot.stores.get(&key))
+    };
+    match check::check(&new.spec, &inputs, &targets, rules) {
         Err(error) => decision.warn(format!(
             "not right as things are ({}): {}",
             error.reason(),

@@ -4,8 +4,9 @@ use headworks_crds::{Pipeline, TableTarget};
 
 use crate::{
     connection,
+    connectors::stores::StoreBinding,
     context::Context,
-    data_store::{binding::StoreBinding, resolve::resolve_store},
+    data_store::resolve::resolve_store,
     data_stream::resolve::{ResolvedStream, resolve_stream},
     names::Key,
     planning::{query, store_writers::stores_of},

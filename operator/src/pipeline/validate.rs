@@ -51,5 +51,10 @@ fn check_query(spec: &PipelineSpec, found: &References) -> Result<Dataflow, Erro
         .zip(&found.outputs)
         .map(|(index, o)| (index, o.stream.name.as_str(), &o.stream.contract))
         .collect();
-    planning::check::check(spec, &inputs, &outputs)
+    let rules = |store: &str| {
+        let mut tables = found.tables.iter();
+        let of = tables.find(|(table, _)| table.store == store);
+        of.map(|(_, binding)| binding.tables).unwrap_or_default()
+    };
+    planning::check::check(spec, &inputs, &outputs, rules)
 }

@@ -10,16 +10,13 @@ use headworks_plan::{Contract, DELETED_COLUMN, Guarantee};
 use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest, target};
 
 use super::query;
+use crate::connectors::stores::TableRules;
 use crate::reason::ConditionReason;
 use crate::retry::Error;
 
-/// PostgreSQL cuts longer names off, in silence.
-const MAX_COLUMN_BYTES: usize = 63;
-/// Columns that every table of PostgreSQL has already.
-const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
-
 /// Plans the query over its inputs (name and contract) and checks that every target takes its columns. An output
-/// is the index in `spec.to`, the stream's name and its contract; tables are taken from the spec.
+/// is the index in `spec.to`, the stream's name and its contract; tables are taken from the spec, and `rules` says what the
+/// DataStore of a name asks of them.
 ///
 /// # Errors
 /// `InvalidSql`, `NotSupported` or `OutputMismatch`, with the place in the spec and the remedy.
@@ -27,6 +24,7 @@ pub fn check(
     spec: &PipelineSpec,
     inputs: &[(&str, &Contract)],
     outputs: &[(usize, &str, &Contract)],
+    rules: impl Fn(&str) -> &'static TableRules,
 ) -> Result<Dataflow, Error> {
     let catalog = inputs
         .iter()
@@ -57,9 +55,10 @@ pub fn check(
     }
     for (index, target) in spec.to.iter().enumerate() {
         let Some(table) = &target.table else { continue };
-        let wrong = table_faults(&dataflow, table);
+        let rules = rules(&table.store);
+        let wrong = table_faults(&dataflow, table, rules);
         if !wrong.is_empty() {
-            let only_the_key = column_faults(&dataflow).is_empty();
+            let only_the_key = column_faults(&dataflow, rules).is_empty();
             let field = if only_the_key { ".key" } else { "" };
             return Err(Error::stalled(
                 ConditionReason::OutputMismatch,
@@ -109,10 +108,9 @@ pub fn stream_fault(dataflow: &Dataflow, name: &str, contract: &Contract) -> Opt
         .map(|mismatch| format!("the query's results don't fit DataStream {name}: {mismatch}"))
 }
 
-/// What keeps the query's columns out of a table. Types don't: each has one of PostgreSQL's, and arrays, maps and
-/// structs become jsonb.
-pub fn table_faults(dataflow: &Dataflow, table: &TableTarget) -> Vec<String> {
-    let mut faults = column_faults(dataflow);
+/// What keeps the query's columns out of a table. Types don't: every store has a form for each.
+pub fn table_faults(dataflow: &Dataflow, table: &TableTarget, rules: &TableRules) -> Vec<String> {
+    let mut faults = column_faults(dataflow, rules);
     let of_key = key_faults(&dataflow.output, table);
     let unique = unique_columns(dataflow);
     if of_key.is_empty() && !unique.is_empty() && !same_columns(&unique, &table.key) {
@@ -164,19 +162,20 @@ pub fn promise(spec: &PipelineSpec, tables: &[Guarantee]) -> Delivery {
     }
 }
 
-fn column_faults(dataflow: &Dataflow) -> Vec<String> {
+fn column_faults(dataflow: &Dataflow, rules: &TableRules) -> Vec<String> {
     let mut faults = Vec::new();
     let upsert = !unique_columns(dataflow).is_empty();
     for column in &dataflow.output.columns {
         let name = &column.name;
-        if name.len() > MAX_COLUMN_BYTES {
+        if let Some(most) = rules.max_column_bytes.filter(|most| name.len() > *most) {
             faults.push(format!(
-                "column \"{name}\" has {} bytes and a table's may have {MAX_COLUMN_BYTES}: name it shorter with AS",
+                "column \"{name}\" has {} bytes and a table's may have {most}: name it shorter with AS",
                 name.len()
             ));
-        } else if SYSTEM_COLUMNS.contains(&name.as_str()) {
+        } else if rules.own_columns.contains(&name.as_str()) {
             faults.push(format!(
-                "column \"{name}\" is one that PostgreSQL keeps for itself: name it otherwise with AS"
+                "column \"{name}\" is one that {} keeps for itself: name it otherwise with AS",
+                rules.called
             ));
         } else if upsert && name == DELETED_COLUMN {
             faults.push(format!(
@@ -218,7 +217,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::planning::testing::{contract, keyed};
+    use crate::{
+        connectors::stores::table_rules,
+        planning::testing::{contract, keyed},
+    };
+
+    /// All stores are PostgreSQL.
+    fn postgres(_: &str) -> &'static TableRules {
+        let spec = json!({"postgres": {"url": "postgres://a/b", "secret": "s"}});
+        table_rules(serde_json::from_value(spec).ok().as_ref())
+    }
 
     /// The fault of a pipeline over stream `a` into one table.
     fn fault(sql: &str, table: &Value) -> Option<String> {
@@ -229,10 +237,12 @@ mod tests {
             ("coupon", "string", true),
             ("items", "array<struct<sku string>>", false),
         ]);
-        check(&spec, &[("a", &a)], &[]).err().map(|error| {
-            assert_eq!(error.reason(), "OutputMismatch", "{error}");
-            error.message().to_owned()
-        })
+        check(&spec, &[("a", &a)], &[], postgres)
+            .err()
+            .map(|error| {
+                assert_eq!(error.reason(), "OutputMismatch", "{error}");
+                error.message().to_owned()
+            })
     }
 
     #[test]
@@ -291,7 +301,7 @@ mod tests {
             json!([{"stream": "totals"}, {"table": {"store": "w", "name": "t", "key": key}}]);
         let spec = serde_json::from_value(json!({"sql": sql, "to": targets})).unwrap();
         let a = contract(&[("uid", "string", false)]);
-        check(&spec, &[("a", &a)], &[(0, "totals", stream)]).map(|_| ())
+        check(&spec, &[("a", &a)], &[(0, "totals", stream)], postgres).map(|_| ())
     }
 
     #[test]

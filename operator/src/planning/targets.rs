@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, PipelineSpec, PipelineStatus};
 use headworks_plan::names::version;
 
+use crate::connectors::stores::table_name;
 use crate::reason::ConditionReason;
 use crate::retry::Error;
 
@@ -18,8 +19,6 @@ use crate::retry::Error;
 const MOST: usize = 64;
 /// The token of a query that needs no state.
 const STATELESS: &str = "stateless";
-/// PostgreSQL's own schema: a table without one is mostly there.
-const PUBLIC: &str = "public.";
 
 /// A target in a status: `stream/NAME` or `table/STORE/NAME`.
 fn stream(name: &str) -> String {
@@ -28,10 +27,7 @@ fn stream(name: &str) -> String {
 
 /// `orders` and `public.orders` are mostly one.
 fn table(store: &str, name: &str) -> String {
-    format!(
-        "table/{store}/{}",
-        name.strip_prefix(PUBLIC).unwrap_or(name)
-    )
+    format!("table/{store}/{}", table_name(name))
 }
 
 /// What a spec writes.

@@ -1,8 +1,7 @@
-//! Source: a Deployment that takes records in by HTTP, and the Service in front of it; or one that makes them up.
+//! Source: a Deployment that brings records into a stream, and a Service in front of it where they are sent.
 
 mod admission;
 pub mod build;
-pub mod check;
 mod dereference;
 mod figures;
 mod validate;
@@ -14,12 +13,13 @@ use headworks_crds::{Platform, Source, SourceStatus, SpecFault};
 
 use crate::{
     access, connection,
+    connectors::sources,
     context::Context,
     controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     names::Key,
     platform::policy,
     retry::Error,
-    security::{self, Open},
+    security::Open,
     status::ReconcileOutcome,
     workload::{
         OnKafka, RollOut, Workload,
@@ -37,7 +37,7 @@ impl Reconciler for Source {
     }
 
     fn spec_faults(&self) -> Vec<SpecFault> {
-        let own = check::check(&self.spec).err();
+        let own = sources::check(&self.spec).err();
         let own = own.map(|error| SpecFault::placed(error.message()));
         headworks_crds::faults(&self.spec)
             .into_iter()
@@ -46,14 +46,14 @@ impl Reconciler for Source {
     }
 
     fn open(&self) -> Option<Open> {
-        security::source(&self.spec)
+        sources::open(&self.spec)
     }
 
     fn pods(&self) -> Option<PodRequest<'_>> {
         Some(PodRequest {
             platform: OnPlatform::OfStream(self.spec.into.clone()),
             template: self.spec.pod_template.as_ref(),
-            secrets: check::secrets(&self.spec),
+            secrets: sources::secrets(&self.spec),
             replicas: if self.spec.suspend {
                 0
             } else {
@@ -86,7 +86,7 @@ impl Reconciler for Source {
         let observed = status.observed_generation;
         let pods = Some(&mut status.workload);
         let (applied, now) = roll_out.apply(resolved, observed, pods).await?;
-        status.address = build::address(self);
+        status.address = sources::connector(&self.spec)?.address(key);
         let outcome = roll_out.observe(&applied).await?;
         if roll_out.has_settled(&applied, &outcome) {
             let kafka = applied.workload.kafka.as_ref();
@@ -135,8 +135,10 @@ async fn resolve(
     checked(source)?;
     let found = dereference::dereference(source, key, context).await?;
     let (platform, template) = (&found.platform.platform, source.spec.pod_template.as_ref());
-    policy::check(platform, template, &check::secrets(&source.spec))?;
-    let workload = build::build(source, &found, validate::validate(source)?);
+    policy::check(platform, template, &sources::secrets(&source.spec))?;
+    let connection = validate::validate(source, &found)?;
+    let connector = sources::connector(&source.spec)?;
+    let workload = build::build(source, &found, connector, connection);
     let now = found.stream.platform;
     if workload.kafka.as_ref().is_some_and(OnKafka::has_own_user) && status.platform.is_none() {
         status.platform = Some(now.clone());

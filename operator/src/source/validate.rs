@@ -1,20 +1,16 @@
 //! A Source's spec against what it refers to. After this nothing rejects.
 
 use headworks_crds::Source;
-use headworks_plan as plan;
+use headworks_plan::SourceConnection;
 
-use super::check;
-use crate::retry::Error;
+use super::dereference::References;
+use crate::{connectors::sources, names::Key, retry::Error};
 
-/// Checks it. Gives the template of records that are made up, if they follow one.
+/// Checks it. Gives what the plan says of where its records come from.
 ///
 /// # Errors
-/// As of [`check::check`].
-pub fn validate(source: &Source) -> Result<Option<plan::Template>, Error> {
-    let spec = &source.spec;
-    check::check(spec)?;
-    match &spec.generate {
-        Some(generate) => check::template(generate, &spec.into),
-        None => Ok(None),
-    }
+/// As of [`sources::check`].
+pub fn validate(source: &Source, found: &References) -> Result<SourceConnection, Error> {
+    let installation = &found.platform.installation;
+    sources::connect(&source.spec, &Key::of(source), installation)
 }

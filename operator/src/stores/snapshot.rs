@@ -18,12 +18,17 @@ impl Stores {
     /// `coming` is a stream that is about to be made.
     pub fn snapshot(&self, namespace: &str, coming: Option<&DataStream>) -> CatalogSnapshot {
         let streams = self.streams.state();
+        let data_stores = self.data_stores.state();
         let maps = self.config_maps.state_filter(|map| {
             map.metadata.namespace.as_deref() == Some(namespace)
                 && owned::is_contract(map).is_some()
         });
         let objects = Objects {
             streams: streams.iter().filter_map(|s| s.0.as_ref().ok()).collect(),
+            stores: data_stores
+                .iter()
+                .filter_map(|s| s.0.as_ref().ok())
+                .collect(),
             contracts: maps.iter().map(AsRef::as_ref).collect(),
             coming: coming.into_iter().collect(),
             users: self.users(namespace),

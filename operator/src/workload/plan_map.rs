@@ -90,7 +90,7 @@ pub fn superseded<'a>(
 
 #[cfg(test)]
 mod tests {
-    use headworks_plan::{KafkaConnection, OnInvalid, Role, SourcePlan, Stream, UnknownFields};
+    use headworks_plan::{KafkaConnection, PostgresConnection, Role, Store, StoreConnection};
     use serde_json::json;
 
     use super::*;
@@ -121,18 +121,11 @@ mod tests {
             namespace: "shop".into(),
             name: group.into(),
             kafka: KafkaConnection::default(),
-            role: Role::Source(SourcePlan {
-                into: Stream {
+            role: Role::Store(headworks_plan::StorePlan {
+                store: Store {
                     name: "s".into(),
-                    topic: "t".into(),
-                    dead_letter_topic: "t.dlq".into(),
-                    contract: headworks_plan::Contract::default(),
-                    max_message_bytes: 1,
+                    connection: StoreConnection::Postgres(PostgresConnection::default()),
                 },
-                http: None,
-                generate: None,
-                on_invalid: OnInvalid::Reject,
-                unknown_fields: UnknownFields::Ignore,
             }),
         };
         let name = |p: &Plan| {

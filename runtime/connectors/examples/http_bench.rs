@@ -11,9 +11,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headworks_connectors::sources::http::{
-    Config, Metrics, Outgoing, Service, Sink, Undelivered, listen,
-};
+use headworks_connectors::sources::http::{Config, Metrics, Service, listen};
+use headworks_connectors::sources::kafka::{Outgoing, Sink, Undelivered};
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{Plan, Problem};
 use prometheus_client::registry::Registry;

@@ -17,7 +17,8 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use reqwest::header::CONTENT_TYPE;
 
-use headworks_connectors::sources::http::{Config, KafkaSink, Metrics, Service, Sink, listen};
+use headworks_connectors::sources::http::{Config, Metrics, Service, listen};
+use headworks_connectors::sources::kafka::{AcknowledgedWriter, Sink};
 
 const JSON: &str = "application/json";
 
@@ -111,12 +112,12 @@ fn read(broker: &str, topic: &str) -> Vec<(String, String, String)> {
     records
 }
 
-fn connected(broker: &str, config: &Config) -> Arc<KafkaSink> {
+fn connected(broker: &str, config: &Config) -> Arc<AcknowledgedWriter> {
     let connection = KafkaConnection {
         bootstrap_servers: broker.to_owned(),
         ..KafkaConnection::default()
     };
-    let sink = Arc::new(KafkaSink::new(connection, &config.plan));
+    let sink = Arc::new(AcknowledgedWriter::new(connection, &config.plan));
     let watched = sink.clone();
     std::thread::spawn(move || watched.watch());
     sink

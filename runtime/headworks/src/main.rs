@@ -9,15 +9,14 @@
 //! of another version; 4 the drain was cut short (nothing is lost: a pipeline reads it again, and a
 //! client that heard no 202 sends it again).
 
-mod generate;
 mod health;
-mod http;
 mod logs;
 mod peek;
 mod pipeline;
 mod plan_file;
 mod role;
 mod run;
+mod source;
 mod status;
 mod store;
 

@@ -121,7 +121,7 @@ fn spawn(
             kafka: &plan.kafka,
             identity: &identity,
             formats: &formats::FormatRegistry::with(plan.registry.as_ref()),
-            stores: &stores::StoreRegistry,
+            stores: &stores::StoreRegistry::of_pod(format!("{}-{ordinal}", plan.name)),
         };
         teller.outcome = Some(Engine::run(&work, &status, &stop));
     };

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headworks_connectors::sources::SourceError;
 use headworks_engine::status::StatusHandle;
 use headworks_plan::Plan;
 use prometheus_client::registry::Registry;
@@ -70,7 +71,13 @@ pub enum RunError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The source can't begin.
+    /// The source can't begin, or go on.
+    #[snafu(transparent)]
+    Source {
+        /// Why.
+        source: SourceError,
+    },
+    /// The plan asks for what isn't there.
     #[snafu(display("cannot begin: {message}"))]
     Begin {
         /// Why.
@@ -92,8 +99,13 @@ pub enum RunError {
 
 /// Returns at SIGTERM or SIGINT.
 pub async fn told_to_stop() -> Result<(), RunError> {
-    let mut terminate = signal(SignalKind::terminate()).context(SystemSnafu)?;
-    let mut interrupt = signal(SignalKind::interrupt()).context(SystemSnafu)?;
+    signals().await.context(SystemSnafu)
+}
+
+/// Returns at SIGTERM or SIGINT, or because the system tells none.
+pub async fn signals() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
         _ = interrupt.recv() => tracing::info!("SIGINT: draining"),

@@ -1,8 +1,8 @@
-//! The role `store`: asks a database at intervals whether it answers, and says so.
+//! The role `store`: asks a store at intervals whether it answers, and says so.
 
 use std::time::Duration;
 
-use headworks_connectors::stores::postgres::HealthProbe;
+use headworks_connectors::stores::probe;
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{Phase, Problem, Role, StorePlan};
 
@@ -27,7 +27,7 @@ pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
 async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunError> {
     let told = told_to_stop();
     tokio::pin!(told);
-    let mut probe = HealthProbe::new(plan.store.clone());
+    let mut probe = probe(&plan.store);
     tracing::info!(store = plan.store.name, "watching");
     let pulse = status.pulse("store-watch", HANGS);
     let watching = async {
@@ -35,7 +35,9 @@ async fn run(plan: &StorePlan, status: &StatusHandle) -> Result<End, RunError> {
             pulse.beat();
             match probe.check().await {
                 Ok(version) => {
-                    status.set_server_version(version);
+                    if let Some(version) = version {
+                        status.set_server_version(version);
+                    }
                     status.heal_all();
                     status.set_phase(Phase::Running);
                 }

@@ -296,6 +296,32 @@ fn a_generate_source_without_kafka_says_so_and_ends_at_once_on_sigterm() {
 }
 
 #[test]
+fn a_websocket_source_says_what_is_away_and_ends_at_once_on_sigterm() {
+    let mut plan = source_plan();
+    plan["role"]["source"]["websocket"] =
+        json!({"url": "ws://127.0.0.1:9/feed", "maxMessageBytes": 4096, "idleTimeoutMs": 60_000});
+    plan["role"]["source"]
+        .as_object_mut()
+        .unwrap()
+        .remove("http");
+    let mut pod = Pod::run("websocket", &plan);
+    let status = pod.port("status, metrics, health");
+    until_problem(status, "KafkaUnavailable", &["127.0.0.1:9"]);
+    until_problem(
+        status,
+        "FeedUnavailable",
+        &["ws://127.0.0.1:9/feed", "refused"],
+    );
+    assert_eq!(http(status, "GET", "/healthz", "").0, 200);
+    assert_eq!(http(status, "GET", "/readyz", "").0, 503);
+    let begun = Instant::now();
+    pod.terminate();
+    let (code, logged) = pod.end();
+    assert_eq!(code, Some(0), "{logged}");
+    assert!(begun.elapsed() < Duration::from_secs(6), "{logged}");
+}
+
+#[test]
 fn a_template_that_does_not_fit_its_stream_stalls_the_source() {
     let mut plan = generate_plan();
     plan["role"]["source"]["generate"]["template"] = json!({"shop": "Orders"});

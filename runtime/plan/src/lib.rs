@@ -31,13 +31,14 @@ pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 pub use source::{
-    GenerateSource, HttpSource, OnInvalid, ShopRecords, SourcePlan, Template, UnknownFields,
+    GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,
+    Template, UnknownFields, WebsocketSource,
 };
 pub use stage::{
     DELETED_COLUMN, Edge, Ends, InternalTopic, STATE_DIR, StagePlan, StatePlan, TableOutput,
     stage_id,
 };
-pub use store::{Guarantee, PostgresConnection, Store, StoreConnection, StorePlan};
+pub use store::{FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan};
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};

@@ -83,6 +83,10 @@ words! {
         PlanRefused,
         /// A generated record's template doesn't fit the stream.
         TemplateMismatch,
+        /// A feed can't be reached, falls silent or ends the connection.
+        FeedUnavailable,
+        /// A feed's server answers that it won't.
+        FeedRefused,
         /// A store can't be reached, isn't trusted, doesn't answer, or can't take rows just now. Not a person's to mend, as
         /// far as can be told.
         StoreUnavailable,
@@ -116,7 +120,10 @@ impl Reason {
     pub fn needs_person(self) -> bool {
         !matches!(
             self,
-            Reason::RegistryUnavailable | Reason::StoreUnavailable | Reason::StoreFull
+            Reason::FeedUnavailable
+                | Reason::RegistryUnavailable
+                | Reason::StoreUnavailable
+                | Reason::StoreFull
         )
     }
 }

@@ -10,16 +10,47 @@ use crate::stream::Stream;
 pub struct SourcePlan {
     /// The stream that records go into.
     pub into: Stream,
-    /// Present: records come by HTTP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpSource>,
-    /// Present: records are generated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generate: Option<GenerateSource>,
+    /// Where they come from.
+    #[serde(flatten)]
+    pub connection: SourceConnection,
     /// What happens to a record that breaks the contract.
     pub on_invalid: OnInvalid,
     /// What happens to a field that the contract doesn't know.
     pub unknown_fields: UnknownFields,
+}
+
+impl SourcePlan {
+    /// A source that refuses what breaks the contract, and ignores what the contract doesn't know.
+    pub fn new(into: Stream, connection: SourceConnection) -> SourcePlan {
+        SourcePlan {
+            into,
+            connection,
+            on_invalid: OnInvalid::default(),
+            unknown_fields: UnknownFields::default(),
+        }
+    }
+}
+
+/// Where a source's records come from, by the kind of source: in JSON a field of the [`SourcePlan`] itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SourceConnection {
+    /// They come by HTTP.
+    Http(HttpSource),
+    /// They are generated.
+    Generate(GenerateSource),
+    /// A WebSocket brings them.
+    Websocket(WebsocketSource),
+}
+
+impl SourceConnection {
+    /// The consumer group under which the source keeps its place, which is its transactional id, too; `None`: it keeps none.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            SourceConnection::Http(_) | SourceConnection::Websocket(_) => None,
+            SourceConnection::Generate(generate) => Some(&generate.group),
+        }
+    }
 }
 
 /// The HTTP side of a source.
@@ -68,6 +99,40 @@ pub struct GenerateSource {
     /// The consumer group under which the place in the sequence is kept, in the transaction that holds the
     /// records: a restart goes on where it stopped.
     pub group: String,
+}
+
+/// The feed that a source listens to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WebsocketSource {
+    /// Where it is: `ws://…` or `wss://…`.
+    pub url: String,
+    /// A text that is sent once connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscribe: Option<String>,
+    /// Headers of the request that opens it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<HeaderFile>,
+    /// Present: the server's certificate is verified against this CA file (PEM). Absent: against the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+    /// Dotted path of the array in a message; absent: the message is the record(s).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_path: Option<String>,
+    /// Largest message in bytes.
+    pub max_message_bytes: u64,
+    /// The connection is given up after so many milliseconds without a message or an answer to a ping.
+    pub idle_timeout_ms: u64,
+}
+
+/// A header whose value stands in a file, which is read at each connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderFile {
+    /// Its name.
+    pub name: String,
+    /// The file.
+    pub file: String,
 }
 
 /// What generated records are like.

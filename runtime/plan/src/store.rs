@@ -26,6 +26,8 @@ pub struct Store {
 pub enum StoreConnection {
     /// PostgreSQL.
     Postgres(PostgresConnection),
+    /// Files on a volume.
+    File(FileConnection),
 }
 
 impl StoreConnection {
@@ -33,6 +35,7 @@ impl StoreConnection {
     pub fn guarantee(&self) -> Guarantee {
         match self {
             StoreConnection::Postgres(_) => Guarantee::Transactional,
+            StoreConnection::File(_) => Guarantee::AtLeastOnce,
         }
     }
 }
@@ -60,7 +63,7 @@ impl Guarantee {
 }
 
 /// How a pod reaches a PostgreSQL database. Secrets are files, never values, and are read at each connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PostgresConnection {
     /// Host name or address.
@@ -76,4 +79,12 @@ pub struct PostgresConnection {
     /// Present: TLS, verified in full against this CA file (PEM); an empty path means the system's roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<String>,
+}
+
+/// Where a pod finds the files of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileConnection {
+    /// Folder that tables' files are written to; it is made if it isn't there.
+    pub folder: String,
 }

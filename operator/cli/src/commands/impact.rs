@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use headworks_crds::kinds::KINDS;
-use headworks_crds::{DataStream, GROUP, VERSION};
+use headworks_crds::{DataStore, DataStream, GROUP, VERSION};
 use headworks_operator::contract;
 use headworks_operator::impact::cluster::{Objects, of};
 use headworks_operator::impact::{CatalogSnapshot, Name, impact, labels};
@@ -150,6 +150,9 @@ fn put(
                 })?;
                 world.change(&name, &stream.spec, stream.annotations(), contract);
             }
+            Some(Typed::DataStore(store)) => {
+                world.stores.insert(name, store.spec.clone());
+            }
             Some(typed) => world.note(object.kind, name, typed.streams()),
             None => {}
         }
@@ -184,6 +187,7 @@ async fn present(cluster: &Cluster, changed: &Checked) -> Result<CatalogSnapshot
         let client = &cluster.client;
         let streams: Vec<DataStream> = all(client, namespace, "DataStreams", "").await?;
         let users = users(cluster, namespace).await?;
+        let stores: Vec<DataStore> = all(client, namespace, "DataStores", "").await?;
         let accepted = format!("{PART_LABEL}={CONTRACT_PART}");
         let contracts: Vec<ConfigMap> = all(client, namespace, "ConfigMaps", &accepted).await?;
         let part = of(
@@ -191,6 +195,7 @@ async fn present(cluster: &Cluster, changed: &Checked) -> Result<CatalogSnapshot
             &Objects {
                 streams: streams.iter().collect(),
                 users,
+                stores: stores.iter().collect(),
                 contracts: contracts.iter().collect(),
                 coming: coming.iter().collect(),
                 ..Objects::default()
@@ -200,6 +205,7 @@ async fn present(cluster: &Cluster, changed: &Checked) -> Result<CatalogSnapshot
         world.pipelines.extend(part.pipelines);
         world.records.extend(part.records);
         world.grants.extend(part.grants);
+        world.stores.extend(part.stores);
     }
     Ok(world)
 }

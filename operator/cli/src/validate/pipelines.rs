@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{Pipeline, Target};
-use headworks_operator::data_store::binding;
+use headworks_operator::connectors::stores::{bind, table_rules};
 use headworks_operator::pipeline::memory::memory_fault;
 use headworks_operator::planning::check::{
     delivery_fault, guarantee_fault, stream_fault, table_faults,
@@ -241,7 +241,7 @@ fn guarantee(store: &Object) -> Option<Guarantee> {
     let Some(Typed::DataStore(typed)) = &store.typed else {
         return None;
     };
-    let binding = binding::bind(&store.name, &typed.spec).ok()?;
+    let binding = bind(&store.name, &typed.spec).ok()?;
     Some(binding.store.connection.guarantee())
 }
 
@@ -275,7 +275,11 @@ impl To<'_> {
                 ));
             }
             if let Some(planned) = planned {
-                for fault in table_faults(&planned.dataflow, table) {
+                let rules = match store.and_then(|store| store.typed.as_ref()) {
+                    Some(Typed::DataStore(store)) => table_rules(Some(&store.spec)),
+                    _ => table_rules(None),
+                };
+                for fault in table_faults(&planned.dataflow, table, rules) {
                     let at = table
                         .key
                         .iter()

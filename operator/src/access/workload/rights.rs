@@ -120,20 +120,17 @@ impl Rights {
         if plan.on_invalid == OnInvalid::DeadLetter {
             self.topic(&plan.into.dead_letter_topic, &[Operation::Write]);
         }
-        // Records that are made up are counted under a group, whose name is the transactional id, too. The count stands as
-        // the group's place in the stream's topic, and Kafka takes a place only from who may read the topic.
-        if let Some(generate) = &plan.generate {
+        // The place of a source that keeps one stands as its group's in the stream's topic, and Kafka takes a place only from who
+        // may read the topic.
+        if let Some(group) = plan.connection.group() {
             self.topic(&plan.into.topic, &[Operation::Read]);
             for operation in [Operation::Read, Operation::Describe] {
                 self.acls
-                    .insert(Acl::literal(About::Group, &generate.group, operation));
+                    .insert(Acl::literal(About::Group, group, operation));
             }
             for operation in [Operation::Write, Operation::Describe] {
-                self.acls.insert(Acl::literal(
-                    About::TransactionalId,
-                    &generate.group,
-                    operation,
-                ));
+                self.acls
+                    .insert(Acl::literal(About::TransactionalId, group, operation));
             }
         }
     }
@@ -224,7 +221,8 @@ mod tests {
     #[test]
     fn a_source_writes_its_stream_and_reads_nothing() {
         let plan: SourcePlan = serde_json::from_value(
-            json!({"into": stream("orders"), "onInvalid": "Reject", "unknownFields": "Ignore"}),
+            json!({"into": stream("orders"), "onInvalid": "Reject", "unknownFields": "Ignore", "http":
+                {"path": "/", "bearer": false, "tls": false, "maxBodyBytes": 1}}),
         )
         .unwrap();
         let mut rights = Rights::of(2);

@@ -8,7 +8,7 @@ use headworks_plan::{
 use headworks_sql::{Dataflow, keyed::Changes};
 
 use crate::{
-    data_store::binding::StoreBinding,
+    connectors::stores::StoreBinding,
     pipeline::state::StateTopics,
     planning::stages::{End, Stage},
 };

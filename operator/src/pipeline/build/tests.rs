@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    data_store::binding::{self, StoreBinding},
+    connectors::stores::{self, StoreBinding},
     data_stream::resolve::ResolvedStream,
     names::Key,
     pipeline::{
@@ -215,7 +215,7 @@ fn table(target: &serde_json::Value) -> (TableTarget, StoreBinding) {
         "secret": "warehouse-app", "tls": {"caSecret": {"name": "warehouse-ca", "key": "ca.crt"}}}}))
     .unwrap();
     let target: TableTarget = serde_json::from_value(target.clone()).unwrap();
-    let binding = binding::bind(&target.store, &spec).unwrap();
+    let binding = stores::bind(&target.store, &spec).unwrap();
     (target, binding)
 }
 

@@ -1,139 +1,63 @@
-//! What runs for a Source: one that takes records in never has fewer ready pods than before in a roll-out; one that makes them up
-//! never has two, because its records are one sequence. Pure.
+//! What runs for a Source: one that may have several pods never has fewer ready ones than before in a roll-out; one that may have
+//! one never has two. Pure.
 
-use headworks_crds::{GenerateSource, HttpSource, Source};
-use headworks_plan::{self as plan, BEARER_DIR, HTTP_TLS_DIR};
+use headworks_crds::Source;
+use headworks_plan::{self as plan, SourceConnection};
 
-use super::{check, dereference::References};
+use super::dereference::References;
 use crate::{
-    connection::{self, Mounted},
+    connection,
+    connectors::sources::{Pods, SourceConnector},
     names::Key,
     workload::{OnKafka, Shape, Workload, resources::Needs},
 };
 
-/// Builds it of a Source that is right. `template` is that of records that are made up.
-pub fn build(source: &Source, found: &References, template: Option<plan::Template>) -> Workload {
+/// Builds it of a Source that is right: `connector` is its spec's, and `connection` what the plan says of it.
+pub fn build(
+    source: &Source,
+    found: &References,
+    connector: &dyn SourceConnector,
+    connection: SourceConnection,
+) -> Workload {
     let spec = &source.spec;
-    let http = spec.http.as_ref();
     let platform = &found.platform.platform.spec;
     let key = Key::of(source);
-    let bearer = http.and_then(|h| h.auth.as_ref()?.bearer.as_ref());
-    let generate = spec.generate.as_ref();
-    let installation = &found.platform.installation;
-    let role = plan::SourcePlan {
-        into: found.stream.untimed(),
-        http: http.map(|http| plan::HttpSource {
-            path: http.path.clone(),
-            bearer: bearer.is_some(),
-            tls: http.tls.is_some(),
-            max_body_bytes: http.max_body_bytes.value(),
-            records_per_second: http
-                .records_per_second
-                .as_ref()
-                .map(headworks_crds::Quantity::value),
-            items_path: http.items_path.clone(),
-        }),
-        generate: generate.map(|generate| generated(source, generate, installation, template)),
-        on_invalid: spec.on_invalid.into(),
-        unknown_fields: spec.unknown_fields.into(),
-    };
     let own = spec.pod_template.clone().unwrap_or_default();
+    let (shape, replicas) = match connector.pods() {
+        Pods::Several => (Shape::Deployment, spec.replicas),
+        Pods::One => (Shape::Single, spec.replicas.min(1)),
+    };
     Workload {
         name: key.name.clone(),
-        shape: if http.is_some() {
-            Shape::Deployment
-        } else {
-            Shape::Single
-        },
-        replicas: if http.is_some() {
-            spec.replicas
-        } else {
-            spec.replicas.min(1)
-        },
-        suspended: spec.suspend.then_some(if http.is_some() {
-            "spec.suspend is true: no pods run, and the address answers nobody"
-        } else {
-            "spec.suspend is true: no records are made"
-        }),
+        shape,
+        replicas,
+        suspended: spec.suspend.then(|| connector.suspended()),
         plan: plan::Plan {
             registry: found.stream.registry.clone(),
             version: plan::VERSION,
-            installation: installation.clone(),
+            installation: found.platform.installation.clone(),
             namespace: key.namespace,
             name: key.name,
             kafka: connection::connection(&platform.kafka),
-            role: plan::Role::Source(role),
+            role: plan::Role::Source(plan::SourcePlan {
+                on_invalid: spec.on_invalid.into(),
+                unknown_fields: spec.unknown_fields.into(),
+                ..plan::SourcePlan::new(found.stream.untimed(), connection)
+            }),
         },
         kafka: Some(OnKafka {
             platform: found.platform.clone(),
             ca: found.ca.clone(),
         }),
         template: own.over(&platform.pod_template.clone().unwrap_or_default()),
-        volumes: volumes(http),
-        secrets: check::secrets(spec),
+        volumes: connector.volumes(),
+        secrets: connector.secrets(),
         stores: Vec::new(),
         needs: Needs {
-            body: http.map_or(0, |http| http.max_body_bytes.value()),
+            body: connector.body(),
             ..Needs::default()
         },
-        http: http.map(|http| http.service.clone().unwrap_or_default()),
-    }
-}
-
-/// Where to send records, if they are sent.
-pub fn address(source: &Source) -> Option<String> {
-    let key = Key::of(source);
-    source.spec.http.as_ref().map(|http| {
-        let scheme = if http.tls.is_some() { "https" } else { "http" };
-        format!(
-            "{scheme}://{}.{}.svc:{}{}",
-            key.name,
-            key.namespace,
-            plan::HTTP_PORT,
-            http.path
-        )
-    })
-}
-
-/// The files of tokens and certificates.
-fn volumes(http: Option<&HttpSource>) -> Vec<Mounted> {
-    let bearer = http.and_then(|h| h.auth.as_ref()?.bearer.as_ref());
-    let bearer =
-        bearer.map(|bearer| connection::secret_key("bearer", BEARER_DIR, &bearer.secret, "token"));
-    let tls = http.and_then(|h| h.tls.as_ref()).map(|tls| {
-        connection::secret(
-            "http-tls",
-            HTTP_TLS_DIR,
-            &tls.secret_name,
-            &[("tls.crt", "tls.crt"), ("tls.key", "tls.key")],
-        )
-    });
-    bearer.into_iter().chain(tls).collect()
-}
-
-/// The making-up side of the plan. Its group belongs to the name, so that the sequence goes on after a delete and
-/// re-create.
-fn generated(
-    source: &Source,
-    generate: &GenerateSource,
-    installation: &str,
-    template: Option<plan::Template>,
-) -> plan::GenerateSource {
-    let small = |percent: i32| u8::try_from(percent.clamp(0, 100)).unwrap_or(0);
-    let disorder = generate.disorder.as_ref();
-    plan::GenerateSource {
-        records_per_second: generate.records_per_second.value(),
-        seed: u64::try_from(generate.seed).unwrap_or(0),
-        template,
-        disorder_percent: disorder.map_or(0, |d| small(d.percent)),
-        disorder_by_ms: disorder.map_or(0, |d| d.by.millis()),
-        faulty_percent: small(generate.faulty_percent),
-        limit: generate.limit.as_ref().map(headworks_crds::Quantity::value),
-        group: format!(
-            "headworks.{installation}.{}.{}.generate",
-            source.metadata.namespace.as_deref().unwrap_or_default(),
-            source.metadata.name.as_deref().unwrap_or_default()
-        ),
+        http: connector.service(),
     }
 }
 
@@ -152,6 +76,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        connectors::sources,
         data_stream::resolve::ResolvedStream,
         platform::resolve::ResolvedPlatform,
         source::validate::validate,
@@ -209,7 +134,9 @@ mod tests {
             },
             ca: ca.map(str::to_owned),
         };
-        let workload = build(&source, &found, validate(&source).unwrap());
+        let connector = sources::connector(&source.spec).unwrap();
+        let connection = validate(&source, &found).unwrap();
+        let workload = build(&source, &found, connector, connection);
         let reference = OwnerReference::default();
         let built = children::build(&workload, &Key::of(&source), &reference, "runtime:1").unwrap();
         let PodController::Deployment(deployment) = built.pods else {
@@ -220,7 +147,7 @@ mod tests {
             ca: built.ca,
             deployment: *deployment,
             service: built.service,
-            address: address(&source),
+            address: connector.address(&Key::of(&source)),
         }
     }
 

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    connectors::stores,
     context::testing::{calls, context, store, stores},
-    data_store::{binding, build},
+    data_store::build,
     reason::ConditionReason,
     stores::Stores,
 };
@@ -88,7 +89,7 @@ async fn what_only_an_older_plan_needed_goes_from_a_suspended_object_too() {
     let mut store = data_store(&json!({"url": "postgres://db/shop", "secret": "s"}));
     store.spec.suspend = true;
     let roll_out = RollOut::of(&store, &context);
-    let binding = binding::bind("a", &store.spec).unwrap();
+    let binding = stores::bind("a", &store.spec).unwrap();
     let workload = build::build(&roll_out.key, &store.spec, &binding);
     let (applied, ()) = roll_out
         .apply(Ok((workload, ())), Some(2), None)

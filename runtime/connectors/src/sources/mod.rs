@@ -1,8 +1,18 @@
-//! Where records come in. One folder each; what they share stands beside them.
+//! Where records come in. One folder each, [`KINDS`] lists them; what they share stands beside them.
 
 pub mod generate;
 pub mod http;
+pub mod kafka;
+pub mod websocket;
 
-mod outgoing;
+mod batch;
+mod cut;
+mod problems;
 mod record_validation;
 mod records;
+mod running;
+
+pub use running::{Begin, Running, SourceError, Start, Stop};
+
+/// Every kind of source that this binary has.
+pub const KINDS: &[Begin] = &[http::begin, generate::begin, websocket::begin];

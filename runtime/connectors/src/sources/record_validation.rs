@@ -13,7 +13,7 @@ use headworks_engine::format::{DecodeError, Decoder, Encoder, FormatError, RowEr
 use headworks_engine::judge::{self, Row, Topic, Written};
 use headworks_plan::SourcePlan;
 
-use super::outgoing::{Outgoing, Target};
+use super::kafka::{Outgoing, Target};
 use super::records::Records;
 use crate::formats;
 use crate::formats::json::JsonDecoder;

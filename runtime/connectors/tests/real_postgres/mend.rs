@@ -1,10 +1,9 @@
 //! What a person must mend is said, with the remedy.
 
 use headworks_engine::log::Reason;
-use headworks_plan::StoreConnection;
 use headworks_sql::types::DataType;
 
-use crate::place::{Session, columns, held, numbers, place};
+use crate::place::{Session, columns, held, numbers, place, postgres};
 
 #[test]
 fn what_a_person_must_mend_is_named() {
@@ -51,7 +50,7 @@ fn what_a_person_must_mend_is_named() {
         .unwrap();
 
     let mut table = place.table("absent", &[]);
-    let StoreConnection::Postgres(connection) = &mut table.store.connection;
+    let connection = postgres(&mut table.store);
     let wrong = std::env::temp_dir().join(format!("headworks-pg-wrong-{}", std::process::id()));
     std::fs::write(&wrong, "not-the-password").unwrap();
     connection.password_file = wrong.to_string_lossy().into_owned();
@@ -71,7 +70,7 @@ fn what_a_person_must_mend_is_named() {
     std::fs::remove_file(&wrong).unwrap();
 
     let mut table = place.table("absent", &[]);
-    let StoreConnection::Postgres(connection) = &mut table.store.connection;
+    let connection = postgres(&mut table.store);
     connection.port = 1;
     let (reason, message) = held(Session::open(&table, schema.clone()).claim());
     assert!(
@@ -82,7 +81,7 @@ fn what_a_person_must_mend_is_named() {
     );
 
     let mut table = place.table("absent", &[]);
-    let StoreConnection::Postgres(connection) = &mut table.store.connection;
+    let connection = postgres(&mut table.store);
     connection.tls_ca_file = Some(connection.username_file.clone());
     let (reason, message) = held(Session::open(&table, schema).claim());
     assert!(

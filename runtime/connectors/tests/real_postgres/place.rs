@@ -123,7 +123,7 @@ impl Place {
 
     /// Sessions of this table come as another user.
     pub fn log_in(&mut self, table: &mut TableOutput, user: &str, password: &str) {
-        let StoreConnection::Postgres(connection) = &mut table.store.connection;
+        let connection = postgres(&mut table.store);
         for (file, content) in [
             (&mut connection.username_file, user),
             (&mut connection.password_file, password),
@@ -133,6 +133,15 @@ impl Place {
             self.files.push(PathBuf::from(&*file));
         }
     }
+}
+
+/// How a store is reached that is PostgreSQL.
+#[allow(irrefutable_let_patterns)]
+pub fn postgres(store: &mut headworks_plan::Store) -> &mut PostgresConnection {
+    let StoreConnection::Postgres(connection) = &mut store.connection else {
+        panic!("PostgreSQL")
+    };
+    connection
 }
 
 pub fn columns(columns: &[(&str, DataType)]) -> Schema {
@@ -158,7 +167,8 @@ pub struct Session {
 impl Session {
     pub fn open(table: &TableOutput, columns: Schema) -> Session {
         let schema = TableSchema::new(columns.clone(), &table.key);
-        let store = match StoreRegistry.sink(table, &schema) {
+        let registry = StoreRegistry::default();
+        let store = match registry.sink(table, &schema) {
             TableSink::Transactional(open) => open(),
             other => panic!("{:?}", other.guarantee()),
         };

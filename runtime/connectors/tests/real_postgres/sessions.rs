@@ -1,12 +1,11 @@
 //! Sessions that are replaced, cut off, or meet a server that hangs.
 
-use headworks_connectors::stores::postgres::HealthProbe;
+use headworks_connectors::stores::probe;
 use headworks_engine::log::Reason;
 use headworks_engine::store::StoreError;
-use headworks_plan::StoreConnection;
 use headworks_sql::types::DataType;
 
-use crate::place::{Session, columns, held, numbers, place};
+use crate::place::{Session, columns, held, numbers, place, postgres};
 
 #[test]
 fn a_replaced_process_writes_nothing_more() {
@@ -117,16 +116,13 @@ fn tls_is_verified_in_full() {
         return;
     };
     let mut store = place.table("none", &[]).store;
-    let StoreConnection::Postgres(connection) = &mut store.connection;
+    let connection = postgres(&mut store);
     connection.tls_ca_file = Some(ca);
-    place
-        .runtime
-        .block_on(HealthProbe::new(store.clone()).check())
-        .unwrap();
-    let StoreConnection::Postgres(connection) = &mut store.connection;
+    place.runtime.block_on(probe(&store).check()).unwrap();
+    let connection = postgres(&mut store);
     // The system's roots didn't sign it.
     connection.tls_ca_file = Some(String::new());
-    let refused = place.runtime.block_on(HealthProbe::new(store).check());
+    let refused = place.runtime.block_on(probe(&store).check());
     let trouble = refused.unwrap_err();
     assert!(
         trouble.reason == Reason::StoreUnavailable && trouble.message.contains("certificate"),
@@ -140,7 +136,7 @@ fn a_server_that_hangs_is_noticed() {
     // Takes connections, and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut table = place.table("none", &[]);
-    let StoreConnection::Postgres(connection) = &mut table.store.connection;
+    let connection = postgres(&mut table.store);
     connection.host = "127.0.0.1".to_owned();
     connection.port = silent.local_addr().unwrap().port();
     let begun = std::time::Instant::now();
@@ -156,18 +152,15 @@ fn a_server_that_hangs_is_noticed() {
 #[test]
 fn a_watch_tells_the_servers_version() {
     let Some(place) = place() else { return };
-    let mut probe = HealthProbe::new(place.table("none", &[]).store);
-    let version = place.runtime.block_on(probe.check()).unwrap();
+    let mut watch = probe(&place.table("none", &[]).store);
+    let version = place.runtime.block_on(watch.check()).unwrap().unwrap();
     assert!(
         version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains(' '),
         "{version}"
     );
     let mut away = place.table("none", &[]).store;
-    let StoreConnection::Postgres(connection) = &mut away.connection;
+    let connection = postgres(&mut away);
     connection.port = 1;
-    let trouble = place
-        .runtime
-        .block_on(HealthProbe::new(away).check())
-        .unwrap_err();
+    let trouble = place.runtime.block_on(probe(&away).check()).unwrap_err();
     assert_eq!(trouble.reason, Reason::StoreUnavailable, "{trouble:?}");
 }

@@ -5,7 +5,7 @@
 //! deleted.
 
 use headworks_crds::PodTemplate;
-use headworks_operator::connection::{Mounted, read_only, secret};
+use headworks_operator::mounts::{Mounted, read_only, secret};
 use headworks_operator::names::Key;
 use headworks_operator::workload::plan_map::PlanMap;
 use headworks_operator::workload::pod::{PodInputs, pod_template};

@@ -7,18 +7,18 @@
 //! has the same transactional id and so fences the first, goes on at the committed `i`.
 //!
 //! About every 100 ms the records that are due by the rate are made, checked and encoded as those of any
-//! source ([`super`]'s intake), and committed. After an outage no more than a second is made up for.
+//! source, and committed. After an outage no more than a second is made up for.
 //!
 //! Rooms: `seeded_rng` chance that can be had again; `shop`, `random` and `fault` what records say, `limits`
 //! what a definition allows of it; `record_factory`
-//! which of them is next; `rate` when; `kafka` the transactions; `run` the loop and what it reports.
+//! which of them is next; `rate` when; `run` the loop and what it reports.
 
 mod fault;
-mod kafka;
 mod limits;
 mod random;
 mod rate;
 mod record_factory;
+mod role;
 mod run;
 mod seeded_rng;
 mod shop;
@@ -26,9 +26,10 @@ mod shop;
 #[cfg(test)]
 mod tests;
 
+pub use role::begin;
 pub use run::run;
 
-use headworks_plan::{GenerateSource, Plan, Role, SourcePlan};
+use headworks_plan::{GenerateSource, Plan, Role, SourceConnection, SourcePlan};
 use snafu::Snafu;
 
 /// A generate source's settings.
@@ -64,7 +65,7 @@ impl Config {
         match &plan.role {
             Role::Source(
                 source @ SourcePlan {
-                    generate: Some(generate),
+                    connection: SourceConnection::Generate(generate),
                     ..
                 },
             ) => Ok(Config {

@@ -6,13 +6,13 @@ use headworks_engine::format::FormatError;
 use headworks_engine::log::{LogError, Reason};
 use headworks_engine::session::{self, Failed, Outcome, StopFlag, Wording};
 use headworks_engine::status::{Progress, StatusHandle, alive};
-use headworks_plan::{KafkaConnection, OnInvalid, Phase, Problem};
+use headworks_plan::{KafkaConnection, Phase, Problem};
 
 use super::Config;
-use super::kafka::Session;
 use super::rate::Rate;
 use super::record_factory::RecordFactory;
-use crate::sources::outgoing::Outgoing;
+use crate::sources::batch;
+use crate::sources::kafka::{Ledger, Outgoing, SequenceWriter};
 use crate::sources::record_validation::RecordValidation;
 use crate::sources::records::Records;
 
@@ -31,16 +31,6 @@ const WORDING: Wording = Wording {
     rival: "another process writes this source's sequence",
     again: "the sequence goes on by itself",
 };
-
-/// Where records go together with the place in the sequence after them.
-pub(super) trait Ledger {
-    /// Commits `records`, and that number `next` comes after them.
-    ///
-    /// # Errors
-    /// The ledger is of no more use. After anything but [`LogError::Abortable`] the records may have been
-    /// committed all the same; the next ledger's place tells.
-    fn commit(&mut self, records: &[Outgoing], next: u64) -> Result<(), LogError>;
-}
 
 /// Runs a generate source on the calling thread until `stop` is raised.
 ///
@@ -63,7 +53,7 @@ pub fn run(
             return Outcome::Drained;
         }
     };
-    let open = || Session::open(kafka, config, stop);
+    let open = || SequenceWriter::open(kafka, &config.plan, &config.generate.group, stop);
     keep_going(&work, open, session::pause, status, stop)
 }
 
@@ -196,31 +186,15 @@ impl Work {
         for place in made.records {
             records.push(place);
         }
-        let mut checked = self.validation.check(&records)?;
-        let sound = checked.good.len();
-        let mut outgoing = checked.good;
-        if self.config.plan.on_invalid == OnInvalid::DeadLetter {
-            let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
-            let dead_letters = self.validation.dead_letters(&checked.bad, now);
-            outgoing.extend(
-                dead_letters
-                    .or_else(|too_large| {
-                        checked.bad.retain(|bad| !too_large.contains(&bad.index));
-                        // What remains fits.
-                        self.validation.dead_letters(&checked.bad, now)
-                    })
-                    .unwrap_or_default(),
-            );
-        }
-        let dead = outgoing.len() - sound;
-        let progress = Progress {
-            records_in: count,
-            records_out: sound as u64,
-            dead_letters: dead as u64,
-            dropped: count - outgoing.len() as u64,
-            ..Progress::default()
-        };
-        Ok((outgoing, progress))
+        let checked = self.validation.check(&records)?;
+        let on_invalid = self.config.plan.on_invalid;
+        Ok(batch::written(
+            &self.validation,
+            on_invalid,
+            records.len(),
+            checked,
+            now_ms,
+        ))
     }
 }
 

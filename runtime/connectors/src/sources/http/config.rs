@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use headworks_plan::{BEARER_DIR, HTTP_PORT, HTTP_TLS_DIR, HttpSource, Plan, Role, SourcePlan};
+use headworks_plan::{
+    BEARER_DIR, HTTP_PORT, HTTP_TLS_DIR, HttpSource, Plan, Role, SourceConnection, SourcePlan,
+};
 use snafu::Snafu;
 
 use crate::server::Bounds;
@@ -74,7 +76,8 @@ impl Config {
         let (
             Role::Source(
                 source @ SourcePlan {
-                    http: Some(http), ..
+                    connection: SourceConnection::Http(http),
+                    ..
                 },
             ),
             name,

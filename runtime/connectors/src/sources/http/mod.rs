@@ -20,30 +20,27 @@
 //!
 //! Rooms: [`config`](Config) what the plan says; `reading` and `gzip` a body as it comes; `request` a body as
 //! records; `work` and `sources/record_validation` records against the contract; `limits` what is let in; [`Service`] the
-//! answers; [`Sink`] the seam to Kafka; `server` the listener, over the bounded [`server`](crate::server).
+//! answers; [`Sink`](crate::sources::kafka::Sink) the seam to Kafka; `server` the listener, over the bounded [`server`](crate::server).
 
 mod answer;
 mod auth;
 mod body;
 mod config;
 mod gzip;
-mod kafka;
 mod limits;
 mod metrics;
 mod reading;
 mod request;
+mod role;
 mod server;
 mod service;
-mod sink;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use super::outgoing::{Outgoing, Target};
 pub use config::{Config, ConfigError};
-pub use kafka::KafkaSink;
 pub use metrics::Metrics;
+pub use role::begin;
 pub use server::{Listening, ServerError, listen};
 pub use service::Service;
-pub use sink::{Cause, Sink, Undelivered};

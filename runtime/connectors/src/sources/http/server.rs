@@ -10,8 +10,8 @@ use headworks_plan::{Problem, Reason};
 use snafu::{ResultExt, Snafu};
 
 use super::service::Service;
-use super::sink::Sink;
 use crate::server::{self, Certificate, HANGS, Served, Server};
+use crate::sources::kafka::Sink;
 
 /// Why the source can't listen.
 #[derive(Debug, Snafu)]

@@ -23,9 +23,10 @@ use super::config::Config;
 use super::limits::{LONGEST_DEBT, Place, Rate, Room, Share};
 use super::metrics::Metrics;
 use super::reading::{self, Reading};
-use super::request::{self, Layout};
-use super::sink::{Cause, Sink, Undelivered};
+use super::request;
 use super::work::{Judged, Work};
+use crate::sources::cut::Layout;
+use crate::sources::kafka::{Cause, Sink, Undelivered};
 use crate::sources::record_validation::RecordValidation;
 
 /// Bodies above this, or of which there may be more work than this, are parsed on a thread of their own, so that they

@@ -13,8 +13,8 @@ use headworks_plan::OnInvalid;
 
 use super::answer::{BadRecord, LISTED, Refusal};
 use super::limits::Place;
-use super::request::{self, Layout};
-use crate::sources::outgoing::{Outgoing, Target};
+use crate::sources::cut::{self, Layout};
+use crate::sources::kafka::{Outgoing, Target};
 use crate::sources::record_validation::{Checked, Position, RecordValidation, Stopped};
 use crate::sources::records::Records;
 
@@ -102,8 +102,8 @@ impl Work {
         }
         let mut grow = |places: usize| place.hold(body.len().saturating_add(places));
         let path = self.items_path.as_deref();
-        let records =
-            request::records(body, layout, path, self.most, &mut grow).map_err(of_none)?;
+        let records = cut::records(body, layout, path, self.most, &mut grow)
+            .map_err(|uncut| of_none(uncut.into()))?;
         let base = body.len() + records.memory().0;
         let number = records.len();
         self.judge_records(records, base, place)

@@ -1,21 +1,17 @@
 //! A connection: credentials read anew, TLS verified in full, and time-outs on every side, so that a
 //! server that hangs is noticed.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_engine::log::Reason;
 use headworks_plan::PostgresConnection;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::fault::{Fault, Place};
 use crate::stores::StoreFault;
+use crate::tls;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -26,13 +22,6 @@ pub(super) const ANSWER: Duration = Duration::from_secs(15);
 const SESSION: &str = "SET statement_timeout = '14s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '120s'; \
     SET DateStyle = 'ISO'";
-/// Where systems keep the certificates they trust.
-const SYSTEM_ROOTS: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
-
 /// Connects; the connection lives on the present runtime.
 pub(super) async fn connect(
     place: &Place,
@@ -65,7 +54,9 @@ pub(super) async fn connect(
         };
         let client = if let Some(ca) = &connection.tls_ca_file {
             config.ssl_mode(SslMode::Require);
-            let tls = tls(ca).map_err(|why| place.trouble(Reason::StoreUnavailable, why))?;
+            let tls =
+                tls::client(ca).map_err(|why| place.trouble(Reason::StoreUnavailable, why))?;
+            let tls = MakeRustlsConnect::new(tls);
             let (client, driver) = config.connect(tls).await.map_err(fault)?;
             tokio::spawn(driver);
             client
@@ -91,34 +82,4 @@ fn read_secret(path: &str) -> Result<String, String> {
         return Err(format!("{path} is empty"));
     }
     Ok(text.to_owned())
-}
-
-/// TLS that trusts the CA in the file `ca`; in the system's, if that is empty.
-fn tls(ca: &str) -> Result<MakeRustlsConnect, String> {
-    let path = if ca.is_empty() {
-        let asked = std::env::var("SSL_CERT_FILE").ok();
-        let known = SYSTEM_ROOTS.iter().map(|path| (*path).to_owned());
-        asked
-            .into_iter()
-            .chain(known)
-            .find(|path| Path::new(path).is_file())
-            .ok_or("the image has no CA certificates; name the CA in the DataStore")?
-    } else {
-        ca.to_owned()
-    };
-    let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(&path)
-        .map_err(|error| format!("cannot read the CA certificates in {path}: {error}"))?;
-    // A system's file may hold one that rustls doesn't take; the others do.
-    roots.add_parsable_certificates(certificates.flatten());
-    if roots.is_empty() {
-        return Err(format!("{path} holds no CA certificate in PEM"));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS can't be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }

@@ -1,25 +1,27 @@
 //! A connection that only asks whether the server answers.
 
 use headworks_engine::log::Reason;
-use headworks_plan::{Store, StoreConnection};
+use headworks_plan::PostgresConnection;
 use tokio_postgres::Client;
 
 use super::connect::{ANSWER, connect};
 use super::fault::{Fault, Place};
-use crate::stores::StoreFault;
+use crate::stores::{self, Checking, StoreFault};
 
 /// Watches a server by one connection, made anew when it is lost.
 #[derive(Debug)]
 pub struct HealthProbe {
-    store: Store,
+    store: String,
+    connection: PostgresConnection,
     client: Option<Client>,
 }
 
 impl HealthProbe {
     /// A watch that isn't connected yet.
-    pub fn new(store: Store) -> HealthProbe {
+    pub fn new(store: &str, connection: PostgresConnection) -> HealthProbe {
         HealthProbe {
-            store,
+            store: store.to_owned(),
+            connection,
             client: None,
         }
     }
@@ -28,12 +30,11 @@ impl HealthProbe {
     ///
     /// # Errors
     /// Why it can't be had; the next call connects anew.
-    pub async fn check(&mut self) -> Result<String, StoreFault> {
-        let StoreConnection::Postgres(connection) = &self.store.connection;
-        let place = Place::new(&self.store.name, connection);
+    async fn version(&mut self) -> Result<String, StoreFault> {
+        let place = Place::new(&self.store, &self.connection);
         let client = match self.client.take() {
             Some(client) if !client.is_closed() => client,
-            _ => connect(&place, connection).await?,
+            _ => connect(&place, &self.connection).await?,
         };
         let doing = "asking for the version";
         let asking = client.query_one("SHOW server_version", &[]);
@@ -48,5 +49,11 @@ impl HealthProbe {
         let version: String = row.get(0);
         // Distributions add their own words: "15.18 (Debian 15.18-0+deb12u1)".
         Ok(version.split(' ').next().unwrap_or_default().to_owned())
+    }
+}
+
+impl stores::HealthProbe for HealthProbe {
+    fn check(&mut self) -> Checking<'_> {
+        Box::pin(async { self.version().await.map(Some) })
     }
 }

@@ -9,10 +9,11 @@ use headworks_engine::status::StatusHandle;
 use headworks_engine::{Outcome, StopFlag};
 use headworks_plan::{Phase, ShopRecords, Template};
 
-use super::super::run::{Ledger, Work, keep_going};
+use super::super::run::{Work, keep_going};
 use super::super::seeded_rng::{Purpose, SeededRng};
 use super::{config, shop, text};
-use crate::sources::outgoing::Outgoing;
+use crate::sources::kafka::Ledger;
+use crate::sources::kafka::Outgoing;
 
 /// A failed assertion ends the threads that it would wait for.
 struct Stops<'a>(&'a StopFlag);

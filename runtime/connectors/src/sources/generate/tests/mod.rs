@@ -9,14 +9,14 @@ use std::path::Path;
 use headworks_engine::status::Progress;
 use headworks_plan::{
     Contract, Definition, EventTime, Field, Format, GenerateSource, OnInvalid, ShopRecords,
-    SourcePlan, Stream, Template, UnknownFields,
+    SourceConnection, SourcePlan, Stream, Template, UnknownFields,
 };
 use serde_json::Value;
 
 use super::Config;
 use super::record_factory::RecordFactory;
 use super::run::Work;
-use crate::sources::outgoing::{Outgoing, Target};
+use crate::sources::kafka::{Outgoing, Target};
 
 const NOW: i64 = 1_767_225_600_000;
 const SHOP: [(&str, ShopRecords); 4] = [
@@ -123,8 +123,7 @@ fn config(contract: Contract, template: Option<Template>) -> Config {
                 contract,
                 max_message_bytes: 1_000_000,
             },
-            http: None,
-            generate: Some(generate.clone()),
+            connection: SourceConnection::Generate(generate.clone()),
             on_invalid: OnInvalid::DeadLetter,
             unknown_fields: UnknownFields::Reject,
         },

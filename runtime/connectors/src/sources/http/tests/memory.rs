@@ -14,10 +14,11 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::super::limits::Room;
-use super::super::request::Layout;
 use super::super::work::{Judged, Work};
 use super::{JSON, LINES, config};
-use crate::sources::http::{Config, Metrics, Outgoing, Service, Sink, Target, Undelivered, listen};
+use crate::sources::cut::Layout;
+use crate::sources::http::{Config, Metrics, Service, listen};
+use crate::sources::kafka::{Outgoing, Sink, Target, Undelivered};
 use crate::sources::record_validation::RecordValidation;
 
 const MIB: usize = 1024 * 1024;

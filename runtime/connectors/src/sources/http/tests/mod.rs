@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{
-    Contract, Field, HttpSource, OnInvalid, Problem, SourcePlan, Stream, UnknownFields,
+    Contract, Field, HttpSource, OnInvalid, Problem, SourceConnection, SourcePlan, Stream,
 };
 use prometheus_client::registry::Registry;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -21,9 +21,8 @@ use reqwest::{Method, RequestBuilder};
 
 use crate::server::Bounds;
 
-use super::{
-    Cause, Config, Listening, Metrics, Outgoing, Service, Sink, Target, Undelivered, listen,
-};
+use super::{Config, Listening, Metrics, Service, listen};
+use crate::sources::kafka::{Cause, Outgoing, Sink, Target, Undelivered};
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
@@ -116,13 +115,7 @@ fn config() -> Config {
     };
     Config {
         source: "shop/orders-http".into(),
-        plan: SourcePlan {
-            into,
-            http: Some(http.clone()),
-            generate: None,
-            on_invalid: OnInvalid::Reject,
-            unknown_fields: UnknownFields::Ignore,
-        },
+        plan: SourcePlan::new(into, SourceConnection::Http(http.clone())),
         http,
         port: 0,
         bearer_dir: None,

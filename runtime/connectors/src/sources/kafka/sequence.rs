@@ -8,18 +8,15 @@ use headworks_engine::kafka::{
     BoundedClient, ClientEvents, bounded_call, config, error_mapping, is_purge,
 };
 use headworks_engine::log::{LogError, Reason};
-use headworks_plan::{KafkaConnection, OnInvalid, Stream};
+use headworks_plan::{KafkaConnection, SourcePlan};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::Config;
-use super::run::Ledger;
-use crate::sources::outgoing::{Outgoing, Target};
+use super::outgoing::Outgoing;
+use super::producer::{Missing, Queue, Topics, configure, headers, look};
 
 /// Longest wait for an answer while connecting; a stop is heard in between.
 const CONNECTING: Duration = Duration::from_secs(3);
@@ -33,31 +30,47 @@ const TRANSACTION_MS: u64 = 20_000;
 const ABORT: Duration = Duration::from_secs(2);
 /// How often a full producer queue is tried again.
 const QUEUE_FULL: Duration = Duration::from_millis(2);
-/// Room for a header of Kafka's protocol above the topic's own limit.
-const PROTOCOL_OVERHEAD: u64 = 64 * 1024;
+/// A batch is handed over at once, and committed then.
+const QUEUE: Queue = Queue {
+    linger: Duration::from_millis(5),
+    records: 100_000,
+    kibibytes: 32 * 1024,
+};
+
+/// Where records go together with the place in the sequence after them.
+pub(in crate::sources) trait Ledger {
+    /// Commits `records`, and that number `next` comes after them.
+    ///
+    /// # Errors
+    /// The ledger is of no more use. After anything but [`LogError::Abortable`] the records may have been
+    /// committed all the same; the next ledger's place tells.
+    fn commit(&mut self, records: &[Outgoing], next: u64) -> Result<(), LogError>;
+}
 
 /// A transactional producer that has fenced its predecessors.
-pub(super) struct Session {
+pub(in crate::sources) struct SequenceWriter {
     producer: BoundedClient<ThreadedProducer<ClientEvents>>,
     /// Of a group without members: it is the transactional id that fences.
     group: Arc<ConsumerGroupMetadata>,
-    into: Stream,
+    topics: Topics,
     /// True while an abort would help.
     open: bool,
 }
 
-impl Session {
-    /// Connects, fences whoever wrote this sequence before, and says which number is next.
-    pub(super) fn open(
+impl SequenceWriter {
+    /// Connects, fences whoever wrote this sequence before, and says which number is next. `group` is the sequence's name: the
+    /// consumer group that keeps its place, and the transactional id.
+    pub(in crate::sources) fn open(
         kafka: &KafkaConnection,
-        source: &Config,
+        plan: &SourcePlan,
+        group: &str,
         stop: &StopFlag,
-    ) -> Result<(Session, u64), LogError> {
+    ) -> Result<(SequenceWriter, u64), LogError> {
         let base = config(kafka).map_err(|error| LogError::NeedsPerson {
             reason: Reason::SecretMissing,
             message: error.to_string(),
         })?;
-        let (into, group) = (&source.plan.into, &source.generate.group);
+        let topics = Topics::of(plan);
         let events = ClientEvents::default();
         let refused = |error: KafkaError| LogError::NeedsPerson {
             reason: Reason::PlanRefused,
@@ -66,7 +79,7 @@ impl Session {
             ),
         };
         let producer: ThreadedProducer<ClientEvents> =
-            producer(&base, into.max_message_bytes, group)
+            producer(&base, plan.into.max_message_bytes, group)
                 .create_with_context(events.clone())
                 .map_err(refused)?;
         let producer = BoundedClient::new(producer);
@@ -79,27 +92,24 @@ impl Session {
             .create_with_context(events.clone())
             .map_err(refused)?;
         let consumer = BoundedClient::new(consumer);
-        let dead_letters =
-            (source.plan.on_invalid == OnInvalid::DeadLetter).then_some(&into.dead_letter_topic);
-        for topic in [Some(&into.topic), dead_letters].into_iter().flatten() {
-            let found = producer.client().fetch_metadata(Some(topic), CONNECTING);
-            let found = found.and_then(|metadata| {
-                match metadata.topics().first().and_then(MetadataTopic::error) {
-                    Some(code) => Err(KafkaError::MetadataFetch(code.into())),
-                    None => Ok(()),
-                }
-            });
-            found.map_err(|error| events.explain(&error, &format!("asking for topic {topic}")))?;
+        for topic in topics.needed() {
+            look(producer.client(), topic, CONNECTING).map_err(|missing| {
+                let error = match missing {
+                    Missing::NoAnswer(error) => error,
+                    Missing::Refused(code) => KafkaError::MetadataFetch(code),
+                };
+                events.explain(&error, &format!("asking for topic {topic}"))
+            })?;
         }
         start(&producer, &events, stop)?;
-        let next = place(&consumer, &events, &into.topic)?;
+        let next = place(&consumer, &events, topics.stream())?;
         let group = consumer
             .group_metadata()
             .ok_or_else(|| broken("the consumer has no group"))?;
-        let session = Session {
+        let session = SequenceWriter {
             producer,
             group: Arc::new(group),
-            into: into.clone(),
+            topics,
             open: false,
         };
         Ok((session, next))
@@ -163,30 +173,16 @@ fn broken(message: &str) -> LogError {
 }
 
 fn producer(base: &ClientConfig, max_message_bytes: u64, group: &str) -> ClientConfig {
-    // A batch is refused whole if it is above the topic's limit, so no batch may outgrow it.
-    let batch = max_message_bytes.clamp(1_000, 1_000_000);
-    let largest = (max_message_bytes + PROTOCOL_OVERHEAD).clamp(batch, 1_000_000_000);
     let mut config = base.clone();
+    configure(&mut config, max_message_bytes, &QUEUE);
     config
         .set("transactional.id", group)
         .set("transaction.timeout.ms", TRANSACTION_MS.to_string())
-        .set("message.timeout.ms", TRANSACTION_MS.to_string())
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("compression.type", "lz4")
-        .set("linger.ms", "5")
-        .set("partitioner", "murmur2_random")
-        .set("batch.size", batch.to_string())
-        .set("message.max.bytes", largest.to_string())
-        .set("queue.buffering.max.messages", "100000")
-        .set(
-            "queue.buffering.max.kbytes",
-            (32 * 1024_u64).max(largest / 512).to_string(),
-        );
+        .set("message.timeout.ms", TRANSACTION_MS.to_string());
     config
 }
 
-impl Ledger for Session {
+impl Ledger for SequenceWriter {
     fn commit(&mut self, records: &[Outgoing], next: u64) -> Result<(), LogError> {
         // What is left of the transaction before this one.
         let _ = self.producer.context().take_delivery_error();
@@ -201,7 +197,7 @@ impl Ledger for Session {
         let mut place = TopicPartitionList::with_capacity(1);
         let offset = Offset::Offset(next.cast_signed());
         place
-            .add_partition_offset(&self.into.topic, 0, offset)
+            .add_partition_offset(self.topics.stream(), 0, offset)
             .map_err(|error| broken(&format!("place {next} can't be committed: {error}")))?;
         let (producer, group) = (Arc::clone(&self.producer), Arc::clone(&self.group));
         bounded_call(ANSWER, move |limit| {
@@ -218,28 +214,13 @@ impl Ledger for Session {
     }
 }
 
-impl Session {
+impl SequenceWriter {
     fn send(&self, outgoing: &Outgoing) -> Result<(), LogError> {
-        let topic = match outgoing.target {
-            Target::Stream => &self.into.topic,
-            Target::DeadLetters => &self.into.dead_letter_topic,
-        };
+        let topic = self.topics.of_target(outgoing.target);
         let mut record: BaseRecord<'_, [u8], [u8]> =
             BaseRecord::to(topic).payload(&outgoing.value[..]);
         record.key = outgoing.key.as_deref();
-        if !outgoing.headers.is_empty() {
-            let headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
-            let headers = outgoing
-                .headers
-                .iter()
-                .fold(headers, |headers, (key, value)| {
-                    headers.insert(Header {
-                        key,
-                        value: Some(value),
-                    })
-                });
-            record.headers = Some(headers);
-        }
+        record.headers = headers(outgoing);
         let deadline = Instant::now() + ANSWER;
         while let Err((error, back)) = self.producer.send(record) {
             let full = error.rdkafka_error_code() == Some(Code::QueueFull);
@@ -284,7 +265,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for SequenceWriter {
     fn drop(&mut self) {
         // Readers needn't wait for the time-out of what is left open.
         if self.open {

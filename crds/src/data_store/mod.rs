@@ -1,12 +1,18 @@
 //! DataStore: a database that Pipelines write tables of. Each kind of store is one optional object
-//! (`postgres`), of which exactly one is given.
+//! (`postgres`), of which exactly one is given; a file beside this one says what may stand in it.
+
+mod file;
+mod postgres;
 
 use garde::Validate;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CaSecretRef, Condition, PodTemplate, conditions, references};
+use crate::{Condition, PodTemplate, conditions};
+
+pub use file::FileStore;
+pub use postgres::{PostgresStore, StoreTls};
 
 /// What a DataStore is.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
@@ -32,13 +38,16 @@ use crate::{CaSecretRef, Condition, PodTemplate, conditions, references};
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.postgres)").message("a DataStore needs exactly one kind of store: postgres"))]
-#[x_kube(validation = Rule::new("has(self.postgres) == has(oldSelf.postgres)").message("the kind of store can't change: make a new DataStore"))]
+#[x_kube(validation = Rule::new("[has(self.postgres), has(self.file)].filter(given, given).size() == 1").message("a DataStore needs exactly one kind of store: postgres or file"))]
+#[x_kube(validation = Rule::new("has(self.postgres) == has(oldSelf.postgres) && has(self.file) == has(oldSelf.file)").message("the kind of store can't change: make a new DataStore"))]
 #[garde(allow_unvalidated)]
 pub struct DataStoreSpec {
     /// A PostgreSQL database, 12 or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<PostgresStore>,
+    /// Files on a volume, for debugging. A row may be there twice after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileStore>,
     /// True: the pod that watches the store is taken away until it is false again. Pipelines go on.
     #[serde(default)]
     pub suspend: bool,
@@ -46,35 +55,6 @@ pub struct DataStoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub pod_template: Option<PodTemplate>,
-}
-
-/// A PostgreSQL database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PostgresStore {
-    /// Where it is, such as `postgres://warehouse.shop.svc:5432/shop`. Neither user nor password stand here, but in the
-    /// Secret.
-    #[schemars(
-        length(min = 1, max = 512),
-        regex(pattern = r"^postgres(ql)?://[A-Za-z0-9._-]+(:[0-9]{1,5})?/[A-Za-z0-9_.-]+$")
-    )]
-    pub url: String,
-    /// Secret in this namespace with the keys `username` and `password`. A changed password is taken up at the next
-    /// connection.
-    #[schemars(length(min = 1, max = references::SUBDOMAIN_MAX), regex(pattern = references::SUBDOMAIN))]
-    pub secret: String,
-    /// Present: the connection is encrypted, and the server's certificate and name are verified. Absent: plain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<StoreTls>,
-}
-
-/// TLS to a store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StoreTls {
-    /// Secret with the CA that signed the server's certificate. Absent: the CAs that the image knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret: Option<CaSecretRef>,
 }
 
 /// What is known of a DataStore.

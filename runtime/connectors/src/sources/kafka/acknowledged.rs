@@ -1,4 +1,4 @@
-//! The sink: an idempotent Kafka producer, and a watch that knows whether it can work.
+//! An idempotent Kafka producer, and a watch that knows whether it can work.
 //!
 //! A record counts as written when every in-sync replica has it (`acks=all`); librdkafka's idempotence
 //! (KIP-98) keeps its own retries from making duplicates or changing the order. The watch asks for the
@@ -10,17 +10,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use headworks_engine::kafka::{BoundedClient, ClientEvents, is_of_connection};
-use headworks_engine::status::alive;
-use headworks_plan::{KafkaConnection, OnInvalid, Problem, Reason, SourcePlan};
+use headworks_engine::status::{StatusHandle, alive};
+use headworks_plan::{KafkaConnection, Problem, Reason, SourcePlan};
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::Notify;
 
+use super::outgoing::Outgoing;
+use super::producer::{Missing, Queue, Topics, configure, headers, look};
 use super::sink::{Cause, Sink, Undelivered};
-use crate::sources::outgoing::{Outgoing, Target};
 
 /// Longest wait for an acknowledgement; then the client hears 503.
 const DELIVERY: Duration = Duration::from_secs(10);
@@ -30,25 +31,24 @@ const METADATA: Duration = Duration::from_secs(5);
 const CALM: Duration = Duration::from_secs(15);
 /// How often a broken one is.
 const URGENT: Duration = Duration::from_secs(2);
+/// The watch hangs if a look isn't over for so long. With no broker at all one takes 10 s.
+const HANGS: Duration = Duration::from_secs(3 * 60);
 /// How often a full producer queue is tried again.
 const QUEUE_FULL: Duration = Duration::from_millis(5);
-/// Room for a header of Kafka's protocol above the topic's own limit.
-const PROTOCOL_OVERHEAD: u64 = 64 * 1024;
+/// Records of many senders wait at once, and none for long.
+const QUEUE: Queue = Queue {
+    linger: Duration::from_millis(2),
+    records: 200_000,
+    kibibytes: 64 * 1024,
+};
 
 /// Writes records to a stream's topic and its dead-letter topic.
-pub struct KafkaSink {
+pub struct AcknowledgedWriter {
     connection: KafkaConnection,
     topics: Topics,
     max_message_bytes: u64,
     state: Mutex<State>,
     wake: Condvar,
-}
-
-struct Topics {
-    stream: String,
-    dead_letters: String,
-    /// Those that must be there: no dead letter is written under `onInvalid: Reject`.
-    needed: Vec<String>,
 }
 
 /// Its last owner waits for its end only so long.
@@ -62,26 +62,18 @@ struct State {
     stopped: bool,
 }
 
-impl KafkaSink {
-    /// A sink that can't work yet: [`KafkaSink::watch`] connects it.
-    pub fn new(connection: KafkaConnection, plan: &SourcePlan) -> KafkaSink {
+impl AcknowledgedWriter {
+    /// A sink that can't work yet: [`AcknowledgedWriter::watch`] connects it.
+    pub fn new(connection: KafkaConnection, plan: &SourcePlan) -> AcknowledgedWriter {
         let into = &plan.into;
         let problem = Problem::new(
             Reason::KafkaUnavailable,
             format!("not connected to {} yet", connection.bootstrap_servers),
             false,
         );
-        let mut needed = vec![into.topic.clone()];
-        needed.extend(
-            (plan.on_invalid == OnInvalid::DeadLetter).then(|| into.dead_letter_topic.clone()),
-        );
-        KafkaSink {
+        AcknowledgedWriter {
             connection,
-            topics: Topics {
-                stream: into.topic.clone(),
-                dead_letters: into.dead_letter_topic.clone(),
-                needed,
-            },
+            topics: Topics::of(plan),
             max_message_bytes: into.max_message_bytes,
             state: Mutex::new(State {
                 producer: None,
@@ -93,7 +85,23 @@ impl KafkaSink {
         }
     }
 
-    /// Connects, and keeps looking whether records can be written, until [`KafkaSink::stop`]. Blocks: give
+    /// [`AcknowledgedWriter::watch`] on a thread of its own, whose pulse is in `status`.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn watch_on_thread(self: &Arc<Self>, status: &StatusHandle) -> std::io::Result<()> {
+        let watched = self.clone();
+        let pulse = status.pulse("kafka-watch", HANGS);
+        std::thread::Builder::new()
+            .name("kafka-watch".to_owned())
+            .spawn(move || {
+                let _pulse = pulse.of_this_thread();
+                watched.watch();
+            })?;
+        Ok(())
+    }
+
+    /// Connects, and keeps looking whether records can be written, until [`AcknowledgedWriter::stop`]. Blocks: give
     /// it a thread.
     pub fn watch(&self) {
         loop {
@@ -161,7 +169,10 @@ impl KafkaSink {
         }
         let mut config = headworks_engine::kafka::config(&self.connection)
             .map_err(|error| Problem::new(Reason::SecretMissing, error.to_string(), true))?;
-        self.configure(&mut config);
+        configure(&mut config, self.max_message_bytes, &QUEUE);
+        config
+            .set("delivery.timeout.ms", DELIVERY.as_millis().to_string())
+            .set("request.timeout.ms", "5000");
         let producer = ThreadedProducer::from_config_and_context(&config, Context::default())
             .map_err(|error| {
                 let message = format!("cannot make a Kafka client: {error}");
@@ -175,36 +186,15 @@ impl KafkaSink {
         Ok(producer)
     }
 
-    fn configure(&self, config: &mut ClientConfig) {
-        // A batch is refused whole if it is above the topic's limit, so no batch may outgrow it.
-        let batch = self.max_message_bytes.clamp(1_000, 1_000_000);
-        let largest = (self.max_message_bytes + PROTOCOL_OVERHEAD).clamp(batch, 1_000_000_000);
-        config
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("compression.type", "lz4")
-            .set("linger.ms", "2")
-            .set("partitioner", "murmur2_random")
-            .set("delivery.timeout.ms", DELIVERY.as_millis().to_string())
-            .set("request.timeout.ms", "5000")
-            .set("batch.size", batch.to_string())
-            .set("message.max.bytes", largest.to_string())
-            .set("queue.buffering.max.messages", "200000")
-            .set(
-                "queue.buffering.max.kbytes",
-                (64 * 1024_u64).max(largest / 512).to_string(),
-            );
-    }
-
     fn problem_of(&self, producer: &ThreadedProducer<Context>) -> Option<Problem> {
-        for topic in &self.topics.needed {
-            let code = match producer.client().fetch_metadata(Some(topic), METADATA) {
+        for topic in self.topics.needed() {
+            let code = match look(producer.client(), topic, METADATA) {
                 // librdkafka says only that no broker answered; why, it told the context.
-                Err(error) => producer.context().refusal().or(error.rdkafka_error_code()),
-                Ok(metadata) => match metadata.topics().first() {
-                    Some(found) => found.error().map(Code::from),
-                    None => Some(Code::UnknownTopic),
-                },
+                Err(Missing::NoAnswer(error)) => {
+                    producer.context().refusal().or(error.rdkafka_error_code())
+                }
+                Err(Missing::Refused(code)) => Some(code),
+                Ok(()) => None,
             };
             if let Some(code) = code {
                 return Some(problem(code, topic, &self.connection.bootstrap_servers));
@@ -261,7 +251,7 @@ fn problem(code: Code, topic: &str, servers: &str) -> Problem {
     Problem::new(reason, message, fatal)
 }
 
-impl Sink for KafkaSink {
+impl Sink for AcknowledgedWriter {
     fn problem(&self) -> Option<Problem> {
         self.lock().problem.clone()
     }
@@ -299,30 +289,18 @@ impl Sink for KafkaSink {
     }
 }
 
-impl KafkaSink {
+impl AcknowledgedWriter {
     fn record<'a>(
         &'a self,
         outgoing: &'a Outgoing,
         request: Arc<InFlight>,
     ) -> BaseRecord<'a, [u8], [u8], Arc<InFlight>> {
-        let topic = match outgoing.target {
-            Target::Stream => &self.topics.stream,
-            Target::DeadLetters => &self.topics.dead_letters,
-        };
+        let topic = self.topics.of_target(outgoing.target);
         let mut record = BaseRecord::with_opaque_to(topic, request).payload(&outgoing.value[..]);
         if let Some(key) = &outgoing.key {
             record = record.key(&key[..]);
         }
-        if !outgoing.headers.is_empty() {
-            let mut headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
-            for (key, value) in &outgoing.headers {
-                headers = headers.insert(Header {
-                    key,
-                    value: Some(value),
-                });
-            }
-            record = record.headers(headers);
-        }
+        record.headers = headers(outgoing);
         record
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use headworks_plan::Problem;
 use snafu::Snafu;
 
-use crate::sources::outgoing::Outgoing;
+use crate::sources::kafka::Outgoing;
 
 /// Some records were not acknowledged. The others, if any, are in Kafka.
 #[derive(Debug, Snafu)]

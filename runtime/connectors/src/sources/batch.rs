@@ -1,0 +1,40 @@
+//! Records that nobody waits for an answer about: what doesn't obey the contract is a dead letter, or is counted and left out.
+
+use headworks_engine::status::Progress;
+use headworks_plan::OnInvalid;
+
+use super::kafka::Outgoing;
+use super::record_validation::{Checked, RecordValidation};
+
+/// What is written of `count` records that were checked, and what they count for.
+pub(super) fn written(
+    validation: &RecordValidation,
+    on_invalid: OnInvalid,
+    count: usize,
+    Checked { good, mut bad }: Checked,
+    now_ms: i64,
+) -> (Vec<Outgoing>, Progress) {
+    let mut outgoing = good;
+    let good = outgoing.len();
+    if on_invalid == OnInvalid::DeadLetter {
+        let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
+        let dead_letters = validation.dead_letters(&bad, now);
+        outgoing.extend(
+            dead_letters
+                .or_else(|too_large| {
+                    bad.retain(|bad| !too_large.contains(&bad.index));
+                    // What remains fits.
+                    validation.dead_letters(&bad, now)
+                })
+                .unwrap_or_default(),
+        );
+    }
+    let progress = Progress {
+        records_in: count as u64,
+        records_out: good as u64,
+        dead_letters: (outgoing.len() - good) as u64,
+        dropped: (count - outgoing.len()) as u64,
+        ..Progress::default()
+    };
+    (outgoing, progress)
+}
