@@ -86,7 +86,13 @@ fn request(feed: &WebsocketSource) -> Result<Request, Problem> {
         .into_client_request()
         .map_err(|error| wrong(format!("spec.websocket.url can't be used: {error}")))?;
     for header in &feed.headers {
-        let missing = |why: String| Problem::new(Reason::SecretMissing, format!("no value for the header {}: {why}", header.name), true);
+        let missing = |why: String| {
+            Problem::new(
+                Reason::SecretMissing,
+                format!("no value for the header {}: {why}", header.name),
+                true,
+            )
+        };
         let value = value(&header.file).map_err(missing)?;
         let name: HeaderName = (header.name.parse())
             .map_err(|_| wrong(format!("{} is no name of a header", header.name)))?;
@@ -130,7 +136,11 @@ fn slow(step: &str) -> String {
 
 /// The feed can't be reached just now.
 pub(super) fn unavailable(feed: &WebsocketSource, what: &str) -> Problem {
-    Problem::new(Reason::FeedUnavailable, format!("{}: {what}; it is tried again by itself", feed.url), false)
+    Problem::new(
+        Reason::FeedUnavailable,
+        format!("{}: {what}; it is tried again by itself", feed.url),
+        false,
+    )
 }
 
 /// The server has answered in HTTP.
@@ -147,7 +157,11 @@ fn refused(feed: &WebsocketSource, status: u16) -> Problem {
                 }
                 _ => "check spec.websocket.url",
             };
-            Problem::new(Reason::FeedRefused, format!("{}: {said}; {what}", feed.url), true)
+            Problem::new(
+                Reason::FeedRefused,
+                format!("{}: {said}; {what}", feed.url),
+                true,
+            )
         }
     }
 }
