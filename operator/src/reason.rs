@@ -76,6 +76,8 @@ headworks_plan::words! {
         PodUnschedulable,
         /// The image can't be pulled. One word for the two that Kubernetes has.
         ImagePullBackOff,
+        /// A PodDisruptionBudget of somebody else covers the pods.
+        OtherDisruptionBudget,
         /// A pod's process ended.
         PodEnded,
         /// A pod, or Kubernetes, says something that is no word.
@@ -150,6 +152,8 @@ headworks_plan::words! {
         InvalidSchema,
         /// A text that the contract needs isn't there.
         SchemaTextNotFound,
+        /// The contract's texts have changed a moment ago.
+        SchemaTextsSettling,
         /// The topic's name isn't this namespace's to take.
         TopicNotAllowed,
         /// Another DataStream has the topic.

@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     contract::{fingerprint, references::config_maps},
     names::Key,
-    reason::AnyReason,
+    reason::ConditionReason,
     retry::Error,
     rollout_turns::AT_ONCE,
     status::ReconcileOutcome,
@@ -66,7 +66,7 @@ fn waits(
     let Some(ready) = ready else {
         return left.map(|left| {
             let message = "what the ConfigMaps of the definition say was seen just now: the contract is taken when they have said the same for 5 s";
-            Err(Error::waiting(AnyReason::read("SchemaTextsSettling"), message).after(left))
+            Err(Error::waiting(ConditionReason::SchemaTextsSettling, message).after(left))
         });
     };
     let (when, again) = if let Some(left) = left {

@@ -16,8 +16,8 @@ use super::{
     unblock::unblock,
 };
 use crate::{
-    access, context::Context, controller::Reconciler, names::Key, reason::AnyReason,
-    reason::ConditionReason, retry::Error, status::ReconcileOutcome, stores,
+    access, context::Context, controller::Reconciler, names::Key, reason::ConditionReason,
+    retry::Error, status::ReconcileOutcome, stores,
 };
 use headworks_crds::WorkloadStatus;
 use k8s_openapi::{
@@ -206,7 +206,7 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
         let about = self.object.object_ref(&());
         self.context
             .events
-            .normal(&about, AnyReason::read("OtherDisruptionBudget"), &note)
+            .normal(&about, ConditionReason::OtherDisruptionBudget, &note)
             .await;
     }
 

@@ -105,16 +105,14 @@ pub trait SourceConnector {
 /// `InvalidSpec`: it has none, or several.
 pub fn connector(spec: &SourceSpec) -> Result<&dyn SourceConnector, Error> {
     let mut found = KINDS.iter().filter_map(|kind| (kind.of)(spec));
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one),
-        _ => {
-            let fields: Vec<&str> = KINDS.iter().map(|kind| kind.field).collect();
-            Err(invalid(format!(
-                "spec: a Source needs exactly one way in: {}",
-                fields.join(" or ")
-            )))
-        }
+    if let (Some(one), None) = (found.next(), found.next()) {
+        return Ok(one);
     }
+    let fields: Vec<&str> = KINDS.iter().map(|kind| kind.field).collect();
+    Err(invalid(format!(
+        "spec: a Source needs exactly one way in: {}",
+        fields.join(" or ")
+    )))
 }
 
 /// Checks that there is one way in, and that what it says goes together.

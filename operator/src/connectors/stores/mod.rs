@@ -105,16 +105,14 @@ pub fn table_name(name: &str) -> &str {
 /// `InvalidSpec`: it has none, or several.
 pub fn connector(spec: &DataStoreSpec) -> Result<&dyn StoreConnector, Error> {
     let mut found = KINDS.iter().filter_map(|kind| (kind.of)(spec));
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one),
-        _ => {
-            let fields: Vec<&str> = KINDS.iter().map(|kind| kind.field).collect();
-            Err(invalid(format!(
-                "spec: a DataStore needs exactly one kind of store: {}",
-                fields.join(" or ")
-            )))
-        }
+    if let (Some(one), None) = (found.next(), found.next()) {
+        return Ok(one);
     }
+    let fields: Vec<&str> = KINDS.iter().map(|kind| kind.field).collect();
+    Err(invalid(format!(
+        "spec: a DataStore needs exactly one kind of store: {}",
+        fields.join(" or ")
+    )))
 }
 
 /// Where the spec's store is.
