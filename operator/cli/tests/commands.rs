@@ -82,7 +82,6 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "misspelt-field",
         "misspelt-stream",
         "nesting",
-        "feed",
         "one-of",
         "policy",
         "state",
@@ -102,6 +101,23 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         insta::assert_snapshot!(case, said);
         assert_eq!(code(&output), i32::from(case != "empty"), "{case}: {said}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_feed_is_said_and_a_password_is_not_repeated() {
+    let output = run(&["validate", "cases/feed.yaml"]);
+    let said = told(&output);
+    assert_eq!(code(&output), 1, "{said}");
+    for words in [
+        "no address of a WebSocket",
+        "one pod at most",
+        "the WebSocket's own",
+        "1Gi is out of range",
+        "the port is out of range",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("secret@"), "a password: {said}");
 }
 
 #[test]

@@ -164,10 +164,30 @@ mod tests {
             "subscribe": "{}", "itemsPath": "data", "caSecret": {"name": "feed-ca"},
             "headers": [{"name": "Authorization", "secret": {"name": "feed"}},
                         {"name": "X-Key", "secret": {"name": "feed", "key": "other"}}]}));
-        insta::assert_yaml_snapshot!("websocket_plan", source.connect(&owner).unwrap());
-        insta::assert_yaml_snapshot!("websocket_volume", source.volumes()[0].volume);
+        assert_eq!(
+            serde_json::to_value(source.connect(&owner).unwrap()).unwrap(),
+            json!({"websocket": {
+                "url": "wss://feed.example.com/v1", "subscribe": "{}", "itemsPath": "data",
+                "headers": [{"name": "Authorization", "file": "/etc/headworks/websocket/header-0"},
+                            {"name": "X-Key", "file": "/etc/headworks/websocket/header-1"}],
+                "caFile": "/etc/headworks/websocket/ca.crt",
+                "maxMessageBytes": 1_048_576, "idleTimeoutMs": 60_000}})
+        );
+        let of = |secret: &str, key: &str, path: &str| json!({"secret": {"name": secret, "optional": true, "items": [{"key": key, "path": path}]}});
+        assert_eq!(
+            serde_json::to_value(&source.volumes()[0].volume).unwrap(),
+            json!({"name": "websocket", "projected": {"sources": [
+                of("feed", "token", "header-0"), of("feed", "other", "header-1"), of("feed-ca", "ca.crt", "ca.crt")]}})
+        );
         let secrets: Vec<String> = source.secrets().iter().map(ToString::to_string).collect();
-        insta::assert_yaml_snapshot!("websocket_secrets", secrets);
+        assert_eq!(
+            secrets,
+            [
+                "Secret feed with token (the header Authorization, from spec.websocket.headers)",
+                "Secret feed with other (the header X-Key, from spec.websocket.headers)",
+                "Secret feed-ca with ca.crt (the feed's CA, from spec.websocket.caSecret)",
+            ]
+        );
     }
 
     #[test]

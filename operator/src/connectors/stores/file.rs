@@ -76,8 +76,17 @@ mod tests {
         let spec = serde_json::from_value(spec).unwrap();
         assert_eq!(super::super::address(&spec).unwrap(), "debug/orders/big");
         let binding = bind("dump", &spec).unwrap();
-        insta::assert_yaml_snapshot!("file_connection", binding.store);
-        insta::assert_yaml_snapshot!("file_volume", binding.volume.volume);
-        insta::assert_yaml_snapshot!("file_mount", binding.volume.mount);
+        assert_eq!(
+            serde_json::to_value(&binding.store).unwrap(),
+            json!({"name": "dump", "connection": {"file": {"folder": "/etc/headworks/stores/dump/orders/big"}}})
+        );
+        assert_eq!(
+            serde_json::to_value(&binding.volume.volume).unwrap(),
+            json!({"name": "store-dump", "persistentVolumeClaim": {"claimName": "debug"}})
+        );
+        assert_eq!(
+            serde_json::to_value(&binding.volume.mount).unwrap(),
+            json!({"name": "store-dump", "mountPath": "/etc/headworks/stores/dump"})
+        );
     }
 }
