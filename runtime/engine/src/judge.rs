@@ -4,7 +4,7 @@
 //! Three questions, in this order. *Can it be read?* ([`read`]): its format, then the stream's contract. *Can it be written?*
 //! ([`write`]): in the form of the topic that it goes to, within what that topic takes, with a key where each row needs one. What
 //! is refused is a [dead letter](crate::dead_letter), and the last question is whether the topic of those
-//! [can hold it](crate::dead_letter::DeadLetter::within).
+//! [can hold it](crate::dead_letter::DeadLetter::fits).
 //!
 //! Rules about what good records hold (quality rules) belong between the first two: they look at the decoded columns.
 

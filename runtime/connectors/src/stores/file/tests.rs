@@ -165,6 +165,33 @@ fn what_is_given_up_is_cut_off_and_so_is_half_a_line() {
 }
 
 #[test]
+fn a_file_that_is_taken_away_is_followed_by_a_new_one_and_deleted_rows_are_no_success() {
+    let place = Place::new();
+    let table = place.table();
+    let mut session = writer(&table, two());
+    session.write(&of(&[1])).unwrap();
+    session.flush().unwrap();
+    let handed_on = place.0.join("handed-on.ndjson");
+    std::fs::rename(place.path(), &handed_on).unwrap();
+    session.write(&of(&[2])).unwrap();
+    session.flush().unwrap();
+    assert_eq!(std::fs::read_to_string(handed_on).unwrap(), ONE);
+    assert_eq!(place.text(), TWO);
+    // Deleted between writing and flushing: what says that it is there isn't true.
+    let many: Vec<i64> = (0..60_000).collect();
+    session.write(&of(&many)).unwrap();
+    std::fs::remove_file(place.path()).unwrap();
+    let StoreError::Held { message, .. } = session.flush().unwrap_err() else {
+        panic!("it is flushed")
+    };
+    assert!(message.contains("deleted"), "{message}");
+    session.discard();
+    session.write(&of(&[1])).unwrap();
+    session.flush().unwrap();
+    assert_eq!(place.text(), ONE);
+}
+
+#[test]
 fn a_row_that_json_has_no_word_for_is_named_and_leaves_no_trace() {
     let place = Place::new();
     let table = place.table();

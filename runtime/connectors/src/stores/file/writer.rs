@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use headworks_engine::store::{StoreError, TableRows, TableSchema, Writer};
@@ -60,6 +61,11 @@ impl FileWriter {
     }
 
     fn opened(&mut self) -> Result<&mut Opened, StoreError> {
+        let moved = |open: &Opened| open.appended == 0 && !open.is_at(&self.path);
+        if self.open.as_ref().is_some_and(moved) {
+            // Somebody took it away to hand it on: what comes now is for a new one.
+            self.open = None;
+        }
         if self.open.is_none() {
             let opened = open(&self.path).map_err(|error| self.held("opening", &error))?;
             return Ok(self.open.insert(opened));
@@ -80,6 +86,20 @@ impl FileWriter {
         opened.appended += buffer.len() as u64;
         let written = opened.file.write_all(&buffer);
         written.map_err(|error| self.held("writing", &error))
+    }
+}
+
+impl Opened {
+    /// True: the path still leads to it.
+    fn is_at(&self, path: &Path) -> bool {
+        let of = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let there = std::fs::metadata(path).map(of);
+        there.is_ok_and(|there| self.file.metadata().map(of).is_ok_and(|mine| mine == there))
+    }
+
+    /// True: no name leads to it any more.
+    fn is_deleted(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| meta.nlink() == 0)
     }
 }
 
@@ -159,6 +179,15 @@ impl Writer for FileWriter {
             // What of it is there isn't known any more, not even to the system.
             self.open = None;
             return Err(self.held("writing", &error));
+        }
+        if opened.is_deleted() {
+            // The rows went with it; they are written again, to another.
+            self.open = None;
+            let gone = Error::new(
+                ErrorKind::NotFound,
+                "it was deleted while rows were written",
+            );
+            return Err(self.held("writing", &gone));
         }
         opened.flushed += std::mem::take(&mut opened.appended);
         Ok(())

@@ -37,6 +37,9 @@ pub(super) struct RowWriter {
     row_bytes: usize,
 }
 
+/// Most that is reserved before rows are encoded, in bytes.
+const MOST_RESERVED: usize = 16 << 20;
+
 impl RowWriter {
     pub(super) fn new(schema: &TableSchema) -> RowWriter {
         RowWriter {
@@ -48,8 +51,9 @@ impl RowWriter {
 
     pub(super) fn write(&mut self, rows: &TableRows) -> Result<Rows, StoreError> {
         let columns = rows.columns();
-        // As much as before and an eighth, so that it seldom grows.
+        // As much as before and an eighth, so that it seldom grows; but many small rows may come after a few large ones.
         let bytes = rows.len() * (self.row_bytes + self.row_bytes / 8);
+        let bytes = bytes.min(MOST_RESERVED);
         let mut data = Vec::with_capacity(bytes);
         self.encoder.encode(columns, &mut data)?;
         self.row_bytes = data.len() / rows.len().max(1) + 1;
