@@ -54,6 +54,21 @@ fn described(plan: &PipelinePlan) -> Vec<String> {
     lines
 }
 
+/// But for the version they are the same, to the field.
+#[test]
+fn plans_of_sources_and_stores_are_what_they_were() {
+    for text in [
+        include_str!("v1/http.json"),
+        include_str!("v1/generate.json"),
+        include_str!("v1/store.json"),
+    ] {
+        let (_, plan) = read(text);
+        let mut old: serde_json::Value = serde_json::from_str(text).unwrap();
+        old["version"] = VERSION.into();
+        assert_eq!(serde_json::to_value(plan).unwrap(), old);
+    }
+}
+
 #[test]
 fn a_pipeline_without_state_has_a_stage_for_its_streams_and_one_for_each_table() {
     let (_, plan) = read(include_str!("v1/pipeline.json"));
