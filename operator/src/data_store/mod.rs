@@ -92,7 +92,7 @@ impl Reconciler for DataStore {
             status.server_version = None;
             status.address = Some(address.clone());
         }
-        if let Some(version) = server_version(self, key, &applied.digest, context) {
+        if let Some(version) = server_version(self, key, applied.in_force(), context) {
             status.server_version = Some(version);
         }
         let mut outcome = roll_out.observe(&applied).await?;

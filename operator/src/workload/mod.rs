@@ -79,12 +79,12 @@ where
     Ok(())
 }
 
-/// Removes plans that nothing names any more.
+/// Removes plans that nothing names any more. `digests`: of the plan that is wanted, and of the one that pods go on with.
 pub async fn collect_unused_plans(
     context: &Context,
     key: &Key,
     uid: &str,
-    digest: &str,
+    digests: [&str; 2],
 ) -> Result<(), Error> {
     let maps = stores::children(&context.stores.config_maps, key, uid);
     let mut named: BTreeSet<String> = context
@@ -96,7 +96,7 @@ pub async fn collect_unused_plans(
     named.extend(
         maps.iter()
             .map(|map| map.name_any())
-            .filter(|name| name.ends_with(digest)),
+            .filter(|name| digests.iter().any(|digest| name.ends_with(digest))),
     );
     let gone = plan_map::superseded(maps.iter().map(AsRef::as_ref), &named);
     if gone.is_empty() {
@@ -147,7 +147,7 @@ pub fn plans_of_pods(context: &Context, key: &Key, uid: &str) -> Vec<Plan> {
     }
     let plan = |name: &String| {
         let map = stores::child(&context.stores.config_maps, key, uid, name)?;
-        serde_json::from_str(map.data.as_ref()?.get(plan_map::PLAN_FILE)?).ok()
+        plan_map::read(&map)
     };
     names.iter().filter_map(plan).collect()
 }

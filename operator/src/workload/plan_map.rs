@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use headworks_plan::Plan;
+use headworks_plan::{Plan, v1};
 use k8s_openapi::{
     api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp,
 };
 use kube::ResourceExt;
+use serde::Deserialize;
 
 use crate::{
     apply::child_meta,
@@ -67,6 +68,32 @@ pub fn plan_map(plan: &Plan, owner: &Key, reference: OwnerReference) -> Result<P
     Ok(PlanMap { config_map, digest })
 }
 
+/// What every version of a plan says.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+fn text(map: &ConfigMap) -> Option<&str> {
+    let text = map.data.as_ref()?.get(PLAN_FILE)?;
+    Some(text.as_str())
+}
+
+/// The version of the plan in a ConfigMap, whether or not the rest of it can be read.
+pub fn version(map: &ConfigMap) -> Option<u32> {
+    let plan: Versioned = serde_json::from_str(text(map)?).ok()?;
+    Some(plan.version)
+}
+
+/// The plan in a ConfigMap, also one of the version before: pods run by it until their turn to roll comes.
+pub fn read(map: &ConfigMap) -> Option<Plan> {
+    if version(map)? == v1::V1 {
+        let plan: v1::Plan = serde_json::from_str(text(map)?).ok()?;
+        return Some(plan.into());
+    }
+    serde_json::from_str(text(map)?).ok()
+}
+
 /// The plans that may go: not named by anything, and not among the newest two.
 pub fn superseded<'a>(
     plans: impl Iterator<Item = &'a ConfigMap>,
@@ -110,6 +137,20 @@ mod tests {
             .map(|m| m.name_any())
             .collect();
         assert_eq!(gone, ["b"]);
+    }
+
+    #[test]
+    fn a_plan_of_the_version_before_is_read_too() {
+        let map = |text: &str| ConfigMap {
+            data: Some([(PLAN_FILE.to_owned(), text.to_owned())].into()),
+            ..ConfigMap::default()
+        };
+        let old = map(include_str!("../../../runtime/plan/tests/v1/pipeline.json"));
+        assert_eq!(version(&old), Some(v1::V1));
+        assert_eq!(read(&old).unwrap().version, headworks_plan::VERSION);
+        let later = map(r#"{"version": 99, "other": true}"#);
+        assert_eq!((version(&later), read(&later)), (Some(99), None));
+        assert_eq!(version(&ConfigMap::default()), None);
     }
 
     #[test]

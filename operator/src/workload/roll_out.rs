@@ -46,6 +46,13 @@ pub struct Applied {
     turn: turns::Turn,
 }
 
+impl Applied {
+    /// Digest of the plan that the pods are to run by now: not yet its own, while they go on with another until their turn comes.
+    pub fn in_force(&self) -> &str {
+        self.turn.plan.as_deref().unwrap_or(&self.digest)
+    }
+}
+
 impl<'a, K: Reconciler> RollOut<'a, K> {
     /// Of that object.
     pub fn of(object: &'a K, context: &'a Context) -> Self {
@@ -243,14 +250,14 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
         let (workload, counts) = (&applied.workload, &applied.turn.counts);
         let pods = context.stores.pods(key, uid);
         unblock(counts, &pods, context).await?;
-        collect_unused_plans(context, key, uid, &applied.digest).await?;
+        collect_unused_plans(context, key, uid, [&applied.digest, applied.in_force()]).await?;
         if let Some(message) = workload.suspended {
             return Ok(ReconcileOutcome::ready(ConditionReason::Suspended, message));
         }
         health::verdict(
             &Pods {
                 pods: &pods,
-                plan: &applied.digest,
+                plan: applied.in_force(),
                 wanted: workload.replicas,
                 updated: counts.updated,
                 ready: counts.ready,
@@ -269,7 +276,9 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
 
     /// True: all is as it should be, and no pod runs by an older plan any more, so what only that one needed can go.
     pub fn has_settled(&self, applied: &Applied, outcome: &ReconcileOutcome) -> bool {
-        outcome.ready && !health::superseded(&self.pods_left(), &applied.digest)
+        outcome.ready
+            && applied.in_force() == applied.digest
+            && !health::superseded(&self.pods_left(), &applied.digest)
     }
 
     /// The last step, with the outcome in the kind's own words: rights that nothing needs any more go, and a change that waits for

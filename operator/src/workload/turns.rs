@@ -4,9 +4,15 @@
 //! same CA. A change of the object itself, of its plan or of how Kafka is reached goes out at once, and so does whatever may heal
 //! pods that aren't well. An object whose pods don't become ready keeps its turn, so that a template that works nowhere stops
 //! after a few.
+//!
+//! An operator that writes plans of another version changes the plan of every object at once: that is a change that reaches many,
+//! too. So pods that run by a plan of an older version wait, whatever else the new plan says: by theirs they go on rightly, as all
+//! pods do whose spec is held back. What somebody changed elsewhere at the same time (a contract, where Kafka is) comes to them
+//! with their turn, a few later; a change of the object's own spec doesn't wait.
 
 use std::{fmt::Write, time::Duration};
 
+use headworks_plan::VERSION;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::PodTemplateSpec,
@@ -17,6 +23,7 @@ use serde_json::Value;
 
 use super::{
     counts::{Counts, observed, rolled_out},
+    mounted, plan_map,
     pod::{INPUTS_ANNOTATION, PLAN_LABEL},
 };
 use crate::{
@@ -37,6 +44,8 @@ pub struct Live<'a> {
     template: Option<&'a PodTemplateSpec>,
     /// True: all its pods are of the present template, and ready.
     well: bool,
+    /// True: it is to have pods. Where there are none, none are rolled.
+    runs: bool,
 }
 
 impl<'a> From<&'a StatefulSet> for Live<'a> {
@@ -50,7 +59,11 @@ impl<'a> From<&'a StatefulSet> for Live<'a> {
                 && status.current_revision == status.update_revision
                 && status.ready_replicas.unwrap_or(0) >= wanted
         });
-        Self { template, well }
+        Self {
+            template,
+            well,
+            runs: wanted > 0,
+        }
     }
 }
 
@@ -65,18 +78,32 @@ impl<'a> From<&'a Deployment> for Live<'a> {
                 && rolled_out(status.replicas, status.updated_replicas) >= wanted
                 && status.ready_replicas.unwrap_or(0) >= wanted
         });
-        Self { template, well }
+        Self {
+            template,
+            well,
+            runs: wanted > 0,
+        }
     }
 }
 
 impl Live<'_> {
     /// True if the desired template rolls pods that could as well wait. `own`: the object itself was changed since it was last
     /// looked at. `changed`: it isn't what was applied last, so a field may go, too.
-    pub fn can_wait(&self, desired: &PodTemplateSpec, own: bool, changed: bool) -> bool {
-        let Some(live) = self.template.filter(|_| self.well && !own) else {
+    /// `version`: of the live plan, as far as it is known; asked for only where the plans differ.
+    pub fn can_wait(
+        &self,
+        desired: &PodTemplateSpec,
+        version: impl FnOnce() -> Option<u32>,
+        own: bool,
+        changed: bool,
+    ) -> bool {
+        let going_on = self.template.filter(|_| self.well && self.runs && !own);
+        let Some(live) = going_on else {
             return false;
         };
-        told(live) == told(desired) && (changed || !is_subset(&value(desired), &value(live)))
+        ca(live) == ca(desired)
+            && (changed || !is_subset(&value(desired), &value(live)))
+            && (plan(live) == plan(desired) || version().is_some_and(|version| version < VERSION))
     }
 
     /// True if all its pods are of the desired template, and ready.
@@ -94,6 +121,8 @@ pub struct Turn {
     pub counts: Counts,
     /// True: it is as it was, and rolls later.
     pub waits: bool,
+    /// Digest of the plan that its pods go on with while it waits.
+    pub plan: Option<String>,
 }
 
 impl Turn {
@@ -134,20 +163,21 @@ where
 {
     let live = stores::child(store, key, uid, &desired.name_any());
     let template = Live::from(desired).template;
-    if let (Some(live), Some(template)) = (live, template)
-        && Live::from(live.as_ref()).can_wait(
-            template,
-            own,
-            !is_last_applied(desired, live.as_ref()),
-        )
-        && !context
-            .rollouts
-            .begin(key, |other| context.stores.has(other))
-    {
-        return Ok(Turn {
-            counts: Counts::from(live.as_ref()),
-            waits: true,
-        });
+    if let (Some(live), Some(template)) = (live, template) {
+        let as_is = Live::from(live.as_ref());
+        let version = || plan_version(context, key, uid, as_is.template?);
+        let changed = !is_last_applied(desired, live.as_ref());
+        if as_is.can_wait(template, version, own, changed)
+            && !context
+                .rollouts
+                .begin(key, |other| context.stores.has(other))
+        {
+            return Ok(Turn {
+                counts: Counts::from(live.as_ref()),
+                waits: true,
+                plan: as_is.template.and_then(plan).cloned(),
+            });
+        }
     }
     let live = context
         .apply(store, desired, uid)
@@ -159,6 +189,7 @@ where
     Ok(Turn {
         counts: Counts::from(live.as_ref()),
         waits: false,
+        plan: None,
     })
 }
 
@@ -170,12 +201,29 @@ pub fn give_up(context: &Context, key: &Key) {
     }
 }
 
-/// What the pods are told: the plan, and the digest of the CA.
-fn told(template: &PodTemplateSpec) -> [Option<&String>; 2] {
-    let meta = template.metadata.as_ref();
-    let plan = meta.and_then(|m| m.labels.as_ref()?.get(PLAN_LABEL));
-    let inputs = meta.and_then(|m| m.annotations.as_ref()?.get(INPUTS_ANNOTATION));
-    [plan, inputs]
+/// Digest of the plan that the pods are told.
+fn plan(template: &PodTemplateSpec) -> Option<&String> {
+    let labels = template.metadata.as_ref()?.labels.as_ref()?;
+    labels.get(PLAN_LABEL)
+}
+
+/// Digest of the CA that they are told.
+fn ca(template: &PodTemplateSpec) -> Option<&String> {
+    let annotations = template.metadata.as_ref()?.annotations.as_ref()?;
+    annotations.get(INPUTS_ANNOTATION)
+}
+
+/// The version of the plan that a template mounts; nothing where its ConfigMap isn't known.
+fn plan_version(
+    context: &Context,
+    key: &Key,
+    uid: &str,
+    template: &PodTemplateSpec,
+) -> Option<u32> {
+    let maps = mounted(template.spec.as_ref()).into_iter();
+    let mut maps =
+        maps.filter_map(|name| stores::child(&context.stores.config_maps, key, uid, &name));
+    maps.find_map(|map| plan_map::version(&map))
 }
 
 fn value(template: &PodTemplateSpec) -> Value {
@@ -184,9 +232,15 @@ fn value(template: &PodTemplateSpec) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use headworks_crds::Pipeline;
+    use k8s_openapi::api::core::v1::ConfigMap;
     use serde_json::json;
 
     use super::*;
+    use crate::{
+        context::testing::{calls, context, store, stores},
+        stores::{Guarded, Stores},
+    };
 
     fn template(plan: &str, image: &str) -> Value {
         json!({"metadata": {"labels": {PLAN_LABEL: plan}}, "spec": {"containers": [{"name": "headworks", "image": image}]}})
@@ -208,7 +262,7 @@ mod tests {
             serde_json::from_value(template(plan, image)).unwrap()
         };
         let waits = |set: &StatefulSet, desired: &PodTemplateSpec, own| {
-            Live::from(set).can_wait(desired, own, false)
+            Live::from(set).can_wait(desired, || Some(VERSION), own, false)
         };
         assert!(waits(&well, &desired("p", "i:2"), false));
         assert!(
@@ -241,7 +295,78 @@ mod tests {
             .unwrap()
         };
         let desired: PodTemplateSpec = serde_json::from_value(template("p", "i:2")).unwrap();
-        assert!(Live::from(&deployment(1)).can_wait(&desired, false, false));
-        assert!(!Live::from(&deployment(0)).can_wait(&desired, false, false));
+        let waits =
+            |updated| Live::from(&deployment(updated)).can_wait(&desired, || None, false, false);
+        assert!(waits(1) && !waits(0));
+    }
+
+    #[test]
+    fn pods_of_an_older_version_s_plan_could_as_well_wait() {
+        let mut set = stateful_set(2, "r1");
+        let desired: PodTemplateSpec = serde_json::from_value(template("q", "i:2")).unwrap();
+        let waits = |set: &StatefulSet, version, own| {
+            Live::from(set).can_wait(&desired, || version, own, false)
+        };
+        assert!(waits(&set, Some(VERSION - 1), false));
+        assert!(!waits(&set, Some(VERSION), false), "really another plan");
+        assert!(!waits(&set, None, false), "nobody knows the live plan");
+        assert!(!waits(&set, Some(VERSION - 1), true), "its own change");
+        let mut other_ca = set.clone();
+        let meta = (other_ca.spec.as_mut().unwrap().template.metadata.as_mut()).unwrap();
+        meta.annotations = Some([(INPUTS_ANNOTATION.to_owned(), "ca".to_owned())].into());
+        assert!(!waits(&other_ca, Some(VERSION - 1), false), "another CA");
+        set.spec.as_mut().unwrap().replicas = Some(0);
+        set.status.as_mut().unwrap().ready_replicas = None;
+        assert!(!waits(&set, Some(VERSION - 1), false), "no pods to roll");
+    }
+
+    fn meta(name: &str) -> Value {
+        json!({"name": name, "namespace": "shop", "uid": name, "generation": 2, "ownerReferences": [
+            {"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline", "name": "p", "uid": "1", "controller": true}]})
+    }
+
+    fn of_pipeline(plan: &str) -> StatefulSet {
+        let mut set = stateful_set(2, "r1");
+        set.metadata = serde_json::from_value(meta("p")).unwrap();
+        let mut pods = template(plan, "i:1");
+        let map = format!("p-pipeline-plan-{plan}");
+        pods["spec"]["volumes"] = json!([{"name": "plan", "configMap": {"name": map}}]);
+        set.spec.as_mut().unwrap().template = serde_json::from_value(pods).unwrap();
+        set
+    }
+
+    #[tokio::test]
+    async fn while_three_roll_another_goes_on_with_its_older_version_s_plan() {
+        let pipeline = |name: &str| -> Guarded<Pipeline> {
+            serde_json::from_value(
+                json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
+                "metadata": {"name": name, "namespace": "shop", "uid": name}, "spec": {}}),
+            )
+            .unwrap()
+        };
+        let others = ["a", "b", "c"];
+        for (version, waits) in [(VERSION - 1, true), (VERSION, false)] {
+            let map: ConfigMap =
+                serde_json::from_value(json!({"metadata": meta("p-pipeline-plan-old"),
+                "data": {plan_map::PLAN_FILE: json!({"version": version}).to_string()}}))
+                .unwrap();
+            let (context, asked) = context(Stores {
+                pipelines: store(others.map(pipeline).into()),
+                config_maps: store(vec![map]),
+                stateful_sets: store(vec![of_pipeline("old")]),
+                ..stores()
+            });
+            for other in others {
+                let other = Key::new("Pipeline", "shop", other);
+                assert!(context.rollouts.begin(&other, |_| true));
+            }
+            let (key, desired) = (Key::new("Pipeline", "shop", "p"), of_pipeline("new"));
+            let sets = &context.stores.stateful_sets;
+            let turn = apply(&context, &key, sets, &desired, ("1", false)).await;
+            let turn = turn.unwrap();
+            assert_eq!(turn.waits, waits);
+            assert_eq!(turn.plan.as_deref(), waits.then_some("old"));
+            assert_eq!(calls(&asked, "PATCH").len(), usize::from(!waits));
+        }
     }
 }

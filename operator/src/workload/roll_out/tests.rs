@@ -108,6 +108,7 @@ async fn a_turn_is_asked_for_again_soon_however_seldom_the_user_is_looked_at() {
     let turn = turns::Turn {
         counts: Counts::default(),
         waits: true,
+        plan: None,
     };
     let ready = ReconcileOutcome::ready(ConditionReason::Running, "1 pod ready");
     let outcome = turn.told(ready.recheck(access::workload::VERIFIED_FOR));
