@@ -95,6 +95,9 @@ pub async fn apply(
     )
     .await?;
     contract_revisions::sweep(context, key, false).await?;
+    for older in &decision.beyond {
+        context.remove(older).await?;
+    }
     if adopted {
         let about = of.stream.object_ref(&());
         let note = format!("topic {} was taken over with its settings", of.topic);

@@ -2,6 +2,7 @@
 
 use headworks_crds::{Compatibility, DataStream, DataStreamSpec, DataStreamStatus, KeptSetting};
 use headworks_plan::Contract;
+use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::{
     compatibility, contract_revisions,
@@ -64,6 +65,8 @@ pub struct Decision {
     pub contract: ContractDecision,
     /// The mode that the contract in force is promised under.
     pub promised: Compatibility,
+    /// ConfigMaps of contracts older than those that are kept.
+    pub beyond: Vec<ConfigMap>,
 }
 
 /// What becomes of a contract.
@@ -150,6 +153,7 @@ pub fn decide(
         lost,
         contract,
         promised,
+        beyond: observed.beyond,
     })
 }
 
