@@ -149,11 +149,13 @@ async fn in_kafka(
         admin: &connected.admin,
     };
     let observed = dereference::observe(of, on.by, on.admin, status, context).await?;
-    let decision = validate::decide(of, contract, observed, on.by, status)?;
-    if let Some(held) = text_changes::held(of.stream, &decision.contract, context) {
-        return held;
-    }
+    let mut decision = validate::decide(of, contract, observed, on.by, status)?;
+    let held = text_changes::hold(of.stream, &mut decision.contract, status, context)?;
     let desired = build::build(of, &decision, on.by, status);
     let applied = apply::apply(of, decision, desired, on, status, context).await?;
-    status::outcome(of, applied, context)
+    let outcome = status::outcome(of, applied, context);
+    match held {
+        Some(held) => held.said(outcome),
+        None => outcome,
+    }
 }

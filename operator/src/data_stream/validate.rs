@@ -74,6 +74,8 @@ pub struct Decision {
 pub enum ContractDecision {
     /// The one in force says what the spec says, and stays.
     Keep(Revision),
+    /// The one in force stays for now: the spec's waits until its ConfigMaps are still, or for its turn.
+    Hold(Revision),
     /// The one in force stays, because the spec's may not follow it.
     Refuse {
         /// What is in force.

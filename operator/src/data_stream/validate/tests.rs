@@ -133,6 +133,7 @@ fn refused(
 fn short(decision: &ContractDecision) -> String {
     match decision {
         ContractDecision::Keep(in_force) => format!("keep {}", in_force.version),
+        ContractDecision::Hold(in_force) => format!("hold {}", in_force.version),
         ContractDecision::Refuse { in_force, why, .. } => {
             format!("refuse, {} stays: {:?}", in_force.version, why.faults)
         }
