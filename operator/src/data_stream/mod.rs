@@ -107,13 +107,15 @@ async fn reconciled(
         status.contract.is_some()
             || (accepted.topic == topic && accepted.platform == stream.spec.platform)
     };
-    if let Some(accepted) = stored.filter(about_this) {
+    let in_force = stored.filter(about_this);
+    if let Some(accepted) = &in_force {
         label_propagation::settle(context, &key, &accepted.contract, status);
     }
     let found = dereference::references(stream, &key, rivals, context)?;
     validate::spec(stream, &key, &topic, &found)?;
     let spec = schema_texts::resolve(&context.client, &key.namespace, &stream.spec).await?;
-    let contract = validate::contract(&stream.spec, &spec)?;
+    let before = in_force.as_ref().map(|accepted| &accepted.contract);
+    let contract = validate::contract(&stream.spec, &spec, before)?;
     let platform = &found.platform;
     if !platform.ready() {
         return status::unverified(stream, status, platform.not_ready());

@@ -36,12 +36,18 @@ pub fn spec(stream: &DataStream, key: &Key, topic: &str, found: &References) -> 
     limits::check(&stream.spec, platform, found.around)
 }
 
-/// The contract that the spec describes. `resolved` is the spec with the texts that its definition takes from elsewhere.
+/// The contract that the spec describes. `resolved` is the spec with the texts that its definition takes from elsewhere, `before` the
+/// contract in force.
 ///
 /// # Errors
 /// `InvalidSchema`.
-pub fn contract(spec: &DataStreamSpec, resolved: &DataStreamSpec) -> Result<Contract, Error> {
-    let contract = contract::read(resolved).map_err(|fault| invalid(&fault.to_string()))?;
+pub fn contract(
+    spec: &DataStreamSpec,
+    resolved: &DataStreamSpec,
+    before: Option<&Contract>,
+) -> Result<Contract, Error> {
+    let contract = contract::read_after(resolved, before);
+    let contract = contract.map_err(|fault| invalid(&fault.to_string()))?;
     contract::check_at(&contract, definition::place(spec)).map_err(|message| invalid(&message))?;
     Ok(contract)
 }
