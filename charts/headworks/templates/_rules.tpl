@@ -16,7 +16,8 @@ is none on Secrets (see secrets.yaml and credentials.yaml). */}}
   verbs: [update]
 # Children: contracts, plans and Kafka's CA (ConfigMaps), addresses (Services), pods of Sources and DataStores (Deployments) and of Pipelines
 # (StatefulSets), and what keeps a drain from taking all pods of one at once (PodDisruptionBudgets).
-#   list, watch: only those with our label, to notice what others do to them.
+#   list, watch: only those with our label, to notice what others do to them; of PodDisruptionBudgets all, because Kubernetes evicts no pod that
+#   two of them cover, so ours steps aside where somebody else's covers the pods.
 #   get: to see whether a name is taken by somebody else, who then keeps it; of ConfigMaps also those that a DataStream names (avroReferences, protobuf.imports).
 #   create, patch: to apply them (server-side apply needs both). delete: to sweep what is no longer wanted.
 - apiGroups: [""]

@@ -26,8 +26,17 @@ use crate::names::digest;
 /// derived one).
 ///
 /// # Errors
-/// Where an inline definition can't be read, or a label names no field.
+/// Where an inline definition can't be read, a label names no field, or a text that it needs may not be called so.
 pub fn read(spec: &DataStreamSpec) -> Result<Contract, Fault> {
+    read_after(spec, None)
+}
+
+/// As [`read`], after `before`, the one in force, if there is one: what texts are called in it they may be called.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_after(spec: &DataStreamSpec, before: Option<&Contract>) -> Result<Contract, Fault> {
+    references::check_names(spec, before)?;
     let (fields, definition) = definition::read(spec)?;
     Ok(Contract {
         fields,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use headworks_crds::{ConfigMapKeyRef, DataStreamSpec, SchemaReference};
-use headworks_plan::ReferencedSchema;
+use headworks_plan::{Contract, ReferencedSchema};
 
 use super::definition::Fault;
 
@@ -126,8 +126,7 @@ pub fn inlined(
 /// The texts that a spec's definition needs. Each is in the spec ([`inlined`]).
 ///
 /// # Errors
-/// Two of one name, a name whose subject in a schema registry could be another topic's, more than [`REFERENCES_BYTES`], or one whose
-/// ConfigMap wasn't read.
+/// Two of one name, more than [`REFERENCES_BYTES`], or one whose ConfigMap wasn't read.
 pub(super) fn read(spec: &DataStreamSpec) -> Result<Vec<ReferencedSchema>, Fault> {
     let (place, all) = given(spec);
     let mut read: Vec<ReferencedSchema> = Vec::with_capacity(all.len());
@@ -138,14 +137,6 @@ pub(super) fn read(spec: &DataStreamSpec) -> Result<Vec<ReferencedSchema>, Fault
             return Err(Fault::at(
                 format!("{place}[{index}].name"),
                 format!("{name} stands here twice: take one of the two out"),
-            ));
-        }
-        if let Some(part) = of_others(name) {
-            return Err(Fault::at(
-                format!("{place}[{index}].name"),
-                format!(
-                    "{name} has {part} in it: in a schema registry its subject, <topic>{SUBJECT}{name}, could be one of another topic's. Call it otherwise, here and where it is imported"
-                ),
             ));
         }
         let Some(text) = &reference.text else {
@@ -173,6 +164,32 @@ pub(super) fn read(spec: &DataStreamSpec) -> Result<Vec<ReferencedSchema>, Fault
         });
     }
     Ok(read)
+}
+
+/// Whether the texts' names may be: a name that the contract in force (`before`) has was accepted once, and stays.
+///
+/// # Errors
+/// A name whose subject in a schema registry could be another topic's.
+pub(super) fn check_names(spec: &DataStreamSpec, before: Option<&Contract>) -> Result<(), Fault> {
+    let definition = before.and_then(|before| before.definition.as_ref());
+    let accepted = definition
+        .map(|definition| definition.references.as_slice())
+        .unwrap_or_default();
+    let (place, all) = given(spec);
+    for (index, SchemaReference { name, .. }) in all.iter().enumerate() {
+        if accepted.iter().any(|one| one.name == *name) {
+            continue;
+        }
+        if let Some(part) = of_others(name) {
+            return Err(Fault::at(
+                format!("{place}[{index}].name"),
+                format!(
+                    "{name} has {part} in it: in a schema registry its subject, <topic>{SUBJECT}{name}, could be one of another topic's. Call it otherwise, here and where it is imported"
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Between a topic and a text's name in the subject that the text has in a schema registry.
@@ -216,6 +233,7 @@ pub(super) fn place_of(spec: &DataStreamSpec, place: &str) -> Option<TextPlace> 
 
 #[cfg(test)]
 mod tests {
+    use headworks_plan::Definition;
     use serde_json::json;
 
     use super::*;
@@ -326,6 +344,18 @@ mod tests {
             let begins = format!("spec.protobuf.imports[0].name: {name} has {part} in it: ");
             assert!(told.starts_with(&begins), "{told}");
         }
+        // What was accepted once stays.
+        let given = spec(&json!([{"name": "a-value", "text": MONEY}]));
+        let definition = Definition::new("").with(vec![ReferencedSchema {
+            name: "a-value".into(),
+            text: String::new(),
+        }]);
+        let before = Contract {
+            definition: Some(definition),
+            ..Contract::default()
+        };
+        assert!(check_names(&given, Some(&before)).is_ok());
+        assert!(check_names(&given, Some(&Contract::default())).is_err());
         let fine = told("common/value-reference.proto");
         assert!(!fine.contains("in it"), "{fine}");
     }

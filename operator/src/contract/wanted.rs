@@ -3,7 +3,7 @@
 use headworks_crds::DataStreamSpec;
 use headworks_plan::Contract;
 
-use super::{check_at, definition, read};
+use super::{check_at, definition, read_after};
 
 /// The contract that the spec of a stream describes, after `before`, the one in force, if there is one.
 ///
@@ -14,7 +14,7 @@ pub fn wanted(
     spec: &DataStreamSpec,
     before: Option<&Contract>,
 ) -> Result<Contract, String> {
-    let contract = read(spec).map_err(|fault| fault.to_string())?;
+    let contract = read_after(spec, before).map_err(|fault| fault.to_string())?;
     check_at(&contract, definition::place(spec))?;
     definition::complete(contract, namespace, name, before).map_err(|fault| fault.to_string())
 }

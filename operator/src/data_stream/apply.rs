@@ -70,6 +70,7 @@ pub async fn apply(
         registration,
         refused,
         unregistered,
+        held,
     } = accept(of, decision.contract, on.platform, context).await?;
     let adopted = matches!(decision.topic.claim, Claim::Adopt(_));
     let topic = on
@@ -78,7 +79,7 @@ pub async fn apply(
     let topic = topic.await?;
     let (name, desired) = (of.dead_letters, desired.dead_letters);
     in_kafka::topics::ensure_dead_letters(on.admin, name, desired, status).await?;
-    let settled = refused.is_none() && unregistered.is_none();
+    let settled = refused.is_none() && unregistered.is_none() && !held;
     status.contract = Some(AcceptedContract {
         compatibility: Some(compatibility::in_force(settled, mode, decision.promised)),
         ..in_force.reference(&key.name)
@@ -95,6 +96,9 @@ pub async fn apply(
     )
     .await?;
     contract_revisions::sweep(context, key, false).await?;
+    for older in &decision.beyond {
+        context.remove(older).await?;
+    }
     if adopted {
         let about = of.stream.object_ref(&());
         let note = format!("topic {} was taken over with its settings", of.topic);
@@ -119,6 +123,8 @@ struct Accepted {
     registration: Option<Registration>,
     refused: Option<(Contract, Refusal)>,
     unregistered: Option<Error>,
+    /// True: the spec's contract waits.
+    held: bool,
 }
 
 impl Accepted {
@@ -128,6 +134,7 @@ impl Accepted {
             registration: None,
             refused: None,
             unregistered: None,
+            held: false,
         }
     }
 }
@@ -141,6 +148,12 @@ async fn accept(
 ) -> Result<Accepted, Error> {
     let (mut next, before, written) = match decision {
         ContractDecision::Keep(in_force) => return Ok(Accepted::stays(in_force)),
+        ContractDecision::Hold(in_force) => {
+            return Ok(Accepted {
+                held: true,
+                ..Accepted::stays(in_force)
+            });
+        }
         ContractDecision::Refuse {
             in_force,
             asked,

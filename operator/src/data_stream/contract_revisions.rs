@@ -37,8 +37,19 @@ pub fn among(owner: &Key, maps: &[ConfigMap]) -> Vec<Revision> {
 
 /// So many are kept.
 const KEPT: usize = 10;
-/// So many are listed: each may have a mebibyte.
+/// So many are listed at once: each may have a mebibyte.
 const LISTED: u32 = 20;
+/// A list is followed for so many answers: far more than a stream has contracts, and bounded.
+const PAGES: u32 = 20;
+
+/// The contracts that are kept of a stream.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// They themselves.
+    pub history: History,
+    /// Where they had to be listed: the ConfigMaps, without their content, of older ones, which are to go.
+    pub beyond: Vec<ConfigMap>,
+}
 
 /// All accepted contracts of a stream, newest first.
 pub(super) fn maps(context: &Context, owner: &Key) -> Vec<Arc<ConfigMap>> {
@@ -75,44 +86,96 @@ pub fn stored(
 ///
 /// # Errors
 /// Those of [`listed`].
-pub async fn kept(context: &Context, owner: &Key, in_force: &Revision) -> Result<History, Error> {
+pub async fn kept(context: &Context, owner: &Key, in_force: &Revision) -> Result<Kept, Error> {
     let held = history(context, owner);
     if is_whole(&held.0, in_force.version) {
-        return Ok(held);
+        return Ok(Kept {
+            history: held,
+            beyond: Vec::new(),
+        });
     }
-    listed(&context.client, owner).await.map(History)
+    listed(&context.client, owner, in_force.version).await
+}
+
+/// Number of the first of the last ten contracts up to this number.
+fn first_kept(newest: i32) -> i32 {
+    let most = i32::try_from(KEPT).unwrap_or(i32::MAX);
+    newest.saturating_sub(most).saturating_add(1).max(1)
 }
 
 /// True if the last ten contracts up to this number are there, or all that there can have been.
 fn is_whole(held: &[Revision], newest: i32) -> bool {
-    let most = i32::try_from(KEPT).unwrap_or(i32::MAX);
-    let first = newest.saturating_sub(most).saturating_add(1).max(1);
-    (first..=newest).all(|number| held.iter().any(|one| one.version == number))
+    (first_kept(newest)..=newest).all(|number| held.iter().any(|one| one.version == number))
 }
 
-/// The contracts of a stream as the API server has them, newest first.
+/// The contracts of a stream as the API server has them, newest first; `in_force` is the number of the one in force.
 ///
 /// # Errors
-/// The API server's; `OwnedByAnother` where there are more than a stream can have.
-async fn listed(client: &Client, owner: &Key) -> Result<Vec<Revision>, Error> {
+/// The API server's; `OwnedByAnother` where there are far more than a stream can have.
+async fn listed(client: &Client, owner: &Key, in_force: i32) -> Result<Kept, Error> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), &owner.namespace);
     let labels = format!("{},{PART_LABEL}={CONTRACT_PART}", owner.selector_text());
-    let params = ListParams::default().labels(&labels).limit(LISTED);
-    let list = api.list(&params).await.map_err(|error| {
-        let what = format!("listing the contracts of DataStream {}", owner.name);
-        Error::api(&what, &error)
-    })?;
-    if list.metadata.continue_.is_some_and(|next| !next.is_empty()) {
-        return Err(Error::stalled(
-            ConditionReason::OwnedByAnother,
-            format!(
-                "namespace {} has more than {LISTED} ConfigMaps with the labels of this stream's contracts ({labels}), and a stream has {KEPT}: not all of them can be looked at. Delete the ones that aren't its contracts",
-                owner.namespace
-            ),
-        )
-        .after(std::time::Duration::from_secs(60)));
+    let mut params = ListParams::default().labels(&labels).limit(LISTED);
+    let mut newest = Vec::new();
+    let mut beyond: Vec<ConfigMap> = Vec::new();
+    for _ in 0..PAGES {
+        let list = api.list(&params).await.map_err(|error| {
+            let what = format!("listing the contracts of DataStream {}", owner.name);
+            Error::api(&what, &error)
+        })?;
+        for map in list.items {
+            if owned::is_contract(&map).as_ref() != Some(owner) {
+                continue;
+            }
+            if let Some(accepted) = read(&map) {
+                let map = ConfigMap {
+                    metadata: map.metadata,
+                    ..ConfigMap::default()
+                };
+                newest.push((accepted, map));
+            }
+        }
+        // After each answer, so that no more are held than of one.
+        beyond.extend(take_older(&mut newest, in_force));
+        match list.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => params = params.continue_token(&next),
+            None => {
+                let history = newest.into_iter().map(|(accepted, _)| accepted).collect();
+                return Ok(Kept {
+                    history: History(history),
+                    beyond,
+                });
+            }
+        }
     }
-    Ok(among(owner, &list.items))
+    let (name, first) = (&owner.name, first_kept(in_force));
+    Err(Error::stalled(
+        ConditionReason::OwnedByAnother,
+        format!(
+            "namespace {} has more than {} ConfigMaps with the labels of this stream's contracts ({labels}), and a stream has {KEPT}: not all of them can be looked at. Delete others, but keep {name}-contract-{first} to {name}-contract-{in_force}: the last of these is the contract in force, and what may follow it goes by all of them",
+            owner.namespace,
+            LISTED * PAGES
+        ),
+    )
+    .after(std::time::Duration::from_secs(60)))
+}
+
+/// Takes out what is neither among the newest ten nor among the ten up to the number in force, so that no contract with a number that
+/// nobody has reached drives these out; what stays is newest first.
+fn take_older(all: &mut Vec<(Revision, ConfigMap)>, in_force: i32) -> Vec<ConfigMap> {
+    all.sort_by_key(|(accepted, _)| std::cmp::Reverse(accepted.version));
+    let mut older = Vec::new();
+    let mut reached = 0;
+    for (place, (accepted, map)) in std::mem::take(all).into_iter().enumerate() {
+        let is_reached = accepted.version <= in_force;
+        if place < KEPT || (is_reached && reached < KEPT) {
+            all.push((accepted, map));
+        } else {
+            older.push(map);
+        }
+        reached += usize::from(is_reached);
+    }
+    older
 }
 
 /// As [`stored`]; asks the API server where the store doesn't have what the status names.
@@ -208,7 +271,7 @@ pub async fn accept(context: &Context, owner: &Key, accepted: &Revision) -> Resu
     }
 }
 
-/// Removes all but the last ten, or all of them.
+/// Removes all but the last ten of those that the store holds, or all of them. The older ones that it doesn't hold are [`Kept::beyond`].
 pub async fn sweep(context: &Context, owner: &Key, all: bool) -> Result<(), Error> {
     for map in maps(context, owner).iter().skip(if all { 0 } else { KEPT }) {
         context.remove(map.as_ref()).await?;
@@ -285,9 +348,11 @@ mod tests {
         let (context, _) = crate::context::testing::context(crate::context::testing::stores());
         let in_force = numbered(3);
         assert!(history(&context, &owner).0.is_empty());
-        let listed = listed(&server(maps.clone(), ""), &owner).await.map(History);
-        let listed = listed.unwrap();
-        let before = listed.before(in_force.version, &in_force.topic, &in_force.platform);
+        let listed = listed(&server(maps.clone(), ""), &owner, 3).await.unwrap();
+        assert!(listed.beyond.is_empty());
+        let before = listed
+            .history
+            .before(in_force.version, &in_force.topic, &in_force.platform);
         let numbers: Vec<i32> = before.map(|one| one.version).collect();
         assert_eq!(numbers, [2, 1]);
         // Of a namespace with room the store has all.
@@ -295,7 +360,48 @@ mod tests {
         let all: Vec<Revision> = (1..=14).map(numbered).collect();
         assert!(is_whole(&all, 14) && is_whole(&all[4..], 14) && !is_whole(&all[5..], 14));
         assert!(is_whole(&all[..2], 2), "younger ones are another matter");
-        let many = super::listed(&server(maps, "more"), &owner).await;
-        assert_eq!(many.unwrap_err().reason(), "OwnedByAnother");
+        let many = super::listed(&server(maps, "more"), &owner, 12).await;
+        let many = many.unwrap_err();
+        assert_eq!(many.reason(), "OwnedByAnother");
+        let keep = "keep orders-contract-3 to orders-contract-12: ";
+        assert!(many.message().contains(keep), "{many}");
+    }
+
+    #[tokio::test]
+    async fn of_contracts_that_the_store_does_not_hold_the_older_ones_go() {
+        let owner = Key::new("DataStream", "shop", "orders");
+        let numbered = |version| Revision { version, ..first() };
+        let map = |version| config_map(&owner, &numbered(version)).unwrap();
+        // As the API server gives them, by name, in two answers; and one of a number that nobody has reached.
+        let pages: [Vec<ConfigMap>; 2] = [
+            [1, 10, 11, 12, 13, 2].map(map).into(),
+            [3, 4, 5, 6, 7, 8, 9, 900].map(map).into(),
+        ];
+        let answer = move |uri: axum::http::Uri| async move {
+            let rest = uri.query().unwrap_or_default().contains("continue=next");
+            let (items, more) = if rest {
+                (&pages[1], "")
+            } else {
+                (&pages[0], "next")
+            };
+            axum::Json(
+                serde_json::json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"continue": more}, "items": items}),
+            )
+        };
+        let path = "/api/v1/namespaces/shop/configmaps";
+        let router = axum::Router::new().route(path, axum::routing::get(answer));
+        let listed = listed(&Client::new(router, "default"), &owner, 13).await;
+        let listed = listed.unwrap();
+        let kept: Vec<i32> = listed.history.0.iter().map(|one| one.version).collect();
+        assert_eq!(kept, [900, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4]);
+        let mut beyond: Vec<String> = listed.beyond.iter().map(ResourceExt::name_any).collect();
+        beyond.sort();
+        let older = [
+            "orders-contract-1",
+            "orders-contract-2",
+            "orders-contract-3",
+        ];
+        assert_eq!(beyond, older);
+        assert!(listed.beyond.iter().all(|map| map.data.is_none()));
     }
 }

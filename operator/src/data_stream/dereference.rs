@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use headworks_crds::{DataStream, DataStreamStatus};
+use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::{
-    contract_revisions,
+    contract_revisions::{self, Kept},
     history::History,
     label_propagation,
     limits::{self, Around},
@@ -86,6 +87,8 @@ pub struct Observed {
     pub in_force: Option<Revision>,
     /// All contracts that are kept.
     pub history: History,
+    /// ConfigMaps of older ones, which are to go.
+    pub beyond: Vec<ConfigMap>,
 }
 
 /// Looks at Kafka, and at who makes topics in it.
@@ -103,9 +106,12 @@ pub async fn observe(
     let in_force = contract_revisions::in_force(context, of.key, status.contract.as_ref()).await?;
     let declared = by.declared(of, context).await?;
     let dead_letters = in_kafka::topics::look(admin, of.dead_letters).await?;
-    let history = match &in_force {
+    let Kept { history, beyond } = match &in_force {
         Some(in_force) => contract_revisions::kept(context, of.key, in_force).await?,
-        None => contract_revisions::history(context, of.key),
+        None => Kept {
+            history: contract_revisions::history(context, of.key),
+            beyond: Vec::new(),
+        },
     };
     Ok(Observed {
         topic,
@@ -113,5 +119,6 @@ pub async fn observe(
         dead_letters,
         in_force,
         history,
+        beyond,
     })
 }

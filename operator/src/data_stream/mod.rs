@@ -107,13 +107,15 @@ async fn reconciled(
         status.contract.is_some()
             || (accepted.topic == topic && accepted.platform == stream.spec.platform)
     };
-    if let Some(accepted) = stored.filter(about_this) {
+    let in_force = stored.filter(about_this);
+    if let Some(accepted) = &in_force {
         label_propagation::settle(context, &key, &accepted.contract, status);
     }
     let found = dereference::references(stream, &key, rivals, context)?;
     validate::spec(stream, &key, &topic, &found)?;
     let spec = schema_texts::resolve(&context.client, &key.namespace, &stream.spec).await?;
-    let contract = validate::contract(&stream.spec, &spec)?;
+    let before = in_force.as_ref().map(|accepted| &accepted.contract);
+    let contract = validate::contract(&stream.spec, &spec, before)?;
     let platform = &found.platform;
     if !platform.ready() {
         return status::unverified(stream, status, platform.not_ready());
@@ -149,11 +151,13 @@ async fn in_kafka(
         admin: &connected.admin,
     };
     let observed = dereference::observe(of, on.by, on.admin, status, context).await?;
-    let decision = validate::decide(of, contract, observed, on.by, status)?;
-    if let Some(held) = text_changes::held(of.stream, &decision.contract, context) {
-        return held;
-    }
+    let mut decision = validate::decide(of, contract, observed, on.by, status)?;
+    let held = text_changes::hold(of.stream, &mut decision.contract, status, context)?;
     let desired = build::build(of, &decision, on.by, status);
     let applied = apply::apply(of, decision, desired, on, status, context).await?;
-    status::outcome(of, applied, context)
+    let outcome = status::outcome(of, applied, context);
+    match held {
+        Some(held) => held.said(outcome),
+        None => outcome,
+    }
 }

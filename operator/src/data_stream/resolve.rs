@@ -75,6 +75,7 @@ pub async fn resolve_stream(
         Some(_) => {
             contract_revisions::kept(context, &owner, &accepted)
                 .await?
+                .history
                 .0
         }
         None => Vec::new(),

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use headworks_crds::{DataStream, conditions::READY};
+use headworks_crds::{DataStream, DataStreamStatus, conditions::READY};
 use headworks_plan::Contract;
 
 use super::validate::ContractDecision;
@@ -25,52 +25,101 @@ const TURN: Duration = Duration::from_secs(20);
 /// The beginning of what is added to a Ready condition's message.
 const NOTE: &str = "; its ConfigMaps ask for another contract, which is taken ";
 
-/// Whether the contract that was decided on has to wait, because it isn't in force yet; none: it is taken now, or nothing is.
-pub(super) fn held(
+/// A contract that waits.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// When it is taken, in words.
+    when: String,
+    /// Look again after this long.
+    again: Duration,
+    /// True: the stream was Ready, and goes on with the contract in force.
+    was_ready: bool,
+}
+
+impl Held {
+    /// What came of the look, with what waits.
+    ///
+    /// # Errors
+    /// What came of it; `SchemaTextsSettling` where the stream wasn't Ready before.
+    pub(super) fn said(
+        self,
+        outcome: Result<ReconcileOutcome, Error>,
+    ) -> Result<ReconcileOutcome, Error> {
+        let outcome = outcome?;
+        if !self.was_ready {
+            return Err(self.waiting());
+        }
+        let message = format!("{}{NOTE}{}", outcome.message, self.when);
+        let again = outcome
+            .recheck
+            .map_or(self.again, |next| next.min(self.again));
+        Ok(ReconcileOutcome { message, ..outcome }.recheck(again))
+    }
+
+    fn waiting(&self) -> Error {
+        let message = format!(
+            "the ConfigMaps of the definition ask for another contract than the one in force, if there is one: it is taken {}",
+            self.when
+        );
+        Error::waiting(ConditionReason::SchemaTextsSettling, message).after(self.again)
+    }
+}
+
+/// Lets the contract that was decided on wait, if it is not to be taken now: the one in force stays meanwhile, and what else there is to
+/// do is done.
+///
+/// # Errors
+/// `SchemaTextsSettling` where none is in force.
+pub(super) fn hold(
     stream: &DataStream,
-    decision: &ContractDecision,
+    decision: &mut ContractDecision,
+    status: &DataStreamStatus,
     context: &Context,
-) -> Option<Result<ReconcileOutcome, Error>> {
-    match decision {
+) -> Result<Option<Held>, Error> {
+    let (held, before) = match &*decision {
         ContractDecision::Keep(_) => {
             context.settling.settled(&Key::of(stream));
-            None
+            return Ok(None);
         }
-        ContractDecision::Refuse { .. } => None,
-        ContractDecision::Accept { next, .. } => waits(stream, &next.contract, context),
-    }
+        ContractDecision::Hold(_) | ContractDecision::Refuse { .. } => return Ok(None),
+        ContractDecision::Accept { next, before, .. } => {
+            let is_first = before.is_none();
+            let held = waits(stream, &next.contract, is_first, status, context);
+            (held, before.clone())
+        }
+    };
+    let Some(held) = held else {
+        return Ok(None);
+    };
+    let Some(before) = before else {
+        return Err(held.waiting());
+    };
+    *decision = ContractDecision::Hold(before);
+    Ok(Some(held))
 }
 
 fn waits(
     stream: &DataStream,
     contract: &Contract,
+    is_first: bool,
+    status: &DataStreamStatus,
     context: &Context,
-) -> Option<Result<ReconcileOutcome, Error>> {
+) -> Option<Held> {
     if config_maps(&stream.spec).is_empty() {
         return None;
     }
     let key = Key::of(stream);
-    let left = context
+    let generation = stream.metadata.generation;
+    let new_spec = status.observed_generation != generation;
+    let print = fingerprint(contract);
+    let (left, of_spec) = context
         .settling
-        .left(&key, &fingerprint(contract), Instant::now());
-    // What was Ready with this spec goes on with the contract in force.
-    let ready = stream
-        .status
-        .iter()
-        .flat_map(|status| &status.conditions)
-        .find(|condition| {
-            condition.type_ == READY
-                && condition.status == "True"
-                && condition.observed_generation == stream.metadata.generation
-        });
-    let Some(ready) = ready else {
-        return left.map(|left| {
-            let message = "what the ConfigMaps of the definition say was seen just now: the contract is taken when they have said the same for 5 s";
-            Err(Error::waiting(ConditionReason::SchemaTextsSettling, message).after(left))
-        });
-    };
+        .left(&key, &print, new_spec, Instant::now());
     let (when, again) = if let Some(left) = left {
         ("when they have said the same for 5 s".to_owned(), left)
+    } else if is_first || of_spec {
+        // No pods have a first one, and what is asked for in the spec is asked for of this stream.
+        return None;
     } else {
         let sharers = sharers(stream, context);
         let minute = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -83,11 +132,17 @@ fn waits(
             format!("in its turn: {many} streams share them, and {AT_ONCE} a minute take it");
         (when, TURN)
     };
-    let before = ready.message.split(NOTE).next().unwrap_or_default();
-    let message = format!("{before}{NOTE}{when}");
-    Some(Ok(
-        ReconcileOutcome::ready(ready.reason.clone(), message).recheck(again)
-    ))
+    // What was Ready goes on with the contract in force, unless it is its spec that asks for another one.
+    let was_ready = status.conditions.iter().any(|condition| {
+        condition.type_ == READY
+            && condition.status == "True"
+            && (condition.observed_generation == generation || !of_spec)
+    });
+    Some(Held {
+        when,
+        again,
+        was_ready,
+    })
 }
 
 /// The streams of the namespace that take texts from a ConfigMap from which this one takes some, it among them, in order.
@@ -119,11 +174,12 @@ mod tests {
     use super::*;
     use crate::{
         context::testing::{self, store},
+        contract::revision::Revision,
         stores::Stores,
     };
 
     fn stream(name: &str, map: &str, ready: &str) -> DataStream {
-        let status: Value = json!({"conditions": [{"type": "Ready", "status": ready, "reason": "TopicReady", "message": "all is well",
+        let status: Value = json!({"observedGeneration": 2, "conditions": [{"type": "Ready", "status": ready, "reason": "TopicReady", "message": "all is well",
             "observedGeneration": 2, "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
         serde_json::from_value(json!({"apiVersion": "headworks.dev/v1alpha1", "kind": "DataStream",
             "metadata": {"name": name, "namespace": "shop", "generation": 2}, "status": status, "spec": {"format": "Protobuf",
@@ -131,28 +187,103 @@ mod tests {
         .unwrap()
     }
 
+    fn revision(version: i32, key: &str) -> Revision {
+        Revision {
+            version,
+            contract: Contract {
+                key: vec![key.into()],
+                ..Contract::default()
+            },
+            topic: "shop.orders".into(),
+            platform: "default".into(),
+            kept: vec![],
+            schema_ids: vec![],
+            compatibility: None,
+            used: vec![],
+        }
+    }
+
+    fn accept(before: Option<Revision>) -> ContractDecision {
+        ContractDecision::Accept {
+            next: revision(2, "b"),
+            before,
+            written: false,
+        }
+    }
+
+    fn fine() -> Result<ReconcileOutcome, Error> {
+        let outcome = ReconcileOutcome::ready(ConditionReason::TopicReady, "all is well");
+        Ok(outcome.recheck(Duration::from_secs(60)))
+    }
+
+    fn holds(
+        stream: &DataStream,
+        decision: &mut ContractDecision,
+        context: &Context,
+    ) -> Result<Option<Held>, Error> {
+        hold(stream, decision, stream.status.as_ref().unwrap(), context)
+    }
+
     #[tokio::test]
     async fn a_contract_out_of_config_maps_waits_until_they_are_still() {
         let (context, _) = testing::context(testing::stores());
-        let wanted = Contract::default();
-        let error = waits(&stream("orders", "protos", "False"), &wanted, &context);
-        let error = error.unwrap().unwrap_err();
+        let (before, mut first) = (revision(1, "a"), accept(None));
+        let error = holds(&stream("first", "protos", "False"), &mut first, &context).unwrap_err();
         assert_eq!(error.reason(), "SchemaTextsSettling");
         assert!(matches!(&error, Error::Waiting { after, .. } if after.as_secs() <= 5));
-        // What runs goes on: it is Ready still.
-        let ready = waits(&stream("orders", "protos", "True"), &wanted, &context);
-        let ready = ready.unwrap().unwrap();
-        assert!(
-            ready.ready
-                && ready
-                    .message
-                    .starts_with("all is well; its ConfigMaps ask for another")
-        );
+        // What runs goes on, and what else there is to do is done: it is Ready still.
+        let mut decision = accept(Some(before.clone()));
+        let held = holds(&stream("orders", "protos", "True"), &mut decision, &context);
+        let held = held.unwrap().unwrap();
+        assert_eq!(decision, ContractDecision::Hold(before.clone()));
+        let ready = held.said(fine()).unwrap();
+        let begins = "all is well; its ConfigMaps ask for another";
+        assert!(ready.ready && ready.message.starts_with(begins));
         assert!(ready.recheck.unwrap() <= Duration::from_secs(5));
+        // What isn't Ready isn't said to be; what keeps it otherwise is said first.
+        let stopped = stream("orders", "protos", "False");
+        let again = |outcome| {
+            let mut decision = accept(Some(before.clone()));
+            let held = holds(&stopped, &mut decision, &context).unwrap().unwrap();
+            held.said(outcome).unwrap_err().reason().to_owned()
+        };
+        assert_eq!(again(fine()), "SchemaTextsSettling");
+        let pending = Err(Error::waiting(ConditionReason::TopicPending, ""));
+        assert_eq!(again(pending), "TopicPending");
         // A stream without any takes its contract at once.
         let mut plain = stream("plain", "protos", "False");
         plain.spec.protobuf = None;
-        assert!(waits(&plain, &wanted, &context).is_none());
+        let mut decision = accept(Some(before));
+        assert!(holds(&plain, &mut decision, &context).unwrap().is_none());
+        assert!(matches!(decision, ContractDecision::Accept { .. }));
+    }
+
+    #[tokio::test]
+    async fn what_a_faulty_config_map_stopped_takes_turns_and_a_changed_spec_does_not() {
+        let names = ["a", "b", "c", "d", "e", "f", "g"];
+        let streams: Vec<DataStream> = names.map(|n| stream(n, "protos", "False")).into();
+        let objects = streams
+            .iter()
+            .cloned()
+            .map(|s| kube::core::DeserializeGuard(Ok(s)));
+        let (context, _) = testing::context(Stores {
+            streams: store(objects.collect()),
+            ..testing::stores()
+        });
+        let print = fingerprint(&revision(2, "b").contract);
+        let earlier = Instant::now().checked_sub(Duration::from_secs(6)).unwrap();
+        let waiting = |new_spec: bool| {
+            let held = streams.iter().filter(|stream| {
+                let key = Key::of(*stream);
+                context.settling.settled(&key);
+                context.settling.left(&key, &print, new_spec, earlier);
+                let mut decision = accept(Some(revision(1, "a")));
+                holds(stream, &mut decision, &context).unwrap().is_some()
+            });
+            held.count()
+        };
+        assert!(waiting(false) > 0, "not all at once");
+        assert_eq!(waiting(true), 0);
     }
 
     #[tokio::test]
@@ -182,11 +313,5 @@ mod tests {
         assert_eq!(turns(3), ["a", "b", "c"]);
         let alone = [Key::new("DataStream", "shop", "x")];
         assert!((0..9).all(|minute| is_turn(&alone, &alone[0], minute)));
-    }
-
-    #[test]
-    fn the_note_of_a_turn_is_not_repeated() {
-        let long = format!("all is well{NOTE}in its turn");
-        assert_eq!(long.split(NOTE).next(), Some("all is well"));
     }
 }

@@ -2,6 +2,7 @@
 
 use headworks_crds::{Compatibility, DataStream, DataStreamSpec, DataStreamStatus, KeptSetting};
 use headworks_plan::Contract;
+use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::{
     compatibility, contract_revisions,
@@ -35,12 +36,18 @@ pub fn spec(stream: &DataStream, key: &Key, topic: &str, found: &References) -> 
     limits::check(&stream.spec, platform, found.around)
 }
 
-/// The contract that the spec describes. `resolved` is the spec with the texts that its definition takes from elsewhere.
+/// The contract that the spec describes. `resolved` is the spec with the texts that its definition takes from elsewhere, `before` the
+/// contract in force.
 ///
 /// # Errors
 /// `InvalidSchema`.
-pub fn contract(spec: &DataStreamSpec, resolved: &DataStreamSpec) -> Result<Contract, Error> {
-    let contract = contract::read(resolved).map_err(|fault| invalid(&fault.to_string()))?;
+pub fn contract(
+    spec: &DataStreamSpec,
+    resolved: &DataStreamSpec,
+    before: Option<&Contract>,
+) -> Result<Contract, Error> {
+    let contract = contract::read_after(resolved, before);
+    let contract = contract.map_err(|fault| invalid(&fault.to_string()))?;
     contract::check_at(&contract, definition::place(spec)).map_err(|message| invalid(&message))?;
     Ok(contract)
 }
@@ -64,6 +71,8 @@ pub struct Decision {
     pub contract: ContractDecision,
     /// The mode that the contract in force is promised under.
     pub promised: Compatibility,
+    /// ConfigMaps of contracts older than those that are kept.
+    pub beyond: Vec<ConfigMap>,
 }
 
 /// What becomes of a contract.
@@ -71,6 +80,8 @@ pub struct Decision {
 pub enum ContractDecision {
     /// The one in force says what the spec says, and stays.
     Keep(Revision),
+    /// The one in force stays for now: the spec's waits until its ConfigMaps are still, or for its turn.
+    Hold(Revision),
     /// The one in force stays, because the spec's may not follow it.
     Refuse {
         /// What is in force.
@@ -150,6 +161,7 @@ pub fn decide(
         lost,
         contract,
         promised,
+        beyond: observed.beyond,
     })
 }
 

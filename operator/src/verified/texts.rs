@@ -14,26 +14,47 @@ pub const QUIET: Duration = Duration::from_secs(5);
 /// What nobody has asked about for so long is forgotten: the stream is gone.
 const KEPT: Duration = Duration::from_secs(3_600);
 
+/// A contract that ConfigMaps ask for and that isn't in force.
+#[derive(Debug)]
+struct Seen {
+    fingerprint: String,
+    since: Instant,
+    /// It was first seen with a spec that is new, too.
+    of_spec: bool,
+}
+
 /// Contracts that ConfigMaps ask for and that aren't in force, by stream, with when they were first seen.
 #[derive(Debug, Default)]
-pub struct SettlingTexts(Mutex<HashMap<Key, (String, Instant)>>);
+pub struct SettlingTexts(Mutex<HashMap<Key, Seen>>);
 
 impl SettlingTexts {
-    /// How long yet until a contract is to be taken, by its fingerprint; none: it was seen [`QUIET`] ago, and no other one since.
-    pub fn left(&self, stream: &Key, fingerprint: &str, now: Instant) -> Option<Duration> {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|_, (_, since)| now.saturating_duration_since(*since) < KEPT);
-        let first = match seen.get(stream) {
-            Some((same, since)) if same == fingerprint => *since,
+    /// How long yet until a contract is to be taken, by its fingerprint; none: it was seen [`QUIET`] ago, and no other one since. And
+    /// whether it was first seen with a new spec, as `new_spec` says of this look.
+    pub fn left(
+        &self,
+        stream: &Key,
+        fingerprint: &str,
+        new_spec: bool,
+        now: Instant,
+    ) -> (Option<Duration>, bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, seen| now.saturating_duration_since(seen.since) < KEPT);
+        let (since, of_spec) = match all.get(stream) {
+            Some(seen) if seen.fingerprint == fingerprint => (seen.since, seen.of_spec),
             _ => {
-                let first = (fingerprint.to_owned(), now);
-                seen.insert(stream.clone(), first);
-                now
+                let first = Seen {
+                    fingerprint: fingerprint.to_owned(),
+                    since: now,
+                    of_spec: new_spec,
+                };
+                all.insert(stream.clone(), first);
+                (now, new_spec)
             }
         };
-        QUIET
-            .checked_sub(now.saturating_duration_since(first))
-            .filter(|left| !left.is_zero())
+        let left = QUIET
+            .checked_sub(now.saturating_duration_since(since))
+            .filter(|left| !left.is_zero());
+        (left, of_spec)
     }
 
     /// The contract in force is the one that is asked for.
@@ -53,7 +74,8 @@ mod tests {
         let stream = Key::new("DataStream", "shop", "orders");
         let left = |print: &str, after: u64| {
             let now = start + Duration::from_secs(after);
-            seen.left(&stream, print, now).map(|left| left.as_secs())
+            let (left, _) = seen.left(&stream, print, false, now);
+            left.map(|left| left.as_secs())
         };
         assert_eq!(left("one of two maps", 0), Some(5));
         assert_eq!(left("one of two maps", 2), Some(3));
@@ -63,6 +85,11 @@ mod tests {
         seen.settled(&stream);
         assert_eq!(left("both", 61), Some(5));
         let other = Key::new("DataStream", "shop", "other");
-        assert!(seen.left(&other, "both", start).is_some());
+        let first = seen.left(&other, "both", true, start);
+        assert_eq!(first, (Some(QUIET), true));
+        let later = seen.left(&other, "both", false, start + QUIET);
+        assert_eq!(later, (None, true), "the spec asked for it");
+        let (_, of_spec) = seen.left(&other, "one of two maps", false, start + QUIET);
+        assert!(!of_spec);
     }
 }

@@ -64,7 +64,7 @@ fn topic(partitions: i32, config: &[(&str, &str)]) -> Topic {
 fn revision(stream: &DataStream, version: i32) -> Revision {
     Revision {
         version,
-        contract: contract::obeyed(&super::contract(&stream.spec, &stream.spec).unwrap()),
+        contract: contract::obeyed(&super::contract(&stream.spec, &stream.spec, None).unwrap()),
         topic: TOPIC.into(),
         platform: "default".into(),
         kept: vec![],
@@ -113,7 +113,7 @@ fn decided(
         defaults: &defaults,
     };
     let by = provisioner(platform);
-    let contract = contract(&stream.spec, &stream.spec)?;
+    let contract = contract(&stream.spec, &stream.spec, None)?;
     let decision = decide(of, contract, observed, &*by, status)?;
     let desired = build(of, &decision, &*by, status);
     Ok((decision, desired))
@@ -133,6 +133,7 @@ fn refused(
 fn short(decision: &ContractDecision) -> String {
     match decision {
         ContractDecision::Keep(in_force) => format!("keep {}", in_force.version),
+        ContractDecision::Hold(in_force) => format!("hold {}", in_force.version),
         ContractDecision::Refuse { in_force, why, .. } => {
             format!("refuse, {} stays: {:?}", in_force.version, why.faults)
         }
