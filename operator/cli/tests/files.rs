@@ -397,7 +397,7 @@ fn texts_of_config_maps_in_the_files_are_read() {
         (
             "int64 units",
             "int46 units",
-            "spec.protobuf.imports[0].text",
+            "spec.protobuf.imports[0].configMap: key money.proto of ConfigMap protos, line 3",
         ),
     ] {
         let protos = PROTOS.replace(was, is);
