@@ -321,7 +321,7 @@ mod tests {
     fn plan() -> Plan {
         let text = r#"{"version":1,"installation":"x","namespace":"shop","name":"orders-http","kafka":{"bootstrapServers":"k:9092"},
             "role":{"source":{"into":{"name":"orders","topic":"shop.orders","deadLetterTopic":"shop.orders.dlq","maxMessageBytes":1000,
-            "contract":{"fields":[{"name":"id","type":"string"}],"format":"Json"}},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#;
+            "contract":{"fields":[{"name":"id","type":"string"}],"format":"Json"}},"http":{"path":"/","bearer":false,"tls":false,"maxBodyBytes":1},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#;
         let plan: Plan = serde_json::from_str(text).unwrap();
         assert_eq!(
             plan.kafka,

@@ -133,7 +133,8 @@ fn a_pipeline_with_state_has_an_exchange_before_it_and_tables_after_it() {
 fn a_source_is_told_as_ever() {
     let text = r#"{"version":1,"installation":"x","namespace":"shop","name":"in","kafka":{"bootstrapServers":"k:9092"},
         "role":{"source":{"into":{"name":"s","topic":"t","deadLetterTopic":"t.dlq","contract":{"fields":[],"format":"Json"},
-        "maxMessageBytes":1},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#;
+        "maxMessageBytes":1},"http":{"path":"/","bearer":false,"tls":false,"maxBodyBytes":1},
+        "onInvalid":"Reject","unknownFields":"Ignore"}}}"#;
     let (_, plan) = read(text);
     let now: Plan = serde_json::from_str(&text.replace("\"version\":1", "\"version\":2")).unwrap();
     assert_eq!(plan, now);

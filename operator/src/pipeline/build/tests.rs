@@ -184,6 +184,12 @@ fn how_long_others_wait_for_stragglers_rolls_no_pod_without_state() {
     let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}]});
     let of = |lateness: u64| {
         let mut found = found();
+        let fields = [
+            ("id", "string"),
+            ("n", "bigint"),
+            ("at", "timestamp_ltz(3)"),
+        ];
+        found.inputs = vec![stream("a", &fields)];
         found.inputs[0].stream.contract.event_time = Some(headworks_plan::EventTime {
             field: "at".into(),
             max_out_of_orderness_ms: lateness,
