@@ -137,16 +137,14 @@ async fn listed(client: &Client, owner: &Key, in_force: i32) -> Result<Kept, Err
         }
         // After each answer, so that no more are held than of one.
         beyond.extend(take_older(&mut newest, in_force));
-        match list.metadata.continue_.filter(|next| !next.is_empty()) {
-            Some(next) => params = params.continue_token(&next),
-            None => {
-                let history = newest.into_iter().map(|(accepted, _)| accepted).collect();
-                return Ok(Kept {
-                    history: History(history),
-                    beyond,
-                });
-            }
-        }
+        let Some(next) = list.metadata.continue_.filter(|next| !next.is_empty()) else {
+            let history = newest.into_iter().map(|(accepted, _)| accepted).collect();
+            return Ok(Kept {
+                history: History(history),
+                beyond,
+            });
+        };
+        params = params.continue_token(&next);
     }
     let (name, first) = (&owner.name, first_kept(in_force));
     Err(Error::stalled(

@@ -211,9 +211,9 @@ mod tests {
         }
     }
 
-    fn fine() -> Result<ReconcileOutcome, Error> {
+    fn fine() -> ReconcileOutcome {
         let outcome = ReconcileOutcome::ready(ConditionReason::TopicReady, "all is well");
-        Ok(outcome.recheck(Duration::from_secs(60)))
+        outcome.recheck(Duration::from_secs(60))
     }
 
     fn holds(
@@ -236,7 +236,7 @@ mod tests {
         let held = holds(&stream("orders", "protos", "True"), &mut decision, &context);
         let held = held.unwrap().unwrap();
         assert_eq!(decision, ContractDecision::Hold(before.clone()));
-        let ready = held.said(fine()).unwrap();
+        let ready = held.said(Ok(fine())).unwrap();
         let begins = "all is well; its ConfigMaps ask for another";
         assert!(ready.ready && ready.message.starts_with(begins));
         assert!(ready.recheck.unwrap() <= Duration::from_secs(5));
@@ -247,7 +247,7 @@ mod tests {
             let held = holds(&stopped, &mut decision, &context).unwrap().unwrap();
             held.said(outcome).unwrap_err().reason().to_owned()
         };
-        assert_eq!(again(fine()), "SchemaTextsSettling");
+        assert_eq!(again(Ok(fine())), "SchemaTextsSettling");
         let pending = Err(Error::waiting(ConditionReason::TopicPending, ""));
         assert_eq!(again(pending), "TopicPending");
         // A stream without any takes its contract at once.
