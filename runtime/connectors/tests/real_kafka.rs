@@ -97,7 +97,7 @@ fn read(broker: &str, topic: &str) -> Vec<(String, String, String)> {
     consumer.assign(&from).unwrap();
     let text =
         |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-    let (mut records, mut lost) = (Vec::new(), 0);
+    let (mut records, mut failures) = (Vec::new(), 0);
     while records.len() < usize::try_from(end).unwrap() {
         let polled = consumer
             .poll(Duration::from_secs(10))
@@ -106,10 +106,10 @@ fn read(broker: &str, topic: &str) -> Vec<(String, String, String)> {
             Ok(message) => message,
             // Its client connects anew by itself; a broker that has just come up closes one or the other.
             Err(error) => {
-                lost += 1;
+                failures += 1;
                 let code = error.rdkafka_error_code();
                 let passing = code == Some(RDKafkaErrorCode::BrokerTransportFailure);
-                assert!(passing && lost < 20, "{error}");
+                assert!(passing && failures < 20, "{error}");
                 continue;
             }
         };

@@ -95,7 +95,7 @@ fn orders(broker: &str, plan: &Value) -> BTreeMap<String, u32> {
             .unwrap();
     }
     consumer.assign(&from).unwrap();
-    let (mut found, mut ends, mut lost) = (BTreeMap::new(), 0, 0);
+    let (mut found, mut ends, mut failures) = (BTreeMap::new(), 0, 0);
     while ends < PARTITIONS {
         let polled = consumer.poll(Duration::from_secs(30));
         match polled.expect("a record or an end within 30 s") {
@@ -107,10 +107,10 @@ fn orders(broker: &str, plan: &Value) -> BTreeMap<String, u32> {
             Err(KafkaError::PartitionEOF(_)) => ends += 1,
             // Its client connects anew by itself; a broker that has just come up closes one or the other.
             Err(error) => {
-                lost += 1;
+                failures += 1;
                 let code = error.rdkafka_error_code();
                 let passing = code == Some(RDKafkaErrorCode::BrokerTransportFailure);
-                assert!(passing && lost < 20, "{error}");
+                assert!(passing && failures < 20, "{error}");
             }
         }
     }

@@ -229,16 +229,16 @@ impl World {
                 .unwrap();
         }
         consumer.assign(&from).unwrap();
-        let (mut ends, mut lost, mut found) = (0, 0, BTreeMap::new());
+        let (mut ends, mut failures, mut found) = (0, 0, BTreeMap::new());
         while ends < PARTITIONS {
             match consumer.poll(Duration::from_secs(10)).expect("an answer") {
                 Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ends += 1,
                 // Its client connects anew by itself; a broker that has just come up closes one or the other.
                 Err(error) => {
-                    lost += 1;
+                    failures += 1;
                     let code = error.rdkafka_error_code();
                     let passing = code == Some(RDKafkaErrorCode::BrokerTransportFailure);
-                    assert!(passing && lost < 20, "{error}");
+                    assert!(passing && failures < 20, "{error}");
                 }
                 Ok(message) => {
                     let value: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();

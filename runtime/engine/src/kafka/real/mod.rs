@@ -219,7 +219,7 @@ impl Place {
         }
         consumer.assign(&list).unwrap();
         let mut found = Vec::new();
-        let (mut ended, mut lost) = (0, 0);
+        let (mut ended, mut failures) = (0, 0);
         while ended < partitions {
             match consumer
                 .poll(Duration::from_secs(10))
@@ -246,10 +246,10 @@ impl Place {
                 Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ended += 1,
                 // Its client connects anew by itself; a broker that has just come up closes one or the other.
                 Err(error) => {
-                    lost += 1;
+                    failures += 1;
                     let code = error.rdkafka_error_code();
                     let passing = code == Some(RDKafkaErrorCode::BrokerTransportFailure);
-                    assert!(passing && lost < 20, "{error}");
+                    assert!(passing && failures < 20, "{error}");
                 }
             }
         }
