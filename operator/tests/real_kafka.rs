@@ -3,14 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod eventually;
+
 use std::{
     collections::BTreeMap,
     io::Write as _,
     time::{Duration, Instant},
 };
 
+use eventually::eventually;
 use headworks_operator::kafka::{
-    Admin, ConfigChange, Connection, KafkaError, NewTopic, Scram, Tls,
+    Admin, ConfigChange, Connection, KafkaError, NewTopic, Scram, Tls, Topic,
 };
 
 fn address(variable: &str) -> Option<String> {
@@ -79,7 +82,10 @@ async fn a_topic_is_made_described_grown_and_deleted() {
         })
     );
 
-    let found = admin.topic(&name).await.expect("described").expect("there");
+    let found = eventually(Option::is_some, async || {
+        admin.topic(&name).await.expect("described")
+    });
+    let found = found.await.expect("there");
     assert_eq!((found.partitions, found.replicas), (2, 1));
     assert_eq!(found.value("retention.ms"), Some("3600000"));
     let names = admin.topic_names().await.expect("listed");
@@ -88,15 +94,9 @@ async fn a_topic_is_made_described_grown_and_deleted() {
     assert!(found.config["retention.ms"].on_topic && !found.config["max.message.bytes"].on_topic);
 
     admin.add_partitions(&name, 5).await.expect("grown");
-    assert_eq!(
-        admin
-            .topic(&name)
-            .await
-            .expect("described")
-            .expect("there")
-            .partitions,
-        5
-    );
+    let described = async || admin.topic(&name).await.expect("described").expect("there");
+    let grown = eventually(|t: &Topic| t.partitions == 5, described).await;
+    assert_eq!(grown.partitions, 5);
     let shrunk = admin
         .add_partitions(&name, 3)
         .await
@@ -163,7 +163,11 @@ async fn altering_one_setting_leaves_the_others_alone() {
         )
         .await
         .expect("altered");
-    let found = admin.topic(&name).await.expect("described").expect("there");
+    let found = eventually(
+        |t: &Topic| t.value("retention.ms") == Some("7200000"),
+        async || admin.topic(&name).await.expect("described").expect("there"),
+    )
+    .await;
     assert_eq!(found.value("retention.ms"), Some("7200000"));
     assert_eq!(found.value("compression.type"), Some("zstd"));
     assert!(found.config["compression.type"].on_topic && !found.config["segment.bytes"].on_topic);

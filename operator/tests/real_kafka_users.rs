@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::io::Write as _;
+mod eventually;
 
+use std::{collections::BTreeSet, io::Write as _};
+
+use eventually::eventually;
 use headworks_operator::kafka::{
-    Acl, Admin, Connection, KafkaError, NewTopic, Operation, Quota, Resource, Scram, Tls,
+    Acl, Admin, Connection, Held, KafkaError, NewTopic, Operation, Quota, Resource, Scram, Tls,
 };
 
 fn connection() -> Option<Connection> {
@@ -66,30 +69,31 @@ async fn a_user_is_made_tried_changed_and_deleted() {
             .is_empty()
     );
     admin.set_password(&user, "first password").await.unwrap();
-    assert_eq!(
-        admin
-            .users_exist(&[user.clone(), fresh("absent")])
-            .await
-            .unwrap()
-            .len(),
-        1
+    let asked = [user.clone(), fresh("absent")];
+    let exist = eventually(
+        |found: &BTreeSet<String>| !found.is_empty(),
+        async || admin.users_exist(&asked).await.unwrap(),
     );
+    assert_eq!(exist.await.len(), 1);
     assert!(admin.user_names().await.unwrap().contains(&user));
-    let accepts = |password: &str| {
+    let accepts = async |password: &str, wanted: bool| {
         let credentials = credentials(&user, password);
-        let admin = admin.clone();
-        async move { admin.accepts(&credentials).await.unwrap() }
+        let answer = eventually(
+            |accepted| *accepted == wanted,
+            async || admin.accepts(&credentials).await.unwrap(),
+        );
+        answer.await == wanted
     };
-    assert!(accepts("first password").await);
-    assert!(!accepts("another").await);
+    assert!(accepts("first password", true).await);
+    assert!(accepts("another", false).await);
     admin
         .set_password(&user, "second = , password")
         .await
         .unwrap();
-    assert!(accepts("second = , password").await);
-    assert!(!accepts("first password").await);
+    assert!(accepts("second = , password", true).await);
+    assert!(accepts("first password", false).await);
     assert!(admin.delete_user(&user).await.unwrap());
-    assert!(!accepts("second = , password").await);
+    assert!(accepts("second = , password", false).await);
 }
 
 #[tokio::test]
@@ -109,20 +113,22 @@ async fn rules_are_made_described_and_taken_away_one_by_one_and_all_at_once() {
         Acl::literal(Resource::Topic, "users-test.a", Operation::DescribeConfigs),
     ];
     admin.create_acls(&user, &acls).await.unwrap();
-    let held = admin.acls(&user).await.unwrap();
-    assert_eq!(held.acls, acls.iter().cloned().collect());
-    assert_eq!(held.others, 0);
+    let held = async || admin.acls(&user).await.unwrap();
+    let first = eventually(|h| h.acls.len() == acls.len(), held).await;
+    assert_eq!(first.acls, acls.iter().cloned().collect());
+    assert_eq!(first.others, 0);
     // Made twice they are there once.
     admin.create_acls(&user, &acls[..2]).await.unwrap();
     admin.delete_acls(&user, &acls[1..2]).await.unwrap();
-    let held = admin.acls(&user).await.unwrap();
+    let fewer = eventually(|h| h.acls.len() == 5, held).await;
     assert!(
-        held.acls.len() == 5 && !held.acls.contains(&acls[1]),
-        "{held:?}"
+        fewer.acls.len() == 5 && !fewer.acls.contains(&acls[1]),
+        "{fewer:?}"
     );
     assert!(admin.acls(&fresh("other")).await.unwrap().is_empty());
     admin.delete_all_acls(&user).await.unwrap();
-    assert!(admin.acls(&user).await.unwrap().is_empty());
+    let none = eventually(Held::is_empty, held).await;
+    assert!(none.is_empty(), "{none:?}");
 }
 
 #[tokio::test]
@@ -147,7 +153,11 @@ async fn what_a_user_may_do_is_what_its_rules_say() {
     })
     .unwrap();
     // Kafka doesn't say whether a topic is there to whom may not know.
-    let before = as_user.topic(&topic).await;
+    let before = eventually(
+        |found| matches!(found, Err(KafkaError::NotAuthorized { .. })),
+        async || as_user.topic(&topic).await,
+    )
+    .await;
     assert!(
         matches!(before, Err(KafkaError::NotAuthorized { .. })),
         "{before:?}"
@@ -157,14 +167,11 @@ async fn what_a_user_may_do_is_what_its_rules_say() {
         Acl::literal(Resource::Topic, &topic, Operation::DescribeConfigs),
     ];
     admin.create_acls(&user, &acls).await.unwrap();
-    let mut after = as_user.topic(&topic).await;
-    for _ in 0..50 {
-        if matches!(after, Ok(Some(_))) {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        after = as_user.topic(&topic).await;
-    }
+    let after = eventually(
+        |found| matches!(found, Ok(Some(_))),
+        async || as_user.topic(&topic).await,
+    )
+    .await;
     assert!(matches!(after, Ok(Some(_))), "{after:?}");
     let refused = as_user.delete_topic(&topic).await;
     assert!(
@@ -189,30 +196,15 @@ async fn a_quota_is_set_described_and_taken_away() {
         consumer_bytes: Some(2_000_000.0),
         request_percentage: Some(25.0),
     };
-    admin.set_quota(&user, quota).await.unwrap();
-    assert_eq!(eventually(&admin, &user, quota).await, quota);
     let less = Quota {
         consumer_bytes: None,
         ..quota
     };
-    admin.set_quota(&user, less).await.unwrap();
-    assert_eq!(eventually(&admin, &user, less).await, less);
-    admin.set_quota(&user, Quota::default()).await.unwrap();
-    assert_eq!(
-        eventually(&admin, &user, Quota::default()).await,
-        Quota::default()
-    );
-}
-
-/// A broker answers from what it has replayed of the controller's log.
-async fn eventually(admin: &Admin, user: &str, wanted: Quota) -> Quota {
-    for _ in 0..50 {
-        if admin.quota(user).await.unwrap() == wanted {
-            return wanted;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    for wanted in [quota, less, Quota::default()] {
+        admin.set_quota(&user, wanted).await.unwrap();
+        let found = eventually(|q| *q == wanted, async || admin.quota(&user).await.unwrap());
+        assert_eq!(found.await, wanted);
     }
-    admin.quota(user).await.unwrap()
 }
 
 #[tokio::test]
