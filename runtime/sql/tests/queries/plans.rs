@@ -225,7 +225,7 @@ fn what_is_no_condition_over_a_row_is_refused_with_its_place() {
     for (sql, place, said) in [
         ("a >\n  amont", (2, 3), "unknown column"),
         ("a > 1 AND COUNT(*) > 3", (1, 11), "made of many rows"),
-        ("a IN (SELECT a FROM t)", (1, 7), "SELECT"),
+        ("a IN (SELECT a FROM t)", (1, 7), "sub-query"),
         ("a > 1; DROP", (1, 6), ";"),
         ("", (1, 1), ""),
     ] {
