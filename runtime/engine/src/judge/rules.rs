@@ -53,7 +53,7 @@ pub struct Broken {
 /// The rules of a stream, compiled.
 #[derive(Debug)]
 pub struct Rules {
-    rules: Vec<Compiled>,
+    compiled: Vec<Compiled>,
     columns: BTreeSet<String>,
     none: Vec<RuleFigures>,
 }
@@ -105,7 +105,7 @@ impl Rules {
         let none = none.map(|rule| RuleFigures::none_of(&stream.name, rule));
         Ok(Some(Rules {
             none: none.collect(),
-            rules,
+            compiled: rules,
             columns,
         }))
     }
@@ -118,7 +118,7 @@ impl Rules {
     /// The same over batches that have these columns alone, in this order.
     #[must_use]
     pub fn among(mut self, columns: &[String]) -> Rules {
-        for rule in &mut self.rules {
+        for rule in &mut self.compiled {
             rule.filter = rule.filter.take().map(|filter| filter.among(columns));
             let checks = std::mem::take(&mut rule.checks).into_iter();
             rule.checks = checks.map(|check| check.among(columns)).collect();
@@ -136,10 +136,10 @@ impl Rules {
     /// # Errors
     /// Arrow refused the columns: a bug, never the data.
     pub fn judge(&self, batch: &RecordBatch) -> Result<Judgement, FormatError> {
-        let tallies = self.rules.iter().map(|rule| rule.judge(batch));
+        let tallies = self.compiled.iter().map(|rule| rule.judge(batch));
         let tallies: Vec<Tally> = tallies.collect::<Result<_, _>>()?;
         let mut refused: Vec<Refused> = Vec::new();
-        for (at, (tally, rule)) in tallies.iter().zip(&self.rules).enumerate() {
+        for (at, (tally, rule)) in tallies.iter().zip(&self.compiled).enumerate() {
             for (check, failing) in tally.failing.iter().enumerate() {
                 let action = rule.rule.checks[check].action;
                 if action == RuleAction::Alert {
@@ -161,7 +161,7 @@ impl Rules {
 
     /// What a refused row breaks.
     pub fn broken(&self, judgement: &Judgement, refused: &Refused) -> Broken {
-        let rule = &self.rules[refused.rule];
+        let rule = &self.compiled[refused.rule];
         let check = &rule.rule.checks[refused.check];
         let failing = &judgement.tallies[refused.rule].failing[refused.check];
         let errors = &failing.errors;

@@ -79,7 +79,7 @@ async fn a_rule_that_stops_lets_what_came_before_be_written_and_nothing_after() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_that_cannot_be_compiled_lets_nothing_be_heard() {
     let (_listener, address) = listener().await;
-    let running = judged(feed(&address), rule(RuleAction::Alert, "identity > 0"));
+    let running = judged(feed(&address), rule(RuleAction::Alert, "nothing > 0"));
     let problem = running.told("RuleInvalid", "unknown column").await;
     assert!(problem.fatal);
     assert_eq!(running.status.phase(), Phase::Stalled);
