@@ -11,8 +11,8 @@ use bytes::Bytes;
 use headworks_engine::format::FormatError;
 use headworks_plan::OnInvalid;
 
-use super::answer::{BadRecord, LISTED, Refusal};
-use super::limits::Place;
+use super::answer::{BadRecord, LISTED, bad_records};
+use crate::server::{Place, Refusal};
 use crate::sources::cut::{self, Layout};
 use crate::sources::kafka::{Outgoing, Target};
 use crate::sources::record_validation::{Checked, Position, RecordValidation, Stopped};
@@ -172,7 +172,11 @@ impl Work {
                 found.good + found.bad
             );
             let listed = found.homeless_listed;
-            return Err(Refusal::too_large(error).with_records(found.homeless, listed));
+            return Err(bad_records(
+                Refusal::too_large(error),
+                found.homeless,
+                &listed,
+            ));
         }
         let mut still = base + found.bytes;
         if let Some(from) = found.dropped_from {
@@ -256,7 +260,7 @@ impl Work {
             found.good + found.bad,
             self.stream
         );
-        Refusal::bad_request(error).with_records(found.bad, found.listed)
+        bad_records(Refusal::bad_request(error), found.bad, &found.listed)
     }
 
     /// The next piece of the rest; none: it is over.
