@@ -23,6 +23,7 @@ mod bad_records;
 mod cli;
 mod edits;
 mod evolution;
+mod feeds;
 mod helm;
 mod http;
 mod peek;

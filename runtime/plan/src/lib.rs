@@ -16,10 +16,12 @@ mod reason;
 mod report;
 mod rule;
 mod source;
+mod source_connection;
 mod stage;
 mod store;
 mod stream;
 pub mod v1;
+mod words;
 
 pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
 pub use contract::{
@@ -32,15 +34,18 @@ pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 pub use rule::{Check, CheckFigures, Rule, RuleAction, RuleFigures};
-pub use source::{
-    GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,
-    Template, UnknownFields, WebsocketSource,
+pub use source::{OnInvalid, SourcePlan, UnknownFields};
+pub use source_connection::{
+    GenerateSource, HeaderFile, HttpSource, ShopRecords, SourceConnection, SourceReason, Template,
+    WebsocketSource,
 };
 pub use stage::{
     DELETED_COLUMN, Edge, Ends, InternalTopic, STATE_DIR, StagePlan, StatePlan, TableOutput,
     stage_id,
 };
-pub use store::{FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan};
+pub use store::{
+    FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan, StoreReason,
+};
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};

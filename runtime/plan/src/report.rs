@@ -55,9 +55,9 @@ pub struct Problem {
 
 impl Problem {
     /// A problem of this version's own; `fatal`: the pod can't go on until somebody acts.
-    pub fn new(reason: Reason, message: impl Into<String>, fatal: bool) -> Problem {
+    pub fn new(reason: impl Into<Reason>, message: impl Into<String>, fatal: bool) -> Problem {
         Problem {
-            reason: reason.into(),
+            reason: ReportedReason::Known(reason.into()),
             message: message.into(),
             fatal,
         }

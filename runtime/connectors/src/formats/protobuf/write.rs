@@ -195,6 +195,21 @@ impl Whole {
     }
 }
 
+/// `google.protobuf.Timestamp` of a point in time, in so many units a second.
+fn write_timestamp(value: i64, unit: i64, out: &mut Vec<u8>) {
+    let (seconds, rest) = (value.div_euclid(unit), value.rem_euclid(unit));
+    let begin = out.len();
+    if seconds != 0 {
+        put_varint(1 << 3, out);
+        put_varint(seconds as u64, out);
+    }
+    if rest != 0 {
+        put_varint(2 << 3, out);
+        put_varint((rest * (1_000_000_000 / unit)) as u64, out);
+    }
+    prefixed(begin, out);
+}
+
 impl Value {
     fn wire(&self) -> u8 {
         match self {
@@ -296,18 +311,7 @@ impl Value {
             }
             Value::Timestamp => {
                 let (value, digits) = point(data_type, array, row)?;
-                let unit = per_second(digits);
-                let (seconds, rest) = (value.div_euclid(unit), value.rem_euclid(unit));
-                let begin = out.len();
-                if seconds != 0 {
-                    put_varint(1 << 3, out);
-                    put_varint(seconds as u64, out);
-                }
-                if rest != 0 {
-                    put_varint(2 << 3, out);
-                    put_varint((rest * (1_000_000_000 / unit)) as u64, out);
-                }
-                prefixed(begin, out);
+                write_timestamp(value, per_second(digits), out);
             }
             Value::Present => {
                 if !typed(array.as_boolean_opt(), data_type, array)?.value(row) {
