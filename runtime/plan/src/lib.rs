@@ -29,7 +29,9 @@ pub use peek::{
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
-pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
+pub use report::{
+    Figures, LastDeadLetter, PartitionFigure, Phase, Problem, ReasonCount, Report, StateFigures,
+};
 pub use source::{
     GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,
     Template, UnknownFields, WebsocketSource,

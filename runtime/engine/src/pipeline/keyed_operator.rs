@@ -132,7 +132,8 @@ impl<L: Log> Pipeline<L> {
                 reason: DeadLetterReason::Late,
                 message: too_late(one.watermark_ms),
             };
-            dead_letter::produce(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
+            let (log, tally) = (&mut self.log, &mut self.pending.reasons);
+            dead_letter::produce(log, &self.settings, input, &record, &bad, now_ms, tally)?;
             self.pending.dead_letters += 1;
         }
         Ok(())

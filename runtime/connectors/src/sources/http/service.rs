@@ -12,7 +12,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use headworks_engine::format::FormatError;
-use headworks_engine::status::{Progress, StatusHandle};
+use headworks_engine::status::{Progress, ReasonTally, StatusHandle};
 use headworks_plan::{Problem, Reason};
 use tokio::sync::Semaphore;
 
@@ -28,6 +28,7 @@ use super::work::{Judged, Work};
 use crate::sources::cut::Layout;
 use crate::sources::kafka::{Cause, Sink, Undelivered};
 use crate::sources::record_validation::RecordValidation;
+use crate::sources::tally;
 
 /// Bodies above this, or of which there may be more work than this, are parsed on a thread of their own, so that they
 /// hold up nobody else's answer.
@@ -225,8 +226,8 @@ impl<S: Sink> Service<S> {
         let written = self.write(judged).await;
         self.metrics.acknowledged(begun.elapsed());
         match written {
-            Ok(()) => {
-                self.count(received, accepted.accepted, accepted.dead_lettered);
+            Ok(reasons) => {
+                self.count(received, accepted.accepted, accepted.dead_lettered, reasons);
                 Ok(accepted)
             }
             Err((acknowledged, refusal)) => {
@@ -239,16 +240,19 @@ impl<S: Sink> Service<S> {
         }
     }
 
-    /// All of it, in pieces where there wasn't room for the whole; or how many records are in Kafka all the same.
-    async fn write(&self, judged: Judged) -> Result<(), (usize, Refusal)> {
+    /// All of it, in pieces where there wasn't room for the whole, with the reasons of the dead letters; or how many records are in
+    /// Kafka all the same.
+    async fn write(&self, judged: Judged) -> Result<ReasonTally, (usize, Refusal)> {
         let Judged {
             outgoing, mut rest, ..
         } = judged;
         let mut acknowledged = 0;
+        let mut reasons = ReasonTally::default();
         let mut next = outgoing;
         loop {
             if !next.is_empty() {
                 let number = next.len();
+                reasons.add_all(tally::of(&next, jiff::Timestamp::now().as_millisecond()));
                 self.sink.write(next).await.map_err(|undelivered| {
                     let acknowledged = acknowledged + undelivered.acknowledged;
                     (acknowledged, self.undelivered(&undelivered, acknowledged))
@@ -257,7 +261,7 @@ impl<S: Sink> Service<S> {
             }
             if rest.is_empty() {
                 self.work.end(rest);
-                return Ok(());
+                return Ok(reasons);
             }
             let work = self.work.clone();
             let checking = tokio::task::spawn_blocking(move || {
@@ -309,11 +313,12 @@ impl<S: Sink> Service<S> {
         )
     }
 
-    fn count(&self, received: usize, accepted: usize, dead: usize) {
+    fn count(&self, received: usize, accepted: usize, dead: usize, reasons: ReasonTally) {
         let progress = Progress {
             records_in: received as u64,
             records_out: accepted as u64,
             dead_letters: dead as u64,
+            reasons,
             ..Progress::default()
         };
         self.status
