@@ -25,7 +25,9 @@ pub use contract::{
     Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
 };
 pub use peek::{
-    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekSelection,
+    ColumnProfile, DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin, Frequent,
+    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekPosition,
+    PeekSelection, PeekTask, ProfileRequest, Quantile, Shape, StreamProfile, TextLengths,
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
