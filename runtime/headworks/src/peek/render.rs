@@ -74,6 +74,10 @@ struct Line {
     dead_letter: Option<DeadLetterLine>,
     /// Absent: it isn't shown.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[allow(
+        clippy::option_option,
+        reason = "not shown, and no key, are two things"
+    )]
     key: Option<Option<Text>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Value>,
