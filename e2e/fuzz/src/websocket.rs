@@ -54,6 +54,7 @@ fn source(feed: WebsocketSource, kept: Kept) -> Option<Websocket<Kept>> {
             ..Contract::default()
         },
         max_message_bytes: 2_000,
+        rules: Vec::new(),
     };
     let plan = SourcePlan {
         on_invalid: OnInvalid::DeadLetter,

@@ -136,6 +136,7 @@ pub fn seen(
             ..contract::as_read(&accepted.contract, &stream.spec)
         },
         max_message_bytes,
+        rules: Vec::new(),
     })
 }
 

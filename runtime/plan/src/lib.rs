@@ -14,6 +14,7 @@ mod peek;
 mod pipeline;
 mod reason;
 mod report;
+mod rule;
 mod source;
 mod source_connection;
 mod stage;
@@ -32,6 +33,7 @@ pub use peek::{
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
+pub use rule::{Check, CheckFigures, Rule, RuleAction, RuleFigures};
 pub use source::{OnInvalid, SourcePlan, UnknownFields};
 pub use source_connection::{
     GenerateSource, HeaderFile, HttpSource, ShopRecords, SourceConnection, SourceReason, Template,

@@ -33,6 +33,10 @@ words! {
         DataLost,
         /// A bad record under `onBadRecord: Stop`.
         BadRecord,
+        /// A record breaks a check of a quality rule under `onError: Stop`.
+        RuleBroken,
+        /// A quality rule's expression can't be compiled: no record is let through unjudged.
+        RuleInvalid,
         /// The plan itself can't be run.
         PlanRefused,
         /// A store can't be reached, isn't trusted, doesn't answer, or can't take rows just now. Not a person's to mend, as
@@ -86,6 +90,8 @@ words! {
         StoreRefused,
         /// Every window that it falls into was over.
         Late,
+        /// It breaks a check of a quality rule whose failures become dead letters.
+        Quality,
     }
 }
 

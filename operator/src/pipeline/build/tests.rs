@@ -37,6 +37,7 @@ fn stream(name: &str, fields: &[(&str, &str)]) -> ResolvedStream {
                 ..Contract::default()
             },
             max_message_bytes: 1_048_588,
+            rules: Vec::new(),
         },
         platform: "default".into(),
         partitions: Some(6),

@@ -16,6 +16,14 @@ pub(super) const LISTED: usize = 20;
 pub(super) struct Accepted {
     pub(super) accepted: usize,
     pub(super) dead_lettered: usize,
+    /// Records that a quality rule dropped.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(super) dropped: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(number: &usize) -> bool {
+    *number == 0
 }
 
 /// One bad record: its place in the request (from 0), the field, and what is wrong with it.
@@ -49,6 +57,13 @@ pub(super) fn bad_records(refusal: Refusal, bad: usize, listed: &[BadRecord]) ->
         return refusal;
     }
     refusal.with("records", listed)
+}
+
+impl Accepted {
+    /// All records of the request.
+    pub(super) fn received(&self) -> usize {
+        self.accepted + self.dead_lettered + self.dropped
+    }
 }
 
 impl IntoResponse for Accepted {

@@ -11,7 +11,7 @@ use snafu::ResultExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::feed::{Feed, WAITING};
-use super::writer::Writer;
+use super::writer::{Halted, Writer};
 use crate::sources::kafka::{AcknowledgedWriter, Sink};
 use crate::sources::problems::Shown;
 use crate::sources::record_validation::RecordValidation;
@@ -90,6 +90,14 @@ impl<S: Sink + Clone> Websocket<S> {
     /// # Errors
     /// The system gives no threads, or the writer's ended unasked.
     pub async fn run(self, stop: Stop) -> Result<bool, SourceError> {
+        if let Some(problem) = self.validation.problem() {
+            // Nothing is heard: what can't be judged isn't taken.
+            self.status.hold_up(problem);
+            stop.await.context(SystemSnafu)?;
+            return Ok(true);
+        }
+        self.status.judges_by(self.validation.counts_by());
+        let halted = Halted::default();
         let (tell, told) = mpsc::channel(WAITING);
         let writer = Writer {
             validation: self.validation,
@@ -97,6 +105,7 @@ impl<S: Sink + Clone> Websocket<S> {
             items_path: self.feed.items_path.clone(),
             sink: self.sink.clone(),
             status: self.status.clone(),
+            halted: halted.clone(),
         };
         let mut written = on_thread(writer, told)?;
         let feed = Feed::new(self.feed, tell);
@@ -105,6 +114,7 @@ impl<S: Sink + Clone> Websocket<S> {
         let mut shown = Shown::default();
         loop {
             let problems = health.problem().into_iter().chain(self.sink.problem());
+            let problems = problems.chain(halted.problem());
             shown.update(problems.collect(), &self.status);
             tokio::select! {
                 ended = &mut listening => {

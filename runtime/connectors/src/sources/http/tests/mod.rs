@@ -5,6 +5,7 @@ mod packed;
 mod pressure;
 mod records;
 mod refusals;
+mod rules;
 mod slow;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -104,6 +105,7 @@ fn config() -> Config {
         dead_letter_topic: "shop.orders.dlq".into(),
         contract,
         max_message_bytes: 2_000,
+        rules: Vec::new(),
     };
     let http = HttpSource {
         path: "/v1/orders".into(),
