@@ -7,6 +7,7 @@ pub mod websocket;
 
 mod batch;
 mod cut;
+mod judged;
 mod problems;
 mod record_validation;
 mod records;

@@ -23,7 +23,9 @@ fn of<'a>(
     };
     let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
     let parts = (record.key, record.value);
-    DeadLetter::new(bad.reason, &bad.message, origin, now, parts).cut(input.max_message_bytes)
+    DeadLetter::new(bad.reason, &bad.message, origin, now, parts)
+        .by_rule(bad.broken.as_deref())
+        .cut(input.max_message_bytes)
 }
 
 /// Writes the dead letter of a bad record of `input`.
@@ -70,11 +72,7 @@ mod tests {
             key: Some(b"k"),
             value: Some(value),
         };
-        let bad = Bad {
-            row: 0,
-            reason: DeadLetterReason::Decode,
-            message: "é".repeat(3_000),
-        };
+        let bad = Bad::new(0, DeadLetterReason::Decode, "é".repeat(3_000));
         let input = InputTopic {
             topic: "shop.orders".to_owned(),
             dead_letter_topic: "shop.orders.dlq".to_owned(),

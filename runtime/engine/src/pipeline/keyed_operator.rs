@@ -127,11 +127,7 @@ impl<L: Log> Pipeline<L> {
                 key: original.and_then(|original| original.key.as_deref()),
                 value: original.and_then(|original| original.value.as_deref()),
             };
-            let bad = Bad {
-                row: 0,
-                reason: DeadLetterReason::Late,
-                message: too_late(one.watermark_ms),
-            };
+            let bad = Bad::new(0, DeadLetterReason::Late, too_late(one.watermark_ms));
             dead_letter::produce(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
             self.pending.dead_letters += 1;
         }

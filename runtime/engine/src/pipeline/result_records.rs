@@ -49,11 +49,7 @@ pub(super) fn write(
                     key: None,
                     value: Some(text.as_bytes()),
                 };
-                let bad = Bad {
-                    row: 0,
-                    reason,
-                    message: message.to_owned(),
-                };
+                let bad = Bad::new(0, reason, message.to_owned());
                 let from = settings.inputs.first().unwrap_or(input);
                 let to = InputTopic {
                     topic: from.topic.clone(),

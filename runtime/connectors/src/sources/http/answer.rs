@@ -14,6 +14,14 @@ pub(super) const LISTED: usize = 20;
 pub(super) struct Accepted {
     pub(super) accepted: usize,
     pub(super) dead_lettered: usize,
+    /// Records that a quality rule dropped.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(super) dropped: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Why a request was refused.
@@ -119,6 +127,13 @@ impl Refusal {
     #[cfg(test)]
     pub(super) fn retry_after(&self) -> Option<u64> {
         self.detail.retry_after
+    }
+}
+
+impl Accepted {
+    /// All records of the request.
+    pub(super) fn received(&self) -> usize {
+        self.accepted + self.dead_lettered + self.dropped
     }
 }
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use headworks_engine::format::FormatError;
 use headworks_engine::status::{Progress, StatusHandle};
-use headworks_plan::{Problem, Reason};
+use headworks_plan::{Problem, Reason, RuleFigures};
 use tokio::sync::Semaphore;
 
 use super::answer::{Accepted, Refusal};
@@ -67,9 +67,11 @@ impl<S: Sink> Service<S> {
         let debt = debt.map_or(usize::MAX, |most| {
             usize::try_from(most).unwrap_or(usize::MAX)
         });
+        let validation = RecordValidation::new(&config.source, &config.plan)?;
+        status.judges_by(validation.counts_by());
         Ok(Arc::new(Service {
             work: Work::new(
-                RecordValidation::new(&config.source, &config.plan)?,
+                validation,
                 config.plan.on_invalid,
                 &config.plan.into.name,
                 config.http.items_path.as_ref(),
@@ -124,7 +126,12 @@ impl<S: Sink> Service<S> {
     pub fn problems(&self) -> Vec<Problem> {
         let tokens = self.tokens.as_ref().and_then(Tokens::problem);
         let tokens = tokens.map(|message| Problem::new(Reason::SecretMissing, message, true));
-        tokens.into_iter().chain(self.sink.problem()).collect()
+        let sink = self.sink.problem();
+        tokens
+            .into_iter()
+            .chain(self.work.problem())
+            .chain(sink)
+            .collect()
     }
 
     /// From now on a connection is closed after its answer, so that clients find another pod.
@@ -156,7 +163,8 @@ impl<S: Sink> Service<S> {
         if announced.is_some_and(|length| length > reading::most(&self.config, encoding)) {
             return Err(reading::too_large(&self.config));
         }
-        if let Some(problem) = self.sink.problem() {
+        let hindered = self.work.validation.problem();
+        if let Some(problem) = hindered.or_else(|| self.sink.problem()) {
             return Err(self.unavailable(&problem));
         }
         if let Some(rate) = &self.rate {
@@ -204,12 +212,14 @@ impl<S: Sink> Service<S> {
     }
 
     /// Writes what was judged, and says what became of it.
-    async fn take(&self, judged: Judged) -> Result<Accepted, Refusal> {
+    async fn take(&self, mut judged: Judged) -> Result<Accepted, Refusal> {
         let accepted = Accepted {
             accepted: judged.accepted,
             dead_lettered: judged.dead_lettered,
+            dropped: judged.dropped,
         };
-        let received = judged.accepted + judged.dead_lettered;
+        let rules = std::mem::take(&mut judged.rules);
+        let received = accepted.received();
         if received == 0 {
             self.work.end(judged.rest);
             return Ok(accepted);
@@ -226,7 +236,7 @@ impl<S: Sink> Service<S> {
         self.metrics.acknowledged(begun.elapsed());
         match written {
             Ok(()) => {
-                self.count(received, accepted.accepted, accepted.dead_lettered);
+                self.count(&accepted, rules);
                 Ok(accepted)
             }
             Err((acknowledged, refusal)) => {
@@ -309,11 +319,13 @@ impl<S: Sink> Service<S> {
         )
     }
 
-    fn count(&self, received: usize, accepted: usize, dead: usize) {
+    fn count(&self, accepted: &Accepted, rules: Vec<RuleFigures>) {
         let progress = Progress {
-            records_in: received as u64,
-            records_out: accepted as u64,
-            dead_letters: dead as u64,
+            records_in: accepted.received() as u64,
+            records_out: accepted.accepted as u64,
+            dead_letters: accepted.dead_lettered as u64,
+            dropped: accepted.dropped as u64,
+            rules,
             ..Progress::default()
         };
         self.status

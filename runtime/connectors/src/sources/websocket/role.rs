@@ -10,7 +10,7 @@ use snafu::ResultExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::feed::{Feed, WAITING};
-use super::writer::Writer;
+use super::writer::{Halted, Writer};
 use crate::sources::kafka::{AcknowledgedWriter, Sink};
 use crate::sources::problems::Shown;
 use crate::sources::record_validation::RecordValidation;
@@ -72,6 +72,14 @@ pub(super) struct Websocket<S> {
 impl<S: Sink + Clone> Websocket<S> {
     /// Listens until `stop`, and then until what was heard is written. False: time ran out first.
     pub(super) async fn run(self, stop: Stop) -> Result<bool, SourceError> {
+        if let Some(problem) = self.validation.problem() {
+            // Nothing is heard: what can't be judged isn't taken.
+            self.status.hold_up(problem);
+            stop.await.context(SystemSnafu)?;
+            return Ok(true);
+        }
+        self.status.judges_by(self.validation.counts_by());
+        let halted = Halted::default();
         let (tell, told) = mpsc::channel(WAITING);
         let writer = Writer {
             validation: self.validation,
@@ -79,6 +87,7 @@ impl<S: Sink + Clone> Websocket<S> {
             items_path: self.feed.items_path.clone(),
             sink: self.sink.clone(),
             status: self.status.clone(),
+            halted: halted.clone(),
         };
         let mut written = on_thread(writer, told)?;
         let feed = Feed::new(self.feed, tell);
@@ -87,6 +96,7 @@ impl<S: Sink + Clone> Websocket<S> {
         let mut shown = Shown::default();
         loop {
             let problems = health.problem().into_iter().chain(self.sink.problem());
+            let problems = problems.chain(halted.problem());
             shown.update(problems.collect(), &self.status);
             tokio::select! {
                 ended = &mut listening => {

@@ -1,5 +1,7 @@
 //! A feed on loopback that says what a test wants, with a fake in Kafka's place.
 
+mod content;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,8 +10,8 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{
-    Contract, Field, HeaderFile, OnInvalid, Phase, Problem, SourceConnection, SourcePlan, Stream,
-    WebsocketSource,
+    Contract, Field, HeaderFile, OnInvalid, Phase, Problem, Rule, SourceConnection, SourcePlan,
+    Stream, WebsocketSource,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -87,6 +89,11 @@ fn feed(address: &str) -> WebsocketSource {
 }
 
 fn run(feed: WebsocketSource) -> Running {
+    judged(feed, Vec::new())
+}
+
+/// One whose stream has these rules.
+fn judged(feed: WebsocketSource, rules: Vec<Rule>) -> Running {
     let field = |name: &str, type_: &str| Field {
         name: name.into(),
         type_: type_.into(),
@@ -102,7 +109,7 @@ fn run(feed: WebsocketSource) -> Running {
             ..Contract::default()
         },
         max_message_bytes: 100_000,
-        rules: Vec::new(),
+        rules,
     };
     let plan = SourcePlan {
         on_invalid: OnInvalid::DeadLetter,
@@ -217,28 +224,6 @@ async fn messages_are_records_and_what_breaks_the_contract_is_a_dead_letter() {
         farewell = client.next().await.unwrap().unwrap();
     }
     assert!(farewell.is_close(), "{farewell:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_envelope_is_opened_at_its_path() {
-    let (listener, address) = listener().await;
-    let running = run(WebsocketSource {
-        items_path: Some("data".into()),
-        ..feed(&address)
-    });
-    let mut client = client(&listener).await;
-    for message in [
-        r#"{"type":"subscribed"}"#,
-        r#"{"data":[{"id":1},{"id":2}]}"#,
-        "no JSON",
-    ] {
-        client.send(Frame::text(message)).await.unwrap();
-    }
-    running.has_written(3).await;
-    let kafka = running.kafka.clone();
-    assert!(running.stop().await);
-    assert_eq!(kafka.of(Target::Stream), [r#"{"id":1}"#, r#"{"id":2}"#]);
-    assert_eq!(kafka.of(Target::DeadLetters), ["no JSON"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

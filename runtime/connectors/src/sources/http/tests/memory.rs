@@ -213,6 +213,7 @@ fn outcome(work: &Work, body: &str, layout: Layout) -> Result<Vec<String>, Strin
         mut rest,
         accepted,
         dead_lettered,
+        ..
     } = judged.map_err(|(refusal, _)| format!("{} {}", refusal.status, refusal.message()))?;
     while !rest.is_empty() {
         outgoing.extend(work.next(&mut rest).unwrap().unwrap());

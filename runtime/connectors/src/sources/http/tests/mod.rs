@@ -5,6 +5,7 @@ mod packed;
 mod pressure;
 mod records;
 mod refusals;
+mod rules;
 mod slow;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
