@@ -6,16 +6,6 @@ use jiff::Timestamp;
 
 use super::select::Found;
 
-/// The quality rule that refused it.
-const RULE: &str = "headworks.rule";
-/// Which version of the rule: its `metadata.generation`.
-const RULE_GENERATION: &str = "headworks.rule.generation";
-/// The rule's check.
-const CHECK: &str = "headworks.check";
-/// The field that the check is about.
-const FIELD: &str = "headworks.field";
-/// The reason of what a quality rule refused, whose words never hold a value.
-const QUALITY: &str = "Quality";
 /// Headers of other programs aren't looked at.
 pub(super) const PREFIX: &str = "headworks.";
 /// Longest text of a header that is shown, in bytes: as long as an error may be.
@@ -35,7 +25,7 @@ pub(super) fn is_among(found: &Found, filter: &DeadLetterFilter) -> bool {
             || bytes(found, header).is_some_and(|is| names.iter().any(|n| n.as_bytes() == is))
     };
     named(&filter.reasons, header::REASON)
-        && named(&filter.rules, RULE)
+        && named(&filter.rules, header::RULE)
         && found.time().is_none_or(|at| {
             filter.since_ms.is_none_or(|since| at >= since)
                 && filter.until_ms.is_none_or(|until| at < until)
@@ -67,10 +57,10 @@ pub(super) fn line(found: &Found) -> DeadLetterLine {
         time: of(header::TIME),
         reason: of(header::REASON),
         error: of(header::ERROR),
-        rule: of(RULE),
-        rule_generation: of(RULE_GENERATION),
-        check: of(CHECK),
-        field: of(FIELD),
+        rule: of(header::RULE),
+        rule_generation: of(header::RULE_GENERATION),
+        check: of(header::CHECK),
+        field: of(header::FIELD),
         pipeline: of(header::PIPELINE),
         source: of(header::SOURCE),
         origin,
@@ -93,8 +83,15 @@ pub(super) fn about_field(line: &DeadLetterLine) -> Option<&str> {
     path.split(['.', '[']).next()
 }
 
-/// True: the words of such a dead letter hold no value of a record.
+/// What stands before the words of a kernel, which may quote what it was given, where a rule's expression has failed.
+const KERNEL: &str = "can't be evaluated: ";
+
+/// True: the words of such a dead letter hold no value of a record. A quality rule says its own expression, which is no secret.
 pub(super) fn quotes_nothing(line: &DeadLetterLine) -> bool {
-    let reason = line.reason.as_deref().and_then(DeadLetterReason::from_word);
-    matches!(reason, Some(DeadLetterReason::TooLarge)) || line.reason.as_deref() == Some(QUALITY)
+    let error = line.error.as_deref().unwrap_or_default();
+    match line.reason.as_deref().and_then(DeadLetterReason::from_word) {
+        Some(DeadLetterReason::TooLarge) => true,
+        Some(DeadLetterReason::Quality) => !error.contains(KERNEL),
+        _ => false,
+    }
 }

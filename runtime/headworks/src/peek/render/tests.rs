@@ -248,6 +248,10 @@ fn words_and_bytes_of_a_dead_letter_that_may_hold_a_masked_value_are_hidden() {
         ("Contract", "field email.at: \"a@b.c\" is no number"),
         ("Evaluation", "field n: \"a@b.c\" is no number"),
         ("StoreRefused", "a@b.c is there already"),
+        (
+            "Quality",
+            "rule r, check c: CAST(email AS INT) > 0 can't be evaluated: 'a@b.c' can't be cast to INT",
+        ),
         ("Evil", "a@b.c"),
     ] {
         let letter = letter(broken, &[("reason", reason), ("error", error)]);
