@@ -23,7 +23,7 @@ pub enum SubjectNaming {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProtobufDefinition {
-    /// Text of the file (proto3). It may import google/protobuf/timestamp.proto and Google's other well-known types, and
+    /// Text of the file (proto2, proto3 or edition 2023). It may import google/protobuf/timestamp.proto and Google's other well-known types, and
     /// the files in `imports`.
     #[schemars(length(min = 1, max = DEFINITION_MAX))]
     pub schema: String,

@@ -316,6 +316,7 @@ const PROTOBUF_SCHEMAS: &[&[u8]] = &[
     b"syntax = \"proto3\"; package shop; message Order { int64 id = 1; string s = 2; repeated Item items = 3; map<string, double> m = 4; oneof o { int32 a = 5; string b = 6; } enum E { X = 0; Y = 1; } E e = 7; message Item { optional uint32 q = 1; } reserved 9 to 12; }",
     b"syntax = \"proto2\"; message A { required int32 a = 1 [default = 5]; optional group G = 2 { optional bytes b = 3; } extensions 100 to 199; }",
     b"edition = \"2023\"; message A { int32 a = 1; }",
+    b"edition = \"2023\"; import \"google/protobuf/cpp_features.proto\"; option features.field_presence = IMPLICIT; option features.(pb.cpp).string_type = VIEW; message A { int32 a = 1 [features.field_presence = EXPLICIT, features.(pb.cpp).string_type = VIEW]; repeated B b = 2 [features.message_encoding = DELIMITED]; message B { repeated E e = 1 [features.repeated_field_encoding = EXPANDED]; } enum E { option features.enum_type = CLOSED; Z = 0; } reserved gone, old; extensions 100 to 199; extend A { int32 y = 100; } }",
 ];
 const PROTOBUF_WORDS: &[&str] = &[
     "message ",

@@ -195,6 +195,34 @@ fn a_contract_is_said_in_the_words_of_other_tools() {
     assert_eq!(code(&none), 1, "{}", told(&none));
 }
 
+/// A file of an edition is read by its features, printed as it was written, and what is wrong in it has its place.
+#[test]
+fn a_definition_of_an_edition_is_printed_as_it_was_written() {
+    let output = run(&["test", "cases/edition.yaml"]);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    let said =
+        |words| text(&run(&["schema", "orders", "-f", "cases/edition.yaml", "-o", words]).stdout);
+    let own = said("protobuf");
+    assert!(own.starts_with("edition = \"2023\"; // As"), "{own}");
+    assert!(own.contains("reserved customer, payer;"), "{own}");
+    let avro: Value = serde_json::from_str(&said("avro")).unwrap();
+    assert_eq!(avro["fields"][0]["type"], "string", "{avro}");
+    assert_eq!(avro["fields"][1]["type"][0], "null", "{avro}");
+    let file = include_str!("cases/edition.yaml");
+    for (from, to, place) in [
+        ("2023", "2024", "9:17"),
+        ("Money total", "Mony total", "17:9"),
+    ] {
+        let output = fed(&["validate", "-"], &file.replace(from, to));
+        let expected = format!("-:{place}: DataStream shop/orders: spec.protobuf.schema: ");
+        assert!(
+            text(&output.stdout).starts_with(&expected),
+            "{}",
+            told(&output)
+        );
+    }
+}
+
 #[test]
 fn queries_with_state_are_tested_by_what_is_left_at_the_end() {
     let output = run(&["test", "cases/windows.yaml"]);

@@ -67,6 +67,104 @@ PROTOBUF = {
     ),
 }
 
+E = 'edition = "2023";\n'
+
+# Definition, message, pairs as above, and the files that the definition imports.
+EDITIONS = {
+    "an edition as it is": (
+        E + """message A {
+  int32 i = 1; int64 l = 2; uint32 u = 3; uint64 v = 4; sint32 s = 5; fixed32 f = 6; sfixed64 g = 7; bool b = 8; string t = 9; bytes y = 10; double d = 11; float h = 12;
+  K k = 13; M m = 14; repeated int32 r = 15; repeated K ks = 16; repeated string ts = 17; map<string, M> ms = 18; oneof o { int32 x = 19; M w = 20; }
+  enum K { NONE = 0; SOME = 1; } message M { int32 z = 1; repeated double ds = 2; } reserved gone, max; reserved 100 to max; }""",
+        "A",
+        [
+            (
+                {
+                    "i": -1, "l": "-2", "u": 3, "v": "4", "s": -5, "f": 6, "g": "-7", "b": True, "t": "t", "y": "AP8=", "d": 0.5, "h": -1.5,
+                    "k": "SOME", "m": {"z": 0, "ds": [0.5, 0]}, "r": [0, -1, 300], "ks": ["SOME", "NONE"], "ts": ["", "a"], "ms": {"a": {"z": 1}}, "x": 0,
+                },
+                {
+                    "i": -1, "l": -2, "u": 3, "v": "4", "s": -5, "f": 6, "g": -7, "b": True, "t": "t", "y": "AP8=", "d": 0.5, "h": -1.5,
+                    "k": "SOME", "m": {"z": 0, "ds": [0.5, 0.0]}, "r": [0, -1, 300], "ks": ["SOME", "NONE"], "ts": ["", "a"],
+                    "ms": {"a": {"z": 1, "ds": []}}, "x": 0, "w": None,
+                },
+            ),
+            (
+                {"i": 0, "l": "0", "u": 0, "v": "0", "s": 0, "f": 0, "g": "0", "b": False, "t": "", "y": "", "d": 0, "h": 0, "k": "NONE", "m": {}, "ms": {"": {}}, "w": {}},
+                {
+                    "i": 0, "l": 0, "u": 0, "v": "0", "s": 0, "f": 0, "g": 0, "b": False, "t": "", "y": "", "d": 0.0, "h": 0.0,
+                    "k": "NONE", "m": {"z": None, "ds": []}, "r": [], "ks": [], "ts": [], "ms": {"": {"z": None, "ds": []}}, "x": None, "w": {"z": None, "ds": []},
+                },
+            ),
+            (
+                {},
+                {**dict.fromkeys(["i", "l", "u", "v", "s", "f", "g", "b", "t", "y", "d", "h", "k", "m", "x", "w"]), "r": [], "ks": [], "ts": [], "ms": {}},
+            ),
+        ],
+        {},
+    ),
+    "an edition with proto3's features": (
+        E + """option features.field_presence = IMPLICIT;
+message A {
+  int32 i = 1; string t = 2; K k = 3; int32 e = 4 [features.field_presence = EXPLICIT]; oneof o { int32 x = 5; string y = 6; } M m = 7;
+  repeated int32 r = 8; repeated int32 p = 9 [features.repeated_field_encoding = EXPANDED]; repeated K ks = 10 [features.repeated_field_encoding = EXPANDED]; repeated fixed64 q = 11 [features.repeated_field_encoding = EXPANDED];
+  enum K { NONE = 0; SOME = 1; } message M { int32 z = 1; string u = 2 [features.field_presence = EXPLICIT]; } }""",
+        "A",
+        [
+            (
+                {"i": 5, "t": "t", "k": "SOME", "e": 0, "x": 0, "m": {"z": 1, "u": ""}, "r": [0, 1], "p": [0, -1, 300], "ks": ["SOME", "NONE"], "q": ["1", "0"]},
+                {"i": 5, "t": "t", "k": "SOME", "e": 0, "x": 0, "y": None, "m": {"z": 1, "u": ""}, "r": [0, 1], "p": [0, -1, 300], "ks": ["SOME", "NONE"], "q": ["1", "0"]},
+            ),
+            (
+                {"i": 0, "t": "", "k": "NONE", "y": "", "m": {}},
+                {"i": 0, "t": "", "k": "NONE", "e": None, "x": None, "y": "", "m": {"z": 0, "u": None}, "r": [], "p": [], "ks": [], "q": []},
+            ),
+            ({}, {"i": 0, "t": "", "k": "NONE", "e": None, "x": None, "y": None, "m": None, "r": [], "p": [], "ks": [], "q": []}),
+        ],
+        {},
+    ),
+    "an edition with proto2's features": (
+        E + """option features.enum_type = CLOSED;
+option features.repeated_field_encoding = EXPANDED;
+option features.utf8_validation = NONE;
+option features.json_format = LEGACY_BEST_EFFORT;
+message A {
+  int32 i = 1 [features.field_presence = LEGACY_REQUIRED]; M m = 2 [features.field_presence = LEGACY_REQUIRED]; int32 d = 3 [default = 5]; K k = 4; K o = 5;
+  repeated int32 r = 6; repeated bool p = 7 [features.repeated_field_encoding = PACKED]; string t = 8; extensions 100 to 199;
+  enum K { SOME = 1; MORE = 2; } message M { double z = 1 [features.field_presence = LEGACY_REQUIRED]; } }""",
+        "A",
+        [
+            (
+                {"i": 0, "m": {"z": 0}, "d": 5, "k": "SOME", "o": "MORE", "r": [1, 0, 2], "p": [True, False], "t": "ä"},
+                {"i": 0, "m": {"z": 0.0}, "d": 5, "k": "SOME", "o": "MORE", "r": [1, 0, 2], "p": [True, False], "t": "ä"},
+            ),
+            (
+                {"i": -1, "m": {"z": 0.25}},
+                {"i": -1, "m": {"z": 0.25}, "d": None, "k": None, "o": None, "r": [], "p": [], "t": None},
+            ),
+        ],
+        {},
+    ),
+    "files of several syntaxes": (
+        E + 'package p; import "two.proto"; import "three.proto"; import "edition.proto"; import "google/protobuf/timestamp.proto";\nmessage A { int32 i = 1; p.Two two = 2; p.Three three = 3; repeated Implicit implicit = 4; google.protobuf.Timestamp at = 5; p.TwoKind k = 6; }',
+        "p.A",
+        [
+            (
+                {"i": 0, "two": {"r": 0, "l": [1, 2], "k": "B"}, "three": {"x": 0, "o": 0, "l": [0, 1]}, "implicit": [{"x": 0, "o": 0, "l": [1]}, {}], "at": "2026-01-01T00:00:00.5Z", "k": "B"},
+                {
+                    "i": 0, "two": {"r": 0, "o": None, "l": [1, 2], "k": "B"}, "three": {"x": 0, "o": 0, "l": [0, 1]},
+                    "implicit": [{"x": 0, "o": 0, "l": [1]}, {"x": 0, "o": None, "l": []}], "at": "2026-01-01T00:00:00.500000Z", "k": "B",
+                },
+            ),
+        ],
+        {
+            "two.proto": 'syntax = "proto2"; package p; message Two { required int32 r = 1; optional int32 o = 2; repeated int32 l = 3; optional TwoKind k = 4; } enum TwoKind { B = 1; }',
+            "three.proto": P3 + "package p; message Three { int32 x = 1; optional int32 o = 2; repeated int32 l = 3; }",
+            "edition.proto": E + "package p; option features.field_presence = IMPLICIT; message Implicit { int32 x = 1; int32 o = 2 [features.field_presence = EXPLICIT]; repeated int32 l = 3 [features.repeated_field_encoding = EXPANDED]; }",
+        },
+    ),
+}
+
 UNION = {
     "type": "record",
     "name": "R",
@@ -115,11 +213,13 @@ AVRO = {
 }
 
 
-def protobuf():
+def protobuf(cases):
     out = []
-    for name, (text, message, records) in PROTOBUF.items():
+    for name, (text, message, records, *imports) in cases.items():
+        imports = imports[0] if imports else {}
         with tempfile.TemporaryDirectory() as folder:
-            (pathlib.Path(folder) / "contract.proto").write_text(text)
+            for file, content in {"contract.proto": text, **imports}.items():
+                (pathlib.Path(folder) / file).write_text(content)
             command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", "--include_imports", "--descriptor_set_out=o", "contract.proto"]
             subprocess.run(command, check=True, cwd=folder)
             files = descriptor_pb2.FileDescriptorSet.FromString((pathlib.Path(folder) / "o").read_bytes())
@@ -130,8 +230,9 @@ def protobuf():
         pairs = []
         for given, row in records:
             record = json_format.ParseDict(given, made())
+            assert record == made.FromString(record.SerializeToString())
             pairs.append({"row": json.dumps(row, ensure_ascii=False), "bytes": record.SerializeToString(deterministic=True).hex()})
-        out.append({"name": name, "schema": text, "message": message, "records": pairs})
+        out.append({"name": name, "schema": text, "message": message, **({"imports": imports} if imports else {}), "records": pairs})
     return out
 
 
@@ -148,5 +249,5 @@ def avro():
     return out
 
 
-made = {"protobuf": protobuf(), "avro": avro()}
+made = {"protobuf": protobuf(PROTOBUF), "editions": protobuf(EDITIONS), "avro": avro()}
 pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

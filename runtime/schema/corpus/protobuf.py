@@ -11,6 +11,7 @@ import tempfile
 
 P3 = 'syntax = "proto3";\n'
 P2 = 'syntax = "proto2";\n'
+E = 'edition = "2023";\n'
 
 
 def m3(body, before=""):
@@ -19,6 +20,14 @@ def m3(body, before=""):
 
 def m2(body, before=""):
     return f"{P2}{before}message A {{ {body} }}\n"
+
+
+def e(body, before=""):
+    return f"{E}{before}message A {{ {body} }}\n"
+
+
+def implicit(body):
+    return e(body, "option features.field_presence = IMPLICIT;\n")
 
 
 X3 = "int32 x = 1;"
@@ -279,12 +288,184 @@ CASES = {
 }
 
 
+# Editions. Features are of https://protobuf.dev/editions/features/
+CASES |= {f"edition: {name}": text for name, text in {
+    "plain": e(X3),
+    "in single quotes": "edition = '2023'; message A { int32 x = 1; }",
+    "behind comments": '// a\n/* b */\nedition = "2023"; message A { int32 x = 1; }',
+    "written tight": 'edition="2023";message A{int32 x=1;}',
+    "without quotes": "edition = 2023; message A { int32 x = 1; }",
+    "proto3": 'edition = "proto3"; message A { int32 x = 1; }',
+    "PROTO3": 'edition = "PROTO3"; message A { int32 x = 1; }',
+    "without a semicolon": 'edition = "2023" message A { int32 x = 1; }',
+    "twice": E + E + "message A { int32 x = 1; }",
+    "behind a message": "message A { int32 x = 1; } " + E,
+    "syntax before": P3 + E + "message A { int32 x = 1; }",
+    "syntax behind": E + P3 + "message A { int32 x = 1; }",
+    "optional": e("optional int32 x = 1;"),
+    "required": e("required int32 x = 1;"),
+    "repeated": e("repeated int32 x = 1;"),
+    "group": e("repeated group G = 1 { int32 y = 1; }"),
+    "group without a label": e("group G = 1 { int32 y = 1; }"),
+    "group in a oneof": e("oneof o { group G = 1 { int32 y = 1; } }"),
+    "map": e("map<string, int32> x = 1;"),
+    "map with a label": e("optional map<string, int32> x = 1;"),
+    "map repeated": e("repeated map<string, int32> x = 1;"),
+    "map of messages": e("map<int32, B> x = 1; message B { int32 y = 1; }"),
+    "oneof": e("oneof o { int32 x = 1; string y = 2; B b = 3; } message B { int32 y = 1; }"),
+    "oneof with a label": e("oneof o { optional int32 x = 1; }"),
+    "oneof repeated": e("oneof o { repeated int32 x = 1; }"),
+    "oneof of optional's own name": e("int32 x = 1; oneof _x { string y = 2; }"),
+    "implicit and a oneof of optional's own name": implicit("int32 w = 3; int32 x = 1 [features.field_presence = EXPLICIT]; oneof _x { string y = 2; }"),
+    "messages in messages": e("B b = 1; message B { C c = 1; message C { enum E { Z = 0; } E e = 1; repeated E es = 2; } }"),
+    "types in full": E + "package p.q; message A { .p.q.B b = 1; p.q.B c = 2; repeated .p.q.B d = 3; B e = 4; } message B { int32 y = 1; }",
+    "reserved numbers": e(f"{X3} reserved 2, 5 to 9, 100 to max;"),
+    "reserved names": e(f"{X3} reserved foo, bar;"),
+    "reserved names that are words": e(f"{X3} reserved to, max, message, reserved, optional;"),
+    "reserved names in quotes": e(f'{X3} reserved "foo";'),
+    "reserved names of both kinds": e(f'{X3} reserved foo, "bar";'),
+    "reserved name of a field": e(f"{X3} reserved x;"),
+    "reserved names twice": e(f"{X3} reserved y, y;"),
+    "reserved names and numbers": e(f"{X3} reserved y, 5;"),
+    "reserved name without a comma": e(f"{X3} reserved y z;"),
+    "reserved nothing": e(f"{X3} reserved;"),
+    "reserved names of an enum": E + "enum E { Z = 0; reserved 5 to 9; reserved FOO, BAR; } message A { E e = 1; }",
+    "reserved names of an enum in quotes": E + 'enum E { Z = 0; reserved "FOO"; } message A { E e = 1; }',
+    "reserved names in proto3": m3(f"{X3} reserved foo;"),
+    "names that are words": e("int32 message = 1; string optional = 2; bool reserved = 3; int32 edition = 4; B features = 5; message B { int32 y = 1; }"),
+    "type named map": e("map x = 1; message map { int32 y = 1; }"),
+    "presence of a field": e("int32 x = 1 [features.field_presence = IMPLICIT]; int32 y = 2 [features.field_presence = EXPLICIT];"),
+    "presence of a file": implicit("int32 x = 1; int32 y = 2 [features.field_presence = EXPLICIT];"),
+    "presence of a message": e(f"option features.field_presence = IMPLICIT; {X3}"),
+    "presence of a oneof": e("oneof o { option features.field_presence = IMPLICIT; int32 x = 1; }"),
+    "presence of a oneof's member": e("oneof o { int32 x = 1 [features.field_presence = EXPLICIT]; }"),
+    "presence of a list": e("repeated int32 x = 1 [features.field_presence = EXPLICIT];"),
+    "presence of a map": e("map<string, int32> x = 1 [features.field_presence = EXPLICIT];"),
+    "presence that there isn't": e("int32 x = 1 [features.field_presence = MAYBE];"),
+    "presence unknown": e("int32 x = 1 [features.field_presence = FIELD_PRESENCE_UNKNOWN];"),
+    "presence twice": e("int32 x = 1 [features.field_presence = IMPLICIT, features.field_presence = EXPLICIT];"),
+    "implicit message": e("B b = 1 [features.field_presence = IMPLICIT]; message B { int32 y = 1; }"),
+    "implicit file with messages, lists and oneofs": implicit("B b = 1; repeated int32 x = 2; oneof o { int32 y = 3; } map<string, B> m = 4; message B { int32 y = 1; }"),
+    "required field": e("int32 x = 1 [features.field_presence = LEGACY_REQUIRED];"),
+    "required message": e("B b = 1 [features.field_presence = LEGACY_REQUIRED]; message B { int32 y = 1; }"),
+    "required by default": e(X3, "option features.field_presence = LEGACY_REQUIRED;\n"),
+    "required and implicit": implicit("int32 x = 1; int32 y = 2 [features.field_presence = LEGACY_REQUIRED];"),
+    "default": e('int32 x = 1 [default = 5]; string s = 2 [default = "a"]; E e = 3 [default = Y]; enum E { Z = 0; Y = 1; } bool b = 4 [default = true];'),
+    "default of another type": e("int32 x = 1 [default = true];"),
+    "default out of range": e("int32 x = 1 [default = 3000000000];"),
+    "default of a message": e("B b = 1 [default = 5]; message B { int32 y = 1; }"),
+    "default of a list": e("repeated int32 x = 1 [default = 5];"),
+    "default of an enum that it hasn't": e("E e = 3 [default = X]; enum E { Z = 0; Y = 1; }"),
+    "default and implicit": e("int32 x = 1 [default = 5, features.field_presence = IMPLICIT];"),
+    "default beside implicit": implicit("int32 x = 1; int32 y = 2 [default = 5, features.field_presence = EXPLICIT];"),
+    "default in an implicit oneof": implicit("oneof o { int32 x = 1 [default = 5]; }"),
+    "open enum without 0": E + "enum E { Y = 1; } message A { E e = 1; }",
+    "open enum without 0 first": E + "enum E { Y = 1; Z = 0; } message A { E e = 1; }",
+    "closed enum without 0": E + "enum E { option features.enum_type = CLOSED; Y = 1; } message A { E e = 1; }",
+    "closed file": E + "option features.enum_type = CLOSED; enum E { Y = 1; } message A { E e = 1; repeated E es = 2; }",
+    "open enum in a closed file": E + "option features.enum_type = CLOSED; enum E { option features.enum_type = OPEN; Y = 1; } message A { E e = 1; }",
+    "closed enum and implicit": e("E e = 1 [features.field_presence = IMPLICIT]; enum E { option features.enum_type = CLOSED; Z = 0; }"),
+    "closed enum in an implicit file": implicit("int32 x = 1; E e = 2 [features.field_presence = EXPLICIT]; repeated E es = 3; oneof o { E f = 4; } enum E { option features.enum_type = CLOSED; Z = 0; }"),
+    "closed enum without 0 in an implicit file": implicit("int32 x = 1; E e = 2 [features.field_presence = EXPLICIT]; enum E { option features.enum_type = CLOSED; Y = 1; }"),
+    "closed enum of a map": e("map<string, E> m = 1; enum E { option features.enum_type = CLOSED; Y = 1; }"),
+    "enum_type of a field": e("E e = 1 [features.enum_type = CLOSED]; enum E { Z = 0; }"),
+    "enum_type of a message": e(f"option features.enum_type = CLOSED; {X3}"),
+    "enum_type of a value": E + "enum E { Z = 0 [features.enum_type = CLOSED]; } message A { E e = 1; }",
+    "enum's values alike": E + "enum E { E_Z = 0; Z = 1; } message A { E e = 1; }",
+    "closed enum's values alike": E + "enum E { option features.enum_type = CLOSED; E_Z = 0; Z = 1; } message A { E e = 1; }",
+    "enum aliases": E + "enum E { option allow_alias = true; Z = 0; Y = 0; } message A { E e = 1; }",
+    "enum aliases without leave": E + "enum E { Z = 0; Y = 0; } message A { E e = 1; }",
+    "empty enum": E + "enum E { } message A { E e = 1; }",
+    "packed": e("repeated int32 x = 1 [packed = true];"),
+    "packed = false": e("repeated int32 x = 1 [packed = false];"),
+    "expanded": e("repeated int32 x = 1 [features.repeated_field_encoding = EXPANDED];"),
+    "expanded file": e("repeated int32 x = 1 [features.repeated_field_encoding = PACKED]; repeated string y = 2; repeated E e = 3; enum E { Z = 0; }", "option features.repeated_field_encoding = EXPANDED;\n"),
+    "packed string": e("repeated string x = 1 [features.repeated_field_encoding = PACKED];"),
+    "packed message": e("repeated B b = 1 [features.repeated_field_encoding = PACKED]; message B { int32 y = 1; }"),
+    "packed map": e("map<string, int32> x = 1 [features.repeated_field_encoding = PACKED];"),
+    "expanded string": e("repeated string x = 1 [features.repeated_field_encoding = EXPANDED];"),
+    "expanded map": e("map<string, int32> x = 1 [features.repeated_field_encoding = EXPANDED];"),
+    "packed single": e("int32 x = 1 [features.repeated_field_encoding = PACKED];"),
+    "expanded single": e("int32 x = 1 [features.repeated_field_encoding = EXPANDED];"),
+    "expanded message's option": e(f"option features.repeated_field_encoding = EXPANDED; {X3}"),
+    "delimited": e("B b = 1 [features.message_encoding = DELIMITED]; message B { int32 y = 1; }"),
+    "delimited list": e("repeated B b = 1 [features.message_encoding = DELIMITED]; message B { int32 y = 1; }"),
+    "delimited file": e("B b = 1; map<string, B> m = 2; message B { int32 y = 1; }", "option features.message_encoding = DELIMITED;\n"),
+    "delimited map": e("map<string, B> m = 1 [features.message_encoding = DELIMITED]; message B { int32 y = 1; }"),
+    "delimited int32": e("int32 x = 1 [features.message_encoding = DELIMITED];"),
+    "length prefixed int32": e("int32 x = 1 [features.message_encoding = LENGTH_PREFIXED];"),
+    "utf8": e("string x = 1 [features.utf8_validation = NONE]; repeated string y = 2 [features.utf8_validation = VERIFY]; map<string, int32> z = 3 [features.utf8_validation = NONE]; map<int32, string> w = 4 [features.utf8_validation = NONE];"),
+    "utf8 file": e("string x = 1; bytes y = 2;", "option features.utf8_validation = NONE;\n"),
+    "utf8 of bytes": e("bytes x = 1 [features.utf8_validation = NONE];"),
+    "utf8 of a map without text": e("map<int32, int32> x = 1 [features.utf8_validation = NONE];"),
+    "utf8 of a message": e("B b = 1 [features.utf8_validation = NONE]; message B { int32 y = 1; }"),
+    "json_format": E + "option features.json_format = LEGACY_BEST_EFFORT; enum E { option features.json_format = ALLOW; Z = 0; } message A { option features.json_format = ALLOW; E e = 1; }",
+    "json_format of a field": e("int32 x = 1 [features.json_format = ALLOW];"),
+    "names in other case": e("int32 a_b = 1; int32 aB = 2;"),
+    "names in other case, implicit": implicit("int32 a_b = 1; int32 aB = 2;"),
+    "JSON name twice": e('int32 a = 1 [json_name = "b"]; int32 b = 2;'),
+    "all features in one": e(X3, "option features = { field_presence: IMPLICIT, enum_type: CLOSED };\n"),
+    "all features of a field in one": e("int32 x = 1 [features = { field_presence: IMPLICIT }];"),
+    "feature that there isn't": e("int32 x = 1 [features.nonsense = true];"),
+    "feature without a value": e("int32 x = 1 [features.field_presence];"),
+    "feature of another type": e("int32 x = 1 [features.field_presence = 1];"),
+    "feature of 2024": e(X3, "option features.enforce_naming_style = STYLE2024;\n"),
+    "visibility of 2024": e(X3, "option features.default_symbol_visibility = EXPORT_ALL;\n"),
+    "export": E + "export message A { int32 x = 1; }",
+    "local": E + "local message A { int32 x = 1; }",
+    "import option": E + 'import option "google/protobuf/descriptor.proto"; message A { int32 x = 1; }',
+    "import weak": E + 'import weak "google/protobuf/timestamp.proto"; message A { int32 x = 1; }',
+    "import public": E + 'import public "google/protobuf/timestamp.proto"; message A { google.protobuf.Timestamp t = 1; }',
+    "features of C++": E + 'import "google/protobuf/cpp_features.proto"; option features.(pb.cpp).string_type = VIEW; message A { string x = 1 [features.(pb.cpp).string_type = VIEW]; }',
+    "features of Java": E + 'import "google/protobuf/java_features.proto"; option features.(pb.java).utf8_validation = VERIFY; message A { string x = 1 [deprecated = true, features.(pb.java).utf8_validation = DEFAULT, features.field_presence = IMPLICIT]; E e = 2 [features.(pb.java).legacy_closed_enum = true]; enum E { Z = 0; } }',
+    "java_string_check_utf8": e(X3, "option java_string_check_utf8 = true;\n"),
+    "java_string_check_utf8 = false": e(X3, "option java_string_check_utf8 = false;\n"),
+    "file options": e(X3, 'option java_package = "a.b"; option java_multiple_files = true; option optimize_for = SPEED;\n'),
+    "ctype": e("string x = 1 [ctype = CORD];"),
+    "jstype": e("int64 x = 1 [jstype = JS_STRING];"),
+    "lazy": e("B b = 1 [lazy = true]; message B { int32 y = 1; }"),
+    "unverified_lazy on an int32": e("int32 x = 1 [unverified_lazy = true];"),
+    "extensions": e(f"{X3} extensions 100 to 199;"),
+    "extensions that overlap": e(f"{X3} extensions 100 to 199, 150 to 250;"),
+    "extensions with options": e(f"{X3} extensions 100 to 199 [verification = UNVERIFIED];"),
+    "extension": E + "message A { int32 x = 1; extensions 100 to 199; } extend A { int32 y = 100; repeated string z = 101; }",
+    "extension within a message": E + "message A { int32 x = 1; extensions 100 to 199; extend A { int32 y = 100; } }",
+    "extension with a label": E + "message A { int32 x = 1; extensions 100 to 199; } extend A { optional int32 y = 100; }",
+    "extension that is required": E + "message A { int32 x = 1; extensions 100 to 199; } extend A { int32 y = 100 [features.field_presence = LEGACY_REQUIRED]; }",
+    "extension with a presence": E + "message A { int32 x = 1; extensions 100 to 199; } extend A { int32 y = 100 [features.field_presence = EXPLICIT]; }",
+    "extension in an implicit file": E + "option features.field_presence = IMPLICIT; message A { int32 x = 1; extensions 100 to 199; } extend A { int32 y = 100; }",
+    "extension of options": E + D3 + 'extend google.protobuf.FieldOptions { string note = 50000; } message A { int32 x = 1 [(note) = "n"]; }',
+    "extensions in an implicit file": implicit(f"{X3} extensions 100 to 199;"),
+    "message set": e("option message_set_wire_format = true; extensions 4 to max;"),
+    "message set with a field": e(f"option message_set_wire_format = true; {X3} extensions 4 to max;"),
+    "service": E + "message A { int32 x = 1; } service S { option deprecated = true; rpc M (A) returns (stream A) { option deprecated = true; } rpc N (A) returns (A); }",
+    "features of a service": E + "message A { int32 x = 1; } service S { option features.json_format = ALLOW; }",
+    "features of a method": E + "message A { int32 x = 1; } service S { rpc M (A) returns (A) { option features.json_format = ALLOW; } }",
+    "Timestamp": E + 'import "google/protobuf/timestamp.proto"; message A { google.protobuf.Timestamp t = 1; }',
+    "Struct": E + 'import "google/protobuf/struct.proto"; message A { google.protobuf.Struct s = 1; google.protobuf.NullValue n = 2; }',
+    "well-known enum and implicit": E + 'import "google/protobuf/struct.proto"; message A { google.protobuf.NullValue n = 2 [features.field_presence = IMPLICIT]; }',
+    "enum of descriptor.proto and implicit": E + D3 + "message A { google.protobuf.FieldDescriptorProto.Type t = 1 [features.field_presence = IMPLICIT]; }",
+    "number twice": e("int32 x = 1; int32 y = 1;"),
+    "number that is kept": e("int32 x = 19000;"),
+    "name twice": e("int32 x = 1; int32 x = 2;"),
+    "type that there isn't": e("Strin x = 1;"),
+    "no type": e("x = 1;"),
+    "no number": e("int32 x;"),
+    "no bracket": E + "message A { int32 x = 1;",
+    "semicolons": E + ";;message A { ; int32 x = 1;; };;",
+    "stream as a type": e("stream x = 1;"),
+    "message that is empty": E + "message A { }",
+    "file that is empty": E,
+    "features in proto2": m2("optional int32 x = 1 [features.field_presence = EXPLICIT];"),
+}.items()}
+
+
 def verdict(text):
     with tempfile.TemporaryDirectory() as folder:
         (pathlib.Path(folder) / "contract.proto").write_text(text, encoding="utf-8")
         command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", "--descriptor_set_out=o", "contract.proto"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
-        lines = [line for line in done.stderr.splitlines() if "warning:" not in line]
+        lines = [line for line in done.stderr.splitlines() if "warning:" not in line and not line.startswith(("WARNING:", "W0000"))]
         return done.returncode == 0, lines[0] if lines and done.returncode else ""
 
 

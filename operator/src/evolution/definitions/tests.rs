@@ -203,3 +203,45 @@ fn a_text_that_a_definition_needs_is_judged_as_its_own() {
     assert_eq!(fields(Full, &units, &paid("int64 units = 3;")), ["f.units"]);
     assert!(!fields(Backward, &units, &paid("string units = 2;")).is_empty());
 }
+
+/// What a definition is written in doesn't matter, what it says does.
+#[test]
+fn proto3_becomes_the_edition_that_says_the_same() {
+    use Compatibility::{Backward, Full};
+    let file = |text: &str| {
+        let (fields, message) = headworks_schema::protobuf::to_fields(text, None).unwrap();
+        Contract {
+            fields,
+            format: Format::Protobuf,
+            definition: Some(Definition::of_message(text, message)),
+            ..Contract::default()
+        }
+    };
+    let rest = "B c = 3; repeated E d = 4; oneof o { int32 e = 5; } enum E { Z = 0; } message B { optional int32 x = 1; } }";
+    let proto3 = file(&format!(
+        "syntax = \"proto3\"; message A {{ int32 a = 1; optional string b = 2; {rest}"
+    ));
+    let implicit = file(&format!(
+        "edition = \"2023\"; option features.field_presence = IMPLICIT; message A {{ int32 a = 1; string b = 2 [features.field_presence = EXPLICIT]; {}",
+        rest.replace(
+            "optional int32 x = 1",
+            "int32 x = 1 [features.field_presence = EXPLICIT]"
+        )
+    ));
+    assert_eq!(proto3.fields, implicit.fields);
+    assert!(fields(Full, &proto3, &implicit).is_empty());
+    assert!(fields(Full, &implicit, &proto3).is_empty());
+    // With the edition's own defaults a field that was never null may be.
+    let explicit = file(&format!(
+        "edition = \"2023\"; message A {{ int32 a = 1; string b = 2; {}",
+        rest.replace("optional ", "")
+    ));
+    assert!(fields(Backward, &proto3, &explicit).is_empty());
+    assert_eq!(fields(Full, &proto3, &explicit), ["a"]);
+    // Numbers are compared as in any other definition.
+    let moved = file(&format!(
+        "edition = \"2023\"; message A {{ int32 a = 7; string b = 2; {}",
+        rest.replace("optional ", "")
+    ));
+    assert_eq!(fields(Backward, &explicit, &moved), ["a"]);
+}

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use headworks_engine::format::{Decoder, Encoder};
-use headworks_plan::{Contract, Definition, Field, Format, Registered, UnknownFields};
+use headworks_plan::{
+    Contract, Definition, Field, Format, ReferencedSchema, Registered, UnknownFields,
+};
 use headworks_schema::{avro, protobuf};
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
 use super::json::{JsonDecoder, JsonEncoder};
@@ -66,26 +68,47 @@ fn googles_own_library_writes_the_same_protobuf() {
     let corpus: Value = serde_json::from_str(BYTES).unwrap();
     let cases = corpus["protobuf"].as_array().unwrap();
     assert_eq!(cases.len(), 3);
+    protobufs(cases, |ours, theirs, message| {
+        // A map's entries stand in an order of each library's own.
+        let dynamic = |bytes: &[u8]| DynamicMessage::decode(message.clone(), bytes).unwrap();
+        ours.len() == theirs.len() && dynamic(ours) == dynamic(theirs)
+    });
+}
+
+#[test]
+fn googles_own_library_reads_and_writes_the_same_of_editions() {
+    let corpus: Value = serde_json::from_str(BYTES).unwrap();
+    let cases = corpus["editions"].as_array().unwrap();
+    assert_eq!(cases.len(), 4);
+    protobufs(cases, |ours, theirs, _| ours == theirs);
+}
+
+fn protobufs(cases: &[Value], same: impl Fn(&[u8], &[u8], &MessageDescriptor) -> bool) {
     for case in cases {
+        let imports = case["imports"].as_object().into_iter().flatten();
+        let imports = imports.map(|(name, text)| ReferencedSchema {
+            name: name.clone(),
+            text: text.as_str().unwrap().to_owned(),
+        });
         let schema = case["schema"].as_str().unwrap().to_owned();
-        let (fields, message) = protobuf::to_fields(&schema, case["message"].as_str()).unwrap();
+        let definition = Definition::new(schema).with(imports.collect());
+        let (fields, message) = protobuf::to_fields(&definition, case["message"].as_str()).unwrap();
+        let definition = Definition {
+            message: Some(message),
+            ..definition
+        };
+        let file = protobuf::parse(&definition).unwrap();
+        let message = protobuf::message(&file, case["message"].as_str()).unwrap();
         let contract = Contract {
             fields,
             format: Format::Protobuf,
-            definition: Some(Definition::of_message(schema, message)),
+            definition: Some(definition),
             ..Contract::default()
         };
         let mut decoder =
             ProtobufDecoder::pruned(&contract, &names(&contract), Arc::default()).unwrap();
-        let message = protobuf::message(
-            &protobuf::parse(case["schema"].as_str().unwrap()).unwrap(),
-            case["message"].as_str(),
-        )
-        .unwrap();
-        // A map's entries stand in an order of each library's own.
-        let dynamic = |bytes: &[u8]| DynamicMessage::decode(message.clone(), bytes).unwrap();
         both_ways(&contract, &[], &mut decoder, case, |ours, theirs| {
-            ours.len() == theirs.len() && dynamic(ours) == dynamic(theirs)
+            same(ours, theirs, &message)
         });
     }
 }

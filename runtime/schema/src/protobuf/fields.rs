@@ -126,7 +126,7 @@ impl Reader {
             return self.refuse(field, "a contract is nested 32 levels deep at most");
         }
         if field.is_group() {
-            return self.refuse(field, "a group is no column; make it a message");
+            return self.refuse(field, "a group is no column; make it a message, in an edition one without features.message_encoding = DELIMITED");
         }
         if field.is_map() {
             let Kind::Message(entry) = field.kind() else {

@@ -1,10 +1,12 @@
 //! A Protobuf file's text as descriptors.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
+use super::editions::{self, Shifts};
 use crate::error::SchemaError;
 use crate::limits::MAX_TEXT;
 use crate::text::SchemaText;
@@ -14,28 +16,107 @@ pub(super) const NAME: &str = "contract.proto";
 /// Brackets in brackets. The parser behind this descends by recursion, and has no limit of its own.
 const MAX_NESTING: usize = 48;
 
-/// Reads a file, with those that it imports: those that the text brings along, and Google's well-known types.
+/// Reads a file, with those that it imports: those that the text brings along, and Google's well-known types. What is of
+/// an edition comes as the proto2 or proto3 that says the same.
 ///
 /// # Errors
 /// One of them is no Protobuf file, or too large, or imports one that isn't there.
 pub fn parse(text: impl Into<SchemaText>) -> Result<FileDescriptor, SchemaError> {
-    let text = text.into();
+    read(&text.into(), |_, _| Ok(()))
+}
+
+/// As [`parse`]; `check` sees each file as the parser has it, before its features are resolved.
+pub(super) fn read(
+    text: &SchemaText,
+    check: impl Fn(&FileDescriptor, &Texts) -> Result<(), SchemaError>,
+) -> Result<FileDescriptor, SchemaError> {
     text.within_limits()?;
-    for referenced in &text.references {
-        parsable(&referenced.text).map_err(|error| error.within(&referenced.name))?;
-    }
-    parsable(&text.text)?;
+    let texts = Arc::new(Texts::of(text)?);
     let mut resolver = ChainFileResolver::new();
     resolver.add(GoogleFileResolver::new());
-    resolver.add(Files(text.clone()));
+    resolver.add(Files(Arc::clone(&texts)));
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).include_source_info(true);
     compiler
         .open_file(NAME)
-        .map_err(|error| refused(&error, &text))?;
-    let pool: DescriptorPool = compiler.descriptor_pool();
+        .map_err(|error| refused(&error, text, &texts))?;
+    let mut pool: DescriptorPool = compiler.descriptor_pool();
+    for one in &texts.0 {
+        // One that nothing imports isn't there.
+        if let Some(file) = pool.get_file_by_name(&one.name) {
+            check(&file, &texts).map_err(|error| within(&one.name, error))?;
+        }
+    }
+    if texts.0.iter().any(|one| one.shifts.is_some()) {
+        pool = editions::resolved(&pool, |name| texts.shifts(name))
+            .map_err(|(name, error)| within(&name, error))?;
+    }
     pool.get_file_by_name(NAME)
         .ok_or_else(|| SchemaError::whole("the Protobuf file is empty"))
+}
+
+/// A definition's text and those beside it, as the parser gets them.
+pub(super) struct Texts(Vec<Text>);
+
+struct Text {
+    name: String,
+    /// As the parser gets it.
+    content: String,
+    /// Of a file of an edition: the way back to the text as it was written.
+    shifts: Option<Shifts>,
+}
+
+impl Texts {
+    fn of(text: &SchemaText) -> Result<Texts, SchemaError> {
+        let beside = |name: &str| text.references.iter().any(|r| r.name == name);
+        let mut texts = Vec::new();
+        for referenced in &text.references {
+            let one = Text::of(&referenced.name, &referenced.text, beside);
+            texts.push(one.map_err(|error| error.within(&referenced.name))?);
+        }
+        texts.insert(0, Text::of(NAME, &text.text, beside)?);
+        Ok(Texts(texts))
+    }
+
+    /// Of a file of an edition: the way from the parser's columns back to the text's.
+    pub(super) fn shifts(&self, name: &str) -> Option<&Shifts> {
+        let found = self.0.iter().find(|one| one.name == name)?;
+        found.shifts.as_ref()
+    }
+}
+
+impl Text {
+    fn of(name: &str, text: &str, beside: impl Fn(&str) -> bool) -> Result<Text, SchemaError> {
+        parsable(text)?;
+        let text = without_mark(text);
+        let rewritten = if is_googles(name) {
+            None
+        } else {
+            editions::rewrite(text, beside)?
+        };
+        let (content, shifts) = match rewritten {
+            Some((text, shifts)) => (text, Some(shifts)),
+            None => (text.to_owned(), None),
+        };
+        Ok(Text {
+            name: name.to_owned(),
+            content,
+            shifts,
+        })
+    }
+}
+
+/// True for one of Google's well-known types, of which the text beside counts for nothing.
+fn is_googles(name: &str) -> bool {
+    name.starts_with("google/protobuf/") && GoogleFileResolver::new().open_file(name).is_ok()
+}
+
+fn within(name: &str, error: SchemaError) -> SchemaError {
+    if name == NAME {
+        error
+    } else {
+        error.within(name)
+    }
 }
 
 /// Refuses what the parser can't be given.
@@ -48,9 +129,6 @@ fn parsable(text: &str) -> Result<(), SchemaError> {
     }
     if let Some((line, column, why)) = unsafe_to_parse(text) {
         return Err(SchemaError::line(line, column, why));
-    }
-    if let Some((line, column)) = edition(text) {
-        return Err(SchemaError::line(line, column, EDITIONS));
     }
     Ok(())
 }
@@ -90,16 +168,12 @@ pub fn message(
 }
 
 /// The contract's own file, and those that it refers to.
-struct Files(SchemaText);
+struct Files(Arc<Texts>);
 
 impl FileResolver for Files {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        if name == NAME {
-            return File::from_source(name, without_mark(&self.0.text));
-        }
-        let mut imports = self.0.references.iter();
-        match imports.find(|import| import.name == name) {
-            Some(import) => File::from_source(name, without_mark(&import.text)),
+        match self.0.0.iter().find(|one| one.name == name) {
+            Some(one) => File::from_source(name, &one.content),
             None => Err(protox::Error::file_not_found(name)),
         }
     }
@@ -110,7 +184,7 @@ fn without_mark(text: &str) -> &str {
 }
 
 /// The library writes `file:line:column: message` for people who debug; here it becomes a place.
-fn refused(error: &protox::Error, text: &SchemaText) -> SchemaError {
+fn refused(error: &protox::Error, text: &SchemaText, texts: &Texts) -> SchemaError {
     let mut message = error.to_string().replace(
         "a field with JSON name '' is already defined",
         "two fields would have one name in JSON: rename one of them",
@@ -129,9 +203,13 @@ fn refused(error: &protox::Error, text: &SchemaText) -> SchemaError {
     let said = format!("{error:?}");
     let place = |name: &str| {
         let mut rest = said.strip_prefix(name)?.strip_prefix(':')?.splitn(3, ':');
-        let line = rest.next()?.trim().parse().ok()?;
-        let column = rest.next()?.trim().parse().ok()?;
-        Some((line, column))
+        let line: usize = rest.next()?.trim().parse().ok()?;
+        let column: usize = rest.next()?.trim().parse().ok()?;
+        let (row, at) = (line.checked_sub(1)?, column.checked_sub(1)?);
+        let original = texts
+            .shifts(name)
+            .map(|shifts| shifts.original(row, at) + 1);
+        Some((line, original.unwrap_or(column)))
     };
     if let Some((line, column)) = place(NAME) {
         return SchemaError::line(line, column, message);
@@ -142,29 +220,6 @@ fn refused(error: &protox::Error, text: &SchemaText) -> SchemaError {
         }
     }
     SchemaError::whole(message)
-}
-
-const EDITIONS: &str = "editions aren't read: the library behind this (protox) knows proto2 and proto3. Of edition 2023 without features the same on the wire is syntax = \"proto3\" with optional before each field that is one value";
-
-/// Where the file says its edition, which stands before everything else.
-fn edition(text: &str) -> Option<(usize, usize)> {
-    let mut rest = text.trim_start_matches('\u{feff}');
-    loop {
-        rest = rest.trim_start();
-        rest = if rest.starts_with("//") {
-            rest.split_once('\n').map_or("", |(_, rest)| rest)
-        } else if rest.starts_with("/*") {
-            rest.split_once("*/").map_or("", |(_, rest)| rest)
-        } else {
-            break;
-        };
-    }
-    let after = rest.strip_prefix("edition")?.trim_start();
-    let before = &text[..text.len() - rest.len()];
-    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    after
-        .starts_with('=')
-        .then(|| (before.matches('\n').count() + 1, column))
 }
 
 /// Where the parser would go astray, and why. It descends by recursion as deep as brackets are nested, so they are

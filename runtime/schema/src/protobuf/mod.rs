@@ -8,6 +8,7 @@
 //! Field numbers are what records are read by, so they never change their meaning: [`from_contract`] keeps those of
 //! the definition before, and reserves those of fields that went.
 
+mod editions;
 mod fields;
 mod file;
 mod numbers;

@@ -12,6 +12,8 @@ use prost_reflect::prost_types::{
 };
 use prost_reflect::{DynamicMessage, FileDescriptor, Kind, MessageDescriptor, Syntax};
 
+use super::editions::{Shifts, rules};
+use super::file::Texts;
 use crate::error::SchemaError;
 use crate::text::SchemaText;
 
@@ -37,19 +39,14 @@ mod tag {
 /// # Errors
 /// One of the files is no Protobuf file, or too large, or imports one that isn't there.
 pub fn parse_strictly(text: impl Into<SchemaText>) -> Result<FileDescriptor, SchemaError> {
-    let text = text.into();
-    let file = super::parse(&text)?;
-    check(&file)?;
-    for referenced in &text.references {
-        // One that nothing imports isn't there.
-        if let Some(file) = file.parent_pool().get_file_by_name(&referenced.name) {
-            check(&file).map_err(|error| error.within(&referenced.name))?;
-        }
-    }
-    Ok(file)
+    super::file::read(&text.into(), check)
 }
 
-fn check(file: &FileDescriptor) -> Result<(), SchemaError> {
+fn check(file: &FileDescriptor, texts: &Texts) -> Result<(), SchemaError> {
+    let shifts = texts.shifts(file.name());
+    if let Some(shifts) = shifts {
+        rules::check(file, shifts, &|name| texts.shifts(name).is_some())?;
+    }
     // With its options, which the parser keeps apart.
     let bytes = file.encode_to_vec();
     let Ok(proto) = FileDescriptorProto::decode(bytes.as_slice()) else {
@@ -58,6 +55,7 @@ fn check(file: &FileDescriptor) -> Result<(), SchemaError> {
     let checker = Checker {
         file,
         proto3: file.syntax() == Syntax::Proto3,
+        shifts,
     };
     checker.options(&[], &file.options())?;
     for message in file.messages() {
@@ -82,23 +80,36 @@ pub(super) fn place(file: &FileDescriptor, path: &[i32]) -> Option<(i32, i32)> {
     Some((found.span.first()? + 1, found.span.get(1)? + 1))
 }
 
+/// Something wrong at what `path` leads to, or the nearest thing around it that has a place.
+pub(super) fn refused(
+    file: &FileDescriptor,
+    shifts: Option<&Shifts>,
+    path: &[i32],
+    message: String,
+) -> SchemaError {
+    let mut ends = (1..=path.len()).rev();
+    match ends.find_map(|end| place(file, &path[..end])) {
+        Some((line, column)) => {
+            let (line, mut column) = (line as usize, column as usize);
+            if let Some(shifts) = shifts {
+                column = shifts.original(line - 1, column - 1) + 1;
+            }
+            SchemaError::line(line, column, message)
+        }
+        None => SchemaError::whole(message),
+    }
+}
+
 struct Checker<'a> {
     file: &'a FileDescriptor,
     proto3: bool,
+    /// Of a file of an edition.
+    shifts: Option<&'a Shifts>,
 }
 
 impl Checker<'_> {
-    /// At what `path` leads to, or the nearest thing around it that has a place.
     fn refuse<T>(&self, path: &[i32], message: impl Into<String>) -> Result<T, SchemaError> {
-        let message = message.into();
-        let mut rest = path;
-        while !rest.is_empty() {
-            if let Some((line, column)) = place(self.file, rest) {
-                return Err(SchemaError::line(line as usize, column as usize, message));
-            }
-            rest = &rest[..rest.len() - 1];
-        }
-        Err(SchemaError::whole(message))
+        Err(refused(self.file, self.shifts, path, message.into()))
     }
 
     fn message(
@@ -164,7 +175,7 @@ impl Checker<'_> {
 
     /// Options that nobody may set here.
     fn options(&self, path: &[i32], options: &DynamicMessage) -> Result<(), SchemaError> {
-        if options.has_field_by_name("features") {
+        if self.shifts.is_none() && options.has_field_by_name("features") {
             return self.refuse(
                 path,
                 "features are of editions, and this file has a syntax; leave them out",
@@ -333,7 +344,7 @@ impl Checker<'_> {
 
     /// Values that would have one name in languages that leave the enum's own name out of it.
     fn alike(&self, values: &EnumDescriptorProto, path: &mut Vec<i32>) -> Result<(), SchemaError> {
-        if !self.proto3 {
+        if !self.proto3 && self.shifts.is_none() {
             return Ok(());
         }
         let prefix: String = values.name().chars().filter(|c| *c != '_').collect();

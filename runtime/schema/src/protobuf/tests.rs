@@ -172,6 +172,21 @@ fn maps_of_other_keys_json_and_messages_without_fields_are_columns() {
     );
 }
 
+/// The descriptor's own flag doesn't see what stands in a text that was compiled here.
+#[test]
+fn lists_are_packed_as_the_definition_says() {
+    let fields = "repeated int32 a = 1; repeated int32 b = 2 [packed = true]; repeated int32 c = 3 [packed = false];";
+    for (syntax, expected) in [
+        ("proto2", [false, true, false]),
+        ("proto3", [true, true, false]),
+    ] {
+        let file = parse(format!("syntax = \"{syntax}\"; message A {{ {fields} }}").as_str());
+        let message = message(&file.unwrap(), None).unwrap();
+        let packed: Vec<bool> = message.fields().map(|f| super::is_packed(&f)).collect();
+        assert_eq!(packed, expected, "{syntax}");
+    }
+}
+
 /// What takes another text's place gets other numbers where the shapes are no longer what they were.
 #[test]
 fn a_number_of_another_shape_is_not_used_again() {
@@ -221,7 +236,7 @@ fn what_is_no_contract_is_refused_with_its_place_and_a_remedy() {
         "syntax = \"proto3\";\nimport \"shop/other.proto\";\nmessage A { string a = 1; }"
             .to_owned(),
         "syntax = \"proto3\";\nmessage A { A a = 1; }".to_owned(),
-        "// a\n/* b */ edition = \"2023\";\nmessage A { int32 a = 1; }".to_owned(),
+        "// a\n/* b */ edition = \"2024\";\nmessage A { int32 a = 1; }".to_owned(),
         "syntax = \"proto3\";\nmessage A {\n  int32 a = 1;\n  extensions 100 to 199;\n}".to_owned(),
         "syntax = \"proto3\";\nmessage A {\n  repeated string a = 1 [packed = true];\n}".to_owned(),
         "syntax = \"proto3\";\nmessage A {\n  int32 a = 3;\n  reserved 2 to 1;\n}".to_owned(),
