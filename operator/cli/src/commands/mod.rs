@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod explain;
 pub mod impact;
+pub mod import;
 pub mod leftovers;
 pub mod peek;
 pub mod run;
