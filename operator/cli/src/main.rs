@@ -33,8 +33,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    doctor, explain, impact, import, leftovers as staying, peek, run, schema as schemas, test, uninstall,
-    validate as validating, version,
+    doctor, explain, impact, import, leftovers as staying, peek, run, schema as schemas, test,
+    uninstall, validate as validating, version,
 };
 
 /// How a command ended.

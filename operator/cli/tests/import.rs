@@ -76,7 +76,14 @@ fn a_suite_that_is_translated_whole_ends_well_and_needs_no_contract() {
   {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "currency", "value_set": ["EUR", "no"]}}
 ]}"#;
     let output = headworks(
-        &["import", "-", "--stream", "orders", "--on-error", "quarantine"],
+        &[
+            "import",
+            "-",
+            "--stream",
+            "orders",
+            "--on-error",
+            "quarantine",
+        ],
         suite,
     );
     let wanted = r#"# Made by headworks import of -.
@@ -99,7 +106,7 @@ spec:
   onError: Alert
   threshold: "67"
   checks:
-    - {name: amount-between, severity: Warn, range: {field: amount, max: "1000", min: "0", minExclusive: true}} # -:3:3
+    - {name: amount-between, severity: Warn, range: {field: amount, min: "0", minExclusive: true, max: "1000"}} # -:3:3
 --- stderr
 3 parts: 3 checks in 2 QualityRules, 0 without need of one, 0 left out
 --- exit 0
@@ -122,10 +129,26 @@ fn what_is_wrong_with_the_input_is_said_with_place_and_remedy() {
         ("a: 1\n", 3, "-: is neither a suite of Great Expectations"),
         ("{\"expectations\": [1,", 3, "-:"),
         ("{\"expectations\": []}", 1, "0 parts"),
-        (near, 1, "its type isn't known; did you mean \"expect_column_values_to_be_between\"?"),
-        (misspelt, 1, "the stream has no field \"quantitty\"; did you mean \"quantity\"?"),
-        (parameter, 1, "max_value is a parameter that gets its value when the suite runs"),
-        (argument, 1, "its argument min_valu isn't known; did you mean \"min_value\"?"),
+        (
+            near,
+            1,
+            "its type isn't known; did you mean \"expect_column_values_to_be_between\"?",
+        ),
+        (
+            misspelt,
+            1,
+            "the stream has no field \"quantitty\"; did you mean \"quantity\"?",
+        ),
+        (
+            parameter,
+            1,
+            "max_value is a parameter that gets its value when the suite runs",
+        ),
+        (
+            argument,
+            1,
+            "its argument min_valu isn't known; did you mean \"min_value\"?",
+        ),
         (contradiction, 1, "contradicts checks[0]"),
     ] {
         let output = headworks(&[&["import", "-"][..], &STREAM].concat(), input);
@@ -133,8 +156,22 @@ fn what_is_wrong_with_the_input_is_said_with_place_and_remedy() {
         assert_eq!(output.status.code(), Some(code), "{input}: {said}");
         assert!(text(&output.stderr).contains(words), "{words}: {said}");
     }
-    let unknown = headworks(&["import", "gx-1.x.json", "--stream", "sale", "-f", "stream.yaml"], "");
-    assert!(text(&unknown.stderr).contains("did you mean \"sales\"?"), "{}", told(&unknown));
+    let unknown = headworks(
+        &[
+            "import",
+            "gx-1.x.json",
+            "--stream",
+            "sale",
+            "-f",
+            "stream.yaml",
+        ],
+        "",
+    );
+    assert!(
+        text(&unknown.stderr).contains("did you mean \"sales\"?"),
+        "{}",
+        told(&unknown)
+    );
     assert_eq!(unknown.status.code(), Some(1));
     let missing = headworks(&["import", "none.json", "--stream", "sales"], "");
     assert_eq!(missing.status.code(), Some(3), "{}", told(&missing));
@@ -156,8 +193,8 @@ struct Judged {
     /// Lines of the file that it comes from.
     lines: Vec<usize>,
     threshold: Option<String>,
-    /// Rows that were judged.
-    judged: BTreeSet<i64>,
+    /// Rows that the rule's filter takes.
+    looked_at: BTreeSet<i64>,
     /// Rows that failed.
     failed: BTreeSet<i64>,
 }
@@ -169,7 +206,7 @@ impl Judged {
         let (whole, part) = threshold.split_once('.').unwrap_or((threshold, ""));
         let scale = 10_u128.pow(u32::try_from(part.len()).unwrap());
         let share: u128 = format!("{whole}{part}").parse().unwrap();
-        let judged = self.judged.len() as u128;
+        let judged = self.looked_at.len() as u128;
         let passed = judged - self.failed.len() as u128;
         passed * 100 * scale >= share * judged
     }
@@ -193,7 +230,9 @@ fn judged(file: &str) -> Vec<Judged> {
             spec: &rule.spec,
         };
         let planned: Rule = plan(named, &contract).unwrap();
-        let origins = document.lines().filter_map(|line| line.strip_prefix("    - ")?.rsplit_once(" # "));
+        let origins = document
+            .lines()
+            .filter_map(|line| line.strip_prefix("    - ")?.rsplit_once(" # "));
         for (check, (_, origins)) in planned.checks.iter().zip(origins) {
             let filter = planned.filter.as_deref().unwrap_or("TRUE");
             let column = format!("c{}", checks.len());
@@ -204,14 +243,20 @@ fn judged(file: &str) -> Vec<Judged> {
                 check.expression
             )
             .unwrap();
-            writeln!(fields, "    - {{name: {column}, type: boolean, nullable: true}}").unwrap();
-            let lines = origins.split(' ').map(|origin| origin.split(':').nth(1).unwrap().parse().unwrap());
+            writeln!(
+                fields,
+                "    - {{name: {column}, type: boolean, nullable: true}}"
+            )
+            .unwrap();
+            let lines = origins
+                .split(' ')
+                .map(|origin| origin.split(':').nth(1).unwrap().parse().unwrap());
             checks.push(Judged {
                 rule: name.clone(),
                 check: check.name.clone(),
                 lines: lines.collect(),
                 threshold: rule.spec.threshold.clone(),
-                judged: BTreeSet::new(),
+                looked_at: BTreeSet::new(),
                 failed: BTreeSet::new(),
             });
         }
@@ -222,7 +267,10 @@ fn judged(file: &str) -> Vec<Judged> {
     );
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("judge-{file}.yaml"));
     fs::write(&path, manifests).unwrap();
-    let output = headworks(&["run", path.to_str().unwrap(), "--input", "rows.ndjson"], "");
+    let output = headworks(
+        &["run", path.to_str().unwrap(), "--input", "rows.ndjson"],
+        "",
+    );
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     let mut rows = 0;
     for line in text(&output.stdout).lines() {
@@ -231,7 +279,7 @@ fn judged(file: &str) -> Vec<Judged> {
         rows += 1;
         for (number, check) in checks.iter_mut().enumerate() {
             if let Some(passes) = row[format!("c{number}")].as_bool() {
-                check.judged.insert(id);
+                check.looked_at.insert(id);
                 if !passes {
                     check.failed.insert(id);
                 }
@@ -258,7 +306,10 @@ fn failed(verdict: &Value) -> Option<BTreeSet<i64>> {
 /// Each expectation stands on a line of its own.
 fn suite_lines(file: &str) -> BTreeMap<usize, usize> {
     let text = fs::read_to_string(cases().join(file)).unwrap();
-    let lines = text.lines().zip(1..).filter(|(line, _)| line.contains("\"kwargs\""));
+    let lines = text
+        .lines()
+        .zip(1..)
+        .filter(|(line, _)| line.contains("\"kwargs\""));
     lines.map(|(_, line)| line).zip(0..).collect()
 }
 
@@ -277,7 +328,10 @@ fn rules_give_the_verdicts_of_great_expectations_row_for_row() {
         for check in judged(file) {
             for line in &check.lines {
                 let verdict = &verdicts["verdicts"][lines[line]];
-                let about = format!("{file}:{line}: {} of {}: {verdict}", check.check, check.rule);
+                let about = format!(
+                    "{file}:{line}: {} of {}: {verdict}",
+                    check.check, check.rule
+                );
                 if verdict.get("raised").is_some() {
                     let kind = verdict["type"].as_str().unwrap();
                     assert!(raising.contains(&(file, kind)), "{about}");
@@ -288,8 +342,10 @@ fn rules_give_the_verdicts_of_great_expectations_row_for_row() {
                     assert_eq!(check.failed, failed, "{about}");
                 }
                 // Where a share counts, the rows that it is a share of are the tool's.
-                if let (Some(_), Some(considered)) = (&check.threshold, verdict["considered"].as_u64()) {
-                    assert_eq!(check.judged.len() as u64, considered, "{about}");
+                if let (Some(_), Some(considered)) =
+                    (&check.threshold, verdict["considered"].as_u64())
+                {
+                    assert_eq!(check.looked_at.len() as u64, considered, "{about}");
                 }
                 compared += 1;
             }
@@ -302,7 +358,10 @@ fn rules_give_the_verdicts_of_great_expectations_row_for_row() {
 fn rules_give_the_verdicts_of_dbt_row_for_row() {
     let verdicts = verdicts("schema.yml");
     let rows = fs::read_to_string(cases().join("rows.ndjson")).unwrap();
-    let rows: Vec<Value> = rows.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     let schema = fs::read_to_string(cases().join("schema.yml")).unwrap();
     let schema: Vec<&str> = schema.lines().collect();
     let mut compared = 0;
@@ -317,18 +376,32 @@ fn rules_give_the_verdicts_of_dbt_row_for_row() {
             };
             let verdict = &verdicts["verdicts"][name];
             let about = format!("line {line}: {} is {name}: {verdict}", check.check);
-            assert_eq!(verdict["status"] == "pass", check.failed.is_empty(), "{about}");
+            assert_eq!(
+                verdict["status"] == "pass",
+                check.failed.is_empty(),
+                "{about}"
+            );
             if let Some(failed) = failed(verdict) {
                 assert_eq!(check.failed, failed, "{about}");
             }
             if let Some(values) = verdict["values"].as_array() {
                 // dbt's failures are values: those of the rows that fail.
-                let column = ["currency", "quantity", "paid", "note"].into_iter().find(|c| check.check.starts_with(c));
+                let column = ["currency", "quantity", "paid", "note"]
+                    .into_iter()
+                    .find(|c| check.check.starts_with(c));
                 let of = |row: &&Value| check.failed.contains(&row["id"].as_i64().unwrap());
-                let ours: BTreeSet<String> = rows.iter().filter(of).map(|row| row[column.unwrap()].to_string()).collect();
+                let ours: BTreeSet<String> = rows
+                    .iter()
+                    .filter(of)
+                    .map(|row| row[column.unwrap()].to_string())
+                    .collect();
                 let theirs: BTreeSet<String> = values.iter().map(Value::to_string).collect();
                 assert_eq!(ours, theirs, "{about}");
-                assert_eq!(verdict["failures"].as_u64().unwrap(), ours.len() as u64, "{about}");
+                assert_eq!(
+                    verdict["failures"].as_u64().unwrap(),
+                    ours.len() as u64,
+                    "{about}"
+                );
             }
             compared += 1;
         }

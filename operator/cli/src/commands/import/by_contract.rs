@@ -80,7 +80,11 @@ pub fn in_type_list(ask: &Ask) -> Fated {
     if ask.get("type_list").is_none() {
         return Ok(Fate::Holds("no type_list: it is true of any data".into()));
     }
-    let names: Vec<&str> = ask.items("type_list")?.iter().filter_map(Node::text).collect();
+    let names: Vec<&str> = ask
+        .items("type_list")?
+        .iter()
+        .filter_map(Node::text)
+        .collect();
     typed(ask, &names)
 }
 
@@ -117,8 +121,16 @@ fn columns<'a>(ask: &Ask<'a>, key: &str) -> Result<(Vec<&'a str>, Vec<&'a str>),
 pub fn columns_in_set(ask: &Ask) -> Fated {
     let (wanted, there) = columns(ask, "column_set")?;
     let exact = ask.get("exact_match").is_none() || ask.flag("exact_match")?;
-    let missing: Vec<&str> = wanted.iter().filter(|n| !there.contains(n)).copied().collect();
-    let besides: Vec<&str> = there.iter().filter(|n| !wanted.contains(n)).copied().collect();
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|n| !there.contains(n))
+        .copied()
+        .collect();
+    let besides: Vec<&str> = there
+        .iter()
+        .filter(|n| !wanted.contains(n))
+        .copied()
+        .collect();
     if !missing.is_empty() {
         return Err(format!("the contract has no {}", missing.join(", ")));
     }
@@ -132,7 +144,9 @@ pub fn columns_in_set(ask: &Ask) -> Fated {
 pub fn columns_in_order(ask: &Ask) -> Fated {
     let (wanted, there) = columns(ask, "column_list")?;
     if wanted == there {
-        Ok(Fate::Holds("the contract has these fields, in this order".into()))
+        Ok(Fate::Holds(
+            "the contract has these fields, in this order".into(),
+        ))
     } else {
         Err(format!("the contract's fields are {}", there.join(", ")))
     }

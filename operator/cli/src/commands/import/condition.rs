@@ -56,8 +56,13 @@ fn tree(node: &Node, schema: Option<&Schema>, depth: usize) -> Result<String, St
             Ok(format!("{} IS {not}NULL", field()?.sql()))
         }
         Some("comparison") => {
-            let operator = node.get("operator").and_then(Node::text).unwrap_or_default();
-            let parameter = node.get("parameter").ok_or("its row_condition has no parameter")?;
+            let operator = node
+                .get("operator")
+                .and_then(Node::text)
+                .unwrap_or_default();
+            let parameter = node
+                .get("parameter")
+                .ok_or("its row_condition has no parameter")?;
             comparison(&field()?, operator, parameter)
         }
         Some(kind @ ("and" | "or")) => {
@@ -107,7 +112,11 @@ fn comparison(field: &Field, operator: &str, parameter: &Node) -> Result<String,
         "==" => format!("{name} = {value}"),
         "!=" => format!("{name} IS DISTINCT FROM {value}"),
         "<" | "<=" | ">" | ">=" => format!("{name} {operator} {value}"),
-        _ => return Err(format!("its row_condition compares by {operator:?}, which isn't known")),
+        _ => {
+            return Err(format!(
+                "its row_condition compares by {operator:?}, which isn't known"
+            ));
+        }
     })
 }
 
@@ -165,7 +174,10 @@ fn query(text: &str, schema: Option<&Schema>) -> Result<String, String> {
             .iter()
             .find_map(|(end, is)| Some((part.strip_suffix(end)?, is)))
         {
-            parts.push(format!("{} IS {is}", named(name, schema).ok_or_else(unknown)??.sql()));
+            parts.push(format!(
+                "{} IS {is}",
+                named(name, schema).ok_or_else(unknown)??.sql()
+            ));
             continue;
         }
         let (left, operator, right) = split(part).ok_or_else(unknown)?;
@@ -240,13 +252,30 @@ mod tests {
             ("a > 1", "pandas", "`a` > 1"),
             ("a!=2", "pandas", "`a` IS DISTINCT FROM 2"),
             ("`a` == \\\"x y\\\"", "python", "`a` = 'x y'"),
-            ("(a > 1) & b.isnull()", "pandas", "(`a` > 1) AND (`b` IS NULL)"),
-            ("a > 1 and b == True", "pandas", "(`a` > 1) AND (`b` = TRUE)"),
+            (
+                "(a > 1) & b.isnull()",
+                "pandas",
+                "(`a` > 1) AND (`b` IS NULL)",
+            ),
+            (
+                "a > 1 and b == True",
+                "pandas",
+                "(`a` > 1) AND (`b` = TRUE)",
+            ),
             ("col(\\\"a\\\") != 2", "great_expectations", "`a` <> 2"),
-            ("col(\\\"a\\\").notNull()", "great_expectations__experimental__", "`a` IS NOT NULL"),
-            ("col(\\\"a\\\") >= date('2026-01-01')", "great_expectations", "`a` >= '2026-01-01'"),
+            (
+                "col(\\\"a\\\").notNull()",
+                "great_expectations__experimental__",
+                "`a` IS NOT NULL",
+            ),
+            (
+                "col(\\\"a\\\") >= date('2026-01-01')",
+                "great_expectations",
+                "`a` >= '2026-01-01'",
+            ),
         ] {
-            let json = format!(r#"{{"row_condition": "{condition}", "condition_parser": "{parser}"}}"#);
+            let json =
+                format!(r#"{{"row_condition": "{condition}", "condition_parser": "{parser}"}}"#);
             assert_eq!(asked(&json), Ok(Some(wanted.into())), "{condition}");
         }
         for (condition, parser) in [
@@ -257,7 +286,8 @@ mod tests {
             ("a > 1", "spark"),
             ("a > 1", "great_expectations"),
         ] {
-            let json = format!(r#"{{"row_condition": "{condition}", "condition_parser": "{parser}"}}"#);
+            let json =
+                format!(r#"{{"row_condition": "{condition}", "condition_parser": "{parser}"}}"#);
             assert!(asked(&json).is_err(), "{condition}");
         }
         assert_eq!(asked(r#"{"row_condition": null}"#), Ok(None));
@@ -266,21 +296,33 @@ mod tests {
     #[test]
     fn conditions_as_trees() {
         let leaf = |operator: &str, parameter: &str| {
-            format!(r#"{{"type": "comparison", "column": {{"name": "a"}}, "operator": "{operator}", "parameter": {parameter}}}"#)
+            format!(
+                r#"{{"type": "comparison", "column": {{"name": "a"}}, "operator": "{operator}", "parameter": {parameter}}}"#
+            )
         };
         for (tree, wanted) in [
             (leaf("==", "\"it's\""), "`a` = 'it''s'"),
             (leaf("NOT_IN", "[1, 2]"), "`a` IS NULL OR `a` NOT IN (1, 2)"),
             (
-                format!(r#"{{"type": "or", "conditions": [{}, {{"type": "nullity", "column": {{"name": "b"}}, "is_null": false}}]}}"#, leaf("<", "0.50")),
+                format!(
+                    r#"{{"type": "or", "conditions": [{}, {{"type": "nullity", "column": {{"name": "b"}}, "is_null": false}}]}}"#,
+                    leaf("<", "0.50")
+                ),
                 "(`a` < 0.5) OR (`b` IS NOT NULL)",
             ),
         ] {
             let json = format!(r#"{{"row_condition": {tree}}}"#);
             assert_eq!(asked(&json), Ok(Some(wanted.into())), "{tree}");
         }
-        for tree in [leaf("~", "1"), leaf("IN", "[]"), r#"{"type": "xor"}"#.into()] {
-            assert!(asked(&format!(r#"{{"row_condition": {tree}}}"#)).is_err(), "{tree}");
+        for tree in [
+            leaf("~", "1"),
+            leaf("IN", "[]"),
+            r#"{"type": "xor"}"#.into(),
+        ] {
+            assert!(
+                asked(&format!(r#"{{"row_condition": {tree}}}"#)).is_err(),
+                "{tree}"
+            );
         }
     }
 }

@@ -153,7 +153,9 @@ impl Import {
 
     /// Leaves out parts that became checks, by their numbers, each for a reason.
     pub fn leave_out(&mut self, faults: &BTreeMap<usize, String>) {
-        for (number, (part, drafted, terms)) in std::mem::take(&mut self.checks).into_iter().enumerate() {
+        for (number, (part, drafted, terms)) in
+            std::mem::take(&mut self.checks).into_iter().enumerate()
+        {
             match faults.get(&number) {
                 Some(why) => {
                     self.notes.retain(|(noted, _)| *noted != part);
@@ -323,7 +325,13 @@ mod tests {
             threshold: Some("67".into()),
             ..filtered()
         };
-        let terms = vec![Terms::default(), filtered(), mostly(), Terms::default(), mostly()];
+        let terms = vec![
+            Terms::default(),
+            filtered(),
+            mostly(),
+            Terms::default(),
+            mostly(),
+        ];
         let (import, rules) = import(terms, |line| format!("a > {line}"));
         let told: Vec<String> = rules
             .iter()
@@ -358,19 +366,30 @@ mod tests {
             severity: CheckSeverity::Warn,
             ..Terms::default()
         };
-        let (import, rules) = import(vec![warn.clone(), Terms::default(), warn], |_| "a > 0".into());
+        let (import, rules) = import(vec![warn.clone(), Terms::default(), warn], |_| {
+            "a > 0".into()
+        });
         assert_eq!(rules.len(), 1);
         assert_eq!(rules[0].spec.checks.len(), 1);
         assert_eq!(rules[0].spec.checks[0].severity, CheckSeverity::Error);
-        assert_eq!(import.origins(&rules[0].parts[0]), "s.json:1:5 s.json:2:5 s.json:3:5");
+        assert_eq!(
+            import.origins(&rules[0].parts[0]),
+            "s.json:1:5 s.json:2:5 s.json:3:5"
+        );
     }
 
     #[test]
     fn a_rule_that_is_full_is_followed_by_another() {
         let terms = vec![Terms::default(); MAX_CHECKS + 1];
         let (_, rules) = import(terms, |line| format!("a > {line}"));
-        let counts: Vec<_> = rules.iter().map(|r| (r.name.as_str(), r.spec.checks.len())).collect();
-        assert_eq!(counts, [("big-suite-v2", MAX_CHECKS), ("big-suite-v2-2", 1)]);
+        let counts: Vec<_> = rules
+            .iter()
+            .map(|r| (r.name.as_str(), r.spec.checks.len()))
+            .collect();
+        assert_eq!(
+            counts,
+            [("big-suite-v2", MAX_CHECKS), ("big-suite-v2-2", 1)]
+        );
     }
 
     #[test]

@@ -41,7 +41,11 @@ impl Field {
         };
         let data_type = match schema.path(name) {
             Ok(column) => column.data_type,
-            Err(_) if schema.column(name.split('.').next().unwrap_or(name)).is_none() => {
+            Err(_)
+                if schema
+                    .column(name.split('.').next().unwrap_or(name))
+                    .is_none() =>
+            {
                 return Err(format!(
                     "the stream has no field {name:?}{}",
                     hint(name, schema.names())
@@ -155,7 +159,7 @@ pub fn number(text: &str) -> Result<String, String> {
     let length = i64::try_from(all.len()).unwrap_or(i64::MAX);
     // Where the point stands in `all`.
     let point = i64::try_from(whole.len()).unwrap_or(i64::MAX) + exponent.clamp(-10_000, 10_000);
-    if length > DIGITS || point > DIGITS || point < -DIGITS {
+    if length > DIGITS || !(-DIGITS..=DIGITS).contains(&point) {
         return Ok(text.to_owned());
     }
     let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));

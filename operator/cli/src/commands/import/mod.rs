@@ -3,15 +3,16 @@
 //! A part of a file (an expectation, a test) becomes a check that gives the same verdict for every row, or needs none because the
 //! stream's contract keeps it, or is named with the reason why it can't be translated. Nothing is left out in silence.
 //!
-//! Rooms: [`suite`] and [`dbt`] the two forms of files, [`of_columns`], [`of_rows`] and [`by_contract`] the expectations,
-//! [`condition`], [`python_regex`] and [`strftime`] what stands in them, [`fields`] names and values, [`draft`] checks and the
-//! rules that they share, [`write`] YAML.
+//! Rooms: [`suite`] and [`dbt`] the two forms of files, [`known`] the list of expectations, [`of_columns`], [`of_rows`] and
+//! [`by_contract`] what becomes of them, [`condition`], [`python_regex`] and [`strftime`] what stands in them, [`fields`] names and
+//! values, [`draft`] checks and the rules that they share, [`write`] YAML.
 
 mod by_contract;
 mod condition;
 mod dbt;
 mod draft;
 mod fields;
+mod known;
 mod of_columns;
 mod of_rows;
 mod python_regex;
@@ -105,7 +106,10 @@ fn translate(arguments: &Arguments) -> Result<End, Failure> {
     };
     let named = object_name(&arguments.stream);
     if named != arguments.stream {
-        let message = format!("{:?} is no name of a stream; did you mean {named:?}?", arguments.stream);
+        let message = format!(
+            "{:?} is no name of a stream; did you mean {named:?}?",
+            arguments.stream
+        );
         return Err((End::Usage, message));
     }
     let streams = read(&arguments.streams)?;
@@ -134,16 +138,22 @@ fn translate(arguments: &Arguments) -> Result<End, Failure> {
             _ => break rules,
         }
     };
+    let mut valid = Ok(());
     if !rules.is_empty() {
-        let from: Vec<String> = arguments.files.iter().map(|f| f.display().to_string()).collect();
+        let from: Vec<String> = arguments
+            .files
+            .iter()
+            .map(|f| f.display().to_string())
+            .collect();
         let about = format!("Made by headworks import of {}.", from.join(", "));
         let text = write::yaml(&import, &rules, arguments.namespace.as_deref(), &about);
         output::write(text.as_bytes());
-        if schema.is_some() {
-            verify(streams, text, arguments)?;
+        if contract.is_some() {
+            valid = verify(streams, text, arguments);
         }
     }
     tell(&import, rules.len());
+    valid?;
     Ok(if import.left_out.is_empty() && import.parts() > 0 {
         End::Fine
     } else {
@@ -164,26 +174,33 @@ fn namespace(arguments: &Arguments) -> &str {
 
 /// The stream's contract.
 fn contract(streams: &[File], arguments: &Arguments) -> Result<Contract, Failure> {
-    let Checked { world, findings, .. } = check(streams, &options(arguments));
+    let Checked {
+        world, findings, ..
+    } = check(streams, &options(arguments));
     let wanted = arguments.stream.as_str();
     let fits = |object: &Object| {
         let namespace = arguments.namespace.as_ref();
         object.name == wanted && namespace.is_none_or(|n| *n == object.namespace)
     };
-    let of_name: Vec<_> = world.contracts().filter(|(object, _)| fits(object)).collect();
+    let of_name: Vec<_> = world
+        .contracts()
+        .filter(|(object, _)| fits(object))
+        .collect();
     match of_name[..] {
         [(_, contract)] => Ok(contract.clone()),
         [] => {
             let names = world.contracts().map(|(object, _)| object.name.as_str());
             let meant = hint(wanted, names);
-            let mut message = format!("there is no DataStream {wanted} with a right contract{meant}");
+            let mut message =
+                format!("there is no DataStream {wanted} with a right contract{meant}");
             for finding in findings.iter().filter(|f| f.is_error()) {
                 message.push_str(&format!("\n{finding}"));
             }
             Err((End::Problems, message))
         }
         _ => {
-            let message = format!("there are several DataStreams {wanted}: name one's namespace with -n");
+            let message =
+                format!("there are several DataStreams {wanted}: name one's namespace with -n");
             Err((End::Usage, message))
         }
     }
@@ -199,8 +216,12 @@ fn faults(rules: &[Rule], contract: &Contract) -> BTreeMap<usize, String> {
             spec: &rule.spec,
         };
         for fault in planning::plan(named, contract).err().into_iter().flatten() {
-            let number = fault.field.strip_prefix("spec.checks[").and_then(|rest| rest.split_once(']'));
-            let check = number.and_then(|(number, _)| rule.parts.get(number.parse::<usize>().ok()?));
+            let number = fault
+                .field
+                .strip_prefix("spec.checks[")
+                .and_then(|rest| rest.split_once(']'));
+            let check =
+                number.and_then(|(number, _)| rule.parts.get(number.parse::<usize>().ok()?));
             // What isn't about one check is about all.
             let parts = check.map_or_else(|| rule.parts.concat(), Clone::clone);
             for part in parts {
@@ -219,7 +240,11 @@ fn verify(mut streams: Vec<File>, text: String, arguments: &Arguments) -> Result
         built: None,
     });
     let checked = check(&streams, &options(arguments));
-    let mut wrong = checked.findings.iter().filter(|f| f.is_error() && f.file == "(the result)").peekable();
+    let mut wrong = checked
+        .findings
+        .iter()
+        .filter(|f| f.is_error() && f.file == "(the result)")
+        .peekable();
     if wrong.peek().is_none() {
         return Ok(());
     }
@@ -231,7 +256,12 @@ fn verify(mut streams: Vec<File>, text: String, arguments: &Arguments) -> Result
 }
 
 /// Takes in a file; gives the name of what was in it.
-fn one(file: &File, arguments: &Arguments, schema: Option<&Schema>, import: &mut Import) -> Result<Option<String>, Failure> {
+fn one(
+    file: &File,
+    arguments: &Arguments,
+    schema: Option<&Schema>,
+    import: &mut Import,
+) -> Result<Option<String>, Failure> {
     let wrong = |what: String| (End::Unreadable, format!("{}: {what}", file.name));
     let text = joined_surrogates(&file.text);
     let (documents, flaws) = yaml::read(&text);
@@ -257,12 +287,20 @@ fn one(file: &File, arguments: &Arguments, schema: Option<&Schema>, import: &mut
             "is neither a suite of Great Expectations (JSON with expectations) nor a property file of dbt (YAML with models, seeds, snapshots or sources)".into(),
         ));
     }
-    let stem = Path::new(&file.name).file_stem().and_then(|stem| stem.to_str());
+    let stem = Path::new(&file.name)
+        .file_stem()
+        .and_then(|stem| stem.to_str());
     Ok(name.or_else(|| stem.filter(|stem| *stem != "-").map(str::to_owned)))
 }
 
 /// Takes in the tests of one relation of a property file.
-fn tests(file: &File, node: &Node, arguments: &Arguments, schema: Option<&Schema>, import: &mut Import) -> Result<Option<String>, Failure> {
+fn tests(
+    file: &File,
+    node: &Node,
+    arguments: &Arguments,
+    schema: Option<&Schema>,
+    import: &mut Import,
+) -> Result<Option<String>, Failure> {
     let relations = dbt::relations(node);
     let wanted = arguments.model.as_deref();
     let fits = |name: &str, wanted: &str| name == wanted || name.rsplit('.').next() == Some(wanted);
@@ -274,9 +312,19 @@ fn tests(file: &File, node: &Node, arguments: &Arguments, schema: Option<&Schema
     };
     let Some(chosen) = chosen else {
         let names: Vec<&str> = relations.iter().map(|r| r.name.as_str()).collect();
-        let shown = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        let shown = if names.is_empty() {
+            "nothing".to_owned()
+        } else {
+            names.join(", ")
+        };
         let meant = wanted.map_or_else(String::new, |wanted| hint(wanted, names.iter().copied()));
-        return Err((End::Usage, format!("{}: has tests of {shown}: choose one with --model{meant}", file.name)));
+        return Err((
+            End::Usage,
+            format!(
+                "{}: has tests of {shown}: choose one with --model{meant}",
+                file.name
+            ),
+        ));
     };
     let others: Vec<&str> = relations
         .iter()
@@ -284,7 +332,12 @@ fn tests(file: &File, node: &Node, arguments: &Arguments, schema: Option<&Schema
         .map(|r| r.name.as_str())
         .collect();
     if !others.is_empty() {
-        output::note(&format!("headworks: {}: of {} only, not of {}", file.name, chosen.name, others.join(", ")));
+        output::note(&format!(
+            "headworks: {}: of {} only, not of {}",
+            file.name,
+            chosen.name,
+            others.join(", ")
+        ));
     }
     dbt::read(&file.name, chosen, schema, import);
     Ok(chosen.name.rsplit('.').next().map(str::to_owned))
@@ -312,7 +365,9 @@ fn joined_surrogates(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
-        let pair = (c == '\\').then(|| Some((code(at)?, code(at + 6)?))).flatten();
+        let pair = (c == '\\')
+            .then(|| Some((code(at)?, code(at + 6)?)))
+            .flatten();
         let joined = pair.and_then(|(high, low)| {
             let fits = (0xD800..0xDC00).contains(&high) && (0xDC00..0xE000).contains(&low);
             fits.then(|| char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)))?
@@ -344,7 +399,10 @@ fn tell(import: &Import, rules: usize) {
             .iter()
             .map(|(part, why)| [part.whereabouts(), part.title.clone(), why.clone()])
             .collect();
-        output::note(&format!("{heading}:\n{}", output::columns(&rows, "  ").trim_end()));
+        output::note(&format!(
+            "{heading}:\n{}",
+            output::columns(&rows, "  ").trim_end()
+        ));
     };
     table("translated, and not quite the same", &import.notes);
     table("needs no check", &import.holding);

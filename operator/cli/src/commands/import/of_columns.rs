@@ -1,6 +1,8 @@
 //! Expectations about the values of one column.
 
-use headworks_crds::{FieldCheck, LengthCheck, PatternCheck, QualityCheck, RangeCheck, ValuesCheck};
+use headworks_crds::{
+    FieldCheck, LengthCheck, PatternCheck, QualityCheck, RangeCheck, ValuesCheck,
+};
 use headworks_sql::types::DataType;
 
 use super::draft::{Drafted, Fate};
@@ -12,8 +14,8 @@ use crate::yaml::{Content, Node};
 
 type Fated = Result<Fate, String>;
 
-fn check(drafted: Drafted) -> Fated {
-    Ok(Fate::Check(Box::new(drafted)))
+fn check(drafted: Drafted) -> Fate {
+    Fate::Check(Box::new(drafted))
 }
 
 /// Nulls are skipped, so they don't count in a share.
@@ -32,20 +34,23 @@ pub fn not_null(ask: &Ask) -> Fated {
         field: field.path.clone(),
     });
     let name = called(&field, "not-null");
-    check(Drafted::new(
+    Ok(check(Drafted::new(
         name,
         QualityCheck {
             not_null,
             ..QualityCheck::default()
         },
-    ))
+    )))
 }
 
 /// `expect_column_values_to_be_null`: every row counts.
 pub fn null(ask: &Ask) -> Fated {
     let field = ask.field("column")?;
     let expression = format!("{} IS NULL", field.sql());
-    check(Drafted::expression(called(&field, "null"), expression))
+    Ok(check(Drafted::expression(
+        called(&field, "null"),
+        expression,
+    )))
 }
 
 fn values(ask: &Ask, field: &Field) -> Result<Option<Vec<String>>, String> {
@@ -54,7 +59,9 @@ fn values(ask: &Ask, field: &Field) -> Result<Option<Vec<String>>, String> {
     }
     let items = ask.items("value_set")?;
     // Nulls are skipped, so one in the set is never asked for.
-    let there = items.iter().filter(|item| !matches!(item.content, Content::Null));
+    let there = items
+        .iter()
+        .filter(|item| !matches!(item.content, Content::Null));
     let mut values: Vec<String> = Vec::new();
     for item in there {
         let value = field.value(item, TOOL)?;
@@ -92,7 +99,7 @@ pub fn in_set(ask: &Ask) -> Fated {
             },
         )
     };
-    check(skipping(&field, drafted))
+    Ok(check(skipping(&field, drafted)))
 }
 
 /// `expect_column_distinct_values_to_be_in_set`: no value is outside, which each row can be asked.
@@ -105,7 +112,11 @@ pub fn not_in_set(ask: &Ask) -> Fated {
     let field = ask.field("column")?;
     let values = match values(ask, &field)? {
         Some(values) if !values.is_empty() => values,
-        Some(_) => return Ok(Fate::Holds("an empty value_set: it is true of any data".into())),
+        Some(_) => {
+            return Ok(Fate::Holds(
+                "an empty value_set: it is true of any data".into(),
+            ));
+        }
         None => return Ok(Fate::Holds(NO_SET.into())),
     };
     let forbidden = Some(ValuesCheck {
@@ -119,16 +130,25 @@ pub fn not_in_set(ask: &Ask) -> Fated {
             ..QualityCheck::default()
         },
     );
-    check(skipping(&field, drafted))
+    Ok(check(skipping(&field, drafted)))
 }
 
 /// A bound of a range as text, and what to know of it.
-fn bound(ask: &Ask, field: &Field, key: &str) -> Result<Option<(String, Option<&'static str>)>, String> {
+fn bound(
+    ask: &Ask,
+    field: &Field,
+    key: &str,
+) -> Result<Option<(String, Option<&'static str>)>, String> {
     let Some(node) = ask.get(key) else {
         return Ok(None);
     };
     let shown = node.to_json_text();
-    let raises = || format!("{TOOL} raises an error where {} is compared with {shown}", field.path);
+    let raises = || {
+        format!(
+            "{TOOL} raises an error where {} is compared with {shown}",
+            field.path
+        )
+    };
     let text = match (&node.content, &field.data_type) {
         (Content::Number(text), None) => (number(text)?, None),
         (Content::Number(text), Some(t)) if t.is_numeric() => (number(text)?, None),
@@ -167,22 +187,31 @@ fn is_time(text: &str) -> bool {
     match (text.get(..10), text.get(10..)) {
         (Some(day), Some("")) => is_day(day),
         (Some(day), Some(rest)) => {
-            is_day(day) && rest.starts_with(['T', ' ']) && rest.len() > 5 && rest[1..].chars().all(fits)
+            is_day(day)
+                && rest.starts_with(['T', ' '])
+                && rest.len() > 5
+                && rest[1..].chars().all(fits)
         }
         _ => false,
     }
 }
 
 fn has_zone(text: &str) -> bool {
-    text.get(10..).is_some_and(|rest| rest.contains(['Z', '+', '-']))
+    text.get(10..)
+        .is_some_and(|rest| rest.contains(['Z', '+', '-']))
 }
 
 /// `expect_column_values_to_be_between`.
 pub fn between(ask: &Ask) -> Fated {
     let field = ask.field("column")?;
-    let (min, max) = (bound(ask, &field, "min_value")?, bound(ask, &field, "max_value")?);
+    let (min, max) = (
+        bound(ask, &field, "min_value")?,
+        bound(ask, &field, "max_value")?,
+    );
     if min.is_none() && max.is_none() {
-        return Err(format!("neither min_value nor max_value: {TOOL} raises an error"));
+        return Err(format!(
+            "neither min_value nor max_value: {TOOL} raises an error"
+        ));
     }
     let note = min.iter().chain(&max).find_map(|(_, note)| *note);
     let (min, max) = (min.map(|(text, _)| text), max.map(|(text, _)| text));
@@ -192,7 +221,9 @@ pub fn between(ask: &Ask) -> Fated {
             _ => min > max,
         };
         if above {
-            return Err(format!("min_value is above max_value: {TOOL} raises an error"));
+            return Err(format!(
+                "min_value is above max_value: {TOOL} raises an error"
+            ));
         }
     }
     let range = Some(RangeCheck {
@@ -209,7 +240,7 @@ pub fn between(ask: &Ask) -> Fated {
             ..QualityCheck::default()
         },
     );
-    check(skipping(&field, drafted.noting(note)))
+    Ok(check(skipping(&field, drafted.noting(note))))
 }
 
 fn count(ask: &Ask, key: &str) -> Result<Option<i64>, String> {
@@ -220,9 +251,12 @@ fn count(ask: &Ask, key: &str) -> Result<Option<i64>, String> {
         Content::Number(text) => number(text).ok().and_then(|text| text.parse().ok()),
         _ => None,
     };
-    whole
-        .map(Some)
-        .ok_or_else(|| format!("{key} is {}, and a length is a whole number", node.to_json_text()))
+    whole.map(Some).ok_or_else(|| {
+        format!(
+            "{key} is {}, and a length is a whole number",
+            node.to_json_text()
+        )
+    })
 }
 
 fn of_length(field: &Field, min: Option<i64>, max: Option<i64>) -> Fated {
@@ -249,7 +283,7 @@ fn of_length(field: &Field, min: Option<i64>, max: Option<i64>) -> Fated {
             },
         ),
     };
-    check(skipping(field, drafted))
+    Ok(check(skipping(field, drafted)))
 }
 
 /// `expect_column_value_lengths_to_be_between`.
@@ -258,7 +292,9 @@ pub fn lengths(ask: &Ask) -> Fated {
     let min = count(ask, "min_value")?;
     let max = count(ask, "max_value")?;
     if min.is_none() && max.is_none() {
-        return Err(format!("neither min_value nor max_value: {TOOL} raises an error"));
+        return Err(format!(
+            "neither min_value nor max_value: {TOOL} raises an error"
+        ));
     }
     let strict = |key: &str| Ok::<_, String>(i64::from(ask.flag(key)?));
     let (above, below) = (strict("strict_min")?, strict("strict_max")?);
@@ -282,7 +318,10 @@ fn pattern(text: &str) -> Result<(String, Option<&'static str>), String> {
     if translated.pattern.chars().count() > 1024 {
         return Err("the regular expression has more than 1024 characters".into());
     }
-    super::is_condition(&format!("REGEXP('', {})", quoted(&translated.pattern)), None)?;
+    super::is_condition(
+        &format!("REGEXP('', {})", quoted(&translated.pattern)),
+        None,
+    )?;
     Ok((translated.pattern, translated.also))
 }
 
@@ -303,7 +342,7 @@ fn with_pattern(ask: &Ask, found: bool) -> Fated {
         "not-matching"
     };
     let drafted = Drafted::new(called(&field, what), checked);
-    check(skipping(&field, drafted.noting(note)))
+    Ok(check(skipping(&field, drafted.noting(note))))
 }
 
 /// `expect_column_values_to_match_regex`: found anywhere, as `re.search` does.
@@ -322,7 +361,10 @@ fn with_patterns(ask: &Ask, found: bool, join: &str) -> Fated {
     let mut note = None;
     let mut terms = Vec::new();
     for item in ask.items("regex_list")? {
-        let (regex, also) = pattern(item.text().ok_or("regex_list has an item that is no text")?)?;
+        let (regex, also) = pattern(
+            item.text()
+                .ok_or("regex_list has an item that is no text")?,
+        )?;
         note = note.or(also);
         let not = if found { "" } else { "NOT " };
         terms.push(format!("{not}REGEXP({}, {})", field.sql(), quoted(&regex)));
@@ -332,7 +374,7 @@ fn with_patterns(ask: &Ask, found: bool, join: &str) -> Fated {
     }
     let what = if found { "matching" } else { "not-matching" };
     let drafted = Drafted::expression(called(&field, what), terms.join(join));
-    check(skipping(&field, drafted.noting(note)))
+    Ok(check(skipping(&field, drafted.noting(note))))
 }
 
 /// `expect_column_values_to_match_regex_list`.
@@ -366,7 +408,7 @@ pub fn strftime(ask: &Ask) -> Fated {
             ..QualityCheck::default()
         },
     );
-    check(skipping(&field, drafted))
+    Ok(check(skipping(&field, drafted)))
 }
 
 /// `expect_column_values_to_be_json_parseable`.
@@ -375,9 +417,10 @@ pub fn json(ask: &Ask) -> Fated {
     field.is_text()?;
     let name = field.sql();
     let expression = format!("{name} IS JSON OR {name} IN ('NaN', 'Infinity', '-Infinity')");
-    let note = "Python's json takes NaN and Infinity within arrays and objects, too; SQL's JSON doesn't";
-    check(skipping(
+    let note =
+        "Python's json takes NaN and Infinity within arrays and objects, too; SQL's JSON doesn't";
+    Ok(check(skipping(
         &field,
         Drafted::expression(called(&field, "json"), expression).noting(Some(note)),
-    ))
+    )))
 }

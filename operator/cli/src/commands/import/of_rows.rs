@@ -26,17 +26,24 @@ enum Ignored {
 
 fn ignored(ask: &Ask) -> Result<Ignored, String> {
     match ask.get("ignore_row_if").map(Node::text) {
-        None | Some(Some("both_values_are_missing" | "all_values_are_missing")) => Ok(Ignored::AllMissing),
+        None | Some(Some("both_values_are_missing" | "all_values_are_missing")) => {
+            Ok(Ignored::AllMissing)
+        }
         Some(Some("either_value_is_missing" | "any_value_is_missing")) => Ok(Ignored::AnyMissing),
         Some(Some("neither" | "never")) => Ok(Ignored::Never),
-        Some(_) => Err(format!("its ignore_row_if isn't known: {TOOL} raises an error")),
+        Some(_) => Err(format!(
+            "its ignore_row_if isn't known: {TOOL} raises an error"
+        )),
     }
 }
 
 /// A check of the rows that aren't ignored; `holds` is never null.
 fn of_rows(name: String, fields: &[Field], ignored: Ignored, holds: &str) -> Drafted {
     let each = |what: &str, join: &str| {
-        let terms: Vec<String> = fields.iter().map(|f| format!("{} IS {what}", f.sql())).collect();
+        let terms: Vec<String> = fields
+            .iter()
+            .map(|f| format!("{} IS {what}", f.sql()))
+            .collect();
         terms.join(join)
     };
     match ignored {
@@ -54,8 +61,8 @@ fn of_rows(name: String, fields: &[Field], ignored: Ignored, holds: &str) -> Dra
     }
 }
 
-fn check(drafted: Drafted) -> Fated {
-    Ok(Fate::Check(Box::new(drafted)))
+fn check(drafted: Drafted) -> Fate {
+    Fate::Check(Box::new(drafted))
 }
 
 fn pair(ask: &Ask) -> Result<[Field; 2], String> {
@@ -102,10 +109,10 @@ fn compared(ask: &Ask, what: &str, sign: &str, operator: Comparison) -> Fated {
             ..QualityCheck::default()
         };
         let counted = format!("{} IS NOT NULL AND {} IS NOT NULL", left.sql(), right.sql());
-        return check(Drafted::new(name, checked).counting(Some(counted)));
+        return Ok(check(Drafted::new(name, checked).counting(Some(counted))));
     }
     let holds = format!("({} {sign} {}) IS TRUE", left.sql(), right.sql());
-    check(of_rows(name, &fields, ignored, &holds))
+    Ok(check(of_rows(name, &fields, ignored, &holds)))
 }
 
 /// `expect_column_pair_values_to_be_equal`.
@@ -126,7 +133,9 @@ pub fn pair_greater(ask: &Ask) -> Fated {
 pub fn pair_in_set(ask: &Ask) -> Fated {
     let fields = pair(ask)?;
     if ask.get("value_pairs_set").is_none() {
-        return Ok(Fate::Holds("no value_pairs_set: it is true of any data".into()));
+        return Ok(Fate::Holds(
+            "no value_pairs_set: it is true of any data".into(),
+        ));
     }
     let is = |field: &Field, node: &Node| {
         Ok::<_, String>(match node.content {
@@ -139,7 +148,11 @@ pub fn pair_in_set(ask: &Ask) -> Fated {
         let [a, b] = item.items() else {
             return Err("value_pairs_set has an item that is no pair".into());
         };
-        terms.push(format!("({} AND {})", is(&fields[0], a)?, is(&fields[1], b)?));
+        terms.push(format!(
+            "({} AND {})",
+            is(&fields[0], a)?,
+            is(&fields[1], b)?
+        ));
     }
     let holds = if terms.is_empty() {
         "FALSE".to_owned()
@@ -147,13 +160,15 @@ pub fn pair_in_set(ask: &Ask) -> Fated {
         terms.join(" OR ")
     };
     let name = format!("{}-{}-in-set", fields[0].path, fields[1].path);
-    check(of_rows(name, &fields, ignored(ask)?, &holds))
+    Ok(check(of_rows(name, &fields, ignored(ask)?, &holds)))
 }
 
 fn listed(ask: &Ask) -> Result<Vec<Field>, String> {
     let mut fields = Vec::new();
     for item in ask.items("column_list")? {
-        let name = item.text().ok_or("column_list has an item that is no name")?;
+        let name = item
+            .text()
+            .ok_or("column_list has an item that is no name")?;
         fields.push(Field::of(name, ask.schema)?);
     }
     if fields.len() < 2 {
@@ -178,7 +193,12 @@ pub fn unique_within_record(ask: &Ask) -> Fated {
         }
     }
     let name = format!("{}-differ", names(&fields));
-    check(of_rows(name, &fields, ignored(ask)?, &terms.join(" AND ")))
+    Ok(check(of_rows(
+        name,
+        &fields,
+        ignored(ask)?,
+        &terms.join(" AND "),
+    )))
 }
 
 /// `expect_multicolumn_values_to_be_equal`: two nulls are the same.
@@ -191,7 +211,12 @@ pub fn all_equal(ask: &Ask) -> Fated {
         .map(|f| format!("{first} IS NOT DISTINCT FROM {}", f.sql()))
         .collect();
     let name = format!("{}-equal", names(&fields));
-    check(of_rows(name, &fields, ignored(ask)?, &terms.join(" AND ")))
+    Ok(check(of_rows(
+        name,
+        &fields,
+        ignored(ask)?,
+        &terms.join(" AND "),
+    )))
 }
 
 /// `expect_multicolumn_sum_to_equal`: a row with a null has no sum.
@@ -221,5 +246,7 @@ pub fn sum(ask: &Ask) -> Fated {
     let note = (floats && fields.len() > 2)
         .then_some("three or more floating-point numbers may round otherwise when they are added in another order");
     let name = format!("{}-sum", names(&fields));
-    check(of_rows(name, &fields, ignored(ask)?, &holds).noting(note))
+    Ok(check(
+        of_rows(name, &fields, ignored(ask)?, &holds).noting(note),
+    ))
 }

@@ -58,7 +58,9 @@ impl Reader {
     }
 
     fn starts(&self, with: &str) -> bool {
-        with.chars().enumerate().all(|(i, c)| self.ahead(i) == Some(c))
+        with.chars()
+            .enumerate()
+            .all(|(i, c)| self.ahead(i) == Some(c))
     }
 
     fn refuse<T>(&self, what: &str) -> Result<T, String> {
@@ -78,7 +80,8 @@ impl Reader {
             if self.text.get(end) != Some(&')') {
                 return Ok(());
             }
-            for flag in self.text[self.at + 2..end].to_vec() {
+            let flags = self.text[self.at + 2..end].to_vec();
+            for flag in flags {
                 match flag {
                     'a' => self.ascii = true,
                     'i' => self.folds = true,
@@ -137,9 +140,8 @@ impl Reader {
                 }
                 (true, '\\') => at += 1,
                 (true, '[') => {
-                    let close = (at + 2..self.text.len()).find(|i| {
-                        self.text[*i] == ']' && self.text[*i - 1] != '\\'
-                    });
+                    let close = (at + 2..self.text.len())
+                        .find(|i| self.text[*i] == ']' && self.text[*i - 1] != '\\');
                     at = close.unwrap_or(at);
                 }
                 (true, '(') => depth += 1,
@@ -163,9 +165,10 @@ impl Reader {
         });
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
         let counts = match inner.split_once(',') {
-            Some((from, to)) if digits(from) && digits(to) && inner != "," => {
-                Some(format!("{{{},{to}}}", if from.is_empty() { "0" } else { from }))
-            }
+            Some((from, to)) if digits(from) && digits(to) && inner != "," => Some(format!(
+                "{{{},{to}}}",
+                if from.is_empty() { "0" } else { from }
+            )),
             None if !inner.is_empty() && digits(&inner) => Some(format!("{{{inner}}}")),
             _ => None,
         };
@@ -193,13 +196,23 @@ impl Reader {
             return self.refuse("back-references have no equal here");
         } else if self.starts("(?P>") || self.starts("(?>") {
             return self.refuse("an atomic group has no equal here");
-        } else if self.starts("(?") && self.ahead(2).is_some_and(|c| c.is_ascii_alphabetic() || c == '-') {
-            return self.refuse("flags for a part of the pattern, or behind its beginning, have no equal here");
+        } else if self.starts("(?")
+            && self
+                .ahead(2)
+                .is_some_and(|c| c.is_ascii_alphabetic() || c == '-')
+        {
+            return self.refuse(
+                "flags for a part of the pattern, or behind its beginning, have no equal here",
+            );
         } else {
             // Looking around is refused by our SQL, with the way round.
             self.literal('(');
-            while self.ahead(0).is_some_and(|c| matches!(c, '?' | '=' | '!' | '<'))
-                && self.text[..self.at].last().is_some_and(|c| matches!(c, '(' | '?' | '<'))
+            while self
+                .ahead(0)
+                .is_some_and(|c| matches!(c, '?' | '=' | '!' | '<'))
+                && self.text[..self.at]
+                    .last()
+                    .is_some_and(|c| matches!(c, '(' | '?' | '<'))
             {
                 let c = self.text[self.at];
                 self.literal(c);
@@ -223,6 +236,7 @@ impl Reader {
                 let text = format!("[^{}]", self.set(c.to_ascii_lowercase()));
                 self.put(&text, 2);
             }
+            'd' if !self.ascii => self.put(r"\p{Nd}", 2),
             'd' | 'w' | 's' => {
                 let text = format!("[{}]", self.set(c));
                 self.put(&text, 2);
@@ -262,7 +276,9 @@ impl Reader {
         };
         let hex = |reader: &mut Self, digits: usize| {
             let text: String = (2..2 + digits).filter_map(|i| reader.ahead(i)).collect();
-            let code = u32::from_str_radix(&text, 16).ok().filter(|_| text.len() == digits);
+            let code = u32::from_str_radix(&text, 16)
+                .ok()
+                .filter(|_| text.len() == digits);
             match code.and_then(char::from_u32) {
                 Some(c) => {
                     reader.at += 2 + digits;
@@ -286,7 +302,9 @@ impl Reader {
                 let digits: String = (1..=most)
                     .map_while(|i| self.ahead(i).filter(|c| ('0'..='7').contains(c)))
                     .collect();
-                let code = u32::from_str_radix(&digits, 8).ok().and_then(char::from_u32);
+                let code = u32::from_str_radix(&digits, 8)
+                    .ok()
+                    .and_then(char::from_u32);
                 let Some(code) = code else {
                     return self.refuse("an escape that has no equal here");
                 };
@@ -376,7 +394,7 @@ mod tests {
     fn what_python_means_is_said_in_our_words() {
         for (python, wanted) in [
             ("^[A-Z]{2}$", r"^[A-Z]{2}\n?\z"),
-            (r"^\d+$", r"^[\p{Nd}]+\n?\z"),
+            (r"^\d+$", r"^\p{Nd}+\n?\z"),
             (r"(?a)\d", "[0-9]"),
             (r"\W", r"[^\p{L}\p{N}_]"),
             (r"a.b\Z", r"a[^\n]b\z"),

@@ -4,14 +4,19 @@
 
 /// Months, and the days and years that they have.
 const CALENDAR: [[&str; 3]; 4] = [
-    ["1[02]|0[13578]|[13578]", "3[01]|[12][0-9]|0[1-9]|[1-9]| [1-9]", YEAR],
+    [
+        "1[02]|0[13578]|[13578]",
+        "3[01]|[12][0-9]|0[1-9]|[1-9]| [1-9]",
+        YEAR,
+    ],
     ["11|0[469]|[469]", "30|[12][0-9]|0[1-9]|[1-9]| [1-9]", YEAR],
     ["02|2", "2[0-8]|1[0-9]|0[1-9]|[1-9]| [1-9]", YEAR],
     ["02|2", "29", LEAP_YEAR],
 ];
 /// 0001 to 9999.
 const YEAR: &str = "[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]";
-const LEAP_YEAR: &str = "[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00";
+const LEAP_YEAR: &str =
+    "[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00";
 const MONTH: &str = "1[0-2]|0[1-9]|[1-9]";
 
 enum Piece {
@@ -24,7 +29,11 @@ enum Piece {
 /// The pattern; `Err` says what it can't say.
 pub fn pattern(format: &str) -> Result<String, String> {
     let pieces = read(format)?;
-    let has = |letter: char| pieces.iter().any(|p| matches!(p, Piece::Number(l) if *l == letter));
+    let has = |letter: char| {
+        pieces
+            .iter()
+            .any(|p| matches!(p, Piece::Number(l) if *l == letter))
+    };
     let written = |[month, day, year]: [&str; 3]| {
         let one = |piece: &Piece| match piece {
             Piece::Literal(text) => text.clone(),
@@ -69,7 +78,10 @@ fn read(format: &str) -> Result<Vec<Piece>, String> {
                     if matches!(pieces.last(), Some(Piece::Number(_))) {
                         return other("numbers without anything between them aren't translated");
                     }
-                    if pieces.iter().any(|p| matches!(p, Piece::Number(l) if *l == letter)) {
+                    if pieces
+                        .iter()
+                        .any(|p| matches!(p, Piece::Number(l) if *l == letter))
+                    {
                         return other("Python refuses a number that comes twice");
                     }
                     pieces.push(Piece::Number(letter));

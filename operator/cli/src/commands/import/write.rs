@@ -1,7 +1,7 @@
 //! QualityRules as YAML, a check a line, each with the place that it comes from.
 
 use headworks_crds::{GROUP, VERSION};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::draft::{Import, Rule};
 
@@ -45,17 +45,26 @@ fn entries(check: &Value) -> String {
     let Some(map) = check.as_object() else {
         return flow(check);
     };
-    let first = ["name", "severity"];
-    let ordered = first
+    let shown: Map<String, Value> = map
         .iter()
-        .filter_map(|key| map.get_key_value(*key))
-        .chain(map.iter().filter(|(key, _)| !first.contains(&key.as_str())));
-    let shown = ordered.filter(|(key, value)| !(*key == "severity" && *value == "Error"));
-    let shown: Vec<String> = shown
-        .map(|(key, value)| format!("{key}: {}", flow(value)))
+        .filter(|(key, value)| !(*key == "severity" && *value == "Error"))
+        .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    format!("{{{}}}", shown.join(", "))
+    flow(&Value::Object(shown))
 }
+
+/// Keys in the order in which people say them; the others come after these.
+const ORDER: [&str; 9] = [
+    "name",
+    "severity",
+    "field",
+    "left",
+    "operator",
+    "right",
+    "min",
+    "minExclusive",
+    "max",
+];
 
 /// A value on one line.
 fn flow(value: &Value) -> String {
@@ -66,7 +75,13 @@ fn flow(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Object(map) => {
-            let entries: Vec<String> = map.iter().map(|(k, v)| format!("{k}: {}", flow(v))).collect();
+            let place = |key: &str| ORDER.iter().position(|k| *k == key).unwrap_or(ORDER.len());
+            let mut entries: Vec<(&String, &Value)> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| place(key));
+            let entries: Vec<String> = entries
+                .into_iter()
+                .map(|(key, value)| format!("{key}: {}", flow(value)))
+                .collect();
             format!("{{{}}}", entries.join(", "))
         }
         other => other.to_string(),

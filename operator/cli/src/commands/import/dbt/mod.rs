@@ -3,14 +3,16 @@
 //! A test of dbt is a query for rows that are wrong, and a comparison with null finds none: so a null passes `accepted_values`.
 //! Values are written into the query as Jinja prints them, which is Python's way: `yes` is `True`, and nothing is `None`.
 
+mod values;
+
 use headworks_crds::{CheckSeverity, FieldCheck, QualityCheck, ValuesCheck};
 use headworks_sql::schema::Schema;
-use headworks_sql::types::DataType;
 
 use super::draft::{Drafted, Fate, Import, Part, Terms};
-use super::fields::{Field, number};
+use super::fields::Field;
 use crate::finding::hint;
 use crate::yaml::{Content, Key, Node};
+use values::{is_rendered, plain, quoted};
 
 /// Lists of what has columns and tests.
 const LISTS: [&str; 3] = ["models", "seeds", "snapshots"];
@@ -44,12 +46,20 @@ pub struct Relation<'a> {
 
 /// True for a property file.
 pub fn is_properties(node: &Node) -> bool {
-    LISTS.iter().chain(&["sources"]).any(|list| node.get(list).is_some())
+    LISTS
+        .iter()
+        .chain(&["sources"])
+        .any(|list| node.get(list).is_some())
 }
 
 /// What a file has tests of, or could.
 pub fn relations(node: &Node) -> Vec<Relation<'_>> {
-    let name = |node: &Node| node.get("name").and_then(Node::text).unwrap_or("(none)").to_owned();
+    let name = |node: &Node| {
+        node.get("name")
+            .and_then(Node::text)
+            .unwrap_or("(none)")
+            .to_owned()
+    };
     let mut all = Vec::new();
     for list in LISTS {
         for model in node.get(list).map_or(&[][..], Node::items) {
@@ -81,7 +91,10 @@ pub fn read(file: &str, relation: &Relation, schema: Option<&Schema>, import: &m
     };
     add(relation.node, None);
     for column in relation.node.get("columns").map_or(&[][..], Node::items) {
-        add(column, Some(column.get("name").and_then(Node::text).unwrap_or_default()));
+        add(
+            column,
+            Some(column.get("name").and_then(Node::text).unwrap_or_default()),
+        );
     }
     if let Some(freshness) = relation.node.get("freshness")
         && !matches!(freshness.content, Content::Null)
@@ -104,14 +117,23 @@ fn named(test: &Node) -> Option<(String, Option<&Node>)> {
     if let Some(kind) = test.get("test_name").and_then(Node::text) {
         return Some((kind.to_owned(), Some(test)));
     }
-    let kinds = test.entries().iter().filter(|(key, _)| !ABOUT.contains(&key.name.as_str()));
+    let kinds = test
+        .entries()
+        .iter()
+        .filter(|(key, _)| !ABOUT.contains(&key.name.as_str()));
     match kinds.collect::<Vec<_>>()[..] {
         [(Key { name, .. }, value)] => Some((name.clone(), Some(value))),
         _ => None,
     }
 }
 
-fn one(file: &str, test: &Node, column: Option<&str>, schema: Option<&Schema>, import: &mut Import) {
+fn one(
+    file: &str,
+    test: &Node,
+    column: Option<&str>,
+    schema: Option<&Schema>,
+    import: &mut Import,
+) {
     let found = named(test);
     let kind = found.as_ref().map_or("a test", |(kind, _)| kind.as_str());
     let asked = Asked {
@@ -127,7 +149,9 @@ fn one(file: &str, test: &Node, column: Option<&str>, schema: Option<&Schema>, i
         title: format!("{kind}{of}{called}"),
     };
     let fate = match &found {
-        None => Err("has no type, or several: a test is a name, or one name with its arguments".into()),
+        None => {
+            Err("has no type, or several: a test is a name, or one name with its arguments".into())
+        }
         Some((kind, _)) => asked.translate(kind, column, schema),
     };
     import.add(part, fate);
@@ -161,8 +185,14 @@ impl<'a> Asked<'a> {
     fn arguments(&self) -> Vec<&'a str> {
         let nested = self.about("arguments").map_or(&[][..], Node::entries);
         let plain = self.within.map_or(&[][..], Node::entries);
-        let plain = plain.iter().filter(|(key, _)| !ABOUT.contains(&key.name.as_str()));
-        nested.iter().chain(plain).map(|(key, _)| key.name.as_str()).collect()
+        let plain = plain
+            .iter()
+            .filter(|(key, _)| !ABOUT.contains(&key.name.as_str()));
+        nested
+            .iter()
+            .chain(plain)
+            .map(|(key, _)| key.name.as_str())
+            .collect()
     }
 
     /// A setting: under `config`, or beside it.
@@ -171,21 +201,40 @@ impl<'a> Asked<'a> {
         Self::there(nested).or_else(|| self.about(key))
     }
 
-    fn translate(&self, kind: &str, column: Option<&str>, schema: Option<&Schema>) -> Result<(Fate, Terms), String> {
-        if self.config("enabled").is_some_and(|node| matches!(node.content, Content::Bool(false, _))) {
-            return Ok((Fate::Holds("enabled is false: dbt doesn't run it".into()), Terms::default()));
+    fn translate(
+        &self,
+        kind: &str,
+        column: Option<&str>,
+        schema: Option<&Schema>,
+    ) -> Result<(Fate, Terms), String> {
+        if self
+            .config("enabled")
+            .is_some_and(|node| matches!(node.content, Content::Bool(false, _)))
+        {
+            return Ok((
+                Fate::Holds("enabled is false: dbt doesn't run it".into()),
+                Terms::default(),
+            ));
         }
         let fate = match kind {
             "not_null" => self.not_null(column, schema)?,
             "accepted_values" => self.accepted_values(column, schema)?,
             "unique" => {
-                return Err("needs a window check: which values came before isn't known of one row".into());
+                return Err(
+                    "needs a window check: which values came before isn't known of one row".into(),
+                );
             }
             "relationships" => {
-                return Err("needs a referential check: what is in the other table isn't known of one row".into());
+                return Err(
+                    "needs a referential check: what is in the other table isn't known of one row"
+                        .into(),
+                );
             }
             other if other.contains('.') => {
-                return Err("is of a package, whose SQL isn't in this file: write an expression check".into());
+                return Err(
+                    "is of a package, whose SQL isn't in this file: write an expression check"
+                        .into(),
+                );
             }
             other => {
                 let known = ["not_null", "accepted_values", "unique", "relationships"];
@@ -199,13 +248,19 @@ impl<'a> Asked<'a> {
     }
 
     fn terms(&self, schema: Option<&Schema>) -> Result<Terms, String> {
-        let word = |key: &str| self.config(key).map(|node| (node, node.text().map(str::to_lowercase)));
+        let word = |key: &str| {
+            self.config(key)
+                .map(|node| (node, node.text().map(str::to_lowercase)))
+        };
         let severity = match word("severity") {
             None => CheckSeverity::Error,
             Some((_, Some(word))) if word == "error" => CheckSeverity::Error,
             Some((_, Some(word))) if word == "warn" => CheckSeverity::Warn,
             Some((node, _)) => {
-                return Err(format!("its severity {} isn't known: error or warn", node.to_json_text()));
+                return Err(format!(
+                    "its severity {} isn't known: error or warn",
+                    node.to_json_text()
+                ));
             }
         };
         if let Some((node, text)) = word("fail_calc")
@@ -280,7 +335,11 @@ impl<'a> Asked<'a> {
         ))))
     }
 
-    fn accepted_values(&self, column: Option<&str>, schema: Option<&Schema>) -> Result<Fate, String> {
+    fn accepted_values(
+        &self,
+        column: Option<&str>,
+        schema: Option<&Schema>,
+    ) -> Result<Fate, String> {
         self.knows(&["values", "quote"])?;
         let field = self.field(column, schema)?;
         let quotes = match self.argument("quote").map(|node| &node.content) {
@@ -330,194 +389,5 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// `Err`: Jinja that dbt would render.
-fn is_rendered(text: &str, what: &str) -> Result<(), String> {
-    if ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
-        return Err(format!("{what} has Jinja in it, which gets its value when dbt runs: write the value"));
-    }
-    Ok(())
-}
-
-/// A value in quotes, as `'{{ value }}'` prints it, by the field's type.
-fn quoted(field: &Field, node: &Node) -> Result<String, String> {
-    let text = printed(node)?;
-    if text.contains('\'') {
-        return Err(format!("dbt doesn't escape the quote in {text:?}, which makes a faulty query"));
-    }
-    let refused = |t: &DataType| format!("{} is {t}, and what a database makes of '{text}' there is its own", field.path);
-    match &field.data_type {
-        None | Some(DataType::String) => Ok(text),
-        Some(t @ (DataType::Int | DataType::BigInt)) => match number(text.trim()) {
-            Ok(text) if !text.contains(['.', 'e']) => Ok(text),
-            _ => Err(refused(t)),
-        },
-        Some(t) if t.is_numeric() => number(text.trim()).map_err(|_| refused(t)),
-        Some(t @ DataType::Boolean) => match text.to_ascii_lowercase().as_str() {
-            word @ ("true" | "false") => Ok(word.to_owned()),
-            _ => Err(refused(t)),
-        },
-        Some(DataType::Date) => Ok(text),
-        Some(t) => Err(refused(t)),
-    }
-}
-
-/// A value without quotes: SQL as it stands there.
-fn plain(field: &Field, node: &Node) -> Result<String, String> {
-    let text = printed(node)?;
-    let refused = || {
-        format!(
-            "quote is false, and {text} is no constant that {} can have",
-            field.path
-        )
-    };
-    let literal = text.strip_prefix('\'').and_then(|t| t.strip_suffix('\''));
-    match &field.data_type {
-        None | Some(DataType::String) if literal.is_some_and(|t| !t.replace("''", "").contains('\'')) => {
-            Ok(literal.unwrap_or_default().replace("''", "'"))
-        }
-        None | Some(DataType::Boolean) if matches!(text.to_ascii_lowercase().as_str(), "true" | "false") => {
-            Ok(text.to_ascii_lowercase())
-        }
-        None => number(&text).map_err(|_| refused()),
-        Some(t) if t.is_numeric() => number(&text).map_err(|_| refused()),
-        Some(_) => Err(refused()),
-    }
-}
-
-/// A value of YAML as Python prints it: PyYAML's words are those of YAML 1.1.
-fn printed(node: &Node) -> Result<String, String> {
-    Ok(match &node.content {
-        Content::Text(text, _) => {
-            is_rendered(text, "a value")?;
-            text.clone()
-        }
-        Content::Bool(true, _) => "True".into(),
-        Content::Bool(false, _) => "False".into(),
-        Content::Null => "None".into(),
-        Content::Number(text) if !text.contains(['.', 'e', 'E']) => text.clone(),
-        // To PyYAML a number with an exponent has a point and the exponent a sign; any other is a text.
-        Content::Number(text) if !is_float(text) => text.clone(),
-        Content::Number(text) => {
-            let value: f64 = text.parse().map_err(|_| format!("{text} is no number"))?;
-            if !(1e-4..1e16).contains(&value.abs()) {
-                return Err(format!("dbt may write {text} otherwise: write it in quotes"));
-            }
-            format!("{value:?}")
-        }
-        Content::List(_) | Content::Map(_) => return Err("a value is no single value".into()),
-    })
-}
-
-fn is_float(text: &str) -> bool {
-    match text.split_once(['e', 'E']) {
-        None => text.contains('.'),
-        Some((mantissa, exponent)) => mantissa.contains('.') && exponent.starts_with(['-', '+']),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node(yaml: &str) -> Node {
-        let (mut documents, flaws) = crate::yaml::read(yaml);
-        assert!(flaws.is_empty(), "{flaws:?}");
-        documents.remove(0)
-    }
-
-    #[test]
-    fn values_are_printed_as_python_prints_them() {
-        for (yaml, wanted) in [
-            ("yes", "True"),
-            ("'yes'", "yes"),
-            ("off", "False"),
-            ("~", "None"),
-            ("7", "7"),
-            ("010", "8"),
-            ("1.50", "1.5"),
-            ("2.0", "2.0"),
-            ("1e5", "1e5"),
-            ("1.5e3", "1.5e3"),
-            ("1.5e+3", "1500.0"),
-            ("2026-01-01", "2026-01-01"),
-        ] {
-            assert_eq!(printed(&node(yaml)).as_deref(), Ok(wanted), "{yaml}");
-        }
-        for yaml in ["'{{ var(\"a\") }}'", "[1]", "1.5e+30"] {
-            assert!(printed(&node(yaml)).is_err(), "{yaml}");
-        }
-    }
-
-    fn asked(yaml: &str) -> Import {
-        let node = node(yaml);
-        let mut import = Import::default();
-        for relation in relations(&node) {
-            read("schema.yml", &relation, None, &mut import);
-        }
-        import
-    }
-
-    #[test]
-    fn arguments_and_settings_stand_where_dbt_lets_them() {
-        let import = asked(
-            "models:
-  - name: a
-    columns:
-      - name: c
-        tests:
-          - not_null: {severity: warn, where: \"d > 1\"}
-          - not_null: {config: {severity: WARN, where: \"d > 1\"}}
-          - accepted_values: {arguments: {values: [x]}, config: {error_if: '>0'}}
-          - {name: named, test_name: accepted_values, values: [x]}
-          - accepted_values: {column_name: c, values: ['x']}
-sources:
-  - {name: s, tables: [{name: t, columns: [{name: c, data_tests: [not_null]}]}]}
-",
-        );
-        assert!(import.left_out.is_empty(), "{:?}", import.left_out);
-        let rules = import.rules("a", "a", headworks_crds::OnError::Drop);
-        let told: Vec<_> = rules
-            .iter()
-            .map(|rule| {
-                let names = rule.spec.checks.iter().filter_map(|c| c.name.as_deref());
-                (rule.spec.filter.as_deref(), names.collect::<Vec<_>>(), rule.parts.len())
-            })
-            .collect();
-        assert_eq!(
-            told,
-            [
-                (Some("d > 1"), vec!["c-not-null"], 1),
-                (None, vec!["c-accepted", "c-not-null"], 2),
-            ]
-        );
-    }
-
-    #[test]
-    fn what_a_check_cannot_say_is_left_out() {
-        for (test, words) in [
-            ("unique", "window check"),
-            ("relationships: {to: ref('x'), field: y}", "referential"),
-            ("dbt_utils.accepted_range: {min_value: 0}", "of a package"),
-            ("uniqe", "did you mean \"unique\"?"),
-            ("not_null: {config: {error_if: '>10'}}", "a share of them"),
-            ("not_null: {config: {severity: warn, warn_if: '>10'}}", "a share of them"),
-            ("not_null: {config: {fail_calc: 'sum(n)'}}", "fail_calc"),
-            ("not_null: {config: {where: \"a > {{ var('x') }}\"}}", "Jinja"),
-            ("not_null: {config: {where: \"a >\"}}", "where: line 1"),
-            ("accepted_values: {values: []}", "empty"),
-            ("accepted_values: {values: [\"it's\"]}", "escape"),
-            ("accepted_values: {values: [a], quote: false}", "no constant"),
-            ("accepted_values: {value: [a]}", "did you mean \"values\"?"),
-        ] {
-            let yaml = format!("models:\n  - name: a\n    columns:\n      - name: c\n        tests:\n          - {test}\n");
-            let import = asked(&yaml);
-            let [(part, why)] = &import.left_out[..] else {
-                panic!("{test}: {import:?}")
-            };
-            assert!(why.contains(words), "{test}: {why}");
-            assert_eq!(part.whereabouts(), "schema.yml:6:13");
-        }
-        let off = asked("models: [{name: a, columns: [{name: c, tests: [{unique: {config: {enabled: false}}}]}]}]");
-        assert_eq!(off.holding.len(), 1);
-    }
-}
+mod tests;
