@@ -26,6 +26,7 @@ mod evolution;
 mod helm;
 mod http;
 mod peek;
+mod quality;
 mod reads;
 mod shop;
 mod sql;

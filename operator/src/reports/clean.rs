@@ -3,7 +3,9 @@
 //! So a report is cleaned where it comes in, once, and everything behind deals with numbers that can be times and sizes, and
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
-use headworks_plan::{Figures, Problem, Report, ReportedReason, StateFigures};
+use headworks_plan::{
+    CheckFigures, Figures, Problem, Report, ReportedReason, RuleFigures, StateFigures,
+};
 
 use crate::names::condition_reason;
 use crate::reason::ConditionReason;
@@ -16,6 +18,13 @@ const MESSAGE: usize = 1_024;
 const VERSION: usize = 64;
 /// Longest key that is shown, in characters.
 const HOT_KEY: usize = 128;
+/// Most quality rules of one pod that are looked at, and most checks of each.
+const RULES: usize = 256;
+const CHECKS: usize = 64;
+/// Longest name of a stream, rule or check, in characters: as long as Kubernetes lets one be.
+const NAME: usize = 253;
+/// Longest place of a failure: a topic's name of at most 249 characters, a partition and an offset.
+const PLACE: usize = 300;
 /// The first and the last millisecond that a status can show: of the years 1 and 9999.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 /// A hundred years in milliseconds: longer took nothing.
@@ -57,8 +66,35 @@ fn figures(figures: Figures) -> Figures {
         last_commit_ms: time(figures.last_commit_ms),
         since_ms: time(figures.since_ms),
         state: figures.state.map(state),
+        rules: rules(figures.rules),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
+    }
+}
+
+fn rules(mut rules: Vec<RuleFigures>) -> Vec<RuleFigures> {
+    rules.truncate(RULES);
+    rules.into_iter().map(rule).collect()
+}
+
+fn rule(mut rule: RuleFigures) -> RuleFigures {
+    rule.checks.truncate(CHECKS);
+    RuleFigures {
+        stream: text(&rule.stream, NAME),
+        name: text(&rule.name, NAME),
+        generation: rule.generation.max(0),
+        checked: rule.checked.min(MOST),
+        failed: rule.failed.min(MOST),
+        checks: rule.checks.into_iter().map(check).collect(),
+    }
+}
+
+fn check(check: CheckFigures) -> CheckFigures {
+    CheckFigures {
+        name: text(&check.name, NAME),
+        failed: check.failed.min(MOST),
+        last_failure_ms: time(check.last_failure_ms),
+        last_failure_place: check.last_failure_place.map(|place| text(&place, PLACE)),
     }
 }
 
@@ -158,6 +194,40 @@ mod tests {
         for bad in [f64::NAN, f64::INFINITY, -1.0] {
             assert!(rate(bad).abs() < f64::EPSILON);
         }
+    }
+
+    #[test]
+    fn what_is_said_of_rules_is_bounded() {
+        let check = CheckFigures {
+            name: "a\nb".repeat(500),
+            failed: u64::MAX,
+            last_failure_ms: Some(i64::MAX),
+            last_failure_place: Some("t[0]@1\u{1b}[2J".to_owned()),
+        };
+        let said = RuleFigures {
+            stream: "orders\u{202e}".to_owned(),
+            name: "sane".to_owned(),
+            generation: -7,
+            checked: u64::MAX,
+            failed: 3,
+            checks: vec![check; 500],
+        };
+        let figures = figures(Figures {
+            rules: vec![said; 5_000],
+            ..Figures::default()
+        });
+        assert_eq!(figures.rules.len(), RULES);
+        let rule = &figures.rules[0];
+        assert_eq!(
+            (rule.stream.as_str(), rule.name.as_str(), rule.generation),
+            ("orders ", "sane", 0)
+        );
+        assert_eq!((rule.checked, rule.failed), (MOST, 3));
+        assert_eq!(rule.checks.len(), CHECKS);
+        let check = &rule.checks[0];
+        assert_eq!((check.failed, check.last_failure_ms), (MOST, None));
+        assert_eq!(check.name.chars().count(), NAME);
+        assert_eq!(check.last_failure_place.as_deref(), Some("t[0]@1 [2J"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use headworks_plan::{
-    Figures, PartitionFigure, Phase, Problem, Report, ReportedReason, StateFigures,
+    Figures, PartitionFigure, Phase, Problem, Report, ReportedReason, RuleFigures, StateFigures,
 };
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
@@ -55,6 +55,8 @@ pub struct Progress {
     pub late: u64,
     /// Records written to the repartition topic.
     pub repartition_records: u64,
+    /// What quality rules counted.
+    pub rules: Vec<RuleFigures>,
 }
 
 impl Default for StatusHandle {
@@ -183,6 +185,7 @@ impl StatusHandle {
         figures.dropped += progress.dropped;
         figures.max_event_time_ms = figures.max_event_time_ms.max(progress.max_event_time_ms);
         figures.last_commit_ms = Some(now_ms);
+        RuleFigures::add_all(&mut figures.rules, &progress.rules);
         inner.late += progress.late;
         inner.repartition_records += progress.repartition_records;
     }
@@ -195,6 +198,11 @@ impl StatusHandle {
             late,
             ..state.clone()
         });
+    }
+
+    /// Says by which quality rules records are judged, before the first is: nothing was counted by them yet. What was, stays.
+    pub fn judges_by(&self, rules: &[RuleFigures]) {
+        RuleFigures::add_all(&mut self.lock().figures.rules, rules);
     }
 
     /// Records written to the repartition topic since the pod's start; none, where no part writes any.

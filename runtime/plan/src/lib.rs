@@ -14,6 +14,7 @@ mod peek;
 mod pipeline;
 mod reason;
 mod report;
+mod rule;
 mod source;
 mod stage;
 mod store;
@@ -30,6 +31,7 @@ pub use peek::{
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
+pub use rule::{Check, CheckFigures, Rule, RuleAction, RuleFigures};
 pub use source::{
     GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,
     Template, UnknownFields, WebsocketSource,

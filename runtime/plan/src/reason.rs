@@ -79,6 +79,10 @@ words! {
         DataLost,
         /// A bad record under `onBadRecord: Stop`.
         BadRecord,
+        /// A record breaks a check of a quality rule under `onError: Stop`.
+        RuleBroken,
+        /// A quality rule's expression can't be compiled: no record is let through unjudged.
+        RuleInvalid,
         /// The plan itself can't be run.
         PlanRefused,
         /// A generated record's template doesn't fit the stream.
@@ -143,6 +147,8 @@ words! {
         StoreRefused,
         /// Every window that it falls into was over.
         Late,
+        /// It breaks a check of a quality rule whose failures become dead letters.
+        Quality,
     }
 }
 

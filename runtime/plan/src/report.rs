@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::reason::{Reason, ReportedReason};
+use crate::rule::RuleFigures;
 
 /// The answer of `GET /status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -96,6 +97,9 @@ pub struct Figures {
     /// Partitions this pod owns.
     #[serde(default)]
     pub partitions: Vec<PartitionFigure>,
+    /// What each quality rule counted that the pod judges by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleFigures>,
 }
 
 /// A pod's state.

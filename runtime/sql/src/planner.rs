@@ -170,6 +170,11 @@ pub fn inputs(sql: &str) -> Result<Vec<String>, SqlError> {
         .collect())
 }
 
+/// Reads a condition without looking at its names and types; needs no schema.
+pub fn parse_condition(sql: &str) -> Result<(), SqlError> {
+    syntax::parse_expression(sql).map(drop)
+}
+
 /// Checks and compiles a condition over a schema's columns, such as `amount > 0`.
 pub fn expression(sql: &str, schema: &Schema) -> Result<Condition, Vec<SqlError>> {
     let expr = syntax::parse_expression(sql).map_err(|e| vec![e])?;

@@ -111,6 +111,7 @@ mod tests {
                     ..Contract::default()
                 },
                 max_message_bytes: 1_048_588,
+                rules: Vec::new(),
             },
             platform: "default".into(),
             partitions: Some(6),

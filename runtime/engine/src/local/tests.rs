@@ -38,6 +38,7 @@ fn plan(on_bad_record: OnBadRecord) -> PipelinePlan {
             ..Contract::default()
         },
         max_message_bytes: 1_000_000,
+        rules: Vec::new(),
     };
     PipelinePlan {
         sql: "SELECT id, 40 / n AS n FROM words WHERE n < 20".into(),

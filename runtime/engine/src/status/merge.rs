@@ -3,7 +3,7 @@
 //! The parts read the same records, so what was read is counted once, by the first part; what was
 //! written is summed. The pod lags as much as its slowest part, and runs once every part does.
 
-use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report};
+use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report, RuleFigures};
 
 pub(super) fn merge(own: Report, parts: Vec<Report>) -> Report {
     let phase = phase(own.phase, &parts);
@@ -59,6 +59,8 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
             Some(known) => *known = slower(known, &figure),
         }
     }
+    let mut rules = so_far.rules;
+    RuleFigures::add_all(&mut rules, &part.rules);
     Figures {
         records_out: so_far.records_out + part.records_out,
         dead_letters: so_far.dead_letters + part.dead_letters,
@@ -72,6 +74,7 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
         },
         partitions,
         state: so_far.state.or(part.state),
+        rules,
         ..so_far
     }
 }

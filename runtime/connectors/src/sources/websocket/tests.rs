@@ -102,6 +102,7 @@ fn run(feed: WebsocketSource) -> Running {
             ..Contract::default()
         },
         max_message_bytes: 100_000,
+        rules: Vec::new(),
     };
     let plan = SourcePlan {
         on_invalid: OnInvalid::DeadLetter,

@@ -21,6 +21,7 @@ fn plan(bootstrap: &str, topic: &str, select: PeekSelection) -> PeekPlan {
             dead_letter_topic: format!("{topic}.dlq"),
             contract: Contract::default(),
             max_message_bytes: 1_048_588,
+            rules: Vec::new(),
         },
         group: "peek".into(),
         masked: Vec::new(),

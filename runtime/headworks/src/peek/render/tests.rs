@@ -25,6 +25,7 @@ fn plan(fields: &[(&str, &str)], masked: &[&str]) -> PeekPlan {
                 ..Contract::default()
             },
             max_message_bytes: 1_048_588,
+            rules: Vec::new(),
         },
         group: "g".into(),
         masked: masked.iter().map(|m| (*m).to_owned()).collect(),

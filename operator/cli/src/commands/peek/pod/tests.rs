@@ -22,6 +22,7 @@ fn plan() -> PeekPlan {
             dead_letter_topic: "shop.orders.dlq".into(),
             contract: Contract::default(),
             max_message_bytes: 1_048_588,
+            rules: Vec::new(),
         },
         group: "g".into(),
         masked: vec!["email".into()],

@@ -122,6 +122,7 @@ fn config(contract: Contract, template: Option<Template>) -> Config {
                 dead_letter_topic: "shop.orders.dlq".into(),
                 contract,
                 max_message_bytes: 1_000_000,
+                rules: Vec::new(),
             },
             connection: SourceConnection::Generate(generate.clone()),
             on_invalid: OnInvalid::DeadLetter,

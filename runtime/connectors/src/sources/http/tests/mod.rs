@@ -104,6 +104,7 @@ fn config() -> Config {
         dead_letter_topic: "shop.orders.dlq".into(),
         contract,
         max_message_bytes: 2_000,
+        rules: Vec::new(),
     };
     let http = HttpSource {
         path: "/v1/orders".into(),
