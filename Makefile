@@ -33,7 +33,7 @@ fuzz:  ## Feed what comes from outside with chance; SECONDS=60 TARGET=sql SEED=1
 	@e2e/bin/toolchain && . e2e/bin/env.sh && cargo run --release -p headworks-fuzz -- $(or $(TARGET),all) $(or $(SECONDS),10) $(SEED)
 sbom:  ## What each binary is made of, as CycloneDX JSON; DIR=where to
 	@e2e/bin/sbom
-parity:  ## Ask a real Flink for the golden tests' answers again, and whether it plans what docs and examples show; needs Java 17
+parity:  ## Ask a real Flink, Great Expectations and dbt for the stored answers again, and whether Flink plans what docs and examples show; needs Java 17
 	@e2e/bin/parity
 bench:  ## Speed and cost beside Kafka Streams, Flink SQL and a raw loop, on pocket's Kafka, and decoding of each format; N=records, ONLY="headworks raw", BEFORE=commit: that version beside it; not a test
 	@$(POCKET) up && $(if $(N),N=$(N)) e2e/bench/run $(ONLY)

@@ -33,8 +33,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    dlq, doctor, explain, impact, leftovers as staying, peek, profile, run, schema as schemas,
-    test, uninstall, validate as validating, version,
+    dlq, doctor, explain, impact, import, leftovers as staying, peek, profile, run,
+    schema as schemas, test, uninstall, validate as validating, version,
 };
 
 /// How a command ended.
@@ -93,6 +93,11 @@ enum Command {
         after_help = "Exit codes: 0 nothing breaks; 1 something breaks, or a change is refused; 2 wrong usage; 3 an input can't be read, or the cluster can't be reached."
     )]
     Impact(impact::Arguments),
+    /// Makes QualityRules of suites of Great Expectations and tests of dbt.
+    #[command(
+        after_help = "Exit codes: 0 all of it was translated; 1 something was left out, and standard error says what and why; 2 wrong usage; 3 an input can't be read."
+    )]
+    Import(import::Arguments),
     /// Looks at a cluster: what isn't well, and what to do.
     #[command(after_help = EXIT_CODES)]
     Doctor(doctor::Arguments),
@@ -136,6 +141,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schemas::run(&arguments),
         Command::Impact(arguments) => impact::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Peek(arguments) => peek::run(&arguments),
         Command::Dlq(arguments) => dlq::run(&arguments),

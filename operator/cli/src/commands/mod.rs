@@ -4,6 +4,7 @@ pub mod dlq;
 pub mod doctor;
 pub mod explain;
 pub mod impact;
+pub mod import;
 pub mod leftovers;
 pub mod peek;
 pub mod profile;

@@ -1,0 +1,414 @@
+//! What becomes of the parts of a file: checks, put together into QualityRules.
+//!
+//! A rule has one filter and one threshold, so checks share a rule only where both are the same; a check that may fail for some of
+//! the rows has a rule of its own, whose threshold is about nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headworks_crds::{CheckSeverity, MAX_CHECKS, OnError, QualityCheck, QualityRuleSpec};
+
+use crate::yaml::Place;
+
+/// Longest name of a rule, and of a check.
+const LONGEST: usize = 63;
+
+/// A check, before it has a name.
+#[derive(Clone, Debug)]
+pub struct Drafted {
+    /// What is checked.
+    pub check: QualityCheck,
+    /// What the check is called by, such as `amount-between`.
+    pub name: String,
+    /// Which rows the tool counts, where it doesn't count all: an SQL condition.
+    pub counted: Option<String>,
+    /// What to know of it, though it is translated.
+    pub note: Option<String>,
+}
+
+impl Drafted {
+    /// A check that counts every row.
+    pub fn new(name: impl Into<String>, check: QualityCheck) -> Self {
+        Self {
+            check,
+            name: name.into(),
+            counted: None,
+            note: None,
+        }
+    }
+
+    /// An SQL expression.
+    pub fn expression(name: impl Into<String>, expression: impl Into<String>) -> Self {
+        let check = QualityCheck {
+            expression: Some(expression.into()),
+            ..QualityCheck::default()
+        };
+        Self::new(name, check)
+    }
+
+    /// With rows that the tool leaves out of its count.
+    pub fn counting(mut self, rows: Option<String>) -> Self {
+        self.counted = rows;
+        self
+    }
+
+    /// With something to know.
+    pub fn noting(mut self, note: Option<impl Into<String>>) -> Self {
+        self.note = note.map(Into::into).or(self.note);
+        self
+    }
+}
+
+/// What became of a part of a file.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// It is a check.
+    Check(Box<Drafted>),
+    /// It needs none, and why.
+    Holds(String),
+}
+
+/// What a file is asked for, with its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// The file as it was named.
+    pub file: String,
+    /// Where it stands there.
+    pub place: Place,
+    /// What the tool calls it, and what it is about.
+    pub title: String,
+}
+
+impl Part {
+    /// `file:line:column`.
+    pub fn whereabouts(&self) -> String {
+        format!("{}:{}:{}", self.file, self.place.line, self.place.column)
+    }
+}
+
+/// How a check acts and counts.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// How grave a failure is.
+    pub severity: CheckSeverity,
+    /// Which rows are judged at all.
+    pub filter: Option<String>,
+    /// Per cent of the rows that must pass, where it isn't all.
+    pub threshold: Option<String>,
+}
+
+/// One rule, as it is written.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub spec: QualityRuleSpec,
+    /// For each check, the parts that it comes from, by their numbers.
+    pub parts: Vec<Vec<usize>>,
+}
+
+/// All that was found in all files.
+#[derive(Debug, Default)]
+pub struct Import {
+    checks: Vec<(Part, Drafted, Terms)>,
+    /// What couldn't be translated, and why.
+    pub left_out: Vec<(Part, String)>,
+    /// What needs no check, and why.
+    pub holding: Vec<(Part, String)>,
+    /// What is translated and not quite the same.
+    pub notes: Vec<(Part, String)>,
+}
+
+impl Import {
+    /// Takes in what became of a part.
+    pub fn add(&mut self, part: Part, fate: Result<(Fate, Terms), String>) {
+        match fate {
+            Err(why) => self.left_out.push((part, why)),
+            Ok((Fate::Holds(why), _)) => self.holding.push((part, why)),
+            Ok((Fate::Check(drafted), terms)) => {
+                if let Some(note) = &drafted.note {
+                    self.notes.push((part.clone(), note.clone()));
+                }
+                self.checks.push((part, *drafted, terms));
+            }
+        }
+    }
+
+    /// Parts that became checks.
+    pub fn translated(&self) -> usize {
+        self.checks.len()
+    }
+
+    /// All parts.
+    pub fn parts(&self) -> usize {
+        self.checks.len() + self.left_out.len() + self.holding.len()
+    }
+
+    /// Where each of these parts stands.
+    pub fn origins(&self, parts: &[usize]) -> String {
+        let parts = parts.iter().filter_map(|part| self.checks.get(*part));
+        let places: Vec<String> = parts.map(|(part, _, _)| part.whereabouts()).collect();
+        places.join(" ")
+    }
+
+    /// Leaves out parts that became checks, by their numbers, each for a reason.
+    pub fn leave_out(&mut self, faults: &BTreeMap<usize, String>) {
+        for (number, (part, drafted, terms)) in
+            std::mem::take(&mut self.checks).into_iter().enumerate()
+        {
+            match faults.get(&number) {
+                Some(why) => {
+                    self.notes.retain(|(noted, _)| *noted != part);
+                    self.left_out.push((part, why.clone()));
+                }
+                None => self.checks.push((part, drafted, terms)),
+            }
+        }
+    }
+
+    /// The rules. `prefix` begins their names; `on_error`: what becomes of rows that fail, where no share of them may.
+    pub fn rules(&self, stream: &str, prefix: &str, on_error: OnError) -> Vec<Rule> {
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut names = BTreeSet::new();
+        for (number, (_, drafted, terms)) in self.checks.iter().enumerate() {
+            let filter = match &terms.threshold {
+                None => terms.filter.clone(),
+                Some(_) => both(terms.filter.as_deref(), drafted.counted.as_deref()),
+            };
+            let shares = |rule: &Rule| {
+                terms.threshold.is_none()
+                    && rule.spec.threshold.is_none()
+                    && rule.spec.filter == filter
+                    && rule.spec.checks.len() < MAX_CHECKS
+            };
+            let at = rules.iter().position(shares).unwrap_or_else(|| {
+                let wanted = match &terms.threshold {
+                    None => prefix.to_owned(),
+                    Some(_) => format!("{prefix}-{}", drafted.name),
+                };
+                let mut spec = QualityRuleSpec::new(stream, Vec::new());
+                spec.filter.clone_from(&filter);
+                spec.threshold.clone_from(&terms.threshold);
+                // A share of the rows may fail: no single one is to blame.
+                spec.on_error = match terms.threshold {
+                    None => on_error,
+                    Some(_) => OnError::Alert,
+                };
+                rules.push(Rule {
+                    name: unique(&object_name(&wanted), &mut names),
+                    spec,
+                    parts: Vec::new(),
+                });
+                rules.len() - 1
+            });
+            if let Some(rule) = rules.get_mut(at) {
+                rule.take(number, drafted, terms.severity);
+            }
+        }
+        rules
+    }
+}
+
+impl Rule {
+    /// Takes in a check; one that is there already gets the graver severity of the two.
+    fn take(&mut self, number: usize, drafted: &Drafted, severity: CheckSeverity) {
+        let same = |there: &QualityCheck| {
+            let unnamed = QualityCheck {
+                name: None,
+                severity: drafted.check.severity,
+                ..there.clone()
+            };
+            unnamed == drafted.check
+        };
+        if let Some(at) = self.spec.checks.iter().position(same) {
+            if severity == CheckSeverity::Error {
+                self.spec.checks[at].severity = severity;
+            }
+            self.parts[at].push(number);
+            return;
+        }
+        let named = self.spec.checks.iter().filter_map(|c| c.name.clone());
+        let mut taken: BTreeSet<String> = named.collect();
+        self.spec.checks.push(QualityCheck {
+            name: Some(unique(&check_name(&drafted.name), &mut taken)),
+            severity,
+            ..drafted.check.clone()
+        });
+        self.parts.push(vec![number]);
+    }
+}
+
+/// Two conditions as one.
+pub fn both(left: Option<&str>, right: Option<&str>) -> Option<String> {
+    match (left, right) {
+        (Some(left), Some(right)) => Some(format!("({left}) AND ({right})")),
+        (one, other) => one.or(other).map(str::to_owned),
+    }
+}
+
+/// A name that none of `taken` has, which it joins.
+fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let mut found = name.to_owned();
+    let mut number = 1;
+    while !taken.insert(found.clone()) {
+        number += 1;
+        let end = format!("-{number}");
+        let begin: String = name.chars().take(LONGEST - end.len()).collect();
+        found = format!("{}{end}", begin.trim_end_matches(['-', '_', '.']));
+    }
+    found
+}
+
+fn cut(name: &str, end: &[char]) -> String {
+    let name: String = name.trim_matches(end).chars().take(LONGEST).collect();
+    name.trim_end_matches(end).to_owned()
+}
+
+/// What an object can be called: lower-case letters, digits and `-`.
+pub fn object_name(wanted: &str) -> String {
+    let mut name = String::new();
+    for c in wanted.chars().map(|c| c.to_ascii_lowercase()) {
+        let c = if c.is_ascii_alphanumeric() { c } else { '-' };
+        if c != '-' || !name.ends_with('-') {
+            name.push(c);
+        }
+    }
+    match cut(&name, &['-']) {
+        name if name.is_empty() => "imported".into(),
+        name => name,
+    }
+}
+
+/// What a check can be called: letters, digits, `-`, `_` and `.`.
+fn check_name(wanted: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = wanted
+        .chars()
+        .map(|c| if fits(c) { c } else { '-' })
+        .collect();
+    match cut(&name, &['-', '_', '.']) {
+        name if name.is_empty() => "check".into(),
+        name => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(line: u32) -> Part {
+        Part {
+            file: "s.json".into(),
+            place: Place { line, column: 5 },
+            title: String::new(),
+        }
+    }
+
+    fn import(terms: Vec<Terms>, expression: impl Fn(u32) -> String) -> (Import, Vec<Rule>) {
+        let mut import = Import::default();
+        for (terms, line) in terms.into_iter().zip(1..) {
+            let drafted = Drafted::expression("a-positive", expression(line))
+                .counting(Some("a IS NOT NULL".into()));
+            import.add(part(line), Ok((Fate::Check(Box::new(drafted)), terms)));
+        }
+        let rules = import.rules("orders", "Big_Suite.v2", OnError::Quarantine);
+        (import, rules)
+    }
+
+    #[test]
+    fn checks_share_a_rule_where_filter_and_threshold_allow_it() {
+        let filtered = || Terms {
+            filter: Some("b".into()),
+            ..Terms::default()
+        };
+        let mostly = || Terms {
+            threshold: Some("67".into()),
+            ..filtered()
+        };
+        let terms = vec![
+            Terms::default(),
+            filtered(),
+            mostly(),
+            Terms::default(),
+            mostly(),
+        ];
+        let (import, rules) = import(terms, |line| format!("a > {line}"));
+        let told: Vec<String> = rules
+            .iter()
+            .map(|rule| {
+                let names = rule.spec.checks.iter().filter_map(|c| c.name.as_deref());
+                let names: Vec<&str> = names.collect();
+                let origins: Vec<String> = rule.parts.iter().map(|p| import.origins(p)).collect();
+                format!(
+                    "{} [{}] {:?} {} {}",
+                    rule.name,
+                    rule.spec.filter.as_deref().unwrap_or_default(),
+                    rule.spec.on_error,
+                    names.join(" "),
+                    origins.join(" ")
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "big-suite-v2 [] Quarantine a-positive a-positive-2 s.json:1:5 s.json:4:5",
+                "big-suite-v2-2 [b] Quarantine a-positive s.json:2:5",
+                "big-suite-v2-a-positive [(b) AND (a IS NOT NULL)] Alert a-positive s.json:3:5",
+                "big-suite-v2-a-positive-2 [(b) AND (a IS NOT NULL)] Alert a-positive s.json:5:5",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_check_that_is_asked_for_twice_is_one_and_the_graver() {
+        let warn = Terms {
+            severity: CheckSeverity::Warn,
+            ..Terms::default()
+        };
+        let (import, rules) = import(vec![warn.clone(), Terms::default(), warn], |_| {
+            "a > 0".into()
+        });
+        assert_eq!(rules.len(), 1);
+        assert_eq!(rules[0].spec.checks.len(), 1);
+        assert_eq!(rules[0].spec.checks[0].severity, CheckSeverity::Error);
+        assert_eq!(
+            import.origins(&rules[0].parts[0]),
+            "s.json:1:5 s.json:2:5 s.json:3:5"
+        );
+    }
+
+    #[test]
+    fn a_rule_that_is_full_is_followed_by_another() {
+        let terms = vec![Terms::default(); MAX_CHECKS + 1];
+        let (_, rules) = import(terms, |line| format!("a > {line}"));
+        let counts: Vec<_> = rules
+            .iter()
+            .map(|r| (r.name.as_str(), r.spec.checks.len()))
+            .collect();
+        assert_eq!(
+            counts,
+            [("big-suite-v2", MAX_CHECKS), ("big-suite-v2-2", 1)]
+        );
+    }
+
+    #[test]
+    fn what_turns_out_wrong_is_left_out() {
+        let (mut import, _) = import(vec![Terms::default(); 3], |line| format!("a > {line}"));
+        import.leave_out(&BTreeMap::from([(1, "no".to_owned())]));
+        assert_eq!((import.translated(), import.parts()), (2, 3));
+        assert_eq!(import.left_out, [(part(2), "no".to_owned())]);
+    }
+
+    #[test]
+    fn names_are_names() {
+        assert_eq!(object_name("Größe, now!"), "gr-e-now");
+        assert_eq!(object_name("..."), "imported");
+        assert_eq!(check_name("a.b@c-between"), "a.b-c-between");
+        let long = "a".repeat(80);
+        let mut taken = BTreeSet::new();
+        assert_eq!(unique(&object_name(&long), &mut taken).len(), 63);
+        assert_eq!(unique(&object_name(&long), &mut taken).len(), 63);
+        assert_eq!(taken.len(), 2);
+    }
+}
