@@ -7,7 +7,7 @@ use headworks_engine::judge::rules;
 use headworks_engine::log::{LogError, Reason};
 use headworks_engine::session::{self, Failed, Outcome, StopFlag, Wording};
 use headworks_engine::status::{Progress, StatusHandle, alive};
-use headworks_plan::{KafkaConnection, Phase, Problem};
+use headworks_plan::{KafkaConnection, Phase, Problem, SourceReason};
 
 use super::Config;
 use super::rate::Rate;
@@ -174,7 +174,7 @@ impl Work {
         factory
             .fits(&config.plan)
             .map_err(|error| refused(&error))?
-            .map_err(|message| problem(Reason::TemplateMismatch, message))?;
+            .map_err(|message| problem(SourceReason::TemplateMismatch.into(), message))?;
         let validation =
             RecordValidation::new(&config.source, &config.plan).map_err(|error| refused(&error))?;
         if let Some(problem) = validation.problem() {

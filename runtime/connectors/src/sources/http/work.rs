@@ -13,8 +13,8 @@ use headworks_engine::format::FormatError;
 use headworks_engine::judge::rules;
 use headworks_plan::{OnInvalid, Problem, Reason, RuleFigures};
 
-use super::answer::{BadRecord, LISTED, Refusal};
-use super::limits::Place;
+use super::answer::{BadRecord, LISTED, bad_records};
+use crate::server::{Place, Refusal};
 use crate::sources::cut::{self, Layout};
 use crate::sources::judged::{Checked, Halt};
 use crate::sources::kafka::{Outgoing, Target};
@@ -205,7 +205,11 @@ impl Work {
                 found.all()
             );
             let listed = found.homeless_listed;
-            return Err(Refusal::too_large(error).with_records(found.homeless, listed));
+            return Err(bad_records(
+                Refusal::too_large(error),
+                found.homeless,
+                &listed,
+            ));
         }
         let mut still = base + found.bytes;
         if let Some(from) = found.dropped_from {
@@ -320,7 +324,7 @@ impl Work {
             found.all(),
             self.stream
         );
-        Refusal::bad_request(error).with_records(found.bad, found.listed)
+        bad_records(Refusal::bad_request(error), found.bad, &found.listed)
     }
 
     /// The next piece of the rest; none: it is over.
