@@ -154,6 +154,43 @@ fn faulty_records_are_quarantined_at_exactly_their_number_and_told() {
 }
 
 #[test]
+fn what_is_wrong_with_a_rule_is_told_in_the_terminal() {
+    let Some(c) = cluster("e2e-quality-told") else {
+        return;
+    };
+    c.apply(&orders("orders"));
+    c.ready(STREAM, "orders");
+    let of = |check: &str| {
+        rule("").split_once("    - ").expect("checks").0.to_owned() + "    - " + check + "\n"
+    };
+    let told = c.refused(&of("{name: a, expression: \"amount >\"}"));
+    assert!(
+        told.contains("spec.checks[0].expression: line 1, column "),
+        "{told}"
+    );
+    let told = c.refused(&of("{name: a, pattern: {field: order_id, regex: \"(\"}}"));
+    assert!(told.contains("spec.checks[0].pattern.regex"), "{told}");
+    // What doesn't fit the stream as it is may fit it in a moment: it is applied, told, and judges nothing until then.
+    let outcome = c
+        .kubectl
+        .apply(&of("{notNull: {field: amout}}"), &c.namespace);
+    assert!(outcome.ok, "{}", outcome.text);
+    for word in [
+        "Warning: ",
+        "InvalidRule",
+        "spec.checks[0].notNull.field",
+        "did you mean \"amount\"?",
+        "no Source writes DataStream orders",
+    ] {
+        assert!(outcome.text.contains(word), "{word}: {}", outcome.text);
+    }
+    let message = c.condition(RULE, "sane", "Stalled", "True", Some("InvalidRule"));
+    assert!(message.contains("did you mean \"amount\"?"), "{message}");
+    c.apply(&of("{notNull: {field: amount}}"));
+    c.condition(RULE, "sane", "Ready", "True", Some("NobodyJudges"));
+}
+
+#[test]
 fn a_rule_that_comes_and_goes_under_load_loses_and_doubles_nothing() {
     const LIMIT: u32 = 9_000;
     let Some(c) = cluster("e2e-quality-load") else {
