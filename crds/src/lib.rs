@@ -25,6 +25,7 @@ macro_rules! for_each_kind {
             (DataStore, plural: "datastores", namespaced: true, referred_to: true)
             (Source, plural: "sources", namespaced: true, referred_to: false)
             (Pipeline, plural: "pipelines", namespaced: true, referred_to: false)
+            (Replay, plural: "replays", namespaced: true, referred_to: false)
             (AccessGrant, plural: "accessgrants", namespaced: true, referred_to: false)
         }
     };
@@ -49,6 +50,7 @@ mod pod_template;
 mod quantity;
 pub mod reference;
 mod references;
+mod replay;
 pub mod source;
 mod to_plan;
 mod workload;
@@ -79,12 +81,15 @@ pub use platform::{
     Management, Platform, PlatformSpec, PlatformStatus, SchemaRegistry, ScramSha512, TopicPolicy,
     WorkloadAuthentication, WorkloadScramSha512,
 };
-pub use pod_policy::{Limits, PodPolicy};
+pub use pod_policy::{Approval, Limits, PodPolicy, ReplayPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
 pub use quantity::{Quantity, QuantityError};
 pub use references::{
     CaSecretRef, ClusterScramRef, ClusterSecretKeyRef, ConfigMapKeyRef, DeletionPolicy,
     SecretKeyRef,
+};
+pub use replay::{
+    Replay, ReplayFrom, ReplayInto, ReplayPhase, ReplayReason, ReplaySpec, ReplayStatus,
 };
 pub use source::{
     BearerAuth, Disorder, GenerateSource, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid,

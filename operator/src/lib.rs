@@ -33,6 +33,7 @@ macro_rules! for_each_kind {
             data_stores: DataStore,
             sources: Source,
             pipelines: Pipeline,
+            replays: Replay,
             grants: AccessGrant,
         }
     };
@@ -73,6 +74,7 @@ pub mod platform;
 pub mod provisioner;
 pub mod reason;
 pub mod registry_pool;
+pub mod replay;
 pub mod reports;
 pub mod retry;
 pub mod rollout_turns;

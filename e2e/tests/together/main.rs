@@ -27,6 +27,7 @@ mod helm;
 mod http;
 mod peek;
 mod reads;
+mod replay;
 mod shop;
 mod sql;
 mod stores;

@@ -3,7 +3,7 @@
 //! So a report is cleaned where it comes in, once, and everything behind deals with numbers that can be times and sizes, and
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
-use headworks_plan::{Figures, Problem, Report, ReportedReason, StateFigures};
+use headworks_plan::{Figures, Problem, ReplayFigures, Report, ReportedReason, StateFigures};
 
 use crate::names::condition_reason;
 use crate::reason::ConditionReason;
@@ -16,6 +16,8 @@ const MESSAGE: usize = 1_024;
 const VERSION: usize = 64;
 /// Longest key that is shown, in characters.
 const HOT_KEY: usize = 128;
+/// Longest id of a Replay, in characters.
+const REPLAY_ID: usize = 64;
 /// The first and the last millisecond that a status can show: of the years 1 and 9999.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 /// A hundred years in milliseconds: longer took nothing.
@@ -57,6 +59,7 @@ fn figures(figures: Figures) -> Figures {
         last_commit_ms: time(figures.last_commit_ms),
         since_ms: time(figures.since_ms),
         state: figures.state.map(state),
+        replay: figures.replay.map(replay),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
     }
@@ -71,6 +74,19 @@ fn state(state: StateFigures) -> StateFigures {
         restore_ms: state.restore_ms.map(|ms| ms.min(LONGEST_MS)),
         watermark_ms: time(state.watermark_ms),
         hot_key: state.hot_key.map(|key| text(&key, HOT_KEY)),
+    }
+}
+
+fn replay(replay: ReplayFigures) -> ReplayFigures {
+    ReplayFigures {
+        id: text(&replay.id, REPLAY_ID),
+        of: replay.of.min(MOST),
+        done: replay.done.min(MOST),
+        selected: replay.selected.min(MOST),
+        replayed: replay.replayed.min(MOST),
+        refused: replay.refused.min(MOST),
+        truncated: replay.truncated.min(MOST),
+        complete: replay.complete,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use headworks_plan::{
-    Figures, PartitionFigure, Phase, Problem, Report, ReportedReason, StateFigures,
+    Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report, ReportedReason, StateFigures,
 };
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
@@ -195,6 +195,11 @@ impl StatusHandle {
             late,
             ..state.clone()
         });
+    }
+
+    /// Says how far the pod's Replay is.
+    pub fn set_replay(&self, replay: ReplayFigures) {
+        self.lock().figures.replay = Some(replay);
     }
 
     /// Records written to the repartition topic since the pod's start; none, where no part writes any.

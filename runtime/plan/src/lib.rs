@@ -13,6 +13,7 @@ pub mod names;
 mod peek;
 mod pipeline;
 mod reason;
+mod replay;
 mod report;
 mod source;
 mod stage;
@@ -29,6 +30,7 @@ pub use peek::{
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
+pub use replay::{DeadLetterSelection, ReplayFigures, ReplayPlan};
 pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
 pub use source::{
     GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,
@@ -106,6 +108,8 @@ pub enum Role {
     Source(SourcePlan),
     /// Watches a store: ready while the store answers.
     Store(StorePlan),
+    /// Replays a bounded part of a topic, once.
+    Replay(ReplayPlan),
 }
 
 #[cfg(test)]
