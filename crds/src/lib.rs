@@ -27,6 +27,7 @@ macro_rules! for_each_kind {
             (Pipeline, plural: "pipelines", namespaced: true, referred_to: false)
             (Replay, plural: "replays", namespaced: true, referred_to: false)
             (AccessGrant, plural: "accessgrants", namespaced: true, referred_to: false)
+            (QualityRule, plural: "qualityrules", namespaced: true, referred_to: false)
         }
     };
 }
@@ -47,6 +48,7 @@ mod placement;
 mod platform;
 mod pod_policy;
 mod pod_template;
+mod quality_rule;
 mod quantity;
 pub mod reference;
 mod references;
@@ -68,7 +70,7 @@ pub use data_stream::{
     DeadLetter, EventTime, Field, FieldLabels, Format, KeptSetting, LabelledFields,
     MAX_EVENT_TIME_MS, ProtobufDefinition, RegisteredSchema, SchemaReference, SubjectNaming,
 };
-pub use dead_letters::{DeadLetterCount, DeadLetterStatus};
+pub use dead_letters::{DeadLetterCount, DeadLetterStatus, ReasonCount};
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
@@ -83,6 +85,11 @@ pub use platform::{
 };
 pub use pod_policy::{Approval, Limits, PodPolicy, ReplayPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
+pub use quality_rule::{
+    CheckSeverity, CheckStatus, Comparison, FieldCheck, FormatCheck, JudgeCount, LengthCheck,
+    MAX_CHECKS, NamedFormat, OnError, PairCheck, PatternCheck, QualityCheck, QualityRule,
+    QualityRuleSpec, QualityRuleStatus, RangeCheck, RuleCount, ValuesCheck,
+};
 pub use quantity::{Quantity, QuantityError};
 pub use references::{
     CaSecretRef, ClusterScramRef, ClusterSecretKeyRef, ConfigMapKeyRef, DeletionPolicy,

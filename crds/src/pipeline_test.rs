@@ -59,6 +59,8 @@ pub enum DeadLetterReason {
     TooLarge,
     /// Every window that it falls into was over.
     Late,
+    /// It breaks a check of a quality rule.
+    Quality,
 }
 
 /// Records of any shape; the stream's contract says which are right.

@@ -22,7 +22,7 @@ macro_rules! same {
     };
 }
 
-same!(DeadLetterReason: Decode, Contract, Evaluation, TooLarge, Late);
+same!(DeadLetterReason: Decode, Contract, Evaluation, TooLarge, Late, Quality);
 same!(Delivery: ExactlyOnce, AtLeastOnce);
 same!(Format: Json, Avro, Protobuf);
 same!(OnBadRecord: DeadLetter, Drop, Stop);

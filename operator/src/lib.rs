@@ -35,6 +35,7 @@ macro_rules! for_each_kind {
             pipelines: Pipeline,
             replays: Replay,
             grants: AccessGrant,
+            quality_rules: QualityRule,
         }
     };
 }
@@ -72,12 +73,14 @@ pub mod pipeline;
 pub mod planning;
 pub mod platform;
 pub mod provisioner;
+pub mod quality_rule;
 pub mod reason;
 pub mod registry_pool;
 pub mod replay;
 pub mod reports;
 pub mod retry;
 pub mod rollout_turns;
+pub mod rule_counts;
 pub mod run;
 pub mod scope;
 pub mod secrets;

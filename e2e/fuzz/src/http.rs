@@ -68,6 +68,7 @@ fn config() -> Option<Config> {
             ..Contract::default()
         },
         max_message_bytes: 2_000,
+        rules: Vec::new(),
     };
     let http = HttpSource {
         path: "/orders".into(),

@@ -28,6 +28,7 @@ pub fn stream(world: &World, namespace: &str, name: &str, contract: Contract) ->
         topic,
         contract,
         max_message_bytes: spec.map_or(DEFAULT_MAX_MESSAGE, max_message_bytes),
+        rules: Vec::new(),
     }
 }
 
@@ -64,6 +65,7 @@ pub fn plan(
         dead_letter_topic: String::new(),
         contract: own_columns(planned),
         max_message_bytes: u64::MAX,
+        rules: Vec::new(),
     });
     let others = pipeline.spec.to.iter().filter_map(|to| to.stream.as_ref());
     let others = others

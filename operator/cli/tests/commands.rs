@@ -84,6 +84,7 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "nesting",
         "one-of",
         "policy",
+        "quality",
         "state",
         "tab",
         "topics-alike",
@@ -117,6 +118,15 @@ fn what_is_wrong_with_a_feed_is_said_and_a_password_is_not_repeated() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    assert!(!said.contains("secret@"), "a password: {said}");
+}
+
+#[test]
+fn what_is_wrong_with_files_is_said_and_a_password_is_not_repeated() {
+    let output = run(&["validate", "cases/files.yaml"]);
+    let said = told(&output);
+    insta::assert_snapshot!("files", said);
+    assert_eq!(code(&output), 1, "{said}");
     assert!(!said.contains("secret@"), "a password: {said}");
 }
 

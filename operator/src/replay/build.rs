@@ -73,7 +73,11 @@ fn role(replay: &Replay, found: &References, sql: String, group: &str) -> plan::
     if letters {
         // Its dead letters are read as its records, and what is refused again is put there again.
         input.topic.clone_from(&input.dead_letter_topic);
+        // They are judged as what becomes of them, by whoever reads it.
+        input.rules.clear();
     }
+    let mut output = found.target.untimed();
+    output.rules.clear();
     let name = input.name.clone();
     let namespace = replay.namespace().unwrap_or_default();
     let selection = plan::DeadLetterSelection {
@@ -89,7 +93,7 @@ fn role(replay: &Replay, found: &References, sql: String, group: &str) -> plan::
         query: plan::PipelinePlan {
             sql,
             inputs: vec![input],
-            outputs: vec![found.target.untimed()],
+            outputs: vec![output],
             delivery: plan::Delivery::ExactlyOnce,
             commit_interval_ms: COMMIT_INTERVAL_MS,
             start_from,

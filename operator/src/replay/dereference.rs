@@ -5,7 +5,7 @@ use headworks_crds::{DataStream, Replay};
 use crate::{
     connection,
     context::Context,
-    data_stream::resolve::{ResolvedStream, resolve_stream},
+    data_stream::resolve::{ResolvedStream, resolve_stream, stream_references},
     names::Key,
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     reason::ConditionReason,
@@ -34,14 +34,16 @@ pub async fn dereference(
 ) -> Result<References, Error> {
     let spec = &replay.spec;
     let names = [spec.source(), spec.target()];
-    let keys = names.map(|name| Key::new("DataStream", &key.namespace, name));
+    let keys = names
+        .into_iter()
+        .flat_map(|name| stream_references(&key.namespace, name));
     let stream = context.stores.stream(&key.namespace, spec.source());
     let platform_keys = stream
         .iter()
         .flat_map(|stream| platform_references(&stream.spec.platform, &key.namespace));
     context
         .indexes
-        .set_references(key, keys.into_iter().chain(platform_keys));
+        .set_references(key, keys.chain(platform_keys));
 
     let namespace = &key.namespace;
     let source = resolve_stream(context, spec.source_field(), namespace, spec.source()).await?;

@@ -3,7 +3,10 @@
 //! So a report is cleaned where it comes in, once, and everything behind deals with numbers that can be times and sizes, and
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
-use headworks_plan::{Figures, Problem, ReplayFigures, Report, ReportedReason, StateFigures};
+use headworks_plan::{
+    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report, ReportedReason,
+    RuleFigures, StateFigures,
+};
 
 use crate::names::condition_reason;
 use crate::reason::ConditionReason;
@@ -18,6 +21,17 @@ const VERSION: usize = 64;
 const HOT_KEY: usize = 128;
 /// Longest id of a Replay, in characters.
 const REPLAY_ID: usize = 64;
+/// Most quality rules of one pod that are looked at, and most checks of each.
+const RULES: usize = 256;
+const CHECKS: usize = 64;
+/// Longest name of a stream, rule or check, in characters: as long as Kubernetes lets one be.
+const NAME: usize = 253;
+/// Longest place of a failure: a topic's name of at most 249 characters, a partition and an offset.
+const PLACE: usize = 300;
+/// Most reasons of dead letters of one pod that are looked at.
+const REASONS: usize = 16;
+/// Longest place of a dead letter, in characters: a topic has 249 at most.
+const ORIGIN: usize = 300;
 /// The first and the last millisecond that a status can show: of the years 1 and 9999.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 /// A hundred years in milliseconds: longer took nothing.
@@ -52,6 +66,8 @@ fn figures(figures: Figures) -> Figures {
         records_in: figures.records_in.min(MOST),
         records_out: figures.records_out.min(MOST),
         dead_letters: figures.dead_letters.min(MOST),
+        dead_letters_by_reason: by_reason(figures.dead_letters_by_reason),
+        last_dead_letter: figures.last_dead_letter.and_then(last_dead_letter),
         dropped: figures.dropped.min(MOST),
         rate: rate(figures.rate),
         lag: figures.lag.map(|lag| lag.min(MOST)),
@@ -60,9 +76,53 @@ fn figures(figures: Figures) -> Figures {
         since_ms: time(figures.since_ms),
         state: figures.state.map(state),
         replay: figures.replay.map(replay),
+        rules: rules(figures.rules),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
     }
+}
+
+fn rules(mut rules: Vec<RuleFigures>) -> Vec<RuleFigures> {
+    rules.truncate(RULES);
+    rules.into_iter().map(rule).collect()
+}
+
+fn rule(mut rule: RuleFigures) -> RuleFigures {
+    rule.checks.truncate(CHECKS);
+    RuleFigures {
+        stream: text(&rule.stream, NAME),
+        name: text(&rule.name, NAME),
+        generation: rule.generation.max(0),
+        checked: rule.checked.min(MOST),
+        failed: rule.failed.min(MOST),
+        checks: rule.checks.into_iter().map(check).collect(),
+    }
+}
+
+fn check(check: CheckFigures) -> CheckFigures {
+    CheckFigures {
+        name: text(&check.name, NAME),
+        failed: check.failed.min(MOST),
+        last_failure_ms: time(check.last_failure_ms),
+        last_failure_place: check.last_failure_place.map(|place| text(&place, PLACE)),
+    }
+}
+
+fn by_reason(mut counts: Vec<ReasonCount>) -> Vec<ReasonCount> {
+    counts.truncate(REASONS);
+    let counts = counts.into_iter().map(|one| ReasonCount {
+        reason: reason(&one.reason),
+        count: one.count.min(MOST),
+    });
+    counts.collect()
+}
+
+fn last_dead_letter(last: LastDeadLetter) -> Option<LastDeadLetter> {
+    Some(LastDeadLetter {
+        reason: reason(&last.reason),
+        at_ms: time(Some(last.at_ms))?,
+        place: last.place.map(|place| text(&place, ORIGIN)),
+    })
 }
 
 fn state(state: StateFigures) -> StateFigures {
@@ -174,6 +234,72 @@ mod tests {
         for bad in [f64::NAN, f64::INFINITY, -1.0] {
             assert!(rate(bad).abs() < f64::EPSILON);
         }
+    }
+
+    #[test]
+    fn what_is_said_of_rules_is_bounded() {
+        let check = CheckFigures {
+            name: "a\nb".repeat(500),
+            failed: u64::MAX,
+            last_failure_ms: Some(i64::MAX),
+            last_failure_place: Some("t[0]@1\u{1b}[2J".to_owned()),
+        };
+        let said = RuleFigures {
+            stream: "orders\u{202e}".to_owned(),
+            name: "sane".to_owned(),
+            generation: -7,
+            checked: u64::MAX,
+            failed: 3,
+            checks: vec![check; 500],
+        };
+        let figures = figures(Figures {
+            rules: vec![said; 5_000],
+            ..Figures::default()
+        });
+        assert_eq!(figures.rules.len(), RULES);
+        let rule = &figures.rules[0];
+        assert_eq!(
+            (rule.stream.as_str(), rule.name.as_str(), rule.generation),
+            ("orders ", "sane", 0)
+        );
+        assert_eq!((rule.checked, rule.failed), (MOST, 3));
+        assert_eq!(rule.checks.len(), CHECKS);
+        let check = &rule.checks[0];
+        assert_eq!((check.failed, check.last_failure_ms), (MOST, None));
+        assert_eq!(check.name.chars().count(), NAME);
+        assert_eq!(check.last_failure_place.as_deref(), Some("t[0]@1 [2J"));
+    }
+
+    #[test]
+    fn reasons_and_places_of_dead_letters_are_words_and_few() {
+        let one = ReasonCount {
+            reason: "De\u{1b}code".into(),
+            count: u64::MAX,
+        };
+        let last = |at_ms| LastDeadLetter {
+            reason: "Late\n".into(),
+            at_ms,
+            place: Some(format!("t\u{1b}[0]@{}", "1".repeat(900))),
+        };
+        let of = |at_ms| {
+            figures(Figures {
+                dead_letters_by_reason: vec![one.clone(); 900],
+                last_dead_letter: Some(last(at_ms)),
+                ..Figures::default()
+            })
+        };
+        let said = of(0);
+        assert_eq!(said.dead_letters_by_reason.len(), REASONS);
+        assert_eq!(said.dead_letters_by_reason[0].reason, "Decode");
+        assert_eq!(said.dead_letters_by_reason[0].count, MOST);
+        let last = said.last_dead_letter.unwrap();
+        let place = last.place.unwrap();
+        assert_eq!(
+            (last.reason.as_str(), place.chars().count()),
+            ("Late", ORIGIN)
+        );
+        assert!(!place.contains('\u{1b}'));
+        assert_eq!(of(i64::MAX).last_dead_letter, None);
     }
 
     #[test]

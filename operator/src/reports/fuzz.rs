@@ -163,6 +163,34 @@ fn problem(rng: &mut SmallRng) -> Value {
     )
 }
 
+fn rule(rng: &mut SmallRng) -> Value {
+    let check = |rng: &mut SmallRng| {
+        object(
+            rng,
+            &[
+                ("name", text),
+                ("failed", count),
+                ("lastFailureMs", signed),
+                ("lastFailurePlace", text),
+            ],
+        )
+    };
+    let checks = (0..rng.random_range(0..4)).map(|_| check(rng));
+    let checks = checks.collect::<Value>();
+    let mut rule = object(
+        rng,
+        &[
+            ("stream", text),
+            ("name", text),
+            ("generation", signed),
+            ("checked", count),
+            ("failed", count),
+        ],
+    );
+    rule["checks"] = checks;
+    rule
+}
+
 fn report(rng: &mut SmallRng) -> Value {
     let state = |rng: &mut SmallRng| {
         object(
@@ -178,9 +206,16 @@ fn report(rng: &mut SmallRng) -> Value {
             ],
         )
     };
+    let rules = |rng: &mut SmallRng| {
+        let number = if rng.random_bool(0.02) { 400 } else { 2 };
+        (0..rng.random_range(0..=number))
+            .map(|_| rule(rng))
+            .collect::<Value>()
+    };
     let mut figures = object(
         rng,
         &[
+            ("rules", rules),
             ("lag", count),
             ("maxEventTimeMs", signed),
             ("lastCommitMs", signed),

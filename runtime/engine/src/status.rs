@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use headworks_plan::{
-    Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report, ReportedReason, StateFigures,
+    Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report, ReportedReason, RuleFigures,
+    StateFigures,
 };
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
@@ -18,9 +19,11 @@ const RATE_WINDOW_S: f64 = 10.0;
 #[derive(Clone, Debug)]
 pub struct StatusHandle(Arc<Mutex<Inner>>);
 
+mod dead_letters;
 mod merge;
 mod pulse;
 
+pub use dead_letters::ReasonTally;
 pub use pulse::{OfThisThread, Pulse, alive};
 
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub struct Progress {
     pub records_out: u64,
     /// Records sent to dead-letter topics.
     pub dead_letters: u64,
+    /// The same by reason, and the last of them.
+    pub reasons: ReasonTally,
     /// Records counted and dropped.
     pub dropped: u64,
     /// Largest event time among the records, milliseconds since 1970 UTC.
@@ -55,6 +60,8 @@ pub struct Progress {
     pub late: u64,
     /// Records written to the repartition topic.
     pub repartition_records: u64,
+    /// What quality rules counted.
+    pub rules: Vec<RuleFigures>,
 }
 
 impl Default for StatusHandle {
@@ -180,9 +187,11 @@ impl StatusHandle {
         figures.records_in += progress.records_in;
         figures.records_out += progress.records_out;
         figures.dead_letters += progress.dead_letters;
+        progress.reasons.add_to(figures);
         figures.dropped += progress.dropped;
         figures.max_event_time_ms = figures.max_event_time_ms.max(progress.max_event_time_ms);
         figures.last_commit_ms = Some(now_ms);
+        RuleFigures::add_all(&mut figures.rules, &progress.rules);
         inner.late += progress.late;
         inner.repartition_records += progress.repartition_records;
     }
@@ -200,6 +209,11 @@ impl StatusHandle {
     /// Says how far the pod's Replay is.
     pub fn set_replay(&self, replay: ReplayFigures) {
         self.lock().figures.replay = Some(replay);
+    }
+
+    /// Says by which quality rules records are judged, before the first is: nothing was counted by them yet. What was, stays.
+    pub fn judges_by(&self, rules: &[RuleFigures]) {
+        RuleFigures::add_all(&mut self.lock().figures.rules, rules);
     }
 
     /// Records written to the repartition topic since the pod's start; none, where no part writes any.

@@ -1,7 +1,7 @@
 //! `headworks validate`: everything that can be known of a folder of manifests without a cluster.
 //!
 //! First each object by itself ([`single`]): its schema, its CEL rules, our own checks. Then the objects
-//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`replays`], [`loops`], [`policy`]), with the operator's own rules, so that what is
+//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`replays`], [`rules`], [`loops`], [`policy`]), with the operator's own rules, so that what is
 //! accepted here is accepted there.
 
 pub mod cases;
@@ -11,13 +11,14 @@ mod loops;
 mod pipelines;
 mod policy;
 mod replays;
+mod rules;
 mod single;
 mod streams;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use headworks_crds::{ACCEPT_GRANTS, DataStream, Pipeline, Platform};
+use headworks_crds::{ACCEPT_GRANTS, DataStream, Pipeline, Platform, QualityRule};
 use headworks_plan::Contract;
 
 use crate::files::File;
@@ -130,6 +131,18 @@ impl World {
     }
 }
 
+impl World {
+    /// QualityRules that could be read into their type.
+    pub fn quality_rules(&self) -> impl Iterator<Item = (&Object, &QualityRule)> {
+        self.objects
+            .iter()
+            .filter_map(|object| match &object.typed {
+                Some(Typed::QualityRule(rule)) => Some((object, rule.as_ref())),
+                _ => None,
+            })
+    }
+}
+
 /// Checks the files.
 pub fn check(files: &[File], options: &Options) -> Checked {
     let mut checked = Checked {
@@ -152,6 +165,7 @@ pub fn check(files: &[File], options: &Options) -> Checked {
     cases::check(world, &planned, findings);
     grants::check(world, options, findings);
     replays::check(world, options, findings);
+    rules::check(world, options, findings);
     loops::check(world, findings);
     policy::check(world, findings);
     for file in files {

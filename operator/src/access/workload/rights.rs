@@ -80,7 +80,7 @@ impl Rights {
             Edge::Stream(name) => {
                 for input in plan.inputs.iter().filter(|input| input.name == *name) {
                     self.topic(&input.topic, &[Operation::Read]);
-                    if plan.on_bad_record == OnBadRecord::DeadLetter {
+                    if plan.on_bad_record == OnBadRecord::DeadLetter || input.quarantines() {
                         self.topic(&input.dead_letter_topic, &[Operation::Write]);
                     }
                 }
@@ -118,7 +118,7 @@ impl Rights {
 
     fn source(&mut self, plan: &SourcePlan) {
         self.writes(&plan.into);
-        if plan.on_invalid == OnInvalid::DeadLetter {
+        if plan.on_invalid == OnInvalid::DeadLetter || plan.into.quarantines() {
             self.topic(&plan.into.dead_letter_topic, &[Operation::Write]);
         }
         // The place of a source that keeps one stands as its group's in the stream's topic, and Kafka takes a place only from who
@@ -180,6 +180,19 @@ mod tests {
         let mut rights = Rights::of(2);
         rights.pipeline(&strict);
         assert!(!rights.acls.iter().any(|a| a.name == "shop.a.dlq"));
+        // What a rule refuses becomes a dead letter all the same.
+        for (action, writes) in [("DeadLetter", true), ("Drop", false)] {
+            let rule = json!({"name": "sane", "generation": 1,
+                "checks": [{"name": "positive", "expression": "n > 0", "action": action}]});
+            strict.inputs[0].rules = vec![serde_json::from_value(rule).unwrap()];
+            let mut rights = Rights::of(2);
+            rights.pipeline(&strict);
+            assert_eq!(
+                rights.acls.iter().any(|a| a.name == "shop.a.dlq"),
+                writes,
+                "{action}"
+            );
+        }
     }
 
     #[test]

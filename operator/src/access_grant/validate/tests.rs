@@ -99,6 +99,7 @@ fn resolved(name: &str, labels: &[&str]) -> ResolvedStream {
                 ..headworks_plan::Contract::default()
             },
             max_message_bytes: 1,
+            rules: Vec::new(),
         },
         platform: "default".into(),
         partitions: Some(3),

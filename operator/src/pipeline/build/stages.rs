@@ -85,6 +85,7 @@ fn results(topic: &InternalTopic, dataflow: &Dataflow) -> Stream {
         topic: topic.topic.clone(),
         contract: results_contract(dataflow),
         max_message_bytes: topic.max_message_bytes,
+        rules: Vec::new(),
     }
 }
 

@@ -19,6 +19,7 @@ fn stream(name: &str) -> ResolvedStream {
                 ..Contract::default()
             },
             max_message_bytes: 1_048_588,
+            rules: Vec::new(),
         },
         platform: "default".into(),
         partitions: Some(6),

@@ -111,6 +111,7 @@ mod tests {
                     ..Contract::default()
                 },
                 max_message_bytes: 1_048_588,
+                rules: Vec::new(),
             },
             platform: "default".into(),
             partitions: Some(6),
@@ -179,6 +180,21 @@ mod tests {
         assert!(built.service.is_none() && built.address.is_none());
         insta::assert_yaml_snapshot!("generate_deployment", built.deployment);
         insta::assert_yaml_snapshot!("generate_plan", built.plan.config_map);
+    }
+
+    #[test]
+    fn a_feed_has_one_pod_with_its_secrets_and_no_address() {
+        let spec = json!({"into": "orders", "onInvalid": "DeadLetter", "websocket": {
+            "url": "wss://feed.example.com/v1", "subscribe": "all", "itemsPath": "data.trades",
+            "headers": [{"name": "Authorization", "secret": {"name": "feed"}}], "caSecret": {"name": "feed-ca"}}});
+        let built = built(
+            &json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),
+            &spec,
+            None,
+        );
+        assert!(built.service.is_none() && built.address.is_none());
+        insta::assert_yaml_snapshot!("feed_deployment", built.deployment);
+        insta::assert_yaml_snapshot!("feed_plan", built.plan.config_map);
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn planned(sql: &str, flow: &Dataflow, out: Contract, streams: &Streams) -> Pipe
         dead_letter_topic: format!("{name}.dlq"),
         contract,
         max_message_bytes: 1 << 20,
+        rules: Vec::new(),
     };
     let mut inputs: Vec<Stream> = Vec::new();
     for branch in flow.branches() {

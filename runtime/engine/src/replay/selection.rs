@@ -2,11 +2,8 @@
 
 use headworks_plan::DeadLetterSelection;
 
-use crate::dead_letter::{PIPELINE, REASON, REPLAY, SOURCE, TRUNCATED};
+use crate::dead_letter::{PIPELINE, REASON, REPLAY, RULE, SOURCE, TRUNCATED};
 use crate::log::RecordHeaders;
-
-/// The header that names the quality rule.
-const RULE: &str = "headworks.rule";
 
 /// What becomes of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -217,7 +217,7 @@ fn setup(work: &Work<'_>) -> Result<Setup, CompileError> {
     let written = pipeline::writes(plan, stage);
     let dead_letters = origins
         .iter()
-        .filter(|_| plan.on_bad_record == OnBadRecord::DeadLetter)
+        .filter(|stream| plan.on_bad_record == OnBadRecord::DeadLetter || stream.quarantines())
         .map(|stream| stream.dead_letter_topic.clone());
     // What goes through an exchange or is state has one transaction with its positions, whatever is promised. Rows of a
     // table don't go through Kafka: their offsets are in the store's transaction, so their dead letters may as well be.

@@ -3,7 +3,9 @@
 //! The parts read the same records, so what was read is counted once, by the first part; what was
 //! written is summed. The pod lags as much as its slowest part, and runs once every part does.
 
-use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report};
+use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report, RuleFigures};
+
+use super::dead_letters;
 
 pub(super) fn merge(own: Report, parts: Vec<Report>) -> Report {
     let phase = phase(own.phase, &parts);
@@ -59,7 +61,16 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
             Some(known) => *known = slower(known, &figure),
         }
     }
+    let mut rules = so_far.rules;
+    RuleFigures::add_all(&mut rules, &part.rules);
+    let (dead_letters_by_reason, last_dead_letter) = dead_letters::both(
+        so_far.dead_letters_by_reason,
+        part.dead_letters_by_reason,
+        [so_far.last_dead_letter, part.last_dead_letter],
+    );
     Figures {
+        dead_letters_by_reason,
+        last_dead_letter,
         records_out: so_far.records_out + part.records_out,
         dead_letters: so_far.dead_letters + part.dead_letters,
         dropped: so_far.dropped + part.dropped,
@@ -73,6 +84,7 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
         partitions,
         state: so_far.state.or(part.state),
         replay: so_far.replay.or(part.replay),
+        rules,
         ..so_far
     }
 }

@@ -2,9 +2,11 @@
 //! is computed from what is in the input topics. A new feature adds one here (see CONTRIBUTING.md).
 
 mod access;
+mod feeds;
 mod formats;
 mod generated;
 mod ingest;
+mod quality;
 mod replayed;
 mod stateless;
 mod upserts;
@@ -19,7 +21,7 @@ use serde_json::Value;
 pub use ingest::LATE;
 
 /// Each kind, and the file with the contestant that has one: whatever there is takes part.
-pub const OF_KINDS: [(&str, &str); 7] = [
+pub const OF_KINDS: [(&str, &str); 8] = [
     ("Platform", "mod.rs"),
     ("DataStream", "contestants/mod.rs"),
     ("DataStore", "mod.rs"),
@@ -27,6 +29,7 @@ pub const OF_KINDS: [(&str, &str); 7] = [
     ("Pipeline", "contestants/stateless.rs"),
     ("Replay", "contestants/replayed.rs"),
     ("AccessGrant", "contestants/access.rs"),
+    ("QualityRule", "contestants/quality.rs"),
 ];
 
 /// The Platform that most of it is on: Kafka without a password, with a schema registry.
@@ -113,6 +116,8 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(generated::Made::new(seed, seconds)),
         Box::new(replayed::Replayed),
         Box::new(access::Granted::new(c)),
+        Box::new(feeds::Fed::new(c)),
+        Box::new(quality::Judged::new(seed, seconds)),
     ]
 }
 

@@ -353,6 +353,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
         topic,
         contract: contract.clone(),
         max_message_bytes: 1_000_000,
+        rules: Vec::new(),
     };
     let plan = PipelinePlan {
         sql: "SELECT id, n * 10 AS n FROM words WHERE n < 5".into(),

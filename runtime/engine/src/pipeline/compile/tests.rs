@@ -27,6 +27,7 @@ fn plan(sql: &str) -> PipelinePlan {
             ..Contract::default()
         },
         max_message_bytes: 1_000_000,
+        rules: Vec::new(),
     };
     PipelinePlan {
         sql: sql.into(),

@@ -26,6 +26,7 @@ fn stream(name: &str, fields: &[(&str, &str, bool)]) -> Stream {
             ..Contract::default()
         },
         max_message_bytes: 1_000_000,
+        rules: Vec::new(),
     }
 }
 

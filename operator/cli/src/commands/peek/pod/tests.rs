@@ -1,7 +1,8 @@
 //! The pod as it is made, and what is said of one that doesn't start.
 
 use headworks_plan::{
-    Contract, Format, KafkaConnection, KnownSchema, PEEK_VERSION, PeekSelection, Registered, Stream,
+    Contract, Format, KafkaConnection, KnownSchema, PEEK_VERSION, PeekSelection, PeekTask,
+    Registered, Stream,
 };
 use serde_json::{Value, json};
 
@@ -22,9 +23,11 @@ fn plan() -> PeekPlan {
             dead_letter_topic: "shop.orders.dlq".into(),
             contract: Contract::default(),
             max_message_bytes: 1_048_588,
+            rules: Vec::new(),
         },
         group: "g".into(),
         masked: vec!["email".into()],
+        task: PeekTask::Records,
         select: PeekSelection {
             limit: 20,
             seconds: 60,
