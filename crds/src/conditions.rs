@@ -24,6 +24,9 @@ pub const INSECURE: &str = "Insecure";
 /// A Platform's own: CRDs and operator are of different versions.
 pub const CRD_VERSION_MISMATCH: &str = "CrdVersionMismatch";
 
+/// A Replay's own: all of it is done.
+pub const COMPLETE: &str = "Complete";
+
 /// The longest message of a condition; longer ones must be cut before they are written.
 pub const MAX_MESSAGE: usize = 4096;
 

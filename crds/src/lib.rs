@@ -25,6 +25,7 @@ macro_rules! for_each_kind {
             (DataStore, plural: "datastores", namespaced: true, referred_to: true)
             (Source, plural: "sources", namespaced: true, referred_to: false)
             (Pipeline, plural: "pipelines", namespaced: true, referred_to: false)
+            (Replay, plural: "replays", namespaced: true, referred_to: false)
             (AccessGrant, plural: "accessgrants", namespaced: true, referred_to: false)
             (QualityRule, plural: "qualityrules", namespaced: true, referred_to: false)
         }
@@ -51,6 +52,7 @@ mod quality_rule;
 mod quantity;
 pub mod reference;
 mod references;
+mod replay;
 pub mod source;
 mod to_plan;
 mod workload;
@@ -81,7 +83,7 @@ pub use platform::{
     Management, Platform, PlatformSpec, PlatformStatus, SchemaRegistry, ScramSha512, TopicPolicy,
     WorkloadAuthentication, WorkloadScramSha512,
 };
-pub use pod_policy::{Limits, PodPolicy};
+pub use pod_policy::{Approval, Limits, PodPolicy, ReplayPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
 pub use quality_rule::{
     CheckSeverity, CheckStatus, Comparison, FieldCheck, FormatCheck, JudgeCount, LengthCheck,
@@ -92,6 +94,9 @@ pub use quantity::{Quantity, QuantityError};
 pub use references::{
     CaSecretRef, ClusterScramRef, ClusterSecretKeyRef, ConfigMapKeyRef, DeletionPolicy,
     SecretKeyRef,
+};
+pub use replay::{
+    Replay, ReplayFrom, ReplayInto, ReplayPhase, ReplayReason, ReplaySpec, ReplayStatus,
 };
 pub use source::{
     BearerAuth, Disorder, GenerateSource, HttpAuth, HttpService, HttpSource, HttpTls, OnInvalid,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClusterScramRef, ClusterSecretKeyRef, Condition, Duration, Limits, PodPolicy, PodTemplate,
-    borrowed, conditions, references,
+    ReplayPolicy, borrowed, conditions, references,
 };
 
 /// What a Platform is.
@@ -69,6 +69,9 @@ pub struct PlatformSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub limits: Option<Limits>,
+    /// What Replays need. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replays: Option<ReplayPolicy>,
 }
 
 /// The Kafka cluster.

@@ -2,6 +2,7 @@
 
 use garde::Validate;
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Duration, borrowed};
@@ -47,6 +48,25 @@ pub struct PodPolicy {
     #[schemars(length(max = 64), inner(length(min = 1, max = 253), regex(pattern = PATTERN)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub secrets: Option<Vec<String>>,
+}
+
+/// What Replays need before they write.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayPolicy {
+    /// Required: a Replay waits until its spec says `approved: true`.
+    #[serde(default)]
+    pub approval: Approval,
+}
+
+/// Whether somebody must say yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Approval {
+    /// Nobody need.
+    #[default]
+    NotRequired,
+    /// Somebody must.
+    Required,
 }
 
 /// What DataStreams may ask of Kafka. A stream that asks for more isn't made, or stays as it is. What is there already is never

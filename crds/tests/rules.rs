@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source, Validate};
+use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Replay, Source, Validate};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -61,6 +61,13 @@ fn source(changes: Value) -> Source {
     )
 }
 
+fn replay(changes: Value) -> Replay {
+    object(
+        "Replay",
+        &with(json!({"from": {"deadLetterOf": "orders"}}), &changes),
+    )
+}
+
 fn platform(changes: Value) -> Platform {
     let kafka = with(
         json!({"bootstrapServers": "kafka:9092", "management": {"admin": {}}}),
@@ -99,6 +106,41 @@ fn the_smallest_objects_are_accepted() {
     accepted!(pipeline(json!({})));
     accepted!(source(json!({})));
     accepted!(platform(json!({})));
+    accepted!(replay(json!({})));
+}
+
+#[test]
+fn what_a_replay_does_is_said_once() {
+    let letters = |more: Value| with(json!({"deadLetterOf": "orders"}), &more);
+    refused!(
+        replay(json!({"from": {}})),
+        "exactly one of deadLetterOf and stream"
+    );
+    let both = json!({"deadLetterOf": "orders", "stream": "orders"});
+    refused!(
+        replay(json!({"from": both})),
+        "exactly one of deadLetterOf and stream"
+    );
+    let late = letters(json!({"reasons": ["Late"], "rules": ["sane"], "by": ["p"]}));
+    accepted!(replay(json!({"from": late})));
+    for selects in [
+        json!({"reasons": ["Late"]}),
+        json!({"rules": ["a"]}),
+        json!({"by": ["p"]}),
+    ] {
+        let from = with(json!({"stream": "orders"}), &selects);
+        refused!(replay(json!({"from": from})), "they go with deadLetterOf");
+    }
+    for (field, value) in [("fix", json!("SELECT 1")), ("into", json!({"stream": "b"}))] {
+        let words = format!("{field} can't change");
+        refused!(replay(json!({})) => replay(json!({field: value})), &words);
+        refused!(replay(json!({field: value})) => replay(json!({})), &words);
+        accepted!(replay(json!({field: value})) => replay(json!({field: value})));
+    }
+    let late = letters(json!({"reasons": ["Late"]}));
+    refused!(replay(json!({})) => replay(json!({"from": late})), "from can't change");
+    let slower = json!({"recordsPerSecond": "5", "approved": true, "suspend": true});
+    accepted!(replay(json!({})) => replay(slower));
 }
 
 #[test]

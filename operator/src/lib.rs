@@ -33,6 +33,7 @@ macro_rules! for_each_kind {
             data_stores: DataStore,
             sources: Source,
             pipelines: Pipeline,
+            replays: Replay,
             grants: AccessGrant,
             quality_rules: QualityRule,
         }
@@ -75,6 +76,7 @@ pub mod provisioner;
 pub mod quality_rule;
 pub mod reason;
 pub mod registry_pool;
+pub mod replay;
 pub mod reports;
 pub mod retry;
 pub mod rollout_turns;

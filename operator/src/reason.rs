@@ -223,6 +223,14 @@ headworks_plan::words! {
         StateTopicMismatch,
         /// `state.memory` doesn't fit into the pod's.
         MemoryTooLow,
+
+        // Replay.
+        /// All of it is done.
+        Complete,
+        /// The Platform wants somebody's yes.
+        ApprovalMissing,
+        /// It begins before the oldest record that is kept.
+        WindowDeleted,
     }
 }
 

@@ -30,6 +30,7 @@ mod http;
 mod peek;
 mod quality;
 mod reads;
+mod replay;
 mod shop;
 mod sql;
 mod stores;

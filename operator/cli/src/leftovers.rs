@@ -200,6 +200,12 @@ fn internal(seen: &Seen, name: &str, here: &impl Fn(&str) -> bool) -> Option<Str
         let gone = !is_there("Source");
         return gone.then(|| format!("Source {namespace}/{object}, which is gone"));
     }
+    if rest == "replay" {
+        let gone = !is_there("Replay");
+        return gone.then(|| {
+            format!("Replay {namespace}/{object}, which is gone, and would begin anew without it")
+        });
+    }
     if !is_there("Pipeline") {
         return Some(format!("Pipeline {namespace}/{object}, which is gone"));
     }
@@ -217,6 +223,7 @@ fn user_of(seen: &Seen, user: &str, here: &impl Fn(&str) -> bool) -> Option<Stri
     let (kind, name) = match what {
         "pipeline" => ("Pipeline", name),
         "source" => ("Source", name),
+        "replay" => ("Replay", name),
         "grant" => (
             "AccessGrant",
             name.strip_suffix("-a")
@@ -254,6 +261,7 @@ mod tests {
             key("Pipeline", "copy"),
             key("Pipeline", "new"),
             key("Source", "in"),
+            key("Replay", "again"),
             key("AccessGrant", "bi"),
         ]
         .into();
@@ -300,11 +308,15 @@ mod tests {
                 "headworks.prod.shop.old.table.w.t",
                 "headworks.prod.shop.in.generate",
                 "headworks.prod.shop.out.generate",
+                "headworks.prod.shop.again.replay",
+                "headworks.prod.shop.ended.replay",
                 "console-consumer-1",
             ]),
             users: names(&[
                 "headworks.prod.pipeline.shop.sum",
                 "headworks.prod.pipeline.shop.old",
+                "headworks.prod.replay.shop.again",
+                "headworks.prod.replay.shop.ended",
                 "headworks.prod.grant.shop.bi-a",
                 "headworks.prod.grant.shop.gone-b",
                 "ann",
@@ -322,11 +334,13 @@ mod tests {
                 "topic/headworks.prod.shop.sum.01234567-changelog",
                 "topic/shop.gone",
                 "topic/shop.gone.dlq",
+                "group/headworks.prod.shop.ended.replay",
                 "group/headworks.prod.shop.old.table.w.t",
                 "group/headworks.prod.shop.out.generate",
                 "group/headworks.prod.shop.sum",
                 "user/headworks.prod.grant.shop.gone-b",
                 "user/headworks.prod.pipeline.shop.old",
+                "user/headworks.prod.replay.shop.ended",
                 "configmap/shop/gone-contract-1",
                 "configmap/shop/moved-contract-1",
             ]

@@ -4,7 +4,7 @@
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
 use headworks_plan::{
-    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, Report, ReportedReason,
+    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report, ReportedReason,
     RuleFigures, StateFigures,
 };
 
@@ -19,6 +19,8 @@ const MESSAGE: usize = 1_024;
 const VERSION: usize = 64;
 /// Longest key that is shown, in characters.
 const HOT_KEY: usize = 128;
+/// Longest id of a Replay, in characters.
+const REPLAY_ID: usize = 64;
 /// Most quality rules of one pod that are looked at, and most checks of each.
 const RULES: usize = 256;
 const CHECKS: usize = 64;
@@ -73,6 +75,7 @@ fn figures(figures: Figures) -> Figures {
         last_commit_ms: time(figures.last_commit_ms),
         since_ms: time(figures.since_ms),
         state: figures.state.map(state),
+        replay: figures.replay.map(replay),
         rules: rules(figures.rules),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
@@ -131,6 +134,19 @@ fn state(state: StateFigures) -> StateFigures {
         restore_ms: state.restore_ms.map(|ms| ms.min(LONGEST_MS)),
         watermark_ms: time(state.watermark_ms),
         hot_key: state.hot_key.map(|key| text(&key, HOT_KEY)),
+    }
+}
+
+fn replay(replay: ReplayFigures) -> ReplayFigures {
+    ReplayFigures {
+        id: text(&replay.id, REPLAY_ID),
+        of: replay.of.min(MOST),
+        done: replay.done.min(MOST),
+        selected: replay.selected.min(MOST),
+        replayed: replay.replayed.min(MOST),
+        refused: replay.refused.min(MOST),
+        truncated: replay.truncated.min(MOST),
+        complete: replay.complete,
     }
 }
 

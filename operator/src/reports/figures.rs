@@ -3,7 +3,7 @@
 //! A status is written to etcd and sent to every watcher, so figures are rounded (two digits), the
 //! last commit moves at most once a minute, and an idle object's figures don't move at all.
 
-use headworks_plan::{Problem, Report, StateFigures};
+use headworks_plan::{Problem, ReplayFigures, Report, StateFigures};
 
 /// What a status shows of a running object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Coarse {
     pub dead_letters: u64,
     /// What the pods keep; absent: no pod has said, or the query needs no state.
     pub state: Option<CoarseState>,
+    /// How far a Replay is, exactly: it ends. Absent: no pod has said, or it is none.
+    pub replay: Option<ReplayFigures>,
 }
 
 /// What a status shows of a query's state.
@@ -77,7 +79,17 @@ pub fn coarse(before: Option<&Coarse>, reports: &[&Report]) -> Coarse {
         last_commit_ms,
         dead_letters,
         state: state(before.and_then(|b| b.state.as_ref()), reports),
+        replay: replay(before, reports),
     }
+}
+
+/// Of several, such as one that ends and one that begins, the one that is further.
+fn replay(before: Option<&Coarse>, reports: &[&Report]) -> Option<ReplayFigures> {
+    let all = reports.iter().filter_map(|r| r.figures.replay.as_ref());
+    let furthest = all.max_by_key(|figures| (figures.complete, figures.done));
+    furthest
+        .or_else(|| before.and_then(|b| b.replay.as_ref()))
+        .cloned()
 }
 
 /// The state to show, given the one shown before.
@@ -219,6 +231,7 @@ mod tests {
                 last_commit_ms: Some(5_000),
                 dead_letters: 0,
                 state: None,
+                replay: None,
             }
         );
     }

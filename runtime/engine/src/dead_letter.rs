@@ -19,6 +19,8 @@ pub const ORIGIN_PARTITION: &str = "headworks.origin.partition";
 pub const ORIGIN_OFFSET: &str = "headworks.origin.offset";
 /// `namespace/name` of the pipeline that couldn't use it.
 pub const PIPELINE: &str = "headworks.pipeline";
+/// `namespace/name` of the Replay that couldn't use it.
+pub const REPLAY: &str = "headworks.replay";
 /// `namespace/name` of the source that couldn't take it.
 pub const SOURCE: &str = "headworks.source";
 /// When it was made a dead letter (RFC 3339).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_plan::{KafkaConnection, Phase, PipelinePlan, StagePlan, names};
+use headworks_plan::{KafkaConnection, Phase, PipelinePlan, ReplayPlan, StagePlan, names};
 
 use crate::format::Formats;
 use crate::log::{Log, LogError};
@@ -45,6 +45,8 @@ pub struct Work<'a> {
     pub plan: &'a PipelinePlan,
     /// Which stage of it: one of the plan's.
     pub stage: &'a StagePlan,
+    /// Present: `plan` is its query, and what is read ends.
+    pub replay: Option<&'a ReplayPlan>,
     /// How to reach Kafka.
     pub kafka: &'a KafkaConnection,
     /// Who runs it.
@@ -180,6 +182,7 @@ mod tests {
                 let work = Work {
                     plan: &plan,
                     stage: &plan.stages[0],
+                    replay: None,
                     kafka: &KafkaConnection::default(),
                     identity: &identity,
                     formats: &crate::testing::fixture_format::WordFormats,

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use headworks_plan::{
-    Figures, PartitionFigure, Phase, Problem, Report, ReportedReason, RuleFigures, StateFigures,
+    Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report, ReportedReason, RuleFigures,
+    StateFigures,
 };
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
@@ -203,6 +204,11 @@ impl StatusHandle {
             late,
             ..state.clone()
         });
+    }
+
+    /// Says how far the pod's Replay is.
+    pub fn set_replay(&self, replay: ReplayFigures) {
+        self.lock().figures.replay = Some(replay);
     }
 
     /// Says by which quality rules records are judged, before the first is: nothing was counted by them yet. What was, stays.

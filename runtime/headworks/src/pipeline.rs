@@ -1,5 +1,5 @@
-//! The role `pipeline`: one engine thread for each stage of the plan, since the engine blocks and a stage that is held up
-//! must not hold up the others.
+//! The roles `pipeline` and `replay`: one engine thread for each stage of the plan, since the engine blocks and a stage that is
+//! held up must not hold up the others. A Replay has one stage.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use headworks_connectors::{formats, stores};
 use headworks_engine::status::StatusHandle;
 use headworks_engine::{Engine, Identity, Outcome, StopFlag, Work as StageWork, thread_name};
-use headworks_plan::{Phase, Plan, Role};
+use headworks_plan::{Phase, PipelinePlan, Plan, ReplayPlan, Role};
 use snafu::ResultExt;
 use tokio::sync::mpsc;
 
@@ -15,12 +15,19 @@ use crate::role::{DRAIN, DiedSnafu, End, RunError, Start, SystemSnafu, Work, tol
 
 /// The pipeline by the plan.
 pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
-    if !matches!(start.plan.role, Role::Pipeline(_)) {
-        return None;
-    }
+    query(start.plan)?;
     let (plan, status) = (Arc::clone(start.plan), start.status.clone());
     // Only a StatefulSet numbers its pods; a source's pods are a Deployment's.
     Some(ordinal(start.pod_name).map(|ordinal| -> Work { Box::pin(run(plan, ordinal, status)) }))
+}
+
+/// The query that a plan has run, and the Replay that it is of, if it is of one; none for a plan of another role.
+fn query(plan: &Plan) -> Option<(&PipelinePlan, Option<&ReplayPlan>)> {
+    match &plan.role {
+        Role::Pipeline(pipeline) => Some((pipeline, None)),
+        Role::Replay(replay) => Some((&replay.query, Some(replay))),
+        Role::Source(_) | Role::Store(_) => None,
+    }
 }
 
 /// The number at the end of a StatefulSet pod's name.
@@ -35,7 +42,7 @@ fn ordinal(pod_name: &str) -> Result<u32, RunError> {
 
 /// Runs the stages until a signal, then until each has committed what it has.
 async fn run(plan: Arc<Plan>, ordinal: u32, status: StatusHandle) -> Result<End, RunError> {
-    let Role::Pipeline(pipeline) = &plan.role else {
+    let Some((pipeline, _)) = query(&plan) else {
         return Ok(End::Drained);
     };
     let stop = StopFlag::new();
@@ -88,16 +95,13 @@ fn spawn(
     tell: mpsc::Sender<Option<Outcome>>,
 ) -> Result<(), RunError> {
     let (plan, stop) = (Arc::clone(plan), stop.clone());
-    let name = match &plan.role {
-        Role::Pipeline(pipeline) => pipeline.stages.get(stage).map(thread_name),
-        Role::Source(_) | Role::Store(_) => None,
-    };
+    let name = query(&plan).and_then(|(pipeline, _)| pipeline.stages.get(stage).map(thread_name));
     let work = move || {
         let mut teller = Teller {
             tell,
             outcome: None,
         };
-        let Role::Pipeline(pipeline) = &plan.role else {
+        let Some((pipeline, replay)) = query(&plan) else {
             return;
         };
         let Some(stage) = pipeline.stages.get(stage) else {
@@ -118,6 +122,7 @@ fn spawn(
         let work = StageWork {
             plan: pipeline,
             stage,
+            replay,
             kafka: &plan.kafka,
             identity: &identity,
             formats: &formats::FormatRegistry::with(plan.registry.as_ref()),

@@ -42,6 +42,7 @@ pub fn registry(plan: &Plan, status: &StatusHandle) -> Registry {
         Role::Pipeline(_) => "Pipeline",
         Role::Source(_) => "Source",
         Role::Store(_) => "DataStore",
+        Role::Replay(_) => "Replay",
     };
     let labels = [
         ("headworks_kind", kind),

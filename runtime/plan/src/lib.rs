@@ -13,6 +13,7 @@ pub mod names;
 mod peek;
 mod pipeline;
 mod reason;
+mod replay;
 mod report;
 mod rule;
 mod source;
@@ -34,6 +35,7 @@ pub use peek::{
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
+pub use replay::{DeadLetterSelection, ReplayFigures, ReplayPlan};
 pub use report::{
     Figures, LastDeadLetter, PartitionFigure, Phase, Problem, ReasonCount, Report, StateFigures,
 };
@@ -117,6 +119,8 @@ pub enum Role {
     Source(SourcePlan),
     /// Watches a store: ready while the store answers.
     Store(StorePlan),
+    /// Replays a bounded part of a topic, once.
+    Replay(ReplayPlan),
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ const OURS: &str = "headworks.";
 const REPARTITION: &str = "-repartition";
 const CHANGELOG: &str = "-changelog";
 const RESULTS: &str = "-results";
+/// How the group of a Replay ends: a Pipeline of the same name has others.
+const REPLAY: &str = ".replay";
 /// How a topic of dead letters ends.
 const DEAD_LETTERS: &str = ".dlq";
 /// Digits of a state's fingerprint that stand in names.
@@ -85,6 +87,12 @@ impl PipelineNames {
     pub fn results(&self) -> String {
         format!("{}{RESULTS}", self.group)
     }
+}
+
+/// The consumer group of the Replay `namespace/name`. It holds what was replayed, so that a Replay that is deleted and made again
+/// replays nothing twice.
+pub fn replay_group(installation: &str, namespace: &str, name: &str) -> String {
+    format!("{OURS}{installation}.{namespace}.{name}{REPLAY}")
 }
 
 /// `<group>-<ordinal>`: the `transactional.id` and the `group.instance.id` of a pod's stage.

@@ -56,6 +56,8 @@ words! {
         TransactionHanging,
         /// The state of one key is larger than a record of the changelog may be.
         StateTooLarge,
+        /// The consumer group of a Replay holds the progress of another one.
+        ReplayConflict,
         ;
         /// What only kinds of sources say.
         Source(SourceReason),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::reason::{Reason, ReportedReason};
+use crate::replay::ReplayFigures;
 use crate::rule::RuleFigures;
 
 /// The answer of `GET /status`.
@@ -101,6 +102,9 @@ pub struct Figures {
     /// What the pod keeps as state; absent: its query needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateFigures>,
+    /// How far a Replay is; absent: the pod runs none, or doesn't know it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayFigures>,
     /// Partitions this pod owns.
     #[serde(default)]
     pub partitions: Vec<PartitionFigure>,

@@ -1,7 +1,7 @@
 //! `headworks validate`: everything that can be known of a folder of manifests without a cluster.
 //!
 //! First each object by itself ([`single`]): its schema, its CEL rules, our own checks. Then the objects
-//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`rules`], [`loops`], [`policy`]), with the operator's own rules, so that what is
+//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`replays`], [`rules`], [`loops`], [`policy`]), with the operator's own rules, so that what is
 //! accepted here is accepted there.
 
 pub mod cases;
@@ -10,6 +10,7 @@ mod labels;
 mod loops;
 mod pipelines;
 mod policy;
+mod replays;
 mod rules;
 mod single;
 mod streams;
@@ -163,6 +164,7 @@ pub fn check(files: &[File], options: &Options) -> Checked {
     let planned = pipelines::check(world, options, findings);
     cases::check(world, &planned, findings);
     grants::check(world, options, findings);
+    replays::check(world, options, findings);
     rules::check(world, options, findings);
     loops::check(world, findings);
     policy::check(world, findings);

@@ -92,13 +92,19 @@ impl PartitionQueues {
                         timestamp_ms,
                         key,
                         value,
-                    } => batch.push(&Record {
-                        partition: one.partition,
-                        offset,
-                        timestamp_ms,
-                        key,
-                        value,
-                    }),
+                        headers,
+                    } => {
+                        batch.push(&Record {
+                            partition: one.partition,
+                            offset,
+                            timestamp_ms,
+                            key,
+                            value,
+                        });
+                        if batch.asks_for_headers() {
+                            batch.push_headers(headers.ours());
+                        }
+                    }
                     Taken::End(_) => {}
                     Taken::Failed(code) => failed = Some(code),
                 });

@@ -6,23 +6,31 @@
 //! before the call returns.
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::bindings::{
-    rd_kafka_consume_batch_queue, rd_kafka_message_destroy, rd_kafka_message_t,
-    rd_kafka_message_timestamp, rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy,
-    rd_kafka_queue_forward, rd_kafka_queue_get_partition, rd_kafka_queue_t, rd_kafka_t,
-    rd_kafka_timestamp_type_t,
+    rd_kafka_consume_batch_queue, rd_kafka_header_get_all, rd_kafka_message_destroy,
+    rd_kafka_message_headers, rd_kafka_message_t, rd_kafka_message_timestamp,
+    rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy, rd_kafka_queue_forward,
+    rd_kafka_queue_get_partition, rd_kafka_queue_t, rd_kafka_t, rd_kafka_timestamp_type_t,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::log::RecordHeaders;
+
 /// Most messages of one call.
 pub(super) const MOST: usize = 1_024;
+/// Headers of ours begin so.
+const OUR_HEADERS: &str = "headworks.";
+/// No more headers of a record are looked at.
+const MOST_HEADERS: usize = 64;
+/// Longer ones tell of errors, and nothing is decided by them. In bytes.
+const LONGEST_HEADER: usize = 512;
 
 /// Rung by librdkafka's threads when something comes into an empty queue.
 #[derive(Debug, Default)]
@@ -57,12 +65,49 @@ pub(super) enum Taken<'a> {
         timestamp_ms: Option<i64>,
         key: Option<&'a [u8]>,
         value: Option<&'a [u8]>,
+        headers: Headers<'a>,
     },
     /// The partition's end for now (`enable.partition.eof`): everything below this offset was given, though
     /// no record may be there.
     End(i64),
     /// Reading failed.
     Failed(RDKafkaErrorCode),
+}
+
+/// The headers of a record. They are looked at only where somebody asks.
+#[derive(Debug)]
+pub(super) struct Headers<'a>(&'a rd_kafka_message_t);
+
+impl Headers<'_> {
+    /// Those that begin as ours do, in order: anybody may write others, as many and as large as a record takes.
+    pub(super) fn ours(&self) -> RecordHeaders {
+        let mut list = ptr::null_mut();
+        // SAFETY: the message is alive. Its headers belong to it.
+        let answer = unsafe { rd_kafka_message_headers(self.0, &raw mut list) };
+        let mut all = RecordHeaders::new();
+        if answer != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || list.is_null() {
+            return all;
+        }
+        for at in 0..MOST_HEADERS {
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: the list lives as long as its message.
+            let answer = unsafe {
+                rd_kafka_header_get_all(list, at, &raw mut name, &raw mut value, &raw mut size)
+            };
+            if answer != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
+                break;
+            }
+            // SAFETY: a name ends with a zero byte, and lives as long as the list.
+            let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+            if !name.starts_with(OUR_HEADERS) || size > LONGEST_HEADER || value.is_null() {
+                continue;
+            }
+            // SAFETY: pointer and length are those of the value, which lives as long as the list.
+            let value = unsafe { std::slice::from_raw_parts(value.cast::<u8>(), size) };
+            all.push((name.into_owned(), value.to_vec()));
+        }
+        all
+    }
 }
 
 /// The queue of one partition. At most one of a partition may exist.
@@ -173,6 +218,7 @@ unsafe fn read(message: &rd_kafka_message_t) -> Taken<'_> {
         timestamp_ms: (timestamp != -1).then_some(timestamp),
         key: bytes(message.key, message.key_len),
         value: bytes(message.payload, message.len),
+        headers: Headers(message),
     }
 }
 

@@ -17,7 +17,12 @@ pub struct Limits {
 pub struct Batch {
     rows: Vec<Row>,
     bytes: Vec<u8>,
+    /// Present: headers are asked for. In the order of `rows`.
+    headers: Option<Vec<RecordHeaders>>,
 }
+
+/// Headers of a record that are ours, in order.
+pub type RecordHeaders = Vec<(String, Vec<u8>)>;
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
@@ -68,6 +73,31 @@ impl Batch {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.bytes.clear();
+        self.headers = None;
+    }
+
+    /// Until the batch is cleared, or they are [taken](Batch::take_headers), headers are kept of the records that are added.
+    pub fn ask_for_headers(&mut self) {
+        self.headers = Some(vec![RecordHeaders::new(); self.rows.len()]);
+    }
+
+    /// True: who adds a record is to add its headers, too.
+    #[inline]
+    pub fn asks_for_headers(&self) -> bool {
+        self.headers.is_some()
+    }
+
+    /// Adds the headers of the record that was added last.
+    pub fn push_headers(&mut self, headers: RecordHeaders) {
+        if let Some(all) = &mut self.headers {
+            all.resize(self.rows.len().saturating_sub(1), RecordHeaders::new());
+            all.push(headers);
+        }
+    }
+
+    /// The headers of each record; empty, where none were asked for.
+    pub fn take_headers(&mut self) -> Vec<RecordHeaders> {
+        self.headers.take().unwrap_or_default()
     }
 
     /// Number of records.

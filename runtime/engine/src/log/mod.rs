@@ -10,7 +10,7 @@ mod batch;
 mod error;
 mod rows;
 
-pub use batch::{Batch, Limits, Record};
+pub use batch::{Batch, Limits, Record, RecordHeaders};
 pub use error::LogError;
 pub use headworks_plan::Reason;
 pub use rows::{Refusal, TableRows};
@@ -103,6 +103,25 @@ pub enum Former {
     Stored,
 }
 
+/// What a log is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A Pipeline.
+    Pipeline,
+    /// A Replay.
+    Replay,
+}
+
+impl Reader {
+    /// The kind.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Reader::Pipeline => "Pipeline",
+            Reader::Replay => "Replay",
+        }
+    }
+}
+
 /// Takes a record of a changelog: key, and value unless it is a tombstone.
 pub type Take<'a> = &'a mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), String>;
 
@@ -170,6 +189,16 @@ pub trait GroupConsumer {
 
     /// The end (last stable offset) of a partition as last heard from the broker; costs no request.
     fn end(&self, partition: Partition) -> Option<i64>;
+
+    /// The kind of the object that it is read for, for messages and for the headers of dead letters.
+    fn reader(&self) -> Reader {
+        Reader::Pipeline
+    }
+
+    /// How long a position that moved past no record may wait for its commit; none: as long as the loop likes.
+    fn passed_wait(&self) -> Option<Duration> {
+        None
+    }
 
     /// Why nothing can be read just now though nothing failed: no broker can be reached, or the group doesn't let this member in.
     /// A whole message, with what is to be done. The log goes on trying.

@@ -172,8 +172,12 @@ impl MemoryLog {
                     key: record.key.as_deref(),
                     value: record.value.as_deref(),
                 });
+                if batch.asks_for_headers() {
+                    batch.push_headers(record.headers.clone());
+                }
             }
-            if taken == 0 {
+            // A full batch says nothing of what comes next.
+            if taken == 0 && !batch.is_full(limits) {
                 let end = broker.stable_end(&place.0, place.1);
                 if end > at {
                     next = end;

@@ -213,6 +213,15 @@ impl MemoryBroker {
             .map(|(position, _)| position)
     }
 
+    /// What a stable commit of a partition keeps beside the position, by the group [`MemoryBroker::open`] joins.
+    #[cfg(test)]
+    pub(crate) fn note(&self, topic: &str, partition: usize) -> Option<String> {
+        let broker = self.broker.borrow();
+        let group = broker.groups.get(GROUP)?;
+        let stable = group.stable(&(topic.to_owned(), partition)).ok()??;
+        stable.1
+    }
+
     /// What `kafka-consumer-groups.sh --reset-offsets` does: a commit outside of any transaction, with nothing beside it.
     #[cfg(test)]
     pub(crate) fn set_position(&self, group: &str, topic: &str, partition: usize, offset: i64) {

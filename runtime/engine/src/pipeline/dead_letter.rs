@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{InputTopic, Settings};
-use crate::dead_letter::{DeadLetter, Origin};
-use crate::log::{Log, LogError, Outgoing, Record};
+use crate::dead_letter::{DeadLetter, Origin, PIPELINE, REPLAY};
+use crate::log::{Log, LogError, Outgoing, Reader, Record};
 use crate::stateless::Bad;
 use crate::status::ReasonTally;
 
@@ -44,8 +44,13 @@ pub(super) fn produce(
     tally.add(bad.reason, now_ms, Some(place));
     let dead_letter = of(record, bad, input, &settings.pipeline, now_ms);
     let headers = dead_letter.headers.into_iter();
+    let reader = match log.reader() {
+        Reader::Pipeline => PIPELINE,
+        Reader::Replay => REPLAY,
+    };
+    let named = |name| if name == PIPELINE { reader } else { name };
     let headers: Vec<_> = headers
-        .map(|(name, text)| (name, text.into_bytes()))
+        .map(|(name, text)| (named(name), text.into_bytes()))
         .collect();
     log.produce(&Outgoing {
         topic: &input.dead_letter_topic,

@@ -304,7 +304,10 @@ impl<L: Log> Pipeline<L> {
             && (past(self.read_since, self.settings.commit_interval)
                 || (self.stateless.writes_table()
                     && self.pending.dead_letters >= TABLE_DEAD_LETTERS)
-                || past(self.passed_since, MARKERS_WAIT)
+                || past(
+                    self.passed_since,
+                    self.log.passed_wait().unwrap_or(MARKERS_WAIT),
+                )
                 || past(self.operator_due, Duration::ZERO))
     }
 

@@ -94,8 +94,9 @@ pub(super) fn resolve(
     Err(LogError::NeedsPerson {
         reason: Reason::DataLost,
         message: format!(
-            "{}; to go on from the oldest record that is kept, annotate the Pipeline with headworks.dev/accept-data-loss: \"{}\"",
+            "{}; to go on from the oldest record that is kept, annotate the {} with headworks.dev/accept-data-loss: \"{}\"",
             each.join("; "),
+            log.reader().kind(),
             token.join(",")
         ),
     })

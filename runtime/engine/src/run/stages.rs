@@ -17,6 +17,7 @@ use crate::log::{LogError, Reason};
 use crate::pipeline::{
     self, CompileError, InputTopic, KeyedOperator, Reads, Settings, StageOperator,
 };
+use crate::replay::{self, ReplayLog};
 use crate::session::{self, Outcome, StopFlag};
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
@@ -66,6 +67,11 @@ fn over_kafka(
     let setup = setup(work)?;
     let open = || open(work, setup.clone());
     let settings = Arc::new(settings(work)?);
+    let Some(replay) = work.replay else {
+        return Ok(keep_going(open, operators, &settings, status, stop));
+    };
+    let bounds = replay::Settings::of(replay);
+    let open = || Ok(ReplayLog::new(open()?, bounds.clone(), status.clone()));
     Ok(keep_going(open, operators, &settings, status, stop))
 }
 

@@ -83,6 +83,7 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
         },
         partitions,
         state: so_far.state.or(part.state),
+        replay: so_far.replay.or(part.replay),
         rules,
         ..so_far
     }

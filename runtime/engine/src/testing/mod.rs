@@ -5,6 +5,7 @@ pub(crate) mod fixture_format;
 pub(crate) mod keyed_fixture_format;
 mod keyed_simulation;
 mod plans;
+mod replay_simulation;
 pub(crate) mod simulation;
 
 pub(crate) use plans::{keyed_stages, streams_stage, table_stage};

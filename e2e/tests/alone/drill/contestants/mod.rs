@@ -7,6 +7,7 @@ mod formats;
 mod generated;
 mod ingest;
 mod quality;
+mod replayed;
 mod stateless;
 mod upserts;
 mod windows;
@@ -20,12 +21,13 @@ use serde_json::Value;
 pub use ingest::LATE;
 
 /// Each kind, and the file with the contestant that has one: whatever there is takes part.
-pub const OF_KINDS: [(&str, &str); 7] = [
+pub const OF_KINDS: [(&str, &str); 8] = [
     ("Platform", "mod.rs"),
     ("DataStream", "contestants/mod.rs"),
     ("DataStore", "mod.rs"),
     ("Source", "contestants/ingest.rs"),
     ("Pipeline", "contestants/stateless.rs"),
+    ("Replay", "contestants/replayed.rs"),
     ("AccessGrant", "contestants/access.rs"),
     ("QualityRule", "contestants/quality.rs"),
 ];
@@ -112,6 +114,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(upserts::Totals),
         Box::new(formats::Chain),
         Box::new(generated::Made::new(seed, seconds)),
+        Box::new(replayed::Replayed),
         Box::new(access::Granted::new(c)),
         Box::new(feeds::Fed::new(c)),
         Box::new(quality::Judged::new(seed, seconds)),

@@ -390,6 +390,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
                 let work = Work {
                     plan: &plan,
                     stage: &plan.stages[0],
+                    replay: None,
                     kafka: &place.connection,
                     identity: &identity,
                     formats: &WordFormats,

@@ -1,0 +1,57 @@
+//! Replays together with the rest: that their streams are there, on one Platform, and that the query fits both.
+
+use headworks_crds::Replay;
+use headworks_operator::replay::validate;
+
+use super::{Options, World, streams};
+use crate::finding::Finding;
+use crate::object::{Object, Typed};
+
+/// Checks all of it.
+pub fn check(world: &World, options: &Options, findings: &mut Vec<Finding>) {
+    for object in &world.objects {
+        if let Some(Typed::Replay(replay)) = &object.typed {
+            one(world, object, replay, options, findings);
+        }
+    }
+}
+
+fn one(
+    world: &World,
+    object: &Object,
+    replay: &Replay,
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) {
+    let (spec, namespace) = (&replay.spec, &object.namespace);
+    let mut named = vec![(spec.source(), spec.source_field())];
+    if spec.into.is_some() && spec.source() != spec.target() {
+        named.push((spec.target(), spec.target_field()));
+    }
+    for (name, field) in named {
+        if world.find("DataStream", namespace, name).is_none() {
+            let what = ("DataStream", name);
+            findings.push(streams::missing(world, object, None, field, what, options));
+        }
+    }
+    let platform = |name| world.stream(namespace, name).map(|s| &s.spec.platform);
+    if let (Some(source), Some(target)) = (platform(spec.source()), platform(spec.target()))
+        && source != target
+    {
+        let (from, into) = (spec.source(), spec.target());
+        findings.push(object.wrong(
+            spec.target_field(),
+            format!("DataStream {into} is on Platform {target} and {from} on {source}: a Replay reads and writes one Kafka"),
+        ));
+    }
+    let contract = |name| world.contract(namespace, name);
+    if let (Some(source), Some(target)) = (contract(spec.source()), contract(spec.target()))
+        && let Err(error) = validate::check(spec, source, target)
+    {
+        // It begins with the field: `spec.fix line 2, column 7: …`, `spec.fix: …`.
+        let said = error.message();
+        let end = said.find([' ', ':']).unwrap_or(said.len());
+        let (field, what) = said.split_at(end);
+        findings.push(object.wrong(field, what.trim_start_matches([':', ' '])));
+    }
+}

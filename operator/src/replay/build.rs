@@ -1,0 +1,124 @@
+//! What runs for a Replay: one pod with a number, because its transactions are named by it. Pure.
+
+use headworks_crds::{ANNOTATION_ACCEPT_DATA_LOSS, Quantity, Replay, ReplaySpec};
+use headworks_plan::{self as plan, names, stage_id};
+use kube::ResourceExt;
+
+use super::dereference::References;
+use crate::{
+    connection,
+    names::{Key, digest},
+    workload::{OnKafka, Shape, Workload, resources::Needs},
+};
+
+/// Longest time between two commits: how late a reader may see a record, and how much a kill has done again.
+const COMMIT_INTERVAL_MS: u64 = 500;
+/// Digits of the digest that is kept in Kafka.
+const ID_DIGITS: usize = 16;
+
+/// What is replayed, how, and into what, as a digest: what the API server lets nobody change. A Replay of the same name that does
+/// something else mustn't go on where this one was.
+pub fn id(spec: &ReplaySpec) -> String {
+    // A struct's fields stand in the order of its declaration, whatever else is built with it.
+    let what = serde_json::to_string(&(&spec.from, &spec.fix, spec.target())).unwrap_or_default();
+    let mut id = digest(what.as_bytes());
+    id.truncate(ID_DIGITS);
+    id
+}
+
+/// Builds it of a Replay that is right. Gives the consumer group, too.
+pub fn build(replay: &Replay, found: &References, sql: String) -> (Workload, String) {
+    let spec = &replay.spec;
+    let platform = &found.platform.platform.spec;
+    let key = Key::of(replay);
+    let installation = &found.platform.installation;
+    let group = names::replay_group(installation, &key.namespace, &key.name);
+    let own = spec.pod_template.clone().unwrap_or_default();
+    let registries = [&found.source, &found.target];
+    let workload = Workload {
+        name: key.name.clone(),
+        shape: Shape::StatefulSet,
+        replicas: 1,
+        suspended: spec
+            .suspend
+            .then_some("spec.suspend is true: no pod runs, what was replayed is kept"),
+        plan: plan::Plan {
+            registry: registries.iter().find_map(|one| one.registry.clone()),
+            version: plan::VERSION,
+            installation: installation.clone(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            kafka: connection::connection(&platform.kafka),
+            role: plan::Role::Replay(role(replay, found, sql, &group)),
+        },
+        kafka: Some(OnKafka {
+            platform: found.platform.clone(),
+            ca: found.ca.clone(),
+        }),
+        template: own.over(&platform.pod_template.clone().unwrap_or_default()),
+        volumes: Vec::new(),
+        secrets: Vec::new(),
+        stores: Vec::new(),
+        needs: Needs::default(),
+        http: None,
+    };
+    (workload, group)
+}
+
+fn role(replay: &Replay, found: &References, sql: String, group: &str) -> plan::ReplayPlan {
+    let spec = &replay.spec;
+    let from = &spec.from;
+    let letters = from.dead_letter_of.is_some();
+    let mut input = found.source.untimed();
+    if letters {
+        // Its dead letters are read as its records, and what is refused again is put there again.
+        input.topic.clone_from(&input.dead_letter_topic);
+        // They are judged as what becomes of them, by whoever reads it.
+        input.rules.clear();
+    }
+    let mut output = found.target.untimed();
+    output.rules.clear();
+    let name = input.name.clone();
+    let namespace = replay.namespace().unwrap_or_default();
+    let selection = plan::DeadLetterSelection {
+        reasons: from.reasons.iter().map(|r| r.as_str().into()).collect(),
+        rules: from.rules.clone(),
+        by: from.by.iter().map(|n| format!("{namespace}/{n}")).collect(),
+    };
+    let start_from = match &from.start {
+        Some(start) => plan::StartFrom::Time(start.0.as_millisecond()),
+        None => plan::StartFrom::Earliest,
+    };
+    plan::ReplayPlan {
+        query: plan::PipelinePlan {
+            sql,
+            inputs: vec![input],
+            outputs: vec![output],
+            delivery: plan::Delivery::ExactlyOnce,
+            commit_interval_ms: COMMIT_INTERVAL_MS,
+            start_from,
+            on_bad_record: plan::OnBadRecord::DeadLetter,
+            on_overflow: plan::OnOverflow::DeadLetter,
+            stages: vec![plan::StagePlan {
+                id: stage_id::STREAMS.into(),
+                runs: Some(0),
+                group: group.to_owned(),
+                reads: vec![plan::Edge::Stream(name)],
+                ends: plan::Ends::Streams { results: None },
+                state: None,
+                max_drift_ms: None,
+            }],
+            accept_data_loss: replay
+                .annotations()
+                .get(ANNOTATION_ACCEPT_DATA_LOSS)
+                .cloned(),
+        },
+        id: id(spec),
+        end_ms: from.end.as_ref().map(|end| end.0.as_millisecond()),
+        dead_letters: letters.then_some(selection),
+        records_per_second: spec.records_per_second.as_ref().map(Quantity::value),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! A Replay: the loop of pipelines over a [log that ends](ReplayLog).
+//!
+//! What is read is a part of one topic: from where the pipeline starts to the end that the partition had at the first start. Bounds
+//! and counts stand in the [metadata](note) of the group's commits, and so in the transactions that hold the records: after a
+//! kill, and for a Replay that is deleted and made again, they are what they were. A record that is refused again becomes a
+//! dead letter behind the end, so that replaying dead letters into their own stream comes to an end.
+
+mod log;
+mod note;
+mod pace;
+mod selection;
+
+pub(crate) use log::ReplayLog;
+
+use headworks_plan::ReplayPlan;
+
+/// What a [`ReplayLog`] is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// See [`ReplayPlan::id`].
+    pub(crate) id: String,
+    /// See [`ReplayPlan::end_ms`].
+    pub(crate) end_ms: Option<i64>,
+    /// Which dead letters, where the topic holds such.
+    pub(crate) dead_letters: Option<headworks_plan::DeadLetterSelection>,
+    /// Most records in a second.
+    pub(crate) records_per_second: Option<u64>,
+    /// The consumer group, for messages.
+    pub(crate) group: String,
+}
+
+impl Settings {
+    pub(crate) fn of(plan: &ReplayPlan) -> Settings {
+        let stage = plan.query.stages.first();
+        Settings {
+            id: plan.id.clone(),
+            end_ms: plan.end_ms,
+            dead_letters: plan.dead_letters.clone(),
+            records_per_second: plan.records_per_second,
+            group: stage.map_or_else(String::new, |stage| stage.group.clone()),
+        }
+    }
+}
