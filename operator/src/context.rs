@@ -16,7 +16,7 @@ use crate::{
     events::Events,
     indexes::Indexes,
     kafka_pool::KafkaPool,
-    planning::flows::Flows,
+    planning::{flows::Flows, rules::RulePlans},
     registry_pool::RegistryPool,
     reports::Reports,
     retry::{Backoff, Error},
@@ -96,6 +96,8 @@ pub struct Context {
     pub rollouts: RolloutTurns,
     /// What QualityRules' pods have counted.
     pub rules: Arc<RuleMemory>,
+    /// What the QualityRules of streams came to.
+    pub rule_plans: RulePlans,
     /// The CRDs' version.
     pub crds: CrdVersions,
 }

@@ -20,7 +20,7 @@ use crate::{
     kafka_pool::KafkaPool,
     metrics_server,
     names::Key,
-    planning::flows::Flows,
+    planning::{flows::Flows, rules::RulePlans},
     registry_pool::RegistryPool,
     reports::{self, Reports},
     retry::Backoff,
@@ -313,6 +313,7 @@ async fn lead(
         registries,
         rollouts: RolloutTurns::default(),
         rules,
+        rule_plans: RulePlans::default(),
         crds: CrdVersions::default(),
     });
     // Said at once in the log, also where there is no Platform yet to say it.

@@ -124,6 +124,7 @@ pub fn context(stores: Stores) -> (Arc<Context>, Calls) {
         registries: Arc::default(),
         rollouts: RolloutTurns::default(),
         rules: Arc::default(),
+        rule_plans: RulePlans::default(),
         crds: CrdVersions::default(),
     };
     (Arc::new(context), calls)

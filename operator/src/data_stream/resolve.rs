@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     contract::{self, revision::Revision},
     names::Key,
-    planning::rules::{self, Named, StreamRules},
+    planning::rules::{Named, StreamRules},
     provisioner::settings::MAX_MESSAGE,
     reason::ConditionReason,
     retry::Error,
@@ -125,12 +125,16 @@ pub fn stream_rules(
         .filter(|rule| rule.spec.stream == name && rule.metadata.deletion_timestamp.is_none())
         .map(|rule| (rule.name_any(), rule))
         .collect();
-    let named = rules.iter().map(|(name, rule)| Named {
-        name,
-        generation: rule.metadata.generation.unwrap_or_default(),
-        spec: &rule.spec,
-    });
-    rules::of_stream(named, contract)
+    let mut named = Vec::with_capacity(rules.len());
+    for (name, rule) in &rules {
+        named.push(Named {
+            name,
+            generation: rule.metadata.generation.unwrap_or_default(),
+            spec: &rule.spec,
+        });
+    }
+    let key = Key::new("DataStream", namespace, name);
+    context.rule_plans.of_stream(&key, &named, contract)
 }
 
 /// A stream as a pod sees it, by its contract in force and all that are kept, newest first. Pure.

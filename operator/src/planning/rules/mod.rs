@@ -8,6 +8,7 @@
 mod contradictions;
 mod expressions;
 mod formats;
+mod plans;
 mod values;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use headworks_plan::{Check, Contract, Rule, RuleAction};
 use headworks_sql::{SqlError, schema::Schema};
 
 pub use contradictions::between;
+pub use plans::RulePlans;
 
 /// Most rules of one stream.
 pub const MAX_RULES: usize = 32;
@@ -54,8 +56,20 @@ pub fn of_stream<'a>(
     let mut rules: Vec<Named<'_>> = rules.into_iter().collect();
     rules.sort_by_key(|rule| rule.name);
     let (mut found, mut text) = (StreamRules::default(), 0);
-    for rule in rules {
-        let planned = match plan(rule, contract) {
+    for (index, rule) in rules.into_iter().enumerate() {
+        // Before it is compiled: that many rules stand there must cost nothing.
+        let planned = if index < MAX_RULES {
+            plan(rule, contract)
+        } else {
+            Err(vec![SpecFault::at(
+                "stream",
+                format!(
+                    "DataStream {} has more than {MAX_RULES} rules, and only the first of them by name are applied: put checks of several into one",
+                    rule.spec.stream
+                ),
+            )])
+        };
+        let planned = match planned {
             Ok(planned) => planned,
             Err(faults) => {
                 found.faults.insert(rule.name.to_owned(), faults);
@@ -67,19 +81,14 @@ pub fn of_stream<'a>(
         }
         let size = bytes(&planned);
         let stream = &rule.spec.stream;
-        let fault = if found.planned.len() >= MAX_RULES {
-            format!(
-                "DataStream {stream} has {MAX_RULES} rules already, which is the most that are applied: put checks of several into one"
-            )
-        } else if text + size > MAX_STREAM_TEXT {
-            format!(
-                "the rules of DataStream {stream} together have more than {MAX_STREAM_TEXT} bytes of expressions: make them shorter, or take one away"
-            )
-        } else {
+        if text + size <= MAX_STREAM_TEXT {
             text += size;
             found.planned.push(planned);
             continue;
-        };
+        }
+        let fault = format!(
+            "the rules of DataStream {stream} together have more than {MAX_STREAM_TEXT} bytes of expressions: make them shorter, or take one away"
+        );
         let faults = vec![SpecFault::at("stream", fault)];
         found.faults.insert(rule.name.to_owned(), faults);
     }

@@ -420,7 +420,7 @@ fn what_a_namespace_can_put_into_plans_is_bounded() {
     assert!(
         found.faults["r39"][0]
             .to_string()
-            .starts_with("spec.stream: DataStream orders has 32 rules already")
+            .starts_with("spec.stream: DataStream orders has more than 32 rules")
     );
     let long: Vec<String> = (0..256).map(|n| format!("{n:0>250}")).collect();
     let checks = [
