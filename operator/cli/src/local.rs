@@ -5,10 +5,11 @@ use headworks_crds::{Pipeline, Target};
 use headworks_engine::local::{Local, LocalError};
 use headworks_operator::contract::topic_name;
 use headworks_operator::pipeline;
+use headworks_operator::planning::rules::{self, Named};
 use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::names::PipelineNames;
 use headworks_plan::{
-    Contract, Delivery, OnBadRecord, OnOverflow, PipelinePlan, StagePlan, StartFrom, Stream,
+    Contract, Delivery, OnBadRecord, OnOverflow, PipelinePlan, Rule, StagePlan, StartFrom, Stream,
 };
 
 use crate::object::Object;
@@ -32,6 +33,20 @@ pub fn stream(world: &World, namespace: &str, name: &str, contract: Contract) ->
     }
 }
 
+/// The QualityRules in the files that judge a stream's records, as pods are told of them.
+fn rules_of(world: &World, namespace: &str, stream: &str, contract: &Contract) -> Vec<Rule> {
+    let all = world.quality_rules();
+    let rules =
+        all.filter(|(object, rule)| object.namespace == namespace && rule.spec.stream == stream);
+    let named = rules.map(|(object, rule)| Named {
+        name: &object.name,
+        // A file has none; the API server counts from 1.
+        generation: 1,
+        spec: &rule.spec,
+    });
+    rules::of_stream(named, contract).planned
+}
+
 fn max_message_bytes(spec: &headworks_crds::DataStreamSpec) -> u64 {
     let given = spec.config.get("max.message.bytes");
     given
@@ -51,7 +66,11 @@ pub fn plan(
     let namespace = &object.namespace;
     let inputs = planned.inputs.iter().map(|name| {
         let contract = world.contract(namespace, name).cloned();
-        stream(world, namespace, name, contract.unwrap_or_default())
+        let contract = contract.unwrap_or_default();
+        Stream {
+            rules: rules_of(world, namespace, name, &contract),
+            ..stream(world, namespace, name, contract)
+        }
     });
     let known = |name: &String| {
         let contract = world.contract(namespace, name)?.clone();

@@ -144,6 +144,55 @@ fn which_file_is_named_first_is_of_no_consequence() {
 }
 
 #[test]
+fn rules_in_the_files_judge_the_records_of_tests_and_runs() {
+    let output = run(&["test", "cases/judged.yaml"]);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert!(text(&output.stderr).contains("2 passed, 0 failed"));
+    let at = "\"placed_at\":\"2026-01-01T00:00:00Z\"";
+    let record = |id: &str, amount: i32| format!("{{\"id\":\"{id}\",\"amount\":{amount},{at}}}\n");
+    let records = [record("a", 1), record("b", -1), record("test-1", 1)].concat();
+    let rule = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/cases/judged.yaml"
+    ));
+    let rule = rule.unwrap();
+    let stops = rule.replace("onError: Quarantine", "onError: Stop");
+    let wrong = rule.replace("amount > 0", "amont > 0");
+    let folder = folder(
+        "judged",
+        &[
+            ("in.ndjson", records.as_str()),
+            ("judges.yaml", &rule),
+            ("stops.yaml", &stops),
+            ("wrong.yaml", &wrong),
+        ],
+    );
+    let path = |file: &str| folder.join(file).to_str().unwrap().to_owned();
+    let over = |file: &str| {
+        let (file, input) = (path(file), path("in.ndjson"));
+        run(&["run", &file, "--pipeline", "big", "--input", &input])
+    };
+    let output = over("judges.yaml");
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert_eq!(text(&output.stdout), "{\"id\":\"a\"}\n");
+    let said = text(&output.stderr);
+    let broken = "rule orders-sane, check positive: amount > 0 is false";
+    assert!(
+        said.contains("\"reason\":\"Quality\"") && said.contains(broken),
+        "{said}"
+    );
+    let output = over("stops.yaml");
+    assert_eq!(code(&output), 1, "{}", told(&output));
+    assert!(text(&output.stderr).contains(broken), "{}", told(&output));
+    assert_eq!(text(&output.stdout), "{\"id\":\"a\"}\n");
+    // A rule that can't judge lets nothing through.
+    let output = over("wrong.yaml");
+    assert_eq!(code(&output), 1, "{}", told(&output));
+    assert_eq!(text(&output.stdout), "");
+    assert!(text(&output.stderr).contains("amont"), "{}", told(&output));
+}
+
+#[test]
 fn what_a_target_cannot_say_is_a_dead_letter_with_its_reason() {
     let output = run(&["test", "cases/dead-letters.yaml"]);
     assert_eq!(code(&output), 1, "{}", told(&output));

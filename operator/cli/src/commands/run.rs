@@ -199,11 +199,17 @@ fn choose<'a>(
     ))
 }
 
-/// What was found of a Pipeline, the streams that it reads and those that it writes; its tests are another matter.
+/// What was found of a Pipeline, the streams that it reads, the rules of these, and the streams that it writes; its tests are
+/// another matter.
 fn about<'a>(checked: &'a Checked, object: &Object, pipeline: &Pipeline) -> Vec<&'a Finding> {
     let written = pipeline.spec.to.iter().filter_map(|to| to.stream.clone());
     let read = headworks_sql::inputs(&pipeline.spec.sql).unwrap_or_default();
     let mut titles = vec![object.title()];
+    let rules = checked.world.quality_rules();
+    let judging = rules.filter(|(rule, spec)| {
+        rule.namespace == object.namespace && read.contains(&spec.spec.stream)
+    });
+    titles.extend(judging.map(|(rule, _)| rule.title()));
     for name in read.into_iter().chain(written) {
         titles.push(format!("DataStream {}/{name}", object.namespace));
     }
