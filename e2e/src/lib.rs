@@ -16,6 +16,7 @@ mod api;
 pub mod clients;
 mod coordinators;
 mod events;
+mod feed;
 mod gate;
 mod kafka;
 mod kubectl;
@@ -24,10 +25,12 @@ mod process;
 mod sweep;
 mod told;
 mod verdict;
+mod volume;
 mod warehouse;
 mod well;
 
 pub use events::{Event, Events, Input, Letter, Session, Window, instant, line, millis};
+pub use feed::Feed;
 pub use gate::Gate;
 pub use kafka::{Kafka, Record, block_on};
 pub use kubectl::{Kubectl, Outcome};
@@ -36,6 +39,7 @@ pub use process::{kill_container, pocket, strimzi_up};
 pub use sweep::{alone as sweep_alone, once as sweep_once};
 pub use told::skipped;
 pub use verdict::Verdict;
+pub use volume::Volume;
 pub use warehouse::{Warehouse, data_store, table_pipeline};
 
 use std::time::{Duration, Instant};

@@ -7,10 +7,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-pub use crate::mounts::{Mounted, NeededSecret};
 use crate::{
     context::Context,
-    mounts::{read_only, secret},
+    mounts::{Mounted, NeededSecret, read_only, secret},
     names::Key,
     retry::Error,
 };

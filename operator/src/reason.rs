@@ -1,8 +1,9 @@
 //! Why a condition or an Event says what it says: the words are types, so that a misspelt one doesn't compile, and the runbook
 //! (`docs/runbooks/conditions.md`) has a row for each, held by `operator/tests/runbook.rs`.
 //!
-//! What pods report is in `headworks_plan::Reason`; what the operator says itself is here. A pod of another version, Kubernetes and
-//! Strimzi have words of their own: those are taken as text, made to fit a condition.
+//! What pods report is in `headworks_plan::Reason`; what the operator says itself is here, but for what it says of one kind of
+//! source or store, which stands in that kind's file (`connector_reasons!`). A pod of another version,
+//! Kubernetes and Strimzi have words of their own: those are taken as text, made to fit a condition.
 
 use headworks_plan::{Reason, ReportedReason};
 
@@ -127,17 +128,9 @@ headworks_plan::words! {
         /// A Secret couldn't be deleted.
         SecretLeft,
 
-        // What is open.
-        /// A Source without authentication.
-        AnyoneMayPost,
-        /// A Source without TLS.
-        TokenInClear,
-        /// A feed without TLS.
-        FeedInClear,
+        // What a Platform leaves open; kinds of sources and stores have words of their own (`connectors`).
         /// A listener without TLS.
         ScramWithoutTls,
-        /// A store without TLS.
-        StoreWithoutTls,
 
         // CRDs of another version.
         /// They are older than the operator.
@@ -237,11 +230,55 @@ headworks_plan::words! {
 /// Topic Operator.
 pub const OF_OTHERS: [&str; 3] = ["CrashLoopBackOff", "InternalError", "ResourceConflict"];
 
+/// What the operator says of a kind of source or store alone. The kind's file has the words, and its entry in the table of
+/// `connectors` hands them to who must know all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectorReason(&'static str);
+
+impl ConnectorReason {
+    /// Only `connector_reasons!` makes one, of a word of its enum.
+    pub(crate) const fn new(word: &'static str) -> ConnectorReason {
+        ConnectorReason(word)
+    }
+
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// An enum of words that the operator says of one kind of source or store, and `REASONS`, all of them, for the kind's entry in the
+/// table.
+macro_rules! connector_reasons {
+    ($(#[$about:meta])* enum $name:ident { $($(#[$doc:meta])* $word:ident,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum $name {
+            $($(#[$doc])* $word,)+
+        }
+
+        const REASONS: &[$crate::reason::ConnectorReason] =
+            &[$($crate::reason::ConnectorReason::new(stringify!($word)),)+];
+
+        impl From<$name> for $crate::reason::AnyReason {
+            fn from(word: $name) -> $crate::reason::AnyReason {
+                let word = match word {
+                    $($name::$word => stringify!($word),)+
+                };
+                $crate::reason::AnyReason::Connector($crate::reason::ConnectorReason::new(word))
+            }
+        }
+    };
+}
+pub(crate) use connector_reasons;
+
 /// A reason, whoever gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnyReason {
     /// The operator.
     Operator(ConditionReason),
+    /// The operator, of one kind of source or store.
+    Connector(ConnectorReason),
     /// A pod of this version.
     Pod(Reason),
     /// A pod of another version, Kubernetes, or Strimzi: a CamelCase word of bounded length.
@@ -252,7 +289,12 @@ impl AnyReason {
     /// Reads a word that somebody else wrote. It is made to fit a condition; what has nothing of a word is
     /// [`ConditionReason::PodProblem`].
     pub fn read(word: &str) -> AnyReason {
-        let word = condition_reason(word, ConditionReason::PodProblem.as_str());
+        AnyReason::read_or(word, ConditionReason::PodProblem)
+    }
+
+    /// As [`AnyReason::read`]; what has nothing of a word is `otherwise`.
+    pub fn read_or(word: &str, otherwise: ConditionReason) -> AnyReason {
+        let word = condition_reason(word, otherwise.as_str());
         let own = ConditionReason::from_word(&word).map(AnyReason::Operator);
         own.or_else(|| Reason::from_word(&word).map(AnyReason::Pod))
             .unwrap_or(AnyReason::Other(word))
@@ -262,6 +304,7 @@ impl AnyReason {
     pub fn as_str(&self) -> &str {
         match self {
             AnyReason::Operator(reason) => reason.as_str(),
+            AnyReason::Connector(reason) => reason.as_str(),
             AnyReason::Pod(reason) => reason.as_str(),
             AnyReason::Other(word) => word,
         }
@@ -277,30 +320,6 @@ impl From<ConditionReason> for AnyReason {
 impl From<Reason> for AnyReason {
     fn from(reason: Reason) -> AnyReason {
         AnyReason::Pod(reason)
-    }
-}
-
-impl From<&str> for AnyReason {
-    fn from(word: &str) -> AnyReason {
-        AnyReason::read(word)
-    }
-}
-
-impl From<String> for AnyReason {
-    fn from(word: String) -> AnyReason {
-        AnyReason::read(&word)
-    }
-}
-
-impl From<&String> for AnyReason {
-    fn from(word: &String) -> AnyReason {
-        AnyReason::read(word)
-    }
-}
-
-impl From<&AnyReason> for AnyReason {
-    fn from(reason: &AnyReason) -> AnyReason {
-        reason.clone()
     }
 }
 
@@ -344,8 +363,8 @@ mod tests {
             );
             assert_eq!(Reason::from_word(reason.as_str()), None, "{reason}");
         }
-        for reason in Reason::ALL {
-            assert_eq!(AnyReason::read(reason.as_str()), AnyReason::Pod(*reason));
+        for reason in Reason::all() {
+            assert_eq!(AnyReason::read(reason.as_str()), AnyReason::Pod(reason));
         }
     }
 

@@ -103,22 +103,23 @@ impl Error {
         self
     }
 
-    /// CamelCase reason of the condition.
-    pub fn reason(&self) -> &str {
+    /// Why.
+    pub fn why(&self) -> &AnyReason {
         match self {
             Self::Stalled { reason, .. }
             | Self::Waiting { reason, .. }
-            | Self::Transient { reason, .. } => reason.as_str(),
+            | Self::Transient { reason, .. } => reason,
         }
+    }
+
+    /// CamelCase reason of the condition.
+    pub fn reason(&self) -> &str {
+        self.why().as_str()
     }
 
     /// True if this is why.
     pub fn is(&self, why: impl Into<AnyReason>) -> bool {
-        match self {
-            Self::Stalled { reason, .. }
-            | Self::Waiting { reason, .. }
-            | Self::Transient { reason, .. } => *reason == why.into(),
-        }
+        *self.why() == why.into()
     }
 
     /// Text of the condition.

@@ -13,7 +13,6 @@ use std::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
-pub use crate::mounts::NeededSecret;
 use crate::reason::ConditionReason;
 use crate::retry::Error;
 

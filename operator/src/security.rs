@@ -3,8 +3,10 @@
 
 use headworks_crds::PlatformSpec;
 
-/// A reason in one word, and what is open, with the remedy.
-pub type Open = (&'static str, String);
+use crate::reason::{AnyReason, ConditionReason};
+
+/// Why, in one word, and what is open, with the remedy.
+pub type Open = (AnyReason, String);
 
 /// A Platform whose logins anybody on the way can follow.
 pub fn platform(spec: &PlatformSpec) -> Option<Open> {
@@ -12,7 +14,7 @@ pub fn platform(spec: &PlatformSpec) -> Option<Open> {
     let logs_in = kafka.authentication.is_some() || kafka.workload_authentication.is_some();
     (logs_in && kafka.tls.is_none()).then(|| {
         (
-            "ScramWithoutTls",
+            ConditionReason::ScramWithoutTls.into(),
             "spec.kafka.tls is absent: records can be read and changed on the way, and passwords guessed from a login that was listened to; use a listener with TLS".to_owned(),
         )
     })
@@ -27,7 +29,7 @@ mod tests {
     fn reason<S: serde::de::DeserializeOwned>(
         of: impl Fn(&S) -> Option<Open>,
         spec: Value,
-    ) -> Option<&'static str> {
+    ) -> Option<AnyReason> {
         let spec: S = serde_json::from_value(spec).unwrap();
         of(&spec).map(|(reason, message)| {
             assert!(message.contains("spec."), "{message}");
@@ -47,11 +49,11 @@ mod tests {
         assert_eq!(kafka(json!({})), None);
         assert_eq!(
             kafka(json!({"authentication": scram})),
-            Some("ScramWithoutTls")
+            Some(ConditionReason::ScramWithoutTls.into())
         );
         assert_eq!(
             kafka(json!({"workloadAuthentication": {"generated": {}}})),
-            Some("ScramWithoutTls")
+            Some(ConditionReason::ScramWithoutTls.into())
         );
         assert_eq!(kafka(json!({"authentication": scram, "tls": {}})), None);
     }

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use headworks_operator::reason::{ConditionReason, OF_OTHERS};
+use headworks_operator::connectors;
+use headworks_operator::reason::{ConditionReason, ConnectorReason, OF_OTHERS};
 use headworks_plan::Reason;
 
 /// Conditions of a kind's own, whose rows begin with the condition: their reasons stand in brackets behind.
@@ -25,9 +26,10 @@ fn rows() -> Vec<String> {
 
 #[test]
 fn every_reason_has_a_row_and_every_row_is_of_a_reason() {
-    let own = ConditionReason::ALL.iter().map(|reason| reason.as_str());
-    let pods = Reason::ALL.iter().map(|reason| reason.as_str());
-    let given: BTreeSet<&str> = own.chain(pods).chain(OF_OTHERS).collect();
+    let own = ConditionReason::all().map(ConditionReason::as_str);
+    let kinds = connectors::reasons().map(ConnectorReason::as_str);
+    let pods = Reason::all().map(Reason::as_str);
+    let given: BTreeSet<&str> = own.chain(kinds).chain(pods).chain(OF_OTHERS).collect();
     let rows = rows();
     let there: BTreeSet<&str> = rows
         .iter()

@@ -20,3 +20,59 @@ pub struct FileStore {
     #[schemars(length(min = 1, max = 255))]
     pub path: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::DataStore;
+
+    fn store(file: Value) -> DataStore {
+        serde_json::from_value(json!({
+            "apiVersion": "headworks.dev/v1alpha1", "kind": "DataStore", "metadata": {"name": "dump"},
+            "spec": {"file": file},
+        }))
+        .unwrap()
+    }
+
+    /// What an API server says of a store of files.
+    fn said(file: Value) -> String {
+        let refused = store(file).validate_cel().err();
+        refused.map(|all| all.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_path_stays_within_the_volume() {
+        for path in ["orders", "debug/orders", "a.b/_c-d", "..a/b.."] {
+            assert_eq!(
+                said(json!({"volumeClaim": "c", "path": path})),
+                "",
+                "{path}"
+            );
+        }
+        for path in [
+            "/orders", "orders/", "a//b", "..", "../a", "a/../b", "a/..", ".", "a/./b", "a b",
+            "a\\b",
+        ] {
+            let said = said(json!({"volumeClaim": "c", "path": path}));
+            assert!(
+                said.contains("no folder within the volume"),
+                "{path}: {said}"
+            );
+        }
+        assert_eq!(said(json!({"volumeClaim": "c"})), "");
+    }
+
+    #[test]
+    fn the_kind_of_store_stays_and_its_folder_may_move() {
+        let old = store(json!({"volumeClaim": "c"}));
+        let moved = store(json!({"volumeClaim": "d", "path": "a"}));
+        assert!(moved.validate_cel_update(&old).is_ok());
+        let mut other = old.clone();
+        other.spec.file = None;
+        other.spec.postgres =
+            serde_json::from_value(json!({"url": "postgres://a/b", "secret": "s"})).unwrap();
+        let refused = other.validate_cel_update(&old).unwrap_err();
+        assert!(refused.to_string().contains("kind of store can't change"));
+    }
+}

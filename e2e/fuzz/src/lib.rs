@@ -7,6 +7,7 @@
 mod http;
 mod mutate;
 mod targets;
+mod websocket;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use headworks_operator::reports::coarse;
 use headworks_plan::{Contract, Definition, EventTime, Field, Format, Plan, Report, v1};
 use headworks_sql::{Catalog, plan};
 
-use crate::http;
+use crate::{http, websocket};
 
 /// A place where bytes come in from outside.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,12 @@ pub fn all() -> Vec<Target> {
             examples: http::EXAMPLES,
             words: http::WORDS,
             check: http::request,
+        },
+        Target {
+            name: "websocket",
+            examples: websocket::EXAMPLES,
+            words: websocket::WORDS,
+            check: websocket::messages,
         },
         Target {
             name: "report",
@@ -357,6 +363,8 @@ const PLANS: &[&[u8]] = &[
     include_bytes!("../../../runtime/plan/tests/v1/keyed.json"),
     include_bytes!("../../../runtime/plan/tests/v2/keyed.json"),
     br#"{"version":2,"installation":"a","namespace":"shop","name":"p","kafka":{"bootstrapServers":"k:9092"},"role":{"source":{"into":{"name":"orders","topic":"shop.orders","deadLetterTopic":"shop.orders.dlq","contract":{"fields":[{"name":"id","type":"string","nullable":false}],"format":"Json"},"maxMessageBytes":1048576},"http":{"path":"/v1/orders","bearer":true,"tls":false,"maxBodyBytes":1000,"recordsPerSecond":10},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#,
+    br#"{"version":2,"installation":"a","namespace":"shop","name":"f","kafka":{"bootstrapServers":"k:9092"},"role":{"source":{"into":{"name":"trades","topic":"shop.trades","deadLetterTopic":"shop.trades.dlq","contract":{"fields":[{"name":"id","type":"bigint","nullable":false}],"format":"Json"},"maxMessageBytes":1048576},"websocket":{"url":"wss://feed/","headers":[{"name":"A","file":"/a"}],"caFile":"/ca","maxMessageBytes":4096,"idleTimeoutMs":1000},"onInvalid":"Reject","unknownFields":"Ignore"}}}"#,
+    br#"{"version":2,"installation":"a","namespace":"shop","name":"dump","kafka":{"bootstrapServers":""},"role":{"store":{"store":{"name":"dump","connection":{"file":{"folder":"/x"}}}}}}"#,
 ];
 const REPORTS: &[&[u8]] = &[
     br#"{"version":1,"runtime":"0.1.0","phase":"Running","problems":[{"reason":"BadRecord","message":"m","fatal":true}],"figures":{"recordsIn":10,"recordsOut":9,"deadLetters":1,"dropped":0,"rate":1.5,"lag":3,"maxEventTimeMs":1767225600000,"lastCommitMs":1767225601000,"state":{"memoryBytes":1,"diskBytes":2,"keys":3,"late":4,"watermarkMs":1767225600000,"restoreMs":5,"hotKey":"k"}}}"#,

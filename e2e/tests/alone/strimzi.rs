@@ -43,18 +43,7 @@ fn a_thousand_streams_through_the_topic_operator() {
     );
     c.ready("platforms.headworks.dev", &ns);
     let began = Instant::now();
-    for hundred in 0..many.div_ceil(100) {
-        let mut yaml = String::new();
-        for at in hundred * 100..many.min(hundred * 100 + 100) {
-            let one = stream(&format!("s{at}"), "partitions: 1")
-                .replace("platform: e2e", &format!("platform: {ns}"));
-            let _ = write!(yaml, "---\n{one}");
-        }
-        let outcome = c
-            .kubectl
-            .pipe(&["apply", "--server-side", "-n", &ns, "-f", "-"], &yaml);
-        assert!(outcome.ok, "{}", outcome.text);
-    }
+    apply_streams(&c, many);
     let applied = began.elapsed();
     until("all are Ready", Duration::from_secs(1200), || {
         std::thread::sleep(Duration::from_secs(2));
@@ -82,24 +71,60 @@ fn a_thousand_streams_through_the_topic_operator() {
         );
         assert!(message.contains("STRIMZI_MAX_QUEUE_SIZE"), "{message}");
     }
+    idle_minute(&c);
+    delete_streams(&c, raised.is_empty());
+    assert!(
+        c.kafka.partitions(&c.topic("s0")).is_some(),
+        "the topics stay"
+    );
+    pocket(&["strimzi", "down", "topic"]);
+    c.kubectl
+        .run(&["delete", "platforms.headworks.dev", &ns, "--wait=false"]);
+    c.kafka.forget(&format!("{ns}."), &format!(".{ns}."));
+}
+
+/// Applies so many streams, a hundred at a time.
+fn apply_streams(c: &Cluster, many: usize) {
+    let ns = &c.namespace;
+    for hundred in 0..many.div_ceil(100) {
+        let mut yaml = String::new();
+        for at in hundred * 100..many.min(hundred * 100 + 100) {
+            let one = stream(&format!("s{at}"), "partitions: 1")
+                .replace("platform: e2e", &format!("platform: {ns}"));
+            let _ = write!(yaml, "---\n{one}");
+        }
+        let outcome = c
+            .kubectl
+            .pipe(&["apply", "--server-side", "-n", ns, "-f", "-"], &yaml);
+        assert!(outcome.ok, "{}", outcome.text);
+    }
+}
+
+/// A minute in which nothing comes, and nothing is written.
+fn idle_minute(c: &Cluster) {
     std::thread::sleep(Duration::from_secs(60));
-    let before = versions(&c);
+    let before = versions(c);
     std::thread::sleep(Duration::from_secs(60));
-    let after = versions(&c);
+    let after = versions(c);
     let changed = before.iter().filter(|v| !after.contains(v)).count();
     println!(
         "    an idle minute: {changed} of {} objects written",
         before.len()
     );
     assert_eq!(changed, 0);
+}
+
+/// Deletes all streams. `restart`: the Topic Operator's queue is at its default.
+fn delete_streams(c: &Cluster, restart: bool) {
+    let ns = &c.namespace;
     let began = Instant::now();
     c.kubectl
-        .must(&["delete", STREAM, "--all", "-n", &ns, "--timeout=900s"]);
+        .must(&["delete", STREAM, "--all", "-n", ns, "--timeout=900s"]);
     let mut started = Instant::now();
     until("KafkaTopics go", Duration::from_secs(600), || {
         // So many deletions at once are more than its default queue takes: it stops ("Queue length 1024 exceeded"), and
         // is started again, as by a kubelet.
-        if raised.is_empty() && started.elapsed() > Duration::from_secs(30) {
+        if restart && started.elapsed() > Duration::from_secs(30) {
             pocket(&["strimzi", "down", "topic"]);
             let (ok, text) = pocket(&["strimzi", "up", "topic"]);
             assert!(ok, "{text}");
@@ -115,14 +140,6 @@ fn a_thousand_streams_through_the_topic_operator() {
         "    deleted under Retain in {} s",
         began.elapsed().as_secs()
     );
-    assert!(
-        c.kafka.partitions(&c.topic("s0")).is_some(),
-        "the topics stay"
-    );
-    pocket(&["strimzi", "down", "topic"]);
-    c.kubectl
-        .run(&["delete", "platforms.headworks.dev", &ns, "--wait=false"]);
-    c.kafka.forget(&format!("{ns}."), &format!(".{ns}."));
 }
 
 fn ready(c: &Cluster) -> usize {

@@ -134,6 +134,65 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// Both charts, beside what is there.
+fn install(beside: &Beside, how: &[&str]) {
+    let crds = [
+        "install",
+        "headworks-crds",
+        &chart("headworks-crds"),
+        "--create-namespace",
+        "--take-ownership",
+    ];
+    beside.helm(&crds);
+    let images = "image.repository=headworks.local/operator,image.tag=none,runtime.image=headworks.local/runtime:none";
+    let main = chart("headworks");
+    beside.helm(&[&["install", "headworks", &main, "--set", images], how].concat());
+}
+
+/// The webhook's Service leads to this machine, as it would to a pod.
+fn lead_here(beside: &Beside, port: u16) {
+    let node = std::env::var("NODE_IP").expect("NODE_IP");
+    let leads = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "beside", "namespace": SYSTEM, "labels": {"kubernetes.io/service-name": "headworks-operator-webhook"}},
+        "addressType": "IPv4", "endpoints": [{"addresses": [node]}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}]});
+    assert!(beside.0.apply(&leads.to_string(), SYSTEM).ok);
+}
+
+/// Where the API server asks, and whom it trusts.
+fn hook(beside: &Beside) -> Value {
+    let kind = "validatingwebhookconfigurations";
+    beside.get(kind, "headworks-operator", "")["webhooks"][0]["clientConfig"].clone()
+}
+
+/// An upgrade changes what it is told to, a rollback takes it back, and neither what is the operator's.
+fn upgrade_and_roll_back(beside: &Beside) {
+    let before = hook(beside);
+    let cpu = || {
+        let deployment = beside.get("deployments", "headworks-operator", SYSTEM);
+        let at = "/spec/template/spec/containers/0/resources/requests/cpu";
+        deployment.pointer(at).cloned().unwrap_or_default()
+    };
+    let original = cpu();
+    let upgrade = [
+        "upgrade",
+        "headworks",
+        &chart("headworks"),
+        "--reuse-values",
+    ];
+    beside.helm(&[&upgrade[..], &["--set", "resources.requests.cpu=11m"]].concat());
+    beside.helm(&["upgrade", "headworks-crds", &chart("headworks-crds")]);
+    assert_eq!(cpu(), "11m");
+    assert_eq!(
+        hook(beside),
+        before,
+        "whom to trust and where to ask stay the operator's"
+    );
+    beside.helm(&["rollback", "headworks"]);
+    assert_eq!(cpu(), original);
+    assert_eq!(hook(beside), before);
+}
+
 #[test]
 fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_the_users() {
     let Some((kubectl, kafka)) = bare() else {
@@ -142,20 +201,7 @@ fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_th
     headworks_e2e::sweep_once(&kubectl, &kafka);
     kafka.forget(&format!("{SPACE}."), &format!(".{SPACE}."));
     let beside = Beside::up();
-    let (main, crd_chart) = (chart("headworks"), chart("headworks-crds"));
-    let images = "image.repository=headworks.local/operator,image.tag=none,runtime.image=headworks.local/runtime:none";
-    let install = |how: &[&str]| {
-        let crds = [
-            "install",
-            "headworks-crds",
-            &crd_chart,
-            "--create-namespace",
-            "--take-ownership",
-        ];
-        beside.helm(&crds);
-        beside.helm(&[&["install", "headworks", &main, "--set", images], how].concat());
-    };
-    install(&[]);
+    install(&beside, &[]);
     for kind in KINDS {
         let established = format!("crd/{}", kind.full_name());
         let wait = [
@@ -170,14 +216,8 @@ fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_th
     assert_eq!(deployment["spec"]["replicas"], 2);
     beside.get("poddisruptionbudgets", "headworks-operator", SYSTEM);
 
-    // The Service leads to this machine, as it would to a pod.
     let port = free_port();
-    let node = std::env::var("NODE_IP").expect("NODE_IP");
-    let leads = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"name": "beside", "namespace": SYSTEM, "labels": {"kubernetes.io/service-name": "headworks-operator-webhook"}},
-        "addressType": "IPv4", "endpoints": [{"addresses": [node]}],
-        "ports": [{"name": "https", "port": port, "protocol": "TCP"}]});
-    assert!(beside.0.apply(&leads.to_string(), SYSTEM).ok);
+    lead_here(&beside, port);
     let operator = Operator::start(&beside, port);
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}});
     beside.apply(&namespace.to_string());
@@ -193,12 +233,8 @@ fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_th
         Some(beside.0.get("pods", "p-0", SPACE)?["metadata"]["uid"].clone())
     })
     .expect("the Pipeline's pod is made, though no node takes it");
-    let hook = || {
-        let kind = "validatingwebhookconfigurations";
-        beside.get(kind, "headworks-operator", "")["webhooks"][0]["clientConfig"].clone()
-    };
     until("whom to trust", Duration::from_secs(60), || {
-        hook()["caBundle"].is_string().then_some(())
+        hook(&beside)["caBundle"].is_string().then_some(())
     })
     .expect("the operator says whom to trust");
     let refused = "SELECT id, n FROM a WHERE";
@@ -208,25 +244,7 @@ fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_th
     })
     .expect("a query that can't be read is refused in the terminal");
 
-    let before = hook();
-    let cpu = || {
-        let deployment = beside.get("deployments", "headworks-operator", SYSTEM);
-        let at = "/spec/template/spec/containers/0/resources/requests/cpu";
-        deployment.pointer(at).cloned().unwrap_or_default()
-    };
-    let original = cpu();
-    let upgrade = ["upgrade", "headworks", &main, "--reuse-values"];
-    beside.helm(&[&upgrade[..], &["--set", "resources.requests.cpu=11m"]].concat());
-    beside.helm(&["upgrade", "headworks-crds", &crd_chart]);
-    assert_eq!(cpu(), "11m");
-    assert_eq!(
-        hook(),
-        before,
-        "whom to trust and where to ask stay the operator's"
-    );
-    beside.helm(&["rollback", "headworks"]);
-    assert_eq!(cpu(), original);
-    assert_eq!(hook(), before);
+    upgrade_and_roll_back(&beside);
 
     drop(operator);
     beside.helm(&["uninstall", "headworks", "--wait", "--timeout=60s"]);
@@ -243,7 +261,7 @@ fn charts_are_installed_upgraded_rolled_back_and_uninstalled_and_keep_what_is_th
     }
     beside.get("datastreams.headworks.dev", "a", SPACE);
 
-    install(&["--set", "replicas=1"]);
+    install(&beside, &["--set", "replicas=1"]);
     let operator = Operator::start(&beside, port);
     beside.apply(&stream("c", "partitions: 1"));
     beside.ready("datastreams.headworks.dev", "c");

@@ -96,35 +96,9 @@ type Case = (
     &'static [&'static str],
 );
 
-#[test]
-fn good_records_are_answered_202_after_kafka_has_them_and_bad_requests_say_what_is_wrong() {
-    let Some(c) = cluster("e2e-http") else { return };
-    let client = ready_source(&c, ", maxBodyBytes: 64Ki", "");
-    let topic = c.topic("a");
-
-    let (status, body) = client.post(JSON, r#"{"id":"one","n":1,"unknown":true}"#);
-    assert_eq!(
-        (status, &body["accepted"]),
-        (202, &Value::from(1)),
-        "{body}"
-    );
-    assert_eq!(count(&c.kafka, &topic), 1, "202 means Kafka has it");
-    let (status, _) = client.post(JSON, r#"[{"id":"two","n":2},{"id":"three","n":3}]"#);
-    assert_eq!(status, 202);
-    let (status, _) = client.post(
-        "application/x-ndjson",
-        "{\"id\":\"four\",\"n\":4}\n{\"id\":\"five\",\"n\":5}\n",
-    );
-    assert_eq!(status, 202);
-    assert_eq!(count(&c.kafka, &topic), 5);
-    assert!(
-        c.kafka
-            .read(&topic)
-            .iter()
-            .all(|r| r.json().get("unknown").is_none() && r.key.is_some())
-    );
-
-    let cases: [Case; 8] = [
+/// Requests that are refused.
+fn bad_requests() -> [Case; 8] {
+    [
         (
             "malformed",
             JSON,
@@ -163,8 +137,38 @@ fn good_records_are_answered_202_after_kafka_has_them_and_bad_requests_say_what_
         ),
         ("oversized", JSON, vec![b' '; 70_000], 413, &["65536"]),
         ("content type", "text/csv", b"id,n".to_vec(), 415, &[JSON]),
-    ];
-    for (what, content_type, body, expected, words) in cases {
+    ]
+}
+
+#[test]
+fn good_records_are_answered_202_after_kafka_has_them_and_bad_requests_say_what_is_wrong() {
+    let Some(c) = cluster("e2e-http") else { return };
+    let client = ready_source(&c, ", maxBodyBytes: 64Ki", "");
+    let topic = c.topic("a");
+
+    let (status, body) = client.post(JSON, r#"{"id":"one","n":1,"unknown":true}"#);
+    assert_eq!(
+        (status, &body["accepted"]),
+        (202, &Value::from(1)),
+        "{body}"
+    );
+    assert_eq!(count(&c.kafka, &topic), 1, "202 means Kafka has it");
+    let (status, _) = client.post(JSON, r#"[{"id":"two","n":2},{"id":"three","n":3}]"#);
+    assert_eq!(status, 202);
+    let (status, _) = client.post(
+        "application/x-ndjson",
+        "{\"id\":\"four\",\"n\":4}\n{\"id\":\"five\",\"n\":5}\n",
+    );
+    assert_eq!(status, 202);
+    assert_eq!(count(&c.kafka, &topic), 5);
+    assert!(
+        c.kafka
+            .read(&topic)
+            .iter()
+            .all(|r| r.json().get("unknown").is_none() && r.key.is_some())
+    );
+
+    for (what, content_type, body, expected, words) in bad_requests() {
         let (status, answer) = client.post(content_type, body);
         assert_eq!(status, expected, "{what}: {answer}");
         for word in words {
@@ -180,11 +184,8 @@ fn good_records_are_answered_202_after_kafka_has_them_and_bad_requests_say_what_
 
     assert_eq!(
         Client {
-            token: None,
-            ..Client {
-                url: client.url.clone(),
-                token: None
-            }
+            url: client.url.clone(),
+            token: None
         }
         .post(JSON, "{}")
         .0,

@@ -122,6 +122,15 @@ fn what_is_wrong_with_a_feed_is_said_and_a_password_is_not_repeated() {
 }
 
 #[test]
+fn what_is_wrong_with_files_is_said_and_a_password_is_not_repeated() {
+    let output = run(&["validate", "cases/files.yaml"]);
+    let said = told(&output);
+    insta::assert_snapshot!("files", said);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(!said.contains("secret@"), "a password: {said}");
+}
+
+#[test]
 fn a_cast_that_may_silently_give_null_is_a_warning_unless_the_row_fails() {
     let output = run(&["validate", "cases/overflow.yaml"]);
     insta::assert_snapshot!("overflow", told(&output));

@@ -134,7 +134,7 @@ impl Reconciler for AccessGrant {
 /// Something is in the way, and what must not wait for it couldn't be done either: it is tried again soon.
 fn unfinished(error: &Error, left: &Error) -> Error {
     Error::waiting(
-        left.reason(),
+        left.why().clone(),
         format!("{error}; and what the client may do no longer can't be taken away yet: {left}"),
     )
     .after(EXPIRY_RECHECK)
@@ -148,7 +148,7 @@ fn in_time(error: Error, expires: Option<Timestamp>, now: Timestamp) -> Error {
         .max(EXPIRY_RECHECK);
     match error {
         Error::Transient { reason, message } => {
-            Error::waiting(&reason, message).after(EXPIRY_RECHECK.min(left))
+            Error::waiting(reason, message).after(EXPIRY_RECHECK.min(left))
         }
         Error::Waiting { after, .. } => error.after(after.min(left)),
         Error::Stalled { recheck, .. } if now < expires => {

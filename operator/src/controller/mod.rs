@@ -40,11 +40,11 @@ pub use deletion::hold;
 use crate::{
     admission::Reviewed,
     context::Context,
+    mounts::NeededSecret,
     names::Key,
     reason::ConditionReason,
     reports::Coarse,
     retry::Error,
-    secrets::NeededSecret,
     security::Open,
     status::{ReconcileOutcome, mark},
     supervise::{Panicked, contained},

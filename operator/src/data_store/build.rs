@@ -110,4 +110,11 @@ mod tests {
         let plan = &built.plan.config_map.data.unwrap()["plan.json"];
         assert!(plan.contains(r#""tlsCaFile":"""#), "{plan}");
     }
+
+    #[test]
+    fn files_are_a_claim_that_the_pod_mounts() {
+        let built = built(&json!({"file": {"volumeClaim": "debug", "path": "orders"}}));
+        insta::assert_yaml_snapshot!("file_deployment", built.deployment);
+        insta::assert_yaml_snapshot!("file_plan", built.plan.config_map);
+    }
 }

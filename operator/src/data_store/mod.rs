@@ -21,6 +21,7 @@ use crate::{
     names::Key,
     planning::store_writers::stores_of,
     platform::{policy, resolve::admits},
+    reason::ConditionReason,
     retry::Error,
     security::Open,
     status::ReconcileOutcome,
@@ -98,7 +99,7 @@ impl Reconciler for DataStore {
         let mut outcome = roll_out.observe(&applied).await?;
         if outcome.ready && !self.spec.suspend {
             let message = connectors::connector(&self.spec)?.answers(&address);
-            outcome = ReconcileOutcome::ready("Connected", message);
+            outcome = ReconcileOutcome::ready(ConditionReason::Connected, message);
         }
         roll_out.finish(&applied, outcome).await
     }

@@ -4,6 +4,7 @@
 use crate::{
     connectors::stores::{self, StoreBinding},
     context::Context,
+    reason::ConditionReason,
     retry::Error,
 };
 
@@ -16,7 +17,7 @@ pub fn resolve_store(
 ) -> Result<StoreBinding, Error> {
     let Some(found) = context.stores.data_store(namespace, name) else {
         return Err(Error::missing(
-            "StoreNotFound",
+            ConditionReason::StoreNotFound,
             format!(
                 "{place}: DataStore {namespace}/{name} doesn't exist; make it, or correct the name{}",
                 context.stores.near_store(namespace, name)
@@ -25,13 +26,13 @@ pub fn resolve_store(
     };
     if found.metadata.deletion_timestamp.is_some() {
         return Err(Error::waiting(
-            "StoreNotReady",
+            ConditionReason::StoreNotReady,
             format!("{place}: DataStore {name} is being deleted"),
         ));
     }
     stores::bind(name, &found.spec).map_err(|error| {
         Error::waiting(
-            "StoreNotReady",
+            ConditionReason::StoreNotReady,
             format!("{place}: DataStore {name} can't be used: {error}"),
         )
     })

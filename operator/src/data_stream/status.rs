@@ -10,7 +10,7 @@ use crate::{
     context::Context,
     names::{Key, digest},
     provisioner::OfStream,
-    reason::ConditionReason,
+    reason::{AnyReason, ConditionReason},
     registry_pool,
     retry::Error,
     status::{ExtraCondition, ReconcileOutcome},
@@ -47,7 +47,7 @@ pub fn unverified(
         Some(ready) => {
             tracing::warn!(stream = %Key::of(stream), %error, "not looked at in Kafka");
             Ok(
-                ReconcileOutcome::ready(ready.reason.clone(), ready.message.clone())
+                ReconcileOutcome::ready(AnyReason::read(&ready.reason), ready.message.clone())
                     .recheck(UNVERIFIED_RECHECK),
             )
         }

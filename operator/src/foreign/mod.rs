@@ -14,12 +14,12 @@ use kube::{
 
 pub use watched::{State, Watched};
 
-use crate::{names::Key, scope::Scope};
+use crate::{names::Key, reason::ConditionReason, scope::Scope};
 
 /// A kind of another operator's.
 #[derive(Clone, Copy, Debug)]
 pub struct ForeignKind {
-    /// Who brings it, such as `Strimzi`. Reasons of conditions begin with it.
+    /// Who brings it, such as `Strimzi`.
     pub operator: &'static str,
     /// Its API group.
     pub group: &'static str,
@@ -29,6 +29,10 @@ pub struct ForeignKind {
     pub kind: &'static str,
     /// Its name in paths of the API.
     pub plural: &'static str,
+    /// The reason of what waits for it where it isn't there.
+    pub not_installed: ConditionReason,
+    /// The reason where it can't be read.
+    pub unreadable: ConditionReason,
     /// What to do where it isn't there.
     pub install: &'static str,
     /// What to do where it may not be read.

@@ -114,7 +114,7 @@ impl Watched {
     /// The kind's version, or what to tell the user.
     ///
     /// # Errors
-    /// Waiting `<operator>NotInstalled` where the kind isn't there, transient `<operator>Unreadable` where it can't be read.
+    /// Waiting [`ForeignKind::not_installed`] where the kind isn't there, transient [`ForeignKind::unreadable`] where it can't be read.
     pub async fn resource(&self) -> Result<ApiResource, Error> {
         let ForeignKind {
             operator,
@@ -126,14 +126,14 @@ impl Watched {
         match self.looked().await {
             State::Here(resource) => Ok(resource),
             State::Refused(why) => Err(Error::transient(
-                format!("{operator}Unreadable"),
+                self.kind.unreadable,
                 format!(
                     "{operator}'s {kind} objects can't be read: {why}; {}",
                     self.kind.permit
                 ),
             )),
             State::Unknown | State::Absent => Err(Error::waiting(
-                format!("{operator}NotInstalled"),
+                self.kind.not_installed,
                 format!(
                     "the cluster has no kind {kind} of {group} ({}): {}. It is noticed when they come",
                     versions.join(" or "),

@@ -20,11 +20,11 @@ use std::fmt::Write;
 use headworks_crds::{DeletionPolicy, Delivery, Pipeline, PipelineStatus, SpecFault};
 
 use crate::{
-    access,
-    connection::{self, NeededSecret},
+    access, connection,
     context::Context,
     controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     data_stream::resolve::ResolvedStream,
+    mounts::NeededSecret,
     names::Key,
     planning::{check, targets},
     platform::policy,

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use headworks_crds::{Platform, PodPolicy, PodTemplate};
 use kube::ResourceExt;
 
-use crate::{connection::NeededSecret, reason::ConditionReason, retry::Error};
+use crate::{mounts::NeededSecret, reason::ConditionReason, retry::Error};
 
 /// Fails if the object asks for what the Platform doesn't allow. `secrets` are those that the object names, without the Kafka user
 /// that the Platform names.

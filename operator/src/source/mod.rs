@@ -18,6 +18,7 @@ use crate::{
     controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     names::Key,
     platform::policy,
+    reason::ConditionReason,
     retry::Error,
     security::Open,
     status::ReconcileOutcome,
@@ -111,7 +112,10 @@ impl Reconciler for Source {
                 "DataStream {} is gone, and with it the word which Kafka has {key}'s user; delete the user and its ACLs by hand",
                 self.spec.into
             );
-            context.events.warning(&about, "UsersLeft", &note).await;
+            context
+                .events
+                .warning(&about, ConditionReason::UsersLeft, &note)
+                .await;
         }
         for name in platforms {
             let platform = context.stores.platform(&name);
@@ -175,7 +179,10 @@ async fn moved(
     {
         let note = format!("its user on Platform {before} can't be deleted yet: {error}");
         let about = access::workload::about(source);
-        context.events.warning(&about, "UsersLeft", &note).await;
+        context
+            .events
+            .warning(&about, ConditionReason::UsersLeft, &note)
+            .await;
         return;
     }
     status.platform = platform.map(|_| now.to_owned());

@@ -24,6 +24,7 @@ use crate::{
     indexes::{Indexes, WatchedFields},
     names::Key,
     owned::labelled,
+    reason::ConditionReason,
     scope::Scope,
     supervise::Task,
     telemetry::Metrics,
@@ -37,6 +38,8 @@ pub const VERSIONS: [&str; 2] = ["v1", "v1beta2"];
 const fn kind(kind: &'static str, plural: &'static str) -> ForeignKind {
     ForeignKind {
         operator: "Strimzi",
+        not_installed: ConditionReason::StrimziNotInstalled,
+        unreadable: ConditionReason::StrimziUnreadable,
         group: GROUP,
         versions: &VERSIONS,
         kind,

@@ -8,7 +8,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::{MANAGED, PAUSED};
-use crate::names::condition_reason;
+use crate::reason::{AnyReason, ConditionReason};
 
 /// How an object of Strimzi's is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Observed {
     /// Its operator tried and failed; the words are Strimzi's own.
     Failed {
         /// CamelCase, such as `KafkaError`.
-        reason: String,
+        reason: AnyReason,
         /// What happened.
         message: String,
     },
@@ -56,9 +56,9 @@ pub fn observed(object: &DynamicObject) -> Observed {
     };
     if let Some(failed) = find("Ready", "False").or_else(|| find("NotReady", "True")) {
         return Observed::Failed {
-            reason: condition_reason(
+            reason: AnyReason::read_or(
                 failed["reason"].as_str().unwrap_or_default(),
-                "StrimziError",
+                ConditionReason::StrimziError,
             ),
             message: failed["message"].as_str().unwrap_or("no message").into(),
         };
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn each_operator_s_way_to_say_it_is_understood() {
         let failed = Observed::Failed {
-            reason: "KafkaError".into(),
+            reason: AnyReason::read("KafkaError"),
             message: "m".into(),
         };
         for (status, wanted) in [

@@ -112,9 +112,9 @@ fn ending(stores: &Stores, namespace: &str) -> bool {
 
 /// What is open, where it wasn't before.
 fn open(before: Option<Open>, now: Option<Open>, decision: &mut AdmissionDecision) {
-    let reason = |open: &Option<Open>| open.as_ref().map(|(reason, _)| *reason);
-    if reason(&before) != reason(&now)
-        && let Some((_, message)) = now
+    let before = before.map(|(reason, _)| reason);
+    if let Some((reason, message)) = now
+        && before != Some(reason)
     {
         decision.warn(message);
     }
@@ -156,10 +156,11 @@ fn platforms(on: &OnPlatform, namespace: &str, stores: &Stores) -> Vec<Platform>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::ConditionReason;
 
     #[test]
     fn what_was_open_before_is_not_said_again() {
-        let one = || Some(("TokenInClear", "t".to_owned()));
+        let one = || Some((ConditionReason::ScramWithoutTls.into(), "t".to_owned()));
         let said = |before, now| {
             let mut decision = AdmissionDecision::pass();
             open(before, now, &mut decision);

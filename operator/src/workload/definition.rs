@@ -5,7 +5,8 @@ use headworks_plan::Plan;
 
 use super::resources::Needs;
 use crate::{
-    connection::{self, Mounted, NeededSecret},
+    connection,
+    mounts::{Mounted, NeededSecret},
     names::Key,
     platform::resolve::ResolvedPlatform,
 };

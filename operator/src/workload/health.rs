@@ -11,7 +11,7 @@ use kube::ResourceExt;
 
 use super::pod::PLAN_LABEL;
 use crate::{
-    connection::NeededSecret,
+    mounts::NeededSecret,
     reason::{AnyReason, ConditionReason},
     reports,
     retry::Error,

@@ -23,7 +23,7 @@ use super::{
     resources::{Needs, resources},
 };
 use crate::{
-    connection::Mounted,
+    mounts::Mounted,
     names::{Key, digest},
 };
 

@@ -6,7 +6,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::connection::Mounted;
+use crate::mounts::Mounted;
 
 /// The volume; the pod is evicted if it writes more than `size`.
 pub fn state_volume(size: &headworks_crds::Quantity) -> Mounted {

@@ -5,6 +5,7 @@ use headworks_plan::DeadLetterReason;
 use jiff::Timestamp;
 
 use crate::judge::RECORD_OVERHEAD;
+use crate::judge::rules::Broken;
 
 /// Why it can't be used, in words.
 pub const ERROR: &str = "headworks.error";
@@ -22,6 +23,14 @@ pub const PIPELINE: &str = "headworks.pipeline";
 pub const SOURCE: &str = "headworks.source";
 /// When it was made a dead letter (RFC 3339).
 pub const TIME: &str = "headworks.time";
+/// The quality rule that it breaks.
+pub const RULE: &str = "headworks.rule";
+/// The version of that rule that judged: its `metadata.generation`.
+pub const RULE_GENERATION: &str = "headworks.rule.generation";
+/// The check of that rule that it fails.
+pub const CHECK: &str = "headworks.check";
+/// The field that the check is about.
+pub const FIELD: &str = "headworks.field";
 /// How many bytes its value had, if the end of it is cut off.
 pub const TRUNCATED: &str = "headworks.truncated";
 
@@ -76,6 +85,21 @@ impl<'a> DeadLetter<'a> {
             key,
             value,
         }
+    }
+
+    /// The same, with the rule that the record breaks.
+    #[must_use]
+    pub fn by_rule(mut self, broken: Option<&Broken>) -> Self {
+        if let Some(broken) = broken {
+            self.headers.extend([
+                (RULE, broken.rule.clone()),
+                (RULE_GENERATION, broken.generation.to_string()),
+                (CHECK, broken.check.clone()),
+            ]);
+            let field = broken.field.clone().map(|field| (FIELD, field));
+            self.headers.extend(field);
+        }
+        self
     }
 
     /// Whether a topic that takes records of `max_message_bytes` can hold it.
@@ -199,6 +223,40 @@ mod tests {
             ]
         );
         assert_eq!(given[2].1, "shop/s");
+    }
+
+    #[test]
+    fn the_rule_that_a_record_breaks_stands_in_headers_of_its_own() {
+        let mut broken = Broken {
+            rule: "orders-sane".to_owned(),
+            generation: 3,
+            check: "positive".to_owned(),
+            field: Some("amount".to_owned()),
+            message: "rule orders-sane, check positive: amount > 0 is false".to_owned(),
+        };
+        let letter = |broken: &Broken| {
+            let reason = DeadLetterReason::Quality;
+            let (origin, time) = (Origin::Source("shop/s"), Timestamp::UNIX_EPOCH);
+            let parts = (None, Some(&b"{}"[..]));
+            DeadLetter::new(reason, &broken.message, origin, time, parts).by_rule(Some(broken))
+        };
+        assert_eq!(
+            letter(&broken).headers,
+            [
+                ("headworks.error", broken.message.clone()),
+                ("headworks.reason", "Quality".to_owned()),
+                ("headworks.source", "shop/s".to_owned()),
+                ("headworks.time", "1970-01-01T00:00:00Z".to_owned()),
+                ("headworks.rule", "orders-sane".to_owned()),
+                ("headworks.rule.generation", "3".to_owned()),
+                ("headworks.check", "positive".to_owned()),
+                ("headworks.field", "amount".to_owned()),
+            ]
+        );
+        broken.field = None;
+        assert!(!names(&letter(&broken).headers).contains(&FIELD));
+        let plain = letter(&broken).headers.len();
+        assert_eq!(letter(&broken).by_rule(None).headers.len(), plain);
     }
 
     #[test]

@@ -6,7 +6,10 @@
 //! is refused is a [dead letter](crate::dead_letter), and the last question is whether the topic of those
 //! [can hold it](crate::dead_letter::DeadLetter::fits).
 //!
-//! Rules about what good records hold (quality rules) belong between the first two: they look at the decoded columns.
+//! Between the first two stands *does it hold what it should?* ([`rules`]): quality rules look at the decoded columns of a whole
+//! batch.
+
+pub mod rules;
 
 use std::ops::Range;
 

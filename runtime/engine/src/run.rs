@@ -6,7 +6,7 @@ use std::time::Duration;
 use headworks_plan::{KafkaConnection, Phase, PipelinePlan, StagePlan, names};
 
 use crate::format::Formats;
-use crate::log::{Log, LogError, Reason};
+use crate::log::{Log, LogError};
 use crate::pipeline::{self, Pipeline, Settings, StageOperator};
 use crate::session::{self, Failed, Outcome, StopFlag, Wording};
 use crate::stateless::StatelessOperator;
@@ -88,7 +88,7 @@ impl Engine {
         };
         running.unwrap_or_else(|error| {
             let refused = LogError::NeedsPerson {
-                reason: Reason::PlanRefused,
+                reason: error.reason(),
                 message: error.to_string(),
             };
             session::report(&WORDING, status, &refused);

@@ -140,7 +140,7 @@ fn is_final(error: &LogError) -> bool {
     matches!(
         error,
         LogError::NeedsPerson {
-            reason: Reason::BadRecord,
+            reason: Reason::BadRecord | Reason::RuleBroken,
             ..
         }
     )

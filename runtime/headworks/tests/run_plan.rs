@@ -250,6 +250,41 @@ fn a_store_that_does_not_answer_makes_its_pod_unready_and_needs_no_kafka() {
 }
 
 #[test]
+fn a_volume_that_takes_no_files_makes_its_pod_unready_until_it_does() {
+    let place = std::env::temp_dir().join(format!("headworks-{}-volume", std::process::id()));
+    // Where the folder should be is a file: no user can write there, not even root.
+    std::fs::write(&place, "in the way").unwrap();
+    let folder = place.join("orders");
+    let mut pod = Pod::run(
+        "files",
+        &json!({
+            "version": 2, "installation": "test", "namespace": "shop", "name": "dump",
+            "kafka": {"bootstrapServers": ""},
+            "role": {"store": {"store": {"name": "dump", "connection": {"file": {"folder": folder}}}}},
+        }),
+    );
+    let status = pod.port("status, metrics, health");
+    let place_said = place.display().to_string();
+    until_problem(
+        status,
+        "StoreUnavailable",
+        &["DataStore dump", place_said.as_str(), "is the volume well?"],
+    );
+    assert_eq!(http(status, "GET", "/readyz", "").0, 503);
+    std::fs::remove_file(&place).unwrap();
+    let begun = Instant::now();
+    while http(status, "GET", "/readyz", "").0 != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it isn't ready");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    pod.terminate();
+    assert_eq!(pod.end().0, Some(0));
+    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+    assert!(left.is_empty(), "the probe leaves nothing: {left:?}");
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+#[test]
 fn a_source_without_its_secret_is_shut_and_not_ready() {
     let mut plan = source_plan();
     plan["role"]["source"]["http"]["bearer"] = json!(true);

@@ -16,31 +16,40 @@ mod reason;
 mod report;
 mod rule;
 mod source;
+mod source_connection;
 mod stage;
 mod store;
 mod stream;
 pub mod v1;
+mod words;
 
 pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
 pub use contract::{
     Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
 };
 pub use peek::{
-    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekSelection,
+    ColumnProfile, DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin, Frequent,
+    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekPosition,
+    PeekSelection, PeekTask, ProfileRequest, Quantile, Shape, StreamProfile, TextLengths,
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
-pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
+pub use report::{
+    Figures, LastDeadLetter, PartitionFigure, Phase, Problem, ReasonCount, Report, StateFigures,
+};
 pub use rule::{Check, CheckFigures, Rule, RuleAction, RuleFigures};
-pub use source::{
-    GenerateSource, HeaderFile, HttpSource, OnInvalid, ShopRecords, SourceConnection, SourcePlan,
-    Template, UnknownFields, WebsocketSource,
+pub use source::{OnInvalid, SourcePlan, UnknownFields};
+pub use source_connection::{
+    GenerateSource, HeaderFile, HttpSource, ShopRecords, SourceConnection, SourceReason, Template,
+    WebsocketSource,
 };
 pub use stage::{
     DELETED_COLUMN, Edge, Ends, InternalTopic, STATE_DIR, StagePlan, StatePlan, TableOutput,
     stage_id,
 };
-pub use store::{FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan};
+pub use store::{
+    FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan, StoreReason,
+};
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};

@@ -5,59 +5,13 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An enum whose variants are CamelCase words: `as_str` gives the word, `ALL` every variant, and `from_word` finds one. A word
-/// is written once.
-#[macro_export]
-macro_rules! words {
-    ($(#[$about:meta])* $visible:vis enum $name:ident { $($(#[$doc:meta])* $word:ident,)+ }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        $visible enum $name {
-            $($(#[$doc])* $word,)+
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [$name] = &[$($name::$word,)+];
-
-            /// The word, as it is written.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $($name::$word => stringify!($word),)+
-                }
-            }
-
-            /// The one that is written so; none for a word that this version doesn't know.
-            pub fn from_word(word: &str) -> Option<$name> {
-                match word {
-                    $(stringify!($word) => Some($name::$word),)+
-                    _ => None,
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl PartialEq<str> for $name {
-            fn eq(&self, other: &str) -> bool {
-                self.as_str() == other
-            }
-        }
-
-        impl PartialEq<&str> for $name {
-            fn eq(&self, other: &&str) -> bool {
-                self.as_str() == *other
-            }
-        }
-    };
-}
+use crate::source_connection::SourceReason;
+use crate::store::StoreReason;
+use crate::words;
 
 words! {
-    /// What a pod reports as wrong with its work.
+    /// What a pod reports as wrong with its work. Words that a kind of source or store says alone stand beside what the plan
+    /// says of it.
     pub enum Reason {
         /// No broker answers.
         KafkaUnavailable,
@@ -85,27 +39,13 @@ words! {
         RuleInvalid,
         /// The plan itself can't be run.
         PlanRefused,
-        /// A generated record's template doesn't fit the stream.
-        TemplateMismatch,
-        /// A feed can't be reached, falls silent or ends the connection.
-        FeedUnavailable,
-        /// A feed's server answers that it won't.
-        FeedRefused,
         /// A store can't be reached, isn't trusted, doesn't answer, or can't take rows just now. Not a person's to mend, as
         /// far as can be told.
         StoreUnavailable,
         /// A record's schema isn't known, and the schema registry that should know it doesn't answer.
         RegistryUnavailable,
-        /// A store refused the user name or password.
-        StoreCredentialsRefused,
         /// A store has no room left, or is read-only.
         StoreFull,
-        /// The store's user may not do what is needed.
-        StorePermissionDenied,
-        /// The table isn't there, and isn't to be made.
-        TableNotFound,
-        /// The table doesn't take the query's columns.
-        TableMismatch,
         /// The state and the consumer group don't mean the same position: one of them was set back.
         StateOffsetMismatch,
         /// The changelog or the repartition topic holds something that this version can't read.
@@ -116,19 +56,22 @@ words! {
         TransactionHanging,
         /// The state of one key is larger than a record of the changelog may be.
         StateTooLarge,
+        ;
+        /// What only kinds of sources say.
+        Source(SourceReason),
+        /// What only kinds of stores say.
+        Store(StoreReason),
     }
 }
 
 impl Reason {
     /// True: nothing but a person's act lets the work go on.
     pub fn needs_person(self) -> bool {
-        !matches!(
-            self,
-            Reason::FeedUnavailable
-                | Reason::RegistryUnavailable
-                | Reason::StoreUnavailable
-                | Reason::StoreFull
-        )
+        match self {
+            Reason::Source(reason) => reason.needs_person(),
+            Reason::RegistryUnavailable | Reason::StoreUnavailable | Reason::StoreFull => false,
+            _ => true,
+        }
     }
 }
 
@@ -238,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_word_is_its_variant_and_back() {
-        for reason in Reason::ALL {
-            assert_eq!(Reason::from_word(reason.as_str()), Some(*reason));
+        for reason in Reason::all() {
+            assert_eq!(Reason::from_word(reason.as_str()), Some(reason));
         }
         assert_eq!(Reason::from_word("Decode"), None);
         assert_eq!(
@@ -269,10 +212,7 @@ mod tests {
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/concepts.md"),
         )
         .unwrap();
-        let words: Vec<String> = DeadLetterReason::ALL
-            .iter()
-            .map(|r| format!("`{r}`"))
-            .collect();
+        let words: Vec<String> = DeadLetterReason::all().map(|r| format!("`{r}`")).collect();
         let listed = format!("`headworks.reason` ({})", words.join(", "));
         assert!(docs.contains(&listed), "docs/concepts.md lists {listed}");
     }

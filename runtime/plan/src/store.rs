@@ -2,6 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words;
+
+words! {
+    /// What only kinds of stores say; what the engine itself says of any store is a [`Reason`](crate::Reason). Each needs a person.
+    pub enum StoreReason {
+        /// The store refused the user name or password.
+        StoreCredentialsRefused,
+        /// The store's user may not do what is needed.
+        StorePermissionDenied,
+        /// The table isn't there, and isn't to be made.
+        TableNotFound,
+        /// The table doesn't take the query's columns.
+        TableMismatch,
+    }
+}
+
 /// What a store's pod watches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

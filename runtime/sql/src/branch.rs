@@ -171,14 +171,49 @@ fn cheapest(schema: &Schema) -> usize {
 
 /// A compiled condition over one schema.
 pub struct Condition {
-    pub(crate) node: NodeRef,
-    pub(crate) slots: Vec<Option<usize>>,
+    node: NodeRef,
+    slots: Vec<Option<usize>>,
+    /// The indexes of `columns` among the schema's.
+    sources: Vec<usize>,
     /// The columns it reads.
     pub columns: Vec<String>,
+    /// The labels of the columns that it reads, sorted.
+    pub labels: Vec<String>,
+    /// True: it may fail for what a row holds, such as by a division by zero.
+    pub fallible: bool,
 }
 
 impl Condition {
-    /// Evaluates a batch whose columns are the schema's, all of them and in order: true, false or unknown a row.
+    /// What `computed` says of a row of `schema`.
+    pub(crate) fn new(computed: Computed<'_>, fallible: bool, schema: &Schema) -> Condition {
+        let of = |i: &usize| schema.columns.get(*i);
+        let read = || computed.reads.iter().filter_map(of);
+        let labels: BTreeSet<&String> = read().flat_map(|column| &column.labels).collect();
+        Condition {
+            node: computed.node.clone(),
+            slots: (0..schema.columns.len()).map(Some).collect(),
+            sources: computed.reads.iter().copied().collect(),
+            columns: read().map(|column| column.name.clone()).collect(),
+            labels: labels.into_iter().cloned().collect(),
+            fallible,
+        }
+    }
+
+    /// The same over batches that have these columns alone, in this order. Those that it reads must be among them.
+    #[must_use]
+    pub fn among(mut self, columns: &[String]) -> Condition {
+        self.slots.fill(None);
+        for (source, name) in self.sources.iter().zip(&self.columns) {
+            self.slots[*source] = columns.iter().position(|column| column == name);
+        }
+        self
+    }
+
+    /// Evaluates a batch whose columns are the schema's, all of them and in order, or those of [`Condition::among`]: true,
+    /// false or unknown a row.
+    ///
+    /// # Errors
+    /// It can't be evaluated for some row; which one isn't said.
     pub fn evaluate(
         &self,
         batch: &RecordBatch,

@@ -171,25 +171,22 @@ pub fn inputs(sql: &str) -> Result<Vec<String>, SqlError> {
 }
 
 /// Reads a condition without looking at its names and types; needs no schema.
+///
+/// # Errors
+/// What is no expression, with line and column within the text.
 pub fn parse_condition(sql: &str) -> Result<(), SqlError> {
     syntax::parse_expression(sql).map(drop)
 }
 
-/// Checks and compiles a condition over a schema's columns, such as `amount > 0`.
+/// Checks and compiles a condition over a schema's columns, such as `amount > 0`. It looks at one row: aggregates and sub-queries
+/// are refused. A number with more digits than its decimal type has makes it fail for that row; NULL would pass for unknown.
+///
+/// # Errors
+/// What is wrong, with line and column within the text.
 pub fn expression(sql: &str, schema: &Schema) -> Result<Condition, Vec<SqlError>> {
     let expr = syntax::parse_expression(sql).map_err(|e| vec![e])?;
     let typed = analyze::condition(&expr, schema)?;
-    let columns = typed
-        .sources
-        .iter()
-        .filter_map(|i| schema.columns.get(*i))
-        .map(|c| c.name.clone())
-        .collect();
-    Ok(Condition {
-        node: typed.node,
-        slots: (0..schema.columns.len()).map(Some).collect(),
-        columns,
-    })
+    Ok(Condition::new(typed.computed(), typed.fallible, schema))
 }
 
 /// The output columns of all branches: nullable if one branch's is, with the labels of all.

@@ -88,6 +88,119 @@ fn told(c: &Cluster, stream: &str, type_: &str, status: &str, reason: &str) -> S
     c.condition(STREAM, stream, type_, status, Some(reason))
 }
 
+/// Each way to fail makes the stream say so in the Topic Operator's words.
+fn failures_are_told(c: &Cluster, id: &Value) {
+    for (reason, type_) in [
+        ("KafkaError", "Reconciling"),
+        ("NotSupported", "Stalled"),
+        ("ResourceConflict", "Stalled"),
+    ] {
+        let words = format!("{reason} is what it says");
+        let failed = condition("Ready", "False", reason, &words);
+        says(c, TOPIC, &c.topic("a"), 0, &failed, id);
+        let message = told(c, "a", type_, "True", reason);
+        assert!(message.contains(&words), "{message}");
+    }
+    says(c, TOPIC, &c.topic("a"), 0, &ready(), id);
+    c.ready(STREAM, "a");
+}
+
+/// What it said of an older spec says nothing of this one.
+fn old_words_count_for_nothing(c: &Cluster, id: &Value) {
+    c.apply(&stream_on(c, "a", "retention: 4d"));
+    told(c, "a", "Reconciling", "True", "TopicPending");
+    says(c, TOPIC, &c.topic("a"), 1, &ready(), id);
+    std::thread::sleep(Duration::from_secs(2));
+    told(c, "a", "Reconciling", "True", "TopicPending");
+    c.apply(&stream_on(c, "a", "retention: 2d"));
+    until("the KafkaTopic follows", WAIT, || {
+        (object(c, "a")["spec"]["config"]["retention.ms"] == "172800000").then_some(())
+    })
+    .expect("the KafkaTopic follows");
+    says(c, TOPIC, &c.topic("a"), 0, &ready(), id);
+    c.ready(STREAM, "a");
+}
+
+/// A KafkaTopic that is paused or unmanaged rests: the stream is Ready while it fits, and Stalled where it doesn't.
+fn what_rests_is_told(c: &Cluster, id: &Value) {
+    for (annotation, value, reason, condition_type) in [
+        (PAUSED, "true", "TopicPaused", "ReconciliationPaused"),
+        (MANAGED, "false", "TopicUnmanaged", "Unmanaged"),
+    ] {
+        // Said before its operator notices, and after.
+        annotate(c, TOPIC, &c.topic("a"), &format!("{annotation}={value}"));
+        told(c, "a", "Ready", "True", reason);
+        let rests = condition(condition_type, "True", "", "");
+        says(c, TOPIC, &c.topic("a"), 0, &rests, id);
+        told(c, "a", "Ready", "True", reason);
+        c.apply(&stream_on(c, "a", "retention: 3d"));
+        let message = told(c, "a", "Stalled", "True", reason);
+        assert!(message.contains(annotation), "{message}");
+        c.apply(&stream_on(c, "a", "retention: 2d"));
+        told(c, "a", "Ready", "True", reason);
+        annotate(c, TOPIC, &c.topic("a"), &format!("{annotation}-"));
+        says(c, TOPIC, &c.topic("a"), 0, &ready(), id);
+        told(c, "a", "Ready", "True", "TopicReady");
+    }
+}
+
+/// A change of replicas by Cruise Control, asked for in the KafkaTopic: it holds, and nobody waits for it.
+fn replicas_stay_as_cruise_control_has_them(c: &Cluster) {
+    let three = json!({"spec": {"replicas": 3}}).to_string();
+    c.kubectl.must(&[
+        "patch",
+        TOPIC,
+        &c.topic("a"),
+        "-n",
+        &c.namespace,
+        "--type=merge",
+        "-p",
+        &three,
+    ]);
+    for state in ["pending", "ongoing"] {
+        let change = json!({"replicasChange": {"targetReplicas": 3, "state": state, "sessionId": "s-1"},
+            "topicName": c.topic("a")});
+        says(c, TOPIC, &c.topic("a"), 0, &ready(), &change);
+        std::thread::sleep(Duration::from_secs(2));
+        told(c, "a", "Ready", "True", "TopicReady");
+        assert_eq!(object(c, "a")["spec"]["replicas"], 3, "it isn't put back");
+    }
+}
+
+/// Retain, with the Topic Operator's finalizer on the object and nobody who takes it away.
+fn retain_leaves_the_topic(c: &Cluster) {
+    let finalizer = json!({"metadata": {"finalizers": ["strimzi.io/topic-operator"]}}).to_string();
+    c.kubectl.must(&[
+        "patch",
+        TOPIC,
+        &c.topic("a"),
+        "-n",
+        &c.namespace,
+        "--type=merge",
+        "-p",
+        &finalizer,
+    ]);
+    c.kafka.produce(&c.topic("a"), &[br#"{"id":"1","n":1}"#]);
+    let delete = ["delete", STREAM, "a", "-n", &c.namespace, "--timeout=60s"];
+    c.kubectl.must(&delete);
+    let left = object(c, "a");
+    assert_eq!(left["metadata"]["annotations"][MANAGED], "false", "{left}");
+    assert!(left["metadata"]["deletionTimestamp"].is_string(), "{left}");
+    assert_eq!(c.kafka.read(&c.topic("a")).len(), 1);
+    let none = json!({"metadata": {"finalizers": null}}).to_string();
+    c.kubectl.must(&[
+        "patch",
+        TOPIC,
+        &c.topic("a"),
+        "-n",
+        &c.namespace,
+        "--type=merge",
+        "-p",
+        &none,
+    ]);
+    assert_eq!(c.kafka.read(&c.topic("a")).len(), 1, "the topic stays");
+}
+
 #[test]
 fn what_a_kafka_topic_lists_and_what_each_of_its_statuses_makes_a_stream_say() {
     let Some(c) = cluster("e2e-strimzi-said") else {
@@ -126,106 +239,11 @@ fn what_a_kafka_topic_lists_and_what_each_of_its_statuses_makes_a_stream_say() {
     says(&c, TOPIC, &c.topic("a"), 0, &ready(), &id);
     c.ready(STREAM, "a");
 
-    for (reason, type_) in [
-        ("KafkaError", "Reconciling"),
-        ("NotSupported", "Stalled"),
-        ("ResourceConflict", "Stalled"),
-    ] {
-        let words = format!("{reason} is what it says");
-        let failed = condition("Ready", "False", reason, &words);
-        says(&c, TOPIC, &c.topic("a"), 0, &failed, &id);
-        let message = told(&c, "a", type_, "True", reason);
-        assert!(message.contains(&words), "{message}");
-    }
-    says(&c, TOPIC, &c.topic("a"), 0, &ready(), &id);
-    c.ready(STREAM, "a");
-
-    // What it said of an older spec says nothing of this one.
-    c.apply(&stream_on(&c, "a", "retention: 4d"));
-    told(&c, "a", "Reconciling", "True", "TopicPending");
-    says(&c, TOPIC, &c.topic("a"), 1, &ready(), &id);
-    std::thread::sleep(Duration::from_secs(2));
-    told(&c, "a", "Reconciling", "True", "TopicPending");
-    c.apply(&stream_on(&c, "a", "retention: 2d"));
-    until("the KafkaTopic follows", WAIT, || {
-        (object(&c, "a")["spec"]["config"]["retention.ms"] == "172800000").then_some(())
-    })
-    .expect("the KafkaTopic follows");
-    says(&c, TOPIC, &c.topic("a"), 0, &ready(), &id);
-    c.ready(STREAM, "a");
-
-    for (annotation, value, reason, condition_type) in [
-        (PAUSED, "true", "TopicPaused", "ReconciliationPaused"),
-        (MANAGED, "false", "TopicUnmanaged", "Unmanaged"),
-    ] {
-        // Said before its operator notices, and after.
-        annotate(&c, TOPIC, &c.topic("a"), &format!("{annotation}={value}"));
-        told(&c, "a", "Ready", "True", reason);
-        let rests = condition(condition_type, "True", "", "");
-        says(&c, TOPIC, &c.topic("a"), 0, &rests, &id);
-        told(&c, "a", "Ready", "True", reason);
-        c.apply(&stream_on(&c, "a", "retention: 3d"));
-        let message = told(&c, "a", "Stalled", "True", reason);
-        assert!(message.contains(annotation), "{message}");
-        c.apply(&stream_on(&c, "a", "retention: 2d"));
-        told(&c, "a", "Ready", "True", reason);
-        annotate(&c, TOPIC, &c.topic("a"), &format!("{annotation}-"));
-        says(&c, TOPIC, &c.topic("a"), 0, &ready(), &id);
-        told(&c, "a", "Ready", "True", "TopicReady");
-    }
-
-    // A change of replicas by Cruise Control, asked for in the KafkaTopic: it holds, and nobody waits for it.
-    let three = json!({"spec": {"replicas": 3}}).to_string();
-    c.kubectl.must(&[
-        "patch",
-        TOPIC,
-        &c.topic("a"),
-        "-n",
-        &c.namespace,
-        "--type=merge",
-        "-p",
-        &three,
-    ]);
-    for state in ["pending", "ongoing"] {
-        let change = json!({"replicasChange": {"targetReplicas": 3, "state": state, "sessionId": "s-1"},
-            "topicName": c.topic("a")});
-        says(&c, TOPIC, &c.topic("a"), 0, &ready(), &change);
-        std::thread::sleep(Duration::from_secs(2));
-        told(&c, "a", "Ready", "True", "TopicReady");
-        assert_eq!(object(&c, "a")["spec"]["replicas"], 3, "it isn't put back");
-    }
-
-    // Retain, with the Topic Operator's finalizer on the object and nobody who takes it away.
-    let finalizer = json!({"metadata": {"finalizers": ["strimzi.io/topic-operator"]}}).to_string();
-    c.kubectl.must(&[
-        "patch",
-        TOPIC,
-        &c.topic("a"),
-        "-n",
-        &c.namespace,
-        "--type=merge",
-        "-p",
-        &finalizer,
-    ]);
-    c.kafka.produce(&c.topic("a"), &[br#"{"id":"1","n":1}"#]);
-    let delete = ["delete", STREAM, "a", "-n", &c.namespace, "--timeout=60s"];
-    c.kubectl.must(&delete);
-    let left = object(&c, "a");
-    assert_eq!(left["metadata"]["annotations"][MANAGED], "false", "{left}");
-    assert!(left["metadata"]["deletionTimestamp"].is_string(), "{left}");
-    assert_eq!(c.kafka.read(&c.topic("a")).len(), 1);
-    let none = json!({"metadata": {"finalizers": null}}).to_string();
-    c.kubectl.must(&[
-        "patch",
-        TOPIC,
-        &c.topic("a"),
-        "-n",
-        &c.namespace,
-        "--type=merge",
-        "-p",
-        &none,
-    ]);
-    assert_eq!(c.kafka.read(&c.topic("a")).len(), 1, "the topic stays");
+    failures_are_told(&c, &id);
+    old_words_count_for_nothing(&c, &id);
+    what_rests_is_told(&c, &id);
+    replicas_stay_as_cruise_control_has_them(&c);
+    retain_leaves_the_topic(&c);
     c.kubectl
         .run(&["delete", PLATFORM, &c.namespace, "--wait=false"]);
 }

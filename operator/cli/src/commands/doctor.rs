@@ -3,6 +3,7 @@
 mod causes;
 mod checks;
 mod objects;
+mod pods;
 mod runbook;
 mod watched;
 
@@ -133,7 +134,7 @@ async fn examine(cluster: &Cluster, arguments: &Arguments) -> Result<Vec<Item>, 
     }
     items.push(checks::rights(cluster, namespace.as_deref()).await);
     items.extend(objects::examine(cluster, namespace.as_deref()).await);
-    items.extend(objects::pods(cluster, namespace.as_deref()).await);
+    items.extend(pods::examine(cluster, namespace.as_deref()).await);
     Ok(items)
 }
 

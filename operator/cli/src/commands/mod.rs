@@ -1,11 +1,13 @@
 //! The commands, one file each: arguments, what is done, what is said.
 
+pub mod dlq;
 pub mod doctor;
 pub mod explain;
 pub mod impact;
 pub mod import;
 pub mod leftovers;
 pub mod peek;
+pub mod profile;
 pub mod run;
 pub mod schema;
 pub mod test;

@@ -7,6 +7,7 @@ use super::{Owner, Pods, SourceConnector, SourceKind};
 
 pub(super) const KIND: SourceKind = SourceKind {
     field: "generate",
+    reasons: &[],
     of,
 };
 

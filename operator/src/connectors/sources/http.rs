@@ -7,10 +7,25 @@ use super::{Owner, Pods, SourceConnector, SourceKind};
 use crate::{
     mounts::{Mounted, NeededSecret, secret, secret_key},
     names::Key,
+    reason::connector_reasons,
     security::Open,
 };
 
-pub(super) const KIND: SourceKind = SourceKind { field: "http", of };
+pub(super) const KIND: SourceKind = SourceKind {
+    field: "http",
+    reasons: REASONS,
+    of,
+};
+
+connector_reasons! {
+    /// What is open.
+    enum HttpReason {
+        /// No authentication.
+        AnyoneMayPost,
+        /// No TLS.
+        TokenInClear,
+    }
+}
 
 fn of(spec: &SourceSpec) -> Option<&dyn SourceConnector> {
     spec.http.as_ref().map(|it| it as &dyn SourceConnector)
@@ -85,14 +100,14 @@ impl SourceConnector for HttpSource {
                     ""
                 };
                 Some((
-                    "AnyoneMayPost",
+                    HttpReason::AnyoneMayPost.into(),
                     format!(
                         "spec.http.auth is absent: whoever reaches the address can post records{and}; give it auth.bearer, and tls unless the network encrypts"
                     ),
                 ))
             }
             (Some(_), None) => Some((
-                "TokenInClear",
+                HttpReason::TokenInClear.into(),
                 "spec.http.tls is absent: the token and the records can be read on the way; give it tls unless the network encrypts".to_owned(),
             )),
             (Some(_), Some(_)) => None,
@@ -118,12 +133,12 @@ mod tests {
             let http: HttpSource = serde_json::from_value(http).unwrap();
             http.open().map(|(reason, message)| {
                 assert!(message.contains("spec."), "{message}");
-                reason
+                reason.to_string()
             })
         };
-        assert_eq!(open(json!({})), Some("AnyoneMayPost"));
-        assert_eq!(open(json!({"tls": tls})), Some("AnyoneMayPost"));
-        assert_eq!(open(json!({"auth": auth})), Some("TokenInClear"));
+        assert_eq!(open(json!({})).as_deref(), Some("AnyoneMayPost"));
+        assert_eq!(open(json!({"tls": tls})).as_deref(), Some("AnyoneMayPost"));
+        assert_eq!(open(json!({"auth": auth})).as_deref(), Some("TokenInClear"));
         assert_eq!(open(json!({"auth": auth, "tls": tls})), None);
     }
 }

@@ -11,7 +11,7 @@ use headworks_plan::SourceConnection;
 use crate::{
     mounts::{Mounted, NeededSecret},
     names::Key,
-    reason::ConditionReason,
+    reason::{ConditionReason, ConnectorReason},
     retry::Error,
     security::Open,
 };
@@ -23,6 +23,8 @@ pub const KINDS: &[SourceKind] = &[http::KIND, generate::KIND, websocket::KIND];
 pub struct SourceKind {
     /// The field of a Source's spec, such as `http`.
     pub field: &'static str,
+    /// The words that the operator says of this kind alone.
+    pub reasons: &'static [ConnectorReason],
     /// The source, where the spec has one of this kind.
     of: fn(&SourceSpec) -> Option<&dyn SourceConnector>,
 }

@@ -6,13 +6,23 @@ use headworks_plan::{self as plan, HeaderFile, SourceConnection};
 use super::{Owner, Pods, SourceConnector, SourceKind};
 use crate::{
     mounts::{Mounted, NeededSecret, projected},
+    reason::connector_reasons,
     security::Open,
 };
 
 pub(super) const KIND: SourceKind = SourceKind {
     field: "websocket",
+    reasons: REASONS,
     of,
 };
+
+connector_reasons! {
+    /// What is open.
+    enum WebsocketReason {
+        /// No TLS.
+        FeedInClear,
+    }
+}
 
 fn of(spec: &SourceSpec) -> Option<&dyn SourceConnector> {
     spec.websocket.as_ref().map(|it| it as &dyn SourceConnector)
@@ -114,7 +124,7 @@ impl SourceConnector for WebsocketSource {
                 " with the headers' secrets"
             };
             (
-                "FeedInClear",
+                WebsocketReason::FeedInClear.into(),
                 format!(
                     "spec.websocket.url is ws: what is sent and what comes{headers} can be read and changed on the way; use wss unless the network encrypts"
                 ),

@@ -9,6 +9,7 @@ use crate::{mounts::Mounted, security::Open};
 
 pub(super) const KIND: StoreKind = StoreKind {
     field: "file",
+    reasons: &[],
     tables: TableRules {
         called: "a file",
         max_column_bytes: None,

@@ -9,7 +9,7 @@ use headworks_plan::{STORES_DIR, Store, StoreConnection};
 
 use crate::{
     mounts::{Mounted, NeededSecret},
-    reason::ConditionReason,
+    reason::{ConditionReason, ConnectorReason},
     retry::Error,
     security::Open,
 };
@@ -21,6 +21,8 @@ pub const KINDS: &[StoreKind] = &[postgres::KIND, file::KIND];
 pub struct StoreKind {
     /// The field of a DataStore's spec, such as `postgres`.
     pub field: &'static str,
+    /// The words that the operator says of this kind alone.
+    pub reasons: &'static [ConnectorReason],
     /// What its tables are like.
     pub tables: TableRules,
     /// The store, where the spec has one of this kind.

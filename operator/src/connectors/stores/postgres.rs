@@ -6,11 +6,13 @@ use headworks_plan::{PostgresConnection, StoreConnection};
 use super::{Connected, StoreConnector, StoreKind, TableRules, volume_name};
 use crate::{
     mounts::{NeededSecret, projected},
+    reason::connector_reasons,
     security::Open,
 };
 
 pub(super) const KIND: StoreKind = StoreKind {
     field: "postgres",
+    reasons: REASONS,
     tables: TableRules {
         called: "PostgreSQL",
         // Longer names are cut off, in silence.
@@ -20,6 +22,14 @@ pub(super) const KIND: StoreKind = StoreKind {
     },
     of,
 };
+
+connector_reasons! {
+    /// What is open.
+    enum PostgresReason {
+        /// No TLS.
+        StoreWithoutTls,
+    }
+}
 
 fn of(spec: &DataStoreSpec) -> Option<&dyn StoreConnector> {
     spec.postgres.as_ref().map(|it| it as &dyn StoreConnector)
@@ -91,7 +101,7 @@ impl StoreConnector for PostgresStore {
     fn open(&self) -> Option<Open> {
         self.tls.is_none().then(|| {
             (
-                "StoreWithoutTls",
+                PostgresReason::StoreWithoutTls.into(),
                 "spec.postgres.tls is absent: the login and the rows can be read on the way, and nobody checks that the server is the right one; set tls: {} or tls.caSecret".to_owned(),
             )
         })
@@ -177,10 +187,13 @@ mod tests {
             let store: PostgresStore = serde_json::from_value(spec).unwrap();
             store.open().map(|(reason, message)| {
                 assert!(message.contains("spec."), "{message}");
-                reason
+                reason.to_string()
             })
         };
-        assert_eq!(open(serde_json::json!(null)), Some("StoreWithoutTls"));
+        assert_eq!(
+            open(serde_json::json!(null)).as_deref(),
+            Some("StoreWithoutTls")
+        );
         assert_eq!(open(serde_json::json!({})), None);
     }
 }

@@ -11,8 +11,9 @@ pub use stages::plan_stages;
 
 use super::{dereference::References, state, validate};
 use crate::{
-    connection::{self, Mounted, NeededSecret},
+    connection,
     data_stream::resolve::ResolvedStream,
+    mounts::{Mounted, NeededSecret},
     planning::{self, store_writers::stores_of},
     workload::{
         OnKafka, Shape, Workload,

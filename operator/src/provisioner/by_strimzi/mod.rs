@@ -264,7 +264,7 @@ fn made_true(object: &DynamicObject, strimzi: &ManagedByStrimzi, user: &str) -> 
     match observed(object) {
         Observed::Ready | Observed::Unmanaged => Ok(()),
         Observed::Failed { reason, message } => Err(Error::waiting(
-            &reason,
+            reason,
             format!("{place}: the User Operator says: {message}"),
         )),
         Observed::Paused => Err(Error::waiting(

@@ -7,7 +7,7 @@ use super::{
     verdict::{as_wanted, judge},
     *,
 };
-use crate::{kafka::Setting, strimzi::KAFKA_TOPIC};
+use crate::{kafka::Setting, reason::AnyReason, strimzi::KAFKA_TOPIC};
 
 fn object(spec: &serde_json::Value) -> DynamicObject {
     let resource = KAFKA_TOPIC.resource("v1");
@@ -101,7 +101,7 @@ fn kafka_decides_and_the_topic_operator_s_words_are_mirrored() {
     let stuck = judge(Observed::Unmanaged, false).unwrap_err();
     assert!(matches!(stuck, Error::Stalled { .. }) && stuck.reason() == "TopicUnmanaged");
     let failed = |reason: &str| Observed::Failed {
-        reason: reason.into(),
+        reason: AnyReason::read(reason),
         message: "words".into(),
     };
     let error = judge(failed("KafkaError"), true).unwrap_err();

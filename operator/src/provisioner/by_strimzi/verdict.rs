@@ -85,9 +85,9 @@ pub(super) fn judge(
             // It tries again by itself, every two minutes; these two don't change by trying.
             Err(
                 if matches!(reason.as_str(), "NotSupported" | "ResourceConflict") {
-                    Error::stalled(reason.as_str(), said)
+                    Error::stalled(reason.clone(), said)
                 } else {
-                    Error::waiting(reason.as_str(), said)
+                    Error::waiting(reason.clone(), said)
                 },
             )
         }

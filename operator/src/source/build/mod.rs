@@ -183,6 +183,21 @@ mod tests {
     }
 
     #[test]
+    fn a_feed_has_one_pod_with_its_secrets_and_no_address() {
+        let spec = json!({"into": "orders", "onInvalid": "DeadLetter", "websocket": {
+            "url": "wss://feed.example.com/v1", "subscribe": "all", "itemsPath": "data.trades",
+            "headers": [{"name": "Authorization", "secret": {"name": "feed"}}], "caSecret": {"name": "feed-ca"}}});
+        let built = built(
+            &json!({"bootstrapServers": "k:9092", "management": {"admin": {}}}),
+            &spec,
+            None,
+        );
+        assert!(built.service.is_none() && built.address.is_none());
+        insta::assert_yaml_snapshot!("feed_deployment", built.deployment);
+        insta::assert_yaml_snapshot!("feed_plan", built.plan.config_map);
+    }
+
+    #[test]
     fn a_source_with_tls_scram_and_a_token_mounts_each_secret_as_optional_files() {
         let kafka = json!({"bootstrapServers": "k:9093", "management": {"admin": {}},
             "tls": {"caSecret": {"namespace": "kafka", "name": "ca"}},

@@ -40,14 +40,14 @@ struct Open {
 }
 
 /// A place that is left on drop.
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     shared: Arc<Shared>,
     id: u64,
     pub(super) activity: Arc<Activity>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.shared.open().activities.remove(&self.id);
     }
@@ -136,13 +136,13 @@ impl Shared {
         });
     }
 
-    fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
+    fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> ConnectionPlace {
         let activity = Arc::new(Activity::new());
         let mut open = self.open();
         let id = open.next;
         open.next += 1;
         open.activities.insert(id, activity.clone());
-        Place {
+        ConnectionPlace {
             shared: self.clone(),
             id,
             activity,

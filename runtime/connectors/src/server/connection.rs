@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::Bounds;
-use super::accept::{Place, Shared, leaves};
+use super::accept::{ConnectionPlace, Shared, leaves};
 
 /// Most bytes of an HTTP/1 head, and of what is read of a body at a time.
 const BUFFER: usize = 64 * 1024;
@@ -96,7 +96,7 @@ impl Drop for Asked {
 }
 
 /// Serves the connection to its end.
-pub(super) async fn live(shared: Arc<Shared>, stream: TcpStream, place: Place) {
+pub(super) async fn live(shared: Arc<Shared>, stream: TcpStream, place: ConnectionPlace) {
     let _ = stream.set_nodelay(true);
     let Some(certificate) = &shared.served.tls else {
         return http(&shared, stream, place).await;
@@ -116,7 +116,7 @@ pub(super) async fn live(shared: Arc<Shared>, stream: TcpStream, place: Place) {
     }
 }
 
-async fn http<I>(shared: &Shared, stream: I, place: Place)
+async fn http<I>(shared: &Shared, stream: I, place: ConnectionPlace)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -4,11 +4,27 @@
 //! A connection more than there may be takes the place of the one that has been without a request for longest,
 //! so that nobody keeps others out by holding connections. Only where all are at work, 503 is the answer.
 //!
-//! Rooms: `accept` who gets a place; `connection` one connection's life; [`Certificate`] TLS.
+//! What a listener that takes bodies from strangers needs besides stands here, too, so that it writes only its answers: who may
+//! ([`BearerTokens`]), how much ([`Rate`], [`Room`]), a body within bounds ([`Reading`], with gzip), how a refusal reads
+//! ([`Refusal`]), what is counted ([`HttpMetrics`]), and how a request ends ([`Front`]). [`Called`] says whose listener it is, so that
+//! each message names the field to change.
+//!
+//! Rooms: `accept` who gets a place; `connection` one connection's life; [`Certificate`] TLS; `listening` a listener of the plan.
 
 mod accept;
+mod announced;
+mod bearer;
+mod body;
 mod certificate;
 mod connection;
+mod front;
+mod gzip;
+mod listening;
+mod metrics;
+mod rate;
+mod reading;
+mod refusal;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -23,10 +39,41 @@ use axum::http::Extensions;
 use headworks_engine::status::{Pulse, StatusHandle};
 use tokio::sync::{Semaphore, watch};
 
+pub use announced::{Announced, Encoding};
+pub use bearer::BearerTokens;
 pub use certificate::Certificate;
+pub use front::Front;
+pub use listening::{Listen, Listening, ServerError, listen};
+pub use metrics::{HttpMetrics, seconds};
+pub use rate::{LONGEST_DEBT, Rate};
+pub use reading::{BodyBounds, Reading};
+pub use refusal::{Refusal, json};
+pub use room::{Place, Room, Share};
 
 /// How long an accepting loop may be silent before it hangs; it turns every second.
 pub const HANGS: Duration = Duration::from_secs(60);
+
+/// Whose a listener is, in words for those that it refuses and for those that have to mend it.
+#[derive(Clone, Copy, Debug)]
+pub struct Called {
+    /// What its clients know it as: `this source`.
+    pub this: &'static str,
+    /// The kind of object: `Source`.
+    pub kind: &'static str,
+    /// The field of that which the listener is set by: `spec.http`. Below it, in every kind, stand `auth.bearer`, `tls`,
+    /// `maxBodyBytes` and `recordsPerSecond`.
+    pub field: &'static str,
+}
+
+#[cfg(test)]
+impl Called {
+    /// In tests.
+    pub(crate) const TEST: Called = Called {
+        this: "this test",
+        kind: "Test",
+        field: "spec.test",
+    };
+}
 
 /// What a server lets its clients have.
 #[derive(Clone, Copy, Debug)]

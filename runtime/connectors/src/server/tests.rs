@@ -1,9 +1,11 @@
-//! TLS and the end of a server; what concerns requests is tested with the HTTP source.
+//! TLS and the end of a server, and a listener that isn't the HTTP source's; what else concerns requests is tested with that.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use axum::routing::get;
+use axum::extract::Request;
+use axum::routing::{any, get};
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -137,4 +139,101 @@ async fn a_client_that_takes_no_answer_is_left_after_a_while() {
     .await
     .unwrap();
     drop(stream);
+}
+
+/// What a kind of its own writes: its answer, here the length of what was posted.
+struct Lengths {
+    tokens: BearerTokens,
+    rate: Rate,
+    room: Room,
+    bounds: BodyBounds,
+    front: Front,
+}
+
+impl Lengths {
+    async fn respond(&self, request: Request) -> axum::response::Response {
+        let begun = Instant::now();
+        let (head, mut body) = request.into_parts();
+        let answer = async {
+            self.tokens.check(&head.headers)?;
+            let announced = Announced::read(&head.headers, &self.bounds)?;
+            announced.fits(&self.bounds)?;
+            let mut place = self.room.enter(None)?;
+            let mut reading = Reading::new(announced, self.bounds);
+            let read = reading.whole(&mut body, &mut place).await?;
+            self.rate.take(read.len(), Instant::now())?;
+            Ok::<_, Refusal>(read.len().to_string())
+        };
+        let answer = answer.await;
+        self.front.respond((&head, body), answer, begun)
+    }
+}
+
+#[tokio::test]
+async fn a_listener_of_another_kind_writes_only_its_answers() {
+    let dir = folder("lengths");
+    std::fs::write(dir.join("token"), "open").unwrap();
+    let mut registry = Registry::default();
+    let metrics = HttpMetrics::register(&mut registry);
+    let second = Duration::from_secs(1);
+    let lengths = Arc::new(Lengths {
+        tokens: BearerTokens::new(dir.clone(), Called::TEST, 5, metrics.clone()),
+        rate: Rate::new(1, Called::TEST, Instant::now()),
+        room: Room::new(4, 4, 10_000),
+        bounds: BodyBounds {
+            called: Called::TEST,
+            most: 100,
+            timeout: second,
+            grace: second,
+            rate: 1,
+        },
+        front: Front::new(metrics),
+    });
+    let app = lengths.clone();
+    let app = any(move |request: Request| async move { app.respond(request).await });
+    let status = StatusHandle::new();
+    let listening = listen(Listen {
+        called: Called::TEST,
+        port: 0,
+        app: Router::new().fallback_service(app),
+        bounds: Bounds::default(),
+        tls_dir: None,
+        mark: Box::new(Extensions::new),
+        pulse: status.pulse("lengths", HANGS),
+    })
+    .unwrap();
+    let address = format!("http://127.0.0.1:{}/", listening.address.port());
+    let client = reqwest::Client::new();
+    let post = async |token: &str, length: usize| {
+        let request = client.post(&address).bearer_auth(token);
+        let response = request.body("x".repeat(length)).send().await.unwrap();
+        let code = response.status().as_u16();
+        (code, response.text().await.unwrap())
+    };
+    assert_eq!(post("shut", 7).await.0, 401);
+    let (code, said) = post("open", 101).await;
+    assert_eq!(code, 413);
+    assert!(
+        said.contains("the limit of this test (spec.test.maxBodyBytes)"),
+        "{said}"
+    );
+    // Of one a second, a hundred at once: the next waits.
+    assert_eq!(post("open", 100).await, (200, "100".to_owned()));
+    let (code, said) = post("open", 1).await;
+    assert_eq!(code, 429);
+    assert!(said.contains("spec.test.recordsPerSecond"), "{said}");
+    let mut shown = String::new();
+    prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
+    for line in [
+        "headworks_http_answers_total{code=\"200\"} 1\n",
+        "headworks_http_answers_total{code=\"429\"} 1\n",
+        "headworks_http_let_in_total{token=\"1\"} 3\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    lengths.front.drain();
+    let closing = client.post(&address).bearer_auth("open").send().await;
+    assert_eq!(closing.unwrap().headers()["connection"], "close");
+    assert!(listening.drain(second).await);
+    std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -7,10 +7,12 @@ pub mod websocket;
 
 mod batch;
 mod cut;
+mod judged;
 mod problems;
 mod record_validation;
 mod records;
 mod running;
+mod tally;
 
 pub use running::{Begin, Running, SourceError, Start, Stop};
 

@@ -9,10 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use headworks_engine::dead_letter::{DeadLetter, Origin};
-use headworks_engine::format::{DecodeError, Decoder, Encoder, FormatError, RowError};
+use headworks_engine::format::{DecodeError, Decoder, Encoder, FormatError};
+use headworks_engine::judge::rules::Rules;
 use headworks_engine::judge::{self, Row, Topic, Written};
-use headworks_plan::SourcePlan;
+use headworks_plan::{Problem, Reason, RuleFigures, SourcePlan};
 
+use super::judged::{self, Bad, Checked, Judged};
 use super::kafka::{Outgoing, Target};
 use super::records::Records;
 use crate::formats;
@@ -38,6 +40,8 @@ const IDLE: usize = 8;
 pub(super) struct RecordValidation {
     source: String,
     plan: SourcePlan,
+    /// The stream's quality rules; or why they can't be applied, and nothing is taken.
+    rules: Result<Option<Rules>, String>,
     /// What a record costs that says nothing.
     row: usize,
     idle: Mutex<Vec<Tools>>,
@@ -78,21 +82,6 @@ fn memory(cost: usize) -> usize {
     cost.saturating_mul(2)
 }
 
-/// What became of a batch of records, each in the order of the batch.
-#[derive(Default)]
-pub(super) struct Checked {
-    /// Those that obey the contract, encoded by it.
-    pub(super) good: Vec<Outgoing>,
-    /// Those that don't: index, fault, original bytes.
-    pub(super) bad: Vec<Bad>,
-}
-
-pub(super) struct Bad {
-    pub(super) index: usize,
-    pub(super) error: RowError,
-    original: Bytes,
-}
-
 /// Why a piece can't be checked.
 #[derive(Debug)]
 pub(super) enum Stopped<R> {
@@ -128,6 +117,7 @@ impl RecordValidation {
         let mut validation = RecordValidation {
             source: source.to_owned(),
             plan: plan.clone(),
+            rules: Rules::of(&plan.into).map_err(|error| error.to_string()),
             row: 0,
             idle: Mutex::default(),
         };
@@ -135,6 +125,19 @@ impl RecordValidation {
         validation.row = tools.decoder.least(0);
         validation.idle().push(tools);
         Ok(validation)
+    }
+
+    /// What keeps records from being judged: rules that can't be applied.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let error = self.rules.as_ref().err()?;
+        let message = format!("{error}; operator and runtime must be of one version");
+        Some(Problem::new(Reason::RuleInvalid, message, true))
+    }
+
+    /// What the rules count by, before anything is judged.
+    pub(super) fn counts_by(&self) -> &[RuleFigures] {
+        let rules = self.rules.as_ref().ok().and_then(Option::as_ref);
+        rules.map_or(&[], Rules::none)
     }
 
     /// The longest text whose records cost `bytes` at most, if they are as short as records are.
@@ -222,38 +225,52 @@ impl RecordValidation {
                         index,
                         error,
                         original: records.shared(index),
+                        broken: None,
                     });
                 }
             }
             position.next += 1;
         }
-        let (good, refused) = self.encode(&mut position.tools, records, &origins)?;
-        bad.extend(refused);
-        bad.sort_by_key(|bad| bad.index);
-        Ok(Checked { good, bad })
+        let batch = position.tools.decoder.finish()?;
+        let rules = self.rules.as_ref().map_err(|message| {
+            let message = message.clone();
+            FormatError::Waits { message }
+        })?;
+        let judged = judged::judge(rules.as_ref(), batch, origins, records)?;
+        let mut checked = self.encode(&mut position.tools, records, judged)?;
+        checked.bad.extend(bad);
+        if let Some(halt) = &checked.halt {
+            checked.bad.retain(|bad| bad.index < halt.index);
+        }
+        checked.bad.sort_by_key(|bad| bad.index);
+        Ok(checked)
     }
 
-    /// The decoder's batch, encoded; and what of it can't be kept.
+    /// The rows that go on, encoded; what of them can't be kept is bad.
     fn encode(
         &self,
         tools: &mut Tools,
         records: &Records,
-        origins: &[usize],
-    ) -> Result<(Vec<Outgoing>, Vec<Bad>), FormatError> {
-        let batch = tools.decoder.finish()?;
+        judged: Judged,
+    ) -> Result<Checked, FormatError> {
+        let Judged {
+            batch,
+            origins,
+            mut checked,
+        } = judged;
         let text = origins.iter().map(|index| records.get(*index).len()).sum();
         // All in one buffer, which the records then share.
         let mut written = Vec::with_capacity(text);
         let mut ends: Vec<Written> = Vec::with_capacity(origins.len());
-        let mut bad = Vec::new();
         let encoder = tools.encoder.as_mut();
         for (row, &index) in origins.iter().enumerate() {
             match judge::write(encoder, self.topic(), &batch, row, &mut written)? {
                 Ok(record) => ends.push(record),
-                Err(error) => bad.push(Bad {
+                Err(error) => checked.bad.push(Bad {
                     index,
                     error,
                     original: records.shared(index),
+                    broken: None,
                 }),
             }
         }
@@ -267,7 +284,8 @@ impl RecordValidation {
             value: written.slice(record.value()),
             headers: Vec::new(),
         });
-        Ok((good.collect(), bad))
+        checked.good = good.collect();
+        Ok(checked)
     }
 
     /// Checks all `records`, which are few: those that we made ourselves.
@@ -284,8 +302,10 @@ impl RecordValidation {
                     Stopped::Format(error) => error,
                     Stopped::NoRoom(never) => match never {},
                 })?;
-            all.good.extend(piece.good);
-            all.bad.extend(piece.bad);
+            all.add(piece);
+            if all.halt.is_some() {
+                break;
+            }
         }
         self.end(position);
         Ok(all)
@@ -334,12 +354,15 @@ impl RecordValidation {
     /// With the record's own text. It is no dead letter without an end, since whoever sent it can be told; and it has no key,
     /// which only a good record has.
     fn dead_letter<'a>(&self, bad: &'a Bad, now: jiff::Timestamp) -> DeadLetter<'a> {
+        let broken = bad.broken.as_ref();
+        let error = broken.map_or_else(|| bad.error.to_string(), |broken| broken.message.clone());
         DeadLetter::new(
             bad.error.reason,
-            &bad.error.to_string(),
+            &error,
             Origin::Source(&self.source),
             now,
             (None, Some(&bad.original)),
         )
+        .by_rule(broken)
     }
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray};
-use headworks_engine::log::Reason;
 use headworks_engine::store::StoreError;
-use headworks_plan::DELETED_COLUMN;
+use headworks_plan::{DELETED_COLUMN, StoreReason};
 use headworks_sql::schema::Schema;
 use headworks_sql::types::DataType;
 
@@ -158,7 +157,7 @@ fn the_right_to_delete_is_asked_for_when_it_is_needed() {
     let at = session.claim().unwrap();
     session.store.begin().unwrap();
     let (reason, message) = held(session.write(rows(&[(1, None)])));
-    assert_eq!(reason, Reason::StorePermissionDenied, "{message}");
+    assert_eq!(reason, StoreReason::StorePermissionDenied, "{message}");
     place.execute(&format!("GRANT DELETE ON SCHEMA_.kept TO {user}"));
     assert_eq!(session.claim().unwrap(), at);
     session.store(rows(&[(1, None)]));

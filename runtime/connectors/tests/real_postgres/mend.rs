@@ -1,6 +1,7 @@
 //! What a person must mend is said, with the remedy.
 
 use headworks_engine::log::Reason;
+use headworks_plan::StoreReason;
 use headworks_sql::types::DataType;
 
 use crate::place::{Session, columns, held, numbers, place, postgres};
@@ -13,7 +14,7 @@ fn what_a_person_must_mend_is_named() {
     absent.create = false;
     let (reason, message) = held(Session::open(&absent, schema.clone()).claim());
     assert!(
-        reason == Reason::TableNotFound
+        reason == StoreReason::TableNotFound
             && message.contains("create: true")
             && message.contains("CREATE TABLE"),
         "{message}"
@@ -21,7 +22,7 @@ fn what_a_person_must_mend_is_named() {
 
     place.execute("CREATE TABLE SCHEMA_.other (id text, needed int NOT NULL); CREATE VIEW SCHEMA_.seen AS SELECT 1 AS id; CREATE UNLOGGED TABLE SCHEMA_.weak (id bigint, v text); CREATE TABLE SCHEMA_.keyless (id bigint NOT NULL, v text)");
     let (reason, message) = held(Session::open(&place.table("other", &[]), schema.clone()).claim());
-    assert_eq!(reason, Reason::TableMismatch);
+    assert_eq!(reason, StoreReason::TableMismatch);
     for part in [
         "column \"id\": the query gives bigint, the table has text",
         "ALTER COLUMN \"id\" TYPE bigint",
@@ -39,7 +40,7 @@ fn what_a_person_must_mend_is_named() {
         let (reason, message) =
             held(Session::open(&place.table(name, key), schema.clone()).claim());
         assert!(
-            reason == Reason::TableMismatch && message.contains(said),
+            reason == StoreReason::TableMismatch && message.contains(said),
             "{message}"
         );
     }
@@ -56,7 +57,7 @@ fn what_a_person_must_mend_is_named() {
     connection.password_file = wrong.to_string_lossy().into_owned();
     let (reason, message) = held(Session::open(&table, schema.clone()).claim());
     assert!(
-        reason == Reason::StoreCredentialsRefused
+        reason == StoreReason::StoreCredentialsRefused
             && message.contains("DataStore warehouse")
             && !message.contains("not-the-password"),
         "{reason:?} {message}"
@@ -101,14 +102,14 @@ fn a_user_without_rights_is_told_which() {
     let mut session = Session::open(&table, schema);
     let (reason, message) = held(session.claim());
     assert!(
-        reason == Reason::StorePermissionDenied && message.contains("headworks_offsets"),
+        reason == StoreReason::StorePermissionDenied && message.contains("headworks_offsets"),
         "{reason:?} {message}"
     );
     place.execute(&format!("GRANT CREATE ON SCHEMA SCHEMA_ TO {user}"));
     assert_eq!(session.claim().unwrap(), None);
     session.store.begin().unwrap();
     let (reason, message) = held(session.write(vec![numbers(&[1])]));
-    assert_eq!(reason, Reason::StorePermissionDenied, "{message}");
+    assert_eq!(reason, StoreReason::StorePermissionDenied, "{message}");
     place.execute(&format!("GRANT INSERT ON SCHEMA_.mine TO {user}"));
     session.store(vec![numbers(&[1])]);
     place.execute(&format!("DROP OWNED BY {user} CASCADE; DROP ROLE {user}"));

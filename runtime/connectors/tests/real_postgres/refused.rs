@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Decimal128Array, StringArray};
-use headworks_engine::log::Reason;
 use headworks_engine::store::StoreError;
+use headworks_plan::StoreReason;
 use headworks_sql::types::DataType;
 
 use crate::place::{Session, columns, held, numbers, place};
@@ -110,10 +110,10 @@ fn rows_that_the_server_refuses_leave_no_trace_and_the_others_go_on() {
     place.execute("ALTER TABLE SCHEMA_.strict ADD COLUMN later int; UPDATE SCHEMA_.strict SET later = 1; ALTER TABLE SCHEMA_.strict ALTER COLUMN later SET NOT NULL");
     session.store.begin().unwrap();
     let (reason, message) = held(session.write(row(9, Some("d"), 1)));
-    assert_eq!(reason, Reason::TableMismatch, "{message}");
+    assert_eq!(reason, StoreReason::TableMismatch, "{message}");
     let (reason, message) = held(session.claim());
     assert!(
-        reason == Reason::TableMismatch
+        reason == StoreReason::TableMismatch
             && message.contains("\"later\": the table requires a value"),
         "{message}"
     );

@@ -138,11 +138,8 @@ impl Keyed {
             late.sort_unstable();
             for row in late {
                 out.bad_before(row as usize, &mut bad, batch)?;
-                let dead_letter = Bad {
-                    row: row as usize,
-                    reason: DeadLetterReason::Late,
-                    message: too_late(self.sealed_ms),
-                };
+                let why = too_late(self.sealed_ms);
+                let dead_letter = Bad::new(row as usize, DeadLetterReason::Late, why);
                 out.bad(&dead_letter, batch)?;
             }
             out.bad_before(end, &mut bad, batch)?;

@@ -21,6 +21,7 @@ use snafu::{ResultExt, Snafu};
 
 use self::keyed::Keyed;
 use crate::format::{FormatError, Formats};
+use crate::judge::rules;
 use crate::log::{Batch, Limits, Partition, Record};
 use crate::pipeline::{compile, stateful};
 use crate::stateless::{Bad, Staged, StatelessOperator};
@@ -58,16 +59,16 @@ pub enum LocalError {
         /// What the system said.
         source: io::Error,
     },
-    /// `onBadRecord: Stop` met a bad record, and nothing after it was done.
+    /// `onBadRecord: Stop` met a bad record, or a rule's `onError: Stop` one that breaks it, and nothing after it was done.
     #[snafu(display(
-        "{}: {message} ({reason}); {}, or set onBadRecord to DeadLetter or Drop to go on without it",
+        "{}: {message} ({reason}); {}",
         number.map_or_else(|| "a result".to_owned(), |number| format!("record {number}")),
         remedy(*reason)
     ))]
     Stopped {
         /// The record's number within its input, from 0; of a result none.
         number: Option<u64>,
-        /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or `Late`.
+        /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or `Late`; of one that a rule stops at `Quality`.
         reason: DeadLetterReason,
         /// What is wrong with it.
         message: String,
@@ -75,10 +76,12 @@ pub enum LocalError {
 }
 
 fn remedy(reason: DeadLetterReason) -> &'static str {
-    if reason == DeadLetterReason::Late {
-        "raise maxOutOfOrderness of the stream or allowedLateness of the Pipeline"
-    } else {
-        "mend the query"
+    match reason {
+        DeadLetterReason::Late => {
+            "raise maxOutOfOrderness of the stream or allowedLateness of the Pipeline, or set onBadRecord to DeadLetter or Drop to go on without it"
+        }
+        DeadLetterReason::Quality => rules::REMEDY,
+        _ => "mend the query, or set onBadRecord to DeadLetter or Drop to go on without it",
     }
 }
 
@@ -100,7 +103,7 @@ pub struct BadRecord<'a> {
     pub input: usize,
     /// Its number within the input, from 0; of a result none: it comes of many records.
     pub number: Option<u64>,
-    /// `Decode`, `Contract`, `Evaluation`, `TooLarge` or `Late`.
+    /// `Decode`, `Contract`, `Evaluation`, `TooLarge`, `Late` or `Quality`.
     pub reason: DeadLetterReason,
     /// What is wrong with it.
     pub message: &'a str,
@@ -206,6 +209,17 @@ impl Local {
         self.stateless
             .run(&self.batch, &mut self.staged)
             .context(ColumnsSnafu)?;
+        let halt = (!self.staged.halts.is_empty()).then(|| self.staged.halts.swap_remove(0));
+        let stopped = halt.map(|(row, broken)| {
+            let number = self.batch.record(row).offset as u64;
+            self.staged.truncate(row);
+            self.batch.truncate(row);
+            LocalError::Stopped {
+                number: Some(number),
+                reason: DeadLetterReason::Quality,
+                message: broken.message,
+            }
+        });
         let mut out = Out {
             sink,
             stops: self.stops,
@@ -216,7 +230,7 @@ impl Local {
             out.tell(&self.batch, &self.staged)?;
         }
         self.batch.clear();
-        Ok(())
+        stopped.map_or(Ok(()), Err)
     }
 
     /// The event time that the input has come to by its contract, in milliseconds: every later record is younger, or behind
@@ -308,7 +322,8 @@ impl Out<'_> {
     }
 
     fn refuse(&mut self, bad: BadRecord<'_>) -> Result<(), LocalError> {
-        if self.stops {
+        // What becomes of a record that breaks a rule, the rule says.
+        if self.stops && bad.reason != DeadLetterReason::Quality {
             return StoppedSnafu {
                 number: bad.number,
                 reason: bad.reason,

@@ -73,6 +73,8 @@ pub enum Mutant {
     ChangelogOutside,
     /// A changelog is read to its last stable offset, not to the end that it had when reading began.
     RestoredToStable,
+    /// A stage judges its input by no rule, because another stage tells of what breaks one.
+    Unjudged,
 }
 
 /// A broker that several members share.

@@ -6,6 +6,7 @@ use super::{InputTopic, Settings};
 use crate::dead_letter::{DeadLetter, Origin};
 use crate::log::{Log, LogError, Outgoing, Record};
 use crate::stateless::Bad;
+use crate::status::ReasonTally;
 
 /// The dead letter of a bad record of `input`, as its topic can hold it.
 fn of<'a>(
@@ -23,10 +24,12 @@ fn of<'a>(
     };
     let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
     let parts = (record.key, record.value);
-    DeadLetter::new(bad.reason, &bad.message, origin, now, parts).cut(input.max_message_bytes)
+    DeadLetter::new(bad.reason, &bad.message, origin, now, parts)
+        .by_rule(bad.broken.as_deref())
+        .cut(input.max_message_bytes)
 }
 
-/// Writes the dead letter of a bad record of `input`.
+/// Writes the dead letter of a bad record of `input`, and counts it.
 pub(super) fn produce(
     log: &mut impl Log,
     settings: &Settings,
@@ -34,7 +37,11 @@ pub(super) fn produce(
     record: &Record<'_>,
     bad: &Bad,
     now_ms: i64,
+    tally: &mut ReasonTally,
 ) -> Result<(), LogError> {
+    let (partition, offset) = (record.partition.number, record.offset);
+    let place = format!("{}[{partition}]@{offset}", input.topic);
+    tally.add(bad.reason, now_ms, Some(place));
     let dead_letter = of(record, bad, input, &settings.pipeline, now_ms);
     let headers = dead_letter.headers.into_iter();
     let headers: Vec<_> = headers
@@ -70,11 +77,7 @@ mod tests {
             key: Some(b"k"),
             value: Some(value),
         };
-        let bad = Bad {
-            row: 0,
-            reason: DeadLetterReason::Decode,
-            message: "é".repeat(3_000),
-        };
+        let bad = Bad::new(0, DeadLetterReason::Decode, "é".repeat(3_000));
         let input = InputTopic {
             topic: "shop.orders".to_owned(),
             dead_letter_topic: "shop.orders.dlq".to_owned(),

@@ -127,12 +127,9 @@ impl<L: Log> Pipeline<L> {
                 key: original.and_then(|original| original.key.as_deref()),
                 value: original.and_then(|original| original.value.as_deref()),
             };
-            let bad = Bad {
-                row: 0,
-                reason: DeadLetterReason::Late,
-                message: too_late(one.watermark_ms),
-            };
-            dead_letter::produce(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
+            let bad = Bad::new(0, DeadLetterReason::Late, too_late(one.watermark_ms));
+            let (log, tally) = (&mut self.log, &mut self.pending.reasons);
+            dead_letter::produce(log, &self.settings, input, &record, &bad, now_ms, tally)?;
             self.pending.dead_letters += 1;
         }
         Ok(())

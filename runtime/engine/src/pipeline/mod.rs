@@ -16,6 +16,8 @@ mod keyed_operator;
 mod keyed_tests;
 mod owned;
 mod result_records;
+#[cfg(test)]
+mod rule_tests;
 mod start;
 #[cfg(test)]
 mod table_tests;
@@ -180,6 +182,7 @@ impl<L: Log> Pipeline<L> {
             figures_at: None,
             troubled: false,
         };
+        pipeline.status.judges_by(&pipeline.stateless.counts_by());
         // What an earlier session left behind was not committed, or isn't known to be.
         pipeline.give_up();
         pipeline

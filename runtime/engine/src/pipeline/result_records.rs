@@ -49,17 +49,14 @@ pub(super) fn write(
                     key: None,
                     value: Some(text.as_bytes()),
                 };
-                let bad = Bad {
-                    row: 0,
-                    reason,
-                    message: message.to_owned(),
-                };
+                let bad = Bad::new(0, reason, message.to_owned());
                 let from = settings.inputs.first().unwrap_or(input);
                 let to = InputTopic {
                     topic: from.topic.clone(),
                     ..input.clone()
                 };
-                dead_letter::produce(log, settings, &to, &record, &bad, now_ms)
+                let tally = &mut pending.reasons;
+                dead_letter::produce(log, settings, &to, &record, &bad, now_ms, tally)
             }
             (OnBadRecord::Stop, _) => Err(LogError::NeedsPerson {
                 reason: Reason::BadRecord,

@@ -1,11 +1,13 @@
 //! What a round does with the records it read: run the query, write results, rows and dead letters.
 
-use headworks_plan::{DeadLetterReason, OnBadRecord};
+use headworks_plan::{DeadLetterReason, OnBadRecord, RuleFigures};
 
 use super::dead_letter;
 use super::{FEWEST_ROWS, Pipeline, StageOperator, TABLE_ROWS};
 use crate::format::FormatError;
+use crate::judge::rules::REMEDY as RULE_REMEDY;
 use crate::log::{Former, Log, LogError, Outgoing, Reason};
+use crate::stateless::Bad;
 
 impl<L: Log> Pipeline<L> {
     pub(super) fn process(&mut self) -> Result<(), LogError> {
@@ -32,9 +34,9 @@ impl<L: Log> Pipeline<L> {
         self.refuse_large_rows();
         let told = self.forget_former_dead_letters();
         let stops = self.settings.on_bad_record == OnBadRecord::Stop;
-        let mut stop = None;
-        if stops {
-            stop = self.stop_before_the_first_bad();
+        let mut stop = self.stop_before_a_broken_rule();
+        if stops && let Some(earlier) = self.stop_before_the_first_bad() {
+            stop = Some(earlier);
         }
         if self.stateless.writes_table() {
             self.insert(stops)?;
@@ -45,6 +47,7 @@ impl<L: Log> Pipeline<L> {
         if !self.batch.is_empty() {
             self.collect()?;
             self.write(told)?;
+            self.count_judged();
             self.owned.advance(&self.batch);
             self.pending.records_in += self.batch.len() as u64;
             self.pending.max_event_time_ms = self
@@ -116,33 +119,68 @@ impl<L: Log> Pipeline<L> {
         Ok(())
     }
 
-    /// Keeps only what comes before the first bad record.
+    /// Keeps only what comes before the first bad record. What becomes of one that breaks a rule, the rule says.
     fn stop_before_the_first_bad(&mut self) -> Option<LogError> {
-        let first = self.staged.bad.first()?;
-        let row = first.row;
+        let first = self.staged.bad.iter().find(|bad| !bad.is_by_rule())?;
+        let (row, why) = (first.row, first.reason);
+        let said = format!(
+            "{} ({why}); mend the query, or set onBadRecord to DeadLetter or Drop to go on without it",
+            first.message
+        );
+        Some(self.stop_before(row, Reason::BadRecord, &said))
+    }
+
+    /// Keeps only what comes before the first record that a rule stops at.
+    fn stop_before_a_broken_rule(&mut self) -> Option<LogError> {
+        let (row, broken) = self.staged.halts.first()?;
+        let (row, said) = (*row, format!("{}; {RULE_REMEDY}", broken.message));
+        Some(self.stop_before(row, Reason::RuleBroken, &said))
+    }
+
+    /// Keeps only what comes before a row of the batch.
+    fn stop_before(&mut self, row: usize, reason: Reason, said: &str) -> LogError {
         let record = self.batch.record(row);
         let problem = LogError::NeedsPerson {
-            reason: Reason::BadRecord,
+            reason,
             message: format!(
-                "{}/{} offset {}: {} ({}); mend the query, or set onBadRecord to DeadLetter or Drop to go on without it",
+                "{}/{} offset {}: {said}",
                 self.topics[usize::from(record.partition.topic)],
                 record.partition.number,
                 record.offset,
-                first.message,
-                first.reason
             ),
         };
         self.staged.truncate(row);
         self.batch.truncate(row);
-        Some(problem)
+        problem
+    }
+
+    /// Counts what the rules said of the records that go on from here, whatever became of them.
+    fn count_judged(&mut self) {
+        let (batch, topics) = (&self.batch, &self.topics);
+        let now_ms = self.log.wall_ms();
+        for judged in &self.staged.judged {
+            let Some(rules) = &self.stateless.inputs[judged.input].rules else {
+                continue;
+            };
+            let end = judged.rows.partition_point(|row| *row < batch.len());
+            let place = |row: u32| {
+                let record = batch.record(judged.rows[row as usize]);
+                let topic = &topics[usize::from(record.partition.topic)];
+                let number = record.partition.number;
+                Some(format!("{topic}[{number}]@{}", record.offset))
+            };
+            let counted = rules.count(&judged.judgement, end as u32, now_ms, place);
+            RuleFigures::add_all(&mut self.pending.rules, &counted);
+        }
     }
 
     /// Writes results and dead letters. `told`: how many records are dead letters already.
     fn write(&mut self, told: u64) -> Result<(), LogError> {
         let dead_letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
+        let becomes_dead_letter = |bad: &Bad| dead_letters || bad.is_by_rule();
         let to_topics = !self.stateless.writes_table();
         if (to_topics && !self.staged.records.is_empty())
-            || (dead_letters && !self.staged.bad.is_empty())
+            || self.staged.bad.iter().any(becomes_dead_letter)
         {
             self.open_transaction()?;
         }
@@ -160,13 +198,16 @@ impl<L: Log> Pipeline<L> {
         }
         self.pending.records_out += self.staged.records.len() as u64;
         self.pending.dead_letters += told;
+        if self.stateless.tells {
+            self.pending.dropped += self.staged.dropped.len() as u64;
+        }
         let now_ms = self.log.wall_ms();
         for bad in &self.staged.bad {
             let by_store = bad.reason == DeadLetterReason::StoreRefused;
             if !by_store && !self.stateless.tells {
                 continue;
             }
-            if !dead_letters {
+            if !becomes_dead_letter(bad) {
                 self.pending.dropped += 1;
                 continue;
             }
@@ -177,7 +218,8 @@ impl<L: Log> Pipeline<L> {
                 continue;
             }
             let input = &self.settings.inputs[usize::from(record.partition.topic)];
-            dead_letter::produce(&mut self.log, &self.settings, input, &record, bad, now_ms)?;
+            let (log, tally) = (&mut self.log, &mut self.pending.reasons);
+            dead_letter::produce(log, &self.settings, input, &record, bad, now_ms, tally)?;
         }
         Ok(())
     }

@@ -9,13 +9,15 @@ mod staged;
 pub(crate) use event_time::EventTime;
 pub(crate) use staged::{Bad, Staged, StagedRows, in_order, taken};
 
-use arrow::array::RecordBatch;
-use headworks_plan::DeadLetterReason;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use headworks_plan::{DeadLetterReason, RuleAction, RuleFigures};
 
 use crate::format::{DecodeError, Decoder, Encoder, FormatError};
+use crate::judge::rules::Rules;
 use crate::judge::{self, Topic};
 use crate::log::Batch;
-use staged::StagedRecord;
+use staged::{Judged, StagedRecord};
 
 /// What a branch makes of some rows: for each output topic a batch of its schema, and for each result
 /// row the input row it came from.
@@ -57,10 +59,12 @@ pub(crate) enum ResultForm {
 
 /// What happens to one input topic's records.
 pub(crate) struct Input {
-    /// Decodes the columns that any branch reads.
+    /// Decodes the columns that any branch or rule reads.
     pub(crate) decoder: Box<dyn Decoder>,
     /// Where the event time is among them.
     pub(crate) event_time: Option<EventTime>,
+    /// The stream's quality rules over the decoded columns.
+    pub(crate) rules: Option<Rules>,
     pub(crate) branches: Vec<Branch>,
 }
 
@@ -103,19 +107,80 @@ impl StatelessOperator {
                 rows.push(row);
             }
         }
-        for (input, rows) in self.inputs.iter_mut().zip(&rows_of) {
+        let tells = self.tells;
+        for (at, (input, rows)) in self.inputs.iter_mut().zip(&rows_of).enumerate() {
             if !rows.is_empty() {
-                input.run(rows, batch, &mut self.outputs, staged)?;
+                input.run((at, tells), rows, batch, &mut self.outputs, staged)?;
             }
         }
         staged.settle();
         Ok(())
     }
+
+    /// The quality rules that it counts by, before anything is counted.
+    pub(crate) fn counts_by(&self) -> Vec<RuleFigures> {
+        let told = self.inputs.iter().filter(|_| self.tells);
+        let rules = told.filter_map(|input| input.rules.as_ref());
+        rules.flat_map(|rules| rules.none().to_vec()).collect()
+    }
 }
 
 impl Input {
+    /// Takes out the rows that a rule refuses, of `columns` and of `decoded` alike. Every stage that reads an input takes out
+    /// the same ones.
+    fn judge(
+        &self,
+        (at, tells): (usize, bool),
+        mut columns: RecordBatch,
+        decoded: &mut Vec<usize>,
+        staged: &mut Staged,
+    ) -> Result<RecordBatch, FormatError> {
+        let Some(rules) = &self.rules else {
+            return Ok(columns);
+        };
+        let judgement = rules.judge(&columns)?;
+        for refused in &judgement.refused {
+            let row = decoded[refused.row as usize];
+            match refused.action {
+                RuleAction::Alert => {}
+                RuleAction::Drop => staged.dropped.push(row),
+                RuleAction::DeadLetter => {
+                    let broken = rules.broken(&judgement, refused);
+                    staged.bad.push(Bad {
+                        row,
+                        reason: DeadLetterReason::Quality,
+                        message: broken.message.clone(),
+                        broken: Some(Box::new(broken)),
+                    });
+                }
+                RuleAction::Stop => {
+                    let broken = rules.broken(&judgement, refused);
+                    staged.halts.push((row, broken));
+                }
+            }
+        }
+        let mut rows = None;
+        if !judgement.lets_all_through() {
+            let kept = judgement.kept(columns.num_rows());
+            let left = kept.iter().map(|row| decoded[*row as usize]).collect();
+            rows = Some(std::mem::replace(decoded, left));
+            columns = take_record_batch(&columns, &UInt32Array::from(kept))
+                .map_err(|source| FormatError::Columns { source })?;
+        }
+        if tells {
+            let rows = rows.unwrap_or_else(|| decoded.clone());
+            staged.judged.push(Judged {
+                input: at,
+                rows,
+                judgement,
+            });
+        }
+        Ok(columns)
+    }
+
     fn run(
         &mut self,
+        place: (usize, bool),
         rows: &[usize],
         batch: &Batch,
         outputs: &mut [Output],
@@ -139,6 +204,10 @@ impl Input {
             return Ok(());
         }
         let columns = self.decoder.finish()?;
+        let columns = self.judge(place, columns, &mut decoded, staged)?;
+        if decoded.is_empty() {
+            return Ok(());
+        }
         if let Some(event_time) = &self.event_time {
             let times = event_time.of(&columns);
             let latest = times.iter().flatten().max().copied();

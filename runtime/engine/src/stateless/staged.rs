@@ -7,6 +7,7 @@ use arrow::compute::{interleave_record_batch, take};
 use headworks_plan::DeadLetterReason;
 
 use super::ResultForm;
+use crate::judge::rules::{Broken, Judgement};
 use crate::log::{Batch, TableRows};
 
 /// What a batch gave.
@@ -22,9 +23,25 @@ pub(crate) struct Staged {
     pub(crate) rows: Vec<StagedRows>,
     /// For [`ResultForm::Rows`]: the event time of each of the batch's rows that has one.
     pub(crate) times: Vec<Option<i64>>,
+    /// Rows that a quality rule drops, in order.
+    pub(crate) dropped: Vec<usize>,
+    /// Rows that a quality rule stops before, in order, and what each breaks.
+    pub(crate) halts: Vec<(usize, Broken)>,
+    /// What the rules said of the rows of each input; only of a stage that tells of bad records.
+    pub(crate) judged: Vec<Judged>,
     /// Rows of the batch of which nothing is to be done, in order.
     forgotten: Vec<usize>,
     pub(super) results: ResultForm,
+}
+
+/// What the rules of an input said of its rows.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The input's index.
+    pub(crate) input: usize,
+    /// The batch's rows that were judged, in order.
+    pub(crate) rows: Vec<usize>,
+    pub(crate) judgement: Judgement,
 }
 
 /// Rows that a branch gave.
@@ -48,12 +65,31 @@ pub(crate) struct StagedRecord {
     pub(super) value: Range<usize>,
 }
 
-/// A record that could not be read, evaluated or stored, and why.
+/// A record that could not be read, evaluated or stored, or that breaks a rule; and why.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bad {
     pub(crate) row: usize,
     pub(crate) reason: DeadLetterReason,
     pub(crate) message: String,
+    /// Of one that breaks a rule: which.
+    pub(crate) broken: Option<Box<Broken>>,
+}
+
+impl Bad {
+    /// One that breaks no rule.
+    pub(crate) fn new(row: usize, reason: DeadLetterReason, message: String) -> Bad {
+        Bad {
+            row,
+            reason,
+            message,
+            broken: None,
+        }
+    }
+
+    /// True if the rule that it breaks says what becomes of it, and not `onBadRecord`.
+    pub(crate) fn is_by_rule(&self) -> bool {
+        self.reason == DeadLetterReason::Quality
+    }
 }
 
 impl Staged {
@@ -72,6 +108,9 @@ impl Staged {
         self.max_event_time_ms = None;
         self.rows.clear();
         self.times.clear();
+        self.dropped.clear();
+        self.halts.clear();
+        self.judged.clear();
         self.forgotten.clear();
     }
 
@@ -163,11 +202,7 @@ impl Staged {
     }
 
     pub(crate) fn refuse(&mut self, row: usize, reason: DeadLetterReason, message: String) {
-        self.bad.push(Bad {
-            row,
-            reason,
-            message,
-        });
+        self.bad.push(Bad::new(row, reason, message));
     }
 
     /// Forgets everything about these rows, which are in order.
@@ -175,6 +210,9 @@ impl Staged {
         self.records
             .retain(|record| rows.binary_search(&record.row).is_err());
         self.bad.retain(|bad| rows.binary_search(&bad.row).is_err());
+        self.dropped.retain(|row| rows.binary_search(row).is_err());
+        self.halts
+            .retain(|(row, _)| rows.binary_search(row).is_err());
         self.forgotten = rows.to_vec();
     }
 
@@ -182,12 +220,16 @@ impl Staged {
     pub(crate) fn truncate(&mut self, row: usize) {
         self.records.retain(|record| record.row < row);
         self.bad.retain(|bad| bad.row < row);
+        self.dropped.retain(|dropped| *dropped < row);
+        self.halts.clear();
     }
 
     /// Takes back what bad rows gave, and restores the order of rows.
     pub(crate) fn settle(&mut self) {
         self.bad.sort_by_key(|bad| bad.row);
         self.bad.dedup_by_key(|bad| bad.row);
+        self.dropped.sort_unstable();
+        self.halts.sort_by_key(|(row, _)| *row);
         if !self.bad.is_empty() {
             let bad = &self.bad;
             self.records.retain(|record| {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
-use headworks_plan::{Contract, DeadLetterReason, TableOutput};
+use headworks_plan::{Check, Contract, DeadLetterReason, Rule, RuleAction, Stream, TableOutput};
 
 use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
+use crate::judge::rules::Rules;
 use crate::stateless::{Branch, Evaluation, Input, Output, ResultForm, StatelessOperator};
 use crate::store::{Stores, TableSchema, TableSink};
 
@@ -167,6 +168,7 @@ pub(crate) fn stateless(inputs: usize, output: &str) -> StatelessOperator {
     let input = |_| Input {
         decoder: Box::new(Words::default()),
         event_time: None,
+        rules: None,
         branches: vec![branch(2, 1), branch(5, -1)],
     };
     StatelessOperator {
@@ -179,6 +181,81 @@ pub(crate) fn stateless(inputs: usize, output: &str) -> StatelessOperator {
         }],
         tells: true,
         results: ResultForm::Records,
+    }
+}
+
+/// Rules of a stream of such records: 7 becomes a dead letter, and 11, for which it can't be evaluated; 8 is dropped, and 9 is
+/// only counted. 6 isn't judged.
+pub(crate) fn rules() -> Vec<Rule> {
+    let check = |name: &str, expression: &str, action| Check {
+        name: name.into(),
+        expression: expression.into(),
+        field: Some("n".into()),
+        action,
+    };
+    let rule = |name: &str, filter: Option<&str>, checks| Rule {
+        name: name.into(),
+        generation: 2,
+        filter: filter.map(str::to_owned),
+        checks,
+    };
+    vec![
+        rule(
+            "sane",
+            Some("n <> 6"),
+            vec![
+                check("six", "n <> 6", RuleAction::DeadLetter),
+                check("seven", "n <> 7", RuleAction::DeadLetter),
+                check("eight", "n <> 8", RuleAction::Drop),
+                check("eleven", "100 / (n - 11) < 1000", RuleAction::DeadLetter),
+            ],
+        ),
+        rule(
+            "watched",
+            None,
+            vec![
+                check("nine", "n <> 9", RuleAction::Alert),
+                check("eight-too", "n <> 8", RuleAction::Alert),
+            ],
+        ),
+    ]
+}
+
+/// A stream of such records with these rules.
+pub(crate) fn words(name: &str, rules: Vec<Rule>) -> Stream {
+    Stream {
+        name: name.into(),
+        topic: name.into(),
+        dead_letter_topic: format!("{name}.dlq"),
+        contract: Contract {
+            fields: vec![
+                headworks_plan::Field::new("id", "string", false),
+                headworks_plan::Field::new("n", "bigint", false),
+            ],
+            ..Contract::default()
+        },
+        max_message_bytes: 1_000_000,
+        rules,
+    }
+}
+
+/// The same operator, which judges its inputs by [`rules`].
+pub(crate) fn judged(mut operator: StatelessOperator) -> StatelessOperator {
+    let columns = ["id", "n"].map(str::to_owned);
+    for input in &mut operator.inputs {
+        let rules = Rules::of(&words("words", rules())).unwrap();
+        input.rules = rules.map(|rules| rules.among(&columns));
+    }
+    operator
+}
+
+/// What the query should make of a record that is judged by [`rules`].
+pub(crate) fn judged_oracle(value: Option<&str>) -> Result<Vec<String>, &'static str> {
+    let number = value.and_then(|value| value.split_once(' ')?.1.parse().ok());
+    match number {
+        Some(7 | 11) => Err("Quality"),
+        Some(8) => Ok(Vec::new()),
+        _ => oracle(value),
     }
 }
 

@@ -254,6 +254,7 @@ pub(crate) fn stateless(inputs: usize) -> StatelessOperator {
             field: "t".to_owned(),
             required: true,
         }),
+        rules: None,
         branches: vec![Branch {
             columns: vec![0, 1, 2],
             evaluate: Box::new(rows),

@@ -11,9 +11,10 @@ use crate::memory::{
     Chance, Faults, MemoryBroker, MemoryDatabase, MemoryLog, Mutant, StoreFaults, Stored,
 };
 use crate::pipeline::{InputTopic, Pipeline, Settings};
+use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
 use crate::store::StoreLog;
-use crate::testing::fixture_format::{stateless, table_operator};
+use crate::testing::fixture_format::{judged, stateless, table_operator};
 
 mod verdict;
 
@@ -31,6 +32,9 @@ struct World {
     database: Option<MemoryDatabase>,
     /// Whether the stage tells of bad input records.
     tells: bool,
+    /// Whether the inputs have quality rules.
+    rules: bool,
+    mutant: Option<Mutant>,
 }
 
 /// A session, whatever it commits to.
@@ -121,6 +125,18 @@ impl World {
             left,
             database,
             tells,
+            rules: seed % 2 == 1,
+            mutant,
+        }
+    }
+
+    /// The operator, with rules where the inputs have some.
+    fn operator(&self, operator: StatelessOperator) -> StatelessOperator {
+        let unjudged = self.mutant == Some(Mutant::Unjudged) && !operator.tells;
+        if self.rules && !unjudged {
+            judged(operator)
+        } else {
+            operator
         }
     }
 
@@ -162,14 +178,14 @@ impl World {
         Some(match &self.database {
             None => Box::new(Pipeline::<MemoryLog>::new(
                 log,
-                stateless(topics.len(), "out"),
+                self.operator(stateless(topics.len(), "out")),
                 settings,
                 status,
             )),
             Some(database) => {
                 let names = topics.iter().map(|topic| (*topic).to_owned()).collect();
                 let log = StoreLog::new(log, Box::new(database.open()), names);
-                let stateless = table_operator(topics.len(), self.tells);
+                let stateless = self.operator(table_operator(topics.len(), self.tells));
                 Box::new(Pipeline::new(log, stateless, settings, status))
             }
         })
@@ -354,4 +370,9 @@ fn a_store_that_commits_rows_before_offsets_is_caught() {
 #[test]
 fn a_stage_that_forgets_what_became_a_dead_letter_is_caught() {
     assert!((0..400).any(|seed| run_table(seed, Some(Mutant::NotesForgotten)).is_err()));
+}
+
+#[test]
+fn a_stage_that_does_not_judge_because_another_tells_is_caught() {
+    assert!((0..400).any(|seed| run_table(seed, Some(Mutant::Unjudged)).is_err()));
 }

@@ -7,8 +7,12 @@ use super::{Binder, casts, collections, functions, json, literals, logic, number
 use crate::error::Place;
 use crate::eval::compare;
 use crate::stack;
-use crate::syntax::ast::{Expr, Interval, Kind};
+use crate::syntax::ast::{Expr, Kind};
 use crate::types::DataType as T;
+
+/// What is said of a row number and of an interval that stand where they can't.
+const LONE_ROW_NUMBER: &str = "ROW_NUMBER() OVER (…) stands alone in a SELECT list, as in SELECT *, ROW_NUMBER() OVER (…) AS rn";
+const LONE_INTERVAL: &str = "an interval can only be added to, or taken from, a date or time, as in t + n * INTERVAL '1' DAY; TIMESTAMPADD(DAY, n, t) does the same";
 
 impl Binder<'_> {
     /// Checks one expression.
@@ -32,26 +36,20 @@ impl Binder<'_> {
             return found;
         }
         match &expr.kind {
-            Kind::Aggregate(call) => refuse(
+            Kind::Aggregate(aggregate) => refuse(
                 place,
                 format!(
                     "{}(…) is made of many rows, and here one row is looked at; aggregates stand in a SELECT list and in HAVING",
-                    call.function
+                    aggregate.function
                 ),
             ),
-            Kind::RowNumber(_) => refuse(
-                place,
-                "ROW_NUMBER() OVER (…) stands alone in a SELECT list, as in SELECT *, ROW_NUMBER() OVER (…) AS rn",
-            ),
+            Kind::RowNumber(_) => refuse(place, LONE_ROW_NUMBER),
+            Kind::Interval(_) => refuse(place, LONE_INTERVAL),
             Kind::Null => Ok(BoundExpr::untyped_null(place)),
             Kind::Boolean(value) => Ok(literals::boolean(place, *value)),
             Kind::Number(number) => literals::number(place, number),
             Kind::Text(text) => Ok(literals::text(place, text)),
             Kind::Temporal(kind, text) => literals::temporal(place, *kind, text),
-            Kind::Interval(Interval::Months(_) | Interval::Millis(_)) => refuse(
-                place,
-                "an interval can only be added to, or taken from, a date or time, as in t + n * INTERVAL '1' DAY; TIMESTAMPADD(DAY, n, t) does the same",
-            ),
             Kind::Path(names) => self.scope.path(names),
             Kind::Field(of, name) => self.scope.field(self.bind(of)?, name),
             Kind::Index(of, index) => {
@@ -60,15 +58,9 @@ impl Binder<'_> {
             }
             Kind::Negate(inner) => numbers::negate(place, self.bind(inner)?),
             Kind::Not(inner) => {
-                let inner = self.truth("NOT", inner)?;
-                call(
-                    place,
-                    T::Boolean,
-                    &[inner],
-                    Nulls::Strict,
-                    false,
-                    compare::not(),
-                )
+                let inner = [self.truth("NOT", inner)?];
+                let not = compare::not();
+                call(place, T::Boolean, &inner, Nulls::Strict, false, not)
             }
             Kind::And(parts) => self.logic(place, false, parts),
             Kind::Or(parts) => self.logic(place, true, parts),

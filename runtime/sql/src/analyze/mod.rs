@@ -35,10 +35,11 @@ mod window;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Overflow};
 use crate::error::SqlError;
 use crate::schema::{Column, Schema};
 use crate::syntax::ast::{Expr, Query};
+use crate::types::DataType;
 use bound_expr::{Analyzed, BoundExpr, refuse};
 use groups::Groups;
 use scope::Scope;
@@ -142,17 +143,26 @@ pub(crate) fn query(
 /// Checks a condition over one schema's columns.
 pub(crate) fn condition(expr: &Expr, schema: &Schema) -> Analyzed<BoundExpr> {
     let scope = Scope::of_stream("", schema);
-    let typed = Binder {
+    let binder = Binder {
         scope: &scope,
         groups: None,
+    };
+    let (typed, _) = overflow::checked(Overflow::Fail, || binder.bind(expr));
+    let mut typed = typed.map_err(|mut errors| {
+        errors.sort_by_key(|e| (e.line, e.column));
+        errors.truncate(MAX_ERRORS);
+        errors
+    })?;
+    if typed.untyped_null {
+        typed = BoundExpr::null(typed.place, DataType::Boolean);
     }
-    .bind(expr)?;
-    if typed.data_type == crate::types::DataType::Boolean || typed.untyped_null {
+    if typed.data_type == DataType::Boolean {
         Ok(typed)
     } else {
+        let data_type = scope::shortened(&typed.data_type);
         refuse(
             typed.place,
-            format!("a condition is a boolean, this is {}", typed.data_type),
+            format!("a condition is a boolean, this is {data_type}"),
         )
     }
 }

@@ -34,6 +34,22 @@ enum Shown {
     Number,
 }
 
+impl Shown {
+    /// Which column of the node's results it is. `last`: that of the row's number, among the node's own.
+    fn column(&self, node: &StatefulNode, last: usize) -> usize {
+        match *self {
+            Shown::Key(key) => key,
+            Shown::Window(index) => node.window_column(index).unwrap_or(0),
+            Shown::Time => node.own_column(0),
+            Shown::Argument(index) => node.own_column(index + 1),
+            Shown::Number => node.own_column(last),
+        }
+    }
+}
+
+/// What ORDER BY names; none: event time. Whether it descends, and whether null is first.
+type Ordered = (Option<Cell>, bool, bool);
+
 /// What PARTITION BY names.
 #[derive(Default)]
 struct Partition {
@@ -67,25 +83,18 @@ pub(super) fn select(
     }
 
     let mut arguments: Vec<Cell> = Vec::new();
-    let mut order: Vec<(Option<Cell>, bool, bool)> = Vec::new();
+    let mut order: Vec<Ordered> = Vec::new();
     for by in &number.order {
         let cell = Cell::bind(&inputs, &by.expr)?;
         check_order(&cell, &inputs, by.expr.place)?;
-        let is_time = is_event_time(&cell, &inputs);
         if windowed.is_none() {
-            let mut times = Vec::with_capacity(inputs.len());
-            for ((checked, _), typed) in inputs.iter().zip(&cell.typed) {
-                let typed = typed.clone().at(by.expr.place);
-                times.push(window::event_time("ROW_NUMBER", checked, typed).map_err(elsewhere)?);
-            }
-            time = Some(of_times(times));
+            time = Some(last_time(&cell, by.expr.place, &inputs)?);
         }
-        if is_time {
-            order.push((None, by.descending, by.nulls_first));
-        } else {
-            add(&mut arguments, &cell);
-            order.push((Some(cell), by.descending, by.nulls_first));
+        let cell = (!is_event_time(&cell, &inputs)).then_some(cell);
+        if let Some(cell) = &cell {
+            add(&mut arguments, cell);
         }
+        order.push((cell, by.descending, by.nulls_first));
     }
 
     let listed = list(select, &inputs, named)?;
@@ -141,19 +150,11 @@ pub(super) fn select(
         window: windowed.map(|w| w.window),
     };
     let stateful = StatefulNode::new(inputs, parts, Operator::Rank(Rank { order, limit: 0 }), own);
-    let columns = shown
-        .into_iter()
-        .map(|(name, shown)| {
-            let index = match shown {
-                Shown::Key(key) => key,
-                Shown::Window(index) => stateful.window_column(index).unwrap_or(0),
-                Shown::Time => stateful.own_column(0),
-                Shown::Argument(index) => stateful.own_column(index + 1),
-                Shown::Number => stateful.own_column(last),
-            };
-            (name, stateful.result(index).at(place))
-        })
-        .collect();
+    let columns = shown.into_iter().map(|(name, shown)| {
+        let index = shown.column(&stateful, last);
+        (name, stateful.result(index).at(place))
+    });
+    let columns = columns.collect();
     Ok(BoundSelect {
         schema: stateful.results.clone(),
         input: Input::Stateful(Rc::new(stateful)),
@@ -162,6 +163,16 @@ pub(super) fn select(
         columns,
         windowed: None,
     })
+}
+
+/// The event time that the last row of a key is found by: what ORDER BY names.
+fn last_time(cell: &Cell, place: Place, inputs: &[(BoundSelect, Scope)]) -> Analyzed<Cell> {
+    let mut times = Vec::with_capacity(inputs.len());
+    for ((checked, _), typed) in inputs.iter().zip(&cell.typed) {
+        let typed = typed.clone().at(place);
+        times.push(window::event_time("ROW_NUMBER", checked, typed).map_err(elsewhere)?);
+    }
+    Ok(of_times(times))
 }
 
 /// The row number of the SELECT list, which is alone there.

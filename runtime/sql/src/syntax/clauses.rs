@@ -30,6 +30,33 @@ const TYPES: &[&str] = &[
     "ROW",
 ];
 
+/// A word that names no type of the dialect; those of other databases have a type here that is meant.
+fn no_type(word: &str, upper: &str, place: Place) -> SqlError {
+    let meant = match upper {
+        "TINYINT" | "SMALLINT" => "INT",
+        "CHAR" => {
+            return SqlError::new(place, "CHAR (padded text) is not a type here")
+                .meant(Some("STRING".into()));
+        }
+        "BINARY" | "VARBINARY" | "BLOB" => "BYTES",
+        "TEXT" | "UTF8" => "STRING",
+        "LONG" => "BIGINT",
+        "DATETIME" => "TIMESTAMP(3)",
+        "BOOL" => "BOOLEAN",
+        "REAL" => "FLOAT",
+        _ => {
+            return SqlError::new(place, format!("unknown type \"{word}\""))
+                .meant(nearest(word, TYPES.iter()));
+        }
+    };
+    // As it is written, or as the dialect would write it: the message has always been so.
+    let shown = match upper {
+        "LONG" | "DATETIME" | "BOOL" | "REAL" => upper,
+        _ => word,
+    };
+    SqlError::new(place, format!("{shown} is not a type here")).meant(Some(meant.into()))
+}
+
 impl Parser {
     pub(super) fn type_name(&mut self) -> Parsed<TypeName> {
         self.deeper(Self::one_type)
@@ -42,105 +69,66 @@ impl Parser {
             return Err(self.expected("a type such as STRING"));
         };
         let mut max_chars = None;
-        let data_type =
-            match word.to_ascii_uppercase().as_str() {
-                "BOOLEAN" => DataType::Boolean,
-                "INT" | "INTEGER" => DataType::Int,
-                "BIGINT" => DataType::BigInt,
-                "FLOAT" => DataType::Float,
-                "DOUBLE" => {
-                    self.accept_word("PRECISION");
-                    DataType::Double
+        let data_type = match word.to_ascii_uppercase().as_str() {
+            "BOOLEAN" => DataType::Boolean,
+            "INT" | "INTEGER" => DataType::Int,
+            "BIGINT" => DataType::BigInt,
+            "FLOAT" => DataType::Float,
+            "DOUBLE" => {
+                self.accept_word("PRECISION");
+                DataType::Double
+            }
+            "DECIMAL" | "DEC" | "NUMERIC" => self.decimal()?,
+            "STRING" => DataType::String,
+            "VARCHAR" => {
+                max_chars = Some(self.varchar(place)?);
+                DataType::String
+            }
+            "BYTES" => DataType::Bytes,
+            "DATE" => DataType::Date,
+            "TIME" => {
+                self.digits("TIME", 0)?;
+                DataType::Time
+            }
+            "TIMESTAMP" => {
+                let digits = self.digits("TIMESTAMP", 6)?;
+                if self.accept_words(&["WITH", "LOCAL", "TIME", "ZONE"]) {
+                    DataType::TimestampLtz(digits)
+                } else if self.is_word("WITH") {
+                    return Err(SqlError::new(
+                        self.place(),
+                        "a time stamp WITH TIME ZONE is not part of the dialect",
+                    )
+                    .meant(Some("TIMESTAMP_LTZ(3)".into())));
+                } else {
+                    self.accept_words(&["WITHOUT", "TIME", "ZONE"]);
+                    DataType::Timestamp(digits)
                 }
-                "DECIMAL" | "DEC" | "NUMERIC" => self.decimal()?,
-                "STRING" => DataType::String,
-                "VARCHAR" => {
-                    max_chars = Some(self.varchar(place)?);
-                    DataType::String
+            }
+            "TIMESTAMP_LTZ" => DataType::TimestampLtz(self.digits("TIMESTAMP_LTZ", 6)?),
+            "ARRAY" => {
+                self.expect_sign("<")?;
+                let element = self.type_name()?;
+                self.expect_sign(">")?;
+                DataType::Array(Box::new(element.data_type))
+            }
+            "MAP" => {
+                self.expect_sign("<")?;
+                let key = self.type_name()?;
+                if key.data_type != DataType::String {
+                    return Err(SqlError::new(
+                        key.place,
+                        format!("a map's key is a STRING, not {}", key.data_type),
+                    ));
                 }
-                "BYTES" => DataType::Bytes,
-                "DATE" => DataType::Date,
-                "TIME" => {
-                    self.digits("TIME", 0)?;
-                    DataType::Time
-                }
-                "TIMESTAMP" => {
-                    let digits = self.digits("TIMESTAMP", 6)?;
-                    if self.accept_words(&["WITH", "LOCAL", "TIME", "ZONE"]) {
-                        DataType::TimestampLtz(digits)
-                    } else if self.is_word("WITH") {
-                        return Err(SqlError::new(
-                            self.place(),
-                            "a time stamp WITH TIME ZONE is not part of the dialect",
-                        )
-                        .meant(Some("TIMESTAMP_LTZ(3)".into())));
-                    } else {
-                        self.accept_words(&["WITHOUT", "TIME", "ZONE"]);
-                        DataType::Timestamp(digits)
-                    }
-                }
-                "TIMESTAMP_LTZ" => DataType::TimestampLtz(self.digits("TIMESTAMP_LTZ", 6)?),
-                "ARRAY" => {
-                    self.expect_sign("<")?;
-                    let element = self.type_name()?;
-                    self.expect_sign(">")?;
-                    DataType::Array(Box::new(element.data_type))
-                }
-                "MAP" => {
-                    self.expect_sign("<")?;
-                    let key = self.type_name()?;
-                    if key.data_type != DataType::String {
-                        return Err(SqlError::new(
-                            key.place,
-                            format!("a map's key is a STRING, not {}", key.data_type),
-                        ));
-                    }
-                    self.expect_sign(",")?;
-                    let value = self.type_name()?;
-                    self.expect_sign(">")?;
-                    DataType::Map(Box::new(value.data_type))
-                }
-                "ROW" => self.row()?,
-                "TINYINT" | "SMALLINT" => {
-                    return Err(SqlError::new(place, format!("{word} is not a type here"))
-                        .meant(Some("INT".into())));
-                }
-                "CHAR" => {
-                    return Err(
-                        SqlError::new(place, "CHAR (padded text) is not a type here")
-                            .meant(Some("STRING".into())),
-                    );
-                }
-                "BINARY" | "VARBINARY" | "BLOB" => {
-                    return Err(SqlError::new(place, format!("{word} is not a type here"))
-                        .meant(Some("BYTES".into())));
-                }
-                "TEXT" | "UTF8" => {
-                    return Err(SqlError::new(place, format!("{word} is not a type here"))
-                        .meant(Some("STRING".into())));
-                }
-                "LONG" => {
-                    return Err(SqlError::new(place, "LONG is not a type here")
-                        .meant(Some("BIGINT".into())));
-                }
-                "DATETIME" => {
-                    return Err(SqlError::new(place, "DATETIME is not a type here")
-                        .meant(Some("TIMESTAMP(3)".into())));
-                }
-                "BOOL" => {
-                    return Err(SqlError::new(place, "BOOL is not a type here")
-                        .meant(Some("BOOLEAN".into())));
-                }
-                "REAL" => {
-                    return Err(
-                        SqlError::new(place, "REAL is not a type here").meant(Some("FLOAT".into()))
-                    );
-                }
-                _ => {
-                    return Err(SqlError::new(place, format!("unknown type \"{word}\""))
-                        .meant(nearest(&word, TYPES.iter())));
-                }
-            };
+                self.expect_sign(",")?;
+                let value = self.type_name()?;
+                self.expect_sign(">")?;
+                DataType::Map(Box::new(value.data_type))
+            }
+            "ROW" => self.row()?,
+            upper => return Err(no_type(&word, upper, place)),
+        };
         if self.is_word("ARRAY") || self.is_word("MULTISET") {
             return Err(SqlError::new(self.place(), "a type's name ends here")
                 .meant(Some(format!("ARRAY<{word}>"))));

@@ -5,6 +5,22 @@ use super::lexer::Token;
 use super::{Parsed, Parser};
 use crate::error::{Place, SqlError};
 
+/// What gives another answer at every run isn't taken.
+fn changes(upper: &str, place: Place) -> SqlError {
+    if upper == "PROCTIME" {
+        return SqlError::new(
+            place,
+            "PROCTIME() is processing time, by which a repeated record would fall into another window than at first; windows are over event time: name the stream's event-time column",
+        );
+    }
+    SqlError::new(
+        place,
+        format!(
+            "{upper} gives another answer at every run, so a repeated record would differ from its first; use a column of the record, such as its event time"
+        ),
+    )
+}
+
 impl Parser {
     /// An expression that begins with a special word; `None`: the word is an ordinary one here.
     pub(super) fn special(&mut self, upper: &str, call: bool) -> Parsed<Option<Expr>> {
@@ -66,38 +82,10 @@ impl Parser {
                         | "SOURCE_WATERMARK"
                 ) =>
             {
-                if upper == "PROCTIME" {
-                    return Err(SqlError::new(
-                        place,
-                        "PROCTIME() is processing time, by which a repeated record would fall into another window than at first; windows are over event time: name the stream's event-time column",
-                    ));
-                }
-                return Err(SqlError::new(
-                    place,
-                    format!(
-                        "{upper} gives another answer at every run, so a repeated record would differ from its first; use a column of the record, such as its event time"
-                    ),
-                ));
+                return Err(changes(upper, place));
             }
             (_, false) => return Ok(None),
-            ("CAST" | "TRY_CAST", _) => {
-                self.at += 2;
-                let expr = self.expression()?;
-                self.expect_word("AS")?;
-                let to = self.type_name()?;
-                self.expect_sign(")")?;
-                let depth = expr.depth;
-                return Self::node(
-                    place,
-                    depth,
-                    Kind::Cast {
-                        expr: Box::new(expr),
-                        to,
-                        try_: upper == "TRY_CAST",
-                    },
-                )
-                .map(Some);
-            }
+            ("CAST" | "TRY_CAST", _) => return self.cast(place, upper == "TRY_CAST").map(Some),
             ("ROW", _) => {
                 self.at += 2;
                 let list = self.list(")")?;
@@ -118,21 +106,36 @@ impl Parser {
             ("FLOOR" | "CEIL" | "CEILING", _) => return self.floor(place).map(Some),
             ("TRIM", _) => return self.trim(place).map(Some),
             ("SUBSTRING", _) => return self.spelled(&["FROM", "FOR"]).map(Some),
-            ("POSITION", _) => {
-                let name = self.callee();
-                // Above comparison's level, so that IN is the function's own word.
-                let needle = self.unary_or_sum()?;
-                self.expect_word("IN")?;
-                let text = self.expression()?;
-                self.expect_sign(")")?;
-                let args = vec![needle, text];
-                return Self::node(place, depth_of(&args), Kind::Call { name, args }).map(Some);
-            }
+            ("POSITION", _) => return self.position(place).map(Some),
             ("OVERLAY", _) => return self.spelled(&["PLACING", "FROM", "FOR"]).map(Some),
             ("JSON_VALUE" | "JSON_QUERY" | "JSON_EXISTS", _) => return self.json(upper).map(Some),
             _ => return Ok(None),
         };
         Self::node(place, 0, kind).map(Some)
+    }
+
+    /// `CAST(… AS …)`; the parser stands before its name.
+    fn cast(&mut self, place: Place, try_: bool) -> Parsed<Expr> {
+        self.at += 2;
+        let expr = self.expression()?;
+        self.expect_word("AS")?;
+        let to = self.type_name()?;
+        self.expect_sign(")")?;
+        let depth = expr.depth;
+        let expr = Box::new(expr);
+        Self::node(place, depth, Kind::Cast { expr, to, try_ })
+    }
+
+    /// `POSITION(… IN …)`.
+    fn position(&mut self, place: Place) -> Parsed<Expr> {
+        let name = self.callee();
+        // Above comparison's level, so that IN is the function's own word.
+        let needle = self.unary_or_sum()?;
+        self.expect_word("IN")?;
+        let text = self.expression()?;
+        self.expect_sign(")")?;
+        let args = vec![needle, text];
+        Self::node(place, depth_of(&args), Kind::Call { name, args })
     }
 
     /// The function's name; the parser then stands behind its opening parenthesis.

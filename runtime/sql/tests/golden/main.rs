@@ -81,6 +81,36 @@ fn answer(expression: &str, base: &RecordBatch, catalog: &Catalog) -> String {
     text
 }
 
+/// An expression as a file has it.
+struct Stated<'a> {
+    expression: &'a str,
+    flink: String,
+    /// Where it differs: our answer and the reason.
+    ours: Option<(String, String)>,
+}
+
+impl Stated<'_> {
+    fn read(block: &str) -> Stated<'_> {
+        let mut lines = block.lines();
+        let expression = lines.next().unwrap();
+        let mut flink = None;
+        let mut ours = None;
+        for line in lines {
+            if let Some(rest) = line.strip_prefix("  flink      ") {
+                flink = Some(rest.to_owned());
+            } else if let Some(rest) = line.strip_prefix("  headworks  ") {
+                let (answer, reason) = rest.split_once("  # ").unwrap_or((rest, ""));
+                ours = Some((answer.to_owned(), reason.to_owned()));
+            }
+        }
+        Stated {
+            expression,
+            flink: flink.unwrap_or_else(|| panic!("{expression} has no answer of Flink")),
+            ours,
+        }
+    }
+}
+
 #[test]
 fn every_expression_answers_as_flink_does_or_as_the_file_says() {
     let base = base();
@@ -99,23 +129,16 @@ fn every_expression_answers_as_flink_does_or_as_the_file_says() {
         let text = std::fs::read_to_string(file).unwrap();
         let mut renewed = String::new();
         for block in text.split("\n\n") {
-            let mut lines = block.trim_matches('\n').lines();
-            let expression = lines.next().unwrap();
-            if expression.starts_with('#') {
-                writeln!(renewed, "{}", block.trim_matches('\n')).unwrap();
+            let block = block.trim_matches('\n');
+            if block.starts_with('#') {
+                writeln!(renewed, "{block}").unwrap();
                 continue;
             }
-            let mut flink = None;
-            let mut stated = None;
-            for line in lines {
-                if let Some(rest) = line.strip_prefix("  flink      ") {
-                    flink = Some(rest.to_owned());
-                } else if let Some(rest) = line.strip_prefix("  headworks  ") {
-                    let (answer, reason) = rest.split_once("  # ").unwrap_or((rest, ""));
-                    stated = Some((answer.to_owned(), reason.to_owned()));
-                }
-            }
-            let flink = flink.unwrap_or_else(|| panic!("{expression} has no answer of Flink"));
+            let Stated {
+                expression,
+                flink,
+                ours: stated,
+            } = Stated::read(block);
             let got = answer(expression, &base, &catalog);
             count += 1;
             write!(renewed, "\n{expression}\n  flink      {flink}\n").unwrap();

@@ -203,6 +203,46 @@ fn a_condition_alone_can_be_checked_and_evaluated() {
 }
 
 #[test]
+fn a_condition_is_evaluated_over_the_columns_that_a_batch_has() {
+    let mut contract = contract(&[("a", "int"), ("b", "int"), ("s", "string?")]);
+    contract.fields[2].labels = vec!["pii".into()];
+    let schema = Schema::from_contract(&contract).unwrap();
+    let condition = expression("s IS NULL OR b / a > 1", &schema).unwrap();
+    assert!(condition.fallible);
+    assert_eq!(condition.labels, ["pii"]);
+    let whole = condition.evaluate(&numbers());
+    let order = ["s", "b", "a"].map(str::to_owned);
+    let turned = numbers().project(&[2, 1, 0]).unwrap();
+    assert_eq!(condition.among(&order).evaluate(&turned), whole);
+    let constant = expression("NULL", &schema).unwrap();
+    let holds = constant.among(&[]).evaluate(&numbers()).unwrap();
+    assert_eq!(holds.iter().collect::<Vec<_>>(), [None; 4]);
+}
+
+#[test]
+fn what_is_no_condition_over_a_row_is_refused_with_its_place() {
+    let schema = Schema::from_contract(&contract(&[("a", "int"), ("d", "decimal(3,1)")])).unwrap();
+    for (sql, place, said) in [
+        ("a >\n  amont", (2, 3), "unknown column"),
+        ("a > 1 AND COUNT(*) > 3", (1, 11), "made of many rows"),
+        ("a IN (SELECT a FROM t)", (1, 7), "sub-query"),
+        ("a > 1; DROP", (1, 6), ";"),
+        ("", (1, 1), ""),
+    ] {
+        let errors = expression(sql, &schema).unwrap_err();
+        assert_eq!(
+            (errors[0].line, errors[0].column),
+            place,
+            "{sql}: {errors:?}"
+        );
+        assert!(errors[0].message.contains(said), "{sql}: {errors:?}");
+    }
+    // More digits than there is room for: it can't be said, and that is no yes.
+    let narrow = expression("CAST(d AS DECIMAL(2,1)) > 1", &schema).unwrap();
+    assert!(narrow.fallible);
+}
+
+#[test]
 fn star_gives_the_columns_in_order() {
     let flow = good("SELECT * FROM refunds");
     assert_eq!(

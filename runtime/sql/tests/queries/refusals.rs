@@ -2,172 +2,175 @@
 
 use super::*;
 
+/// A query, and what is said of it.
+const REFUSALS: &[(&str, &str)] = &[
+    (
+        "SELECT\n  order_id,\n  amout FROM orders",
+        "line 3, column 3: unknown column \"amout\"; did you mean \"amount\"?",
+    ),
+    (
+        "SELECT order_id FROM order_s",
+        "line 1, column 22: unknown stream \"order_s\"; did you mean \"orders\"?",
+    ),
+    (
+        "SELECT value FROM orders",
+        "line 1, column 8: an expression is expected here, and \"value\" is a reserved word of Flink SQL; as a name it stands in backticks; did you mean `value`?",
+    ),
+    (
+        "SELECT customer.adress.city FROM orders",
+        "line 1, column 17: unknown field \"adress\" of struct<name string, address struct<city string not null>>; did you mean \"address\"?",
+    ),
+    (
+        "SELECT UPER(order_id) AS x FROM orders",
+        "line 1, column 8: unknown function UPER; this version has those of docs/reference/sql.md; did you mean UPPER?",
+    ),
+    (
+        "SELECT user_id + order_id AS x FROM orders",
+        "line 1, column 16: bigint + string is not defined; text is joined with ||",
+    ),
+    (
+        "SELECT user_id FROM orders WHERE amount = '5'",
+        "line 1, column 41: decimal(12,2) = string is not defined; write the number without quotes: 5",
+    ),
+    (
+        "SELECT user_id FROM orders ORDER BY user_id",
+        "line 1, column 28: ORDER BY is not in this version: a stream has no end",
+    ),
+    (
+        "SELECT user_id FROM orders LIMIT 5",
+        "line 1, column 28: LIMIT is not in this version: a stream has no end",
+    ),
+    (
+        "SELECT o.user_id FROM orders AS o JOIN refunds AS r ON o.user_id = r.user_id",
+        "line 1, column 35: a join is not in this version; where both sides have a key in common, unite them",
+    ),
+    (
+        "SELECT 1 AS x FROM orders, refunds",
+        "line 1, column 26: FROM names more than one stream: a join is not",
+    ),
+    (
+        "SELECT user_id FROM orders UNION SELECT user_id FROM refunds",
+        "line 1, column 28: UNION without ALL",
+    ),
+    (
+        "SELECT user_id FROM orders FOR SYSTEM_TIME AS OF placed_at",
+        "line 1, column 28: FOR SYSTEM_TIME AS OF (a temporal join) is not in this version",
+    ),
+    (
+        "SELECT ROW_NUMBER() OVER (ORDER BY user_id) AS n FROM orders",
+        "line 1, column 8: ROW_NUMBER() needs PARTITION BY",
+    ),
+    (
+        "SELECT user_id FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(placed_at), INTERVAL '1' MINUTE))",
+        "line 1, column 59: TUMBLE is over event time, and stream \"orders\" has none",
+    ),
+    (
+        "SELECT user_id FROM orders WHERE user_id IN (SELECT user_id FROM refunds)",
+        "line 1, column 46: IN with a sub-query would be a join",
+    ),
+    (
+        "SELECT (SELECT 1) AS x FROM orders",
+        "line 1, column 9: a sub-query in an expression would be a join",
+    ),
+    (
+        "SELECT CURRENT_TIMESTAMP AS t FROM orders",
+        "line 1, column 8: CURRENT_TIMESTAMP gives another answer at every run",
+    ),
+    (
+        "SELECT user_id form orders",
+        "line 1, column 16: \"form\" is read as a column's alias, and FROM is missing; did you mean FROM?",
+    ),
+    (
+        "SELCT user_id FROM orders",
+        "line 1, column 1: \"SELECT\" is expected here, not \"SELCT\"; did you mean SELECT?",
+    ),
+    (
+        "SELECT user_id FROM orders WHER user_id = 1",
+        "line 1, column 33: the end of the SELECT is expected here, not \"user_id\"",
+    ),
+    (
+        "SELECT user_id, FROM orders",
+        "line 1, column 17: after the comma another column is expected",
+    ),
+    ("SELECT user_id", "line 1, column 15: FROM is missing"),
+    ("", "line 1, column 1: the query is empty"),
+    (
+        "INSERT INTO x SELECT 1 AS a FROM orders",
+        "line 1, column 1: a pipeline's SQL is one query that begins with SELECT",
+    ),
+    (
+        "SELECT amount * 2 FROM orders",
+        "line 1, column 15: this column needs a name: add AS",
+    ),
+    (
+        "SELECT user_id, amount AS user_id FROM orders",
+        "line 1, column 27: two columns are named \"user_id\"",
+    ),
+    (
+        "SELECT \"user_id\" FROM orders",
+        "line 1, column 8: \" is no quote here",
+    ),
+    (
+        "SELECT user_id FROM orders WHERE user_id",
+        "line 1, column 34: WHERE needs a condition (boolean), this is bigint",
+    ),
+    (
+        "SELECT CAST(user_id AS VARCHAR) AS x FROM orders",
+        "line 1, column 24: VARCHAR without a length is one character long in Flink; did you mean STRING?",
+    ),
+    (
+        "SELECT CAST(user_id AS INTT) AS x FROM orders",
+        "line 1, column 24: unknown type \"INTT\"; did you mean INT?",
+    ),
+    (
+        "SELECT CAST('abc' AS INT) AS x FROM orders",
+        "line 1, column 8: this always fails: 'abc' can't be cast to int",
+    ),
+    (
+        "SELECT SUBSTRING(order_id) AS x FROM orders",
+        "line 1, column 8: SUBSTRING takes 2 to 3 argument(s), not 1",
+    ),
+    (
+        "SELECT UPPER(user_id) AS x FROM orders",
+        "line 1, column 14: argument 1 of UPPER is string, not bigint; use CAST(… AS STRING)",
+    ),
+    (
+        "SELECT REGEXP(order_id, '(?=a)') AS x FROM orders",
+        "line 1, column 25: the regular expression '(?=a)' can't be used: at its character 1: looking ahead or behind is not in this dialect",
+    ),
+    (
+        "SELECT placed_at > TIMESTAMP '2026-01-01 00:00:00' AS x FROM orders",
+        "line 1, column 18: timestamp_ltz(3) > timestamp(0) is not defined; one is an instant",
+    ),
+    (
+        "SELECT order_id.x FROM orders",
+        "line 1, column 17: string has no fields, so no \"x\"; if the text is JSON, use JSON_VALUE(…, '$.x')",
+    ),
+    (
+        "SELECT user_id::int FROM orders",
+        "line 1, column 15: \"::\" is not part of the dialect; did you mean CAST(… AS type)?",
+    ),
+    (
+        "SELECT NULL AS x FROM orders",
+        "line 1, column 8: NULL alone has no type",
+    ),
+    (
+        "SELECT user_id FROM orders; SELECT 1",
+        "line 1, column 29: a pipeline's SQL is one query",
+    ),
+    (
+        "SELECT a.* FROM orders AS o",
+        "line 1, column 8: unknown stream \"a\"",
+    ),
+    (
+        "SELECT user_id FROM orders)",
+        "line 1, column 27: this \")\" closes nothing",
+    ),
+];
+
 #[test]
 fn errors_name_the_place_and_the_remedy() {
-    for (sql, wanted) in [
-        (
-            "SELECT\n  order_id,\n  amout FROM orders",
-            "line 3, column 3: unknown column \"amout\"; did you mean \"amount\"?",
-        ),
-        (
-            "SELECT order_id FROM order_s",
-            "line 1, column 22: unknown stream \"order_s\"; did you mean \"orders\"?",
-        ),
-        (
-            "SELECT value FROM orders",
-            "line 1, column 8: an expression is expected here, and \"value\" is a reserved word of Flink SQL; as a name it stands in backticks; did you mean `value`?",
-        ),
-        (
-            "SELECT customer.adress.city FROM orders",
-            "line 1, column 17: unknown field \"adress\" of struct<name string, address struct<city string not null>>; did you mean \"address\"?",
-        ),
-        (
-            "SELECT UPER(order_id) AS x FROM orders",
-            "line 1, column 8: unknown function UPER; this version has those of docs/reference/sql.md; did you mean UPPER?",
-        ),
-        (
-            "SELECT user_id + order_id AS x FROM orders",
-            "line 1, column 16: bigint + string is not defined; text is joined with ||",
-        ),
-        (
-            "SELECT user_id FROM orders WHERE amount = '5'",
-            "line 1, column 41: decimal(12,2) = string is not defined; write the number without quotes: 5",
-        ),
-        (
-            "SELECT user_id FROM orders ORDER BY user_id",
-            "line 1, column 28: ORDER BY is not in this version: a stream has no end",
-        ),
-        (
-            "SELECT user_id FROM orders LIMIT 5",
-            "line 1, column 28: LIMIT is not in this version: a stream has no end",
-        ),
-        (
-            "SELECT o.user_id FROM orders AS o JOIN refunds AS r ON o.user_id = r.user_id",
-            "line 1, column 35: a join is not in this version; where both sides have a key in common, unite them",
-        ),
-        (
-            "SELECT 1 AS x FROM orders, refunds",
-            "line 1, column 26: FROM names more than one stream: a join is not",
-        ),
-        (
-            "SELECT user_id FROM orders UNION SELECT user_id FROM refunds",
-            "line 1, column 28: UNION without ALL",
-        ),
-        (
-            "SELECT user_id FROM orders FOR SYSTEM_TIME AS OF placed_at",
-            "line 1, column 28: FOR SYSTEM_TIME AS OF (a temporal join) is not in this version",
-        ),
-        (
-            "SELECT ROW_NUMBER() OVER (ORDER BY user_id) AS n FROM orders",
-            "line 1, column 8: ROW_NUMBER() needs PARTITION BY",
-        ),
-        (
-            "SELECT user_id FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(placed_at), INTERVAL '1' MINUTE))",
-            "line 1, column 59: TUMBLE is over event time, and stream \"orders\" has none",
-        ),
-        (
-            "SELECT user_id FROM orders WHERE user_id IN (SELECT user_id FROM refunds)",
-            "line 1, column 46: IN with a sub-query would be a join",
-        ),
-        (
-            "SELECT (SELECT 1) AS x FROM orders",
-            "line 1, column 9: a sub-query in an expression would be a join",
-        ),
-        (
-            "SELECT CURRENT_TIMESTAMP AS t FROM orders",
-            "line 1, column 8: CURRENT_TIMESTAMP gives another answer at every run",
-        ),
-        (
-            "SELECT user_id form orders",
-            "line 1, column 16: \"form\" is read as a column's alias, and FROM is missing; did you mean FROM?",
-        ),
-        (
-            "SELCT user_id FROM orders",
-            "line 1, column 1: \"SELECT\" is expected here, not \"SELCT\"; did you mean SELECT?",
-        ),
-        (
-            "SELECT user_id FROM orders WHER user_id = 1",
-            "line 1, column 33: the end of the SELECT is expected here, not \"user_id\"",
-        ),
-        (
-            "SELECT user_id, FROM orders",
-            "line 1, column 17: after the comma another column is expected",
-        ),
-        ("SELECT user_id", "line 1, column 15: FROM is missing"),
-        ("", "line 1, column 1: the query is empty"),
-        (
-            "INSERT INTO x SELECT 1 AS a FROM orders",
-            "line 1, column 1: a pipeline's SQL is one query that begins with SELECT",
-        ),
-        (
-            "SELECT amount * 2 FROM orders",
-            "line 1, column 15: this column needs a name: add AS",
-        ),
-        (
-            "SELECT user_id, amount AS user_id FROM orders",
-            "line 1, column 27: two columns are named \"user_id\"",
-        ),
-        (
-            "SELECT \"user_id\" FROM orders",
-            "line 1, column 8: \" is no quote here",
-        ),
-        (
-            "SELECT user_id FROM orders WHERE user_id",
-            "line 1, column 34: WHERE needs a condition (boolean), this is bigint",
-        ),
-        (
-            "SELECT CAST(user_id AS VARCHAR) AS x FROM orders",
-            "line 1, column 24: VARCHAR without a length is one character long in Flink; did you mean STRING?",
-        ),
-        (
-            "SELECT CAST(user_id AS INTT) AS x FROM orders",
-            "line 1, column 24: unknown type \"INTT\"; did you mean INT?",
-        ),
-        (
-            "SELECT CAST('abc' AS INT) AS x FROM orders",
-            "line 1, column 8: this always fails: 'abc' can't be cast to int",
-        ),
-        (
-            "SELECT SUBSTRING(order_id) AS x FROM orders",
-            "line 1, column 8: SUBSTRING takes 2 to 3 argument(s), not 1",
-        ),
-        (
-            "SELECT UPPER(user_id) AS x FROM orders",
-            "line 1, column 14: argument 1 of UPPER is string, not bigint; use CAST(… AS STRING)",
-        ),
-        (
-            "SELECT REGEXP(order_id, '(?=a)') AS x FROM orders",
-            "line 1, column 25: the regular expression '(?=a)' can't be used: at its character 1: looking ahead or behind is not in this dialect",
-        ),
-        (
-            "SELECT placed_at > TIMESTAMP '2026-01-01 00:00:00' AS x FROM orders",
-            "line 1, column 18: timestamp_ltz(3) > timestamp(0) is not defined; one is an instant",
-        ),
-        (
-            "SELECT order_id.x FROM orders",
-            "line 1, column 17: string has no fields, so no \"x\"; if the text is JSON, use JSON_VALUE(…, '$.x')",
-        ),
-        (
-            "SELECT user_id::int FROM orders",
-            "line 1, column 15: \"::\" is not part of the dialect; did you mean CAST(… AS type)?",
-        ),
-        (
-            "SELECT NULL AS x FROM orders",
-            "line 1, column 8: NULL alone has no type",
-        ),
-        (
-            "SELECT user_id FROM orders; SELECT 1",
-            "line 1, column 29: a pipeline's SQL is one query",
-        ),
-        (
-            "SELECT a.* FROM orders AS o",
-            "line 1, column 8: unknown stream \"a\"",
-        ),
-        (
-            "SELECT user_id FROM orders)",
-            "line 1, column 27: this \")\" closes nothing",
-        ),
-    ] {
+    for (sql, wanted) in REFUSALS {
         let text = errors(sql);
         assert!(
             text.starts_with(wanted),

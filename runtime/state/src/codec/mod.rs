@@ -71,6 +71,56 @@ impl Codec {
             .try_fold(self.null_bytes(), |sum, t| Some(sum + fixed_width(t)?))
     }
 
+    /// Room for the rows, zeros all of it; and, unless all take the same width, where the next column of each begins.
+    fn lay_out(
+        &self,
+        arrays: &[ArrayRef],
+        blobs: &[Vec<Vec<u8>>],
+        len: usize,
+        head_width: usize,
+    ) -> (Rows, Vec<usize>) {
+        let mut rows = Rows {
+            len,
+            ..Rows::default()
+        };
+        if let Some(width) = self.width() {
+            rows.width = width + head_width;
+            rows.data = vec![0; rows.width * len];
+            return (rows, Vec::new());
+        }
+        let start = head_width + self.null_bytes();
+        let mut lengths = vec![start; len];
+        let mut blob = blobs.iter();
+        for array in arrays {
+            if let Some(width) = fixed_width(array.data_type()) {
+                for length in &mut lengths {
+                    *length += width;
+                }
+            } else if let Some(values) = Texts::of(array) {
+                for (row, length) in lengths.iter_mut().enumerate() {
+                    *length += 4;
+                    if array.is_valid(row) {
+                        *length += values.get(row).len();
+                    }
+                }
+            } else if let Some(values) = blob.next() {
+                for (length, value) in lengths.iter_mut().zip(values) {
+                    *length += 4 + value.len();
+                }
+            }
+        }
+        rows.offsets.reserve(len + 1);
+        let mut end = 0;
+        rows.offsets.push(0);
+        for length in lengths {
+            end += length;
+            rows.offsets.push(end);
+        }
+        rows.data = vec![0; end];
+        let places = rows.offsets[..len].iter().map(|o| o + start).collect();
+        (rows, places)
+    }
+
     /// The rows of `arrays`, each behind 8 bytes of `head` if there is one.
     pub(crate) fn encode(
         &self,
@@ -89,45 +139,7 @@ impl Codec {
                     .collect::<Result<_, _>>()?,
             );
         }
-        let mut rows = Rows {
-            len,
-            ..Rows::default()
-        };
-        let mut places: Vec<usize> = Vec::new();
-        if let Some(width) = self.width() {
-            rows.width = width + head_width;
-            rows.data = vec![0; rows.width * len];
-        } else {
-            let mut lengths = vec![start; len];
-            let mut blob = blobs.iter();
-            for array in arrays {
-                if let Some(width) = fixed_width(array.data_type()) {
-                    for length in &mut lengths {
-                        *length += width;
-                    }
-                } else if let Some(values) = Texts::of(array) {
-                    for (row, length) in lengths.iter_mut().enumerate() {
-                        *length += 4;
-                        if array.is_valid(row) {
-                            *length += values.get(row).len();
-                        }
-                    }
-                } else if let Some(values) = blob.next() {
-                    for (length, value) in lengths.iter_mut().zip(values) {
-                        *length += 4 + value.len();
-                    }
-                }
-            }
-            rows.offsets.reserve(len + 1);
-            let mut end = 0;
-            rows.offsets.push(0);
-            for length in lengths {
-                end += length;
-                rows.offsets.push(end);
-            }
-            rows.data = vec![0; end];
-            places = rows.offsets[..len].iter().map(|o| o + start).collect();
-        }
+        let (mut rows, mut places) = self.lay_out(arrays, &blobs, len, head_width);
         let starts = |row: usize, rows: &Rows| {
             if rows.offsets.is_empty() {
                 row * rows.width

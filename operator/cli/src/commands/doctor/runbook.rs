@@ -32,7 +32,8 @@ pub fn row(reason: &str) -> Option<Row> {
 
 #[cfg(test)]
 mod tests {
-    use headworks_operator::reason::{ConditionReason, OF_OTHERS};
+    use headworks_operator::connectors;
+    use headworks_operator::reason::{ConditionReason, ConnectorReason, OF_OTHERS};
     use headworks_plan::Reason;
 
     use super::*;
@@ -51,9 +52,10 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_remedy() {
-        let own = ConditionReason::ALL.iter().map(|reason| reason.as_str());
-        let pods = Reason::ALL.iter().map(|reason| reason.as_str());
-        for reason in own.chain(pods).chain(OF_OTHERS) {
+        let own = ConditionReason::all().map(ConditionReason::as_str);
+        let kinds = connectors::reasons().map(ConnectorReason::as_str);
+        let pods = Reason::all().map(Reason::as_str);
+        for reason in own.chain(kinds).chain(pods).chain(OF_OTHERS) {
             let row = row(reason).unwrap_or_else(|| panic!("{reason} has no row"));
             assert!(
                 !row.meaning.is_empty() && !row.remedy.is_empty(),

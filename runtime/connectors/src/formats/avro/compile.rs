@@ -163,6 +163,28 @@ impl<'a> Compiler<'a> {
         })
     }
 
+    /// One of several types. It is of use where one of them can be read, or null.
+    fn union(
+        &self,
+        branches: &[Id],
+        reader: Option<Id>,
+        to: &DataType,
+        depth: usize,
+    ) -> Result<Op, (String, String)> {
+        let branch = |branch: &Id| {
+            self.op(*branch, reader, to, depth + 1)
+                .unwrap_or_else(|(_, why)| Op::Never(why))
+        };
+        let ops: Vec<Op> = branches.iter().map(branch).collect();
+        let useful = |op: &Op| !matches!(op, Op::Null | Op::Never(_));
+        if !ops.iter().any(useful)
+            && let Some(Op::Never(why)) = ops.iter().find(|op| matches!(op, Op::Never(_)))
+        {
+            return Err((String::new(), why.clone()));
+        }
+        Ok(Op::Union(ops))
+    }
+
     pub(super) fn op(
         &self,
         id: Id,
@@ -184,22 +206,7 @@ impl<'a> Compiler<'a> {
         }
         let op = match (&node.kind, node.logical, to) {
             (Kind::Null, _, _) => Op::Null,
-            (Kind::Union(branches), _, _) => {
-                let ops: Vec<Op> = branches
-                    .iter()
-                    .map(|branch| {
-                        self.op(*branch, reader, to, depth + 1)
-                            .unwrap_or_else(|(_, why)| Op::Never(why))
-                    })
-                    .collect();
-                let useful = |op: &Op| !matches!(op, Op::Null | Op::Never(_));
-                if !ops.iter().any(useful)
-                    && let Some(Op::Never(why)) = ops.iter().find(|op| matches!(op, Op::Never(_)))
-                {
-                    return Err((String::new(), why.clone()));
-                }
-                Op::Union(ops)
-            }
+            (Kind::Union(branches), _, _) => self.union(branches, reader, to, depth)?,
             (Kind::Boolean, _, DataType::Boolean) => Op::Boolean,
             (Kind::Int, Logical::Date, DataType::Date) => Op::Date,
             (Kind::Int, Logical::TimeMillis, DataType::Time) => Op::TimeMillis,

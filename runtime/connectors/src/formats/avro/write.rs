@@ -1,6 +1,6 @@
 //! Writes one row: each field's value from its column, as the definition has it.
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, ListArray, MapArray, StringArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type,
     Time64MicrosecondType,
@@ -63,6 +63,17 @@ pub(super) fn write(
             "is null; {data_type} is required by the definition"
         )));
     }
+    write_present(value, data_type, array, row, out)
+}
+
+/// Writes a value that isn't null.
+fn write_present(
+    value: &Value,
+    data_type: &DataType,
+    array: &dyn Array,
+    row: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
     match value {
         Value::Boolean => out.push(u8::from(
             typed(array.as_boolean_opt(), data_type, array)?.value(row),
@@ -129,47 +140,15 @@ pub(super) fn write(
                 out,
             );
         }
-        Value::Point(unit) => {
-            let (value, digits) = point(data_type, array, row)?;
-            let (unit, own) = (i64::from(*unit), per_second(digits));
-            let scaled = if unit >= own {
-                value.checked_mul(unit / own)
-            } else {
-                Some(value.div_euclid(own / unit))
-            };
-            long(
-                scaled.ok_or_else(|| {
-                    Refused::contract("is too far away for the definition's unit")
-                })?,
-                out,
-            );
-        }
+        Value::Point(unit) => long(in_unit(i64::from(*unit), data_type, array, row)?, out),
         Value::Array(item, inner) => {
             let list = typed(array.as_list_opt::<i32>(), data_type, array)?;
-            let range = range(list.value_offsets(), row);
-            if !range.is_empty() {
-                long(range.len() as i64, out);
-                for (index, at) in range.enumerate() {
-                    write(item, inner, list.values(), at, out)
-                        .map_err(|refused| refused.index(index))?;
-                }
-            }
-            out.push(0);
+            write_list(list, (item, inner), row, out)?;
         }
         Value::Map(item, inner) => {
             let map = typed(array.as_map_opt(), data_type, array)?;
             let keys = typed(map.keys().as_string_opt::<i32>(), data_type, array)?;
-            let range = range(map.value_offsets(), row);
-            if !range.is_empty() {
-                long(range.len() as i64, out);
-                for at in range {
-                    let key = keys.value(at).as_bytes();
-                    prefixed(key, out);
-                    write(item, inner, map.values(), at, out)
-                        .map_err(|refused| refused.key(key))?;
-                }
-            }
-            out.push(0);
+            write_map(map, keys, (item, inner), row, out)?;
         }
         Value::Record(members) => {
             let object = typed(array.as_struct_opt(), data_type, array)?;
@@ -181,6 +160,55 @@ pub(super) fn write(
         }
         Value::Optional { .. } => {}
     }
+    Ok(())
+}
+
+/// A point in time, in so many of the definition's units a second.
+fn in_unit(unit: i64, data_type: &DataType, array: &dyn Array, row: usize) -> Result<i64, Refused> {
+    let (value, digits) = point(data_type, array, row)?;
+    let own = per_second(digits);
+    let scaled = if unit >= own {
+        value.checked_mul(unit / own)
+    } else {
+        Some(value.div_euclid(own / unit))
+    };
+    scaled.ok_or_else(|| Refused::contract("is too far away for the definition's unit"))
+}
+
+fn write_list(
+    list: &ListArray,
+    (item, inner): (&Value, &DataType),
+    row: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    let range = range(list.value_offsets(), row);
+    if !range.is_empty() {
+        long(range.len() as i64, out);
+        for (index, at) in range.enumerate() {
+            write(item, inner, list.values(), at, out).map_err(|refused| refused.index(index))?;
+        }
+    }
+    out.push(0);
+    Ok(())
+}
+
+fn write_map(
+    map: &MapArray,
+    keys: &StringArray,
+    (item, inner): (&Value, &DataType),
+    row: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    let range = range(map.value_offsets(), row);
+    if !range.is_empty() {
+        long(range.len() as i64, out);
+        for at in range {
+            let key = keys.value(at).as_bytes();
+            prefixed(key, out);
+            write(item, inner, map.values(), at, out).map_err(|refused| refused.key(key))?;
+        }
+    }
+    out.push(0);
     Ok(())
 }
 

@@ -118,7 +118,8 @@ impl Member {
         if range.is_empty() {
             return Ok(());
         }
-        let packed = self.value.wire() != LENGTH;
+        let wire = self.value.wire();
+        let packed = self.packed && wire != LENGTH;
         let mut begin = out.len();
         if packed {
             self.tag(LENGTH, out);
@@ -129,7 +130,7 @@ impl Member {
                 return Err(no_null().index(index));
             }
             if !packed {
-                self.tag(LENGTH, out);
+                self.tag(wire, out);
             }
             self.value
                 .write(inner, list.values(), at, out, scratch)
@@ -193,6 +194,21 @@ impl Whole {
             Whole::Fixed64 => out.extend_from_slice(&value.to_le_bytes()),
         }
     }
+}
+
+/// `google.protobuf.Timestamp` of a point in time, in so many units a second.
+fn write_timestamp(value: i64, unit: i64, out: &mut Vec<u8>) {
+    let (seconds, rest) = (value.div_euclid(unit), value.rem_euclid(unit));
+    let begin = out.len();
+    if seconds != 0 {
+        put_varint(1 << 3, out);
+        put_varint(seconds as u64, out);
+    }
+    if rest != 0 {
+        put_varint(2 << 3, out);
+        put_varint((rest * (1_000_000_000 / unit)) as u64, out);
+    }
+    prefixed(begin, out);
 }
 
 impl Value {
@@ -296,18 +312,7 @@ impl Value {
             }
             Value::Timestamp => {
                 let (value, digits) = point(data_type, array, row)?;
-                let unit = per_second(digits);
-                let (seconds, rest) = (value.div_euclid(unit), value.rem_euclid(unit));
-                let begin = out.len();
-                if seconds != 0 {
-                    put_varint(1 << 3, out);
-                    put_varint(seconds as u64, out);
-                }
-                if rest != 0 {
-                    put_varint(2 << 3, out);
-                    put_varint((rest * (1_000_000_000 / unit)) as u64, out);
-                }
-                prefixed(begin, out);
+                write_timestamp(value, per_second(digits), out);
             }
             Value::Present => {
                 if !typed(array.as_boolean_opt(), data_type, array)?.value(row) {

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use headworks_engine::format::FormatError;
+use headworks_engine::judge::rules;
 use headworks_engine::log::{LogError, Reason};
 use headworks_engine::session::{self, Failed, Outcome, StopFlag, Wording};
 use headworks_engine::status::{Progress, StatusHandle, alive};
-use headworks_plan::{KafkaConnection, Phase, Problem};
+use headworks_plan::{KafkaConnection, Phase, Problem, SourceReason};
 
 use super::Config;
 use super::rate::Rate;
@@ -53,6 +54,7 @@ pub fn run(
             return Outcome::Drained;
         }
     };
+    status.judges_by(work.validation.counts_by());
     let open = || SequenceWriter::open(kafka, &config.plan, &config.generate.group, stop);
     keep_going(&work, open, session::pause, status, stop)
 }
@@ -126,16 +128,24 @@ fn make(
         }
         rate.made(count, now);
         let batch = work.batch(next, count, now_ms());
-        let (records, progress) = batch.map_err(|error| LogError::Broken {
+        let batch = batch.map_err(|error| LogError::Broken {
             message: format!("records from number {next} on can't be encoded: {error}"),
         })?;
-        *doubtful = Some(Doubtful {
-            next: next + count,
-            progress,
-        });
-        ledger.commit(&records, next + count)?;
-        next += count;
-        settle(doubtful.take(), next, status);
+        if batch.count > 0 {
+            *doubtful = Some(Doubtful {
+                next: next + batch.count,
+                progress: batch.progress,
+            });
+            ledger.commit(&batch.records, next + batch.count)?;
+            next += batch.count;
+            settle(doubtful.take(), next, status);
+        }
+        if let Some(broken) = batch.halt {
+            return Err(LogError::NeedsPerson {
+                reason: Reason::RuleBroken,
+                message: format!("record number {next}: {broken}; {}", rules::REMEDY),
+            });
+        }
         stop.wait(rate.wait(begun.elapsed()));
     }
     Ok(())
@@ -164,9 +174,12 @@ impl Work {
         factory
             .fits(&config.plan)
             .map_err(|error| refused(&error))?
-            .map_err(|message| problem(Reason::TemplateMismatch, message))?;
+            .map_err(|message| problem(SourceReason::TemplateMismatch.into(), message))?;
         let validation =
             RecordValidation::new(&config.source, &config.plan).map_err(|error| refused(&error))?;
+        if let Some(problem) = validation.problem() {
+            return Err(problem);
+        }
         Ok(Work {
             config: config.clone(),
             factory,
@@ -174,13 +187,8 @@ impl Work {
         })
     }
 
-    /// `count` records from number `first` on, as they are written, and what they count for.
-    pub(super) fn batch(
-        &self,
-        first: u64,
-        count: u64,
-        now_ms: i64,
-    ) -> Result<(Vec<Outgoing>, Progress), FormatError> {
+    /// `count` records from number `first` on; fewer, where a rule stops at one.
+    pub(super) fn batch(&self, first: u64, count: u64, now_ms: i64) -> Result<Batch, FormatError> {
         let made = self.factory.make(first, count, now_ms);
         let mut records = Records::of(made.text.into());
         for place in made.records {
@@ -188,14 +196,31 @@ impl Work {
         }
         let checked = self.validation.check(&records)?;
         let on_invalid = self.config.plan.on_invalid;
-        Ok(batch::written(
-            &self.validation,
-            on_invalid,
-            records.len(),
-            checked,
-            now_ms,
-        ))
+        let (count, halt) = match &checked.halt {
+            None => (records.len(), None),
+            Some(halt) => (halt.index, Some(halt.message.clone())),
+        };
+        let (records, progress) =
+            batch::written(&self.validation, on_invalid, count, checked, now_ms);
+        Ok(Batch {
+            records,
+            progress,
+            count: count as u64,
+            halt,
+        })
     }
+}
+
+/// Records of the sequence.
+pub(super) struct Batch {
+    /// As they are written.
+    pub(super) records: Vec<Outgoing>,
+    /// What they count for.
+    pub(super) progress: Progress,
+    /// How many of the sequence they are.
+    pub(super) count: u64,
+    /// What the record after them breaks, by a rule that stops the sequence.
+    pub(super) halt: Option<String>,
 }
 
 fn now_ms() -> i64 {

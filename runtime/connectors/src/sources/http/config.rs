@@ -8,8 +8,15 @@ use headworks_plan::{
 };
 use snafu::Snafu;
 
-use crate::server::Bounds;
+use crate::server::{BodyBounds, Bounds, Called};
 use crate::sources::record_validation;
+
+/// Whose listener it is.
+pub(super) const CALLED: Called = Called {
+    this: "this source",
+    kind: "Source",
+    field: "spec.http",
+};
 
 /// Bytes that the places of the most records of a request take while there are both the old ones and the new.
 const PLACES: usize = 4 * 1024 * 1024;
@@ -106,6 +113,17 @@ impl Config {
             body_rate: 1_024,
             retry_after: 5,
         })
+    }
+
+    /// How large a body may be, and how slow.
+    pub(super) fn body(&self) -> BodyBounds {
+        BodyBounds {
+            called: CALLED,
+            most: self.http.max_body_bytes,
+            timeout: self.body_timeout,
+            grace: self.body_grace,
+            rate: self.body_rate,
+        }
     }
 }
 

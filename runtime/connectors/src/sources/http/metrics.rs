@@ -1,93 +1,37 @@
-//! What an HTTP source counts beyond the report: answers by code, their duration, Kafka's delay.
+//! What an HTTP source counts beyond the report: its listener's requests, and Kafka's delay.
 
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::server::{HttpMetrics, seconds};
 
 /// Handles on the metrics; clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    answers: Family<Answer, Counter>,
-    duration: Histogram,
+    /// What the listener counts.
+    pub(super) requests: HttpMetrics,
     acknowledgement: Histogram,
-    bytes: Counter,
-    let_in: Family<Token, Counter>,
-}
-
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Token {
-    token: u32,
-}
-
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Answer {
-    code: u16,
 }
 
 impl Metrics {
     /// Metrics that `registry` shows.
     pub fn register(registry: &mut Registry) -> Metrics {
-        let seconds = || {
-            Histogram::new([
-                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-            ])
-        };
         let metrics = Metrics {
-            answers: Family::default(),
-            duration: seconds(),
+            requests: HttpMetrics::register(registry),
             acknowledgement: seconds(),
-            bytes: Counter::default(),
-            let_in: Family::default(),
         };
-        registry.register(
-            "headworks_http_answers",
-            "Requests answered, by status code",
-            metrics.answers.clone(),
-        );
-        registry.register_with_unit(
-            "headworks_http_request_duration",
-            "From the request's head to the answer",
-            Unit::Seconds,
-            metrics.duration.clone(),
-        );
         registry.register_with_unit(
             "headworks_kafka_acknowledgement",
             "From the first record of a request handed to Kafka to the last acknowledged",
             Unit::Seconds,
             metrics.acknowledgement.clone(),
         );
-        registry.register_with_unit(
-            "headworks_http_received",
-            "Body bytes received",
-            Unit::Bytes,
-            metrics.bytes.clone(),
-        );
-        registry.register(
-            "headworks_http_let_in",
-            "Requests with a known bearer token, by the token's number in the Secret",
-            metrics.let_in.clone(),
-        );
         metrics
-    }
-
-    pub(super) fn answered(&self, code: u16, took: Duration) {
-        self.answers.get_or_create(&Answer { code }).inc();
-        self.duration.observe(took.as_secs_f64());
     }
 
     pub(super) fn acknowledged(&self, took: Duration) {
         self.acknowledgement.observe(took.as_secs_f64());
-    }
-
-    pub(super) fn let_in(&self, token: u32) {
-        self.let_in.get_or_create(&Token { token }).inc();
-    }
-
-    pub(super) fn received(&self, bytes: usize) {
-        self.bytes.inc_by(bytes as u64);
     }
 }

@@ -18,21 +18,15 @@
 //! A retry is always safe for completeness and never for uniqueness: HTTP has no transaction, so a
 //! client that hears no answer can't know. Give records an id and deduplicate by it downstream.
 //!
-//! Rooms: [`config`](Config) what the plan says; `reading` and `gzip` a body as it comes; `request` a body as
-//! records; `work` and `sources/record_validation` records against the contract; `limits` what is let in; [`Service`] the
-//! answers; [`Sink`](crate::sources::kafka::Sink) the seam to Kafka; `server` the listener, over the bounded [`server`](crate::server).
+//! Rooms: [`config`](Config) what the plan says; `request` a body as records; `work` and `sources/record_validation` records
+//! against the contract; [`Service`] the answers; [`Sink`](crate::sources::kafka::Sink) the seam to Kafka. Who may ask, how much, and
+//! how a body comes in is the [`server`](crate::server)'s, which any listener of a pod stands on.
 
 mod answer;
-mod auth;
-mod body;
 mod config;
-mod gzip;
-mod limits;
 mod metrics;
-mod reading;
 mod request;
 mod role;
-mod server;
 mod service;
 mod work;
 
@@ -42,5 +36,4 @@ mod tests;
 pub use config::{Config, ConfigError};
 pub use metrics::Metrics;
 pub use role::begin;
-pub use server::{Listening, ServerError, listen};
-pub use service::Service;
+pub use service::{Service, listen};

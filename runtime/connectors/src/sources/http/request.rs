@@ -1,43 +1,11 @@
-//! What a request's head says of its body.
+//! What a request's head says of the records in its body.
 
 use axum::http::{HeaderMap, StatusCode, header};
 
-use super::answer::Refusal;
+use crate::server::Refusal;
 use crate::sources::cut::{Layout, Uncut};
 
 const TAKEN: &str = "this source takes application/json (an object or an array) and application/x-ndjson (an object a line), in UTF-8";
-
-/// How a body is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    /// Not at all.
-    Identity,
-    /// RFC 1952; several members may follow each other.
-    Gzip,
-}
-
-/// The body's encoding, from the request's headers.
-pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
-    let mut found = Encoding::Identity;
-    for value in headers.get_all(header::CONTENT_ENCODING) {
-        let value = value.as_bytes().trim_ascii();
-        // Two are one (RFC 9110 §8.4.1.3). Twice packed isn't taken.
-        let gzip = [&b"gzip"[..], b"x-gzip"]
-            .iter()
-            .any(|name| value.eq_ignore_ascii_case(name));
-        if gzip && found == Encoding::Identity {
-            found = Encoding::Gzip;
-        } else if !value.eq_ignore_ascii_case(b"identity") {
-            let refusal = Refusal::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Content-Encoding isn't taken: this source takes gzip, and bodies that aren't compressed (identity)",
-            );
-            // RFC 7694 §3.
-            return Err(refusal.with_header(header::ACCEPT_ENCODING, "gzip"));
-        }
-    }
-    Ok(found)
-}
 
 /// The body's layout, from the request's headers.
 pub(super) fn layout(headers: &HeaderMap) -> Result<Layout, Refusal> {

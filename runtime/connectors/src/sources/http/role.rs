@@ -8,7 +8,8 @@ use headworks_engine::status::StatusHandle;
 use headworks_plan::{Phase, Problem, SourceConnection};
 use snafu::ResultExt;
 
-use super::{Config, Listening, Metrics, Service, listen};
+use super::{Config, Metrics, Service, listen};
+use crate::server::Listening;
 use crate::sources::kafka::AcknowledgedWriter;
 use crate::sources::problems::Shown;
 use crate::sources::running::{Running, SourceError, Start, Stop, SystemSnafu};

@@ -1,33 +1,33 @@
 //! The answers: one request from its head to its status code.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Extensions, Method, StatusCode, header};
+use axum::response::Response;
 use bytes::Bytes;
 use headworks_engine::format::FormatError;
-use headworks_engine::status::{Progress, StatusHandle};
-use headworks_plan::{Problem, Reason};
+use headworks_engine::status::{Progress, ReasonTally, StatusHandle};
+use headworks_plan::{Problem, RuleFigures};
 use tokio::sync::Semaphore;
 
-use super::answer::{Accepted, Refusal};
-use super::auth::Tokens;
-use super::body::Leftovers;
-use super::config::Config;
-use super::limits::{LONGEST_DEBT, Place, Rate, Room, Share};
+use super::answer::{Accepted, acknowledged as with_acknowledged};
+use super::config::{CALLED, Config};
 use super::metrics::Metrics;
-use super::reading::{self, Reading};
 use super::request;
 use super::work::{Judged, Work};
+use crate::server::{
+    self, Announced, BearerTokens, Front, HANGS, LONGEST_DEBT, Listen, Listening, Place, Rate,
+    Reading, Refusal, Room, ServerError, Share,
+};
 use crate::sources::cut::Layout;
 use crate::sources::kafka::{Cause, Sink, Undelivered};
 use crate::sources::record_validation::RecordValidation;
+use crate::sources::tally;
 
 /// Bodies above this, or of which there may be more work than this, are parsed on a thread of their own, so that they
 /// hold up nobody else's answer.
@@ -41,14 +41,13 @@ pub struct Service<S> {
     config: Config,
     work: Arc<Work>,
     sink: S,
-    tokens: Option<Tokens>,
+    tokens: Option<BearerTokens>,
     rate: Option<Rate>,
     room: Room,
     large: Arc<Semaphore>,
     status: StatusHandle,
     metrics: Metrics,
-    leftovers: Leftovers,
-    draining: AtomicBool,
+    front: Front,
 }
 
 impl<S: Sink> Service<S> {
@@ -67,23 +66,23 @@ impl<S: Sink> Service<S> {
         let debt = debt.map_or(usize::MAX, |most| {
             usize::try_from(most).unwrap_or(usize::MAX)
         });
+        let validation = RecordValidation::new(&config.source, &config.plan)?;
+        status.judges_by(validation.counts_by());
         Ok(Arc::new(Service {
             work: Work::new(
-                RecordValidation::new(&config.source, &config.plan)?,
+                validation,
                 config.plan.on_invalid,
                 &config.plan.into.name,
                 config.http.items_path.as_ref(),
                 config.max_records.min(debt),
             ),
-            tokens: config
-                .bearer_dir
-                .clone()
-                .map(|dir| Tokens::new(dir, config.retry_after, metrics.clone())),
-            rate: rate.map(|rate| Rate::new(rate, Instant::now())),
+            tokens: (config.bearer_dir.clone()).map(|dir| {
+                BearerTokens::new(dir, CALLED, config.retry_after, metrics.requests.clone())
+            }),
+            rate: rate.map(|rate| Rate::new(rate, CALLED, Instant::now())),
             room: Room::new(config.readers, config.concurrency, config.in_flight_bytes),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
-            leftovers: Leftovers::default(),
-            draining: AtomicBool::new(false),
+            front: Front::new(metrics.requests.clone()),
             config,
             sink,
             status,
@@ -106,10 +105,6 @@ impl<S: Sink> Service<S> {
         &self.sink
     }
 
-    pub(super) fn status(&self) -> &StatusHandle {
-        &self.status
-    }
-
     /// A new connection's share of what may come in at once: one largest body at least.
     pub(super) fn share(&self) -> Share {
         let largest = usize::try_from(self.config.http.max_body_bytes).unwrap_or(usize::MAX);
@@ -122,14 +117,18 @@ impl<S: Sink> Service<S> {
 
     /// What keeps the source from its work now: a missing Secret, or what the sink says.
     pub fn problems(&self) -> Vec<Problem> {
-        let tokens = self.tokens.as_ref().and_then(Tokens::problem);
-        let tokens = tokens.map(|message| Problem::new(Reason::SecretMissing, message, true));
-        tokens.into_iter().chain(self.sink.problem()).collect()
+        let tokens = self.tokens.as_ref().and_then(BearerTokens::problem);
+        let sink = self.sink.problem();
+        tokens
+            .into_iter()
+            .chain(self.work.problem())
+            .chain(sink)
+            .collect()
     }
 
     /// From now on a connection is closed after its answer, so that clients find another pod.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.front.drain();
     }
 
     async fn answer(&self, head: &Parts, body: &mut Body) -> Result<Accepted, Refusal> {
@@ -147,25 +146,21 @@ impl<S: Sink> Service<S> {
             );
             return Err(refusal.with_header(header::ALLOW, "POST"));
         }
-        let encoding = request::encoding(&head.headers)?;
+        let bounds = self.config.body();
+        let announced = Announced::read(&head.headers, &bounds)?;
         let layout = request::layout(&head.headers)?;
-        let announced = head
-            .headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > reading::most(&self.config, encoding)) {
-            return Err(reading::too_large(&self.config));
-        }
-        if let Some(problem) = self.sink.problem() {
+        announced.fits(&bounds)?;
+        let hindered = self.work.validation.problem();
+        if let Some(problem) = hindered.or_else(|| self.sink.problem()) {
             return Err(self.unavailable(&problem));
         }
         if let Some(rate) = &self.rate {
             rate.take(0, Instant::now())?;
         }
         let mut place = self.room.enter(head.extensions.get::<Share>().cloned())?;
-        let mut reading = Reading::new(&self.config);
-        let body = reading.whole(body, encoding, announced, &mut place).await?;
-        self.metrics.received(reading.received());
+        let mut reading = Reading::new(announced, bounds);
+        let body = reading.whole(body, &mut place).await?;
+        self.metrics.requests.received(reading.received());
         self.room.work(&mut place)?;
         let (judged, place) = self.judged(body, layout, place).await;
         let judged = judged.map_err(|(refusal, number)| {
@@ -204,12 +199,14 @@ impl<S: Sink> Service<S> {
     }
 
     /// Writes what was judged, and says what became of it.
-    async fn take(&self, judged: Judged) -> Result<Accepted, Refusal> {
+    async fn take(&self, mut judged: Judged) -> Result<Accepted, Refusal> {
         let accepted = Accepted {
             accepted: judged.accepted,
             dead_lettered: judged.dead_lettered,
+            dropped: judged.dropped,
         };
-        let received = judged.accepted + judged.dead_lettered;
+        let rules = std::mem::take(&mut judged.rules);
+        let received = accepted.received();
         if received == 0 {
             self.work.end(judged.rest);
             return Ok(accepted);
@@ -225,8 +222,8 @@ impl<S: Sink> Service<S> {
         let written = self.write(judged).await;
         self.metrics.acknowledged(begun.elapsed());
         match written {
-            Ok(()) => {
-                self.count(received, accepted.accepted, accepted.dead_lettered);
+            Ok(reasons) => {
+                self.count(&accepted, reasons, rules);
                 Ok(accepted)
             }
             Err((acknowledged, refusal)) => {
@@ -239,16 +236,19 @@ impl<S: Sink> Service<S> {
         }
     }
 
-    /// All of it, in pieces where there wasn't room for the whole; or how many records are in Kafka all the same.
-    async fn write(&self, judged: Judged) -> Result<(), (usize, Refusal)> {
+    /// All of it, in pieces where there wasn't room for the whole, with the reasons of the dead letters; or how many records are in
+    /// Kafka all the same.
+    async fn write(&self, judged: Judged) -> Result<ReasonTally, (usize, Refusal)> {
         let Judged {
             outgoing, mut rest, ..
         } = judged;
         let mut acknowledged = 0;
+        let mut reasons = ReasonTally::default();
         let mut next = outgoing;
         loop {
             if !next.is_empty() {
                 let number = next.len();
+                reasons.add_all(tally::of(&next, jiff::Timestamp::now().as_millisecond()));
                 self.sink.write(next).await.map_err(|undelivered| {
                     let acknowledged = acknowledged + undelivered.acknowledged;
                     (acknowledged, self.undelivered(&undelivered, acknowledged))
@@ -257,7 +257,7 @@ impl<S: Sink> Service<S> {
             }
             if rest.is_empty() {
                 self.work.end(rest);
-                return Ok(());
+                return Ok(reasons);
             }
             let work = self.work.clone();
             let checking = tokio::task::spawn_blocking(move || {
@@ -269,11 +269,11 @@ impl<S: Sink> Service<S> {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the request could not be parsed; this is a fault of Headworks",
                 );
-                (acknowledged, refusal.with_acknowledged(acknowledged))
+                (acknowledged, with_acknowledged(refusal, acknowledged))
             })?;
             rest = after;
             next = piece
-                .map_err(|refusal| (acknowledged, refusal.with_acknowledged(acknowledged)))?
+                .map_err(|refusal| (acknowledged, with_acknowledged(refusal, acknowledged)))?
                 .unwrap_or_default();
         }
     }
@@ -296,7 +296,7 @@ impl<S: Sink> Service<S> {
             ),
             cause @ Cause::TooLarge => Refusal::too_large(format!("{cause}; {kept}")),
         };
-        refusal.with_acknowledged(acknowledged)
+        with_acknowledged(refusal, acknowledged)
     }
 
     fn unavailable(&self, problem: &Problem) -> Refusal {
@@ -309,11 +309,14 @@ impl<S: Sink> Service<S> {
         )
     }
 
-    fn count(&self, received: usize, accepted: usize, dead: usize) {
+    fn count(&self, accepted: &Accepted, reasons: ReasonTally, rules: Vec<RuleFigures>) {
         let progress = Progress {
-            records_in: received as u64,
-            records_out: accepted as u64,
-            dead_letters: dead as u64,
+            records_in: accepted.received() as u64,
+            records_out: accepted.accepted as u64,
+            dead_letters: accepted.dead_lettered as u64,
+            dropped: accepted.dropped as u64,
+            reasons,
+            rules,
             ..Progress::default()
         };
         self.status
@@ -321,30 +324,31 @@ impl<S: Sink> Service<S> {
     }
 }
 
+/// Binds the service's port and begins to serve.
+///
+/// # Errors
+/// The port can't be had.
+pub fn listen<S: Sink>(service: &Arc<Service<S>>) -> Result<Listening, ServerError> {
+    let config = &service.config;
+    let marked = service.clone();
+    server::listen(Listen {
+        called: CALLED,
+        port: config.port,
+        app: service.router(),
+        bounds: config.bounds,
+        tls_dir: config.tls_dir.clone(),
+        mark: Box::new(move || {
+            let mut extensions = Extensions::new();
+            extensions.insert(marked.share());
+            extensions
+        }),
+        pulse: service.status.pulse("http-listener", HANGS),
+    })
+}
+
 async fn handle<S: Sink>(State(service): State<Arc<Service<S>>>, request: Request) -> Response {
     let begun = Instant::now();
     let (head, mut body) = request.into_parts();
-    let version = head.version;
-    let mut response = match service.answer(&head, &mut body).await {
-        Ok(accepted) => accepted.into_response(),
-        Err(refusal) => {
-            tracing::debug!(code = refusal.status.as_u16(), "{}", refusal.message());
-            if refusal.status != StatusCode::REQUEST_TIMEOUT
-                && !head.headers.contains_key(header::EXPECT)
-            {
-                service.leftovers.swallow(body);
-            }
-            refusal.into_response()
-        }
-    };
-    if service.draining.load(Ordering::Acquire) && version < axum::http::Version::HTTP_2 {
-        response.headers_mut().insert(
-            header::CONNECTION,
-            axum::http::HeaderValue::from_static("close"),
-        );
-    }
-    service
-        .metrics
-        .answered(response.status().as_u16(), begun.elapsed());
-    response
+    let answer = service.answer(&head, &mut body).await;
+    service.front.respond((&head, body), answer, begun)
 }

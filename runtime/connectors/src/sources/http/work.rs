@@ -4,18 +4,21 @@
 //! is kept for that as long as there is room, which is nearly always; what comes after is checked again
 //! when it is its turn to be written, a piece at a time too.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use bytes::Bytes;
 use headworks_engine::format::FormatError;
-use headworks_plan::OnInvalid;
+use headworks_engine::judge::rules;
+use headworks_plan::{OnInvalid, Problem, Reason, RuleFigures};
 
-use super::answer::{BadRecord, LISTED, Refusal};
-use super::limits::Place;
+use super::answer::{BadRecord, LISTED, bad_records};
+use crate::server::{Place, Refusal};
 use crate::sources::cut::{self, Layout};
+use crate::sources::judged::{Checked, Halt};
 use crate::sources::kafka::{Outgoing, Target};
-use crate::sources::record_validation::{Checked, Position, RecordValidation, Stopped};
+use crate::sources::record_validation::{Position, RecordValidation, Stopped};
 use crate::sources::records::Records;
 
 /// Most bytes that a request keeps of what it will write.
@@ -23,6 +26,10 @@ const KEPT: usize = 16 * 1024 * 1024;
 /// What a record on its way takes beside its bytes; a dead letter has headers.
 const RECORD: usize = 160;
 const LETTER: usize = 768;
+/// When a client may try again whose record a rule stopped at, in seconds: somebody must act first.
+const HALT_AGAIN: u64 = 30;
+/// How long the report shows that a rule stopped at a record.
+const HALT_SHOWN: Duration = Duration::from_secs(300);
 
 /// Judges requests.
 pub(super) struct Work {
@@ -34,6 +41,8 @@ pub(super) struct Work {
     pub(super) most: usize,
     /// Most bytes that a request keeps of what it will write.
     pub(super) kept: usize,
+    /// When a rule last stopped at a record, and what is said of it.
+    halt: Mutex<Option<(Instant, String)>>,
 }
 
 /// A request whose records may be written.
@@ -42,6 +51,10 @@ pub(super) struct Judged {
     pub(super) accepted: usize,
     /// Records for its dead letters.
     pub(super) dead_lettered: usize,
+    /// Records that a rule drops.
+    pub(super) dropped: usize,
+    /// What the rules counted.
+    pub(super) rules: Vec<RuleFigures>,
     /// What is written first.
     pub(super) outgoing: Vec<Outgoing>,
     /// What is written afterwards.
@@ -59,7 +72,12 @@ pub(super) struct Rest {
 #[derive(Default)]
 struct Found {
     good: usize,
+    /// Records that break the contract.
     bad: usize,
+    /// Records that become dead letters by a rule.
+    quarantined: usize,
+    dropped: usize,
+    rules: Vec<RuleFigures>,
     listed: Vec<BadRecord>,
     /// Bad records that the dead-letter topic has no room for.
     homeless: usize,
@@ -85,6 +103,7 @@ impl Work {
             stream: stream.to_owned(),
             most,
             kept: KEPT,
+            halt: Mutex::default(),
         })
     }
 
@@ -143,10 +162,19 @@ impl Work {
             if position.next() == from {
                 break;
             }
+            if let Some(halt) = &piece.halt {
+                self.validation.end(position);
+                return Err(self.halted(halt));
+            }
             found.good += piece.good.len();
-            found.bad += piece.bad.len();
+            let by_rule = piece.bad.iter().filter(|bad| bad.is_by_rule()).count();
+            found.bad += piece.bad.len() - by_rule;
+            found.quarantined += by_rule;
+            found.dropped += piece.dropped;
+            RuleFigures::add_all(&mut found.rules, &piece.rules);
             let room = LISTED.saturating_sub(found.listed.len());
-            let listed = piece.bad.iter().take(room);
+            let invalid = piece.bad.iter().filter(|bad| !bad.is_by_rule());
+            let listed = invalid.take(room);
             found
                 .listed
                 .extend(listed.map(|bad| BadRecord::new(bad.index, &bad.error)));
@@ -166,13 +194,22 @@ impl Work {
         }
         if found.homeless > 0 {
             self.validation.end(position);
+            let breaks = match (found.bad, found.quarantined) {
+                (_, 0) => "the contract",
+                (0, _) => "a quality rule",
+                _ => "the contract or a quality rule",
+            };
             let error = format!(
-                "{} of {} records break the contract and are too large for the dead-letter topic; nothing was written",
+                "{} of {} records break {breaks} and are too large for the dead-letter topic; nothing was written",
                 found.homeless,
-                found.good + found.bad
+                found.all()
             );
             let listed = found.homeless_listed;
-            return Err(Refusal::too_large(error).with_records(found.homeless, listed));
+            return Err(bad_records(
+                Refusal::too_large(error),
+                found.homeless,
+                &listed,
+            ));
         }
         let mut still = base + found.bytes;
         if let Some(from) = found.dropped_from {
@@ -182,7 +219,9 @@ impl Work {
         place.keep(still);
         Ok(Judged {
             accepted: found.good,
-            dead_lettered: found.bad,
+            dead_lettered: found.bad + found.quarantined,
+            dropped: found.dropped,
+            rules: found.rules,
             outgoing: found.outgoing,
             rest: Rest {
                 records,
@@ -217,7 +256,11 @@ impl Work {
         }
         let sizes = outgoing.iter().map(|record| match record.target {
             // Its bytes are the body's.
-            Target::DeadLetters => LETTER,
+            Target::DeadLetters => {
+                let headers = record.headers.iter();
+                let texts = headers.map(|(name, text)| name.len() + text.len());
+                LETTER.max(RECORD + texts.sum::<usize>())
+            }
             Target::Stream => {
                 RECORD + record.value.len() + record.key.as_ref().map_or(0, Bytes::len)
             }
@@ -235,7 +278,7 @@ impl Work {
     /// of them.
     fn outgoing(
         &self,
-        Checked { good, bad }: Checked,
+        Checked { good, bad, .. }: Checked,
         at: jiff::Timestamp,
     ) -> Result<Vec<Outgoing>, (usize, Vec<BadRecord>)> {
         let dead_letters = self.validation.dead_letters(&bad, at).map_err(|homeless| {
@@ -249,14 +292,39 @@ impl Work {
         Ok(good.into_iter().chain(dead_letters).collect())
     }
 
+    /// A record that a rule stops at: none of the request is written, and the sender is to come again once somebody has acted.
+    fn halted(&self, halt: &Halt) -> Refusal {
+        let error = format!(
+            "record {}: {} (stream {}); nothing was written. {}",
+            halt.index,
+            halt.message,
+            self.stream,
+            rules::REMEDY
+        );
+        let mut last = self.halt.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = format!("a request was refused: {}; {}", halt.message, rules::REMEDY);
+        *last = Some((Instant::now(), said));
+        Refusal::unavailable(error, HALT_AGAIN)
+    }
+
+    /// What keeps requests from being taken: rules that can't be applied, or a record that one stopped at not long ago.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        self.validation.problem().or_else(|| {
+            let last = self.halt.lock().unwrap_or_else(PoisonError::into_inner);
+            let (at, said) = last.as_ref()?;
+            let shown = at.elapsed() < HALT_SHOWN;
+            shown.then(|| Problem::new(Reason::RuleBroken, said.clone(), false))
+        })
+    }
+
     fn refused(&self, found: Found) -> Refusal {
         let error = format!(
             "{} of {} records break the contract of stream {}; nothing was written",
             found.bad,
-            found.good + found.bad,
+            found.all(),
             self.stream
         );
-        Refusal::bad_request(error).with_records(found.bad, found.listed)
+        bad_records(Refusal::bad_request(error), found.bad, &found.listed)
     }
 
     /// The next piece of the rest; none: it is over.
@@ -280,6 +348,13 @@ impl Work {
     /// Gives back what judging took.
     pub(super) fn end(&self, rest: Rest) {
         self.validation.end(rest.position);
+    }
+}
+
+impl Found {
+    /// The records so far.
+    fn all(&self) -> usize {
+        self.good + self.bad + self.quarantined + self.dropped
     }
 }
 

@@ -54,7 +54,7 @@ impl Topics {
         Topics {
             stream: plan.into.topic.clone(),
             dead_letters: plan.into.dead_letter_topic.clone(),
-            takes_dead_letters: plan.on_invalid == OnInvalid::DeadLetter,
+            takes_dead_letters: plan.on_invalid == OnInvalid::DeadLetter || plan.into.quarantines(),
         }
     }
 

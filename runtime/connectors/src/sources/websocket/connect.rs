@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_plan::{Problem, Reason, WebsocketSource};
+use headworks_plan::{Problem, Reason, SourceReason, WebsocketSource};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -81,7 +81,7 @@ pub(super) async fn connect(feed: &WebsocketSource) -> Result<Socket, Problem> {
 
 /// The request that opens the WebSocket.
 fn request(feed: &WebsocketSource) -> Result<Request, Problem> {
-    let wrong = |what: String| Problem::new(Reason::FeedRefused, what, true);
+    let wrong = |what: String| Problem::new(SourceReason::FeedRefused, what, true);
     let mut request = (feed.url.as_str())
         .into_client_request()
         .map_err(|error| wrong(format!("spec.websocket.url can't be used: {error}")))?;
@@ -137,7 +137,7 @@ fn slow(step: &str) -> String {
 /// The feed can't be reached just now.
 pub(super) fn unavailable(feed: &WebsocketSource, what: &str) -> Problem {
     Problem::new(
-        Reason::FeedUnavailable,
+        SourceReason::FeedUnavailable,
         format!("{}: {what}; it is tried again by itself", feed.url),
         false,
     )
@@ -158,7 +158,7 @@ fn refused(feed: &WebsocketSource, status: u16) -> Problem {
                 _ => "check spec.websocket.url",
             };
             Problem::new(
-                Reason::FeedRefused,
+                SourceReason::FeedRefused,
                 format!("{}: {said}; {what}", feed.url),
                 true,
             )

@@ -20,7 +20,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use role::begin;
+pub use role::{Websocket, begin};
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_engine::Outcome;
+use headworks_engine::format::FormatError;
 use headworks_engine::status::StatusHandle;
-use headworks_plan::{OnInvalid, Phase, SourceConnection, WebsocketSource};
+use headworks_plan::{OnInvalid, Phase, SourceConnection, SourcePlan, WebsocketSource};
 use snafu::ResultExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::feed::{Feed, WAITING};
-use super::writer::Writer;
+use super::writer::{Halted, Writer};
 use crate::sources::kafka::{AcknowledgedWriter, Sink};
 use crate::sources::problems::Shown;
 use crate::sources::record_validation::RecordValidation;
@@ -28,20 +29,14 @@ pub fn begin(start: &mut Start<'_>) -> Option<Result<Running, SourceError>> {
     let SourceConnection::Websocket(feed) = &start.source.connection else {
         return None;
     };
-    let validation = match RecordValidation::new(&start.name(), start.source) {
-        Ok(validation) => validation,
-        Err(error) => return Some(Err(SourceError::begin(&error))),
-    };
     let kafka = Arc::new(AcknowledgedWriter::new(
         start.plan.kafka.clone(),
         start.source,
     ));
-    let source = Websocket {
-        feed: feed.clone(),
-        validation,
-        on_invalid: start.source.on_invalid,
-        sink: kafka.clone(),
-        status: start.status.clone(),
+    let (name, sink, status) = (start.name(), kafka.clone(), start.status.clone());
+    let source = match Websocket::new(&name, start.source, feed.clone(), sink, status) {
+        Ok(source) => source,
+        Err(error) => return Some(Err(SourceError::begin(&error))),
     };
     let status = start.status.clone();
     Some(Ok(Box::new(move |stop| {
@@ -61,7 +56,7 @@ pub fn begin(start: &mut Start<'_>) -> Option<Result<Running, SourceError>> {
 }
 
 /// A WebSocket source that is ready to run.
-pub(super) struct Websocket<S> {
+pub struct Websocket<S> {
     pub(super) feed: WebsocketSource,
     pub(super) validation: RecordValidation,
     pub(super) on_invalid: OnInvalid,
@@ -70,8 +65,39 @@ pub(super) struct Websocket<S> {
 }
 
 impl<S: Sink + Clone> Websocket<S> {
+    /// A source of that name that listens to `feed`, writes to `sink` and counts into `status`.
+    ///
+    /// # Errors
+    /// The stream's contract is no contract.
+    pub fn new(
+        name: &str,
+        source: &SourcePlan,
+        feed: WebsocketSource,
+        sink: S,
+        status: StatusHandle,
+    ) -> Result<Websocket<S>, FormatError> {
+        Ok(Websocket {
+            feed,
+            validation: RecordValidation::new(name, source)?,
+            on_invalid: source.on_invalid,
+            sink,
+            status,
+        })
+    }
+
     /// Listens until `stop`, and then until what was heard is written. False: time ran out first.
-    pub(super) async fn run(self, stop: Stop) -> Result<bool, SourceError> {
+    ///
+    /// # Errors
+    /// The system gives no threads, or the writer's ended unasked.
+    pub async fn run(self, stop: Stop) -> Result<bool, SourceError> {
+        if let Some(problem) = self.validation.problem() {
+            // Nothing is heard: what can't be judged isn't taken.
+            self.status.hold_up(problem);
+            stop.await.context(SystemSnafu)?;
+            return Ok(true);
+        }
+        self.status.judges_by(self.validation.counts_by());
+        let halted = Halted::default();
         let (tell, told) = mpsc::channel(WAITING);
         let writer = Writer {
             validation: self.validation,
@@ -79,6 +105,7 @@ impl<S: Sink + Clone> Websocket<S> {
             items_path: self.feed.items_path.clone(),
             sink: self.sink.clone(),
             status: self.status.clone(),
+            halted: halted.clone(),
         };
         let mut written = on_thread(writer, told)?;
         let feed = Feed::new(self.feed, tell);
@@ -87,6 +114,7 @@ impl<S: Sink + Clone> Websocket<S> {
         let mut shown = Shown::default();
         loop {
             let problems = health.problem().into_iter().chain(self.sink.problem());
+            let problems = problems.chain(halted.problem());
             shown.update(problems.collect(), &self.status);
             tokio::select! {
                 ended = &mut listening => {

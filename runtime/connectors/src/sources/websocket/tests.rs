@@ -1,5 +1,8 @@
 //! A feed on loopback that says what a test wants, with a fake in Kafka's place.
 
+mod content;
+mod tls;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,8 +11,8 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use headworks_engine::status::StatusHandle;
 use headworks_plan::{
-    Contract, Field, HeaderFile, OnInvalid, Phase, Problem, SourceConnection, SourcePlan, Stream,
-    WebsocketSource,
+    Contract, Field, HeaderFile, OnInvalid, Phase, Problem, Rule, SourceConnection, SourcePlan,
+    Stream, WebsocketSource,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -87,6 +90,11 @@ fn feed(address: &str) -> WebsocketSource {
 }
 
 fn run(feed: WebsocketSource) -> Running {
+    judged(feed, Vec::new())
+}
+
+/// One whose stream has these rules.
+fn judged(feed: WebsocketSource, rules: Vec<Rule>) -> Running {
     let field = |name: &str, type_: &str| Field {
         name: name.into(),
         type_: type_.into(),
@@ -102,7 +110,7 @@ fn run(feed: WebsocketSource) -> Running {
             ..Contract::default()
         },
         max_message_bytes: 100_000,
-        rules: Vec::new(),
+        rules,
     };
     let plan = SourcePlan {
         on_invalid: OnInvalid::DeadLetter,
@@ -217,28 +225,6 @@ async fn messages_are_records_and_what_breaks_the_contract_is_a_dead_letter() {
         farewell = client.next().await.unwrap().unwrap();
     }
     assert!(farewell.is_close(), "{farewell:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_envelope_is_opened_at_its_path() {
-    let (listener, address) = listener().await;
-    let running = run(WebsocketSource {
-        items_path: Some("data".into()),
-        ..feed(&address)
-    });
-    let mut client = client(&listener).await;
-    for message in [
-        r#"{"type":"subscribed"}"#,
-        r#"{"data":[{"id":1},{"id":2}]}"#,
-        "no JSON",
-    ] {
-        client.send(Frame::text(message)).await.unwrap();
-    }
-    running.has_written(3).await;
-    let kafka = running.kafka.clone();
-    assert!(running.stop().await);
-    assert_eq!(kafka.of(Target::Stream), [r#"{"id":1}"#, r#"{"id":2}"#]);
-    assert_eq!(kafka.of(Target::DeadLetters), ["no JSON"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -395,58 +381,4 @@ fn pauses_double_up_to_a_ceiling_and_have_chance_in_them() {
     assert_eq!(ms(900, false, 0.0), 30_000);
     assert_eq!(ms(0, true, 0.0), 5_000);
     assert_eq!(ms(900, true, 0.5), 22_500);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_feed_is_reached_by_tls_if_its_ca_is_the_one_that_is_named() {
-    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let certificate = signed.cert.der().clone();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(signed.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key.unwrap())
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let (listener, address) = listener().await;
-    let serving = tokio::spawn(async move {
-        loop {
-            let (socket, _) = listener.accept().await.unwrap();
-            if let Ok(socket) = acceptor.accept(socket).await
-                && let Ok(mut client) = accept_async(socket).await
-            {
-                let _ = client.send(Frame::text(r#"{"id":1}"#)).await;
-                while client.next().await.is_some_and(|frame| frame.is_ok()) {}
-            }
-        }
-    });
-    let port = address.rsplit_once(':').unwrap().1;
-    let file = |name: &str, text: String| {
-        let name = format!("headworks-{}-feed-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (right, wrong) = (
-        file("ca", signed.cert.pem()),
-        file("other-ca", other.cert.pem()),
-    );
-    let of = |ca: &str| WebsocketSource {
-        url: format!("wss://localhost:{port}/"),
-        ca_file: Some(ca.to_owned()),
-        ..feed(&address)
-    };
-    let running = run(of(&wrong));
-    running.told("FeedUnavailable", "certificate").await;
-    assert!(running.stop().await);
-    let running = run(of(&right));
-    running.has_written(1).await;
-    assert!(running.stop().await);
-    serving.abort();
-    for path in [right, wrong] {
-        std::fs::remove_file(path).unwrap();
-    }
 }

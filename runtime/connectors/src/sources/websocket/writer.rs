@@ -1,12 +1,14 @@
 //! Messages as records in Kafka: cut, checked against the contract, and written until they are acknowledged.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use headworks_engine::format::FormatError;
+use headworks_engine::judge::rules;
 use headworks_engine::status::{Progress, StatusHandle};
-use headworks_plan::OnInvalid;
+use headworks_plan::{OnInvalid, Problem, Reason, RuleFigures};
 use tokio::sync::mpsc;
 
 use super::Message;
@@ -22,6 +24,8 @@ const MOST: usize = 100_000;
 const BATCH: (usize, usize) = (5_000, 1 << 20);
 /// How long after Kafka didn't acknowledge it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often a writer that a rule has stopped looks whether it is to end.
+const HALT_LOOK: Duration = Duration::from_millis(200);
 
 /// Writes what a feed says.
 pub(super) struct Writer<S> {
@@ -30,6 +34,28 @@ pub(super) struct Writer<S> {
     pub(super) items_path: Option<String>,
     pub(super) sink: S,
     pub(super) status: StatusHandle,
+    pub(super) halted: Halted,
+}
+
+/// What a rule stopped the writer at, as the report shows it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Halted(Arc<Mutex<Option<Problem>>>);
+
+impl Halted {
+    /// What is to be told.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        self.lock().clone()
+    }
+
+    fn at(&self, broken: &str) {
+        let message = format!("a message of the feed: {broken}; {}", rules::REMEDY);
+        tracing::error!("{message}");
+        *self.lock() = Some(Problem::new(Reason::RuleBroken, message, true));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Problem>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What is written next.
@@ -50,7 +76,9 @@ impl Pending {
         self.progress.records_in += progress.records_in;
         self.progress.records_out += progress.records_out;
         self.progress.dead_letters += progress.dead_letters;
+        self.progress.reasons.add_all(progress.reasons);
         self.progress.dropped += progress.dropped;
+        RuleFigures::add_all(&mut self.progress.rules, &progress.rules);
     }
 
     fn is_full(&self) -> bool {
@@ -70,13 +98,20 @@ impl<S: Sink> Writer<S> {
                     tracing::error!("a message could not be encoded: {error}");
                 }
                 kept.push(message);
-                if !pending.is_full() {
+                if !pending.is_full() && self.halted.problem().is_none() {
                     next = told.try_recv().ok();
                 }
             }
             self.write(&mut pending).await;
             // There is room for others now.
             drop(kept);
+            if self.halted.problem().is_some() {
+                // Nothing more is taken: the feed waits, and what it has said already is lost with the connection.
+                while !told.is_closed() {
+                    tokio::time::sleep(HALT_LOOK).await;
+                }
+                return;
+            }
         }
     }
 
@@ -111,12 +146,18 @@ impl<S: Sink> Writer<S> {
                     Stopped::Format(error) => error,
                     Stopped::NoRoom(never) => match never {},
                 })?;
-            let count = position.next() - from;
-            if count == 0 {
+            let halt = piece.halt.as_ref().map(|halt| halt.index);
+            let count = halt.unwrap_or(position.next()) - from;
+            if let Some(halt) = &piece.halt {
+                self.halted.at(&halt.message);
+            } else if count == 0 {
                 break;
             }
             let written = batch::written(&self.validation, self.on_invalid, count, piece, now_ms());
             pending.add(written);
+            if halt.is_some() {
+                break;
+            }
             if pending.is_full() {
                 self.write(pending).await;
             }

@@ -4,6 +4,7 @@ use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 use headworks_engine::log::Reason;
+use headworks_plan::StoreReason;
 
 use crate::stores::StoreFault;
 
@@ -23,7 +24,7 @@ pub(super) fn fault(store: &str, doing: &str, path: &Path, error: &Error) -> Sto
             "the volume is read-only: a Pipeline needs a PersistentVolumeClaim that can be written",
         ),
         ErrorKind::PermissionDenied => (
-            Reason::StorePermissionDenied,
+            StoreReason::StorePermissionDenied.into(),
             "the volume's files belong to somebody else: set podTemplate.securityContext.fsGroup to their group, of the DataStore and of the Pipelines that write to it",
         ),
         _ => (
@@ -56,7 +57,7 @@ mod tests {
             ),
             (
                 ErrorKind::PermissionDenied,
-                Reason::StorePermissionDenied,
+                StoreReason::StorePermissionDenied.into(),
                 "fsGroup",
             ),
             (ErrorKind::Other, Reason::StoreUnavailable, "by itself"),

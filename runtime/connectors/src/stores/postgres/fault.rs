@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use headworks_engine::log::Reason;
-use headworks_plan::PostgresConnection;
+use headworks_plan::{PostgresConnection, StoreReason};
 use tokio_postgres::Error;
 
 use crate::stores::StoreFault;
@@ -37,9 +37,13 @@ impl Place {
         }
     }
 
-    pub(super) fn trouble(&self, reason: Reason, said: impl std::fmt::Display) -> StoreFault {
+    pub(super) fn trouble(
+        &self,
+        reason: impl Into<Reason>,
+        said: impl std::fmt::Display,
+    ) -> StoreFault {
         StoreFault {
-            reason,
+            reason: reason.into(),
             message: format!("{}: {said}", self.what),
         }
     }
@@ -73,7 +77,7 @@ impl Place {
         }
         let (reason, remedy) = match code {
             "28P01" | "28000" => (
-                Reason::StoreCredentialsRefused,
+                StoreReason::StoreCredentialsRefused.into(),
                 "check the user name and password in the Secret, and that the server lets this user in (pg_hba.conf)",
             ),
             "53100" => (
@@ -81,12 +85,12 @@ impl Place {
                 "make room on the server; nothing is lost, the work goes on then",
             ),
             "42501" => (
-                Reason::StorePermissionDenied,
+                StoreReason::StorePermissionDenied.into(),
                 "grant the user what is missing",
             ),
-            "42P01" => (Reason::TableNotFound, "was the table dropped?"),
+            "42P01" => (StoreReason::TableNotFound.into(), "was the table dropped?"),
             "42703" | "42804" | "42P10" | "428C9" => {
-                (Reason::TableMismatch, "was the table altered?")
+                (StoreReason::TableMismatch.into(), "was the table altered?")
             }
             "3D000" => (
                 Reason::StoreUnavailable,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use headworks_engine::log::{Position, Reason};
 use headworks_engine::store::{Move, Store, StoreError, TableRows, TableSchema};
-use headworks_plan::{PostgresConnection, TableOutput};
+use headworks_plan::{PostgresConnection, StoreReason, TableOutput};
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 
@@ -267,7 +267,7 @@ impl Store for PostgresStore {
                 self.rollback();
                 self.session = None;
                 let trouble = self.place.trouble(
-                    Reason::TableMismatch,
+                    StoreReason::TableMismatch,
                     format!("{doing}: {message}; the query doesn't give this column: add it to the SELECT, or give it a default"),
                 );
                 Err(held(trouble))
@@ -368,7 +368,7 @@ async fn prepare(
         .await
         .map_err(|error| match place.fault(&error, &doing) {
             Fault::Store(trouble) => trouble,
-            Fault::Rows { message, .. } => place.trouble(Reason::TableMismatch, message),
+            Fault::Rows { message, .. } => place.trouble(StoreReason::TableMismatch, message),
         })?;
     Ok(Session {
         client,

@@ -1,7 +1,6 @@
 //! The table: found or made, and compared with the query's columns before a row is written.
 
-use headworks_engine::log::Reason;
-use headworks_plan::TableOutput;
+use headworks_plan::{StoreReason, TableOutput};
 use headworks_sql::schema::Schema;
 use tokio_postgres::{Client, Error};
 
@@ -34,7 +33,7 @@ pub(super) async fn prepare(
     plan: &TableOutput,
     columns: &Schema,
 ) -> Result<Target, StoreFault> {
-    let mismatch = |said: String| place.trouble(Reason::TableMismatch, said);
+    let mismatch = |said: String| place.trouble(StoreReason::TableMismatch, said);
     for key in &plan.key {
         if columns.column(key).is_none() {
             return Err(mismatch(format!(
@@ -91,7 +90,7 @@ fn trouble(place: &Place, error: &Error, doing: &str) -> StoreFault {
     match place.fault(error, doing) {
         Fault::Store(trouble) => trouble,
         Fault::Rows { message, .. } => {
-            place.trouble(Reason::TableMismatch, format!("{doing}: {message}"))
+            place.trouble(StoreReason::TableMismatch, format!("{doing}: {message}"))
         }
     }
 }
@@ -138,7 +137,7 @@ async fn find_or_make(
         return Ok(table);
     }
     let statement = create(&name, columns, &plan.key);
-    let missing = |said: String| place.trouble(Reason::TableNotFound, said);
+    let missing = |said: String| place.trouble(StoreReason::TableNotFound, said);
     if !plan.create {
         return Err(missing(format!(
             "there is no table {name}: make it ({statement}), or set create: true for it in the Pipeline"

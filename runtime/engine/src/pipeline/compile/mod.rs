@@ -5,7 +5,7 @@
 mod tests;
 
 use arrow::array::RecordBatch;
-use headworks_plan::{PipelinePlan, Stream};
+use headworks_plan::{PipelinePlan, Reason, Stream};
 use headworks_sql::schema::Schema;
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
@@ -13,6 +13,7 @@ use headworks_sql::{Branch, Catalog, Dataflow, target};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::format::{FormatError, Formats};
+use crate::judge::rules::{RuleError, Rules};
 use crate::stateless::{self, Evaluation, EventTime, Input, Output, ResultForm, StatelessOperator};
 
 /// Why a plan can't be run. The operator checks the same before it makes a pod, so these are met only
@@ -50,6 +51,19 @@ pub(crate) enum CompileError {
         "table {table}: its store tells rows apart by their key alone, and the table has none: set `key`"
     ))]
     Keyless { table: String },
+    /// A quality rule's expression is none.
+    #[snafu(display("{source}; operator and runtime must be of one version"))]
+    Rule { source: RuleError },
+}
+
+impl CompileError {
+    /// Under which it is reported.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            CompileError::Rule { .. } => Reason::RuleInvalid,
+            _ => Reason::PlanRefused,
+        }
+    }
 }
 
 /// Compiles the part of `plan` that writes streams. The inputs of the stage are in the plan's order.
@@ -147,13 +161,18 @@ pub(super) fn input(
     let first = time
         .and_then(|time| time.split('.').next())
         .filter(|_| clock.is_some());
+    let rules = Rules::of(stream).context(RuleSnafu)?;
+    let judged = |column: &String| {
+        let rules = rules.as_ref();
+        rules.is_some_and(|rules| rules.columns().contains(column))
+    };
     // In the contract's order, each once, whichever branches read it.
     let columns: Vec<String> = stream
         .contract
         .fields
         .iter()
         .map(|field| field.name.clone())
-        .filter(|name| reads(name) || first == Some(name))
+        .filter(|name| reads(name) || first == Some(name) || judged(name))
         .collect();
     ensure!(
         branches.iter().any(|branch| branch.input == stream.name),
@@ -203,6 +222,7 @@ pub(super) fn input(
     Ok(Input {
         decoder,
         event_time,
+        rules: rules.map(|rules| rules.among(&columns)),
         branches: of_stream,
     })
 }

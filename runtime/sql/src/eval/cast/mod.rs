@@ -4,10 +4,13 @@
 mod read;
 mod write;
 
+use std::fmt::{Display, LowerExp};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, ListArray, StringArray};
-use arrow::datatypes::{Decimal128Type, Field, Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{
+    ArrowPrimitiveType, Decimal128Type, Field, Float32Type, Float64Type, Int32Type, Int64Type,
+};
 
 use super::calendar::{self, Moment};
 use super::decimal::{self, Read, Rounding, Shape};
@@ -104,63 +107,14 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool, strict: bool) -> Option<Cas
         scale: shape.scale,
     };
     let kernel: Kernel = match from {
-        T::Int => Arc::new(move |a: &Args| {
-            let column = a.primitive::<Int32Type>(0);
-            arithmetic::decimal_array(
-                (0..a.rows)
-                    .map(|row| {
-                        column
-                            .get(row)
-                            .and_then(|v| decimal::reshape(i128::from(v), 0, shape))
-                    })
-                    .collect(),
-                shape,
-            )
-        }),
-        T::BigInt => Arc::new(move |a: &Args| {
-            let column = a.primitive::<Int64Type>(0);
-            arithmetic::decimal_array(
-                (0..a.rows)
-                    .map(|row| {
-                        column
-                            .get(row)
-                            .and_then(|v| decimal::reshape(i128::from(v), 0, shape))
-                    })
-                    .collect(),
-                shape,
-            )
-        }),
+        T::Int => whole::<Int32Type>(shape),
+        T::BigInt => whole::<Int64Type>(shape),
         T::Decimal { scale, .. } => {
             let scale = *scale;
             arithmetic::decimal_unary(shape, move |v| decimal::reshape(v, scale, shape))
         }
-        // Through the shortest text that reads back as the same number, as Java's BigDecimal.valueOf.
-        T::Float => Arc::new(move |a: &Args| {
-            let column = a.primitive::<Float32Type>(0);
-            let mut values = Vec::with_capacity(a.rows);
-            for row in 0..a.rows {
-                values.push(match column.get(row) {
-                    Some(v) if !lenient && !v.is_finite() => {
-                        return Err(format!("{v} is no decimal"));
-                    }
-                    v => v.and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value()),
-                });
-            }
-            arithmetic::decimal_array(values, shape)
-        }),
-        T::Double => Arc::new(move |a: &Args| {
-            let column = a.primitive::<Float64Type>(0);
-            let mut values = Vec::with_capacity(a.rows);
-            for row in 0..a.rows {
-                values.push(match column.get(row) {
-                    Some(v) if !lenient && !v.is_finite() => {
-                        return Err(format!("{v} is no decimal"));
-                    }
-                    v => v.and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value()),
-                });
-            }
-            arithmetic::decimal_array(values, shape)
-        }),
+        T::Float => approximate::<Float32Type>(shape, lenient, f32::is_finite),
+        T::Double => approximate::<Float64Type>(shape, lenient, f64::is_finite),
         T::Boolean => Arc::new(move |a: &Args| {
             let column = a.boolean(0);
             arithmetic::decimal_array(
@@ -230,6 +184,37 @@ fn to_decimal(from: &T, shape: Shape, lenient: bool, strict: bool) -> Option<Cas
             nulls: true,
         })
     }
+}
+
+/// Whole numbers as decimals; null where one doesn't fit.
+fn whole<P: ArrowPrimitiveType<Native: Into<i128>>>(shape: Shape) -> Kernel {
+    Arc::new(move |a: &Args| {
+        let column = a.primitive::<P>(0);
+        let reshaped = |row| decimal::reshape(column.get(row)?.into(), 0, shape);
+        arithmetic::decimal_array((0..a.rows).map(reshaped).collect(), shape)
+    })
+}
+
+/// Floating-point numbers as decimals, through the shortest text that reads back as the same number, as Java's
+/// BigDecimal.valueOf. What isn't finite fails, or is null where the cast is lenient.
+fn approximate<P: ArrowPrimitiveType<Native: LowerExp + Display>>(
+    shape: Shape,
+    lenient: bool,
+    is_finite: fn(P::Native) -> bool,
+) -> Kernel {
+    Arc::new(move |a: &Args| {
+        let column = a.primitive::<P>(0);
+        let mut values = Vec::with_capacity(a.rows);
+        for row in 0..a.rows {
+            values.push(match column.get(row) {
+                Some(v) if !lenient && !is_finite(v) => {
+                    return Err(format!("{v} is no decimal"));
+                }
+                v => v.and_then(|v| decimal::from_text(&format!("{v:e}"), shape).value()),
+            });
+        }
+        arithmetic::decimal_array(values, shape)
+    })
 }
 
 fn from_decimal(scale: u8, to: &T) -> Option<Cast> {

@@ -1,6 +1,7 @@
 //! What records say, by the contracts of examples/shop; and the loop, in front of a ledger that fails.
 
 mod ledger;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -142,7 +143,9 @@ fn configs() -> Vec<(&'static str, Config)> {
 
 fn batch(config: &Config, count: u64) -> (Vec<Outgoing>, Progress) {
     let work = Work::new(config).map_err(|p| p.message).unwrap();
-    work.batch(0, count, NOW).unwrap()
+    let batch = work.batch(0, count, NOW).unwrap();
+    assert!(batch.halt.is_none() && batch.count == count);
+    (batch.records, batch.progress)
 }
 
 fn text(bytes: &[u8]) -> &str {

@@ -13,9 +13,9 @@ use prometheus_client::registry::Registry;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::super::limits::Room;
 use super::super::work::{Judged, Work};
 use super::{JSON, LINES, config};
+use crate::server::Room;
 use crate::sources::cut::Layout;
 use crate::sources::http::{Config, Metrics, Service, listen};
 use crate::sources::kafka::{Outgoing, Sink, Target, Undelivered};
@@ -213,7 +213,8 @@ fn outcome(work: &Work, body: &str, layout: Layout) -> Result<Vec<String>, Strin
         mut rest,
         accepted,
         dead_lettered,
-    } = judged.map_err(|(refusal, _)| format!("{} {}", refusal.status, refusal.message()))?;
+        ..
+    } = judged.map_err(|(refusal, _)| format!("{} {}", refusal.status(), refusal.message()))?;
     while !rest.is_empty() {
         outgoing.extend(work.next(&mut rest).unwrap().unwrap());
     }

@@ -5,6 +5,7 @@ mod packed;
 mod pressure;
 mod records;
 mod refusals;
+mod rules;
 mod slow;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,9 +20,9 @@ use prometheus_client::registry::Registry;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder};
 
-use crate::server::Bounds;
+use crate::server::{Bounds, Listening};
 
-use super::{Config, Listening, Metrics, Service, listen};
+use super::{Config, Metrics, Service, listen};
 use crate::sources::kafka::{Cause, Outgoing, Sink, Target, Undelivered};
 
 const JSON: &str = "application/json";

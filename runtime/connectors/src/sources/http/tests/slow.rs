@@ -222,7 +222,7 @@ async fn one_connection_has_its_share_of_what_comes_in() {
     config.body_grace = Duration::from_secs(5);
     let source = source(config);
     let share = source.service.share();
-    let room = super::super::limits::Room::new(9, 9, 88_000);
+    let room = crate::server::Room::new(9, 9, 88_000);
     let (mut one, mut two) = (
         room.enter(Some(share.clone())).unwrap(),
         room.enter(Some(share)).unwrap(),

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 
-use super::answer::Refusal;
-use super::limits::Place;
+use super::refusal::Refusal;
+use super::room::Place;
 
 /// So many packed bytes are inflated at a time: at most about 4 MiB come out of them.
 pub(super) const PIECE: usize = 4 * 1024;
@@ -130,7 +130,7 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
-    use super::super::limits::Room;
+    use super::super::room::Room;
     use super::*;
 
     fn packed(bytes: &[u8]) -> Vec<u8> {

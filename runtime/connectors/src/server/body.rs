@@ -32,6 +32,7 @@ const AT_ONCE: usize = 64;
 
 /// Takes what a client is still sending after its answer is known. Were the connection shut at once, many
 /// a client would see only that, and not the answer (RFC 9112 §9.6; a reset stream in HTTP/2).
+#[derive(Debug)]
 pub(super) struct Leftovers(Arc<Semaphore>);
 
 impl Default for Leftovers {

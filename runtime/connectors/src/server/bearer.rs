@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode, header};
-use headworks_plan::Reason;
+use headworks_plan::{Problem, Reason};
 
-use super::answer::Refusal;
-use super::metrics::Metrics;
+use super::Called;
+use super::metrics::HttpMetrics;
+use super::refusal::Refusal;
 
 /// How long what was read counts before the files are read again.
 const FRESH: Duration = Duration::from_secs(2);
@@ -22,11 +23,12 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Tokens as last read, or why there are none.
 type Read = Result<Arc<[Vec<u8>]>, Arc<str>>;
 
-/// The tokens that open the door.
-pub(super) struct Tokens {
+/// The tokens that open the door. No `Debug`: they are secrets.
+pub struct BearerTokens {
     dir: PathBuf,
+    called: Called,
     retry_after: u64,
-    metrics: Metrics,
+    metrics: HttpMetrics,
     seen: Mutex<Seen>,
 }
 
@@ -38,10 +40,18 @@ struct Seen {
     times: u64,
 }
 
-impl Tokens {
-    pub(super) fn new(dir: PathBuf, retry_after: u64, metrics: Metrics) -> Tokens {
-        Tokens {
+impl BearerTokens {
+    /// The tokens in `dir`, where a Secret is mounted. While there is none, a client is asked to come again in `retry_after`
+    /// seconds. Who is let in is counted in `metrics`, by the token's number.
+    pub fn new(
+        dir: PathBuf,
+        called: Called,
+        retry_after: u64,
+        metrics: HttpMetrics,
+    ) -> BearerTokens {
+        BearerTokens {
             dir,
+            called,
             retry_after,
             metrics,
             seen: Mutex::default(),
@@ -49,9 +59,16 @@ impl Tokens {
     }
 
     /// Lets a request with a known token through.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// 401: it has none, or one that isn't known. 503: there are no tokens to compare it with.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let tokens = self.current().map_err(|_| {
-            Refusal::unavailable("this source cannot check tokens now; its operator can read why in the Source's conditions", self.retry_after)
+            let Called { this, kind, .. } = self.called;
+            let error = format!(
+                "{this} cannot check tokens now; its operator can read why in the {kind}'s conditions"
+            );
+            Refusal::unavailable(error, self.retry_after)
         })?;
         let Some(given) = headers.get(header::AUTHORIZATION) else {
             return Err(unauthorised(
@@ -88,13 +105,14 @@ impl Tokens {
     }
 
     /// What is wrong with the Secret, if anything.
-    pub(super) fn problem(&self) -> Option<String> {
-        self.current().err().map(|message| message.to_string())
+    pub fn problem(&self) -> Option<Problem> {
+        let message = self.current().err()?.to_string();
+        Some(Problem::new(Reason::SecretMissing, message, true))
     }
 
     /// How often the files were read so far.
     #[cfg(test)]
-    pub(super) fn times(&self) -> u64 {
+    fn times(&self) -> u64 {
         self.seen.lock().unwrap().times
     }
 
@@ -128,13 +146,13 @@ impl Tokens {
     }
 
     fn read(&self) -> Read {
-        let dir = self.dir.display();
+        let (dir, field) = (self.dir.display(), self.called.field);
         let tokens = tokens(&self.dir).map_err(|error| {
-            format!("cannot read bearer tokens in {dir}: {error}; does the Secret of spec.http.auth.bearer exist in this namespace?")
+            format!("cannot read bearer tokens in {dir}: {error}; does the Secret of {field}.auth.bearer exist in this namespace?")
         })?;
         if tokens.is_empty() {
             return Err(format!(
-                "no bearer token in {dir}; the Secret of spec.http.auth.bearer needs a key with a token that isn't empty"
+                "no bearer token in {dir}; the Secret of {field}.auth.bearer needs a key with a token that isn't empty"
             )
             .into());
         }
@@ -184,6 +202,10 @@ mod tests {
 
     use super::*;
 
+    fn tokens_of(dir: PathBuf, registry: &mut Registry) -> BearerTokens {
+        BearerTokens::new(dir, Called::TEST, 5, HttpMetrics::register(registry))
+    }
+
     fn given(token: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, token.parse().unwrap());
@@ -195,7 +217,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("headworks-tokens-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let mut registry = Registry::default();
-        let tokens = Tokens::new(dir.clone(), 5, Metrics::register(&mut registry));
+        let tokens = tokens_of(dir.clone(), &mut registry);
         let known = |text: &str, tried: [&'static str; 3]| {
             std::fs::write(dir.join("token"), text).unwrap();
             tokens.seen.lock().unwrap().at = None;
@@ -221,10 +243,10 @@ mod tests {
     #[test]
     fn a_missing_secret_is_read_once_however_often_it_is_missed() {
         let dir = PathBuf::from("/nonexistent/headworks-tokens");
-        let tokens = Tokens::new(dir, 5, Metrics::register(&mut Registry::default()));
+        let tokens = tokens_of(dir, &mut Registry::default());
         let begun = Instant::now();
         for _ in 0..1_000 {
-            assert_eq!(tokens.check(&given("Bearer a")).unwrap_err().status, 503);
+            assert_eq!(tokens.check(&given("Bearer a")).unwrap_err().status(), 503);
         }
         if begun.elapsed() < FRESH {
             assert_eq!(tokens.times(), 1);
@@ -252,14 +274,14 @@ mod tests {
     fn a_rotated_secret_is_read_again_and_an_emptied_one_shuts_the_door() {
         let dir = std::env::temp_dir().join(format!("headworks-auth-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let tokens = Tokens::new(dir.clone(), 5, Metrics::register(&mut Registry::default()));
+        let tokens = tokens_of(dir.clone(), &mut Registry::default());
         let try_with = |token: &'static str| {
             tokens.seen.lock().unwrap().at = None;
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, token.parse().unwrap());
             tokens
                 .check(&headers)
-                .map_err(|refusal| refusal.status.as_u16())
+                .map_err(|refusal| refusal.status().as_u16())
         };
         assert_eq!(try_with("Bearer a"), Err(503));
         std::fs::write(dir.join("token"), "\n").unwrap();
@@ -298,7 +320,8 @@ mod tests {
             tokens
                 .problem()
                 .unwrap()
-                .contains("does the Secret of spec.http.auth.bearer exist")
+                .message
+                .contains("does the Secret of spec.test.auth.bearer exist")
         );
     }
 }

@@ -1,0 +1,102 @@
+//! What quality rules counted, as metrics.
+
+use std::fmt;
+
+use headworks_plan::RuleFigures;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+
+/// What is counted of a rule.
+type Of = fn(&RuleFigures) -> u64;
+
+/// What quality rules counted. A rule's version is no label: a series goes on over its changes.
+pub(super) fn encode(
+    rules: &[RuleFigures],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let counts: [(&str, &str, Of); 2] = [
+        (
+            "headworks_rule_checked_rows",
+            "Rows that a quality rule judged",
+            |rule| rule.checked,
+        ),
+        (
+            "headworks_rule_failed_rows",
+            "Rows that failed at least one check of a quality rule",
+            |rule| rule.failed,
+        ),
+    ];
+    for (name, help, of) in counts {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for rule in rules {
+            let labels = [("stream", rule.stream.clone()), ("rule", rule.name.clone())];
+            ConstCounter::new(of(rule)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let mut checks = encoder.encode_descriptor(
+        "headworks_check_failed_rows",
+        "Rows that failed a check of a quality rule",
+        None,
+        MetricType::Counter,
+    )?;
+    for rule in rules {
+        for check in &rule.checks {
+            let labels = [
+                ("stream", rule.stream.clone()),
+                ("rule", rule.name.clone()),
+                ("check", check.name.clone()),
+            ];
+            ConstCounter::new(check.failed).encode(checks.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_engine::status::StatusHandle;
+    use headworks_plan::CheckFigures;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn what_rules_counted_is_shown_as_metrics() {
+        let status = StatusHandle::new();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(super::super::Figures(status.clone())));
+        let text = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text
+        };
+        assert!(!text().contains("headworks_rule"));
+        let check = |name: &str, failed| CheckFigures {
+            name: name.into(),
+            failed,
+            ..CheckFigures::default()
+        };
+        status.judges_by(&[RuleFigures {
+            stream: "orders".into(),
+            name: "sane".into(),
+            generation: 2,
+            checked: 10,
+            failed: 3,
+            checks: vec![check("positive", 2), check("known", 1)],
+        }]);
+        let of = r#"stream="orders",rule="sane""#;
+        let text = text();
+        for line in [
+            format!("headworks_rule_checked_rows_total{{{of}}} 10"),
+            format!("headworks_rule_failed_rows_total{{{of}}} 3"),
+            format!(r#"headworks_check_failed_rows_total{{{of},check="positive"}} 2"#),
+            format!(r#"headworks_check_failed_rows_total{{{of},check="known"}} 1"#),
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line}\n\n{text}");
+        }
+    }
+}
