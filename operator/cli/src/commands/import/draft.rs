@@ -1,7 +1,7 @@
 //! What becomes of the parts of a file: checks, put together into QualityRules.
 //!
-//! A rule has one filter and one threshold, so checks share a rule only where both are the same; a check that may fail for some of
-//! the rows has a rule of its own, whose threshold is about nothing else.
+//! A rule has one filter and one threshold, so checks share a rule only where both are the same, and checks that only warn have
+//! rules of theirs; a check that may fail for some of the rows has a rule of its own, whose threshold is about nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,6 +103,10 @@ pub struct Rule {
     pub name: String,
     /// What it says.
     pub spec: QualityRuleSpec,
+    /// Its threshold is of its one check, which may fail for some rows.
+    own: bool,
+    /// Of all its checks.
+    severity: CheckSeverity,
     /// For each check, the parts that it comes from, by their numbers.
     pub parts: Vec<Vec<usize>>,
 }
@@ -171,38 +175,42 @@ impl Import {
         let mut rules: Vec<Rule> = Vec::new();
         let mut names = BTreeSet::new();
         for (number, (_, drafted, terms)) in self.checks.iter().enumerate() {
-            let filter = match &terms.threshold {
-                None => terms.filter.clone(),
-                Some(_) => both(terms.filter.as_deref(), drafted.counted.as_deref()),
+            let own = terms.threshold.is_some();
+            let filter = if own {
+                both(terms.filter.as_deref(), drafted.counted.as_deref())
+            } else {
+                terms.filter.clone()
             };
             let shares = |rule: &Rule| {
-                terms.threshold.is_none()
-                    && rule.spec.threshold.is_none()
+                !own && !rule.own
+                    && rule.severity == terms.severity
                     && rule.spec.filter == filter
                     && rule.spec.checks.len() < MAX_CHECKS
             };
             let at = rules.iter().position(shares).unwrap_or_else(|| {
-                let wanted = match &terms.threshold {
-                    None => prefix.to_owned(),
-                    Some(_) => format!("{prefix}-{}", drafted.name),
+                let wanted = match (own, terms.severity) {
+                    (true, _) => format!("{prefix}-{}", drafted.name),
+                    (false, CheckSeverity::Warn) => format!("{prefix}-warn"),
+                    (false, CheckSeverity::Error) => prefix.to_owned(),
                 };
                 let mut spec = QualityRuleSpec::new(stream, Vec::new());
                 spec.filter.clone_from(&filter);
-                spec.threshold.clone_from(&terms.threshold);
                 // A share of the rows may fail: no single one is to blame.
-                spec.on_error = match terms.threshold {
-                    None => on_error,
-                    Some(_) => OnError::Alert,
-                };
+                spec.on_error = if own { OnError::Alert } else { on_error };
+                // Where a row that fails goes on, the tool's verdict is the stream's health; what only warns is no verdict.
+                let all = terms.severity == CheckSeverity::Error && on_error == OnError::Alert;
+                spec.threshold = terms.threshold.clone().or(all.then(|| "100".to_owned()));
                 rules.push(Rule {
                     name: unique(&object_name(&wanted), &mut names),
                     spec,
+                    own,
+                    severity: terms.severity,
                     parts: Vec::new(),
                 });
                 rules.len() - 1
             });
             if let Some(rule) = rules.get_mut(at) {
-                rule.take(number, drafted, terms.severity);
+                rule.take(number, drafted);
             }
         }
         rules
@@ -210,8 +218,8 @@ impl Import {
 }
 
 impl Rule {
-    /// Takes in a check; one that is there already gets the graver severity of the two.
-    fn take(&mut self, number: usize, drafted: &Drafted, severity: CheckSeverity) {
+    /// Takes in a check, unless it is there already.
+    fn take(&mut self, number: usize, drafted: &Drafted) {
         let same = |there: &QualityCheck| {
             let unnamed = QualityCheck {
                 name: None,
@@ -221,9 +229,6 @@ impl Rule {
             unnamed == drafted.check
         };
         if let Some(at) = self.spec.checks.iter().position(same) {
-            if severity == CheckSeverity::Error {
-                self.spec.checks[at].severity = severity;
-            }
             self.parts[at].push(number);
             return;
         }
@@ -231,7 +236,7 @@ impl Rule {
         let mut taken: BTreeSet<String> = named.collect();
         self.spec.checks.push(QualityCheck {
             name: Some(unique(&check_name(&drafted.name), &mut taken)),
-            severity,
+            severity: self.severity,
             ..drafted.check.clone()
         });
         self.parts.push(vec![number]);
@@ -361,21 +366,45 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_is_asked_for_twice_is_one_and_the_graver() {
+    fn a_check_that_is_asked_for_twice_is_one_for_each_severity() {
         let warn = Terms {
             severity: CheckSeverity::Warn,
             ..Terms::default()
         };
-        let (import, rules) = import(vec![warn.clone(), Terms::default(), warn], |_| {
-            "a > 0".into()
-        });
-        assert_eq!(rules.len(), 1);
-        assert_eq!(rules[0].spec.checks.len(), 1);
-        assert_eq!(rules[0].spec.checks[0].severity, CheckSeverity::Error);
+        let terms = vec![warn.clone(), Terms::default(), warn];
+        let (import, rules) = import(terms, |_| "a > 0".into());
+        let told: Vec<_> = rules
+            .iter()
+            .map(|rule| {
+                (
+                    rule.name.as_str(),
+                    rule.spec.checks.len(),
+                    import.origins(&rule.parts[0]),
+                )
+            })
+            .collect();
         assert_eq!(
-            import.origins(&rules[0].parts[0]),
-            "s.json:1:5 s.json:2:5 s.json:3:5"
+            told,
+            [
+                ("big-suite-v2-warn", 1, "s.json:1:5 s.json:3:5".into()),
+                ("big-suite-v2", 1, "s.json:2:5".into())
+            ]
         );
+    }
+
+    #[test]
+    fn where_failing_rows_go_on_they_are_the_streams_health() {
+        let warn = Terms {
+            severity: CheckSeverity::Warn,
+            ..Terms::default()
+        };
+        let (import, _) = import(vec![Terms::default(), warn], |line| format!("a > {line}"));
+        let thresholds = |on_error| -> Vec<Option<String>> {
+            let rules = import.rules("orders", "x", on_error);
+            rules.into_iter().map(|rule| rule.spec.threshold).collect()
+        };
+        assert_eq!(thresholds(OnError::Alert), [Some("100".into()), None]);
+        assert_eq!(thresholds(OnError::Quarantine), [None, None]);
     }
 
     #[test]
