@@ -177,7 +177,7 @@ async fn resolve(
         return Err(Error::waiting(
             ConditionReason::ApprovalMissing,
             format!(
-                "spec.approved: Platform {} lets no Replay write that nobody has approved; set approved: true once somebody who may has looked at it (headworks replay plan -f shows what would be replayed)",
+                "spec.approved: Platform {} lets no Replay write that nobody has approved; set approved: true once somebody who may has looked at it (headworks dlq count shows how many dead letters there are)",
                 found.source.platform
             ),
         ));
