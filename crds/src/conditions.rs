@@ -11,6 +11,11 @@ pub const RECONCILING: &str = "Reconciling";
 /// Nothing goes on until somebody changes the object or what it refers to.
 pub const STALLED: &str = "Stalled";
 
+/// Enough records pass: of a QualityRule, and of a DataStream that has one.
+pub const HEALTHY: &str = "Healthy";
+/// The streams that a Pipeline reads are healthy. There where one of them has a QualityRule.
+pub const INPUTS_HEALTHY: &str = "InputsHealthy";
+
 /// A Platform's own: its schema registry answers. Absent where it names none.
 pub const SCHEMA_REGISTRY_READY: &str = "SchemaRegistryReady";
 

@@ -21,7 +21,7 @@ pub use definition::{FieldLabels, ProtobufDefinition, SchemaReference, SubjectNa
 
 /// Text of a column's name: what SQL calls it (quoted, if it isn't a plain word) and JSON's key.
 const FIELD_NAME: &str = "^[A-Za-z_@][A-Za-z0-9_@-]*$";
-const FIELD_PATH: &str = r"^[A-Za-z_@][A-Za-z0-9_@-]*(\.[A-Za-z_@][A-Za-z0-9_@-]*)*$";
+pub(crate) const FIELD_PATH: &str = r"^[A-Za-z_@][A-Za-z0-9_@-]*(\.[A-Za-z_@][A-Za-z0-9_@-]*)*$";
 
 /// What a DataStream is.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]

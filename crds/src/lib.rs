@@ -26,6 +26,7 @@ macro_rules! for_each_kind {
             (Source, plural: "sources", namespaced: true, referred_to: false)
             (Pipeline, plural: "pipelines", namespaced: true, referred_to: false)
             (AccessGrant, plural: "accessgrants", namespaced: true, referred_to: false)
+            (QualityRule, plural: "qualityrules", namespaced: true, referred_to: false)
         }
     };
 }
@@ -46,6 +47,7 @@ mod placement;
 mod platform;
 mod pod_policy;
 mod pod_template;
+mod quality_rule;
 mod quantity;
 pub mod reference;
 mod references;
@@ -81,6 +83,11 @@ pub use platform::{
 };
 pub use pod_policy::{Limits, PodPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
+pub use quality_rule::{
+    CheckSeverity, CheckStatus, Comparison, FieldCheck, FormatCheck, JudgeCount, LengthCheck,
+    MAX_CHECKS, NamedFormat, OnError, PairCheck, PatternCheck, QualityCheck, QualityRule,
+    QualityRuleSpec, QualityRuleStatus, RangeCheck, RuleCount, ValuesCheck,
+};
 pub use quantity::{Quantity, QuantityError};
 pub use references::{
     CaSecretRef, ClusterScramRef, ClusterSecretKeyRef, ConfigMapKeyRef, DeletionPolicy,

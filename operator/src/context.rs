@@ -21,6 +21,7 @@ use crate::{
     reports::Reports,
     retry::{Backoff, Error},
     rollout_turns::RolloutTurns,
+    rule_counts::RuleMemory,
     scope::Scope,
     status::LastWrittenStatus,
     stores::Stores,
@@ -93,6 +94,8 @@ pub struct Context {
     pub registries: Arc<RegistryPool>,
     /// Objects whose pods are rolled because of a change that reaches many.
     pub rollouts: RolloutTurns,
+    /// What QualityRules' pods have counted.
+    pub rules: Arc<RuleMemory>,
     /// The CRDs' version.
     pub crds: CrdVersions,
 }

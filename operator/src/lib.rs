@@ -34,6 +34,7 @@ macro_rules! for_each_kind {
             sources: Source,
             pipelines: Pipeline,
             grants: AccessGrant,
+            quality_rules: QualityRule,
         }
     };
 }
@@ -71,11 +72,13 @@ pub mod pipeline;
 pub mod planning;
 pub mod platform;
 pub mod provisioner;
+pub mod quality_rule;
 pub mod reason;
 pub mod registry_pool;
 pub mod reports;
 pub mod retry;
 pub mod rollout_turns;
+pub mod rule_counts;
 pub mod run;
 pub mod scope;
 pub mod secrets;

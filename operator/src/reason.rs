@@ -188,6 +188,20 @@ headworks_plan::words! {
         /// A topic is left behind.
         TopicLeft,
 
+        // QualityRule.
+        /// All who judge do so by this version.
+        Judging,
+        /// Pods are to take a rule up, or to leave it.
+        RuleRollingOut,
+        /// No Source writes the stream, and no Pipeline reads it.
+        NobodyJudges,
+        /// The rule doesn't fit its stream's contract.
+        InvalidRule,
+        /// As many records pass as the threshold asks for.
+        EnoughPass,
+        /// Fewer records pass than the threshold asks for.
+        TooFewPass,
+
         // Pipeline.
         /// The query can't be planned.
         InvalidSql,

@@ -25,6 +25,7 @@ use crate::{
     reports::{self, Reports},
     retry::Backoff,
     rollout_turns::RolloutTurns,
+    rule_counts::RuleMemory,
     scope::Scope,
     status::LastWrittenStatus,
     stores::{Guarded, Stores},
@@ -188,6 +189,7 @@ struct Shared {
     reports: Arc<Reports>,
     kafka: Arc<KafkaPool>,
     registries: Arc<RegistryPool>,
+    rules: Arc<RuleMemory>,
 }
 
 impl Shared {
@@ -200,10 +202,12 @@ impl Shared {
     ) -> (Stores, Vec<Task>) {
         let (memory, reports) = (self.memory.clone(), self.reports.clone());
         let (kafka, registries) = (self.kafka.clone(), self.registries.clone());
+        let rules = self.rules.clone();
         let gone: Gone = Arc::new(move |key: &Key, uid: &str| {
             memory.forget(uid);
             reports.forget(key);
             registries.forget(key);
+            rules.forget(key);
             if key.kind == "Platform" {
                 kafka.forget(&key.name);
             }
@@ -268,6 +272,7 @@ async fn lead(
         reports,
         kafka,
         registries,
+        rules,
     } = shared;
     let (strimzi, tasks) = strimzi(&client, &options.settings.scope, &indexes, &metrics);
     for task in tasks {
@@ -307,6 +312,7 @@ async fn lead(
         settling: SettlingTexts::default(),
         registries,
         rollouts: RolloutTurns::default(),
+        rules,
         crds: CrdVersions::default(),
     });
     // Said at once in the log, also where there is no Platform yet to say it.

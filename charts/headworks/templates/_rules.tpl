@@ -4,15 +4,15 @@ is none on Secrets (see secrets.yaml and credentials.yaml). */}}
 # Our kinds. get, list, watch: to see what users ask for. Nothing in a user's spec is ever written.
 # patch: to set and take away the finalizer, so that what lies outside Kubernetes (topics, progress) is seen to at deletion.
 - apiGroups: [headworks.dev]
-  resources: [datastreams, datastores, sources, pipelines]
+  resources: [datastreams, datastores, sources, pipelines, qualityrules]
   verbs: [get, list, watch, patch]
 # patch: to say in status what is so.
 - apiGroups: [headworks.dev]
-  resources: [datastreams/status, datastores/status, sources/status, pipelines/status]
+  resources: [datastreams/status, datastores/status, sources/status, pipelines/status, qualityrules/status]
   verbs: [patch]
 # update: to be named as owner of children, where the cluster checks that (OwnerReferencesPermissionEnforcement, as OpenShift does).
 - apiGroups: [headworks.dev]
-  resources: [datastreams/finalizers, datastores/finalizers, sources/finalizers, pipelines/finalizers]
+  resources: [datastreams/finalizers, datastores/finalizers, sources/finalizers, pipelines/finalizers, qualityrules/finalizers]
   verbs: [update]
 # Children: contracts, plans and Kafka's CA (ConfigMaps), addresses (Services), pods of Sources and DataStores (Deployments) and of Pipelines
 # (StatefulSets), and what keeps a drain from taking all pods of one at once (PodDisruptionBudgets).

@@ -27,6 +27,7 @@ mod feeds;
 mod helm;
 mod http;
 mod peek;
+mod quality;
 mod reads;
 mod shop;
 mod sql;

@@ -81,6 +81,12 @@ fn words(pattern: &str) -> Option<&'static str> {
         "^[A-Za-z_][A-Za-z0-9_]*$" => {
             "is no name of an environment variable: letters, digits and '_', with no digit first"
         }
+        r"^(100(\.0{1,9})?|[0-9]{1,2}(\.[0-9]{1,9})?)$" => {
+            "is no percentage: write a number from 0 to 100 with at most 9 digits behind the point, such as 99.5"
+        }
+        "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$" => {
+            "is no name of a check: letters, digits, '-', '_' and '.', with a letter or digit first and last"
+        }
         "^[a-z][a-z0-9.]*$" => {
             "is no setting of a topic: as Kafka writes them, such as compression.type"
         }

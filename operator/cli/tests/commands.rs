@@ -84,6 +84,7 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "nesting",
         "one-of",
         "policy",
+        "quality",
         "state",
         "tab",
         "topics-alike",

@@ -123,6 +123,7 @@ pub fn context(stores: Stores) -> (Arc<Context>, Calls) {
         settling: SettlingTexts::default(),
         registries: Arc::default(),
         rollouts: RolloutTurns::default(),
+        rules: Arc::default(),
         crds: CrdVersions::default(),
     };
     (Arc::new(context), calls)

@@ -118,6 +118,11 @@ fn goes(
     let grants = snapshot.grants.iter();
     let grants = grants.filter(|(_, g)| g.read.iter().chain(&g.write).any(|one| one == name));
     users.extend(grants.map(|((_, grant), _)| format!("AccessGrant {grant}")));
+    let rules = snapshot
+        .rules
+        .iter()
+        .filter(|(_, rule)| rule.stream == name);
+    users.extend(rules.map(|((_, rule), _)| format!("QualityRule {rule}")));
     let mut decision = AdmissionDecision::pass();
     if !users.is_empty() {
         decision.warn(format!(

@@ -12,6 +12,7 @@ mod compatibility;
 pub mod contract_revisions;
 mod deletion;
 mod dereference;
+pub mod health;
 mod history;
 pub mod label_propagation;
 pub mod limits;
@@ -97,6 +98,7 @@ async fn reconciled(
     context: &Context,
 ) -> Result<ReconcileOutcome, Error> {
     let key = Key::of(stream);
+    health::settle(stream, &key, status, context);
     let topic = topic_name::topic_of(&key.namespace, &key.name, stream.spec.topic.as_deref());
     let rivals = dereference::declare(stream, &key, &topic, context);
 

@@ -1,6 +1,6 @@
 //! What Sources and Pipelines ask of a DataStream: its topics and the contract in force.
 
-use headworks_crds::{DataStream, RegisteredSchema, conditions::READY};
+use headworks_crds::{DataStream, QualityRule, RegisteredSchema, conditions::READY};
 use headworks_plan::{Contract, Format, Registered, RegistryConnection, Stream};
 use kube::ResourceExt;
 
@@ -9,6 +9,7 @@ use crate::{
     context::Context,
     contract::{self, revision::Revision},
     names::Key,
+    planning::rules::{self, Named, StreamRules},
     provisioner::settings::MAX_MESSAGE,
     reason::ConditionReason,
     retry::Error,
@@ -81,6 +82,7 @@ pub async fn resolve_stream(
         None => Vec::new(),
     };
     let seen = seen(place, &stream, &accepted, &contracts)?;
+    let rules = stream_rules(context, namespace, name, &seen.contract).planned;
     let registry = match context.stores.platform(&stream.spec.platform) {
         Some(platform) if seen.contract.registered.is_some() => {
             context.registries.get(&context.client, &platform).await?
@@ -88,11 +90,47 @@ pub async fn resolve_stream(
         _ => None,
     };
     Ok(ResolvedStream {
-        stream: seen,
+        stream: Stream { rules, ..seen },
         platform: stream.spec.platform,
         partitions: status.partitions,
         registry: registry.map(|registry| registry.connection.clone()),
     })
+}
+
+/// Stands for all QualityRules of a stream, also those to come: what whoever applies them refers to.
+pub fn rules_of(namespace: &str, stream: &str) -> Key {
+    Key::new("RulesOfStream", namespace, stream)
+}
+
+/// What whoever reads or writes a stream refers to.
+pub fn stream_references(namespace: &str, name: &str) -> [Key; 2] {
+    [
+        Key::new("DataStream", namespace, name),
+        rules_of(namespace, name),
+    ]
+}
+
+/// What the QualityRules of a stream come to by a contract. One that is being deleted is none any more.
+pub fn stream_rules(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    contract: &Contract,
+) -> StreamRules {
+    let all = context.stores.quality_rules.state();
+    let rules: Vec<(String, &QualityRule)> = all
+        .iter()
+        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .filter(|rule| rule.metadata.namespace.as_deref() == Some(namespace))
+        .filter(|rule| rule.spec.stream == name && rule.metadata.deletion_timestamp.is_none())
+        .map(|rule| (rule.name_any(), rule))
+        .collect();
+    let named = rules.iter().map(|(name, rule)| Named {
+        name,
+        generation: rule.metadata.generation.unwrap_or_default(),
+        spec: &rule.spec,
+    });
+    rules::of_stream(named, contract)
 }
 
 /// A stream as a pod sees it, by its contract in force and all that are kept, newest first. Pure.
@@ -183,6 +221,14 @@ fn registered(
 }
 
 impl ResolvedStream {
+    /// As those pods see it that write it: whoever reads it judges its records.
+    pub fn written(&self) -> Stream {
+        Stream {
+            rules: Vec::new(),
+            ..self.untimed()
+        }
+    }
+
     /// As those pods see it that don't go by event time: how long somebody waits for stragglers must not roll them.
     pub fn untimed(&self) -> Stream {
         let contract = &self.stream.contract;

@@ -1,6 +1,9 @@
 //! What a change of a DataStream wakes: who reads and writes it, and the Platform that counts it.
 
-use headworks_crds::DataStream;
+use headworks_crds::{
+    DataStream,
+    conditions::{HEALTHY, find},
+};
 
 use crate::{
     planning::uses::{StreamUse, UsesStreams},
@@ -18,11 +21,13 @@ impl Watched for DataStream {
         let status = self.status.clone().unwrap_or_default();
         let contract = status.contract.map(|c| (c.version, c.fingerprint));
         let detail = format!(
-            "{contract:?} {:?} {:?} {:?} {:?}",
+            "{contract:?} {:?} {:?} {:?} {:?} {:?}",
             status.topic,
             status.dead_letter_topic,
             status.registered.map(|r| (r.subject, r.id, r.contract)),
-            status.labels
+            status.labels,
+            // Who reads it says whether it is healthy.
+            find(&status.conditions, HEALTHY).map(|c| (&c.status, &c.message))
         );
         wake.readers(self, &status.conditions, &detail);
         wake.platform(self, here, &self.spec.platform);

@@ -12,8 +12,36 @@ use super::{
     plans::Plans,
 };
 use crate::evolution::{self, changes, columns};
+use crate::planning::rules::{self, Named};
 
-/// Readers and writers of records, and grants, around a changed stream.
+/// Rules of a changed stream that fitted the contract and don't any more: nothing would be judged by them.
+fn of_rules(
+    stream: &Name,
+    was: &Contract,
+    now: &Contract,
+    after: &CatalogSnapshot,
+    items: &mut Vec<Item>,
+) {
+    for (rule, spec) in &after.rules {
+        if rule.0 != stream.0 || spec.stream != stream.1 {
+            continue;
+        }
+        let named = Named {
+            name: &rule.1,
+            generation: 0,
+            spec,
+        };
+        if rules::plan(named, was).is_err() {
+            continue;
+        }
+        if let Err(faults) = rules::plan(named, now) {
+            let faults = faults.iter().map(ToString::to_string).collect();
+            items.push(item(Effect::Broken, "QualityRule", rule, faults));
+        }
+    }
+}
+
+/// Readers and writers of records, rules and grants, around a changed stream.
 pub(super) fn dependents(
     name: &Name,
     change: &Change,
@@ -67,6 +95,7 @@ pub(super) fn dependents(
             items.push(item(Effect::Altered, kind, user, lines));
         }
     }
+    of_rules(name, was, now, after, items);
     for (grant, spec) in &after.grants {
         if grant.0 != name.0 {
             continue;

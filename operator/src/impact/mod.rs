@@ -21,7 +21,9 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::{AccessGrantSpec, Compatibility, DataStoreSpec, DataStreamSpec, PipelineSpec};
+use headworks_crds::{
+    AccessGrantSpec, Compatibility, DataStoreSpec, DataStreamSpec, PipelineSpec, QualityRuleSpec,
+};
 use headworks_plan::Contract;
 use serde::Serialize;
 
@@ -65,6 +67,8 @@ pub struct CatalogSnapshot {
     pub records: BTreeMap<(&'static str, Name), RecordUse>,
     /// AccessGrants.
     pub grants: BTreeMap<Name, AccessGrantSpec>,
+    /// QualityRules.
+    pub rules: BTreeMap<Name, QualityRuleSpec>,
     /// DataStores.
     pub stores: BTreeMap<Name, DataStoreSpec>,
 }
@@ -189,6 +193,9 @@ impl CatalogSnapshot {
             }
             StreamUse::Grant(spec) => {
                 self.grants.insert(name, *spec);
+            }
+            StreamUse::Rule(spec) => {
+                self.rules.insert(name, *spec);
             }
             StreamUse::Records(used) => {
                 self.records.insert((kind, name), used);

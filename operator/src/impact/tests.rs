@@ -124,6 +124,25 @@ fn a_removed_field_breaks_those_that_name_it() {
 }
 
 #[test]
+fn a_rule_that_does_not_fit_any_more_is_broken_and_another_is_not() {
+    let mut before = shop();
+    for (rule, field) in [("paid", "amount"), ("known", "id")] {
+        let spec = json!({"stream": "orders", "checks": [{"notNull": {"field": field}}]});
+        let spec = serde_json::from_value(spec).unwrap();
+        before.rules.insert(("shop".into(), rule.into()), spec);
+    }
+    let after = before.orders(&json!([{"name": "id", "type": "string"}]));
+    let impact = impact(&before, &after);
+    let rules: Vec<_> = impact
+        .items
+        .iter()
+        .filter(|i| i.kind == "QualityRule")
+        .collect();
+    assert_eq!((rules.len(), rules[0].name.as_str()), (1, "paid"));
+    assert!(rules[0].what[0].starts_with("spec.checks[0].notNull.field: "));
+}
+
+#[test]
 fn a_wider_type_alters_what_is_computed_from_it() {
     let before = shop();
     let impact = impact(&before, &before.orders(&orders("decimal(13,2)")));

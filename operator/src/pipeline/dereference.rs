@@ -7,7 +7,7 @@ use crate::{
     connectors::stores::StoreBinding,
     context::Context,
     data_store::resolve::resolve_store,
-    data_stream::resolve::{ResolvedStream, resolve_stream},
+    data_stream::resolve::{ResolvedStream, resolve_stream, stream_references},
     names::Key,
     planning::{query, store_writers::stores_of},
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
@@ -47,7 +47,7 @@ pub async fn dereference(
     let streams = reads
         .iter()
         .chain(targets.iter().map(|(_, name)| *name))
-        .map(|name| Key::new("DataStream", &key.namespace, name));
+        .flat_map(|name| stream_references(&key.namespace, name));
     let stores = stores_of(pipeline);
     let stores = stores
         .iter()

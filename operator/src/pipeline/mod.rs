@@ -8,6 +8,7 @@ pub mod build;
 mod deletion;
 mod dereference;
 mod figures;
+mod inputs_health;
 pub mod memory;
 mod shared_condition;
 pub mod state;
@@ -94,6 +95,7 @@ impl Reconciler for Pipeline {
         let applied = roll_out.apply(resolved, observed, pods).await;
         let (applied, resolved) = applied.map_err(|error| keeps_running(error, status))?;
         in_force(self, &resolved, status);
+        inputs_health::settle(self, key, status, context);
         let shared = shared_condition::shared_condition(&context.flows.shared(key));
         let outcome = roll_out.observe(&applied).await?;
         let outcome = with_idle_pods(outcome, applied.workload.pods(), resolved.partitions);

@@ -96,6 +96,22 @@ impl Flows {
             .unwrap_or_default()
     }
 
+    /// The objects that meet the records of a stream first: those that bring them in from outside, and those that read them to write
+    /// something. Their pods judge the records.
+    pub fn judges(&self, namespace: &str, stream: &str) -> Vec<Key> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let flows = all.get(namespace).into_iter().flatten();
+        let meets = |flow: &Flow| {
+            let brings = flow.inputs.is_empty() && flow.outputs.contains(stream);
+            let reads = flow.inputs.contains(stream);
+            brings || reads
+        };
+        flows
+            .filter(|(_, flow)| meets(flow))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
     fn change(&self, key: &Key, how: impl FnOnce(&mut Namespace)) -> Vec<Key> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let namespace = all.entry(key.namespace.clone()).or_default();

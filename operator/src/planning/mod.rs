@@ -7,6 +7,7 @@ pub mod check;
 pub mod flows;
 pub mod lineage;
 pub mod query;
+pub mod rules;
 pub mod shared;
 pub mod stages;
 pub mod store_writers;

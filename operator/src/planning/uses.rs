@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use headworks_crds::{AccessGrantSpec, PipelineSpec};
+use headworks_crds::{AccessGrantSpec, PipelineSpec, QualityRuleSpec};
 
 use super::flows::Flow;
 
@@ -22,6 +22,8 @@ pub enum StreamUse {
     Query(Box<PipelineSpec>, Flow),
     /// It lets a client read and write; the client's code is its own.
     Grant(Box<AccessGrantSpec>),
+    /// It says what the records of a stream must be, and takes none.
+    Rule(Box<QualityRuleSpec>),
     /// It reads or writes whole records.
     Records(RecordUse),
 }
@@ -63,7 +65,7 @@ impl StreamUse {
     /// What flows through the object; none where nothing does.
     pub fn flow(&self) -> Option<Flow> {
         match self {
-            Self::None | Self::Grant(_) => None,
+            Self::None | Self::Grant(_) | Self::Rule(_) => None,
             Self::Query(_, flow) => Some(flow.clone()),
             Self::Records(records) => Some(records.flow()),
         }

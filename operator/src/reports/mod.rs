@@ -27,7 +27,7 @@ use std::{
 use bucket::Bucket;
 pub use figures::{Coarse, CoarseState, coarse, worst};
 use futures::{StreamExt, stream::FuturesUnordered};
-use headworks_plan::{Problem, Report, STATUS_PORT};
+use headworks_plan::{Problem, Report, RuleFigures, STATUS_PORT};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{ResourceExt, runtime::reflector::Store};
 pub use letters::{Letters, shown};
@@ -126,6 +126,15 @@ impl Reports {
             .by_pod
             .get(uid)
             .map(|(_, report)| report.clone())
+    }
+
+    /// What the pods of an object have judged by QualityRules, by the pods' UIDs; a pod that hasn't answered yet isn't there.
+    pub fn rules(&self, owner: &Key) -> BTreeMap<String, Vec<RuleFigures>> {
+        let inner = self.lock();
+        let of_owner = inner.by_pod.iter().filter(|(_, (key, _))| key == owner);
+        of_owner
+            .map(|(uid, (_, report))| (uid.clone(), report.figures.rules.clone()))
+            .collect()
     }
 
     /// The figures that the object's status may show now; absent: no pod has reported.

@@ -5,7 +5,7 @@ use headworks_crds::Source;
 use crate::{
     connection,
     context::Context,
-    data_stream::resolve::{ResolvedStream, resolve_stream},
+    data_stream::resolve::{ResolvedStream, resolve_stream, stream_references},
     names::Key,
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     retry::Error,
@@ -27,7 +27,7 @@ pub async fn dereference(
     key: &Key,
     context: &Context,
 ) -> Result<References, Error> {
-    let stream_key = Key::new("DataStream", &key.namespace, &source.spec.into);
+    let stream_keys = stream_references(&key.namespace, &source.spec.into);
     let platform_name = context
         .stores
         .stream(&key.namespace, &source.spec.into)
@@ -37,7 +37,7 @@ pub async fn dereference(
         .flat_map(|name| platform_references(name, &key.namespace));
     context
         .indexes
-        .set_references(key, platform_keys.chain([stream_key]));
+        .set_references(key, platform_keys.chain(stream_keys));
 
     let stream = resolve_stream(context, "spec.into", &key.namespace, &source.spec.into).await?;
     let platform = resolve_platform(context, &stream.platform, &key.namespace)?;

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use headworks_crds::conditions::{CRD_VERSION_MISMATCH, INSECURE, SCHEMA_REGISTRY_READY};
+use headworks_crds::conditions::{
+    CRD_VERSION_MISMATCH, HEALTHY, INPUTS_HEALTHY, INSECURE, SCHEMA_REGISTRY_READY,
+};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -171,9 +173,14 @@ pub fn conditions(
 
 /// The conditions that a reconcile sets itself ([`set`], [`mark`]), whatever it comes to; they stay as it left them.
 pub fn own(list: &[Condition]) -> impl Iterator<Item = &Condition> {
-    list.iter().filter(|c| {
-        [CRD_VERSION_MISMATCH, INSECURE, SCHEMA_REGISTRY_READY].contains(&c.type_.as_str())
-    })
+    const OWN: [&str; 5] = [
+        CRD_VERSION_MISMATCH,
+        HEALTHY,
+        INPUTS_HEALTHY,
+        INSECURE,
+        SCHEMA_REGISTRY_READY,
+    ];
+    list.iter().filter(|c| OWN.contains(&c.type_.as_str()))
 }
 
 /// Sets a condition that is there only while it is true: `what` is a reason and a message.

@@ -33,4 +33,4 @@ pub use catalog::{Catalog, Overflow};
 pub use dataflow::{ColumnLineage, Dataflow, Source};
 pub use error::{Place, SqlError};
 pub use eval::EvaluationError;
-pub use planner::{expression, inputs, plan};
+pub use planner::{expression, inputs, parse_condition, plan};

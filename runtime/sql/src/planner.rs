@@ -170,6 +170,11 @@ pub fn inputs(sql: &str) -> Result<Vec<String>, SqlError> {
         .collect())
 }
 
+/// Reads a condition without looking at its names and types; needs no schema.
+pub fn parse_condition(sql: &str) -> Result<(), SqlError> {
+    syntax::parse_expression(sql).map(drop)
+}
+
 /// Checks and compiles a condition over a schema's columns, such as `amount > 0`. It looks at one row: aggregates and sub-queries
 /// are refused. A number with more digits than its decimal type has makes it fail for that row; NULL would pass for unknown.
 ///

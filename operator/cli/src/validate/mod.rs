@@ -1,7 +1,7 @@
 //! `headworks validate`: everything that can be known of a folder of manifests without a cluster.
 //!
 //! First each object by itself ([`single`]): its schema, its CEL rules, our own checks. Then the objects
-//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`loops`], [`policy`]), with the operator's own rules, so that what is
+//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`rules`], [`loops`], [`policy`]), with the operator's own rules, so that what is
 //! accepted here is accepted there.
 
 pub mod cases;
@@ -10,13 +10,14 @@ mod labels;
 mod loops;
 mod pipelines;
 mod policy;
+mod rules;
 mod single;
 mod streams;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use headworks_crds::{ACCEPT_GRANTS, DataStream, Pipeline, Platform};
+use headworks_crds::{ACCEPT_GRANTS, DataStream, Pipeline, Platform, QualityRule};
 use headworks_plan::Contract;
 
 use crate::files::File;
@@ -129,6 +130,18 @@ impl World {
     }
 }
 
+impl World {
+    /// QualityRules that could be read into their type.
+    pub fn quality_rules(&self) -> impl Iterator<Item = (&Object, &QualityRule)> {
+        self.objects
+            .iter()
+            .filter_map(|object| match &object.typed {
+                Some(Typed::QualityRule(rule)) => Some((object, rule.as_ref())),
+                _ => None,
+            })
+    }
+}
+
 /// Checks the files.
 pub fn check(files: &[File], options: &Options) -> Checked {
     let mut checked = Checked {
@@ -150,6 +163,7 @@ pub fn check(files: &[File], options: &Options) -> Checked {
     let planned = pipelines::check(world, options, findings);
     cases::check(world, &planned, findings);
     grants::check(world, options, findings);
+    rules::check(world, options, findings);
     loops::check(world, findings);
     policy::check(world, findings);
     for file in files {

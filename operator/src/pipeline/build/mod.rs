@@ -71,7 +71,7 @@ pub fn build(
         // Blanks at the end are YAML's, not the query's: adding or losing them must roll no pod.
         sql: spec.sql.trim_end().to_owned(),
         inputs,
-        outputs: found.outputs.iter().map(ResolvedStream::untimed).collect(),
+        outputs: found.outputs.iter().map(ResolvedStream::written).collect(),
         delivery: spec.delivery.into(),
         commit_interval_ms: spec.commit_interval.millis(),
         start_from: start_from(pipeline),

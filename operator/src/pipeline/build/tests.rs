@@ -202,6 +202,44 @@ fn how_long_others_wait_for_stragglers_rolls_no_pod_without_state() {
 }
 
 #[test]
+fn records_are_judged_where_they_are_read_and_state_knows_nothing_of_it() {
+    let judged = || {
+        let mut found = found();
+        for stream in found.inputs.iter_mut().chain(&mut found.outputs) {
+            stream.stream.rules = vec![headworks_plan::Rule {
+                name: "sane".into(),
+                generation: 1,
+                filter: None,
+                checks: Vec::new(),
+            }];
+        }
+        found
+    };
+    let spec = json!({"sql": "SELECT id, n FROM a", "to": [{"stream": "b"}]});
+    let pipeline = pipeline(&spec);
+    let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
+    let stateless = headworks_sql::plan(
+        "SELECT id, n FROM a",
+        &headworks_sql::Catalog::new().with("a", a.clone()),
+    )
+    .unwrap();
+    for dataflow in [stateless, testing::keyed("SELECT id, n FROM a", &a, &[0])] {
+        let (found, without) = (judged(), found());
+        let kept = dataflow
+            .keeps_state()
+            .then(|| kept(&pipeline, &found, &dataflow));
+        let (workload, group) = build(&pipeline, &found, &dataflow, kept.as_ref());
+        let headworks_plan::Role::Pipeline(plan) = workload.plan.role else {
+            panic!("a Pipeline")
+        };
+        assert_eq!(plan.inputs[0].rules.len(), 1);
+        assert!(plan.outputs[0].rules.is_empty());
+        let (_, before) = build(&pipeline, &without, &dataflow, kept.as_ref());
+        assert_eq!(group, before);
+    }
+}
+
+#[test]
 fn a_pipeline_is_a_plan_and_a_stateful_set() {
     let pipeline = pipeline(
         &json!({"sql": "SELECT id, n * 2 AS n FROM a", "to": [{"stream": "b"}], "replicas": 2}),

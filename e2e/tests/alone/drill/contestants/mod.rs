@@ -6,6 +6,7 @@ mod feeds;
 mod formats;
 mod generated;
 mod ingest;
+mod quality;
 mod stateless;
 mod upserts;
 mod windows;
@@ -19,13 +20,14 @@ use serde_json::Value;
 pub use ingest::LATE;
 
 /// Each kind, and the file with the contestant that has one: whatever there is takes part.
-pub const OF_KINDS: [(&str, &str); 6] = [
+pub const OF_KINDS: [(&str, &str); 7] = [
     ("Platform", "mod.rs"),
     ("DataStream", "contestants/mod.rs"),
     ("DataStore", "mod.rs"),
     ("Source", "contestants/ingest.rs"),
     ("Pipeline", "contestants/stateless.rs"),
     ("AccessGrant", "contestants/access.rs"),
+    ("QualityRule", "contestants/quality.rs"),
 ];
 
 /// The Platform that most of it is on: Kafka without a password, with a schema registry.
@@ -112,6 +114,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(generated::Made::new(seed, seconds)),
         Box::new(access::Granted::new(c)),
         Box::new(feeds::Fed::new(c)),
+        Box::new(quality::Judged::new(seed, seconds)),
     ]
 }
 

@@ -6,7 +6,9 @@ use super::causes::{Unwell, causes};
 use super::watched::Watched;
 use super::{Item, runbook};
 use crate::cluster::{Cluster, said};
-use headworks_crds::conditions::{READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED};
+use headworks_crds::conditions::{
+    HEALTHY, INPUTS_HEALTHY, READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED,
+};
 use headworks_crds::{GROUP, VERSION, manifest};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -15,6 +17,15 @@ use kube::{Api, ResourceExt};
 
 /// Our word for an object without a Ready condition.
 const UNSEEN: &str = "Unseen";
+/// Conditions that are no news while they are true.
+const USUAL: [&str; 6] = [
+    READY,
+    RECONCILING,
+    STALLED,
+    SCHEMA_REGISTRY_READY,
+    HEALTHY,
+    INPUTS_HEALTHY,
+];
 /// Objects in one answer of the API server.
 const PAGE: u32 = 500;
 
@@ -228,16 +239,19 @@ fn look(kind: &str, object: &DynamicObject, watched: &Watched) -> Looked {
 fn notes(kind: &str, object: &DynamicObject) -> Vec<Item> {
     let title = title(kind, object);
     let mut items = Vec::new();
-    // Kafka is well without it, and so is what runs; new contracts are not.
-    if let Some((false, reason, message)) = condition(object, SCHEMA_REGISTRY_READY) {
-        let said = format!("{reason}: {message}");
-        items.push(Item::warning(title.clone(), said, remedy(reason)));
+    // Kafka is well without a registry, and so is what runs; new contracts are not. A stream says which rule finds it unhealthy.
+    for good in [SCHEMA_REGISTRY_READY, HEALTHY] {
+        if let Some((false, reason, message)) = condition(object, good)
+            && (good != HEALTHY || kind == "DataStream")
+        {
+            let said = format!("{reason}: {message}");
+            items.push(Item::warning(title.clone(), said, remedy(reason)));
+        }
     }
     let conditions = object.data["status"]["conditions"].as_array();
     for one in conditions.into_iter().flatten() {
         let type_ = one["type"].as_str().unwrap_or_default();
-        let usual = [READY, RECONCILING, STALLED, SCHEMA_REGISTRY_READY];
-        if one["status"] == "True" && !usual.contains(&type_) {
+        if one["status"] == "True" && !USUAL.contains(&type_) {
             let reason = one["reason"].as_str().unwrap_or_default();
             let message = one["message"].as_str().unwrap_or_default();
             let said = format!("{type_} ({reason}): {message}");

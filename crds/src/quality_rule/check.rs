@@ -1,0 +1,268 @@
+//! The checks of a QualityRule, as users write them.
+
+use garde::Validate;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::data_stream::FIELD_PATH;
+
+/// A check's name: what dead letters, figures and alerts call it by.
+const NAME: &str = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// Longest name of a check.
+const NAME_MAX: usize = 63;
+
+/// One check of a rule: exactly one of the kinds of check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.expression), has(self.notNull), has(self.length), has(self.range), has(self.pattern), has(self.notMatching), has(self.format), has(self.accepted), has(self.forbidden), has(self.compare)].filter(x, x).size() == 1").message("a check needs exactly one of: expression, notNull, length, range, pattern, notMatching, format, accepted, forbidden, compare"))]
+#[garde(allow_unvalidated)]
+pub struct QualityCheck {
+    /// Its name, unique in the rule. Absent: what it checks and its field, such as notNull-order_id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME))]
+    pub name: Option<String>,
+    /// Error: the rule's onError says what becomes of a record that fails. Warn: it is counted and goes on.
+    #[serde(default)]
+    pub severity: CheckSeverity,
+    /// A boolean SQL expression over the stream's fields, such as amount > 0. A record fails where it is false; null passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub expression: Option<String>,
+    /// The field has a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_null: Option<FieldCheck>,
+    /// A text has so many characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<LengthCheck>,
+    /// A number, date, instant or text lies between two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<RangeCheck>,
+    /// A regular expression is found in a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<PatternCheck>,
+    /// A regular expression isn't found in a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_matching: Option<PatternCheck>,
+    /// A text is of a well-known form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<FormatCheck>,
+    /// A value is one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<ValuesCheck>,
+    /// A value is none of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forbidden: Option<ValuesCheck>,
+    /// Two fields of a record stand so to each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<PairCheck>,
+}
+
+impl QualityCheck {
+    /// What it checks, as its key in YAML; none where it has no kind.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'static str> {
+        let kinds = [
+            ("expression", self.expression.is_some()),
+            ("notNull", self.not_null.is_some()),
+            ("length", self.length.is_some()),
+            ("range", self.range.is_some()),
+            ("pattern", self.pattern.is_some()),
+            ("notMatching", self.not_matching.is_some()),
+            ("format", self.format.is_some()),
+            ("accepted", self.accepted.is_some()),
+            ("forbidden", self.forbidden.is_some()),
+            ("compare", self.compare.is_some()),
+        ];
+        let mut there = kinds.iter().filter(|(_, there)| *there);
+        there.next().map(|(kind, _)| *kind)
+    }
+
+    /// The field that it is about, where it is one.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        let of_patterns = [&self.pattern, &self.not_matching];
+        let of_values = [&self.accepted, &self.forbidden];
+        let patterns = of_patterns.into_iter().flatten().map(|c| c.field.as_str());
+        let values = of_values.into_iter().flatten().map(|c| c.field.as_str());
+        let not_null = self.not_null.iter().map(|c| c.field.as_str());
+        let length = self.length.iter().map(|c| c.field.as_str());
+        let range = self.range.iter().map(|c| c.field.as_str());
+        let format = self.format.iter().map(|c| c.field.as_str());
+        let compare = self.compare.iter().map(|c| c.left.as_str());
+        let mut all = not_null
+            .chain(length)
+            .chain(range)
+            .chain(patterns)
+            .chain(format)
+            .chain(values)
+            .chain(compare);
+        all.next()
+    }
+
+    /// What it is called: its name, or what it checks and its field. `index`: its place in the rule, from 0.
+    #[must_use]
+    pub fn called(&self, index: usize) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        let kind = self.kind().unwrap_or("check");
+        let Some(field) = self.field() else {
+            return format!("{kind}-{}", index + 1);
+        };
+        let name: String = format!("{kind}-{}", field.replace('@', "_"))
+            .chars()
+            .take(NAME_MAX)
+            .collect();
+        name.trim_end_matches(['-', '_', '.']).to_owned()
+    }
+}
+
+/// How grave it is that a record fails a check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum CheckSeverity {
+    /// The rule's `onError` says what becomes of it.
+    #[default]
+    Error,
+    /// It is counted and goes on.
+    Warn,
+}
+
+/// A check of one field that needs nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldCheck {
+    /// The field. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub field: String,
+}
+
+/// How many characters a text has; at least one of min and max.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.min) || has(self.max)").message("length needs min, max or both"))]
+#[x_kube(validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("min is above max: no text has such a length").field_path(".min"))]
+pub struct LengthCheck {
+    /// A field of type string. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub field: String,
+    /// The fewest characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+    pub min: Option<i64>,
+    /// The most characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+    pub max: Option<i64>,
+}
+
+/// What a value lies between; at least one of min and max. Both are texts, read by the field's type: "0.50", "2026-01-31",
+/// "2026-01-31T12:00:00Z".
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.min) || has(self.max)").message("range needs min, max or both"))]
+pub struct RangeCheck {
+    /// A field with a number, date, time, timestamp or text. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub field: String,
+    /// The least value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub min: Option<String>,
+    /// The greatest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub max: Option<String>,
+    /// True: min itself is too little.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub min_exclusive: bool,
+    /// True: max itself is too much.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub max_exclusive: bool,
+}
+
+/// A regular expression and the text that it is looked for in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatternCheck {
+    /// A field of type string. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub field: String,
+    /// The regular expression (RE2's syntax). It is found anywhere in the text, unless ^ and $ say otherwise.
+    #[schemars(length(min = 1, max = 1024))]
+    pub regex: String,
+}
+
+/// A well-known form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FormatCheck {
+    /// A field of type string. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub field: String,
+    /// Which form the text must be of.
+    pub is: NamedFormat,
+}
+
+/// Well-known forms of texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum NamedFormat {
+    /// An address as browsers take it in `<input type=email>` (WHATWG HTML): one @, with a name before it and a host behind it.
+    #[default]
+    Email,
+    /// 8-4-4-4-12 hexadecimal digits (RFC 9562), in either case.
+    Uuid,
+    /// Four numbers from 0 to 255 with dots between them, without leading zeros.
+    Ipv4,
+    /// An IPv6 address (RFC 4291), without a zone.
+    Ipv6,
+    /// A scheme, a colon and what follows it (RFC 3986), without blanks.
+    Uri,
+    /// A day of the calendar as YYYY-MM-DD (ISO 8601).
+    Date,
+}
+
+/// Values as texts, read by the field's type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValuesCheck {
+    /// The field. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub field: String,
+    /// The values, as texts that are read by the field's type: "EUR", "7", "true", "2026-01-31".
+    #[schemars(length(min = 1, max = 256), inner(length(max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub values: Vec<String>,
+}
+
+/// How two fields of a record stand to each other. Where one of them is null, the record passes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PairCheck {
+    /// A field. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub left: String,
+    /// How left stands to right.
+    pub operator: Comparison,
+    /// Another field, of a type that left can be compared with.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub right: String,
+}
+
+/// How one value stands to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Comparison {
+    /// =
+    #[default]
+    Equal,
+    /// <>
+    NotEqual,
+    /// <
+    Less,
+    /// <=
+    LessOrEqual,
+    /// >
+    Greater,
+    /// >=
+    GreaterOrEqual,
+}

@@ -1,0 +1,245 @@
+//! Quality rules on a cluster: how many records are quarantined, with which headers, what the status says; and a rule that comes and goes
+//! while records flow.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use headworks_e2e::{Cluster, Record, cluster, pipeline, until};
+use serde_json::Value;
+
+const RULE: &str = "qualityrules.headworks.dev";
+const STREAM: &str = "datastreams.headworks.dev";
+const PIPELINE: &str = "pipelines.headworks.dev";
+
+/// A stream of the shop's orders.
+fn orders(name: &str) -> String {
+    format!(
+        "apiVersion: headworks.dev/v1alpha1\nkind: DataStream\nmetadata: {{name: {name}}}\nspec:\n  platform: e2e\n  partitions: 2\n  key: [order_id]\n  schema:\n    - {{name: order_id, type: string}}\n    - {{name: user_id, type: bigint}}\n    - {{name: items, type: \"array<struct<sku string, qty int>>\"}}\n    - {{name: amount, type: \"decimal(12,2)\"}}\n    - {{name: coupon, type: string, nullable: true}}\n    - {{name: placed_at, type: \"timestamp_ltz(3)\"}}\n"
+    )
+}
+
+/// Made-up orders into a stream, so many.
+fn made(into: &str, a_second: u32, limit: u32) -> String {
+    format!(
+        "apiVersion: headworks.dev/v1alpha1\nkind: Source\nmetadata: {{name: {into}}}\nspec:\n  into: {into}\n  generate: {{recordsPerSecond: {a_second}, seed: 7, template: shop, records: orders, limit: {limit}}}\n"
+    )
+}
+
+/// A rule on stream `orders` by which orders of less than 25 euros fail.
+fn rule(more: &str) -> String {
+    format!(
+        "apiVersion: headworks.dev/v1alpha1\nkind: QualityRule\nmetadata: {{name: sane}}\nspec:\n  stream: orders\n{more}  checks:\n    - {{name: worth-it, range: {{field: amount, min: \"25\"}}}}\n    - {{notNull: {{field: user_id}}}}\n    - {{name: has-coupon, severity: Warn, notNull: {{field: coupon}}}}\n"
+    )
+}
+
+/// An order's id and amount in cents.
+fn order(record: &Record) -> (String, i64) {
+    let json = record.json();
+    let amount = &json["amount"];
+    let amount = amount
+        .as_str()
+        .map_or_else(|| amount.to_string(), str::to_owned);
+    let (whole, rest) = amount.split_once('.').unwrap_or((&amount, ""));
+    let cents = format!("{whole}{rest:0<2}").parse().expect("an amount");
+    (json["order_id"].as_str().expect("an id").to_owned(), cents)
+}
+
+fn orders_of(records: &[Record]) -> Vec<(String, i64)> {
+    records.iter().map(order).collect()
+}
+
+/// As a set, of which none comes twice.
+fn each_once(what: &str, all: &[(String, i64)]) -> BTreeMap<String, i64> {
+    let set: BTreeMap<String, i64> = all.iter().cloned().collect();
+    assert_eq!(set.len(), all.len(), "{what}: none twice");
+    set
+}
+
+fn status(c: &Cluster) -> Value {
+    let object = c.kubectl.get(RULE, "sane", &c.namespace).expect("the rule");
+    object["status"].clone()
+}
+
+#[test]
+fn faulty_records_are_quarantined_at_exactly_their_number_and_told() {
+    const LIMIT: u32 = 1_200;
+    let Some(c) = cluster("e2e-quality") else {
+        return;
+    };
+    for stream in ["plain", "orders", "passed"] {
+        c.apply(&orders(stream));
+    }
+    c.apply(&rule("  threshold: \"99\"\n  window: 1m\n"));
+    for stream in ["plain", "orders", "passed"] {
+        c.ready(STREAM, stream);
+    }
+    c.condition(RULE, "sane", "Ready", "True", Some("NobodyJudges"));
+    let copy = "SELECT order_id, user_id, items, amount, coupon, placed_at FROM orders";
+    c.apply(&pipeline("copy", copy, "passed"));
+    // Equal seeds make equal records: those without a rule say what is to be expected.
+    c.apply(&made("plain", 400, LIMIT));
+    c.apply(&made("orders", 100, LIMIT));
+    let plain = c
+        .kafka
+        .read_at_least(&c.topic("plain"), LIMIT as usize, Duration::from_secs(180));
+    let plain = each_once("plain", &orders_of(&plain));
+    let (sound, fails): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        plain.into_iter().partition(|(_, cents)| *cents >= 2_500);
+    assert!(
+        fails.len() > 30 && fails.len() < 999,
+        "{} fail",
+        fails.len()
+    );
+
+    let dlq = format!("{}.dlq", c.topic("orders"));
+    let letters = c
+        .kafka
+        .read_at_least(&dlq, fails.len(), Duration::from_secs(180));
+    let passed = c
+        .kafka
+        .read_at_least(&c.topic("passed"), sound.len(), Duration::from_secs(180));
+    assert_eq!(each_once("dead letters", &orders_of(&letters)), fails);
+    assert_eq!(
+        each_once("orders", &orders_of(&c.kafka.read(&c.topic("orders")))),
+        sound
+    );
+    assert_eq!(each_once("passed", &orders_of(&passed)), sound);
+    for letter in &letters {
+        for (name, value) in [
+            ("headworks.reason", "Quality"),
+            ("headworks.rule", "sane"),
+            ("headworks.rule.generation", "1"),
+            ("headworks.check", "worth-it"),
+            ("headworks.field", "amount"),
+        ] {
+            assert_eq!(
+                letter.headers.get(name).map(String::as_str),
+                Some(value),
+                "{name}: {:?}",
+                letter.headers
+            );
+        }
+    }
+
+    let failed = i64::try_from(fails.len()).unwrap();
+    let named = |status: &Value, name: &str| {
+        let checks = status["checks"].as_array()?.clone();
+        checks.iter().find(|check| check["name"] == name)?["failed"].as_i64()
+    };
+    until("the rule's figures", Duration::from_secs(120), || {
+        let status = status(&c);
+        let all =
+            status["checked"] == i64::from(LIMIT) && named(&status, "worth-it") == Some(failed);
+        all.then_some(())
+    })
+    .unwrap_or_else(|| panic!("{LIMIT} checked, {failed} failed worth-it: {}", status(&c)));
+    let said = status(&c);
+    assert_eq!(named(&said, "notNull-user_id"), Some(0), "{said}");
+    assert!(said["lastFailureTime"].is_string(), "{said}");
+    let message = c.condition(STREAM, "orders", "Healthy", "False", Some("TooFewPass"));
+    assert!(message.contains("QualityRule sane"), "{message}");
+    let message = c.condition(
+        PIPELINE,
+        "copy",
+        "InputsHealthy",
+        "False",
+        Some("TooFewPass"),
+    );
+    assert!(
+        message.contains("orders") && message.contains("QualityRule sane"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_rule_that_comes_and_goes_under_load_loses_and_doubles_nothing() {
+    const LIMIT: u32 = 9_000;
+    let Some(c) = cluster("e2e-quality-load") else {
+        return;
+    };
+    for stream in ["orders", "passed"] {
+        c.apply(&orders(stream));
+        c.ready(STREAM, stream);
+    }
+    let copy = "SELECT order_id, user_id, items, amount, coupon, placed_at FROM orders";
+    c.apply(&pipeline("copy", copy, "passed"));
+    c.apply(&made("orders", 100, LIMIT));
+    c.ready("sources.headworks.dev", "orders");
+    c.ready(PIPELINE, "copy");
+    c.kafka
+        .read_at_least(&c.topic("passed"), 300, Duration::from_secs(120));
+
+    let dlq = format!("{}.dlq", c.topic("orders"));
+    let began = Instant::now();
+    c.apply(&rule(""));
+    let quarantined = until("the first dead letter", Duration::from_secs(60), || {
+        (!c.kafka.read(&dlq).is_empty()).then(|| began.elapsed())
+    });
+    let took = quarantined.expect("a dead letter");
+    println!(
+        "    (a rule judges {:.1} s after it was applied)",
+        took.as_secs_f64()
+    );
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    c.condition(RULE, "sane", "Ready", "True", Some("Judging"));
+
+    let began = Instant::now();
+    c.kubectl
+        .must(&["delete", RULE, "sane", "-n", &c.namespace]);
+    // Orders of less come through again.
+    let known = c.kafka.read(&c.topic("passed")).len();
+    let small = until(
+        "an order that would have failed",
+        Duration::from_secs(60),
+        || {
+            let all = c.kafka.read(&c.topic("passed"));
+            let new = all.iter().skip(known).map(order);
+            new.into_iter()
+                .any(|(_, cents)| cents < 2_500)
+                .then(|| began.elapsed())
+        },
+    );
+    let took = small.expect("an order of less than 25 euros");
+    println!(
+        "    (a rule judges no more {:.1} s after it was deleted)",
+        took.as_secs_f64()
+    );
+    assert!(took < Duration::from_secs(30), "{took:?}");
+
+    // Every number of the sequence went one way, once: quarantined by the Source, or into the topic; of that, by the Pipeline, or through.
+    let whole = |records: &[Record], letters: &[Record]| {
+        let ids = records.iter().chain(letters).map(|record| order(record).0);
+        ids.collect::<Vec<_>>()
+    };
+    let by_source = |letter: &Record| letter.headers.contains_key("headworks.source");
+    let ended = until("the end of the sequence", Duration::from_secs(240), || {
+        let (letters, orders) = (c.kafka.read(&dlq), c.kafka.read(&c.topic("orders")));
+        let passed = c.kafka.read(&c.topic("passed"));
+        let all = orders.len() + letters.iter().filter(|l| by_source(l)).count();
+        let through = passed.len() + letters.iter().filter(|l| !by_source(l)).count();
+        (all >= LIMIT as usize && through >= orders.len()).then_some((letters, orders, passed))
+    });
+    let (letters, orders, passed) = ended.expect("the whole sequence");
+    let (of_source, of_pipeline): (Vec<Record>, Vec<Record>) =
+        letters.into_iter().partition(by_source);
+    let sequence: BTreeSet<String> = (0..LIMIT).map(|n| format!("o-{n:010}")).collect();
+    let went = whole(&orders, &of_source);
+    assert_eq!(went.len(), LIMIT as usize, "none twice");
+    assert_eq!(
+        went.into_iter().collect::<BTreeSet<_>>(),
+        sequence,
+        "none lost"
+    );
+    let read: BTreeSet<String> = orders.iter().map(|record| order(record).0).collect();
+    let went = whole(&passed, &of_pipeline);
+    assert_eq!(went.len(), orders.len(), "none twice");
+    assert_eq!(went.into_iter().collect::<BTreeSet<_>>(), read, "none lost");
+    assert!(
+        of_source.len() > 5,
+        "{} quarantined by the Source",
+        of_source.len()
+    );
+    c.well("a rule came and went");
+}

@@ -1,0 +1,63 @@
+//! QualityRules together with the rest: that their streams are there, that each check fits its stream's contract, and that the rules of
+//! one stream don't contradict each other.
+
+use headworks_crds::QualityRule;
+use headworks_operator::planning::rules::{self, Named};
+
+use super::{Options, World, streams};
+use crate::finding::{Finding, Severity};
+use crate::object::Object;
+
+/// Checks all of it.
+pub fn check(world: &World, options: &Options, findings: &mut Vec<Finding>) {
+    let all: Vec<(&Object, &QualityRule)> = world.quality_rules().collect();
+    for (at, (object, rule)) in all.iter().enumerate() {
+        let stream = &rule.spec.stream;
+        if world
+            .find("DataStream", &object.namespace, stream)
+            .is_none()
+        {
+            let what = ("DataStream", stream.as_str());
+            findings.push(streams::missing(
+                world,
+                object,
+                None,
+                "spec.stream",
+                what,
+                options,
+            ));
+            continue;
+        }
+        // What is wrong with it by itself was said already; of a wrong contract nothing can be.
+        let Some(contract) = world.contract(&object.namespace, stream) else {
+            continue;
+        };
+        if !rules::own_faults(&rule.spec).is_empty() {
+            continue;
+        }
+        if let Err(faults) = rules::plan(named(object, rule), contract) {
+            let faults = faults.into_iter();
+            findings.extend(faults.map(|fault| object.wrong(&fault.field, fault.message)));
+            continue;
+        }
+        for (other, before) in &all[..at] {
+            let same = other.namespace == object.namespace && before.spec.stream == *stream;
+            if !same || before.spec.suspend || rule.spec.suspend {
+                continue;
+            }
+            for told in rules::between(named(other, before), named(object, rule), contract) {
+                let mut finding = object.wrong("spec.checks", told);
+                finding.severity = Severity::Warning;
+                findings.push(finding);
+            }
+        }
+    }
+}
+
+fn named<'a>(object: &'a Object, rule: &'a QualityRule) -> Named<'a> {
+    Named {
+        name: &object.name,
+        generation: 0,
+        spec: &rule.spec,
+    }
+}

@@ -1,0 +1,114 @@
+//! Whether a stream is healthy: the condition `Healthy`, by the QualityRules of the stream. Absent where none has a threshold.
+
+use headworks_crds::{
+    Condition, DataStream, DataStreamStatus, QualityRule,
+    conditions::{HEALTHY, find},
+};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{
+    admission::listed,
+    context::Context,
+    names::Key,
+    reason::ConditionReason,
+    retry::Error,
+    status::{mark, set},
+};
+
+/// Says it, by what the rules' statuses say.
+pub fn settle(stream: &DataStream, key: &Key, status: &mut DataStreamStatus, context: &Context) {
+    let all = context.stores.quality_rules.state();
+    let rules = all
+        .iter()
+        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .filter(|rule| rule.metadata.namespace.as_deref() == Some(key.namespace.as_str()))
+        .filter(|rule| rule.spec.stream == key.name);
+    let said = rules.filter_map(said).collect();
+    let generation = stream.metadata.generation;
+    say(said, &mut status.conditions, generation, Timestamp::now());
+}
+
+/// What a rule says of the stream: its name, and whether enough records pass.
+fn said(rule: &QualityRule) -> Option<(String, bool)> {
+    if rule.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let healthy = find(&rule.status.as_ref()?.conditions, HEALTHY)?;
+    Some((rule.name_any(), healthy.status == "True"))
+}
+
+fn say(
+    mut rules: Vec<(String, bool)>,
+    conditions: &mut Vec<Condition>,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    rules.sort();
+    let of = |healthy: bool| -> Vec<String> {
+        let rules = rules.iter().filter(|rule| rule.1 == healthy);
+        rules.map(|(name, _)| name.clone()).collect()
+    };
+    let (broken, kept) = (of(false), of(true));
+    if !broken.is_empty() {
+        let message = format!(
+            "fewer records pass than QualityRule {} asks for: kubectl describe qualityrule says which checks fail",
+            listed(&broken)
+        );
+        let error = Error::stalled(ConditionReason::TooFewPass, message);
+        let broken = Err::<(ConditionReason, _), _>(&error);
+        set(conditions, HEALTHY, broken, generation, now);
+    } else if kept.is_empty() {
+        mark(
+            conditions,
+            HEALTHY,
+            None::<&(ConditionReason, String)>,
+            generation,
+        );
+    } else {
+        let message = format!(
+            "as many records pass as QualityRule {} asks for",
+            listed(&kept)
+        );
+        let kept = Ok((ConditionReason::EnoughPass, message.as_str()));
+        set(conditions, HEALTHY, kept, generation, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_healthy_if_all_its_rules_say_so() {
+        let mut conditions = Vec::new();
+        let mut ask = |rules: &[(&str, bool)]| {
+            let rules = rules
+                .iter()
+                .map(|(name, healthy)| ((*name).to_owned(), *healthy));
+            say(
+                rules.collect(),
+                &mut conditions,
+                Some(1),
+                Timestamp::UNIX_EPOCH,
+            );
+            let found = find(&conditions, HEALTHY)?;
+            Some((found.status.clone(), found.message.clone()))
+        };
+        assert_eq!(ask(&[]), None);
+        assert_eq!(
+            ask(&[("b", true), ("a", true)]).unwrap(),
+            (
+                "True".into(),
+                "as many records pass as QualityRule a, b asks for".into()
+            )
+        );
+        let (status, message) = ask(&[("b", false), ("a", true)]).unwrap();
+        assert_eq!(status, "False");
+        assert!(
+            message.starts_with("fewer records pass than QualityRule b asks for"),
+            "{message}"
+        );
+        assert_eq!(ask(&[]), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! A QualityRule against the contract of its stream: what pods are told of it, and what is wrong with it.
+//!
+//! Every check becomes one boolean expression of the SQL dialect, which is compiled here by the same front end as in the pods. So what is
+//! accepted here runs there, and what is wrong is said with its place.
+//!
+//! Pure, so that the reconcile, admission and the command line ask the same.
+
+mod contradictions;
+mod expressions;
+mod formats;
+mod values;
+
+use std::collections::BTreeMap;
+
+use headworks_crds::{CheckSeverity, OnError, QualityCheck, QualityRuleSpec, SpecFault};
+use headworks_plan::{Check, Contract, Rule, RuleAction};
+use headworks_sql::{SqlError, schema::Schema};
+
+pub use contradictions::between;
+
+/// Most rules of one stream.
+pub const MAX_RULES: usize = 32;
+/// Longest text of the expressions of one rule, in bytes. A plan has to fit a ConfigMap.
+const MAX_TEXT: usize = 64 * 1024;
+/// Longest text of all rules of one stream, in bytes.
+const MAX_STREAM_TEXT: usize = 256 * 1024;
+
+/// A rule of a stream, as it stands in the cluster or in a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its `metadata.generation`.
+    pub generation: i64,
+    /// What it says.
+    pub spec: &'a QualityRuleSpec,
+}
+
+/// What the rules of one stream come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StreamRules {
+    /// What pods are told, by name.
+    pub planned: Vec<Rule>,
+    /// What keeps each of the others out of the plans.
+    pub faults: BTreeMap<String, Vec<SpecFault>>,
+}
+
+/// The rules of one stream by its contract, in any order. One with faults is in no plan and holds up no other; one that is suspended
+/// is in no plan either.
+pub fn of_stream<'a>(
+    rules: impl IntoIterator<Item = Named<'a>>,
+    contract: &Contract,
+) -> StreamRules {
+    let mut rules: Vec<Named<'_>> = rules.into_iter().collect();
+    rules.sort_by_key(|rule| rule.name);
+    let (mut found, mut text) = (StreamRules::default(), 0);
+    for rule in rules {
+        let planned = match plan(rule, contract) {
+            Ok(planned) => planned,
+            Err(faults) => {
+                found.faults.insert(rule.name.to_owned(), faults);
+                continue;
+            }
+        };
+        if rule.spec.suspend {
+            continue;
+        }
+        let size = bytes(&planned);
+        let stream = &rule.spec.stream;
+        let fault = if found.planned.len() >= MAX_RULES {
+            format!(
+                "DataStream {stream} has {MAX_RULES} rules already, which is the most that are applied: put checks of several into one"
+            )
+        } else if text + size > MAX_STREAM_TEXT {
+            format!(
+                "the rules of DataStream {stream} together have more than {MAX_STREAM_TEXT} bytes of expressions: make them shorter, or take one away"
+            )
+        } else {
+            text += size;
+            found.planned.push(planned);
+            continue;
+        };
+        let faults = vec![SpecFault::at("stream", fault)];
+        found.faults.insert(rule.name.to_owned(), faults);
+    }
+    found
+}
+
+/// What is wrong with a rule by itself, whatever its stream is: names, texts that are no expressions, patterns that are none.
+pub fn own_faults(spec: &QualityRuleSpec) -> Vec<SpecFault> {
+    let mut faults = Vec::new();
+    if let Some(filter) = &spec.filter
+        && let Err(error) = headworks_sql::parse_condition(filter)
+    {
+        faults.push(SpecFault::at("filter", error.to_string()));
+    }
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, check) in spec.checks.iter().enumerate() {
+        let place = |field: &str| format!("checks[{index}].{field}");
+        if let Some(text) = &check.expression
+            && let Err(error) = headworks_sql::parse_condition(text)
+        {
+            faults.push(SpecFault::at(&place("expression"), error.to_string()));
+        }
+        for (kind, pattern) in [
+            ("pattern", &check.pattern),
+            ("notMatching", &check.not_matching),
+        ] {
+            let regex = pattern.as_ref().map(|pattern| pattern.regex.as_str());
+            if let Some(fault) = regex.and_then(expressions::regex_fault) {
+                faults.push(SpecFault::at(&place(&format!("{kind}.regex")), fault));
+            }
+        }
+        let name = check.called(index);
+        match names.get(&name) {
+            Some(first) => faults.push(SpecFault::at(
+                &place("name"),
+                format!(
+                    "\"{name}\" is what checks[{first}] is called, too: give one of them another name"
+                ),
+            )),
+            None => {
+                names.insert(name, index);
+            }
+        }
+        let same = |other: &&QualityCheck| unnamed(other) == unnamed(check);
+        if let Some(first) = spec.checks[..index].iter().position(|one| same(&one)) {
+            faults.push(SpecFault::at(
+                &format!("checks[{index}]"),
+                format!("checks the same as checks[{first}]: take one of them away"),
+            ));
+        }
+    }
+    faults
+}
+
+/// What a check checks, whatever it is called and however grave it is.
+pub fn unnamed(check: &QualityCheck) -> QualityCheck {
+    QualityCheck {
+        name: None,
+        severity: CheckSeverity::default(),
+        ..check.clone()
+    }
+}
+
+/// What becomes of a record that fails a check.
+pub fn action(on_error: OnError, severity: CheckSeverity) -> RuleAction {
+    match (severity, on_error) {
+        (CheckSeverity::Warn, _) | (CheckSeverity::Error, OnError::Alert) => RuleAction::Alert,
+        (CheckSeverity::Error, OnError::Quarantine) => RuleAction::DeadLetter,
+        (CheckSeverity::Error, OnError::Drop) => RuleAction::Drop,
+        (CheckSeverity::Error, OnError::Stop) => RuleAction::Stop,
+    }
+}
+
+/// One rule by the contract of its stream, as pods are told of it.
+///
+/// # Errors
+/// Everything that is wrong with it, each with its place in the spec.
+pub fn plan(rule: Named<'_>, contract: &Contract) -> Result<Rule, Vec<SpecFault>> {
+    let spec = rule.spec;
+    let mut faults = own_faults(spec);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let schema = Schema::from_contract(contract).map_err(|error| {
+        let message = format!(
+            "the contract of DataStream {} is none: {error}",
+            spec.stream
+        );
+        vec![SpecFault::at("stream", message)]
+    })?;
+    if let Some(filter) = &spec.filter
+        && let Err(errors) = headworks_sql::expression(filter, &schema)
+    {
+        faults.extend(placed("filter", &errors));
+    }
+    let mut checks = Vec::with_capacity(spec.checks.len());
+    for (index, check) in spec.checks.iter().enumerate() {
+        match one(check, &schema) {
+            Ok(expression) => checks.push(Check {
+                name: check.called(index),
+                field: about(check, &expression, &schema),
+                expression,
+                action: action(spec.on_error, check.severity),
+            }),
+            Err(all) => faults.extend(all.into_iter().map(|fault| {
+                SpecFault::at(&format!("checks[{index}].{}", fault.at), fault.message)
+            })),
+        }
+    }
+    if faults.is_empty() {
+        faults.extend(contradictions::of(spec, &schema));
+    }
+    let planned = Rule {
+        name: rule.name.to_owned(),
+        generation: rule.generation,
+        filter: spec.filter.clone(),
+        checks,
+    };
+    if bytes(&planned) > MAX_TEXT {
+        faults.push(SpecFault::at(
+            "checks",
+            format!(
+                "come to more than {MAX_TEXT} bytes of expressions: make them shorter, or make several rules of them"
+            ),
+        ));
+    }
+    if faults.is_empty() {
+        Ok(planned)
+    } else {
+        Err(faults)
+    }
+}
+
+/// The expression of a check, which compiles.
+fn one(check: &QualityCheck, schema: &Schema) -> Result<String, Vec<expressions::Fault>> {
+    let built = expressions::of(check, schema).map_err(|fault| vec![fault])?;
+    match headworks_sql::expression(&built.expression, schema) {
+        Ok(_) => Ok(built.expression),
+        // The user's own text has places; of ours only what is wrong counts.
+        Err(errors) => Err(errors
+            .into_iter()
+            .map(|error| expressions::Fault {
+                at: built.at.to_owned(),
+                message: if check.expression.is_some() {
+                    error.to_string()
+                } else {
+                    error.message
+                },
+            })
+            .collect()),
+    }
+}
+
+/// The field that a check is about, where it is one.
+fn about(check: &QualityCheck, expression: &str, schema: &Schema) -> Option<String> {
+    if check.compare.is_some() {
+        return None;
+    }
+    if let Some(field) = check.field() {
+        return Some(field.to_owned());
+    }
+    let compiled = headworks_sql::expression(expression, schema).ok()?;
+    let mut columns = compiled.columns;
+    columns.sort();
+    columns.dedup();
+    match columns.as_slice() {
+        [one] => Some(one.clone()),
+        _ => None,
+    }
+}
+
+fn placed(field: &str, errors: &[SqlError]) -> Vec<SpecFault> {
+    let all = errors.iter();
+    all.map(|error| SpecFault::at(field, error.to_string()))
+        .collect()
+}
+
+/// Bytes that a rule takes in a plan, about.
+fn bytes(rule: &Rule) -> usize {
+    let of_checks = rule.checks.iter().map(|check| {
+        check.name.len() + check.expression.len() + check.field.as_ref().map_or(0, String::len)
+    });
+    rule.name.len() + rule.filter.as_ref().map_or(0, String::len) + of_checks.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! A QualityRule in admission: whether it fits the contract that its stream has now, who judges by it, what it contradicts, and whether
+//! it would refuse most of what comes.
+//!
+//! The rule's own text is proved by itself (`spec_faults`); its stream may be on its way, or about to change, so what doesn't fit that is
+//! a warning, and the rule isn't applied until it does.
+
+use headworks_crds::{QualityRule, QualityRuleSpec, QualityRuleStatus, fault_text};
+use headworks_plan::RuleAction;
+use kube::ResourceExt;
+
+use crate::{
+    admission::{AdmissionDecision, Around, Request, Reviewed},
+    hints::missing,
+    impact::CatalogSnapshot,
+    planning::rules::{self, Named, action, unnamed},
+    stores::Stores,
+};
+
+impl Reviewed for QualityRule {
+    fn review(request: &Request<Self>, around: Around<'_>) -> AdmissionDecision {
+        let snapshot = around.snapshot();
+        let others = others(&request.new, around.stores);
+        review(request, &snapshot, &others)
+    }
+
+    fn deletion(_: &str, _: &Around<'_>) -> AdmissionDecision {
+        AdmissionDecision::pass()
+    }
+}
+
+/// The other rules of the stream.
+fn others(rule: &QualityRule, stores: &Stores) -> Vec<QualityRule> {
+    let (namespace, name) = (rule.namespace(), rule.name_any());
+    let all = stores.quality_rules.state();
+    all.iter()
+        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .filter(|other| other.namespace() == namespace && other.name_any() != name)
+        .filter(|other| other.spec.stream == rule.spec.stream && !other.spec.suspend)
+        .cloned()
+        .collect()
+}
+
+/// Pure.
+fn review(
+    request: &Request<QualityRule>,
+    snapshot: &CatalogSnapshot,
+    others: &[QualityRule],
+) -> AdmissionDecision {
+    let (new, spec) = (&request.new, &request.new.spec);
+    let mut decision = AdmissionDecision::pass();
+    if let Some(old) = &request.old
+        && let Some(status) = &old.status
+    {
+        strict(spec, &old.spec, status, &mut decision);
+    }
+    let key = (new.namespace().unwrap_or_default(), spec.stream.clone());
+    if !judged(&spec.stream, snapshot) && !spec.suspend {
+        decision.warn(format!(
+            "no Source writes DataStream {} and no Pipeline reads it: nothing is judged until one does",
+            spec.stream
+        ));
+    }
+    let Some(stream) = snapshot.streams.get(&key) else {
+        if snapshot.unread.contains(&key) {
+            decision.warn(format!(
+                "spec.stream: DataStream {} has no contract yet (its conditions say why): see the rule's conditions later",
+                key.1
+            ));
+        } else {
+            let known = snapshot.streams.keys().map(|(_, name)| name.as_str());
+            let missing = missing("DataStream", &key.1, "QualityRule", known);
+            decision.warn(format!("spec.stream: {missing}"));
+        }
+        return decision;
+    };
+    let contract = stream.effective();
+    let name = new.name_any();
+    let own = named(&name, spec);
+    if let Err(faults) = rules::plan(own, &contract) {
+        let text = fault_text(&faults).unwrap_or_default();
+        decision.warn(format!(
+            "not right as things are (InvalidRule), and nothing is judged by it until it is: {text}"
+        ));
+        return decision;
+    }
+    for other in others {
+        let name = other.name_any();
+        for told in rules::between(named(&name, &other.spec), own, &contract) {
+            decision.warn(told);
+        }
+    }
+    decision
+}
+
+fn named<'a>(name: &'a str, spec: &'a QualityRuleSpec) -> Named<'a> {
+    Named {
+        name,
+        generation: 0,
+        spec,
+    }
+}
+
+/// True: somebody brings records into the stream, or reads them to write something.
+fn judged(stream: &str, snapshot: &CatalogSnapshot) -> bool {
+    let written = snapshot.records.values().any(|used| used.is_writer(stream));
+    let read = snapshot.pipelines.values().any(|spec| {
+        crate::planning::query::inputs(&spec.sql)
+            .is_ok_and(|all| all.iter().any(|one| one == stream))
+    });
+    written || read
+}
+
+/// A check that let records pass until now, or was none, and would refuse more than half of those that were judged.
+fn strict(
+    new: &QualityRuleSpec,
+    old: &QualityRuleSpec,
+    status: &QualityRuleStatus,
+    decision: &mut AdmissionDecision,
+) {
+    let checked = status.checked.unwrap_or(0);
+    if checked == 0 || new.filter != old.filter || new.suspend {
+        return;
+    }
+    for (index, check) in new.checks.iter().enumerate() {
+        let before = old
+            .checks
+            .iter()
+            .position(|one| unnamed(one) == unnamed(check));
+        let Some((at, before)) = before.and_then(|at| Some((at, old.checks.get(at)?))) else {
+            continue;
+        };
+        let lets_pass = action(old.on_error, before.severity) == RuleAction::Alert;
+        let refuses = action(new.on_error, check.severity) != RuleAction::Alert;
+        let called = before.called(at);
+        let failed = status.checks.iter().find(|one| one.name == called);
+        let failed = failed.map_or(0, |one| one.failed);
+        if lets_pass && refuses && failed.saturating_mul(2) > checked {
+            decision.warn(format!(
+                "spec.checks[{index}] ({}): {failed} of the {checked} records judged so far failed it, more than half: with onError {:?} such records go no further",
+                check.called(index),
+                new.on_error
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headworks_plan::{Contract, Field};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        impact::Stream,
+        planning::uses::{RecordUse, StreamRef},
+    };
+
+    fn rule(name: &str, spec: Value, status: Value) -> QualityRule {
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "shop"}, "spec": spec, "status": status})).unwrap()
+    }
+
+    fn snapshot() -> CatalogSnapshot {
+        let stream = Stream {
+            contract: Contract {
+                fields: vec![
+                    Field::new("id", "string", true),
+                    Field::new("amount", "int", true),
+                ],
+                ..Contract::default()
+            },
+            ..Stream::default()
+        };
+        let mut snapshot = CatalogSnapshot::default();
+        let name = |name: &str| ("shop".to_owned(), name.to_owned());
+        snapshot.streams.insert(name("orders"), stream);
+        let source = RecordUse {
+            writes: vec![StreamRef::new("orders", "spec.into")],
+            ..RecordUse::default()
+        };
+        snapshot.records.insert(("Source", name("in")), source);
+        snapshot
+    }
+
+    fn warnings(new: QualityRule, old: Option<QualityRule>, others: &[QualityRule]) -> String {
+        let decision = review(&Request { new, old }, &snapshot(), others);
+        assert_eq!(decision.denied, None);
+        decision.warnings.join(" ").replace(" … … ", " ")
+    }
+
+    fn simple(check: Value) -> QualityRule {
+        rule(
+            "sane",
+            json!({"stream": "orders", "checks": [check]}),
+            Value::Null,
+        )
+    }
+
+    #[test]
+    fn a_rule_that_fits_passes_in_silence_and_one_that_does_not_is_told() {
+        assert_eq!(
+            warnings(simple(json!({"notNull": {"field": "id"}})), None, &[]),
+            ""
+        );
+        let told = warnings(simple(json!({"notNull": {"field": "ids"}})), None, &[]);
+        assert!(
+            told.contains("InvalidRule") && told.contains("spec.checks[0].notNull.field"),
+            "{told}"
+        );
+        assert!(told.contains("did you mean"), "{told}");
+    }
+
+    #[test]
+    fn a_stream_that_is_not_there_and_one_that_nobody_meets_are_told() {
+        let new = rule(
+            "sane",
+            json!({"stream": "order", "checks": [{"notNull": {"field": "id"}}]}),
+            Value::Null,
+        );
+        let told = warnings(new, None, &[]);
+        assert!(told.contains("no Source writes DataStream order"), "{told}");
+        assert!(
+            told.contains("spec.stream: DataStream order isn't there yet")
+                && told.contains("did you mean orders?"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_rule_that_would_refuse_more_than_half_is_told() {
+        let check = json!({"name": "positive", "expression": "amount > 0"});
+        let old = |failed: i64| {
+            rule(
+                "sane",
+                json!({"stream": "orders", "onError": "Alert", "checks": [check.clone()]}),
+                json!({"checked": 1000, "checks": [{"name": "positive", "failed": failed}]}),
+            )
+        };
+        let new = |on_error: &str| {
+            rule(
+                "sane",
+                json!({"stream": "orders", "onError": on_error, "checks": [{"name": "above", "expression": "amount > 0"}]}),
+                Value::Null,
+            )
+        };
+        let told = warnings(new("Quarantine"), Some(old(501)), &[]);
+        assert!(told.contains("spec.checks[0] (above): 501 of the 1000 records judged so far failed it, more than half"), "{told}");
+        assert_eq!(warnings(new("Quarantine"), Some(old(500)), &[]), "");
+        assert_eq!(warnings(new("Alert"), Some(old(900)), &[]), "");
+    }
+
+    #[test]
+    fn rules_of_one_stream_that_contradict_are_told() {
+        let other = rule(
+            "low",
+            json!({"stream": "orders", "checks": [{"range": {"field": "amount", "max": "5"}}]}),
+            Value::Null,
+        );
+        let told = warnings(
+            simple(json!({"range": {"field": "amount", "min": "6"}})),
+            None,
+            &[other],
+        );
+        assert!(
+            told.contains("contradicts check range-amount of QualityRule low"),
+            "{told}"
+        );
+    }
+}

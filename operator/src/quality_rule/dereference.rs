@@ -1,0 +1,130 @@
+//! What a rule refers to: its stream, and the objects whose pods judge by it, with what these pods say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headworks_crds::QualityRule;
+use headworks_plan::RuleFigures;
+
+use crate::{
+    context::Context,
+    data_stream::resolve::{resolve_stream, stream_references, stream_rules},
+    names::Key,
+    planning::rules::StreamRules,
+    retry::Error,
+    rule_counts::Tally,
+};
+
+/// An object whose pods judge the stream's records, and what each of them says.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    /// The object.
+    pub key: Key,
+    /// By the pod's UID; pods that haven't answered yet aren't there.
+    pub pods: BTreeMap<String, Vec<RuleFigures>>,
+}
+
+/// A check's last failure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastFailure {
+    /// When, in milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Where, if it was read from Kafka.
+    pub place: Option<String>,
+}
+
+/// Declares all that is read, before it is.
+pub fn declare(rule: &QualityRule, key: &Key, context: &Context) {
+    let references = stream_references(&key.namespace, &rule.spec.stream);
+    context.indexes.set_references(key, references);
+}
+
+/// Who judges, and what was said of it.
+pub fn judges(rule: &QualityRule, key: &Key, context: &Context) -> Vec<Judge> {
+    let keys = context.flows.judges(&key.namespace, &rule.spec.stream);
+    let judge = |of: Key| Judge {
+        pods: context.reports.rules(&of),
+        key: of,
+    };
+    keys.into_iter().map(judge).collect()
+}
+
+/// What the rules of the stream come to.
+///
+/// # Errors
+/// The stream isn't there, or has no contract yet.
+pub async fn stream(
+    rule: &QualityRule,
+    key: &Key,
+    context: &Context,
+) -> Result<StreamRules, Error> {
+    let stream = &rule.spec.stream;
+    let found = resolve_stream(context, "spec.stream", &key.namespace, stream).await?;
+    let contract = &found.stream.contract;
+    Ok(stream_rules(context, &key.namespace, stream, contract))
+}
+
+/// What each pod has counted by a rule of the stream, by object and pod.
+pub fn counted(
+    judges: &[Judge],
+    stream: &str,
+    rule: &str,
+    checks: &BTreeSet<String>,
+) -> BTreeMap<String, BTreeMap<String, Tally>> {
+    let of = |judge: &Judge| {
+        let pods = judge.pods.iter();
+        let pods = pods.map(|(pod, said)| (pod.clone(), Tally::of(said, stream, rule, checks)));
+        (judge.title(), pods.collect())
+    };
+    judges.iter().map(of).collect()
+}
+
+/// When and where each check last failed, as far as pods that are there tell.
+pub fn last_failures(
+    judges: &[Judge],
+    stream: &str,
+    rule: &str,
+    checks: &BTreeSet<String>,
+) -> BTreeMap<String, LastFailure> {
+    let said = judges
+        .iter()
+        .flat_map(|judge| judge.pods.values().flatten());
+    let said = said.filter(|figures| figures.stream == stream && figures.name == rule);
+    let mut last: BTreeMap<String, LastFailure> = BTreeMap::new();
+    for check in said.flat_map(|figures| &figures.checks) {
+        let Some(at_ms) = check.last_failure_ms else {
+            continue;
+        };
+        if !checks.contains(&check.name) {
+            continue;
+        }
+        let known = last.entry(check.name.clone()).or_default();
+        if at_ms >= known.at_ms {
+            known.at_ms = at_ms;
+            known.place.clone_from(&check.last_failure_place);
+        }
+    }
+    last
+}
+
+impl Judge {
+    /// As a status says it: `Source/in`.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.key.kind, self.key.name)
+    }
+
+    /// True: each pod that answers judges by that version. One without pods that answer has nothing to take up.
+    pub fn is_of(&self, stream: &str, rule: &str, generation: i64) -> bool {
+        self.pods.values().all(|said| {
+            let mut of_rule = said
+                .iter()
+                .filter(|figures| figures.stream == stream && figures.name == rule);
+            of_rule.any(|figures| figures.generation == generation)
+        })
+    }
+
+    /// True: no pod that answers judges by that rule any more.
+    pub fn is_free_of(&self, stream: &str, rule: &str) -> bool {
+        let mut said = self.pods.values().flatten();
+        !said.any(|figures| figures.stream == stream && figures.name == rule)
+    }
+}

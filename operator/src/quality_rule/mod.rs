@@ -1,0 +1,130 @@
+//! QualityRule: checks of a stream's records. It has no pods: those of the Sources and Pipelines that meet the stream's records judge
+//! by it, because it is in their plans (`data_stream::resolve`).
+//!
+//! It is Ready once every pod that judges says that it does so by this version. Its counts and its health come from what these pods
+//! say; nobody is woken by those, so a rule looks at them by itself.
+
+mod admission;
+mod dereference;
+mod health;
+mod status;
+mod validate;
+mod watched;
+
+use std::time::Duration;
+
+use headworks_crds::{QualityRule, QualityRuleStatus, SpecFault};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{
+    context::Context,
+    controller::{PodRequest, Reconciler, ShownFigures},
+    names::Key,
+    planning::rules,
+    retry::Error,
+    rule_counts::{Counts, Remembered},
+    security::Open,
+    status::ReconcileOutcome,
+};
+
+/// How often pods' counts are looked at.
+const LOOK: Duration = Duration::from_secs(10);
+/// The same while pods are to take a rule up.
+const LOOK_SOON: Duration = Duration::from_secs(1);
+
+impl Reconciler for QualityRule {
+    type Status = QualityRuleStatus;
+
+    fn status(&self) -> Option<&QualityRuleStatus> {
+        self.status.as_ref()
+    }
+
+    fn spec_faults(&self) -> Vec<SpecFault> {
+        let own = rules::own_faults(&self.spec);
+        headworks_crds::faults(&self.spec)
+            .into_iter()
+            .chain(own)
+            .collect()
+    }
+
+    fn open(&self) -> Option<Open> {
+        None
+    }
+
+    fn pods(&self) -> Option<PodRequest<'_>> {
+        None
+    }
+
+    fn shown_figures(&self) -> Option<ShownFigures> {
+        None
+    }
+
+    fn needs_finalizer(&self) -> bool {
+        false
+    }
+
+    async fn reconcile(
+        &self,
+        status: &mut QualityRuleStatus,
+        context: &Context,
+    ) -> Result<ReconcileOutcome, Error> {
+        let key = Key::of(self);
+        dereference::declare(self, &key, context);
+        let judges = dereference::judges(self, &key, context);
+        count(self, &key, &judges, status, context);
+        let found = dereference::stream(self, &key, context).await?;
+        let outcome = validate::outcome(self, &found, &judges)?;
+        let look = if outcome.ready { LOOK } else { LOOK_SOON };
+        Ok(outcome.recheck(look))
+    }
+
+    async fn finalize(&self, _: &QualityRuleStatus, _: &Context) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Counts what pods have judged, and says in the status how many there were and whether enough passed.
+fn count(
+    rule: &QualityRule,
+    key: &Key,
+    judges: &[dereference::Judge],
+    status: &mut QualityRuleStatus,
+    context: &Context,
+) {
+    let now = Timestamp::now();
+    let (spec, before) = (&rule.spec, &*status);
+    let known = || Remembered {
+        counts: Counts::of_status(&before.judges),
+        ..Remembered::default()
+    };
+    let uid = rule.uid().unwrap_or_default();
+    let generation = rule.metadata.generation;
+    let names = status::names(spec);
+    let pods = dereference::counted(judges, &spec.stream, &key.name, &names);
+    let last = dereference::last_failures(judges, &spec.stream, &key.name, &names);
+    let look = |remembered: &mut Remembered| {
+        remembered.counts.round(&pods);
+        let total = remembered.counts.total(|name| status::refuses(spec, name));
+        let length = i64::try_from(spec.window.millis()).unwrap_or(i64::MAX);
+        let counts = (total.checked, total.failed);
+        let now_ms = now.as_millisecond();
+        let of_late =
+            remembered
+                .window
+                .note(generation.unwrap_or_default(), now_ms, counts, length);
+        let mut shown = before.clone();
+        status::show(&mut shown, spec, &total, &last);
+        let due = status::worth_writing(before, &shown, now_ms - remembered.written_ms);
+        if due {
+            remembered.written_ms = now_ms;
+            shown.judges = remembered.counts.to_status();
+        }
+        (of_late, due.then_some(shown))
+    };
+    let (of_late, shown) = context.rules.with(key, &uid, known, look);
+    if let Some(shown) = shown {
+        *status = shown;
+    }
+    health::settle(spec, of_late, &mut status.conditions, generation, now);
+}

@@ -1,0 +1,321 @@
+//! How many records QualityRules have judged, over the lives of pods, and how many of late.
+//!
+//! Pods count since their process began, and a record is judged more than once: by the Source that takes it in, and again by each
+//! Pipeline that reads it. What is told is a number of records ([`Counts::total`]):
+//!
+//! - CHECKED: those that Sources judged and refused, and those that the reader judged that judged most; at least those that Sources
+//!   judged, some of which no reader may have read yet.
+//! - FAILED, and each check: those that Sources refused, and those that failed at the reader where most did; at least those that failed
+//!   in Sources.
+//!
+//! A record that a Source refused comes to no reader; one that it let pass is judged by each. A reader that begins later, or was away, has
+//! judged fewer, so the one with most is the nearest to all. How many a Source refused follows from the checks: those that failed one
+//! whose action refuses. Where a record fails two of those, and others fail only such as let pass, it may be told twice; it is never
+//! more than what failed.
+//!
+//! Pure, but for the memory of the process ([`RuleMemory`]).
+
+mod health;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use headworks_crds::{JudgeCount, RuleCount};
+use headworks_plan::RuleFigures;
+
+pub use health::{Judged, Window};
+
+use crate::names::Key;
+
+/// So many ended pods of an object are remembered, in case one was only away.
+const REMEMBERED: usize = 64;
+/// Most objects whose counts are kept.
+const JUDGES: usize = 64;
+/// Most pods of an object whose counts are kept apart.
+const PODS: usize = 256;
+
+/// What was counted by one rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records that were judged.
+    pub checked: u64,
+    /// Records that failed at least one check.
+    pub failed: u64,
+    /// Records that failed each check, by its name.
+    pub checks: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// What a pod says of a rule, of all its versions. Checks that the rule doesn't have are a pod's invention, or of an older version.
+    pub fn of(
+        figures: &[RuleFigures],
+        stream: &str,
+        rule: &str,
+        checks: &BTreeSet<String>,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        for one in figures {
+            if one.stream != stream || one.name != rule {
+                continue;
+            }
+            tally.checked = tally.checked.saturating_add(one.checked);
+            tally.failed = tally.failed.saturating_add(one.failed);
+            for check in one
+                .checks
+                .iter()
+                .filter(|check| checks.contains(&check.name))
+            {
+                tally.add_check(&check.name, check.failed);
+            }
+        }
+        tally
+    }
+
+    fn add_check(&mut self, name: &str, failed: u64) {
+        if failed > 0 {
+            let count = self.checks.entry(name.to_owned()).or_default();
+            *count = count.saturating_add(failed);
+        }
+    }
+
+    fn add(&mut self, more: &Tally) {
+        self.checked = self.checked.saturating_add(more.checked);
+        self.failed = self.failed.saturating_add(more.failed);
+        for (name, failed) in &more.checks {
+            self.add_check(name, *failed);
+        }
+    }
+
+    fn take_away(&mut self, less: &Tally) {
+        self.checked = self.checked.saturating_sub(less.checked);
+        self.failed = self.failed.saturating_sub(less.failed);
+        for (name, failed) in &less.checks {
+            if let Some(count) = self.checks.get_mut(name) {
+                *count = count.saturating_sub(*failed);
+            }
+        }
+        self.checks.retain(|_, count| *count > 0);
+    }
+
+    /// Each number the greater of two.
+    fn most(&mut self, other: &Tally) {
+        self.checked = self.checked.max(other.checked);
+        self.failed = self.failed.max(other.failed);
+        for (name, failed) in &other.checks {
+            let count = self.checks.entry(name.clone()).or_default();
+            *count = (*count).max(*failed);
+        }
+    }
+
+    fn check(&self, name: &str) -> u64 {
+        self.checks.get(name).copied().unwrap_or(0)
+    }
+}
+
+/// What the pods of one object have counted by one rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Judge {
+    ended: Tally,
+    pods: BTreeMap<String, Tally>,
+    /// Pods whose count was added to `ended`.
+    away: HashMap<String, Tally>,
+}
+
+impl Judge {
+    fn total(&self) -> Tally {
+        let mut total = self.ended.clone();
+        self.pods.values().for_each(|pod| total.add(pod));
+        total
+    }
+
+    /// One round: what each pod that there is has counted. One that isn't among them has ended.
+    fn round(&mut self, pods: &BTreeMap<String, Tally>) {
+        let gone: Vec<String> = self
+            .pods
+            .keys()
+            .filter(|pod| !pods.contains_key(*pod))
+            .cloned()
+            .collect();
+        for pod in gone {
+            let Some(tally) = self.pods.remove(&pod) else {
+                continue;
+            };
+            self.ended.add(&tally);
+            if self.away.len() >= REMEMBERED {
+                self.away.clear();
+            }
+            self.away.insert(pod, tally);
+        }
+        for (pod, tally) in pods {
+            if let Some(added) = self.away.remove(pod) {
+                self.ended.take_away(&added);
+                self.pods.insert(pod.clone(), added);
+            }
+            if let Some(last) = self.pods.get(pod)
+                && (tally.checked < last.checked || tally.failed < last.failed)
+            {
+                // Its container began anew.
+                let last = last.clone();
+                self.ended.add(&last);
+            }
+            if tally.checked > 0 && (self.pods.len() < PODS || self.pods.contains_key(pod)) {
+                self.pods.insert(pod.clone(), tally.clone());
+            } else {
+                self.pods.remove(pod);
+            }
+        }
+    }
+}
+
+/// What all who judge by one rule have counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<String, Judge>);
+
+impl Counts {
+    /// As a status has them.
+    pub fn of_status(judges: &[JudgeCount]) -> Counts {
+        let read = |count: &RuleCount| Tally {
+            checked: whole(count.checked),
+            failed: whole(count.failed),
+            checks: (count.checks.iter())
+                .map(|(name, n)| (name.clone(), whole(*n)))
+                .collect(),
+        };
+        let judges = judges.iter().map(|judge| {
+            let pods = judge
+                .pods
+                .iter()
+                .map(|(pod, count)| (pod.clone(), read(count)));
+            let known = Judge {
+                ended: read(&judge.ended),
+                pods: pods.collect(),
+                away: HashMap::new(),
+            };
+            (judge.by.clone(), known)
+        });
+        Counts(judges.collect())
+    }
+
+    /// For a status.
+    pub fn to_status(&self) -> Vec<JudgeCount> {
+        let write = |tally: &Tally| RuleCount {
+            checked: shown(tally.checked),
+            failed: shown(tally.failed),
+            checks: (tally.checks.iter())
+                .map(|(name, n)| (name.clone(), shown(*n)))
+                .collect(),
+        };
+        let judges = self.0.iter();
+        judges
+            .map(|(by, judge)| JudgeCount {
+                by: by.clone(),
+                ended: write(&judge.ended),
+                pods: (judge.pods.iter())
+                    .map(|(pod, tally)| (pod.clone(), write(tally)))
+                    .collect(),
+            })
+            .collect()
+    }
+
+    /// One round: what the pods of each object that judges have counted. What objects counted that are gone stays.
+    pub fn round(&mut self, pods: &BTreeMap<String, BTreeMap<String, Tally>>) {
+        let none = BTreeMap::new();
+        for (by, judge) in &mut self.0 {
+            judge.round(pods.get(by).unwrap_or(&none));
+        }
+        for (by, pods) in pods {
+            let counted = pods.values().any(|tally| tally.checked > 0);
+            if counted && self.0.len() < JUDGES && !self.0.contains_key(by) {
+                self.0.entry(by.clone()).or_default().round(pods);
+            }
+        }
+    }
+
+    /// Records, by the rule that the module's head says. `refuses`: a record that fails the check of that name goes no further.
+    pub fn total(&self, refuses: impl Fn(&str) -> bool) -> Tally {
+        let (mut sources, mut readers) = (Tally::default(), Tally::default());
+        for (by, judge) in &self.0 {
+            if by.starts_with("Source/") {
+                sources.add(&judge.total());
+            } else {
+                readers.most(&judge.total());
+            }
+        }
+        let stopped = (sources.checks.iter()).filter(|(name, _)| refuses(name));
+        let stopped = stopped
+            .map(|(_, failed)| *failed)
+            .fold(0, u64::saturating_add);
+        let stopped = stopped.min(sources.failed);
+        let passed = sources.failed - stopped;
+        let mut total = Tally {
+            checked: sources.checked.max(stopped.saturating_add(readers.checked)),
+            failed: stopped.saturating_add(passed.max(readers.failed)),
+            checks: BTreeMap::new(),
+        };
+        let names: BTreeSet<&String> = sources.checks.keys().chain(readers.checks.keys()).collect();
+        for name in names {
+            let (first, then) = (sources.check(name), readers.check(name));
+            let failed = if refuses(name) {
+                first.saturating_add(then)
+            } else {
+                first.max(then)
+            };
+            total.add_check(name, failed);
+        }
+        total
+    }
+}
+
+fn whole(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+fn shown(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// What the process remembers of a rule between two looks.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// The counts, which the status shows in steps.
+    pub counts: Counts,
+    /// How it went of late.
+    pub window: Window,
+    /// When figures were last written, in milliseconds since 1970 UTC.
+    pub written_ms: i64,
+}
+
+/// What the process remembers of rules. A new one goes on from their statuses.
+#[derive(Debug, Default)]
+pub struct RuleMemory(Mutex<HashMap<Key, (String, Remembered)>>);
+
+impl RuleMemory {
+    /// Works on what is remembered of the rule with this UID; `new` says what is known at first.
+    pub fn with<T>(
+        &self,
+        key: &Key,
+        uid: &str,
+        new: impl FnOnce() -> Remembered,
+        work: impl FnOnce(&mut Remembered) -> T,
+    ) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = all.entry(key.clone());
+        let (of, remembered) = entry.or_insert_with(|| (String::new(), Remembered::default()));
+        if of.as_str() != uid {
+            uid.clone_into(of);
+            *remembered = new();
+        }
+        work(remembered)
+    }
+
+    /// Forgets a rule that is gone.
+    pub fn forget(&self, key: &Key) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests;
