@@ -45,6 +45,7 @@ const TEN_YEARS_MS: u64 = 10 * 365 * 24 * HOUR_MS;
 #[x_kube(validation = Rule::new("(has(self.read) && self.read.size() > 0) || (has(self.write) && self.write.size() > 0)").message("a grant names at least one stream in read or write"))]
 #[x_kube(validation = Rule::new("self.to == oldSelf.to").message("to can't change: make a new AccessGrant").field_path(".to"))]
 #[x_kube(validation = Rule::new("!has(self.exceptLabels) || self.exceptLabels.size() == 0 || !has(self.write) || self.write.size() == 0").message("exceptLabels is for read: a stream can't be written without its labelled fields").field_path(".exceptLabels"))]
+#[x_kube(validation = Rule::new("!has(self.deadLetters) || !self.deadLetters || !has(self.exceptLabels) || self.exceptLabels.size() == 0").message("dead letters are records as they came, with labelled fields in them: deadLetters can't be together with exceptLabels").field_path(".deadLetters"))]
 #[garde(allow_unvalidated)]
 pub struct AccessGrantSpec {
     /// The client. Can't change.
@@ -66,6 +67,10 @@ pub struct AccessGrantSpec {
     #[schemars(length(max = 16), inner(length(min = 1, max = 63), regex(pattern = references::LABEL)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub except_labels: Vec<String>,
+    /// True: the client may read the dead letters of the streams in read, too. They are records as they came, with labelled
+    /// fields in them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dead_letters: bool,
     /// When the rights end (RFC 3339, such as 2027-01-01T00:00:00Z). Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40), regex(pattern = INSTANT))]
@@ -167,6 +172,9 @@ pub struct AccessGrantStatus {
     #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub streams: Vec<GrantedStream>,
+    /// True: the client may read the dead letters of the streams that it reads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dead_letters: bool,
 }
 
 /// A stream that a client may use.

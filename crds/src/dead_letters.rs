@@ -19,6 +19,18 @@ pub struct DeadLetterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "instant")]
     pub last_dead_letter_time: Option<Time>,
+    /// How many of them there were by reason (Decode, Contract, Quality and others), each rounded down to three digits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "by_reason")]
+    pub dead_letters_by_reason: BTreeMap<String, i64>,
+    /// Why the last one became one, as far as it was told when lastDeadLetterTime moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_dead_letter_reason: Option<String>,
+    /// Where its record was read, topic[partition]@offset. Absent: it was given to a Source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 320))]
+    pub last_dead_letter_place: Option<String>,
     /// How deadLetters comes about. Absent: there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_count: Option<DeadLetterCount>,
@@ -34,6 +46,37 @@ pub struct DeadLetterCount {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "pods")]
     pub pods: BTreeMap<String, i64>,
+    /// The same by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "reasons")]
+    pub reasons: BTreeMap<String, ReasonCount>,
+}
+
+/// How the count of one reason comes about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasonCount {
+    /// What processes counted that are gone.
+    pub ended: i64,
+    /// What each pod has counted, by the pod's UID.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pods: BTreeMap<String, i64>,
+}
+
+fn by_reason(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 16,
+        "description": "How many of them there were by reason (Decode, Contract, Quality and others), each rounded down to three digits.",
+        "additionalProperties": {"type": "integer", "format": "int64"}})
+}
+
+fn reasons(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 16,
+        "description": "The same by reason.",
+        "additionalProperties": {"type": "object", "required": ["ended"], "properties": {
+            "ended": {"type": "integer", "format": "int64", "description": "What processes counted that are gone."},
+            "pods": {"type": "object", "maxProperties": 1024,
+                "description": "What each pod has counted, by the pod's UID.",
+                "additionalProperties": {"type": "integer", "format": "int64"}}}}})
 }
 
 fn pods(_: &mut SchemaGenerator) -> Schema {

@@ -68,7 +68,7 @@ pub use data_stream::{
     DeadLetter, EventTime, Field, FieldLabels, Format, KeptSetting, LabelledFields,
     MAX_EVENT_TIME_MS, ProtobufDefinition, RegisteredSchema, SchemaReference, SubjectNaming,
 };
-pub use dead_letters::{DeadLetterCount, DeadLetterStatus};
+pub use dead_letters::{DeadLetterCount, DeadLetterStatus, ReasonCount};
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{

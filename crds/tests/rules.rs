@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use headworks_crds::{DataStream, Pipeline, Platform, Source, Validate};
+use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source, Validate};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -231,6 +231,20 @@ fn a_one_of_takes_exactly_one() {
     accepted!(pipeline(
         json!({"startFrom": {"time": "2026-01-01T00:00:00Z"}})
     ));
+}
+
+#[test]
+fn dead_letters_are_not_given_to_who_may_not_see_labelled_fields() {
+    let grant = |changes: Value| -> AccessGrant {
+        let spec = json!({"to": {"namespace": "bi", "name": "report"}, "read": ["orders"]});
+        object("AccessGrant", &with(spec, &changes))
+    };
+    accepted!(grant(json!({"deadLetters": true})));
+    accepted!(grant(json!({"exceptLabels": ["pii"]})));
+    refused!(
+        grant(json!({"deadLetters": true, "exceptLabels": ["pii"]})),
+        "can't be together with exceptLabels"
+    );
 }
 
 #[test]

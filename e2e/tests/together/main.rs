@@ -21,6 +21,7 @@ mod a_webhook;
 mod a_wrong_turns;
 mod bad_records;
 mod cli;
+mod dlq;
 mod edits;
 mod evolution;
 mod feeds;

@@ -12,7 +12,7 @@ use crate::{End, output};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Which cluster.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Arguments {
     /// The kubeconfig file. Absent: as kubectl chooses it (KUBECONFIG, ~/.kube/config).
     #[arg(long, value_name = "FILE")]

@@ -33,8 +33,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    doctor, explain, impact, leftovers as staying, peek, run, schema as schemas, test, uninstall,
-    validate as validating, version,
+    dlq, doctor, explain, impact, leftovers as staying, peek, profile, run, schema as schemas,
+    test, uninstall, validate as validating, version,
 };
 
 /// How a command ended.
@@ -99,6 +99,12 @@ enum Command {
     /// Prints records of a stream, decoded by its contract, with labelled fields masked.
     #[command(after_help = EXIT_CODES)]
     Peek(peek::Arguments),
+    /// Lists, shows, counts and exports the dead letters of a stream, with labelled fields masked.
+    #[command(after_help = EXIT_CODES)]
+    Dlq(dlq::Arguments),
+    /// Says what is in a stream's columns: nulls, distinct values, ranges, quantiles, frequent values.
+    #[command(after_help = EXIT_CODES)]
+    Profile(profile::Arguments),
     /// Says what stayed when objects went, and how it is removed; deletes only what is named.
     #[command(after_help = EXIT_CODES)]
     Leftovers(staying::Arguments),
@@ -132,6 +138,8 @@ fn main() -> ExitCode {
         Command::Impact(arguments) => impact::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Peek(arguments) => peek::run(&arguments),
+        Command::Dlq(arguments) => dlq::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Leftovers(arguments) => staying::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completion { shell } => {

@@ -107,6 +107,7 @@ pub async fn issue(
         prune: true,
     };
     note_streams(status, &granted.streams);
+    status.dead_letters |= grant.spec.dead_letters;
     users::ensure(context, &platform.platform, &owner, &wanted).await?;
     if plan.previous.is_some() {
         // It may do what the grant says now, no more; its password isn't known any more, and stays.
@@ -146,6 +147,7 @@ pub async fn issue(
     status.previous_user = plan.previous.map(|_| other);
     status.rotated_at = Some(plan.since.to_string());
     status.streams.clone_from(&granted.streams);
+    status.dead_letters = grant.spec.dead_letters;
     Ok(plan.next)
 }
 

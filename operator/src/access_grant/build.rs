@@ -29,7 +29,7 @@ pub fn users(
     plan: &Plan,
 ) -> DesiredUsers {
     let prefix = rights::prefix(spec);
-    let acls: BTreeSet<Acl> = rights::acls(streams, &prefix);
+    let acls: BTreeSet<Acl> = rights::acls(streams, spec.dead_letters, &prefix);
     let user = |slot: Slot| User {
         name: slot.user(base),
         acls: acls.clone(),
@@ -75,7 +75,10 @@ mod tests {
         assert_eq!(built.current.name, format!("{base}-b"));
         assert_eq!(built.other.name, format!("{base}-a"));
         assert_eq!(built.prefix, "bi.report");
-        assert_eq!(built.current.acls, rights::acls(&streams, "bi.report"));
+        assert_eq!(
+            built.current.acls,
+            rights::acls(&streams, false, "bi.report")
+        );
         assert_eq!(built.other.acls, built.current.acls);
         assert_eq!(built.current.quota, Some(rights::quota(&spec)));
         assert_eq!(built.other.quota, built.current.quota);

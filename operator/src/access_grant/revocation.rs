@@ -212,8 +212,9 @@ pub async fn meanwhile(
     let (key, about) = (Key::of(grant), grant.object_ref(&()));
     let owner = owner(&key, &about);
     let left = validate::still_named(&grant.spec, status);
-    if left.len() < status.streams.len() {
-        let acls = rights::acls(&left, &rights::prefix(&grant.spec));
+    let no_dead_letters = status.dead_letters && !grant.spec.dead_letters;
+    if left.len() < status.streams.len() || no_dead_letters {
+        let acls = rights::acls(&left, grant.spec.dead_letters, &rights::prefix(&grant.spec));
         for name in users(grant, status, Some(&platform)) {
             let user = User {
                 name,
@@ -223,6 +224,7 @@ pub async fn meanwhile(
             kafka_users::narrow(context, &platform, &owner, &user).await?;
         }
         status.streams = left;
+        status.dead_letters &= grant.spec.dead_letters;
     }
     if let Some(previous) = status
         .previous_user

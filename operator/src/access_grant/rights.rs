@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use headworks_crds::{AccessGrantSpec, GrantedStream};
 
 use crate::{
+    contract::topic_name::dead_letter_topic,
     kafka::{Acl, Operation, Quota, Resource},
     reason::ConditionReason,
     retry::Error,
@@ -39,10 +40,16 @@ pub fn prefix(spec: &AccessGrantSpec) -> String {
     format!("{}.{}", spec.to.namespace, spec.to.name)
 }
 
-/// The rules that a client's user has.
-pub fn acls(streams: &[GrantedStream], prefix: &str) -> BTreeSet<Acl> {
+/// The rules that a client's user has. `dead_letters`: it reads those of the streams that it reads, too.
+pub fn acls(streams: &[GrantedStream], dead_letters: bool, prefix: &str) -> BTreeSet<Acl> {
     let mut all = BTreeSet::new();
     for stream in streams {
+        if dead_letters && stream.access == READ && stream.derived.is_none() {
+            let topic = dead_letter_topic(&stream.topic);
+            for operation in [Operation::Read, Operation::Describe] {
+                all.insert(Acl::literal(Resource::Topic, &topic, operation));
+            }
+        }
         let (operation, own) = if stream.access == WRITE {
             (Operation::Write, Resource::TransactionalId)
         } else {
@@ -85,6 +92,24 @@ mod tests {
     use crate::kafka::Pattern;
 
     #[test]
+    fn dead_letters_are_read_only_where_the_grant_says_so_and_never_those_of_a_narrowed_stream() {
+        let stream = |derived: Option<&str>| GrantedStream {
+            stream: "orders".into(),
+            topic: "shop.orders".into(),
+            access: READ.into(),
+            derived: derived.map(Into::into),
+        };
+        let of = |derived, dead_letters| {
+            let all = acls(&[stream(derived)], dead_letters, "bi.report");
+            let all = all.into_iter().filter(|a| a.name == "shop.orders.dlq");
+            all.map(|a| a.operation).collect::<Vec<_>>()
+        };
+        assert_eq!(of(None, true), [Operation::Read, Operation::Describe]);
+        assert!(of(None, false).is_empty());
+        assert!(of(Some("orders-without-pii"), true).is_empty());
+    }
+
+    #[test]
     fn a_reader_reads_its_topics_with_its_groups_and_a_writer_writes_with_its_transactions() {
         let stream = |topic: &str, access: &str| GrantedStream {
             stream: "s".into(),
@@ -92,7 +117,7 @@ mod tests {
             access: access.into(),
             derived: None,
         };
-        let read = acls(&[stream("shop.orders", READ)], "bi.report");
+        let read = acls(&[stream("shop.orders", READ)], false, "bi.report");
         let all: Vec<String> = read
             .iter()
             .map(|a| {
@@ -111,7 +136,7 @@ mod tests {
                 "Group Prefixed bi.report. Read"
             ]
         );
-        let write = acls(&[stream("shop.orders", WRITE)], "bi.report");
+        let write = acls(&[stream("shop.orders", WRITE)], true, "bi.report");
         let ids: Vec<(&str, Pattern, Operation)> = write
             .iter()
             .filter(|a| a.resource == Resource::TransactionalId)
@@ -127,7 +152,8 @@ mod tests {
             ]
         );
         assert!(!write.iter().any(|a| a.operation == Operation::Read));
-        assert!(acls(&[], "bi.report").is_empty());
+        assert!(acls(&[], true, "bi.report").is_empty());
+        assert!(!write.iter().any(|a| a.name.contains(".dlq")));
     }
 
     #[test]

@@ -14,8 +14,13 @@ pub fn said(grant: &AccessGrant, status: &AccessGrantStatus, note: Option<String
         .iter()
         .map(|s| format!("{} {}", s.access.to_lowercase(), s.topic))
         .collect();
+    let dead_letters = if status.dead_letters {
+        ", and the dead letters of what it reads"
+    } else {
+        ""
+    };
     let message = format!(
-        "user {} may {}; its credentials are in Secret {}/{}",
+        "user {} may {}{dead_letters}; its credentials are in Secret {}/{}",
         status.user.as_deref().unwrap_or_default(),
         streams.join(", "),
         grant.spec.to.namespace,

@@ -4,7 +4,8 @@
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
 use headworks_plan::{
-    CheckFigures, Figures, Problem, Report, ReportedReason, RuleFigures, StateFigures,
+    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, Report, ReportedReason,
+    RuleFigures, StateFigures,
 };
 
 use crate::names::condition_reason;
@@ -25,6 +26,10 @@ const CHECKS: usize = 64;
 const NAME: usize = 253;
 /// Longest place of a failure: a topic's name of at most 249 characters, a partition and an offset.
 const PLACE: usize = 300;
+/// Most reasons of dead letters of one pod that are looked at.
+const REASONS: usize = 16;
+/// Longest place of a dead letter, in characters: a topic has 249 at most.
+const ORIGIN: usize = 300;
 /// The first and the last millisecond that a status can show: of the years 1 and 9999.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 /// A hundred years in milliseconds: longer took nothing.
@@ -59,6 +64,8 @@ fn figures(figures: Figures) -> Figures {
         records_in: figures.records_in.min(MOST),
         records_out: figures.records_out.min(MOST),
         dead_letters: figures.dead_letters.min(MOST),
+        dead_letters_by_reason: by_reason(figures.dead_letters_by_reason),
+        last_dead_letter: figures.last_dead_letter.and_then(last_dead_letter),
         dropped: figures.dropped.min(MOST),
         rate: rate(figures.rate),
         lag: figures.lag.map(|lag| lag.min(MOST)),
@@ -96,6 +103,23 @@ fn check(check: CheckFigures) -> CheckFigures {
         last_failure_ms: time(check.last_failure_ms),
         last_failure_place: check.last_failure_place.map(|place| text(&place, PLACE)),
     }
+}
+
+fn by_reason(mut counts: Vec<ReasonCount>) -> Vec<ReasonCount> {
+    counts.truncate(REASONS);
+    let counts = counts.into_iter().map(|one| ReasonCount {
+        reason: reason(&one.reason),
+        count: one.count.min(MOST),
+    });
+    counts.collect()
+}
+
+fn last_dead_letter(last: LastDeadLetter) -> Option<LastDeadLetter> {
+    Some(LastDeadLetter {
+        reason: reason(&last.reason),
+        at_ms: time(Some(last.at_ms))?,
+        place: last.place.map(|place| text(&place, ORIGIN)),
+    })
 }
 
 fn state(state: StateFigures) -> StateFigures {
@@ -228,6 +252,38 @@ mod tests {
         assert_eq!((check.failed, check.last_failure_ms), (MOST, None));
         assert_eq!(check.name.chars().count(), NAME);
         assert_eq!(check.last_failure_place.as_deref(), Some("t[0]@1 [2J"));
+    }
+
+    #[test]
+    fn reasons_and_places_of_dead_letters_are_words_and_few() {
+        let one = ReasonCount {
+            reason: "De\u{1b}code".into(),
+            count: u64::MAX,
+        };
+        let last = |at_ms| LastDeadLetter {
+            reason: "Late\n".into(),
+            at_ms,
+            place: Some(format!("t\u{1b}[0]@{}", "1".repeat(900))),
+        };
+        let of = |at_ms| {
+            figures(Figures {
+                dead_letters_by_reason: vec![one.clone(); 900],
+                last_dead_letter: Some(last(at_ms)),
+                ..Figures::default()
+            })
+        };
+        let said = of(0);
+        assert_eq!(said.dead_letters_by_reason.len(), REASONS);
+        assert_eq!(said.dead_letters_by_reason[0].reason, "Decode");
+        assert_eq!(said.dead_letters_by_reason[0].count, MOST);
+        let last = said.last_dead_letter.unwrap();
+        let place = last.place.unwrap();
+        assert_eq!(
+            (last.reason.as_str(), place.chars().count()),
+            ("Late", ORIGIN)
+        );
+        assert!(!place.contains('\u{1b}'));
+        assert_eq!(of(i64::MAX).last_dead_letter, None);
     }
 
     #[test]

@@ -7,8 +7,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use headworks_plan::{LastDeadLetter, ReasonCount};
+
 /// So many ended pods are remembered, in case one was only away.
 const REMEMBERED: usize = 64;
+/// So many reasons are told apart: there are fewer, but a pod may say anything.
+const REASONS: usize = 16;
 /// How often the time of the last one may move, in milliseconds.
 const STEP_MS: i64 = 60_000;
 
@@ -21,8 +25,23 @@ pub struct Letters {
     pub pods: BTreeMap<String, u64>,
     /// When the sum last grew, milliseconds since 1970 UTC.
     pub last_ms: Option<i64>,
+    /// Those of each reason.
+    pub reasons: BTreeMap<String, Letters>,
+    /// The last one, as it was when `last_ms` moved.
+    pub last: Option<LastDeadLetter>,
     /// Pods whose count was added to `ended`.
     away: HashMap<String, u64>,
+}
+
+/// What one pod has counted since its process began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PodLetters<'a> {
+    /// All of them.
+    pub total: u64,
+    /// Those of each reason.
+    pub reasons: &'a [ReasonCount],
+    /// The last one.
+    pub last: Option<&'a LastDeadLetter>,
 }
 
 impl Letters {
@@ -32,7 +51,32 @@ impl Letters {
             ended,
             pods,
             last_ms,
-            away: HashMap::new(),
+            ..Self::default()
+        }
+    }
+
+    /// One round: what each pod that is there has counted, all in all and of each reason.
+    pub fn take_in(&mut self, pods: &BTreeMap<&str, PodLetters<'_>>, now_ms: i64) {
+        let last_ms = self.last_ms;
+        let totals = pods.iter().map(|(pod, said)| (*pod, said.total));
+        self.round(&totals.collect(), now_ms);
+        if self.last_ms != last_ms {
+            let last = pods.values().filter_map(|said| said.last);
+            self.last = last.max_by_key(|last| last.at_ms).cloned();
+        }
+        let said = pods.values().flat_map(|said| said.reasons);
+        for one in said.filter(|one| one.count > 0) {
+            if self.reasons.len() < REASONS && !self.reasons.contains_key(&one.reason) {
+                self.reasons.insert(one.reason.clone(), Self::default());
+            }
+        }
+        for (reason, letters) in &mut self.reasons {
+            let counts = pods.iter().map(|(pod, said)| {
+                let of_reason = said.reasons.iter().filter(|one| one.reason == *reason);
+                let count = of_reason.map(|one| one.count).fold(0, u64::saturating_add);
+                (*pod, count)
+            });
+            letters.round(&counts.collect(), now_ms);
         }
     }
 
@@ -149,6 +193,43 @@ mod tests {
         assert_eq!(letters.last_ms, Some(10));
         round(&mut letters, &[("a", 3)], 100_000);
         assert_eq!(letters.last_ms, Some(100_000));
+    }
+
+    #[test]
+    fn each_reason_goes_on_over_the_lives_of_pods() {
+        let count = |reason: &str, count| ReasonCount {
+            reason: reason.to_owned(),
+            count,
+        };
+        let last = |at_ms| LastDeadLetter {
+            reason: "Decode".to_owned(),
+            at_ms,
+            place: Some("t[0]@7".to_owned()),
+        };
+        let (a, b) = ([count("Decode", 3), count("Late", 2)], [count("Decode", 4)]);
+        let (before, now) = (last(10), last(20));
+        let pod = |total, reasons, last| PodLetters {
+            total,
+            reasons,
+            last,
+        };
+        let of = |letters: &Letters, reason: &str| letters.reasons[reason].total();
+        let mut letters = Letters::default();
+        let both = [
+            ("a", pod(5, &a[..], Some(&now))),
+            ("b", pod(4, &b[..], Some(&before))),
+        ];
+        letters.take_in(&both.into(), 100);
+        assert_eq!((of(&letters, "Decode"), of(&letters, "Late")), (7, 2));
+        assert_eq!(letters.last, Some(last(20)));
+        // a has ended; b says nothing new.
+        letters.take_in(&[("b", pod(4, &b[..], Some(&before)))].into(), 200);
+        assert_eq!((of(&letters, "Decode"), of(&letters, "Late")), (7, 2));
+        assert_eq!(letters.last, Some(last(20)), "there was none since");
+        // A pod that invents reasons takes bounded room.
+        let invented: Vec<ReasonCount> = (0..50).map(|n| count(&format!("R{n}"), 1)).collect();
+        letters.take_in(&[("c", pod(50, &invented, None))].into(), 300);
+        assert_eq!(letters.reasons.len(), REASONS);
     }
 
     #[test]

@@ -30,6 +30,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use headworks_plan::{Problem, Report, RuleFigures, STATUS_PORT};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{ResourceExt, runtime::reflector::Store};
+use letters::PodLetters;
 pub use letters::{Letters, shown};
 use schedule::Schedule;
 pub use schedule::Target;
@@ -74,21 +75,26 @@ impl Inner {
             .filter(|(uid, _)| !self.by_pod.contains_key(*uid))
             .map(|(_, key)| key)
             .collect();
-        let mut counts: HashMap<&Key, BTreeMap<&str, u64>> = HashMap::new();
+        let mut counts: HashMap<&Key, BTreeMap<&str, PodLetters<'_>>> = HashMap::new();
         for (uid, (key, report)) in &self.by_pod {
-            let of_owner = counts.entry(key).or_default();
-            of_owner.insert(uid, report.figures.dead_letters);
+            let figures = &report.figures;
+            let said = PodLetters {
+                total: figures.dead_letters,
+                reasons: &figures.dead_letters_by_reason,
+                last: figures.last_dead_letter.as_ref(),
+            };
+            counts.entry(key).or_default().insert(uid, said);
         }
         for (key, letters) in &mut self.letters {
             let counts = counts.remove(key).unwrap_or_default();
             if !silent.contains(key) {
-                letters.round(&counts, now_ms);
+                letters.take_in(&counts, now_ms);
             }
         }
         for (key, counts) in counts {
             if !silent.contains(key) {
                 let letters = self.letters.entry(key.clone()).or_default();
-                letters.round(&counts, now_ms);
+                letters.take_in(&counts, now_ms);
             }
         }
     }

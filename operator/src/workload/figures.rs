@@ -1,6 +1,9 @@
 //! Figures in a status: the coarse ones that the reports room lets through, in the words people read.
 
-use headworks_crds::{DeadLetterCount, DeadLetterStatus};
+use std::collections::BTreeMap;
+
+use headworks_crds::{DeadLetterCount, DeadLetterStatus, ReasonCount};
+use headworks_plan::LastDeadLetter;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
@@ -73,35 +76,76 @@ fn already(reports: &Reports, key: &Key, shown: ShownFigures) {
     }
 }
 
-/// What a status shows of dead letters: the sum, how it comes about, and when the last one came.
+/// What a status shows of dead letters: the sum, also by reason, how it comes about, and the last one.
 fn letters_shown(letters: Letters) -> DeadLetterStatus {
-    let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let total = letters.total();
-    let count = (total > 0).then(|| DeadLetterCount {
-        ended: whole(letters.ended),
-        pods: letters
-            .pods
-            .into_iter()
-            .map(|(pod, count)| (pod, whole(count)))
-            .collect(),
+    let by_reason = letters.reasons.iter();
+    let by_reason = by_reason
+        .map(|(reason, of_reason)| (reason.clone(), whole(reports::shown(of_reason.total()))))
+        .collect();
+    let last = letters.last.clone();
+    let (reason, place) = last.map_or((None, None), |last| (Some(last.reason), last.place));
+    let last_ms = letters.last_ms;
+    let count = (total > 0).then(|| {
+        let reasons = letters.reasons.into_iter();
+        DeadLetterCount {
+            ended: whole(letters.ended),
+            pods: wholes(letters.pods),
+            reasons: reasons
+                .map(|(reason, of_reason)| {
+                    let count = ReasonCount {
+                        ended: whole(of_reason.ended),
+                        pods: wholes(of_reason.pods),
+                    };
+                    (reason, count)
+                })
+                .collect(),
+        }
     });
     DeadLetterStatus {
         dead_letters: Some(whole(reports::shown(total))),
-        last_dead_letter_time: letters.last_ms.and_then(instant),
+        last_dead_letter_time: last_ms.and_then(instant),
+        dead_letters_by_reason: by_reason,
+        last_dead_letter_reason: reason,
+        last_dead_letter_place: place,
         dead_letter_count: count,
     }
 }
 
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn wholes(pods: BTreeMap<String, u64>) -> BTreeMap<String, i64> {
+    let pods = pods.into_iter();
+    pods.map(|(pod, count)| (pod, whole(count))).collect()
+}
+
+fn counts_of(pods: &BTreeMap<String, i64>) -> BTreeMap<String, u64> {
+    let pods = pods.iter();
+    pods.map(|(pod, n)| (pod.clone(), count_of(Some(*n))))
+        .collect()
+}
+
 fn letters_of(status: &DeadLetterStatus) -> Option<Letters> {
     let count = status.dead_letter_count.as_ref()?;
-    let last = status.last_dead_letter_time.as_ref();
-    let pods = count.pods.iter();
-    Some(Letters::known(
-        count_of(Some(count.ended)),
-        pods.map(|(pod, n)| (pod.clone(), count_of(Some(*n))))
-            .collect(),
-        last.map(|time| time.0.as_millisecond()),
-    ))
+    let last_ms = status.last_dead_letter_time.as_ref();
+    let last_ms = last_ms.map(|time| time.0.as_millisecond());
+    let reasons = count.reasons.iter().map(|(reason, of_reason)| {
+        let ended = count_of(Some(of_reason.ended));
+        let letters = Letters::known(ended, counts_of(&of_reason.pods), None);
+        (reason.clone(), letters)
+    });
+    let (ended, pods) = (count_of(Some(count.ended)), counts_of(&count.pods));
+    let mut letters = Letters::known(ended, pods, last_ms);
+    letters.reasons = reasons.collect();
+    let reason = status.last_dead_letter_reason.clone();
+    letters.last = reason.zip(last_ms).map(|(reason, at_ms)| LastDeadLetter {
+        reason,
+        at_ms,
+        place: status.last_dead_letter_place.clone(),
+    });
+    Some(letters)
 }
 
 /// Milliseconds since 1970 as a status has them, to the second.
@@ -187,9 +231,22 @@ mod tests {
     #[test]
     fn dead_letters_are_read_back_as_they_were_counted() {
         let pods = [("uid-a".to_owned(), 793), ("uid-b".to_owned(), 2)].into();
-        let letters = Letters::known(2_000, pods, Some(60_000));
+        let late = Letters::known(1_200, [("uid-a".to_owned(), 93)].into(), None);
+        let mut letters = Letters::known(2_000, pods, Some(60_000));
+        letters.reasons = [("Late".to_owned(), late)].into();
+        letters.last = Some(LastDeadLetter {
+            reason: "Late".to_owned(),
+            at_ms: 60_000,
+            place: Some("shop.orders[3]@42".to_owned()),
+        });
         let shown = letters_shown(letters.clone());
         assert_eq!(shown.dead_letters, Some(2_790));
+        assert_eq!(shown.dead_letters_by_reason["Late"], 1_290);
+        let last = (
+            shown.last_dead_letter_reason.as_deref(),
+            shown.last_dead_letter_place.as_deref(),
+        );
+        assert_eq!(last, (Some("Late"), Some("shop.orders[3]@42")));
         assert_eq!(letters_of(&shown), Some(letters));
         let none = DeadLetterStatus {
             dead_letters: Some(0),

@@ -18,9 +18,11 @@ const RATE_WINDOW_S: f64 = 10.0;
 #[derive(Clone, Debug)]
 pub struct StatusHandle(Arc<Mutex<Inner>>);
 
+mod dead_letters;
 mod merge;
 mod pulse;
 
+pub use dead_letters::ReasonTally;
 pub use pulse::{OfThisThread, Pulse, alive};
 
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Progress {
     pub records_out: u64,
     /// Records sent to dead-letter topics.
     pub dead_letters: u64,
+    /// The same by reason, and the last of them.
+    pub reasons: ReasonTally,
     /// Records counted and dropped.
     pub dropped: u64,
     /// Largest event time among the records, milliseconds since 1970 UTC.
@@ -182,6 +186,7 @@ impl StatusHandle {
         figures.records_in += progress.records_in;
         figures.records_out += progress.records_out;
         figures.dead_letters += progress.dead_letters;
+        progress.reasons.add_to(figures);
         figures.dropped += progress.dropped;
         figures.max_event_time_ms = figures.max_event_time_ms.max(progress.max_event_time_ms);
         figures.last_commit_ms = Some(now_ms);

@@ -1,6 +1,7 @@
 //! The status port: `/status` for the operator, `/metrics` for Prometheus, `/healthz` and `/readyz` for
 //! the kubelet.
 
+mod by_reason;
 mod rules;
 
 use std::fmt;
@@ -210,6 +211,7 @@ impl Collector for Figures {
             of_state(state, self.0.repartition_records(), &mut encoder)?;
         }
         rules::encode(&report.figures.rules, &mut encoder)?;
+        by_reason::encode(&report, &mut encoder)?;
         partition_lags(&report, &mut encoder)?;
         problems(&report, &mut encoder)
     }

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ impl Plan {
 }
 
 fn plan(bootstrap: &str, select: &Value) -> Value {
-    json!({"version": 1, "kafka": {"bootstrapServers": bootstrap}, "group": "peek", "masked": ["email"], "select": select,
+    json!({"version": 2, "kafka": {"bootstrapServers": bootstrap}, "group": "peek", "masked": ["email"], "select": select,
         "stream": {"name": "people", "topic": "people", "deadLetterTopic": "people.dlq", "maxMessageBytes": 1_048_588,
             "contract": {"format": "Json", "key": ["id"], "fields": [
                 {"name": "id", "type": "string"}, {"name": "email", "type": "string", "labels": ["pii"]}]}}})
@@ -108,6 +109,97 @@ fn records_are_printed_as_json_lines_and_the_last_line_says_the_end() {
     let told = Command::new("kill").arg(child.id().to_string()).status();
     assert!(told.unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// A dead letter in the topic of those of `people`.
+fn write_dead_letter<C: ProducerContext<DeliveryOpaque = ()>>(
+    producer: &BaseProducer<C>,
+    value: &str,
+    headers: &[(&str, &str)],
+) {
+    let headers = headers
+        .iter()
+        .fold(OwnedHeaders::new(), |all, (key, value)| {
+            let key = &format!("headworks.{key}");
+            all.insert(Header {
+                key,
+                value: Some(*value),
+            })
+        });
+    let record = BaseRecord::<str, str>::to("people.dlq").payload(value);
+    producer
+        .send(record.timestamp(1_000).headers(headers))
+        .map_err(|(error, _)| error)
+        .unwrap();
+    producer.flush(Duration::from_secs(20)).unwrap();
+}
+
+#[test]
+fn dead_letters_are_listed_counted_and_exported_and_a_stream_is_profiled() {
+    let cluster = MockCluster::new(1).unwrap();
+    for topic in ["people", "people.dlq"] {
+        cluster.create_topic(topic, 1, 1).unwrap();
+    }
+    let bootstrap = cluster.bootstrap_servers();
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &bootstrap)
+        .create()
+        .unwrap();
+    write(&producer, 1_000, r#"{"id":"a","email":"a@example.com"}"#);
+    let (at, later) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+    let decode = [
+        ("reason", "Decode"),
+        ("error", "no a@example.com"),
+        ("time", at),
+    ];
+    write_dead_letter(&producer, "a@example.com", &decode);
+    let quality = [
+        ("reason", "Quality"),
+        ("error", "rule sane, check known: id IN ('x') is false"),
+        ("rule", "sane"),
+        ("rule.generation", "2"),
+        ("check", "known"),
+        ("time", later),
+    ];
+    write_dead_letter(&producer, r#"{"id":"b","email":"b@example.com"}"#, &quality);
+    let run = |name: &str, task: &Value| {
+        let mut plan = plan(&bootstrap, &json!({"limit": 20, "seconds": 60}));
+        plan["task"] = task.clone();
+        Plan::new(name, &plan).run()
+    };
+
+    let (code, lines) = run("list", &json!({"list": {"sinceMs": 1_767_300_000_000_i64}}));
+    let dead_letter = json!({"time": later, "reason": "Quality", "error": quality[1].1, "rule": "sane", "ruleGeneration": "2",
+        "check": "known"});
+    let found = json!({"partition": 0, "offset": 1, "timestamp": "1970-01-01T00:00:01.000Z", "deadLetter": dead_letter});
+    let end = json!({"peek": "end", "records": 1, "read": 2, "more": false});
+    assert_eq!((code, lines), (Some(0), vec![found, end]));
+
+    let (_, lines) = run("count", &json!({"count": {}}));
+    let counts = json!([
+        {"reason": "Decode", "count": 1, "firstMs": 1_767_225_600_000_i64, "lastMs": 1_767_225_600_000_i64},
+        {"reason": "Quality", "rule": "sane", "check": "known", "count": 1, "firstMs": 1_767_312_000_000_i64,
+            "lastMs": 1_767_312_000_000_i64}]);
+    assert_eq!(
+        lines,
+        [json!({"peek": "counts", "counts": counts, "others": 0, "read": 2, "complete": true})]
+    );
+
+    let (_, lines) = run("export", &json!({"export": {}}));
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[1]["value"], json!({"id": "b", "email": "***"}));
+    assert_eq!(
+        lines[2]["positions"],
+        json!([{"partition": 0, "offset": 2, "end": 2}])
+    );
+    let text = serde_json::to_string(&lines).unwrap();
+    assert!(!text.contains("example.com"), "{text}");
+
+    let (_, lines) = run("profile", &json!({"profile": {"records": 10}}));
+    assert_eq!(lines[0]["columns"][0]["min"], "a");
+    assert_eq!(lines[0]["columns"][1]["distinct"], 1);
+    let text = serde_json::to_string(&lines).unwrap();
+    assert!(!text.contains("example.com"), "{text}");
 }
 
 #[test]

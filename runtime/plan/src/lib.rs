@@ -28,11 +28,15 @@ pub use contract::{
     Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
 };
 pub use peek::{
-    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekSelection,
+    ColumnProfile, DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin, Frequent,
+    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekPosition,
+    PeekSelection, PeekTask, ProfileRequest, Quantile, Shape, StreamProfile, TextLengths,
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
-pub use report::{Figures, PartitionFigure, Phase, Problem, Report, StateFigures};
+pub use report::{
+    Figures, LastDeadLetter, PartitionFigure, Phase, Problem, ReasonCount, Report, StateFigures,
+};
 pub use rule::{Check, CheckFigures, Rule, RuleAction, RuleFigures};
 pub use source::{OnInvalid, SourcePlan, UnknownFields};
 pub use source_connection::{

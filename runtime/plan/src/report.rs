@@ -78,6 +78,13 @@ pub struct Figures {
     pub records_out: u64,
     /// Records sent to dead-letter topics.
     pub dead_letters: u64,
+    /// The same by reason, as [`DeadLetterReason`](crate::DeadLetterReason) has it; reasons that none has aren't named. Records
+    /// that a store's pod finds to be dead letters already are in no reason's count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_letters_by_reason: Vec<ReasonCount>,
+    /// The last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_dead_letter: Option<LastDeadLetter>,
     /// Records counted and dropped (`onBadRecord: Drop`).
     pub dropped: u64,
     /// Records in a second, a moving average over about 10 s.
@@ -100,6 +107,29 @@ pub struct Figures {
     /// What each quality rule counted that the pod judges by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleFigures>,
+}
+
+/// How many dead letters have a reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasonCount {
+    /// The reason.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastDeadLetter {
+    /// Why it became one.
+    pub reason: String,
+    /// When, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Where its record was read, `topic[partition]@offset`; absent where it was read from no topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// A pod's state.

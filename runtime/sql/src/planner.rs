@@ -171,6 +171,9 @@ pub fn inputs(sql: &str) -> Result<Vec<String>, SqlError> {
 }
 
 /// Reads a condition without looking at its names and types; needs no schema.
+///
+/// # Errors
+/// What is no expression, with line and column within the text.
 pub fn parse_condition(sql: &str) -> Result<(), SqlError> {
     syntax::parse_expression(sql).map(drop)
 }

@@ -1,10 +1,12 @@
 //! The commands, one file each: arguments, what is done, what is said.
 
+pub mod dlq;
 pub mod doctor;
 pub mod explain;
 pub mod impact;
 pub mod leftovers;
 pub mod peek;
+pub mod profile;
 pub mod run;
 pub mod schema;
 pub mod test;

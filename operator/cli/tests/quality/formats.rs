@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{says, texts};
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn named_formats() {
     let format = |is: &str| json!({"format": {"field": "s", "is": is}});
     says(

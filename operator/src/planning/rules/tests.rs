@@ -195,6 +195,7 @@ fn what_a_pod_is_told() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_with_a_check_is_said_with_its_place() {
     for (check, wanted) in [
         (

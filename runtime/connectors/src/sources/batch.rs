@@ -7,6 +7,7 @@ use headworks_plan::OnInvalid;
 use super::judged::{Bad, Checked};
 use super::kafka::Outgoing;
 use super::record_validation::RecordValidation;
+use super::tally;
 
 /// What is written of `count` records that were checked, and what they count for.
 pub(super) fn written(
@@ -44,6 +45,7 @@ pub(super) fn written(
         records_in: count as u64,
         records_out: good as u64,
         dead_letters: (outgoing.len() - good) as u64,
+        reasons: tally::of(&outgoing, now_ms),
         dropped: (count - outgoing.len()) as u64,
         rules,
         ..Progress::default()

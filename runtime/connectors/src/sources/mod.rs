@@ -12,6 +12,7 @@ mod problems;
 mod record_validation;
 mod records;
 mod running;
+mod tally;
 
 pub use running::{Begin, Running, SourceError, Start, Stop};
 

@@ -1,6 +1,6 @@
 //! Runs of small queries in memory.
 
-use headworks_plan::{Contract, Delivery, Field, StartFrom, Stream};
+use headworks_plan::{Check, Contract, Delivery, Field, Rule, RuleAction, StartFrom, Stream};
 
 use super::*;
 use crate::testing::fixture_format::WordFormats;
@@ -109,4 +109,44 @@ fn more_records_than_a_batch_holds_keep_their_numbers() {
         kept.last().unwrap(),
         &format!("#{} b 0 Evaluation", BATCH.rows + 1)
     );
+}
+
+fn judged(action: RuleAction, on_bad_record: OnBadRecord) -> (Vec<String>, Result<(), LocalError>) {
+    let mut plan = plan(on_bad_record);
+    plan.inputs[0].rules = vec![Rule {
+        name: "sane".into(),
+        generation: 1,
+        filter: None,
+        checks: vec![Check {
+            name: "positive".into(),
+            expression: "n > 0".into(),
+            field: None,
+            action,
+        }],
+    }];
+    let mut kept = Kept::default();
+    let mut local = Local::new(&plan, &WordFormats).unwrap();
+    for value in ["a 1", "b -1", "c 2"] {
+        local.push(0, value.as_bytes(), &mut kept).unwrap();
+    }
+    let ended = local.flush(&mut kept);
+    (kept.0, ended)
+}
+
+#[test]
+fn a_rule_says_what_becomes_of_a_record_whatever_is_done_with_bad_ones() {
+    for on_bad_record in [OnBadRecord::DeadLetter, OnBadRecord::Stop] {
+        let (kept, ended) = judged(RuleAction::DeadLetter, on_bad_record);
+        assert_eq!(kept, ["a=40", "#1 b -1 Quality", "c=20"]);
+        ended.unwrap();
+        let (kept, _) = judged(RuleAction::Drop, on_bad_record);
+        assert_eq!(kept, ["a=40", "c=20"]);
+        let (kept, _) = judged(RuleAction::Alert, on_bad_record);
+        assert_eq!(kept, ["a=40", "b=-40", "c=20"]);
+        let (kept, ended) = judged(RuleAction::Stop, on_bad_record);
+        assert_eq!(kept, ["a=40"]);
+        let said = ended.unwrap_err().to_string();
+        let begins = "record 1: rule sane, check positive: n > 0 is false (Quality); correct the producer or the rule";
+        assert!(said.starts_with(begins), "{said}");
+    }
 }

@@ -6,6 +6,7 @@ use super::{InputTopic, Settings};
 use crate::dead_letter::{DeadLetter, Origin};
 use crate::log::{Log, LogError, Outgoing, Record};
 use crate::stateless::Bad;
+use crate::status::ReasonTally;
 
 /// The dead letter of a bad record of `input`, as its topic can hold it.
 fn of<'a>(
@@ -28,7 +29,7 @@ fn of<'a>(
         .cut(input.max_message_bytes)
 }
 
-/// Writes the dead letter of a bad record of `input`.
+/// Writes the dead letter of a bad record of `input`, and counts it.
 pub(super) fn produce(
     log: &mut impl Log,
     settings: &Settings,
@@ -36,7 +37,11 @@ pub(super) fn produce(
     record: &Record<'_>,
     bad: &Bad,
     now_ms: i64,
+    tally: &mut ReasonTally,
 ) -> Result<(), LogError> {
+    let (partition, offset) = (record.partition.number, record.offset);
+    let place = format!("{}[{partition}]@{offset}", input.topic);
+    tally.add(bad.reason, now_ms, Some(place));
     let dead_letter = of(record, bad, input, &settings.pipeline, now_ms);
     let headers = dead_letter.headers.into_iter();
     let headers: Vec<_> = headers

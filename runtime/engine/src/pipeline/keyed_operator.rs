@@ -128,7 +128,8 @@ impl<L: Log> Pipeline<L> {
                 value: original.and_then(|original| original.value.as_deref()),
             };
             let bad = Bad::new(0, DeadLetterReason::Late, too_late(one.watermark_ms));
-            dead_letter::produce(&mut self.log, &self.settings, input, &record, &bad, now_ms)?;
+            let (log, tally) = (&mut self.log, &mut self.pending.reasons);
+            dead_letter::produce(log, &self.settings, input, &record, &bad, now_ms, tally)?;
             self.pending.dead_letters += 1;
         }
         Ok(())

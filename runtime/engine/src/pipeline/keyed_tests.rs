@@ -44,6 +44,11 @@ fn a_late_row_is_a_dead_letter_with_its_bytes() {
     let report = world.second.report().figures;
     assert_eq!(report.state.unwrap().late, 1);
     assert_eq!(report.dead_letters, 1);
+    let last = report.last_dead_letter.unwrap();
+    assert_eq!(
+        (last.reason.as_str(), last.place.as_deref()),
+        ("Late", Some("in[0]@2"))
+    );
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub(super) fn write(
                     topic: from.topic.clone(),
                     ..input.clone()
                 };
-                dead_letter::produce(log, settings, &to, &record, &bad, now_ms)
+                let tally = &mut pending.reasons;
+                dead_letter::produce(log, settings, &to, &record, &bad, now_ms, tally)
             }
             (OnBadRecord::Stop, _) => Err(LogError::NeedsPerson {
                 reason: Reason::BadRecord,

@@ -218,7 +218,8 @@ impl<L: Log> Pipeline<L> {
                 continue;
             }
             let input = &self.settings.inputs[usize::from(record.partition.topic)];
-            dead_letter::produce(&mut self.log, &self.settings, input, &record, bad, now_ms)?;
+            let (log, tally) = (&mut self.log, &mut self.pending.reasons);
+            dead_letter::produce(log, &self.settings, input, &record, bad, now_ms, tally)?;
         }
         Ok(())
     }

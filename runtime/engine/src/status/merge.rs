@@ -5,6 +5,8 @@
 
 use headworks_plan::{Figures, PartitionFigure, Phase, Problem, Report, RuleFigures};
 
+use super::dead_letters;
+
 pub(super) fn merge(own: Report, parts: Vec<Report>) -> Report {
     let phase = phase(own.phase, &parts);
     let mut problems = own.problems;
@@ -61,7 +63,14 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
     }
     let mut rules = so_far.rules;
     RuleFigures::add_all(&mut rules, &part.rules);
+    let (dead_letters_by_reason, last_dead_letter) = dead_letters::both(
+        so_far.dead_letters_by_reason,
+        part.dead_letters_by_reason,
+        [so_far.last_dead_letter, part.last_dead_letter],
+    );
     Figures {
+        dead_letters_by_reason,
+        last_dead_letter,
         records_out: so_far.records_out + part.records_out,
         dead_letters: so_far.dead_letters + part.dead_letters,
         dropped: so_far.dropped + part.dropped,

@@ -10,12 +10,13 @@ use headworks_plan::PeekPlan;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientContext, Timestamp};
 
 use super::Failure;
+use super::dead_letter::PREFIX;
 use super::select::{Event, Found, Topic};
 
 /// Longest wait for one answer of the broker.
@@ -32,6 +33,8 @@ pub(super) struct KafkaTopic {
     topic: String,
     group: String,
     bootstrap: String,
+    /// True: dead letters are read, whose headers say what they are.
+    with_headers: bool,
 }
 
 impl KafkaTopic {
@@ -49,7 +52,8 @@ impl KafkaTopic {
             })?;
         Ok(KafkaTopic {
             consumer: BoundedClient::new(consumer),
-            topic: plan.stream.topic.clone(),
+            topic: plan.topic().to_owned(),
+            with_headers: plan.task.filter().is_some(),
             group: plan.group.clone(),
             bootstrap: plan.kafka.bootstrap_servers.clone(),
         })
@@ -81,10 +85,15 @@ impl KafkaTopic {
 
     fn not_authorized(&self, doing: &str) -> Failure {
         let topic = &self.topic;
+        let place = if self.with_headers {
+            "spec.deadLetters"
+        } else {
+            "spec.read"
+        };
         Failure::new(
             "NotAuthorized",
             format!(
-                "{doing}: Kafka doesn't let this user read topic {topic}: it needs Read and Describe on it. An AccessGrant that has the stream in spec.read gives both; name it with --grant"
+                "{doing}: Kafka doesn't let this user read topic {topic}: it needs Read and Describe on it. An AccessGrant that has the stream in {place} gives both; name it with --grant"
             ),
         )
     }
@@ -212,6 +221,11 @@ impl Topic for KafkaTopic {
                     },
                     key: message.key().map(<[u8]>::to_vec),
                     value: message.payload().map(<[u8]>::to_vec),
+                    headers: if self.with_headers {
+                        headers(&message)
+                    } else {
+                        Vec::new()
+                    },
                 })));
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -240,6 +254,14 @@ impl Topic for KafkaTopic {
     fn silent(&self, patience: Duration) -> Failure {
         self.unavailable(&format!("nothing came for {} s", patience.as_secs()))
     }
+}
+
+/// Those that say what a dead letter is.
+fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {
+    let all = message.headers().into_iter().flat_map(Headers::iter);
+    all.filter(|header| header.key.starts_with(PREFIX))
+        .filter_map(|header| Some((header.key.to_owned(), header.value?.to_vec())))
+        .collect()
 }
 
 /// What the client says outside of calls.

@@ -1,11 +1,16 @@
-//! `headworks-runtime peek`: prints records of a stream as JSON lines and ends. It is what `headworks peek` starts in a pod.
+//! `headworks-runtime peek`: prints records of a stream, its dead letters, their count, or statistics of its columns, as JSON lines,
+//! and ends. It is what `headworks peek`, `dlq` and `profile` start in a pod.
 //!
 //! Records are read as a committed reader gets them, by a client that joins no group and commits nothing, and decoded by the
 //! decoders that pipelines have. What can't be decoded is shown with the reason that its dead letter would have.
 //!
 //! Exit codes: 0 done, or told to stop; 1 it can't be done, which the last line says; 3 the plan can't be read.
 
+mod count;
+mod dead_letter;
+mod export;
 mod kafka;
+mod profile;
 mod render;
 mod select;
 
@@ -14,14 +19,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use headworks_plan::{PEEK_VERSION, PeekLine, PeekPlan};
+use headworks_plan::{PEEK_VERSION, PeekLine, PeekPlan, PeekTask};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::role::told_to_stop;
 use kafka::KafkaTopic;
-use render::Renderer;
-use select::{Counts, Found, Out, Sent, peek};
+use render::{Renderer, Rows};
+use select::{Found, Out, Sent, Wanted, peek};
 
 /// Records that are printed in one peek, in bytes of the pod's log: a kubelet begins a new file at 10 MiB (containerLogMaxSize),
 /// and whoever follows the log may miss what stood in the old one.
@@ -76,13 +81,9 @@ pub fn run(path: &Path) -> ExitCode {
         }
     });
     match outcome {
-        Ok(counts) => {
-            if let Some(counts) = counts {
-                say(&PeekLine::End {
-                    records: counts.records,
-                    read: counts.read,
-                    more: counts.more,
-                });
+        Ok(last) => {
+            if let Some(last) = last {
+                say(&last);
             }
             ExitCode::SUCCESS
         }
@@ -113,16 +114,39 @@ fn read(path: &Path) -> Result<PeekPlan, String> {
     serde_json::from_slice(&text).map_err(no_plan)
 }
 
-/// None: whoever reads what is printed went away.
-fn work(plan: &PeekPlan) -> Result<Option<Counts>, Failure> {
+/// What is said last; none where whoever reads what is printed went away.
+fn work(plan: &PeekPlan) -> Result<Option<PeekLine>, Failure> {
     let mut topic = KafkaTopic::open(plan)?;
-    let renderer = Renderer::new(plan)
-        .map_err(|e| Failure::new("PlanRefused", format!("the contract can't be read by: {e}")))?;
-    let mut printer = Printer {
-        renderer,
-        room: Room::default(),
+    let unreadable = |error: &dyn Display| {
+        Failure::new(
+            "PlanRefused",
+            format!("the contract can't be read by: {error}"),
+        )
     };
-    peek(&mut topic, &plan.select, &mut printer)
+    let printer = || {
+        let renderer = Renderer::new(plan).map_err(|error| unreadable(&error))?;
+        Ok(Printer {
+            renderer,
+            room: Room::default(),
+        })
+    };
+    match plan.task {
+        PeekTask::Records | PeekTask::List(_) | PeekTask::Show(_) => {
+            let counts = peek(&mut topic, Wanted::of(plan), &mut printer()?)?;
+            Ok(counts.map(|counts| PeekLine::End {
+                records: counts.records,
+                read: counts.read,
+                more: counts.more,
+                positions: Vec::new(),
+            }))
+        }
+        PeekTask::Export(_) => export::export(&mut topic, Wanted::of(plan), &mut printer()?),
+        PeekTask::Count(_) => count::count(&mut topic, Wanted::of(plan)).map(Some),
+        PeekTask::Profile(asked) => {
+            let rows = Rows::new(plan).map_err(|error| unreadable(&error))?;
+            profile::profile(&mut topic, plan, asked, rows).map(Some)
+        }
+    }
 }
 
 /// To standard output, a line a record.
@@ -135,7 +159,7 @@ impl Out for Printer {
     fn record(&mut self, found: &Found) -> Sent {
         let mut line = self.renderer.line(found);
         if log_bytes(&line) > PRINTED_BYTES {
-            line = render::too_long(found, line.len());
+            line = self.renderer.too_long(found, line.len());
         }
         if !self.room.take(&line) {
             return Sent::Full;
@@ -211,8 +235,8 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             read(&path).unwrap_err()
         };
-        assert!(said(r#"{"version":2,"new":{}}"#).contains("asks by version 2"));
-        assert!(said(r#"{"version":1}"#).contains("is no plan of a peek: missing field"));
+        assert!(said(r#"{"version":3,"new":{}}"#).contains("asks by version 3"));
+        assert!(said(r#"{"version":2}"#).contains("is no plan of a peek: missing field"));
         std::fs::remove_file(&path).unwrap();
         let error = read(&path).unwrap_err();
         assert!(error.starts_with("cannot read the plan"), "{error}");

@@ -8,18 +8,24 @@ use base64::engine::general_purpose::STANDARD;
 use headworks_connectors::formats::FormatRegistry;
 use headworks_connectors::formats::json::JsonEncoder;
 use headworks_engine::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
-use headworks_plan::{PeekPlan, Reason};
+use headworks_plan::{DeadLetterLine, PeekPlan, PeekTask, Reason};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::dead_letter;
 use super::select::Found;
 use members::Members;
+pub(super) use rows::{Rows, Values};
+
+mod rows;
 
 /// What stands in place of a masked value.
 const MASK: &str = "***";
 /// Bytes of a record that couldn't be decoded that are shown at most.
 const RAW_BYTES: usize = 1024;
+/// What is said in place of words that may quote a masked value.
+const HIDDEN: &str = "the message may quote a masked field; --unmask shows it";
 
 /// Writes records of one stream.
 pub(super) struct Renderer {
@@ -31,19 +37,53 @@ pub(super) struct Renderer {
     masks_key: bool,
     /// True: a record without a value is a deletion.
     compacted: bool,
+    /// How much of a record is shown.
+    shows: Shows,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    /// Its key and value.
+    Record,
+    /// What its headers say of it.
+    Headers,
+    /// Both.
+    DeadLetter,
+    /// Both, and all bytes of its value where nothing is masked.
+    Everything,
+}
+
+impl Shows {
+    fn of(task: &PeekTask) -> Shows {
+        match task {
+            PeekTask::Records | PeekTask::Profile(_) => Shows::Record,
+            PeekTask::List(_) | PeekTask::Count(_) => Shows::Headers,
+            PeekTask::Show(_) => Shows::DeadLetter,
+            PeekTask::Export(_) => Shows::Everything,
+        }
+    }
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Line {
     partition: i32,
     offset: i64,
     timestamp: Option<String>,
-    key: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter: Option<DeadLetterLine>,
+    /// Absent: it isn't shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[allow(
+        clippy::option_option,
+        reason = "not shown, and no key, are two things"
+    )]
+    key: Option<Option<Text>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Told>,
-    /// The first bytes in base64.
+    /// Its bytes in base64: the first ones of what wasn't decoded, or all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     raw: Option<String>,
     /// How many bytes the value has, where it wasn't decoded.
@@ -90,11 +130,15 @@ impl Renderer {
             masked: plan.masked.clone(),
             masks_key,
             compacted: contract.compacted,
+            shows: Shows::of(&plan.task),
         })
     }
 
     /// A record as one line, without its end.
     pub(super) fn line(&mut self, found: &Found) -> String {
+        if self.shows == Shows::Headers {
+            return written(&self.head(found));
+        }
         let (value, error) = match &found.value {
             None if self.compacted => (Some(Value::Deleted(())), None),
             value => match self.members(value.as_deref().unwrap_or_default()) {
@@ -102,19 +146,60 @@ impl Renderer {
                 Err(told) => (None, Some(told)),
             },
         };
-        let bytes = found.value.as_deref().filter(|_| error.is_some());
+        let all = self.shows == Shows::Everything;
+        let bytes = found.value.as_deref().filter(|_| all || error.is_some());
         let shown = bytes.filter(|_| self.masked.is_empty());
-        let line = Line {
+        let most = if all { usize::MAX } else { RAW_BYTES };
+        written(&Line {
+            key: Some(found.key.as_deref().map(|key| self.key(key))),
+            value,
+            error,
+            raw: shown.map(|bytes| STANDARD.encode(&bytes[..bytes.len().min(most)])),
+            bytes: bytes.map(<[u8]>::len),
+            ..self.head(found)
+        })
+    }
+
+    /// A line in place of a record's own, which is too long to be printed: where it is, and how long it would be.
+    pub(super) fn too_long(&self, found: &Found, line: usize) -> String {
+        written(&Line {
+            // It may be what is so long.
+            key: Some(None),
+            error: Some(Told {
+                reason: "TooLong",
+                message: format!("it would be a line of {line} bytes, and isn't shown"),
+            }),
+            bytes: found.value.as_ref().map(Vec::len),
+            ..self.head(found)
+        })
+    }
+
+    /// Where it is, and what its headers say.
+    fn head(&self, found: &Found) -> Line {
+        let said = (self.shows != Shows::Record).then(|| self.without_quotes(found));
+        Line {
             partition: found.partition,
             offset: found.offset,
             timestamp: found.timestamp.map(time),
-            key: found.key.as_deref().map(|key| self.key(key)),
-            value,
-            error,
-            raw: shown.map(|bytes| STANDARD.encode(&bytes[..bytes.len().min(RAW_BYTES)])),
-            bytes: bytes.map(<[u8]>::len),
-        };
-        serde_json::to_string(&line).unwrap_or_default()
+            dead_letter: said,
+            key: None,
+            value: None,
+            error: None,
+            raw: None,
+            bytes: None,
+        }
+    }
+
+    /// What the headers say, without words that may quote a masked value.
+    fn without_quotes(&self, found: &Found) -> DeadLetterLine {
+        let mut said = dead_letter::line(found);
+        let is_open = self.masked.is_empty()
+            || dead_letter::quotes_nothing(&said)
+            || dead_letter::about_field(&said).is_some_and(|top| !self.is_masked(top));
+        if !is_open && said.error.is_some() {
+            said.error = Some(HIDDEN.to_owned());
+        }
+        said
     }
 
     fn key(&self, key: &[u8]) -> Text {
@@ -161,29 +246,32 @@ impl Renderer {
     /// Why a record can't be decoded, without what may quote a masked value.
     fn told(&self, error: &RowError) -> Told {
         let top = error.path.split(['.', '[']).next().unwrap_or_default();
-        // A long name is cut in a path.
-        let is_top = |masked: &String| {
-            masked == top
-                || top
-                    .strip_suffix('…')
-                    .is_some_and(|start| masked.starts_with(start))
-        };
-        let message =
-            if self.masked.is_empty() || !(top.is_empty() || self.masked.iter().any(is_top)) {
-                error.to_string()
+        let message = if self.masked.is_empty() || !(top.is_empty() || self.is_masked(top)) {
+            error.to_string()
+        } else {
+            let place = if top.is_empty() {
+                String::new()
             } else {
-                let place = if top.is_empty() {
-                    String::new()
-                } else {
-                    format!("field {top}: ")
-                };
-                format!("{place}the message may quote a masked field; --unmask shows it")
+                format!("field {top}: ")
             };
+            format!("{place}{HIDDEN}")
+        };
         Told {
             reason: error.reason.as_str(),
             message,
         }
     }
+
+    /// True: a field with this name, as a path has it, is masked. A long name is cut in a path.
+    fn is_masked(&self, top: &str) -> bool {
+        let cut = top.strip_suffix('…');
+        let mut masked = self.masked.iter();
+        masked.any(|field| field == top || cut.is_some_and(|start| field.starts_with(start)))
+    }
+}
+
+fn written(line: &Line) -> String {
+    serde_json::to_string(line).unwrap_or_default()
 }
 
 fn unread(error: FormatError) -> Told {
@@ -202,25 +290,6 @@ fn waits(message: String) -> Told {
         reason: Reason::RegistryUnavailable.as_str(),
         message,
     }
-}
-
-/// A line in place of a record's own, which is too long to be printed: where it is, and how long it would be.
-pub(super) fn too_long(found: &Found, line: usize) -> String {
-    let line = Line {
-        partition: found.partition,
-        offset: found.offset,
-        timestamp: found.timestamp.map(time),
-        // It may be what is so long.
-        key: None,
-        value: None,
-        error: Some(Told {
-            reason: "TooLong",
-            message: format!("it would be a line of {line} bytes, and isn't shown"),
-        }),
-        raw: None,
-        bytes: found.value.as_ref().map(Vec::len),
-    };
-    serde_json::to_string(&line).unwrap_or_default()
 }
 
 /// Kafka's timestamp in RFC 3339, UTC, to the millisecond.

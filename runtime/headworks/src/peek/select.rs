@@ -4,14 +4,18 @@
 //! printed is bounded in number and in bytes.
 
 mod kept;
+#[cfg(test)]
+pub(super) mod memory;
+mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use headworks_plan::{PeekFrom, PeekSelection};
 
-use super::Failure;
+use super::{Failure, dead_letter};
 use kept::{KEPT_BYTES, Kept};
+pub(super) use scan::{Reading, Span, Wanted, scan};
 
 /// How long one look for the next record takes.
 const TICK: Duration = Duration::from_millis(200);
@@ -33,6 +37,16 @@ pub(super) struct Found {
     pub(super) timestamp: Option<i64>,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
+    /// Those of a dead letter; of no other record are they kept.
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Found {
+    /// When it came to be what it is, in milliseconds since 1970 UTC: of a dead letter when it was made one, since Kafka's
+    /// timestamp may be that of the record that it was.
+    pub(super) fn time(&self) -> Option<i64> {
+        dead_letter::time(self).or(self.timestamp)
+    }
 }
 
 /// What comes of reading.
@@ -96,35 +110,32 @@ pub(super) struct Counts {
     pub(super) more: bool,
 }
 
-/// What is read of a partition.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    /// The first offset that is there.
-    low: i64,
-    /// Where reading begins.
-    start: i64,
-    /// Where it ends.
-    end: i64,
-    /// What comes later begins here.
-    high: i64,
-}
-
 /// Shows the records that are selected; none where nobody listens any more.
 ///
 /// # Errors
 /// What Kafka refuses, and a Kafka that is silent.
 pub(super) fn peek(
     topic: &mut impl Topic,
-    selection: &PeekSelection,
+    wanted: Wanted<'_>,
     out: &mut impl Out,
 ) -> Result<Option<Counts>, Failure> {
+    let selection = wanted.selection;
     let deadline = Instant::now() + Duration::from_secs(selection.seconds);
     let mut spans = spans(topic, selection)?;
     note_clamped(&spans, selection, out);
     let mut counts = Counts::default();
     let kept = loop {
         let mut kept = Kept::new(selection);
-        let scanned = scan(topic, selection, &spans, &mut kept, deadline)?;
+        let reading = Reading {
+            wanted,
+            spans: &spans,
+            of_each: is_forward(selection).then_some(selection.limit),
+            deadline,
+        };
+        let scanned = scan(topic, reading, |found| {
+            kept.add(found);
+            true
+        })?;
         counts.read += scanned.read;
         let all = spans.values().all(|span| span.start <= span.low);
         counts.more = scanned.unread
@@ -168,7 +179,7 @@ pub(super) fn peek(
         return Ok(Some(counts));
     }
     let from = spans.iter().map(|(p, span)| (*p, span.high)).collect();
-    follow(topic, selection, from, deadline, counts, out)
+    follow(topic, wanted, from, deadline, counts, out)
 }
 
 /// The first offset of each partition among records that aren't shown.
@@ -202,7 +213,7 @@ fn how_to_go_on(next: &BTreeMap<i32, i64>) -> String {
 /// Shows what comes, until the time is over.
 fn follow(
     topic: &mut impl Topic,
-    selection: &PeekSelection,
+    wanted: Wanted<'_>,
     mut next: BTreeMap<i32, i64>,
     deadline: Instant,
     mut counts: Counts,
@@ -216,7 +227,7 @@ fn follow(
         };
         counts.read += 1;
         next.insert(found.partition, found.offset);
-        if is_wanted(selection, &found) {
+        if wanted.is_wanted(&found) {
             match out.record(&found) {
                 Sent::Shown => counts.records += 1,
                 Sent::Full => {
@@ -242,7 +253,7 @@ fn is_forward(selection: &PeekSelection) -> bool {
     selection.from.is_some() && !selection.follow
 }
 
-fn spans(
+pub(super) fn spans(
     topic: &mut impl Topic,
     selection: &PeekSelection,
 ) -> Result<BTreeMap<i32, Span>, Failure> {
@@ -316,88 +327,6 @@ fn note_clamped(spans: &BTreeMap<i32, Span>, selection: &PeekSelection, out: &mu
             span.high
         ));
     }
-}
-
-fn is_wanted(selection: &PeekSelection, found: &Found) -> bool {
-    let since = match selection.from {
-        Some(PeekFrom::Time(ms)) => Some(ms),
-        _ => None,
-    };
-    let key = selection.key.as_ref().map(String::as_bytes);
-    key.is_none_or(|key| found.key.as_deref() == Some(key))
-        && found.timestamp.is_none_or(|at| {
-            since.is_none_or(|since| at >= since)
-                && selection.until_ms.is_none_or(|until| at < until)
-        })
-}
-
-/// What came of reading from starts to ends.
-#[derive(Default)]
-struct Scanned {
-    read: u64,
-    out_of_time: bool,
-    /// A partition was left before its end, because it had given enough.
-    unread: bool,
-}
-
-fn scan(
-    topic: &mut impl Topic,
-    selection: &PeekSelection,
-    spans: &BTreeMap<i32, Span>,
-    kept: &mut Kept,
-    deadline: Instant,
-) -> Result<Scanned, Failure> {
-    let mut scanned = Scanned::default();
-    let from: BTreeMap<i32, i64> = spans
-        .iter()
-        .filter(|(_, span)| span.start < span.end)
-        .map(|(partition, span)| (*partition, span.start))
-        .collect();
-    // For each partition that isn't read to its end, how many of its records were wanted.
-    let mut open: BTreeMap<i32, u64> = from.keys().map(|partition| (*partition, 0)).collect();
-    if open.is_empty() {
-        return Ok(scanned);
-    }
-    topic.read_from(&from)?;
-    let mut heard = Instant::now();
-    while !open.is_empty() {
-        if Instant::now() >= deadline {
-            scanned.out_of_time = true;
-            return Ok(scanned);
-        }
-        let found = match topic.next(TICK)? {
-            None if heard.elapsed() >= SILENCE => return Err(topic.silent(SILENCE)),
-            None => continue,
-            Some(Event::End(partition)) => {
-                heard = Instant::now();
-                open.remove(&partition);
-                continue;
-            }
-            Some(Event::Record(found)) => found,
-        };
-        heard = Instant::now();
-        let partition = found.partition;
-        let (Some(span), Some(wanted)) = (spans.get(&partition), open.get_mut(&partition)) else {
-            continue;
-        };
-        let mut over = found.offset + 1 >= span.end;
-        if found.offset < span.end {
-            scanned.read += 1;
-            if is_wanted(selection, &found) {
-                kept.add(found);
-                *wanted += 1;
-                if is_forward(selection) && *wanted >= selection.limit && !over {
-                    over = true;
-                    scanned.unread = true;
-                }
-            }
-        }
-        if over {
-            open.remove(&partition);
-            topic.leave(partition)?;
-        }
-    }
-    Ok(scanned)
 }
 
 #[cfg(test)]

@@ -199,6 +199,16 @@ pub fn nullable(field: &FieldDescriptor) -> bool {
     field.supports_presence()
 }
 
+/// Whether a list of numbers, booleans or an enum is written packed: as its definition says, else as its syntax has it.
+pub fn is_packed(field: &FieldDescriptor) -> bool {
+    let options = field.options();
+    let given = options
+        .has_field_by_name("packed")
+        .then(|| options.get_field_by_name("packed")?.as_bool())
+        .flatten();
+    given.unwrap_or(field.parent_file().syntax() == Syntax::Proto3)
+}
+
 /// The SQL type of a scalar. What has no sign is given room.
 pub fn scalar(kind: &Kind) -> DataType {
     match kind {

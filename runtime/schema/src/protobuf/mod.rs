@@ -21,7 +21,7 @@ use headworks_plan::{Contract, Definition};
 use headworks_sql::types::{DataType, StructField};
 use prost_reflect::MessageDescriptor;
 
-pub use fields::{Known, known, nullable, scalar, to_fields};
+pub use fields::{Known, is_packed, known, nullable, scalar, to_fields};
 pub use file::{message, parse};
 pub use strict::parse_strictly;
 

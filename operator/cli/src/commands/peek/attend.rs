@@ -13,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::pod::{self, Start};
-use super::{Shown, wrong};
+use super::reading::Listener;
+use super::wrong;
 use crate::End;
 use crate::cluster::said;
 use crate::output::note;
@@ -58,22 +59,23 @@ pub async fn attend(
     client: &Client,
     following: Client,
     pod: &Pod,
-    mut shown: Shown,
+    listener: &mut impl Listener,
     ends: Ends<impl Future<Output = ()>, impl Future<Output = ()>>,
-) -> Result<Shown, End> {
+) -> Result<(), End> {
     let namespace = pod.namespace().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let logs: Api<Pod> = Api::namespaced(following, &namespace);
     let making = Cell::new(Making::None);
+    let may_be_stopped = listener.may_be_stopped();
     let outcome = tokio::select! {
-        outcome = listen(&pods, &logs, pod, &mut shown, &making) => outcome,
-        () = ends.stop => Err(if shown.follow { End::Fine } else { End::Problems }),
+        outcome = listen(&pods, &logs, pod, listener, &making) => outcome,
+        () = ends.stop => Err(if may_be_stopped { End::Fine } else { End::Problems }),
         () = ends.abandoned => Err(End::Fine),
     };
     if making.get() != Making::None {
         delete(&pods, pod, making.get()).await;
     }
-    outcome.map(|()| shown)
+    outcome
 }
 
 /// Deletes the pod, or says that it is left.
@@ -115,7 +117,7 @@ async fn listen(
     pods: &Api<Pod>,
     logs: &Api<Pod>,
     pod: &Pod,
-    shown: &mut Shown,
+    listener: &mut impl Listener,
     making: &Cell<Making>,
 ) -> Result<(), End> {
     take_away(pods).await;
@@ -146,16 +148,13 @@ async fn listen(
     let mut lines = stream.lines();
     loop {
         match lines.try_next().await {
-            Ok(Some(line)) if shown.line(&line) => {
-                if shown.end.is_some() {
+            Ok(Some(line)) if listener.line(&line) => {
+                if listener.is_over() {
                     return Ok(());
                 }
             }
             // Nobody reads any more.
-            Ok(Some(_)) => {
-                shown.end = Some(End::Fine);
-                return Ok(());
-            }
+            Ok(Some(_)) => return Ok(()),
             Ok(None) => break,
             Err(error) => {
                 return Err(wrong(format!("the log of Pod {name} broke off: {error}")));

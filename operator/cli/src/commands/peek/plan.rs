@@ -21,6 +21,15 @@ use crate::finding::hint;
 /// Kafka's word for the right to read, as a grant's status has it.
 const READ: &str = "Read";
 
+/// What of a stream is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Its records.
+    Records,
+    /// Its dead letters: a topic of its own, which a grant gives only where it says so.
+    DeadLetters,
+}
+
 /// How the pod logs in to Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
@@ -86,13 +95,14 @@ fn said(conditions: &[Condition]) -> String {
 /// What is wrong with the grant, or that one is needed; `others` are the namespace's grants, of which those that would do are
 /// named.
 pub fn login(
+    wants: Wanted,
     stream: &DataStream,
     platform: &Platform,
     grant: Option<&AccessGrant>,
     others: &[AccessGrant],
 ) -> Result<Login, String> {
     if let Some(grant) = grant {
-        return by_grant(stream, grant).map(Login::Secret);
+        return by_grant(wants, stream, grant).map(Login::Secret);
     }
     let kafka = &platform.spec.kafka;
     let workloads = kafka.workload_authentication.as_ref();
@@ -111,11 +121,15 @@ pub fn login(
     }
     let usable = others
         .iter()
-        .filter(|grant| by_grant(stream, grant).is_ok());
+        .filter(|grant| by_grant(wants, stream, grant).is_ok());
     let names: Vec<String> = usable.map(ResourceExt::name_any).collect();
     let hint = if names.is_empty() {
+        let also = match wants {
+            Wanted::Records => "",
+            Wanted::DeadLetters => " and deadLetters: true",
+        };
         format!(
-            "make an AccessGrant beside the stream, with read: [{}], and name it with --grant",
+            "make an AccessGrant beside the stream, with read: [{}]{also}, and name it with --grant",
             stream.name_any()
         )
     } else {
@@ -136,7 +150,11 @@ pub fn needs_grant(platform: &Platform) -> bool {
     }
 }
 
-fn by_grant(stream: &DataStream, grant: &AccessGrant) -> Result<Credentials, String> {
+fn by_grant(
+    wants: Wanted,
+    stream: &DataStream,
+    grant: &AccessGrant,
+) -> Result<Credentials, String> {
     let (key, name) = (Key::of(grant), stream.name_any());
     let status = grant.status.clone().unwrap_or_default();
     let Some(secret) = status.secret else {
@@ -163,6 +181,11 @@ fn by_grant(stream: &DataStream, grant: &AccessGrant) -> Result<Credentials, Str
             ),
             None => format!("{key} doesn't read {name}: add it to its spec.read, or name another"),
         });
+    }
+    if wants == Wanted::DeadLetters && !grant.spec.dead_letters {
+        return Err(format!(
+            "{key} doesn't give dead letters, which are records as they came: set deadLetters: true in its spec, or name another"
+        ));
     }
     let to = &grant.spec.to;
     Ok(Credentials {

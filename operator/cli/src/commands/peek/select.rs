@@ -43,7 +43,7 @@ pub struct Selection {
 
 /// A time, or so long ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum When {
+pub enum When {
     Ago(Duration),
     At(Timestamp),
 }
@@ -63,7 +63,7 @@ impl FromStr for When {
 
 impl When {
     /// Milliseconds since 1970 UTC.
-    fn millis(&self, now: Timestamp) -> i64 {
+    pub fn millis(&self, now: Timestamp) -> i64 {
         match self {
             When::At(at) => at.as_millisecond(),
             When::Ago(ago) => {
@@ -75,21 +75,38 @@ impl When {
     }
 }
 
+/// `--since` and `--until` in milliseconds since 1970 UTC.
+///
+/// # Errors
+/// No time is between them.
+pub fn between(
+    since: Option<&When>,
+    until: Option<&When>,
+    now: Timestamp,
+) -> Result<(Option<i64>, Option<i64>), String> {
+    let (since, until) = (since.map(|w| w.millis(now)), until.map(|w| w.millis(now)));
+    if since
+        .zip(until)
+        .is_some_and(|(since, until)| since >= until)
+    {
+        return Err("--until is not after --since: there is no time between them".to_owned());
+    }
+    Ok((since, until))
+}
+
+/// So long at most: as it is given, or else so many seconds.
+pub fn seconds(timeout: Option<&Duration>, usual: u64) -> u64 {
+    timeout.map_or(usual, |timeout| timeout.millis().div_ceil(1_000).max(1))
+}
+
 impl Selection {
     /// As the pod is told.
     ///
     /// # Errors
     /// A time span that is none.
     pub fn told(&self, now: Timestamp) -> Result<PeekSelection, String> {
-        let since = self.since.as_ref().map(|when| when.millis(now));
-        let until_ms = self.until.as_ref().map(|when| when.millis(now));
-        if let (Some(since), Some(until)) = (since, until_ms)
-            && since >= until
-        {
-            return Err("--until is not after --since: there is no time between them".to_owned());
-        }
+        let (since, until_ms) = between(self.since.as_ref(), self.until.as_ref(), now)?;
         let usual = if self.follow { FOLLOW_SECONDS } else { SECONDS };
-        let timeout = self.timeout.as_ref();
         Ok(PeekSelection {
             partitions: self.partitions.clone(),
             from: self
@@ -100,7 +117,8 @@ impl Selection {
             key: self.key.clone(),
             limit: self.limit,
             follow: self.follow,
-            seconds: timeout.map_or(usual, |timeout| timeout.millis().div_ceil(1_000).max(1)),
+            positions: Vec::new(),
+            seconds: seconds(self.timeout.as_ref(), usual),
         })
     }
 }

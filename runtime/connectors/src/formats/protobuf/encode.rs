@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use arrow::array::RecordBatch;
 use headworks_engine::format::{Encoder, FormatError};
 use headworks_plan::Contract;
-use headworks_schema::protobuf::{Known, known};
+use headworks_schema::protobuf::{Known, is_packed, known};
 use headworks_sql::types::{DataType, StructField};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
@@ -41,6 +41,8 @@ pub(super) struct Member {
     pub key: Key,
     /// True: null is said by leaving it out, and every value is written.
     pub presence: bool,
+    /// True: a list of numbers, booleans or an enum is written without a tag for each.
+    pub packed: bool,
     /// Which of the message's oneofs it is in.
     pub oneof: Option<String>,
     pub value: Value,
@@ -177,6 +179,7 @@ fn member(
         many,
         key,
         presence: field.supports_presence(),
+        packed: is_packed(field),
         oneof: field
             .containing_oneof()
             .filter(|oneof| !oneof.is_synthetic())

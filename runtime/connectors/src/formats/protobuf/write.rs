@@ -118,7 +118,8 @@ impl Member {
         if range.is_empty() {
             return Ok(());
         }
-        let packed = self.value.wire() != LENGTH;
+        let wire = self.value.wire();
+        let packed = self.packed && wire != LENGTH;
         let mut begin = out.len();
         if packed {
             self.tag(LENGTH, out);
@@ -129,7 +130,7 @@ impl Member {
                 return Err(no_null().index(index));
             }
             if !packed {
-                self.tag(LENGTH, out);
+                self.tag(wire, out);
             }
             self.value
                 .write(inner, list.values(), at, out, scratch)

@@ -13,6 +13,7 @@ pub(super) const LISTED: usize = 20;
 /// Everything posted is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names, reason = "they are the answer's")]
 pub(super) struct Accepted {
     pub(super) accepted: usize,
     pub(super) dead_lettered: usize,

@@ -11,7 +11,7 @@ use axum::http::{Extensions, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use headworks_engine::format::FormatError;
-use headworks_engine::status::{Progress, StatusHandle};
+use headworks_engine::status::{Progress, ReasonTally, StatusHandle};
 use headworks_plan::{Problem, RuleFigures};
 use tokio::sync::Semaphore;
 
@@ -27,6 +27,7 @@ use crate::server::{
 use crate::sources::cut::Layout;
 use crate::sources::kafka::{Cause, Sink, Undelivered};
 use crate::sources::record_validation::RecordValidation;
+use crate::sources::tally;
 
 /// Bodies above this, or of which there may be more work than this, are parsed on a thread of their own, so that they
 /// hold up nobody else's answer.
@@ -221,8 +222,8 @@ impl<S: Sink> Service<S> {
         let written = self.write(judged).await;
         self.metrics.acknowledged(begun.elapsed());
         match written {
-            Ok(()) => {
-                self.count(&accepted, rules);
+            Ok(reasons) => {
+                self.count(&accepted, reasons, rules);
                 Ok(accepted)
             }
             Err((acknowledged, refusal)) => {
@@ -235,16 +236,19 @@ impl<S: Sink> Service<S> {
         }
     }
 
-    /// All of it, in pieces where there wasn't room for the whole; or how many records are in Kafka all the same.
-    async fn write(&self, judged: Judged) -> Result<(), (usize, Refusal)> {
+    /// All of it, in pieces where there wasn't room for the whole, with the reasons of the dead letters; or how many records are in
+    /// Kafka all the same.
+    async fn write(&self, judged: Judged) -> Result<ReasonTally, (usize, Refusal)> {
         let Judged {
             outgoing, mut rest, ..
         } = judged;
         let mut acknowledged = 0;
+        let mut reasons = ReasonTally::default();
         let mut next = outgoing;
         loop {
             if !next.is_empty() {
                 let number = next.len();
+                reasons.add_all(tally::of(&next, jiff::Timestamp::now().as_millisecond()));
                 self.sink.write(next).await.map_err(|undelivered| {
                     let acknowledged = acknowledged + undelivered.acknowledged;
                     (acknowledged, self.undelivered(&undelivered, acknowledged))
@@ -253,7 +257,7 @@ impl<S: Sink> Service<S> {
             }
             if rest.is_empty() {
                 self.work.end(rest);
-                return Ok(());
+                return Ok(reasons);
             }
             let work = self.work.clone();
             let checking = tokio::task::spawn_blocking(move || {
@@ -305,12 +309,13 @@ impl<S: Sink> Service<S> {
         )
     }
 
-    fn count(&self, accepted: &Accepted, rules: Vec<RuleFigures>) {
+    fn count(&self, accepted: &Accepted, reasons: ReasonTally, rules: Vec<RuleFigures>) {
         let progress = Progress {
             records_in: accepted.received() as u64,
             records_out: accepted.accepted as u64,
             dead_letters: accepted.dead_lettered as u64,
             dropped: accepted.dropped as u64,
+            reasons,
             rules,
             ..Progress::default()
         };

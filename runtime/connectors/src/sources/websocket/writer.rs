@@ -76,6 +76,7 @@ impl Pending {
         self.progress.records_in += progress.records_in;
         self.progress.records_out += progress.records_out;
         self.progress.dead_letters += progress.dead_letters;
+        self.progress.reasons.add_all(progress.reasons);
         self.progress.dropped += progress.dropped;
         RuleFigures::add_all(&mut self.progress.rules, &progress.rules);
     }

@@ -213,9 +213,9 @@ fn a_batch_is_judged_as_its_rows_are_one_by_one() {
         }
         let mut picked = Vec::new();
         let mut rules = Vec::new();
-        for _ in 0..1 + below(3) {
+        for _ in 0..=below(3) {
             let filter = Some(below(2 * KNOWN.len())).filter(|of| *of < KNOWN.len());
-            let checks: Vec<(usize, RuleAction)> = (0..1 + below(4))
+            let checks: Vec<(usize, RuleAction)> = (0..=below(4))
                 .map(|_| {
                     let actions = [
                         RuleAction::Alert,

@@ -129,6 +129,14 @@ fn refused_rows_are_dead_letters_and_take_all_of_their_record_with_them() {
         ),
         (5, 2, 3)
     );
+    let counts = figures.dead_letters_by_reason.iter();
+    let counts: Vec<_> = counts.map(|one| (one.reason.as_str(), one.count)).collect();
+    assert_eq!(counts, [("StoreRefused", 2), ("Decode", 1)]);
+    let last = figures.last_dead_letter.unwrap();
+    assert_eq!(
+        (last.reason.as_str(), last.place.as_deref()),
+        ("Decode", Some("in[0]@3"))
+    );
 }
 
 #[test]

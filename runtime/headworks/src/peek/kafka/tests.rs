@@ -1,11 +1,11 @@
 //! Against librdkafka's mock broker: it has no isolation and knows no times, but partitions, offsets and ends.
 
-use headworks_plan::{Contract, KafkaConnection, PeekFrom, PeekSelection, Stream};
+use headworks_plan::{Contract, KafkaConnection, PeekFrom, PeekSelection, PeekTask, Stream};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 
 use super::*;
-use crate::peek::select::{Counts, Out, Sent, peek};
+use crate::peek::select::{Counts, Out, Sent, Wanted, peek};
 
 fn plan(bootstrap: &str, topic: &str, select: PeekSelection) -> PeekPlan {
     PeekPlan {
@@ -25,6 +25,7 @@ fn plan(bootstrap: &str, topic: &str, select: PeekSelection) -> PeekPlan {
         },
         group: "peek".into(),
         masked: Vec::new(),
+        task: PeekTask::Records,
         select,
     }
 }
@@ -49,7 +50,9 @@ fn shown(bootstrap: &str, select: PeekSelection) -> (Vec<String>, Counts) {
     let plan = plan(bootstrap, "t", select);
     let mut topic = KafkaTopic::open(&plan).unwrap();
     let mut out = Shown::default();
-    let counts = peek(&mut topic, &plan.select, &mut out).unwrap().unwrap();
+    let counts = peek(&mut topic, Wanted::of(&plan), &mut out)
+        .unwrap()
+        .unwrap();
     (out.0, counts)
 }
 

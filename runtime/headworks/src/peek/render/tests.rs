@@ -29,6 +29,7 @@ fn plan(fields: &[(&str, &str)], masked: &[&str]) -> PeekPlan {
         },
         group: "g".into(),
         masked: masked.iter().map(|m| (*m).to_owned()).collect(),
+        task: PeekTask::Records,
         select: headworks_plan::PeekSelection::default(),
     }
 }
@@ -47,6 +48,7 @@ fn found(value: Option<&[u8]>) -> Found {
         timestamp: Some(1_767_225_600_123),
         key: Some(b"o-1".to_vec()),
         value: value.map(<[u8]>::to_vec),
+        headers: Vec::new(),
     }
 }
 
@@ -140,8 +142,9 @@ fn what_is_not_decoded_is_shown_with_its_reason_and_its_first_bytes() {
 
 #[test]
 fn a_record_whose_line_is_too_long_is_told_by_its_place_and_size() {
+    let renderer = Renderer::new(&plan(&FIELDS, &[])).unwrap();
     assert_eq!(
-        too_long(&found(Some(GOOD)), 9_000_000),
+        renderer.too_long(&found(Some(GOOD)), 9_000_000),
         format!(
             r#"{{"partition":1,"offset":12,"timestamp":"2026-01-01T00:00:00.123Z","key":null,"error":{{"reason":"TooLong","message":"it would be a line of 9000000 bytes, and isn't shown"}},"bytes":{}}}"#,
             GOOD.len()
@@ -180,6 +183,120 @@ fn avro_is_shown_as_its_readers_get_it() {
     let text = line(&plan, &record);
     assert!(
         text.contains(r#""value":{"id":"x","ratio":"NaN"}"#),
+        "{text}"
+    );
+}
+
+/// A dead letter with these headers.
+fn letter(value: &[u8], headers: &[(&str, &str)]) -> Found {
+    let headers = headers.iter();
+    Found {
+        headers: headers
+            .map(|(name, text)| (format!("headworks.{name}"), text.as_bytes().to_vec()))
+            .collect(),
+        ..found(Some(value))
+    }
+}
+
+fn letter_line(masked: &[&str], task: PeekTask, letter: &Found) -> String {
+    let plan = PeekPlan {
+        task,
+        ..plan(&FIELDS, masked)
+    };
+    Renderer::new(&plan).unwrap().line(letter)
+}
+
+fn shown() -> PeekTask {
+    PeekTask::Show(headworks_plan::DeadLetterFilter::default())
+}
+
+#[test]
+fn a_dead_letter_says_what_its_headers_say_and_is_decoded_where_it_can_be() {
+    let quality = letter(
+        GOOD,
+        &[
+            ("error", "rule sane, check positive: n > 0 is false"),
+            ("reason", "Quality"),
+            ("rule", "sane"),
+            ("rule.generation", "3"),
+            ("check", "positive"),
+            ("field", "n"),
+            ("origin.topic", "shop.orders"),
+            ("origin.partition", "3"),
+            ("origin.offset", "42"),
+            ("pipeline", "shop/p"),
+            ("time", "2026-01-01T00:00:05Z"),
+        ],
+    );
+    let text = letter_line(&["email"], shown(), &quality);
+    assert_eq!(
+        text,
+        r#"{"partition":1,"offset":12,"timestamp":"2026-01-01T00:00:00.123Z","deadLetter":{"time":"2026-01-01T00:00:05Z","reason":"Quality","error":"rule sane, check positive: n > 0 is false","rule":"sane","ruleGeneration":"3","check":"positive","field":"n","pipeline":"shop/p","origin":{"topic":"shop.orders","partition":"3","offset":"42"}},"key":"o-1","value":{"id":"o-1","n":9007199254740993,"price":"1.50","email":"***"}}"#
+    );
+    // A list has neither key nor value.
+    let list = PeekTask::List(headworks_plan::DeadLetterFilter::default());
+    let text = letter_line(&[], list, &quality);
+    assert!(text.ends_with(r#""offset":"42"}}}"#), "{text}");
+}
+
+#[test]
+fn words_and_bytes_of_a_dead_letter_that_may_hold_a_masked_value_are_hidden() {
+    let broken = br#"{"email":{"at":"a@b.c"},"#;
+    let export = || PeekTask::Export(headworks_plan::DeadLetterFilter::default());
+    for (reason, error) in [
+        ("Decode", "not JSON: a@b.c"),
+        ("Contract", "field email.at: \"a@b.c\" is no number"),
+        ("Evaluation", "field n: \"a@b.c\" is no number"),
+        ("StoreRefused", "a@b.c is there already"),
+        ("Evil", "a@b.c"),
+    ] {
+        let letter = letter(broken, &[("reason", reason), ("error", error)]);
+        for task in [shown(), export()] {
+            let text = letter_line(&["email"], task, &letter);
+            assert!(!text.contains("a@b.c"), "{text}");
+            assert!(text.contains("--unmask shows it"), "{text}");
+            assert!(
+                !text.contains(r#""raw""#) && text.contains(r#""bytes":24"#),
+                "{text}"
+            );
+        }
+        let text = letter_line(&[], shown(), &letter);
+        assert!(
+            text.contains("a@b.c") && text.contains(r#""raw""#),
+            "{text}"
+        );
+    }
+    // What is wrong with another field is said.
+    let other = letter(
+        broken,
+        &[("reason", "Contract"), ("error", "field n: no number")],
+    );
+    let text = letter_line(&["email"], shown(), &other);
+    assert!(text.contains("field n: no number"), "{text}");
+}
+
+#[test]
+fn an_export_has_all_bytes_and_a_look_the_first_ones() {
+    let long = letter(&vec![b'x'; 5_000], &[("reason", "Decode")]);
+    let export = PeekTask::Export(headworks_plan::DeadLetterFilter::default());
+    let raw = |text: &str| {
+        let line: serde_json::Value = serde_json::from_str(text).unwrap();
+        let raw = STANDARD.decode(line["raw"].as_str().unwrap()).unwrap();
+        (raw.len(), line["bytes"].as_u64().unwrap())
+    };
+    assert_eq!(
+        raw(&letter_line(&[], export.clone(), &long)),
+        (5_000, 5_000)
+    );
+    assert_eq!(raw(&letter_line(&[], shown(), &long)), (RAW_BYTES, 5_000));
+    // Of one that is decoded, too; but not where something is masked.
+    let good = letter(GOOD, &[("reason", "Late")]);
+    let text = letter_line(&[], export.clone(), &good);
+    assert_eq!(raw(&text).0, GOOD.len());
+    assert!(text.contains(r#""value":{"id":"o-1""#), "{text}");
+    let text = letter_line(&["email"], export, &good);
+    assert!(
+        !text.contains(r#""raw""#) && !text.contains("a@b.c"),
         "{text}"
     );
 }

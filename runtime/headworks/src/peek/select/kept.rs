@@ -38,7 +38,7 @@ impl Kept {
 
     pub(super) fn add(&mut self, found: Found) {
         self.bytes += size(&found);
-        let at = found.timestamp.unwrap_or(i64::MIN);
+        let at = found.time().unwrap_or(i64::MIN);
         self.records
             .insert((at, found.partition, found.offset), found);
         // One that is larger than all of it alone is shown nevertheless.
@@ -58,5 +58,9 @@ impl Kept {
 
 fn size(found: &Found) -> usize {
     let part = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
-    part(&found.key) + part(&found.value) + size_of::<Found>()
+    let headers = found.headers.iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.len() + value.len() + size_of::<(String, Vec<u8>)>())
+        .sum();
+    part(&found.key) + part(&found.value) + headers + size_of::<Found>()
 }

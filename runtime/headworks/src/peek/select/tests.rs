@@ -1,107 +1,7 @@
-//! The selection over a topic in memory, whose offsets have holes as those of transactions have.
+//! The selection over a topic in memory.
 
+use super::memory::{Memory, record};
 use super::*;
-
-/// Records by partition; a hole is an offset without one, such as a transaction's marker.
-#[derive(Default)]
-struct Memory {
-    partitions: BTreeMap<i32, Vec<Option<Found>>>,
-    lows: BTreeMap<i32, i64>,
-    at: BTreeMap<i32, i64>,
-    /// How often reading began.
-    begun: usize,
-    mute: bool,
-    /// Come one each time that there is nothing else.
-    later: Vec<Found>,
-}
-
-impl Memory {
-    fn with(mut self, partition: i32, records: &[(i64, &str)]) -> Memory {
-        self.partitions.entry(partition).or_default();
-        for (timestamp, key) in records {
-            self.push(partition, *timestamp, key);
-        }
-        self
-    }
-
-    fn push(&mut self, partition: i32, timestamp: i64, key: &str) {
-        let all = self.partitions.entry(partition).or_default();
-        let offset = i64::try_from(all.len()).unwrap();
-        all.push(Some(record(partition, offset, timestamp, key)));
-    }
-
-    fn marker(&mut self, partition: i32) {
-        self.partitions.entry(partition).or_default().push(None);
-    }
-}
-
-fn record(partition: i32, offset: i64, timestamp: i64, key: &str) -> Found {
-    Found {
-        partition,
-        offset,
-        timestamp: Some(timestamp),
-        key: Some(key.as_bytes().to_vec()),
-        value: Some(Vec::new()),
-    }
-}
-
-impl Topic for Memory {
-    fn partitions(&mut self) -> Result<BTreeSet<i32>, Failure> {
-        Ok(self.partitions.keys().copied().collect())
-    }
-
-    fn bounds(&mut self, partition: i32) -> Result<(i64, i64), Failure> {
-        let low = self.lows.get(&partition).copied().unwrap_or(0);
-        Ok((low, self.partitions[&partition].len() as i64))
-    }
-
-    fn at_time(
-        &mut self,
-        partitions: &BTreeSet<i32>,
-        ms: i64,
-    ) -> Result<BTreeMap<i32, i64>, Failure> {
-        let first = |partition: &i32| {
-            let mut all = self.partitions[partition].iter().flatten();
-            let found = all.find(|found| found.timestamp >= Some(ms))?;
-            Some((*partition, found.offset))
-        };
-        Ok(partitions.iter().filter_map(first).collect())
-    }
-
-    fn read_from(&mut self, offsets: &BTreeMap<i32, i64>) -> Result<(), Failure> {
-        self.begun += 1;
-        self.at.clone_from(offsets);
-        Ok(())
-    }
-
-    fn leave(&mut self, partition: i32) -> Result<(), Failure> {
-        self.at.remove(&partition);
-        Ok(())
-    }
-
-    fn next(&mut self, _: Duration) -> Result<Option<Event>, Failure> {
-        if self.mute {
-            return Ok(None);
-        }
-        for (partition, at) in &mut self.at {
-            let all = &self.partitions[partition];
-            while let Some(found) = all.get(usize::try_from(*at).unwrap()) {
-                *at += 1;
-                if let Some(found) = found {
-                    return Ok(Some(Event::Record(found.clone())));
-                }
-                if usize::try_from(*at).unwrap() == all.len() {
-                    return Ok(Some(Event::End(*partition)));
-                }
-            }
-        }
-        Ok((!self.later.is_empty()).then(|| Event::Record(self.later.remove(0))))
-    }
-
-    fn silent(&self, _: Duration) -> Failure {
-        Failure::new("KafkaUnavailable", "silent")
-    }
-}
 
 #[derive(Default)]
 struct Shown {
@@ -131,6 +31,13 @@ impl Out for Shown {
     }
 }
 
+fn all(selection: &PeekSelection) -> Wanted<'_> {
+    Wanted {
+        selection,
+        filter: None,
+    }
+}
+
 fn selection() -> PeekSelection {
     PeekSelection {
         limit: 3,
@@ -141,7 +48,7 @@ fn selection() -> PeekSelection {
 
 fn shown(topic: &mut Memory, selection: &PeekSelection) -> (Vec<String>, Vec<String>, Counts) {
     let mut out = Shown::default();
-    let counts = peek(topic, selection, &mut out).unwrap().unwrap();
+    let counts = peek(topic, all(selection), &mut out).unwrap().unwrap();
     (out.records, out.notes, counts)
 }
 
@@ -248,7 +155,7 @@ fn an_offset_that_is_gone_or_not_there_yet_is_told() {
         partitions: vec![0, 7],
         ..selection()
     };
-    let failure = peek(&mut topic, &missing, &mut Shown::default()).unwrap_err();
+    let failure = peek(&mut topic, all(&missing), &mut Shown::default()).unwrap_err();
     assert_eq!(failure.reason, "PartitionNotFound");
 }
 
@@ -270,7 +177,7 @@ fn followed_is_what_comes_after_the_newest_until_nobody_listens() {
         most: Some(2),
         ..Shown::default()
     };
-    assert_eq!(peek(&mut topic, &follow, &mut out).unwrap(), None);
+    assert_eq!(peek(&mut topic, all(&follow), &mut out).unwrap(), None);
     assert_eq!(out.records, ["0/1", "0/4"]);
 }
 
@@ -280,7 +187,9 @@ fn what_has_no_room_is_told_with_where_to_go_on() {
         room: Some(1),
         ..Shown::default()
     };
-    let counts = peek(&mut topic(), &selection(), &mut out).unwrap().unwrap();
+    let counts = peek(&mut topic(), all(&selection()), &mut out)
+        .unwrap()
+        .unwrap();
     assert_eq!(out.records, ["0/2"]);
     assert_eq!((counts.records, counts.more), (1, true));
     let note = &out.notes[0];
@@ -300,7 +209,7 @@ fn what_has_no_room_is_told_with_where_to_go_on() {
         room: Some(2),
         ..Shown::default()
     };
-    let counts = peek(&mut topic, &follow, &mut out).unwrap().unwrap();
+    let counts = peek(&mut topic, all(&follow), &mut out).unwrap().unwrap();
     assert_eq!(out.records, ["0/3", "1/3"]);
     assert_eq!((counts.records, counts.more), (2, true));
     let note = &out.notes[0];

@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use kube::core::Status;
 use serde_json::{Value, json};
 
+use super::super::Shown;
 use super::*;
 use crate::output::Form;
 
@@ -119,16 +120,16 @@ async fn ended(
         .route(&format!("{one}/log"), get(log))
         .with_state(Arc::clone(&server));
     let client = Client::new(router, "shop");
-    let shown = Shown {
+    let mut shown = Shown {
         form: Form::Text,
         follow: false,
         records: 0,
         end: None,
     };
-    let shown = attend(&client, client.clone(), &pod(), shown, ends).await;
+    let done = attend(&client, client.clone(), &pod(), &mut shown, ends).await;
     let there = server.pod.lock().unwrap().is_some();
     let made = *server.made.lock().unwrap();
-    (shown.map(|shown| shown.end), there, made)
+    (done.map(|()| shown.end), there, made)
 }
 
 fn state(state: Value) -> Value {

@@ -98,7 +98,7 @@ fn the_pod_is_told_the_stream_as_pipelines_see_it() {
 fn who_logs_in_is_the_platform_s_to_say_or_a_grant_s() {
     let (stream, _) = ready();
     let of = |kafka: Value, grant: Option<&AccessGrant>, others: &[AccessGrant]| {
-        login(&stream, &platform(&kafka), grant, others)
+        login(Wanted::Records, &stream, &platform(&kafka), grant, others)
     };
     assert_eq!(of(json!({}), None, &[]), Ok(Login::Nobody));
 
@@ -156,7 +156,14 @@ fn a_grant_that_does_not_do_is_told_with_the_remedy() {
     let (stream, _) = ready();
     let said = |status: Value| {
         let grant = grant("report", &status);
-        login(&stream, &platform(&json!({})), Some(&grant), &[]).unwrap_err()
+        login(
+            Wanted::Records,
+            &stream,
+            &platform(&json!({})),
+            Some(&grant),
+            &[],
+        )
+        .unwrap_err()
     };
     let error = said(
         json!({"conditions": [{"type": "Ready", "status": "False", "reason": "NotAccepted",
@@ -183,6 +190,31 @@ fn a_grant_that_does_not_do_is_told_with_the_remedy() {
 }
 
 #[test]
+fn dead_letters_are_read_by_a_grant_that_says_so() {
+    let (stream, _) = ready();
+    let generated = || platform(&json!({"workloadAuthentication": {"generated": {}}}));
+    let mut grant = grant(
+        "report",
+        &reads(&json!([{"stream": "orders", "topic": "shop.orders", "access": "Read"}])),
+    );
+    let of = |grant: Option<&AccessGrant>, others: &[AccessGrant]| {
+        login(Wanted::DeadLetters, &stream, &generated(), grant, others)
+    };
+    let error = of(Some(&grant), &[]).unwrap_err();
+    assert!(
+        error.contains("set deadLetters: true in its spec"),
+        "{error}"
+    );
+    let error = of(None, std::slice::from_ref(&grant)).unwrap_err();
+    assert!(
+        error.contains("with read: [orders] and deadLetters: true"),
+        "{error}"
+    );
+    grant.spec.dead_letters = true;
+    assert!(of(Some(&grant), &[]).is_ok());
+}
+
+#[test]
 fn the_derived_stream_of_a_grant_is_read_by_it() {
     let (mut stream, _) = ready();
     stream.metadata.name = Some("orders-without-pii".into());
@@ -192,7 +224,16 @@ fn the_derived_stream_of_a_grant_is_read_by_it() {
             &json!([{"stream": "orders", "topic": "t", "access": "Read", "derived": "orders-without-pii"}]),
         ),
     );
-    assert!(login(&stream, &platform(&json!({})), Some(&grant), &[]).is_ok());
+    assert!(
+        login(
+            Wanted::Records,
+            &stream,
+            &platform(&json!({})),
+            Some(&grant),
+            &[]
+        )
+        .is_ok()
+    );
 }
 
 #[test]

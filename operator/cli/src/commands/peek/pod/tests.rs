@@ -1,7 +1,8 @@
 //! The pod as it is made, and what is said of one that doesn't start.
 
 use headworks_plan::{
-    Contract, Format, KafkaConnection, KnownSchema, PEEK_VERSION, PeekSelection, Registered, Stream,
+    Contract, Format, KafkaConnection, KnownSchema, PEEK_VERSION, PeekSelection, PeekTask,
+    Registered, Stream,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +27,7 @@ fn plan() -> PeekPlan {
         },
         group: "g".into(),
         masked: vec!["email".into()],
+        task: PeekTask::Records,
         select: PeekSelection {
             limit: 20,
             seconds: 60,
