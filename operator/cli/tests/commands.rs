@@ -125,8 +125,15 @@ fn what_is_wrong_with_a_feed_is_said_and_a_password_is_not_repeated() {
 fn what_is_wrong_with_files_is_said_and_a_password_is_not_repeated() {
     let output = run(&["validate", "cases/files.yaml"]);
     let said = told(&output);
-    insta::assert_snapshot!("files", said);
     assert_eq!(code(&output), 1, "{said}");
+    for words in [
+        "no folder within the volume",
+        "exactly one kind of store: postgres or file",
+        "DataStore good only adds rows (AtLeastOnce), and none replaces another: leave key out",
+        "group by a window too",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
     assert!(!said.contains("secret@"), "a password: {said}");
 }
 

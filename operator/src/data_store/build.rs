@@ -114,7 +114,21 @@ mod tests {
     #[test]
     fn files_are_a_claim_that_the_pod_mounts() {
         let built = built(&json!({"file": {"volumeClaim": "debug", "path": "orders"}}));
-        insta::assert_yaml_snapshot!("file_deployment", built.deployment);
-        insta::assert_yaml_snapshot!("file_plan", built.plan.config_map);
+        let plan = &built.plan.config_map.data.unwrap()["plan.json"];
+        let plan: Value = serde_json::from_str(plan).unwrap();
+        assert_eq!(
+            plan["role"]["store"]["store"]["connection"],
+            json!({"file": {"folder": "/etc/headworks/stores/warehouse/orders"}})
+        );
+        let deployment = serde_json::to_value(&built.deployment).unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let claim =
+            json!({"name": "store-warehouse", "persistentVolumeClaim": {"claimName": "debug"}});
+        let volumes = pod["volumes"].as_array().unwrap();
+        assert!(volumes.contains(&claim), "{pod}");
+        let mount =
+            json!({"name": "store-warehouse", "mountPath": "/etc/headworks/stores/warehouse"});
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+        assert!(mounts.contains(&mount), "{pod}");
     }
 }

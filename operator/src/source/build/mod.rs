@@ -193,8 +193,24 @@ mod tests {
             None,
         );
         assert!(built.service.is_none() && built.address.is_none());
-        insta::assert_yaml_snapshot!("feed_deployment", built.deployment);
-        insta::assert_yaml_snapshot!("feed_plan", built.plan.config_map);
+        let plan = &built.plan.config_map.data.unwrap()["plan.json"];
+        let plan: serde_json::Value = serde_json::from_str(plan).unwrap();
+        assert_eq!(
+            plan["role"]["source"]["websocket"],
+            json!({"url": "wss://feed.example.com/v1", "subscribe": "all", "itemsPath": "data.trades",
+                "headers": [{"name": "Authorization", "file": "/etc/headworks/websocket/header-0"}],
+                "caFile": "/etc/headworks/websocket/ca.crt", "maxMessageBytes": 1_048_576, "idleTimeoutMs": 60_000})
+        );
+        let deployment = serde_json::to_value(&built.deployment).unwrap();
+        assert_eq!(deployment["spec"]["replicas"], 1);
+        assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+        let pod = &deployment["spec"]["template"]["spec"];
+        let named = |list: &serde_json::Value| {
+            let list = list.as_array().unwrap().iter();
+            list.filter(|one| one["name"] == "websocket").count()
+        };
+        assert_eq!(named(&pod["volumes"]), 1, "{pod}");
+        assert_eq!(named(&pod["containers"][0]["volumeMounts"]), 1, "{pod}");
     }
 
     #[test]
