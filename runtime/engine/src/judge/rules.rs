@@ -164,15 +164,10 @@ impl Rules {
         let rule = &self.compiled[refused.rule];
         let check = &rule.rule.checks[refused.check];
         let failing = &judgement.tallies[refused.rule].failing[refused.check];
-        let errors = &failing.errors;
-        let error = errors.binary_search_by_key(&refused.row, |(row, _)| *row);
-        let what = match error {
-            Err(_) => "is false".to_owned(),
-            // What a kernel says may quote what it was given.
-            Ok(_) if !rule.checks[refused.check].labels.is_empty() => {
-                "can't be evaluated".to_owned()
-            }
-            Ok(at) => format!("can't be evaluated: {}", errors[at].1),
+        // Why isn't said: a kernel may quote what it was given, and who may see that is decided elsewhere, and later.
+        let what = match failing.unevaluated.binary_search(&refused.row) {
+            Err(_) => "is false",
+            Ok(_) => "can't be evaluated",
         };
         Broken {
             rule: rule.rule.name.clone(),
@@ -265,10 +260,13 @@ fn selected(filter: &Condition, batch: &RecordBatch) -> Vec<u32> {
             let rows = rows.filter(|row| holds.is_valid(*row) && holds.value(*row));
             selected.extend(rows.map(|row| start + row as u32));
         }
-        Err(_) => selected.push(start),
+        Err(Unevaluated) => selected.push(start),
     });
     selected
 }
+
+/// A row for which a condition can't be evaluated.
+struct Unevaluated;
 
 /// Evaluates a condition over a batch, in halves down to the single row that it can't be evaluated for. `tell` hears of each
 /// part, which begins at a row, in order.
@@ -276,7 +274,7 @@ fn each(
     condition: &Condition,
     batch: &RecordBatch,
     start: u32,
-    tell: &mut impl FnMut(u32, Result<&BooleanArray, String>),
+    tell: &mut impl FnMut(u32, Result<&BooleanArray, Unevaluated>),
 ) {
     let rows = batch.num_rows();
     if rows == 0 {
@@ -284,7 +282,7 @@ fn each(
     }
     match condition.evaluate(batch) {
         Ok(holds) => tell(start, Ok(&holds)),
-        Err(error) if rows == 1 => tell(start, Err(error.to_string())),
+        Err(_) if rows == 1 => tell(start, Err(Unevaluated)),
         Err(_) => {
             let half = rows / 2;
             each(condition, &batch.slice(0, half), start, tell);
@@ -359,8 +357,8 @@ impl RowsJudged {
 struct Failing {
     /// In order.
     rows: Vec<u32>,
-    /// Of those for which it couldn't be evaluated: why.
-    errors: Vec<(u32, String)>,
+    /// Those for which it couldn't be evaluated, in order.
+    unevaluated: Vec<u32>,
 }
 
 impl Failing {
@@ -374,9 +372,9 @@ impl Failing {
                 let rows = rows.filter(|row| holds.is_valid(*row) && !holds.value(*row));
                 failing.rows.extend(rows.map(|row| start + row as u32));
             }
-            Err(error) => {
+            Err(Unevaluated) => {
                 failing.rows.push(start);
-                failing.errors.push((start, error));
+                failing.unevaluated.push(start);
             }
         });
         failing
@@ -384,10 +382,7 @@ impl Failing {
 
     /// From rows of a selection to those of the batch.
     fn move_to(&mut self, selected: &[u32]) {
-        for row in &mut self.rows {
-            *row = selected[*row as usize];
-        }
-        for (row, _) in &mut self.errors {
+        for row in self.rows.iter_mut().chain(&mut self.unevaluated) {
             *row = selected[*row as usize];
         }
     }

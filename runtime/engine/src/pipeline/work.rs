@@ -214,7 +214,9 @@ impl<L: Log> Pipeline<L> {
             self.pending.dead_letters += 1;
             let record = self.batch.record(bad.row);
             self.log.mark_dead_lettered(record.partition, record.offset);
-            if !by_store && self.log.former(record.partition, record.offset) == Former::Stored {
+            // What a store took before was good or told of then, unless the rule has come since.
+            let told_before = !by_store && !bad.is_by_rule();
+            if told_before && self.log.former(record.partition, record.offset) == Former::Stored {
                 continue;
             }
             let input = &self.settings.inputs[usize::from(record.partition.topic)];

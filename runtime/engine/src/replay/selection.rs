@@ -41,6 +41,7 @@ fn value<'a>(headers: &'a RecordHeaders, name: &str) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::Selected::{No, Truncated, Yes};
     use super::*;
 
     fn headers(all: &[(&str, &str)]) -> RecordHeaders {
@@ -68,7 +69,6 @@ mod tests {
             };
             [&quality, &late, &cut, &RecordHeaders::new()].map(|one| select(&selection, one))
         };
-        use Selected::{No, Truncated, Yes};
         assert_eq!(of(&[], &[]), [Yes, Yes, Truncated, Yes]);
         assert_eq!(of(&["Quality"], &[]), [Yes, No, Truncated, No]);
         assert_eq!(of(&["Quality", "Late"], &[]), [Yes, Yes, Truncated, No]);

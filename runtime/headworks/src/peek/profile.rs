@@ -15,6 +15,8 @@ use column::Column;
 
 /// Rows that are decoded together.
 const BATCH: usize = 512;
+/// Bytes of records that are decoded together: what they come to in columns has to fit the pod beside what Kafka's client holds.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Reads the sample.
 ///
@@ -73,6 +75,8 @@ fn newest(spans: &mut BTreeMap<i32, Span>, share: u64) {
 /// What was read so far.
 struct Sample {
     rows: Rows,
+    /// Of the rows that aren't counted yet.
+    bytes: usize,
     compacted: bool,
     profile: StreamProfile,
     columns: Vec<Column>,
@@ -87,6 +91,7 @@ impl Sample {
         });
         Sample {
             rows,
+            bytes: 0,
             compacted: contract.compacted,
             profile: StreamProfile::default(),
             columns: columns.collect(),
@@ -108,13 +113,15 @@ impl Sample {
         } else {
             self.profile.undecoded += 1;
         }
-        if self.rows.len() >= BATCH {
+        self.bytes += value.len();
+        if self.rows.len() >= BATCH || self.bytes >= BATCH_BYTES {
             self.flush()?;
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
+        self.bytes = 0;
         let (profile, columns) = (&mut self.profile, &mut self.columns);
         self.rows.take(|values: &Values| {
             profile.rows += 1;

@@ -149,7 +149,7 @@ impl Renderer {
         let all = self.shows == Shows::Everything;
         let bytes = found.value.as_deref().filter(|_| all || error.is_some());
         let shown = bytes.filter(|_| self.masked.is_empty());
-        let most = if all { usize::MAX } else { RAW_BYTES };
+        let most = self.most();
         written(&Line {
             key: Some(found.key.as_deref().map(|key| self.key(key))),
             value,
@@ -202,6 +202,15 @@ impl Renderer {
         said
     }
 
+    /// Bytes that are shown of what isn't text.
+    fn most(&self) -> usize {
+        if self.shows == Shows::Everything {
+            usize::MAX
+        } else {
+            RAW_BYTES
+        }
+    }
+
     fn key(&self, key: &[u8]) -> Text {
         if self.masks_key {
             return Text::Text(MASK.to_owned());
@@ -209,7 +218,7 @@ impl Renderer {
         match std::str::from_utf8(key) {
             Ok(text) => Text::Text(text.to_owned()),
             Err(_) => Text::Bytes {
-                base64: STANDARD.encode(&key[..key.len().min(RAW_BYTES)]),
+                base64: STANDARD.encode(&key[..key.len().min(self.most())]),
             },
         }
     }

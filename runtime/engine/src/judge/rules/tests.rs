@@ -104,8 +104,10 @@ fn a_filter_that_guards_a_check_keeps_it_from_failing() {
     let judgement = bare.judge(&rows).unwrap();
     assert_eq!(judgement.kept(3), [2]);
     let broken = bare.broken(&judgement, &judgement.refused[0]);
-    let said = "rule r, check share: a / b < 5 can't be evaluated: line 1, column ";
-    assert!(broken.message.starts_with(said), "{}", broken.message);
+    assert_eq!(
+        broken.message,
+        "rule r, check share: a / b < 5 can't be evaluated"
+    );
     // A filter that can't be evaluated lets nobody off.
     let filter = compiled(vec![rule(
         Some("a / b > 0"),
@@ -116,7 +118,7 @@ fn a_filter_that_guards_a_check_keeps_it_from_failing() {
 }
 
 #[test]
-fn what_a_labelled_field_holds_is_never_said() {
+fn what_a_field_holds_is_never_said() {
     let checks = vec![check(
         "number",
         "CAST(s AS BIGINT) > 0",

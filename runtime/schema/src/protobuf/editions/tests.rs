@@ -115,11 +115,11 @@ fn lists_are_packed_unless_they_are_expanded() {
 #[test]
 fn enums_defaults_extensions_and_reserved_names_are_read() {
     let text = edition(
-        r#"message A {
+        r"message A {
   E a = 1; int32 b = 2 [default = 5]; repeated E c = 3; reserved old, to; reserved 5 to 9;
   extensions 100 to 199; extend A { int32 y = 100; repeated string z = 101; }
   enum E { option features.enum_type = CLOSED; X = 7; reserved gone; }
-}"#,
+}",
     );
     assert_eq!(
         columns(&text),
@@ -166,6 +166,7 @@ message A {
 
 /// Lines and columns are those of the text as it was written, however much stands there in the parser's.
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_has_its_place_in_the_text_as_it_was_written() {
     let (rewritten, shifts) = rewrite(
         "edition=\"2023\";message A{int32 x=1;string y=2;reserved z,w;}",
