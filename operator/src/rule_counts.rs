@@ -13,8 +13,11 @@
 //! whose action refuses. Where a record fails two of those, and others fail only such as let pass, it may be told twice; it is never
 //! more than what failed.
 //!
+//! How it goes of late is another question, which totals can't answer: see `growth`.
+//!
 //! Pure, but for the memory of the process ([`RuleMemory`]).
 
+mod growth;
 mod health;
 
 use std::{
@@ -25,6 +28,7 @@ use std::{
 use headworks_crds::{JudgeCount, RuleCount};
 use headworks_plan::RuleFigures;
 
+pub use growth::{Count, Growth, Sums};
 pub use health::{Judged, Window};
 
 use crate::names::Key;
@@ -35,6 +39,18 @@ const REMEMBERED: usize = 64;
 const JUDGES: usize = 64;
 /// Most pods of an object whose counts are kept apart.
 const PODS: usize = 256;
+/// Sources that judge no more, together. No object can be called that.
+const GONE_SOURCES: &str = "Source/(gone)";
+/// Readers that judge no more: the most of each.
+const GONE_READERS: &str = "Pipeline/(gone)";
+
+/// What each pod of each object that judges has counted, by object and pod; none for an object one of whose pods hasn't answered yet:
+/// a pod without a count is taken for one that has ended.
+pub type Heard = BTreeMap<String, Option<BTreeMap<String, Tally>>>;
+
+fn is_source(by: &str) -> bool {
+    by.starts_with("Source/")
+}
 
 /// What was counted by one rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,6 +123,15 @@ impl Tally {
             let count = self.checks.entry(name.clone()).or_default();
             *count = (*count).max(*failed);
         }
+    }
+
+    /// Records that went no further, as far as checks tell.
+    fn stopped(&self, refuses: impl Fn(&str) -> bool) -> u64 {
+        let refused = self.checks.iter().filter(|(name, _)| refuses(name));
+        let stopped = refused
+            .map(|(_, failed)| *failed)
+            .fold(0, u64::saturating_add);
+        stopped.min(self.failed)
     }
 
     fn check(&self, name: &str) -> u64 {
@@ -220,34 +245,79 @@ impl Counts {
     }
 
     /// One round: what the pods of each object that judges have counted. What objects counted that are gone stays.
-    pub fn round(&mut self, pods: &BTreeMap<String, BTreeMap<String, Tally>>) {
+    pub fn round(&mut self, heard: &Heard) {
         let none = BTreeMap::new();
         for (by, judge) in &mut self.0 {
-            judge.round(pods.get(by).unwrap_or(&none));
+            match heard.get(by) {
+                Some(Some(pods)) => judge.round(pods),
+                Some(None) => {}
+                None => judge.round(&none),
+            }
         }
-        for (by, pods) in pods {
+        for (by, pods) in heard {
+            let Some(pods) = pods else { continue };
             let counted = pods.values().any(|tally| tally.checked > 0);
-            if counted && self.0.len() < JUDGES && !self.0.contains_key(by) {
+            if !counted || self.0.contains_key(by) {
+                continue;
+            }
+            if self.0.len() >= JUDGES {
+                self.fold(heard);
+            }
+            if self.0.len() < JUDGES {
                 self.0.entry(by.clone()).or_default().round(pods);
             }
         }
+    }
+
+    /// Makes room: objects that judge no more become one entry of Sources and one of readers. Not before it is needed, because an
+    /// object that comes back with the same pods goes on from its own entry.
+    fn fold(&mut self, heard: &Heard) {
+        let (mut sources, mut readers) = (Tally::default(), Tally::default());
+        self.0.retain(|by, judge| {
+            let here = heard.contains_key(by);
+            if !here && is_source(by) {
+                sources.add(&judge.total());
+            } else if !here {
+                readers.most(&judge.total());
+            }
+            here
+        });
+        for (by, ended) in [(GONE_SOURCES, sources), (GONE_READERS, readers)] {
+            if ended.checked > 0 {
+                let entry = self.0.entry(by.to_owned()).or_default();
+                entry.ended = ended;
+            }
+        }
+    }
+
+    /// What each object has counted that may still judge, and whether that is up to date.
+    fn by_judge(
+        &self,
+        heard: &Heard,
+        refuses: impl Fn(&str) -> bool,
+    ) -> BTreeMap<String, (Count, bool)> {
+        let judges = self.0.iter();
+        judges
+            .filter(|(by, _)| by.as_str() != GONE_SOURCES && by.as_str() != GONE_READERS)
+            .map(|(by, judge)| {
+                let current = !matches!(heard.get(by), Some(None));
+                let count = Count::of(&judge.total(), &refuses);
+                (by.clone(), (count, current))
+            })
+            .collect()
     }
 
     /// Records, by the rule that the module's head says. `refuses`: a record that fails the check of that name goes no further.
     pub fn total(&self, refuses: impl Fn(&str) -> bool) -> Tally {
         let (mut sources, mut readers) = (Tally::default(), Tally::default());
         for (by, judge) in &self.0 {
-            if by.starts_with("Source/") {
+            if is_source(by) {
                 sources.add(&judge.total());
             } else {
                 readers.most(&judge.total());
             }
         }
-        let stopped = (sources.checks.iter()).filter(|(name, _)| refuses(name));
-        let stopped = stopped
-            .map(|(_, failed)| *failed)
-            .fold(0, u64::saturating_add);
-        let stopped = stopped.min(sources.failed);
+        let stopped = sources.stopped(&refuses);
         let passed = sources.failed - stopped;
         let mut total = Tally {
             checked: sources.checked.max(stopped.saturating_add(readers.checked)),
@@ -281,10 +351,20 @@ fn shown(count: u64) -> i64 {
 pub struct Remembered {
     /// The counts, which the status shows in steps.
     pub counts: Counts,
+    /// What was counted from look to look.
+    pub growth: Growth,
     /// How it went of late.
     pub window: Window,
     /// When figures were last written, in milliseconds since 1970 UTC.
     pub written_ms: i64,
+}
+
+impl Remembered {
+    /// One look at what pods have counted; gives the sums that [`Window::note`] takes. `refuses`: as of [`Counts::total`].
+    pub fn round(&mut self, heard: &Heard, refuses: impl Fn(&str) -> bool) -> Sums {
+        self.counts.round(heard);
+        self.growth.take_in(self.counts.by_judge(heard, refuses))
+    }
 }
 
 /// What the process remembers of rules. A new one goes on from their statuses.

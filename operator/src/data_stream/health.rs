@@ -2,7 +2,7 @@
 
 use headworks_crds::{
     Condition, DataStream, DataStreamStatus, QualityRule,
-    conditions::{HEALTHY, find},
+    conditions::{HEALTHY, STALLED, find},
 };
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -29,12 +29,16 @@ pub fn settle(stream: &DataStream, key: &Key, status: &mut DataStreamStatus, con
     say(said, &mut status.conditions, generation, Timestamp::now());
 }
 
-/// What a rule says of the stream: its name, and whether enough records pass.
+/// What a rule says of the stream: its name, and whether enough records pass. One that isn't applied says nothing.
 fn said(rule: &QualityRule) -> Option<(String, bool)> {
     if rule.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let healthy = find(&rule.status.as_ref()?.conditions, HEALTHY)?;
+    let conditions = &rule.status.as_ref()?.conditions;
+    if find(conditions, STALLED).is_some() {
+        return None;
+    }
+    let healthy = find(conditions, HEALTHY)?;
     Some((rule.name_any(), healthy.status == "True"))
 }
 
@@ -78,6 +82,25 @@ fn say(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_that_is_not_applied_says_nothing_of_the_stream() {
+        let rule = |stalled: bool| -> QualityRule {
+            let condition = |type_: &str, status: &str| {
+                serde_json::json!({"type": type_, "status": status, "reason": "TooFewPass", "message": "",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"})
+            };
+            let mut conditions = vec![condition("Healthy", "False")];
+            if stalled {
+                conditions.push(condition("Stalled", "True"));
+            }
+            serde_json::from_value(serde_json::json!({"metadata": {"name": "sane"},
+                "spec": {"stream": "orders", "checks": []}, "status": {"conditions": conditions}}))
+            .unwrap()
+        };
+        assert_eq!(said(&rule(false)), Some(("sane".into(), false)));
+        assert_eq!(said(&rule(true)), None);
+    }
 
     #[test]
     fn a_stream_is_healthy_if_all_its_rules_say_so() {

@@ -97,7 +97,7 @@ impl Flows {
     }
 
     /// The objects that meet the records of a stream first: those that bring them in from outside, and those that read them to write
-    /// something. Their pods judge the records.
+    /// something. Their pods judge the records. Those of a Replay don't: it brings back what was judged before, or will be by readers.
     pub fn judges(&self, namespace: &str, stream: &str) -> Vec<Key> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let flows = all.get(namespace).into_iter().flatten();
@@ -107,7 +107,7 @@ impl Flows {
             brings || reads
         };
         flows
-            .filter(|(_, flow)| meets(flow))
+            .filter(|(key, flow)| key.kind != "Replay" && meets(flow))
             .map(|(key, _)| key.clone())
             .collect()
     }
@@ -317,6 +317,22 @@ mod tests {
         assert_eq!(flows.set(&key("two"), resting), [key("one"), key("two")]);
         assert_eq!(flows.remove(&source), [key("one")]);
         assert!(flows.shared(&key("one")).is_empty());
+    }
+
+    #[test]
+    fn sources_and_readers_judge_and_a_replay_does_not() {
+        let flows = Flows::default();
+        flows.set(&Key::new("Replay", "shop", "again"), from_outside("b"));
+        flows.set(
+            &Key::new("Replay", "shop", "copy"),
+            flow(&["b"], &["c"], 1, false),
+        );
+        assert!(flows.judges("shop", "b").is_empty());
+        let source = Key::new("Source", "shop", "in");
+        flows.set(&source, from_outside("b"));
+        flows.set(&key("reads"), flow(&["b"], &["c"], 1, true));
+        flows.set(&key("writes"), flow(&["a"], &["b"], 1, true));
+        assert_eq!(flows.judges("shop", "b"), [key("reads"), source]);
     }
 
     #[test]

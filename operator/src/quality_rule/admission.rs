@@ -100,9 +100,10 @@ fn named<'a>(name: &'a str, spec: &'a QualityRuleSpec) -> Named<'a> {
     }
 }
 
-/// True: somebody brings records into the stream, or reads them to write something.
+/// True: somebody brings records into the stream, or reads them to write something, and judges them: a Replay doesn't.
 fn judged(stream: &str, snapshot: &CatalogSnapshot) -> bool {
-    let written = snapshot.records.values().any(|used| used.is_writer(stream));
+    let mut records = snapshot.records.iter();
+    let written = records.any(|((kind, _), used)| *kind != "Replay" && used.is_writer(stream));
     let read = snapshot.pipelines.values().any(|spec| {
         crate::planning::query::inputs(&spec.sql)
             .is_ok_and(|all| all.iter().any(|one| one == stream))
@@ -221,6 +222,23 @@ mod tests {
         assert!(
             told.contains("spec.stream: DataStream order isn't there yet")
                 && told.contains("did you mean orders?"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_replay_into_the_stream_judges_nothing() {
+        let mut snapshot = snapshot();
+        let source = snapshot.records.pop_first().unwrap();
+        let name = ("shop".to_owned(), "again".to_owned());
+        snapshot.records.insert(("Replay", name), source.1);
+        let request = Request {
+            new: simple(json!({"notNull": {"field": "id"}})),
+            old: None,
+        };
+        let told = review(&request, &snapshot, &[]).warnings.join(" ");
+        assert!(
+            told.contains("no Source writes DataStream orders"),
             "{told}"
         );
     }

@@ -11,7 +11,7 @@ use crate::{
     names::Key,
     planning::rules::StreamRules,
     retry::Error,
-    rule_counts::Tally,
+    rule_counts::{Heard, Tally},
 };
 
 /// An object whose pods judge the stream's records, and what each of them says.
@@ -21,6 +21,8 @@ pub struct Judge {
     pub key: Key,
     /// By the pod's UID; pods that haven't answered yet aren't there.
     pub pods: BTreeMap<String, Vec<RuleFigures>>,
+    /// True: one of its pods hasn't answered yet.
+    pub silent: bool,
 }
 
 /// A check's last failure.
@@ -43,6 +45,7 @@ pub fn judges(rule: &QualityRule, key: &Key, context: &Context) -> Vec<Judge> {
     let keys = context.flows.judges(&key.namespace, &rule.spec.stream);
     let judge = |of: Key| Judge {
         pods: context.reports.rules(&of),
+        silent: context.reports.is_silent(&of),
         key: of,
     };
     keys.into_iter().map(judge).collect()
@@ -63,17 +66,12 @@ pub async fn stream(
     Ok(stream_rules(context, &key.namespace, stream, contract))
 }
 
-/// What each pod has counted by a rule of the stream, by object and pod.
-pub fn counted(
-    judges: &[Judge],
-    stream: &str,
-    rule: &str,
-    checks: &BTreeSet<String>,
-) -> BTreeMap<String, BTreeMap<String, Tally>> {
+/// What each pod has counted by a rule of the stream.
+pub fn counted(judges: &[Judge], stream: &str, rule: &str, checks: &BTreeSet<String>) -> Heard {
     let of = |judge: &Judge| {
         let pods = judge.pods.iter();
         let pods = pods.map(|(pod, said)| (pod.clone(), Tally::of(said, stream, rule, checks)));
-        (judge.title(), pods.collect())
+        (judge.title(), (!judge.silent).then(|| pods.collect()))
     };
     judges.iter().map(of).collect()
 }

@@ -7,7 +7,7 @@ use crate::{
     reason::ConditionReason,
     retry::Error,
     rule_counts::Judged,
-    status::{mark, set},
+    status::{ReconcileOutcome, mark, set},
 };
 
 /// Says it by what was judged over the window. Where nothing was, it stays as it was; without a threshold there is nothing to say. The
@@ -50,9 +50,38 @@ pub fn settle(
     );
 }
 
+/// A rule that is wrong isn't applied, and says nothing of health: what it said is about other records than those of now.
+pub fn only_while_applied(
+    outcome: &Result<ReconcileOutcome, Error>,
+    conditions: &mut Vec<Condition>,
+) {
+    if matches!(outcome, Err(Error::Stalled { .. })) {
+        conditions.retain(|condition| condition.type_ != HEALTHY);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_that_is_not_applied_says_nothing_of_health() {
+        let mut spec = QualityRuleSpec::new("orders", Vec::new());
+        spec.threshold = Some("99".into());
+        let mut conditions = Vec::new();
+        assert!(healthy(&spec, Some((100, 2)), &mut conditions).is_some());
+        let applied = Ok(ReconcileOutcome::ready(ConditionReason::Judging, "by all"));
+        only_while_applied(&applied, &mut conditions);
+        let transient = Err(Error::transient(ConditionReason::Internal, "for a moment"));
+        only_while_applied(&transient, &mut conditions);
+        assert_eq!(conditions.len(), 1);
+        let invalid = Err(Error::stalled(
+            ConditionReason::InvalidRule,
+            "no such field",
+        ));
+        only_while_applied(&invalid, &mut conditions);
+        assert!(conditions.is_empty());
+    }
 
     fn healthy(
         spec: &QualityRuleSpec,

@@ -19,7 +19,7 @@ use kube::ResourceExt;
 
 use crate::{
     context::Context,
-    controller::{PodRequest, Reconciler, ShownFigures},
+    controller::{PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     names::Key,
     planning::rules,
     retry::Error,
@@ -35,6 +35,9 @@ const LOOK_SOON: Duration = Duration::from_secs(1);
 
 impl Reconciler for QualityRule {
     type Status = QualityRuleStatus;
+
+    /// Nothing is judged by one that is wrong, so its health is no more.
+    const SPEC_CHECK: SpecCheck = SpecCheck::InReconcile;
 
     fn status(&self) -> Option<&QualityRuleStatus> {
         self.status.as_ref()
@@ -69,19 +72,31 @@ impl Reconciler for QualityRule {
         status: &mut QualityRuleStatus,
         context: &Context,
     ) -> Result<ReconcileOutcome, Error> {
-        let key = Key::of(self);
-        dereference::declare(self, &key, context);
-        let judges = dereference::judges(self, &key, context);
-        count(self, &key, &judges, status, context);
-        let found = dereference::stream(self, &key, context).await?;
-        let outcome = validate::outcome(self, &found, &judges)?;
-        let look = if outcome.ready { LOOK } else { LOOK_SOON };
-        Ok(outcome.recheck(look))
+        let outcome = applied(self, status, context).await;
+        health::only_while_applied(&outcome, &mut status.conditions);
+        outcome
     }
 
     async fn finalize(&self, _: &QualityRuleStatus, _: &Context) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// Counts, and says who judges by it.
+async fn applied(
+    rule: &QualityRule,
+    status: &mut QualityRuleStatus,
+    context: &Context,
+) -> Result<ReconcileOutcome, Error> {
+    let key = Key::of(rule);
+    dereference::declare(rule, &key, context);
+    checked(rule)?;
+    let judges = dereference::judges(rule, &key, context);
+    count(rule, &key, &judges, status, context);
+    let found = dereference::stream(rule, &key, context).await?;
+    let outcome = validate::outcome(rule, &found, &judges)?;
+    let look = if outcome.ready { LOOK } else { LOOK_SOON };
+    Ok(outcome.recheck(look))
 }
 
 /// Counts what pods have judged, and says in the status how many there were and whether enough passed.
@@ -104,15 +119,13 @@ fn count(
     let pods = dereference::counted(judges, &spec.stream, &key.name, &names);
     let last = dereference::last_failures(judges, &spec.stream, &key.name, &names);
     let look = |remembered: &mut Remembered| {
-        remembered.counts.round(&pods);
+        let sums = remembered.round(&pods, |name| status::refuses(spec, name));
         let total = remembered.counts.total(|name| status::refuses(spec, name));
         let length = i64::try_from(spec.window.millis()).unwrap_or(i64::MAX);
-        let counts = (total.checked, total.failed);
         let now_ms = now.as_millisecond();
-        let of_late =
-            remembered
-                .window
-                .note(generation.unwrap_or_default(), now_ms, counts, length);
+        let of_late = remembered
+            .window
+            .note(generation.unwrap_or_default(), now_ms, sums, length);
         let mut shown = before.clone();
         status::show(&mut shown, spec, &total, &last);
         let due = status::worth_writing(before, &shown, now_ms - remembered.written_ms);

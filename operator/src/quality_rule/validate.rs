@@ -103,6 +103,7 @@ mod tests {
         Judge {
             key: Key::new(kind, "shop", "x"),
             pods: pods.collect(),
+            silent: false,
         }
     }
 

@@ -55,6 +55,8 @@ const TICK_LIMIT: Duration = Duration::from_secs(120);
 
 struct Inner {
     by_pod: HashMap<String, (Key, Report)>,
+    /// Whose pods haven't all answered yet; none until the pods that there are have been looked at.
+    silent: Option<HashSet<Key>>,
     shown: HashMap<Key, Coarse>,
     letters: HashMap<Key, Letters>,
     told: HashMap<Key, News>,
@@ -67,14 +69,17 @@ struct Inner {
 }
 
 impl Inner {
-    /// Adds up what the pods have counted of dead letters. `here`: the pods that there are; an owner one of whose pods hasn't said
-    /// anything yet waits, since a pod without a count is taken for one that has ended.
-    fn count_letters(&mut self, here: &HashMap<String, Key>, now_ms: i64) {
-        let silent: HashSet<&Key> = here
-            .iter()
+    /// Owners one of whose pods hasn't said anything yet. `here`: the pods that there are.
+    fn silent_of(&self, here: &HashMap<String, Key>) -> HashSet<Key> {
+        here.iter()
             .filter(|(uid, _)| !self.by_pod.contains_key(*uid))
-            .map(|(_, key)| key)
-            .collect();
+            .map(|(_, key)| key.clone())
+            .collect()
+    }
+
+    /// Adds up what the pods have counted of dead letters. `silent`: owners one of whose pods hasn't said anything yet; they wait,
+    /// since a pod without a count is taken for one that has ended.
+    fn count_letters(&mut self, silent: &HashSet<Key>, now_ms: i64) {
         let mut counts: HashMap<&Key, BTreeMap<&str, PodLetters<'_>>> = HashMap::new();
         for (uid, (key, report)) in &self.by_pod {
             let figures = &report.figures;
@@ -116,6 +121,7 @@ impl Reports {
     fn limited(writes: f64, now: Instant) -> Self {
         Self(Mutex::new(Inner {
             by_pod: HashMap::new(),
+            silent: None,
             shown: HashMap::new(),
             letters: HashMap::new(),
             told: HashMap::new(),
@@ -141,6 +147,13 @@ impl Reports {
         of_owner
             .map(|(uid, (_, report))| (uid.clone(), report.figures.rules.clone()))
             .collect()
+    }
+
+    /// True: a pod of that object runs and hasn't answered this process yet, as far as is known; so what pods have counted isn't known.
+    pub fn is_silent(&self, owner: &Key) -> bool {
+        let inner = self.lock();
+        let silent = inner.silent.as_ref();
+        silent.is_none_or(|silent| silent.contains(owner))
     }
 
     /// The figures that the object's status may show now; absent: no pod has reported.
@@ -200,7 +213,9 @@ impl Reports {
             .by_pod
             .retain(|uid, (key, _)| here.get(uid) == Some(key));
         let clock = Timestamp::now().as_millisecond();
-        inner.count_letters(here, clock);
+        let silent = inner.silent_of(here);
+        inner.count_letters(&silent, clock);
+        inner.silent = Some(silent);
         let mut wake = inner.tell_news(now);
         wake.extend(inner.let_figures_through(now, clock));
         wake

@@ -55,6 +55,20 @@ fn an_owner_is_woken_by_news_and_by_nothing_else() {
 }
 
 #[test]
+fn an_owner_is_silent_until_each_of_its_pods_has_answered() {
+    let (reports, now) = (Reports::default(), Instant::now());
+    assert!(reports.is_silent(&key()), "nobody has looked yet");
+    let (a, b) = (answer("a", 0.0, None), answer("b", 0.0, None));
+    let both = here(&[a.clone(), b.clone()]);
+    reports.take_in(vec![a], &both, now);
+    assert!(reports.is_silent(&key()) && !reports.is_silent(&Key::new("Source", "shop", "in")));
+    reports.take_in(vec![b], &both, now);
+    assert!(!reports.is_silent(&key()));
+    reports.take_in(vec![("a".into(), key(), None)], &both, now);
+    assert!(!reports.is_silent(&key()), "its last word counts");
+}
+
+#[test]
 fn an_owner_is_told_when_its_store_s_version_becomes_known() {
     let (reports, now) = (Reports::default(), Instant::now());
     let round = |version: Option<&str>| {

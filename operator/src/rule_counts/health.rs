@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 
+use super::Sums;
+
 /// Most samples that are kept: a window's length is told with this fineness.
 const SAMPLES: usize = 60;
 
-/// The counts at one moment.
+/// The sums at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sample {
     at_ms: i64,
-    checked: u64,
-    failed: u64,
+    sums: Sums,
 }
 
 /// The counts of late, of one version of a rule.
@@ -30,24 +31,20 @@ pub struct Judged {
 }
 
 impl Window {
-    /// Notes the counts at a moment, and gives what was judged over the window before it; none where nothing was. A changed rule begins
+    /// Notes the sums at a moment, and gives what was judged over the window before it; none where nothing was. A changed rule begins
     /// anew. `length_ms`: the window's length, in milliseconds.
     pub fn note(
         &mut self,
         generation: i64,
         at_ms: i64,
-        (checked, failed): (u64, u64),
+        sums: Sums,
         length_ms: i64,
     ) -> Option<Judged> {
         if self.generation != generation {
             self.generation = generation;
             self.samples.clear();
         }
-        let sample = Sample {
-            at_ms,
-            checked,
-            failed,
-        };
+        let sample = Sample { at_ms, sums };
         // The one that the window begins with is the newest that is old enough.
         while self.samples.len() > 1
             && self
@@ -66,10 +63,7 @@ impl Window {
         if due {
             self.samples.push_back(sample);
         }
-        let judged = Judged {
-            checked: checked.saturating_sub(first.checked),
-            failed: failed.saturating_sub(first.failed),
-        };
+        let judged = sums.since(first.sums).judged();
         (judged.checked > 0).then_some(judged)
     }
 }

@@ -11,10 +11,11 @@ fn tally(checked: u64, failed: u64, checks: &[(&str, u64)]) -> Tally {
     }
 }
 
-fn pods(all: &[(&str, &str, Tally)]) -> BTreeMap<String, BTreeMap<String, Tally>> {
-    let mut pods: BTreeMap<String, BTreeMap<String, Tally>> = BTreeMap::new();
+fn pods(all: &[(&str, &str, Tally)]) -> Heard {
+    let mut pods = Heard::new();
     for (by, pod, tally) in all {
         let of = pods.entry((*by).to_owned()).or_default();
+        let of = of.get_or_insert_default();
         of.insert((*pod).to_owned(), tally.clone());
     }
     pods
@@ -129,6 +130,131 @@ fn a_new_leader_goes_on_from_what_the_status_says() {
 }
 
 #[test]
+fn a_judge_waits_while_one_of_its_pods_has_not_answered() {
+    let of = |from: u32, each: u64| -> Heard {
+        let all = (from..from + 80).map(|n| (format!("pod-{n}"), tally(each, 0, &[])));
+        [("Source/in".to_owned(), Some(all.collect()))].into()
+    };
+    let mut counts = Counts::default();
+    counts.round(&of(0, 10));
+    let mut next = Counts::of_status(&counts.to_status());
+    // The operator began anew, and no pod has answered it yet; then all 80 do, more than are remembered of ended ones.
+    next.round(&[("Source/in".to_owned(), None)].into());
+    assert_eq!(next, counts);
+    next.round(&of(0, 11));
+    assert_eq!(next.total(|_| true).checked, 880);
+}
+
+#[test]
+fn judges_that_are_gone_leave_room_for_others() {
+    let mut counts = Counts::default();
+    let mut round = |kind: &str, n: usize| {
+        let by = format!("{kind}/x{n}");
+        counts.round(&pods(&[(&by, "a", tally(10, 1, &[("c", 1)]))]));
+        let total = counts.total(|_| false);
+        assert!(counts.to_status().len() <= JUDGES);
+        (total.checked, total.failed, total.check("c"))
+    };
+    for n in 0..200_u64 {
+        let all = (10 * (n + 1), n + 1, n + 1);
+        assert_eq!(round("Source", usize::try_from(n).unwrap()), all);
+    }
+    for n in 0..200 {
+        assert_eq!(round("Pipeline", n), (2_000, 200, 200));
+    }
+    // A reader that judged more than each that is gone.
+    counts.round(&pods(&[("Pipeline/y", "a", tally(2_500, 0, &[]))]));
+    assert_eq!(counts.total(|_| false).checked, 2_500);
+    let json = serde_json::to_value(counts.to_status()).unwrap();
+    let next = Counts::of_status(&serde_json::from_value::<Vec<JudgeCount>>(json).unwrap());
+    assert_eq!(next.total(|_| false), counts.total(|_| false));
+}
+
+/// What a look gives: records that were judged since the first one, and those that failed.
+fn looks(refuses: &'static [&str]) -> impl FnMut(&Heard) -> (u64, u64) {
+    let (mut remembered, mut first) = (Remembered::default(), None);
+    move |heard| {
+        let sums = remembered.round(heard, |check| refuses.contains(&check));
+        let judged = sums.since(*first.get_or_insert(sums)).judged();
+        (judged.checked, judged.failed)
+    }
+}
+
+#[test]
+fn health_goes_on_when_the_reader_is_gone_that_judged_most() {
+    let mut look = looks(&[]);
+    let old = ("Pipeline/old", "a", tally(1_000, 900, &[("c", 900)]));
+    let new = |checked, failed| {
+        (
+            "Pipeline/new",
+            "b",
+            tally(checked, failed, &[("c", failed)]),
+        )
+    };
+    assert_eq!(look(&pods(&[old.clone(), new(100, 0)])), (0, 0));
+    assert_eq!(look(&pods(&[old, new(110, 1)])), (10, 1));
+    assert_eq!(look(&pods(&[new(150, 31)])), (50, 31));
+    // Its pod ends, too, and another takes its place.
+    assert_eq!(
+        look(&pods(&[("Pipeline/new", "c", tally(5, 5, &[]))])),
+        (55, 36)
+    );
+}
+
+#[test]
+fn health_takes_checked_and_failed_of_the_same_reader() {
+    let mut look = looks(&[]);
+    let at = |p: (u64, u64), q: (u64, u64)| {
+        let p = ("Pipeline/p", "a", tally(p.0, p.1, &[]));
+        pods(&[p, ("Pipeline/q", "b", tally(q.0, q.1, &[]))])
+    };
+    assert_eq!(look(&at((1_000, 0), (500, 500))), (0, 0));
+    assert_eq!(look(&at((1_100, 1), (510, 510))), (100, 1));
+}
+
+#[test]
+fn health_counts_a_record_once_that_a_source_and_a_reader_judge() {
+    let mut look = looks(&["hard"]);
+    let source = |n: u64| {
+        (
+            "Source/in",
+            "a",
+            tally(100 * n, 10 * n, &[("hard", 10 * n)]),
+        )
+    };
+    let reader = |n: u64| ("Pipeline/p", "b", tally(90 * n, 0, &[]));
+    assert_eq!(look(&pods(&[source(1), reader(1)])), (0, 0));
+    assert_eq!(look(&pods(&[source(2), reader(1)])), (100, 10));
+    // The reader comes a look later.
+    assert_eq!(look(&pods(&[source(2), reader(2)])), (100, 10));
+}
+
+#[test]
+fn what_was_counted_while_nobody_led_is_not_of_late() {
+    let mut counts = Counts::default();
+    counts.round(&pods(&[("Source/in", "a", tally(10, 0, &[]))]));
+    let mut next = Remembered {
+        counts,
+        ..Remembered::default()
+    };
+    let silent: Heard = [
+        ("Source/in".to_owned(), None),
+        ("Source/new".to_owned(), None),
+    ]
+    .into();
+    let mut look = |heard: &Heard| next.round(heard, |_| true).judged().checked;
+    assert_eq!(look(&silent), 0);
+    let both = |n, m| {
+        let old = ("Source/in", "a", tally(n, 0, &[]));
+        pods(&[old, ("Source/new", "b", tally(m, 0, &[]))])
+    };
+    // A new one's first count is of late.
+    assert_eq!(look(&both(1_000, 7)), 7);
+    assert_eq!(look(&silent), 7);
+    assert_eq!(look(&both(1_003, 7)), 10);
+}
+
+#[test]
 fn a_pod_can_neither_invent_checks_nor_fill_the_status() {
     let figures = |name: &str, stream: &str| RuleFigures {
         stream: stream.into(),
@@ -176,11 +302,23 @@ fn a_pod_can_neither_invent_checks_nor_fill_the_status() {
 
 const MINUTE: i64 = 60_000;
 
+fn sums(checked: u64, failed: u64) -> Sums {
+    let readers = Count {
+        checked,
+        failed,
+        stopped: 0,
+    };
+    Sums {
+        readers,
+        ..Sums::default()
+    }
+}
+
 #[test]
 fn health_is_of_the_window_alone() {
     let mut window = Window::default();
     let mut at = |minute: i64, checked, failed| {
-        window.note(1, minute * MINUTE, (checked, failed), 5 * MINUTE)
+        window.note(1, minute * MINUTE, sums(checked, failed), 5 * MINUTE)
     };
     assert_eq!(at(0, 1_000, 900), None, "what was before nobody knows");
     assert_eq!(
@@ -211,11 +349,11 @@ fn health_is_of_the_window_alone() {
 #[test]
 fn a_changed_rule_begins_anew() {
     let mut window = Window::default();
-    window.note(1, 0, (0, 0), 5 * MINUTE);
-    assert!(window.note(1, MINUTE, (10, 10), 5 * MINUTE).is_some());
-    assert_eq!(window.note(2, 2 * MINUTE, (20, 20), 5 * MINUTE), None);
+    window.note(1, 0, sums(0, 0), 5 * MINUTE);
+    assert!(window.note(1, MINUTE, sums(10, 10), 5 * MINUTE).is_some());
+    assert_eq!(window.note(2, 2 * MINUTE, sums(20, 20), 5 * MINUTE), None);
     assert_eq!(
-        window.note(2, 3 * MINUTE, (30, 20), 5 * MINUTE),
+        window.note(2, 3 * MINUTE, sums(30, 20), 5 * MINUTE),
         Some(Judged {
             checked: 10,
             failed: 0
@@ -227,7 +365,7 @@ fn a_changed_rule_begins_anew() {
 fn samples_are_bounded() {
     let mut window = Window::default();
     for second in 0..10_000 {
-        window.note(1, second * 1_000, (1, 0), 5 * MINUTE);
+        window.note(1, second * 1_000, sums(1, 0), 5 * MINUTE);
     }
     assert!(format!("{window:?}").matches("Sample").count() <= 62);
 }

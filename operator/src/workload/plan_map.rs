@@ -45,7 +45,7 @@ pub fn plan_map(plan: &Plan, owner: &Key, reference: OwnerReference) -> Result<P
         return Err(Error::stalled(
             ConditionReason::PlanTooLarge,
             format!(
-                "the plan has {} bytes and a ConfigMap holds {MAX_BYTES}: use fewer or smaller contracts",
+                "the plan has {} bytes and a ConfigMap holds {MAX_BYTES}: use fewer or smaller contracts, or fewer or shorter QualityRules of the streams",
                 text.len()
             ),
         ));
