@@ -4,8 +4,8 @@
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
 use headworks_plan::{
-    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report, ReportedReason,
-    RuleFigures, StateFigures,
+    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report,
+    ReportedReason, RuleFigures, StateFigures,
 };
 
 use crate::names::condition_reason;
