@@ -1,10 +1,14 @@
+use std::collections::BTreeSet;
+
 use headworks_crds::Platform;
 use headworks_plan::{Contract, Field, Role, Stream};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    access::workload::rights, data_stream::resolve::ResolvedStream,
+    access::workload::rights,
+    data_stream::resolve::ResolvedStream,
+    kafka::{Acl, Operation, Resource as About},
     platform::resolve::ResolvedPlatform,
 };
 
@@ -55,12 +59,45 @@ fn dead_letters_go_back_into_their_stream() {
     let (workload, group) = built(&spec, &json!({}));
     assert_eq!(group, "headworks.prod.shop.again.replay");
     assert_eq!((workload.pods(), workload.shape), (1, Shape::StatefulSet));
-    insta::assert_yaml_snapshot!("dead_letters_plan", workload.plan);
-    let rights: Vec<String> = rights(&workload.plan, 1)
-        .iter()
-        .map(|acl| format!("{acl:?}"))
-        .collect();
-    insta::assert_yaml_snapshot!("dead_letters_rights", rights);
+    let Role::Replay(replay) = &workload.plan.role else {
+        panic!("a Replay")
+    };
+    let query = &replay.query;
+    let (input, output) = (&query.inputs[0], &query.outputs[0]);
+    assert_eq!((&*input.name, &*input.topic), ("orders", "shop.orders.dlq"));
+    assert_eq!(input.dead_letter_topic, "shop.orders.dlq");
+    assert_eq!(output.topic, "shop.orders");
+    assert_eq!(query.on_bad_record, headworks_plan::OnBadRecord::DeadLetter);
+    assert_eq!(query.stages.len(), 1);
+    assert_eq!(query.stages[0].group, group);
+    let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect();
+    let selection = headworks_plan::DeadLetterSelection {
+        reasons: words(&["Quality", "Late"]),
+        rules: words(&["orders-sane"]),
+        by: words(&["shop/revenue"]),
+    };
+    assert_eq!(replay.dead_letters, Some(selection));
+    assert_eq!(replay.end_ms, Some(1_767_312_000_000));
+    assert_eq!(replay.records_per_second, Some(2_000));
+}
+
+#[test]
+fn its_pod_may_do_what_it_does_and_nothing_else() {
+    let (workload, group) = built(&json!({"from": {"deadLetterOf": "orders"}}), &json!({}));
+    let member = names::member(&group, 0);
+    let expected: BTreeSet<Acl> = [
+        Acl::literal(About::Topic, "shop.orders.dlq", Operation::Read),
+        Acl::literal(About::Topic, "shop.orders.dlq", Operation::Write),
+        Acl::literal(About::Topic, "shop.orders.dlq", Operation::Describe),
+        Acl::literal(About::Topic, "shop.orders", Operation::Write),
+        Acl::literal(About::Topic, "shop.orders", Operation::Describe),
+        Acl::literal(About::Group, &group, Operation::Read),
+        Acl::literal(About::Group, &group, Operation::Describe),
+        Acl::literal(About::TransactionalId, &member, Operation::Write),
+        Acl::literal(About::TransactionalId, &member, Operation::Describe),
+    ]
+    .into();
+    assert_eq!(rights(&workload.plan, 1), expected);
 }
 
 #[test]
