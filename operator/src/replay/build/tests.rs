@@ -49,7 +49,7 @@ fn built(spec: &Value, annotations: &Value) -> (Workload, String) {
         ca: None,
         retention_ms: None,
     };
-    build(&replay, &found, "SELECT id FROM orders".into())
+    build(&replay, &found, "SELECT id FROM orders".into(), false)
 }
 
 #[test]
@@ -141,4 +141,25 @@ fn the_id_is_of_what_is_done_and_not_of_how_fast() {
     ] {
         assert_ne!(one, of(other.clone()), "{other}");
     }
+}
+
+#[test]
+fn what_has_begun_is_told_to_the_next_pod_and_not_to_the_one_that_runs() {
+    let status = |of| ReplayStatus {
+        of,
+        ..ReplayStatus::default()
+    };
+    let (first, _) = built(&json!({"from": {"deadLetterOf": "orders"}}), &json!({}));
+    let mut told = first.plan.clone();
+    let Role::Replay(replay) = &mut told.role else {
+        panic!("a Replay")
+    };
+    assert!(!replay.begun);
+    replay.begun = true;
+    assert!(!has_begun(&status(None), false, &[]));
+    // Shown before the first commit.
+    assert!(!has_begun(&status(Some(0)), false, &[]));
+    assert!(has_begun(&status(Some(7)), false, &[first.plan.clone()]));
+    assert!(!has_begun(&status(Some(7)), true, &[first.plan.clone()]));
+    assert!(has_begun(&status(Some(7)), true, &[first.plan, told]));
 }
