@@ -138,8 +138,9 @@ async fn run(
     let runs = !roll_out.rests(false, 0);
     let begun = build::has_begun(status, runs, &roll_out.plans());
     let resolved = resolve(replay, key, status, begun, context).await;
+    // An older pod writes by what isn't right any more. What it did is in its group: the next one goes on there.
     if let Err(error) = &resolved
-        && error.is(ConditionReason::ApprovalMissing)
+        && status::stops(error)
     {
         roll_out.suspend().await?;
     }
@@ -191,3 +192,6 @@ async fn resolve(
     }
     Ok((workload, group))
 }
+
+#[cfg(test)]
+mod tests;
