@@ -10,7 +10,8 @@ use headworks_e2e::{Cluster, cluster, kill_container, pipeline, stream, until};
 use serde_json::Value;
 
 const KIND: &str = "replays.headworks.dev";
-const WAIT: Duration = Duration::from_secs(60);
+/// Pods are asked every five seconds, and on a busy machine everything takes its time.
+const WAIT: Duration = Duration::from_secs(120);
 const RECORDS: usize = 120;
 /// Every third record has a zero, by which the query divides.
 const ZEROS: usize = RECORDS / 3;
@@ -32,7 +33,7 @@ fn status(c: &Cluster, name: &str) -> Option<Value> {
 }
 
 fn complete(c: &Cluster, name: &str) -> Value {
-    let limit = Duration::from_secs(180);
+    let limit = Duration::from_secs(240);
     c.condition_within(KIND, name, "Complete", "True", None, limit);
     status(c, name).expect("a status")
 }
@@ -86,7 +87,8 @@ fn dead_letters_are_replayed_once_over_a_kill_and_over_a_replay_that_is_made_aga
         return;
     };
     set_up(&c);
-    let again = replay("again", &format!("{FIX}  recordsPerSecond: \"4\"\n"));
+    // Slow enough to be seen at work: 40 seconds.
+    let again = replay("again", &format!("{FIX}  recordsPerSecond: \"1\"\n"));
     c.apply(&again);
     until("some of it is replayed", WAIT, || {
         let status = status(&c, "again")?;

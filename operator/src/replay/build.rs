@@ -1,6 +1,6 @@
 //! What runs for a Replay: one pod with a number, because its transactions are named by it. Pure.
 
-use headworks_crds::{ANNOTATION_ACCEPT_DATA_LOSS, Quantity, Replay, ReplaySpec};
+use headworks_crds::{ANNOTATION_ACCEPT_DATA_LOSS, Quantity, Replay, ReplaySpec, ReplayStatus};
 use headworks_plan::{self as plan, names, stage_id};
 use kube::ResourceExt;
 
@@ -26,8 +26,19 @@ pub fn id(spec: &ReplaySpec) -> String {
     id
 }
 
-/// Builds it of a Replay that is right. Gives the consumer group, too.
-pub fn build(replay: &Replay, found: &References, sql: String) -> (Workload, String) {
+/// What the plan says of whether it has begun. `runs`: pods run, or are to, by one of the plans `live`; what these say stays, so that
+/// a pod that works isn't rolled for it. The next pod is told what the status knows: bounds of more than nothing are shown only once
+/// they are committed.
+pub fn has_begun(status: &ReplayStatus, runs: bool, live: &[plan::Plan]) -> bool {
+    if !runs {
+        return status.of.is_some_and(|of| of > 0);
+    }
+    let mut roles = live.iter().map(|plan| &plan.role);
+    roles.any(|role| matches!(role, plan::Role::Replay(replay) if replay.begun))
+}
+
+/// Builds it of a Replay that is right. `begun`: see [`has_begun`]. Gives the consumer group, too.
+pub fn build(replay: &Replay, found: &References, sql: String, begun: bool) -> (Workload, String) {
     let spec = &replay.spec;
     let platform = &found.platform.platform.spec;
     let key = Key::of(replay);
@@ -49,7 +60,10 @@ pub fn build(replay: &Replay, found: &References, sql: String) -> (Workload, Str
             namespace: key.namespace.clone(),
             name: key.name.clone(),
             kafka: connection::connection(&platform.kafka),
-            role: plan::Role::Replay(role(replay, found, sql, &group)),
+            role: plan::Role::Replay(plan::ReplayPlan {
+                begun,
+                ..role(replay, found, sql, &group)
+            }),
         },
         kafka: Some(OnKafka {
             platform: found.platform.clone(),
@@ -117,6 +131,7 @@ fn role(replay: &Replay, found: &References, sql: String, group: &str) -> plan::
         end_ms: from.end.as_ref().map(|end| end.0.as_millisecond()),
         dead_letters: letters.then_some(selection),
         records_per_second: spec.records_per_second.as_ref().map(Quantity::value),
+        begun: false,
     }
 }
 

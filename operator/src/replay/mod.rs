@@ -135,9 +135,12 @@ async fn run(
         status::without_pods(&mut status.workload);
         return Ok(status::complete(status));
     }
-    let resolved = resolve(replay, key, status, context).await;
+    let runs = !roll_out.rests(false, 0);
+    let begun = build::has_begun(status, runs, &roll_out.plans());
+    let resolved = resolve(replay, key, status, begun, context).await;
+    // An older pod writes by what isn't right any more. What it did is in its group: the next one goes on there.
     if let Err(error) = &resolved
-        && error.is(ConditionReason::ApprovalMissing)
+        && status::stops(error)
     {
         roll_out.suspend().await?;
     }
@@ -155,11 +158,12 @@ fn now() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// From the spec to what runs, and the consumer group.
+/// From the spec to what runs, and the consumer group. `begun`: see [`build::has_begun`].
 async fn resolve(
     replay: &Replay,
     key: &Key,
     status: &mut ReplayStatus,
+    begun: bool,
     context: &Context,
 ) -> Result<(Workload, String), Error> {
     checked(replay)?;
@@ -182,9 +186,12 @@ async fn resolve(
             ),
         ));
     }
-    let (workload, group) = build::build(replay, &found, sql);
+    let (workload, group) = build::build(replay, &found, sql, begun);
     if workload.kafka.as_ref().is_some_and(OnKafka::has_own_user) && status.platform.is_none() {
         status.platform = Some(found.source.platform.clone());
     }
     Ok((workload, group))
 }
+
+#[cfg(test)]
+mod tests;

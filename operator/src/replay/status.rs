@@ -15,6 +15,11 @@ pub fn is_complete(status: &ReplayStatus) -> bool {
     status.completion_time.is_some()
 }
 
+/// True: what a Replay was resolved to lets no pod run, not even an earlier one, until a person has acted.
+pub fn stops(error: &Error) -> bool {
+    matches!(error, Error::Stalled { .. }) || error.is(ConditionReason::ApprovalMissing)
+}
+
 /// The phase after a reconcile.
 pub fn phase(
     spec: &ReplaySpec,
@@ -102,6 +107,23 @@ mod tests {
         assert_eq!(of(false, &begun, missing()), ReplayPhase::Running);
         let unapproved = waits(ConditionReason::ApprovalMissing);
         assert_eq!(of(false, &new, unapproved), ReplayPhase::WaitingForApproval);
+    }
+
+    #[test]
+    fn what_a_person_must_mend_stops_the_pod_and_what_passes_does_not() {
+        for reason in [
+            ConditionReason::OutputMismatch,
+            ConditionReason::InvalidSql,
+            ConditionReason::PlatformMismatch,
+        ] {
+            assert!(stops(&Error::stalled(reason, "")));
+        }
+        assert!(stops(&Error::waiting(ConditionReason::ApprovalMissing, "")));
+        assert!(!stops(&Error::missing(ConditionReason::StreamNotFound, "")));
+        assert!(!stops(&Error::transient(
+            ConditionReason::KubernetesUnavailable,
+            ""
+        )));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     definition::{OnKafka, Shape, Workload},
     guards,
     health::{self, Pods},
-    ordinal_count, scale_to_zero, turns,
+    ordinal_count, plans_of_pods, scale_to_zero, turns,
     unblock::unblock,
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     retry::Error, status::ReconcileOutcome, stores,
 };
 use headworks_crds::WorkloadStatus;
+use headworks_plan::Plan;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
@@ -77,6 +78,11 @@ impl<'a, K: Reconciler> RollOut<'a, K> {
     fn pods_left(&self) -> Vec<Arc<Pod>> {
         let stores = &self.context.stores;
         stores.pods_left(&self.key, &self.reference.uid)
+    }
+
+    /// The plans that its pods run by, and the one that its next pod would.
+    pub fn plans(&self) -> Vec<Plan> {
+        plans_of_pods(self.context, &self.key, &self.reference.uid)
     }
 
     /// True: no pod is to run. A spec that is held back leaves the pods as they are, whatever number it asks for.

@@ -58,6 +58,8 @@ words! {
         StateTooLarge,
         /// The consumer group of a Replay holds the progress of another one.
         ReplayConflict,
+        /// A Replay has written before, and its consumer group has no commit any more.
+        ProgressLost,
         ;
         /// What only kinds of sources say.
         Source(SourceReason),

@@ -27,6 +27,10 @@ pub struct ReplayPlan {
     /// Most records in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records_per_second: Option<u64>,
+    /// True: a pod has committed progress before. A group without any commit has been forgotten by Kafka then, or was deleted,
+    /// and nothing is written: it isn't a first start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
 }
 
 /// Which dead letters. One whose end was cut off is never replayed: it isn't the record.

@@ -1,10 +1,14 @@
+use std::collections::BTreeSet;
+
 use headworks_crds::Platform;
 use headworks_plan::{Contract, Field, Role, Stream};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    access::workload::rights, data_stream::resolve::ResolvedStream,
+    access::workload::rights,
+    data_stream::resolve::ResolvedStream,
+    kafka::{Acl, Operation, Resource as About},
     platform::resolve::ResolvedPlatform,
 };
 
@@ -45,7 +49,7 @@ fn built(spec: &Value, annotations: &Value) -> (Workload, String) {
         ca: None,
         retention_ms: None,
     };
-    build(&replay, &found, "SELECT id FROM orders".into())
+    build(&replay, &found, "SELECT id FROM orders".into(), false)
 }
 
 #[test]
@@ -55,12 +59,45 @@ fn dead_letters_go_back_into_their_stream() {
     let (workload, group) = built(&spec, &json!({}));
     assert_eq!(group, "headworks.prod.shop.again.replay");
     assert_eq!((workload.pods(), workload.shape), (1, Shape::StatefulSet));
-    insta::assert_yaml_snapshot!("dead_letters_plan", workload.plan);
-    let rights: Vec<String> = rights(&workload.plan, 1)
-        .iter()
-        .map(|acl| format!("{acl:?}"))
-        .collect();
-    insta::assert_yaml_snapshot!("dead_letters_rights", rights);
+    let Role::Replay(replay) = &workload.plan.role else {
+        panic!("a Replay")
+    };
+    let query = &replay.query;
+    let (input, output) = (&query.inputs[0], &query.outputs[0]);
+    assert_eq!((&*input.name, &*input.topic), ("orders", "shop.orders.dlq"));
+    assert_eq!(input.dead_letter_topic, "shop.orders.dlq");
+    assert_eq!(output.topic, "shop.orders");
+    assert_eq!(query.on_bad_record, headworks_plan::OnBadRecord::DeadLetter);
+    assert_eq!(query.stages.len(), 1);
+    assert_eq!(query.stages[0].group, group);
+    let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect();
+    let selection = headworks_plan::DeadLetterSelection {
+        reasons: words(&["Quality", "Late"]),
+        rules: words(&["orders-sane"]),
+        by: words(&["shop/revenue"]),
+    };
+    assert_eq!(replay.dead_letters, Some(selection));
+    assert_eq!(replay.end_ms, Some(1_767_312_000_000));
+    assert_eq!(replay.records_per_second, Some(2_000));
+}
+
+#[test]
+fn its_pod_may_do_what_it_does_and_nothing_else() {
+    let (workload, group) = built(&json!({"from": {"deadLetterOf": "orders"}}), &json!({}));
+    let member = names::member(&group, 0);
+    let expected: BTreeSet<Acl> = [
+        Acl::literal(About::Topic, "shop.orders.dlq", Operation::Read),
+        Acl::literal(About::Topic, "shop.orders.dlq", Operation::Write),
+        Acl::literal(About::Topic, "shop.orders.dlq", Operation::Describe),
+        Acl::literal(About::Topic, "shop.orders", Operation::Write),
+        Acl::literal(About::Topic, "shop.orders", Operation::Describe),
+        Acl::literal(About::Group, &group, Operation::Read),
+        Acl::literal(About::Group, &group, Operation::Describe),
+        Acl::literal(About::TransactionalId, &member, Operation::Write),
+        Acl::literal(About::TransactionalId, &member, Operation::Describe),
+    ]
+    .into();
+    assert_eq!(rights(&workload.plan, 1), expected);
 }
 
 #[test]
@@ -104,4 +141,25 @@ fn the_id_is_of_what_is_done_and_not_of_how_fast() {
     ] {
         assert_ne!(one, of(other.clone()), "{other}");
     }
+}
+
+#[test]
+fn what_has_begun_is_told_to_the_next_pod_and_not_to_the_one_that_runs() {
+    let status = |of| ReplayStatus {
+        of,
+        ..ReplayStatus::default()
+    };
+    let (first, _) = built(&json!({"from": {"deadLetterOf": "orders"}}), &json!({}));
+    let mut told = first.plan.clone();
+    let Role::Replay(replay) = &mut told.role else {
+        panic!("a Replay")
+    };
+    assert!(!replay.begun);
+    replay.begun = true;
+    assert!(!has_begun(&status(None), false, &[]));
+    // Shown before the first commit.
+    assert!(!has_begun(&status(Some(0)), false, &[]));
+    assert!(has_begun(&status(Some(7)), false, &[first.plan.clone()]));
+    assert!(!has_begun(&status(Some(7)), true, &[first.plan.clone()]));
+    assert!(has_begun(&status(Some(7)), true, &[first.plan, told]));
 }

@@ -11,8 +11,8 @@ use super::pace::Pace;
 use super::selection::{Selected, select};
 use crate::log::{
     Batch, Bounds, Changelog, Event, Former, GroupConsumer, Limits, Log, LogError, Outgoing,
-    Partition, Position, Reader, Reason, RecordHeaders, Refusal, Table, TableRows, Take,
-    Transactions, has_no,
+    Partition, Position, Reader, RecordHeaders, Refusal, Table, TableRows, Take, Transactions,
+    has_no,
 };
 use crate::status::StatusHandle;
 
@@ -88,6 +88,9 @@ impl<L: Log> ReplayLog<L> {
     ) -> Result<(), LogError> {
         let notes = self.inner.commit_metadata(partitions)?;
         let begun = positions.iter().any(Option::is_some);
+        if self.settings.begun && !begun && !partitions.is_empty() {
+            return Err(self.settings.lost());
+        }
         let ends = if begun {
             // A partition that came later holds nothing that was there.
             vec![0; partitions.len()]
@@ -101,7 +104,7 @@ impl<L: Log> ReplayLog<L> {
                 Some(position) => {
                     let note = note.as_deref().and_then(Note::read);
                     let note = note.filter(|note| note.id == self.settings.id);
-                    let note = note.ok_or_else(|| self.conflict())?;
+                    let note = note.ok_or_else(|| self.settings.conflict())?;
                     committed = committed.plus(note.counts);
                     Part {
                         start: Some(note.start),
@@ -136,18 +139,6 @@ impl<L: Log> ReplayLog<L> {
                 ends.zip(at).map(|(end, at)| end.min(at)).collect()
             }
         })
-    }
-
-    fn conflict(&self) -> LogError {
-        LogError::NeedsPerson {
-            reason: Reason::ReplayConflict,
-            message: format!(
-                "the consumer group {group} holds the progress of another Replay of this name, which took other records, changed \
-                 them otherwise, or put them elsewhere; give this Replay another name, or delete the group \
-                 (kafka-consumer-groups --delete --group {group}) so that this one begins from the start",
-                group = self.settings.group
-            ),
-        }
     }
 
     /// What isn't committed is read again.

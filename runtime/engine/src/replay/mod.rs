@@ -12,7 +12,9 @@ mod selection;
 
 pub(crate) use log::ReplayLog;
 
-use headworks_plan::ReplayPlan;
+use headworks_plan::{Reason, ReplayPlan};
+
+use crate::log::LogError;
 
 /// What a [`ReplayLog`] is told.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) dead_letters: Option<headworks_plan::DeadLetterSelection>,
     /// Most records in a second.
     pub(crate) records_per_second: Option<u64>,
+    /// See [`ReplayPlan::begun`].
+    pub(crate) begun: bool,
     /// The consumer group, for messages.
     pub(crate) group: String,
 }
@@ -37,7 +41,36 @@ impl Settings {
             end_ms: plan.end_ms,
             dead_letters: plan.dead_letters.clone(),
             records_per_second: plan.records_per_second,
+            begun: plan.begun,
             group: stage.map_or_else(String::new, |stage| stage.group.clone()),
+        }
+    }
+
+    /// The group's progress is another Replay's.
+    fn conflict(&self) -> LogError {
+        LogError::NeedsPerson {
+            reason: Reason::ReplayConflict,
+            message: format!(
+                "the consumer group {group} holds the progress of another Replay of this name, which took other records, changed \
+                 them otherwise, or put them elsewhere; give this Replay another name, or delete the group \
+                 (kafka-consumer-groups --delete --group {group}) so that this one begins from the start",
+                group = self.group
+            ),
+        }
+    }
+
+    /// What was replayed isn't known any more.
+    fn lost(&self) -> LogError {
+        LogError::NeedsPerson {
+            reason: Reason::ProgressLost,
+            message: format!(
+                "this Replay has written records before, and its consumer group {} has no commit any more: somebody deleted it, \
+                 or Kafka forgot it, because no pod of the Replay ran for longer than offsets.retention.minutes; nothing is \
+                 written, because what was replayed already would be written twice. Make a Replay of another name whose \
+                 from.start lies after the last record that was replayed; or delete this one and apply it again to write all \
+                 of its part once more",
+                self.group
+            ),
         }
     }
 }

@@ -90,6 +90,7 @@ impl World {
                 ..DeadLetterSelection::default()
             }),
             records_per_second: chance.once_in(300).then(|| 50 + chance.below(1_000)),
+            begun: false,
             group: "g".to_owned(),
         };
         let mut world = World {
@@ -353,6 +354,28 @@ fn another_replay_of_the_same_name_is_refused_and_writes_nothing() {
     assert_eq!(reason, Reason::ReplayConflict);
     assert!(message.contains("group g"), "{message}");
     assert_eq!(world.broker.committed("out", 0).len(), written);
+}
+
+#[test]
+fn progress_that_kafka_forgot_is_told_and_nothing_is_written_a_second_time() {
+    let mut world = calm_world();
+    world.calm().unwrap();
+    world.replay.begun = true;
+    world.calm().expect("it goes on where its progress is");
+    world.verdict().unwrap();
+    // The same with a group that has no commit any more.
+    let mut world = calm_world();
+    world.replay.begun = true;
+    let mut session = world.open(&world.broker.clone()).unwrap();
+    let refused = (0..50).find_map(|_| {
+        world.broker.tick(50);
+        session.step().err()
+    });
+    assert!(
+        matches!(&refused, Some(LogError::NeedsPerson { reason: Reason::ProgressLost, message }) if message.contains("group g")),
+        "{refused:?}"
+    );
+    assert!((0..2).all(|partition| world.broker.committed("out", partition).is_empty()));
 }
 
 #[test]
