@@ -127,10 +127,8 @@ impl Tally {
 
     /// Records that went no further, as far as checks tell.
     fn stopped(&self, refuses: impl Fn(&str) -> bool) -> u64 {
-        let refused = self.checks.iter().filter(|(name, _)| refuses(name));
-        let stopped = refused
-            .map(|(_, failed)| *failed)
-            .fold(0, u64::saturating_add);
+        let all = self.checks.iter().filter(|(name, _)| refuses(name));
+        let stopped = all.map(|(_, failed)| *failed).fold(0, u64::saturating_add);
         stopped.min(self.failed)
     }
 

@@ -64,6 +64,7 @@ impl Count {
 
 impl Sums {
     /// What came since an earlier look.
+    #[must_use]
     pub fn since(self, before: Sums) -> Sums {
         Sums {
             sources: self.sources.since(before.sources),
