@@ -1,11 +1,21 @@
 //! Killing the hard way.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use crate::Kubectl;
 
-/// `kill -9` of the process in a pod's first container, without a word to Kubernetes. False if it wasn't running.
+/// `kill -9` of the process in a pod's first container, without a word to Kubernetes. False if it isn't running, nor soon is:
+/// a pod that is being rolled just then has no process for a moment.
 pub fn kill_container(kubectl: &Kubectl, namespace: &str, pod: &str) -> bool {
+    (0..20).any(|turn| {
+        if turn > 0 {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        killed(kubectl, namespace, pod)
+    })
+}
+
+fn killed(kubectl: &Kubectl, namespace: &str, pod: &str) -> bool {
     let Some(object) = kubectl.get("pods", pod, namespace) else {
         return false;
     };
