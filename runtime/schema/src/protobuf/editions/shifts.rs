@@ -23,13 +23,16 @@ struct Shift {
 }
 
 impl Shifts {
-    /// The text with the edits, which don't overlap.
+    /// The text with the edits. One that begins within another is part of what that one does away with, and nothing by itself.
     pub(super) fn apply(text: &str, mut edits: Vec<Edit>) -> (String, Shifts) {
         edits.sort_by_key(|edit| edit.at);
         let mut out = String::with_capacity(text.len() + 16 * edits.len());
         let mut shifts = Vec::new();
         let (mut done, mut line, mut begin) = (0, 0, 0);
         for edit in edits {
+            if edit.at < done {
+                continue;
+            }
             let kept = &text[done..edit.at];
             if let Some(end) = kept.rfind('\n') {
                 line += kept.matches('\n').count();

@@ -446,3 +446,12 @@ fn a_text_that_is_cut_off_anywhere_is_refused_or_read() {
         let _ = to_fields(&edition(&text[end..]), None);
     }
 }
+
+#[test]
+fn what_goes_as_a_whole_goes_with_what_would_change_in_it() {
+    let text = "edition = \"2023\";\nimport [features.(pb.cpp).string_type = VIEW, a = 1] \"google/protobuf/cpp_features.proto\";\nmessage A { int32 b = 1; }\n";
+    let (rewritten, _) = rewrite(text, |_| false).unwrap().unwrap();
+    assert_eq!(rewritten.lines().count(), text.lines().count());
+    assert!(!rewritten.contains("cpp_features"), "{rewritten}");
+    assert!(rewritten.contains("optional int32 b = 1;"), "{rewritten}");
+}
