@@ -3,27 +3,17 @@
 // All of this is test: a helper may fail it as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code, reason = "each program of tests calls what it needs")]
+mod binary;
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use binary::{code, command, folder, run, text, told};
 use serde_json::Value;
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_headworks"));
-    command
-        .args(arguments)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests"))
-        .env_remove("GITHUB_ACTIONS")
-        .env_remove("KUBECONFIG");
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
-}
 
 fn fed(arguments: &[&str], input: &str) -> Output {
     let mut child = command(arguments)
@@ -39,32 +29,6 @@ fn fed(arguments: &[&str], input: &str) -> Output {
         .write_all(input.as_bytes())
         .unwrap();
     child.wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-/// All that a command said, and how it ended.
-fn told(output: &Output) -> String {
-    format!(
-        "{}--- stderr\n{}--- exit {}\n",
-        text(&output.stdout),
-        text(&output.stderr),
-        code(output)
-    )
-}
-
-/// A folder of its own for a test's files.
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 #[test]
@@ -324,7 +288,7 @@ fn a_run_on_files_gives_rows_dead_letters_and_counts() {
                    {\"order_id\":\"c\",\"amount\":250.5,\"placed_at\":\"2026-01-01T01:00:00+01:00\"}";
     let output = fed(&["run", "good.yaml", "--input", "orders=-"], records);
     insta::assert_snapshot!("run", told(&output));
-    let folder = folder("run");
+    let folder = folder("run", &[]);
     let (input, rows, letters) = (
         folder.join("in.ndjson"),
         folder.join("out.ndjson"),
@@ -410,7 +374,7 @@ fn a_file_that_is_named_twice_is_read_once() {
 
 #[test]
 fn two_thousand_objects_take_less_than_two_seconds() {
-    let folder = folder("many");
+    let folder = folder("many", &[]);
     let good = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/good.yaml")).unwrap();
     // Three objects each.
     for i in 0..667 {
@@ -445,7 +409,7 @@ fn two_thousand_objects_take_less_than_two_seconds() {
 
 #[test]
 fn the_binary_may_be_called_kubectl_headworks() {
-    let folder = folder("plugin");
+    let folder = folder("plugin", &[]);
     let link = folder.join("kubectl-headworks");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_headworks"), &link).unwrap();
     let output = Command::new(link).arg("version").output().unwrap();
