@@ -1,38 +1,11 @@
 //! A Replay's figures in its status.
 
-use headworks_crds::{DeadLetterStatus, ReplayStatus};
+use headworks_crds::ReplayStatus;
 use headworks_plan::ReplayFigures;
 
-use crate::{
-    controller::ShownFigures,
-    reports::Coarse,
-    workload::figures::{ShowsFigures, rate, rate_of},
-};
+use crate::workload::figures::shows_a_rate;
 
-impl ShowsFigures for ReplayStatus {
-    fn letters(&mut self) -> &mut DeadLetterStatus {
-        &mut self.letters
-    }
-
-    fn rest(&mut self) {
-        self.rate = None;
-    }
-
-    fn show(&mut self, figures: Coarse) {
-        self.rate = Some(rate(figures.rate));
-    }
-
-    fn shown(&self) -> ShownFigures {
-        let pace = self.rate.as_deref().map(|shown| Coarse {
-            rate: rate_of(Some(shown)),
-            ..Coarse::default()
-        });
-        ShownFigures {
-            letters: self.letters.clone(),
-            pace,
-        }
-    }
-}
+shows_a_rate!(ReplayStatus);
 
 /// Shows how far it is. These are exact, and they only grow.
 pub fn show(status: &mut ReplayStatus, figures: &ReplayFigures) {

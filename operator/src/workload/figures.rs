@@ -45,6 +45,37 @@ pub trait ShowsFigures {
     fn shown(&self) -> ShownFigures;
 }
 
+/// [`ShowsFigures`] for a status whose pace is its `rate` alone.
+macro_rules! shows_a_rate {
+    ($status:ty) => {
+        impl $crate::workload::figures::ShowsFigures for $status {
+            fn letters(&mut self) -> &mut headworks_crds::DeadLetterStatus {
+                &mut self.letters
+            }
+
+            fn rest(&mut self) {
+                self.rate = None;
+            }
+
+            fn show(&mut self, figures: $crate::reports::Coarse) {
+                self.rate = Some($crate::workload::figures::rate(figures.rate));
+            }
+
+            fn shown(&self) -> $crate::controller::ShownFigures {
+                let pace = self.rate.as_deref().map(|shown| $crate::reports::Coarse {
+                    rate: $crate::workload::figures::rate_of(Some(shown)),
+                    ..$crate::reports::Coarse::default()
+                });
+                $crate::controller::ShownFigures {
+                    letters: self.letters.clone(),
+                    pace,
+                }
+            }
+        }
+    };
+}
+pub(crate) use shows_a_rate;
+
 /// Puts an object's figures in its status. `rests`: no pod is to run.
 pub fn settle(status: &mut impl ShowsFigures, rests: bool, key: &Key, context: &Context) {
     if let Some(letters) = context.reports.letters(key) {
