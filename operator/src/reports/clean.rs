@@ -4,8 +4,8 @@
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
 use headworks_plan::{
-    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report,
-    ReportedReason, RuleFigures, StateFigures,
+    Both, CheckFigures, ComparisonFigures, Figures, KeysCompared, LastDeadLetter, Problem,
+    ReasonCount, ReplayFigures, Report, ReportedReason, RuleFigures, StateFigures, SumsCompared,
 };
 
 use crate::names::condition_reason;
@@ -19,7 +19,10 @@ const MESSAGE: usize = 1_024;
 const VERSION: usize = 64;
 /// Longest key that is shown, in characters.
 const HOT_KEY: usize = 128;
-/// Longest id of a Replay, in characters.
+/// Most columns whose sums are compared, and the longest sum, in characters.
+const COLUMNS: usize = 16;
+const SUM: usize = 64;
+/// Longest id of a Replay or a comparison, in characters.
 const REPLAY_ID: usize = 64;
 /// Most quality rules of one pod that are looked at, and most checks of each.
 const RULES: usize = 256;
@@ -76,6 +79,7 @@ fn figures(figures: Figures) -> Figures {
         since_ms: time(figures.since_ms),
         state: figures.state.map(state),
         replay: figures.replay.map(replay),
+        comparison: figures.comparison.map(|found| Box::new(comparison(*found))),
         rules: rules(figures.rules),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
@@ -147,6 +151,35 @@ fn replay(replay: ReplayFigures) -> ReplayFigures {
         refused: replay.refused.min(MOST),
         truncated: replay.truncated.min(MOST),
         complete: replay.complete,
+    }
+}
+
+fn comparison(mut found: ComparisonFigures) -> ComparisonFigures {
+    found.sums.truncate(COLUMNS);
+    let both = |both: Both| Both {
+        old: both.old.min(MOST),
+        new: both.new.min(MOST),
+    };
+    let sums = found.sums.into_iter().map(|sum| SumsCompared {
+        column: text(&sum.column, NAME),
+        old: text(&sum.old, SUM),
+        new: text(&sum.new, SUM),
+    });
+    ComparisonFigures {
+        id: text(&found.id, REPLAY_ID),
+        complete: found.complete,
+        records: found.records.min(MOST),
+        partial: found.partial,
+        rows: both(found.rows),
+        dead_letters: both(found.dead_letters),
+        keys: found.keys.map(|keys| KeysCompared {
+            old: keys.old.min(MOST),
+            missing: keys.missing.min(MOST),
+            extra: keys.extra.min(MOST),
+            one_in: keys.one_in.min(MOST),
+        }),
+        sums: sums.collect(),
+        rules: rules(found.rules),
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use headworks_plan::{
-    Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report, ReportedReason, RuleFigures,
-    StateFigures,
+    ComparisonFigures, Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report,
+    ReportedReason, RuleFigures, StateFigures,
 };
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
@@ -209,6 +209,11 @@ impl StatusHandle {
     /// Says how far the pod's Replay is.
     pub fn set_replay(&self, replay: ReplayFigures) {
         self.lock().figures.replay = Some(replay);
+    }
+
+    /// Says what the pod's comparison found so far.
+    pub fn set_comparison(&self, comparison: ComparisonFigures) {
+        self.lock().figures.comparison = Some(Box::new(comparison));
     }
 
     /// Says by which quality rules records are judged, before the first is: nothing was counted by them yet. What was, stays.

@@ -26,7 +26,7 @@ fn query(plan: &Plan) -> Option<(&PipelinePlan, Option<&ReplayPlan>)> {
     match &plan.role {
         Role::Pipeline(pipeline) => Some((pipeline, None)),
         Role::Replay(replay) => Some((&replay.query, Some(replay))),
-        Role::Source(_) | Role::Store(_) => None,
+        Role::Source(_) | Role::Store(_) | Role::Compare(_) => None,
     }
 }
 

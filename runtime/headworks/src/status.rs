@@ -39,7 +39,7 @@ const BOUNDS: Bounds = Bounds {
 /// The registry with what every role shows: the report's figures as of each scrape.
 pub fn registry(plan: &Plan, status: &StatusHandle) -> Registry {
     let kind = match plan.role {
-        Role::Pipeline(_) => "Pipeline",
+        Role::Pipeline(_) | Role::Compare(_) => "Pipeline",
         Role::Source(_) => "Source",
         Role::Store(_) => "DataStore",
         Role::Replay(_) => "Replay",

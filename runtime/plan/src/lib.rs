@@ -7,6 +7,7 @@
 //! Only serde types live here, and the [names](names) of what a Pipeline has in Kafka. A change that an older pod could
 //! misread raises [`VERSION`]; adding an optional field does not, because both sides ignore fields they don't know.
 
+mod compare;
 mod connection;
 mod contract;
 pub mod names;
@@ -24,6 +25,7 @@ mod stream;
 pub mod v1;
 mod words;
 
+pub use compare::{Both, ComparePlan, ComparisonFigures, KeysCompared, SumsCompared};
 pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
 pub use contract::{
     Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
@@ -121,6 +123,8 @@ pub enum Role {
     Store(StorePlan),
     /// Replays a bounded part of a topic, once.
     Replay(ReplayPlan),
+    /// Compares what two versions of a query make of the same records, once.
+    Compare(Box<ComparePlan>),
 }
 
 #[cfg(test)]

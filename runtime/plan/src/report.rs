@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::ComparisonFigures;
 use crate::reason::{Reason, ReportedReason};
 use crate::replay::ReplayFigures;
 use crate::rule::RuleFigures;
@@ -105,6 +106,9 @@ pub struct Figures {
     /// How far a Replay is; absent: the pod runs none, or doesn't know it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayFigures>,
+    /// What a comparison found; absent: the pod makes none, or has nothing to tell yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Box<ComparisonFigures>>,
     /// Partitions this pod owns.
     #[serde(default)]
     pub partitions: Vec<PartitionFigure>,
