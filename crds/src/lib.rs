@@ -74,8 +74,10 @@ pub use dead_letters::{DeadLetterCount, DeadLetterStatus, ReasonCount};
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
-    Delivery, OnBadRecord, OnOverflow, OnStateChange, Pipeline, PipelineSpec, PipelineStatus,
-    Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
+    BothCounts, Canary, ColumnSums, Delivery, KeyDifference, OnBadRecord, OnOverflow,
+    OnStateChange, OutputComparison, Pipeline, PipelineSpec, PipelineStatus, Position,
+    QueryInForce, Rollout, RolloutFigures, RolloutPhase, RolloutStatus, RuleVerdict, StartFrom,
+    StateBounds, StateStatus, TableTarget, Target,
 };
 pub use pipeline_test::{DeadLetterReason, ExpectedDeadLetter, PipelineTest};
 pub use platform::{
@@ -124,6 +126,8 @@ pub const ANNOTATION_ACCEPT_DATA_LOSS: &str = "headworks.dev/accept-data-loss";
 /// Annotation on a Pipeline whose query begins anew and writes where an earlier one has: the version of the new query's state,
 /// for which alone that is permitted.
 pub const ANNOTATION_ACCEPT_MIXED_RESULTS: &str = "headworks.dev/accept-mixed-results";
+/// Annotation on a Pipeline whose canary was rolled back: any new value has the same version tried once more.
+pub const ANNOTATION_RETRY_CANARY: &str = "headworks.dev/retry-canary";
 /// Annotation on a DataStream: the fingerprint of a change of its contract that its `compatibility` refuses, and that is
 /// to be made nevertheless. It permits exactly that change.
 pub const ANNOTATION_ALLOW_BREAKING: &str = "headworks.dev/allow-breaking";

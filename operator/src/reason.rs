@@ -223,6 +223,14 @@ headworks_plan::words! {
         StateTopicMismatch,
         /// `state.memory` doesn't fit into the pod's.
         MemoryTooLow,
+        /// What `rollout.canary` asks for can't be compared or judged.
+        CanaryInvalid,
+        /// A new version runs beside the one in force.
+        CanaryRunning,
+        /// A new version did well, and takes the place of the one before.
+        CanaryPassed,
+        /// A new version didn't do well, and the one before goes on.
+        CanaryFailed,
 
         // Replay.
         /// All of it is done.

@@ -6,6 +6,10 @@ is none on Secrets (see secrets.yaml and credentials.yaml). */}}
 - apiGroups: [headworks.dev]
   resources: [datastreams, datastores, sources, pipelines, qualityrules, replays]
   verbs: [get, list, watch, patch]
+# create, delete: what runs beside a Pipeline with rollout.canary while a new version of it is tried out.
+- apiGroups: [headworks.dev]
+  resources: [datastreams, pipelines]
+  verbs: [create, delete]
 # patch: to say in status what is so.
 - apiGroups: [headworks.dev]
   resources: [datastreams/status, datastores/status, sources/status, pipelines/status, qualityrules/status, replays/status]

@@ -32,6 +32,19 @@ fn fed(arguments: &[&str], input: &str) -> Output {
 }
 
 #[test]
+fn what_a_canary_cant_compare_or_judge_by_is_said_with_its_place() {
+    let said = told(&run(&["validate", "cases/canary.yaml"]));
+    for wrong in [
+        "spec.rollout.canary.compare.keys[0]: the query has no column \"orderid\"; did you mean \"order_id\"?",
+        "spec.rollout.canary.compare.sums[0]: column \"order_id\" is string, and only numbers add up",
+        "spec.rollout.canary.rules[0]: QualityRule orders-sane is of DataStream orders, and the results go to big-orders",
+    ] {
+        assert!(said.contains(wrong), "{wrong}: {said}");
+    }
+    assert!(said.contains("cases/canary.yaml:"), "{said}");
+}
+
+#[test]
 fn what_is_wrong_is_said_with_place_and_remedy() {
     for case in [
         "bad-contract",

@@ -5,6 +5,7 @@
 
 mod admission;
 pub mod build;
+mod canary;
 mod deletion;
 mod dereference;
 mod figures;
@@ -15,7 +16,7 @@ pub mod state;
 mod validate;
 mod watched;
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use headworks_crds::{DeletionPolicy, Delivery, Pipeline, PipelineStatus, SpecFault};
 
@@ -26,7 +27,7 @@ use crate::{
     data_stream::resolve::ResolvedStream,
     mounts::NeededSecret,
     names::Key,
-    planning::{check, targets},
+    planning::{check, flows::is_canary, targets},
     platform::policy,
     reason::ConditionReason,
     retry::Error,
@@ -89,17 +90,38 @@ impl Reconciler for Pipeline {
         if self.spec.suspend {
             roll_out.suspend().await?;
         }
-        let resolved = Box::pin(resolve(self, key, status, context)).await;
+        let step = Box::pin(canary::step(
+            self,
+            key,
+            || roll_out.plans(),
+            status,
+            context,
+        ))
+        .await;
+        let (step, held) = match step {
+            Ok(step) => (step, None),
+            Err(error) => (canary::Step::default(), Some(error)),
+        };
+        // What the pods are to run by, which the spec isn't while a canary tries it out.
+        let run = step.in_force.as_deref().unwrap_or(self);
+        let resolved = match held {
+            Some(error) => Err(error),
+            None => Box::pin(resolve(run, key, status, context)).await,
+        };
         let observed = status.observed_generation;
         let pods = Some(&mut status.workload);
         let applied = roll_out.apply(resolved, observed, pods).await;
         let (applied, resolved) = applied.map_err(|error| keeps_running(error, status))?;
-        in_force(self, &resolved, status);
+        in_force(run, &resolved, status);
+        canary::applied(&self.spec, &run.spec, status);
         inputs_health::settle(self, key, status, context);
         let shared = shared_condition::shared_condition(&context.flows.shared(key));
         let outcome = roll_out.observe(&applied).await?;
         let outcome = with_idle_pods(outcome, applied.workload.pods(), resolved.partitions);
-        roll_out.finish(&applied, outcome.and(shared)).await
+        let outcome = outcome.and(shared).and(step.condition);
+        let outcome = roll_out.finish(&applied, outcome).await?;
+        let looked_after = is_canary(self).then_some(canary::LOOK);
+        Ok(soon(outcome, step.recheck.or(looked_after)))
     }
 
     async fn finalize(&self, status: &PipelineStatus, context: &Context) -> Result<(), Error> {
@@ -162,6 +184,9 @@ async fn resolve(
     let kept =
         state::reconcile_state(pipeline, key, &found, wanted.as_ref(), status, context).await?;
     let (workload, group) = build::build(pipeline, &found, &dataflow, kept.as_ref());
+    let as_found = (&found, &dataflow);
+    let workload =
+        canary::comparison::of_canary(pipeline, key, as_found, workload, context).await?;
     let of_inputs = found.inputs.iter().filter_map(|i| i.partitions).max();
     let names = |streams: &[ResolvedStream]| -> Vec<String> {
         streams.iter().map(|s| s.stream.name.clone()).collect()
@@ -195,6 +220,12 @@ fn in_force(pipeline: &Pipeline, resolved: &Resolved, status: &mut PipelineStatu
     status.tables.clone_from(&resolved.tables);
     status.guarantee = Some(resolved.guarantee);
     status.group = Some(resolved.group.clone());
+}
+
+/// Looked at again after `recheck` at the latest.
+fn soon(mut outcome: ReconcileOutcome, recheck: Option<Duration>) -> ReconcileOutcome {
+    outcome.recheck = outcome.recheck.into_iter().chain(recheck).min();
+    outcome
 }
 
 /// A spec that is held back leaves the pods as they are: that is said, if there are any.

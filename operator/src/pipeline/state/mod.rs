@@ -105,6 +105,26 @@ pub fn compatibility(status: &PipelineStatus, wanted: Option<&str>) -> StateComp
     }
 }
 
+fn held_back(why: &str) -> Error {
+    Error::stalled(
+        ConditionReason::StateChange,
+        format!(
+            "spec.sql: {why}. Set spec.onStateChange: Reset to delete state and progress and begin anew at spec.startFrom, into other streams and tables; or make another Pipeline for the new query, or undo the change"
+        ),
+    )
+}
+
+/// Whether a query that needs the state `wanted` can go on with what is in force.
+///
+/// # Errors
+/// `StateChange`.
+pub fn goes_on(status: &PipelineStatus, wanted: Option<&str>) -> Result<(), Error> {
+    match compatibility(status, wanted) {
+        StateCompatibility::Changed(why) => Err(held_back(why)),
+        StateCompatibility::GoesOn | StateCompatibility::NeverRan => Ok(()),
+    }
+}
+
 /// Brings what is in force and what the query needs together: holds the query back, takes an old state away, makes
 /// the topics of a new one. Gives what the pods are told of it; nothing for a query without state.
 pub async fn reconcile_state(
@@ -121,12 +141,7 @@ pub async fn reconcile_state(
     if let StateCompatibility::Changed(why) = compatibility
         && pipeline.spec.on_state_change == OnStateChange::Block
     {
-        return Err(Error::stalled(
-            ConditionReason::StateChange,
-            format!(
-                "spec.sql: {why}. Set spec.onStateChange: Reset to delete state and progress and begin anew at spec.startFrom, into other streams and tables; or make another Pipeline for the new query, or undo the change"
-            ),
-        ));
+        return Err(held_back(why));
     }
     let accepted = accepts_mixed(pipeline);
     targets::check(&pipeline.spec, status, changed, fingerprint, accepted)?;
