@@ -20,6 +20,7 @@ mod a_webhook;
 #[path = "wrong_turns/mod.rs"]
 mod a_wrong_turns;
 mod bad_records;
+mod canary;
 mod cli;
 mod dlq;
 mod edits;
