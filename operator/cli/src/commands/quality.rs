@@ -119,15 +119,13 @@ fn planned(rule: &QualityRule, stream: &Stream) -> Result<Rule, End> {
         spec: &spec,
     };
     let mut found = of_stream([named], &stream.contract);
-    match found.planned.pop() {
-        Some(planned) => Ok(planned),
-        None => {
-            for fault in found.faults.into_values().flatten() {
-                wrong(format!("{}: {}", fault.field, fault.message));
-            }
-            Err(End::Problems)
-        }
+    if let Some(planned) = found.planned.pop() {
+        return Ok(planned);
     }
+    for fault in found.faults.into_values().flatten() {
+        wrong(format!("{}: {}", fault.field, fault.message));
+    }
+    Err(End::Problems)
 }
 
 /// All of a stream's records from a time on, judged by a rule.
@@ -190,8 +188,8 @@ struct Verdict<'a> {
     checks: &'a [CheckFigures],
 }
 
-impl Verdict<'_> {
-    fn of<'a>(told: &'a ReplayPreview) -> Verdict<'a> {
+impl<'a> Verdict<'a> {
+    fn of(told: &'a ReplayPreview) -> Verdict<'a> {
         let figures = told.rules.first();
         let by_rule = told.refused.iter().filter(|one| one.rule.is_some());
         let refused: u64 = by_rule.map(|one| one.count).sum();

@@ -57,7 +57,7 @@ fn replay(start_from: StartFrom, end_ms: Option<i64>) -> ReplayPlan {
     }
 }
 
-fn previewed(replay: ReplayPlan) -> ReplayPreview {
+fn previewed(replay: &ReplayPlan) -> ReplayPreview {
     let mut topic = Memory::default();
     for n in 0..10_i64 {
         topic.add(Found {
@@ -82,7 +82,7 @@ fn previewed(replay: ReplayPlan) -> ReplayPreview {
         },
     };
     assert_eq!(plan.topic(), "shop.orders.dlq");
-    match preview(&mut topic, &plan, &replay).unwrap() {
+    match preview(&mut topic, &plan, replay).unwrap() {
         PeekLine::Replay(told) => *told,
         other => panic!("{other:?}"),
     }
@@ -90,7 +90,7 @@ fn previewed(replay: ReplayPlan) -> ReplayPreview {
 
 #[test]
 fn all_of_the_part_is_looked_at_and_what_cannot_be_used_is_told() {
-    let told = previewed(replay(StartFrom::Earliest, None));
+    let told = previewed(&replay(StartFrom::Earliest, None));
     assert!(told.complete);
     assert_eq!((told.read, told.selected, told.written), (10, 10, 6));
     let [refused] = &told.refused[..] else {
@@ -104,7 +104,7 @@ fn all_of_the_part_is_looked_at_and_what_cannot_be_used_is_told() {
 
 #[test]
 fn the_part_begins_and_ends_where_the_replay_would() {
-    let told = previewed(replay(StartFrom::Time(2), Some(5)));
+    let told = previewed(&replay(StartFrom::Time(2), Some(5)));
     assert_eq!(
         (told.selected, told.first_ms, told.last_ms),
         (3, Some(2), Some(4))
