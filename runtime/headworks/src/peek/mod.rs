@@ -146,11 +146,11 @@ fn work(plan: &PeekPlan) -> Result<Option<PeekLine>, Failure> {
         PeekTask::Profile(asked) => {
             let rows = || Rows::new(plan).map_err(|error| unreadable(&error));
             match asked.every_ms {
-                None => profile::profile(&mut topic, plan, asked, rows()?).map(Some),
+                None => profile::profile(&mut topic, plan, *asked, rows()?).map(Some),
                 Some(every) => {
                     let mut room = Room::default();
                     let tell = |line: PeekLine| room.say(&line);
-                    profile::over_time(&mut topic, plan, (asked, every), rows, tell)
+                    profile::over_time(&mut topic, plan, (*asked, every), rows, tell)
                 }
             }
         }
