@@ -14,8 +14,8 @@ use crate::{
     data_stream::resolve::stream_rules,
     names::Key,
     pipeline::{
-        build,
         dereference::{References, dereference},
+        native::build,
     },
     planning::{self, canary::judged_stream},
     reason::ConditionReason,
@@ -23,7 +23,15 @@ use crate::{
     workload::Workload,
 };
 
-/// The workload of a Pipeline: as it was built, unless it is a canary.
+/// What the pods of a canary are told besides.
+pub enum Beside {
+    /// To do as a Pipeline does, and to trouble nobody.
+    Quiet,
+    /// To compare; and how to reach the schema registry, if one of the streams has ids of it.
+    Compare(Box<ComparePlan>, Option<plan::RegistryConnection>),
+}
+
+/// What the pods of a Pipeline are told besides, if it is a canary.
 ///
 /// # Errors
 /// What the old version's query refers to isn't there any more.
@@ -31,18 +39,34 @@ pub async fn of_canary(
     pipeline: &Pipeline,
     key: &Key,
     (found, dataflow): (&References, &Dataflow),
-    workload: Workload,
     context: &Context,
-) -> Result<Workload, Error> {
+) -> Result<Option<Beside>, Error> {
     let Some(parent) = shadow::parent(pipeline, context) else {
-        return Ok(workload);
+        return Ok(None);
     };
     let status = parent.status.clone().unwrap_or_default();
-    let workload = quiet(workload);
-    if is_comparing(pipeline, &status) {
-        return compare(pipeline, &parent, key, (found, dataflow), workload, context).await;
+    let beside = if is_comparing(pipeline, &status) {
+        compare(pipeline, &parent, key, (found, dataflow), context).await?
+    } else {
+        Beside::Quiet
+    };
+    Ok(Some(beside))
+}
+
+/// The workload as a canary's pods are told it.
+pub fn told(beside: Beside, workload: Workload) -> Workload {
+    match beside {
+        Beside::Quiet => quiet(workload),
+        Beside::Compare(plan, registry) => Workload {
+            plan: plan::Plan {
+                registry,
+                role: Role::Compare(plan),
+                ..workload.plan
+            },
+            replicas: 1,
+            ..workload
+        },
     }
-    Ok(workload)
 }
 
 /// True: the time of this version is over, by the status of the Pipeline whose it is.
@@ -71,16 +95,15 @@ async fn compare(
     parent: &Pipeline,
     key: &Key,
     (found, dataflow): (&References, &Dataflow),
-    mut workload: Workload,
     context: &Context,
-) -> Result<Workload, Error> {
+) -> Result<Beside, Error> {
     let rollout = parent.status.clone().unwrap_or_default().rollout;
     let rollout = rollout.unwrap_or_default();
     let id = progress::comparison_id(&rollout);
     let (Some(old), Some(began), Some(until), Some(id)) =
         (&rollout.in_force, &rollout.began, &rollout.until, id)
     else {
-        return Ok(workload);
+        return Ok(Beside::Quiet);
     };
     let canary = parent.spec.canary().cloned().unwrap_or_default();
     let compare = canary.compare.unwrap_or_default();
@@ -94,7 +117,7 @@ async fn compare(
         in_memory(shadow, found, dataflow),
     ];
     let [Some((old, registry)), Some((new, other))] = both else {
-        return Ok(workload);
+        return Ok(Beside::Quiet);
     };
     let judged = judged_stream(&parent.spec).zip(found.outputs.first());
     let judged = judged
@@ -108,8 +131,7 @@ async fn compare(
                 ..output.written()
             }
         });
-    workload.plan.registry = registry.or(other);
-    workload.plan.role = Role::Compare(Box::new(ComparePlan {
+    let plan = ComparePlan {
         id,
         old,
         new,
@@ -118,9 +140,8 @@ async fn compare(
         keys: compare.keys,
         sums: compare.sums,
         shadow: judged,
-    }));
-    workload.replicas = 1;
-    Ok(workload)
+    };
+    Ok(Beside::Compare(Box::new(plan), registry.or(other)))
 }
 
 /// The dataflow of a query that ran before: whether its columns fit the canary's stream is no matter.
@@ -147,7 +168,7 @@ fn in_memory(
     found: &References,
     dataflow: &Dataflow,
 ) -> Option<(plan::PipelinePlan, Option<plan::RegistryConnection>)> {
-    let (workload, _) = build::build(pipeline, found, dataflow, None);
+    let workload = build::build(pipeline, found, dataflow, None).workload;
     let Role::Pipeline(query) = workload.plan.role else {
         return None;
     };

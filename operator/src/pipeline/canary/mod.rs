@@ -18,7 +18,6 @@ use std::time::Duration;
 use headworks_crds::{
     Canary, Pipeline, PipelineSpec, PipelineStatus, QueryInForce, RolloutPhase, RolloutStatus,
 };
-use headworks_plan::Plan;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{Resource, ResourceExt};
 
@@ -55,14 +54,14 @@ pub struct Step {
     pub recheck: Option<Duration>,
 }
 
-/// One step of a roll-out. `live`: the plans that pods run by.
+/// One step of a roll-out. `running`: the version that runs, where the status doesn't know it.
 ///
 /// # Errors
 /// What keeps a new version from being tried out; what the API server says.
 pub async fn step(
     pipeline: &Pipeline,
     key: &Key,
-    live: impl FnOnce() -> Vec<Plan>,
+    running: impl FnOnce(&QueryInForce) -> Option<QueryInForce>,
     status: &mut PipelineStatus,
     context: &Context,
 ) -> Result<Step, Error> {
@@ -74,7 +73,7 @@ pub async fn step(
     let wanted = query::of(&pipeline.spec);
     let rollout = status.rollout.clone().unwrap_or_default();
     let before = rollout.in_force.clone();
-    let before = before.or_else(|| query::of_plans(&wanted, &live()));
+    let before = before.or_else(|| running(&wanted));
     let id = query::id(pipeline);
     let known = rollout.phase.filter(|_| rollout.id.as_ref() == Some(&id));
     let Some(before) = before.filter(|before| !query::computes_same(before, &wanted)) else {

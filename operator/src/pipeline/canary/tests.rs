@@ -62,7 +62,7 @@ const BOTH: [&str; 2] = [
 
 async fn stepped(pipeline: &Pipeline, status: &mut PipelineStatus, context: &Context) -> Step {
     let key = Key::of(pipeline);
-    step(pipeline, &key, Vec::new, status, context)
+    step(pipeline, &key, |_| None, status, context)
         .await
         .unwrap()
 }
