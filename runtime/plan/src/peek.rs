@@ -6,12 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{KafkaConnection, RegistryConnection, Stream};
+use crate::{KafkaConnection, RegistryConnection, ReplayPlan, Stream};
 
 mod dead_letters;
+mod preview;
 mod profile;
 
 pub use dead_letters::{DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin};
+pub use preview::{PreviewKind, PreviewRefusal, ReplayPreview};
 pub use profile::{
     ColumnProfile, Frequent, PROFILE_INTERVALS, ProfileRequest, Quantile, Shape, StreamProfile,
     TextLengths,
@@ -53,17 +55,16 @@ pub struct PeekPlan {
 impl PeekPlan {
     /// The topic that is read.
     pub fn topic(&self) -> &str {
-        match self.task {
-            PeekTask::Records | PeekTask::Profile(_) => &self.stream.topic,
-            PeekTask::List(_) | PeekTask::Show(_) | PeekTask::Export(_) | PeekTask::Count(_) => {
-                &self.stream.dead_letter_topic
-            }
+        if self.task.reads_letters() {
+            &self.stream.dead_letter_topic
+        } else {
+            &self.stream.topic
         }
     }
 }
 
 /// What is done with what is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PeekTask {
     /// Records of the stream are printed.
@@ -80,6 +81,9 @@ pub enum PeekTask {
     /// Statistics of the stream's columns; the last line is [`PeekLine::Profile`]. Over time: such a line for each interval, and
     /// [`PeekLine::End`].
     Profile(ProfileRequest),
+    /// What this Replay would do is counted, and nothing is written; the last line is [`PeekLine::Replay`]. A runtime of before
+    /// refuses it.
+    Replay(Box<ReplayPlan>),
 }
 
 impl PeekTask {
@@ -88,10 +92,21 @@ impl PeekTask {
         *self == PeekTask::Records
     }
 
+    /// True: it is dead letters that are read.
+    pub fn reads_letters(&self) -> bool {
+        match self {
+            PeekTask::Records | PeekTask::Profile(_) => false,
+            PeekTask::List(_) | PeekTask::Show(_) | PeekTask::Export(_) | PeekTask::Count(_) => {
+                true
+            }
+            PeekTask::Replay(replay) => replay.dead_letters.is_some(),
+        }
+    }
+
     /// Which dead letters; none where records are read.
     pub fn filter(&self) -> Option<&DeadLetterFilter> {
         match self {
-            PeekTask::Records | PeekTask::Profile(_) => None,
+            PeekTask::Records | PeekTask::Profile(_) | PeekTask::Replay(_) => None,
             PeekTask::List(filter)
             | PeekTask::Show(filter)
             | PeekTask::Export(filter)
@@ -186,6 +201,8 @@ pub enum PeekLine {
     },
     /// A profile: the last line, but where it is one of those over time.
     Profile(Box<StreamProfile>),
+    /// The last line of what a Replay would do.
+    Replay(Box<ReplayPreview>),
     /// The last line: it can't be done.
     Failed {
         /// In one word, as conditions have it.

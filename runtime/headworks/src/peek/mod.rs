@@ -1,5 +1,5 @@
-//! `headworks-runtime peek`: prints records of a stream, its dead letters, their count, or statistics of its columns, as JSON lines,
-//! and ends. It is what `headworks peek`, `dlq` and `profile` start in a pod.
+//! `headworks-runtime peek`: prints records of a stream, its dead letters, their count, statistics of its columns, or what a Replay
+//! would do, as JSON lines, and ends. It is what `headworks peek`, `dlq`, `profile`, `replay plan` and `quality plan` start in a pod.
 //!
 //! Records are read as a committed reader gets them, by a client that joins no group and commits nothing, and decoded by the
 //! decoders that pipelines have. What can't be decoded is shown with the reason that its dead letter would have.
@@ -12,6 +12,7 @@ mod export;
 mod kafka;
 mod profile;
 mod render;
+mod replay;
 mod select;
 
 use std::fmt::Display;
@@ -130,7 +131,7 @@ fn work(plan: &PeekPlan) -> Result<Option<PeekLine>, Failure> {
             room: Room::default(),
         })
     };
-    match plan.task {
+    match &plan.task {
         PeekTask::Records | PeekTask::List(_) | PeekTask::Show(_) => {
             let counts = peek(&mut topic, Wanted::of(plan), &mut printer()?)?;
             Ok(counts.map(|counts| PeekLine::End {
@@ -145,14 +146,15 @@ fn work(plan: &PeekPlan) -> Result<Option<PeekLine>, Failure> {
         PeekTask::Profile(asked) => {
             let rows = || Rows::new(plan).map_err(|error| unreadable(&error));
             match asked.every_ms {
-                None => profile::profile(&mut topic, plan, asked, rows()?).map(Some),
+                None => profile::profile(&mut topic, plan, *asked, rows()?).map(Some),
                 Some(every) => {
                     let mut room = Room::default();
                     let tell = |line: PeekLine| room.say(&line);
-                    profile::over_time(&mut topic, plan, (asked, every), rows, tell)
+                    profile::over_time(&mut topic, plan, (*asked, every), rows, tell)
                 }
             }
         }
+        PeekTask::Replay(replay) => replay::preview(&mut topic, plan, replay).map(Some),
     }
 }
 

@@ -44,15 +44,15 @@ fn rule(generation: i64) -> String {
 /// Makes the next version of the rule, again and again. Nobody else writes it, so a number says what its version holds.
 fn change(namespace: &str, stop: &AtomicBool) {
     let kubectl = Kubectl::default();
-    let step = Duration::from_millis(500);
+    let nap = Duration::from_millis(500);
     loop {
         let mut left = PAUSE;
         while !left.is_zero() {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
-            std::thread::sleep(step);
-            left = left.saturating_sub(step);
+            std::thread::sleep(nap);
+            left = left.saturating_sub(nap);
         }
         // Where the API server or admission is away, the next try looks at what came of this one.
         let object = kubectl.get(RULE, "worth-it", namespace);
