@@ -126,6 +126,7 @@ fn role(replay: &Replay, found: &References, sql: String, group: &str) -> plan::
                 .annotations()
                 .get(ANNOTATION_ACCEPT_DATA_LOSS)
                 .cloned(),
+            verdicts: None,
         },
         id: id(spec),
         end_ms: from.end.as_ref().map(|end| end.0.as_millisecond()),
