@@ -44,6 +44,7 @@ fn check(c: &Cluster, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Va
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one rule's life")]
 fn windows_are_judged_by_monitors_that_the_rule_owns() {
     let Some(c) = cluster("e2e-monitors") else {
         return;

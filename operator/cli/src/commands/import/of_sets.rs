@@ -103,18 +103,18 @@ fn count(ask: &Ask, key: &str) -> Result<Option<i64>, String> {
         .ok_or_else(|| format!("{key} is no number of rows"))
 }
 
-fn rows(min: Option<i64>, max: Option<i64>) -> Fated {
+fn rows(min: Option<i64>, max: Option<i64>) -> Fate {
     if min.is_none() && max.is_none() {
-        return Ok(Fate::Holds("no bounds: it is true of any data".to_owned()));
+        return Fate::Holds("no bounds: it is true of any data".to_owned());
     }
     let row_count = Some(RowCountCheck { min, max });
-    Ok(check(
+    check(
         "row-count",
         QualityCheck {
             row_count,
             ..QualityCheck::default()
         },
-    ))
+    )
 }
 
 /// `expect_table_row_count_to_be_between`.
@@ -123,7 +123,7 @@ pub fn row_count(ask: &Ask) -> Fated {
     let (above, below) = (strict("strict_min")?, strict("strict_max")?);
     let min = count(ask, "min_value")?.map(|min| min.saturating_add(above));
     let max = count(ask, "max_value")?.map(|max| max.saturating_sub(below));
-    rows(min, max)
+    Ok(rows(min, max))
 }
 
 /// `expect_table_row_count_to_equal`.
@@ -132,7 +132,7 @@ pub fn row_count_equal(ask: &Ask) -> Fated {
     if value.is_none() {
         return Err("value is missing".into());
     }
-    rows(value, value)
+    Ok(rows(value, value))
 }
 
 fn aggregate(ask: &Ask, function: AggregateFunction, what: &str) -> Fated {

@@ -145,10 +145,9 @@ pub fn having(stream: &str, expression: &str, contract: &Contract) -> Result<(),
     })?;
     let gives = flow.output.columns.first().map(|column| &column.data_type);
     match gives {
-        Some(DataType::Boolean) => Ok(()),
+        None | Some(DataType::Boolean) => Ok(()),
         Some(other) => Err(vec![format!(
             "gives {other}, and a check is true or false: compare it with something"
         )]),
-        None => Ok(()),
     }
 }
