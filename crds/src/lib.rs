@@ -86,9 +86,11 @@ pub use platform::{
 pub use pod_policy::{Approval, Limits, PodPolicy, ReplayPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
 pub use quality_rule::{
-    CheckSeverity, CheckStatus, Comparison, FieldCheck, FormatCheck, JudgeCount, LengthCheck,
-    MAX_CHECKS, NamedFormat, OnError, PairCheck, PatternCheck, QualityCheck, QualityRule,
-    QualityRuleSpec, QualityRuleStatus, RangeCheck, RuleCount, ValuesCheck,
+    AggregateCheck, AggregateFunction, CheckSeverity, CheckStatus, Comparison, DistributionBin,
+    DistributionCheck, DistributionTest, FieldCheck, FormatCheck, FreshnessCheck, JudgeCount,
+    LengthCheck, MAX_CHECKS, NamedFormat, NullRatioCheck, OnError, PairCheck, PatternCheck,
+    QualityCheck, QualityRule, QualityRuleSpec, QualityRuleStatus, QuantileCheck, RangeCheck,
+    RowCountCheck, RuleCount, UniqueCheck, ValuesCheck,
 };
 pub use quantity::{Quantity, QuantityError};
 pub use references::{

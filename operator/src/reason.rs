@@ -201,6 +201,16 @@ headworks_plan::words! {
         EnoughPass,
         /// Fewer records pass than the threshold asks for.
         TooFewPass,
+        /// The newest windows pass every check of many records.
+        WindowsPass,
+        /// The newest window didn't pass a check of many records.
+        WindowFailed,
+        /// A monitor's Pipeline isn't ready yet.
+        MonitorStarting,
+        /// A monitor's Pipeline waits for somebody to act.
+        MonitorStalled,
+        /// A monitor's Pipeline is behind the stream.
+        MonitorBehind,
 
         // Pipeline.
         /// The query can't be planned.

@@ -35,6 +35,7 @@ mod evolution;
 mod feeds;
 mod helm;
 mod http;
+mod monitors;
 mod peek;
 mod reads;
 mod sql;

@@ -315,6 +315,20 @@ fn a_run_on_files_gives_rows_dead_letters_and_counts() {
 }
 
 #[test]
+fn a_rules_monitors_are_explained_by_their_queries() {
+    let file = "cases/monitors.yaml";
+    for name in ["orders-flow", "shop/rows-alone"] {
+        let output = run(&["explain", "rule", name, "-n", "shop", "-f", file]);
+        let called = name.replace('/', "-");
+        insta::assert_snapshot!(format!("explain-rule-{called}"), told(&output));
+    }
+    let several = run(&["explain", "rule", "-f", file]);
+    assert_eq!(code(&several), 2);
+    let nobody = run(&["explain", "rule", "nobody", "-f", file]);
+    assert_eq!(code(&nobody), 1);
+}
+
+#[test]
 fn a_pipeline_is_explained_by_its_files() {
     let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/explained.yaml");
     let output = run(&["explain", "pipeline", "-f", shop]);

@@ -5,7 +5,7 @@
 
 use headworks_plan::{
     CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report,
-    ReportedReason, RuleFigures, StateFigures,
+    ReportedReason, RuleFigures, StateFigures, VERDICT_CHECKS, VERDICT_WINDOWS, VerdictFigures,
 };
 
 use crate::names::condition_reason;
@@ -28,6 +28,8 @@ const CHECKS: usize = 64;
 const NAME: usize = 253;
 /// Longest place of a failure: a topic's name of at most 249 characters, a partition and an offset.
 const PLACE: usize = 300;
+/// Longest text of what a monitor observed, in characters.
+const OBSERVED: usize = 64;
 /// Most reasons of dead letters of one pod that are looked at.
 const REASONS: usize = 16;
 /// Longest place of a dead letter, in characters: a topic has 249 at most.
@@ -77,6 +79,7 @@ fn figures(figures: Figures) -> Figures {
         state: figures.state.map(state),
         replay: figures.replay.map(replay),
         rules: rules(figures.rules),
+        verdicts: figures.verdicts.map(verdicts),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
     }
@@ -105,6 +108,26 @@ fn check(check: CheckFigures) -> CheckFigures {
         failed: check.failed.min(MOST),
         last_failure_ms: time(check.last_failure_ms),
         last_failure_place: check.last_failure_place.map(|place| text(&place, PLACE)),
+    }
+}
+
+/// Times that can't be shown are those of no window.
+fn verdicts(verdicts: VerdictFigures) -> VerdictFigures {
+    let mut windows = verdicts.windows;
+    windows.truncate(VERDICT_WINDOWS);
+    windows.retain(|window| TIMES.contains(&window.end_ms));
+    for window in &mut windows {
+        window.records = window.records.min(MOST);
+        window.checks.truncate(VERDICT_CHECKS);
+        for check in &mut window.checks {
+            check.name = text(&check.name, NAME);
+            check.observed = check.observed.take().map(|seen| text(&seen, OBSERVED));
+            check.failed = check.failed.min(MOST);
+        }
+    }
+    VerdictFigures {
+        of: text(&verdicts.of, NAME),
+        windows,
     }
 }
 

@@ -191,6 +191,23 @@ fn rule(rng: &mut SmallRng) -> Value {
     rule
 }
 
+fn verdicts(rng: &mut SmallRng) -> Value {
+    let check = |rng: &mut SmallRng| {
+        let mut check = object(rng, &[("name", text), ("observed", text)]);
+        check["failed"] = count(rng);
+        check
+    };
+    let window = |rng: &mut SmallRng| {
+        let number = if rng.random_bool(0.02) { 400 } else { 2 };
+        let checks = (0..rng.random_range(0..=number)).map(|_| check(rng));
+        let checks = checks.collect::<Value>();
+        json!({"endMs": signed(rng), "records": count(rng), "checks": checks})
+    };
+    let windows = (0..rng.random_range(0..9)).map(|_| window(rng));
+    let windows = windows.collect::<Value>();
+    json!({"of": text(rng), "windows": windows})
+}
+
 fn report(rng: &mut SmallRng) -> Value {
     let state = |rng: &mut SmallRng| {
         object(
@@ -216,6 +233,7 @@ fn report(rng: &mut SmallRng) -> Value {
         rng,
         &[
             ("rules", rules),
+            ("verdicts", verdicts),
             ("lag", count),
             ("maxEventTimeMs", signed),
             ("lastCommitMs", signed),

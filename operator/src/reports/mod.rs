@@ -27,7 +27,7 @@ use std::{
 use bucket::Bucket;
 pub use figures::{Coarse, CoarseState, coarse, worst};
 use futures::{StreamExt, stream::FuturesUnordered};
-use headworks_plan::{Problem, Report, RuleFigures, STATUS_PORT};
+use headworks_plan::{Figures, Problem, Report, RuleFigures, STATUS_PORT};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{ResourceExt, runtime::reflector::Store};
 use letters::PodLetters;
@@ -147,6 +147,13 @@ impl Reports {
         of_owner
             .map(|(uid, (_, report))| (uid.clone(), report.figures.rules.clone()))
             .collect()
+    }
+
+    /// What each pod of an object counts, of those that have answered.
+    pub fn of_pods(&self, owner: &Key) -> Vec<Figures> {
+        let inner = self.lock();
+        let of_owner = inner.by_pod.values().filter(|(key, _)| key == owner);
+        of_owner.map(|(_, report)| report.figures.clone()).collect()
     }
 
     /// True: a pod of that object runs and hasn't answered this process yet, as far as is known; so what pods have counted isn't known.

@@ -170,6 +170,7 @@ mod tests {
             on_overflow: headworks_plan::OnOverflow::SetNull,
             stages: vec![crate::testing::streams_stage("g", &[])],
             accept_data_loss: None,
+            verdicts: None,
         };
         let identity = Identity {
             namespace: "shop".into(),

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use headworks_plan::{
     Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report, ReportedReason, RuleFigures,
-    StateFigures,
+    StateFigures, VerdictFigures,
 };
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
@@ -62,6 +62,8 @@ pub struct Progress {
     pub repartition_records: u64,
     /// What quality rules counted.
     pub rules: Vec<RuleFigures>,
+    /// What windows were found to be by a QualityRule.
+    pub verdicts: Option<VerdictFigures>,
 }
 
 impl Default for StatusHandle {
@@ -192,6 +194,9 @@ impl StatusHandle {
         figures.max_event_time_ms = figures.max_event_time_ms.max(progress.max_event_time_ms);
         figures.last_commit_ms = Some(now_ms);
         RuleFigures::add_all(&mut figures.rules, &progress.rules);
+        if let Some(verdicts) = &progress.verdicts {
+            figures.verdicts.get_or_insert_default().add(verdicts);
+        }
         inner.late += progress.late;
         inner.repartition_records += progress.repartition_records;
     }

@@ -22,6 +22,7 @@ mod stage;
 mod store;
 mod stream;
 pub mod v1;
+mod verdict;
 mod words;
 
 pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
@@ -54,6 +55,9 @@ pub use store::{
     FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan, StoreReason,
 };
 pub use stream::Stream;
+pub use verdict::{
+    CheckVerdict, VERDICT_CHECKS, VERDICT_WINDOWS, VerdictColumns, VerdictFigures, WindowVerdict,
+};
 
 use serde::{Deserialize, Serialize};
 

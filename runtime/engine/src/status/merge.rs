@@ -84,6 +84,7 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
         partitions,
         state: so_far.state.or(part.state),
         replay: so_far.replay.or(part.replay),
+        verdicts: so_far.verdicts.or(part.verdicts),
         rules,
         ..so_far
     }
