@@ -154,7 +154,7 @@ impl QualityCheck {
     }
 
     fn field_of_set(&self) -> Option<&str> {
-        let key = self.unique.iter().flat_map(|c| match c.key.as_slice() {
+        let key = self.unique.iter().filter_map(|c| match c.key.as_slice() {
             [one] => Some(one.as_str()),
             _ => None,
         });

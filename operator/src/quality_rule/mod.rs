@@ -116,8 +116,8 @@ async fn applied(
     let wanted = monitors.filter(|_| outcome.is_ok());
     monitor::apply(rule, &key, wanted, &found.platform, context, now).await?;
     let outcome = outcome?;
-    let states = monitor::states(&key, wanted.filter(|_| !rule.spec.suspend), context);
-    let outcome = monitor::with(outcome, &states);
+    let of_monitors = monitor::states(&key, wanted.filter(|_| !rule.spec.suspend), context);
+    let outcome = monitor::with(outcome, &of_monitors);
     let look = if outcome.ready { LOOK } else { LOOK_SOON };
     Ok(outcome.recheck(look))
 }
