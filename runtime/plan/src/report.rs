@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::counts::StageCounts;
 use crate::reason::{Reason, ReportedReason};
 use crate::replay::ReplayFigures;
 use crate::rule::RuleFigures;
@@ -111,6 +112,10 @@ pub struct Figures {
     /// What each quality rule counted that the pod judges by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleFigures>,
+    /// What each stage counted that compares its counts with its positions, over the lives of pods. A pod of an earlier release
+    /// counts none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<StageCounts>,
 }
 
 /// How many dead letters have a reason.
