@@ -4,6 +4,7 @@
 //! spec is known to be right, and the condition says that the last good plan goes on.
 
 mod admission;
+mod balance;
 pub mod build;
 mod deletion;
 mod dereference;
@@ -86,6 +87,7 @@ impl Reconciler for Pipeline {
         let key = &roll_out.key;
         let rests = roll_out.rests(self.spec.suspend, self.spec.replicas);
         settle(status, rests, key, context);
+        balance::settle(self, key, status, context);
         if self.spec.suspend {
             roll_out.suspend().await?;
         }

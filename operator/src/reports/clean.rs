@@ -4,8 +4,8 @@
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
 use headworks_plan::{
-    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report,
-    ReportedReason, RuleFigures, StateFigures,
+    CheckFigures, CountsBegun, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures,
+    Report, ReportedReason, RuleFigures, StageCounts, StateFigures, TableCounts,
 };
 
 use crate::names::condition_reason;
@@ -28,6 +28,11 @@ const CHECKS: usize = 64;
 const NAME: usize = 253;
 /// Longest place of a failure: a topic's name of at most 249 characters, a partition and an offset.
 const PLACE: usize = 300;
+/// Most stages of one pod that are looked at: one for each target, and those between.
+const STAGES: usize = 32;
+/// Most topics that a stage reads, and the longest name of one, in characters.
+const TOPICS: usize = 64;
+const TOPIC: usize = 249;
 /// Most reasons of dead letters of one pod that are looked at.
 const REASONS: usize = 16;
 /// Longest place of a dead letter, in characters: a topic has 249 at most.
@@ -77,6 +82,7 @@ fn figures(figures: Figures) -> Figures {
         state: figures.state.map(state),
         replay: figures.replay.map(replay),
         rules: rules(figures.rules),
+        counts: counts(figures.counts),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
     }
@@ -106,6 +112,49 @@ fn check(check: CheckFigures) -> CheckFigures {
         last_failure_ms: time(check.last_failure_ms),
         last_failure_place: check.last_failure_place.map(|place| text(&place, PLACE)),
     }
+}
+
+fn counts(mut stages: Vec<StageCounts>) -> Vec<StageCounts> {
+    stages.truncate(STAGES);
+    stages.into_iter().map(stage).collect()
+}
+
+fn stage(counts: StageCounts) -> StageCounts {
+    let begun = counts.begun.and_then(|begun| {
+        Some(CountsBegun {
+            at_ms: time(Some(begun.at_ms))?,
+            place: text(&begun.place, PLACE),
+            ..begun
+        })
+    });
+    StageCounts {
+        stage: text(&counts.stage, NAME),
+        group: text(&counts.group, NAME),
+        topics: topics(counts.topics),
+        owned: counts.owned,
+        position: counts.position.min(MOST),
+        counted: counts.counted.min(MOST),
+        read: counts.read.min(MOST),
+        dropped: counts.dropped.min(MOST),
+        dead_letters: counts.dead_letters.min(MOST),
+        written: counts.written.min(MOST),
+        missing: counts.missing.min(MOST),
+        extra: counts.extra.min(MOST),
+        place: counts.place.map(|place| text(&place, PLACE)),
+        began_ms: time(counts.began_ms),
+        begun,
+        table: counts.table.map(|table| TableCounts {
+            rows: table.rows.min(MOST),
+            expected: table.expected.min(MOST),
+        }),
+        // Nobody reads them here, and there may be many.
+        partitions: Vec::new(),
+    }
+}
+
+fn topics(mut topics: Vec<String>) -> Vec<String> {
+    topics.truncate(TOPICS);
+    topics.iter().map(|topic| text(topic, TOPIC)).collect()
 }
 
 fn by_reason(mut counts: Vec<ReasonCount>) -> Vec<ReasonCount> {
