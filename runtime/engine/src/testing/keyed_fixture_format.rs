@@ -254,6 +254,8 @@ pub(crate) fn stateless(inputs: usize) -> StatelessOperator {
             field: "t".to_owned(),
             required: true,
         }),
+        columns: Vec::new(),
+        fix: None,
         rules: None,
         branches: vec![Branch {
             columns: vec![0, 1, 2],
