@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -245,6 +245,28 @@ impl Kafka {
             .into_iter()
             .filter_map(|e| Some((e.name, e.value?)))
             .collect()
+    }
+
+    /// Sets a group's commit of a partition by hand, with nothing beside it, as `kafka-consumer-groups --reset-offsets` does. A group that
+    /// still has members refuses it for a session's time.
+    pub fn set_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset))
+            .expect("an offset");
+        let consumer: BaseConsumer = self
+            .config()
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .create()
+            .expect("a consumer");
+        let began = Instant::now();
+        loop {
+            match consumer.commit(&list, CommitMode::Sync) {
+                Ok(()) => return,
+                Err(error) if began.elapsed() > AWAY => panic!("{group} at {offset}: {error}"),
+                Err(_) => std::thread::sleep(Duration::from_secs(1)),
+            }
+        }
     }
 
     /// Writes records by hand.

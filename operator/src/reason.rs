@@ -213,6 +213,18 @@ headworks_plan::words! {
         MonitorBehind,
 
         // Pipeline.
+        /// All that was read is accounted for.
+        Accounted,
+        /// Nobody has counted yet.
+        NotCounted,
+        /// Records were passed over unread, or their results weren't written.
+        RecordsMissing,
+        /// Records were read again, or their results were written twice.
+        RecordsRepeated,
+        /// Somebody else has set or deleted the group's commits.
+        PositionsSet,
+        /// A table holds other rows than were written.
+        TableDiffers,
         /// The query can't be planned.
         InvalidSql,
         /// The query's columns don't fit the target.

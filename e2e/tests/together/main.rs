@@ -7,6 +7,8 @@
 mod a_access;
 #[path = "audit.rs"]
 mod a_audit;
+#[path = "balanced.rs"]
+mod a_balanced;
 #[path = "formats.rs"]
 mod a_formats;
 #[path = "quality.rs"]

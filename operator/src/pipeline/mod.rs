@@ -5,6 +5,7 @@
 //! plan goes on.
 
 mod admission;
+mod balance;
 mod dereference;
 pub mod engine;
 mod figures;
@@ -97,6 +98,7 @@ async fn run<E: Engine + Sync>(
 ) -> Result<ReconcileOutcome, Error> {
     let key = &Key::of(pipeline);
     engine.show_figures(status);
+    balance::settle(pipeline, key, status, context);
     if pipeline.spec.suspend {
         engine.suspend().await?;
     }

@@ -4,8 +4,9 @@
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
 use headworks_plan::{
-    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report,
-    ReportedReason, RuleFigures, StateFigures, VERDICT_CHECKS, VERDICT_WINDOWS, VerdictFigures,
+    CheckFigures, CountsBegun, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures,
+    Report, ReportedReason, RuleFigures, StageCounts, StateFigures, TableCounts, VERDICT_CHECKS,
+    VERDICT_WINDOWS, VerdictFigures,
 };
 
 use crate::names::condition_reason;
@@ -30,6 +31,11 @@ const NAME: usize = 253;
 const PLACE: usize = 300;
 /// Longest text of what a monitor observed, in characters.
 const OBSERVED: usize = 64;
+/// Most stages of one pod that are looked at: one for each target, and those between.
+const STAGES: usize = 32;
+/// Most topics that a stage reads, and the longest name of one, in characters.
+const TOPICS: usize = 64;
+const TOPIC: usize = 249;
 /// Most reasons of dead letters of one pod that are looked at.
 const REASONS: usize = 16;
 /// Longest place of a dead letter, in characters: a topic has 249 at most.
@@ -80,6 +86,7 @@ fn figures(figures: Figures) -> Figures {
         replay: figures.replay.map(replay),
         rules: rules(figures.rules),
         verdicts: figures.verdicts.map(verdicts),
+        counts: counts(figures.counts),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
     }
@@ -129,6 +136,49 @@ fn verdicts(verdicts: VerdictFigures) -> VerdictFigures {
         of: text(&verdicts.of, NAME),
         windows,
     }
+}
+
+fn counts(mut stages: Vec<StageCounts>) -> Vec<StageCounts> {
+    stages.truncate(STAGES);
+    stages.into_iter().map(stage).collect()
+}
+
+fn stage(counts: StageCounts) -> StageCounts {
+    let begun = counts.begun.and_then(|begun| {
+        Some(CountsBegun {
+            at_ms: time(Some(begun.at_ms))?,
+            place: text(&begun.place, PLACE),
+            ..begun
+        })
+    });
+    StageCounts {
+        stage: text(&counts.stage, NAME),
+        group: text(&counts.group, NAME),
+        topics: topics(counts.topics),
+        owned: counts.owned,
+        position: counts.position.min(MOST),
+        counted: counts.counted.min(MOST),
+        read: counts.read.min(MOST),
+        dropped: counts.dropped.min(MOST),
+        dead_letters: counts.dead_letters.min(MOST),
+        written: counts.written.min(MOST),
+        missing: counts.missing.min(MOST),
+        extra: counts.extra.min(MOST),
+        place: counts.place.map(|place| text(&place, PLACE)),
+        began_ms: time(counts.began_ms),
+        begun,
+        table: counts.table.map(|table| TableCounts {
+            rows: table.rows.min(MOST),
+            expected: table.expected.min(MOST),
+        }),
+        // Nobody reads them here, and there may be many.
+        partitions: Vec::new(),
+    }
+}
+
+fn topics(mut topics: Vec<String>) -> Vec<String> {
+    topics.truncate(TOPICS);
+    topics.iter().map(|topic| text(topic, TOPIC)).collect()
 }
 
 fn by_reason(mut counts: Vec<ReasonCount>) -> Vec<ReasonCount> {

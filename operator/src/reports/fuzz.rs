@@ -208,7 +208,35 @@ fn verdicts(rng: &mut SmallRng) -> Value {
     json!({"of": text(rng), "windows": windows})
 }
 
+fn stage(rng: &mut SmallRng) -> Value {
+    let begun = |rng: &mut SmallRng| json!({"atMs": 5, "fresh": rng.random::<bool>(), "partitions": 1, "place": text(rng)});
+    let table = |rng: &mut SmallRng| json!({"rows": count(rng), "expected": count(rng)});
+    let mut stage = object(
+        rng,
+        &[
+            ("position", count),
+            ("counted", count),
+            ("written", count),
+            ("missing", count),
+            ("extra", count),
+            ("place", text),
+            ("beganMs", signed),
+            ("begun", begun),
+            ("topics", |rng| json!([text(rng)])),
+            ("table", table),
+        ],
+    );
+    (stage["stage"], stage["group"], stage["read"]) = (text(rng), text(rng), count(rng));
+    stage
+}
+
 fn report(rng: &mut SmallRng) -> Value {
+    let stages = |rng: &mut SmallRng| {
+        let number = if rng.random_bool(0.02) { 99 } else { 2 };
+        (0..rng.random_range(0..=number))
+            .map(|_| stage(rng))
+            .collect::<Value>()
+    };
     let state = |rng: &mut SmallRng| {
         object(
             rng,
@@ -234,6 +262,7 @@ fn report(rng: &mut SmallRng) -> Value {
         &[
             ("rules", rules),
             ("verdicts", verdicts),
+            ("counts", stages),
             ("lag", count),
             ("maxEventTimeMs", signed),
             ("lastCommitMs", signed),

@@ -9,6 +9,7 @@
 
 mod connection;
 mod contract;
+mod counts;
 pub mod names;
 mod peek;
 mod pipeline;
@@ -29,6 +30,7 @@ pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
 pub use contract::{
     Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
 };
+pub use counts::{CountsBegun, PartitionCounts, StageCounts, TableCounts};
 pub use peek::{
     ColumnProfile, DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin, Frequent,
     PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PROFILE_INTERVALS, PeekFrom, PeekLine, PeekPlan,

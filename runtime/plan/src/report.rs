@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::counts::StageCounts;
 use crate::reason::{Reason, ReportedReason};
 use crate::replay::ReplayFigures;
 use crate::rule::RuleFigures;
@@ -115,6 +116,10 @@ pub struct Figures {
     /// A monitor of a QualityRule: what it found of the newest windows. Absent: the pod is none, or no window is over yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdicts: Option<VerdictFigures>,
+    /// What each stage counted that compares its counts with its positions, over the lives of pods. A pod of an earlier release
+    /// counts none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<StageCounts>,
 }
 
 /// How many dead letters have a reason.

@@ -7,7 +7,7 @@ use super::watched::Watched;
 use super::{Item, runbook};
 use crate::cluster::{Cluster, said};
 use headworks_crds::conditions::{
-    HEALTHY, INPUTS_HEALTHY, READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED,
+    BALANCED, HEALTHY, INPUTS_HEALTHY, READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED,
 };
 use headworks_crds::{GROUP, VERSION, manifest};
 use k8s_openapi::jiff::Timestamp;
@@ -18,13 +18,14 @@ use kube::{Api, ResourceExt};
 /// Our word for an object without a Ready condition.
 const UNSEEN: &str = "Unseen";
 /// Conditions that are no news while they are true.
-const USUAL: [&str; 6] = [
+const USUAL: [&str; 7] = [
     READY,
     RECONCILING,
     STALLED,
     SCHEMA_REGISTRY_READY,
     HEALTHY,
     INPUTS_HEALTHY,
+    BALANCED,
 ];
 /// Objects in one answer of the API server.
 const PAGE: u32 = 500;
@@ -249,6 +250,17 @@ fn notes(kind: &str, object: &DynamicObject) -> Vec<Item> {
         }
     }
     let conditions = object.data["status"]["conditions"].as_array();
+    // While nobody has counted there is nothing to be said.
+    let unbalanced = |one: &&serde_json::Value| one["type"] == BALANCED && one["status"] == "False";
+    if let Some(one) = conditions.into_iter().flatten().find(unbalanced) {
+        let reason = one["reason"].as_str().unwrap_or_default();
+        let message = one["message"].as_str().unwrap_or_default();
+        items.push(Item::warning(
+            title.clone(),
+            format!("{reason}: {message}"),
+            remedy(reason),
+        ));
+    }
     for one in conditions.into_iter().flatten() {
         let type_ = one["type"].as_str().unwrap_or_default();
         if one["status"] == "True" && !USUAL.contains(&type_) {
@@ -423,5 +435,28 @@ mod tests {
             ]
         );
         assert!(items[1].remedy.contains("UNION ALL"), "{items:?}");
+    }
+
+    #[test]
+    fn a_pipeline_that_does_not_add_up_is_told_of_and_one_that_has_not_counted_is_not() {
+        let said = |status: &str, reason: &str| {
+            let conditions = json!([
+                {"type": "Ready", "status": "True", "reason": "Running", "message": ""},
+                {"type": "Balanced", "status": status, "reason": reason, "message": "streams: 5 records …"}]);
+            let status = json!({"observedGeneration": 2, "conditions": conditions});
+            let items = items(&[object(status)]).split_off(1);
+            items
+                .into_iter()
+                .map(|item| (item.said, item.remedy))
+                .next()
+        };
+        assert_eq!(said("True", "Accounted"), None);
+        assert_eq!(said("Unknown", "NotCounted"), None);
+        let (what, remedy) = said("False", "RecordsMissing").unwrap();
+        assert_eq!(what, "RecordsMissing: streams: 5 records …");
+        assert!(
+            remedy.contains("headworks.dev/accept-imbalance"),
+            "{remedy}"
+        );
     }
 }

@@ -231,6 +231,10 @@ impl<L: Log> Transactions for Flaky<L> {
         self.log.commit(positions)
     }
 
+    fn written(&self) -> u64 {
+        self.log.written()
+    }
+
     fn abort(&mut self) -> Result<(), LogError> {
         self.log.abort()
     }
