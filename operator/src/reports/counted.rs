@@ -43,12 +43,14 @@ impl Counted {
 pub fn add_up(reports: &[&Report]) -> Option<Counted> {
     let mut stages: Vec<StageCounts> = Vec::new();
     for counts in reports.iter().flat_map(|report| &report.figures.counts) {
-        match stages.iter_mut().find(|known| known.stage == counts.stage) {
+        let same =
+            |known: &&mut StageCounts| known.stage == counts.stage && known.group == counts.group;
+        match stages.iter_mut().find(same) {
             Some(known) => add(known, counts),
             None => stages.push(counts.clone()),
         }
     }
-    stages.sort_by(|a, b| a.stage.cmp(&b.stage));
+    stages.sort_by(|a, b| (&a.stage, &a.group).cmp(&(&b.stage, &b.group)));
     let counts = |report: &&Report| !report.figures.counts.is_empty();
     let older = reports
         .iter()
