@@ -27,8 +27,8 @@ fn balanced(c: &Cluster, name: &str, status: &str, words: &str, limit: Duration)
     until(&format!("Balanced={status}: {words}"), limit, || {
         let object = c.kubectl.get(PIPELINE, name, &c.namespace)?;
         last = object["status"].to_string();
-        let list = object["status"]["conditions"].as_array()?;
-        let found = list.iter().find(|one| one["type"] == "Balanced")?;
+        let conditions = object["status"]["conditions"].as_array()?;
+        let found = conditions.iter().find(|one| one["type"] == "Balanced")?;
         let message = found["message"].as_str()?.to_owned();
         (found["status"] == status && message.contains(words)).then_some(message)
     })

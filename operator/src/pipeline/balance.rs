@@ -250,12 +250,11 @@ impl Audited<'_> {
             return;
         }
         let figures: Vec<String> = self.stages.iter().map(figures).collect();
-        let known = match accepted.len() {
-            0 => String::new(),
-            _ => {
-                let words: Vec<&str> = accepted.iter().map(|one| one.message.as_str()).collect();
-                format!("; taken for known: {}", words.join("; "))
-            }
+        let words: Vec<&str> = accepted.iter().map(|one| one.message.as_str()).collect();
+        let known = if words.is_empty() {
+            String::new()
+        } else {
+            format!("; taken for known: {}", words.join("; "))
         };
         let message = format!("{}{known}", figures.join("; "));
         let well = Ok((ConditionReason::Accounted, message.as_str()));

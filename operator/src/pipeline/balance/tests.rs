@@ -17,18 +17,18 @@ fn counts(read: u64) -> StageCounts {
         read,
         written: read,
         began_ms: Some(T0),
-        begun: begun(T0, true, 2),
+        begun: Some(begun(T0, true, 2)),
         ..StageCounts::default()
     }
 }
 
-fn begun(at_ms: i64, fresh: bool, partitions: u32) -> Option<CountsBegun> {
-    Some(CountsBegun {
+fn begun(at_ms: i64, fresh: bool, partitions: u32) -> CountsBegun {
+    CountsBegun {
         at_ms,
         fresh,
         partitions,
         place: "shop.orders[1]@4".into(),
-    })
+    }
 }
 
 /// A status over the time of several looks.
@@ -104,7 +104,7 @@ fn it_is_unknown_until_all_is_counted_and_then_true_with_the_figures() {
     // Afterwards counting began anew, and nobody is to blame.
     let anew = StageCounts {
         began_ms: Some(T0 + 90_000),
-        begun: begun(T0 + 90_000, false, 2),
+        begun: Some(begun(T0 + 90_000, false, 2)),
         ..counts(3)
     };
     assert_eq!(looks.look(anew, true).0, "True");
@@ -158,7 +158,7 @@ fn commits_that_somebody_sets_are_told_by_their_counts_and_by_how_far_they_were_
         let set = StageCounts {
             position: at + 2,
             counted: 2,
-            begun: begun(T0 + 5_000, false, 2),
+            begun: Some(begun(T0 + 5_000, false, 2)),
             began_ms: Some(T0 + 5_000),
             ..counts(2)
         };
@@ -182,7 +182,7 @@ fn a_group_that_was_deleted_and_partitions_that_were_set_alone_are_told() {
     let mut looks = Looks::default();
     looks.look(counts(10), true);
     let deleted = StageCounts {
-        begun: begun(T0 + 9_000, true, 1),
+        begun: Some(begun(T0 + 9_000, true, 1)),
         ..counts(10)
     };
     let (_, message) = Looks::refused(looks.look(deleted, false));
@@ -195,7 +195,7 @@ fn a_group_that_was_deleted_and_partitions_that_were_set_alone_are_told() {
     let other = StageCounts {
         group: "hw.x.shop.p.v2".into(),
         began_ms: Some(T0 + 60_000),
-        begun: begun(T0 + 60_000, true, 2),
+        begun: Some(begun(T0 + 60_000, true, 2)),
         ..counts(1)
     };
     assert_eq!(looks.look(other.clone(), true).0, "True");
@@ -277,7 +277,7 @@ fn numbers_that_a_pod_made_up_overflow_nothing() {
                 extra: n,
                 owned: u32::MAX,
                 began_ms: Some(at),
-                begun: begun(at, false, u32::MAX),
+                begun: Some(begun(at, false, u32::MAX)),
                 table: Some(TableCounts {
                     rows: n,
                     expected: u64::MAX - n,

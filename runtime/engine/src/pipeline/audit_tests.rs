@@ -168,10 +168,9 @@ fn a_commit_that_is_set_without_counts_is_told_with_its_place() {
     assert_eq!(begun.place, "in[0]@2");
     // The offsets that aren't counted say by how much: two below the position, of five that were read.
     assert_eq!((after.position - after.counted, before.position), (2, 5));
-    let began = Some(begun.at_ms);
     assert_eq!(
         world.live().begun.map(|begun| begun.at_ms),
-        began,
+        Some(begun.at_ms),
         "it is committed at once"
     );
 }
