@@ -179,7 +179,7 @@ fn nulls_are_a_part_of_all_records() {
     let ratio = |max: &str| observed(json!({"nullRatio": {"field": "amount", "max": max}}), &rows);
     assert_eq!(ratio("25"), is("25.0000", true), "one of four");
     assert_eq!(ratio("24.999999999"), is("25.0000", false));
-    assert_eq!(ratio("0").1, false);
+    assert!(!ratio("0").1);
     let third = amounts(&[Some("1"), None, Some("2")]);
     let (text, passed) = observed(
         json!({"nullRatio": {"field": "amount", "max": "33.3333"}}),
@@ -211,7 +211,7 @@ fn aggregates_lie_between_bounds() {
     // Deviations -1.5, -0.5, 2 of the mean: squares 2.25 + 0.25 + 4 = 6.5, of which a half, 3.25.
     let (text, passed) = of("StdDev", "1.8", "1.81");
     assert!(passed && text.starts_with("1.8027756"), "{text}");
-    assert_eq!(of("StdDev", "1.81", "2").1, false);
+    assert!(!of("StdDev", "1.81", "2").1);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_quantile_is_the_least_value_that_enough_do_not_exceed() {
     assert_eq!(of("0.5", Some("2"), None), is("1 of 4", true));
     assert_eq!(of("0.5", Some("2.01"), None), is("2 of 4", false));
     assert_eq!(of("0.51", Some("3"), Some("3")), is("3 of 4", true));
-    assert_eq!(of("1", None, Some("3")).1, false);
+    assert!(!of("1", None, Some("3")).1);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_condition_over_aggregates_is_the_users_own() {
         having("SUM(amount) = 3 AND COUNT(*) = 2 -- both"),
         is("-", true)
     );
-    assert_eq!(having("COUNT(*) FILTER (WHERE amount > 1) > 1").1, false);
+    assert!(!having("COUNT(*) FILTER (WHERE amount > 1) > 1").1);
 }
 
 #[test]
