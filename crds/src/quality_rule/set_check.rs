@@ -66,7 +66,7 @@ pub struct AggregateCheck {
     /// The field whose values are aggregated; nulls don't count. A dot reaches into a struct.
     #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
     pub field: String,
-    /// How.
+    /// What the values come to: the least, the greatest, their mean, sum or standard deviation (of a sample), or how many differ.
     pub function: AggregateFunction,
     /// The least.
     #[serde(default, skip_serializing_if = "Option::is_none")]

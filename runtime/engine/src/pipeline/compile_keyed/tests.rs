@@ -164,7 +164,7 @@ fn a_monitors_results_are_read_as_verdicts() {
     let sql = "SELECT window_end, COUNT(*) AS records, \
         MAP['rows', CAST(COUNT(*) AS STRING), 'sum', CAST(NULL AS STRING)] AS observed, \
         MAP['rows', COUNT(*) <= 2, 'sum', SUM(n) > 0] AS passed \
-        FROM TABLE(TUMBLE(TABLE words, DESCRIPTOR(at), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end";
+        FROM TABLE(TUMBLE(TABLE words, DESCRIPTOR(`at`), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end";
     let plan = monitor(sql);
     let columns = plan.verdicts.clone().unwrap();
     let output = query(&plan).unwrap().output;
