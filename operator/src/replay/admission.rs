@@ -54,17 +54,14 @@ fn review(new: &Replay, snapshot: &CatalogSnapshot) -> AdmissionDecision {
     }
     if let Some(name) = spec.into_pipeline() {
         let key = (namespace.clone(), name.to_owned());
-        match snapshot.pipelines.get(&key) {
-            Some(pipeline) => {
-                if let Some(fault) = into_pipeline::spec_fault(spec, pipeline) {
-                    decision.warn(format!("not right as things are (NotSupported): {fault}"));
-                }
+        if let Some(pipeline) = snapshot.pipelines.get(&key) {
+            if let Some(fault) = into_pipeline::spec_fault(spec, pipeline) {
+                decision.warn(format!("not right as things are (NotSupported): {fault}"));
             }
-            None => {
-                let known = snapshot.pipelines.keys().map(|(_, name)| name.as_str());
-                let missing = missing("Pipeline", name, "Replay", known);
-                decision.warn(format!("spec.into.pipeline: {missing}"));
-            }
+        } else {
+            let known = snapshot.pipelines.keys().map(|(_, name)| name.as_str());
+            let missing = missing("Pipeline", name, "Replay", known);
+            decision.warn(format!("spec.into.pipeline: {missing}"));
         }
     }
     let unreadable = |reason| matches!(reason, ReplayReason::Decode | ReplayReason::Contract);

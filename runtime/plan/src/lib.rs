@@ -30,9 +30,9 @@ pub use contract::{
 };
 pub use peek::{
     ColumnProfile, DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin, Frequent,
-    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekPosition,
-    PeekSelection, PeekTask, PreviewKind, PreviewRefusal, ProfileRequest, Quantile, ReplayPreview,
-    Shape, StreamProfile, TextLengths,
+    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PROFILE_INTERVALS, PeekFrom, PeekLine, PeekPlan,
+    PeekPosition, PeekSelection, PeekTask, PreviewKind, PreviewRefusal, ProfileRequest, Quantile,
+    ReplayPreview, Shape, StreamProfile, TextLengths,
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};

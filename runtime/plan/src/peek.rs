@@ -15,7 +15,8 @@ mod profile;
 pub use dead_letters::{DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin};
 pub use preview::{PreviewKind, PreviewRefusal, ReplayPreview};
 pub use profile::{
-    ColumnProfile, Frequent, ProfileRequest, Quantile, Shape, StreamProfile, TextLengths,
+    ColumnProfile, Frequent, PROFILE_INTERVALS, ProfileRequest, Quantile, Shape, StreamProfile,
+    TextLengths,
 };
 
 /// The version of [`PeekPlan`]. A runtime refuses a plan of another version by name. 2: there are [tasks](PeekTask), which a
@@ -77,7 +78,8 @@ pub enum PeekTask {
     Export(DeadLetterFilter),
     /// Dead letters are counted; the last line is [`PeekLine::Counts`].
     Count(DeadLetterFilter),
-    /// Statistics of the stream's columns; the last line is [`PeekLine::Profile`].
+    /// Statistics of the stream's columns; the last line is [`PeekLine::Profile`]. Over time: such a line for each interval, and
+    /// [`PeekLine::End`].
     Profile(ProfileRequest),
     /// What this Replay would do is counted, and nothing is written; the last line is [`PeekLine::Replay`]. A runtime of before
     /// refuses it.
@@ -197,7 +199,7 @@ pub enum PeekLine {
         /// False: time was over before all were read.
         complete: bool,
     },
-    /// The last line of a profile.
+    /// A profile: the last line, but where it is one of those over time.
     Profile(Box<StreamProfile>),
     /// The last line of what a Replay would do.
     Replay(Box<ReplayPreview>),
@@ -290,7 +292,13 @@ mod tests {
             (PeekTask::Export(DeadLetterFilter::default()), "t.dlq"),
             (PeekTask::List(DeadLetterFilter::default()), "t.dlq"),
             (PeekTask::Show(DeadLetterFilter::default()), "t.dlq"),
-            (PeekTask::Profile(ProfileRequest { records: 5 }), "t"),
+            (
+                PeekTask::Profile(ProfileRequest {
+                    records: 5,
+                    every_ms: None,
+                }),
+                "t",
+            ),
         ] {
             plan.task = task;
             let text = serde_json::to_string(&plan).unwrap();

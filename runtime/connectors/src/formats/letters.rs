@@ -138,7 +138,7 @@ mod tests {
                 .decode(br#"{"id":"source"}"#)
                 .unwrap_err()
                 .to_string();
-            assert!(error.contains("n"), "{error}");
+            assert!(error.contains('n'), "{error}");
             assert!(decoder.decode(b"{\x01\x02").is_err());
             assert!(decoder.decode(b"nonsense").is_err());
             let batch = decoder.finish().unwrap();

@@ -3,6 +3,7 @@
 
 pub(crate) mod fixture_format;
 pub(crate) mod keyed_fixture_format;
+mod keyed_rules;
 mod keyed_simulation;
 mod plans;
 mod replay_simulation;

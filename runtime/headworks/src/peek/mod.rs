@@ -144,8 +144,15 @@ fn work(plan: &PeekPlan) -> Result<Option<PeekLine>, Failure> {
         PeekTask::Export(_) => export::export(&mut topic, Wanted::of(plan), &mut printer()?),
         PeekTask::Count(_) => count::count(&mut topic, Wanted::of(plan)).map(Some),
         PeekTask::Profile(asked) => {
-            let rows = Rows::new(plan).map_err(|error| unreadable(&error))?;
-            profile::profile(&mut topic, plan, *asked, rows).map(Some)
+            let rows = || Rows::new(plan).map_err(|error| unreadable(&error));
+            match asked.every_ms {
+                None => profile::profile(&mut topic, plan, *asked, rows()?).map(Some),
+                Some(every) => {
+                    let mut room = Room::default();
+                    let tell = |line: PeekLine| room.say(&line);
+                    profile::over_time(&mut topic, plan, (*asked, every), rows, tell)
+                }
+            }
         }
         PeekTask::Replay(replay) => replay::preview(&mut topic, plan, replay).map(Some),
     }
@@ -196,6 +203,19 @@ impl Room {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Prints a line that is no record, if there is room for it. For what a reader ought to know there is.
+    fn say(&mut self, line: &PeekLine) -> Sent {
+        let text = serde_json::to_string(line).unwrap_or_default();
+        if !self.take(&text) && !matches!(line, PeekLine::Note { .. }) {
+            return Sent::Full;
+        }
+        if print(&text) {
+            Sent::Shown
+        } else {
+            Sent::Unheard
         }
     }
 }

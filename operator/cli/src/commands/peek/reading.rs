@@ -80,14 +80,13 @@ impl Reading {
     /// What isn't there, may not be read, or can't be said yet.
     pub async fn open(&self, wants: Wanted) -> Result<Opened, End> {
         let cluster = self.access.connect().await?;
-        match self.name.split_once('/') {
-            Some((namespace, name)) => self.access.open(cluster, namespace, name, wants).await,
-            None => {
-                let namespace = self.access.namespace(&cluster).to_owned();
-                self.access
-                    .open(cluster, &namespace, &self.name, wants)
-                    .await
-            }
+        if let Some((namespace, name)) = self.name.split_once('/') {
+            self.access.open(cluster, namespace, name, wants).await
+        } else {
+            let namespace = self.access.namespace(&cluster).to_owned();
+            self.access
+                .open(cluster, &namespace, &self.name, wants)
+                .await
         }
     }
 }
