@@ -1,11 +1,11 @@
 //! What the audit says of a stage to which somebody has done something.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use headworks_plan::{OnBadRecord, StageCounts, StartFrom, TableCounts};
+use headworks_plan::{StageCounts, TableCounts};
 
-use super::{InputTopic, Pipeline, Settings};
+use super::test_settings::of_tests;
+use super::{Pipeline, Settings};
 use crate::log::Log;
 use crate::memory::{Faults, MemoryBroker, MemoryDatabase, StoreFaults, Stored};
 use crate::status::StatusHandle;
@@ -27,22 +27,10 @@ impl World {
         broker.create("in", partitions);
         broker.create("in.dlq", 1);
         broker.create("out", 1);
-        let input = InputTopic {
-            topic: "in".into(),
-            dead_letter_topic: "in.dlq".into(),
-            max_message_bytes: 1_000_000,
-        };
         World {
             database: MemoryDatabase::new(&broker, StoreFaults::default()),
             broker,
-            settings: Settings {
-                pipeline: "shop/p".into(),
-                inputs: vec![input],
-                on_bad_record: OnBadRecord::DeadLetter,
-                start_from: StartFrom::Earliest,
-                commit_interval: Duration::from_millis(50),
-                accept_data_loss: None,
-            },
+            settings: of_tests(),
         }
     }
 

@@ -25,6 +25,8 @@ mod start;
 #[cfg(test)]
 mod table_tests;
 #[cfg(test)]
+mod test_settings;
+#[cfg(test)]
 mod tests;
 mod work;
 

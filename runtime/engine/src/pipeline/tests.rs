@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use headworks_plan::{OnBadRecord, Phase, StartFrom};
 
-use super::{InputTopic, Pipeline, Settings};
+use super::test_settings::of_tests;
+use super::{Pipeline, Settings};
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
 use crate::status::StatusHandle;
@@ -23,19 +24,7 @@ impl World {
         broker.create("in", partitions);
         broker.create("in.dlq", 1);
         broker.create("out", 1);
-        let input = InputTopic {
-            topic: "in".into(),
-            dead_letter_topic: "in.dlq".into(),
-            max_message_bytes: 1_000_000,
-        };
-        let settings = Settings {
-            pipeline: "shop/p".into(),
-            inputs: vec![input],
-            on_bad_record: OnBadRecord::DeadLetter,
-            start_from: StartFrom::Earliest,
-            commit_interval: Duration::from_millis(50),
-            accept_data_loss: None,
-        };
+        let settings = of_tests();
         World {
             broker,
             settings,
