@@ -33,6 +33,7 @@ macro_rules! for_each_kind {
 }
 
 mod access_grant;
+mod audit;
 mod borrowed;
 mod check;
 pub mod conditions;
@@ -60,6 +61,7 @@ mod workload;
 pub use access_grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantedStream, Grantee, Quota, Rotation,
 };
+pub use audit::{AuditReset, AuditStatus, StageAudit, TableAudit};
 pub use check::{SpecFault, check, fault_text, faults};
 pub use conditions::Condition;
 pub use data_store::{
@@ -88,9 +90,11 @@ pub use platform::{
 pub use pod_policy::{Approval, Limits, PodPolicy, ReplayPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
 pub use quality_rule::{
-    CheckSeverity, CheckStatus, Comparison, FieldCheck, FormatCheck, JudgeCount, LengthCheck,
-    MAX_CHECKS, NamedFormat, OnError, PairCheck, PatternCheck, QualityCheck, QualityRule,
-    QualityRuleSpec, QualityRuleStatus, RangeCheck, RuleCount, ValuesCheck,
+    AggregateCheck, AggregateFunction, CheckSeverity, CheckStatus, Comparison, DistributionBin,
+    DistributionCheck, DistributionTest, FieldCheck, FormatCheck, FreshnessCheck, JudgeCount,
+    LengthCheck, MAX_CHECKS, NamedFormat, NullRatioCheck, OnError, PairCheck, PatternCheck,
+    QualityCheck, QualityRule, QualityRuleSpec, QualityRuleStatus, QuantileCheck, RangeCheck,
+    RowCountCheck, RuleCount, UniqueCheck, ValuesCheck,
 };
 pub use quantity::{Quantity, QuantityError};
 pub use references::{
@@ -123,6 +127,8 @@ pub const LABEL_NAMESPACE: &str = "headworks.dev/namespace";
 /// Annotation on a Pipeline whose input lost records to retention: any new value lets it go on from the
 /// oldest record that is left.
 pub const ANNOTATION_ACCEPT_DATA_LOSS: &str = "headworks.dev/accept-data-loss";
+/// Annotation on a Pipeline that isn't Balanced: the tokens of what was found, which is taken for known.
+pub const ANNOTATION_ACCEPT_IMBALANCE: &str = "headworks.dev/accept-imbalance";
 /// Annotation on a Pipeline whose query begins anew and writes where an earlier one has: the version of the new query's state,
 /// for which alone that is permitted.
 pub const ANNOTATION_ACCEPT_MIXED_RESULTS: &str = "headworks.dev/accept-mixed-results";

@@ -10,8 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, DeadLetterStatus, DeletionPolicy, Duration, PipelineTest, PodTemplate,
-    WorkloadStatus, borrowed, conditions, default_platform, one, references,
+    AuditStatus, Condition, DeadLetterStatus, DeletionPolicy, Duration, PipelineTest, PodTemplate,
+    Quantity, WorkloadStatus, borrowed, conditions, default_platform, one, references,
 };
 
 pub use rollout::{
@@ -353,6 +353,9 @@ pub struct PipelineStatus {
     /// Its dead letters.
     #[serde(flatten)]
     pub letters: DeadLetterStatus,
+    /// What its stages have counted.
+    #[serde(flatten)]
+    pub audit: AuditStatus,
     /// What the query keeps. Absent: it needs no state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateStatus>,

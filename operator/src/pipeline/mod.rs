@@ -5,6 +5,7 @@
 //! plan goes on.
 
 mod admission;
+mod balance;
 mod canary;
 mod dereference;
 pub mod engine;
@@ -100,6 +101,7 @@ async fn run<E: Engine + Sync>(
 ) -> Result<ReconcileOutcome, Error> {
     let key = &Key::of(pipeline);
     engine.show_figures(status);
+    balance::settle(pipeline, key, status, context);
     if pipeline.spec.suspend {
         engine.suspend().await?;
     }

@@ -4,8 +4,9 @@
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
 use headworks_plan::{
-    Both, CheckFigures, ComparisonFigures, Figures, KeysCompared, LastDeadLetter, Problem,
-    ReasonCount, ReplayFigures, Report, ReportedReason, RuleFigures, StateFigures, SumsCompared,
+    Both, CheckFigures, ComparisonFigures, CountsBegun, Figures, KeysCompared, LastDeadLetter,
+    Problem, ReasonCount, ReplayFigures, Report, ReportedReason, RuleFigures, StageCounts,
+    StateFigures, SumsCompared, TableCounts, VERDICT_CHECKS, VERDICT_WINDOWS, VerdictFigures,
 };
 
 use crate::names::condition_reason;
@@ -31,6 +32,13 @@ const CHECKS: usize = 64;
 const NAME: usize = 253;
 /// Longest place of a failure: a topic's name of at most 249 characters, a partition and an offset.
 const PLACE: usize = 300;
+/// Longest text of what a monitor observed, in characters.
+const OBSERVED: usize = 64;
+/// Most stages of one pod that are looked at: one for each target, and those between.
+const STAGES: usize = 32;
+/// Most topics that a stage reads, and the longest name of one, in characters.
+const TOPICS: usize = 64;
+const TOPIC: usize = 249;
 /// Most reasons of dead letters of one pod that are looked at.
 const REASONS: usize = 16;
 /// Longest place of a dead letter, in characters: a topic has 249 at most.
@@ -81,6 +89,8 @@ fn figures(figures: Figures) -> Figures {
         replay: figures.replay.map(replay),
         comparison: figures.comparison.map(|found| Box::new(comparison(*found))),
         rules: rules(figures.rules),
+        verdicts: figures.verdicts.map(verdicts),
+        counts: counts(figures.counts),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
     }
@@ -110,6 +120,69 @@ fn check(check: CheckFigures) -> CheckFigures {
         last_failure_ms: time(check.last_failure_ms),
         last_failure_place: check.last_failure_place.map(|place| text(&place, PLACE)),
     }
+}
+
+/// Times that can't be shown are those of no window.
+fn verdicts(verdicts: VerdictFigures) -> VerdictFigures {
+    let mut windows = verdicts.windows;
+    windows.truncate(VERDICT_WINDOWS);
+    windows.retain(|window| TIMES.contains(&window.end_ms));
+    for window in &mut windows {
+        window.records = window.records.min(MOST);
+        window.checks.truncate(VERDICT_CHECKS);
+        for check in &mut window.checks {
+            check.name = text(&check.name, NAME);
+            check.observed = check.observed.take().map(|seen| text(&seen, OBSERVED));
+            check.failed = check.failed.min(MOST);
+        }
+    }
+    VerdictFigures {
+        of: text(&verdicts.of, NAME),
+        windows,
+    }
+}
+
+fn counts(mut stages: Vec<StageCounts>) -> Vec<StageCounts> {
+    stages.truncate(STAGES);
+    stages.into_iter().map(stage).collect()
+}
+
+fn stage(counts: StageCounts) -> StageCounts {
+    let begun = counts.begun.and_then(|begun| {
+        Some(CountsBegun {
+            at_ms: time(Some(begun.at_ms))?,
+            place: text(&begun.place, PLACE),
+            ..begun
+        })
+    });
+    StageCounts {
+        stage: text(&counts.stage, NAME),
+        group: text(&counts.group, NAME),
+        topics: topics(counts.topics),
+        owned: counts.owned,
+        position: counts.position.min(MOST),
+        counted: counts.counted.min(MOST),
+        read: counts.read.min(MOST),
+        dropped: counts.dropped.min(MOST),
+        dead_letters: counts.dead_letters.min(MOST),
+        written: counts.written.min(MOST),
+        missing: counts.missing.min(MOST),
+        extra: counts.extra.min(MOST),
+        place: counts.place.map(|place| text(&place, PLACE)),
+        began_ms: time(counts.began_ms),
+        begun,
+        table: counts.table.map(|table| TableCounts {
+            rows: table.rows.min(MOST),
+            expected: table.expected.min(MOST),
+        }),
+        // Nobody reads them here, and there may be many.
+        partitions: Vec::new(),
+    }
+}
+
+fn topics(mut topics: Vec<String>) -> Vec<String> {
+    topics.truncate(TOPICS);
+    topics.iter().map(|topic| text(topic, TOPIC)).collect()
 }
 
 fn by_reason(mut counts: Vec<ReasonCount>) -> Vec<ReasonCount> {

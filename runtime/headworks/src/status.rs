@@ -2,6 +2,7 @@
 //! the kubelet.
 
 mod by_reason;
+mod counts;
 mod rules;
 
 use std::fmt;
@@ -214,6 +215,7 @@ impl Collector for Figures {
             of_state(state, self.0.repartition_records(), &mut encoder)?;
         }
         rules::encode(&report.figures.rules, &mut encoder)?;
+        counts::encode(&report.figures.counts, &mut encoder)?;
         by_reason::encode(&report, &mut encoder)?;
         partition_lags(&report, &mut encoder)?;
         problems(&report, &mut encoder)

@@ -10,6 +10,7 @@
 mod compare;
 mod connection;
 mod contract;
+mod counts;
 pub mod names;
 mod peek;
 mod pipeline;
@@ -23,6 +24,7 @@ mod stage;
 mod store;
 mod stream;
 pub mod v1;
+mod verdict;
 mod words;
 
 pub use compare::{Both, ComparePlan, ComparisonFigures, KeysCompared, SumsCompared};
@@ -30,6 +32,7 @@ pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
 pub use contract::{
     Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
 };
+pub use counts::{CountsBegun, PartitionCounts, StageCounts, TableCounts};
 pub use peek::{
     ColumnProfile, DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin, Frequent,
     PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PROFILE_INTERVALS, PeekFrom, PeekLine, PeekPlan,
@@ -56,6 +59,9 @@ pub use store::{
     FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan, StoreReason,
 };
 pub use stream::Stream;
+pub use verdict::{
+    CheckVerdict, VERDICT_CHECKS, VERDICT_WINDOWS, VerdictColumns, VerdictFigures, WindowVerdict,
+};
 
 use serde::{Deserialize, Serialize};
 
