@@ -86,6 +86,7 @@ impl Written {
 ///
 /// # Errors
 /// The encoder failed on a record, and not for what it holds: a bug.
+#[inline]
 pub fn write<E: Encoder + ?Sized>(
     encoder: &mut E,
     topic: Topic<'_>,
@@ -124,6 +125,7 @@ pub fn write<E: Encoder + ?Sized>(
 }
 
 /// Whether there is a key, and where it ends.
+#[inline]
 fn parts<E: Encoder + ?Sized>(
     encoder: &mut E,
     batch: &RecordBatch,
@@ -165,6 +167,7 @@ impl Topic<'_> {
     }
 
     /// `size`: of key and value.
+    #[inline]
     fn too_large(&self, size: u64) -> Option<RowError> {
         let (bytes, limit) = (size.saturating_add(RECORD_OVERHEAD), self.max_message_bytes);
         let message = match self.row {

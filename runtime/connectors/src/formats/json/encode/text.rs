@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+#[inline]
 pub(super) fn quoted<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     out.push(b'"');
     let result = write(out);
@@ -10,6 +11,7 @@ pub(super) fn quoted<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T
 }
 
 /// Digits from the end of a buffer forward.
+#[inline]
 pub(super) fn integer(value: i64, out: &mut Vec<u8>) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
@@ -30,6 +32,7 @@ pub(super) fn integer(value: i64, out: &mut Vec<u8>) {
 }
 
 /// A string between quotes; mostly there is nothing in it to be escaped.
+#[inline]
 pub(super) fn string(text: &str, out: &mut Vec<u8>) {
     let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     // Without a branch a byte, so that many are looked at together.

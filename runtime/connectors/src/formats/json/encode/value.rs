@@ -110,6 +110,7 @@ impl Member {
     }
 }
 
+#[inline]
 pub(super) fn write_members(
     members: &[Member],
     columns: &[arrow::array::ArrayRef],
@@ -239,6 +240,7 @@ fn range<O: OffsetSizeTrait>(offsets: &[O], row: usize) -> std::ops::Range<usize
     offsets[row].as_usize()..offsets[row + 1].as_usize()
 }
 
+#[inline]
 fn typed<'a, T>(
     array: Option<&'a T>,
     member: &Member,
@@ -253,6 +255,7 @@ fn typed<'a, T>(
     })
 }
 
+#[inline]
 fn value<T: ArrowPrimitiveType>(
     member: &Member,
     array: &dyn Array,
