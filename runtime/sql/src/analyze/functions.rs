@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_reference_names_every_function() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/sql.md");
+        let path = "../../docs/reference/sql.md";
         let text = std::fs::read_to_string(path).unwrap();
         for name in rooms().map(|f| f.name).chain(CONDITIONAL.iter().copied()) {
             assert!(

@@ -24,7 +24,7 @@ fn read(written: &str) -> String {
 }
 
 fn cases() -> Vec<Case> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/regex.txt");
+    let path = "tests/golden/regex.txt";
     let mut cases: Vec<Case> = Vec::new();
     for line in std::fs::read_to_string(path).unwrap().lines() {
         let (kind, rest) = line.split_at(1);
