@@ -86,6 +86,10 @@ pub trait Contestant {
     fn name(&self) -> &'static str;
     /// Its objects, on [`PLATFORM`].
     fn yaml(&self) -> String;
+    /// What it applies once its load is there.
+    fn later(&self) -> String {
+        String::new()
+    }
     /// Its Pipelines.
     fn runs(&self) -> Vec<Runs> {
         Vec::new()

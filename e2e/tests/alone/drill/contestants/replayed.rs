@@ -9,7 +9,7 @@ use super::{Contestant, Seen, number, query, stream, text};
 
 /// So many records, of which every third has a zero that the query divides by.
 const RECORDS: usize = 900;
-const REPLAY: &str = "
+const REPLAYS: &str = "---
 apiVersion: headworks.dev/v1alpha1
 kind: Replay
 metadata: {name: retried-again}
@@ -48,6 +48,10 @@ impl Contestant for Replayed {
             + &query("retried", sql, &["{stream: retried-out}"], "")
     }
 
+    fn later(&self) -> String {
+        REPLAYS.to_owned()
+    }
+
     fn begin(&mut self, c: &Cluster) {
         let records: Vec<String> = (0..RECORDS)
             .map(|at| format!(r#"{{"id":"r{at:04}","n":{}}}"#, divisor(at)))
@@ -62,7 +66,7 @@ impl Contestant for Replayed {
             (c.kafka.read(&dead_letters).len() >= zeros).then_some(())
         })
         .expect("a dead letter for each zero");
-        c.apply(REPLAY);
+        c.apply(&self.later());
     }
 
     fn verify(&self, seen: &Seen<'_>) -> Vec<Verdict> {
