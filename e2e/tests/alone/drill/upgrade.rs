@@ -27,6 +27,10 @@ fn an_upgrade_under_load_loses_and_doubles_nothing_and_rolls_a_few_at_a_time() {
         return;
     };
     let command = std::env::var("HEADWORKS_UPGRADE").expect("HEADWORKS_UPGRADE, a command");
+    // As a version before reads it; the annotation says it to those that came after.
+    let label = "headworks.dev/accept-grants=true";
+    c.kubectl
+        .must(&["label", "--overwrite", "namespace", &c.namespace, label]);
     let warehouse = c.warehouse();
     platform_of_all(&c);
     let known = kinds_before(&c.kubectl);
