@@ -66,10 +66,16 @@ pub fn grant(c: &Cluster, name: &str, spec: &str) -> String {
 
 /// The Secret of a grant as a folder, with Kafka's address as this machine reaches it.
 pub fn folder(c: &Cluster, grant: &str, as_: &str) -> PathBuf {
-    let name = format!("headworks-{}.{grant}", c.namespace);
+    let object = c
+        .kubectl
+        .get("accessgrants.headworks.dev", grant, &c.namespace);
+    let object = object.unwrap_or_else(|| panic!("no AccessGrant {grant}"));
+    // Versions name it differently, and its status says how.
+    let name = object["status"]["secret"].as_str();
+    let name = name.unwrap_or_else(|| panic!("no Secret in {}", object["status"]));
     let secret = c
         .kubectl
-        .get("secrets", &name, &c.namespace)
+        .get("secrets", name, &c.namespace)
         .unwrap_or_else(|| panic!("no Secret {name}"));
     let folder = std::env::temp_dir().join(format!("{}-{as_}-{}", c.namespace, std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
