@@ -26,7 +26,7 @@ use crate::{
 pub const FAMILY: Family = Family {
     part: CANARY_PART,
     owner: "Pipeline",
-    // Of which version (`query::id`).
+    // Of which version (`versions::id`).
     content: "headworks.dev/canary-of",
     role: "the canary of this Pipeline",
     other_content: "is of another version; it is made again when it is gone",
