@@ -27,6 +27,7 @@ mod evolution;
 mod feeds;
 mod helm;
 mod http;
+mod joins;
 mod peek;
 mod quality;
 mod reads;

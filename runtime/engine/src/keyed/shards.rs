@@ -74,6 +74,10 @@ fn said(error: StateError) -> LogError {
             reason: Reason::StateUnreadable,
             message,
         },
+        StateError::Full { .. } => LogError::NeedsPerson {
+            reason: Reason::StateTooLarge,
+            message,
+        },
         StateError::Disk { .. } => LogError::NeedsPerson {
             reason: Reason::StateDisk,
             message,
@@ -178,10 +182,10 @@ impl Shards {
             return Ok(None);
         };
         let before = state.committed.as_ref().and_then(|meta| meta.watermark_ms);
-        let heard = if self.broken == Some(Rule::SilenceIsIdle) {
-            state.watermarks.watermark_of_known()
-        } else {
-            state.watermarks.watermark()
+        let heard = match self.broken {
+            Some(Rule::SilenceIsIdle) => state.watermarks.watermark_of_known(),
+            Some(Rule::FastestSide) => state.watermarks.watermark_of_fastest(),
+            _ => state.watermarks.watermark(),
         };
         let watermark_ms = before.max(heard);
         let as_before = state

@@ -98,6 +98,12 @@ impl PartitionWatermarks {
             .min()
     }
 
+    /// What the watermark would be if nobody waited for who is behind, which they must: for the simulation.
+    pub(super) fn watermark_of_fastest(&self) -> Option<i64> {
+        let known = self.topics.iter().flat_map(|(_, known)| known.values());
+        known.filter_map(|watermark| watermark.watermark_ms).max()
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let watermarks: Vec<&PartitionWatermark> = self
             .topics

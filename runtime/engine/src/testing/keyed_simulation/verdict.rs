@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use headworks_plan::OnBadRecord;
 
 use super::{END, World};
-use crate::testing::keyed_fixture_format::{Row, oracle, row, windows};
+use crate::testing::join_fixture;
+use crate::testing::keyed_fixture_format::Query;
+use crate::testing::keyed_oracle::{Row, oracle, row, windows};
 use crate::testing::simulation::same;
 
 impl World {
     pub(super) fn verdict(&self) -> Result<(), String> {
         let (late, mut dead_letters) = self.dead_letters()?;
         let mut rows: Vec<Row> = Vec::new();
+        let mut sided: Vec<(bool, Row)> = Vec::new();
         let mut bad = Vec::new();
         for written in &self.written {
             let place = format!(
@@ -20,7 +23,10 @@ impl World {
             );
             match row(written.value.as_deref()) {
                 Ok(Some(_)) if late.contains(&place) => {}
-                Ok(row) => rows.extend(row),
+                Ok(row) => {
+                    sided.extend(row.clone().map(|row| (written.topic == 1, row)));
+                    rows.extend(row);
+                }
                 Err(reason) => bad.push(format!("{place} {reason}")),
             }
         }
@@ -38,7 +44,10 @@ impl World {
             - self.allowed_lateness_ms
             // A window is over when the watermark has reached its last moment.
             + 1;
-        let expected = oracle(self.query, &rows, until);
+        let expected = match self.query {
+            Query::Join(join) => join_fixture::oracle(join, &sided, END),
+            _ => oracle(self.query, &rows, until),
+        };
         same("results", expected, self.results()?)?;
         same("dead letters", bad, dead_letters)
     }
@@ -51,7 +60,7 @@ impl World {
             let mut last: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
             for record in self.broker.committed("out", partition) {
                 let line = record.value.as_deref().map(text);
-                if self.query.window().is_none() {
+                if !self.query.by_event_time() {
                     last.insert(record.key.unwrap_or_default(), line);
                     continue;
                 }
