@@ -43,7 +43,7 @@ pub struct ReplaySpec {
     /// What is replayed. Can't change.
     pub from: ReplayFrom,
     /// Puts records right on their way: a query over the stream that `from` names, row by row, whose columns must satisfy the
-    /// contract of the stream that is written. Rows that it leaves out aren't replayed. Absent: records go as they are. Can't
+    /// contract of the stream that is written, or that the Pipeline reads. Rows that it leaves out aren't replayed. Absent: records go as they are. Can't
     /// change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
@@ -117,13 +117,20 @@ pub struct ReplayFrom {
     pub condition: Option<String>,
 }
 
-/// Where records go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+/// Where records go: into a stream, for whoever reads it, or into one Pipeline alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.stream) != has(self.pipeline)").message("into needs exactly one of stream and pipeline"))]
 pub struct ReplayInto {
     /// Name of the DataStream, in this namespace, on the same Platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = references::LABEL_MAX), regex(pattern = references::LABEL))]
-    pub stream: String,
+    pub stream: Option<String>,
+    /// Name of a Pipeline, in this namespace, that reads the stream that `from` names. It alone sees the records, as if they had come by
+    /// the stream. Without `from.by`, only its own dead letters are replayed: the others it has used already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = references::LABEL_MAX), regex(pattern = references::LABEL))]
+    pub pipeline: Option<String>,
 }
 
 /// Why a record became a dead letter.
@@ -232,11 +239,17 @@ impl ReplaySpec {
         from.map_or("", String::as_str)
     }
 
-    /// The stream that is written.
+    /// The stream whose contract the records must satisfy: the one that is written, or the one that a Pipeline would read them from.
     #[must_use]
     pub fn target(&self) -> &str {
-        let into = self.into.as_ref();
-        into.map_or_else(|| self.source(), |into| into.stream.as_str())
+        let stream = self.into.as_ref().and_then(|into| into.stream.as_deref());
+        stream.unwrap_or_else(|| self.source())
+    }
+
+    /// The one Pipeline that sees the records.
+    #[must_use]
+    pub fn into_pipeline(&self) -> Option<&str> {
+        self.into.as_ref().and_then(|into| into.pipeline.as_deref())
     }
 
     /// Where the spec names the stream that is read: `spec.from.deadLetterOf` or `spec.from.stream`.
@@ -249,13 +262,13 @@ impl ReplaySpec {
         }
     }
 
-    /// Where the spec names the stream that is written.
+    /// Where the spec names what is written: a stream or a Pipeline.
     #[must_use]
     pub fn target_field(&self) -> &'static str {
-        if self.into.is_some() {
-            "spec.into.stream"
-        } else {
-            self.source_field()
+        match &self.into {
+            Some(into) if into.pipeline.is_some() => "spec.into.pipeline",
+            Some(_) => "spec.into.stream",
+            None => self.source_field(),
         }
     }
 }

@@ -138,6 +138,13 @@ fn what_a_replay_does_is_said_once() {
         accepted!(replay(json!({field: value})) => replay(json!({field: value})));
     }
     let late = letters(json!({"reasons": ["Late"]}));
+    for into in [json!({}), json!({"stream": "b", "pipeline": "p"})] {
+        refused!(
+            replay(json!({"into": into})),
+            "exactly one of stream and pipeline"
+        );
+    }
+    accepted!(replay(json!({"into": {"pipeline": "p"}})));
     refused!(replay(json!({})) => replay(json!({"from": late})), "from can't change");
     let slower = json!({"recordsPerSecond": "5", "approved": true, "suspend": true});
     accepted!(replay(json!({})) => replay(slower));

@@ -24,7 +24,7 @@ apply_shop() {
   kubectl apply -k examples/shop
   [ -z "${SHOP_PATCH:-}" ] || "${SHOP_PATCH[@]}" # where the cluster isn't pocket
   kubectl wait --for=condition=Ready --timeout=3m -n shop \
-    datastreams.headworks.dev,datastores.headworks.dev,sources.headworks.dev,pipelines.headworks.dev --all
+    datastreams.headworks.dev,qualityrules.headworks.dev,datastores.headworks.dev,sources.headworks.dev,pipelines.headworks.dev --all
 }
 
 # Rows in the database, or fail after a minute.

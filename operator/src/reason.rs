@@ -231,6 +231,10 @@ headworks_plan::words! {
         ApprovalMissing,
         /// It begins before the oldest record that is kept.
         WindowDeleted,
+        /// The Pipeline that the records go into isn't there.
+        PipelineNotFound,
+        /// The Pipeline that the records go into was never run.
+        PipelineNotReady,
     }
 }
 

@@ -98,6 +98,8 @@ maxPods: 200
 registryPullQPS: 0
 # A test that kills a pod measures us, not a back-off of minutes.
 crashLoopBackOff: {maxContainerRestartPeriod: 5s}
+# A mended Secret reaches a pod's volume with its next sync: a kubelet's default of a minute would be waited for in a dozen places.
+syncFrequency: 10s
 # Images are imported, not pulled: one that is collected does not come back.
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99

@@ -131,6 +131,16 @@ fn dead_letters_are_listed_counted_shown_and_exported_as_they_are_in_the_topic()
         said.all
     );
     assert_eq!(profile["columns"][2]["max"], "50", "{}", said.all);
+
+    // Over time: what came within the last hours is in one of the intervals, once.
+    let over = ["--since", "2h", "--every", "1h", "-o", "json"];
+    let said = headworks(&[&["profile", "stream", "people", "-n", &ns][..], &over].concat());
+    assert_eq!(said.code, Some(0), "{}", said.all);
+    let told: Value = serde_json::from_str(&said.out).unwrap();
+    let intervals = told["intervals"].as_array().expect("intervals");
+    let rows: u64 = intervals.iter().filter_map(|i| i["rows"].as_u64()).sum();
+    assert_eq!((intervals.len(), rows), (2, 4), "{}", said.all);
+    assert!(!said.all.contains("example.com"), "{}", said.all);
 }
 
 fn counted(dlq: &impl Fn(&str, &[&str]) -> Said) {

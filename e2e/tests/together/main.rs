@@ -9,12 +9,20 @@ mod a_access;
 mod a_audit;
 #[path = "formats.rs"]
 mod a_formats;
+#[path = "quality.rs"]
+mod a_quality;
 #[path = "registry.rs"]
 mod a_registry;
-#[path = "strimzi/mod.rs"]
-mod a_strimzi;
+#[path = "replay.rs"]
+mod a_replay;
+#[path = "shop.rs"]
+mod a_shop;
+#[path = "stores.rs"]
+mod a_stores;
 #[path = "tables.rs"]
 mod a_tables;
+#[path = "told.rs"]
+mod a_told;
 #[path = "webhook.rs"]
 mod a_webhook;
 #[path = "wrong_turns/mod.rs"]
@@ -29,13 +37,9 @@ mod helm;
 mod http;
 mod joins;
 mod peek;
-mod quality;
 mod reads;
-mod replay;
-mod shop;
 mod sql;
-mod stores;
-mod told;
+mod strimzi;
 mod windows;
 mod workloads;
 mod writers;

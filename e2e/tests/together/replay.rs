@@ -9,6 +9,8 @@ use std::time::Duration;
 use headworks_e2e::{Cluster, cluster, kill_container, pipeline, stream, until};
 use serde_json::Value;
 
+use crate::cli::headworks;
+
 const KIND: &str = "replays.headworks.dev";
 /// Pods are asked every five seconds, and on a busy machine everything takes its time.
 const WAIT: Duration = Duration::from_secs(120);
@@ -235,4 +237,112 @@ fn a_replay_that_is_wrong_is_told_where_and_one_that_nobody_approved_waits() {
     c.kubectl.must(&[&streams[..], &["--timeout=60s"]].concat());
     c.kubectl
         .must(&["delete", "platforms.headworks.dev", &name, "--timeout=60s"]);
+}
+
+/// What `headworks replay plan` says of a Replay, as JSON.
+fn planned(c: &Cluster, yaml: &str) -> Value {
+    let path = std::env::temp_dir().join(format!("{}-replay.yaml", c.namespace));
+    std::fs::write(&path, yaml).expect("a file");
+    let file = path.to_str().expect("a path");
+    let said = headworks(&[
+        "replay",
+        "plan",
+        "-f",
+        file,
+        "-n",
+        &c.namespace,
+        "-o",
+        "json",
+    ]);
+    std::fs::remove_file(&path).expect("the file");
+    assert_eq!(said.code, Some(0), "{}", said.all);
+    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}", said.all))
+}
+
+#[test]
+fn a_replay_into_one_pipeline_is_seen_by_it_alone_and_its_plan_says_what_comes() {
+    let Some(c) = cluster("e2e-replay-into") else {
+        return;
+    };
+    set_up(&c);
+    let into = format!("{FIX}  into: {{pipeline: divides}}\n");
+    let again = replay("again", &format!("{into}  recordsPerSecond: \"2\"\n"));
+    let plan = planned(&c, &again);
+    assert_eq!(
+        (&plan["selected"], &plan["written"], &plan["refused"]),
+        (&ZEROS.into(), &ZEROS.into(), &Value::Array(Vec::new())),
+        "{plan}"
+    );
+    assert_eq!(plan["kinds"][0]["reason"], "Evaluation", "{plan}");
+    assert_eq!(plan["into"], "Pipeline divides alone", "{plan}");
+
+    c.apply(&again);
+    until("some of it is replayed", WAIT, || {
+        let status = status(&c, "again")?;
+        (status["phase"] == "Running" && status["replayed"].as_i64()? > 0).then_some(())
+    })
+    .expect("a Replay that runs");
+    assert!(
+        kill_container(&c.kubectl, &c.namespace, "again-0"),
+        "it runs"
+    );
+    let done = complete(&c, "again");
+    assert_eq!(
+        (&done["selected"], &done["replayed"], &done["refused"]),
+        (&ZEROS.into(), &ZEROS.into(), &0.into()),
+        "{done}"
+    );
+    until("the result", WAIT, || {
+        (results(&c) == expected()).then_some(())
+    })
+    .unwrap_or_else(|| assert_eq!(results(&c), expected()));
+    // Whoever else reads the stream has seen nothing of it.
+    assert_eq!(c.kafka.read(&c.topic("a")).len(), RECORDS);
+
+    let other = replay("other", "  into: {pipeline: nobody}\n");
+    c.apply(&other);
+    c.condition(KIND, "other", "Ready", "False", Some("PipelineNotFound"));
+    let unread = replay("unread", "  into: {pipeline: divides}\n")
+        .replace("deadLetterOf: a", "deadLetterOf: b");
+    c.apply(&unread);
+    let said = c.condition(KIND, "unread", "Stalled", "True", Some("NotSupported"));
+    assert!(said.contains("doesn't read DataStream b"), "{said}");
+}
+
+#[test]
+fn what_a_replay_would_write_is_judged_by_the_rules_of_its_stream_first() {
+    let Some(c) = cluster("e2e-replay-judged") else {
+        return;
+    };
+    set_up(&c);
+    let rule = "apiVersion: headworks.dev/v1alpha1\nkind: QualityRule\nmetadata: {name: odd}\nspec:\n  stream: a\n  checks: [{name: no-one, expression: \"id <> 'r000'\"}]\n";
+    c.apply(rule);
+    c.condition(
+        "qualityrules.headworks.dev",
+        "odd",
+        "Ready",
+        "True",
+        Some("Judging"),
+    );
+    c.apply(&replay("again", FIX));
+    let done = complete(&c, "again");
+    assert_eq!(
+        (&done["selected"], &done["replayed"], &done["refused"]),
+        (&ZEROS.into(), &(ZEROS - 1).into(), &1.into()),
+        "{done}"
+    );
+    let letters = c.kafka.read(&format!("{}.dlq", c.topic("a")));
+    let judged: Vec<_> = letters
+        .iter()
+        .filter(|letter| {
+            letter
+                .headers
+                .get("headworks.rule")
+                .is_some_and(|rule| rule == "odd")
+        })
+        .collect();
+    assert_eq!(judged.len(), 1, "one, of the Replay");
+    let by = judged[0].headers.get("headworks.replay");
+    assert_eq!(by, Some(&format!("{}/again", c.namespace)));
+    assert_eq!(c.kafka.read(&c.topic("a")).len(), RECORDS + ZEROS - 1);
 }

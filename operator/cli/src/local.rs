@@ -133,7 +133,7 @@ fn stages(pipeline: &Pipeline, planned: &Planned) -> Vec<StagePlan> {
         .cloned()
         .collect();
     let stages = planning::stages::stages(&planned.dataflow, &planned.inputs, &streams, &names);
-    pipeline::build::plan_stages(pipeline, &[], &planned.dataflow, None, &stages)
+    pipeline::native::build::plan_stages(pipeline, &[], &planned.dataflow, None, &stages)
 }
 
 /// Compiles a plan for a run in memory.

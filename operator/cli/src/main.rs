@@ -33,8 +33,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    dlq, doctor, explain, impact, import, leftovers as staying, peek, profile, run,
-    schema as schemas, test, uninstall, validate as validating, version,
+    dlq, doctor, explain, impact, import, leftovers as staying, peek, profile, quality, replay,
+    run, schema as schemas, test, uninstall, validate as validating, version,
 };
 
 /// How a command ended.
@@ -110,6 +110,12 @@ enum Command {
     /// Says what is in a stream's columns: nulls, distinct values, ranges, quantiles, frequent values.
     #[command(after_help = EXIT_CODES)]
     Profile(profile::Arguments),
+    /// Says what a Replay would do, before it does it.
+    #[command(after_help = EXIT_CODES)]
+    Replay(replay::Arguments),
+    /// Says what a QualityRule would do, before it is applied.
+    #[command(after_help = EXIT_CODES)]
+    Quality(quality::Arguments),
     /// Says what stayed when objects went, and how it is removed; deletes only what is named.
     #[command(after_help = EXIT_CODES)]
     Leftovers(staying::Arguments),
@@ -146,6 +152,8 @@ fn main() -> ExitCode {
         Command::Peek(arguments) => peek::run(&arguments),
         Command::Dlq(arguments) => dlq::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Quality(arguments) => quality::run(&arguments),
         Command::Leftovers(arguments) => staying::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completion { shell } => {

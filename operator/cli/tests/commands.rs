@@ -45,6 +45,7 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "misspelt-column",
         "misspelt-field",
         "misspelt-stream",
+        "namesakes",
         "nesting",
         "one-of",
         "policy",

@@ -29,7 +29,11 @@ use crate::{
 };
 
 /// How often a kind that isn't there is looked for.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = if cfg!(test) {
+    Duration::from_millis(50)
+} else {
+    Duration::from_secs(5)
+};
 /// An object in memory, about.
 const OBJECT_BYTES: usize = 2_048;
 /// How long somebody who needs the kind waits for the first answer.
@@ -384,3 +388,6 @@ fn code(error: &watcher::Error) -> Option<u16> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

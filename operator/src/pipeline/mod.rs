@@ -1,26 +1,28 @@
-//! Pipeline: a query in a StatefulSet.
+//! Pipeline: a query that runs.
 //!
-//! A running Pipeline whose spec becomes wrong is left running: nothing is applied until the whole of the new
-//! spec is known to be right, and the condition says that the last good plan goes on.
+//! What a Pipeline is, is decided here; how its query runs is its engine's (`engine`). A running Pipeline whose spec becomes wrong is left
+//! running: nothing is applied until the whole of the new spec is known to be right, and the condition says that the last good
+//! plan goes on.
 
 mod admission;
-pub mod build;
-mod deletion;
 mod dereference;
+pub mod engine;
 mod figures;
 mod inputs_health;
-pub mod memory;
+pub mod native;
 mod shared_condition;
-pub mod state;
+mod state;
 mod validate;
 mod watched;
 
-use std::fmt::Write;
+use headworks_crds::{Delivery, Pipeline, PipelineStatus, SpecFault};
 
-use headworks_crds::{DeletionPolicy, Delivery, Pipeline, PipelineStatus, SpecFault};
-
+use self::{
+    engine::{Checked, Engine, supported},
+    native::Native,
+    state::QueryChange,
+};
 use crate::{
-    access, connection,
     context::Context,
     controller::{OnPlatform, PodRequest, Reconciler, ShownFigures, SpecCheck, checked},
     data_stream::resolve::ResolvedStream,
@@ -32,10 +34,7 @@ use crate::{
     retry::Error,
     security::Open,
     status::ReconcileOutcome,
-    workload::{
-        RollOut, Workload,
-        figures::{ShowsFigures, settle},
-    },
+    workload::figures::ShowsFigures,
 };
 
 impl Reconciler for Pipeline {
@@ -72,9 +71,8 @@ impl Reconciler for Pipeline {
         self.status.as_ref().map(ShowsFigures::shown)
     }
 
-    /// Under `Retain` progress stays in Kafka, so there is nothing to wait for.
     fn needs_finalizer(&self) -> bool {
-        self.spec.deletion_policy == DeletionPolicy::Delete
+        Native::needs_finalizer(&self.spec)
     }
 
     async fn reconcile(
@@ -82,64 +80,53 @@ impl Reconciler for Pipeline {
         status: &mut PipelineStatus,
         context: &Context,
     ) -> Result<ReconcileOutcome, Error> {
-        let roll_out = RollOut::of(self, context);
-        let key = &roll_out.key;
-        let rests = roll_out.rests(self.spec.suspend, self.spec.replicas);
-        settle(status, rests, key, context);
-        if self.spec.suspend {
-            roll_out.suspend().await?;
-        }
-        let resolved = Box::pin(resolve(self, key, status, context)).await;
-        let observed = status.observed_generation;
-        let pods = Some(&mut status.workload);
-        let applied = roll_out.apply(resolved, observed, pods).await;
-        let (applied, resolved) = applied.map_err(|error| keeps_running(error, status))?;
-        in_force(self, &resolved, status);
-        inputs_health::settle(self, key, status, context);
-        let shared = shared_condition::shared_condition(&context.flows.shared(key));
-        let outcome = roll_out.observe(&applied).await?;
-        let outcome = with_idle_pods(outcome, applied.workload.pods(), resolved.partitions);
-        roll_out.finish(&applied, outcome.and(shared)).await
+        run(&Native::of(self, context), self, status, context).await
     }
 
     async fn finalize(&self, status: &PipelineStatus, context: &Context) -> Result<(), Error> {
-        deletion::finalize(self, status, context).await?;
-        let platform = context.stores.platform(&self.spec.platform);
-        let generated = platform
-            .as_ref()
-            .is_none_or(|p| connection::generated(&p.spec.kafka));
-        let revoked = access::workload::revoke(
-            &Key::of(self),
-            access::workload::deleted(self),
-            &access::workload::about(self),
-            platform.as_ref(),
-            context,
-        )
-        .await;
-        // One that was never meant to have a user of its own mustn't be held up by looking for it.
-        if generated { revoked } else { Ok(()) }
+        Native::of(self, context).finalize(status).await
     }
 }
 
-/// What a Pipeline came to besides its workload, for its status.
+/// The reconcile, whatever the engine.
+async fn run<E: Engine + Sync>(
+    engine: &E,
+    pipeline: &Pipeline,
+    status: &mut PipelineStatus,
+    context: &Context,
+) -> Result<ReconcileOutcome, Error> {
+    let key = &Key::of(pipeline);
+    engine.show_figures(status);
+    if pipeline.spec.suspend {
+        engine.suspend().await?;
+    }
+    let resolved = Box::pin(resolve(engine, pipeline, key, status, context)).await;
+    let applied = engine.apply(resolved, status).await;
+    let (applied, resolved) = applied.map_err(|error| keeps_running(error, status))?;
+    in_force(pipeline, &resolved, engine.progress(&applied), status);
+    inputs_health::settle(pipeline, key, status, context);
+    let shared = shared_condition::shared_condition(&context.flows.shared(key));
+    let outcome = engine.observe(&applied).await?;
+    Ok(outcome.and(shared))
+}
+
+/// What a Pipeline came to besides what runs, for its status.
 struct Resolved {
     inputs: Vec<String>,
     outputs: Vec<String>,
     tables: Vec<String>,
     /// What the targets promise together.
     guarantee: Delivery,
-    group: String,
-    /// Partitions that the pods share; absent: not known.
-    partitions: Option<i32>,
 }
 
-/// From the spec to what runs. What Kafka needs for the query's state is made on the way.
-async fn resolve(
+/// From the spec to what is to run. What the query needs before it can is made on the way.
+async fn resolve<E: Engine + Sync>(
+    engine: &E,
     pipeline: &Pipeline,
     key: &Key,
     status: &mut PipelineStatus,
     context: &Context,
-) -> Result<(Workload, Resolved), Error> {
+) -> Result<(E::Built, Resolved), Error> {
     checked(pipeline)?;
     if let Some(found) = context.flows.refused(key) {
         return Err(Error::stalled(
@@ -151,6 +138,8 @@ async fn resolve(
     }
     let found = dereference::dereference(pipeline, key, context).await?;
     let dataflow = validate::check(pipeline, &found)?;
+    let pod_template = validate::template(&pipeline.spec, &found);
+    supported(&E::supports(&pipeline.spec, &pod_template, &dataflow))?;
     let of_stores: Vec<NeededSecret> = found
         .tables
         .iter()
@@ -158,11 +147,20 @@ async fn resolve(
         .collect();
     let template = pipeline.spec.pod_template.as_ref();
     policy::check(&found.platform.platform, template, &of_stores)?;
-    let wanted = state::StateRequirements::of(pipeline, &found, &dataflow);
-    let kept =
-        state::reconcile_state(pipeline, key, &found, wanted.as_ref(), status, context).await?;
-    let (workload, group) = build::build(pipeline, &found, &dataflow, kept.as_ref());
-    let of_inputs = found.inputs.iter().filter_map(|i| i.partitions).max();
+    let of = Checked {
+        pipeline,
+        found: &found,
+        dataflow: &dataflow,
+    };
+    match state::decide(pipeline, dataflow.state_fingerprint(), status)? {
+        QueryChange::Continues => targets::taken(&pipeline.spec, status),
+        QueryChange::BeginsAnew => {
+            engine.forget(of, status).await?;
+            state::begin_anew(status);
+        }
+    }
+    let prepared = engine.prepare(of, status).await?;
+    let built = engine.build(of, prepared);
     let names = |streams: &[ResolvedStream]| -> Vec<String> {
         streams.iter().map(|s| s.stream.name.clone()).collect()
     };
@@ -179,14 +177,12 @@ async fn resolve(
             .map(|(table, _)| format!("{}/{}", table.store, table.name))
             .collect(),
         guarantee: check::promise(&pipeline.spec, &guarantees),
-        group,
-        partitions: kept.map(|k| k.partitions).max(of_inputs),
     };
-    Ok((workload, resolved))
+    Ok((built, resolved))
 }
 
-/// What the pods run by from now on.
-fn in_force(pipeline: &Pipeline, resolved: &Resolved, status: &mut PipelineStatus) {
+/// What runs from now on. `progress`: what it is called.
+fn in_force(pipeline: &Pipeline, resolved: &Resolved, progress: &str, status: &mut PipelineStatus) {
     if status.group.is_some() {
         targets::moves(&pipeline.spec, status);
     }
@@ -194,7 +190,7 @@ fn in_force(pipeline: &Pipeline, resolved: &Resolved, status: &mut PipelineStatu
     status.outputs.clone_from(&resolved.outputs);
     status.tables.clone_from(&resolved.tables);
     status.guarantee = Some(resolved.guarantee);
-    status.group = Some(resolved.group.clone());
+    status.group = Some(progress.to_owned());
 }
 
 /// A spec that is held back leaves the pods as they are: that is said, if there are any.
@@ -210,38 +206,5 @@ fn keeps_running(error: Error, status: &PipelineStatus) -> Error {
             recheck,
         },
         error => error,
-    }
-}
-
-/// A partition is one pod's: of more pods than partitions, some have nothing to do.
-fn with_idle_pods(
-    mut verdict: ReconcileOutcome,
-    replicas: i32,
-    partitions: Option<i32>,
-) -> ReconcileOutcome {
-    if let Some(partitions) = partitions.filter(|p| verdict.ready && *p < replicas) {
-        let idle = replicas - partitions;
-        let _ = write!(
-            verdict.message,
-            "; {idle} of them idle, because there are {partitions} partitions"
-        );
-    }
-    verdict
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pods_that_have_nothing_to_do_are_said() {
-        let ready = || ReconcileOutcome::ready(ConditionReason::Running, "6 pods ready");
-        let said = |replicas, partitions| with_idle_pods(ready(), replicas, partitions).message;
-        assert_eq!(said(6, Some(6)), "6 pods ready");
-        assert_eq!(said(6, None), "6 pods ready");
-        assert_eq!(
-            said(6, Some(4)),
-            "6 pods ready; 2 of them idle, because there are 4 partitions"
-        );
     }
 }

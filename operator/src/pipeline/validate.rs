@@ -1,9 +1,9 @@
-//! A Pipeline's query and targets against the contracts in force. Pure. After this nothing rejects.
+//! A Pipeline's query and targets against the contracts in force. Pure. After this only the engine may say that it can't run it.
 
 use headworks_crds::{Pipeline, PipelineSpec, PodTemplate};
 use headworks_sql::Dataflow;
 
-use super::{dereference::References, memory::memory_fault};
+use super::dereference::References;
 use crate::{planning, reason::ConditionReason, retry::Error};
 
 /// Checks the spec against what it refers to.
@@ -11,11 +11,6 @@ pub fn check(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error>
     let spec = &pipeline.spec;
     let dataflow = check_query(spec, found)?;
     check_stores(spec, found, &dataflow)?;
-    if dataflow.keeps_state()
-        && let Some(fault) = memory_fault(spec, &template(spec, found))
-    {
-        return Err(Error::stalled(ConditionReason::MemoryTooLow, fault));
-    }
     Ok(dataflow)
 }
 

@@ -4,7 +4,7 @@ use headworks_crds::{Replay, ReplayReason};
 use headworks_plan::Contract;
 use kube::ResourceExt;
 
-use super::validate;
+use super::{into_pipeline, validate};
 use crate::{
     admission::{AdmissionDecision, Around, Request, Reviewed},
     hints::missing,
@@ -51,6 +51,18 @@ fn review(new: &Replay, snapshot: &CatalogSnapshot) -> AdmissionDecision {
             error.reason(),
             error.message()
         ));
+    }
+    if let Some(name) = spec.into_pipeline() {
+        let key = (namespace.clone(), name.to_owned());
+        if let Some(pipeline) = snapshot.pipelines.get(&key) {
+            if let Some(fault) = into_pipeline::spec_fault(spec, pipeline) {
+                decision.warn(format!("not right as things are (NotSupported): {fault}"));
+            }
+        } else {
+            let known = snapshot.pipelines.keys().map(|(_, name)| name.as_str());
+            let missing = missing("Pipeline", name, "Replay", known);
+            decision.warn(format!("spec.into.pipeline: {missing}"));
+        }
     }
     let unreadable = |reason| matches!(reason, ReplayReason::Decode | ReplayReason::Contract);
     if !spec.from.reasons.is_empty() && spec.from.reasons.iter().copied().all(unreadable) {
@@ -102,6 +114,12 @@ mod tests {
         assert!(
             misfit[0].contains("OutputMismatch") && misfit[0].contains("amount"),
             "{misfit:?}"
+        );
+        let nobody =
+            warnings(&json!({"from": {"deadLetterOf": "orders"}, "into": {"pipeline": "p"}}));
+        assert!(
+            nobody[0].starts_with("spec.into.pipeline: Pipeline p isn't there yet"),
+            "{nobody:?}"
         );
         let unreadable =
             warnings(&json!({"from": {"deadLetterOf": "orders", "reasons": ["Decode"]}}));

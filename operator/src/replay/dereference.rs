@@ -1,6 +1,8 @@
 //! Everything a Replay refers to: two streams, which may be one, and their Platform.
 
 use headworks_crds::{DataStream, Replay};
+use headworks_plan::Plan;
+use kube::ResourceExt;
 
 use crate::{
     connection,
@@ -10,6 +12,7 @@ use crate::{
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     reason::ConditionReason,
     retry::Error,
+    workload::plan_of_set,
 };
 
 /// What was found.
@@ -22,6 +25,8 @@ pub struct References {
     pub platform: ResolvedPlatform,
     /// Kafka's CA, if the Platform names one.
     pub ca: Option<String>,
+    /// The plan of the Pipeline that the records go into, where it is one.
+    pub pipeline: Option<Plan>,
     /// How long Kafka keeps what is replayed, in milliseconds, as far as the stream says it.
     pub retention_ms: Option<u64>,
 }
@@ -41,11 +46,13 @@ pub async fn dereference(
     let platform_keys = stream
         .iter()
         .flat_map(|stream| platform_references(&stream.spec.platform, &key.namespace));
+    let namespace = &key.namespace;
+    let pipeline = spec.into_pipeline();
+    let pipeline_key = pipeline.map(|name| Key::new("Pipeline", namespace, name));
     context
         .indexes
-        .set_references(key, keys.chain(platform_keys));
+        .set_references(key, keys.chain(platform_keys).chain(pipeline_key));
 
-    let namespace = &key.namespace;
     let source = resolve_stream(context, spec.source_field(), namespace, spec.source()).await?;
     let target = resolve_stream(context, spec.target_field(), namespace, spec.target()).await?;
     if source.platform != target.platform {
@@ -59,6 +66,7 @@ pub async fn dereference(
     }
     let platform = resolve_platform(context, &source.platform, namespace)?;
     let ca = connection::ca(context, &platform.platform).await?;
+    let pipeline = pipeline.map(|name| plan_of(context, namespace, name));
     let letters = spec.from.dead_letter_of.is_some();
     Ok(References {
         retention_ms: stream.and_then(|stream| retention_ms(&stream, letters)),
@@ -66,6 +74,32 @@ pub async fn dereference(
         target,
         platform,
         ca,
+        pipeline: pipeline.transpose()?,
+    })
+}
+
+/// The plan that a Pipeline's pods run by, or would: what they do with a record is what the Replay does.
+fn plan_of(context: &Context, namespace: &str, name: &str) -> Result<Plan, Error> {
+    let Some(pipeline) = context.stores.pipeline(namespace, name) else {
+        return Err(Error::missing(
+            ConditionReason::PipelineNotFound,
+            format!(
+                "spec.into.pipeline: Pipeline {namespace}/{name} doesn't exist; make it, or correct the name"
+            ),
+        ));
+    };
+    let plan = plan_of_set(
+        context,
+        &Key::of(&pipeline),
+        &pipeline.uid().unwrap_or_default(),
+    );
+    plan.ok_or_else(|| {
+        Error::waiting(
+            ConditionReason::PipelineNotReady,
+            format!(
+                "spec.into.pipeline: Pipeline {name} was never run, so that nobody knows yet what it does with a record; look at its status"
+            ),
+        )
     })
 }
 

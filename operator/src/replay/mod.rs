@@ -7,6 +7,7 @@ mod admission;
 pub mod build;
 mod dereference;
 mod figures;
+pub mod into_pipeline;
 mod status;
 pub mod validate;
 mod watched;
@@ -186,7 +187,7 @@ async fn resolve(
             ),
         ));
     }
-    let (workload, group) = build::build(replay, &found, sql, begun);
+    let (workload, group) = build::build(replay, &found, sql, begun)?;
     if workload.kafka.as_ref().is_some_and(OnKafka::has_own_user) && status.platform.is_none() {
         status.platform = Some(found.source.platform.clone());
     }

@@ -18,7 +18,8 @@ const BEFORE: u32 = 2;
 pub fn spec_faults(spec: &ReplaySpec) -> Vec<SpecFault> {
     let mut faults = Vec::new();
     let from = &spec.from;
-    if from.stream.is_some() && spec.source() == spec.target() {
+    let into_stream = spec.into_pipeline().is_none();
+    if into_stream && from.stream.is_some() && spec.source() == spec.target() {
         let field = if spec.into.is_some() {
             "into.stream"
         } else {
@@ -81,7 +82,22 @@ pub fn check(spec: &ReplaySpec, source: &Contract, target: &Contract) -> Result<
         ));
     }
     check_target(spec, &dataflow, target)?;
+    let mut branches = dataflow.stages.iter().map(|stage| stage.branches().count());
+    if spec.into_pipeline().is_some() && branches.any(|number| number > 1) {
+        return Err(Error::stalled(
+            ConditionReason::NotSupported,
+            format!(
+                "{}: UNION ALL would give a Pipeline several records for one; make a Replay for each part",
+                field(spec)
+            ),
+        ));
+    }
     Ok(sql)
+}
+
+/// The query that puts records right before a Pipeline sees them; none, where they go as they are. `sql` is what [`check`] gives.
+pub fn fix(spec: &ReplaySpec, sql: String) -> Option<String> {
+    (spec.fix.is_some() || spec.from.condition.is_some()).then_some(sql)
 }
 
 /// Whether the stream takes what the query gives.

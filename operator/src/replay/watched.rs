@@ -26,7 +26,11 @@ impl UsesStreams for Replay {
             reads: read
                 .map(|name| StreamRef::new(name, spec.source_field()))
                 .collect(),
-            writes: vec![StreamRef::new(spec.target(), spec.target_field())],
+            // Into a Pipeline it writes what that one does, which is known of it.
+            writes: (spec.into_pipeline().is_none())
+                .then(|| StreamRef::new(spec.target(), spec.target_field()))
+                .into_iter()
+                .collect(),
             runs: false,
             heeds: false,
         })

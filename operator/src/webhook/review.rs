@@ -16,9 +16,11 @@ use kube::{
 use crate::{
     admission::{AdmissionDecision, Around, NeededTexts, Reads, request},
     controller::{OnPlatform, PodRequest, Reconciler},
+    names::Key,
     platform::{policy, resolve::admits},
     security::Open,
     stores::Stores,
+    workload::namesakes,
 };
 
 /// What the API server has to be asked for before a request can be judged.
@@ -100,6 +102,13 @@ fn of_kind<K: Reconciler>(
         );
         if let Some(pods) = new.pods() {
             held_back(&pods, namespace, stores, &mut decision);
+            let kind = K::kind(&());
+            let rival = namesakes::rival(&kind);
+            if rival.is_some_and(|rival| stores.has(&Key::new(rival, namespace, &of.name)))
+                && let Some(fault) = namesakes::fault(&kind, &of.name)
+            {
+                decision.warn(fault);
+            }
         }
     }
     decision

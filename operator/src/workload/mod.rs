@@ -10,6 +10,7 @@ pub mod definition;
 pub mod figures;
 pub mod guards;
 pub mod health;
+pub mod namesakes;
 pub mod plan_map;
 pub mod pod;
 pub mod resources;
@@ -150,6 +151,17 @@ pub fn plans_of_pods(context: &Context, key: &Key, uid: &str) -> Vec<Plan> {
         plan_map::read(&map)
     };
     names.iter().filter_map(plan).collect()
+}
+
+/// The plan that the pods of an object's StatefulSet run by, or that the next one would.
+pub fn plan_of_set(context: &Context, key: &Key, uid: &str) -> Option<Plan> {
+    let sets = stores::children(&context.stores.stateful_sets, key, uid);
+    let template = sets.first()?.spec.as_ref().map(|spec| &spec.template);
+    let names = mounted(template.and_then(|template| template.spec.as_ref()));
+    let mut maps = names
+        .iter()
+        .filter_map(|name| stores::child(&context.stores.config_maps, key, uid, name));
+    maps.find_map(|map| plan_map::read(&map))
 }
 
 /// How many pods of a StatefulSet there are to be, or still are: what they do in Kafka under their numbers they may do until they

@@ -10,7 +10,7 @@
 //! Rooms: [`dead_letter`] what is said of a record that can't be used; [`format`](mod@format) what a wire format offers; [`judge`] whether a record can be used; [`log`] what the loop asks of a broker,
 //! with [`kafka`] and [`memory`] (deterministic, seeded, a whole broker in one process) behind it;
 //! [`local`] a run without any broker; [`store`] what the loop asks of a store, for the stages that
-//! write tables; `stateless` one batch through the query; `pipeline` the loop; `replay` a log that ends; [`session`] how it goes on over failures; `keyed` what queries with state need besides; [`status`] what a pod says of itself meanwhile.
+//! write tables; `stateless` one batch through the query; `pipeline` the loop; `replay` a log that ends; `preview` what a Replay would do; [`session`] how it goes on over failures; `keyed` what queries with state need besides; [`status`] what a pod says of itself meanwhile.
 
 pub mod dead_letter;
 pub mod format;
@@ -25,11 +25,13 @@ pub mod store;
 
 mod keyed;
 mod pipeline;
+mod preview;
 mod replay;
 mod run;
 mod stateless;
 #[cfg(test)]
 mod testing;
 
+pub use preview::{Preview, PreviewRecord};
 pub use run::{Engine, Identity, Work, thread_name};
 pub use session::{Outcome, StopFlag};

@@ -25,7 +25,9 @@ pub fn begin(start: &mut Start<'_>) -> Option<Result<Work, RunError>> {
 fn query(plan: &Plan) -> Option<(&PipelinePlan, Option<&ReplayPlan>)> {
     match &plan.role {
         Role::Pipeline(pipeline) => Some((pipeline, None)),
-        Role::Replay(replay) => Some((&replay.query, Some(replay))),
+        Role::Replay(replay) | Role::ReplayIntoPipeline(replay) => {
+            Some((&replay.query, Some(replay)))
+        }
         Role::Source(_) | Role::Store(_) => None,
     }
 }
@@ -119,13 +121,16 @@ fn spawn(
             ordinal,
             "starting"
         );
+        let formats = formats::FormatRegistry::with(plan.registry.as_ref());
+        let letters = formats::DeadLetterFormats(formats.clone());
+        let of_letters = replay.is_some_and(|replay| replay.dead_letters.is_some());
         let work = StageWork {
             plan: pipeline,
             stage,
             replay,
             kafka: &plan.kafka,
             identity: &identity,
-            formats: &formats::FormatRegistry::with(plan.registry.as_ref()),
+            formats: if of_letters { &letters } else { &formats },
             stores: &stores::StoreRegistry::of_pod(format!("{}-{ordinal}", plan.name)),
         };
         teller.outcome = Some(Engine::run(&work, &status, &stop));

@@ -42,7 +42,7 @@ pub fn registry(plan: &Plan, status: &StatusHandle) -> Registry {
         Role::Pipeline(_) => "Pipeline",
         Role::Source(_) => "Source",
         Role::Store(_) => "DataStore",
-        Role::Replay(_) => "Replay",
+        Role::Replay(_) | Role::ReplayIntoPipeline(_) => "Replay",
     };
     let labels = [
         ("headworks_kind", kind),
@@ -85,7 +85,9 @@ fn router(status: StatusHandle, registry: Registry) -> Router {
 }
 
 async fn report(State(status): State<StatusHandle>) -> Response {
-    json(StatusCode::OK, &status.report())
+    let mut report = status.report();
+    rules::shorten(&mut report.figures.rules);
+    json(StatusCode::OK, &report)
 }
 
 async fn ready(State(status): State<StatusHandle>) -> Response {

@@ -30,12 +30,13 @@ pub use contract::{
 };
 pub use peek::{
     ColumnProfile, DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin, Frequent,
-    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PeekFrom, PeekLine, PeekPlan, PeekPosition,
-    PeekSelection, PeekTask, ProfileRequest, Quantile, Shape, StreamProfile, TextLengths,
+    PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PROFILE_INTERVALS, PeekFrom, PeekLine, PeekPlan,
+    PeekPosition, PeekSelection, PeekTask, PreviewKind, PreviewRefusal, ProfileRequest, Quantile,
+    ReplayPreview, Shape, StreamProfile, TextLengths,
 };
 pub use pipeline::{Delivery, OnBadRecord, OnOverflow, PipelinePlan, StartFrom};
 pub use reason::{DeadLetterReason, Reason, ReportedReason};
-pub use replay::{DeadLetterSelection, ReplayFigures, ReplayPlan};
+pub use replay::{DeadLetterSelection, IntoPipeline, ReplayFigures, ReplayPlan};
 pub use report::{
     Figures, LastDeadLetter, PartitionFigure, Phase, Problem, ReasonCount, Report, StateFigures,
 };
@@ -121,6 +122,19 @@ pub enum Role {
     Store(StorePlan),
     /// Replays a bounded part of a topic, once.
     Replay(ReplayPlan),
+    /// The same, into one Pipeline alone. It is a role of its own so that a pod of an older image refuses it by name, rather than run
+    /// the Pipeline's query without what is done before it.
+    ReplayIntoPipeline(ReplayPlan),
+}
+
+impl Role {
+    /// What is replayed, if that is what the pod does.
+    pub fn replay(&self) -> Option<&ReplayPlan> {
+        match self {
+            Role::Replay(replay) | Role::ReplayIntoPipeline(replay) => Some(replay),
+            Role::Pipeline(_) | Role::Source(_) | Role::Store(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,14 +6,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{KafkaConnection, RegistryConnection, Stream};
+use crate::{KafkaConnection, RegistryConnection, ReplayPlan, Stream};
 
 mod dead_letters;
+mod preview;
 mod profile;
 
 pub use dead_letters::{DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin};
+pub use preview::{PreviewKind, PreviewRefusal, ReplayPreview};
 pub use profile::{
-    ColumnProfile, Frequent, ProfileRequest, Quantile, Shape, StreamProfile, TextLengths,
+    ColumnProfile, Frequent, PROFILE_INTERVALS, ProfileRequest, Quantile, Shape, StreamProfile,
+    TextLengths,
 };
 
 /// The version of [`PeekPlan`]. A runtime refuses a plan of another version by name. 2: there are [tasks](PeekTask), which a
@@ -52,17 +55,16 @@ pub struct PeekPlan {
 impl PeekPlan {
     /// The topic that is read.
     pub fn topic(&self) -> &str {
-        match self.task {
-            PeekTask::Records | PeekTask::Profile(_) => &self.stream.topic,
-            PeekTask::List(_) | PeekTask::Show(_) | PeekTask::Export(_) | PeekTask::Count(_) => {
-                &self.stream.dead_letter_topic
-            }
+        if self.task.reads_letters() {
+            &self.stream.dead_letter_topic
+        } else {
+            &self.stream.topic
         }
     }
 }
 
 /// What is done with what is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PeekTask {
     /// Records of the stream are printed.
@@ -76,8 +78,12 @@ pub enum PeekTask {
     Export(DeadLetterFilter),
     /// Dead letters are counted; the last line is [`PeekLine::Counts`].
     Count(DeadLetterFilter),
-    /// Statistics of the stream's columns; the last line is [`PeekLine::Profile`].
+    /// Statistics of the stream's columns; the last line is [`PeekLine::Profile`]. Over time: such a line for each interval, and
+    /// [`PeekLine::End`].
     Profile(ProfileRequest),
+    /// What this Replay would do is counted, and nothing is written; the last line is [`PeekLine::Replay`]. A runtime of before
+    /// refuses it.
+    Replay(Box<ReplayPlan>),
 }
 
 impl PeekTask {
@@ -86,10 +92,21 @@ impl PeekTask {
         *self == PeekTask::Records
     }
 
+    /// True: it is dead letters that are read.
+    pub fn reads_letters(&self) -> bool {
+        match self {
+            PeekTask::Records | PeekTask::Profile(_) => false,
+            PeekTask::List(_) | PeekTask::Show(_) | PeekTask::Export(_) | PeekTask::Count(_) => {
+                true
+            }
+            PeekTask::Replay(replay) => replay.dead_letters.is_some(),
+        }
+    }
+
     /// Which dead letters; none where records are read.
     pub fn filter(&self) -> Option<&DeadLetterFilter> {
         match self {
-            PeekTask::Records | PeekTask::Profile(_) => None,
+            PeekTask::Records | PeekTask::Profile(_) | PeekTask::Replay(_) => None,
             PeekTask::List(filter)
             | PeekTask::Show(filter)
             | PeekTask::Export(filter)
@@ -182,8 +199,10 @@ pub enum PeekLine {
         /// False: time was over before all were read.
         complete: bool,
     },
-    /// The last line of a profile.
+    /// A profile: the last line, but where it is one of those over time.
     Profile(Box<StreamProfile>),
+    /// The last line of what a Replay would do.
+    Replay(Box<ReplayPreview>),
     /// The last line: it can't be done.
     Failed {
         /// In one word, as conditions have it.
@@ -273,7 +292,13 @@ mod tests {
             (PeekTask::Export(DeadLetterFilter::default()), "t.dlq"),
             (PeekTask::List(DeadLetterFilter::default()), "t.dlq"),
             (PeekTask::Show(DeadLetterFilter::default()), "t.dlq"),
-            (PeekTask::Profile(ProfileRequest { records: 5 }), "t"),
+            (
+                PeekTask::Profile(ProfileRequest {
+                    records: 5,
+                    every_ms: None,
+                }),
+                "t",
+            ),
         ] {
             plan.task = task;
             let text = serde_json::to_string(&plan).unwrap();

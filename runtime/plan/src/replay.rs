@@ -31,6 +31,20 @@ pub struct ReplayPlan {
     /// and nothing is written: it isn't a first start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begun: bool,
+    /// Present, in a plan of the role [`crate::Role::ReplayIntoPipeline`] alone: the records go into one Pipeline, past the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into_pipeline: Option<IntoPipeline>,
+}
+
+/// The records of a Replay take the way of a Pipeline's own: [`ReplayPlan::query`] is the Pipeline's, with its first stage alone, which
+/// reads what is replayed. Where that stage ends in an exchange, the Pipeline's own pods go on from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IntoPipeline {
+    /// Puts records right before that stage sees them: a query over the input that the stage reads, row by row, whose columns fit that
+    /// input's own contract. Absent: they go as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
 }
 
 /// Which dead letters. One whose end was cut off is never replayed: it isn't the record.

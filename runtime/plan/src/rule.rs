@@ -124,8 +124,15 @@ impl RuleFigures {
     pub fn add(&mut self, more: &RuleFigures) {
         self.checked = self.checked.saturating_add(more.checked);
         self.failed = self.failed.saturating_add(more.failed);
-        for check in &more.checks {
-            match self.checks.iter_mut().find(|own| own.name == check.name) {
+        for (at, check) in more.checks.iter().enumerate() {
+            // Those of one version of a rule stand in one order.
+            let is_there = self.checks.get(at).is_some_and(|o| o.name == check.name);
+            let own = if is_there {
+                self.checks.get_mut(at)
+            } else {
+                self.checks.iter_mut().find(|own| own.name == check.name)
+            };
+            match own {
                 Some(own) => own.add(check),
                 None => self.checks.push(check.clone()),
             }
@@ -134,8 +141,14 @@ impl RuleFigures {
 
     /// Adds what was counted by several rules: what is of a rule that isn't among `all` yet comes after them.
     pub fn add_all(all: &mut Vec<RuleFigures>, more: &[RuleFigures]) {
-        for one in more {
-            match all.iter_mut().find(|own| own.is_of_same(one)) {
+        for (at, one) in more.iter().enumerate() {
+            let is_there = all.get(at).is_some_and(|own| own.is_of_same(one));
+            let own = if is_there {
+                all.get_mut(at)
+            } else {
+                all.iter_mut().find(|own| own.is_of_same(one))
+            };
+            match own {
                 Some(own) => own.add(one),
                 None => all.push(one.clone()),
             }

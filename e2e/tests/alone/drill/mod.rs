@@ -80,7 +80,7 @@ fn everything_at_once_under_load_while_everything_is_killed_is_what_the_inputs_s
         faults.done.values().sum::<u32>()
     );
     c.well("the drill");
-    let mut failed = verify(&c, &warehouse, &all, &runs);
+    let mut failed = verify(&c, &warehouse, &all, &runs, &contestants::OF_KINDS);
     for fault in plan::all().filter(|fault| !faults.done.contains_key(fault)) {
         failed.push(format!("{fault:?} never happened"));
     }
@@ -129,12 +129,13 @@ fn ready_all(c: &Cluster) {
 }
 
 /// Everybody's verification, again and again until all is clean, and then once more: what comes twice comes later. One that fails
-/// doesn't keep the others from being looked at. Gives what is wrong.
+/// doesn't keep the others from being looked at. `of_kinds`: the kinds that take part. Gives what is wrong.
 fn verify(
     c: &Cluster,
     warehouse: &Warehouse,
     all: &[Box<dyn Contestant>],
     runs: &[Runs],
+    of_kinds: &[(&str, &str)],
 ) -> Vec<String> {
     Events::close(c, &c.topic("a"));
     let began = Instant::now();
@@ -187,7 +188,7 @@ fn verify(
         last.insert(one.name(), judged(one.as_ref(), &seen));
     }
     last.insert("dead letters", letters(&seen, runs));
-    last.insert("figures", figures(&seen, runs));
+    last.insert("figures", figures(&seen, runs, of_kinds));
     let mut failed = Vec::new();
     for (name, verdicts) in &last {
         for verdict in verdicts {
@@ -261,11 +262,11 @@ fn letters(seen: &Seen<'_>, runs: &[Runs]) -> Vec<Verdict> {
 }
 
 /// What the objects say of themselves at the end.
-fn figures(seen: &Seen<'_>, runs: &[Runs]) -> Vec<Verdict> {
+fn figures(seen: &Seen<'_>, runs: &[Runs], of_kinds: &[(&str, &str)]) -> Vec<Verdict> {
     let c = seen.c;
     let mut verdicts = Vec::new();
     let conditions = |object: &serde_json::Value| object["status"]["conditions"].to_string();
-    for (name, file) in contestants::OF_KINDS {
+    for (name, file) in of_kinds {
         let kind = kinds::named(name).expect("a kind of ours");
         let namespace = if kind.namespaced {
             c.namespace.as_str()

@@ -7,9 +7,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use headworks_crds::kinds;
 use headworks_e2e::{Cluster, Kubectl, cluster, until};
 
-use super::{contestants::Runs, platform_of_all, ready_all, verify};
+use super::contestants::{OF_KINDS, Runs};
+use super::{platform_of_all, ready_all, verify};
 
 /// Objects whose pods are rolled at once, by the operator's turns, whatever their kind.
 const AT_ONCE: usize = 3;
@@ -27,6 +29,7 @@ fn an_upgrade_under_load_loses_and_doubles_nothing_and_rolls_a_few_at_a_time() {
     let command = std::env::var("HEADWORKS_UPGRADE").expect("HEADWORKS_UPGRADE, a command");
     let warehouse = c.warehouse();
     platform_of_all(&c);
+    let known = kinds_before(&c.kubectl);
     let mut all = super::contestants::all(&c, 1, 120);
     // What the version before doesn't know yet isn't upgraded.
     all.retain(|one| {
@@ -42,6 +45,7 @@ fn an_upgrade_under_load_loses_and_doubles_nothing_and_rolls_a_few_at_a_time() {
     ready_all(&c);
     let runs: Vec<Runs> = all.iter().flat_map(|one| one.runs()).collect();
     for one in &mut all {
+        one.hold_still();
         one.begin(&c);
     }
     std::thread::sleep(LOAD);
@@ -71,11 +75,21 @@ fn an_upgrade_under_load_loses_and_doubles_nothing_and_rolls_a_few_at_a_time() {
         one.end(&c);
     }
     c.well("the upgrade");
-    let mut failed = verify(&c, &warehouse, &all, &runs);
+    let mut failed = verify(&c, &warehouse, &all, &runs, &known);
     if most > AT_ONCE {
         failed.push(format!("{most} objects rolled at once, {AT_ONCE} may"));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// The kinds that the version before has: those of later ones aren't there yet, and have nobody who takes part.
+fn kinds_before(kubectl: &Kubectl) -> Vec<(&'static str, &'static str)> {
+    let mut all = OF_KINDS.to_vec();
+    all.retain(|(name, _)| {
+        let kind = kinds::named(name).expect("a kind of ours");
+        kubectl.get("crd", &kind.full_name(), "").is_some()
+    });
+    all
 }
 
 /// Whether the API server, and the operator by admission, take it as they are now.

@@ -8,6 +8,8 @@ pub mod import;
 pub mod leftovers;
 pub mod peek;
 pub mod profile;
+pub mod quality;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod test;

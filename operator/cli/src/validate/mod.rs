@@ -8,6 +8,7 @@ pub mod cases;
 mod grants;
 mod labels;
 mod loops;
+mod namesakes;
 mod pipelines;
 mod policy;
 mod replays;
@@ -168,6 +169,7 @@ pub fn check(files: &[File], options: &Options) -> Checked {
     rules::check(world, options, findings);
     loops::check(world, findings);
     policy::check(world, findings);
+    namesakes::check(world, findings);
     for file in files {
         let Some(folder) = &file.built else { continue };
         let mut of_it = findings

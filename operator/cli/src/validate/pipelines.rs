@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use headworks_crds::{Pipeline, Target};
 use headworks_operator::connectors::stores::{bind, table_rules};
-use headworks_operator::pipeline::memory::memory_fault;
+use headworks_operator::pipeline::{engine::Engine, native::Native};
 use headworks_operator::planning::check::{
     delivery_fault, guarantee_fault, stream_fault, table_faults,
 };
@@ -82,7 +82,7 @@ pub fn check(
     all
 }
 
-/// What a query with state asks of the rest of the spec. The faults begin with the field they are about.
+/// What a query with state asks of the rest of the spec, and what the engine can't run.
 fn with_state(
     world: &World,
     object: &Object,
@@ -94,16 +94,14 @@ fn with_state(
     let platform = world.platform(&spec.platform);
     let template = platform.and_then(|p| p.spec.pod_template.clone());
     let own = spec.pod_template.clone().unwrap_or_default();
-    let memory = planned
-        .dataflow
-        .state_fingerprint()
-        .and_then(|_| memory_fault(spec, &own.over(&template.unwrap_or_default())));
-    for fault in delivery_fault(spec, &planned.dataflow)
-        .into_iter()
-        .chain(memory)
-    {
+    if let Some(fault) = delivery_fault(spec, &planned.dataflow) {
         let (field, what) = fault.split_once(": ").unwrap_or(("spec", &fault));
         findings.push(object.wrong(field, what));
+    }
+    let template = own.over(&template.unwrap_or_default());
+    for unsupported in Native::supports(spec, &template, &planned.dataflow) {
+        let fault = unsupported.fault;
+        findings.push(object.wrong(&fault.field, &fault.message));
     }
 }
 

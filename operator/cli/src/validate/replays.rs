@@ -1,7 +1,7 @@
 //! Replays together with the rest: that their streams are there, on one Platform, and that the query fits both.
 
-use headworks_crds::Replay;
-use headworks_operator::replay::validate;
+use headworks_crds::{Replay, ReplaySpec};
+use headworks_operator::replay::{into_pipeline, validate};
 
 use super::{Options, World, streams};
 use crate::finding::Finding;
@@ -25,7 +25,10 @@ fn one(
 ) {
     let (spec, namespace) = (&replay.spec, &object.namespace);
     let mut named = vec![(spec.source(), spec.source_field())];
-    if spec.into.is_some() && spec.source() != spec.target() {
+    if let Some(name) = spec.into_pipeline() {
+        pipeline(world, object, (spec, name), options, findings);
+    }
+    if spec.source() != spec.target() {
         named.push((spec.target(), spec.target_field()));
     }
     for (name, field) in named {
@@ -52,6 +55,28 @@ fn one(
         let said = error.message();
         let end = said.find([' ', ':']).unwrap_or(said.len());
         let (field, what) = said.split_at(end);
+        findings.push(object.wrong(field, what.trim_start_matches([':', ' '])));
+    }
+}
+
+/// The Pipeline that the records go into.
+fn pipeline(
+    world: &World,
+    object: &Object,
+    (spec, name): (&ReplaySpec, &str),
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) {
+    let (field, namespace) = ("spec.into.pipeline", &object.namespace);
+    let Some(found) = world.find("Pipeline", namespace, name) else {
+        let what = ("Pipeline", name);
+        findings.push(streams::missing(world, object, None, field, what, options));
+        return;
+    };
+    if let Some(Typed::Pipeline(pipeline)) = &found.typed
+        && let Some(fault) = into_pipeline::spec_fault(spec, &pipeline.spec)
+    {
+        let what = fault.strip_prefix(field).unwrap_or(&fault);
         findings.push(object.wrong(field, what.trim_start_matches([':', ' '])));
     }
 }

@@ -19,7 +19,7 @@ pub fn rights(plan: &Plan, pods: i32) -> BTreeSet<Acl> {
         Role::Pipeline(pipeline) => all.pipeline(pipeline),
         Role::Source(source) => all.source(source),
         Role::Store(_) => {}
-        Role::Replay(replay) => all.pipeline(&replay.query),
+        Role::Replay(replay) | Role::ReplayIntoPipeline(replay) => all.pipeline(&replay.query),
     }
     all.acls
 }

@@ -1,81 +1,14 @@
-//! The state of a Pipeline whose query needs one: whose it is, where it is kept, and what a change of the
-//! query does to it.
+//! What a change of the query does to what is in force, whatever engine runs it.
 //!
-//! A state belongs to what it is of: the digest of key, window, aggregates and types (`fingerprint`). The first
-//! eight digits of it, the **version**, stand in the names of the consumer groups and of the internal topics, so
-//! a query over another state never reads what isn't its own, and a Pipeline that is deleted under `Retain` and
-//! made again finds what it had. What is in force stands in the status. A query that would need another state is
-//! held back (`onStateChange: Block`), or the old state goes before the new query starts (`Reset`): pods of
-//! two versions never write the same outputs at once, and results of two queries never stand in one place (`targets`).
+//! A state belongs to what it is of: the digest of key, window, aggregates and types (`fingerprint`). What is in force stands in the
+//! status. A query that would need another state is held back (`onStateChange: Block`), or the old state goes before the new query
+//! starts (`Reset`): two versions never write the same outputs at once, and results of two queries never stand in one place
+//! (`targets`).
 
-mod reset;
-mod topics;
-
-use headworks_crds::{
-    ANNOTATION_ACCEPT_MIXED_RESULTS, OnStateChange, Pipeline, PipelineStatus, StateStatus,
-};
-use headworks_plan::names::{PipelineNames, version};
-use headworks_sql::Dataflow;
+use headworks_crds::{ANNOTATION_ACCEPT_MIXED_RESULTS, OnStateChange, Pipeline, PipelineStatus};
 use kube::ResourceExt;
-pub use topics::StateTopics;
 
-use super::dereference::References;
-use crate::{
-    context::Context,
-    names::Key,
-    planning::{
-        self,
-        stages::{Stage, stages},
-        targets,
-    },
-    reason::ConditionReason,
-    retry::Error,
-};
-
-/// The least of the internal topics' `max.message.bytes`: what one key has as state (the distinct values that it counts, a
-/// list of texts) is one record. Hosted Kafka allows no more.
-const LEAST_MAX_MESSAGE: u64 = 8 << 20;
-/// A late row travels with its record and where it came from.
-const HEADROOM: u64 = 1 << 16;
-
-/// A state that a query needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateRequirements {
-    /// What it is of.
-    pub fingerprint: String,
-    /// The topics that its stages have besides the streams.
-    pub stages: Vec<Stage>,
-    /// Partitions that internal topics get: as many as the inputs' have at most.
-    pub partitions: Option<i32>,
-    /// Largest record that internal topics take, in bytes.
-    pub max_message_bytes: u64,
-}
-
-impl StateRequirements {
-    /// What a checked query needs, if it needs any.
-    pub fn of(pipeline: &Pipeline, found: &References, dataflow: &Dataflow) -> Option<Self> {
-        let fingerprint = dataflow.state_fingerprint()?.to_owned();
-        let largest = found.inputs.iter().chain(&found.outputs);
-        let largest = largest.map(|s| s.stream.max_message_bytes).max();
-        let names = names(pipeline, found, dataflow);
-        Some(Self {
-            fingerprint,
-            stages: stages(dataflow, &[], &pipeline.spec.to, &names),
-            partitions: found.inputs.iter().filter_map(|i| i.partitions).max(),
-            max_message_bytes: largest
-                .unwrap_or_default()
-                .saturating_add(HEADROOM)
-                .max(LEAST_MAX_MESSAGE),
-        })
-    }
-}
-
-/// What a Pipeline's query is called in Kafka.
-pub fn names(pipeline: &Pipeline, found: &References, dataflow: &Dataflow) -> PipelineNames {
-    let namespace = pipeline.namespace().unwrap_or_default();
-    let installation = &found.platform.installation;
-    planning::stages::names(installation, &namespace, &pipeline.name_any(), dataflow)
-}
+use crate::{planning::targets, reason::ConditionReason, retry::Error};
 
 /// How a query stands to what is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,51 +38,53 @@ pub fn compatibility(status: &PipelineStatus, wanted: Option<&str>) -> StateComp
     }
 }
 
-/// Brings what is in force and what the query needs together: holds the query back, takes an old state away, makes
-/// the topics of a new one. Gives what the pods are told of it; nothing for a query without state.
-pub async fn reconcile_state(
+fn held_back(why: &str) -> Error {
+    Error::stalled(
+        ConditionReason::StateChange,
+        format!(
+            "spec.sql: {why}. Set spec.onStateChange: Reset to delete state and progress and begin anew at spec.startFrom, into other streams and tables; or make another Pipeline for the new query, or undo the change"
+        ),
+    )
+}
+
+/// What a query that is let run does with the progress and the state that are in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryChange {
+    /// It goes on with them.
+    Continues,
+    /// It begins anew: they go before it starts.
+    BeginsAnew,
+}
+
+/// Decides it for a query that needs the state `wanted`. Pure.
+///
+/// # Errors
+/// `StateChange` where the query is held back, `ResultsWouldMix` where its results would stand beside those of another.
+pub fn decide(
     pipeline: &Pipeline,
-    key: &Key,
-    found: &References,
-    wanted: Option<&StateRequirements>,
-    status: &mut PipelineStatus,
-    context: &Context,
-) -> Result<Option<StateTopics>, Error> {
-    let fingerprint = wanted.map(|w| w.fingerprint.as_str());
-    let compatibility = compatibility(status, fingerprint);
+    wanted: Option<&str>,
+    status: &PipelineStatus,
+) -> Result<QueryChange, Error> {
+    let compatibility = compatibility(status, wanted);
     let changed = matches!(compatibility, StateCompatibility::Changed(_));
     if let StateCompatibility::Changed(why) = compatibility
         && pipeline.spec.on_state_change == OnStateChange::Block
     {
-        return Err(Error::stalled(
-            ConditionReason::StateChange,
-            format!(
-                "spec.sql: {why}. Set spec.onStateChange: Reset to delete state and progress and begin anew at spec.startFrom, into other streams and tables; or make another Pipeline for the new query, or undo the change"
-            ),
-        ));
+        return Err(held_back(why));
     }
     let accepted = accepts_mixed(pipeline);
-    targets::check(&pipeline.spec, status, changed, fingerprint, accepted)?;
-    if compatibility == StateCompatibility::GoesOn {
-        targets::taken(&pipeline.spec, status);
-    } else {
-        reset::reset(pipeline, key, found, status, context).await?;
-    }
-    let Some(wanted) = wanted else {
-        status.state = None;
-        return Ok(None);
-    };
-    let before = status.state.take().unwrap_or_else(|| StateStatus {
-        fingerprint: wanted.fingerprint.clone(),
-        version: version(&wanted.fingerprint),
-        ..StateStatus::default()
-    });
-    let kept = topics::ensure(wanted, &before, found, context).await;
-    status.state = Some(match &kept {
-        Ok(kept) => kept.status(&before),
-        Err(_) => before,
-    });
-    kept.map(Some)
+    targets::check(&pipeline.spec, status, changed, wanted, accepted)?;
+    Ok(match compatibility {
+        StateCompatibility::GoesOn => QueryChange::Continues,
+        StateCompatibility::NeverRan | StateCompatibility::Changed(_) => QueryChange::BeginsAnew,
+    })
+}
+
+/// Nothing is in force any more: what there was is deleted.
+pub fn begin_anew(status: &mut PipelineStatus) {
+    targets::went(status);
+    status.group = None;
+    status.state = None;
 }
 
 /// The state whose results may stand beside those of an earlier query, as its annotation says.
@@ -162,10 +97,9 @@ pub fn accepts_mixed(pipeline: &Pipeline) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use headworks_crds::StateStatus;
 
     use super::*;
-    use crate::contract::topic_name;
 
     fn status(group: Option<&str>, fingerprint: Option<&str>) -> PipelineStatus {
         PipelineStatus {
@@ -197,31 +131,5 @@ mod tests {
         for (before, now) in [(Some("a"), Some("b")), (Some("a"), None), (None, Some("b"))] {
             assert!(changed(compatibility(&status(Some("g"), before), now)));
         }
-    }
-
-    #[test]
-    fn every_name_of_a_state_fits_kafka_and_is_no_stream_s() {
-        let names = PipelineNames::new(
-            &"i".repeat(32),
-            &"n".repeat(63),
-            &"p".repeat(48),
-            Some(&"f".repeat(64)),
-        );
-        let all = BTreeMap::from([("team".to_owned(), "core".to_owned())]);
-        let policy = serde_json::from_value(
-            serde_json::json!([{"namespaces": {}, "prefixes": ["headworks."]}]),
-        );
-        let policy: Vec<headworks_crds::TopicPolicy> = policy.unwrap();
-        for name in [
-            names.repartition(),
-            names.changelog(),
-            topic_name::dead_letter_topic(&names.results()),
-            names.results(),
-        ] {
-            assert!(name.len() <= 249, "{name}");
-            let refused = topic_name::allowed(&name, "headworks", &all, &policy).unwrap_err();
-            assert!(refused.contains("Pipeline"), "{refused}");
-        }
-        assert!(topic_name::allowed("headworks.orders", "headworks", &all, &[]).is_ok());
     }
 }

@@ -47,9 +47,53 @@ fn built(spec: &Value, annotations: &Value) -> (Workload, String) {
             installation: "prod".into(),
         },
         ca: None,
+        pipeline: replay.spec.into_pipeline().map(|_| pipeline()),
         retention_ms: None,
     };
-    build(&replay, &found, "SELECT id FROM orders".into(), false)
+    build(&replay, &found, "SELECT id FROM orders".into(), false).unwrap()
+}
+
+/// The plan of a Pipeline from `orders` to `clean`.
+fn pipeline() -> headworks_plan::Plan {
+    let (orders, clean) = (stream("orders").stream, stream("clean").stream);
+    serde_json::from_value(json!({"version": 2, "installation": "prod", "namespace": "shop", "name": "cleans",
+        "kafka": {"bootstrapServers": "k:9092"}, "role": {"pipeline": {"sql": "SELECT id FROM orders WHERE id <> ''",
+        "inputs": [orders], "outputs": [clean], "delivery": "ExactlyOnce", "commitIntervalMs": 100,
+        "startFrom": "latest", "onBadRecord": "Stop", "stages": [{"id": "streams", "runs": 0, "group": "headworks.prod.shop.cleans",
+        "reads": [{"stream": "orders"}], "ends": {"streams": {}}}]}}}))
+    .unwrap()
+}
+
+#[test]
+fn a_replay_into_a_pipeline_writes_what_the_pipeline_does_and_not_the_stream() {
+    let spec = json!({"from": {"deadLetterOf": "orders", "where": "id <> 'x'"}, "into": {"pipeline": "cleans"}});
+    let (workload, group) = built(&spec, &json!({}));
+    let Role::ReplayIntoPipeline(replay) = &workload.plan.role else {
+        panic!("a Replay into a Pipeline")
+    };
+    let query = &replay.query;
+    assert_eq!(query.sql, "SELECT id FROM orders WHERE id <> ''");
+    assert_eq!(
+        (&*query.inputs[0].topic, &*query.outputs[0].topic),
+        ("shop.orders.dlq", "shop.clean")
+    );
+    assert_eq!(
+        (&query.stages[0].group, query.start_from),
+        (&group, headworks_plan::StartFrom::Earliest)
+    );
+    assert_eq!(query.on_bad_record, headworks_plan::OnBadRecord::DeadLetter);
+    let into = replay.into_pipeline.as_ref().unwrap();
+    assert_eq!(into.fix.as_deref(), Some("SELECT id FROM orders"));
+    assert_eq!(replay.dead_letters.as_ref().unwrap().by, ["shop/cleans"]);
+    let rights = rights(&workload.plan, 1);
+    let writes =
+        |topic: &str| rights.contains(&Acl::literal(About::Topic, topic, Operation::Write));
+    assert!(writes("shop.clean") && writes("shop.orders.dlq") && !writes("shop.orders"));
+    assert!(
+        !rights
+            .iter()
+            .any(|acl| acl.name.starts_with("headworks.prod.shop.cleans"))
+    );
 }
 
 #[test]
@@ -138,6 +182,7 @@ fn the_id_is_of_what_is_done_and_not_of_how_fast() {
         json!({"from": {"deadLetterOf": "orders", "reasons": ["Late"]}}),
         json!({"from": {"deadLetterOf": "orders"}, "fix": "SELECT 1"}),
         json!({"from": {"deadLetterOf": "orders"}, "into": {"stream": "b"}}),
+        json!({"from": {"deadLetterOf": "orders"}, "into": {"pipeline": "orders"}}),
     ] {
         assert_ne!(one, of(other.clone()), "{other}");
     }

@@ -12,6 +12,7 @@ pub mod avro;
 mod corpus;
 mod frame;
 pub mod json;
+mod letters;
 mod local;
 pub mod protobuf;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod schemas;
 mod shapes;
 mod values;
 
+pub use letters::DeadLetterFormats;
 pub use local::AsJson;
 use schemas::Schemas;
 

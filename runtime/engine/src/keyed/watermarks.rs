@@ -23,7 +23,45 @@ pub(crate) struct PartitionWatermark {
     pub(crate) idle: bool,
 }
 
+/// Partition numbers with one of these bits name places that a Replay read, in the input's topic or in that of its dead letters: no topic of
+/// Kafka has so many partitions.
+const REPLAYED: i32 = 1 << 29;
+const REPLAYED_LETTERS: i32 = 1 << 30;
+
+/// Where a row was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowPlace {
+    pub(crate) partition: i32,
+    /// True: of the input's dead letters.
+    pub(crate) letters: bool,
+}
+
 impl PartitionWatermark {
+    /// Names a place that a Replay read for an input, and says nothing of event time: it is of no partition of the input, so that also a
+    /// pod which takes it for a watermark waits for none of its.
+    pub(crate) fn replayed(topic: u16, partition: i32, letters: bool) -> PartitionWatermark {
+        let bit = if letters { REPLAYED_LETTERS } else { REPLAYED };
+        PartitionWatermark {
+            topic,
+            partition: partition | bit,
+            of: 0,
+            watermark_ms: None,
+            idle: false,
+        }
+    }
+
+    /// Where the rows were read that name it.
+    pub(crate) fn place(&self) -> RowPlace {
+        RowPlace {
+            partition: self.partition & !(REPLAYED | REPLAYED_LETTERS),
+            letters: self.partition & REPLAYED_LETTERS != 0,
+        }
+    }
+
+    fn is_replayed(&self) -> bool {
+        self.partition & (REPLAYED | REPLAYED_LETTERS) != 0
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put(out, u64::from(self.topic));
         put(out, self.partition as u64);
@@ -64,6 +102,9 @@ impl PartitionWatermarks {
         let Some((of, known)) = self.topics.get_mut(usize::from(watermark.topic)) else {
             return false;
         };
+        if watermark.is_replayed() {
+            return true;
+        }
         *of = (*of).max(watermark.of);
         known.insert(watermark.partition, watermark);
         true
@@ -179,6 +220,31 @@ mod tests {
         watermarks.observe(watermark(0, 0, 3, Some(80)));
         assert_eq!(watermarks.watermark(), None, "a partition was added");
         assert!(!watermarks.observe(watermark(2, 0, 1, None)));
+    }
+
+    #[test]
+    fn what_a_replay_read_is_a_place_and_holds_nothing_up() {
+        let mut watermarks = PartitionWatermarks::new(1);
+        watermarks.observe(watermark(0, 0, 1, Some(50)));
+        let before = watermarks.clone();
+        for letters in [true, false] {
+            let replayed = PartitionWatermark::replayed(0, 7, letters);
+            let place = RowPlace {
+                partition: 7,
+                letters,
+            };
+            assert_eq!(replayed.place(), place);
+            let mut out = Vec::new();
+            replayed.write(&mut out);
+            assert_eq!(
+                PartitionWatermark::read(&mut Reader::new(&out)),
+                Ok(replayed)
+            );
+            assert!(watermarks.observe(replayed));
+        }
+        assert_eq!(watermarks, before);
+        let own = watermark(0, 3, 4, None).place();
+        assert_eq!((own.partition, own.letters), (3, false));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) struct ExchangeOperator {
     looked: Duration,
     /// Records written to the repartition topic since the last commit.
     pub(super) records: u64,
+    /// Present: its rows are a Replay's, which say nothing of how far event time has come.
+    replays: Option<ReplayedInput>,
     /// For the simulation.
     broken: Option<Rule>,
 }
@@ -55,6 +57,15 @@ impl From<&Keyed> for WaitsFor {
             by_event_time: keyed.by_event_time(),
         }
     }
+}
+
+/// The input of a Pipeline that a Replay's records stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReplayedInput {
+    /// Its index among the Pipeline's inputs.
+    pub(crate) input: u16,
+    /// True: they are its dead letters; false: records of its topic.
+    pub(crate) letters: bool,
 }
 
 /// How an input's event time behaves.
@@ -102,7 +113,16 @@ impl ExchangeOperator {
             held_back: Vec::new(),
             looked: Duration::ZERO,
             records: 0,
+            replays: None,
             broken: None,
+        }
+    }
+
+    /// The same for a Replay: its rows may be late, and move no event time on.
+    pub(crate) fn replaying(self, input: ReplayedInput) -> ExchangeOperator {
+        ExchangeOperator {
+            replays: Some(input),
+            ..self
         }
     }
 
@@ -159,6 +179,7 @@ impl<L: Log> Pipeline<L> {
             let mut one = self
                 .owned
                 .hear(partition, time, disorder_ms, exchange.window);
+            one.suspect |= exchange.replays.is_some();
             one.suspect &= exchange.window.is_some();
             sources.push(one);
         }
@@ -200,6 +221,10 @@ impl<L: Log> Pipeline<L> {
             .iter()
             .map(|assigned| {
                 let topic = assigned.partition.topic;
+                if let Some(ReplayedInput { input, letters }) = exchange.replays {
+                    let number = assigned.partition.number;
+                    return PartitionWatermark::replayed(input, number, letters);
+                }
                 PartitionWatermark {
                     topic,
                     partition: assigned.partition.number,
@@ -236,9 +261,10 @@ impl<L: Log> Pipeline<L> {
             writer,
             records,
             by_event_time,
+            replays,
             ..
         } = exchange.as_mut();
-        if *by_event_time {
+        if *by_event_time && replays.is_none() {
             let topic = writer.topic().to_owned();
             let log = &mut self.log;
             later = writer.emit_watermarks(now, &mut |partition, value| {
@@ -289,7 +315,8 @@ impl<L: Log> Pipeline<L> {
         let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
-        if !exchange.by_event_time || now < exchange.looked + LOOK_EVERY {
+        let keeps_time = exchange.by_event_time && exchange.replays.is_none();
+        if !keeps_time || now < exchange.looked + LOOK_EVERY {
             return Ok(());
         }
         exchange.looked = now;

@@ -117,10 +117,11 @@ impl<L: Log> Pipeline<L> {
                 continue;
             };
             let original = one.original.as_ref();
+            let place = one.source.place();
             let record = Record {
                 partition: Partition {
                     topic: one.source.topic,
-                    number: one.source.partition,
+                    number: place.partition,
                 },
                 offset: one.offset,
                 timestamp_ms: original.and_then(|original| original.timestamp_ms),
@@ -128,6 +129,17 @@ impl<L: Log> Pipeline<L> {
                 value: original.and_then(|original| original.value.as_deref()),
             };
             let bad = Bad::new(0, DeadLetterReason::Late, too_late(one.watermark_ms));
+            let letters;
+            let input = if place.letters {
+                // A Replay read it there.
+                letters = InputTopic {
+                    topic: input.dead_letter_topic.clone(),
+                    ..input.clone()
+                };
+                &letters
+            } else {
+                input
+            };
             let (log, tally) = (&mut self.log, &mut self.pending.reasons);
             dead_letter::produce(log, &self.settings, input, &record, &bad, now_ms, tally)?;
             self.pending.dead_letters += 1;
@@ -365,7 +377,7 @@ fn stopped(late: &Late, inputs: &[InputTopic]) -> LogError {
         reason: Reason::BadRecord,
         message: format!(
             "{topic}/{} offset {}: {} (Late); raise maxOutOfOrderness of the stream or allowedLateness of the Pipeline, or set onBadRecord to DeadLetter or Drop to go on without it",
-            late.source.partition,
+            late.source.place().partition,
             late.offset,
             too_late(late.watermark_ms)
         ),

@@ -52,6 +52,32 @@ fn a_late_row_is_a_dead_letter_with_its_bytes() {
 }
 
 #[test]
+fn a_replay_s_rows_fall_into_open_windows_move_no_event_time_and_are_late_where_these_are_over() {
+    let world = World::new(MINUTE, 1);
+    world.write(0, &["a 5 1", "b 70 1"]);
+    world.run(60).unwrap();
+    assert_eq!(world.lines(), ["a|0|60|59|1|1"]);
+    for value in ["a 30 9", "b 80 5", "c 500 1"] {
+        let record = Stored {
+            value: Some(value.into()),
+            headers: vec![("headworks.reason".into(), "Quality".into())],
+            ..Stored::default()
+        };
+        world.broker.append("in.dlq", 0, record);
+    }
+    world.replay().unwrap();
+    world.run(60).unwrap();
+    assert_eq!(world.lines(), ["a|0|60|59|1|1"], "time stands where it was");
+    let late = ("Late".to_owned(), Some(b"a 30 9".to_vec()));
+    assert_eq!(world.dead_letters()[3..], [late]);
+    let last = world.second.report().figures.last_dead_letter.unwrap();
+    assert_eq!(last.place.as_deref(), Some("in.dlq[0]@0"));
+    world.write(0, &["b 130 1"]);
+    world.run(60).unwrap();
+    assert_eq!(world.lines(), ["a|0|60|59|1|1", "b|60|120|119|2|6"]);
+}
+
+#[test]
 fn a_partition_that_says_nothing_holds_windows_open_until_its_owner_finds_it_idle() {
     let mut world = World::new(MINUTE, 2);
     world.write(0, &["a 5 1", "a 300 1"]);

@@ -25,12 +25,12 @@ mod table_tests;
 mod tests;
 mod work;
 
-pub(crate) use compile::{CompileError, compile, compile_table};
+pub(crate) use compile::{CompileError, compile, compile_table, replayed};
 pub(crate) use compile_keyed::{
     compile_exchange, compile_keyed, compile_rows, parts_differ, stateful,
 };
 pub(crate) use edges::{Reads, copies, origins, reads, tells, writes};
-pub(crate) use exchange_operator::{ExchangeOperator, times};
+pub(crate) use exchange_operator::{ExchangeOperator, ReplayedInput, times};
 #[cfg(test)]
 pub(crate) use exchange_operator::{Times, WaitsFor};
 pub(crate) use keyed_operator::KeyedOperator;

@@ -376,7 +376,7 @@ impl<L: Log> Transactions for ReplayLog<L> {
     fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), LogError> {
         self.inner.produce(record)?;
         if record.headers.is_empty() {
-            self.pending.replayed += 1;
+            self.pending.replayed += u64::from(!self.settings.gives);
         } else {
             self.pending.refused += 1;
         }
@@ -384,6 +384,12 @@ impl<L: Log> Transactions for ReplayLog<L> {
     }
 
     fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
+        if self.settings.gives {
+            let Counts {
+                selected, refused, ..
+            } = self.pending;
+            self.pending.replayed = selected.saturating_sub(refused);
+        }
         let notes = self.notes(positions);
         self.inner.set_commit_metadata(notes);
         self.inner.commit(positions)?;

@@ -11,6 +11,7 @@ mod pace;
 mod selection;
 
 pub(crate) use log::ReplayLog;
+pub(crate) use selection::{Selected, select, value};
 
 use headworks_plan::{Reason, ReplayPlan};
 
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) records_per_second: Option<u64>,
     /// See [`ReplayPlan::begun`].
     pub(crate) begun: bool,
+    /// True: what is written aren't records of a stream, one for each that is replayed; those count as replayed that a Pipeline was given.
+    pub(crate) gives: bool,
     /// The consumer group, for messages.
     pub(crate) group: String,
 }
@@ -42,6 +45,7 @@ impl Settings {
             dead_letters: plan.dead_letters.clone(),
             records_per_second: plan.records_per_second,
             begun: plan.begun,
+            gives: plan.into_pipeline.is_some(),
             group: stage.map_or_else(String::new, |stage| stage.group.clone()),
         }
     }

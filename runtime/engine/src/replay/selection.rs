@@ -7,7 +7,7 @@ use crate::log::RecordHeaders;
 
 /// What becomes of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Selected {
+pub(crate) enum Selected {
     Yes,
     No,
     /// It would be, but its end was cut off: its bytes aren't the record's.
@@ -15,7 +15,7 @@ pub(super) enum Selected {
 }
 
 /// Judges a record of a topic of dead letters.
-pub(super) fn select(selection: &DeadLetterSelection, headers: &RecordHeaders) -> Selected {
+pub(crate) fn select(selection: &DeadLetterSelection, headers: &RecordHeaders) -> Selected {
     let says = |name: &str, words: &[String]| {
         words.is_empty()
             || value(headers, name)
@@ -34,7 +34,7 @@ pub(super) fn select(selection: &DeadLetterSelection, headers: &RecordHeaders) -
 }
 
 /// The last header of a name counts, as in Kafka's own `lastHeader`.
-fn value<'a>(headers: &'a RecordHeaders, name: &str) -> Option<&'a [u8]> {
+pub(crate) fn value<'a>(headers: &'a RecordHeaders, name: &str) -> Option<&'a [u8]> {
     let mut named = headers.iter().rev().filter(|(known, _)| known == name);
     named.next().map(|(_, value)| value.as_slice())
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_plan::{
-    Delivery, Ends, InternalTopic, OnBadRecord, STATE_DIR, StartFrom, StatePlan, Stream,
-    TableOutput,
+    Delivery, Edge, Ends, InternalTopic, IntoPipeline, OnBadRecord, STATE_DIR, StartFrom,
+    StatePlan, Stream, TableOutput,
 };
 use headworks_state::Pool;
 
@@ -15,7 +15,7 @@ use crate::kafka::{self, CommitTracker, KafkaLog, Setup};
 use crate::keyed::shards::Shards;
 use crate::log::{LogError, Reason};
 use crate::pipeline::{
-    self, CompileError, InputTopic, KeyedOperator, Reads, Settings, StageOperator,
+    self, CompileError, InputTopic, KeyedOperator, Reads, ReplayedInput, Settings, StageOperator,
 };
 use crate::replay::{self, ReplayLog};
 use crate::session::{self, Outcome, StopFlag};
@@ -53,8 +53,16 @@ fn streams(
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let stateless = pipeline::compile(work.plan, work.formats)?;
+    let mut stateless = pipeline::compile(work.plan, work.formats)?;
+    if let Some(into) = into_pipeline(work) {
+        stateless = pipeline::replayed(stateless, work.plan, work.stage, into, work.formats)?;
+    }
     over_kafka(work, (stateless, StageOperator::Stateless), status, stop)
+}
+
+/// What a Replay does before the stage, where it runs the stage of another Pipeline.
+fn into_pipeline<'a>(work: &Work<'a>) -> Option<&'a IntoPipeline> {
+    work.replay.and_then(|replay| replay.into_pipeline.as_ref())
 }
 
 /// A stage that ends in Kafka.
@@ -113,10 +121,30 @@ fn exchange(
     status: &StatusHandle,
     stop: &StopFlag,
 ) -> Result<Outcome, CompileError> {
-    let (stateless, exchange) =
+    let (mut stateless, mut exchange) =
         pipeline::compile_exchange(work.plan, work.stage, topic, work.formats)?;
+    if let Some(into) = into_pipeline(work) {
+        stateless = pipeline::replayed(stateless, work.plan, work.stage, into, work.formats)?;
+        exchange = exchange.replaying(replayed_input(work)?);
+    }
     let operator = StageOperator::Exchange(Box::new(exchange));
     over_kafka(work, (stateless, operator), status, stop)
+}
+
+/// Which of the Pipeline's inputs a Replay stands in for.
+fn replayed_input(work: &Work<'_>) -> Result<ReplayedInput, CompileError> {
+    let [Edge::Stream(name)] = work.stage.reads.as_slice() else {
+        return pipeline::parts_differ();
+    };
+    let mut inputs = work.plan.inputs.iter();
+    let input = inputs.position(|input| input.name == *name);
+    let Some(input) = input.and_then(|input| u16::try_from(input).ok()) else {
+        return pipeline::parts_differ();
+    };
+    let letters = work
+        .replay
+        .is_some_and(|replay| replay.dead_letters.is_some());
+    Ok(ReplayedInput { input, letters })
 }
 
 /// A stage that keeps state.

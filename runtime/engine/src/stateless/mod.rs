@@ -4,14 +4,16 @@
 //! large, everything it gave is taken back and it is bad. That is why results are staged.
 
 mod event_time;
+mod fix;
 mod staged;
 
 pub(crate) use event_time::EventTime;
+pub(crate) use fix::Fix;
 pub(crate) use staged::{Bad, Staged, StagedRows, in_order, taken};
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use headworks_plan::{DeadLetterReason, RuleAction, RuleFigures};
+use headworks_plan::{DeadLetterReason, RuleFigures};
 
 use crate::format::{DecodeError, Decoder, Encoder, FormatError};
 use crate::judge::rules::Rules;
@@ -59,8 +61,12 @@ pub(crate) enum ResultForm {
 
 /// What happens to one input topic's records.
 pub(crate) struct Input {
-    /// Decodes the columns that any branch or rule reads.
+    /// Decodes the columns that any branch or rule reads; with a fix, those that it reads.
     pub(crate) decoder: Box<dyn Decoder>,
+    /// The columns that branches and rules read.
+    pub(crate) columns: Vec<String>,
+    /// What makes them of the decoded ones, where a Replay puts records right.
+    pub(crate) fix: Option<Fix>,
     /// Where the event time is among them.
     pub(crate) event_time: Option<EventTime>,
     /// The stream's quality rules over the decoded columns.
@@ -82,6 +88,9 @@ pub(crate) struct Output {
     /// True: a record without a key is refused by the broker.
     pub(crate) compacted: bool,
     pub(crate) encoder: Box<dyn Encoder>,
+    /// Quality rules that results are judged by before they are written: those of a Replay, whose results nobody would take for new
+    /// ones. What a Pipeline writes is judged by who reads it.
+    pub(crate) rules: Option<Rules>,
 }
 
 impl StatelessOperator {
@@ -140,24 +149,7 @@ impl Input {
         };
         let judgement = rules.judge(&columns)?;
         for refused in &judgement.refused {
-            let row = decoded[refused.row as usize];
-            match refused.action {
-                RuleAction::Alert => {}
-                RuleAction::Drop => staged.dropped.push(row),
-                RuleAction::DeadLetter => {
-                    let broken = rules.broken(&judgement, refused);
-                    staged.bad.push(Bad {
-                        row,
-                        reason: DeadLetterReason::Quality,
-                        message: broken.message.clone(),
-                        broken: Some(Box::new(broken)),
-                    });
-                }
-                RuleAction::Stop => {
-                    let broken = rules.broken(&judgement, refused);
-                    staged.halts.push((row, broken));
-                }
-            }
+            staged.take_out(rules, &judgement, refused, decoded[refused.row as usize]);
         }
         let mut rows = None;
         if !judgement.lets_all_through() {
@@ -203,7 +195,13 @@ impl Input {
         if decoded.is_empty() {
             return Ok(());
         }
-        let columns = self.decoder.finish()?;
+        let mut columns = self.decoder.finish()?;
+        if let Some(fix) = &self.fix {
+            let Some(fixed) = fix.run(&columns, &mut decoded, staged)? else {
+                return Ok(());
+            };
+            columns = fixed;
+        }
         let columns = self.judge(place, columns, &mut decoded, staged)?;
         if decoded.is_empty() {
             return Ok(());
@@ -278,6 +276,14 @@ fn encode(
     outputs: &mut [Output],
     staged: &mut Staged,
 ) -> Result<(), FormatError> {
+    for (output, results) in outputs.iter().zip(&evaluation.outputs) {
+        let Some(rules) = &output.rules else { continue };
+        let judgement = rules.judge(results)?;
+        for refused in &judgement.refused {
+            let from = evaluation.rows[refused.row as usize];
+            staged.take_out(rules, &judgement, refused, rows[from as usize]);
+        }
+    }
     for (result, &from) in evaluation.rows.iter().enumerate() {
         let row = rows[from as usize];
         for (at, (output, results)) in outputs.iter_mut().zip(&evaluation.outputs).enumerate() {

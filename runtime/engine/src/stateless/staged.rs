@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{interleave_record_batch, take};
-use headworks_plan::DeadLetterReason;
+use headworks_plan::{DeadLetterReason, RuleAction};
 
 use super::ResultForm;
-use crate::judge::rules::{Broken, Judgement};
+use crate::judge::rules::{Broken, Judgement, Refused, Rules};
 use crate::log::{Batch, TableRows};
 
 /// What a batch gave.
@@ -205,6 +205,31 @@ impl Staged {
         self.bad.push(Bad::new(row, reason, message));
     }
 
+    /// What becomes of a row of the batch that a rule refuses.
+    pub(super) fn take_out(
+        &mut self,
+        rules: &Rules,
+        judgement: &Judgement,
+        refused: &Refused,
+        row: usize,
+    ) {
+        let broken = || rules.broken(judgement, refused);
+        match refused.action {
+            RuleAction::Alert => {}
+            RuleAction::Drop => self.dropped.push(row),
+            RuleAction::DeadLetter => {
+                let broken = broken();
+                self.bad.push(Bad {
+                    row,
+                    reason: DeadLetterReason::Quality,
+                    message: broken.message.clone(),
+                    broken: Some(Box::new(broken)),
+                });
+            }
+            RuleAction::Stop => self.halts.push((row, broken())),
+        }
+    }
+
     /// Forgets everything about these rows, which are in order.
     pub(crate) fn forget(&mut self, rows: &[usize]) {
         self.records
@@ -229,7 +254,13 @@ impl Staged {
         self.bad.sort_by_key(|bad| bad.row);
         self.bad.dedup_by_key(|bad| bad.row);
         self.dropped.sort_unstable();
+        self.dropped.dedup();
         self.halts.sort_by_key(|(row, _)| *row);
+        if !self.dropped.is_empty() {
+            let dropped = &self.dropped;
+            self.records
+                .retain(|record| dropped.binary_search(&record.row).is_err());
+        }
         if !self.bad.is_empty() {
             let bad = &self.bad;
             self.records.retain(|record| {

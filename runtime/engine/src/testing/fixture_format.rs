@@ -168,6 +168,8 @@ pub(crate) fn stateless(inputs: usize, output: &str) -> StatelessOperator {
     let input = |_| Input {
         decoder: Box::new(Words::default()),
         event_time: None,
+        columns: Vec::new(),
+        fix: None,
         rules: None,
         branches: vec![branch(2, 1), branch(5, -1)],
     };
@@ -178,6 +180,7 @@ pub(crate) fn stateless(inputs: usize, output: &str) -> StatelessOperator {
             max_message_bytes: 1_000,
             compacted: false,
             encoder: Box::new(Words::default()),
+            rules: None,
         }],
         tells: true,
         results: ResultForm::Records,

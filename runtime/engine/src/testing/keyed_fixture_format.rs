@@ -271,6 +271,8 @@ pub(crate) fn stateless(query: Query, inputs: usize) -> StatelessOperator {
             field: "t".to_owned(),
             required: true,
         }),
+        columns: Vec::new(),
+        fix: None,
         rules: None,
         branches: vec![Branch {
             columns: vec![0, 1, 2],

@@ -5,6 +5,7 @@ pub(crate) mod fixture_format;
 pub(crate) mod join_fixture;
 pub(crate) mod keyed_fixture_format;
 pub(crate) mod keyed_oracle;
+mod keyed_rules;
 mod keyed_simulation;
 mod plans;
 mod replay_simulation;

@@ -63,6 +63,7 @@ pub(super) fn line(found: &Found) -> DeadLetterLine {
         field: of(header::FIELD),
         pipeline: of(header::PIPELINE),
         source: of(header::SOURCE),
+        replay: of(header::REPLAY),
         origin,
         truncated: of(header::TRUNCATED),
     }

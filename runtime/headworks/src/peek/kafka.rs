@@ -53,7 +53,7 @@ impl KafkaTopic {
         Ok(KafkaTopic {
             consumer: BoundedClient::new(consumer),
             topic: plan.topic().to_owned(),
-            with_headers: plan.task.filter().is_some(),
+            with_headers: plan.task.reads_letters(),
             group: plan.group.clone(),
             bootstrap: plan.kafka.bootstrap_servers.clone(),
         })

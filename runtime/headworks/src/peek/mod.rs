@@ -1,5 +1,5 @@
-//! `headworks-runtime peek`: prints records of a stream, its dead letters, their count, or statistics of its columns, as JSON lines,
-//! and ends. It is what `headworks peek`, `dlq` and `profile` start in a pod.
+//! `headworks-runtime peek`: prints records of a stream, its dead letters, their count, statistics of its columns, or what a Replay
+//! would do, as JSON lines, and ends. It is what `headworks peek`, `dlq`, `profile`, `replay plan` and `quality plan` start in a pod.
 //!
 //! Records are read as a committed reader gets them, by a client that joins no group and commits nothing, and decoded by the
 //! decoders that pipelines have. What can't be decoded is shown with the reason that its dead letter would have.
@@ -12,6 +12,7 @@ mod export;
 mod kafka;
 mod profile;
 mod render;
+mod replay;
 mod select;
 
 use std::fmt::Display;
@@ -130,7 +131,7 @@ fn work(plan: &PeekPlan) -> Result<Option<PeekLine>, Failure> {
             room: Room::default(),
         })
     };
-    match plan.task {
+    match &plan.task {
         PeekTask::Records | PeekTask::List(_) | PeekTask::Show(_) => {
             let counts = peek(&mut topic, Wanted::of(plan), &mut printer()?)?;
             Ok(counts.map(|counts| PeekLine::End {
@@ -143,9 +144,17 @@ fn work(plan: &PeekPlan) -> Result<Option<PeekLine>, Failure> {
         PeekTask::Export(_) => export::export(&mut topic, Wanted::of(plan), &mut printer()?),
         PeekTask::Count(_) => count::count(&mut topic, Wanted::of(plan)).map(Some),
         PeekTask::Profile(asked) => {
-            let rows = Rows::new(plan).map_err(|error| unreadable(&error))?;
-            profile::profile(&mut topic, plan, asked, rows).map(Some)
+            let rows = || Rows::new(plan).map_err(|error| unreadable(&error));
+            match asked.every_ms {
+                None => profile::profile(&mut topic, plan, *asked, rows()?).map(Some),
+                Some(every) => {
+                    let mut room = Room::default();
+                    let tell = |line: PeekLine| room.say(&line);
+                    profile::over_time(&mut topic, plan, (*asked, every), rows, tell)
+                }
+            }
         }
+        PeekTask::Replay(replay) => replay::preview(&mut topic, plan, replay).map(Some),
     }
 }
 
@@ -194,6 +203,19 @@ impl Room {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Prints a line that is no record, if there is room for it. For what a reader ought to know there is.
+    fn say(&mut self, line: &PeekLine) -> Sent {
+        let text = serde_json::to_string(line).unwrap_or_default();
+        if !self.take(&text) && !matches!(line, PeekLine::Note { .. }) {
+            return Sent::Full;
+        }
+        if print(&text) {
+            Sent::Shown
+        } else {
+            Sent::Unheard
         }
     }
 }

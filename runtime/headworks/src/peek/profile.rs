@@ -2,6 +2,7 @@
 //! masked fields don't leave it.
 
 mod column;
+mod over_time;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use super::Failure;
 use super::render::{Rows, Values};
 use super::select::{Found, Reading, Span, Topic, Wanted, scan, spans};
 use column::Column;
+pub(super) use over_time::over_time;
 
 /// Rows that are decoded together.
 const BATCH: usize = 512;
@@ -28,8 +30,20 @@ pub(super) fn profile(
     asked: ProfileRequest,
     rows: Rows,
 ) -> Result<PeekLine, Failure> {
-    let wanted = Wanted::of(plan);
     let deadline = Instant::now() + Duration::from_secs(plan.select.seconds);
+    let profile = sampled(topic, plan, asked, rows, deadline)?;
+    Ok(PeekLine::Profile(Box::new(profile)))
+}
+
+/// One profile of what the plan selects.
+fn sampled(
+    topic: &mut impl Topic,
+    plan: &PeekPlan,
+    asked: ProfileRequest,
+    rows: Rows,
+    deadline: Instant,
+) -> Result<StreamProfile, Failure> {
+    let wanted = Wanted::of(plan);
     let mut spans = spans(topic, &plan.select)?;
     let is_forward = matches!(plan.select.from, Some(PeekFrom::Time(_)));
     let share = share(asked.records, spans.len());
@@ -131,14 +145,14 @@ impl Sample {
         })
     }
 
-    fn end(mut self, read: u64, complete: bool) -> Result<PeekLine, Failure> {
+    fn end(mut self, read: u64, complete: bool) -> Result<StreamProfile, Failure> {
         self.flush()?;
-        Ok(PeekLine::Profile(Box::new(StreamProfile {
+        Ok(StreamProfile {
             read,
             complete,
             columns: self.columns.into_iter().map(Column::told).collect(),
             ..self.profile
-        })))
+        })
     }
 }
 

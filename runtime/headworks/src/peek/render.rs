@@ -5,8 +5,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use headworks_connectors::formats::FormatRegistry;
 use headworks_connectors::formats::json::JsonEncoder;
+use headworks_connectors::formats::{DeadLetterFormats, FormatRegistry};
 use headworks_engine::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use headworks_plan::{DeadLetterLine, PeekPlan, PeekTask, Reason};
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ enum Shows {
 impl Shows {
     fn of(task: &PeekTask) -> Shows {
         match task {
-            PeekTask::Records | PeekTask::Profile(_) => Shows::Record,
+            PeekTask::Records | PeekTask::Profile(_) | PeekTask::Replay(_) => Shows::Record,
             PeekTask::List(_) | PeekTask::Count(_) => Shows::Headers,
             PeekTask::Show(_) => Shows::DeadLetter,
             PeekTask::Export(_) => Shows::Everything,
@@ -124,8 +124,14 @@ impl Renderer {
         // A key that the contract says nothing of may be made of anything.
         let masks_key = !plan.masked.is_empty()
             && (contract.key.is_empty() || contract.key.iter().any(is_masked));
+        let formats = FormatRegistry::with(plan.registry.as_ref());
+        let decoder = if plan.task.reads_letters() {
+            DeadLetterFormats(formats).decoder(contract, &columns)
+        } else {
+            formats.decoder(contract, &columns)
+        };
         Ok(Renderer {
-            decoder: FormatRegistry::with(plan.registry.as_ref()).decoder(contract, &columns)?,
+            decoder: decoder?,
             encoder: JsonEncoder::showing(contract)?,
             masked: plan.masked.clone(),
             masks_key,

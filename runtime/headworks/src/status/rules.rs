@@ -10,6 +10,21 @@ use prometheus_client::metrics::counter::ConstCounter;
 /// What is counted of a rule.
 type Of = fn(&RuleFigures) -> u64;
 
+/// So many checks are told with the place of their last failure: a report of more would be longer than the operator reads.
+const PLACED: usize = 1_024;
+
+/// Leaves out of a report what says nothing: a check that isn't there has failed for nobody. (Metrics have all of them.)
+pub(super) fn shorten(rules: &mut [RuleFigures]) {
+    for rule in rules.iter_mut() {
+        rule.checks
+            .retain(|check| check.failed > 0 || check.last_failure_ms.is_some());
+    }
+    let checks = rules.iter_mut().flat_map(|rule| &mut rule.checks);
+    for check in checks.skip(PLACED) {
+        check.last_failure_place = None;
+    }
+}
+
 /// What quality rules counted. A rule's version is no label: a series goes on over its changes.
 pub(super) fn encode(
     rules: &[RuleFigures],
@@ -63,6 +78,33 @@ mod tests {
     use prometheus_client::registry::Registry;
 
     use super::*;
+
+    /// What the operator reads of a report.
+    const LONGEST: usize = 2 << 20;
+
+    #[test]
+    fn a_report_of_all_rules_that_two_streams_may_have_is_read_by_the_operator() {
+        let check = |failed: u64| headworks_plan::CheckFigures {
+            name: "n".repeat(253),
+            failed,
+            last_failure_ms: (failed > 0).then_some(1_767_225_600_000),
+            last_failure_place: (failed > 0).then(|| "p".repeat(280)),
+        };
+        let rule = |failed| RuleFigures {
+            stream: "s".repeat(63),
+            name: "r".repeat(253),
+            checks: vec![check(failed); 64],
+            ..RuleFigures::default()
+        };
+        let mut report = headworks_plan::Report::default();
+        report.figures.rules = vec![rule(u64::MAX); 2 * 32];
+        shorten(&mut report.figures.rules);
+        let text = serde_json::to_vec(&report).unwrap();
+        assert!(text.len() < LONGEST, "{}", text.len());
+        let mut quiet = vec![rule(0); 32];
+        shorten(&mut quiet);
+        assert!(quiet.iter().all(|rule| rule.checks.is_empty()));
+    }
 
     #[test]
     fn what_rules_counted_is_shown_as_metrics() {

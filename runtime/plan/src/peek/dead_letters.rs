@@ -73,6 +73,9 @@ pub struct DeadLetterLine {
     /// The source that couldn't take it, `namespace/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The Replay that couldn't use it, `namespace/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
     /// Where it was read; none of one that a source was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<DeadLetterOrigin>,

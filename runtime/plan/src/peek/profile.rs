@@ -8,6 +8,46 @@ use serde::{Deserialize, Serialize};
 pub struct ProfileRequest {
     /// So many records at most: the first ones of a time span, else the newest, the same share of each partition.
     pub records: u64,
+    /// Present: a profile of each interval of so many milliseconds, of so many records each, from a time to a time that the selection
+    /// names. There are [`PROFILE_INTERVALS`] at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
+}
+
+/// So many intervals at most has a profile over time: each is looked for in every partition.
+pub const PROFILE_INTERVALS: u64 = 1_000;
+
+impl ProfileRequest {
+    /// The intervals from a time to a time, both in milliseconds since 1970 UTC: `[begin, end)` each, the last one as long as is left.
+    ///
+    /// # Errors
+    /// There are more than [`PROFILE_INTERVALS`], or none.
+    pub fn intervals(
+        since_ms: i64,
+        until_ms: i64,
+        every_ms: u64,
+    ) -> Result<Vec<(i64, i64)>, String> {
+        let whole = u64::try_from(until_ms.saturating_sub(since_ms)).unwrap_or(0);
+        let (Some(count), Ok(step)) = (
+            Some(whole.div_ceil(every_ms.max(1))).filter(|count| *count > 0),
+            i64::try_from(every_ms.max(1)),
+        ) else {
+            return Err("there is no interval between the two times".to_owned());
+        };
+        if count > PROFILE_INTERVALS {
+            return Err(format!(
+                "there are {count} intervals between the two times, and {PROFILE_INTERVALS} at most are profiled"
+            ));
+        }
+        let mut begin = since_ms;
+        let mut all = Vec::new();
+        while begin < until_ms {
+            let end = begin.saturating_add(step).min(until_ms);
+            all.push((begin, end));
+            begin = end;
+        }
+        Ok(all)
+    }
 }
 
 /// A stream's sample.
@@ -30,6 +70,10 @@ pub struct StreamProfile {
     pub last_ms: Option<i64>,
     /// False: time was over before all of the sample was read.
     pub complete: bool,
+    /// Present: the interval of a profile over time that this one is of, in milliseconds since 1970 UTC: from the first to before the
+    /// second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<(i64, i64)>,
     /// The contract's top-level fields, in its order.
     pub columns: Vec<ColumnProfile>,
 }
@@ -122,4 +166,21 @@ pub struct TextLengths {
     pub max: u64,
     /// The mean, to a tenth.
     pub mean: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_side_by_side_and_bounded() {
+        let of = ProfileRequest::intervals;
+        assert_eq!(of(-5, 20, 10).unwrap(), [(-5, 5), (5, 15), (15, 20)]);
+        assert!(of(0, 10, u64::MAX).is_err(), "no span of time");
+        assert_eq!(of(0, 10, 100).unwrap(), [(0, 10)]);
+        assert!(of(10, 10, 1).is_err() && of(11, 10, 1).is_err());
+        assert_eq!(of(0, 1_000, 0).unwrap().len(), 1_000);
+        let error = of(i64::MIN, i64::MAX, 1).unwrap_err();
+        assert!(error.contains("1000 at most"), "{error}");
+    }
 }

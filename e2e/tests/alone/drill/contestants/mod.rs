@@ -91,6 +91,8 @@ pub trait Contestant {
     fn runs(&self) -> Vec<Runs> {
         Vec::new()
     }
+    /// It is to change nothing by itself: what is looked at is what somebody else changes.
+    fn hold_still(&mut self) {}
     /// All is Ready: its own load begins.
     fn begin(&mut self, _: &Cluster) {}
     /// The faults are over: its own load ends.

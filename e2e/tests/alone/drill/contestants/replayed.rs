@@ -15,11 +15,20 @@ kind: Replay
 metadata: {name: retried-again}
 spec:
   from: {deadLetterOf: retried-in, reasons: [Evaluation]}
-  fix: SELECT id, CAST(1 AS BIGINT) AS n FROM `retried-in`
+  fix: SELECT id, CAST(1 AS BIGINT) AS n FROM `retried-in` WHERE id < 'r0450'
+  recordsPerSecond: \"5\"
+---
+apiVersion: headworks.dev/v1alpha1
+kind: Replay
+metadata: {name: retried-into}
+spec:
+  from: {deadLetterOf: retried-in, reasons: [Evaluation]}
+  fix: SELECT id, CAST(1 AS BIGINT) AS n FROM `retried-in` WHERE id >= 'r0450'
+  into: {pipeline: retried}
   recordsPerSecond: \"5\"
 ";
 
-/// Divides by `n`, and has what it can't divide by replayed with a 1.
+/// Divides by `n`, and has what it can't divide by replayed with a 1: the one half into the stream, the other into the Pipeline alone.
 pub struct Replayed;
 
 fn divisor(at: usize) -> usize {
@@ -66,18 +75,26 @@ impl Contestant for Replayed {
             .iter()
             .map(|json| (text(json, "id"), number(json, "n")))
             .collect();
-        let replay =
-            seen.c
+        let status = |name: &str| {
+            let replay = seen
+                .c
                 .kubectl
-                .get("replays.headworks.dev", "retried-again", &seen.c.namespace);
-        let status = replay.map(|replay| replay["status"].clone());
-        let status = status.unwrap_or_default();
+                .get("replays.headworks.dev", name, &seen.c.namespace);
+            replay
+                .map(|replay| replay["status"].clone())
+                .unwrap_or_default()
+        };
+        let (again, into) = (status("retried-again"), status("retried-into"));
+        // What the fix leaves out is given to nobody, and counts as done.
+        let done = again["phase"] == "Complete" && again["replayed"] == RECORDS / 6;
+        let given = into["phase"] == "Complete" && into["refused"] == 0;
         vec![
             Verdict::of("stream retried-out", &expected, &records).at_least(RECORDS),
+            Verdict::must("the Replay is complete", done, &again.to_string()),
             Verdict::must(
-                "the Replay is complete",
-                status["phase"] == "Complete" && status["replayed"] == RECORDS / 3,
-                &status.to_string(),
+                "the Replay into the Pipeline is complete",
+                given,
+                &into.to_string(),
             ),
         ]
     }

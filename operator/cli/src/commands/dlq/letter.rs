@@ -134,11 +134,14 @@ impl Letter {
     /// Who couldn't use it.
     fn by(&self) -> String {
         let said = &self.said;
-        match (&said.pipeline, &said.source) {
-            (Some(pipeline), _) => printable(&format!("Pipeline {pipeline}")),
-            (None, Some(source)) => printable(&format!("Source {source}")),
-            (None, None) => "-".to_owned(),
-        }
+        let writers = [
+            ("Pipeline", &said.pipeline),
+            ("Source", &said.source),
+            ("Replay", &said.replay),
+        ];
+        let mut named = writers.into_iter();
+        let by = named.find_map(|(kind, name)| Some(format!("{kind} {}", name.as_ref()?)));
+        by.map_or_else(|| "-".to_owned(), |by| printable(&by))
     }
 
     /// All of it, a line for each thing that is known.

@@ -274,11 +274,27 @@ fn letters(kind: &str, title: &str, object: &DynamicObject) -> Option<Item> {
     } else {
         "its inputs"
     };
+    let reasons = by_reason(&status["deadLettersByReason"]);
     Some(Item::warning(
         title,
-        format!("{count} {records} went to the dead letters of {of} since it was made{last}"),
+        format!(
+            "{count} {records}{reasons} went to the dead letters of {of} since it was made{last}"
+        ),
         "read them, each with its reason and where it came from: docs/concepts.md#records-that-cant-be-used",
     ))
+}
+
+/// ` (2500 Quality, 290 Decode)`, the most frequent first.
+fn by_reason(counts: &serde_json::Value) -> String {
+    let counts = counts.as_object().into_iter().flatten();
+    let counts = counts.filter_map(|(reason, n)| Some((n.as_i64().filter(|n| *n > 0)?, reason)));
+    let mut counts: Vec<(i64, &String)> = counts.collect();
+    counts.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
+    if counts.is_empty() {
+        return String::new();
+    }
+    let words: Vec<String> = counts.iter().map(|(n, r)| format!("{n} {r}")).collect();
+    format!(" ({})", words.join(", "))
 }
 
 /// What the runbook says of a reason.
@@ -393,7 +409,7 @@ mod tests {
     fn dead_letters_and_shared_targets_are_told_of_one_that_is_well() {
         let items = items(
             &[object(json!({"observedGeneration": 2, "deadLetters": 2790,
-            "lastDeadLetterTime": "2026-11-30T07:00:00Z", "conditions": [
+            "deadLettersByReason": {"Decode": 290, "Late": 0, "Quality": 2500}, "lastDeadLetterTime": "2026-11-30T07:00:00Z", "conditions": [
                 {"type": "Ready", "status": "True", "reason": "Running", "message": ""},
                 {"type": "SharedTarget", "status": "True", "reason": "SeveralWriters", "message": "stream b …"}]}))],
         );
@@ -403,7 +419,7 @@ mod tests {
             [
                 "1 of 1 are Ready",
                 "SharedTarget (SeveralWriters): stream b …",
-                "2790 records went to the dead letters of its inputs since it was made, the last at 2026-11-30T07:00:00Z",
+                "2790 records (2500 Quality, 290 Decode) went to the dead letters of its inputs since it was made, the last at 2026-11-30T07:00:00Z",
             ]
         );
         assert!(items[1].remedy.contains("UNION ALL"), "{items:?}");

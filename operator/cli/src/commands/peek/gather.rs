@@ -1,12 +1,14 @@
 //! What is asked of the API server before the pod is made. No Secret with a password is read.
 
-use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Source};
+use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, QualityRule, Source};
 use headworks_operator::connection;
 use headworks_operator::impact::cluster::Objects;
 use headworks_operator::names::{CONTRACT_PART, Key, PART_LABEL};
 use headworks_operator::planning::lineage::Labels;
+use headworks_operator::planning::rules;
 use headworks_operator::secrets::only_certificates;
-use headworks_plan::RegistryConnection;
+use headworks_plan::{Contract, Plan, RegistryConnection, Rule};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -147,6 +149,57 @@ pub async fn labels(cluster: &Cluster, stream: &DataStream) -> Result<Labels, En
         ..Objects::default()
     };
     labels::arrived(&namespace, &name, &objects).map_err(wrong)
+}
+
+/// The QualityRules of a stream, as pods are told of them.
+pub async fn rules(
+    cluster: &Cluster,
+    stream: &DataStream,
+    contract: &Contract,
+) -> Result<Vec<Rule>, End> {
+    let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());
+    let all: Api<QualityRule> = Api::namespaced(cluster.client.clone(), &namespace);
+    let all = all.list(&ListParams::default()).await;
+    let all = all.map_err(|e| unread(&format!("the QualityRules of {namespace}"), &e, ""))?;
+    let of_it = all
+        .items
+        .iter()
+        .filter(|rule| rule.spec.stream == name && rule.metadata.deletion_timestamp.is_none());
+    let named: Vec<(String, &QualityRule)> = of_it.map(|rule| (rule.name_any(), rule)).collect();
+    let named = named.iter().map(|(name, rule)| rules::Named {
+        name,
+        generation: rule.metadata.generation.unwrap_or_default(),
+        spec: &rule.spec,
+    });
+    Ok(rules::of_stream(named, contract).planned)
+}
+
+/// The plan that a Pipeline's pods run by, or that the next one would.
+pub async fn pipeline(cluster: &Cluster, namespace: &str, name: &str) -> Result<Plan, End> {
+    let pipeline: Pipeline = named(cluster, "Pipeline", namespace, name).await?;
+    let sets: Api<StatefulSet> = Api::namespaced(cluster.client.clone(), namespace);
+    let list = ListParams::default().labels(&Key::of(&pipeline).selector_text());
+    let what = format!("the pods' plan of Pipeline {namespace}/{name}");
+    let sets = sets.list(&list).await.map_err(|e| unread(&what, &e, ""))?;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), namespace);
+    let specs = sets
+        .items
+        .into_iter()
+        .filter_map(|set| set.spec?.template.spec);
+    let volumes = specs.flat_map(|spec| spec.volumes.unwrap_or_default());
+    for map in volumes.filter_map(|volume| volume.config_map) {
+        let map = maps.get_opt(&map.name).await;
+        let map = map.map_err(|error| unread(&what, &error, ""))?;
+        if let Some(plan) = map
+            .as_ref()
+            .and_then(headworks_operator::workload::plan_map::read)
+        {
+            return Ok(plan);
+        }
+    }
+    Err(wrong(format!(
+        "Pipeline {namespace}/{name} was never run, so that nobody knows yet what it does with a record; look at its status"
+    )))
 }
 
 /// Kafka's CA, which is public: as the operator has copied it for a Pipeline or Source of the namespace, else from the

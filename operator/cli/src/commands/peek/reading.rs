@@ -1,10 +1,11 @@
-//! The one way to a stream's records: objects are read, a pod beside Kafka is made, listened to and deleted. `peek`, `dlq` and
-//! `profile` go it, each with a listener of its own.
+//! The one way to a stream's records: objects are read, a pod beside Kafka is made, listened to and deleted. `peek`, `dlq`, `profile`,
+//! `replay` and `quality` go it, each with a listener of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headworks_operator::data_stream::resolve::ResolvedStream;
 use headworks_operator::names::{Key, digest};
-use headworks_plan::{PEEK_CA_PATH, PEEK_VERSION, PeekPlan, PeekSelection, PeekTask};
+use headworks_plan::{PEEK_CA_PATH, PEEK_VERSION, PeekPlan, PeekSelection, PeekTask, Plan, Stream};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -21,6 +22,13 @@ use crate::output::{self, note};
 pub struct Reading {
     /// NAME or NAMESPACE/NAME.
     name: String,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// As whom a stream is read, and what is masked.
+#[derive(Debug, clap::Args)]
+pub struct Access {
     /// Mask only fields with this label; may be given several times. Absent: fields with any label are masked.
     #[arg(long, value_name = "LABEL")]
     mask: Vec<String>,
@@ -71,14 +79,43 @@ impl Reading {
     /// # Errors
     /// What isn't there, may not be read, or can't be said yet.
     pub async fn open(&self, wants: Wanted) -> Result<Opened, End> {
-        let cluster = self.cluster.connect().await?;
-        let (namespace, name) = match self.name.split_once('/') {
-            Some((namespace, name)) => (namespace, name),
-            None => (
-                self.namespace.as_deref().unwrap_or(&cluster.namespace),
-                self.name.as_str(),
-            ),
-        };
+        let cluster = self.access.connect().await?;
+        if let Some((namespace, name)) = self.name.split_once('/') {
+            self.access.open(cluster, namespace, name, wants).await
+        } else {
+            let namespace = self.access.namespace(&cluster).to_owned();
+            self.access
+                .open(cluster, &namespace, &self.name, wants)
+                .await
+        }
+    }
+}
+
+impl Access {
+    /// The cluster.
+    ///
+    /// # Errors
+    /// It can't be reached.
+    pub async fn connect(&self) -> Result<Cluster, End> {
+        self.cluster.connect().await
+    }
+
+    /// The namespace of what names none.
+    pub fn namespace<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
+        self.namespace.as_deref().unwrap_or(&cluster.namespace)
+    }
+
+    /// Reads all that the pod is made of which reads this stream.
+    ///
+    /// # Errors
+    /// What isn't there, may not be read, or can't be said yet.
+    pub async fn open(
+        &self,
+        cluster: Cluster,
+        namespace: &str,
+        name: &str,
+        wants: Wanted,
+    ) -> Result<Opened, End> {
         let found = gather::gather(&cluster, namespace, name, self.grant.as_deref()).await?;
         let stream = plan::stream(&found.stream, &found.contracts).map_err(wrong)?;
         let login = plan::login(
@@ -147,6 +184,49 @@ impl Reading {
 }
 
 impl Opened {
+    /// The stream as pods see it that judge its records.
+    ///
+    /// # Errors
+    /// Its rules can't be listed.
+    pub async fn judged(&self) -> Result<ResolvedStream, End> {
+        self.resolved(&self.found, self.plan.stream.clone()).await
+    }
+
+    /// The same of another stream of its namespace.
+    ///
+    /// # Errors
+    /// It isn't there, may not be read, or can't be said yet.
+    pub async fn other(&self, name: &str) -> Result<ResolvedStream, End> {
+        let namespace = Key::of(&self.found.stream).namespace;
+        let found = gather::gather(&self.cluster, &namespace, name, None).await?;
+        let stream = plan::stream(&found.stream, &found.contracts).map_err(wrong)?;
+        self.resolved(&found, stream).await
+    }
+
+    async fn resolved(&self, found: &Gathered, stream: Stream) -> Result<ResolvedStream, End> {
+        let rules = gather::rules(&self.cluster, &found.stream, &stream.contract).await?;
+        Ok(ResolvedStream {
+            stream: Stream { rules, ..stream },
+            platform: found.stream.spec.platform.clone(),
+            partitions: None,
+            registry: None,
+        })
+    }
+
+    /// The plan of a Pipeline of its namespace, as its pods have it.
+    ///
+    /// # Errors
+    /// It isn't there, or was never run.
+    pub async fn pipeline(&self, name: &str) -> Result<Plan, End> {
+        let namespace = Key::of(&self.found.stream).namespace;
+        gather::pipeline(&self.cluster, &namespace, name).await
+    }
+
+    /// The stream's fields by their contract, without rules.
+    pub fn stream(&self) -> &Stream {
+        &self.plan.stream
+    }
+
     /// Its name.
     pub fn name(&self) -> String {
         self.found.stream.name_any()

@@ -45,7 +45,7 @@ fn head(stream: &str, profile: &StreamProfile) -> String {
     text
 }
 
-fn time(ms: Option<i64>) -> Option<String> {
+pub(super) fn time(ms: Option<i64>) -> Option<String> {
     let at = Timestamp::from_millisecond(ms?).ok()?;
     Some(format!("{at:.3}"))
 }
@@ -56,13 +56,7 @@ fn table(columns: &[ColumnProfile]) -> String {
     ];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(columns.iter().map(|column| {
-        let value = |text: Option<&String>| match text {
-            Some(text) => cut(&printable(text)),
-            None if column.masked => "***".to_owned(),
-            None => "-".to_owned(),
-        };
-        let mut quantiles = column.quantiles.iter();
-        let median = quantiles.find(|q| q.at == "0.5").map(|q| &q.value);
+        let value = |text| value(column, text);
         let length = column.length.as_ref().map_or_else(
             || "-".to_owned(),
             |length| format!("{}-{}", length.min, length.max),
@@ -73,7 +67,7 @@ fn table(columns: &[ColumnProfile]) -> String {
             share(column.nulls, column.nulls + column.count),
             distinct(column),
             value(column.min.as_ref()),
-            value(median),
+            value(median(column)),
             value(column.max.as_ref()),
             length,
         ]
@@ -81,7 +75,7 @@ fn table(columns: &[ColumnProfile]) -> String {
     output::columns(&rows, "")
 }
 
-fn distinct(column: &ColumnProfile) -> String {
+pub(super) fn distinct(column: &ColumnProfile) -> String {
     match column.distinct_between {
         None => column.distinct.to_string(),
         Some(_) => format!("~{}", column.distinct),
@@ -89,7 +83,7 @@ fn distinct(column: &ColumnProfile) -> String {
 }
 
 /// `12 (1.2%)`.
-fn share(part: u64, whole: u64) -> String {
+pub(super) fn share(part: u64, whole: u64) -> String {
     if part == 0 {
         return "0".to_owned();
     }
@@ -145,6 +139,21 @@ fn details(column: &ColumnProfile, wide: bool) -> Vec<[String; 2]> {
         row("shapes", shapes);
     }
     rows
+}
+
+/// A value of a column for a table; `***` where it is masked, `-` where there is none.
+pub(super) fn value(column: &ColumnProfile, text: Option<&String>) -> String {
+    match text {
+        Some(text) => cut(&printable(text)),
+        None if column.masked => "***".to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+/// The median, of numbers.
+pub(super) fn median(column: &ColumnProfile) -> Option<&String> {
+    let mut quantiles = column.quantiles.iter();
+    quantiles.find(|q| q.at == "0.5").map(|q| &q.value)
 }
 
 fn cut(text: &str) -> String {

@@ -1,8 +1,11 @@
 //! From a plan to a [`StatelessOperator`]: the query checked against its streams, decoders that build only the
 //! columns it reads, and encoders for every output.
 
+mod of_replay;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use of_replay::replayed;
 
 use arrow::array::RecordBatch;
 use headworks_plan::{PipelinePlan, Reason, Stream};
@@ -87,6 +90,7 @@ pub(crate) fn compile(
             max_message_bytes: stream.max_message_bytes,
             compacted: stream.contract.compacted,
             encoder,
+            rules: Rules::of(stream).context(RuleSnafu)?,
         })
     };
     Ok(StatelessOperator {
@@ -224,6 +228,8 @@ pub(super) fn input(
         event_time,
         rules: rules.map(|rules| rules.among(&columns)),
         branches: of_stream,
+        columns,
+        fix: None,
     })
 }
 

@@ -44,6 +44,14 @@ fn plan(sql: &str) -> PipelinePlan {
 }
 
 fn run(plan: &PipelinePlan, values: &[&str]) -> (Vec<String>, Vec<(String, String)>) {
+    run_with(compile(plan, &WordFormats).unwrap(), plan, values)
+}
+
+fn run_with(
+    stateless: StatelessOperator,
+    plan: &PipelinePlan,
+    values: &[&str],
+) -> (Vec<String>, Vec<(String, String)>) {
     let broker = MemoryBroker::new(1, Faults::default());
     for topic in ["words", "words.dlq", "out"] {
         broker.create(topic, 1);
@@ -72,12 +80,7 @@ fn run(plan: &PipelinePlan, values: &[&str]) -> (Vec<String>, Vec<(String, Strin
         accept_data_loss: None,
     };
     let log = broker.open("m", &["words"]).unwrap();
-    let mut session = Pipeline::new(
-        log,
-        compile(plan, &WordFormats).unwrap(),
-        Arc::new(settings),
-        StatusHandle::new(),
-    );
+    let mut session = Pipeline::new(log, stateless, Arc::new(settings), StatusHandle::new());
     for _ in 0..100 {
         session.step().unwrap();
     }
@@ -192,4 +195,117 @@ fn a_plan_of_another_version_is_refused_with_the_place() {
         ..more.inputs[0].clone()
     });
     assert!(refused(&more).contains("unread"), "{}", refused(&more));
+}
+
+#[test]
+fn what_a_replay_puts_right_is_judged_and_goes_the_pipelines_own_way() {
+    let check = headworks_plan::Check {
+        name: "small".into(),
+        expression: "n < 100".into(),
+        field: Some("n".into()),
+        action: headworks_plan::RuleAction::DeadLetter,
+    };
+    let mut plan = plan("SELECT id, 40 / n AS n FROM words WHERE n < 20");
+    plan.inputs[0].rules = vec![headworks_plan::Rule {
+        name: "sane".into(),
+        generation: 1,
+        filter: None,
+        checks: vec![check],
+    }];
+    plan.stages = vec![crate::testing::streams_stage("g", &["words"])];
+    let fix = "SELECT id, CASE WHEN n = 0 THEN CAST(1 AS BIGINT) ELSE 10 / (n - 5) * n END AS n FROM words WHERE id <> 'left'";
+    let into = headworks_plan::IntoPipeline {
+        fix: Some(fix.into()),
+    };
+    let fixed = replayed(
+        compile(&plan, &WordFormats).unwrap(),
+        &plan,
+        &plan.stages[0],
+        &into,
+        &WordFormats,
+    );
+    let (results, bad) = run_with(
+        fixed.unwrap(),
+        &plan,
+        &["a 0", "left 1", "b 6", "c 5", "d 7", "no"],
+    );
+    // 1; 60, which the query leaves out; 35, too.
+    assert_eq!(results, ["a=40"]);
+    let bad: Vec<(&str, &str)> = bad
+        .iter()
+        .map(|(value, why)| {
+            (
+                value.as_str(),
+                why.split(':').next_back().unwrap_or_default(),
+            )
+        })
+        .collect();
+    assert_eq!(bad.len(), 2, "{bad:?}");
+    assert_eq!((bad[0].0, bad[1].0), ("c 5", "no"));
+
+    // What the rule refuses is as it was read, and not as the fix made it.
+    let into = headworks_plan::IntoPipeline {
+        fix: Some("SELECT id, n * 50 AS n FROM words".into()),
+    };
+    let fixed = replayed(
+        compile(&plan, &WordFormats).unwrap(),
+        &plan,
+        &plan.stages[0],
+        &into,
+        &WordFormats,
+    );
+    let (results, bad) = run_with(fixed.unwrap(), &plan, &["a 2", "b 0"]);
+    assert_eq!(results, [] as [&str; 0]);
+    assert_eq!(bad.len(), 2, "{bad:?}");
+    assert!(
+        bad[0].0 == "a 2" && bad[0].1.contains("Quality") && bad[0].1.contains("n < 100"),
+        "{bad:?}"
+    );
+    assert!(bad[1].1.contains("Evaluation"), "{bad:?}");
+}
+
+#[test]
+fn only_the_inputs_that_a_replay_stands_for_are_read() {
+    let mut plan = plan("SELECT id, n FROM words UNION ALL SELECT id, n FROM more");
+    let more = Stream {
+        name: "more".into(),
+        ..plan.inputs[0].clone()
+    };
+    plan.inputs.push(more);
+    plan.stages = vec![crate::testing::streams_stage("g", &["more"])];
+    let replayed = replayed(
+        compile(&plan, &WordFormats).unwrap(),
+        &plan,
+        &plan.stages[0],
+        &headworks_plan::IntoPipeline::default(),
+        &WordFormats,
+    )
+    .unwrap();
+    assert_eq!(replayed.inputs.len(), 1);
+}
+
+#[test]
+fn what_a_replay_writes_is_judged_before_it_is_written() {
+    let check = |action| headworks_plan::Check {
+        name: "positive".into(),
+        expression: "n > 0".into(),
+        field: Some("n".into()),
+        action,
+    };
+    for (action, letters) in [
+        (headworks_plan::RuleAction::DeadLetter, 1),
+        (headworks_plan::RuleAction::Drop, 0),
+    ] {
+        let mut plan = plan("SELECT id, n - 3 AS n FROM words");
+        plan.outputs[0].rules = vec![headworks_plan::Rule {
+            name: "sane".into(),
+            generation: 1,
+            filter: None,
+            checks: vec![check(action)],
+        }];
+        let (results, bad) = run(&plan, &["a 5", "b 2", "c 4"]);
+        assert_eq!(results, ["a=2", "c=1"]);
+        assert_eq!(bad.len(), letters, "{bad:?}");
+        assert!(bad.iter().all(|(value, _)| value == "b 2"), "{bad:?}");
+    }
 }

@@ -8,7 +8,7 @@ use headworks_sql::keyed::Window;
 
 use crate::log::LogError;
 use crate::memory::{Faults, MemoryBroker, MemoryLog, Stored};
-use crate::pipeline::{InputTopic, Pipeline, Settings, StageOperator, Times};
+use crate::pipeline::{InputTopic, Pipeline, ReplayedInput, Settings, StageOperator, Times};
 use crate::status::StatusHandle;
 use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stateless};
 
@@ -95,6 +95,31 @@ impl World {
             Arc::new(self.settings("in")),
             self.first.clone(),
         )
+    }
+
+    /// The first part, as a Replay of the dead letters runs it.
+    pub(super) fn replay(&self) -> Result<(), LogError> {
+        let topic = InternalTopic {
+            topic: "re".into(),
+            partitions: 2,
+            max_message_bytes: self.max_message_bytes,
+        };
+        let operator = first(self.query, &topic, vec![self.times], self.drift_ms);
+        let operator = operator.replaying(ReplayedInput {
+            input: 0,
+            letters: true,
+        });
+        let mut replay = Pipeline::with_operator(
+            self.broker.open_in("again", "member-0", &["in.dlq"])?,
+            stateless(self.query, 1),
+            StageOperator::Exchange(Box::new(operator)),
+            Arc::new(self.settings("in.dlq")),
+            StatusHandle::new(),
+        );
+        for _ in 0..40 {
+            replay.step()?;
+        }
+        replay.drain()
     }
 
     pub(super) fn second(&self) -> Pipeline<MemoryLog> {

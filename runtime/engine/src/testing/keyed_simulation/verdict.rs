@@ -1,26 +1,53 @@
 //! Whether what came out is what the oracle says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_plan::OnBadRecord;
 
-use super::{END, World};
+use super::{END, World, Written};
 use crate::testing::join_fixture;
 use crate::testing::keyed_fixture_format::Query;
 use crate::testing::keyed_oracle::{Row, oracle, row, windows};
+use crate::testing::keyed_rules::{DROPPED, is_taken_out};
 use crate::testing::simulation::same;
+
+/// The dead letters of a run.
+#[derive(Default)]
+pub(super) struct Letters {
+    /// Places of late rows.
+    late: Vec<String>,
+    /// Places of rows that a rule refused, with the version that did.
+    pub(super) refused: BTreeMap<String, i64>,
+    /// Place and reason of all of them.
+    all: Vec<String>,
+}
+
+impl Written {
+    fn place(&self) -> String {
+        format!("in{}/{}@{}", self.topic, self.partition, self.offset)
+    }
+}
 
 impl World {
     pub(super) fn verdict(&self) -> Result<(), String> {
-        let (late, mut dead_letters) = self.dead_letters()?;
+        let Letters {
+            late,
+            refused,
+            all: mut dead_letters,
+        } = self.letters()?;
         let mut rows: Vec<Row> = Vec::new();
         let mut sided: Vec<(bool, Row)> = Vec::new();
         let mut bad = Vec::new();
         for written in &self.written {
-            let place = format!(
-                "in{}/{}@{}",
-                written.topic, written.partition, written.offset
-            );
+            let place = written.place();
+            if let (Some(last), Some(n)) = (self.rules, number(written.value.as_deref())) {
+                let told = refused.get(&place).copied();
+                let judges = (written.judged_from, last);
+                if is_taken_out(n, told, judges).map_err(|wrong| format!("{place}: {wrong}"))? {
+                    bad.extend(told.map(|_| format!("{place} Quality")));
+                    continue;
+                }
+            }
             match row(written.value.as_deref()) {
                 Ok(Some(_)) if late.contains(&place) => {}
                 Ok(row) => {
@@ -31,7 +58,8 @@ impl World {
             }
         }
         if self.on_bad_record == OnBadRecord::Drop {
-            bad.clear();
+            // What becomes of a row that breaks a rule, the rule says.
+            bad.retain(|bad| bad.ends_with(" Quality"));
         }
         dead_letters.retain(|dead_letter| !dead_letter.ends_with(" Late"));
         let until = END
@@ -72,9 +100,10 @@ impl World {
         Ok(lines)
     }
 
-    /// The places of late rows, and all dead letters. Checks that what is late was late.
-    fn dead_letters(&self) -> Result<(Vec<String>, Vec<String>), String> {
-        let (mut late, mut dead_letters) = (Vec::new(), Vec::new());
+    /// The dead letters. Checks that what is late was late, and that nothing is late or refused twice.
+    pub(super) fn letters(&self) -> Result<Letters, String> {
+        let mut letters = Letters::default();
+        let mut late = Vec::new();
         for topic in 0..self.partitions.len() {
             for record in self.broker.committed(&format!("in{topic}.dlq"), 0) {
                 let header = |name: &str| {
@@ -90,27 +119,45 @@ impl World {
                     header("headworks.origin.offset")
                 );
                 let reason = header("headworks.reason");
+                letters.all.push(format!("{place} {reason}"));
                 if reason == "Late" {
-                    self.was_late(&place, record.value.as_deref())?;
-                    late.push(place.clone());
+                    late.push((place, record.value));
+                } else if reason == "Quality" {
+                    let version = header("headworks.rule.generation").parse();
+                    let version = version.map_err(|_| format!("{place}: no version"))?;
+                    if letters.refused.insert(place.clone(), version).is_some() {
+                        return Err(format!("{place} was refused twice"));
+                    }
                 }
-                dead_letters.push(format!("{place} {reason}"));
             }
         }
-        let mut once = late.clone();
-        once.sort();
-        once.dedup();
-        if once.len() < late.len() {
-            return Err(format!("a row was late twice: {late:?}"));
+        let mut once = BTreeSet::new();
+        for (place, value) in late {
+            self.was_late(&place, value.as_deref(), &letters.refused)?;
+            if !once.insert(place.clone()) {
+                return Err(format!("{place} was late twice"));
+            }
+            letters.late.push(place);
         }
-        Ok((late, dead_letters))
+        Ok(letters)
     }
 
     /// What the watermark of a partition is once it is read up to an offset, but for the last records of all.
-    fn mark(&self, topic: usize, partition: usize, below: i64) -> Option<i64> {
+    fn mark(
+        &self,
+        (topic, partition): (usize, usize),
+        below: i64,
+        refused: &BTreeMap<String, i64>,
+    ) -> Option<i64> {
+        // What a rule takes out moves no event time.
+        let out = |w: &Written| {
+            self.rules.is_some()
+                && (number(w.value.as_deref()) == Some(DROPPED) || refused.contains_key(&w.place()))
+        };
         self.written
             .iter()
             .filter(|w| (w.topic, w.partition) == (topic, partition) && w.offset < below)
+            .filter(|w| !out(w))
             .filter_map(|w| event_time(w.value.as_deref()))
             .filter(|time| *time < END)
             .max()
@@ -118,20 +165,23 @@ impl World {
     }
 
     /// The same of every partition that is read to its end.
-    pub(super) fn marks(&self) -> impl Iterator<Item = Option<i64>> {
+    pub(super) fn marks(
+        &self,
+        refused: &BTreeMap<String, i64>,
+    ) -> impl Iterator<Item = Option<i64>> {
         (0..self.partitions.len())
             .flat_map(|topic| (0..self.partitions[topic]).map(move |partition| (topic, partition)))
-            .map(|(topic, partition)| self.mark(topic, partition, i64::MAX))
+            .map(|place| self.mark(place, i64::MAX, refused))
     }
 
-    fn was_late(&self, place: &str, value: Option<&[u8]>) -> Result<(), String> {
-        let found = self.written.iter().find(|written| {
-            place
-                == format!(
-                    "in{}/{}@{}",
-                    written.topic, written.partition, written.offset
-                )
-        });
+    fn was_late(
+        &self,
+        place: &str,
+        value: Option<&[u8]>,
+        refused: &BTreeMap<String, i64>,
+    ) -> Result<(), String> {
+        let mut all = self.written.iter();
+        let found = all.find(|written| place == written.place());
         let written = found.ok_or_else(|| format!("{place} was never written"))?;
         let Ok(Some((_, time, _))) = row(written.value.as_deref()) else {
             return Err(format!("{place} is late, and has no row"));
@@ -144,14 +194,16 @@ impl World {
         }
         let rests = self.times.iter().any(|times| times.idle_timeout.is_some());
         // What the watermark can have been at most.
-        let all = self.marks();
+        let all = self.marks(refused);
         let bound = if rests {
             all.max().flatten()
         } else {
             // None is less than any: such a partition holds the watermark back.
-            all.min()
-                .flatten()
-                .min(self.mark(written.topic, written.partition, written.offset))
+            all.min().flatten().min(self.mark(
+                (written.topic, written.partition),
+                written.offset,
+                refused,
+            ))
         };
         let window = self
             .query
@@ -172,6 +224,14 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The number of a record that can be read.
+fn number(value: Option<&str>) -> Option<i64> {
+    let mut words = value?.split(' ');
+    let (_, time, n) = (words.next()?, words.next()?, words.next()?);
+    (time == "-" || time.parse::<i64>().is_ok()).then_some(())?;
+    n.parse().ok()
 }
 
 /// The event time of any record that can be read, filtered out or not.

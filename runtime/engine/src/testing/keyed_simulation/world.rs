@@ -14,6 +14,7 @@ use crate::pipeline::{InputTopic, StageOperator, Times};
 use crate::stateless::StatelessOperator;
 use crate::testing::join_fixture::Join;
 use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stateless};
+use crate::testing::keyed_rules::{DROPPED, REFUSED, judged, judged_behind_time};
 
 impl World {
     /// `joins`: its query pairs the rows of two inputs.
@@ -94,6 +95,7 @@ impl World {
             memory_bytes: [if joins { 64 << 20 } else { 2_048 }, 64 << 20]
                 [chance.below(2) as usize],
             may_be_late,
+            rules: (seed % 2 == 1).then_some(1),
             on_bad_record: if !may_be_late && chance.once_in(200) {
                 OnBadRecord::Drop
             } else {
@@ -109,7 +111,8 @@ impl World {
         }
     }
 
-    pub(super) fn write(&mut self) {
+    /// Writes some records, which versions of the rules from `judged_from` on judge.
+    pub(super) fn write(&mut self, judged_from: i64) {
         for _ in 0..self.chance.below(6).min(self.left) {
             self.left -= 1;
             let topic = self.chance.below(self.partitions.len() as u64) as usize;
@@ -132,7 +135,12 @@ impl World {
                 time = time * 100 + self.left as i64;
             }
             let key = ["a", "b", "c", "d"][self.chance.below(4) as usize];
-            let n = self.chance.below(20);
+            let mut n = self.chance.below(20) as i64;
+            if self.rules.is_some() && self.chance.once_in(60) {
+                // A time that nobody should believe, in a row that a rule takes out.
+                time += 5_000;
+                n = [DROPPED, REFUSED][self.chance.below(2) as usize];
+            }
             let value = match self.chance.below(40) {
                 0 => None,
                 1 => Some(format!("{key} {time}")),
@@ -142,11 +150,17 @@ impl World {
             if self.chance.once_in(100) {
                 self.broker.skip(&format!("in{topic}"), partition);
             }
-            self.append(topic, partition, value);
+            self.append(topic, partition, value, judged_from);
         }
     }
 
-    pub(super) fn append(&mut self, topic: usize, partition: usize, value: Option<String>) {
+    pub(super) fn append(
+        &mut self,
+        topic: usize,
+        partition: usize,
+        value: Option<String>,
+        judged_from: i64,
+    ) {
         let record = Stored {
             value: value.clone().map(String::into_bytes),
             timestamp_ms: Some(1),
@@ -158,6 +172,7 @@ impl World {
             partition,
             offset,
             value,
+            judged_from,
         });
     }
 
@@ -198,9 +213,14 @@ impl World {
             max_message_bytes: self.max_message_bytes,
         };
         let operator = first(self.query, &topic, self.times.clone(), self.drift_ms).breaking(rule);
-        (
-            stateless(self.query, self.partitions.len()),
-            StageOperator::Exchange(Box::new(operator)),
-        )
+        let mut reads = stateless(self.query, self.partitions.len());
+        if let Some(version) = self.rules {
+            let by = match self.broken {
+                Some(Broken::JudgedBehindTime) => judged_behind_time,
+                _ => judged,
+            };
+            reads = by(reads, version);
+        }
+        (reads, StageOperator::Exchange(Box::new(operator)))
     }
 }

@@ -38,6 +38,14 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Those of a selection, whatever they are.
+    pub(in crate::peek) fn all(selection: &'a PeekSelection) -> Wanted<'a> {
+        Wanted {
+            selection,
+            filter: None,
+        }
+    }
+
     /// Those of a selection and a filter.
     #[cfg(test)]
     pub(in crate::peek) fn with(

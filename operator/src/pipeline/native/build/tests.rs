@@ -10,7 +10,7 @@ use crate::{
     names::Key,
     pipeline::{
         dereference::References,
-        state::{StateRequirements, StateTopics},
+        native::{requirements::StateRequirements, topics::StateTopics},
         validate,
     },
     planning::testing,
@@ -71,7 +71,7 @@ fn pipeline(spec: &serde_json::Value) -> Pipeline {
 /// A Pipeline without state.
 fn valid(pipeline: &Pipeline, found: &References) -> Result<Workload, Error> {
     let dataflow = validate::check(pipeline, found)?;
-    Ok(build(pipeline, found, &dataflow, None).0)
+    Ok(build(pipeline, found, &dataflow, None).workload)
 }
 
 /// What Kafka gave the topics of a state.
@@ -90,19 +90,19 @@ fn as_before(workload: &Workload, v1: &str) {
     assert_eq!(headworks_plan::Plan::from(old), workload.plan);
 }
 
-struct Built {
+struct Children {
     plan: PlanMap,
     stateful_set: StatefulSet,
 }
 
-fn built(workload: &Workload) -> Built {
+fn built(workload: &Workload) -> Children {
     let key = Key::new("Pipeline", "shop", "p");
     let built = children::build(workload, &key, &OwnerReference::default(), "runtime:1").unwrap();
     let PodController::StatefulSet(stateful_set) = built.pods else {
         panic!("pods with numbers")
     };
     assert!(built.ca.is_none() && built.service.is_none());
-    Built {
+    Children {
         plan: built.plan,
         stateful_set: *stateful_set,
     }
@@ -129,11 +129,13 @@ fn a_pipeline_with_state_has_two_parts_and_a_folder() {
     let a = testing::contract(&[("id", "string", false), ("n", "bigint", false)]);
     let dataflow = testing::keyed("SELECT id, n FROM a", &a, &[0]);
     let kept = kept(&pipeline, &found, &dataflow);
-    let (workload, group) = build(&pipeline, &found, &dataflow, Some(&kept));
+    let Built {
+        workload, group, ..
+    } = build(&pipeline, &found, &dataflow, Some(&kept));
     assert_eq!(group, "headworks.prod.shop.p.01234567");
     as_before(
         &workload,
-        include_str!("../../../../runtime/plan/tests/v1/keyed.json"),
+        include_str!("../../../../../runtime/plan/tests/v1/keyed.json"),
     );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("keyed_stateful_set", built.stateful_set);
@@ -155,7 +157,7 @@ fn the_state_knows_its_inputs_by_a_place_that_no_edit_of_the_query_changes() {
             ..found()
         };
         let kept = kept(&pipeline, &found, &dataflow);
-        let (workload, _) = build(&pipeline, &found, &dataflow, Some(&kept));
+        let workload = build(&pipeline, &found, &dataflow, Some(&kept)).workload;
         let headworks_plan::Role::Pipeline(plan) = workload.plan.role else {
             panic!("a pipeline")
         };
@@ -173,10 +175,10 @@ fn replicas_are_the_spec_s_and_roll_no_pod() {
         built(&valid(&pipeline(&spec), &found()).unwrap())
     };
     let (one, three) = (of(&json!(1)), of(&json!(3)));
-    let replicas = |built: &Built| built.stateful_set.spec.as_ref().unwrap().replicas;
+    let replicas = |built: &Children| built.stateful_set.spec.as_ref().unwrap().replicas;
     assert_eq!((replicas(&one), replicas(&three)), (Some(1), Some(3)));
     assert_eq!(one.plan.digest, three.plan.digest);
-    let template = |built: &Built| built.stateful_set.spec.clone().unwrap().template;
+    let template = |built: &Children| built.stateful_set.spec.clone().unwrap().template;
     assert_eq!(template(&one), template(&three));
 }
 
@@ -228,13 +230,15 @@ fn records_are_judged_where_they_are_read_and_state_knows_nothing_of_it() {
         let kept = dataflow
             .keeps_state()
             .then(|| kept(&pipeline, &found, &dataflow));
-        let (workload, group) = build(&pipeline, &found, &dataflow, kept.as_ref());
+        let Built {
+            workload, group, ..
+        } = build(&pipeline, &found, &dataflow, kept.as_ref());
         let headworks_plan::Role::Pipeline(plan) = workload.plan.role else {
             panic!("a Pipeline")
         };
         assert_eq!(plan.inputs[0].rules.len(), 1);
         assert!(plan.outputs[0].rules.is_empty());
-        let (_, before) = build(&pipeline, &without, &dataflow, kept.as_ref());
+        let before = build(&pipeline, &without, &dataflow, kept.as_ref()).group;
         assert_eq!(group, before);
     }
 }
@@ -247,7 +251,7 @@ fn a_pipeline_is_a_plan_and_a_stateful_set() {
     let workload = valid(&pipeline, &found()).unwrap();
     as_before(
         &workload,
-        include_str!("../../../../runtime/plan/tests/v1/pipeline.json"),
+        include_str!("../../../../../runtime/plan/tests/v1/pipeline.json"),
     );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("pipeline_stateful_set", built.stateful_set);
@@ -280,7 +284,7 @@ fn two_tables_of_a_store_are_two_stages_and_one_volume() {
     assert_eq!(names, ["warehouse-app", "warehouse-ca"]);
     as_before(
         &workload,
-        include_str!("../../../../runtime/plan/tests/v1/tables.json"),
+        include_str!("../../../../../runtime/plan/tests/v1/tables.json"),
     );
     let built = built(&workload);
     insta::assert_yaml_snapshot!("tables_stateful_set", built.stateful_set);

@@ -9,11 +9,12 @@ mod stages;
 
 pub use stages::plan_stages;
 
-use super::{dereference::References, state, validate};
+use super::{requirements, topics::StateTopics};
 use crate::{
     connection,
     data_stream::resolve::ResolvedStream,
     mounts::{Mounted, NeededSecret},
+    pipeline::{dereference::References, validate},
     planning::{self, store_writers::stores_of},
     workload::{
         OnKafka, Shape, Workload,
@@ -22,20 +23,30 @@ use crate::{
     },
 };
 
-/// Builds it of a Pipeline that is right. `kept` are the topics of the state that its query needs. Gives the consumer group, too.
+/// The pods of a Pipeline, not yet written.
+pub struct Built {
+    /// What runs.
+    pub workload: Workload,
+    /// The consumer group of the query.
+    pub group: String,
+    /// Partitions that the pods share; absent: not known.
+    pub partitions: Option<i32>,
+}
+
+/// Builds it of a Pipeline that is right. `kept` are the topics of the state that its query needs.
 pub fn build(
     pipeline: &Pipeline,
     found: &References,
     dataflow: &Dataflow,
-    kept: Option<&state::StateTopics>,
-) -> (Workload, String) {
+    kept: Option<&StateTopics>,
+) -> Built {
     let spec = &pipeline.spec;
     let kafka = &found.platform.platform.spec.kafka;
     let (namespace, name) = (
         pipeline.namespace().unwrap_or_default(),
         pipeline.name_any(),
     );
-    let names = state::names(pipeline, found, dataflow);
+    let names = requirements::names(pipeline, found, dataflow);
     let bounds = spec.state.clone().unwrap_or_default();
     let stateful = dataflow.keeps_state();
     let mut windows = dataflow.stateful().map(|(_, keyed)| keyed.window);
@@ -124,7 +135,12 @@ pub fn build(
         needs,
         http: None,
     };
-    (workload, names.group().to_owned())
+    let of_inputs = found.inputs.iter().filter_map(|i| i.partitions).max();
+    Built {
+        workload,
+        group: names.group().to_owned(),
+        partitions: kept.map(|k| k.partitions).max(of_inputs),
+    }
 }
 
 fn start_from(pipeline: &Pipeline) -> plan::StartFrom {

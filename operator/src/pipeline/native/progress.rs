@@ -1,4 +1,4 @@
-//! What a deletion with `deletionPolicy: Delete` takes along: progress and state in Kafka. It never hangs.
+//! What Kafka keeps of a Pipeline, and a deletion with `deletionPolicy: Delete` takes along: progress and state. It never hangs.
 //! What is in a store, the tables' rows and how far they have been written, isn't touched.
 
 use std::{collections::BTreeSet, fmt, time::Duration};

@@ -9,7 +9,7 @@ use headworks_sql::{Dataflow, keyed::Changes};
 
 use crate::{
     connectors::stores::StoreBinding,
-    pipeline::state::StateTopics,
+    pipeline::native::topics::StateTopics,
     planning::stages::{End, Stage},
 };
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use headworks_crds::StateStatus;
 use headworks_plan::names::version;
 
-use super::StateRequirements;
+use super::requirements::StateRequirements;
 use crate::{
     context::Context,
     contract::topic_name,

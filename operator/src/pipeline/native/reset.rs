@@ -6,14 +6,10 @@ use headworks_crds::{Pipeline, PipelineStatus};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Resource;
 
+use super::progress::{self, Progress};
 use crate::{
-    context::Context,
-    names::Key,
-    pipeline::{deletion, dereference::References},
-    planning::targets,
-    reason::ConditionReason,
-    retry::Error,
-    stores, workload,
+    context::Context, names::Key, pipeline::dereference::References, reason::ConditionReason,
+    retry::Error, stores, workload,
 };
 
 /// How often is looked whether the members of a group are gone.
@@ -25,7 +21,7 @@ pub async fn reset(
     pipeline: &Pipeline,
     key: &Key,
     found: &References,
-    status: &mut PipelineStatus,
+    status: &PipelineStatus,
     context: &Context,
 ) -> Result<(), Error> {
     let uid = pipeline.metadata.uid.as_deref().unwrap_or_default();
@@ -39,8 +35,8 @@ pub async fn reset(
     if ending {
         return Err(waiting("the pods of the query before end first"));
     }
-    let left = deletion::Progress::of(pipeline, status);
-    deletion::delete(&left, &found.platform.platform, context)
+    let left = Progress::of(pipeline, status);
+    progress::delete(&left, &found.platform.platform, context)
         .await
         .map_err(|error| {
             // A group has members until their session times out, even if their pods are gone.
@@ -61,9 +57,6 @@ pub async fn reset(
             &note,
         )
         .await;
-    targets::went(status);
-    status.group = None;
-    status.state = None;
     Ok(())
 }
 
