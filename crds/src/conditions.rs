@@ -16,6 +16,9 @@ pub const HEALTHY: &str = "Healthy";
 /// The streams that a Pipeline reads are healthy. There where one of them has a QualityRule.
 pub const INPUTS_HEALTHY: &str = "InputsHealthy";
 
+/// A Pipeline's own: what its stages counted is where its positions are, and what its tables hold is what was written.
+pub const BALANCED: &str = "Balanced";
+
 /// A Platform's own: its schema registry answers. Absent where it names none.
 pub const SCHEMA_REGISTRY_READY: &str = "SchemaRegistryReady";
 

@@ -33,6 +33,7 @@ macro_rules! for_each_kind {
 }
 
 mod access_grant;
+mod audit;
 mod borrowed;
 mod check;
 pub mod conditions;
@@ -60,6 +61,7 @@ mod workload;
 pub use access_grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantedStream, Grantee, Quota, Rotation,
 };
+pub use audit::{AuditReset, AuditStatus, StageAudit, TableAudit};
 pub use check::{SpecFault, check, fault_text, faults};
 pub use conditions::Condition;
 pub use data_store::{
@@ -74,8 +76,10 @@ pub use dead_letters::{DeadLetterCount, DeadLetterStatus, ReasonCount};
 pub use duration::{Duration, DurationError};
 pub use garde::Validate;
 pub use pipeline::{
-    Delivery, OnBadRecord, OnOverflow, OnStateChange, Pipeline, PipelineSpec, PipelineStatus,
-    Position, StartFrom, StateBounds, StateStatus, TableTarget, Target,
+    BothCounts, Canary, ColumnSums, Delivery, KeyDifference, OnBadRecord, OnOverflow,
+    OnStateChange, OutputComparison, Pipeline, PipelineSpec, PipelineStatus, Position,
+    QueryInForce, Rollout, RolloutFigures, RolloutPhase, RolloutStatus, RuleVerdict, StartFrom,
+    StateBounds, StateStatus, TableTarget, Target,
 };
 pub use pipeline_test::{DeadLetterReason, ExpectedDeadLetter, PipelineTest};
 pub use platform::{
@@ -86,9 +90,11 @@ pub use platform::{
 pub use pod_policy::{Approval, Limits, PodPolicy, ReplayPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
 pub use quality_rule::{
-    CheckSeverity, CheckStatus, Comparison, FieldCheck, FormatCheck, JudgeCount, LengthCheck,
-    MAX_CHECKS, NamedFormat, OnError, PairCheck, PatternCheck, QualityCheck, QualityRule,
-    QualityRuleSpec, QualityRuleStatus, RangeCheck, RuleCount, ValuesCheck,
+    AggregateCheck, AggregateFunction, CheckSeverity, CheckStatus, Comparison, DistributionBin,
+    DistributionCheck, DistributionTest, FieldCheck, FormatCheck, FreshnessCheck, JudgeCount,
+    LengthCheck, MAX_CHECKS, NamedFormat, NullRatioCheck, OnError, PairCheck, PatternCheck,
+    QualityCheck, QualityRule, QualityRuleSpec, QualityRuleStatus, QuantileCheck, RangeCheck,
+    RowCountCheck, RuleCount, UniqueCheck, ValuesCheck,
 };
 pub use quantity::{Quantity, QuantityError};
 pub use references::{
@@ -121,9 +127,13 @@ pub const LABEL_NAMESPACE: &str = "headworks.dev/namespace";
 /// Annotation on a Pipeline whose input lost records to retention: any new value lets it go on from the
 /// oldest record that is left.
 pub const ANNOTATION_ACCEPT_DATA_LOSS: &str = "headworks.dev/accept-data-loss";
+/// Annotation on a Pipeline that isn't Balanced: the tokens of what was found, which is taken for known.
+pub const ANNOTATION_ACCEPT_IMBALANCE: &str = "headworks.dev/accept-imbalance";
 /// Annotation on a Pipeline whose query begins anew and writes where an earlier one has: the version of the new query's state,
 /// for which alone that is permitted.
 pub const ANNOTATION_ACCEPT_MIXED_RESULTS: &str = "headworks.dev/accept-mixed-results";
+/// Annotation on a Pipeline whose canary was rolled back: any new value has the same version tried once more.
+pub const ANNOTATION_RETRY_CANARY: &str = "headworks.dev/retry-canary";
 /// Annotation on a DataStream: the fingerprint of a change of its contract that its `compatibility` refuses, and that is
 /// to be made nevertheless. It permits exactly that change.
 pub const ANNOTATION_ALLOW_BREAKING: &str = "headworks.dev/allow-breaking";

@@ -1,5 +1,8 @@
 //! Pipeline: a SQL query that runs for ever, from streams into streams and tables.
 
+mod rollout;
+mod state;
+
 use garde::Validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
@@ -7,9 +10,16 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, DeadLetterStatus, DeletionPolicy, Duration, PipelineTest, PodTemplate, Quantity,
-    WorkloadStatus, borrowed, conditions, default_platform, one, references,
+    AuditStatus, Condition, DeadLetterStatus, DeletionPolicy, Duration, PipelineTest, PodTemplate,
+    Quantity, WorkloadStatus, borrowed, conditions, default_platform, one, references,
 };
+
+pub use rollout::{
+    BothCounts, Canary, ColumnSums, KeyDifference, OutputComparison, QueryInForce, Rollout,
+    RolloutFigures, RolloutPhase, RolloutStatus, RuleVerdict,
+};
+
+pub use state::{OnStateChange, StateBounds, StateStatus};
 
 /// What a Pipeline is.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema, Validate)]
@@ -28,6 +38,7 @@ use crate::{
     doc = "A SQL query that runs for ever: it reads DataStreams and writes DataStreams and tables, each record exactly once.",
     scale(spec_replicas_path = ".spec.replicas", status_replicas_path = ".status.replicas", label_selector_path = ".status.selector"),
     validation = Rule::new("self.metadata.name.size() <= 48 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name may have at most 48 characters, begins with a letter and has no dots: pods are named after it"),
+    validation = Rule::new("!has(self.spec.rollout) || !has(self.spec.rollout.canary) || self.metadata.name.size() <= 41").message("metadata.name may have at most 41 characters where spec.rollout.canary is given: what runs beside it is called NAME-canary"),
     printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the query runs"),
     printcolumn(name = "STATUS", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why it is or isn't ready"),
     printcolumn(name = "RATE", type_ = "string", json_path = ".status.rate", description = "Records read in a second"),
@@ -36,11 +47,13 @@ use crate::{
     printcolumn(name = "COMMITTED", type_ = "date", json_path = ".status.lastCommitTime", description = "Since when results are committed"),
     printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".status.readyReplicas", description = "Pods that are ready"),
     printcolumn(name = "DEADLETTERS", type_ = "integer", json_path = ".status.deadLetters", description = "Records sent to dead-letter topics"),
+    printcolumn(name = "CANARY", type_ = "string", json_path = ".status.rollout.phase", priority = "1", description = "Where the roll-out of a changed query is"),
     printcolumn(name = "STATE", type_ = "string", json_path = ".status.state.size", priority = "1", description = "How much the query keeps"),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.platform == oldSelf.platform").message("platform can't change: make a new Pipeline").field_path(".platform"))]
+#[x_kube(validation = Rule::new("!has(self.rollout) || !has(self.rollout.canary) || !has(self.onStateChange) || self.onStateChange != 'Reset'").message("onStateChange Reset begins anew, which rollout.canary can't try: use Block, or leave canary out").field_path(".onStateChange"))]
 #[garde(allow_unvalidated)]
 pub struct PipelineSpec {
     /// The Platform whose Kafka has the streams. Can't change.
@@ -98,6 +111,10 @@ pub struct PipelineSpec {
     /// tables that no earlier query of this Pipeline wrote.
     #[serde(default)]
     pub on_state_change: OnStateChange,
+    /// How a changed query comes into force. Absent: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub rollout: Option<Rollout>,
     /// How many pods run the query. More than the inputs have partitions stand idle. Leave it out where an autoscaler
     /// sets it.
     #[serde(default = "one")]
@@ -123,6 +140,12 @@ pub struct PipelineSpec {
 }
 
 impl PipelineSpec {
+    /// What a new version must do before it takes the old one's place, where a canary decides it.
+    #[must_use]
+    pub fn canary(&self) -> Option<&Canary> {
+        self.rollout.as_ref()?.canary.as_ref()
+    }
+
     /// A query and its targets, with everything else as it is where nothing is said.
     #[must_use]
     pub fn new(sql: String, to: Vec<Target>) -> Self {
@@ -139,6 +162,7 @@ impl PipelineSpec {
             max_drift: max_drift(),
             state: None,
             on_state_change: OnStateChange::default(),
+            rollout: None,
             replicas: one(),
             suspend: false,
             tests: Vec::new(),
@@ -243,49 +267,6 @@ pub enum Position {
     Latest,
 }
 
-/// Bounds of the state that a query keeps, in each pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
-#[serde(rename_all = "camelCase")]
-#[garde(allow_unvalidated)]
-pub struct StateBounds {
-    /// How much memory a pod's state may take; what is beyond goes to the pod's disk. Comes on top of what a pod needs
-    /// otherwise: where no resources are given, the pod asks for both. From 16Mi to 1Ti.
-    #[serde(default = "state_memory")]
-    #[garde(custom(borrowed::amount_of(16 << 20, 1 << 40)))]
-    pub memory: Quantity,
-    /// How much disk a pod's state may take. It is a folder of the node's (emptyDir) that goes with the pod: what it
-    /// holds is in Kafka as well. The pod asks the node for all of it (ephemeral-storage), and one that needs more is evicted.
-    /// Absent: 10Gi at most, of which it asks for 1Gi. From 64Mi to 16Ti.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(custom(borrowed::amount(64 << 20, 16 << 40)))]
-    pub disk: Option<Quantity>,
-    /// Without windows: a key for which no row came for this long is forgotten, and begins anew when one comes. Absent:
-    /// never, and the state grows with the number of keys. From 1m to 520w.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(custom(borrowed::between(60_000, 3640 * DAY_MS))))]
-    pub ttl: Option<Duration>,
-}
-
-impl Default for StateBounds {
-    fn default() -> Self {
-        Self {
-            memory: state_memory(),
-            disk: None,
-            ttl: None,
-        }
-    }
-}
-
-/// What happens when a query is changed so that it can't go on with its state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum OnStateChange {
-    /// The pods go on with the query as it was.
-    #[default]
-    Block,
-    /// State and progress are deleted, and the new query begins at startFrom.
-    Reset,
-}
-
 const DAY_MS: u64 = 86_400_000;
 
 fn commit_interval() -> Duration {
@@ -298,27 +279,6 @@ fn allowed_lateness() -> Duration {
 
 fn max_drift() -> Duration {
     Duration::from_millis(600_000)
-}
-
-fn state_memory() -> Quantity {
-    Quantity::mebibytes(256)
-}
-
-impl StateBounds {
-    /// How much disk a pod's state may take.
-    #[must_use]
-    pub fn most_disk(&self) -> Quantity {
-        self.disk.clone().unwrap_or_else(|| Quantity::gibibytes(10))
-    }
-
-    /// How much of it the pod asks the node for. A bound that the user gave is meant; of the default most never need all.
-    #[must_use]
-    pub fn asked_disk(&self) -> Quantity {
-        // The CRDs of before filled in 10Gi where nobody said anything: that is no word of the user's.
-        let filled_in = Quantity::gibibytes(10).value();
-        let said = self.disk.clone().filter(|disk| disk.value() != filled_in);
-        said.unwrap_or_else(|| Quantity::gibibytes(1))
-    }
 }
 
 fn instant(_: &mut SchemaGenerator) -> Schema {
@@ -393,54 +353,13 @@ pub struct PipelineStatus {
     /// Its dead letters.
     #[serde(flatten)]
     pub letters: DeadLetterStatus,
+    /// What its stages have counted.
+    #[serde(flatten)]
+    pub audit: AuditStatus,
     /// What the query keeps. Absent: it needs no state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateStatus>,
-}
-
-/// A query's state: whose it is, where it is kept, and how much it is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StateStatus {
-    /// Digest of what the state is of: key, window, aggregates, types. A query with another one can't go on with it.
-    #[schemars(length(max = 64))]
-    pub fingerprint: String,
-    /// The part of the fingerprint that names of topics and consumer groups have in them.
-    #[schemars(length(max = 16))]
-    pub version: String,
-    /// The Kafka topics that this Pipeline made for itself. They are deleted with it under deletionPolicy Delete, and
-    /// by a Reset; nobody else may write to them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(max = 249)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
-    pub topics: Vec<String>,
-    /// Partitions of each of them, as many as the inputs' topics had when they were made; they never change. More pods
-    /// than this stand idle.
+    /// The last roll-out of a changed query. Absent: the spec has no rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partitions: Option<i32>,
-    /// Largest record of these topics, in bytes, as it was when they were made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_message_bytes: Option<i64>,
-    /// How much it is, in memory and on disk, all pods together, such as 12Mi.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
-    pub size: Option<String>,
-    /// How many keys it has, those of all windows, all pods together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keys: Option<i64>,
-    /// Rows that came too late since the pods' start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub late: Option<i64>,
-    /// How long the slowest pod took to read its state from Kafka when it last did, such as 3s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
-    pub restore: Option<String>,
-    /// Rows with an older event time are late, by the pod that is furthest behind. Rounded down to a minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "instant")]
-    pub watermark: Option<Time>,
-    /// A key to which more than half of the rows of the last minute belong: one pod has all its work.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub hot_key: Option<String>,
+    pub rollout: Option<RolloutStatus>,
 }

@@ -3,8 +3,12 @@
 //! Each check is one boolean expression over a stream's fields in the end; the structured checks are shorter to write, and can be
 //! told from each other. A row for which the expression is null passes, as with a CHECK constraint of SQL, and as Great Expectations
 //! and dbt skip nulls; that a value is there is a check of its own, `notNull`.
+//!
+//! Some checks are about many records: those of a window of event time (`set_check`). A monitor judges them, a Pipeline that the rule
+//! owns; their verdicts are a stream, and the newest stand in the status.
 
 mod check;
+mod set_check;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +23,10 @@ use crate::{Condition, Duration, borrowed, conditions, references};
 pub use check::{
     CheckSeverity, Comparison, FieldCheck, FormatCheck, LengthCheck, NamedFormat, PairCheck,
     PatternCheck, QualityCheck, RangeCheck, ValuesCheck,
+};
+pub use set_check::{
+    AggregateCheck, AggregateFunction, DistributionBin, DistributionCheck, DistributionTest,
+    FreshnessCheck, NullRatioCheck, QuantileCheck, RowCountCheck, UniqueCheck,
 };
 
 /// A percentage with at most nine digits behind the point.
@@ -72,7 +80,7 @@ pub struct QualityRuleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 13), regex(pattern = PERCENT))]
     pub threshold: Option<String>,
-    /// Over which time threshold holds. From 1m to 1d.
+    /// Over which time threshold holds, and how long the windows are that checks of many records are about. From 1m to 1d.
     #[serde(default = "window")]
     #[garde(custom(borrowed::between(60_000, 86_400_000)))]
     pub window: Duration,
@@ -169,7 +177,8 @@ pub struct CheckStatus {
     /// The check's name, as dead letters have it.
     #[schemars(length(max = 63))]
     pub name: String,
-    /// Records that failed it, counted and rounded as those of the rule.
+    /// Records that failed it, counted and rounded as those of the rule. Of a check of many records: windows that failed, of those
+    /// that were looked at.
     pub failed: i64,
     /// When one last did. Moves at most once a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,6 +188,17 @@ pub struct CheckStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 320))]
     pub last_failure_place: Option<String>,
+    /// A check of many records: the end of the newest window that was judged; of freshness: when it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "instant")]
+    pub window_end: Option<Time>,
+    /// A check of many records: what was observed in that window, such as a count; absent where the field is labelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub observed: Option<String>,
+    /// A check of many records: whether that window passed. Absent: none was judged yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<bool>,
 }
 
 /// What the pods of one object have judged. Pods count since their process began, so what ended ones counted is kept.

@@ -64,6 +64,14 @@ fn a_check_is_of_exactly_one_kind() {
         json!({"accepted": {"field": "id", "values": ["a"]}}),
         json!({"forbidden": {"field": "id", "values": ["a"]}}),
         json!({"compare": {"left": "a", "operator": "Less", "right": "b"}}),
+        json!({"rowCount": {"min": 1}}),
+        json!({"nullRatio": {"field": "id", "max": "0.5"}}),
+        json!({"unique": {"key": ["id"], "within": "1h"}}),
+        json!({"aggregate": {"field": "n", "function": "Mean", "max": "1"}}),
+        json!({"quantile": {"field": "n", "of": "0.95", "max": "1"}}),
+        json!({"freshness": {"maxAge": "1m"}}),
+        json!({"distribution": {"field": "n", "max": "0.2", "bins": [{"upTo": "1", "fraction": "0.5"}, {"fraction": "0.5"}]}}),
+        json!({"having": "COUNT(*) > 1"}),
     ] {
         assert_eq!(ask(&check), "", "{check}");
         let kind = serde_json::from_value::<QualityCheck>(check.clone())
@@ -101,6 +109,35 @@ fn a_check_is_of_exactly_one_kind() {
             json!({"range": {"field": "id"}}),
             "range needs min, max or both",
         ),
+        (json!({"rowCount": {}}), "rowCount needs min, max or both"),
+        (
+            json!({"rowCount": {"min": 2, "max": 1}}),
+            "min is above max",
+        ),
+        (
+            json!({"aggregate": {"field": "n", "function": "Sum"}}),
+            "aggregate needs min, max or both",
+        ),
+        (
+            json!({"quantile": {"field": "n", "of": "0.5"}}),
+            "quantile needs min, max or both",
+        ),
+        (
+            json!({"distribution": {"field": "n", "max": "1", "bins": [{"fraction": "0.5"}, {"upTo": "1", "fraction": "0.5"}]}}),
+            "only the last may have neither",
+        ),
+        (
+            json!({"distribution": {"field": "n", "max": "1", "bins": [{"upTo": "1", "fraction": "0.5"}, {"values": ["2"], "fraction": "0.5"}]}}),
+            "bins have all upTo or all values",
+        ),
+        (
+            json!({"distribution": {"field": "n", "max": "1", "test": "KolmogorovSmirnov", "bins": [{"values": ["1"], "fraction": "0.5"}, {"fraction": "0.5"}]}}),
+            "KolmogorovSmirnov needs bins in order",
+        ),
+        (
+            json!({"distribution": {"field": "n", "max": "1", "bins": [{"upTo": "1", "values": ["1"], "fraction": "0.5"}, {"fraction": "0.5"}]}}),
+            "a bin has upTo or values, not both",
+        ),
     ] {
         let told = ask(&check);
         assert!(told.contains(words), "{check}: {told}");
@@ -112,6 +149,23 @@ fn a_window_is_bounded() {
     for (window, right) in [("1m", true), ("1d", true), ("59s", false), ("25h", false)] {
         let faults = headworks_crds::faults(&rule(&json!({"window": window})).spec);
         assert_eq!(faults.is_empty(), right, "{window}: {faults:?}");
+    }
+}
+
+#[test]
+fn times_of_checks_are_bounded() {
+    for (check, right) in [
+        (json!({"unique": {"key": ["id"], "within": "1m"}}), true),
+        (json!({"unique": {"key": ["id"], "within": "7d"}}), true),
+        (json!({"unique": {"key": ["id"], "within": "8d"}}), false),
+        (json!({"unique": {"key": ["id"], "within": "0s"}}), false),
+        (json!({"freshness": {"maxAge": "10s"}}), true),
+        (json!({"freshness": {"maxAge": "1s"}}), false),
+    ] {
+        let faults = headworks_crds::faults(&rule(&json!({"checks": [check]})).spec);
+        assert_eq!(faults.is_empty(), right, "{check}: {faults:?}");
+        let placed = |fault: &headworks_crds::SpecFault| fault.field.starts_with("spec.checks[0].");
+        assert!(faults.iter().all(placed), "{faults:?}");
     }
 }
 

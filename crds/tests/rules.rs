@@ -322,6 +322,27 @@ fn what_a_pod_or_its_progress_is_named_after_cant_change() {
 }
 
 #[test]
+fn a_canary_tries_what_goes_on_and_compares_for_a_time() {
+    let canary = |canary: Value| pipeline(json!({"rollout": {"canary": canary}}));
+    accepted!(canary(json!({})));
+    accepted!(canary(
+        json!({"for": "10s", "rules": ["sane"], "compare": {"keys": ["id"], "sums": ["n"], "tolerance": "0.5"}})
+    ));
+    let mut reset = json!({"rollout": {"canary": {}}, "onStateChange": "Reset"});
+    refused!(pipeline(reset.clone()), "onStateChange Reset begins anew");
+    reset["rollout"] = json!({});
+    accepted!(pipeline(reset));
+    let time = |text: &str| headworks_crds::check(&canary(json!({"for": text})).spec);
+    for text in ["10s", "10m", "1d"] {
+        assert_eq!(time(text), Ok(()), "{text}");
+    }
+    for text in ["9s", "25h"] {
+        let fault = time(text).unwrap_err();
+        assert!(fault.starts_with("spec.rollout.canary.for: "), "{fault}");
+    }
+}
+
+#[test]
 fn names_leave_room_for_pods_and_services() {
     let spec = json!({"sql": "SELECT 1", "to": [{"stream": "a"}]});
     accepted!(named::<Pipeline>("Pipeline", &"p".repeat(48), &spec));
@@ -330,6 +351,16 @@ fn names_leave_room_for_pods_and_services() {
         "48 characters"
     );
     refused!(named::<Pipeline>("Pipeline", "a.b", &spec), "no dots");
+    // What runs beside it is called by it, too.
+    let mut canary = spec.clone();
+    canary["rollout"] = json!({"canary": {"for": "1m"}});
+    accepted!(named::<Pipeline>("Pipeline", &"p".repeat(41), &canary));
+    refused!(
+        named::<Pipeline>("Pipeline", &"p".repeat(42), &canary),
+        "41 characters"
+    );
+    canary["rollout"] = json!({});
+    accepted!(named::<Pipeline>("Pipeline", &"p".repeat(48), &canary));
     refused!(
         named::<Source>("Source", "1a", &json!({"into": "a", "http": {}})),
         "begins with a letter"

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -247,6 +247,28 @@ impl Kafka {
             .collect()
     }
 
+    /// Sets a group's commit of a partition by hand, with nothing beside it, as `kafka-consumer-groups --reset-offsets` does. A group that
+    /// still has members refuses it for a session's time.
+    pub fn set_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset))
+            .expect("an offset");
+        let consumer: BaseConsumer = self
+            .config()
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .create()
+            .expect("a consumer");
+        let began = Instant::now();
+        loop {
+            match consumer.commit(&list, CommitMode::Sync) {
+                Ok(()) => return,
+                Err(error) if began.elapsed() > AWAY => panic!("{group} at {offset}: {error}"),
+                Err(_) => std::thread::sleep(Duration::from_secs(1)),
+            }
+        }
+    }
+
     /// Writes records by hand.
     pub fn produce(&self, topic: &str, values: &[&[u8]]) {
         let producer: BaseProducer = self.config().create().expect("a producer");
@@ -302,37 +324,45 @@ impl Kafka {
             list.add_partition_offset(topic, partition, Offset::Beginning)
                 .expect("valid");
         }
+        // Where records come all the time, no fetch is ever empty, and the client never says that the end is reached.
+        let began = Instant::now();
+        let end = |partition| loop {
+            match consumer.fetch_watermarks(topic, partition, Duration::from_secs(5)) {
+                Ok((_, end)) => break end,
+                Err(error) if began.elapsed() < AWAY => println!("    reading {topic}: {error}"),
+                Err(error) => panic!("the end of {topic}[{partition}]: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        };
+        let mut open: BTreeMap<i32, i64> = (0..i32::try_from(count).expect("few"))
+            .map(|partition| (partition, end(partition)))
+            .filter(|(_, end)| *end > 0)
+            .collect();
         consumer.assign(&list).expect("assigned");
         let mut records = Vec::new();
-        let mut at_end = 0;
-        let began = Instant::now();
-        while at_end < count {
+        while !open.is_empty() {
             assert!(
                 began.elapsed() < AWAY,
                 "topic {topic} could not be read to its end: an open transaction?"
             );
             match consumer.poll(Duration::from_millis(500)) {
-                Some(Ok(message)) => records.push(Record {
-                    key: message.key().map(<[u8]>::to_vec),
-                    value: message.payload().unwrap_or_default().to_vec(),
-                    partition: message.partition(),
-                    offset: message.offset(),
-                    headers: message
-                        .headers()
-                        .map(|h| {
-                            h.iter()
-                                .map(|h| {
-                                    (
-                                        h.key.to_owned(),
-                                        String::from_utf8_lossy(h.value.unwrap_or_default())
-                                            .into_owned(),
-                                    )
-                                })
-                                .collect()
-                        })
-                        .unwrap_or_default(),
-                }),
-                Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => at_end += 1,
+                Some(Ok(message)) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let Some(end) = open.get(&partition) else {
+                        continue;
+                    };
+                    if offset + 1 >= *end {
+                        let beyond = offset >= *end;
+                        open.remove(&partition);
+                        if beyond {
+                            continue;
+                        }
+                    }
+                    records.push(record(&message));
+                }
+                Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
+                    open.remove(&partition);
+                }
                 Some(Err(error)) => println!("    reading {topic}: {error}"),
                 None => {}
             }
@@ -363,6 +393,22 @@ impl Kafka {
             last.len()
         );
         last
+    }
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let text =
+        |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+    let headers = message.headers().map(|headers| {
+        let pairs = headers.iter().map(|h| (h.key.to_owned(), text(h.value)));
+        pairs.collect()
+    });
+    Record {
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().unwrap_or_default().to_vec(),
+        partition: message.partition(),
+        offset: message.offset(),
+        headers: headers.unwrap_or_default(),
     }
 }
 

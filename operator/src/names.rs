@@ -16,6 +16,8 @@ pub const MANAGED_BY_VALUE: &str = "headworks";
 pub const PART_LABEL: &str = "headworks.dev/part";
 /// A pod's plan.
 pub const PLAN_PART: &str = "plan";
+/// What runs beside a Pipeline while a new version of it is tried out.
+pub const CANARY_PART: &str = "canary";
 /// An accepted contract.
 pub const CONTRACT_PART: &str = "contract";
 /// Digest of what was last applied, so that a field dropped from the desired object is noticed.

@@ -6,6 +6,8 @@
 //! its **controller**, or, where several objects share it, one of them. (A reference reaches no further than its namespace.) That an
 //! object says it is owned by one that isn't here is no proof: it is on its way out.
 
+pub mod monitors;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use headworks_crds::{DataStream, GROUP, Pipeline};

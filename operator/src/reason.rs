@@ -201,8 +201,30 @@ headworks_plan::words! {
         EnoughPass,
         /// Fewer records pass than the threshold asks for.
         TooFewPass,
+        /// The newest windows pass every check of many records.
+        WindowsPass,
+        /// The newest window didn't pass a check of many records.
+        WindowFailed,
+        /// A monitor's Pipeline isn't ready yet.
+        MonitorStarting,
+        /// A monitor's Pipeline waits for somebody to act.
+        MonitorStalled,
+        /// A monitor's Pipeline is behind the stream.
+        MonitorBehind,
 
         // Pipeline.
+        /// All that was read is accounted for.
+        Accounted,
+        /// Nobody has counted yet.
+        NotCounted,
+        /// Records were passed over unread, or their results weren't written.
+        RecordsMissing,
+        /// Records were read again, or their results were written twice.
+        RecordsRepeated,
+        /// Somebody else has set or deleted the group's commits.
+        PositionsSet,
+        /// A table holds other rows than were written.
+        TableDiffers,
         /// The query can't be planned.
         InvalidSql,
         /// The query's columns don't fit the target.
@@ -223,6 +245,14 @@ headworks_plan::words! {
         StateTopicMismatch,
         /// `state.memory` doesn't fit into the pod's.
         MemoryTooLow,
+        /// What `rollout.canary` asks for can't be compared or judged.
+        CanaryInvalid,
+        /// A new version runs beside the one in force.
+        CanaryRunning,
+        /// A new version did well, and takes the place of the one before.
+        CanaryPassed,
+        /// A new version didn't do well, and the one before goes on.
+        CanaryFailed,
 
         // Replay.
         /// All of it is done.

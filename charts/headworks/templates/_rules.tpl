@@ -6,6 +6,11 @@ is none on Secrets (see secrets.yaml and credentials.yaml). */}}
 - apiGroups: [headworks.dev]
   resources: [datastreams, datastores, sources, pipelines, qualityrules, replays]
   verbs: [get, list, watch, patch]
+# create, delete: what runs beside a Pipeline with rollout.canary while a new version of it is tried out; what QualityRules own, the Pipelines that judge windows and the streams of their verdicts; and for AccessGrants with exceptLabels
+# streams without labelled fields, and the Pipelines that fill them. Only such as carry their owner's reference are ever deleted.
+- apiGroups: [headworks.dev]
+  resources: [datastreams, pipelines]
+  verbs: [create, delete]
 # patch: to say in status what is so.
 - apiGroups: [headworks.dev]
   resources: [datastreams/status, datastores/status, sources/status, pipelines/status, qualityrules/status, replays/status]
@@ -66,10 +71,6 @@ is none on Secrets (see secrets.yaml and credentials.yaml). */}}
 - apiGroups: [headworks.dev]
   resources: [accessgrants/finalizers]
   verbs: [update]
-# create, delete: streams without labelled fields, and the Pipelines that fill them, for AccessGrants with exceptLabels.
-- apiGroups: [headworks.dev]
-  resources: [datastreams, pipelines]
-  verbs: [create, delete]
 {{- end }}
 
 {{/* Strimzi's objects, where a Platform names a Strimzi cluster (docs/strimzi.md). */}}

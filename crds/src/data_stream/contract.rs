@@ -88,6 +88,18 @@ pub struct EventTime {
     pub idle_timeout: Duration,
 }
 
+impl EventTime {
+    /// The time in that field, with everything else as it is where nothing is said.
+    #[must_use]
+    pub fn of(field: &str) -> Self {
+        Self {
+            field: field.to_owned(),
+            max_out_of_orderness: max_out_of_orderness(),
+            idle_timeout: idle_timeout(),
+        }
+    }
+}
+
 /// A day: the longest `maxOutOfOrderness` and `idleTimeout`.
 pub const MAX_EVENT_TIME_MS: u64 = 86_400_000;
 

@@ -5,6 +5,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::set_check::{
+    AggregateCheck, DistributionCheck, FreshnessCheck, NullRatioCheck, QuantileCheck,
+    RowCountCheck, UniqueCheck,
+};
 use crate::data_stream::FIELD_PATH;
 
 /// A check's name: what dead letters, figures and alerts call it by.
@@ -15,7 +19,7 @@ const NAME_MAX: usize = 63;
 /// One check of a rule: exactly one of the kinds of check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.expression), has(self.notNull), has(self.length), has(self.range), has(self.pattern), has(self.notMatching), has(self.format), has(self.accepted), has(self.forbidden), has(self.compare)].filter(x, x).size() == 1").message("a check needs exactly one of: expression, notNull, length, range, pattern, notMatching, format, accepted, forbidden, compare"))]
+#[x_kube(validation = Rule::new("[has(self.expression), has(self.notNull), has(self.length), has(self.range), has(self.pattern), has(self.notMatching), has(self.format), has(self.accepted), has(self.forbidden), has(self.compare), has(self.rowCount), has(self.nullRatio), has(self.unique), has(self.aggregate), has(self.quantile), has(self.freshness), has(self.distribution), has(self.having)].filter(x, x).size() == 1").message("a check needs exactly one of: expression, notNull, length, range, pattern, notMatching, format, accepted, forbidden, compare, rowCount, nullRatio, unique, aggregate, quantile, freshness, distribution, having"))]
 #[garde(allow_unvalidated)]
 pub struct QualityCheck {
     /// Its name, unique in the rule. Absent: what it checks and its field, such as notNull-order_id.
@@ -56,6 +60,34 @@ pub struct QualityCheck {
     /// Two fields of a record stand so to each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<PairCheck>,
+    /// A window has so many records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_count: Option<RowCountCheck>,
+    /// Few enough records of a window have no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub null_ratio: Option<NullRatioCheck>,
+    /// No two records of a window have the same key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub unique: Option<UniqueCheck>,
+    /// An aggregate of a window's values lies between two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregate: Option<AggregateCheck>,
+    /// A quantile of a window's values lies between two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<QuantileCheck>,
+    /// The newest record isn't too old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub freshness: Option<FreshnessCheck>,
+    /// A window's values are spread as they should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<DistributionCheck>,
+    /// A boolean SQL expression over the aggregates of a window's records, as after HAVING, such as
+    /// SUM(amount) > 0 AND COUNT(*) > 10. A window fails where it is false; null passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub having: Option<String>,
 }
 
 impl QualityCheck {
@@ -73,9 +105,30 @@ impl QualityCheck {
             ("accepted", self.accepted.is_some()),
             ("forbidden", self.forbidden.is_some()),
             ("compare", self.compare.is_some()),
+            ("rowCount", self.row_count.is_some()),
+            ("nullRatio", self.null_ratio.is_some()),
+            ("unique", self.unique.is_some()),
+            ("aggregate", self.aggregate.is_some()),
+            ("quantile", self.quantile.is_some()),
+            ("freshness", self.freshness.is_some()),
+            ("distribution", self.distribution.is_some()),
+            ("having", self.having.is_some()),
         ];
         let mut there = kinds.iter().filter(|(_, there)| *there);
         there.next().map(|(kind, _)| *kind)
+    }
+
+    /// True: it is about many records, those of a window, and judged by a monitor; false: about each record by itself.
+    #[must_use]
+    pub fn is_of_set(&self) -> bool {
+        self.row_count.is_some()
+            || self.null_ratio.is_some()
+            || self.unique.is_some()
+            || self.aggregate.is_some()
+            || self.quantile.is_some()
+            || self.freshness.is_some()
+            || self.distribution.is_some()
+            || self.having.is_some()
     }
 
     /// The field that it is about, where it is one.
@@ -97,6 +150,23 @@ impl QualityCheck {
             .chain(format)
             .chain(values)
             .chain(compare);
+        all.next().or_else(|| self.field_of_set())
+    }
+
+    fn field_of_set(&self) -> Option<&str> {
+        let key = self.unique.iter().filter_map(|c| match c.key.as_slice() {
+            [one] => Some(one.as_str()),
+            _ => None,
+        });
+        let ratio = self.null_ratio.iter().map(|c| c.field.as_str());
+        let aggregate = self.aggregate.iter().map(|c| c.field.as_str());
+        let quantile = self.quantile.iter().map(|c| c.field.as_str());
+        let distribution = self.distribution.iter().map(|c| c.field.as_str());
+        let mut all = key
+            .chain(ratio)
+            .chain(aggregate)
+            .chain(quantile)
+            .chain(distribution);
         all.next()
     }
 

@@ -109,6 +109,7 @@ pub fn plan(
         },
         stages: stages(pipeline, planned),
         accept_data_loss: None,
+        verdicts: None,
     }
 }
 
@@ -140,3 +141,6 @@ fn stages(pipeline: &Pipeline, planned: &Planned) -> Vec<StagePlan> {
 pub fn compile(plan: &PipelinePlan) -> Result<Local, LocalError> {
     Local::new(plan, &AsJson)
 }
+
+#[cfg(test)]
+mod monitors;

@@ -84,6 +84,12 @@ fn words(pattern: &str) -> Option<&'static str> {
         r"^(100(\.0{1,9})?|[0-9]{1,2}(\.[0-9]{1,9})?)$" => {
             "is no percentage: write a number from 0 to 100 with at most 9 digits behind the point, such as 99.5"
         }
+        r"^(1(\.0{1,9})?|0(\.[0-9]{1,9})?)$" => {
+            "is no part of a whole: write a number from 0 to 1 with at most 9 digits behind the point, such as 0.25"
+        }
+        r"^[0-9]{1,9}(\.[0-9]{1,9})?$" => {
+            "is no number: write at most 9 digits before and behind the point, without a sign, such as 0.2"
+        }
         "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$" => {
             "is no name of a check: letters, digits, '-', '_' and '.', with a letter or digit first and last"
         }

@@ -29,8 +29,16 @@ pub fn settle(stream: &DataStream, key: &Key, status: &mut DataStreamStatus, con
     say(said, &mut status.conditions, generation, Timestamp::now());
 }
 
-/// What a rule says of the stream: its name, and whether enough records pass. One that isn't applied says nothing.
-fn said(rule: &QualityRule) -> Option<(String, bool)> {
+/// How a rule says that the stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Healthy,
+    TooFewPass,
+    WindowFailed,
+}
+
+/// What a rule says of the stream, with its name. One that isn't applied says nothing.
+fn said(rule: &QualityRule) -> Option<(String, Said)> {
     if rule.metadata.deletion_timestamp.is_some() {
         return None;
     }
@@ -39,27 +47,56 @@ fn said(rule: &QualityRule) -> Option<(String, bool)> {
         return None;
     }
     let healthy = find(conditions, HEALTHY)?;
-    Some((rule.name_any(), healthy.status == "True"))
+    let said = if healthy.status == "True" {
+        Said::Healthy
+    } else if healthy.reason == ConditionReason::WindowFailed.as_str() {
+        Said::WindowFailed
+    } else {
+        Said::TooFewPass
+    };
+    Some((rule.name_any(), said))
 }
 
 fn say(
-    mut rules: Vec<(String, bool)>,
+    mut rules: Vec<(String, Said)>,
     conditions: &mut Vec<Condition>,
     generation: Option<i64>,
     now: Timestamp,
 ) {
     rules.sort();
-    let of = |healthy: bool| -> Vec<String> {
-        let rules = rules.iter().filter(|rule| rule.1 == healthy);
+    let of = |said: Said| -> Vec<String> {
+        let rules = rules.iter().filter(|rule| rule.1 == said);
         rules.map(|(name, _)| name.clone()).collect()
     };
-    let (broken, kept) = (of(false), of(true));
-    if !broken.is_empty() {
+    let (few, windows, kept) = (
+        of(Said::TooFewPass),
+        of(Said::WindowFailed),
+        of(Said::Healthy),
+    );
+    if !few.is_empty() || !windows.is_empty() {
+        let mut parts = Vec::with_capacity(2);
+        if !few.is_empty() {
+            parts.push(format!(
+                "fewer records pass than QualityRule {} asks for",
+                listed(&few)
+            ));
+        }
+        if !windows.is_empty() {
+            parts.push(format!(
+                "the newest window of records doesn't pass QualityRule {}",
+                listed(&windows)
+            ));
+        }
         let message = format!(
-            "fewer records pass than QualityRule {} asks for: kubectl describe qualityrule says which checks fail",
-            listed(&broken)
+            "{}: kubectl describe qualityrule says which checks fail",
+            parts.join("; ")
         );
-        let error = Error::stalled(ConditionReason::TooFewPass, message);
+        let reason = if few.is_empty() {
+            ConditionReason::WindowFailed
+        } else {
+            ConditionReason::TooFewPass
+        };
+        let error = Error::stalled(reason, message);
         let broken = Err::<(ConditionReason, _), _>(&error);
         set(conditions, HEALTHY, broken, generation, now);
     } else if kept.is_empty() {
@@ -98,17 +135,15 @@ mod tests {
                 "spec": {"stream": "orders", "checks": []}, "status": {"conditions": conditions}}))
             .unwrap()
         };
-        assert_eq!(said(&rule(false)), Some(("sane".into(), false)));
+        assert_eq!(said(&rule(false)), Some(("sane".into(), Said::TooFewPass)));
         assert_eq!(said(&rule(true)), None);
     }
 
     #[test]
     fn a_stream_is_healthy_if_all_its_rules_say_so() {
         let mut conditions = Vec::new();
-        let mut ask = |rules: &[(&str, bool)]| {
-            let rules = rules
-                .iter()
-                .map(|(name, healthy)| ((*name).to_owned(), *healthy));
+        let mut ask = |rules: &[(&str, Said)]| {
+            let rules = rules.iter().map(|(name, said)| ((*name).to_owned(), *said));
             say(
                 rules.collect(),
                 &mut conditions,
@@ -120,17 +155,23 @@ mod tests {
         };
         assert_eq!(ask(&[]), None);
         assert_eq!(
-            ask(&[("b", true), ("a", true)]).unwrap(),
+            ask(&[("b", Said::Healthy), ("a", Said::Healthy)]).unwrap(),
             (
                 "True".into(),
                 "as many records pass as QualityRule a, b asks for".into()
             )
         );
-        let (status, message) = ask(&[("b", false), ("a", true)]).unwrap();
+        let (status, message) = ask(&[("b", Said::TooFewPass), ("a", Said::Healthy)]).unwrap();
         assert_eq!(status, "False");
         assert!(
             message.starts_with("fewer records pass than QualityRule b asks for"),
             "{message}"
+        );
+        let (status, message) = ask(&[("b", Said::WindowFailed), ("a", Said::Healthy)]).unwrap();
+        assert_eq!(status, "False");
+        assert_eq!(
+            message,
+            "the newest window of records doesn't pass QualityRule b: kubectl describe qualityrule says which checks fail"
         );
         assert_eq!(ask(&[]), None);
     }

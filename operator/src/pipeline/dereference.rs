@@ -9,6 +9,7 @@ use crate::{
     data_store::resolve::resolve_store,
     data_stream::resolve::{ResolvedStream, resolve_stream, stream_references},
     names::Key,
+    owned_objects::monitors,
     planning::{query, store_writers::stores_of},
     platform::resolve::{ResolvedPlatform, platform_references, resolve_platform},
     reason::ConditionReason,
@@ -27,6 +28,8 @@ pub struct References {
     pub tables: Vec<(TableTarget, StoreBinding)>,
     /// Kafka's CA, if the Platform names one.
     pub ca: Option<String>,
+    /// What it judges, digested, where it is a QualityRule's monitor.
+    pub judged: Option<String>,
 }
 
 /// Reads it all, and declares it first, so that a change in between wakes us again.
@@ -85,6 +88,13 @@ pub async fn dereference(
         let store = resolve_store(context, &place, &key.namespace, &table.store)?;
         tables.push((table.clone(), store));
     }
+    let judged = monitors::judged(pipeline, context);
+    if judged.is_some() {
+        // It is about the records that are there: what rules of each record take out, they take out where the stream is used.
+        for input in &mut inputs {
+            input.stream.rules.clear();
+        }
+    }
     let ca = connection::ca(context, &platform.platform).await?;
     Ok(References {
         platform,
@@ -92,6 +102,7 @@ pub async fn dereference(
         outputs,
         tables,
         ca,
+        judged,
     })
 }
 

@@ -4,7 +4,9 @@
 
 use std::future::Future;
 
-use headworks_crds::{Pipeline, PipelineSpec, PipelineStatus, PodTemplate, SpecFault, fault_text};
+use headworks_crds::{
+    Pipeline, PipelineSpec, PipelineStatus, PodTemplate, QueryInForce, SpecFault, fault_text,
+};
 use headworks_sql::Dataflow;
 
 use super::dereference::References;
@@ -57,6 +59,9 @@ pub trait Engine {
 
     /// Puts in the status how fast what runs is, from what was heard of it last. It is asked whatever may be wrong with the spec.
     fn show_figures(&self, status: &mut PipelineStatus);
+
+    /// The version of the query that runs, as far as the engine knows; what it doesn't know is as in `wanted`.
+    fn running(&self, wanted: &QueryInForce) -> Option<QueryInForce>;
 
     /// Ends what runs and keeps what it has done, whatever may be wrong with the spec.
     ///

@@ -43,7 +43,16 @@ fn say(
         .map(|(name, healthy)| format!("DataStream {name}: {}", healthy.message))
         .collect();
     if !broken.is_empty() {
-        let error = Error::stalled(ConditionReason::TooFewPass, broken.join("; "));
+        let mut all = inputs
+            .iter()
+            .filter(|(_, healthy)| healthy.status != "True");
+        let windows = all.all(|(_, said)| said.reason == ConditionReason::WindowFailed.as_str());
+        let reason = if windows {
+            ConditionReason::WindowFailed
+        } else {
+            ConditionReason::TooFewPass
+        };
+        let error = Error::stalled(reason, broken.join("; "));
         let broken = Err::<(ConditionReason, _), _>(&error);
         set(conditions, INPUTS_HEALTHY, broken, generation, now);
     } else if inputs.is_empty() {

@@ -5,6 +5,8 @@
 //! plan goes on.
 
 mod admission;
+mod balance;
+mod canary;
 mod dereference;
 pub mod engine;
 mod figures;
@@ -15,7 +17,9 @@ mod state;
 mod validate;
 mod watched;
 
-use headworks_crds::{Delivery, Pipeline, PipelineStatus, SpecFault};
+use std::time::Duration;
+
+use headworks_crds::{Delivery, Pipeline, PipelineStatus, QueryInForce, SpecFault};
 
 use self::{
     engine::{Checked, Engine, supported},
@@ -28,7 +32,7 @@ use crate::{
     data_stream::resolve::ResolvedStream,
     mounts::NeededSecret,
     names::Key,
-    planning::{check, targets},
+    planning::{check, flows::is_canary, targets},
     platform::policy,
     reason::ConditionReason,
     retry::Error,
@@ -97,17 +101,32 @@ async fn run<E: Engine + Sync>(
 ) -> Result<ReconcileOutcome, Error> {
     let key = &Key::of(pipeline);
     engine.show_figures(status);
+    balance::settle(pipeline, key, status, context);
     if pipeline.spec.suspend {
         engine.suspend().await?;
     }
-    let resolved = Box::pin(resolve(engine, pipeline, key, status, context)).await;
+    let running = |wanted: &QueryInForce| engine.running(wanted);
+    let step = Box::pin(canary::step(pipeline, key, running, status, context)).await;
+    let (step, held) = match step {
+        Ok(step) => (step, None),
+        Err(error) => (canary::Step::default(), Some(error)),
+    };
+    // What is to run, which the spec's version isn't while a canary tries that out.
+    let version = step.in_force.as_deref().unwrap_or(pipeline);
+    let resolved = match held {
+        Some(error) => Err(error),
+        None => Box::pin(resolve(engine, version, key, status, context)).await,
+    };
     let applied = engine.apply(resolved, status).await;
     let (applied, resolved) = applied.map_err(|error| keeps_running(error, status))?;
-    in_force(pipeline, &resolved, engine.progress(&applied), status);
+    in_force(version, &resolved, engine.progress(&applied), status);
+    canary::applied(&pipeline.spec, &version.spec, status);
     inputs_health::settle(pipeline, key, status, context);
     let shared = shared_condition::shared_condition(&context.flows.shared(key));
     let outcome = engine.observe(&applied).await?;
-    Ok(outcome.and(shared))
+    let looked_after = is_canary(pipeline).then_some(canary::LOOK);
+    let outcome = outcome.and(shared).and(step.condition);
+    Ok(soon(outcome, step.recheck.or(looked_after)))
 }
 
 /// What a Pipeline came to besides what runs, for its status.
@@ -191,6 +210,12 @@ fn in_force(pipeline: &Pipeline, resolved: &Resolved, progress: &str, status: &m
     status.tables.clone_from(&resolved.tables);
     status.guarantee = Some(resolved.guarantee);
     status.group = Some(progress.to_owned());
+}
+
+/// Looked at again after `recheck` at the latest.
+fn soon(mut outcome: ReconcileOutcome, recheck: Option<Duration>) -> ReconcileOutcome {
+    outcome.recheck = outcome.recheck.into_iter().chain(recheck).min();
+    outcome
 }
 
 /// A spec that is held back leaves the pods as they are: that is said, if there are any.

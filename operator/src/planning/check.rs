@@ -9,7 +9,7 @@ use headworks_crds::{Delivery, PipelineSpec, TableTarget};
 use headworks_plan::{Contract, DELETED_COLUMN, Guarantee};
 use headworks_sql::{Catalog, Dataflow, keyed::Changes, schema::Schema, suggest::nearest, target};
 
-use super::query;
+use super::{canary, query};
 use crate::connectors::stores::TableRules;
 use crate::reason::ConditionReason;
 use crate::retry::Error;
@@ -19,7 +19,7 @@ use crate::retry::Error;
 /// DataStore of a name asks of them.
 ///
 /// # Errors
-/// `InvalidSql`, `NotSupported` or `OutputMismatch`, with the place in the spec and the remedy.
+/// `InvalidSql`, `NotSupported`, `OutputMismatch` or `CanaryInvalid`, with the place in the spec and the remedy.
 pub fn check(
     spec: &PipelineSpec,
     inputs: &[(&str, &Contract)],
@@ -70,6 +70,10 @@ pub fn check(
                 ),
             ));
         }
+    }
+    if let Some(fault) = canary::faults(spec, &dataflow.output).first() {
+        let fault = fault.to_string();
+        return Err(Error::stalled(ConditionReason::CanaryInvalid, fault));
     }
     Ok(dataflow)
 }

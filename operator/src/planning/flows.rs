@@ -16,7 +16,7 @@ use super::{
     query,
     shared::{self, Shared},
 };
-use crate::names::Key;
+use crate::names::{CANARY_PART, Key, PART_LABEL};
 
 /// What one object reads and writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Flow {
     pub in_force: bool,
     /// Seconds since 1970 UTC when it was made.
     pub born: i64,
+    /// False: it tries something out on records that others judge.
+    pub judges: bool,
     /// True: its reconcile asks for loops and shared targets, and is woken when what it would be told changes.
     pub heeds: bool,
 }
@@ -107,7 +109,7 @@ impl Flows {
             brings || reads
         };
         flows
-            .filter(|(key, flow)| key.kind != "Replay" && meets(flow))
+            .filter(|(key, flow)| key.kind != "Replay" && flow.judges && meets(flow))
             .map(|(key, _)| key.clone())
             .collect()
     }
@@ -223,6 +225,11 @@ fn way_back(flow: &Flow, accepted: &[(&Key, &Flow)]) -> Option<Loop> {
     None
 }
 
+/// True: it is the new version of another Pipeline, which is tried out.
+pub fn is_canary(pipeline: &Pipeline) -> bool {
+    pipeline.labels().get(PART_LABEL).map(String::as_str) == Some(CANARY_PART)
+}
+
 /// What a Pipeline reads and writes, from its spec alone; a query that can't be parsed flows nowhere.
 pub fn flow_of(pipeline: &Pipeline) -> Flow {
     let inputs: BTreeSet<String> = query::inputs(&pipeline.spec.sql)
@@ -247,6 +254,7 @@ pub fn flow_of(pipeline: &Pipeline) -> Flow {
         born: pipeline
             .creation_timestamp()
             .map_or(i64::MAX, |t| t.0.as_second()),
+        judges: !is_canary(pipeline),
         heeds: true,
     }
 }
@@ -272,6 +280,7 @@ mod tests {
                 .collect(),
             in_force,
             born,
+            judges: true,
             heeds: true,
         }
     }
@@ -327,6 +336,12 @@ mod tests {
             &Key::new("Replay", "shop", "copy"),
             flow(&["b"], &["c"], 1, false),
         );
+        // Nor does what is tried out beside the version that does.
+        let tried = Flow {
+            judges: false,
+            ..flow(&["b"], &["d"], 1, false)
+        };
+        flows.set(&key("sums-canary"), tried);
         assert!(flows.judges("shop", "b").is_empty());
         let source = Key::new("Source", "shop", "in");
         flows.set(&source, from_outside("b"));

@@ -3,6 +3,7 @@
 //!
 //! Pure: it knows neither the API server nor Kafka, so admission, the reconcile, the blast radius and the command line ask the same.
 
+pub mod canary;
 pub mod check;
 pub mod flows;
 pub mod lineage;

@@ -100,6 +100,7 @@ impl RecordUse {
             targets: self.targets(),
             in_force: false,
             born: i64::MAX,
+            judges: true,
             heeds: self.heeds,
         }
     }

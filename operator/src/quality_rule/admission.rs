@@ -54,7 +54,9 @@ fn review(
         strict(spec, &old.spec, status, &mut decision);
     }
     let key = (new.namespace().unwrap_or_default(), spec.stream.clone());
-    if !judged(&spec.stream, snapshot) && !spec.suspend {
+    // Windows are judged by monitors, whoever writes the topic.
+    let of_records = spec.checks.iter().any(|check| !check.is_of_set());
+    if of_records && !judged(&spec.stream, snapshot) && !spec.suspend {
         decision.warn(format!(
             "no Source writes DataStream {} and no Pipeline reads it: nothing is judged until one does",
             spec.stream
@@ -122,7 +124,8 @@ fn strict(
     if checked == 0 || new.filter != old.filter || new.suspend {
         return;
     }
-    for (index, check) in new.checks.iter().enumerate() {
+    let of_records = new.checks.iter().enumerate();
+    for (index, check) in of_records.filter(|(_, check)| !check.is_of_set()) {
         let before = old
             .checks
             .iter()

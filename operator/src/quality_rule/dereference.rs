@@ -9,7 +9,8 @@ use crate::{
     context::Context,
     data_stream::resolve::{resolve_stream, stream_references, stream_rules},
     names::Key,
-    planning::rules::StreamRules,
+    owned_objects::monitors,
+    planning::rules::{StreamRules, monitor::Monitors},
     retry::Error,
     rule_counts::{Heard, Tally},
 };
@@ -40,9 +41,29 @@ pub fn declare(rule: &QualityRule, key: &Key, context: &Context) {
     context.indexes.set_references(key, references);
 }
 
-/// Who judges, and what was said of it.
+/// A rule's stream: what its rules come to, and where it is.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What its rules come to.
+    pub rules: StreamRules,
+    /// Its Platform.
+    pub platform: String,
+}
+
+impl Found {
+    /// The monitors of a rule that has checks of many records and is right.
+    pub fn monitors(&self, rule: &Key) -> Option<&Monitors> {
+        self.rules.monitors.get(&rule.name)
+    }
+}
+
+/// Who judges, and what was said of it. Monitors judge no records.
 pub fn judges(rule: &QualityRule, key: &Key, context: &Context) -> Vec<Judge> {
-    let keys = context.flows.judges(&key.namespace, &rule.spec.stream);
+    let mut keys = context.flows.judges(&key.namespace, &rule.spec.stream);
+    keys.retain(|key| {
+        let pipeline = context.stores.pipeline(&key.namespace, &key.name);
+        key.kind != "Pipeline" || !pipeline.is_some_and(|one| monitors::is_monitor(&one, context))
+    });
     let judge = |of: Key| Judge {
         pods: context.reports.rules(&of),
         silent: context.reports.is_silent(&of),
@@ -55,15 +76,14 @@ pub fn judges(rule: &QualityRule, key: &Key, context: &Context) -> Vec<Judge> {
 ///
 /// # Errors
 /// The stream isn't there, or has no contract yet.
-pub async fn stream(
-    rule: &QualityRule,
-    key: &Key,
-    context: &Context,
-) -> Result<StreamRules, Error> {
+pub async fn stream(rule: &QualityRule, key: &Key, context: &Context) -> Result<Found, Error> {
     let stream = &rule.spec.stream;
     let found = resolve_stream(context, "spec.stream", &key.namespace, stream).await?;
     let contract = &found.stream.contract;
-    Ok(stream_rules(context, &key.namespace, stream, contract))
+    Ok(Found {
+        rules: stream_rules(context, &key.namespace, stream, contract),
+        platform: found.platform,
+    })
 }
 
 /// What each pod has counted by a rule of the stream.

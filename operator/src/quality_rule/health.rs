@@ -1,34 +1,61 @@
 //! Whether enough records pass: the condition `Healthy`. Pure.
 
-use headworks_crds::{Condition, QualityRuleSpec, conditions::HEALTHY};
+use headworks_crds::{
+    Condition, QualityCheck, QualityRuleSpec,
+    conditions::{HEALTHY, find},
+};
 use k8s_openapi::jiff::Timestamp;
 
+use super::verdicts::Found;
 use crate::{
+    admission::listed,
     reason::ConditionReason,
     retry::Error,
     rule_counts::Judged,
     status::{ReconcileOutcome, mark, set},
 };
 
-/// Says it by what was judged over the window. Where nothing was, it stays as it was; without a threshold there is nothing to say. The
-/// words have no figures, which move all the time: those stand beside.
+/// Says it by what was judged over the window, and by what monitors found. Where nothing was, it stays as it was; without a threshold and
+/// checks of many records there is nothing to say. The words have no figures, which move all the time: those stand beside.
 pub fn settle(
     spec: &QualityRuleSpec,
     judged: Option<Judged>,
+    found: &Found,
     conditions: &mut Vec<Condition>,
-    generation: Option<i64>,
-    now: Timestamp,
+    (generation, now): (Option<i64>, Timestamp),
 ) {
-    let (Some(threshold), false) = (&spec.threshold, spec.suspend) else {
-        mark(
-            conditions,
-            HEALTHY,
-            None::<&(ConditionReason, String)>,
-            generation,
+    let of_sets = spec.checks.iter().any(QualityCheck::is_of_set);
+    if spec.suspend || (spec.threshold.is_none() && !of_sets) {
+        return forget(conditions, generation);
+    }
+    if let Found::Failed(checks) = found {
+        let message = format!(
+            "the newest window of records didn't pass {}: status.checks says what was observed",
+            listed(checks)
         );
+        let failed = Error::stalled(ConditionReason::WindowFailed, message);
+        return broken(&failed, conditions, generation, now);
+    }
+    let Some(threshold) = &spec.threshold else {
+        match found {
+            Found::Passed => {
+                let message = "the newest windows of records passed every check";
+                let passed = Ok((ConditionReason::WindowsPass, message));
+                set(conditions, HEALTHY, passed, generation, now);
+            }
+            // What was said is about checks of each record, which ask for nothing any more.
+            _ if !of_windows(conditions) => forget(conditions, generation),
+            _ => {}
+        }
         return;
     };
-    let Some(judged) = judged else { return };
+    let Some(judged) = judged else {
+        // That a window failed isn't so any more, and how records do isn't known.
+        if of_windows(conditions) {
+            forget(conditions, generation);
+        }
+        return;
+    };
     let window = &spec.window;
     if judged.meets(threshold) {
         let message =
@@ -41,12 +68,30 @@ pub fn settle(
         "fewer than {threshold} per cent of the records of the last {window} passed: status.checks says which checks fail, and where one last did"
     );
     let too_few = Error::stalled(ConditionReason::TooFewPass, message);
-    set(
+    broken(&too_few, conditions, generation, now);
+}
+
+fn broken(error: &Error, conditions: &mut Vec<Condition>, generation: Option<i64>, now: Timestamp) {
+    let broken = Err::<(ConditionReason, _), _>(error);
+    set(conditions, HEALTHY, broken, generation, now);
+}
+
+/// True: what is said of health is said of windows.
+fn of_windows(conditions: &[Condition]) -> bool {
+    let said = find(conditions, HEALTHY);
+    said.is_some_and(|said| {
+        [ConditionReason::WindowFailed, ConditionReason::WindowsPass]
+            .iter()
+            .any(|reason| said.reason == reason.as_str())
+    })
+}
+
+fn forget(conditions: &mut Vec<Condition>, generation: Option<i64>) {
+    mark(
         conditions,
         HEALTHY,
-        Err::<(ConditionReason, _), _>(&too_few),
+        None::<&(ConditionReason, String)>,
         generation,
-        now,
     );
 }
 
@@ -88,8 +133,23 @@ mod tests {
         judged: Option<(u64, u64)>,
         before: &mut Vec<Condition>,
     ) -> Option<(String, String)> {
+        said(spec, judged, &Found::Nothing, before)
+    }
+
+    fn said(
+        spec: &QualityRuleSpec,
+        judged: Option<(u64, u64)>,
+        found: &Found,
+        before: &mut Vec<Condition>,
+    ) -> Option<(String, String)> {
         let judged = judged.map(|(checked, failed)| Judged { checked, failed });
-        settle(spec, judged, before, Some(1), Timestamp::UNIX_EPOCH);
+        settle(
+            spec,
+            judged,
+            found,
+            before,
+            (Some(1), Timestamp::UNIX_EPOCH),
+        );
         let found = before.iter().find(|c| c.type_ == HEALTHY)?;
         Some((found.status.clone(), found.reason.clone()))
     }
@@ -129,5 +189,43 @@ mod tests {
         );
         spec.suspend = true;
         assert_eq!(healthy(&spec, Some((100, 2)), &mut conditions), None);
+    }
+
+    #[test]
+    fn a_window_that_fails_is_unhealthy_whatever_the_records_do() {
+        let checks = serde_json::json!([{"rowCount": {"min": 1}}]);
+        let mut spec = QualityRuleSpec::new("orders", serde_json::from_value(checks).unwrap());
+        let mut conditions = Vec::new();
+        let is = |status: &str, reason: &str| Some((status.to_owned(), reason.to_owned()));
+        let failed = Found::Failed(vec!["rowCount-1".into()]);
+        assert_eq!(said(&spec, None, &Found::Nothing, &mut conditions), None);
+        assert_eq!(
+            said(&spec, None, &failed, &mut conditions),
+            is("False", "WindowFailed")
+        );
+        assert!(conditions[0].message.contains("rowCount-1"));
+        assert_eq!(
+            said(&spec, None, &Found::Nothing, &mut conditions),
+            is("False", "WindowFailed"),
+            "silence mends nothing"
+        );
+        assert_eq!(
+            said(&spec, None, &Found::Passed, &mut conditions),
+            is("True", "WindowsPass")
+        );
+        spec.threshold = Some("99".into());
+        assert_eq!(
+            said(&spec, Some((100, 2)), &Found::Passed, &mut conditions),
+            is("False", "TooFewPass")
+        );
+        assert_eq!(
+            said(&spec, Some((100, 0)), &failed, &mut conditions),
+            is("False", "WindowFailed")
+        );
+        assert_eq!(said(&spec, None, &Found::Passed, &mut conditions), None);
+        assert_eq!(
+            said(&spec, Some((100, 0)), &Found::Passed, &mut conditions),
+            is("True", "EnoughPass")
+        );
     }
 }

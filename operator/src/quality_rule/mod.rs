@@ -1,14 +1,19 @@
 //! QualityRule: checks of a stream's records. It has no pods: those of the Sources and Pipelines that meet the stream's records judge
 //! by it, because it is in their plans (`data_stream::resolve`).
 //!
+//! Checks of many records are judged by monitors, Pipelines that the rule owns (`monitor`); what these found is read from their pods'
+//! reports, too (`verdicts`).
+//!
 //! It is Ready once every pod that judges says that it does so by this version. Its counts and its health come from what these pods
 //! say; nobody is woken by those, so a rule looks at them by itself.
 
 mod admission;
 mod dereference;
 mod health;
+mod monitor;
 mod status;
 mod validate;
+mod verdicts;
 mod watched;
 
 use std::time::Duration;
@@ -23,7 +28,7 @@ use crate::{
     names::Key,
     planning::rules,
     retry::Error,
-    rule_counts::{Counts, Remembered},
+    rule_counts::{Counts, Judged, Remembered},
     security::Open,
     status::ReconcileOutcome,
 };
@@ -92,22 +97,40 @@ async fn applied(
     dereference::declare(rule, &key, context);
     checked(rule)?;
     let judges = dereference::judges(rule, &key, context);
-    count(rule, &key, &judges, status, context);
-    let found = dereference::stream(rule, &key, context).await?;
-    let outcome = validate::outcome(rule, &found, &judges)?;
+    let now = Timestamp::now();
+    let of_late = count(rule, &key, &judges, status, context, now);
+    let found = dereference::stream(rule, &key, context).await;
+    let monitors = found.as_ref().ok().and_then(|found| found.monitors(&key));
+    let heard = monitor::heard(&key, monitors, context);
+    verdicts::settle(rule, monitors, &heard, &mut status.checks, now);
+    health::settle(
+        &rule.spec,
+        of_late,
+        &verdicts::found(&rule.spec, &status.checks),
+        &mut status.conditions,
+        (rule.metadata.generation, now),
+    );
+    let found = found?;
+    let monitors = found.monitors(&key);
+    let outcome = validate::outcome(rule, &found.rules, &judges);
+    let wanted = monitors.filter(|_| outcome.is_ok());
+    monitor::apply(rule, &key, wanted, &found.platform, context, now).await?;
+    let outcome = outcome?;
+    let of_monitors = monitor::states(&key, wanted.filter(|_| !rule.spec.suspend), context);
+    let outcome = monitor::with(outcome, &of_monitors);
     let look = if outcome.ready { LOOK } else { LOOK_SOON };
     Ok(outcome.recheck(look))
 }
 
-/// Counts what pods have judged, and says in the status how many there were and whether enough passed.
+/// Counts what pods have judged, and says in the status how many there were. Gives what was judged of late.
 fn count(
     rule: &QualityRule,
     key: &Key,
     judges: &[dereference::Judge],
     status: &mut QualityRuleStatus,
     context: &Context,
-) {
-    let now = Timestamp::now();
+    now: Timestamp,
+) -> Option<Judged> {
     let (spec, before) = (&rule.spec, &*status);
     let known = || Remembered {
         counts: Counts::of_status(&before.judges),
@@ -139,5 +162,5 @@ fn count(
     if let Some(shown) = shown {
         *status = shown;
     }
-    health::settle(spec, of_late, &mut status.conditions, generation, now);
+    of_late
 }

@@ -21,10 +21,13 @@ const EXACT: i64 = 1_000;
 /// Longest place that is shown, in characters.
 const PLACE: usize = 320;
 
-/// The names of a rule's checks.
+/// The names of a rule's checks of each record.
 pub fn names(spec: &QualityRuleSpec) -> BTreeSet<String> {
     let checks = spec.checks.iter().enumerate();
-    checks.map(|(index, check)| check.called(index)).collect()
+    let of_records = checks.filter(|(_, check)| !check.is_of_set());
+    of_records
+        .map(|(index, check)| check.called(index))
+        .collect()
 }
 
 /// True: a record that fails the check of that name goes no further.
@@ -50,9 +53,18 @@ pub fn show(
     }
     .pass();
     let before = std::mem::take(&mut status.checks);
-    let check = |name: String| {
+    let check = |name: String, of_set: bool| {
         let known = before.iter().find(|check| check.name == name).cloned();
         let mut check = known.unwrap_or_default();
+        // Whatever a check of that name was before.
+        if of_set {
+            return CheckStatus {
+                name,
+                last_failure_place: None,
+                ..check
+            };
+        }
+        (check.window_end, check.observed, check.passed) = (None, None, None);
         check.failed = whole(total.checks.get(&name).copied().unwrap_or(0));
         if let Some(last) = last.get(&name)
             && moves(check.last_failure_time.as_ref(), last.at_ms)
@@ -63,7 +75,9 @@ pub fn show(
         CheckStatus { name, ..check }
     };
     let names = spec.checks.iter().enumerate();
-    status.checks = names.map(|(index, one)| check(one.called(index))).collect();
+    status.checks = names
+        .map(|(index, one)| check(one.called(index), one.is_of_set()))
+        .collect();
     if let Some(newest) = last.values().max_by_key(|last| last.at_ms)
         && moves(status.last_failure_time.as_ref(), newest.at_ms)
     {

@@ -26,6 +26,11 @@ pub fn outcome(
             format!("{text} (nothing is judged by this rule until that is right)"),
         ));
     }
+    let of_records = rule.spec.checks.iter().any(|check| !check.is_of_set());
+    if !of_records && !rule.spec.suspend {
+        let message = "windows are judged by the rule's monitors";
+        return Ok(ReconcileOutcome::ready(ConditionReason::Judging, message));
+    }
     let titles = |judges: Vec<&Judge>| {
         let all: Vec<String> = judges
             .into_iter()

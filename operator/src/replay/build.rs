@@ -183,6 +183,7 @@ pub fn role(
             .annotations()
             .get(ANNOTATION_ACCEPT_DATA_LOSS)
             .cloned(),
+        verdicts: None,
     };
     let query = match of_pipeline {
         None => query,

@@ -4,8 +4,9 @@
 //! with texts that fit a status and a log. A pod can still lie about its own object. That is all it can do.
 
 use headworks_plan::{
-    CheckFigures, Figures, LastDeadLetter, Problem, ReasonCount, ReplayFigures, Report,
-    ReportedReason, RuleFigures, StateFigures,
+    Both, CheckFigures, ComparisonFigures, CountsBegun, Figures, KeysCompared, LastDeadLetter,
+    Problem, ReasonCount, ReplayFigures, Report, ReportedReason, RuleFigures, StageCounts,
+    StateFigures, SumsCompared, TableCounts, VERDICT_CHECKS, VERDICT_WINDOWS, VerdictFigures,
 };
 
 use crate::names::condition_reason;
@@ -19,7 +20,10 @@ const MESSAGE: usize = 1_024;
 const VERSION: usize = 64;
 /// Longest key that is shown, in characters.
 const HOT_KEY: usize = 128;
-/// Longest id of a Replay, in characters.
+/// Most columns whose sums are compared, and the longest sum, in characters.
+const COLUMNS: usize = 16;
+const SUM: usize = 64;
+/// Longest id of a Replay or a comparison, in characters.
 const REPLAY_ID: usize = 64;
 /// Most quality rules of one pod that are looked at, and most checks of each.
 const RULES: usize = 256;
@@ -28,6 +32,13 @@ const CHECKS: usize = 64;
 const NAME: usize = 253;
 /// Longest place of a failure: a topic's name of at most 249 characters, a partition and an offset.
 const PLACE: usize = 300;
+/// Longest text of what a monitor observed, in characters.
+const OBSERVED: usize = 64;
+/// Most stages of one pod that are looked at: one for each target, and those between.
+const STAGES: usize = 32;
+/// Most topics that a stage reads, and the longest name of one, in characters.
+const TOPICS: usize = 64;
+const TOPIC: usize = 249;
 /// Most reasons of dead letters of one pod that are looked at.
 const REASONS: usize = 16;
 /// Longest place of a dead letter, in characters: a topic has 249 at most.
@@ -76,7 +87,10 @@ fn figures(figures: Figures) -> Figures {
         since_ms: time(figures.since_ms),
         state: figures.state.map(state),
         replay: figures.replay.map(replay),
+        comparison: figures.comparison.map(|found| Box::new(comparison(*found))),
         rules: rules(figures.rules),
+        verdicts: figures.verdicts.map(verdicts),
+        counts: counts(figures.counts),
         // Nobody reads them here, and there may be many.
         partitions: Vec::new(),
     }
@@ -106,6 +120,69 @@ fn check(check: CheckFigures) -> CheckFigures {
         last_failure_ms: time(check.last_failure_ms),
         last_failure_place: check.last_failure_place.map(|place| text(&place, PLACE)),
     }
+}
+
+/// Times that can't be shown are those of no window.
+fn verdicts(verdicts: VerdictFigures) -> VerdictFigures {
+    let mut windows = verdicts.windows;
+    windows.truncate(VERDICT_WINDOWS);
+    windows.retain(|window| TIMES.contains(&window.end_ms));
+    for window in &mut windows {
+        window.records = window.records.min(MOST);
+        window.checks.truncate(VERDICT_CHECKS);
+        for check in &mut window.checks {
+            check.name = text(&check.name, NAME);
+            check.observed = check.observed.take().map(|seen| text(&seen, OBSERVED));
+            check.failed = check.failed.min(MOST);
+        }
+    }
+    VerdictFigures {
+        of: text(&verdicts.of, NAME),
+        windows,
+    }
+}
+
+fn counts(mut stages: Vec<StageCounts>) -> Vec<StageCounts> {
+    stages.truncate(STAGES);
+    stages.into_iter().map(stage).collect()
+}
+
+fn stage(counts: StageCounts) -> StageCounts {
+    let begun = counts.begun.and_then(|begun| {
+        Some(CountsBegun {
+            at_ms: time(Some(begun.at_ms))?,
+            place: text(&begun.place, PLACE),
+            ..begun
+        })
+    });
+    StageCounts {
+        stage: text(&counts.stage, NAME),
+        group: text(&counts.group, NAME),
+        topics: topics(counts.topics),
+        owned: counts.owned,
+        position: counts.position.min(MOST),
+        counted: counts.counted.min(MOST),
+        read: counts.read.min(MOST),
+        dropped: counts.dropped.min(MOST),
+        dead_letters: counts.dead_letters.min(MOST),
+        written: counts.written.min(MOST),
+        missing: counts.missing.min(MOST),
+        extra: counts.extra.min(MOST),
+        place: counts.place.map(|place| text(&place, PLACE)),
+        began_ms: time(counts.began_ms),
+        begun,
+        table: counts.table.map(|table| TableCounts {
+            rows: table.rows.min(MOST),
+            expected: table.expected.min(MOST),
+        }),
+        // Nobody reads them here, and there may be many.
+        partitions: Vec::new(),
+    }
+}
+
+fn topics(mut topics: Vec<String>) -> Vec<String> {
+    topics.truncate(TOPICS);
+    topics.iter().map(|topic| text(topic, TOPIC)).collect()
 }
 
 fn by_reason(mut counts: Vec<ReasonCount>) -> Vec<ReasonCount> {
@@ -147,6 +224,35 @@ fn replay(replay: ReplayFigures) -> ReplayFigures {
         refused: replay.refused.min(MOST),
         truncated: replay.truncated.min(MOST),
         complete: replay.complete,
+    }
+}
+
+fn comparison(mut found: ComparisonFigures) -> ComparisonFigures {
+    found.sums.truncate(COLUMNS);
+    let both = |both: Both| Both {
+        old: both.old.min(MOST),
+        new: both.new.min(MOST),
+    };
+    let sums = found.sums.into_iter().map(|sum| SumsCompared {
+        column: text(&sum.column, NAME),
+        old: text(&sum.old, SUM),
+        new: text(&sum.new, SUM),
+    });
+    ComparisonFigures {
+        id: text(&found.id, REPLAY_ID),
+        complete: found.complete,
+        records: found.records.min(MOST),
+        partial: found.partial,
+        rows: both(found.rows),
+        dead_letters: both(found.dead_letters),
+        keys: found.keys.map(|keys| KeysCompared {
+            old: keys.old.min(MOST),
+            missing: keys.missing.min(MOST),
+            extra: keys.extra.min(MOST),
+            one_in: keys.one_in.min(MOST),
+        }),
+        sums: sums.collect(),
+        rules: rules(found.rules),
     }
 }
 

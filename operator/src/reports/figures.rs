@@ -5,6 +5,8 @@
 
 use headworks_plan::{Problem, ReplayFigures, Report, StateFigures};
 
+use super::counted::Counted;
+
 /// What a status shows of a running object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coarse {
@@ -22,6 +24,8 @@ pub struct Coarse {
     pub state: Option<CoarseState>,
     /// How far a Replay is, exactly: it ends. Absent: no pod has said, or it is none.
     pub replay: Option<ReplayFigures>,
+    /// What the stages of a Pipeline have counted. Absent: no pod has said.
+    pub counted: Option<Counted>,
 }
 
 /// What a status shows of a query's state.
@@ -80,6 +84,7 @@ pub fn coarse(before: Option<&Coarse>, reports: &[&Report]) -> Coarse {
         dead_letters,
         state: state(before.and_then(|b| b.state.as_ref()), reports),
         replay: replay(before, reports),
+        counted: before.and_then(|b| b.counted.clone()),
     }
 }
 
@@ -232,6 +237,7 @@ mod tests {
                 dead_letters: 0,
                 state: None,
                 replay: None,
+                counted: None,
             }
         );
     }

@@ -191,7 +191,52 @@ fn rule(rng: &mut SmallRng) -> Value {
     rule
 }
 
+fn verdicts(rng: &mut SmallRng) -> Value {
+    let check = |rng: &mut SmallRng| {
+        let mut check = object(rng, &[("name", text), ("observed", text)]);
+        check["failed"] = count(rng);
+        check
+    };
+    let window = |rng: &mut SmallRng| {
+        let number = if rng.random_bool(0.02) { 400 } else { 2 };
+        let checks = (0..rng.random_range(0..=number)).map(|_| check(rng));
+        let checks = checks.collect::<Value>();
+        json!({"endMs": signed(rng), "records": count(rng), "checks": checks})
+    };
+    let windows = (0..rng.random_range(0..9)).map(|_| window(rng));
+    let windows = windows.collect::<Value>();
+    json!({"of": text(rng), "windows": windows})
+}
+
+fn stage(rng: &mut SmallRng) -> Value {
+    let begun = |rng: &mut SmallRng| json!({"atMs": 5, "fresh": rng.random::<bool>(), "partitions": 1, "place": text(rng)});
+    let table = |rng: &mut SmallRng| json!({"rows": count(rng), "expected": count(rng)});
+    let mut stage = object(
+        rng,
+        &[
+            ("position", count),
+            ("counted", count),
+            ("written", count),
+            ("missing", count),
+            ("extra", count),
+            ("place", text),
+            ("beganMs", signed),
+            ("begun", begun),
+            ("topics", |rng| json!([text(rng)])),
+            ("table", table),
+        ],
+    );
+    (stage["stage"], stage["group"], stage["read"]) = (text(rng), text(rng), count(rng));
+    stage
+}
+
 fn report(rng: &mut SmallRng) -> Value {
+    let stages = |rng: &mut SmallRng| {
+        let number = if rng.random_bool(0.02) { 99 } else { 2 };
+        (0..rng.random_range(0..=number))
+            .map(|_| stage(rng))
+            .collect::<Value>()
+    };
     let state = |rng: &mut SmallRng| {
         object(
             rng,
@@ -216,6 +261,8 @@ fn report(rng: &mut SmallRng) -> Value {
         rng,
         &[
             ("rules", rules),
+            ("verdicts", verdicts),
+            ("counts", stages),
             ("lag", count),
             ("maxEventTimeMs", signed),
             ("lastCommitMs", signed),

@@ -11,6 +11,7 @@
 mod ask;
 mod bucket;
 mod clean;
+mod counted;
 mod figures;
 #[cfg(test)]
 mod fuzz;
@@ -25,9 +26,13 @@ use std::{
 };
 
 use bucket::Bucket;
+pub use counted::Counted;
+use counted::Counting;
 pub use figures::{Coarse, CoarseState, coarse, worst};
 use futures::{StreamExt, stream::FuturesUnordered};
-use headworks_plan::{Problem, Report, RuleFigures, STATUS_PORT};
+use headworks_plan::{
+    ComparisonFigures, Figures, Phase, Problem, Report, RuleFigures, STATUS_PORT,
+};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{ResourceExt, runtime::reflector::Store};
 use letters::PodLetters;
@@ -64,6 +69,8 @@ struct Inner {
     figures: Bucket,
     /// When an owner's figures were let through last: its pods answer one after another.
     paced: HashMap<Key, Instant>,
+    /// What is remembered of what stages count.
+    counting: HashMap<Key, Counting>,
     /// The namespace whose figures were let through last.
     turn: String,
 }
@@ -128,6 +135,7 @@ impl Reports {
             budgets: HashMap::new(),
             figures: Bucket::new(writes, writes, now),
             paced: HashMap::new(),
+            counting: HashMap::new(),
             turn: String::new(),
         }))
     }
@@ -147,6 +155,29 @@ impl Reports {
         of_owner
             .map(|(uid, (_, report))| (uid.clone(), report.figures.rules.clone()))
             .collect()
+    }
+
+    /// What a pod of that object has found in a comparison, if one has made one.
+    pub fn comparison(&self, owner: &Key) -> Option<ComparisonFigures> {
+        let inner = self.lock();
+        let of_owner = inner.by_pod.values().filter(|(key, _)| key == owner);
+        let found = of_owner.filter_map(|(_, report)| report.figures.comparison.as_deref());
+        found.max_by_key(|found| found.complete).cloned()
+    }
+
+    /// What each pod of an object counts, of those that have answered.
+    pub fn of_pods(&self, owner: &Key) -> Vec<Figures> {
+        let inner = self.lock();
+        let of_owner = inner.by_pod.values().filter(|(key, _)| key == owner);
+        of_owner.map(|(_, report)| report.figures.clone()).collect()
+    }
+
+    /// A problem of that object's pods for which `is` says so.
+    pub fn problem(&self, owner: &Key, is: impl Fn(&Problem) -> bool) -> Option<Problem> {
+        let inner = self.lock();
+        let reports = inner.by_pod.values().filter(|(key, _)| key == owner);
+        let mut problems = reports.flat_map(|(_, report)| &report.problems);
+        problems.find(|problem| is(problem)).cloned()
     }
 
     /// True: a pod of that object runs and hasn't answered this process yet, as far as is known; so what pods have counted isn't known.
@@ -178,7 +209,9 @@ impl Reports {
 
     /// An object rests: what its pods last said of their pace isn't so any more.
     pub fn rest(&self, key: &Key) {
-        self.lock().shown.remove(key);
+        let mut inner = self.lock();
+        inner.shown.remove(key);
+        inner.counting.remove(key);
     }
 
     /// Forgets an object that is gone.
@@ -189,6 +222,7 @@ impl Reports {
         inner.told.remove(key);
         inner.budgets.remove(key);
         inner.paced.remove(key);
+        inner.counting.remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -265,6 +299,17 @@ impl Inner {
             let before = self.shown.get(key);
             let mut latest = idle::at(figures::coarse(before, &reports), &reports, now_ms);
             latest.dead_letters = shown(self.letters.get(key).map_or(0, Letters::total));
+            let counted = counted::add_up(&reports);
+            if counted.is_some() {
+                let silent = self.silent.as_ref();
+                let silent = silent.is_none_or(|silent| silent.contains(key));
+                let at_work = |report: &&Report| report.phase == Phase::Running;
+                let whole = !silent && reports.iter().all(at_work);
+                let counting = self.counting.entry(key.clone()).or_default();
+                let shown = before.and_then(|before| before.counted.as_ref());
+                let beside = before.is_none_or(|before| *before != latest);
+                latest.counted = counting.pace(shown, counted, (whole, beside), now);
+            }
             if before.is_none_or(|before| figures::worth_writing(before, &latest)) {
                 let of = changed.entry(key.namespace.clone()).or_default();
                 of.push_back((key.clone(), latest));

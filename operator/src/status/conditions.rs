@@ -5,9 +5,6 @@
 
 use std::time::Duration;
 
-use headworks_crds::conditions::{
-    CRD_VERSION_MISMATCH, HEALTHY, INPUTS_HEALTHY, INSECURE, SCHEMA_REGISTRY_READY,
-};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -171,61 +168,6 @@ pub fn conditions(
     conditions
 }
 
-/// The conditions that a reconcile sets itself ([`set`], [`mark`]), whatever it comes to; they stay as it left them.
-pub fn own(list: &[Condition]) -> impl Iterator<Item = &Condition> {
-    const OWN: [&str; 5] = [
-        CRD_VERSION_MISMATCH,
-        HEALTHY,
-        INPUTS_HEALTHY,
-        INSECURE,
-        SCHEMA_REGISTRY_READY,
-    ];
-    list.iter().filter(|c| OWN.contains(&c.type_.as_str()))
-}
-
-/// Sets a condition that is there only while it is true: `what` is a reason and a message.
-pub fn mark(
-    list: &mut Vec<Condition>,
-    type_: &str,
-    what: Option<&(impl Into<AnyReason> + Clone, String)>,
-    generation: Option<i64>,
-) {
-    match what {
-        Some((reason, message)) => {
-            let what = Ok((reason.clone(), message.as_str()));
-            set(list, type_, what, generation, Timestamp::now());
-        }
-        None => list.retain(|c| c.type_ != type_),
-    }
-}
-
-/// Sets a condition of a kind's own: `outcome` is a reason and a message, good or bad.
-pub fn set(
-    list: &mut Vec<Condition>,
-    type_: &str,
-    outcome: Result<(impl Into<AnyReason>, &str), &Error>,
-    generation: Option<i64>,
-    now: Timestamp,
-) {
-    let (status, reason, message) = match outcome {
-        Ok((reason, message)) => ("True", reason.into().to_string(), message),
-        Err(error) => ("False", error.reason().to_owned(), error.message()),
-    };
-    let since = list
-        .iter()
-        .find(|c| c.type_ == type_ && c.status == status)
-        .map_or(Time(whole_seconds(now)), |c| c.last_transition_time.clone());
-    list.retain(|c| c.type_ != type_);
-    list.push(Condition {
-        type_: type_.into(),
-        status: status.into(),
-        reason,
-        message: shorten(message),
-        observed_generation: generation,
-        last_transition_time: since,
-    });
-}
-
 /// When a waiting object's words change by time alone; absent: they don't.
 pub fn patience_left(
     conditions: &[Condition],
@@ -253,11 +195,11 @@ pub fn is_ready(conditions: &[Condition]) -> bool {
 }
 
 /// Conditions are written with whole seconds, so that what we compare is what was stored.
-fn whole_seconds(time: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-fn shorten(message: &str) -> String {
+pub(super) fn shorten(message: &str) -> String {
     if message.len() <= MAX_MESSAGE {
         return message.to_owned();
     }
@@ -380,52 +322,6 @@ mod tests {
             at(2),
         );
         assert!(find(&without, "TopicOperatorCapacity").is_none());
-    }
-
-    #[test]
-    fn a_kind_s_own_condition_keeps_its_time_while_its_status_stays() {
-        let mut list = conditions(
-            &[],
-            &Ok(ReconcileOutcome::ready(ConditionReason::Connected, "")),
-            Some(1),
-            at(1),
-        );
-        assert_eq!(own(&list).count(), 0);
-        set(
-            &mut list,
-            SCHEMA_REGISTRY_READY,
-            Ok((ConditionReason::Answers, "a")),
-            Some(1),
-            at(2),
-        );
-        set(
-            &mut list,
-            SCHEMA_REGISTRY_READY,
-            Ok((ConditionReason::Answers, "b")),
-            Some(1),
-            at(3),
-        );
-        let said: Vec<_> = own(&list).collect();
-        assert_eq!(said.len(), 1);
-        assert_eq!(
-            (said[0].message.as_str(), said[0].last_transition_time.0),
-            ("b", at(2))
-        );
-        let error = Error::waiting(AnyReason::read("Silent"), "c");
-        set(
-            &mut list,
-            SCHEMA_REGISTRY_READY,
-            Err::<(AnyReason, _), _>(&error),
-            Some(1),
-            at(4),
-        );
-        let said = find(&list, SCHEMA_REGISTRY_READY).unwrap();
-        assert_eq!(
-            (said.status.as_str(), said.reason.as_str()),
-            ("False", "Silent")
-        );
-        assert_eq!(said.last_transition_time.0, at(4));
-        assert!(is_ready(&list));
     }
 
     #[test]

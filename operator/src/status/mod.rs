@@ -7,18 +7,19 @@
 
 mod conditions;
 mod diff;
+mod own_conditions;
 
 use std::{collections::HashMap, sync::Mutex};
 
 pub use conditions::{
-    ExtraCondition, MAX_MESSAGE, ReconcileOutcome, conditions, is_ready, mark, own, patience_left,
-    set,
+    ExtraCondition, MAX_MESSAGE, ReconcileOutcome, conditions, is_ready, patience_left,
 };
 pub use diff::merge_patch;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
+pub use own_conditions::{mark, own, set, unknown};
 use serde_json::{Value, json};
 
 use crate::{

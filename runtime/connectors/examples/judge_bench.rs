@@ -106,6 +106,7 @@ fn plan(sql: &str, output: &[(&str, &str)], checks: &[&str]) -> PipelinePlan {
         on_overflow: OnOverflow::SetNull,
         stages: Vec::new(),
         accept_data_loss: None,
+        verdicts: None,
     }
 }
 

@@ -279,6 +279,7 @@ mod tests {
                 on_overflow: OnOverflow::SetNull,
                 stages: vec![streams_stage("g", &["words"])],
                 accept_data_loss: None,
+                verdicts: None,
             },
             id: "id".into(),
             end_ms: None,

@@ -76,6 +76,7 @@ impl Engine {
             .pulse(&thread_name(work.stage), HANGS)
             .of_this_thread();
         status.set_phase(Phase::Starting);
+        status.of_stage(&work.stage.id, &work.stage.group);
         let running = match pipeline::copies(work.plan, work.stage) {
             Ok(None) => stages::run(work, status, stop),
             Ok(Some((plan, stage))) => {
@@ -170,6 +171,7 @@ mod tests {
             on_overflow: headworks_plan::OnOverflow::SetNull,
             stages: vec![crate::testing::streams_stage("g", &[])],
             accept_data_loss: None,
+            verdicts: None,
         };
         let identity = Identity {
             namespace: "shop".into(),

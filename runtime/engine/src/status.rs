@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use headworks_plan::{
-    Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report, ReportedReason, RuleFigures,
-    StateFigures,
+    ComparisonFigures, Figures, PartitionFigure, Phase, Problem, ReplayFigures, Report,
+    ReportedReason, RuleFigures, StageCounts, StateFigures, VerdictFigures,
 };
 
 /// The rate is an exponentially weighted mean with this time constant, in seconds.
@@ -35,6 +35,8 @@ struct Inner {
     rate: Rate,
     late: u64,
     repartition_records: u64,
+    /// The stage that it is of, and its group.
+    stage: (String, String),
     /// The parts that report to this one.
     parts: Vec<StatusHandle>,
     pulses: Vec<Pulse>,
@@ -62,6 +64,8 @@ pub struct Progress {
     pub repartition_records: u64,
     /// What quality rules counted.
     pub rules: Vec<RuleFigures>,
+    /// What windows were found to be by a QualityRule.
+    pub verdicts: Option<VerdictFigures>,
 }
 
 impl Default for StatusHandle {
@@ -87,6 +91,7 @@ impl StatusHandle {
             },
             late: 0,
             repartition_records: 0,
+            stage: (String::new(), String::new()),
             parts: Vec::new(),
             pulses: Vec::new(),
         })))
@@ -192,6 +197,9 @@ impl StatusHandle {
         figures.max_event_time_ms = figures.max_event_time_ms.max(progress.max_event_time_ms);
         figures.last_commit_ms = Some(now_ms);
         RuleFigures::add_all(&mut figures.rules, &progress.rules);
+        if let Some(verdicts) = &progress.verdicts {
+            figures.verdicts.get_or_insert_default().add(verdicts);
+        }
         inner.late += progress.late;
         inner.repartition_records += progress.repartition_records;
     }
@@ -206,9 +214,30 @@ impl StatusHandle {
         });
     }
 
+    /// Says which stage of a pipeline it is of, and that stage's consumer group.
+    pub fn of_stage(&self, stage: &str, group: &str) {
+        self.lock().stage = (stage.to_owned(), group.to_owned());
+    }
+
+    /// Says what the stage has counted; whose counts they are is known here.
+    pub fn set_counts(&self, counts: StageCounts) {
+        let mut inner = self.lock();
+        let (stage, group) = inner.stage.clone();
+        inner.figures.counts = vec![StageCounts {
+            stage,
+            group,
+            ..counts
+        }];
+    }
+
     /// Says how far the pod's Replay is.
     pub fn set_replay(&self, replay: ReplayFigures) {
         self.lock().figures.replay = Some(replay);
+    }
+
+    /// Says what the pod's comparison found so far.
+    pub fn set_comparison(&self, comparison: ComparisonFigures) {
+        self.lock().figures.comparison = Some(Box::new(comparison));
     }
 
     /// Says by which quality rules records are judged, before the first is: nothing was counted by them yet. What was, stays.

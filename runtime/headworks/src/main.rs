@@ -9,6 +9,7 @@
 //! of another version; 4 the drain was cut short (nothing is lost: a pipeline reads it again, and a
 //! client that heard no 202 sends it again).
 
+mod compare;
 mod health;
 mod logs;
 mod peek;

@@ -28,7 +28,7 @@ fn query(plan: &Plan) -> Option<(&PipelinePlan, Option<&ReplayPlan>)> {
         Role::Replay(replay) | Role::ReplayIntoPipeline(replay) => {
             Some((&replay.query, Some(replay)))
         }
-        Role::Source(_) | Role::Store(_) => None,
+        Role::Source(_) | Role::Store(_) | Role::Compare(_) => None,
     }
 }
 

@@ -11,10 +11,10 @@ use prometheus_client::registry::Registry;
 use snafu::ResultExt;
 
 use crate::role::{Begin, BeginSnafu, End, RunError, Start, StatusPortSnafu, SystemSnafu};
-use crate::{pipeline, plan_file, source, status, store};
+use crate::{compare, pipeline, plan_file, source, status, store};
 
 /// Every role that this binary has.
-const ROLES: [Begin; 3] = [pipeline::begin, source::begin, store::begin];
+const ROLES: [Begin; 4] = [pipeline::begin, source::begin, store::begin, compare::begin];
 /// Kubernetes shows what is written here as the reason of a container's end.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 

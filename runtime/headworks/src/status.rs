@@ -2,6 +2,7 @@
 //! the kubelet.
 
 mod by_reason;
+mod counts;
 mod rules;
 
 use std::fmt;
@@ -39,7 +40,7 @@ const BOUNDS: Bounds = Bounds {
 /// The registry with what every role shows: the report's figures as of each scrape.
 pub fn registry(plan: &Plan, status: &StatusHandle) -> Registry {
     let kind = match plan.role {
-        Role::Pipeline(_) => "Pipeline",
+        Role::Pipeline(_) | Role::Compare(_) => "Pipeline",
         Role::Source(_) => "Source",
         Role::Store(_) => "DataStore",
         Role::Replay(_) | Role::ReplayIntoPipeline(_) => "Replay",
@@ -214,6 +215,7 @@ impl Collector for Figures {
             of_state(state, self.0.repartition_records(), &mut encoder)?;
         }
         rules::encode(&report.figures.rules, &mut encoder)?;
+        counts::encode(&report.figures.counts, &mut encoder)?;
         by_reason::encode(&report, &mut encoder)?;
         partition_lags(&report, &mut encoder)?;
         problems(&report, &mut encoder)

@@ -7,8 +7,10 @@
 //! Only serde types live here, and the [names](names) of what a Pipeline has in Kafka. A change that an older pod could
 //! misread raises [`VERSION`]; adding an optional field does not, because both sides ignore fields they don't know.
 
+mod compare;
 mod connection;
 mod contract;
+mod counts;
 pub mod names;
 mod peek;
 mod pipeline;
@@ -22,12 +24,15 @@ mod stage;
 mod store;
 mod stream;
 pub mod v1;
+mod verdict;
 mod words;
 
+pub use compare::{Both, ComparePlan, ComparisonFigures, KeysCompared, SumsCompared};
 pub use connection::{KafkaConnection, RegistryConnection, ScramFiles};
 pub use contract::{
     Contract, Definition, EventTime, Field, Format, KnownSchema, ReferencedSchema, Registered,
 };
+pub use counts::{CountsBegun, PartitionCounts, StageCounts, TableCounts};
 pub use peek::{
     ColumnProfile, DeadLetterCount, DeadLetterFilter, DeadLetterLine, DeadLetterOrigin, Frequent,
     PEEK_CA_PATH, PEEK_PATH, PEEK_VERSION, PROFILE_INTERVALS, PeekFrom, PeekLine, PeekPlan,
@@ -54,6 +59,9 @@ pub use store::{
     FileConnection, Guarantee, PostgresConnection, Store, StoreConnection, StorePlan, StoreReason,
 };
 pub use stream::Stream;
+pub use verdict::{
+    CheckVerdict, VERDICT_CHECKS, VERDICT_WINDOWS, VerdictColumns, VerdictFigures, WindowVerdict,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +133,8 @@ pub enum Role {
     /// The same, into one Pipeline alone. It is a role of its own so that a pod of an older image refuses it by name, rather than run
     /// the Pipeline's query without what is done before it.
     ReplayIntoPipeline(ReplayPlan),
+    /// Compares what two versions of a query make of the same records, once.
+    Compare(Box<ComparePlan>),
 }
 
 impl Role {
@@ -132,7 +142,7 @@ impl Role {
     pub fn replay(&self) -> Option<&ReplayPlan> {
         match self {
             Role::Replay(replay) | Role::ReplayIntoPipeline(replay) => Some(replay),
-            Role::Pipeline(_) | Role::Source(_) | Role::Store(_) => None,
+            Role::Pipeline(_) | Role::Source(_) | Role::Store(_) | Role::Compare(_) => None,
         }
     }
 }

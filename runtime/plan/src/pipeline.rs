@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stage::StagePlan;
 use crate::stream::Stream;
+use crate::verdict::VerdictColumns;
 
 /// What a pipeline pod runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct PipelinePlan {
     /// the earliest retained record where its own report named the same token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_data_loss: Option<String>,
+    /// A monitor of a QualityRule: which columns of the query say whether a window passed. Absent: none do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdicts: Option<VerdictColumns>,
 }
 
 impl PipelinePlan {

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::ComparisonFigures;
+use crate::counts::StageCounts;
 use crate::reason::{Reason, ReportedReason};
 use crate::replay::ReplayFigures;
 use crate::rule::RuleFigures;
+use crate::verdict::VerdictFigures;
 
 /// The answer of `GET /status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -105,12 +108,22 @@ pub struct Figures {
     /// How far a Replay is; absent: the pod runs none, or doesn't know it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayFigures>,
+    /// What a comparison found; absent: the pod makes none, or has nothing to tell yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Box<ComparisonFigures>>,
     /// Partitions this pod owns.
     #[serde(default)]
     pub partitions: Vec<PartitionFigure>,
     /// What each quality rule counted that the pod judges by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleFigures>,
+    /// A monitor of a QualityRule: what it found of the newest windows. Absent: the pod is none, or no window is over yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdicts: Option<VerdictFigures>,
+    /// What each stage counted that compares its counts with its positions, over the lives of pods. A pod of an earlier release
+    /// counts none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<StageCounts>,
 }
 
 /// How many dead letters have a reason.

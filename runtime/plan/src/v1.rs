@@ -194,6 +194,7 @@ impl From<Pipeline> for PipelinePlan {
             on_overflow: plan.on_overflow,
             stages,
             accept_data_loss: plan.accept_data_loss,
+            verdicts: None,
         }
     }
 }

@@ -17,9 +17,11 @@ fn pipeline(plan: Plan) -> PipelinePlan {
     assert_eq!(plan.version, VERSION);
     match plan.role {
         Role::Pipeline(pipeline) => pipeline,
-        Role::Source(_) | Role::Store(_) | Role::Replay(_) | Role::ReplayIntoPipeline(_) => {
-            panic!("a pipeline")
-        }
+        Role::Source(_)
+        | Role::Store(_)
+        | Role::Replay(_)
+        | Role::ReplayIntoPipeline(_)
+        | Role::Compare(_) => panic!("a pipeline"),
     }
 }
 

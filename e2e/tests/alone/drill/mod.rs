@@ -310,6 +310,27 @@ fn figures(seen: &Seen<'_>, runs: &[Runs], of_kinds: &[(&str, &str)]) -> Vec<Ver
     headworks_e2e::until("no lag", Duration::from_secs(90), || {
         statuses().values().all(|s| lag(s) == 0).then_some(())
     });
+    let unbalanced = || -> Vec<String> {
+        let all = statuses();
+        let not = all.iter().filter(|(_, status)| {
+            let list = status["conditions"].as_array();
+            !list.is_some_and(|list| {
+                list.iter()
+                    .any(|c| c["type"] == "Balanced" && c["status"] == "True")
+            })
+        });
+        not.map(|(name, status)| format!("{name}: {status}"))
+            .collect()
+    };
+    headworks_e2e::until("all are Balanced", Duration::from_secs(90), || {
+        unbalanced().is_empty().then_some(())
+    });
+    let unbalanced = unbalanced();
+    verdicts.push(Verdict::must(
+        "every Pipeline is Balanced",
+        unbalanced.is_empty(),
+        &unbalanced.join("; "),
+    ));
     let statuses = statuses();
     for runs in runs {
         let status = statuses.get(runs.name).cloned().unwrap_or_default();

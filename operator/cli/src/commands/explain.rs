@@ -1,6 +1,7 @@
 //! `headworks explain pipeline`: what a query becomes: stages, the columns that are read, the result's contract and
-//! where each of its columns comes from.
+//! where each of its columns comes from. `headworks explain rule`: the queries of a QualityRule's monitors.
 
+mod rule;
 mod stages;
 
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ enum What {
     /// Explains a Pipeline, of the cluster or of files.
     #[command(visible_alias = "pipelines", after_help = crate::EXIT_CODES)]
     Pipeline(OfPipeline),
+    /// Explains the monitors of a QualityRule of files: the queries that judge windows.
+    #[command(visible_alias = "rules", after_help = crate::EXIT_CODES)]
+    Rule(rule::OfRule),
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,8 +100,11 @@ struct Column {
 
 /// Explains.
 pub fn run(arguments: &Arguments) -> End {
-    let What::Pipeline(of) = &arguments.what;
-    match explain(of) {
+    let explained = match &arguments.what {
+        What::Pipeline(of) => explain(of),
+        What::Rule(of) => rule::explain(of),
+    };
+    match explained {
         Ok(end) | Err(end) => end,
     }
 }

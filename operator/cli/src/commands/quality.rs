@@ -160,6 +160,7 @@ fn judges(stream: &Stream, rule: Rule, since_ms: i64) -> ReplayPlan {
                 max_drift_ms: None,
             }],
             accept_data_loss: None,
+            verdicts: None,
         },
         id: String::new(),
         end_ms: None,

@@ -5,19 +5,13 @@ use headworks_operator::workload::namesakes::{fault, rival};
 use super::World;
 use crate::finding::Finding;
 
-/// Checks all of it. Of two the one that comes later is told.
+/// Checks all of it. Of two one is told.
 pub fn check(world: &World, findings: &mut Vec<Finding>) {
-    for (at, object) in world.objects.iter().enumerate() {
-        let Some(rival) = rival(object.kind) else {
+    for object in &world.objects {
+        let Some(rival) = rival(object.kind).filter(|rival| *rival < object.kind) else {
             continue;
         };
-        let mut earlier = world.objects[..at].iter();
-        let is_there = earlier.any(|other| {
-            other.kind == rival
-                && other.namespace == object.namespace
-                && other.name == object.name
-                && !object.name.is_empty()
-        });
+        let is_there = world.find(rival, &object.namespace, &object.name).is_some();
         if is_there && let Some(fault) = fault(object.kind, &object.name) {
             let what = fault.trim_start_matches("metadata.name: ").to_owned();
             findings.push(object.wrong("metadata.name", what));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use headworks_crds::{Pipeline, Target};
 use headworks_operator::connectors::stores::{bind, table_rules};
 use headworks_operator::pipeline::{engine::Engine, native::Native};
+use headworks_operator::planning::canary;
 use headworks_operator::planning::check::{
     delivery_fault, guarantee_fault, stream_fault, table_faults,
 };
@@ -73,6 +74,7 @@ pub fn check(
             of.check(target, planned.as_ref(), findings);
         }
         if let Some(planned) = &planned {
+            canary(world, object, pipeline, planned, findings);
             with_state(world, object, pipeline, planned, findings);
         }
         if let Some(planned) = planned {
@@ -80,6 +82,36 @@ pub fn check(
         }
     }
     all
+}
+
+/// What a canary asks for, against what the query gives. A rule that isn't in the files may be in the cluster.
+fn canary(
+    world: &World,
+    object: &Object,
+    pipeline: &Pipeline,
+    planned: &Planned,
+    findings: &mut Vec<Finding>,
+) {
+    let spec = &pipeline.spec;
+    for fault in canary::faults(spec, &planned.dataflow.output) {
+        findings.push(object.wrong(&fault.field, fault.message));
+    }
+    let (Some(canary), Some(stream)) = (spec.canary(), canary::judged_stream(spec)) else {
+        return;
+    };
+    for (index, name) in canary.rules.iter().enumerate() {
+        let mut rules = world.quality_rules();
+        let rule = rules.find(|(rule, _)| rule.namespace == object.namespace && rule.name == *name);
+        if let Some((_, rule)) = rule.filter(|(_, rule)| rule.spec.stream != stream) {
+            findings.push(object.wrong(
+                &format!("spec.rollout.canary.rules[{index}]"),
+                format!(
+                    "QualityRule {name} is of DataStream {}, and the results go to {stream}: name a rule of that",
+                    rule.spec.stream
+                ),
+            ));
+        }
+    }
 }
 
 /// What a query with state asks of the rest of the spec, and what the engine can't run.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use headworks_plan::{
-    Edge, Ends, OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan, StagePlan, Stream,
-    names,
+    ComparePlan, Edge, Ends, OnBadRecord, OnInvalid, PipelinePlan, Plan, Role, SourcePlan,
+    StagePlan, Stream, names,
 };
 
 use crate::kafka::{Acl, Operation, Resource as About};
@@ -20,6 +20,7 @@ pub fn rights(plan: &Plan, pods: i32) -> BTreeSet<Acl> {
         Role::Source(source) => all.source(source),
         Role::Store(_) => {}
         Role::Replay(replay) | Role::ReplayIntoPipeline(replay) => all.pipeline(&replay.query),
+        Role::Compare(comparison) => all.compare(comparison),
     }
     all.acls
 }
@@ -113,6 +114,14 @@ impl Rights {
         if let Some(state) = &stage.state {
             let both = [Operation::Read, Operation::Write];
             self.topic(&state.changelog.topic, &both);
+        }
+    }
+
+    /// It reads, in no group.
+    fn compare(&mut self, plan: &ComparePlan) {
+        let inputs = plan.old.inputs.iter().chain(&plan.new.inputs);
+        for stream in inputs.chain(&plan.shadow) {
+            self.topic(&stream.topic, &[Operation::Read]);
         }
     }
 

@@ -67,6 +67,10 @@ impl Engine for Elsewhere {
         status.rate = Some("7".into());
     }
 
+    fn running(&self, _: &QueryInForce) -> Option<QueryInForce> {
+        None
+    }
+
     async fn suspend(&self) -> Result<(), Error> {
         self.is_asked("suspend");
         Ok(())

@@ -10,13 +10,19 @@ mod topics;
 use std::fmt::Write;
 
 use headworks_crds::{
-    DeletionPolicy, Pipeline, PipelineSpec, PipelineStatus, PodTemplate, StateStatus,
+    DeletionPolicy, Pipeline, PipelineSpec, PipelineStatus, PodTemplate, QueryInForce, StateStatus,
 };
 use headworks_plan::names::version;
 use headworks_sql::Dataflow;
 
 use self::{build::Built, requirements::StateRequirements, topics::StateTopics};
-use super::engine::{Checked, Engine, EngineFault};
+use super::{
+    canary::{
+        comparison::{self, Beside},
+        query,
+    },
+    engine::{Checked, Engine, EngineFault},
+};
 use crate::{
     access, connection,
     context::Context,
@@ -54,8 +60,8 @@ impl<'a> Native<'a> {
 }
 
 impl Engine for Native<'_> {
-    /// The topics of the state, if the query keeps any.
-    type Prepared = Option<StateTopics>;
+    /// The topics of the state, if the query keeps any; and what the pods are told besides where it is a canary.
+    type Prepared = (Option<StateTopics>, Option<Beside>);
     type Built = Built;
     type Applied = Applied;
 
@@ -83,6 +89,10 @@ impl Engine for Native<'_> {
         settle(status, rests, &self.roll_out.key, self.context);
     }
 
+    fn running(&self, wanted: &QueryInForce) -> Option<QueryInForce> {
+        query::of_plans(wanted, &self.roll_out.plans())
+    }
+
     async fn suspend(&self) -> Result<(), Error> {
         self.roll_out.suspend().await
     }
@@ -102,9 +112,11 @@ impl Engine for Native<'_> {
             found,
             dataflow,
         } = checked;
+        let (key, context) = (&self.roll_out.key, self.context);
+        let beside = comparison::of_canary(pipeline, key, (found, dataflow), context).await?;
         let Some(wanted) = StateRequirements::of(pipeline, found, dataflow) else {
             status.state = None;
-            return Ok(None);
+            return Ok((None, beside));
         };
         let before = status.state.take().unwrap_or_else(|| StateStatus {
             fingerprint: wanted.fingerprint.clone(),
@@ -116,16 +128,23 @@ impl Engine for Native<'_> {
             Ok(kept) => kept.status(&before),
             Err(_) => before,
         });
-        kept.map(Some)
+        Ok((Some(kept?), beside))
     }
 
-    fn build(&self, checked: Checked<'_>, prepared: Self::Prepared) -> Built {
+    fn build(&self, checked: Checked<'_>, (kept, beside): Self::Prepared) -> Built {
         let Checked {
             pipeline,
             found,
             dataflow,
         } = checked;
-        build::build(pipeline, found, dataflow, prepared.as_ref())
+        let built = build::build(pipeline, found, dataflow, kept.as_ref());
+        match beside {
+            Some(beside) => Built {
+                workload: comparison::told(beside, built.workload),
+                ..built
+            },
+            None => built,
+        }
     }
 
     async fn apply<T: Send>(

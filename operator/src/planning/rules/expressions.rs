@@ -31,7 +31,11 @@ pub struct Fault {
     pub message: String,
 }
 
-fn fault<T>(at: impl Into<String>, message: impl Into<String>) -> Result<T, Fault> {
+/// Says that something is wrong there.
+///
+/// # Errors
+/// Always.
+pub fn fault<T>(at: impl Into<String>, message: impl Into<String>) -> Result<T, Fault> {
     Err(Fault {
         at: at.into(),
         message: message.into(),
@@ -113,7 +117,10 @@ pub fn regex_fault(regex: &str) -> Option<String> {
 }
 
 /// The column that a check names.
-fn column(schema: &Schema, at: &str, field: &str) -> Result<Column, Fault> {
+///
+/// # Errors
+/// An unknown field, with the one that was probably meant.
+pub fn column(schema: &Schema, at: &str, field: &str) -> Result<Column, Fault> {
     schema.path(field).or_else(|message| {
         let near = nearest(field, schema.names()).filter(|_| !message.contains("did you mean"));
         let hint = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));

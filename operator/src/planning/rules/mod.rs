@@ -8,6 +8,7 @@
 mod contradictions;
 mod expressions;
 mod formats;
+pub mod monitor;
 mod plans;
 mod values;
 
@@ -45,6 +46,8 @@ pub struct StreamRules {
     pub planned: Vec<Rule>,
     /// What keeps each of the others out of the plans.
     pub faults: BTreeMap<String, Vec<SpecFault>>,
+    /// The queries of those that have checks of many records, by name: also of one that is suspended, whose monitors rest.
+    pub monitors: BTreeMap<String, monitor::Monitors>,
 }
 
 /// The rules of one stream by its contract, in any order. One with faults is in no plan and holds up no other; one that is suspended
@@ -76,7 +79,11 @@ pub fn of_stream<'a>(
                 continue;
             }
         };
-        if rule.spec.suspend {
+        // What is wrong with it was said by `plan`.
+        if let Ok(Some(monitors)) = monitor::of(rule, contract) {
+            found.monitors.insert(rule.name.to_owned(), monitors);
+        }
+        if rule.spec.suspend || planned.checks.is_empty() {
             continue;
         }
         let size = bytes(&planned);
@@ -106,10 +113,12 @@ pub fn own_faults(spec: &QualityRuleSpec) -> Vec<SpecFault> {
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (index, check) in spec.checks.iter().enumerate() {
         let place = |field: &str| format!("checks[{index}].{field}");
-        if let Some(text) = &check.expression
-            && let Err(error) = headworks_sql::parse_condition(text)
-        {
-            faults.push(SpecFault::at(&place("expression"), error.to_string()));
+        for (kind, text) in [("expression", &check.expression), ("having", &check.having)] {
+            if let Some(text) = text
+                && let Err(error) = headworks_sql::parse_condition(text)
+            {
+                faults.push(SpecFault::at(&place(kind), error.to_string()));
+            }
         }
         for (kind, pattern) in [
             ("pattern", &check.pattern),
@@ -186,6 +195,9 @@ pub fn plan(rule: Named<'_>, contract: &Contract) -> Result<Rule, Vec<SpecFault>
     }
     let mut checks = Vec::with_capacity(spec.checks.len());
     for (index, check) in spec.checks.iter().enumerate() {
+        if check.is_of_set() {
+            continue;
+        }
         match one(check, &schema) {
             Ok(expression) => checks.push(Check {
                 name: check.called(index),
@@ -197,6 +209,11 @@ pub fn plan(rule: Named<'_>, contract: &Contract) -> Result<Rule, Vec<SpecFault>
                 SpecFault::at(&format!("checks[{index}].{}", fault.at), fault.message)
             })),
         }
+    }
+    // What a monitor's query says of a filter that is wrong is that once more.
+    let filter = spec.filter.is_some() && !faults.is_empty();
+    if !filter && let Err(more) = monitor::of(rule, contract) {
+        faults.extend(more);
     }
     if faults.is_empty() {
         faults.extend(contradictions::of(spec, &schema));

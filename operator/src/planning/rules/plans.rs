@@ -24,8 +24,10 @@ impl RulePlans {
     pub fn of_stream(&self, key: &Key, rules: &[Named<'_>], contract: &Contract) -> StreamRules {
         let mut hasher = DefaultHasher::new();
         for field in &contract.fields {
-            (&field.name, &field.type_, field.nullable).hash(&mut hasher);
+            (&field.name, &field.type_, field.nullable, &field.labels).hash(&mut hasher);
         }
+        let time = contract.event_time.as_ref();
+        (time.map(|time| &time.field), contract.compacted).hash(&mut hasher);
         let mut named: Vec<String> = rules
             .iter()
             .map(|rule| format!("{} {} {:?}", rule.name, rule.generation, rule.spec))

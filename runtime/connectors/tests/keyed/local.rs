@@ -97,6 +97,7 @@ fn planned(sql: &str, flow: &Dataflow, out: Contract, streams: &Streams) -> Pipe
         on_overflow: headworks_plan::OnOverflow::SetNull,
         stages: Vec::new(),
         accept_data_loss: None,
+        verdicts: None,
     }
 }
 

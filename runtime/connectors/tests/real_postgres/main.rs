@@ -4,6 +4,7 @@
 // All of this is test: a helper may fail it as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod deletes;
 mod mend;
 mod place;

@@ -189,8 +189,7 @@ impl Session {
     pub fn commit(&mut self, expected: Option<i64>, offset: i64) -> Result<(), StoreError> {
         let position = Position {
             offset,
-            first_start_ms: None,
-            clock: headworks_engine::log::PartitionEventTime::default(),
+            ..Position::default()
         };
         self.store.commit(&[Move {
             topic: "in",

@@ -161,6 +161,7 @@ impl Transactions for KafkaLog {
                 .map_err(|error| error_mapping::of_transaction(&error, "opening a transaction"))?;
         }
         self.transaction = Transaction::Open;
+        self.written = 0;
         Ok(())
     }
 
@@ -179,6 +180,10 @@ impl Transactions for KafkaLog {
         } else {
             self.commit_after_delivery(positions)
         }
+    }
+
+    fn written(&self) -> u64 {
+        self.written
     }
 
     fn abort(&mut self) -> Result<(), LogError> {

@@ -115,6 +115,8 @@ pub struct KafkaLog {
     /// one, so that a rebalance we haven't noticed makes the broker refuse them.
     generation: Option<Arc<ConsumerGroupMetadata>>,
     transaction: Transaction,
+    /// Records that the open transaction was given.
+    written: u64,
     passed_from: Option<Instant>,
     /// The last commit was made under the present assignment.
     committed_here: bool,
@@ -170,6 +172,7 @@ impl KafkaLog {
             assigned_at: now,
             generation: None,
             transaction: Transaction::Closed,
+            written: 0,
             passed_from: None,
             committed_here: false,
             broke_before: 0,

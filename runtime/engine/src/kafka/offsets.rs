@@ -4,7 +4,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{ANSWER, KafkaLog, error_mapping};
-use crate::log::{Bounds, LogError, Partition, PartitionEventTime, Position};
+use crate::log::{Bounds, Counts, LogError, Partition, Position};
 
 /// How the first start is written in a commit's metadata, a word among others.
 const FIRST_START: &str = "headworks-first-start=";
@@ -19,8 +19,7 @@ const LONGEST: usize = 256;
 pub(super) fn position(offset: i64, metadata: &str) -> Position {
     let mut position = Position {
         offset,
-        first_start_ms: None,
-        clock: PartitionEventTime::default(),
+        ..Position::default()
     };
     if metadata.len() > LONGEST {
         return position;
@@ -32,6 +31,8 @@ pub(super) fn position(offset: i64, metadata: &str) -> Position {
             position.clock.event_time_ms = time.parse().ok();
         } else if word == IDLE {
             position.clock.idle = true;
+        } else if let Some(counts) = Counts::of_word(word) {
+            position.counts = Some(counts);
         }
     }
     position
@@ -48,6 +49,7 @@ fn metadata(position: &Position) -> String {
             .event_time_ms
             .map(|time| format!("{EVENT_TIME}{time}")),
         position.clock.idle.then(|| IDLE.to_owned()),
+        position.counts.as_ref().map(Counts::word),
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
@@ -222,12 +224,28 @@ impl KafkaLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::{Origin, PartitionEventTime};
 
     #[test]
     fn what_a_commit_keeps_beside_the_offset_is_read_back() {
+        let most = Counts {
+            read: i64::MAX as u64,
+            gaps: i64::MAX as u64,
+            dropped: i64::MAX as u64,
+            dead_letters: i64::MAX as u64,
+            written: i64::MAX as u64,
+            missing: i64::MAX as u64,
+            extra: i64::MAX as u64,
+            at: Some(i64::MAX),
+            ..Counts::begin(i64::MIN, i64::MAX, Origin::Found)
+        };
+        let counted = [None, Some(Counts::default()), Some(most)];
         for first_start_ms in [None, Some(0), Some(i64::MAX)] {
             for event_time_ms in [None, Some(-1), Some(1_700_000_000_000), Some(i64::MIN)] {
-                for idle in [false, true] {
+                for (idle, counts) in [false, true]
+                    .into_iter()
+                    .flat_map(|idle| counted.map(|counts| (idle, counts)))
+                {
                     let kept = Position {
                         offset: 7,
                         first_start_ms,
@@ -235,9 +253,11 @@ mod tests {
                             event_time_ms,
                             idle,
                         },
+                        counts,
                     };
                     let written = metadata(&kept);
-                    assert!(written.len() <= LONGEST, "{written}");
+                    // A pod of before reads no more, and would lose the event time.
+                    assert!(written.len() <= LONGEST, "{}: {written}", written.len());
                     assert_eq!(position(7, &written), kept, "{written}");
                 }
             }
@@ -251,13 +271,12 @@ mod tests {
             Position {
                 offset: 7,
                 first_start_ms: Some(42),
-                clock: PartitionEventTime::default()
+                ..Position::default()
             }
         );
         let nothing = Position {
             offset: 7,
-            first_start_ms: None,
-            clock: PartitionEventTime::default(),
+            ..Position::default()
         };
         assert_eq!(metadata(&nothing), "");
         let long = format!("{EVENT_TIME}1 {}", "x".repeat(LONGEST));

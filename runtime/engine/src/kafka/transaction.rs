@@ -18,6 +18,7 @@ impl KafkaLog {
         let mut deadline = None;
         loop {
             let Err(code) = self.producer.send(record) else {
+                self.written += 1;
                 return Ok(());
             };
             match code {

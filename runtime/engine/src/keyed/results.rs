@@ -6,9 +6,10 @@
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
-use headworks_plan::DeadLetterReason;
+use headworks_plan::{DeadLetterReason, VerdictFigures};
 use headworks_state::EpochOutput;
 
+use super::verdicts::VerdictReader;
 use crate::format::{Encoder, FormatError, RowError};
 use crate::judge::{self, Topic, Written};
 use crate::log::LogError;
@@ -52,6 +53,8 @@ pub(crate) struct Results {
     pub(crate) unique: Vec<usize>,
     /// The output's columns, each of which may be null.
     pub(crate) output: SchemaRef,
+    /// Reads from results what a QualityRule's monitor found.
+    pub(crate) verdicts: Option<VerdictReader>,
 }
 
 /// What comes of a result.
@@ -91,6 +94,11 @@ impl Results {
             self.gone(keys, give)?;
         }
         Ok(())
+    }
+
+    /// What the results since the last call say of windows; none where they are no verdicts, or there were none.
+    pub(crate) fn take_verdicts(&mut self) -> Option<VerdictFigures> {
+        self.verdicts.as_mut().and_then(VerdictReader::take)
     }
 
     fn results(&mut self, results: &RecordBatch, give: Give<'_>) -> Result<(), LogError> {
@@ -171,6 +179,9 @@ impl Results {
                     key: piece.key().map(|key| &bytes[key]),
                     value: Some(&bytes[piece.value()]),
                 })?;
+            }
+            if let Some(verdicts) = &mut self.verdicts {
+                verdicts.read(output, row);
             }
         }
         Ok(())

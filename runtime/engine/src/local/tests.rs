@@ -51,6 +51,7 @@ fn plan(on_bad_record: OnBadRecord) -> PipelinePlan {
         on_overflow: headworks_plan::OnOverflow::SetNull,
         stages: Vec::new(),
         accept_data_loss: None,
+        verdicts: None,
     }
 }
 

@@ -7,10 +7,12 @@
 //! else. `kafka` implements this over librdkafka, `memory` over a deterministic broker in one process.
 
 mod batch;
+mod counts;
 mod error;
 mod rows;
 
 pub use batch::{Batch, Limits, Record, RecordHeaders};
+pub use counts::{Counts, Origin};
 pub use error::LogError;
 pub use headworks_plan::Reason;
 pub use rows::{Refusal, TableRows};
@@ -27,7 +29,7 @@ pub struct Partition {
 }
 
 /// How far a partition has been read, as the group's commit keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The next offset to be read.
     pub offset: i64,
@@ -37,6 +39,8 @@ pub struct Position {
     pub first_start_ms: Option<i64>,
     /// How far event time has come in the partition; kept only by the first part of a pipeline with state.
     pub clock: PartitionEventTime,
+    /// What was done of the partition. Absent: nobody counts, or who has committed the position didn't.
+    pub counts: Option<Counts>,
 }
 
 /// The event time of a partition, which travels in the commit's metadata: a watermark is part of the
@@ -232,6 +236,9 @@ pub trait Transactions {
     /// learn it. See [`LogError`] for the others.
     fn commit(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError>;
 
+    /// How many records the open transaction was given since it was opened, as the client counts those that it took.
+    fn written(&self) -> u64;
+
     /// Aborts the open transaction. The caller rewinds with [`GroupConsumer::assign`] afterwards.
     ///
     /// # Errors
@@ -282,6 +289,21 @@ pub trait Table {
 
     /// Says that the record is a dead letter, by this transaction or an earlier one.
     fn mark_dead_lettered(&mut self, partition: Partition, offset: i64);
+
+    /// Compares what the table holds with what all members of the group have counted to have written, both as of one instant. Not
+    /// to be called while a transaction is open. None: there is no table, or what it holds can't be told, or not now.
+    fn holds(&mut self) -> Option<Holds> {
+        None
+    }
+}
+
+/// What a table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holds {
+    /// Rows that are there.
+    pub rows: u64,
+    /// Rows that should be: those that were there when counting began, and those that were written since.
+    pub expected: u64,
 }
 
 /// All of it, because the fates of what is read and written are one. What a log doesn't have it says itself.

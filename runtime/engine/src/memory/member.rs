@@ -26,6 +26,8 @@ pub struct MemoryLog {
     pub(super) dead: bool,
     /// The positions are in the transaction already.
     pub(super) committing: bool,
+    /// Records that the open transaction was given.
+    pub(super) written: u64,
     /// The commit took effect, but its answer was lost.
     pub(super) committed_unheard: bool,
     /// What the next commit keeps beside the positions.
@@ -201,11 +203,14 @@ impl MemoryLog {
 
     fn commit_now(&mut self, positions: &[(Partition, Position)]) -> Result<(), LogError> {
         let mutant = self.shared.mutant;
+        let ahead = mutant == Some(Mutant::PositionAhead) && self.chance(100);
         let offsets: Vec<Offset> = positions
             .iter()
             .map(|(partition, position)| {
+                let mut position = *position;
+                position.offset += i64::from(ahead);
                 let note = self.commit_metadata.get(partition).cloned();
-                (self.place(*partition), (*position, note))
+                (self.place(*partition), (position, note))
             })
             .collect();
         if !self.committing && mutant != Some(Mutant::OffsetsOutside) {

@@ -22,8 +22,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-#[cfg(test)]
-use crate::log::PartitionEventTime;
 use crate::log::{LogError, Position, Reason};
 use topics::Broker;
 
@@ -75,6 +73,12 @@ pub enum Mutant {
     RestoredToStable,
     /// A stage judges its input by no rule, because another stage tells of what breaks one.
     Unjudged,
+    /// The client loses a record that it was given, now and then.
+    RecordLost,
+    /// The client writes a record twice, now and then.
+    RecordTwice,
+    /// A position is committed beyond what was read, now and then.
+    PositionAhead,
 }
 
 /// A broker that several members share.
@@ -227,12 +231,29 @@ impl MemoryBroker {
     pub(crate) fn set_position(&self, group: &str, topic: &str, partition: usize, offset: i64) {
         let position = Position {
             offset,
-            first_start_ms: None,
-            clock: PartitionEventTime::default(),
+            ..Position::default()
         };
         let place = (topic.to_owned(), partition);
         let mut broker = self.broker.borrow_mut();
         broker.group(group).commit(vec![(place, (position, None))]);
+    }
+
+    /// Moves a commit of a group by so many offsets, and leaves what stands beside it.
+    #[cfg(test)]
+    pub(crate) fn move_position(&self, group: &str, topic: &str, partition: usize, by: i64) {
+        let place = (topic.to_owned(), partition);
+        let mut broker = self.broker.borrow_mut();
+        let group = broker.group(group);
+        if let Ok(Some((mut position, note))) = group.stable(&place) {
+            position.offset += by;
+            group.commit(vec![(place, (position, note))]);
+        }
+    }
+
+    /// What `kafka-consumer-groups.sh --delete` does.
+    #[cfg(test)]
+    pub(crate) fn delete_group(&self, group: &str) {
+        self.broker.borrow_mut().groups.remove(group);
     }
 
     /// Joins a group as the static member `name`, and fences its former self.
@@ -278,6 +299,7 @@ impl MemoryBroker {
             reading: BTreeMap::new(),
             dead: false,
             committing: false,
+            written: 0,
             committed_unheard: false,
             commit_metadata: BTreeMap::new(),
         })

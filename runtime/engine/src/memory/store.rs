@@ -9,7 +9,7 @@ use std::rc::Rc;
 use arrow::util::display::array_value_to_string;
 
 use super::{MemoryBroker, Mutant};
-use crate::log::{Position, Reason, TableRows};
+use crate::log::{Holds, Position, Reason, TableRows};
 use crate::store::{Move, Store, StoreError, UnfitRow};
 
 /// How often things go wrong with a store, each in a thousand calls.
@@ -40,6 +40,8 @@ struct Content {
     offsets: BTreeMap<Place, (Position, u64)>,
     /// Commits that are still on their way.
     late: Vec<Transaction>,
+    /// How often somebody looked and found other rows than were counted.
+    unequal: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -95,6 +97,32 @@ impl MemoryDatabase {
         let content = self.content.borrow();
         let found = content.offsets.get(&(topic.to_owned(), partition));
         found.map(|(position, _)| *position)
+    }
+
+    /// What it holds beside what was counted.
+    pub fn holds(&self) -> Holds {
+        let content = self.content.borrow();
+        let counts = content.offsets.values();
+        let counts = counts.filter_map(|(position, _)| position.counts);
+        Holds {
+            rows: content.rows.len() as u64,
+            expected: counts.map(|counts| counts.written).sum(),
+        }
+    }
+
+    /// How often a session looked at what it holds, and found other rows than were counted.
+    pub fn unequal(&self) -> u64 {
+        self.content.borrow().unequal
+    }
+
+    /// Takes the last row away, or adds it once more: what somebody else's statement may do.
+    #[cfg(test)]
+    pub(crate) fn change_last_row(&self, delete: bool) {
+        let mut content = self.content.borrow_mut();
+        match content.rows.pop() {
+            Some(last) if !delete => content.rows.extend([last.clone(), last]),
+            _ => {}
+        }
     }
 
     /// A session.
@@ -316,5 +344,14 @@ impl Store for MemoryStore {
 
     fn rollback(&mut self) {
         self.open = None;
+    }
+
+    fn holds(&mut self) -> Option<Holds> {
+        self.open = None;
+        self.call().ok()?;
+        let holds = self.database.holds();
+        let mut content = self.database.content.borrow_mut();
+        content.unequal += u64::from(holds.rows != holds.expected);
+        Some(holds)
     }
 }

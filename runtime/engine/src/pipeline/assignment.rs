@@ -52,7 +52,7 @@ impl<L: Log> Pipeline<L> {
     /// only once this succeeds.
     pub(super) fn read_from_commits(&mut self, partitions: &[Partition]) -> Result<(), LogError> {
         let mut attempt = 0;
-        let start = loop {
+        let mut start = loop {
             let accepted = self.settings.accept_data_loss.as_deref();
             match start::resolve(
                 &mut self.log,
@@ -68,7 +68,9 @@ impl<L: Log> Pipeline<L> {
                 answer => break answer?,
             }
         };
+        let counts_begin = self.take_up_counts(&mut start)?;
         self.owned = Owned::new(&start.positions);
+        self.tell_of_counts();
         // An error from here on leads back here.
         self.rewind_owed = true;
         match &self.operator {
@@ -76,7 +78,7 @@ impl<L: Log> Pipeline<L> {
             StageOperator::Exchange(_) => self.assign_exchange()?,
             StageOperator::Keyed(_) => self.assign_keyed(&start)?,
         }
-        if start.fresh {
+        if start.fresh || counts_begin {
             self.commit()?;
         }
         let offsets: Vec<(Partition, i64)> = start

@@ -13,12 +13,15 @@ use headworks_sql::types::DataType;
 use headworks_state::Spec;
 use snafu::{OptionExt, ResultExt, ensure};
 
-use super::compile::{CompileError, FormatSnafu, KeySnafu, PartsSnafu, input, mapping, query};
+use super::compile::{
+    CompileError, FormatSnafu, KeySnafu, PartsSnafu, VerdictsSnafu, input, mapping, query,
+};
 use super::exchange_operator::{ExchangeOperator, WaitsFor, times};
 use crate::format::Formats;
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::hash;
 use crate::keyed::results::{DeleteEncoding, Finish, Projection, Results, SinkWriter};
+use crate::keyed::verdicts::VerdictReader;
 use crate::stateless::{ResultForm, StatelessOperator};
 
 /// Compiles `stage` of `plan`, which brings rows with equal keys together in `topic`.
@@ -151,6 +154,11 @@ pub(crate) fn compile_keyed(
         unique: keyed.unique.clone(),
         output: nullable(&output).to_arrow(),
         finish: finish(keyed),
+        verdicts: plan
+            .verdicts
+            .as_ref()
+            .map(|columns| VerdictReader::new(columns, &output).context(VerdictsSnafu))
+            .transpose()?,
     };
     Ok(Compiled {
         spec,

@@ -202,6 +202,11 @@ impl<L: Log> Pipeline<L> {
             .writer
             .append(&self.staged, &self.batch, &sources)
             .map_err(|message| LogError::Broken { message })?;
+        for row in self.staged.good_origins(&self.batch) {
+            if let Some(counts) = self.owned.counts(self.batch.place(row).0) {
+                counts.written += 1;
+            }
+        }
         if exchange.writer.is_full() {
             self.open_transaction()?;
             self.flush()?;

@@ -171,6 +171,8 @@ impl<L: Log> Pipeline<L> {
             ..
         } = keyed.as_mut();
         let mut later = None;
+        // What an aborted transaction found is found again.
+        results.take_verdicts();
         for assigned in owned.assigned() {
             let (partition, offset) = (assigned.partition, assigned.position.offset);
             let Some(epoch) = shards.seal(partition.number, offset, now_ms)? else {
@@ -200,6 +202,7 @@ impl<L: Log> Pipeline<L> {
                 })?;
             }
         }
+        pending.verdicts = results.take_verdicts();
         let notes = shards.commit_metadata();
         log.set_commit_metadata(
             notes

@@ -5,6 +5,9 @@
 //! what was committed. Nothing that matters lives in memory alone.
 
 mod assignment;
+mod audit;
+#[cfg(test)]
+mod audit_tests;
 mod compile;
 mod compile_keyed;
 mod dead_letter;
@@ -21,6 +24,8 @@ mod rule_tests;
 mod start;
 #[cfg(test)]
 mod table_tests;
+#[cfg(test)]
+mod test_settings;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -44,6 +49,7 @@ use crate::log::{Batch, Limits, Log, LogError, Partition};
 use crate::session::UNAVAILABLE;
 use crate::stateless::{Staged, StatelessOperator};
 use crate::status::{Progress, StatusHandle};
+use audit::Audit;
 use hold::Hold;
 use owned::Owned;
 
@@ -128,6 +134,7 @@ pub(crate) struct Pipeline<L> {
     read_since: Option<Duration>,
     passed_since: Option<Duration>,
     pending: Progress,
+    audit: Audit,
     batch: Batch,
     staged: Staged,
     /// Aborts since the last commit.
@@ -176,6 +183,7 @@ impl<L: Log> Pipeline<L> {
             read_since: None,
             passed_since: None,
             pending: Progress::default(),
+            audit: Audit::default(),
             batch: Batch::default(),
             staged: Staged::default(),
             aborts: 0,
@@ -230,6 +238,7 @@ impl<L: Log> Pipeline<L> {
         if self.commit_is_due() {
             self.commit().or_else(|error| self.recover(error))?;
         }
+        self.look_at_table();
         self.heal_in_time();
         self.tell();
         Ok(())
@@ -338,6 +347,7 @@ impl<L: Log> Pipeline<L> {
         self.read_since = None;
         self.passed_since = None;
         self.pending = Progress::default();
+        self.audit.given = 0;
     }
 
     fn open_transaction(&mut self) -> Result<(), LogError> {
@@ -357,6 +367,7 @@ impl<L: Log> Pipeline<L> {
             StageOperator::Exchange(_) => self.before_commit_exchange()?,
             StageOperator::Keyed(_) => self.before_commit_keyed()?,
         };
+        self.check_counts();
         let positions = self.owned.positions();
         let mut attempt = 0;
         while let Err(error) = self.log.commit(&positions) {
@@ -400,6 +411,7 @@ impl<L: Log> Pipeline<L> {
             self.status
                 .set_partitions(self.owned.figures(&self.log, &self.topics));
             self.tell_of_state();
+            self.tell_of_counts();
         }
     }
 }

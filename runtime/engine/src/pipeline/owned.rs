@@ -6,7 +6,7 @@ use headworks_plan::PartitionFigure;
 use headworks_sql::keyed::Window;
 
 use crate::keyed::exchange_writer::RowSource;
-use crate::log::{Batch, Log, Partition, Position};
+use crate::log::{Batch, Counts, Log, Partition, Position};
 
 /// Owned partitions in order.
 #[derive(Debug, Default)]
@@ -40,6 +40,15 @@ fn may_end_after(window: Option<Window>, time: i64) -> bool {
 }
 
 impl AssignedPartition {
+    /// Moves to `offset`, which isn't behind.
+    #[inline]
+    fn skip(&mut self, offset: i64) {
+        if let Some(counts) = &mut self.position.counts {
+            counts.gaps += offset.abs_diff(self.position.offset);
+        }
+        self.position.offset = offset;
+    }
+
     /// The partition's watermark, if records come up to `disorder_ms` out of order.
     pub(super) fn watermark(&self, disorder_ms: i64) -> Option<i64> {
         self.position
@@ -146,16 +155,27 @@ impl Owned {
     pub(super) fn advance(&mut self, batch: &Batch) {
         for row in 0..batch.len() {
             let (partition, offset) = batch.place(row);
-            self.pass(partition, offset + 1);
+            if let Some(assigned) = self.find(partition)
+                && offset >= assigned.position.offset
+            {
+                assigned.skip(offset);
+                assigned.position.offset = offset + 1;
+            }
         }
     }
 
-    /// Moves a partition to `offset`, if that is ahead. True if it was.
+    /// What was done of a partition.
+    #[inline]
+    pub(super) fn counts(&mut self, partition: Partition) -> Option<&mut Counts> {
+        self.find(partition)?.position.counts.as_mut()
+    }
+
+    /// Moves a partition to `offset`, if that is ahead: what lies between held nothing for a reader. True if it was.
     #[inline]
     pub(super) fn pass(&mut self, partition: Partition, offset: i64) -> bool {
         match self.find(partition) {
             Some(assigned) if assigned.position.offset < offset => {
-                assigned.position.offset = offset;
+                assigned.skip(offset);
                 true
             }
             _ => false,

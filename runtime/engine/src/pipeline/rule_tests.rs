@@ -61,6 +61,7 @@ impl World {
                 on_overflow: OnOverflow::SetNull,
                 stages: Vec::new(),
                 accept_data_loss: None,
+                verdicts: None,
             },
             broker,
             status: StatusHandle::new(),

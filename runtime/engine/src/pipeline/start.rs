@@ -3,7 +3,7 @@
 
 use headworks_plan::StartFrom;
 
-use crate::log::{Log, LogError, Partition, PartitionEventTime, Position, Reason};
+use crate::log::{Log, LogError, Partition, Position, Reason};
 
 /// The positions to read from.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,13 +108,11 @@ fn first(log: &mut impl Log, partition: Partition, from: StartFrom) -> Result<Po
     match from {
         StartFrom::Earliest => Ok(Position {
             offset: only(log.bounds(&one)?)?.earliest,
-            first_start_ms: None,
-            clock: PartitionEventTime::default(),
+            ..Position::default()
         }),
         StartFrom::Time(time) => Ok(Position {
             offset: only(log.offsets_at(&one, time)?)?,
-            first_start_ms: None,
-            clock: PartitionEventTime::default(),
+            ..Position::default()
         }),
         StartFrom::Latest => {
             // "Latest" is the moment the pipeline first started, wherever that was; a partition that
@@ -125,20 +123,19 @@ fn first(log: &mut impl Log, partition: Partition, from: StartFrom) -> Result<Po
                 Some(time) => Ok(Position {
                     offset: only(log.offsets_at(&one, time)?)?,
                     first_start_ms: Some(time),
-                    clock: PartitionEventTime::default(),
+                    ..Position::default()
                 }),
                 None if others.is_empty() => {
                     let now = log.wall_ms();
                     Ok(Position {
                         offset: only(log.bounds(&one)?)?.end,
                         first_start_ms: Some(now),
-                        clock: PartitionEventTime::default(),
+                        ..Position::default()
                     })
                 }
                 None => Ok(Position {
                     offset: only(log.bounds(&one)?)?.earliest,
-                    first_start_ms: None,
-                    clock: PartitionEventTime::default(),
+                    ..Position::default()
                 }),
             }
         }

@@ -32,7 +32,7 @@ impl<L: Log> Pipeline<L> {
                 },
             })?;
         self.refuse_large_rows();
-        let told = self.forget_former_dead_letters();
+        self.forget_former_dead_letters();
         let stops = self.settings.on_bad_record == OnBadRecord::Stop;
         let mut stop = self.stop_before_a_broken_rule();
         if stops && let Some(earlier) = self.stop_before_the_first_bad() {
@@ -46,8 +46,9 @@ impl<L: Log> Pipeline<L> {
         }
         if !self.batch.is_empty() {
             self.collect()?;
-            self.write(told)?;
+            self.write()?;
             self.count_judged();
+            self.count_read();
             self.owned.advance(&self.batch);
             self.pending.records_in += self.batch.len() as u64;
             self.pending.max_event_time_ms = self
@@ -68,10 +69,10 @@ impl<L: Log> Pipeline<L> {
     }
 
     /// Forgets the records that an earlier attempt, whose rows were lost, made dead letters: neither a
-    /// row nor another dead letter becomes of them. Gives their number.
-    fn forget_former_dead_letters(&mut self) -> u64 {
+    /// row nor another dead letter becomes of them.
+    fn forget_former_dead_letters(&mut self) {
         if !self.stateless.writes_table() {
-            return 0;
+            return;
         }
         let mut rows = Vec::new();
         for row in 0..self.batch.len() {
@@ -84,7 +85,6 @@ impl<L: Log> Pipeline<L> {
         if !rows.is_empty() {
             self.staged.forget(&rows);
         }
-        rows.len() as u64
     }
 
     /// Writes the table's rows. Those that the store refuses make their records bad.
@@ -112,10 +112,15 @@ impl<L: Log> Pipeline<L> {
             );
         }
         self.staged.settle();
-        let written = records
-            .iter()
-            .filter(|record| !self.staged.is_bad(**record as usize));
-        self.pending.records_out += written.count() as u64;
+        for record in records {
+            let row = *record as usize;
+            if !self.staged.is_bad(row) {
+                self.pending.records_out += 1;
+                if let Some(counts) = self.owned.counts(self.batch.place(row).0) {
+                    counts.written += 1;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -174,8 +179,8 @@ impl<L: Log> Pipeline<L> {
         }
     }
 
-    /// Writes results and dead letters. `told`: how many records are dead letters already.
-    fn write(&mut self, told: u64) -> Result<(), LogError> {
+    /// Writes results and dead letters.
+    fn write(&mut self) -> Result<(), LogError> {
         let dead_letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
         let becomes_dead_letter = |bad: &Bad| dead_letters || bad.is_by_rule();
         let to_topics = !self.stateless.writes_table();
@@ -194,25 +199,50 @@ impl<L: Log> Pipeline<L> {
                     timestamp_ms: record.timestamp_ms,
                     headers: &[],
                 })?;
+                if let Some(counts) = self.owned.counts(self.batch.place(record.row).0) {
+                    counts.written += 1;
+                }
             }
+            self.audit.given += self.staged.records.len() as u64;
         }
         self.pending.records_out += self.staged.records.len() as u64;
-        self.pending.dead_letters += told;
+        self.write_dead_letters()
+    }
+
+    /// Writes the dead letters, and counts them and what is dropped.
+    fn write_dead_letters(&mut self) -> Result<(), LogError> {
+        let dead_letters = self.settings.on_bad_record == OnBadRecord::DeadLetter;
+        for row in self.staged.forgotten(&self.batch) {
+            self.pending.dead_letters += 1;
+            if let Some(counts) = self.owned.counts(self.batch.place(*row).0) {
+                counts.dead_letters += 1;
+            }
+        }
+        for row in &self.staged.dropped {
+            if let Some(counts) = self.owned.counts(self.batch.place(*row).0) {
+                counts.dropped += 1;
+            }
+        }
         if self.stateless.tells {
             self.pending.dropped += self.staged.dropped.len() as u64;
         }
         let now_ms = self.log.wall_ms();
         for bad in &self.staged.bad {
             let by_store = bad.reason == DeadLetterReason::StoreRefused;
-            if !by_store && !self.stateless.tells {
-                continue;
-            }
-            if !becomes_dead_letter(bad) {
-                self.pending.dropped += 1;
+            let record = self.batch.record(bad.row);
+            let counts = self.owned.counts(record.partition);
+            let tells = by_store || self.stateless.tells;
+            if !tells || !(dead_letters || bad.is_by_rule()) {
+                self.pending.dropped += u64::from(tells);
+                if let Some(counts) = counts {
+                    counts.dropped += 1;
+                }
                 continue;
             }
             self.pending.dead_letters += 1;
-            let record = self.batch.record(bad.row);
+            if let Some(counts) = counts {
+                counts.dead_letters += 1;
+            }
             self.log.mark_dead_lettered(record.partition, record.offset);
             // What a store took before was good or told of then, unless the rule has come since.
             let told_before = !by_store && !bad.is_by_rule();
@@ -222,6 +252,7 @@ impl<L: Log> Pipeline<L> {
             let input = &self.settings.inputs[usize::from(record.partition.topic)];
             let (log, tally) = (&mut self.log, &mut self.pending.reasons);
             dead_letter::produce(log, &self.settings, input, &record, bad, now_ms, tally)?;
+            self.audit.given += 1;
         }
         Ok(())
     }

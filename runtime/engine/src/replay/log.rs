@@ -405,6 +405,10 @@ impl<L: Log> Transactions for ReplayLog<L> {
         Ok(())
     }
 
+    fn written(&self) -> u64 {
+        self.inner.written()
+    }
+
     fn abort(&mut self) -> Result<(), LogError> {
         self.forget();
         self.inner.abort()

@@ -157,10 +157,7 @@ impl Staged {
     /// # Errors
     /// Arrow refused the columns: a bug.
     pub(crate) fn good_rows(&self, batch: &Batch) -> Result<Vec<(RecordBatch, Vec<u32>)>, String> {
-        let stays = |from: &u32| {
-            let from = *from as usize;
-            from < batch.len() && !self.is_bad(from) && self.forgotten.binary_search(&from).is_err()
-        };
+        let stays = |from: &u32| self.stays(*from as usize, batch.len());
         let good = |piece: &StagedRows| {
             if piece.from.iter().all(stays) {
                 return Ok((piece.rows.clone(), piece.from.clone()));
@@ -203,6 +200,24 @@ impl Staged {
 
     pub(crate) fn refuse(&mut self, row: usize, reason: DeadLetterReason, message: String) {
         self.bad.push(Bad::new(row, reason, message));
+    }
+
+    /// The rows of the batch that are forgotten, in order.
+    pub(crate) fn forgotten(&self, batch: &Batch) -> &[usize] {
+        let end = self.forgotten.partition_point(|row| *row < batch.len());
+        &self.forgotten[..end]
+    }
+
+    /// The batch's row of each row that stays a column and is neither bad nor forgotten. For settled results.
+    pub(crate) fn good_origins(&self, batch: &Batch) -> impl Iterator<Item = usize> {
+        let all = self.rows.iter().flat_map(|piece| &piece.from);
+        let rows = batch.len();
+        all.map(|from| *from as usize)
+            .filter(move |from| self.stays(*from, rows))
+    }
+
+    fn stays(&self, row: usize, rows: usize) -> bool {
+        row < rows && !self.is_bad(row) && self.forgotten.binary_search(&row).is_err()
     }
 
     /// What becomes of a row of the batch that a rule refuses.

@@ -61,6 +61,8 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
             Some(known) => *known = slower(known, &figure),
         }
     }
+    let mut counts = so_far.counts;
+    counts.extend(part.counts);
     let mut rules = so_far.rules;
     RuleFigures::add_all(&mut rules, &part.rules);
     let (dead_letters_by_reason, last_dead_letter) = dead_letters::both(
@@ -84,7 +86,9 @@ fn figures(so_far: Figures, part: Figures) -> Figures {
         partitions,
         state: so_far.state.or(part.state),
         replay: so_far.replay.or(part.replay),
+        verdicts: so_far.verdicts.or(part.verdicts),
         rules,
+        counts,
         ..so_far
     }
 }

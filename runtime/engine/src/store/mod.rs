@@ -35,7 +35,7 @@ pub use writer_log::WriterLog;
 pub use headworks_plan::Guarantee;
 use headworks_plan::TableOutput;
 
-use crate::log::{Position, Reason};
+use crate::log::{Holds, Position, Reason};
 
 /// Why a store didn't do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +183,11 @@ pub trait Store {
 
     /// Takes the open transaction back, if there is one.
     fn rollback(&mut self);
+
+    /// See [`Table::holds`](crate::log::Table::holds). None, too, where it would take longer than about a second.
+    fn holds(&mut self) -> Option<Holds> {
+        None
+    }
 }
 
 /// Makes stores: the seam through which the binary hands them to the engine.

@@ -99,6 +99,10 @@ impl<L: Log> Transactions for WriterLog<L> {
         self.inner.commit(positions)
     }
 
+    fn written(&self) -> u64 {
+        self.inner.written()
+    }
+
     fn abort(&mut self) -> Result<(), LogError> {
         self.writer.discard();
         self.inner.abort()

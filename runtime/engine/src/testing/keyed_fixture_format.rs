@@ -349,6 +349,7 @@ pub(crate) fn second(
         keys: 1,
         unique: if upserts { vec![0] } else { Vec::new() },
         output: Arc::new(Schema::new(nullable)),
+        verdicts: None,
     };
     let changelog = InternalTopic {
         topic: "state".to_owned(),

@@ -16,6 +16,7 @@ use crate::status::StatusHandle;
 use crate::store::StoreLog;
 use crate::testing::fixture_format::{judged, stateless, table_operator};
 
+mod audit;
 mod verdict;
 
 pub(crate) use verdict::same;
@@ -301,10 +302,21 @@ fn run_table(seed: u64, mutant: Option<Mutant>) -> Result<(), String> {
 }
 
 fn run_to(seed: u64, mutant: Option<Mutant>, table: bool) -> Result<(), String> {
+    let world = run_world(seed, mutant, table)?;
+    world.verdict()?;
+    if mutant.is_none() {
+        world.counted()?;
+        world.audit()?;
+    }
+    Ok(())
+}
+
+/// The world after the storm and what was left to do.
+fn run_world(seed: u64, mutant: Option<Mutant>, table: bool) -> Result<World, String> {
     let mut world = World::new(seed, mutant, table);
     world.storm();
     world.calm()?;
-    world.verdict()
+    Ok(world)
 }
 
 pub(crate) fn seeds(default: u64) -> std::ops::Range<u64> {

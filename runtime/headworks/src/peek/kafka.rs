@@ -28,7 +28,7 @@ const TRY: Duration = Duration::from_secs(4);
 const FETCH_QUEUE_KIB: usize = 32 * 1024;
 
 /// See the module.
-pub(super) struct KafkaTopic {
+pub(crate) struct KafkaTopic {
     consumer: BoundedClient<BaseConsumer<Heard>>,
     topic: String,
     group: String,
@@ -39,7 +39,7 @@ pub(super) struct KafkaTopic {
 
 impl KafkaTopic {
     /// Connects.
-    pub(super) fn open(plan: &PeekPlan) -> Result<KafkaTopic, Failure> {
+    pub(crate) fn open(plan: &PeekPlan) -> Result<KafkaTopic, Failure> {
         let base = config(&plan.kafka)
             .map_err(|error| Failure::new("SecretMissing", error.to_string()))?;
         let consumer: BaseConsumer<Heard> = settings(base, &plan.group)

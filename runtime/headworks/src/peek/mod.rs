@@ -13,7 +13,7 @@ mod kafka;
 mod profile;
 mod render;
 mod replay;
-mod select;
+pub(crate) mod select;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -25,9 +25,10 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::role::told_to_stop;
-use kafka::KafkaTopic;
+pub(crate) use kafka::KafkaTopic;
 use render::{Renderer, Rows};
-use select::{Found, Out, Sent, Wanted, peek};
+pub(crate) use select::{Event, Found, Span, Topic, spans};
+use select::{Out, Sent, Wanted, peek};
 
 /// Records that are printed in one peek, in bytes of the pod's log: a kubelet begins a new file at 10 MiB (containerLogMaxSize),
 /// and whoever follows the log may miss what stood in the old one.
@@ -35,15 +36,15 @@ const PRINTED_BYTES: usize = 8 << 20;
 
 /// Why there is nothing more to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Failure {
+pub(crate) struct Failure {
     /// In one word, as conditions have it.
-    reason: &'static str,
+    pub(crate) reason: &'static str,
     /// What, and what to do.
-    message: String,
+    pub(crate) message: String,
 }
 
 impl Failure {
-    fn new(reason: &'static str, message: impl Into<String>) -> Failure {
+    pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Failure {
         Failure {
             reason,
             message: message.into(),

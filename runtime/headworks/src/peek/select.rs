@@ -5,7 +5,7 @@
 
 mod kept;
 #[cfg(test)]
-pub(super) mod memory;
+pub(crate) mod memory;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,8 @@ use headworks_plan::{PeekFrom, PeekSelection};
 
 use super::{Failure, dead_letter};
 use kept::{KEPT_BYTES, Kept};
-pub(super) use scan::{Reading, Span, Wanted, scan};
+pub(crate) use scan::Span;
+pub(super) use scan::{Reading, Wanted, scan};
 
 /// How long one look for the next record takes.
 const TICK: Duration = Duration::from_millis(200);
@@ -30,15 +31,15 @@ const NAMED: usize = 16;
 
 /// A record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) partition: i32,
-    pub(super) offset: i64,
+pub(crate) struct Found {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
     /// Kafka's, in milliseconds since 1970 UTC.
-    pub(super) timestamp: Option<i64>,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
     /// Those of a dead letter; of no other record are they kept.
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Found {
@@ -51,7 +52,7 @@ impl Found {
 
 /// What comes of reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A record.
     Record(Found),
     /// All that is committed in this partition was read.
@@ -59,7 +60,7 @@ pub(super) enum Event {
 }
 
 /// A topic as a committed reader sees it.
-pub(super) trait Topic {
+pub(crate) trait Topic {
     /// Its partitions.
     fn partitions(&mut self) -> Result<BTreeSet<i32>, Failure>;
     /// The first offset, and the one after the last that is committed.
@@ -253,7 +254,7 @@ fn is_forward(selection: &PeekSelection) -> bool {
     selection.from.is_some() && !selection.follow
 }
 
-pub(super) fn spans(
+pub(crate) fn spans(
     topic: &mut impl Topic,
     selection: &PeekSelection,
 ) -> Result<BTreeMap<i32, Span>, Failure> {

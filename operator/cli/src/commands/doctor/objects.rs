@@ -7,7 +7,7 @@ use super::watched::Watched;
 use super::{Item, runbook};
 use crate::cluster::{Cluster, said};
 use headworks_crds::conditions::{
-    HEALTHY, INPUTS_HEALTHY, READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED,
+    BALANCED, HEALTHY, INPUTS_HEALTHY, READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED,
 };
 use headworks_crds::{GROUP, VERSION, manifest};
 use k8s_openapi::jiff::Timestamp;
@@ -18,13 +18,14 @@ use kube::{Api, ResourceExt};
 /// Our word for an object without a Ready condition.
 const UNSEEN: &str = "Unseen";
 /// Conditions that are no news while they are true.
-const USUAL: [&str; 6] = [
+const USUAL: [&str; 7] = [
     READY,
     RECONCILING,
     STALLED,
     SCHEMA_REGISTRY_READY,
     HEALTHY,
     INPUTS_HEALTHY,
+    BALANCED,
 ];
 /// Objects in one answer of the API server.
 const PAGE: u32 = 500;
@@ -249,6 +250,17 @@ fn notes(kind: &str, object: &DynamicObject) -> Vec<Item> {
         }
     }
     let conditions = object.data["status"]["conditions"].as_array();
+    // While nobody has counted there is nothing to be said.
+    let unbalanced = |one: &&serde_json::Value| one["type"] == BALANCED && one["status"] == "False";
+    if let Some(one) = conditions.into_iter().flatten().find(unbalanced) {
+        let reason = one["reason"].as_str().unwrap_or_default();
+        let message = one["message"].as_str().unwrap_or_default();
+        items.push(Item::warning(
+            title.clone(),
+            format!("{reason}: {message}"),
+            remedy(reason),
+        ));
+    }
     for one in conditions.into_iter().flatten() {
         let type_ = one["type"].as_str().unwrap_or_default();
         if one["status"] == "True" && !USUAL.contains(&type_) {
@@ -320,108 +332,4 @@ pub fn held(objects: &BTreeMap<String, Vec<DynamicObject>>) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn object(status: Value) -> DynamicObject {
-        serde_json::from_value(json!({
-            "apiVersion": "headworks.dev/v1alpha1", "kind": "Pipeline",
-            "metadata": {"name": "p", "namespace": "shop", "generation": 2}, "status": status,
-        }))
-        .unwrap_or_else(|e| panic!("{e}"))
-    }
-
-    fn items(objects: &[DynamicObject]) -> Vec<Item> {
-        let mut found = Found::default();
-        found.kind("Pipeline", objects);
-        found.items()
-    }
-
-    #[test]
-    fn what_is_not_ready_is_told_with_the_runbooks_remedy() {
-        let conditions = json!([
-            {"type": "Ready", "status": "False", "reason": "StreamLoop", "message": "a → a"},
-            {"type": "Stalled", "status": "True", "reason": "StreamLoop", "message": "a → a"}]);
-        let ready =
-            json!([{"type": "Ready", "status": "True", "reason": "Running", "message": ""}]);
-        let mut well = object(json!({"observedGeneration": 2, "conditions": ready}));
-        well.metadata.name = Some("q".into());
-        let items = items(&[object(json!({"conditions": conditions})), well]);
-        assert_eq!(items[0].said, "1 of 2 are Ready");
-        assert_eq!(items[1].what, "Pipeline shop/p");
-        assert_eq!(items[1].said, "StreamLoop: a → a");
-        assert!(items[1].remedy.ends_with("Break the ring."), "{items:?}");
-    }
-
-    #[test]
-    fn every_kind_is_looked_at_and_has_its_lines() {
-        let resources: Vec<String> = resources().into_iter().map(|(r, _)| r.kind).collect();
-        assert_eq!(resources, headworks_crds::kinds::NAMES);
-        let conditions = |status: &str| {
-            let reason = if status == "True" {
-                "Running"
-            } else {
-                "InvalidSpec"
-            };
-            json!({"observedGeneration": 2, "conditions": [
-                {"type": "Ready", "status": status, "reason": reason, "message": "it says why"}]})
-        };
-        for kind in headworks_crds::kinds::NAMES {
-            let mut found = Found::default();
-            found.kind(
-                kind,
-                &[object(conditions("True")), object(conditions("False"))],
-            );
-            let items = found.items();
-            assert_eq!(items[0].what, format!("{kind}s"));
-            assert_eq!(items[0].said, "1 of 2 are Ready");
-            assert_eq!(items[1].what, format!("{kind} shop/p"));
-            assert_eq!(items[1].said, "InvalidSpec: it says why");
-            assert!(!items[1].remedy.is_empty(), "{items:?}");
-        }
-    }
-
-    #[test]
-    fn an_object_that_nobody_looked_at_is_a_problem() {
-        for status in [Value::Null, json!({"observedGeneration": -1})] {
-            let items = items(&[object(status)]);
-            assert_eq!(items[0].said, "nobody has looked at it yet");
-            assert_eq!(items[0].remedy, "does the operator run?");
-        }
-    }
-
-    #[test]
-    fn what_was_said_of_an_older_spec_is_not_repeated() {
-        let conditions = json!([
-            {"type": "Ready", "status": "False", "reason": "InvalidSql", "message": "line 1"},
-            {"type": "Stalled", "status": "True", "reason": "InvalidSql", "message": "line 1"}]);
-        let items = items(&[object(
-            json!({"observedGeneration": 1, "conditions": conditions}),
-        )]);
-        assert_eq!(items.len(), 1, "{items:?}");
-        assert_eq!(items[0].health, super::super::Health::Warning);
-        assert!(items[0].said.starts_with("its newest spec"), "{items:?}");
-    }
-
-    #[test]
-    fn dead_letters_and_shared_targets_are_told_of_one_that_is_well() {
-        let items = items(
-            &[object(json!({"observedGeneration": 2, "deadLetters": 2790,
-            "deadLettersByReason": {"Decode": 290, "Late": 0, "Quality": 2500}, "lastDeadLetterTime": "2026-11-30T07:00:00Z", "conditions": [
-                {"type": "Ready", "status": "True", "reason": "Running", "message": ""},
-                {"type": "SharedTarget", "status": "True", "reason": "SeveralWriters", "message": "stream b …"}]}))],
-        );
-        let said: Vec<&str> = items.iter().map(|item| item.said.as_str()).collect();
-        assert_eq!(
-            said,
-            [
-                "1 of 1 are Ready",
-                "SharedTarget (SeveralWriters): stream b …",
-                "2790 records (2500 Quality, 290 Decode) went to the dead letters of its inputs since it was made, the last at 2026-11-30T07:00:00Z",
-            ]
-        );
-        assert!(items[1].remedy.contains("UNION ALL"), "{items:?}");
-    }
-}
+mod tests;

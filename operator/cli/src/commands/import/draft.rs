@@ -7,10 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::{CheckSeverity, MAX_CHECKS, OnError, QualityCheck, QualityRuleSpec};
 
+use super::names::{check_name, object_name, unique};
 use crate::yaml::Place;
-
-/// Longest name of a rule, and of a check.
-const LONGEST: usize = 63;
 
 /// A check, before it has a name.
 #[derive(Clone, Debug)]
@@ -105,6 +103,8 @@ pub struct Rule {
     pub spec: QualityRuleSpec,
     /// Its threshold is of its one check, which may fail for some rows.
     own: bool,
+    /// Its checks are about windows.
+    of_set: bool,
     /// Of all its checks.
     severity: CheckSeverity,
     /// For each check, the parts that it comes from, by their numbers.
@@ -176,6 +176,7 @@ impl Import {
         let mut names = BTreeSet::new();
         for (number, (_, drafted, terms)) in self.checks.iter().enumerate() {
             let own = terms.threshold.is_some();
+            let of_set = drafted.check.is_of_set();
             let filter = if own {
                 both(terms.filter.as_deref(), drafted.counted.as_deref())
             } else {
@@ -183,27 +184,37 @@ impl Import {
             };
             let shares = |rule: &Rule| {
                 !own && !rule.own
+                    && rule.of_set == of_set
                     && rule.severity == terms.severity
                     && rule.spec.filter == filter
                     && rule.spec.checks.len() < MAX_CHECKS
             };
             let at = rules.iter().position(shares).unwrap_or_else(|| {
+                let windows = if of_set { "-windows" } else { "" };
                 let wanted = match (own, terms.severity) {
                     (true, _) => format!("{prefix}-{}", drafted.name),
-                    (false, CheckSeverity::Warn) => format!("{prefix}-warn"),
-                    (false, CheckSeverity::Error) => prefix.to_owned(),
+                    (false, CheckSeverity::Warn) => format!("{prefix}{windows}-warn"),
+                    (false, CheckSeverity::Error) => format!("{prefix}{windows}"),
                 };
                 let mut spec = QualityRuleSpec::new(stream, Vec::new());
                 spec.filter.clone_from(&filter);
                 // A share of the rows may fail: no single one is to blame.
-                spec.on_error = if own { OnError::Alert } else { on_error };
-                // Where a row that fails goes on, the tool's verdict is the stream's health; what only warns is no verdict.
-                let all = terms.severity == CheckSeverity::Error && on_error == OnError::Alert;
+                let blames_none = own || of_set;
+                spec.on_error = if blames_none {
+                    OnError::Alert
+                } else {
+                    on_error
+                };
+                // Where a row that fails goes on, the tool's verdict is the stream's health; what only warns is no verdict. A window
+                // that fails is one by itself.
+                let all =
+                    !of_set && terms.severity == CheckSeverity::Error && on_error == OnError::Alert;
                 spec.threshold = terms.threshold.clone().or(all.then(|| "100".to_owned()));
                 rules.push(Rule {
                     name: unique(&object_name(&wanted), &mut names),
                     spec,
                     own,
+                    of_set,
                     severity: terms.severity,
                     parts: Vec::new(),
                 });
@@ -248,52 +259,6 @@ pub fn both(left: Option<&str>, right: Option<&str>) -> Option<String> {
     match (left, right) {
         (Some(left), Some(right)) => Some(format!("({left}) AND ({right})")),
         (one, other) => one.or(other).map(str::to_owned),
-    }
-}
-
-/// A name that none of `taken` has, which it joins.
-fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
-    let mut found = name.to_owned();
-    let mut number = 1;
-    while !taken.insert(found.clone()) {
-        number += 1;
-        let end = format!("-{number}");
-        let begin: String = name.chars().take(LONGEST - end.len()).collect();
-        found = format!("{}{end}", begin.trim_end_matches(['-', '_', '.']));
-    }
-    found
-}
-
-fn cut(name: &str, end: &[char]) -> String {
-    let name: String = name.trim_matches(end).chars().take(LONGEST).collect();
-    name.trim_end_matches(end).to_owned()
-}
-
-/// What an object can be called: lower-case letters, digits and `-`.
-pub fn object_name(wanted: &str) -> String {
-    let mut name = String::new();
-    for c in wanted.chars().map(|c| c.to_ascii_lowercase()) {
-        let c = if c.is_ascii_alphanumeric() { c } else { '-' };
-        if c != '-' || !name.ends_with('-') {
-            name.push(c);
-        }
-    }
-    match cut(&name, &['-']) {
-        name if name.is_empty() => "imported".into(),
-        name => name,
-    }
-}
-
-/// What a check can be called: letters, digits, `-`, `_` and `.`.
-fn check_name(wanted: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String = wanted
-        .chars()
-        .map(|c| if fits(c) { c } else { '-' })
-        .collect();
-    match cut(&name, &['-', '_', '.']) {
-        name if name.is_empty() => "check".into(),
-        name => name,
     }
 }
 
@@ -427,17 +392,5 @@ mod tests {
         import.leave_out(&BTreeMap::from([(1, "no".to_owned())]));
         assert_eq!((import.translated(), import.parts()), (2, 3));
         assert_eq!(import.left_out, [(part(2), "no".to_owned())]);
-    }
-
-    #[test]
-    fn names_are_names() {
-        assert_eq!(object_name("Größe, now!"), "gr-e-now");
-        assert_eq!(object_name("..."), "imported");
-        assert_eq!(check_name("a.b@c-between"), "a.b-c-between");
-        let long = "a".repeat(80);
-        let mut taken = BTreeSet::new();
-        assert_eq!(unique(&object_name(&long), &mut taken).len(), 63);
-        assert_eq!(unique(&object_name(&long), &mut taken).len(), 63);
-        assert_eq!(taken.len(), 2);
     }
 }

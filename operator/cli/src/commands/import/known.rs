@@ -2,7 +2,7 @@
 
 use super::draft::Fate;
 use super::suite::Ask;
-use super::{by_contract, of_columns, of_rows};
+use super::{by_contract, of_columns, of_rows, of_sets};
 
 type Translate = fn(&Ask) -> Result<Fate, String>;
 
@@ -57,9 +57,27 @@ const PAIR: &[&str] = &[
     "allow_cross_type_comparisons",
 ];
 const COLUMNS: &[&str] = &["column_list", "ignore_row_if", "sum_total"];
+const UNIQUE: &[&str] = &[
+    "column",
+    "column_list",
+    "ignore_row_if",
+    "mostly",
+    "row_condition",
+    "condition_parser",
+];
+const OF_ALL: &[&str] = &[
+    "column",
+    "min_value",
+    "max_value",
+    "strict_min",
+    "strict_max",
+    "parse_strings_as_datetimes",
+    "row_condition",
+    "condition_parser",
+];
 
 /// The expectations that become checks, or that the contract keeps.
-pub const KNOWN: [Known; 27] = [
+pub const KNOWN: [Known; 37] = [
     rows(
         "expect_column_values_to_not_be_null",
         &["column"],
@@ -193,11 +211,36 @@ pub const KNOWN: [Known; 27] = [
         &["min_value", "max_value", "strict_min", "strict_max"],
         by_contract::count_between,
     ),
+    whole("expect_column_values_to_be_unique", UNIQUE, of_sets::unique),
+    whole(
+        "expect_compound_columns_to_be_unique",
+        UNIQUE,
+        of_sets::compound,
+    ),
+    whole(
+        "expect_table_row_count_to_be_between",
+        OF_ALL,
+        of_sets::row_count,
+    ),
+    whole(
+        "expect_table_row_count_to_equal",
+        &["value", "row_condition", "condition_parser"],
+        of_sets::row_count_equal,
+    ),
+    whole("expect_column_min_to_be_between", OF_ALL, of_sets::min),
+    whole("expect_column_max_to_be_between", OF_ALL, of_sets::max),
+    whole("expect_column_mean_to_be_between", OF_ALL, of_sets::mean),
+    whole("expect_column_sum_to_be_between", OF_ALL, of_sets::sum),
+    whole("expect_column_stdev_to_be_between", OF_ALL, of_sets::stdev),
+    whole(
+        "expect_column_unique_value_count_to_be_between",
+        OF_ALL,
+        of_sets::distinct,
+    ),
 ];
 
-const UNIQUE: &str = "needs a window check: which values came before isn't known of one row";
-const OF_MANY: &str =
-    "needs a window check: it is about many rows together, and a row check sees one";
+const OLD_NAME: &str = "is an old name: write expect_compound_columns_to_be_unique or expect_select_column_values_to_be_unique_within_record, whichever is meant";
+const OF_MANY: &str = "is about many rows together, and no check of a window asks it: write a having check where an aggregate can say it";
 const ORDER: &str = "needs the order of all rows, and a stream has one only within a partition";
 const PARSER: &str =
     "depends on a library of Python's that guesses; say the form with a pattern check";
@@ -205,22 +248,12 @@ const QUERY: &str = "is a query of its own: write it as a Pipeline, or as an exp
 const LIKE: &str = "is for databases alone, and each reads LIKE by its own rules: write an expression check, such as code LIKE 'AB%'";
 
 /// What exists and isn't translated, and why.
-pub const NOT_HERE: [(&str, &str); 40] = [
-    ("expect_column_values_to_be_unique", UNIQUE),
-    ("expect_compound_columns_to_be_unique", UNIQUE),
-    ("expect_multicolumn_values_to_be_unique", UNIQUE),
-    ("expect_table_row_count_to_be_between", OF_MANY),
-    ("expect_table_row_count_to_equal", OF_MANY),
+pub const NOT_HERE: [(&str, &str); 30] = [
+    ("expect_multicolumn_values_to_be_unique", OLD_NAME),
     ("expect_table_row_count_to_equal_other_table", OF_MANY),
-    ("expect_column_min_to_be_between", OF_MANY),
-    ("expect_column_max_to_be_between", OF_MANY),
-    ("expect_column_mean_to_be_between", OF_MANY),
     ("expect_column_median_to_be_between", OF_MANY),
     ("expect_column_mode_to_be_between", OF_MANY),
-    ("expect_column_stdev_to_be_between", OF_MANY),
-    ("expect_column_sum_to_be_between", OF_MANY),
     ("expect_column_quantile_values_to_be_between", OF_MANY),
-    ("expect_column_unique_value_count_to_be_between", OF_MANY),
     (
         "expect_column_proportion_of_unique_values_to_be_between",
         OF_MANY,

@@ -13,8 +13,10 @@ mod dbt;
 mod draft;
 mod fields;
 mod known;
+mod names;
 mod of_columns;
 mod of_rows;
+mod of_sets;
 mod python_regex;
 mod strftime;
 mod suite;
@@ -35,7 +37,8 @@ use crate::validate::{Checked, Options, check};
 use crate::yaml::{self, Node};
 use crate::{End, output};
 
-use draft::{Import, Part, Rule, object_name};
+use draft::{Import, Part, Rule};
+use names::object_name;
 
 /// Arguments of `headworks import`.
 #[derive(Debug, clap::Args)]

@@ -134,7 +134,7 @@ pub fn not_in_set(ask: &Ask) -> Fated {
 }
 
 /// A bound of a range as text, and what to know of it.
-fn bound(
+pub fn bound(
     ask: &Ask,
     field: &Field,
     key: &str,

@@ -108,6 +108,6 @@ mod tests {
             // What another pod leaves out isn't there.
             interval(begin + 7_200_000, 5, Vec::new()),
         ];
-        insta::assert_snapshot!(text("orders", &intervals));
+        insta::assert_snapshot!("over_time", text("orders", &intervals));
     }
 }

@@ -93,6 +93,7 @@ pub fn build(
             .annotations()
             .get(ANNOTATION_ACCEPT_DATA_LOSS)
             .cloned(),
+        verdicts: found.judged.clone().map(planning::rules::monitor::columns),
     };
     let mut secrets: Vec<NeededSecret> = Vec::new();
     let mut volumes: Vec<Mounted> = Vec::new();

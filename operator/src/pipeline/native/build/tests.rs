@@ -60,6 +60,7 @@ fn found() -> References {
         outputs: vec![stream("b", &fields)],
         tables: vec![],
         ca: None,
+        judged: None,
     }
 }
 

@@ -12,6 +12,7 @@
 mod connect;
 mod fault;
 mod health_probe;
+mod holds;
 mod offsets;
 mod row;
 mod store;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Instant;
 
-use headworks_engine::log::{Position, Reason};
+use headworks_engine::log::{Holds, Position, Reason};
 use headworks_engine::store::{Move, Store, StoreError, TableRows, TableSchema};
 use headworks_plan::{PostgresConnection, StoreReason, TableOutput};
 use tokio::runtime::Runtime;
@@ -322,6 +322,26 @@ impl Store for PostgresStore {
                 Err(StoreError::Unknown { message })
             }
         }
+    }
+
+    fn holds(&mut self) -> Option<Holds> {
+        if self.in_transaction || self.session.as_ref()?.target.holds.is_none() {
+            return None;
+        }
+        self.call();
+        let (doing, group) = ("counting the table's rows", self.plan.group.clone());
+        let looked = self.with(doing, |session, place| async move {
+            let looked = match &session.target.holds {
+                Some(holds) => holds.look(&session.client, &group).await,
+                None => Ok(None),
+            };
+            if let Err(error) = &looked {
+                // It may take too long, or not be allowed. The session is as good as before, or found to be closed.
+                tracing::debug!(%error, place = ?place, "{doing}");
+            }
+            (session, Ok(looked.ok().flatten()))
+        });
+        looked.ok().flatten()
     }
 
     fn rollback(&mut self) {

@@ -5,6 +5,7 @@ use headworks_sql::schema::Schema;
 use tokio_postgres::{Client, Error};
 
 use super::fault::{Fault, Place};
+use super::holds::HoldsStatements;
 use super::offsets::{self, Statements};
 use super::quoted;
 use super::types::{self, Found};
@@ -16,6 +17,8 @@ pub(super) struct Target {
     /// Schema and name, quoted.
     pub(super) name: String,
     pub(super) statements: Statements,
+    /// How its rows are counted. Absent: rows have a key and replace each other, or nobody keeps counts to compare with.
+    pub(super) holds: Option<HoldsStatements>,
 }
 
 struct Table {
@@ -72,9 +75,13 @@ pub(super) async fn prepare(
             wrong.join("; ")
         )));
     }
-    let statements = Statements::new(&table.schema);
-    make_offsets(client, place, &table.schema, &statements).await?;
-    Ok(Target { name, statements })
+    let counts = make_offsets(client, place, &table.schema).await?;
+    let counted = counts && plan.key.is_empty();
+    Ok(Target {
+        statements: Statements::new(&table.schema, counts),
+        holds: counted.then(|| HoldsStatements::new(&table.schema, &name)),
+        name,
+    })
 }
 
 /// Column names as SQL lists them.
@@ -189,16 +196,15 @@ fn is_there_already(error: &Error) -> bool {
         .is_some_and(|code| ["23505", "42P07", "42710"].contains(&code.code()))
 }
 
-async fn make_offsets(
-    client: &Client,
-    place: &Place,
-    schema: &str,
-    statements: &Statements,
-) -> Result<(), StoreFault> {
+/// Sees to it that the table of offsets is there. True: it has the columns of counts.
+async fn make_offsets(client: &Client, place: &Place, schema: &str) -> Result<bool, StoreFault> {
+    let statements = Statements::new(schema, true);
     let name = format!("{}.{}", quoted(schema), offsets::TABLE);
     let fault = |error| trouble(place, &error, &format!("looking for {name}"));
-    if find(client, &name).await.map_err(fault)?.is_some() {
-        return Ok(());
+    if let Some(found) = find(client, &name).await.map_err(fault)? {
+        return counts(client, &name, found.oid, &statements)
+            .await
+            .map_err(fault);
     }
     match client.batch_execute(&statements.create).await {
         Err(error) if !is_there_already(&error) => Err(trouble(
@@ -209,8 +215,38 @@ async fn make_offsets(
                 statements.create
             ),
         )),
-        _ => Ok(()),
+        Err(_) => match find(client, &name).await.map_err(fault)? {
+            Some(found) => counts(client, &name, found.oid, &statements)
+                .await
+                .map_err(fault),
+            None => Ok(false),
+        },
+        Ok(()) => Ok(true),
     }
+}
+
+/// True: the table of offsets has the columns of counts, or they could be added.
+async fn counts(
+    client: &Client,
+    name: &str,
+    oid: u32,
+    statements: &Statements,
+) -> Result<bool, Error> {
+    let found = client
+        .query_one(
+            "SELECT count(*) FROM pg_attribute WHERE attrelid = $1 AND NOT attisdropped AND attname IN ('counts', 'counted_epoch')",
+            &[&oid],
+        )
+        .await?;
+    if found.try_get::<_, i64>(0)? == 2 {
+        return Ok(true);
+    }
+    let Err(error) = client.batch_execute(&statements.add_counts).await else {
+        return Ok(true);
+    };
+    tracing::info!(%error, "{name} can't be given columns for counts: the table's stage isn't audited");
+    client.batch_execute("ROLLBACK").await?;
+    Ok(false)
 }
 
 async fn described(client: &Client, oid: u32) -> Result<Vec<Found>, Error> {

@@ -181,12 +181,7 @@ fn at_its_beginning(log: &mut KafkaLog) -> (Partition, Position) {
         }
     }
     log.assign(&[(first, 0)]).unwrap();
-    let position = Position {
-        offset: 0,
-        first_start_ms: None,
-        clock: crate::log::PartitionEventTime::default(),
-    };
-    (first, position)
+    (first, Position::default())
 }
 
 /// Polls until there is trouble, or none any more; gives what was said of it.

@@ -1,6 +1,7 @@
 //! The same promises on a real broker. Ignored by default, because they need one:
 //! `HEADWORKS_KAFKA=host:port cargo test --release -p headworks-engine -- --ignored`.
 
+mod audit;
 mod faults;
 mod killed;
 mod promises;

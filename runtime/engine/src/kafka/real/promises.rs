@@ -231,6 +231,10 @@ impl<L: Log> Transactions for Flaky<L> {
         self.log.commit(positions)
     }
 
+    fn written(&self) -> u64 {
+        self.log.written()
+    }
+
     fn abort(&mut self) -> Result<(), LogError> {
         self.log.abort()
     }
@@ -366,6 +370,7 @@ fn the_engine_runs_a_plan_stops_when_told_and_goes_on_where_it_stopped() {
         on_overflow: headworks_plan::OnOverflow::SetNull,
         stages: vec![streams_stage(&format!("{}.group", place.topic), &["words"])],
         accept_data_loss: None,
+        verdicts: None,
     };
     let identity = Identity {
         namespace: "shop".into(),

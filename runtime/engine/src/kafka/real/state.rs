@@ -216,8 +216,8 @@ fn a_long_restore_costs_the_member_nothing() {
 fn position(offset: i64, clock: PartitionEventTime) -> Position {
     Position {
         offset,
-        first_start_ms: None,
         clock,
+        ..Position::default()
     }
 }
 

@@ -151,6 +151,7 @@ impl World {
             on_overflow: headworks_plan::OnOverflow::SetNull,
             stages,
             accept_data_loss: None,
+            verdicts: None,
         };
         let mut world = World {
             is_session: at == 2,

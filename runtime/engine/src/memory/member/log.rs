@@ -149,6 +149,7 @@ impl Transactions for MemoryLog {
     fn begin(&mut self) -> Result<(), LogError> {
         self.committing = false;
         self.committed_unheard = false;
+        self.written = 0;
         self.call()
     }
 
@@ -166,7 +167,25 @@ impl Transactions for MemoryLog {
                 .collect(),
         };
         let partition = record.partition.map(|partition| partition as usize);
+        let unwell = self.shared.mutant.is_some() && self.chance(50);
         let mut broker = self.shared.broker.borrow_mut();
+        match self.shared.mutant {
+            Some(Mutant::RecordLost) if unwell => return Ok(()),
+            Some(Mutant::RecordTwice) if unwell => {
+                self.written += 1;
+                broker
+                    .produce(
+                        &self.producer,
+                        self.epoch,
+                        record.topic,
+                        partition,
+                        stored.clone(),
+                    )
+                    .map_err(Self::refused)?;
+            }
+            _ => {}
+        }
+        self.written += 1;
         if let (Some(partition), true, Some(Mutant::ChangelogOutside)) =
             (partition, record.key.is_some(), self.shared.mutant)
         {
@@ -184,6 +203,10 @@ impl Transactions for MemoryLog {
             return Ok(());
         }
         self.commit_now(positions)
+    }
+
+    fn written(&self) -> u64 {
+        self.written
     }
 
     fn abort(&mut self) -> Result<(), LogError> {

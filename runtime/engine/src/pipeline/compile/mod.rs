@@ -43,6 +43,11 @@ pub(crate) enum CompileError {
         "the plan's parts aren't the query's (with or without state); operator and runtime must be of one version"
     ))]
     Parts,
+    /// The columns in which a monitor's verdicts should be aren't there.
+    #[snafu(display(
+        "the query hasn't the columns of a monitor's verdicts; operator and runtime must be of one version"
+    ))]
+    Verdicts,
     /// State can't be kept.
     #[snafu(display("{said}"))]
     State { said: String },

@@ -40,6 +40,7 @@ fn plan(sql: &str) -> PipelinePlan {
         on_overflow: OnOverflow::SetNull,
         stages: Vec::new(),
         accept_data_loss: None,
+        verdicts: None,
     }
 }
 

@@ -64,6 +64,7 @@ fn plan(sql: &str) -> PipelinePlan {
             )),
         ),
         accept_data_loss: None,
+        verdicts: None,
     }
 }
 
@@ -156,4 +157,108 @@ fn a_plan_whose_parts_are_not_the_querys_is_refused() {
     assert!(refused.to_string().contains("of one version"), "{refused}");
     let with = plan("SELECT COUNT(*) AS n, id FROM words GROUP BY id");
     assert!(super::super::compile(&with, &BarFormats).is_err());
+}
+
+#[test]
+fn a_monitors_results_are_read_as_verdicts() {
+    let sql = "SELECT window_end, COUNT(*) AS records, \
+        MAP['rows', CAST(COUNT(*) AS STRING), 'sum', CAST(NULL AS STRING)] AS observed, \
+        MAP['rows', COUNT(*) <= 2, 'sum', SUM(n) > 0] AS passed \
+        FROM TABLE(TUMBLE(TABLE words, DESCRIPTOR(`at`), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end";
+    let plan = monitor(sql);
+    let columns = plan.verdicts.clone().unwrap();
+    let output = query(&plan).unwrap().output;
+    let batch = verdict_rows(&output);
+    let mut reader = VerdictReader::new(&columns, &output).unwrap();
+    assert_eq!(reader.take(), None);
+    reader.read(&batch, 0);
+    reader.read(&batch, 1);
+    let said = reader.take().unwrap();
+    assert_eq!(reader.take(), None, "told once");
+    let told: Vec<_> = said.windows[0]
+        .checks
+        .iter()
+        .map(|check| (check.name.as_str(), check.observed.as_deref(), check.failed))
+        .collect();
+    assert_eq!(
+        told,
+        [("rows", Some("3"), 2), ("sum", None, 0)],
+        "null passes"
+    );
+    assert_eq!(
+        (said.windows[0].end_ms, said.windows[0].records),
+        (60_000, 7)
+    );
+    assert_eq!(said.of, "x");
+
+    let keyed = &plan.stages[1];
+    let state = keyed.state.as_ref().unwrap();
+    assert!(compile_keyed(&plan, 1, state, None, &BarFormats).is_ok());
+    let other = PipelinePlan {
+        verdicts: Some(headworks_plan::VerdictColumns {
+            observed: "passed".into(),
+            ..columns
+        }),
+        ..plan.clone()
+    };
+    let refused = compile_keyed(&other, 1, state, None, &BarFormats);
+    assert!(matches!(refused.err(), Some(CompileError::Verdicts)));
+}
+
+/// A plan of a monitor with this query, which writes to no stream.
+fn monitor(sql: &str) -> PipelinePlan {
+    let mut plan = plan(sql);
+    plan.inputs[0] = stream(
+        "words",
+        &[
+            ("id", "string", false),
+            ("n", "bigint", true),
+            ("at", "timestamp_ltz(3)", false),
+        ],
+    );
+    plan.inputs[0].contract.event_time = Some(headworks_plan::EventTime {
+        field: "at".into(),
+        max_out_of_orderness_ms: 0,
+        idle_timeout_ms: None,
+    });
+    plan.outputs = Vec::new();
+    plan.stages = crate::testing::keyed_stages(&["words"], 2, None);
+    plan.verdicts = Some(headworks_plan::VerdictColumns {
+        of: "x".into(),
+        window_end: "window_end".into(),
+        records: "records".into(),
+        observed: "observed".into(),
+        passed: "passed".into(),
+    });
+    plan
+}
+
+/// Two results of one window.
+fn verdict_rows(output: &Schema) -> RecordBatch {
+    use arrow::array::{BooleanBuilder, MapBuilder, StringBuilder, TimestampMillisecondArray};
+    let schema = nullable(output).to_arrow();
+    let mut observed = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    let mut passed = MapBuilder::new(None, StringBuilder::new(), BooleanBuilder::new());
+    for rows in ["3", "4"] {
+        observed.keys().append_value("rows");
+        observed.values().append_value(rows);
+        observed.keys().append_value("sum");
+        observed.values().append_null();
+        observed.append(true).unwrap();
+        passed.keys().append_value("rows");
+        passed.values().append_value(false);
+        passed.keys().append_value("sum");
+        passed.values().append_null();
+        passed.append(true).unwrap();
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(TimestampMillisecondArray::from(vec![60_000, 60_000])),
+        Arc::new(Int64Array::from(vec![3, 4])),
+        Arc::new(observed.finish()),
+        Arc::new(passed.finish()),
+    ];
+    let cast = columns.into_iter().zip(schema.fields());
+    let columns =
+        cast.map(|(column, field)| arrow::compute::cast(&column, field.data_type()).unwrap());
+    RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
 }

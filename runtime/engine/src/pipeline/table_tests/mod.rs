@@ -3,13 +3,13 @@
 mod rivals;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use headworks_plan::{OnBadRecord, Phase, StartFrom};
 
 use crate::log::{LogError, Reason};
 use crate::memory::{Faults, MemoryBroker, MemoryDatabase, MemoryLog, StoreFaults, Stored};
-use crate::pipeline::{InputTopic, Pipeline, Settings};
+use crate::pipeline::test_settings::of_tests;
+use crate::pipeline::{Pipeline, Settings};
 use crate::status::StatusHandle;
 use crate::store::{Store, StoreLog};
 use crate::testing::fixture_format::table_operator;
@@ -29,22 +29,10 @@ impl World {
         let broker = MemoryBroker::new(1, Faults::default());
         broker.create("in", 1);
         broker.create("in.dlq", 1);
-        let input = InputTopic {
-            topic: "in".into(),
-            dead_letter_topic: "in.dlq".into(),
-            max_message_bytes: 1_000_000,
-        };
         World {
             database: MemoryDatabase::new(&broker, StoreFaults::default()),
             broker,
-            settings: Settings {
-                pipeline: "shop/p".into(),
-                inputs: vec![input],
-                on_bad_record: OnBadRecord::DeadLetter,
-                start_from: StartFrom::Earliest,
-                commit_interval: Duration::from_millis(50),
-                accept_data_loss: None,
-            },
+            settings: of_tests(),
             status: StatusHandle::new(),
             tells: true,
         }

@@ -77,7 +77,31 @@ impl World {
             _ => oracle(self.query, &rows, until),
         };
         same("results", expected, self.results()?)?;
-        same("dead letters", bad, dead_letters)
+        same("dead letters", bad, dead_letters)?;
+        self.audit()
+    }
+
+    /// What the first part counted is what it read, and nothing is unexplained.
+    fn audit(&self) -> Result<(), String> {
+        let mut read = 0;
+        for topic in 0..self.partitions.len() {
+            for partition in 0..self.partitions[topic] {
+                let position = self
+                    .broker
+                    .position_of("first", &format!("in{topic}"), partition);
+                let Some(position) = position else { continue };
+                let counts = position.counts.ok_or("a partition isn't counted")?;
+                read += counts.read;
+                if (counts.missing, counts.extra) != (0, 0) || counts.next() != position.offset {
+                    return Err(format!("the audit: {position:?}"));
+                }
+            }
+        }
+        let written = self.written.len();
+        if read != written as u64 {
+            return Err(format!("{written} records are there, {read} were counted"));
+        }
+        Ok(())
     }
 
     /// What the output says at last.

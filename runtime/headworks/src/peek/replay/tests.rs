@@ -47,6 +47,7 @@ fn replay(start_from: StartFrom, end_ms: Option<i64>) -> ReplayPlan {
                 max_drift_ms: None,
             }],
             accept_data_loss: None,
+            verdicts: None,
         },
         id: "id".into(),
         end_ms,

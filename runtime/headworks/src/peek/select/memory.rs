@@ -4,19 +4,19 @@ use super::*;
 
 /// Records by partition; a hole is an offset without one, such as a transaction's marker.
 #[derive(Default)]
-pub(in crate::peek) struct Memory {
-    pub(in crate::peek) partitions: BTreeMap<i32, Vec<Option<Found>>>,
-    pub(in crate::peek) lows: BTreeMap<i32, i64>,
-    pub(in crate::peek) at: BTreeMap<i32, i64>,
+pub(crate) struct Memory {
+    pub(crate) partitions: BTreeMap<i32, Vec<Option<Found>>>,
+    pub(crate) lows: BTreeMap<i32, i64>,
+    pub(crate) at: BTreeMap<i32, i64>,
     /// How often reading began.
-    pub(in crate::peek) begun: usize,
-    pub(in crate::peek) mute: bool,
+    pub(crate) begun: usize,
+    pub(crate) mute: bool,
     /// Come one each time that there is nothing else.
-    pub(in crate::peek) later: Vec<Found>,
+    pub(crate) later: Vec<Found>,
 }
 
 impl Memory {
-    pub(in crate::peek) fn with(mut self, partition: i32, records: &[(i64, &str)]) -> Memory {
+    pub(crate) fn with(mut self, partition: i32, records: &[(i64, &str)]) -> Memory {
         self.partitions.entry(partition).or_default();
         for (timestamp, key) in records {
             self.push(partition, *timestamp, key);
@@ -24,24 +24,24 @@ impl Memory {
         self
     }
 
-    pub(in crate::peek) fn push(&mut self, partition: i32, timestamp: i64, key: &str) {
+    pub(crate) fn push(&mut self, partition: i32, timestamp: i64, key: &str) {
         let all = self.partitions.entry(partition).or_default();
         let offset = i64::try_from(all.len()).unwrap();
         all.push(Some(record(partition, offset, timestamp, key)));
     }
 
-    pub(in crate::peek) fn add(&mut self, found: Found) {
+    pub(crate) fn add(&mut self, found: Found) {
         let all = self.partitions.entry(found.partition).or_default();
         let offset = i64::try_from(all.len()).unwrap();
         all.push(Some(Found { offset, ..found }));
     }
 
-    pub(in crate::peek) fn marker(&mut self, partition: i32) {
+    pub(crate) fn marker(&mut self, partition: i32) {
         self.partitions.entry(partition).or_default().push(None);
     }
 }
 
-pub(in crate::peek) fn record(partition: i32, offset: i64, timestamp: i64, key: &str) -> Found {
+pub(crate) fn record(partition: i32, offset: i64, timestamp: i64, key: &str) -> Found {
     Found {
         partition,
         offset,

@@ -10,15 +10,15 @@ use crate::peek::dead_letter;
 
 /// What is read of a partition.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::peek) struct Span {
+pub(crate) struct Span {
     /// The first offset that is there.
-    pub(in crate::peek) low: i64,
+    pub(crate) low: i64,
     /// Where reading begins.
-    pub(in crate::peek) start: i64,
+    pub(crate) start: i64,
     /// Where it ends.
-    pub(in crate::peek) end: i64,
+    pub(crate) end: i64,
     /// What comes later begins here.
-    pub(in crate::peek) high: i64,
+    pub(crate) high: i64,
 }
 
 /// Which records are asked for.

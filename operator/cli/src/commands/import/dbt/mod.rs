@@ -10,6 +10,7 @@ use headworks_sql::schema::Schema;
 
 use super::draft::{Drafted, Fate, Import, Part, Terms};
 use super::fields::Field;
+use super::of_sets;
 use crate::finding::hint;
 use crate::yaml::{Content, Key, Node};
 use values::{is_rendered, plain, quoted};
@@ -219,11 +220,7 @@ impl<'a> Asked<'a> {
         let fate = match kind {
             "not_null" => self.not_null(column, schema)?,
             "accepted_values" => self.accepted_values(column, schema)?,
-            "unique" => {
-                return Err(
-                    "needs a window check: which values came before isn't known of one row".into(),
-                );
-            }
+            "unique" => self.unique(column, schema)?,
             "relationships" => {
                 return Err(
                     "needs a referential check: what is in the other table isn't known of one row"
@@ -333,6 +330,14 @@ impl<'a> Asked<'a> {
                 ..QualityCheck::default()
             },
         ))))
+    }
+
+    /// dbt's query leaves nulls out, as the check does.
+    fn unique(&self, column: Option<&str>, schema: Option<&Schema>) -> Result<Fate, String> {
+        self.knows(&[])?;
+        let field = self.field(column, schema)?;
+        let name = self.called(&field, "unique");
+        Ok(of_sets::of_key(name, vec![field.path]))
     }
 
     fn accepted_values(

@@ -81,7 +81,6 @@ sources:
 #[test]
 fn what_a_check_cannot_say_is_left_out() {
     for (test, words) in [
-        ("unique", "window check"),
         ("relationships: {to: ref('x'), field: y}", "referential"),
         ("dbt_utils.accepted_range: {min_value: 0}", "of a package"),
         ("uniqe", "did you mean \"unique\"?"),
