@@ -381,3 +381,63 @@ fn more_rows_than_memory_may_hold_stop_the_partition_and_say_what_to_do() {
         Vec::<u32>::new()
     );
 }
+
+#[test]
+fn a_row_with_more_partners_than_memory_may_hold_stops_the_partition() {
+    let spec = Arc::new(spec(JoinKind::Inner, (-10, 10), 0));
+    let mut shard = StatePartition::new(spec.clone(), Pool::open(400_000, None).unwrap());
+    let rows: Vec<Row> = (0..500).map(|id| row(false, 100, id)).collect();
+    shard.add(&batch(&spec, &rows), 0).unwrap();
+    shard.prepare_commit(None, 0).unwrap();
+    shard.commit().unwrap();
+    // Each makes 500 pairs.
+    let rows: Vec<Row> = (0..500).map(|id| row(true, 100, id)).collect();
+    let error = shard.add(&batch(&spec, &rows), 0).unwrap_err();
+    assert!(matches!(error, StateError::Full { .. }));
+    shard.abort();
+    assert_eq!(
+        shard.add(&batch(&spec, &rows[..2]), 0).unwrap(),
+        Vec::<u32>::new(),
+        "what was given up is free again"
+    );
+}
+
+#[test]
+fn a_watermark_that_leaps_gives_what_is_over_in_parts_that_a_restore_goes_on_from() {
+    let spec = Arc::new(spec(JoinKind::Full, (-10, 10), 0));
+    let folder = std::env::temp_dir().join(format!("headworks-joins-{}", std::process::id()));
+    // A result for each KiB at once.
+    let pool = Pool::open(256 << 10, Some(folder.clone())).unwrap();
+    let mut shard = StatePartition::new(spec.clone(), pool.clone());
+    let rows: Vec<Row> = (0..600)
+        .map(|id| Row {
+            key: Some(format!("k{id}")),
+            ..row(id % 2 == 0, id, id)
+        })
+        .collect();
+    shard.add(&batch(&spec, &rows), 0).unwrap();
+    let mut log = shard.prepare_commit(Some(0), 0).unwrap().changelog;
+    shard.commit().unwrap();
+    let mut found = Vec::new();
+    for part in 0.. {
+        let output = shard.prepare_commit(Some(10_000), 0).unwrap();
+        let given = pairs(&output.results);
+        assert!(given.len() <= 258, "{} at once", given.len());
+        log.extend(output.changelog);
+        shard.commit().unwrap();
+        found.extend(given);
+        if !output.more {
+            break;
+        }
+        assert!(part < 5, "it comes to an end");
+        shard = StatePartition::new(spec.clone(), pool.clone());
+        for change in &log {
+            shard.restore(&change.key, change.value.as_deref()).unwrap();
+        }
+        shard.restored(Some(10_000)).unwrap();
+    }
+    found.sort_unstable();
+    assert_eq!(found, oracle(&rows, JoinKind::Full, (-10, 10)));
+    assert_eq!(shard.figures().keys, 0);
+    std::fs::remove_dir_all(folder).unwrap();
+}

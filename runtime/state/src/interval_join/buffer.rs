@@ -86,6 +86,12 @@ impl Buffer {
         range.map(|(place, key)| (*place, key))
     }
 
+    /// The places of all rows whose event times are within bounds, both included.
+    pub(super) fn within(&self, (from, to): (i64, i64)) -> Vec<Place> {
+        let range = self.by_time.range((from, i64::MIN)..=(to, i64::MAX));
+        range.map(|(place, _)| *place).collect()
+    }
+
     /// All rows, in order, each with its key.
     pub(super) fn all(&self) -> impl Iterator<Item = (Place, &Arc<[u8]>)> {
         self.by_time.iter().map(|(place, key)| (*place, key))

@@ -21,7 +21,7 @@ use headworks_sql::join::IntervalJoin;
 
 use self::buffer::{Buffer, Place};
 use self::log::{BucketId, Buckets, Head, JOINED, Key, MATCHED, read_places, read_rows};
-use self::pairs::{Alone, Candidate, Incoming, Pair};
+use self::pairs::{Incoming, Pair};
 use crate::codec::Codec;
 use crate::epoch::{EpochOutput, Figures};
 use crate::error::{StateError, columns};
@@ -132,6 +132,11 @@ impl IntervalJoins {
         }
     }
 
+    /// The first cut by which a row of a side is over: one that has passed the last event time of a partner.
+    fn over_at(&self, right: Right, time: i64) -> i64 {
+        self.partners(right, time).1.saturating_add(1)
+    }
+
     /// The event times that partners of a row of a side may have.
     fn partners(&self, right: Right, time: i64) -> (i64, i64) {
         let (lower, upper) = (self.join.lower, self.join.upper);
@@ -142,10 +147,21 @@ impl IntervalJoins {
         }
     }
 
+    /// How much event time a bucket has, in milliseconds.
+    fn width(&self) -> i64 {
+        let span = self.join.upper.saturating_sub(self.join.lower) / SHARE;
+        span.clamp(BUCKET.0, BUCKET.1)
+    }
+
     /// The bucket of a row.
     fn bucket(&self, right: Right, (time, _): Place) -> BucketId {
-        let span = self.join.upper.saturating_sub(self.join.lower) / SHARE;
-        (right, time.div_euclid(span.clamp(BUCKET.0, BUCKET.1)))
+        (right, time.div_euclid(self.width()))
+    }
+
+    /// The first and the last event time of a bucket.
+    fn times(&self, (_, bucket): BucketId) -> (i64, i64) {
+        let first = bucket.saturating_mul(self.width());
+        (first, first.saturating_add(self.width() - 1))
     }
 
     fn memory(&self) -> u64 {
@@ -187,29 +203,10 @@ impl State for IntervalJoins {
             ],
             first: common.arrivals(count),
         };
-        let (candidates, alone) = self.bring_in(&input);
-        let holding = self.holding(candidates)?;
-        let mut paired: BTreeSet<(Right, Place)> = BTreeSet::new();
-        for Candidate { pair, places } in holding {
-            for right in [false, true] {
-                let place = places[usize::from(right)];
-                self.matched(right, place);
-                if self.keeps(right) && place.1 >= input.first {
-                    paired.insert((right, place));
-                }
-            }
-            self.overlay.give(pair);
-        }
-        for Alone { right, place, row } in alone {
-            if self.keeps(right) && !paired.contains(&(right, place)) {
-                self.overlay.give(Pair::alone(right, row));
-            }
-        }
-        common.account(self.memory());
-        if common.pool.is_exceeded() {
-            return Err(StateError::Full {
-                memory_bytes: common.pool.memory_bytes(),
-            });
+        let mut next = 0;
+        while next < count {
+            next = self.pair(&input, next)?;
+            bounded(self.memory(), common)?;
         }
         // Late rows make the pairs that they still can.
         Ok(Vec::new())
@@ -222,8 +219,10 @@ impl State for IntervalJoins {
         common: &Common,
     ) -> Result<EpochOutput, StateError> {
         let mut output = EpochOutput::default();
-        let cut = self.cut_at(watermark_ms);
-        let over = self.over(cut);
+        let until = self.cut_at(watermark_ms);
+        let over = self.over(until, common.pool.results());
+        let cut = over.cut;
+        output.more = cut < until;
         let pairs: Vec<&Pair> = self.overlay.pairs.iter().chain(&over.alone).collect();
         for chunk in pairs.chunks(RESULTS) {
             output.results.push(self.results(chunk)?);
@@ -316,11 +315,7 @@ impl State for IntervalJoins {
             let known = self.buckets.get_mut(&key.bucket);
             if known.is_some_and(|bucket| bucket.restore_tombstone(&key)) {
                 self.buckets.remove(&key.bucket);
-                let all = self.committed[side].all().map(|(place, _)| place);
-                let of_bucket: Vec<Place> = all
-                    .filter(|place| self.bucket(right, *place) == key.bucket)
-                    .collect();
-                for place in of_bucket {
+                for place in self.committed[side].within(self.times(key.bucket)) {
                     self.committed[side].remove(place);
                 }
             }
@@ -337,12 +332,7 @@ impl State for IntervalJoins {
                 self.committed[side].insert(place, &key, entry);
             }
         }
-        common.account(self.memory());
-        if common.pool.is_exceeded() {
-            return Err(StateError::Full {
-                memory_bytes: common.pool.memory_bytes(),
-            });
-        }
+        bounded(self.memory(), common)?;
         Ok(Some(head.next))
     }
 
@@ -393,13 +383,25 @@ impl State for IntervalJoins {
     }
 }
 
+/// Says how much memory there is in use, and fails where it is more than there may be.
+fn bounded(memory: u64, common: &mut Common) -> Result<(), StateError> {
+    common.account(memory);
+    if common.pool.is_exceeded() {
+        return Err(StateError::Full {
+            memory_bytes: common.pool.memory_bytes(),
+        });
+    }
+    Ok(())
+}
+
 impl Overlay {
     fn is_empty(&self) -> bool {
         self.pairs.is_empty() && self.added.iter().all(Buffer::is_empty)
     }
 
     fn give(&mut self, pair: Pair) {
-        self.bytes += std::mem::size_of::<Pair>();
+        // With the columns that it becomes, which are there in full when the epoch is sealed.
+        self.bytes += std::mem::size_of::<Pair>() + pair.size();
         self.pairs.push(pair);
     }
 }

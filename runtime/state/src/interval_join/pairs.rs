@@ -1,5 +1,6 @@
 //! Rows that come in, and the pairs that they make with those that are kept.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -22,25 +23,57 @@ pub(super) struct Pair {
 }
 
 /// A pair that may be one, if the condition holds.
-pub(super) struct Candidate {
+struct Candidate {
     pub pair: Pair,
     /// The places of both rows.
-    pub places: [Place; 2],
+    places: [Place; 2],
 }
 
 /// A row that no row of the other side can come for any more.
-pub(super) struct Alone {
+struct Alone {
     pub right: Right,
     pub place: Place,
     pub row: Arc<[u8]>,
 }
 
 impl IntervalJoins {
-    /// Brings the rows in, in order, and gives what may be pairs.
-    pub(super) fn bring_in(&mut self, input: &Incoming<'_>) -> (Vec<Candidate>, Vec<Alone>) {
+    /// Brings rows in from the one that is given on, as long as what may be pairs of them isn't too much at once. Gives which
+    /// row is next.
+    pub(super) fn pair(&mut self, input: &Incoming<'_>, from: usize) -> Result<usize, StateError> {
+        let (candidates, alone, next) = self.bring_in(input, from);
+        let holding = self.holding(candidates)?;
+        let mut paired: BTreeSet<(Right, Place)> = BTreeSet::new();
+        for Candidate { pair, places } in holding {
+            for right in [false, true] {
+                let place = places[usize::from(right)];
+                self.matched(right, place);
+                if self.keeps(right) && place.1 >= input.first {
+                    paired.insert((right, place));
+                }
+            }
+            self.overlay.give(pair);
+        }
+        for Alone { right, place, row } in alone {
+            if self.keeps(right) && !paired.contains(&(right, place)) {
+                self.overlay.give(Pair::alone(right, row));
+            }
+        }
+        Ok(next)
+    }
+
+    /// Brings rows in, in order, from the one that is given on, and gives what may be pairs, and which row is next: once there
+    /// are many, they are to be looked at first.
+    fn bring_in(
+        &mut self,
+        input: &Incoming<'_>,
+        from: usize,
+    ) -> (Vec<Candidate>, Vec<Alone>, usize) {
         let mut candidates = Vec::new();
         let mut alone = Vec::new();
-        for row in 0..input.keys.len() {
+        for row in from..input.keys.len() {
+            if candidates.len() >= RESULTS {
+                return (candidates, alone, row);
+            }
             let right = input.sides.value(row);
             let place = (input.times.value(row), input.first + row as i64);
             let bytes: Arc<[u8]> = input.row(right, row).into();
@@ -95,11 +128,11 @@ impl IntervalJoins {
                 alone.push(lone(bytes));
             }
         }
-        (candidates, alone)
+        (candidates, alone, input.keys.len())
     }
 
     /// Of the candidates those of which the condition is true.
-    pub(super) fn holding(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, StateError> {
+    fn holding(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, StateError> {
         let Some(condition) = &self.join.condition else {
             return Ok(candidates);
         };
@@ -121,7 +154,7 @@ impl IntervalJoins {
     }
 
     /// Notes that a row has made a pair.
-    pub(super) fn matched(&mut self, right: Right, place: Place) {
+    fn matched(&mut self, right: Right, place: Place) {
         let side = usize::from(right);
         if !self.keeps(right) {
             return;
@@ -148,6 +181,12 @@ impl IntervalJoins {
 }
 
 impl Pair {
+    /// The bytes of its rows.
+    pub(super) fn size(&self) -> usize {
+        let rows = self.left.iter().chain(&self.right);
+        rows.map(|row| row.len()).sum()
+    }
+
     pub(super) fn alone(right: Right, row: Arc<[u8]>) -> Pair {
         let row = Some(row);
         if right {

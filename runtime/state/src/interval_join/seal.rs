@@ -18,19 +18,24 @@ pub(super) struct Over {
     pub passed: [BTreeSet<Place>; 2],
     /// What is given of them, because they made no pair; by event time.
     pub alone: Vec<Pair>,
+    /// By which cut they are over: an earlier one than was asked for, where more rows would have to be given than an epoch should.
+    pub cut: i64,
 }
 
 impl IntervalJoins {
-    /// The rows that are over by a cut.
-    pub(super) fn over(&self, cut: i64) -> Over {
-        let mut over = Over::default();
+    /// The rows that are over by a cut, or by an earlier one, so that about `most` of them are given.
+    pub(super) fn over(&self, cut: i64, most: usize) -> Over {
+        let cut = self.nearer(cut, most);
+        let mut over = Over {
+            cut,
+            ..Over::default()
+        };
         let mut alone: BTreeMap<(Place, Right), Pair> = BTreeMap::new();
         for right in [false, true] {
             let side = usize::from(right);
             let until = self.over_until(right, cut);
             let mut give = |place: Place, entry: &Entry| {
-                let matched = entry.matched || self.overlay.matched[side].contains(&place);
-                if self.keeps(right) && !matched {
+                if self.is_alone(right, place, entry) {
                     alone.insert((place, right), Pair::alone(right, entry.row.clone()));
                 }
             };
@@ -49,6 +54,43 @@ impl IntervalJoins {
         }
         over.alone = alone.into_values().collect();
         over
+    }
+
+    /// True if a kept row is given with nulls when it goes.
+    fn is_alone(&self, right: Right, place: Place, entry: &Entry) -> bool {
+        let marked = || self.overlay.matched[usize::from(right)].contains(&place);
+        self.keeps(right) && !entry.matched && !marked()
+    }
+
+    /// The cut, or an earlier one by which about `most` rows are given alone. All rows that are over by one moment go together.
+    fn nearer(&self, cut: i64, most: usize) -> i64 {
+        if most == usize::MAX {
+            return cut;
+        }
+        // By the cut at which a row is over.
+        let mut alone: BTreeMap<i64, usize> = BTreeMap::new();
+        for right in [false, true] {
+            let side = usize::from(right);
+            let until = self.over_until(right, cut);
+            for buffer in [&self.committed[side], &self.overlay.added[side]] {
+                for (place, _) in buffer.until(until) {
+                    let given = buffer.get(place);
+                    if given.is_some_and(|entry| self.is_alone(right, place, entry)) {
+                        *alone.entry(self.over_at(right, place.0)).or_default() += 1;
+                    }
+                }
+            }
+        }
+        let mut given = 0;
+        let mut last = None;
+        for (at, rows) in alone {
+            if given >= most {
+                return last.unwrap_or(cut).min(cut);
+            }
+            given += rows;
+            last = Some(at);
+        }
+        cut
     }
 
     /// What the changelog must hold of the epoch, and the buckets afterwards.
