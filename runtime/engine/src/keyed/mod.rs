@@ -15,6 +15,7 @@ pub(crate) mod hash;
 pub(crate) mod meta;
 pub(crate) mod results;
 pub(crate) mod shards;
+pub(crate) mod standstill;
 pub(crate) mod verdicts;
 pub(crate) mod watermarks;
 pub(crate) mod wire;

@@ -14,7 +14,7 @@ use headworks_state::{EpochOutput, Pool, Spec, StateError, StatePartition};
 
 use super::Rule;
 use super::meta::Meta;
-use super::watermarks::{PartitionWatermark, PartitionWatermarks};
+use super::watermarks::{PartitionWatermark, PartitionWatermarks, Slowest};
 use super::wire::{self, Original};
 use crate::log::{LogError, Reason};
 
@@ -305,6 +305,15 @@ impl Shards {
             }
         }
         (sum, least)
+    }
+
+    /// The partition of the inputs that these partitions' watermark waits for.
+    pub(crate) fn slowest(&self, partitions: &[i32]) -> Option<Slowest> {
+        let owned = self.partitions.iter();
+        let owned = owned.filter(|(partition, _)| partitions.contains(partition));
+        owned
+            .filter_map(|(_, state)| state.watermarks.slowest())
+            .min()
     }
 
     /// The key that most rows had since this was last asked, if it had more than half of them.
