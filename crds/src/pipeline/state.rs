@@ -118,4 +118,10 @@ pub struct StateStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub hot_key: Option<String>,
+    /// The partition of an input, as topic[partition], that event time has been waiting for for half a minute, while others are
+    /// further: windows stay open, and rows of a join kept, until a record of it has a later event time. A stream's
+    /// idleTimeout lets partitions rest that nothing comes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub waits_for: Option<String>,
 }

@@ -30,6 +30,7 @@ mod evolution;
 mod feeds;
 mod helm;
 mod http;
+mod joins;
 mod monitors;
 mod peek;
 mod quality;

@@ -51,6 +51,7 @@ fn state(shown: &mut StateStatus, now: CoarseState) {
     shown.restore = now.restore_ms.map(delay);
     shown.watermark = now.watermark_ms.and_then(instant);
     shown.hot_key = now.hot_key.map(|key| key.chars().take(128).collect());
+    shown.waits_for = now.waits_for.map(|place| place.chars().take(300).collect());
 }
 
 fn state_of(shown: &StateStatus) -> Option<CoarseState> {
@@ -62,6 +63,7 @@ fn state_of(shown: &StateStatus) -> Option<CoarseState> {
         restore_ms: delay_of(shown.restore.as_deref()),
         watermark_ms: shown.watermark.as_ref().map(|t| t.0.as_millisecond()),
         hot_key: shown.hot_key.clone(),
+        waits_for: shown.waits_for.clone(),
     })
 }
 
@@ -86,6 +88,7 @@ mod tests {
                 restore_ms: Some(4_000),
                 watermark_ms: Some(1_767_225_600_000),
                 hot_key: Some("a".into()),
+                waits_for: Some("orders[1]".into()),
             };
             let mut shown = StateStatus::default();
             state(&mut shown, coarse.clone());

@@ -211,6 +211,7 @@ fn state(state: StateFigures) -> StateFigures {
         restore_ms: state.restore_ms.map(|ms| ms.min(LONGEST_MS)),
         watermark_ms: time(state.watermark_ms),
         hot_key: state.hot_key.map(|key| text(&key, HOT_KEY)),
+        waits_for: state.waits_for.map(|place| text(&place, ORIGIN)),
     }
 }
 

@@ -43,6 +43,8 @@ pub struct CoarseState {
     pub watermark_ms: Option<i64>,
     /// A key that has most of a pod's rows.
     pub hot_key: Option<String>,
+    /// The partition of an input that the watermark waits for.
+    pub waits_for: Option<String>,
 }
 
 /// A minute: how often a last commit may move, and the step of a watermark.
@@ -112,7 +114,12 @@ fn state(before: Option<&CoarseState>, reports: &[&Report]) -> Option<CoarseStat
             .fold(0, u64::saturating_add)
     };
     let watermark = all.iter().filter_map(|f| f.watermark_ms).min();
-    let hot = |key: &&String| all.iter().any(|f| f.hot_key.as_ref() == Some(*key));
+    // Of several, the one shown before: pods answer in any order.
+    let steady = |shown: Option<&String>, of: fn(&StateFigures) -> Option<&String>| {
+        let said = || all.iter().filter_map(|figures| of(figures));
+        let again = shown.filter(|shown| said().any(|key| key == *shown));
+        again.or_else(|| said().min()).cloned()
+    };
     Some(CoarseState {
         bytes: round_size(sum(|f| f.memory_bytes.saturating_add(f.disk_bytes))),
         keys: two_digits(sum(|f| f.keys)),
@@ -123,12 +130,12 @@ fn state(before: Option<&CoarseState>, reports: &[&Report]) -> Option<CoarseStat
             .max()
             .map(round_delay),
         watermark_ms: watermark.and_then(to_the_minute),
-        // Of several, the one shown before: pods answer in any order.
-        hot_key: before
-            .and_then(|b| b.hot_key.as_ref())
-            .filter(hot)
-            .or_else(|| all.iter().filter_map(|f| f.hot_key.as_ref()).min())
-            .cloned(),
+        hot_key: steady(before.and_then(|b| b.hot_key.as_ref()), |f| {
+            f.hot_key.as_ref()
+        }),
+        waits_for: steady(before.and_then(|b| b.waits_for.as_ref()), |f| {
+            f.waits_for.as_ref()
+        }),
     })
 }
 
@@ -262,6 +269,7 @@ mod tests {
             restore_ms: Some(3_700),
             watermark_ms: Some(119_999),
             hot_key: Some("b".into()),
+            waits_for: Some("payments[1]".into()),
         };
         let other = StateFigures {
             memory_bytes: 45 << 20,
@@ -278,6 +286,7 @@ mod tests {
         );
         assert_eq!(now.bytes, 1_395_864_371, "1.3Gi");
         assert_eq!(now.hot_key.as_deref(), Some("a"));
+        assert_eq!(now.waits_for.as_deref(), Some("payments[1]"));
         // The pods answer in another order, and nothing has moved by much.
         let before = Coarse {
             state: Some(CoarseState {
@@ -310,6 +319,7 @@ mod tests {
                 restore_ms: Some(u64::MAX),
                 watermark_ms: Some(n),
                 hot_key: None,
+                waits_for: None,
             };
             let mut report = report(f64::MAX, Some(u64::MAX), Some(n), Some(n.wrapping_neg()));
             report.figures.dead_letters = u64::MAX;

@@ -248,6 +248,7 @@ fn report(rng: &mut SmallRng) -> Value {
                 ("restoreMs", count),
                 ("watermarkMs", signed),
                 ("hotKey", text),
+                ("waitsFor", text),
             ],
         )
     };
@@ -352,13 +353,9 @@ fn no_report_whatever_is_in_it_does_more_than_show_figures() {
         let back: PipelineStatus =
             serde_json::from_str(&text).unwrap_or_else(|e| panic!("seed {seed}: {e}: {text}"));
         assert_eq!(back, status, "seed {seed}");
-        presentable(
-            back.state
-                .as_ref()
-                .and_then(|s| s.hot_key.as_deref())
-                .unwrap_or_default(),
-            128,
-        );
+        let shown = |of: fn(&StateStatus) -> Option<&str>| back.state.as_ref().and_then(of);
+        presentable(shown(|s| s.hot_key.as_deref()).unwrap_or_default(), 128);
+        presentable(shown(|s| s.waits_for.as_deref()).unwrap_or_default(), 300);
         for number in [back.lag, back.letters.dead_letters].into_iter().flatten() {
             assert!(number >= 0, "seed {seed}");
         }

@@ -171,6 +171,10 @@ pub struct StateFigures {
     /// characters; never of a column that is labelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_key: Option<String>,
+    /// The partition of an input, `topic[partition]`, that the watermark has been waiting for for half a minute, while others are
+    /// further. The topic alone: nothing is known of any of its partitions. Absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
 }
 
 /// One owned partition.

@@ -1,4 +1,4 @@
-//! What GROUP BY and ROW_NUMBER need state for.
+//! What GROUP BY, ROW_NUMBER and joins need state for.
 //!
 //! Such a query is cut in two stages. The [branches](crate::Branch) of the first give **rows**: the key's columns
 //! first, then the event time, then what the operator reads ([`KeyedRows`]). The engine brings rows with equal keys
@@ -6,6 +6,7 @@
 //! the query's output of those (HAVING and the SELECT list).
 
 use crate::branch::Branch;
+use crate::join::IntervalJoin;
 use crate::schema::Schema;
 use crate::types::DataType;
 
@@ -25,14 +26,15 @@ pub struct KeyedRows {
 #[derive(Debug)]
 pub struct Keyed {
     /// The windows that rows fall into; absent: state is kept for each key for ever (or for its TTL), and
-    /// every change of a result is an upsert.
+    /// every change of a result is an upsert, but for a join, whose state ends by event time and whose results are final.
     pub window: Option<Window>,
     /// What is computed for each key (and window).
     pub operator: Operator,
     /// What the operator gives: the key's columns; with a window `window_start` and `window_end`
     /// (`timestamp(3)`) and `window_time` (`timestamp_ltz(3)`, the end less 1 ms); then for
     /// [`Operator::Aggregate`] a column for each aggregate, for [`Operator::Rank`] the rows' columns after
-    /// the key, in order, and `row_number` (`bigint`).
+    /// the key, in order, and `row_number` (`bigint`). Of [`Operator::IntervalJoin`] the columns of the left row and
+    /// then those of the right one, and nothing else.
     pub results: Schema,
     /// From results to output: takes batches of its `columns` of `results`.
     pub finish: Branch,
@@ -42,6 +44,13 @@ pub struct Keyed {
     /// Equal for queries whose state is the same: key, window, operator, types of rows and the inputs they
     /// come from; hexadecimal SHA-256. A query with another HAVING or SELECT list may go on with the state.
     pub fingerprint: String,
+}
+
+impl Keyed {
+    /// True: results come, and state ends, by event time.
+    pub fn by_event_time(&self) -> bool {
+        self.window.is_some() || self.operator.is_join()
+    }
 }
 
 /// How event time is cut into windows; all in milliseconds, aligned to 1970-01-01T00:00:00Z plus `offset`.
@@ -86,6 +95,16 @@ pub enum Operator {
     Aggregate(Vec<Aggregate>),
     /// The first rows of each key by an order.
     Rank(Rank),
+    /// Pairs of rows of two inputs. The rows of both come through one exchange, and one of their columns says of which
+    /// input a row is.
+    IntervalJoin(Box<IntervalJoin>),
+}
+
+impl Operator {
+    /// True: it pairs the rows of two inputs.
+    pub fn is_join(&self) -> bool {
+        matches!(self, Operator::IntervalJoin(_))
+    }
 }
 
 /// One aggregate.

@@ -19,6 +19,7 @@ pub mod dataflow;
 mod error;
 #[allow(clippy::unnecessary_wraps, reason = "kernels share one signature")]
 mod eval;
+pub mod join;
 pub mod keyed;
 mod planner;
 pub mod schema;

@@ -71,7 +71,6 @@ fn keyed(
     mut finish: BoundSelect,
     stateful: &Rc<StatefulNode>,
 ) -> Result<Dataflow, Vec<SqlError>> {
-    let whole = lineage_of_rows(stateful);
     let used: BTreeSet<usize> = finish
         .columns
         .iter()
@@ -80,8 +79,7 @@ fn keyed(
         .flat_map(|typed| typed.sources.iter().copied())
         .collect();
     // Lineage goes by the columns' numbers before those that nobody asks for are left out.
-    let all = stateful.labelled(&output(&stateful.rows));
-    finish.schema = all;
+    finish.schema = stateful.labelled();
     let lineage = finish
         .columns
         .iter()
@@ -90,11 +88,7 @@ fn keyed(
             sources: typed
                 .sources
                 .iter()
-                .filter_map(|result| stateful.from.get(*result))
-                .flatten()
-                .filter_map(|row| whole.get(*row))
-                .flatten()
-                .cloned()
+                .flat_map(|result| sources_of_result(stateful, *result))
                 .collect(),
         })
         .collect();
@@ -122,7 +116,7 @@ fn keyed(
         finish: branch(&finish, output_schema.to_arrow()),
         unique,
         fingerprint: pruned.fingerprint(&rows),
-        results: pruned.labelled(&rows),
+        results: pruned.labelled(),
         operator: pruned.operator,
     };
     let exchange = Exchange {
@@ -147,17 +141,11 @@ fn keyed(
     })
 }
 
-/// The stream columns that each column of the rows is computed from, in all branches.
-fn lineage_of_rows(stateful: &StatefulNode) -> Vec<BTreeSet<Source>> {
-    let count = stateful.rows.first().map_or(0, |r| r.columns.len());
-    (0..count)
-        .map(|index| {
-            stateful
-                .rows
-                .iter()
-                .flat_map(|c| sources(c, index))
-                .collect()
-        })
+/// The stream columns that a column of the results is computed from, in all branches that give it.
+fn sources_of_result(stateful: &StatefulNode, result: usize) -> BTreeSet<Source> {
+    let rows = stateful.from.get(result).into_iter().flatten();
+    let branches = stateful.branches_of(result);
+    rows.flat_map(|row| branches.iter().flat_map(|branch| sources(branch, *row)))
         .collect()
 }
 

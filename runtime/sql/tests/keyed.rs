@@ -145,6 +145,18 @@ fn described(flow: &Dataflow) -> String {
     };
     let operator = match operator {
         Operator::Aggregate(all) => all.iter().map(aggregate).collect::<Vec<_>>().join(", "),
+        Operator::IntervalJoin(join) => format!(
+            "{:?} join {}..{}, side {}, {:?} and {:?}{}",
+            join.kind,
+            join.lower,
+            join.upper,
+            join.side,
+            join.left,
+            join.right,
+            join.condition
+                .as_ref()
+                .map_or_else(String::new, |condition| format!(", {condition:?}"))
+        ),
         Operator::Rank(rank) => {
             let order = rank.order.iter().map(|o| {
                 let direction = if o.descending { "desc" } else { "asc" };

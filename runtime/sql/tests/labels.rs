@@ -194,3 +194,19 @@ fn through_a_union_below_an_aggregate() {
         "SELECT who, MAX(age) AS a FROM (SELECT mail AS who, age FROM people UNION ALL SELECT name, 1 FROM others) GROUP BY who",
     );
 }
+
+#[test]
+fn a_join_s_columns_are_labelled_by_their_own_side() {
+    let sql = "SELECT a.id, a.mail, b.mail AS other_mail, CONCAT(a.name, b.name) AS both_names, b.seen AS then_seen, a.id AS again, b.id AS other
+               FROM people AS a LEFT JOIN others AS b ON a.id = b.id AND a.mail = b.mail AND b.seen BETWEEN a.seen AND a.seen + INTERVAL '1' HOUR";
+    assert_eq!(
+        told(sql),
+        "id: - <- people.id\n\
+         mail: mail <- people.mail\n\
+         other_mail: mail <- others.mail\n\
+         both_names: name <- others.name people.name\n\
+         then_seen: - <- others.seen\n\
+         again: - <- people.id\n\
+         other: - <- others.id\n"
+    );
+}

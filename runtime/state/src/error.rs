@@ -2,7 +2,7 @@
 
 use snafu::Snafu;
 
-/// Why state can't be worked with. Never the data's fault.
+/// Why state can't be worked with. Never the data's fault, but for its amount.
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub))]
 pub enum StateError {
@@ -17,6 +17,14 @@ pub enum StateError {
     Disk {
         /// What it said.
         message: String,
+    },
+    /// State that can't leave memory is more than there may be.
+    #[snafu(display(
+        "the rows that a join keeps take more than the {memory_bytes} bytes that state may take in a pod: raise state.memory, make the pipeline's replicas more, or join over a shorter time"
+    ))]
+    Full {
+        /// What it may take, in bytes.
+        memory_bytes: u64,
     },
     /// Columns that can't be built: a bug.
     #[snafu(display("cannot build columns: {message}"))]

@@ -1,4 +1,4 @@
-//! Keyed state over event time: the second half of a query with GROUP BY or ROW_NUMBER.
+//! Keyed state over event time: the second half of a query with GROUP BY, ROW_NUMBER or a join.
 //!
 //! A [`StatePartition`] is the state of one partition of the repartition topic. It lives in **epochs**, one for each
 //! transaction: [`StatePartition::add`] takes rows into an overlay, [`StatePartition::prepare_commit`] says what the epoch gives (results
@@ -15,8 +15,10 @@ mod changelog_segments;
 mod codec;
 mod epoch;
 mod error;
+mod interval_join;
 mod keyed_upsert;
 mod keys;
+mod mutant;
 mod order;
 mod pool;
 mod record;
@@ -33,15 +35,18 @@ mod windows;
 
 pub use epoch::{Change, EpochOutput, Figures};
 pub use error::StateError;
+#[doc(hidden)]
+pub use mutant::Mutant;
 pub use pool::Pool;
 pub use spec::Spec;
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use headworks_sql::keyed::Window;
+use headworks_sql::keyed::{Operator, Window};
 
 use crate::error::columns;
+use crate::interval_join::IntervalJoins;
 use crate::keyed_upsert::KeyedUpsert;
 use crate::sessions::Sessions;
 use crate::slices::Slices;
@@ -62,14 +67,15 @@ impl StatePartition {
     pub fn new(spec: Arc<Spec>, pool: Pool) -> StatePartition {
         let layout = Arc::new(Layout::new(spec));
         let slices = layout.spec.window.and_then(Slices::new);
-        let state: Box<dyn State> = match slices {
-            Some(slices) => Box::new(Windows::new(layout.clone(), slices, &pool)),
-            None => match layout.spec.window {
-                Some(Window::Session { gap }) => {
-                    Box::new(Sessions::new(layout.clone(), gap, pool.segments()))
-                }
-                _ => Box::new(KeyedUpsert::new(layout.clone())),
-            },
+        let state: Box<dyn State> = match (slices, layout.spec.window, &layout.spec.operator) {
+            (_, _, Operator::IntervalJoin(join)) => {
+                Box::new(IntervalJoins::new(layout.clone(), join))
+            }
+            (Some(slices), ..) => Box::new(Windows::new(layout.clone(), slices, &pool)),
+            (None, Some(Window::Session { gap }), _) => {
+                Box::new(Sessions::new(layout.clone(), gap, pool.segments()))
+            }
+            (None, ..) => Box::new(KeyedUpsert::new(layout.clone())),
         };
         StatePartition {
             layout,
@@ -80,7 +86,7 @@ impl StatePartition {
 
     /// Takes rows (the columns of [`headworks_sql::keyed::Keyed::rows`]) into the epoch's overlay. Gives, ascending,
     /// the rows that are too late for every window they would fall into, by the watermark of the last commit;
-    /// nothing was done with them. So are rows whose event time is beyond all reason (more than 36 million years
+    /// nothing was done with them; of a join none. So are rows whose event time is beyond all reason (more than 36 million years
     /// away), with windows. `now_ms`: wall time, for the TTL.
     ///
     /// # Errors
@@ -144,6 +150,12 @@ impl StatePartition {
     pub fn restored(&mut self, watermark_ms: Option<i64>) -> Result<(), StateError> {
         self.common.committed = self.common.next;
         self.state.restored(watermark_ms, &mut self.common)
+    }
+
+    /// For tests: what a join does wrong from now on.
+    #[doc(hidden)]
+    pub fn break_rule(&mut self, mutant: Mutant) {
+        self.state.break_rule(mutant);
     }
 
     /// What it holds now.

@@ -94,6 +94,17 @@ impl Pool {
         self.is_above(self.inner.memory_bytes / 4 * 3)
     }
 
+    /// How much memory there may be in all.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.inner.memory_bytes
+    }
+
+    /// True: more memory is in use than there may be, whether or not there is a disk.
+    pub(crate) fn is_exceeded(&self) -> bool {
+        let used = self.inner.used.load(Ordering::Relaxed);
+        u64::try_from(used).unwrap_or(0) > self.inner.memory_bytes
+    }
+
     fn is_above(&self, bytes: u64) -> bool {
         let used = self.inner.used.load(Ordering::Relaxed);
         self.inner.folder.is_some() && u64::try_from(used).unwrap_or(0) > bytes

@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 
 use crate::epoch::{EpochOutput, Figures};
 use crate::error::StateError;
+use crate::mutant::Mutant;
 use crate::pool::Pool;
 use crate::sketch::Sketch;
 
@@ -38,6 +39,8 @@ pub(crate) trait State: Debug + Send {
         common: &mut Common,
     ) -> Result<(), StateError>;
     fn figures(&self) -> Figures;
+    /// For tests: what a join does wrong from now on.
+    fn break_rule(&mut self, _mutant: Mutant) {}
 }
 
 /// What every kind of state needs.

@@ -246,7 +246,7 @@ impl State<'_> {
     }
 
     fn take(&mut self, sealed: &EpochOutput, rows: &mut Rows) {
-        let upserts = self.keyed.window.is_none();
+        let upserts = !self.keyed.by_event_time();
         for results in &sealed.results {
             let (output, from) = self.finished(results);
             let output = rows.encoded(&output);

@@ -15,10 +15,12 @@ pub(crate) mod hash;
 pub(crate) mod meta;
 pub(crate) mod results;
 pub(crate) mod shards;
+pub(crate) mod standstill;
 pub(crate) mod verdicts;
 pub(crate) mod watermarks;
 pub(crate) mod wire;
 
+use headworks_state::Mutant;
 use jiff::Timestamp;
 
 /// What the dead letter of a row says whose windows are all over by this watermark.
@@ -43,4 +45,8 @@ pub(crate) enum Rule {
     SilenceIsIdle,
     /// The first part takes a row for late that is behind its own partition's watermark.
     LateInFirst,
+    /// The watermark is that of the partition that is furthest.
+    FastestSide,
+    /// One of a join's own.
+    Join(Mutant),
 }

@@ -14,7 +14,7 @@ use headworks_state::{EpochOutput, Pool, Spec, StateError, StatePartition};
 
 use super::Rule;
 use super::meta::Meta;
-use super::watermarks::{PartitionWatermark, PartitionWatermarks};
+use super::watermarks::{PartitionWatermark, PartitionWatermarks, Slowest};
 use super::wire::{self, Original};
 use crate::log::{LogError, Reason};
 
@@ -72,6 +72,10 @@ fn said(error: StateError) -> LogError {
     match error {
         StateError::Unreadable { .. } => LogError::NeedsPerson {
             reason: Reason::StateUnreadable,
+            message,
+        },
+        StateError::Full { .. } => LogError::NeedsPerson {
+            reason: Reason::StateTooLarge,
             message,
         },
         StateError::Disk { .. } => LogError::NeedsPerson {
@@ -178,10 +182,10 @@ impl Shards {
             return Ok(None);
         };
         let before = state.committed.as_ref().and_then(|meta| meta.watermark_ms);
-        let heard = if self.broken == Some(Rule::SilenceIsIdle) {
-            state.watermarks.watermark_of_known()
-        } else {
-            state.watermarks.watermark()
+        let heard = match self.broken {
+            Some(Rule::SilenceIsIdle) => state.watermarks.watermark_of_known(),
+            Some(Rule::FastestSide) => state.watermarks.watermark_of_fastest(),
+            _ => state.watermarks.watermark(),
         };
         let watermark_ms = before.max(heard);
         let as_before = state
@@ -301,6 +305,15 @@ impl Shards {
             }
         }
         (sum, least)
+    }
+
+    /// The partition of the inputs that these partitions' watermark waits for.
+    pub(crate) fn slowest(&self, partitions: &[i32]) -> Option<Slowest> {
+        let owned = self.partitions.iter();
+        let owned = owned.filter(|(partition, _)| partitions.contains(partition));
+        owned
+            .filter_map(|(_, state)| state.watermarks.slowest())
+            .min()
     }
 
     /// The key that most rows had since this was last asked, if it had more than half of them.

@@ -82,6 +82,17 @@ impl PartitionWatermark {
     }
 }
 
+/// A partition that is further behind than another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slowest {
+    /// Its watermark; absent: it has no event time yet.
+    pub(crate) watermark_ms: Option<i64>,
+    /// Index of the input.
+    pub(crate) topic: u16,
+    /// Absent: none of the input's was heard of.
+    pub(crate) partition: Option<i32>,
+}
+
 /// What a shard has heard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartitionWatermarks {
@@ -130,6 +141,31 @@ impl PartitionWatermarks {
         least.or(greatest)
     }
 
+    /// The partition that the watermark waits for; none, where no other is further.
+    pub(crate) fn slowest(&self) -> Option<Slowest> {
+        let mut slowest: Option<Slowest> = None;
+        let mut furthest = None;
+        for (topic, (of, known)) in self.topics.iter().enumerate() {
+            let numbers = 0..*of;
+            let unheard = numbers.is_empty().then_some((None, None));
+            let partitions = numbers.map(|number| (Some(number), known.get(&number)));
+            for (partition, known) in unheard.into_iter().chain(partitions) {
+                let watermark_ms = known.and_then(|known| known.watermark_ms);
+                furthest = furthest.max(watermark_ms);
+                if known.is_some_and(|known| known.idle) {
+                    continue;
+                }
+                let this = Slowest {
+                    watermark_ms,
+                    topic: u16::try_from(topic).unwrap_or(u16::MAX),
+                    partition,
+                };
+                slowest = Some(slowest.map_or(this, |least| least.min(this)));
+            }
+        }
+        slowest.filter(|slowest| slowest.watermark_ms < furthest)
+    }
+
     /// What the watermark would be if silence meant idleness, which it must not: for the simulation.
     pub(super) fn watermark_of_known(&self) -> Option<i64> {
         let known = self.topics.iter().flat_map(|(_, known)| known.values());
@@ -137,6 +173,12 @@ impl PartitionWatermarks {
             .filter(|watermark| !watermark.idle)
             .filter_map(|watermark| watermark.watermark_ms)
             .min()
+    }
+
+    /// What the watermark would be if nobody waited for who is behind, which they must: for the simulation.
+    pub(super) fn watermark_of_fastest(&self) -> Option<i64> {
+        let known = self.topics.iter().flat_map(|(_, known)| known.values());
+        known.filter_map(|watermark| watermark.watermark_ms).max()
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -214,6 +256,35 @@ mod tests {
         watermarks.observe(watermark(0, 0, 3, Some(80)));
         assert_eq!(watermarks.watermark(), None, "a partition was added");
         assert!(!watermarks.observe(watermark(2, 0, 1, None)));
+    }
+
+    #[test]
+    fn who_holds_the_watermark_back_is_known() {
+        let slowest = |topic, partition, watermark_ms| {
+            Some(Slowest {
+                watermark_ms,
+                topic,
+                partition,
+            })
+        };
+        let mut watermarks = PartitionWatermarks::new(2);
+        assert_eq!(watermarks.slowest(), None, "nobody is further");
+        watermarks.observe(watermark(0, 0, 2, Some(50)));
+        assert_eq!(
+            watermarks.slowest(),
+            slowest(0, Some(1), None),
+            "partition 1 was never heard of"
+        );
+        watermarks.observe(watermark(0, 1, 2, Some(70)));
+        assert_eq!(
+            watermarks.slowest(),
+            slowest(1, None, None),
+            "nor was an input"
+        );
+        watermarks.observe(idle(watermark(1, 0, 1, None)));
+        assert_eq!(watermarks.slowest(), slowest(0, Some(0), Some(50)));
+        watermarks.observe(watermark(0, 0, 2, Some(70)));
+        assert_eq!(watermarks.slowest(), None, "they are equally far");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Keyed {
     /// The column of the rows that is the event time.
     time: Option<usize>,
     window: Option<Window>,
+    /// Results come by event time: of windows, or of a join.
+    by_event_time: bool,
     allowed_lateness_ms: i64,
     /// By input.
     clocks: Vec<Clock>,
@@ -57,7 +59,7 @@ impl Keyed {
         (from, at): (usize, usize),
         formats: &dyn Formats,
     ) -> Result<(StatelessOperator, Keyed), CompileError> {
-        let (stateless, rows, window) = compile_rows(plan, from, formats)?;
+        let (stateless, rows, waits) = compile_rows(plan, from, formats)?;
         let mut states = plan.stages.iter().filter_map(|stage| stage.state.as_ref());
         // One shard, without a topic before it. No key outlives its time: the clock on the wall has no part in a run.
         let alone = StatePlan {
@@ -80,7 +82,8 @@ impl Keyed {
             shard: StatePartition::new(compiled.spec, pool),
             results: compiled.results,
             time: rows.time,
-            window,
+            window: waits.window,
+            by_event_time: waits.by_event_time,
             clocks: plan.inputs.iter().map(clock).collect(),
             sealed_ms: None,
         };
@@ -88,8 +91,8 @@ impl Keyed {
     }
 
     /// True: results come by event time.
-    pub(super) fn is_windowed(&self) -> bool {
-        self.window.is_some()
+    pub(super) fn is_by_event_time(&self) -> bool {
+        self.by_event_time
     }
 
     /// The watermark of an input.
@@ -144,7 +147,7 @@ impl Keyed {
             }
             out.bad_before(end, &mut bad, batch)?;
             let watermark = self.watermark();
-            if self.is_windowed() && (is_last || self.sealed_ms != watermark) {
+            if self.by_event_time && (is_last || self.sealed_ms != watermark) {
                 self.seal(watermark, out)?;
             }
             begin = end;
@@ -164,14 +167,18 @@ impl Keyed {
     }
 
     /// True if what becomes of a row of this time depends on whether the windows that are over by now have given their
-    /// results: it is late for one of them, or would join a session that is over.
+    /// results: it is late for one of them, or would join a session that is over. Or, of a join, on which rows are gone by now.
     fn decides(&self, time: i64) -> bool {
-        let (Some(window), Some(watermark)) = (self.window, self.watermark()) else {
+        let Some(watermark) = self.watermark() else {
             return false;
         };
         if self.sealed_ms == Some(watermark) {
             return false;
         }
+        let Some(window) = self.window else {
+            // What a late row of a join finds depends on what is gone by now.
+            return self.by_event_time && time <= watermark;
+        };
         let now = self.until(watermark);
         let (width, offset) = match window {
             // Exactly the gap still joins.
@@ -195,9 +202,11 @@ impl Keyed {
     }
 
     /// True if a row of this time is late, unless a session that came before it and is still open takes it in: then it must be
-    /// added after what came before it and before what comes after it.
+    /// added after what came before it and before what comes after it. So must a late row of a join.
     fn is_saved_by_order(&self, time: i64) -> bool {
-        matches!(self.window, Some(Window::Session { .. }))
+        let in_session = matches!(self.window, Some(Window::Session { .. }));
+        let in_join = self.window.is_none() && self.by_event_time;
+        (in_session || in_join)
             && self
                 .watermark()
                 .is_some_and(|watermark| time <= self.until(watermark))

@@ -2,7 +2,7 @@
 //!
 //! It is what `headworks test` and `headworks run` stand on. A [`Local`] takes records one by one, runs
 //! the compiled stage over bounded batches, and gives back rows and bad records in the order of what they
-//! came from. Each input is one partition. Where the query has windows, each record moves the watermark, as if it were a
+//! came from. Each input is one partition. Where the query has windows or a join, each record moves the watermark, as if it were a
 //! transaction of its own: a window's rows come when it is over, and what comes after that is late ([`keyed`]). At the
 //! end of the input event time is over, and every window with it. There is no transaction, because there is nothing that
 //! could die between two of them; the `memory` broker, which is made to fail, is for the loop's own tests.
@@ -238,7 +238,11 @@ impl Local {
     /// run over several inputs takes the next record of one that has the least, as a pod doesn't read on where others
     /// are behind (`maxDrift`).
     pub fn mark(&mut self, input: usize, sink: &mut dyn Sink) -> Result<Option<i64>, LocalError> {
-        if self.keyed.as_ref().is_none_or(|keyed| !keyed.is_windowed()) {
+        if self
+            .keyed
+            .as_ref()
+            .is_none_or(|keyed| !keyed.is_by_event_time())
+        {
             return Ok(Some(i64::MAX));
         }
         self.flush(sink)?;
@@ -253,7 +257,7 @@ impl Local {
         self.flush(sink)?;
         let stops = self.stops;
         match &mut self.keyed {
-            Some(keyed) if keyed.is_windowed() => keyed.end(input, &mut Out { sink, stops }),
+            Some(keyed) if keyed.is_by_event_time() => keyed.end(input, &mut Out { sink, stops }),
             _ => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use headworks_plan::{DELETED_COLUMN, InternalTopic, PipelinePlan, StagePlan, StatePlan, Stream};
 use headworks_sql::dataflow::{Edge, Stage};
-use headworks_sql::keyed::{Keyed, KeyedRows, Window};
+use headworks_sql::keyed::{Keyed, KeyedRows};
 use headworks_sql::schema::{Column, Schema};
 use headworks_sql::target::Mapping;
 use headworks_sql::types::DataType;
@@ -16,7 +16,7 @@ use snafu::{OptionExt, ResultExt, ensure};
 use super::compile::{
     CompileError, FormatSnafu, KeySnafu, PartsSnafu, VerdictsSnafu, input, mapping, query,
 };
-use super::exchange_operator::{ExchangeOperator, times};
+use super::exchange_operator::{ExchangeOperator, WaitsFor, times};
 use crate::format::Formats;
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::hash;
@@ -32,11 +32,11 @@ pub(crate) fn compile_exchange(
     formats: &dyn Formats,
 ) -> Result<(StatelessOperator, ExchangeOperator), CompileError> {
     let runs = stage.runs.context(PartsSnafu)?;
-    let (stateless, rows, window) = compile_rows(plan, runs, formats)?;
+    let (stateless, rows, waits) = compile_rows(plan, runs, formats)?;
     let writer = ExchangeWriter::new(topic, &rows.schema.to_arrow(), rows.keys);
     let times = plan.inputs.iter().map(times).collect();
     let max_drift_ms = stage.max_drift_ms.unwrap_or(u64::MAX);
-    let exchange = ExchangeOperator::new(writer, times, window, rows.time, max_drift_ms);
+    let exchange = ExchangeOperator::new(writer, times, waits, rows.time, max_drift_ms);
     Ok((stateless, exchange))
 }
 
@@ -48,18 +48,22 @@ pub(crate) fn stateful(plan: &PipelinePlan) -> Result<Option<(usize, usize)>, Co
     Ok(with_state.find_map(|(at, stage)| Some((stage.exchanges().next()?.from, at))))
 }
 
-/// Compiles the stage `runs` of the query, which gives rows by key. Gives what the rows are, and the windows that they
-/// fall into after it.
+/// Compiles the stage `runs` of the query, which gives rows by key. Gives what the rows are, and what the stage that reads them
+/// waits for.
 pub(crate) fn compile_rows(
     plan: &PipelinePlan,
     runs: usize,
     formats: &dyn Formats,
-) -> Result<(StatelessOperator, KeyedRows, Option<Window>), CompileError> {
+) -> Result<(StatelessOperator, KeyedRows, WaitsFor), CompileError> {
     let mut stages = query(plan)?.stages;
     let reads = |stage: &Stage| stage.exchanges().any(|exchange| exchange.from == runs);
     let reader = stages.extract_if(.., |stage| reads(stage)).next();
     let reader = reader.context(PartsSnafu)?;
-    let window = reader.keyed.as_ref().and_then(|keyed| keyed.window);
+    let waits = reader
+        .keyed
+        .as_ref()
+        .map(WaitsFor::from)
+        .unwrap_or_default();
     let rows = rows_of(reader, Some(runs))?;
     for column in &rows.schema.columns[..rows.keys] {
         ensure!(
@@ -85,7 +89,7 @@ pub(crate) fn compile_rows(
         tells: true,
         results: ResultForm::Rows,
     };
-    Ok((stateless, rows, window))
+    Ok((stateless, rows, waits))
 }
 
 /// The rows of a stage's exchange; `from`: of the one that this stage gives.
@@ -101,7 +105,7 @@ fn rows_of(stage: Stage, from: Option<usize>) -> Result<KeyedRows, CompileError>
 /// What all shards of a pipeline have in common.
 fn spec(rows: &KeyedRows, keyed: &Keyed, plan: &StatePlan) -> Arc<Spec> {
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-    let ttl_ms = plan.ttl_ms.map(signed).filter(|_| keyed.window.is_none());
+    let ttl_ms = plan.ttl_ms.map(signed).filter(|_| !keyed.by_event_time());
     let lateness_ms = signed(plan.allowed_lateness_ms);
     Arc::new(Spec::new(rows, keyed, lateness_ms, ttl_ms))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headworks_plan::{DeadLetterReason, Stream};
-use headworks_sql::keyed::Window;
+use headworks_sql::keyed::{Keyed, Window};
 
 use super::keyed_operator::again;
 use super::{Pipeline, StageOperator};
@@ -21,8 +21,10 @@ pub(crate) struct ExchangeOperator {
     pub(super) writer: ExchangeWriter,
     /// By input.
     times: Vec<Times>,
-    /// The query's windows; without any nobody waits for event time.
+    /// The query's windows.
     window: Option<Window>,
+    /// Results come by event time, so that somebody waits for it.
+    by_event_time: bool,
     /// The column of the rows that is the event time.
     time: Option<usize>,
     /// How far a partition's event time may be ahead, in milliseconds.
@@ -37,6 +39,24 @@ pub(crate) struct ExchangeOperator {
     replays: Option<ReplayedInput>,
     /// For the simulation.
     broken: Option<Rule>,
+}
+
+/// What the second part waits for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WaitsFor {
+    /// Windows that are over.
+    pub(crate) window: Option<Window>,
+    /// Event time: for its windows, or for the rows of a join.
+    pub(crate) by_event_time: bool,
+}
+
+impl From<&Keyed> for WaitsFor {
+    fn from(keyed: &Keyed) -> WaitsFor {
+        WaitsFor {
+            window: keyed.window,
+            by_event_time: keyed.by_event_time(),
+        }
+    }
 }
 
 /// The input of a Pipeline that a Replay's records stand for.
@@ -74,15 +94,20 @@ impl ExchangeOperator {
     pub(crate) fn new(
         writer: ExchangeWriter,
         times: Vec<Times>,
-        window: Option<Window>,
+        waits: WaitsFor,
         time: Option<usize>,
         max_drift_ms: u64,
     ) -> ExchangeOperator {
+        let WaitsFor {
+            window,
+            by_event_time,
+        } = waits;
         ExchangeOperator {
             writer,
             counts: vec![0; times.len()],
             times,
             window,
+            by_event_time,
             time,
             max_drift_ms: i64::try_from(max_drift_ms).unwrap_or(i64::MAX),
             held_back: Vec::new(),
@@ -240,11 +265,11 @@ impl<L: Log> Pipeline<L> {
         let ExchangeOperator {
             writer,
             records,
-            window,
+            by_event_time,
             replays,
             ..
         } = exchange.as_mut();
-        if window.is_some() && replays.is_none() {
+        if *by_event_time && replays.is_none() {
             let topic = writer.topic().to_owned();
             let log = &mut self.log;
             later = writer.emit_watermarks(now, &mut |partition, value| {
@@ -265,7 +290,7 @@ impl<L: Log> Pipeline<L> {
         exchange.held_back.clear();
         exchange.records = 0;
         let known = |clock: PartitionEventTime| clock.idle || clock.event_time_ms.is_some();
-        if exchange.window.is_some()
+        if exchange.by_event_time
             && self
                 .owned
                 .assigned()
@@ -295,7 +320,7 @@ impl<L: Log> Pipeline<L> {
         let StageOperator::Exchange(exchange) = &mut self.operator else {
             return Ok(());
         };
-        let keeps_time = exchange.window.is_some() && exchange.replays.is_none();
+        let keeps_time = exchange.by_event_time && exchange.replays.is_none();
         if !keeps_time || now < exchange.looked + LOOK_EVERY {
             return Ok(());
         }

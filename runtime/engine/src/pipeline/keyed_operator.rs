@@ -12,6 +12,7 @@ use crate::keyed::Rule;
 use crate::keyed::meta;
 use crate::keyed::results::Results;
 use crate::keyed::shards::{Late, Shards, Topics};
+use crate::keyed::standstill::Standstill;
 use crate::keyed::too_late;
 use crate::log::{Log, LogError, Outgoing, Partition, Position, Reason, Record};
 use crate::stateless::Bad;
@@ -37,6 +38,7 @@ pub(crate) struct KeyedOperator {
     trimmed: Option<Duration>,
     expired: Option<Duration>,
     hot: Option<(Duration, Option<String>)>,
+    standstill: Standstill,
     figures: StateFigures,
 }
 
@@ -60,6 +62,7 @@ impl KeyedOperator {
             trimmed: None,
             expired: None,
             hot: None,
+            standstill: Standstill::default(),
             figures: StateFigures::default(),
         }
     }
@@ -336,12 +339,20 @@ impl<L: Log> Pipeline<L> {
             let key = keyed.shards.hot_key().filter(|_| before && !keyed.labelled);
             keyed.hot = Some((now, key));
         }
+        let slowest = keyed.shards.slowest(&numbers);
+        let waits_for = keyed.standstill.observe(slowest, now).map(|slowest| {
+            let input = keyed.inputs.get(usize::from(slowest.topic));
+            let topic = input.map_or("", |input| input.topic.as_str());
+            let number = slowest.partition.map(|number| format!("[{number}]"));
+            format!("{topic}{}", number.unwrap_or_default())
+        });
         keyed.figures = StateFigures {
             memory_bytes: figures.memory_bytes,
             disk_bytes: figures.disk_bytes,
             keys: figures.keys,
             watermark_ms,
             hot_key: keyed.hot.as_ref().and_then(|(_, key)| key.clone()),
+            waits_for,
             ..std::mem::take(&mut keyed.figures)
         };
         self.status.set_state(&keyed.figures);

@@ -35,9 +35,9 @@ pub(crate) use compile_keyed::{
     compile_exchange, compile_keyed, compile_rows, parts_differ, stateful,
 };
 pub(crate) use edges::{Reads, copies, origins, reads, tells, writes};
-#[cfg(test)]
-pub(crate) use exchange_operator::Times;
 pub(crate) use exchange_operator::{ExchangeOperator, ReplayedInput, times};
+#[cfg(test)]
+pub(crate) use exchange_operator::{Times, WaitsFor};
 pub(crate) use keyed_operator::KeyedOperator;
 
 use std::sync::Arc;

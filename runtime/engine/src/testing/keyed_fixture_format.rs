@@ -3,7 +3,6 @@
 //! Records look like `a 1700 3`: a key, an event time in milliseconds and a number. 13 can't be evaluated,
 //! and multiples of 7 are filtered out (but their event time counts).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -17,11 +16,12 @@ use headworks_sql::keyed::{Aggregate, Function, Operator, Order, Rank, Window};
 use headworks_sql::types::DataType as Sql;
 use headworks_state::{Pool, Spec};
 
+use super::join_fixture::{self, Join};
 use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::results::{DeleteEncoding, Projection, Results, SinkWriter};
 use crate::keyed::shards::Shards;
-use crate::pipeline::{ExchangeOperator, InputTopic, KeyedOperator, Times};
+use crate::pipeline::{ExchangeOperator, InputTopic, KeyedOperator, Times, WaitsFor};
 use crate::stateless::{
     Branch, Evaluation, EventTime, Input, ResultForm, StatelessOperator, taken,
 };
@@ -40,6 +40,8 @@ pub(crate) enum Query {
     Upserts,
     /// The first row of a key, by event time.
     First,
+    /// Pairs of rows of two inputs.
+    Join(Join),
 }
 
 impl Query {
@@ -49,9 +51,21 @@ impl Query {
             _ => None,
         }
     }
+
+    /// True: results come by event time, and are final.
+    pub(crate) fn by_event_time(self) -> bool {
+        matches!(self, Query::Windowed(_) | Query::Join(_))
+    }
+
+    fn rows(self) -> SchemaRef {
+        match self {
+            Query::Join(_) => join_fixture::rows_schema(),
+            _ => rows_schema(),
+        }
+    }
 }
 
-fn instant() -> DataType {
+pub(crate) fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
 }
 
@@ -74,6 +88,7 @@ fn results_schema(query: Query) -> SchemaRef {
     };
     let mut fields = vec![Field::new("k", DataType::Utf8, false)];
     match query {
+        Query::Join(_) => return join_fixture::results_schema(),
         Query::Windowed(_) => fields.extend([
             moment("window_start"),
             moment("window_end"),
@@ -101,6 +116,7 @@ pub(crate) fn spec(query: Query, allowed_lateness_ms: i64) -> Spec {
         data_type: Sql::BigInt,
     };
     let operator = match query {
+        Query::Join(join) => join.operator(),
         Query::First => Operator::Rank(Rank {
             order: vec![Order {
                 column: 1,
@@ -115,7 +131,7 @@ pub(crate) fn spec(query: Query, allowed_lateness_ms: i64) -> Spec {
         ]),
     };
     Spec {
-        rows: rows_schema(),
+        rows: query.rows(),
         keys: 1,
         time: Some(1),
         window: query.window(),
@@ -163,7 +179,8 @@ impl Decoder for Words {
     }
 }
 
-fn parse(text: &str) -> Option<(String, Option<i64>, i64)> {
+/// A record's words.
+pub(super) fn parse(text: &str) -> Option<(String, Option<i64>, i64)> {
     let mut words = text.split(' ');
     let key = words.next()?.to_owned();
     let time = match words.next()? {
@@ -246,8 +263,8 @@ fn rows(batch: &RecordBatch) -> Result<Evaluation, String> {
 }
 
 /// The stage of the first part.
-pub(crate) fn stateless(inputs: usize) -> StatelessOperator {
-    let input = |_| Input {
+pub(crate) fn stateless(query: Query, inputs: usize) -> StatelessOperator {
+    let input = |at| Input {
         decoder: Box::new(Words::default()),
         event_time: Some(EventTime {
             path: vec![1],
@@ -259,7 +276,12 @@ pub(crate) fn stateless(inputs: usize) -> StatelessOperator {
         rules: None,
         branches: vec![Branch {
             columns: vec![0, 1, 2],
-            evaluate: Box::new(rows),
+            evaluate: match query {
+                Query::Join(_) => Box::new(move |batch: &RecordBatch| {
+                    join_fixture::of_side(rows(batch)?, at == 1)
+                }),
+                _ => Box::new(rows),
+            },
         }],
     };
     StatelessOperator {
@@ -277,8 +299,12 @@ pub(crate) fn first(
     times: Vec<Times>,
     drift_ms: u64,
 ) -> ExchangeOperator {
-    let writer = ExchangeWriter::new(topic, &rows_schema(), 1);
-    ExchangeOperator::new(writer, times, query.window(), Some(1), drift_ms)
+    let writer = ExchangeWriter::new(topic, &query.rows(), 1);
+    let waits = WaitsFor {
+        window: query.window(),
+        by_event_time: query.by_event_time(),
+    };
+    ExchangeOperator::new(writer, times, waits, Some(1), drift_ms)
 }
 
 /// The second part of a query, which writes to `out` and keeps its state in `state`. The less memory it has,
@@ -295,7 +321,7 @@ pub(crate) fn second(
     let results = spec.results.clone();
     let shards = Shards::new(Arc::new(spec), pool, inputs.len());
     let as_it_is = || -> Projection { Box::new(|batch| Ok(batch.clone())) };
-    let upserts = query.window().is_none();
+    let upserts = !query.by_event_time();
     let nullable: Vec<Field> = results
         .fields()
         .iter()
@@ -331,106 +357,4 @@ pub(crate) fn second(
         max_message_bytes: state_bytes,
     };
     KeyedOperator::new(shards, results, &changelog, "second", inputs, false)
-}
-
-/// A row as the oracle sees it.
-pub(crate) type Row = (String, i64, i64);
-
-/// What becomes of a record: a row, nothing, or a dead letter.
-pub(crate) fn row(value: Option<&str>) -> Result<Option<Row>, &'static str> {
-    let (key, time, n) = parse(value.ok_or("Contract")?).ok_or("Decode")?;
-    let time = time.ok_or("Contract")?;
-    match n {
-        13 => Err("Evaluation"),
-        n if n % 7 == 0 => Ok(None),
-        n => Ok(Some((key, time, n))),
-    }
-}
-
-/// The windows that a moment falls into.
-pub(crate) fn windows(window: Window, at: i64) -> Vec<(i64, i64)> {
-    match window {
-        Window::Tumble { size, offset } => {
-            let start = (at - offset).div_euclid(size) * size + offset;
-            vec![(start, start + size)]
-        }
-        Window::Hop {
-            size,
-            slide,
-            offset,
-        } => {
-            let last = (at - offset).div_euclid(slide) * slide + offset;
-            (0..size / slide)
-                .map(|back| (last - back * slide, last - back * slide + size))
-                .collect()
-        }
-        Window::Cumulate { max, step, offset } => {
-            let start = (at - offset).div_euclid(max) * max + offset;
-            (1..=max / step)
-                .map(|steps| (start, start + steps * step))
-                .filter(|(_, end)| at < *end)
-                .collect()
-        }
-        Window::Session { gap } => vec![(at, at + gap)],
-    }
-}
-
-/// The output lines of a query over rows, each row at a time; of an upsert those that are left at the end.
-/// Windows that end after `until` aren't written.
-pub(crate) fn oracle(query: Query, rows: &[Row], until: i64) -> Vec<String> {
-    let mut lines = Vec::new();
-    match query {
-        Query::First => {
-            let mut best: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-            for (key, time, n) in rows {
-                let first = best.entry(key).or_insert((*time, *n));
-                if *time < first.0 {
-                    *first = (*time, *n);
-                }
-            }
-            lines.extend(
-                best.iter()
-                    .map(|(key, (time, n))| format!("{key}|{time}|{n}|1")),
-            );
-        }
-        Query::Upserts => {
-            let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-            for (key, _, n) in rows {
-                let sum = sums.entry(key).or_default();
-                *sum = (sum.0 + 1, sum.1 + n);
-            }
-            let kept = sums.iter().filter(|(_, (count, _))| count % 3 != 0);
-            lines.extend(kept.map(|(key, (count, sum))| format!("{key}|{count}|{sum}")));
-        }
-        Query::Windowed(window) => {
-            let mut sums: BTreeMap<(&str, i64, i64), (i64, i64)> = BTreeMap::new();
-            let mut sorted: Vec<&Row> = rows.iter().collect();
-            sorted.sort();
-            for (key, time, n) in sorted {
-                for (start, end) in windows(window, *time) {
-                    // Sorted, so that only the key's last session can be the one it belongs to.
-                    let session = matches!(window, Window::Session { .. })
-                        .then(|| {
-                            sums.range((key.as_str(), i64::MIN, 0)..=(key, i64::MAX, 0))
-                                .next_back()
-                        })
-                        .flatten()
-                        .map(|(session, sum)| (*session, *sum))
-                        .filter(|((.., ends), _)| start <= *ends);
-                    if let Some((open, (count, sum))) = session {
-                        sums.remove(&open);
-                        sums.insert((key, open.1, end.max(open.2)), (count + 1, sum + n));
-                    } else {
-                        let sum = sums.entry((key, start, end)).or_default();
-                        *sum = (sum.0 + 1, sum.1 + n);
-                    }
-                }
-            }
-            let kept = sums.iter().filter(|((.., end), _)| *end <= until);
-            lines.extend(kept.map(|((key, start, end), (count, sum))| {
-                format!("{key}|{start}|{end}|{}|{count}|{sum}", end - 1)
-            }));
-        }
-    }
-    lines
 }

@@ -2,7 +2,9 @@
 //! die, sleep and are fenced, held against oracles that evaluate a row at a time.
 
 pub(crate) mod fixture_format;
+pub(crate) mod join_fixture;
 pub(crate) mod keyed_fixture_format;
+pub(crate) mod keyed_oracle;
 mod keyed_rules;
 mod keyed_simulation;
 mod plans;

@@ -85,6 +85,7 @@ fn finish(
     let mut results = Scope {
         name: String::new(),
         columns: Vec::new(),
+        sides: Vec::new(),
         not_null: NotNull::default(),
     };
     let mut errors = Vec::new();

@@ -1,9 +1,9 @@
-//! FROM: streams, sub-queries and window tables become branches, each with the scope over it.
+//! FROM: streams, sub-queries, window tables and joins become branches, each with the scope over it.
 
 use super::bound_expr::{Analyzed, refuse};
 use super::scope::{NotNull, Scope};
 use super::select::{Environment, query};
-use super::{BoundSelect, Input, Stream, window};
+use super::{BoundSelect, Input, Stream, join, window};
 use crate::error::SqlError;
 use crate::schema::Schema;
 use crate::stack;
@@ -16,6 +16,9 @@ pub(super) fn from<'a>(
     from: &'a From,
     environment: &Environment<'a>,
 ) -> Analyzed<Vec<(BoundSelect, Scope)>> {
+    if let FromSource::Join(join) = &from.source {
+        return join::join(join, environment).map(|joined| vec![joined]);
+    }
     let alias = from.alias.as_ref().map(|a| a.text.as_str());
     let (own_name, branches) = source(&from.source, environment)?;
     let branches = rename(branches, &from.columns)?;
@@ -25,6 +28,7 @@ pub(super) fn from<'a>(
             let scope = Scope {
                 name: alias.unwrap_or(own_name).to_owned(),
                 columns: checked.columns.clone(),
+                sides: Vec::new(),
                 not_null: NotNull::default(),
             };
             (checked, scope)
@@ -39,6 +43,7 @@ fn source<'a>(
 ) -> Analyzed<(&'a str, Vec<BoundSelect>)> {
     match source {
         FromSource::Query(inner) => Ok(("", stack::deeper(|| query(inner, environment))?)),
+        FromSource::Join(join) => Ok(("", vec![join::join(join, environment)?.0])),
         FromSource::Window(table) => {
             Ok(("", window::table(table, from(&table.source, environment)?)?))
         }

@@ -6,7 +6,7 @@ use super::Binder;
 use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use crate::error::{Place, SqlError};
 use crate::suggest::nearest;
-use crate::syntax::ast::{Expr, Is, Item, Kind};
+use crate::syntax::ast::{Expr, Is, Item, Kind, Name};
 use crate::syntax::own_name;
 
 pub(super) fn item(
@@ -16,17 +16,20 @@ pub(super) fn item(
 ) -> Analyzed<Vec<(String, BoundExpr, Place)>> {
     match item {
         Item::All { place, of } => {
-            if let Some(of) = of
-                && of.text != binder.name()
-            {
-                let near = nearest(&of.text, [binder.name()].into_iter());
-                return Err(vec![
-                    SqlError::new(of.place, format!("unknown stream \"{}\"", of.text)).meant(near),
-                ]);
-            }
-            let all: Vec<(String, BoundExpr)> = match binder.groups {
-                Some(groups) => groups.all(*place)?,
-                None => binder.scope.all().collect(),
+            let unknown = |of: &Name| {
+                let near = nearest(&of.text, binder.names().into_iter());
+                let error = SqlError::new(of.place, format!("unknown stream \"{}\"", of.text));
+                Err(vec![error.meant(near)])
+            };
+            let name = of.as_ref().map(|of| of.text.as_str());
+            let all: Vec<(String, BoundExpr)> = match (binder.groups, of) {
+                (Some(groups), Some(of)) if of.text != groups.scope.name => return unknown(of),
+                (Some(groups), _) => groups.all(*place)?,
+                (None, of) => match (binder.scope.all(name), of) {
+                    (Some(all), _) => all,
+                    (None, Some(of)) => return unknown(of),
+                    (None, None) => Vec::new(),
+                },
             };
             Ok(all
                 .into_iter()

@@ -15,6 +15,7 @@ mod functions;
 mod grouping;
 mod groups;
 mod items;
+mod join;
 mod json;
 mod lengths;
 mod literals;
@@ -175,9 +176,9 @@ pub(crate) struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    /// The input's name before a dot.
-    fn name(&self) -> &str {
-        self.groups.map_or(&self.scope.name, |g| &g.scope.name)
+    /// The names that may stand before a dot.
+    fn names(&self) -> Vec<&str> {
+        self.groups.map_or(self.scope, |g| g.scope).names()
     }
 
     /// Checks several expressions; the errors of all are kept.

@@ -98,7 +98,7 @@ pub(super) fn check_key(clause: &str, cell: &Cell, place: Place) -> Analyzed<()>
 pub(super) fn check_inputs(inputs: &[(BoundSelect, Scope)], place: Place) -> Analyzed<()> {
     for (checked, _) in inputs {
         match &checked.input {
-            super::Input::Stateful(_) => return Err(vec![window::nested(place)]),
+            super::Input::Stateful(node) => return Err(vec![window::over_state(place, node)]),
             super::Input::Stream(stream) if stream.compacted => {
                 return Err(vec![window::compacted(place, &stream.name)]);
             }

@@ -1,6 +1,7 @@
 //! Which columns a SELECT sees, and how a path finds its column or field.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
@@ -25,8 +26,19 @@ pub(crate) struct Scope {
     pub name: String,
     /// Columns in order.
     pub columns: Vec<(String, BoundExpr)>,
+    /// Of a join: the names before a dot, each with the columns that it stands for. Both may have columns of one name.
+    pub sides: Vec<Side>,
     /// What the filter has made non-null.
     pub not_null: NotNull,
+}
+
+/// One input of a join.
+#[derive(Clone, Debug)]
+pub(crate) struct Side {
+    /// Its alias, or the stream's own name; empty for a sub-query without alias.
+    pub name: String,
+    /// Its columns, by their places.
+    pub columns: Range<usize>,
 }
 
 /// What a filter has made non-null.
@@ -63,49 +75,117 @@ impl Scope {
         Self {
             name: name.to_owned(),
             columns: columns.collect(),
+            sides: Vec::new(),
             not_null: NotNull::default(),
         }
     }
 
-    /// All columns, as `*` gives them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (String, BoundExpr)> + '_ {
-        self.columns.iter().map(|(name, typed)| {
+    /// The columns that `*`, or the name before `.*`, stands for; none for a name that isn't there.
+    pub(crate) fn all(&self, of: Option<&str>) -> Option<Vec<(String, BoundExpr)>> {
+        let range = match of {
+            None => 0..self.columns.len(),
+            Some(of) => self.side(of)?,
+        };
+        let columns = self.columns.iter().enumerate().skip(range.start);
+        let columns = columns.take(range.len()).map(|(index, (name, typed))| {
             let mut typed = self.narrowed(typed.clone());
-            typed.nullable &= !self.not_null.texts.contains(&column_text(&[name]));
+            let text = column_text(&[self.label(index)]);
+            typed.nullable &= !self.not_null.texts.contains(&text);
             (name.clone(), typed)
-        })
+        });
+        Some(columns.collect())
+    }
+
+    /// The columns that the name before a dot stands for.
+    fn side(&self, name: &str) -> Option<Range<usize>> {
+        if self.sides.is_empty() {
+            return (name == self.name).then_some(0..self.columns.len());
+        }
+        let side = self.sides.iter().find(|side| side.name == name)?;
+        Some(side.columns.clone())
+    }
+
+    /// The names that may stand before a dot.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        match self.sides.as_slice() {
+            [] => vec![&self.name],
+            sides => sides.iter().map(|side| side.name.as_str()).collect(),
+        }
+    }
+
+    /// What a column is called in texts: two of a join may have the same name.
+    fn label(&self, index: usize) -> String {
+        let name = self.columns.get(index).map_or("", |(name, _)| name);
+        if self.sides.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{index} {name}")
+        }
+    }
+
+    /// The place of the column of that name, if there is one.
+    fn position(&self, name: &Name) -> Analyzed<Option<usize>> {
+        let columns = self.columns.iter().enumerate();
+        let mut found = columns.filter(|(_, (known, _))| *known == name.text);
+        let first = found.next().map(|(index, _)| index);
+        let second = found.next().filter(|_| !self.sides.is_empty());
+        let (Some(one), Some((other, _))) = (first, second) else {
+            return Ok(first);
+        };
+        let of = |index: usize| {
+            let side = self.sides.iter().find(|side| side.columns.contains(&index));
+            side.map_or_else(String::new, |side| {
+                format!("\"{}.{}\"", side.name, name.text)
+            })
+        };
+        refuse(
+            name.place,
+            format!(
+                "both sides of the join have a column \"{}\": write {} or {}",
+                name.text,
+                of(one),
+                of(other)
+            ),
+        )
+    }
+
+    /// The column that a path begins with, and the fields behind. A column of the name wins over the stream's name, as in
+    /// Flink.
+    fn split<'n>(&self, names: &'n [Name]) -> Analyzed<Option<(usize, &'n [Name])>> {
+        let Some((first, rest)) = names.split_first() else {
+            return Ok(None);
+        };
+        if let (Some(side), Some((second, fields))) = (self.side(&first.text), rest.split_first())
+            && !self.columns.iter().any(|(known, _)| *known == first.text)
+        {
+            let mut of_side = self.columns[side.clone()].iter();
+            let at = of_side.position(|(known, _)| *known == second.text);
+            return match at {
+                Some(at) => Ok(Some((side.start + at, fields))),
+                None => Err(vec![self.unknown(second, side)]),
+            };
+        }
+        Ok(self.position(first)?.map(|index| (index, rest)))
     }
 
     /// Finds a path: `column.field.field`, or the same behind the stream's name.
     pub(crate) fn path(&self, names: &[Name]) -> Analyzed<BoundExpr> {
-        let Some((first, mut rest)) = names.split_first() else {
+        let Some(first) = names.first() else {
             return refuse(crate::error::Place::default(), "a name is missing");
         };
-        // A column of the name wins over the stream's name, as in Flink.
-        let mut found = self.column(first);
-        if found.is_none()
-            && first.text == self.name
-            && let Some((second, fields)) = rest.split_first()
-        {
-            found = self.column(second);
-            rest = fields;
-            if found.is_none() {
-                return Err(vec![self.unknown(second)]);
-            }
-        }
-        let Some(mut typed) = found else {
-            return Err(vec![self.unknown(first)]);
+        let Some((index, rest)) = self.split(names)? else {
+            return Err(vec![self.unknown(first, 0..self.columns.len())]);
+        };
+        let typed = self.columns.get(index).map(|(_, typed)| typed.clone());
+        let mut typed = match typed {
+            Some(typed) => self.narrowed(typed.at(first.place)),
+            None => return Err(vec![self.unknown(first, 0..self.columns.len())]),
         };
         for name in rest {
             typed = self.field(typed, name)?;
         }
         typed.place = first.place;
         Ok(typed)
-    }
-
-    pub(super) fn column(&self, name: &Name) -> Option<BoundExpr> {
-        let (_, typed) = self.columns.iter().find(|(n, _)| *n == name.text)?;
-        Some(self.narrowed(typed.clone().at(name.place)))
     }
 
     pub(super) fn narrowed(&self, mut typed: BoundExpr) -> BoundExpr {
@@ -122,9 +202,11 @@ impl Scope {
     /// The text of an expression by the names that it uses; equal for equal expressions of one SELECT.
     pub(crate) fn text(&self, expr: &Expr) -> String {
         canonical(expr, &|names| {
-            let (column, fields) = self.split(names);
-            let column = column.map_or("", |(name, _)| name);
-            let fields = fields.iter().map(|f| f.text.as_str());
+            let (column, fields) = match self.split(names) {
+                Ok(Some((index, fields))) => (self.label(index), fields),
+                _ => (String::new(), &[][..]),
+            };
+            let fields = fields.iter().map(|f| f.text.clone());
             column_text(&std::iter::once(column).chain(fields).collect::<Vec<_>>())
         })
     }
@@ -132,7 +214,10 @@ impl Scope {
     /// The text of an expression in terms of the stream's columns; what is long becomes a digest.
     pub(crate) fn identity(&self, expr: &Expr) -> Arc<str> {
         let text = canonical(expr, &|names| {
-            let (column, fields) = self.split(names);
+            let (column, fields) = match self.split(names) {
+                Ok(Some((index, fields))) => (self.columns.get(index), fields),
+                _ => (None, &[][..]),
+            };
             let mut text = column
                 .and_then(|(_, typed)| typed.identity.as_deref())
                 .unwrap_or_default()
@@ -148,27 +233,14 @@ impl Scope {
         hex(&Sha256::digest(text.as_bytes())).into()
     }
 
-    /// The column that a path begins with, and the fields behind.
-    fn split<'n>(&self, names: &'n [Name]) -> (Option<&(String, BoundExpr)>, &'n [Name]) {
-        let find = |name: &Name| self.columns.iter().find(|(n, _)| *n == name.text);
-        match names {
-            [first, rest @ ..] if find(first).is_some() => (find(first), rest),
-            [_, second, rest @ ..] => (find(second), rest),
-            _ => (None, &[]),
-        }
-    }
-
-    fn unknown(&self, name: &Name) -> SqlError {
-        let near = nearest(&name.text, self.columns.iter().map(|(n, _)| n));
+    /// What is said of a name that none of these columns has.
+    fn unknown(&self, name: &Name, among: Range<usize>) -> SqlError {
+        let columns = self.columns.get(among).unwrap_or_default();
+        let near = nearest(&name.text, columns.iter().map(|(n, _)| n));
         let mut message = format!("unknown column \"{}\"", name.text);
         if near.is_none() {
-            let names: Vec<&str> = self
-                .columns
-                .iter()
-                .take(12)
-                .map(|(n, _)| n.as_str())
-                .collect();
-            let more = if self.columns.len() > 12 { ", …" } else { "" };
+            let names: Vec<&str> = columns.iter().take(12).map(|(n, _)| n.as_str()).collect();
+            let more = if columns.len() > 12 { ", …" } else { "" };
             message = format!(
                 "{message}; {} has {}{more}",
                 if self.name.is_empty() {

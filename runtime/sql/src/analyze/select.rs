@@ -122,7 +122,13 @@ fn unite(mut branches: Vec<BoundSelect>) -> Analyzed<Vec<BoundSelect>> {
             .columns
             .first()
             .map_or(Place::default(), |(_, t)| t.place);
-        if branch.stateful().is_some() {
+        if let Some(stateful) = branch.stateful() {
+            if stateful.operator.is_join() {
+                return refuse(
+                    place,
+                    "UNION ALL of a join is not in this version; unite the streams before they are joined, or write each join to the stream by a Pipeline of its own",
+                );
+            }
             return refuse(
                 place,
                 "UNION ALL of what was aggregated is not in this version; unite the streams first and aggregate the sub-query, or write each aggregation to the stream by a Pipeline of its own",
@@ -333,7 +339,8 @@ pub(super) fn twice(place: Place, name: &str) -> SqlError {
     )
 }
 
-fn and(inner: BoundExpr, outer: BoundExpr) -> Analyzed<BoundExpr> {
+/// Both conditions.
+pub(super) fn and(inner: BoundExpr, outer: BoundExpr) -> Analyzed<BoundExpr> {
     let parts = [inner, outer];
     let node = Node::Logic {
         decides: false,

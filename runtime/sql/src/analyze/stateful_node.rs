@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -9,7 +10,7 @@ use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use super::rows::{Cell, branches, distinct_names};
 use super::scope::Scope;
 use super::window::COLUMNS;
-use super::{BoundSelect, Input};
+use super::{BoundSelect, Input, join};
 use crate::error::Place;
 use crate::eval::hash::hex;
 use crate::keyed::{Operator, Rank, Window};
@@ -22,7 +23,7 @@ const STATE: u32 = 1;
 /// The operator of a query with state, and what goes into it.
 #[derive(Clone)]
 pub(crate) struct StatefulNode {
-    /// Where it is in the query: GROUP BY, DISTINCT or ROW_NUMBER.
+    /// Where it is in the query: GROUP BY, DISTINCT, ROW_NUMBER or JOIN.
     pub place: Place,
     /// Branches that give the rows.
     pub rows: Vec<BoundSelect>,
@@ -38,6 +39,17 @@ pub(crate) struct StatefulNode {
     pub results: Schema,
     /// For each column of the results, the rows' columns that it is made of.
     pub from: Vec<Vec<usize>>,
+    /// Of a join: what it needs besides.
+    pub join: Option<JoinNode>,
+}
+
+/// What a join has besides its operator.
+#[derive(Clone)]
+pub(crate) struct JoinNode {
+    /// How many branches give rows of the left input; they come first.
+    pub left: usize,
+    /// What else must be true of a pair, with its text; only of outer joins.
+    pub condition: Option<(BoundExpr, Arc<str>)>,
 }
 
 /// The parts of its rows.
@@ -105,6 +117,7 @@ impl StatefulNode {
             operator,
             results: Schema { columns },
             from,
+            join: None,
         }
     }
 
@@ -136,24 +149,36 @@ impl StatefulNode {
             + index
     }
 
+    /// The branches that a column of the results comes from: of a join those of one input.
+    pub(crate) fn branches_of(&self, result: usize) -> &[BoundSelect] {
+        let (Some(join), Operator::IntervalJoin(of)) = (&self.join, &self.operator) else {
+            return &self.rows;
+        };
+        let (left, right) = self.rows.split_at(join.left.min(self.rows.len()));
+        if result < of.left.len() { left } else { right }
+    }
+
     /// The results with the labels of what they are made of.
-    pub(crate) fn labelled(&self, rows: &Schema) -> Schema {
+    pub(crate) fn labelled(&self) -> Schema {
         let mut results = self.results.clone();
-        for (column, from) in results.columns.iter_mut().zip(&self.from) {
+        for (index, (column, from)) in results.columns.iter_mut().zip(&self.from).enumerate() {
+            let branches = self.branches_of(index);
             let labels: BTreeSet<String> = from
                 .iter()
-                .filter_map(|index| rows.columns.get(*index))
-                .flat_map(|c| c.labels.iter().cloned())
+                .flat_map(|row| branches.iter().filter_map(|branch| branch.output(*row)))
+                .flat_map(|column| column.labels)
                 .collect();
             column.labels = labels.into_iter().collect();
         }
         results
     }
 
-    /// The node without the columns of a rank that nothing asks for.
+    /// The node without the columns of a rank or a join that nothing asks for.
     pub(crate) fn pruned(&self, used: &BTreeSet<usize>) -> Self {
-        let Operator::Rank(rank) = &self.operator else {
-            return self.clone();
+        let rank = match &self.operator {
+            Operator::Rank(rank) => rank,
+            Operator::IntervalJoin(of) => return join::pruned(self, of, used),
+            Operator::Aggregate(_) => return self.clone(),
         };
         let first = self.keys + usize::from(self.time.is_some());
         let width = self.rows.first().map_or(0, |r| r.columns.len());
@@ -221,7 +246,7 @@ impl StatefulNode {
     }
 }
 
-fn picked<T: Clone>(all: &[T], keep: impl Fn(usize) -> bool) -> Vec<T> {
+pub(super) fn picked<T: Clone>(all: &[T], keep: impl Fn(usize) -> bool) -> Vec<T> {
     let all = all.iter().enumerate();
     all.filter(|(index, _)| keep(*index))
         .map(|(_, one)| one.clone())
@@ -275,7 +300,7 @@ pub(super) fn finished(checked: Vec<BoundSelect>) -> Analyzed<Vec<BoundSelect>> 
 
 /// The output columns that hold the key, where results replace each other.
 pub(crate) fn unique(checked: &BoundSelect, stateful: &Rc<StatefulNode>) -> Analyzed<Vec<usize>> {
-    if stateful.window.is_some() {
+    if stateful.window.is_some() || stateful.operator.is_join() {
         return Ok(Vec::new());
     }
     let (mut found, mut missing) = (Vec::new(), Vec::new());

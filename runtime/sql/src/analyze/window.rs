@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bound_expr::{Analyzed, BoundExpr, refuse};
 use super::lengths::window;
 use super::scope::Scope;
-use super::{Binder, BoundSelect, Input, casts};
+use super::{Binder, BoundSelect, Input, StatefulNode, casts};
 use crate::error::{Place, SqlError};
 use crate::keyed::Window;
 use crate::schema::Column;
@@ -214,8 +214,9 @@ pub(super) fn event_time(
     given: BoundExpr,
 ) -> Analyzed<BoundExpr> {
     let place = given.place;
-    let Input::Stream(stream) = &checked.input else {
-        return Err(vec![nested(place)]);
+    let stream = match &checked.input {
+        Input::Stream(stream) => stream,
+        Input::Stateful(node) => return Err(vec![over_state(place, node)]),
     };
     let (Some(path), Some(field)) = (&stream.time, &stream.time_field) else {
         return refuse(
@@ -257,12 +258,33 @@ pub(super) fn nested(place: Place) -> SqlError {
     )
 }
 
+/// Aggregation of what was aggregated or joined.
+pub(super) fn over_state(place: Place, inner: &StatefulNode) -> SqlError {
+    if !inner.operator.is_join() {
+        return nested(place);
+    }
+    SqlError::new(
+        place,
+        "an aggregation over a join is not in this version; write the join to a stream by a Pipeline of its own, and aggregate that stream here",
+    )
+}
+
 /// State over a stream whose records replace each other.
 pub(super) fn compacted(place: Place, stream: &str) -> SqlError {
     SqlError::new(
         place,
         format!(
             "records of stream \"{stream}\" replace each other (it is compacted), and an aggregate would count the old ones, too; aggregate the stream of events that it was made from"
+        ),
+    )
+}
+
+/// A join of a stream whose records replace each other.
+pub(super) fn compacted_side(place: Place, stream: &str) -> SqlError {
+    SqlError::new(
+        place,
+        format!(
+            "records of stream \"{stream}\" replace each other (it is compacted), and an interval join would pair the old ones, too; join the stream of events that it was made from"
         ),
     )
 }

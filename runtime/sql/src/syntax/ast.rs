@@ -61,12 +61,25 @@ pub(crate) struct From {
     pub columns: Vec<Name>,
 }
 
-/// A stream or named sub-query, a sub-query in place, or one of them cut into windows.
+/// A stream or named sub-query, a sub-query in place, one of them cut into windows, or two of them joined.
 #[derive(Clone, Debug)]
 pub(crate) enum FromSource {
     Name(Name),
     Query(Box<Query>),
     Window(Box<WindowTable>),
+    Join(Box<Join>),
+}
+
+/// `left [INNER | LEFT | RIGHT | FULL] JOIN right ON condition`.
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    /// Where the join's words begin.
+    pub place: Place,
+    /// Whether the left side's rows without a pair are wanted, and the right one's.
+    pub outer: (bool, bool),
+    pub left: From,
+    pub right: From,
+    pub on: Expr,
 }
 
 /// `TABLE(TUMBLE(TABLE source, DESCRIPTOR(time), INTERVAL …))` and the like.

@@ -10,6 +10,7 @@ mod clauses;
 mod expression;
 mod group;
 mod interval;
+mod join;
 mod lexer;
 mod operators;
 mod query;
@@ -104,6 +105,10 @@ pub(crate) fn inputs(query: &Query) -> Vec<&ast::Name> {
         match source {
             FromSource::Query(query) => visit(query, defined, names),
             FromSource::Window(table) => read(&table.source.source, defined, names),
+            FromSource::Join(join) => {
+                read(&join.left.source, defined, names);
+                read(&join.right.source, defined, names);
+            }
             FromSource::Name(name) => {
                 if !defined.contains(&name.text.as_str())
                     && !names.iter().any(|n| n.text == name.text)

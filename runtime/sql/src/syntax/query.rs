@@ -156,7 +156,7 @@ impl Parser {
             return Err(self.no_from(&items));
         }
         self.advance();
-        let from = self.from()?;
+        let from = self.from_all()?;
         let filter = if self.accept_word("WHERE") {
             Some(self.expression()?)
         } else {
@@ -248,7 +248,7 @@ impl Parser {
         }
     }
 
-    fn from(&mut self) -> Parsed<From> {
+    pub(super) fn from(&mut self) -> Parsed<From> {
         let place = self.place();
         let source = if self.accept_sign("(") {
             let query = self.query()?;

@@ -5,13 +5,16 @@ use super::lexer::Token;
 use crate::error::{Place, SqlError};
 use crate::suggest::nearest;
 
-const JOIN: &str = "; where both sides have a key in common, unite them with UNION ALL and take LAST_VALUE(x) FILTER (WHERE …) for each key";
+const JOIN: &str = "; an interval join is: a JOIN b ON a.key = b.key AND b.time BETWEEN a.time - INTERVAL '5' MINUTE AND a.time + INTERVAL '1' HOUR";
+const MORE: &str =
+    "; write the first two joined to a stream by a Pipeline of its own, and join that stream here";
 const SORTED: &str = ": a stream has no end, so it is never sorted or counted out as a whole; the first rows of each window are taken with ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY …) and WHERE row_number <= n";
 
 /// A construct that isn't in this version.
 pub(super) fn refused(place: Place, what: &str) -> SqlError {
     let why = match what {
-        "a join" => JOIN,
+        "CROSS JOIN" | "NATURAL JOIN" => JOIN,
+        "a join of more than two inputs" => MORE,
         "ORDER BY" | "LIMIT" | "OFFSET" | "FETCH" => SORTED,
         "QUALIFY" => "; write WHERE around a sub-query that names the row number",
         "WINDOW" => "; write the window in OVER (…) itself",
@@ -74,15 +77,12 @@ impl Parser {
         if self.is_sign(",") {
             return Some(SqlError::new(
                 place,
-                format!("FROM names more than one stream: a join is not in this version{JOIN}"),
+                format!(
+                    "FROM names more than one stream: a join without JOIN is not in this version{JOIN}"
+                ),
             ));
         }
         [
-            "JOIN",
-            "INNER",
-            "LEFT",
-            "RIGHT",
-            "FULL",
             "CROSS",
             "NATURAL",
             "MATCH_RECOGNIZE",
@@ -92,8 +92,9 @@ impl Parser {
         .into_iter()
         .find(|w| self.is_word(w))
         .map(|w| match w {
-            "MATCH_RECOGNIZE" | "TABLESAMPLE" | "PIVOT" => refused(place, w),
-            _ => refused(place, "a join"),
+            "CROSS" => refused(place, "CROSS JOIN"),
+            "NATURAL" => refused(place, "NATURAL JOIN"),
+            w => refused(place, w),
         })
     }
 

@@ -42,11 +42,11 @@ const REFUSALS: &[(&str, &str)] = &[
     ),
     (
         "SELECT o.user_id FROM orders AS o JOIN refunds AS r ON o.user_id = r.user_id",
-        "line 1, column 35: a join is not in this version; where both sides have a key in common, unite them",
+        "line 1, column 35: stream \"orders\" has no event time, and a join needs that of both sides",
     ),
     (
         "SELECT 1 AS x FROM orders, refunds",
-        "line 1, column 26: FROM names more than one stream: a join is not",
+        "line 1, column 26: FROM names more than one stream: a join without JOIN is not",
     ),
     (
         "SELECT user_id FROM orders UNION SELECT user_id FROM refunds",

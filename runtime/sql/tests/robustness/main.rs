@@ -83,16 +83,28 @@ fn check_keyed(sql: &str, flow: &Dataflow, by: &KeyedRows, keyed: &Keyed) {
             );
             rows - by.keys + 1
         }
+        Operator::IntervalJoin(join) => {
+            let both = || join.left.iter().chain(&join.right);
+            assert!(
+                join.lower <= join.upper && join.side == by.keys + 1,
+                "{sql}"
+            );
+            assert!(both().all(|row| *row < rows && *row != join.side), "{sql}");
+            assert_eq!(both().count(), results, "{sql}");
+            results
+        }
     };
-    assert_eq!(results, by.keys + windows + own, "{sql}");
+    // The results of a join have no columns of their own for the key.
+    let keys = if keyed.operator.is_join() { 0 } else { by.keys };
+    assert_eq!(results, keys + windows + own, "{sql}");
     for column in &keyed.finish.columns {
         assert!(keyed.results.column(column).is_some(), "{sql}: {column}");
     }
     assert_eq!(keyed.finish.output_schema, flow.output.to_arrow(), "{sql}");
     match flow.changes() {
-        Changes::Append => assert!(keyed.window.is_some(), "{sql}"),
+        Changes::Append => assert!(keyed.by_event_time(), "{sql}"),
         Changes::Upsert { key } => {
-            assert!(keyed.window.is_none() && key.len() == by.keys, "{sql}");
+            assert!(!keyed.by_event_time() && key.len() == by.keys, "{sql}");
             assert!(key.iter().all(|i| *i < flow.output.columns.len()), "{sql}");
         }
     }

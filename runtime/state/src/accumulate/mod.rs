@@ -96,6 +96,8 @@ pub(crate) fn accumulators(spec: &Spec) -> Vec<Box<dyn Accumulator>> {
             all.extend(aggregates.iter().map(|a| accumulator(a, spec)));
         }
         Operator::Rank(order) => all.push(Box::new(rank::Rank::new(order, spec))),
+        // It keeps rows, not groups.
+        Operator::IntervalJoin(_) => {}
     }
     all
 }

@@ -218,6 +218,8 @@ impl Oracle {
                         .join(","),
                 ]
             }
+            // Has an oracle of its own.
+            Operator::IntervalJoin(_) => Vec::new(),
             Operator::Rank(rank) => first(rank, rows)
                 .iter()
                 .enumerate()

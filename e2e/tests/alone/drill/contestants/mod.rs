@@ -7,6 +7,7 @@ mod feeds;
 mod formats;
 mod generated;
 mod ingest;
+mod joined;
 mod quality;
 mod replayed;
 mod stateless;
@@ -117,6 +118,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(windows::Cumulating),
         Box::new(windows::Sessions),
         Box::new(windows::Greatest),
+        Box::new(joined::Joined),
         Box::new(upserts::Newest),
         Box::new(upserts::Totals),
         Box::new(formats::Chain),

@@ -5,6 +5,7 @@ use headworks_operator::planning::stages::End;
 use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::{Edge, names::version};
 use headworks_sql::dataflow::{Dataflow, Stage as Part};
+use headworks_sql::join::{IntervalJoin, JoinKind};
 use headworks_sql::keyed::{Aggregate, Function, Keyed, KeyedRows, Operator, Rank, Window};
 use serde::Serialize;
 
@@ -49,6 +50,8 @@ struct State {
     allowed_lateness: String,
     changelog: String,
     version: String,
+    #[serde(skip)]
+    by_event_time: bool,
 }
 
 /// The stages, in the order in which records pass them.
@@ -139,14 +142,16 @@ fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String)
         computes: match &keyed.operator {
             Operator::Aggregate(list) => list.iter().map(|a| aggregate(rows, a)).collect(),
             Operator::Rank(of) => vec![rank(rows, of)],
+            Operator::IntervalJoin(of) => vec![join(of)],
         },
         memory: bounds.memory.to_string(),
         disk: bounds.most_disk().to_string(),
         // A window's state ends with it.
         ttl: bounds
             .ttl
-            .filter(|_| keyed.window.is_none())
+            .filter(|_| !keyed.by_event_time())
             .map(|ttl| ttl.to_string()),
+        by_event_time: keyed.by_event_time(),
         allowed_lateness: pipeline.spec.allowed_lateness.to_string(),
         changelog,
         version: version(&keyed.fingerprint),
@@ -232,6 +237,24 @@ fn rank(rows: &KeyedRows, of: &Rank) -> String {
     format!("the first {} by {}", of.limit, order.join(", "))
 }
 
+fn join(of: &IntervalJoin) -> String {
+    let text = |ms: i64| {
+        let length = Duration::from_millis(ms.unsigned_abs());
+        format!("{length} {}", if ms < 0 { "before" } else { "after" })
+    };
+    let kind = match of.kind {
+        JoinKind::Inner => "INNER",
+        JoinKind::Left => "LEFT",
+        JoinKind::Right => "RIGHT",
+        JoinKind::Full => "FULL",
+    };
+    format!(
+        "{kind} JOIN, the left row from {} to {} the right one",
+        text(of.lower),
+        text(of.upper)
+    )
+}
+
 /// Stages as text.
 pub fn text(stages: &[Stage]) -> String {
     let mut text = String::new();
@@ -280,6 +303,10 @@ fn of_state(state: &State) -> String {
     text.push_str(&match (&state.window, &state.ttl) {
         (Some(_), _) => format!(
             "     until   the watermark is at the window's end plus {} (allowedLateness); then the result is written, once\n",
+            state.allowed_lateness
+        ),
+        (None, _) if state.by_event_time => format!(
+            "     until   the watermark has passed a row's last partner by {} (allowedLateness)\n",
             state.allowed_lateness
         ),
         (None, Some(ttl)) => format!("     until   no row of the key came for {ttl} (state.ttl)\n"),

@@ -46,6 +46,9 @@ impl Shards {
     ) -> Result<(), LogError> {
         self.partitions.remove(&partition);
         let mut shard = StatePartition::new(self.spec.clone(), self.pool.clone());
+        if let Some(Rule::Join(mutant)) = self.broken {
+            shard.break_rule(mutant);
+        }
         let mut found: Option<Vec<u8>> = None;
         let mut failure = None;
         let mut of_state = 0_u64;

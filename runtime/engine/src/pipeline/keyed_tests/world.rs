@@ -90,7 +90,7 @@ impl World {
         let operator = first(self.query, &topic, vec![self.times], self.drift_ms);
         Pipeline::with_operator(
             self.broker.open_in("first", "member-0", &["in"]).unwrap(),
-            stateless(1),
+            stateless(self.query, 1),
             StageOperator::Exchange(Box::new(operator)),
             Arc::new(self.settings("in")),
             self.first.clone(),
@@ -111,7 +111,7 @@ impl World {
         });
         let mut replay = Pipeline::with_operator(
             self.broker.open_in("again", "member-0", &["in.dlq"])?,
-            stateless(1),
+            stateless(self.query, 1),
             StageOperator::Exchange(Box::new(operator)),
             Arc::new(self.settings("in.dlq")),
             StatusHandle::new(),

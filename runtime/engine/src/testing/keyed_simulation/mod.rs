@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_plan::{OnBadRecord, StartFrom};
+use headworks_state::Mutant;
 
 use crate::keyed::Rule;
 use crate::log::LogError;
-use crate::memory::{Chance, MemoryBroker, MemoryLog, Mutant};
+use crate::memory::{Chance, MemoryBroker, MemoryLog, Mutant as Client};
 use crate::pipeline::{InputTopic, Pipeline, Settings, StageOperator, Times};
 use crate::stateless::StatelessOperator;
 use crate::status::StatusHandle;
@@ -33,7 +34,7 @@ const END: i64 = 1_000_000;
 /// A rule of exactly-once that is broken.
 #[derive(Clone, Copy, Debug)]
 enum Broken {
-    Client(Mutant),
+    Client(Client),
     Engine(Rule),
     /// What a rule drops has moved the event time.
     JudgedBehindTime,
@@ -249,7 +250,7 @@ impl World {
             return Err(wrong);
         }
         let rests = self.times.iter().any(|times| times.idle_timeout.is_some());
-        if self.query.window().is_some() && !rests {
+        if self.query.by_event_time() && !rests {
             // Nothing new is told: what a restarted member knows of event time is what it restored.
             let watermark = self.marks(&self.letters()?.refused).min().flatten();
             processes[1].end();
@@ -340,13 +341,23 @@ impl Process {
 }
 
 fn run(seed: u64, broken: Option<Broken>) -> Result<(), String> {
-    let mut world = World::new(seed, broken);
+    let mut world = World::new(seed, broken, false);
+    world.storm();
+    world.calm()
+}
+
+fn run_join(seed: u64, broken: Option<Broken>) -> Result<(), String> {
+    let mut world = World::new(seed, broken, true);
     world.storm();
     world.calm()
 }
 
 fn is_caught(broken: Broken) -> bool {
     (0..400).any(|seed| run(seed, Some(broken)).is_err())
+}
+
+fn is_caught_in_joins(broken: Broken) -> bool {
+    (0..400).any(|seed| run_join(seed, Some(broken)).is_err())
 }
 
 #[test]
@@ -365,17 +376,17 @@ fn a_rule_that_takes_rows_out_behind_event_time_is_caught() {
 
 #[test]
 fn a_first_part_that_forgets_its_event_time_is_caught() {
-    assert!(is_caught(Broken::Client(Mutant::ClockForgotten)));
+    assert!(is_caught(Broken::Client(Client::ClockForgotten)));
 }
 
 #[test]
 fn a_changelog_outside_of_the_transaction_is_caught() {
-    assert!(is_caught(Broken::Client(Mutant::ChangelogOutside)));
+    assert!(is_caught(Broken::Client(Client::ChangelogOutside)));
 }
 
 #[test]
 fn a_changelog_that_is_read_to_its_stable_end_is_caught() {
-    assert!(is_caught(Broken::Client(Mutant::RestoredToStable)));
+    assert!(is_caught(Broken::Client(Client::RestoredToStable)));
 }
 
 #[test]
@@ -401,4 +412,50 @@ fn a_silent_partition_that_counts_as_idle_is_caught() {
 #[test]
 fn lateness_that_the_first_part_decides_is_caught() {
     assert!(is_caught(Broken::Engine(Rule::LateInFirst)));
+}
+
+#[test]
+fn whatever_goes_wrong_a_join_gives_the_pairs_of_the_rows() {
+    for seed in seeds(2_000) {
+        if let Err(wrong) = run_join(seed, None) {
+            panic!("SEED={seed}: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_join_that_gives_rows_alone_too_early_is_caught() {
+    assert!(is_caught_in_joins(Broken::Engine(Rule::Join(
+        Mutant::PaddedEarly
+    ))));
+}
+
+#[test]
+fn a_join_whose_rows_go_too_soon_is_caught() {
+    assert!(is_caught_in_joins(Broken::Engine(Rule::Join(
+        Mutant::CutTooSoon
+    ))));
+}
+
+#[test]
+fn a_join_that_loses_its_timers_at_a_rebalance_is_caught() {
+    assert!(is_caught_in_joins(Broken::Engine(Rule::Join(
+        Mutant::TimerLost
+    ))));
+}
+
+#[test]
+fn a_join_that_goes_by_the_faster_side_is_caught() {
+    assert!(is_caught_in_joins(Broken::Engine(Rule::FastestSide)));
+}
+
+#[test]
+fn a_join_whose_state_outlives_its_transaction_or_is_not_restored_is_caught() {
+    for rule in [
+        Rule::OverlayKept,
+        Rule::StateForgotten,
+        Rule::WatermarkForgotten,
+    ] {
+        assert!(is_caught_in_joins(Broken::Engine(rule)), "{rule:?}");
+    }
 }

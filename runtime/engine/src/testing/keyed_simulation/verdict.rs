@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use headworks_plan::OnBadRecord;
 
 use super::{END, World, Written};
-use crate::testing::keyed_fixture_format::{Row, oracle, row, windows};
+use crate::testing::join_fixture;
+use crate::testing::keyed_fixture_format::Query;
+use crate::testing::keyed_oracle::{Row, oracle, row, windows};
 use crate::testing::keyed_rules::{DROPPED, is_taken_out};
 use crate::testing::simulation::same;
 
@@ -34,6 +36,7 @@ impl World {
             all: mut dead_letters,
         } = self.letters()?;
         let mut rows: Vec<Row> = Vec::new();
+        let mut sided: Vec<(bool, Row)> = Vec::new();
         let mut bad = Vec::new();
         for written in &self.written {
             let place = written.place();
@@ -47,7 +50,10 @@ impl World {
             }
             match row(written.value.as_deref()) {
                 Ok(Some(_)) if late.contains(&place) => {}
-                Ok(row) => rows.extend(row),
+                Ok(row) => {
+                    sided.extend(row.clone().map(|row| (written.topic == 1, row)));
+                    rows.extend(row);
+                }
                 Err(reason) => bad.push(format!("{place} {reason}")),
             }
         }
@@ -66,7 +72,10 @@ impl World {
             - self.allowed_lateness_ms
             // A window is over when the watermark has reached its last moment.
             + 1;
-        let expected = oracle(self.query, &rows, until);
+        let expected = match self.query {
+            Query::Join(join) => join_fixture::oracle(join, &sided, END),
+            _ => oracle(self.query, &rows, until),
+        };
         same("results", expected, self.results()?)?;
         same("dead letters", bad, dead_letters)?;
         self.audit()
@@ -103,7 +112,7 @@ impl World {
             let mut last: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
             for record in self.broker.committed("out", partition) {
                 let line = record.value.as_deref().map(text);
-                if self.query.window().is_none() {
+                if !self.query.by_event_time() {
                     last.insert(record.key.unwrap_or_default(), line);
                     continue;
                 }

@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headworks_plan::{InternalTopic, OnBadRecord};
+use headworks_sql::join::JoinKind;
 use headworks_sql::keyed::Window;
 
 use super::{Broken, World, Written};
 use crate::memory::{Chance, Faults, MemoryBroker, Stored};
 use crate::pipeline::{InputTopic, StageOperator, Times};
 use crate::stateless::StatelessOperator;
+use crate::testing::join_fixture::Join;
 use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stateless};
 use crate::testing::keyed_rules::{DROPPED, REFUSED, judged, judged_behind_time};
 
 impl World {
-    pub(super) fn new(seed: u64, broken: Option<Broken>) -> World {
+    /// `joins`: its query pairs the rows of two inputs.
+    pub(super) fn new(seed: u64, broken: Option<Broken>, joins: bool) -> World {
         let mut chance = Chance::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x5EED);
         let faults = Faults {
             kill: chance.below(8),
@@ -34,9 +37,8 @@ impl World {
         if let Some(Broken::Client(mutant)) = broken {
             brokers = brokers.with_mutant(mutant);
         }
-        let partitions: Vec<usize> = (0..=chance.below(2))
-            .map(|_| 1 + chance.below(3) as usize)
-            .collect();
+        let inputs = if joins { 1 } else { chance.below(2) };
+        let partitions: Vec<usize> = (0..=inputs).map(|_| 1 + chance.below(3) as usize).collect();
         let shards = 1 + chance.below(3) as usize;
         for (at, partitions) in partitions.iter().enumerate() {
             brokers.create(&format!("in{at}"), *partitions);
@@ -47,6 +49,12 @@ impl World {
         }
         let size = 50 + 50 * chance.below(4) as i64;
         let query = match chance.below(8) {
+            kind if joins => Query::Join(Join {
+                kind: JoinKind::of((kind % 2 == 0, kind % 4 < 2)),
+                // Around 0, so that the last records of all, which have one event time, make pairs.
+                lower: -(chance.below(150) as i64),
+                upper: chance.below(150) as i64,
+            }),
             0..=2 => Query::Windowed(Window::Tumble { size, offset: 0 }),
             3 => Query::Windowed(Window::Hop {
                 size,
@@ -83,7 +91,9 @@ impl World {
             allowed_lateness_ms: [0, 0, 30, 100][chance.below(4) as usize],
             drift_ms: [100, 1_000_000][chance.below(2) as usize],
             max_message_bytes: [2_500, 1_000_000][chance.below(2) as usize],
-            memory_bytes: [2_048, 64 << 20][chance.below(2) as usize],
+            // The rows that a join keeps stay in memory.
+            memory_bytes: [if joins { 64 << 20 } else { 2_048 }, 64 << 20]
+                [chance.below(2) as usize],
             may_be_late,
             rules: (seed % 2 == 1).then_some(1),
             on_bad_record: if !may_be_late && chance.once_in(200) {
@@ -203,7 +213,7 @@ impl World {
             max_message_bytes: self.max_message_bytes,
         };
         let operator = first(self.query, &topic, self.times.clone(), self.drift_ms).breaking(rule);
-        let mut reads = stateless(self.partitions.len());
+        let mut reads = stateless(self.query, self.partitions.len());
         if let Some(version) = self.rules {
             let by = match self.broken {
                 Some(Broken::JudgedBehindTime) => judged_behind_time,

@@ -1,0 +1,119 @@
+//! Rows of one side that a row of the other may still make a pair with, by key and event time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What an entry costs beside its bytes, about.
+const OVERHEAD: usize = 176;
+
+/// A row's event time and arrival number: its place among the rows of its side.
+pub(super) type Place = (i64, i64);
+
+/// A row that is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// Its columns, encoded.
+    pub row: Arc<[u8]>,
+    /// It has made a pair.
+    pub matched: bool,
+}
+
+/// The rows.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    by_key: HashMap<Arc<[u8]>, BTreeMap<Place, Entry>>,
+    by_time: BTreeMap<Place, Arc<[u8]>>,
+    bytes: usize,
+}
+
+impl Buffer {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_time.is_empty()
+    }
+
+    /// How many keys have rows.
+    pub(super) fn keys(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Estimate of the memory in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn insert(&mut self, place: Place, key: &[u8], entry: Entry) {
+        let key = match self.by_key.get_key_value(key) {
+            Some((known, _)) => known.clone(),
+            None => key.into(),
+        };
+        self.bytes += key.len() + entry.row.len() + OVERHEAD;
+        self.by_key
+            .entry(key.clone())
+            .or_default()
+            .insert(place, entry);
+        self.by_time.insert(place, key);
+    }
+
+    pub(super) fn remove(&mut self, place: Place) -> Option<Entry> {
+        let key = self.by_time.remove(&place)?;
+        let rows = self.by_key.get_mut(&key)?;
+        let entry = rows.remove(&place)?;
+        if rows.is_empty() {
+            self.by_key.remove(&key);
+        }
+        let size = key.len() + entry.row.len() + OVERHEAD;
+        self.bytes = self.bytes.saturating_sub(size);
+        Some(entry)
+    }
+
+    /// The rows of a key whose event times are within bounds, both included, by event time.
+    pub(super) fn of_key(
+        &self,
+        key: &[u8],
+        (from, to): (i64, i64),
+    ) -> impl Iterator<Item = (Place, &Entry)> {
+        let rows = self.by_key.get(key).filter(|_| from <= to);
+        let range = rows.map(|rows| rows.range((from, i64::MIN)..=(to, i64::MAX)));
+        range
+            .into_iter()
+            .flatten()
+            .map(|(place, entry)| (*place, entry))
+    }
+
+    /// All rows up to an event time, in order, each with its key.
+    pub(super) fn until(&self, time: i64) -> impl Iterator<Item = (Place, &Arc<[u8]>)> {
+        let range = self.by_time.range(..=(time, i64::MAX));
+        range.map(|(place, key)| (*place, key))
+    }
+
+    /// The places of all rows whose event times are within bounds, both included.
+    pub(super) fn within(&self, (from, to): (i64, i64)) -> Vec<Place> {
+        let range = self.by_time.range((from, i64::MIN)..=(to, i64::MAX));
+        range.map(|(place, _)| *place).collect()
+    }
+
+    /// All rows, in order, each with its key.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Place, &Arc<[u8]>)> {
+        self.by_time.iter().map(|(place, key)| (*place, key))
+    }
+
+    pub(super) fn get(&self, place: Place) -> Option<&Entry> {
+        let key = self.by_time.get(&place)?;
+        self.by_key.get(key)?.get(&place)
+    }
+
+    /// As if each had made a pair: for a mutant.
+    pub(super) fn mark_all(&mut self) {
+        let rows = self.by_key.values_mut().flat_map(BTreeMap::values_mut);
+        rows.for_each(|entry| entry.matched = true);
+    }
+
+    /// The row has made a pair.
+    pub(super) fn mark(&mut self, place: Place) {
+        let key = self.by_time.get(&place);
+        let rows = key.and_then(|key| self.by_key.get_mut(key));
+        if let Some(entry) = rows.and_then(|rows| rows.get_mut(&place)) {
+            entry.matched = true;
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The changelog of an interval join: for each side and bucket of event time the rows that epochs added, as Arrow batches,
+//! and which rows have made a pair since. Tombstones go by the bucket, once none of its rows is left.
+//!
+//! | key | value |
+//! |---|---|
+//! | `0x13`, side (1 byte), bucket (8), sequence (4) | rows, or, flagged, the places of rows that made a pair |
+//! | `0x12` | up to where rows are over |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BinaryArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+
+use super::buffer::{Entry, Place};
+use crate::codec::{take, take_i64, take_u32};
+use crate::epoch::Change;
+use crate::error::{StateError, columns};
+use crate::record::{self, Start};
+
+/// The first byte of a key.
+pub(super) const JOINED: u8 = 0x13;
+/// The value holds places of rows that made a pair, not rows.
+pub(super) const MATCHED: u8 = 8;
+
+/// The records of a bucket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bucket {
+    /// How many rows of it are kept.
+    pub rows: usize,
+    /// Sequences of the records that stand for it.
+    live: BTreeSet<u32>,
+    next: u32,
+}
+
+/// A side, false for the left, and the number of a bucket.
+pub(super) type BucketId = (bool, i64);
+
+/// A record's key, read back.
+pub(super) struct Key {
+    pub bucket: BucketId,
+    sequence: u32,
+}
+
+/// What the beginning of every value says.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub next: i64,
+    pub cut: i64,
+}
+
+/// A row of an epoch.
+pub(super) type Added<'a> = (Place, &'a Arc<[u8]>, &'a Entry);
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("time", DataType::Int64, false),
+        Field::new("arrival", DataType::Int64, false),
+        Field::new("matched", DataType::Boolean, false),
+        Field::new("key", DataType::Binary, false),
+        Field::new("row", DataType::Binary, false),
+    ]))
+}
+
+impl Key {
+    fn write((right, bucket): BucketId, sequence: u32) -> Vec<u8> {
+        let mut key = vec![JOINED, u8::from(right)];
+        key.extend_from_slice(&bucket.to_be_bytes());
+        key.extend_from_slice(&sequence.to_be_bytes());
+        key
+    }
+
+    /// Of a key behind its first byte.
+    pub(super) fn read(key: &[u8]) -> Result<Key, StateError> {
+        let mut rest = key;
+        let right = take(&mut rest, 1)?[0] != 0;
+        let bucket = take_i64(&mut rest)?.swap_bytes();
+        let sequence = take_u32(&mut rest)?.swap_bytes();
+        Ok(Key {
+            bucket: (right, bucket),
+            sequence,
+        })
+    }
+}
+
+impl Bucket {
+    fn put(&mut self, id: BucketId, value: Vec<u8>, out: &mut Vec<Change>) {
+        out.push(Change {
+            key: Key::write(id, self.next),
+            value: Some(value),
+        });
+        self.live.insert(self.next);
+        self.next = self.next.wrapping_add(1);
+    }
+
+    /// Writes the rows that an epoch adds.
+    pub(super) fn add(
+        &mut self,
+        id: BucketId,
+        rows: &[Added<'_>],
+        head: Head,
+        out: &mut Vec<Change>,
+    ) -> Result<(), StateError> {
+        let batch = batch(rows)?;
+        let start = Start {
+            flags: (0, 0),
+            next: head.next,
+            floor: head.cut,
+        };
+        let mut values = Vec::new();
+        record::values(&batch, start, &mut values)?;
+        for value in values {
+            self.put(id, value, out);
+        }
+        self.rows += rows.len();
+        Ok(())
+    }
+
+    /// Writes which rows have made a pair in an epoch.
+    pub(super) fn mark(
+        &mut self,
+        id: BucketId,
+        places: &[Place],
+        head: Head,
+        out: &mut Vec<Change>,
+    ) {
+        for places in places.chunks(record::RECORD_BYTES / 16) {
+            let mut value = record::head(MATCHED, head.next, head.cut);
+            for (time, arrival) in places {
+                value.extend_from_slice(&time.to_le_bytes());
+                value.extend_from_slice(&arrival.to_le_bytes());
+            }
+            self.put(id, value, out);
+        }
+    }
+
+    /// Writes tombstones for all its records.
+    pub(super) fn forget(&mut self, id: BucketId, out: &mut Vec<Change>) {
+        let live = std::mem::take(&mut self.live);
+        out.extend(live.into_iter().map(|sequence| Change {
+            key: Key::write(id, sequence),
+            value: None,
+        }));
+    }
+
+    /// A record was read back.
+    pub(super) fn restore(&mut self, key: &Key) {
+        self.live.insert(key.sequence);
+        self.next = self.next.max(key.sequence.wrapping_add(1));
+    }
+
+    /// A tombstone was read back. Gives true if no record is left.
+    pub(super) fn restore_tombstone(&mut self, key: &Key) -> bool {
+        self.live.remove(&key.sequence);
+        self.live.is_empty()
+    }
+}
+
+/// The buckets.
+pub(super) type Buckets = BTreeMap<BucketId, Bucket>;
+
+fn batch(rows: &[Added<'_>]) -> Result<RecordBatch, StateError> {
+    let times = Int64Array::from_iter_values(rows.iter().map(|((time, _), ..)| *time));
+    let arrivals = Int64Array::from_iter_values(rows.iter().map(|((_, arrival), ..)| *arrival));
+    let matched: BooleanArray = rows.iter().map(|(.., entry)| Some(entry.matched)).collect();
+    let keys = BinaryArray::from_iter_values(rows.iter().map(|(_, key, _)| key));
+    let values = BinaryArray::from_iter_values(rows.iter().map(|(.., entry)| &entry.row));
+    RecordBatch::try_new(
+        schema(),
+        vec![
+            Arc::new(times),
+            Arc::new(arrivals),
+            Arc::new(matched),
+            Arc::new(keys),
+            Arc::new(values),
+        ],
+    )
+    .map_err(columns)
+}
+
+/// The rows of a value: place, key and entry.
+pub(super) fn read_rows(body: &[u8]) -> Result<Vec<(Place, Vec<u8>, Entry)>, StateError> {
+    let batch = record::read_batch(body, &schema())?;
+    let times = batch.column(0).as_primitive::<Int64Type>();
+    let arrivals = batch.column(1).as_primitive::<Int64Type>();
+    let (matched, keys) = (batch.column(2).as_boolean(), batch.column(3));
+    let (keys, rows) = (keys.as_binary::<i32>(), batch.column(4).as_binary::<i32>());
+    let row = |at: usize| {
+        let entry = Entry {
+            row: rows.value(at).into(),
+            matched: matched.value(at),
+        };
+        let place = (times.value(at), arrivals.value(at));
+        (place, keys.value(at).to_vec(), entry)
+    };
+    Ok((0..times.len()).map(row).collect())
+}
+
+/// The places of a value that is flagged.
+pub(super) fn read_places(body: &[u8]) -> Result<Vec<Place>, StateError> {
+    let mut rest = body;
+    let mut places = Vec::with_capacity(body.len() / 16);
+    while !rest.is_empty() {
+        places.push((take_i64(&mut rest)?, take_i64(&mut rest)?));
+    }
+    Ok(places)
+}

@@ -1,0 +1,14 @@
+//! Rules of an interval join that tests break, to see that it is noticed.
+
+/// A broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A row of an outer side is given with nulls when it comes and has no partner yet.
+    PaddedEarly,
+    /// A row that is behind the watermark is dropped.
+    LateDropped,
+    /// Rows go before the watermark has passed their last partner.
+    CutTooSoon,
+    /// A row that was restored isn't given with nulls when it goes.
+    TimerLost,
+}

@@ -1,0 +1,443 @@
+//! State of interval joins over epochs that succeed, fail and are restored, held against an oracle that looks at a row at a
+//! time and shares nothing with it; and rules that are broken, to see that it is noticed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it fails"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray,
+    TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
+use headworks_sql::join::{IntervalJoin, JoinKind};
+use headworks_sql::keyed::Operator;
+use headworks_state::{Change, Mutant, Pool, Spec, StateError, StatePartition};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+#[derive(Clone, Debug)]
+struct Row {
+    right: bool,
+    key: Option<String>,
+    time: i64,
+    /// Which row it is.
+    id: i64,
+}
+
+fn spec(kind: JoinKind, (lower, upper): (i64, i64), lateness: i64) -> Spec {
+    let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let schema = |fields: Vec<(&str, DataType)>| {
+        let fields = fields.into_iter();
+        let fields = fields.map(|(name, data_type)| Field::new(name, data_type, true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    };
+    let join = IntervalJoin {
+        kind,
+        lower,
+        upper,
+        side: 2,
+        left: vec![0, 1, 3],
+        right: vec![4, 0],
+        condition: None,
+    };
+    Spec {
+        rows: schema(vec![
+            ("k", DataType::Utf8),
+            ("time", time.clone()),
+            ("side", DataType::Boolean),
+            ("l", DataType::Int64),
+            ("r", DataType::Int64),
+        ]),
+        keys: 1,
+        time: Some(1),
+        window: None,
+        operator: Operator::IntervalJoin(Box::new(join)),
+        results: schema(vec![
+            ("left_k", DataType::Utf8),
+            ("left_time", time),
+            ("l", DataType::Int64),
+            ("r", DataType::Int64),
+            ("right_k", DataType::Utf8),
+        ]),
+        allowed_lateness_ms: lateness,
+        ttl_ms: None,
+    }
+}
+
+fn batch(spec: &Spec, rows: &[Row]) -> RecordBatch {
+    let keys: StringArray = rows.iter().map(|row| row.key.clone()).collect();
+    let times: TimestampMillisecondArray = rows.iter().map(|row| Some(row.time)).collect();
+    let sides: BooleanArray = rows.iter().map(|row| Some(row.right)).collect();
+    let of = |right: bool| -> Int64Array {
+        let ids = rows.iter();
+        ids.map(|row| (row.right == right).then_some(row.id))
+            .collect()
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(keys),
+        Arc::new(times.with_timezone("UTC")),
+        Arc::new(sides),
+        Arc::new(of(false)),
+        Arc::new(of(true)),
+    ];
+    RecordBatch::try_new(spec.rows.clone(), columns).unwrap()
+}
+
+/// The results as pairs of rows, by what they are; checks that the columns of a side are null together.
+fn pairs(results: &[RecordBatch]) -> Vec<(Option<i64>, Option<i64>)> {
+    let mut all = Vec::new();
+    for batch in results {
+        let l = batch.column(2).as_primitive::<Int64Type>();
+        let r = batch.column(3).as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            assert_eq!(batch.column(1).is_null(row), l.is_null(row));
+            let keys = (batch.column(0), batch.column(4));
+            if l.is_valid(row) && r.is_valid(row) {
+                let (left, right) = (keys.0.as_string::<i32>(), keys.1.as_string::<i32>());
+                assert_eq!(left.value(row), right.value(row), "equal keys");
+            }
+            all.push((
+                l.is_valid(row).then(|| l.value(row)),
+                r.is_valid(row).then(|| r.value(row)),
+            ));
+        }
+    }
+    all
+}
+
+/// Everything that rows which aren't late make, each a row at a time.
+fn oracle(
+    rows: &[Row],
+    kind: JoinKind,
+    (lower, upper): (i64, i64),
+) -> Vec<(Option<i64>, Option<i64>)> {
+    let mut all = Vec::new();
+    let pairs = |left: &Row, right: &Row| {
+        left.key.is_some()
+            && left.key == right.key
+            && (lower..=upper).contains(&(left.time - right.time))
+    };
+    for left in rows.iter().filter(|row| !row.right) {
+        let before = all.len();
+        for right in rows.iter().filter(|row| row.right) {
+            if pairs(left, right) {
+                all.push((Some(left.id), Some(right.id)));
+            }
+        }
+        if all.len() == before && matches!(kind, JoinKind::Left | JoinKind::Full) {
+            all.push((Some(left.id), None));
+        }
+    }
+    for right in rows.iter().filter(|row| row.right) {
+        let alone = !rows.iter().any(|left| !left.right && pairs(left, right));
+        if alone && matches!(kind, JoinKind::Right | JoinKind::Full) {
+            all.push((None, Some(right.id)));
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+/// What compaction leaves of the log: the last record of each key, and now and then some before.
+fn compacted(log: &[Change], random: &mut SmallRng) -> Vec<Change> {
+    let mut last = BTreeMap::new();
+    for (at, change) in log.iter().enumerate() {
+        last.insert(change.key.clone(), at);
+    }
+    let from = random.random_range(0..=log.len());
+    let kept = log.iter().enumerate();
+    kept.filter(|(at, change)| *at >= from || last[&change.key] == *at)
+        .map(|(_, change)| change.clone())
+        .collect()
+}
+
+/// One run of rows that aren't late. Gives what differs.
+fn run(seed: u64, mutant: Option<Mutant>) -> Result<(), String> {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let kinds = [
+        JoinKind::Inner,
+        JoinKind::Left,
+        JoinKind::Right,
+        JoinKind::Full,
+    ];
+    let kind = kinds[random.random_range(0..4)];
+    let lower = random.random_range(-60..40);
+    let bounds = (lower, lower + random.random_range(0..80));
+    let lateness = if random.random() { 0 } else { 7 };
+    let spec = Arc::new(spec(kind, bounds, lateness));
+    let pool = Pool::open(64 << 20, None).unwrap();
+    let fresh = |log: Vec<Change>, watermark: Option<i64>| {
+        let mut shard = StatePartition::new(spec.clone(), pool.clone());
+        if let Some(mutant) = mutant {
+            shard.break_rule(mutant);
+        }
+        for change in log {
+            shard.restore(&change.key, change.value.as_deref()).unwrap();
+        }
+        shard.restored(watermark).unwrap();
+        shard
+    };
+    let mut shard = fresh(Vec::new(), None);
+    let (mut log, mut rows, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    // One side may be far ahead of the other.
+    let mut clocks = [0_i64, random.random_range(-50..50)];
+    let mut watermark: Option<i64> = None;
+    let (keys, epochs) = (random.random_range(1..6), random.random_range(2..14));
+    let mut next = 0;
+    for epoch in 0..epochs {
+        let is_last = epoch + 1 == epochs;
+        let (mut trial, mut trial_clocks) = (Vec::new(), clocks);
+        for _ in 0..random.random_range(0..4) {
+            let some: Vec<Row> = (0..random.random_range(0..12))
+                .map(|_| {
+                    let right: bool = random.random();
+                    let clock = &mut trial_clocks[usize::from(right)];
+                    *clock += random.random_range(0..9);
+                    // Out of order, but above the watermark.
+                    let time = *clock - random.random_range(0..20);
+                    next += 1;
+                    let key = random.random_range(0..=keys);
+                    Row {
+                        right,
+                        key: (key > 0).then(|| format!("k{key}")),
+                        time: time.max(watermark.map_or(i64::MIN, |at| at + 1)),
+                        id: next,
+                    }
+                })
+                .collect();
+            let late = shard.add(&batch(&spec, &some), 0).unwrap();
+            assert_eq!(late, Vec::<u32>::new(), "a join refuses nothing");
+            trial.extend(some);
+            if random.random_bool(0.2) {
+                shard.prepare_commit(watermark, 0).unwrap();
+            }
+        }
+        let least = trial_clocks[0].min(trial_clocks[1]) - 20;
+        let heard = if is_last {
+            Some(i64::MAX)
+        } else {
+            Some(least).filter(|_| random.random_bool(0.8))
+        };
+        let output = shard.prepare_commit(heard, 0).unwrap();
+        if !is_last && random.random_bool(0.2) {
+            shard.abort();
+        } else {
+            found.extend(pairs(&output.results));
+            log.extend(output.changelog);
+            shard.commit().unwrap();
+            rows.extend(trial);
+            clocks = trial_clocks;
+            watermark = watermark.max(heard);
+        }
+        if random.random_bool(0.3) {
+            shard = fresh(compacted(&log, &mut random), watermark);
+        }
+    }
+    found.sort_unstable();
+    let expected = oracle(&rows, kind, bounds);
+    if found != expected {
+        return Err(format!(
+            "{kind:?} {bounds:?}\nfound    {found:?}\nexpected {expected:?}"
+        ));
+    }
+    let last: BTreeMap<&[u8], bool> = log
+        .iter()
+        .map(|change| (&change.key[..], change.value.is_some()))
+        .collect();
+    let in_log = last.iter().any(|(key, lives)| *lives && key[0] == 0x13);
+    if in_log || shard.figures().keys > 0 {
+        return Err("at the end something is left".to_owned());
+    }
+    Ok(())
+}
+
+#[test]
+fn whatever_fails_the_pairs_are_those_of_the_rows() {
+    for seed in 0..2_000 {
+        if let Err(wrong) = run(seed, None) {
+            panic!("seed {seed}: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn broken_rules_are_noticed() {
+    let mutants = [Mutant::PaddedEarly, Mutant::CutTooSoon, Mutant::TimerLost];
+    for mutant in mutants {
+        let noticed = (0..200).any(|seed| run(seed, Some(mutant)).is_err());
+        assert!(noticed, "{mutant:?}");
+    }
+}
+
+fn row(right: bool, time: i64, id: i64) -> Row {
+    Row {
+        right,
+        key: Some("k".to_owned()),
+        time,
+        id,
+    }
+}
+
+/// A state partition, and a function that adds rows in an epoch and gives what comes of it by a watermark.
+fn epochs(
+    kind: JoinKind,
+    bounds: (i64, i64),
+    steps: &[(&[Row], i64)],
+) -> Vec<Vec<(Option<i64>, Option<i64>)>> {
+    let spec = Arc::new(spec(kind, bounds, 0));
+    let mut shard = StatePartition::new(spec.clone(), Pool::open(1 << 20, None).unwrap());
+    let step = |(rows, watermark): &(&[Row], i64)| {
+        shard.add(&batch(&spec, rows), 0).unwrap();
+        let output = shard.prepare_commit(Some(*watermark), 0).unwrap();
+        shard.commit().unwrap();
+        pairs(&output.results)
+    };
+    steps.iter().map(step).collect()
+}
+
+#[test]
+fn a_late_row_makes_its_pairs_with_what_is_still_kept() {
+    // left.time - right.time between -10 and 10.
+    let given = epochs(
+        JoinKind::Inner,
+        (-10, 10),
+        &[
+            (&[row(false, 100, 1)], 110),
+            // Late by 15, and the left row is kept: the watermark is at the last moment of its partners.
+            (&[row(true, 95, 2)], 111),
+            // The watermark has passed it.
+            (&[row(true, 95, 3)], 112),
+        ],
+    );
+    assert_eq!(given, [vec![], vec![(Some(1), Some(2))], vec![]]);
+}
+
+#[test]
+fn a_late_row_that_is_ignored_is_noticed() {
+    let spec = Arc::new(spec(JoinKind::Inner, (-10, 10), 0));
+    let mut shard = StatePartition::new(spec.clone(), Pool::open(1 << 20, None).unwrap());
+    shard.break_rule(Mutant::LateDropped);
+    for (rows, watermark) in [(row(false, 100, 1), 105), (row(true, 95, 2), 106)] {
+        shard.add(&batch(&spec, &[rows]), 0).unwrap();
+        let output = shard.prepare_commit(Some(watermark), 0).unwrap();
+        shard.commit().unwrap();
+        assert!(
+            output.results.is_empty(),
+            "the mutant drops what comes late"
+        );
+    }
+}
+
+#[test]
+fn a_row_without_a_pair_is_given_once_its_last_partner_can_not_come() {
+    let given = epochs(
+        JoinKind::Left,
+        (-10, 10),
+        &[
+            (&[row(false, 100, 1)], 110),
+            (&[], 111),
+            // No partner can come for this one any more: it isn't kept at all.
+            (&[row(false, 101, 2)], 111),
+            (&[], i64::MAX),
+        ],
+    );
+    assert_eq!(
+        given,
+        [vec![], vec![(Some(1), None)], vec![(Some(2), None)], vec![]]
+    );
+}
+
+#[test]
+fn bounds_may_lie_wholly_in_the_past_or_in_the_future() {
+    // The right row is 20 to 30 before the left one.
+    let steps: &[(&[Row], i64)] = &[
+        (
+            &[row(true, 100, 1), row(false, 119, 2), row(false, 120, 3)],
+            100,
+        ),
+        (&[row(false, 130, 4), row(false, 131, 5)], i64::MAX),
+    ];
+    let given = epochs(JoinKind::Inner, (20, 30), steps);
+    assert_eq!(given, [vec![(Some(3), Some(1))], vec![(Some(4), Some(1))]]);
+}
+
+#[test]
+fn more_rows_than_memory_may_hold_stop_the_partition_and_say_what_to_do() {
+    let spec = Arc::new(spec(JoinKind::Inner, (-10, 10), 0));
+    let mut shard = StatePartition::new(spec.clone(), Pool::open(20_000, None).unwrap());
+    let rows: Vec<Row> = (0..1_000).map(|id| row(false, 100, id)).collect();
+    let error = shard.add(&batch(&spec, &rows), 0).unwrap_err();
+    assert!(matches!(error, StateError::Full { .. }));
+    assert!(error.to_string().contains("raise state.memory"), "{error}");
+    shard.abort();
+    assert_eq!(
+        shard.add(&batch(&spec, &rows[..10]), 0).unwrap(),
+        Vec::<u32>::new()
+    );
+}
+
+#[test]
+fn a_row_with_more_partners_than_memory_may_hold_stops_the_partition() {
+    let spec = Arc::new(spec(JoinKind::Inner, (-10, 10), 0));
+    let mut shard = StatePartition::new(spec.clone(), Pool::open(400_000, None).unwrap());
+    let rows: Vec<Row> = (0..500).map(|id| row(false, 100, id)).collect();
+    shard.add(&batch(&spec, &rows), 0).unwrap();
+    shard.prepare_commit(None, 0).unwrap();
+    shard.commit().unwrap();
+    // Each makes 500 pairs.
+    let rows: Vec<Row> = (0..500).map(|id| row(true, 100, id)).collect();
+    let error = shard.add(&batch(&spec, &rows), 0).unwrap_err();
+    assert!(matches!(error, StateError::Full { .. }));
+    shard.abort();
+    assert_eq!(
+        shard.add(&batch(&spec, &rows[..2]), 0).unwrap(),
+        Vec::<u32>::new(),
+        "what was given up is free again"
+    );
+}
+
+#[test]
+fn a_watermark_that_leaps_gives_what_is_over_in_parts_that_a_restore_goes_on_from() {
+    let spec = Arc::new(spec(JoinKind::Full, (-10, 10), 0));
+    let folder = std::env::temp_dir().join(format!("headworks-joins-{}", std::process::id()));
+    // A result for each KiB at once.
+    let pool = Pool::open(256 << 10, Some(folder.clone())).unwrap();
+    let mut shard = StatePartition::new(spec.clone(), pool.clone());
+    let rows: Vec<Row> = (0..600)
+        .map(|id| Row {
+            key: Some(format!("k{id}")),
+            ..row(id % 2 == 0, id, id)
+        })
+        .collect();
+    shard.add(&batch(&spec, &rows), 0).unwrap();
+    let mut log = shard.prepare_commit(Some(0), 0).unwrap().changelog;
+    shard.commit().unwrap();
+    let mut found = Vec::new();
+    for part in 0.. {
+        let output = shard.prepare_commit(Some(10_000), 0).unwrap();
+        let given = pairs(&output.results);
+        assert!(given.len() <= 258, "{} at once", given.len());
+        log.extend(output.changelog);
+        shard.commit().unwrap();
+        found.extend(given);
+        if !output.more {
+            break;
+        }
+        assert!(part < 5, "it comes to an end");
+        shard = StatePartition::new(spec.clone(), pool.clone());
+        for change in &log {
+            shard.restore(&change.key, change.value.as_deref()).unwrap();
+        }
+        shard.restored(Some(10_000)).unwrap();
+    }
+    found.sort_unstable();
+    assert_eq!(found, oracle(&rows, JoinKind::Full, (-10, 10)));
+    assert_eq!(shard.figures().keys, 0);
+    std::fs::remove_dir_all(folder).unwrap();
+}
