@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 fn with_canary(sql: &str) -> String {
     pipeline("p", sql, "b").replace(
         "  sql:",
-        "  replicas: 2\n  rollout: {canary: {for: 10s, rules: [sane], compare: {keys: [id], sums: [n]}}}\n  sql:",
+        "  replicas: 2\n  rollout: {canary: {for: 10s, rules: [sane], compare: {keys: [id], sums: [\"n\"]}}}\n  sql:",
     )
 }
 

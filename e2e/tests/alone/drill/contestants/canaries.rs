@@ -28,7 +28,7 @@ impl Contestant for Tried {
     }
 
     fn yaml(&self) -> String {
-        let canary = "  rollout: {canary: {for: 15s, compare: {keys: [id], sums: [n]}}}\n";
+        let canary = "  rollout: {canary: {for: 15s, compare: {keys: [id], sums: [\"n\"]}}}\n";
         stream("tried", &["id string", "n bigint"], "id", "")
             + &query("tried", SAME[0], &["{stream: tried}"], canary)
     }
