@@ -180,6 +180,10 @@ mod tests {
         assert_eq!(of(&in_force(&p)), old);
         let sql: Vec<String> = all(&p).into_iter().map(|spec| spec.sql).collect();
         assert_eq!(sql, ["SELECT b FROM s", "SELECT a FROM s"]);
+        // What either reads is read.
+        p.spec.sql = "SELECT a FROM other".into();
+        let flow = crate::planning::flows::flow_of(&p);
+        assert_eq!(flow.inputs, ["other".to_owned(), "s".to_owned()].into());
         // Without a canary the spec is rolled out at once, whatever a status said before.
         p.spec.rollout = None;
         assert_eq!(in_force(&p), p.spec);

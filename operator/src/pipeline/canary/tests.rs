@@ -62,7 +62,7 @@ const BOTH: [&str; 2] = [
 
 async fn stepped(pipeline: &Pipeline, status: &mut PipelineStatus, context: &Context) -> Step {
     let key = Key::of(pipeline);
-    step(pipeline, &key, |_| None, status, context)
+    Box::pin(step(pipeline, &key, |_| None, status, context))
         .await
         .unwrap()
 }
@@ -216,7 +216,7 @@ async fn a_version_that_is_wrong_from_the_first_isnt_tried() {
     let mut known = status(&p, None);
     let before = known.rollout.clone();
     let key = Key::of(&p);
-    let error = step(&p, &key, |_| None, &mut known, &context).await;
+    let error = Box::pin(step(&p, &key, |_| None, &mut known, &context)).await;
     let error = error.unwrap_err();
     assert!(
         error.message().contains("spec.rollout.canary.for"),
@@ -237,7 +237,7 @@ async fn a_first_canary_knows_the_old_query_from_its_pods_and_its_targets_not_at
     };
     let key = Key::of(&p);
     let before = |_: &QueryInForce| Some(old.clone());
-    let error = step(&p, &key, before, &mut known, &context).await;
+    let error = Box::pin(step(&p, &key, before, &mut known, &context)).await;
     let error = error.unwrap_err();
     assert!(
         error
@@ -246,7 +246,9 @@ async fn a_first_canary_knows_the_old_query_from_its_pods_and_its_targets_not_at
         "{error}"
     );
     known.outputs = vec!["t".into()];
-    let step = step(&p, &key, before, &mut known, &context).await.unwrap();
+    let step = Box::pin(step(&p, &key, before, &mut known, &context))
+        .await
+        .unwrap();
     assert_eq!(runs(&step), Some(OLD));
     assert_eq!(known.rollout.unwrap().in_force, Some(old.clone()));
 }

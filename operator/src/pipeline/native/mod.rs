@@ -113,7 +113,8 @@ impl Engine for Native<'_> {
             dataflow,
         } = checked;
         let (key, context) = (&self.roll_out.key, self.context);
-        let beside = comparison::of_canary(pipeline, key, (found, dataflow), context).await?;
+        let beside = comparison::of_canary(pipeline, key, (found, dataflow), context);
+        let beside = Box::pin(beside).await?;
         let Some(wanted) = StateRequirements::of(pipeline, found, dataflow) else {
             status.state = None;
             return Ok((None, beside));
