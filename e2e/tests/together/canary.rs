@@ -119,16 +119,16 @@ fn a_good_version_is_promoted_by_itself() {
         (rollout(&c)["phase"] == "Promoted").then_some(())
     })
     .unwrap_or_else(|| panic!("never promoted: {}", rollout(&c)));
+    // What is decided is written down first, and then acted on.
+    let in_force = |rollout: &Value| {
+        let sql = rollout["inForce"]["sql"].as_str();
+        sql.is_some_and(|sql| sql.contains("n + n"))
+    };
+    until("in force", LIMIT, || in_force(&rollout(&c)).then_some(()))
+        .unwrap_or_else(|| panic!("never in force: {}", rollout(&c)));
     c.ready(PIPELINE, "p");
     let rollout = rollout(&c);
     println!("    {}", rollout["message"]);
-    assert!(
-        rollout["inForce"]["sql"]
-            .as_str()
-            .unwrap()
-            .contains("n + n"),
-        "{rollout}"
-    );
     let sums = &rollout["figures"]["sums"][0];
     assert_eq!(sums["old"], sums["new"], "{rollout}");
     nothing_left(&c);
