@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuditStatus, Condition, DeadLetterStatus, DeletionPolicy, Duration, PipelineTest, PodTemplate,
-    Quantity, WorkloadStatus, borrowed, conditions, default_platform, one, references,
+    WorkloadStatus, borrowed, conditions, default_platform, one, references,
 };
 
 pub use rollout::{

@@ -14,7 +14,7 @@ use crate::{
         topic_name,
     },
     owned,
-    planning::{lineage, uses::StreamUse},
+    planning::{lineage, uses::StreamUse, versions},
 };
 
 /// Objects that a snapshot is made of; those of other namespaces are left out.
@@ -66,7 +66,8 @@ pub fn of(namespace: &str, objects: &Objects<'_>) -> CatalogSnapshot {
     let name = |name: String| (namespace.to_owned(), name);
     for pipeline in within(namespace, &objects.pipelines) {
         let key = name(pipeline.name_any());
-        snapshot.pipelines.insert(key, pipeline.spec.clone());
+        // What is tried out beside it is a Pipeline of its own.
+        snapshot.pipelines.insert(key, versions::in_force(pipeline));
     }
     for (kind, name, used) in &objects.users {
         if name.0 == namespace {

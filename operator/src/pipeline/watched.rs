@@ -11,6 +11,7 @@ use crate::{
         flows::flow_of,
         store_writers::stores_of,
         uses::{StreamUse, UsesStreams},
+        versions,
     },
     scope::Watch,
     stores::Guarded,
@@ -52,13 +53,15 @@ fn streams(pipeline: &Pipeline, key: &Key, wake: &Wake) {
         ..WatchedFields::default()
     };
     if wake.indexes.observe(key, &fields) {
-        let written = pipeline.spec.to.iter().filter_map(|t| t.stream.as_ref());
+        let specs = versions::all(pipeline);
+        let targets = specs.iter().flat_map(|spec| &spec.to);
+        let written = targets.filter_map(|t| t.stream.as_ref());
         wake.enqueue(written.map(|name| Key::new("DataStream", &key.namespace, name)));
     }
 }
 
 impl UsesStreams for Pipeline {
     fn streams(&self) -> StreamUse {
-        StreamUse::Query(Box::new(self.spec.clone()), flow_of(self))
+        StreamUse::Query(Box::new(versions::in_force(self)), flow_of(self))
     }
 }

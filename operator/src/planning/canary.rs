@@ -1,6 +1,6 @@
 //! What a canary asks for, against what its query gives. Pure.
 
-use headworks_crds::{Canary, PipelineSpec, QualityRuleSpec, SpecFault};
+use headworks_crds::{Canary, OutputComparison, PipelineSpec, QualityRuleSpec, SpecFault};
 use headworks_plan::Rule;
 use headworks_sql::{schema::Schema, suggest::nearest, types::DataType};
 
@@ -16,23 +16,42 @@ pub fn faults(spec: &PipelineSpec, output: &Schema) -> Vec<SpecFault> {
             "a rule is of a stream, and spec.to names none: leave rules out, and compare instead",
         ));
     }
-    let Some(compare) = &canary.compare else {
-        return faults;
+    if let Some(compare) = &canary.compare {
+        faults.extend(columns(compare, output, "the query"));
+    }
+    faults
+}
+
+/// What can't be compared with the version in force, by the columns that this one gives.
+pub fn faults_of_old(canary: &Canary, output: &Schema) -> Vec<SpecFault> {
+    let compare = canary.compare.as_ref();
+    compare.map_or_else(Vec::new, |compare| {
+        columns(compare, output, "the version in force")
+    })
+}
+
+/// What `compare` asks of results that have no such column. `whose`: who gives them.
+fn columns(compare: &OutputComparison, output: &Schema, whose: &str) -> Vec<SpecFault> {
+    let unknown = |name: &str| {
+        let hint = nearest(name, output.names());
+        let hint = hint.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        format!("{whose} has no column \"{name}\"{hint}")
     };
+    let mut faults = Vec::new();
     for (index, name) in compare.keys.iter().enumerate() {
         if output.column(name).is_none() {
             let place = format!("rollout.canary.compare.keys[{index}]");
-            faults.push(SpecFault::at(&place, unknown(name, output)));
+            faults.push(SpecFault::at(&place, unknown(name)));
         }
     }
     for (index, name) in compare.sums.iter().enumerate() {
         let place = format!("rollout.canary.compare.sums[{index}]");
         match output.column(name) {
-            None => faults.push(SpecFault::at(&place, unknown(name, output))),
+            None => faults.push(SpecFault::at(&place, unknown(name))),
             Some(column) if !is_number(&column.data_type) => faults.push(SpecFault::at(
                 &place,
                 format!(
-                    "column \"{name}\" is {}, and only numbers add up: leave it out, or compare it among keys",
+                    "column \"{name}\" of {whose} is {}, and only numbers add up: leave it out, or compare it among keys",
                     column.data_type
                 ),
             )),
@@ -40,12 +59,6 @@ pub fn faults(spec: &PipelineSpec, output: &Schema) -> Vec<SpecFault> {
         }
     }
     faults
-}
-
-fn unknown(name: &str, output: &Schema) -> String {
-    let hint = nearest(name, output.names());
-    let hint = hint.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
-    format!("the query has no column \"{name}\"{hint}")
 }
 
 fn is_number(data_type: &DataType) -> bool {
@@ -123,10 +136,19 @@ mod tests {
             told(&faults(&spec(&wrong, &stream), &output)),
             [
                 "spec.rollout.canary.compare.keys[0]: the query has no column \"idd\"; did you mean \"id\"?",
-                "spec.rollout.canary.compare.sums[0]: column \"id\" is string, and only numbers add up: leave it out, or compare it among keys",
+                "spec.rollout.canary.compare.sums[0]: column \"id\" of the query is string, and only numbers add up: leave it out, or compare it among keys",
                 "spec.rollout.canary.compare.sums[1]: the query has no column \"none\"",
             ]
         );
+        let canary = spec(&json!({"compare": {"keys": ["id", "idd"]}}), &stream);
+        let of_old = faults_of_old(canary.canary().unwrap(), &output);
+        assert_eq!(
+            told(&of_old),
+            [
+                "spec.rollout.canary.compare.keys[1]: the version in force has no column \"idd\"; did you mean \"id\"?"
+            ]
+        );
+        assert_eq!(faults_of_old(&Canary::default(), &output), []);
         let table = json!([{"table": {"store": "pg", "name": "t"}}]);
         let of_table = faults(&spec(&json!({"rules": ["sane"]}), &table), &output);
         assert!(told(&of_table)[0].starts_with("spec.rollout.canary.rules: a rule is of a stream"));

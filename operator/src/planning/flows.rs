@@ -15,6 +15,7 @@ use kube::ResourceExt;
 use super::{
     query,
     shared::{self, Shared},
+    versions,
 };
 use crate::names::{CANARY_PART, Key, PART_LABEL};
 
@@ -230,16 +231,17 @@ pub fn is_canary(pipeline: &Pipeline) -> bool {
     pipeline.labels().get(PART_LABEL).map(String::as_str) == Some(CANARY_PART)
 }
 
-/// What a Pipeline reads and writes, from its spec alone; a query that can't be parsed flows nowhere.
+/// What a Pipeline reads and writes, by its spec, and by the version in force where a canary holds the spec's back; a query that can't be
+/// parsed flows nowhere.
 pub fn flow_of(pipeline: &Pipeline) -> Flow {
-    let inputs: BTreeSet<String> = query::inputs(&pipeline.spec.sql)
-        .map(|list| list.into_iter().collect())
-        .unwrap_or_default();
-    let outputs: BTreeSet<String> = pipeline
-        .spec
-        .to
+    let specs = versions::all(pipeline);
+    let inputs: BTreeSet<String> = specs
         .iter()
-        .filter_map(|t| t.stream.clone())
+        .flat_map(|spec| query::inputs(&spec.sql).unwrap_or_default())
+        .collect();
+    let outputs: BTreeSet<String> = specs
+        .iter()
+        .flat_map(|spec| spec.to.iter().filter_map(|t| t.stream.clone()))
         .collect();
     let in_force = pipeline.status.as_ref().is_some_and(|s| {
         s.group.is_some()
@@ -249,7 +251,7 @@ pub fn flow_of(pipeline: &Pipeline) -> Flow {
     Flow {
         inputs,
         outputs,
-        targets: shared::targets(&pipeline.spec),
+        targets: specs.iter().flat_map(shared::targets).collect(),
         in_force,
         born: pipeline
             .creation_timestamp()

@@ -1,5 +1,6 @@
 //! What a Pipeline's query comes to: its text, whether its targets take its columns, what it reads and writes, which labels
-//! its result brings, who else writes there, and what its earlier queries wrote.
+//! its result brings, who else writes there, what its earlier queries wrote, and which version of it is in
+//! force.
 //!
 //! Pure: it knows neither the API server nor Kafka, so admission, the reconcile, the blast radius and the command line ask the same.
 
@@ -16,3 +17,4 @@ pub mod targets;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod uses;
+pub mod versions;

@@ -7,6 +7,7 @@ use std::{
 
 use headworks_crds::Pipeline;
 
+use super::versions;
 use crate::names::Key;
 
 /// The stores that each Pipeline writes to, as last seen.
@@ -30,10 +31,11 @@ impl StoreWriters {
     }
 }
 
-/// Names of the stores that a Pipeline writes to.
+/// Names of the stores that a Pipeline writes to, by its spec or by the version in force.
 pub fn stores_of(pipeline: &Pipeline) -> BTreeSet<String> {
-    let tables = pipeline.spec.to.iter().filter_map(|t| t.table.as_ref());
-    tables.map(|table| table.store.clone()).collect()
+    let specs = versions::all(pipeline).into_iter();
+    let tables = specs.flat_map(|spec| spec.to).filter_map(|to| to.table);
+    tables.map(|table| table.store).collect()
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ fn in_force(status: &PipelineStatus) -> impl Iterator<Item = String> {
     streams.chain(tables.map(|(store, name)| table(store, name)))
 }
 
+/// True: the spec's targets are those of the query in force, by their names.
+pub fn are_as_in_force(spec: &PipelineSpec, status: &PipelineStatus) -> bool {
+    wanted(spec) == in_force(status).collect()
+}
+
 /// The token that permits a query to write where another has: it names the state, so it permits no other query.
 pub fn token(fingerprint: Option<&str>) -> String {
     fingerprint.map_or_else(|| STATELESS.to_owned(), version)

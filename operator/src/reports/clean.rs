@@ -378,6 +378,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_comparison_says_is_bounded() {
+        let sum = SumsCompared {
+            column: "c".repeat(1_000),
+            old: "9".repeat(1_000),
+            new: "1\n2".into(),
+        };
+        let found = comparison(ComparisonFigures {
+            id: "v".repeat(1_000),
+            records: u64::MAX,
+            rows: Both {
+                old: u64::MAX,
+                new: 1,
+            },
+            sums: vec![sum; 100],
+            ..ComparisonFigures::default()
+        });
+        assert_eq!((found.records, found.rows.old), (MOST, MOST));
+        assert!(found.id.chars().count() <= REPLAY_ID + 1);
+        assert_eq!(found.sums.len(), COLUMNS);
+        let sum = &found.sums[0];
+        assert!(sum.old.chars().count() <= SUM + 1 && !sum.new.contains('\n'));
+    }
+
+    #[test]
     fn reasons_and_places_of_dead_letters_are_words_and_few() {
         let one = ReasonCount {
             reason: "De\u{1b}code".into(),

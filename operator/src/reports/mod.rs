@@ -11,6 +11,7 @@
 mod ask;
 mod bucket;
 mod clean;
+mod compared;
 mod counted;
 mod figures;
 #[cfg(test)]
@@ -30,9 +31,7 @@ pub use counted::Counted;
 use counted::Counting;
 pub use figures::{Coarse, CoarseState, coarse, worst};
 use futures::{StreamExt, stream::FuturesUnordered};
-use headworks_plan::{
-    ComparisonFigures, Figures, Phase, Problem, Report, RuleFigures, STATUS_PORT,
-};
+use headworks_plan::{Figures, Phase, Problem, Report, RuleFigures, STATUS_PORT};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{ResourceExt, runtime::reflector::Store};
 use letters::PodLetters;
@@ -155,14 +154,6 @@ impl Reports {
         of_owner
             .map(|(uid, (_, report))| (uid.clone(), report.figures.rules.clone()))
             .collect()
-    }
-
-    /// What a pod of that object has found in a comparison, if one has made one.
-    pub fn comparison(&self, owner: &Key) -> Option<ComparisonFigures> {
-        let inner = self.lock();
-        let of_owner = inner.by_pod.values().filter(|(key, _)| key == owner);
-        let found = of_owner.filter_map(|(_, report)| report.figures.comparison.as_deref());
-        found.max_by_key(|found| found.complete).cloned()
     }
 
     /// What each pod of an object counts, of those that have answered.

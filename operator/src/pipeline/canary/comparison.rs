@@ -1,12 +1,12 @@
 //! What the pods of a canary are told: to do as a Pipeline does, without troubling others; and when its time is over, to compare.
 
-use headworks_crds::{Pipeline, PipelineStatus, RolloutPhase};
+use headworks_crds::{Pipeline, PipelineSpec, PipelineStatus, RolloutPhase};
 use headworks_plan::{self as plan, ComparePlan, Role, Rule, RuleAction};
 use headworks_sql::{Catalog, Dataflow};
 use kube::ResourceExt;
 
 use super::{
-    progress, query,
+    progress,
     shadow::{self, FAMILY, own_columns},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         dereference::{References, dereference},
         native::build,
     },
-    planning::{self, canary::judged_stream},
+    planning::{self, canary::judged_stream, versions},
     reason::ConditionReason,
     retry::Error,
     workload::Workload,
@@ -42,7 +42,8 @@ pub async fn of_canary(
     context: &Context,
 ) -> Result<Option<Beside>, Error> {
     let Some(parent) = shadow::parent(pipeline, context) else {
-        return Ok(None);
+        // One whose Pipeline went before it goes, too, and troubles nobody until then.
+        return Ok(FAMILY.claims(pipeline).then_some(Beside::Quiet));
     };
     let status = parent.status.clone().unwrap_or_default();
     let beside = if is_comparing(pipeline, &status) {
@@ -108,10 +109,10 @@ async fn compare(
     let canary = parent.spec.canary().cloned().unwrap_or_default();
     let compare = canary.compare.unwrap_or_default();
     let mut before = shadow.clone();
-    before.spec = query::with(&parent.spec, old);
+    before.spec = versions::with(&parent.spec, old);
     before.spec.to.clone_from(&shadow.spec.to);
     let of_old = dereference(&before, key, context).await?;
-    let old_dataflow = planned(&before, &of_old)?;
+    let old_dataflow = planned(&before.spec, &of_old)?;
     let both = [
         in_memory(&before, &of_old, &old_dataflow),
         in_memory(shadow, found, dataflow),
@@ -145,13 +146,16 @@ async fn compare(
 }
 
 /// The dataflow of a query that ran before: whether its columns fit the canary's stream is no matter.
-fn planned(pipeline: &Pipeline, found: &References) -> Result<Dataflow, Error> {
+///
+/// # Errors
+/// `InvalidSql`.
+pub fn planned(spec: &PipelineSpec, found: &References) -> Result<Dataflow, Error> {
     let inputs = found.inputs.iter();
     let catalog = inputs.fold(Catalog::new(), |catalog, input| {
         catalog.with(input.stream.name.clone(), input.stream.contract.clone())
     });
-    let catalog = catalog.on_overflow(planning::query::overflow(&pipeline.spec));
-    headworks_sql::plan(&pipeline.spec.sql, &catalog).map_err(|errors| {
+    let catalog = catalog.on_overflow(planning::query::overflow(spec));
+    headworks_sql::plan(&spec.sql, &catalog).map_err(|errors| {
         Error::stalled(
             ConditionReason::InvalidSql,
             format!(

@@ -29,10 +29,7 @@ pub fn decide(
 ) -> Decision {
     let told = figures_text(figures);
     if figures.records == 0 {
-        return Decision::Wait(format!(
-            "no record came since it began, so there is nothing to judge it by: it goes on until one does, for {} more each time; take rollout.canary out to roll it out without",
-            canary.for_
-        ));
+        return nothing_came(canary);
     }
     let mut against = Vec::new();
     if lag.new > LAG_ALLOWED && lag.new > lag.old.saturating_add(figures.records / 10) {
@@ -70,11 +67,31 @@ pub fn decide(
     if let Some(compare) = &canary.compare {
         differences(compare, figures, &mut against);
     }
-    if against.is_empty() {
-        Decision::Promote(told)
-    } else {
-        Decision::RollBack(format!("{} ({told})", against.join("; ")))
+    if !against.is_empty() {
+        return Decision::RollBack(format!("{} ({told})", against.join("; ")));
     }
+    if judged_no_row(figures) {
+        return Decision::Wait(format!(
+            "no row came out of it yet that its rules judge, as of windows that are still open: it goes on until one does, for {} more each time; take rollout.canary.rules out to have it judged without ({told})",
+            canary.for_
+        ));
+    }
+    Decision::Promote(told)
+}
+
+/// Nothing by which it could be decided.
+pub fn nothing_came(canary: &Canary) -> Decision {
+    Decision::Wait(format!(
+        "no record came since it began, by Kafka's timestamps, so there is nothing to judge it by: it goes on until one does, for {} more each time; take rollout.canary out to roll it out without",
+        canary.for_
+    ))
+}
+
+/// True: rules were to judge, and none has, though rows come of the same records: silence of rules is no praise.
+fn judged_no_row(figures: &RolloutFigures) -> bool {
+    figures.rows.new > 0
+        && !figures.rules.is_empty()
+        && figures.rules.iter().all(|rule| rule.checked == 0)
 }
 
 fn differences(compare: &OutputComparison, figures: &RolloutFigures, against: &mut Vec<String>) {
@@ -303,6 +320,21 @@ mod tests {
                 (0, 0),
                 "roll back",
                 "rule sane judged nothing",
+            ),
+            (
+                &sane,
+                rule("sane", 0, 0),
+                (0, 0),
+                "wait",
+                "no row came out of it yet",
+            ),
+            // Nothing is to come of these records, and nothing did.
+            (
+                &sane,
+                json!({"rows": {"old": 0, "new": 0}, "rules": [{"name": "sane", "checked": 0, "failed": 0}]}),
+                (0, 0),
+                "promote",
+                "",
             ),
             (&most, rule("most", 1000, 5), (0, 0), "promote", ""),
             (&most, rule("most", 1000, 6), (0, 0), "roll back", "99.5 %"),

@@ -9,7 +9,6 @@
 pub mod comparison;
 mod decide;
 mod progress;
-pub mod query;
 pub mod shadow;
 mod words;
 
@@ -17,6 +16,7 @@ use std::time::Duration;
 
 use headworks_crds::{
     Canary, Pipeline, PipelineSpec, PipelineStatus, QueryInForce, RolloutPhase, RolloutStatus,
+    SpecFault,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{Resource, ResourceExt};
@@ -27,9 +27,13 @@ use super::{
 };
 use crate::{
     context::Context,
+    controller::checked,
     data_stream::resolve::stream_rules,
     names::Key,
-    planning::canary::{judged_stream, rule_faults},
+    planning::{
+        canary::{faults_of_old, judged_stream, rule_faults},
+        targets, versions,
+    },
     reason::ConditionReason,
     retry::Error,
     status::ExtraCondition,
@@ -38,6 +42,8 @@ use progress::Seen;
 
 /// A canary is looked at so often.
 pub const LOOK: Duration = Duration::from_secs(5);
+/// What is decided is acted on so soon: once the status says it.
+const ACTED_ON: Duration = Duration::from_secs(1);
 /// Condition: a new version runs beside the one in force.
 const RUNNING: &str = "CanaryRunning";
 /// Condition: a new version was rolled back.
@@ -70,13 +76,13 @@ pub async fn step(
         shadow::sweep(context, pipeline).await?;
         return Ok(Step::default());
     };
-    let wanted = query::of(&pipeline.spec);
+    let wanted = versions::of(&pipeline.spec);
     let rollout = status.rollout.clone().unwrap_or_default();
     let before = rollout.in_force.clone();
     let before = before.or_else(|| running(&wanted));
-    let id = query::id(pipeline);
+    let id = versions::id(pipeline);
     let known = rollout.phase.filter(|_| rollout.id.as_ref() == Some(&id));
-    let Some(before) = before.filter(|before| !query::computes_same(before, &wanted)) else {
+    let Some(before) = before.filter(|before| !versions::computes_same(before, &wanted)) else {
         // Nothing ran yet, or what runs computes this already: what was tried out besides is over.
         shadow::sweep(context, pipeline).await?;
         if rollout
@@ -87,8 +93,12 @@ pub async fn step(
         }
         return Ok(Step::default());
     };
+    if rollout.in_force.is_none() {
+        targets_known(&pipeline.spec, status)?;
+    }
     if known == Some(RolloutPhase::Promoted) {
         // Decided, and not applied yet.
+        shadow::sweep(context, pipeline).await?;
         return Ok(Step::default());
     }
     let held_back = |condition, recheck| Step {
@@ -116,8 +126,8 @@ pub async fn step(
         Some(_) => rollout,
         None => run.begin(&id, before.clone()),
     };
-    match run.keep_up(&id, &rollout, status).await {
-        Ok(()) => {}
+    let rollout = match run.keep_up(&id, &rollout, known.is_none(), status).await {
+        Ok(()) => run.look(rollout, status),
         // The old version needn't wait for it.
         Err(Error::Waiting { message, .. }) => {
             status.rollout = Some(match known {
@@ -126,30 +136,38 @@ pub async fn step(
             });
             return Ok(held_back(Some(waits(&message)), Some(LOOK)));
         }
+        // It was right when it began.
+        Err(Error::Stalled { message, .. }) if known.is_some() => {
+            progress::cant_go_on(run.now, rollout, &message)
+        }
         Err(error) => return Err(error),
-    }
-    let rollout = run.look(rollout, status);
-    let phase = rollout.phase;
-    status.rollout = Some(rollout.clone());
+    };
     run.tell(&rollout).await;
-    Ok(match phase {
-        Some(RolloutPhase::Promoted) => {
-            shadow::sweep(context, pipeline).await?;
-            Step::default()
-        }
-        Some(RolloutPhase::RolledBack) => {
-            shadow::sweep(context, pipeline).await?;
-            held_back(condition(&rollout), None)
-        }
-        _ => held_back(condition(&rollout), Some(LOOK)),
-    })
+    // What is decided is acted on when the status says it, so that an operator that comes after this one decides nothing anew.
+    let soon = match rollout.phase {
+        Some(RolloutPhase::Promoted | RolloutPhase::RolledBack) => ACTED_ON,
+        _ => LOOK,
+    };
+    status.rollout = Some(rollout.clone());
+    Ok(held_back(condition(&rollout), Some(soon)))
+}
+
+/// A first canary knows what its Pipeline writes from the status, which doesn't say how: the targets of both versions must be the same.
+fn targets_known(spec: &PipelineSpec, status: &PipelineStatus) -> Result<(), Error> {
+    if targets::are_as_in_force(spec, status) {
+        return Ok(());
+    }
+    Err(Error::stalled(
+        ConditionReason::CanaryInvalid,
+        "spec.rollout.canary: it is new, and spec.sql and spec.to change with it, so nothing is known of how the version in force writes; apply rollout with sql and to as they were first, then the change",
+    ))
 }
 
 /// The pods have what `applied` says: that is in force from now on.
 pub fn applied(spec: &PipelineSpec, applied: &PipelineSpec, status: &mut PipelineStatus) {
     if spec.canary().is_some() {
         let rollout = status.rollout.get_or_insert_default();
-        rollout.in_force = Some(query::of(applied));
+        rollout.in_force = Some(versions::of(applied));
     }
 }
 
@@ -163,7 +181,7 @@ fn only(in_force: Option<QueryInForce>) -> RolloutStatus {
 /// The Pipeline with the version in force.
 fn run_by(pipeline: &Pipeline, query: &QueryInForce) -> Pipeline {
     Pipeline {
-        spec: query::with(&pipeline.spec, query),
+        spec: versions::with(&pipeline.spec, query),
         ..pipeline.clone()
     }
 }
@@ -193,6 +211,15 @@ fn waits(message: &str) -> ExtraCondition {
     }
 }
 
+fn canary_invalid(faults: &[SpecFault]) -> Result<(), Error> {
+    faults.first().map_or(Ok(()), |fault| {
+        Err(Error::stalled(
+            ConditionReason::CanaryInvalid,
+            fault.to_string(),
+        ))
+    })
+}
+
 /// To the second, as a status has it.
 fn now() -> Timestamp {
     let now = Timestamp::now();
@@ -215,6 +242,7 @@ impl Run<'_> {
             id: Some(id.to_owned()),
             generation: self.pipeline.metadata.generation,
             began: Some(Time(self.now)),
+            since: Some(Time(self.now)),
             until: Some(Time(progress::end(self.now, self.canary))),
             message: Some(format!(
                 "the new version runs beside the one in force for {}, into DataStream {}",
@@ -225,21 +253,26 @@ impl Run<'_> {
         }
     }
 
-    /// Checks the new version, and has it run beside the old one.
+    /// Checks the new version, and has it run beside the old one. `begins`: it is the first time.
     async fn keep_up(
         &self,
         id: &str,
         rollout: &RolloutStatus,
+        begins: bool,
         status: &PipelineStatus,
     ) -> Result<(), Error> {
         let Some(began) = &rollout.began else {
             return Ok(());
         };
         let (pipeline, context) = (self.pipeline, self.context);
+        checked(pipeline)?;
         let found = dereference(pipeline, self.key, context).await?;
         let dataflow = validate::check(pipeline, &found)?;
-        state::goes_on(status, dataflow.state_fingerprint())?;
+        state::decide(pipeline, dataflow.state_fingerprint(), status)?;
         self.check_rules(&found)?;
+        if begins {
+            self.check_old(rollout).await?;
+        }
         let name = judged_stream(&pipeline.spec);
         let object = name.and_then(|name| context.stores.stream(&self.key.namespace, name));
         let target = found.outputs.first().map(|output| {
@@ -254,6 +287,20 @@ impl Run<'_> {
             dataflow: &dataflow,
         };
         shadow::put(context, pipeline, &desired).await
+    }
+
+    /// The version in force can be compared with it.
+    async fn check_old(&self, rollout: &RolloutStatus) -> Result<(), Error> {
+        let Some(old) = &rollout.in_force else {
+            return Ok(());
+        };
+        if self.canary.compare.is_none() {
+            return Ok(());
+        }
+        let before = run_by(self.pipeline, old);
+        let found = dereference(&before, self.key, self.context).await?;
+        let dataflow = comparison::planned(&before.spec, &found)?;
+        canary_invalid(&faults_of_old(self.canary, &dataflow.output))
     }
 
     fn check_rules(&self, found: &References) -> Result<(), Error> {
@@ -271,13 +318,7 @@ impl Run<'_> {
             of.map(|rule| &rule.spec)
         };
         let planned = stream_rules(self.context, namespace, name, &output.stream.contract).planned;
-        match rule_faults(self.canary, name, find, &planned).first() {
-            Some(fault) => Err(Error::stalled(
-                ConditionReason::CanaryInvalid,
-                fault.to_string(),
-            )),
-            None => Ok(()),
-        }
+        canary_invalid(&rule_faults(self.canary, name, find, &planned))
     }
 
     /// How it stands now.
@@ -285,9 +326,9 @@ impl Run<'_> {
         let (context, namespace) = (self.context, &self.key.namespace);
         let name = shadow::name(&self.key.name);
         let beside = context.stores.pipeline(namespace, &name);
-        let found = context
-            .reports
-            .comparison(&Key::new("Pipeline", namespace, &name));
+        let key = Key::new("Pipeline", namespace, &name);
+        let found =
+            progress::comparison_id(&rollout).and_then(|id| context.reports.comparison(&key, &id));
         let seen = Seen {
             canary: self.canary,
             now: self.now,

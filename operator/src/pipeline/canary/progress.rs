@@ -11,15 +11,16 @@ use k8s_openapi::{
 };
 
 use super::{
-    decide::{Decision, decide},
+    decide::{self, Decision, decide},
     words,
 };
 
 /// What came before a canary's end may be committed, and have its time, so much later.
 const SETTLES: SignedDuration = SignedDuration::from_secs(3);
-/// A new version that isn't ready when its time is over is given so much longer.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(120);
-/// A comparison takes so long at most.
+/// A new version that isn't ready when its time is over is given so much longer: its user, its topics and its turn to have pods may
+/// take their time.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(300);
+/// A comparison takes so long at most, from when it was begun: an operator that was away until long after a canary's end begins it then.
 const COMPARISON: SignedDuration = SignedDuration::from_secs(900);
 /// Longest message of a roll-out, in characters.
 const MESSAGE: usize = 1_024;
@@ -64,10 +65,12 @@ pub fn next(
         return rollout;
     };
     let word = Word::of(seen.beside);
+    let since = rollout.since.as_ref().map_or(until, |since| since.0);
     let decision = match rollout.phase {
         Some(RolloutPhase::Running) => match word {
             Word::Stalled(why) => Some(Decision::RollBack(format!("it can't run: {why}"))),
             _ if seen.now < after(until, SETTLES) => None,
+            Word::Ready if has_read_nothing(seen.beside) => Some(decide::nothing_came(seen.canary)),
             Word::Ready => {
                 begin_comparison(seen, &mut rollout);
                 None
@@ -77,7 +80,7 @@ pub fn next(
             }),
         },
         Some(RolloutPhase::Comparing) => {
-            let is_late = seen.now > after(until, COMPARISON);
+            let is_late = seen.now > after(since, COMPARISON);
             compared(seen, &mut rollout, threshold).or_else(|| {
                 let why = match word {
                     Word::Waits(why) | Word::Stalled(why) => why,
@@ -94,15 +97,26 @@ pub fn next(
     }
 }
 
+/// True: no record came to its inputs since it began, so there is nothing to compare. Asked of the pods beside, because a comparison
+/// takes their place.
+fn has_read_nothing(beside: Option<&Pipeline>) -> bool {
+    let status = beside.and_then(|beside| beside.status.as_ref());
+    status.is_some_and(|status| status.last_commit_time.is_none() && status.lag == Some(0))
+}
+
 fn begin_comparison(seen: &Seen<'_>, rollout: &mut RolloutStatus) {
     rollout.phase = Some(RolloutPhase::Comparing);
+    rollout.since = Some(Time(seen.now));
     rollout.message =
         Some("its time is over: what both versions make of the same records is compared".into());
-    let beside = seen.beside.and_then(|beside| beside.status.as_ref());
     rollout.lag = Some(BothCounts {
         old: seen.old_lag.unwrap_or_default(),
-        new: beside.and_then(|status| status.lag).unwrap_or_default(),
+        new: seen.beside.and_then(lag_of).unwrap_or_default(),
     });
+}
+
+fn lag_of(beside: &Pipeline) -> Option<i64> {
+    beside.status.as_ref()?.lag
 }
 
 /// What the comparison comes to, once it is done.
@@ -122,38 +136,53 @@ fn compared(
     Some(decision)
 }
 
-fn decided(seen: &Seen<'_>, rollout: RolloutStatus, decision: Decision) -> RolloutStatus {
-    let (phase, message) = match decision {
-        Decision::Wait(message) => {
-            return RolloutStatus {
-                phase: Some(RolloutPhase::Running),
-                until: Some(Time(end(seen.now, seen.canary))),
-                message: Some(message),
-                lag: None,
-                figures: None,
-                ..rollout
-            };
-        }
-        Decision::Promote(message) => (
-            RolloutPhase::Promoted,
-            format!(
-                "the new version takes the old one's place: {}",
-                cut(&message)
-            ),
-        ),
-        Decision::RollBack(message) => {
-            let message = cut(&message);
-            let and = format!(
-                "the old version goes on, because of the new one: {message}. Change the query, or annotate {ANNOTATION_RETRY_CANARY} with a new word to have it tried once more"
-            );
-            (RolloutPhase::RolledBack, and)
-        }
-    };
+/// One that has begun and can't go on.
+pub fn cant_go_on(now: Timestamp, rollout: RolloutStatus, why: &str) -> RolloutStatus {
+    rolled_back(now, rollout, &format!("it can't go on: {why}"))
+}
+
+fn rolled_back(now: Timestamp, rollout: RolloutStatus, why: &str) -> RolloutStatus {
+    let message = format!(
+        "the old version goes on, because of the new one: {}. Change the query, or annotate {ANNOTATION_RETRY_CANARY} with a new word to have it tried once more",
+        cut(why)
+    );
+    ended(now, rollout, RolloutPhase::RolledBack, message)
+}
+
+fn ended(
+    now: Timestamp,
+    rollout: RolloutStatus,
+    phase: RolloutPhase,
+    message: String,
+) -> RolloutStatus {
     RolloutStatus {
         phase: Some(phase),
-        decided: Some(Time(seen.now)),
+        since: Some(Time(now)),
+        decided: Some(Time(now)),
         message: Some(message),
         ..rollout
+    }
+}
+
+fn decided(seen: &Seen<'_>, rollout: RolloutStatus, decision: Decision) -> RolloutStatus {
+    match decision {
+        Decision::Wait(message) => RolloutStatus {
+            phase: Some(RolloutPhase::Running),
+            since: Some(Time(seen.now)),
+            until: Some(Time(end(seen.now, seen.canary))),
+            message: Some(message),
+            lag: None,
+            figures: None,
+            ..rollout
+        },
+        Decision::Promote(message) => {
+            let message = format!(
+                "the new version takes the old one's place: {}",
+                cut(&message)
+            );
+            ended(seen.now, rollout, RolloutPhase::Promoted, message)
+        }
+        Decision::RollBack(why) => rolled_back(seen.now, rollout, &why),
     }
 }
 
@@ -185,6 +214,9 @@ impl Word {
             return Word::Stalled(format!("{}: {}", stalled.reason, stalled.message));
         }
         match fresh(READY) {
+            Some(ready) if ready.status == "True" && lag_of(beside).is_none() => {
+                Word::Waits("it hasn't said yet how far it has read".into())
+            }
             Some(ready) if ready.status == "True" => Word::Ready,
             Some(ready) => Word::Waits(format!("{}: {}", ready.reason, ready.message)),
             None => nothing(),
@@ -218,7 +250,7 @@ mod tests {
     fn beside(conditions: &Value) -> Pipeline {
         serde_json::from_value(json!({"metadata": {"name": "p-canary", "generation": 1},
             "spec": {"sql": "SELECT 1", "to": [{"stream": "s"}]},
-            "status": {"conditions": conditions, "lag": 7}}))
+            "status": {"conditions": conditions, "lag": 7, "lastCommitTime": "2027-01-01T00:00:00Z"}}))
         .unwrap()
     }
 
@@ -320,18 +352,57 @@ mod tests {
         );
         let waits = beside(&json!([says("Ready", "False", 1)]));
         let phase = |second, beside: Option<&Pipeline>| at(second, beside, None, running()).phase;
-        assert_eq!(phase(100, Some(&waits)), Some(RolloutPhase::Running));
-        assert_eq!(phase(181, Some(&waits)), Some(RolloutPhase::RolledBack));
-        assert_eq!(phase(181, None), Some(RolloutPhase::RolledBack));
+        assert_eq!(phase(359, Some(&waits)), Some(RolloutPhase::Running));
+        assert_eq!(phase(361, Some(&waits)), Some(RolloutPhase::RolledBack));
+        assert_eq!(phase(361, None), Some(RolloutPhase::RolledBack));
+        // How far it is must be known, or it could be any far behind.
+        let mut silent = ready();
+        silent.status.as_mut().unwrap().lag = None;
+        assert_eq!(phase(100, Some(&silent)), Some(RolloutPhase::Running));
+        let back = at(361, Some(&silent), None, running());
+        assert!(back.message.unwrap().contains("how far it has read"));
         // What is said of an earlier spec counts for nothing.
         let earlier = beside(&json!([says("Stalled", "True", 0)]));
         assert_eq!(phase(5, Some(&earlier)), Some(RolloutPhase::Running));
     }
 
     #[test]
+    fn where_no_record_came_the_pods_beside_arent_sent_to_compare() {
+        let mut idle = ready();
+        let status = idle.status.as_mut().unwrap();
+        (status.lag, status.last_commit_time) = (Some(0), None);
+        let again = at(70, Some(&idle), None, running());
+        assert_eq!(again.phase, Some(RolloutPhase::Running));
+        assert_eq!(again.until.as_ref().unwrap().0.as_second(), BEGAN + 70 + 60);
+        assert!(again.message.unwrap().contains("no record came"));
+    }
+
+    #[test]
     fn a_comparison_that_never_ends_is_no_proof() {
         let phase = |second| at(second, Some(&ready()), None, comparing()).phase;
-        assert_eq!(phase(900), Some(RolloutPhase::Comparing));
-        assert_eq!(phase(961), Some(RolloutPhase::RolledBack));
+        assert_eq!(phase(63 + 900), Some(RolloutPhase::Comparing));
+        assert_eq!(phase(63 + 901), Some(RolloutPhase::RolledBack));
+    }
+
+    #[test]
+    fn an_operator_that_was_away_at_the_end_still_has_it_compared() {
+        let late = at(10_000, Some(&ready()), None, running());
+        assert_eq!(late.phase, Some(RolloutPhase::Comparing));
+        assert_eq!(at(10_005, Some(&ready()), None, late.clone()), late);
+        let decided = at(10_060, Some(&ready()), Some(&found(5, 0)), late);
+        assert_eq!(decided.phase, Some(RolloutPhase::Promoted));
+    }
+
+    #[test]
+    fn one_that_has_begun_and_cant_go_on_is_rolled_back() {
+        let now = Timestamp::from_second(BEGAN + 9).unwrap();
+        let back = cant_go_on(now, running(), "spec.rollout.canary.rules[0]: it went");
+        assert_eq!(back.phase, Some(RolloutPhase::RolledBack));
+        assert_eq!(back.decided, Some(Time(now)));
+        assert!(
+            back.message.unwrap().contains(
+                "it can't go on: spec.rollout.canary.rules[0]: it went. Change the query"
+            )
+        );
     }
 }

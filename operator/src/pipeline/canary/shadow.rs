@@ -26,7 +26,7 @@ use crate::{
 pub const FAMILY: Family = Family {
     part: CANARY_PART,
     owner: "Pipeline",
-    // Of which version (`query::id`).
+    // Of which version (`versions::id`).
     content: "headworks.dev/canary-of",
     role: "the canary of this Pipeline",
     other_content: "is of another version; it is made again when it is gone",
@@ -93,12 +93,11 @@ pub fn build(desired: &Desired<'_>) -> (DataStream, Pipeline) {
 fn stream(desired: &Desired<'_>) -> DataStreamSpec {
     let of = &desired.pipeline.spec;
     let own;
-    let (contract, partitions, target) = match desired.target {
-        Some((contract, partitions, target)) => (contract, partitions, target),
-        None => {
-            own = own_columns(desired.dataflow);
-            (&own, None, None)
-        }
+    let (contract, partitions, target) = if let Some(target) = desired.target {
+        target
+    } else {
+        own = own_columns(desired.dataflow);
+        (&own, None, None)
     };
     let fields = contract.fields.iter().map(|field| Field {
         name: field.name.clone(),

@@ -29,9 +29,9 @@ fn status(of: &Pipeline, phase: Option<RolloutPhase>) -> PipelineStatus {
         group: Some("g".into()),
         rollout: Some(RolloutStatus {
             phase,
-            id: phase.map(|_| query::id(of)),
+            id: phase.map(|_| versions::id(of)),
             message: Some("why".into()),
-            ..only(Some(query::of(&old.spec)))
+            ..only(Some(versions::of(&old.spec)))
         }),
         ..PipelineStatus::default()
     }
@@ -62,7 +62,7 @@ const BOTH: [&str; 2] = [
 
 async fn stepped(pipeline: &Pipeline, status: &mut PipelineStatus, context: &Context) -> Step {
     let key = Key::of(pipeline);
-    step(pipeline, &key, |_| None, status, context)
+    Box::pin(step(pipeline, &key, |_| None, status, context))
         .await
         .unwrap()
 }
@@ -81,7 +81,7 @@ async fn a_first_version_and_one_without_a_canary_run_as_they_are() {
     let rollout = first.rollout.clone().unwrap();
     assert_eq!(
         (rollout.phase, rollout.in_force),
-        (None, Some(query::of(&p.spec)))
+        (None, Some(versions::of(&p.spec)))
     );
     // It goes on, and nothing is asked of anybody.
     assert!(stepped(&p, &mut first, &context).await.in_force.is_none());
@@ -118,7 +118,7 @@ async fn one_that_was_rolled_back_stays_so_and_the_old_one_is_told_the_rest_of_t
         "/metadata/annotations",
         json!({ANNOTATION_RETRY_CANARY: "again"}),
     )]);
-    assert_ne!(query::id(&asked), query::id(&p));
+    assert_ne!(versions::id(&asked), versions::id(&p));
 }
 
 #[tokio::test]
@@ -134,13 +134,14 @@ async fn a_change_that_is_taken_back_leaves_nothing() {
 
 #[tokio::test]
 async fn a_promoted_version_that_couldnt_be_applied_yet_is_applied() {
-    let (context, _) = beside("u");
+    let (context, made) = beside("u");
     let p = pipeline(&[]);
     let mut known = status(&p, Some(RolloutPhase::Promoted));
     assert!(stepped(&p, &mut known, &context).await.in_force.is_none());
     applied(&p.spec, &p.spec, &mut known);
     let rollout = known.rollout.clone().unwrap();
     assert_eq!(rollout.in_force.unwrap().sql, NEW);
+    assert_eq!(calls(&made, "DELETE"), BOTH);
     // What was decided stays to be seen.
     assert!(stepped(&p, &mut known, &context).await.in_force.is_none());
     assert_eq!(known.rollout.unwrap().phase, Some(RolloutPhase::Promoted));
@@ -181,4 +182,73 @@ async fn a_new_version_waits_for_what_isnt_there_while_the_old_one_goes_on() {
         condition.message
     );
     assert_eq!(known.rollout.unwrap().phase, None, "its time hasn't begun");
+}
+
+#[tokio::test]
+async fn what_is_decided_is_written_down_before_anything_is_done_about_it() {
+    let (context, made) = beside("u");
+    // Nobody could begin one by such a spec: it became so meanwhile.
+    let p = pipeline(&[("/spec/rollout/canary/for", json!("1s"))]);
+    let mut known = status(&p, Some(RolloutPhase::Running));
+    if let Some(rollout) = &mut known.rollout {
+        rollout.began = Some(Time(now()));
+    }
+    let step = stepped(&p, &mut known, &context).await;
+    assert_eq!((runs(&step), step.recheck), (Some(OLD), Some(ACTED_ON)));
+    let rollout = known.rollout.clone().unwrap();
+    assert_eq!(rollout.phase, Some(RolloutPhase::RolledBack));
+    let message = rollout.message.unwrap();
+    assert!(
+        message.contains("it can't go on: spec.rollout.canary.for"),
+        "{message}"
+    );
+    assert!(calls(&made, "DELETE").is_empty());
+    // An operator that reads the status goes on from there.
+    let step = stepped(&p, &mut known, &context).await;
+    assert_eq!((runs(&step), step.recheck), (Some(OLD), None));
+    assert_eq!(calls(&made, "DELETE"), BOTH);
+}
+
+#[tokio::test]
+async fn a_version_that_is_wrong_from_the_first_isnt_tried() {
+    let (context, _) = context(stores());
+    let p = pipeline(&[("/spec/rollout/canary/for", json!("1s"))]);
+    let mut known = status(&p, None);
+    let before = known.rollout.clone();
+    let key = Key::of(&p);
+    let error = Box::pin(step(&p, &key, |_| None, &mut known, &context)).await;
+    let error = error.unwrap_err();
+    assert!(
+        error.message().contains("spec.rollout.canary.for"),
+        "{error}"
+    );
+    assert_eq!(known.rollout, before);
+}
+
+#[tokio::test]
+async fn a_first_canary_knows_the_old_query_from_its_pods_and_its_targets_not_at_all() {
+    let (context, _) = context(stores());
+    let p = pipeline(&[]);
+    let old = versions::of(&pipeline(&[("/spec/sql", json!(OLD))]).spec);
+    let mut known = PipelineStatus {
+        group: Some("g".into()),
+        outputs: vec!["u".into()],
+        ..PipelineStatus::default()
+    };
+    let key = Key::of(&p);
+    let before = |_: &QueryInForce| Some(old.clone());
+    let error = Box::pin(step(&p, &key, before, &mut known, &context)).await;
+    let error = error.unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("spec.sql and spec.to change with it"),
+        "{error}"
+    );
+    known.outputs = vec!["t".into()];
+    let step = Box::pin(step(&p, &key, before, &mut known, &context))
+        .await
+        .unwrap();
+    assert_eq!(runs(&step), Some(OLD));
+    assert_eq!(known.rollout.unwrap().in_force, Some(old.clone()));
 }

@@ -17,20 +17,18 @@ use headworks_sql::Dataflow;
 
 use self::{build::Built, requirements::StateRequirements, topics::StateTopics};
 use super::{
-    canary::{
-        comparison::{self, Beside},
-        query,
-    },
+    canary::comparison::{self, Beside},
     engine::{Checked, Engine, EngineFault},
 };
 use crate::{
     access, connection,
     context::Context,
     names::Key,
+    planning::versions,
     reason::ConditionReason,
     retry::Error,
     status::ReconcileOutcome,
-    workload::{RollOut, figures::settle, roll_out},
+    workload::{RollOut, figures::settle, plan_of_set, roll_out},
 };
 
 /// It, at one Pipeline.
@@ -90,7 +88,9 @@ impl Engine for Native<'_> {
     }
 
     fn running(&self, wanted: &QueryInForce) -> Option<QueryInForce> {
-        query::of_plans(wanted, &self.roll_out.plans())
+        let uid = self.pipeline.metadata.uid.as_deref().unwrap_or_default();
+        let plan = plan_of_set(self.context, &self.roll_out.key, uid);
+        versions::of_plan(wanted, &plan?)
     }
 
     async fn suspend(&self) -> Result<(), Error> {
@@ -113,7 +113,8 @@ impl Engine for Native<'_> {
             dataflow,
         } = checked;
         let (key, context) = (&self.roll_out.key, self.context);
-        let beside = comparison::of_canary(pipeline, key, (found, dataflow), context).await?;
+        let beside = comparison::of_canary(pipeline, key, (found, dataflow), context);
+        let beside = Box::pin(beside).await?;
         let Some(wanted) = StateRequirements::of(pipeline, found, dataflow) else {
             status.state = None;
             return Ok((None, beside));

@@ -47,17 +47,6 @@ fn held_back(why: &str) -> Error {
     )
 }
 
-/// Whether a query that needs the state `wanted` can go on with what is in force.
-///
-/// # Errors
-/// `StateChange`.
-pub fn goes_on(status: &PipelineStatus, wanted: Option<&str>) -> Result<(), Error> {
-    match compatibility(status, wanted) {
-        StateCompatibility::Changed(why) => Err(held_back(why)),
-        StateCompatibility::GoesOn | StateCompatibility::NeverRan => Ok(()),
-    }
-}
-
 /// What a query that is let run does with the progress and the state that are in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryChange {

@@ -147,7 +147,7 @@ fn records_that_only_the_new_version_cant_evaluate_are_its_dead_letters() {
 fn windows_begin_and_end_together_for_both() {
     let sql = |sum: &str| {
         format!(
-            "SELECT id, {sum} AS amount FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(at), INTERVAL '1' MINUTE)) GROUP BY id, window_start, window_end"
+            "SELECT id, {sum} AS amount FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(`at`), INTERVAL '1' MINUTE)) GROUP BY id, window_start, window_end"
         )
     };
     let (old, new) = (

@@ -2,6 +2,7 @@
 //! is computed from what is in the input topics. A new feature adds one here (see CONTRIBUTING.md).
 
 mod access;
+mod canaries;
 mod feeds;
 mod formats;
 mod generated;
@@ -122,6 +123,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(access::Granted::new(c)),
         Box::new(feeds::Fed::new(c)),
         Box::new(quality::Judged::new(seed, seconds)),
+        Box::new(canaries::Tried::default()),
     ]
 }
 

@@ -1,4 +1,5 @@
-//! What of a spec a canary is about: what the query computes, and where its results go. Pure.
+//! The versions of a query, where a canary decides which of them runs: what of a spec it is about (what is computed, and where results
+//! go), how they are told from each other, and which one is in force. Pure.
 
 use headworks_crds::{
     ANNOTATION_RETRY_CANARY, OnBadRecord, OnOverflow, Pipeline, PipelineSpec, QueryInForce,
@@ -44,6 +45,30 @@ pub fn with(spec: &PipelineSpec, query: &QueryInForce) -> PipelineSpec {
     spec
 }
 
+/// The spec by which the pods run: its own, or that with the version in force where a canary holds the spec's back.
+pub fn in_force(pipeline: &Pipeline) -> PipelineSpec {
+    held_back_by(pipeline).map_or_else(
+        || pipeline.spec.clone(),
+        |query| with(&pipeline.spec, query),
+    )
+}
+
+/// The version that runs in the place of the spec's.
+fn held_back_by(pipeline: &Pipeline) -> Option<&QueryInForce> {
+    pipeline.spec.canary()?;
+    let rollout = pipeline.status.as_ref()?.rollout.as_ref()?;
+    let in_force = rollout.in_force.as_ref();
+    in_force.filter(|query| **query != of(&pipeline.spec))
+}
+
+/// The spec, and that by which the pods run, where that is another: what either uses is used.
+pub fn all(pipeline: &Pipeline) -> Vec<PipelineSpec> {
+    let in_force = held_back_by(pipeline).map(|query| with(&pipeline.spec, query));
+    std::iter::once(pipeline.spec.clone())
+        .chain(in_force)
+        .collect()
+}
+
 /// True: both compute the same. Where the results go is another matter.
 pub fn computes_same(one: &QueryInForce, other: &QueryInForce) -> bool {
     let without_targets = |query: &QueryInForce| QueryInForce {
@@ -53,14 +78,12 @@ pub fn computes_same(one: &QueryInForce, other: &QueryInForce) -> bool {
     without_targets(one) == without_targets(other)
 }
 
-/// The version that pods run by, where the status doesn't know it yet, because no canary was asked for before. What a plan doesn't say
+/// The version that pods run by, or are about to, where the status doesn't know it yet, because no canary was asked for before. What a plan doesn't say
 /// is as the spec has it.
-pub fn of_plans(wanted: &QueryInForce, plans: &[Plan]) -> Option<QueryInForce> {
-    let mut queries = plans.iter().filter_map(|plan| match &plan.role {
-        Role::Pipeline(query) => Some(query),
-        _ => None,
-    });
-    let live = queries.next()?;
+pub fn of_plan(wanted: &QueryInForce, plan: &Plan) -> Option<QueryInForce> {
+    let Role::Pipeline(live) = &plan.role else {
+        return None;
+    };
     Some(QueryInForce {
         sql: live.sql.clone(),
         on_bad_record: match live.on_bad_record {
@@ -142,6 +165,31 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_is_the_version_in_force_only_where_a_canary_holds_the_specs_back() {
+        let mut p = pipeline(&json!({"/spec/sql": "SELECT b FROM s"}));
+        assert_eq!((in_force(&p), all(&p).len()), (p.spec.clone(), 1));
+        let old = of(&pipeline(&json!({})).spec);
+        let rollout = headworks_crds::RolloutStatus {
+            in_force: Some(old.clone()),
+            ..headworks_crds::RolloutStatus::default()
+        };
+        p.status = Some(headworks_crds::PipelineStatus {
+            rollout: Some(rollout),
+            ..headworks_crds::PipelineStatus::default()
+        });
+        assert_eq!(of(&in_force(&p)), old);
+        let sql: Vec<String> = all(&p).into_iter().map(|spec| spec.sql).collect();
+        assert_eq!(sql, ["SELECT b FROM s", "SELECT a FROM s"]);
+        // What either reads is read.
+        p.spec.sql = "SELECT a FROM other".into();
+        let flow = crate::planning::flows::flow_of(&p);
+        assert_eq!(flow.inputs, ["other".to_owned(), "s".to_owned()].into());
+        // Without a canary the spec is rolled out at once, whatever a status said before.
+        p.spec.rollout = None;
+        assert_eq!(in_force(&p), p.spec);
+    }
+
+    #[test]
     fn a_version_is_tried_again_when_it_changes_or_somebody_asks() {
         let first = id(&pipeline(&json!({})));
         assert_eq!(first, id(&pipeline(&json!({"/spec/replicas": 2}))));
@@ -166,12 +214,11 @@ mod tests {
             "delivery": "ExactlyOnce", "commitIntervalMs": 100, "startFrom": "earliest", "onBadRecord": "Stop", "stages": []}}}))
         .unwrap();
         let wanted = of(&pipeline(&json!({})).spec);
-        let live = of_plans(&wanted, &[plan]).unwrap();
+        let live = of_plan(&wanted, &plan).unwrap();
         assert_eq!(
             (live.sql.as_str(), live.on_bad_record),
             ("SELECT b FROM s", OnBadRecord::Stop)
         );
         assert_eq!(live.to, wanted.to);
-        assert_eq!(of_plans(&wanted, &[]), None);
     }
 }
