@@ -17,6 +17,9 @@ const ORDERS: i64 = 300;
 
 const JOIN: &str = "SELECT o.order_id, o.amount, p.paid_by\nFROM orders AS o LEFT JOIN payments AS p\n  ON o.order_id = p.order_id AND p.paid_at BETWEEN o.placed_at AND o.placed_at + INTERVAL '1' MINUTE";
 
+/// What nobody pays for is a stream of its own.
+const UNPAID: &str = "SELECT o.order_id, o.amount\nFROM orders AS o\nWHERE NOT EXISTS (SELECT 1 FROM payments AS p\n  WHERE p.order_id = o.order_id AND p.paid_at BETWEEN o.placed_at AND o.placed_at + INTERVAL '1' MINUTE)";
+
 /// Streams of two partitions, whose events come at most ten seconds out of order.
 fn streams() -> String {
     let stream = |name: &str, fields: &str, time: &str| {
@@ -37,7 +40,7 @@ fn streams() -> String {
         "paid",
         "    - {name: amount, type: bigint}\n    - {name: paid_by, type: string, nullable: true}\n",
         "",
-    )
+    ) + &stream("unpaid", "    - {name: amount, type: bigint}\n", "")
 }
 
 /// An instant, so many seconds after the first.
@@ -98,8 +101,11 @@ fn each_order_is_there_once_with_its_payment_or_without_over_a_pod_that_is_kille
     };
     c.apply(&streams());
     c.ready(STREAM, "paid");
+    c.ready(STREAM, "unpaid");
     c.apply(&pipeline("joined", JOIN, "paid"));
+    c.apply(&pipeline("unpaid", UNPAID, "unpaid"));
     c.ready(PIPELINE, "joined");
+    c.ready(PIPELINE, "unpaid");
     let half = ORDERS / 2;
     let write = |from: i64, to: i64| {
         for n in from..to {
@@ -141,6 +147,22 @@ fn each_order_is_there_once_with_its_payment_or_without_over_a_pod_that_is_kille
         .collect();
     assert!(wrong.is_empty(), "{wrong:?} of {}", found.len());
     assert_eq!(found.len(), expected.len(), "and nothing else");
+    let unpaid: Vec<i64> = expected
+        .iter()
+        .filter(|(_, paid_by)| paid_by.is_none())
+        .map(|(n, _)| *n)
+        .collect();
+    let of_unpaid = || {
+        let records = c.kafka.read(&c.topic("unpaid"));
+        let amount = |json: Value| json["amount"].as_i64().unwrap();
+        let mut all: Vec<i64> = records.iter().map(|r| amount(r.json())).collect();
+        all.sort_unstable();
+        all
+    };
+    until("every order that nobody paid", WAIT, || {
+        (of_unpaid().len() >= unpaid.len()).then_some(())
+    });
+    assert_eq!(of_unpaid(), unpaid, "each once, and nothing else");
     let status = c.kubectl.get(PIPELINE, "joined", &c.namespace).unwrap()["status"].clone();
     assert!(status["state"]["fingerprint"].is_string(), "{status}");
 }

@@ -32,7 +32,7 @@ pub struct IntervalJoin {
     pub condition: Option<JoinCondition>,
 }
 
-/// Which sides' rows without a pair are given.
+/// Which pairs are given, and which sides' rows without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinKind {
     /// Neither's.
@@ -43,6 +43,10 @@ pub enum JoinKind {
     Right,
     /// Both.
     Full,
+    /// No pairs are given: a left row that has one is, once.
+    Semi,
+    /// No pairs are given: a left row that has none is.
+    Anti,
 }
 
 impl JoinKind {
@@ -58,7 +62,12 @@ impl JoinKind {
 
     /// True: a left row without a pair is given.
     pub fn keeps_left(self) -> bool {
-        matches!(self, JoinKind::Left | JoinKind::Full)
+        matches!(self, JoinKind::Left | JoinKind::Full | JoinKind::Anti)
+    }
+
+    /// True: of a result only the left row is there, and only its columns may be asked for.
+    pub fn is_of_left(self) -> bool {
+        matches!(self, JoinKind::Semi | JoinKind::Anti)
     }
 
     /// True: a right row without a pair is given.

@@ -130,7 +130,16 @@ fn oracle(
                 all.push((Some(left.id), Some(right.id)));
             }
         }
-        if all.len() == before && matches!(kind, JoinKind::Left | JoinKind::Full) {
+        let is_alone = all.len() == before;
+        if kind.is_of_left() {
+            all.truncate(before);
+        }
+        let given = match kind {
+            JoinKind::Left | JoinKind::Full | JoinKind::Anti => is_alone,
+            JoinKind::Semi => !is_alone,
+            JoinKind::Inner | JoinKind::Right => false,
+        };
+        if given {
             all.push((Some(left.id), None));
         }
     }
@@ -165,8 +174,10 @@ fn run(seed: u64, mutant: Option<Mutant>) -> Result<(), String> {
         JoinKind::Left,
         JoinKind::Right,
         JoinKind::Full,
+        JoinKind::Semi,
+        JoinKind::Anti,
     ];
-    let kind = kinds[random.random_range(0..4)];
+    let kind = kinds[random.random_range(0..kinds.len())];
     let lower = random.random_range(-60..40);
     let bounds = (lower, lower + random.random_range(0..80));
     let lateness = if random.random() { 0 } else { 7 };
@@ -350,6 +361,33 @@ fn a_row_without_a_pair_is_given_once_its_last_partner_can_not_come() {
     assert_eq!(
         given,
         [vec![], vec![(Some(1), None)], vec![(Some(2), None)], vec![]]
+    );
+}
+
+#[test]
+fn a_left_row_that_has_a_partner_is_given_once_whichever_comes_first() {
+    let steps: &[(&[Row], i64)] = &[
+        // Two partners at once, and one that was there before.
+        (&[row(true, 100, 1), row(false, 101, 2)], 0),
+        (&[row(true, 102, 3), row(false, 130, 4)], 0),
+        (&[row(true, 131, 5), row(true, 132, 6)], 0),
+        // 7 is late and still kept, 8 is not any more.
+        (&[], 120),
+        (&[row(false, 119, 7), row(false, 60, 8)], 120),
+        (&[], i64::MAX),
+    ];
+    let semi = epochs(JoinKind::Semi, (-10, 10), steps);
+    let of = |ids: &[i64]| -> Vec<_> { ids.iter().map(|id| (Some(*id), None)).collect() };
+    assert_eq!(
+        semi,
+        [of(&[2]), vec![], of(&[4]), vec![], vec![], vec![]],
+        "7 and 8 have none"
+    );
+    let anti = epochs(JoinKind::Anti, (-10, 10), steps);
+    assert_eq!(
+        anti,
+        [vec![], vec![], vec![], vec![], of(&[8]), of(&[7])],
+        "the late one at once"
     );
 }
 

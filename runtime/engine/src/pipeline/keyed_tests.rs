@@ -1,5 +1,6 @@
 //! Both parts of a pipeline with state over a broker on which nothing goes wrong by itself.
 
+mod standstill;
 mod world;
 
 use std::time::Duration;

@@ -102,9 +102,16 @@ pub(crate) fn oracle(join: Join, rows: &[(bool, Row)], end: i64) -> Vec<String> 
     };
     for left in of(false) {
         let partners: Vec<&Row> = of(true).filter(|right| is_pair(left, right)).collect();
-        let pairs = partners.iter().copied();
-        lines.extend(pairs.map(|right| format!("{}|{}", text(Some(left)), text(Some(right)))));
-        if partners.is_empty() && left.1 < end && join.kind.keeps_left() {
+        if !join.kind.is_of_left() {
+            let pairs = partners.iter().copied();
+            lines.extend(pairs.map(|right| format!("{}|{}", text(Some(left)), text(Some(right)))));
+        }
+        let of_left = if join.kind == JoinKind::Semi {
+            !partners.is_empty()
+        } else {
+            partners.is_empty() && left.1 < end && join.kind.keeps_left()
+        };
+        if of_left {
             lines.push(format!("{}|{}", text(Some(left)), text(None)));
         }
     }

@@ -11,6 +11,7 @@ use crate::syntax::ast::{Expr, Kind};
 use crate::types::DataType as T;
 
 /// What is said of a row number and of an interval that stand where they can't.
+const LONE_SUB_QUERY: &str = "a sub-query with EXISTS or IN is a join: it stands in WHERE, alone or joined to the rest by AND";
 const LONE_ROW_NUMBER: &str = "ROW_NUMBER() OVER (…) stands alone in a SELECT list, as in SELECT *, ROW_NUMBER() OVER (…) AS rn";
 const LONE_INTERVAL: &str = "an interval can only be added to, or taken from, a date or time, as in t + n * INTERVAL '1' DAY; TIMESTAMPADD(DAY, n, t) does the same";
 
@@ -44,6 +45,7 @@ impl Binder<'_> {
                 ),
             ),
             Kind::RowNumber(_) => refuse(place, LONE_ROW_NUMBER),
+            Kind::SubQuery(_) => refuse(place, LONE_SUB_QUERY),
             Kind::Interval(_) => refuse(place, LONE_INTERVAL),
             Kind::Null => Ok(BoundExpr::untyped_null(place)),
             Kind::Boolean(value) => Ok(literals::boolean(place, *value)),

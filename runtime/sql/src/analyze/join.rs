@@ -19,7 +19,7 @@ use crate::branch::Condition;
 use crate::join::{IntervalJoin, JoinCondition, JoinKind};
 use crate::keyed::Operator;
 use crate::schema::{Column, Schema};
-use crate::syntax::ast::Join;
+use crate::syntax::ast::{Join, Wants};
 
 mod condition;
 mod inputs;
@@ -45,7 +45,7 @@ pub(super) fn join<'a>(
     };
     let mut sides = Sides::new(join, left, right)?;
     let parts = Parts::of(join, &sides)?;
-    let kind = JoinKind::of(join.outer);
+    let kind = kind_of(join.wants);
     let rest = sides.narrow(kind, parts.rest)?;
     let scope = sides.scope().clone();
     let mut filter = None;
@@ -61,7 +61,7 @@ pub(super) fn join<'a>(
         if part.typed.fallible {
             return refuse(
                 part.typed.place,
-                "this may fail for what a row holds, and in the condition of an outer join nothing could then be said of the row: compute it in a sub-query before the join",
+                "this may fail for what a row holds, and in the condition of such a join nothing could then be said of the row: compute it in a sub-query before the join",
             );
         }
         condition = Some(match condition.take() {
@@ -79,7 +79,12 @@ pub(super) fn join<'a>(
         (parts.lower, parts.upper),
         condition,
     );
-    let columns = scope.columns.iter().enumerate();
+    let mut sides = scope.sides;
+    if kind.is_of_left() {
+        sides.truncate(1);
+    }
+    let width = sides.last().map_or(0, |side| side.columns.end);
+    let columns = scope.columns.iter().take(width).enumerate();
     let columns = columns.map(|(index, (name, typed))| {
         let mut shown = node.result(index);
         shown.identity.clone_from(&typed.identity);
@@ -88,7 +93,7 @@ pub(super) fn join<'a>(
     let scope = Scope {
         name: String::new(),
         columns: columns.collect(),
-        sides: scope.sides,
+        sides,
         not_null: NotNull::default(),
     };
     let joined = BoundSelect {
@@ -102,6 +107,14 @@ pub(super) fn join<'a>(
     Ok((joined, scope))
 }
 
+fn kind_of(wants: Wants) -> JoinKind {
+    match wants {
+        Wants::Pairs { outer } => JoinKind::of(outer),
+        Wants::Left { negated: false } => JoinKind::Semi,
+        Wants::Left { negated: true } => JoinKind::Anti,
+    }
+}
+
 /// What keeps the join's state.
 fn node(
     join: &Join,
@@ -110,7 +123,7 @@ fn node(
     (lower, upper): (i64, i64),
     condition: Option<(BoundExpr, Arc<str>)>,
 ) -> StatefulNode {
-    let kind = JoinKind::of(join.outer);
+    let kind = kind_of(join.wants);
     let count = sides.left.len();
     let time = sides.time(keys.len());
     let key_count = keys.len();
@@ -125,7 +138,7 @@ fn node(
         let padded = if right == 0 {
             kind.keeps_right()
         } else {
-            kind.keeps_left()
+            kind.keeps_left() || kind.is_of_left()
         };
         for index in sides.columns(right == 1) {
             let cell = sides.cell(index);

@@ -75,9 +75,25 @@ pub(crate) enum FromSource {
 pub(crate) struct Join {
     /// Where the join's words begin.
     pub place: Place,
-    /// Whether the left side's rows without a pair are wanted, and the right one's.
-    pub outer: (bool, bool),
+    pub wants: Wants,
     pub left: From,
+    pub right: From,
+    pub on: Expr,
+}
+
+/// What is wanted of a join.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wants {
+    /// Pairs, and, where said, the left side's rows without one, and the right one's.
+    Pairs { outer: (bool, bool) },
+    /// `WHERE EXISTS (SELECT …)`: the left side's rows that have a pair; negated: that have none.
+    Left { negated: bool },
+}
+
+/// A sub-query in WHERE that is a join: `[NOT] EXISTS (SELECT … FROM right WHERE on)`, `expr IN (SELECT column FROM right WHERE on)`.
+#[derive(Clone, Debug)]
+pub(crate) struct SubQuery {
+    pub negated: bool,
     pub right: From,
     pub on: Expr,
 }
@@ -237,6 +253,7 @@ pub(crate) enum Kind {
     Row(Vec<Expr>),
     Aggregate(Box<AggregateCall>),
     RowNumber(Box<RowNumber>),
+    SubQuery(Box<SubQuery>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,8 +41,11 @@ impl Parser {
 
     fn not(&mut self) -> Parsed<Expr> {
         let place = self.place();
-        if self.is_words(&["NOT", "EXISTS"]) || self.is_word("EXISTS") {
-            return Err(refused(place, "EXISTS"));
+        if self.accept_words(&["NOT", "EXISTS"]) {
+            return self.exists(place, true);
+        }
+        if self.accept_word("EXISTS") {
+            return self.exists(place, false);
         }
         if !self.accept_word("NOT") {
             return self.operators(0);

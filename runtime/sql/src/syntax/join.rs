@@ -1,6 +1,6 @@
 //! Joins in FROM: `a LEFT JOIN b ON …`.
 
-use super::ast::{From, FromSource, Join};
+use super::ast::{From, FromSource, Join, Wants};
 use super::{Parsed, Parser, refused};
 use crate::error::{Place, SqlError};
 
@@ -32,7 +32,7 @@ impl Parser {
         Ok(From {
             source: FromSource::Join(Box::new(Join {
                 place,
-                outer,
+                wants: Wants::Pairs { outer },
                 left,
                 right,
                 on,

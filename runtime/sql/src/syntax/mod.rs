@@ -16,6 +16,7 @@ mod operators;
 mod query;
 mod refused;
 mod special;
+mod sub_query;
 mod tvf;
 pub(crate) mod walk;
 mod words;

@@ -177,7 +177,8 @@ impl Parser {
         if self.accept_word("IN") {
             self.expect_sign("(")?;
             if self.is_word("SELECT") || self.is_word("WITH") {
-                return Err(refused(self.place(), "IN with a sub-query"));
+                let depth = expr.depth;
+                return Ok((depth, self.in_query(*expr, place, negated)?));
             }
             let list = self.list(")")?;
             if list.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::ast::{Body, From, FromSource, Item, Kind, Name, Named, Query, Select};
 use super::lexer::Token;
-use super::{Parsed, Parser, refused, words};
+use super::{Parsed, Parser, refused, sub_query, words};
 use crate::error::SqlError;
 use crate::suggest::nearest;
 
@@ -157,10 +157,10 @@ impl Parser {
         }
         self.advance();
         let from = self.from_all()?;
-        let filter = if self.accept_word("WHERE") {
-            Some(self.expression()?)
+        let (from, filter) = if self.accept_word("WHERE") {
+            sub_query::join(from, self.expression()?)?
         } else {
-            None
+            (from, None)
         };
         let group = self.group_by()?;
         let having = if self.accept_word("HAVING") {

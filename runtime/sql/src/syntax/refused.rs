@@ -18,8 +18,8 @@ pub(super) fn refused(place: Place, what: &str) -> SqlError {
         "ORDER BY" | "LIMIT" | "OFFSET" | "FETCH" => SORTED,
         "QUALIFY" => "; write WHERE around a sub-query that names the row number",
         "WINDOW" => "; write the window in OVER (…) itself",
-        _ if what.contains("sub-query") || what == "EXISTS" => {
-            " would be a join, which is not in this version; a sub-query stands in FROM or WITH"
+        _ if what.contains("sub-query") => {
+            " would be a join, which is not in this version; a sub-query stands in FROM, in WITH, or in WHERE behind EXISTS or IN"
         }
         _ => "",
     };

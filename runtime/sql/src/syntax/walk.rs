@@ -13,7 +13,9 @@ impl Expr {
             | Kind::Text(_)
             | Kind::Temporal(..)
             | Kind::Interval(_)
-            | Kind::Path(_) => Vec::new(),
+            | Kind::Path(_)
+            // Its names are another SELECT's.
+            | Kind::SubQuery(_) => Vec::new(),
             Kind::Field(expr, _)
             | Kind::Negate(expr)
             | Kind::Not(expr)
@@ -123,6 +125,7 @@ impl Expr {
             Kind::Array(_) => "array".into(),
             Kind::Map(_) => "map".into(),
             Kind::Row(_) => "row".into(),
+            Kind::SubQuery(_) => "sub-query".into(),
             Kind::Aggregate(call) => format!(
                 "aggregate {} {} {} {}",
                 call.function,

@@ -66,7 +66,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ),
     (
         "SELECT user_id FROM orders WHERE user_id IN (SELECT user_id FROM refunds)",
-        "line 1, column 46: IN with a sub-query would be a join",
+        "line 1, column 46: this join has no bounds on the time",
     ),
     (
         "SELECT (SELECT 1) AS x FROM orders",

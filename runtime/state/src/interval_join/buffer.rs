@@ -108,12 +108,10 @@ impl Buffer {
         rows.for_each(|entry| entry.matched = true);
     }
 
-    /// The row has made a pair.
-    pub(super) fn mark(&mut self, place: Place) {
-        let key = self.by_time.get(&place);
-        let rows = key.and_then(|key| self.by_key.get_mut(key));
-        if let Some(entry) = rows.and_then(|rows| rows.get_mut(&place)) {
-            entry.matched = true;
-        }
+    /// The row has made a pair. Gives whether it is the first; none, where there is no such row.
+    pub(super) fn mark(&mut self, place: Place) -> Option<bool> {
+        let key = self.by_time.get(&place)?;
+        let entry = self.by_key.get_mut(key)?.get_mut(&place)?;
+        Some(!std::mem::replace(&mut entry.matched, true))
     }
 }

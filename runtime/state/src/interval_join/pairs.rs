@@ -8,6 +8,7 @@ use arrow::array::{
     UInt32Array, new_null_array,
 };
 use arrow::compute::take as take_rows;
+use headworks_sql::join::JoinKind;
 
 use super::buffer::{Entry, Place};
 use super::{IntervalJoins, RESULTS, Right};
@@ -44,14 +45,23 @@ impl IntervalJoins {
         let holding = self.holding(candidates)?;
         let mut paired: BTreeSet<(Right, Place)> = BTreeSet::new();
         for Candidate { pair, places } in holding {
-            for right in [false, true] {
-                let place = places[usize::from(right)];
-                self.matched(right, place);
-                if self.keeps(right) && place.1 >= input.first {
-                    paired.insert((right, place));
+            let mut first = false;
+            for right in [true, false] {
+                if !self.tracks(right) {
+                    continue;
                 }
+                let place = places[usize::from(right)];
+                let in_batch = place.1 >= input.first && paired.insert((right, place));
+                // Where it isn't kept, all its pairs are here.
+                first = self.matched(right, place).unwrap_or(in_batch);
             }
-            self.overlay.give(pair);
+            match self.join.kind {
+                JoinKind::Anti => {}
+                // Whether the left row had none before was asked last.
+                JoinKind::Semi if first => self.overlay.give(pair.of_left()),
+                JoinKind::Semi => {}
+                _ => self.overlay.give(pair),
+            }
         }
         for Alone { right, place, row } in alone {
             if self.keeps(right) && !paired.contains(&(right, place)) {
@@ -153,17 +163,16 @@ impl IntervalJoins {
         }
     }
 
-    /// Notes that a row has made a pair.
-    fn matched(&mut self, right: Right, place: Place) {
+    /// True if it makes a difference whether a row of a side has made a pair.
+    fn tracks(&self, right: Right) -> bool {
+        self.keeps(right) || (self.join.kind == JoinKind::Semi && !right)
+    }
+
+    /// Notes that a row has made a pair. Gives whether it is its first; none, where the row isn't kept.
+    fn matched(&mut self, right: Right, place: Place) -> Option<bool> {
         let side = usize::from(right);
-        if !self.keeps(right) {
-            return;
-        }
         match self.committed[side].get(place) {
-            Some(entry) if entry.matched => {}
-            Some(_) => {
-                self.overlay.matched[side].insert(place);
-            }
+            Some(entry) => Some(!entry.matched && self.overlay.matched[side].insert(place)),
             None => self.overlay.added[side].mark(place),
         }
     }
@@ -181,6 +190,14 @@ impl IntervalJoins {
 }
 
 impl Pair {
+    /// What a result of which only the left row is wanted has.
+    fn of_left(self) -> Pair {
+        Pair {
+            right: None,
+            ..self
+        }
+    }
+
     /// The bytes of its rows.
     pub(super) fn size(&self) -> usize {
         let rows = self.left.iter().chain(&self.right);

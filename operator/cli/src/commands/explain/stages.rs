@@ -247,6 +247,8 @@ fn join(of: &IntervalJoin) -> String {
         JoinKind::Left => "LEFT",
         JoinKind::Right => "RIGHT",
         JoinKind::Full => "FULL",
+        JoinKind::Semi => "SEMI",
+        JoinKind::Anti => "ANTI",
     };
     format!(
         "{kind} JOIN, the left row from {} to {} the right one",

@@ -50,7 +50,11 @@ impl World {
         let size = 50 + 50 * chance.below(4) as i64;
         let query = match chance.below(8) {
             kind if joins => Query::Join(Join {
-                kind: JoinKind::of((kind % 2 == 0, kind % 4 < 2)),
+                kind: match kind {
+                    6 => JoinKind::Semi,
+                    7 => JoinKind::Anti,
+                    kind => JoinKind::of((kind % 2 == 0, kind % 4 < 2)),
+                },
                 // Around 0, so that the last records of all, which have one event time, make pairs.
                 lower: -(chance.below(150) as i64),
                 upper: chance.below(150) as i64,
