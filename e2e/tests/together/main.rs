@@ -28,6 +28,7 @@ mod edits;
 mod evolution;
 mod feeds;
 mod helm;
+mod histories;
 mod http;
 mod monitors;
 mod peek;

@@ -6,6 +6,7 @@ mod feeds;
 mod formats;
 mod generated;
 mod ingest;
+mod monitored;
 mod quality;
 mod replayed;
 mod stateless;
@@ -120,6 +121,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(access::Granted::new(c)),
         Box::new(feeds::Fed::new(c)),
         Box::new(quality::Judged::new(seed, seconds)),
+        Box::new(monitored::Monitored::new(seed, seconds)),
     ]
 }
 
