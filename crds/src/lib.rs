@@ -90,11 +90,12 @@ pub use platform::{
 pub use pod_policy::{Approval, Limits, PodPolicy, ReplayPolicy};
 pub use pod_template::{EnvEntry, ImagePullPolicy, PodTemplate, PodUser};
 pub use quality_rule::{
-    AggregateCheck, AggregateFunction, CheckSeverity, CheckStatus, Comparison, DistributionBin,
-    DistributionCheck, DistributionTest, FieldCheck, FormatCheck, FreshnessCheck, JudgeCount,
+    AggregateCheck, AggregateFunction, AnomalyCheck, AnomalyDirection, AnomalyMetric,
+    AnomalySeason, CheckSeverity, CheckStatus, Comparison, DistributionBin, DistributionCheck,
+    DistributionReference, DistributionTest, FieldCheck, FormatCheck, FreshnessCheck, JudgeCount,
     LengthCheck, MAX_CHECKS, NamedFormat, NullRatioCheck, OnError, PairCheck, PatternCheck,
     QualityCheck, QualityRule, QualityRuleSpec, QualityRuleStatus, QuantileCheck, RangeCheck,
-    RowCountCheck, RuleCount, UniqueCheck, ValuesCheck,
+    ReferenceWindow, RowCountCheck, RuleCount, SchemaCheck, SchemaColumn, UniqueCheck, ValuesCheck,
 };
 pub use quantity::{Quantity, QuantityError};
 pub use references::{

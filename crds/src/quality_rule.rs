@@ -5,9 +5,12 @@
 //! and dbt skip nulls; that a value is there is a check of its own, `notNull`.
 //!
 //! Some checks are about many records: those of a window of event time (`set_check`). A monitor judges them, a Pipeline that the rule
-//! owns; their verdicts are a stream, and the newest stand in the status.
+//! owns; their verdicts are a stream, and the newest stand in the status. Some of these compare a window with earlier ones
+//! (`anomaly_check`, a distribution's `reference`), and one is about no record at all but about the contract (`schema_check`).
 
+mod anomaly_check;
 mod check;
+mod schema_check;
 mod set_check;
 
 use std::collections::BTreeMap;
@@ -20,13 +23,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Condition, Duration, borrowed, conditions, references};
 
+pub use anomaly_check::{AnomalyCheck, AnomalyDirection, AnomalyMetric, AnomalySeason};
 pub use check::{
     CheckSeverity, Comparison, FieldCheck, FormatCheck, LengthCheck, NamedFormat, PairCheck,
     PatternCheck, QualityCheck, RangeCheck, ValuesCheck,
 };
+pub use schema_check::{SchemaCheck, SchemaColumn};
 pub use set_check::{
-    AggregateCheck, AggregateFunction, DistributionBin, DistributionCheck, DistributionTest,
-    FreshnessCheck, NullRatioCheck, QuantileCheck, RowCountCheck, UniqueCheck,
+    AggregateCheck, AggregateFunction, DistributionBin, DistributionCheck, DistributionReference,
+    DistributionTest, FreshnessCheck, NullRatioCheck, QuantileCheck, ReferenceWindow,
+    RowCountCheck, UniqueCheck,
 };
 
 /// A percentage with at most nine digits behind the point.
@@ -192,11 +198,12 @@ pub struct CheckStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "instant")]
     pub window_end: Option<Time>,
-    /// A check of many records: what was observed in that window, such as a count; absent where the field is labelled.
+    /// A check of many records: what was observed in that window, such as a count; absent where the field is labelled. Of schema: what
+    /// the contract lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub observed: Option<String>,
-    /// A check of many records: whether that window passed. Absent: none was judged yet.
+    /// A check of many records: whether that window passed. Absent: none was judged yet. Of schema: whether the contract in force does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<bool>,
 }

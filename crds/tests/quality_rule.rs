@@ -71,7 +71,13 @@ fn a_check_is_of_exactly_one_kind() {
         json!({"quantile": {"field": "n", "of": "0.95", "max": "1"}}),
         json!({"freshness": {"maxAge": "1m"}}),
         json!({"distribution": {"field": "n", "max": "0.2", "bins": [{"upTo": "1", "fraction": "0.5"}, {"fraction": "0.5"}]}}),
+        json!({"distribution": {"field": "n", "max": "0.2", "bins": [{"upTo": "1"}, {}], "reference": {"lookback": "7d"}}}),
+        json!({"distribution": {"field": "n", "max": "0.2", "bins": [{"upTo": "1"}, {}], "reference": {"window": "Previous"}}}),
         json!({"having": "COUNT(*) > 1"}),
+        json!({"anomaly": {}}),
+        json!({"anomaly": {"metric": "Mean", "field": "n", "sensitivity": "3", "consecutive": 1, "season": "None"}}),
+        json!({"schema": {"columns": [{"name": "id", "type": "string"}], "exact": true}}),
+        json!({"schema": {"columns": [{"name": "a.b"}]}}),
     ] {
         assert_eq!(ask(&check), "", "{check}");
         let kind = serde_json::from_value::<QualityCheck>(check.clone())
@@ -138,6 +144,34 @@ fn a_check_is_of_exactly_one_kind() {
             json!({"distribution": {"field": "n", "max": "1", "bins": [{"upTo": "1", "values": ["1"], "fraction": "0.5"}, {"fraction": "0.5"}]}}),
             "a bin has upTo or values, not both",
         ),
+        (
+            json!({"distribution": {"field": "n", "max": "1", "bins": [{"upTo": "1"}, {"fraction": "0.5"}]}}),
+            "every bin has a fraction, or none has",
+        ),
+        (
+            json!({"distribution": {"field": "n", "max": "1", "bins": [{"upTo": "1", "fraction": "0.5"}, {}], "reference": {"window": "Previous"}}}),
+            "every bin has a fraction, or none has",
+        ),
+        (
+            json!({"distribution": {"field": "n", "max": "1", "bins": [{"upTo": "1"}, {}], "reference": {}}}),
+            "reference needs exactly one of window and lookback",
+        ),
+        (
+            json!({"distribution": {"field": "n", "max": "1", "bins": [{"upTo": "1"}, {}], "reference": {"window": "Previous", "lookback": "1h"}}}),
+            "reference needs exactly one of window and lookback",
+        ),
+        (
+            json!({"anomaly": {"metric": "Mean"}}),
+            "every metric but RecordsPerMinute is of a field",
+        ),
+        (
+            json!({"anomaly": {"field": "n"}}),
+            "every metric but RecordsPerMinute is of a field",
+        ),
+        (
+            json!({"schema": {"columns": [{"name": "a.b"}], "ordered": true}}),
+            "fields within a struct stand in no order",
+        ),
     ] {
         let told = ask(&check);
         assert!(told.contains(words), "{check}: {told}");
@@ -154,6 +188,10 @@ fn a_window_is_bounded() {
 
 #[test]
 fn times_of_checks_are_bounded() {
+    let lookback = |time: &str| {
+        json!({"distribution": {"field": "n", "max": "0.2", "bins": [{"upTo": "1"}, {}],
+            "reference": {"lookback": time}}})
+    };
     for (check, right) in [
         (json!({"unique": {"key": ["id"], "within": "1m"}}), true),
         (json!({"unique": {"key": ["id"], "within": "7d"}}), true),
@@ -161,6 +199,10 @@ fn times_of_checks_are_bounded() {
         (json!({"unique": {"key": ["id"], "within": "0s"}}), false),
         (json!({"freshness": {"maxAge": "10s"}}), true),
         (json!({"freshness": {"maxAge": "1s"}}), false),
+        (lookback("10m"), true),
+        (lookback("28d"), true),
+        (lookback("9m"), false),
+        (lookback("29d"), false),
     ] {
         let faults = headworks_crds::faults(&rule(&json!({"checks": [check]})).spec);
         assert_eq!(faults.is_empty(), right, "{check}: {faults:?}");

@@ -81,6 +81,7 @@ pub mod reports;
 pub mod retry;
 pub mod rollout_turns;
 pub mod rule_counts;
+pub mod rule_history;
 pub mod run;
 pub mod scope;
 pub mod secrets;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`].
 pub const MANAGED_BY_VALUE: &str = "headworks";
-/// What a ConfigMap holds: [`PLAN_PART`] or [`CONTRACT_PART`].
+/// What a ConfigMap holds: [`PLAN_PART`], [`CONTRACT_PART`] or [`HISTORY_PART`].
 pub const PART_LABEL: &str = "headworks.dev/part";
 /// A pod's plan.
 pub const PLAN_PART: &str = "plan";
@@ -20,6 +20,8 @@ pub const PLAN_PART: &str = "plan";
 pub const CANARY_PART: &str = "canary";
 /// An accepted contract.
 pub const CONTRACT_PART: &str = "contract";
+/// What windows of a QualityRule were like.
+pub const HISTORY_PART: &str = "history";
 /// Digest of what was last applied, so that a field dropped from the desired object is noticed.
 pub const APPLIED_ANNOTATION: &str = "headworks.dev/applied";
 

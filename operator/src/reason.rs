@@ -205,6 +205,10 @@ headworks_plan::words! {
         WindowsPass,
         /// The newest window didn't pass a check of many records.
         WindowFailed,
+        /// The stream's contract is as every check of it asks.
+        SchemaMatches,
+        /// The stream's contract isn't as a check asks.
+        SchemaMismatch,
         /// A monitor's Pipeline isn't ready yet.
         MonitorStarting,
         /// A monitor's Pipeline waits for somebody to act.

@@ -31,7 +31,7 @@ use headworks_plan::RuleFigures;
 pub use growth::{Count, Growth, Sums};
 pub use health::{Judged, Window};
 
-use crate::names::Key;
+use crate::{names::Key, rule_history::History};
 
 /// So many ended pods of an object are remembered, in case one was only away.
 const REMEMBERED: usize = 64;
@@ -355,6 +355,8 @@ pub struct Remembered {
     pub window: Window,
     /// When figures were last written, in milliseconds since 1970 UTC.
     pub written_ms: i64,
+    /// What windows were like; none: that wasn't read yet.
+    pub history: Option<History>,
 }
 
 impl Remembered {

@@ -5,9 +5,13 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::set_check::{
-    AggregateCheck, DistributionCheck, FreshnessCheck, NullRatioCheck, QuantileCheck,
-    RowCountCheck, UniqueCheck,
+use super::{
+    anomaly_check::AnomalyCheck,
+    schema_check::SchemaCheck,
+    set_check::{
+        AggregateCheck, DistributionCheck, FreshnessCheck, NullRatioCheck, QuantileCheck,
+        RowCountCheck, UniqueCheck,
+    },
 };
 use crate::data_stream::FIELD_PATH;
 
@@ -19,7 +23,7 @@ const NAME_MAX: usize = 63;
 /// One check of a rule: exactly one of the kinds of check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.expression), has(self.notNull), has(self.length), has(self.range), has(self.pattern), has(self.notMatching), has(self.format), has(self.accepted), has(self.forbidden), has(self.compare), has(self.rowCount), has(self.nullRatio), has(self.unique), has(self.aggregate), has(self.quantile), has(self.freshness), has(self.distribution), has(self.having)].filter(x, x).size() == 1").message("a check needs exactly one of: expression, notNull, length, range, pattern, notMatching, format, accepted, forbidden, compare, rowCount, nullRatio, unique, aggregate, quantile, freshness, distribution, having"))]
+#[x_kube(validation = Rule::new("[has(self.expression), has(self.notNull), has(self.length), has(self.range), has(self.pattern), has(self.notMatching), has(self.format), has(self.accepted), has(self.forbidden), has(self.compare), has(self.rowCount), has(self.nullRatio), has(self.unique), has(self.aggregate), has(self.quantile), has(self.freshness), has(self.distribution), has(self.having), has(self.anomaly), has(self.schema)].filter(x, x).size() == 1").message("a check needs exactly one of: expression, notNull, length, range, pattern, notMatching, format, accepted, forbidden, compare, rowCount, nullRatio, unique, aggregate, quantile, freshness, distribution, having, anomaly, schema"))]
 #[garde(allow_unvalidated)]
 pub struct QualityCheck {
     /// Its name, unique in the rule. Absent: what it checks and its field, such as notNull-order_id.
@@ -82,12 +86,19 @@ pub struct QualityCheck {
     pub freshness: Option<FreshnessCheck>,
     /// A window's values are spread as they should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
     pub distribution: Option<DistributionCheck>,
     /// A boolean SQL expression over the aggregates of a window's records, as after HAVING, such as
     /// SUM(amount) > 0 AND COUNT(*) > 10. A window fails where it is false; null passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub having: Option<String>,
+    /// A figure of a window isn't unusual beside those of the weeks before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<AnomalyCheck>,
+    /// The stream's contract has these fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaCheck>,
 }
 
 impl QualityCheck {
@@ -113,12 +124,14 @@ impl QualityCheck {
             ("freshness", self.freshness.is_some()),
             ("distribution", self.distribution.is_some()),
             ("having", self.having.is_some()),
+            ("anomaly", self.anomaly.is_some()),
+            ("schema", self.schema.is_some()),
         ];
         let mut there = kinds.iter().filter(|(_, there)| *there);
         there.next().map(|(kind, _)| *kind)
     }
 
-    /// True: it is about many records, those of a window, and judged by a monitor; false: about each record by itself.
+    /// True: it is about many records, those of a window, and judged by a monitor.
     #[must_use]
     pub fn is_of_set(&self) -> bool {
         self.row_count.is_some()
@@ -129,6 +142,19 @@ impl QualityCheck {
             || self.freshness.is_some()
             || self.distribution.is_some()
             || self.having.is_some()
+            || self.anomaly.is_some()
+    }
+
+    /// True: it is about the stream's contract, and judged by the operator.
+    #[must_use]
+    pub fn is_of_contract(&self) -> bool {
+        self.schema.is_some()
+    }
+
+    /// True: it is about each record by itself, and judged by who meets it.
+    #[must_use]
+    pub fn is_of_record(&self) -> bool {
+        !self.is_of_set() && !self.is_of_contract()
     }
 
     /// The field that it is about, where it is one.
@@ -162,11 +188,13 @@ impl QualityCheck {
         let aggregate = self.aggregate.iter().map(|c| c.field.as_str());
         let quantile = self.quantile.iter().map(|c| c.field.as_str());
         let distribution = self.distribution.iter().map(|c| c.field.as_str());
+        let anomaly = self.anomaly.iter().filter_map(|c| c.field.as_deref());
         let mut all = key
             .chain(ratio)
             .chain(aggregate)
             .chain(quantile)
-            .chain(distribution);
+            .chain(distribution)
+            .chain(anomaly);
         all.next()
     }
 

@@ -128,11 +128,13 @@ pub struct FreshnessCheck {
     pub max_age: Duration,
 }
 
-/// How a window's values are spread over bins, compared with how they should be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+/// How a window's values are spread over bins, compared with how they should be, or were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
 #[serde(rename_all = "camelCase")]
+#[garde(allow_unvalidated)]
 #[x_kube(validation = Rule::new("self.bins.all(b, has(b.upTo)) || self.bins.all(b, has(b.values)) || (self.bins.filter(b, !has(b.upTo)).size() == 1 && self.bins.all(b, !has(b.values)) && !has(self.bins[self.bins.size() - 1].upTo)) || (self.bins.filter(b, !has(b.values)).size() == 1 && self.bins.all(b, !has(b.upTo)) && !has(self.bins[self.bins.size() - 1].values))").message("bins have all upTo or all values; only the last may have neither, and takes what is left").field_path(".bins"))]
 #[x_kube(validation = Rule::new("self.test != 'KolmogorovSmirnov' || self.bins.all(b, !has(b.values))").message("KolmogorovSmirnov needs bins in order: upTo").field_path(".test"))]
+#[x_kube(validation = Rule::new("has(self.reference) ? self.bins.all(b, !has(b.fraction)) : self.bins.all(b, has(b.fraction))").message("every bin has a fraction, or none has, because reference says with what they are compared").field_path(".bins"))]
 pub struct DistributionCheck {
     /// The field; nulls don't count. A dot reaches into a struct.
     #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
@@ -143,10 +145,37 @@ pub struct DistributionCheck {
     /// The greatest figure of the test that passes, as text such as "0.2".
     #[schemars(length(min = 1, max = 19), regex(pattern = SMALL_NUMBER))]
     pub max: String,
-    /// The bins, each with the part of the values that belongs there. The parts come to 1.
+    /// The bins, each with the part of the values that belongs there. The parts come to 1. With reference: the bins alone.
     #[schemars(length(min = 2, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub bins: Vec<DistributionBin>,
+    /// With which earlier windows of the stream it is compared, instead of with fractions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub reference: Option<DistributionReference>,
+}
+
+/// Earlier windows of the same stream; exactly one of window and lookback.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+#[garde(allow_unvalidated)]
+#[x_kube(validation = Rule::new("has(self.window) != has(self.lookback)").message("reference needs exactly one of window and lookback"))]
+pub struct DistributionReference {
+    /// One window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<ReferenceWindow>,
+    /// All windows of so long a time before. Nothing fails until so long a time was seen. From 10m to 28d, and at least two windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(borrowed::between(600_000, 28 * 86_400_000))))]
+    pub lookback: Option<Duration>,
+}
+
+/// Which window a window is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ReferenceWindow {
+    /// The newest before it that had values.
+    #[default]
+    Previous,
 }
 
 /// A bin, and how many of the values belong there.
@@ -163,13 +192,14 @@ pub struct DistributionBin {
     #[schemars(length(min = 1, max = 64), inner(length(max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub values: Vec<String>,
-    /// Which part of the values it should have, as text between "0" and "1", such as "0.25".
+    /// Which part of the values it should have, as text between "0" and "1", such as "0.25". Needed without reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 11), regex(pattern = FRACTION))]
-    pub fraction: String,
+    pub fraction: Option<String>,
 }
 
 /// How a window's distribution is compared with the one that should be; `a` is the part of the values that a bin has, `e` that
-/// which it should have, `n` the number of values.
+/// which it should have, or had in the reference, `n` the number of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DistributionTest {
     /// The population stability index, the sum of (a - e) * ln(a / e); a bin without values counts as one ten-thousandth. Above 0.2
@@ -177,7 +207,8 @@ pub enum DistributionTest {
     #[default]
     Psi,
     /// Pearson's statistic, the sum of n * (a - e)² / e. It grows with n: compare it with a quantile of the chi-squared distribution of
-    /// one degree of freedom less than there are bins.
+    /// one degree of freedom less than there are bins. With reference it is that of two samples, the sum of
+    /// (n' * a - n * a')² / (a + a') / (n * n') over counts a of n and a' of n' in the reference (Press, Numerical Recipes 14.3).
     ChiSquare,
     /// The greatest distance of the two cumulative distributions at the bins' bounds (Kolmogorov and Smirnov's D).
     KolmogorovSmirnov,

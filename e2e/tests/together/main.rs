@@ -29,6 +29,7 @@ mod edits;
 mod evolution;
 mod feeds;
 mod helm;
+mod histories;
 mod http;
 mod joins;
 mod monitors;

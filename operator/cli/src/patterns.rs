@@ -90,6 +90,9 @@ fn words(pattern: &str) -> Option<&'static str> {
         r"^[0-9]{1,9}(\.[0-9]{1,9})?$" => {
             "is no number: write at most 9 digits before and behind the point, without a sign, such as 0.2"
         }
+        r"^([1-9]|1[0-9])(\.[0-9]{1,3})?$" => {
+            "is no sensitivity: write a number from 1 to 19.999 with at most 3 digits behind the point, such as 3.5"
+        }
         "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$" => {
             "is no name of a check: letters, digits, '-', '_' and '.', with a letter or digit first and last"
         }

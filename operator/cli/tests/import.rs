@@ -115,6 +115,35 @@ spec:
 }
 
 #[test]
+fn columns_of_a_table_are_a_check_of_the_contract() {
+    let suite = r#"{"expectations": [
+  {"type": "expect_table_columns_to_match_set", "kwargs": {"column_set": ["code", "id"], "exact_match": false}},
+  {"type": "expect_table_columns_to_match_ordered_list", "kwargs": {"column_list": ["id", "codes"]}},
+  {"type": "expect_table_columns_to_match_set", "kwargs": {"column_set": ["id", "id"]}}
+]}"#;
+    let output = headworks(&[&["import", "-"][..], &STREAM].concat(), suite);
+    let wanted = r"# Made by headworks import of -.
+apiVersion: headworks.dev/v1alpha1
+kind: QualityRule
+metadata: {name: sales-windows, namespace: shop}
+spec:
+  stream: sales
+  onError: Alert
+  checks:
+    - {name: columns, schema: {columns: [{name: code}, {name: id}]}} # -:2:3
+    - {name: columns-in-order, schema: {columns: [{name: id}, {name: codes}], exact: true, ordered: true}} # -:3:3
+--- stderr
+";
+    let told = told(&output);
+    assert!(told.starts_with(wanted), "{told}");
+    assert!(
+        told.contains("fails as the contract is now: no codes"),
+        "{told}"
+    );
+    assert!(told.contains("column_set has id twice"), "{told}");
+}
+
+#[test]
 fn what_is_wrong_with_the_input_is_said_with_place_and_remedy() {
     let two = "models:\n  - {name: a, columns: []}\n  - {name: b, columns: []}\n";
     let near = r#"{"expectations": [{"expectation_type": "expect_column_values_to_be_beteween", "kwargs": {"column": "id", "min_value": 1}}]}"#;

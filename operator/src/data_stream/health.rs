@@ -35,6 +35,7 @@ enum Said {
     Healthy,
     TooFewPass,
     WindowFailed,
+    SchemaMismatch,
 }
 
 /// What a rule says of the stream, with its name. One that isn't applied says nothing.
@@ -51,6 +52,8 @@ fn said(rule: &QualityRule) -> Option<(String, Said)> {
         Said::Healthy
     } else if healthy.reason == ConditionReason::WindowFailed.as_str() {
         Said::WindowFailed
+    } else if healthy.reason == ConditionReason::SchemaMismatch.as_str() {
+        Said::SchemaMismatch
     } else {
         Said::TooFewPass
     };
@@ -68,13 +71,14 @@ fn say(
         let rules = rules.iter().filter(|rule| rule.1 == said);
         rules.map(|(name, _)| name.clone()).collect()
     };
-    let (few, windows, kept) = (
+    let (few, windows, schema, kept) = (
         of(Said::TooFewPass),
         of(Said::WindowFailed),
+        of(Said::SchemaMismatch),
         of(Said::Healthy),
     );
-    if !few.is_empty() || !windows.is_empty() {
-        let mut parts = Vec::with_capacity(2);
+    if !few.is_empty() || !windows.is_empty() || !schema.is_empty() {
+        let mut parts = Vec::with_capacity(3);
         if !few.is_empty() {
             parts.push(format!(
                 "fewer records pass than QualityRule {} asks for",
@@ -87,14 +91,22 @@ fn say(
                 listed(&windows)
             ));
         }
+        if !schema.is_empty() {
+            parts.push(format!(
+                "the contract isn't as QualityRule {} asks",
+                listed(&schema)
+            ));
+        }
         let message = format!(
             "{}: kubectl describe qualityrule says which checks fail",
             parts.join("; ")
         );
-        let reason = if few.is_empty() {
+        let reason = if !few.is_empty() {
+            ConditionReason::TooFewPass
+        } else if !windows.is_empty() {
             ConditionReason::WindowFailed
         } else {
-            ConditionReason::TooFewPass
+            ConditionReason::SchemaMismatch
         };
         let error = Error::stalled(reason, message);
         let broken = Err::<(ConditionReason, _), _>(&error);

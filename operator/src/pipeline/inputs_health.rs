@@ -43,15 +43,19 @@ fn say(
         .map(|(name, healthy)| format!("DataStream {name}: {}", healthy.message))
         .collect();
     if !broken.is_empty() {
-        let mut all = inputs
+        let all = inputs
             .iter()
             .filter(|(_, healthy)| healthy.status != "True");
-        let windows = all.all(|(_, said)| said.reason == ConditionReason::WindowFailed.as_str());
-        let reason = if windows {
-            ConditionReason::WindowFailed
-        } else {
-            ConditionReason::TooFewPass
-        };
+        // Where they differ, the one that is about records.
+        let reasons = [
+            ConditionReason::WindowFailed,
+            ConditionReason::SchemaMismatch,
+        ];
+        let reason = reasons.into_iter().find(|reason| {
+            let mut all = all.clone();
+            all.all(|(_, said)| said.reason == reason.as_str())
+        });
+        let reason = reason.unwrap_or(ConditionReason::TooFewPass);
         let error = Error::stalled(reason, broken.join("; "));
         let broken = Err::<(ConditionReason, _), _>(&error);
         set(conditions, INPUTS_HEALTHY, broken, generation, now);

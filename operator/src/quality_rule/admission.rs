@@ -55,7 +55,10 @@ fn review(
     }
     let key = (new.namespace().unwrap_or_default(), spec.stream.clone());
     // Windows are judged by monitors, whoever writes the topic.
-    let of_records = spec.checks.iter().any(|check| !check.is_of_set());
+    let of_records = spec
+        .checks
+        .iter()
+        .any(headworks_crds::QualityCheck::is_of_record);
     if of_records && !judged(&spec.stream, snapshot) && !spec.suspend {
         decision.warn(format!(
             "no Source writes DataStream {} and no Pipeline reads it: nothing is judged until one does",
@@ -84,6 +87,9 @@ fn review(
             "not right as things are (InvalidRule), and nothing is judged by it until it is: {text}"
         ));
         return decision;
+    }
+    for failing in rules::schema_match::failing(spec, &contract) {
+        decision.warn(failing.to_string());
     }
     for other in others {
         let name = other.name_any();
@@ -125,7 +131,7 @@ fn strict(
         return;
     }
     let of_records = new.checks.iter().enumerate();
-    for (index, check) in of_records.filter(|(_, check)| !check.is_of_set()) {
+    for (index, check) in of_records.filter(|(_, check)| check.is_of_record()) {
         let before = old
             .checks
             .iter()
@@ -211,6 +217,11 @@ mod tests {
             "{told}"
         );
         assert!(told.contains("did you mean"), "{told}");
+        let shape = json!({"schema": {"columns": [{"name": "id"}, {"name": "coupon"}]}});
+        assert_eq!(
+            warnings(simple(shape), None, &[]),
+            "spec.checks[0].schema: fails as the contract of DataStream orders is now: no coupon"
+        );
     }
 
     #[test]

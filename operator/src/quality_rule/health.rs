@@ -24,9 +24,17 @@ pub fn settle(
     conditions: &mut Vec<Condition>,
     (generation, now): (Option<i64>, Timestamp),
 ) {
-    let of_sets = spec.checks.iter().any(QualityCheck::is_of_set);
+    let of_sets = !spec.checks.iter().all(QualityCheck::is_of_record);
     if spec.suspend || (spec.threshold.is_none() && !of_sets) {
         return forget(conditions, generation);
+    }
+    if let Found::Mismatch(checks) = found {
+        let message = format!(
+            "the stream's contract isn't as {} asks: status.checks says in what",
+            listed(checks)
+        );
+        let mismatch = Error::stalled(ConditionReason::SchemaMismatch, message);
+        return broken(&mismatch, conditions, generation, now);
     }
     if let Found::Failed(checks) = found {
         let message = format!(
@@ -39,8 +47,13 @@ pub fn settle(
     let Some(threshold) = &spec.threshold else {
         match found {
             Found::Passed => {
-                let message = "the newest windows of records passed every check";
-                let passed = Ok((ConditionReason::WindowsPass, message));
+                let passed = if spec.checks.iter().any(QualityCheck::is_of_set) {
+                    let message = "the newest windows of records passed every check";
+                    Ok((ConditionReason::WindowsPass, message))
+                } else {
+                    let message = "the stream's contract is as every check asks";
+                    Ok((ConditionReason::SchemaMatches, message))
+                };
                 set(conditions, HEALTHY, passed, generation, now);
             }
             // What was said is about checks of each record, which ask for nothing any more.
@@ -76,13 +89,18 @@ fn broken(error: &Error, conditions: &mut Vec<Condition>, generation: Option<i64
     set(conditions, HEALTHY, broken, generation, now);
 }
 
-/// True: what is said of health is said of windows.
+/// True: what is said of health is said of windows, or of the contract.
 fn of_windows(conditions: &[Condition]) -> bool {
     let said = find(conditions, HEALTHY);
     said.is_some_and(|said| {
-        [ConditionReason::WindowFailed, ConditionReason::WindowsPass]
-            .iter()
-            .any(|reason| said.reason == reason.as_str())
+        [
+            ConditionReason::WindowFailed,
+            ConditionReason::WindowsPass,
+            ConditionReason::SchemaMismatch,
+            ConditionReason::SchemaMatches,
+        ]
+        .iter()
+        .any(|reason| said.reason == reason.as_str())
     })
 }
 

@@ -10,6 +10,7 @@
 mod admission;
 mod dereference;
 mod health;
+mod history;
 mod monitor;
 mod status;
 mod validate;
@@ -29,6 +30,7 @@ use crate::{
     planning::rules,
     retry::Error,
     rule_counts::{Counts, Judged, Remembered},
+    rule_history::History,
     security::Open,
     status::ReconcileOutcome,
 };
@@ -100,9 +102,7 @@ async fn applied(
     let now = Timestamp::now();
     let of_late = count(rule, &key, &judges, status, context, now);
     let found = dereference::stream(rule, &key, context).await;
-    let monitors = found.as_ref().ok().and_then(|found| found.monitors(&key));
-    let heard = monitor::heard(&key, monitors, context);
-    verdicts::settle(rule, monitors, &heard, &mut status.checks, now);
+    judge(rule, &key, found.as_ref().ok(), status, context, now).await?;
     health::settle(
         &rule.spec,
         of_late,
@@ -122,6 +122,58 @@ async fn applied(
     Ok(outcome.recheck(look))
 }
 
+/// Judges the contract, and windows by what monitors' pods say of them and by what was before.
+async fn judge(
+    rule: &QualityRule,
+    key: &Key,
+    found: Option<&dereference::Found>,
+    status: &mut QualityRuleStatus,
+    context: &Context,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let matched = found.and_then(|found| found.rules.of_contract.get(&key.name));
+    verdicts::of_contract(rule, matched, &mut status.checks, now);
+    let monitors = found.and_then(|found| found.monitors(key));
+    let heard = monitor::heard(key, monitors, context);
+    let uid = rule.uid().unwrap_or_default();
+    let with_history = |work: &mut dyn FnMut(&mut Option<History>)| {
+        let known = || remembered(status);
+        let with = |all: &mut Remembered| work(&mut all.history);
+        context.rules.with(key, &uid, known, with);
+    };
+    let needed = history::is_needed(rule);
+    if !needed {
+        history::remove(rule, key, context).await?;
+    }
+    let mut is_known = false;
+    with_history(&mut |history| is_known = history.is_some());
+    let read = if needed && !is_known {
+        Some(history::read(rule, key, context).await?)
+    } else {
+        None
+    };
+    let (mut checks, mut text) = (status.checks.clone(), None);
+    with_history(&mut |history| {
+        let history = history.get_or_insert_with(|| read.clone().unwrap_or_default());
+        verdicts::settle(rule, monitors, &heard, &mut checks, history, now);
+        text = (needed && history.is_changed()).then(|| history.write());
+    });
+    if let Some(text) = text {
+        history::write(rule, key, text, context).await?;
+        with_history(&mut |history| history.iter_mut().for_each(History::saved));
+    }
+    status.checks = checks;
+    Ok(())
+}
+
+/// What is known of a rule at first.
+fn remembered(status: &QualityRuleStatus) -> Remembered {
+    Remembered {
+        counts: Counts::of_status(&status.judges),
+        ..Remembered::default()
+    }
+}
+
 /// Counts what pods have judged, and says in the status how many there were. Gives what was judged of late.
 fn count(
     rule: &QualityRule,
@@ -132,10 +184,7 @@ fn count(
     now: Timestamp,
 ) -> Option<Judged> {
     let (spec, before) = (&rule.spec, &*status);
-    let known = || Remembered {
-        counts: Counts::of_status(&before.judges),
-        ..Remembered::default()
-    };
+    let known = || remembered(before);
     let uid = rule.uid().unwrap_or_default();
     let generation = rule.metadata.generation;
     let names = status::names(spec);

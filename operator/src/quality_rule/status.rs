@@ -24,7 +24,7 @@ const PLACE: usize = 320;
 /// The names of a rule's checks of each record.
 pub fn names(spec: &QualityRuleSpec) -> BTreeSet<String> {
     let checks = spec.checks.iter().enumerate();
-    let of_records = checks.filter(|(_, check)| !check.is_of_set());
+    let of_records = checks.filter(|(_, check)| check.is_of_record());
     of_records
         .map(|(index, check)| check.called(index))
         .collect()
@@ -76,7 +76,7 @@ pub fn show(
     };
     let names = spec.checks.iter().enumerate();
     status.checks = names
-        .map(|(index, one)| check(one.called(index), one.is_of_set()))
+        .map(|(index, one)| check(one.called(index), !one.is_of_record()))
         .collect();
     if let Some(newest) = last.values().max_by_key(|last| last.at_ms)
         && moves(status.last_failure_time.as_ref(), newest.at_ms)

@@ -26,9 +26,18 @@ pub fn outcome(
             format!("{text} (nothing is judged by this rule until that is right)"),
         ));
     }
-    let of_records = rule.spec.checks.iter().any(|check| !check.is_of_set());
+    let of_records = rule
+        .spec
+        .checks
+        .iter()
+        .any(headworks_crds::QualityCheck::is_of_record);
     if !of_records && !rule.spec.suspend {
-        let message = "windows are judged by the rule's monitors";
+        let of_sets = rule.spec.checks.iter().any(|check| check.is_of_set());
+        let message = if of_sets {
+            "windows are judged by the rule's monitors"
+        } else {
+            "the contract in force is compared with the rule"
+        };
         return Ok(ReconcileOutcome::ready(ConditionReason::Judging, message));
     }
     let titles = |judges: Vec<&Judge>| {

@@ -5,6 +5,8 @@
 //!
 //! A window ends when a later record comes. So a stream that falls silent closes none, and what is asked of it by the clock is judged
 //! here: freshness, and that there are records at all.
+//!
+//! A check that compares a window with earlier ones is judged here, too, by its history: its row says only what was observed.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,13 @@ use headworks_crds::{CheckSeverity, CheckStatus, QualityCheck, QualityRule, Qual
 use headworks_plan::{Figures, VerdictFigures, WindowVerdict};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
-use crate::planning::rules::monitor::{Judges, Monitor, Monitors};
+use crate::{
+    planning::rules::{
+        monitor::{Judges, Monitor, Monitors},
+        schema_match::Matched,
+    },
+    rule_history::{Compared, History, compared},
+};
 
 /// The least step of a time that moves with every record.
 const STEP_MS: i64 = 60_000;
@@ -28,27 +36,56 @@ pub enum Found {
     Passed,
     /// These checks failed in their newest windows.
     Failed(Vec<String>),
+    /// The contract isn't as these checks ask.
+    Mismatch(Vec<String>),
 }
 
 /// What is found by the checks of severity Error.
 pub fn found(spec: &QualityRuleSpec, status: &[CheckStatus]) -> Found {
-    let (mut judged, mut failed) = (false, Vec::new());
+    let (mut judged, mut failed, mut mismatch) = (false, Vec::new(), Vec::new());
     for (index, check) in spec.checks.iter().enumerate() {
-        if !check.is_of_set() || check.severity != CheckSeverity::Error {
+        if check.is_of_record() || check.severity != CheckSeverity::Error {
             continue;
         }
         let name = check.called(index);
         let known = status.iter().find(|one| one.name == name);
         match known.and_then(|one| one.passed) {
             Some(true) => judged = true,
+            Some(false) if check.is_of_contract() => mismatch.push(name),
             Some(false) => failed.push(name),
             None => {}
         }
     }
-    match (failed.is_empty(), judged) {
-        (false, _) => Found::Failed(failed),
-        (true, true) => Found::Passed,
-        (true, false) => Found::Nothing,
+    match (mismatch.is_empty(), failed.is_empty(), judged) {
+        (false, ..) => Found::Mismatch(mismatch),
+        (true, false, _) => Found::Failed(failed),
+        (true, true, true) => Found::Passed,
+        (true, true, false) => Found::Nothing,
+    }
+}
+
+/// Says of each check of the contract whether that is as it asks. `matched`: none where that isn't known, which changes nothing.
+pub fn of_contract(
+    rule: &QualityRule,
+    matched: Option<&BTreeMap<String, Matched>>,
+    checks: &mut [CheckStatus],
+    now: Timestamp,
+) {
+    let (Some(matched), false) = (matched, rule.spec.suspend) else {
+        return;
+    };
+    for (name, found) in matched {
+        let Some(check) = checks.iter_mut().find(|one| one.name == *name) else {
+            continue;
+        };
+        let passed = found.lacks.is_none();
+        if !passed && check.passed != Some(false) {
+            check.failed = check.failed.saturating_add(1);
+            check.last_failure_time = instant(now.as_millisecond());
+        }
+        check.observed = found.lacks.as_deref().map(shortened);
+        check.passed = Some(passed);
+        check.window_end = None;
     }
 }
 
@@ -58,19 +95,29 @@ pub fn settle(
     monitors: Option<&Monitors>,
     heard: &BTreeMap<String, Vec<Figures>>,
     checks: &mut [CheckStatus],
+    history: &mut History,
     now: Timestamp,
 ) {
     let (Some(monitors), false) = (monitors, rule.spec.suspend) else {
         return;
     };
     let now_ms = now.as_millisecond();
+    let spec = |name: &str| {
+        let mut all = rule.spec.checks.iter().enumerate();
+        let found = all.find(|(index, check)| check.called(*index) == name);
+        found.map(|(_, check)| check)
+    };
+    history.keep(|name| spec(name).is_some_and(|check| compared(check, &rule.spec).is_some()));
     for monitor in &monitors.queries {
         let pods = heard.get(&monitor.name).map_or(&[][..], Vec::as_slice);
         let verdicts = together(monitor, pods);
         match &monitor.judges {
             Judges::Windows(names) => {
                 for check in checks.iter_mut().filter(|one| names.contains(&one.name)) {
-                    window(check, &verdicts.windows);
+                    match spec(&check.name).and_then(|of| compared(of, &rule.spec)) {
+                        Some(of) => past(check, &verdicts.windows, &of, history, now_ms),
+                        None => window(check, &verdicts.windows),
+                    }
                 }
                 let since = rule.metadata.creation_timestamp.as_ref();
                 let silence = Silence {
@@ -83,6 +130,13 @@ pub fn settle(
                     let name = spec.called(index);
                     if let Some(check) = checks.iter_mut().find(|one| one.name == name) {
                         silence.judge(spec, check);
+                        if let Some(of) = compared(spec, &rule.spec)
+                            && let Some(start_ms) = known_end(check)
+                            && let Some(told) = history.silent((&name, &of), start_ms)
+                            && told.passed == Some(false)
+                        {
+                            silence.no_records(check);
+                        }
                     }
                 }
             }
@@ -130,7 +184,31 @@ fn window(check: &mut CheckStatus, windows: &[WindowVerdict]) {
             continue;
         };
         let observed = found.observed.as_deref().map(shortened);
-        note(check, window.end_ms, observed, found.failed == 0);
+        note(check, window.end_ms, observed, Some(found.failed == 0));
+    }
+}
+
+/// Takes in windows that are compared with those before them.
+fn past(
+    check: &mut CheckStatus,
+    windows: &[WindowVerdict],
+    of: &Compared,
+    history: &mut History,
+    now_ms: i64,
+) {
+    for window in windows {
+        if known_end(check).is_some_and(|known| known >= window.end_ms) {
+            continue;
+        }
+        let found = window.checks.iter().find(|one| one.name == check.name);
+        let Some(observed) = found.and_then(|found| found.observed.as_deref()) else {
+            continue;
+        };
+        let end = (window.end_ms, now_ms);
+        if let Some(told) = history.judge((&check.name, of), end, observed) {
+            let observed = Some(shortened(&told.observed));
+            note(check, window.end_ms, observed, told.passed);
+        }
     }
 }
 
@@ -144,12 +222,12 @@ fn keys(check: &mut CheckStatus, windows: &[WindowVerdict], closed: Option<i64>)
         let known = known_end(check);
         let observed = Some(found.failed.to_string());
         if known.is_none_or(|known| known < window.end_ms) {
-            note(check, window.end_ms, observed, false);
+            note(check, window.end_ms, observed, Some(false));
         } else if known == Some(window.end_ms) && check.observed != observed {
             // Another partition has told, too; one that was said to have passed didn't.
             let before = check.failed;
             let again = check.passed == Some(false);
-            note(check, window.end_ms, observed, false);
+            note(check, window.end_ms, observed, Some(false));
             if again {
                 check.failed = before;
             }
@@ -158,16 +236,16 @@ fn keys(check: &mut CheckStatus, windows: &[WindowVerdict], closed: Option<i64>)
     if let Some(closed) = closed
         && known_end(check).is_none_or(|known| known < closed)
     {
-        note(check, closed, Some("0".to_owned()), true);
+        note(check, closed, Some("0".to_owned()), Some(true));
     }
 }
 
-fn note(check: &mut CheckStatus, end_ms: i64, observed: Option<String>, passed: bool) {
+fn note(check: &mut CheckStatus, end_ms: i64, observed: Option<String>, passed: Option<bool>) {
     let Some(end) = instant(end_ms) else { return };
     check.window_end = Some(end.clone());
     check.observed = observed;
-    check.passed = Some(passed);
-    if !passed {
+    check.passed = passed;
+    if passed == Some(false) {
         check.failed = check.failed.saturating_add(1);
         check.last_failure_time = Some(end);
     }

@@ -40,6 +40,11 @@ pub fn check(world: &World, options: &Options, findings: &mut Vec<Finding>) {
             findings.extend(faults.map(|fault| object.wrong(&fault.field, fault.message)));
             continue;
         }
+        for failing in rules::schema_match::failing(&rule.spec, contract) {
+            let mut finding = object.wrong(&failing.field, failing.message);
+            finding.severity = Severity::Warning;
+            findings.push(finding);
+        }
         for (other, before) in &all[..at] {
             let same = other.namespace == object.namespace && before.spec.stream == *stream;
             if !same || before.spec.suspend || rule.spec.suspend {

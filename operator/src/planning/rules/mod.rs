@@ -10,6 +10,7 @@ mod expressions;
 mod formats;
 pub mod monitor;
 mod plans;
+pub mod schema_match;
 mod values;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 use headworks_crds::{CheckSeverity, OnError, QualityCheck, QualityRuleSpec, SpecFault};
 use headworks_plan::{Check, Contract, Rule, RuleAction};
 use headworks_sql::{SqlError, schema::Schema};
+
+use crate::rule_history;
 
 pub use contradictions::between;
 pub use plans::RulePlans;
@@ -46,6 +49,8 @@ pub struct StreamRules {
     pub planned: Vec<Rule>,
     /// What keeps each of the others out of the plans.
     pub faults: BTreeMap<String, Vec<SpecFault>>,
+    /// Checks of the contract, by rule and check.
+    pub of_contract: BTreeMap<String, BTreeMap<String, schema_match::Matched>>,
     /// The queries of those that have checks of many records, by name: also of one that is suspended, whose monitors rest.
     pub monitors: BTreeMap<String, monitor::Monitors>,
 }
@@ -79,6 +84,10 @@ pub fn of_stream<'a>(
                 continue;
             }
         };
+        let matched = schema_match::of(rule.spec, contract);
+        if !matched.is_empty() {
+            found.of_contract.insert(rule.name.to_owned(), matched);
+        }
         // What is wrong with it was said by `plan`.
         if let Ok(Some(monitors)) = monitor::of(rule, contract) {
             found.monitors.insert(rule.name.to_owned(), monitors);
@@ -129,6 +138,8 @@ pub fn own_faults(spec: &QualityRuleSpec) -> Vec<SpecFault> {
                 faults.push(SpecFault::at(&place(&format!("{kind}.regex")), fault));
             }
         }
+        faults.extend(of_history(spec, index, check));
+        faults.extend(schema_match::own_faults(check, index));
         let name = check.called(index);
         match names.get(&name) {
             Some(first) => faults.push(SpecFault::at(
@@ -150,6 +161,36 @@ pub fn own_faults(spec: &QualityRuleSpec) -> Vec<SpecFault> {
         }
     }
     faults
+}
+
+/// What is wrong with a check that compares windows with earlier ones.
+fn of_history(spec: &QualityRuleSpec, index: usize, check: &QualityCheck) -> Option<SpecFault> {
+    rule_history::compared(check, spec)?;
+    let kind = check.kind().unwrap_or_default();
+    let before = &spec.checks[..index];
+    let many = before
+        .iter()
+        .filter(|one| rule_history::compared(one, spec).is_some());
+    if many.count() >= rule_history::MAX_HISTORIES {
+        return Some(SpecFault::at(
+            &format!("checks[{index}].{kind}"),
+            format!(
+                "a rule has at most {} checks with a history: make another rule",
+                rule_history::MAX_HISTORIES
+            ),
+        ));
+    }
+    let reference = check.distribution.as_ref()?.reference.as_ref()?;
+    let lookback = reference.lookback.as_ref()?;
+    (lookback.millis() < spec.window.millis().saturating_mul(2)).then(|| {
+        SpecFault::at(
+            &format!("checks[{index}].distribution.reference.lookback"),
+            format!(
+                "is shorter than two windows of {}: look back further, or write window: Previous",
+                spec.window
+            ),
+        )
+    })
 }
 
 /// What a check checks, whatever it is called and however grave it is.
@@ -195,7 +236,7 @@ pub fn plan(rule: Named<'_>, contract: &Contract) -> Result<Rule, Vec<SpecFault>
     }
     let mut checks = Vec::with_capacity(spec.checks.len());
     for (index, check) in spec.checks.iter().enumerate() {
-        if check.is_of_set() {
+        if !check.is_of_record() {
             continue;
         }
         match one(check, &schema) {

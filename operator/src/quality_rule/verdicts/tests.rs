@@ -86,7 +86,15 @@ fn at(minutes: i64) -> Timestamp {
 
 fn hear(checks: &mut [CheckStatus], monitor: &str, pods: Vec<Figures>, minutes: i64) {
     let heard = [(monitor.to_owned(), pods)].into();
-    settle(&rule(), Some(&monitors()), &heard, checks, at(minutes));
+    let history = &mut History::default();
+    settle(
+        &rule(),
+        Some(&monitors()),
+        &heard,
+        checks,
+        history,
+        at(minutes),
+    );
 }
 
 /// What is shown of a check: minutes of the window's end, what was observed, whether it passed, windows that failed.
@@ -334,6 +342,92 @@ fn a_suspended_rule_hears_nothing() {
         "sane-monitor".to_owned(),
         vec![pod("v1", MINUTE, vec![verdict("rows", "9", 1)])],
     )];
-    settle(&rule, Some(&monitors()), &heard.into(), &mut checks, at(2));
+    let history = &mut History::default();
+    settle(
+        &rule,
+        Some(&monitors()),
+        &heard.into(),
+        &mut checks,
+        history,
+        at(2),
+    );
     assert_eq!(checks, super::tests::checks());
+}
+
+#[test]
+fn the_contract_is_judged_without_a_window() {
+    let rule: QualityRule = serde_json::from_value(json!({"metadata": {"name": "sane"},
+        "spec": {"stream": "orders", "checks": [{"name": "shape", "schema": {"columns": [{"name": "id"}]}}]}}))
+    .unwrap();
+    let mut checks = vec![CheckStatus {
+        name: "shape".into(),
+        ..CheckStatus::default()
+    }];
+    let mut ask = |lacks: Option<&str>, minutes| {
+        let lacks = lacks.map(str::to_owned);
+        let matched = [("shape".to_owned(), Matched { lacks })].into();
+        of_contract(&rule, Some(&matched), &mut checks, at(minutes));
+        (shown(&checks, "shape"), found(&rule.spec, &checks))
+    };
+    assert_eq!(ask(None, 1), ((None, None, Some(true), 0), Found::Passed));
+    let lacking = || (None, Some("no id".to_owned()), Some(false), 1);
+    let mismatch = || Found::Mismatch(vec!["shape".into()]);
+    assert_eq!(ask(Some("no id"), 2), (lacking(), mismatch()));
+    assert_eq!(ask(Some("no id"), 3), (lacking(), mismatch()));
+    assert_eq!(ask(None, 4).0, (None, None, Some(true), 1));
+}
+
+#[test]
+fn a_window_is_judged_by_those_before_it_and_silence_by_the_clock() {
+    let rule: QualityRule = serde_json::from_value(json!({
+        "metadata": {"name": "sane", "creationTimestamp": "1970-01-01T00:00:00Z"},
+        "spec": {"stream": "orders", "window": "1h", "checks": [
+            {"name": "volume", "anomaly": {"season": "None", "consecutive": 1}}]}}))
+    .unwrap();
+    let mut monitors = monitors();
+    monitors.queries.truncate(1);
+    monitors.queries[0].window_ms = 3_600_000;
+    monitors.queries[0].judges = Judges::Windows(vec!["volume".into()]);
+    let mut checks = vec![CheckStatus {
+        name: "volume".into(),
+        ..CheckStatus::default()
+    }];
+    let mut history = History::default();
+    let mut hear = |hour: i64, observed: &str, minutes: i64| {
+        let heard = vec![pod(
+            "v1",
+            hour * 60 * MINUTE,
+            vec![verdict("volume", observed, 0)],
+        )];
+        let heard = [("sane-monitor".to_owned(), heard)].into();
+        settle(
+            &rule,
+            Some(&monitors),
+            &heard,
+            &mut checks,
+            &mut history,
+            at(minutes),
+        );
+        (shown(&checks, "volume"), found(&rule.spec, &checks))
+    };
+    for hour in 1..=24 {
+        let (shown, found) = hear(hour, "100", hour * 60 + 1);
+        assert_eq!((shown.2, found), (None, Found::Nothing));
+    }
+    let (told, _) = hear(25, "100", 25 * 60 + 1);
+    let usual = || Some("100 (usual 100, z 0.0)".to_owned());
+    assert_eq!(told, (Some(25 * 60), usual(), Some(true), 0));
+    let (told, found) = hear(26, "50", 26 * 60 + 1);
+    let low = || Some("50 (usual 100, z -50.0)".to_owned());
+    let failed = || Found::Failed(vec!["volume".into()]);
+    assert_eq!(
+        (told, found),
+        ((Some(26 * 60), low(), Some(false), 1), failed())
+    );
+    // The same window again changes nothing.
+    assert_eq!(
+        hear(26, "50", 26 * 60 + 2).0,
+        (Some(26 * 60), low(), Some(false), 1)
+    );
+    assert_eq!(hear(27, "100", 27 * 60 + 1).0.2, Some(true));
 }

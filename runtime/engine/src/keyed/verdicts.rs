@@ -10,8 +10,8 @@ use headworks_plan::{CheckVerdict, VERDICT_CHECKS, VerdictColumns, VerdictFigure
 use headworks_sql::schema::Schema;
 use headworks_sql::types::DataType;
 
-/// Longest text of what was observed, in characters: a status shows it.
-const OBSERVED: usize = 64;
+/// Longest text of what was observed, in characters: the counts of 32 bins.
+const OBSERVED: usize = 384;
 
 /// Reads results as verdicts.
 pub(crate) struct VerdictReader {

@@ -8,6 +8,7 @@ mod formats;
 mod generated;
 mod ingest;
 mod joined;
+mod monitored;
 mod quality;
 mod replayed;
 mod stateless;
@@ -128,6 +129,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(feeds::Fed::new(c)),
         Box::new(quality::Judged::new(seed, seconds)),
         Box::new(canaries::Tried::default()),
+        Box::new(monitored::Monitored::new(seed, seconds)),
     ]
 }
 

@@ -1,8 +1,12 @@
-//! Expectations about types and columns: a stream's contract keeps them for every record, so they need no check.
+//! Expectations about types and columns: a stream's contract keeps them for every record, so they need no check. What is about all
+//! columns becomes one of the contract itself, which may change.
 
+use headworks_crds::{QualityCheck, SchemaCheck, SchemaColumn};
+use headworks_operator::planning::rules::schema_match;
 use headworks_sql::types::DataType;
 
-use super::draft::Fate;
+use super::draft::{Drafted, Fate};
+use super::fields::Field;
 use super::suite::Ask;
 use crate::yaml::{Content, Node};
 
@@ -111,45 +115,60 @@ pub fn exists(ask: &Ask) -> Fated {
     Ok(Fate::Holds(format!("the contract has {}", field.path)))
 }
 
-fn columns<'a>(ask: &Ask<'a>, key: &str) -> Result<(Vec<&'a str>, Vec<&'a str>), String> {
-    let schema = ask.schema.ok_or(NO_CONTRACT)?;
-    let wanted = ask.items(key)?.iter().filter_map(Node::text).collect();
-    Ok((wanted, schema.names().collect()))
+/// Most fields of a check.
+const MOST_FIELDS: usize = 256;
+
+/// A check of the contract, which stays when that changes. What it lacks today is told.
+fn columns(ask: &Ask, key: &str, exact: bool, ordered: bool) -> Fated {
+    let mut columns: Vec<SchemaColumn> = Vec::new();
+    for item in ask.items(key)? {
+        let name = item.text();
+        let name = name.ok_or_else(|| format!("{key} has an item that is no name"))?;
+        // What isn't there today is no reason to ask less.
+        let field = Field::of(name, None)?;
+        if columns.iter().any(|column| column.name == field.path) {
+            return Err(format!("{key} has {name} twice"));
+        }
+        columns.push(SchemaColumn {
+            name: field.path,
+            type_: None,
+        });
+    }
+    if columns.is_empty() || columns.len() > MOST_FIELDS {
+        return Err(format!("a schema check has 1 to {MOST_FIELDS} fields"));
+    }
+    let schema = SchemaCheck {
+        columns,
+        exact,
+        ordered,
+    };
+    let lacks = ask
+        .schema
+        .and_then(|there| schema_match::lacks(&schema, there));
+    let note = lacks.map(|lacks| format!("fails as the contract is now: {lacks}"));
+    let check = QualityCheck {
+        schema: Some(schema),
+        ..QualityCheck::default()
+    };
+    let name = if ordered {
+        "columns-in-order"
+    } else {
+        "columns"
+    };
+    Ok(Fate::Check(Box::new(
+        Drafted::new(name, check).noting(note),
+    )))
 }
 
 /// `expect_table_columns_to_match_set`: exactly these, unless `exact_match` is false.
 pub fn columns_in_set(ask: &Ask) -> Fated {
-    let (wanted, there) = columns(ask, "column_set")?;
     let exact = ask.get("exact_match").is_none() || ask.flag("exact_match")?;
-    let missing: Vec<&str> = wanted
-        .iter()
-        .filter(|n| !there.contains(n))
-        .copied()
-        .collect();
-    let besides: Vec<&str> = there
-        .iter()
-        .filter(|n| !wanted.contains(n))
-        .copied()
-        .collect();
-    if !missing.is_empty() {
-        return Err(format!("the contract has no {}", missing.join(", ")));
-    }
-    if exact && !besides.is_empty() {
-        return Err(format!("the contract has {} besides", besides.join(", ")));
-    }
-    Ok(Fate::Holds("the contract has these fields".into()))
+    columns(ask, "column_set", exact, false)
 }
 
-/// `expect_table_columns_to_match_ordered_list`.
+/// `expect_table_columns_to_match_ordered_list`: these and no others, in this order.
 pub fn columns_in_order(ask: &Ask) -> Fated {
-    let (wanted, there) = columns(ask, "column_list")?;
-    if wanted == there {
-        Ok(Fate::Holds(
-            "the contract has these fields, in this order".into(),
-        ))
-    } else {
-        Err(format!("the contract's fields are {}", there.join(", ")))
-    }
+    columns(ask, "column_list", true, true)
 }
 
 fn number(ask: &Ask, key: &str) -> Result<Option<usize>, String> {

@@ -176,7 +176,7 @@ impl Import {
         let mut names = BTreeSet::new();
         for (number, (_, drafted, terms)) in self.checks.iter().enumerate() {
             let own = terms.threshold.is_some();
-            let of_set = drafted.check.is_of_set();
+            let of_set = !drafted.check.is_of_record();
             let filter = if own {
                 both(terms.filter.as_deref(), drafted.counted.as_deref())
             } else {

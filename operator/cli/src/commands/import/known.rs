@@ -241,6 +241,7 @@ pub const KNOWN: [Known; 37] = [
 
 const OLD_NAME: &str = "is an old name: write expect_compound_columns_to_be_unique or expect_select_column_values_to_be_unique_within_record, whichever is meant";
 const OF_MANY: &str = "is about many rows together, and no check of a window asks it: write a having check where an aggregate can say it";
+const QUANTILES: &str = "takes the value nearest to a place among all, and a quantile check the least that so many don't exceed: write one for each where that is meant";
 const ORDER: &str = "needs the order of all rows, and a stream has one only within a partition";
 const PARSER: &str =
     "depends on a library of Python's that guesses; say the form with a pattern check";
@@ -253,7 +254,7 @@ pub const NOT_HERE: [(&str, &str); 30] = [
     ("expect_table_row_count_to_equal_other_table", OF_MANY),
     ("expect_column_median_to_be_between", OF_MANY),
     ("expect_column_mode_to_be_between", OF_MANY),
-    ("expect_column_quantile_values_to_be_between", OF_MANY),
+    ("expect_column_quantile_values_to_be_between", QUANTILES),
     (
         "expect_column_proportion_of_unique_values_to_be_between",
         OF_MANY,

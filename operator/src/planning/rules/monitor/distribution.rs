@@ -3,7 +3,7 @@
 use headworks_crds::{DistributionCheck, DistributionTest};
 use headworks_sql::{schema::Schema, types::DataType};
 
-use super::figures::{Figure, is_ordered, shown};
+use super::figures::{ELSEWHERE, Figure, is_ordered, shown};
 use crate::planning::rules::{
     expressions::{Fault, column, fault, quoted},
     values::{self, Value},
@@ -30,9 +30,12 @@ pub fn of(of: &DistributionCheck, schema: &Schema) -> Result<Figure, Fault> {
             ),
         );
     }
+    let field = quoted(&of.field);
+    if of.reference.is_some() {
+        return Ok(counted(&bins(of, &found.data_type)?.each(&field), &field));
+    }
     let fractions = fractions(of)?;
     let bins = bins(of, &found.data_type)?;
-    let field = quoted(&of.field);
     let all = format!("COUNT({field})");
     let max = values::read(&of.max, &DataType::Double)
         .or_else(|message| fault("distribution.max", message))?;
@@ -87,11 +90,23 @@ pub fn of(of: &DistributionCheck, schema: &Schema) -> Result<Figure, Fault> {
     })
 }
 
+/// How many values each bin has, such as `12 0 7`: whoever has those of the reference compares.
+fn counted(conditions: &[String], field: &str) -> Figure {
+    let counts: Vec<String> = conditions
+        .iter()
+        .map(|condition| shown(&format!("COUNT({field}) FILTER (WHERE {condition})")))
+        .collect();
+    Figure {
+        observed: Some(format!("CONCAT_WS(' ', {})", counts.join(", "))),
+        passed: ELSEWHERE.to_owned(),
+    }
+}
+
 /// The bins' parts in billionths, which come to one.
 fn fractions(of: &DistributionCheck) -> Result<Vec<u64>, Fault> {
     let mut all = Vec::with_capacity(of.bins.len());
     for (index, bin) in of.bins.iter().enumerate() {
-        let text = bin.fraction.as_str();
+        let text = bin.fraction.as_deref().unwrap_or_default();
         let (whole, behind) = text.split_once('.').unwrap_or((text, ""));
         let read = format!("{whole}{behind:0<9}").parse::<u64>();
         let read = read.ok().filter(|parts: &u64| *parts <= WHOLE);

@@ -9,11 +9,14 @@ use headworks_sql::{
     types::DataType,
 };
 
-use super::distribution;
+use super::{anomaly, distribution};
 use crate::planning::rules::{
     expressions::{Fault, column, fault, quoted},
     values::{self, Value},
 };
+
+/// Says nothing of whether a window passed: whoever has the windows before it does.
+pub const ELSEWHERE: &str = "CAST(NULL AS BOOLEAN)";
 
 /// A check as two expressions over the aggregates of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub struct Figure {
 ///
 /// # Errors
 /// An unknown field, one of the wrong type, a bound that its type doesn't have, bounds between which nothing lies.
-pub fn of(check: &QualityCheck, schema: &Schema) -> Result<Option<Figure>, Fault> {
+pub fn of(check: &QualityCheck, schema: &Schema, window_ms: u64) -> Result<Option<Figure>, Fault> {
     let figure = if let Some(of) = &check.row_count {
         row_count(of)
     } else if let Some(of) = &check.null_ratio {
@@ -39,6 +42,8 @@ pub fn of(check: &QualityCheck, schema: &Schema) -> Result<Option<Figure>, Fault
         quantile(of, schema)?
     } else if let Some(of) = &check.distribution {
         distribution::of(of, schema)?
+    } else if let Some(of) = &check.anomaly {
+        anomaly::of(of, schema, window_ms)?
     } else if let Some(text) = &check.having {
         Figure {
             observed: None,
@@ -96,37 +101,71 @@ fn null_ratio(of: &NullRatioCheck, schema: &Schema) -> Result<Figure, Fault> {
     column(schema, "nullRatio.field", &of.field)?;
     let max = values::read(&of.max, &DataType::Double)
         .or_else(|message| fault("nullRatio.max", message))?;
-    let nulls = format!("(COUNT(*) - COUNT({}))", quoted(&of.field));
     Ok(Figure {
-        // In per cent, as max is.
-        observed: Some(shown(&format!("ROUND({nulls} * 100.0000 / COUNT(*), 4)"))),
+        observed: Some(shown(&null_per_cent(&of.field))),
         // Without a division, which would round.
-        passed: format!("{nulls} * 100 <= {} * COUNT(*)", max.sql()),
+        passed: format!("{} * 100 <= {} * COUNT(*)", nulls(&of.field), max.sql()),
     })
+}
+
+fn nulls(field: &str) -> String {
+    format!("(COUNT(*) - COUNT({}))", quoted(field))
+}
+
+/// How many records have no value, in per cent.
+pub fn null_per_cent(field: &str) -> String {
+    format!("ROUND({} * 100.0000 / COUNT(*), 4)", nulls(field))
 }
 
 fn aggregate(of: &AggregateCheck, schema: &Schema) -> Result<Figure, Fault> {
     let found = labelled(schema, "aggregate.field", &of.field)?;
-    let field = quoted(&of.field);
+    let (expression, gives) = aggregated("aggregate.field", &of.field, of.function, &found)?;
+    let (min, max) = between("aggregate", (&of.min, &of.max), &gives)?;
+    let parts = [
+        min.map(|min| format!("{expression} >= {}", min.sql())),
+        max.map(|max| format!("{expression} <= {}", max.sql())),
+    ];
+    let counted = of.function == AggregateFunction::Distinct;
+    Ok(Figure {
+        observed: if counted {
+            Some(shown(&expression))
+        } else {
+            shown_of(&found, &expression)
+        },
+        passed: joined(parts),
+    })
+}
+
+/// What a field's values come to, with its type. `at`: where the check names the field.
+///
+/// # Errors
+/// The function isn't for the field's type.
+pub fn aggregated(
+    at: &str,
+    name: &str,
+    function: AggregateFunction,
+    found: &Column,
+) -> Result<(String, DataType), Fault> {
+    let field = quoted(name);
     let number = found.data_type.is_numeric();
     let decimal = matches!(found.data_type, DataType::Decimal { .. });
     let whole = matches!(found.data_type, DataType::Int | DataType::BigInt);
     let double = format!("CAST({field} AS DOUBLE)");
     let wrong = |what: &str| {
         fault(
-            "aggregate.field",
+            at,
             format!(
-                "\"{}\" is {}; {:?} is for {what}",
-                of.field, found.data_type, of.function
+                "\"{name}\" is {}; {function:?} is for {what}",
+                found.data_type
             ),
         )
     };
-    let (expression, gives) = match of.function {
+    Ok(match function {
         AggregateFunction::Min | AggregateFunction::Max => {
             if !is_ordered(&found.data_type) {
                 return wrong("numbers, dates, times, timestamps and texts");
             }
-            let name = format!("{:?}", of.function).to_uppercase();
+            let name = format!("{function:?}").to_uppercase();
             (format!("{name}({field})"), found.data_type.clone())
         }
         AggregateFunction::Distinct => {
@@ -145,20 +184,6 @@ fn aggregate(of: &AggregateCheck, schema: &Schema) -> Result<Figure, Fault> {
         ),
         AggregateFunction::Sum => (format!("SUM({field})"), DataType::Double),
         AggregateFunction::StdDev => (format!("STDDEV_SAMP({double})"), DataType::Double),
-    };
-    let (min, max) = between("aggregate", (&of.min, &of.max), &gives)?;
-    let parts = [
-        min.map(|min| format!("{expression} >= {}", min.sql())),
-        max.map(|max| format!("{expression} <= {}", max.sql())),
-    ];
-    let counted = of.function == AggregateFunction::Distinct;
-    Ok(Figure {
-        observed: if counted {
-            Some(shown(&expression))
-        } else {
-            shown_of(&found, &expression)
-        },
-        passed: joined(parts),
     })
 }
 

@@ -7,6 +7,7 @@
 //!
 //! All write one stream of verdicts with one contract, whatever the checks are: figures and verdicts are maps by the check's name.
 
+mod anomaly;
 mod distribution;
 mod figures;
 mod query;
@@ -185,7 +186,7 @@ fn windows(
     let (mut all, mut fresh) = (Vec::new(), false);
     for (index, check) in checks {
         fresh |= check.freshness.is_some();
-        match figures::of(check, from.schema) {
+        match figures::of(check, from.schema, spec.window.millis()) {
             Ok(Some(figure)) => all.push((check.called(*index), figure)),
             Ok(None) => {}
             Err(fault) => faults.push(at(*index, fault)),

@@ -110,6 +110,21 @@ fn a_distribution_is_counts_and_a_statistic() {
 }
 
 #[test]
+fn what_is_compared_with_earlier_windows_is_observed_alone() {
+    let bins = json!([{"upTo": "10"}, {"upTo": "20"}, {}]);
+    let monitors = built(&spec(json!([
+        {"name": "volume", "anomaly": {}},
+        {"name": "nulls", "anomaly": {"metric": "NullRatio", "field": "mail"}},
+        {"name": "mails", "anomaly": {"metric": "Distinct", "field": "mail"}},
+        {"name": "mean", "anomaly": {"metric": "Mean", "field": "line"}},
+        {"name": "sum", "anomaly": {"metric": "Sum", "field": "amount"}},
+        {"name": "shift", "distribution": {"field": "amount", "max": "0.2", "bins": bins, "reference": {"lookback": "7d"}}},
+    ])));
+    assert_eq!(monitors.queries.len(), 1);
+    insta::assert_snapshot!("histories", monitors.queries[0].sql);
+}
+
+#[test]
 fn each_key_is_a_query_of_its_own() {
     let mut spec = spec(json!([
         {"unique": {"key": ["id"], "within": "1h"}},
@@ -234,6 +249,31 @@ fn what_is_wrong_with_a_check_of_a_window_is_said_with_its_place() {
             "spec.checks[0].distribution.bins[1].values[1]: stands in a bin already",
         ),
         (
+            json!({"distribution": {"field": "amount", "max": "1", "bins": [{"upTo": "1"}, {}],
+                "reference": {"lookback": "9m"}}}),
+            "spec.checks[0].distribution.reference.lookback: is shorter than two windows of 5m",
+        ),
+        (
+            json!({"anomaly": {"metric": "Mean", "field": "salary"}}),
+            "spec.checks[0].anomaly.field: \"salary\" is labelled pii, so Mean of it isn't told, and has no history",
+        ),
+        (
+            json!({"anomaly": {"metric": "Min", "field": "day"}}),
+            "spec.checks[0].anomaly.field: \"day\" is date; Min has a history for numbers alone",
+        ),
+        (
+            json!({"anomaly": {"metric": "Mean", "field": "id"}}),
+            "spec.checks[0].anomaly.field: \"id\" is string; Mean has a history for numbers alone",
+        ),
+        (
+            json!({"schema": {"columns": [{"name": "id", "type": "strin"}]}}),
+            "spec.checks[0].schema.columns[0].type: at character 1: ",
+        ),
+        (
+            json!({"schema": {"columns": [{"name": "id"}, {"name": "id", "type": "string"}]}}),
+            "spec.checks[0].schema.columns[1].name: \"id\" stands there already",
+        ),
+        (
             json!({"distribution": {"field": "id", "test": "ChiSquare", "max": "1", "bins": [
                 {"values": ["a"], "fraction": "1"}, {"fraction": "0"}]}}),
             "spec.checks[0].distribution.bins[1].fraction: ChiSquare divides by it",
@@ -319,6 +359,19 @@ fn many_unique_checks_are_refused() {
     assert_eq!(told.len(), 1);
     assert!(
         told[0].starts_with("spec.checks[8].unique: a rule has at most 8"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn many_histories_are_refused() {
+    let checks: Vec<Value> = (0..17)
+        .map(|n| json!({"name": format!("a{n}"), "anomaly": {"sensitivity": format!("{}", n + 1)}}))
+        .collect();
+    let told = faults_of(&spec(json!(checks)), &contract());
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with("spec.checks[16].anomaly: a rule has at most 16"),
         "{told:?}"
     );
 }

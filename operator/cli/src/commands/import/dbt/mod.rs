@@ -3,6 +3,7 @@
 //! A test of dbt is a query for rows that are wrong, and a comparison with null finds none: so a null passes `accepted_values`.
 //! Values are written into the query as Jinja prints them, which is Python's way: `yes` is `True`, and nothing is `None`.
 
+mod freshness;
 mod values;
 
 use headworks_crds::{CheckSeverity, FieldCheck, QualityCheck, ValuesCheck};
@@ -97,17 +98,7 @@ pub fn read(file: &str, relation: &Relation, schema: Option<&Schema>, import: &m
             Some(column.get("name").and_then(Node::text).unwrap_or_default()),
         );
     }
-    if let Some(freshness) = relation.node.get("freshness")
-        && !matches!(freshness.content, Content::Null)
-    {
-        let part = Part {
-            file: file.to_owned(),
-            place: freshness.place,
-            title: format!("freshness of {}", relation.name),
-        };
-        let why = "needs a window check: how old the last row is isn't known of one row";
-        import.add(part, Err(why.into()));
-    }
+    freshness::read(file, relation, import);
 }
 
 /// A test: its kind, and the node with its arguments where there is one.

@@ -118,3 +118,64 @@ fn what_a_check_cannot_say_is_left_out() {
     );
     assert_eq!(off.holding.len(), 1);
 }
+
+#[test]
+fn freshness_of_a_source_is_a_check_of_event_time() {
+    let import = asked(
+        "sources:
+  - name: s
+    tables:
+      - name: t
+        loaded_at_field: at
+        freshness: {warn_after: {count: 90, period: minute}, error_after: {count: 2, period: day}}
+",
+    );
+    assert!(import.left_out.is_empty(), "{:?}", import.left_out);
+    let rules = import.rules("a", "a", headworks_crds::OnError::Drop);
+    let told: Vec<_> = rules
+        .iter()
+        .map(|rule| {
+            let check = &rule.spec.checks[0];
+            let age = check.freshness.as_ref().map(|of| of.max_age.to_string());
+            (rule.name.as_str(), check.severity, age)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "a-windows-warn",
+                CheckSeverity::Warn,
+                Some("90m".to_owned())
+            ),
+            ("a-windows", CheckSeverity::Error, Some("2d".to_owned())),
+        ]
+    );
+    assert!(
+        import.notes[0].1.contains("dbt looks at at"),
+        "{:?}",
+        import.notes
+    );
+    for (freshness, words) in [
+        (
+            "{warn_after: {count: 1.5, period: hour}}",
+            "no whole number",
+        ),
+        (
+            "{warn_after: {count: 1, period: week}}",
+            "none of minute, hour, day",
+        ),
+        ("{error_after: {count: 31, period: day}}", "at most 30d"),
+        (
+            "{error_after: {count: 1, period: day}, filter: a > 1}",
+            "has a filter",
+        ),
+    ] {
+        let yaml = format!("sources: [{{name: s, tables: [{{name: t, freshness: {freshness}}}]}}]");
+        let import = asked(&yaml);
+        let [(_, why)] = &import.left_out[..] else {
+            panic!("{freshness}: {import:?}")
+        };
+        assert!(why.contains(words), "{freshness}: {why}");
+    }
+}
