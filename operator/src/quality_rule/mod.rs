@@ -33,6 +33,8 @@ use crate::{
     status::ReconcileOutcome,
 };
 
+pub use monitor::stream as verdict_stream;
+
 /// How often pods' counts are looked at.
 const LOOK: Duration = Duration::from_secs(10);
 /// The same while pods are to take a rule up.
@@ -133,16 +135,16 @@ fn count(
 ) -> Option<Judged> {
     let (spec, before) = (&rule.spec, &*status);
     let known = || Remembered {
-        counts: Counts::of_status(&before.judges),
+        counts: Counts::of_status(&before.judges, |name| status::refuses(spec, name)),
         ..Remembered::default()
     };
     let uid = rule.uid().unwrap_or_default();
     let generation = rule.metadata.generation;
     let names = status::names(spec);
-    let pods = dereference::counted(judges, &spec.stream, &key.name, &names);
+    let pods = dereference::counted(judges, spec, &key.name, &names);
     let last = dereference::last_failures(judges, &spec.stream, &key.name, &names);
     let look = |remembered: &mut Remembered| {
-        let sums = remembered.round(&pods, |name| status::refuses(spec, name));
+        let sums = remembered.round(&pods);
         let total = remembered.counts.total(|name| status::refuses(spec, name));
         let length = i64::try_from(spec.window.millis()).unwrap_or(i64::MAX);
         let now_ms = now.as_millisecond();
