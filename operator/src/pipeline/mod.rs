@@ -29,7 +29,8 @@ use crate::{
     data_stream::resolve::ResolvedStream,
     mounts::NeededSecret,
     names::Key,
-    planning::{check, targets},
+    owned_objects::monitors,
+    planning::{check, shared, targets},
     platform::policy,
     reason::ConditionReason,
     retry::Error,
@@ -107,7 +108,10 @@ async fn run<E: Engine + Sync>(
     let (applied, resolved) = applied.map_err(|error| keeps_running(error, status))?;
     in_force(pipeline, &resolved, engine.progress(&applied), status);
     inputs_health::settle(pipeline, key, status, context);
-    let shared = shared_condition::shared_condition(&context.flows.shared(key));
+    // Monitors of one rule write one stream of verdicts, on purpose.
+    let siblings = monitors::of_one_rule(pipeline, context);
+    let others = shared::without(context.flows.shared(key), siblings);
+    let shared = shared_condition::shared_condition(&others);
     let outcome = engine.observe(&applied).await?;
     Ok(outcome.and(shared))
 }
