@@ -27,7 +27,7 @@ macro_rules! for_each_kind {
             (Pipeline, plural: "pipelines", namespaced: true, referred_to: false)
             (Replay, plural: "replays", namespaced: true, referred_to: false)
             (AccessGrant, plural: "accessgrants", namespaced: true, referred_to: false)
-            (QualityRule, plural: "qualityrules", namespaced: true, referred_to: false)
+            (QualityRule, plural: "qualityrules", namespaced: true, referred_to: true)
         }
     };
 }

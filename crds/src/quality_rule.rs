@@ -234,6 +234,9 @@ pub struct RuleCount {
     /// Records that failed at least one check.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed: i64,
+    /// Those of them that went no further; absent where none failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<i64>,
     /// Records that failed each check, by the check's name; nothing of one that none failed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "by_check")]

@@ -20,10 +20,13 @@ pub fn markdown() -> String {
         let names = &crd.spec.names;
         let version = serde_json::to_value(&crd.spec.versions[0]).unwrap_or_default();
         let schema = &version["schema"]["openAPIV3Schema"];
-        let short = names.short_names.clone().unwrap_or_default().join("`, `");
+        let short = match names.short_names.as_deref() {
+            None | Some([]) => String::new(),
+            Some(all) => format!(", short `{}`", all.join("`, `")),
+        };
         let _ = write!(
             page,
-            "\n## {}\n\n{}\n\n`{}.{}`, short `{short}`, {}.\n",
+            "\n## {}\n\n{}\n\n`{}.{}`{short}, {}.\n",
             names.kind,
             text(schema),
             names.plural,

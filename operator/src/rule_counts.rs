@@ -9,9 +9,9 @@
 //!   in Sources.
 //!
 //! A record that a Source refused comes to no reader; one that it let pass is judged by each. A reader that begins later, or was away, has
-//! judged fewer, so the one with most is the nearest to all. How many a Source refused follows from the checks: those that failed one
-//! whose action refuses. Where a record fails two of those, and others fail only such as let pass, it may be told twice; it is never
-//! more than what failed.
+//! judged fewer, so the one with most is the nearest to all. How many a Source refused its pods say, each record once; of those of an
+//! earlier release it follows from the checks: those that failed one whose action refuses, so that a record that fails two of them may
+//! be told twice, and never more than what failed.
 //!
 //! How it goes of late is another question, which totals can't answer: see `growth`.
 //!
@@ -59,17 +59,21 @@ pub struct Tally {
     pub checked: u64,
     /// Records that failed at least one check.
     pub failed: u64,
+    /// Those of them that went no further.
+    pub stopped: u64,
     /// Records that failed each check, by its name.
     pub checks: BTreeMap<String, u64>,
 }
 
 impl Tally {
     /// What a pod says of a rule, of all its versions. Checks that the rule doesn't have are a pod's invention, or of an older version.
+    /// `refuses`: a record that fails the check of that name goes no further, as far as the pod doesn't say how many did.
     pub fn of(
         figures: &[RuleFigures],
         stream: &str,
         rule: &str,
         checks: &BTreeSet<String>,
+        refuses: impl Fn(&str) -> bool,
     ) -> Tally {
         let mut tally = Tally::default();
         for one in figures {
@@ -78,13 +82,14 @@ impl Tally {
             }
             tally.checked = tally.checked.saturating_add(one.checked);
             tally.failed = tally.failed.saturating_add(one.failed);
-            for check in one
-                .checks
-                .iter()
-                .filter(|check| checks.contains(&check.name))
-            {
+            let known = one.checks.iter();
+            let known = known.filter(|check| checks.contains(&check.name));
+            for check in known.clone() {
                 tally.add_check(&check.name, check.failed);
             }
+            let failed = known.map(|check| (check.name.as_str(), check.failed));
+            let stopped = one.stopped.unwrap_or_else(|| refused(failed, &refuses));
+            tally.stopped = tally.stopped.saturating_add(stopped.min(one.failed));
         }
         tally
     }
@@ -99,6 +104,7 @@ impl Tally {
     fn add(&mut self, more: &Tally) {
         self.checked = self.checked.saturating_add(more.checked);
         self.failed = self.failed.saturating_add(more.failed);
+        self.stopped = self.stopped.saturating_add(more.stopped);
         for (name, failed) in &more.checks {
             self.add_check(name, *failed);
         }
@@ -107,6 +113,7 @@ impl Tally {
     fn take_away(&mut self, less: &Tally) {
         self.checked = self.checked.saturating_sub(less.checked);
         self.failed = self.failed.saturating_sub(less.failed);
+        self.stopped = self.stopped.saturating_sub(less.stopped);
         for (name, failed) in &less.checks {
             if let Some(count) = self.checks.get_mut(name) {
                 *count = count.saturating_sub(*failed);
@@ -119,22 +126,25 @@ impl Tally {
     fn most(&mut self, other: &Tally) {
         self.checked = self.checked.max(other.checked);
         self.failed = self.failed.max(other.failed);
+        self.stopped = self.stopped.max(other.stopped);
         for (name, failed) in &other.checks {
             let count = self.checks.entry(name.clone()).or_default();
             *count = (*count).max(*failed);
         }
     }
 
-    /// Records that went no further, as far as checks tell.
-    fn stopped(&self, refuses: impl Fn(&str) -> bool) -> u64 {
-        let all = self.checks.iter().filter(|(name, _)| refuses(name));
-        let stopped = all.map(|(_, failed)| *failed).fold(0, u64::saturating_add);
-        stopped.min(self.failed)
-    }
-
     fn check(&self, name: &str) -> u64 {
         self.checks.get(name).copied().unwrap_or(0)
     }
+}
+
+/// Records that went no further, as far as checks tell: one that failed two of them counts twice.
+fn refused<'a>(
+    checks: impl Iterator<Item = (&'a str, u64)>,
+    refuses: impl Fn(&str) -> bool,
+) -> u64 {
+    let all = checks.filter(|(name, _)| refuses(name));
+    all.map(|(_, failed)| failed).fold(0, u64::saturating_add)
 }
 
 /// What the pods of one object have counted by one rule.
@@ -197,14 +207,19 @@ impl Judge {
 pub struct Counts(BTreeMap<String, Judge>);
 
 impl Counts {
-    /// As a status has them.
-    pub fn of_status(judges: &[JudgeCount]) -> Counts {
-        let read = |count: &RuleCount| Tally {
-            checked: whole(count.checked),
-            failed: whole(count.failed),
-            checks: (count.checks.iter())
-                .map(|(name, n)| (name.clone(), whole(*n)))
-                .collect(),
+    /// As a status has them. `refuses`: as of [`Tally::of`], of what an earlier release has written.
+    pub fn of_status(judges: &[JudgeCount], refuses: impl Fn(&str) -> bool) -> Counts {
+        let read = |count: &RuleCount| {
+            let checks = count.checks.iter();
+            let failed = checks.map(|(name, n)| (name.as_str(), whole(*n)));
+            let stopped = count.stopped.map(whole);
+            let stopped = stopped.unwrap_or_else(|| refused(failed.clone(), &refuses));
+            Tally {
+                checked: whole(count.checked),
+                failed: whole(count.failed),
+                stopped: stopped.min(whole(count.failed)),
+                checks: failed.map(|(name, n)| (name.to_owned(), n)).collect(),
+            }
         };
         let judges = judges.iter().map(|judge| {
             let pods = judge
@@ -226,6 +241,7 @@ impl Counts {
         let write = |tally: &Tally| RuleCount {
             checked: shown(tally.checked),
             failed: shown(tally.failed),
+            stopped: (tally.failed > 0).then(|| shown(tally.stopped)),
             checks: (tally.checks.iter())
                 .map(|(name, n)| (name.clone(), shown(*n)))
                 .collect(),
@@ -289,17 +305,13 @@ impl Counts {
     }
 
     /// What each object has counted that may still judge, and whether that is up to date.
-    fn by_judge(
-        &self,
-        heard: &Heard,
-        refuses: impl Fn(&str) -> bool,
-    ) -> BTreeMap<String, (Count, bool)> {
+    fn by_judge(&self, heard: &Heard) -> BTreeMap<String, (Count, bool)> {
         let judges = self.0.iter();
         judges
             .filter(|(by, _)| by.as_str() != GONE_SOURCES && by.as_str() != GONE_READERS)
             .map(|(by, judge)| {
                 let current = !matches!(heard.get(by), Some(None));
-                let count = Count::of(&judge.total(), &refuses);
+                let count = Count::of(&judge.total());
                 (by.clone(), (count, current))
             })
             .collect()
@@ -315,18 +327,20 @@ impl Counts {
                 readers.most(&judge.total());
             }
         }
-        let stopped = sources.stopped(&refuses);
+        let stopped = sources.stopped.min(sources.failed);
         let passed = sources.failed - stopped;
         let mut total = Tally {
             checked: sources.checked.max(stopped.saturating_add(readers.checked)),
             failed: stopped.saturating_add(passed.max(readers.failed)),
+            stopped: stopped.saturating_add(readers.stopped),
             checks: BTreeMap::new(),
         };
         let names: BTreeSet<&String> = sources.checks.keys().chain(readers.checks.keys()).collect();
         for name in names {
             let (first, then) = (sources.check(name), readers.check(name));
+            // Those that failed it before it refused are among both.
             let failed = if refuses(name) {
-                first.saturating_add(then)
+                first.saturating_add(then).min(total.failed)
             } else {
                 first.max(then)
             };
@@ -360,10 +374,10 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// One look at what pods have counted; gives the sums that [`Window::note`] takes. `refuses`: as of [`Counts::total`].
-    pub fn round(&mut self, heard: &Heard, refuses: impl Fn(&str) -> bool) -> Sums {
+    /// One look at what pods have counted; gives the sums that [`Window::note`] takes.
+    pub fn round(&mut self, heard: &Heard) -> Sums {
         self.counts.round(heard);
-        self.growth.take_in(self.counts.by_judge(heard, refuses))
+        self.growth.take_in(self.counts.by_judge(heard))
     }
 }
 

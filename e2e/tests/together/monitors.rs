@@ -57,6 +57,12 @@ fn windows_are_judged_by_monitors_that_the_rule_owns() {
     for monitor in ["sane-monitor", "sane-unique-1"] {
         c.ready(PIPELINE, monitor);
     }
+    // Both write the stream of verdicts, and that is nobody's mistake.
+    for monitor in ["sane-monitor", "sane-unique-1"] {
+        let object = c.kubectl.get(PIPELINE, monitor, &c.namespace);
+        let conditions = object.expect("the monitor")["status"]["conditions"].to_string();
+        assert!(!conditions.contains("SharedTarget"), "{conditions}");
+    }
     // Five orders, of which three have no coupon, and one comes twice.
     for (id, coupon) in [
         ("a", Some("x")),

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_crds::kinds;
+use k8s_openapi::jiff::Timestamp;
 use regex::Regex;
 use serde_json::Value;
 
@@ -244,9 +245,18 @@ impl Walk<'_> {
             }
             return;
         }
+        if schema["format"] == "date-time" && text.parse::<Timestamp>().is_err() {
+            let shown: String = text.chars().take(80).collect();
+            let message = format!(
+                "\"{shown}\" is no instant: write it as 2026-01-31T12:34:56Z, with its zone"
+            );
+            return self.say(node.place, message);
+        }
         let length = text.chars().count() as u64;
-        if schema["minLength"].as_u64().is_some_and(|min| length < min) {
-            return self.say(node.place, "must not be empty".into());
+        if let Some(min) = schema["minLength"].as_u64()
+            && length < min
+        {
+            return self.say(node.place, too_few(length, min, "characters"));
         }
         if let Some(max) = schema["maxLength"].as_u64()
             && length > max
@@ -288,8 +298,10 @@ impl Walk<'_> {
 
     fn list(&mut self, node: &Node, items: &[Node], schema: &Value) {
         let count = items.len() as u64;
-        if schema["minItems"].as_u64().is_some_and(|min| count < min) {
-            self.say(node.place, "must not be empty".into());
+        if let Some(min) = schema["minItems"].as_u64()
+            && count < min
+        {
+            self.say(node.place, too_few(count, min, "items"));
         }
         if let Some(max) = schema["maxItems"].as_u64()
             && count > max
@@ -375,6 +387,17 @@ impl Walk<'_> {
                 });
             }
         }
+    }
+}
+
+fn too_few(count: u64, min: u64, what: &str) -> String {
+    match (count, min) {
+        (0, 1) => "must not be empty".to_owned(),
+        (1, _) => format!(
+            "has 1 {}, at least {min} are needed",
+            what.trim_end_matches('s')
+        ),
+        _ => format!("has {count} {what}, at least {min} are needed"),
     }
 }
 

@@ -66,8 +66,10 @@ fn what_is_wrong_is_said_with_place_and_remedy() {
         "quality",
         "state",
         "tab",
+        "told-once",
         "topics-alike",
         "unknown-kind",
+        "verdicts",
         "wrong-type",
     ] {
         let path = if case == "loop" {

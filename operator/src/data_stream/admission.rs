@@ -71,23 +71,38 @@ fn limited(new: &DataStream, stores: &Stores, decision: &mut AdmissionDecision) 
     }
 }
 
-/// Topics of the other streams on a stream's Platform.
+/// Topics of the other streams on a stream's Platform, of those that may have them: who isn't allowed a topic takes it from nobody, and
+/// who is younger doesn't either.
 fn taken(stores: &Stores, stream: &DataStream) -> Vec<review::Taken> {
     let own = (stream.namespace(), stream.name_any());
+    let platform = stores.platform(&stream.spec.platform);
+    let policy = platform.map_or_else(Vec::new, |p| p.spec.kafka.topic_policy.clone());
+    let may_have = |namespace: &str, topic: &str| {
+        let labels = stores.namespace_labels(namespace);
+        topic_name::allowed(topic, namespace, &labels, &policy).is_ok()
+    };
     let all = stores.streams.state();
     all.iter()
         .filter_map(|other| other.0.as_ref().ok())
         .filter(|other| (other.namespace(), other.name_any()) != own)
         .filter(|other| other.spec.platform == stream.spec.platform)
-        .map(|other| {
+        .filter(|other| came_before(other, stream))
+        .filter_map(|other| {
             let (namespace, name) = (other.namespace().unwrap_or_default(), other.name_any());
-            review::Taken {
-                topic: topic_name::topic_of(&namespace, &name, other.spec.topic.as_deref()),
+            let topic = topic_name::topic_of(&namespace, &name, other.spec.topic.as_deref());
+            may_have(&namespace, &topic).then_some(review::Taken {
+                topic,
                 namespace,
                 name,
-            }
+            })
         })
         .collect()
+}
+
+/// True: the other one is older. One that is only about to be made is younger than all.
+fn came_before(other: &DataStream, stream: &DataStream) -> bool {
+    let made = |stream: &DataStream| stream.creation_timestamp().map(|at| at.0);
+    made(stream).is_none_or(|own| made(other).is_none_or(|other| other <= own))
 }
 
 /// Who uses a stream that goes. Pure.
@@ -97,6 +112,24 @@ fn goes(
     policy: DeletionPolicy,
     snapshot: &CatalogSnapshot,
 ) -> AdmissionDecision {
+    let users = users(name, snapshot);
+    let mut decision = AdmissionDecision::pass();
+    if !users.is_empty() {
+        decision.warn(format!(
+            "DataStream {namespace}/{name} is in use by {}: they wait until it is back",
+            listed(&users)
+        ));
+        if policy == DeletionPolicy::Delete {
+            decision.warn(format!(
+                "spec.deletionPolicy of DataStream {namespace}/{name} is Delete: its topic and all its records go, too"
+            ));
+        }
+    }
+    decision
+}
+
+/// Who uses a stream, as they are told. Pure.
+pub fn users(name: &str, snapshot: &CatalogSnapshot) -> Vec<String> {
     let mut users = Vec::new();
     for ((_, pipeline), spec) in &snapshot.pipelines {
         let reads = query::inputs(&spec.sql).is_ok_and(|all| all.iter().any(|one| one == name));
@@ -123,19 +156,7 @@ fn goes(
         .iter()
         .filter(|(_, rule)| rule.stream == name);
     users.extend(rules.map(|((_, rule), _)| format!("QualityRule {rule}")));
-    let mut decision = AdmissionDecision::pass();
-    if !users.is_empty() {
-        decision.warn(format!(
-            "DataStream {namespace}/{name} is in use by {}: they wait until it is back",
-            listed(&users)
-        ));
-        if policy == DeletionPolicy::Delete {
-            decision.warn(format!(
-                "spec.deletionPolicy of DataStream {namespace}/{name} is Delete: its topic and all its records go, too"
-            ));
-        }
-    }
-    decision
+    users
 }
 
 #[cfg(test)]
@@ -179,6 +200,21 @@ mod tests {
         let grant = json!({"to": {"namespace": "bi", "name": "app"}, "read": ["orders"]});
         snapshot.grants.insert(name("bi"), of(grant));
         snapshot
+    }
+
+    #[test]
+    fn only_an_older_stream_has_a_topic_already() {
+        let made = |at: Option<&str>| -> DataStream {
+            let metadata = json!({"name": "orders", "creationTimestamp": at});
+            serde_json::from_value(json!({"metadata": metadata, "spec": {"schema": []}})).unwrap()
+        };
+        let (old, new) = (Some("2026-01-01T00:00:00Z"), Some("2026-01-02T00:00:00Z"));
+        assert!(came_before(&made(old), &made(new)));
+        assert!(!came_before(&made(new), &made(old)));
+        assert!(
+            came_before(&made(new), &made(None)),
+            "it is about to be made"
+        );
     }
 
     #[test]

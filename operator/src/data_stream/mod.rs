@@ -5,7 +5,7 @@
 //! (`build`); that is done (`apply`), by whoever makes topics on its Platform (`provisioner`); and it is said how it went (`status`).
 //! `validate` and `build` are pure.
 
-mod admission;
+pub mod admission;
 mod apply;
 mod build;
 mod compatibility;

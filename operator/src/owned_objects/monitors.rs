@@ -34,6 +34,20 @@ fn owns(pipeline: &Pipeline, uid: &str) -> bool {
     owners.any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
+/// The monitors of the rule that a monitor is of, among which it is itself; none where the Pipeline is no monitor.
+pub fn of_one_rule(pipeline: &Pipeline, context: &Context) -> Vec<String> {
+    if !is_monitor(pipeline, context) {
+        return Vec::new();
+    }
+    let owners = pipeline.owner_references().iter();
+    let rules = owners.filter(|owner| owner.controller == Some(true));
+    let namespace = pipeline.namespace().unwrap_or_default();
+    rules
+        .flat_map(|rule| FAMILY.owned_by::<Pipeline>(context, &namespace, &rule.uid))
+        .map(|one| one.name_any())
+        .collect()
+}
+
 /// What a monitor judges, digested; none where the Pipeline is no monitor.
 pub fn judged(pipeline: &Pipeline, context: &Context) -> Option<String> {
     is_monitor(pipeline, context).then(|| monitor::digest_of(&pipeline.spec.sql))

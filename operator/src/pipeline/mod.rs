@@ -32,7 +32,8 @@ use crate::{
     data_stream::resolve::ResolvedStream,
     mounts::NeededSecret,
     names::Key,
-    planning::{check, flows::is_canary, targets},
+    owned_objects::monitors,
+    planning::{check, flows::is_canary, shared, targets},
     platform::policy,
     reason::ConditionReason,
     retry::Error,
@@ -122,7 +123,10 @@ async fn run<E: Engine + Sync>(
     in_force(version, &resolved, engine.progress(&applied), status);
     canary::applied(&pipeline.spec, &version.spec, status);
     inputs_health::settle(pipeline, key, status, context);
-    let shared = shared_condition::shared_condition(&context.flows.shared(key));
+    // Monitors of one rule write one stream of verdicts, on purpose.
+    let siblings = monitors::of_one_rule(pipeline, context);
+    let others = shared::without(context.flows.shared(key), siblings);
+    let shared = shared_condition::shared_condition(&others);
     let outcome = engine.observe(&applied).await?;
     let looked_after = is_canary(pipeline).then_some(canary::LOOK);
     let outcome = outcome.and(shared).and(step.condition);

@@ -47,6 +47,18 @@ pub fn others<'a>(
     shared
 }
 
+/// What is left where some Pipelines don't count.
+pub fn without(mut shared: Shared, pipelines: impl IntoIterator<Item = String>) -> Shared {
+    for name in pipelines {
+        let writer = format!("Pipeline {name}");
+        for writers in shared.values_mut() {
+            writers.remove(&writer);
+        }
+    }
+    shared.retain(|_, writers| !writers.is_empty());
+    shared
+}
+
 /// `stream totals is written by Pipeline b, too`.
 pub fn words(shared: &Shared) -> String {
     let mut list: Vec<String> = shared
@@ -74,6 +86,25 @@ pub fn words(shared: &Shared) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_does_not_count_is_left_out() {
+        let writers = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
+        let shared: Shared = [
+            (
+                "stream/a".to_owned(),
+                writers(&["Pipeline m", "Pipeline p"]),
+            ),
+            ("stream/b".to_owned(), writers(&["Pipeline m"])),
+            ("stream/c".to_owned(), writers(&["Source m"])),
+        ]
+        .into();
+        let left = without(shared, ["m".to_owned()]);
+        assert_eq!(
+            words(&left),
+            "stream a is written by Pipeline p, too; stream c is written by Source m, too"
+        );
+    }
 
     #[test]
     fn a_long_list_is_cut() {

@@ -6,13 +6,14 @@
 
 use headworks_crds::{QualityRule, QualityRuleSpec, QualityRuleStatus, fault_text};
 use headworks_plan::RuleAction;
-use kube::ResourceExt;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::{
-    admission::{AdmissionDecision, Around, Request, Reviewed},
+    admission::{AdmissionDecision, Around, Request, Reviewed, listed},
+    data_stream::admission::users,
     hints::missing,
     impact::CatalogSnapshot,
-    planning::rules::{self, Named, action, unnamed},
+    planning::rules::{self, Named, action, monitor, unnamed},
     stores::Stores,
 };
 
@@ -23,9 +24,35 @@ impl Reviewed for QualityRule {
         review(request, &snapshot, &others)
     }
 
-    fn deletion(_: &str, _: &Around<'_>) -> AdmissionDecision {
-        AdmissionDecision::pass()
+    fn deletion(name: &str, around: &Around<'_>) -> AdmissionDecision {
+        let key = ObjectRef::new(name).within(around.namespace);
+        let rule = around.stores.quality_rules.get(&key);
+        let spec = rule.and_then(|rule| Some(rule.0.as_ref().ok()?.spec.clone()));
+        let mut decision = AdmissionDecision::pass();
+        if let Some(told) = spec.and_then(|spec| verdicts_go(name, &spec, &around.snapshot())) {
+            decision.warn(told);
+        }
+        decision
     }
+}
+
+/// What goes with the stream of a rule's verdicts; none where it has no such stream. Pure.
+fn verdicts_go(name: &str, spec: &QualityRuleSpec, snapshot: &CatalogSnapshot) -> Option<String> {
+    let names = monitor::names(name, spec)?;
+    let mut users = users(&names.verdicts, snapshot);
+    // Its own monitors write it.
+    users.retain(|user| {
+        let own = |pipeline: &String| *user == format!("Pipeline {pipeline} (writes it)");
+        !names.pipelines.iter().any(own)
+    });
+    let waiting = match users.as_slice() {
+        [] => String::new(),
+        users => format!("; it is in use by {}", listed(users)),
+    };
+    Some(format!(
+        "DataStream {} goes with the checks of many records of QualityRule {name}, its topic and all verdicts in it, too{waiting}; where they are still needed, copy them by a Pipeline first, or set suspend: true instead",
+        names.verdicts
+    ))
 }
 
 /// The other rules of the stream.
@@ -52,6 +79,12 @@ fn review(
         && let Some(status) = &old.status
     {
         strict(spec, &old.spec, status, &mut decision);
+    }
+    if let Some(old) = &request.old
+        && monitor::names(&new.name_any(), spec).is_none()
+        && let Some(told) = verdicts_go(&new.name_any(), &old.spec, snapshot)
+    {
+        decision.warn(told);
     }
     let key = (new.namespace().unwrap_or_default(), spec.stream.clone());
     // Windows are judged by monitors, whoever writes the topic.
@@ -203,6 +236,46 @@ mod tests {
             json!({"stream": "orders", "checks": [check]}),
             Value::Null,
         )
+    }
+
+    #[test]
+    fn what_becomes_of_verdicts_is_told_before_they_go() {
+        let mut snapshot = snapshot();
+        for (name, sql, to) in [
+            ("sane-monitor", "SELECT id FROM orders", "sane-verdicts"),
+            ("alarms", "SELECT records FROM `sane-verdicts`", "alarms"),
+        ] {
+            let spec = json!({"sql": sql, "to": [{"stream": to}]});
+            let spec = serde_json::from_value(spec).unwrap();
+            snapshot
+                .pipelines
+                .insert(("shop".into(), name.into()), spec);
+        }
+        let with = simple(json!({"rowCount": {"min": 1}}));
+        let told = verdicts_go("sane", &with.spec, &snapshot).unwrap();
+        assert!(
+            told.starts_with("DataStream sane-verdicts goes with the checks"),
+            "{told}"
+        );
+        assert!(
+            told.contains("in use by Pipeline alarms (reads it);")
+                && !told.contains("sane-monitor"),
+            "{told}"
+        );
+        let without = simple(json!({"notNull": {"field": "id"}}));
+        assert_eq!(verdicts_go("sane", &without.spec, &snapshot), None);
+        // They go, too, where the rule stays and its last check of many records doesn't.
+        let told = warnings(without.clone(), Some(with.clone()), &[]);
+        assert!(told.contains("sane-verdicts goes"), "{told}");
+        let suspended = QualityRule {
+            spec: QualityRuleSpec {
+                suspend: true,
+                ..with.spec.clone()
+            },
+            ..with.clone()
+        };
+        let told = warnings(suspended, Some(with), &[]);
+        assert!(!told.contains("sane-verdicts goes"), "{told}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headworks_crds::QualityRule;
+use headworks_crds::{QualityRule, QualityRuleSpec};
 use headworks_plan::RuleFigures;
 
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
     retry::Error,
     rule_counts::{Heard, Tally},
 };
+
+use super::status::refuses;
 
 /// An object whose pods judge the stream's records, and what each of them says.
 #[derive(Clone, Debug)]
@@ -87,10 +89,18 @@ pub async fn stream(rule: &QualityRule, key: &Key, context: &Context) -> Result<
 }
 
 /// What each pod has counted by a rule of the stream.
-pub fn counted(judges: &[Judge], stream: &str, rule: &str, checks: &BTreeSet<String>) -> Heard {
+pub fn counted(
+    judges: &[Judge],
+    spec: &QualityRuleSpec,
+    rule: &str,
+    checks: &BTreeSet<String>,
+) -> Heard {
+    let tally = |said: &[RuleFigures]| {
+        Tally::of(said, &spec.stream, rule, checks, |name| refuses(spec, name))
+    };
     let of = |judge: &Judge| {
         let pods = judge.pods.iter();
-        let pods = pods.map(|(pod, said)| (pod.clone(), Tally::of(said, stream, rule, checks)));
+        let pods = pods.map(|(pod, said)| (pod.clone(), tally(said)));
         (judge.title(), (!judge.silent).then(|| pods.collect()))
     };
     judges.iter().map(of).collect()

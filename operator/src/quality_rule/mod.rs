@@ -19,7 +19,7 @@ mod watched;
 
 use std::time::Duration;
 
-use headworks_crds::{QualityRule, QualityRuleStatus, SpecFault};
+use headworks_crds::{QualityRule, QualityRuleSpec, QualityRuleStatus, SpecFault};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -34,6 +34,8 @@ use crate::{
     security::Open,
     status::ReconcileOutcome,
 };
+
+pub use monitor::stream as verdict_stream;
 
 /// How often pods' counts are looked at.
 const LOOK: Duration = Duration::from_secs(10);
@@ -137,7 +139,7 @@ async fn judge(
     let heard = monitor::heard(key, monitors, context);
     let uid = rule.uid().unwrap_or_default();
     let with_history = |work: &mut dyn FnMut(&mut Option<History>)| {
-        let known = || remembered(status);
+        let known = || remembered(&rule.spec, status);
         let with = |all: &mut Remembered| work(&mut all.history);
         context.rules.with(key, &uid, known, with);
     };
@@ -167,9 +169,9 @@ async fn judge(
 }
 
 /// What is known of a rule at first.
-fn remembered(status: &QualityRuleStatus) -> Remembered {
+fn remembered(spec: &QualityRuleSpec, status: &QualityRuleStatus) -> Remembered {
     Remembered {
-        counts: Counts::of_status(&status.judges),
+        counts: Counts::of_status(&status.judges, |name| status::refuses(spec, name)),
         ..Remembered::default()
     }
 }
@@ -184,14 +186,14 @@ fn count(
     now: Timestamp,
 ) -> Option<Judged> {
     let (spec, before) = (&rule.spec, &*status);
-    let known = || remembered(before);
+    let known = || remembered(spec, before);
     let uid = rule.uid().unwrap_or_default();
     let generation = rule.metadata.generation;
     let names = status::names(spec);
-    let pods = dereference::counted(judges, &spec.stream, &key.name, &names);
+    let pods = dereference::counted(judges, spec, &key.name, &names);
     let last = dereference::last_failures(judges, &spec.stream, &key.name, &names);
     let look = |remembered: &mut Remembered| {
-        let sums = remembered.round(&pods, |name| status::refuses(spec, name));
+        let sums = remembered.round(&pods);
         let total = remembered.counts.total(|name| status::refuses(spec, name));
         let length = i64::try_from(spec.window.millis()).unwrap_or(i64::MAX);
         let now_ms = now.as_millisecond();

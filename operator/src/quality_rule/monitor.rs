@@ -75,7 +75,7 @@ pub async fn apply(
     if let Some(monitors) = monitors {
         wanted.insert(monitors.verdicts.clone());
         wanted.extend(monitors.queries.iter().map(|one| one.name.clone()));
-        let stream = stream(rule, monitors, platform);
+        let stream = stream(rule, &monitors.verdicts, platform);
         FAMILY.put(context, &stream, owners).await?;
     }
     for one in monitors.into_iter().flat_map(|all| &all.queries) {
@@ -138,8 +138,8 @@ fn beginning(window_ms: u64, now: Timestamp) -> StartFrom {
     }
 }
 
-/// The stream of verdicts.
-pub fn stream(rule: &QualityRule, monitors: &Monitors, platform: &str) -> DataStream {
+/// The stream of a rule's verdicts, by its name.
+pub fn stream(rule: &QualityRule, verdicts: &str, platform: &str) -> DataStream {
     let fields = monitor::contract().map(|field| Field {
         name: field.name,
         type_: field.type_,
@@ -161,8 +161,8 @@ pub fn stream(rule: &QualityRule, monitors: &Monitors, platform: &str) -> DataSt
         deletion_policy: DeletionPolicy::Delete,
         ..DataStreamSpec::new(fields.into())
     };
-    let mut stream = DataStream::new(&monitors.verdicts, spec);
-    stream.metadata = metadata(rule, &monitors.verdicts);
+    let mut stream = DataStream::new(verdicts, spec);
+    stream.metadata = metadata(rule, verdicts);
     stream
 }
 

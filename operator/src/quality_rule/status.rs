@@ -146,6 +146,7 @@ mod tests {
         Tally {
             checked,
             failed: hard,
+            stopped: hard,
             checks: [("hard".to_owned(), hard)].into(),
         }
     }

@@ -4,7 +4,7 @@ use headworks_crds::{Replay, ReplayReason};
 use headworks_plan::Contract;
 use kube::ResourceExt;
 
-use super::{into_pipeline, validate};
+use super::{into_pipeline, misspelt, validate};
 use crate::{
     admission::{AdmissionDecision, Around, Request, Reviewed},
     hints::missing,
@@ -63,6 +63,17 @@ fn review(new: &Replay, snapshot: &CatalogSnapshot) -> AdmissionDecision {
             let missing = missing("Pipeline", name, "Replay", known);
             decision.warn(format!("spec.into.pipeline: {missing}"));
         }
+    }
+    let rules: Vec<&str> = snapshot
+        .rules
+        .keys()
+        .map(|(_, name)| name.as_str())
+        .collect();
+    let others = snapshot.records.keys().map(|(_, (_, name))| name.as_str());
+    let pipelines = snapshot.pipelines.keys().map(|(_, name)| name.as_str());
+    let writers: Vec<&str> = pipelines.chain(others).collect();
+    for (field, told) in misspelt::names(spec, &rules, &writers) {
+        decision.warn(format!("{field}: {told}"));
     }
     let unreadable = |reason| matches!(reason, ReplayReason::Decode | ReplayReason::Contract);
     if !spec.from.reasons.is_empty() && spec.from.reasons.iter().copied().all(unreadable) {

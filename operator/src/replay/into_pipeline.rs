@@ -17,6 +17,31 @@ pub fn spec_fault(spec: &ReplaySpec, pipeline: &PipelineSpec) -> Option<String> 
     (!inputs.iter().any(|input| input == source)).then(|| unread(spec))
 }
 
+/// The same, where it is known whether the Pipeline's query keeps state: so what [`stage`] refuses is told before anything is applied.
+pub fn query_fault(spec: &ReplaySpec, pipeline: &PipelineSpec, stateful: bool) -> Option<String> {
+    let tables = pipeline.to.iter().any(|target| target.table.is_some());
+    if !stateful && tables {
+        return Some(straight(spec));
+    }
+    let stops = pipeline.on_bad_record == headworks_crds::OnBadRecord::Stop;
+    (stateful && stops).then(|| would_stop(spec))
+}
+
+fn straight(spec: &ReplaySpec) -> String {
+    format!(
+        "spec.into.pipeline: Pipeline {} writes a table straight from its input: how far it has come stands in the store, where a Replay has no place; replay into DataStream {} instead (leave into out)",
+        spec.into_pipeline().unwrap_or_default(),
+        spec.source()
+    )
+}
+
+fn would_stop(spec: &ReplaySpec) -> String {
+    format!(
+        "spec.into.pipeline: Pipeline {} has onBadRecord: Stop, and would stop at a replayed row whose windows are over; set it to DeadLetter or Drop first",
+        spec.into_pipeline().unwrap_or_default()
+    )
+}
+
 fn unread(spec: &ReplaySpec) -> String {
     format!(
         "spec.into.pipeline: Pipeline {} doesn't read DataStream {}, which {} names; name a Pipeline that does, or replay into a stream",
@@ -46,9 +71,7 @@ pub fn stage<'a>(spec: &ReplaySpec, pipeline: &'a PipelinePlan) -> Result<&'a St
         .iter()
         .any(|stage| matches!(stage.ends, Ends::Table(_)))
     {
-        return refused(format!(
-            "spec.into.pipeline: Pipeline {name} writes a table straight from its input: how far it has come stands in the store, where a Replay has no place; replay into DataStream {source} instead (leave into out)"
-        ));
+        return refused(straight(spec));
     }
     let [stage] = stages[..] else {
         return refused(format!(
@@ -56,9 +79,7 @@ pub fn stage<'a>(spec: &ReplaySpec, pipeline: &'a PipelinePlan) -> Result<&'a St
         ));
     };
     if stage.exchange().is_some() && pipeline.on_bad_record == OnBadRecord::Stop {
-        return refused(format!(
-            "spec.into.pipeline: Pipeline {name} has onBadRecord: Stop, and would stop at a replayed row whose windows are over; set it to DeadLetter or Drop first"
-        ));
+        return refused(would_stop(spec));
     }
     Ok(stage)
 }

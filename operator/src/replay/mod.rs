@@ -8,6 +8,7 @@ pub mod build;
 mod dereference;
 mod figures;
 pub mod into_pipeline;
+pub mod misspelt;
 mod status;
 pub mod validate;
 mod watched;

@@ -109,6 +109,7 @@ fn rule(mut rule: RuleFigures) -> RuleFigures {
         generation: rule.generation.max(0),
         checked: rule.checked.min(MOST),
         failed: rule.failed.min(MOST),
+        stopped: rule.stopped.map(|stopped| stopped.min(MOST)),
         checks: rule.checks.into_iter().map(check).collect(),
     }
 }
@@ -357,6 +358,7 @@ mod tests {
             generation: -7,
             checked: u64::MAX,
             failed: 3,
+            stopped: Some(u64::MAX),
             checks: vec![check; 500],
         };
         let figures = figures(Figures {
@@ -370,6 +372,7 @@ mod tests {
             ("orders ", "sane", 0)
         );
         assert_eq!((rule.checked, rule.failed), (MOST, 3));
+        assert_eq!(rule.stopped, Some(MOST));
         assert_eq!(rule.checks.len(), CHECKS);
         let check = &rule.checks[0];
         assert_eq!((check.failed, check.last_failure_ms), (MOST, None));

@@ -38,12 +38,12 @@ pub struct Growth {
 }
 
 impl Count {
-    /// Of what a judge has counted. `refuses`: as of [`super::Counts::total`].
-    pub fn of(tally: &Tally, refuses: impl Fn(&str) -> bool) -> Count {
+    /// Of what a judge has counted.
+    pub fn of(tally: &Tally) -> Count {
         Count {
             checked: tally.checked,
             failed: tally.failed,
-            stopped: tally.stopped(refuses),
+            stopped: tally.stopped,
         }
     }
 

@@ -4,11 +4,19 @@ fn tally(checked: u64, failed: u64, checks: &[(&str, u64)]) -> Tally {
     Tally {
         checked,
         failed,
+        stopped: 0,
         checks: checks
             .iter()
             .map(|(name, n)| ((*name).to_owned(), *n))
             .collect(),
     }
+}
+
+/// Of which those went no further that failed one of these.
+fn stopping(mut tally: Tally, refuses: &[&str]) -> Tally {
+    let all: u64 = refuses.iter().map(|name| tally.check(name)).sum();
+    tally.stopped = all.min(tally.failed);
+    tally
 }
 
 fn pods(all: &[(&str, &str, Tally)]) -> Heard {
@@ -22,9 +30,62 @@ fn pods(all: &[(&str, &str, Tally)]) -> Heard {
 }
 
 fn total(all: &[(&str, &str, Tally)], refuses: &[&str]) -> Tally {
+    let mut heard = pods(all);
+    let tallies = heard.values_mut().flatten().flat_map(BTreeMap::values_mut);
+    tallies.for_each(|tally| *tally = stopping(tally.clone(), refuses));
+    of_heard(&heard, refuses)
+}
+
+fn of_heard(heard: &Heard, refuses: &[&str]) -> Tally {
     let mut counts = Counts::default();
-    counts.round(&pods(all));
+    counts.round(heard);
     counts.total(|check| refuses.contains(&check))
+}
+
+#[test]
+fn a_record_that_a_source_refuses_for_two_reasons_is_one_record() {
+    // 490 come in, of which 60 are refused, 5 of them by two checks, and 100 of those that go on fail what only warns.
+    let source = Tally {
+        stopped: 60,
+        ..tally(
+            490,
+            160,
+            &[("positive", 50), ("country", 15), ("soft", 113)],
+        )
+    };
+    let reader = tally(430, 100, &[("soft", 97)]);
+    let heard = pods(&[("Source/in", "a", source), ("Pipeline/p", "b", reader)]);
+    let counted = of_heard(&heard, &["positive", "country"]);
+    assert_eq!((counted.checked, counted.failed), (490, 160));
+    let of = |name| counted.check(name);
+    assert_eq!((of("positive"), of("country"), of("soft")), (50, 15, 113));
+}
+
+#[test]
+fn a_check_that_refuses_since_its_rule_was_changed_has_refused_none_before() {
+    // Ten failed while the check only warned, and went on.
+    let heard = pods(&[
+        ("Source/in", "a", tally(100, 10, &[("positive", 10)])),
+        ("Pipeline/p", "b", tally(100, 10, &[("positive", 10)])),
+    ]);
+    let counted = of_heard(&heard, &["positive"]);
+    assert_eq!((counted.checked, counted.failed), (100, 10));
+    assert_eq!(counted.check("positive"), 10);
+    // So it is for a process that goes on from the status.
+    let mut counts = Counts::default();
+    counts.round(&heard);
+    let next = Counts::of_status(&counts.to_status(), |_| true);
+    assert_eq!(next, counts);
+    // One of an earlier release hasn't said how many were refused: that follows from the checks.
+    let mut earlier = counts.to_status();
+    for judge in &mut earlier {
+        judge
+            .pods
+            .values_mut()
+            .for_each(|count| count.stopped = None);
+    }
+    let next = Counts::of_status(&earlier, |_| true);
+    assert_eq!(next.total(|_| true).checked, 110);
 }
 
 #[test]
@@ -114,14 +175,20 @@ fn counts_go_on_over_pods_that_end_and_processes_that_begin_anew() {
 fn a_new_leader_goes_on_from_what_the_status_says() {
     let mut counts = Counts::default();
     counts.round(&pods(&[
-        ("Source/in", "a", tally(70, 7, &[("c", 7)])),
+        (
+            "Source/in",
+            "a",
+            stopping(tally(70, 7, &[("c", 7)]), &["c"]),
+        ),
         ("Pipeline/p", "b", tally(63, 0, &[])),
     ]));
-    counts.round(&pods(&[("Source/in", "z", tally(30, 3, &[("c", 3)]))]));
+    let of = |checked| stopping(tally(checked, 3, &[("c", 3)]), &["c"]);
+    counts.round(&pods(&[("Source/in", "z", of(30))]));
     let json = serde_json::to_value(counts.to_status()).unwrap();
-    let mut next = Counts::of_status(&serde_json::from_value::<Vec<JudgeCount>>(json).unwrap());
+    let judges = serde_json::from_value::<Vec<JudgeCount>>(json).unwrap();
+    let mut next = Counts::of_status(&judges, |_| true);
     // The pod has counted on while nobody led.
-    next.round(&pods(&[("Source/in", "z", tally(40, 3, &[("c", 3)]))]));
+    next.round(&pods(&[("Source/in", "z", of(40))]));
     let total = next.total(|_| true);
     assert_eq!(
         (total.checked, total.failed, total.check("c")),
@@ -137,7 +204,7 @@ fn a_judge_waits_while_one_of_its_pods_has_not_answered() {
     };
     let mut counts = Counts::default();
     counts.round(&of(0, 10));
-    let mut next = Counts::of_status(&counts.to_status());
+    let mut next = Counts::of_status(&counts.to_status(), |_| true);
     // The operator began anew, and no pod has answered it yet; then all 80 do, more than are remembered of ended ones.
     next.round(&[("Source/in".to_owned(), None)].into());
     assert_eq!(next, counts);
@@ -166,7 +233,8 @@ fn judges_that_are_gone_leave_room_for_others() {
     counts.round(&pods(&[("Pipeline/y", "a", tally(2_500, 0, &[]))]));
     assert_eq!(counts.total(|_| false).checked, 2_500);
     let json = serde_json::to_value(counts.to_status()).unwrap();
-    let next = Counts::of_status(&serde_json::from_value::<Vec<JudgeCount>>(json).unwrap());
+    let judges = serde_json::from_value::<Vec<JudgeCount>>(json).unwrap();
+    let next = Counts::of_status(&judges, |_| false);
     assert_eq!(next.total(|_| false), counts.total(|_| false));
 }
 
@@ -174,7 +242,10 @@ fn judges_that_are_gone_leave_room_for_others() {
 fn looks(refuses: &'static [&str]) -> impl FnMut(&Heard) -> (u64, u64) {
     let (mut remembered, mut first) = (Remembered::default(), None);
     move |heard| {
-        let sums = remembered.round(heard, |check| refuses.contains(&check));
+        let mut heard = heard.clone();
+        let tallies = heard.values_mut().flatten().flat_map(BTreeMap::values_mut);
+        tallies.for_each(|tally| *tally = stopping(tally.clone(), refuses));
+        let sums = remembered.round(&heard);
         let judged = sums.since(*first.get_or_insert(sums)).judged();
         (judged.checked, judged.failed)
     }
@@ -242,7 +313,7 @@ fn what_was_counted_while_nobody_led_is_not_of_late() {
         ("Source/new".to_owned(), None),
     ]
     .into();
-    let mut look = |heard: &Heard| next.round(heard, |_| true).judged().checked;
+    let mut look = |heard: &Heard| next.round(heard).judged().checked;
     assert_eq!(look(&silent), 0);
     let both = |n, m| {
         let old = ("Source/in", "a", tally(n, 0, &[]));
@@ -276,8 +347,10 @@ fn a_pod_can_neither_invent_checks_nor_fill_the_status() {
         figures("r", "other"),
         figures("other", "s"),
     ];
-    let read = Tally::of(&said, "s", "r", &["c".to_owned()].into());
-    assert_eq!(read, tally(u64::MAX, 18, &[("c", 18)]));
+    let checks = ["c".to_owned()].into();
+    let read = Tally::of(&said, "s", "r", &checks, |_| true);
+    let wanted = stopping(tally(u64::MAX, 18, &[("c", 18)]), &["c"]);
+    assert_eq!(read, wanted);
     let many: Vec<_> = (0..100)
         .map(|n| (format!("Pipeline/p{n}"), "a", tally(1, 0, &[])))
         .collect();

@@ -68,6 +68,10 @@ pub struct RuleFigures {
     pub checked: u64,
     /// Rows that failed at least one check.
     pub failed: u64,
+    /// Those of them that failed one which refuses rows, so that they went no further, each counted once. Absent where none failed, and
+    /// in what a process of an earlier release counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<u64>,
     /// What each check counted, in the rule's order.
     #[serde(default)]
     pub checks: Vec<CheckFigures>,
@@ -122,6 +126,10 @@ impl RuleFigures {
 
     /// Adds what was counted besides.
     pub fn add(&mut self, more: &RuleFigures) {
+        self.stopped = match (self.known_stopped(), more.known_stopped()) {
+            (Some(own), Some(more)) => Some(own.saturating_add(more)),
+            _ => None,
+        };
         self.checked = self.checked.saturating_add(more.checked);
         self.failed = self.failed.saturating_add(more.failed);
         for (at, check) in more.checks.iter().enumerate() {
@@ -137,6 +145,10 @@ impl RuleFigures {
                 None => self.checks.push(check.clone()),
             }
         }
+    }
+
+    fn known_stopped(&self) -> Option<u64> {
+        self.stopped.or((self.failed == 0).then_some(0))
     }
 
     /// Adds what was counted by several rules: what is of a rule that isn't among `all` yet comes after them.
@@ -222,6 +234,7 @@ mod tests {
         let counted = |failed, at, place: &str| RuleFigures {
             checked: 10,
             failed,
+            stopped: Some(1),
             checks: vec![CheckFigures {
                 failed,
                 last_failure_ms: at,
@@ -237,7 +250,15 @@ mod tests {
         newer.generation = 2;
         RuleFigures::add_all(&mut all, std::slice::from_ref(&newer));
         assert_eq!(all.len(), 2);
-        assert_eq!((all[0].checked, all[0].failed), (20, 3));
+        assert_eq!(
+            (all[0].checked, all[0].failed, all[0].stopped),
+            (20, 3, Some(2))
+        );
+        // What an earlier release counted makes the sum one that isn't known.
+        let mut earlier = counted(1, None, "t[0]@1");
+        earlier.stopped = None;
+        earlier.add(&counted(1, None, "t[0]@2"));
+        assert_eq!((earlier.failed, earlier.stopped), (2, None));
         let check = &all[0].checks[0];
         assert_eq!((check.failed, check.last_failure_ms), (3, Some(5)));
         assert_eq!(

@@ -1,7 +1,7 @@
 //! `headworks validate`: everything that can be known of a folder of manifests without a cluster.
 //!
 //! First each object by itself ([`single`]): its schema, its CEL rules, our own checks. Then the objects
-//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`replays`], [`rules`], [`loops`], [`policy`]), with the operator's own rules, so that what is
+//! together ([`streams`], [`pipelines`], [`cases`], [`grants`], [`replays`], [`rules`], [`loops`], [`policy`], [`owned`]), with the operator's own rules, so that what is
 //! accepted here is accepted there.
 
 pub mod cases;
@@ -9,6 +9,7 @@ mod grants;
 mod labels;
 mod loops;
 mod namesakes;
+mod owned;
 mod pipelines;
 mod policy;
 mod replays;
@@ -45,6 +46,8 @@ pub struct World {
     /// In the order of the files.
     pub objects: Vec<Object>,
     index: BTreeMap<(&'static str, String, String), usize>,
+    /// What objects in the files make, by kind, namespace and name.
+    owned: BTreeMap<(&'static str, String, String), Object>,
     /// Contracts that are right, by namespace and name of their streams.
     contracts: BTreeMap<(String, String), Contract>,
     /// Labels of Namespaces that stand in the files.
@@ -69,7 +72,15 @@ pub struct Checked {
 }
 
 impl World {
+    /// An object of the files, or one that they make.
     fn find(&self, kind: &'static str, namespace: &str, name: &str) -> Option<&Object> {
+        let key = (kind, namespace.to_owned(), name.to_owned());
+        let owned = || self.owned.get(&key);
+        self.in_files(kind, namespace, name).or_else(owned)
+    }
+
+    /// An object of the files.
+    fn in_files(&self, kind: &'static str, namespace: &str, name: &str) -> Option<&Object> {
         let at = self
             .index
             .get(&(kind, namespace.to_owned(), name.to_owned()))?;
@@ -79,10 +90,13 @@ impl World {
     /// Names of a kind in a namespace.
     fn names(&self, kind: &'static str, namespace: &str) -> Vec<&str> {
         let from = (kind, namespace.to_owned(), String::new());
-        self.index
-            .range(from..)
-            .take_while(|((k, n, _), _)| *k == kind && n == namespace)
-            .map(|((_, _, name), _)| name.as_str())
+        let of = |(k, n, _): &(&str, String, String)| *k == kind && n == namespace;
+        let files = self.index.range(from.clone()..).map(|(key, _)| key);
+        let owned = self.owned.range(from..).map(|(key, _)| key);
+        let files = files.take_while(|key| of(key));
+        files
+            .chain(owned.take_while(|key| of(key)))
+            .map(|(_, _, name)| name.as_str())
             .collect()
     }
 
@@ -161,6 +175,7 @@ pub fn check(files: &[File], options: &Options) -> Checked {
         findings.extend(rules.check(object));
     }
     index(world, findings);
+    owned::add(world);
     streams::check(world, options, findings);
     let planned = pipelines::check(world, options, findings);
     cases::check(world, &planned, findings);
@@ -170,6 +185,7 @@ pub fn check(files: &[File], options: &Options) -> Checked {
     loops::check(world, findings);
     policy::check(world, findings);
     namesakes::check(world, findings);
+    owned::check(world, findings);
     for file in files {
         let Some(folder) = &file.built else { continue };
         let mut of_it = findings

@@ -1,10 +1,10 @@
 //! Replays together with the rest: that their streams are there, on one Platform, and that the query fits both.
 
 use headworks_crds::{Replay, ReplaySpec};
-use headworks_operator::replay::{into_pipeline, validate};
+use headworks_operator::replay::{into_pipeline, misspelt, validate};
 
-use super::{Options, World, streams};
-use crate::finding::Finding;
+use super::{Options, World, plan, streams};
+use crate::finding::{Finding, Severity};
 use crate::object::{Object, Typed};
 
 /// Checks all of it.
@@ -32,10 +32,21 @@ fn one(
         named.push((spec.target(), spec.target_field()));
     }
     for (name, field) in named {
-        if world.find("DataStream", namespace, name).is_none() {
+        // A reference that is empty was told of by the kind's own rules.
+        if !name.is_empty() && world.find("DataStream", namespace, name).is_none() {
             let what = ("DataStream", name);
             findings.push(streams::missing(world, object, None, field, what, options));
         }
+    }
+    let rules = world.names("QualityRule", namespace);
+    let writers: Vec<&str> = ["Pipeline", "Source", "Replay"]
+        .into_iter()
+        .flat_map(|kind| world.names(kind, namespace))
+        .collect();
+    for (field, told) in misspelt::names(spec, &rules, &writers) {
+        let mut finding = object.wrong(&field, told);
+        finding.severity = Severity::Warning;
+        findings.push(finding);
     }
     let platform = |name| world.stream(namespace, name).map(|s| &s.spec.platform);
     if let (Some(source), Some(target)) = (platform(spec.source()), platform(spec.target()))
@@ -73,9 +84,15 @@ fn pipeline(
         findings.push(streams::missing(world, object, None, field, what, options));
         return;
     };
-    if let Some(Typed::Pipeline(pipeline)) = &found.typed
-        && let Some(fault) = into_pipeline::spec_fault(spec, &pipeline.spec)
-    {
+    let Some(Typed::Pipeline(pipeline)) = &found.typed else {
+        return;
+    };
+    let of_query = || {
+        let planned = plan(world, found, pipeline)?;
+        let keeps_state = planned.dataflow.keeps_state();
+        into_pipeline::query_fault(spec, &pipeline.spec, keeps_state)
+    };
+    if let Some(fault) = into_pipeline::spec_fault(spec, &pipeline.spec).or_else(of_query) {
         let what = fault.strip_prefix(field).unwrap_or(&fault);
         findings.push(object.wrong(field, what.trim_start_matches([':', ' '])));
     }

@@ -44,6 +44,14 @@ pub fn check(world: &mut World, options: &Options, findings: &mut Vec<Finding>) 
             }
         }
     }
+    for ((_, namespace, name), object) in &world.owned {
+        if let Some(Typed::DataStream(stream)) = &object.typed
+            && let Ok(contract) = contract_of(object, stream)
+        {
+            let key = (namespace.clone(), name.clone());
+            contracts.entry(key).or_insert(contract);
+        }
+    }
     world.contracts = contracts;
     topics(world, options, findings);
     for object in &world.objects {
@@ -244,10 +252,9 @@ fn named(
     findings: &mut Vec<Finding>,
 ) {
     for StreamRef { stream, field } in used.reads.iter().chain(&used.writes) {
-        if world
-            .find("DataStream", &object.namespace, stream)
-            .is_none()
-        {
+        // One that is empty was told of by the kind's own rules.
+        let there = world.find("DataStream", &object.namespace, stream);
+        if !stream.is_empty() && there.is_none() {
             let what = ("DataStream", stream.as_str());
             findings.push(missing(world, object, None, field, what, options));
         }

@@ -52,7 +52,7 @@ fn what_a_rule_owns() {
     );
     insta::assert_yaml_snapshot!(
         "verdicts",
-        body(&stream(&rule, &monitors, "default")).unwrap()
+        body(&stream(&rule, &monitors.verdicts, "default")).unwrap()
     );
     for one in &monitors.queries {
         let built = pipeline(&rule, one, &monitors.verdicts, "default", start.clone());

@@ -192,10 +192,13 @@ impl Rules {
         place: impl Fn(u32) -> Option<String>,
     ) -> Vec<RuleFigures> {
         let mut all = self.none.clone();
-        for (figures, tally) in all.iter_mut().zip(&judgement.tallies) {
+        let rules = judgement.tallies.iter().zip(&self.compiled);
+        for (figures, (tally, rule)) in all.iter_mut().zip(rules) {
             figures.checked = tally.judged.before(end);
             let mut any: Vec<u32> = Vec::new();
-            for (check, failing) in figures.checks.iter_mut().zip(&tally.failing) {
+            let mut stopped: Vec<u32> = Vec::new();
+            let checks = tally.failing.iter().zip(&rule.rule.checks);
+            for (check, (failing, of)) in figures.checks.iter_mut().zip(checks) {
                 let number = failing.rows.partition_point(|row| *row < end);
                 let Some(last) = number.checked_sub(1) else {
                     continue;
@@ -205,10 +208,12 @@ impl Rules {
                 check.last_failure_ms = Some(now_ms);
                 check.last_failure_place = place(rows[last]);
                 any.extend_from_slice(rows);
+                if of.action != RuleAction::Alert {
+                    stopped.extend_from_slice(rows);
+                }
             }
-            any.sort_unstable();
-            any.dedup();
-            figures.failed = any.len() as u64;
+            figures.failed = distinct(any);
+            figures.stopped = (figures.failed > 0).then(|| distinct(stopped));
         }
         all
     }
@@ -249,6 +254,13 @@ impl Compiled {
     fn none_failing(&self) -> Vec<Failing> {
         self.checks.iter().map(|_| Failing::default()).collect()
     }
+}
+
+/// So many rows, each counted once.
+fn distinct(mut rows: Vec<u32>) -> u64 {
+    rows.sort_unstable();
+    rows.dedup();
+    rows.len() as u64
 }
 
 /// The rows that a filter lets through: those for which it is true, and those for which it can't be evaluated.

@@ -128,6 +128,7 @@ mod tests {
             generation: 2,
             checked: 10,
             failed: 3,
+            stopped: Some(3),
             checks: vec![check("positive", 2), check("known", 1)],
         }]);
         let of = r#"stream="orders",rule="sane""#;

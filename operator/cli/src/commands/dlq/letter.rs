@@ -1,6 +1,7 @@
 //! A dead letter as the pod prints it, and as rows and texts for people. Pure.
 
 use headworks_plan::{DeadLetterLine, PeekLine};
+use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -106,7 +107,7 @@ impl Letter {
 
     fn time(&self) -> String {
         let time = self.said.time.as_ref().or(self.timestamp.as_ref());
-        printable(time.map_or("-", String::as_str))
+        printable(&time.map_or_else(|| "-".to_owned(), |at| in_millis(at)))
     }
 
     fn rule(&self) -> Option<String> {
@@ -256,6 +257,13 @@ fn cut(text: &str, most: usize) -> String {
     let mut short: String = text.chars().take(most - 1).collect();
     short.push('…');
     short
+}
+
+/// A time without the digits behind milliseconds, which a Source's clock has and a column of times has no room for.
+fn in_millis(at: &str) -> String {
+    let time = at.parse::<Timestamp>().ok();
+    let time = time.filter(|time| time.subsec_nanosecond() % 1_000_000 != 0);
+    time.map_or_else(|| at.to_owned(), |time| format!("{time:.3}"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::watched::Watched;
 use super::{Item, runbook};
 use crate::cluster::{Cluster, said};
 use headworks_crds::conditions::{
-    BALANCED, HEALTHY, INPUTS_HEALTHY, READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED,
+    BALANCED, COMPLETE, HEALTHY, INPUTS_HEALTHY, READY, RECONCILING, SCHEMA_REGISTRY_READY, STALLED,
 };
 use headworks_crds::{GROUP, VERSION, manifest};
 use k8s_openapi::jiff::Timestamp;
@@ -18,7 +18,7 @@ use kube::{Api, ResourceExt};
 /// Our word for an object without a Ready condition.
 const UNSEEN: &str = "Unseen";
 /// Conditions that are no news while they are true.
-const USUAL: [&str; 7] = [
+const USUAL: [&str; 8] = [
     READY,
     RECONCILING,
     STALLED,
@@ -26,6 +26,7 @@ const USUAL: [&str; 7] = [
     HEALTHY,
     INPUTS_HEALTHY,
     BALANCED,
+    COMPLETE,
 ];
 /// Objects in one answer of the API server.
 const PAGE: u32 = 500;

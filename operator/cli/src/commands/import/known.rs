@@ -241,7 +241,9 @@ pub const KNOWN: [Known; 37] = [
 
 const OLD_NAME: &str = "is an old name: write expect_compound_columns_to_be_unique or expect_select_column_values_to_be_unique_within_record, whichever is meant";
 const OF_MANY: &str = "is about many rows together, and no check of a window asks it: write a having check where an aggregate can say it";
-const QUANTILES: &str = "takes the value nearest to a place among all, and a quantile check the least that so many don't exceed: write one for each where that is meant";
+const OF_NULLS: &str = "is about many rows together: write a nullRatio check of a window, which asks how many have none";
+const OF_QUANTILES: &str = "is about many rows together: write a quantile check of a window, whose quantile is the least value that enough don't exceed; of an even number of rows the tool takes the mean of two";
+const OF_SPREAD: &str = "is about many rows together: write a distribution check of a window, with the statistic and the bins that are meant";
 const ORDER: &str = "needs the order of all rows, and a stream has one only within a partition";
 const PARSER: &str =
     "depends on a library of Python's that guesses; say the form with a pattern check";
@@ -252,32 +254,32 @@ const LIKE: &str = "is for databases alone, and each reads LIKE by its own rules
 pub const NOT_HERE: [(&str, &str); 30] = [
     ("expect_multicolumn_values_to_be_unique", OLD_NAME),
     ("expect_table_row_count_to_equal_other_table", OF_MANY),
-    ("expect_column_median_to_be_between", OF_MANY),
+    ("expect_column_median_to_be_between", OF_QUANTILES),
     ("expect_column_mode_to_be_between", OF_MANY),
-    ("expect_column_quantile_values_to_be_between", QUANTILES),
+    ("expect_column_quantile_values_to_be_between", OF_QUANTILES),
     (
         "expect_column_proportion_of_unique_values_to_be_between",
         OF_MANY,
     ),
     (
         "expect_column_proportion_of_non_null_values_to_be_between",
-        OF_MANY,
+        OF_NULLS,
     ),
     ("expect_column_distinct_values_to_contain_set", OF_MANY),
     ("expect_column_distinct_values_to_equal_set", OF_MANY),
     ("expect_column_most_common_value_to_be_in_set", OF_MANY),
-    ("expect_column_kl_divergence_to_be_less_than", OF_MANY),
+    ("expect_column_kl_divergence_to_be_less_than", OF_SPREAD),
     (
         "expect_column_chisquare_test_p_value_to_be_greater_than",
-        OF_MANY,
+        OF_SPREAD,
     ),
     (
         "expect_column_bootstrapped_ks_test_p_value_to_be_greater_than",
-        OF_MANY,
+        OF_SPREAD,
     ),
     (
         "expect_column_parameterized_distribution_ks_test_p_value_to_be_greater_than",
-        OF_MANY,
+        OF_SPREAD,
     ),
     (
         "expect_column_pair_cramers_phi_value_to_be_less_than",

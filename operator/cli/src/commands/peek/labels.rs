@@ -34,7 +34,7 @@ pub fn arrived(namespace: &str, name: &str, objects: &Objects<'_>) -> Result<Lab
             let object = pipelines.find(|p| p.name_any() == pipeline.1);
             if object.is_some_and(|object| writes(object, name) && may_begin(object, name)) {
                 return Err(format!(
-                    "the labels of {name} aren't settled yet: Pipeline {} writes it and is new; try again, or --unmask shows all",
+                    "the labels of {name} aren't settled yet: Pipeline {} writes it, and which it brings isn't known before its query can be planned: its conditions say what it waits for; try again then, or delete it, or --unmask shows all",
                     pipeline.1
                 ));
             }

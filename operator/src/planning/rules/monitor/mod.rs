@@ -59,6 +59,33 @@ pub enum Judges {
     Keys(String),
 }
 
+/// Names of the objects that a rule owns, which don't depend on its stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The stream of verdicts.
+    pub verdicts: String,
+    /// The Pipelines.
+    pub pipelines: Vec<String>,
+}
+
+/// What a rule's objects are called; none where it has no check of many records.
+pub fn names(rule: &str, spec: &QualityRuleSpec) -> Option<Names> {
+    let keys = spec.checks.iter().filter(|check| check.unique.is_some());
+    let keys = keys.count().min(MAX_UNIQUE);
+    let mut of_set = spec.checks.iter().filter(|check| check.is_of_set());
+    let windows = of_set.any(|check| check.unique.is_none());
+    if keys == 0 && !windows {
+        return None;
+    }
+    let mut pipelines = Vec::with_capacity(keys + 1);
+    pipelines.extend(windows.then(|| folded(rule, "monitor")));
+    pipelines.extend((1..=keys).map(|number| folded(rule, &format!("unique-{number}"))));
+    Some(Names {
+        verdicts: folded(rule, "verdicts"),
+        pipelines,
+    })
+}
+
 /// The contract of a stream of verdicts.
 pub fn contract() -> [Field; 7] {
     let field = |name: &str, data_type: &str, nullable: bool| Field::new(name, data_type, nullable);

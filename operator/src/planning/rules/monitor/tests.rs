@@ -51,6 +51,36 @@ fn built(spec: &QualityRuleSpec) -> Monitors {
     }
 }
 
+#[test]
+fn what_a_rule_owns_is_called_so_before_its_stream_is_known() {
+    let long = "r".repeat(63);
+    for rule in ["sane", "9-lives", long.as_str()] {
+        for checks in [
+            json!([{"rowCount": {"min": 1}}]),
+            json!([{"freshness": {"maxAge": "2m"}}]),
+            json!([{"unique": {"key": ["id"]}}]),
+            json!([{"notNull": {"field": "id"}}, {"unique": {"key": ["id"]}}, {"rowCount": {"min": 1}}, {"unique": {"key": ["line"]}}]),
+        ] {
+            let spec = spec(checks);
+            let named = Named {
+                name: rule,
+                ..named(&spec)
+            };
+            let built = super::of(named, &contract()).unwrap().unwrap();
+            let pipelines = built.queries.into_iter().map(|one| one.name).collect();
+            let wanted = Names {
+                verdicts: built.verdicts,
+                pipelines,
+            };
+            assert_eq!(names(rule, &spec), Some(wanted), "{rule}");
+        }
+        assert_eq!(
+            names(rule, &spec(json!([{"notNull": {"field": "id"}}]))),
+            None
+        );
+    }
+}
+
 fn faults_of(spec: &QualityRuleSpec, contract: &Contract) -> Vec<String> {
     let faults = crate::planning::rules::plan(named(spec), contract);
     let faults = faults.err().unwrap_or_default();

@@ -88,6 +88,26 @@ fn null_passes_and_only_what_says_that_a_value_is_there_asks_for_one() {
 }
 
 #[test]
+fn a_row_that_fails_several_checks_that_refuse_is_stopped_once() {
+    let rules = compiled(vec![rule(
+        None,
+        vec![
+            check("small", "a < 5", RuleAction::DeadLetter),
+            check("even", "a <> 7", RuleAction::Drop),
+            check("soft", "a < 4", RuleAction::Alert),
+        ],
+    )]);
+    let rows = [Some(1), Some(4), Some(6), Some(7)].map(|a| (a, None, None));
+    let judgement = rules.judge(&batch(&rows)).unwrap();
+    assert_eq!(judgement.kept(4), [0, 1]);
+    let figures = &rules.count(&judgement, 4, 5, |_| None)[0];
+    assert_eq!((figures.failed, figures.stopped), (3, Some(2)));
+    // Of the rows before the third, none is stopped, and of the first none fails.
+    let before = |end| rules.count(&judgement, end, 5, |_| None)[0].stopped;
+    assert_eq!((before(2), before(1)), (Some(0), None));
+}
+
+#[test]
 fn a_filter_that_guards_a_check_keeps_it_from_failing() {
     let share = || vec![check("share", "a / b < 5", RuleAction::DeadLetter)];
     let rows = batch(&[

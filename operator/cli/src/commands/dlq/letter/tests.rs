@@ -26,6 +26,18 @@ fn dead_letters_are_rows() {
 }
 
 #[test]
+fn times_have_the_room_of_milliseconds() {
+    for (said, shown) in [
+        ("2026-01-01T00:00:05.543874563Z", "2026-01-01T00:00:05.543Z"),
+        ("2026-01-01T00:00:05.500Z", "2026-01-01T00:00:05.500Z"),
+        ("2026-01-01T00:00:05Z", "2026-01-01T00:00:05Z"),
+        ("soon", "soon"),
+    ] {
+        assert_eq!(in_millis(said), shown);
+    }
+}
+
+#[test]
 fn one_is_shown_with_all_that_is_known() {
     let texts = LETTERS.iter().map(|text| letter(text).text());
     insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n"));

@@ -104,6 +104,14 @@ fn dead_letters_and_shared_targets_are_told_of_one_that_is_well() {
 }
 
 #[test]
+fn a_replay_that_is_done_is_no_news() {
+    let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Complete", "message": "10 of 10 selected records are replayed"});
+    let done = object(json!({"conditions": [condition("Ready"), condition("Complete")]}));
+    let items = notes("Replay", &done);
+    assert!(items.is_empty(), "{items:?}");
+}
+
+#[test]
 fn a_pipeline_that_does_not_add_up_is_told_of_and_one_that_has_not_counted_is_not() {
     let said = |status: &str, reason: &str| {
         let conditions = json!([
