@@ -4,6 +4,9 @@ use headworks_crds::{Canary, OutputComparison, PipelineSpec, QualityRuleSpec, Sp
 use headworks_plan::Rule;
 use headworks_sql::{schema::Schema, suggest::nearest, types::DataType};
 
+/// Who gives the columns that a new version's are compared with.
+const OF_OLD: &str = "the version in force";
+
 /// What is wrong with what is to be compared, by the columns that the query gives; and rules where there is no stream for them.
 pub fn faults(spec: &PipelineSpec, output: &Schema) -> Vec<SpecFault> {
     let Some(canary) = spec.canary() else {
@@ -25,9 +28,7 @@ pub fn faults(spec: &PipelineSpec, output: &Schema) -> Vec<SpecFault> {
 /// What can't be compared with the version in force, by the columns that this one gives.
 pub fn faults_of_old(canary: &Canary, output: &Schema) -> Vec<SpecFault> {
     let compare = canary.compare.as_ref();
-    compare.map_or_else(Vec::new, |compare| {
-        columns(compare, output, "the version in force")
-    })
+    compare.map_or_else(Vec::new, |compare| columns(compare, output, OF_OLD))
 }
 
 /// What `compare` asks of results that have no such column. `whose`: who gives them.
@@ -51,8 +52,9 @@ fn columns(compare: &OutputComparison, output: &Schema, whose: &str) -> Vec<Spec
             Some(column) if !is_number(&column.data_type) => faults.push(SpecFault::at(
                 &place,
                 format!(
-                    "column \"{name}\" of {whose} is {}, and only numbers add up: leave it out, or compare it among keys",
-                    column.data_type
+                    "column \"{name}\" is {}{}, and only numbers add up: leave it out, or compare it among keys",
+                    column.data_type,
+                    if whose == OF_OLD { " in the version in force" } else { "" }
                 ),
             )),
             Some(_) => {}
@@ -136,7 +138,7 @@ mod tests {
             told(&faults(&spec(&wrong, &stream), &output)),
             [
                 "spec.rollout.canary.compare.keys[0]: the query has no column \"idd\"; did you mean \"id\"?",
-                "spec.rollout.canary.compare.sums[0]: column \"id\" of the query is string, and only numbers add up: leave it out, or compare it among keys",
+                "spec.rollout.canary.compare.sums[0]: column \"id\" is string, and only numbers add up: leave it out, or compare it among keys",
                 "spec.rollout.canary.compare.sums[1]: the query has no column \"none\"",
             ]
         );
