@@ -174,24 +174,31 @@ fn a_join_without_bounds_or_without_event_time_is_refused_with_the_remedy() {
     };
     c.apply(&streams());
     c.ready(STREAM, "paid");
-    for (sql, words) in [
+    c.ready(STREAM, "unpaid");
+    for (name, sql, to, words) in [
         (
+            "unbounded",
             "SELECT o.order_id, o.amount, p.paid_by\nFROM orders AS o JOIN payments AS p ON o.order_id = p.order_id",
+            "paid",
             vec!["line 2", "state.ttl", "BETWEEN"],
         ),
         (
-            "SELECT o.order_id, o.amount, 'x' AS paid_by\nFROM orders AS o JOIN paid AS p ON o.order_id = p.order_id",
+            "timeless",
+            "SELECT o.order_id, o.amount\nFROM orders AS o JOIN paid AS p ON o.order_id = p.order_id",
+            "unpaid",
             vec!["line 2", "\"paid\" has no event time", "eventTime"],
         ),
         (
+            "ambiguous",
             "SELECT order_id, amount, paid_by\nFROM orders AS o JOIN payments AS p ON o.order_id = p.order_id AND paid_at BETWEEN placed_at AND placed_at + INTERVAL '1' MINUTE",
+            "paid",
             vec!["line 1, column 8", "\"o.order_id\" or \"p.order_id\""],
         ),
     ] {
         // What the query alone proves is refused in the terminal; what needs its streams is told by the Pipeline.
-        let outcome = c.kubectl.apply(&pipeline("p", sql, "paid"), &c.namespace);
+        let outcome = c.kubectl.apply(&pipeline(name, sql, to), &c.namespace);
         let told = if outcome.ok {
-            c.condition(PIPELINE, "p", "Ready", "False", Some("InvalidSql"))
+            c.condition(PIPELINE, name, "Ready", "False", Some("InvalidSql"))
         } else {
             outcome.text
         };
