@@ -51,6 +51,7 @@ fn a_rule_keeps_its_stream() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn a_check_is_of_exactly_one_kind() {
     let ask = |check: &Value| said(&rule(&json!({"checks": [check]})));
     for check in [

@@ -6,7 +6,7 @@ use crate::error::{Place, SqlError};
 
 impl Parser {
     /// What FROM reads: one stream, or two that are joined.
-    pub(super) fn from_all(&mut self) -> Parsed<From> {
+    pub(super) fn all_of_from(&mut self) -> Parsed<From> {
         let left = self.from()?;
         let Some((outer, place)) = self.join()? else {
             return Ok(left);

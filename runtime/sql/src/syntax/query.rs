@@ -156,7 +156,7 @@ impl Parser {
             return Err(self.no_from(&items));
         }
         self.advance();
-        let from = self.from_all()?;
+        let from = self.all_of_from()?;
         let (from, filter) = if self.accept_word("WHERE") {
             sub_query::join(from, self.expression()?)?
         } else {
