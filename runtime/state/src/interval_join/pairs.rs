@@ -56,10 +56,9 @@ impl IntervalJoins {
                 first = self.matched(right, place).unwrap_or(in_batch);
             }
             match self.join.kind {
-                JoinKind::Anti => {}
                 // Whether the left row had none before was asked last.
                 JoinKind::Semi if first => self.overlay.give(pair.of_left()),
-                JoinKind::Semi => {}
+                JoinKind::Semi | JoinKind::Anti => {}
                 _ => self.overlay.give(pair),
             }
         }
