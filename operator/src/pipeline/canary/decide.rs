@@ -201,6 +201,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a table of cases")]
     fn each_situation_has_its_decision() {
         let rows = |old, new| json!({"rows": {"old": old, "new": new}});
         let keys = |missing, extra| json!({"keys": {"old": 1000, "missing": missing, "extra": extra, "oneIn": 1}});

@@ -209,6 +209,7 @@ fn windows_of_any_whole_length_are_written() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn what_is_wrong_with_a_check_of_a_window_is_said_with_its_place() {
     for (check, said) in [
         (
