@@ -32,7 +32,11 @@ pub fn outcome(
         .iter()
         .any(headworks_crds::QualityCheck::is_of_record);
     if !of_records && !rule.spec.suspend {
-        let of_sets = rule.spec.checks.iter().any(|check| check.is_of_set());
+        let of_sets = rule
+            .spec
+            .checks
+            .iter()
+            .any(headworks_crds::QualityCheck::is_of_set);
         let message = if of_sets {
             "windows are judged by the rule's monitors"
         } else {
