@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headworks_e2e::Verdict;
 
-use super::{Contestant, PLATFORM, Runs, Seen, query, stream, text};
+use super::{Contestant, ORDER, PLATFORM, Runs, Seen, query, stream, text};
 
 const A_SECOND: u64 = 30;
 
@@ -30,15 +30,7 @@ impl Contestant for Made {
     }
 
     fn yaml(&self) -> String {
-        let fields = [
-            "order_id string",
-            "user_id bigint",
-            "items array<struct<sku string, qty int>>",
-            "amount decimal(12,2)",
-            "coupon string?",
-            "placed_at timestamp_ltz(3)",
-        ];
-        let orders = stream("orders", &fields, "user_id", "");
+        let orders = stream("orders", &ORDER, "user_id", "");
         let (seed, limit) = (self.seed, self.limit);
         let source = format!(
             "---\napiVersion: headworks.dev/v1alpha1\nkind: Source\nmetadata: {{name: made}}\nspec:\n  into: orders\n  onInvalid: DeadLetter\n  generate: {{recordsPerSecond: {A_SECOND}, seed: {seed}, template: shop, records: orders, faultyPercent: 5, limit: {limit}}}\n"

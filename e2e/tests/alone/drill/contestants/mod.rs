@@ -38,6 +38,16 @@ pub const OF_KINDS: [(&str, &str); 8] = [
 /// The Platform that most of it is on: Kafka without a password, with a schema registry.
 pub const PLATFORM: &str = "e2e-drill-plain";
 
+/// The fields of the orders that the template `shop` makes.
+pub const ORDER: [&str; 6] = [
+    "order_id string",
+    "user_id bigint",
+    "items array<struct<sku string, qty int>>",
+    "amount decimal(12,2)",
+    "coupon string?",
+    "placed_at timestamp_ltz(3)",
+];
+
 /// A Pipeline that is scaled, rolled, edited, suspended, and whose pods are killed.
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {

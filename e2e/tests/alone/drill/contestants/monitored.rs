@@ -10,7 +10,7 @@ use std::time::Duration;
 use headworks_e2e::{Cluster, Kubectl, Record, Verdict};
 use serde_json::Value;
 
-use super::{Contestant, Seen, number, stream, time};
+use super::{Contestant, ORDER, Seen, number, stream, time};
 
 const A_SECOND: u64 = 20;
 const MINUTE: i64 = 60_000;
@@ -63,19 +63,11 @@ impl Contestant for Monitored {
     }
 
     fn yaml(&self) -> String {
-        let fields = [
-            "order_id string",
-            "user_id bigint",
-            "items array<struct<sku string, qty int>>",
-            "amount decimal(12,2)",
-            "coupon string?",
-            "placed_at timestamp_ltz(3)",
-        ];
         let (seed, limit) = (self.seed, self.limit);
         // Nothing is late: within a partition times ascend, and none is taken for idle.
         let event_time =
             "  eventTime: {field: placed_at, maxOutOfOrderness: 10s, idleTimeout: 1h}\n";
-        stream("counted", &fields, "user_id", event_time)
+        stream("counted", &ORDER, "user_id", event_time)
             + &format!(
                 "---\napiVersion: headworks.dev/v1alpha1\nkind: Source\nmetadata: {{name: counted}}\nspec:\n  into: counted\n  generate: {{recordsPerSecond: {A_SECOND}, seed: {seed}, template: shop, records: orders, limit: {limit}}}\n"
             )

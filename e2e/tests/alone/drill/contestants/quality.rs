@@ -11,7 +11,7 @@ use std::time::Duration;
 use headworks_e2e::{Cluster, Kubectl, Record, Verdict};
 use serde_json::Value;
 
-use super::{Contestant, Runs, Seen, query, stream, text};
+use super::{Contestant, ORDER, Runs, Seen, query, stream, text};
 
 const A_SECOND: u64 = 20;
 /// Orders of fewer cents fail by every version of the rule.
@@ -81,19 +81,11 @@ impl Contestant for Judged {
     }
 
     fn yaml(&self) -> String {
-        let fields = [
-            "order_id string",
-            "user_id bigint",
-            "items array<struct<sku string, qty int>>",
-            "amount decimal(12,2)",
-            "coupon string?",
-            "placed_at timestamp_ltz(3)",
-        ];
         let (seed, limit) = (self.seed, self.limit);
         let source = format!(
             "---\napiVersion: headworks.dev/v1alpha1\nkind: Source\nmetadata: {{name: judged}}\nspec:\n  into: judged\n  generate: {{recordsPerSecond: {A_SECOND}, seed: {seed}, template: shop, records: orders, limit: {limit}}}\n"
         );
-        stream("judged", &fields, "user_id", "")
+        stream("judged", &ORDER, "user_id", "")
             + &stream(
                 "passed",
                 &["order_id string", "amount decimal(12,2)"],
