@@ -82,7 +82,7 @@ pub fn check(
 pub fn delivery_fault(spec: &PipelineSpec, dataflow: &Dataflow) -> Option<String> {
     let refused = dataflow.keeps_state() && spec.delivery == Delivery::AtLeastOnce;
     refused.then(|| {
-        "spec.delivery: AtLeastOnce isn't for a query with state (GROUP BY, ROW_NUMBER, JOIN), which would count a repeated record twice: leave delivery out, or set ExactlyOnce".to_owned()
+        "spec.delivery: AtLeastOnce isn't for a query with state (GROUP BY, ROW_NUMBER, OVER, JOIN), which would count a repeated record twice: leave delivery out, or set ExactlyOnce".to_owned()
     })
 }
 

@@ -1,14 +1,17 @@
-//! What GROUP BY, ROW_NUMBER and joins need state for.
+//! What GROUP BY, ROW_NUMBER, OVER and joins need state for.
 //!
 //! Such a query is cut in two stages. The [branches](crate::Branch) of the first give **rows**: the key's columns
 //! first, then the event time, then what the operator reads ([`KeyedRows`]). The engine brings rows with equal keys
 //! together; the second keeps state for them. What its [`Operator`] gives are **results**, and [`Keyed::finish`] makes
 //! the query's output of those (HAVING and the SELECT list).
 
+pub mod over;
+
 use crate::branch::Branch;
 use crate::join::IntervalJoin;
 use crate::schema::Schema;
 use crate::types::DataType;
+use over::Over;
 
 /// Rows that are brought together by key.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub struct KeyedRows {
 #[derive(Debug)]
 pub struct Keyed {
     /// The windows that rows fall into; absent: state is kept for each key for ever (or for its TTL), and
-    /// every change of a result is an upsert, but for a join, whose state ends by event time and whose results are final.
+    /// every change of a result is an upsert, but for a join and OVER, whose results come by event time and are final.
     pub window: Option<Window>,
     /// What is computed for each key (and window).
     pub operator: Operator,
@@ -34,7 +37,8 @@ pub struct Keyed {
     /// (`timestamp(3)`) and `window_time` (`timestamp_ltz(3)`, the end less 1 ms); then for
     /// [`Operator::Aggregate`] a column for each aggregate, for [`Operator::Rank`] the rows' columns after
     /// the key, in order, and `row_number` (`bigint`). Of [`Operator::IntervalJoin`] the columns of the left row and
-    /// then those of the right one, and nothing else.
+    /// then those of the right one, and nothing else. Of [`Operator::Over`] the rows' columns, in order, and then one for each
+    /// function.
     pub results: Schema,
     /// From results to output: takes batches of its `columns` of `results`.
     pub finish: Branch,
@@ -49,7 +53,7 @@ pub struct Keyed {
 impl Keyed {
     /// True: results come, and state ends, by event time.
     pub fn by_event_time(&self) -> bool {
-        self.window.is_some() || self.operator.is_join()
+        self.window.is_some() || self.operator.is_join() || self.operator.is_over()
     }
 }
 
@@ -98,12 +102,19 @@ pub enum Operator {
     /// Pairs of rows of two inputs. The rows of both come through one exchange, and one of their columns says of which
     /// input a row is.
     IntervalJoin(Box<IntervalJoin>),
+    /// Each row, with what is computed of the rows of its key up to it.
+    Over(Box<Over>),
 }
 
 impl Operator {
     /// True: it pairs the rows of two inputs.
     pub fn is_join(&self) -> bool {
         matches!(self, Operator::IntervalJoin(_))
+    }
+
+    /// True: it gives each row once, with what is computed of those before it.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Operator::Over(_))
     }
 }
 

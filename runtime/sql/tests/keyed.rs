@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::Int32Type;
 use headworks_plan::{Contract, EventTime, Field};
+use headworks_sql::keyed::over::OverFunction;
 use headworks_sql::keyed::{Aggregate, Changes, Keyed, KeyedRows, Operator, Window};
 use headworks_sql::schema::Schema;
 use headworks_sql::{Catalog, Dataflow, plan};
@@ -157,6 +158,14 @@ fn described(flow: &Dataflow) -> String {
                 .as_ref()
                 .map_or_else(String::new, |condition| format!(", {condition:?}"))
         ),
+        Operator::Over(over) => {
+            let function = |function: &OverFunction| match function {
+                OverFunction::Aggregate(of) => aggregate(of),
+                other => format!("{other:?}"),
+            };
+            let all: Vec<String> = over.functions.iter().map(function).collect();
+            format!("over {:?}: {}", over.frame, all.join(", "))
+        }
         Operator::Rank(rank) => {
             let order = rank.order.iter().map(|o| {
                 let direction = if o.descending { "desc" } else { "asc" };

@@ -20,7 +20,7 @@ pub enum StateError {
     },
     /// State that can't leave memory is more than there may be.
     #[snafu(display(
-        "the rows that a join keeps take more than the {memory_bytes} bytes that state may take in a pod: raise state.memory, make the pipeline's replicas more, or join over a shorter time"
+        "the rows that a join or OVER keeps take more than the {memory_bytes} bytes that state may take in a pod: raise state.memory, make the pipeline's replicas more, or join (or look back) over a shorter time"
     ))]
     Full {
         /// What it may take, in bytes.

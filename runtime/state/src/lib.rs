@@ -1,4 +1,4 @@
-//! Keyed state over event time: the second half of a query with GROUP BY, ROW_NUMBER or a join.
+//! Keyed state over event time: the second half of a query with GROUP BY, ROW_NUMBER, OVER or a join.
 //!
 //! A [`StatePartition`] is the state of one partition of the repartition topic. It lives in **epochs**, one for each
 //! transaction: [`StatePartition::add`] takes rows into an overlay, [`StatePartition::prepare_commit`] says what the epoch gives (results
@@ -20,6 +20,7 @@ mod keyed_upsert;
 mod keys;
 mod mutant;
 mod order;
+mod over;
 mod pool;
 mod record;
 mod session_intervals;
@@ -48,6 +49,7 @@ use headworks_sql::keyed::{Operator, Window};
 use crate::error::columns;
 use crate::interval_join::IntervalJoins;
 use crate::keyed_upsert::KeyedUpsert;
+use crate::over::OverRows;
 use crate::sessions::Sessions;
 use crate::slices::Slices;
 use crate::state::{Common, State};
@@ -71,6 +73,7 @@ impl StatePartition {
             (_, _, Operator::IntervalJoin(join)) => {
                 Box::new(IntervalJoins::new(layout.clone(), join))
             }
+            (_, _, Operator::Over(over)) => Box::new(OverRows::new(layout.clone(), over)),
             (Some(slices), ..) => Box::new(Windows::new(layout.clone(), slices, &pool)),
             (None, Some(Window::Session { gap }), _) => {
                 Box::new(Sessions::new(layout.clone(), gap, pool.segments()))
@@ -86,7 +89,7 @@ impl StatePartition {
 
     /// Takes rows (the columns of [`headworks_sql::keyed::Keyed::rows`]) into the epoch's overlay. Gives, ascending,
     /// the rows that are too late for every window they would fall into, by the watermark of the last commit;
-    /// nothing was done with them; of a join none. So are rows whose event time is beyond all reason (more than 36 million years
+    /// nothing was done with them; of a join none, and of OVER those that are behind rows that were given. So are rows whose event time is beyond all reason (more than 36 million years
     /// away), with windows. `now_ms`: wall time, for the TTL.
     ///
     /// # Errors
@@ -152,7 +155,7 @@ impl StatePartition {
         self.state.restored(watermark_ms, &mut self.common)
     }
 
-    /// For tests: what a join does wrong from now on.
+    /// For tests: what a join or OVER does wrong from now on.
     #[doc(hidden)]
     pub fn break_rule(&mut self, mutant: Mutant) {
         self.state.break_rule(mutant);

@@ -1,4 +1,4 @@
-//! Rules of an interval join that tests break, to see that it is noticed.
+//! Rules of joins and of OVER that tests break, to see that it is noticed.
 
 /// A broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,4 +11,12 @@ pub enum Mutant {
     CutTooSoon,
     /// A row that was restored isn't given with nulls when it goes.
     TimerLost,
+    /// OVER gives rows that others may still come before.
+    GivenEarly,
+    /// Rows of one time aren't in each other's RANGE.
+    PeersSplit,
+    /// A frame begins a row, or a millisecond, too soon.
+    FrameLonger,
+    /// What is kept of a key is gone once the state was restored.
+    HistoryLost,
 }

@@ -39,7 +39,7 @@ pub(crate) trait State: Debug + Send {
         common: &mut Common,
     ) -> Result<(), StateError>;
     fn figures(&self) -> Figures;
-    /// For tests: what a join does wrong from now on.
+    /// For tests: what a join or OVER does wrong from now on.
     fn break_rule(&mut self, _mutant: Mutant) {}
 }
 

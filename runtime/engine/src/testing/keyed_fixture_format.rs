@@ -17,6 +17,7 @@ use headworks_sql::types::DataType as Sql;
 use headworks_state::{Pool, Spec};
 
 use super::join_fixture::{self, Join};
+use super::over_fixture::{self, Looks};
 use crate::format::{DecodeError, Decoder, Encoder, FormatError, Formats, RowError};
 use crate::keyed::exchange_writer::ExchangeWriter;
 use crate::keyed::results::{DeleteEncoding, Projection, Results, SinkWriter};
@@ -42,6 +43,8 @@ pub(crate) enum Query {
     First,
     /// Pairs of rows of two inputs.
     Join(Join),
+    /// Each row, with what those of its key before it come to.
+    Over(Looks),
 }
 
 impl Query {
@@ -54,7 +57,7 @@ impl Query {
 
     /// True: results come by event time, and are final.
     pub(crate) fn by_event_time(self) -> bool {
-        matches!(self, Query::Windowed(_) | Query::Join(_))
+        matches!(self, Query::Windowed(_) | Query::Join(_) | Query::Over(_))
     }
 
     fn rows(self) -> SchemaRef {
@@ -89,6 +92,7 @@ fn results_schema(query: Query) -> SchemaRef {
     let mut fields = vec![Field::new("k", DataType::Utf8, false)];
     match query {
         Query::Join(_) => return join_fixture::results_schema(),
+        Query::Over(_) => return over_fixture::results_schema(),
         Query::Windowed(_) => fields.extend([
             moment("window_start"),
             moment("window_end"),
@@ -117,6 +121,7 @@ pub(crate) fn spec(query: Query, allowed_lateness_ms: i64) -> Spec {
     };
     let operator = match query {
         Query::Join(join) => join.operator(),
+        Query::Over(looks) => looks.operator(),
         Query::First => Operator::Rank(Rank {
             order: vec![Order {
                 column: 1,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use headworks_sql::keyed::Window;
 
 use super::keyed_fixture_format::{Query, parse};
+use super::over_fixture;
 
 /// A row as the oracle sees it.
 pub(crate) type Row = (String, i64, i64);
@@ -55,6 +56,7 @@ pub(crate) fn oracle(query: Query, rows: &[Row], until: i64) -> Vec<String> {
     match query {
         // Its rows have sides: `join_fixture::oracle`.
         Query::Join(_) => {}
+        Query::Over(looks) => lines.extend(over_fixture::oracle(looks, rows, until)),
         Query::First => {
             let mut best: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
             for (key, time, n) in rows {

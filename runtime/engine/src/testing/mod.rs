@@ -7,6 +7,7 @@ pub(crate) mod keyed_fixture_format;
 pub(crate) mod keyed_oracle;
 mod keyed_rules;
 mod keyed_simulation;
+pub(crate) mod over_fixture;
 mod plans;
 mod replay_simulation;
 pub(crate) mod simulation;

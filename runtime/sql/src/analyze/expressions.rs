@@ -45,6 +45,7 @@ impl Binder<'_> {
                 ),
             ),
             Kind::RowNumber(_) => refuse(place, LONE_ROW_NUMBER),
+            Kind::Over(_) => refuse(place, super::over::LONE),
             Kind::SubQuery(_) => refuse(place, LONE_SUB_QUERY),
             Kind::Interval(_) => refuse(place, LONE_INTERVAL),
             Kind::Null => Ok(BoundExpr::untyped_null(place)),

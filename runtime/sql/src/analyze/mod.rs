@@ -22,6 +22,7 @@ mod literals;
 mod logic;
 mod math;
 mod numbers;
+mod over;
 mod overflow;
 mod rank;
 mod rank_limit;

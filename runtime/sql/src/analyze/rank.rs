@@ -280,7 +280,7 @@ fn check_order(cell: &Cell, inputs: &[(BoundSelect, Scope)], place: Place) -> An
 }
 
 /// True for the event time of every branch that has lost no digit on its way into the rows.
-fn is_shown_time(cell: &Cell, inputs: &[(BoundSelect, Scope)]) -> bool {
+pub(super) fn is_shown_time(cell: &Cell, inputs: &[(BoundSelect, Scope)]) -> bool {
     *cell.data_type() == window::TIME && is_event_time(cell, inputs)
 }
 

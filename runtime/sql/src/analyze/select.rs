@@ -4,7 +4,7 @@ use super::bound_expr::{Analyzed, BoundExpr, build, refuse};
 use super::from::from;
 use super::items::{item, not_null};
 use super::scope::{NotNull, Scope};
-use super::{Binder, BoundSelect, aggregate, casts, rank, rank_limit};
+use super::{Binder, BoundSelect, aggregate, casts, over, rank, rank_limit};
 use crate::catalog::Catalog;
 use crate::error::{Place, SqlError};
 use crate::eval::Node;
@@ -194,6 +194,18 @@ fn select<'a>(
     }
     environment.budget.set(left - 1);
     let mut inputs = from(&select.from, environment)?;
+    if let Some(first) = over::wanted(select) {
+        return over::select(select, inputs, named, first.place).map(|checked| vec![checked]);
+    }
+    if let Some((name, window)) = select.windows.first() {
+        return refuse(
+            window.place,
+            format!(
+                "no function names the window \"{}\" with OVER; leave WINDOW out",
+                name.text
+            ),
+        );
+    }
     if rank::wanted(select) {
         return rank::select(select, inputs, named).map(|checked| vec![checked]);
     }
@@ -205,7 +217,7 @@ fn select<'a>(
     }
     let (mut branches, mut errors) = (Vec::new(), Vec::new());
     for input in inputs {
-        match over(select, input, named) {
+        match projected(select, input, named) {
             Ok(checked) => branches.push(checked),
             Err(more) => errors.extend(more),
         }
@@ -217,7 +229,7 @@ fn select<'a>(
 }
 
 /// A SELECT without GROUP BY over one branch.
-fn over(
+fn projected(
     select: &Select,
     (mut input, mut scope): (BoundSelect, Scope),
     named: bool,

@@ -178,7 +178,7 @@ impl StatefulNode {
         let rank = match &self.operator {
             Operator::Rank(rank) => rank,
             Operator::IntervalJoin(of) => return join::pruned(self, of, used),
-            Operator::Aggregate(_) => return self.clone(),
+            Operator::Aggregate(_) | Operator::Over(_) => return self.clone(),
         };
         let first = self.keys + usize::from(self.time.is_some());
         let width = self.rows.first().map_or(0, |r| r.columns.len());
@@ -290,7 +290,7 @@ pub(super) fn finished(checked: Vec<BoundSelect>) -> Analyzed<Vec<BoundSelect>> 
         if matches!(&stateful.operator, Operator::Rank(Rank { limit: 0, .. })) {
             return refuse(
                 stateful.place,
-                "the row number needs a bound, else every row would be kept for ever: write WHERE rn = 1 (or, in a window, rn <= n) around this SELECT, with the number's name",
+                "the row number needs a bound, else every row would be kept for ever: write WHERE rn = 1 (or, in a window, rn <= n) around this SELECT, with the number's name; to number all rows as they come write COUNT(*) OVER (PARTITION BY … ORDER BY time ROWS UNBOUNDED PRECEDING)",
             );
         }
         unique(one, stateful)?;
@@ -300,7 +300,7 @@ pub(super) fn finished(checked: Vec<BoundSelect>) -> Analyzed<Vec<BoundSelect>> 
 
 /// The output columns that hold the key, where results replace each other.
 pub(crate) fn unique(checked: &BoundSelect, stateful: &Rc<StatefulNode>) -> Analyzed<Vec<usize>> {
-    if stateful.window.is_some() || stateful.operator.is_join() {
+    if stateful.window.is_some() || stateful.operator.is_join() || stateful.operator.is_over() {
         return Ok(Vec::new());
     }
     let (mut found, mut missing) = (Vec::new(), Vec::new());

@@ -260,6 +260,12 @@ pub(super) fn nested(place: Place) -> SqlError {
 
 /// Aggregation of what was aggregated or joined.
 pub(super) fn over_state(place: Place, inner: &StatefulNode) -> SqlError {
+    if inner.operator.is_over() {
+        return SqlError::new(
+            place,
+            "state over what OVER gives is not in this version; write the SELECT with OVER to a stream by a Pipeline of its own, and go on from that stream here",
+        );
+    }
     if !inner.operator.is_join() {
         return nested(place);
     }

@@ -35,6 +35,8 @@ pub(crate) struct Select {
     pub filter: Option<Expr>,
     pub group: Option<Group>,
     pub having: Option<Expr>,
+    /// `WINDOW name AS (…)`.
+    pub windows: Vec<(Name, OverWindow)>,
 }
 
 /// `GROUP BY keys`.
@@ -138,6 +140,48 @@ pub(crate) struct AggregateCall {
 pub(crate) struct RowNumber {
     pub partition: Vec<Expr>,
     pub order: Vec<Ordering>,
+}
+
+/// `function OVER window`.
+#[derive(Clone, Debug)]
+pub(crate) struct OverCall {
+    pub function: OverFunction,
+    pub window: OverWindowRef,
+}
+
+/// What is computed over the window.
+#[derive(Clone, Debug)]
+pub(crate) enum OverFunction {
+    Aggregate(AggregateCall),
+    /// `LAG(x [, n [, default]])`.
+    Lag(Vec<Expr>),
+    Rank,
+    DenseRank,
+}
+
+/// A window in place, or the name of one of WINDOW.
+#[derive(Clone, Debug)]
+pub(crate) enum OverWindowRef {
+    Here(OverWindow),
+    Named(Name),
+}
+
+/// `([PARTITION BY partition] [ORDER BY order] [frame])`.
+#[derive(Clone, Debug)]
+pub(crate) struct OverWindow {
+    pub place: Place,
+    pub partition: Vec<Expr>,
+    pub order: Vec<Ordering>,
+    pub frame: Option<(Frame, Place)>,
+}
+
+/// Where a frame begins; it ends with CURRENT ROW.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// `ROWS`: so many rows before; none: UNBOUNDED.
+    Rows(Option<u32>),
+    /// `RANGE`: so many milliseconds before; none: UNBOUNDED.
+    Range(Option<i64>),
 }
 
 /// `expr [ASC|DESC] [NULLS FIRST|LAST]`.
@@ -253,6 +297,7 @@ pub(crate) enum Kind {
     Row(Vec<Expr>),
     Aggregate(Box<AggregateCall>),
     RowNumber(Box<RowNumber>),
+    Over(Box<OverCall>),
     SubQuery(Box<SubQuery>),
 }
 

@@ -1,12 +1,12 @@
 //! GROUP BY, aggregate functions and ROW_NUMBER() OVER (…).
 
-use super::ast::{AggregateCall, Expr, Group, Kind, Ordering, RowNumber};
+use super::ast::{AggregateCall, Expr, Group, Kind, Ordering, OverFunction, RowNumber};
 use super::refused;
 use super::{Parsed, Parser};
 use crate::error::SqlError;
 
 /// Most keys of a GROUP BY or PARTITION BY.
-const MAX_KEYS: usize = 64;
+pub(super) const MAX_KEYS: usize = 64;
 
 /// The aggregate functions.
 pub(crate) const AGGREGATES: &[&str] = &[
@@ -80,6 +80,9 @@ impl Parser {
         if upper == "ROW_NUMBER" {
             return self.row_number().map(Some);
         }
+        if let Some(over) = self.only_over(place, upper)? {
+            return Ok(Some(over));
+        }
         if !AGGREGATES.contains(&upper) {
             return Ok(None);
         }
@@ -118,14 +121,6 @@ impl Parser {
             filter = Some(self.expression()?);
             self.expect_sign(")")?;
         }
-        if self.is_word("OVER") {
-            return Err(SqlError::new(
-                self.place(),
-                format!(
-                    "{upper} OVER (…) is not in this version; aggregate by windows instead: GROUP BY key, TUMBLE(time, INTERVAL '1' MINUTE), or HOP for a sliding one"
-                ),
-            ));
-        }
         let depth = args
             .iter()
             .chain(&filter)
@@ -139,6 +134,11 @@ impl Parser {
             args,
             filter,
         };
+        if self.is_word("OVER") {
+            return self
+                .over(place, OverFunction::Aggregate(call), depth)
+                .map(Some);
+        }
         Self::node(place, depth, Kind::Aggregate(Box::new(call))).map(Some)
     }
 
@@ -205,7 +205,7 @@ impl Parser {
         Self::node(place, depth, Kind::RowNumber(Box::new(number)))
     }
 
-    fn ordering(&mut self) -> Parsed<Ordering> {
+    pub(super) fn ordering(&mut self) -> Parsed<Ordering> {
         let expr = self.expression()?;
         let descending = if self.accept_word("DESC") {
             true

@@ -13,6 +13,7 @@ mod interval;
 mod join;
 mod lexer;
 mod operators;
+pub(crate) mod over;
 mod query;
 mod refused;
 mod special;

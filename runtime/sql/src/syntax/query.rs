@@ -168,6 +168,7 @@ impl Parser {
         } else {
             None
         };
+        let windows = self.windows()?;
         if !self.at_end_of_select() {
             return Err(self.unexpected_clause("the end of the SELECT"));
         }
@@ -179,6 +180,7 @@ impl Parser {
             filter,
             group,
             having,
+            windows,
         })
     }
 

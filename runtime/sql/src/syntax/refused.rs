@@ -17,7 +17,7 @@ pub(super) fn refused(place: Place, what: &str) -> SqlError {
         "a join of more than two inputs" => MORE,
         "ORDER BY" | "LIMIT" | "OFFSET" | "FETCH" => SORTED,
         "QUALIFY" => "; write WHERE around a sub-query that names the row number",
-        "WINDOW" => "; write the window in OVER (…) itself",
+        "WINDOW" => " at this place; it stands behind FROM, WHERE, GROUP BY and HAVING",
         _ if what.contains("sub-query") => {
             " would be a join, which is not in this version; a sub-query stands in FROM, in WITH, or in WHERE behind EXISTS or IN"
         }
@@ -56,9 +56,12 @@ pub(super) fn aggregate(place: Place, upper: &str) -> Option<SqlError> {
         "PERCENTILE" | "PERCENTILE_CONT" | "PERCENTILE_DISC" => {
             (": it would keep every value", None)
         }
-        "LEAD" | "LAG" | "RANK" | "DENSE_RANK" | "NTILE" | "CUME_DIST" | "PERCENT_RANK"
-        | "NTH_VALUE" => (
-            "; of OVER there is ROW_NUMBER(), to take the first rows of each key",
+        "LEAD" => (
+            ": the row that comes next isn't known yet when a row is given; look back from that row with LAG, as in Flink over streams",
+            None,
+        ),
+        "NTILE" | "CUME_DIST" | "PERCENT_RANK" | "NTH_VALUE" => (
+            "; of OVER there are the aggregates, LAG, ROW_NUMBER, RANK and DENSE_RANK",
             None,
         ),
         _ => return None,

@@ -160,6 +160,7 @@ fn before(from: From, rest: Option<Expr>) -> (From, Option<Expr>) {
         filter: Some(filter.clone()),
         group: None,
         having: None,
+        windows: Vec::new(),
     };
     let query = Query {
         with: Vec::new(),

@@ -1,6 +1,7 @@
 //! Expressions as trees: their parts, and their text without spaces, places and spelling of key words.
 
 use super::ast::{Expr, JsonDefault, JsonFunction, Kind, Name};
+use super::over;
 use crate::stack;
 
 impl Expr {
@@ -74,6 +75,7 @@ impl Expr {
             | Kind::Map(list)
             | Kind::Row(list) => list.iter().collect(),
             Kind::Aggregate(call) => call.args.iter().chain(&call.filter).collect(),
+            Kind::Over(call) => over::children(call),
             Kind::RowNumber(number) => number
                 .partition
                 .iter()
@@ -126,6 +128,7 @@ impl Expr {
             Kind::Map(_) => "map".into(),
             Kind::Row(_) => "row".into(),
             Kind::SubQuery(_) => "sub-query".into(),
+            Kind::Over(call) => over::label(call),
             Kind::Aggregate(call) => format!(
                 "aggregate {} {} {} {}",
                 call.function,
@@ -144,18 +147,29 @@ impl Expr {
         }
     }
 
-    /// The first aggregate in it, itself included; not one within a row number.
+    /// The first aggregate in it, itself included; not one within a row number or an OVER window.
     pub(crate) fn aggregate(&self) -> Option<&Expr> {
         match self.kind {
             Kind::Aggregate(_) => Some(self),
-            Kind::RowNumber(_) => None,
+            Kind::RowNumber(_) | Kind::Over(_) => None,
             _ => stack::deeper(|| self.children().into_iter().find_map(Expr::aggregate)),
         }
     }
 
-    /// The first aggregate or row number in it, itself included.
+    /// The first call with OVER in it, itself included, other than ROW_NUMBER.
+    pub(crate) fn over(&self) -> Option<&Expr> {
+        match self.kind {
+            Kind::Over(_) => Some(self),
+            _ => stack::deeper(|| self.children().into_iter().find_map(Expr::over)),
+        }
+    }
+
+    /// The first aggregate, row number or OVER in it, itself included.
     pub(crate) fn stateful(&self) -> Option<&Expr> {
-        if matches!(self.kind, Kind::Aggregate(_) | Kind::RowNumber(_)) {
+        if matches!(
+            self.kind,
+            Kind::Aggregate(_) | Kind::RowNumber(_) | Kind::Over(_)
+        ) {
             return Some(self);
         }
         stack::deeper(|| self.children().into_iter().find_map(Expr::stateful))

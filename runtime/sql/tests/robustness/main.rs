@@ -10,6 +10,7 @@ mod words;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use headworks_plan::{Contract, EventTime, Field};
+use headworks_sql::keyed::over::OverFunction;
 use headworks_sql::keyed::{Aggregate, Changes, Keyed, KeyedRows, Operator};
 use headworks_sql::{Catalog, Dataflow, inputs, plan};
 
@@ -82,6 +83,17 @@ fn check_keyed(sql: &str, flow: &Dataflow, by: &KeyedRows, keyed: &Keyed) {
                 "{sql}"
             );
             rows - by.keys + 1
+        }
+        Operator::Over(over) => {
+            let read = over.functions.iter().flat_map(|function| match function {
+                OverFunction::Aggregate(a) => [a.argument, a.filter],
+                OverFunction::Lag {
+                    column, default, ..
+                } => [Some(*column), *default],
+                _ => [None, None],
+            });
+            assert!(read.flatten().all(|i| i < rows), "{sql}");
+            rows - by.keys + over.functions.len()
         }
         Operator::IntervalJoin(join) => {
             let both = || join.left.iter().chain(&join.right);
@@ -246,7 +258,29 @@ fn random_queries_with_state_are_planned_whole() {
     let (catalog, mut random, mut accepted) = (catalog(), Random(17), 0);
     for _ in 0..4_000 {
         let mut pick = |from: &[&'static str]| from[random.below(from.len())];
-        let sql = if pick(&["group", "group", "rank"]) == "rank" {
+        let kind = pick(&["group", "group", "rank", "over"]);
+        let sql = if kind == "over" {
+            format!(
+                "SELECT {} AS x, {} OVER (PARTITION BY {} ORDER BY tz {}) AS y FROM {}",
+                pick(&["m", "i + 1", "UPPER(s)", "xs"]),
+                pick(&[
+                    "COUNT(*)",
+                    "SUM(i)",
+                    "MAX(d)",
+                    "LAG(m)",
+                    "LAG(s, 2, 'x')",
+                    "RANK()"
+                ]),
+                pick(&["s", "i", "UPPER(s)", "d", "window_start"]),
+                pick(&[
+                    "",
+                    "ROWS 2 PRECEDING",
+                    "RANGE INTERVAL '1' HOUR PRECEDING",
+                    "DESC"
+                ]),
+                pick(FROM),
+            )
+        } else if kind == "rank" {
             format!(
                 "SELECT s, i, {} AS x FROM (SELECT *, ROW_NUMBER() OVER ({}) AS rn FROM {}) WHERE rn {}",
                 pick(&["m", "rn", "xs", "i + 1"]),

@@ -96,13 +96,13 @@ pub(crate) fn accumulators(spec: &Spec) -> Vec<Box<dyn Accumulator>> {
             all.extend(aggregates.iter().map(|a| accumulator(a, spec)));
         }
         Operator::Rank(order) => all.push(Box::new(rank::Rank::new(order, spec))),
-        // It keeps rows, not groups.
-        Operator::IntervalJoin(_) => {}
+        // They keep rows, not groups.
+        Operator::IntervalJoin(_) | Operator::Over(_) => {}
     }
     all
 }
 
-fn accumulator(aggregate: &Aggregate, spec: &Spec) -> Box<dyn Accumulator> {
+pub(crate) fn accumulator(aggregate: &Aggregate, spec: &Spec) -> Box<dyn Accumulator> {
     let argument = aggregate
         .argument
         .map(|i| spec.rows.field(i).data_type().clone());

@@ -7,11 +7,11 @@ use std::sync::Arc;
 const OVERHEAD: usize = 176;
 
 /// A row's event time and arrival number: its place among the rows of its side.
-pub(super) type Place = (i64, i64);
+pub(crate) type Place = (i64, i64);
 
 /// A row that is kept.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Its columns, encoded.
     pub row: Arc<[u8]>,
     /// It has made a pair.
@@ -20,28 +20,28 @@ pub(super) struct Entry {
 
 /// The rows.
 #[derive(Debug, Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     by_key: HashMap<Arc<[u8]>, BTreeMap<Place, Entry>>,
     by_time: BTreeMap<Place, Arc<[u8]>>,
     bytes: usize,
 }
 
 impl Buffer {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.by_time.is_empty()
     }
 
     /// How many keys have rows.
-    pub(super) fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.by_key.len()
     }
 
     /// Estimate of the memory in bytes.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn insert(&mut self, place: Place, key: &[u8], entry: Entry) {
+    pub(crate) fn insert(&mut self, place: Place, key: &[u8], entry: Entry) {
         let key = match self.by_key.get_key_value(key) {
             Some((known, _)) => known.clone(),
             None => key.into(),
@@ -54,7 +54,7 @@ impl Buffer {
         self.by_time.insert(place, key);
     }
 
-    pub(super) fn remove(&mut self, place: Place) -> Option<Entry> {
+    pub(crate) fn remove(&mut self, place: Place) -> Option<Entry> {
         let key = self.by_time.remove(&place)?;
         let rows = self.by_key.get_mut(&key)?;
         let entry = rows.remove(&place)?;
@@ -67,7 +67,7 @@ impl Buffer {
     }
 
     /// The rows of a key whose event times are within bounds, both included, by event time.
-    pub(super) fn of_key(
+    pub(crate) fn of_key(
         &self,
         key: &[u8],
         (from, to): (i64, i64),
@@ -81,35 +81,48 @@ impl Buffer {
     }
 
     /// All rows up to an event time, in order, each with its key.
-    pub(super) fn until(&self, time: i64) -> impl Iterator<Item = (Place, &Arc<[u8]>)> {
+    pub(crate) fn until(&self, time: i64) -> impl Iterator<Item = (Place, &Arc<[u8]>)> {
         let range = self.by_time.range(..=(time, i64::MAX));
         range.map(|(place, key)| (*place, key))
     }
 
+    /// All rows whose event times are within bounds, both included, in order, each with its key.
+    pub(crate) fn between(
+        &self,
+        (from, to): (i64, i64),
+    ) -> impl Iterator<Item = (Place, &Arc<[u8]>, &Entry)> {
+        let bounds = (from <= to).then_some((from, i64::MIN)..=(to, i64::MAX));
+        let range = bounds.map(|bounds| self.by_time.range(bounds));
+        range.into_iter().flatten().filter_map(|(place, key)| {
+            let entry = self.by_key.get(key)?.get(place)?;
+            Some((*place, key, entry))
+        })
+    }
+
     /// The places of all rows whose event times are within bounds, both included.
-    pub(super) fn within(&self, (from, to): (i64, i64)) -> Vec<Place> {
+    pub(crate) fn within(&self, (from, to): (i64, i64)) -> Vec<Place> {
         let range = self.by_time.range((from, i64::MIN)..=(to, i64::MAX));
         range.map(|(place, _)| *place).collect()
     }
 
     /// All rows, in order, each with its key.
-    pub(super) fn all(&self) -> impl Iterator<Item = (Place, &Arc<[u8]>)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Place, &Arc<[u8]>)> {
         self.by_time.iter().map(|(place, key)| (*place, key))
     }
 
-    pub(super) fn get(&self, place: Place) -> Option<&Entry> {
+    pub(crate) fn get(&self, place: Place) -> Option<&Entry> {
         let key = self.by_time.get(&place)?;
         self.by_key.get(key)?.get(&place)
     }
 
     /// As if each had made a pair: for a mutant.
-    pub(super) fn mark_all(&mut self) {
+    pub(crate) fn mark_all(&mut self) {
         let rows = self.by_key.values_mut().flat_map(BTreeMap::values_mut);
         rows.for_each(|entry| entry.matched = true);
     }
 
     /// The row has made a pair. Gives whether it is the first; none, where there is no such row.
-    pub(super) fn mark(&mut self, place: Place) -> Option<bool> {
+    pub(crate) fn mark(&mut self, place: Place) -> Option<bool> {
         let key = self.by_time.get(&place)?;
         let entry = self.by_key.get_mut(key)?.get_mut(&place)?;
         Some(!std::mem::replace(&mut entry.matched, true))

@@ -19,13 +19,13 @@ use crate::error::{StateError, columns};
 use crate::record::{self, Start};
 
 /// The first byte of a key.
-pub(super) const JOINED: u8 = 0x13;
+pub(crate) const JOINED: u8 = 0x13;
 /// The value holds places of rows that made a pair, not rows.
-pub(super) const MATCHED: u8 = 8;
+pub(crate) const MATCHED: u8 = 8;
 
 /// The records of a bucket.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// How many rows of it are kept.
     pub rows: usize,
     /// Sequences of the records that stand for it.
@@ -34,23 +34,23 @@ pub(super) struct Bucket {
 }
 
 /// A side, false for the left, and the number of a bucket.
-pub(super) type BucketId = (bool, i64);
+pub(crate) type BucketId = (bool, i64);
 
 /// A record's key, read back.
-pub(super) struct Key {
+pub(crate) struct Key {
     pub bucket: BucketId,
     sequence: u32,
 }
 
 /// What the beginning of every value says.
 #[derive(Clone, Copy)]
-pub(super) struct Head {
+pub(crate) struct Head {
     pub next: i64,
     pub cut: i64,
 }
 
 /// A row of an epoch.
-pub(super) type Added<'a> = (Place, &'a Arc<[u8]>, &'a Entry);
+pub(crate) type Added<'a> = (Place, &'a Arc<[u8]>, &'a Entry);
 
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -71,7 +71,7 @@ impl Key {
     }
 
     /// Of a key behind its first byte.
-    pub(super) fn read(key: &[u8]) -> Result<Key, StateError> {
+    pub(crate) fn read(key: &[u8]) -> Result<Key, StateError> {
         let mut rest = key;
         let right = take(&mut rest, 1)?[0] != 0;
         let bucket = take_i64(&mut rest)?.swap_bytes();
@@ -94,7 +94,7 @@ impl Bucket {
     }
 
     /// Writes the rows that an epoch adds.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         id: BucketId,
         rows: &[Added<'_>],
@@ -117,7 +117,7 @@ impl Bucket {
     }
 
     /// Writes which rows have made a pair in an epoch.
-    pub(super) fn mark(
+    pub(crate) fn mark(
         &mut self,
         id: BucketId,
         places: &[Place],
@@ -135,7 +135,7 @@ impl Bucket {
     }
 
     /// Writes tombstones for all its records.
-    pub(super) fn forget(&mut self, id: BucketId, out: &mut Vec<Change>) {
+    pub(crate) fn forget(&mut self, id: BucketId, out: &mut Vec<Change>) {
         let live = std::mem::take(&mut self.live);
         out.extend(live.into_iter().map(|sequence| Change {
             key: Key::write(id, sequence),
@@ -144,20 +144,20 @@ impl Bucket {
     }
 
     /// A record was read back.
-    pub(super) fn restore(&mut self, key: &Key) {
+    pub(crate) fn restore(&mut self, key: &Key) {
         self.live.insert(key.sequence);
         self.next = self.next.max(key.sequence.wrapping_add(1));
     }
 
     /// A tombstone was read back. Gives true if no record is left.
-    pub(super) fn restore_tombstone(&mut self, key: &Key) -> bool {
+    pub(crate) fn restore_tombstone(&mut self, key: &Key) -> bool {
         self.live.remove(&key.sequence);
         self.live.is_empty()
     }
 }
 
 /// The buckets.
-pub(super) type Buckets = BTreeMap<BucketId, Bucket>;
+pub(crate) type Buckets = BTreeMap<BucketId, Bucket>;
 
 fn batch(rows: &[Added<'_>]) -> Result<RecordBatch, StateError> {
     let times = Int64Array::from_iter_values(rows.iter().map(|((time, _), ..)| *time));
@@ -179,7 +179,7 @@ fn batch(rows: &[Added<'_>]) -> Result<RecordBatch, StateError> {
 }
 
 /// The rows of a value: place, key and entry.
-pub(super) fn read_rows(body: &[u8]) -> Result<Vec<(Place, Vec<u8>, Entry)>, StateError> {
+pub(crate) fn read_rows(body: &[u8]) -> Result<Vec<(Place, Vec<u8>, Entry)>, StateError> {
     let batch = record::read_batch(body, &schema())?;
     let times = batch.column(0).as_primitive::<Int64Type>();
     let arrivals = batch.column(1).as_primitive::<Int64Type>();
@@ -197,7 +197,7 @@ pub(super) fn read_rows(body: &[u8]) -> Result<Vec<(Place, Vec<u8>, Entry)>, Sta
 }
 
 /// The places of a value that is flagged.
-pub(super) fn read_places(body: &[u8]) -> Result<Vec<Place>, StateError> {
+pub(crate) fn read_places(body: &[u8]) -> Result<Vec<Place>, StateError> {
     let mut rest = body;
     let mut places = Vec::with_capacity(body.len() / 16);
     while !rest.is_empty() {

@@ -8,8 +8,8 @@
 //! Which rows of an epoch see each other doesn't depend on how the input is cut into epochs, but for late rows: a row that
 //! isn't late can't have a partner that is gone.
 
-mod buffer;
-mod log;
+pub(crate) mod buffer;
+pub(crate) mod log;
 mod pairs;
 mod seal;
 

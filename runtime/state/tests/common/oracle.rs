@@ -218,8 +218,8 @@ impl Oracle {
                         .join(","),
                 ]
             }
-            // Has an oracle of its own.
-            Operator::IntervalJoin(_) => Vec::new(),
+            // They have oracles of their own.
+            Operator::IntervalJoin(_) | Operator::Over(_) => Vec::new(),
             Operator::Rank(rank) => first(rank, rows)
                 .iter()
                 .enumerate()

@@ -8,6 +8,7 @@ mod formats;
 mod generated;
 mod ingest;
 mod joined;
+mod looked_back;
 mod monitored;
 mod quality;
 mod replayed;
@@ -130,6 +131,7 @@ pub fn all(c: &Cluster, seed: u64, seconds: u64) -> Vec<Box<dyn Contestant>> {
         Box::new(windows::Sessions),
         Box::new(windows::Greatest),
         Box::new(joined::Joined),
+        Box::new(looked_back::LookedBack),
         Box::new(upserts::Newest),
         Box::new(upserts::Totals),
         Box::new(formats::Chain),

@@ -6,6 +6,7 @@ use headworks_operator::planning::{self, check::unique_columns};
 use headworks_plan::{Edge, names::version};
 use headworks_sql::dataflow::{Dataflow, Stage as Part};
 use headworks_sql::join::{IntervalJoin, JoinKind};
+use headworks_sql::keyed::over::{Frame, Over, OverFunction};
 use headworks_sql::keyed::{Aggregate, Function, Keyed, KeyedRows, Operator, Rank, Window};
 use serde::Serialize;
 
@@ -52,6 +53,8 @@ struct State {
     version: String,
     #[serde(skip)]
     by_event_time: bool,
+    #[serde(skip)]
+    is_over: bool,
 }
 
 /// The stages, in the order in which records pass them.
@@ -153,6 +156,7 @@ fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String)
             Operator::Aggregate(list) => list.iter().map(|a| aggregate(rows, a)).collect(),
             Operator::Rank(of) => vec![rank(rows, of)],
             Operator::IntervalJoin(of) => vec![join(of)],
+            Operator::Over(of) => over(rows, of),
         },
         memory: bounds.memory.to_string(),
         disk: bounds.most_disk().to_string(),
@@ -162,6 +166,7 @@ fn kept(pipeline: &Pipeline, rows: &KeyedRows, keyed: &Keyed, changelog: String)
             .filter(|_| !keyed.by_event_time())
             .map(|ttl| ttl.to_string()),
         by_event_time: keyed.by_event_time(),
+        is_over: keyed.operator.is_over(),
         allowed_lateness: pipeline.spec.allowed_lateness.to_string(),
         changelog,
         version: version(&keyed.fingerprint),
@@ -267,6 +272,33 @@ fn join(of: &IntervalJoin) -> String {
     )
 }
 
+/// What is computed for each row, and over which rows.
+fn over(rows: &KeyedRows, of: &Over) -> Vec<String> {
+    let frame = match of.frame {
+        Frame::Rows { preceding: None } => "all rows before it".to_owned(),
+        Frame::Rows { preceding: Some(n) } => format!("the {n} rows before it"),
+        Frame::Range { preceding_ms: None } => "all rows up to its time".to_owned(),
+        Frame::Range {
+            preceding_ms: Some(ms),
+        } => format!(
+            "the rows of {} before it and of its time",
+            Duration::from_millis(ms.unsigned_abs())
+        ),
+    };
+    let function = |function: &OverFunction| match function {
+        OverFunction::Aggregate(of) => format!("{} over {frame}", aggregate(rows, of)),
+        OverFunction::Lag {
+            column: of, offset, ..
+        } => {
+            format!("{} of {offset} rows before", column(rows, *of))
+        }
+        OverFunction::RowNumber => "the row's number".to_owned(),
+        OverFunction::Rank => "its rank by event time".to_owned(),
+        OverFunction::DenseRank => "its dense rank by event time".to_owned(),
+    };
+    of.functions.iter().map(function).collect()
+}
+
 /// Stages as text.
 pub fn text(stages: &[Stage]) -> String {
     let mut text = String::new();
@@ -315,6 +347,10 @@ fn of_state(state: &State) -> String {
     text.push_str(&match (&state.window, &state.ttl) {
         (Some(_), _) => format!(
             "     until   the watermark is at the window's end plus {} (allowedLateness); then the result is written, once\n",
+            state.allowed_lateness
+        ),
+        (None, _) if state.is_over => format!(
+            "     until   the watermark has passed the row by {} (allowedLateness), which is written then, once; and longer where later rows look back on it\n",
             state.allowed_lateness
         ),
         (None, _) if state.by_event_time => format!(

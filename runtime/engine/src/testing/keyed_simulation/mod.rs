@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_plan::{OnBadRecord, StartFrom};
-use headworks_state::Mutant;
 
 use crate::keyed::Rule;
 use crate::log::LogError;
@@ -25,6 +24,8 @@ use crate::status::StatusHandle;
 use crate::testing::keyed_fixture_format::Query;
 use crate::testing::simulation::seeds;
 
+mod joins;
+mod over;
 mod verdict;
 mod world;
 
@@ -38,6 +39,14 @@ enum Broken {
     Engine(Rule),
     /// What a rule drops has moved the event time.
     JudgedBehindTime,
+}
+
+/// Which queries a world has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Groups,
+    Joins,
+    Over,
 }
 
 struct Written {
@@ -341,23 +350,13 @@ impl Process {
 }
 
 fn run(seed: u64, broken: Option<Broken>) -> Result<(), String> {
-    let mut world = World::new(seed, broken, false);
-    world.storm();
-    world.calm()
-}
-
-fn run_join(seed: u64, broken: Option<Broken>) -> Result<(), String> {
-    let mut world = World::new(seed, broken, true);
+    let mut world = World::new(seed, broken, Of::Groups);
     world.storm();
     world.calm()
 }
 
 fn is_caught(broken: Broken) -> bool {
     (0..400).any(|seed| run(seed, Some(broken)).is_err())
-}
-
-fn is_caught_in_joins(broken: Broken) -> bool {
-    (0..400).any(|seed| run_join(seed, Some(broken)).is_err())
 }
 
 #[test]
@@ -412,50 +411,4 @@ fn a_silent_partition_that_counts_as_idle_is_caught() {
 #[test]
 fn lateness_that_the_first_part_decides_is_caught() {
     assert!(is_caught(Broken::Engine(Rule::LateInFirst)));
-}
-
-#[test]
-fn whatever_goes_wrong_a_join_gives_the_pairs_of_the_rows() {
-    for seed in seeds(2_000) {
-        if let Err(wrong) = run_join(seed, None) {
-            panic!("SEED={seed}: {wrong}");
-        }
-    }
-}
-
-#[test]
-fn a_join_that_gives_rows_alone_too_early_is_caught() {
-    assert!(is_caught_in_joins(Broken::Engine(Rule::Join(
-        Mutant::PaddedEarly
-    ))));
-}
-
-#[test]
-fn a_join_whose_rows_go_too_soon_is_caught() {
-    assert!(is_caught_in_joins(Broken::Engine(Rule::Join(
-        Mutant::CutTooSoon
-    ))));
-}
-
-#[test]
-fn a_join_that_loses_its_timers_at_a_rebalance_is_caught() {
-    assert!(is_caught_in_joins(Broken::Engine(Rule::Join(
-        Mutant::TimerLost
-    ))));
-}
-
-#[test]
-fn a_join_that_goes_by_the_faster_side_is_caught() {
-    assert!(is_caught_in_joins(Broken::Engine(Rule::FastestSide)));
-}
-
-#[test]
-fn a_join_whose_state_outlives_its_transaction_or_is_not_restored_is_caught() {
-    for rule in [
-        Rule::OverlayKept,
-        Rule::StateForgotten,
-        Rule::WatermarkForgotten,
-    ] {
-        assert!(is_caught_in_joins(Broken::Engine(rule)), "{rule:?}");
-    }
 }

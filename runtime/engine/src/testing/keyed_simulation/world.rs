@@ -8,17 +8,18 @@ use headworks_plan::{InternalTopic, OnBadRecord};
 use headworks_sql::join::JoinKind;
 use headworks_sql::keyed::Window;
 
-use super::{Broken, World, Written};
+use super::{Broken, Of, World, Written};
 use crate::memory::{Chance, Faults, MemoryBroker, Stored};
 use crate::pipeline::{InputTopic, StageOperator, Times};
 use crate::stateless::StatelessOperator;
 use crate::testing::join_fixture::Join;
 use crate::testing::keyed_fixture_format::{Query, STATE_BYTES, first, second, stateless};
 use crate::testing::keyed_rules::{DROPPED, REFUSED, judged, judged_behind_time};
+use crate::testing::over_fixture::Looks;
 
 impl World {
-    /// `joins`: its query pairs the rows of two inputs.
-    pub(super) fn new(seed: u64, broken: Option<Broken>, joins: bool) -> World {
+    pub(super) fn new(seed: u64, broken: Option<Broken>, of: Of) -> World {
+        let joins = of == Of::Joins;
         let mut chance = Chance::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x5EED);
         let faults = Faults {
             kill: chance.below(8),
@@ -59,6 +60,9 @@ impl World {
                 lower: -(chance.below(150) as i64),
                 upper: chance.below(150) as i64,
             }),
+            _ if of == Of::Over => Query::Over(Looks {
+                back_ms: (!chance.once_in(300)).then(|| chance.below(150) as i64),
+            }),
             0..=2 => Query::Windowed(Window::Tumble { size, offset: 0 }),
             3 => Query::Windowed(Window::Hop {
                 size,
@@ -95,8 +99,8 @@ impl World {
             allowed_lateness_ms: [0, 0, 30, 100][chance.below(4) as usize],
             drift_ms: [100, 1_000_000][chance.below(2) as usize],
             max_message_bytes: [2_500, 1_000_000][chance.below(2) as usize],
-            // The rows that a join keeps stay in memory.
-            memory_bytes: [if joins { 64 << 20 } else { 2_048 }, 64 << 20]
+            // The rows that a join or OVER keeps stay in memory.
+            memory_bytes: [if of == Of::Groups { 2_048 } else { 64 << 20 }, 64 << 20]
                 [chance.below(2) as usize],
             may_be_late,
             rules: (seed % 2 == 1).then_some(1),
