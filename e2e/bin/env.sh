@@ -5,6 +5,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 HEADWORKS_CACHE=${HEADWORKS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headworks}
 # One target folder for every checkout: the dependencies are compiled once on a machine.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HEADWORKS_CACHE/target}
+# Cargo takes what was built in another checkout for its own; snapshots are looked for in this one.
+export INSTA_WORKSPACE_ROOT=$ROOT
 export HEADWORKS_CACHE CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 POCKET=$ROOT/e2e/pocket/pocket
 BIN=${HEADWORKS_BIN:-$CARGO_TARGET_DIR/release}

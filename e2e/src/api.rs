@@ -1,11 +1,14 @@
-//! Reads objects over one connection to the API server, and makes and deletes tests' namespaces. Tests ask for an object several times a
+//! Reads and applies objects over one connection to the API server, and makes and deletes tests' namespaces. Tests ask for an object several times a
 //! second until it is as it should be; a `kubectl` for each of these questions takes more of the processor than all that is tested. What
 //! a user types stays kubectl.
 
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
-use kube::api::{DeleteParams, GetParams, ListParams, PostParams, Request};
+use kube::api::{
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Request,
+    ValidationDirective,
+};
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use serde_json::Value;
@@ -13,6 +16,9 @@ use tokio::runtime::Runtime;
 
 /// How long one answer may take; who asks asks again.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Who has the fields that `kubectl apply` writes.
+const APPLIED_BY: &str = "kubectl-client-side-apply";
 
 /// Kinds whose objects have no namespace.
 const CLUSTER_WIDE: [&str; 5] = [
@@ -89,6 +95,25 @@ impl Api {
             What::Made(object) => {
                 request.create(&PostParams::default(), object.to_string().into_bytes())
             }
+            What::New(object) => {
+                let by = PostParams {
+                    field_manager: Some(APPLIED_BY.to_owned()),
+                    ..PostParams::default()
+                };
+                let made = request.create(&by, object.to_string().into_bytes());
+                made.map(|mut made| {
+                    let strict = format!("{}&fieldValidation=Strict", made.uri());
+                    *made.uri_mut() = strict.parse().expect("a path and its query");
+                    made
+                })
+            }
+            What::Changed(name, patch) => {
+                let by = PatchParams {
+                    field_validation: Some(ValidationDirective::Strict),
+                    ..PatchParams::apply(APPLIED_BY)
+                };
+                request.patch(name, &by, &Patch::Merge(patch))
+            }
             What::Gone(name) => request.delete(name, &DeleteParams::default()),
             What::AllGone => {
                 request.delete_collection(&DeleteParams::default(), &ListParams::default())
@@ -111,6 +136,10 @@ enum What<'a> {
     Objects(&'a str),
     /// This is made.
     Made(&'a Value),
+    /// This is applied for the first time.
+    New(&'a Value),
+    /// One is changed by a merge patch (RFC 7386), as apply changes it.
+    Changed(&'a str, &'a Value),
     /// One is deleted, by its name; nobody waits for its end.
     Gone(&'a str),
     /// All are deleted.
@@ -139,6 +168,27 @@ pub(crate) fn forget_namespace(name: &str, kinds: &str) {
 pub(crate) fn get(kind: &str, name: &str, namespace: &str) -> Option<Result<Value, kube::Error>> {
     let request = Request::new(path(kind, namespace)?);
     Some(api()?.ask(&request, What::Object(name)))
+}
+
+/// Makes an object that isn't there, as apply does.
+pub(crate) fn create(kind: &str, namespace: &str, object: &Value) -> Result<(), kube::Error> {
+    change(kind, namespace, What::New(object))
+}
+
+/// Changes an object by a merge patch, as apply does.
+pub(crate) fn patch(
+    kind: &str,
+    name: &str,
+    namespace: &str,
+    patch: &Value,
+) -> Result<(), kube::Error> {
+    change(kind, namespace, What::Changed(name, patch))
+}
+
+fn change(kind: &str, namespace: &str, what: What<'_>) -> Result<(), kube::Error> {
+    let api = api().expect("the cluster of KUBECONFIG");
+    let request = Request::new(path(kind, namespace).expect("a kind with a path"));
+    api.ask(&request, what).map(drop)
 }
 
 /// Objects of a kind by label selector (empty: all), or why there is no answer; nothing where kubectl has to be asked.

@@ -13,6 +13,7 @@
 )]
 
 mod api;
+mod apply;
 pub mod clients;
 mod coordinators;
 mod events;
@@ -137,8 +138,18 @@ impl Cluster {
         self.ready("platforms.headworks.dev", "e2e");
     }
 
-    /// `kubectl apply`; panics with kubectl's words if it is refused.
+    /// `kubectl apply`, without starting a kubectl where it isn't needed; panics with the words of who refuses it.
     pub fn apply(&self, yaml: &str) {
+        if self.kubectl.config.is_none()
+            && let Some(applied) = apply::apply(yaml, &self.namespace)
+        {
+            assert!(
+                applied.is_ok(),
+                "refused: {}\n{yaml}",
+                applied.err().unwrap_or_default()
+            );
+            return;
+        }
         let outcome = self.kubectl.apply(yaml, &self.namespace);
         assert!(
             outcome.ok,

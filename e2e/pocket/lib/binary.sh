@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# The Go program that is every Kubernetes component, and the names it goes by.
+# The Go program that is every Kubernetes component, and the names it goes by; kubectl and what pods of nothing run beside it.
 
-BINARY_NAMES=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy coredns kubectl helm)
+BINARY_NAMES=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy coredns helm)
 
 binary_key() {
-  { cat "$POCKET_DIR"/lib/binary.sh "$POCKET_DIR"/node/{go.mod,go.sum,*.go,pause/*.go}; go version; echo "$KUBERNETES_VERSION $HELM_VERSION"; } | sha256sum | cut -c1-16
+  { cat "$POCKET_DIR"/lib/binary.sh "$POCKET_DIR"/node/{go.mod,go.sum,*.go,*/*.go}; go version; echo "$KUBERNETES_VERSION $HELM_VERSION"; } | sha256sum | cut -c1-16
 }
 
 binary_cached() { printf '%s/node/%s' "$CACHE" "$(binary_key)"; }
@@ -34,13 +34,14 @@ binary_build() {
 binary_compile() { # DIR LDFLAGS
   cd "$POCKET_DIR/node" &&
     CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w' -o "$1/pause" ./pause &&
+    CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "$2" -o "$1/kubectl" ./kubectl &&
     CGO_ENABLED=0 go build -v -buildvcs=false -trimpath -ldflags "$2" -o "$1/node.new" .
 }
 
 binary_link() { # DIR: into the state, so that an emptied cache breaks nothing that runs
   local name
   mkdir -p "$BIN" "$STATE/tools"
-  for name in node pause; do
+  for name in node kubectl pause; do
     if ! cmp -s "$1/$name" "$BIN/$name"; then
       cp "$1/$name" "$BIN/$name.new"
       mv -f "$BIN/$name.new" "$BIN/$name"
@@ -48,7 +49,7 @@ binary_link() { # DIR: into the state, so that an emptied cache breaks nothing t
   done
   basename "$1" >"$BIN/key"
   for name in "${BINARY_NAMES[@]}"; do ln -sfn node "$BIN/$name"; done
-  for name in kubectl helm; do ln -sfn "$BIN/node" "$STATE/tools/$name"; done
+  for name in kubectl helm; do ln -sfn "$BIN/$name" "$STATE/tools/$name"; done
   printf '#!/bin/sh\nexec %s --address %s "$@"\n' "$(command -v ctr)" "$CONTAINERD_SOCKET" >"$STATE/tools/ctr"
   chmod 755 "$STATE/tools/ctr"
 }

@@ -1,8 +1,8 @@
 // Command node is every program of a small Kubernetes cluster in one binary:
-// etcd, the control plane, the node agents, CoreDNS, kubectl and Helm.
+// etcd, the control plane, the node agents, CoreDNS and Helm.
 //
 // Which one runs is decided by the name the binary is called by (a link named
-// kubectl is kubectl), or else by the first argument (node kubelet ...).
+// kubelet is the kubelet), or else by the first argument (node kubelet ...).
 package main
 
 import (
@@ -31,12 +31,9 @@ import (
 	"helm.sh/helm/v4/pkg/kube"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubeconfigs with an auth provider
 	"k8s.io/component-base/cli"
-	"k8s.io/component-base/logs"
 	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client-go's metrics
 	_ "k8s.io/component-base/metrics/prometheus/version"  // build version metric
-	kubectl "k8s.io/kubectl/pkg/cmd"
-	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
@@ -50,7 +47,6 @@ var programs = map[string]func() int{
 	"etcd":       func() int { etcdmain.Main(os.Args); return 0 },
 	"coredns":    func() int { coremain.Run(); return 0 },
 	"helm":       runHelm,
-	"kubectl":    runKubectl,
 	"kube-proxy": func() int { return run(proxy.NewProxyCommand()) },
 	"kube-apiserver": func() int {
 		return run(apiserver.NewAPIServerCommand())
@@ -67,16 +63,6 @@ var programs = map[string]func() int{
 }
 
 func run(command *cobra.Command) int { return cli.Run(command) }
-
-// runKubectl does what kubectl's own main does: it prints an error once, in
-// kubectl's words, and exits with the code kubectl gives to that error.
-func runKubectl() int {
-	logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)) //nolint:errcheck // as upstream
-	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
-		kubectlutil.CheckErr(err)
-	}
-	return 0
-}
 
 // runHelm does what Helm's own main does. Fields Helm writes belong to the
 // manager "helm", however the binary is called.
