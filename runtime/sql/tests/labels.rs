@@ -195,6 +195,21 @@ fn through_a_union_below_an_aggregate() {
     );
 }
 
+/// What OVER gives has the labels of what it is made of; of the key and the order, ranks those of the order alone.
+#[test]
+fn through_over() {
+    let sql = "SELECT id, LAG(mail, 1, name) OVER w AS before, MAX(age) FILTER (WHERE name <> 'x') OVER w AS oldest, COUNT(*) OVER w AS c, RANK() OVER w AS r
+               FROM people WINDOW w AS (PARTITION BY id ORDER BY seen)";
+    assert_eq!(
+        told(sql),
+        "id: - <- people.id\n\
+         before: mail name <- people.mail people.name\n\
+         oldest: age name <- people.age people.name\n\
+         c: - <-\n\
+         r: - <- people.seen\n"
+    );
+}
+
 #[test]
 fn a_join_s_columns_are_labelled_by_their_own_side() {
     let sql = "SELECT a.id, a.mail, b.mail AS other_mail, CONCAT(a.name, b.name) AS both_names, b.seen AS then_seen, a.id AS again, b.id AS other

@@ -7,6 +7,8 @@
     reason = "a test ends where it fails"
 )]
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
