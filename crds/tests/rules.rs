@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "rules/replays.rs"]
+mod replays;
+
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Replay, Source, Validate};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -107,47 +110,6 @@ fn the_smallest_objects_are_accepted() {
     accepted!(source(json!({})));
     accepted!(platform(json!({})));
     accepted!(replay(json!({})));
-}
-
-#[test]
-fn what_a_replay_does_is_said_once() {
-    let letters = |more: Value| with(json!({"deadLetterOf": "orders"}), &more);
-    refused!(
-        replay(json!({"from": {}})),
-        "exactly one of deadLetterOf and stream"
-    );
-    let both = json!({"deadLetterOf": "orders", "stream": "orders"});
-    refused!(
-        replay(json!({"from": both})),
-        "exactly one of deadLetterOf and stream"
-    );
-    let late = letters(json!({"reasons": ["Late"], "rules": ["sane"], "by": ["p"]}));
-    accepted!(replay(json!({"from": late})));
-    for selects in [
-        json!({"reasons": ["Late"]}),
-        json!({"rules": ["a"]}),
-        json!({"by": ["p"]}),
-    ] {
-        let from = with(json!({"stream": "orders"}), &selects);
-        refused!(replay(json!({"from": from})), "they go with deadLetterOf");
-    }
-    for (field, value) in [("fix", json!("SELECT 1")), ("into", json!({"stream": "b"}))] {
-        let words = format!("{field} can't change");
-        refused!(replay(json!({})) => replay(json!({field: value})), &words);
-        refused!(replay(json!({field: value})) => replay(json!({})), &words);
-        accepted!(replay(json!({field: value})) => replay(json!({field: value})));
-    }
-    let late = letters(json!({"reasons": ["Late"]}));
-    for into in [json!({}), json!({"stream": "b", "pipeline": "p"})] {
-        refused!(
-            replay(json!({"into": into})),
-            "exactly one of stream and pipeline"
-        );
-    }
-    accepted!(replay(json!({"into": {"pipeline": "p"}})));
-    refused!(replay(json!({})) => replay(json!({"from": late})), "from can't change");
-    let slower = json!({"recordsPerSecond": "5", "approved": true, "suspend": true});
-    accepted!(replay(json!({})) => replay(slower));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod fuzz;
 mod idle;
 mod letters;
 mod schedule;
+mod visible;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -27,7 +28,6 @@ use std::{
 };
 
 use bucket::Bucket;
-pub use clean::is_hidden;
 pub use counted::Counted;
 use counted::Counting;
 pub use figures::{Coarse, CoarseState, coarse, worst};
@@ -40,6 +40,7 @@ pub use letters::{Letters, shown};
 use schedule::Schedule;
 pub use schedule::Target;
 use tokio::time::MissedTickBehavior;
+pub use visible::is_hidden;
 
 use crate::{
     indexes::Indexes,
