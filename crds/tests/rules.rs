@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "rules/replays.rs"]
-mod replays;
-
 use headworks_crds::{AccessGrant, DataStream, Pipeline, Platform, Replay, Source, Validate};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -102,6 +99,10 @@ macro_rules! accepted {
         assert_eq!(refusal($new.validate_cel_update(&$old)), "")
     };
 }
+
+// Behind the macros that it uses.
+#[path = "rules/replays.rs"]
+mod replays;
 
 #[test]
 fn the_smallest_objects_are_accepted() {
