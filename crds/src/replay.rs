@@ -117,6 +117,28 @@ pub struct ReplayFrom {
     pub condition: Option<String>,
 }
 
+impl ReplayFrom {
+    /// What it selects by, each as it stands in `from`: `rules: orders-sane`. Empty: it takes all that is there.
+    pub fn filters(&self) -> Vec<String> {
+        let listed = |field: &str, of: &[String]| {
+            (!of.is_empty()).then(|| format!("{field}: {}", of.join(", ")))
+        };
+        let reasons: Vec<String> = self.reasons.iter().map(|of| format!("{of:?}")).collect();
+        let at = |field: &str, of: Option<&Time>| of.map(|at| format!("{field}: {}", at.0));
+        [
+            at("start", self.start.as_ref()),
+            at("end", self.end.as_ref()),
+            listed("reasons", &reasons),
+            listed("rules", &self.rules),
+            listed("by", &self.by),
+            self.condition.as_ref().map(|sql| format!("where: {sql}")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
 /// Where records go: into a stream, for whoever reads it, or into one Pipeline alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

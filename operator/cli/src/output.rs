@@ -1,8 +1,11 @@
 //! Writing to standard output and error. A reader that went away (`| head`) is no fault.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
+use headworks_operator::reports::is_hidden;
 use tokio::io::{Interest, Ready};
 use tokio::net::unix::pipe::Sender;
 
@@ -12,15 +15,22 @@ pub fn write(bytes: &[u8]) {
     let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
-/// Writes a line to standard output.
+/// Writes lines to standard output, [`visible`].
+pub fn text(lines: &str) {
+    write(visible(lines).as_bytes());
+}
+
+/// Writes a line to standard output, [`visible`].
 pub fn line(text: &str) {
-    write(format!("{text}\n").as_bytes());
+    write(format!("{}\n", visible(text)).as_bytes());
 }
 
 /// Writes a line to standard output; false where nobody reads any more.
 pub fn sent(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+    writeln!(out, "{}", visible(text))
+        .and_then(|()| out.flush())
+        .is_ok()
 }
 
 /// Returns when nobody reads standard output any more, where it is a pipe: before anything is written to it.
@@ -42,10 +52,36 @@ async fn closed(pipe: impl AsFd) {
     }
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error, [`visible`].
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible(text));
 }
+
+/// What is printed may quote a record, a file, an object's field or another's message. What a terminal would obey or hide in it (control
+/// characters but ends of lines, tabs and our own colours; what turns the direction of writing; what has no width) is written as JSON
+/// writes it, `\u202e`: in JSON and in YAML's quotes it says the same.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for (at, c) in text.char_indices() {
+        let ours = matches!(c, '\n' | '\t') || COLOURS.iter().any(|of| text[at..].starts_with(of));
+        if ours || !is_hidden(c) {
+            shown.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
+    }
+    Cow::Owned(shown)
+}
+
+const RED: &str = "\u{1b}[31m";
+const GREEN: &str = "\u{1b}[32m";
+const PLAIN: &str = "\u{1b}[0m";
+const COLOURS: [&str; 3] = [RED, GREEN, PLAIN];
 
 /// Pretty JSON with a line end.
 pub fn json(value: &impl serde::Serialize) {
@@ -60,7 +96,7 @@ pub fn is_coloured() -> bool {
 /// Red, where there are colours.
 pub fn red(text: &str) -> String {
     if is_coloured() {
-        format!("\u{1b}[31m{text}\u{1b}[0m")
+        format!("{RED}{text}{PLAIN}")
     } else {
         text.to_owned()
     }
@@ -69,7 +105,7 @@ pub fn red(text: &str) -> String {
 /// Green, where there are colours.
 pub fn green(text: &str) -> String {
     if is_coloured() {
-        format!("\u{1b}[32m{text}\u{1b}[0m")
+        format!("{GREEN}{text}{PLAIN}")
     } else {
         text.to_owned()
     }
@@ -112,6 +148,22 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(100);
     const LONG: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn nothing_that_is_printed_is_obeyed_or_hidden_but_our_own_colours() {
+        let told =
+            visible("a\tb\n\u{1b}[31mred\u{1b}[0m \u{1b}[2J\u{202e}x\u{200b}\u{9b}\r\u{e0041}ü");
+        assert_eq!(
+            told,
+            "a\tb\n\u{1b}[31mred\u{1b}[0m \\u001b[2J\\u202ex\\u200b\\u009b\\u000d\\udb40\\udc41ü"
+        );
+        // JSON says the same.
+        let value = serde_json::json!({"k": "\u{202e}\u{7f}\u{2066}"});
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        let again: serde_json::Value = serde_json::from_str(&visible(&text)).unwrap();
+        assert_eq!(again, value);
+        assert!(matches!(visible("plain"), Cow::Borrowed(_)));
+    }
 
     #[tokio::test]
     async fn a_pipe_whose_reader_goes_is_noticed_while_nothing_is_written() {

@@ -135,7 +135,7 @@ async fn run(
     }
     if done {
         status::without_pods(&mut status.workload);
-        return Ok(status::complete(status));
+        return Ok(status::complete(&replay.spec, status));
     }
     let runs = !roll_out.rests(false, 0);
     let begun = build::has_begun(status, runs, &roll_out.plans());

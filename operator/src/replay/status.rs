@@ -43,14 +43,18 @@ pub fn without_pods(status: &mut WorkloadStatus) {
     status.ready_replicas = Some(0);
 }
 
-/// What is said of one that is done.
-pub fn complete(status: &ReplayStatus) -> ReconcileOutcome {
+/// What is said of one that is done. One that selected nothing says by what: a misspelt name selects nothing, too.
+pub fn complete(spec: &ReplaySpec, status: &ReplayStatus) -> ReconcileOutcome {
     let count = |number: Option<i64>| number.unwrap_or_default();
-    let mut message = format!(
-        "{} of {} selected records are replayed",
-        count(status.replayed),
-        count(status.selected)
-    );
+    let mut message = if count(status.selected) > 0 {
+        format!(
+            "{} of {} selected records are replayed",
+            count(status.replayed),
+            count(status.selected)
+        )
+    } else {
+        nothing_selected(spec)
+    };
     if count(status.refused) > 0 {
         let _ = write!(
             message,
@@ -70,6 +74,25 @@ pub fn complete(status: &ReplayStatus) -> ReconcileOutcome {
         reason: ConditionReason::Complete.into(),
         message,
     }))
+}
+
+/// Nothing was there, or nothing that the filters take.
+fn nothing_selected(spec: &ReplaySpec) -> String {
+    let what = if spec.from.dead_letter_of.is_some() {
+        "dead letter"
+    } else {
+        "record"
+    };
+    let filters = spec.from.filters();
+    let mut message = format!("nothing is replayed: {} had no {what}", spec.source());
+    if !filters.is_empty() {
+        let by = filters.join("; ");
+        let _ = write!(
+            message,
+            " with {by}. If that isn't what you meant, create another Replay with other filters (headworks replay plan -f shows what it would select)"
+        );
+    }
+    message
 }
 
 #[cfg(test)]
@@ -135,7 +158,8 @@ mod tests {
             truncated: Some(1),
             ..ReplayStatus::default()
         };
-        let outcome = complete(&status);
+        let spec = |from| -> ReplaySpec { serde_json::from_value(json!({"from": from})).unwrap() };
+        let outcome = complete(&spec(json!({"deadLetterOf": "orders"})), &status);
         assert!(outcome.ready && outcome.also.len() == 1);
         assert!(
             outcome
@@ -143,5 +167,17 @@ mod tests {
                 .starts_with("8 of 10 selected records are replayed; 2 became dead letters again")
         );
         assert!(outcome.message.contains("1 stay dead letters"));
+        let none = |from| complete(&spec(from), &ReplayStatus::default()).message;
+        assert_eq!(
+            none(json!({"deadLetterOf": "orders"})),
+            "nothing is replayed: orders had no dead letter"
+        );
+        let by = none(
+            json!({"deadLetterOf": "orders", "reasons": ["Quality", "Late"], "rules": ["ordrs-sane"], "where": "amount > 0"}),
+        );
+        assert!(
+            by.starts_with("nothing is replayed: orders had no dead letter with reasons: Quality, Late; rules: ordrs-sane; where: amount > 0. If"),
+            "{by}"
+        );
     }
 }

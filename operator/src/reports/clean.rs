@@ -291,7 +291,8 @@ pub fn text(said: &str, longest: usize) -> String {
     shown
 }
 
-fn is_hidden(c: char) -> bool {
+/// Moves a terminal's cursor, colours what follows, turns the direction of writing, or can't be seen.
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -27,6 +27,7 @@ use std::{
 };
 
 use bucket::Bucket;
+pub use clean::is_hidden;
 pub use counted::Counted;
 use counted::Counting;
 pub use figures::{Coarse, CoarseState, coarse, worst};

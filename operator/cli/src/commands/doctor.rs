@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> End {
     let well = items.iter().all(|item| item.health != Health::Problem);
     match arguments.output {
         Form::Json => output::json(&serde_json::json!({"well": well, "items": items})),
-        Form::Text => output::write(text(&items).as_bytes()),
+        Form::Text => output::text(&text(&items)),
     }
     if well { End::Fine } else { End::Problems }
 }

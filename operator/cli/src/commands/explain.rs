@@ -159,7 +159,7 @@ fn explain(of: &OfPipeline) -> Result<End, End> {
     let explanation = explanation(&checked.world, object, pipeline, &planned);
     match of.output {
         Form::Json => output::json(&explanation),
-        Form::Text => output::write(text(&explanation).as_bytes()),
+        Form::Text => output::text(&text(&explanation)),
     }
     Ok(End::Fine)
 }

@@ -72,7 +72,7 @@ fn told(arguments: &Arguments) -> Result<End, End> {
     put(&mut after, &before, &changed)?;
     let found = impact(&before, &after);
     match arguments.output {
-        Form::Text => output::write(found.text().as_bytes()),
+        Form::Text => output::text(&found.text()),
         Form::Json => {
             let mut value = serde_json::to_value(&found).unwrap_or_default();
             value["breaks"] = json!(found.breaks());

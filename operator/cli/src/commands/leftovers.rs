@@ -81,7 +81,7 @@ async fn look(cluster: &Cluster, arguments: &Arguments) -> Result<End, End> {
                 .collect();
             output::json(&json!({"leftovers": list}));
         }
-        Form::Text => output::write(text(&found, &bootstrap).as_bytes()),
+        Form::Text => output::text(&text(&found, &bootstrap)),
     }
     Ok(End::Fine)
 }

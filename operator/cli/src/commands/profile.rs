@@ -159,7 +159,7 @@ impl Profiled {
             }
             Form::Text | Form::Wide => {
                 let text = text(&self.stream, self.form == Form::Wide);
-                output::write(text.as_bytes());
+                output::text(&text);
             }
         }
     }

@@ -250,7 +250,7 @@ impl Told {
     fn told(&self, told: &ReplayPreview) -> End {
         let verdict = Verdict::of(told);
         match self.form {
-            Form::Text => output::write(self.text(&verdict).as_bytes()),
+            Form::Text => output::text(&self.text(&verdict)),
             Form::Json => output::json(&self.json(&verdict, told)),
             Form::Yaml => {
                 let json = self.json(&verdict, told);

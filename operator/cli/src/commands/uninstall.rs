@@ -78,7 +78,7 @@ async fn uninstall(cluster: &Cluster, arguments: &Arguments) -> Result<End, End>
         output::line("nothing of Headworks is left in this cluster");
         return Ok(End::Fine);
     }
-    output::write(plan(&found, arguments.keep_crds).as_bytes());
+    output::text(&plan(&found, arguments.keep_crds));
     if arguments.dry_run {
         return Ok(End::Fine);
     }

@@ -77,7 +77,7 @@ pub fn findings(checked: &Checked, for_github: bool) {
         });
         text.push('\n');
     }
-    output::write(text.as_bytes());
+    output::text(&text);
 }
 
 /// Fine, unless there are errors.

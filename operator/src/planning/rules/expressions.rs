@@ -210,7 +210,9 @@ pub fn list(kind: &str, of: &ValuesCheck, schema: &Schema) -> Result<Vec<Value>,
     let found = column(schema, &format!("{kind}.field"), &of.field)?;
     let mut all = Vec::with_capacity(of.values.len());
     for (index, value) in of.values.iter().enumerate() {
-        match values::read(value, &found.data_type) {
+        let value = values::read(value, &found.data_type)
+            .and_then(|value| value.held_by(&found.data_type).map(|()| value));
+        match value {
             Ok(value) => all.push(value),
             Err(message) => return fault(format!("{kind}.values[{index}]"), message),
         }

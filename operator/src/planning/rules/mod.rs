@@ -9,6 +9,7 @@ mod contradictions;
 mod expressions;
 mod formats;
 pub mod monitor;
+mod number;
 mod plans;
 pub mod schema_match;
 mod values;

@@ -9,8 +9,7 @@ use k8s_openapi::jiff::{
     tz::TimeZone,
 };
 
-/// Most digits of a number.
-const DIGITS: usize = 38;
+use super::number::Number;
 
 /// A value of a field's type. Values of one field compare as SQL compares them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,17 +28,6 @@ pub enum Value {
     Local(DateTime),
     /// `timestamp_ltz`.
     Instant(Timestamp),
-}
-
-/// A decimal number, exactly.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Number {
-    /// Less than nothing.
-    negative: bool,
-    /// Digits before the point, without zeros in front.
-    whole: String,
-    /// Digits behind the point, without zeros at the end.
-    fraction: String,
 }
 
 /// Reads a text by the type of a field.
@@ -106,6 +94,56 @@ fn local(text: &str) -> Option<DateTime> {
 }
 
 impl Value {
+    /// A field of this type can have the value. (A bound of a range needn't be one: `n >= 1.5` says something of whole numbers.)
+    ///
+    /// # Errors
+    /// Why no field of the type ever has it.
+    pub fn held_by(&self, data_type: &DataType) -> Result<(), String> {
+        let never = |why: &str| Err(format!("no {data_type} is ever {self}: {why}"));
+        let seconds = |nanos: i32, precision: u8| {
+            let unit = 10_i32.pow(9 - u32::from(precision.min(9)));
+            if nanos % unit == 0 {
+                return Ok(());
+            }
+            never(&format!(
+                "it has at most {precision} digits behind the second"
+            ))
+        };
+        match (self, data_type) {
+            (Value::Number(number), DataType::Int | DataType::BigInt) => {
+                if !number.fraction.is_empty() {
+                    return never("it is a whole number");
+                }
+                let (least, most) = match data_type {
+                    DataType::Int => (i64::from(i32::MIN), i64::from(i32::MAX)),
+                    _ => (i64::MIN, i64::MAX),
+                };
+                match number.to_string().parse::<i64>() {
+                    Ok(number) if (least..=most).contains(&number) => Ok(()),
+                    _ => never(&format!("it lies between {least} and {most}")),
+                }
+            }
+            (Value::Number(number), DataType::Decimal { precision, scale }) => {
+                let (precision, scale) = (usize::from(*precision), usize::from(*scale));
+                if number.fraction.len() > scale {
+                    return never(&format!("it has at most {scale} digits behind the point"));
+                }
+                let before = precision.saturating_sub(scale);
+                if number.whole.len() > before {
+                    return never(&format!("it has at most {before} digits before the point"));
+                }
+                Ok(())
+            }
+            (Value::Local(at), DataType::Timestamp(precision)) => {
+                seconds(at.subsec_nanosecond(), *precision)
+            }
+            (Value::Instant(at), DataType::TimestampLtz(precision)) => {
+                seconds(at.subsec_nanosecond(), *precision)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// As a literal of the dialect.
     pub fn sql(&self) -> String {
         let local = |at: &DateTime| {
@@ -125,6 +163,21 @@ impl Value {
                 let utc = at.to_zoned(TimeZone::UTC).datetime();
                 format!("CAST({} AS TIMESTAMP_LTZ(6))", local(&utc))
             }
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    /// As it is written in a rule.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Boolean(value) => value.fmt(f),
+            Value::Number(number) => number.fmt(f),
+            Value::Text(text) => write!(f, "\"{text}\""),
+            Value::Date(date) => date.fmt(f),
+            Value::Time(time) => time.fmt(f),
+            Value::Local(at) => at.fmt(f),
+            Value::Instant(at) => at.fmt(f),
         }
     }
 }
@@ -152,72 +205,6 @@ impl PartialOrd for Value {
             (Value::Local(a), Value::Local(b)) => Some(a.cmp(b)),
             (Value::Instant(a), Value::Instant(b)) => Some(a.cmp(b)),
             _ => None,
-        }
-    }
-}
-
-impl Number {
-    fn read(text: &str) -> Option<Number> {
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(digits) => (true, digits),
-            None => (false, text),
-        };
-        let (whole, fraction) = match digits.split_once('.') {
-            Some((whole, fraction)) => (whole, Some(fraction)),
-            None => (digits, None),
-        };
-        let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if !all_digits(whole) || !fraction.is_none_or(all_digits) {
-            return None;
-        }
-        let whole = whole.trim_start_matches('0');
-        let fraction = fraction.unwrap_or_default().trim_end_matches('0');
-        if whole.len() + fraction.len() > DIGITS {
-            return None;
-        }
-        Some(Number {
-            negative: negative && !(whole.is_empty() && fraction.is_empty()),
-            whole: whole.to_owned(),
-            fraction: fraction.to_owned(),
-        })
-    }
-
-    fn magnitude(&self, other: &Number) -> Ordering {
-        let whole = (self.whole.len(), &self.whole).cmp(&(other.whole.len(), &other.whole));
-        whole.then_with(|| self.fraction.cmp(&other.fraction))
-    }
-}
-
-impl Ord for Number {
-    fn cmp(&self, other: &Number) -> Ordering {
-        match (self.negative, other.negative) {
-            (false, true) => Ordering::Greater,
-            (true, false) => Ordering::Less,
-            (false, false) => self.magnitude(other),
-            (true, true) => other.magnitude(self),
-        }
-    }
-}
-
-impl PartialOrd for Number {
-    fn partial_cmp(&self, other: &Number) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl std::fmt::Display for Number {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let whole = if self.whole.is_empty() {
-            "0"
-        } else {
-            &self.whole
-        };
-        let sign = if self.negative { "-" } else { "" };
-        write!(f, "{sign}{whole}")?;
-        if self.fraction.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ".{}", self.fraction)
         }
     }
 }
@@ -284,16 +271,53 @@ mod tests {
     }
 
     #[test]
-    fn numbers_compare_by_what_they_are_worth() {
-        let number = |text: &str| Number::read(text).unwrap();
-        let ordered = [
-            "-100", "-12.5", "-12.45", "0", "0.5", "9", "10", "10.01", "100",
-        ];
-        for pair in ordered.windows(2) {
-            assert!(number(pair[0]) < number(pair[1]), "{pair:?}");
+    fn a_value_that_no_field_of_the_type_has_is_told() {
+        let told = |text: &str, data_type: &str| {
+            let data_type = data_type.parse().unwrap();
+            let held = read(text, &data_type).unwrap().held_by(&data_type);
+            held.err().unwrap_or_default()
+        };
+        for (text, data_type, wanted) in [
+            ("2147483647", "int", ""),
+            ("-2147483648", "int", ""),
+            (
+                "2147483648",
+                "int",
+                "no int is ever 2147483648: it lies between -2147483648 and 2147483647",
+            ),
+            ("1.0", "int", ""),
+            (
+                "1.5",
+                "bigint",
+                "no bigint is ever 1.5: it is a whole number",
+            ),
+            ("9223372036854775807", "bigint", ""),
+            (
+                "9223372036854775808",
+                "bigint",
+                "no bigint is ever 9223372036854775808: it lies between -9223372036854775808 and 9223372036854775807",
+            ),
+            ("9999999999.99", "decimal(12,2)", ""),
+            (
+                "1.005",
+                "decimal(12,2)",
+                "no decimal(12,2) is ever 1.005: it has at most 2 digits behind the point",
+            ),
+            (
+                "10000000000",
+                "decimal(12,2)",
+                "no decimal(12,2) is ever 10000000000: it has at most 10 digits before the point",
+            ),
+            ("0.1", "double", ""),
+            ("2026-01-31 12:34:56.789", "timestamp(3)", ""),
+            (
+                "2026-01-31T12:34:56.7891Z",
+                "timestamp_ltz(3)",
+                "no timestamp_ltz(3) is ever 2026-01-31T12:34:56.7891Z: it has at most 3 digits behind the second",
+            ),
+            ("anything", "string", ""),
+        ] {
+            assert_eq!(told(text, data_type), wanted, "{text} as {data_type}");
         }
-        assert_eq!(number("1.50"), number("01.5"));
-        assert_eq!(number("-0.0"), number("0"));
-        assert_eq!(Number::read(&"9".repeat(39)), None);
     }
 }

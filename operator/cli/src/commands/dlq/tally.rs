@@ -47,7 +47,7 @@ impl Tally {
                 note(&none(&self.stream, self.is_filtered));
             }
             Form::Text | Form::Wide => {
-                output::write(table(counts, others).as_bytes());
+                output::text(&table(counts, others));
                 note(&match total {
                     1 => "1 dead letter".to_owned(),
                     n => format!("{n} dead letters"),

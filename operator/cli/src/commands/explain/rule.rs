@@ -91,7 +91,7 @@ pub fn explain(of: &OfRule) -> Result<End, End> {
     let explanation = explanation(object, monitors);
     match of.output {
         Form::Json => output::json(&explanation),
-        Form::Text => output::write(text(&explanation).as_bytes()),
+        Form::Text => output::text(&text(&explanation)),
     }
     Ok(End::Fine)
 }

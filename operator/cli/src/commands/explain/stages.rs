@@ -108,9 +108,12 @@ pub fn stages(
             group: stage.group.clone(),
             reads: reads.collect(),
             writes,
-            changes: dataflow.keeps_state().then(|| match by {
-                Some(_) => "append".to_owned(),
-                None => results.clone(),
+            changes: dataflow.keeps_state().then(|| match (by, &stage.ends) {
+                (Some(_), _) => "append".to_owned(),
+                (None, End::Table { store, table }) => {
+                    replaced(pipeline, store, table).unwrap_or_else(|| results.clone())
+                }
+                (None, _) => results.clone(),
             }),
             repartitions_by: by.map(|exchange| key(&exchange.rows)),
             state: state
@@ -127,6 +130,13 @@ fn passed_on(stage: &planning::stages::Stage) -> Option<String> {
         End::Exchange(topic) => Some(topic.clone()),
         End::Table { .. } => None,
     }
+}
+
+/// How a table changes in which rows replace others, whatever the results are.
+fn replaced(pipeline: &Pipeline, store: &str, table: &str) -> Option<String> {
+    let mut tables = pipeline.spec.to.iter().filter_map(|to| to.table.as_ref());
+    let target = tables.find(|of| of.store == *store && of.name == *table)?;
+    (!target.key.is_empty()).then(|| format!("upsert by ({})", target.key.join(", ")))
 }
 
 /// How the query's results change.

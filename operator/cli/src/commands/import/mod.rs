@@ -150,7 +150,7 @@ fn translate(arguments: &Arguments) -> Result<End, Failure> {
             .collect();
         let about = format!("Made by headworks import of {}.", from.join(", "));
         let text = write::yaml(&import, &rules, arguments.namespace.as_deref(), &about);
-        output::write(text.as_bytes());
+        output::text(&text);
         if contract.is_some() {
             valid = verify(streams, text, arguments);
         }

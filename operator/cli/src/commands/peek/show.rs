@@ -1,11 +1,12 @@
 //! What the pod prints, for people: records as rows. Pure.
 
+use headworks_operator::reports::is_hidden;
 use headworks_plan::PeekLine;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::output;
+use crate::output::{self, visible};
 
 /// A line of the pod's log.
 #[derive(Debug)]
@@ -90,11 +91,11 @@ pub fn row(record: &Record) -> String {
     )
 }
 
-/// Text of others: no character of it means anything to a terminal.
+/// Text of others: no character of it means anything to a terminal, and none is hidden or turns what follows.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if is_hidden(c) {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);
@@ -103,17 +104,10 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// A line of JSON for a terminal: the control characters that JSON leaves as they are (U+007F to U+009F) are escaped. They
-/// stand in strings only, so it says the same.
+/// A line of JSON for a terminal: what JSON leaves as it is, and a terminal obeys or hides (U+007F to U+009F, what turns the direction of
+/// writing, what has no width), is escaped. It stands in strings only, so the line says the same.
 pub fn json(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\u{7f}'..='\u{9f}' => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
-            _ => shown.push(c),
-        }
-    }
-    shown
+    visible(text).into_owned()
 }
 
 /// Why it can't be done, as the pod says it.
@@ -179,9 +173,9 @@ mod tests {
     #[test]
     fn nothing_in_a_record_reaches_the_terminal_as_a_command() {
         let text = shown(
-            "{\"partition\":0,\"offset\":1,\"key\":\"a\\u001b[2J\",\"value\":{\"id\":\"\u{9b}31m\"}}",
+            "{\"partition\":0,\"offset\":1,\"key\":\"a\\u001b[2J\",\"value\":{\"id\":\"\u{9b}31m\u{202e}\u{200b}\"}}",
         );
-        assert!(!text.contains(['\u{1b}', '\u{9b}']), "{text:?}");
+        assert!(!text.contains(is_hidden), "{text:?}");
         assert!(
             text.contains("\\u{1b}[2J") && text.contains("\\u{9b}31m"),
             "{text}"
@@ -190,10 +184,13 @@ mod tests {
 
     #[test]
     fn json_has_no_character_that_a_terminal_obeys_and_says_the_same() {
-        let text = "{\"partition\":0,\"offset\":1,\"key\":\"\u{7f}ü\u{9b}31m\",\"value\":{\"id\":\"\\u001b[2J\"}}";
+        let text = "{\"partition\":0,\"offset\":1,\"key\":\"\u{7f}ü\u{9b}31m\u{202e}gnp.exe\u{e0041}\",\"value\":{\"id\":\"\\u001b[2J\"}}";
         let shown = json(text);
-        assert!(!shown.contains(char::is_control), "{shown:?}");
-        assert!(shown.contains(r#""\u007fü\u009b31m""#), "{shown}");
+        assert!(!shown.contains(is_hidden), "{shown:?}");
+        assert!(
+            shown.contains(r#""\u007fü\u009b31m\u202egnp.exe\udb40\udc41""#),
+            "{shown}"
+        );
         let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(value(&shown), value(text));
     }

@@ -19,6 +19,8 @@ pub(super) struct Told {
     from: String,
     /// `into stream orders`.
     into: String,
+    /// What it selects by.
+    filters: Vec<String>,
     end: Option<End>,
 }
 
@@ -38,6 +40,7 @@ impl Told {
             name,
             from: format!("{what} {}", spec.source()),
             into,
+            filters: spec.from.filters(),
             end: None,
         }
     }
@@ -49,7 +52,7 @@ impl Told {
 
     fn print(&self, told: &ReplayPreview) {
         match self.form {
-            Form::Text => output::write(self.text(told).as_bytes()),
+            Form::Text => output::text(&self.text(told)),
             Form::Json => output::json(&self.json(told)),
             Form::Yaml => {
                 let text = serde_saphyr::to_string(&self.json(told)).unwrap_or_default();
@@ -181,6 +184,13 @@ impl Listener for Told {
                         "time was over when {} records had been read, and not all: give it longer with --timeout",
                         told.read
                     ))
+                } else if told.selected == 0 && told.read > 0 && !self.filters.is_empty() {
+                    let by = show::printable(&self.filters.join("; "));
+                    note(&format!(
+                        "nothing is selected: none of {} {} has {by}",
+                        told.read, self.from
+                    ));
+                    End::Problems
                 } else if refused {
                     End::Problems
                 } else {
@@ -259,14 +269,23 @@ mod tests {
 
     #[test]
     fn one_that_leaves_something_behind_is_no_success() {
-        let of = |change: fn(&mut ReplayPreview)| {
+        let by = |rules: &[&str], change: fn(&mut ReplayPreview)| {
             let mut preview = told();
             change(&mut preview);
-            let mut shown = Told::new(Form::Text, "again".into(), &spec(&json!({"stream": "b"})));
+            let mut spec = spec(&json!({"stream": "b"}));
+            spec.from.rules = rules.iter().map(|&rule| rule.to_owned()).collect();
+            let mut shown = Told::new(Form::Text, "again".into(), &spec);
             let line = serde_json::to_string(&PeekLine::Replay(Box::new(preview))).unwrap();
             assert!(shown.line(&line) && shown.is_over());
             shown.end()
         };
+        let of = |change| by(&[], change);
+        let nothing: fn(&mut ReplayPreview) = |told| {
+            told.refused.clear();
+            (told.truncated, told.selected) = (0, 0);
+        };
+        assert_eq!(by(&["ordrs-sane"], nothing), End::Problems);
+        assert_eq!(of(nothing), End::Fine);
         assert_eq!(of(|_| {}), End::Problems);
         assert_eq!(
             of(|told| {

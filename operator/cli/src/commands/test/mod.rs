@@ -116,7 +116,7 @@ pub fn run(arguments: &Arguments) -> End {
             errors.push_str(&format!("{finding}\n"));
         }
         match arguments.output {
-            Form::Text => output::write(errors.as_bytes()),
+            Form::Text => output::text(&errors),
             Form::Json => output::json(&serde_json::json!({"findings": checked.findings})),
         }
         output::note("no test was run: correct the errors above first");

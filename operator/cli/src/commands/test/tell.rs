@@ -21,7 +21,7 @@ pub(super) fn tell(outcomes: &[Outcome], form: Form) -> End {
             for outcome in outcomes {
                 say(outcome, &mut text);
             }
-            output::write(text.as_bytes());
+            output::text(&text);
             let none = if outcomes.is_empty() {
                 "no test was found: write some into spec.tests; "
             } else {
