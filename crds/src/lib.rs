@@ -93,9 +93,10 @@ pub use quality_rule::{
     AggregateCheck, AggregateFunction, AnomalyCheck, AnomalyDirection, AnomalyMetric,
     AnomalySeason, CheckSeverity, CheckStatus, Comparison, DistributionBin, DistributionCheck,
     DistributionReference, DistributionTest, FieldCheck, FormatCheck, FreshnessCheck, JudgeCount,
-    LengthCheck, MAX_CHECKS, NamedFormat, NullRatioCheck, OnError, PairCheck, PatternCheck,
-    QualityCheck, QualityRule, QualityRuleSpec, QualityRuleStatus, QuantileCheck, RangeCheck,
-    ReferenceWindow, RowCountCheck, RuleCount, SchemaCheck, SchemaColumn, UniqueCheck, ValuesCheck,
+    LengthCheck, MAX_CHECKS, NamedFormat, NullRatioCheck, OnError, OrderedCheck, PairCheck,
+    PatternCheck, QualityCheck, QualityRule, QualityRuleSpec, QualityRuleStatus, QuantileCheck,
+    RangeCheck, ReferenceWindow, RowCountCheck, RuleCount, SchemaCheck, SchemaColumn, UniqueCheck,
+    ValueOrder, ValuesCheck,
 };
 pub use quantity::{Quantity, QuantityError};
 pub use references::{

@@ -31,8 +31,8 @@ pub use check::{
 pub use schema_check::{SchemaCheck, SchemaColumn};
 pub use set_check::{
     AggregateCheck, AggregateFunction, DistributionBin, DistributionCheck, DistributionReference,
-    DistributionTest, FreshnessCheck, NullRatioCheck, QuantileCheck, ReferenceWindow,
-    RowCountCheck, UniqueCheck,
+    DistributionTest, FreshnessCheck, NullRatioCheck, OrderedCheck, QuantileCheck, ReferenceWindow,
+    RowCountCheck, UniqueCheck, ValueOrder,
 };
 
 /// A percentage with at most nine digits behind the point.

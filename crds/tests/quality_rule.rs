@@ -68,6 +68,8 @@ fn a_check_is_of_exactly_one_kind() {
         json!({"rowCount": {"min": 1}}),
         json!({"nullRatio": {"field": "id", "max": "0.5"}}),
         json!({"unique": {"key": ["id"], "within": "1h"}}),
+        json!({"ordered": {"field": "n"}}),
+        json!({"ordered": {"field": "n", "by": ["id"], "order": "StrictlyDecreasing"}}),
         json!({"aggregate": {"field": "n", "function": "Mean", "max": "1"}}),
         json!({"quantile": {"field": "n", "of": "0.95", "max": "1"}}),
         json!({"freshness": {"maxAge": "1m"}}),

@@ -57,6 +57,38 @@ pub struct UniqueCheck {
     pub within: Option<Duration>,
 }
 
+/// Each value of a field stands in order to the one before it, by event time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderedCheck {
+    /// A field with a number, date, time, timestamp or text. Records without a value are passed over. A dot reaches into a struct.
+    #[schemars(length(min = 1, max = 256), regex(pattern = FIELD_PATH))]
+    pub field: String,
+    /// The fields that make the key: a record is compared with the one before it that has the same. Absent: the stream's key; of a
+    /// stream without one all records are in one order, and in one pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256), regex(pattern = FIELD_PATH)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub by: Vec<String>,
+    /// Which order.
+    #[serde(default)]
+    pub order: ValueOrder,
+}
+
+/// How a value stands to the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ValueOrder {
+    /// It is as great, or greater.
+    #[default]
+    Increasing,
+    /// It is greater.
+    StrictlyIncreasing,
+    /// It is as small, or smaller.
+    Decreasing,
+    /// It is smaller.
+    StrictlyDecreasing,
+}
+
 /// What an aggregate of a window's values lies between; at least one of min and max. Both are texts, read by the aggregate's type:
 /// "0.50", "2026-01-31". A window without values passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]

@@ -1,5 +1,7 @@
 //! The queries of QualityRules' monitors on the engine, with answers worked by hand, and beside a plain computation over the rows.
 
+mod ordered;
+
 use std::collections::BTreeMap;
 use std::io;
 
@@ -62,8 +64,18 @@ impl Sink for Given {
 
 /// What the monitors of these checks write of these rows, by Pipeline. Of a rule that is run here each minute is a window.
 fn run(checks: Value, filter: Option<&str>, rows: &[Value]) -> BTreeMap<String, Vec<Value>> {
+    run_in("1m", checks, filter, rows)
+}
+
+/// The same in windows of another length.
+fn run_in(
+    window: &str,
+    checks: Value,
+    filter: Option<&str>,
+    rows: &[Value],
+) -> BTreeMap<String, Vec<Value>> {
     let mut spec = QualityRuleSpec::new("orders", serde_json::from_value(checks).unwrap());
-    spec.window = "1m".parse().unwrap();
+    spec.window = window.parse().unwrap();
     spec.filter = filter.map(str::to_owned);
     let rule = Named {
         name: "sane",

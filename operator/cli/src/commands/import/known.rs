@@ -244,7 +244,7 @@ const OF_MANY: &str = "is about many rows together, and no check of a window ask
 const OF_NULLS: &str = "is about many rows together: write a nullRatio check of a window, which asks how many have none";
 const OF_QUANTILES: &str = "is about many rows together: write a quantile check of a window, whose quantile is the least value that enough don't exceed; of an even number of rows the tool takes the mean of two";
 const OF_SPREAD: &str = "is about many rows together: write a distribution check of a window, with the statistic and the bins that are meant";
-const ORDER: &str = "needs the order of all rows, and a stream has one only within a partition";
+const ORDER: &str = "needs the order of all rows, and a stream has one only within a partition: an ordered check asks for that of a key";
 const PARSER: &str =
     "depends on a library of Python's that guesses; say the form with a pattern check";
 const QUERY: &str = "is a query of its own: write it as a Pipeline, or as an expression check if it is about single rows";

@@ -3,13 +3,15 @@
 //!
 //! All checks of the rule's window are one query, which gives one row a window. Each check for uniqueness is a query of its own, by its
 //! key: only so does it keep as little of a key as any count by key, and run in as many pods as there are partitions. It gives a row for
-//! each key that comes again; a window without such a row passed.
+//! each key that comes again; a window without such a row passed. So is each check for order, which gives a row for each record that is
+//! out of it.
 //!
 //! All write one stream of verdicts with one contract, whatever the checks are: figures and verdicts are maps by the check's name.
 
 mod anomaly;
 mod distribution;
 mod figures;
+mod ordered;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -23,8 +25,10 @@ use crate::names::digest;
 
 /// A Pipeline's name has at most so many characters.
 const MAX_NAME: usize = 48;
-/// Most checks for uniqueness of one rule: each is a Pipeline.
-const MAX_UNIQUE: usize = 8;
+/// Most checks for uniqueness of one rule, and most for order: each is a Pipeline.
+const MAX_OF_KEYS: usize = 8;
+/// What is judged by key, and what its Pipelines are called after.
+const OF_KEYS: [&str; 2] = ["unique", "ordered"];
 
 /// What a rule's checks of many records come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +59,7 @@ pub struct Monitor {
 pub enum Judges {
     /// These checks, one row a window.
     Windows(Vec<String>),
-    /// This check, one row for each key of a window that comes again.
+    /// This check, one row for each key of a window that comes again, or for each record of it that is out of order.
     Keys(String),
 }
 
@@ -68,18 +72,29 @@ pub struct Names {
     pub pipelines: Vec<String>,
 }
 
+fn is_of_keys(check: &QualityCheck) -> bool {
+    check.kind().is_some_and(|kind| OF_KEYS.contains(&kind))
+}
+
 /// What a rule's objects are called; none where it has no check of many records.
 pub fn names(rule: &str, spec: &QualityRuleSpec) -> Option<Names> {
-    let keys = spec.checks.iter().filter(|check| check.unique.is_some());
-    let keys = keys.count().min(MAX_UNIQUE);
+    let count = |kind: &str| {
+        let of = spec
+            .checks
+            .iter()
+            .filter(|check| check.kind() == Some(kind));
+        of.count().min(MAX_OF_KEYS)
+    };
     let mut of_set = spec.checks.iter().filter(|check| check.is_of_set());
-    let windows = of_set.any(|check| check.unique.is_none());
-    if keys == 0 && !windows {
+    let windows = of_set.any(|check| !is_of_keys(check));
+    let mut pipelines = Vec::new();
+    pipelines.extend(windows.then(|| folded(rule, "monitor")));
+    for kind in OF_KEYS {
+        pipelines.extend((1..=count(kind)).map(|n| folded(rule, &format!("{kind}-{n}"))));
+    }
+    if pipelines.is_empty() {
         return None;
     }
-    let mut pipelines = Vec::with_capacity(keys + 1);
-    pipelines.extend(windows.then(|| folded(rule, "monitor")));
-    pipelines.extend((1..=keys).map(|number| folded(rule, &format!("unique-{number}"))));
     Some(Names {
         verdicts: folded(rule, "verdicts"),
         pipelines,
@@ -160,34 +175,28 @@ pub fn of(rule: Named<'_>, contract: &Contract) -> Result<Option<Monitors>, Vec<
         time: &time.field,
         filter: spec.filter.as_deref(),
         schema: &schema,
+        key: &contract.key,
     };
     let mut faults = Vec::new();
     let mut queries = Vec::new();
     queries.extend(windows(rule.name, spec, &checks, &from, &mut faults));
-    let mut number = 0;
-    for (index, check) in &checks {
-        let Some(unique) = &check.unique else {
-            continue;
-        };
-        number += 1;
-        if number > MAX_UNIQUE {
-            faults.push(SpecFault::at(
-                &format!("checks[{index}].unique"),
-                format!("a rule has at most {MAX_UNIQUE} of these, since each is a Pipeline: make another rule"),
-            ));
-            continue;
-        }
-        let window = unique.within.as_ref().unwrap_or(&spec.window);
-        let built = interval(window, "unique.within")
-            .and_then(|interval| query::of_keys(&from, unique, &check.called(*index), &interval));
-        match built {
-            Ok(sql) => queries.push(monitor(
-                folded(rule.name, &format!("unique-{number}")),
-                sql,
-                window,
-                Judges::Keys(check.called(*index)),
-            )),
-            Err(fault) => faults.push(at(*index, fault)),
+    for kind in OF_KEYS {
+        let of = checks
+            .iter()
+            .filter(|(_, check)| check.kind() == Some(kind));
+        for (number, (index, check)) in (1..).zip(of) {
+            if number > MAX_OF_KEYS {
+                faults.push(SpecFault::at(
+                    &format!("checks[{index}].{kind}"),
+                    format!("a rule has at most {MAX_OF_KEYS} of these, since each is a Pipeline: make another rule"),
+                ));
+                continue;
+            }
+            let name = folded(rule.name, &format!("{kind}-{number}"));
+            match of_keys(name, check.called(*index), check, (spec, &from)) {
+                Ok(monitor) => queries.extend(monitor),
+                Err(fault) => faults.push(at(*index, fault)),
+            }
         }
     }
     if faults.is_empty() {
@@ -233,6 +242,28 @@ fn windows(
     let names = all.into_iter().map(|(name, _)| name).collect();
     let name = folded(name, "monitor");
     Some(monitor(name, sql, &spec.window, Judges::Windows(names)))
+}
+
+/// The monitor of a check that is judged by key.
+fn of_keys(
+    name: String,
+    called: String,
+    check: &QualityCheck,
+    (spec, from): (&QualityRuleSpec, &query::From<'_>),
+) -> Result<Option<Monitor>, expressions::Fault> {
+    let (window, sql) = if let Some(unique) = &check.unique {
+        let window = unique.within.as_ref().unwrap_or(&spec.window);
+        let interval = interval(window, "unique.within")?;
+        (window, query::of_keys(from, unique, &called, &interval)?)
+    } else if let Some(ordered) = &check.ordered {
+        let window = &spec.window;
+        interval(window, "ordered")?;
+        let seconds = window.millis() / 1_000;
+        (window, ordered::of_order(from, ordered, &called, seconds)?)
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(monitor(name, sql, window, Judges::Keys(called))))
 }
 
 fn monitor(name: String, sql: String, window: &Duration, judges: Judges) -> Monitor {

@@ -18,6 +18,8 @@ pub struct From<'a> {
     pub filter: Option<&'a str>,
     /// Its columns.
     pub schema: &'a Schema,
+    /// The fields of its key.
+    pub key: &'a [String],
 }
 
 impl From<'_> {
@@ -58,20 +60,15 @@ pub fn of_windows(from: &From<'_>, checks: &[(String, Figure)], interval: &str) 
     )
 }
 
-/// A row for each key of a window that comes again.
+/// The fields of a key, as the dialect writes them, and whether their values may be shown.
 ///
 /// # Errors
-/// A field that isn't there, one that rows can't be brought together by, one that is named twice.
-pub fn of_keys(
-    from: &From<'_>,
-    check: &UniqueCheck,
-    name: &str,
-    interval: &str,
-) -> Result<String, Fault> {
-    let mut keys = Vec::with_capacity(check.key.len());
+/// A field that isn't there, one that rows can't be brought together by, one that is named twice; each at its place in `list`.
+pub fn key(from: &From<'_>, list: &str, fields: &[String]) -> Result<(Vec<String>, bool), Fault> {
+    let mut keys = Vec::with_capacity(fields.len());
     let mut shown = true;
-    for (index, field) in check.key.iter().enumerate() {
-        let at = format!("unique.key[{index}]");
+    for (index, field) in fields.iter().enumerate() {
+        let at = format!("{list}[{index}]");
         let found = labelled(from.schema, &at, field)?;
         let key = is_ordered(&found.data_type)
             && !matches!(found.data_type, DataType::Float | DataType::Double);
@@ -90,21 +87,39 @@ pub fn of_keys(
                 ),
             );
         }
-        if check.key[..index].contains(field) {
+        if fields[..index].contains(field) {
             return fault(at, format!("\"{field}\" stands in the key already"));
         }
         shown &= found.labels.is_empty();
         keys.push(quoted(field));
     }
+    Ok((keys, shown))
+}
+
+/// A key as one text; null where it may not be shown, or there is none.
+pub fn key_text(keys: &[String], shown: bool) -> String {
+    if keys.is_empty() || !shown {
+        return "CAST(NULL AS STRING)".to_owned();
+    }
     let texts: Vec<String> = keys
         .iter()
         .map(|key| format!("CAST({key} AS STRING)"))
         .collect();
-    let repeated = if shown {
-        format!("CONCAT_WS(', ', {})", texts.join(", "))
-    } else {
-        "CAST(NULL AS STRING)".to_owned()
-    };
+    format!("CONCAT_WS(', ', {})", texts.join(", "))
+}
+
+/// A row for each key of a window that comes again.
+///
+/// # Errors
+/// What is wrong with the key.
+pub fn of_keys(
+    from: &From<'_>,
+    check: &UniqueCheck,
+    name: &str,
+    interval: &str,
+) -> Result<String, Fault> {
+    let (keys, shown) = key(from, "unique.key", &check.key)?;
+    let repeated = key_text(&keys, shown);
     let there: Vec<String> = keys
         .iter()
         .map(|key| format!("{key} IS NOT NULL"))

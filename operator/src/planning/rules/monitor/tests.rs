@@ -59,7 +59,8 @@ fn what_a_rule_owns_is_called_so_before_its_stream_is_known() {
             json!([{"rowCount": {"min": 1}}]),
             json!([{"freshness": {"maxAge": "2m"}}]),
             json!([{"unique": {"key": ["id"]}}]),
-            json!([{"notNull": {"field": "id"}}, {"unique": {"key": ["id"]}}, {"rowCount": {"min": 1}}, {"unique": {"key": ["line"]}}]),
+            json!([{"ordered": {"field": "line"}}]),
+            json!([{"notNull": {"field": "id"}}, {"unique": {"key": ["id"]}}, {"ordered": {"field": "line"}}, {"rowCount": {"min": 1}}, {"unique": {"key": ["line"]}}]),
         ] {
             let spec = spec(checks);
             let named = Named {
@@ -180,6 +181,17 @@ fn each_key_is_a_query_of_its_own() {
 }
 
 #[test]
+fn an_order_is_a_query_of_its_own() {
+    let monitors = built(&spec(json!([
+        {"ordered": {"field": "line", "by": ["id"]}},
+        {"name": "all", "ordered": {"field": "amount", "order": "StrictlyDecreasing"}},
+    ])));
+    for one in &monitors.queries {
+        insta::assert_snapshot!(one.name.clone(), one.sql);
+    }
+}
+
+#[test]
 fn a_rule_that_asks_for_freshness_alone_has_a_monitor_too() {
     let monitors = built(&spec(json!([{"freshness": {"maxAge": "1m"}}])));
     assert_eq!(monitors.queries[0].judges, Judges::Windows(Vec::new()));
@@ -239,6 +251,14 @@ fn what_is_wrong_with_a_check_of_a_window_is_said_with_its_place() {
         (
             json!({"unique": {"key": ["id", "id"]}}),
             "spec.checks[0].unique.key[1]: \"id\" stands in the key already",
+        ),
+        (
+            json!({"ordered": {"field": "tags"}}),
+            "spec.checks[0].ordered.field: \"tags\" is array<string>: an order is one of",
+        ),
+        (
+            json!({"ordered": {"field": "line", "by": ["id", "idd"]}}),
+            "spec.checks[0].ordered.by[1]: ",
         ),
         (
             json!({"quantile": {"field": "amount", "of": "0.0", "max": "1"}}),
