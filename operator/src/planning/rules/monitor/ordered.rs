@@ -37,16 +37,18 @@ pub fn of_order(
     } else {
         key(from, "ordered.by", &check.by)?
     };
-    let names: Vec<String> = (1..=by.len()).map(|n| format!("key_{n}")).collect();
-    let named: String = by
-        .iter()
-        .zip(&names)
-        .map(|(field, name)| format!("{field} AS {name}, "))
+    let keys: Vec<String> = (1..=by.len()).map(|n| format!("key_{n}")).collect();
+    let field = quoted(&check.field);
+    let renamed = by.iter().zip(&keys);
+    let mut columns: Vec<String> = renamed
+        .map(|(field, key)| format!("{field} AS {key}"))
         .collect();
-    let partition = if names.is_empty() {
+    columns.push(format!("{field} AS checked"));
+    columns.push(format!("{} AS event_time", quoted(from.time)));
+    let partition = if keys.is_empty() {
         String::new()
     } else {
-        format!("PARTITION BY {} ", names.join(", "))
+        format!("PARTITION BY {} ", keys.join(", "))
     };
     let wrong = match check.order {
         ValueOrder::Increasing => "<",
@@ -59,14 +61,13 @@ pub fn of_order(
     } else {
         "CAST(NULL AS STRING)"
     };
-    let field = quoted(&check.field);
     let filter = from.filter.map(|filter| format!("(\n{filter}\n) AND "));
     let name = text(name);
     Ok(format!(
-        "SELECT\n  window_start, window_end,\n  CAST(window_end - INTERVAL '0.001' SECOND AS TIMESTAMP_LTZ(3)) AS window_time,\n  CAST(1 AS BIGINT) AS records,\n  MAP[{name}, {observed}] AS observed,\n  MAP[{name}, FALSE] AS passed,\n  {} AS repeated_key\nFROM (\n  SELECT *, TIMESTAMPADD(SECOND, {seconds}, window_start) AS window_end\n  FROM (\n    SELECT *, CAST(TIMESTAMPADD(SECOND, -MOD({}, {seconds}), FLOOR(local_time TO SECOND)) AS TIMESTAMP(3)) AS window_start\n    FROM (\n      SELECT *, CAST(event_time AS TIMESTAMP(3)) AS local_time,\n        LAG(checked) OVER ({partition}ORDER BY event_time) AS checked_before\n      FROM (\n        SELECT {named}{field} AS checked, {} AS event_time\n        FROM {}\n        WHERE {}{field} IS NOT NULL\n      )\n    )\n    WHERE checked {wrong} checked_before\n  )\n)",
-        key_text(&names, shown),
+        "SELECT\n  window_start, window_end,\n  CAST(window_end - INTERVAL '0.001' SECOND AS TIMESTAMP_LTZ(3)) AS window_time,\n  CAST(1 AS BIGINT) AS records,\n  MAP[{name}, {observed}] AS observed,\n  MAP[{name}, FALSE] AS passed,\n  {} AS repeated_key\nFROM (\n  SELECT *, TIMESTAMPADD(SECOND, {seconds}, window_start) AS window_end\n  FROM (\n    SELECT *, CAST(TIMESTAMPADD(SECOND, -MOD({}, {seconds}), FLOOR(local_time TO SECOND)) AS TIMESTAMP(3)) AS window_start\n    FROM (\n      SELECT *, CAST(event_time AS TIMESTAMP(3)) AS local_time,\n        LAG(checked) OVER ({partition}ORDER BY event_time) AS checked_before\n      FROM (\n        SELECT {}\n        FROM {}\n        WHERE {}{field} IS NOT NULL\n      )\n    )\n    WHERE checked {wrong} checked_before\n  )\n)",
+        key_text(&keys, shown),
         since_window(seconds),
-        quoted(from.time),
+        columns.join(", "),
         quoted(from.stream),
         filter.unwrap_or_default(),
     ))
