@@ -83,7 +83,7 @@ impl Contestant for Made {
 }
 
 /// An amount as PostgreSQL prints a numeric of two digits.
-fn cents(amount: &serde_json::Value) -> String {
+pub fn cents(amount: &serde_json::Value) -> String {
     let text = amount
         .as_str()
         .map_or_else(|| amount.to_string(), str::to_owned);

@@ -1,5 +1,5 @@
-//! A rule's monitor: of made-up orders, each minute of event time that is over has one verdict, with as many orders as the stream holds of
-//! it, however often the monitor's pods are killed.
+//! A rule's monitors: of made-up orders, each minute of event time that is over has one verdict, with as many orders as the stream holds of
+//! it, and each order that is of less than its user's one before has one, however often the monitors' pods are killed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use std::time::Duration;
 use headworks_e2e::{Cluster, Kubectl, Record, Verdict};
 use serde_json::Value;
 
-use super::{Contestant, ORDER, Seen, number, stream, time};
+use super::generated::cents;
+use super::{Contestant, ORDER, Seen, number, stream, text, time};
 
 const A_SECOND: u64 = 20;
 const MINUTE: i64 = 60_000;
@@ -37,7 +38,7 @@ impl Monitored {
     }
 }
 
-/// Kills the monitor's pods, again and again.
+/// Kills the monitors' pods, again and again.
 fn kill(namespace: &str, stop: &AtomicBool) {
     let kubectl = Kubectl::default();
     let nap = Duration::from_millis(500);
@@ -51,7 +52,8 @@ fn kill(namespace: &str, stop: &AtomicBool) {
             left = left.saturating_sub(nap);
         }
         // Where the API server is away, the next try is soon.
-        let labels = "headworks.dev/kind=Pipeline,headworks.dev/name=counted-monitor";
+        let labels =
+            "headworks.dev/kind=Pipeline,headworks.dev/name in (counted-monitor,counted-ordered-1)";
         let all = ["delete", "pods", "-n", namespace, "-l", labels];
         kubectl.run(&[&all[..], &["--grace-period=0", "--force"]].concat());
     }
@@ -71,7 +73,7 @@ impl Contestant for Monitored {
             + &format!(
                 "---\napiVersion: headworks.dev/v1alpha1\nkind: Source\nmetadata: {{name: counted}}\nspec:\n  into: counted\n  generate: {{recordsPerSecond: {A_SECOND}, seed: {seed}, template: shop, records: orders, limit: {limit}}}\n"
             )
-            + "---\napiVersion: headworks.dev/v1alpha1\nkind: QualityRule\nmetadata: {name: counted}\nspec:\n  stream: counted\n  window: 1m\n  checks:\n    - {name: few, rowCount: {max: 1000}}\n    - {name: coupons, nullRatio: {field: coupon, max: \"0\"}}\n"
+            + "---\napiVersion: headworks.dev/v1alpha1\nkind: QualityRule\nmetadata: {name: counted}\nspec:\n  stream: counted\n  window: 1m\n  checks:\n    - {name: few, rowCount: {max: 1000}}\n    - {name: coupons, nullRatio: {field: coupon, max: \"0\"}}\n    - {name: more, ordered: {field: amount, by: [user_id]}}\n"
     }
 
     fn hold_still(&mut self) {
@@ -99,15 +101,60 @@ impl Contestant for Monitored {
         let orders = seen.c.kafka.read(&seen.c.topic("counted"));
         let (counts, over) = minutes(&orders);
         let told = seen.json("counted-verdicts");
-        let found: Vec<(i64, (i64, String))> = told.iter().map(verdict).collect();
+        let (of_order, of_minutes): (Vec<Value>, Vec<Value>) = told
+            .into_iter()
+            .partition(|row| row["passed"]["more"].is_boolean());
+        let found: Vec<(i64, (i64, String))> = of_minutes.iter().map(verdict).collect();
         // What isn't over may be: the newest order of the slower partition says so, and a pod may know more than it.
         let known = |end: &i64| found.iter().any(|(told, _)| told == end);
         let expected: BTreeMap<i64, (i64, String)> = counts
             .into_iter()
             .filter(|(end, _)| *end <= over || known(end))
             .collect();
-        vec![Verdict::of("minutes", &expected, &found).at_least(1)]
+        vec![
+            Verdict::of("minutes", &expected, &found).at_least(1),
+            out_of_order(&orders, &of_order, over),
+        ]
     }
+}
+
+/// What was observed of an order: its minute's end, its user, its amount and the one before.
+type Less = (i64, String, String);
+
+/// Each order of less than its user's one before, once. `over`: up to when all of them must be told; later ones may be.
+fn out_of_order(orders: &[Record], told: &[Value], over: i64) -> Verdict {
+    let mut by_user: BTreeMap<i64, Vec<(i64, i64, String)>> = BTreeMap::new();
+    for order in orders {
+        let json = order.json();
+        let (at, amount) = (time(&json, "placed_at"), cents(&json["amount"]));
+        let of_user = by_user.entry(number(&json, "user_id")).or_default();
+        // Of one time they are in the order of the log.
+        of_user.push((at, order.offset, amount));
+    }
+    let worth = |amount: &str| amount.replace('.', "").parse::<i64>().expect("an amount");
+    let mut found: BTreeMap<Less, usize> = BTreeMap::new();
+    for row in told {
+        let observed = text(&row["observed"], "more");
+        let less = (time(row, "window_end"), text(row, "repeated_key"), observed);
+        *found.entry(less).or_default() += 1;
+    }
+    let mut expected: BTreeMap<Less, usize> = BTreeMap::new();
+    for (user, mut orders) in by_user {
+        orders.sort_unstable();
+        for two in orders.windows(2) {
+            let [(_, _, before), (at, _, amount)] = two else {
+                continue;
+            };
+            let end = (at.div_euclid(MINUTE) + 1) * MINUTE;
+            let less = (end, user.to_string(), format!("{amount} after {before}"));
+            let must = *at <= over || found.contains_key(&less);
+            if worth(amount) < worth(before) && must {
+                *expected.entry(less).or_default() += 1;
+            }
+        }
+    }
+    let found: Vec<_> = found.into_iter().collect();
+    Verdict::of("orders of less than the one before", &expected, &found).at_least(50)
 }
 
 /// What the verdict of each minute should say, by its end: orders, and whether each check passed. Beside them the time up to which all
