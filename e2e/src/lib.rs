@@ -43,6 +43,7 @@ pub use verdict::Verdict;
 pub use volume::Volume;
 pub use warehouse::{Warehouse, data_store, table_pipeline};
 
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// A connection to pocket, and a namespace for one test.
@@ -241,16 +242,20 @@ impl Cluster {
         format!("{}/in", self.address("in"))
     }
 
-    /// Base address of a Source's Service, reachable from this machine.
+    /// Base address of a Source's Service, reachable from this machine. A Source is Ready a moment before the node's proxy knows where its
+    /// pods are; one that isn't reached soon is for its test to tell.
     pub fn address(&self, source: &str) -> String {
         let service = self
             .kubectl
             .get("services", source, &self.namespace)
             .expect("the source's Service");
-        format!(
-            "http://{}:8080",
-            service["spec"]["clusterIP"].as_str().expect("clusterIP")
-        )
+        let ip = service["spec"]["clusterIP"].as_str().expect("clusterIP");
+        let at = format!("{ip}:8080");
+        let address: SocketAddr = at.parse().expect("an address");
+        until("the Source is reached", Duration::from_secs(10), || {
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
+        });
+        format!("http://{at}")
     }
 
     /// The topic of a stream by default.
