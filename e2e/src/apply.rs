@@ -1,5 +1,5 @@
-//! What `kubectl apply` does, over the one connection that all tests have: a tenth of what `make test` asked of the processor was
-//! kubectl's own start. What users see of kubectl (what it refuses, warns of and prints) is tested with kubectl.
+//! What `kubectl apply` does, over the one connection that all tests have: a seventh of what end-to-end tests asked of the
+//! processor was kubectl's. What users see of kubectl (what it refuses, warns of and prints) is tested with kubectl.
 
 use headworks_crds::kinds::KINDS;
 use serde_json::{Map, Value};

@@ -32,6 +32,7 @@ mod spill;
 mod state;
 mod table;
 mod tiered_groups;
+mod timed_rows;
 mod windows;
 
 pub use epoch::{Change, EpochOutput, Figures};

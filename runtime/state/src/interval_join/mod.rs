@@ -8,8 +8,6 @@
 //! Which rows of an epoch see each other doesn't depend on how the input is cut into epochs, but for late rows: a row that
 //! isn't late can't have a partner that is gone.
 
-pub(crate) mod buffer;
-pub(crate) mod log;
 mod pairs;
 mod seal;
 
@@ -19,8 +17,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use headworks_sql::join::IntervalJoin;
 
-use self::buffer::{Buffer, Place};
-use self::log::{BucketId, Buckets, Head, JOINED, Key, MATCHED, read_places, read_rows};
 use self::pairs::{Incoming, Pair};
 use crate::codec::Codec;
 use crate::epoch::{EpochOutput, Figures};
@@ -29,6 +25,10 @@ use crate::mutant::Mutant;
 use crate::record;
 use crate::state::{Common, State};
 use crate::table::Layout;
+use crate::timed_rows::buffer::{Buffer, Place};
+use crate::timed_rows::log::{
+    BucketId, Buckets, Head, MATCHED, ROWS, forget, read_key, read_places, read_rows, replace,
+};
 
 /// How many pairs become one batch of results.
 const RESULTS: usize = 8_192;
@@ -275,13 +275,7 @@ impl State for IntervalJoins {
                 }
             }
         }
-        for (id, bucket) in pending.buckets {
-            if bucket.rows == 0 {
-                self.buckets.remove(&id);
-            } else {
-                self.buckets.insert(id, bucket);
-            }
-        }
+        replace(&mut self.buckets, pending.buckets);
         self.cut = pending.cut;
         self.recorded = pending.recorded;
         common.account(self.memory());
@@ -305,20 +299,15 @@ impl State for IntervalJoins {
                 self.recorded = fired.until;
                 return Ok(Some(fired.next));
             }
-            (Some(&JOINED), _) => {}
+            (Some(&ROWS), _) => {}
             _ => return Ok(None),
         }
-        let key = Key::read(&key[1..])?;
+        let key = read_key(key)?;
         let (right, _) = key.bucket;
         let side = usize::from(right);
         let Some(value) = value else {
-            let known = self.buckets.get_mut(&key.bucket);
-            if known.is_some_and(|bucket| bucket.restore_tombstone(&key)) {
-                self.buckets.remove(&key.bucket);
-                for place in self.committed[side].within(self.times(key.bucket)) {
-                    self.committed[side].remove(place);
-                }
-            }
+            let times = self.times(key.bucket);
+            forget(&mut self.buckets, &key, (&mut self.committed[side], times));
             return Ok(None);
         };
         let head = record::read_head(value)?;

@@ -10,11 +10,11 @@ use arrow::array::{
 use arrow::compute::take as take_rows;
 use headworks_sql::join::JoinKind;
 
-use super::buffer::{Entry, Place};
 use super::{IntervalJoins, RESULTS, Right};
 use crate::codec::{Codec, Rows};
 use crate::error::{StateError, columns};
 use crate::mutant::Mutant;
+use crate::timed_rows::buffer::{Entry, Place};
 
 /// The rows of a result; absent: nulls.
 #[derive(Clone, Debug)]

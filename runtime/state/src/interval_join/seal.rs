@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::buffer::{Entry, Place};
-use super::log::{Added, Bucket, BucketId, Buckets, Head};
 use super::pairs::Pair;
 use super::{IntervalJoins, Right};
 use crate::epoch::EpochOutput;
 use crate::error::StateError;
+use crate::timed_rows::buffer::{Entry, Place};
+use crate::timed_rows::log::{Added, Bucket, BucketId, Buckets, Head};
 
 /// The rows that are over, of each side.
 #[derive(Default)]

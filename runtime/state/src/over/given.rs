@@ -11,8 +11,8 @@ use super::OverRows;
 use super::frames::{Due, Sequence, Stretch};
 use super::keys::Kept;
 use crate::error::{StateError, columns};
-use crate::interval_join::buffer::Place;
 use crate::mutant::Mutant;
+use crate::timed_rows::buffer::Place;
 
 /// How many rows become one batch of results.
 const RESULTS: usize = 8_192;

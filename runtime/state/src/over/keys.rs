@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::codec::{put_sized, take_i64, take_sized, take_u32};
 use crate::epoch::Change;
 use crate::error::StateError;
-use crate::interval_join::buffer::Place;
 use crate::record;
+use crate::timed_rows::buffer::Place;
 
 /// The first byte of a key.
 pub(super) const OVER: u8 = 0x14;

@@ -23,12 +23,14 @@ use self::keys::{Kept, OVER, read_kept};
 use crate::codec::Codec;
 use crate::epoch::{Change, EpochOutput, Figures};
 use crate::error::{StateError, columns};
-use crate::interval_join::buffer::{Buffer, Entry, Place};
-use crate::interval_join::log::{Added, Bucket, BucketId, Buckets, Head, JOINED, Key, read_rows};
 use crate::mutant::Mutant;
 use crate::record;
 use crate::state::{Common, State};
 use crate::table::Layout;
+use crate::timed_rows::buffer::{Buffer, Entry, Place};
+use crate::timed_rows::log::{
+    Added, Bucket, BucketId, Buckets, Head, ROWS, forget, read_key, read_rows, replace,
+};
 
 /// A bucket of the changelog is so much of a RANGE, within these bounds in milliseconds. A part of the encoding.
 const SHARE: i64 = 8;
@@ -286,27 +288,14 @@ impl State for OverRows {
             };
         };
         let gone = self.gone_until(pending.cut);
-        for place in self
-            .committed
-            .until(gone)
-            .map(|(place, _)| place)
-            .collect::<Vec<_>>()
-        {
-            self.committed.remove(place);
-        }
+        self.committed.remove_until(gone);
         let added = std::mem::take(&mut self.added);
         for (place, key, entry) in added.between((i64::MIN, i64::MAX)) {
             if place.0 > gone {
                 self.committed.insert(place, key, entry.clone());
             }
         }
-        for (id, bucket) in pending.buckets {
-            if bucket.rows == 0 {
-                self.buckets.remove(&id);
-            } else {
-                self.buckets.insert(id, bucket);
-            }
-        }
+        replace(&mut self.buckets, pending.buckets);
         for (key, kept) in pending.kept {
             self.keep(key, kept);
         }
@@ -340,18 +329,13 @@ impl State for OverRows {
                 self.bounded(common)?;
                 return Ok(Some(next));
             }
-            (Some(&JOINED), _) => {}
+            (Some(&ROWS), _) => {}
             _ => return Ok(None),
         }
-        let key = Key::read(&key[1..])?;
+        let key = read_key(key)?;
         let Some(value) = value else {
-            let known = self.buckets.get_mut(&key.bucket);
-            if known.is_some_and(|bucket| bucket.restore_tombstone(&key)) {
-                self.buckets.remove(&key.bucket);
-                for place in self.committed.within(self.times(key.bucket)) {
-                    self.committed.remove(place);
-                }
-            }
+            let times = self.times(key.bucket);
+            forget(&mut self.buckets, &key, (&mut self.committed, times));
             return Ok(None);
         };
         let head = record::read_head(value)?;
@@ -368,15 +352,7 @@ impl State for OverRows {
         watermark_ms: Option<i64>,
         common: &mut Common,
     ) -> Result<(), StateError> {
-        let gone = self.gone_until(self.recorded);
-        for place in self
-            .committed
-            .until(gone)
-            .map(|(place, _)| place)
-            .collect::<Vec<_>>()
-        {
-            self.committed.remove(place);
-        }
+        self.committed.remove_until(self.gone_until(self.recorded));
         for bucket in self.buckets.values_mut() {
             bucket.rows = 0;
         }
@@ -389,10 +365,7 @@ impl State for OverRows {
         self.late = self.cut_at(watermark_ms);
         if self.broken == Some(Mutant::HistoryLost) {
             self.kept.clear();
-            let given = self.committed.until(self.cut).map(|(place, _)| place);
-            for place in given.collect::<Vec<_>>() {
-                self.committed.remove(place);
-            }
+            self.committed.remove_until(self.cut);
         }
         common.account(self.memory());
         Ok(())

@@ -1,4 +1,4 @@
-//! Rows of one side that a row of the other may still make a pair with, by key and event time.
+//! Rows by key and event time, such as those of one side of a join that a row of the other may still make a pair with.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -64,6 +64,13 @@ impl Buffer {
         let size = key.len() + entry.row.len() + OVERHEAD;
         self.bytes = self.bytes.saturating_sub(size);
         Some(entry)
+    }
+
+    /// Takes away all rows up to an event time.
+    pub(crate) fn remove_until(&mut self, time: i64) {
+        for place in self.within((i64::MIN, time)) {
+            self.remove(place);
+        }
     }
 
     /// The rows of a key whose event times are within bounds, both included, by event time.

@@ -1,4 +1,4 @@
-//! The changelog of an interval join: for each side and bucket of event time the rows that epochs added, as Arrow batches,
+//! The changelog of rows by event time: for each side and bucket of event time the rows that epochs added, as Arrow batches,
 //! and which rows have made a pair since. Tombstones go by the bucket, once none of its rows is left.
 //!
 //! | key | value |
@@ -12,14 +12,14 @@ use std::sync::Arc;
 use arrow::array::{AsArray, BinaryArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
-use super::buffer::{Entry, Place};
+use super::buffer::{Buffer, Entry, Place};
 use crate::codec::{take, take_i64, take_u32};
 use crate::epoch::Change;
 use crate::error::{StateError, columns};
 use crate::record::{self, Start};
 
 /// The first byte of a key.
-pub(crate) const JOINED: u8 = 0x13;
+pub(crate) const ROWS: u8 = 0x13;
 /// The value holds places of rows that made a pair, not rows.
 pub(crate) const MATCHED: u8 = 8;
 
@@ -64,14 +64,14 @@ fn schema() -> SchemaRef {
 
 impl Key {
     fn write((right, bucket): BucketId, sequence: u32) -> Vec<u8> {
-        let mut key = vec![JOINED, u8::from(right)];
+        let mut key = vec![ROWS, u8::from(right)];
         key.extend_from_slice(&bucket.to_be_bytes());
         key.extend_from_slice(&sequence.to_be_bytes());
         key
     }
 
     /// Of a key behind its first byte.
-    pub(crate) fn read(key: &[u8]) -> Result<Key, StateError> {
+    fn read(key: &[u8]) -> Result<Key, StateError> {
         let mut rest = key;
         let right = take(&mut rest, 1)?[0] != 0;
         let bucket = take_i64(&mut rest)?.swap_bytes();
@@ -150,7 +150,7 @@ impl Bucket {
     }
 
     /// A tombstone was read back. Gives true if no record is left.
-    pub(crate) fn restore_tombstone(&mut self, key: &Key) -> bool {
+    fn restore_tombstone(&mut self, key: &Key) -> bool {
         self.live.remove(&key.sequence);
         self.live.is_empty()
     }
@@ -158,6 +158,33 @@ impl Bucket {
 
 /// The buckets.
 pub(crate) type Buckets = BTreeMap<BucketId, Bucket>;
+
+/// Takes over the buckets that a commit has changed; those without rows go.
+pub(crate) fn replace(buckets: &mut Buckets, changed: Buckets) {
+    for (id, bucket) in changed {
+        if bucket.rows == 0 {
+            buckets.remove(&id);
+        } else {
+            buckets.insert(id, bucket);
+        }
+    }
+}
+
+/// A tombstone was read back: of a bucket of which no record is left, the rows go. They are those of `times`, both included.
+pub(crate) fn forget(buckets: &mut Buckets, key: &Key, (rows, times): (&mut Buffer, (i64, i64))) {
+    let known = buckets.get_mut(&key.bucket);
+    if known.is_some_and(|bucket| bucket.restore_tombstone(key)) {
+        buckets.remove(&key.bucket);
+        for place in rows.within(times) {
+            rows.remove(place);
+        }
+    }
+}
+
+/// A record's key, with its first byte.
+pub(crate) fn read_key(key: &[u8]) -> Result<Key, StateError> {
+    Key::read(key.get(1..).unwrap_or_default())
+}
 
 fn batch(rows: &[Added<'_>]) -> Result<RecordBatch, StateError> {
     let times = Int64Array::from_iter_values(rows.iter().map(|((time, _), ..)| *time));
